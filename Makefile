@@ -1,0 +1,29 @@
+# Every target makes its own set-up: a virtual environment in .venv with everything installed.
+PYTHON ?= python3
+BIN := .venv/bin
+RECIPES := plugins/mtlkit-face/mtlkit_face/recipes
+DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
+
+.PHONY: help setup demo test bench
+help:
+	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (6 minutes)"
+	@echo "make test    all tests and checks"
+	@echo "make bench   the benchmarks"
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml plugins/mtlkit-face/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("mtlkit needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11 $(MAKECMDGOALS)" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable plugins/mtlkit-face
+	@touch $@
+
+demo: setup
+	$(BIN)/mtlkit train $(RECIPES)/demo-s-cnn.yaml --out $(DEMO)/s-cnn
+	$(BIN)/mtlkit train $(RECIPES)/demo-p-cnn.yaml --out $(DEMO)/p-cnn --beside $(DEMO)/s-cnn
+
+test: setup
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python -m pytest benchmarks plugins/mtlkit-face/benchmarks

@@ -1,0 +1,96 @@
+"""CASIA-Net with batch normalisation, the trunk of Yin & Liu (TIP 2018)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtlkit.backbones.configs import CasiaNet
+from mtlkit.backbones.module import SplittableBackbone
+from mtlkit.errors import AssemblyError
+
+CHANNELS = ((32, 64), (64, 128), (96, 192), (128, 256), (160, 320))
+"""Output channels of the two convolutions of each block."""
+
+POOL_PADDING = (0, 0, 1, 1)
+"""The padding of the max pooling after blocks 1 to 4 (25 to 13 and 13 to 7 pixels)."""
+
+SMALLEST = 16
+"""The smallest input side, in pixels, that leaves the last block something to look at."""
+
+
+class ConvBlock(nn.Sequential):
+    """Two 3x3 convolutions, each with batch norm, and ReLU (the last one optional)."""
+
+    def __init__(self, inputs: int, middle: int, outputs: int, *, last_relu: bool) -> None:
+        layers = [*_convolution(inputs, middle), nn.ReLU(inplace=True)]
+        layers += _convolution(middle, outputs)
+        if last_relu:
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
+    nn.init.normal_(convolution.weight, std=0.01)
+    nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
+    # Caffe's moving-average fraction 0.999 is torch's momentum 0.001, meant for half a million
+    # steps at batch 4; at the lengths trained here the statistics would never arrive, hence 0.1.
+    return [convolution, nn.BatchNorm2d(outputs, eps=1e-5)]
+
+
+class LastBlock(nn.Module):
+    """Block 5, average pooling and dropout: maps (N, 256, h, w) to features (N, 320).
+
+    The last convolution has no ReLU, so that features may be negative.
+    """
+
+    def __init__(self, inputs: int, middle: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.block = ConvBlock(inputs, middle, outputs, last_relu=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        pooled = F.adaptive_avg_pool2d(self.block(maps), 1).flatten(1)
+        dropped: Tensor = self.dropout(pooled)
+        return dropped
+
+
+class CasiaNetTrunk(SplittableBackbone):
+    """Images (N, C, H, W) to features (N, 320 * width).
+
+    >>> CasiaNetTrunk(CasiaNet(width=0.5), (1, 48, 48)).features
+    160
+    """
+
+    def __init__(self, config: CasiaNet, sample_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(sample_shape) != 3 or min(sample_shape[1:]) < SMALLEST:
+            raise AssemblyError(
+                f"casia-net expects images (C, H, W) of at least {SMALLEST} pixels a side, found "
+                f"samples of shape {sample_shape}"
+            )
+        widths = [(_scaled(a, config.width), _scaled(b, config.width)) for a, b in CHANNELS]
+        layers: list[nn.Module] = []
+        inputs = sample_shape[0]
+        for (middle, outputs), padding in zip(widths[:-1], POOL_PADDING, strict=True):
+            layers.append(ConvBlock(inputs, middle, outputs, last_relu=True))
+            layers.append(nn.MaxPool2d(2, stride=2, padding=padding))
+            inputs = outputs
+        self.first_blocks = nn.Sequential(*layers)
+        self._tail_shape = (inputs, *widths[-1], config.dropout)
+        self.last_block = self.new_tail()
+        self.features = widths[-1][1]
+
+    def stem(self, inputs: Tensor) -> Tensor:
+        maps: Tensor = self.first_blocks(inputs)
+        return maps
+
+    def tail(self, maps: Tensor) -> Tensor:
+        features: Tensor = self.last_block(maps)
+        return features
+
+    def new_tail(self) -> LastBlock:
+        return LastBlock(*self._tail_shape)
+
+
+def _scaled(channels: int, width: float) -> int:
+    return max(1, round(channels * width))

@@ -1,0 +1,347 @@
+"""The catalog: one registry for each family, filled by the built-ins and the installed plugins.
+
+Each plugin is loaded in isolation. One that fails is rolled back, recorded and reported; only
+recipes that use its names are harmed.
+"""
+
+import importlib
+import importlib.metadata
+import inspect
+import os
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import attrs
+import pluggy
+
+from mtlkit import builtins, hooks
+from mtlkit.config import Component
+from mtlkit.errors import (
+    ComponentError,
+    IncompatibleError,
+    LoadFailedError,
+    MtlkitError,
+    NotInstalledError,
+    UnknownComponentError,
+)
+from mtlkit.registry import Entry, Origin, Registry, Unusable
+
+if TYPE_CHECKING:
+    from mtlkit.backbones.configs import Backbone
+    from mtlkit.data.configs import DataSource
+    from mtlkit.evaluation.configs import Evaluator
+    from mtlkit.heads.configs import Head
+    from mtlkit.loggers.configs import Logger
+    from mtlkit.optim.configs import Optimizer, Schedule
+    from mtlkit.routing.configs import Branch, Router
+    from mtlkit.weighting.configs import Weighting
+
+C = TypeVar("C", bound=Component)
+
+SELECTION_VARIABLE = "MTLKIT_PLUGINS"
+"""The environment variable that selects plugins: ``all`` (default), ``none`` or ``a,b``."""
+
+KNOWN_PLUGINS: Mapping[str, str] = {"face": "mtlkit-face"}
+"""Namespaces of plugins we know of, and the distribution that brings each."""
+
+
+class Status(Enum):
+    """How the loading of a plugin ended."""
+
+    LOADED = "loaded"
+    FAILED = "failed"
+    INCOMPATIBLE = "incompatible"
+    LEFT_OUT = "left out"
+
+
+@attrs.frozen
+class PluginRecord:
+    """One installed plugin: who it is, and how its loading ended."""
+
+    namespace: str
+    origin: Origin
+    status: Status
+    reason: str = ""
+
+
+@attrs.frozen
+class Catalog:
+    """One registry for each family of components, the plugins behind them, and their commands."""
+
+    backbones: "Registry[Backbone]" = attrs.field(factory=lambda: Registry("backbone"))
+    heads: "Registry[Head]" = attrs.field(factory=lambda: Registry("head"))
+    routers: "Registry[Router]" = attrs.field(factory=lambda: Registry("router"))
+    branches: "Registry[Branch]" = attrs.field(factory=lambda: Registry("branch"))
+    weightings: "Registry[Weighting]" = attrs.field(factory=lambda: Registry("weighting"))
+    data: "Registry[DataSource]" = attrs.field(factory=lambda: Registry("data source"))
+    optimizers: "Registry[Optimizer]" = attrs.field(factory=lambda: Registry("optimizer"))
+    schedules: "Registry[Schedule]" = attrs.field(factory=lambda: Registry("schedule"))
+    evaluators: "Registry[Evaluator]" = attrs.field(factory=lambda: Registry("evaluator"))
+    loggers: "Registry[Logger]" = attrs.field(factory=lambda: Registry("logger"))
+    plugins: list[PluginRecord] = attrs.field(factory=list)
+    commands: dict[str, str] = attrs.field(factory=dict)
+
+    def families(self) -> dict[str, Registry[Any]]:
+        """Every registry by the plural under which users know it."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in attrs.fields(Catalog)
+            if field.name not in ("plugins", "commands")
+        }
+
+    def problems(self) -> list[PluginRecord]:
+        """The plugins that could not be loaded."""
+        return [p for p in self.plugins if p.status in (Status.FAILED, Status.INCOMPATIBLE)]
+
+
+class Shelf(Generic[C]):
+    """One family as a plugin sees it: `add`, within the plugin's namespace."""
+
+    def __init__(self, registry: Registry[C], namespace: str, origin: Origin) -> None:
+        self._registry = registry
+        self._namespace = namespace
+        self._origin = origin
+        self.added: list[tuple[Entry, type[C] | None]] = []
+
+    def add(self, name: str, target: str | type[C], summary: str = "") -> None:
+        """Register `target`, a class or better ``"module:Class"``, which is imported on first use.
+
+        A plugin's names start with its namespace: ``acme/halves``.
+        """
+        namespace, slash, _ = name.partition("/")
+        if self._namespace and (not slash or namespace != self._namespace):
+            raise MtlkitError(
+                f"the name {name!r} lies outside the plugin's namespace; "
+                f"expected '{self._namespace}/...'"
+            )
+        if isinstance(target, str):
+            entry = Entry(self._registry.family, name, target, summary, self._origin)
+            self.added.append((entry, None))
+        else:
+            path = f"{target.__module__}:{target.__qualname__}"
+            summary = summary or (inspect.getdoc(target) or "").partition("\n")[0]
+            entry = Entry(self._registry.family, name, path, summary, self._origin)
+            self.added.append((entry, target))
+
+    def commit(self) -> None:
+        """Put what was added into the registry."""
+        for entry, component in self.added:
+            self._registry.add(entry, component)
+
+    def rollback(self) -> None:
+        """Take what was committed out of the registry again."""
+        self._registry.remove_origin(self._origin)
+
+
+class Registrar:
+    """The catalog as a plugin sees it while it registers: one shelf for each family."""
+
+    def __init__(self, catalog: Catalog, namespace: str, origin: Origin) -> None:
+        self.backbones = Shelf(catalog.backbones, namespace, origin)
+        self.heads = Shelf(catalog.heads, namespace, origin)
+        self.routers = Shelf(catalog.routers, namespace, origin)
+        self.branches = Shelf(catalog.branches, namespace, origin)
+        self.weightings = Shelf(catalog.weightings, namespace, origin)
+        self.data = Shelf(catalog.data, namespace, origin)
+        self.optimizers = Shelf(catalog.optimizers, namespace, origin)
+        self.schedules = Shelf(catalog.schedules, namespace, origin)
+        self.evaluators = Shelf(catalog.evaluators, namespace, origin)
+        self.loggers = Shelf(catalog.loggers, namespace, origin)
+
+    def _shelves(self) -> "list[Shelf[Any]]":
+        return [shelf for shelf in vars(self).values() if isinstance(shelf, Shelf)]
+
+    def commit(self) -> None:
+        """Register everything that was added, or, where one name is refused, nothing."""
+        try:
+            for shelf in self._shelves():
+                shelf.commit()
+        except MtlkitError:
+            for shelf in self._shelves():
+                shelf.rollback()
+            raise
+
+
+def load_catalog(selection: str | None = None) -> Catalog:
+    """The catalog of all built-in components and those of the selected plugins.
+
+    `selection` is ``all``, ``none`` or namespaces divided by commas; None asks the environment
+    variable ``MTLKIT_PLUGINS`` and then means ``all``. An unknown namespace is an error.
+
+    >>> "casia-net" in load_catalog("none").backbones
+    True
+    """
+    if selection is None:
+        selection = os.environ.get(SELECTION_VARIABLE, "all")
+    catalog = Catalog()
+    own = Registrar(catalog, "", _own_origin())
+    builtins.mtlkit_register(own)
+    own.commit()
+    _load_plugins(catalog, selection)
+    for namespace, distribution in KNOWN_PLUGINS.items():
+        if all(plugin.namespace != namespace for plugin in catalog.plugins):
+            reason = f"its plugin is not installed; run `pip install {distribution}`"
+            _refuse(catalog, Unusable(namespace, NotInstalledError, reason))
+    return catalog
+
+
+def _own_origin() -> Origin:
+    try:
+        version = importlib.metadata.version("mtlkit")
+    except importlib.metadata.PackageNotFoundError:  # a bare checkout on the path
+        version = "unknown"
+    return Origin("mtlkit", version, str(Path(builtins.__file__)))
+
+
+@attrs.frozen
+class _Found:
+    """An installed plugin before it is loaded."""
+
+    namespace: str
+    module: str
+    distribution: str
+    version: str
+    api: str | None
+
+    @property
+    def origin(self) -> Origin:
+        return Origin(self.distribution, self.version, self.module)
+
+
+def _installed() -> list[_Found]:
+    """All installed plugins, in the order of their names rather than of the file system."""
+    found: dict[tuple[str, str, str], _Found] = {}
+    for distribution in importlib.metadata.distributions():
+        points = distribution.entry_points
+        apis = [point.name for point in points if point.group == hooks.API_GROUP]
+        for point in points:
+            if point.group == hooks.GROUP:
+                name = _normalised(distribution.metadata["Name"])
+                # one distribution can be seen twice, through a linked or an editable folder
+                found[(point.name, name, point.value)] = _Found(
+                    point.name, point.value, name, distribution.version, apis[0] if apis else None
+                )
+    return [found[key] for key in sorted(found)]
+
+
+def _normalised(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _load_plugins(catalog: Catalog, selection: str) -> None:
+    installed = _installed()
+    chosen = _chosen(installed, selection)
+    for plugin in installed:
+        rivals = [p for p in installed if p.namespace == plugin.namespace and p != plugin]
+        if plugin.namespace not in chosen:
+            reason = f"left out by {SELECTION_VARIABLE}={selection}"
+            _record(catalog, plugin, Status.LEFT_OUT, reason, NotInstalledError)
+        elif rivals:
+            reason = (
+                f"two plugins claim the namespace {plugin.namespace!r}: {plugin.origin} and "
+                f"{rivals[0].origin}; uninstall one"
+            )
+            _record(catalog, plugin, Status.FAILED, reason, LoadFailedError)
+        elif (reason := _incompatible(plugin)) is not None:
+            _record(catalog, plugin, Status.INCOMPATIBLE, reason, IncompatibleError)
+        else:
+            _load(catalog, plugin)
+
+
+def _chosen(installed: Iterable[_Found], selection: str) -> set[str]:
+    known = {plugin.namespace for plugin in installed}
+    if selection in ("all", "none"):
+        return known if selection == "all" else set()
+    wanted = {name.strip() for name in selection.split(",") if name.strip()}
+    for name in sorted(wanted - known):
+        raise UnknownComponentError(
+            f"{SELECTION_VARIABLE}: no plugin named {name!r} is installed; expected 'all', 'none' "
+            f"or some of: {', '.join(sorted(known)) or '(no plugin is installed)'}",
+            family="plugin",
+            name=name,
+        )
+    return wanted
+
+
+def _incompatible(plugin: _Found) -> str | None:
+    """Why the plugin cannot be loaded by this mtlkit, found without importing it."""
+    window = f"from {_dotted(hooks.API_FLOOR)} to {_dotted(hooks.API)}"
+    if plugin.api is None:
+        return (
+            f"{plugin.origin} names no plugin API; its pyproject needs "
+            f'[project.entry-points."{hooks.API_GROUP}"] with a key such as "{_dotted(hooks.API)}"'
+        )
+    match = re.fullmatch(r"(\d+)\.(\d+)", plugin.api)
+    if match is None:
+        return f"{plugin.origin} names the plugin API {plugin.api!r}; expected a number like '1.0'"
+    api = (int(match[1]), int(match[2]))
+    if api > hooks.API:
+        return (
+            f"{plugin.origin} was made for plugin API {plugin.api}, this mtlkit speaks {window}; "
+            f"run `pip install --upgrade mtlkit`"
+        )
+    if api < hooks.API_FLOOR:
+        return (
+            f"{plugin.origin} was made for plugin API {plugin.api}, this mtlkit speaks {window}; "
+            f"run `pip install --upgrade {plugin.distribution}`"
+        )
+    return None
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"
+
+
+def _load(catalog: Catalog, plugin: _Found) -> None:
+    """Import, check and register one plugin; a failure leaves no trace but its record."""
+    manager = pluggy.PluginManager(hooks.GROUP)
+    manager.add_hookspecs(hooks.Hooks)
+    try:
+        module = importlib.import_module(plugin.module)
+        origin = attrs.evolve(plugin.origin, file=module.__file__ or plugin.module)
+        manager.register(module, plugin.namespace)
+        _refuse_strange_hooks(module)
+        registrar = Registrar(catalog, plugin.namespace, origin)
+        manager.hook.mtlkit_register(catalog=registrar)
+        commands = {k: v for found in manager.hook.mtlkit_commands() for k, v in found.items()}
+        taken = sorted(set(commands) & set(catalog.commands))
+        if taken:
+            raise MtlkitError(f"the command {taken[0]!r} belongs to another plugin already")
+        registrar.commit()
+    except Exception as cause:  # a plugin is a stranger: whatever it raises stays its own problem
+        failure = f"{plugin.origin}: {type(cause).__name__}: {_first_line(cause)}"
+        _record(catalog, plugin, Status.FAILED, failure, LoadFailedError)
+        return
+    catalog.commands.update(commands)
+    catalog.plugins.append(PluginRecord(plugin.namespace, origin, Status.LOADED))
+
+
+def _first_line(cause: BaseException) -> str:
+    lines = [line for line in str(cause).splitlines() if line.strip()]
+    return lines[0] if lines else "(no message)"
+
+
+def _refuse_strange_hooks(module: object) -> None:
+    """A misspelt hook would be ignored silently; it is the plugin's error instead."""
+    known = {name for name in vars(hooks.Hooks) if name.startswith(f"{hooks.GROUP}_")}
+    for name, function in vars(module).items():
+        marked = getattr(function, f"{hooks.GROUP}_impl", None)
+        if (marked or name.startswith(f"{hooks.GROUP}_reg")) and name not in known:
+            raise MtlkitError(
+                f"{name!r} is no hook of mtlkit; expected one of {', '.join(sorted(known))}"
+            )
+
+
+def _record(
+    catalog: Catalog, plugin: _Found, status: Status, reason: str, error: type[ComponentError]
+) -> None:
+    catalog.plugins.append(PluginRecord(plugin.namespace, plugin.origin, status, reason))
+    _refuse(catalog, Unusable(plugin.namespace, error, reason))
+
+
+def _refuse(catalog: Catalog, unusable: Unusable) -> None:
+    for registry in catalog.families().values():
+        registry.refuse(unusable)

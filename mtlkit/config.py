@@ -1,0 +1,130 @@
+"""The component: a frozen, keyword-only attrs value that builds itself.
+
+A component's fields are its options; the same names stand in YAML. Modules that define components
+import no torch at the top, so that listing and validating stay instant; `build` imports it.
+"""
+
+from abc import ABC
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import attrs
+
+type_key = "type"
+"""The key that names a component in YAML: ``{type: casia-net, width: 0.5}``."""
+
+
+@attrs.frozen(kw_only=True)
+class Component(ABC):  # noqa: B024 - families add the abstract build
+    """A value that describes a part and knows how to build it.
+
+    Subclasses are families (`Backbone`, `Head`, ...), which add an abstract `build`; their
+    subclasses are components, decorated with ``@attrs.frozen(kw_only=True)`` and final.
+    """
+
+
+@attrs.frozen
+class Problem:
+    """A mistake that shows only when parts are seen together, with its path in the recipe.
+
+    >>> str(Problem(path=("weighting",), message="needs a main task"))
+    'weighting: needs a main task'
+    """
+
+    path: tuple[str, ...]
+    message: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}: {self.message}"
+
+
+Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def above(bound: float) -> Validator:
+    """A number strictly above `bound`.
+
+    >>> @attrs.frozen(kw_only=True)
+    ... class Step:
+    ...     size: float = attrs.field(validator=above(0))
+    >>> Step(size=-1.0)
+    Traceback (most recent call last):
+    ValueError: size: expected a number above 0, found -1.0
+    """
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not _number(value) or not value > bound:
+            raise ValueError(f"{field.name}: expected a number above {bound}, found {value!r}")
+
+    return check
+
+
+def between(low: float, high: float) -> Validator:
+    """A number from `low` to `high`, both included."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not _number(value) or not low <= value <= high:
+            raise ValueError(
+                f"{field.name}: expected a number from {low} to {high}, found {value!r}"
+            )
+
+    return check
+
+
+def at_least(bound: int) -> Validator:
+    """A whole number not below `bound`."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or value < bound:
+            raise ValueError(
+                f"{field.name}: expected a whole number of at least {bound}, found {value!r}"
+            )
+
+    return check
+
+
+def at_least_number(bound: float) -> Validator:
+    """A number not below `bound`."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not _number(value) or not value >= bound:
+            raise ValueError(
+                f"{field.name}: expected a number of at least {bound}, found {value!r}"
+            )
+
+    return check
+
+
+def one_of(*choices: str) -> Validator:
+    """One of the given words."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if value not in choices:
+            raise ValueError(f"{field.name}: expected one of {', '.join(choices)}, found {value!r}")
+
+    return check
+
+
+def optional(validator: Validator) -> Validator:
+    """None, or what `validator` accepts."""
+
+    def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if value is not None:
+            validator(instance, field, value)
+
+    return check
+
+
+def each(validator: Validator) -> Validator:
+    """A collection (for a mapping: its values) of which `validator` accepts every item."""
+
+    def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        items: Iterable[Any] = value.values() if isinstance(value, dict) else value
+        for item in items:
+            validator(instance, field, item)
+
+    return check

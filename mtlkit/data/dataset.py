@@ -1,0 +1,151 @@
+"""The contract of data: splits of samples with named label columns, and batches of them.
+
+A missing label is -1 in a categorical column and NaN in a numeric one, nowhere else.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.errors import DataError
+from mtlkit.vocabulary import MISSING
+
+@attrs.frozen(eq=False)
+class Categorical:
+    """A column of classes: codes (N,) into `names`, -1 where the label is missing.
+
+    >>> Categorical.of(["left", "right", "left"]).codes.tolist()
+    [0, 1, 0]
+    """
+
+    codes: Tensor
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, values: Sequence[str | None], names: Sequence[str] | None = None) -> "Categorical":
+        """A column of `values`; None is a missing label. Without `names`, the sorted values."""
+        if names is None:
+            names = sorted({value for value in values if value is not None}, key=_natural)
+        place = {name: code for code, name in enumerate(names)}
+        for value in values:
+            if value is not None and value not in place:
+                raise DataError(f"the label {value!r} is outside the vocabulary {list(names)}")
+        codes = [MISSING if value is None else place[value] for value in values]
+        return cls(torch.tensor(codes, dtype=torch.int64), tuple(names))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def values(self) -> list[str | None]:
+        """The labels by name, None where missing."""
+        return [self.names[code] if code >= 0 else None for code in self.codes.tolist()]
+
+
+def _natural(name: str) -> tuple[int, float, str]:
+    """Numbers first and by size, so that -90 stands before 15."""
+    try:
+        return (0, float(name), name)
+    except ValueError:
+        return (1, 0.0, name)
+
+
+@attrs.frozen(eq=False)
+class Numeric:
+    """A column of numbers: values (N,) float32, NaN where missing."""
+
+    values: Tensor
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+Column = Categorical | Numeric
+
+
+class Inputs(Protocol):
+    """Samples by position: a tensor (N, ...), or anything that gathers rows the same way."""
+
+    def __len__(self) -> int:
+        """How many samples there are, N."""
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        """The samples at `index` (B,), as a tensor (B, ...): uint8 images or float32 features."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Split:
+    """Some samples with their labels: inputs (N, ...), named columns of length N, and ids."""
+
+    inputs: Inputs
+    columns: Mapping[str, Column]
+    ids: Sequence[str]
+
+    def __attrs_post_init__(self) -> None:
+        for name, column in self.columns.items():
+            if len(column) != len(self.inputs):
+                raise DataError(
+                    f"the column {name!r} has {len(column)} labels for {len(self.inputs)} samples"
+                )
+        if len(self.ids) != len(self.inputs):
+            raise DataError(f"{len(self.ids)} ids were given for {len(self.inputs)} samples")
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; `DataError` lists the columns there are."""
+        if name not in self.columns:
+            raise DataError(
+                f"the data has no label {name!r}; it has: {', '.join(sorted(self.columns))}"
+            )
+        return self.columns[name]
+
+    def categorical(self, name: str) -> Categorical:
+        """The categorical column called `name`."""
+        column = self.column(name)
+        if not isinstance(column, Categorical):
+            raise DataError(f"the label {name!r} is a number; expected classes")
+        return column
+
+    def subset(self, index: Tensor) -> "Split":
+        """The samples at `index` (M,), gathered into memory."""
+        columns: dict[str, Column] = {}
+        for name, column in self.columns.items():
+            if isinstance(column, Categorical):
+                columns[name] = Categorical(column.codes[index], column.names)
+            else:
+                columns[name] = Numeric(column.values[index])
+        ids = [self.ids[i] for i in index.tolist()]
+        return Split(inputs=self.inputs[index], columns=columns, ids=ids)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Data:
+    """What a data source gives: the splits, and what is known about the inputs.
+
+    `open_labels` are labels whose values in `test` are strangers by design (the subjects of a
+    recognition protocol): there, a value outside the training vocabulary counts as missing. For
+    all other labels it is an error. `centre` and `scale` say how raw inputs are normalised:
+    (input - centre) / scale; the default suits 8-bit images, (x - 127.5) / 128.
+    """
+
+    train: Split
+    validation: Split | None = None
+    test: Split | None = None
+    open_labels: frozenset[str] = frozenset()
+    centre: float = 127.5
+    scale: float = 128.0
+    summary: Mapping[str, str] = attrs.field(factory=dict)  # facts for people: 'subjects': '240'
+
+    def splits(self) -> dict[str, Split]:
+        """The splits there are, by name."""
+        every = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in every.items() if split is not None}
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one input, such as (C, H, W)."""
+        return tuple(self.train.inputs[torch.tensor([0])].shape[1:])

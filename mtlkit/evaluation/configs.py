@@ -1,0 +1,40 @@
+"""The family of evaluators."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from mtlkit.config import Component
+from mtlkit.report.blocks import Section
+
+if TYPE_CHECKING:
+    from mtlkit.evaluation.trained import Trained
+
+
+@attrs.frozen(kw_only=True)
+class Findings:
+    """What an evaluator found: numbers by name, and what to show of them."""
+
+    metrics: Mapping[str, float] = attrs.field(factory=dict)
+    sections: tuple[Section, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Evaluator(Component):
+    """A question asked of a trained model."""
+
+    @abstractmethod
+    def evaluate(self, trained: "Trained") -> Findings:
+        """The answer; `DataError` where the data cannot answer it."""
+
+
+@attrs.frozen(kw_only=True)
+class TaskMetrics(Evaluator):
+    """Loss and metrics of every task on every split that carries its label."""
+
+    def evaluate(self, trained: "Trained") -> Findings:
+        from mtlkit.evaluation.task_metrics import task_metrics
+
+        return task_metrics(trained)

@@ -1,0 +1,58 @@
+"""A linear classifier with cross-entropy."""
+
+from collections.abc import Mapping
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtlkit.errors import AssemblyError
+from mtlkit.heads.configs import Classification
+from mtlkit.heads.module import HeadModule
+from mtlkit.vocabulary import MISSING
+
+
+class ClassificationHead(HeadModule):
+    """Logits y = W x + b and the loss -log softmax(y)[target] (Yin & Liu, TIP 2018, eq. 2-4).
+
+    Weights start from N(0, 0.01) and biases from 0, as in the authors' released nets.
+
+    >>> import torch
+    >>> head = ClassificationHead(Classification(), 8, ("left", "right"))
+    >>> head.loss(torch.zeros(2, 8), torch.tensor([1, -1])).tolist()  # ln 2, and nothing
+    [0.6931471824645996, 0.0]
+    """
+
+    def __init__(self, config: Classification, features: int, classes: tuple[str, ...]) -> None:
+        super().__init__()
+        if config.classes is not None and config.classes != len(classes):
+            raise AssemblyError(
+                f"the head states {config.classes} classes, the training data has {len(classes)}; "
+                f"leave `classes` out to take the data's"
+            )
+        self.linear = nn.Linear(features, len(classes))
+        nn.init.normal_(self.linear.weight, std=0.01)
+        nn.init.zeros_(self.linear.bias)
+        self.label_smoothing = config.label_smoothing
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.linear(features)
+        return logits
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(
+            self(features).float(),
+            target,
+            ignore_index=MISSING,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+
+    def present(self, target: Tensor) -> Tensor:
+        return target != MISSING
+
+    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
+        present = self.present(target)
+        if not present.any():
+            return {}
+        right = outputs[present].argmax(dim=1) == target[present]
+        return {"accuracy": right.float().mean().item()}

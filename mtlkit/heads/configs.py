@@ -1,0 +1,58 @@
+"""The family of heads, and the options of the built-in ones."""
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from mtlkit.config import Component, at_least, between, optional
+from mtlkit.vocabulary import Kind
+
+if TYPE_CHECKING:
+    from mtlkit.heads.module import HeadModule
+
+
+@attrs.frozen(kw_only=True)
+class Head(Component):
+    """What turns shared features into the prediction and the loss of one task."""
+
+    kind: ClassVar[Kind]
+
+    @abstractmethod
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        """The module for features (N, `features`); `classes` is empty for a regression."""
+
+
+@attrs.frozen(kw_only=True)
+class Classification(Head):
+    """One of several classes: a linear map to logits, and the cross-entropy.
+
+    `classes` may state the number of classes; it then must agree with the data.
+    """
+
+    kind: ClassVar[Kind] = Kind.CLASSIFICATION
+
+    classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
+    label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
+
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        from mtlkit.heads.classification import ClassificationHead
+
+        return ClassificationHead(self, features, classes)
+
+
+@attrs.frozen(kw_only=True)
+class Regression(Head):
+    """A number: a linear map of the features, and half the squared error.
+
+    The half makes the loss the negative log-likelihood of a unit Gaussian, up to a constant.
+    Targets are standardised by the training split, so that no unit outweighs another; predictions
+    come back in the target's own unit.
+    """
+
+    kind: ClassVar[Kind] = Kind.REGRESSION
+
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        from mtlkit.heads.regression import RegressionHead
+
+        return RegressionHead(features)

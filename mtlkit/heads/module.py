@@ -1,0 +1,32 @@
+"""What a built head is: a module that owns its loss."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+class HeadModule(nn.Module, ABC):
+    """Features (N, D) to a prediction and a loss of each sample.
+
+    Shapes: N samples, D features, C classes.
+    """
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """The raw outputs for features (N, D): logits (N, C), or values (N,)."""
+
+    @abstractmethod
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        """The loss of each sample (N,) in float32; exactly 0 where the target is missing."""
+
+    @abstractmethod
+    def present(self, target: Tensor) -> Tensor:
+        """Which targets (N,) are there, as a boolean tensor (N,)."""
+
+    @abstractmethod
+    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
+        """How good raw outputs are on the samples whose target is present, by metric name."""
+
+    def fit_targets(self, target: Tensor) -> None:
+        """Learn from the training targets what the head must know about their scale."""

@@ -1,0 +1,66 @@
+"""A linear regression with half the squared error."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mtlkit.heads.module import HeadModule
+
+
+class RegressionHead(HeadModule):
+    """A value and the loss (value - target)^2 / 2, in units of the target's standard deviation.
+
+    That is -log N(target; value, 1) without its constant, which makes the loss comparable with a
+    cross-entropy and right for uncertainty weighting (Kendall et al. 2018, eq. 5). Targets are
+    numbers (N,), NaN where missing.
+
+    >>> head = RegressionHead(8)
+    >>> head.fit_targets(torch.tensor([0.0, 20.0]))
+    >>> [head.mean.item(), head.deviation.item()]
+    [10.0, 10.0]
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, 1)
+        nn.init.normal_(self.linear.weight, std=0.01)
+        nn.init.zeros_(self.linear.bias)
+        self.register_buffer("mean", torch.tensor(0.0))
+        self.register_buffer("deviation", torch.tensor(1.0))
+
+    def fit_targets(self, target: Tensor) -> None:
+        known = target[self.present(target)].double()
+        if len(known) == 0:
+            return
+        deviation = known.std(correction=0)
+        self.mean.fill_(known.mean().item())
+        self.deviation.fill_(deviation.item() if deviation > 0 else 1.0)
+
+    def forward(self, features: Tensor) -> Tensor:
+        standard: Tensor = self.linear(features).squeeze(-1).float()
+        return standard * self.deviation + self.mean
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        present = self.present(target)
+        # NaN times 0 is NaN: a missing target is replaced before the arithmetic, not after
+        known = torch.where(present, target, self.mean)
+        error = (self(features) - known) / self.deviation
+        return torch.where(present, error.square() / 2, 0.0)
+
+    def present(self, target: Tensor) -> Tensor:
+        return ~target.isnan()
+
+    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
+        present = self.present(target)
+        if not present.any():
+            return {}
+        error = (outputs[present] - target[present]).double()
+        spread = (target[present] - target[present].mean()).double().square().sum()
+        found = {"mae": error.abs().mean().item(), "rmse": error.square().mean().sqrt().item()}
+        if spread > 0:
+            found["r2"] = 1 - (error.square().sum() / spread).item()
+        return found

@@ -1,0 +1,181 @@
+"""The network: a router over a backbone, and a head for each task. It knows no weighting."""
+
+from collections.abc import Mapping
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from mtlkit.backbones.configs import Backbone
+from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.errors import AssemblyError, DataError
+from mtlkit.heads.module import HeadModule
+from mtlkit.routing.configs import Router, Wiring
+from mtlkit.routing.module import BranchOutputs, Features, RouterModule
+from mtlkit.tasks import Task, loss_terms
+from mtlkit.vocabulary import Kind, LossTerm
+from mtlkit.weighting.module import StepLosses
+
+
+@attrs.frozen(kw_only=True)
+class Assembly:
+    """What the data decides about a network; kept with a saved model, which then needs no data."""
+
+    sample_shape: tuple[int, ...]
+    classes: Mapping[str, tuple[str, ...]]  # of each classification task
+    centre: float
+    scale: float
+
+
+@attrs.frozen(eq=False)
+class Outputs:
+    """What the network says of a batch."""
+
+    features: Tensor  # shared, (N, D)
+    outputs: Mapping[str, Tensor]  # raw outputs of each task: logits (N, C) or values (N,)
+    branches: Mapping[str, BranchOutputs]
+
+
+class MultiTaskModel(nn.Module):
+    """Raw inputs (N, ...) to the outputs of every task.
+
+    Inputs are taken as the data has them, 8-bit images for instance: the normalisation is a part
+    of the network, so that a saved model cannot be fed wrongly.
+    """
+
+    centre: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        router: RouterModule,
+        heads: Mapping[str, HeadModule],
+        terms: tuple[LossTerm, ...],
+        assembly: Assembly,
+    ) -> None:
+        super().__init__()
+        self.router = router
+        self.heads = nn.ModuleDict(heads)
+        self.terms = terms
+        self.assembly = assembly
+        self.register_buffer("centre", torch.tensor(assembly.centre), persistent=False)
+        self.register_buffer("scale", torch.tensor(assembly.scale), persistent=False)
+
+    def features(self, inputs: Tensor) -> Features:
+        """The features of raw inputs (N, ...)."""
+        normalised = (inputs.float() - self.centre) / self.scale
+        if normalised.dim() == 4:
+            normalised = normalised.contiguous(memory_format=torch.channels_last)
+        found: Features = self.router(normalised)
+        return found
+
+    def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
+        """The outputs for raw inputs; `targets` is needed only where a label chooses the branch."""
+        features = self.features(inputs)
+        outputs = {task: head(features.of(task)) for task, head in self.heads.items()}
+        branches = self.router.branch_outputs(features, outputs, targets)
+        return Outputs(features.shared, outputs, branches)
+
+    def losses(
+        self, inputs: Tensor, targets: Mapping[str, Tensor], counts: Tensor, share: float = 1.0
+    ) -> StepLosses:
+        """The losses of raw inputs (N, ...) against targets (N,) of each task.
+
+        `counts` (T,) and `share` relate the batch to the update it is a part of: see `StepLosses`.
+        """
+        features = self.features(inputs)
+        found = {
+            task: self.head(task).loss(features.of(task), targets[task]) for task in self.heads
+        }
+        found |= self.router.branch_losses(features, targets)
+        per_sample = torch.stack([found[term.name] for term in self.terms])
+        return StepLosses(self.terms, per_sample, counts, share, features.shared)
+
+    def head(self, task: str) -> HeadModule:
+        """The head of `task`."""
+        head = self.heads[task]
+        assert isinstance(head, HeadModule)
+        return head
+
+    def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """How many targets of each loss term are present (T,), in float32."""
+        present = {task: self.head(task).present(targets[task]).sum() for task in self.heads}
+        return torch.stack([present[term.task] for term in self.terms]).float()
+
+
+def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
+    """What `data` decides about a network for `tasks`; `DataError` where a label does not fit."""
+    classes: dict[str, tuple[str, ...]] = {}
+    for name, task in tasks.items():
+        column = data.train.column(task.target or name)
+        if task.head.kind is Kind.CLASSIFICATION:
+            if not isinstance(column, Categorical):
+                raise DataError(
+                    f"tasks.{name}: the label {task.target or name!r} is a number, the head "
+                    f"predicts classes; use `head: {{type: regression}}`"
+                )
+            classes[name] = column.names
+        elif isinstance(column, Categorical):
+            raise DataError(
+                f"tasks.{name}: the label {task.target or name!r} has classes, the head predicts "
+                f"a number; use `head: {{type: classification}}`"
+            )
+    return Assembly(
+        sample_shape=data.sample_shape, classes=classes, centre=data.centre, scale=data.scale
+    )
+
+
+def assemble(
+    backbone: Backbone, routing: Router, tasks: Mapping[str, Task], assembly: Assembly
+) -> MultiTaskModel:
+    """The network of these parts; `AssemblyError` where they do not fit together.
+
+    Weights are drawn from torch's global generator: seed it first.
+    """
+    trunk = backbone.build(assembly.sample_shape)
+
+    def new_head(task: str, features: int) -> HeadModule:
+        return tasks[task].head.build(features, assembly.classes.get(task, ()))
+
+    heads = {}
+    for name in tasks:
+        if "." in name:
+            raise AssemblyError(f"tasks.{name}: a task's name must not contain a dot")
+        heads[name] = new_head(name, trunk.features)
+    router = routing.build(Wiring(backbone=trunk, new_head=new_head, classes=assembly.classes))
+    terms = tuple(
+        attrs.evolve(term, classes=len(assembly.classes.get(term.task, ())))
+        for term in routing.terms(loss_terms(tasks))
+    )
+    return MultiTaskModel(router, heads, terms, assembly)
+
+
+def encode_targets(
+    split: Split,
+    tasks: Mapping[str, Task],
+    assembly: Assembly,
+    open_labels: frozenset[str] = frozenset(),
+) -> dict[str, Tensor]:
+    """The targets (N,) of each task in `split`, classes encoded by the training vocabulary.
+
+    A class outside it is missing for `open_labels`, and otherwise a `DataError`.
+    """
+    targets: dict[str, Tensor] = {}
+    for name, task in tasks.items():
+        label = task.target or name
+        column = split.column(label)
+        if not isinstance(column, Categorical):
+            targets[name] = column.values
+            continue
+        known = assembly.classes[name]
+        place = {value: code for code, value in enumerate(known)}
+        strangers = [value for value in column.names if value not in place]
+        used = {column.names[code] for code in set(column.codes.tolist()) if code >= 0}
+        if label not in open_labels and (found := sorted(used & set(strangers))):
+            raise DataError(
+                f"tasks.{name}: the label {label!r} has the value {found[0]!r}, which is outside "
+                f"the training vocabulary {list(known[:10])}{'...' if len(known) > 10 else ''}"
+            )
+        table = torch.tensor([place.get(value, -1) for value in column.names] + [-1])
+        targets[name] = table[column.codes]  # the code -1 picks the last entry, -1
+    return targets

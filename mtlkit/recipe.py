@@ -1,0 +1,74 @@
+"""The recipe: everything that decides a run, as one value."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from mtlkit.backbones.configs import Backbone
+from mtlkit.config import Problem, above, at_least, one_of, optional
+from mtlkit.data.configs import DataSource
+from mtlkit.errors import RecipeError
+from mtlkit.evaluation.configs import Evaluator
+from mtlkit.loggers.configs import JsonLines, Logger
+from mtlkit.optim.configs import Constant, Optimizer, Schedule, Sgd
+from mtlkit.routing.configs import Router, Shared
+from mtlkit.tasks import Task, loss_terms
+from mtlkit.vocabulary import LossTerm
+from mtlkit.weighting.configs import Equal, Weighting
+
+
+@attrs.frozen(kw_only=True)
+class Train:
+    """How long, in what portions and with what arithmetic the network is trained."""
+
+    epochs: int = attrs.field(default=10, validator=at_least(1))
+    batch: int = attrs.field(default=64, validator=at_least(1))  # samples of one update, all ranks
+    accumulate: int = attrs.field(default=1, validator=at_least(1))  # micro-batches of one update
+    precision: str = attrs.field(default="fp32", validator=one_of("fp32", "bf16"))
+    device: str = attrs.field(default="auto", validator=one_of("auto", "cpu", "cuda"))
+    threads: int | None = attrs.field(default=None, validator=optional(at_least(1)))
+    clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
+    compile: bool = False  # the backbone, by torch.compile
+    log_every: int = attrs.field(default=10, validator=at_least(1))  # steps
+    evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs
+    checkpoint_every: int | None = attrs.field(
+        default=None, validator=optional(at_least(1))
+    )  # steps; None: each epoch
+    loggers: tuple[Logger, ...] = (JsonLines(),)
+
+
+@attrs.frozen(kw_only=True)
+class Recipe:
+    """Data, network, losses, training and evaluation: what to run, and nothing about where.
+
+    Raises `RecipeError` where the parts, each right by itself, do not fit together.
+    """
+
+    data: DataSource
+    backbone: Backbone
+    tasks: Mapping[str, Task]
+    routing: Router = attrs.field(factory=Shared)
+    weighting: Weighting = attrs.field(factory=Equal)
+    optimizer: Optimizer = attrs.field(factory=Sgd)
+    schedule: Schedule = attrs.field(factory=Constant)
+    train: Train = attrs.field(factory=Train)
+    evaluation: tuple[Evaluator, ...] = ()
+    seed: int = attrs.field(default=0, validator=at_least(0))
+
+    def terms(self) -> tuple[LossTerm, ...]:
+        """The losses of a step, in order: one for each task, then those of the router."""
+        return self.routing.terms(loss_terms(self.tasks))
+
+    def problems(self) -> list[Problem]:
+        """What is wrong between the parts; empty for a recipe that can be run."""
+        if not self.tasks:
+            return [Problem(("tasks",), "expected one task or more, found none")]
+        found = list(self.routing.problems(loss_terms(self.tasks)))
+        return found or list(self.weighting.problems(self.terms()))
+
+    def check(self) -> "Recipe":
+        """The recipe itself; `RecipeError` lists every problem between its parts."""
+        found = self.problems()
+        if found:
+            raise RecipeError([str(problem) for problem in found])
+        return self

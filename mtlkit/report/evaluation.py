@@ -1,0 +1,75 @@
+"""The outcome of an evaluation as one value, and its open form: JSON without pickles or NaN."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import cattrs
+from cattrs.strategies import configure_tagged_union
+
+from mtlkit.errors import RunError
+from mtlkit.report.blocks import Block, Section
+
+FORMAT = 1
+
+
+@attrs.frozen(kw_only=True)
+class Evaluation:
+    """What is known of a trained model: all that a report says which is not in the logs.
+
+    `facts` are for people ("backbone": "casia-net"), `budget` holds numbers by which runs may be
+    compared fairly ("steps", "seconds", "parameters"), `headlines` names the metrics to show first.
+    """
+
+    facts: Mapping[str, str] = attrs.field(factory=dict)
+    budget: Mapping[str, float] = attrs.field(factory=dict)
+    headlines: tuple[str, ...] = ()
+    metrics: Mapping[str, float] = attrs.field(factory=dict)
+    sections: tuple[Section, ...] = ()
+
+
+def evaluation_to_json(evaluation: Evaluation) -> str:
+    """The evaluation as JSON text; a number that is NaN or infinite becomes null.
+
+    >>> evaluation_from_json(evaluation_to_json(Evaluation(metrics={"a": 0.5}))).metrics
+    {'a': 0.5}
+    """
+    found = {"format": FORMAT, **_converter().unstructure(evaluation)}
+    return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def evaluation_from_json(text: str, place: str = "evaluation.json") -> Evaluation:
+    """The evaluation written as `text`; `RunError` names `place` where it is none."""
+    again = "run `mtlkit evaluate` to make it anew"
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as cause:
+        raise RunError(f"{place}: found no JSON ({cause}); {again}") from cause
+    version = found.get("format") if isinstance(found, dict) else None
+    if version != FORMAT:
+        raise RunError(f"{place}: expected format {FORMAT}, found {version!r}; {again}")
+    del found["format"]
+    try:
+        return _converter().structure(found, Evaluation)
+    except cattrs.BaseValidationError as cause:
+        mistakes = "; ".join(cattrs.transform_error(cause))
+        raise RunError(f"{place}: {mistakes}; {again}") from cause
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    converter.register_unstructure_hook(float, lambda x: x if math.isfinite(x) else None)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook_func(lambda kind: kind == str | int | float, lambda x, _: x)
+    configure_tagged_union(Block, converter, tag_name="block")
+    return converter
+
+
+def _number(found: Any, _: type) -> float:
+    if found is None:
+        return math.nan
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        raise ValueError(f"expected a number, found {found!r}")
+    return float(found)

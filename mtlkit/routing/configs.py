@@ -1,0 +1,153 @@
+"""The family of routers, the family of their branches, and the options of the built-in ones."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from mtlkit.config import Component, Problem
+from mtlkit.vocabulary import Kind, LossTerm
+
+if TYPE_CHECKING:
+    from mtlkit.backbones.module import BackboneModule
+    from mtlkit.heads.module import HeadModule
+    from mtlkit.routing.grouped import BranchesModule
+    from mtlkit.routing.module import RouterModule
+
+BRANCHES = "branches"
+"""What the loss of a task's branches is called: ``identity.branches``."""
+
+
+@attrs.frozen(kw_only=True)
+class Wiring:
+    """What a router is built next to: the backbone, and how a task's head and classes are had."""
+
+    backbone: "BackboneModule"
+    new_head: "Callable[[str, int], HeadModule]"  # (task, features) to a fresh head of that task
+    classes: Mapping[str, tuple[str, ...]]  # the class names of each classification task
+
+
+@attrs.frozen(kw_only=True)
+class Router(Component):
+    """Which part of the network sees which sample, and which losses come of it."""
+
+    @abstractmethod
+    def build(self, wiring: Wiring) -> "RouterModule":
+        """The module; `AssemblyError` where backbone and router do not fit."""
+
+    @abstractmethod
+    def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
+        """The tasks' own loss terms, and after them the router's."""
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        """Why this router cannot serve these tasks, found before anything is built."""
+        return ()
+
+
+@attrs.frozen(kw_only=True)
+class Shared(Router):
+    """Hard sharing: every head sees every sample's shared features."""
+
+    def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
+        return terms
+
+    def build(self, wiring: Wiring) -> "RouterModule":
+        from mtlkit.routing.shared import SharedRouter
+
+        return SharedRouter(wiring.backbone)
+
+
+class Choice(Enum):
+    """How a branch is chosen at test time."""
+
+    EXPECTED = "expected"  # every branch, weighed by its group's probability: stochastic routing
+    BEST = "best"  # the branch of the most probable group
+    LABEL = "label"  # the branch of the labelled group
+
+
+@attrs.frozen(kw_only=True)
+class Branch(Component):
+    """What each group has of its own."""
+
+    @abstractmethod
+    def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
+        """The branches of `task` for `groups` groups."""
+
+
+@attrs.frozen(kw_only=True)
+class LinearBranch(Branch):
+    """A head of its own on the shared features (Yin & Liu, TIP 2018, section III.C, eq. 9-11)."""
+
+    def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
+        from mtlkit.routing.grouped import LinearBranches
+
+        return LinearBranches(wiring, task, groups)
+
+
+@attrs.frozen(kw_only=True)
+class BlockBranch(Branch):
+    """A last block of the backbone of its own, one head for all (the authors' released nets)."""
+
+    def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
+        from mtlkit.routing.grouped import BlockBranches
+
+        return BlockBranches(wiring, task, groups)
+
+
+@attrs.frozen(kw_only=True)
+class Grouped(Router):
+    """Branches for groups of samples (the pose-directed network of Yin & Liu, TIP 2018, eq. 9-12).
+
+    `task` gets the branches beside its own head. `by` is a classification task: its label chooses
+    the branch in training; at test its prediction does, or its label, as `test` says. `groups`
+    names each group's classes; every class of `by` belongs to exactly one group.
+    """
+
+    task: str
+    by: str
+    groups: Mapping[str, tuple[str | int | float, ...]]
+    branch: Branch = attrs.field(factory=LinearBranch)
+    test: Choice = Choice.EXPECTED
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        known = {term.task: term for term in terms}
+        for field in ("task", "by"):
+            name = getattr(self, field)
+            if name not in known:
+                tasks = ", ".join(known)
+                yield Problem(("routing", field), f"no task named {name!r}; the tasks are {tasks}")
+            elif field == "by" and known[name].kind is not Kind.CLASSIFICATION:
+                yield Problem(("routing", "by"), f"the task {name!r} predicts no classes")
+        if len(self.groups) < 2:
+            yield Problem(
+                ("routing", "groups"), f"expected two groups or more, found {len(self.groups)}"
+            )
+        seen: dict[str, str] = {}
+        for group, members in self.groups.items():
+            for member in map(class_name, members):
+                if member in seen:
+                    yield Problem(
+                        ("routing", "groups", group),
+                        f"the class {member!r} stands in the group {seen[member]!r} already",
+                    )
+                seen[member] = group
+
+    def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
+        own = [attrs.evolve(t, name=f"{t.task}.{BRANCHES}") for t in terms if t.task == self.task]
+        return (*terms, *own)
+
+    def build(self, wiring: Wiring) -> "RouterModule":
+        from mtlkit.routing.grouped import GroupedRouter
+
+        return GroupedRouter(self, wiring)
+
+
+def class_name(label: str | int | float) -> str:
+    """A class as it is written in a vocabulary.
+
+    >>> class_name(-90), class_name(7.5), class_name("left")
+    ('-90', '7.5', 'left')
+    """
+    return label if isinstance(label, str) else f"{label:g}"

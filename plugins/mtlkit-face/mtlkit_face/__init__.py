@@ -1,0 +1,1 @@
+"""Joint learning of face identity, pose, illumination and expression with mtlkit."""

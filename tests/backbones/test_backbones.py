@@ -1,0 +1,140 @@
+"""Every backbone keeps the contract; CASIA-Net has the published shape."""
+
+import attrs
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mtlkit.backbones.casia_net import CasiaNetTrunk
+from mtlkit.backbones.configs import Backbone, CasiaNet, Mlp, Timm
+from mtlkit.backbones.module import SplittableBackbone
+from mtlkit.errors import AssemblyError
+
+EXAMPLES = {
+    "casia-net": (CasiaNet(width=0.25), (1, 32, 32)),
+    "mlp": (Mlp(hidden=(16, 8)), (5,)),
+    "timm": (Timm(model="resnet10t"), (3, 32, 32)),
+}
+
+
+@pytest.fixture(params=sorted(EXAMPLES))
+def example(request):
+    config, shape = EXAMPLES[request.param]
+    return config, shape
+
+
+def test_every_backbone_has_an_example(catalog):
+    assert sorted(catalog.backbones.names()) == sorted(EXAMPLES)
+
+
+def test_features_have_the_declared_width(example):
+    config, shape = example
+    trunk = config.build(shape).eval()
+    for batch in (1, 3):
+        assert trunk(torch.randn(batch, *shape)).shape == (batch, trunk.features)
+
+
+def test_evaluation_is_deterministic(example):
+    config, shape = example
+    trunk = config.build(shape).eval()
+    inputs = torch.randn(2, *shape)
+    assert torch.equal(trunk(inputs), trunk(inputs))
+
+
+def test_gradients_reach_every_parameter(example):
+    config, shape = example
+    trunk = config.build(shape).train()
+    trunk(torch.randn(4, *shape)).square().sum().backward()
+    without = [name for name, p in trunk.named_parameters() if p.grad is None]
+    assert without == []
+
+
+def test_same_seed_same_weights(example):
+    config, shape = example
+    states = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        states.append(config.build(shape).state_dict())
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_bf16_features_are_finite(example):
+    config, shape = example
+    trunk = config.build(shape).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert trunk(torch.randn(2, *shape)).isfinite().all()
+
+
+def test_casia_net_has_the_papers_size():
+    # counted from the authors' released network: 1,755,648 in all, 830,880 of them in block 5
+    trunk = CasiaNetTrunk(CasiaNet(), (1, 100, 100))
+    assert sum(p.numel() for p in trunk.parameters()) == 1_755_648
+    assert sum(p.numel() for p in trunk.last_block.parameters()) == 830_880
+
+
+def test_casia_net_shrinks_maps_as_published():
+    trunk = CasiaNetTrunk(CasiaNet(), (1, 100, 100)).eval()
+    sizes, maps = [], torch.zeros(1, 1, 100, 100)
+    for layer in trunk.first_blocks:
+        maps = layer(maps)
+        if isinstance(layer, torch.nn.MaxPool2d):
+            sizes.append(tuple(maps.shape[1:]))
+    assert sizes == [(64, 50, 50), (128, 25, 25), (192, 13, 13), (256, 7, 7)]
+    assert trunk.features == 320
+
+
+def test_casia_net_features_may_be_negative():
+    trunk = CasiaNetTrunk(CasiaNet(width=0.25, dropout=0.0), (1, 32, 32)).train()
+    assert (trunk(torch.randn(8, 1, 32, 32)) < 0).any()
+
+
+@pytest.mark.parametrize("size", [16, 31, 48, 64, 112])
+def test_casia_net_takes_any_size(size):
+    trunk = CasiaNetTrunk(CasiaNet(width=0.125), (3, size, size)).eval()
+    assert trunk(torch.zeros(2, 3, size, size)).shape == (2, 40)
+
+
+def test_a_splittable_backbone_is_its_stem_and_tail():
+    trunk = CasiaNet(width=0.25).build((1, 32, 32)).eval()
+    assert isinstance(trunk, SplittableBackbone)
+    inputs = torch.randn(3, 1, 32, 32)
+    assert torch.equal(trunk(inputs), trunk.tail(trunk.stem(inputs)))
+    other = trunk.new_tail()
+    shapes = [p.shape for p in other.parameters()]
+    assert shapes == [p.shape for p in trunk.last_block.parameters()]
+    assert all(a is not b for a, b in zip(other.parameters(), trunk.last_block.parameters(),
+                                          strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "shape", "words"),
+    [
+        (CasiaNet(), (1, 8, 8), ["casia-net", "16 pixels", "(1, 8, 8)"]),
+        (CasiaNet(), (10,), ["casia-net", "(C, H, W)"]),
+        (Mlp(hidden=()), (3,), ["hidden layer"]),
+        (Timm(model="resnet18x"), (3, 32, 32), ["resnet18x", "no model"]),
+        (Timm(model="resnet18"), (10,), ["timm", "(10,)"]),
+    ],
+)
+def test_misfits_are_refused_in_words(config: Backbone, shape, words):
+    with pytest.raises(AssemblyError) as caught:
+        config.build(shape)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_timm_weights_come_from_a_file(tmp_path):
+    config = Timm(model="resnet10t")
+    path = tmp_path / "weights.safetensors"
+    wanted = {k: v + 1 for k, v in config.build((3, 32, 32)).model.state_dict().items()}
+    save_file({**wanted, "fc.weight": torch.zeros(1000, 512)}, path)
+    found = attrs.evolve(config, weights=path).build((3, 32, 32)).model.state_dict()
+    assert all(torch.equal(found[key], wanted[key]) for key in wanted)
+
+
+def test_timm_weights_that_do_not_fit_are_refused(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    save_file({"conv1.weight": torch.zeros(3)}, path)
+    with pytest.raises(AssemblyError, match=r"gives 0 of the \d+ tensors"):
+        Timm(model="resnet10t", weights=path).build((3, 32, 32))
+    with pytest.raises(AssemblyError, match="no file"):
+        Timm(model="resnet10t", weights=tmp_path / "none.safetensors").build((3, 32, 32))

@@ -1,0 +1,143 @@
+"""Every head owns its loss: per sample, zero where the label is missing, never without gradient."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mtlkit.errors import AssemblyError
+from mtlkit.heads.configs import Classification, Regression
+
+CLASSES = ("left", "front", "right")
+EXAMPLES = {
+    "classification": (Classification(), CLASSES, torch.tensor([0, -1, 2, 1])),
+    "regression": (Regression(), (), torch.tensor([3.0, math.nan, -1.0, 5.0])),
+}
+
+
+@pytest.fixture(params=sorted(EXAMPLES))
+def example(request):
+    config, classes, target = EXAMPLES[request.param]
+    head = config.build(6, classes)
+    head.fit_targets(target)
+    return head, torch.randn(4, 6, requires_grad=True), target
+
+
+def test_every_head_has_an_example(catalog):
+    assert sorted(catalog.heads.names()) == sorted(EXAMPLES)
+
+
+def test_loss_is_per_sample_and_zero_where_missing(example):
+    head, features, target = example
+    loss = head.loss(features, target)
+    assert loss.shape == (4,)
+    assert loss.dtype == torch.float32
+    assert loss[1] == 0
+    assert (loss[[0, 2, 3]] > 0).all()
+
+
+def test_a_missing_label_has_no_gradient(example):
+    head, features, target = example
+    head.loss(features, target).sum().backward()
+    assert (features.grad[1] == 0).all()
+    assert (features.grad[[0, 2, 3]] != 0).any(dim=1).all()
+
+
+def test_what_a_missing_sample_looks_like_does_not_matter(example):
+    head, features, target = example
+    other = features.detach().clone()
+    other[1] = 1e3
+    assert torch.equal(head.loss(features, target), head.loss(other, target))
+
+
+def test_no_label_at_all_gives_zero_loss_and_zero_gradients(example):
+    head, features, target = example
+    none = torch.full_like(target, -1 if target.dtype == torch.int64 else math.nan)
+    loss = head.loss(features, none)
+    loss.sum().backward()
+    assert (loss == 0).all()
+    assert all(p.grad is not None and (p.grad == 0).all() for p in head.parameters())
+    assert (features.grad == 0).all()
+    assert head.metrics(head(features), none) == {}
+
+
+def test_losses_follow_the_order_of_the_samples(example):
+    head, features, target = example
+    order = torch.tensor([2, 0, 3, 1])
+    assert torch.allclose(head.loss(features, target)[order], head.loss(features[order],
+                                                                        target[order]))  # fmt: skip
+
+
+def test_an_empty_batch_is_no_error(example):
+    head, features, target = example
+    loss = head.loss(features[:0], target[:0])
+    assert loss.shape == (0,)
+    loss.sum().backward()
+
+
+def test_the_loss_is_float32_under_autocast(example):
+    head, features, target = example
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head.loss(features, target).dtype == torch.float32
+
+
+def test_state_survives_saving(example):
+    head, features, target = example
+    copy = type(head)(*_arguments(head))
+    copy.load_state_dict(head.state_dict(), strict=True)
+    assert torch.equal(copy.loss(features, target), head.loss(features, target))
+
+
+def _arguments(head):
+    if "Classification" in type(head).__name__:
+        return Classification(), 6, CLASSES
+    return (6,)
+
+
+def test_classification_is_cross_entropy():
+    head = Classification().build(6, CLASSES)
+    features, target = torch.randn(5, 6), torch.tensor([0, 1, 2, 1, 0])
+    wanted = -F.log_softmax(head(features), dim=1)[torch.arange(5), target]
+    assert torch.allclose(head.loss(features, target), wanted)
+
+
+def test_classification_starts_as_in_the_paper():
+    head = Classification().build(320, tuple(map(str, range(200))))
+    assert head.linear.weight.std().item() == pytest.approx(0.01, rel=0.02)
+    assert (head.linear.bias == 0).all()
+
+
+def test_accuracy_counts_present_labels_only():
+    head = Classification().build(2, CLASSES)
+    outputs = torch.tensor([[9.0, 0, 0], [0, 9, 0], [0, 0, 9]])
+    assert head.metrics(outputs, torch.tensor([0, 2, -1])) == {"accuracy": 0.5}
+
+
+def test_a_stated_class_count_must_agree():
+    assert Classification(classes=3).build(6, CLASSES)(torch.zeros(1, 6)).shape == (1, 3)
+    with pytest.raises(AssemblyError, match="states 4 classes, the training data has 3"):
+        Classification(classes=4).build(6, CLASSES)
+
+
+def test_regression_is_the_gaussian_likelihood():
+    head = Regression().build(6, ())
+    head.fit_targets(torch.tensor([10.0, 30.0]))  # mean 20, deviation 10
+    features, target = torch.randn(5, 6), torch.tensor([1.0, 20, 33, 40, 12])
+    standard = torch.distributions.Normal(head(features) / 10 - 2, 1.0)
+    wanted = -standard.log_prob(target / 10 - 2) - math.log(2 * math.pi) / 2
+    assert torch.allclose(head.loss(features, target), wanted, atol=1e-5)
+
+
+def test_regression_speaks_the_targets_unit():
+    head = Regression().build(3, ())
+    head.fit_targets(torch.tensor([100.0, 300.0, math.nan]))
+    assert torch.allclose(head(torch.zeros(2, 3)), torch.tensor([200.0, 200.0]))
+    found = head.metrics(torch.tensor([1.0, 2.0, 9.0]), torch.tensor([1.0, 4.0, math.nan]))
+    assert found == {"mae": 1.0, "rmse": pytest.approx(2**0.5), "r2": pytest.approx(1 - 4 / 4.5)}
+
+
+def test_a_constant_target_does_not_divide_by_zero():
+    head = Regression().build(3, ())
+    head.fit_targets(torch.tensor([7.0, 7.0]))
+    assert head.loss(torch.randn(2, 3), torch.tensor([7.0, 7.0])).isfinite().all()

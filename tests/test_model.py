@@ -1,0 +1,134 @@
+"""Assembly: what the data decides, how targets are encoded, and what a model is."""
+
+import math
+
+import attrs
+import pytest
+import torch
+
+from mtlkit.backbones.configs import Mlp
+from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.errors import AssemblyError, DataError
+from mtlkit.heads.configs import Classification, Regression
+from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.routing.configs import Shared
+from mtlkit.tasks import Task
+from mtlkit.vocabulary import Role
+
+TASKS = {
+    "who": Task(target="subject", role=Role.MAIN),
+    "pose": Task(),
+    "age": Task(head=Regression()),
+}
+
+
+def split(subjects, poses=None, ages=None):
+    count = len(subjects)
+    return Split(
+        inputs=torch.randn(count, 4),
+        columns={
+            "subject": Categorical.of(subjects),
+            "pose": Categorical.of(poses or ["0"] * count),
+            "age": Numeric(torch.tensor(ages or [30.0] * count)),
+        },
+        ids=[f"{place}.png" for place in range(count)],
+    )
+
+
+DATA = Data(
+    train=split(["ann", "bob", "ann"], ["-90", "15", "0"], [20.0, math.nan, 40.0]),
+    test=split(["cy", "ann"], ["0", "-90"]),
+    open_labels=frozenset({"subject"}),
+    centre=2.0,
+    scale=4.0,
+)
+
+
+def test_classes_come_from_the_training_data():
+    assembly = assembly_of(DATA, TASKS)
+    assert assembly.classes == {"who": ("ann", "bob"), "pose": ("-90", "0", "15")}
+    assert assembly.sample_shape == (4,)
+
+
+def test_targets_use_the_training_vocabulary():
+    assembly = assembly_of(DATA, TASKS)
+    train = encode_targets(DATA.train, TASKS, assembly)
+    assert train["who"].tolist() == [0, 1, 0]
+    assert train["pose"].tolist() == [0, 2, 1]
+    assert train["age"].isnan().tolist() == [False, True, False]
+
+
+def test_strangers_are_missing_where_the_protocol_has_them_and_an_error_elsewhere():
+    assembly = assembly_of(DATA, TASKS)
+    found = encode_targets(DATA.test, TASKS, assembly, DATA.open_labels)
+    assert found["who"].tolist() == [-1, 0]
+    with pytest.raises(DataError, match=r"tasks.who.*'subject' has the value 'cy'"):
+        encode_targets(DATA.test, TASKS, assembly)
+
+
+def test_a_missing_label_stays_missing():
+    data = attrs.evolve(DATA, train=split(["ann", None, "bob"]))
+    targets = encode_targets(data.train, TASKS, assembly_of(data, TASKS))
+    assert targets["who"].tolist() == [0, -1, 1]
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (Task(target="sbject"), "no label 'sbject'; it has: age, pose, subject"),
+        (Task(target="age"), "is a number, the head predicts classes"),
+        (Task(target="pose", head=Regression()), "has classes, the head predicts a number"),
+    ],
+)
+def test_tasks_that_do_not_fit_the_data_are_refused(task, words):
+    with pytest.raises(DataError, match=words):
+        assembly_of(DATA, {"who": task})
+
+
+def test_a_class_count_that_disagrees_is_refused():
+    tasks = {"who": Task(target="subject", head=Classification(classes=7))}
+    with pytest.raises(AssemblyError, match="states 7 classes, the training data has 2"):
+        assemble(Mlp(), Shared(), tasks, assembly_of(DATA, tasks))
+
+
+def test_a_dot_in_a_tasks_name_is_refused():
+    tasks = {"a.b": Task(target="pose")}
+    with pytest.raises(AssemblyError, match="must not contain a dot"):
+        assemble(Mlp(), Shared(), tasks, assembly_of(DATA, tasks))
+
+
+def test_inputs_are_normalised_inside_the_model():
+    assembly = assembly_of(DATA, TASKS)
+    model = assemble(Mlp(hidden=(3,)), Shared(), TASKS, assembly).eval()
+    raw = torch.full((1, 4), 6.0)  # (6 - 2) / 4 = 1
+    assert torch.equal(model(raw).features, model.router.backbone(torch.ones(1, 4)))
+
+
+def test_8_bit_inputs_are_taken_as_they_are():
+    assembly = attrs.evolve(assembly_of(DATA, TASKS), sample_shape=(1, 2, 2), centre=127.5)
+    model = assemble(Mlp(hidden=(3,)), Shared(), TASKS, assembly).eval()
+    raw = torch.randint(0, 256, (5, 1, 2, 2), dtype=torch.uint8)
+    assert torch.equal(model(raw).features, model(raw.float()).features)
+
+
+def test_mean_losses_divide_by_the_labels_present():
+    assembly = assembly_of(DATA, TASKS)
+    model = assemble(Mlp(hidden=(3,)), Shared(), TASKS, assembly)
+    targets = encode_targets(DATA.train, TASKS, assembly)
+    counts = model.counts(targets)
+    assert counts.tolist() == [3.0, 3.0, 2.0]
+    found = model.losses(torch.randn(3, 4), targets, counts)
+    assert found.mean[2].item() == pytest.approx(found.per_sample[2].sum().item() / 2)
+
+
+def test_a_batch_without_a_tasks_labels_gives_zero_loss_and_zero_gradients():
+    assembly = assembly_of(DATA, TASKS)
+    model = assemble(Mlp(hidden=(3,)), Shared(), TASKS, assembly)
+    targets = encode_targets(DATA.train, TASKS, assembly)
+    targets["age"] = torch.full((3,), math.nan)
+    found = model.losses(torch.randn(3, 4), targets, model.counts(targets))
+    assert found.mean[2] == 0
+    found.mean.sum().backward()
+    head = model.head("age")
+    assert all(p.grad is not None and (p.grad == 0).all() for p in head.parameters())
+    assert all(p.grad.isfinite().all() for p in model.parameters())
