@@ -8,10 +8,10 @@ import importlib
 import importlib.metadata
 import inspect
 import os
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
@@ -22,10 +22,18 @@ from mtlkit.config import Component
 from mtlkit.errors import (
     ComponentError,
     IncompatibleError,
+    InvalidNameError,
     LoadFailedError,
     MtlkitError,
     NotInstalledError,
-    UnknownComponentError,
+    did_you_mean,
+)
+from mtlkit.installed import (
+    SELECTION_VARIABLE,
+    InstalledPlugin,
+    chosen_namespaces,
+    incompatible,
+    installed_plugins,
 )
 from mtlkit.registry import Entry, Origin, Registry, Unusable
 
@@ -40,9 +48,6 @@ if TYPE_CHECKING:
     from mtlkit.weighting.configs import Weighting
 
 C = TypeVar("C", bound=Component)
-
-SELECTION_VARIABLE = "MTLKIT_PLUGINS"
-"""The environment variable that selects plugins: ``all`` (default), ``none`` or ``a,b``."""
 
 KNOWN_PLUGINS: Mapping[str, str] = {"face": "mtlkit-face"}
 """Namespaces of plugins we know of, and the distribution that brings each."""
@@ -68,21 +73,29 @@ class PluginRecord:
 
 
 @attrs.frozen
+class Command:
+    """A plugin's command: its target (``"module:click_command"``), and who brought it."""
+
+    target: str
+    origin: Origin
+
+
+@attrs.frozen
 class Catalog:
     """One registry for each family of components, the plugins behind them, and their commands."""
 
     backbones: "Registry[Backbone]" = attrs.field(factory=lambda: Registry("backbone"))
     heads: "Registry[Head]" = attrs.field(factory=lambda: Registry("head"))
     routers: "Registry[Router]" = attrs.field(factory=lambda: Registry("router"))
-    branches: "Registry[Branch]" = attrs.field(factory=lambda: Registry("branch"))
+    branches: "Registry[Branch]" = attrs.field(factory=lambda: Registry("branch", "branches"))
     weightings: "Registry[Weighting]" = attrs.field(factory=lambda: Registry("weighting"))
-    data: "Registry[DataSource]" = attrs.field(factory=lambda: Registry("data source"))
+    data: "Registry[DataSource]" = attrs.field(factory=lambda: Registry("data source", "data"))
     optimizers: "Registry[Optimizer]" = attrs.field(factory=lambda: Registry("optimizer"))
     schedules: "Registry[Schedule]" = attrs.field(factory=lambda: Registry("schedule"))
     evaluators: "Registry[Evaluator]" = attrs.field(factory=lambda: Registry("evaluator"))
     loggers: "Registry[Logger]" = attrs.field(factory=lambda: Registry("logger"))
     plugins: list[PluginRecord] = attrs.field(factory=list)
-    commands: dict[str, str] = attrs.field(factory=dict)
+    commands: dict[str, Command] = attrs.field(factory=dict)
 
     def families(self) -> dict[str, Registry[Any]]:
         """Every registry by the plural under which users know it."""
@@ -113,7 +126,7 @@ class Shelf(Generic[C]):
         """
         namespace, slash, _ = name.partition("/")
         if self._namespace and (not slash or namespace != self._namespace):
-            raise MtlkitError(
+            raise InvalidNameError(
                 f"the name {name!r} lies outside the plugin's namespace; "
                 f"expected '{self._namespace}/...'"
             )
@@ -133,7 +146,8 @@ class Shelf(Generic[C]):
 
     def rollback(self) -> None:
         """Take what was committed out of the registry again."""
-        self._registry.remove_origin(self._origin)
+        for entry, _ in self.added:
+            self._registry.remove(entry)
 
 
 class Registrar:
@@ -196,44 +210,9 @@ def _own_origin() -> Origin:
     return Origin("mtlkit", version, str(Path(builtins.__file__)))
 
 
-@attrs.frozen
-class _Found:
-    """An installed plugin before it is loaded."""
-
-    namespace: str
-    module: str
-    distribution: str
-    version: str
-    api: str | None
-
-    @property
-    def origin(self) -> Origin:
-        return Origin(self.distribution, self.version, self.module)
-
-
-def _installed() -> list[_Found]:
-    """All installed plugins, in the order of their names rather than of the file system."""
-    found: dict[tuple[str, str, str], _Found] = {}
-    for distribution in importlib.metadata.distributions():
-        points = distribution.entry_points
-        apis = [point.name for point in points if point.group == hooks.API_GROUP]
-        for point in points:
-            if point.group == hooks.GROUP:
-                name = _normalised(distribution.metadata["Name"])
-                # one distribution can be seen twice, through a linked or an editable folder
-                found[(point.name, name, point.value)] = _Found(
-                    point.name, point.value, name, distribution.version, apis[0] if apis else None
-                )
-    return [found[key] for key in sorted(found)]
-
-
-def _normalised(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
-
 def _load_plugins(catalog: Catalog, selection: str) -> None:
-    installed = _installed()
-    chosen = _chosen(installed, selection)
+    installed = installed_plugins()
+    chosen = chosen_namespaces(installed, selection)
     for plugin in installed:
         rivals = [p for p in installed if p.namespace == plugin.namespace and p != plugin]
         if plugin.namespace not in chosen:
@@ -245,57 +224,13 @@ def _load_plugins(catalog: Catalog, selection: str) -> None:
                 f"{rivals[0].origin}; uninstall one"
             )
             _record(catalog, plugin, Status.FAILED, reason, LoadFailedError)
-        elif (reason := _incompatible(plugin)) is not None:
+        elif (reason := incompatible(plugin)) is not None:
             _record(catalog, plugin, Status.INCOMPATIBLE, reason, IncompatibleError)
         else:
             _load(catalog, plugin)
 
 
-def _chosen(installed: Iterable[_Found], selection: str) -> set[str]:
-    known = {plugin.namespace for plugin in installed}
-    if selection in ("all", "none"):
-        return known if selection == "all" else set()
-    wanted = {name.strip() for name in selection.split(",") if name.strip()}
-    for name in sorted(wanted - known):
-        raise UnknownComponentError(
-            f"{SELECTION_VARIABLE}: no plugin named {name!r} is installed; expected 'all', 'none' "
-            f"or some of: {', '.join(sorted(known)) or '(no plugin is installed)'}",
-            family="plugin",
-            name=name,
-        )
-    return wanted
-
-
-def _incompatible(plugin: _Found) -> str | None:
-    """Why the plugin cannot be loaded by this mtlkit, found without importing it."""
-    window = f"from {_dotted(hooks.API_FLOOR)} to {_dotted(hooks.API)}"
-    if plugin.api is None:
-        return (
-            f"{plugin.origin} names no plugin API; its pyproject needs "
-            f'[project.entry-points."{hooks.API_GROUP}"] with a key such as "{_dotted(hooks.API)}"'
-        )
-    match = re.fullmatch(r"(\d+)\.(\d+)", plugin.api)
-    if match is None:
-        return f"{plugin.origin} names the plugin API {plugin.api!r}; expected a number like '1.0'"
-    api = (int(match[1]), int(match[2]))
-    if api > hooks.API:
-        return (
-            f"{plugin.origin} was made for plugin API {plugin.api}, this mtlkit speaks {window}; "
-            f"run `pip install --upgrade mtlkit`"
-        )
-    if api < hooks.API_FLOOR:
-        return (
-            f"{plugin.origin} was made for plugin API {plugin.api}, this mtlkit speaks {window}; "
-            f"run `pip install --upgrade {plugin.distribution}`"
-        )
-    return None
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return f"{version[0]}.{version[1]}"
-
-
-def _load(catalog: Catalog, plugin: _Found) -> None:
+def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
     """Import, check and register one plugin; a failure leaves no trace but its record."""
     manager = pluggy.PluginManager(hooks.GROUP)
     manager.add_hookspecs(hooks.Hooks)
@@ -303,43 +238,56 @@ def _load(catalog: Catalog, plugin: _Found) -> None:
         module = importlib.import_module(plugin.module)
         origin = attrs.evolve(plugin.origin, file=module.__file__ or plugin.module)
         manager.register(module, plugin.namespace)
-        _refuse_strange_hooks(module)
+        _refuse_strange_hooks(manager, module)
         registrar = Registrar(catalog, plugin.namespace, origin)
         manager.hook.mtlkit_register(catalog=registrar)
         commands = {k: v for found in manager.hook.mtlkit_commands() for k, v in found.items()}
         taken = sorted(set(commands) & set(catalog.commands))
         if taken:
-            raise MtlkitError(f"the command {taken[0]!r} belongs to another plugin already")
+            owner = catalog.commands[taken[0]].origin
+            raise MtlkitError(f"the command {taken[0]!r} belongs to {owner} already")
         registrar.commit()
-    except Exception as cause:  # a plugin is a stranger: whatever it raises stays its own problem
-        failure = f"{plugin.origin}: {type(cause).__name__}: {_first_line(cause)}"
-        _record(catalog, plugin, Status.FAILED, failure, LoadFailedError)
+    except (Exception, SystemExit) as cause:  # a stranger: what it raises is its own problem
+        message = " ".join(str(cause).split())[:400] or "(no message)"
+        failure = f"{plugin.origin}: {type(cause).__name__}: {message}"
+        _record(catalog, plugin, Status.FAILED, failure, LoadFailedError, cause)
         return
-    catalog.commands.update(commands)
+    for name, target in commands.items():
+        catalog.commands[name] = Command(target, origin)
     catalog.plugins.append(PluginRecord(plugin.namespace, origin, Status.LOADED))
 
 
-def _first_line(cause: BaseException) -> str:
-    lines = [line for line in str(cause).splitlines() if line.strip()]
-    return lines[0] if lines else "(no message)"
-
-
-def _refuse_strange_hooks(module: object) -> None:
-    """A misspelt hook would be ignored silently; it is the plugin's error instead."""
-    known = {name for name in vars(hooks.Hooks) if name.startswith(f"{hooks.GROUP}_")}
-    for name, function in vars(module).items():
-        marked = getattr(function, f"{hooks.GROUP}_impl", None)
-        if (marked or name.startswith(f"{hooks.GROUP}_reg")) and name not in known:
+def _refuse_strange_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
+    """A hook that is misspelt or not marked would be ignored silently; it is an error instead."""
+    known = [name for name in vars(hooks.Hooks) if not name.startswith("_")]
+    own = [
+        name
+        for name, value in vars(module).items()
+        if inspect.isfunction(value) and value.__module__ == module.__name__
+    ]
+    marked = {name for name in own if manager.parse_hookimpl_opts(module, name) is not None}
+    for name in own:
+        if name in known and name not in marked:
+            raise MtlkitError(f"{name!r} is not marked as a hook; put @hookimpl above it")
+        meant = did_you_mean(name, known) if name.startswith(f"{hooks.GROUP}_") else ""
+        if name not in known and (name in marked or meant):
             raise MtlkitError(
-                f"{name!r} is no hook of mtlkit; expected one of {', '.join(sorted(known))}"
+                f"{name!r} is no hook of mtlkit{meant}; expected one of {', '.join(known)}"
             )
+    if not marked:
+        raise MtlkitError(f"implements no hook; expected one of {', '.join(known)}")
 
 
 def _record(
-    catalog: Catalog, plugin: _Found, status: Status, reason: str, error: type[ComponentError]
+    catalog: Catalog,
+    plugin: InstalledPlugin,
+    status: Status,
+    reason: str,
+    error: type[ComponentError],
+    cause: BaseException | None = None,
 ) -> None:
     catalog.plugins.append(PluginRecord(plugin.namespace, plugin.origin, status, reason))
-    _refuse(catalog, Unusable(plugin.namespace, error, reason))
+    _refuse(catalog, Unusable(plugin.namespace, error, reason, cause))
 
 
 def _refuse(catalog: Catalog, unusable: Unusable) -> None:

@@ -4,11 +4,14 @@ A component's fields are its options; the same names stand in YAML. Modules that
 import no torch at the top, so that listing and validating stay instant; `build` imports it.
 """
 
+import math
 from abc import ABC
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
+
+from mtlkit.errors import did_you_mean
 
 type_key = "type"
 """The key that names a component in YAML: ``{type: casia-net, width: 0.5}``."""
@@ -42,7 +45,8 @@ Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
 def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # an infinite or undefined number is within no bounds
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def above(bound: float) -> Validator:
@@ -104,7 +108,10 @@ def one_of(*choices: str) -> Validator:
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if value not in choices:
-            raise ValueError(f"{field.name}: expected one of {', '.join(choices)}, found {value!r}")
+            suggestion = did_you_mean(value, choices) if isinstance(value, str) else ""
+            raise ValueError(
+                f"{field.name}: expected one of {', '.join(choices)}, found {value!r}{suggestion}"
+            )
 
     return check
 

@@ -4,7 +4,18 @@ A message says the place, what was found, what was expected and what to do next.
 its data as attributes, so that a program can read the failure as well as a person.
 """
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message that suggests the nearest of the `known` words, if one is near.
+
+    >>> did_you_mean("totl", ["total", "form"]), did_you_mean("speed", ["total"])
+    ("; did you mean 'total'?", '')
+    """
+    near = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 class MtlkitError(Exception):

@@ -83,7 +83,12 @@ class MultiTaskModel(nn.Module):
 
         `counts` (T,) and `share` relate the batch to the update it is a part of: see `StepLosses`.
         """
-        features = self.features(inputs)
+        return self.losses_at(self.features(inputs), targets, counts, share)
+
+    def losses_at(
+        self, features: Features, targets: Mapping[str, Tensor], counts: Tensor, share: float = 1.0
+    ) -> StepLosses:
+        """The losses from `features` on: what heads and branches make of them."""
         found = {
             task: self.head(task).loss(features.of(task), targets[task]) for task in self.heads
         }

@@ -21,6 +21,8 @@ C = TypeVar("C", bound=Component)
 
 NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]*/)?[a-z0-9][a-z0-9_.-]*")
 
+TARGET = re.compile(r"[\w.<>]+:[\w.<>]+")  # a class defined in a function has <locals> in its path
+
 
 @attrs.frozen
 class Origin:
@@ -52,6 +54,7 @@ class Unusable:
     namespace: str
     error: type[ComponentError]
     reason: str
+    cause: BaseException | None = None
 
 
 class Registry(Generic[C]):
@@ -65,8 +68,9 @@ class Registry(Generic[C]):
     'Equal'
     """
 
-    def __init__(self, family: str) -> None:
+    def __init__(self, family: str, plural: str = "") -> None:
         self.family = family
+        self.plural = plural or f"{family}s"
         self._entries: dict[str, Entry] = {}
         self._classes: dict[str, type[C]] = {}
         self._names: dict[type[C], str] = {}
@@ -90,16 +94,23 @@ class Registry(Generic[C]):
                 f"({owner.origin.file}) and {entry.origin} ({entry.origin.file}); "
                 f"rename one, or leave one out with MTLKIT_PLUGINS"
             )
+        if not TARGET.fullmatch(entry.target):
+            raise InvalidNameError(
+                f"{entry.origin} ({entry.origin.file}): the {self.family} {entry.name!r} has the "
+                f"target {entry.target!r}; expected 'module:Class'"
+            )
+        if component is not None:
+            self._check(entry, component)
         self._entries[entry.name] = entry
         if component is not None:
             self._classes[entry.name] = component
             self._names.setdefault(component, entry.name)
 
-    def remove_origin(self, origin: Origin) -> None:
-        """Take out everything that `origin` brought, after a registration that failed midway."""
-        for name in [name for name, entry in self._entries.items() if entry.origin == origin]:
-            del self._entries[name]
-            component = self._classes.pop(name, None)
+    def remove(self, entry: Entry) -> None:
+        """Take `entry` out again, after a registration that failed midway."""
+        if self._entries.get(entry.name) == entry:
+            del self._entries[entry.name]
+            component = self._classes.pop(entry.name, None)
             if component is not None:
                 self._names.pop(component, None)
 
@@ -124,20 +135,24 @@ class Registry(Generic[C]):
         """The entry called `name`, without importing it."""
         if name in self._entries:
             return self._entries[name]
-        namespace, slash, _ = name.partition("/")
-        if slash and namespace in self._unusable:
-            found = self._unusable[namespace]
+        found = self.blocked(name)
+        if found is not None:
             raise found.error(
                 f"the {self.family} {name!r} cannot be had: {found.reason}",
                 family=self.family,
                 name=name,
-            )
+            ) from found.cause
         raise UnknownComponentError(
-            f"no {self.family} named {name!r}{self._suggestion(name)}; "
-            f"`mtlkit list {self.family}` shows all {len(self)}",
+            f"no {self.family} named {name!r}{self._suggestion(name)} "
+            f"`mtlkit list {self.plural}` shows all {len(self)}",
             family=self.family,
             name=name,
         )
+
+    def blocked(self, name: str) -> Unusable | None:
+        """Why the namespace of `name` cannot be had, if it cannot."""
+        namespace, slash, _ = name.partition("/")
+        return self._unusable.get(namespace) if slash else None
 
     def get(self, name: str) -> type[C]:
         """The component class called `name`, imported on first use."""
@@ -170,7 +185,7 @@ class Registry(Generic[C]):
         if not near:  # a plugin's name, asked for without its namespace
             near = [known for known in pool if known.rpartition("/")[2] == name][:1]
         if not near:
-            return ""
+            return ";"
         entry = self._entries[near[0]]
         owner = "built in" if "/" not in entry.name else f"from {entry.origin}"
         return f"; did you mean {entry.name!r} ({owner})?"
@@ -187,11 +202,19 @@ class Registry(Generic[C]):
                 family=self.family,
                 name=entry.name,
             ) from cause
+        self._check(entry, component)
+        found: type[C] = component
+        return found
+
+    def _check(self, entry: Entry, component: object) -> None:
         if not (isinstance(component, type) and issubclass(component, Component)):
-            raise LoadFailedError(
-                f"the {self.family} {entry.name!r} of {entry.origin}: {entry.target!r} is no "
-                f"component; expected a class derived from mtlkit.config.Component",
-                family=self.family,
-                name=entry.name,
-            )
-        return component
+            problem = "is no component; expected a class derived from mtlkit.config.Component"
+        elif "__attrs_attrs__" not in vars(component):
+            problem = "is not decorated; put @attrs.frozen(kw_only=True) above the class"
+        else:
+            return
+        raise LoadFailedError(
+            f"the {self.family} {entry.name!r} of {entry.origin}: {entry.target!r} {problem}",
+            family=self.family,
+            name=entry.name,
+        )

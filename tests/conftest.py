@@ -1,5 +1,11 @@
 """Fixtures for all tests."""
 
+import importlib
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -17,3 +23,41 @@ def _one_thread_and_a_seed() -> None:
     # two threads on two shared cores are slower for tiny tensors, and differ in the last bit
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+@pytest.fixture
+def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
+    """Installs throw-away plugins: ``distribution("acme", code)`` gives the module's name.
+
+    What is written is what pip writes: a module, and a dist-info folder with its entry points.
+    """
+    site = tmp_path / "site-packages"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    before = set(sys.modules)
+
+    def install(
+        namespace: str,
+        code: str,
+        *,
+        name: str = "",
+        version: str = "1.0",
+        api: str | None = "1.0",
+        module: str = "",
+    ) -> str:
+        name = name or f"mtlkit-{namespace}"
+        module = module or f"{name.replace('-', '_')}_plugin"
+        (site / f"{module}.py").write_text(textwrap.dedent(code), encoding="utf-8")
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        points = f"[mtlkit]\n{namespace} = {module}\n"
+        if api is not None:
+            points += f"[mtlkit.api]\n{api} = {module}\n"
+        (info / "entry_points.txt").write_text(points)
+        importlib.invalidate_caches()
+        return module
+
+    yield install
+    for imported in set(sys.modules) - before:
+        if str(site) in str(getattr(sys.modules[imported], "__file__", None)):
+            del sys.modules[imported]

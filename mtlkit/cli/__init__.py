@@ -1,0 +1,151 @@
+"""The command line: one file for each command, imported when it is called.
+
+A command tells its user what is wrong by raising an `MtlkitError`; `main` prints it and exits
+with 2.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+import click
+
+from mtlkit.errors import LoadFailedError, MtlkitError, RecipeError, did_you_mean
+
+if TYPE_CHECKING:
+    from mtlkit.catalog import Catalog
+
+
+class Command(NamedTuple):
+    """Where a command of mtlkit's own is, and what ``mtlkit --help`` says of it."""
+
+    target: str
+    summary: str
+
+
+COMMANDS = {
+    "train": Command("mtlkit.cli.train:train", "Train a recipe, evaluate it, write a report."),
+    "resume": Command("mtlkit.cli.resume:resume", "Go on with a run that was stopped."),
+    "evaluate": Command("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
+    "report": Command("mtlkit.cli.report:report", "Write the report of a run again."),
+    "explain": Command("mtlkit.cli.explain:explain", "Check a recipe and show what it means."),
+    "list": Command("mtlkit.cli.list:list_components", "List the components, by family."),
+    "show": Command("mtlkit.cli.show:show", "Show a component, its options and its owner."),
+    "plugins": Command("mtlkit.cli.plugins:plugins", "List the plugins and how they loaded."),
+}
+
+
+class Session:
+    """What the commands of one call share."""
+
+    def __init__(self) -> None:
+        self.traceback = False
+        self._catalog: Catalog | None = None
+
+    def catalog(self) -> "Catalog":
+        """The catalog, loaded once; a plugin that failed is worth one line on stderr."""
+        if self._catalog is None:
+            from mtlkit.catalog import load_catalog
+
+            self._catalog = load_catalog()
+            for plugin in self._catalog.problems():
+                _warn(
+                    f"the plugin {plugin.namespace!r} is {plugin.status.value}: {plugin.reason} "
+                    f"(`mtlkit plugins` shows more)"
+                )
+            for name in sorted(set(self._catalog.commands) & set(COMMANDS)):
+                owner = self._catalog.commands[name].origin
+                _warn(f"the command {name!r} of {owner} is hidden by mtlkit's own")
+        return self._catalog
+
+
+def current_catalog() -> "Catalog":
+    """The catalog of the command that is running."""
+    session: Session = click.get_current_context().find_root().obj
+    return session.catalog()
+
+
+class _Commands(click.Group):
+    """Mtlkit's own commands and those of the plugins; click's way to import them late."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *sorted(set(ctx.obj.catalog().commands) - set(COMMANDS))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in COMMANDS:
+            return _imported(COMMANDS[cmd_name].target)
+        plugins = ctx.obj.catalog().commands
+        if cmd_name not in plugins:
+            hint = did_you_mean(cmd_name, self.list_commands(ctx))
+            raise click.UsageError(f"no command named {cmd_name!r}{hint}", ctx)
+        try:
+            return _imported(plugins[cmd_name].target)
+        except Exception as cause:  # whatever a stranger's module raises belongs to its command
+            raise LoadFailedError(
+                f"the command {cmd_name!r} of {plugins[cmd_name].origin} failed to import from "
+                f"{plugins[cmd_name].target!r}: {type(cause).__name__}: {cause}",
+                family="command",
+                name=cmd_name,
+            ) from cause
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        plugins = ctx.obj.catalog().commands
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
+        others = sorted(set(plugins) - set(COMMANDS))
+        if others:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(name, f"from {plugins[name].origin}") for name in others])
+
+
+def _imported(target: str) -> click.Command:
+    module, _, attribute = target.partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    if not isinstance(command, click.Command):
+        raise TypeError(f"{target} is no click command")
+    return command
+
+
+@click.group("mtlkit", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--traceback", is_flag=True, help="Show where in the code an error was raised.")
+@click.version_option(package_name="mtlkit")
+@click.pass_obj
+def mtlkit(session: Session, traceback: bool) -> None:
+    """Multi-task learning from named parts: data, backbone, heads, routing and weighting."""
+    session.traceback = traceback
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit: 0 when all went well, 2 where the user can act on an error."""
+    session = Session()
+    try:
+        code = mtlkit.main(arguments, prog_name="mtlkit", standalone_mode=False, obj=session)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("mtlkit: interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe has seen enough, as in `mtlkit list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except MtlkitError as error:
+        if session.traceback:
+            raise
+        click.echo(_told(error), err=True)
+        sys.exit(2)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _warn(message: str) -> None:
+    click.echo(f"mtlkit: warning: {message}", err=True)
+
+
+def _told(error: MtlkitError) -> str:
+    """The error as a user sees it; the lines of a recipe's mistakes start with their place."""
+    if isinstance(error, RecipeError):
+        *lines, verdict = str(error).splitlines()
+        return "\n".join([*lines, f"mtlkit: error: {verdict}"])
+    return f"mtlkit: error: {error}"

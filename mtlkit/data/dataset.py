@@ -3,6 +3,7 @@
 A missing label is -1 in a categorical column and NaN in a numeric one, nowhere else.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from mtlkit.errors import DataError
 from mtlkit.vocabulary import MISSING
+
 
 @attrs.frozen(eq=False)
 class Categorical:
@@ -47,9 +49,10 @@ class Categorical:
 def _natural(name: str) -> tuple[int, float, str]:
     """Numbers first and by size, so that -90 stands before 15."""
     try:
-        return (0, float(name), name)
+        size = float(name)
     except ValueError:
-        return (1, 0.0, name)
+        size = math.nan
+    return (0, size, name) if math.isfinite(size) else (1, 0.0, name)  # "nan" has no place in order
 
 
 @attrs.frozen(eq=False)

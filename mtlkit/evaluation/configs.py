@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Findings:
-    """What an evaluator found: numbers by name, and what to show of them."""
+    """What an evaluator found: numbers by name, those to show first, and what to show of them.
+
+    A metric's name is a path, from the general to the particular: ``validation/pose/accuracy``.
+    """
 
     metrics: Mapping[str, float] = attrs.field(factory=dict)
+    headlines: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
 
 

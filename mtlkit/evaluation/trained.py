@@ -17,11 +17,13 @@ class Predictions:
     """What the model says of M samples, on the CPU in float32, in the order asked for.
 
     `features` (M, D) are the shared ones; `outputs` are each task's raw outputs, (M, C) logits or
-    (M,) values; `branches` what the branches of a task say.
+    (M,) values; `losses` each task's losses (M,), 0 where the target is missing; `branches` what
+    the branches of a task say.
     """
 
     features: Tensor
     outputs: Mapping[str, Tensor]
+    losses: Mapping[str, Tensor]
     branches: Mapping[str, BranchOutputs]
 
 
@@ -34,7 +36,7 @@ class Trained(ABC):
 
     @abstractmethod
     def predict(self, split: Split) -> Predictions:
-        """The predictions for all of `split`, computed once and kept."""
+        """The predictions for all of `split`, one of the data's splits, computed once and kept."""
 
     @abstractmethod
     def targets(self, split: Split) -> Mapping[str, Tensor]:

@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import attrs
 import matplotlib
@@ -49,12 +50,13 @@ def draw(chart: Chart, others: Mapping[str, Chart], name: str, identifier: str) 
     curves = _curves(chart, others, name)
     figure = Figure(figsize=(5.6, 3.3), layout="constrained")
     FigureCanvasSVG(figure)
-    settings = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": identifier,
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
         "font.size": 10.5,
+        "text.parse_math": False,
     }
     with matplotlib.rc_context(settings):
         axes = figure.add_subplot()
@@ -182,7 +184,7 @@ def _mark(stroke: Stroke) -> str:
 
 def _inline(svg: str, chart: Chart, identifier: str) -> str:
     """The SVG without its prologue, scaling with the page, titled, and coloured by variables."""
-    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'\bid="', f'id="{identifier}-', svg)

@@ -101,6 +101,7 @@ class GroupedRouter(RouterModule):
     def __init__(self, config: Grouped, wiring: Wiring) -> None:
         super().__init__()
         self.backbone = wiring.backbone
+        self.features = wiring.backbone.features
         self.task, self.by, self.choice = config.task, config.by, config.test
         self.groups = tuple(config.groups)
         self.term = f"{config.task}.{BRANCHES}"

@@ -40,7 +40,12 @@ class BranchOutputs:
 
 
 class RouterModule(nn.Module, ABC):
-    """Owns the way from inputs to the features of each task, and the branches, if any."""
+    """Owns the way from inputs to the features of each task, and the branches, if any.
+
+    `features` is the width D of the shared features.
+    """
+
+    features: int
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Features:

@@ -14,6 +14,7 @@ class SharedRouter(RouterModule):
     def __init__(self, backbone: BackboneModule) -> None:
         super().__init__()
         self.backbone = backbone
+        self.features = backbone.features
 
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))

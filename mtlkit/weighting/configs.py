@@ -25,6 +25,11 @@ class Weighting(Component):
         """Why this weighting cannot weigh these terms, found before anything is built."""
         return ()
 
+    @property
+    def own_learning_rate(self) -> float | None:
+        """The learning rate of learned weights; None is the optimiser's own."""
+        return None
+
 
 @attrs.frozen(kw_only=True)
 class Fixed(Weighting):
@@ -82,6 +87,10 @@ class Uncertainty(Weighting):
 
         return UncertaintyWeights(terms)
 
+    @property
+    def own_learning_rate(self) -> float | None:
+        return self.learning_rate
+
 
 @attrs.frozen(kw_only=True)
 class Dynamic(Weighting):
@@ -127,3 +136,7 @@ class Dynamic(Weighting):
         from mtlkit.weighting.dynamic import DynamicWeights
 
         return DynamicWeights(self, terms, features)
+
+    @property
+    def own_learning_rate(self) -> float | None:
+        return self.learning_rate

@@ -22,8 +22,8 @@ class StepLosses:
 
     `per_sample` (T, N) is exactly 0 where a target is missing. `counts` (T,) is the number of
     targets present in the whole batch, over all its micro-batches and ranks, by which sums are
-    divided, and `share` the part of the batch that these N samples are. So sums over micro-batches
-    and means over ranks give the values of the joined batch.
+    divided, and `share` the part of the whole batch that these N samples are. So what is summed
+    over micro-batches and ranks has the value of the whole batch.
     """
 
     terms: tuple[LossTerm, ...]
@@ -47,7 +47,11 @@ class Weighted:
 
 
 class WeightingModule(nn.Module, ABC):
-    """The parent of the three kinds; all state is in parameters and buffers."""
+    """The parent of the three kinds; all state is in parameters and buffers.
+
+    Learned weights are an optimiser group of their own without weight decay, whose learning rate is
+    the configuration's `Weighting.own_learning_rate`.
+    """
 
 
 class LossWeighting(WeightingModule):

@@ -7,6 +7,7 @@ Time is processor time of this one process, so that other programs on the machin
 """
 
 import argparse
+import sys
 import time
 
 from mtlkit_face.synthetic.face_set import FaceSet
@@ -46,7 +47,7 @@ def main() -> None:
         )
         speed = best_speed(faces, arguments.repeats)
         goal = "" if arguments.sampled else f" (promised {promised})"
-        print(f"{size} px, supersampling 2: {speed:.0f} pictures/s a core{goal}")
+        sys.stdout.write(f"{size} px, supersampling 2: {speed:.0f} pictures/s a core{goal}\n")
 
 
 if __name__ == "__main__":

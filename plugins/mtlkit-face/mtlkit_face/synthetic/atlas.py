@@ -1,7 +1,7 @@
 """The texture of a head: a map of directions from the middle of the head, skin above, hair below.
 
-Column = azimuth (front in the middle and stretched, so that the face gets three quarters of the
-columns near it), row = latitude from +90 downwards. The same map serves the skin (its own half of
+Column = azimuth (front in the middle, and stretched: the front half of the head has five eighths of
+the columns), row = latitude from +90 downwards. The same map serves the skin (its own half of
 the picture) and the shell of hair (the other half, with an alpha).
 """
 
@@ -115,7 +115,7 @@ def rest_positions(model: HeadModel, size: AtlasSize, *, ears: bool = True) -> F
     """(rows, width, 3) the outermost point of the rest head in each direction of the skin map.
 
     Directions that meet no skin (the slits of eyes and mouth; the ears, without `ears`) keep a
-    point on a sphere of radius 1.1 or less, which is near enough to be painted.
+    point on a sphere of radius 0.8, which is near enough to be painted.
     """
     column, row = np.meshgrid(np.arange(size.width), np.arange(size.skin))
     azimuth = azimuth_of(column.astype(np.float32), size.width)
@@ -123,13 +123,11 @@ def rest_positions(model: HeadModel, size: AtlasSize, *, ears: bool = True) -> F
     level = np.cos(latitude)
     unit = np.stack([level * np.sin(azimuth), np.sin(latitude), level * np.cos(azimuth)], 2)
     centre = np.array(CENTRE, np.float32)
-    out = (centre + np.float32(0.9) * unit).astype(np.float32)
+    out = (centre + np.float32(0.8) * unit).astype(np.float32)
     inside = model.masks[1][model.triangles].max(1) > 0.5
     use = (model.material == SKIN) & ~inside
     if not ears:
         use &= model.masks[2][model.triangles].max(1) < 0.2
     far = np.zeros((size.skin, size.width), np.float32)
-    _outermost(
-        corner_coordinates(model, size), model.triangles, model.rest, use, centre, out, far
-    )
+    _outermost(corner_coordinates(model, size), model.triangles, model.rest, use, centre, out, far)
     return out

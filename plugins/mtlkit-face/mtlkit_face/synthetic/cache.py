@@ -22,7 +22,7 @@ from mtlkit_face.synthetic.face_set import FaceSet
 from mtlkit_face.synthetic.head import HEAD_FILE
 
 Images = npt.NDArray[np.uint8]
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """To be raised with every change of what is rendered; a test on pinned pictures reminds of it."""
 _LOG = logging.getLogger(__name__)
 _IMAGES, _MANIFEST = "images.npy", "manifest.json"

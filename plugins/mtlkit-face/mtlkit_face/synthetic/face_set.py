@@ -36,7 +36,7 @@ def _number(low: float, high: float) -> Any:
 
 @attrs.frozen(kw_only=True)
 class FaceSet:
-    """A set of synthetic faces: who, how many pictures of each, and how hard they are to tell apart.
+    """A set of synthetic faces: who, how many pictures of each, how hard to tell apart.
 
     Two sets with different `first_subject` ranges share no person. Each picture depends on the
     values of the set other than the counts, and on (subject, session, pose, light, expression).
@@ -61,11 +61,11 @@ class FaceSet:
     images_per_subject: int | None = attrs.field(default=None)
     lights_per_geometry: int = attrs.field(default=4, validator=_whole(1, len(LIGHTS)))
     supersampling: int = attrs.field(default=2, validator=_whole(1, 4))
-    identity_amplitude: float = attrs.field(default=0.22, validator=_number(0, 1))
-    skin_variation: float = attrs.field(default=0.6, validator=_number(0, 1))
-    session_variation: float = attrs.field(default=1.0, validator=_number(0, 1))
-    exposure: float = attrs.field(default=0.12, validator=_number(0, 1))
-    noise: float = attrs.field(default=0.015, validator=_number(0, 0.5))
+    identity_amplitude: float = attrs.field(default=0.25, validator=_number(0, 1))
+    skin_variation: float = attrs.field(default=1.0, validator=_number(0, 1))
+    session_variation: float = attrs.field(default=0.25, validator=_number(0, 1))
+    exposure: float = attrs.field(default=0.1, validator=_number(0, 1))
+    noise: float = attrs.field(default=0.01, validator=_number(0, 0.5))
     blur: float = attrs.field(default=0.4, validator=_number(0, 1))
     jitter_px: float = attrs.field(default=0.7, validator=_number(0, 10))
     seed: int = attrs.field(default=0, validator=_whole(0))

@@ -80,15 +80,13 @@ def _nearest_mix(model: HeadModel, target: Floats) -> tuple[npt.NDArray[np.int32
     ears = model.masks[2] > 0.1
     candidates = np.setdiff1d(model.triangles[model.material == SKIN], np.flatnonzero(ears))
     candidates = candidates[model.masks[1][candidates] < 0.5]
-    nearest = np.empty((len(target), 3), np.int32)
-    shares = np.empty((len(target), 3), np.float32)
-    for i, point in enumerate(target):
-        distance = ((model.rest[candidates] - point) ** 2).sum(1)
-        best = np.argpartition(distance, 3)[:3]
-        weight = 1 / (distance[best] + 1e-4)
-        nearest[i] = candidates[best]
-        shares[i] = weight / weight.sum()
-    return nearest, shares
+    known = model.rest[candidates].astype(np.float64)
+    square = (known**2).sum(1) - 2 * target.astype(np.float64) @ known.T
+    best = np.argpartition(square, 3, axis=1)[:, :3]
+    distance = ((known[best] - target[:, None]) ** 2).sum(2)
+    weight = 1 / (distance + 1e-4)
+    shares = (weight / weight.sum(1, keepdims=True)).astype(np.float32)
+    return candidates[best].astype(np.int32), shares
 
 
 def hairline(session: Session, azimuth: Floats) -> Floats:
@@ -116,21 +114,22 @@ def shell(scalp: Scalp, points: Floats, session: Session) -> Floats:
     middle[1:] = grid[_ROWS // 2].mean(0)[1:]
     outward = grid - middle
     outward /= np.linalg.norm(outward, axis=2, keepdims=True)
-    inside = np.clip((latitude - hairline(session, azimuth)) / 22, 0, 1)
+    inside = np.clip((latitude - hairline(session, azimuth)) / 24, 0, 1)
     top = np.clip((latitude - 5) / 45, 0, 1)
     thickness = session.hair_top * top + session.hair_side * (1 - top)
     u, v = np.degrees(azimuth) / 34, latitude / 30
     key = session.texture_key % 1000 / 7
     lumps = np.sin(u * 2 + key) * np.sin(v * 3 + key * 2) + 0.6 * np.sin(u * 5 - key + v * 4)
     thickness = thickness * (1 + 0.22 * session.hair_lumps * lumps)
-    offset = 0.012 + thickness * np.sqrt(inside)
+    offset = 0.02 + thickness * inside * (1.6 - 0.6 * inside)
     out = grid + outward * offset[..., None]
     if session.drape > 0:
         start = int(np.argmin(abs(latitude[:, 0] - _HANG_FROM)))
         fall = np.clip(_HANG_FROM - latitude[start:], 0, None) / (_HANG_FROM - LOWEST_LATITUDE)
         hang = np.repeat(out[start : start + 1], _ROWS - start, 0)
         hang[..., 1] -= 2.4 * fall
-        hang[..., 0] *= 1 + 0.10 * np.sin(3.0 * fall) + 0.05 * fall
+        wide = 0.10 * np.sin(3.0 * fall) + 0.05 * fall
+        hang[..., 0] += wide * (hang[..., 0] - middle[0])
         hang[..., 2] += 0.25 * fall * (hang[..., 2] < middle[2])
         out[start:] += session.drape * (hang - out[start:])
     return np.asarray(out.reshape(-1, 3), np.float32)
@@ -172,10 +171,9 @@ def hair_map(size: AtlasSize, subject: Subject, session: Session) -> Floats:
     ragged = 0.6 + 0.6 * session.hair_lumps + 0.5 * session.drape
     line = hairline(session, azimuth)
     slope = np.gradient(line, np.degrees(azimuth))
-    _paint_hair(
-        line, (1 / np.sqrt(1 + slope**2)).astype(np.float32), latitude, azimuth, subject.hair, ragged,
-        session.texture_key, out,
-    )  # fmt: skip
+    flat = (1 / np.sqrt(1 + slope**2)).astype(np.float32)
+    key = session.texture_key
+    _paint_hair(line, flat, latitude, azimuth, subject.hair, ragged, key, out)
     return out
 
 

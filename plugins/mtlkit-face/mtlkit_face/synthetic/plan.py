@@ -1,5 +1,7 @@
 """Which pictures a face set has: every combination, or a balanced choice of them."""
 
+import math
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -43,12 +45,9 @@ class Rows:
     @property
     def gallery(self) -> npt.NDArray[np.bool_]:
         """(N,) true for the frontal, neutral picture of session 0: one of each subject."""
-        return (
-            (self.session == 0)
-            & (self.pose == FRONTAL_POSE)
-            & (self.light == NEUTRAL_LIGHT)
-            & (self.expression == NEUTRAL_EXPRESSION)
-        )
+        shown = np.stack([self.session, self.pose, self.light, self.expression])
+        neutral = np.array([0, FRONTAL_POSE, NEUTRAL_LIGHT, NEUTRAL_EXPRESSION])
+        return np.asarray((shown == neutral[:, None]).all(0))
 
 
 def plan(faces: FaceSet) -> Rows:
@@ -87,14 +86,17 @@ def _every_combination(faces: FaceSet) -> npt.NDArray[np.int64]:
 def _balanced_choice(faces: FaceSet, subject: int) -> npt.NDArray[np.int64]:
     """(session, pose, expression, light) of the chosen pictures of one subject.
 
-    Geometries come in blocks that have each pose once; the (session, expression) pairs go round a
-    Latin square, so that every prefix is balanced and no geometry comes twice.
+    Geometries come in blocks that have each pose once; the (session, expression) pairs go round
+    both cycles at once, so that every prefix is balanced and no geometry comes twice.
     """
     random = np.random.default_rng([faces.seed, subject, 0x504C414E])
     poses = _first(random.permutation(faces.poses).tolist(), FRONTAL_POSE)
     sessions = _first(random.permutation(faces.sessions).tolist(), 0)
     expressions = _first(random.permutation(faces.expressions).tolist(), NEUTRAL_EXPRESSION)
     pairs = faces.sessions * faces.expressions
+    cycle = math.lcm(faces.sessions, faces.expressions)
+    # coprime to the number of pairs: a pose meets all pairs before it meets one again
+    step = next(s for s in range(faces.poses, 2 * pairs + 16) if math.gcd(s, pairs) == 1)
     lights = faces.light_numbers
     each = min(faces.lights_per_geometry, len(lights))
     count = faces.images_per_subject or 0
@@ -102,8 +104,12 @@ def _balanced_choice(faces: FaceSet, subject: int) -> npt.NDArray[np.int64]:
     chosen = []
     for number in range(-(-count // each)):
         block, place = divmod(number, faces.poses)
-        row, column = divmod((place + block) % pairs, faces.sessions)
-        geometry = (sessions[column], poses[place], expressions[(row + column) % len(expressions)])
+        place = (place + 5 * block) % faces.poses  # else a last, short block favours some poses
+        pair = (place + step * block) % pairs
+        session = sessions[pair % faces.sessions]
+        # the shift after each common multiple makes the pairs of both cycles all different
+        expression = expressions[(pair + pair // cycle) % faces.expressions]
+        geometry = (session, poses[place], expression)
         hand: list[int] = [NEUTRAL_LIGHT] if number == 0 else []
         while len(hand) < each:
             if not set(deck) - set(hand):

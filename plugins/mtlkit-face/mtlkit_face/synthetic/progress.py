@@ -29,7 +29,9 @@ class ProgressBar:
         passed = max(time.monotonic() - self._start, 1e-9)
         left = passed / share - passed
         bar = "#" * round(share * self.width)
-        text = f"[{bar:.<{self.width}}] {done}/{total} pictures, {done / passed:.0f}/s, {left:.0f} s"
+        text = (
+            f"[{bar:.<{self.width}}] {done}/{total} pictures, {done / passed:.0f}/s, {left:.0f} s"
+        )
         end = "\n" if share >= 1 or not terminal else ""
         self.stream.write(("\r" if terminal else "") + text + " left" + end)
         self.stream.flush()

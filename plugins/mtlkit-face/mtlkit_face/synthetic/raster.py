@@ -81,8 +81,8 @@ def light_depth(
 ) -> None:
     """Fill `depth` (rows, columns) with the distance of the nearest surface; see above.
 
-    `seen_from` (V,3) is column, row and distance as the light sees the vertices; both sides of a
-    triangle stop the light.
+    `seen_from` (V,3) is column, row and distance as the light sees the vertices. The head is
+    closed: what faces away from the light has something before it.
     """
     rows, columns = depth.shape
     width = alpha.shape[1]
@@ -92,7 +92,8 @@ def light_depth(
         x1, y1 = seen_from[j, 0], seen_from[j, 1]
         x2, y2 = seen_from[k, 0], seen_from[k, 1]
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
-        if abs(area) < 1e-7:
+        hair = material[t] == _HAIR
+        if area > -1e-7 and not (hair and area > 1e-7):
             continue
         left = max(int(np.ceil(min(x0, x1, x2) - np.float32(0.5))), 0)
         right = min(int(np.floor(max(x0, x1, x2) - np.float32(0.5))), columns - 1)
@@ -100,7 +101,6 @@ def light_depth(
         bottom = min(int(np.floor(max(y0, y1, y2) - np.float32(0.5))), rows - 1)
         if left > right or top > bottom:
             continue
-        hair = material[t] == _HAIR
         over = np.float32(1) / area
         ax, ay = (y1 - y2) * over, (x2 - x1) * over
         bx, by = (y2 - y0) * over, (x0 - x2) * over

@@ -28,7 +28,7 @@ from mtlkit_face.synthetic.subject import (
 Floats = npt.NDArray[np.float32]
 Images = npt.NDArray[np.uint8]
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
-ROOM_ALONE, ROOM_UNDER_FLASH, FLASH = 0.95, 0.22, 1.1
+ROOM_ALONE, ROOM_UNDER_FLASH, FLASH = 1.1, 0.24, 1.3
 
 
 @attrs.frozen(eq=False)
@@ -237,7 +237,7 @@ class Sitting:
             room=ROOM_UNDER_FLASH if light.flash else ROOM_ALONE,
             direction=beam.direction,
             half=(half / max(float(np.linalg.norm(half)), 1e-6)).astype(np.float32),
-            axes=np.stack([beam.right, -beam.up, -beam.direction]),
+            axes=beam.axes,
             depth=shadows[number],
             middle=middle,
             reach=REACH,

@@ -113,9 +113,12 @@ def resolve(
                 toward = normal[n, 0] * view[0] + normal[n, 1] * view[1] + normal[n, 2] * view[2]
                 if toward < 0:
                     length = -length
+                # hair is not solid: light comes through its edge
+                room[n] = max(a * room_at[i] + b * room_at[j] + c * room_at[k], np.float32(0.3))
+            else:
+                room[n] = a * room_at[i] + b * room_at[j] + c * room_at[k]
             for d in range(3):
                 normal[n, d] *= length
-            room[n] = a * room_at[i] + b * room_at[j] + c * room_at[k]
             u = a * corners[t, 0, 0] + b * corners[t, 1, 0] + c * corners[t, 2, 0]
             v = a * corners[t, 0, 1] + b * corners[t, 1, 1] + c * corners[t, 2, 1]
             if kind == _EYE:
@@ -193,9 +196,7 @@ class Flash(NamedTuple):
 
 
 @compiled
-def light_up(
-    buffer: GBuffer, flash: Flash, background: Floats, behind: float, out: Floats
-) -> None:
+def light_up(buffer: GBuffer, flash: Flash, background: Floats, behind: float, out: Floats) -> None:
     """Fill `out` (C, pixels) with the linear picture under one light.
 
     `background` (C, pixels) is multiplied by `behind`.

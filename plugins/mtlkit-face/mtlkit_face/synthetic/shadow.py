@@ -36,6 +36,11 @@ class Beam:
     right: Floats
     up: Floats
 
+    @property
+    def axes(self) -> Floats:
+        """(3,3) rows right, down, away."""
+        return np.stack([self.right, -self.up, -self.direction])
+
     @classmethod
     def towards(cls, direction: npt.NDArray[np.floating]) -> "Beam":
         """The beam from a direction."""
@@ -80,12 +85,21 @@ def beam_of(light: Light) -> Beam:
     )
 
 
+@compiled
+def _turned(points: Floats, middle: Floats, axes: Floats, scale: float, out: Floats) -> None:
+    half, length = np.float32(scale), np.float32(scale / REACH)
+    for i in range(len(points)):
+        x, y, z = points[i, 0] - middle[0], points[i, 1] - middle[1], points[i, 2] - middle[2]
+        out[i, 0] = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) * length + half
+        out[i, 1] = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) * length + half
+        out[i, 2] = x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]
+
+
 def _view(mesh: Mesh, beam: Beam, middle: Floats, texels: int) -> Floats:
     """Vertices (V,3) as the light sees them: column, row in texels, distance in decimetres."""
-    axes = np.stack([beam.right, -beam.up, -beam.direction], 1)
-    seen = (mesh.points - middle) @ axes
-    seen[:, :2] = (seen[:, :2] / np.float32(REACH) + 1) * np.float32(texels / 2)
-    return np.ascontiguousarray(seen, np.float32)
+    seen = np.empty_like(mesh.points)
+    _turned(mesh.points, middle, beam.axes, texels / 2, seen)
+    return seen
 
 
 def shadow_map(mesh: Mesh, beam: Beam, middle: Floats, texels: int) -> Floats:

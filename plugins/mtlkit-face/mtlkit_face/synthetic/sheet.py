@@ -29,34 +29,43 @@ def tiled(images: Images, columns: int) -> Images:
     return sheet
 
 
-def _columns(faces: FaceSet) -> list[tuple[int, int, int, int]]:
-    """(session, pose, light, expression) of the columns of the three blocks."""
+def _blocks(faces: FaceSet) -> tuple[list[tuple[int, int, int, int]], ...]:
+    """(session, pose, light, expression) of the columns of each of the three blocks."""
     flash = _FRONTAL_FLASH if _FRONTAL_FLASH in faces.light_numbers else NEUTRAL_LIGHT
     neutral = NEUTRAL_EXPRESSION
     poses = [(0, pose, flash, neutral) for pose in range(faces.poses)]
     lights = [(0, FRONTAL_POSE, light, neutral) for light in faces.light_numbers]
-    faces_made = [(0, FRONTAL_POSE, flash, e) for e in range(faces.expressions)]
+    front = [(0, FRONTAL_POSE, flash, e) for e in range(faces.expressions)]
     turned = [(0, _HALF_PROFILE, flash, e) for e in range(faces.expressions)]
-    days = [(s, FRONTAL_POSE, NEUTRAL_LIGHT, neutral) for s in range(faces.sessions)]
-    return poses + lights + faces_made + turned + days
+    days = [(s, FRONTAL_POSE, NEUTRAL_LIGHT, neutral) for s in range(min(faces.sessions, 8))]
+    return poses, lights, front + turned + days
 
 
 def contact_sheet(faces: FaceSet, *, subjects: int = 8) -> Images:
-    """The first subjects of a set, one line each: (rows, columns, C) uint8.
+    """The first subjects of a set, one line each in three blocks: (rows, columns, C) uint8.
 
-    From left to right: every pose, every light, every expression from the front and at 45 degrees,
-    every session.
+    The blocks show every pose; every light; every expression from the front and at 45 degrees,
+    followed by every session.
     """
     from mtlkit_face.synthetic.render import Sitting, Studio
 
     studio = Studio.open(faces)
-    columns = _columns(faces)
-    lines = []
-    for subject in range(faces.first_subject, faces.first_subject + min(subjects, faces.subjects)):
-        line = np.empty((len(columns), faces.channels, faces.size, faces.size), np.uint8)
-        for session in {column[0] for column in columns}:
-            index = [i for i, column in enumerate(columns) if column[0] == session]
-            rows = Rows.of([(subject, *columns[i]) for i in index])
-            line[index] = Sitting.of(studio, subject, session).photographs(rows)
-        lines.append(line)
-    return tiled(np.concatenate(lines), len(columns))
+    shown = min(subjects, faces.subjects)
+    sittings = {
+        (subject, day): Sitting.of(studio, subject, day)
+        for subject in range(faces.first_subject, faces.first_subject + shown)
+        for day in range(min(faces.sessions, 8))
+    }
+    blocks = []
+    for columns in _blocks(faces):
+        block = np.empty((shown, len(columns), faces.channels, faces.size, faces.size), np.uint8)
+        for (subject, day), sitting in sittings.items():
+            index = [i for i, column in enumerate(columns) if column[0] == day]
+            if index:
+                rows = Rows.of([(subject, *columns[i]) for i in index])
+                block[subject - faces.first_subject, index] = sitting.photographs(rows)
+        blocks.append(tiled(block.reshape(-1, *block.shape[2:]), len(columns)))
+    width = max(block.shape[1] for block in blocks)
+    white = [((0, _GAP), (0, width - block.shape[1]), (0, 0)) for block in blocks]
+    padded = [np.pad(b, w, constant_values=255) for b, w in zip(blocks, white, strict=True)]
+    return np.concatenate(padded)

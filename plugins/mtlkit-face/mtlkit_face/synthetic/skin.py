@@ -72,7 +72,7 @@ def _brow(x: float, y: float, brow: Vector, key: int) -> float:
     edge = 0.35 * noise(x * 55 + y * 30, y * 22, 0.5, key)
     across = 1 - smooth_step(0.45, 1.15, abs(y - middle) / half + edge)
     along = smooth_step(-0.15, 0.06, t) * (1 - smooth_step(0.85, 1.1, t))
-    return density * across * along
+    return float(density * across * along)
 
 
 @compiled
@@ -89,7 +89,7 @@ def _beard(x: float, y: float, z: float, beard: Vector, key: int) -> float:
     cheeks *= smooth_step(0.42, 0.62, z) * smooth_step(5.98, 6.15, y)
     cover = max(beard[0] * moustache, beard[1] * chin, beard[2] * cheeks)
     grain = 0.75 + 0.35 * noise(x * 45, y * 30, z * 45, key) + 0.2 * noise(x * 7, y * 7, z * 7, key)
-    return min(cover * grain, 0.95)
+    return float(min(cover * grain, 0.95))
 
 
 @compiled
@@ -110,7 +110,7 @@ def _wrinkles(x: float, y: float, key: int) -> float:
         spread = (y - 7.27) / (x - 0.36)
         feet = (0.5 + 0.5 * np.cos(spread * 16)) * smooth_step(0.45, 0.5, x)
         feet *= _bump(y - 7.27, 0.0, 0.08, 1.0) * (1 - smooth_step(0.52, 0.62, x))
-    return max(fold, 0.55 * lines, 0.4 * feet)
+    return float(max(fold, 0.55 * lines, 0.4 * feet))
 
 
 @compiled

@@ -1,5 +1,7 @@
 """A subject drawn from (seed, subject), and how it looks in one session."""
 
+from typing import Any
+
 import attrs
 import numpy as np
 import numpy.typing as npt
@@ -144,10 +146,11 @@ def draw_subject(faces: FaceSet, number: int, model: HeadModel) -> Subject:
     melanin = float(np.clip(dark + random.normal(0, 0.13), 0, 1))
     melanin = 0.32 + (melanin - 0.32) * (0.35 + 0.65 * vary)
     skin = PALE ** (1 - melanin) * DARK**melanin
-    gray = float(np.clip((age - 0.45) * 2.2 + random.normal(0, 0.25), 0, 0.9))
+    gray = float(np.clip((age - 0.5) * 2.2 + random.normal(0, 0.25), 0, 0.9))
     fair = float(np.clip(random.beta(0.7, 1.6) * (1 - melanin) * 1.3 - 0.05, 0, 1))
     hair = BLACK_HAIR ** (1 - fair) * FAIR_HAIR**fair
-    tint = np.array([0.80, 0.52, 0.52]) * random.uniform(0.8, 1.08)
+    tint = np.array([0.82, 0.60, 0.62]) * random.uniform(0.8, 1.08)
+    tint *= 1 - (1 - male) * np.array([-0.08, 0.12, 0.08])
     moles = np.column_stack(
         [
             random.uniform(-0.62, 0.62, 12),
@@ -157,15 +160,16 @@ def draw_subject(faces: FaceSet, number: int, model: HeadModel) -> Subject:
         ]
     )[: random.poisson(2.0 * (0.4 + vary))]
     brow = np.array([0.0, 0.035, 0.042, 0.42, 0.75]) + vary * random.normal(
-        0, [0.018, 0.02, 0.011, 0.03, 0.16]
+        0, [0.018, 0.02, 0.012, 0.03, 0.16]
     )
+    brow = np.maximum(brow, [-0.04, -0.01, 0.018, 0.34, 0.3])
     brow[2] *= 0.85 + 0.4 * male
     return Subject(
         shape=shape,
         male=male,
         age=age,
         skin=skin * random.normal(1, 0.02, 3),
-        lips=np.clip(skin * tint + (1 - male) * np.array([0.03, -0.012, -0.006]), 0.02, 0.8),
+        lips=np.clip(skin * tint, 0.01, 0.8),
         iris=np.array([0.06, 0.035, 0.02])
         + (1 - melanin) * random.beta(0.7, 1.3) * np.array([0.05, 0.12, 0.17]),
         hair=hair * (1 - gray) + GRAY_HAIR * gray,
@@ -201,16 +205,18 @@ def _hairline(random: np.random.Generator, subject: Subject, drape: float) -> Ve
     return line
 
 
-def draw_session(faces: FaceSet, number: int, session: int, subject: Subject) -> Session:
-    """How subject `number` looks in a session; without session variation every session is alike."""
-    day = session if faces.session_variation > 0 else 0
-    random = np.random.default_rng([faces.seed, number, day, 0x53455353])
+_BEARDS = ((0.9, 1.0, 0.85), (0.9, 1.0, 0.1), (1.0, 0.15, 0.1))  # full, goatee, moustache
+
+
+def _style(random: np.random.Generator, faces: FaceSet, subject: Subject) -> Session:
+    """One way that a subject may look on one day."""
     vary = faces.session_variation
-    long = subject.long_hair and random.random() > 0.3 * vary  # at times it is tied back
+    long = subject.long_hair and random.random() > 0.25 * vary  # at times it is tied back
     drape = float(random.uniform(0.55, 1.0)) if long else 0.0
     volume = random.uniform(0.5, 1.5)
     shaven = random.random() < 0.45
-    beard = subject.beard_habit * (0.0 if shaven else 1.0) * random.uniform(0.2, 1.0, 3)
+    cut = _BEARDS[random.choice(len(_BEARDS), p=(0.55, 0.25, 0.2))]
+    beard = subject.beard_habit * (0.0 if shaven else random.uniform(0.5, 1.0)) * np.array(cut)
     beard = np.maximum(beard, (subject.male > 0.5) * random.uniform(0.02, 0.14))
     return Session(
         hair_top=float((0.05 + 0.16 * volume) * (1 - 0.6 * subject.baldness)),
@@ -226,6 +232,25 @@ def draw_session(faces: FaceSet, number: int, session: int, subject: Subject) ->
         gain=float(np.exp(vary * random.normal(0, 0.06))),
         texture_key=int(random.integers(1 << 30)),
     )
+
+
+def draw_session(faces: FaceSet, number: int, session: int, subject: Subject) -> Session:
+    """How subject `number` looks in a session.
+
+    Hair and beard lie between the subject's usual look and the day's own, `session_variation`
+    being the share of the day; clothes and background are the day's own, unless nothing varies.
+    """
+    share = faces.session_variation
+    usual = _style(np.random.default_rng([faces.seed, number, 0x5553554C]), faces, subject)
+    if share == 0:
+        return usual
+    day = _style(np.random.default_rng([faces.seed, number, session, 0x53455353]), faces, subject)
+
+    def mixed(name: str) -> Any:
+        return (1 - share) * getattr(usual, name) + share * getattr(day, name)
+
+    names = ("hair_top", "hair_side", "hair_lumps", "hairline", "drape", "beard")
+    return attrs.evolve(day, **{name: mixed(name) for name in names})
 
 
 def expression_units(subject: Subject, expression: int) -> dict[str, float]:

@@ -1,0 +1,38 @@
+"""``mtlkit evaluate``: the numbers of a finished run, computed again."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Another evaluated run to show beside this one in the report; may be repeated.",
+)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where rendered or converted data is kept.",
+)
+def evaluate(run: Path, beside: tuple[Path, ...], cache: Path | None) -> None:
+    """Evaluate the finished RUN again: print its metrics and write its report."""
+    from mtlkit.catalog import load_catalog
+    from mtlkit.data.configs import Loading
+    from mtlkit.report.page import number
+    from mtlkit.run.evaluate import evaluate_run
+    from mtlkit.run.folder import open_run
+    from mtlkit.run.report import read_evaluation
+
+    evaluate_run(run, load_catalog(), Loading(cache=cache), beside)
+    folder = open_run(run)
+    metrics = read_evaluation(folder).metrics
+    width = max(map(len, metrics), default=0)
+    for name, value in metrics.items():
+        click.echo(f"{name:{width}}  {number(value):>8}")
+    click.echo(f"\nreport: {folder.report}")

@@ -1,0 +1,49 @@
+"""``mtlkit list``: the components, by family."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from mtlkit.catalog import Catalog
+from mtlkit.cli import current_catalog
+from mtlkit.errors import UnknownComponentError, did_you_mean
+from mtlkit.registry import Registry
+
+
+@click.command()
+@click.argument("family", required=False)
+def list_components(family: str | None) -> None:
+    """List the components of FAMILY (`backbones`, `heads`, ...), or of every family."""
+    catalog = current_catalog()
+    registries = catalog.families() if family is None else dict([find_family(catalog, family)])
+    for plural, registry in registries.items():
+        rows = [(e.name, e.summary, str(e.origin)) for e in registry]
+        click.echo(plural)
+        for line in aligned(rows) or ["(none)"]:
+            click.echo(f"  {line}")
+        click.echo()
+
+
+def find_family(catalog: Catalog, word: str) -> tuple[str, Registry[Any]]:
+    """The family called `word`, in the singular or the plural."""
+    families = catalog.families()
+    wanted = word.lower().replace("-", " ")
+    for plural, registry in families.items():
+        if wanted in (plural, registry.family):
+            return plural, registry
+    raise UnknownComponentError(
+        f"no family named {word!r}{did_you_mean(wanted, families)}; "
+        f"the families are {', '.join(families)}",
+        family="family",
+        name=word,
+    )
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of a table as lines, every column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

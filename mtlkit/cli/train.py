@@ -1,0 +1,61 @@
+"""``mtlkit train``: from a recipe to a trained, evaluated model and its report."""
+
+from pathlib import Path
+
+import click
+
+from mtlkit.cli.cache import cache_option
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the recipe, such as optimizer.lr=0.1; may be repeated.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The run's folder, new or empty; by default runs/ and the recipe's name.",
+)
+@click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Another evaluated run to show beside this one in the report; may be repeated.",
+)
+@cache_option
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def train(
+    recipe: Path,
+    overrides: tuple[str, ...],
+    out: Path | None,
+    beside: tuple[Path, ...],
+    cache: Path,
+    quiet: bool,
+) -> None:
+    """Train and evaluate what the file RECIPE describes.
+
+    A folder that holds a run is refused rather than overwritten. Ctrl-C saves a checkpoint and
+    says how to go on; a second one stops at once.
+    """
+    from mtlkit.catalog import load_catalog
+    from mtlkit.data.configs import Loading
+    from mtlkit.recipe_file import load_recipe
+    from mtlkit.run.fit import fit
+
+    catalog = load_catalog()
+    run = fit(
+        load_recipe(recipe, catalog, overrides),
+        out or Path("runs") / recipe.stem,
+        catalog=catalog,
+        loading=Loading(cache=cache, base=recipe.parent),
+        quiet=quiet,
+        beside=beside,
+    )
+    click.echo(f"model:  {run.model}\nreport: {run.report}")

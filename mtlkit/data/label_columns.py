@@ -1,0 +1,119 @@
+"""Columns of labels from their text: classes by vocabulary, numbers, and what is missing."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from mtlkit.data.dataset import Categorical, Column, Numeric
+from mtlkit.data.images import Images
+from mtlkit.data.listing import Row
+from mtlkit.errors import DataError
+
+SHOWN = 10
+"""How many labels a message names before it only counts them."""
+
+
+def named(words: Sequence[str]) -> str:
+    """The words one after another, no more than a reader wants.
+
+    >>> named(["a", "b"])
+    'a, b'
+    """
+    more = f", ... ({len(words)} in all)" if len(words) > SHOWN else ""
+    return ", ".join(words[:SHOWN]) + more
+
+
+def check_labels(config: Images, rows: Sequence[Row]) -> None:
+    """Raise `DataError` for options that name no label, and labels that their options forbid."""
+    if not rows:
+        return
+    known = sorted(rows[0].labels)
+    division = config.split
+    asked = {
+        "numeric": list(config.numeric),
+        "vocabulary": list(config.vocabulary),
+        "open_labels": list(config.open_labels),
+        "split.by": [division.by] if division and division.by else [],
+        "split.stratify": [division.stratify] if division and division.stratify else [],
+    }
+    for option, names in asked.items():
+        for name in names:
+            if name not in known:
+                raise DataError(
+                    f"data.{option}: there is no label {name!r}; there are: {named(known)}"
+                )
+    wrong = [
+        f"  {row.place}: {name}: {complaint}" + ("" if row.place == row.file else f" ({row.file})")
+        for row in rows
+        for name, value in row.labels.items()
+        if value is not None and (complaint := _complaint(config, name, value))
+    ]
+    if wrong:
+        more = [f"  and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
+        count = "1 label" if len(wrong) == 1 else f"{len(wrong)} labels"
+        raise DataError("\n".join([f"{count} cannot be used:", *wrong[:SHOWN], *more]))
+
+
+def _complaint(config: Images, name: str, value: str) -> str | None:
+    if name in config.numeric and not math.isfinite(_number(value)):
+        return f"expected a number, found {value!r}"
+    names = config.vocabulary.get(name)
+    if names is not None and value not in names:
+        return f"found {value!r}, which is outside the vocabulary: {named(names)}"
+    return None
+
+
+def _number(value: str | None) -> float:
+    """NaN for what is missing, or no number."""
+    try:
+        return math.nan if value is None else float(value)
+    except ValueError:
+        return math.nan
+
+
+def columns_by_split(
+    config: Images, rows: Sequence[Row], positions: Mapping[str, Sequence[int]], without: str
+) -> dict[str, dict[str, Column]]:
+    """The columns of every split, all labels but `without`.
+
+    The names of a class label are those of the configured vocabulary, or else the ones training
+    has; a split with others knows them after those, so that codes agree among the splits.
+    """
+    columns: dict[str, dict[str, Column]] = {split: {} for split in positions}
+    for label in rows[0].labels:
+        if label == without:
+            continue
+        values = {
+            split: [rows[place].labels[label] for place in places]
+            for split, places in positions.items()
+        }
+        fixed = config.vocabulary.get(label)
+        known = fixed or Categorical.of(values["train"]).names
+        for split, found in values.items():
+            if label in config.numeric:
+                numbers = [_number(value) for value in found]
+                columns[split][label] = Numeric(torch.tensor(numbers, dtype=torch.float32))
+            else:
+                strangers = [name for name in Categorical.of(found).names if name not in known]
+                columns[split][label] = Categorical.of(found, [*known, *strangers])
+    return columns
+
+
+def describe(config: Images, rows: Sequence[Row], without: str) -> dict[str, str]:
+    """What there is of each label, for people."""
+    facts = {}
+    for label in rows[0].labels:
+        if label == without:
+            continue
+        values = [row.labels[label] for row in rows]
+        present = [value for value in values if value is not None]
+        if label in config.numeric and present:
+            numbers = [_number(value) for value in present]
+            fact = f"{min(numbers):g} to {max(numbers):g}"
+        else:
+            names = Categorical.of(present).names
+            fact = f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {named(names)}"
+        missing = len(values) - len(present)
+        facts[label] = fact + (f"; missing for {missing} images" if missing else "")
+    return facts

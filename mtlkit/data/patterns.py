@@ -1,0 +1,66 @@
+"""File names that carry labels: a pattern such as ``{subject}_{pose}_{eyes}.pgm``."""
+
+import re
+
+TOKEN = re.compile(r"\{(?P<name>[^{}]*)\}|(?P<folders>\*\*/)|(?P<wild>\*)|(?P<text>[^{}*]+)")
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """The expression whose groups are the labels in a file's name, relative to the data's folder.
+
+    ``{name}`` is a label, ``*`` any text that is none, ``**/`` any number of folders; all other
+    text stands for itself. Neither a label nor ``*`` contains a ``/``. A label contains no
+    character that ends a label elsewhere in the pattern, so that a name is never read in two ways:
+    under ``{subject}_{pose}.png``, ``a_b_left.png`` is no match. ``ValueError`` says what is wrong.
+
+    >>> compile_pattern("{subject}/*_{yaw}.png").fullmatch("ann/x_-30.png").groupdict()
+    {'subject': 'ann', 'yaw': '-30'}
+    """
+    tokens = _tokens(pattern)
+    names = [token["name"] for token in tokens if token["name"] is not None]
+    if not names:
+        raise ValueError("expected one label such as {subject} or more, found none")
+    for name in names:
+        if not name.isidentifier():
+            raise ValueError(f"expected a name of letters, digits and '_', found {{{name}}}")
+        if names.count(name) > 1:
+            raise ValueError(f"the label {{{name}}} stands twice; use * for one of them")
+    label = f"[^{re.escape('/' + ''.join(sorted(_separators(tokens))))}]+"
+    return re.compile("".join(_expression(token, label) for token in tokens))
+
+
+def _tokens(pattern: str) -> list[re.Match[str]]:
+    tokens: list[re.Match[str]] = []
+    end = 0
+    while end < len(pattern):
+        token = TOKEN.match(pattern, end)
+        if token is None:
+            raise ValueError(f"a brace without its partner, at {pattern[end:]!r}")
+        tokens.append(token)
+        end = token.end()
+    return tokens
+
+
+def _separators(tokens: list[re.Match[str]]) -> set[str]:
+    """The first character between each label or wildcard and the next that is no letter or digit.
+
+    Kept out of labels, they leave one way to read a name.
+    """
+    found = set()
+    gaps = re.split(r"\{[^{}]*\}|(?<!\*)\*(?!\*)", "".join(token[0] for token in tokens))
+    for gap in gaps[1:-1]:
+        ends = [character for character in gap if not character.isalnum() and character != "*"]
+        if not ends:
+            raise ValueError(f"expected a separator such as '_' between two labels, found {gap!r}")
+        found.add(ends[0])
+    return found
+
+
+def _expression(token: re.Match[str], label: str) -> str:
+    if token["name"] is not None:
+        return f"(?P<{token['name']}>{label})"
+    if token["folders"] is not None:
+        return "(?:.+/)?"
+    if token["wild"] is not None:
+        return "[^/]*"
+    return re.escape(token["text"])

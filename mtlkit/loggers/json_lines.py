@@ -1,0 +1,77 @@
+"""Events as JSON, one object a line: what is reproducible apart from how fast it went."""
+
+import json
+import os
+from io import TextIOWrapper
+from pathlib import Path
+
+import attrs
+
+from mtlkit.errors import RunError
+from mtlkit.loggers.configs import LogWriter
+from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
+
+KINDS = {StepEvent: "step", EvaluationEvent: "evaluation", Speed: "speed"}
+
+
+class JsonLinesWriter(LogWriter):
+    """``log.jsonl`` and ``speed.jsonl`` in `folder`, without what was written after `step`.
+
+    ``log.jsonl`` is a function of the recipe alone: two runs of it on a CPU agree to the byte.
+    Raises `RunError` where the disk refuses.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self._log = _opened(folder / "log.jsonl", step)
+        self._speed = _opened(folder / "speed.jsonl", step)
+
+    def write(self, event: Event) -> None:
+        file = self._speed if isinstance(event, Speed) else self._log
+        line = json.dumps({"kind": KINDS[type(event)], **attrs.asdict(event)}, allow_nan=False)
+        try:
+            file.write(f"{line}\n")
+            file.flush()  # so that others can follow, and a full disk is found now
+        except OSError as cause:
+            raise _refused(file, cause) from cause
+
+    def flush(self) -> None:
+        for file in (self._log, self._speed):
+            try:
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError as cause:
+                raise _refused(file, cause) from cause
+
+    def close(self) -> None:
+        for file in (self._log, self._speed):
+            try:
+                file.close()
+            except OSError as cause:
+                raise _refused(file, cause) from cause
+
+
+def _opened(path: Path, step: int) -> TextIOWrapper:
+    """The file, open for appending, cut after the last whole line of a step up to `step`."""
+    try:
+        with path.open("ab+") as file:
+            file.seek(0)
+            end = 0
+            for line in file:
+                if not line.endswith(b"\n") or json.loads(line)["step"] > step:
+                    break
+                end += len(line)
+            file.truncate(end)
+        return path.open("a", encoding="utf-8", newline="\n")
+    except OSError as cause:
+        raise RunError(f"{path}: could not be opened for writing: {cause.strerror}") from cause
+    except (ValueError, KeyError, TypeError) as cause:
+        raise RunError(
+            f"{path}: holds a line that mtlkit did not write ({cause}); move the file away to go on"
+        ) from cause
+
+
+def _refused(file: TextIOWrapper, cause: OSError) -> RunError:
+    return RunError(
+        f"{file.name}: could not be written: {cause.strerror}. The last checkpoint is kept; free "
+        f"some space or mend the cause, then resume the run"
+    )

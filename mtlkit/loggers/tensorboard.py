@@ -1,0 +1,52 @@
+"""Events as curves in TensorBoard."""
+
+from pathlib import Path
+
+from mtlkit.errors import MissingExtraError
+from mtlkit.loggers.configs import LogWriter
+from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
+
+
+class TensorBoardWriter(LogWriter):
+    """Event files in ``tensorboard/`` of `folder`; TensorBoard hides what came after `step`.
+
+    Raises `MissingExtraError` where TensorBoard is not installed.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as cause:
+            raise MissingExtraError(
+                "train.loggers: the logger 'tensorboard' needs TensorBoard, which is not "
+                "installed; run `pip install 'mtlkit[tensorboard]'`"
+            ) from cause
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, event: Event) -> None:
+        for name, value in _curves(event).items():
+            self._writer.add_scalar(name, value, event.step)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _curves(event: Event) -> dict[str, float]:
+    """The values of an event by the name of their curve."""
+    match event:
+        case StepEvent():
+            return {
+                "learning rate": event.learning_rate,
+                **{f"loss/{name}": value for name, value in event.losses.items()},
+                **{f"weight/{name}": value for name, value in event.weights.items()},
+            }
+        case EvaluationEvent():
+            return {f"validation/{name}": value for name, value in event.metrics.items()}
+        case Speed():
+            return {
+                "speed/samples per second": event.samples_per_second,
+                "speed/peak memory in bytes": float(event.peak_memory_bytes),
+            }

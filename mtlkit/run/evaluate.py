@@ -1,0 +1,159 @@
+"""Evaluate a trained model, right after training or later from its folder."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+import torch
+
+from mtlkit.catalog import Catalog, load_catalog
+from mtlkit.data.configs import Loading
+from mtlkit.data.dataset import Data
+from mtlkit.errors import DataError
+from mtlkit.evaluation.configs import TaskMetrics
+from mtlkit.evaluation.predict import TrainedModel
+from mtlkit.model import Assembly, MultiTaskModel, assembly_of
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_file import load_recipe
+from mtlkit.report.evaluation import Evaluation, evaluation_to_json
+from mtlkit.report.history import duration
+from mtlkit.routing.configs import Shared
+from mtlkit.run.folder import RunFolder, Status, open_run, read_json
+from mtlkit.run.report import read_records, write_report
+from mtlkit.run.saved_model import read_assembly, read_model
+from mtlkit.train.device import chosen_device
+from mtlkit.train.durable import write_file
+from mtlkit.vocabulary import Role
+
+
+def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
+    """The trained model of the run at `path`, in evaluation mode; its data is not needed.
+
+    Raises `RunError` where there is no run, or none that has come to its end.
+    """
+    folder = open_run(Path(path))
+    return read_model(folder, load_recipe(folder.recipe, catalog or load_catalog()))
+
+
+def evaluate_run(
+    path: Path, catalog: Catalog, loading: Loading, beside: Sequence[Path] = ()
+) -> None:
+    """Evaluate the finished run at `path` again and write its report, other runs beside it.
+
+    Relative paths in its recipe start from where they did in training. Raises `RunError` for a run
+    that is unfinished or damaged, and `DataError` where the data is no
+    longer what the model was made for.
+    """
+    folder = open_run(path)
+    recipe = load_recipe(folder.recipe, catalog)
+    loading = attrs.evolve(loading, base=Path(read_json(folder.provenance)["base"]))
+    read_records(beside)  # a mistake in these is told before the work, not after it
+    device = chosen_device(recipe.train.device)
+    model = read_model(folder, recipe)
+    data = recipe.data.load(loading)
+    _refuse_other_data(folder.path, read_assembly(folder), assembly_of(data, recipe.tasks))
+    with folder.locked():
+        evaluate_trained(folder, recipe, model, data, device, beside)
+
+
+def evaluate_trained(
+    folder: RunFolder,
+    recipe: Recipe,
+    model: MultiTaskModel,
+    data: Data,
+    device: torch.device,
+    beside: Sequence[Path] = (),
+) -> None:
+    """Ask the `tasks` evaluator and the recipe's, and write ``evaluation.json`` and the report."""
+    trained = TrainedModel(model, data, recipe.tasks, device)
+    asked = [TaskMetrics(), *(each for each in recipe.evaluation if each != TaskMetrics())]
+    found = [evaluator.evaluate(trained) for evaluator in asked]
+    # what a recipe asked for says more about its aim than what is always asked
+    order = [*found[1:], found[0]]
+    evaluation = Evaluation(
+        facts=_facts(recipe, model, data, folder.status(), device),
+        budget=_budget(recipe, model, data, folder.status()),
+        headlines=tuple(name for findings in order for name in findings.headlines),
+        metrics={name: value for findings in order for name, value in findings.metrics.items()},
+        sections=tuple(section for findings in order for section in findings.sections),
+    )
+    write_file(folder.evaluation, evaluation_to_json(evaluation).encode())
+    write_report(folder.path, beside)
+
+
+def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
+    """`DataError` where the data would have made another model."""
+    if then == now:
+        return
+    what = []
+    if then.sample_shape != now.sample_shape:
+        what.append(f"inputs of shape {then.sample_shape}, now {now.sample_shape}")
+    for task, classes in then.classes.items():
+        found = now.classes.get(task, ())
+        if found != classes:
+            gone = [name for name in classes if name not in found]
+            new = [name for name in found if name not in classes]
+            what.append(
+                f"{len(classes)} classes of {task!r}, now {len(found)}"
+                + (f", without {gone[0]!r}" if gone else "")
+                + (f", with {new[0]!r}" if new else "")
+            )
+    if (then.centre, then.scale) != (now.centre, now.scale):
+        what.append(f"inputs normalised by {then.centre}, {then.scale}")
+    raise DataError(
+        f"{path}: the data is not what the model was trained on: it had {'; '.join(what)}. "
+        f"Bring the old data back, or train anew"
+    )
+
+
+def _parameters(model: MultiTaskModel) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _budget(
+    recipe: Recipe, model: MultiTaskModel, data: Data, status: Status
+) -> Mapping[str, float]:
+    """What the metrics cost: without it, runs cannot be compared fairly."""
+    return {
+        "parameters": float(_parameters(model)),
+        "training samples": float(len(data.train)),
+        "epochs": float(recipe.train.epochs),
+        "steps": float(status.step),
+        "seconds": status.seconds,
+    }
+
+
+def _facts(
+    recipe: Recipe, model: MultiTaskModel, data: Data, status: Status, device: torch.device
+) -> dict[str, str]:
+    """What was trained on what, for people."""
+    tasks = "task" if len(recipe.tasks) == 1 else f"tasks ({', '.join(recipe.tasks)})"
+    facts = {
+        "model": f"{type(recipe.backbone).__name__} with {len(recipe.tasks)} {tasks}",
+        "data": type(recipe.data).__name__,
+        **data.summary,
+        "samples": ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items()),
+        "input": " x ".join(map(str, model.assembly.sample_shape)),
+        "backbone": str(recipe.backbone),
+        "tasks": "; ".join(_task(name, recipe, model) for name in recipe.tasks),
+    }
+    if not isinstance(recipe.routing, Shared):
+        facts["routing"] = str(recipe.routing)
+    facts |= {
+        "weighting": str(recipe.weighting),
+        "optimiser": f"{recipe.optimizer}, {recipe.schedule}",
+        "training": f"{recipe.train.epochs} epochs of batches of {recipe.train.batch}, "
+        f"{recipe.train.precision}, seed {recipe.seed}",
+        "parameters": f"{_parameters(model):,}",
+        "time": f"{duration(status.seconds)} on {device}",
+    }
+    if status.untrained:
+        facts["parameters that no loss reaches"] = ", ".join(status.untrained)
+    return facts
+
+
+def _task(name: str, recipe: Recipe, model: MultiTaskModel) -> str:
+    classes = model.assembly.classes.get(name)
+    what = "a number" if classes is None else f"{len(classes)} classes"
+    main = "main, " if recipe.tasks[name].role is Role.MAIN else ""
+    return f"{name} ({main}{what})"

@@ -1,0 +1,38 @@
+"""What took part in a run: components and their owners, versions, platform."""
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtlkit.catalog import Catalog
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_file import provenance
+
+PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
+"""The packages whose version can change a result."""
+
+
+def provenance_of(
+    recipe: Recipe, catalog: Catalog, base: Path, device: torch.device
+) -> Mapping[str, Any]:
+    """Everything about a run that is not in its recipe; `base` is where relative paths start."""
+    return {
+        "components": provenance(recipe, catalog),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "threads": recipe.train.threads or torch.get_num_threads(),
+        "base": str(base.resolve()),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a bare checkout on the path
+        return "unknown"

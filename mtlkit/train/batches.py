@@ -1,0 +1,80 @@
+"""Which samples make which update: a pure function of seed and step, so nothing need be saved.
+
+The order of an epoch is a permutation drawn from (seed, epoch), and what is random inside a step
+(dropout) is drawn from (seed, step, rank). A run that goes on from any step therefore sees exactly
+what it would have seen without the stop.
+"""
+
+import hashlib
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.errors import AssemblyError
+
+
+@attrs.frozen(eq=False)
+class Portion:
+    """The samples of one update: `whole` over all ranks, and this rank's micro-batches of them."""
+
+    epoch: int
+    whole: Tensor
+    micro_batches: tuple[Tensor, ...]
+
+
+class Batches:
+    """`samples` samples in updates of at most `batch`, over `world` ranks and micro-batches.
+
+    The updates of an epoch differ by one sample at most, so that no small rest is left over, which
+    would be a noisy update and, with one sample, no update at all under batch norm: 130 samples in
+    batches of 64 are updates of 44, 43 and 43. Ranks and micro-batches divide an update as evenly.
+    Raises `AssemblyError` where a micro-batch would be empty.
+
+    >>> [len(Batches(130, 64, seed=0).portion(step).whole) for step in range(3)]
+    [44, 43, 43]
+    """
+
+    def __init__(
+        self, samples: int, batch: int, *, seed: int, accumulate: int = 1, world: int = 1
+    ) -> None:
+        if samples == 0:
+            raise AssemblyError("the training split is empty; expected one sample or more")
+        self.per_epoch = -(-samples // batch)
+        smallest = samples // self.per_epoch
+        if smallest < world * accumulate:
+            raise AssemblyError(
+                f"train.batch: updates of {smallest} samples cannot be divided among {world} "
+                f"processes and {accumulate} micro-batches; use a larger batch, or fewer of them"
+            )
+        self.samples = samples
+        self.seed = seed
+        self.accumulate = accumulate
+        self.world = world
+        self._epoch = -1
+        self._updates: tuple[Tensor, ...] = ()
+
+    def portion(self, step: int, rank: int = 0) -> Portion:
+        """The samples of the update `step`, counted from 0."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            order = torch.randperm(self.samples, generator=_generator(self.seed, "order", epoch))
+            self._epoch, self._updates = epoch, order.tensor_split(self.per_epoch)
+        whole = self._updates[place]
+        own = whole.tensor_split(self.world)[rank]
+        return Portion(epoch, whole, own.tensor_split(self.accumulate))
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Make what is random in the update `step` (from 0) a function of these three numbers."""
+    torch.manual_seed(_number(seed, "step", step, rank))
+
+
+def _generator(*key: int | str) -> torch.Generator:
+    return torch.Generator().manual_seed(_number(*key))
+
+
+def _number(*key: int | str) -> int:
+    """A number of 63 bits from `key`, the same on every machine and in every version."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1

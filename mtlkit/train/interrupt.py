@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM as a wish that the loop looks at, between two updates."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopWish:
+    """Whether somebody asked the run to stop."""
+
+    def __init__(self) -> None:
+        self.wished = False
+
+    def as_tensor(self, device: torch.device) -> torch.Tensor:
+        """1 where a stop is wished, else 0, to be shared with other ranks."""
+        return torch.tensor(float(self.wished), device=device)
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[StopWish]:
+    """The wish, set by the first SIGINT or SIGTERM; the second one aborts at once.
+
+    Only the main thread hears signals: in another thread the wish is never set.
+    """
+    wish = StopWish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
+
+    def hear(_number: int, _frame: FrameType | None) -> None:
+        if wish.wished:
+            raise KeyboardInterrupt
+        wish.wished = True
+
+    before = {number: signal.signal(number, hear) for number in SIGNALS}
+    try:
+        yield wish
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,184 @@
+"""The loop: updates, and between them logs, validation and checkpoints."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from mtlkit.errors import InterruptedRunError, NotFiniteError
+from mtlkit.loggers.configs import LogWriter
+from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
+from mtlkit.model import MultiTaskModel
+from mtlkit.train.checkpoint import Checkpoint, save_checkpoint, tensors_of
+from mtlkit.train.interrupt import stop_on_signal
+from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.train.pace import Pace, peak_memory
+from mtlkit.train.progress import Standing
+from mtlkit.train.setting import Setting
+from mtlkit.train.update import Updater
+from mtlkit.train.validation import validation_metrics
+from mtlkit.weighting.module import WeightingModule
+
+
+class Training:
+    """A model in training: `restore` what was saved, if anything, then `run` to the end.
+
+    The model and the weighting are changed in place. Under DDP every rank makes the same calls;
+    the first one writes.
+    """
+
+    def __init__(self, model: MultiTaskModel, weighting: WeightingModule, setting: Setting) -> None:
+        self.setting = setting
+        self.train = setting.recipe.train
+        self.model, self.weighting = model, weighting
+        self.updater = Updater(model, weighting, setting)
+        self.steps = self.updater.steps
+        self.step = 0  # updates made
+        self.pace = Pace()
+        self._loggers: list[LogWriter] = []
+        self._newest: StepEvent | None = None
+        self._saved: int | None = None  # the step of the newest checkpoint
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from `checkpoint` as if there had been no stop."""
+        self.model.load_state_dict(checkpoint.model)
+        self.weighting.load_state_dict(checkpoint.weighting)
+        restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
+        self.updater.meter.restore(checkpoint.progress["meter"])
+        self.pace = Pace(checkpoint.progress["seconds"])
+        self.step = self._saved = checkpoint.step
+
+    def run(self) -> None:
+        """Train to the end, and save a checkpoint there.
+
+        Raises `NotFiniteError` where a loss is not finite, `InterruptedRunError` after Ctrl-C or
+        SIGTERM, once a checkpoint is saved, and `RunError` where the disk refuses.
+        """
+        with ExitStack() as stack:
+            wish = stack.enter_context(stop_on_signal())
+            if self.setting.ranks.first:
+                for logger in self.train.loggers:
+                    writer = logger.open(self.setting.folder, self.step)
+                    stack.callback(writer.close)
+                    self._loggers.append(writer)
+            self.pace.start()
+            while self.step < self.steps:
+                update = self.updater.update(self.step, stop=wish.wished)
+                self.step += 1
+                self.pace.add(update.samples)
+                self._after_update()
+                if update.stop and self.step < self.steps:
+                    self._save()
+                    raise InterruptedRunError(f"stopped after step {self.step} of {self.steps}")
+            self._save()
+
+    @property
+    def epoch(self) -> float:
+        """The epochs made so far, with a fraction."""
+        return self.step / self.updater.batches.per_epoch
+
+    def _after_update(self) -> None:
+        """Log, validate, save and show what is due after the update just made."""
+        epochs, rest = divmod(self.step, self.updater.batches.per_epoch)
+        ended = rest == 0
+        if self.step == 1 and self.updater.untrained:
+            self.setting.progress.say(
+                f"warning: no loss reaches these parameters, they stay as they are: "
+                f"{', '.join(self.updater.untrained)}"
+            )
+        if self.step % self.train.log_every == 0 or self.step == self.steps:
+            self._log()
+        self._show()
+        if ended and (epochs % self.train.evaluate_every == 0 or self.step == self.steps):
+            self._validate()
+        every = self.train.checkpoint_every
+        if ended if every is None else self.step % every == 0:
+            self._save()
+
+    def _log(self) -> None:
+        losses, weights = self.updater.meter.read()
+        recipe = self.setting.recipe
+        self._newest = StepEvent(
+            step=self.step,
+            epoch=self.epoch,
+            learning_rate=recipe.optimizer.lr * self.updater.rate_factor(self.step - 1),
+            losses=losses,
+            weights=weights,
+        )
+        self._write(self._newest)
+        self._write(
+            Speed(
+                step=self.step,
+                seconds=self.pace.seconds,
+                samples_per_second=self.pace.samples_per_second,
+                peak_memory_bytes=peak_memory(self.setting.device),
+            )
+        )
+        self.pace.mark()
+
+    def _write(self, event: Event) -> None:
+        for writer in self._loggers:
+            writer.write(event)
+
+    def _validate(self) -> None:
+        """Look at the validation split, on the first rank; the others wait at the next update."""
+        split = self.setting.data.validation
+        if split is None or not self.setting.ranks.first:
+            return
+        metrics = validation_metrics(
+            self.model,
+            split,
+            self.setting.targets["validation"],
+            batch=self.train.batch,
+            device=self.setting.device,
+            autocast=self.setting.autocast(),
+        )
+        self._write(EvaluationEvent(step=self.step, epoch=self.epoch, metrics=metrics))
+        self.setting.progress.validated(self.epoch, metrics)
+
+    def _save(self) -> None:
+        """Save a checkpoint, unless there is one of this step already.
+
+        The logs are put on disk first, so that no checkpoint is ahead of them. Raises
+        `NotFiniteError` rather than save weights that a finite loss with infinite gradients broke.
+        """
+        meter = self.updater.meter.state()  # a sum over ranks, so every rank must come here
+        if self._saved == self.step or not self.setting.ranks.first:
+            return
+        model, weighting = tensors_of(self.model), tensors_of(self.weighting)
+        broken = [k for k, v in {**model, **weighting}.items() if not v.isfinite().all()]
+        if broken:
+            raise NotFiniteError(
+                f"step {self.step}: the weights {', '.join(broken[:5])} are not finite after the "
+                f"update; the last checkpoint is kept. Use a lower learning rate, warm-up or "
+                f"`train.clip_norm`",
+                step=self.step,
+                tasks=(),
+                ids=(),
+            )
+        for writer in self._loggers:
+            writer.flush()
+        checkpoint = Checkpoint(
+            step=self.step,
+            model=model,
+            weighting=weighting,
+            optimizer=optimizer_state(self.updater.optimizer),
+            progress={"meter": meter, "seconds": self.pace.seconds},
+        )
+        save_checkpoint(self.setting.checkpoints, checkpoint)
+        self._saved = self.step
+
+    def _show(self) -> None:
+        train, per_epoch = self.train, self.updater.batches.per_epoch
+        losses: Mapping[str, float] = self._newest.losses if self._newest else {}
+        weights: Mapping[str, float] = self._newest.weights if self._newest else {}
+        self.setting.progress.trained(
+            Standing(
+                step=self.step,
+                steps=self.steps,
+                epoch=(self.step - 1) // per_epoch + 1,
+                epochs=train.epochs,
+                samples_per_second=self.pace.samples_per_second,
+                seconds_left=self.pace.seconds_for(self.steps - self.step),
+                losses=losses,
+                weights=weights,
+            )
+        )

@@ -1,0 +1,61 @@
+"""The processes that train together, and what they tell each other."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import attrs
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@attrs.frozen
+class Ranks:
+    """Which of how many processes this one is; one alone needs no process group."""
+
+    rank: int = 0
+    world: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes the run's files."""
+        return self.rank == 0
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of `values` over the processes."""
+        if self.world == 1:
+            return values
+        total = values.clone()
+        dist.all_reduce(total)
+        return total
+
+    def max(self, values: Tensor) -> Tensor:
+        """The largest of `values` over the processes."""
+        if self.world == 1:
+            return values
+        largest = values.clone()
+        dist.all_reduce(largest, op=dist.ReduceOp.MAX)
+        return largest
+
+    def wait(self) -> None:
+        """Go on when every process has come this far."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[Ranks]:
+    """The processes that torchrun started with this one, or those of a group that exists already.
+
+    A process that torchrun did not start is alone. The backend is NCCL on CUDA and gloo on a CPU.
+    """
+    if dist.is_available() and dist.is_initialized():
+        yield Ranks(dist.get_rank(), dist.get_world_size())
+    elif dist.is_available() and dist.is_torchelastic_launched():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        try:
+            yield Ranks(dist.get_rank(), dist.get_world_size())
+        finally:
+            dist.destroy_process_group()
+    else:
+        yield Ranks()

@@ -1,0 +1,72 @@
+"""Who is compared with whom: one gallery image of each subject, all others are probes."""
+
+from collections.abc import Mapping
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.data.dataset import Categorical, Split
+from mtlkit.errors import DataError
+from mtlkit.routing.configs import class_name
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Trial:
+    """Gallery images (S,) and probes (P,) as positions in a split.
+
+    `owners` (P,) is the place in the gallery of each probe's own subject, `subjects` (S,) their
+    names in the gallery's order.
+    """
+
+    gallery: Tensor
+    probes: Tensor
+    owners: Tensor
+    subjects: tuple[str, ...]
+
+
+def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> Trial:
+    """The trial of `split`: a subject's first image with the labels of `rule` is its gallery image.
+
+    Raises `DataError` for a subject without one, for a label value that the data does not have,
+    and where nothing is left to compare. Images without a subject take no part.
+    """
+    column = split.categorical(subject)
+    wanted = ", ".join(f"{label} {class_name(value)}" for label, value in rule.items())
+    fits = column.codes >= 0
+    for label, value in rule.items():
+        fits &= labelled(split.categorical(label), label, class_name(value))
+    codes = column.codes.tolist()
+    first: dict[int, int] = {}
+    for position in fits.nonzero().squeeze(1).tolist():
+        first.setdefault(codes[position], position)
+    present = sorted({code for code in codes if code >= 0})
+    without = [column.names[code] for code in present if code not in first]
+    if without:
+        raise DataError(
+            f"identification: {len(without)} of {len(present)} subjects have no gallery image "
+            f"({wanted or 'any image'}), {without[0]!r} for one; change the option `gallery`"
+        )
+    gallery = torch.tensor([first[code] for code in present], dtype=torch.int64)
+    probes = torch.tensor(
+        [i for i, code in enumerate(codes) if code >= 0 and first[code] != i], dtype=torch.int64
+    )
+    if len(gallery) < 2 or len(probes) == 0:
+        raise DataError(
+            f"identification: expected two subjects or more and a probe, found {len(gallery)} "
+            f"subjects and {len(probes)} probes"
+        )
+    place = {code: number for number, code in enumerate(present)}
+    owners = torch.tensor([place[codes[i]] for i in probes.tolist()])
+    names = tuple(column.names[code] for code in present)
+    return Trial(gallery=gallery, probes=probes, owners=owners, subjects=names)
+
+
+def labelled(column: Categorical, label: str, value: str) -> Tensor:
+    """Which samples (N,) have the class `value`; `DataError` where the label has no such class."""
+    if value not in column.names:
+        raise DataError(
+            f"identification: the label {label!r} has no value {value!r}; "
+            f"it has: {', '.join(column.names)}"
+        )
+    return column.codes == column.names.index(value)

@@ -1,0 +1,45 @@
+"""Identification of unseen subjects: one gallery image of each, all other images are probes.
+
+The protocol of Yin & Liu (TIP 2018), section IV: rank-1 by the cosine of identity logits, for a
+network with pose branches by eq. 12.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from mtlkit.evaluation.configs import Evaluator, Findings
+
+if TYPE_CHECKING:
+    from mtlkit.evaluation.trained import Trained
+
+
+def _frontal_and_neutral() -> dict[str, str | int]:
+    return {"yaw": 0, "expression": "neutral"}
+
+
+@attrs.frozen(kw_only=True)
+class Identification(Evaluator):
+    """Rank-1 and CMC of a split's subjects against a gallery of one image each.
+
+    `gallery` are the labels of a gallery image; a subject's first image that has them is taken.
+    `by` is the label to break results down by; None means yaw where the data has it. `groups` are
+    classes of `by` taken together; None means the router's groups, or for yaw the paper's three.
+    Raw pixels are matched beside the network, as a baseline without learning.
+
+    >>> Identification(gallery={"pose": "straight"}, by="pose").split
+    'test'
+    """
+
+    task: str = "identity"
+    subject: str = "subject"
+    split: str = "test"
+    gallery: Mapping[str, str | int] = attrs.field(factory=_frontal_and_neutral)
+    by: str | None = None
+    groups: Mapping[str, tuple[str | int | float, ...]] | None = None
+
+    def evaluate(self, trained: "Trained") -> Findings:
+        from mtlkit_face.identify import identify
+
+        return identify(self, trained)

@@ -1,0 +1,44 @@
+"""Rendered faces as a data source: some subjects to train on, others to recognise."""
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from mtlkit.config import at_least, between, optional
+from mtlkit.data.configs import DataSource, Loading
+from mtlkit_face.synthetic.face_set import FaceSet
+
+if TYPE_CHECKING:
+    from mtlkit.data.dataset import Data
+
+
+@attrs.frozen(kw_only=True)
+class Rendered(DataSource, FaceSet):
+    """Rendered faces with the labels subject, yaw, light, expression and session.
+
+    The options of `FaceSet` describe the training subjects. `test_subjects` others, rendered alike,
+    with `test_images_per_subject` images each (None: as many as in training), are the test split:
+    nobody is in both. `validation` is the part of each training subject's images that is held out
+    of training, to measure the tasks on known subjects.
+    """
+
+    subjects: int = attrs.field(default=240, validator=at_least(1))
+    test_subjects: int = attrs.field(default=60, validator=at_least(1))
+    images_per_subject: int | None = attrs.field(default=104, validator=optional(at_least(2)))
+    test_images_per_subject: int | None = attrs.field(default=None, validator=optional(at_least(2)))
+    validation: float = attrs.field(default=0.1, validator=between(0, 0.9))
+
+    def load(self, loading: Loading) -> "Data":
+        from mtlkit_face.rendered_data import load_rendered
+
+        return load_rendered(self, loading)
+
+    def faces(self, *, test: bool = False) -> FaceSet:
+        """The training faces, or those of the test subjects, who are numbered after them."""
+        options = {field.name: getattr(self, field.name) for field in attrs.fields(FaceSet)}
+        if test:
+            options["first_subject"] += self.subjects
+            options["subjects"] = self.test_subjects
+            if self.test_images_per_subject is not None:
+                options["images_per_subject"] = self.test_images_per_subject
+        return FaceSet(**options)

@@ -1,0 +1,99 @@
+"""From rendered images and their plan to the splits that mtlkit trains and tests on."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mtlkit.data.configs import Loading
+from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit_face.rendered import Rendered
+from mtlkit_face.synthetic import RenderedSet, Rows, render_set
+from mtlkit_face.synthetic.protocol import EXPRESSIONS
+
+
+class ArrayImages:
+    """Images (N, C, H, W) of an array in memory or on disk, chosen by `index`."""
+
+    def __init__(self, images: npt.NDArray[np.uint8], index: npt.NDArray[np.intp]) -> None:
+        self._images = images
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        return torch.from_numpy(self._images[self._index[index.numpy()]])
+
+
+def load_rendered(source: Rendered, loading: Loading) -> Data:
+    """The data of `source`: subjects to train on, some of their images held out, and strangers."""
+    train = _render(source, loading, test=False)
+    test = _render(source, loading, test=True)
+    held_out = _held_out(train.rows, source.validation, source.seed)
+    splits = {
+        "train": _split(train, np.flatnonzero(~held_out)),
+        "validation": _split(train, np.flatnonzero(held_out)) if held_out.any() else None,
+        "test": _split(test, np.arange(len(test.rows))),
+    }
+    summary = {
+        "faces": f"rendered, {source.size} px, {'gray' if source.channels == 1 else 'RGB'}",
+        "training subjects": str(source.subjects),
+        "test subjects": f"{source.test_subjects}, none of them in training",
+        "training images": str(int((~held_out).sum())),
+        "validation images": str(int(held_out.sum())),
+        "test images": str(len(test.rows)),
+    }
+    return Data(
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
+        open_labels=frozenset({"subject"}),
+        summary=summary,
+    )
+
+
+def _render(source: Rendered, loading: Loading, *, test: bool) -> RenderedSet:
+    label = "rendering test faces" if test else "rendering training faces"
+    return render_set(
+        source.faces(test=test),
+        cache=loading.cache / "faces" if loading.cache is not None else None,
+        workers=loading.workers,
+        progress=lambda done, total: loading.progress(label, done, total),
+    )
+
+
+def _held_out(rows: Rows, part: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Which images (N,) are held out: the same part of each subject's, by (seed, subject)."""
+    held_out = np.zeros(len(rows), bool)
+    for subject in np.unique(rows.subject):
+        own = np.flatnonzero(rows.subject == subject)
+        random = np.random.default_rng([seed, int(subject), 0x484F4C44])
+        held_out[random.permutation(own)[: round(part * len(own))]] = True
+    return held_out
+
+
+def _split(rendered: RenderedSet, index: npt.NDArray[np.intp]) -> Split:
+    rows = rendered.rows.take(index)
+    expressions = [EXPRESSIONS[number] for number in rows.expression]
+    columns = {
+        "subject": _numbers(rows.subject),
+        "session": _numbers(rows.session),
+        "yaw": _numbers(rows.yaw),
+        "light": _numbers(rows.light),
+        "expression": Categorical.of(
+            expressions, [name for name in EXPRESSIONS if name in set(expressions)]
+        ),
+    }
+    ids = [
+        f"subject{s}-session{t}-yaw{y:+d}-pose{p}-light{li}-{e}"
+        for s, t, y, p, li, e in zip(
+            rows.subject, rows.session, rows.yaw, rows.pose, rows.light, expressions, strict=True
+        )
+    ]
+    return Split(inputs=ArrayImages(rendered.images, index), columns=columns, ids=ids)
+
+
+def _numbers(values: npt.NDArray[np.int32]) -> Categorical:
+    names, codes = np.unique(values, return_inverse=True)
+    return Categorical(torch.from_numpy(codes.astype(np.int64)), tuple(map(str, names)))

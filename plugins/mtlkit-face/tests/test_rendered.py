@@ -1,0 +1,111 @@
+"""Rendered faces as data: the splits of a recognition protocol, and labels that agree with ids."""
+
+import attrs
+import pytest
+import torch
+from mtlkit_face.rendered import Rendered
+from mtlkit_face.synthetic.face_set import FaceSet
+
+from mtlkit import Loading
+from mtlkit.data.dataset import Categorical, Data
+
+SMALL = Rendered(
+    subjects=3, test_subjects=2, images_per_subject=14, size=32, lights_per_geometry=2, sessions=2
+)
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return SMALL.load(Loading(workers=1))
+
+
+def test_the_splits_have_the_planned_sizes(data):
+    sizes = {name: len(split) for name, split in data.splits().items()}
+    assert sizes == {"train": 3 * 13, "validation": 3 * 1, "test": 2 * 14}
+    assert data.sample_shape == (1, 32, 32)
+
+
+def test_nobody_is_both_trained_on_and_tested(data):
+    people = {name: set(split.categorical("subject").values())
+              for name, split in data.splits().items()}  # fmt: skip
+    assert people["train"] == people["validation"] == {"0", "1", "2"}
+    assert people["test"] == {"3", "4"}
+    assert data.open_labels == {"subject"}
+
+
+def test_no_image_is_in_two_splits(data):
+    ids = [identifier for split in data.splits().values() for identifier in split.ids]
+    assert len(ids) == len(set(ids))
+
+
+def test_ids_say_what_the_labels_say(data):
+    split = data.test
+    for place, identifier in enumerate(split.ids):
+        for column, shown in (("subject", "subject{}-"), ("session", "-session{}-"),
+                              ("light", "-light{}-"), ("expression", "-{}")):  # fmt: skip
+            assert shown.format(split.categorical(column).values()[place]) in identifier
+        assert f"-yaw{int(split.categorical('yaw').values()[place]):+d}-" in identifier
+
+
+def test_labels_have_the_vocabulary_in_its_natural_order(data):
+    yaw = data.train.columns["yaw"]
+    assert isinstance(yaw, Categorical)
+    assert list(yaw.names) == sorted(yaw.names, key=int)
+    assert data.train.categorical("expression").names[0] == "neutral"
+
+
+def test_images_are_gathered_in_the_order_asked_for(data):
+    inputs = data.train.inputs
+    one, other = inputs[torch.tensor([4])], inputs[torch.tensor([7, 4])]
+    assert one.dtype == torch.uint8
+    assert torch.equal(one[0], other[1])
+    assert not torch.equal(other[0], other[1])
+
+
+def test_each_test_subject_has_its_gallery_image(data):
+    split = data.test
+    frontal = [
+        subject
+        for subject, yaw, light, expression, session in zip(
+            *(split.categorical(name).values()
+              for name in ("subject", "yaw", "light", "expression", "session")), strict=True
+        )
+        if (yaw, light, expression, session) == ("0", "0", "neutral", "0")
+    ]  # fmt: skip
+    assert sorted(frontal) == ["3", "4"]
+
+
+def test_a_cache_gives_the_same_data(data, tmp_path):
+    for _ in range(2):  # rendered into the cache, then read from it
+        again = SMALL.load(Loading(cache=tmp_path, workers=1))
+        everyone = torch.arange(len(data.test))
+        assert torch.equal(again.test.inputs[everyone], data.test.inputs[everyone])
+
+
+def test_the_options_are_those_of_the_renderer_and_four_more():
+    own = {field.name for field in attrs.fields(Rendered)}
+    assert own - {field.name for field in attrs.fields(FaceSet)} == {
+        "test_subjects", "test_images_per_subject", "validation",
+    }  # fmt: skip
+    test = attrs.evolve(SMALL, test_images_per_subject=6).faces(test=True)
+    assert (test.first_subject, test.subjects, test.images_per_subject) == (3, 2, 6)
+
+
+def test_progress_is_told():
+    heard = []
+    small = attrs.evolve(SMALL, subjects=1, test_subjects=1)
+    small.load(Loading(workers=1, progress=lambda *event: heard.append(event)))
+    assert heard[-1] == ("rendering test faces", 14, 14)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"size": 8}, "size"),
+        ({"test_subjects": 0}, "test_subjects: expected a whole number of at least 1, found 0"),
+        ({"validation": 1.0}, "validation: expected a number from 0 to 0.9, found 1.0"),
+    ],
+)
+def test_options_are_checked(options, words):
+    with pytest.raises(ValueError, match=words):
+        Rendered(**options)

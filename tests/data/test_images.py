@@ -1,0 +1,360 @@
+"""A folder of images becomes data whole, or every reason why not is told by name."""
+
+import sys
+from pathlib import Path
+
+import pyarrow
+import pytest
+import torch
+from PIL import Image
+from pyarrow import parquet
+
+from mtlkit.data.configs import Loading
+from mtlkit.data.dataset import Categorical
+from mtlkit.data.divide import Division
+from mtlkit.data.images import Images
+from mtlkit.data.load_images import load_images
+from mtlkit.errors import DataError
+
+PATTERN = "{subject}_{pose}_{shot}.png"
+
+
+def of(folder, **options):
+    if "labels" not in options:
+        options = {"pattern": PATTERN, **options}
+    return Images(**{"folder": folder, "size": 8, "channels": 1, **options})
+
+
+def load(folder, **options):
+    return of(folder, **options).load(Loading())
+
+
+def labels_of(data, name):
+    """The label of every file, over all splits."""
+    found = {}
+    for split in data.splits().values():
+        column = split.column(name)
+        values = column.values() if isinstance(column, Categorical) else column.values.tolist()
+        found |= dict(zip(split.ids, values, strict=True))
+    return found
+
+
+def refusal(folder, **options):
+    with pytest.raises(DataError) as caught:
+        load(folder, **options)
+    return str(caught.value).replace(str(folder), "FOLDER")
+
+
+def test_a_pattern_reads_labels_from_names(faces):
+    data = load(faces)
+    assert labels_of(data, "pose") == {
+        path.name: path.name.split("_")[1] for path in faces.iterdir()
+    }
+    assert data.train.categorical("pose").names == ("left", "right")
+    assert data.sample_shape == (1, 8, 8)
+    assert data.summary == {
+        "images": "20",
+        "size": "8 x 8 pixels, gray",
+        "splits": "14 train, 2 validation, 4 test",
+        "subject": "5 classes: s0, s1, s2, s3, s4",
+        "pose": "2 classes: left, right",
+        "shot": "4 classes: 0, 1, 2, 3",
+    }
+
+
+def test_size_may_be_height_and_width(faces):
+    assert load(faces, size=(6, 9), channels=3).sample_shape == (3, 6, 9)
+
+
+@pytest.fixture
+def rows(faces):
+    """A table that says the same as the names, with the shot as a number, and two gaps."""
+    found = []
+    for path in sorted(faces.iterdir()):
+        subject, pose, shot = path.stem.split("_")
+        found.append({"file": path.name, "subject": subject, "pose": pose, "shot": shot})
+    found[3]["pose"] = found[5]["shot"] = ""
+    return found
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_table_says_the_same_as_the_names(faces, rows, write_csv, suffix):
+    path = faces / f"labels.{suffix}"
+    if suffix == "csv":
+        write_csv(path, rows)
+    else:
+        table = [
+            {**row, "pose": row["pose"] or None, "shot": int(row["shot"]) if row["shot"] else None}
+            for row in rows
+        ]
+        parquet.write_table(pyarrow.Table.from_pylist(table), path)
+    data = load(faces, labels=Path(path.name), numeric=("shot",))
+    named = load(faces)
+    for name, split in data.splits().items():
+        assert split.ids == named.splits()[name].ids
+        assert torch.equal(split.inputs, named.splits()[name].inputs)
+    poses = labels_of(named, "pose")
+    poses[rows[3]["file"]] = None
+    assert labels_of(data, "pose") == poses
+    shots = labels_of(data, "shot")
+    assert shots[rows[4]["file"]] == float(rows[4]["shot"])
+    assert shots[rows[5]["file"]] != shots[rows[5]["file"]]  # NaN
+    assert data.train.column("shot").values.dtype == torch.float32
+    assert data.summary["pose"] == "2 classes: left, right; missing for 1 images"
+    assert data.summary["shot"] == "0 to 3; missing for 1 images"
+
+
+def test_paths_are_found_beside_the_recipe(faces, rows, write_csv):
+    write_csv(faces.parent / "labels.csv", rows)
+    source = of(Path(faces.name), labels=Path("labels.csv"))
+    assert len(source.load(Loading(base=faces.parent)).train) == 14
+
+
+def test_paths_are_found_in_the_working_directory(faces, monkeypatch):
+    monkeypatch.chdir(faces.parent)
+    assert len(of(Path(faces.name)).load(Loading(base=faces / "no")).train) == 14
+
+
+def test_the_order_of_a_table_changes_nothing(faces, rows, write_csv):
+    write_csv(faces / "a.csv", rows)
+    write_csv(faces / "b.csv", rows[::-1])
+    first, second = (load(faces, labels=Path(name)) for name in ("a.csv", "b.csv"))
+    assert first.train.ids == second.train.ids
+    assert torch.equal(first.train.inputs, second.train.inputs)
+    assert torch.equal(
+        first.train.categorical("pose").codes, second.train.categorical("pose").codes
+    )
+
+
+def test_strangers_in_the_test_are_an_open_label(faces):
+    data = load(faces, split=Division(by="subject"))
+    known = data.train.categorical("subject")
+    assert data.open_labels == {"subject"}
+    assert len(known.names) == 4
+    assert set(data.validation.categorical("subject").values()) <= set(known.names)
+    assert not set(data.test.categorical("subject").values()) & set(known.names)
+    assert data.test.categorical("subject").names[:4] == known.names
+    assert data.test.categorical("pose").names == data.train.categorical("pose").names
+
+
+def test_names_stand_in_natural_order(tmp_path, write_image):
+    for yaw in ("15", "-90", "0", "-15.5", "100"):
+        for shot in range(3):
+            write_image(tmp_path / yaw / f"{shot}.png")
+    data = load(tmp_path, pattern="{yaw}/*.png", split=Division(stratify="yaw", validation=0))
+    assert data.train.categorical("yaw").names == ("-90", "-15.5", "0", "15", "100")
+
+
+def test_a_vocabulary_fixes_the_names(faces):
+    names = ("up", "right", "left")
+    data = load(faces, vocabulary={"pose": names})
+    assert all(split.categorical("pose").names == names for split in data.splits().values())
+
+
+def test_a_label_outside_the_vocabulary_is_named_with_its_place(faces, rows, write_csv):
+    rows[2]["pose"] = "lfet"
+    rows[7]["shot"] = "two"
+    write_csv(faces / "labels.csv", rows)
+    options = {"vocabulary": {"pose": ("left", "right")}, "numeric": ("shot",)}
+    assert refusal(faces, labels=Path("labels.csv"), **options) == (
+        "2 labels cannot be used:\n"
+        "  labels.csv:4: pose: found 'lfet', which is outside the vocabulary: left, right "
+        "(s0_right_1.png)\n"
+        "  labels.csv:9: shot: expected a number, found 'two' (s1_right_3.png)"
+    )
+    assert refusal(faces, vocabulary={"pose": ("left", "up")}).startswith(
+        "10 labels cannot be used:\n"
+        "  s0_right_1.png: pose: found 'right', which is outside the vocabulary: left, up\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"numeric": ("age",)}, "data.numeric: there is no label 'age'; "),
+        ({"vocabulary": {"age": ("1",)}}, "data.vocabulary: there is no label 'age'; "),
+        ({"open_labels": ("age",)}, "data.open_labels: there is no label 'age'; "),
+        ({"split": Division(by="age")}, "data.split.by: there is no label 'age'; "),
+        ({"split": Division(stratify="age")}, "data.split.stratify: there is no label 'age'; "),
+    ],
+)
+def test_an_option_that_names_no_label(faces, options, message):
+    assert refusal(faces, **options) == message + "there are: pose, shot, subject"
+
+
+def test_a_label_called_split_divides(faces, rows, write_csv):
+    for place, row in enumerate(rows):
+        row["split"] = "test" if row["subject"] == "s4" else ("validation", "train")[place > 1]
+    write_csv(faces / "labels.csv", rows)
+    data = load(faces, labels=Path("labels.csv"), open_labels=("subject",))
+    assert {name: len(split) for name, split in data.splits().items()} == {
+        "train": 14,
+        "validation": 2,
+        "test": 4,
+    }
+    assert set(data.test.categorical("subject").values()) == {"s4"}
+    assert data.open_labels == {"subject"}
+    assert "split" not in data.train.columns
+    assert "split" not in data.summary
+    assert refusal(faces, labels=Path("labels.csv"), split=Division()).startswith(
+        "data.split: the labels say themselves, under 'split', which split each file belongs to"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("dev", "labels.csv:2: split: expected train, validation or test, found 'dev'"),
+        ("", "labels.csv:2: split: expected train, validation or test, found None"),
+        ("test", "no file belongs to the training split; give some split 'train'"),
+    ],
+)
+def test_a_wrong_split(faces, rows, write_csv, word, message):
+    write_csv(faces / "labels.csv", [{**row, "split": word} for row in rows])
+    assert refusal(faces, labels=Path("labels.csv")) == message
+
+
+def spoil(folder):
+    """Three files that cannot be used, and one that is no image."""
+    (folder / "s0_left_0.png").write_bytes(b"")
+    whole = (folder / "s1_left_2.png").read_bytes()
+    (folder / "s1_left_2.png").write_bytes(whole[:60])
+    Image.new("L", (4, 4)).save(folder / "odd.JPG")
+    (folder / "README").write_text("about these images")
+
+
+def test_every_bad_file_is_told_before_training(faces):
+    spoil(faces)
+    told = refusal(faces).splitlines()
+    assert told[0] == "FOLDER: 3 of 21 files cannot be used:"
+    assert told[1] == f"  odd.JPG: does not match the pattern {PATTERN!r}"
+    assert told[2] == "  s0_left_0.png: is empty (0 bytes)"
+    assert told[3].startswith("  s1_left_2.png: cannot be read: ")
+    assert told[4] == (
+        "mend them, name them under `ignore`, or let `skip_bad: true` leave them out and count them"
+    )
+
+
+def test_skip_bad_counts_them(faces):
+    spoil(faces)
+    data = load(faces, skip_bad=True)
+    assert len(labels_of(data, "pose")) == 18
+    assert data.summary["images"] == "18"
+    assert data.summary["left out"] == "3 files: odd.JPG, s0_left_0.png, s1_left_2.png"
+    assert data.summary["no images"] == "1 file: README"
+    good = labels_of(load(faces, skip_bad=True), "pose")
+    assert good == labels_of(data, "pose")
+
+
+def test_a_bad_file_does_not_shift_its_neighbours(faces):
+    whole = load(faces)
+    spoil(faces)
+    left = load(faces, skip_bad=True)
+    before, after = ({}, {})
+    for found, data in ((before, whole), (after, left)):
+        for split in data.splits().values():
+            index = torch.arange(len(split))
+            found |= dict(zip(split.ids, split.inputs[index].flatten(1).tolist(), strict=True))
+    assert all(before[name] == pixels for name, pixels in after.items())
+
+
+def test_ignored_files_are_not_looked_at(faces):
+    spoil(faces)
+    data = load(faces, ignore=("*.JPG", "README", "s0_left_0.png", "s1_left_*.png"))
+    assert data.summary["images"] == "17"
+    assert not {"left out", "no images"} & set(data.summary)
+
+
+def test_missing_files_of_a_table_are_told(faces, rows, write_csv):
+    gone = [{**rows[0], "file": f"gone/{place:02}.png"} for place in range(12)]
+    write_csv(faces / "labels.csv", [*rows, *gone])
+    told = refusal(faces, labels=Path("labels.csv")).splitlines()
+    assert told[0] == "FOLDER: 12 of 32 files cannot be used:"
+    assert told[1] == "  gone/00.png: is missing (listed at labels.csv:22)"
+    assert told[11] == "  and 2 more"
+    data = load(faces, labels=Path("labels.csv"), skip_bad=True)
+    assert data.summary["left out"].endswith("gone/09.png, ... (12 in all)")
+
+
+def test_a_file_in_two_rows_is_refused(faces, rows, write_csv):
+    write_csv(faces / "labels.csv", [*rows, rows[4] | {"file": "./" + rows[4]["file"]}])
+    assert refusal(faces, labels=Path("labels.csv"), skip_bad=True) == (
+        "labels.csv:22: the file 's1_left_0.png' was already listed at labels.csv:6; keep one of "
+        "the two rows"
+    )
+
+
+def test_no_folder_no_table_no_image(faces, tmp_path):
+    assert refusal(faces / "no") == (
+        "data.folder: no such folder: FOLDER (looked for FOLDER); set it by `--set data.folder=...`"
+    )
+    assert refusal(faces, labels=Path("no.csv")).startswith("data.labels: no such file: no.csv")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert refusal(empty) == "FOLDER: no image can be used; no file was found"
+    (empty / "a.txt").write_text("x")
+    assert refusal(empty) == "FOLDER: no image can be used; no images: 1 file: a.txt"
+    (empty / "a_b_c.png").write_bytes(b"")
+    assert "left out: 1 file: a_b_c.png" in refusal(empty, skip_bad=True)
+
+
+def test_a_split_that_would_be_empty(faces):
+    assert refusal(faces, split=Division(test=0.01)).startswith("the test split is empty: ")
+
+
+def test_images_beyond_memory_are_the_same(faces):
+    source = of(faces, split=Division(by="subject"))
+    near, far = (load_images(source, Loading(), memory) for memory in (10**6, 1))
+    assert not isinstance(far.train.inputs, torch.Tensor)
+    for name, split in near.splits().items():
+        other = far.splits()[name]
+        index = torch.randperm(len(split))
+        assert torch.equal(other.inputs[index], split.inputs[index])
+        assert other.ids == split.ids
+        assert other.subset(index[:2]).ids == split.subset(index[:2]).ids
+    assert near.summary == far.summary
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pattern": None}, "pattern: expected one of `labels` and `pattern`, found neither"),
+        (
+            {"labels": Path("x.csv"), "pattern": PATTERN},
+            "pattern: expected one of `labels` and `pattern`, found both",
+        ),
+        (
+            {"pattern": "*.png"},
+            "pattern: expected one label such as {subject} or more, found none; found '*.png'",
+        ),
+        ({"size": 0}, "size: expected a whole number of at least 1, found 0"),
+        ({"size": (8, 0)}, "size: expected a whole number of at least 1, found 0"),
+        ({"size": (8, 8, 3)}, "size: expected one number, or height and width, found (8, 8, 3)"),
+        ({"channels": 2}, "channels: expected 1 (gray) or 3 (RGB), found 2"),
+        (
+            {"vocabulary": {"pose": ("left", "left")}},
+            "vocabulary: pose: expected different names, found ['left', 'left']",
+        ),
+        (
+            {"vocabulary": {"yaw": ("0",)}, "numeric": ("yaw",)},
+            "vocabulary: yaw: is a number (see `numeric`), it has no names",
+        ),
+        (
+            {"vocabulary": {"subject": ("ann",)}, "split": Division(by="subject")},
+            "vocabulary: subject: has strangers in the test, it cannot be fixed",
+        ),
+    ],
+)
+def test_what_is_refused_before_loading(options, message):
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
+        Images(**{"folder": Path("x"), "size": 8, "pattern": PATTERN, **options})
+    assert str(caught.value) == message
+
+
+def test_the_component_is_registered_and_light(catalog):
+    import subprocess
+
+    assert catalog.data.get("images") is Images
+    program = "import sys, mtlkit.data.images; print({'torch', 'PIL', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b"set()"

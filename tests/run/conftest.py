@@ -1,0 +1,15 @@
+"""The tiny recipes of the training tests."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+TRAIN_TESTS = Path(__file__).parents[1] / "train"
+
+
+@pytest.fixture
+def points(monkeypatch):
+    """The module, imported as every process of these tests imports it."""
+    monkeypatch.syspath_prepend(str(TRAIN_TESTS))
+    return importlib.import_module("points")

@@ -1,0 +1,341 @@
+"""Plugins of every kind, installed for a moment: each is reported, and the others stay usable."""
+
+import sys
+import time
+
+import pytest
+
+from mtlkit.catalog import Catalog, Status, load_catalog
+from mtlkit.errors import (
+    ComponentError,
+    IncompatibleError,
+    LoadFailedError,
+    NotInstalledError,
+    UnknownComponentError,
+)
+
+GOOD = """
+    import attrs
+    from mtlkit.hooks import hookimpl
+    from mtlkit.weighting.configs import Weighting
+
+    @attrs.frozen(kw_only=True)
+    class Halves(Weighting):
+        '''Half of every weight.'''
+
+        part: float = 0.5
+
+        def build(self, terms, features):
+            raise NotImplementedError
+
+    @hookimpl
+    def mtlkit_register(catalog):
+        catalog.weightings.add("{0}/halves", Halves)
+
+    @hookimpl
+    def mtlkit_commands():
+        return {{"{0}-command": "somewhere:command"}}
+"""
+HEAD = "from mtlkit.hooks import hookimpl\n"
+REGISTER = HEAD + "@hookimpl\ndef mtlkit_register(catalog):\n    "
+
+
+def good(namespace: str) -> str:
+    return GOOD.format(namespace)
+
+
+def status_of(catalog: Catalog, namespace: str) -> tuple[Status, str]:
+    [record] = [record for record in catalog.plugins if record.namespace == namespace]
+    return record.status, record.reason
+
+
+def refusal(catalog: Catalog, name: str) -> ComponentError:
+    with pytest.raises(ComponentError) as caught:
+        catalog.weightings.get(name)
+    return caught.value
+
+
+def test_a_good_plugin_brings_its_components_and_commands(distribution):
+    module = distribution("acme", good("acme"), version="1.2")
+    catalog = load_catalog()
+    [record] = [r for r in catalog.plugins if r.namespace == "acme"]
+    assert record.status is Status.LOADED
+    assert str(record.origin) == "mtlkit-acme 1.2"
+    assert record.origin.file.endswith(f"{module}.py")
+    entry = catalog.weightings.entry("acme/halves")
+    assert entry.origin == record.origin
+    assert entry.target == f"{module}:Halves"
+    assert entry.summary == "Half of every weight."
+    assert catalog.weightings.get("acme/halves")().part == 0.5
+    assert catalog.commands["acme-command"].origin == record.origin
+
+
+BROKEN = {
+    "raises on import": ("raise ImportError('no such wheel')", ["ImportError: no such wheel"]),
+    "exits on import": ("import sys; sys.exit('bye')", ["SystemExit: bye"]),
+    "is no Python": ("def (", ["SyntaxError"]),
+    "misspelt hook": (
+        HEAD + "@hookimpl\ndef mtlkit_regsiter(catalog): ...",
+        ["'mtlkit_regsiter' is no hook", "did you mean 'mtlkit_register'?", "mtlkit_commands"],
+    ),
+    "hook of another name": (
+        REGISTER + "...\n@hookimpl\ndef mtlkit_train_end(run): ...",
+        ["'mtlkit_train_end' is no hook", "expected one of mtlkit_register, mtlkit_commands"],
+    ),
+    "hook without the mtlkit prefix": (
+        REGISTER + "...\n@hookimpl\ndef commands(): return {}",
+        ["'commands' is no hook"],
+    ),
+    "misspelt and not marked": (
+        "def mtlkit_regsiter(catalog): ...",
+        ["'mtlkit_regsiter' is no hook", "did you mean 'mtlkit_register'?"],
+    ),
+    "not marked": ("def mtlkit_register(catalog): ...", ["not marked as a hook", "@hookimpl"]),
+    "without hooks": ("x = 1", ["implements no hook", "mtlkit_register"]),
+    "wrong argument of a hook": (
+        HEAD + "@hookimpl\ndef mtlkit_register(registry): ...",
+        ["PluginValidationError", "registry"],
+    ),
+    "name outside the namespace": (
+        REGISTER + "catalog.weightings.add('other/halves', 'a:B')",
+        ["InvalidNameError", "'other/halves'", "'broken/...'"],
+    ),
+    "name without a namespace": (
+        REGISTER + "catalog.weightings.add('halves', 'a:B')",
+        ["InvalidNameError", "'halves'", "'broken/...'"],
+    ),
+    "name with capitals": (
+        REGISTER + "catalog.weightings.add('broken/Halves', 'a:B')",
+        ["InvalidNameError", "'broken/Halves'", "lower-case"],
+    ),
+    "target without a class": (
+        REGISTER + "catalog.weightings.add('broken/halves', 'some.module')",
+        ["InvalidNameError", "'some.module'", "'module:Class'"],
+    ),
+    "a class that is no component": (
+        REGISTER + "catalog.weightings.add('broken/halves', dict)",
+        ["is no component", "mtlkit.config.Component"],
+    ),
+    "registers one name twice": (
+        REGISTER + "[catalog.weightings.add('broken/halves', 'a:B') for _ in range(2)]",
+        ["DuplicateNameError", "two owners", "mtlkit-broken 1.0"],
+    ),
+    "raises half-way": (
+        REGISTER + "catalog.weightings.add('broken/first', 'a:B'); raise RuntimeError('oh\\nno')",
+        ["RuntimeError: oh no"],
+    ),
+    "commands that are no mapping": (
+        HEAD + "@hookimpl\ndef mtlkit_commands(): return ['x']",
+        ["AttributeError"],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_a_broken_plugin_is_reported_and_harms_nobody_else(kind, distribution):
+    code, said = BROKEN[kind]
+    distribution("aaa", good("aaa"))
+    distribution("broken", code)
+    distribution("zzz", good("zzz"))
+    catalog = load_catalog()
+    status, reason = status_of(catalog, "broken")
+    assert status is Status.FAILED
+    for part in ["mtlkit-broken 1.0", *said]:
+        assert part in reason
+    assert "\n" not in reason
+    assert [problem.namespace for problem in catalog.problems()] == ["broken"]
+    error = refusal(catalog, "broken/first")
+    assert type(error) is LoadFailedError
+    assert reason in str(error)
+    assert error.__cause__ is not None
+    assert all(
+        not entry.name.startswith("broken/")
+        for registry in catalog.families().values()
+        for entry in registry
+    )
+    for namespace in ("aaa", "zzz"):
+        assert catalog.weightings.get(f"{namespace}/halves")().part == 0.5
+    assert catalog.backbones.get("casia-net")().width == 1.0
+
+
+def test_two_plugins_with_one_namespace_are_both_refused_and_both_named(distribution):
+    distribution("twin", good("twin"), name="first-twin")
+    distribution("twin", good("twin"), name="second-twin", version="2.0")
+    distribution("acme", good("acme"))
+    catalog = load_catalog()
+    records = [record for record in catalog.plugins if record.namespace == "twin"]
+    assert [record.status for record in records] == [Status.FAILED] * 2
+    for record in records:
+        assert "first-twin 1.0" in record.reason
+        assert "second-twin 2.0" in record.reason
+    assert type(refusal(catalog, "twin/halves")) is LoadFailedError
+    assert "acme/halves" in catalog.weightings
+
+
+def test_two_plugins_with_one_command(distribution):
+    distribution("aaa", good("aaa"))
+    distribution("bbb", good("bbb").replace("bbb-command", "aaa-command"))
+    catalog = load_catalog()
+    status, reason = status_of(catalog, "bbb")
+    assert status is Status.FAILED
+    assert "'aaa-command' belongs to mtlkit-aaa 1.0" in reason
+    assert catalog.commands["aaa-command"].origin.distribution == "mtlkit-aaa"
+    assert "bbb/halves" not in catalog.weightings
+
+
+def test_a_distribution_seen_twice_is_one_plugin(distribution, tmp_path, monkeypatch):
+    distribution("acme", good("acme"))
+    linked = tmp_path / "linked"
+    linked.symlink_to(tmp_path / "site-packages", target_is_directory=True)
+    monkeypatch.syspath_prepend(str(linked))
+    assert status_of(load_catalog(), "acme")[0] is Status.LOADED
+
+
+APIS = {
+    None: "names no plugin API",
+    "one": "expected a number like '1.0'",
+    "1.9": "pip install --upgrade mtlkit`",
+    "2.0": "pip install --upgrade mtlkit`",
+    "0.9": "pip install --upgrade mtlkit-acme`",
+}
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_an_incompatible_plugin_is_never_imported(api, distribution):
+    module = distribution("acme", "raise AssertionError('imported')", api=api)
+    catalog = load_catalog()
+    status, reason = status_of(catalog, "acme")
+    assert status is Status.INCOMPATIBLE
+    assert APIS[api] in reason
+    assert "mtlkit-acme 1.0" in reason
+    assert type(refusal(catalog, "acme/halves")) is IncompatibleError
+    assert module not in sys.modules
+
+
+def test_the_module_of_an_entry_point_is_missing(distribution, tmp_path):
+    module = distribution("acme", "")
+    (tmp_path / "site-packages" / f"{module}.py").unlink()
+    status, reason = status_of(load_catalog(), "acme")
+    assert status is Status.FAILED
+    assert f"No module named '{module}'" in reason
+
+
+def test_metadata_that_is_damaged_does_not_stop_the_host(distribution, tmp_path):
+    distribution("acme", good("acme"))
+    site = tmp_path / "site-packages"
+    for number, points in enumerate(["garbage", "[mtlkit]\nx", "\0", "[mtlkit]\n = = ="]):
+        info = site / f"damaged{number}-1.0.dist-info"
+        info.mkdir()
+        (info / "entry_points.txt").write_text(points)
+    assert "acme/halves" in load_catalog().weightings
+
+
+class TestSelection:
+    @pytest.fixture(autouse=True)
+    def _two_plugins(self, distribution):
+        distribution("aaa", good("aaa"))
+        distribution("bbb", good("bbb"))
+
+    def loaded(self, catalog: Catalog) -> set[str]:
+        return {p.namespace for p in catalog.plugins if p.status is Status.LOADED} & {"aaa", "bbb"}
+
+    @pytest.mark.parametrize(
+        ("selection", "loaded"),
+        [
+            ("all", {"aaa", "bbb"}),
+            ("none", set()),
+            ("bbb", {"bbb"}),
+            ("aaa, bbb", {"aaa", "bbb"}),
+            ("", set()),
+        ],
+    )
+    def test_by_argument_and_by_environment(self, selection, loaded, monkeypatch):
+        assert self.loaded(load_catalog(selection)) == loaded
+        monkeypatch.setenv("MTLKIT_PLUGINS", selection)
+        assert self.loaded(load_catalog()) == loaded
+
+    def test_what_is_left_out_says_so(self):
+        catalog = load_catalog("aaa")
+        status, reason = status_of(catalog, "bbb")
+        assert (status, reason) == (Status.LEFT_OUT, "left out by MTLKIT_PLUGINS=aaa")
+        error = refusal(catalog, "bbb/halves")
+        assert type(error) is NotInstalledError
+        assert "left out by MTLKIT_PLUGINS=aaa" in str(error)
+        assert not catalog.problems()
+
+    def test_an_unknown_name_is_an_error(self):
+        with pytest.raises(UnknownComponentError, match="'aab'.*did you mean 'aaa'") as caught:
+            load_catalog("aab")
+        assert "bbb" in str(caught.value)
+
+
+def test_a_known_plugin_that_is_not_installed(monkeypatch):
+    monkeypatch.setattr("mtlkit.catalog.installed_plugins", list)
+    catalog = load_catalog()
+    with pytest.raises(NotInstalledError, match="pip install mtlkit-face"):
+        catalog.data.get("face/rendered")
+
+
+class TestTheFourErrors:
+    """Unknown, not installed, failed and incompatible are told apart by type and by text."""
+
+    def test_unknown_suggests_the_nearest(self, distribution):
+        distribution("acme", good("acme"))
+        catalog = load_catalog()
+        for asked, meant in {
+            "dynamc": "'dynamic' (built in)",
+            "acme/halfes": "'acme/halves' (from mtlkit-acme 1.0)",
+            "halves": "'acme/halves' (from mtlkit-acme 1.0)",
+            "acem/halves": "'acme/halves' (from mtlkit-acme 1.0)",
+        }.items():
+            error = refusal(catalog, asked)
+            assert type(error) is UnknownComponentError
+            assert f"no weighting named {asked!r}; did you mean {meant}?" in str(error)
+            assert "`mtlkit list weightings`" in str(error)
+            assert (error.family, error.name) == ("weighting", asked)
+
+    def test_failed_on_import_names_the_owner_and_keeps_the_cause(self, distribution):
+        code = REGISTER + "catalog.weightings.add('acme/a', 'mtlkit_no_such_module:B')\n"
+        code += "    catalog.weightings.add('acme/b', 'mtlkit.config:above')\n"
+        code += "    catalog.weightings.add('acme/c', 'mtlkit.config:no_such_class')\n"
+        distribution("acme", code)
+        catalog = load_catalog()
+        for name, said in {
+            "acme/a": "ModuleNotFoundError: No module named 'mtlkit_no_such_module'",
+            "acme/b": "is no component",
+            "acme/c": "no_such_class",
+        }.items():
+            error = refusal(catalog, name)
+            assert type(error) is LoadFailedError
+            assert "mtlkit-acme 1.0" in str(error)
+            assert said in str(error)
+        assert isinstance(refusal(catalog, "acme/a").__cause__, ModuleNotFoundError)
+
+    def test_a_broken_neighbour_does_not_mask_a_typo(self, distribution):
+        distribution("broken", "raise ImportError")
+        assert "did you mean 'dynamic'" in str(refusal(load_catalog(), "dynamik"))
+
+
+def test_an_undecorated_component_is_refused(distribution):
+    code = good("acme").replace("@attrs.frozen(kw_only=True)", "")
+    distribution("acme", code)
+    status, reason = status_of(load_catalog(), "acme")
+    assert status is Status.FAILED
+    assert "@attrs.frozen(kw_only=True)" in reason
+
+
+def test_a_hundred_plugins_load_quickly(distribution):
+    for number in range(100):
+        distribution(f"dummy{number}", good(f"dummy{number}"))
+    start = time.perf_counter()
+    catalog = load_catalog()
+    taken = time.perf_counter() - start
+    assert sum(name.startswith("dummy") for name in catalog.weightings.names()) == 100
+    assert taken < 5, f"{taken:.2f} s"  # a bell for a change of order; 0.3 s when measured
+
+
+def test_plugins_load_in_the_order_of_their_names(distribution):
+    for namespace in ("ccc", "aaa", "bbb"):
+        distribution(namespace, good(namespace))
+    namespaces = [plugin.namespace for plugin in load_catalog().plugins]
+    assert namespaces == sorted(namespaces)

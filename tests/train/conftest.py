@@ -1,0 +1,13 @@
+"""The tiny recipes of `points.py`."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def points(monkeypatch):
+    """The module, imported as every process of these tests imports it."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    return importlib.import_module("points")

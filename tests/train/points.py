@@ -1,0 +1,152 @@
+"""A tiny data source, weightings of every kind, and recipes of them, for tests in any process."""
+
+from pathlib import Path
+
+import attrs
+import torch
+
+from mtlkit.backbones.configs import CasiaNet, Mlp
+from mtlkit.catalog import Catalog, Registrar, load_catalog
+from mtlkit.data.configs import DataSource, Loading
+from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.heads.configs import Regression
+from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.optim.configs import AdamW, Cosine, Sgd
+from mtlkit.recipe import Recipe, Train
+from mtlkit.registry import Origin
+from mtlkit.routing.configs import Grouped
+from mtlkit.tasks import Task
+from mtlkit.train.progress import Silence
+from mtlkit.train.ranks import Ranks
+from mtlkit.train.setting import Setting
+from mtlkit.train.update import Updater
+from mtlkit.vocabulary import Role
+from mtlkit.weighting.configs import Dynamic, Uncertainty, Weighting
+from mtlkit.weighting.module import GramianWeighting, JacobianWeighting
+
+
+@attrs.frozen(kw_only=True)
+class Points(DataSource):
+    """Random 16x16 images whose labels follow from their means; most of `rare` is missing."""
+
+    samples: int = 50
+    broken: int | None = None  # the sample whose numeric label is infinite
+    mark: Path | None = None  # touched when the data is loaded
+
+    def load(self, loading: Loading) -> Data:
+        if self.mark is not None:
+            self.mark.touch()
+        generator = torch.Generator().manual_seed(7)
+        inputs = torch.randint(
+            0, 256, (self.samples, 1, 16, 16), dtype=torch.uint8, generator=generator
+        )
+        means = inputs.float().mean(dim=(1, 2, 3))
+        who = (means * 10).long() % 3
+        rare = torch.where(torch.arange(self.samples) % 7 == 0, who, -1)
+        age = means.clone()
+        age[::5] = torch.nan
+        if self.broken is not None:
+            age[self.broken] = torch.inf
+        train = Split(
+            inputs=inputs,
+            columns={
+                "who": Categorical(who, ("ann", "bob", "cid")),
+                "side": Categorical((means > 127).long(), ("left", "right")),
+                "rare": Categorical(rare, ("a", "b", "c")),
+                "age": Numeric(age),
+            },
+            ids=[f"point{i}" for i in range(self.samples)],
+        )
+        loading.progress("points", self.samples, self.samples)
+        return Data(train=train, validation=train.subset(torch.arange(10)))
+
+
+@attrs.frozen(kw_only=True)
+class ByNorm(Weighting):
+    """Weights 1 / |g_t|, from the Gramian."""
+
+    def build(self, terms, features):
+        return ByNormWeights()
+
+
+class ByNormWeights(GramianWeighting):
+    def forward(self, gramian, losses):
+        return 1 / gramian.diagonal().clamp(min=1e-12).sqrt()
+
+
+@attrs.frozen(kw_only=True)
+class UnitSum(Weighting):
+    """The sum of unit gradients, from the Jacobian: the trunk's update is that of `ByNorm`."""
+
+    def build(self, terms, features):
+        return UnitSumDirection()
+
+
+class UnitSumDirection(JacobianWeighting):
+    def forward(self, jacobian, losses):
+        return (jacobian / jacobian.norm(dim=1, keepdim=True).clamp(min=1e-6)).sum(dim=0)
+
+
+TASKS = {
+    "who": Task(role=Role.MAIN),
+    "side": Task(),
+    "rare": Task(),
+    "age": Task(head=Regression()),
+}
+GROUPED = Grouped(task="who", by="side", groups={"l": ("left",), "r": ("right",)})
+PLAIN = Recipe(
+    data=Points(),
+    backbone=Mlp(hidden=(8,)),
+    tasks=TASKS,
+    optimizer=Sgd(lr=0.05, weight_decay=0.01),
+    train=Train(epochs=3, batch=16, log_every=3, threads=1, device="cpu"),
+)
+LEARNED = attrs.evolve(
+    PLAIN,
+    backbone=CasiaNet(width=0.05, dropout=0.4),
+    weighting=Dynamic(learning_rate=0.01),
+    routing=GROUPED,
+    optimizer=AdamW(lr=0.01),
+    schedule=Cosine(warmup=2),
+    train=attrs.evolve(
+        PLAIN.train, precision="bf16", accumulate=2, checkpoint_every=3, log_every=4, clip_norm=1.0
+    ),
+)
+UNCERTAIN = attrs.evolve(
+    PLAIN, weighting=Uncertainty(), train=attrs.evolve(PLAIN.train, checkpoint_every=1)
+)
+
+
+def catalog() -> Catalog:
+    """The built-in components and those of this file."""
+    found = load_catalog("none")
+    own = Registrar(found, "", Origin("points", "0", __file__))
+    own.data.add("points", Points, "random images")
+    own.weightings.add("by-norm", ByNorm, "inverse norms")
+    own.weightings.add("unit-sum", UnitSum, "unit gradients")
+    own.commit()
+    return found
+
+
+def updater(recipe: Recipe, ranks: Ranks | None = None, folder: Path = Path()) -> Updater:
+    """What makes the updates of `recipe`, with its model drawn from the seed."""
+    data = recipe.data.load(Loading())
+    assembly = assembly_of(data, recipe.tasks)
+    targets = {
+        name: encode_targets(split, recipe.tasks, assembly) for name, split in data.splits().items()
+    }
+    torch.manual_seed(recipe.seed)
+    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
+    for task in recipe.tasks:
+        model.head(task).fit_targets(targets["train"][task])
+    setting = Setting(
+        recipe=recipe,
+        data=data,
+        targets=targets,
+        folder=folder,
+        checkpoints=folder / "checkpoints",
+        device=torch.device("cpu"),
+        ranks=ranks or Ranks(),
+        progress=Silence(),
+    )
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features), setting)

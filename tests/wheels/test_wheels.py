@@ -1,0 +1,98 @@
+"""The wheels, not only the checkout: built, installed into a fresh environment, and used."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*command: object, cwd: Path, **environment: str) -> str:
+    """The output of a command that succeeds."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": "", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory) -> list[Path]:
+    out = tmp_path_factory.mktemp("wheels")
+    for source in (ROOT, ROOT / "plugins/mtlkit-face"):
+        # the sources are copied first, so that building leaves nothing in the checkout
+        copy = tmp_path_factory.mktemp("source") / source.name
+        names = subprocess.run(
+            ["git", "ls-files", "-co", "--exclude-standard", "."],
+            cwd=source, capture_output=True, text=True, check=True,
+        ).stdout.splitlines()  # fmt: skip
+        for name in names:
+            if name.startswith("plugins/") or not (source / name).is_file():
+                continue
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((source / name).read_bytes())
+        run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, cwd=copy)
+    return sorted(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheels, tmp_path_factory) -> Path:
+    """A fresh environment with the wheels, which borrows torch and the rest from this one."""
+    home = tmp_path_factory.mktemp("environment")
+    venv.create(home, with_pip=False)
+    python = home / "bin/python"
+    site = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))",
+                    cwd=home).strip())  # fmt: skip
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-index",
+        "--quiet", *wheels, cwd=home)  # fmt: skip
+    # a path in a .pth file is searched after the environment's own packages, and the .pth files
+    # of that path are not read: our editable installation stays invisible
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return python
+
+
+def test_wheels_hold_what_they_need_and_no_tests(wheels):
+    names = {wheel.name.partition("-")[0]: zipfile.ZipFile(wheel).namelist() for wheel in wheels}
+    assert sorted(names) == ["mtlkit", "mtlkit_face"]
+    for found in names.values():
+        assert not [name for name in found if "test" in name.partition("/")[2].split("/")[0]]
+    assert "mtlkit/py.typed" in names["mtlkit"]
+    assert "mtlkit/report/page.html" in names["mtlkit"]
+    for name in ("recipes/demo-p-cnn.yaml", "synthetic/head.npz", "synthetic/head.LICENSE.txt"):
+        assert f"mtlkit_face/{name}" in names["mtlkit_face"]
+    for found in names.values():
+        assert any("LICENSE" in name for name in found)
+
+
+def test_the_installed_packages_are_the_wheels(python, tmp_path):
+    found = run(python, "-c", "import mtlkit, mtlkit_face; print(mtlkit.__file__)", cwd=tmp_path)
+    assert found.strip().startswith(str(python.parents[1]))
+    listed = run(python.with_name("mtlkit"), "list", "data", cwd=tmp_path)
+    assert "face/rendered" in listed
+
+
+def test_the_installed_wheels_run_the_demo_recipe(python, tmp_path):
+    mtlkit = python.with_name("mtlkit")
+    recipe = [line for line in run(mtlkit, "face", "recipes", cwd=tmp_path)
+              .splitlines() if line.endswith("demo-p-cnn.yaml")]  # fmt: skip
+    small = (
+        "data.subjects=3 data.test_subjects=2 data.images_per_subject=26 data.size=32 "
+        "backbone.width=0.125 train.epochs=1 train.batch=16"
+    )
+    settings = [word for setting in small.split() for word in ("--set", setting)]
+    said = run(mtlkit, "train", recipe[0], *settings, "--out", "run",
+               "--cache", tmp_path / "cache", cwd=tmp_path)  # fmt: skip
+    assert "report.html" in said
+    assert (tmp_path / "run/model.safetensors").is_file()
+    assert (tmp_path / "run/report.html").stat().st_size > 20_000
