@@ -224,8 +224,8 @@ def _load_plugins(catalog: Catalog, selection: str) -> None:
                 f"{rivals[0].origin}; uninstall one"
             )
             _record(catalog, plugin, Status.FAILED, reason, LoadFailedError)
-        elif (reason := incompatible(plugin)) is not None:
-            _record(catalog, plugin, Status.INCOMPATIBLE, reason, IncompatibleError)
+        elif (obstacle := incompatible(plugin)) is not None:
+            _record(catalog, plugin, Status.INCOMPATIBLE, obstacle, IncompatibleError)
         else:
             _load(catalog, plugin)
 

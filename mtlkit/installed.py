@@ -34,7 +34,10 @@ def installed_plugins() -> list[InstalledPlugin]:
     """All installed plugins, in the order of their names rather than of the file system."""
     found: dict[tuple[str, str, str], InstalledPlugin] = {}
     for distribution in importlib.metadata.distributions():
-        points = distribution.entry_points
+        try:
+            points = distribution.entry_points
+        except Exception:  # damaged metadata, of any distribution: nobody can say whose plugin
+            continue
         apis = [point.name for point in points if point.group == hooks.API_GROUP]
         for point in points:
             if point.group != hooks.GROUP:

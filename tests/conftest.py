@@ -24,6 +24,7 @@ def _one_thread_and_a_seed() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
 
+
 @pytest.fixture
 def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., str]]:
     """Installs throw-away plugins: ``distribution("acme", code)`` gives the module's name.
@@ -59,5 +60,5 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
     yield install
     for imported in set(sys.modules) - before:
-        if str(site) in str(getattr(sys.modules[imported], "__file__", None)):
+        if str(tmp_path) in str(getattr(sys.modules[imported], "__file__", None)):
             del sys.modules[imported]

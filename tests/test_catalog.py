@@ -264,7 +264,7 @@ class TestSelection:
         assert not catalog.problems()
 
     def test_an_unknown_name_is_an_error(self):
-        with pytest.raises(UnknownComponentError, match="'aab'.*did you mean 'aaa'") as caught:
+        with pytest.raises(UnknownComponentError, match=r"'aab'.*did you mean 'aaa'") as caught:
             load_catalog("aab")
         assert "bbb" in str(caught.value)
 

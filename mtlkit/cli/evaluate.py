@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from mtlkit.cli.cache import cache_option
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -14,13 +16,8 @@ import click
     metavar="RUN",
     help="Another evaluated run to show beside this one in the report; may be repeated.",
 )
-@click.option(
-    "--cache",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Where rendered or converted data is kept.",
-)
-def evaluate(run: Path, beside: tuple[Path, ...], cache: Path | None) -> None:
+@cache_option
+def evaluate(run: Path, beside: tuple[Path, ...], cache: Path) -> None:
     """Evaluate the finished RUN again: print its metrics and write its report."""
     from mtlkit.catalog import load_catalog
     from mtlkit.data.configs import Loading

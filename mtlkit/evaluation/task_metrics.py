@@ -1,5 +1,6 @@
 """Loss and metrics of every task on every split that carries its label."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -64,14 +65,12 @@ def _table(trained: Trained, metrics: Mapping[str, float]) -> Table:
     """A row for each task and metric, a column for each split."""
     splits = list(trained.data.splits())
     names = dict.fromkeys(name.partition("/")[2] for name in metrics)
-    rows: list[tuple[str | int | float, ...]] = []
-    for name in names:
-        task, _, metric = name.partition("/")
-        values = (metrics.get(f"{split}/{name}", float("nan")) for split in splits)
-        rows.append((task, metric.replace("/", ": "), *values))
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
+        (name, *(metrics.get(f"{split}/{name}", math.nan) for split in splits)) for name in names
+    )
     return Table(
-        header=("task", "metric", *splits),
-        rows=tuple(rows),
+        header=("", *splits),
+        rows=rows,
         caption="Every number is over the labels that are present; a dash means there is none.",
     )
 
@@ -117,6 +116,7 @@ def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...]) -> Ta
         header=("true class", *classes, "samples"),
         rows=rows,
         caption=f"{title}: what each class is taken for, in percent of its samples.",
+        folded=True,
     )
 
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +78,13 @@ class _Writer(yaml.SafeDumper):
         return True
 
 
+def _write_text(writer: _Writer, text: str) -> yaml.Node:
+    # every other style folds line breaks, of which Unicode has more than YAML 1.2
+    style = '"' if any(character in text for character in "\n\r\x85\u2028\u2029") else None
+    return writer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Writer.add_representer(str, _write_text)
 for _tag, _number in {"int": INTEGER, "float": FLOAT}.items():
     _Writer.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _number, None)
 

@@ -117,7 +117,8 @@ def read_override(text: str) -> Entries:
 
 def merge(base: Node, over: Node) -> Node:
     """`over` on top of `base`."""
-    if isinstance(over, Entries) and _is_text(base):
+    bare = isinstance(over, Entries) and _is_text(base)
+    if bare:
         base = _named(base)
     elif isinstance(base, Entries) and _is_text(base.values.get(type_key)) and _is_text(over):
         over = _named(over)
@@ -130,7 +131,7 @@ def merge(base: Node, over: Node) -> Node:
     for key, value in over.values.items():
         values[key] = merge(values[key], value) if key in values else value
     # a mapping stands where a person would add the key that it lacks: in a file, if there is one
-    place = over.place if over.place.line else base.place
+    place = over.place if over.place.line or bare else base.place
     return Entries(values, {**base.keys, **over.keys}, place)
 
 

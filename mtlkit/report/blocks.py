@@ -17,11 +17,15 @@ class Text:
 
 @attrs.frozen(kw_only=True)
 class Table:
-    """Rows of cells under a header; numbers are formatted by the report."""
+    """Rows of cells under a header; numbers are formatted by the report.
+
+    A `folded` table shows its caption only, until it is opened.
+    """
 
     header: tuple[str, ...]
     rows: tuple[tuple[str | int | float, ...], ...]
     caption: str = ""
+    folded: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -46,6 +50,7 @@ class Chart:
     y_label: str
     series: Mapping[str, Series]
     y_range: tuple[float, float] | None = None
+    y_log: bool = False
     comparable: bool = False
     caption: str = ""
 

@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mtlkit.report.blocks import Chart, Series
 
@@ -23,6 +24,7 @@ COLOURS = 8
 """How many series colours the page's style sheet has; further series use them again."""
 
 _INK, _GRID = "#010203", "#010204"
+_TICKS = 13  # the poses of Multi-PIE; more labels do not fit
 _DASHES = ("solid", "dashed", "dotted", "dashdot")
 
 
@@ -48,7 +50,7 @@ def draw(chart: Chart, others: Mapping[str, Chart], name: str, identifier: str) 
     `identifier` makes the ids inside the SVG unique in a page.
     """
     curves = _curves(chart, others, name)
-    figure = Figure(figsize=(5.6, 3.3), layout="constrained")
+    figure = Figure(figsize=(4.9, 3.1), layout="constrained")
     FigureCanvasSVG(figure)
     settings: Any = {
         "svg.fonttype": "none",
@@ -63,6 +65,11 @@ def draw(chart: Chart, others: Mapping[str, Chart], name: str, identifier: str) 
         _frame(axes, chart)
         kind = {"line": _lines, "bar": _bars, "area": _areas}[chart.kind]
         kind(axes, curves)
+        if chart.y_log:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+            axes.yaxis.set_minor_locator(NullLocator())
         if chart.y_range is not None:
             axes.set_ylim(*chart.y_range)
         target = io.StringIO()
@@ -118,6 +125,12 @@ def _positions(axes: Axes, curves: list[_Curve]) -> dict[str | int | float, floa
     """Where each x stands: numbers at their value, words side by side with a tick each."""
     every = list(dict.fromkeys(x for _, _, series in curves for x in series.x))
     if all(isinstance(x, int | float) for x in every):
+        if len(every) <= _TICKS:
+            axes.set_xticks(
+                sorted(map(float, every)), [f"{float(x):g}" for x in sorted(every, key=float)]
+            )
+        elif all(float(x).is_integer() for x in every):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         return {x: float(x) for x in every}
     places = {x: float(i) for i, x in enumerate(every)}
     _ticks(axes, places)

@@ -3,6 +3,8 @@
 import statistics
 from collections.abc import Mapping, Sequence
 
+import attrs
+
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 from mtlkit.report.blocks import Block, Chart, Section, Series, Table
 
@@ -19,7 +21,7 @@ def training_section(events: Sequence[Event]) -> Section | None:
         epochs = [event.epoch for event in steps]
         blocks += [
             _curves("Training loss", "loss", epochs, [event.losses for event in steps]),
-            _curves("Weights of the losses", "weight", epochs, [event.weights for event in steps]),
+            _weights(epochs, [event.weights for event in steps]),
         ]
     blocks += _validation(evaluations)
     if steps:
@@ -65,6 +67,14 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _weights(epochs: Sequence[float], values: Sequence[Mapping[str, float]]) -> Chart:
+    """Weights over training; where they differ much, in magnitudes, that all can be seen."""
+    chart = _curves("Weights of the losses", "weight", epochs, values)
+    every = [y for series in chart.series.values() for y in series.y]
+    wide = bool(every) and min(every) > 0 and max(every) > 5 * min(every)
+    return attrs.evolve(chart, y_log=wide)
 
 
 def _validation(evaluations: Sequence[EvaluationEvent]) -> list[Block]:

@@ -3,7 +3,8 @@
 import base64
 import binascii
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -47,6 +48,7 @@ def render_page(run: RunRecord, beside: Sequence[RunRecord] = ()) -> str:
     )
     drawer = _Drawer(run, others)
     environment.filters["number"] = number
+    environment.filters["breakable"] = _breakable
     environment.filters["drawing"] = drawer.drawing
     environment.filters["png"] = _png
     environment.tests |= {
@@ -59,24 +61,26 @@ def render_page(run: RunRecord, beside: Sequence[RunRecord] = ()) -> str:
         headlines=_headlines(run, beside),
         sections=[(f"section-{i}", s.title, _rows(s.blocks)) for i, s in enumerate(sections)],
         comparison=_comparison([run, *beside]) if beside else None,
+        metrics=_every_metric([run, *beside]),
     )
 
 
 def number(value: str | int | float | None) -> str:
-    """A cell as text: whole numbers in full, others to four significant digits.
+    """A cell as text: whole numbers in full, others to four digits.
 
-    >>> number(1234567), number(0.51239), number(float("nan")), number("left")
-    ('1,234,567', '0.5124', '–', 'left')
+    >>> number(1234567), number(0.51239), number(12.5), number(float("nan")), number("left")
+    ('1,234,567', '0.5124', '12.50', '–', 'left')
     """
-    if value is None or value != value:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "–"  # noqa: RUF001 - a dash is what a table wants
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or (abs(value) >= 10_000 and value.is_integer()):
+    if isinstance(value, int) or value.is_integer():
         return f"{int(value):,}"
-    if value == 0 or 1e-3 <= abs(value) < 1:
-        return f"{value:.4f}" if abs(value) < 0.1 else f"{value:.4g}"
-    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    size = abs(value)
+    if size < 1e-3:
+        return f"{value:.3g}"
+    return f"{value:,.{4 if size < 1 else 3 if size < 10 else 2 if size < 100 else 1}f}"
 
 
 class _Drawer:
@@ -106,6 +110,11 @@ def _charts(sections: Sequence[Section]) -> Iterator[Chart]:
     return (b for section in sections for b in section.blocks if isinstance(b, Chart))
 
 
+def _breakable(path: str) -> Markup:
+    """A metric's name that may be broken after a slash."""
+    return Markup("/<wbr>").join(path.split("/"))
+
+
 def _is(kind: type) -> Any:
     return lambda block: isinstance(block, kind)
 
@@ -128,19 +137,30 @@ def _headlines(run: RunRecord, beside: Sequence[RunRecord]) -> list[dict[str, An
 
 
 def _comparison(runs: Sequence[RunRecord]) -> Table:
-    """Budget and metrics side by side: a metric means little without what it cost."""
+    """Budget and headlines side by side: a metric means little without what it cost."""
+    budgets = [run.evaluation.budget for run in runs]
+    rows: list[tuple[str | int | float, ...]] = []
+    for name in dict.fromkeys(name for budget in budgets for name in budget):
+        values = [budget.get(name, math.nan) for budget in budgets]
+        if name == "seconds":
+            rows.append(("training time", *(duration(v) if v == v else v for v in values)))
+        else:
+            rows.append((name, *values))
+    rows += _metrics(runs, dict.fromkeys(n for run in runs for n in run.evaluation.headlines))
+    return Table(header=("", *(run.name for run in runs)), rows=tuple(rows))
 
-    def rows(each: Sequence[Mapping[str, float]]) -> Iterator[tuple[str | float, ...]]:
-        for name in dict.fromkeys(name for values in each for name in values):
-            if name == "seconds":
-                cells = [duration(v[name]) if name in v else "–" for v in each]  # noqa: RUF001
-                yield ("training time", *cells)
-            else:
-                yield (name, *(values.get(name, float("nan")) for values in each))
 
-    budgets, metrics = ([getattr(r.evaluation, key) for r in runs] for key in ("budget", "metrics"))
-    header = ("", *(run.name for run in runs))
-    return Table(header=header, rows=(*rows(budgets), *rows(metrics)))
+def _every_metric(runs: Sequence[RunRecord]) -> Table:
+    header = ("", *(run.name for run in runs)) if len(runs) > 1 else ("", "")
+    names = dict.fromkeys(name for run in runs for name in run.evaluation.metrics)
+    return Table(header=header, rows=tuple(_metrics(runs, names)))
+
+
+def _metrics(
+    runs: Sequence[RunRecord], names: Iterable[str]
+) -> list[tuple[str | int | float, ...]]:
+    """The metrics called `names` of each run; NaN where a run does not have one."""
+    return [(name, *(run.evaluation.metrics.get(name, math.nan) for run in runs)) for name in names]
 
 
 def _png(encoded: str) -> str:

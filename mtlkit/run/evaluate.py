@@ -1,12 +1,14 @@
 """Evaluate a trained model, right after training or later from its folder."""
 
 from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 
 import attrs
 import torch
 
 from mtlkit.catalog import Catalog, load_catalog
+from mtlkit.config import Component
 from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError
@@ -134,14 +136,14 @@ def _facts(
         **data.summary,
         "samples": ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items()),
         "input": " x ".join(map(str, model.assembly.sample_shape)),
-        "backbone": str(recipe.backbone),
+        "backbone": described(recipe.backbone),
         "tasks": "; ".join(_task(name, recipe, model) for name in recipe.tasks),
     }
     if not isinstance(recipe.routing, Shared):
-        facts["routing"] = str(recipe.routing)
+        facts["routing"] = described(recipe.routing)
     facts |= {
-        "weighting": str(recipe.weighting),
-        "optimiser": f"{recipe.optimizer}, {recipe.schedule}",
+        "weighting": described(recipe.weighting),
+        "optimiser": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",
         "training": f"{recipe.train.epochs} epochs of batches of {recipe.train.batch}, "
         f"{recipe.train.precision}, seed {recipe.seed}",
         "parameters": f"{_parameters(model):,}",
@@ -150,6 +152,34 @@ def _facts(
     if status.untrained:
         facts["parameters that no loss reaches"] = ", ".join(status.untrained)
     return facts
+
+
+def described(value: object) -> str:
+    """A component in a few words: its class, and the options that are not left at their default.
+
+    >>> from mtlkit.optim.configs import Sgd
+    >>> described(Sgd(lr=0.02, nesterov=True))
+    'Sgd, lr 0.02, nesterov'
+    """
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {described(item)}" for key, item in value.items())
+    if isinstance(value, tuple):
+        return " ".join(map(described, value))
+    if not isinstance(value, Component):
+        return str(value)
+    words = [type(value).__name__]
+    for field in attrs.fields(type(value)):
+        found = getattr(value, field.name)
+        default = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory()
+        if found is True and default is False:
+            words.append(field.name)
+        elif found != default:
+            words.append(f"{field.name} {described(found)}".replace("_", " "))
+    return ", ".join(words)
 
 
 def _task(name: str, recipe: Recipe, model: MultiTaskModel) -> str:

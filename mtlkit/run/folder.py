@@ -117,14 +117,15 @@ class RunFolder:
         """
         lock = FileLock(self.path / LOCK)
         try:
-            with disk_errors(self.path):
-                lock.acquire(timeout=0)
+            lock.acquire(timeout=0)
         except Timeout:
             holder = self.status().pid if self.status_file.exists() else 0
             raise RunError(
                 f"{self.path}: another process{f' ({holder})' if holder else ''} is working on "
                 f"this run; wait for it, or stop it first"
             ) from None
+        except OSError as cause:
+            raise RunError(f"{self.path}: could not be locked: {cause.strerror}") from cause
         try:
             yield
         finally:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import torch
-
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -16,10 +14,6 @@ class StopWish:
 
     def __init__(self) -> None:
         self.wished = False
-
-    def as_tensor(self, device: torch.device) -> torch.Tensor:
-        """1 where a stop is wished, else 0, to be shared with other ranks."""
-        return torch.tensor(float(self.wished), device=device)
 
 
 @contextmanager

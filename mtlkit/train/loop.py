@@ -61,7 +61,7 @@ class Training:
                     self._loggers.append(writer)
             self.pace.start()
             while self.step < self.steps:
-                update = self.updater.update(self.step, stop=wish.wished)
+                update = self.updater.update(self.step, wish)
                 self.step += 1
                 self.pace.add(update.samples)
                 self._after_update()

@@ -57,6 +57,6 @@ def _plain(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise RunError(
-        f"{name}: a {type(value).__name__} cannot be put in a checkpoint; an optimiser's state "
-        f"must be tensors, numbers, texts and lists of them"
+        f"{name}: a value of type {type(value).__name__} cannot be put in a checkpoint; "
+        f"an optimiser's state must be tensors, numbers, texts and lists of them"
     )

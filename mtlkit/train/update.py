@@ -13,6 +13,7 @@ from mtlkit.model import MultiTaskModel
 from mtlkit.train.batches import Batches, Portion, seed_step
 from mtlkit.train.finite import not_finite
 from mtlkit.train.groups import parameter_groups, without_gradient
+from mtlkit.train.interrupt import StopWish
 from mtlkit.train.meter import Meter
 from mtlkit.train.setting import Setting
 from mtlkit.train.step import StepResult, TrainingStep
@@ -63,8 +64,8 @@ class Updater:
         """What the schedule multiplies every learning rate by in the update `step` (from 0)."""
         return self.setting.recipe.schedule.at(step, self.steps)
 
-    def update(self, step: int, *, stop: bool = False) -> Update:
-        """Make the update `step` (from 0); `stop` is this rank's wish, shared with the others.
+    def update(self, step: int, wish: StopWish | None = None) -> Update:
+        """Make the update `step` (from 0); this rank's `wish` is shared with the others.
 
         Raises `NotFiniteError`, on every rank and before the update, where a loss is not finite.
         """
@@ -78,7 +79,7 @@ class Updater:
         results = self._differentiate(portion, counts.to(self.setting.device))
         if self.untrained is None:
             self.untrained = self._unreached()
-        stop = self._agree(step, portion, results, stop)
+        stop = self._agree(step, portion, results, wish)
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
         self.optimizer.step()
@@ -113,15 +114,15 @@ class Updater:
         return nullcontext()
 
     def _agree(
-        self, step: int, portion: Portion, results: Sequence[StepResult], stop: bool
+        self, step: int, portion: Portion, results: Sequence[StepResult], wish: StopWish | None
     ) -> bool:
         """Whether any rank wishes to stop; the error, on all of them, where a loss is not finite.
 
         One small message decides both; this is the only place where a step waits for the device.
         """
         finite = torch.stack([result.total for result in results]).isfinite().all()
-        wish = torch.tensor(stop, device=finite.device)
-        bad, any_stop = self.ranks.max(torch.stack([~finite, wish]).float()).tolist()
+        stop = torch.tensor(wish is not None and wish.wished, device=finite.device)
+        bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
         if bad:
             ids = self.setting.data.train.ids
             raise not_finite(step + 1, self.inner.model.terms, ids, portion.micro_batches, results)

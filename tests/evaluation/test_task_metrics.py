@@ -73,8 +73,8 @@ def test_a_task_without_labels_in_a_split_has_no_numbers_there():
     found = TaskMetrics().evaluate(one)
     assert not [name for name in found.metrics if name.startswith("test/who")]
     assert "test/side/accuracy" in found.metrics
-    rows = {row[:2]: row[2:] for row in found.sections[0].blocks[0].rows}
-    assert np.isnan(rows[("who", "accuracy")][2])
+    rows = {row[0]: row[1:] for row in found.sections[0].blocks[0].rows}
+    assert np.isnan(rows["who/accuracy"][2])
 
 
 def test_headlines_show_the_main_task_first_and_prefer_test():
@@ -92,11 +92,11 @@ def test_the_table_has_a_row_for_each_number_and_a_column_for_each_split():
     one = trained()
     found = TaskMetrics().evaluate(one)
     table = found.sections[0].blocks[0]
-    assert table.header == ("task", "metric", "train", "validation", "test")
+    assert table.header == ("", "train", "validation", "test")
     rebuilt = {
-        f"{split}/{row[0]}/{row[1]}": value
+        f"{split}/{row[0]}": value
         for row in table.rows
-        for split, value in zip(table.header[2:], row[2:], strict=True)
+        for split, value in zip(table.header[1:], row[1:], strict=True)
     }
     assert rebuilt == found.metrics
 

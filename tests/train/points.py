@@ -30,7 +30,7 @@ class Points(DataSource):
     """Random 16x16 images whose labels follow from their means; most of `rare` is missing."""
 
     samples: int = 50
-    broken: int | None = None  # the sample whose numeric label is infinite
+    broken: int | None = None  # the sample whose pixels are NaN
     mark: Path | None = None  # touched when the data is loaded
 
     def load(self, loading: Loading) -> Data:
@@ -46,7 +46,8 @@ class Points(DataSource):
         age = means.clone()
         age[::5] = torch.nan
         if self.broken is not None:
-            age[self.broken] = torch.inf
+            inputs = inputs.float()
+            inputs[self.broken] = torch.nan
         train = Split(
             inputs=inputs,
             columns={

@@ -65,7 +65,7 @@ def _row(split: Split, trial: Trial, matches: Matches, probe: int) -> tuple[Pict
         _picture(
             split,
             int(trial.gallery[owner]),
-            f"its own, {trial.subjects[owner]}: {matches.own[probe]:.3f}",
+            f"gallery, {trial.subjects[owner]}: {matches.own[probe]:.3f}",
         ),
         _picture(
             split,

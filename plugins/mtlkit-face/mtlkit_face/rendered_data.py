@@ -31,11 +31,6 @@ def load_rendered(source: Rendered, loading: Loading) -> Data:
     train = _render(source, loading, test=False)
     test = _render(source, loading, test=True)
     held_out = _held_out(train.rows, source.validation, source.seed)
-    splits = {
-        "train": _split(train, np.flatnonzero(~held_out)),
-        "validation": _split(train, np.flatnonzero(held_out)) if held_out.any() else None,
-        "test": _split(test, np.arange(len(test.rows))),
-    }
     summary = {
         "faces": f"rendered, {source.size} px, {'gray' if source.channels == 1 else 'RGB'}",
         "training subjects": str(source.subjects),
@@ -45,9 +40,9 @@ def load_rendered(source: Rendered, loading: Loading) -> Data:
         "test images": str(len(test.rows)),
     }
     return Data(
-        train=splits["train"],
-        validation=splits["validation"],
-        test=splits["test"],
+        train=_split(train, np.flatnonzero(~held_out)),
+        validation=_split(train, np.flatnonzero(held_out)) if held_out.any() else None,
+        test=_split(test, np.arange(len(test.rows))),
         open_labels=frozenset({"subject"}),
         summary=summary,
     )

@@ -14,13 +14,11 @@ from mtlkit_face.synthetic.face_set import FaceSet
 if TYPE_CHECKING:
     from mtlkit_face.synthetic.plan import Rows
     from mtlkit_face.synthetic.png_folder import write_png_folder
-    from mtlkit_face.synthetic.progress import ProgressBar
     from mtlkit_face.synthetic.rendered import RenderedSet, render_set
     from mtlkit_face.synthetic.sheet import contact_sheet
 
 __all__ = [
     "FaceSet",
-    "ProgressBar",
     "RenderedSet",
     "Rows",
     "contact_sheet",
@@ -28,7 +26,6 @@ __all__ = [
     "write_png_folder",
 ]
 _HOME = {
-    "ProgressBar": "progress",
     "RenderedSet": "rendered",
     "Rows": "plan",
     "contact_sheet": "sheet",

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 def _whole(low: int, high: int | None = None) -> Any:
     """Validator: a whole number from `low` to `high`."""
-    expected = f"a whole number >= {low}" if high is None else f"a whole number {low}..{high}"
+    until = f"of at least {low}" if high is None else f"from {low} to {high}"
+    expected = f"a whole number {until}"
 
     def check(instance: object, attribute: "attrs.Attribute[int]", value: object) -> None:
         good = isinstance(value, int) and not isinstance(value, bool)
         if not good or value < low or (high is not None and value > high):  # type: ignore[operator]
-            raise ValueError(f"FaceSet.{attribute.name}: found {value!r}, expected {expected}")
+            raise ValueError(f"{attribute.name}: expected {expected}, found {value!r}")
 
     return check
 
@@ -28,8 +29,8 @@ def _number(low: float, high: float) -> Any:
     def check(instance: object, attribute: "attrs.Attribute[float]", value: object) -> None:
         good = isinstance(value, int | float) and not isinstance(value, bool)
         if not good or not low <= value <= high:  # type: ignore[operator]
-            expected = f"a number {low:g}..{high:g}"
-            raise ValueError(f"FaceSet.{attribute.name}: found {value!r}, expected {expected}")
+            expected = f"a number from {low:g} to {high:g}"
+            raise ValueError(f"{attribute.name}: expected {expected}, found {value!r}")
 
     return check
 
@@ -43,7 +44,7 @@ class FaceSet:
     Lengths are pixels of the picture; `noise` is a standard deviation, the full scale being 1;
     `exposure` is the standard deviation of the logarithm of the brightness.
 
-    Raises ValueError: "place: found, expected" for a value out of its range.
+    Raises ValueError: "option: expected, found" for a value out of its range.
 
     >>> faces = FaceSet(subjects=2, sessions=1, lights=2)
     >>> len(faces), faces.combinations
@@ -73,13 +74,13 @@ class FaceSet:
     @channels.validator
     def _gray_or_color(self, attribute: "attrs.Attribute[int]", value: int) -> None:
         if value not in (1, 3):
-            raise ValueError(f"FaceSet.channels: found {value!r}, expected 1 (gray) or 3 (RGB)")
+            raise ValueError(f"channels: expected 1 (gray) or 3 (RGB), found {value!r}")
 
     @poses.validator
     def _known_poses(self, attribute: "attrs.Attribute[int]", value: int) -> None:
         if value not in (13, len(POSES)):
             raise ValueError(
-                f"FaceSet.poses: found {value!r}, expected 13 (head height) or 15 (and overhead)"
+                f"poses: expected 13 (head height) or 15 (and overhead), found {value!r}"
             )
 
     @images_per_subject.validator
@@ -95,8 +96,8 @@ class FaceSet:
         most = geometries * min(self.lights_per_geometry, self.lights)
         if self.images_per_subject > most:
             raise ValueError(
-                f"FaceSet.images_per_subject: found {self.images_per_subject}, expected at most "
-                f"{most} ({geometries} geometries x lights_per_geometry)"
+                f"images_per_subject: expected at most {most} ({geometries} geometries x "
+                f"lights_per_geometry), found {self.images_per_subject}"
             )
 
     @property

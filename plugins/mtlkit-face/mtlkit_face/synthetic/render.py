@@ -11,11 +11,12 @@ from mtlkit_face.synthetic.background import wall, wall_light
 from mtlkit_face.synthetic.camera import Alignment, View, view_of
 from mtlkit_face.synthetic.develop import develop, tone_curve
 from mtlkit_face.synthetic.face_set import FaceSet
+from mtlkit_face.synthetic.gbuffer import GBuffer, Palette, resolve
 from mtlkit_face.synthetic.head import HAIR, HeadModel, vertex_normals
 from mtlkit_face.synthetic.plan import Rows
 from mtlkit_face.synthetic.protocol import LIGHTS, POSES
 from mtlkit_face.synthetic.raster import FAR, visible_triangles
-from mtlkit_face.synthetic.shade import Flash, GBuffer, Palette, light_up, resolve
+from mtlkit_face.synthetic.shade import Flash, light_up
 from mtlkit_face.synthetic.shadow import REACH, Beam, Mesh, Room, beam_of, room_light, shadow_map
 from mtlkit_face.synthetic.subject import (
     Session,

@@ -3,11 +3,12 @@
 import attrs
 import numpy as np
 import pytest
+from mtlkit_face.synthetic.gbuffer import GBuffer
 from mtlkit_face.synthetic.head import SKIN
 from mtlkit_face.synthetic.protocol import FRONTAL_POSE, LIGHTS, NEUTRAL_LIGHT, Light
 from mtlkit_face.synthetic.raster import FAR
 from mtlkit_face.synthetic.render import Sitting
-from mtlkit_face.synthetic.shade import Flash, GBuffer, light_up
+from mtlkit_face.synthetic.shade import Flash, light_up
 from mtlkit_face.synthetic.shadow import REACH, Mesh, Room, beam_of, room_light, shadow_map
 
 ORIGIN = np.zeros(3, np.float32)
@@ -51,7 +52,7 @@ def picture(position: np.ndarray, normal: np.ndarray, mesh: Mesh, light: Light) 
         room=0.25,
         direction=beam.direction,
         half=beam.direction,
-        axes=np.stack([beam.right, -beam.up, -beam.direction]),
+        axes=beam.axes,
         depth=shadow_map(mesh, beam, ORIGIN, 128),
         middle=ORIGIN,
         reach=REACH,

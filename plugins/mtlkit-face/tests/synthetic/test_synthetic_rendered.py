@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
-from mtlkit_face.synthetic import FaceSet, ProgressBar, contact_sheet, render_set, write_png_folder
+from mtlkit_face.synthetic import FaceSet, contact_sheet, render_set, write_png_folder
 from mtlkit_face.synthetic.cache import cache_key, cached_images
 from mtlkit_face.synthetic.protocol import EXPRESSIONS
 from PIL import Image
@@ -201,19 +201,3 @@ def test_a_contact_sheet_has_a_line_for_each_subject(channels: int) -> None:
     sheet = contact_sheet(faces, subjects=2)
     assert sheet.shape == (3 * (2 * 34 + 4), (6 + 6 + 2) * 34 + 2, channels)
     assert sheet[:2].min() == 255
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(("stream", "lines"), [(Terminal(), 1), (io.StringIO(), 11)])
-def test_the_progress_bar_ends_at_everything(stream: io.StringIO, lines: int) -> None:
-    bar = ProgressBar(stream)
-    for done in range(1, 101):
-        bar(done, 100)
-    text = stream.getvalue()
-    assert "100/100 pictures" in text
-    assert text.endswith("left\n")
-    assert text.count("\n") <= lines

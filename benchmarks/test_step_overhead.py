@@ -1,0 +1,161 @@
+"""What a training step through mtlkit costs beyond the same step in plain PyTorch.
+
+Both are the same network on the same batches: CASIA-net of half width on 48x48 images, a main and
+two side tasks, SGD. The two ways take turns in one process, so that whatever slows the machine
+slows both; the ratio of each pair is taken and the median of the ratios reported. Run as
+
+    python -m pytest benchmarks/test_step_overhead.py -s
+"""
+
+import statistics
+import time
+
+import attrs
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mtlkit.backbones.configs import CasiaNet
+from mtlkit.data.configs import DataSource, Loading
+from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.optim.configs import Sgd
+from mtlkit.recipe import Recipe, Train
+from mtlkit.tasks import Task
+from mtlkit.train.progress import Silence
+from mtlkit.train.ranks import Ranks
+from mtlkit.train.setting import Setting
+from mtlkit.train.update import Updater
+from mtlkit.vocabulary import Role
+from mtlkit.weighting.configs import Equal
+
+LIMIT = 1.03
+PAIRS = 40
+BATCH = 32
+CLASSES = {"who": 200, "yaw": 13, "light": 20}
+
+
+@attrs.frozen(kw_only=True)
+class Noise(DataSource):
+    """Random images with random labels."""
+
+    samples: int = 640
+
+    def load(self, loading: Loading) -> Data:
+        generator = torch.Generator().manual_seed(0)
+        inputs = torch.randint(
+            0, 256, (self.samples, 1, 48, 48), dtype=torch.uint8, generator=generator
+        )
+        columns = {
+            name: Categorical(
+                torch.randint(0, count, (self.samples,), generator=generator),
+                tuple(str(code) for code in range(count)),
+            )
+            for name, count in CLASSES.items()
+        }
+        ids = [str(number) for number in range(self.samples)]
+        return Data(train=Split(inputs=inputs, columns=columns, ids=ids))
+
+
+RECIPE = Recipe(
+    data=Noise(),
+    backbone=CasiaNet(width=0.5),
+    tasks={name: Task(role=Role.MAIN if name == "who" else Role.SIDE) for name in CLASSES},
+    weighting=Equal(total=0.1),
+    optimizer=Sgd(lr=0.01, weight_decay=5e-4),
+    train=Train(batch=BATCH, device="cpu"),
+)
+
+
+def by_mtlkit(recipe):
+    """A function that makes update `step`, by mtlkit."""
+    data = recipe.data.load(Loading())
+    assembly = assembly_of(data, recipe.tasks)
+    torch.manual_seed(0)
+    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
+    setting = Setting(
+        recipe=recipe, data=data, folder=None, checkpoints=None, device=torch.device("cpu"),
+        targets={"train": encode_targets(data.train, recipe.tasks, assembly)},
+        ranks=Ranks(), progress=Silence(),
+    )  # fmt: skip
+    weighting = recipe.weighting.build(model.terms, model.router.features)
+    updater = Updater(model, weighting, setting)
+    return updater.update, model, data
+
+
+class ByHand(nn.Module):
+    """The same network as somebody would write it for these three tasks."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.trunk = model.router.backbone
+        self.heads = nn.ModuleDict({name: model.head(name).linear for name in CLASSES})
+
+    def forward(self, images):
+        x = (images.float() - 127.5) / 128
+        features = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        return {name: head(features) for name, head in self.heads.items()}
+
+
+def by_hand(recipe):
+    """A function that makes update `step`, in plain PyTorch."""
+    _, model, data = by_mtlkit(recipe)  # the same weights
+    net = ByHand(model).to(memory_format=torch.channels_last)
+    weights = {"who": 1.0, "yaw": 0.05, "light": 0.05}
+    targets = {name: data.train.columns[name].codes for name in CLASSES}
+    decayed = [p for p in net.parameters() if p.dim() > 1]
+    others = [p for p in net.parameters() if p.dim() <= 1]
+    optimizer = torch.optim.SGD(
+        [{"params": decayed, "weight_decay": 5e-4}, {"params": others}], lr=0.01, momentum=0.9
+    )
+    order = torch.randperm(len(data.train))
+    autocast = recipe.train.precision == "bf16"
+
+    def update(step):
+        index = order[(step * BATCH) % len(order) :][:BATCH]
+        images = data.train.inputs[index]
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            logits = net(images)
+            losses = {n: F.cross_entropy(logits[n].float(), targets[n][index]) for n in CLASSES}
+        total = sum(weights[name] * loss for name, loss in losses.items())
+        optimizer.zero_grad()
+        total.backward()
+        if not total.isfinite():
+            raise FloatingPointError(step)
+        optimizer.step()
+
+    return update
+
+
+def seconds(update, step):
+    start = time.perf_counter()
+    update(step)
+    return time.perf_counter() - start
+
+
+def ratios(recipe, pairs=PAIRS):
+    """The time of mtlkit's step over that by hand, pair by pair, in turns."""
+    ours, _, _ = by_mtlkit(recipe)
+    plain = by_hand(recipe)
+    for step in range(5):
+        ours(step)
+        plain(step)
+    found = []
+    for step in range(pairs):
+        if step % 2:
+            by_us, alone = seconds(ours, step), seconds(plain, step)
+        else:
+            alone, by_us = seconds(plain, step), seconds(ours, step)
+        found.append((by_us, alone))
+    return found
+
+
+def test_a_step_costs_at_most_three_percent_more():
+    torch.set_num_threads(1)
+    for precision in ("fp32", "bf16"):
+        recipe = attrs.evolve(RECIPE, train=attrs.evolve(RECIPE.train, precision=precision))
+        found = ratios(recipe)
+        ratio = statistics.median(one / other for one, other in found)
+        ours = statistics.median(one for one, _ in found)
+        print(f"{precision}: {ours * 1e3:.2f} ms a step, {ratio:.4f} times plain PyTorch")
+        assert ratio <= LIMIT

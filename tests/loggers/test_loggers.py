@@ -1,0 +1,139 @@
+"""Loggers: what is written, what a resumed run cuts away, and what a full disk does."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from mtlkit.errors import MissingExtraError, RunError
+from mtlkit.loggers.configs import JsonLines, TensorBoard
+from mtlkit.loggers.events import EvaluationEvent, Speed, StepEvent
+
+
+def step_event(step):
+    return StepEvent(
+        step=step, epoch=step / 4, learning_rate=0.1, losses={"a": 0.5}, weights={"a": 1.0}
+    )
+
+
+def speed(step):
+    return Speed(step=step, seconds=1.0, samples_per_second=9.0, peak_memory_bytes=5)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def written(folder, steps, start=0):
+    writer = JsonLines().open(folder, start)
+    for step in steps:
+        writer.write(step_event(step))
+        writer.write(speed(step))
+    return writer
+
+
+def test_events_are_lines_with_their_kind(tmp_path):
+    writer = written(tmp_path, [1])
+    writer.write(EvaluationEvent(step=1, epoch=0.25, metrics={"a.accuracy": 0.75}))
+    writer.close()
+    assert lines(tmp_path / "log.jsonl") == [
+        {
+            "kind": "step", "step": 1, "epoch": 0.25, "learning_rate": 0.1,
+            "losses": {"a": 0.5}, "weights": {"a": 1.0},
+        },
+        {"kind": "evaluation", "step": 1, "epoch": 0.25, "metrics": {"a.accuracy": 0.75}},
+    ]  # fmt: skip
+    assert [line["kind"] for line in lines(tmp_path / "speed.jsonl")] == ["speed"]
+
+
+def test_others_can_follow_line_by_line(tmp_path):
+    writer = written(tmp_path, [1, 2])
+    assert len(lines(tmp_path / "log.jsonl")) == 2  # before any flush
+    writer.close()
+
+
+@pytest.mark.parametrize("step", [0, 3, 4, 9])
+def test_a_resumed_log_is_cut_after_the_checkpoint(tmp_path, step):
+    written(tmp_path, range(1, 7)).close()
+    before = (tmp_path / "log.jsonl").read_bytes()
+    written(tmp_path, range(step + 1, 7), start=step).close()
+    assert (tmp_path / "log.jsonl").read_bytes() == before
+    assert [line["step"] for line in lines(tmp_path / "speed.jsonl")] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("torn", ['{"kind": "step", "st', '{"kind": "step", "step": 3, "x": 1}'])
+def test_a_torn_last_line_is_dropped(tmp_path, torn):
+    written(tmp_path, [1, 2]).close()
+    whole = (tmp_path / "log.jsonl").read_bytes()
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write(torn)
+    written(tmp_path, [], start=5).close()
+    assert (tmp_path / "log.jsonl").read_bytes() == whole
+
+
+def test_a_strange_log_is_refused(tmp_path):
+    (tmp_path / "log.jsonl").write_text("dear diary\n")
+    with pytest.raises(RunError, match=r"log\.jsonl: holds a line that mtlkit did not write"):
+        JsonLines().open(tmp_path, 0)
+
+
+def test_numbers_survive_exactly(tmp_path):
+    value = 0.1 + 0.2
+    writer = JsonLines().open(tmp_path, 0)
+    writer.write(EvaluationEvent(step=1, epoch=value, metrics={"a": value}))
+    writer.close()
+    assert lines(tmp_path / "log.jsonl")[0]["metrics"]["a"] == value
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("the system has no /dev/full")
+    writer = JsonLines().open(tmp_path, 0)
+    writer._log.close()
+    writer._log = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115
+    with pytest.raises(RunError, match=r"could not be written: No space left .* checkpoint is kept"):
+        writer.write(step_event(1))
+    with pytest.raises(RunError):
+        writer.close()
+
+
+def test_tensorboard_gets_every_curve(tmp_path):
+    writer = TensorBoard().open(tmp_path, 0)
+    writer.write(step_event(3))
+    writer.write(EvaluationEvent(step=3, epoch=1.0, metrics={"a.accuracy": 0.75}))
+    writer.write(speed(3))
+    writer.flush()
+    writer.close()
+    found = curves(tmp_path / "tensorboard")
+    assert found["loss/a"] == [(3, 0.5)]
+    assert found["weight/a"] == [(3, 1.0)]
+    assert found["validation/a.accuracy"] == [(3, 0.75)]
+    assert set(found) >= {"learning rate", "speed/samples per second"}
+
+
+def test_tensorboard_hides_what_a_resumed_run_makes_again(tmp_path):
+    for steps, start in (([1, 2, 3, 4], 0), ([3], 2)):
+        writer = TensorBoard().open(tmp_path, start)
+        for step in steps:
+            writer.write(step_event(step))
+        writer.close()
+    assert [step for step, _ in curves(tmp_path / "tensorboard")["loss/a"]] == [1, 2, 3]
+
+
+def curves(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return {
+        tag: [(event.step, pytest.approx(event.value)) for event in accumulator.Scalars(tag)]
+        for tag in accumulator.Tags()["scalars"]
+    }
+
+
+def test_a_missing_tensorboard_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mtlkit\[tensorboard\]'"):
+        TensorBoard().open(tmp_path, 0)
+    assert not (tmp_path / "tensorboard").exists()

@@ -1,0 +1,96 @@
+"""Run by torchrun in two processes: trains every case of `test_ranks.py` a few updates.
+
+Usage: two_ranks.py FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import attrs
+import points
+import torch
+from safetensors.torch import save_file
+
+from mtlkit.errors import AssemblyError, NotFiniteError
+from mtlkit.optim.configs import Sgd
+from mtlkit.train.checkpoint import tensors_of
+from mtlkit.train.ranks import joined
+from mtlkit.weighting.configs import Dynamic, Equal, Fixed, Uncertainty
+
+UPDATES = 6
+WEIGHTINGS = {
+    "equal": Equal(total=0.5),
+    "fixed": Fixed(weights={"age": 0.5}),
+    "uncertainty": Uncertainty(),
+    "dynamic": Dynamic(learning_rate=0.5),
+    "gated": Dynamic(gate_main=True),
+    "gramian": points.ByNorm(),
+    "jacobian": points.UnitSum(),
+}
+
+
+def cases():
+    """Every weighting; batches of 10 over two ranks and, for losses, two micro-batches."""
+    plain = attrs.evolve(points.PLAIN, optimizer=Sgd(lr=0.05, momentum=0.9, weight_decay=0.01))
+    for name, weighting in WEIGHTINGS.items():
+        for parts in (1,) if name in ("gramian", "jacobian") else (1, 2):
+            train = attrs.evolve(plain.train, batch=10, accumulate=parts, clip_norm=1.0)
+            yield f"{name}-{parts}", attrs.evolve(plain, weighting=weighting, train=train)
+    grouped = attrs.evolve(plain, routing=points.GROUPED, weighting=Dynamic())
+    yield "grouped-1", attrs.evolve(grouped, train=attrs.evolve(plain.train, batch=4))
+
+
+def train(recipe, ranks=None):
+    """The updater and its logged means, after some updates."""
+    made = points.updater(recipe, ranks)
+    for step in range(UPDATES):
+        made.update(step)
+    return made, made.meter.read()
+
+
+def without_label(recipe, ranks):
+    """How often this rank had no label of `rare` while another rank had one."""
+    made = points.updater(recipe, ranks)
+    rare = made.setting.targets["train"]["rare"]
+    found = 0
+    for step in range(UPDATES):
+        portion = made.batches.portion(step, ranks.rank)
+        own = torch.cat(portion.micro_batches)
+        found += bool((rare[portion.whole] >= 0).any() and not (rare[own] >= 0).any())
+    return torch.tensor(float(found))
+
+
+def failures(ranks):
+    """What both ranks say where only one of them meets the broken sample, and of a frozen trunk."""
+    made = points.updater(attrs.evolve(points.PLAIN, data=points.Points(broken=0)), ranks)
+    said = ""
+    try:
+        for step in range(4):
+            made.update(step)
+    except NotFiniteError as error:
+        said = f"{error.step}:{','.join(error.ids)}"
+    made = points.updater(points.PLAIN, ranks)
+    made.inner.model.register_parameter("idle", torch.nn.Parameter(torch.zeros(2)))
+    try:
+        made.update(0)
+    except AssemblyError as error:
+        said += f"|{error}"
+    return said
+
+
+def main(folder: Path) -> None:
+    torch.set_num_threads(1)
+    with joined(torch.device("cpu")) as ranks:
+        assert ranks.world == 2
+        lonely = 0.0
+        for name, recipe in cases():
+            lonely += ranks.sum(without_label(recipe, ranks)).item()
+            made, means = train(recipe, ranks)
+            save_file(tensors_of(made.inner), folder / f"{name}.{ranks.rank}.safetensors")
+            (folder / f"{name}.{ranks.rank}.means").write_text(repr(means))
+        (folder / f"lonely.{ranks.rank}").write_text(str(lonely))
+        (folder / f"failures.{ranks.rank}").write_text(failures(ranks))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
