@@ -4,8 +4,8 @@ Assemble a recipe from named parts, fit it, and open what came of it:
 
 >>> import mtlkit
 >>> tasks = {"identity": mtlkit.Task(role=mtlkit.Role.MAIN), "pose": mtlkit.Task()}
->>> mtlkit.Dynamic(total=0.1)
-Dynamic(total=0.1, form='mean-of-products', gate_main=False, main_total=1.0, learning_rate=None)
+>>> mtlkit.Dynamic(total=0.1).form
+'mean-of-products'
 
 Every name below is imported on first use, so that ``import mtlkit`` costs nothing.
 """

@@ -44,7 +44,11 @@ def _create(config: Timm, sample_shape: tuple[int, ...]) -> nn.Module:
             f"`python -c 'import timm; print(timm.list_models())'` shows all"
         )
     channels, height, width = sample_shape
-    options: dict[str, Any] = {"pretrained": config.download, "num_classes": 0, "in_chans": channels}
+    options: dict[str, Any] = {
+        "pretrained": config.download,
+        "num_classes": 0,
+        "in_chans": channels,
+    }
     try:  # models with position embeddings want the image size; the others refuse the word
         model: nn.Module = timm.create_model(config.model, img_size=(height, width), **options)
     except TypeError:

@@ -5,7 +5,6 @@ with 2.
 """
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -115,6 +114,7 @@ def _imported(target: str) -> click.Command:
 def mtlkit(session: Session, traceback: bool) -> None:
     """Multi-task learning from named parts: data, backbone, heads, routing and weighting."""
     session.traceback = traceback
+    session.catalog()  # whichever command follows, a plugin that failed is worth a warning
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -128,9 +128,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("mtlkit: interrupted", err=True)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe has seen enough, as in `mtlkit list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
     except MtlkitError as error:
         if session.traceback:
             raise

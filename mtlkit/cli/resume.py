@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mtlkit.cli import current_catalog
 from mtlkit.cli.cache import cache_option
 
 
@@ -20,11 +21,10 @@ from mtlkit.cli.cache import cache_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(run: Path, beside: tuple[Path, ...], cache: Path, quiet: bool) -> None:
     """Go on with the stopped RUN, to the very result it would have had without the stop."""
-    from mtlkit.catalog import load_catalog
     from mtlkit.data.configs import Loading
     from mtlkit.run.fit import resume as go_on
 
     done = go_on(
-        run, catalog=load_catalog(), loading=Loading(cache=cache), quiet=quiet, beside=beside
+        run, catalog=current_catalog(), loading=Loading(cache=cache), quiet=quiet, beside=beside
     )
     click.echo(f"model:  {done.model}\nreport: {done.report}")

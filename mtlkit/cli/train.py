@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mtlkit.cli import current_catalog
 from mtlkit.cli.cache import cache_option
 
 
@@ -44,12 +45,11 @@ def train(
     A folder that holds a run is refused rather than overwritten. Ctrl-C saves a checkpoint and
     says how to go on; a second one stops at once.
     """
-    from mtlkit.catalog import load_catalog
     from mtlkit.data.configs import Loading
     from mtlkit.recipe_file import load_recipe
     from mtlkit.run.fit import fit
 
-    catalog = load_catalog()
+    catalog = current_catalog()
     run = fit(
         load_recipe(recipe, catalog, overrides),
         out or Path("runs") / recipe.stem,

@@ -43,11 +43,10 @@ class JsonLinesWriter(LogWriter):
                 raise _refused(file, cause) from cause
 
     def close(self) -> None:
-        for file in (self._log, self._speed):
-            try:
-                file.close()
-            except OSError as cause:
-                raise _refused(file, cause) from cause
+        try:
+            _close(self._log)
+        finally:
+            _close(self._speed)
 
 
 def _opened(path: Path, step: int) -> TextIOWrapper:
@@ -68,6 +67,13 @@ def _opened(path: Path, step: int) -> TextIOWrapper:
         raise RunError(
             f"{path}: holds a line that mtlkit did not write ({cause}); move the file away to go on"
         ) from cause
+
+
+def _close(file: TextIOWrapper) -> None:
+    try:
+        file.close()
+    except OSError as cause:
+        raise _refused(file, cause) from cause
 
 
 def _refused(file: TextIOWrapper, cause: OSError) -> RunError:

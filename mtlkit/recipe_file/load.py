@@ -47,7 +47,7 @@ def read_recipe(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> 
     try:
         text = read_text(path)
     except RefusedError as cause:
-        raise RecipeError(cause.lines()) from cause
+        raise RecipeError(cause.lines()) from None
     return _parse(text, str(path), catalog, overrides, path.parent)
 
 
@@ -67,7 +67,7 @@ def parse_recipe(
     ...        "backbone: casia-net, tasks: {yaw: {}}, seeed: 1}")
     >>> parse_recipe(text, "my.yaml", load_catalog("none"))
     Traceback (most recent call last):
-    mtlkit.errors.RecipeError: my.yaml:1:104: seeed: unknown key of the recipe; did you mean 'seed'?
+    mtlkit.errors.RecipeError: my.yaml:1:106: seeed: unknown key of the recipe; did you mean 'seed'?
     1 mistake, nothing was run
     """
     return _parse(text, source_name, catalog, overrides, folder or Path()).recipe
@@ -83,7 +83,7 @@ def _parse(
         if mistakes:
             raise RefusedError(mistakes)
     except RefusedError as cause:
-        raise RecipeError(cause.lines()) from cause
+        raise RecipeError(cause.lines()) from None
     return Written(recipe, tree)
 
 

@@ -101,13 +101,16 @@ class Dynamic(Weighting):
 
     `form` is what is averaged over the batch: ``mean-of-products`` weighs each sample's loss with
     its own weight (eq. 8), ``product-of-means`` the mean loss with the mean weight (the authors'
-    released layer). `learning_rate` is that of the gates; None means the optimiser's own.
+    released layer). With `normalise` a loss is measured in units of ln(classes), the loss of a
+    guess: otherwise the gate, which favours the lowest loss, starts by favouring the task with the
+    fewest classes. `learning_rate` is that of the gates; None means the optimiser's own.
     """
 
     total: float = attrs.field(default=0.1, validator=above(0))
     form: str = attrs.field(
         default="mean-of-products", validator=one_of("mean-of-products", "product-of-means")
     )
+    normalise: bool = False
     gate_main: bool = False
     main_total: float = attrs.field(default=1.0, validator=above(0))
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))

@@ -1,5 +1,7 @@
 """Dynamic weights from the shared features (Yin & Liu, TIP 2018)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -12,9 +14,12 @@ class DynamicWeights(LossWeighting):
     """Side weights total * softmax(W^T x + e), learned jointly with the network (eq. 7-8).
 
     With `gate_main` the main terms share `main_total` by a second gate of the same form
-    (eq. 10-11); without it each has weight 1. Nothing in a gate's gradient sees the main loss, so
+    (eq. 10-11); without it each has weight 1. With `normalise` the weight of a gated term with C
+    classes is divided by ln C, the loss of a guess. Nothing in a gate's gradient sees the main loss, so
     descent moves weight to the term with the lowest loss: a gate favours the easy task.
     """
+
+    guess: Tensor
 
     def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__()
@@ -24,6 +29,8 @@ class DynamicWeights(LossWeighting):
             role: [place for place, term in enumerate(terms) if term.role is role] for role in Role
         }
         self.gates = nn.ModuleDict()
+        guesses = [math.log(term.classes) if term.classes > 1 else 1.0 for term in terms]
+        self.register_buffer("guess", torch.tensor(guesses if config.normalise else [1.0]))
         for role, gated in ((Role.SIDE, True), (Role.MAIN, config.gate_main)):
             if gated:
                 gate = nn.Linear(features, len(self.places[role]))
@@ -47,5 +54,6 @@ class DynamicWeights(LossWeighting):
             if role.value in self.gates:
                 share = self.gates[role.value](features).float().softmax(dim=1).T
                 place = torch.tensor(self.places[role], device=features.device)
-                weights = weights.index_copy(0, place, self.totals[role] * share)
+                guess = self.guess.expand(terms)[place].unsqueeze(1)
+                weights = weights.index_copy(0, place, self.totals[role] * share / guess)
         return weights

@@ -92,7 +92,9 @@ def test_a_full_disk_names_the_file(tmp_path):
     writer = JsonLines().open(tmp_path, 0)
     writer._log.close()
     writer._log = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115
-    with pytest.raises(RunError, match=r"could not be written: No space left .* checkpoint is kept"):
+    with pytest.raises(
+        RunError, match=r"could not be written: No space left .* checkpoint is kept"
+    ):
         writer.write(step_event(1))
     with pytest.raises(RunError):
         writer.close()

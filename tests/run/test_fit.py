@@ -90,7 +90,9 @@ def test_training_lowers_the_loss(start, points):
     gentle = attrs.evolve(points.PLAIN.optimizer, lr=0.005)
     train = attrs.evolve(points.PLAIN.train, epochs=30)
     recipe = attrs.evolve(points.PLAIN, train=train, optimizer=gentle)
-    events = [json.loads(line) for line in RunFolder(start(recipe).path).log.read_text().splitlines()]
+    events = [
+        json.loads(line) for line in RunFolder(start(recipe).path).log.read_text().splitlines()
+    ]
     losses = [sum(event["losses"].values()) for event in events if event["kind"] == "step"]
     assert losses[-1] < losses[0]
 
@@ -140,7 +142,10 @@ def test_problems_between_parts_come_before_the_folder(start, points, tmp_path):
 
 
 def test_a_class_count_that_disagrees_is_refused(start, points, tmp_path):
-    tasks = {**points.TASKS, "who": attrs.evolve(points.TASKS["who"], head=Classification(classes=9))}
+    tasks = {
+        **points.TASKS,
+        "who": attrs.evolve(points.TASKS["who"], head=Classification(classes=9)),
+    }
     with pytest.raises(AssemblyError, match="states 9 classes, the training data has 3"):
         start(attrs.evolve(points.PLAIN, tasks=tasks))
     status = RunFolder(tmp_path / "run").status()

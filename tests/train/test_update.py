@@ -110,7 +110,10 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(points):
         made.update(where)
     error = caught.value
     assert (error.step, error.tasks, error.ids) == (where + 1, ("who", "side", "age"), ("point3",))
-    assert f"step {where + 1}: the loss of who, side, age is not finite for the samples point3" in str(error)
+    assert (
+        f"step {where + 1}: the loss of who, side, age is not finite for the samples point3"
+        in str(error)
+    )
     assert all(v.equal(before[k]) for k, v in tensors_of(made.inner).items())
 
 

@@ -25,6 +25,7 @@ EXAMPLES = {
     "dynamic": Dynamic(total=0.1),
     "dynamic product-of-means": Dynamic(form="product-of-means"),
     "dynamic gate_main": Dynamic(gate_main=True),
+    "dynamic normalise": Dynamic(normalise=True, gate_main=True),
 }
 
 
@@ -231,6 +232,18 @@ def test_a_gate_favours_the_task_with_the_lowest_loss(form):
     weights = weighting(losses).weights
     assert weights[2] == weights[1:].max()
     assert weights[2] > 0.9
+
+
+def test_normalised_losses_start_alike_whatever_the_number_of_classes():
+    terms = TERMS[:3]
+    guesses = torch.tensor([[math.log(term.classes)] for term in terms]).expand(3, SAMPLES)
+    losses = step_losses(guesses, terms=terms)
+    weighting = Dynamic(total=0.2, normalise=True).build(terms, FEATURES)
+    found = weighting(losses)
+    assert found.weights[1:].tolist() == pytest.approx([0.1 / math.log(13), 0.1 / math.log(20)])
+    found.total.backward()  # equal losses in these units: the gate has no reason to move
+    assert weighting.gates["side"].weight.grad.abs().max() < 1e-7
+    assert found.total.item() == pytest.approx(math.log(40) + 0.2)
 
 
 def test_main_terms_share_their_total_by_a_gate_of_their_own():

@@ -45,7 +45,8 @@ def test_describing_a_set_needs_neither_numpy_nor_numba() -> None:
         ({"images_per_subject": 0}, ", found 0"),
         ({"images_per_subject": 2, "sessions": 1, "expressions": 1, "lights": 1, "poses": 12},
          "expected"),
-        ({"images_per_subject": 1300, "sessions": 1, "expressions": 5}, "from 1 to 1300|at most 260"),
+        ({"images_per_subject": 1300, "sessions": 1, "expressions": 5},
+         "from 1 to 1300|at most 260"),
     ],
 )  # fmt: skip
 def test_wrong_values_are_named(wrong: dict[str, Any], message: str) -> None:

@@ -1,0 +1,184 @@
+"""The rules of the house that a program can check; each check is shown to notice an offence."""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted([*(ROOT / "mtlkit").rglob("*.py"), *(ROOT / "plugins").glob("*/mtlkit_*/**/*.py")])
+FACE = sorted((ROOT / "plugins" / "mtlkit-face" / "mtlkit_face").rglob("*.py"))
+
+MAX_LINES = 300
+LONGER: dict[str, tuple[int, str]] = {}
+"""Files that may be longer: their limit, and why."""
+
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def too_long(name: str, text: str) -> bool:
+    limit, _ = LONGER.get(name, (MAX_LINES, ""))
+    return len(text.splitlines()) > limit
+
+
+def offences(tree: ast.AST) -> Iterator[str]:
+    """What no file of ours contains."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="hasattr")):
+                yield f"line {node.lineno}: hasattr"
+            case ast.ExceptHandler(type=None):
+                yield f"line {node.lineno}: bare except"
+            case ast.Global():
+                yield f"line {node.lineno}: global"
+            case ast.Attribute(value=ast.Name(id="pickle"), attr="load" | "loads"):
+                yield f"line {node.lineno}: pickle"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="torch"), attr="load")):
+                safe = any(
+                    keyword.arg == "weights_only"
+                    and isinstance(keyword.value, ast.Constant)
+                    and keyword.value.value is True
+                    for keyword in node.keywords
+                )
+                if not safe:
+                    yield f"line {node.lineno}: torch.load without weights_only=True"
+
+
+def environment_readers(tree: ast.AST) -> bool:
+    return any(
+        isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv")
+        for node in ast.walk(tree)
+    )
+
+
+def private_imports(tree: ast.AST) -> Iterator[str]:
+    """Names of mtlkit, imported or reached, that are not public."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mtlkit":
+            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [
+                part
+                for alias in node.names
+                for part in alias.name.split(".")
+                if alias.name.split(".")[0] == "mtlkit"
+            ]
+        else:
+            continue
+        yield from (f"line {node.lineno}: {name}" for name in names if name.startswith("_"))
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            yield f"line {node.lineno}: *"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_a_file(path):
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    assert not too_long(named(path), text)
+    assert path.stem not in FORBIDDEN_NAMES
+    assert not list(offences(tree))
+    if text.strip():
+        assert ast.get_docstring(tree), "a module says what it is"
+
+
+def test_there_are_files_to_look_at():
+    assert len(SOURCES) > 50
+    assert len(FACE) > 10
+    assert all((ROOT / name).exists() and reason for name, (_, reason) in LONGER.items())
+
+
+def test_the_face_plugin_uses_public_names_only():
+    found = {named(path): list(private_imports(ast.parse(path.read_text()))) for path in FACE}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_the_environment_is_read_at_the_top_only():
+    allowed = ("mtlkit/cli/", "mtlkit/catalog.py", "plugins/")
+    readers = [named(path) for path in SOURCES if environment_readers(ast.parse(path.read_text()))]
+    assert [name for name in readers if not name.startswith(allowed)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hasattr(x, 'y')",
+        "try:\n    x\nexcept:\n    y",
+        "def f():\n    global x",
+        "pickle.load(f)",
+        "pickle.loads(b)",
+        "torch.load(f)",
+        "torch.load(f, weights_only=False)",
+    ],
+)
+def test_an_offence_is_noticed(text):
+    assert list(offences(ast.parse(text)))
+
+
+def test_innocence_is_noticed():
+    assert not list(offences(ast.parse("torch.load(f, weights_only=True)\ngetattr(x, 'y')")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from mtlkit._inner import x",
+        "from mtlkit.train import _x",
+        "import mtlkit._inner",
+        "import mtlkit.train._fit as fit",
+        "from mtlkit import *",
+    ],
+)
+def test_a_private_import_is_noticed(text):
+    assert list(private_imports(ast.parse(text)))
+    assert not list(private_imports(ast.parse("from mtlkit.train import x\nimport _thread")))
+
+
+def test_a_long_file_is_noticed():
+    assert too_long("mtlkit/x.py", "x\n" * (MAX_LINES + 1))
+    assert not too_long("mtlkit/x.py", "x\n" * MAX_LINES)
+
+
+HEAVY = {"torch", "timm", "torchvision", "matplotlib", "numpy", "PIL", "pyarrow"}
+
+
+def imported_by(code: str) -> set[str]:
+    """The modules of a fresh interpreter that ran `code`."""
+    probe = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import mtlkit",
+        "import mtlkit.recipe",
+        "import mtlkit.recipe_file",
+        "import mtlkit.catalog; mtlkit.catalog.load_catalog('none')",
+        "from mtlkit import Recipe, Dynamic, Grouped, CasiaNet, load_catalog, load_recipe",
+    ],
+)
+def test_describing_things_imports_nothing_heavy(code):
+    assert not imported_by(code) & HEAVY
+
+
+def test_every_component_of_ours_is_light():
+    code = (
+        "from mtlkit.catalog import load_catalog\n"
+        "for registry in load_catalog('none').families().values():\n"
+        "    for name in registry.names():\n"
+        "        registry.get(name)"
+    )
+    assert not imported_by(code) & HEAVY
+
+
+def test_a_heavy_import_is_noticed():
+    assert "numpy" in imported_by("import numpy") & HEAVY

@@ -1,0 +1,60 @@
+"""Imports only go down: import-linter's contracts hold, and would notice if they did not."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LINT = "from importlinter.cli import lint_imports_command as c; c()"
+
+
+def lint(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", LINT, "--no-cache", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(folder), "PATH": "", "PYTHONWARNINGS": "ignore"},
+    )
+
+
+def test_the_contracts_hold():
+    done = lint(ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("heads", "import house.weighting"),  # a neighbour
+        ("config", "import house.model"),  # upwards
+        ("cellar", ""),  # a package without a storey
+        ("model", "import house_plugin"),  # a plugin
+    ],
+)
+def test_a_bad_import_is_noticed(tmp_path, module, line):
+    """Our own contracts, on a house with one crack."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    names = [
+        name.strip() for layer in contracts["contracts"][0]["layers"] for name in layer.split("|")
+    ]
+    house = tmp_path / "house"
+    house.mkdir()
+    (house / "__init__.py").write_text("")
+    for name in names:
+        (house / f"{name}.py").write_text("")
+    (tmp_path / "house_plugin").mkdir()
+    (tmp_path / "house_plugin" / "__init__.py").write_text("")
+    (tmp_path / "mtlkit_face.py").write_text("")
+    text = (ROOT / "pyproject.toml").read_text()
+    text = text[text.index("[tool.importlinter]") :]
+    text = text.replace('"mtlkit_face"', '"house_plugin"').replace('"mtlkit"', '"house"')
+    (tmp_path / "pyproject.toml").write_text(text)
+    sound = lint(tmp_path)
+    assert sound.returncode == 0, sound.stdout + sound.stderr
+    (house / f"{module}.py").write_text(line)
+    assert lint(tmp_path).returncode == 1

@@ -1,0 +1,116 @@
+"""What outsiders hold on to is frozen: whoever changes it changes this file, and knows."""
+
+import importlib
+
+import attrs
+import click
+
+import mtlkit
+from mtlkit.catalog import Catalog, Registrar, load_catalog
+from mtlkit.cli import COMMANDS, _imported
+from mtlkit.cli import mtlkit as group
+from mtlkit.hooks import API, API_FLOOR, Hooks
+
+PUBLIC = {
+    *("AdamW", "BlockBranch", "CasiaNet", "Catalog", "Choice", "Classification", "Component"),
+    *("Constant", "Cosine", "DataSource", "Dynamic", "Equal", "Fixed", "Grouped", "Images"),
+    *("Kind", "LinearBranch", "Loading", "Mlp", "MtlkitError", "Recipe", "Regression", "Role"),
+    *("Sgd", "Shared", "Steps", "Task", "Timm", "Train", "Uncertainty", "dump_recipe", "fit"),
+    *("hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
+}
+
+FAMILIES = {
+    "backbones": "backbone",
+    "heads": "head",
+    "routers": "router",
+    "branches": "branch",
+    "weightings": "weighting",
+    "data": "data source",
+    "optimizers": "optimizer",
+    "schedules": "schedule",
+    "evaluators": "evaluator",
+    "loggers": "logger",
+}
+
+COMPONENTS = {
+    "backbones": {"casia-net", "mlp", "timm"},
+    "heads": {"classification", "regression"},
+    "routers": {"grouped", "shared"},
+    "branches": {"block", "linear"},
+    "weightings": {"dynamic", "equal", "fixed", "uncertainty"},
+    "data": {"images"},
+    "optimizers": {"adamw", "sgd"},
+    "schedules": {"constant", "cosine", "steps"},
+    "evaluators": {"tasks"},
+    "loggers": {"jsonl", "tensorboard"},
+}
+
+OPTIONS = {
+    "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
+    "resume": {"run", "--beside", "--cache", "--quiet"},
+    "evaluate": {"run", "--beside", "--cache"},
+    "report": {"run", "--beside", "--out"},
+    "explain": {"recipe", "--set"},
+    "list": {"family"},
+    "show": {"name"},
+    "plugins": set(),
+}
+
+
+def test_the_public_names():
+    assert set(mtlkit.__all__) == PUBLIC
+    assert len(mtlkit.__all__) == len(PUBLIC)
+    for name in PUBLIC:
+        home = importlib.import_module(mtlkit._HOME_OF[name])
+        assert getattr(mtlkit, name) is getattr(home, name)
+    assert set(dir(mtlkit)) >= PUBLIC
+
+
+def test_the_hooks():
+    assert [name for name in vars(Hooks) if not name.startswith("_")] == [
+        "mtlkit_register",
+        "mtlkit_commands",
+    ]
+    assert (API_FLOOR, API) == ((1, 0), (1, 0))
+
+
+def test_the_families():
+    families = Catalog().families()
+    assert {plural: registry.family for plural, registry in families.items()} == FAMILIES
+    assert {plural: registry.plural for plural, registry in families.items()} == {
+        plural: plural for plural in FAMILIES
+    }
+    origin = load_catalog("none").weightings.entry("equal").origin
+    assert set(vars(Registrar(Catalog(), "", origin))) == set(FAMILIES)
+    assert {field.name for field in attrs.fields(Catalog)} == {*FAMILIES, "plugins", "commands"}
+
+
+def test_the_built_in_components():
+    catalog = load_catalog("none")
+    found = {plural: set(registry.names()) for plural, registry in catalog.families().items()}
+    assert found == COMPONENTS
+    for registry in catalog.families().values():
+        for entry in registry:
+            assert entry.summary
+            assert registry.get(entry.name).__doc__
+
+
+def test_the_commands_and_their_options():
+    found = {}
+    for name, command in COMMANDS.items():
+        parameters = _imported(command.target).params
+        found[name] = {parameter.opts[0] for parameter in parameters}
+        for parameter in parameters:
+            assert isinstance(parameter, click.Argument) or parameter.help, parameter
+    assert found == OPTIONS
+    assert {option for parameter in group.params for option in parameter.opts} == {
+        "--traceback",
+        "--version",
+    }
+
+
+def test_every_target_of_the_built_ins_exists():
+    for registry in load_catalog("none").families().values():
+        for entry in registry:
+            module, _, attribute = entry.target.partition(":")
+            assert getattr(importlib.import_module(module), attribute) is registry.get(entry.name)
