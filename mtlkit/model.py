@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mtlkit.backbones.configs import Backbone
 from mtlkit.data.dataset import Categorical, Data, Split
-from mtlkit.errors import AssemblyError, DataError
+from mtlkit.errors import DataError
 from mtlkit.heads.module import HeadModule
 from mtlkit.routing.configs import Router, Wiring
 from mtlkit.routing.module import BranchOutputs, Features, RouterModule
@@ -55,7 +55,9 @@ class MultiTaskModel(nn.Module):
     ) -> None:
         super().__init__()
         self.router = router
-        self.heads = nn.ModuleDict(heads)
+        self.tasks = tuple(heads)
+        # a name of its own for each head: a module cannot be called "type", a task can
+        self.heads = nn.ModuleDict({_key(task): head for task, head in heads.items()})
         self.terms = terms
         self.assembly = assembly
         self.register_buffer("centre", torch.tensor(assembly.centre), persistent=False)
@@ -72,7 +74,7 @@ class MultiTaskModel(nn.Module):
     def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """The outputs for raw inputs; `targets` is needed only where a label chooses the branch."""
         features = self.features(inputs)
-        outputs = {task: head(features.of(task)) for task, head in self.heads.items()}
+        outputs = {task: self.head(task)(features.of(task)) for task in self.tasks}
         branches = self.router.branch_outputs(features, outputs, targets)
         return Outputs(features.shared, outputs, branches)
 
@@ -90,7 +92,7 @@ class MultiTaskModel(nn.Module):
     ) -> StepLosses:
         """The losses from `features` on: what heads and branches make of them."""
         found = {
-            task: self.head(task).loss(features.of(task), targets[task]) for task in self.heads
+            task: self.head(task).loss(features.of(task), targets[task]) for task in self.tasks
         }
         found |= self.router.branch_losses(features, targets)
         per_sample = torch.stack([found[term.name] for term in self.terms])
@@ -98,14 +100,18 @@ class MultiTaskModel(nn.Module):
 
     def head(self, task: str) -> HeadModule:
         """The head of `task`."""
-        head = self.heads[task]
+        head = self.heads[_key(task)]
         assert isinstance(head, HeadModule)
         return head
 
     def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
         """How many targets of each loss term are present (T,), in float32."""
-        present = {task: self.head(task).present(targets[task]).sum() for task in self.heads}
+        present = {task: self.head(task).present(targets[task]).sum() for task in self.tasks}
         return torch.stack([present[term.task] for term in self.terms]).float()
+
+
+def _key(task: str) -> str:
+    return f"{task}_head"
 
 
 def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
@@ -142,11 +148,7 @@ def assemble(
     def new_head(task: str, features: int) -> HeadModule:
         return tasks[task].head.build(features, assembly.classes.get(task, ()))
 
-    heads = {}
-    for name in tasks:
-        if "." in name:
-            raise AssemblyError(f"tasks.{name}: a task's name must not contain a dot")
-        heads[name] = new_head(name, trunk.features)
+    heads = {name: new_head(name, trunk.features) for name in tasks}
     router = routing.build(Wiring(backbone=trunk, new_head=new_head, classes=assembly.classes))
     terms = tuple(
         attrs.evolve(term, classes=len(assembly.classes.get(term.task, ())))

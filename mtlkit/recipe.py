@@ -63,6 +63,14 @@ class Recipe:
         """What is wrong between the parts; empty for a recipe that can be run."""
         if not self.tasks:
             return [Problem(("tasks",), "expected one task or more, found none")]
+        unnameable = [name for name in self.tasks if not name or "." in name]
+        if unnameable:
+            return [
+                Problem(
+                    ("tasks", name), f"{name!r} is no name for a task; expected one without dots"
+                )
+                for name in unnameable
+            ]
         found = list(self.routing.problems(loss_terms(self.tasks)))
         return found or list(self.weighting.problems(self.terms()))
 

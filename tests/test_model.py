@@ -91,10 +91,11 @@ def test_a_class_count_that_disagrees_is_refused():
         assemble(Mlp(), Shared(), tasks, assembly_of(DATA, tasks))
 
 
-def test_a_dot_in_a_tasks_name_is_refused():
-    tasks = {"a.b": Task(target="pose")}
-    with pytest.raises(AssemblyError, match="must not contain a dot"):
-        assemble(Mlp(), Shared(), tasks, assembly_of(DATA, tasks))
+@pytest.mark.parametrize("name", ["type", "keys", "forward", "training", "features", "head"])
+def test_a_task_may_have_any_name(name):
+    tasks = {name: Task(target="pose")}
+    model = assemble(Mlp(hidden=(3,)), Shared(), tasks, assembly_of(DATA, tasks)).eval()
+    assert model(torch.zeros(2, 4)).outputs[name].shape == (2, 3)
 
 
 def test_inputs_are_normalised_inside_the_model():

@@ -64,9 +64,9 @@ class TrainedModel(Trained):
         wanted = {task: target[index].to(self._device) for task, target in targets.items()}
         model = self.model
         features = model.features(inputs)
-        outputs = {task: model.head(task)(features.of(task)) for task in model.heads}
+        outputs = {task: model.head(task)(features.of(task)) for task in model.tasks}
         losses = {
-            task: model.head(task).loss(features.of(task), wanted[task]) for task in model.heads
+            task: model.head(task).loss(features.of(task), wanted[task]) for task in model.tasks
         }
         branches = model.router.branch_outputs(features, outputs, wanted)
         return Predictions(

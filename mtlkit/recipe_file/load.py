@@ -89,7 +89,12 @@ def _parse(
 
 def _between_parts(recipe: Recipe, tree: Entries) -> Iterable[Mistake]:
     """What is wrong between parts that are right by themselves."""
+    try:
+        problems = recipe.problems()
+    except Exception as cause:  # a plugin's check may break; that is a mistake too, not a crash
+        message = f"the check of the parts together broke: {type(cause).__name__}: {cause}"
+        return [Mistake(tree.place, message)]
     return [
         Mistake(node_at(tree, problem.path).place, problem.message, problem.path)
-        for problem in recipe.problems()
+        for problem in problems
     ]

@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.train.batches import Batches, Portion, seed_step
+from mtlkit.train.compiled import compile_backbone
 from mtlkit.train.finite import not_finite
 from mtlkit.train.groups import parameter_groups, without_gradient
 from mtlkit.train.interrupt import StopWish
@@ -46,7 +47,7 @@ class Updater:
             parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
         )
         if self.train.compile:
-            model.router.compile()
+            compile_backbone(model)
         alone = self.ranks.world == 1
         self.module = self.inner if alone else DistributedDataParallel(self.inner)
         self.batches = Batches(

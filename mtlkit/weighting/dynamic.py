@@ -15,8 +15,8 @@ class DynamicWeights(LossWeighting):
 
     With `gate_main` the main terms share `main_total` by a second gate of the same form
     (eq. 10-11); without it each has weight 1. With `normalise` the weight of a gated term with C
-    classes is divided by ln C, the loss of a guess. Nothing in a gate's gradient sees the main loss, so
-    descent moves weight to the term with the lowest loss: a gate favours the easy task.
+    classes is divided by ln C, the loss of a guess. Nothing in a gate's gradient sees the main
+    loss, so descent moves weight to the term with the lowest loss: a gate favours the easy task.
     """
 
     guess: Tensor

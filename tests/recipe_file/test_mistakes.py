@@ -338,6 +338,15 @@ class TestFiles:
             new_converter(catalog).structure(node, Weighting)
 
 
+@pytest.mark.parametrize("name", ["a.b", ""])
+def test_a_task_that_no_module_can_be_named_after(name, good, catalog):
+    lines = mistakes(good.replace("  pose:", f"  {name!r}: {{}}\n  pose:"), catalog)
+    assert lines[0] == (
+        f"r.yaml:5:{6 + len(name) + 1}: tasks.{name}: {name!r} is no name for a task; "
+        "expected one without dots"
+    )
+
+
 class TestStrangersComponents:
     """What a plugin does wrong in its own class is a mistake at the place that uses it."""
 
@@ -383,9 +392,14 @@ class TestStrangersComponents:
         class Converts(Base):
             number: int = attrs.field(default=1, converter=lambda n: 10 // n)
 
+        @attrs.frozen(kw_only=True)
+        class Checks(Base):
+            def problems(self, terms):
+                return [terms[99]]
+
         @hookimpl
         def mtlkit_register(catalog):
-            for cls in (Raises, Types, Names, Abstract, Post, Converts, Classification):
+            for cls in (Checks, Raises, Types, Names, Abstract, Post, Converts, Classification):
                 catalog.weightings.add(f"odd/{cls.__name__.lower()}", cls)
         """
     )
@@ -416,3 +430,11 @@ class TestStrangersComponents:
         assert re.match(r"r\.yaml:13:\d+: ", line)
         assert f": {path}: " in line
         assert said in line
+
+    def test_a_check_of_the_parts_together_that_breaks(self, good, distribution):
+        from mtlkit.catalog import load_catalog
+
+        distribution("odd", self.CODE)
+        text = good.replace("{type: dynamic, total: 0.1}", "odd/checks")
+        [line] = mistakes(text, load_catalog("odd"))
+        assert line.startswith("r.yaml:1:1: the check of the parts together broke: IndexError")

@@ -124,7 +124,7 @@ NAMES = [
 ] + [("weightings", "acme/everything")]
 
 RELAXED = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
@@ -144,7 +144,7 @@ def test_every_component_survives_writing_and_reading(plural, name, data, rich_c
 
 
 @given(data=st.data())
-@settings(RELAXED, max_examples=20)
+@settings(RELAXED, max_examples=15)
 def test_every_recipe_survives_writing_and_reading(data, rich_catalog):
     kinds = {name: field.type for name, field in options_of(Recipe).items()}
     del kinds["tasks"]

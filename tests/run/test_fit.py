@@ -302,9 +302,10 @@ def test_a_missing_extra_is_named_before_training(start, points, monkeypatch):
         start(attrs.evolve(points.PLAIN, train=train))
 
 
-def test_compiling_changes_the_speed_alone(start, points, monkeypatch):
+def test_compile_takes_the_backbone_by_what_is_called_of_it(start, points, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
     train = attrs.evolve(points.PLAIN.train, compile=True)
     start(attrs.evolve(points.PLAIN, train=train))
-    assert [type(module).__name__ for module in compiled] == ["SharedRouter"]
+    start(attrs.evolve(points.LEARNED, train=train), out="parts")
+    assert [type(module).__name__ for module in compiled] == ["MlpTrunk", "Sequential", "LastBlock"]

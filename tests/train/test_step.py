@@ -46,7 +46,7 @@ def by_hand(made, inputs, targets, counts):
     """Each term's gradient at the shared features, by the whole network."""
     features = made.inner.model.features(inputs)
     losses = made.inner.model.losses_at(features, targets, counts).mean
-    rows = [torch.autograd.grad(l, features.shared, retain_graph=True)[0] for l in losses]
+    rows = [torch.autograd.grad(loss, features.shared, retain_graph=True)[0] for loss in losses]
     return features.shared, losses, torch.stack([row.flatten() for row in rows])
 
 

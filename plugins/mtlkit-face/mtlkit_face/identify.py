@@ -208,7 +208,7 @@ def _ways_table(
     """Rank-1 of each way of matching, overall and by group."""
     if len(ways) == 1 and not parts.groups:
         return ()
-    rows = tuple(
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
         (name, found.rank1(), *(found.rank1(among) for among in parts.groups.values()))
         for name, found in {**ways, PIXELS: pixels}.items()
     )
