@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mtlkit.catalog import Catalog, load_catalog
     from mtlkit.config import Component
     from mtlkit.data.configs import DataSource, Loading
+    from mtlkit.data.divide import Division
     from mtlkit.data.images import Images
     from mtlkit.errors import MtlkitError
     from mtlkit.heads.configs import Classification, Regression
@@ -37,6 +38,7 @@ _HOMES = {
     "mtlkit.catalog": ("Catalog", "load_catalog"),
     "mtlkit.config": ("Component",),
     "mtlkit.data.configs": ("DataSource", "Loading"),
+    "mtlkit.data.divide": ("Division",),
     "mtlkit.data.images": ("Images",),
     "mtlkit.errors": ("MtlkitError",),
     "mtlkit.heads.configs": ("Classification", "Regression"),
@@ -64,6 +66,7 @@ __all__ = [
     "Constant",
     "Cosine",
     "DataSource",
+    "Division",
     "Dynamic",
     "Equal",
     "Fixed",

@@ -106,8 +106,9 @@ class MultiTaskModel(nn.Module):
 
     def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
         """How many targets of each loss term are present (T,), in float32."""
-        present = {task: self.head(task).present(targets[task]).sum() for task in self.tasks}
-        return torch.stack([present[term.task] for term in self.terms]).float()
+        present = {task: self.head(task).present(targets[task]) for task in self.tasks}
+        present |= self.router.branch_present(present, targets)
+        return torch.stack([present[term.name].sum() for term in self.terms]).float()
 
 
 def _key(task: str) -> str:

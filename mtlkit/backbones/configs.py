@@ -20,6 +20,10 @@ class Backbone(Component):
     def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
         """The module for inputs (N, *sample_shape)."""
 
+    def blank(self) -> "Backbone":
+        """The same backbone without weights from elsewhere: a saved model brings its own."""
+        return self
+
 
 @attrs.frozen(kw_only=True)
 class CasiaNet(Backbone):
@@ -55,6 +59,9 @@ class Timm(Backbone):
         from mtlkit.backbones.timm_model import TimmTrunk
 
         return TimmTrunk(self, sample_shape)
+
+    def blank(self) -> Backbone:
+        return attrs.evolve(self, weights=None, download=False)
 
 
 @attrs.frozen(kw_only=True)

@@ -81,8 +81,8 @@ def _validation(evaluations: Sequence[EvaluationEvent]) -> list[Block]:
     """One chart for each metric, a curve for each task, so that a chart has one unit."""
     names = dict.fromkeys(name for event in evaluations for name in event.metrics)
     blocks: list[Block] = []
-    for kind in dict.fromkeys(name.rpartition(".")[2] for name in names):
-        ending = f".{kind}"
+    for kind in dict.fromkeys(name.rpartition("/")[2] for name in names):
+        ending = f"/{kind}"
         values = [
             {k.removesuffix(ending): x for k, x in event.metrics.items() if k.endswith(ending)}
             for event in evaluations

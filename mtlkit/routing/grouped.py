@@ -115,6 +115,12 @@ class GroupedRouter(RouterModule):
             return Features(self.backbone.tail(maps), maps)
         return Features(self.backbone(inputs))
 
+    def branch_present(
+        self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        grouped = self.groups_of(targets[self.by]) != NO_GROUP
+        return {self.term: present[self.task] & grouped}
+
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         group = self.groups_of(targets[self.by])
         target = targets[self.task]

@@ -52,6 +52,15 @@ class RouterModule(nn.Module, ABC):
         """The features of inputs (N, ...)."""
 
     @abstractmethod
+    def branch_present(
+        self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Which samples (N,) have what each of the router's own terms needs, by its name.
+
+        `present` says which targets of each task are there.
+        """
+
+    @abstractmethod
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The losses (N,) of the router's own terms, by the name of the term."""
 

@@ -19,6 +19,11 @@ class SharedRouter(RouterModule):
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
 
+    def branch_present(
+        self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return {}
+
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {}
 

@@ -12,7 +12,7 @@ import torch
 from mtlkit.catalog import Catalog, load_catalog
 from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Data
-from mtlkit.errors import DataError, InterruptedRunError, RunError
+from mtlkit.errors import AssemblyError, DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import dump_recipe, load_recipe
@@ -109,7 +109,13 @@ def fit(
             write_json(folder.provenance, provenance_of(recipe, catalog, loading.base, device))
             write_file(folder.recipe, text.encode())
         ranks.wait()
-        return _sit(Sitting(folder, recipe, loading, device, ranks, tuple(beside)), quiet=quiet)
+        sitting = Sitting(folder, recipe, loading, device, ranks, tuple(beside))
+        try:
+            return _sit(sitting, quiet=quiet)
+        except (DataError, AssemblyError):
+            if ranks.first and not saved_steps(folder.checkpoints):
+                folder.discard()  # nothing was trained: correct the mistake and call again
+            raise
 
 
 def resume(

@@ -1,5 +1,6 @@
 """The folder of a run: which file is where, and nothing in it ever half-written."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -103,11 +104,20 @@ class RunFolder:
     def status(self) -> Status:
         """How far the run has come; `RunError` where the folder holds no run."""
         found = read_json(self.status_file)
-        return Status(**{**found, "state": State(found["state"])})
+        found |= {"state": State(found["state"]), "untrained": tuple(found["untrained"])}
+        return Status(**found)
 
     def write_status(self, status: Status) -> None:
         """Say how far the run has come."""
         write_json(self.status_file, {**attrs.asdict(status), "state": status.state.value})
+
+    def discard(self) -> None:
+        """Remove what a run that never began has written, and the folder if that empties it."""
+        begun = (self.recipe, self.provenance, self.assembly, self.status_file, self.path / LOCK)
+        for file in begun:
+            file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # something else is in it: that is not ours to remove
+            self.path.rmdir()
 
     @contextmanager
     def locked(self) -> Iterator[None]:

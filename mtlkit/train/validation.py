@@ -19,18 +19,18 @@ def validation_metrics(
     device: torch.device,
     autocast: torch.autocast,
 ) -> dict[str, float]:
-    """Each task's mean loss and metrics on `split`, as ``pose.accuracy``.
+    """Each task's mean loss and metrics on `split`, as ``pose/accuracy``.
 
     `targets` (N,) of each task may be missing; a task without any has no metrics.
     """
     training = model.training
     model.eval()
-    outputs: dict[str, list[Tensor]] = {task: [] for task in model.heads}
-    losses = dict.fromkeys(model.heads, 0.0)
+    outputs: dict[str, list[Tensor]] = {task: [] for task in model.tasks}
+    losses = dict.fromkeys(model.tasks, 0.0)
     for index in torch.split(torch.arange(len(split)), batch):
         with autocast:
             features = model.features(split.inputs[index].to(device))
-            for task in model.heads:
+            for task in model.tasks:
                 head, own = model.head(task), features.of(task)
                 target = targets[task][index].to(device)
                 losses[task] += head.loss(own, target).double().sum().item()
@@ -41,7 +41,7 @@ def validation_metrics(
         head, target = model.head(task), targets[task]
         count = int(head.present(target).sum())
         if count:
-            found[f"{task}.loss"] = losses[task] / count
+            found[f"{task}/loss"] = losses[task] / count
             metrics = head.metrics(torch.cat(parts), target)
-            found |= {f"{task}.{name}": value for name, value in metrics.items()}
+            found |= {f"{task}/{name}": value for name, value in metrics.items()}
     return found

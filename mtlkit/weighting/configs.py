@@ -101,7 +101,8 @@ class Dynamic(Weighting):
 
     `form` is what is averaged over the batch: ``mean-of-products`` weighs each sample's loss with
     its own weight (eq. 8), ``product-of-means`` the mean loss with the mean weight (the authors'
-    released layer). With `normalise` a loss is measured in units of ln(classes), the loss of a
+    released layer; a batch that is accumulated or divided among ranks has one product for each
+    part). With `normalise` a loss is measured in units of ln(classes), the loss of a
     guess: otherwise the gate, which favours the lowest loss, starts by favouring the task with the
     fewest classes. `learning_rate` is that of the gates; None means the optimiser's own.
     """

@@ -13,7 +13,17 @@ from mtlkit.hooks import API, API_FLOOR, Hooks
 
 PUBLIC = {
     *("AdamW", "BlockBranch", "CasiaNet", "Catalog", "Choice", "Classification", "Component"),
-    *("Constant", "Cosine", "DataSource", "Dynamic", "Equal", "Fixed", "Grouped", "Images"),
+    *(
+        "Constant",
+        "Cosine",
+        "DataSource",
+        "Division",
+        "Dynamic",
+        "Equal",
+        "Fixed",
+        "Grouped",
+        "Images",
+    ),
     *("Kind", "LinearBranch", "Loading", "Mlp", "MtlkitError", "Recipe", "Regression", "Role"),
     *("Sgd", "Shared", "Steps", "Task", "Timm", "Train", "Uncertainty", "dump_recipe", "fit"),
     *("hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),

@@ -131,6 +131,12 @@ def test_timm_weights_come_from_a_file(tmp_path):
     assert all(torch.equal(found[key], wanted[key]) for key in wanted)
 
 
+def test_a_saved_model_needs_no_file_of_starting_weights(tmp_path):
+    config = Timm(model="resnet10t", weights=tmp_path / "gone.safetensors", download=True)
+    assert config.blank() == Timm(model="resnet10t")
+    assert CasiaNet(width=0.5).blank() == CasiaNet(width=0.5)
+
+
 def test_timm_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"conv1.weight": torch.zeros(3)}, path)

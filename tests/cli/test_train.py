@@ -119,7 +119,8 @@ def test_ctrl_c_saves_and_names_the_very_command_to_go_on(home):
     folder = RunFolder(home / "runs" / "small")
     patience = time.monotonic() + 60
     while not (folder.log.exists() and folder.log.stat().st_size):
-        assert process.poll() is None and time.monotonic() < patience
+        assert process.poll() is None
+        assert time.monotonic() < patience
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)

@@ -35,14 +35,14 @@ def written(folder, steps, start=0):
 
 def test_events_are_lines_with_their_kind(tmp_path):
     writer = written(tmp_path, [1])
-    writer.write(EvaluationEvent(step=1, epoch=0.25, metrics={"a.accuracy": 0.75}))
+    writer.write(EvaluationEvent(step=1, epoch=0.25, metrics={"a/accuracy": 0.75}))
     writer.close()
     assert lines(tmp_path / "log.jsonl") == [
         {
             "kind": "step", "step": 1, "epoch": 0.25, "learning_rate": 0.1,
             "losses": {"a": 0.5}, "weights": {"a": 1.0},
         },
-        {"kind": "evaluation", "step": 1, "epoch": 0.25, "metrics": {"a.accuracy": 0.75}},
+        {"kind": "evaluation", "step": 1, "epoch": 0.25, "metrics": {"a/accuracy": 0.75}},
     ]  # fmt: skip
     assert [line["kind"] for line in lines(tmp_path / "speed.jsonl")] == ["speed"]
 
@@ -103,14 +103,14 @@ def test_a_full_disk_names_the_file(tmp_path):
 def test_tensorboard_gets_every_curve(tmp_path):
     writer = TensorBoard().open(tmp_path, 0)
     writer.write(step_event(3))
-    writer.write(EvaluationEvent(step=3, epoch=1.0, metrics={"a.accuracy": 0.75}))
+    writer.write(EvaluationEvent(step=3, epoch=1.0, metrics={"a/accuracy": 0.75}))
     writer.write(speed(3))
     writer.flush()
     writer.close()
     found = curves(tmp_path / "tensorboard")
     assert found["loss/a"] == [(3, 0.5)]
     assert found["weight/a"] == [(3, 1.0)]
-    assert found["validation/a.accuracy"] == [(3, 0.75)]
+    assert found["validation/a/accuracy"] == [(3, 0.75)]
     assert set(found) >= {"learning rate", "speed/samples per second"}
 
 

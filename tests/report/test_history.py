@@ -68,7 +68,7 @@ def test_without_events_nothing_is_shown():
 
 
 def test_each_metric_has_a_chart_and_each_task_a_curve():
-    metrics = {"who.accuracy": 0.5, "who.loss": 1.0, "age.loss": 2.0, "age.mae": 3.0}
+    metrics = {"who/accuracy": 0.5, "who/loss": 1.0, "age/loss": 2.0, "age/mae": 3.0}
     section = training_section([EvaluationEvent(step=1, epoch=1.0, metrics=metrics)])
     found = {chart.title: set(chart.series) for chart in section.blocks}
     assert found == {
@@ -79,8 +79,8 @@ def test_each_metric_has_a_chart_and_each_task_a_curve():
 
 
 def test_a_task_without_a_number_at_some_step_has_a_shorter_curve():
-    first = EvaluationEvent(step=1, epoch=1.0, metrics={"a.loss": 1.0})
-    second = EvaluationEvent(step=2, epoch=2.0, metrics={"a.loss": 0.5, "b.loss": 3.0})
+    first = EvaluationEvent(step=1, epoch=1.0, metrics={"a/loss": 1.0})
+    second = EvaluationEvent(step=2, epoch=2.0, metrics={"a/loss": 0.5, "b/loss": 3.0})
     (chart,) = training_section([first, second]).blocks
     assert chart.series["a"].x == (1.0, 2.0)
     assert (chart.series["b"].x, chart.series["b"].y) == ((2.0,), (3.0,))

@@ -68,7 +68,7 @@ def record(name: str = "p-cnn", text: str = "ann", **values: tuple[float, ...]) 
             StepEvent(
                 step=2, epoch=0.2, learning_rate=0.01, losses={text: 1.0}, weights={text: 0.5}
             ),
-            EvaluationEvent(step=2, epoch=0.2, metrics={"who.accuracy": 0.4, "who.loss": 1.1}),
+            EvaluationEvent(step=2, epoch=0.2, metrics={"who/accuracy": 0.4, "who/loss": 1.1}),
             Speed(step=2, seconds=75.0, samples_per_second=800.0, peak_memory_bytes=2**28),
         ],
         recipe=f"# {text}\nseed: 3\n",

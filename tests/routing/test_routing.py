@@ -88,9 +88,10 @@ def test_an_empty_group_leaves_its_statistics_alone():
 
 def test_a_sample_without_a_group_counts_in_no_branch(grouped):
     inputs, targets = batch(pose=(0, -1, 4, 1))
-    found = losses(grouped, inputs, targets).per_sample
-    assert found[-1, 1] == 0
-    assert found[0, 1] > 0  # its own identity loss is still there
+    found = losses(grouped, inputs, targets)
+    assert found.per_sample[-1, 1] == 0
+    assert found.per_sample[0, 1] > 0  # its own identity loss is still there
+    assert found.counts.tolist() == [4, 3, 3]  # and the mean is over those that have a group
 
 
 def test_a_sample_without_identity_counts_in_no_branch(grouped):

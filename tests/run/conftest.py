@@ -7,6 +7,8 @@ import pytest
 
 TRAIN_TESTS = Path(__file__).parents[1] / "train"
 
+collect_ignore = ["killed.py"]  # run or imported by tests, and no tests themselves
+
 
 @pytest.fixture
 def points(monkeypatch):

@@ -35,7 +35,7 @@ def child(work):
         try:
             work()
         except MtlkitError as error:
-            print(error, file=sys.stderr)
+            print(error, file=sys.stderr)  # noqa: T201
             os._exit(2)
         os._exit(0)
     return pid
@@ -117,7 +117,7 @@ def main() -> None:
             pid = child(lambda number=number: sit_until_sync(folder, number))
         done = ended(pid)
         killed += not done
-    print(json.dumps({"killed": killed, "gone_on": gone_on}))
+    print(json.dumps({"killed": killed, "gone_on": gone_on}))  # noqa: T201
 
 
 if __name__ == "__main__":

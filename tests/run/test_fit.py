@@ -29,7 +29,7 @@ from mtlkit.tasks import Task
 from mtlkit.train import checkpoint, durable
 from mtlkit.train.checkpoint import saved_steps
 from mtlkit.train.update import Updater
-from mtlkit.weighting.configs import Dynamic
+from mtlkit.weighting.configs import Dynamic, Equal
 
 
 @pytest.fixture
@@ -148,9 +148,14 @@ def test_a_class_count_that_disagrees_is_refused(start, points, tmp_path):
     }
     with pytest.raises(AssemblyError, match="states 9 classes, the training data has 3"):
         start(attrs.evolve(points.PLAIN, tasks=tasks))
-    status = RunFolder(tmp_path / "run").status()
-    assert status.state is State.FAILED
-    assert "AssemblyError" in status.reason
+    assert not (tmp_path / "run").exists()
+    assert start().metrics  # the same folder is free for the corrected recipe
+
+
+def test_a_mistake_found_in_the_data_leaves_nothing_behind(start, points, tmp_path):
+    with pytest.raises(DataError, match="no label"):
+        start(attrs.evolve(points.PLAIN, tasks={"absent": Task()}, weighting=Equal()))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(start, points, tmp_path):
@@ -269,7 +274,7 @@ def test_a_finished_run_may_be_resumed_to_no_effect(start, points):
 
 
 def test_what_is_no_run_cannot_be_resumed(points, tmp_path):
-    with pytest.raises(RunError, match="holds no run: there is no recipe.yaml in it"):
+    with pytest.raises(RunError, match=r"holds no run: there is no recipe\.yaml in it"):
         resume(tmp_path, catalog=points.catalog(), quiet=True)
 
 

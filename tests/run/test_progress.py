@@ -64,11 +64,11 @@ def test_loading_is_told_at_its_end_and_sometimes_between(clock):
 
 def test_validation_and_remarks_are_lines(clock):
     lines, file = plain()
-    lines.validated(2.0, {"who.accuracy": 0.75})
+    lines.validated(2.0, {"who/accuracy": 0.75})
     lines.say("warning: [odd] brackets stay")
     lines.close()
     assert file.getvalue().splitlines() == [
-        "validation after epoch 2: who.accuracy 0.75",
+        "validation after epoch 2: who/accuracy 0.75",
         "warning: [odd] brackets stay",
     ]
 
@@ -78,12 +78,12 @@ def test_a_terminal_shows_everything_live():
     live = LiveProgress(console)
     live.loading("rendering", 3, 10)
     live.trained(standing(7))
-    live.validated(1.0, {"who.accuracy": 0.75})
+    live.validated(1.0, {"who/accuracy": 0.75})
     live.trained(standing(8, losses={"who": 0.25}))
     live.close()
     text = console.file.getvalue()
     for part in ("rendering", "3/10", "training", "8/20", "123 samples/s", "epoch 2 of 4", "0.25",
-                 "0.05", "who.accuracy 0.75"):  # fmt: skip
+                 "0.05", "who/accuracy 0.75"):  # fmt: skip
         assert part in text, part
 
 

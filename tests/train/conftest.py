@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+collect_ignore = ["points.py", "two_ranks.py"]  # run or imported by tests, and no tests themselves
+
 
 @pytest.fixture
 def points(monkeypatch):

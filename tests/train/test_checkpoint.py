@@ -116,7 +116,7 @@ def test_a_damaged_one_is_named_with_what_to_do(tmp_path, name, damage):
         path.write_bytes(path.read_bytes()[:-5])
     else:
         path.unlink()
-    with pytest.raises(RunError, match="step-00000007: the checkpoint is damaged .* delete this"):
+    with pytest.raises(RunError, match=r"step-00000007: the checkpoint is damaged .* delete this"):
         newest_checkpoint(tmp_path)
 
 

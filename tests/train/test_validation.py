@@ -24,9 +24,9 @@ def test_metrics_are_those_of_one_pass(points):
         outputs = model(split.inputs).outputs
         losses = model.losses(split.inputs, targets, model.counts(targets)).mean
     right = (outputs["who"].argmax(dim=1) == targets["who"]).float().mean().item()
-    assert found["who.accuracy"] == pytest.approx(right)
-    for task, loss in zip(model.heads, losses.tolist(), strict=True):
-        assert found[f"{task}.loss"] == pytest.approx(loss, rel=1e-5)
+    assert found["who/accuracy"] == pytest.approx(right)
+    for task, loss in zip(model.tasks, losses.tolist(), strict=True):
+        assert found[f"{task}/loss"] == pytest.approx(loss, rel=1e-5)
 
 
 def test_a_task_without_labels_has_no_metrics(points):
