@@ -7,6 +7,7 @@ import no torch at the top, so that listing and validating stay instant; `build`
 import math
 from abc import ABC
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any
 
 import attrs
@@ -111,6 +112,29 @@ def one_of(*choices: str) -> Validator:
             suggestion = did_you_mean(value, choices) if isinstance(value, str) else ""
             raise ValueError(
                 f"{field.name}: expected one of {', '.join(choices)}, found {value!r}{suggestion}"
+            )
+
+    return check
+
+
+def member_of(kind: type[Enum]) -> Validator:
+    """A member of an enumeration, not merely its value: ``Role.MAIN``, not ``"main"``."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, kind):
+            known = ", ".join(str(item.value) for item in kind)
+            raise ValueError(f"{field.name}: expected a {kind.__name__} ({known}), found {value!r}")
+
+    return check
+
+
+def below(bound: float) -> Validator:
+    """A number from 0 to `bound`, which is not included."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not _number(value) or not 0 <= value < bound:
+            raise ValueError(
+                f"{field.name}: expected a number from 0 to below {bound}, found {value!r}"
             )
 
     return check

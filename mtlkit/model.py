@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from mtlkit.backbones.configs import Backbone
 from mtlkit.data.dataset import Categorical, Data, Split
-from mtlkit.errors import DataError
+from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads.module import HeadModule
 from mtlkit.routing.configs import Router, Wiring
 from mtlkit.routing.module import BranchOutputs, Features, RouterModule
 from mtlkit.tasks import Task, loss_terms
-from mtlkit.vocabulary import Kind, LossTerm
+from mtlkit.vocabulary import MISSING, Kind, LossTerm
 from mtlkit.weighting.module import StepLosses
 
 
@@ -120,6 +120,11 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
     classes: dict[str, tuple[str, ...]] = {}
     for name, task in tasks.items():
         column = data.train.column(task.target or name)
+        if not column.present().any():
+            raise DataError(
+                f"tasks.{name}: no training sample has the label {task.target or name!r}; "
+                f"leave the task out"
+            )
         if task.head.kind is Kind.CLASSIFICATION:
             if not isinstance(column, Categorical):
                 raise DataError(
@@ -147,7 +152,10 @@ def assemble(
     trunk = backbone.build(assembly.sample_shape)
 
     def new_head(task: str, features: int) -> HeadModule:
-        return tasks[task].head.build(features, assembly.classes.get(task, ()))
+        try:
+            return tasks[task].head.build(features, assembly.classes.get(task, ()))
+        except AssemblyError as cause:
+            raise AssemblyError(f"tasks.{task}.head: {cause}") from cause
 
     heads = {name: new_head(name, trunk.features) for name in tasks}
     router = routing.build(Wiring(backbone=trunk, new_head=new_head, classes=assembly.classes))
@@ -177,13 +185,15 @@ def encode_targets(
             continue
         known = assembly.classes[name]
         place = {value: code for code, value in enumerate(known)}
-        strangers = [value for value in column.names if value not in place]
-        used = {column.names[code] for code in set(column.codes.tolist()) if code >= 0}
-        if label not in open_labels and (found := sorted(used & set(strangers))):
+        table = torch.tensor([place.get(value, MISSING) for value in column.names] + [MISSING])
+        targets[name] = table[column.codes]  # the code -1 picks the last entry, MISSING
+        strange = (targets[name] == MISSING) & column.present()
+        if label not in open_labels and strange.any():
+            first = int(strange.nonzero()[0])
             raise DataError(
-                f"tasks.{name}: the label {label!r} has the value {found[0]!r}, which is outside "
-                f"the training vocabulary {list(known[:10])}{'...' if len(known) > 10 else ''}"
+                f"tasks.{name}: {split.ids[first]}: the label {label!r} is "
+                f"{column.names[int(column.codes[first])]!r}, which no training sample has; "
+                f"expected one of {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. "
+                f"Divide the samples otherwise, or correct the label"
             )
-        table = torch.tensor([place.get(value, -1) for value in column.names] + [-1])
-        targets[name] = table[column.codes]  # the code -1 picks the last entry, -1
     return targets

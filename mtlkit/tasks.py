@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
+from mtlkit.config import member_of
 from mtlkit.heads.configs import Classification, Head
 from mtlkit.vocabulary import LossTerm, Role
 
@@ -17,7 +18,7 @@ class Task:
     """
 
     target: str | None = None
-    role: Role = Role.SIDE
+    role: Role = attrs.field(default=Role.SIDE, validator=member_of(Role))
     head: Head = attrs.field(factory=Classification)
 
 

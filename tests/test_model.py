@@ -28,7 +28,7 @@ def split(subjects, poses=None, ages=None):
         inputs=torch.randn(count, 4),
         columns={
             "subject": Categorical.of(subjects),
-            "pose": Categorical.of(poses or ["0"] * count),
+            "pose": Categorical.of(["0"] * count if poses is None else poses),
             "age": Numeric(torch.tensor(ages or [30.0] * count)),
         },
         ids=[f"{place}.png" for place in range(count)],
@@ -62,7 +62,7 @@ def test_strangers_are_missing_where_the_protocol_has_them_and_an_error_elsewher
     assembly = assembly_of(DATA, TASKS)
     found = encode_targets(DATA.test, TASKS, assembly, DATA.open_labels)
     assert found["who"].tolist() == [-1, 0]
-    with pytest.raises(DataError, match=r"tasks.who.*'subject' has the value 'cy'"):
+    with pytest.raises(DataError, match=r"tasks.who: 0.png: the label 'subject' is 'cy', which no"):
         encode_targets(DATA.test, TASKS, assembly)
 
 
@@ -89,6 +89,25 @@ def test_a_class_count_that_disagrees_is_refused():
     tasks = {"who": Task(target="subject", head=Classification(classes=7))}
     with pytest.raises(AssemblyError, match="states 7 classes, the training data has 2"):
         assemble(Mlp(), Shared(), tasks, assembly_of(DATA, tasks))
+
+
+@pytest.mark.parametrize("name", ["pose", "age"])
+def test_a_label_that_nobody_has_is_refused(name):
+    none = [None] * 3
+    data = attrs.evolve(DATA, train=split(["ann", "bob", "cy"], none, [math.nan] * 3))
+    with pytest.raises(DataError, match=f"tasks.{name}: no training sample has the label '{name}'"):
+        assembly_of(data, {name: TASKS[name]})
+
+
+@pytest.mark.parametrize("codes", [[0, 3], [-2, 0]])
+def test_codes_that_name_no_class_are_refused(codes):
+    with pytest.raises(DataError, match="names none of 3 classes"):
+        Categorical(torch.tensor(codes), ("a", "b", "c"))
+
+
+def test_codes_are_whole_numbers():
+    with pytest.raises(DataError, match=r"codes of classes are int64, found torch\.float32"):
+        Categorical(torch.tensor([0.0]), ("a",))
 
 
 @pytest.mark.parametrize("name", ["type", "keys", "forward", "training", "features", "head"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Component, above, between
+from mtlkit.config import Component, above, at_least, between, each
 
 if TYPE_CHECKING:
     from mtlkit.backbones.module import BackboneModule
@@ -47,7 +47,8 @@ class Timm(Backbone):
     """Any model of timm by its name, without its classifier.
 
     `weights` is a local file of pretrained weights (safetensors, or a torch file that holds
-    tensors only). Nothing is downloaded unless `download` says so.
+    tensors only), sought from the working directory. Nothing is downloaded unless `download` says
+    so.
     """
 
     model: str
@@ -68,7 +69,7 @@ class Timm(Backbone):
 class Mlp(Backbone):
     """Fully connected layers with ReLU, for tables: one layer for each entry of `hidden`."""
 
-    hidden: tuple[int, ...] = (64, 64)
+    hidden: tuple[int, ...] = attrs.field(default=(64, 64), validator=each(at_least(1)))
     dropout: float = attrs.field(default=0.0, validator=between(0, 1))
 
     def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":

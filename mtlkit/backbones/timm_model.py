@@ -49,10 +49,15 @@ def _create(config: Timm, sample_shape: tuple[int, ...]) -> nn.Module:
         "num_classes": 0,
         "in_chans": channels,
     }
-    try:  # models with position embeddings want the image size; the others refuse the word
-        model: nn.Module = timm.create_model(config.model, img_size=(height, width), **options)
-    except TypeError:
-        model = timm.create_model(config.model, **options)
+    try:
+        try:  # models with position embeddings want the image size; the others refuse the word
+            model: nn.Module = timm.create_model(config.model, img_size=(height, width), **options)
+        except TypeError:
+            model = timm.create_model(config.model, **options)
+    except (RuntimeError, AssertionError, ValueError) as cause:
+        raise AssemblyError(
+            f"timm cannot make {config.model!r} for images of shape {sample_shape}: {cause}"
+        ) from cause
     return model
 
 
@@ -60,13 +65,24 @@ def _load_weights(model: nn.Module, config: Timm) -> None:
     path = config.weights
     assert path is not None
     if not path.is_file():
-        raise AssemblyError(f"backbone.weights: no file {str(path)!r}")
-    if path.suffix == ".safetensors":
-        state = load_file(path)
-    else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        raise AssemblyError(f"backbone.weights: there is no file {str(path.absolute())!r}")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as cause:  # torch and safetensors raise much for a file that is none of theirs
+        raise AssemblyError(
+            f"backbone.weights: {str(path)!r} is no file of weights: "
+            f"{type(cause).__name__}: {cause}"
+        ) from cause
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise AssemblyError(
+            f"backbone.weights: {str(path)!r} holds no mapping of names to tensors; save the "
+            f"model's state_dict"
+        )
     own = model.state_dict()
-    # a file made with a classifier, or for other channels, fits in all but those tensors
+    # a file made with a classifier has more tensors than the model: those are left alone
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     missing = sorted(set(own) - set(fitting))
     if missing:

@@ -26,6 +26,16 @@ class Categorical:
     codes: Tensor
     names: tuple[str, ...]
 
+    def __attrs_post_init__(self) -> None:
+        if self.codes.dtype != torch.int64:
+            raise DataError(f"codes of classes are int64, found {self.codes.dtype}")
+        strange = self.codes[(self.codes < MISSING) | (self.codes >= len(self.names))]
+        if len(strange):
+            raise DataError(
+                f"the code {int(strange[0])} names none of {len(self.names)} classes; expected "
+                f"0 to {len(self.names) - 1}, or {MISSING} where the label is missing"
+            )
+
     @classmethod
     def of(cls, values: Sequence[str | None], names: Sequence[str] | None = None) -> "Categorical":
         """A column of `values`; None is a missing label. Without `names`, the sorted values."""
@@ -40,6 +50,10 @@ class Categorical:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def present(self) -> Tensor:
+        """Which labels (N,) are there."""
+        return self.codes != MISSING
 
     def values(self) -> list[str | None]:
         """The labels by name, None where missing."""
@@ -63,6 +77,10 @@ class Numeric:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def present(self) -> Tensor:
+        """Which numbers (N,) are there."""
+        return ~self.values.isnan()
 
 
 Column = Categorical | Numeric

@@ -41,14 +41,18 @@ class RegressionHead(HeadModule):
         self.deviation.fill_(deviation.item() if deviation > 0 else 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
+        return self._standard(features) * self.deviation + self.mean
+
+    def _standard(self, features: Tensor) -> Tensor:
+        """The value in units of the deviation from the mean."""
         standard: Tensor = self.linear(features).squeeze(-1).float()
-        return standard * self.deviation + self.mean
+        return standard
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         present = self.present(target)
         # NaN times 0 is NaN: a missing target is replaced before the arithmetic, not after
         known = torch.where(present, target, self.mean)
-        error = (self(features) - known) / self.deviation
+        error = self._standard(features) - (known - self.mean) / self.deviation
         return torch.where(present, error.square() / 2, 0.0)
 
     def present(self, target: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mtlkit.config import Component, above, at_least, at_least_number, between
+from mtlkit.config import Component, above, at_least, at_least_number, below, between
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,10 @@ class Sgd(Optimizer):
     momentum: float = attrs.field(default=0.9, validator=between(0, 1))
     nesterov: bool = False
 
+    def __attrs_post_init__(self) -> None:
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: expected a momentum above 0 beside it, found 0")
+
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
         from torch.optim import SGD
 
@@ -43,8 +47,8 @@ class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
 
     lr: float = attrs.field(default=1e-3, validator=above(0))
-    beta1: float = attrs.field(default=0.9, validator=between(0, 1))
-    beta2: float = attrs.field(default=0.999, validator=between(0, 1))
+    beta1: float = attrs.field(default=0.9, validator=below(1))
+    beta2: float = attrs.field(default=0.999, validator=below(1))
 
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
         from torch.optim import AdamW as TorchAdamW

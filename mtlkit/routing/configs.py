@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Component, Problem
+from mtlkit.config import Component, Problem, member_of
 from mtlkit.vocabulary import Kind, LossTerm
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Grouped(Router):
     by: str
     groups: Mapping[str, tuple[str | int | float, ...]]
     branch: Branch = attrs.field(factory=LinearBranch)
-    test: Choice = Choice.EXPECTED
+    test: Choice = attrs.field(default=Choice.EXPECTED, validator=member_of(Choice))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         known = {term.task: term for term in terms}
@@ -118,8 +118,8 @@ class Grouped(Router):
             if name not in known:
                 tasks = ", ".join(known)
                 yield Problem(("routing", field), f"no task named {name!r}; the tasks are {tasks}")
-            elif field == "by" and known[name].kind is not Kind.CLASSIFICATION:
-                yield Problem(("routing", "by"), f"the task {name!r} predicts no classes")
+            elif known[name].kind is not Kind.CLASSIFICATION:
+                yield Problem(("routing", field), f"the task {name!r} predicts no classes")
         if len(self.groups) < 2:
             yield Problem(
                 ("routing", "groups"), f"expected two groups or more, found {len(self.groups)}"
@@ -147,7 +147,8 @@ class Grouped(Router):
 def class_name(label: str | int | float) -> str:
     """A class as it is written in a vocabulary.
 
-    >>> class_name(-90), class_name(7.5), class_name("left")
-    ('-90', '7.5', 'left')
+    >>> class_name(-90), class_name(7.5), class_name(30.0), class_name("left")
+    ('-90', '7.5', '30', 'left')
     """
-    return label if isinstance(label, str) else f"{label:g}"
+    whole = isinstance(label, float) and label.is_integer()
+    return str(int(label) if whole else label)

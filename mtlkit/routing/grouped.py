@@ -28,10 +28,6 @@ class BranchesModule(nn.Module, ABC):
         """The losses (M,) of the samples at `index` (M,), by branch `group`."""
 
     @abstractmethod
-    def own(self, group: int) -> nn.Module:
-        """What only branch `group` has."""
-
-    @abstractmethod
     def outputs(self, features: Features) -> Tensor:
         """The raw outputs of every branch for every sample (N, G, C)."""
 
@@ -43,9 +39,6 @@ class LinearBranches(BranchesModule):
         super().__init__()
         size = wiring.backbone.features
         self.heads = nn.ModuleList(wiring.new_head(task, size) for _ in range(groups))
-
-    def own(self, group: int) -> nn.Module:
-        return self.heads[group]
 
     def loss(self, group: int, features: Features, index: Tensor, target: Tensor) -> Tensor:
         head = self.heads[group]
@@ -72,9 +65,6 @@ class BlockBranches(BranchesModule):
             )
         self.blocks = nn.ModuleList(wiring.backbone.new_tail() for _ in range(groups))
         self.head = wiring.new_head(task, wiring.backbone.features)
-
-    def own(self, group: int) -> nn.Module:
-        return self.blocks[group]
 
     def loss(self, group: int, features: Features, index: Tensor, target: Tensor) -> Tensor:
         assert features.maps is not None
@@ -125,11 +115,10 @@ class GroupedRouter(RouterModule):
         group = self.groups_of(targets[self.by])
         target = targets[self.task]
         losses = features.shared.new_zeros(len(target), dtype=torch.float32)
+        losses = losses + _zero(self.branches, features)
         for number in range(len(self.groups)):
             index = (group == number).nonzero().squeeze(1)
-            if len(index) == 0:
-                losses = losses + self._nothing(number, features)
-            else:
+            if len(index) > 0:
                 own = self.branches.loss(number, features, index, target[index])
                 losses = losses.index_add(0, index, own)
         return {self.term: losses}
@@ -168,10 +157,10 @@ class GroupedRouter(RouterModule):
             )
         return F.one_hot(group, len(self.groups)).to(probability)
 
-    def _nothing(self, group: int, features: Features) -> Tensor:
-        """Zero, with a zero gradient rather than none for the branch of an empty group."""
-        parameters = self.branches.own(group).parameters()
-        return sum((p.sum() * 0.0 for p in parameters), features.shared.sum() * 0.0).float()
+
+def _zero(branches: nn.Module, features: Features) -> Tensor:
+    """Zero, with a zero gradient rather than none for whatever no sample reaches."""
+    return sum((p.sum() * 0.0 for p in branches.parameters()), features.shared.sum() * 0.0).float()
 
 
 def _group_table(config: Grouped, classes: tuple[str, ...]) -> Tensor:

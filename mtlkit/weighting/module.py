@@ -10,7 +10,6 @@ The training step is chosen from the kind, which is the type, never from a name:
 from abc import ABC, abstractmethod
 
 import attrs
-import torch
 from torch import Tensor, nn
 
 from mtlkit.vocabulary import LossTerm
@@ -76,8 +75,3 @@ class JacobianWeighting(WeightingModule):
     @abstractmethod
     def forward(self, jacobian: Tensor, losses: Tensor) -> Tensor:
         """The direction (P,) from the Jacobian (T, P) and the losses (T,)."""
-
-
-def role_mask(terms: tuple[LossTerm, ...], role: object) -> Tensor:
-    """Which terms (T,) have the role."""
-    return torch.tensor([term.role is role for term in terms])

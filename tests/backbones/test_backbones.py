@@ -131,6 +131,28 @@ def test_timm_weights_come_from_a_file(tmp_path):
     assert all(torch.equal(found[key], wanted[key]) for key in wanted)
 
 
+@pytest.mark.parametrize("name", ["junk.safetensors", "junk.pth", "list.pth"])
+def test_files_that_are_no_weights_are_named(tmp_path, name):
+    path = tmp_path / name
+    if name == "list.pth":
+        torch.save([torch.zeros(1)], path)
+    else:
+        path.write_bytes(b"not at all")
+    with pytest.raises(AssemblyError, match=f"backbone.weights: .*{name}"):
+        Timm(model="resnet10t", weights=path).build((3, 32, 32))
+
+
+def test_an_unknown_tag_of_weights_is_named():
+    with pytest.raises(AssemblyError, match=r"timm cannot make 'resnet18\.nope'"):
+        Timm(model="resnet18.nope").build((3, 32, 32))
+
+
+@pytest.mark.parametrize("hidden", [(-1,), (8, 0)])
+def test_layers_have_a_width(hidden):
+    with pytest.raises(ValueError, match="hidden: expected a whole number of at least 1"):
+        Mlp(hidden=hidden)
+
+
 def test_a_saved_model_needs_no_file_of_starting_weights(tmp_path):
     config = Timm(model="resnet10t", weights=tmp_path / "gone.safetensors", download=True)
     assert config.blank() == Timm(model="resnet10t")
@@ -142,5 +164,5 @@ def test_timm_weights_that_do_not_fit_are_refused(tmp_path):
     save_file({"conv1.weight": torch.zeros(3)}, path)
     with pytest.raises(AssemblyError, match=r"gives 0 of the \d+ tensors"):
         Timm(model="resnet10t", weights=path).build((3, 32, 32))
-    with pytest.raises(AssemblyError, match="no file"):
+    with pytest.raises(AssemblyError, match="there is no file"):
         Timm(model="resnet10t", weights=tmp_path / "none.safetensors").build((3, 32, 32))

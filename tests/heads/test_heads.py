@@ -129,6 +129,15 @@ def test_regression_is_the_gaussian_likelihood():
     assert torch.allclose(head.loss(features, target), wanted, atol=1e-5)
 
 
+def test_regression_is_exact_far_from_zero():
+    head, features = Regression().build(3, ()), torch.randn(4, 3)
+    head.fit_targets(torch.tensor([1e6, 1e6 + 1]))
+    target = torch.tensor([1e6, 1e6 + 1, 1e6, 1e6 + 1])
+    standard = head.linear(features).squeeze(1).double()
+    wanted = (standard - (target.double() - 1e6 - 0.5) / 0.5).square() / 2
+    assert torch.allclose(head.loss(features, target).double(), wanted, atol=1e-5)
+
+
 def test_regression_speaks_the_targets_unit():
     head = Regression().build(3, ())
     head.fit_targets(torch.tensor([100.0, 300.0, math.nan]))

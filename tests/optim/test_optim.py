@@ -102,3 +102,10 @@ def test_optimizers_are_those_of_torch(config, plain):
 def test_senseless_numbers_are_refused(family, bad):
     with pytest.raises(ValueError, match="expected a number"):
         family(**bad)
+
+
+def test_options_that_torch_would_refuse_are_refused_first():
+    with pytest.raises(ValueError, match="nesterov: expected a momentum above 0 beside it"):
+        Sgd(nesterov=True, momentum=0)
+    with pytest.raises(ValueError, match="beta1: expected a number from 0 to below 1, found 1"):
+        AdamW(beta1=1)

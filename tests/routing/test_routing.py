@@ -9,6 +9,7 @@ from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads.configs import Regression
 from mtlkit.model import Assembly, assemble
 from mtlkit.routing.configs import BlockBranch, Choice, Grouped, LinearBranch, Shared
+from mtlkit.routing.grouped import BlockBranches
 from mtlkit.tasks import Task, loss_terms
 from mtlkit.vocabulary import Role
 
@@ -35,6 +36,11 @@ def build(routing, backbone=BACKBONE, assembly=ASSEMBLY, tasks=TASKS):
 def batch(identity=(0, 1, 2, 0), pose=(0, 2, 4, 1)):
     inputs = torch.randn(len(pose), 1, 16, 16)
     return inputs, {"identity": torch.tensor(identity), "pose": torch.tensor(pose)}
+
+
+def own(branches, group):
+    """What only one group has."""
+    return (branches.blocks if isinstance(branches, BlockBranches) else branches.heads)[group]
 
 
 def losses(model, inputs, targets):
@@ -73,16 +79,22 @@ def test_an_empty_group_has_zero_not_missing_gradients(grouped):
     branches = grouped.router.branches
     for group, wanted in ((0, False), (1, True), (2, False)):
         moved = [p.grad is not None and bool((p.grad != 0).any())
-                 for p in branches.own(group).parameters()]  # fmt: skip
+                 for p in own(branches, group).parameters()]  # fmt: skip
         assert any(moved) is wanted
-        assert all(p.grad is not None for p in branches.own(group).parameters())
+        assert all(p.grad is not None for p in own(branches, group).parameters())
+
+
+def test_no_group_at_all_has_zero_not_missing_gradients(grouped):
+    losses(grouped, *batch(pose=(-1, -1, -1, -1))).mean[-1].backward()
+    parameters = list(grouped.router.branches.parameters())
+    assert all(p.grad is not None and (p.grad == 0).all() for p in parameters)
 
 
 def test_an_empty_group_leaves_its_statistics_alone():
     model = build(BLOCK).train()
-    before = {k: v.clone() for k, v in model.router.branches.own(0).state_dict().items()}
+    before = {k: v.clone() for k, v in own(model.router.branches, 0).state_dict().items()}
     losses(model, *batch(pose=(2, 2, 4, 4)))
-    after = model.router.branches.own(0).state_dict()
+    after = own(model.router.branches, 0).state_dict()
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
@@ -105,9 +117,9 @@ def test_each_sample_trains_the_branch_of_its_group_only():
     features = model.features(inputs)
     found = losses(model, inputs, targets).per_sample[-1]
     for place, group in enumerate((0, 1, 2, 0)):
-        head = model.router.branches.own(group)
-        own = head.loss(features.shared[[place]], targets["identity"][[place]])
-        assert found[place].item() == pytest.approx(own.item(), rel=1e-5)
+        head = own(model.router.branches, group)
+        alone = head.loss(features.shared[[place]], targets["identity"][[place]])
+        assert found[place].item() == pytest.approx(alone.item(), rel=1e-5)
 
 
 def test_block_branches_agree_with_running_each_group_alone():
@@ -117,8 +129,9 @@ def test_block_branches_agree_with_running_each_group_alone():
     branches = model.router.branches
     found = losses(model, inputs, targets).per_sample[-1]
     for place, group in enumerate((0, 1, 2, 0)):
-        own = branches.head.loss(branches.own(group)(maps[[place]]), targets["identity"][[place]])
-        assert found[place].item() == pytest.approx(own.item(), rel=1e-4)
+        features = own(branches, group)(maps[[place]])
+        alone = branches.head.loss(features, targets["identity"][[place]])
+        assert found[place].item() == pytest.approx(alone.item(), rel=1e-4)
 
 
 def test_a_group_of_one_sample_trains(grouped):
@@ -203,6 +216,7 @@ def test_groups_must_cover_the_classes(groups, words):
         ({"task": "identty"}, "routing.task: no task named 'identty'"),
         ({"by": "yaw"}, "routing.by: no task named 'yaw'"),
         ({"by": "age"}, "routing.by: the task 'age' predicts no classes"),
+        ({"task": "age"}, "routing.task: the task 'age' predicts no classes"),
         ({"groups": {"all": POSES}}, "routing.groups: expected two groups or more, found 1"),
         ({"groups": {"a": (0, 45), "b": (45,)}}, "'45' stands in the group 'a' already"),
     ],
@@ -211,6 +225,21 @@ def test_routers_say_what_does_not_fit(changes, words):
     terms = loss_terms({**TASKS, "age": Task(head=Regression())})
     found = [str(problem) for problem in attrs.evolve(LINEAR, **changes).problems(terms)]
     assert any(words in problem for problem in found)
+
+
+def test_a_word_is_no_choice_and_no_role():
+    with pytest.raises(
+        ValueError, match=r"test: expected a Choice \(expected, best, label\), found"
+    ):
+        attrs.evolve(LINEAR, test="best")
+    with pytest.raises(ValueError, match=r"role: expected a Role \(main, side\), found 'main'"):
+        Task(role="main")
+
+
+def test_large_numbers_are_classes_of_their_own():
+    groups = {"a": (1000001,), "b": (1000002, 3.0)}
+    found = attrs.evolve(LINEAR, groups=groups).problems(loss_terms(TASKS))
+    assert list(found) == []
 
 
 def test_the_branches_are_a_loss_term_of_their_own():

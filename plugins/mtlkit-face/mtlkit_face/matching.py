@@ -70,7 +70,8 @@ def match(probes: Iterable[Tensor], gallery: Tensor, owners: Tensor) -> Matches:
         start += len(chunk)
         scores = chunk @ gallery.T
         own = scores.gather(1, owner)
-        ranks = (scores >= own).sum(dim=1)  # the own image counts as well: ranks start at 1
+        # the own image counts as well: ranks start at 1; a score that is no number finds nobody
+        ranks = (~(scores < own)).sum(dim=1)
         others = scores.scatter(1, owner, -torch.inf)
         rival_scores, rivals = others.max(dim=1)
         impostors += _histogram(others[others.isfinite()])

@@ -58,6 +58,12 @@ def test_constant_scores_earn_the_last_rank():
     assert found.ranks.tolist() == [5, 5, 5]
 
 
+def test_scores_that_are_no_numbers_earn_the_last_rank():
+    nothing = torch.full((3, 4), torch.nan)
+    found = match([nothing], torch.randn(5, 4), torch.arange(3))
+    assert found.ranks.tolist() == [5, 5, 5]
+
+
 def test_rank_1_among_some_probes_counts_these_alone():
     ranks = torch.tensor([1, 2, 1, 3])
     found = Matches(ranks=ranks, own=ranks, rivals=ranks, rival_scores=ranks, impostors=ranks)
