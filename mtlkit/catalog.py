@@ -260,17 +260,14 @@ def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
 def _refuse_strange_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
     """A hook that is misspelt or not marked would be ignored silently; it is an error instead."""
     known = [name for name in vars(hooks.Hooks) if not name.startswith("_")]
-    own = [
-        name
-        for name, value in vars(module).items()
-        if inspect.isfunction(value) and value.__module__ == module.__name__
-    ]
-    marked = {name for name in own if manager.parse_hookimpl_opts(module, name) is not None}
-    for name in own:
+    functions = {name: value for name, value in vars(module).items() if inspect.isfunction(value)}
+    marked = {name for name in functions if manager.parse_hookimpl_opts(module, name) is not None}
+    for name, function in functions.items():
         if name in known and name not in marked:
             raise MtlkitError(f"{name!r} is not marked as a hook; put @hookimpl above it")
+        own = function.__module__ == module.__name__  # what is imported may be called anything
         meant = did_you_mean(name, known) if name.startswith(f"{hooks.GROUP}_") else ""
-        if name not in known and (name in marked or meant):
+        if name not in known and (name in marked or (own and meant)):
             raise MtlkitError(
                 f"{name!r} is no hook of mtlkit{meant}; expected one of {', '.join(known)}"
             )

@@ -1,5 +1,6 @@
 """A registry: the names of one family, the components behind them, and who brought each."""
 
+import contextlib
 import difflib
 import importlib
 import re
@@ -170,6 +171,12 @@ class Registry(Generic[C]):
             for entry in self:
                 if entry.target == wanted:
                     self.get(entry.name)
+        if component not in self._names:
+            # a target may name another module, which imports the class from its own
+            for entry in self:
+                if re.split("[.:]", entry.target)[-1] == component.__name__:
+                    with contextlib.suppress(LoadFailedError):
+                        self.get(entry.name)
         if component not in self._names:
             raise UnknownComponentError(
                 f"{component.__module__}.{component.__qualname__} is registered as no "

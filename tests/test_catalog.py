@@ -1,6 +1,7 @@
 """Plugins of every kind, installed for a moment: each is reported, and the others stay usable."""
 
 import sys
+import textwrap
 import time
 
 import pytest
@@ -70,6 +71,15 @@ def test_a_good_plugin_brings_its_components_and_commands(distribution):
     assert catalog.commands["acme-command"].origin == record.origin
 
 
+@pytest.mark.parametrize("line", ["from {0} import mtlkit_register", "from {0} import *"])
+def test_a_hook_may_be_imported_from_another_module(line, distribution, tmp_path):
+    (tmp_path / "site-packages" / "acme_impl.py").write_text(textwrap.dedent(good("acme")))
+    distribution("acme", line.format("acme_impl"))
+    catalog = load_catalog()
+    assert status_of(catalog, "acme")[0] is Status.LOADED
+    assert catalog.weightings.get("acme/halves")().part == 0.5
+
+
 BROKEN = {
     "raises on import": ("raise ImportError('no such wheel')", ["ImportError: no such wheel"]),
     "exits on import": ("import sys; sys.exit('bye')", ["SystemExit: bye"]),
@@ -88,6 +98,10 @@ BROKEN = {
     ),
     "misspelt and not marked": (
         "def mtlkit_regsiter(catalog): ...",
+        ["'mtlkit_regsiter' is no hook", "did you mean 'mtlkit_register'?"],
+    ),
+    "misspelt in another module": (
+        "from mtlkit_broken_impl import mtlkit_regsiter",
         ["'mtlkit_regsiter' is no hook", "did you mean 'mtlkit_register'?"],
     ),
     "not marked": ("def mtlkit_register(catalog): ...", ["not marked as a hook", "@hookimpl"]),
@@ -132,8 +146,10 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_broken_plugin_is_reported_and_harms_nobody_else(kind, distribution):
+def test_a_broken_plugin_is_reported_and_harms_nobody_else(kind, distribution, tmp_path):
     code, said = BROKEN[kind]
+    impl = tmp_path / "site-packages" / "mtlkit_broken_impl.py"
+    impl.write_text(HEAD + "@hookimpl\ndef mtlkit_regsiter(catalog): ...")
     distribution("aaa", good("aaa"))
     distribution("broken", code)
     distribution("zzz", good("zzz"))

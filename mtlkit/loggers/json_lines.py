@@ -1,11 +1,12 @@
 """Events as JSON, one object a line: what is reproducible apart from how fast it went."""
 
 import json
+import math
 import os
 from io import TextIOWrapper
 from pathlib import Path
 
-import attrs
+import cattrs
 
 from mtlkit.errors import RunError
 from mtlkit.loggers.configs import LogWriter
@@ -18,16 +19,21 @@ class JsonLinesWriter(LogWriter):
     """``log.jsonl`` and ``speed.jsonl`` in `folder`, without what was written after `step`.
 
     ``log.jsonl`` is a function of the recipe alone: two runs of it on a CPU agree to the byte.
-    Raises `RunError` where the disk refuses.
+    A number that is NaN or infinite, such as a validation loss, is written as null. Raises `RunError` where the disk refuses.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
+        self._converter = cattrs.Converter()
+        self._converter.register_unstructure_hook(
+            float, lambda number: number if math.isfinite(number) else None
+        )
         self._log = _opened(folder / "log.jsonl", step)
         self._speed = _opened(folder / "speed.jsonl", step)
 
     def write(self, event: Event) -> None:
         file = self._speed if isinstance(event, Speed) else self._log
-        line = json.dumps({"kind": KINDS[type(event)], **attrs.asdict(event)}, allow_nan=False)
+        fields = self._converter.unstructure(event)
+        line = json.dumps({"kind": KINDS[type(event)], **fields}, allow_nan=False)
         try:
             file.write(f"{line}\n")
             file.flush()  # so that others can follow, and a full disk is found now

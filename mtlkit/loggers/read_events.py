@@ -1,6 +1,7 @@
 """Events read back from JSON lines."""
 
 import json
+import math
 from pathlib import Path
 
 import cattrs
@@ -18,18 +19,23 @@ _TYPES: dict[str, type[Event]] = {
 def read_events(path: Path) -> list[Event]:
     """The events in the file at `path`, in their order; none where there is no file.
 
-    An unfinished last line, of a run that is going on, is left out. Raises `RunError` with the
+    A number that was not finite is NaN. An unfinished last line, of a run that is going on, is left
+    out. Raises `RunError` with the
     number of a line that mtlkit did not write.
     """
     if not path.exists():
         return []
+    converter = cattrs.Converter()
+    converter.register_structure_hook(
+        float, lambda number, _: math.nan if number is None else float(number)
+    )
     events: list[Event] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(keepends=True), 1):
         if not line.endswith("\n"):
             break
         try:
             found = json.loads(line)
-            events.append(cattrs.structure(found, _TYPES[found.pop("kind")]))
+            events.append(converter.structure(found, _TYPES[found.pop("kind")]))
         except (
             ValueError,
             KeyError,

@@ -1,7 +1,8 @@
 """Layers of a recipe: the file it extends, the file itself, and what ``--set`` says, in this order.
 
 One rule merges them all: mappings merge, everything else replaces; a component that is named anew
-replaces the whole component, so that no option of the old one leaks into the new.
+replaces the whole component, so that no option of the old one leaks into the new. All of ``--set``
+is one layer, from which nothing is dropped.
 """
 
 from collections.abc import Sequence
@@ -45,11 +46,10 @@ def read_layers(text: str, source: str, folder: Path, overrides: Sequence[str]) 
         tree = _extended(_document(text, source), folder)
     except RefusedError as cause:
         mistakes.extend(cause.mistakes)
-    for override in overrides:
-        try:
-            tree = merge(tree, read_override(override))
-        except RefusedError as cause:
-            mistakes.extend(cause.mistakes)
+    try:
+        tree = merge(tree, read_overrides(overrides))
+    except RefusedError as cause:
+        mistakes.extend(cause.mistakes)
     if mistakes:
         raise RefusedError(mistakes)
     assert isinstance(tree, Entries)
@@ -97,22 +97,63 @@ def _extended(tree: Entries, folder: Path) -> Entries:
     return merged
 
 
-def read_override(text: str) -> Entries:
-    """The layer that ``--set text`` adds.
+def read_overrides(texts: Sequence[str]) -> Entries:
+    """The layer that several ``--set`` make together, whatever their order.
 
-    >>> read_override("optimizer.lr=3e-4").values["optimizer"].values["lr"].value
-    0.0003
+    Of one path said twice the last counts, and a longer path says more than a shorter one. Raises
+    `RefusedError` with every mistake, one of which is a path within what has no parts.
+
+    >>> layer = read_overrides(["optimizer.lr=3e-4", "optimizer=adamw"])
+    >>> {key: node.value for key, node in layer.values["optimizer"].values.items()}
+    {'type': 'adamw', 'lr': 0.0003}
     """
+    found: dict[tuple[str, ...], Node] = {}
+    mistakes: list[Mistake] = []
+    for text in texts:
+        try:
+            path, value = _override(text)
+            found[path] = value
+        except RefusedError as cause:
+            mistakes.extend(cause.mistakes)
+    layer: Node = Entries({}, {}, Place("--set"))
+    for path in sorted(found, key=len):
+        node = found[path]
+        for step in reversed(path):
+            node = Entries({step: node}, {step: node.place}, node.place)
+        try:
+            layer = _joined(layer, node)
+        except RefusedError as cause:
+            mistakes.extend(cause.mistakes)
+    if mistakes:
+        raise RefusedError(mistakes)
+    assert isinstance(layer, Entries)
+    return layer
+
+
+def _override(text: str) -> tuple[tuple[str, ...], Node]:
+    """The path and the value of ``--set text``."""
     place = Place(f"--set {text}")
     path, equals, value = text.partition("=")
-    steps = [step.strip() for step in path.split(".")]
+    steps = tuple(step.strip() for step in path.split("."))
     if not equals or not all(steps):
         raise refuse(place, "expected PATH=VALUE, such as optimizer.lr=0.01")
-    node = read_yaml(value, place.source, lines=False)
-    for step in reversed(steps):
-        node = Entries({step: node}, {step: place}, place)
-    assert isinstance(node, Entries)
-    return node
+    return steps, read_yaml(value, place.source, lines=False)
+
+
+def _joined(layer: Node, more: Node) -> Node:
+    """`more` of ``--set`` beside what is there: unlike in `merge`, a new name replaces nothing."""
+    if isinstance(more, Entries) and _is_text(layer):
+        layer = _named(layer)
+    elif isinstance(layer, Entries) and _is_text(more):
+        more = _named(more)
+    if not isinstance(more, Entries):
+        return more
+    if not isinstance(layer, Entries):
+        raise refuse(more.place, f"contradicts {layer.place}; leave one out")
+    values = dict(layer.values)
+    for key, value in more.values.items():
+        values[key] = _joined(values[key], value) if key in values else value
+    return Entries(values, {**layer.keys, **more.keys}, layer.place)
 
 
 def merge(base: Node, over: Node) -> Node:

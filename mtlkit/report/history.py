@@ -1,5 +1,6 @@
 """What happened in training, drawn from its events."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -72,7 +73,7 @@ def duration(seconds: float) -> str:
 def _weights(epochs: Sequence[float], values: Sequence[Mapping[str, float]]) -> Chart:
     """Weights over training; where they differ much, in magnitudes, that all can be seen."""
     chart = _curves("Weights of the losses", "weight", epochs, values)
-    every = [y for series in chart.series.values() for y in series.y]
+    every = [y for series in chart.series.values() for y in series.y if math.isfinite(y)]
     wide = bool(every) and min(every) > 0 and max(every) > 5 * min(every)
     return attrs.evolve(chart, y_log=wide)
 

@@ -1,5 +1,6 @@
 """The loop: updates, and between them logs, validation and checkpoints."""
 
+import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 
@@ -35,6 +36,7 @@ class Training:
         self.pace = Pace()
         self._loggers: list[LogWriter] = []
         self._newest: StepEvent | None = None
+        self._warned: set[str] = set()  # validation metrics that were said to be not finite
         self._saved: int | None = None  # the step of the newest checkpoint
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -131,8 +133,19 @@ class Training:
             device=self.setting.device,
             autocast=self.setting.autocast(),
         )
+        self._warn_of(metrics)
         self._write(EvaluationEvent(step=self.step, epoch=self.epoch, metrics=metrics))
         self.setting.progress.validated(self.epoch, metrics)
+
+    def _warn_of(self, metrics: Mapping[str, float]) -> None:
+        """Say once of each validation metric that it is not finite; that need not stop training."""
+        for name, value in metrics.items():
+            if not math.isfinite(value) and name not in self._warned:
+                self._warned.add(name)
+                self.setting.progress.say(
+                    f"warning: {name} on the validation split is {value} after step {self.step}; "
+                    f"the log and the report leave a gap. Training goes on, its losses are finite"
+                )
 
     def _save(self) -> None:
         """Save a checkpoint, unless there is one of this step already.

@@ -8,6 +8,7 @@ import pytest
 
 from mtlkit import Recipe, load_catalog
 from mtlkit.catalog import Catalog, Registrar
+from mtlkit.cli import main
 from mtlkit.recipe_file import load_recipe
 from mtlkit.registry import Origin
 
@@ -36,6 +37,20 @@ def test_the_recipe_reads_and_is_no_longer_than_twelve_lines(with_face, tmp_path
     path = tmp_path / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
     assert load_recipe(path, with_face).problems() == []
+
+
+def test_the_mistakes_are_the_ones_shown(with_face, tmp_path, monkeypatch, capsys):
+    shown = block("", "mtlkit explain").splitlines()[1:]
+    wrong = block("yaml", "data:")
+    for right, mistaken in (("type: casia-net", "type: casianet"), ("total:", "totl:"),
+                            ("lr: 0.02", "lr: fast")):  # fmt: skip
+        wrong = wrong.replace(right, mistaken)
+    (tmp_path / "wrong.yaml").write_text(wrong, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as caught:
+        main(["explain", "wrong.yaml"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.splitlines() == shown
 
 
 def test_the_plugin_registers_its_weighting():

@@ -1,14 +1,17 @@
 """Loggers: what is written, what a resumed run cuts away, and what a full disk does."""
 
 import json
+import math
 import os
 import sys
 
+import attrs
 import pytest
 
 from mtlkit.errors import MissingExtraError, RunError
 from mtlkit.loggers.configs import JsonLines, TensorBoard
 from mtlkit.loggers.events import EvaluationEvent, Speed, StepEvent
+from mtlkit.loggers.read_events import read_events
 
 
 def step_event(step):
@@ -84,6 +87,19 @@ def test_numbers_survive_exactly(tmp_path):
     writer.write(EvaluationEvent(step=1, epoch=value, metrics={"a": value}))
     writer.close()
     assert lines(tmp_path / "log.jsonl")[0]["metrics"]["a"] == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_a_gap(tmp_path, value):
+    writer = JsonLines().open(tmp_path, 0)
+    writer.write(EvaluationEvent(step=1, epoch=1.0, metrics={"a/loss": value, "a/accuracy": 0.5}))
+    writer.write(attrs.evolve(step_event(2), losses={"a": value}))
+    writer.close()
+    assert lines(tmp_path / "log.jsonl")[0]["metrics"] == {"a/loss": None, "a/accuracy": 0.5}
+    evaluation, step = read_events(tmp_path / "log.jsonl")
+    assert math.isnan(evaluation.metrics["a/loss"])
+    assert evaluation.metrics["a/accuracy"] == 0.5
+    assert math.isnan(step.losses["a"])
 
 
 def test_a_full_disk_names_the_file(tmp_path):

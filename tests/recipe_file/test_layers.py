@@ -7,7 +7,7 @@ from mtlkit.optim.configs import AdamW, Sgd
 from mtlkit.recipe_file import load_recipe, parse_recipe, read_recipe
 from mtlkit.recipe_file.layers import merge
 from mtlkit.recipe_file.yaml_reader import read_yaml
-from mtlkit.weighting.configs import Equal
+from mtlkit.weighting.configs import Dynamic, Equal
 
 
 def mistakes(call):
@@ -80,6 +80,36 @@ class TestSet:
     def test_an_option_of_the_new_component(self, good, catalog):
         recipe = self.parsed(good, catalog, "weighting=equal", "weighting.total=0.5")
         assert recipe.weighting == Equal(total=0.5)
+
+    @pytest.mark.parametrize(
+        ("overrides", "weighting"),
+        [
+            (("weighting.total=0.5", "weighting.type=equal"), Equal(total=0.5)),
+            (("weighting.total=0.5", "weighting=equal"), Equal(total=0.5)),
+            (("weighting.total=0.5", "weighting={type: equal}"), Equal(total=0.5)),
+            (("weighting.total=0.5", "weighting={type: equal, total: 2}"), Equal(total=0.5)),
+            (("weighting.total=0.5", "weighting={total: 2}"), Dynamic(total=0.5)),
+            (("weighting={type: fixed}", "weighting.type=equal"), Equal()),
+        ],
+    )
+    def test_the_order_of_different_paths_is_nothing(self, overrides, weighting, good, catalog):
+        for order in (overrides, overrides[::-1]):
+            assert self.parsed(good, catalog, *order).weighting == weighting
+
+    def test_nothing_that_is_set_is_dropped(self, good, catalog):
+        wrong = "--set weighting.totl=0.5: weighting.totl: unknown option of 'equal' "
+        contradiction = "--set tasks.a={}: contradicts --set tasks=null; leave one out"
+        for order in (1, -1):
+            overrides = ("weighting.totl=0.5", "weighting.type=equal")[::order]
+            [line] = mistakes(lambda o=overrides: self.parsed(good, catalog, *o))
+            assert line.startswith(wrong)
+            overrides = ("tasks=null", "tasks.a={}")[::order]
+            [line] = mistakes(lambda o=overrides: self.parsed(good, catalog, *o))
+            assert line == contradiction
+
+    def test_one_path_set_twice_is_what_the_last_says(self, good, catalog):
+        first = "optimizer={type: adamw, weight_decay: 0.5}"
+        assert self.parsed(good, catalog, first, "optimizer=adamw").optimizer == AdamW()
 
     @pytest.mark.parametrize(
         ("override", "line"),

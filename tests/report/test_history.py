@@ -1,5 +1,7 @@
 """What training's events become in a report, and the way they are read back."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from mtlkit.errors import RunError
 from mtlkit.loggers.events import EvaluationEvent, Speed, StepEvent
 from mtlkit.loggers.json_lines import JsonLinesWriter
 from mtlkit.loggers.read_events import read_events
+from mtlkit.report.charts import draw
 from mtlkit.report.history import speed_section, training_section
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -102,6 +105,23 @@ def test_long_curves_are_thinned_and_keep_their_end(count):
 def test_weights_far_apart_are_drawn_in_magnitudes(weights, in_magnitudes):
     charts = {chart.title: chart for chart in training_section([step(1, **weights)]).blocks}
     assert charts["Weights of the losses"].y_log is in_magnitudes
+
+
+def test_what_is_not_finite_is_a_gap_in_its_curve(tmp_path):
+    writer = JsonLinesWriter(tmp_path, 0)
+    for number, loss in enumerate([1.0, math.inf, 0.5], 1):
+        metrics = {"a/loss": loss}
+        writer.write(EvaluationEvent(step=number, epoch=float(number), metrics=metrics))
+        writer.write(step(number, a=1.0, b=loss / 100))
+    writer.close()
+    charts = {b.title: b for b in training_section(read_events(tmp_path / "log.jsonl")).blocks}
+    first, gap, last = charts["Validation loss"].series["a"].y
+    assert (first, math.isnan(gap), last) == (1.0, True, 0.5)
+    assert charts["Weights of the losses"].y_log
+    for chart in charts.values():
+        svg = draw(chart, {}, "run", "c0").svg
+        assert "nan" not in svg
+        assert "inf" not in svg
 
 
 def test_time_and_memory_are_those_of_the_end():

@@ -1,6 +1,7 @@
 """From a recipe to a run's folder: what is in it, what is refused, and what each failure leaves."""
 
 import json
+import math
 import os
 import signal
 import threading
@@ -26,7 +27,7 @@ from mtlkit.run.evaluate import load_model
 from mtlkit.run.fit import fit, resume
 from mtlkit.run.folder import RunFolder, State, read_json
 from mtlkit.tasks import Task
-from mtlkit.train import checkpoint, durable
+from mtlkit.train import checkpoint, durable, loop
 from mtlkit.train.checkpoint import saved_steps
 from mtlkit.train.update import Updater
 from mtlkit.weighting.configs import Dynamic, Equal
@@ -171,6 +172,26 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(start, points, tmp_
     assert (status.state, status.step, status.pid) == (State.FAILED, done, 0)
     assert "point3" in status.reason
     assert not folder.model.exists()
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_validation_loss_that_is_not_finite_does_not_stop_training(
+    start, points, tmp_path, monkeypatch, capsys, value
+):
+    plain = loop.validation_metrics
+    broken = {"who/loss": value}
+    monkeypatch.setattr(loop, "validation_metrics", lambda *a, **k: {**plain(*a, **k), **broken})
+    run = start(quiet=False)
+    said = capsys.readouterr().err
+    warning = f"warning: who/loss on the validation split is {value} after step 4; "
+    assert warning in said
+    assert said.count("warning: ") == 1  # once, not after each epoch
+    folder = RunFolder(run.path)
+    assert folder.status().state is State.FINISHED
+    events = [json.loads(line) for line in folder.log.read_text().splitlines()]
+    found = [event["metrics"] for event in events if event["kind"] == "evaluation"]
+    assert [metrics["who/loss"] for metrics in found] == [None] * 3
+    assert all(metrics["side/loss"] > 0 for metrics in found)
 
 
 def test_weights_that_are_not_finite_are_never_saved(start, points, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """From rendered images and their plan to the splits that mtlkit trains and tests on."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -9,7 +11,7 @@ from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.synthetic import RenderedSet, Rows, render_set
-from mtlkit_face.synthetic.protocol import EXPRESSIONS
+from mtlkit_face.synthetic.protocol import EXPRESSIONS, POSES
 
 
 class ArrayImages:
@@ -69,17 +71,17 @@ def _held_out(rows: Rows, part: float, seed: int) -> npt.NDArray[np.bool_]:
 
 
 def _split(rendered: RenderedSet, index: npt.NDArray[np.intp]) -> Split:
-    rows = rendered.rows.take(index)
-    expressions = [EXPRESSIONS[number] for number in rows.expression]
+    faces, rows = rendered.faces, rendered.rows.take(index)
+    people = range(faces.first_subject, faces.first_subject + faces.subjects)
+    # what the set may show, not what this split happens to show
     columns = {
-        "subject": _numbers(rows.subject),
-        "session": _numbers(rows.session),
-        "yaw": _numbers(rows.yaw),
-        "light": _numbers(rows.light),
-        "expression": Categorical.of(
-            expressions, [name for name in EXPRESSIONS if name in set(expressions)]
-        ),
+        "subject": _column(rows.subject, people),
+        "session": _column(rows.session, range(faces.sessions)),
+        "yaw": _column(rows.yaw, sorted({camera.yaw for camera in POSES[: faces.poses]})),
+        "light": _column(rows.light, faces.light_numbers),
+        "expression": _column(rows.expression, range(faces.expressions), EXPRESSIONS),
     }
+    expressions = [EXPRESSIONS[number] for number in rows.expression]
     ids = [
         f"subject{s}-session{t}-yaw{y:+d}-pose{p}-light{li}-{e}"
         for s, t, y, p, li, e in zip(
@@ -89,6 +91,10 @@ def _split(rendered: RenderedSet, index: npt.NDArray[np.intp]) -> Split:
     return Split(inputs=ArrayImages(rendered.images, index), columns=columns, ids=ids)
 
 
-def _numbers(values: npt.NDArray[np.int32]) -> Categorical:
-    names, codes = np.unique(values, return_inverse=True)
-    return Categorical(torch.from_numpy(codes.astype(np.int64)), tuple(map(str, names)))
+def _column(
+    values: npt.NDArray[np.int32], vocabulary: Sequence[int], words: Sequence[str] = ()
+) -> Categorical:
+    """The column of `values`, which are of an ascending vocabulary; `words` name its members."""
+    codes = np.searchsorted(np.array(vocabulary), values)
+    names = tuple(words[number] if words else str(number) for number in vocabulary)
+    return Categorical(torch.from_numpy(codes.astype(np.int64)), names)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.synthetic.face_set import FaceSet
+from mtlkit_face.synthetic.protocol import EXPRESSIONS
 
 from mtlkit import Loading
 from mtlkit.data.dataset import Categorical, Data
@@ -52,6 +53,14 @@ def test_labels_have_the_vocabulary_in_its_natural_order(data):
     assert isinstance(yaw, Categorical)
     assert list(yaw.names) == sorted(yaw.names, key=int)
     assert data.train.categorical("expression").names[0] == "neutral"
+
+
+def test_the_vocabulary_is_what_the_set_may_show_in_every_split(data):
+    for split in data.splits().values():
+        assert split.categorical("yaw").names == tuple(map(str, range(-90, 91, 15)))
+        assert split.categorical("light").names == tuple(map(str, range(20)))
+        assert split.categorical("session").names == ("0", "1")
+        assert split.categorical("expression").names == EXPRESSIONS
 
 
 def test_images_are_gathered_in_the_order_asked_for(data):
