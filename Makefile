@@ -26,4 +26,6 @@ test: setup
 	$(BIN)/python -m pytest
 
 bench: setup
-	$(BIN)/python -m pytest benchmarks plugins/mtlkit-face/benchmarks
+	$(BIN)/python benchmarks/bench_startup.py
+	$(BIN)/python -m pytest benchmarks -s -o norecursedirs=
+	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py

@@ -12,7 +12,7 @@ import torch
 from mtlkit.catalog import Catalog, load_catalog
 from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Data
-from mtlkit.errors import AssemblyError, DataError, InterruptedRunError, RunError
+from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import dump_recipe, load_recipe
@@ -92,7 +92,8 @@ def fit(
     Raises `RecipeError` where the parts of the recipe do not fit together, `RunError` where the
     folder is not empty or the disk refuses, `DataError` and `AssemblyError` where the data cannot
     be had or do not fit, `NotFiniteError` where a loss is not finite, and `InterruptedRunError`
-    after Ctrl-C; the run can then be resumed.
+    after Ctrl-C; the run can then be resumed. Any error before the first checkpoint but a `RunError`
+    leaves no folder behind.
     """
     recipe.check()
     catalog = catalog or load_catalog()
@@ -112,7 +113,9 @@ def fit(
         sitting = Sitting(folder, recipe, loading, device, ranks, tuple(beside))
         try:
             return _sit(sitting, quiet=quiet)
-        except (DataError, AssemblyError):
+        except RunError:
+            raise  # says itself how to go on, and its folder is what to go on with
+        except Exception:
             if ranks.first and not saved_steps(folder.checkpoints):
                 folder.discard()  # nothing was trained: correct the mistake and call again
             raise

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
@@ -112,12 +113,8 @@ class RunFolder:
         write_json(self.status_file, {**attrs.asdict(status), "state": status.state.value})
 
     def discard(self) -> None:
-        """Remove what a run that never began has written, and the folder if that empties it."""
-        begun = (self.recipe, self.provenance, self.assembly, self.status_file, self.path / LOCK)
-        for file in begun:
-            file.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else is in it: that is not ours to remove
-            self.path.rmdir()
+        """Remove a run that has no checkpoint yet: all of the folder, which was empty before it."""
+        shutil.rmtree(self.path, ignore_errors=True)  # the error that led here must be seen
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ from mtlkit.errors import (
 )
 from mtlkit.heads.configs import Classification
 from mtlkit.loggers.configs import JsonLines, TensorBoard
+from mtlkit.optim.configs import Sgd
 from mtlkit.recipe_file import load_recipe
 from mtlkit.run.evaluate import load_model
 from mtlkit.run.fit import fit, resume
@@ -157,6 +158,60 @@ def test_a_mistake_found_in_the_data_leaves_nothing_behind(start, points, tmp_pa
     with pytest.raises(DataError, match="no label"):
         start(attrs.evolve(points.PLAIN, tasks={"absent": Task()}, weighting=Equal()))
     assert not (tmp_path / "run").exists()
+
+
+def raised(cause):
+    def act(*_):
+        raise cause
+
+    return act
+
+
+@pytest.mark.parametrize("when", ["optimiser", "first update"])
+def test_any_error_before_the_first_checkpoint_frees_the_folder(
+    start, points, tmp_path, monkeypatch, when
+):
+    train = attrs.evolve(points.PLAIN.train, loggers=(JsonLines(), TensorBoard()))
+    recipe = attrs.evolve(points.PLAIN, train=train)
+    with monkeypatch.context() as patch:
+        error = ValueError("Nesterov momentum requires a momentum")
+        if when == "optimiser":
+            patch.setattr(Sgd, "build", raised(error))
+        else:
+            at_update(patch, 0, raised(error))
+        with pytest.raises(ValueError, match="Nesterov"):
+            start(recipe)
+    assert not (tmp_path / "run").exists()
+    assert start(recipe).metrics
+
+
+def test_an_error_after_the_first_checkpoint_keeps_the_run(start, points, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        at_update(patch, 5, raised(ValueError("no")))
+        with pytest.raises(ValueError, match="no"):
+            start()
+    status = RunFolder(tmp_path / "run").status()
+    assert (status.state, status.step, status.reason) == (State.FAILED, 4, "ValueError: no")
+    assert resume(tmp_path / "run", catalog=points.catalog(), quiet=True).metrics
+
+
+def test_a_first_loss_that_is_not_finite_keeps_the_folder_with_the_reason(start, points, tmp_path):
+    train = attrs.evolve(points.PLAIN.train, batch=50)  # every sample is in the first update
+    with pytest.raises(NotFiniteError):
+        start(attrs.evolve(points.PLAIN, data=points.Points(broken=3), train=train))
+    status = RunFolder(tmp_path / "run").status()
+    assert (status.state, status.step) == (State.FAILED, 0)
+    assert "point3" in status.reason
+
+
+def test_a_disk_that_is_full_before_the_first_checkpoint_can_be_resumed(
+    start, points, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        at_update(patch, 0, raised(RunError("full; resume the run")))
+        with pytest.raises(RunError, match="full"):
+            start()
+    assert resume(tmp_path / "run", catalog=points.catalog(), quiet=True).metrics
 
 
 def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(start, points, tmp_path):
