@@ -6,7 +6,7 @@ import no torch at the top, so that listing and validating stay instant; `build`
 
 import math
 from abc import ABC
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any
 
@@ -154,7 +154,7 @@ def each(validator: Validator) -> Validator:
     """A collection (for a mapping: its values) of which `validator` accepts every item."""
 
     def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        items: Iterable[Any] = value.values() if isinstance(value, dict) else value
+        items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
         for item in items:
             validator(instance, field, item)
 

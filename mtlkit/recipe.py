@@ -1,6 +1,6 @@
 """The recipe: everything that decides a run, as one value."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -41,7 +41,7 @@ class Train:
 class Recipe:
     """Data, network, losses, training and evaluation: what to run, and nothing about where.
 
-    Raises `RecipeError` where the parts, each right by itself, do not fit together.
+    Whether the parts, each right by itself, fit together is found by `check`.
     """
 
     data: DataSource
@@ -72,7 +72,22 @@ class Recipe:
                 for name in unnameable
             ]
         found = list(self.routing.problems(loss_terms(self.tasks)))
-        return found or list(self.weighting.problems(self.terms()))
+        found = found or list(self.weighting.problems(self.terms()))
+        return [*found, *self._evaluation_problems()]
+
+    def _evaluation_problems(self) -> Iterator[Problem]:
+        for number, evaluator in enumerate(self.evaluation):
+            here = ("evaluation", str(number))
+            for problem in evaluator.problems(loss_terms(self.tasks)):
+                yield Problem((*here, *problem.path), problem.message)
+            for earlier, other in enumerate(self.evaluation[:number]):
+                if other == evaluator or (evaluator.prefix and other.prefix == evaluator.prefix):
+                    named = f" (`{evaluator.prefix}/...`)" if evaluator.prefix else ""
+                    yield Problem(
+                        here,
+                        f"gives metrics of the same names as evaluation.{earlier}{named}; "
+                        f"leave one out",
+                    )
 
     def check(self) -> "Recipe":
         """The recipe itself; `RecipeError` lists every problem between its parts."""

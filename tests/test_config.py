@@ -2,6 +2,7 @@
 
 import math
 import re
+from types import MappingProxyType
 
 import attrs
 import pytest
@@ -75,6 +76,7 @@ def test_optional_and_each():
     assert said(optional(above(0)), 0)
     assert said(each(above(0)), (1, 2)) == ""
     assert said(each(above(0)), {"a": 1}) == ""
+    assert said(each(above(0)), MappingProxyType({"a": 1})) == ""
     assert said(each(above(0)), {"a": 1, "b": -1}) == "field: expected a number above 0, found -1"
 
 

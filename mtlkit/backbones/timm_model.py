@@ -72,9 +72,9 @@ def _load_weights(model: nn.Module, config: Timm) -> None:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as cause:  # torch and safetensors raise much for a file that is none of theirs
+        why = str(cause).partition(". ")[0]  # torch goes on to advise unsafe loading
         raise AssemblyError(
-            f"backbone.weights: {str(path)!r} is no file of weights: "
-            f"{type(cause).__name__}: {cause}"
+            f"backbone.weights: {str(path)!r} is no file of weights: {type(cause).__name__}: {why}"
         ) from cause
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise AssemblyError(

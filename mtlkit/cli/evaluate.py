@@ -4,29 +4,23 @@ from pathlib import Path
 
 import click
 
-from mtlkit.cli.cache import cache_option
+from mtlkit.cli import current_catalog
+from mtlkit.cli.options import beside_option, cache_option
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--beside",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="Another evaluated run to show beside this one in the report; may be repeated.",
-)
+@beside_option
 @cache_option
 def evaluate(run: Path, beside: tuple[Path, ...], cache: Path) -> None:
     """Evaluate the finished RUN again: print its metrics and write its report."""
-    from mtlkit.catalog import load_catalog
     from mtlkit.data.configs import Loading
     from mtlkit.report.page import number
     from mtlkit.run.evaluate import evaluate_run
     from mtlkit.run.folder import open_run
     from mtlkit.run.report import read_evaluation
 
-    evaluate_run(run, load_catalog(), Loading(cache=cache), beside)
+    evaluate_run(run, current_catalog(), Loading(cache=cache), beside)
     folder = open_run(run)
     metrics = read_evaluation(folder).metrics
     width = max(map(len, metrics), default=0)

@@ -10,6 +10,7 @@ import click
 from mtlkit.catalog import Catalog
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
+from mtlkit.cli.options import set_option
 from mtlkit.config import Component, type_key
 from mtlkit.recipe_file import Written, read_recipe
 from mtlkit.recipe_file.dump import plain, plain_text
@@ -20,13 +21,7 @@ Row = tuple[str, str]
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a value, such as optimizer.lr=0.01; may be repeated.",
-)
+@set_option
 def explain(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Check RECIPE and show it with every option, each with where it comes from."""
     catalog = current_catalog()

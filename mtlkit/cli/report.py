@@ -4,16 +4,12 @@ from pathlib import Path
 
 import click
 
+from mtlkit.cli.options import beside_option
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--beside",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="Another evaluated run to show beside this one; may be repeated.",
-)
+@beside_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

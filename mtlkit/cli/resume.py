@@ -5,18 +5,12 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.cache import cache_option
+from mtlkit.cli.options import beside_option, cache_option
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option(
-    "--beside",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="Another evaluated run to show beside this one in the report; may be repeated.",
-)
+@beside_option
 @cache_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(run: Path, beside: tuple[Path, ...], cache: Path, quiet: bool) -> None:

@@ -5,31 +5,19 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.cache import cache_option
+from mtlkit.cli.options import beside_option, cache_option, set_option
 
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Change a value of the recipe, such as optimizer.lr=0.1; may be repeated.",
-)
+@set_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="The run's folder, new or empty; by default runs/ and the recipe's name.",
 )
-@click.option(
-    "--beside",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="Another evaluated run to show beside this one in the report; may be repeated.",
-)
+@beside_option
 @cache_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def train(

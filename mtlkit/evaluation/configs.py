@@ -1,15 +1,17 @@
 """The family of evaluators."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Component
+from mtlkit.config import Component, Problem
 from mtlkit.report.blocks import Section
+from mtlkit.vocabulary import LossTerm
 
 if TYPE_CHECKING:
+    from mtlkit.data.dataset import Data
     from mtlkit.evaluation.trained import Trained
 
 
@@ -27,7 +29,19 @@ class Findings:
 
 @attrs.frozen(kw_only=True)
 class Evaluator(Component):
-    """A question asked of a trained model."""
+    """A question asked of a trained model; what is wrong with it is found before training."""
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        """Why this cannot be asked of these tasks, one term each; paths start from its options."""
+        return ()
+
+    def check(self, data: "Data") -> None:
+        """A quick look, before training; `DataError` where the data cannot answer."""
+
+    @property
+    def prefix(self) -> str:
+        """What all its metrics' names start with, unlike another's; empty where that may vary."""
+        return ""
 
     @abstractmethod
     def evaluate(self, trained: "Trained") -> Findings:

@@ -19,7 +19,8 @@ class JsonLinesWriter(LogWriter):
     """``log.jsonl`` and ``speed.jsonl`` in `folder`, without what was written after `step`.
 
     ``log.jsonl`` is a function of the recipe alone: two runs of it on a CPU agree to the byte.
-    A number that is NaN or infinite, such as a validation loss, is written as null. Raises `RunError` where the disk refuses.
+    A number that is NaN or infinite, such as a validation loss, is written as null. Raises
+    `RunError` where the disk refuses.
     """
 
     def __init__(self, folder: Path, step: int) -> None:

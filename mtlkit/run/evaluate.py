@@ -11,8 +11,8 @@ from mtlkit.catalog import Catalog, load_catalog
 from mtlkit.config import Component
 from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Data
-from mtlkit.errors import DataError
-from mtlkit.evaluation.configs import TaskMetrics
+from mtlkit.errors import AssemblyError, DataError
+from mtlkit.evaluation.configs import Evaluator, Findings, TaskMetrics
 from mtlkit.evaluation.predict import TrainedModel
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
 from mtlkit.recipe import Recipe
@@ -70,6 +70,7 @@ def evaluate_trained(
     trained = TrainedModel(model, data, recipe.tasks, device)
     asked = [TaskMetrics(), *(each for each in recipe.evaluation if each != TaskMetrics())]
     found = [evaluator.evaluate(trained) for evaluator in asked]
+    _refuse_doubles(asked, found)
     # what a recipe asked for says more about its aim than what is always asked
     order = [*found[1:], found[0]]
     evaluation = Evaluation(
@@ -81,6 +82,20 @@ def evaluate_trained(
     )
     write_file(folder.evaluation, evaluation_to_json(evaluation).encode())
     write_report(folder.path, beside)
+
+
+def _refuse_doubles(asked: Sequence[Evaluator], found: Sequence[Findings]) -> None:
+    """`AssemblyError` where two evaluators give one metric, of which one would be lost."""
+    owners: dict[str, str] = {}
+    for evaluator, findings in zip(asked, found, strict=True):
+        owner = described(evaluator)
+        for name in findings.metrics:
+            if name in owners:
+                raise AssemblyError(
+                    f"two evaluators give the metric {name!r}: {owners[name]!r} and {owner!r}; "
+                    f"leave one out of the recipe, or give their metrics other names"
+                )
+        owners |= dict.fromkeys(findings.metrics, owner)
 
 
 def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:

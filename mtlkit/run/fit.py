@@ -92,8 +92,8 @@ def fit(
     Raises `RecipeError` where the parts of the recipe do not fit together, `RunError` where the
     folder is not empty or the disk refuses, `DataError` and `AssemblyError` where the data cannot
     be had or do not fit, `NotFiniteError` where a loss is not finite, and `InterruptedRunError`
-    after Ctrl-C; the run can then be resumed. Any error before the first checkpoint but a `RunError`
-    leaves no folder behind.
+    after Ctrl-C; the run can then be resumed. Before the first checkpoint, any error but a
+    `RunError` leaves no folder behind.
     """
     recipe.check()
     catalog = catalog or load_catalog()
@@ -186,6 +186,8 @@ def _work(sitting: Sitting, progress: Progress) -> None:
         torch.set_num_threads(recipe.train.threads)
     data = _load(sitting, progress)
     assembly = assembly_of(data, recipe.tasks)
+    for evaluator in recipe.evaluation:
+        evaluator.check(data)  # now, rather than after hours of training
     if ranks.first:
         _keep_assembly(folder, assembly)
     targets = {

@@ -73,6 +73,11 @@ class RunFolder:
         return self.path / "speed.jsonl"
 
     @property
+    def tensorboard(self) -> Path:
+        """The events for TensorBoard, where they were asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of the newest checkpoints."""
         return self.path / "checkpoints"
@@ -113,8 +118,14 @@ class RunFolder:
         write_json(self.status_file, {**attrs.asdict(status), "state": status.state.value})
 
     def discard(self) -> None:
-        """Remove a run that has no checkpoint yet: all of the folder, which was empty before it."""
-        shutil.rmtree(self.path, ignore_errors=True)  # the error that led here must be seen
+        """Remove what a run without a checkpoint has written, and the folder if that empties it."""
+        begun = (self.recipe, self.provenance, self.assembly, self.status_file, self.path / LOCK)
+        with contextlib.suppress(OSError):  # the error that led here is the one to see
+            for file in (*begun, self.log, self.speed):
+                file.unlink(missing_ok=True)
+            for inner in (self.checkpoints, self.tensorboard):
+                shutil.rmtree(inner, ignore_errors=True)
+            self.path.rmdir()  # refused where something else is in it, which is not ours to remove
 
     @contextmanager
     def locked(self) -> Iterator[None]:

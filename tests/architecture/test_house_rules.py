@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*(ROOT / "mtlkit").rglob("*.py"), *(ROOT / "plugins").glob("*/mtlkit_*/**/*.py")])
-FACE = sorted((ROOT / "plugins" / "mtlkit-face" / "mtlkit_face").rglob("*.py"))
 
 MAX_LINES = 300
 LONGER: dict[str, tuple[int, str]] = {}
@@ -59,25 +58,6 @@ def environment_readers(tree: ast.AST) -> bool:
     )
 
 
-def private_imports(tree: ast.AST) -> Iterator[str]:
-    """Names of mtlkit, imported or reached, that are not public."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mtlkit":
-            names = [*(node.module or "").split("."), *(alias.name for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [
-                part
-                for alias in node.names
-                for part in alias.name.split(".")
-                if alias.name.split(".")[0] == "mtlkit"
-            ]
-        else:
-            continue
-        yield from (f"line {node.lineno}: {name}" for name in names if name.startswith("_"))
-        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
-            yield f"line {node.lineno}: *"
-
-
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_a_file(path):
     text = path.read_text(encoding="utf-8")
@@ -91,13 +71,7 @@ def test_a_file(path):
 
 def test_there_are_files_to_look_at():
     assert len(SOURCES) > 50
-    assert len(FACE) > 10
     assert all((ROOT / name).exists() and reason for name, (_, reason) in LONGER.items())
-
-
-def test_the_face_plugin_uses_public_names_only():
-    found = {named(path): list(private_imports(ast.parse(path.read_text()))) for path in FACE}
-    assert {name: lines for name, lines in found.items() if lines} == {}
 
 
 def test_the_environment_is_read_at_the_top_only():
@@ -124,21 +98,6 @@ def test_an_offence_is_noticed(text):
 
 def test_innocence_is_noticed():
     assert not list(offences(ast.parse("torch.load(f, weights_only=True)\ngetattr(x, 'y')")))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "from mtlkit._inner import x",
-        "from mtlkit.train import _x",
-        "import mtlkit._inner",
-        "import mtlkit.train._fit as fit",
-        "from mtlkit import *",
-    ],
-)
-def test_a_private_import_is_noticed(text):
-    assert list(private_imports(ast.parse(text)))
-    assert not list(private_imports(ast.parse("from mtlkit.train import x\nimport _thread")))
 
 
 def test_a_long_file_is_noticed():

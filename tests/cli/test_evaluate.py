@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import mtlkit
+import mtlkit.catalog
 from mtlkit.cli import main
 from mtlkit.data.divide import Division
 from mtlkit.errors import RunError
@@ -67,6 +68,15 @@ def called(capsys, *arguments: object) -> tuple[int, str, str]:
         main([str(argument) for argument in arguments])
     shown = capsys.readouterr()
     return caught.value.code, shown.out, shown.err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "resume"])
+def test_the_catalog_is_loaded_once(home, capsys, monkeypatch, command):
+    loads = []
+    plain = mtlkit.catalog.load_catalog
+    monkeypatch.setattr(mtlkit.catalog, "load_catalog", lambda: loads.append(1) or plain())
+    assert called(capsys, command, home / "one")[0] == 0
+    assert loads == [1]
 
 
 def test_evaluating_again_gives_the_same_files_and_prints_the_metrics(home, capsys):

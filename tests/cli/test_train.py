@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mtlkit.cli import main
-from mtlkit.cli.cache import user_cache
+from mtlkit.cli.options import user_cache
 from mtlkit.run.folder import RunFolder, State
 from mtlkit.train.checkpoint import saved_steps
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import attrs
 import pytest
+import torch
 
 from mtlkit import Recipe, load_catalog
 from mtlkit.catalog import Catalog, Registrar
 from mtlkit.cli import main
 from mtlkit.recipe_file import load_recipe
 from mtlkit.registry import Origin
+from mtlkit.weighting.module import StepLosses
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -63,6 +65,10 @@ def test_the_plugin_registers_its_weighting():
     space["mtlkit_register"](registrar)
     registrar.commit()
     assert catalog.weightings.get("acme/halves") is space["Halves"]
+    losses = StepLosses((), torch.tensor([[1.0, 3.0], [4.0, 8.0]]), torch.full((2,), 2.0), 1.0,
+                        torch.zeros(2, 1))  # fmt: skip
+    found = space["Halves"]().build((), 1)(losses)
+    assert (found.total.item(), found.weights.tolist()) == (4.0, [0.5, 0.5])
 
 
 def test_the_python_example_trains(with_face, tmp_path, monkeypatch, capsys):

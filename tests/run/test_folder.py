@@ -21,7 +21,7 @@ def test_every_file_lies_in_the_folder_under_a_name_of_its_own(tmp_path):
     folder = RunFolder(tmp_path)
     names = [n for n in dir(RunFolder) if isinstance(getattr(RunFolder, n), property)]
     paths = [getattr(folder, name) for name in names]
-    assert len(paths) == 10
+    assert len(paths) == 11
     assert len(set(paths)) == len(paths)
     assert {path.parent for path in paths} == {tmp_path}
 
@@ -94,6 +94,19 @@ def test_a_new_folder_is_made_with_its_parents(tmp_path):
     refuse_taken(RunFolder(tmp_path / "a" / "b"))
     assert (tmp_path / "a" / "b").is_dir()
     refuse_taken(RunFolder(tmp_path / "a" / "b"))  # empty is as good as new
+
+
+def test_what_others_have_put_into_a_folder_is_not_discarded(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    refuse_taken(folder)
+    folder.write_status(Status(state=State.RUNNING))
+    folder.checkpoints.mkdir()
+    (folder.path / "notes.txt").write_text("mine")
+    folder.discard()
+    assert [path.name for path in folder.path.iterdir()] == ["notes.txt"]
+    (folder.path / "notes.txt").unlink()
+    folder.discard()
+    assert not folder.path.exists()
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):

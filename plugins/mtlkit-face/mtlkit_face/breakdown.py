@@ -1,6 +1,6 @@
 """The parts of a trial that are told apart: the classes of a label, and groups of classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 import torch
@@ -27,12 +27,19 @@ class Breakdown:
     groups: Mapping[str, Tensor]
 
 
+def check_labels(config: Identification, split: Split) -> None:
+    """`DataError` where the labels that results are broken down by are not there."""
+    by = _label(config, split)
+    if by is not None and config.groups is not None:
+        _asked(config.groups, by, split.categorical(by))
+    elif by is not None:
+        split.categorical(by)
+
+
 def break_down(config: Identification, trained: Trained, split: Split, trial: Trial) -> Breakdown:
     """The parts of `trial`; empty where the data has no yaw and nothing else was asked for."""
-    by = config.by or ("yaw" if "yaw" in split.columns else None)
+    by = _label(config, split)
     if by is None:
-        if config.groups is not None:
-            raise DataError("identification: `groups` are classes of a label; name it with `by`")
         return Breakdown(by="", classes={}, groups={})
     column = split.categorical(by)
     codes = column.codes[trial.probes]
@@ -48,6 +55,14 @@ def break_down(config: Identification, trained: Trained, split: Split, trial: Tr
     )
 
 
+def _label(config: Identification, split: Split) -> str | None:
+    """The label to break results down by, if any."""
+    by = config.by or ("yaw" if "yaw" in split.columns else None)
+    if by is None and config.groups is not None:
+        raise DataError("identification: `groups` are classes of a label; name it with `by`")
+    return by
+
+
 def _any(masks: list[Tensor], codes: Tensor) -> Tensor:
     """Where one of the masks is true, of which there may be none."""
     return torch.stack([torch.zeros_like(codes, dtype=torch.bool), *masks]).any(dim=0)
@@ -58,14 +73,7 @@ def _groups(
 ) -> dict[str, tuple[str, ...]]:
     """Groups of classes of the label `by`: those asked for, the router's, or the paper's."""
     if config.groups is not None:
-        asked = {name: tuple(map(class_name, found)) for name, found in config.groups.items()}
-        strays = [m for members in asked.values() for m in members if m not in column.names]
-        if strays:
-            raise DataError(
-                f"identification: groups: the label {by!r} has no value {strays[0]!r}; "
-                f"it has: {', '.join(column.names)}"
-            )
-        return asked
+        return _asked(config.groups, by, column)
     router = trained.model.router
     if isinstance(router, GroupedRouter) and (trained.tasks[router.by].target or router.by) == by:
         classes = trained.model.assembly.classes[router.by]
@@ -75,6 +83,20 @@ def _groups(
             for number, group in enumerate(router.groups)
         }
     return _by_degrees(column.names) if by == "yaw" else {}
+
+
+def _asked(
+    groups: Mapping[str, Sequence[str | int | float]], by: str, column: Categorical
+) -> dict[str, tuple[str, ...]]:
+    """The groups of a recipe, by the classes' names; `DataError` for a class that is not there."""
+    asked = {name: tuple(map(class_name, found)) for name, found in groups.items()}
+    strays = [m for members in asked.values() for m in members if m not in column.names]
+    if strays:
+        raise DataError(
+            f"identification: groups: the label {by!r} has no value {strays[0]!r}; "
+            f"it has: {', '.join(column.names)}"
+        )
+    return asked
 
 
 def _by_degrees(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

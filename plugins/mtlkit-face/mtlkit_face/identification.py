@@ -4,14 +4,17 @@ The protocol of Yin & Liu (TIP 2018), section IV: rank-1 by the cosine of identi
 network with pose branches by eq. 12.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
+from mtlkit.config import Problem, one_of
 from mtlkit.evaluation.configs import Evaluator, Findings
+from mtlkit.vocabulary import Kind, LossTerm
 
 if TYPE_CHECKING:
+    from mtlkit.data.dataset import Data
     from mtlkit.evaluation.trained import Trained
 
 
@@ -26,7 +29,8 @@ class Identification(Evaluator):
     `gallery` are the labels of a gallery image; a subject's first image that has them is taken.
     `by` is the label to break results down by; None means yaw where the data has it. `groups` are
     classes of `by` taken together; None means the router's groups, or for yaw the paper's three.
-    Raw pixels are matched beside the network, as a baseline without learning.
+    Raw pixels are matched beside the network, as a baseline without learning. The metrics are named
+    ``face/...``, those of another split than test ``face/validation/...``.
 
     >>> Identification(gallery={"pose": "straight"}, by="pose").split
     'test'
@@ -34,10 +38,27 @@ class Identification(Evaluator):
 
     task: str = "identity"
     subject: str = "subject"
-    split: str = "test"
+    split: str = attrs.field(default="test", validator=one_of("train", "validation", "test"))
     gallery: Mapping[str, str | int] = attrs.field(factory=_frontal_and_neutral)
     by: str | None = None
     groups: Mapping[str, tuple[str | int | float, ...]] | None = None
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        known = {term.task: term for term in terms}
+        if self.task not in known:
+            tasks = ", ".join(known)
+            yield Problem(("task",), f"no task named {self.task!r}; the tasks are {tasks}")
+        elif known[self.task].kind is not Kind.CLASSIFICATION:
+            yield Problem(("task",), f"the task {self.task!r} predicts no classes")
+
+    def check(self, data: "Data") -> None:
+        from mtlkit_face.identify import arranged
+
+        arranged(self, data)
+
+    @property
+    def prefix(self) -> str:
+        return "face" if self.split == "test" else f"face/{self.split}"
 
     def evaluate(self, trained: "Trained") -> Findings:
         from mtlkit_face.identify import identify

@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.data.dataset import Split
+from mtlkit.data.dataset import Data, Split
 from mtlkit.errors import DataError
 from mtlkit.evaluation.configs import Findings
 from mtlkit.evaluation.trained import Trained
 from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
 from mtlkit.routing.grouped import GroupedRouter
 from mtlkit.routing.module import BranchOutputs
-from mtlkit_face.breakdown import Breakdown, break_down
+from mtlkit_face.breakdown import Breakdown, break_down, check_labels
 from mtlkit_face.failures import failures
 from mtlkit_face.gallery import Trial, arrange
 from mtlkit_face.identification import Identification
@@ -29,40 +29,43 @@ _SHOWN_BINS = 80
 
 def identify(config: Identification, trained: Trained) -> Findings:
     """Match the probes of a split with its gallery in every way there is; see `Identification`."""
-    split = _split(config, trained)
     if config.task not in trained.tasks:
         raise DataError(
             f"identification: no task named {config.task!r}; "
             f"the tasks are {', '.join(trained.tasks)}"
         )
-    trial = arrange(split, config.subject, config.gallery)
+    split, trial = arranged(config, trained.data)
     parts = break_down(config, trained, split, trial)
     ways = {
         name: _match_templates(found, trial)
         for name, found in _templates(config.task, trained, split).items()
     }
     pixels = _match_pixels(split, trial)
-    metrics = dict(_metrics(ways, pixels, parts))
+    metrics = dict(_metrics(config.prefix, ways, pixels, parts))
     blocks: list[Block] = [
         Text(text=_summary(trial, ways[NETWORK])),
         *_charts(ways[NETWORK], pixels, parts, min(RANKS, len(trial.subjects))),
         *_ways_table(ways, pixels, parts),
         *failures(split, trial, ways[NETWORK], parts),
     ]
+    title = "Identification" + (f" ({config.split})" if config.split != "test" else "")
     return Findings(
         metrics=metrics,
-        headlines=("face/rank1", "face/raw-pixels/rank1"),
-        sections=(Section(title="Identification", blocks=tuple(blocks)),),
+        headlines=(f"{config.prefix}/rank1", f"{config.prefix}/raw-pixels/rank1"),
+        sections=(Section(title=title, blocks=tuple(blocks)),),
     )
 
 
-def _split(config: Identification, trained: Trained) -> Split:
-    splits = trained.data.splits()
+def arranged(config: Identification, data: Data) -> tuple[Split, Trial]:
+    """The split and its trial; `DataError` where the data lacks what `config` asks for."""
+    splits = data.splits()
     if config.split not in splits:
         raise DataError(
             f"identification: the data has no {config.split!r} split; it has: {', '.join(splits)}"
         )
-    return splits[config.split]
+    split = splits[config.split]
+    check_labels(config, split)
+    return split, arrange(split, config.subject, config.gallery)
 
 
 def _templates(task: str, trained: Trained, split: Split) -> dict[str, Tensor]:
@@ -107,21 +110,21 @@ def _match_pixels(split: Split, trial: Trial) -> Matches:
 
 
 def _metrics(
-    ways: Mapping[str, Matches], pixels: Matches, parts: Breakdown
+    prefix: str, ways: Mapping[str, Matches], pixels: Matches, parts: Breakdown
 ) -> Iterator[tuple[str, float]]:
     every = {name: found for name, found in ways.items() if name != NETWORK}
-    for prefix, found in (("face", ways[NETWORK]), ("face/raw-pixels", pixels)):
-        yield f"{prefix}/rank1", found.rank1()
-        yield f"{prefix}/rank5", found.cmc(5)[-1]
-        yield f"{prefix}/eer", found.equal_error_rate()
+    for start, found in ((prefix, ways[NETWORK]), (f"{prefix}/raw-pixels", pixels)):
+        yield f"{start}/rank1", found.rank1()
+        yield f"{start}/rank5", found.cmc(5)[-1]
+        yield f"{start}/eer", found.equal_error_rate()
         for name, among in parts.groups.items():
-            yield f"{prefix}/rank1/group/{name}", found.rank1(among)
+            yield f"{start}/rank1/group/{name}", found.rank1(among)
         for name, among in parts.classes.items():
-            yield f"{prefix}/rank1/{parts.by}/{name}", found.rank1(among)
+            yield f"{start}/rank1/{parts.by}/{name}", found.rank1(among)
     for name, found in every.items():
-        yield f"face/{name}/rank1", found.rank1()
+        yield f"{prefix}/{name}/rank1", found.rank1()
         for group, among in parts.groups.items():
-            yield f"face/{name}/rank1/group/{group}", found.rank1(among)
+            yield f"{prefix}/{name}/rank1/group/{group}", found.rank1(among)
 
 
 def _summary(trial: Trial, network: Matches) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.errors import DataError
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.synthetic import RenderedSet, Rows, render_set
 from mtlkit_face.synthetic.protocol import EXPRESSIONS, POSES
@@ -29,7 +30,10 @@ class ArrayImages:
 
 
 def load_rendered(source: Rendered, loading: Loading) -> Data:
-    """The data of `source`: subjects to train on, some of their images held out, and strangers."""
+    """The data of `source`: subjects to train on, some of their images held out, and strangers.
+
+    Raises `DataError` where the cache folder cannot be written.
+    """
     train = _render(source, loading, test=False)
     test = _render(source, loading, test=True)
     held_out = _held_out(train.rows, source.validation, source.seed)
@@ -52,12 +56,18 @@ def load_rendered(source: Rendered, loading: Loading) -> Data:
 
 def _render(source: Rendered, loading: Loading, *, test: bool) -> RenderedSet:
     label = "rendering test faces" if test else "rendering training faces"
-    return render_set(
-        source.faces(test=test),
-        cache=loading.cache / "faces" if loading.cache is not None else None,
-        workers=loading.workers,
-        progress=lambda done, total: loading.progress(label, done, total),
-    )
+    try:
+        return render_set(
+            source.faces(test=test),
+            cache=loading.cache / "faces" if loading.cache is not None else None,
+            workers=loading.workers,
+            progress=lambda done, total: loading.progress(label, done, total),
+        )
+    except OSError as cause:
+        raise DataError(
+            f"{loading.cache}: the rendered faces cannot be kept: {cause.strerror or cause}. "
+            f"Nothing half-written was left; free some space, or choose another folder with --cache"
+        ) from cause
 
 
 def _held_out(rows: Rows, part: float, seed: int) -> npt.NDArray[np.bool_]:

@@ -53,6 +53,15 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def _reserve(path: Path) -> None:
+    """Have the disk set aside all of a file; OSError where it is full.
+
+    A full disk that is found only when a page of the map is written kills the process (SIGBUS).
+    """
+    with path.open("r+b") as stream:
+        os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+
+
 def _fault(folder: Path, shape: tuple[int, ...]) -> str | None:
     """What is wrong with a stored set: "found ..., expected ...", or None when it is whole."""
     try:
@@ -77,6 +86,7 @@ def _store(folder: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[
     """Write images and manifest into a temporary folder and wait until they are on the disk."""
     path = folder / _IMAGES
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    _reserve(path)
     fill(images)
     images.flush()
     del images
@@ -112,6 +122,8 @@ def cached_images(
 
     `fill` renders into the array it is given; it runs when the set is missing or damaged. A
     damaged set is reported as a warning of the logger `mtlkit_face.synthetic.cache`.
+
+    Raises OSError where the disk refuses; nothing is left of the set then.
     """
     final = root / f"faces-{cache_key(faces)}"
     if final.exists():

@@ -1,4 +1,4 @@
-"""Where commands keep rendered and converted data."""
+"""The options that several commands share."""
 
 import os
 import sys
@@ -26,3 +26,21 @@ cache_option = click.option(
     help="Where rendered or converted data is kept; by default the user's cache folder.",
 )
 """The option ``--cache`` of every command that loads data."""
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Change a value of the recipe, such as optimizer.lr=0.1; may be repeated.",
+)
+"""The option ``--set`` of every command that reads a recipe."""
+
+beside_option = click.option(
+    "--beside",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Another evaluated run to show beside this one in the report; may be repeated.",
+)
+"""The option ``--beside`` of every command that writes a report."""

@@ -1,0 +1,146 @@
+"""What plugins may import is one frozen list; our own plugin keeps to it, and the docs show it."""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import mtlkit
+import mtlkit.errors
+
+ROOT = Path(__file__).resolve().parents[2]
+FACE = sorted((ROOT / "plugins" / "mtlkit-face" / "mtlkit_face").rglob("*.py"))
+
+PLUGIN_API: dict[str, set[str]] = {
+    "mtlkit": set(mtlkit.__all__),
+    "mtlkit.backbones.configs": {"Backbone"},
+    "mtlkit.backbones.module": {"BackboneModule", "SplittableBackbone"},
+    "mtlkit.catalog": {"Registrar"},
+    "mtlkit.config": {
+        "Component", "Problem", "above", "at_least", "at_least_number", "below", "between", "each",
+        "member_of", "one_of", "optional",
+    },
+    "mtlkit.data.configs": {"DataSource", "Loading"},
+    "mtlkit.data.dataset": {"Categorical", "Data", "Inputs", "Numeric", "Split"},
+    "mtlkit.errors": {
+        "AssemblyError", "ComponentError", "DataError", "DuplicateNameError", "IncompatibleError",
+        "InterruptedRunError", "InvalidNameError", "LoadFailedError", "MissingExtraError",
+        "MtlkitError", "NotFiniteError", "NotInstalledError", "RecipeError", "RunError",
+        "UnknownComponentError",
+    },
+    "mtlkit.evaluation.configs": {"Evaluator", "Findings"},
+    "mtlkit.evaluation.trained": {"Predictions", "Trained"},
+    "mtlkit.heads.configs": {"Head"},
+    "mtlkit.heads.module": {"HeadModule"},
+    "mtlkit.hooks": {"hookimpl"},
+    "mtlkit.loggers.configs": {"LogWriter", "Logger"},
+    "mtlkit.loggers.events": {"EvaluationEvent", "Event", "Speed", "StepEvent"},
+    "mtlkit.optim.configs": {"Optimizer", "Schedule"},
+    "mtlkit.report.blocks": {
+        "Block", "Chart", "Gallery", "Picture", "Section", "Series", "Table", "Text",
+    },
+    "mtlkit.routing.configs": {"Branch", "Router", "Wiring", "class_name"},
+    "mtlkit.routing.grouped": {"BranchesModule", "GroupedRouter"},
+    "mtlkit.routing.module": {"BranchOutputs", "Features", "RouterModule"},
+    "mtlkit.vocabulary": {"Kind", "LossTerm", "MISSING", "Role"},
+    "mtlkit.weighting.configs": {"Weighting"},
+    "mtlkit.weighting.module": {
+        "GramianWeighting", "JacobianWeighting", "LossWeighting", "StepLosses", "Weighted",
+        "WeightingModule",
+    },
+}  # fmt: skip
+"""The public modules and their names; who takes one away, or renames it, breaks plugins."""
+
+
+def outside_the_api(tree: ast.AST) -> Iterator[str]:
+    """Every import of something of mtlkit that is not in the list."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            module = node.module or ""
+            if module.split(".")[0] == "mtlkit":
+                public = PLUGIN_API.get(module, set())
+                for alias in node.names:
+                    if alias.name not in public:
+                        yield f"line {node.lineno}: {module}: {alias.name}"
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "mtlkit":  # by way of it everything can be reached
+                    yield f"line {node.lineno}: import {alias.name}"
+
+
+@pytest.mark.parametrize("module", PLUGIN_API)
+def test_every_public_name_exists_and_says_what_it_is(module):
+    found = importlib.import_module(module)
+    for name in PLUGIN_API[module]:
+        value = getattr(found, name)
+        assert not name.startswith("_")
+        if isinstance(value, type):
+            assert value.__doc__, name
+
+
+def test_every_error_and_every_family_is_public():
+    errors = {
+        name
+        for name, value in vars(mtlkit.errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
+    assert PLUGIN_API["mtlkit.errors"] == errors
+    names = {name for names in PLUGIN_API.values() for name in names}
+    families = (
+        "Backbone", "Branch", "DataSource", "Evaluator", "Head", "Logger", "Optimizer", "Router",
+        "Schedule", "Weighting",
+    )  # fmt: skip
+    assert names >= set(families)
+
+
+def test_the_docs_show_the_list():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    section = text.split("## What plugins may import\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(mtlkit[\w.]*)` \| (.*) \|$", section, re.MULTILINE)
+    shown = {module: set(re.findall(r"`(\w+)`", names)) for module, names in rows}
+    expected = {**PLUGIN_API, "mtlkit": {"__all__"}}
+    assert shown == expected
+
+
+def test_the_face_plugin_imports_only_what_is_public():
+    assert len(FACE) > 10
+    named = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in FACE}
+    found = {name: list(outside_the_api(ast.parse(text))) for name, text in named.items()}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+    assert any("from mtlkit." in text for text in named.values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from mtlkit._inner import x",
+        "from mtlkit.catalog import _x",
+        "from mtlkit.catalog import Registrar, load_catalog",  # one of two
+        "from mtlkit.train.loop import Training",  # a module that is not public
+        "from mtlkit import catalog",  # a module by way of the package
+        "from mtlkit.errors import *",
+        "import mtlkit",
+        "import mtlkit.config as config",
+        "def f():\n    from mtlkit.model import assemble",  # a late import
+        "if TYPE_CHECKING:\n    from mtlkit.model import assemble",
+    ],
+)
+def test_an_import_that_is_not_public_is_noticed(text):
+    assert len(list(outside_the_api(ast.parse(text)))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from mtlkit import Recipe",
+        "from mtlkit.catalog import Registrar",
+        "from mtlkit_face.plugin import anything",
+        "from .plugin import anything",
+        "import attrs",
+    ],
+)
+def test_a_public_import_is_none(text):
+    assert not list(outside_the_api(ast.parse(text)))
