@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -16,6 +17,7 @@ from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import dump_recipe, load_recipe
+from mtlkit.run.arithmetic import changed_arithmetic, threads_of
 from mtlkit.run.evaluate import evaluate_trained
 from mtlkit.run.folder import (
     RunFolder,
@@ -34,7 +36,6 @@ from mtlkit.train.checkpoint import newest_checkpoint, remove_half_written, save
 from mtlkit.train.device import chosen_device
 from mtlkit.train.durable import write_file
 from mtlkit.train.loop import Training
-from mtlkit.train.pace import peak_memory
 from mtlkit.train.progress import Progress
 from mtlkit.train.ranks import Ranks, joined
 from mtlkit.train.setting import Setting
@@ -107,8 +108,7 @@ def fit(
             refuse_taken(folder)
             stack.enter_context(folder.locked())
             refuse_taken(folder)  # now that nobody else can come between
-            write_json(folder.provenance, provenance_of(recipe, catalog, loading.base, device))
-            write_file(folder.recipe, text.encode())
+            _begin(folder, text, provenance_of(recipe, catalog, loading.base, device))
         ranks.wait()
         sitting = Sitting(folder, recipe, loading, device, ranks, tuple(beside))
         try:
@@ -119,6 +119,16 @@ def fit(
             if ranks.first and not saved_steps(folder.checkpoints):
                 folder.discard()  # nothing was trained: correct the mistake and call again
             raise
+
+
+def _begin(folder: RunFolder, recipe: str, provenance: Mapping[str, Any]) -> None:
+    """Write what makes the folder a run's, or, where the disk refuses, nothing."""
+    try:
+        write_json(folder.provenance, provenance)
+        write_file(folder.recipe, recipe.encode())
+    except RunError:
+        folder.discard()
+        raise
 
 
 def resume(
@@ -153,7 +163,8 @@ def _sit(sitting: Sitting, *, quiet: bool) -> Run:
     """Work on the run to its end, and say in its status how that went."""
     folder, progress = sitting.folder, shown(quiet=quiet or not sitting.ranks.first)
     try:
-        _work(sitting, progress)
+        with threads_of(folder, sitting.recipe.train.threads):
+            _work(sitting, progress)
     except (InterruptedRunError, KeyboardInterrupt) as cause:
         how = f"go on with `mtlkit resume {folder.path}`"
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
@@ -182,8 +193,6 @@ def _work(sitting: Sitting, progress: Progress) -> None:
     folder, recipe, ranks = sitting.folder, sitting.recipe, sitting.ranks
     if ranks.first:
         folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
-    if recipe.train.threads is not None:
-        torch.set_num_threads(recipe.train.threads)
     data = _load(sitting, progress)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluation:
@@ -195,8 +204,11 @@ def _work(sitting: Sitting, progress: Progress) -> None:
         for name, split in data.splits().items()
         if name != "test"  # never looked at before the evaluation
     }
+    checkpoint = newest_checkpoint(folder.checkpoints)
     torch.manual_seed(recipe.seed)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
+    # a checkpoint brings the weights; those the run began with may be gone by now
+    backbone = recipe.backbone if checkpoint is None else recipe.backbone.blank()
+    model = assemble(backbone, recipe.routing, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
     weighting = recipe.weighting.build(model.terms, model.router.features)
@@ -214,9 +226,11 @@ def _work(sitting: Sitting, progress: Progress) -> None:
             progress=progress,
         ),
     )
-    checkpoint = newest_checkpoint(folder.checkpoints)
     if checkpoint is not None:
         training.restore(checkpoint)
+        changed = changed_arithmetic(read_json(folder.provenance), checkpoint, sitting.device)
+        if changed is not None:
+            progress.say(changed)
         progress.say(f"going on after step {training.step} of {training.steps}")
     if ranks.first:
         now = Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
@@ -224,6 +238,7 @@ def _work(sitting: Sitting, progress: Progress) -> None:
     training.run()
     if ranks.first:
         _finish(sitting, training, data, progress)
+    ranks.wait()  # a caller may read on any rank what the first one has written
 
 
 def _load(sitting: Sitting, progress: Progress) -> Data:
@@ -260,8 +275,8 @@ def _finish(sitting: Sitting, training: Training, data: Data, progress: Progress
         step=training.step,
         steps=training.steps,
         seconds=training.pace.seconds,
-        peak_memory_bytes=peak_memory(sitting.device),
-        untrained=training.updater.untrained or (),
+        peak_memory_bytes=training.pace.peak_memory(sitting.device),
+        untrained=training.untrained,
         pid=os.getpid(),
     )
     folder.write_status(status)

@@ -11,6 +11,7 @@ import torch
 from mtlkit.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import provenance
+from mtlkit.run.arithmetic import device_name
 
 PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
 """The packages whose version can change a result."""
@@ -25,7 +26,7 @@ def provenance_of(
         "versions": {name: _version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": device_name(device),
         "threads": recipe.train.threads or torch.get_num_threads(),
         "base": str(base.resolve()),
     }

@@ -65,9 +65,13 @@ class Batches:
         return Portion(epoch, whole, own.tensor_split(self.accumulate))
 
 
-def seed_step(seed: int, step: int, rank: int) -> None:
-    """Make what is random in the update `step` (from 0) a function of these three numbers."""
-    torch.manual_seed(_number(seed, "step", step, rank))
+def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
+    """Make what is random on `device` in the update `step` a function of the three numbers."""
+    number = _number(seed, "step", step, rank)
+    # what torch.manual_seed does for these devices; it takes 100 times as long, asking all others
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
 
 
 def _generator(*key: int | str) -> torch.Generator:

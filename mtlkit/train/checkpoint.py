@@ -35,6 +35,7 @@ class Checkpoint:
     weighting: Mapping[str, Tensor]
     optimizer: OptimizerState
     progress: Mapping[str, Any]
+    torch: str = torch.__version__  # that made it
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
@@ -63,7 +64,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     state = {
         "format": FORMAT,
         "step": checkpoint.step,
-        "torch": torch.__version__,
+        "torch": checkpoint.torch,
         "optimizer": checkpoint.optimizer.facts,
         "progress": checkpoint.progress,
     }
@@ -107,6 +108,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
             weighting=weighting,
             optimizer=OptimizerState(optimizer, state["optimizer"]),
             progress=state["progress"],
+            torch=state["torch"],
         )
     except (OSError, ValueError, KeyError, SafetensorError) as cause:
         raise RunError(

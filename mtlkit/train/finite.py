@@ -1,6 +1,6 @@
-"""What to say when a loss is NaN or infinite."""
+"""What to say when a loss or a weight is NaN or infinite."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -19,15 +19,20 @@ def not_finite(
     ids: Sequence[str],
     micro_batches: Sequence[Tensor],
     results: Sequence[StepResult],
+    parameters: Mapping[str, Tensor],
 ) -> NotFiniteError:
     """The error of the update `step` (from 1): which tasks' losses, of which samples.
 
-    `ids` are those of the training split, at which `micro_batches` point.
+    `ids` are those of the training split, at which `micro_batches` point. Where the `parameters`
+    were broken before, by the update `step` - 1, neither the tasks nor the samples are to blame.
     """
+    broken = names_of_broken(parameters)
+    if broken:
+        return broken_state(step - 1, broken)
     losses = torch.cat([result.per_sample for result in results], dim=1).cpu()
     index = torch.cat(list(micro_batches))
     bad = ~losses.isfinite()
-    if not bad.any():  # the losses are fine, so a weight is not: every sample took part
+    if not bad.any():  # the losses are fine, so a term's weight is not: every sample took part
         bad = ~torch.stack([result.weights for result in results]).isfinite().all(dim=0).cpu()
         bad = bad.unsqueeze(1).expand_as(losses)
     tasks = [term.name for term, row in zip(terms, bad, strict=True) if row.any()]
@@ -48,3 +53,25 @@ def not_finite(
         tasks=tasks,
         ids=found,
     )
+
+
+def names_of_broken(tensors: Mapping[str, Tensor]) -> list[str]:
+    """The names of the `tensors` that hold a NaN or an infinity."""
+    return [name for name, value in tensors.items() if not value.isfinite().all()]
+
+
+def broken_state(step: int, names: Sequence[str]) -> NotFiniteError:
+    """The error of the update `step` (from 1) that broke what `names` name; 0 is the beginning."""
+    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" * (len(names) > SHOWN))
+    if step == 0:
+        text = (
+            f"step 1: the weights {shown} were not finite before the first update; look at the "
+            f"pretrained weights of the backbone"
+        )
+    else:
+        text = (
+            f"step {step}: the update of step {step} broke the weights {shown}: they are not "
+            f"finite, though the losses were. The last checkpoint is kept; use a lower learning "
+            f"rate, warm-up or `train.clip_norm`"
+        )
+    return NotFiniteError(text, step=step, tasks=(), ids=())

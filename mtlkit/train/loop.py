@@ -4,14 +4,15 @@ import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from mtlkit.errors import InterruptedRunError, NotFiniteError
+from mtlkit.errors import InterruptedRunError
 from mtlkit.loggers.configs import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 from mtlkit.model import MultiTaskModel
 from mtlkit.train.checkpoint import Checkpoint, save_checkpoint, tensors_of
+from mtlkit.train.finite import broken_state, names_of_broken
 from mtlkit.train.interrupt import stop_on_signal
 from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.train.pace import Pace, peak_memory
+from mtlkit.train.pace import Pace
 from mtlkit.train.progress import Standing
 from mtlkit.train.setting import Setting
 from mtlkit.train.update import Updater
@@ -34,6 +35,7 @@ class Training:
         self.steps = self.updater.steps
         self.step = 0  # updates made
         self.pace = Pace()
+        self.untrained: tuple[str, ...] = ()  # parameters that no loss reaches
         self._loggers: list[LogWriter] = []
         self._newest: StepEvent | None = None
         self._warned: set[str] = set()  # validation metrics that were said to be not finite
@@ -45,7 +47,9 @@ class Training:
         self.weighting.load_state_dict(checkpoint.weighting)
         restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
         self.updater.meter.restore(checkpoint.progress["meter"])
-        self.pace = Pace(checkpoint.progress["seconds"])
+        progress = checkpoint.progress
+        self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
+        self.untrained = tuple(progress.get("untrained", ()))
         self.step = self._saved = checkpoint.step
 
     def run(self) -> None:
@@ -81,10 +85,11 @@ class Training:
         """Log, validate, save and show what is due after the update just made."""
         epochs, rest = divmod(self.step, self.updater.batches.per_epoch)
         ended = rest == 0
-        if self.step == 1 and self.updater.untrained:
+        self.untrained = self.updater.untrained or ()
+        if self.step == 1 and self.untrained:
             self.setting.progress.say(
                 f"warning: no loss reaches these parameters, they stay as they are: "
-                f"{', '.join(self.updater.untrained)}"
+                f"{', '.join(self.untrained)}"
             )
         if self.step % self.train.log_every == 0 or self.step == self.steps:
             self._log()
@@ -111,7 +116,7 @@ class Training:
                 step=self.step,
                 seconds=self.pace.seconds,
                 samples_per_second=self.pace.samples_per_second,
-                peak_memory_bytes=peak_memory(self.setting.device),
+                peak_memory_bytes=self.pace.peak_memory(self.setting.device),
             )
         )
         self.pace.mark()
@@ -157,24 +162,24 @@ class Training:
         if self._saved == self.step or not self.setting.ranks.first:
             return
         model, weighting = tensors_of(self.model), tensors_of(self.weighting)
-        broken = [k for k, v in {**model, **weighting}.items() if not v.isfinite().all()]
+        optimizer = optimizer_state(self.updater.optimizer)
+        state = {f"optimizer.{name}": value for name, value in optimizer.tensors.items()}
+        broken = names_of_broken({**model, **weighting, **state})
         if broken:
-            raise NotFiniteError(
-                f"step {self.step}: the weights {', '.join(broken[:5])} are not finite after the "
-                f"update; the last checkpoint is kept. Use a lower learning rate, warm-up or "
-                f"`train.clip_norm`",
-                step=self.step,
-                tasks=(),
-                ids=(),
-            )
+            raise broken_state(self.step, broken)
         for writer in self._loggers:
             writer.flush()
         checkpoint = Checkpoint(
             step=self.step,
             model=model,
             weighting=weighting,
-            optimizer=optimizer_state(self.updater.optimizer),
-            progress={"meter": meter, "seconds": self.pace.seconds},
+            optimizer=optimizer,
+            progress={
+                "meter": meter,
+                "seconds": self.pace.seconds,
+                "peak_memory_bytes": self.pace.peak_memory(self.setting.device),
+                "untrained": self.untrained,
+            },
         )
         save_checkpoint(self.setting.checkpoints, checkpoint)
         self._saved = self.step

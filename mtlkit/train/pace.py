@@ -7,10 +7,14 @@ import torch
 
 
 class Pace:
-    """Seconds of training over all sittings, and samples a second since the last mark."""
+    """Seconds and memory of training over all sittings, and samples a second since the last mark.
 
-    def __init__(self, earlier: float = 0.0) -> None:
-        self.earlier = earlier  # seconds of earlier sittings
+    `earlier` are the seconds of earlier sittings, and `earlier_peak` their most bytes in use.
+    """
+
+    def __init__(self, earlier: float = 0.0, earlier_peak: int = 0) -> None:
+        self.earlier = earlier
+        self.earlier_peak = earlier_peak
         self.start()
 
     def start(self) -> None:
@@ -43,6 +47,10 @@ class Pace:
     def seconds_for(self, updates: int) -> float:
         """The seconds that `updates` more updates will take, going by those of this sitting."""
         return updates * (time.perf_counter() - self._start) / max(self._updates, 1)
+
+    def peak_memory(self, device: torch.device) -> int:
+        """The most bytes in use so far, over all sittings."""
+        return max(self.earlier_peak, peak_memory(device))
 
 
 def peak_memory(device: torch.device) -> int:

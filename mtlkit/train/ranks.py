@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 import attrs
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+PATIENCE = timedelta(hours=2)
+"""How long a process waits for the others: the first one loads, validates and evaluates alone."""
 
 
 @attrs.frozen
@@ -52,7 +56,12 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if dist.is_available() and dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
     elif dist.is_available() and dist.is_torchelastic_launched():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        cuda = device.type == "cuda"
+        if cuda:
+            torch.cuda.set_device(device)  # or every process would also hold memory on the first
+        dist.init_process_group(
+            "nccl" if cuda else "gloo", timeout=PATIENCE, device_id=device if cuda else None
+        )
         try:
             yield Ranks(dist.get_rank(), dist.get_world_size())
         finally:

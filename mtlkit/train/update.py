@@ -70,14 +70,14 @@ class Updater:
 
         Raises `NotFiniteError`, on every rank and before the update, where a loss is not finite.
         """
-        seed_step(self.setting.recipe.seed, step, self.ranks.rank)
+        seed_step(self.setting.recipe.seed, step, self.ranks.rank, self.setting.device)
         factor = self.rate_factor(step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         portion = self.batches.portion(step, self.ranks.rank)
         targets = self.setting.targets["train"]
         counts = self.inner.model.counts({t: v[portion.whole] for t, v in targets.items()})
-        results = self._differentiate(portion, counts.to(self.setting.device))
+        results = self._differentiate(portion, _sent(counts, self.setting.device))
         if self.untrained is None:
             self.untrained = self._unreached()
         stop = self._agree(step, portion, results, wish)
@@ -94,9 +94,9 @@ class Updater:
         last = len(portion.micro_batches) - 1
         for number, index in enumerate(portion.micro_batches):
             share = len(index) / len(portion.whole)
-            inputs = train.inputs[index].to(device, non_blocking=True)
+            inputs = _sent(train.inputs[index], device)
             targets = {
-                task: target[index].to(device, non_blocking=True)
+                task: _sent(target[index], device)
                 for task, target in self.setting.targets["train"].items()
             }
             with self._unreduced(number < last):
@@ -119,14 +119,18 @@ class Updater:
     ) -> bool:
         """Whether any rank wishes to stop; the error, on all of them, where a loss is not finite.
 
-        One small message decides both; this is the only place where a step waits for the device.
+        One small message decides both. Only here does a step of its own accord wait for the device;
+        a component may wait too, as grouped routing does to learn whose samples are where.
         """
         finite = torch.stack([result.total for result in results]).isfinite().all()
-        stop = torch.tensor(wish is not None and wish.wished, device=finite.device)
+        wished = wish is not None and wish.wished
+        stop = finite.new_full((), wished)  # filled on the device: nothing is sent to it
         bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
         if bad:
             ids = self.setting.data.train.ids
-            raise not_finite(step + 1, self.inner.model.terms, ids, portion.micro_batches, results)
+            parameters = dict(self.inner.named_parameters())
+            terms, parts = self.inner.model.terms, portion.micro_batches
+            raise not_finite(step + 1, terms, ids, parts, results, parameters)
         return bool(any_stop)
 
     def _unreached(self) -> tuple[str, ...]:
@@ -138,6 +142,13 @@ class Updater:
                 f"{', '.join(found)}; freeze them (requires_grad = False) or train in one process"
             )
         return found
+
+
+def _sent(values: Tensor, device: torch.device) -> Tensor:
+    """`values` on `device`; the copy to a GPU goes on while the CPU does, which needs pinning."""
+    if device.type == "cuda":
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
 
 def refuse_micro_batches(weighting: WeightingModule, accumulate: int) -> None:

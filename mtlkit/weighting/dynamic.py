@@ -37,6 +37,9 @@ class DynamicWeights(LossWeighting):
                 nn.init.zeros_(gate.weight)  # every gate starts from equal weights
                 nn.init.zeros_(gate.bias)
                 self.gates[role.value] = gate
+                # a buffer is on the device already; a tensor made in every step must be sent there
+                place = torch.tensor(self.places[role])
+                self.register_buffer(f"{role.value}_places", place, persistent=False)
 
     def forward(self, losses: StepLosses) -> Weighted:
         weights = self.sample_weights(losses.features)
@@ -53,7 +56,7 @@ class DynamicWeights(LossWeighting):
         for role in Role:
             if role.value in self.gates:
                 share = self.gates[role.value](features).float().softmax(dim=1).T
-                place = torch.tensor(self.places[role], device=features.device)
+                place = self.get_buffer(f"{role.value}_places")
                 guess = self.guess.expand(terms)[place].unsqueeze(1)
                 weights = weights.index_copy(0, place, self.totals[role] * share / guess)
         return weights

@@ -7,7 +7,10 @@ import pytest
 
 TRAIN_TESTS = Path(__file__).parents[1] / "train"
 
-collect_ignore = ["killed.py"]  # run or imported by tests, and no tests themselves
+collect_ignore = [
+    "killed.py",
+    "two_ranks_fit.py",
+]  # run or imported by tests, and no tests themselves
 
 
 @pytest.fixture

@@ -113,6 +113,8 @@ LEARNED = attrs.evolve(
         PLAIN.train, precision="bf16", accumulate=2, checkpoint_every=3, log_every=4, clip_norm=1.0
     ),
 )
+# its bits depend on the number of threads
+THREADED = attrs.evolve(PLAIN, backbone=CasiaNet(width=0.2))
 UNCERTAIN = attrs.evolve(
     PLAIN, weighting=Uncertainty(), train=attrs.evolve(PLAIN.train, checkpoint_every=1)
 )

@@ -67,12 +67,25 @@ def test_drawing_an_order_leaves_the_global_generator_alone():
 
 def test_each_step_and_rank_draws_its_own_numbers():
     def draw(*key):
-        seed_step(*key)
+        seed_step(*key, torch.device("cpu"))
         return torch.rand(4).tolist()
 
     assert draw(0, 5, 0) == draw(0, 5, 0)
     draws = {tuple(draw(*key)) for key in [(0, 5, 0), (0, 6, 0), (1, 5, 0), (0, 5, 1)]}
     assert len(draws) == 4
+
+
+def test_the_numbers_of_a_step_are_those_of_torch_manual_seed(monkeypatch):
+    on_cuda = []
+    monkeypatch.setattr(torch.cuda, "manual_seed", on_cuda.append)
+    seed_step(0, 5, 0, torch.device("cpu"))
+    drawn, seed = torch.rand(3), torch.initial_seed()
+    assert seed == 3448896019993012260  # pinned: old runs must go on as they began
+    torch.random.default_generator.manual_seed(seed)
+    assert torch.rand(3).equal(drawn)
+    assert on_cuda == []
+    seed_step(0, 5, 0, torch.device("cuda", 0))
+    assert on_cuda == [seed]
 
 
 def test_parts_without_samples_are_refused():

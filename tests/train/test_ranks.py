@@ -5,6 +5,7 @@ import importlib
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,25 @@ def test_a_process_alone_needs_no_group():
         assert ranks == Ranks(0, 1)
         ranks.wait()
         assert ranks.sum(torch.tensor([2.0])).item() == 2.0
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda"])
+def test_a_group_waits_long_and_knows_the_device_of_its_process(monkeypatch, name):
+    device = torch.device(name, 1) if name == "cuda" else torch.device(name)
+    found, chosen = [], []
+    dist = torch.distributed
+    monkeypatch.setattr(dist, "is_torchelastic_launched", lambda: True)
+    monkeypatch.setattr(dist, "init_process_group", lambda *a, **k: found.append((*a, k)))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    with joined(device) as ranks:
+        assert ranks == Ranks(1, 2)
+    gpu = device if name == "cuda" else None
+    backend = "nccl" if name == "cuda" else "gloo"
+    assert found == [(backend, {"timeout": timedelta(hours=2), "device_id": gpu})]
+    assert chosen == ([device] if name == "cuda" else [])
 
 
 def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch):

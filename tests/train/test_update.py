@@ -10,6 +10,7 @@ from mtlkit.optim.configs import Cosine, Sgd
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.groups import parameter_groups
 from mtlkit.train.interrupt import StopWish
+from mtlkit.train.update import _sent
 from mtlkit.weighting.configs import Dynamic, Equal, Uncertainty
 
 
@@ -117,15 +118,68 @@ def test_a_loss_that_is_not_finite_stops_before_the_update(points):
     assert all(v.equal(before[k]) for k, v in tensors_of(made.inner).items())
 
 
-def test_a_weight_that_is_not_finite_names_the_term(points):
-    made = points.updater(attrs.evolve(points.PLAIN, weighting=Uncertainty()))
-    with torch.no_grad():
-        made.inner.weighting.log_variance[1] = torch.nan
+def test_a_term_s_weight_that_is_not_finite_names_the_term(points, monkeypatch):
+    weights = torch.tensor([1.0, torch.nan, 1.0, 1.0])
+    monkeypatch.setattr(points.ByNormWeights, "forward", lambda *_: weights)
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=points.ByNorm()))
     with pytest.raises(NotFiniteError) as caught:
         made.update(0)
     assert caught.value.tasks == ("side",)
     assert len(caught.value.ids) == 13
     assert "and 3 more" in str(caught.value)
+
+
+def test_a_gradient_that_is_not_finite_is_blamed_on_its_own_update(points):
+    made = points.updater(points.PLAIN)
+    made.update(0)
+    name, parameter = next(iter(made.inner.named_parameters()))
+    handle = parameter.register_hook(lambda gradient: gradient * torch.nan)
+    made.update(1)  # the second: its losses are finite, its gradient is not
+    handle.remove()
+    with pytest.raises(NotFiniteError) as caught:
+        made.update(2)
+    error = caught.value
+    assert str(error).startswith(f"step 2: the update of step 2 broke the weights {name}: ")
+    assert (error.step, error.tasks, error.ids) == (2, (), ())
+
+
+def test_weights_that_are_not_finite_from_the_start_are_said_to_be(points):
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=Uncertainty()))
+    with torch.no_grad():
+        made.inner.weighting.log_variance[1] = torch.nan
+    with pytest.raises(NotFiniteError, match=r"weighting\.log_variance were not finite before the"):
+        made.update(0)
+
+
+@pytest.mark.parametrize("weighting", [Equal(), Dynamic(gate_main=True)])
+def test_a_step_makes_no_tensor_from_numbers_which_a_gpu_would_be_sent(
+    points, monkeypatch, weighting
+):
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
+    made.update(0)
+    assert not any("places" in name for name in made.inner.state_dict())
+
+    def refused(*_, **__):
+        raise AssertionError("torch.tensor in a step")
+
+    monkeypatch.setattr(torch, "tensor", refused)
+    assert not made.update(1, StopWish()).stop
+
+
+def test_what_goes_to_a_gpu_is_pinned_first():
+    did = []
+
+    class Values:
+        def pin_memory(self):
+            did.append("pinned")
+            return self
+
+        def to(self, device, *, non_blocking):
+            did.append((device.type, non_blocking))
+
+    _sent(Values(), torch.device("cuda", 0))
+    _sent(Values(), torch.device("cpu"))
+    assert did == ["pinned", ("cuda", True), ("cpu", True)]
 
 
 def test_parameters_that_no_loss_reaches_are_named(points):

@@ -1,0 +1,266 @@
+"""What every component is, whoever brings it: a frozen value that says what it is."""
+
+import copy
+import importlib
+import inspect
+import json
+import multiprocessing
+import pickle
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import attrs
+import pytest
+
+from mtlkit.catalog import load_catalog
+from mtlkit.cli import main
+from mtlkit.config import Component
+from mtlkit.data.divide import Division
+from mtlkit.recipe_file.structuring import options_of
+from mtlkit.routing.configs import BlockBranch, Choice
+
+CATALOG = load_catalog("all")
+OURS = ("mtlkit", "mtlkit-face")
+NAMES = [
+    f"{plural}/{entry.name}"
+    for plural, registry in CATALOG.families().items()
+    for entry in registry
+    if entry.origin.distribution in OURS
+]
+
+EXAMPLES = {
+    "backbones/casia-net": {"width": 0.25, "dropout": 0.1},
+    "backbones/timm": {"model": "resnet10t", "weights": Path("a.safetensors"), "dropout": 0.5},
+    "backbones/mlp": {"hidden": (3, 5), "dropout": 0.5},
+    "heads/classification": {"classes": 3, "label_smoothing": 0.1},
+    "heads/regression": {},
+    "routers/shared": {},
+    "routers/grouped": {
+        "task": "who",
+        "by": "pose",
+        "groups": {"left": (-90, "x"), "right": (0.5,)},
+        "branch": BlockBranch(),
+        "test": Choice.BEST,
+    },
+    "branches/linear": {},
+    "branches/block": {},
+    "weightings/fixed": {"weights": {"pose": 0.5}},
+    "weightings/equal": {"total": 0.1},
+    "weightings/uncertainty": {"learning_rate": 0.1},
+    "weightings/dynamic": {"total": 0.2, "form": "product-of-means", "normalise": True},
+    "data/images": {
+        "folder": Path("faces"),
+        "size": (6, 8),
+        "pattern": "{who}_{age}.png",
+        "numeric": ("age",),
+        "vocabulary": {"who": ("ann", "bob")},
+        "split": Division(validation=0.5, test=0.0, seed=3),
+    },
+    "data/face/rendered": {"subjects": 3, "size": 32, "seed": 5, "noise": 0.0},
+    "optimizers/sgd": {"lr": 0.5, "momentum": 0.5, "nesterov": True},
+    "optimizers/adamw": {"lr": 0.5, "beta1": 0.5},
+    "schedules/constant": {"warmup": 3},
+    "schedules/cosine": {"floor": 0.5},
+    "schedules/steps": {"at_progress": (0.25,), "factor_each": 0.5},
+    "evaluators/tasks": {},
+    "evaluators/face/identification": {"task": "who", "gallery": {"yaw": 15}, "by": "light"},
+    "loggers/jsonl": {},
+    "loggers/tensorboard": {},
+}
+"""The options of one value of each component; as many as there are kinds of them."""
+
+
+def class_of(name):
+    plural, _, bare = name.partition("/")
+    return CATALOG.families()[plural].get(bare)
+
+
+def value_of(name):
+    return class_of(name)(**copy.deepcopy(EXAMPLES[name]))
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+def test_every_component_has_an_example():
+    assert sorted(EXAMPLES) == sorted(NAMES)
+
+
+def test_an_example_is_no_default(name):
+    """An example of nothing but defaults would show nothing of the options."""
+    value, options = value_of(name), options_of(class_of(name))
+    left = [key for key in EXAMPLES[name] if getattr(value, key) == options[key].default]
+    assert left == []
+
+
+def test_it_is_frozen(name):
+    value = value_of(name)
+    before = repr(value)
+    for key in [*options_of(type(value)), "something_else"]:
+        with pytest.raises((attrs.exceptions.FrozenInstanceError, AttributeError)):
+            setattr(value, key, 1)
+        with pytest.raises((attrs.exceptions.FrozenInstanceError, AttributeError)):
+            delattr(value, key)
+    assert repr(value) == before
+
+
+def test_its_options_are_named(name):
+    with pytest.raises(TypeError, match="positional"):
+        class_of(name)(1)
+    parameters = inspect.signature(class_of(name)).parameters.values()
+    assert {parameter.kind for parameter in parameters} <= {inspect.Parameter.KEYWORD_ONLY}
+
+
+def test_an_option_that_it_does_not_have_is_an_error(name):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+        class_of(name)(**EXAMPLES[name], colour="red")
+
+
+def test_made_again_it_is_equal(name):
+    one, other = value_of(name), value_of(name)
+    assert one == other
+    assert one is not other
+    assert one != object()
+    assert attrs.evolve(one) == one
+
+
+def test_another_option_makes_another_value(name):
+    required = {
+        key: EXAMPLES[name][key]
+        for key, field in options_of(class_of(name)).items()
+        if field.default is attrs.NOTHING
+    }
+    if set(EXAMPLES[name]) - set(required) - {"pattern"}:
+        bare = dict(required)
+        if "pattern" in EXAMPLES[name]:  # images need one of two options
+            bare["pattern"] = EXAMPLES[name]["pattern"]
+        assert class_of(name)(**bare) != value_of(name)
+
+
+def test_values_of_different_components_differ():
+    values = [value_of(name) for name in NAMES]
+    assert [sum(one == other for other in values) for one in values] == [1] * len(values)
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        copy.copy,
+        copy.deepcopy,
+        *(lambda value, p=p: pickle.loads(pickle.dumps(value, p)) for p in range(2, 6)),
+    ],
+    ids=["copy", "deepcopy", *(f"pickle {p}" for p in range(2, 6))],
+)
+def test_a_copy_is_equal_and_of_the_same_class(name, again):
+    value = value_of(name)
+    found = again(value)
+    assert found == value
+    assert type(found) is type(value)
+    assert repr(found) == repr(value)
+
+
+def test_its_repr_is_python_that_makes_it_again(name):
+    value = value_of(name)
+    text = repr(value)
+    assert text.startswith(f"{type(value).__name__}(")
+    assert all(f"{key}=" in text for key in options_of(type(value)))
+    words = {type(value).__name__: type(value), "Division": Division, "BlockBranch": BlockBranch,
+             "PosixPath": Path, "WindowsPath": Path}  # fmt: skip
+    plain = re.sub(r"<(Choice\.\w+): '\w+'>", r"\1", text)  # how Python shows a choice
+    assert eval(plain, {**words, "Choice": Choice}) == value
+
+
+def test_its_documentation_begins_with_one_sentence_on_one_line(name):
+    text = inspect.getdoc(class_of(name))
+    assert class_of(name).__doc__, "a documentation of its own, not its parent's"
+    first = text.split("\n\n")[0].splitlines()
+    assert len(first) == 1, first
+    assert first[0].endswith((".", ";", ":")) or ". " in first[0]
+    assert first[0][0].isupper() or first[0][0].isdigit()
+
+
+def test_its_entry_says_what_it_is_in_a_few_words(name):
+    plural, _, bare = name.partition("/")
+    entry = CATALOG.families()[plural].entry(bare)
+    assert 5 < len(entry.summary) < 70
+    assert not entry.summary.endswith(".")
+    assert entry.origin.version
+    assert Path(entry.origin.file).is_file()
+
+
+def test_show_explains_every_option(name, capsys, monkeypatch):
+    monkeypatch.setenv("MTLKIT_PLUGINS", "all")
+    with pytest.raises(SystemExit) as caught:
+        main(["show", name])
+    said = capsys.readouterr()
+    assert (caught.value.code, said.err) == (0, "")
+    before, _, snippet = said.out.partition("\nin a recipe\n")
+    rows = {line.split()[0]: line.split() for line in before.splitlines() if line.startswith("  ")}
+    for key, field in options_of(class_of(name)).items():
+        assert len(rows[key]) >= 3, rows[key]  # what it may be, and its default
+        assert ("required" in rows[key]) == (field.default is attrs.NOTHING)
+        assert re.search(rf"\b{key}: ", snippet)
+    bare = name.partition("/")[2]
+    assert re.search(rf"(type: )?\b{re.escape(bare)}\b", snippet)
+
+
+def test_its_defaults_are_not_shared_between_values(name):
+    """A list or a mapping that two values had in common would change both."""
+    required = {key: copy.deepcopy(value) for key, value in EXAMPLES[name].items()
+                if options_of(class_of(name))[key].default is attrs.NOTHING}  # fmt: skip
+    if "pattern" in EXAMPLES[name]:
+        required["pattern"] = EXAMPLES[name]["pattern"]
+    one, other = class_of(name)(**required), class_of(name)(**required)
+    for key, field in options_of(class_of(name)).items():
+        if key not in required:
+            assert not isinstance(field.default, dict | list | set), key
+            mine = getattr(one, key)
+            if isinstance(mine, dict | list | set):
+                assert mine is not getattr(other, key), key
+
+
+def test_it_is_final_and_its_parent_is_abstract(name):
+    cls = class_of(name)
+    assert not inspect.isabstract(cls)
+    registered = {class_of(other) for other in NAMES}
+    assert not set(cls.__subclasses__()) & registered
+    family = next(base for base in cls.__mro__ if base.__bases__ == (Component,))
+    assert inspect.isabstract(family)
+    # what a component has of its own is written in it or in its family, never overridden on the way
+    assert all(base not in registered for base in cls.__mro__[1:])
+
+
+def test_every_option_has_a_type(name):
+    for key, field in options_of(class_of(name)).items():
+        assert field.type is not None, key
+        assert field.kw_only, key
+        assert not key.startswith("_"), key
+
+
+def test_describing_all_of_them_imports_nothing_heavy():
+    modules = sorted({class_of(name).__module__ for name in NAMES})
+    code = (
+        f"import importlib, json, sys\n"
+        f"for module in {modules}:\n    importlib.import_module(module)\n"
+        f"from mtlkit.catalog import load_catalog\n"
+        f"for registry in load_catalog('face').families().values():\n"
+        f"    for name in registry.names():\n        registry.get(name)\n"
+        f"print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "timm", "numpy", "numba", "matplotlib", "PIL"} & set(
+        json.loads(done.stdout)
+    )
+
+
+def test_another_process_gets_the_same_values():
+    values = [value_of(name) for name in NAMES]
+    # spawned: nothing of this process is there but what is pickled
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        back = pool.map(importlib.import_module("operator").itemgetter(slice(None)), [values])[0]
+    assert back == values
+    assert list(map(repr, back)) == list(map(repr, values))
