@@ -47,6 +47,7 @@ def render(out: Path, workers: int | None, **options: Any) -> None:
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     from mtlkit_face.synthetic import render_set, write_png_folder
+    from mtlkit_face.synthetic.crew import WorkerError
 
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
     try:
@@ -62,8 +63,13 @@ def render(out: Path, workers: int | None, **options: Any) -> None:
                 progress=lambda done, _: bar.update(task, completed=done),
             )
         write_png_folder(rendered, out)
-    except (ValueError, OSError) as mistake:
+    except (ValueError, WorkerError) as mistake:
         raise DataError(str(mistake)) from mistake
+    except OSError as refused:
+        raise DataError(
+            f"{refused.filename or out}: cannot be written: {refused.strerror or refused}. Nothing "
+            f"half-written was left; free some space, or choose another folder with --out"
+        ) from refused
     click.echo(f"{len(rendered.rows)} faces, labels.csv and sheet.png are in {out}")
 
 

@@ -12,6 +12,7 @@ from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import DataError
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.synthetic import RenderedSet, Rows, render_set
+from mtlkit_face.synthetic.crew import WorkerError
 from mtlkit_face.synthetic.protocol import EXPRESSIONS, POSES
 
 
@@ -32,7 +33,7 @@ class ArrayImages:
 def load_rendered(source: Rendered, loading: Loading) -> Data:
     """The data of `source`: subjects to train on, some of their images held out, and strangers.
 
-    Raises `DataError` where the cache folder cannot be written.
+    Raises `DataError` where the cache folder cannot be written, or a rendering process dies.
     """
     train = _render(source, loading, test=False)
     test = _render(source, loading, test=True)
@@ -63,6 +64,8 @@ def _render(source: Rendered, loading: Loading, *, test: bool) -> RenderedSet:
             workers=loading.workers,
             progress=lambda done, total: loading.progress(label, done, total),
         )
+    except WorkerError as died:
+        raise DataError(f"{label}: {died}") from died
     except OSError as cause:
         raise DataError(
             f"{loading.cache}: the rendered faces cannot be kept: {cause.strerror or cause}. "

@@ -5,6 +5,7 @@ import csv
 import attrs
 import pytest
 from mtlkit_face.commands import RECIPES
+from mtlkit_face.synthetic import png_folder
 from mtlkit_face.synthetic.face_set import FaceSet
 from PIL import Image
 
@@ -47,6 +48,19 @@ def test_render_refuses_a_folder_with_something_in_it(face, tmp_path):
     assert code == 2
     assert "choose a new or empty folder" in said
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_render_tells_which_file_found_the_disk_full(face, tmp_path, monkeypatch):
+    def full(rows, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(png_folder, "_write_labels", full)
+    code, said = face("render", "--out", tmp_path / "faces", "--workers", 1, *SMALL)
+    assert code == 2
+    said = " ".join(said.split())
+    assert "labels.csv: cannot be written: No space left on device." in said
+    assert "choose another folder with --out" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_render_names_a_wrong_option(face, tmp_path):

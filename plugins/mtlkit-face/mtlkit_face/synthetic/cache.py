@@ -1,8 +1,8 @@
 """A folder of rendered sets that is never half-written and is checked before it is used again.
 
 One set is one folder `faces-KEY` with `images.npy` and `manifest.json`. It is made under a
-temporary name, flushed to the disk and then renamed, so that it exists whole or not at all; of two
-processes that make the same set, the second finds the first one's and uses it.
+temporary name, flushed to the disk and then renamed, so that it exists whole or not at all. One
+process at a time makes a set, under a lock: the second waits, finds the first one's and uses it.
 """
 
 import hashlib
@@ -11,32 +11,38 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
 
 from mtlkit_face.synthetic.face_set import FaceSet
 from mtlkit_face.synthetic.head import HEAD_FILE
 
 Images = npt.NDArray[np.uint8]
-GENERATOR_VERSION = 2
+Map = np.memmap[tuple[int, ...], np.dtype[np.uint8]]
+GENERATOR_VERSION = 3
 """To be raised with every change of what is rendered; a test on pinned pictures reminds of it."""
 _LOG = logging.getLogger(__name__)
 _IMAGES, _MANIFEST = "images.npy", "manifest.json"
+_CHUNK = 1 << 24
 
 
 def cache_key(faces: FaceSet) -> str:
-    """The name of a set: a hash of its values, of the head model and of the generator's version.
+    """The name of a set: a hash of its values, plan, head model and generator's version.
 
     >>> cache_key(FaceSet()) == cache_key(FaceSet(seed=1))
     False
     """
     values = json.dumps(attrs.asdict(faces), sort_keys=True)
     head = hashlib.sha256(HEAD_FILE.read_bytes()).hexdigest()
-    return hashlib.sha256(f"{GENERATOR_VERSION} {head} {values}".encode()).hexdigest()[:24]
+    columns = attrs.astuple(faces.rows(), recurse=False)
+    plan = hashlib.sha256(np.stack(columns).astype("<i4").tobytes()).hexdigest()
+    return hashlib.sha256(f"{GENERATOR_VERSION} {head} {plan} {values}".encode()).hexdigest()[:24]
 
 
 def _sha256(path: Path) -> str:
@@ -53,13 +59,17 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _reserve(path: Path) -> None:
-    """Have the disk set aside all of a file; OSError where it is full.
+def _zeros(path: Path, shape: tuple[int, ...]) -> Map:
+    """A new memory map (N,...) of zeros that are all written; OSError where the disk is full.
 
     A full disk that is found only when a page of the map is written kills the process (SIGBUS).
     """
+    images: Map = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     with path.open("r+b") as stream:
-        os.posix_fallocate(stream.fileno(), 0, path.stat().st_size)
+        stream.seek(images.offset)
+        for start in range(0, images.nbytes, _CHUNK):
+            stream.write(bytes(min(_CHUNK, images.nbytes - start)))
+    return images
 
 
 def _fault(folder: Path, shape: tuple[int, ...]) -> str | None:
@@ -85,8 +95,7 @@ def _store(folder: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[
            ) -> None:  # fmt: skip
     """Write images and manifest into a temporary folder and wait until they are on the disk."""
     path = folder / _IMAGES
-    images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    _reserve(path)
+    images = _zeros(path, shape)
     fill(images)
     images.flush()
     del images
@@ -101,17 +110,33 @@ def _store(folder: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[
     _flush(folder)
 
 
-def _install(made: Path, final: Path, shape: tuple[int, ...]) -> None:
-    """Give a finished folder its final name; a whole one that is already there stays."""
+@contextmanager
+def _alone(lock: FileLock, final: Path) -> Iterator[None]:
+    """Hold the lock of a set, after whoever renders it at the moment."""
     try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        _LOG.warning("%s: another process renders this set; waiting for it", final)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _make(final: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[[Images], None]
+          ) -> None:  # fmt: skip
+    """Make a set anew; only for who holds its lock."""
+    for leftover in final.parent.glob(f".{final.name}.*/"):  # of runs that were killed
+        shutil.rmtree(leftover)
+    if final.exists():
+        shutil.rmtree(final)
+    made = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+    try:
+        _store(made, faces, shape, fill)
         made.rename(final)
-    except OSError:
-        if _fault(final, shape) is None:
-            return  # another process made the same set meanwhile
-        aside = Path(tempfile.mkdtemp(prefix=f".{final.name}.broken-", dir=final.parent))
-        final.rename(aside / final.name)
-        shutil.rmtree(aside, ignore_errors=True)
-        made.rename(final)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
     _flush(final.parent)
 
 
@@ -123,19 +148,17 @@ def cached_images(
     `fill` renders into the array it is given; it runs when the set is missing or damaged. A
     damaged set is reported as a warning of the logger `mtlkit_face.synthetic.cache`.
 
-    Raises OSError where the disk refuses; nothing is left of the set then.
+    Raises OSError where the disk refuses; nothing is left of the set then but its empty lock file.
     """
     final = root / f"faces-{cache_key(faces)}"
-    if final.exists():
+    if _fault(final, shape) is None:  # without the lock: the cache may be read-only
+        return _load(final), True
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone(FileLock(root / f".{final.name}.lock"), final):
         fault = _fault(final, shape)
         if fault is None:
-            return _load(final), True
-        _LOG.warning("%s: %s; rendering the set again", final, fault)
-    root.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=root))
-    try:
-        _store(made, faces, shape, fill)
-        _install(made, final, shape)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+            return _load(final), True  # another process made it meanwhile
+        if final.exists():
+            _LOG.warning("%s: %s; rendering the set again", final, fault)
+        _make(final, faces, shape, fill)
     return _load(final), False

@@ -58,7 +58,7 @@ def _plain(kind: int, rest: Floats, palette: Palette, out: Floats) -> float:
             elif radius < 0.066:
                 out[ch] = palette.iris[ch] * min(max((0.070 - radius) / 0.014, 0.35), 1.0)
             else:
-                out[ch] = 0.40 - 0.05 * (ch > 0)
+                out[ch] = 0.40 - 0.05 * (ch > 0) if channels > 1 else 0.361  # its luminance
         return -0.16
     if kind == _TORSO:
         front = min(max((rest[2] - 0.1) / 0.5, 0.0), 1.0)
@@ -69,7 +69,8 @@ def _plain(kind: int, rest: Floats, palette: Palette, out: Floats) -> float:
             out[ch] = palette.cloth[ch] * fold if cloth else palette.skin[ch]
         return 0.0 if cloth else 0.03
     for ch in range(channels):
-        out[ch] = 0.62 - 0.07 * ch if kind == _TEETH else palette.mouth[ch] * 1.4
+        teeth = 0.62 - 0.07 * ch if channels > 1 else 0.560
+        out[ch] = teeth if kind == _TEETH else palette.mouth[ch] * 1.4
     return 0.05
 
 

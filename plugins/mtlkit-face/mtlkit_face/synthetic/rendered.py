@@ -1,11 +1,8 @@
 """Render a whole face set, in several processes, with a cache on disk."""
 
 import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from functools import lru_cache
-from multiprocessing import get_context
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -13,11 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_face.synthetic.cache import cached_images
+from mtlkit_face.synthetic.crew import rendered_by_workers
 from mtlkit_face.synthetic.face_set import FaceSet
 from mtlkit_face.synthetic.plan import Rows, plan
-from mtlkit_face.synthetic.render import Sitting, Studio
+from mtlkit_face.synthetic.render import Studio
+from mtlkit_face.synthetic.worker import photographs
 
 Images = npt.NDArray[np.uint8]
+Index = npt.NDArray[np.intp]
 Progress = Callable[[int, int], None]
 _WORTH_A_PROCESS = 400  # pictures; below, starting processes costs more than it saves
 
@@ -36,75 +36,40 @@ class RenderedSet:
     reused: bool
 
 
-@attrs.frozen(eq=False)
-class _Unit:
-    """The share of one (subject, session): geometry and shadows are made once for all its rows."""
-
-    faces: FaceSet
-    subject: int
-    session: int
-    index: npt.NDArray[np.intp]
-    rows: Rows
-
-
-@lru_cache(maxsize=1)
-def _studio(faces: FaceSet) -> Studio:
-    """The studio of a set, opened once a process."""
-    return Studio.open(faces)
-
-
-def _render_unit(unit: _Unit) -> tuple[npt.NDArray[np.intp], Images]:
-    sitting = Sitting.of(_studio(unit.faces), unit.subject, unit.session)
-    return unit.index, sitting.photographs(unit.rows)
-
-
-def _units(faces: FaceSet, rows: Rows) -> Iterator[_Unit]:
+def _sittings(faces: FaceSet, rows: Rows) -> list[Index]:
+    """Which rows show the same (subject, session): they share geometry and shadows."""
     code = rows.subject.astype(np.int64) * faces.sessions + rows.session
     order = np.argsort(code, kind="stable")
     starts = np.flatnonzero(np.diff(code[order], prepend=-1))
-    for index in np.split(order, starts[1:]):
-        subject, session = int(rows.subject[index[0]]), int(rows.session[index[0]])
-        yield _Unit(faces, subject, session, index, rows.take(index))
+    return np.split(order, starts[1:])
 
 
-def _worker_count(asked: int | None, units: int, images: int) -> int:
+def _processors() -> int:
+    """How many processors this process may use, where the system tells, or the machine has."""
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
+
+
+def _worker_count(asked: int | None, sittings: int, images: int) -> int:
     if asked is not None:
         if asked < 1:
             raise ValueError(f"render_set.workers: found {asked}, expected a whole number >= 1")
-        return min(asked, units)
+        return min(asked, sittings)
     if images < _WORTH_A_PROCESS:
         return 1
-    # what this process may use, not what the machine has
-    return min(len(os.sched_getaffinity(0)), units)
+    return min(_processors(), sittings)
 
 
-def _fill(images: Images, units: list[_Unit], workers: int, progress: Progress | None) -> None:
-    """Render all units into `images` (N,C,H,W)."""
-    done = 0
-
-    def keep(index: npt.NDArray[np.intp], pictures: Images) -> None:
-        nonlocal done
-        images[index] = pictures
-        done += len(index)
-        if progress is not None:
-            progress(done, len(images))
-
-    if workers == 1:
-        for unit in units:
-            keep(*_render_unit(unit))
+def _render(
+    faces: FaceSet, rows: Rows, sittings: list[Index], workers: int
+) -> Generator[tuple[Index, Images], None, None]:
+    """(index, pictures) of each sitting."""
+    if workers > 1:
+        yield from rendered_by_workers(faces, rows, sittings, workers)
         return
-    # spawned, not forked: a forked child of a program with threads can hang
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
-        for future in as_completed([pool.submit(_render_unit, unit) for unit in units]):
-            keep(*future.result())
-    except BrokenProcessPool as error:
-        raise RuntimeError(
-            "render_set: found a worker process that died, expected it to live; a script needs "
-            "`if __name__ == '__main__':` around the call, or use workers=1"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    studio = Studio.open(faces)
+    for index in sittings:
+        yield index, photographs(studio, rows.take(index))
 
 
 def render_set(
@@ -120,15 +85,23 @@ def render_set(
     process may use. `progress` is called with (pictures done, pictures in all). A picture depends
     on what it shows and on the set's values, not on the workers, the order or the other subjects.
 
-    Raises ValueError for workers < 1, RuntimeError when a worker process dies.
+    Raises ValueError for workers < 1, WorkerError when a worker process dies, and
+    OSError where the cache folder cannot be written.
     """
     rows = plan(faces)
-    units = list(_units(faces, rows))
-    count = _worker_count(workers, len(units), len(rows))
+    sittings = _sittings(faces, rows)
+    count = _worker_count(workers, len(sittings), len(rows))
     shape = (len(rows), faces.channels, faces.size, faces.size)
 
     def fill(images: Images) -> None:
-        _fill(images, units, count, progress)
+        done = 0
+        # closed here and now, also by Ctrl-C: workers end with the iterator
+        with closing(_render(faces, rows, sittings, count)) as shares:
+            for index, pictures in shares:
+                images[index] = pictures
+                done += len(index)
+                if progress is not None:
+                    progress(done, len(images))
 
     if cache is not None:
         images, reused = cached_images(Path(cache), faces, shape, fill)

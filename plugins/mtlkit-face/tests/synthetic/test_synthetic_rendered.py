@@ -6,12 +6,19 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import attrs
 import numpy as np
 import pytest
-from mtlkit_face.synthetic import FaceSet, contact_sheet, render_set, write_png_folder
+from mtlkit_face.synthetic import (
+    FaceSet,
+    contact_sheet,
+    png_folder,
+    render_set,
+    write_png_folder,
+)
 from mtlkit_face.synthetic.cache import cache_key, cached_images
 from mtlkit_face.synthetic.protocol import EXPRESSIONS
 from PIL import Image
@@ -27,6 +34,11 @@ def root(tmp_path: Path) -> Path:
 
 def final(root: Path) -> Path:
     return root / f"faces-{cache_key(FACES)}"
+
+
+def kept(root: Path) -> list[Path]:
+    """All that is in a cache but the lock files, which stay."""
+    return [path for path in root.iterdir() if path.suffix != ".lock"]
 
 
 def test_the_number_of_processes_does_not_matter() -> None:
@@ -54,7 +66,7 @@ def test_a_cached_set_is_used_again(root: Path) -> None:
     assert not second.images.flags.writeable
     assert np.array_equal(first.images, second.images)
     assert np.array_equal(second.images, render_set(FACES, cache=None, workers=1).images)
-    assert [path.name for path in root.iterdir()] == [final(root).name]  # nothing temporary left
+    assert kept(root) == [final(root)]  # nothing temporary left
 
 
 def test_the_key_follows_every_value() -> None:
@@ -107,7 +119,7 @@ def test_a_damaged_set_is_rendered_again_and_said(
     assert "found" in caplog.text
     assert "expected" in caplog.text
     assert render_set(FACES, cache=root, workers=1).reused
-    assert len(list(root.iterdir())) == 1
+    assert kept(root) == [final(root)]
 
 
 @pytest.mark.parametrize("fault", [KeyboardInterrupt, OSError])
@@ -118,7 +130,7 @@ def test_an_interrupted_rendering_leaves_nothing(root: Path, fault: type[BaseExc
 
     with pytest.raises(fault):
         cached_images(root, FACES, SHAPE, fill)
-    assert list(root.iterdir()) == []
+    assert kept(root) == []
 
 
 def test_a_killed_process_leaves_no_set_under_the_final_name(root: Path) -> None:
@@ -134,7 +146,11 @@ cached_images(Path({str(root)!r}), {FACES!r}, {SHAPE!r}, fill)
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert not final(root).exists()
+    other = root / ".faces-0123.rest"  # of another set, which may be in the making
+    other.mkdir()
+    assert len(kept(root)) == 2
     assert not render_set(FACES, cache=root, workers=1).reused
+    assert sorted(kept(root)) == sorted([final(root), other])
 
 
 def test_two_processes_may_make_the_same_set_at_once(root: Path) -> None:
@@ -150,18 +166,68 @@ print(render_set({FACES!r}, cache=Path({str(root)!r}), workers=1).images.sum())
     assert [process.returncode for process in both] == [0, 0]
     assert sums[0] == sums[1] != b""
     assert render_set(FACES, cache=root, workers=1).reused
-    assert len(list(root.iterdir())) == 1
+    assert kept(root) == [final(root)]
 
 
-def test_the_loser_of_a_race_uses_the_winner_s_set(root: Path) -> None:
-    def slow(images: np.ndarray) -> None:
-        render_set(FACES, cache=root, workers=1)  # somebody else is faster
-        images[:] = 0
+def test_who_waits_for_another_s_rendering_uses_it(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[int] = []
+    second: list[tuple[np.ndarray, bool]] = []
 
-    images, reused = cached_images(root, FACES, SHAPE, slow)
-    assert not reused
-    assert images.max() > 0
-    assert len(list(root.iterdir())) == 1
+    def fill(images: np.ndarray) -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            waiting.start()
+            while "waiting" not in caplog.text:
+                waiting.join(0.01)
+        images[:] = 9
+
+    waiting = threading.Thread(
+        target=lambda: second.append(cached_images(root, FACES, SHAPE, fill))
+    )
+    with caplog.at_level(logging.WARNING, "mtlkit_face.synthetic.cache"):
+        first = cached_images(root, FACES, SHAPE, fill)
+    waiting.join()
+    assert (first[1], second[0][1], len(calls)) == (False, True, 1)
+    assert np.array_equal(first[0], second[0][0])
+    assert "another process renders this set" in caplog.text
+
+
+def test_a_set_in_a_read_only_cache_is_used(root: Path) -> None:
+    render_set(FACES, cache=root, workers=1)
+    (root / f".{final(root).name}.lock").unlink()
+    root.chmod(0o500)
+    try:
+        assert render_set(FACES, cache=root, workers=1).reused
+        assert list(root.iterdir()) == [final(root)]  # no lock was needed
+    finally:
+        root.chmod(0o700)
+
+
+def test_the_key_follows_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cache_key(FACES)
+    backwards = FACES.rows().take(slice(None, None, -1))
+    monkeypatch.setattr(FaceSet, "rows", lambda self: backwards)
+    assert cache_key(FACES) != before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+def test_a_full_disk_is_found_before_anything_is_rendered(root: Path) -> None:
+    code = f"""
+import resource
+from pathlib import Path
+from mtlkit_face.synthetic.cache import cached_images
+from mtlkit_face.synthetic.face_set import FaceSet
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+def fill(images):
+    raise SystemExit("rendered")
+cached_images(Path({str(root)!r}), {FACES!r}, {SHAPE!r}, fill)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "OSError: [Errno 27]" in done.stderr
+    assert kept(root) == []
 
 
 def test_the_manifest_tells_how_the_set_was_made(root: Path) -> None:
@@ -193,6 +259,36 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError, match="found a file, expected"):
         write_png_folder(rendered, tmp_path / "thesis.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("place", ["new", "below/new", "empty"])
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_folder_of_pngs_is_whole_or_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, fault: BaseException
+) -> None:
+    rendered = render_set(FACES, cache=None, workers=1)
+    (tmp_path / "empty").mkdir()
+    save, calls = png_folder._save, []
+
+    def full(picture: np.ndarray, path: Path) -> None:
+        calls.append(path)
+        if len(calls) == 4:
+            raise fault
+        save(picture, path)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(png_folder, "_save", full)
+        with pytest.raises(type(fault)) as caught:
+            write_png_folder(rendered, tmp_path / place)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.glob(".*"))
+    assert list((tmp_path / "empty").iterdir()) == []
+    if isinstance(caught.value, OSError):
+        named = Path(caught.value.filename)
+        assert named == tmp_path / place / calls[-1].parent.name / calls[-1].name
+    write_png_folder(rendered, tmp_path / place)
+    assert (tmp_path / place / "labels.csv").exists()
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
