@@ -121,7 +121,7 @@ def test_strangers_are_missing_in_test_and_refused_in_validation():
     one = trained(data=attrs.evolve(some_data(), test=test))
     assert one.targets(test)["who"].tolist() == [-1] * 6
     bad = trained(data=attrs.evolve(some_data(), validation=test))
-    with pytest.raises(DataError, match="'dan', which is outside the training vocabulary"):
+    with pytest.raises(DataError, match="'dan', which no training sample has"):
         bad.predict(test)
 
 
