@@ -27,5 +27,5 @@ test: setup
 
 bench: setup
 	$(BIN)/python benchmarks/bench_startup.py
-	$(BIN)/python -m pytest benchmarks -s -o norecursedirs=
+	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
