@@ -25,8 +25,6 @@ from mtlkit.recipe_file.located import (
 )
 from mtlkit.recipe_file.wording import expected, found, is_union
 
-Hook = Callable[[Any, Any], Any]
-
 
 def register_values(converter: cattrs.Converter) -> None:
     """Give `converter` the rules of this module."""
