@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mtlkit_face.synthetic.compiled import compiled
 from mtlkit_face.synthetic.protocol import Light
-from mtlkit_face.synthetic.raster import FAR, light_depth
+from mtlkit_face.synthetic.raster import FAR, visible_triangles
 
 Floats = npt.NDArray[np.float32]
 REACH = 2.05  # half the width of what a light sees, in decimetres
@@ -104,9 +104,17 @@ def _view(mesh: Mesh, beam: Beam, middle: Floats, texels: int) -> Floats:
 
 def shadow_map(mesh: Mesh, beam: Beam, middle: Floats, texels: int) -> Floats:
     """(texels, texels) distance of the nearest surface along the beam, FAR where there is none."""
+    return _distances(mesh, _view(mesh, beam, middle, texels), texels)
+
+
+def _distances(mesh: Mesh, view: Floats, texels: int) -> Floats:
+    """(texels, texels) distance of the nearest surface in a `view` (V,3), FAR where none is.
+
+    Surfaces facing away are skipped: the head is closed, so something stands before them.
+    """
     depth = np.full((texels, texels), FAR, np.float32)
-    view = _view(mesh, beam, middle, texels)
-    light_depth(view, mesh.triangles, mesh.material, mesh.corners, mesh.alpha, depth)
+    seen = np.full((texels, texels), -1, np.int32)
+    visible_triangles(view, mesh.triangles, mesh.material, mesh.corners, mesh.alpha, depth, seen)
     return depth
 
 
@@ -134,7 +142,6 @@ def room_light(mesh: Mesh, room: Room, middle: Floats) -> Floats:
     total = np.zeros(len(mesh.points), np.float32)
     for beam, power in zip(room.beams, room.power, strict=True):
         view = _view(mesh, beam, middle, _ROOM_TEXELS)
-        depth = np.full((_ROOM_TEXELS, _ROOM_TEXELS), FAR, np.float32)
-        light_depth(view, mesh.triangles, mesh.material, mesh.corners, mesh.alpha, depth)
+        depth = _distances(mesh, view, _ROOM_TEXELS)
         _gather(view, mesh.normals, depth, beam.direction, power, total)
     return np.asarray(0.04 + total / np.float32(room.whole), np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from mtlkit_face.synthetic.head import HAIR, SKIN
-from mtlkit_face.synthetic.raster import FAR, light_depth, visible_triangles
+from mtlkit_face.synthetic.raster import FAR, visible_triangles
 
 SIDE = 24
 OPAQUE = np.ones((4, 4), np.float32)
@@ -58,16 +58,6 @@ def test_hair_has_two_sides() -> None:
     depth, _ = drawn(screen, triangles, HAIR)
     expected = plain(screen, triangles, both_sides=True)
     assert np.isclose(depth, expected, rtol=1e-3, atol=1e-2).mean() > 0.995
-
-
-@pytest.mark.parametrize("kind", [SKIN, HAIR])
-def test_a_light_sees_what_a_camera_sees(kind: int) -> None:
-    screen, triangles = scene(2)
-    light = np.full((SIDE, SIDE), FAR, np.float32)
-    material = np.full(len(triangles), kind, np.uint8)
-    corners = np.ones((len(triangles), 3, 2), np.float32)
-    light_depth(screen, triangles, material, corners, OPAQUE, light)
-    assert np.array_equal(light, drawn(screen, triangles, kind)[0])
 
 
 def test_the_order_of_triangles_does_not_matter() -> None:
