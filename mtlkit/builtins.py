@@ -29,8 +29,8 @@ def mtlkit_register(catalog: "Registrar") -> None:
     at = "mtlkit.weighting.configs"
     catalog.weightings.add("fixed", f"{at}:Fixed", "constant weights, by name")
     catalog.weightings.add("equal", f"{at}:Equal", "the same weight for every side task")
-    catalog.weightings.add("uncertainty", f"{at}:Uncertainty", "learned uncertainty (Kendall 2018)")
-    catalog.weightings.add("dynamic", f"{at}:Dynamic", "a softmax of features (Yin & Liu 2018)")
+    _losses(catalog, at)
+    _gradients(catalog, at)
 
     catalog.data.add("images", "mtlkit.data.images:Images", "a folder of images with labels")
 
@@ -47,3 +47,40 @@ def mtlkit_register(catalog: "Registrar") -> None:
     at = "mtlkit.loggers.configs"
     catalog.loggers.add("jsonl", f"{at}:JsonLines", "one JSON object a line")
     catalog.loggers.add("tensorboard", f"{at}:TensorBoard", "event files for TensorBoard")
+
+
+def _losses(catalog: "Registrar", at: str) -> None:
+    """Weightings of losses, from those that learn to those that only look."""
+    add = catalog.weightings.add
+    add("uncertainty", f"{at}:Uncertainty", "learned uncertainty (Kendall 2018)")
+    add("bounded-uncertainty", f"{at}:BoundedUncertainty", "never below 0 (Liebel & Koerner 2018)")
+    add("dynamic", f"{at}:Dynamic", "a softmax of features (Yin & Liu 2018)")
+    add("harder-first", f"{at}:HarderFirst", "such a softmax for the harder task (Ming 2019)")
+    add("imtl-l", f"{at}:ImtlL", "learned scales (Liu 2021)")
+    add("log", f"{at}:Log", "the sum of log losses, scale-invariant (SI)")
+    add("gls", f"{at}:Gls", "the geometric mean (Chennupati 2019)")
+    add("stch", f"{at}:Stch", "a smooth maximum (Lin 2024)")
+    add("dwa", f"{at}:Dwa", "by the change over epochs (Liu 2019)")
+    add("cov", f"{at}:Cov", "by the coefficient of variation (Groenendijk 2021)")
+    add("rlw", f"{at}:Rlw", "random weights, a placebo (Lin 2022)")
+    add("famo", f"{at}:Famo", "by the change in an update (Liu 2023)")
+
+
+def _gradients(catalog: "Registrar", at: str) -> None:
+    """Weightings of gradients."""
+    add = catalog.weightings.add
+    add("gradnorm", f"{at}:GradNorm", "similar training rates (Chen 2018)")
+    add("mgda", f"{at}:Mgda", "the shortest combination (Sener & Koltun 2018)")
+    add("pcgrad", f"{at}:PcGrad", "conflicts projected away (Yu 2020)")
+    add("gradvac", f"{at}:GradVac", "cosines kept (Wang 2021)")
+    add("imtl-g", f"{at}:ImtlG", "equal projections (Liu 2021)")
+    add("cagrad", f"{at}:CaGrad", "the best worst case near the mean (Liu 2021)")
+    add("nash-mtl", f"{at}:NashMtl", "the Nash bargaining solution (Navon 2022)")
+    add("aligned-mtl", f"{at}:AlignedMtl", "orthogonal, equally long (Senushkin 2023)")
+    add("db-mtl", f"{at}:DbMtl", "log losses, equally long gradients (Lin 2023)")
+    add("moco", f"{at}:MoCo", "MGDA on running means (Fernando 2023)")
+    add("excess-mtl", f"{at}:ExcessMtl", "by excess risk (He 2024)")
+    add("cr-mogm", f"{at}:CrMogm", "the averaged weights of another scheme (Zhou 2022)")
+    add("modo", f"{at}:MoDo", "MGDA by double sampling (Chen 2024)")
+    add("sdmgrad", f"{at}:SdmGrad", "between MGDA and the mean (Xiao 2023)")
+    add("auto-lambda", f"{at}:AutoLambda", "by what helps the main tasks (Liu 2022)")

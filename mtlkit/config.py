@@ -123,7 +123,10 @@ def member_of(kind: type[Enum]) -> Validator:
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, kind):
             known = ", ".join(str(item.value) for item in kind)
-            raise ValueError(f"{field.name}: expected a {kind.__name__} ({known}), found {value!r}")
+            article = "an" if kind.__name__[0] in "AEIOU" else "a"
+            raise ValueError(
+                f"{field.name}: expected {article} {kind.__name__} ({known}), found {value!r}"
+            )
 
     return check
 

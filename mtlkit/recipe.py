@@ -14,7 +14,7 @@ from mtlkit.optim.configs import Constant, Optimizer, Schedule, Sgd
 from mtlkit.routing.configs import Router, Shared
 from mtlkit.tasks import Task, loss_terms
 from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.configs import Equal, Weighting
+from mtlkit.weighting.configs import Equal, Weighting, pairing_problems
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +30,7 @@ class Train:
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
     log_every: int = attrs.field(default=10, validator=at_least(1))  # steps
+    watch: bool = True  # at a logged step, the norms and cosines of the tasks' gradients
     evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs
     checkpoint_every: int | None = attrs.field(
         default=None, validator=optional(at_least(1))
@@ -72,7 +73,9 @@ class Recipe:
                 for name in unnameable
             ]
         found = list(self.routing.problems(loss_terms(self.tasks)))
-        found = found or list(self.weighting.problems(self.terms()))
+        found = found or list(
+            pairing_problems(self.weighting, self.terms(), self.routing.shared_features)
+        )
         return [*found, *self._evaluation_problems()]
 
     def _evaluation_problems(self) -> Iterator[Problem]:

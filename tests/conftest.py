@@ -1,6 +1,7 @@
 """Fixtures for all tests."""
 
 import importlib
+import importlib.util
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -10,6 +11,35 @@ import pytest
 import torch
 
 from mtlkit.catalog import Catalog, load_catalog
+from mtlkit.weighting.configs import GradientWeighting
+
+collect_ignore = ["schemes.py"]
+
+
+def _module(name: str):
+    """A module beside this file, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for a `scheme` is run with every weighting, or with those of one kind."""
+    for asked in {"scheme", "loss_scheme", "gradient_scheme"} & set(metafunc.fixturenames):
+        chosen = {
+            name.replace(" ", "-"): scheme
+            for name, scheme in _module("schemes").SCHEMES.items()
+            if asked == "scheme"
+            or (asked == "gradient_scheme") == isinstance(scheme, GradientWeighting)
+        }
+        metafunc.parametrize(asked, chosen.values(), ids=list(chosen))
+
+
+@pytest.fixture(scope="session")
+def schemes():
+    """Every weighting by name."""
+    return _module("schemes").SCHEMES
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from mtlkit.config import Component
 from mtlkit.data.divide import Division
 from mtlkit.recipe_file.structuring import options_of
 from mtlkit.routing.configs import BlockBranch, Choice
+from mtlkit.weighting.configs import At, HeadGradient, Normalisation, PcGrad, Singular
 
 CATALOG = load_catalog("all")
 OURS = ("mtlkit", "mtlkit-face")
@@ -50,6 +51,31 @@ EXAMPLES = {
     "weightings/equal": {"total": 0.1},
     "weightings/uncertainty": {"learning_rate": 0.1},
     "weightings/dynamic": {"total": 0.2, "form": "product-of-means", "normalise": True},
+    "weightings/bounded-uncertainty": {"learning_rate": 0.1},
+    "weightings/harder-first": {"total": 0.2, "normalise": True},
+    "weightings/imtl-l": {"learning_rate": 0.1},
+    "weightings/log": {},
+    "weightings/gls": {},
+    "weightings/stch": {"smoothing": 0.5, "preferences": {"pose": 0.5}, "ideal": {"who": 0.1}},
+    "weightings/dwa": {"temperature": 1.0},
+    "weightings/cov": {"decay": 0.9},
+    "weightings/rlw": {},
+    "weightings/famo": {"learning_rate": 0.1, "decay": 0.0},
+    "weightings/gradnorm": {"alpha": 0.5, "at": At.LAST_SHARED_LAYER},
+    "weightings/mgda": {"normalise": Normalisation.LOSS, "heads": HeadGradient.WEIGHTED},
+    "weightings/pcgrad": {"at": At.PARAMETERS},
+    "weightings/gradvac": {"rate": 0.25},
+    "weightings/imtl-g": {"at": At.PARAMETERS},
+    "weightings/cagrad": {"c": 0.25},
+    "weightings/nash-mtl": {"largest_norm": None, "every": 3},
+    "weightings/aligned-mtl": {"scale": Singular.MEDIAN},
+    "weightings/db-mtl": {"momentum": 0.5, "at": At.PARAMETERS},
+    "weightings/moco": {"tracking": 0.25, "rate": 0.5, "pull": 0.1},
+    "weightings/excess-mtl": {"rate": 0.5},
+    "weightings/cr-mogm": {"of": PcGrad(), "momentum": 0.5},
+    "weightings/modo": {"rate": 0.5, "pull": 0.0},
+    "weightings/sdmgrad": {"nearness": 0.5, "steps": 5},
+    "weightings/auto-lambda": {"start": 1.0, "learning_rate": 0.1},
     "data/images": {
         "folder": Path("faces"),
         "size": (6, 8),
@@ -170,8 +196,9 @@ def test_its_repr_is_python_that_makes_it_again(name):
     assert all(f"{key}=" in text for key in options_of(type(value)))
     words = {type(value).__name__: type(value), "Division": Division, "BlockBranch": BlockBranch,
              "PosixPath": Path, "WindowsPath": Path}  # fmt: skip
-    plain = re.sub(r"<(Choice\.\w+): '\w+'>", r"\1", text)  # how Python shows a choice
-    assert eval(plain, {**words, "Choice": Choice}) == value
+    choices = {kind.__name__: kind for kind in (Choice, At, HeadGradient, Normalisation, Singular)}
+    plain = re.sub(r"<(\w+\.\w+): '[\w-]+'>", r"\1", text)  # how Python shows a choice
+    assert eval(plain, {**words, **choices, "PcGrad": PcGrad}) == value
 
 
 def test_its_documentation_begins_with_one_sentence_on_one_line(name):

@@ -45,6 +45,11 @@ class Router(Component):
         """Why this router cannot serve these tasks, found before anything is built."""
         return ()
 
+    @property
+    def shared_features(self) -> bool:
+        """Whether all heads see the same features, at which gradients can then be compared."""
+        return True
+
 
 @attrs.frozen(kw_only=True)
 class Shared(Router):

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import AssemblyError
+from mtlkit.weighting.module import Moment
 
 
 @attrs.frozen(eq=False)
 class Portion:
-    """The samples of one update: `whole` over all ranks, and this rank's micro-batches of them."""
+    """Samples of an update or a draw: `whole` over all ranks, and this rank's micro-batches."""
 
     epoch: int
     whole: Tensor
@@ -28,29 +29,39 @@ class Batches:
 
     The updates of an epoch differ by one sample at most, so that no small rest is left over, which
     would be a noisy update and, with one sample, no update at all under batch norm: 130 samples in
-    batches of 64 are updates of 44, 43 and 43. Ranks and micro-batches divide an update as evenly.
-    Raises `AssemblyError` where a micro-batch would be empty.
+    batches of 64 are updates of 44, 43 and 43. Draws, ranks and micro-batches divide an update as
+    evenly, in this order. Raises `AssemblyError` where a micro-batch would be empty.
 
     >>> [len(Batches(130, 64, seed=0).portion(step).whole) for step in range(3)]
     [44, 43, 43]
     """
 
     def __init__(
-        self, samples: int, batch: int, *, seed: int, accumulate: int = 1, world: int = 1
+        self,
+        samples: int,
+        batch: int,
+        *,
+        seed: int,
+        accumulate: int = 1,
+        world: int = 1,
+        draws: int = 1,
     ) -> None:
         if samples == 0:
             raise AssemblyError("the training split is empty; expected one sample or more")
         self.per_epoch = -(-samples // batch)
         smallest = samples // self.per_epoch
-        if smallest < world * accumulate:
+        if smallest < world * accumulate * draws:
+            drawn = f"{draws} draws, " if draws > 1 else ""
             raise AssemblyError(
-                f"train.batch: updates of {smallest} samples cannot be divided among {world} "
-                f"processes and {accumulate} micro-batches; use a larger batch, or fewer of them"
+                f"train.batch: updates of {smallest} samples cannot be divided among {drawn}"
+                f"{world} processes and {accumulate} micro-batches; use a larger batch, or fewer "
+                f"of them"
             )
         self.samples = samples
         self.seed = seed
         self.accumulate = accumulate
         self.world = world
+        self.draws = draws
         self._epoch = -1
         self._updates: tuple[Tensor, ...] = ()
 
@@ -60,9 +71,21 @@ class Batches:
         if epoch != self._epoch:
             order = torch.randperm(self.samples, generator=_generator(self.seed, "order", epoch))
             self._epoch, self._updates = epoch, order.tensor_split(self.per_epoch)
-        whole = self._updates[place]
+        return self._divided(epoch, self._updates[place], rank)
+
+    def drawn(self, portion: Portion, rank: int = 0) -> tuple[Portion, ...]:
+        """The draws of an update: disjoint, and each divided as an update is."""
+        parts = portion.whole.tensor_split(self.draws)
+        return tuple(self._divided(portion.epoch, part, rank) for part in parts)
+
+    def _divided(self, epoch: int, whole: Tensor, rank: int) -> Portion:
         own = whole.tensor_split(self.world)[rank]
         return Portion(epoch, whole, own.tensor_split(self.accumulate))
+
+
+def moment_of(seed: int, step: int, epoch: int) -> Moment:
+    """The moment of the update `step`, whose chance is the same on every rank."""
+    return Moment(step, epoch, _number(seed, "weighting", step))
 
 
 def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:

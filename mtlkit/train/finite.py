@@ -8,6 +8,7 @@ from torch import Tensor
 from mtlkit.errors import NotFiniteError
 from mtlkit.train.step import StepResult
 from mtlkit.vocabulary import LossTerm
+from mtlkit.weighting.module import PositiveLosses, WeightingModule
 
 SHOWN = 10
 """How many sample ids a message shows; the error carries them all."""
@@ -20,6 +21,7 @@ def not_finite(
     micro_batches: Sequence[Tensor],
     results: Sequence[StepResult],
     parameters: Mapping[str, Tensor],
+    weighting: WeightingModule,
 ) -> NotFiniteError:
     """The error of the update `step` (from 1): which tasks' losses, of which samples.
 
@@ -33,6 +35,9 @@ def not_finite(
     index = torch.cat(list(micro_batches))
     bad = ~losses.isfinite()
     if not bad.any():  # the losses are fine, so a term's weight is not: every sample took part
+        negative = [t.name for t, row in zip(terms, losses.sum(dim=1), strict=True) if row < 0]
+        if negative and isinstance(weighting, PositiveLosses):
+            return _negative(step, type(weighting).__name__, negative)
         bad = ~torch.stack([result.weights for result in results]).isfinite().all(dim=0).cpu()
         bad = bad.unsqueeze(1).expand_as(losses)
     tasks = [term.name for term, row in zip(terms, bad, strict=True) if row.any()]
@@ -52,6 +57,19 @@ def not_finite(
         step=step,
         tasks=tasks,
         ids=found,
+    )
+
+
+def _negative(step: int, scheme: str, tasks: Sequence[str]) -> NotFiniteError:
+    """The error of a scheme that divides by losses, where some are below zero."""
+    return NotFiniteError(
+        f"step {step}: {scheme} divides by losses or takes their logarithm, and the loss of "
+        f"{', '.join(tasks)} is below zero. Nothing was updated; use a head whose loss is never "
+        f"negative for {'it' if len(tasks) == 1 else 'them'}, or a weighting that takes any loss, "
+        f"such as `equal` or `mgda`",
+        step=step,
+        tasks=tasks,
+        ids=(),
     )
 
 

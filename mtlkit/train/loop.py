@@ -101,6 +101,7 @@ class Training:
             self._save()
 
     def _log(self) -> None:
+        lengths, cosines = self.updater.meter.gradients()
         losses, weights = self.updater.meter.read()
         recipe = self.setting.recipe
         self._newest = StepEvent(
@@ -109,6 +110,8 @@ class Training:
             learning_rate=recipe.optimizer.lr * self.updater.rate_factor(self.step - 1),
             losses=losses,
             weights=weights,
+            gradient_norms=lengths,
+            gradient_cosines=cosines,
         )
         self._write(self._newest)
         self._write(

@@ -1,11 +1,11 @@
 """One training step: from a batch to one scalar, whose gradient is the update.
 
-Which statistic of the losses a weighting sees is decided here, once, by its type. All that happens
-inside `forward`, and one scalar comes out of it, so that DDP, autocast, accumulation and gradient
-clipping work as for a single loss.
+Which statistic of the losses a weighting sees is decided here, once, by its type. One scalar comes
+out of `forward`, so that DDP, autocast, accumulation and gradient clipping work as for a single
+loss.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import attrs
@@ -13,91 +13,223 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.model import MultiTaskModel
-from mtlkit.train.gradients import cut, gather_columns, own_columns
+from mtlkit.train.decision import (
+    Decision,
+    Observation,
+    Whole,
+    decide_by_gradients,
+    decide_by_losses,
+)
+from mtlkit.train.gradients import cut, ends_of, gradients_at, gramian_of
+from mtlkit.train.providers import AtParameters, Provider, provider_for
 from mtlkit.train.ranks import Ranks
+from mtlkit.weighting.configs import GradientWeighting, HeadGradient, Weighting
 from mtlkit.weighting.module import (
     GramianWeighting,
     JacobianWeighting,
     LossWeighting,
+    RemembersJacobian,
     StepLosses,
     WeightingModule,
+    WholeBatch,
 )
 
 AnyWeighting = LossWeighting | GramianWeighting | JacobianWeighting
+OfGradients = GramianWeighting | JacobianWeighting
 
 
 @attrs.frozen(eq=False)
 class StepResult:
     """What a step gives: the scalar to differentiate, and what to log, detached.
 
-    `per_sample` (T, N) are the losses of each sample and `weights` (T,) those of the terms.
+    `per_sample` (T, N) are the losses of each sample and `weights` (T,) those of the terms;
+    `gramian` (T, T) is this micro-batch's part of the tasks' Gramian, where it was looked at.
     """
 
     total: Tensor
     per_sample: Tensor
     weights: Tensor
+    gramian: Tensor | None = None
 
 
 class TrainingStep(nn.Module):
     """A model and a weighting, as the one module that is differentiated.
 
     The scalar is scaled by the number of ranks, because DDP takes the mean of their gradients and
-    the losses are parts of a sum. For weightings of gradients see `mtlkit.train.gradients`; a
-    direction (Jacobian) leaves the heads with the plain sum of their losses, and weights of 1.
+    the losses are parts of a sum. A weighting of gradients sees the network cut at the features:
+    the trunk is differentiated by a surrogate, the heads by their own losses, weighted or not as
+    `config.heads` says; a direction (Jacobian) leaves them unweighted.
+
+    Raises `TypeError` where `config` and the `weighting` it built are of different kinds, and
+    `AssemblyError` where there are no gradients to be had at the place that `config.at` names.
     """
 
-    def __init__(self, model: MultiTaskModel, weighting: WeightingModule, ranks: Ranks) -> None:
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        weighting: WeightingModule,
+        ranks: Ranks,
+        config: Weighting,
+    ) -> None:
         super().__init__()
         self.model = model
-        self.weighting = checked_kind(weighting)
+        self.weighting = checked_kind(weighting, config)
         self.ranks = ranks
+        self.provider: Provider | None = None
+        self.weighted_heads = False
+        if isinstance(config, GradientWeighting):
+            self.provider = provider_for(config.at, model.router, ranks)
+            self.weighted_heads = config.heads is HeadGradient.WEIGHTED
+        if isinstance(weighting, RemembersJacobian):
+            assert isinstance(self.provider, AtParameters)  # else the recipe was refused
+            weighting.allocate(self.provider.elements)
+
+    @property
+    def looks_first(self) -> bool:
+        """Whether every part of an update must be seen before any is differentiated."""
+        return not isinstance(self.weighting, LossWeighting) or isinstance(
+            self.weighting, WholeBatch
+        )
 
     def forward(
-        self, inputs: Tensor, targets: Mapping[str, Tensor], counts: Tensor, share: float = 1.0
+        self,
+        inputs: Tensor,
+        targets: Mapping[str, Tensor],
+        whole: Whole,
+        share: float = 1.0,
+        decision: Decision | None = None,
+        part: int = 0,
     ) -> StepResult:
         """The result for raw inputs (N, ...) against targets (N,) of each task.
 
-        `counts` (T,) and `share` relate the batch to the update it is a part of: see `StepLosses`.
+        `whole` and `share` relate the batch to the update it is a part of; without a `decision`
+        the batch is all that this rank has of it, and with one it is micro-batch number `part`.
         """
         weighting: AnyWeighting = self.weighting
         match weighting:
             case LossWeighting():
-                losses = self.model.losses(inputs, targets, counts, share)
-                weighted = weighting(losses)
-                total, weights = weighted.total, weighted.weights
+                found = self._by_losses(weighting, inputs, targets, whole, share, decision)
             case GramianWeighting() | JacobianWeighting():
-                losses, total, weights = self._by_gradients(weighting, inputs, targets, counts)
+                found = self._by_gradients(weighting, inputs, targets, whole, share, decision, part)
             case _:
                 assert_never(weighting)
-        return StepResult(total * self.ranks.world, losses.per_sample.detach(), weights.detach())
+        return attrs.evolve(found, total=found.total * self.ranks.world)
+
+    def observe(
+        self, inputs: Tensor, targets: Mapping[str, Tensor], whole: Whole, share: float
+    ) -> Observation:
+        """What a micro-batch tells before the decision; nothing is kept for differentiation."""
+        keeps_trunk = isinstance(self.provider, AtParameters)
+        with torch.set_grad_enabled(keeps_trunk):
+            features = self.model.features(inputs)
+        weighting: AnyWeighting = self.weighting
+        if isinstance(weighting, LossWeighting):
+            with torch.no_grad():
+                losses = self.model.losses_at(features, targets, whole.counts, share)
+                return _summary(weighting, losses)
+        assert self.provider is not None
+        at = cut(features)
+        losses = self.model.losses_at(at.features, targets, whole.counts, share)
+        own = at.jacobian(losses.mean)
+        return _observed(losses, rows=self.provider.rows(at, own))
+
+    def decide(self, seen: Sequence[Observation], whole: Whole) -> Decision:
+        """What the update does, from all that this rank's micro-batches told."""
+        weighting: AnyWeighting = self.weighting
+        if isinstance(weighting, LossWeighting):
+            return decide_by_losses(weighting, seen, whole, self.ranks)
+        assert self.provider is not None
+        return decide_by_gradients(weighting, seen, whole, self.ranks, self.provider)
+
+    def _by_losses(
+        self,
+        weighting: LossWeighting,
+        inputs: Tensor,
+        targets: Mapping[str, Tensor],
+        whole: Whole,
+        share: float,
+        decision: Decision | None,
+    ) -> StepResult:
+        features = self.model.features(inputs)
+        losses = self.model.losses_at(features, targets, whole.counts, share)
+        if decision is None:
+            decision = decide_by_losses(weighting, [_summary(weighting, losses)], whole, self.ranks)
+        weighted = weighting(
+            attrs.evolve(losses, summary=decision.summary, decided=decision.weights)
+        )
+        gramian = None
+        ends = [end for end in ends_of(features) if end.requires_grad]
+        if whole.watch and ends:
+            gramian = gramian_of(gradients_at(ends, losses.mean))
+        return StepResult(
+            weighted.total, losses.per_sample.detach(), weighted.weights.detach(), gramian
+        )
 
     def _by_gradients(
         self,
-        weighting: GramianWeighting | JacobianWeighting,
+        weighting: OfGradients,
         inputs: Tensor,
         targets: Mapping[str, Tensor],
-        counts: Tensor,
-    ) -> tuple[StepLosses, Tensor, Tensor]:
-        """The losses, the scalar and the weights, with the trunk differentiated by surrogate."""
+        whole: Whole,
+        share: float,
+        decision: Decision | None,
+        part: int,
+    ) -> StepResult:
+        assert self.provider is not None
         at = cut(self.model.features(inputs))
-        losses = self.model.losses_at(at.features, targets, counts)
-        own = at.jacobian(losses.mean)
-        means = self.ranks.sum(losses.mean.detach())
-        if isinstance(weighting, GramianWeighting):
-            weights = weighting(self.ranks.sum(own @ own.T), means).detach()
-            direction = weights @ own
+        losses = self.model.losses_at(at.features, targets, whole.counts, share)
+        mean = losses.mean
+        own: Tensor | None = None
+        if decision is None or not decision.parts:
+            own = at.jacobian(mean)
+        if decision is None:
+            assert own is not None
+            if isinstance(weighting, JacobianWeighting):
+                seen = _observed(losses, rows=self.provider.rows(at, own))
+            else:
+                seen = _observed(losses, gramian=self.provider.gramian_at(at, own))
+            decision = self.decide([seen], whole)
+        assert decision.weights is not None
+        weights = decision.weights
+        if decision.parts:
+            trunk = self.provider.surrogate(at, decision.parts[part])
         else:
-            weights = torch.ones_like(means)
-            joined = weighting(gather_columns(own, self.ranks), means)
-            direction = own_columns(joined, own, self.ranks)
-        return losses, at.surrogate(direction) + (weights * losses.mean).sum(), weights
+            assert own is not None
+            trunk = at.surrogate(weights @ own)
+        heads = (weights * mean).sum() if self.weighted_heads else mean.sum()
+        assert decision.gramian is not None
+        return StepResult(
+            trunk + heads, losses.per_sample.detach(), weights, decision.gramian * share
+        )
 
 
-def checked_kind(weighting: WeightingModule) -> AnyWeighting:
-    """The weighting itself, when it is one of the three kinds; `TypeError` when it is not."""
+def _summary(weighting: LossWeighting, losses: StepLosses) -> Observation:
+    """What a weighting of losses wants to know of the whole update, from one part of it."""
+    if isinstance(weighting, WholeBatch):
+        asked: WholeBatch = weighting
+        return Observation(losses.per_sample.detach(), asked.summarise(losses))
+    return _observed(losses)
+
+
+def _observed(
+    losses: StepLosses, rows: Tensor | None = None, gramian: Tensor | None = None
+) -> Observation:
+    """What the mean losses of a micro-batch and their gradients are."""
+    return Observation(losses.per_sample.detach(), losses.mean.detach(), rows, gramian)
+
+
+def checked_kind(weighting: WeightingModule, config: Weighting) -> AnyWeighting:
+    """The weighting itself, when it is of a kind, and of that of its `config`; else `TypeError`."""
     if not isinstance(weighting, LossWeighting | GramianWeighting | JacobianWeighting):
         raise TypeError(
             f"{type(weighting).__name__} is of no kind of weighting; expected a subclass of "
             f"LossWeighting, GramianWeighting or JacobianWeighting"
+        )
+    of_gradients = isinstance(weighting, GramianWeighting | JacobianWeighting)
+    if of_gradients != isinstance(config, GradientWeighting):
+        expected = "GradientWeighting" if of_gradients else "Weighting"
+        raise TypeError(
+            f"{type(config).__name__} builds {type(weighting).__name__}; its options must derive "
+            f"from {expected}, so that a recipe says where gradients are taken only where they are"
         )
     return weighting

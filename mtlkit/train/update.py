@@ -1,15 +1,14 @@
-"""One update: micro-batches, their gradients, and the optimiser's step."""
+"""One update: its gradient, the check that it is finite, and the optimiser's step."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import attrs
 import torch
-from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
+from mtlkit.train.backward import Backward, draws_of
 from mtlkit.train.batches import Batches, Portion, seed_step
 from mtlkit.train.compiled import compile_backbone
 from mtlkit.train.finite import not_finite
@@ -18,7 +17,7 @@ from mtlkit.train.interrupt import StopWish
 from mtlkit.train.meter import Meter
 from mtlkit.train.setting import Setting
 from mtlkit.train.step import StepResult, TrainingStep
-from mtlkit.weighting.module import LossWeighting, WeightingModule
+from mtlkit.weighting.module import WeightingModule
 
 
 @attrs.frozen
@@ -30,19 +29,16 @@ class Update:
 
 
 class Updater:
-    """Makes update after update of a model and a weighting, which it changes in place.
-
-    Raises `AssemblyError` where the recipe's weighting and its micro-batches do not go together.
-    """
+    """Makes update after update of a model and a weighting, which it changes in place."""
 
     def __init__(self, model: MultiTaskModel, weighting: WeightingModule, setting: Setting) -> None:
         self.setting = setting
         self.train, self.ranks = setting.recipe.train, setting.ranks
-        refuse_micro_batches(weighting, self.train.accumulate)
         # channels_last is how CPUs and GPUs convolve fastest; it changes no value
         model.to(setting.device).to(memory_format=torch.channels_last)
-        self.inner = TrainingStep(model, weighting.to(setting.device), self.ranks)
         recipe = setting.recipe
+        self.inner = TrainingStep(model, weighting, self.ranks, recipe.weighting)
+        self.inner.to(setting.device)
         self.optimizer = recipe.optimizer.build(
             parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
         )
@@ -56,8 +52,10 @@ class Updater:
             seed=setting.recipe.seed,
             accumulate=self.train.accumulate,
             world=self.ranks.world,
+            draws=draws_of(weighting),
         )
         self.steps = self.batches.per_epoch * self.train.epochs
+        self.backward = Backward(self.inner, self.module, self.batches, setting)
         self.meter = Meter(model.terms, setting.device, self.ranks)
         self.untrained: tuple[str, ...] | None = None  # known after the first update
 
@@ -75,44 +73,25 @@ class Updater:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         portion = self.batches.portion(step, self.ranks.rank)
-        targets = self.setting.targets["train"]
-        counts = self.inner.model.counts({t: v[portion.whole] for t, v in targets.items()})
-        results = self._differentiate(portion, _sent(counts, self.setting.device))
+        self.optimizer.zero_grad()
+        rate = self.optimizer.param_groups[0]["lr"]
+        made = self.backward.make(step, portion, rate, watch=self._watches(step))
+        for result, share in zip(made.results, made.shares, strict=True):
+            self.meter.add(result, share)
+        self.meter.finish_update(made.whole.counts)
         if self.untrained is None:
             self.untrained = self._unreached()
-        stop = self._agree(step, portion, results, wish)
+        stop = self._agree(step, made.portion, made.results, wish)
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
         self.optimizer.step()
+        self.backward.after_step(step, made)
         return Update(len(portion.whole), stop)
 
-    def _differentiate(self, portion: Portion, counts: Tensor) -> list[StepResult]:
-        """Leave the gradient of the update in the parameters."""
-        train, device = self.setting.data.train, self.setting.device
-        self.optimizer.zero_grad()
-        results = []
-        last = len(portion.micro_batches) - 1
-        for number, index in enumerate(portion.micro_batches):
-            share = len(index) / len(portion.whole)
-            inputs = _sent(train.inputs[index], device)
-            targets = {
-                task: _sent(target[index], device)
-                for task, target in self.setting.targets["train"].items()
-            }
-            with self._unreduced(number < last):
-                with self.setting.autocast():
-                    result = self.module(inputs, targets, counts, share)
-                result.total.backward()
-            self.meter.add(result, share)
-            results.append(attrs.evolve(result, total=result.total.detach()))
-        self.meter.finish_update(counts)
-        return results
-
-    def _unreduced(self, yes: bool) -> AbstractContextManager[None]:
-        """Where `yes`, DDP leaves the reduction of gradients to a later micro-batch."""
-        if yes and isinstance(self.module, DistributedDataParallel):
-            return self.module.no_sync()
-        return nullcontext()
+    def _watches(self, step: int) -> bool:
+        """Whether the update `step` is one to be logged with the tasks' gradients."""
+        logged = (step + 1) % self.train.log_every == 0 or step + 1 == self.steps
+        return self.train.watch and logged and len(self.inner.model.terms) > 1
 
     def _agree(
         self, step: int, portion: Portion, results: Sequence[StepResult], wish: StopWish | None
@@ -130,7 +109,8 @@ class Updater:
             ids = self.setting.data.train.ids
             parameters = dict(self.inner.named_parameters())
             terms, parts = self.inner.model.terms, portion.micro_batches
-            raise not_finite(step + 1, terms, ids, parts, results, parameters)
+            weighting = self.inner.weighting
+            raise not_finite(step + 1, terms, ids, parts, results, parameters, weighting)
         return bool(any_stop)
 
     def _unreached(self) -> tuple[str, ...]:
@@ -142,19 +122,3 @@ class Updater:
                 f"{', '.join(found)}; freeze them (requires_grad = False) or train in one process"
             )
         return found
-
-
-def _sent(values: Tensor, device: torch.device) -> Tensor:
-    """`values` on `device`; the copy to a GPU goes on while the CPU does, which needs pinning."""
-    if device.type == "cuda":
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
-
-
-def refuse_micro_batches(weighting: WeightingModule, accumulate: int) -> None:
-    """`AssemblyError` where a weighting of gradients would see parts of a batch only."""
-    if accumulate > 1 and not isinstance(weighting, LossWeighting):
-        raise AssemblyError(
-            f"train.accumulate: {type(weighting).__name__} weighs the gradients of a whole batch, "
-            f"which {accumulate} micro-batches never hold at once; use `accumulate: 1`"
-        )

@@ -1,62 +1,108 @@
 """Dynamic weights from the shared features (Yin & Liu, TIP 2018)."""
 
 import math
+from abc import abstractmethod
 
 import torch
 from torch import Tensor, nn
 
 from mtlkit.vocabulary import LossTerm, Role
 from mtlkit.weighting.configs import Dynamic
-from mtlkit.weighting.module import LossWeighting, StepLosses, Weighted
+from mtlkit.weighting.module import LossWeighting, StepLosses, Weighted, WholeBatch
 
 
-class DynamicWeights(LossWeighting):
-    """Side weights total * softmax(W^T x + e), learned jointly with the network (eq. 7-8).
+class Gate(nn.Module):
+    """Weights total * softmax(W^T x + e) of some terms for each sample (eq. 7).
 
-    With `gate_main` the main terms share `main_total` by a second gate of the same form
-    (eq. 10-11); without it each has weight 1. With `normalise` the weight of a gated term with C
-    classes is divided by ln C, the loss of a guess. Nothing in a gate's gradient sees the main
-    loss, so descent moves weight to the term with the lowest loss: a gate favours the easy task.
+    `guess` (G,) divides them: the loss of a guess, where losses are measured in units of it.
     """
 
+    places: Tensor
     guess: Tensor
+
+    def __init__(
+        self, terms: tuple[LossTerm, ...], role: Role, total: float, features: int, *, units: bool
+    ) -> None:
+        super().__init__()
+        own = [place for place, term in enumerate(terms) if term.role is role]
+        self.total = total
+        self.linear = nn.Linear(features, len(own))
+        nn.init.zeros_(self.linear.weight)  # every gate starts from equal weights
+        nn.init.zeros_(self.linear.bias)
+        # a buffer is on the device already; a tensor made in every step must be sent there
+        self.register_buffer("places", torch.tensor(own), persistent=False)
+        guesses = [guess_of(terms[place]) if units else 1.0 for place in own]
+        self.register_buffer("guess", torch.tensor(guesses), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The weights (G, N) of its terms for each sample, from shared features (N, D)."""
+        share: Tensor = self.linear(features).float().softmax(dim=1).T
+        return self.total * share / self.guess.unsqueeze(1)
+
+
+def guess_of(term: LossTerm) -> float:
+    """The loss of a guess among the term's classes, ln(classes); 1 for a regression."""
+    return math.log(term.classes) if term.classes > 1 else 1.0
+
+
+class GatedWeights(LossWeighting):
+    """Weights from gates: side terms share `total`, main terms have 1 or share `main_total`.
+
+    With `gate_main` the main terms have a second gate of the same form (eq. 10-11). Nothing in a
+    gate's gradient sees the main loss, so descent moves weight to the term with the lowest loss: a
+    gate favours the easy task.
+    """
 
     def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__()
-        self.per_sample = config.form == "mean-of-products"
-        self.totals = {Role.SIDE: config.total, Role.MAIN: config.main_total}
-        self.places = {
-            role: [place for place, term in enumerate(terms) if term.role is role] for role in Role
-        }
-        self.gates = nn.ModuleDict()
-        guesses = [math.log(term.classes) if term.classes > 1 else 1.0 for term in terms]
-        self.register_buffer("guess", torch.tensor(guesses if config.normalise else [1.0]))
-        for role, gated in ((Role.SIDE, True), (Role.MAIN, config.gate_main)):
-            if gated:
-                gate = nn.Linear(features, len(self.places[role]))
-                nn.init.zeros_(gate.weight)  # every gate starts from equal weights
-                nn.init.zeros_(gate.bias)
-                self.gates[role.value] = gate
-                # a buffer is on the device already; a tensor made in every step must be sent there
-                place = torch.tensor(self.places[role])
-                self.register_buffer(f"{role.value}_places", place, persistent=False)
-
-    def forward(self, losses: StepLosses) -> Weighted:
-        weights = self.sample_weights(losses.features)
-        if self.per_sample:
-            weighed = (weights * losses.per_sample).sum(dim=1) / losses.counts.clamp(min=1)
-        else:
-            weighed = weights.mean(dim=1) * losses.mean
-        return Weighted(weighed.sum(), weights.detach().mean(dim=1))
+        self.terms = len(terms)
+        totals = {Role.SIDE: config.total}
+        if config.gate_main:
+            totals[Role.MAIN] = config.main_total
+        self.gates = nn.ModuleDict(
+            {
+                role.value: Gate(terms, role, total, features, units=config.normalise)
+                for role, total in totals.items()
+            }
+        )
 
     def sample_weights(self, features: Tensor) -> Tensor:
         """The weights of each term for each sample (T, N), from shared features (N, D)."""
-        terms = sum(map(len, self.places.values()))
-        weights = features.new_ones(terms, len(features), dtype=torch.float32)
-        for role in Role:
-            if role.value in self.gates:
-                share = self.gates[role.value](features).float().softmax(dim=1).T
-                place = self.get_buffer(f"{role.value}_places")
-                guess = self.guess.expand(terms)[place].unsqueeze(1)
-                weights = weights.index_copy(0, place, self.totals[role] * share / guess)
+        weights = features.new_ones(self.terms, len(features), dtype=torch.float32)
+        for gate in self.gates.values():
+            assert isinstance(gate, Gate)
+            weights = weights.index_copy(0, gate.places, gate(features))
         return weights
+
+    @abstractmethod
+    def forward(self, losses: StepLosses) -> Weighted:
+        """The gated sum."""
+
+
+class DynamicWeights(GatedWeights):
+    """Each sample's loss times its own weight, and then the mean (eq. 8)."""
+
+    def forward(self, losses: StepLosses) -> Weighted:
+        weights = self.sample_weights(losses.features)
+        weighed = (weights * losses.per_sample).sum(dim=1) / losses.counts.clamp(min=1)
+        return Weighted(weighed.sum(), weights.detach().mean(dim=1))
+
+
+class MeanDynamicWeights(GatedWeights, WholeBatch):
+    """The mean loss times the mean weight, as in the layer that the authors released.
+
+    A product of two means over the whole update is no sum over its parts. Its gradient is: that of
+    (mean weight) * loss + weight * (mean loss), the means being constants of the update.
+    """
+
+    def summarise(self, losses: StepLosses) -> Tensor:
+        weights = self.sample_weights(losses.features).mean(dim=1) * losses.share
+        return torch.stack([losses.mean, weights]).detach()
+
+    def forward(self, losses: StepLosses) -> Weighted:
+        weights = self.sample_weights(losses.features).mean(dim=1) * losses.share
+        own = torch.stack([losses.mean, weights])
+        whole = own.detach() if losses.summary is None else losses.summary
+        # the third term takes away what the first two count twice, and has no gradient
+        total = whole[1] * own[0] + own[1] * whole[0] - (whole[0] * whole[1]) * losses.share
+        return Weighted(total.sum(), whole[1])

@@ -47,13 +47,18 @@ COMPONENTS = {
     "heads": {"classification", "regression"},
     "routers": {"grouped", "shared"},
     "branches": {"block", "linear"},
-    "weightings": {"dynamic", "equal", "fixed", "uncertainty"},
+    "weightings": {
+        "aligned-mtl", "auto-lambda", "bounded-uncertainty", "cagrad", "cov", "cr-mogm", "db-mtl",
+        "dwa", "dynamic", "equal", "excess-mtl", "famo", "fixed", "gls", "gradnorm", "gradvac",
+        "harder-first", "imtl-g", "imtl-l", "log", "mgda", "moco", "modo", "nash-mtl", "pcgrad",
+        "rlw", "sdmgrad", "stch", "uncertainty",
+    },
     "data": {"images"},
     "optimizers": {"adamw", "sgd"},
     "schedules": {"constant", "cosine", "steps"},
     "evaluators": {"tasks"},
     "loggers": {"jsonl", "tensorboard"},
-}
+}  # fmt: skip
 
 OPTIONS = {
     "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},

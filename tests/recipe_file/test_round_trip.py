@@ -83,10 +83,11 @@ def value_of(kind: Any, catalog: Catalog, depth: int) -> st.SearchStrategy[Any]:
         return st.sampled_from(list(kind))
     if issubclass(kind, Component):
         registry = family_of(catalog, kind)
+        fitting = [cls for cls in map(registry.get, registry.names()) if issubclass(cls, kind)]
         return st.one_of(
-            [instance_of(registry.get(name), catalog, depth - 1) for name in registry.names()]
+            [instance_of(cls, catalog, depth - 1) for cls in fitting]
             if depth
-            else [instance_of(registry.get(registry.names()[0]), catalog, 0)]
+            else [instance_of(fitting[0], catalog, 0)]
         )
     return instance_of(kind, catalog, depth)
 

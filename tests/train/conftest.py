@@ -11,5 +11,6 @@ collect_ignore = ["points.py", "two_ranks.py"]  # run or imported by tests, and 
 @pytest.fixture
 def points(monkeypatch):
     """The module, imported as every process of these tests imports it."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    for folder in (Path(__file__).parent.parent, Path(__file__).parent):
+        monkeypatch.syspath_prepend(str(folder))
     return importlib.import_module("points")

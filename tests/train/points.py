@@ -21,8 +21,8 @@ from mtlkit.train.ranks import Ranks
 from mtlkit.train.setting import Setting
 from mtlkit.train.update import Updater
 from mtlkit.vocabulary import Role
-from mtlkit.weighting.configs import Dynamic, Uncertainty, Weighting
-from mtlkit.weighting.module import GramianWeighting, JacobianWeighting
+from mtlkit.weighting.configs import Dynamic, GradientWeighting, Uncertainty
+from mtlkit.weighting.module import Directed, GramianWeighting, JacobianWeighting
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +63,7 @@ class Points(DataSource):
 
 
 @attrs.frozen(kw_only=True)
-class ByNorm(Weighting):
+class ByNorm(GradientWeighting):
     """Weights 1 / |g_t|, from the Gramian."""
 
     def build(self, terms, features):
@@ -71,12 +71,12 @@ class ByNorm(Weighting):
 
 
 class ByNormWeights(GramianWeighting):
-    def forward(self, gramian, losses):
+    def forward(self, gramian, known):
         return 1 / gramian.diagonal().clamp(min=1e-12).sqrt()
 
 
 @attrs.frozen(kw_only=True)
-class UnitSum(Weighting):
+class UnitSum(GradientWeighting):
     """The sum of unit gradients, from the Jacobian: the trunk's update is that of `ByNorm`."""
 
     def build(self, terms, features):
@@ -84,8 +84,9 @@ class UnitSum(Weighting):
 
 
 class UnitSumDirection(JacobianWeighting):
-    def forward(self, jacobian, losses):
-        return (jacobian / jacobian.norm(dim=1, keepdim=True).clamp(min=1e-6)).sum(dim=0)
+    def forward(self, jacobian, known):
+        inverse = 1 / jacobian.norm(dim=1).clamp(min=1e-6)
+        return Directed(inverse @ jacobian, inverse)
 
 
 TASKS = {
@@ -153,3 +154,10 @@ def updater(recipe: Recipe, ranks: Ranks | None = None, folder: Path = Path()) -
         progress=Silence(),
     )
     return Updater(model, recipe.weighting.build(model.terms, model.router.features), setting)
+
+
+def rebuilt(made: Updater) -> Updater:
+    """The updater of the same network, as it is now."""
+    recipe, model = made.setting.recipe, made.inner.model
+    weighting = recipe.weighting.build(model.terms, model.router.features)
+    return Updater(model, weighting, made.setting)

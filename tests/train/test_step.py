@@ -6,9 +6,10 @@ import torch
 
 from mtlkit.backbones.configs import CasiaNet
 from mtlkit.routing.configs import BlockBranch
+from mtlkit.train.decision import Whole
 from mtlkit.train.ranks import Ranks
 from mtlkit.train.step import TrainingStep, checked_kind
-from mtlkit.weighting.configs import Dynamic, Equal, Fixed, Uncertainty
+from mtlkit.weighting.configs import Dynamic, Equal, Fixed, HeadGradient, Uncertainty, Weighting
 from mtlkit.weighting.module import WeightingModule
 
 
@@ -16,7 +17,12 @@ def batch_of(made, samples=12):
     setting = made.setting
     index = torch.arange(samples)
     targets = {task: target[index] for task, target in setting.targets["train"].items()}
-    return setting.data.train.inputs[index], targets, made.inner.model.counts(targets)
+    return setting.data.train.inputs[index], targets, whole_of(made, targets)
+
+
+def whole_of(made, targets):
+    counts = made.inner.model.counts(targets)
+    return Whole(counts, counts.nonzero().flatten())
 
 
 def gradients(module, scalar):
@@ -32,9 +38,9 @@ def trunk_names(made):
 @pytest.mark.parametrize("weighting", [Equal(), Equal(total=0.1), Fixed(weights={"age": 0.3})])
 def test_loss_weighting_gives_the_weighted_sum(points, weighting):
     made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
-    inputs, targets, counts = batch_of(made)
-    result = made.inner(inputs, targets, counts)
-    mean = made.inner.model.losses(inputs, targets, counts).mean
+    inputs, targets, whole = batch_of(made)
+    result = made.inner(inputs, targets, whole)
+    mean = made.inner.model.losses(inputs, targets, whole.counts).mean
     torch.testing.assert_close(result.total, (result.weights * mean).sum())
     result.total.backward()
     expected = gradients(made.inner.model, (result.weights * mean).sum())
@@ -42,20 +48,21 @@ def test_loss_weighting_gives_the_weighted_sum(points, weighting):
         torch.testing.assert_close(p.grad, expected[name])
 
 
-def by_hand(made, inputs, targets, counts):
+def by_hand(made, inputs, targets, whole):
     """Each term's gradient at the shared features, by the whole network."""
     features = made.inner.model.features(inputs)
-    losses = made.inner.model.losses_at(features, targets, counts).mean
+    losses = made.inner.model.losses_at(features, targets, whole.counts).mean
     rows = [torch.autograd.grad(loss, features.shared, retain_graph=True)[0] for loss in losses]
     return features.shared, losses, torch.stack([row.flatten() for row in rows])
 
 
 def test_gramian_weighting_gives_one_weighted_backward(points):
-    made = points.updater(attrs.evolve(points.PLAIN, weighting=points.ByNorm()))
-    inputs, targets, counts = batch_of(made)
-    result = made.inner(inputs, targets, counts)
+    weighting = points.ByNorm(heads=HeadGradient.WEIGHTED)
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
+    inputs, targets, whole = batch_of(made)
+    result = made.inner(inputs, targets, whole)
     result.total.backward()
-    _, losses, jacobian = by_hand(made, inputs, targets, counts)
+    _, losses, jacobian = by_hand(made, inputs, targets, whole)
     weights = 1 / jacobian.norm(dim=1)
     torch.testing.assert_close(result.weights, weights)
     expected = gradients(made.inner.model, (weights.detach() * losses).sum())
@@ -65,9 +72,9 @@ def test_gramian_weighting_gives_one_weighted_backward(points):
 
 def test_jacobian_weighting_directs_the_trunk_and_leaves_the_heads_their_losses(points):
     made = points.updater(attrs.evolve(points.PLAIN, weighting=points.UnitSum()))
-    inputs, targets, counts = batch_of(made)
-    made.inner(inputs, targets, counts).total.backward()
-    shared, losses, jacobian = by_hand(made, inputs, targets, counts)
+    inputs, targets, whole = batch_of(made)
+    made.inner(inputs, targets, whole).total.backward()
+    shared, losses, jacobian = by_hand(made, inputs, targets, whole)
     direction = (jacobian / jacobian.norm(dim=1, keepdim=True)).sum(dim=0).view_as(shared)
     trunk = gradients(made.inner.model, (shared * direction.detach()).sum())
     heads = gradients(made.inner.model, losses.sum())
@@ -83,16 +90,17 @@ def test_a_cut_through_every_way_out_of_the_trunk_loses_nothing(points, branch):
     """With all weights equal, gradients by surrogate are the plain ones, branches included."""
 
     class Ones(points.ByNormWeights):
-        def forward(self, gramian, losses):
-            return torch.ones_like(losses)
+        def forward(self, gramian, known):
+            return torch.ones_like(known.losses)
 
     routing = points.GROUPED if branch is None else attrs.evolve(points.GROUPED, branch=branch)
     recipe = attrs.evolve(points.PLAIN, backbone=CasiaNet(width=0.05, dropout=0), routing=routing)
     made = points.updater(recipe)
     made.inner.eval()  # batch norm by its running statistics, the same in both passes
-    inputs, targets, counts = batch_of(made)
-    TrainingStep(made.inner.model, Ones(), Ranks())(inputs, targets, counts).total.backward()
-    mean = made.inner.model.losses(inputs, targets, counts).mean
+    inputs, targets, whole = batch_of(made)
+    step = TrainingStep(made.inner.model, Ones(), Ranks(), points.ByNorm())
+    step(inputs, targets, whole).total.backward()
+    mean = made.inner.model.losses(inputs, targets, whole.counts).mean
     expected = gradients(made.inner.model, mean.sum())
     for name, p in made.inner.model.named_parameters():
         torch.testing.assert_close(p.grad, expected[name], msg=name)
@@ -116,7 +124,7 @@ def test_a_task_without_labels_gets_zero_gradients_and_not_none(points, weightin
     made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
     inputs, targets, _ = batch_of(made)
     targets = {**targets, "rare": torch.full_like(targets["rare"], -1)}
-    made.inner(inputs, targets, made.inner.model.counts(targets)).total.backward()
+    made.inner(inputs, targets, whole_of(made, targets)).total.backward()
     head = made.inner.model.head("rare")
     assert all(p.grad is not None and not p.grad.any() for p in head.parameters())
 
@@ -126,4 +134,15 @@ def test_a_module_of_no_kind_is_refused():
         pass
 
     with pytest.raises(TypeError, match="Stranger is of no kind of weighting"):
-        checked_kind(Stranger())
+        checked_kind(Stranger(), Equal())
+
+
+def test_options_and_module_must_be_of_one_kind(points):
+    @attrs.frozen(kw_only=True)
+    class Disguised(Weighting):
+        def build(self, terms, features):
+            return points.ByNormWeights()
+
+    module = Disguised().build((), 1)
+    with pytest.raises(TypeError, match=r"Disguised builds ByNormWeights; .* GradientWeighting"):
+        checked_kind(module, Disguised())

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from mtlkit.errors import AssemblyError, NotFiniteError
+from mtlkit.errors import NotFiniteError
 from mtlkit.optim.configs import Cosine, Sgd
+from mtlkit.train.backward import sent
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.groups import parameter_groups
 from mtlkit.train.interrupt import StopWish
-from mtlkit.train.update import _sent
 from mtlkit.weighting.configs import Dynamic, Equal, Uncertainty
 
 
@@ -23,20 +23,6 @@ def after(points, recipe, updates=4):
     for step in range(updates):
         made.update(step)
     return made
-
-
-@pytest.mark.parametrize(
-    "weighting", [Equal(), Uncertainty(), Dynamic()], ids=lambda w: type(w).__name__
-)
-@pytest.mark.parametrize("parts", [2, 3])
-def test_accumulated_micro_batches_equal_one_batch(points, weighting, parts):
-    recipe = attrs.evolve(points.PLAIN, weighting=weighting)
-    whole = after(points, with_train(recipe, batch=12))
-    split = after(points, with_train(recipe, batch=12, accumulate=parts))
-    for key, value in tensors_of(whole.inner).items():
-        torch.testing.assert_close(tensors_of(split.inner)[key], value, msg=key)
-    for one, other in zip(whole.meter.read(), split.meter.read(), strict=True):
-        assert other == pytest.approx(one, rel=1e-5)
 
 
 def test_the_meter_gives_means_over_the_targets_present(points):
@@ -177,8 +163,8 @@ def test_what_goes_to_a_gpu_is_pinned_first():
         def to(self, device, *, non_blocking):
             did.append((device.type, non_blocking))
 
-    _sent(Values(), torch.device("cuda", 0))
-    _sent(Values(), torch.device("cpu"))
+    sent(Values(), torch.device("cuda", 0))
+    sent(Values(), torch.device("cpu"))
     assert did == ["pinned", ("cuda", True), ("cpu", True)]
 
 
@@ -191,13 +177,6 @@ def test_parameters_that_no_loss_reaches_are_named(points):
     frozen.inner.model.head("age").requires_grad_(False)
     frozen.update(0)
     assert frozen.untrained == ()  # frozen on purpose
-
-
-@pytest.mark.parametrize("kind", ["ByNorm", "UnitSum"])
-def test_weightings_of_gradients_refuse_micro_batches(points, kind):
-    recipe = attrs.evolve(points.PLAIN, weighting=getattr(points, kind)())
-    with pytest.raises(AssemblyError, match=r"train\.accumulate: .* use `accumulate: 1`"):
-        points.updater(with_train(recipe, accumulate=2))
 
 
 @pytest.mark.parametrize("routing", ["shared", "grouped"])

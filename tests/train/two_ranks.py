@@ -10,32 +10,29 @@ import attrs
 import points
 import torch
 from safetensors.torch import save_file
+from schemes import SCHEMES
 
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.optim.configs import Sgd
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.ranks import joined
-from mtlkit.weighting.configs import Dynamic, Equal, Fixed, Uncertainty
+from mtlkit.weighting.configs import Dynamic
 
-UPDATES = 6
-WEIGHTINGS = {
-    "equal": Equal(total=0.5),
-    "fixed": Fixed(weights={"age": 0.5}),
-    "uncertainty": Uncertainty(),
-    "dynamic": Dynamic(learning_rate=0.5),
-    "gated": Dynamic(gate_main=True),
-    "gramian": points.ByNorm(),
-    "jacobian": points.UnitSum(),
-}
+UPDATES = 20
 
 
 def cases():
-    """Every weighting; batches of 10 over two ranks and, for losses, two micro-batches."""
+    """Every weighting over two ranks, and over two micro-batches of each too.
+
+    In updates of 17 samples some ranks are without the label of a task.
+    """
     plain = attrs.evolve(points.PLAIN, optimizer=Sgd(lr=0.05, momentum=0.9, weight_decay=0.01))
-    for name, weighting in WEIGHTINGS.items():
-        for parts in (1,) if name in ("gramian", "jacobian") else (1, 2):
-            train = attrs.evolve(plain.train, batch=10, accumulate=parts, clip_norm=1.0)
-            yield f"{name}-{parts}", attrs.evolve(plain, weighting=weighting, train=train)
+    mine = {"by-norm": points.ByNorm(), "unit-sum": points.UnitSum()}
+    for name, weighting in {**SCHEMES, **mine}.items():
+        for parts in (1, 2):
+            train = attrs.evolve(plain.train, batch=17, accumulate=parts, clip_norm=1.0)
+            key = f"{name.replace(' ', '-')}-{parts}"
+            yield key, attrs.evolve(plain, weighting=weighting, train=train)
     grouped = attrs.evolve(plain, routing=points.GROUPED, weighting=Dynamic())
     yield "grouped-1", attrs.evolve(grouped, train=attrs.evolve(plain.train, batch=4))
 

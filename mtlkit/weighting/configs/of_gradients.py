@@ -1,0 +1,149 @@
+"""The options of the weightings of the gradients of one update."""
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import attrs
+
+from mtlkit.config import above, at_least, at_least_number, below, member_of, optional
+from mtlkit.vocabulary import LossTerm
+from mtlkit.weighting.configs.family import GradientWeighting
+
+if TYPE_CHECKING:
+    from mtlkit.weighting.module import WeightingModule
+
+
+@attrs.frozen(kw_only=True)
+class GradNorm(GradientWeighting):
+    """Learned weights that let all tasks train at similar rates (Chen et al., ICML 2018, eq. 2).
+
+    `alpha` is how strongly a task that lags is favoured, 0 for equal gradient norms;
+    `learning_rate` is that of the weights, whose sum stays the number of tasks.
+    """
+
+    alpha: float = attrs.field(default=1.5, validator=at_least_number(0))
+    learning_rate: float = attrs.field(default=0.025, validator=above(0))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.gradnorm import GradNormWeights
+
+        return GradNormWeights(self, terms)
+
+
+class Normalisation(Enum):
+    """What a gradient is divided by before gradients are compared."""
+
+    NONE = "none"
+    NORM = "norm"  # its own norm
+    LOSS = "loss"  # the loss of its task
+    LOSS_AND_NORM = "loss-and-norm"  # both
+
+
+@attrs.frozen(kw_only=True)
+class Mgda(GradientWeighting):
+    """The shortest vector among the convex combinations (MGDA; Sener & Koltun, NeurIPS 2018).
+
+    At the features it is the paper's MGDA-UB. `normalise` divides gradients before they are
+    compared. By definition a task whose gradient is zero makes the shortest vector zero: training
+    of what is shared then stops.
+    """
+
+    normalise: Normalisation = attrs.field(
+        default=Normalisation.NONE, validator=member_of(Normalisation)
+    )
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.mgda import MgdaWeights
+
+        return MgdaWeights(self.normalise)
+
+
+@attrs.frozen(kw_only=True)
+class PcGrad(GradientWeighting):
+    """Each gradient without its parts against the others (PCGrad; Yu et al., NeurIPS 2020)."""
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.pcgrad import PcGradWeights
+
+        return PcGradWeights()
+
+
+@attrs.frozen(kw_only=True)
+class GradVac(GradientWeighting):
+    """Gradients turned to the cosines that they had before (Wang et al., ICLR 2021, eq. 4-5).
+
+    `rate` is the share of the newest cosine in the running target (the paper's beta).
+    """
+
+    rate: float = attrs.field(default=0.5, validator=below(1))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.gradvac import GradVacWeights
+
+        return GradVacWeights(self.rate, terms)
+
+
+@attrs.frozen(kw_only=True)
+class ImtlG(GradientWeighting):
+    """A direction with the same projection on every gradient (IMTL-G; Liu et al., ICLR 2021)."""
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.imtl_g import ImtlGWeights
+
+        return ImtlGWeights()
+
+
+@attrs.frozen(kw_only=True)
+class CaGrad(GradientWeighting):
+    """The best worst improvement near the mean gradient (CAGrad; Liu et al., NeurIPS 2021, eq. 4).
+
+    `c` is how far from the mean gradient the direction may be, in units of its norm: 0 is the mean,
+    and the larger, the nearer to MGDA.
+    """
+
+    c: float = attrs.field(default=0.5, validator=below(1))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.cagrad import CaGradWeights
+
+        return CaGradWeights(self.c)
+
+
+@attrs.frozen(kw_only=True)
+class NashMtl(GradientWeighting):
+    """The Nash bargaining solution, G a = 1 / a (Navon et al., ICML 2022, algorithm 1).
+
+    `largest_norm` is how long the direction may be; None leaves it as it is. `every` is how many
+    updates the weights are kept for.
+    """
+
+    largest_norm: float | None = attrs.field(default=1.0, validator=optional(above(0)))
+    every: int = attrs.field(default=1, validator=at_least(1))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.nash_mtl import NashMtlWeights
+
+        return NashMtlWeights(self, terms)
+
+
+class Singular(Enum):
+    """Which singular value all of them are brought to."""
+
+    SMALLEST = "smallest"  # the paper's
+    MEDIAN = "median"
+    MEAN_SQUARE = "mean-square"
+
+
+@attrs.frozen(kw_only=True)
+class AlignedMtl(GradientWeighting):
+    """Gradients made orthogonal and equally long (Senushkin et al., CVPR 2023, algorithm 1).
+
+    `scale` is the singular value that all are brought to.
+    """
+
+    scale: Singular = attrs.field(default=Singular.SMALLEST, validator=member_of(Singular))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.aligned_mtl import AlignedMtlWeights
+
+        return AlignedMtlWeights(self.scale)

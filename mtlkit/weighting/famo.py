@@ -1,0 +1,42 @@
+"""Fast adaptive multitask optimisation (FAMO; Liu et al., NeurIPS 2023)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.vocabulary import LossTerm
+from mtlkit.weighting.adam import AdamState
+from mtlkit.weighting.configs import Famo
+from mtlkit.weighting.module import (
+    AfterStep,
+    BatchLossWeighting,
+    Known,
+    PositiveLosses,
+    positive,
+)
+
+
+class FamoWeights(BatchLossWeighting, AfterStep, PositiveLosses):
+    """Weights c z_t / L_t with z = softmax(xi) and c = 1 / sum(z_t / L_t) (algorithm 1).
+
+    After the update, xi descends on J^T (log L_before - log L_after), J being the Jacobian of the
+    softmax, by Adam with L2 decay as in the authors' code (the paper writes plain descent): a loss
+    that fell more than the others loses weight.
+    """
+
+    logits: Tensor
+
+    def __init__(self, config: Famo, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.register_buffer("logits", torch.zeros(len(terms)))
+        self.adam = AdamState(len(terms), config.learning_rate, config.decay)
+
+    def weights(self, known: Known) -> Tensor:
+        share = self.logits[known.places].softmax(dim=0)
+        divided = share / positive(known.losses)
+        return divided / divided.sum()
+
+    def after_step(self, before: Known, after: Tensor) -> None:
+        fell = positive(before.losses).log() - positive(after).log()
+        share = self.logits[before.places].softmax(dim=0)
+        gradient = share * (fell - (share * fell).sum())
+        self.adam.descend(self.logits, gradient, before.places)

@@ -1,0 +1,26 @@
+"""Impartial gradients (IMTL-G; Liu et al., ICLR 2021)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.weighting.gramian import cosines, inverse_norms
+from mtlkit.weighting.module import GramianWeighting, Known
+
+
+class ImtlGWeights(GramianWeighting):
+    """Weights with sum 1 whose combination has the same projection on every unit gradient (eq. 3).
+
+    With G = D C D, D the norms and C the cosines, they are proportional to D^-1 C^+ 1. Weights may
+    be negative. Where gradients are linearly dependent, of several solutions the one with the
+    smallest C^+ 1 is taken, and where their sum is 0 (opposite gradients) all weights are 0. A
+    gradient of zero gets the weight 0.
+    """
+
+    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+        inverse = inverse_norms(gramian)
+        ones = (inverse > 0).to(gramian)
+        solved = torch.linalg.pinv(cosines(gramian), rtol=1e-9, hermitian=True) @ ones
+        raw = solved * inverse
+        total = raw.sum()
+        vanishes = total.abs() <= 1e-9 * raw.abs().max()
+        return torch.where(vanishes, torch.zeros_like(raw), raw / total)

@@ -1,0 +1,30 @@
+"""The multiple-gradient descent algorithm (MGDA; Sener & Koltun, NeurIPS 2018)."""
+
+from torch import Tensor
+
+from mtlkit.weighting.configs import Normalisation
+from mtlkit.weighting.gramian import norms
+from mtlkit.weighting.module import GramianWeighting, Known
+from mtlkit.weighting.simplex import shortest
+
+
+class MgdaWeights(GramianWeighting):
+    """Weights on the simplex whose combination of gradients is shortest (eq. 3).
+
+    The combination conflicts with no gradient. One gradient of zero makes it zero: by this
+    definition a point where one task cannot improve is where training ends.
+    """
+
+    def __init__(self, normalise: Normalisation) -> None:
+        super().__init__()
+        self.normalise = normalise
+
+    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+        scale = gramian.new_ones(len(gramian))
+        if self.normalise in (Normalisation.NORM, Normalisation.LOSS_AND_NORM):
+            scale = scale * norms(gramian)
+        if self.normalise in (Normalisation.LOSS, Normalisation.LOSS_AND_NORM):
+            scale = scale * known.losses.to(scale)
+        inverse = (scale > 0) / scale.where(scale > 0, 1.0)
+        scaled = gramian * inverse.unsqueeze(0) * inverse.unsqueeze(1)
+        return shortest(scaled)

@@ -1,0 +1,155 @@
+"""Small problems over the simplex {w >= 0, sum w = 1}, solved on the tensors' device.
+
+Up to `FEW` tasks, the solution of each support (which weights are not 0) is written down and the
+best feasible one taken: exact, without a loop and without asking the device anything. More tasks
+are solved by an interior-point method of a fixed number of steps. Shapes: K tasks.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from mtlkit.weighting.gramian import cosines, inverse_norms, norms
+
+FEW = 8
+"""Up to how many tasks every support is tried: 255 systems of 8 equations."""
+
+RIDGE = 1e-12
+"""What keeps a support of linearly dependent gradients solvable, in units of a squared norm."""
+
+STEPS = 40
+"""How many steps the interior-point method takes; the gap shrinks about fivefold in each."""
+
+
+def project(point: Tensor) -> Tensor:
+    """The nearest point of the simplex to `point` (K,) (Duchi et al., ICML 2008).
+
+    >>> project(torch.tensor([0.9, 0.5, -1.0])).tolist()
+    [0.699999988079071, 0.30000001192092896, 0.0]
+    """
+    ordered, _ = point.sort(descending=True)
+    count = torch.arange(1, len(point) + 1, device=point.device, dtype=point.dtype)
+    excess = (ordered.cumsum(0) - 1) / count
+    kept = (ordered > excess).sum()
+    nearest: Tensor = (point - excess[kept - 1]).clamp(min=0)
+    return nearest
+
+
+def shortest(gramian: Tensor) -> Tensor:
+    """The weights (K,) on the simplex whose combination is shortest: argmin w' G w.
+
+    A gradient of zero gets all the weight.
+
+    >>> shortest(torch.tensor([[4.0, 0.0], [0.0, 1.0]], dtype=torch.float64)).tolist()
+    [0.2, 0.8]
+    """
+    zero = norms(gramian) == 0
+    found = _shortest_of_few(gramian) if len(gramian) <= FEW else _minimum(gramian)
+    weights: Tensor = torch.where(zero.any(), zero / zero.sum().clamp(min=1), found)
+    return weights
+
+
+def _shortest_of_few(gramian: Tensor) -> Tensor:
+    inverse = inverse_norms(gramian)
+    systems, members = _on_supports(cosines(gramian))
+    # on a support w is proportional to G^-1 1 = D^-1 C^-1 D^-1 1, C being the cosines
+    raw = torch.linalg.solve(systems, members * inverse) * inverse
+    total = raw.sum(dim=1, keepdim=True)
+    weights = raw / total
+    length = 1 / total.squeeze(1)  # w' G w
+    feasible = (weights >= -1e-9).all(dim=1) & (length >= 0)
+    best = torch.where(feasible, length, torch.inf).argmin()
+    chosen: Tensor = weights[best].clamp(min=0)
+    return chosen / chosen.sum()
+
+
+def conflict_averse(gramian: Tensor, radius: Tensor) -> Tensor:
+    """The weights (K,) on the simplex that minimise g_w . g_0 + radius |g_w|, g_0 being the mean.
+
+    That is the dual of CAGrad's problem (Liu et al., NeurIPS 2021, eq. 4). Where no support gives
+    less than 0 the minimum is g_w = 0, and the shortest combination is returned.
+    """
+    mean = gramian.mean(dim=1)  # g_t . g_0
+    if len(gramian) > FEW:
+        return _conflict_averse_of_many(gramian, mean, radius)
+    inverse = inverse_norms(gramian)
+    systems, members = _on_supports(cosines(gramian))
+    sides = torch.stack([members * inverse, members * (mean * inverse)], dim=2)
+    ones, against = (torch.linalg.solve(systems, sides) * inverse.unsqueeze(1)).unbind(dim=2)
+    # w = s (level * G^-1 1 - G^-1 b) with |g_w| = radius * s; its length gives the level
+    a, b = ones.sum(dim=1), against.sum(dim=1)
+    c = (against * mean).sum(dim=1)
+    root = (b * b - a * (c - radius * radius)).clamp(min=0).sqrt()
+    level = (b + root) / a
+    raw = level.unsqueeze(1) * ones - against
+    weights = raw / raw.sum(dim=1, keepdim=True)
+    feasible = (weights >= -1e-9).all(dim=1) & weights.isfinite().all(dim=1)
+    weights = torch.cat([weights.nan_to_num(0).clamp(min=0), shortest(gramian).unsqueeze(0)])
+    length = ((weights @ gramian) * weights).sum(dim=1).clamp(min=0).sqrt()
+    value = weights @ mean + radius * length
+    allowed = torch.cat([feasible, feasible.new_ones(1)])
+    weights = weights[torch.where(allowed, value, torch.inf).argmin()]
+    return weights / weights.sum()
+
+
+def _conflict_averse_of_many(gramian: Tensor, mean: Tensor, radius: Tensor) -> Tensor:
+    """As `conflict_averse`: |g_w| = min over s of (s + w' G w / s) / 2, each side in turn."""
+    weights = torch.full_like(mean, 1 / len(mean))
+    scale = gramian.diagonal().max().clamp(min=torch.finfo(gramian.dtype).tiny)
+    gramian, mean, radius = gramian / scale, mean / scale, radius / scale.sqrt()
+    for _ in range(20):
+        length = (weights @ gramian @ weights).clamp(min=1e-20).sqrt()
+        weights = _minimum(gramian * (radius / length), mean)
+    return weights
+
+
+@lru_cache(maxsize=16)
+def _supports(count: int, device: torch.device) -> Tensor:
+    """Every choice of members among `count` tasks but none (2^count - 1, count), as 0 and 1."""
+    numbers = torch.arange(1, 2**count, device=device)
+    chosen = numbers.unsqueeze(1) >> torch.arange(count, device=device)
+    return (chosen & 1).double()
+
+
+def _on_supports(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """`matrix` (K, K) within each support, the identity outside it (S, K, K), and the supports."""
+    members = _supports(len(matrix), matrix.device)
+    inside = members.unsqueeze(1) * members.unsqueeze(2)
+    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    return inside * matrix + (1 - members + RIDGE).unsqueeze(2) * identity, members
+
+
+def _minimum(quadratic: Tensor, linear: Tensor | None = None) -> Tensor:
+    """argmin w' Q w / 2 + c' w over the simplex, by a primal-dual interior-point method.
+
+    Newton steps on Q w + c - z - level = 0, sum w = 1, w_t z_t = shrinking target (Nocedal &
+    Wright, Numerical Optimization, 2nd edition, section 16.6).
+    """
+    count = len(quadratic)
+    scale = quadratic.abs().max().clamp(min=torch.finfo(quadratic.dtype).tiny)
+    q = quadratic / scale
+    c = torch.zeros_like(q[0]) if linear is None else linear / scale
+    w = torch.full_like(c, 1 / count)
+    z = torch.ones_like(c)
+    level = torch.zeros_like(c[0])
+    ones = torch.ones_like(c)
+    for _ in range(STEPS):
+        target = 0.2 * (w * z).mean()
+        slack = q @ w + c - level - z
+        system = q + torch.diag(z / w)
+        sides = torch.stack([ones, target / w - z - slack], dim=1)
+        along, moved = torch.linalg.solve(system, sides).unbind(dim=1)
+        change = (1 - w.sum() - moved.sum()) / along.sum()
+        dw = moved + change * along
+        dz = target / w - z - z / w * dw
+        step = _within(w, dw, z, dz)
+        w, z, level = w + step * dw, z + step * dz, level + step * change
+    return w / w.sum()
+
+
+def _within(w: Tensor, dw: Tensor, z: Tensor, dz: Tensor) -> Tensor:
+    """The longest step of at most 1 that keeps `w` and `z` above zero, less a little."""
+    values, moves = torch.cat([w, z]), torch.cat([dw, dz])
+    room = torch.where(moves < 0, -values / moves, torch.inf)
+    return (0.99 * room.min()).clamp(max=1)
