@@ -11,7 +11,7 @@ from mtlkit.weighting.simplex import conflict_averse
 class CaGradWeights(GramianWeighting):
     """Weights of g_0 + c |g_0| g_w / |g_w|, the best worst case within c |g_0| of the mean g_0.
 
-    g_w solves the dual problem (eq. 4). Where it is 0 (the gradients cancel, or one is zero) the
+    g_w solves the dual problem (eq. 4). Where it is 0 (a gradient is zero, or all cancel) the
     direction is not defined and the mean is kept, to which the authors' code comes too; so a task
     without gradient does not stop the others.
     """

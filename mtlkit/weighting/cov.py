@@ -34,7 +34,7 @@ class CovWeights(BatchLossWeighting, PositiveLosses):
         equal = torch.full_like(spread, 1 / len(spread))
         weights = torch.where(fresh, equal, spread / spread.sum())
         self._learn(at, losses)
-        return weights
+        return weights + 0 * losses  # NaN for a negative loss, from the first update on
 
     def _learn(self, at: Tensor, losses: Tensor) -> None:
         """Move the running means to the newest `losses` of the terms `at` (Welford)."""
