@@ -74,7 +74,12 @@ class Recipe:
             ]
         found = list(self.routing.problems(loss_terms(self.tasks)))
         found = found or list(
-            pairing_problems(self.weighting, self.terms(), self.routing.shared_features)
+            pairing_problems(
+                self.weighting,
+                self.terms(),
+                shared_features=self.routing.shared_features,
+                shared_last_layer=self.routing.shared_last_layer,
+            )
         )
         return [*found, *self._evaluation_problems()]
 

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
@@ -50,6 +50,11 @@ class Router(Component):
         """Whether all heads see the same features, at which gradients can then be compared."""
         return True
 
+    @property
+    def shared_last_layer(self) -> bool:
+        """Whether every loss depends on the last layer before the features."""
+        return self.shared_features
+
 
 @attrs.frozen(kw_only=True)
 class Shared(Router):
@@ -74,7 +79,9 @@ class Choice(Enum):
 
 @attrs.frozen(kw_only=True)
 class Branch(Component):
-    """What each group has of its own."""
+    """What each group has of its own; `leaves_early` where it is more than a head."""
+
+    leaves_early: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
@@ -94,6 +101,8 @@ class LinearBranch(Branch):
 @attrs.frozen(kw_only=True)
 class BlockBranch(Branch):
     """A last block of the backbone of its own, one head for all (the authors' released nets)."""
+
+    leaves_early: ClassVar[bool] = True
 
     def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
         from mtlkit.routing.grouped import BlockBranches
@@ -142,6 +151,10 @@ class Grouped(Router):
     def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
         own = [attrs.evolve(t, name=f"{t.task}.{BRANCHES}") for t in terms if t.task == self.task]
         return (*terms, *own)
+
+    @property
+    def shared_last_layer(self) -> bool:
+        return not self.branch.leaves_early
 
     def build(self, wiring: Wiring) -> "RouterModule":
         from mtlkit.routing.grouped import GroupedRouter

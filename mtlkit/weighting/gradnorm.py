@@ -38,4 +38,4 @@ class GradNormWeights(GramianWeighting, PositiveLosses):
         moved = weights - self.learning_rate * length * (scaled - target).sign()
         moved = moved.clamp(min=1e-4)  # a weight of 0 would stay there for good
         self.values[at] = moved * weights.sum() / moved.sum()
-        return weights.to(gramian)
+        return (weights + 0 * losses).to(gramian)  # NaN for a negative loss

@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 from mtlkit.errors import NotFiniteError
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.weighting.module import LossWeighting
+from mtlkit.weighting.module import LossWeighting, PositiveLosses
 
 UPDATES = 4
 
@@ -144,3 +144,19 @@ def test_statistics_of_batch_norm_see_no_rehearsal(points, scheme, accumulate):
     counts = [b for name, b in made.inner.named_buffers() if name.endswith("num_batches_tracked")]
     assert counts
     assert all(count == accumulate for count in counts)
+
+
+def test_a_negative_loss_is_named_with_the_scheme_that_cannot_take_it(points, scheme):
+    made = points.updater(recipe_of(points, scheme, batch=50))
+    head = made.inner.model.head("age")
+    inner = head.loss
+    head.loss = lambda features, target: inner(features, target) - 5 * head.present(target)
+    weighting = made.inner.weighting
+    if not isinstance(weighting, PositiveLosses):
+        made.update(0)
+        return
+    with pytest.raises(NotFiniteError, match="the loss of age is below zero") as raised:
+        made.update(0)
+    assert f"{type(weighting).__name__} divides by losses" in str(raised.value)
+    assert "such as `equal` or `mgda`" in str(raised.value)
+    assert list(raised.value.tasks) == ["age"]

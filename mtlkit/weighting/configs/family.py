@@ -78,9 +78,13 @@ class GradientWeighting(Weighting):
 
 
 def pairing_problems(
-    weighting: Weighting, terms: Sequence[LossTerm], shared_features: bool
+    weighting: Weighting,
+    terms: Sequence[LossTerm],
+    *,
+    shared_features: bool = True,
+    shared_last_layer: bool = True,
 ) -> Iterable[Problem]:
-    """Why `weighting` cannot serve these terms behind a router with or without `shared_features`.
+    """Why `weighting` cannot serve these terms, behind a router that shares so much or so little.
 
     The scheme's own `problems` come last.
     """
@@ -102,13 +106,20 @@ def pairing_problems(
             f"{name} looks at the shared features, and this router gives each task features of "
             f"its own; {remedy}",
         )
+    at_last_layer = gradients is not None and gradients.at is At.LAST_SHARED_LAYER
+    if at_last_layer and not shared_last_layer:
+        yield Problem(
+            ("weighting", "at"),
+            "not every loss depends on the last layer of this network, so none is the last that "
+            "all share; use `at: parameters`",
+        )
     if gradients is not None and gradients.remembers and at_features:
         yield Problem(
             ("weighting", "at"),
             f"{name} compares the gradients of different samples, and gradients at the features "
             f"belong to the samples of one update; use `at: parameters`",
         )
-    if gradients is not None and gradients.directs and gradients.at is At.LAST_SHARED_LAYER:
+    if gradients is not None and gradients.directs and at_last_layer:
         yield Problem(
             ("weighting", "at"),
             f"{name} gives a direction, which at the last shared layer says nothing of the layers "

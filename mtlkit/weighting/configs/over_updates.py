@@ -100,10 +100,6 @@ class CrMogm(GradientWeighting):
     of: GradientWeighting = attrs.field(factory=Mgda)
     momentum: float = attrs.field(default=0.9, validator=below(1))
 
-    @property
-    def remembers(self) -> bool:
-        return self.of.remembers
-
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         if self.of.directs or self.of.remembers:
             yield Problem(
