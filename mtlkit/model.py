@@ -88,13 +88,21 @@ class MultiTaskModel(nn.Module):
         return self.losses_at(self.features(inputs), targets, counts, share)
 
     def losses_at(
-        self, features: Features, targets: Mapping[str, Tensor], counts: Tensor, share: float = 1.0
+        self,
+        features: Features,
+        targets: Mapping[str, Tensor],
+        counts: Tensor,
+        share: float = 1.0,
+        branch_features: Features | None = None,
     ) -> StepLosses:
-        """The losses from `features` on: what heads and branches make of them."""
+        """The losses from `features` on: what heads and branches make of them.
+
+        Branches see `branch_features`, should they be given: the same values, told apart.
+        """
         found = {
             task: self.head(task).loss(features.of(task), targets[task]) for task in self.tasks
         }
-        found |= self.router.branch_losses(features, targets)
+        found |= self.router.branch_losses(branch_features or features, targets)
         per_sample = torch.stack([found[term.name] for term in self.terms])
         return StepLosses(self.terms, per_sample, counts, share, features.shared)
 

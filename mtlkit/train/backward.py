@@ -21,7 +21,6 @@ from mtlkit.train.step import StepResult, TrainingStep
 from mtlkit.weighting.module import (
     AfterStep,
     GramianWeighting,
-    Known,
     LooksAhead,
     MultiDraw,
     WeightingModule,
@@ -81,11 +80,9 @@ class Backward:
         weighting = self.inner.weighting
         if not isinstance(weighting, AfterStep):
             return
-        places = made.whole.places
-        before = _mean(made.results, made.whole)
+        before = self.inner.ranks.sum(_mean(made.results, made.whole))
         after = self._joined(self._rehearse(step, made.portion, made.whole))
-        known = Known(self.inner.ranks.sum(before)[places], places, made.whole.moment)
-        weighting.after_step(known, after[places])
+        weighting.after_step(made.whole.known(before), made.whole.present(after))
 
     def _by_draws(self, step: int, portion: Portion, whole: Whole) -> Made:
         """Weights from two draws, at the gradient of a third."""
@@ -102,7 +99,7 @@ class Backward:
         assert isinstance(weighting, LooksAhead)
         assert isinstance(provider, AtParameters)
         first = self._look(step, draws[0])
-        along = weighting.present_weights(whole.places) @ first.rows[whole.places]
+        along = weighting.present_weights(whole.places) @ whole.present(first.rows)
         with provider.moved(-rate * along):
             second = self._look(step, draws[1])
         weights = self._weigh(first, second, whole)
@@ -113,8 +110,8 @@ class Backward:
         """The weights that two Jacobians and the losses of the first draw give."""
         weighting = self.inner.weighting
         assert isinstance(weighting, GramianWeighting)
-        known = Known(first.losses[whole.places], whole.places, whole.moment)
-        weights = weigh(weighting, gramian_of(first.rows, second.rows), known)
+        crossed = gramian_of(first.rows, second.rows)
+        weights = weigh(weighting, crossed, first.losses, whole)
         return Decision(weights=weights, gramian=gramian_of(first.rows))
 
     def _look(self, step: int, portion: Portion) -> "_Look":
@@ -132,11 +129,14 @@ class Backward:
         so that nothing waits for the device."""
         targets = self.setting.targets["train"]
         counts = self.inner.model.counts({t: v[portion.whole] for t, v in targets.items()})
+        places = counts.nonzero().flatten()
+        opens = step % self.batches.per_epoch == 0
         return Whole(
-            sent(counts, self.device),
-            sent(counts.nonzero().flatten(), self.device),
-            moment_of(self.setting.recipe.seed, step, portion.epoch),
-            watch,
+            counts=sent(counts, self.device),
+            places=sent(places, self.device),
+            complete=len(places) == len(counts),
+            moment=moment_of(self.setting.recipe.seed, step, portion.epoch, opens=opens),
+            watch=watch,
         )
 
     def _rehearse(self, step: int, portion: Portion, whole: Whole) -> list[Observation]:

@@ -83,9 +83,9 @@ class Batches:
         return Portion(epoch, whole, own.tensor_split(self.accumulate))
 
 
-def moment_of(seed: int, step: int, epoch: int) -> Moment:
+def moment_of(seed: int, step: int, epoch: int, *, opens: bool) -> Moment:
     """The moment of the update `step`, whose chance is the same on every rank."""
-    return Moment(step, epoch, _number(seed, "weighting", step))
+    return Moment(step, epoch, opens, _number(seed, "weighting", step))
 
 
 def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:

@@ -30,13 +30,28 @@ class Whole:
     """The update that a micro-batch is a part of.
 
     `counts` (T,) is the number of targets present, over all micro-batches and ranks, and `places`
-    (K,) says which terms have one; `watch` whether the tasks' gradients are to be looked at.
+    (K,) says which terms have one; `complete` that all have; `watch` that the tasks' gradients are
+    to be looked at.
     """
 
     counts: Tensor
     places: Tensor
+    complete: bool = False
     moment: Moment = attrs.field(factory=Moment)
     watch: bool = False
+
+    def present(self, values: Tensor) -> Tensor:
+        """Those of `values` (T, ...) that belong to terms with a target (K, ...)."""
+        return values if self.complete else values[self.places]
+
+    def spread(self, values: Tensor) -> Tensor:
+        """`values` (K,) as (T,), in float32, with 0 for a term without a target."""
+        values = values.float()
+        return values if self.complete else spread(values, self.places, len(self.counts))
+
+    def known(self, losses: Tensor) -> Known:
+        """What a weighting is told, with the mean losses (T,)."""
+        return Known(self.present(losses), self.places, self.moment)
 
 
 @attrs.frozen(eq=False)
@@ -77,10 +92,9 @@ def decide_by_losses(
 
 def _decide_by_means(weighting: BatchLossWeighting, means: Tensor, whole: Whole) -> Decision:
     """The decision by the mean losses (T,) of the whole update."""
-    known = Known(means[whole.places], whole.places, whole.moment)
     with torch.no_grad():
-        weights = weighting.weights(known)
-    return Decision(means, spread(weights.float(), whole.places, len(means)))
+        weights = weighting.weights(whole.known(means))
+    return Decision(means, whole.spread(weights))
 
 
 def decide_by_gradients(
@@ -92,37 +106,36 @@ def decide_by_gradients(
 ) -> Decision:
     """The decision of a weighting of gradients."""
     losses = _summed(seen, ranks)
-    known = Known(losses[whole.places], whole.places, whole.moment)
     rows = [each.rows for each in seen if each.rows is not None]
     if isinstance(weighting, JacobianWeighting):
         jacobian = provider.joined(rows)
         with torch.no_grad():
-            directed = weighting(jacobian[whole.places], known)
+            directed = weighting(whole.present(jacobian), whole.known(losses))
         return Decision(
-            weights=spread(directed.weights.float(), whole.places, len(losses)),
+            weights=whole.spread(directed.weights),
             parts=provider.parts(directed.direction, rows),
             gramian=gramian_of(jacobian),
         )
     gramian = seen[0].gramian if seen[0].gramian is not None else provider.gramian(rows)
-    return Decision(weights=weigh(weighting, gramian, known), gramian=gramian)
+    return Decision(weights=weigh(weighting, gramian, losses, whole), gramian=gramian)
 
 
-def weigh(weighting: GramianWeighting, gramian: Tensor, known: Known) -> Tensor:
+def weigh(weighting: GramianWeighting, gramian: Tensor, losses: Tensor, whole: Whole) -> Tensor:
     """The weights (T,) of a `gramian` (T, T) over all terms; NaN where it is not finite.
 
     Solvers are not asked about a NaN, at which some stop with an error of their own: the step says
     which task's loss it came from.
     """
-    at = known.places
-    present = gramian[at][:, at]
-    finite = present.isfinite().all() & known.losses.isfinite().all()
-    safe = torch.where(finite, present, torch.eye(len(at), dtype=present.dtype, device=at.device))
+    at = whole.places
+    present = gramian if whole.complete else gramian[at][:, at]
+    finite = (present.sum() + losses.sum()).isfinite()
     with torch.no_grad():
-        weights = weighting(safe, known)
-    weights = torch.where(finite, weights, torch.nan)
-    return spread(weights.float(), at, len(gramian))
+        weights = weighting(torch.where(finite, present, 0.0), whole.known(losses))
+    return whole.spread(torch.where(finite, weights, torch.nan))
 
 
 def _summed(seen: Sequence[Observation], ranks: Ranks) -> Tensor:
     """The summary of the whole update, from those of its parts."""
+    if len(seen) == 1:
+        return ranks.sum(seen[0].summary)
     return ranks.sum(torch.stack([each.summary for each in seen]).sum(dim=0))

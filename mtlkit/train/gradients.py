@@ -1,11 +1,12 @@
-"""The tasks' gradients at the shared features, where the trunk ends and the heads begin.
+"""The tasks' gradients at the features, where the trunk ends and the heads begin.
 
-Gradients there cost one pass through the heads alone, and one surrogate scalar then carries any
-direction on into the trunk: its gradient at the features is that direction. Shapes: T loss terms, P
-elements of all features of the batch.
+Each head is hung on a copy of the features of its own, so that one pass through all heads gives the
+gradient of every task apart. What is then to go on into the trunk is carried there by a scalar that
+has just this gradient. Shapes: T loss terms, P elements of all features of the batch.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import torch
@@ -21,23 +22,44 @@ BLOCK = 2**14
 
 @attrs.frozen(eq=False)
 class Cut:
-    """Features cut off from the trunk: the heads hang on `leaves`, the trunk ends in `ends`."""
+    """Features cut off from the trunk, which ends in `ends`.
+
+    Heads hang on `features`, in which every task has a leaf of its own, and branches on those of
+    `branch_features`. `place` says at which of the ends a task's leaf was cut off.
+    """
 
     ends: tuple[Tensor, ...]
-    leaves: tuple[Tensor, ...]
-    features: Features  # made of the leaves
+    features: Features
+    branch_features: Features
+    place: dict[str, int]
 
-    def jacobian(self, losses: Tensor) -> Tensor:
-        """The gradient of each loss (T,) at the features, (T, P) in float32."""
-        return gradients_at(self.leaves, losses)
+    def jacobian(
+        self, losses: Tensor, tasks: Sequence[str], beside: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        """The gradient of each loss (T,) at the ends, (T, P) in float32, and more.
 
-    def surrogate(self, direction: Tensor) -> Tensor:
-        """A scalar whose gradient at the features is `direction` (P,)."""
-        products = [
-            (end.float() * part).sum()
-            for end, part in zip(self.ends, self.parts(direction.detach()), strict=True)
-        ]
-        return torch.stack(products).sum()
+        The first losses are those of `tasks`, in this order; any others are the branches'. What
+        comes beside is the gradient of their sum at the parameters `beside`, from the same pass.
+        """
+        own = [self.features.own[task] for task in tasks]
+        branches = ends_of(self.branch_features) if len(losses) > len(tasks) else ()
+        found = torch.autograd.grad(
+            losses.sum(), (*own, *branches, *beside), retain_graph=True, allow_unused=True
+        )
+        sizes = [end.numel() for end in self.ends]
+        starts = [sum(sizes[:place]) for place in range(len(sizes))]
+        rows = losses.new_zeros(len(losses), sum(sizes), dtype=torch.float32)
+        for row, task, part in zip(rows, tasks, found, strict=False):
+            _put(row, starts[self.place[task]], part)
+        seen = len(own) + len(branches)
+        parts = found[len(own) : seen]
+        for number, row in enumerate(rows[len(tasks) :]):
+            if len(losses) > len(tasks) + 1:  # several branches on the same leaves
+                loss = losses[len(tasks) + number]
+                parts = torch.autograd.grad(loss, branches, retain_graph=True, allow_unused=True)
+            for start, part in zip(starts, parts, strict=True):
+                _put(row, start, part)
+        return rows, found[seen:]
 
     def parts(self, direction: Tensor) -> list[Tensor]:
         """`direction` (P,) as one tensor for each end, of its shape."""
@@ -51,14 +73,61 @@ def ends_of(features: Features) -> tuple[Tensor, ...]:
     return (features.shared, *maps, *features.own.values())
 
 
-def cut(features: Features) -> Cut:
+def cut(features: Features, tasks: Sequence[str]) -> Cut:
     """Cut `features`, and the maps and own features beside them, off from the trunk."""
     ends = ends_of(features)
-    leaves = tuple(end.detach().requires_grad_() for end in ends)
-    first_own = len(leaves) - len(features.own)
-    own = dict(zip(features.own, leaves[first_own:], strict=True))
+    first_own = len(ends) - len(features.own)
+    place = {
+        task: first_own + list(features.own).index(task) if task in features.own else 0
+        for task in tasks
+    }
+    of_tasks = {task: _leaf(ends[place[task]]) for task in tasks}
+    leaves = [_leaf(end) for end in ends]
     maps = leaves[1] if features.maps is not None else None
-    return Cut(ends, leaves, Features(leaves[0], maps, own))
+    own = dict(zip(features.own, leaves[first_own:], strict=True))
+    return Cut(
+        ends,
+        Features(leaves[0], maps, of_tasks),
+        Features(leaves[0], maps, own),
+        place,
+    )
+
+
+def _leaf(end: Tensor) -> Tensor:
+    return end.detach().requires_grad_()
+
+
+def _put(row: Tensor, start: int, part: Tensor | None) -> None:
+    if part is not None:
+        row[start : start + part.numel()] = part.flatten()
+
+
+class _Carried(torch.autograd.Function):
+    """A zero whose gradient at each of `count` tensors is the one given for it."""
+
+    @staticmethod
+    def forward(ctx: Any, count: int, *values: Tensor) -> Tensor:
+        ctx.save_for_backward(*values[count:])
+        ctx.kinds = [value.dtype for value in values[:count]]
+        return values[0].new_zeros((), dtype=torch.float32)
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
+        given = zip(ctx.saved_tensors, ctx.kinds, strict=True)
+        found = [(outer[0] * part).to(kind) for part, kind in given]
+        return (None, *found, *[None] * len(found))
+
+
+def carried(tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+    """A scalar of value 0 whose gradient at each of `tensors` is the one of `gradients`.
+
+    >>> x = torch.ones(2, requires_grad=True)
+    >>> carried([x * 3], [torch.tensor([1.0, 2.0])]).backward()
+    >>> x.grad.tolist()
+    [3.0, 6.0]
+    """
+    found: Tensor = _Carried.apply(len(tensors), *tensors, *[g.detach() for g in gradients])
+    return found
 
 
 def gradients_at(points: Sequence[Tensor], losses: Tensor) -> Tensor:
@@ -80,10 +149,12 @@ def gramian_of(jacobian: Tensor, other: Tensor | None = None) -> Tensor:
     """
     other = jacobian if other is None else other
     whole = jacobian.shape[1] // BLOCK * BLOCK
+    rest = (jacobian[:, whole:] @ other[:, whole:].T).double()
+    if not whole:
+        return rest
     blocks = (len(jacobian), whole // BLOCK, BLOCK)
     left, right = (each[:, :whole].reshape(blocks).transpose(0, 1) for each in (jacobian, other))
-    rest = jacobian[:, whole:] @ other[:, whole:].T
-    found: Tensor = (left @ right.mT).double().sum(dim=0) + rest.double()
+    found: Tensor = (left @ right.mT).double().sum(dim=0) + rest
     return found
 
 

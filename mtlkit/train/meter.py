@@ -10,7 +10,7 @@ from torch import Tensor
 from mtlkit.train.ranks import Ranks
 from mtlkit.train.step import StepResult
 from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.gramian import cosines, norms
+from mtlkit.weighting.gramian import cosines, inverse_norms, norms
 
 
 class Meter:
@@ -49,7 +49,7 @@ class Meter:
         if not self.watched:
             return {}, {}
         gramian = self.ranks.sum(self.gramian) / self.watched
-        lengths, angles = norms(gramian).tolist(), cosines(gramian).tolist()
+        lengths, angles = norms(gramian).tolist(), cosines(gramian, inverse_norms(gramian)).tolist()
         pairs = combinations(enumerate(self.names), 2)
         return (
             dict(zip(self.names, lengths, strict=True)),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mtlkit.errors import AssemblyError
 from mtlkit.routing.grouped import BranchesModule
 from mtlkit.routing.module import RouterModule
-from mtlkit.train.gradients import Cut, gather_columns, gramian_of, own_columns
+from mtlkit.train.gradients import Cut, carried, gather_columns, gramian_of, own_columns
 from mtlkit.train.ranks import Ranks
 from mtlkit.train.segments import segment_gramian, segments_of
 from mtlkit.weighting.configs import At
@@ -45,7 +45,7 @@ class Provider(ABC):
         """What each of this rank's micro-batches carries of a `direction` (P,)."""
 
     @abstractmethod
-    def surrogate(self, at: Cut, part: Tensor) -> Tensor:
+    def carry(self, at: Cut, part: Tensor) -> Tensor:
         """A scalar whose gradient, summed over micro-batches and ranks, is the direction."""
 
 
@@ -71,8 +71,8 @@ class AtFeatures(Provider):
         own = own_columns(direction, torch.cat(list(rows), dim=1), self.ranks)
         return list(torch.split(own, [each.shape[1] for each in rows]))
 
-    def surrogate(self, at: Cut, part: Tensor) -> Tensor:
-        return at.surrogate(part)
+    def carry(self, at: Cut, part: Tensor) -> Tensor:
+        return carry_into_trunk(at, part)
 
 
 class AtParameters(Provider):
@@ -117,9 +117,9 @@ class AtParameters(Provider):
         # every rank holds the whole direction, and every micro-batch gives an equal part of it
         return [direction / (len(rows) * self.ranks.world)] * len(rows)
 
-    def surrogate(self, at: Cut, part: Tensor) -> Tensor:
-        products = [(p.float() * piece).sum() for p, piece in self._pieces(part.detach())]
-        return torch.stack(products).sum()
+    def carry(self, at: Cut, part: Tensor) -> Tensor:
+        parameters, pieces = zip(*self._pieces(part), strict=True)
+        return carried(parameters, pieces)
 
     @contextmanager
     def moved(self, step: Tensor) -> Iterator[None]:
@@ -156,6 +156,12 @@ def provider_for(place: At, router: RouterModule, ranks: Ranks) -> Provider:
             f"freeze them all"
         )
     return AtParameters(parameters, ranks)
+
+
+def carry_into_trunk(at: Cut, direction: Tensor) -> Tensor:
+    """A scalar whose gradient at the ends of the trunk is `direction` (F,)."""
+    ends, parts = _trained_ends(at, direction)
+    return carried(ends, parts) if ends else direction.new_zeros(())
 
 
 def _trained_ends(at: Cut, row: Tensor) -> tuple[list[Tensor], list[Tensor]]:

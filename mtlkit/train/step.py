@@ -20,8 +20,14 @@ from mtlkit.train.decision import (
     decide_by_gradients,
     decide_by_losses,
 )
-from mtlkit.train.gradients import cut, ends_of, gradients_at, gramian_of
-from mtlkit.train.providers import AtParameters, Provider, provider_for
+from mtlkit.train.gradients import Cut, carried, cut, ends_of, gradients_at, gramian_of
+from mtlkit.train.providers import (
+    AtParameters,
+    Provider,
+    carry_into_trunk,
+    provider_for,
+    shared_parameters,
+)
 from mtlkit.train.ranks import Ranks
 from mtlkit.weighting.configs import GradientWeighting, HeadGradient, Weighting
 from mtlkit.weighting.module import (
@@ -57,8 +63,8 @@ class TrainingStep(nn.Module):
 
     The scalar is scaled by the number of ranks, because DDP takes the mean of their gradients and
     the losses are parts of a sum. A weighting of gradients sees the network cut at the features:
-    the trunk is differentiated by a surrogate, the heads by their own losses, weighted or not as
-    `config.heads` says; a direction (Jacobian) leaves them unweighted.
+    one pass through the heads gives every task's gradient there, and with it those of the heads,
+    where they are unweighted (`config.heads`); what is weighed goes on into the trunk.
 
     Raises `TypeError` where `config` and the `weighting` it built are of different kinds, and
     `AssemblyError` where there are no gradients to be had at the place that `config.at` names.
@@ -77,6 +83,8 @@ class TrainingStep(nn.Module):
         self.ranks = ranks
         self.provider: Provider | None = None
         self.weighted_heads = False
+        before = {id(p) for p in shared_parameters(model.router)}
+        self._behind = [p for p in model.parameters() if id(p) not in before]
         if isinstance(config, GradientWeighting):
             self.provider = provider_for(config.at, model.router, ranks)
             self.weighted_heads = config.heads is HeadGradient.WEIGHTED
@@ -128,9 +136,9 @@ class TrainingStep(nn.Module):
                 losses = self.model.losses_at(features, targets, whole.counts, share)
                 return _summary(weighting, losses)
         assert self.provider is not None
-        at = cut(features)
-        losses = self.model.losses_at(at.features, targets, whole.counts, share)
-        own = at.jacobian(losses.mean)
+        at = cut(features, self.model.tasks)
+        losses = self._losses_of(at, targets, whole, share)
+        own, _ = at.jacobian(losses.mean, self.model.tasks)
         return _observed(losses, rows=self.provider.rows(at, own))
 
     def decide(self, seen: Sequence[Observation], whole: Whole) -> Decision:
@@ -176,31 +184,42 @@ class TrainingStep(nn.Module):
         part: int,
     ) -> StepResult:
         assert self.provider is not None
-        at = cut(self.model.features(inputs))
-        losses = self.model.losses_at(at.features, targets, whole.counts, share)
+        at = cut(self.model.features(inputs), self.model.tasks)
+        losses = self._losses_of(at, targets, whole, share)
         mean = losses.mean
-        own: Tensor | None = None
-        if decision is None or not decision.parts:
-            own = at.jacobian(mean)
+        beside = [] if self.weighted_heads else [p for p in self._behind if p.requires_grad]
+        own, gradients = at.jacobian(mean, self.model.tasks, beside)
         if decision is None:
-            assert own is not None
             if isinstance(weighting, JacobianWeighting):
                 seen = _observed(losses, rows=self.provider.rows(at, own))
             else:
                 seen = _observed(losses, gramian=self.provider.gramian_at(at, own))
             decision = self.decide([seen], whole)
-        assert decision.weights is not None
         weights = decision.weights
+        assert weights is not None
         if decision.parts:
-            trunk = self.provider.surrogate(at, decision.parts[part])
+            trunk = self.provider.carry(at, decision.parts[part])
         else:
-            assert own is not None
-            trunk = at.surrogate(weights @ own)
-        heads = (weights * mean).sum() if self.weighted_heads else mean.sum()
+            trunk = carry_into_trunk(at, weights @ own)
+        weighted = (weights * mean).sum()
+        # what is carried has a gradient and no value, so a weight that is not finite would not show
+        heads = weighted if self.weighted_heads else _carry(beside, gradients) + weighted.detach()
         assert decision.gramian is not None
         return StepResult(
             trunk + heads, losses.per_sample.detach(), weights, decision.gramian * share
         )
+
+    def _losses_of(
+        self, at: Cut, targets: Mapping[str, Tensor], whole: Whole, share: float
+    ) -> StepLosses:
+        counts, branches = whole.counts, at.branch_features
+        return self.model.losses_at(at.features, targets, counts, share, branches)
+
+
+def _carry(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
+    """A scalar with these gradients at the `parameters`; one without a gradient is left out."""
+    pairs = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
+    return carried([p for p, _ in pairs], [g for _, g in pairs])
 
 
 def _summary(weighting: LossWeighting, losses: StepLosses) -> Observation:

@@ -14,28 +14,29 @@ class DwaWeights(BatchLossWeighting):
     counts with r = 1, so that the first two epochs have equal weights.
     """
 
-    sums: Tensor
-    epoch: Tensor
+    seen: Tensor
+    before: Tensor
+    rate: Tensor
 
     def __init__(self, temperature: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.temperature = temperature
-        # rows: this epoch, the one before it, the one before that; sums of losses and their counts
-        self.register_buffer("sums", torch.zeros(3, 2, len(terms)))
-        self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("seen", torch.zeros(2, len(terms)))  # in this epoch: sums and counts
+        self.register_buffer("before", torch.zeros(len(terms)))  # means of the last; 0: not seen
+        self.register_buffer("rate", torch.ones(len(terms)))
 
     def weights(self, known: Known) -> Tensor:
-        self._turn_to(known.moment.epoch)
-        self.sums[0, 0].index_add_(0, known.places, known.losses)
-        self.sums[0, 1].index_add_(0, known.places, torch.ones_like(known.losses))
-        (_, one, two) = self.sums[:, 0] / self.sums[:, 1]  # 0 / 0 where nothing was seen
-        rate = (one / two)[known.places]
-        rate = torch.where(rate.isfinite(), rate, torch.ones_like(rate))
+        if known.moment.opens:
+            self._turn()
+        self.seen[0].index_add_(0, known.places, known.losses)
+        self.seen[1].index_add_(0, known.places, torch.ones_like(known.losses))
+        rate = self.rate[known.places]
         return len(rate) * (rate / self.temperature).softmax(dim=0)
 
-    def _turn_to(self, epoch: int) -> None:
-        """Make room for `epoch`, should it be a new one."""
-        new = epoch - self.epoch
-        self.epoch.fill_(epoch)
-        moved = torch.cat([torch.zeros_like(self.sums[:1]), self.sums[:-1]])
-        self.sums.copy_(torch.where(new > 0, moved, self.sums))
+    def _turn(self) -> None:
+        """Close the epoch: its means become those of before."""
+        means = self.seen[0] / self.seen[1].clamp(min=1)
+        both = (means > 0) & (self.before > 0)
+        self.rate.copy_(torch.where(both, means / self.before, 1.0))
+        self.before.copy_(means)
+        self.seen.zero_()

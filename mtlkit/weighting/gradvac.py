@@ -4,7 +4,6 @@ import torch
 from torch import Tensor
 
 from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.gramian import norms
 from mtlkit.weighting.module import GramianWeighting, Known
 from mtlkit.weighting.pcgrad import meetings
 
@@ -25,23 +24,23 @@ class GradVacWeights(GramianWeighting):
 
     def forward(self, gramian: Tensor, known: Known) -> Tensor:
         own = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
-        length = norms(gramian)
-        grid = (known.places.unsqueeze(1), known.places.unsqueeze(0))
-        targets = self.targets[grid].to(gramian)
-        for met in meetings(len(gramian), known).to(gramian.device).T:
-            at = met.unsqueeze(1)
+        met = meetings(len(gramian), known).to(gramian.device)  # each pair once: no target twice
+        grid = (known.places.unsqueeze(1), known.places)
+        before = self.targets[grid].to(gramian)
+        target = before.gather(1, met)
+        wanted = (1 - target.square()).sqrt()
+        other = gramian.diagonal()[met]  # |g_j|^2
+        cosines = []
+        for place in range(met.shape[1]):
+            at, t, w, o = (each[:, place : place + 1] for each in (met, target, wanted, other))
             products = own @ gramian
-            norm = (products * own).sum(dim=1).clamp(min=0).sqrt()
-            other = length[met]
-            both = norm * other
-            cosine = torch.where(
-                both > 0, products.gather(1, at).squeeze(1) / both.where(both > 0, 1.0), 0.0
-            ).clamp(-1, 1)
-            target = targets.gather(1, at).squeeze(1)
-            sine, wanted = (1 - cosine.square()).sqrt(), (1 - target.square()).sqrt()
-            added = norm * (target * sine - cosine * wanted) / (other * wanted)
-            short = (cosine < target) & (both > 0) & (wanted > 0)
-            own = own.scatter_add(1, at, torch.where(short, added, 0.0).unsqueeze(1))
-            targets = targets.scatter(1, at, target.lerp(cosine, self.rate).unsqueeze(1))
-        self.targets[grid] = targets.to(self.targets)
+            dot = products.gather(1, at)
+            both = (products * own).sum(dim=1, keepdim=True) * o  # |g_i'|^2 |g_j|^2
+            rest = (both - dot.square()).clamp(min=0).sqrt()  # its root times the sine
+            short = (dot < t * both.clamp(min=0).sqrt()) & (both > 0)
+            added = torch.where(short, (t * rest - dot * w) / (o * w), 0.0)
+            own = own.scatter_add(1, at, added)
+            cosines.append(torch.where(both > 0, dot * both.rsqrt(), 0.0))
+        newest = target.lerp(torch.cat(cosines, dim=1).clamp(-1, 1), self.rate)
+        self.targets[grid] = before.scatter(1, met, newest).to(self.targets)
         return own.sum(dim=0)

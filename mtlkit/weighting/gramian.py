@@ -19,15 +19,17 @@ def norms(gramian: Tensor) -> Tensor:
 
 def inverse_norms(gramian: Tensor) -> Tensor:
     """1 / |g| (K,), and 0 for a gradient of zero, which then counts for nothing."""
-    length = norms(gramian)
-    return torch.where(length > 0, 1 / length, torch.zeros_like(length))
+    squares = gramian.diagonal()
+    return torch.where(squares > 0, squares.rsqrt(), 0.0)
 
 
-def cosines(gramian: Tensor) -> Tensor:
-    """The cosines (K, K) between the gradients; 0 with a gradient of zero, its own included.
+def cosines(gramian: Tensor, inverse: Tensor) -> Tensor:
+    """The cosines (K, K) between the gradients, from their `inverse` norms (K,).
 
-    >>> cosines(torch.tensor([[4.0, -2.0], [-2.0, 1.0]])).tolist()
+    They are 0 with a gradient of zero, its own included.
+
+    >>> gramian = torch.tensor([[4.0, -2.0], [-2.0, 1.0]])
+    >>> cosines(gramian, inverse_norms(gramian)).tolist()
     [[1.0, -1.0], [-1.0, 1.0]]
     """
-    inverse = inverse_norms(gramian)
-    return gramian * inverse.unsqueeze(0) * inverse.unsqueeze(1)
+    return inverse.unsqueeze(1) * gramian * inverse

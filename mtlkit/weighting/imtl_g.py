@@ -18,9 +18,10 @@ class ImtlGWeights(GramianWeighting):
 
     def forward(self, gramian: Tensor, known: Known) -> Tensor:
         inverse = inverse_norms(gramian)
-        ones = (inverse > 0).to(gramian)
-        solved = torch.linalg.pinv(cosines(gramian), rtol=1e-9, hermitian=True) @ ones
-        raw = solved * inverse
+        values, vectors = torch.linalg.eigh(cosines(gramian, inverse))
+        there = values > 1e-9 * values[-1]
+        part = torch.where(there, vectors.sum(dim=0) / values, 0.0)  # C^+ 1 in eigenvectors
+        raw = (vectors @ part) * inverse
         total = raw.sum()
         vanishes = total.abs() <= 1e-9 * raw.abs().max()
         return torch.where(vanishes, torch.zeros_like(raw), raw / total)

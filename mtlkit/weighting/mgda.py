@@ -20,11 +20,12 @@ class MgdaWeights(GramianWeighting):
         self.normalise = normalise
 
     def forward(self, gramian: Tensor, known: Known) -> Tensor:
+        if self.normalise is Normalisation.NONE:
+            return shortest(gramian)
         scale = gramian.new_ones(len(gramian))
         if self.normalise in (Normalisation.NORM, Normalisation.LOSS_AND_NORM):
             scale = scale * norms(gramian)
         if self.normalise in (Normalisation.LOSS, Normalisation.LOSS_AND_NORM):
             scale = scale * known.losses.to(scale)
         inverse = (scale > 0) / scale.where(scale > 0, 1.0)
-        scaled = gramian * inverse.unsqueeze(0) * inverse.unsqueeze(1)
-        return shortest(scaled)
+        return shortest(inverse.unsqueeze(1) * gramian * inverse)

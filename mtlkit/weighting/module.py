@@ -27,6 +27,7 @@ class Moment:
 
     step: int = 0  # updates made before this one
     epoch: int = 0
+    opens: bool = False  # whether it is the first of its epoch
     key: int = 0
 
     def generator(self) -> torch.Generator:

@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from mtlkit.weighting.gramian import cosines, inverse_norms, norms
+from mtlkit.weighting.gramian import cosines, inverse_norms
 
 FEW = 8
 """Up to how many tasks every support is tried: 255 systems of 8 equations."""
@@ -44,23 +44,29 @@ def shortest(gramian: Tensor) -> Tensor:
     >>> shortest(torch.tensor([[4.0, 0.0], [0.0, 1.0]], dtype=torch.float64)).tolist()
     [0.2, 0.8]
     """
-    zero = norms(gramian) == 0
-    found = _shortest_of_few(gramian) if len(gramian) <= FEW else _minimum(gramian)
-    weights: Tensor = torch.where(zero.any(), zero / zero.sum().clamp(min=1), found)
-    return weights
-
-
-def _shortest_of_few(gramian: Tensor) -> Tensor:
+    if len(gramian) > FEW:
+        return _or_zero(gramian, _minimum(gramian))
     inverse = inverse_norms(gramian)
-    systems, members = _on_supports(cosines(gramian))
+    systems, members = _on_supports(cosines(gramian, inverse))
     # on a support w is proportional to G^-1 1 = D^-1 C^-1 D^-1 1, C being the cosines
-    raw = torch.linalg.solve(systems, members * inverse) * inverse
-    total = raw.sum(dim=1, keepdim=True)
-    weights = raw / total
-    length = 1 / total.squeeze(1)  # w' G w
-    feasible = (weights >= -1e-9).all(dim=1) & (length >= 0)
-    best = torch.where(feasible, length, torch.inf).argmin()
-    chosen: Tensor = weights[best].clamp(min=0)
+    solved, _ = torch.linalg.solve_ex(systems, members * inverse)
+    return _or_zero(gramian, _shortest_among(solved * inverse))
+
+
+def _or_zero(gramian: Tensor, weights: Tensor) -> Tensor:
+    """`weights`, or all on the gradients of zero, should there be any: no vector is shorter."""
+    zero = gramian.diagonal() <= 0
+    found: Tensor = torch.where(zero.any(), zero / zero.sum().clamp(min=1), weights)
+    return found
+
+
+def _shortest_among(raw: Tensor) -> Tensor:
+    """The shortest of the combinations G^-1 1 on each support (S, K)."""
+    total = raw.sum(dim=1)
+    # w' G w is 1 / total: the shortest is the largest among those with weights of one sign
+    feasible = raw.amin(dim=1) >= -1e-9 * total
+    best = torch.where(feasible, total, 0.0).argmax()
+    chosen: Tensor = raw[best].clamp(min=0)
     return chosen / chosen.sum()
 
 
@@ -74,23 +80,24 @@ def conflict_averse(gramian: Tensor, radius: Tensor) -> Tensor:
     if len(gramian) > FEW:
         return _conflict_averse_of_many(gramian, mean, radius)
     inverse = inverse_norms(gramian)
-    systems, members = _on_supports(cosines(gramian))
-    sides = torch.stack([members * inverse, members * (mean * inverse)], dim=2)
-    ones, against = (torch.linalg.solve(systems, sides) * inverse.unsqueeze(1)).unbind(dim=2)
+    systems, members = _on_supports(cosines(gramian, inverse))
+    scaled = members * inverse
+    solved, _ = torch.linalg.solve_ex(systems, torch.stack([scaled, scaled * mean], dim=2))
+    ones, against = (solved * inverse.unsqueeze(1)).unbind(dim=2)
     # w = s (level * G^-1 1 - G^-1 b) with |g_w| = radius * s; its length gives the level
     a, b = ones.sum(dim=1), against.sum(dim=1)
-    c = (against * mean).sum(dim=1)
-    root = (b * b - a * (c - radius * radius)).clamp(min=0).sqrt()
-    level = (b + root) / a
+    c = against @ mean
+    level = (b + (b * b - a * (c - radius * radius)).clamp(min=0).sqrt()) / a
     raw = level.unsqueeze(1) * ones - against
+    # what a support gives is no point of the simplex where a weight is negative, or not a number
+    feasible = raw.amin(dim=1) >= -1e-9 * raw.sum(dim=1)
+    shortest_one = _or_zero(gramian, _shortest_among(ones))
+    raw = torch.where(feasible.unsqueeze(1), raw, shortest_one).clamp(min=0)
     weights = raw / raw.sum(dim=1, keepdim=True)
-    feasible = (weights >= -1e-9).all(dim=1) & weights.isfinite().all(dim=1)
-    weights = torch.cat([weights.nan_to_num(0).clamp(min=0), shortest(gramian).unsqueeze(0)])
     length = ((weights @ gramian) * weights).sum(dim=1).clamp(min=0).sqrt()
-    value = weights @ mean + radius * length
-    allowed = torch.cat([feasible, feasible.new_ones(1)])
-    weights = weights[torch.where(allowed, value, torch.inf).argmin()]
-    return weights / weights.sum()
+    value = torch.nan_to_num(weights @ mean + radius * length, nan=torch.inf)
+    chosen: Tensor = weights[value.argmin()]
+    return chosen
 
 
 def _conflict_averse_of_many(gramian: Tensor, mean: Tensor, radius: Tensor) -> Tensor:
@@ -105,19 +112,22 @@ def _conflict_averse_of_many(gramian: Tensor, mean: Tensor, radius: Tensor) -> T
 
 
 @lru_cache(maxsize=16)
-def _supports(count: int, device: torch.device) -> Tensor:
-    """Every choice of members among `count` tasks but none (2^count - 1, count), as 0 and 1."""
+def _supports(count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Every choice of members among `count` tasks but none, S = 2^count - 1 of them.
+
+    The members (S, count) as 0 and 1, the pairs of members (S, count, count), and the identity
+    outside them with a ridge within.
+    """
     numbers = torch.arange(1, 2**count, device=device)
-    chosen = numbers.unsqueeze(1) >> torch.arange(count, device=device)
-    return (chosen & 1).double()
+    members = ((numbers.unsqueeze(1) >> torch.arange(count, device=device)) & 1).double()
+    inside = members.unsqueeze(1) * members.unsqueeze(2)
+    return members, inside, torch.diag_embed(1 - members + RIDGE)
 
 
 def _on_supports(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """`matrix` (K, K) within each support, the identity outside it (S, K, K), and the supports."""
-    members = _supports(len(matrix), matrix.device)
-    inside = members.unsqueeze(1) * members.unsqueeze(2)
-    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
-    return inside * matrix + (1 - members + RIDGE).unsqueeze(2) * identity, members
+    members, inside, outside = _supports(len(matrix), matrix.device)
+    return inside * matrix + outside, members
 
 
 def _minimum(quadratic: Tensor, linear: Tensor | None = None) -> Tensor:
@@ -139,7 +149,7 @@ def _minimum(quadratic: Tensor, linear: Tensor | None = None) -> Tensor:
         slack = q @ w + c - level - z
         system = q + torch.diag(z / w)
         sides = torch.stack([ones, target / w - z - slack], dim=1)
-        along, moved = torch.linalg.solve(system, sides).unbind(dim=1)
+        along, moved = torch.linalg.solve_ex(system, sides)[0].unbind(dim=1)
         change = (1 - w.sum() - moved.sum()) / along.sum()
         dw = moved + change * along
         dz = target / w - z - z / w * dw

@@ -3,12 +3,11 @@
 import importlib.util
 from pathlib import Path
 
-import attrs
 import pytest
 import torch
 import torchjd.aggregation as peer
 
-from mtlkit.train.decision import weigh
+from mtlkit.train.decision import Whole, weigh
 from mtlkit.vocabulary import Kind, LossTerm, Role
 from mtlkit.weighting.configs import (
     AlignedMtl,
@@ -60,7 +59,11 @@ def terms_of(count):
 
 def known_of(count, losses=None, step=0):
     losses = torch.linspace(0.5, 2.0, count) if losses is None else losses
-    return Known(losses, torch.arange(count), Moment(step, 0, step))
+    return Known(losses, torch.arange(count), Moment(step=step, key=step))
+
+
+def all_of(count):
+    return Whole(torch.ones(count), torch.arange(count), complete=True)
 
 
 def direction(scheme, jacobian, known=None, terms=None):
@@ -126,7 +129,7 @@ class TestEveryScheme:
         if not isinstance(module, GramianWeighting):
             return
         gramian = torch.full((3, 3), torch.nan, dtype=torch.float64)
-        assert weigh(module, gramian, known_of(3)).isnan().all()
+        assert weigh(module, gramian, known_of(3).losses, all_of(3)).isnan().all()
 
     def test_an_absent_task_has_no_weight_and_leaves_the_others_theirs(self, gradient_scheme):
         module = gradient_scheme.build(terms_of(4), 4)
@@ -135,13 +138,11 @@ class TestEveryScheme:
         jacobian = samples("random", 4)[2]  # four tasks
         gramian = jacobian @ jacobian.T
         places = torch.tensor([0, 1, 3])
-        known = Known(torch.tensor([0.5, 1.0, 2.0]), places, Moment())
-        found = weigh(module, gramian, known)
+        losses = torch.tensor([0.5, 1.0, 0.0, 2.0])
+        found = weigh(module, gramian, losses, Whole(torch.tensor([3.0, 3, 0, 3]), places))
         assert found[2] == 0
         rest = gradient_scheme.build(tuple(terms_of(4)[i] for i in places), 4)
-        wanted = weigh(
-            rest, gramian[places][:, places], attrs.evolve(known, places=torch.arange(3))
-        )
+        wanted = weigh(rest, gramian[places][:, places], losses[places], all_of(3))
         torch.testing.assert_close(found[places], wanted)
 
 

@@ -31,8 +31,8 @@ TERMS = (
 )
 
 
-def known(losses, step=0, epoch=0, places=(0, 1, 2)):
-    return Known(torch.as_tensor(losses), torch.tensor(places), Moment(step, epoch, step))
+def known(losses, step=0, opens=False, places=(0, 1, 2)):
+    return Known(torch.as_tensor(losses), torch.tensor(places), Moment(step, 0, opens, step))
 
 
 def slopes(scalarizer, losses):
@@ -88,16 +88,16 @@ def test_dwa_agrees_with_torchjd_over_epochs():
     for epoch in range(5):
         for update in range(4):
             losses = torch.rand(3, generator=generator) + 0.2
-            found = ours.weights(known(losses, step=4 * epoch + update, epoch=epoch))
+            found = ours.weights(known(losses, step=4 * epoch + update, opens=update == 0))
             torch.testing.assert_close(found, slopes(theirs, losses))
         theirs.step()
 
 
 def test_dwa_is_equal_for_two_epochs_and_then_favours_what_fell_least():
     module = Dwa(temperature=0.5).build(TERMS, 5)
-    for epoch, losses in enumerate([[1.0, 1.0, 1.0], [0.5, 0.9, 0.7]]):
-        assert module.weights(known(losses, epoch=epoch)).tolist() == pytest.approx([1, 1, 1])
-    weights = module.weights(known([0.4, 0.8, 0.6], epoch=2))
+    for losses in [[1.0, 1.0, 1.0], [0.5, 0.9, 0.7]]:
+        assert module.weights(known(losses, opens=True)).tolist() == pytest.approx([1, 1, 1])
+    weights = module.weights(known([0.4, 0.8, 0.6], opens=True))
     assert weights[1] > weights[2] > weights[0]
     assert weights.sum().item() == pytest.approx(3)
 

@@ -152,7 +152,11 @@ def points_recipe():
     from mtlkit.backbones.configs import Mlp
     from mtlkit.data.images import Images
 
-    return Recipe(data=Images(folder="faces", size=32), backbone=Mlp(), tasks=TASKS)
+    return Recipe(
+        data=Images(folder="faces", size=32, pattern="{who}_{pose}_{light}.png"),
+        backbone=Mlp(),
+        tasks=TASKS,
+    )
 
 
 def test_options_of_gradients_belong_to_weightings_of_gradients():
