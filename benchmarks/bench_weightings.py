@@ -256,7 +256,7 @@ def time_peers(network, pairs):
 
 
 def gramian_in_passes(network, pairs):
-    """The Gramian at all parameters, in backward passes of the plain sum; with T passes expected."""
+    """The Gramian at all parameters, in backward passes of the plain sum."""
     recipe = NETWORKS[network]
     made = updater(recipe)
     model = made.inner.model
@@ -352,7 +352,8 @@ def table(found):
     lines += [
         f"- {found['pairs']} pairs of steps, CPU time, median ratio to the plain sum by the same "
         "loop; four tasks, two of classes and two of numbers",
-        "- mlp: 656,896 shared parameters, batch 64; conv: CASIA-net of half width, 48 px, batch 32",
+        "- mlp: 656,896 shared parameters, batch 64",
+        "- conv: CASIA-net of half width, 48 px, batch 32",
         "", "`python benchmarks/bench_weightings.py` prints and writes it.", "",
         "| scheme | gradients at | mlp | conv |", "|---|---|---|---|",
     ]  # fmt: skip

@@ -42,6 +42,8 @@ def _curves(event: Event) -> dict[str, float]:
                 "learning rate": event.learning_rate,
                 **{f"loss/{name}": value for name, value in event.losses.items()},
                 **{f"weight/{name}": value for name, value in event.weights.items()},
+                **{f"gradient norm/{k}": value for k, value in event.gradient_norms.items()},
+                **{f"gradient cosine/{k}": value for k, value in event.gradient_cosines.items()},
             }
         case EvaluationEvent():
             return {f"validation/{name}": value for name, value in event.metrics.items()}

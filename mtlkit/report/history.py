@@ -14,7 +14,7 @@ _POINTS = 400
 
 
 def training_section(events: Sequence[Event]) -> Section | None:
-    """Losses, weights, learning rate and validation metrics over training; None without events."""
+    """Losses, weights, gradients and validation metrics over training; None without events."""
     steps = [event for event in events if isinstance(event, StepEvent)]
     evaluations = [event for event in events if isinstance(event, EvaluationEvent)]
     blocks: list[Block] = []
@@ -24,6 +24,9 @@ def training_section(events: Sequence[Event]) -> Section | None:
             _curves("Training loss", "loss", epochs, [event.losses for event in steps]),
             _weights(epochs, [event.weights for event in steps]),
         ]
+        watched = [event for event in steps if event.gradient_norms]
+        if watched:
+            blocks += _gradients(watched)
     blocks += _validation(evaluations)
     if steps:
         rates = [{"learning rate": event.learning_rate} for event in steps]
@@ -76,6 +79,18 @@ def _weights(epochs: Sequence[float], values: Sequence[Mapping[str, float]]) -> 
     every = [y for series in chart.series.values() for y in series.y if math.isfinite(y)]
     wide = bool(every) and min(every) > 0 and max(every) > 5 * min(every)
     return attrs.evolve(chart, y_log=wide)
+
+
+def _gradients(watched: Sequence[StepEvent]) -> list[Block]:
+    """How long the tasks' gradients are, and where they agree (1) or conflict (-1)."""
+    epochs = [event.epoch for event in watched]
+    lengths = _curves("Gradient norms", "norm", epochs, [e.gradient_norms for e in watched])
+    every = [y for series in lengths.series.values() for y in series.y if math.isfinite(y)]
+    angles = [event.gradient_cosines for event in watched]
+    return [
+        attrs.evolve(lengths, y_log=bool(every) and min(every) > 0),
+        _curves("Cosines between the tasks' gradients", "cosine", epochs, angles),
+    ]
 
 
 def _validation(evaluations: Sequence[EvaluationEvent]) -> list[Block]:

@@ -119,7 +119,8 @@ def test_a_full_disk_names_the_file(tmp_path):
 
 def test_tensorboard_gets_every_curve(tmp_path):
     writer = TensorBoard().open(tmp_path, 0)
-    writer.write(step_event(3))
+    gradients = {"gradient_norms": {"a": 2.0}, "gradient_cosines": {"a, b": -0.5}}
+    writer.write(attrs.evolve(step_event(3), **gradients))
     writer.write(EvaluationEvent(step=3, epoch=1.0, metrics={"a/accuracy": 0.75}))
     writer.write(speed(3))
     writer.flush()
@@ -127,6 +128,8 @@ def test_tensorboard_gets_every_curve(tmp_path):
     found = curves(tmp_path / "tensorboard")
     assert found["loss/a"] == [(3, 0.5)]
     assert found["weight/a"] == [(3, 1.0)]
+    assert found["gradient norm/a"] == [(3, 2.0)]
+    assert found["gradient cosine/a, b"] == [(3, -0.5)]
     assert found["validation/a/accuracy"] == [(3, 0.75)]
     assert set(found) >= {"learning rate", "speed/samples per second"}
 

@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -138,3 +139,19 @@ def test_time_and_memory_are_those_of_the_end():
         "samples a second, median": 200.0,
         "peak memory": "1 MiB",
     }
+
+
+def test_gradients_are_drawn_where_they_were_looked_at():
+    watched = attrs.evolve(
+        step(3),
+        gradient_norms={"who": 0.01, "pose": 2.0},
+        gradient_cosines={"who, pose": -0.5},
+    )
+    charts = {chart.title: chart for chart in training_section([step(1), watched, step(4)]).blocks}
+    norms, cosines = charts["Gradient norms"], charts["Cosines between the tasks' gradients"]
+    assert norms.y_log
+    assert {name: series.y for name, series in norms.series.items()} == {
+        "who": (0.01,), "pose": (2.0,)
+    }  # fmt: skip
+    assert cosines.series["who, pose"].y == (-0.5,)
+    assert "Gradient norms" not in {c.title for c in training_section([step(1)]).blocks}

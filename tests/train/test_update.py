@@ -190,3 +190,29 @@ def test_a_stop_wish_comes_back_after_the_update(points, routing):
     wish.wished = True
     assert made.update(1, wish).stop
     assert made.update(2).samples == 12
+
+
+def test_the_gradients_of_a_logged_step_are_those_at_the_shared_features(points):
+    made = points.updater(with_train(points.PLAIN, batch=50, log_every=2))
+    made.update(0)
+    assert made.meter.gradients() == ({}, {})  # a step that is not logged costs nothing
+    setting, model = made.setting, made.inner.model
+    index = made.batches.portion(1).whole
+    targets = {task: target[index] for task, target in setting.targets["train"].items()}
+    features = model.features(setting.data.train.inputs[index])
+    losses = model.losses_at(features, targets, model.counts(targets)).mean
+    rows = torch.stack(
+        [torch.autograd.grad(x, features.shared, retain_graph=True)[0].flatten() for x in losses]
+    )
+    made.update(1)
+    lengths, cosines = made.meter.gradients()
+    assert list(lengths.values()) == pytest.approx(rows.norm(dim=1).tolist(), rel=1e-4)
+    wanted = torch.cosine_similarity(rows[0], rows[3], dim=0).item()
+    assert cosines["who, age"] == pytest.approx(wanted, abs=1e-5)
+    assert len(cosines) == 6
+
+
+def test_gradients_are_not_looked_at_where_nobody_wants_it(points):
+    made = points.updater(with_train(points.PLAIN, log_every=1, watch=False))
+    made.update(0)
+    assert made.meter.gradients() == ({}, {})

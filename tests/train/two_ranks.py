@@ -42,7 +42,7 @@ def train(recipe, ranks=None):
     made = points.updater(recipe, ranks)
     for step in range(UPDATES):
         made.update(step)
-    return made, made.meter.read()
+    return made, (*made.meter.gradients(), *made.meter.read())
 
 
 def without_label(recipe, ranks):
