@@ -62,6 +62,7 @@ COMPONENTS = {
 
 OPTIONS = {
     "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
+    "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
     "resume": {"run", "--beside", "--cache", "--quiet"},
     "evaluate": {"run", "--beside", "--cache"},
     "report": {"run", "--beside", "--out"},

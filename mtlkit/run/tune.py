@@ -1,0 +1,264 @@
+"""Tuned scalarisation: a search for constant loss weights, judged on the validation split.
+
+What Xin et al. (NeurIPS 2022) and Kurin et al. (NeurIPS 2022) found hard to beat. Every trial is a
+run of its own, so a search that was stopped goes on where it was, and nothing is trained twice.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mtlkit.catalog import Catalog, load_catalog
+from mtlkit.config import above, at_least
+from mtlkit.data.configs import Loading
+from mtlkit.errors import (
+    DataError,
+    InterruptedRunError,
+    MissingExtraError,
+    NotFiniteError,
+    RecipeError,
+    RunError,
+)
+from mtlkit.loggers.events import EvaluationEvent
+from mtlkit.loggers.read_events import read_events
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_file import dump_recipe
+from mtlkit.report.tuning import Point, draw_trials
+from mtlkit.run.fit import fit, resume
+from mtlkit.run.folder import RunFolder, State, read_json, write_json
+from mtlkit.run.progress import shown
+from mtlkit.train.durable import disk_errors, write_file
+from mtlkit.vocabulary import LossTerm, Role
+from mtlkit.weighting.configs import Fixed
+
+
+@attrs.frozen(kw_only=True)
+class Search:
+    """How weights are searched: how often, and between which bounds (in magnitudes)."""
+
+    trials: int = attrs.field(default=16, validator=at_least(1))
+    lowest: float = attrs.field(default=0.01, validator=above(0))
+    highest: float = attrs.field(default=10.0, validator=above(0))
+    seed: int = attrs.field(default=0, validator=at_least(0))
+
+
+@attrs.frozen(kw_only=True)
+class Trial:
+    """One choice of weights and what came of it.
+
+    `losses` are those of the tasks on the validation split at the end. `score` is the mean, over
+    the tasks that judge, of that loss in units of the first trial's, in which all weights are 1; it
+    is None where the trial failed, for the `reason` given.
+    """
+
+    number: int
+    weights: Mapping[str, float]
+    losses: Mapping[str, float] = attrs.field(factory=dict)
+    score: float | None = None
+    reason: str = ""
+
+
+@attrs.frozen
+class Tuned:
+    """A search: its folder, and its trials so far."""
+
+    path: Path
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def scored(self) -> list[tuple[float, Trial]]:
+        """The trials that came to their end, with their scores, the best one first."""
+        found = [(trial.score, trial) for trial in self.trials if trial.score is not None]
+        return sorted(found, key=lambda pair: pair[0])
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the lowest score; there is one."""
+        return self.scored[0][1]
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe with the best weights."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def picture(self) -> Path:
+        """How the score depends on each weight."""
+        return self.path / "tuning.svg"
+
+    @property
+    def table(self) -> Path:
+        """All trials, one JSON object a line."""
+        return self.path / "trials.jsonl"
+
+    def run(self, number: int) -> Path:
+        """The run of a trial, with its model and report."""
+        return self.path / "trials" / f"{number:03d}"
+
+
+def tune(
+    recipe: Recipe,
+    out: Path | str,
+    search: Search | None = None,
+    *,
+    catalog: Catalog | None = None,
+    loading: Loading | None = None,
+    quiet: bool = False,
+) -> Tuned:
+    """Search constant loss weights for `recipe`, whose own weighting they replace.
+
+    The first main loss keeps weight 1; the others are searched by Optuna's TPE, from equal weights
+    on. The main tasks judge, or all where none is one, by their validation loss at the end of a
+    trial; the test split decides nothing. Called again with the same arguments it goes on.
+
+    Raises `RecipeError` where there is nothing to search, `DataError` without a validation split,
+    `RunError` where the folder holds another search or every trial failed, `MissingExtraError`
+    without Optuna, and `InterruptedRunError` after Ctrl-C.
+    """
+    search, catalog, loading = search or Search(), catalog or load_catalog(), loading or Loading()
+    recipe = attrs.evolve(recipe, weighting=Fixed(), evaluation=()).check()
+    names = _searched(recipe.terms())
+    study = _study(search)
+    study.enqueue_trial(dict.fromkeys(names, 1.0))
+    if recipe.data.load(loading).validation is None:
+        raise DataError(
+            "a search for weights is judged on the validation split, and this data has none; "
+            "set a part aside for it in the data's options"
+        )
+    tuned = _begun(Path(out), recipe, search, catalog)
+    progress = shown(quiet=quiet)
+    try:
+        for number in range(search.trials):
+            asked = study.ask(_space(names, search))
+            weights = {name: float(asked.params[name]) for name in names}
+            progress.say(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
+            own = attrs.evolve(recipe, weighting=Fixed(weights=weights))
+            trial = Trial(number=number, weights=weights)
+            trial = _judged(tuned, _tried(own, tuned.run(number), trial, catalog, loading), recipe)
+            study.tell(asked, trial.score, state=None if trial.score else _failed())
+            tuned = attrs.evolve(tuned, trials=(*tuned.trials, trial))
+            _keep(tuned)
+            progress.say(_said(tuned, trial))
+    except InterruptedRunError as cause:
+        raise InterruptedRunError(
+            f"{out}: stopped in trial {len(tuned.trials) + 1} of {search.trials}; the same command "
+            f"goes on from there"
+        ) from cause
+    finally:
+        progress.close()
+    if not tuned.scored:
+        raise RunError(f"{out}: every trial failed; the first one: {tuned.trials[0].reason}")
+    best = attrs.evolve(recipe, weighting=Fixed(weights=tuned.best.weights))
+    write_file(tuned.recipe, dump_recipe(best, catalog).encode())
+    write_file(tuned.picture, _drawn(tuned, search).encode())
+    return tuned
+
+
+def _searched(terms: Sequence[LossTerm]) -> list[str]:
+    """The losses whose weights are searched: all but the first main one, or the first."""
+    kept = next((term for term in terms if term.role is Role.MAIN), terms[0])
+    found = [term.name for term in terms if term is not kept]
+    if not found:
+        raise RecipeError(
+            [f"tasks: {kept.name!r} is the only loss, so there is no weight to search; add a task"]
+        )
+    return found
+
+
+def _study(search: Search) -> Any:
+    try:
+        import optuna
+    except ImportError as cause:
+        raise MissingExtraError(
+            "a search for weights needs Optuna, which is not installed; run "
+            "`pip install 'mtlkit[tune]'`"
+        ) from cause
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=search.seed))
+
+
+def _space(names: Sequence[str], search: Search) -> dict[str, Any]:
+    from optuna.distributions import FloatDistribution
+
+    return {name: FloatDistribution(search.lowest, search.highest, log=True) for name in names}
+
+
+def _failed() -> Any:
+    from optuna.trial import TrialState
+
+    return TrialState.FAIL
+
+
+def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned:
+    """The search in the folder `out`, new or the same as before; `RunError` where it is another."""
+    asked = {"recipe": dump_recipe(recipe, catalog), **attrs.asdict(search)}
+    file = out / "search.json"
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        if any(out.iterdir()):
+            raise RunError(f"{out}: is not empty; expected a new or empty folder for the search")
+        write_json(file, asked)
+        return Tuned(out)
+    # more trials are the same search, gone on with
+    differs = [name for name, value in read_json(file).items() if value != asked[name]]
+    if [name for name in differs if name != "trials"]:
+        raise RunError(
+            f"{out}: holds a search with another {' and '.join(differs)}; choose another folder, "
+            f"or call with the same arguments to go on with it"
+        )
+    write_json(file, asked)
+    return Tuned(out)
+
+
+def _tried(recipe: Recipe, path: Path, trial: Trial, catalog: Catalog, loading: Loading) -> Trial:
+    """The trial with its validation losses, trained now or before."""
+    folder = RunFolder(path)
+    try:
+        if not folder.recipe.exists():
+            fit(recipe, path, catalog=catalog, loading=loading, quiet=True)
+        elif not (folder.status_file.exists() and folder.status().state is State.FINISHED):
+            resume(path, catalog=catalog, loading=loading, quiet=True)
+    except NotFiniteError as cause:  # what some weights do; the search goes on with others
+        return attrs.evolve(trial, reason=str(cause))
+    last = [event for event in read_events(folder.log) if isinstance(event, EvaluationEvent)][-1]
+    losses = {task: last.metrics[f"{task}/loss"] for task in recipe.tasks
+              if f"{task}/loss" in last.metrics}  # fmt: skip
+    return attrs.evolve(trial, losses=losses)
+
+
+def _judged(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
+    """The trial with its score, in units of the first one's losses."""
+    mains = [name for name, task in recipe.tasks.items() if task.role is Role.MAIN]
+    first = tuned.trials[0] if tuned.trials else trial
+    judges = [name for name in mains or recipe.tasks if name in first.losses]
+    if trial.reason or not judges:
+        reason = trial.reason or "no judging task has a label in the validation split"
+        return attrs.evolve(trial, reason=reason)
+    ratios = [trial.losses[name] / max(first.losses[name], 1e-12) for name in judges]
+    return attrs.evolve(trial, score=sum(ratios) / len(ratios))
+
+
+def _keep(tuned: Tuned) -> None:
+    lines = [json.dumps(attrs.asdict(trial)) for trial in tuned.trials]
+    write_file(tuned.table, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _drawn(tuned: Tuned, search: Search) -> str:
+    in_order = sorted(tuned.scored, key=lambda pair: pair[1].number)
+    points = [Point(weights=trial.weights, score=score) for score, trial in in_order]
+    return draw_trials(points, (search.lowest, search.highest))
+
+
+def _said(tuned: Tuned, trial: Trial) -> str:
+    if trial.score is None:
+        return f"trial {trial.number + 1} failed: {trial.reason}"
+    best = tuned.scored[0][0]
+    return f"trial {trial.number + 1}: score {trial.score:.4f}, best so far {best:.4f}"
+
+
+def _numbers(weights: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {value:.4g}" for name, value in weights.items())
