@@ -32,7 +32,7 @@ class OntoDualCone(GramianWeighting):
     """The parent of both projections: TorchJD's quadratic programs, free of the gradients' scale.
 
     TorchJD takes gradients for zero whose squared norms sum to less than 1e-4, which gradients at
-    features often do; here that bound is 0. The ridge makes dependent and opposite gradients
+    features may do; here that bound is 0. The ridge makes dependent and opposite gradients
     soluble. It also hides gradients that are short beside the others: at 1e-4, one 100 times
     shorter than all together may be conflicted with. A gradient of zero stands in nobody's way. The
     programs are solved on the CPU.
