@@ -212,6 +212,18 @@ class TestTheSameNumbers:
                 assert found.equal(aggregation.TrimmedMean(trim)(jacobian))
 
 
+@pytest.mark.parametrize("factor", [1e-25, 1e25])
+def test_config_of_gradients_whose_squares_are_beyond_float32(factor):
+    for seed in SEEDS:
+        jacobian = (rows("conflicting", seed) * factor).float()
+        found, _ = direction_of(built(ConFig()), jacobian)
+        same(found.double(), aggregation.ConFIG()(jacobian.double()), 1e-4)
+        jacobian[1] *= 1e-20  # so short beside the others that it counts as zero
+        found, _ = direction_of(built(ConFig()), jacobian)
+        jacobian[1] = 0
+        same(found.double(), aggregation.ConFIG()(jacobian.double()), 1e-4)
+
+
 def test_without_thresholds_in_reach_the_aggregators_are_torchjds_own():
     jacobian = rows("conflicting", 0)
     for name, theirs in {
