@@ -1,6 +1,7 @@
 # Every target makes its own set-up: a virtual environment in .venv with everything installed.
 PYTHON ?= python3
 BIN := .venv/bin
+PLUGINS := plugins/mtlkit-face plugins/mtlkit-torchjd
 RECIPES := plugins/mtlkit-face/mtlkit_face/recipes
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
@@ -12,10 +13,10 @@ help:
 
 setup: .venv/ready
 
-.venv/ready: pyproject.toml plugins/mtlkit-face/pyproject.toml
+.venv/ready: pyproject.toml $(PLUGINS:%=%/pyproject.toml)
 	@$(PYTHON) -c 'import sys; sys.exit("mtlkit needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11 $(MAKECMDGOALS)" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable plugins/mtlkit-face
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' $(PLUGINS:%=--editable %)
 	@touch $@
 
 demo: setup
@@ -29,3 +30,4 @@ bench: setup
 	$(BIN)/python benchmarks/bench_startup.py
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
+	$(BIN)/python plugins/mtlkit-torchjd/benchmarks/bench_call.py

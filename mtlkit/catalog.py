@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Component)
 
-KNOWN_PLUGINS: Mapping[str, str] = {"face": "mtlkit-face"}
+KNOWN_PLUGINS: Mapping[str, str] = {"face": "mtlkit-face", "torchjd": "mtlkit-torchjd"}
 """Namespaces of plugins we know of, and the distribution that brings each."""
 
 

@@ -1,4 +1,9 @@
-"""Every weighting, with options that fit a main and three side tasks, one of them a regression."""
+"""Every weighting, with options that fit a main and three side tasks, one of them a regression.
+
+Those of our plugin `mtlkit-torchjd` are among them where it is installed.
+"""
+
+from importlib.util import find_spec
 
 from mtlkit.weighting.configs import (
     AlignedMtl,
@@ -78,3 +83,28 @@ SCHEMES = {
     "auto-lambda": AutoLambda(),
 }
 """By name; what follows the name of a component says which of its options are not the default."""
+
+if find_spec("mtlkit_torchjd") is not None:
+    from mtlkit_torchjd.configs import (
+        ConFig,
+        DualProj,
+        FairGrad,
+        GradDrop,
+        Krum,
+        Pcd,
+        TrimmedMean,
+        UpGrad,
+    )
+
+    SCHEMES |= {
+        "torchjd/upgrad": UpGrad(),
+        "torchjd/upgrad at parameters": UpGrad(at=PARAMETERS, preferences={"age": 0.5}),
+        "torchjd/dual-proj": DualProj(heads=WEIGHTED),
+        "torchjd/fairgrad": FairGrad(),
+        "torchjd/pcd": Pcd(decay=0.5, share=0.5),
+        "torchjd/config": ConFig(),
+        "torchjd/graddrop": GradDrop(leak={"age": 0.5}),
+        "torchjd/graddrop at parameters": GradDrop(at=PARAMETERS),
+        "torchjd/krum": Krum(),
+        "torchjd/trimmed-mean": TrimmedMean(),
+    }

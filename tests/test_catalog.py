@@ -290,6 +290,8 @@ def test_a_known_plugin_that_is_not_installed(monkeypatch):
     catalog = load_catalog()
     with pytest.raises(NotInstalledError, match="pip install mtlkit-face"):
         catalog.data.get("face/rendered")
+    with pytest.raises(NotInstalledError, match="pip install mtlkit-torchjd"):
+        catalog.weightings.get("torchjd/upgrad")
 
 
 class TestTheFourErrors:

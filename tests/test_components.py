@@ -23,7 +23,7 @@ from mtlkit.routing.configs import BlockBranch, Choice
 from mtlkit.weighting.configs import At, HeadGradient, Normalisation, PcGrad, Singular
 
 CATALOG = load_catalog("all")
-OURS = ("mtlkit", "mtlkit-face")
+OURS = ("mtlkit", "mtlkit-face", "mtlkit-torchjd")
 NAMES = [
     f"{plural}/{entry.name}"
     for plural, registry in CATALOG.families().items()
@@ -76,6 +76,14 @@ EXAMPLES = {
     "weightings/modo": {"rate": 0.5, "pull": 0.0},
     "weightings/sdmgrad": {"nearness": 0.5, "steps": 5},
     "weightings/auto-lambda": {"start": 1.0, "learning_rate": 0.1},
+    "weightings/torchjd/upgrad": {"preferences": {"pose": 2.0}, "ridge": 1e-5},
+    "weightings/torchjd/dual-proj": {"ridge": 1e-3, "heads": HeadGradient.WEIGHTED},
+    "weightings/torchjd/fairgrad": {"alpha": 2.0, "iterations": 50},
+    "weightings/torchjd/pcd": {"share": 0.1, "decay": 0.9, "floor": 0.0},
+    "weightings/torchjd/krum": {"suspects": 0, "chosen": 2},
+    "weightings/torchjd/config": {"preferences": {"who": 0.5}, "at": At.PARAMETERS},
+    "weightings/torchjd/graddrop": {"steepness": 2.0, "leak": {"who": 0.5}},
+    "weightings/torchjd/trimmed-mean": {"trim": 2},
     "data/images": {
         "folder": Path("faces"),
         "size": (6, 8),
@@ -274,12 +282,12 @@ def test_describing_all_of_them_imports_nothing_heavy():
         f"import importlib, json, sys\n"
         f"for module in {modules}:\n    importlib.import_module(module)\n"
         f"from mtlkit.catalog import load_catalog\n"
-        f"for registry in load_catalog('face').families().values():\n"
+        f"for registry in load_catalog('face,torchjd').families().values():\n"
         f"    for name in registry.names():\n        registry.get(name)\n"
         f"print(json.dumps(sorted(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "timm", "numpy", "numba", "matplotlib", "PIL"} & set(
+    assert not {"torch", "torchjd", "timm", "numpy", "numba", "matplotlib", "PIL"} & set(
         json.loads(done.stdout)
     )
 

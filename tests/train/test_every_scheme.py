@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint as checkpointed
 
+from mtlkit.catalog import load_catalog
 from mtlkit.errors import NotFiniteError
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
@@ -36,7 +37,15 @@ def assert_same(one, other):
 
 
 def test_there_is_an_example_of_every_weighting(catalog, schemes):
-    assert {name.split()[0] for name in schemes} == set(catalog.weightings.names())
+    built_in = {name.split()[0] for name in schemes if "/" not in name}
+    assert built_in == set(catalog.weightings.names())
+
+
+def test_there_is_an_example_of_every_weighting_of_our_plugin(schemes):
+    pytest.importorskip("mtlkit_torchjd", reason="the plugin of TorchJD is not installed")
+    of_plugin = {name.split()[0] for name in schemes if "/" in name}
+    names = load_catalog("torchjd").weightings.names()
+    assert of_plugin == {name for name in names if "/" in name}
 
 
 def test_micro_batches_give_the_update_of_the_whole_batch(points, scheme):

@@ -31,7 +31,7 @@ def cases():
     for name, weighting in {**SCHEMES, **mine}.items():
         for parts in (1, 2):
             train = attrs.evolve(plain.train, batch=17, accumulate=parts, clip_norm=1.0)
-            key = f"{name.replace(' ', '-')}-{parts}"
+            key = f"{name.replace(' ', '-').replace('/', '-')}-{parts}"
             yield key, attrs.evolve(plain, weighting=weighting, train=train)
     grouped = attrs.evolve(plain, routing=points.GROUPED, weighting=Dynamic())
     yield "grouped-1", attrs.evolve(grouped, train=attrs.evolve(plain.train, batch=4))

@@ -30,7 +30,7 @@ def run(*command: object, cwd: Path, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory) -> list[Path]:
     out = tmp_path_factory.mktemp("wheels")
-    for source in (ROOT, ROOT / "plugins/mtlkit-face"):
+    for source in (ROOT, ROOT / "plugins/mtlkit-face", ROOT / "plugins/mtlkit-torchjd"):
         # the sources are copied first, so that building leaves nothing in the checkout
         copy = tmp_path_factory.mktemp("source") / source.name
         names = subprocess.run(
@@ -64,22 +64,30 @@ def python(wheels, tmp_path_factory) -> Path:
 
 def test_wheels_hold_what_they_need_and_no_tests(wheels):
     names = {wheel.name.partition("-")[0]: zipfile.ZipFile(wheel).namelist() for wheel in wheels}
-    assert sorted(names) == ["mtlkit", "mtlkit_face"]
+    assert sorted(names) == ["mtlkit", "mtlkit_face", "mtlkit_torchjd"]
     for found in names.values():
         assert not [name for name in found if "test" in name.partition("/")[2].split("/")[0]]
     assert "mtlkit/py.typed" in names["mtlkit"]
     assert "mtlkit/report/page.html" in names["mtlkit"]
     for name in ("recipes/demo-p-cnn.yaml", "synthetic/head.npz", "synthetic/head.LICENSE.txt"):
         assert f"mtlkit_face/{name}" in names["mtlkit_face"]
+    assert "mtlkit_torchjd/py.typed" in names["mtlkit_torchjd"]
     for found in names.values():
         assert any("LICENSE" in name for name in found)
 
 
 def test_the_installed_packages_are_the_wheels(python, tmp_path):
-    found = run(python, "-c", "import mtlkit, mtlkit_face; print(mtlkit.__file__)", cwd=tmp_path)
+    found = run(
+        python,
+        "-c",
+        "import mtlkit_face, mtlkit_torchjd, mtlkit; print(mtlkit.__file__)",
+        cwd=tmp_path,
+    )
     assert found.strip().startswith(str(python.parents[1]))
     listed = run(python.with_name("mtlkit"), "list", "data", cwd=tmp_path)
     assert "face/rendered" in listed
+    listed = run(python.with_name("mtlkit"), "list", "weightings", cwd=tmp_path)
+    assert "torchjd/upgrad" in listed
 
 
 def test_the_installed_wheels_run_the_demo_recipe(python, tmp_path):

@@ -1,0 +1,1 @@
+"""The aggregators of TorchJD as weightings of mtlkit."""
