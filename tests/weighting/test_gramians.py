@@ -91,6 +91,16 @@ def assert_close(found, wanted, cosine=0.999, norm=0.01):
     assert found.norm().item() == pytest.approx(wanted.norm().item(), rel=norm)
 
 
+BY_PLACE = ("Krum",)
+"""Of several gradients that are as near to the others, the first is chosen."""
+
+STOPPED = ("Mgda", "CrMogm")
+"""By definition: with a gradient of zero the shortest combination is zero."""
+
+FIRST_AMONG = ("Pcd",)
+"""By definition stopped by a main gradient of zero, though by no other."""
+
+
 class TestEveryScheme:
     @pytest.mark.parametrize("kind", jacobians.KINDS)
     def test_it_is_finite(self, gradient_scheme, kind):
@@ -100,8 +110,11 @@ class TestEveryScheme:
             assert found.isfinite().all()
 
     def test_the_order_of_the_tasks_does_not_matter(self, gradient_scheme):
+        name = type(gradient_scheme).__name__
+        if name in BY_PLACE:
+            return
         # PCGrad and GradVac meet more than two tasks in a random order, by place
-        count = 2 if isinstance(gradient_scheme, PcGrad | GradVac) else 4
+        count = 2 if name in ("PcGrad", "GradVac") else 4
         for jacobian in samples("random", 25):
             if len(jacobian) != count:
                 continue
@@ -114,14 +127,13 @@ class TestEveryScheme:
             assert_close(other, found, cosine=1 - 1e-6, norm=1e-4)
 
     def test_a_task_without_gradient_does_not_stop_the_others(self, gradient_scheme):
-        stops = isinstance(gradient_scheme, Mgda | CrMogm | MoCo)
         for jacobian in samples("zero row", 20):
             if len(jacobian) < 3:
                 continue
             found = direction(gradient_scheme, jacobian)
-            if stops and not isinstance(gradient_scheme, MoCo):
-                assert found.norm() < 1e-6  # by definition: the shortest combination is zero
-            else:
+            if type(gradient_scheme).__name__ in STOPPED:
+                assert found.norm() < 1e-6
+            elif type(gradient_scheme).__name__ not in FIRST_AMONG or jacobian[0].any():
                 assert found.norm() > 1e-3
 
     def test_what_is_not_finite_gives_weights_that_are_not(self, gradient_scheme):

@@ -1,0 +1,34 @@
+"""What docs/weighting.md shows is run."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mtlkit.catalog import load_catalog
+from mtlkit.recipe_file.structuring import new_converter
+from mtlkit.recipe_file.yaml_reader import read_yaml
+from mtlkit.weighting.configs import Weighting
+
+PAGE = (Path(__file__).parents[2] / "docs" / "weighting.md").read_text(encoding="utf-8")
+
+
+def test_its_python_runs_in_order():
+    space = {}
+    for code in re.findall(r"```python\n(.*?)```", PAGE, re.S):
+        exec(compile(code, "docs/weighting.md", "exec"), space)
+    assert space["weights"].shape == (2,)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^weighting: (\{.*\})", PAGE, re.M))
+def test_its_recipes_are_read(line, catalog):
+    assert isinstance(
+        new_converter(catalog).structure(read_yaml(line, "page"), Weighting), Weighting
+    )
+
+
+def test_its_table_names_every_weighting():
+    table = PAGE.split("## What a scheme sees")[1].split("`rlw` is")[0]
+    words = set(re.findall(r"[\w/-]+", table))
+    for name in load_catalog("all").weightings.names():
+        assert name in words or name.removeprefix("torchjd/") in words, name
