@@ -1,5 +1,6 @@
 """The processes that train together, and what they tell each other."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -65,6 +66,9 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         try:
             yield Ranks(dist.get_rank(), dist.get_world_size())
         finally:
+            # DDP modules hold the group, and its threads hold tensors of Python's; should these
+            # live until the interpreter ends, the process may abort there (pytorch/pytorch#179291)
+            gc.collect()
             dist.destroy_process_group()
     else:
         yield Ranks()

@@ -75,18 +75,23 @@ def failures(ranks):
     return said
 
 
+def work(folder: Path, ranks) -> None:
+    """Train every case and write what came of it; no module outlives this function."""
+    lonely = 0.0
+    for name, recipe in cases():
+        lonely += ranks.sum(without_label(recipe, ranks)).item()
+        made, means = train(recipe, ranks)
+        save_file(tensors_of(made.inner), folder / f"{name}.{ranks.rank}.safetensors")
+        (folder / f"{name}.{ranks.rank}.means").write_text(repr(means))
+    (folder / f"lonely.{ranks.rank}").write_text(str(lonely))
+    (folder / f"failures.{ranks.rank}").write_text(failures(ranks))
+
+
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
     with joined(torch.device("cpu")) as ranks:
         assert ranks.world == 2
-        lonely = 0.0
-        for name, recipe in cases():
-            lonely += ranks.sum(without_label(recipe, ranks)).item()
-            made, means = train(recipe, ranks)
-            save_file(tensors_of(made.inner), folder / f"{name}.{ranks.rank}.safetensors")
-            (folder / f"{name}.{ranks.rank}.means").write_text(repr(means))
-        (folder / f"lonely.{ranks.rank}").write_text(str(lonely))
-        (folder / f"failures.{ranks.rank}").write_text(failures(ranks))
+        work(folder, ranks)
 
 
 if __name__ == "__main__":
