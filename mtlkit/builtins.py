@@ -76,6 +76,7 @@ def _gradients(catalog: "Registrar", at: str) -> None:
     add("imtl-g", f"{at}:ImtlG", "equal projections (Liu 2021)")
     add("cagrad", f"{at}:CaGrad", "the best worst case near the mean (Liu 2021)")
     add("nash-mtl", f"{at}:NashMtl", "the Nash bargaining solution (Navon 2022)")
+    add("fairgrad", f"{at}:FairGrad", "alpha-fair shares of the progress (Ban & Ji 2024)")
     add("aligned-mtl", f"{at}:AlignedMtl", "orthogonal, equally long (Senushkin 2023)")
     add("db-mtl", f"{at}:DbMtl", "log losses, equally long gradients (Lin 2023)")
     add("moco", f"{at}:MoCo", "MGDA on running means (Fernando 2023)")

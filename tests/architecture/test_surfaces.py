@@ -49,9 +49,9 @@ COMPONENTS = {
     "branches": {"block", "linear"},
     "weightings": {
         "aligned-mtl", "auto-lambda", "bounded-uncertainty", "cagrad", "cov", "cr-mogm", "db-mtl",
-        "dwa", "dynamic", "equal", "excess-mtl", "famo", "fixed", "gls", "gradnorm", "gradvac",
-        "harder-first", "imtl-g", "imtl-l", "log", "mgda", "moco", "modo", "nash-mtl", "pcgrad",
-        "rlw", "sdmgrad", "stch", "uncertainty",
+        "dwa", "dynamic", "equal", "excess-mtl", "fairgrad", "famo", "fixed", "gls", "gradnorm",
+        "gradvac", "harder-first", "imtl-g", "imtl-l", "log", "mgda", "moco", "modo", "nash-mtl",
+        "pcgrad", "rlw", "sdmgrad", "stch", "uncertainty",
     },
     "data": {"images"},
     "optimizers": {"adamw", "sgd"},

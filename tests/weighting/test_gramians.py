@@ -9,12 +9,14 @@ import torchjd.aggregation as peer
 
 from mtlkit.train.decision import Whole, weigh
 from mtlkit.vocabulary import Kind, LossTerm, Role
+from mtlkit.weighting.bargaining import bargain
 from mtlkit.weighting.configs import (
     AlignedMtl,
     CaGrad,
     CrMogm,
     DbMtl,
     ExcessMtl,
+    FairGrad,
     GradNorm,
     GradVac,
     ImtlG,
@@ -36,7 +38,6 @@ from mtlkit.weighting.module import (
     MultiDraw,
     RemembersJacobian,
 )
-from mtlkit.weighting.nash_mtl import bargain
 from mtlkit.weighting.pcgrad import meetings
 from mtlkit.weighting.simplex import FEW, conflict_averse, project, shortest
 
@@ -371,17 +372,33 @@ class TestCaGrad:
         assert_close(found, jacobian.mean(dim=0))
 
 
-class TestNashMtl:
+class TestBargains:
+    @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
     @pytest.mark.parametrize("kind", ["random", "conflicting", "badly scaled", "huge", "tiny"])
-    def test_the_bargain_holds(self, kind):
+    def test_the_bargain_holds(self, kind, power):
         for jacobian in samples(kind):
             gramian = jacobian @ jacobian.T
-            weights = bargain(gramian)
+            weights = bargain(gramian, power)
             assert (weights > 0).all()
             torch.testing.assert_close(
-                gramian @ weights * weights, torch.ones(len(weights), dtype=torch.float64),
+                gramian @ weights * weights**power, torch.ones(len(weights), dtype=torch.float64),
                 rtol=1e-5, atol=1e-6,
             )  # fmt: skip
+
+    @pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+    def test_fairgrad_agrees_with_torchjd(self, alpha):
+        for jacobian in samples("random", 10):
+            wanted = peer.FairGrad(alpha=alpha)(jacobian)
+            assert_close(direction(FairGrad(alpha=alpha), jacobian), wanted)
+
+    def test_the_larger_alpha_the_more_the_least_gains(self):
+        for jacobian in samples("random", 10):
+            least = []
+            for alpha in (0.5, 1.0, 2.0):
+                found = direction(FairGrad(alpha=alpha), jacobian)
+                gains = jacobian @ found
+                least.append((gains.min() / gains.sum()).item())
+            assert least == sorted(least)
 
     @pytest.mark.filterwarnings("ignore:You are solving a parameterized problem")
     def test_it_agrees_with_torchjd(self):

@@ -17,6 +17,7 @@ from mtlkit.weighting.configs.learned import (
 from mtlkit.weighting.configs.of_gradients import (
     AlignedMtl,
     CaGrad,
+    FairGrad,
     GradNorm,
     GradVac,
     ImtlG,
@@ -60,6 +61,7 @@ __all__ = [
     "Dynamic",
     "Equal",
     "ExcessMtl",
+    "FairGrad",
     "Famo",
     "Fixed",
     "Gls",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import above, at_least, at_least_number, below, member_of, optional
+from mtlkit.config import above, at_least, at_least_number, below, between, member_of, optional
 from mtlkit.vocabulary import LossTerm
 from mtlkit.weighting.configs.family import GradientWeighting
 
@@ -124,6 +124,22 @@ class NashMtl(GradientWeighting):
         from mtlkit.weighting.nash_mtl import NashMtlWeights
 
         return NashMtlWeights(self, terms)
+
+
+@attrs.frozen(kw_only=True)
+class FairGrad(GradientWeighting):
+    """Fair shares of the progress, G a = a^(-1 / alpha) (FairGrad; Ban & Ji, ICML 2024, eq. 8).
+
+    `alpha` is the kind of fairness: 1 is that of Nash-MTL, and the larger, the more the task that
+    gains least counts. Beyond these bounds gradients of very unequal lengths were not solved.
+    """
+
+    alpha: float = attrs.field(default=1.0, validator=between(0.5, 2))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        from mtlkit.weighting.fairgrad import FairGradWeights
+
+        return FairGradWeights(self.alpha)
 
 
 class Singular(Enum):

@@ -15,7 +15,6 @@ import torch
 from mtlkit_torchjd.configs import (
     ConFig,
     DualProj,
-    FairGrad,
     GradDrop,
     Krum,
     Pcd,
@@ -38,7 +37,6 @@ PAIRS: dict[str, tuple[Weighting, Callable[[Tensor], Tensor] | None]] = {
     "mgda (built in)": (Mgda(), None),
     "torchjd/upgrad": (UpGrad(), aggregation.UPGradWeighting()),
     "torchjd/dual-proj": (DualProj(), aggregation.DualProjWeighting()),
-    "torchjd/fairgrad": (FairGrad(), aggregation.FairGradWeighting(1.0)),
     "torchjd/pcd": (Pcd(), aggregation.PCDWeighting()),
     "torchjd/krum": (Krum(), aggregation.KrumWeighting(1)),
     "torchjd/config": (ConFig(), aggregation.ConFIG()),

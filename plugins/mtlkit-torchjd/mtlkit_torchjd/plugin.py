@@ -10,7 +10,6 @@ if TYPE_CHECKING:
 WEIGHTINGS = {
     "upgrad": ("of_gramians:UpGrad", "each gradient freed of conflict, then their mean"),
     "dual-proj": ("of_gramians:DualProj", "the mean gradient freed of conflict"),
-    "fairgrad": ("of_gramians:FairGrad", "alpha-fair shares of the progress"),
     "pcd": ("of_gramians:Pcd", "the main task first, side tasks a guaranteed share"),
     "krum": ("of_gramians:Krum", "the gradients nearest to most others"),
     "config": ("directions:ConFig", "equal progress along every unit gradient"),

@@ -6,7 +6,6 @@ import torch
 from mtlkit_torchjd.configs import (
     ConFig,
     DualProj,
-    FairGrad,
     GradDrop,
     Krum,
     Pcd,
@@ -34,9 +33,6 @@ SCHEMES = {
     "upgrad": UpGrad(),
     "upgrad with preferences": UpGrad(preferences=PREFERENCES, ridge=1e-6),
     "dual-proj": DualProj(),
-    "fairgrad": FairGrad(),
-    "fairgrad of the worst": FairGrad(alpha=5.0),
-    "fairgrad of the best": FairGrad(alpha=0.1),
     "pcd": Pcd(),
     "pcd without a floor": Pcd(share=0.5, decay=0.0, floor=0.0),
     "krum": Krum(),
@@ -138,23 +134,6 @@ class TestTheSameNumbers:
                     same(weights, theirs(vector, projector)(gramian), 1e-9)
                 assert (weights > 0).all()
 
-    def test_fairgrad(self, kind):
-        for seed in FEW:
-            jacobian = rows(kind, seed)
-            jacobian = jacobian[jacobian.norm(dim=1) > 0]
-            if len(jacobian) == 0:
-                continue
-            gramian = jacobian @ jacobian.T
-            scale = gramian.diagonal().mean()
-            for alpha in (0.5, 2.0):
-                seen = known(places=PLACES[: len(gramian)])
-                weights = built(FairGrad(alpha=alpha))(gramian, seen)
-                theirs = aggregation.FairGradWeighting(alpha)(gramian / scale)
-                same(weights, theirs * scale ** (-alpha / (1 + alpha)), 1e-9)
-                if kind in ("random", "conflicting", "very short", "very long"):
-                    progress = gramian @ weights
-                    same(progress, weights ** (-1 / alpha), 1e-4)  # eq. 4
-
     def test_pcd(self, kind):
         for seed in SEEDS:
             for config in (Pcd(), Pcd(share=0.3, decay=0.5), Pcd(share=0.9, decay=0.0, floor=1e-3)):
@@ -229,7 +208,6 @@ def test_without_thresholds_in_reach_the_aggregators_are_torchjds_own():
     for name, theirs in {
         "upgrad": aggregation.UPGrad(),
         "dual-proj": aggregation.DualProj(),
-        "fairgrad": aggregation.FairGrad(1.0),
         "pcd": aggregation.PCD(),
         "krum": aggregation.Krum(1),
     }.items():

@@ -8,7 +8,6 @@ import torch
 from mtlkit_torchjd.configs import (
     ConFig,
     DualProj,
-    FairGrad,
     GradDrop,
     Krum,
     Pcd,
@@ -22,7 +21,7 @@ from mtlkit.vocabulary import Kind, LossTerm, Role
 from mtlkit.weighting.configs import At, HeadGradient, pairing_problems
 from mtlkit.weighting.module import Known, Moment
 
-ALL = (UpGrad, DualProj, FairGrad, Pcd, Krum, ConFig, GradDrop, TrimmedMean)
+ALL = (UpGrad, DualProj, Pcd, Krum, ConFig, GradDrop, TrimmedMean)
 
 
 def terms_of(roles):
@@ -79,8 +78,6 @@ def test_the_defaults_serve_a_main_and_three_side_tasks(component):
     [
         (UpGrad, "ridge", 1e-9, "a number of at least 1e-06, found 1e-09"),
         (UpGrad, "preferences", {"a": 0.0}, "a number above 0, found 0.0"),
-        (FairGrad, "alpha", 0.0, "a number of at least 0.1, found 0.0"),
-        (FairGrad, "iterations", 0, "a whole number of at least 1, found 0"),
         (Pcd, "share", 1.5, "a number from 0 to 1, found 1.5"),
         (Pcd, "decay", 1.0, "a number from 0 to below 1, found 1.0"),
         (Pcd, "floor", -1.0, "a number of at least 0, found -1.0"),
@@ -101,12 +98,6 @@ def test_a_missing_solver_names_the_command_that_brings_it(component, monkeypatc
     monkeypatch.setattr("torchjd._mixins.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"quadprog.*run `pip install 'mtlkit-torchjd'`"):
         component().build(terms_of("Ms"), 1)
-
-
-def test_a_missing_scipy_names_the_command_that_brings_it(monkeypatch):
-    monkeypatch.setattr("torchjd._mixins.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"FairGrad.*scipy.*`pip install 'mtlkit-torchjd'`"):
-        FairGrad().build(terms_of("Ms"), 1)
 
 
 @pytest.mark.parametrize("component", ALL)

@@ -1,12 +1,11 @@
 """The options of the weightings; no torch is imported here."""
 
 from mtlkit_torchjd.configs.directions import ConFig, GradDrop, TrimmedMean
-from mtlkit_torchjd.configs.of_gramians import DualProj, FairGrad, Krum, Pcd, UpGrad
+from mtlkit_torchjd.configs.of_gramians import DualProj, Krum, Pcd, UpGrad
 
 __all__ = [
     "ConFig",
     "DualProj",
-    "FairGrad",
     "GradDrop",
     "Krum",
     "Pcd",

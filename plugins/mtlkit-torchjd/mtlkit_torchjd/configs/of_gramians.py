@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Problem, above, at_least, at_least_number, below, between, each, optional
+from mtlkit.config import Problem, above, at_least, at_least_number, below, between, each
 from mtlkit.vocabulary import LossTerm, Role
 from mtlkit.weighting.configs import GradientWeighting
 from mtlkit_torchjd.configs.asked import needing_torchjd, strangers
@@ -59,25 +59,6 @@ class DualProj(GradientWeighting):
             from mtlkit_torchjd.dual_cone import DualProjWeights
 
             return DualProjWeights(self, terms)
-
-
-@attrs.frozen(kw_only=True)
-class FairGrad(GradientWeighting):
-    """Weights that share the progress fairly, G w = w^(-1/alpha) (Ban & Ji, ICML 2024, eq. 4).
-
-    `alpha` is the kind of fairness: 1 is proportional (Nash-MTL's equation), and the larger, the
-    nearer to the best progress of the worst task; for its limit 0, the plain sum, use `equal`.
-    `iterations` is how many evaluations the solver may make; None leaves it to SciPy.
-    """
-
-    alpha: float = attrs.field(default=1.0, validator=at_least_number(0.1))
-    iterations: int | None = attrs.field(default=None, validator=optional(at_least(1)))
-
-    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
-        with needing_torchjd("FairGrad"):
-            from mtlkit_torchjd.fairgrad import FairGradWeights
-
-            return FairGradWeights(self)
 
 
 @attrs.frozen(kw_only=True)
