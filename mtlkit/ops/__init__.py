@@ -14,15 +14,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mtlkit.ops.choice import explain, use
+    from mtlkit.ops.gating import gate
     from mtlkit.ops.linear import linear_cross_entropy
+    from mtlkit.ops.multi_head import HeadLosses, multi_head_cross_entropy
 
 _HOME_OF = {
     "explain": "mtlkit.ops.choice",
     "use": "mtlkit.ops.choice",
+    "gate": "mtlkit.ops.gating",
+    "HeadLosses": "mtlkit.ops.multi_head",
     "linear_cross_entropy": "mtlkit.ops.linear",
+    "multi_head_cross_entropy": "mtlkit.ops.multi_head",
 }
 
-__all__ = ["explain", "linear_cross_entropy", "use"]
+__all__ = [
+    "HeadLosses",
+    "explain",
+    "gate",
+    "linear_cross_entropy",
+    "multi_head_cross_entropy",
+    "use",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -100,3 +100,10 @@ def tile_bytes(request: Request) -> float:
     """The temporaries of a tile of classes."""
     rows, features = request.rows, request.features
     return 4.0 * (min(TILE, request.classes) * (rows + features) + 3 * rows * features)
+
+
+def refuses_forward_mode(request: Request) -> str:
+    """Forward-mode differentiation is only for the definition: a custom op would answer zero."""
+    if "forward_mode" in request.options:
+        return "forward-mode differentiation is under way, which only eager can follow"
+    return ""

@@ -209,12 +209,6 @@ def _stored_rivals(call: Call) -> tuple[Tensor, Tensor]:
     return target_logit, rivals
 
 
-def _refuses_forward_mode(request: Request) -> str:
-    if "forward_mode" in request.options:
-        return "forward-mode differentiation is under way, which only eager can follow"
-    return ""
-
-
 def _native_refuses(request: Request) -> str:
     if getattr(F, "linear_cross_entropy", None) is None:
         return f"torch {torch.__version__} has no F.linear_cross_entropy; it came with 2.13"
@@ -222,7 +216,7 @@ def _native_refuses(request: Request) -> str:
         return "torch's op has no label smoothing"
     if request.size < 4:
         return f"torch's op rounds the loss to {request.dtype}; the loss is to be float32"
-    return _refuses_forward_mode(request)
+    return costs.refuses_forward_mode(request)
 
 
 def _rows_refuses(request: Request) -> str:
@@ -230,7 +224,7 @@ def _rows_refuses(request: Request) -> str:
         return "gradients in the forward pass need one number upstream; use reduction sum or mean"
     if request.dtype == torch.float16:
         return "gradients of a mean underflow in float16 before a loss scaler multiplies them"
-    return _refuses_forward_mode(request)
+    return costs.refuses_forward_mode(request)
 
 
 LINEAR_CROSS_ENTROPY = Op(
@@ -242,7 +236,7 @@ LINEAR_CROSS_ENTROPY = Op(
     ),
     Implementation(
         "compiled", "the definition by torch.compile", _compiled,
-        _refuses_forward_mode, costs.compiled, automatic=False,
+        costs.refuses_forward_mode, costs.compiled, automatic=False,
     ),
     Implementation(
         "native", "torch's own op, 512 rows at a time", _native, _native_refuses, costs.native
@@ -253,10 +247,10 @@ LINEAR_CROSS_ENTROPY = Op(
     ),
     Implementation(
         "stored", "keeps one matrix of exponentials", partial(_by_rivals, _stored_rivals),
-        _refuses_forward_mode, costs.stored,
+        costs.refuses_forward_mode, costs.stored,
     ),
     Implementation(
         "classes", "a tile of classes at a time, computed again for the backward pass",
-        partial(_by_rivals, _classes_rivals), _refuses_forward_mode, costs.classes,
+        partial(_by_rivals, _classes_rivals), costs.refuses_forward_mode, costs.classes,
     ),
 )  # fmt: skip

@@ -5,5 +5,10 @@ AUTO = "auto"
 
 IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
     "linear_cross_entropy": ("eager", "compiled", "native", "rows", "stored", "classes"),
+    "multi_head_cross_entropy": ("eager", "joined"),
+    "gate": ("eager", "joined"),
 }
 """The implementations of each op; the first is its definition."""
+
+PER_SAMPLE = tuple(name for name in IMPLEMENTATIONS["linear_cross_entropy"] if name != "rows")
+"""Those of the linear cross-entropy that give a loss for each sample, which heads must."""
