@@ -15,24 +15,57 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mtlkit.ops.choice import explain, use
     from mtlkit.ops.gating import gate
+    from mtlkit.ops.grouped import grouped_linear_cross_entropy
     from mtlkit.ops.linear import linear_cross_entropy
+    from mtlkit.ops.margin import adaface_margins, margin_cross_entropy
+    from mtlkit.ops.matching import Best, best_matches, match_scores, match_template
     from mtlkit.ops.multi_head import HeadLosses, multi_head_cross_entropy
+    from mtlkit.ops.sampled import SampledLoss, sampled_margin_cross_entropy
 
-_HOME_OF = {
-    "explain": "mtlkit.ops.choice",
-    "use": "mtlkit.ops.choice",
-    "gate": "mtlkit.ops.gating",
-    "HeadLosses": "mtlkit.ops.multi_head",
-    "linear_cross_entropy": "mtlkit.ops.linear",
-    "multi_head_cross_entropy": "mtlkit.ops.multi_head",
+_HOMES = {
+    "mtlkit.ops.choice": (
+        "explain",
+        "use",
+    ),
+    "mtlkit.ops.gating": ("gate",),
+    "mtlkit.ops.grouped": ("grouped_linear_cross_entropy",),
+    "mtlkit.ops.linear": ("linear_cross_entropy",),
+    "mtlkit.ops.margin": (
+        "adaface_margins",
+        "margin_cross_entropy",
+    ),
+    "mtlkit.ops.matching": (
+        "Best",
+        "best_matches",
+        "match_scores",
+        "match_template",
+    ),
+    "mtlkit.ops.multi_head": (
+        "HeadLosses",
+        "multi_head_cross_entropy",
+    ),
+    "mtlkit.ops.sampled": (
+        "SampledLoss",
+        "sampled_margin_cross_entropy",
+    ),
 }
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Best",
     "HeadLosses",
+    "SampledLoss",
+    "adaface_margins",
+    "best_matches",
     "explain",
     "gate",
+    "grouped_linear_cross_entropy",
     "linear_cross_entropy",
+    "margin_cross_entropy",
+    "match_scores",
+    "match_template",
     "multi_head_cross_entropy",
+    "sampled_margin_cross_entropy",
     "use",
 ]
 

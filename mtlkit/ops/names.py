@@ -7,6 +7,11 @@ IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
     "linear_cross_entropy": ("eager", "compiled", "native", "rows", "stored", "classes"),
     "multi_head_cross_entropy": ("eager", "joined"),
     "gate": ("eager", "joined"),
+    "grouped_linear_cross_entropy": ("eager", "sorted", "grouped_mm"),
+    "margin_cross_entropy": ("eager", "compiled", "stored", "classes"),
+    "sampled_margin_cross_entropy": ("eager", "compiled", "stored", "classes"),
+    "match_template": ("eager", "lengths"),
+    "match_scores": ("eager", "tiled"),
 }
 """The implementations of each op; the first is its definition."""
 
