@@ -54,6 +54,11 @@ class Line(NamedTuple):
     chosen: str
 
 
+def interpreting() -> bool:
+    """Whether Triton is told to interpret its kernels, which needs no GPU and much patience."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
 def explain(op: Op, request: Request, argument: str | None = None) -> list[Line]:
     """Each implementation of `op`: why it cannot serve `request`, time, memory, and the choice."""
     try:

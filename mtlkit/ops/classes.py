@@ -5,6 +5,7 @@ probabilities anew, a fourth matrix product beside the three that there must be.
 of cut cross-entropy (Wijmans et al. 2025) in torch's own operators.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -48,16 +49,33 @@ def rivals_by_classes_backward(
     """The gradients of x, W and b, empty where not needed, from those of both results."""
     logits = Logits(x, weight, bias, target, cosine)
     found = Gradients(x, weight, bias, needs)
-    pull = torch.zeros_like(x, dtype=accumulator(x.dtype))
     shift = finite(rivals).unsqueeze(1)
-    for start, stop in spans(len(weight), tile_width(len(x))):
-        tile = logits.weight_tile(start, stop)
-        shares = logits.rivals(start, stop, tile).sub_(shift).exp_()
-        if needs[0]:
-            add_product(pull, shares, tile)
-        found.add_tile(logits, (start, stop), shares, of_rivals, more=False)
-    found.add_rows(slice(None), logits, pull, of_rivals, of_target)
+
+    def shares(start: int, stop: int, tile: Tensor) -> Tensor:
+        return logits.rivals(start, stop, tile).sub_(shift).exp_()
+
+    gradients_by_tiles(found, logits, of_target, of_rivals, tile_width(len(x)), shares)
     return found.tensors(x)
+
+
+def gradients_by_tiles(
+    found: Gradients,
+    logits: Logits,
+    of_target: Tensor,
+    of_rivals: Tensor,
+    width: int,
+    shares: Callable[[int, int, Tensor], Tensor],
+) -> None:
+    """Put all gradients into `found`; `shares` makes exp(z - rivals) (N, T) of a tile of W."""
+    x = logits.x
+    pull = torch.zeros_like(x, dtype=accumulator(x.dtype))
+    for start, stop in spans(len(logits.weight), width):
+        tile = logits.weight_tile(start, stop)
+        own = shares(start, stop, tile)
+        if found.x is not None:
+            add_product(pull, own, tile)
+        found.add_tile(logits, (start, stop), own, of_rivals, more=False)
+    found.add_rows(slice(None), logits, pull, of_rivals, of_target)
 
 
 @rivals_by_classes.register_fake

@@ -14,6 +14,9 @@ from mtlkit.ops.stored import TILE
 CACHED = 8e6
 """A matrix of logits of fewer bytes stays in the caches of a CPU."""
 
+INTERPRETED = 1e9
+"""Traffic of each logit that no other way has: in Triton's interpreter nothing is fast."""
+
 
 def products(request: Request, backward: int = 2) -> float:
     """The operations of the logits' product and of those of the backward pass."""
@@ -93,6 +96,31 @@ def classes(request: Request) -> Cost:
         + 60 * request.rows * request.features,
         calls=40 + 30 * tiles,
         peak=tile_bytes(request),
+    )
+
+
+def triton_logits(request: Request) -> Cost:
+    """One matrix of logits, read and written a few times; 12 bytes for each in 16 bits."""
+    matrix = request.logits * request.size
+    return Cost(
+        flops=products(request),
+        moved=6 * matrix if request.device == "cuda" else INTERPRETED * request.logits,
+        calls=20,
+        peak=matrix,
+        buffers=1,
+        buffer=matrix,
+    )
+
+
+def triton(request: Request) -> Cost:
+    """No matrix of logits but a tile of the backward pass; products by our kernel are slower."""
+    tile = request.rows * min(request.classes, 8192) * request.size
+    weight = request.classes * request.features * request.size
+    return Cost(
+        flops=1.2 * products(request, backward=3),
+        moved=4 * weight if request.device == "cuda" else INTERPRETED * request.logits,
+        calls=30 + 8 * math.ceil(request.classes / 8192),
+        peak=tile,
     )
 
 

@@ -155,9 +155,10 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 @heads_joined.register_fake
-def _(
+def fake_heads(
     x: Tensor, weights: list[Tensor], biases: list[Tensor], targets: Tensor, smoothing: float
 ) -> list[Tensor]:
+    """What the results of joined heads look like."""
     wide, classes = accumulator(x.dtype), [len(weight) for weight in weights]
     gate = (classes[-1], len(x)) if len(classes) > len(targets) else (0,)
     return [
@@ -168,7 +169,7 @@ def _(
 
 
 @heads_joined_backward.register_fake
-def _(
+def fake_gradients(
     x: Tensor,
     weights: list[Tensor],
     targets: Tensor,
@@ -178,6 +179,7 @@ def _(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
+    """What the gradients of joined heads look like."""
     of_x = torch.empty_like(x) if need_x else x.new_empty(0)
     return [of_x, *map(torch.empty_like, weights), *(x.new_empty(len(w)) for w in weights)]
 
@@ -193,7 +195,8 @@ def _(
     return weights[0].new_empty(*targets.shape, weights[0].shape[1])
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    """Keep what the backward pass of joined heads needs."""
     x, weights, _, targets, ctx.smoothing = inputs
     ctx.heads = len(weights)
     ctx.need_x = x.requires_grad
@@ -219,4 +222,4 @@ def _backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-heads_joined.register_autograd(_backward, setup_context=_save)
+heads_joined.register_autograd(_backward, setup_context=save)

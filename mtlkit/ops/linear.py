@@ -25,6 +25,8 @@ from mtlkit.ops.linear_call import NAME, Call
 from mtlkit.ops.rows import linear_cross_entropy_by_rows
 from mtlkit.ops.stored import rivals_stored
 from mtlkit.ops.tiles import accumulator
+from mtlkit.ops.triton_linear import refuses as triton_refuses
+from mtlkit.ops.triton_linear import rivals_by_triton, rivals_of_logits
 
 
 def linear_cross_entropy(
@@ -209,6 +211,22 @@ def _stored_rivals(call: Call) -> tuple[Tensor, Tensor]:
     return target_logit, rivals
 
 
+def _triton_logits_rivals(call: Call) -> tuple[Tensor, Tensor]:
+    target_logit: Tensor
+    rivals: Tensor
+    target_logit, rivals, _ = rivals_of_logits(
+        call.x.contiguous(), call.weight.contiguous(), call.bias, call.known_target(), False
+    )
+    return target_logit, rivals
+
+
+def _triton_rivals(call: Call) -> tuple[Tensor, Tensor]:
+    found: tuple[Tensor, Tensor] = rivals_by_triton(
+        call.x.contiguous(), call.weight.contiguous(), call.bias, call.known_target(), False
+    )
+    return found
+
+
 def _native_refuses(request: Request) -> str:
     if getattr(F, "linear_cross_entropy", None) is None:
         return f"torch {torch.__version__} has no F.linear_cross_entropy; it came with 2.13"
@@ -252,5 +270,13 @@ LINEAR_CROSS_ENTROPY = Op(
     Implementation(
         "classes", "a tile of classes at a time, computed again for the backward pass",
         partial(_by_rivals, _classes_rivals), costs.refuses_forward_mode, costs.classes,
+    ),
+    Implementation(
+        "triton-logits", "logits of the inputs' type, read once by each pass",
+        partial(_by_rivals, _triton_logits_rivals), triton_refuses, costs.triton_logits,
+    ),
+    Implementation(
+        "triton", "no logits, tiles computed again for the backward pass",
+        partial(_by_rivals, _triton_rivals), triton_refuses, costs.triton,
     ),
 )  # fmt: skip

@@ -25,6 +25,8 @@ from mtlkit.ops.classes import rivals_by_classes
 from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
 from mtlkit.ops.stored import rivals_stored
 from mtlkit.ops.tiles import EPSILON, accumulator
+from mtlkit.ops.triton_linear import refuses as triton_refuses
+from mtlkit.ops.triton_linear import rivals_by_triton, rivals_of_logits
 
 NAME = "margin_cross_entropy"
 
@@ -209,6 +211,22 @@ def _stored(call: Call) -> tuple[Tensor, Tensor]:
     return target_logit, others
 
 
+def _triton_logits(call: Call) -> tuple[Tensor, Tensor]:
+    target_logit: Tensor
+    others: Tensor
+    target_logit, others, _ = rivals_of_logits(
+        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
+    )
+    return target_logit, others
+
+
+def _triton(call: Call) -> tuple[Tensor, Tensor]:
+    found: tuple[Tensor, Tensor] = rivals_by_triton(
+        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
+    )
+    return found
+
+
 def _with_unit_vectors(cost: Callable[[Request], Cost], passes: float, request: Request) -> Cost:
     """The cost of a cross-entropy, and that of normalising W in so many passes over it."""
     found = cost(request)
@@ -250,5 +268,14 @@ MARGIN_CROSS_ENTROPY = Op(
         "classes", "a tile of classes at a time, computed again for the backward pass",
         partial(_by_rivals, _classes), costs.refuses_forward_mode,
         partial(_with_unit_vectors, costs.classes, 6),
+    ),
+    Implementation(
+        "triton-logits", "logits of the inputs' type, lengths applied as they are read",
+        partial(_by_rivals, _triton_logits), triton_refuses,
+        partial(_with_unit_vectors, costs.triton_logits, 2),
+    ),
+    Implementation(
+        "triton", "no logits, tiles computed again for the backward pass",
+        partial(_by_rivals, _triton), triton_refuses, partial(_with_unit_vectors, costs.triton, 4),
     ),
 )  # fmt: skip

@@ -1,6 +1,7 @@
 """The losses of several heads on the same features, their gate, and each head's own gradient."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,10 +20,12 @@ from mtlkit.ops.call import (
     without_autocast,
 )
 from mtlkit.ops.choice import choose
-from mtlkit.ops.costs import CACHED, products, refuses_forward_mode
+from mtlkit.ops.costs import CACHED, INTERPRETED, products, refuses_forward_mode
 from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
 from mtlkit.ops.joined import FEW, heads_feature_gradients, heads_joined
 from mtlkit.ops.tiles import accumulator
+from mtlkit.ops.triton_heads import refuses as triton_refuses
+from mtlkit.ops.triton_heads import small_heads
 
 NAME = "multi_head_cross_entropy"
 
@@ -197,10 +200,11 @@ def by_definition(call: Call) -> HeadLosses:
     return found._replace(feature_gradients=torch.stack(gradients))
 
 
-def _joined(call: Call) -> HeadLosses:
+def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
+    """By an op that gives losses and shares, and keeps the log-probabilities."""
     known = call.targets.masked_fill(~call.valid, 0)
     weights = list(call.weights)
-    losses, shares, *kept = heads_joined(
+    losses, shares, *kept = heads(
         call.x.contiguous(), weights, list(call.biases), known, call.label_smoothing
     )
     gradients = None
@@ -239,6 +243,16 @@ def _joined_cost(request: Request) -> Cost:
     )
 
 
+def _triton_cost(request: Request) -> Cost:
+    traffic = 1.0 if request.device == "cuda" else INTERPRETED
+    return Cost(
+        flops=products(request),
+        moved=traffic * (3 * request.rows * request.features * request.size + 12 * request.logits),
+        calls=8 + 2 * request.parts,
+        peak=8 * request.logits,
+    )
+
+
 MULTI_HEAD_CROSS_ENTROPY = Op(
     NAME,
     "the cross-entropies of several heads, the gradient of each at the features, and a gate",
@@ -246,7 +260,11 @@ MULTI_HEAD_CROSS_ENTROPY = Op(
         "eager", "the definition: one head after the other", by_definition, serves_all, _eager_cost
     ),
     Implementation(
-        "joined", "heads of few classes in one product", _joined, refuses_forward_mode,
-        _joined_cost,
+        "joined", "heads of few classes in one product", partial(_joined, heads_joined),
+        refuses_forward_mode, _joined_cost,
+    ),
+    Implementation(
+        "triton", "one kernel for all heads and the gate", partial(_joined, small_heads),
+        triton_refuses, _triton_cost,
     ),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtlkit.ops.stored import TILE
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
+from mtlkit.ops.upstream import scaled
 
 ROWS = 256
 """How many rows are taken at a time where the batch has more rows than features."""
@@ -135,24 +136,6 @@ def _backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | Non
         for unit, need in zip(ctx.saved_tensors, ctx.needs_input_grad[:3], strict=True)
     ]
     return (*found, None, None, None, None)
-
-
-def scaled(unit: Tensor, factor: Tensor) -> Tensor:
-    """unit * factor, in the memory of `unit` where this is the last use of it.
-
-    Whether it is the last use, autograd knows: it frees a graph after a backward pass unless told
-    to retain it. Of a traced graph, where tensors are not plain ones, the compiler decides.
-    """
-    if type(unit) is not Tensor or _graph_is_kept():
-        return unit * factor
-    if unit.device.type == "cpu" and factor.item() == 1:
-        return unit.detach()
-    return unit.detach().mul_(factor)
-
-
-def _graph_is_kept() -> bool:
-    kept: bool = torch._C._autograd._get_current_graph_task_keep_graph()
-    return kept
 
 
 linear_cross_entropy_by_rows.register_autograd(_backward, setup_context=_save)

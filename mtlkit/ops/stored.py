@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtlkit.ops.classes import fake_gradients, row_numbers
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
+from mtlkit.ops.upstream import zeros_for_none
 
 TILE = 1024
 """How many classes make a tile: 2 MB of a matrix W of 512 columns in float32."""
@@ -111,12 +112,11 @@ def _backward(
     ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None, *_: Tensor | None
 ) -> tuple[Any, ...]:
     x, weight, bias, target, rivals, *kept = ctx.saved_tensors
-    of_target = torch.zeros_like(rivals) if of_target is None else of_target
-    of_rivals = torch.zeros_like(rivals) if of_rivals is None else of_rivals
     needs = list(ctx.needs_input_grad[:3])
     found = rivals_stored_backward(
-        x, weight, bias, target, ctx.cosine, rivals, *kept, of_target, of_rivals, needs
-    )
+        x, weight, bias, target, ctx.cosine, rivals, *kept,
+        *zeros_for_none(rivals, of_target, of_rivals), needs,
+    )  # fmt: skip
     gradients = (each if need else None for each, need in zip(found, needs, strict=True))
     return (*gradients, None, None)
 

@@ -120,7 +120,8 @@ def test_explain_has_a_line_for_each():
     lines = explain(LINEAR, LARGE._replace(reduction="none"), None)
     assert [line.name for line in lines] == list(LINEAR.implementations)
     assert all(line.seconds > 0 and line.peak >= 0 for line in lines)
-    assert [line.name for line in lines if line.refuses] == ["rows"]
+    refusing = [line.name for line in lines if line.refuses and "triton" not in line.name]
+    assert refusing == ["rows"]
 
 
 def test_sizes_are_rounded_up_in_a_trace():
