@@ -1,6 +1,8 @@
 """``mtlkit ops``: which implementations the head ops have, and which would run."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -86,6 +88,44 @@ def explain(
     for line in aligned([header, *_rows(lines)]):
         click.echo(line)
     click.echo("\ntimes and memory beyond inputs and gradients are estimates")
+
+
+@ops.command()
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="Where the table is written.")  # fmt: skip
+@click.option("--rows", multiple=True, default=(512,), show_default=True, help="Samples N.")
+@click.option("--features", default=512, show_default=True, help="Features D.")
+@click.option("--classes", multiple=True, default=(200, 10_000), show_default=True,
+              help="Classes C.")  # fmt: skip
+@click.option("--dtype", default="float32", show_default=True, type=click.Choice(DTYPES),
+              help="Type of the inputs.")  # fmt: skip
+@click.option("--device", default="cpu", show_default=True, type=click.Choice(("cpu", "cuda")),
+              help="Kind of device.")  # fmt: skip
+def tune(
+    out: Path,
+    rows: tuple[int, ...],
+    features: int,
+    classes: tuple[int, ...],
+    dtype: str,
+    device: str,
+) -> None:
+    """Measure the implementations here, for MTLKIT_OPS_TABLE to name the table of their times."""
+    import torch
+
+    from mtlkit.ops.tune import trials, tuned
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ImplementationError("--device cuda: torch finds no GPU here")
+
+    def report(key: str, seconds: dict[str, float]) -> None:
+        click.echo(key)
+        for name, taken in sorted(seconds.items(), key=lambda item: item[1]):
+            click.echo(f"  {name:<15} {taken * 1e3:.3g} ms")
+
+    sizes = trials(list(rows), features, list(classes), getattr(torch, dtype), device)
+    table = tuned(sizes, report)
+    out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    click.echo(f"\nwrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
 
 
 def _rows(lines: list["Line"]) -> Iterator[tuple[str, str, str, str]]:
