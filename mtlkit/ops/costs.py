@@ -26,7 +26,7 @@ def products(request: Request, backward: int = 2) -> float:
 def eager(request: Request) -> Cost:
     """Two matrices of logits, and passes over them."""
     matrix = request.logits * max(request.size, 4)
-    passes = 10 if request.gradient else 5
+    passes = 10 if request.gradient else 2
     return Cost(
         flops=products(request),
         moved=0.0 if matrix < CACHED and request.device == "cpu" else passes * matrix,
@@ -66,7 +66,9 @@ def rows(request: Request) -> Cost:
     weight = request.classes * request.features * request.size
     return Cost(
         flops=products(request),
-        moved=18 * request.logits + 2 * weight * chunks + 60 * request.rows * request.features,
+        moved=18 * request.logits
+        + (0 if whole else 2 * weight * chunks)
+        + 60 * request.rows * request.features,
         calls=40 + 25 * chunks * math.ceil(request.classes / TILE),
         peak=tile_bytes(request) + matrix,
         buffers=1,

@@ -1,7 +1,7 @@
 """How fast a device is, as far as the choice between implementations needs to know.
 
 On a CPU only ratios matter. They were fitted to one thread of an AMD EPYC (AVX-512) with torch
-2.14: see docs/ops.md. GPU speeds are those of data sheets; nothing was fitted there.
+2.14: see docs/ops.md. Of GPUs nothing was fitted.
 """
 
 import os
@@ -47,11 +47,18 @@ def device_of(kind: str) -> Device:
         return _gpu(flops, bandwidth, properties.total_memory)
     if kind == "cuda":
         return _gpu(*GPUS["H200"], 141e9)  # a question about a GPU, asked where there is none
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return Device(
         flops=98e9, low_precision_flops=240e9, bandwidth=12e9, fresh_bandwidth=1.0e9,
-        mapped=32 * 2**20, call=4e-6, memory=memory,
+        mapped=32 * 2**20, call=4e-6, memory=_physical_memory(),
     )  # fmt: skip
+
+
+def _physical_memory() -> float:
+    """The bytes of memory of this machine, without a bound where the system does not say."""
+    try:
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return float("inf")
 
 
 def _gpu(flops: float, bandwidth: float, memory: float) -> Device:

@@ -207,42 +207,32 @@ def _grouped_mm_refuses(request: Request) -> str:
 
 
 def _eager_cost(request: Request) -> Cost:
-    matrix = request.logits * max(request.size, 4)
-    gathered = request.rows * request.features * request.size
-    return Cost(
-        flops=products(request),
-        moved=12 * gathered + (10 * matrix if matrix > CACHED else 0),
-        calls=25 * request.parts,
-        peak=3 * matrix + 3 * gathered,
-        buffers=3,
-        buffer=matrix / request.parts,
-    )
+    return _cost(request, passes=14, calls=30 * request.parts, weights=0, buffers=3)
 
 
 def _sorted_cost(request: Request) -> Cost:
-    matrix = request.logits * 4
-    gathered = request.rows * request.features * request.size
-    return Cost(
-        flops=products(request),
-        moved=8 * gathered + (8 * matrix if matrix > CACHED else 0),
-        calls=30 + 20 * request.parts,
-        peak=2 * matrix + 2 * gathered,
-        buffers=1,
-        buffer=matrix,
-    )
+    return _cost(request, passes=8, calls=120 + 25 * request.parts, weights=0, buffers=1)
 
 
 def _grouped_mm_cost(request: Request) -> Cost:
+    # the stack of all W is copied, and so are its gradients
+    return _cost(request, passes=8, calls=80, weights=12, buffers=3)
+
+
+def _cost(request: Request, passes: float, calls: float, weights: float, buffers: float) -> Cost:
+    """The three products, `passes` over the features and `weights` over all W."""
     matrix = request.logits * 4
-    gathered = request.rows * request.features * request.size
+    features = request.rows * request.features * request.size
     weight = request.parts * request.classes * request.features * request.size
     return Cost(
         flops=products(request),
-        moved=10 * gathered + 3 * weight + (10 * matrix if matrix > CACHED else 0),
-        calls=60,
-        peak=3 * matrix + 3 * gathered + weight,
-        buffers=3,
-        buffer=matrix,
+        moved=passes * features
+        + (weights * weight if weight > CACHED else 0)
+        + (10 * matrix if matrix > CACHED else 0),
+        calls=calls,
+        peak=buffers * matrix + 2 * features + (weight if weights else 0),
+        buffers=buffers,
+        buffer=matrix / (1 if buffers == 1 else request.parts),
     )
 
 

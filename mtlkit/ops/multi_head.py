@@ -141,7 +141,8 @@ def _checked(
     for head, (weight, target) in enumerate(zip(weights, targets, strict=True)):
         check_matrix(NAME, f"weights[{head}]", weight, x.shape[1])
         check_label_type(NAME, f"targets[{head}]", target, len(x))
-        check_labels(NAME, f"targets[{head}]", target, len(weight), ignore_index)
+    stacked = torch.stack(list(targets))
+    _check_targets(stacked, [len(weight) for weight in weights], ignore_index)
     matrices = [*weights, *([] if gate is None else [gate[0]])]
     offsets += [] if gate is None else [gate[1]]
     if gate is not None:
@@ -164,10 +165,20 @@ def _checked(
         reduction, len(matrices), options,
     )  # fmt: skip
     call = Call(
-        own_x, tuple(weight_list), tuple(bias_list), torch.stack(list(targets)), ignore_index,
+        own_x, tuple(weight_list), tuple(bias_list), stacked, ignore_index,
         label_smoothing, reduction, feature_gradients, gate is not None,
     )  # fmt: skip
     return call, request
+
+
+def _check_targets(targets: Tensor, ends: list[int], missing: int) -> None:
+    """`IndexError` for a target (T, N) outside [0, end) of its head; one look where all is well."""
+    if targets.device.type == "cpu" and not torch.compiler.is_compiling() and targets.numel():
+        lowest, highest = torch.aminmax(targets, dim=1)
+        if lowest.min() >= 0 and all(map(int.__lt__, highest.tolist(), ends)):
+            return
+    for head, (target, end) in enumerate(zip(targets, ends, strict=True)):
+        check_labels(NAME, f"targets[{head}]", target, end, missing)
 
 
 def by_definition(call: Call) -> HeadLosses:

@@ -77,8 +77,8 @@ def _add_rows(
     rivals, of_target = scan.rivals(), logits.target_logit()
     total, of_rivals, of_target = _losses(of_target, rivals, of_loss, of_partition)
     for start, stop, shares, reference in reversed(kept):  # the last tiles are still in a cache
-        if shared:
-            shares = shares.clone()
+        if shared and found.weight is not None:
+            shares = shares.clone()  # they lie where this tile's gradient goes
         factor = share_of(reference, rivals) * of_rivals
         found.add_tile(logits, (start, stop), shares, factor, more=place.start > 0)
     pull = scan.mean() if found.x is not None else logits.x

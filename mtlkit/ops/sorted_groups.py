@@ -52,7 +52,7 @@ def groups_sorted(
     counts = torch.bincount(group, minlength=len(weights) + 1)
     storage = x.new_empty((len(x), max(map(len, weights))), dtype=wide)
     rows, labels = x.index_select(0, order), target.index_select(0, order)
-    losses = x.new_zeros(len(x), dtype=wide)
+    found = x.new_zeros(len(x), dtype=wide)
     for number, start, stop, logits in parts(storage, counts, [len(w) for w in weights]):
         own, bias, weight = rows[start:stop], biases[number], weights[number]
         if x.dtype == wide:
@@ -60,10 +60,11 @@ def groups_sorted(
         else:
             logits.copy_(torch.addmm(bias, own, weight.T))
         torch.log_softmax(logits, dim=1, out=logits)
-        found = logits.gather(1, labels[start:stop, None]).squeeze(1).mul_(smoothing - 1)
+        picked = logits.gather(1, labels[start:stop, None]).squeeze(1)
+        torch.mul(picked, smoothing - 1, out=found[start:stop])
         if smoothing:
-            found -= smoothing * logits.mean(dim=1)
-        losses[order[start:stop]] = found
+            found[start:stop] -= smoothing * logits.mean(dim=1)
+    losses = torch.empty_like(found).index_copy_(0, order, found)
     return losses, rows, storage, order, counts
 
 

@@ -22,7 +22,11 @@ def test_list_names_every_implementation(capsys):
     assert code == 0
     for op, names in IMPLEMENTATIONS.items():
         part = out[out.index(f"{op}: ") :].split("\n\n")[0]
-        assert [line.split()[0] for line in part.splitlines()[1:]] == list(names)
+        lines = part.splitlines()[1:]
+        assert [line.split()[0] for line in lines] == list(names)
+        for line in lines:
+            assert (" ms " in line and " MiB" in line) or "cannot run: " in line
+        assert sum("chosen by auto" in line for line in lines) == 1
 
 
 def test_explain_shows_the_choice_and_the_reasons(capsys):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.autograd.forward_ad as forward_ad
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
@@ -180,3 +181,15 @@ def test_wrong_arguments():
         grouped_linear_cross_entropy(x, weights, wrong, group)
     with pytest.raises(ValueError, match="one or more groups, found 3 and 2"):
         grouped_linear_cross_entropy(x, weights, target, group, biases[:2])
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own use of it
+def test_forward_mode_is_refused_not_answered_with_zero():
+    x, weights, target, group, _ = inputs(dtype=torch.float32)
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x.detach(), torch.ones_like(x))
+        for name in ALL[1:]:
+            with pytest.raises(ImplementationError, match="forward-mode"):
+                grouped_linear_cross_entropy(dual, weights, target, group, implementation=name)
+        found = grouped_linear_cross_entropy(dual, weights, target, group)
+        assert forward_ad.unpack_dual(found).tangent.abs() > 0

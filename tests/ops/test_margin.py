@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.autograd.forward_ad as forward_ad
 import torch.nn.functional as F
 from torch.autograd import gradcheck
 
@@ -215,3 +216,18 @@ def test_a_sample_is_chosen_and_refused_like_the_whole():
         pytest.raises(ImplementationError, match=r"^sampled_margin_cross_entropy has no imp"),
     ):
         sampled_margin_cross_entropy(x, weight, target, 9)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own use of it
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_forward_mode_is_refused_not_answered_with_zero(name):
+    x, weight, target = inputs()
+    with forward_ad.dual_level():
+        dual = forward_ad.make_dual(x.detach(), torch.ones_like(x))
+        with pytest.raises(ImplementationError, match="forward-mode"):
+            margin_cross_entropy(dual, weight, target, implementation=name)
+        with pytest.raises(ImplementationError, match="forward-mode"):
+            sampled_margin_cross_entropy(dual, weight, target, 9, implementation=name)
+        tangent = forward_ad.unpack_dual(margin_cross_entropy(dual, weight, target)).tangent
+    (wanted,) = torch.autograd.grad(margin_cross_entropy(x, weight, target), x)
+    torch.testing.assert_close(tangent.detach(), wanted.sum())

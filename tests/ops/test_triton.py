@@ -1,5 +1,6 @@
 """The Triton kernels, in their own process: the interpreter is chosen when they are loaded."""
 
+import json
 import os
 import subprocess
 import sys
@@ -30,10 +31,10 @@ def test_the_kernels_are_the_definitions():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is for machines without")
-def test_the_interpreter_computes_bfloat16_only_where_we_raise_it():
+def test_the_interpreter_computes_bfloat16_only_where_we_raise_it(tmp_path):
     """Why the kernels have UPCAST: if this ever fails, it can go."""
     code = (
-        "import torch, triton, triton.language as tl\n"
+        "import json, torch, triton, triton.language as tl\n"
         "from mtlkit.ops.kernels import _product\n"
         "@triton.jit\n"
         "def product(x, w, out, UPCAST: tl.constexpr):\n"
@@ -42,14 +43,13 @@ def test_the_interpreter_computes_bfloat16_only_where_we_raise_it():
         "    tl.store(out + i[:, None] * 16 + i[None, :], z)\n"
         "x, out = torch.randn(16, 16).bfloat16(), torch.empty(2, 16, 16)\n"
         "for up in (0, 1): product[(1,)](x, x, out[up], UPCAST=bool(up))\n"
-        "print((out - x.float() @ x.float().T).abs().amax((1, 2)).tolist())\n"
+        "print(json.dumps((out - x.float() @ x.float().T).abs().amax((1, 2)).tolist()))\n"
     )
-    path = HERE / "__pycache__" / "bf16_product.py"  # Triton reads its kernels from a file
-    path.parent.mkdir(exist_ok=True)
+    path = tmp_path / "product.py"  # Triton reads its kernels from a file
     path.write_text(code)
     done = run(str(path))
     assert done.returncode == 0, done.stderr
-    plain, raised = eval(done.stdout)
+    plain, raised = json.loads(done.stdout)
     assert raised < 1e-4
     assert not plain < 1.0
 
