@@ -35,6 +35,7 @@ bench: setup
 	$(BIN)/python benchmarks/ops/report.py .benchmarks/ops-cpu.json benchmarks/results/ops-cpu
 
 bench-gpu: setup
+	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make bench-gpu: torch finds no GPU here")'
 	mkdir -p .benchmarks
 	$(BIN)/python -m pytest benchmarks/ops/test_ops_gpu.py -q --benchmark-json=.benchmarks/ops-gpu.json
 	$(BIN)/python benchmarks/ops/report.py .benchmarks/ops-gpu.json benchmarks/results/ops-gpu

@@ -59,8 +59,10 @@ def table(result):
 
 def _rows(cell):
     base, floor = cell["seconds"][cell["baseline"]], cell["seconds"].get(FLOOR)
-    yield "| way | ms | of baseline | floor / time | extra MiB | error: loss, x, W |"
-    yield "|---|---|---|---|---|---|"
+    replayed = cell.get("graph_seconds")
+    graph = " replayed as a graph, ms |" if replayed else ""
+    yield f"| way | ms | of baseline | floor / time | extra MiB | error: loss, x, W |{graph}"
+    yield f"|---|---|---|---|---|---|{'---|' if replayed else ''}"
     for name, seconds in cell["seconds"].items():
         peak = cell["peak_bytes"].get(name)
         wrong = cell["errors"].get(name)
@@ -72,6 +74,9 @@ def _rows(cell):
             "" if peak is None else f"{peak / 2**20:.1f}",
             "" if wrong is None else ", ".join(f"{each:.0e}" for each in wrong),
         )
+        if replayed:
+            again = replayed.get(name)
+            told += ("no graph" if again is None else f"{again * 1e3:.3f}",)
         yield f"| {' | '.join(told)} |"
 
 
@@ -103,7 +108,10 @@ def plot(result, path):
 
 
 def main(measured, target):
-    result = compact(json.loads(Path(measured).read_text()))
+    text = Path(measured).read_text() if Path(measured).exists() else ""
+    result = compact(json.loads(text)) if text else {"cells": []}
+    if not result["cells"]:
+        sys.exit(f"{measured}: nothing was measured (is there a GPU?), so {target} is left alone")
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
