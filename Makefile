@@ -5,11 +5,12 @@ PLUGINS := plugins/mtlkit-face plugins/mtlkit-torchjd
 RECIPES := plugins/mtlkit-face/mtlkit_face/recipes
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: help setup demo test bench
+.PHONY: help setup demo test bench bench-gpu
 help:
 	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (6 minutes)"
 	@echo "make test    all tests and checks"
-	@echo "make bench   the benchmarks"
+	@echo "make bench   the benchmarks (the ops' part takes 10 minutes)"
+	@echo "make bench-gpu   the ops on a GPU"
 
 setup: .venv/ready
 
@@ -31,3 +32,13 @@ bench: setup
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
 	$(BIN)/python plugins/mtlkit-torchjd/benchmarks/bench_call.py
+	$(BIN)/python benchmarks/bench_weightings.py --out benchmarks/results
+	mkdir -p .benchmarks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/ops/test_ops_cpu.py -q --benchmark-json=.benchmarks/ops-cpu.json
+	$(BIN)/python benchmarks/ops/report.py .benchmarks/ops-cpu.json benchmarks/results/ops-cpu
+
+bench-gpu: setup
+	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make bench-gpu: torch finds no GPU here")'
+	mkdir -p .benchmarks
+	$(BIN)/python -m pytest benchmarks/ops/test_ops_gpu.py -q --benchmark-json=.benchmarks/ops-gpu.json
+	$(BIN)/python benchmarks/ops/report.py .benchmarks/ops-gpu.json benchmarks/results/ops-gpu

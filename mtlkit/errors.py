@@ -83,6 +83,10 @@ class InterruptedRunError(RunError):
     """The user stopped the run; a checkpoint was written and the message says how to resume."""
 
 
+class ImplementationError(MtlkitError):
+    """An implementation of an op was chosen that does not exist or cannot run; it says why."""
+
+
 class MissingExtraError(MtlkitError):
     """A part needs an optional package; the message names the extra that brings it."""
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
 from mtlkit.heads.configs import Classification
 from mtlkit.heads.module import HeadModule
+from mtlkit.ops import linear_cross_entropy
 from mtlkit.vocabulary import MISSING
 
 
@@ -33,18 +33,22 @@ class ClassificationHead(HeadModule):
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
         self.label_smoothing = config.label_smoothing
+        self.implementation = config.implementation
 
     def forward(self, features: Tensor) -> Tensor:
         logits: Tensor = self.linear(features)
         return logits
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        return F.cross_entropy(
-            self(features).float(),
+        return linear_cross_entropy(
+            features,
+            self.linear.weight,
             target,
+            self.linear.bias,
             ignore_index=MISSING,
             reduction="none",
             label_smoothing=self.label_smoothing,
+            implementation=self.implementation,
         )
 
     def present(self, target: Tensor) -> Tensor:

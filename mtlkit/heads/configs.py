@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from mtlkit.config import Component, at_least, between, optional
+from mtlkit.config import Component, at_least, between, one_of, optional
+from mtlkit.ops.names import AUTO, PER_SAMPLE
 from mtlkit.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ class Head(Component):
 class Classification(Head):
     """One of several classes: a linear map to logits, and the cross-entropy.
 
-    `classes` may state the number of classes; it then must agree with the data.
+    `classes` may state the number of classes; it then must agree with the data. `implementation`
+    is how the loss is computed, by its name in `mtlkit ops list`.
     """
 
     kind: ClassVar[Kind] = Kind.CLASSIFICATION
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
+    implementation: str = attrs.field(default=AUTO, validator=one_of(AUTO, *PER_SAMPLE))
 
     def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
         from mtlkit.heads.classification import ClassificationHead

@@ -5,7 +5,8 @@ split), predicted at test (eq. 12). Shapes: N samples, D features, C classes, G 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +14,13 @@ from torch import Tensor, nn
 
 from mtlkit.backbones.module import SplittableBackbone
 from mtlkit.errors import AssemblyError, DataError
+from mtlkit.heads.classification import ClassificationHead
 from mtlkit.heads.module import HeadModule
+from mtlkit.ops import grouped_linear_cross_entropy
+from mtlkit.ops.names import AUTO
 from mtlkit.routing.configs import BRANCHES, Choice, Grouped, Wiring, class_name
 from mtlkit.routing.module import BranchOutputs, Features, RouterModule
+from mtlkit.vocabulary import MISSING
 
 NO_GROUP = -1
 
@@ -24,12 +29,27 @@ class BranchesModule(nn.Module, ABC):
     """The G branches of one task."""
 
     @abstractmethod
-    def loss(self, group: int, features: Features, index: Tensor, target: Tensor) -> Tensor:
-        """The losses (M,) of the samples at `index` (M,), by branch `group`."""
+    def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
+        """The losses (N,) in float32 of samples of a `group` (N,); 0 where that is -1."""
 
     @abstractmethod
     def outputs(self, features: Features) -> Tensor:
         """The raw outputs of every branch for every sample (N, G, C)."""
+
+
+def losses_by_group(group: Tensor, groups: int, loss: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """The losses (N,), from those (M,) of the samples at an index (M,) in each `group` (N,)."""
+    losses = torch.zeros(len(group), device=group.device)
+    for number in range(groups):
+        index = (group == number).nonzero().squeeze(1)
+        if len(index) > 0:
+            losses = losses.index_add(0, index, loss(number, index))
+    return losses
+
+
+def _is_plain(head: nn.Module) -> TypeGuard[ClassificationHead]:
+    """Whether a head is the linear one, and leaves open how its loss is computed."""
+    return isinstance(head, ClassificationHead) and head.implementation == AUTO
 
 
 class LinearBranches(BranchesModule):
@@ -40,10 +60,26 @@ class LinearBranches(BranchesModule):
         size = wiring.backbone.features
         self.heads = nn.ModuleList(wiring.new_head(task, size) for _ in range(groups))
 
-    def loss(self, group: int, features: Features, index: Tensor, target: Tensor) -> Tensor:
-        head = self.heads[group]
-        assert isinstance(head, HeadModule)
-        return head.loss(features.shared[index], target)
+    def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
+        plain = [head for head in self.heads if _is_plain(head)]
+        if len(plain) == len(self.heads):
+            return grouped_linear_cross_entropy(
+                features.shared,
+                [head.linear.weight for head in plain],
+                target,
+                group,
+                [head.linear.bias for head in plain],
+                ignore_index=MISSING,
+                label_smoothing=plain[0].label_smoothing,
+                reduction="none",
+            )
+
+        def loss(number: int, index: Tensor) -> Tensor:
+            head = self.heads[number]
+            assert isinstance(head, HeadModule)
+            return head.loss(features.shared[index], target[index])
+
+        return losses_by_group(group, len(self.heads), loss)
 
     def outputs(self, features: Features) -> Tensor:
         return torch.stack([head(features.shared) for head in self.heads], dim=1)
@@ -66,17 +102,22 @@ class BlockBranches(BranchesModule):
         self.blocks = nn.ModuleList(wiring.backbone.new_tail() for _ in range(groups))
         self.head = wiring.new_head(task, wiring.backbone.features)
 
-    def loss(self, group: int, features: Features, index: Tensor, target: Tensor) -> Tensor:
+    def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
         assert features.maps is not None
-        if self.training and len(index) == 1:
-            # one sample has no batch statistics; the running ones serve it
-            block = self.blocks[group]
-            block.eval()
-            own = block(features.maps[index])
-            block.train()
-        else:
-            own = self.blocks[group](features.maps[index])
-        return self.head.loss(own, target)
+        maps = features.maps
+
+        def loss(number: int, index: Tensor) -> Tensor:
+            block = self.blocks[number]
+            if self.training and len(index) == 1:
+                # one sample has no batch statistics; the running ones serve it
+                block.eval()
+                own = block(maps[index])
+                block.train()
+            else:
+                own = block(maps[index])
+            return self.head.loss(own, target[index])
+
+        return losses_by_group(group, len(self.blocks), loss)
 
     def outputs(self, features: Features) -> Tensor:
         assert features.maps is not None
@@ -113,15 +154,8 @@ class GroupedRouter(RouterModule):
 
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         group = self.groups_of(targets[self.by])
-        target = targets[self.task]
-        losses = features.shared.new_zeros(len(target), dtype=torch.float32)
-        losses = losses + _zero(self.branches, features)
-        for number in range(len(self.groups)):
-            index = (group == number).nonzero().squeeze(1)
-            if len(index) > 0:
-                own = self.branches.loss(number, features, index, target[index])
-                losses = losses.index_add(0, index, own)
-        return {self.term: losses}
+        losses = self.branches.losses(group, features, targets[self.task])
+        return {self.term: losses + _zero(self.branches, features)}
 
     def branch_outputs(
         self,

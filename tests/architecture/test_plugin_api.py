@@ -10,6 +10,7 @@ import pytest
 
 import mtlkit
 import mtlkit.errors
+import mtlkit.ops
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = {
@@ -30,10 +31,10 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.data.configs": {"DataSource", "Loading"},
     "mtlkit.data.dataset": {"Categorical", "Data", "Inputs", "Numeric", "Split"},
     "mtlkit.errors": {
-        "AssemblyError", "ComponentError", "DataError", "DuplicateNameError", "IncompatibleError",
-        "InterruptedRunError", "InvalidNameError", "LoadFailedError", "MissingExtraError",
-        "MtlkitError", "NotFiniteError", "NotInstalledError", "RecipeError", "RunError",
-        "UnknownComponentError",
+        "AssemblyError", "ComponentError", "DataError", "DuplicateNameError", "ImplementationError",
+        "IncompatibleError", "InterruptedRunError", "InvalidNameError", "LoadFailedError",
+        "MissingExtraError", "MtlkitError", "NotFiniteError", "NotInstalledError", "RecipeError",
+        "RunError", "UnknownComponentError",
     },
     "mtlkit.evaluation.configs": {"Evaluator", "Findings"},
     "mtlkit.evaluation.trained": {"Predictions", "Trained"},
@@ -42,6 +43,7 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.hooks": {"hookimpl"},
     "mtlkit.loggers.configs": {"LogWriter", "Logger"},
     "mtlkit.loggers.events": {"EvaluationEvent", "Event", "Speed", "StepEvent"},
+    "mtlkit.ops": set(mtlkit.ops.__all__),
     "mtlkit.optim.configs": {"Optimizer", "Schedule"},
     "mtlkit.report.blocks": {
         "Block", "Chart", "Gallery", "Picture", "Section", "Series", "Table", "Text",
@@ -107,7 +109,7 @@ def test_the_docs_show_the_list():
     section = text.split("## What plugins may import\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(mtlkit[\w.]*)` \| (.*) \|$", section, re.MULTILINE)
     shown = {module: set(re.findall(r"`(\w+)`", names)) for module, names in rows}
-    expected = {**PLUGIN_API, "mtlkit": {"__all__"}}
+    expected = {**PLUGIN_API, "mtlkit": {"__all__"}, "mtlkit.ops": {"__all__"}}
     assert shown == expected
 
 

@@ -69,6 +69,7 @@ OPTIONS = {
     "explain": {"recipe", "--set"},
     "list": {"family"},
     "show": {"name"},
+    "ops": set(),
     "plugins": set(),
 }
 

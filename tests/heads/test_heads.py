@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from mtlkit.errors import AssemblyError
 from mtlkit.heads.configs import Classification, Regression
+from mtlkit.ops import use
 
 CLASSES = ("left", "front", "right")
 EXAMPLES = {
@@ -150,3 +151,19 @@ def test_a_constant_target_does_not_divide_by_zero():
     head = Regression().build(3, ())
     head.fit_targets(torch.tensor([7.0, 7.0]))
     assert head.loss(torch.randn(2, 3), torch.tensor([7.0, 7.0])).isfinite().all()
+
+
+def test_a_recipe_can_choose_how_the_loss_is_computed():
+    features, target = torch.randn(5, 6), torch.tensor([0, -1, 1, 2, 0])
+    state = Classification().build(6, CLASSES).state_dict()
+    wanted = None
+    for name in ("eager", "stored", "classes"):
+        head = Classification(implementation=name, label_smoothing=0.0).build(6, CLASSES)
+        head.load_state_dict(state)
+        with use(linear_cross_entropy="eager"):  # the recipe's word is the argument
+            loss = head.loss(features, target)
+        wanted = loss if wanted is None else wanted
+        assert torch.allclose(loss, wanted, atol=1e-6)
+        assert (type(loss.grad_fn) is type(wanted.grad_fn)) is (name == "eager")
+    with pytest.raises(ValueError, match=r"implementation: expected one of auto, eager.*'rows'"):
+        Classification(implementation="rows")

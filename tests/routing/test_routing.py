@@ -6,8 +6,9 @@ import torch
 
 from mtlkit.backbones.configs import CasiaNet, Mlp
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.heads.configs import Regression
+from mtlkit.heads.configs import Classification, Regression
 from mtlkit.model import Assembly, assemble
+from mtlkit.ops import grouped_linear_cross_entropy
 from mtlkit.routing.configs import BlockBranch, Choice, Grouped, LinearBranch, Shared
 from mtlkit.routing.grouped import BlockBranches
 from mtlkit.tasks import Task, loss_terms
@@ -120,6 +121,29 @@ def test_each_sample_trains_the_branch_of_its_group_only():
         head = own(model.router.branches, group)
         alone = head.loss(features.shared[[place]], targets["identity"][[place]])
         assert found[place].item() == pytest.approx(alone.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("implementation", ["auto", "eager"])
+def test_linear_branches_are_one_op_unless_the_head_is_told_how(implementation, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "mtlkit.routing.grouped.grouped_linear_cross_entropy",
+        lambda *args, **kwargs: calls.append(1) or grouped_linear_cross_entropy(*args, **kwargs),
+    )
+    head = Classification(label_smoothing=0.1, implementation=implementation)
+    tasks = {**TASKS, "identity": Task(role=Role.MAIN, head=head)}
+    model = build(LINEAR, tasks=tasks).eval()
+    inputs, targets = batch(identity=(0, -1, 2, 0))
+    found = losses(model, inputs, targets).per_sample[-1]
+    features = model.features(inputs)
+    alone = [
+        own(model.router.branches, group).loss(
+            features.shared[[place]], targets["identity"][[place]]
+        )
+        for place, group in enumerate((0, 1, 2, 0))
+    ]
+    assert torch.allclose(found, torch.cat(alone), atol=1e-6)
+    assert len(calls) == (implementation == "auto")
 
 
 def test_block_branches_agree_with_running_each_group_alone():

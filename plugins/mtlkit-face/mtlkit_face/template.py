@@ -8,12 +8,10 @@ of unit vectors, and the score is the dot product of one template for each image
 Shapes: N samples, C identity classes, G groups.
 """
 
-import math
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlkit.ops import match_template
 from mtlkit.routing.module import BranchOutputs
 
 
@@ -23,13 +21,13 @@ def template(logits: Tensor, branches: BranchOutputs | None = None) -> Tensor:
     `logits` (N, C) are those of the generic branch. The branches' weights say how they are routed:
     by probability (the paper's stochastic routing, eq. 12), to the best branch, or by label.
 
+    >>> import torch
     >>> template(torch.tensor([[3.0, 4.0]]))
     tensor([[0.6000, 0.8000]])
     """
-    generic = F.normalize(logits, dim=-1)
     if branches is None:
-        return generic
-    return torch.cat([generic, branch_template(branches)], dim=-1) / math.sqrt(2)
+        return F.normalize(logits, dim=-1)
+    return match_template(logits, branches.logits, branches.weights)
 
 
 def branch_template(branches: BranchOutputs) -> Tensor:

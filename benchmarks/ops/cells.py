@@ -1,0 +1,342 @@
+"""The matrix of benchmarks: for every cell a set of ways to do the same work.
+
+A way is a function that does one forward and backward pass, with gradients left in `.grad`.
+Sizes: N rows, D features, C classes.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import textbook
+import torch
+
+from mtlkit import ops
+from mtlkit.ops.catalog import OPS
+from mtlkit.ops.implementation import Request
+
+
+@dataclass
+class Cell:
+    """Ways to do one work; `leaves` get the gradients, `flops` are those of its matrix products."""
+
+    op: str
+    title: str
+    baseline: str
+    ways: dict[str, Callable[[], torch.Tensor | None]]
+    leaves: list[torch.Tensor] = field(default_factory=list)
+    flops: float = 0.0
+    sizes: tuple[int, ...] = ()
+    truth: Callable[[], tuple[torch.Tensor, ...]] | None = None
+    memory: bool = False
+    target: torch.Tensor | None = None
+    seconds: float = 6.0
+
+    def clear(self):
+        for leaf in self.leaves:
+            leaf.grad = None
+
+
+def able(op, request):
+    """The implementations that can serve a request; torch.compile is benchmarked by itself."""
+    return [n for n, i in OPS[op].implementations.items() if not i.refuses(request)]
+
+
+def products(rows, features, classes, device, dtype):
+    """The three matrix products that there must be, and nothing else: the floor."""
+    x = torch.randn(rows, features, device=device, dtype=dtype)
+    weight = torch.randn(classes, features, device=device, dtype=dtype)
+    z = torch.empty(rows, classes, device=device, dtype=dtype)
+    of_x, of_weight = torch.empty_like(x), torch.empty_like(weight)
+
+    def run():
+        torch.mm(x, weight.T, out=z)
+        torch.mm(z, weight, out=of_x)
+        torch.mm(z.T, x, out=of_weight)
+
+    return run
+
+
+def linear(rows, features, classes, *, device="cpu", dtype=torch.float32, reduction="mean",
+           mode="both", without=(), seconds=6.0):  # fmt: skip
+    """linear_cross_entropy: `mode` is ``forward``, ``both``, or ``tasks`` (two backward passes)."""
+    torch.manual_seed(0)
+    x = torch.randn(rows, features, device=device, dtype=dtype).requires_grad_()
+    weight = (torch.randn(classes, features, device=device) * 0.05).to(dtype).requires_grad_()
+    target = torch.randint(classes, (rows,), device=device)
+    upstream = torch.rand(rows, device=device) / rows
+
+    def finish(loss):
+        scalar = loss if reduction == "mean" else (loss * upstream).sum()
+        if mode == "tasks":
+            torch.autograd.grad(scalar, (x, weight), retain_graph=True)
+        scalar.backward()
+        return loss
+
+    def way(name):
+        def run():
+            if mode == "forward":
+                with torch.no_grad():
+                    return ops.linear_cross_entropy(
+                        x, weight, target, reduction=reduction, implementation=name
+                    )
+            return finish(
+                ops.linear_cross_entropy(
+                    x, weight, target, reduction=reduction, implementation=name
+                )
+            )
+
+        return run
+
+    def plain():
+        if mode == "forward":
+            with torch.no_grad():
+                return textbook.linear_cross_entropy(x, weight, target, reduction)
+        return finish(textbook.linear_cross_entropy(x, weight, target, reduction))
+
+    def truth():
+        own = [each.detach().double().requires_grad_() for each in (x, weight)]
+        loss = ops.linear_cross_entropy(*own, target, reduction=reduction, implementation="eager")
+        (loss if reduction == "mean" else (loss * upstream).sum()).backward()
+        return loss.detach(), own[0].grad, own[1].grad
+
+    request = Request(rows, features, classes, dtype, device, mode != "forward", reduction)
+    names = [n for n in able("linear_cross_entropy", request) if n not in ("compiled", *without)]
+    ways = {"textbook": plain, **{name: way(name) for name in [*names, "auto"]}}
+    if mode == "both":
+        ways["three products"] = products(rows, features, classes, device, dtype)
+    told = "" if mode == "both" else {"forward": ", forward only", "tasks": ", two backwards"}[mode]
+    told += "" if reduction == "mean" else ", a loss for each row"
+    return Cell(
+        "linear_cross_entropy",
+        f"N={rows} D={features} C={classes} {str(dtype).removeprefix('torch.')}{told}",
+        "textbook", ways, [x, weight], 3 * 2.0 * rows * features * classes,
+        (rows, features, classes),
+        truth if mode == "both" and classes <= 10_000 and rows <= 512 else None,
+        mode == "both", target, seconds,
+    )  # fmt: skip
+
+
+def heads(rows, classes, gated, *, features=512, device="cpu", dtype=torch.float32):
+    """multi_head_cross_entropy beside separate heads."""
+    x, weights, biases, targets, gate, leaves = _heads(rows, classes, features, device, dtype)
+    gate = gate if gated else None
+
+    def way(name):
+        def run():
+            found = ops.multi_head_cross_entropy(
+                x, weights, targets, biases, gate=gate, implementation=name
+            )
+            (found.losses.mean() if gate is None else (found.losses * found.gate).sum()).backward()
+
+        return run
+
+    request = Request(rows, features, sum(classes), dtype, device, parts=len(classes) + gated)
+    names = able("multi_head_cross_entropy", request)
+    return Cell(
+        "multi_head_cross_entropy",
+        f"N={rows} D={features} C={'+'.join(map(str, classes))}{' and a gate' if gated else ''}",
+        "separate heads",
+        {
+            "separate heads": lambda: textbook.heads(x, weights, biases, targets, gate).backward(),
+            **{name: way(name) for name in [*names, "auto"]},
+        },
+        leaves,
+    )
+
+
+def feature_gradients(rows, classes, *, features=512, device="cpu", dtype=torch.float32):
+    """The gradients of each head at the features beside a plain pass through the heads.
+
+    As a training step would: the features are cut off from the trunk, for their gradients come
+    with the losses; the heads are then differentiated by their own parameters.
+    """
+    x, weights, biases, targets, _, leaves = _heads(rows, classes, features, device, dtype)
+    cut = x.detach()
+
+    def way(name):
+        def run():
+            found = ops.multi_head_cross_entropy(
+                cut, weights, targets, biases, feature_gradients=True, implementation=name
+            )
+            found.losses.mean().backward()
+
+        return run
+
+    def by_autograd():
+        """A backward pass to the features for each head, then one for the heads."""
+        losses = torch.stack([
+            textbook.F.cross_entropy(textbook.F.linear(x, w, b), t)
+            for w, b, t in zip(weights, biases, targets, strict=True)
+        ])  # fmt: skip
+        for loss in losses:
+            torch.autograd.grad(loss, x, retain_graph=True)
+        losses.mean().backward(inputs=[*weights, *biases])
+
+    return Cell(
+        "multi_head_cross_entropy",
+        f"N={rows} D={features} C={'+'.join(map(str, classes))}, feature gradients",
+        "separate heads, no feature gradients",
+        {
+            "separate heads, no feature gradients": lambda: textbook.heads(
+                x, weights, biases, targets
+            ).backward(),
+            "joined": way("joined"),
+            "by autograd": by_autograd,
+        },
+        leaves,
+    )
+
+
+def _heads(rows, classes, features, device, dtype):
+    torch.manual_seed(0)
+
+    def draw(*size):
+        return (torch.randn(*size, device=device) * 0.05).to(dtype).requires_grad_()
+
+    x = draw(rows, features)
+    weights, biases = [draw(c, features) for c in classes], [draw(c) for c in classes]
+    gate = draw(len(classes), features), draw(len(classes))
+    targets = [torch.randint(c, (rows,), device=device) for c in classes]
+    return x, weights, biases, targets, gate, [x, *weights, *biases, *gate]
+
+
+def grouped(rows, classes, shares, *, features=512, device="cpu", dtype=torch.float32):
+    """grouped_linear_cross_entropy of three groups beside sort-and-slice and compute-all."""
+    torch.manual_seed(0)
+    x = torch.randn(rows, features, device=device).to(dtype).requires_grad_()
+    weights = [
+        (torch.randn(classes, features, device=device) * 0.05).to(dtype).requires_grad_()
+        for _ in shares
+    ]
+    target = torch.randint(classes, (rows,), device=device)
+    group = torch.multinomial(torch.tensor(shares), rows, replacement=True).to(device)
+    given = (x, weights, target, group)
+
+    def way(name):
+        return lambda: ops.grouped_linear_cross_entropy(*given, implementation=name).backward()
+
+    request = Request(rows, features, classes, dtype, device, parts=len(shares))
+    names = able("grouped_linear_cross_entropy", request)
+    skew = "" if len(set(shares)) == 1 else f" of {'/'.join(map(str, shares))}"
+    return Cell(
+        "grouped_linear_cross_entropy",
+        f"N={rows} D={features} C={classes}, {len(shares)} groups{skew}",
+        "sort and slice",
+        {
+            "sort and slice": lambda: textbook.sort_and_slice(*given).backward(),
+            "compute all": lambda: textbook.compute_all(*given).backward(),
+            **{name: way(name) for name in [*names, "auto"]},
+            "three products": products(rows, features, classes, device, dtype),
+        },
+        [x, *weights],
+        3 * 2.0 * rows * features * classes,
+    )
+
+
+def margin(rows, classes, *, features=512, device="cpu", dtype=torch.float32):
+    """margin_cross_entropy (ArcFace) beside two textbook forms, and a tenth of it by Partial FC."""
+    torch.manual_seed(0)
+    x = torch.randn(rows, features, device=device).to(dtype).requires_grad_()
+    weight = torch.randn(classes, features, device=device).to(dtype).requires_grad_()
+    target = torch.randint(classes, (rows,), device=device)
+
+    def way(name):
+        return lambda: ops.margin_cross_entropy(x, weight, target, implementation=name).backward()
+
+    request = Request(rows, features, classes, dtype, device)
+    names = [n for n in able("margin_cross_entropy", request) if n != "compiled"]
+    ways = {
+        "textbook": lambda: textbook.arcface(x, weight, target).backward(),
+        "textbook, target only": lambda: textbook.arcface_gathered(x, weight, target).backward(),
+        **{name: way(name) for name in [*names, "auto"]},
+        "three products": products(rows, features, classes, device, dtype),
+    }
+    samples = classes // 10
+    if samples >= rows:
+        ways["partial FC, textbook"] = lambda: textbook.partial_fc(
+            x, weight, target, samples
+        ).backward()
+        ways["partial FC"] = lambda: ops.sampled_margin_cross_entropy(
+            x, weight, target, samples
+        ).loss.backward()
+    return Cell(
+        "margin_cross_entropy", f"N={rows} D={features} C={classes}", "textbook", ways, [x, weight],
+        3 * 2.0 * rows * features * classes, memory=True,
+    )  # fmt: skip
+
+
+def match(probes, gallery, *, classes=512, device="cpu"):
+    """Scores of all pairs beside one product of the same width, and the best ten."""
+    torch.manual_seed(0)
+
+    def images(count):
+        weights = torch.rand(count, 3, device=device).softmax(dim=1)
+        branches = torch.randn(count, 3, classes, device=device)
+        return torch.randn(count, classes, device=device), branches, weights
+
+    raw = images(probes)
+    ours, theirs = ops.match_template(*raw), ops.match_template(*images(gallery))
+    return Cell(
+        "match_scores", f"{gallery} in the gallery, {probes} probes, C={classes}, 3 groups",
+        "one product",
+        {
+            "one product": lambda: ours @ theirs.T,
+            "match_scores": lambda: ops.match_scores(ours, theirs),
+            "with the probes' templates": lambda: ops.match_scores(
+                ops.match_template(*raw), theirs
+            ),
+            "best 10, eager": lambda: ops.best_matches(ours, theirs, 10, implementation="eager"),
+            "best 10, tiled": lambda: ops.best_matches(ours, theirs, 10, implementation="tiled"),
+        },
+    )  # fmt: skip
+
+
+def cpu() -> Iterator[Callable[[], Cell]]:
+    """The cells of `make bench`, in ten minutes: of C=100,000 and N=4096 some are left out."""
+    for features in (512, 320):
+        for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
+            yield lambda r=rows, d=features, c=classes: linear(r, d, c, seconds=c / 1_000 + 2)
+    yield lambda: linear(512, 512, 1_000)
+    yield lambda: linear(512, 512, 100_000, seconds=30.0)
+    yield lambda: linear(4096, 512, 10_000)
+    for mode in ("forward", "tasks"):
+        yield lambda m=mode: linear(512, 512, 10_000, mode=m)
+    for classes in (200, 10_000):
+        yield lambda c=classes: linear(512, 512, c, reduction="none")
+    yield lambda: linear(512, 512, 10_000, dtype=torch.bfloat16)
+    yield lambda: heads(4096, (13, 20, 7, 4), True)
+    yield lambda: heads(512, (13, 20, 7, 4), True)
+    yield lambda: heads(4096, (200, 13, 20, 7), True)
+    for rows, classes in (
+        (512, (200, 13, 20, 7)),
+        (4096, (200, 13, 20, 7)),
+        (512, (10_000, 13, 20, 7)),
+    ):
+        yield lambda r=rows, c=classes: feature_gradients(r, c)
+    for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
+        yield lambda r=rows, c=classes: grouped(r, c, (1.0, 1.0, 1.0))
+    yield lambda: grouped(4096, 200, (0.8, 0.15, 0.05))
+    for classes in (200, 10_000):
+        yield lambda c=classes: margin(512, c)
+    yield lambda: match(1_000, 10_000)
+
+
+def gpu() -> Iterator[Callable[[], Cell]]:
+    """The cells of `make bench-gpu`; where a matrix of logits would fill the memory, without it."""
+    low = {"device": "cuda", "dtype": torch.bfloat16}
+    for features in (512, 320):
+        for rows in (512, 4096):
+            for classes in (200, 10_000, 100_000, 1_000_000):
+                large = rows * classes > 2**31
+                without = ("eager", "stored") if large else ()
+                yield lambda r=rows, d=features, c=classes, w=without: linear(
+                    r, d, c, without=w, **low
+                )
+    for rows in (512, 4096):
+        yield lambda r=rows: heads(r, (13, 20, 7, 4), True, **low)
+        yield lambda r=rows: heads(r, (200, 13, 20, 7), True, **low)
+        yield lambda r=rows: grouped(r, 200, (1.0, 1.0, 1.0), **low)
+        yield lambda r=rows: margin(r, 10_000, **low)
+    yield lambda: margin(4096, 100_000, **low)
+    yield lambda: feature_gradients(4096, (200, 13, 20, 7), **low)
+    yield lambda: match(1_000, 10_000, device="cuda")

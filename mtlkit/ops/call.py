@@ -1,0 +1,109 @@
+"""What every op does with its arguments before it computes: types, shapes, autocast, labels."""
+
+from contextlib import AbstractContextManager
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor
+
+REDUCTIONS = ("none", "sum", "mean")
+
+
+def check_matrix(op: str, name: str, value: Tensor, columns: int | None = None) -> None:
+    """`ValueError` or `TypeError` unless `value` is a floating matrix with so many columns."""
+    if value.dim() != 2 or (columns is not None and value.shape[1] != columns):
+        wanted = "(rows, columns)" if columns is None else f"(rows, {columns})"
+        raise ValueError(
+            f"{op}: {name}: expected a matrix {wanted}, found the shape {tuple(value.shape)}"
+        )
+    if not value.is_floating_point():
+        raise TypeError(f"{op}: {name}: expected floating-point numbers, found {value.dtype}")
+
+
+def check_vector(op: str, name: str, value: Tensor, size: int) -> None:
+    """`ValueError` unless `value` has the shape (size,)."""
+    if value.shape != (size,):
+        raise ValueError(f"{op}: {name}: expected the shape ({size},), found {tuple(value.shape)}")
+
+
+def check_label_type(op: str, name: str, labels: Tensor, rows: int) -> None:
+    """`ValueError` or `TypeError` unless `labels` is (rows,) in int64."""
+    check_vector(op, name, labels, rows)
+    if labels.dtype != torch.int64:
+        raise TypeError(f"{op}: {name}: expected int64, found {labels.dtype}; use .long()")
+
+
+def check_labels(op: str, name: str, labels: Tensor, end: int, missing: int) -> None:
+    """Labels in [0, end), or `missing`; `IndexError` names the first that is neither.
+
+    On a GPU, and in a traced graph, it is an assertion of the device: it must not wait.
+    """
+    waits = labels.device.type == "cpu" and not torch.compiler.is_compiling()
+    if waits and (len(labels) == 0 or _all_within(labels, end)):
+        return
+    wrong = ((labels < 0) | (labels >= end)) & (labels != missing)
+    if not waits:
+        torch._assert_async(~wrong.any(), f"{op}: {name}: a label is outside [0, {end})")
+    elif wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise IndexError(
+            f"{op}: {name}: row {row} has the label {int(labels[row])}; expected 0 to {end - 1}, "
+            f"or {missing} where it is missing"
+        )
+
+
+def _all_within(labels: Tensor, end: int) -> bool:
+    """Whether no label is missing or wrong, by the fewest operators."""
+    lowest, highest = labels.aminmax()
+    return bool(lowest >= 0) and bool(highest < end)
+
+
+def check_reduction(op: str, reduction: str) -> None:
+    """`ValueError` for an unknown reduction."""
+    if reduction not in REDUCTIONS:
+        raise ValueError(
+            f"{op}: reduction: expected one of {', '.join(REDUCTIONS)}, found {reduction!r}"
+        )
+
+
+def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
+    """The tensors in the type in which autocast wants matrix products, or as they are.
+
+    `TypeError` where they then differ.
+    """
+    given = [each for each in tensors if each is not None]
+    device = given[0].device.type
+    if torch.is_autocast_enabled(device):
+        kind = torch.get_autocast_dtype(device)
+        tensors = tuple(
+            each if each is None or each.dtype == torch.float64 else each.to(kind)
+            for each in tensors
+        )
+    kinds = {each.dtype for each in tensors if each is not None}
+    if len(kinds) > 1:
+        found = ", ".join(sorted(str(kind) for kind in kinds))
+        raise TypeError(f"{op}: inputs of one type are expected outside autocast, found {found}")
+    return tensors
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[None]:
+    """The op has applied autocast to its inputs; nothing in it is cast again."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def wants_gradient(*tensors: Tensor | None) -> bool:
+    """Whether anything will be differentiated."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
+
+
+def has_tangent(*tensors: Tensor | None) -> bool:
+    """Whether forward-mode differentiation is under way; a custom op would answer zero to it."""
+    if torch.compiler.is_compiling():
+        return False  # a graph is traced without tangents
+    return any(t is not None and _tangent(t) is not None for t in tensors)
+
+
+def _tangent(tensor: Tensor) -> Tensor | None:
+    dual = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
+    tangent: Tensor | None = dual.tangent
+    return tangent

@@ -1,0 +1,132 @@
+"""Rivals a tile of classes at a time, computed again for the backward pass: least memory.
+
+The forward pass keeps nothing but one number a row; the backward pass makes each tile of
+probabilities anew, a fourth matrix product beside the three that there must be. It is the algorithm
+of cut cross-entropy (Wijmans et al. 2025) in torch's own operators.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, add_product, finite, spans
+
+TILE_NUMBERS = 2**20
+"""About how many logits a tile has; 4 MB of them stay in a cache."""
+
+
+def tile_width(rows: int) -> int:
+    """How many classes make a tile."""
+    return max(256, min(8192, TILE_NUMBERS // max(rows, 1)))
+
+
+@torch.library.custom_op("mtlkit::rivals_by_classes", mutates_args=())
+def rivals_by_classes(
+    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
+) -> tuple[Tensor, Tensor]:
+    """The target's logit and the log-sum-exp of its rivals, (N,) each; see `tiles.Logits`."""
+    logits = Logits(x, weight, bias, target, cosine)
+    scan = Scan(logits, pull=False)
+    for start, stop in spans(len(weight), tile_width(len(x))):
+        scan.step(start, stop)
+    return logits.target_logit(), scan.rivals()
+
+
+@torch.library.custom_op("mtlkit::rivals_by_classes_backward", mutates_args=())
+def rivals_by_classes_backward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    cosine: bool,
+    rivals: Tensor,
+    of_target: Tensor,
+    of_rivals: Tensor,
+    needs: list[bool],
+) -> list[Tensor]:
+    """The gradients of x, W and b, empty where not needed, from those of both results."""
+    logits = Logits(x, weight, bias, target, cosine)
+    found = Gradients(x, weight, bias, needs)
+    shift = finite(rivals).unsqueeze(1)
+
+    def shares(start: int, stop: int, tile: Tensor) -> Tensor:
+        return logits.rivals(start, stop, tile).sub_(shift).exp_()
+
+    gradients_by_tiles(found, logits, of_target, of_rivals, tile_width(len(x)), shares)
+    return found.tensors(x)
+
+
+def gradients_by_tiles(
+    found: Gradients,
+    logits: Logits,
+    of_target: Tensor,
+    of_rivals: Tensor,
+    width: int,
+    shares: Callable[[int, int, Tensor], Tensor],
+) -> None:
+    """Put all gradients into `found`; `shares` makes exp(z - rivals) (N, T) of a tile of W."""
+    x = logits.x
+    pull = torch.zeros_like(x, dtype=accumulator(x.dtype))
+    for start, stop in spans(len(logits.weight), width):
+        tile = logits.weight_tile(start, stop)
+        own = shares(start, stop, tile)
+        if found.x is not None:
+            add_product(pull, own, tile)
+        found.add_tile(logits, (start, stop), own, of_rivals, more=False)
+    found.add_rows(slice(None), logits, pull, of_rivals, of_target)
+
+
+@rivals_by_classes.register_fake
+def _(
+    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
+) -> tuple[Tensor, Tensor]:
+    return row_numbers(x), row_numbers(x)
+
+
+def row_numbers(x: Tensor) -> Tensor:
+    """What a fake result of one number for each row looks like."""
+    return x.new_empty(len(x), dtype=accumulator(x.dtype))
+
+
+def fake_gradients(
+    x: Tensor, weight: Tensor, bias: Tensor | None, needs: list[bool]
+) -> list[Tensor]:
+    """What fake gradients of x, W and b look like."""
+    return [
+        torch.empty_like(each) if each is not None and need else x.new_empty(0)
+        for each, need in zip((x, weight, bias), needs, strict=True)
+    ]
+
+
+@rivals_by_classes_backward.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    cosine: bool,
+    rivals: Tensor,
+    of_target: Tensor,
+    of_rivals: Tensor,
+    needs: list[bool],
+) -> list[Tensor]:
+    return fake_gradients(x, weight, bias, needs)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    x, weight, bias, target, ctx.cosine = inputs
+    ctx.save_for_backward(x, weight, bias, target, output[1])
+
+
+def _backward(ctx: Any, of_target: Tensor, of_rivals: Tensor) -> tuple[Tensor | None, ...]:
+    x, weight, bias, target, rivals = ctx.saved_tensors
+    needs = list(ctx.needs_input_grad[:3])
+    found = rivals_by_classes_backward(
+        x, weight, bias, target, ctx.cosine, rivals, of_target, of_rivals, needs
+    )
+    return (*(each if need else None for each, need in zip(found, needs, strict=True)), None, None)
+
+
+rivals_by_classes.register_autograd(_backward, setup_context=_save)

@@ -1,0 +1,252 @@
+"""The cross-entropy of linear heads of which each row has its own: branches for groups of rows."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtlkit.ops.call import (
+    check_label_type,
+    check_labels,
+    check_matrix,
+    check_reduction,
+    check_vector,
+    has_tangent,
+    same_type,
+    wants_gradient,
+    without_autocast,
+)
+from mtlkit.ops.choice import choose
+from mtlkit.ops.costs import CACHED, products, refuses_forward_mode
+from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.sorted_groups import groups_sorted
+from mtlkit.ops.tiles import accumulator
+
+NAME = "grouped_linear_cross_entropy"
+NO_GROUP = -1
+
+
+class Call(NamedTuple):
+    """The arguments, checked; rows that have no group or no target are in group G."""
+
+    x: Tensor
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+    target: Tensor
+    group: Tensor
+    label_smoothing: float
+
+
+def grouped_linear_cross_entropy(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    target: Tensor,
+    group: Tensor,
+    biases: Sequence[Tensor | None] | None = None,
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+    mean_of_groups: bool = False,
+    implementation: str | None = None,
+) -> Tensor:
+    """The cross-entropy of each row of x (N, D) by the head of its group, in float32.
+
+    Shapes: G `weights` (C_g, D), which may differ in C_g, `biases` (C_g,), `target` and `group`
+    (N,) in int64. A row of the group -1, or whose target is `ignore_index`, gives 0. The mean is
+    over all other rows, 0 where there are none, or that of the groups' means if `mean_of_groups`.
+    A group without rows has gradients of zero. It is the training of the branches of Yin & Liu
+    (TIP 2018, eq. 9), where the group is the pose. `IndexError` for a label out of range.
+
+    >>> x, heads = torch.zeros(3, 2), [torch.ones(4, 2), torch.ones(2, 2)]
+    >>> label, group = torch.tensor([3, 1, 0]), torch.tensor([0, 1, -1])
+    >>> grouped_linear_cross_entropy(x, heads, label, group, reduction="none")
+    tensor([1.3863, 0.6931, 0.0000])
+    """
+    call, request = _checked(
+        x, weights, target, group, biases, ignore_index, label_smoothing, reduction
+    )
+    chosen = choose(GROUPED_LINEAR_CROSS_ENTROPY, request, implementation)
+    with without_autocast(x):
+        losses: Tensor = chosen.run(call)
+        if reduction == "none":
+            return losses
+        if reduction == "sum":
+            return losses.sum()
+        if not mean_of_groups:
+            return losses.sum() / (call.group < len(weights)).sum().clamp_min(1)
+        counts = F.one_hot(call.group, len(weights) + 1).sum(dim=0)[:-1].to(losses.dtype)
+        padded = F.pad(counts.clamp_min(1), (0, 1), value=1)
+        return (losses / padded[call.group]).sum() / (counts > 0).sum().clamp_min(1)
+
+
+def _checked(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    target: Tensor,
+    group: Tensor,
+    biases: Sequence[Tensor | None] | None,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str,
+) -> tuple[Call, Request]:
+    """The call, and what is known of it before it runs."""
+    offsets = [None] * len(weights) if biases is None else list(biases)
+    if len(weights) == 0 or len(weights) != len(offsets):
+        raise ValueError(
+            f"{NAME}: expected a weight and a bias (or None) for each of one or more groups, "
+            f"found {len(weights)} and {len(offsets)}"
+        )
+    check_matrix(NAME, "x", x)
+    check_reduction(NAME, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{NAME}: label_smoothing: expected 0 to 1, found {label_smoothing}")
+    for number, (weight, offset) in enumerate(zip(weights, offsets, strict=True)):
+        check_matrix(NAME, f"weights[{number}]", weight, x.shape[1])
+        if offset is not None:
+            check_vector(NAME, f"biases[{number}]", offset, len(weight))
+    check_label_type(NAME, "target", target, len(x))
+    check_label_type(NAME, "group", group, len(x))
+    check_labels(NAME, "group", group, len(weights), NO_GROUP)
+    left_out = (group == NO_GROUP) | (target == ignore_index)
+    ends = [len(weight) for weight in weights]
+    equal = len(set(ends)) == 1
+    _check_targets(
+        target,
+        torch.tensor(ends[0]) if equal else torch.tensor(ends).to(x.device)[group.clamp_min(0)],
+        left_out,
+    )
+    own_x, *own = same_type(NAME, x, *weights, *offsets)
+    assert own_x is not None
+    weight_list = [each for each in own[: len(weights)] if each is not None]
+    bias_list = [
+        own_x.new_zeros(len(weight)) if offset is None else offset
+        for weight, offset in zip(weight_list, own[len(weights) :], strict=True)
+    ]
+    options = {"ragged": not equal, "forward_mode": has_tangent(x, *weights, *offsets)}
+    request = Request(
+        len(x), x.shape[1], max(map(len, weights)), own_x.dtype, x.device.type,
+        wants_gradient(x, *weights, *offsets), reduction, len(weights),
+        tuple(name for name, given in options.items() if given),
+    )  # fmt: skip
+    call = Call(
+        own_x, tuple(weight_list), tuple(bias_list), target.masked_fill(left_out, 0),
+        group.masked_fill(left_out, len(weights)), label_smoothing,
+    )  # fmt: skip
+    return call, request
+
+
+def _check_targets(target: Tensor, end: Tensor, left_out: Tensor) -> None:
+    """`IndexError` for a target (N,) outside [0, end), (N,) or (), of a row not left out."""
+    wrong = ((target < 0) | (target >= end)) & ~left_out
+    if torch.compiler.is_compiling() or target.device.type != "cpu":
+        torch._assert_async(~wrong.any(), f"{NAME}: target: a label is outside its group's classes")
+    elif wrong.any():
+        row = int(wrong.nonzero()[0])
+        raise IndexError(
+            f"{NAME}: target: row {row} has the label {int(target[row])}; its group has the labels "
+            f"0 to {int(end.expand_as(target)[row]) - 1}"
+        )
+
+
+def by_definition(call: Call) -> Tensor:
+    """The losses (N,), group by group."""
+    losses = call.x.new_zeros(len(call.x), dtype=accumulator(call.x.dtype))
+    for number, (weight, bias) in enumerate(zip(call.weights, call.biases, strict=True)):
+        index = (call.group == number).nonzero().squeeze(1)
+        logits = F.linear(call.x[index], weight, bias).to(losses.dtype)
+        found = F.cross_entropy(
+            logits, call.target[index], reduction="none", label_smoothing=call.label_smoothing
+        )
+        losses = losses.index_add(0, index, found)
+    return losses
+
+
+def _sorted(call: Call) -> Tensor:
+    losses: Tensor
+    losses, *_ = groups_sorted(
+        call.x.contiguous(), list(call.weights), list(call.biases), call.target, call.group,
+        call.label_smoothing,
+    )  # fmt: skip
+    return losses
+
+
+def _grouped_mm(call: Call) -> Tensor:
+    """torch's grouped product; rows without a group stand at the end, and go with the last."""
+    order = torch.argsort(call.group, stable=True)
+    back = torch.argsort(order)
+    group = call.group.index_select(0, order)
+    ends = torch.searchsorted(group, torch.arange(1, len(call.weights) + 1, device=group.device))
+    ends[-1] = len(group)  # what lies behind the last group is not defined on a GPU
+    weight, bias = torch.stack(call.weights), torch.stack(call.biases)
+    logits = F.grouped_mm(
+        call.x.index_select(0, order), weight.transpose(1, 2), offs=ends.to(torch.int32)
+    )
+    real = group < len(call.weights)
+    logits = (logits + bias[group.clamp_max(len(bias) - 1)]).to(accumulator(call.x.dtype))
+    losses = F.cross_entropy(
+        logits, call.target.index_select(0, order), reduction="none",
+        label_smoothing=call.label_smoothing,
+    )  # fmt: skip
+    return torch.where(real, losses, 0.0).index_select(0, back)
+
+
+def _grouped_mm_refuses(request: Request) -> str:
+    if getattr(F, "grouped_mm", None) is None:
+        return f"torch {torch.__version__} has no F.grouped_mm"
+    if request.dtype == torch.float64:
+        return "F.grouped_mm has no float64"
+    if "ragged" in request.options:
+        return "F.grouped_mm wants the same number of classes in every group"
+    for name, size in (("features", request.features), ("classes", request.classes)):
+        if size * request.size % 16:
+            return f"F.grouped_mm wants rows of a multiple of 16 bytes, {name} are {size}"
+    return refuses_forward_mode(request)
+
+
+def _eager_cost(request: Request) -> Cost:
+    return _cost(request, passes=14, calls=30 * request.parts, weights=0, buffers=3)
+
+
+def _sorted_cost(request: Request) -> Cost:
+    return _cost(request, passes=8, calls=120 + 25 * request.parts, weights=0, buffers=1)
+
+
+def _grouped_mm_cost(request: Request) -> Cost:
+    # the stack of all W is copied, and so are its gradients
+    return _cost(request, passes=8, calls=80, weights=12, buffers=3)
+
+
+def _cost(request: Request, passes: float, calls: float, weights: float, buffers: float) -> Cost:
+    """The three products, `passes` over the features and `weights` over all W."""
+    matrix = request.logits * 4
+    features = request.rows * request.features * request.size
+    weight = request.parts * request.classes * request.features * request.size
+    return Cost(
+        flops=products(request),
+        moved=passes * features
+        + (weights * weight if weight > CACHED else 0)
+        + (10 * matrix if matrix > CACHED else 0),
+        calls=calls,
+        peak=buffers * matrix + 2 * features + (weight if weights else 0),
+        buffers=buffers,
+        buffer=matrix / (1 if buffers == 1 else request.parts),
+    )
+
+
+GROUPED_LINEAR_CROSS_ENTROPY = Op(
+    NAME,
+    "the cross-entropy of each row by the linear head of its group",
+    Implementation(
+        "eager", "the definition: one group after the other", by_definition, serves_all, _eager_cost
+    ),
+    Implementation(
+        "sorted", "rows sorted once, one product for each group", _sorted, refuses_forward_mode,
+        _sorted_cost,
+    ),
+    Implementation(
+        "grouped_mm", "torch's grouped product", _grouped_mm, _grouped_mm_refuses, _grouped_mm_cost
+    ),
+)  # fmt: skip

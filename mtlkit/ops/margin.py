@@ -1,0 +1,281 @@
+"""The cross-entropy of cosines with a margin for the target: ArcFace, CosFace, both, AdaFace."""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtlkit.ops import costs
+from mtlkit.ops.call import (
+    check_label_type,
+    check_labels,
+    check_matrix,
+    check_reduction,
+    check_vector,
+    has_tangent,
+    same_type,
+    wants_gradient,
+    without_autocast,
+)
+from mtlkit.ops.choice import choose
+from mtlkit.ops.classes import rivals_by_classes
+from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.stored import rivals_stored
+from mtlkit.ops.tiles import EPSILON, accumulator
+from mtlkit.ops.triton_linear import refuses as triton_refuses
+from mtlkit.ops.triton_linear import rivals_by_triton, rivals_of_logits
+
+NAME = "margin_cross_entropy"
+
+Margin = float | Tensor
+
+
+class Call(NamedTuple):
+    """The arguments, checked; `x` are unit vectors times the scale."""
+
+    x: Tensor
+    weight: Tensor
+    target: Tensor
+    ignore_index: int
+    scale: float
+    multiplier: float
+    angle: Margin
+    additive: Margin
+    easy: bool
+    gradient: bool
+
+    @property
+    def valid(self) -> Tensor:
+        """Which rows have a target (N,)."""
+        return self.target != self.ignore_index
+
+    def known_target(self) -> Tensor:
+        """The targets (N,), class 0 where there is none."""
+        return self.target.masked_fill(~self.valid, 0)
+
+    def with_margin(self, cosine: Tensor) -> Tensor:
+        """The target's logit (N,) after the margin, from the cosine before it."""
+        return self.scale * margin_of(cosine, self.multiplier, self.angle, self.additive, self.easy)
+
+
+def margin_cross_entropy(
+    x: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    *,
+    scale: float = 64.0,
+    multiplier: float = 1.0,
+    angle: Margin = 0.5,
+    additive: Margin = 0.0,
+    easy_margin: bool = False,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    implementation: str | None = None,
+) -> Tensor:
+    """Cross-entropy of `scale` times the cosines of x and W, the target's lowered by a margin.
+
+    Shapes: x (N, D), `weight` (C, D), `target` (N,) in int64. The target's cosine, cos t, becomes
+    cos(`multiplier` t + `angle`) - `additive`: ArcFace (Deng et al. 2019) has an angle of 0.5,
+    CosFace (Wang et al. 2018) an additive margin of 0.35 and no angle, and the combined form both;
+    either may be one number or one for each row (N,), as `adaface_margins` gives. Where t + angle
+    would exceed pi the logit goes on as cos t - angle sin(angle), which keeps it falling (not with
+    a multiplier); with `easy_margin` there is no margin for t > pi/2. Lengths and margins are in
+    float32, and so is the loss. A mean is over the rows that have a target.
+
+    >>> same, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
+    >>> weight = torch.cat([same, other])
+    >>> loss = margin_cross_entropy(3 * same, weight, torch.tensor([0]), scale=1.0)
+    >>> round(loss.item(), 4)  # ln(1 + exp(-cos 0.5))
+    0.3477
+    """
+    check_matrix(NAME, "x", x)
+    check_matrix(NAME, "weight", weight, x.shape[1])
+    check_label_type(NAME, "target", target, len(x))
+    check_labels(NAME, "target", target, len(weight), ignore_index)
+    check_reduction(NAME, reduction)
+    for name, margin in (("angle", angle), ("additive", additive)):
+        if isinstance(margin, Tensor):
+            check_vector(NAME, name, margin, len(x))
+    if isinstance(angle, Tensor) and multiplier != 1:
+        raise ValueError(f"{NAME}: multiplier: expected 1 with an angle for each row")
+    own_x, own_weight = same_type(NAME, x, weight)
+    assert own_x is not None
+    assert own_weight is not None
+    request = Request(
+        len(x), x.shape[1], len(weight), own_x.dtype, x.device.type, wants_gradient(x, weight),
+        reduction, 1, ("forward_mode",) if has_tangent(x, weight) else (),
+    )  # fmt: skip
+    chosen = choose(MARGIN_CROSS_ENTROPY, request, implementation)
+    with without_autocast(x):
+        wide = x.to(accumulator(x.dtype))
+        unit = F.normalize(wide, eps=EPSILON) * scale
+        call = Call(
+            unit.to(own_x.dtype), own_weight, target, ignore_index, scale, multiplier, angle,
+            additive, easy_margin, request.gradient,
+        )  # fmt: skip
+        losses: Tensor = torch.where(call.valid, chosen.run(call), 0.0)
+        if reduction == "none":
+            return losses
+        return losses.sum() if reduction == "sum" else losses.sum() / call.valid.sum()
+
+
+def margin_of(
+    cosine: Tensor, multiplier: float, angle: Margin, additive: Margin, easy: bool
+) -> Tensor:
+    """cos(multiplier t + angle) - additive for cos t, continued where the angle leaves [0, pi].
+
+    The sine is kept from 0, where the derivative of the square root is infinite.
+    """
+    if multiplier != 1:
+        inside = cosine.clamp(-1 + 1e-7, 1 - 1e-7)
+        moved = torch.cos(multiplier * inside.acos() + angle)
+    else:
+        turn = torch.as_tensor(angle, dtype=cosine.dtype, device=cosine.device)
+        cos, sin = turn.cos(), turn.sin()
+        moved = cosine * cos - (1 - cosine.square()).clamp_min(1e-12).sqrt() * sin
+        beyond = torch.where(turn < 0, 1.0, cosine - turn * sin)
+        moved = torch.where(torch.where(turn < 0, cosine < cos, cosine > -cos), moved, beyond)
+    if easy:
+        moved = torch.where(cosine > 0, moved, cosine)
+    return moved - additive
+
+
+def adaface_margins(
+    lengths: Tensor,
+    mean: Margin,
+    deviation: Margin,
+    margin: float = 0.4,
+    spread: float = 0.333,
+) -> tuple[Tensor, Tensor]:
+    """AdaFace's angle and additive margin (N,) from the lengths (N,) of the features.
+
+    Kim et al. (CVPR 2022), eq. 12 and 13: with z the length in units of `deviation` /
+    `spread` from the `mean`, kept in [-1, 1], the angle is -margin z and the additive margin
+    margin (z + 1). Mean and deviation are running ones over batches, which the caller keeps. No
+    gradient passes through the lengths.
+
+    >>> angle, additive = adaface_margins(torch.tensor([20.0, 90.0]), 20.0, 5.0)
+    >>> angle.tolist(), additive.tolist()
+    ([-0.0, -0.4000000059604645], [0.4000000059604645, 0.800000011920929])
+    """
+    quality = ((lengths.detach() - mean) / (deviation + 1e-3) * spread).clamp(-1, 1)
+    return -margin * quality, margin * (quality + 1)
+
+
+def by_definition(call: Call) -> Tensor:
+    """The losses (N,) by way of the matrix of cosines."""
+    wide = accumulator(call.x.dtype)
+    unit = F.normalize(call.weight.to(wide), eps=EPSILON).to(call.x.dtype)
+    logits = F.linear(call.x, unit).to(wide)
+    known = call.known_target().unsqueeze(1)
+    cosine = (logits.gather(1, known).squeeze(1) / call.scale).clamp(-1, 1)
+    logits = logits.scatter(1, known, call.with_margin(cosine).unsqueeze(1))
+    return F.cross_entropy(logits, known.squeeze(1), reduction="none")
+
+
+@cache
+def _compiled_definition() -> Callable[[Call], Tensor]:
+    return torch.compile(by_definition)
+
+
+def _compiled(call: Call) -> Tensor:
+    found: Tensor = _compiled_definition()(call)
+    return found
+
+
+def _by_rivals(rivals: Callable[[Call], tuple[Tensor, Tensor]], call: Call) -> Tensor:
+    """The losses (N,): a margin changes the target's logit alone, its rivals are as they were."""
+    target_logit, others = rivals(call)
+    cosine = (target_logit / call.scale).clamp(-1, 1)
+    return -F.logsigmoid(call.with_margin(cosine) - others)
+
+
+def _classes(call: Call) -> tuple[Tensor, Tensor]:
+    found: tuple[Tensor, Tensor] = rivals_by_classes(
+        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
+    )
+    return found
+
+
+def _stored(call: Call) -> tuple[Tensor, Tensor]:
+    if not call.gradient:
+        return _classes(call)
+    target_logit: Tensor
+    others: Tensor
+    target_logit, others, *_ = rivals_stored(
+        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
+    )
+    return target_logit, others
+
+
+def _triton_logits(call: Call) -> tuple[Tensor, Tensor]:
+    target_logit: Tensor
+    others: Tensor
+    target_logit, others, _ = rivals_of_logits(
+        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
+    )
+    return target_logit, others
+
+
+def _triton(call: Call) -> tuple[Tensor, Tensor]:
+    found: tuple[Tensor, Tensor] = rivals_by_triton(
+        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
+    )
+    return found
+
+
+def _with_unit_vectors(cost: Callable[[Request], Cost], passes: float, request: Request) -> Cost:
+    """The cost of a cross-entropy, and that of normalising W in so many passes over it."""
+    found = cost(request)
+    weight = request.classes * request.features * request.size
+    return found._replace(moved=found.moved + passes * weight)
+
+
+def _eager_cost(request: Request) -> Cost:
+    """As for logits, with unit vectors held beside W and the target's logit set in a copy."""
+    found = _with_unit_vectors(costs.eager, 9, request)
+    weight = request.classes * request.features * request.size
+    return found._replace(
+        peak=2 * found.peak + 2 * weight,
+        buffers=found.buffers + 2,
+        moved=found.moved + 24 * request.logits,
+    )
+
+
+def _compiled_cost(request: Request) -> Cost:
+    return _eager_cost(request)._replace(calls=60)
+
+
+MARGIN_CROSS_ENTROPY = Op(
+    NAME,
+    "the cross-entropy of cosines with a margin for the target",
+    Implementation(
+        "eager", "the definition: cosines, then cross-entropy", by_definition, serves_all,
+        _eager_cost,
+    ),
+    Implementation(
+        "compiled", "the definition by torch.compile", _compiled, costs.refuses_forward_mode,
+        _compiled_cost, automatic=False,
+    ),
+    Implementation(
+        "stored", "keeps one matrix of exponentials", partial(_by_rivals, _stored),
+        costs.refuses_forward_mode, partial(_with_unit_vectors, costs.stored, 6),
+    ),
+    Implementation(
+        "classes", "a tile of classes at a time, computed again for the backward pass",
+        partial(_by_rivals, _classes), costs.refuses_forward_mode,
+        partial(_with_unit_vectors, costs.classes, 6),
+    ),
+    Implementation(
+        "triton-logits", "logits of the inputs' type, lengths applied as they are read",
+        partial(_by_rivals, _triton_logits), triton_refuses,
+        partial(_with_unit_vectors, costs.triton_logits, 2),
+    ),
+    Implementation(
+        "triton", "no logits, tiles computed again for the backward pass",
+        partial(_by_rivals, _triton), triton_refuses, partial(_with_unit_vectors, costs.triton, 4),
+    ),
+)  # fmt: skip

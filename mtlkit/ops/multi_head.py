@@ -1,0 +1,281 @@
+"""The losses of several heads on the same features, their gate, and each head's own gradient."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mtlkit.ops.call import (
+    check_label_type,
+    check_labels,
+    check_matrix,
+    check_reduction,
+    check_vector,
+    has_tangent,
+    same_type,
+    wants_gradient,
+    without_autocast,
+)
+from mtlkit.ops.choice import choose
+from mtlkit.ops.costs import CACHED, INTERPRETED, products, refuses_forward_mode
+from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.joined import FEW, heads_feature_gradients, heads_joined
+from mtlkit.ops.tiles import accumulator
+from mtlkit.ops.triton_heads import refuses as triton_refuses
+from mtlkit.ops.triton_heads import small_heads
+
+NAME = "multi_head_cross_entropy"
+
+
+class HeadLosses(NamedTuple):
+    """What T heads say of N rows.
+
+    `losses` are (T,), or (T, N) unreduced; `feature_gradients` (T, N, D) are, where asked for, the
+    gradients of the (summed) losses with respect to the features, detached; `gate` (K,), or (N, K)
+    unreduced, are the shares of a gate.
+    """
+
+    losses: Tensor
+    feature_gradients: Tensor | None = None
+    gate: Tensor | None = None
+
+
+class Call(NamedTuple):
+    """The arguments, checked; where there is a gate, its weight and bias come last."""
+
+    x: Tensor
+    weights: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]
+    targets: Tensor
+    ignore_index: int
+    label_smoothing: float
+    reduction: str
+    feature_gradients: bool
+    gated: bool
+
+    @property
+    def valid(self) -> Tensor:
+        """Which targets are there (T, N)."""
+        return self.targets != self.ignore_index
+
+    def row_weight(self) -> Tensor:
+        """How much each loss (T, N) counts in the reduced one; missing ones not at all."""
+        valid = self.valid.to(accumulator(self.x.dtype))
+        if self.reduction == "mean":
+            return valid / valid.sum(dim=1, keepdim=True).clamp_min(1)
+        return valid
+
+    def result(self, losses: Tensor, gradients: Tensor | None, shares: Tensor | None) -> HeadLosses:
+        """The losses (T, N) and the shares (K, N) as `reduction` says."""
+        if self.reduction == "none":
+            losses = torch.where(self.valid, losses, 0.0)
+            return HeadLosses(losses, gradients, None if shares is None else shares.T)
+        reduced = torch.where(self.valid, losses, 0.0) * self.row_weight()
+        return HeadLosses(
+            reduced.sum(dim=1), gradients, None if shares is None else shares.mean(dim=1)
+        )
+
+
+def multi_head_cross_entropy(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    biases: Sequence[Tensor | None] | None = None,
+    *,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+    feature_gradients: bool = False,
+    gate: tuple[Tensor, Tensor | None] | None = None,
+    implementation: str | None = None,
+) -> HeadLosses:
+    """The cross-entropy of each of T linear heads on the features x (N, D), never their sum.
+
+    Shapes: `weights` (C_t, D), `biases` (C_t,), `targets` (N,) in int64; `gate` is the weight
+    (K, D) and bias (K,) of a softmax over the features (Yin & Liu, TIP 2018, eq. 7). Losses are in
+    float32. A mean is over the rows that have the head's label, and 0 where none has: a head
+    without labels must not spoil the total. For a gradient-based weighting, `feature_gradients`
+    gives what would cost a backward pass through every head. `IndexError` for a target outside
+    [0, C_t).
+
+    >>> x, heads = torch.zeros(2, 3), [torch.ones(4, 3), torch.ones(2, 3)]
+    >>> labels = [torch.tensor([1, 3]), torch.tensor([0, -100])]
+    >>> multi_head_cross_entropy(x, heads, labels).losses
+    tensor([1.3863, 0.6931])
+    """
+    call, request = _checked(
+        x, weights, targets, biases, ignore_index, label_smoothing, reduction, feature_gradients,
+        gate,
+    )  # fmt: skip
+    chosen = choose(MULTI_HEAD_CROSS_ENTROPY, request, implementation)
+    with without_autocast(x):
+        found: HeadLosses = chosen.run(call)
+        return found
+
+
+def _checked(
+    x: Tensor,
+    weights: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    biases: Sequence[Tensor | None] | None,
+    ignore_index: int,
+    label_smoothing: float,
+    reduction: str,
+    feature_gradients: bool,
+    gate: tuple[Tensor, Tensor | None] | None,
+) -> tuple[Call, Request]:
+    """The call, and what is known of it before it runs."""
+    offsets = [None] * len(weights) if biases is None else list(biases)
+    if not weights or not len(weights) == len(targets) == len(offsets):
+        raise ValueError(
+            f"{NAME}: expected a weight, a target and a bias (or None) for each of one or more "
+            f"heads, found {len(weights)}, {len(targets)} and {len(offsets)}"
+        )
+    check_matrix(NAME, "x", x)
+    check_reduction(NAME, reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"{NAME}: label_smoothing: expected 0 to 1, found {label_smoothing}")
+    for head, (weight, target) in enumerate(zip(weights, targets, strict=True)):
+        check_matrix(NAME, f"weights[{head}]", weight, x.shape[1])
+        check_label_type(NAME, f"targets[{head}]", target, len(x))
+    stacked = torch.stack(list(targets))
+    _check_targets(stacked, [len(weight) for weight in weights], ignore_index)
+    matrices = [*weights, *([] if gate is None else [gate[0]])]
+    offsets += [] if gate is None else [gate[1]]
+    if gate is not None:
+        check_matrix(NAME, "gate", gate[0], x.shape[1])
+    for head, (matrix, offset) in enumerate(zip(matrices, offsets, strict=True)):
+        if offset is not None:
+            check_vector(NAME, f"biases[{head}]", offset, len(matrix))
+    given = [*matrices, *offsets]
+    gradient = wants_gradient(x, *given)
+    own_x, *own = same_type(NAME, x, *given)
+    assert own_x is not None
+    weight_list = [each for each in own[: len(matrices)] if each is not None]
+    bias_list = [
+        own_x.new_zeros(len(matrix)) if offset is None else offset
+        for matrix, offset in zip(weight_list, own[len(matrices) :], strict=True)
+    ]
+    options = ("forward_mode",) if has_tangent(x, *given) else ()
+    request = Request(
+        len(x), x.shape[1], sum(map(len, matrices)), own_x.dtype, x.device.type, gradient,
+        reduction, len(matrices), options,
+    )  # fmt: skip
+    call = Call(
+        own_x, tuple(weight_list), tuple(bias_list), stacked, ignore_index,
+        label_smoothing, reduction, feature_gradients, gate is not None,
+    )  # fmt: skip
+    return call, request
+
+
+def _check_targets(targets: Tensor, ends: list[int], missing: int) -> None:
+    """`IndexError` for a target (T, N) outside [0, end) of its head; one look where all is well."""
+    if targets.device.type == "cpu" and not torch.compiler.is_compiling() and targets.numel():
+        lowest, highest = torch.aminmax(targets, dim=1)
+        if lowest.min() >= 0 and all(map(int.__lt__, highest.tolist(), ends)):
+            return
+    for head, (target, end) in enumerate(zip(targets, ends, strict=True)):
+        check_labels(NAME, f"targets[{head}]", target, end, missing)
+
+
+def by_definition(call: Call) -> HeadLosses:
+    """Head by head, and a backward pass through each where its gradient is asked for."""
+    x = call.x
+    if call.feature_gradients and not x.requires_grad:
+        x = x.detach().requires_grad_()
+    with (
+        torch.enable_grad()
+        if call.feature_gradients
+        else torch.set_grad_enabled(torch.is_grad_enabled())
+    ):
+        logits = [
+            F.linear(x, weight, bias).to(accumulator(x.dtype))
+            for weight, bias in zip(call.weights, call.biases, strict=True)
+        ]
+        losses = torch.stack([
+            F.cross_entropy(
+                own, target, ignore_index=call.ignore_index, reduction="none",
+                label_smoothing=call.label_smoothing,
+            )
+            for own, target in zip(logits, call.targets, strict=False)  # the gate has none
+        ])  # fmt: skip
+        shares = logits[-1].softmax(dim=1).T if call.gated else None
+        found = call.result(losses, None, shares)
+        if not call.feature_gradients:
+            return found
+        each = found.losses if call.reduction != "none" else found.losses.sum(dim=1)
+        gradients = [torch.autograd.grad(loss, x, retain_graph=True)[0] for loss in each]
+    return found._replace(feature_gradients=torch.stack(gradients))
+
+
+def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
+    """By an op that gives losses and shares, and keeps the log-probabilities."""
+    known = call.targets.masked_fill(~call.valid, 0)
+    weights = list(call.weights)
+    losses, shares, *kept = heads(
+        call.x.contiguous(), weights, list(call.biases), known, call.label_smoothing
+    )
+    gradients = None
+    if call.feature_gradients:
+        with torch.no_grad():
+            gradients = heads_feature_gradients(
+                weights, known, call.label_smoothing, kept, call.row_weight()
+            )
+    return call.result(losses, gradients, shares if call.gated else None)
+
+
+def _eager_cost(request: Request) -> Cost:
+    matrix = request.logits * max(request.size, 4)
+    # thin products run at a fraction of the speed, and each reads x and adds to its gradient
+    reread = request.parts * 6 * request.rows * request.features * request.size
+    return Cost(
+        flops=products(request),
+        moved=reread + (10 * matrix if matrix > CACHED else 0),
+        calls=16 * request.parts,
+        peak=3 * matrix + 2 * request.rows * request.features * request.size,
+        buffers=3,
+        buffer=matrix / request.parts,
+    )
+
+
+def _joined_cost(request: Request) -> Cost:
+    matrix = request.logits * 4
+    groups = 1 if request.classes <= FEW else 2
+    return Cost(
+        flops=products(request),
+        moved=groups * 6 * request.rows * request.features * request.size + 12 * matrix,
+        calls=30 + 12 * request.parts,
+        peak=2 * matrix,
+        buffers=2,
+        buffer=matrix / groups,
+    )
+
+
+def _triton_cost(request: Request) -> Cost:
+    traffic = 1.0 if request.device == "cuda" else INTERPRETED
+    return Cost(
+        flops=products(request),
+        moved=traffic * (3 * request.rows * request.features * request.size + 12 * request.logits),
+        calls=8 + 2 * request.parts,
+        peak=8 * request.logits,
+    )
+
+
+MULTI_HEAD_CROSS_ENTROPY = Op(
+    NAME,
+    "the cross-entropies of several heads, the gradient of each at the features, and a gate",
+    Implementation(
+        "eager", "the definition: one head after the other", by_definition, serves_all, _eager_cost
+    ),
+    Implementation(
+        "joined", "heads of few classes in one product", partial(_joined, heads_joined),
+        refuses_forward_mode, _joined_cost,
+    ),
+    Implementation(
+        "triton", "one kernel for all heads and the gate", partial(_joined, small_heads),
+        triton_refuses, _triton_cost,
+    ),
+)  # fmt: skip

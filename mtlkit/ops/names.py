@@ -1,0 +1,25 @@
+"""Which implementations each op has, by name: what a recipe may choose, without importing torch."""
+
+AUTO = "auto"
+"""Let the cost model decide."""
+
+IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
+    "linear_cross_entropy": (
+        "eager", "compiled", "native", "rows", "stored", "classes", "triton-logits", "triton",
+    ),
+    "multi_head_cross_entropy": ("eager", "joined", "triton"),
+    "gate": ("eager", "joined"),
+    "grouped_linear_cross_entropy": ("eager", "sorted", "grouped_mm"),
+    "margin_cross_entropy": (
+        "eager", "compiled", "stored", "classes", "triton-logits", "triton",
+    ),
+    "sampled_margin_cross_entropy": (
+        "eager", "compiled", "stored", "classes", "triton-logits", "triton",
+    ),
+    "match_template": ("eager", "lengths"),
+    "match_scores": ("eager", "tiled"),
+}  # fmt: skip
+"""The implementations of each op; the first is its definition."""
+
+PER_SAMPLE = tuple(name for name in IMPLEMENTATIONS["linear_cross_entropy"] if name != "rows")
+"""Those of the linear cross-entropy that give a loss for each sample, which heads must."""

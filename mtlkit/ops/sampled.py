@@ -1,0 +1,95 @@
+"""Partial FC: the margin cross-entropy against some of the classes, drawn anew at every step."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mtlkit.ops.call import (
+    check_label_type,
+    check_labels,
+    check_matrix,
+    has_tangent,
+    wants_gradient,
+)
+from mtlkit.ops.choice import choose
+from mtlkit.ops.implementation import Op, Request
+from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, Margin, margin_cross_entropy
+
+NAME = "sampled_margin_cross_entropy"
+
+
+class SampledLoss(NamedTuple):
+    """The loss, and the classes (S,), ascending, whose rows of W it has seen."""
+
+    loss: Tensor
+    classes: Tensor
+
+
+def sampled_margin_cross_entropy(
+    x: Tensor,
+    weight: Tensor,
+    target: Tensor,
+    samples: int,
+    *,
+    generator: torch.Generator | None = None,
+    scale: float = 64.0,
+    multiplier: float = 1.0,
+    angle: Margin = 0.5,
+    additive: Margin = 0.0,
+    easy_margin: bool = False,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    implementation: str | None = None,
+) -> SampledLoss:
+    """`margin_cross_entropy` against `samples` classes: those of the batch, and others by chance.
+
+    An et al. (CVPR 2022). It is another loss than that of all classes, so nothing ever chooses it
+    for you. `samples` must not be fewer than the rows: every class of the batch is kept. The
+    classes drawn come back with the loss, for an optimiser that updates their rows only.
+
+    >>> x, weight = torch.ones(2, 3), torch.eye(3)
+    >>> found = sampled_margin_cross_entropy(x, weight, torch.tensor([2, 2]), 2)
+    >>> 2 in found.classes.tolist(), len(found.classes)
+    (True, 2)
+    """
+    check_matrix(NAME, "weight", weight)
+    check_label_type(NAME, "target", target, len(x))
+    check_labels(NAME, "target", target, len(weight), ignore_index)
+    if not len(x) <= samples <= len(weight):
+        raise ValueError(
+            f"{NAME}: samples: expected from {len(x)}, the rows, to {len(weight)}, the classes; "
+            f"found {samples}"
+        )
+    request = Request(
+        len(x), weight.shape[1], samples, x.dtype, x.device.type, wants_gradient(x, weight),
+        reduction, 1, ("forward_mode",) if has_tangent(x, weight) else (),
+    )  # fmt: skip
+    chosen = choose(SAMPLED_MARGIN_CROSS_ENTROPY, request, implementation)
+    valid = target != ignore_index
+    known = target.masked_fill(~valid, 0)
+    chance = torch.rand(len(weight), generator=generator, device=weight.device)
+    chance = chance.index_put((known,), torch.where(valid, 2.0, chance[known]))
+    classes = chance.topk(samples).indices.sort().values
+    place = torch.searchsorted(classes, known).clamp_max(samples - 1)
+    loss = margin_cross_entropy(
+        x,
+        weight.index_select(0, classes),
+        place.masked_fill(~valid, ignore_index),
+        scale=scale,
+        multiplier=multiplier,
+        angle=angle,
+        additive=additive,
+        easy_margin=easy_margin,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        implementation=chosen.name,
+    )
+    return SampledLoss(loss, classes)
+
+
+SAMPLED_MARGIN_CROSS_ENTROPY = Op(
+    NAME,
+    "the margin cross-entropy against a sample of the classes (Partial FC)",
+    *MARGIN_CROSS_ENTROPY.implementations.values(),
+)

@@ -1,0 +1,165 @@
+"""A linear map for each group of rows: sorted once, one product for each group, one matrix kept.
+
+Sorting puts the rows of a group side by side, so that nothing is gathered for each group and every
+group writes its own part of the gradients. Groups may differ in their number of classes.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mtlkit.ops.tiles import accumulator
+
+
+class Part(NamedTuple):
+    """The rows [start, stop) of a group in the sorted order, and their logits (rows, C_g)."""
+
+    group: int
+    start: int
+    stop: int
+    logits: Tensor
+
+
+def parts(storage: Tensor, counts: Tensor, classes: list[int]) -> Iterator[Part]:
+    """The groups that have rows; every row of `storage` (N, max C) may be used for its logits."""
+    start, flat = 0, storage.view(-1)
+    width = storage.shape[1]
+    for group, rows in enumerate(counts.tolist()[: len(classes)]):
+        if rows:
+            own = flat[start * width :][: rows * classes[group]].view(rows, classes[group])
+            yield Part(group, start, start + rows, own)
+        start += rows
+
+
+@torch.library.custom_op("mtlkit::groups_sorted", mutates_args=())
+def groups_sorted(
+    x: Tensor,
+    weights: list[Tensor],
+    biases: list[Tensor],
+    target: Tensor,
+    group: Tensor,
+    smoothing: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The losses (N,), 0 where the group (N,) is that of no weight, and what is kept.
+
+    Kept are the rows of x sorted (N, D), their log-probabilities (N, max C), the sorted order (N,)
+    and the number of rows of each group.
+    """
+    wide = accumulator(x.dtype)
+    order = torch.argsort(group, stable=True)
+    counts = torch.bincount(group, minlength=len(weights) + 1)
+    storage = x.new_empty((len(x), max(map(len, weights))), dtype=wide)
+    rows, labels = x.index_select(0, order), target.index_select(0, order)
+    found = x.new_zeros(len(x), dtype=wide)
+    for number, start, stop, logits in parts(storage, counts, [len(w) for w in weights]):
+        own, bias, weight = rows[start:stop], biases[number], weights[number]
+        if x.dtype == wide:
+            torch.addmm(bias, own, weight.T, out=logits)
+        else:
+            logits.copy_(torch.addmm(bias, own, weight.T))
+        torch.log_softmax(logits, dim=1, out=logits)
+        picked = logits.gather(1, labels[start:stop, None]).squeeze(1)
+        torch.mul(picked, smoothing - 1, out=found[start:stop])
+        if smoothing:
+            found[start:stop] -= smoothing * logits.mean(dim=1)
+    losses = torch.empty_like(found).index_copy_(0, order, found)
+    return losses, rows, storage, order, counts
+
+
+@torch.library.custom_op("mtlkit::groups_sorted_backward", mutates_args=())
+def groups_sorted_backward(
+    rows: Tensor,
+    weights: list[Tensor],
+    target: Tensor,
+    smoothing: float,
+    storage: Tensor,
+    order: Tensor,
+    counts: Tensor,
+    of_losses: Tensor,
+    need_x: bool,
+) -> list[Tensor]:
+    """The gradients of x (empty where not needed), of every weight and of every bias."""
+    labels = target.index_select(0, order)
+    upstream = of_losses.index_select(0, order).unsqueeze(1)
+    of_rows = torch.empty_like(rows) if need_x else rows.new_empty(0)
+    of_weights = [torch.empty_like(weight) for weight in weights]
+    of_biases = [weight.new_zeros(len(weight)) for weight in weights]
+    stop, empty = 0, set(range(len(weights)))
+    for number, start, stop, logits in parts(storage, counts, [len(w) for w in weights]):
+        gradient = logits.exp()
+        if smoothing:
+            gradient -= smoothing / gradient.shape[1]
+        label = labels[start:stop, None]
+        gradient.scatter_add_(1, label, gradient.new_full(label.shape, smoothing - 1))
+        low = gradient.mul_(upstream[start:stop]).to(rows.dtype)
+        torch.mm(low.T, rows[start:stop], out=of_weights[number])
+        of_biases[number].copy_(gradient.sum(dim=0))
+        if need_x:
+            torch.mm(low, weights[number], out=of_rows[start:stop])
+        empty.remove(number)
+    for number in empty:
+        of_weights[number].zero_()
+    of_rows[stop:].zero_()  # sorted behind all groups: rows that have none
+    of_x = torch.empty_like(rows).index_copy_(0, order, of_rows) if need_x else of_rows
+    return [of_x, *of_weights, *of_biases]
+
+
+@groups_sorted.register_fake
+def _(
+    x: Tensor,
+    weights: list[Tensor],
+    biases: list[Tensor],
+    target: Tensor,
+    group: Tensor,
+    smoothing: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    wide = accumulator(x.dtype)
+    return (
+        x.new_empty(len(x), dtype=wide),
+        torch.empty_like(x),
+        x.new_empty((len(x), max(map(len, weights))), dtype=wide),
+        torch.empty_like(group),
+        group.new_empty(len(weights) + 1),
+    )
+
+
+@groups_sorted_backward.register_fake
+def _(
+    rows: Tensor,
+    weights: list[Tensor],
+    target: Tensor,
+    smoothing: float,
+    storage: Tensor,
+    order: Tensor,
+    counts: Tensor,
+    of_losses: Tensor,
+    need_x: bool,
+) -> list[Tensor]:
+    of_x = torch.empty_like(rows) if need_x else rows.new_empty(0)
+    return [of_x, *map(torch.empty_like, weights), *(w.new_empty(len(w)) for w in weights)]
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, weights, _, target, _, ctx.smoothing = inputs
+    ctx.need_x = x.requires_grad
+    ctx.groups = len(weights)
+    ctx.save_for_backward(target, *output[1:], *weights)
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
+
+
+def _backward(ctx: Any, of_losses: Tensor | None, *_: None) -> tuple[Any, ...]:
+    target, rows, storage, order, counts, *weights = ctx.saved_tensors
+    if of_losses is None:
+        return None, [None] * ctx.groups, [None] * ctx.groups, None, None, None
+    of_x, *others = groups_sorted_backward(
+        rows, weights, target, ctx.smoothing, storage, order, counts, of_losses, ctx.need_x
+    )
+    return (
+        of_x if ctx.need_x else None, others[: ctx.groups], others[ctx.groups :], None, None, None,
+    )  # fmt: skip
+
+
+groups_sorted.register_autograd(_backward, setup_context=_save)

@@ -1,0 +1,124 @@
+"""Rivals with one matrix kept for the backward pass: three matrix products, half eager's memory.
+
+The matrix holds exp(z - reference), a tile of classes at a time in place of the logits. The
+backward pass only reads it: whatever differs between rows is applied to x, so that a second
+backward finds everything as it was.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtlkit.ops.classes import fake_gradients, row_numbers
+from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
+from mtlkit.ops.upstream import zeros_for_none
+
+TILE = 1024
+"""How many classes make a tile: 2 MB of a matrix W of 512 columns in float32."""
+
+
+def tile_of(storage: Tensor, rows: int, start: int, stop: int) -> Tensor:
+    """The tile (rows, stop - start) in a flat `storage` of all tiles."""
+    return storage[rows * start : rows * stop].view(rows, stop - start)
+
+
+@torch.library.custom_op("mtlkit::rivals_stored", mutates_args=())
+def rivals_stored(
+    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The target's logit and the log-sum-exp of its rivals, (N,) each, and what is kept.
+
+    Kept are the tiles of exp(z - reference) (N * C,), the references (tiles, N) and the mean of W
+    over the rivals (N, D).
+    """
+    logits = Logits(x, weight, bias, target, cosine)
+    scan = Scan(logits, pull=True)
+    storage = x.new_empty(len(x) * len(weight))
+    references = []
+    for start, stop in spans(len(weight), TILE):
+        _, reference = scan.step(start, stop, tile_of(storage, len(x), start, stop))
+        references.append(reference)
+    return (
+        logits.target_logit(), scan.rivals(), storage, torch.stack(references), scan.mean(),
+    )  # fmt: skip
+
+
+@torch.library.custom_op("mtlkit::rivals_stored_backward", mutates_args=())
+def rivals_stored_backward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    cosine: bool,
+    rivals: Tensor,
+    storage: Tensor,
+    references: Tensor,
+    mean: Tensor,
+    of_target: Tensor,
+    of_rivals: Tensor,
+    needs: list[bool],
+) -> list[Tensor]:
+    """The gradients of x, W and b, empty where not needed, from those of both results."""
+    logits = Logits(x, weight, bias, target, cosine)
+    found = Gradients(x, weight, bias, needs)
+    for (start, stop), reference in zip(spans(len(weight), TILE), references, strict=True):
+        shares = tile_of(storage, len(x), start, stop)
+        factor = share_of(reference, rivals) * of_rivals
+        found.add_tile(logits, (start, stop), shares, factor, more=False)
+    found.add_rows(slice(None), logits, mean, of_rivals, of_target)
+    return found.tensors(x)
+
+
+@rivals_stored.register_fake
+def _(
+    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    wide = accumulator(x.dtype)
+    tiles = (len(weight) + TILE - 1) // TILE
+    return (
+        row_numbers(x), row_numbers(x), x.new_empty(len(x) * len(weight)),
+        x.new_empty((tiles, len(x)), dtype=wide), torch.empty_like(x, dtype=wide),
+    )  # fmt: skip
+
+
+@rivals_stored_backward.register_fake
+def _(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    cosine: bool,
+    rivals: Tensor,
+    storage: Tensor,
+    references: Tensor,
+    mean: Tensor,
+    of_target: Tensor,
+    of_rivals: Tensor,
+    needs: list[bool],
+) -> list[Tensor]:
+    return fake_gradients(x, weight, bias, needs)
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, weight, bias, target, ctx.cosine = inputs
+    _, rivals, *kept = output
+    ctx.save_for_backward(x, weight, bias, target, rivals, *kept)
+    ctx.mark_non_differentiable(*kept)
+    ctx.set_materialize_grads(False)  # or zeros the size of the logits are made for what is kept
+
+
+def _backward(
+    ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None, *_: Tensor | None
+) -> tuple[Any, ...]:
+    x, weight, bias, target, rivals, *kept = ctx.saved_tensors
+    needs = list(ctx.needs_input_grad[:3])
+    found = rivals_stored_backward(
+        x, weight, bias, target, ctx.cosine, rivals, *kept,
+        *zeros_for_none(rivals, of_target, of_rivals), needs,
+    )  # fmt: skip
+    gradients = (each if need else None for each, need in zip(found, needs, strict=True))
+    return (*gradients, None, None)
+
+
+rivals_stored.register_autograd(_backward, setup_context=_save)

@@ -1,0 +1,217 @@
+"""Logits a tile of classes at a time, so that they need not all be held.
+
+Everything here rests on one split. A cross-entropy is softplus(r - z_t), where z_t is the target's
+logit and r = log sum_{c != t} exp(z_c) that of its rivals. The softplus of the difference is exact
+however confident the net is, margins change z_t alone, and r is all that is expensive.
+
+Shapes: N rows, D features, C classes. Arithmetic on logits is in float32 (float64 for float64).
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+EPSILON = 1e-12
+"""The smallest length by which a row is divided."""
+
+
+def accumulator(dtype: torch.dtype) -> torch.dtype:
+    """The type in which sums over `dtype` are kept."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def spans(classes: int, width: int) -> Iterator[tuple[int, int]]:
+    """The tiles [start, stop) of `width` classes."""
+    for start in range(0, classes, width):
+        yield start, min(start + width, classes)
+
+
+class Logits(NamedTuple):
+    """z = x W^T + b for x (N, D), W (C, D), b (C,) or None; rows of W as unit vectors if `cosine`.
+
+    `target` (N,) names a class of every row.
+    """
+
+    x: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    target: Tensor
+    cosine: bool
+
+    def rows(self, place: slice) -> "Logits":
+        """The same for some of the rows."""
+        return self._replace(x=self.x[place], target=self.target[place])
+
+    def weight_tile(self, start: int, stop: int) -> Tensor:
+        """The rows of W, normalised where asked."""
+        tile = self.weight[start:stop]
+        return tile * inverse_norm(tile).to(tile.dtype) if self.cosine else tile
+
+    def rivals(self, start: int, stop: int, weight: Tensor, out: Tensor | None = None) -> Tensor:
+        """The logits (N, stop - start) of a tile, with -inf in place of the target's own."""
+        wide = accumulator(self.x.dtype)
+        z = torch.mm(self.x, weight.T, out=out if self.x.dtype == wide else None).to(wide)
+        if self.bias is not None:
+            z.add_(self.bias[start:stop])
+        place = self.target - start
+        inside = ((place >= 0) & (place < stop - start)).unsqueeze(1)
+        place = place.clamp(0, stop - start - 1).unsqueeze(1)
+        return z.scatter_(1, place, torch.where(inside, -torch.inf, z.gather(1, place)))
+
+    def target_logit(self) -> Tensor:
+        """The logit (N,) of each row's target."""
+        wide = accumulator(self.x.dtype)
+        z = (self.x.to(wide) * self._target_rows(wide)).sum(dim=1)
+        return z if self.bias is None else z + self.bias[self.target]
+
+    def add_target_gradient(
+        self, gradient: Tensor, x: Tensor | None, weight: Tensor | None, bias: Tensor | None
+    ) -> None:
+        """Add what the target's logit, with `gradient` (N,), gives to the gradients."""
+        wide = accumulator(self.x.dtype)
+        rows, gradient = self._target_rows(wide), gradient.unsqueeze(1)
+        if x is not None:
+            x.addcmul_(rows, gradient)
+        if weight is not None:
+            own = self.x.to(wide)
+            if self.cosine:
+                norm = inverse_norm(self.weight[self.target])
+                own = (own - rows * (own * rows).sum(dim=1, keepdim=True)) * norm
+            weight.index_add_(0, self.target, (own * gradient).to(weight.dtype))
+        if bias is not None:
+            bias.index_add_(0, self.target, gradient.squeeze(1).to(bias.dtype))
+
+    def project(self, gradient: Tensor, start: int, stop: int) -> None:
+        """Make of the gradient of a tile's unit vectors that of the rows of W, in place."""
+        rows = self.weight[start:stop].to(gradient.dtype)
+        norm = inverse_norm(rows).to(gradient.dtype)
+        unit = rows * norm
+        along = (gradient * unit).sum(dim=1, keepdim=True)
+        gradient.addcmul_(along, unit, value=-1).mul_(norm)
+
+    def _target_rows(self, dtype: torch.dtype) -> Tensor:
+        rows = self.weight.index_select(0, self.target).to(dtype)
+        return rows * inverse_norm(rows) if self.cosine else rows
+
+
+def inverse_norm(rows: Tensor) -> Tensor:
+    """1 / |row| (N, 1)."""
+    wide = accumulator(rows.dtype)
+    norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True, dtype=wide)
+    inverse: Tensor = norm.clamp_min(EPSILON).reciprocal()
+    return inverse
+
+
+class Scan:
+    """The running log-sum-exp of the rivals, and what the backward pass needs of it.
+
+    `pull` (N, D), where wanted, is sum_c exp(z_c) w_c in units of exp(`top`): flash attention's
+    rescaled sum (Dao et al. 2022), by which the features' gradient needs no second pass over W.
+    """
+
+    def __init__(self, logits: Logits, pull: bool) -> None:
+        wide = accumulator(logits.x.dtype)
+        rows = len(logits.x)
+        self.logits = logits
+        self.top = logits.x.new_full((rows, 1), -torch.inf, dtype=wide)
+        self.total = logits.x.new_zeros((rows, 1), dtype=wide)
+        self.pull = torch.zeros_like(logits.x, dtype=wide) if pull else None
+
+    def step(self, start: int, stop: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Take in a tile; exp(z - reference) (N, stop - start), in `out` or not, and reference."""
+        weight = self.logits.weight_tile(start, stop)
+        z = self.logits.rivals(start, stop, weight, out)
+        top = torch.maximum(self.top, z.amax(dim=1, keepdim=True))
+        reference = finite(top)
+        shrink = (self.top - reference).exp_()
+        shares = z.sub_(reference).exp_()
+        self.total.mul_(shrink).add_(shares.sum(dim=1, keepdim=True))
+        if out is not None and out.dtype != shares.dtype:
+            shares = out.copy_(shares)
+        if self.pull is not None:
+            add_product(self.pull.mul_(shrink), shares, weight)
+        self.top = top
+        return shares, reference.squeeze(1)
+
+    def mean(self) -> Tensor:
+        """The mean of W over the rivals (N, D), by their probability; 0 where there is no rival."""
+        assert self.pull is not None
+        return torch.where(self.total == 0, 0.0, self.pull / self.total)
+
+    def rivals(self) -> Tensor:
+        """log sum_{c != t} exp(z_c) (N,), -inf where there is no rival."""
+        return (finite(self.top) + self.total.log()).squeeze(1)
+
+
+def finite(logits: Tensor) -> Tensor:
+    """The same with 0 for -inf, so that exp(z - reference) is 0 and not NaN for z of -inf."""
+    return logits.masked_fill(logits == -torch.inf, 0.0)
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """total += left @ right, the sum in the type of `total`."""
+    if total.dtype == right.dtype:
+        total.addmm_(left, right)
+    else:
+        total.add_(torch.mm(left.to(right.dtype), right))
+
+
+def share_of(reference: Tensor, rivals: Tensor) -> Tensor:
+    """exp(reference - rivals), 0 where there is no rival."""
+    return torch.where(rivals == -torch.inf, 0.0, (reference - rivals).exp())
+
+
+class Gradients:
+    """The gradients of x (in the accumulator's type), W and b; None where they are not needed.
+
+    Every row must be given before `finish`; where rows come in parts, W and b add up.
+    """
+
+    def __init__(
+        self, x: Tensor, weight: Tensor, bias: Tensor | None, needs: list[bool], wide: bool = False
+    ) -> None:
+        kind = accumulator(x.dtype)
+        self.x = torch.empty_like(x, dtype=kind) if needs[0] else None
+        self.weight = torch.empty_like(weight, dtype=kind if wide else None) if needs[1] else None
+        self.bias = torch.zeros_like(bias) if needs[2] and bias is not None else None
+
+    def add_tile(
+        self, logits: Logits, span: tuple[int, int], shares: Tensor, factor: Tensor, more: bool
+    ) -> None:
+        """Take in a tile whose logits have the gradient shares (N, T) * factor (N,), for W and b.
+
+        `more` says that other rows have been here before. A row's factor scales x rather than the
+        tile, which is larger.
+        """
+        start, stop = span
+        if self.weight is not None:
+            x = logits.x
+            scaled = (x * factor.unsqueeze(1)).to(x.dtype)
+            own, left = self.weight[start:stop], shares.to(x.dtype).T
+            if more:
+                add_product(own, left, scaled)
+            elif own.dtype == x.dtype:
+                torch.mm(left, scaled, out=own)
+            else:
+                own.copy_(torch.mm(left, scaled))
+            if logits.cosine:
+                logits.project(own, start, stop)
+        if self.bias is not None:
+            self.bias[start:stop] += torch.mv(shares.T, factor.to(shares.dtype))
+
+    def add_rows(
+        self, place: slice, logits: Logits, pull: Tensor, of_rivals: Tensor, of_target: Tensor
+    ) -> None:
+        """Take in what is of rows: `pull` (N, D), the mean of their rivals, and the targets."""
+        own = None
+        if self.x is not None:
+            own = self.x[place]
+            torch.mul(pull, of_rivals.unsqueeze(1), out=own)
+        logits.add_target_gradient(of_target, own, self.weight, self.bias)
+
+    def tensors(self, like: Tensor) -> list[Tensor]:
+        """The gradients in the type of the inputs, empty where not needed."""
+        found = (self.x, self.weight, self.bias)
+        return [like.new_empty(0) if each is None else each.to(like.dtype) for each in found]

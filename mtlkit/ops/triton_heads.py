@@ -1,0 +1,112 @@
+"""All heads of few classes and the gate in one Triton kernel, and one more for their gradients."""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtlkit.ops.implementation import Request
+from mtlkit.ops.joined import fake_gradients, fake_heads, save
+from mtlkit.ops.tiles import accumulator
+from mtlkit.ops.triton_linear import blocks, kernels, on_device_of, upcast
+from mtlkit.ops.triton_linear import refuses as refuses_any
+
+MOST = 256
+"""How many classes all heads may have together: a program holds a row's logits in registers."""
+
+BLOCK_N, BLOCK_D = 16, 64
+
+
+def refuses(request: Request) -> str:
+    """Why the kernels cannot serve a request."""
+    if request.classes > MOST:
+        return f"the kernel is for {MOST} classes in all, these are {request.classes}"
+    return refuses_any(request)
+
+
+@cache
+def _starts(sizes: tuple[int, ...], device: torch.device) -> Tensor:
+    """Where each head begins; made once, since a captured graph cannot copy from the host."""
+    return torch.tensor([0, *sizes]).cumsum(0).to(device)
+
+
+def _columns(classes: int) -> int:
+    return int(max(16, 1 << (classes - 1).bit_length()))
+
+
+@torch.library.custom_op("mtlkit::small_heads_triton", mutates_args=())
+def small_heads(
+    x: Tensor,
+    weights: list[Tensor],
+    biases: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+) -> list[Tensor]:
+    """What `joined.heads_joined` gives, with the same meaning and the same kept matrix."""
+    sizes = tuple(len(weight) for weight in weights)
+    wide, classes = accumulator(x.dtype), sum(sizes)
+    losses = x.new_empty(targets.shape, dtype=wide)
+    kept = x.new_empty((classes, len(x)), dtype=wide)
+    if len(x):
+        with on_device_of(x):
+            kernels().small_heads[(blocks(len(x), BLOCK_N),)](
+                x, torch.cat(weights), torch.cat(biases), _starts(sizes, x.device),
+                targets.contiguous(), losses, kept, len(x), classes, x.shape[1], smoothing,
+                LABELLED=len(targets), HEADS=len(weights), BLOCK_N=BLOCK_N,
+                BLOCK_C=_columns(classes), BLOCK_D=BLOCK_D, UPCAST=upcast(x),
+            )  # fmt: skip
+    gated = len(weights) > len(targets)
+    shares = kept[classes - sizes[-1] :].exp() if gated else x.new_empty(0, dtype=wide)
+    return [losses, shares, kept]
+
+
+@torch.library.custom_op("mtlkit::small_heads_triton_backward", mutates_args=())
+def small_heads_backward(
+    x: Tensor,
+    weights: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+    kept: list[Tensor],
+    of_losses: Tensor,
+    of_shares: Tensor,
+    need_x: bool,
+) -> list[Tensor]:
+    """The gradients of x (empty where not needed), of every weight, and of every bias."""
+    sizes = tuple(len(weight) for weight in weights)
+    logits = x.new_zeros((sum(sizes), len(x)))
+    if len(x):
+        with on_device_of(x):
+            kernels().gradient_of_small_heads[(blocks(len(x), BLOCK_N),)](
+                kept[0], _starts(sizes, x.device), targets.contiguous(), of_losses.contiguous(),
+                of_shares.contiguous(), logits, len(x), sum(sizes), smoothing,
+                LABELLED=len(targets), HEADS=len(weights), BLOCK_N=BLOCK_N,
+                BLOCK_C=_columns(sum(sizes)),
+            )  # fmt: skip
+    of_x = torch.mm(logits.T, torch.cat(weights)) if need_x else x.new_empty(0)
+    of_weight = torch.mm(logits, x)
+    of_bias = logits.sum(dim=1, dtype=accumulator(x.dtype)).to(x.dtype)
+    each = list(sizes)
+    parts = [*torch.split(of_weight, each), *torch.split(of_bias, each)]
+    return [of_x, *(part.clone() for part in parts)]
+
+
+def _backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
+    x, targets, *rest = ctx.saved_tensors
+    weights, kept = rest[: ctx.heads], rest[ctx.heads :]
+    of_losses, of_shares = gradients[:2]
+    if of_losses is None:
+        of_losses = kept[0].new_zeros(targets.shape)
+    if of_shares is None:
+        of_shares = kept[0].new_zeros(ctx.shares)
+    of_x, *others = small_heads_backward(
+        x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
+    )
+    return (
+        of_x if ctx.need_x else None, others[: ctx.heads], others[ctx.heads :], None, None,
+    )  # fmt: skip
+
+
+small_heads.register_fake(fake_heads)
+small_heads_backward.register_fake(fake_gradients)
+small_heads.register_autograd(_backward, setup_context=save)

@@ -1,0 +1,101 @@
+"""`mtlkit ops`: what there is, and what would run."""
+
+import json
+
+import pytest
+import torch
+
+from mtlkit.cli import main
+from mtlkit.cli.ops import ops
+from mtlkit.ops.names import IMPLEMENTATIONS
+
+
+def run(capsys, *arguments):
+    with pytest.raises(SystemExit) as done:
+        main(["ops", *arguments])
+    captured = capsys.readouterr()
+    return done.value.code, captured.out, captured.err
+
+
+def test_list_names_every_implementation(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    for op, names in IMPLEMENTATIONS.items():
+        part = out[out.index(f"{op}: ") :].split("\n\n")[0]
+        lines = part.splitlines()[1:]
+        assert [line.split()[0] for line in lines] == list(names)
+        for line in lines:
+            assert (" ms " in line and " MiB" in line) or "cannot run: " in line
+        assert sum("chosen by auto" in line for line in lines) == 1
+
+
+def test_explain_shows_the_choice_and_the_reasons(capsys):
+    code, out, _ = run(
+        capsys, "explain", "linear_cross_entropy", "--classes", "100000", "--reduction", "none"
+    )
+    assert code == 0
+    lines = {line.split()[0]: line for line in out.splitlines() if line}
+    assert "chosen by auto" in lines["stored"]
+    assert "cannot run: gradients in the forward pass need one number upstream" in lines["rows"]
+    assert "MiB" in lines["eager"]
+    assert "torch's op rounds" in run(
+        capsys, "explain", "linear_cross_entropy", "--dtype", "bfloat16"
+    )[1]  # fmt: skip
+
+
+def test_explain_of_what_cannot_be(capsys):
+    code, _, err = run(capsys, "explain", "linear_cros_entropy")
+    assert code == 2
+    assert "no op named 'linear_cros_entropy'; did you mean 'linear_cross_entropy'?" in err
+    code, _, err = run(
+        capsys, "explain", "linear_cross_entropy", "--reduction", "none", "--use", "rows"
+    )
+    assert code == 2
+    assert "'rows', chosen by argument, cannot run: gradients in the forward pass" in err
+
+
+def test_tune_writes_a_table_that_the_choice_goes_by(capsys, tmp_path, monkeypatch):
+    path = tmp_path / "table.json"
+    sizes = ("--rows", "8", "--features", "16", "--classes", "24")
+    code, out, _ = run(capsys, "tune", "--out", str(path), *sizes)
+    assert code == 0
+    table = json.loads(path.read_text())
+    assert table["torch"] == torch.__version__
+    timed = {key.split()[0] for key in table["seconds"]}
+    assert timed == {
+        "linear_cross_entropy", "margin_cross_entropy", "grouped_linear_cross_entropy",
+        "multi_head_cross_entropy", "gate",
+    }  # fmt: skip
+    for key, seconds in table["seconds"].items():
+        assert key in out
+        assert seconds
+        assert all(taken > 0 for taken in seconds.values())
+    # what the table holds decides
+    for seconds in table["seconds"].values():
+        seconds["eager"] = 1.0
+    path.write_text(json.dumps(table))
+    monkeypatch.setenv("MTLKIT_OPS_TABLE", str(path))
+    _, out, _ = run(capsys, "explain", "linear_cross_entropy", *sizes)
+    chosen = next(line for line in out.splitlines() if "chosen by auto" in line)
+    assert not chosen.startswith("eager")
+    assert "1e+03 ms" in out
+
+
+def test_tune_for_a_device_that_is_not_here(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, _, err = run(capsys, "tune", "--out", str(tmp_path / "x"), "--device", "cuda")
+    assert code == 2
+    assert "--device cuda: torch finds no GPU here" in err
+
+
+def test_the_commands_and_their_options_are_frozen():
+    found = {
+        name: {parameter.opts[0] for parameter in command.params}
+        for name, command in ops.commands.items()
+    }
+    sizes = {"--rows", "--features", "--classes", "--dtype", "--device"}
+    assert found == {
+        "list": set(),
+        "explain": {"op", "--parts", "--reduction", "--forward-only", "--use", *sizes},
+        "tune": {"--out", *sizes},
+    }

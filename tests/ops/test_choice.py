@@ -1,0 +1,128 @@
+"""Which implementation runs: argument, context, environment, cost model; and why not."""
+
+import json
+import re
+
+import pytest
+import torch
+
+from mtlkit.errors import ImplementationError
+from mtlkit.ops import choice, explain, use
+from mtlkit.ops.catalog import OPS
+from mtlkit.ops.choice import choose, table_key
+from mtlkit.ops.implementation import Op, Request
+from mtlkit.ops.names import IMPLEMENTATIONS
+
+LINEAR = OPS["linear_cross_entropy"]
+SMALL, LARGE = Request(512, 512, 200), Request(512, 512, 100_000)
+
+
+def chosen(request=SMALL, argument=None, op=LINEAR):
+    return choose(op, request, argument).name
+
+
+def told_by(request=SMALL, argument=None):
+    return {line.name: line.chosen for line in explain(LINEAR, request, argument) if line.chosen}
+
+
+def test_the_names_are_those_of_the_ops():
+    assert set(OPS) == set(IMPLEMENTATIONS)
+    for name, op in OPS.items():
+        assert op.name == name
+        assert tuple(op.implementations) == IMPLEMENTATIONS[name]
+        assert all(each.summary for each in op.implementations.values())
+
+
+def test_an_op_has_the_implementations_of_its_list():
+    with pytest.raises(ValueError, match="linear_cross_entropy: expected"):
+        Op("linear_cross_entropy", "", LINEAR["eager"])
+
+
+def test_the_argument_is_stronger_than_the_context_than_the_environment(monkeypatch):
+    assert told_by() == {"eager": "auto"}
+    monkeypatch.setenv("MTLKIT_OPS", "linear_cross_entropy=stored")
+    assert told_by() == {"stored": "environment"}
+    with use(linear_cross_entropy="rows"):
+        assert told_by() == {"rows": "context"}
+        assert told_by(argument="classes") == {"classes": "argument"}
+        with use(linear_cross_entropy="native"):
+            assert told_by() == {"native": "context"}
+        assert told_by() == {"rows": "context"}
+        assert told_by(argument="auto") == {"eager": "auto"}
+    assert told_by() == {"stored": "environment"}
+
+
+def test_auto_fits_the_size():
+    assert chosen(SMALL) == "eager"
+    assert chosen(LARGE) == "rows"
+    assert chosen(LARGE._replace(reduction="none")) == "stored"
+    assert chosen(LARGE._replace(options=("forward_mode",))) == "eager"
+
+
+def test_auto_never_takes_what_must_be_asked_for():
+    assert all(chosen(Request(n, 512, c)) != "compiled" for n in (8, 4096) for c in (2, 10**5))
+
+
+def test_auto_keeps_within_half_of_the_memory():
+    request = Request(2**17, 512, 2**22, reduction="none")
+    assert chosen(request) == "classes"
+
+
+@pytest.mark.parametrize("by", ["argument", "context", "environment"])
+def test_a_choice_that_cannot_run_is_an_error_that_says_why(by, monkeypatch):
+    request = SMALL._replace(reduction="none")
+    wanted = re.escape(f"linear_cross_entropy: 'rows', chosen by {by}, cannot run: gradients in")
+    if by == "environment":
+        monkeypatch.setenv("MTLKIT_OPS", "linear_cross_entropy=rows")
+    with use(**({"linear_cross_entropy": "rows"} if by == "context" else {})):
+        with pytest.raises(ImplementationError, match=wanted):
+            chosen(request, "rows" if by == "argument" else None)
+        if by != "argument":
+            assert chosen(request, "eager") == "eager"
+
+
+def test_unknown_names_are_errors(monkeypatch):
+    with pytest.raises(ImplementationError, match="no implementation named 'row'; did you mean 'r"):
+        chosen(argument="row")
+    with (
+        pytest.raises(ImplementationError, match=r"use\(\): no op named 'linear'; the ops are"),
+        use(linear="rows"),
+    ):
+        pass
+    monkeypatch.setenv("MTLKIT_OPS", "linear_cross_entropy:rows")
+    with pytest.raises(ImplementationError, match="MTLKIT_OPS: expected op=implementation, sepa"):
+        chosen()
+    monkeypatch.setenv("MTLKIT_OPS", "gates=rows")
+    with pytest.raises(ImplementationError, match="MTLKIT_OPS: no op named 'gates'"):
+        chosen()
+
+
+def test_a_tuned_table_is_stronger_than_the_cost_model(monkeypatch, tmp_path):
+    path = tmp_path / "table.json"
+    key = table_key(LINEAR.name, SMALL)
+    table = {"torch": torch.__version__, "seconds": {key: {"classes": 1e-9}}}
+    path.write_text(json.dumps(table))
+    monkeypatch.setenv("MTLKIT_OPS_TABLE", str(path))
+    assert chosen(SMALL) == "classes"
+    assert chosen(SMALL._replace(rows=400)) == "classes"  # the same step of sizes
+    assert chosen(SMALL._replace(rows=4000)) == "eager"
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps({**table, "torch": "1.0"}))
+    monkeypatch.setenv("MTLKIT_OPS_TABLE", str(old))
+    with pytest.raises(ImplementationError, match=r"was measured with torch 1.0, this is torch"):
+        chosen(SMALL)
+    monkeypatch.setenv("MTLKIT_OPS_TABLE", str(tmp_path / "none.json"))
+    with pytest.raises(ImplementationError, match="is no table of `mtlkit ops tune`: FileNotFound"):
+        chosen(SMALL)
+
+
+def test_explain_has_a_line_for_each():
+    lines = explain(LINEAR, LARGE._replace(reduction="none"), None)
+    assert [line.name for line in lines] == list(LINEAR.implementations)
+    assert all(line.seconds > 0 and line.peak >= 0 for line in lines)
+    refusing = [line.name for line in lines if line.refuses and "triton" not in line.name]
+    assert refusing == ["rows"]
+
+
+def test_sizes_are_rounded_up_in_a_trace():
+    assert [choice._step(size) for size in (1, 32, 33, 1025, 10**9)] == [32, 32, 64, 4096, 2**30]
