@@ -47,7 +47,6 @@ from mtlkit.weighting.configs import At, Equal, GradientWeighting, Mgda
 HERE = Path(__file__).parent
 CLASSES = {"who": 100, "yaw": 13}
 NUMBERS = ("age", "light")
-LIMITS = {"losses": 1.03, "features, conv": 1.05, "features, mlp": 1.2, "memory": 1.06}
 
 
 def schemes():
@@ -137,17 +136,17 @@ def by_hand(recipe, engine):
         losses += [F.mse_loss(linears[n](features)[:, 0], targets[n][index]) / 2 for n in NUMBERS]
         optimizer.zero_grad()
         heads = [list(linear.parameters()) for linear in linears.values()]
-        engine(losses, features, list(trunk.parameters()), heads)
+        engine(losses, features, list(trunk.parameters()), heads, trunk)
         optimizer.step()
 
     return step
 
 
-def plain(losses, features, shared, heads):
+def plain(losses, features, shared, heads, trunk):
     sum(losses).backward()
 
 
-def task_by_task(losses, features, shared, heads):
+def task_by_task(losses, features, shared, heads, trunk):
     """LibMTL's way: every task's gradient at all shared parameters, here weighted by MGDA."""
     from mtlkit.weighting.simplex import shortest
 
@@ -164,7 +163,7 @@ def task_by_task(losses, features, shared, heads):
 
 
 def autojac(aggregator, **options):
-    def engine(losses, features, shared, heads):
+    def engine(losses, features, shared, heads, trunk):
         from torchjd.autojac import jac_to_grad, mtl_backward
 
         mtl_backward(losses, features, tasks_params=heads, shared_params=shared, **options)
@@ -174,19 +173,17 @@ def autojac(aggregator, **options):
 
 
 def autogram(weighting):
-    engines = []
+    """TorchJD's engine for a Gramian without a Jacobian; it hooks the trunk when first called."""
+    engines = {}
 
-    def engine(losses, features, shared, heads):
-        stacked = torch.stack(losses)
-        weights = weighting(engines[0].compute_gramian(stacked))
-        stacked.backward(weights)
-
-    def prepare(trunk):
+    def engine(losses, features, shared, heads, trunk):
         from torchjd.autogram import Engine
 
-        engines.append(Engine(trunk, batch_dim=None))
+        if not engines:
+            engines["trunk"] = Engine(trunk, batch_dim=None)
+        stacked = torch.stack(losses)
+        stacked.backward(weighting(engines["trunk"].compute_gramian(stacked)))
 
-    engine.prepare = prepare
     return engine
 
 
@@ -204,6 +201,7 @@ def peers():
         "torchjd autojac, IMTLG": autojac(peer.IMTLG()),
         "torchjd autojac, AlignedMTL": autojac(peer.AlignedMTL()),
         "torchjd autojac, MGDA, chunk 1": autojac(peer.MGDA(), parallel_chunk_size=1),
+        "torchjd autogram, MGDA": autogram(peer.MGDAWeighting()),
     }
 
 
@@ -268,10 +266,11 @@ def gramian_in_passes(network, pairs):
     provider = AtParameters(shared_parameters(model.router), Ranks())
 
     def gramian(step):
-        at = cut(model.features(inputs))
+        at = cut(model.features(inputs), model.tasks)
         losses = model.losses_at(at.features, targets, whole.counts).mean
         start = time.process_time()
-        provider.gramian_at(at, at.jacobian(losses))
+        own, _ = at.jacobian(losses, model.tasks)
+        provider.gramian_at(at, own)
         return time.process_time() - start
 
     def backward(step):
@@ -297,6 +296,7 @@ MEMORY = {
     "torchjd autojac, MGDA, chunk 1": lambda: by_hand(
         NETWORKS["large"], peers()["torchjd autojac, MGDA, chunk 1"]
     ),
+    "torchjd autogram, MGDA": lambda: by_hand(NETWORKS["large"], peers()["torchjd autogram, MGDA"]),
 }
 
 

@@ -20,7 +20,7 @@ from mtlkit.cli.options import cache_option, set_option
 )
 @click.option(
     "--between",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
     nargs=2,
     default=(0.01, 10.0),
     show_default=True,
@@ -57,8 +57,11 @@ def tune(
     from mtlkit.run.tune import tune as search_weights
 
     lowest, highest = between
-    if lowest >= highest:
-        raise click.BadParameter(f"expected LOW below HIGH, found {lowest:g} and {highest:g}")
+    if not 0 < lowest <= 1 <= highest or lowest == highest:
+        raise click.BadParameter(
+            f"--between: expected LOW above 0 and 1 from LOW to HIGH, for equal weights are tried "
+            f"first; found {lowest:g} and {highest:g}"
+        )
     catalog = current_catalog()
     tuned = search_weights(
         load_recipe(recipe, catalog, overrides),

@@ -5,6 +5,7 @@ run of its own, so a search that was stopped goes on where it was, and nothing i
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import attrs
 
 from mtlkit.catalog import Catalog, load_catalog
-from mtlkit.config import above, at_least
+from mtlkit.config import at_least, between
 from mtlkit.data.configs import Loading
 from mtlkit.errors import (
     DataError,
@@ -37,11 +38,14 @@ from mtlkit.weighting.configs import Fixed
 
 @attrs.frozen(kw_only=True)
 class Search:
-    """How weights are searched: how often, and between which bounds (in magnitudes)."""
+    """How weights are searched: how often, and between which bounds (in magnitudes).
+
+    The bounds have 1 between them, for equal weights are tried first.
+    """
 
     trials: int = attrs.field(default=16, validator=at_least(1))
-    lowest: float = attrs.field(default=0.01, validator=above(0))
-    highest: float = attrs.field(default=10.0, validator=above(0))
+    lowest: float = attrs.field(default=0.01, validator=between(1e-9, 1))
+    highest: float = attrs.field(default=10.0, validator=between(1, 1e9))
     seed: int = attrs.field(default=0, validator=at_least(0))
 
 
@@ -50,8 +54,8 @@ class Trial:
     """One choice of weights and what came of it.
 
     `losses` are those of the tasks on the validation split at the end. `score` is the mean, over
-    the tasks that judge, of that loss in units of the first trial's, in which all weights are 1; it
-    is None where the trial failed, for the `reason` given.
+    the tasks that judge, of that loss in units of the first trial's, in which all weights are 1, or
+    of the first one's that did not fail; it is None where the trial failed, for the `reason` given.
     """
 
     number: int
@@ -119,7 +123,7 @@ def tune(
     without Optuna, and `InterruptedRunError` after Ctrl-C.
     """
     search, catalog, loading = search or Search(), catalog or load_catalog(), loading or Loading()
-    recipe = attrs.evolve(recipe, weighting=Fixed(), evaluation=()).check()
+    asked_for, recipe = recipe, attrs.evolve(recipe, weighting=Fixed(), evaluation=()).check()
     names = _searched(recipe.terms())
     study = _study(search)
     study.enqueue_trial(dict.fromkeys(names, 1.0))
@@ -138,7 +142,7 @@ def tune(
             own = attrs.evolve(recipe, weighting=Fixed(weights=weights))
             trial = Trial(number=number, weights=weights)
             trial = _judged(tuned, _tried(own, tuned.run(number), trial, catalog, loading), recipe)
-            study.tell(asked, trial.score, state=None if trial.score else _failed())
+            study.tell(asked, trial.score, state=_failed() if trial.score is None else None)
             tuned = attrs.evolve(tuned, trials=(*tuned.trials, trial))
             _keep(tuned)
             progress.say(_said(tuned, trial))
@@ -151,7 +155,7 @@ def tune(
         progress.close()
     if not tuned.scored:
         raise RunError(f"{out}: every trial failed; the first one: {tuned.trials[0].reason}")
-    best = attrs.evolve(recipe, weighting=Fixed(weights=tuned.best.weights))
+    best = attrs.evolve(asked_for, weighting=Fixed(weights=tuned.best.weights))
     write_file(tuned.recipe, dump_recipe(best, catalog).encode())
     write_file(tuned.picture, _drawn(tuned, search).encode())
     return tuned
@@ -217,6 +221,11 @@ def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned
 def _tried(recipe: Recipe, path: Path, trial: Trial, catalog: Catalog, loading: Loading) -> Trial:
     """The trial with its validation losses, trained now or before."""
     folder = RunFolder(path)
+    if folder.recipe.exists() and folder.recipe.read_text("utf-8") != dump_recipe(recipe, catalog):
+        raise RunError(
+            f"{path}: was trained with other weights than this search now asks for, as another "
+            f"version of Optuna would; choose another folder for the search"
+        )
     try:
         if not folder.recipe.exists():
             fit(recipe, path, catalog=catalog, loading=loading, quiet=True)
@@ -233,13 +242,17 @@ def _tried(recipe: Recipe, path: Path, trial: Trial, catalog: Catalog, loading: 
 def _judged(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
     """The trial with its score, in units of the first one's losses."""
     mains = [name for name, task in recipe.tasks.items() if task.role is Role.MAIN]
-    first = tuned.trials[0] if tuned.trials else trial
+    first = next((earlier for earlier in (*tuned.trials, trial) if earlier.losses), trial)
     judges = [name for name in mains or recipe.tasks if name in first.losses]
-    if trial.reason or not judges:
-        reason = trial.reason or "no judging task has a label in the validation split"
-        return attrs.evolve(trial, reason=reason)
+    if trial.reason:
+        return trial
+    if not judges:
+        return attrs.evolve(trial, reason="no judging task has a label in the validation split")
     ratios = [trial.losses[name] / max(first.losses[name], 1e-12) for name in judges]
-    return attrs.evolve(trial, score=sum(ratios) / len(ratios))
+    score = sum(ratios) / len(ratios)
+    if not math.isfinite(score):
+        return attrs.evolve(trial, reason="the validation loss is not finite")
+    return attrs.evolve(trial, score=score)
 
 
 def _keep(tuned: Tuned) -> None:

@@ -87,7 +87,7 @@ class Backward:
     def _by_draws(self, step: int, portion: Portion, whole: Whole) -> Made:
         """Weights from two draws, at the gradient of a third."""
         draws = self.batches.drawn(portion, self.setting.ranks.rank)
-        first, second = (self._look(step, draw) for draw in draws[:2])
+        first, second = self._look(step, draws[0], 1), self._look(step, draws[1], 2)
         weights = self._weigh(first, second, whole)
         made = self._differentiate(draws[2], self._whole(step, draws[2]), weights)
         return _after([first, second], made, whole)
@@ -98,10 +98,10 @@ class Backward:
         weighting, provider = self.inner.weighting, self.inner.provider
         assert isinstance(weighting, LooksAhead)
         assert isinstance(provider, AtParameters)
-        first = self._look(step, draws[0])
+        first = self._look(step, draws[0], 0)
         along = weighting.present_weights(whole.places) @ whole.present(first.rows)
         with provider.moved(-rate * along):
-            second = self._look(step, draws[1])
+            second = self._look(step, draws[1], 1)
         weights = self._weigh(first, second, whole)
         made = self._differentiate(draws[0], self._whole(step, draws[0]), weights)
         return _after([second], made, whole)
@@ -114,9 +114,9 @@ class Backward:
         weights = weigh(weighting, crossed, first.losses, whole)
         return Decision(weights=weights, gramian=gramian_of(first.rows))
 
-    def _look(self, step: int, portion: Portion) -> "_Look":
-        """What a draw tells, over all ranks."""
-        seen = self._rehearse(step, portion, self._whole(step, portion))
+    def _look(self, step: int, portion: Portion, draw: int) -> "_Look":
+        """What draw number `draw` tells, over all ranks; each has a chance of its own."""
+        seen = self._rehearse(step, portion, self._whole(step, portion), draw)
         assert self.inner.provider is not None
         rows = self.inner.provider.joined([each.rows for each in seen if each.rows is not None])
         return _Look(portion, rows, self._joined(seen), [each.per_sample for each in seen])
@@ -139,28 +139,43 @@ class Backward:
             watch=watch,
         )
 
-    def _rehearse(self, step: int, portion: Portion, whole: Whole) -> list[Observation]:
+    def _rehearse(
+        self, step: int, portion: Portion, whole: Whole, draw: int = 0
+    ) -> list[Observation]:
         """What each micro-batch of this rank tells."""
-        found = []
-        with self._without_trace(step):
+        found: list[Observation] = []
+        with self._without_trace(step, draw):
             for inputs, targets, share in self._parts(portion):
                 with self.setting.autocast():
-                    found.append(self.inner.observe(inputs, targets, whole, share))
+                    seen = self.inner.observe(inputs, targets, whole, share)
+                if found and isinstance(self.inner.provider, AtParameters):
+                    # at parameters they add up: one Jacobian is held, not one for each part
+                    first = found[0].rows
+                    assert first is not None
+                    assert seen.rows is not None
+                    first += seen.rows
+                    seen = attrs.evolve(seen, rows=None)
+                found.append(seen)
         return found
 
     @contextmanager
-    def _without_trace(self, step: int) -> Iterator[None]:
+    def _without_trace(self, step: int, draw: int) -> Iterator[None]:
         """Chance from where the update begins; after it, again, and the model's buffers as before.
 
         Buffers are the running statistics of batch norm: a rehearsal is no further batch.
         """
-        key = (self.setting.recipe.seed, step, self.setting.ranks.rank, self.device)
-        seed_step(*key)
+        self._seed(step, draw)
         kept = [buffer.clone() for buffer in self.inner.model.buffers()]
-        yield
-        for buffer, before in zip(self.inner.model.buffers(), kept, strict=True):
-            buffer.copy_(before)
-        seed_step(*key)
+        try:
+            yield
+        finally:
+            for buffer, before in zip(self.inner.model.buffers(), kept, strict=True):
+                buffer.copy_(before)
+            self._seed(step, 0)
+
+    def _seed(self, step: int, draw: int) -> None:
+        """Begin the chance of a draw; that of draw 0 is what a step without draws has."""
+        seed_step(self.setting.recipe.seed, step, self.setting.ranks.rank, self.device, draw)
 
     def _differentiate(self, portion: Portion, whole: Whole, decision: Decision | None) -> Made:
         results, shares = [], []

@@ -88,9 +88,12 @@ def moment_of(seed: int, step: int, epoch: int, *, opens: bool) -> Moment:
     return Moment(step, epoch, opens, _number(seed, "weighting", step))
 
 
-def seed_step(seed: int, step: int, rank: int, device: torch.device) -> None:
-    """Make what is random on `device` in the update `step` a function of the three numbers."""
-    number = _number(seed, "step", step, rank)
+def seed_step(seed: int, step: int, rank: int, device: torch.device, draw: int = 0) -> None:
+    """Make what is random on `device` in the update `step` a function of the numbers.
+
+    Each `draw` of samples has a chance of its own.
+    """
+    number = _number(seed, "step", step, rank, *([draw] if draw else []))
     # what torch.manual_seed does for these devices; it takes 100 times as long, asking all others
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":

@@ -58,6 +58,8 @@ class Whole:
 class Observation:
     """What one micro-batch of one rank tells: its losses (T,) or summary, its gradients.
 
+    `rows` of a provider whose parts add up are with the first micro-batch, for all.
+
     `per_sample` (T, N) are its losses, detached.
     """
 
@@ -113,7 +115,7 @@ def decide_by_gradients(
             directed = weighting(whole.present(jacobian), whole.known(losses))
         return Decision(
             weights=whole.spread(directed.weights),
-            parts=provider.parts(directed.direction, rows),
+            parts=provider.parts(directed.direction, rows, len(seen)),
             gramian=gramian_of(jacobian),
         )
     gramian = seen[0].gramian if seen[0].gramian is not None else provider.gramian(rows)

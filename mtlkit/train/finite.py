@@ -34,21 +34,10 @@ def not_finite(
     losses = torch.cat([result.per_sample for result in results], dim=1).cpu()
     index = torch.cat(list(micro_batches))
     bad = ~losses.isfinite()
-    if not bad.any():  # the losses are fine, so a term's weight is not: every sample took part
-        negative = [t.name for t, row in zip(terms, losses.sum(dim=1), strict=True) if row < 0]
-        if negative and isinstance(weighting, PositiveLosses):
-            return _negative(step, type(weighting).__name__, negative)
-        bad = ~torch.stack([result.weights for result in results]).isfinite().all(dim=0).cpu()
-        bad = bad.unsqueeze(1).expand_as(losses)
+    if not bad.any():
+        return _by_weights(step, terms, losses, results, weighting)
     tasks = [term.name for term, row in zip(terms, bad, strict=True) if row.any()]
     found = [ids[place] for place in index[bad.any(dim=0)].tolist()]
-    if not tasks:
-        return NotFiniteError(
-            f"step {step}: the loss is not finite on another process; nothing was updated",
-            step=step,
-            tasks=(),
-            ids=(),
-        )
     shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" * (len(found) > SHOWN))
     return NotFiniteError(
         f"step {step}: the loss of {', '.join(tasks)} is not finite for the samples {shown}; "
@@ -60,6 +49,30 @@ def not_finite(
     )
 
 
+def _by_weights(
+    step: int,
+    terms: Sequence[LossTerm],
+    losses: Tensor,
+    results: Sequence[StepResult],
+    weighting: WeightingModule,
+) -> NotFiniteError:
+    """The error where the losses (T, N) seen here are finite: a weight, or another process."""
+    negative = [t.name for t, row in zip(terms, losses.sum(dim=1), strict=True) if row < 0]
+    divides = [m for m in weighting.modules() if isinstance(m, PositiveLosses)]
+    if negative and divides:
+        return _negative(step, type(divides[0]).__name__, negative)
+    weights = torch.stack([result.weights for result in results]).isfinite().all(dim=0)
+    unweighed = [t.name for t, ok in zip(terms, weights.tolist(), strict=True) if not ok]
+    if unweighed:
+        return _unweighed(step, type(weighting).__name__, unweighed)
+    return NotFiniteError(
+        f"step {step}: the loss is not finite on another process; nothing was updated",
+        step=step,
+        tasks=(),
+        ids=(),
+    )
+
+
 def _negative(step: int, scheme: str, tasks: Sequence[str]) -> NotFiniteError:
     """The error of a scheme that divides by losses, where some are below zero."""
     return NotFiniteError(
@@ -67,6 +80,18 @@ def _negative(step: int, scheme: str, tasks: Sequence[str]) -> NotFiniteError:
         f"{', '.join(tasks)} is below zero. Nothing was updated; use a head whose loss is never "
         f"negative for {'it' if len(tasks) == 1 else 'them'}, or a weighting that takes any loss, "
         f"such as `equal` or `mgda`",
+        step=step,
+        tasks=tasks,
+        ids=(),
+    )
+
+
+def _unweighed(step: int, scheme: str, tasks: Sequence[str]) -> NotFiniteError:
+    """The error of a scheme that found no weights for losses that are finite."""
+    return NotFiniteError(
+        f"step {step}: {scheme} gave {', '.join(tasks)} weights that are not finite, though the "
+        f"losses seen here are. Nothing was updated and the last checkpoint is kept; look in the "
+        f"log at how the losses and gradients of these tasks developed, or use another weighting",
         step=step,
         tasks=tasks,
         ids=(),

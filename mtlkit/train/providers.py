@@ -41,8 +41,8 @@ class Provider(ABC):
         """The Gramian (T, T) of an update that is one micro-batch."""
 
     @abstractmethod
-    def parts(self, direction: Tensor, rows: Sequence[Tensor]) -> list[Tensor]:
-        """What each of this rank's micro-batches carries of a `direction` (P,)."""
+    def parts(self, direction: Tensor, rows: Sequence[Tensor], count: int) -> list[Tensor]:
+        """What each of this rank's `count` micro-batches carries of a `direction` (P,)."""
 
     @abstractmethod
     def carry(self, at: Cut, part: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class AtFeatures(Provider):
     def gramian_at(self, at: Cut, own: Tensor) -> Tensor:
         return self.gramian([own])
 
-    def parts(self, direction: Tensor, rows: Sequence[Tensor]) -> list[Tensor]:
+    def parts(self, direction: Tensor, rows: Sequence[Tensor], count: int) -> list[Tensor]:
         own = own_columns(direction, torch.cat(list(rows), dim=1), self.ranks)
         return list(torch.split(own, [each.shape[1] for each in rows]))
 
@@ -79,7 +79,7 @@ class AtParameters(Provider):
     """At parameters: every sample has a part in each, so the rows of parts are summed.
 
     A Gramian of one micro-batch is made by segments (`mtlkit.train.segments`); several need the
-    rows, for the gradients must be summed before they are multiplied.
+    rows, for the gradients must be summed before they are multiplied. They are summed as they come.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], ranks: Ranks) -> None:
@@ -103,7 +103,8 @@ class AtParameters(Provider):
         return found
 
     def joined(self, rows: Sequence[Tensor]) -> Tensor:
-        return self.ranks.sum(torch.stack(list(rows)).sum(dim=0) if len(rows) > 1 else rows[0])
+        (summed,) = rows
+        return self.ranks.sum(summed)
 
     def gramian(self, rows: Sequence[Tensor]) -> Tensor:
         return gramian_of(self.joined(rows))
@@ -113,9 +114,9 @@ class AtParameters(Provider):
         rows = [_trained_ends(at, row)[1] for row in own]
         return segment_gramian(segments_of(ends, self.parameters), rows, self.ranks.sum)
 
-    def parts(self, direction: Tensor, rows: Sequence[Tensor]) -> list[Tensor]:
+    def parts(self, direction: Tensor, rows: Sequence[Tensor], count: int) -> list[Tensor]:
         # every rank holds the whole direction, and every micro-batch gives an equal part of it
-        return [direction / (len(rows) * self.ranks.world)] * len(rows)
+        return [direction / (count * self.ranks.world)] * count
 
     def carry(self, at: Cut, part: Tensor) -> Tensor:
         parameters, pieces = zip(*self._pieces(part), strict=True)
@@ -128,10 +129,12 @@ class AtParameters(Provider):
         with torch.no_grad():
             for p, piece in self._pieces(step):
                 p.add_(piece)
-        yield
-        with torch.no_grad():
-            for p, before in zip(self.parameters, kept, strict=True):
-                p.copy_(before)
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for p, before in zip(self.parameters, kept, strict=True):
+                    p.copy_(before)
 
     def _pieces(self, vector: Tensor) -> Iterator[tuple[nn.Parameter, Tensor]]:
         """Each parameter with its piece of `vector` (P,), of its shape."""

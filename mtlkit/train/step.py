@@ -186,6 +186,21 @@ class TrainingStep(nn.Module):
         assert self.provider is not None
         at = cut(self.model.features(inputs), self.model.tasks)
         losses = self._losses_of(at, targets, whole, share)
+        # products of gradients in bf16 would say that nearly parallel ones are parallel
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self._weighed(weighting, at, losses, whole, decision, part)
+
+    def _weighed(
+        self,
+        weighting: OfGradients,
+        at: Cut,
+        losses: StepLosses,
+        whole: Whole,
+        decision: Decision | None,
+        part: int,
+    ) -> StepResult:
+        """The result for losses behind the cut, once what the update does is decided."""
+        assert self.provider is not None
         mean = losses.mean
         beside = [] if self.weighted_heads else [p for p in self._behind if p.requires_grad]
         own, gradients = at.jacobian(mean, self.model.tasks, beside)
@@ -205,9 +220,8 @@ class TrainingStep(nn.Module):
         # what is carried has a gradient and no value, so a weight that is not finite would not show
         heads = weighted if self.weighted_heads else _carry(beside, gradients) + weighted.detach()
         assert decision.gramian is not None
-        return StepResult(
-            trunk + heads, losses.per_sample.detach(), weights, decision.gramian * share
-        )
+        gramian = decision.gramian * losses.share
+        return StepResult(trunk + heads, losses.per_sample.detach(), weights, gramian)
 
     def _losses_of(
         self, at: Cut, targets: Mapping[str, Tensor], whole: Whole, share: float

@@ -45,7 +45,7 @@ class Updater:
         if self.train.compile:
             compile_backbone(model)
         alone = self.ranks.world == 1
-        self.module = self.inner if alone else DistributedDataParallel(self.inner)
+        self.module = self.inner if alone else _distributed(self.inner)
         self.batches = Batches(
             len(setting.data.train),
             self.train.batch,
@@ -122,3 +122,12 @@ class Updater:
                 f"{', '.join(found)}; freeze them (requires_grad = False) or train in one process"
             )
         return found
+
+
+def _distributed(step: TrainingStep) -> DistributedDataParallel:
+    """The step under DDP; what a weighting keeps follows from sums over ranks, and is not sent."""
+    names = [name for name, _ in step.named_buffers() if name.startswith("weighting.")]
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(  # type: ignore[no-untyped-call]
+        step, names
+    )
+    return DistributedDataParallel(step)

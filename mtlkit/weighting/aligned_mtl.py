@@ -29,12 +29,15 @@ class AlignedMtlWeights(GramianWeighting):
         rank = there.sum()
         match self.scale:
             case Singular.SMALLEST:
-                chosen = values[(len(values) - rank).clamp(max=len(values) - 1)]
+                place = len(values) - rank
             case Singular.MEDIAN:  # of those above zero, the lower of two
-                middle = len(values) - rank + (rank - 1).clamp(min=0) // 2
-                chosen = values[middle.clamp(max=len(values) - 1)]
+                place = len(values) - rank + (rank - 1).clamp(min=0) // 2
             case Singular.MEAN_SQUARE:
-                chosen = (values * there).sum() / rank.clamp(min=1)
+                place = None
+        if place is None:
+            chosen = (values * there).sum() / rank.clamp(min=1)
+        else:  # by a tensor of one place: a number would have to be asked of the device
+            chosen = values.index_select(0, place.clamp(max=len(values) - 1).reshape(1))[0]
         mean = torch.full_like(values, 1 / len(values))
         weights: Tensor = chosen.clamp(min=0).sqrt() * (vectors @ (inverse * (vectors.T @ mean)))
         return weights

@@ -14,7 +14,7 @@ class AutoLambdaWeights(GramianWeighting, LooksAhead):
 
     With the step theta - rate * sum_t w_t g_t, the slope of a main loss in w_t is -rate g_t . h,
     h being that loss's gradient after the step and on other samples: no second derivative is left
-    out. The factor `rate` is, too, as Adam would take it out again. Weights stay above zero.
+    out. The factor `rate` is left out, for Adam would take it out again. No weight is negative.
     """
 
     values: Tensor

@@ -16,19 +16,19 @@ class CovWeights(BatchLossWeighting, PositiveLosses):
 
     losses: Tensor
     ratios: Tensor
-    squares: Tensor
+    variance: Tensor
     seen: Tensor
 
     def __init__(self, decay: float | None, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.decay = decay
-        for name in ("losses", "ratios", "squares", "seen"):
+        for name in ("losses", "ratios", "variance", "seen"):
             self.register_buffer(name, torch.zeros(len(terms)))
 
     def weights(self, known: Known) -> Tensor:
         at, losses = known.places, positive(known.losses)
         seen, mean = self.seen[at], self.ratios[at]
-        deviation = (self.squares[at] / seen.clamp(min=1)).sqrt()
+        deviation = self.variance[at].sqrt()
         spread = torch.where(seen >= 2, deviation / mean, torch.zeros_like(mean))
         fresh = (seen < 2).any() | (spread.sum() == 0)
         equal = torch.full_like(spread, 1 / len(spread))
@@ -44,9 +44,10 @@ class CovWeights(BatchLossWeighting, PositiveLosses):
         rest = 1 / (seen + 1)
         if self.decay is not None:
             rest = torch.where(seen > 0, 1 - self.decay, rest)
-        mean = self.ratios[at]
+        mean, variance = self.ratios[at], self.variance[at]
         moved = mean + rest * (ratio - mean)
-        self.squares[at] += (ratio - mean) * (ratio - moved)
+        new = (ratio - mean) * (ratio - moved)
+        self.variance[at] = variance + rest * (new - variance)
         self.ratios[at] = moved
         self.losses[at] = before + rest * (losses - before)
         self.seen[at] += 1

@@ -45,11 +45,12 @@ class DbMtlDirection(JacobianWeighting, RemembersJacobian, PositiveLosses):
 
     def forward(self, jacobian: Tensor, known: Known) -> Directed:
         at = known.places
-        newest = jacobian / positive(known.losses).unsqueeze(1)
+        losses = positive(known.losses)
+        newest = jacobian / losses.unsqueeze(1)
         kept = (self.momentum * (self.seen[at] > 0)).unsqueeze(1)  # the first one counts whole
         means = newest + kept * (self.means[at] - newest)
         self.means[at] = means
         self.seen[at] += 1
         gramian = means @ means.T
         weights = norms(gramian).max() * inverse_norms(gramian)
-        return Directed(weights @ means, weights)
+        return Directed(weights @ means, weights / losses)

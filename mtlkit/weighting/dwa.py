@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.module import BatchLossWeighting, Known
+from mtlkit.weighting.module import BatchLossWeighting, Known, PositiveLosses, positive
 
 
-class DwaWeights(BatchLossWeighting):
+class DwaWeights(BatchLossWeighting, PositiveLosses):
     """Weights K softmax(r / T) with r_t = L_t(epoch - 1) / L_t(epoch - 2) (eq. 7).
 
     The losses of an epoch are means over its updates. A task whose loss was not seen in both epochs
@@ -28,10 +28,12 @@ class DwaWeights(BatchLossWeighting):
     def weights(self, known: Known) -> Tensor:
         if known.moment.opens:
             self._turn()
-        self.seen[0].index_add_(0, known.places, known.losses)
-        self.seen[1].index_add_(0, known.places, torch.ones_like(known.losses))
+        losses = positive(known.losses)
+        self.seen[0].index_add_(0, known.places, losses)
+        self.seen[1].index_add_(0, known.places, torch.ones_like(losses))
         rate = self.rate[known.places]
-        return len(rate) * (rate / self.temperature).softmax(dim=0)
+        weights = len(rate) * (rate / self.temperature).softmax(dim=0)
+        return weights + 0 * losses  # NaN for a negative loss
 
     def _turn(self) -> None:
         """Close the epoch: its means become those of before."""

@@ -27,7 +27,7 @@ class GradVacWeights(GramianWeighting):
         met = meetings(len(gramian), known).to(gramian.device)  # each pair once: no target twice
         grid = (known.places.unsqueeze(1), known.places)
         before = self.targets[grid].to(gramian)
-        target = before.gather(1, met)
+        target = before.gather(1, met).clamp(max=1 - 1e-6)  # nothing is turned to parallel
         wanted = (1 - target.square()).sqrt()
         other = gramian.diagonal()[met]  # |g_j|^2
         cosines = []

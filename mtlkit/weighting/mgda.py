@@ -1,10 +1,11 @@
 """The multiple-gradient descent algorithm (MGDA; Sener & Koltun, NeurIPS 2018)."""
 
+import torch
 from torch import Tensor
 
 from mtlkit.weighting.configs import Normalisation
 from mtlkit.weighting.gramian import norms
-from mtlkit.weighting.module import GramianWeighting, Known
+from mtlkit.weighting.module import GramianWeighting, Known, PositiveLosses, positive
 from mtlkit.weighting.simplex import shortest
 
 
@@ -26,6 +27,10 @@ class MgdaWeights(GramianWeighting):
         if self.normalise in (Normalisation.NORM, Normalisation.LOSS_AND_NORM):
             scale = scale * norms(gramian)
         if self.normalise in (Normalisation.LOSS, Normalisation.LOSS_AND_NORM):
-            scale = scale * known.losses.to(scale)
-        inverse = (scale > 0) / scale.where(scale > 0, 1.0)
+            scale = scale * positive(known.losses).to(scale)
+        inverse = torch.where(scale == 0, 0.0, 1 / scale)  # NaN for a negative loss
         return shortest(inverse.unsqueeze(1) * gramian * inverse)
+
+
+class MgdaOfLosses(MgdaWeights, PositiveLosses):
+    """As `MgdaWeights`, for gradients that are divided by the loss."""

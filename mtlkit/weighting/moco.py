@@ -6,7 +6,7 @@ from torch import Tensor
 from mtlkit.vocabulary import LossTerm
 from mtlkit.weighting.configs import MoCo
 from mtlkit.weighting.module import Directed, JacobianWeighting, Known, RemembersJacobian
-from mtlkit.weighting.simplex import project
+from mtlkit.weighting.simplex import project, share_of
 
 
 class MoCoDirection(JacobianWeighting, RemembersJacobian):
@@ -38,9 +38,7 @@ class MoCoDirection(JacobianWeighting, RemembersJacobian):
         tracked = tracked + step * (jacobian - tracked)
         self.tracked[at] = tracked
         self.seen[at] += 1
-        own = self.values[at]
-        total = own.sum()  # the terms present share what they have
-        weights = own / total
+        weights, total = share_of(self.values, at)
         slope = tracked @ (weights @ tracked) + self.pull * weights
         weights = project(weights - self.rate * slope)
         self.values[at] = weights * total

@@ -6,7 +6,7 @@ from torch import Tensor
 from mtlkit.vocabulary import LossTerm
 from mtlkit.weighting.configs import MoDo
 from mtlkit.weighting.module import GramianWeighting, Known, MultiDraw
-from mtlkit.weighting.simplex import project
+from mtlkit.weighting.simplex import project, share_of
 
 
 class MoDoWeights(GramianWeighting, MultiDraw):
@@ -23,9 +23,7 @@ class MoDoWeights(GramianWeighting, MultiDraw):
         self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
 
     def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        own = self.values[known.places].to(gramian)
-        total = own.sum()  # the terms present share what they have
-        weights = own / total
+        weights, total = share_of(self.values.to(gramian), known.places)
         weights = project(weights - self.rate * (gramian @ weights + self.pull * weights))
         self.values[known.places] = (weights * total).to(self.values)
         return weights

@@ -6,7 +6,7 @@ from torch import Tensor
 from mtlkit.vocabulary import LossTerm
 from mtlkit.weighting.configs import SdmGrad
 from mtlkit.weighting.module import GramianWeighting, Known, MultiDraw
-from mtlkit.weighting.simplex import project
+from mtlkit.weighting.simplex import project, share_of
 
 
 class SdmGradWeights(GramianWeighting, MultiDraw):
@@ -25,10 +25,9 @@ class SdmGradWeights(GramianWeighting, MultiDraw):
         self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
 
     def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        own = self.values[known.places].to(gramian)
-        total = own.sum()
-        weights = own / total
+        weights, total = share_of(self.values.to(gramian), known.places)
         towards = self.nearness / len(weights)
+        # two draws of one gradient may point apart; their product is then no square of a norm
         unit = gramian.diagonal().clamp(min=0).sqrt().mean().square()
         matrix = gramian / (unit + 1e-8)
         speed = torch.zeros_like(weights)

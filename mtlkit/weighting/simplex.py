@@ -28,11 +28,13 @@ def project(point: Tensor) -> Tensor:
     >>> project(torch.tensor([0.9, 0.5, -1.0])).tolist()
     [0.699999988079071, 0.30000001192092896, 0.0]
     """
+    point = point - point.max()  # the same nearest point, and no digits lost
     ordered, _ = point.sort(descending=True)
     count = torch.arange(1, len(point) + 1, device=point.device, dtype=point.dtype)
     excess = (ordered.cumsum(0) - 1) / count
-    kept = (ordered > excess).sum()
-    nearest: Tensor = (point - excess[kept - 1]).clamp(min=0)
+    last = (ordered > excess).sum().clamp(min=1) - 1
+    # chosen by a tensor of one place: a number would have to be asked of the device
+    nearest: Tensor = (point - excess.index_select(0, last.reshape(1))).clamp(min=0)
     return nearest
 
 
@@ -66,7 +68,7 @@ def _shortest_among(raw: Tensor) -> Tensor:
     # w' G w is 1 / total: the shortest is the largest among those with weights of one sign
     feasible = raw.amin(dim=1) >= -1e-9 * total
     best = torch.where(feasible, total, 0.0).argmax()
-    chosen: Tensor = raw[best].clamp(min=0)
+    chosen: Tensor = raw.index_select(0, best.reshape(1))[0].clamp(min=0)
     return chosen / chosen.sum()
 
 
@@ -96,7 +98,7 @@ def conflict_averse(gramian: Tensor, radius: Tensor) -> Tensor:
     weights = raw / raw.sum(dim=1, keepdim=True)
     length = ((weights @ gramian) * weights).sum(dim=1).clamp(min=0).sqrt()
     value = torch.nan_to_num(weights @ mean + radius * length, nan=torch.inf)
-    chosen: Tensor = weights[value.argmin()]
+    chosen: Tensor = weights.index_select(0, value.argmin().reshape(1))[0]
     return chosen
 
 
@@ -163,3 +165,17 @@ def _within(w: Tensor, dw: Tensor, z: Tensor, dz: Tensor) -> Tensor:
     values, moves = torch.cat([w, z]), torch.cat([dw, dz])
     room = torch.where(moves < 0, -values / moves, torch.inf)
     return (0.99 * room.min()).clamp(max=1)
+
+
+def share_of(values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights (K,) of the terms present among `values` (T,), made to sum to 1, and their sum.
+
+    Terms that all have the weight 0 begin again with equal ones.
+
+    >>> share_of(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([1, 2]))
+    (tensor([0.5000, 0.5000]), tensor(0.5000))
+    """
+    own = values[places]
+    total = own.sum()
+    equal = torch.full_like(own, 1 / len(own))
+    return torch.where(total > 0, own / total, equal), total

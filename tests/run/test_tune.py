@@ -16,6 +16,7 @@ from mtlkit.errors import (
     RecipeError,
     RunError,
 )
+from mtlkit.evaluation.configs import TaskMetrics
 from mtlkit.recipe_file import load_recipe
 from mtlkit.registry import Origin
 from mtlkit.run import tune as module
@@ -148,3 +149,40 @@ def test_what_cannot_be_searched_is_said(recipe, own_catalog, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mtlkit\[tune\]'"):
         tuned_in(tmp_path / "c", recipe, own_catalog)
+
+
+def test_where_equal_weights_break_the_next_trial_is_the_unit(
+    recipe, own_catalog, tmp_path, monkeypatch
+):
+    fit = module.fit
+
+    def breaking(recipe, path, **options):
+        if path.name == "000":
+            raise NotFiniteError("step 3: the loss of age is not finite", step=3, tasks=[], ids=[])
+        return fit(recipe, path, **options)
+
+    monkeypatch.setattr(module, "fit", breaking)
+    found = tuned_in(tmp_path / "t", recipe, own_catalog)
+    assert [trial.score is None for trial in found.trials] == [True, False, False]
+    assert found.trials[1].score == 1
+
+
+def test_the_best_recipe_keeps_what_the_recipe_asked_of_a_trained_model(
+    recipe, own_catalog, tmp_path
+):
+    asked = attrs.evolve(recipe, evaluation=(TaskMetrics(),))
+    found = tuned_in(tmp_path / "t", asked, own_catalog, Search(trials=1))
+    assert load_recipe(found.recipe, own_catalog).evaluation == (TaskMetrics(),)
+
+
+def test_a_trial_of_other_weights_is_not_taken_for_this_one(recipe, own_catalog, tmp_path):
+    found = tuned_in(tmp_path, recipe, own_catalog, Search(trials=1))
+    written = found.run(0) / "recipe.yaml"
+    written.write_text(written.read_text().replace("1.0", "1.5"))
+    with pytest.raises(RunError, match="was trained with other weights than this search now asks"):
+        tuned_in(tmp_path, recipe, own_catalog, Search(trials=1))
+
+
+def test_bounds_have_equal_weights_between_them():
+    with pytest.raises(ValueError, match="lowest: expected a number from 1e-09 to 1, found 2"):
+        Search(lowest=2.0)

@@ -9,6 +9,7 @@ from mtlkit.catalog import load_catalog
 from mtlkit.errors import NotFiniteError
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.weighting.configs import CrMogm, Mgda, MoDo, Normalisation
 from mtlkit.weighting.module import LossWeighting, PositiveLosses
 
 UPDATES = 4
@@ -173,3 +174,43 @@ def test_a_negative_loss_is_named_with_the_scheme_that_cannot_take_it(points, sc
     assert f"{type(weighting).__name__} divides by losses" in str(raised.value)
     assert "such as `equal` or `mgda`" in str(raised.value)
     assert list(raised.value.tasks) == ["age"]
+
+
+@pytest.mark.parametrize("normalise", ["loss", "loss-and-norm"])
+def test_a_negative_loss_is_named_by_mgda_of_losses_and_through_a_mean_of_weights(
+    points, normalise
+):
+    inner = Mgda(normalise=Normalisation(normalise))
+    for scheme in (inner, CrMogm(of=inner)):
+        made = points.updater(recipe_of(points, scheme, batch=50))
+        head = made.inner.model.head("age")
+        loss = head.loss
+        head.loss = lambda x, y, loss=loss, head=head: loss(x, y) - 5 * head.present(y)
+        with pytest.raises(NotFiniteError, match=r"MgdaOfLosses divides by losses .* age is below"):
+            made.update(0)
+
+
+def test_in_bf16_products_of_gradients_are_not(points):
+    """A Gramian decided inside autocast is that decided outside, which micro-batches need."""
+    found = []
+    for accumulate in (1, 2):
+        recipe = recipe_of(points, Mgda(), precision="bf16", batch=50, accumulate=accumulate)
+        made = points.updater(recipe)
+        made.update(0)
+        found.append(made.meter.gramian)
+    assert not found[0].bfloat16().double().equal(found[0])
+    torch.testing.assert_close(*found, rtol=2e-2, atol=1e-6)
+
+
+def test_draws_have_a_chance_of_their_own(points):
+    recipe = attrs.evolve(
+        recipe_of(points, MoDo(), batch=48), backbone=points.CasiaNet(width=0.05, dropout=0.5)
+    )
+    made = points.updater(recipe)
+    masks = []
+    dropout = made.inner.model.router.backbone.last_block.dropout
+    dropout.register_forward_hook(lambda module, _, out: masks.append(out == 0))
+    made.update(0)
+    assert len(masks) == 3
+    assert not masks[0].equal(masks[1])
+    assert not masks[1].equal(masks[2])

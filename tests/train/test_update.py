@@ -111,8 +111,8 @@ def test_a_term_s_weight_that_is_not_finite_names_the_term(points, monkeypatch):
     with pytest.raises(NotFiniteError) as caught:
         made.update(0)
     assert caught.value.tasks == ("side",)
-    assert len(caught.value.ids) == 13
-    assert "and 3 more" in str(caught.value)
+    assert caught.value.ids == ()  # no sample is to blame: the losses are finite
+    assert "ByNormWeights gave side weights that are not finite" in str(caught.value)
 
 
 def test_a_gradient_that_is_not_finite_is_blamed_on_its_own_update(points):

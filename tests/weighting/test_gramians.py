@@ -8,6 +8,7 @@ import torch
 import torchjd.aggregation as peer
 
 from mtlkit.train.decision import Whole, weigh
+from mtlkit.train.gradients import gramian_of
 from mtlkit.vocabulary import Kind, LossTerm, Role
 from mtlkit.weighting.bargaining import bargain
 from mtlkit.weighting.configs import (
@@ -581,3 +582,67 @@ def test_the_projection_is_the_nearest_point_of_the_simplex(tasks):
         # the certificate of a projection: (point - found) . (other - found) <= 0
         for other in torch.eye(tasks, dtype=torch.float64):
             assert (point - found) @ (other - found) <= 1e-9
+
+
+class TestInFloat32:
+    """As training has it: gradients in float32, of which the Gramian is made."""
+
+    def made(self, jacobian):
+        return gramian_of(jacobian.float())
+
+    @pytest.mark.parametrize("kind", ["rank-deficient", "cancelling"])
+    def test_gradients_that_cancel_still_do(self, kind):
+        for jacobian in samples(kind):
+            jacobian = jacobian.float().double()
+            gramian = self.made(jacobian)
+            weights = Mgda().build(terms_of(len(jacobian)), 4)(gramian, known_of(len(jacobian)))
+            longest = jacobian.norm(dim=1).max()
+            products, found = jacobian @ (weights @ jacobian), weights @ jacobian
+            assert (products >= found.square().sum() - 1e-6 * longest**2).all()
+
+    def test_opposite_gradients_have_a_shortest_vector_of_zero(self):
+        for jacobian in samples("random"):
+            pair = torch.stack([jacobian[0], -3.3 * jacobian[0]]).float()
+            weights = Mgda().build(terms_of(2), 4)(self.made(pair), known_of(2))
+            found = (weights.float() @ pair).norm()
+            assert found < 1e-3 * pair[0].norm()
+
+    @pytest.mark.parametrize(
+        "own", [AlignedMtl(), ImtlG(), CaGrad()], ids=lambda o: type(o).__name__
+    )
+    def test_dependent_gradients_give_what_they_give_in_float64(self, own):
+        for jacobian in samples("rank-deficient"):
+            count = len(jacobian)
+            if count < 3:
+                continue
+            module = own.build(terms_of(count), 4)
+            found = module(self.made(jacobian), known_of(count)) @ jacobian
+            exact = module(jacobian @ jacobian.T, known_of(count)) @ jacobian
+            assert_close(found, exact)
+
+
+@pytest.mark.parametrize("own", [MoCo(), MoDo(), SdmGrad()], ids=lambda own: type(own).__name__)
+def test_terms_that_all_have_no_weight_begin_again(own):
+    module = own.build(terms_of(3), 4)
+    module.values.copy_(torch.tensor([0.0, 0.0, 1.0]))
+    known = Known(torch.tensor([0.5, 0.7]), torch.tensor([0, 1]), Moment())
+    jacobian = torch.randn(2, 6)
+    if isinstance(module, JacobianWeighting):
+        module.allocate(6)
+        weights = module(jacobian, known).weights
+    else:
+        weights = module(gramian_of(jacobian), known)
+    assert weights.isfinite().all()
+    assert weights.sum() > 0
+
+
+def test_gradients_that_were_parallel_for_long_may_part_again():
+    module = GradVac(rate=0.5).build(terms_of(2), 4)
+    parallel = torch.ones(2, 2, dtype=torch.float64)
+    for step in range(60):
+        module(parallel, known_of(2, step=step))
+    for cosine in (0.9999999, 0.999, 0.5, 0.0, -1.0):
+        gramian = torch.tensor([[1.0, cosine], [cosine, 1.0]], dtype=torch.float64)
+        copy = GradVac(rate=0.5).build(terms_of(2), 4)
+        copy.load_state_dict(module.state_dict())
+        assert copy(gramian, known_of(2)).isfinite().all()

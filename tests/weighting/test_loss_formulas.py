@@ -127,9 +127,9 @@ def test_cov_with_decay_forgets_a_wild_beginning():
                                                               for n in range(40)]  # fmt: skip
     for step, each in enumerate(losses):
         one, other = (m.weights(known(each, step=step)) for m in (forgetful, faithful))
-    assert one.isfinite().all()
-    assert other.isfinite().all()
     assert other[0] > 0.9
+    assert one[0] < 0.01  # the wild one has been quiet for long
+    assert one[2] > 0.9
 
 
 def test_rlw_is_a_softmax_of_normals_the_same_for_the_same_step():
@@ -273,7 +273,9 @@ def test_product_of_means_has_the_gradient_of_the_whole_batch_in_parts():
     torch.testing.assert_close(sum(totals), module(whole).total)
 
 
-@pytest.mark.parametrize("own", [Log(), Gls(), Cov(), Famo()], ids=lambda own: type(own).__name__)
+@pytest.mark.parametrize(
+    "own", [Log(), Gls(), Cov(), Famo(), Dwa()], ids=lambda own: type(own).__name__
+)
 def test_a_loss_of_zero_is_no_accident_and_a_negative_one_is_not_finite(own):
     module = own.build(TERMS, 5)
     assert module.weights(known([1.0, 0.0, 0.5])).isfinite().all()

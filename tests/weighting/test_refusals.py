@@ -169,7 +169,7 @@ def test_options_of_gradients_belong_to_weightings_of_gradients():
 def test_projections_and_means_stay_within_their_bounds():
     for wrong, words in (
         (lambda: DbMtl(momentum=1.0), "momentum: expected a number from 0 to below 1"),
-        (lambda: MoCo(tracking=0), "tracking: expected a number above 0"),
+        (lambda: MoCo(tracking=0), "tracking: expected a number from 0.001 to 1"),
         (lambda: SdmGrad(steps=0), "steps: expected a whole number of at least 1"),
         (lambda: AutoLambda(start=-1), "start: expected a number above 0"),
     ):

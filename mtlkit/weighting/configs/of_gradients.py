@@ -53,9 +53,10 @@ class Mgda(GradientWeighting):
     )
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
-        from mtlkit.weighting.mgda import MgdaWeights
+        from mtlkit.weighting.mgda import MgdaOfLosses, MgdaWeights
 
-        return MgdaWeights(self.normalise)
+        by_loss = self.normalise in (Normalisation.LOSS, Normalisation.LOSS_AND_NORM)
+        return (MgdaOfLosses if by_loss else MgdaWeights)(self.normalise)
 
 
 @attrs.frozen(kw_only=True)

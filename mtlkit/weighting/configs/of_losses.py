@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from mtlkit.config import Problem, above, at_least_number, between, each, optional
+from mtlkit.config import Problem, above, at_least_number, below, each, optional
 from mtlkit.vocabulary import LossTerm, Role
 from mtlkit.weighting.configs.family import Weighting
 
@@ -137,7 +137,7 @@ class Cov(Weighting):
 
     fewest: ClassVar[int] = 2
 
-    decay: float | None = attrs.field(default=None, validator=optional(between(0, 1)))
+    decay: float | None = attrs.field(default=None, validator=optional(below(1)))
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         from mtlkit.weighting.cov import CovWeights

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from mtlkit.config import Problem, above, at_least, at_least_number, below, member_of
+from mtlkit.config import Problem, above, at_least, at_least_number, below, between, member_of
 from mtlkit.vocabulary import LossTerm, Role
 from mtlkit.weighting.configs.family import At, GradientWeighting, HeadGradient
 from mtlkit.weighting.configs.of_gradients import Mgda
@@ -53,7 +53,7 @@ class MoCo(GradientWeighting):
     directs: ClassVar[bool] = True
 
     at: At = attrs.field(default=At.PARAMETERS, validator=member_of(At))
-    tracking: float = attrs.field(default=0.5, validator=above(0))
+    tracking: float = attrs.field(default=0.5, validator=between(0.001, 1))
     rate: float = attrs.field(default=0.1, validator=above(0))
     pull: float = attrs.field(default=0.0, validator=at_least_number(0))
 
