@@ -32,6 +32,7 @@ COMMANDS = {
     "explain": Command("mtlkit.cli.explain:explain", "Check a recipe and show what it means."),
     "list": Command("mtlkit.cli.list:list_components", "List the components, by family."),
     "show": Command("mtlkit.cli.show:show", "Show a component, its options and its owner."),
+    "schema": Command("mtlkit.cli.schema:schema", "Write the JSON Schema of recipes, for editors."),
     "plugins": Command("mtlkit.cli.plugins:plugins", "List the plugins and how they loaded."),
 }
 

@@ -63,6 +63,7 @@ OPTIONS = {
     "explain": {"recipe", "--set"},
     "list": {"family"},
     "show": {"name"},
+    "schema": {"--out"},
     "plugins": set(),
 }
 
