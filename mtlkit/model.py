@@ -73,7 +73,7 @@ class MultiTaskModel(nn.Module):
 
     def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """The outputs for raw inputs; `targets` is needed only where a label chooses the branch."""
-        features = self.features(inputs)
+        features = self.router.specialised(self.features(inputs))
         outputs = {task: self.head(task)(features.of(task)) for task in self.tasks}
         branches = self.router.branch_outputs(features, outputs, targets)
         return Outputs(features.shared, outputs, branches)
@@ -91,6 +91,7 @@ class MultiTaskModel(nn.Module):
         self, features: Features, targets: Mapping[str, Tensor], counts: Tensor, share: float = 1.0
     ) -> StepLosses:
         """The losses from `features` on: what heads and branches make of them."""
+        features = self.router.specialised(features)
         found = {
             task: self.head(task).loss(features.of(task), targets[task]) for task in self.tasks
         }
@@ -157,8 +158,17 @@ def assemble(
         except AssemblyError as cause:
             raise AssemblyError(f"tasks.{task}.head: {cause}") from cause
 
-    heads = {name: new_head(name, trunk.features) for name in tasks}
-    router = routing.build(Wiring(backbone=trunk, new_head=new_head, classes=assembly.classes))
+    width = routing.head_features(trunk.features)
+    heads = {name: new_head(name, width) for name in tasks}
+    wiring = Wiring(
+        backbone=trunk,
+        sample_shape=assembly.sample_shape,
+        new_backbone=lambda: backbone.build(assembly.sample_shape),
+        tasks=tuple(tasks),
+        new_head=new_head,
+        classes=assembly.classes,
+    )
+    router = routing.build(wiring)
     terms = tuple(
         attrs.evolve(term, classes=len(assembly.classes.get(term.task, ())))
         for term in routing.terms(loss_terms(tasks))

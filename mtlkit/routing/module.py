@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import final
 
 import attrs
 from torch import Tensor, nn
@@ -9,7 +10,11 @@ from torch import Tensor, nn
 
 @attrs.frozen(eq=False)
 class Features:
-    """The features of a batch: shared (N, D), and the maps before the last block where kept."""
+    """The features of a batch: shared (N, D), and the maps before the last block where kept.
+
+    Where no feature is shared (`Router.shares` is false) `shared` is the mean of the tasks' own,
+    for evaluators that look at features; nothing may be learned from it.
+    """
 
     shared: Tensor
     maps: Tensor | None = None
@@ -42,7 +47,10 @@ class BranchOutputs:
 class RouterModule(nn.Module, ABC):
     """Owns the way from inputs to the features of each task, and the branches, if any.
 
-    `features` is the width D of the shared features.
+    `features` is the width D of `Features.shared`. A router that gives tasks features of their own
+    gives them to every task, by name, in `Features.own`: those that are made of shared features in
+    `own_features`, those of a network apart in `forward`. Gradients of tasks are compared at what
+    `forward` gives, which is where the trunk ends.
     """
 
     features: int
@@ -50,6 +58,19 @@ class RouterModule(nn.Module, ABC):
     @abstractmethod
     def forward(self, inputs: Tensor) -> Features:
         """The features of inputs (N, ...)."""
+
+    def own_features(self, features: Features) -> Mapping[str, Tensor]:
+        """The features (N, width) that each task makes of the shared ones; empty where none does.
+
+        A router that answers this question answers it for every task.
+        """
+        return {}
+
+    @final
+    def specialised(self, features: Features) -> Features:
+        """`features` with those that tasks make of them for themselves."""
+        own = self.own_features(features)
+        return attrs.evolve(features, own={**features.own, **own}) if own else features
 
     @abstractmethod
     def branch_present(
@@ -72,3 +93,23 @@ class RouterModule(nn.Module, ABC):
         targets: Mapping[str, Tensor] | None,
     ) -> dict[str, BranchOutputs]:
         """What the branches say, by task; `targets` is needed where a label chooses the branch."""
+
+
+class UnbranchedRouter(RouterModule):
+    """A router without branches, and so without loss terms of its own."""
+
+    def branch_present(
+        self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return {}
+
+    def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {}
+
+    def branch_outputs(
+        self,
+        features: Features,
+        logits: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor] | None,
+    ) -> dict[str, BranchOutputs]:
+        return {}

@@ -42,9 +42,9 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.report.blocks": {
         "Block", "Chart", "Gallery", "Picture", "Section", "Series", "Table", "Text",
     },
-    "mtlkit.routing.configs": {"Branch", "Router", "Wiring", "class_name"},
+    "mtlkit.routing.configs": {"Branch", "Router", "Unbranched", "Wiring", "class_name"},
     "mtlkit.routing.grouped": {"BranchesModule", "GroupedRouter"},
-    "mtlkit.routing.module": {"BranchOutputs", "Features", "RouterModule"},
+    "mtlkit.routing.module": {"BranchOutputs", "Features", "RouterModule", "UnbranchedRouter"},
     "mtlkit.vocabulary": {"Kind", "LossTerm", "MISSING", "Role"},
     "mtlkit.weighting.configs": {"Weighting"},
     "mtlkit.weighting.module": {

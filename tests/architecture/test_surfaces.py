@@ -27,6 +27,7 @@ PUBLIC = {
     *("Kind", "LinearBranch", "Loading", "Mlp", "MtlkitError", "Recipe", "Regression", "Role"),
     *("Sgd", "Shared", "Steps", "Task", "Timm", "Train", "Uncertainty", "dump_recipe", "fit"),
     *("hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
+    *("Cgc", "CrossStitch", "DselectK", "LearnToBranch", "Mmoe", "Mtan", "Ple"),
 }
 
 FAMILIES = {
@@ -45,7 +46,17 @@ FAMILIES = {
 COMPONENTS = {
     "backbones": {"casia-net", "mlp", "timm"},
     "heads": {"classification", "regression"},
-    "routers": {"grouped", "shared"},
+    "routers": {
+        "cgc",
+        "cross-stitch",
+        "dselect-k",
+        "grouped",
+        "learn-to-branch",
+        "mmoe",
+        "mtan",
+        "ple",
+        "shared",
+    },
     "branches": {"block", "linear"},
     "weightings": {"dynamic", "equal", "fixed", "uncertainty"},
     "data": {"images"},
