@@ -64,16 +64,20 @@ class MultiTaskModel(nn.Module):
         self.register_buffer("scale", torch.tensor(assembly.scale), persistent=False)
 
     def features(self, inputs: Tensor) -> Features:
-        """The features of raw inputs (N, ...)."""
+        """The features of raw inputs (N, ...) at the end of the trunk."""
         normalised = (inputs.float() - self.centre) / self.scale
         if normalised.dim() == 4:
             normalised = normalised.contiguous(memory_format=torch.channels_last)
         found: Features = self.router(normalised)
         return found
 
+    def all_features(self, inputs: Tensor) -> Features:
+        """The features of raw inputs (N, ...), with those that tasks make for themselves."""
+        return self.router.specialised(self.features(inputs))
+
     def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """The outputs for raw inputs; `targets` is needed only where a label chooses the branch."""
-        features = self.router.specialised(self.features(inputs))
+        features = self.all_features(inputs)
         outputs = {task: self.head(task)(features.of(task)) for task in self.tasks}
         branches = self.router.branch_outputs(features, outputs, targets)
         return Outputs(features.shared, outputs, branches)

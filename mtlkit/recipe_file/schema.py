@@ -50,7 +50,7 @@ def recipe_schema(catalog: Catalog) -> Schema:
     """
     whole, layer = _Writer(catalog), _Writer(catalog, layer=True)
     own, extending = whole.reference(Recipe), layer.reference(Recipe)
-    layer.definitions[layer.name("Recipe")]["properties"][EXTENDS] = {
+    layer.definitions["layer/mtlkit.recipe:Recipe"]["properties"][EXTENDS] = {
         "type": "string",
         "description": "The recipe that this one changes; a path from this recipe's folder.",
     }
@@ -63,6 +63,13 @@ def recipe_schema(catalog: Catalog) -> Schema:
         "else": own,
         "$defs": {**whole.definitions, **layer.definitions},
     }
+
+
+def component_schema(catalog: Catalog, registry: Registry[Any], entry: Entry) -> Schema:
+    """The schema of one component, whole by itself."""
+    writer = _Writer(catalog)
+    schema = writer.component(registry, entry, options_of(registry.get(entry.name)))
+    return {**schema, "$defs": writer.definitions}
 
 
 @attrs.define
@@ -79,7 +86,8 @@ class _Writer:
     def reference(self, kind: type) -> Schema:
         """A reference to the definition of an attrs class or of a family, which is made once."""
         component = issubclass(kind, Component)
-        name = self.name(family_of(self.catalog, kind).plural if component else kind.__name__)
+        own = f"{kind.__module__}:{kind.__qualname__}"  # two plugins may use one class name
+        name = self.name(family_of(self.catalog, kind).plural if component else own)
         if name not in self.definitions:
             self.definitions[name] = {}  # a value may hold others of its own kind
             self.definitions[name] = (
@@ -94,7 +102,7 @@ class _Writer:
         options = {entry.name: _entry_options(registry, entry) for entry in registry}
         for entry in registry:
             name = self.name(f"{registry.plural}/{entry.name}")
-            self.definitions[name] = self._component(registry, entry, options[entry.name])
+            self.definitions[name] = self.component(registry, entry, options[entry.name])
         bare = [
             {"const": entry.name, "description": _described(entry)}
             for entry in registry
@@ -107,9 +115,10 @@ class _Writer:
         unnamed = {"type": "object", "properties": {type_key: False}}
         return {"oneOf": [*bare, *typed, *([unnamed] if self.layer else [])]}
 
-    def _component(
+    def component(
         self, registry: Registry[Any], entry: Entry, options: Mapping[str, Field] | None
     ) -> Schema:
+        """One component as a mapping with its name as type."""
         schema: Schema = {"type": "object", "properties": {}}
         if options is not None:
             # a stranger's default that breaks costs that component its options, and no other

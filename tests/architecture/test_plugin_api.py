@@ -10,6 +10,7 @@ import pytest
 
 import mtlkit
 import mtlkit.errors
+import mtlkit.testing
 
 ROOT = Path(__file__).resolve().parents[2]
 FACE = sorted((ROOT / "plugins" / "mtlkit-face" / "mtlkit_face").rglob("*.py"))
@@ -21,7 +22,7 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.catalog": {"Registrar"},
     "mtlkit.config": {
         "Component", "Problem", "above", "at_least", "at_least_number", "below", "between", "each",
-        "member_of", "one_of", "optional",
+        "member_of", "one_of", "optional", "Rule",
     },
     "mtlkit.data.configs": {"DataSource", "Loading"},
     "mtlkit.data.dataset": {"Categorical", "Data", "Inputs", "Numeric", "Split"},
@@ -45,6 +46,7 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.routing.configs": {"Branch", "Router", "Unbranched", "Wiring", "class_name"},
     "mtlkit.routing.grouped": {"BranchesModule", "GroupedRouter"},
     "mtlkit.routing.module": {"BranchOutputs", "Features", "RouterModule", "UnbranchedRouter"},
+    "mtlkit.testing": set(mtlkit.testing.__all__),
     "mtlkit.vocabulary": {"Kind", "LossTerm", "MISSING", "Role"},
     "mtlkit.weighting.configs": {"Weighting"},
     "mtlkit.weighting.module": {
@@ -101,7 +103,7 @@ def test_the_docs_show_the_list():
     section = text.split("## What plugins may import\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(mtlkit[\w.]*)` \| (.*) \|$", section, re.MULTILINE)
     shown = {module: set(re.findall(r"`(\w+)`", names)) for module, names in rows}
-    expected = {**PLUGIN_API, "mtlkit": {"__all__"}}
+    expected = {**PLUGIN_API, "mtlkit": {"__all__"}, "mtlkit.testing": {"__all__"}}
     assert shown == expected
 
 

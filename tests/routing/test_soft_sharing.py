@@ -1,6 +1,7 @@
 """The routers that share by degrees: the formula of each, and what is left to share."""
 
 import itertools
+import json
 import math
 
 import attrs
@@ -9,6 +10,8 @@ import torch
 from scipy.special import softmax
 
 from mtlkit.backbones.configs import CasiaNet, Mlp
+from mtlkit.catalog import load_catalog
+from mtlkit.data.configs import Loading
 from mtlkit.model import Assembly, assemble
 from mtlkit.optim.configs import Sgd
 from mtlkit.recipe import Train
@@ -23,7 +26,10 @@ from mtlkit.routing.soft_sharing import (
     Mtan,
     Ple,
 )
+from mtlkit.run.evaluate import load_model
+from mtlkit.run.fit import fit
 from mtlkit.tasks import Task
+from mtlkit.testing import add_small_data, small_recipe
 from mtlkit.train.gradients import cut
 from mtlkit.vocabulary import Role
 
@@ -387,3 +393,18 @@ def test_it_learns(config, precision):
         optimizer.step()
         first, last = first or loss.item(), loss.item()
     assert last < first / 3
+
+
+@pytest.mark.parametrize("config", [Mmoe(width=5), Ple(width=5), CrossStitch()], ids=name_of)
+def test_a_whole_run_measures_what_the_network_says(config, tmp_path):
+    """Training, validation and evaluation all see the features that each task has of its own."""
+    recipe = attrs.evolve(small_recipe(), routing=config)
+    run = fit(recipe, tmp_path / "run", quiet=True, catalog=add_small_data(load_catalog("none")))
+    model = load_model(tmp_path / "run", add_small_data(load_catalog("none")))
+    split = recipe.data.load(Loading()).validation
+    with torch.no_grad():
+        logits = model(split.inputs).outputs["kind"]
+    right = (logits.argmax(dim=1) == split.categorical("kind").codes).float().mean().item()
+    assert run.metrics["validation/kind/accuracy"] == pytest.approx(right)
+    last = json.loads((tmp_path / "run/log.jsonl").read_text().splitlines()[-1])
+    assert last["metrics"]["kind/accuracy"] == pytest.approx(right)
