@@ -12,10 +12,10 @@ help:
 
 setup: .venv/ready
 
-.venv/ready: pyproject.toml plugins/mtlkit-face/pyproject.toml
+.venv/ready: pyproject.toml plugins/mtlkit-face/pyproject.toml plugins/mtlkit-hello/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("mtlkit needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; try: make PYTHON=python3.11 $(MAKECMDGOALS)" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable plugins/mtlkit-face
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]' --editable plugins/mtlkit-face --editable plugins/mtlkit-hello
 	@touch $@
 
 demo: setup

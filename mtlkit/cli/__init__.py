@@ -33,6 +33,7 @@ COMMANDS = {
     "list": Command("mtlkit.cli.list:list_components", "List the components, by family."),
     "show": Command("mtlkit.cli.show:show", "Show a component, its options and its owner."),
     "schema": Command("mtlkit.cli.schema:schema", "Write the JSON Schema of recipes, for editors."),
+    "plugin": Command("mtlkit.cli.plugin:plugin", "Start a plugin of your own."),
     "plugins": Command("mtlkit.cli.plugins:plugins", "List the plugins and how they loaded."),
 }
 

@@ -17,7 +17,7 @@ def test_ruff():
 
 
 def test_mypy():
-    done = run("mypy", "-p", "mtlkit", "-p", "mtlkit_face")
+    done = run("mypy", "-p", "mtlkit", "-p", "mtlkit_face", "-p", "mtlkit_hello")
     assert done.returncode == 0, done.stdout
 
 

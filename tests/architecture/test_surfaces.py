@@ -75,6 +75,7 @@ OPTIONS = {
     "list": {"family"},
     "show": {"name"},
     "schema": {"--out"},
+    "plugin": set(),
     "plugins": set(),
 }
 
