@@ -103,6 +103,17 @@ class Catalog:
             if field.name not in ("plugins", "commands")
         }
 
+    def registered(self) -> list[str]:
+        """A line for each component: its family, name and target, and who brought it.
+
+        Two processes with the same lines build the same from the same recipe.
+        """
+        return [
+            f"{entry.family} {entry.name} = {entry.target} ({entry.origin})"
+            for registry in self.families().values()
+            for entry in registry
+        ]
+
     def problems(self) -> list[PluginRecord]:
         """The plugins that could not be loaded."""
         return [p for p in self.plugins if p.status in (Status.FAILED, Status.INCOMPATIBLE)]
