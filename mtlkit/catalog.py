@@ -109,9 +109,10 @@ class Catalog:
         Two processes with the same lines build the same from the same recipe.
         """
         return [
-            f"{entry.family} {entry.name} = {entry.target} ({entry.origin})"
+            f"{entry.family} {entry.pinned} = {entry.target} ({entry.origin})"
             for registry in self.families().values()
-            for entry in registry
+            for name in registry.names()
+            for entry in registry.versions(name)
         ]
 
     def problems(self) -> list[PluginRecord]:

@@ -68,7 +68,7 @@ def recipe_schema(catalog: Catalog) -> Schema:
 def component_schema(catalog: Catalog, registry: Registry[Any], entry: Entry) -> Schema:
     """The schema of one component, whole by itself."""
     writer = _Writer(catalog)
-    schema = writer.component(registry, entry, options_of(registry.get(entry.name)))
+    schema = writer.component(registry, entry, options_of(registry.get(entry.pinned)))
     return {**schema, "$defs": writer.definitions}
 
 
@@ -99,19 +99,14 @@ class _Writer:
 
     def _family(self, registry: Registry[Any]) -> Schema:
         """Any component of a family: by its bare name, or as a mapping with its name as type."""
-        options = {entry.name: _entry_options(registry, entry) for entry in registry}
-        for entry in registry:
-            name = self.name(f"{registry.plural}/{entry.name}")
-            self.definitions[name] = self.component(registry, entry, options[entry.name])
-        bare = [
-            {"const": entry.name, "description": _described(entry)}
-            for entry in registry
-            if not _required(options[entry.name] or {}) or self.layer
-        ]
-        typed = [
-            {"$ref": f"#/$defs/{_pointer(self.name(f'{registry.plural}/{entry.name}'))}"}
-            for entry in registry
-        ]
+        bare, typed = list[Schema](), list[Schema]()
+        for entry in (version for name in registry.names() for version in registry.versions(name)):
+            options, names = _entry_options(registry, entry), _names(registry, entry)
+            if self.layer or not _required(options or {}):
+                bare += [{"const": name, "description": _described(entry)} for name in names]
+            definition = self.name(f"{registry.plural}/{names[0]}")
+            self.definitions[definition] = self.component(registry, entry, options)
+            typed.append({"$ref": f"#/$defs/{_pointer(definition)}"})
         unnamed = {"type": "object", "properties": {type_key: False}}
         return {"oneOf": [*bare, *typed, *([unnamed] if self.layer else [])]}
 
@@ -123,8 +118,9 @@ class _Writer:
         if options is not None:
             # a stranger's default that breaks costs that component its options, and no other
             with contextlib.suppress(Exception):
-                schema = self._value(registry.get(entry.name), options)
-        schema["properties"] = {type_key: {"const": entry.name}, **schema["properties"]}
+                schema = self._value(registry.get(entry.pinned), options)
+        names = {"enum": _names(registry, entry)}
+        schema["properties"] = {type_key: names, **schema["properties"]}
         schema["required"] = [type_key, *schema.get("required", [])]
         return {"title": entry.name, "x-provider": str(entry.origin), **schema}
 
@@ -177,13 +173,19 @@ class _Writer:
 def _entry_options(registry: Registry[Any], entry: Entry) -> Mapping[str, Field] | None:
     """The options of a component; None where it cannot be imported, or its types be read."""
     try:
-        return options_of(registry.get(entry.name))
+        return options_of(registry.get(entry.pinned))
     except (ComponentError, NameError):
         return None
 
 
 def _required(options: Mapping[str, Field]) -> list[str]:
     return [key for key, field in options.items() if field.default is attrs.NOTHING]
+
+
+def _names(registry: Registry[Any], entry: Entry) -> list[str]:
+    """What a recipe may call the component: the newest version has a bare name too."""
+    newest = registry.entry(entry.name) == entry
+    return [entry.name, entry.pinned] if newest else [entry.pinned]
 
 
 def _described(entry: Entry) -> str:

@@ -9,7 +9,6 @@ import attrs
 from mtlkit.catalog import Catalog
 from mtlkit.config import Component
 from mtlkit.errors import MtlkitError
-from mtlkit.hooks import API
 from mtlkit.recipe import Recipe
 from mtlkit.registry import Entry, Registry
 
@@ -52,12 +51,17 @@ class Subject:
     @property
     def label(self) -> str:
         """The component as the command line names it: ``heads/acme/tall``."""
-        return f"{self.plural}/{self.entry.name}"
+        return label_of(self.plural, self.entry)
 
     @property
     def registry(self) -> Registry[Any]:
         """The registry of its family."""
         return self.catalog.families()[self.plural]
+
+
+def label_of(plural: str, entry: Entry) -> str:
+    """A component as the kit names it: ``heads/acme/tall``, and later versions with theirs."""
+    return f"{plural}/{entry.name if entry.version == 1 else entry.pinned}"
 
 
 class BrokenPromiseError(AssertionError, MtlkitError):
@@ -80,7 +84,7 @@ class Check:
     name: str
     promise: str
     run: Callable[[Subject], None]
-    since: tuple[int, int] = API
+    since: tuple[int, int] = (1, 1)
 
 
 def checks(*functions: Callable[[Subject], None]) -> tuple[Check, ...]:

@@ -20,7 +20,7 @@ from mtlkit.testing import (
     values,
     weightings,
 )
-from mtlkit.testing.check import Check, Example, Subject
+from mtlkit.testing.check import Check, Example, Subject, label_of
 
 MODULE_CHECKS = (*values.CHECKS, *modules.CHECKS)
 
@@ -105,12 +105,13 @@ did you mean 'heads/classification'?
     found = [
         (plural, registry, entry)
         for plural, registry in catalog.families().items()
-        for entry in registry
+        for name in registry.names()
+        for entry in registry.versions(name)
         if entry.name.partition("/")[0] == namespace or ("/" not in entry.name and not namespace)
     ]
     if not found:
         raise MtlkitError(f"the plugin {namespace!r} registers no component; nothing is to check")
-    labels = [f"{plural}/{entry.name}" for plural, _, entry in found]
+    labels = [label_of(plural, entry) for plural, _, entry in found]
     for given, what in ((examples, "examples"), (excuses, "excuses")):
         for label in given:
             if label not in labels:
@@ -124,7 +125,7 @@ did you mean 'heads/classification'?
             catalog=catalog,
             plural=plural,
             entry=entry,
-            example=_example(registry, entry, examples.get(f"{plural}/{entry.name}")),
+            example=_example(registry, entry, examples.get(label_of(plural, entry))),
             answers=answers,
         )
         for plural, registry, entry in found
@@ -152,12 +153,12 @@ def _example(registry: Registry[Any], entry: Entry, given: Component | Example |
         return given
     if given is not None:
         return Example(value=given)
-    component = registry.get(entry.name)
+    component = registry.get(entry.pinned)
     try:
         return Example(value=component())
     except (TypeError, ValueError) as cause:
         raise MtlkitError(
-            f"examples: {registry.plural}/{entry.name} cannot be made from its defaults "
+            f"examples: {label_of(registry.plural, entry)} cannot be made from its defaults "
             f"({cause}); give a value of it"
         ) from cause
 

@@ -94,7 +94,7 @@ def test_the_hooks():
         "mtlkit_register",
         "mtlkit_commands",
     ]
-    assert (API_FLOOR, API) == ((1, 0), (1, 0))
+    assert (API_FLOOR, API) == ((1, 0), (1, 1))
 
 
 def test_the_families():

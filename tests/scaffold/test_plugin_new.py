@@ -72,7 +72,7 @@ def test_a_plugin_of_one_family(family, new, monkeypatch, tmp_path):
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mtlkit-{name}\nVersion: 0.1.0\n")
     (info / "entry_points.txt").write_text(
-        f"[mtlkit]\n{name} = {package}.plugin\n[mtlkit.api]\n1.0 = {package}.plugin\n"
+        f"[mtlkit]\n{name} = {package}.plugin\n[mtlkit.api]\n1.1 = {package}.plugin\n"
     )
     monkeypatch.syspath_prepend(str(folder))
     catalog = load_catalog(name)
