@@ -27,5 +27,6 @@ test: setup
 
 bench: setup
 	$(BIN)/python benchmarks/bench_startup.py
+	$(BIN)/python benchmarks/bench_plugins.py
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
