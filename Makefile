@@ -4,11 +4,12 @@ BIN := .venv/bin
 RECIPES := plugins/mtlkit-face/mtlkit_face/recipes
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: help setup demo test bench
+.PHONY: help setup demo test bench docs
 help:
 	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (6 minutes)"
 	@echo "make test    all tests and checks"
 	@echo "make bench   the benchmarks"
+	@echo "make docs    the pages of the guide and the reference, in docs/_build"
 
 setup: .venv/ready
 
@@ -30,3 +31,8 @@ bench: setup
 	$(BIN)/python benchmarks/bench_plugins.py
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
+
+# strictly (-W): a warning is an error; offline: nothing is fetched
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "docs/_build/index.html"

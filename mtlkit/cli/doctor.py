@@ -88,7 +88,8 @@ def doctor(names: tuple[str, ...], timeout: float) -> int:
     if stale and not names:
         click.echo(f"disabled but not installed: {', '.join(stale)}")
     sick = sum(bool(finding.problems) for finding in findings)
-    click.echo(f"{len(findings)} plugins examined, {sick} with problems")
+    plural = "" if len(findings) == 1 else "s"
+    click.echo(f"{len(findings)} plugin{plural} examined, {sick} with problems")
     return 1 if sick else 0
 
 
@@ -222,8 +223,8 @@ def _lines(finding: Finding) -> Iterator[str]:
     yield f"  from     {plugin.origin}; {window}"
     if finding.seconds is not None:
         yield (
-            f"  import   {1000 * finding.seconds:.0f} ms; {finding.components} components, "
-            f"{len(finding.commands)} commands"
+            f"  import   {1000 * finding.seconds:.0f} ms; components: {finding.components}, "
+            f"commands: {len(finding.commands)}"
         )
     for problem in finding.problems:
         yield f"  problem  {' '.join(problem.split())}"

@@ -98,7 +98,7 @@ def _tell_of_plugin(catalog: Catalog, record: PluginRecord, plugin: InstalledPlu
     if record.reason:
         click.echo(f"  since {record.reason}")
     if record.status is Status.LOADED:
-        click.echo(f"  has   {len(list(_provided(catalog, record)))} names; see `mtlkit plugins`")
+        click.echo(f"  has   names: {len(list(_provided(catalog, record)))}; see `mtlkit plugins`")
 
 
 def _by(plugin: InstalledPlugin) -> str:

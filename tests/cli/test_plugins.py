@@ -74,7 +74,7 @@ class TestWhy:
     def test_a_plugin_that_works_and_one_that_does_not(self, call, distribution):
         distribution("acme", GOOD)
         distribution("bad", "raise ImportError('no wheel')")
-        assert "  has   1 names; see `mtlkit plugins`\n" in call("why", "acme")[1]
+        assert "  has   names: 1; see `mtlkit plugins`\n" in call("why", "acme")[1]
         out = call("why", "bad")[1]
         assert out.startswith("plugin bad: failed\n")
         assert "  since mtlkit-bad 1.0: ImportError: no wheel\n" in out
@@ -198,7 +198,7 @@ class TestDoctor:
         lines = out.splitlines()
         assert lines[0] == "acme: has problems"
         assert any(line.startswith(f"  problem  {said}") or said in line for line in lines)
-        assert lines[-1] == "1 plugins examined, 1 with problems"
+        assert lines[-1] == "1 plugin examined, 1 with problems"
 
     def test_a_plugin_that_is_well(self, call, distribution):
         distribution("acme", GOOD + COMMAND)
@@ -209,8 +209,8 @@ class TestDoctor:
             "acme: is well",
             "  from     mtlkit-acme 1.0; plugin API 1.0 of 1.0 to 1.1",
         ]
-        assert lines[2].endswith(" ms; 1 components, 1 commands")
-        assert lines[3:] == ["1 plugins examined, 0 with problems"]
+        assert lines[2].endswith(" ms; components: 1, commands: 1")
+        assert lines[3:] == ["1 plugin examined, 0 with problems"]
 
     def test_conflicts_are_problems_of_those_who_have_them(self, call, distribution):
         distribution("acme", GOOD + COMMAND)
