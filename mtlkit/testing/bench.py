@@ -1,6 +1,6 @@
 """How a component of each family is built and run, so that one check serves several families."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import attrs
 import torch
@@ -15,7 +15,7 @@ from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
 from mtlkit.routing.configs import Branch, Grouped, Router
 from mtlkit.testing.check import Subject
-from mtlkit.testing.world import small_model, small_recipe
+from mtlkit.testing.world import small_model, small_recipe, small_targets
 from mtlkit.vocabulary import MISSING, Kind
 
 Batch = tuple[Tensor, ...]
@@ -122,7 +122,7 @@ def _model(recipe: Recipe) -> Bench:
     def batch(count: int) -> Batch:
         model, data = small_model(recipe)
         index = torch.arange(count)
-        targets = small_targets(model, recipe)
+        targets = small_targets(model, recipe, data)
         return (data.train.inputs[index].float(), *(targets[task][index] for task in tasks))
 
     def say(module: nn.Module, batch: Batch) -> Tensor:
@@ -138,11 +138,3 @@ def _model(recipe: Recipe) -> Bench:
         return module.losses(batch[0], targets, module.counts(targets)).mean.sum()
 
     return Bench(lambda: small_model(recipe, torch.initial_seed())[0], batch, say, loss)
-
-
-def small_targets(model: MultiTaskModel, recipe: Recipe) -> Mapping[str, Tensor]:
-    """The targets (N,) of each task in the training split."""
-    from mtlkit.data.configs import Loading
-    from mtlkit.model import encode_targets
-
-    return encode_targets(recipe.data.load(Loading()).train, recipe.tasks, model.assembly)

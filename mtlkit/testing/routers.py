@@ -12,12 +12,13 @@ from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
 from mtlkit.routing.configs import Branch, Router
 from mtlkit.tasks import loss_terms
-from mtlkit.testing.bench import TRUNK, grouped, small_targets
+from mtlkit.testing.bench import TRUNK, grouped
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.weightings import made
-from mtlkit.testing.world import small_model, small_recipe, small_updater
+from mtlkit.testing.world import small_model, small_recipe, small_targets, small_updater
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.vocabulary import MISSING
 
 SAMPLES = 8
 
@@ -30,10 +31,12 @@ def recipe_of(subject: Subject) -> Recipe:
     return attrs.evolve(small_recipe(), backbone=TRUNK, routing=routing)
 
 
-def built(recipe: Recipe) -> tuple[MultiTaskModel, Tensor]:
-    """The network, and some inputs of the small world."""
+def built(recipe: Recipe) -> tuple[MultiTaskModel, Tensor, dict[str, Tensor]]:
+    """The network, and some inputs of the small world with their targets."""
     model, data = small_model(recipe)
-    return model, data.train.inputs[torch.arange(SAMPLES)]
+    targets = small_targets(model, recipe, data)
+    inputs = data.train.inputs[torch.arange(SAMPLES)]
+    return model, inputs, {task: target[:SAMPLES] for task, target in targets.items()}
 
 
 def keeps_the_tasks_terms(subject: Subject) -> None:
@@ -51,7 +54,7 @@ def keeps_the_tasks_terms(subject: Subject) -> None:
 def gives_features_of_the_declared_widths(subject: Subject) -> None:
     """Shared features are (N, `features`), own ones (N, `head_features`), for all tasks or none."""
     recipe = recipe_of(subject)
-    model, inputs = built(recipe)
+    model, inputs, _ = built(recipe)
     found = model.all_features(inputs)
     wanted = (SAMPLES, model.router.features)
     require(
@@ -77,11 +80,10 @@ def _trunk_width(recipe: Recipe) -> int:
 def shares_what_it_says(subject: Subject) -> None:
     """Where it `shares`, every task's loss depends on the shared features; elsewhere none does."""
     recipe = recipe_of(subject)
-    model, inputs = built(recipe)
+    model, inputs, targets = built(recipe)
     model.train()
     found = model.features(inputs)
     shared = found.shared.detach().requires_grad_()
-    targets = {task: t[:SAMPLES] for task, t in small_targets(model, recipe).items()}
     cut = attrs.evolve(found, shared=shared)
     losses = model.losses_at(cut, targets, model.counts(targets))
     for term, loss in zip(model.terms, losses.mean, strict=True):
@@ -101,8 +103,7 @@ def shares_what_it_says(subject: Subject) -> None:
 def weighs_branches_to_one(subject: Subject) -> None:
     """What branches say is (N, G, C); their weights and probabilities sum to 1."""
     recipe = recipe_of(subject)
-    model, inputs = built(recipe)
-    targets = {task: t[:SAMPLES] for task, t in small_targets(model, recipe).items()}
+    model, inputs, targets = built(recipe)
     with torch.no_grad():
         found = model.eval()(inputs, targets).branches
     for task, said in found.items():
@@ -123,11 +124,11 @@ def weighs_branches_to_one(subject: Subject) -> None:
 def bears_missing_labels(subject: Subject) -> None:
     """A batch in which every label is missing costs nothing, and still reaches every parameter."""
     recipe = recipe_of(subject)
-    model, inputs = built(recipe)
+    model, inputs, known = built(recipe)
     model.train()
     targets = {
-        task: torch.full_like(t[:SAMPLES], torch.nan if t.is_floating_point() else -1)
-        for task, t in small_targets(model, recipe).items()
+        task: torch.full_like(target, torch.nan if target.is_floating_point() else MISSING)
+        for task, target in known.items()
     }
     losses = model.losses(inputs, targets, model.counts(targets))
     require(bool((losses.per_sample == 0).all()), "it charges for labels that are missing")
@@ -144,7 +145,7 @@ def serves_any_backbone(subject: Subject) -> None:
     """It works beside a backbone in one piece too, or refuses it with an AssemblyError."""
     recipe = attrs.evolve(recipe_of(subject), backbone=Mlp(hidden=(8,)))
     try:
-        model, inputs = built(recipe)
+        model, inputs, _ = built(recipe)
     except AssemblyError:
         return
     with torch.no_grad():

@@ -5,10 +5,12 @@ mostly missing) and ``size`` (a number, sometimes missing). Whatever an example 
 these.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
 import torch
+from torch import Tensor
 
 from mtlkit.backbones.configs import Mlp
 from mtlkit.catalog import Catalog, Registrar
@@ -90,13 +92,16 @@ def add_small_data(catalog: Catalog) -> Catalog:
 def small_model(recipe: Recipe, seed: int = 0) -> tuple[MultiTaskModel, Data]:
     """The network of `recipe`, drawn from `seed`, and its data."""
     data = recipe.data.load(Loading())
-    assembly = assembly_of(data, recipe.tasks)
-    targets = encode_targets(data.train, recipe.tasks, assembly)
     torch.manual_seed(seed)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
-    for task in recipe.tasks:
-        model.head(task).fit_targets(targets[task])
+    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly_of(data, recipe.tasks))
+    for task, target in small_targets(model, recipe, data).items():
+        model.head(task).fit_targets(target)
     return model, data
+
+
+def small_targets(model: MultiTaskModel, recipe: Recipe, data: Data) -> Mapping[str, Tensor]:
+    """The targets (N,) of each task in the training split."""
+    return encode_targets(data.train, recipe.tasks, model.assembly)
 
 
 def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
