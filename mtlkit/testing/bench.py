@@ -92,7 +92,7 @@ def head_batch(value: Head, count: int) -> Batch:
     if value.kind is Kind.CLASSIFICATION:
         target = torch.where(number % 4 == 3, MISSING, (features[:, 0] * 10).long() % len(CLASSES))
     else:
-        target = torch.where(number % 4 == 3, torch.nan, features[:, 0] * 20 + 100)
+        target = torch.where(number % 4 == 3, torch.nan, features[:, 0] * 2 + 5)
     return features, target
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mtlkit import testing
 from mtlkit.catalog import Status, load_catalog
 from mtlkit.cli import main
 from mtlkit.recipe_file import parse_recipe
@@ -76,6 +77,21 @@ def test_it_trains(first, routing, weighting, tmp_path):
     assert run.metrics["first/samples"] == 24
     assert run.metrics["first/features"] == 6
     assert "StepEvent 6\n" in (tmp_path / "run" / "diary.txt").read_text()
+
+
+DEAR = {"trains-alike-on-two-ranks", "survives-spawn", "imports-lightly", "compiles", "exports"}
+
+
+@pytest.mark.parametrize("family", ["heads", "routers", "weightings", "optimizers", "schedules"])
+def test_it_keeps_the_promises_of_its_families(first, family):
+    """Weightings of all three kinds among them; what it breaks is not of these families."""
+    trunk = testing.Example(value=first.backbones.get("first/trunk")(), sample_shape=(3,))
+    suite = testing.suite_of("first", {"backbones/first/trunk": trunk}, catalog=first)
+    cases = [case for case in suite.cases if case.subject.plural == family]
+    assert cases
+    for case in cases:
+        if case.check.name not in DEAR:
+            case.run()
 
 
 def test_its_command_runs(first, capsys, monkeypatch):
