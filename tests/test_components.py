@@ -48,7 +48,7 @@ EXAMPLES = {
     "routers/mmoe": {"experts": 3, "width": 8},
     "routers/cgc": {"shared": 1, "own": 2, "width": 8},
     "routers/ple": {"levels": 3, "shared": 1, "own": 2, "width": 8},
-    "routers/mtan": {"reduction": 2},
+    "routers/mtan": {"maps": False, "reduction": 2},
     "routers/dselect-k": {"experts": 8, "k": 3, "gamma": 0.5, "per_sample": True, "width": 8},
     "routers/learn-to-branch": {"levels": 1, "nodes": 4, "temperature": 5.0, "cooling": 0.5},
     "branches/linear": {},

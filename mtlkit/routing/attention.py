@@ -63,7 +63,7 @@ class AttentionRouter(UnbranchedRouter):
         super().__init__()
         self.backbone, self.tasks = wiring.backbone, wiring.tasks
         self.features = size = wiring.backbone.features
-        channels = _map_channels(wiring.backbone, wiring.sample_shape)
+        channels = _map_channels(wiring.backbone, wiring.sample_shape) if config.maps else None
         self.at_maps = self.pooled = None
         if channels is not None:
             hidden = max(1, channels // config.reduction)
@@ -82,12 +82,12 @@ class AttentionRouter(UnbranchedRouter):
             return Features(self.backbone.tail(maps), maps)
         return Features(self.backbone(inputs))
 
-    def own_features(self, features: Features) -> Mapping[str, Tensor]:
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         found: list[Tensor | None] = [None] * len(self.tasks)
         if self.at_maps is not None and self.pooled is not None:
-            found = [self.pooled(attention(features.maps)) for attention in self.at_maps]
+            found = [self.pooled(attention(maps)) for attention in self.at_maps]
         return {
-            task: attention(features.shared, before)
+            task: attention(features, before)
             for task, attention, before in zip(self.tasks, self.at_features, found, strict=True)
         }
 

@@ -58,13 +58,13 @@ class BranchingRouter(UnbranchedRouter):
         self.register_buffer("passes", torch.tensor(0))  # made in training
 
     def forward(self, inputs: Tensor) -> Features:
-        return Features(self.backbone(inputs))
-
-    def own_features(self, features: Features) -> Mapping[str, Tensor]:
-        temperature = self.temperature
         if self.training:
             self.passes += 1
-        said = self.first(features.shared)
+        return Features(self.backbone(inputs))
+
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        temperature = self.temperature
+        said = self.first(features)
         for level, parents in zip(self.nodes, self.parents, strict=False):
             assert isinstance(level, nn.ModuleList)
             inputs = mixed(parents(temperature), said)
@@ -74,5 +74,6 @@ class BranchingRouter(UnbranchedRouter):
 
     @property
     def temperature(self) -> Tensor:
-        """How far from a single parent the draws of the next training pass are."""
-        return (self.hottest * self.cooling**self.passes).clamp(min=min(COLDEST, self.hottest))
+        """How far from a single parent the draws of this pass are; the first is hottest."""
+        colder = self.cooling ** (self.passes - 1).clamp(min=0)
+        return (self.hottest * colder).clamp(min=min(COLDEST, self.hottest))

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -34,13 +34,7 @@ class Wiring:
 
 @attrs.frozen(kw_only=True)
 class Router(Component):
-    """Which part of the network sees which sample, and which losses come of it.
-
-    `shares` is false for a router that leaves no feature which all tasks see: a weighting that
-    looks at the shared features cannot serve it.
-    """
-
-    shares: ClassVar[bool] = True
+    """Which part of the network sees which sample, and which losses come of it."""
 
     @abstractmethod
     def build(self, wiring: Wiring) -> "RouterModule":
@@ -57,6 +51,19 @@ class Router(Component):
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         """Why this router cannot serve these tasks, found before anything is built."""
         return ()
+
+    @property
+    def shared_features(self) -> bool:
+        """Whether all heads see the same features, at which gradients can then be compared.
+
+        What a head sees may be made of these features alone (`RouterModule.own_features`).
+        """
+        return True
+
+    @property
+    def shared_last_layer(self) -> bool:
+        """Whether every loss depends on the last layer before the features."""
+        return self.shared_features
 
 
 @attrs.frozen(kw_only=True)

@@ -48,9 +48,8 @@ class MmoeRouter(UnbranchedRouter):
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
 
-    def own_features(self, features: Features) -> Mapping[str, Tensor]:
-        own = mixed(self.weights(features.shared), self.experts(features.shared))
-        return by_task(self.tasks, own)
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        return by_task(self.tasks, mixed(self.weights(features), self.experts(features)))
 
     def weights(self, features: Tensor) -> Tensor:
         """How much each task asks of each expert (N, T, E), for features (N, D)."""

@@ -73,8 +73,8 @@ class ExtractionRouter(UnbranchedRouter):
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
 
-    def own_features(self, features: Features) -> Mapping[str, Tensor]:
-        shared, own = features.shared, [features.shared] * len(self.tasks)
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        shared, own = features, [features] * len(self.tasks)
         for level in self.levels:
             shared, own = level(shared, own)
         return by_task(self.tasks, torch.stack(own, dim=1))

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class Features:
     """The features of a batch: shared (N, D), and the maps before the last block where kept.
 
-    Where no feature is shared (`Router.shares` is false) `shared` is the mean of the tasks' own,
-    for evaluators that look at features; nothing may be learned from it.
+    Where none is shared (`Router.shared_features` is false) `shared` may be the mean of the tasks'
+    own, for evaluators that look at features.
     """
 
     shared: Tensor
@@ -59,17 +59,27 @@ class RouterModule(nn.Module, ABC):
     def forward(self, inputs: Tensor) -> Features:
         """The features of inputs (N, ...)."""
 
-    def own_features(self, features: Features) -> Mapping[str, Tensor]:
-        """The features (N, width) that each task makes of the shared ones; empty where none does.
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        """What each task makes of shared features (N, D), and of the maps where there are any.
 
-        A router that answers this question answers it for every task.
+        The features (N, width) that each head then sees; empty where no task makes anything. A
+        router that answers this question answers it for every task.
         """
         return {}
 
     @final
     def specialised(self, features: Features) -> Features:
-        """`features` with those that tasks make of them for themselves."""
-        own = self.own_features(features)
+        """`features` with what the tasks make of them for themselves.
+
+        Where gradients are compared, each task is shown a copy of the features of its own.
+        """
+        made = {id(features.shared): self.own_features(features.shared, features.maps)}
+        tasks = made[id(features.shared)]
+        for task in tasks:
+            seen = features.of(task)
+            if id(seen) not in made:
+                made[id(seen)] = self.own_features(seen, features.maps)
+        own = {task: made[id(features.of(task))][task] for task in tasks}
         return attrs.evolve(features, own={**features.own, **own}) if own else features
 
     @abstractmethod

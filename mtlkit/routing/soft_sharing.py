@@ -3,7 +3,7 @@
 Shapes: N samples, D features of the backbone, W features of an expert, T tasks, E experts.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -23,9 +23,11 @@ class CrossStitch(Unbranched):
     itself; the others share the rest. No feature is shared by all tasks.
     """
 
-    shares: ClassVar[bool] = False
-
     own: float = attrs.field(default=0.9, validator=between(0, 1))
+
+    @property
+    def shared_features(self) -> bool:
+        return False
 
     def build(self, wiring: Wiring) -> "RouterModule":
         from mtlkit.routing.cross_stitch import CrossStitchRouter
@@ -97,12 +99,22 @@ class Ple(ExpertSharing):
 class Mtan(Unbranched):
     """A shared network and a soft attention of each task to it (Liu et al., CVPR 2019).
 
-    Attention is paid to the features, and with a backbone that can be taken apart to the maps
-    before its last block too. The hidden layers of the attention are `reduction` times narrower
-    than what they look at.
+    Attention is paid to the features, and with `maps`, if the backbone can be taken apart, to the
+    maps before its last block too; tasks then share more than features, at which their gradients
+    cannot be compared. The hidden layers of the attention are `reduction` times narrower than
+    what they look at.
     """
 
+    maps: bool = True
     reduction: int = attrs.field(default=4, validator=at_least(1))
+
+    @property
+    def shared_features(self) -> bool:
+        return not self.maps
+
+    @property
+    def shared_last_layer(self) -> bool:
+        return True  # every mask is laid on the features that this layer gives
 
     def build(self, wiring: Wiring) -> "RouterModule":
         from mtlkit.routing.attention import AttentionRouter

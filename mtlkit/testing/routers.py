@@ -78,26 +78,23 @@ def _trunk_width(recipe: Recipe) -> int:
 
 
 def shares_what_it_says(subject: Subject) -> None:
-    """Where it `shares`, every task's loss depends on the shared features; elsewhere none does."""
+    """With `shared_features` the loss of every task depends on the shared features."""
     recipe = recipe_of(subject)
+    if not recipe.routing.shared_features:
+        return
     model, inputs, targets = built(recipe)
-    model.train()
-    found = model.features(inputs)
+    found = model.train().features(inputs)
     shared = found.shared.detach().requires_grad_()
-    cut = attrs.evolve(found, shared=shared)
-    losses = model.losses_at(cut, targets, model.counts(targets))
-    for term, loss in zip(model.terms, losses.mean, strict=True):
+    counts = model.counts(targets)
+    losses = model.losses_at(attrs.evolve(found, shared=shared), targets, counts)
+    for task, loss, count in zip(model.tasks, losses.mean, counts, strict=False):
         [slope] = torch.autograd.grad(
             loss, [shared], retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        depends = bool((slope != 0).any()) or not model.counts(targets)[model.terms.index(term)]
-        through = recipe.routing.shares and not term.name.endswith("branches")
-        if through or not recipe.routing.shares:
-            require(
-                depends == recipe.routing.shares,
-                f"`shares` is {recipe.routing.shares}, but the loss of {term.name} "
-                f"{'does not depend' if through else 'depends'} on the shared features",
-            )
+        require(
+            bool((slope != 0).any()) or not count,
+            f"`shared_features` is true, but the loss of {task} does not depend on them",
+        )
 
 
 def weighs_branches_to_one(subject: Subject) -> None:

@@ -34,9 +34,13 @@ SIDE = 16
 
 @attrs.frozen(kw_only=True)
 class SmallData(DataSource):
-    """Random images (1, 16, 16) whose labels follow from what is in them."""
+    """Random images (1, 16, 16) whose labels follow from what is in them.
+
+    With `sparse`, one sample alone has the labels `rare` and `size`.
+    """
 
     samples: int = 48
+    sparse: bool = False
 
     def load(self, loading: Loading) -> Data:
         generator = torch.Generator().manual_seed(7)
@@ -46,13 +50,16 @@ class SmallData(DataSource):
         order = means.argsort().argsort()
         kind = order * 3 // self.samples
         number = torch.arange(self.samples)
+        rare, size = number % 5 == 0, number % 4 != 1
+        if self.sparse:
+            rare, size = number == 0, number == 0
         whole = Split(
             inputs=inputs,
             columns={
                 "kind": Categorical(kind, ("a", "b", "c")),
                 "side": Categorical((means > 127.5).long(), ("left", "right")),
-                "rare": Categorical(torch.where(number % 5 == 0, kind, -1), ("a", "b", "c")),
-                "size": Numeric(torch.where(number % 4 == 1, torch.nan, means)),
+                "rare": Categorical(torch.where(rare, kind, -1), ("a", "b", "c")),
+                "size": Numeric(torch.where(size, means, torch.nan)),
             },
             ids=[f"sample {place}" for place in range(self.samples)],
         )

@@ -17,6 +17,7 @@ from mtlkit.optim.configs import Sgd
 from mtlkit.recipe import Train
 from mtlkit.routing.branching import COLDEST
 from mtlkit.routing.dselect import binary_codes, selected, smooth_step
+from mtlkit.routing.module import Features
 from mtlkit.routing.soft_sharing import (
     Cgc,
     CrossStitch,
@@ -44,7 +45,7 @@ ASSEMBLY = Assembly(
 IMAGES = attrs.evolve(ASSEMBLY, sample_shape=(1, 16, 16))
 MLP = Mlp(hidden=(8,))
 CASIA = CasiaNet(width=0.1, dropout=0.0)
-SHARING = [Mmoe(), Cgc(), Ple(), Mtan(), DselectK(), LearnToBranch()]
+SHARING = [Mmoe(), Cgc(), Ple(), Mtan(maps=False), DselectK(), LearnToBranch()]
 
 
 def name_of(config):
@@ -301,17 +302,42 @@ def test_cooling_is_counted_and_saved():
     config = LearnToBranch(temperature=8.0, cooling=0.5)
     model = built(config)
     model(INPUTS)
-    assert model.router.temperature.item() == 8.0  # evaluation cools nothing
+    assert model.router.passes == 0  # evaluation cools nothing
     model.train()
-    for wanted in (4.0, 2.0, 1.0):
+    for wanted in (8.0, 4.0, 2.0):
         model(INPUTS)
         assert model.router.temperature.item() == wanted
     other = built(config)
     other.load_state_dict(model.state_dict())
-    assert other.router.temperature.item() == 1.0
+    assert other.router.temperature.item() == 2.0
     for _ in range(9):
         model(INPUTS)
     assert model.router.temperature.item() == pytest.approx(COLDEST)
+
+
+def test_each_task_may_be_shown_features_of_its_own():
+    """As where the gradient of every task is wanted apart: what it makes is made of its own."""
+    for config in SHARING:
+        model = built(config)
+        shared = model.router(INPUTS).shared.detach()
+        copies = {name: shared.clone().requires_grad_() for name in NAMES}
+        found = model.router.specialised(Features(shared, None, copies))
+        for name in NAMES:
+            slopes = torch.autograd.grad(
+                found.own[name].sum(), list(copies.values()), allow_unused=True
+            )
+            seen = [slope is not None and bool(slope.any()) for slope in slopes]
+            assert seen == [other == name for other in NAMES]
+        together = model.router.specialised(Features(shared))
+        assert all(torch.equal(found.own[name], together.own[name]) for name in NAMES)
+
+
+def test_attention_to_maps_shares_more_than_features():
+    assert not Mtan().shared_features
+    assert Mtan().shared_last_layer
+    assert Mtan(maps=False).shared_features
+    model = built(Mtan(maps=False), CASIA, IMAGES)
+    assert model.router(torch.randn(2, 1, 16, 16)).maps is None
 
 
 @pytest.mark.parametrize("config", SHARING, ids=name_of)
@@ -324,7 +350,7 @@ def test_what_all_tasks_share_is_where_their_gradients_are_compared(config):
     losses = model.losses_at(at.features, targets, torch.full((3,), 5.0))
     jacobian = at.jacobian(losses.mean)
     gramian = jacobian @ jacobian.T
-    assert config.shares
+    assert config.shared_features
     assert (gramian.abs() > 0).all()
     # one weighted pass back gives the gradient that the whole network would have given
     weights = torch.tensor([1.0, 0.5, 2.0])
@@ -333,14 +359,15 @@ def test_what_all_tasks_share_is_where_their_gradients_are_compared(config):
     model.zero_grad()
     torch.manual_seed(3)
     if isinstance(config, LearnToBranch):
-        model.router.passes -= 1
+        model.router.passes -= 1  # the same temperature again
     (weights * model.losses(INPUTS, targets, torch.full((3,), 5.0)).mean).sum().backward()
     for name, parameter in model.named_parameters():
         assert torch.allclose(found[name], parameter.grad, atol=1e-6), name
 
 
 def test_without_shared_features_every_task_has_its_own():
-    assert not CrossStitch.shares
+    assert not CrossStitch().shared_features
+    assert not CrossStitch().shared_last_layer
     model = built(CrossStitch())
     found = model.router(INPUTS)
     assert list(found.own) == NAMES

@@ -474,8 +474,8 @@ class Way(UnbranchedRouter):
 
 
 class Unjust(Way):
-    def own_features(self, features):
-        return {self.tasks[0]: features.shared * 2}
+    def own_features(self, features, maps):
+        return {self.tasks[0]: features * 2}
 
 
 class Pretending(Way):

@@ -30,6 +30,6 @@ class AdaptersRouter(UnbranchedRouter):
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
 
-    def own_features(self, features: Features) -> Mapping[str, Tensor]:
-        x = features.shared
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        x = features
         return {task: x + add(x) for task, add in zip(self.tasks, self.adapters, strict=True)}
