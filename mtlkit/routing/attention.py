@@ -1,6 +1,6 @@
 """The multi-task attention network (Liu, Johns & Davison, CVPR 2019)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -81,6 +81,9 @@ class AttentionRouter(UnbranchedRouter):
             maps = self.backbone.stem(inputs)
             return Features(self.backbone.tail(maps), maps)
         return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return [m for m in (self.at_maps, self.pooled, self.at_features) if m is not None]
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         found: list[Tensor | None] = [None] * len(self.tasks)

@@ -1,6 +1,6 @@
 """Learning to branch (Guo, Lee & Ulbricht, ICML 2020)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,9 @@ class BranchingRouter(UnbranchedRouter):
         if self.training:
             self.passes += 1
         return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return (self.first, self.nodes, self.parents)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         temperature = self.temperature

@@ -1,6 +1,6 @@
 """The sparse gate DSelect-k (Hazimeh et al., NeurIPS 2021)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,9 @@ class DselectRouter(UnbranchedRouter):
 
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return (self.experts, self.choice)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         return by_task(self.tasks, mixed(self.weights(features), self.experts(features)))

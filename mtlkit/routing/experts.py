@@ -1,6 +1,6 @@
 """Experts on the shared features, and the multi-gate mixture of them (Ma et al., KDD 2018)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,9 @@ class MmoeRouter(UnbranchedRouter):
 
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return (self.experts, self.gates)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         return by_task(self.tasks, mixed(self.weights(features), self.experts(features)))

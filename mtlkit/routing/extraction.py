@@ -1,6 +1,6 @@
 """Customised gate control and progressive layered extraction (Tang et al., RecSys 2020)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,9 @@ class ExtractionRouter(UnbranchedRouter):
 
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return (self.levels,)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         shared, own = features, [features] * len(self.tasks)

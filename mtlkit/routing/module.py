@@ -1,7 +1,7 @@
 """What a built router is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import attrs
@@ -66,6 +66,10 @@ class RouterModule(nn.Module, ABC):
         router that answers this question answers it for every task.
         """
         return {}
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        """The modules that `own_features` uses: like heads, they lie behind the shared features."""
+        return ()
 
     @final
     def specialised(self, features: Features) -> Features:

@@ -11,6 +11,7 @@ from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
 from mtlkit.routing.configs import Branch, Router
+from mtlkit.routing.grouped import BranchesModule
 from mtlkit.tasks import loss_terms
 from mtlkit.testing.bench import TRUNK, grouped
 from mtlkit.testing.check import Subject, checks, require
@@ -97,6 +98,26 @@ def shares_what_it_says(subject: Subject) -> None:
         )
 
 
+def names_what_lies_behind_the_features(subject: Subject) -> None:
+    """`own_modules` are those, beside branches, whose parameters the features do not depend on."""
+    recipe = recipe_of(subject)
+    model, inputs, _ = built(recipe)
+    found = model.train().features(inputs)
+    ends = [found.shared, *found.own.values()]
+    torch.autograd.backward([end.sum() for end in ends])
+    branches = [m for m in model.router.modules() if isinstance(m, BranchesModule)]
+    behind = {id(p) for m in (*model.router.own_modules(), *branches) for p in m.parameters()}
+    wrong = [
+        name
+        for name, p in model.router.named_parameters()
+        if p.requires_grad and (p.grad is None) != (id(p) in behind)
+    ]
+    require(
+        not wrong,
+        f"`own_modules` and what the features depend on disagree about {', '.join(wrong[:3])}",
+    )
+
+
 def weighs_branches_to_one(subject: Subject) -> None:
     """What branches say is (N, G, C); their weights and probabilities sum to 1."""
     recipe = recipe_of(subject)
@@ -154,7 +175,7 @@ def bears_one_task(subject: Subject) -> None:
     """With one task it builds, or says beforehand that it cannot."""
     recipe = recipe_of(subject)
     recipe = attrs.evolve(recipe, tasks={"kind": recipe.tasks["kind"]})
-    said = list(recipe.routing.problems(loss_terms(recipe.tasks)))
+    said = recipe.problems()
     require(all(isinstance(problem, Problem) for problem in said), "`problems` gives no Problem")
     if not said:
         made(small_updater(recipe), range(2))
@@ -180,6 +201,7 @@ CHECKS = checks(
     keeps_the_tasks_terms,
     gives_features_of_the_declared_widths,
     shares_what_it_says,
+    names_what_lies_behind_the_features,
     weighs_branches_to_one,
     bears_missing_labels,
     serves_any_backbone,

@@ -111,7 +111,7 @@ def bears_one_task(subject: Subject) -> None:
     """With one task it trains, or says beforehand that it cannot."""
     recipe = recipe_of(subject)
     recipe = attrs.evolve(recipe, tasks={"kind": recipe.tasks["kind"]})
-    said = list(subject.value.problems(recipe.terms()))
+    said = recipe.problems()
     require(all(isinstance(problem, Problem) for problem in said), "`problems` gives no Problem")
     if not said:
         made(small_updater(recipe), range(2))

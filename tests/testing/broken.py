@@ -478,6 +478,17 @@ class Unjust(Way):
         return {self.tasks[0]: features * 2}
 
 
+class Secluded(Way):
+    """Makes features of its own with a module that it does not name."""
+
+    def __init__(self, wiring):
+        super().__init__(wiring)
+        self.layer = nn.Linear(self.features, self.features)
+
+    def own_features(self, features, maps):
+        return dict.fromkeys(self.tasks, self.layer(features))
+
+
 class Pretending(Way):
     def forward(self, inputs):
         found = self.backbone(inputs)
@@ -505,7 +516,7 @@ class Tiring(Way):
         return Features(self.backbone(inputs) / (1 + self.calls))
 
 
-WAYS = (Way, Unjust, Pretending, Choosy, Paired, Tiring)
+WAYS = (Way, Unjust, Secluded, Pretending, Choosy, Paired, Tiring)
 
 
 @attrs.frozen(kw_only=True)
@@ -788,6 +799,11 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("keeps-the-tasks-terms", Reversing(), "the terms of the tasks are changed"),
         ("gives-features-of-the-declared-widths", Route(how="Unjust"), "side, rare, size has no"),
         ("shares-what-it-says", Route(how="Pretending"), "the loss of kind does not depend"),
+        (
+            "names-what-lies-behind-the-features",
+            Route(how="Secluded"),
+            "disagree about layer.weight, layer.bias",
+        ),
         ("weighs-branches-to-one", Lopsided(**ROUTES), "weights of the branches of kind do not"),
         ("bears-missing-labels", Heedless(**ROUTES), "another rank would wait for it forever"),
         ("serves-any-backbone", Route(how="Choosy"), "AttributeError"),

@@ -1,6 +1,6 @@
 """The network of the router `adapters`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
@@ -29,6 +29,9 @@ class AdaptersRouter(UnbranchedRouter):
 
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return (self.adapters,)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         x = features
