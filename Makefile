@@ -1,16 +1,17 @@
 # Every target makes its own set-up: a virtual environment in .venv with everything installed.
 PYTHON ?= python3
 BIN := .venv/bin
-PLUGINS := plugins/mtlkit-face plugins/mtlkit-torchjd
+PLUGINS := plugins/mtlkit-face plugins/mtlkit-torchjd plugins/mtlkit-hello
 RECIPES := plugins/mtlkit-face/mtlkit_face/recipes
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: help setup demo test bench bench-gpu
+.PHONY: help setup demo test bench bench-gpu docs
 help:
 	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (6 minutes)"
 	@echo "make test    all tests and checks"
 	@echo "make bench   the benchmarks (the ops' part takes 10 minutes)"
 	@echo "make bench-gpu   the ops on a GPU"
+	@echo "make docs    the pages of the guide and the reference, in docs/_build"
 
 setup: .venv/ready
 
@@ -29,6 +30,7 @@ test: setup
 
 bench: setup
 	$(BIN)/python benchmarks/bench_startup.py
+	$(BIN)/python benchmarks/bench_plugins.py
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
 	$(BIN)/python plugins/mtlkit-torchjd/benchmarks/bench_call.py
@@ -42,3 +44,8 @@ bench-gpu: setup
 	mkdir -p .benchmarks
 	$(BIN)/python -m pytest benchmarks/ops/test_ops_gpu.py -q --benchmark-json=.benchmarks/ops-gpu.json
 	$(BIN)/python benchmarks/ops/report.py .benchmarks/ops-gpu.json benchmarks/results/ops-gpu
+
+# strictly (-W): a warning is an error; offline: nothing is fetched
+docs: setup
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
+	@echo "docs/_build/index.html"

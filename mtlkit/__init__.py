@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from mtlkit.recipe import Recipe, Train
     from mtlkit.recipe_file import dump_recipe, load_recipe
     from mtlkit.routing.configs import BlockBranch, Choice, Grouped, LinearBranch, Shared
+    from mtlkit.routing.soft_sharing import (
+        Cgc,
+        CrossStitch,
+        DselectK,
+        LearnToBranch,
+        Mmoe,
+        Mtan,
+        Ple,
+    )
     from mtlkit.run.evaluate import load_model
     from mtlkit.run.fit import fit, resume
     from mtlkit.tasks import Task
@@ -47,6 +56,15 @@ _HOMES = {
     "mtlkit.recipe": ("Recipe", "Train"),
     "mtlkit.recipe_file": ("dump_recipe", "load_recipe"),
     "mtlkit.routing.configs": ("BlockBranch", "Choice", "Grouped", "LinearBranch", "Shared"),
+    "mtlkit.routing.soft_sharing": (
+        "Cgc",
+        "CrossStitch",
+        "DselectK",
+        "LearnToBranch",
+        "Mmoe",
+        "Mtan",
+        "Ple",
+    ),
     "mtlkit.run.evaluate": ("load_model",),
     "mtlkit.run.fit": ("fit", "resume"),
     "mtlkit.tasks": ("Task",),
@@ -60,23 +78,30 @@ __all__ = [
     "BlockBranch",
     "CasiaNet",
     "Catalog",
+    "Cgc",
     "Choice",
     "Classification",
     "Component",
     "Constant",
     "Cosine",
+    "CrossStitch",
     "DataSource",
     "Division",
+    "DselectK",
     "Dynamic",
     "Equal",
     "Fixed",
     "Grouped",
     "Images",
     "Kind",
+    "LearnToBranch",
     "LinearBranch",
     "Loading",
     "Mlp",
+    "Mmoe",
+    "Mtan",
     "MtlkitError",
+    "Ple",
     "Recipe",
     "Regression",
     "Role",

@@ -23,6 +23,15 @@ def mtlkit_register(catalog: "Registrar") -> None:
     at = "mtlkit.routing.configs"
     catalog.routers.add("shared", f"{at}:Shared", "every head sees the shared features")
     catalog.routers.add("grouped", f"{at}:Grouped", "branches for groups of samples")
+    at = "mtlkit.routing.soft_sharing"
+    catalog.routers.add("cross-stitch", f"{at}:CrossStitch", "a network for each task, stitched")
+    catalog.routers.add("mmoe", f"{at}:Mmoe", "experts for all tasks, a gate for each")
+    catalog.routers.add("cgc", f"{at}:Cgc", "experts for all tasks beside experts of each")
+    catalog.routers.add("ple", f"{at}:Ple", "several levels of cgc, one on the other")
+    catalog.routers.add("mtan", f"{at}:Mtan", "an attention of each task to shared features")
+    catalog.routers.add("dselect-k", f"{at}:DselectK", "a sparse choice of k experts for each task")
+    catalog.routers.add("learn-to-branch", f"{at}:LearnToBranch", "a tree with learned branches")
+    at = "mtlkit.routing.configs"
     catalog.branches.add("linear", f"{at}:LinearBranch", "a head of its own for each group")
     catalog.branches.add("block", f"{at}:BlockBranch", "a last block of its own for each group")
 

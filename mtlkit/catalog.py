@@ -12,17 +12,16 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pluggy
 
 from mtlkit import builtins, hooks
-from mtlkit.config import Component
+from mtlkit.disabled import read_disabled
 from mtlkit.errors import (
     ComponentError,
     IncompatibleError,
-    InvalidNameError,
     LoadFailedError,
     MtlkitError,
     NotInstalledError,
@@ -35,7 +34,8 @@ from mtlkit.installed import (
     incompatible,
     installed_plugins,
 )
-from mtlkit.registry import Entry, Origin, Registry, Unusable
+from mtlkit.registry import Origin, Registry, Unusable
+from mtlkit.shelf import Shelf
 
 if TYPE_CHECKING:
     from mtlkit.backbones.configs import Backbone
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from mtlkit.optim.configs import Optimizer, Schedule
     from mtlkit.routing.configs import Branch, Router
     from mtlkit.weighting.configs import Weighting
-
-C = TypeVar("C", bound=Component)
 
 KNOWN_PLUGINS: Mapping[str, str] = {"face": "mtlkit-face", "torchjd": "mtlkit-torchjd"}
 """Namespaces of plugins we know of, and the distribution that brings each."""
@@ -105,49 +103,21 @@ class Catalog:
             if field.name not in ("plugins", "commands")
         }
 
+    def registered(self) -> list[str]:
+        """A line for each component: its family, name and target, and who brought it.
+
+        Two processes with the same lines build the same from the same recipe.
+        """
+        return [
+            f"{entry.family} {entry.pinned} = {entry.target} ({entry.origin})"
+            for registry in self.families().values()
+            for name in registry.names()
+            for entry in registry.versions(name)
+        ]
+
     def problems(self) -> list[PluginRecord]:
         """The plugins that could not be loaded."""
         return [p for p in self.plugins if p.status in (Status.FAILED, Status.INCOMPATIBLE)]
-
-
-class Shelf(Generic[C]):
-    """One family as a plugin sees it: `add`, within the plugin's namespace."""
-
-    def __init__(self, registry: Registry[C], namespace: str, origin: Origin) -> None:
-        self._registry = registry
-        self._namespace = namespace
-        self._origin = origin
-        self.added: list[tuple[Entry, type[C] | None]] = []
-
-    def add(self, name: str, target: str | type[C], summary: str = "") -> None:
-        """Register `target`, a class or better ``"module:Class"``, which is imported on first use.
-
-        A plugin's names start with its namespace: ``acme/halves``.
-        """
-        namespace, slash, _ = name.partition("/")
-        if self._namespace and (not slash or namespace != self._namespace):
-            raise InvalidNameError(
-                f"the name {name!r} lies outside the plugin's namespace; "
-                f"expected '{self._namespace}/...'"
-            )
-        if isinstance(target, str):
-            entry = Entry(self._registry.family, name, target, summary, self._origin)
-            self.added.append((entry, None))
-        else:
-            path = f"{target.__module__}:{target.__qualname__}"
-            summary = summary or (inspect.getdoc(target) or "").partition("\n")[0]
-            entry = Entry(self._registry.family, name, path, summary, self._origin)
-            self.added.append((entry, target))
-
-    def commit(self) -> None:
-        """Put what was added into the registry."""
-        for entry, component in self.added:
-            self._registry.add(entry, component)
-
-    def rollback(self) -> None:
-        """Take what was committed out of the registry again."""
-        for entry, _ in self.added:
-            self._registry.remove(entry)
 
 
 class Registrar:
@@ -183,18 +153,20 @@ def load_catalog(selection: str | None = None) -> Catalog:
     """The catalog of all built-in components and those of the selected plugins.
 
     `selection` is ``all``, ``none`` or namespaces divided by commas; None asks the environment
-    variable ``MTLKIT_PLUGINS`` and then means ``all``. An unknown namespace is an error.
+    variable ``MTLKIT_PLUGINS``, and then means all that ``mtlkit plugins disable`` left. An unknown
+    namespace is an error.
 
     >>> "casia-net" in load_catalog("none").backbones
     True
     """
     if selection is None:
-        selection = os.environ.get(SELECTION_VARIABLE, "all")
+        selection = os.environ.get(SELECTION_VARIABLE)
+    disabled = read_disabled() if selection is None else frozenset[str]()
     catalog = Catalog()
     own = Registrar(catalog, "", _own_origin())
     builtins.mtlkit_register(own)
     own.commit()
-    _load_plugins(catalog, selection)
+    _load_plugins(catalog, selection or ("all" if selection is None else ""), disabled)
     for namespace, distribution in KNOWN_PLUGINS.items():
         if all(plugin.namespace != namespace for plugin in catalog.plugins):
             reason = f"its plugin is not installed; run `pip install {distribution}`"
@@ -210,13 +182,16 @@ def _own_origin() -> Origin:
     return Origin("mtlkit", version, str(Path(builtins.__file__)))
 
 
-def _load_plugins(catalog: Catalog, selection: str) -> None:
+def _load_plugins(catalog: Catalog, selection: str, disabled: frozenset[str]) -> None:
     installed = installed_plugins()
     chosen = chosen_namespaces(installed, selection)
     for plugin in installed:
         rivals = [p for p in installed if p.namespace == plugin.namespace and p != plugin]
         if plugin.namespace not in chosen:
             reason = f"left out by {SELECTION_VARIABLE}={selection}"
+            _record(catalog, plugin, Status.LEFT_OUT, reason, NotInstalledError)
+        elif plugin.namespace in disabled:
+            reason = f"disabled; `mtlkit plugins enable {plugin.namespace}` brings it back"
             _record(catalog, plugin, Status.LEFT_OUT, reason, NotInstalledError)
         elif rivals:
             reason = (

@@ -45,6 +45,21 @@ class Problem:
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
+@attrs.frozen
+class Rule:
+    """A validator that says in JSON Schema what it accepts, so that an editor can tell.
+
+    What the keywords say of other types than theirs counts for nothing: ``minimum`` asks nothing
+    of null.
+    """
+
+    check: Validator
+    schema: Mapping[str, Any]
+
+    def __call__(self, instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        self.check(instance, field, value)
+
+
 def _number(value: object) -> bool:
     # an infinite or undefined number is within no bounds
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -65,7 +80,7 @@ def above(bound: float) -> Validator:
         if not _number(value) or not value > bound:
             raise ValueError(f"{field.name}: expected a number above {bound}, found {value!r}")
 
-    return check
+    return Rule(check, {"exclusiveMinimum": bound})
 
 
 def between(low: float, high: float) -> Validator:
@@ -77,7 +92,7 @@ def between(low: float, high: float) -> Validator:
                 f"{field.name}: expected a number from {low} to {high}, found {value!r}"
             )
 
-    return check
+    return Rule(check, {"minimum": low, "maximum": high})
 
 
 def at_least(bound: int) -> Validator:
@@ -89,7 +104,7 @@ def at_least(bound: int) -> Validator:
                 f"{field.name}: expected a whole number of at least {bound}, found {value!r}"
             )
 
-    return check
+    return Rule(check, {"minimum": bound})
 
 
 def at_least_number(bound: float) -> Validator:
@@ -101,7 +116,7 @@ def at_least_number(bound: float) -> Validator:
                 f"{field.name}: expected a number of at least {bound}, found {value!r}"
             )
 
-    return check
+    return Rule(check, {"minimum": bound})
 
 
 def one_of(*choices: str) -> Validator:
@@ -114,7 +129,7 @@ def one_of(*choices: str) -> Validator:
                 f"{field.name}: expected one of {', '.join(choices)}, found {value!r}{suggestion}"
             )
 
-    return check
+    return Rule(check, {"enum": [*choices]})
 
 
 def member_of(kind: type[Enum]) -> Validator:
@@ -140,7 +155,7 @@ def below(bound: float) -> Validator:
                 f"{field.name}: expected a number from 0 to below {bound}, found {value!r}"
             )
 
-    return check
+    return Rule(check, {"minimum": 0, "exclusiveMaximum": bound})
 
 
 def optional(validator: Validator) -> Validator:
@@ -150,7 +165,8 @@ def optional(validator: Validator) -> Validator:
         if value is not None:
             validator(instance, field, value)
 
-    return check
+    schema = schema_of(validator)
+    return Rule(check, {"anyOf": [{"type": "null"}, schema]} if schema else {})
 
 
 def each(validator: Validator) -> Validator:
@@ -161,4 +177,14 @@ def each(validator: Validator) -> Validator:
         for item in items:
             validator(instance, field, item)
 
-    return check
+    schema = schema_of(validator)
+    return Rule(check, {"items": schema, "additionalProperties": schema} if schema else {})
+
+
+def schema_of(validator: Validator | None) -> Mapping[str, Any]:
+    """What `validator` accepts, in JSON Schema; empty for one that does not say.
+
+    >>> schema_of(each(above(0)))["items"]
+    {'exclusiveMinimum': 0}
+    """
+    return validator.schema if isinstance(validator, Rule) else {}

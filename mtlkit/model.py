@@ -64,16 +64,20 @@ class MultiTaskModel(nn.Module):
         self.register_buffer("scale", torch.tensor(assembly.scale), persistent=False)
 
     def features(self, inputs: Tensor) -> Features:
-        """The features of raw inputs (N, ...)."""
+        """The features of raw inputs (N, ...) at the end of the trunk."""
         normalised = (inputs.float() - self.centre) / self.scale
         if normalised.dim() == 4:
             normalised = normalised.contiguous(memory_format=torch.channels_last)
         found: Features = self.router(normalised)
         return found
 
+    def all_features(self, inputs: Tensor) -> Features:
+        """The features of raw inputs (N, ...), with those that tasks make for themselves."""
+        return self.router.specialised(self.features(inputs))
+
     def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """The outputs for raw inputs; `targets` is needed only where a label chooses the branch."""
-        features = self.features(inputs)
+        features = self.all_features(inputs)
         outputs = {task: self.head(task)(features.of(task)) for task in self.tasks}
         branches = self.router.branch_outputs(features, outputs, targets)
         return Outputs(features.shared, outputs, branches)
@@ -99,6 +103,7 @@ class MultiTaskModel(nn.Module):
 
         Branches see `branch_features`, should they be given: the same values, told apart.
         """
+        features = self.router.specialised(features)
         found = {
             task: self.head(task).loss(features.of(task), targets[task]) for task in self.tasks
         }
@@ -165,8 +170,17 @@ def assemble(
         except AssemblyError as cause:
             raise AssemblyError(f"tasks.{task}.head: {cause}") from cause
 
-    heads = {name: new_head(name, trunk.features) for name in tasks}
-    router = routing.build(Wiring(backbone=trunk, new_head=new_head, classes=assembly.classes))
+    width = routing.head_features(trunk.features)
+    heads = {name: new_head(name, width) for name in tasks}
+    wiring = Wiring(
+        backbone=trunk,
+        sample_shape=assembly.sample_shape,
+        new_backbone=lambda: backbone.build(assembly.sample_shape),
+        tasks=tuple(tasks),
+        new_head=new_head,
+        classes=assembly.classes,
+    )
+    router = routing.build(wiring)
     terms = tuple(
         attrs.evolve(term, classes=len(assembly.classes.get(term.task, ())))
         for term in routing.terms(loss_terms(tasks))

@@ -22,6 +22,8 @@ C = TypeVar("C", bound=Component)
 
 NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]*/)?[a-z0-9][a-z0-9_.-]*")
 
+VERSION = re.compile(r"[1-9][0-9]{0,5}")
+
 TARGET = re.compile(r"[\w.<>]+:[\w.<>]+")  # a class defined in a function has <locals> in its path
 
 
@@ -39,13 +41,26 @@ class Origin:
 
 @attrs.frozen
 class Entry:
-    """A registered name: its target (``"module:Class"``, imported on first use) and its origin."""
+    """A registered name: its target (``"module:Class"``, imported on first use) and its origin.
+
+    Another `version` of a component has other options or gives other numbers. The bare name is
+    that of the newest one.
+
+    >>> Entry("head", "acme/tall", "acme:Tall", "", Origin("acme", "1.0", ""), version=2).pinned
+    'acme/tall@2'
+    """
 
     family: str
     name: str
     target: str
     summary: str
     origin: Origin
+    version: int = 1
+
+    @property
+    def pinned(self) -> str:
+        """The name with its version, which never comes to mean another component."""
+        return f"{self.name}@{self.version}"
 
 
 @attrs.frozen
@@ -72,9 +87,9 @@ class Registry(Generic[C]):
     def __init__(self, family: str, plural: str = "") -> None:
         self.family = family
         self.plural = plural or f"{family}s"
-        self._entries: dict[str, Entry] = {}
-        self._classes: dict[str, type[C]] = {}
-        self._names: dict[type[C], str] = {}
+        self._entries: dict[str, dict[int, Entry]] = {}  # by name and version
+        self._classes: dict[str, type[C]] = {}  # by pinned name
+        self._names: dict[type[C], str] = {}  # to pinned names
         self._unusable: dict[str, Unusable] = {}
 
     def add(self, entry: Entry, component: type[C] | None = None) -> None:
@@ -88,10 +103,10 @@ class Registry(Generic[C]):
                 f"{self.family}; expected lower-case letters, digits, '.', '_' and '-', after at "
                 f"most one 'namespace/'"
             )
-        owner = self._entries.get(entry.name)
+        owner = self._entries.get(entry.name, {}).get(entry.version)
         if owner is not None:
             raise DuplicateNameError(
-                f"two owners of the {self.family} {entry.name!r}: {owner.origin} "
+                f"two owners of the {self.family} {self._shown(entry)!r}: {owner.origin} "
                 f"({owner.origin.file}) and {entry.origin} ({entry.origin.file}); "
                 f"rename one, or leave one out with MTLKIT_PLUGINS"
             )
@@ -102,16 +117,19 @@ class Registry(Generic[C]):
             )
         if component is not None:
             self._check(entry, component)
-        self._entries[entry.name] = entry
+        self._entries.setdefault(entry.name, {})[entry.version] = entry
         if component is not None:
-            self._classes[entry.name] = component
-            self._names.setdefault(component, entry.name)
+            self._classes[entry.pinned] = component
+            self._names.setdefault(component, entry.pinned)
 
     def remove(self, entry: Entry) -> None:
         """Take `entry` out again, after a registration that failed midway."""
-        if self._entries.get(entry.name) == entry:
-            del self._entries[entry.name]
-            component = self._classes.pop(entry.name, None)
+        versions = self._entries.get(entry.name, {})
+        if versions.get(entry.version) == entry:
+            del versions[entry.version]
+            if not versions:
+                del self._entries[entry.name]
+            component = self._classes.pop(entry.pinned, None)
             if component is not None:
                 self._names.pop(component, None)
 
@@ -124,18 +142,24 @@ class Registry(Generic[C]):
         return sorted(self._entries, key=lambda name: ("/" in name, name))
 
     def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries[name] for name in self.names())
+        """The newest version of every component."""
+        return iter(self._newest(name) for name in self.names())
+
+    def versions(self, name: str) -> list[Entry]:
+        """Every version of the component called `name`, the newest first."""
+        return sorted(self._entries[name].values(), key=lambda entry: -entry.version)
 
     def __contains__(self, name: str) -> bool:
-        return name in self._entries
+        return self._found(name) is not None
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def entry(self, name: str) -> Entry:
-        """The entry called `name`, without importing it."""
-        if name in self._entries:
-            return self._entries[name]
+        """The entry called `name`, without importing it; of a bare name, the newest version."""
+        entry = self._found(name)
+        if entry is not None:
+            return entry
         found = self.blocked(name)
         if found is not None:
             raise found.error(
@@ -143,6 +167,9 @@ class Registry(Generic[C]):
                 family=self.family,
                 name=name,
             ) from found.cause
+        bare, pin, _ = name.rpartition("@")
+        if pin and bare in self._entries:
+            raise self._no_such_version(name, bare)
         raise UnknownComponentError(
             f"no {self.family} named {name!r}{self._suggestion(name)} "
             f"`mtlkit list {self.plural}` shows all {len(self)}",
@@ -157,26 +184,32 @@ class Registry(Generic[C]):
 
     def get(self, name: str) -> type[C]:
         """The component class called `name`, imported on first use."""
-        if name not in self._classes:
-            entry = self.entry(name)
+        entry = self.entry(name)
+        if entry.pinned not in self._classes:
             component = self._load(entry)
-            self._classes[name] = component
-            self._names.setdefault(component, name)
-        return self._classes[name]
+            self._classes[entry.pinned] = component
+            self._names.setdefault(component, entry.pinned)
+        return self._classes[entry.pinned]
 
     def name_of(self, component: type[C]) -> str:
-        """The name under which the class `component` is registered."""
+        """The name of the class `component`: bare for the newest version, pinned for another."""
+        entry = self.entry_of(component)
+        return self._shown(entry)
+
+    def entry_of(self, component: type[C]) -> Entry:
+        """The entry under which the class `component` is registered."""
+        every = [entry for name in self.names() for entry in self.versions(name)]
         if component not in self._names:
             wanted = f"{component.__module__}:{component.__qualname__}"
-            for entry in self:
+            for entry in every:
                 if entry.target == wanted:
-                    self.get(entry.name)
+                    self.get(entry.pinned)
         if component not in self._names:
             # a target may name another module, which imports the class from its own
-            for entry in self:
+            for entry in every:
                 if re.split("[.:]", entry.target)[-1] == component.__name__:
                     with contextlib.suppress(LoadFailedError):
-                        self.get(entry.name)
+                        self.get(entry.pinned)
         if component not in self._names:
             raise UnknownComponentError(
                 f"{component.__module__}.{component.__qualname__} is registered as no "
@@ -184,7 +217,34 @@ class Registry(Generic[C]):
                 family=self.family,
                 name=component.__qualname__,
             )
-        return self._names[component]
+        return self.entry(self._names[component])
+
+    def _found(self, name: str) -> Entry | None:
+        bare, pin, version = name.rpartition("@")
+        if not pin:
+            return self._newest(name) if name in self._entries else None
+        number = int(version) if VERSION.fullmatch(version) else 0
+        return self._entries.get(bare, {}).get(number)
+
+    def _newest(self, name: str) -> Entry:
+        versions = self._entries[name]
+        return versions[max(versions)]
+
+    def _shown(self, entry: Entry) -> str:
+        """The shortest name that means `entry`."""
+        versions = self._entries.get(entry.name, {entry.version: entry})
+        return entry.name if entry.version == max(versions) else entry.pinned
+
+    def _no_such_version(self, name: str, bare: str) -> UnknownComponentError:
+        newest = self._newest(bare)
+        known = ", ".join(str(version) for version in sorted(self._entries[bare]))
+        return UnknownComponentError(
+            f"the {self.family} {bare!r} of {newest.origin} has no version "
+            f"{name.rpartition('@')[2]!r}, only {known}; ask for one of these, or run "
+            f"`pip install --upgrade {newest.origin.distribution}`",
+            family=self.family,
+            name=name,
+        )
 
     def _suggestion(self, name: str) -> str:
         pool = list(self._entries)
@@ -193,7 +253,7 @@ class Registry(Generic[C]):
             near = [known for known in pool if known.rpartition("/")[2] == name][:1]
         if not near:
             return ";"
-        entry = self._entries[near[0]]
+        entry = self._newest(near[0])
         owner = "built in" if "/" not in entry.name else f"from {entry.origin}"
         return f"; did you mean {entry.name!r} ({owner})?"
 

@@ -48,6 +48,14 @@ def catalog() -> Catalog:
     return load_catalog("none")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_plugin_disabled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have disabled a plugin; here that counts for nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _one_thread_and_a_seed() -> None:
     # two threads on two shared cores are slower for tiny tensors, and differ in the last bit
@@ -74,13 +82,16 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         version: str = "1.0",
         api: str | None = "1.0",
         module: str = "",
+        metadata: str = "",
     ) -> str:
         name = name or f"mtlkit-{namespace}"
         module = module or f"{name.replace('-', '_')}_plugin"
         (site / f"{module}.py").write_text(textwrap.dedent(code), encoding="utf-8")
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{metadata}"
+        )
         points = f"[mtlkit]\n{namespace} = {module}\n"
         if api is not None:
             points += f"[mtlkit.api]\n{api} = {module}\n"

@@ -139,3 +139,49 @@ def test_a_miss_names_the_listing(registry):
     branches = Registry[Weighting]("branch", "branches")
     with pytest.raises(UnknownComponentError, match="mtlkit list branches"):
         branches.get("x")
+
+
+class TestVersions:
+    @pytest.fixture
+    def two(self, registry):
+        registry.add(entry("acme/x"))
+        registry.add(attrs.evolve(entry("acme/x", "mtlkit.weighting.configs:Fixed"), version=2))
+        return registry
+
+    def test_the_bare_name_is_that_of_the_newest(self, two):
+        assert two.get("acme/x") is two.get("acme/x@2") is Fixed
+        assert two.get("acme/x@1") is Equal
+        assert two.entry("acme/x").pinned == "acme/x@2"
+        assert two.names() == ["acme/x"]
+        assert len(two) == len(list(two)) == 1
+        assert [version.version for version in two.versions("acme/x")] == [2, 1]
+        assert "acme/x@1" in two
+        assert "acme/x@3" not in two
+
+    def test_a_class_has_the_shortest_name_that_means_it(self, two):
+        assert two.name_of(Fixed) == "acme/x"
+        assert two.name_of(Equal) == "acme/x@1"
+        assert two.entry_of(Equal).pinned == "acme/x@1"
+
+    @pytest.mark.parametrize("version", ["3", "0", "01", "", "two", "9999999"])
+    def test_a_version_that_is_not_there(self, two, version):
+        with pytest.raises(UnknownComponentError) as caught:
+            two.get(f"acme/x@{version}")
+        assert str(caught.value) == (
+            f"the weighting 'acme/x' of acme 1.0 has no version {version!r}, only 1, 2; ask for "
+            f"one of these, or run `pip install --upgrade acme`"
+        )
+
+    def test_one_version_has_one_owner(self, two):
+        second = attrs.evolve(entry("acme/x", origin=OTHER), version=2)
+        with pytest.raises(DuplicateNameError, match=r"two owners of the weighting 'acme/x'"):
+            two.add(second)
+        two.remove(second)  # of another owner: nothing happens
+        assert two.get("acme/x") is Fixed
+
+    def test_a_version_can_be_taken_out(self, two):
+        two.get("acme/x")
+        two.remove(two.entry("acme/x@2"))
+        assert two.get("acme/x") is Equal
+        two.remove(two.entry("acme/x"))
+        assert "acme/x" not in two

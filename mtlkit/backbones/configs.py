@@ -18,7 +18,7 @@ class Backbone(Component):
 
     @abstractmethod
     def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
-        """The module for inputs (N, *sample_shape)."""
+        """The module for inputs ``(N, *sample_shape)``."""
 
     def blank(self) -> "Backbone":
         """The same backbone without weights from elsewhere: a saved model brings its own."""

@@ -22,6 +22,7 @@ class Command(NamedTuple):
 
     target: str
     summary: str
+    loads_plugins: bool = True  # at once, so that a plugin that failed is told of
 
 
 COMMANDS = {
@@ -34,7 +35,11 @@ COMMANDS = {
     "list": Command("mtlkit.cli.list:list_components", "List the components, by family."),
     "show": Command("mtlkit.cli.show:show", "Show a component, its options and its owner."),
     "ops": Command("mtlkit.cli.ops:ops", "Show the head ops and which implementation would run."),
-    "plugins": Command("mtlkit.cli.plugins:plugins", "List the plugins and how they loaded."),
+    "schema": Command("mtlkit.cli.schema:schema", "Write the JSON Schema of recipes, for editors."),
+    "plugin": Command("mtlkit.cli.plugin:plugin", "Start a plugin of your own."),
+    "plugins": Command(
+        "mtlkit.cli.plugins:plugins", "Look after the plugins.", loads_plugins=False
+    ),
 }
 
 
@@ -112,11 +117,14 @@ def _imported(target: str) -> click.Command:
 @click.group("mtlkit", cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--traceback", is_flag=True, help="Show where in the code an error was raised.")
 @click.version_option(package_name="mtlkit")
-@click.pass_obj
-def mtlkit(session: Session, traceback: bool) -> None:
+@click.pass_context
+def mtlkit(ctx: click.Context, traceback: bool) -> None:
     """Multi-task learning from named parts: data, backbone, heads, routing and weighting."""
+    session: Session = ctx.obj
     session.traceback = traceback
-    session.catalog()  # whichever command follows, a plugin that failed is worth a warning
+    command = COMMANDS.get(ctx.invoked_subcommand or "")
+    if command is None or command.loads_plugins:
+        session.catalog()  # whichever command follows, a plugin that failed is worth a warning
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -42,9 +42,9 @@ def _rows(catalog: Catalog, written: Written, value: Any, path: tuple[str, ...])
         label = f"{'  ' * len(path)}{name}:"
         if isinstance(item, Component):
             registry = family_of(catalog, type(item))
-            entry = registry.entry(registry.name_of(type(item)))
+            entry = registry.entry_of(type(item))
             source = _source(written, here, (*here, type_key))
-            yield f"{label} {entry.name}", f"{entry.origin}; {source}"
+            yield f"{label} {registry.name_of(type(item))}", f"{entry.origin}; {source}"
         elif _parts(item):
             yield label, _source(written, here)
         else:

@@ -44,11 +44,16 @@ def show(name: str) -> None:
     click.echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}\n")
     click.echo(f"{inspect.getdoc(component) or '(not documented)'}\n")
     options = options_of(component)
-    rows = [(f"  {key}", _type(field), _default(field, catalog)) for key, field in options.items()]
+    rows = option_rows(options, catalog)
     click.echo("options" if rows else "no options")
     for line in aligned(rows):
-        click.echo(line)
+        click.echo(f"  {line}")
     click.echo(f"\nin a recipe\n{_snippet(catalog, plural, name, options)}", nl=False)
+
+
+def option_rows(options: dict[str, Field], catalog: Catalog) -> list[tuple[str, str, str]]:
+    """A row for each option: its name, what it may be, and its default."""
+    return [(key, _type(field), _default(field, catalog)) for key, field in options.items()]
 
 
 def find_component(catalog: Catalog, name: str) -> tuple[str, Registry[Any], str]:

@@ -63,7 +63,7 @@ class TrainedModel(Trained):
         inputs = split.inputs[index].to(self._device)
         wanted = {task: target[index].to(self._device) for task, target in targets.items()}
         model = self.model
-        features = model.features(inputs)
+        features = model.all_features(inputs)
         outputs = {task: model.head(task)(features.of(task)) for task in model.tasks}
         losses = {
             task: model.head(task).loss(features.of(task), wanted[task]) for task in model.tasks

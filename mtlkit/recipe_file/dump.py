@@ -20,23 +20,24 @@ from mtlkit.registry import Entry
 def dump_recipe(recipe: Recipe, catalog: Catalog) -> str:
     """`recipe` as YAML, defaults filled in, under a comment that names every component's owner.
 
-    Reading it gives an equal recipe. Raises `UnknownComponentError` for a component that no
+    Reading it gives an equal recipe, also when a component has a newer version: names are written
+    with theirs. Raises `UnknownComponentError` for a component that no
     registry of `catalog` names.
     """
     header = ["# A recipe of mtlkit with every option written out; it was made by:"]
     lines = sorted(
-        {(entry.family, entry.name, str(entry.origin)) for entry in _entries(recipe, catalog)}
+        {(entry.family, entry.pinned, str(entry.origin)) for entry in _entries(recipe, catalog)}
     )
     width = max(len(f"{family} {name}") for family, name, _ in lines)
     header += [f"#   {f'{family} {name}':{width}}  {origin}" for family, name, origin in lines]
-    return "\n".join([*header, "", dump_plain(plain(recipe, catalog))])
+    return "\n".join([*header, "", dump_plain(plain(recipe, catalog, pinned=True))])
 
 
 def provenance(recipe: Recipe, catalog: Catalog) -> dict[str, dict[str, str]]:
-    """Who brought each component of `recipe`, by ``family/name``: ``data/face/rendered``."""
+    """Who brought each component of `recipe`, by ``family/name``, later versions with theirs."""
     plurals = {registry.family: plural for plural, registry in catalog.families().items()}
     return {
-        f"{plurals[entry.family]}/{entry.name}": {
+        f"{plurals[entry.family]}/{entry.name if entry.version == 1 else entry.pinned}": {
             "distribution": entry.origin.distribution,
             "version": entry.origin.version,
             "target": entry.target,
@@ -46,8 +47,8 @@ def provenance(recipe: Recipe, catalog: Catalog) -> dict[str, dict[str, str]]:
     }
 
 
-def plain(value: Any, catalog: Catalog) -> Any:
-    """`value` as YAML knows it: a component is a mapping with its name as ``type``."""
+def plain(value: Any, catalog: Catalog, *, pinned: bool = False) -> Any:
+    """`value` as YAML knows it: a component is a mapping with its name, `pinned`, as ``type``."""
     converter = cattrs.Converter()
 
     def fields(value: Any) -> dict[str, Any]:
@@ -57,7 +58,9 @@ def plain(value: Any, catalog: Catalog) -> Any:
         }
 
     def component(value: Component) -> dict[str, Any]:
-        name = family_of(catalog, type(value)).name_of(type(value))
+        registry = family_of(catalog, type(value))
+        entry = registry.entry_of(type(value))
+        name = entry.pinned if pinned else registry.name_of(type(value))
         return {type_key: name, **fields(value)}
 
     converter.register_unstructure_hook_func(attrs.has, fields)
@@ -126,4 +129,4 @@ def components(value: Any) -> Iterator[Component]:
 def _entries(recipe: Recipe, catalog: Catalog) -> Iterator[Entry]:
     for component in components(recipe):
         registry = family_of(catalog, type(component))
-        yield registry.entry(registry.name_of(type(component)))
+        yield registry.entry_of(type(component))

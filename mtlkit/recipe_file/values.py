@@ -79,9 +79,12 @@ def _scalar(node: Node, kind: type) -> Plain:
             return node.value
         if kind is float and type(node.value) is int:
             try:
-                return float(node.value)
+                number = float(node.value)
             except OverflowError:
                 raise _wrong(node, kind, ", which is too large") from None
+            if number == node.value:
+                return number
+            raise _wrong(node, kind, f", which would become {number!r}; write that instead")
     raise _wrong(node, kind)
 
 

@@ -22,9 +22,12 @@ BRANCHES = "branches"
 
 @attrs.frozen(kw_only=True)
 class Wiring:
-    """What a router is built next to: the backbone, and how a task's head and classes are had."""
+    """What a router is built next to: the backbone, the tasks, and how more of each are had."""
 
     backbone: "BackboneModule"
+    sample_shape: tuple[int, ...]  # of the backbone's inputs (N, *sample_shape)
+    new_backbone: "Callable[[], BackboneModule]"  # another like it, with weights of its own
+    tasks: tuple[str, ...]
     new_head: "Callable[[str, int], HeadModule]"  # (task, features) to a fresh head of that task
     classes: Mapping[str, tuple[str, ...]]  # the class names of each classification task
 
@@ -41,13 +44,20 @@ class Router(Component):
     def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
         """The tasks' own loss terms, and after them the router's."""
 
+    def head_features(self, features: int) -> int:
+        """How wide the features are that heads see, next to a backbone with `features` of them."""
+        return features
+
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         """Why this router cannot serve these tasks, found before anything is built."""
         return ()
 
     @property
     def shared_features(self) -> bool:
-        """Whether all heads see the same features, at which gradients can then be compared."""
+        """Whether all heads see the same features, at which gradients can then be compared.
+
+        What a head sees may be made of these features alone (`RouterModule.own_features`).
+        """
         return True
 
     @property
@@ -57,11 +67,16 @@ class Router(Component):
 
 
 @attrs.frozen(kw_only=True)
-class Shared(Router):
-    """Hard sharing: every head sees every sample's shared features."""
+class Unbranched(Router):
+    """A router that adds no loss to those of the tasks."""
 
     def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
         return terms
+
+
+@attrs.frozen(kw_only=True)
+class Shared(Unbranched):
+    """Hard sharing: every head sees every sample's shared features."""
 
     def build(self, wiring: Wiring) -> "RouterModule":
         from mtlkit.routing.shared import SharedRouter

@@ -1,7 +1,8 @@
 """What a built router is."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import final
 
 import attrs
 from torch import Tensor, nn
@@ -9,15 +10,24 @@ from torch import Tensor, nn
 
 @attrs.frozen(eq=False)
 class Features:
-    """The features of a batch: shared (N, D), and the maps before the last block where kept."""
+    """The features of a batch: shared (N, D), and the maps before the last block where kept.
+
+    Where none is shared (`Router.shared_features` is false) `shared` may be the mean of the tasks'
+    own, for evaluators that look at features.
+    """
 
     shared: Tensor
     maps: Tensor | None = None
     own: Mapping[str, Tensor] = attrs.field(factory=dict)  # features that only one task sees
+    own_maps: Mapping[str, Tensor] = attrs.field(factory=dict)  # copies of the maps, where cut off
 
     def of(self, task: str) -> Tensor:
         """The features (N, D) that the head of `task` sees."""
         return self.own.get(task, self.shared)
+
+    def maps_of(self, task: str) -> Tensor | None:
+        """The maps that `task` sees, where there are any."""
+        return self.own_maps.get(task, self.maps)
 
 
 @attrs.frozen(eq=False)
@@ -42,7 +52,10 @@ class BranchOutputs:
 class RouterModule(nn.Module, ABC):
     """Owns the way from inputs to the features of each task, and the branches, if any.
 
-    `features` is the width D of the shared features.
+    `features` is the width D of `Features.shared`. A router that gives tasks features of their own
+    gives them to every task, by name, in `Features.own`: those that are made of shared features in
+    `own_features`, those of a network apart in `forward`. Gradients of tasks are compared at what
+    `forward` gives, which is where the trunk ends.
     """
 
     features: int
@@ -50,6 +63,35 @@ class RouterModule(nn.Module, ABC):
     @abstractmethod
     def forward(self, inputs: Tensor) -> Features:
         """The features of inputs (N, ...)."""
+
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        """What each task makes of shared features (N, D), and of the maps where there are any.
+
+        The features (N, width) that each head then sees; empty where no task makes anything. A
+        router that answers this question answers it for every task.
+        """
+        return {}
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        """The modules that `own_features` uses: like heads, they lie behind the shared features."""
+        return ()
+
+    @final
+    def specialised(self, features: Features) -> Features:
+        """`features` with what the tasks make of them for themselves.
+
+        Where gradients are compared, each task is shown a copy of the features of its own.
+        """
+        first = (features.shared, features.maps)
+        tasks = self.own_features(*first)
+        made = {_identity(first): tasks}
+        own = {}
+        for task in tasks:
+            seen = (features.of(task), features.maps_of(task))
+            if _identity(seen) not in made:
+                made[_identity(seen)] = self.own_features(*seen)
+            own[task] = made[_identity(seen)][task]
+        return attrs.evolve(features, own={**features.own, **own}) if own else features
 
     @abstractmethod
     def branch_present(
@@ -72,3 +114,27 @@ class RouterModule(nn.Module, ABC):
         targets: Mapping[str, Tensor] | None,
     ) -> dict[str, BranchOutputs]:
         """What the branches say, by task; `targets` is needed where a label chooses the branch."""
+
+
+def _identity(seen: tuple[Tensor, Tensor | None]) -> tuple[int, int]:
+    return id(seen[0]), id(seen[1])
+
+
+class UnbranchedRouter(RouterModule):
+    """A router without branches, and so without loss terms of its own."""
+
+    def branch_present(
+        self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        return {}
+
+    def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {}
+
+    def branch_outputs(
+        self,
+        features: Features,
+        logits: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor] | None,
+    ) -> dict[str, BranchOutputs]:
+        return {}

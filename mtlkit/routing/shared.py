@@ -1,14 +1,12 @@
 """Hard parameter sharing (Caruana 1997)."""
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
 from mtlkit.backbones.module import BackboneModule
-from mtlkit.routing.module import BranchOutputs, Features, RouterModule
+from mtlkit.routing.module import Features, UnbranchedRouter
 
 
-class SharedRouter(RouterModule):
+class SharedRouter(UnbranchedRouter):
     """One backbone, whose features (N, D) every head sees."""
 
     def __init__(self, backbone: BackboneModule) -> None:
@@ -18,19 +16,3 @@ class SharedRouter(RouterModule):
 
     def forward(self, inputs: Tensor) -> Features:
         return Features(self.backbone(inputs))
-
-    def branch_present(
-        self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
-    ) -> dict[str, Tensor]:
-        return {}
-
-    def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {}
-
-    def branch_outputs(
-        self,
-        features: Features,
-        logits: Mapping[str, Tensor],
-        targets: Mapping[str, Tensor] | None,
-    ) -> dict[str, BranchOutputs]:
-        return {}

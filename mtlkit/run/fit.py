@@ -31,6 +31,7 @@ from mtlkit.run.folder import (
 from mtlkit.run.progress import shown
 from mtlkit.run.provenance import provenance_of
 from mtlkit.run.report import read_records
+from mtlkit.run.same_plugins import require_same_plugins
 from mtlkit.run.saved_model import read_assembly, save_assembly, save_model
 from mtlkit.train.checkpoint import newest_checkpoint, remove_half_written, saved_steps
 from mtlkit.train.device import chosen_device
@@ -103,6 +104,7 @@ def fit(
     loading = loading or Loading()
     device = chosen_device(recipe.train.device)
     with joined(device) as ranks, ExitStack() as stack:
+        require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
         if ranks.first:
             refuse_taken(folder)
@@ -145,12 +147,14 @@ def resume(
     `fit` raises.
     """
     folder = open_run(Path(path))
-    recipe = load_recipe(folder.recipe, catalog or load_catalog())
+    catalog = catalog or load_catalog()
+    recipe = load_recipe(folder.recipe, catalog)
     read_records(beside)
     base = Path(read_json(folder.provenance)["base"])
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
     with joined(device) as ranks, ExitStack() as stack:
+        require_same_plugins(catalog, ranks, device)
         if ranks.first:
             stack.enter_context(folder.locked())
             remove_half_written(folder.path)

@@ -42,17 +42,20 @@ class Cut:
         comes beside is the gradient of their sum at the parameters `beside`, from the same pass.
         """
         own = [self.features.own[task] for task in tasks]
+        maps = [self.features.own_maps[task] for task in tasks if self.features.own_maps]
         branches = ends_of(self.branch_features) if len(losses) > len(tasks) else ()
         found = torch.autograd.grad(
-            losses.sum(), (*own, *branches, *beside), retain_graph=True, allow_unused=True
+            losses.sum(), (*own, *maps, *branches, *beside), retain_graph=True, allow_unused=True
         )
         sizes = [end.numel() for end in self.ends]
         starts = [sum(sizes[:place]) for place in range(len(sizes))]
         rows = losses.new_zeros(len(losses), sum(sizes), dtype=torch.float32)
         for row, task, part in zip(rows, tasks, found, strict=False):
             _put(row, starts[self.place[task]], part)
-        seen = len(own) + len(branches)
-        parts = found[len(own) : seen]
+        for row, part in zip(rows, found[len(own) : len(own) + len(maps)], strict=False):
+            _put(row, starts[1], part)  # the maps end second
+        seen = len(own) + len(maps) + len(branches)
+        parts = found[seen - len(branches) : seen]
         for number, row in enumerate(rows[len(tasks) :]):
             if len(losses) > len(tasks) + 1:  # several branches on the same leaves
                 loss = losses[len(tasks) + number]
@@ -85,9 +88,10 @@ def cut(features: Features, tasks: Sequence[str]) -> Cut:
     leaves = [_leaf(end) for end in ends]
     maps = leaves[1] if features.maps is not None else None
     own = dict(zip(features.own, leaves[first_own:], strict=True))
+    own_maps = {task: _leaf(features.maps) for task in tasks if features.maps is not None}
     return Cut(
         ends,
-        Features(leaves[0], maps, of_tasks),
+        Features(leaves[0], maps, of_tasks, own_maps),
         Features(leaves[0], maps, own),
         place,
     )

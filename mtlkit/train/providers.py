@@ -191,9 +191,13 @@ def last_layer(router: RouterModule) -> list[nn.Parameter]:
 
 
 def _shared_modules(router: RouterModule) -> list[nn.Module]:
-    """The modules of `router`, in the order in which they were made, without its branches."""
+    """The modules of `router`, in the order in which they were made, that lie before the cut.
+
+    Behind it lie its branches, and what tasks make of shared features for themselves.
+    """
     branches = [m for m in router.modules() if isinstance(m, BranchesModule)]
-    inside = {id(inner) for branch in branches for inner in branch.modules()}
+    behind = (*branches, *router.own_modules())
+    inside = {id(inner) for module in behind for inner in module.modules()}
     return [module for module in router.modules() if id(module) not in inside]
 
 

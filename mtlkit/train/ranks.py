@@ -42,6 +42,23 @@ class Ranks:
         dist.all_reduce(largest, op=dist.ReduceOp.MAX)
         return largest
 
+    def texts(self, own: str, device: torch.device) -> list[str]:
+        """The text that each process gives, in the order of ranks."""
+        if self.world == 1:
+            return [own]
+        written = torch.tensor(list(own.encode()), dtype=torch.uint8, device=device)
+        sizes = torch.zeros(self.world, dtype=torch.int64, device=device)
+        sizes[self.rank] = len(written)
+        lengths: list[int] = self.sum(sizes).tolist()
+        padded = written.new_zeros(max(lengths))
+        padded[: len(written)] = written
+        found = [torch.empty_like(padded) for _ in lengths]
+        dist.all_gather(found, padded)
+        return [
+            bytes(part[:length].tolist()).decode()
+            for part, length in zip(found, lengths, strict=True)
+        ]
+
     def wait(self) -> None:
         """Go on when every process has come this far."""
         if self.world > 1:

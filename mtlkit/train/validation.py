@@ -29,7 +29,7 @@ def validation_metrics(
     losses = dict.fromkeys(model.tasks, 0.0)
     for index in torch.split(torch.arange(len(split)), batch):
         with autocast:
-            features = model.features(split.inputs[index].to(device))
+            features = model.all_features(split.inputs[index].to(device))
             for task in model.tasks:
                 head, own = model.head(task), features.of(task)
                 target = targets[task][index].to(device)

@@ -16,6 +16,11 @@ MAX_LINES = 300
 LONGER: dict[str, tuple[int, str]] = {}
 """Files that may be longer: their limit, and why."""
 
+UNPICKLING = {
+    "mtlkit/testing/values.py": "the check that a component pickles reads its own pickle",
+}
+"""Files that may read a pickle, and why: none that comes from elsewhere."""
+
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 
@@ -64,7 +69,8 @@ def test_a_file(path):
     tree = ast.parse(text)
     assert not too_long(named(path), text)
     assert path.stem not in FORBIDDEN_NAMES
-    assert not list(offences(tree))
+    excused = "pickle" if named(path) in UNPICKLING else "nothing"
+    assert not [line for line in offences(tree) if not line.endswith(excused)]
     if text.strip():
         assert ast.get_docstring(tree), "a module says what it is"
 
@@ -72,6 +78,7 @@ def test_a_file(path):
 def test_there_are_files_to_look_at():
     assert len(SOURCES) > 50
     assert all((ROOT / name).exists() and reason for name, (_, reason) in LONGER.items())
+    assert all((ROOT / name).exists() and reason for name, reason in UNPICKLING.items())
 
 
 def test_the_environment_is_read_at_the_top_only():

@@ -50,6 +50,7 @@ def test_a_bad_import_is_noticed(tmp_path, module, line):
     (tmp_path / "house_plugin").mkdir()
     (tmp_path / "house_plugin" / "__init__.py").write_text("")
     (tmp_path / "mtlkit_face.py").write_text("")
+    (tmp_path / "mtlkit_hello.py").write_text("")
     text = (ROOT / "pyproject.toml").read_text()
     text = text[text.index("[tool.importlinter]") :]
     text = text.replace('"mtlkit_face"', '"house_plugin"').replace('"mtlkit"', '"house"')

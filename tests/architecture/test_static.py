@@ -17,7 +17,9 @@ def test_ruff():
 
 
 def test_mypy():
-    done = run("mypy", "-p", "mtlkit", "-p", "mtlkit_face", "-p", "mtlkit_torchjd")
+    done = run(
+        "mypy", "-p", "mtlkit", *(f"-pmtlkit_{name}" for name in ("face", "torchjd", "hello"))
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -27,3 +29,49 @@ def test_mypy_is_strict(tmp_path):
     done = run("mypy", config, f"--cache-dir={tmp_path / 'cache'}", "loose.py", cwd=tmp_path)
     assert done.returncode == 1
     assert "no-untyped-def" in done.stdout
+
+
+OUTSIDER = """
+from typing import assert_type
+
+import attrs
+from mtlkit import Dynamic
+from mtlkit.optim.configs import Schedule
+
+assert_type(Dynamic(total=0.1).total, float)
+
+
+@attrs.frozen(kw_only=True)
+class Slow(Schedule):
+    rate: float = 0.5
+
+    def factor(self, progress: float) -> float:
+        return self.rate
+
+
+@attrs.frozen(kw_only=True)
+class Wrong(Schedule):
+    def factor(self, progress: str) -> str:  # both are numbers
+        return progress
+
+
+Slow(rate=0.1)
+Dynamic(total="much")  # a number
+Dynamic(0.1)  # by name only
+"""
+
+
+def test_mypy_tells_a_plugins_author_what_is_wrong(tmp_path):
+    """The public names have types that a stranger's checker knows; pyright: tests/wheels."""
+    path = tmp_path / "outsider.py"
+    path.write_text(OUTSIDER)
+    done = run("mypy", str(path))
+    assert done.returncode == 1
+    for said in (
+        'Argument 1 of "factor" is incompatible with supertype "mtlkit.optim.configs.Schedule"',
+        'Return type "str" of "factor" incompatible with return type "float"',
+        'Argument "total" to "Dynamic" has incompatible type "str"; expected "float"',
+        'Too many positional arguments for "Dynamic"',
+        "Found 4 errors in 1 file",
+    ):
+        assert said in done.stdout, done.stdout

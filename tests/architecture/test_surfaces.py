@@ -27,6 +27,7 @@ PUBLIC = {
     *("Kind", "LinearBranch", "Loading", "Mlp", "MtlkitError", "Recipe", "Regression", "Role"),
     *("Sgd", "Shared", "Steps", "Task", "Timm", "Train", "Uncertainty", "dump_recipe", "fit"),
     *("hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
+    *("Cgc", "CrossStitch", "DselectK", "LearnToBranch", "Mmoe", "Mtan", "Ple"),
 }
 
 FAMILIES = {
@@ -45,7 +46,17 @@ FAMILIES = {
 COMPONENTS = {
     "backbones": {"casia-net", "mlp", "timm"},
     "heads": {"classification", "regression"},
-    "routers": {"grouped", "shared"},
+    "routers": {
+        "cgc",
+        "cross-stitch",
+        "dselect-k",
+        "grouped",
+        "learn-to-branch",
+        "mmoe",
+        "mtan",
+        "ple",
+        "shared",
+    },
     "branches": {"block", "linear"},
     "weightings": {
         "aligned-mtl", "auto-lambda", "bounded-uncertainty", "cagrad", "cov", "cr-mogm", "db-mtl",
@@ -70,6 +81,8 @@ OPTIONS = {
     "list": {"family"},
     "show": {"name"},
     "ops": set(),
+    "schema": {"--out"},
+    "plugin": set(),
     "plugins": set(),
 }
 
@@ -88,7 +101,7 @@ def test_the_hooks():
         "mtlkit_register",
         "mtlkit_commands",
     ]
-    assert (API_FLOOR, API) == ((1, 0), (1, 0))
+    assert (API_FLOOR, API) == ((1, 0), (1, 1))
 
 
 def test_the_families():

@@ -1,5 +1,6 @@
 """The commands as a user calls them: what they print, where, and the exit code."""
 
+import json
 import subprocess
 import sys
 
@@ -181,6 +182,32 @@ class TestExplain:
         code, _, err = call("explain", str(tmp_path / "none.yaml"))
         assert code == 2
         assert "there is no such file" in err
+
+
+class TestSchema:
+    def test_it_is_printed(self, call):
+        code, out, err = call("schema")
+        assert (code, err) == (0, "")
+        assert "weightings/dynamic" in json.loads(out)["$defs"]
+
+    def test_it_is_written_with_what_a_recipe_needs(self, call, tmp_path):
+        path = tmp_path / "recipe.schema.json"
+        code, out, _ = call("schema", "--out", str(path))
+        assert code == 0
+        assert out == f"first line of a recipe: # yaml-language-server: $schema={path}\n"
+        assert json.loads(path.read_text())["title"] == "A recipe of mtlkit"
+
+    def test_a_plugins_components_are_in_it(self, call, distribution):
+        distribution("acme", PLUGIN)
+        assert "weightings/acme/halves" in json.loads(call("schema", plugins="acme")[1])["$defs"]
+
+    def test_a_folder_that_is_not_there(self, call, tmp_path):
+        path = tmp_path / "none" / "s.json"
+        code, _, err = call("schema", "--out", str(path))
+        assert (code, err) == (
+            2,
+            f"mtlkit: error: {path}: cannot be written: No such file or directory\n",
+        )
 
 
 class TestPlugins:

@@ -48,6 +48,7 @@ def test_the_mistakes_are_the_ones_shown(with_face, tmp_path, monkeypatch, capsy
         wrong = wrong.replace(right, mistaken)
     (tmp_path / "wrong.yaml").write_text(wrong, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MTLKIT_PLUGINS", "face")  # what the README's reader has
     with pytest.raises(SystemExit) as caught:
         main(["explain", "wrong.yaml"])
     assert caught.value.code == 2

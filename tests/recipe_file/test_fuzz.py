@@ -4,7 +4,9 @@ import json
 import os
 import random
 from typing import Any
+from unittest import mock
 
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,7 +14,8 @@ from mtlkit.errors import RecipeError
 from mtlkit.recipe_file import dump_recipe, parse_recipe
 from mtlkit.recipe_file.dump import plain
 from mtlkit.recipe_file.layers import read_layers
-from mtlkit.recipe_file.located import Entries, Items, Node
+from mtlkit.recipe_file.located import Entries, Items, Node, RefusedError, Scalar
+from mtlkit.recipe_file.yaml_reader import read_yaml
 
 # MTLKIT_FUZZ=10000 for a long run
 EXAMPLES = int(os.environ.get("MTLKIT_FUZZ", "150"))
@@ -86,6 +89,23 @@ def test_any_text(rich_catalog, text):
 @settings(FUZZ)
 def test_text_made_of_yaml(rich_catalog, text):
     read(text, rich_catalog)
+
+
+@given(st.text(alphabet="ab:-[]{},&*!|>'\"%@#? \n\t1.e~<é\U0001f600\x85"))
+@settings(FUZZ)
+def test_it_is_read_alike_with_and_without_libyaml(text):
+    """The quick reader never takes a text for another value than the one whose errors are told."""
+
+    def outcome():
+        try:
+            node = read_yaml(text, "fuzz.yaml")
+            return node.value if isinstance(node, Scalar) else node  # an empty one is nowhere
+        except RefusedError as error:
+            return error.lines()
+
+    quick = outcome()
+    with mock.patch.object(yaml, "__with_libyaml__", False):
+        assert outcome() == quick
 
 
 @given(DOCUMENTS)

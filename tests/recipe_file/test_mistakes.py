@@ -255,6 +255,15 @@ def test_text_that_is_no_recipe(text, said, catalog):
     assert line.startswith(said)
 
 
+def test_a_whole_number_never_becomes_another(catalog, good):
+    """2^53 + 1 is no floating-point number."""
+    [line] = mistakes(good.replace("lr: 0.02", "lr: 9007199254740993"), catalog)
+    assert line == (
+        "r.yaml:14:28: optimizer.lr: expected a number, found the number 9007199254740993, which "
+        "would become 9007199254740992.0; write that instead"
+    )
+
+
 def test_a_bomb_of_aliases_is_refused_quickly(catalog):
     levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     [line] = mistakes("\n".join(["a0: &a0 [x, x, x]", *levels]), catalog)

@@ -11,6 +11,15 @@ from mtlkit.model import Assembly, assemble
 from mtlkit.ops import grouped_linear_cross_entropy
 from mtlkit.routing.configs import BlockBranch, Choice, Grouped, LinearBranch, Shared
 from mtlkit.routing.grouped import BlockBranches
+from mtlkit.routing.soft_sharing import (
+    Cgc,
+    CrossStitch,
+    DselectK,
+    LearnToBranch,
+    Mmoe,
+    Mtan,
+    Ple,
+)
 from mtlkit.tasks import Task, loss_terms
 from mtlkit.vocabulary import Role
 
@@ -26,7 +35,18 @@ ASSEMBLY = Assembly(
 BACKBONE = CasiaNet(width=0.1, dropout=0.0)
 LINEAR = Grouped(task="identity", by="pose", groups=GROUPS)
 BLOCK = attrs.evolve(LINEAR, branch=BlockBranch())
-ROUTERS = {"shared": Shared(), "grouped linear": LINEAR, "grouped block": BLOCK}
+ROUTERS = {
+    "shared": Shared(),
+    "grouped linear": LINEAR,
+    "grouped block": BLOCK,
+    "cross-stitch": CrossStitch(),
+    "mmoe": Mmoe(experts=3),
+    "cgc": Cgc(width=5),
+    "ple": Ple(width=5),
+    "mtan": Mtan(),
+    "dselect-k": DselectK(per_sample=True),
+    "learn-to-branch": LearnToBranch(width=5),
+}
 
 
 def build(routing, backbone=BACKBONE, assembly=ASSEMBLY, tasks=TASKS):
@@ -49,8 +69,13 @@ def losses(model, inputs, targets):
 
 
 @pytest.fixture(params=sorted(ROUTERS))
-def model(request):
-    return build(ROUTERS[request.param])
+def routing(request):
+    return ROUTERS[request.param]
+
+
+@pytest.fixture
+def model(routing):
+    return build(routing)
 
 
 @pytest.fixture(params=["grouped linear", "grouped block"])
@@ -273,17 +298,11 @@ def test_the_branches_are_a_loss_term_of_their_own():
     assert Shared().terms(terms) == terms
 
 
-def test_a_model_saved_and_loaded_says_the_same(model):
+def test_a_model_saved_and_loaded_says_the_same(model, routing):
     inputs, _ = batch()
-    other = assemble(BACKBONE, _routing_of(model), TASKS, ASSEMBLY)
+    other = assemble(BACKBONE, routing, TASKS, ASSEMBLY)
     other.load_state_dict(model.state_dict(), strict=True)
     first, second = model.eval()(inputs), other.eval()(inputs)
     assert all(torch.equal(first.outputs[t], second.outputs[t]) for t in TASKS)
     for task in first.branches:
         assert torch.equal(first.branches[task].logits, second.branches[task].logits)
-
-
-def _routing_of(model):
-    if len(model.terms) == 2:
-        return Shared()
-    return BLOCK if "blocks" in dict(model.router.branches.named_children()) else LINEAR

@@ -15,6 +15,7 @@ from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.run import fit as run_fit
 from mtlkit.run.fit import fit, resume
 from mtlkit.run.folder import RunFolder
+from mtlkit.run.same_plugins import differences
 from mtlkit.train import pace
 from mtlkit.train.checkpoint import saved_steps
 from mtlkit.train.update import Updater
@@ -30,18 +31,58 @@ def start(points, tmp_path):
     return run
 
 
-def test_every_rank_may_read_what_the_run_measured(tmp_path):
+ACME = """
+    import attrs
+    from mtlkit.hooks import hookimpl
+    from mtlkit.weighting.configs import Weighting
+
+    @attrs.frozen(kw_only=True)
+    class Halves(Weighting):
+        def build(self, terms, features):
+            from mtlkit.weighting.fixed import FixedWeights
+
+            return FixedWeights([0.5] * len(terms))
+
+    @hookimpl
+    def mtlkit_register(catalog):
+        catalog.weightings.add("acme/halves", Halves, "halve it")
+"""
+
+
+def test_two_ranks_with_a_plugin(tmp_path, distribution):
+    """A plugin is there in every process of torchrun, and a difference is told to all of them."""
+    distribution("acme", ACME)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
         str(HERE / "two_ranks_fit.py"), str(tmp_path),
     ]  # fmt: skip
-    path = str(HERE.parent / "train")
+    path = os.pathsep.join([str(HERE.parent / "train"), str(tmp_path / "site-packages")])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-4000:]
     one, other = (ast.literal_eval((tmp_path / f"metrics.{rank}").read_text()) for rank in (0, 1))
     assert one
     assert one == other
+    told = [(tmp_path / f"told.{rank}").read_text() for rank in (0, 1)]
+    assert (
+        told[0]
+        == told[1]
+        == (
+            "the processes have different components: rank 1 alone has weighting later/even@1 = "
+            "mtlkit.weighting.configs:Equal (mtlkit-later 2.0). Install the same plugins in the "
+            "same versions on every machine (`mtlkit plugins` lists them)"
+        )
+    )
+    assert not (tmp_path / "refused").exists()
+
+
+def test_many_differences_are_counted():
+    first = ["head a (acme 1.0)", *(f"head {n}" for n in range(12))]
+    found = differences([first, ["head a (acme 2.0)"], first])
+    assert found[0] == "rank 1 lacks head a (acme 1.0)"
+    assert found[-1] == "rank 1 alone has head a (acme 2.0)"
+    assert len(found) == 14
+    assert differences([first, first]) == []
 
 
 def test_a_resume_needs_no_pretrained_weights(start, points, monkeypatch):

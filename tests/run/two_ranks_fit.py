@@ -1,4 +1,6 @@
-"""Run by torchrun in two processes: trains, and each reads what the run measured.
+"""Run by torchrun in two processes: trains with an installed plugin, and each reads the metrics.
+
+First the second rank has another component than the first, which both must be told.
 
 Usage: two_ranks_fit.py FOLDER
 """
@@ -8,9 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import attrs
 import points
+import torch
 
+from mtlkit.catalog import Registrar, load_catalog
+from mtlkit.errors import RunError
+from mtlkit.registry import Origin
 from mtlkit.run import fit as run_fit
+from mtlkit.train.ranks import joined
 
 plain = run_fit.evaluate_trained
 
@@ -21,8 +29,38 @@ def slowly(*given):
     plain(*given)
 
 
+def catalog():
+    """The installed plugin ``acme``, and the components of `points`."""
+    found = load_catalog("acme")
+    own = Registrar(found, "", Origin("points", "0", points.__file__))
+    own.data.add("points", points.Points, "random images")
+    own.commit()
+    return found
+
+
+def told_of_a_difference(folder):
+    """What this rank is told where the second one has a weighting of its own."""
+    found = catalog()
+    if os.environ["RANK"] == "1":
+        other = Registrar(found, "later", Origin("mtlkit-later", "2.0", "later.py"))
+        other.weightings.add("later/even", "mtlkit.weighting.configs:Equal", "even")
+        other.commit()
+    try:
+        run_fit.fit(points.PLAIN, folder / "refused", catalog=found, quiet=True)
+    except RunError as error:
+        return str(error)
+    return ""
+
+
+def main(folder):
+    (folder / f"told.{os.environ['RANK']}").write_text(told_of_a_difference(folder))
+    halves = catalog().weightings.get("acme/halves")
+    recipe = attrs.evolve(points.PLAIN, weighting=halves())
+    run = run_fit.fit(recipe, folder / "run", catalog=catalog(), quiet=True)
+    (folder / f"metrics.{os.environ['RANK']}").write_text(repr(dict(run.metrics)))
+
+
 if __name__ == "__main__":
     run_fit.evaluate_trained = slowly
-    folder = Path(sys.argv[1])
-    run = run_fit.fit(points.PLAIN, folder / "run", catalog=points.catalog(), quiet=True)
-    (folder / f"metrics.{os.environ['RANK']}").write_text(repr(dict(run.metrics)))
+    with joined(torch.device("cpu")):  # one group for both runs
+        main(Path(sys.argv[1]))

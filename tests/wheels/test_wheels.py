@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from pathlib import Path
@@ -30,7 +29,7 @@ def run(*command: object, cwd: Path, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory) -> list[Path]:
     out = tmp_path_factory.mktemp("wheels")
-    for source in (ROOT, ROOT / "plugins/mtlkit-face", ROOT / "plugins/mtlkit-torchjd"):
+    for source in (ROOT, *sorted((ROOT / "plugins").iterdir())):
         # the sources are copied first, so that building leaves nothing in the checkout
         copy = tmp_path_factory.mktemp("source") / source.name
         names = subprocess.run(
@@ -58,22 +57,29 @@ def python(wheels, tmp_path_factory) -> Path:
         "--quiet", *wheels, cwd=home)  # fmt: skip
     # a path in a .pth file is searched after the environment's own packages, and the .pth files
     # of that path are not read: our editable installation stays invisible
-    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    borrowed = [path for path in sys.path if Path(path).name == "site-packages"]
+    (site / "borrowed.pth").write_text("\n".join([*borrowed, ""]), encoding="utf-8")
     return python
 
 
 def test_wheels_hold_what_they_need_and_no_tests(wheels):
     names = {wheel.name.partition("-")[0]: zipfile.ZipFile(wheel).namelist() for wheel in wheels}
-    assert sorted(names) == ["mtlkit", "mtlkit_face", "mtlkit_torchjd"]
+    assert sorted(names) == ["mtlkit", "mtlkit_face", "mtlkit_hello", "mtlkit_torchjd"]
     for found in names.values():
-        assert not [name for name in found if "test" in name.partition("/")[2].split("/")[0]]
+        assert not [
+            name
+            for name in found
+            if name.endswith(".py") and "/test" in name.replace("/testing/", "/")
+        ]
     assert "mtlkit/py.typed" in names["mtlkit"]
     assert "mtlkit/report/page.html" in names["mtlkit"]
+    assert "mtlkit/cli/scaffold/plugin.py.jinja" in names["mtlkit"]
+    assert "mtlkit_hello/recipes/first.yaml" in names["mtlkit_hello"]
     for name in ("recipes/demo-p-cnn.yaml", "synthetic/head.npz", "synthetic/head.LICENSE.txt"):
         assert f"mtlkit_face/{name}" in names["mtlkit_face"]
     assert "mtlkit_torchjd/py.typed" in names["mtlkit_torchjd"]
-    for found in names.values():
-        assert any("LICENSE" in name for name in found)
+    for name in ("mtlkit", "mtlkit_face", "mtlkit_torchjd"):
+        assert any("LICENSE" in path for path in names[name])
 
 
 def test_the_installed_packages_are_the_wheels(python, tmp_path):
@@ -104,3 +110,75 @@ def test_the_installed_wheels_run_the_demo_recipe(python, tmp_path):
     assert "report.html" in said
     assert (tmp_path / "run/model.safetensors").is_file()
     assert (tmp_path / "run/report.html").stat().st_size > 20_000
+
+
+PLUGIN_TYPES = """
+from pathlib import Path
+from typing import assert_type
+
+import attrs
+from mtlkit import Dynamic, fit, load_catalog, load_recipe
+from mtlkit.config import above
+from mtlkit.optim.configs import Schedule
+from mtlkit.run.fit import Run
+from mtlkit_hello.discount import Discount
+
+assert_type(Discount(rate=0.5).rate, float)
+assert_type(Dynamic(total=0.1).normalise, bool)
+assert_type(fit(load_recipe(Path("r.yaml"), load_catalog()), "out"), Run)
+
+
+@attrs.frozen(kw_only=True)
+class Slow(Schedule):
+    rate: float = attrs.field(default=0.5, validator=above(0))
+
+    def factor(self, progress: float) -> float:
+        return self.rate
+
+
+Slow(rate=0.1)
+"""
+
+WRONG_TYPES = """
+import attrs
+from mtlkit import Dynamic
+from mtlkit.optim.configs import Schedule
+
+
+@attrs.frozen(kw_only=True)
+class Wrong(Schedule):
+    def factor(self, progress: str) -> str:  # both are numbers
+        return progress
+
+
+Dynamic(total="much")  # a number
+Dynamic(0.1)  # by name only
+"""
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory) -> Path:
+    """A folder with a plugin author's files, far from our checkout."""
+    folder = tmp_path_factory.mktemp("outside")
+    (folder / "right.py").write_text(PLUGIN_TYPES)
+    (folder / "wrong.py").write_text(WRONG_TYPES)
+    return folder
+
+
+def checked(command: list[object], folder: Path) -> str:
+    """What a type checker says; it says more, and fails, where there is something wrong."""
+    done = subprocess.run(
+        list(map(str, command)), cwd=folder, capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": ""},
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_pyright_knows_the_types_of_the_installed_wheels(python, outside):
+    pyright = [sys.executable, "-m", "basedpyright", "--level", "error", "--pythonpath", python]
+    said = checked([*pyright, "right.py"], outside)
+    assert "0 errors" in said, said
+    said = checked([*pyright, "wrong.py"], outside)
+    assert "reportIncompatibleMethodOverride" in said, said
+    assert "reportArgumentType" in said
+    assert "reportCallIssue" in said

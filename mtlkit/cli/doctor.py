@@ -1,0 +1,236 @@
+"""``mtlkit plugins doctor``: every plugin loaded in a process of its own, and what is wrong."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import attrs
+import click
+from packaging.requirements import Requirement
+
+from mtlkit import hooks
+from mtlkit.cli import COMMANDS
+from mtlkit.disabled import read_disabled
+from mtlkit.errors import UnknownComponentError, did_you_mean
+from mtlkit.installed import InstalledPlugin, incompatible, installed_plugins
+
+HEAVY = ("torch", "numpy", "timm", "torchvision", "matplotlib", "numba", "PIL", "scipy", "pandas")
+"""What no plugin imports when it registers: every command would wait for it."""
+
+SLOW = 0.1
+"""Seconds of import from which on a plugin is slow."""
+
+PROBE = """
+import importlib, json, sys, time
+from mtlkit.catalog import load_catalog
+module, namespace, heavy = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+answer = {"problems": []}
+start = time.perf_counter()
+try:
+    importlib.import_module(module)
+except BaseException:
+    pass  # told below, by the catalog
+answer["seconds"] = time.perf_counter() - start
+answer["heavy"] = [name for name in heavy if name in sys.modules]
+catalog = load_catalog(namespace)
+[record] = [plugin for plugin in catalog.plugins if plugin.namespace == namespace]
+if record.reason:
+    answer["problems"].append(record.reason)
+names = []
+for registry in catalog.families().values():
+    for entry in registry:
+        if entry.name.startswith(namespace + "/"):
+            names.append(entry.name)
+            try:
+                registry.get(entry.name)
+            except Exception as error:
+                answer["problems"].append(str(error))
+answer["components"] = names
+answer["commands"] = list(catalog.commands)
+torch = sys.modules.get("torch")
+answer["cuda"] = bool(torch and torch.cuda.is_initialized())
+print("\\n" + json.dumps(answer))
+"""
+
+
+@attrs.define
+class Finding:
+    """What was found of one plugin."""
+
+    plugin: InstalledPlugin
+    seconds: float | None = None
+    components: int = 0
+    commands: tuple[str, ...] = ()
+    problems: list[str] = attrs.field(factory=list)
+    notes: list[str] = attrs.field(factory=list)
+
+
+@click.command()
+@click.argument("names", nargs=-1)
+@click.option(
+    "--timeout", type=float, default=60.0, show_default=True, help="Seconds given to each plugin."
+)
+def doctor(names: tuple[str, ...], timeout: float) -> int:
+    """Load every plugin, or the plugins NAMES, each in a process of its own, and examine it.
+
+    Reported are import time, heavy imports, errors in hooks and components, the version window,
+    conflicts of names, and packages that are missing. The exit code is 1 where there is a problem.
+    """
+    installed = installed_plugins()
+    findings = [examined(plugin, installed, timeout) for plugin in _chosen(names, installed)]
+    _compare_commands(findings)
+    for finding in findings:
+        _tell(finding)
+    stale = sorted(read_disabled() - {plugin.namespace for plugin in installed})
+    if stale and not names:
+        click.echo(f"disabled but not installed: {', '.join(stale)}")
+    sick = sum(bool(finding.problems) for finding in findings)
+    plural = "" if len(findings) == 1 else "s"
+    click.echo(f"{len(findings)} plugin{plural} examined, {sick} with problems")
+    return 1 if sick else 0
+
+
+def _chosen(
+    names: Sequence[str], installed: Sequence[InstalledPlugin]
+) -> Sequence[InstalledPlugin]:
+    known = {plugin.namespace for plugin in installed} | {p.distribution for p in installed}
+    for name in names:
+        if name not in known:
+            raise UnknownComponentError(
+                f"no plugin named {name!r} is installed{did_you_mean(name, known)}",
+                family="plugin",
+                name=name,
+            )
+    return [p for p in installed if not names or {p.namespace, p.distribution} & set(names)]
+
+
+def examined(
+    plugin: InstalledPlugin, installed: Sequence[InstalledPlugin], timeout: float
+) -> Finding:
+    """Everything that can be found of one plugin; only its own process imports it."""
+    finding = Finding(plugin)
+    finding.problems += [
+        f"{rival.origin} claims the namespace {plugin.namespace!r} too; uninstall one"
+        for rival in installed
+        if rival.namespace == plugin.namespace and rival != plugin
+    ]
+    obstacle = incompatible(plugin)
+    if obstacle is not None:
+        finding.problems.append(obstacle)
+    problems, notes = _requirements(plugin.distribution)
+    finding.problems += problems
+    finding.notes += notes
+    if not finding.problems:
+        _load_apart(finding, timeout)
+    return finding
+
+
+def _load_apart(finding: Finding, timeout: float) -> None:
+    plugin = finding.plugin
+    command = [sys.executable, "-c", PROBE, plugin.module, plugin.namespace, json.dumps(HEAVY)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        finding.problems.append(f"does not load within {timeout:g} seconds")
+        return
+    except (IndexError, json.JSONDecodeError):  # the plugin ended the process
+        said = done.stderr.strip().splitlines()
+        last = f": {said[-1]}" if said else ""
+        finding.problems.append(f"ends the process with the exit code {done.returncode}{last}")
+        return
+    finding.seconds = answer["seconds"]
+    finding.components = len(answer["components"])
+    finding.commands = tuple(answer["commands"])
+    finding.problems += answer["problems"]
+    if answer["heavy"]:
+        finding.problems.append(
+            f"imports {', '.join(answer['heavy'])} when it registers, for which every command "
+            f"waits; name components as 'module:Class' and import inside build"
+        )
+    elif finding.seconds is not None and finding.seconds > SLOW:
+        finding.notes.append(f"is slow to import; expected at most {1000 * SLOW:.0f} ms")
+    if answer["cuda"]:
+        finding.problems.append("initialises CUDA on import, which breaks worker processes")
+    hidden = sorted(set(finding.commands) & set(COMMANDS))
+    finding.problems += [f"its command {name!r} is hidden by mtlkit's own" for name in hidden]
+
+
+def _requirements(distribution: str) -> tuple[list[str], list[str]]:
+    """What the distribution needs and does not find: problems, and notes for its extras."""
+    problems, missing_extras = [], dict[str, list[str]]()
+    found = importlib.metadata.distribution(distribution)
+    extras = found.metadata.get_all("Provides-Extra") or []
+    for text in found.requires or []:
+        requirement = Requirement(text)
+        said = _unmet(requirement)
+        if said is None:
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            problems.append(f"needs {said}; run `pip install '{_plain(requirement)}'`")
+            continue
+        for extra in extras:
+            if requirement.marker.evaluate({"extra": extra}):
+                missing_extras.setdefault(extra, []).append(said)
+    notes = [
+        f"the extra {extra!r} is not installed ({', '.join(said)}); "
+        f"`pip install '{distribution}[{extra}]'` brings it"
+        for extra, said in missing_extras.items()
+    ]
+    return problems, notes
+
+
+def _unmet(requirement: Requirement) -> str | None:
+    """What of the requirement is not met, in words; None where all is."""
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return f"{_plain(requirement)}, which is not installed"
+    if requirement.specifier.contains(version, prereleases=True):
+        return None
+    return f"{_plain(requirement)}, found {version}"
+
+
+def _plain(requirement: Requirement) -> str:
+    return f"{requirement.name}{requirement.specifier}"
+
+
+def _compare_commands(findings: Sequence[Finding]) -> None:
+    """The first of two plugins with one command has it, which is a problem of the second."""
+    owners: dict[str, InstalledPlugin] = {}
+    for finding in findings:
+        for name in finding.commands:
+            if name in owners:
+                finding.problems.append(f"the command {name!r} belongs to {owners[name].origin}")
+            owners.setdefault(name, finding.plugin)
+
+
+def _tell(finding: Finding) -> None:
+    for line in _lines(finding):
+        click.echo(line)
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    plugin = finding.plugin
+    window = f"plugin API {plugin.api} of {_dotted(hooks.API_FLOOR)} to {_dotted(hooks.API)}"
+    yield f"{plugin.namespace}: {'has problems' if finding.problems else 'is well'}"
+    yield f"  from     {plugin.origin}; {window}"
+    if finding.seconds is not None:
+        yield (
+            f"  import   {1000 * finding.seconds:.0f} ms; components: {finding.components}, "
+            f"commands: {len(finding.commands)}"
+        )
+    for problem in finding.problems:
+        yield f"  problem  {' '.join(problem.split())}"
+    for note in finding.notes:
+        yield f"  note     {note}"
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))

@@ -1,0 +1,34 @@
+"""``mtlkit schema``: recipes as JSON Schema, for editors."""
+
+import json
+from pathlib import Path
+
+import click
+
+from mtlkit.cli import current_catalog
+from mtlkit.errors import MtlkitError
+from mtlkit.recipe_file.schema import recipe_schema
+
+
+@click.command()
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The file to write; by default the schema is printed.",
+)
+def schema(out: Path | None) -> None:
+    """Write the JSON Schema of recipes with every installed component.
+
+    A recipe whose first line is `# yaml-language-server: $schema=FILE` is then completed and
+    checked by every editor that speaks to the YAML language server.
+    """
+    text = json.dumps(recipe_schema(current_catalog()), indent=1, ensure_ascii=False)
+    if out is None:
+        click.echo(text)
+        return
+    try:
+        out.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as cause:
+        raise MtlkitError(f"{out}: cannot be written: {cause.strerror}") from cause
+    click.echo(f"first line of a recipe: # yaml-language-server: $schema={out}")

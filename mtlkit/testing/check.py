@@ -1,0 +1,95 @@
+"""A check: one promise of a family, and the function that finds it kept or broken."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mtlkit.catalog import Catalog
+from mtlkit.config import Component
+from mtlkit.errors import MtlkitError
+from mtlkit.recipe import Recipe
+from mtlkit.registry import Entry, Registry
+
+
+@attrs.frozen(kw_only=True)
+class Example:
+    """A value of a component to try it with, and what it needs to be tried.
+
+    `sample_shape` is that of the inputs of a backbone. `base` is the folder from which the paths
+    of a data source start. An evaluator is asked of `recipe`; None means that of the small world.
+    """
+
+    value: Component
+    sample_shape: tuple[int, ...] = (1, 32, 32)
+    base: Path = Path()
+    recipe: Recipe | None = None
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Subject:
+    """A registered component under test. `answers` keeps what is dear to ask, for all subjects."""
+
+    catalog: Catalog
+    plural: str  # of its family
+    entry: Entry
+    example: Example
+    others: "tuple[Subject, ...]" = ()  # subjects of the same suite, this one among them
+    answers: dict[Any, Any] = attrs.field(factory=dict)
+
+    @property
+    def value(self) -> Any:
+        """The example."""
+        return self.example.value
+
+    @property
+    def kind(self) -> type[Component]:
+        """The component's class."""
+        return type(self.example.value)
+
+    @property
+    def label(self) -> str:
+        """The component as the command line names it: ``heads/acme/tall``."""
+        return label_of(self.plural, self.entry)
+
+    @property
+    def registry(self) -> Registry[Any]:
+        """The registry of its family."""
+        return self.catalog.families()[self.plural]
+
+
+def label_of(plural: str, entry: Entry) -> str:
+    """A component as the kit names it: ``heads/acme/tall``, and later versions with theirs."""
+    return f"{plural}/{entry.name if entry.version == 1 else entry.pinned}"
+
+
+class BrokenPromiseError(AssertionError, MtlkitError):
+    """A component does not keep what its family promises."""
+
+
+def require(kept: bool, message: str) -> None:
+    """Raise `BrokenPromiseError` with `message` unless the promise is `kept`."""
+    if not kept:
+        raise BrokenPromiseError(message)
+
+
+@attrs.frozen
+class Check:
+    """One promise: its name, the sentence that states it, and what looks whether it is kept.
+
+    `since` is the plugin API that brought it.
+    """
+
+    name: str
+    promise: str
+    run: Callable[[Subject], None]
+    since: tuple[int, int] = (1, 1)
+
+
+def checks(*functions: Callable[[Subject], None]) -> tuple[Check, ...]:
+    """A check for each function, named and described as the function is."""
+    return tuple(
+        Check(f.__name__.replace("_", "-"), (f.__doc__ or "").partition("\n")[0], f)
+        for f in functions
+    )

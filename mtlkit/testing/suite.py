@@ -1,0 +1,177 @@
+"""All checks of all components of a plugin: what is required, what is run, what is excused."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from mtlkit.catalog import Catalog, Status, load_catalog
+from mtlkit.config import Component
+from mtlkit.errors import MtlkitError, did_you_mean
+from mtlkit.registry import Entry, Registry
+from mtlkit.testing import (
+    backbones,
+    data,
+    evaluators,
+    heads,
+    modules,
+    optimizers,
+    routers,
+    values,
+    weightings,
+)
+from mtlkit.testing.check import Check, Example, Subject, label_of
+
+MODULE_CHECKS = (*values.CHECKS, *modules.CHECKS)
+
+FAMILIES: Mapping[str, tuple[Check, ...]] = {
+    "backbones": (*MODULE_CHECKS, *modules.GRAPH_CHECKS, *backbones.CHECKS),
+    "heads": (*MODULE_CHECKS, *modules.GRAPH_CHECKS, *heads.CHECKS),
+    "routers": (*MODULE_CHECKS, *routers.CHECKS),
+    "branches": (*MODULE_CHECKS, *routers.CHECKS),
+    "weightings": (*values.CHECKS, *weightings.CHECKS),
+    "data": (*values.CHECKS, *data.CHECKS),
+    "optimizers": (*values.CHECKS, *optimizers.OPTIMIZER_CHECKS),
+    "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
+    "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),
+    "loggers": (*values.CHECKS, *evaluators.LOGGER_CHECKS),
+}
+"""The checks of each family."""
+
+
+@attrs.frozen(eq=False)
+class Case:
+    """One check of one component, and the reason why it is excused, if it is."""
+
+    subject: Subject
+    check: Check
+    excuse: str = ""
+
+    @property
+    def name(self) -> str:
+        """Such as ``weightings/acme/halves:pickles``."""
+        return f"{self.subject.label}:{self.check.name}"
+
+    def run(self) -> None:
+        """Raise what the check raises, with the promise and the component in its message."""
+        try:
+            self.check.run(self.subject)
+        except Exception as cause:  # a component under test: whatever it raises breaks the promise
+            raise AssertionError(
+                f"{self.subject.label} ({self.subject.entry.origin}) breaks a promise of every "
+                f"{self.subject.registry.family}: {self.check.promise} "
+                f"Found: {type(cause).__name__}: {cause}"
+            ) from cause
+
+
+@attrs.frozen(eq=False)
+class Suite:
+    """Every check of every component that a plugin registers; none can drop out silently."""
+
+    cases: tuple[Case, ...]
+
+    def __str__(self) -> str:
+        components = {case.subject.label for case in self.cases}
+        excused = [case for case in self.cases if case.excuse]
+        plural = "" if len(components) == 1 else "s"
+        head = (
+            f"{len(self.cases)} checks of {len(components)} component{plural} are required: "
+            f"{len(self.cases) - len(excused)} must pass, {len(excused)} must fail"
+        )
+        return "\n".join([head, *(f"  {case.name}: {case.excuse}" for case in excused)])
+
+
+def suite_of(
+    namespace: str,
+    examples: Mapping[str, Component | Example] | None = None,
+    excuses: Mapping[str, Mapping[str, str]] | None = None,
+    catalog: Catalog | None = None,
+) -> Suite:
+    """The suite of the plugin with `namespace`; of mtlkit's own components where it is empty.
+
+    `examples` has a value (or an `Example`) for each component, by ``family/name``; a component
+    whose options all have defaults needs none. `excuses` has, for a component, the checks that it
+    fails and the reason for each. `MtlkitError` where the plugin did not load, where an example is
+    missing, and where a name in either is that of nothing.
+
+    >>> suite_of("", {"heads/clasification": Example(value=None)}, catalog=load_catalog("none"))
+    Traceback (most recent call last):
+    mtlkit.errors.MtlkitError: examples: no component 'heads/clasification' is registered by ''; \
+did you mean 'heads/classification'?
+    """
+    catalog = catalog or load_catalog()
+    _require_loaded(catalog, namespace)
+    examples, excuses = dict(examples or {}), dict(excuses or {})
+    found = [
+        (plural, registry, entry)
+        for plural, registry in catalog.families().items()
+        for name in registry.names()
+        for entry in registry.versions(name)
+        if entry.name.partition("/")[0] == namespace or ("/" not in entry.name and not namespace)
+    ]
+    if not found:
+        raise MtlkitError(f"the plugin {namespace!r} registers no component; nothing is to check")
+    labels = [label_of(plural, entry) for plural, _, entry in found]
+    for given, what in ((examples, "examples"), (excuses, "excuses")):
+        for label in given:
+            if label not in labels:
+                raise MtlkitError(
+                    f"{what}: no component {label!r} is registered by {namespace!r}"
+                    f"{did_you_mean(label, labels)}"
+                )
+    answers: dict[Any, Any] = {}
+    subjects = tuple(
+        Subject(
+            catalog=catalog,
+            plural=plural,
+            entry=entry,
+            example=_example(registry, entry, examples.get(label_of(plural, entry))),
+            answers=answers,
+        )
+        for plural, registry, entry in found
+    )
+    subjects = tuple(attrs.evolve(subject, others=subjects) for subject in subjects)
+    return Suite(tuple(case for s in subjects for case in _cases(s, excuses.get(s.label, {}))))
+
+
+def _require_loaded(catalog: Catalog, namespace: str) -> None:
+    if not namespace:
+        return
+    records = {plugin.namespace: plugin for plugin in catalog.plugins}
+    if namespace not in records:
+        raise MtlkitError(
+            f"no plugin {namespace!r} is installed{did_you_mean(namespace, records)}; run "
+            f"`pip install --editable .` in its folder"
+        )
+    record = records[namespace]
+    if record.status is not Status.LOADED:
+        raise MtlkitError(f"the plugin {namespace!r} is {record.status.value}: {record.reason}")
+
+
+def _example(registry: Registry[Any], entry: Entry, given: Component | Example | None) -> Example:
+    if isinstance(given, Example):
+        return given
+    if given is not None:
+        return Example(value=given)
+    component = registry.get(entry.pinned)
+    try:
+        return Example(value=component())
+    except (TypeError, ValueError) as cause:
+        raise MtlkitError(
+            f"examples: {label_of(registry.plural, entry)} cannot be made from its defaults "
+            f"({cause}); give a value of it"
+        ) from cause
+
+
+def _cases(subject: Subject, excuses: Mapping[str, str]) -> Iterator[Case]:
+    known = FAMILIES[subject.plural]
+    names = [check.name for check in known]
+    for name, reason in excuses.items():
+        if name not in names:
+            raise MtlkitError(
+                f"excuses: {subject.label}: no check {name!r}{did_you_mean(name, names)}"
+            )
+        if not reason.strip():
+            raise MtlkitError(f"excuses: {subject.label}: {name}: an excuse needs a reason")
+    for check in known:
+        yield Case(subject, check, excuses.get(check.name, ""))

@@ -1,0 +1,131 @@
+"""The small world in which components are tried: data, a recipe, and its updates.
+
+Its tasks are ``kind`` (main, three classes), ``side`` (left or right), ``rare`` (three classes,
+mostly missing) and ``size`` (a number, sometimes missing). Whatever an example names must be one of
+these.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.backbones.configs import Mlp
+from mtlkit.catalog import Catalog, Registrar
+from mtlkit.data.configs import DataSource, Loading
+from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.heads.configs import Regression
+from mtlkit.model import MultiTaskModel, assemble, assembly_of, encode_targets
+from mtlkit.optim.configs import Sgd
+from mtlkit.recipe import Recipe, Train
+from mtlkit.registry import Origin
+from mtlkit.tasks import Task
+from mtlkit.train.progress import Silence
+from mtlkit.train.ranks import Ranks
+from mtlkit.train.setting import Setting
+from mtlkit.train.update import Updater
+from mtlkit.vocabulary import Role
+
+SIDE = 16
+"""The side of the small world's images, in pixels."""
+
+
+@attrs.frozen(kw_only=True)
+class SmallData(DataSource):
+    """Random images (1, 16, 16) whose labels follow from what is in them.
+
+    With `sparse`, one sample alone has the labels `rare` and `size`.
+    """
+
+    samples: int = 48
+    sparse: bool = False
+
+    def load(self, loading: Loading) -> Data:
+        generator = torch.Generator().manual_seed(7)
+        shape = (self.samples, 1, SIDE, SIDE)
+        inputs = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        means = inputs.float().mean(dim=(1, 2, 3))
+        order = means.argsort().argsort()
+        kind = order * 3 // self.samples
+        number = torch.arange(self.samples)
+        rare, size = number % 5 == 0, number % 4 != 1
+        if self.sparse:
+            rare, size = number == 0, number == 0
+        whole = Split(
+            inputs=inputs,
+            columns={
+                "kind": Categorical(kind, ("a", "b", "c")),
+                "side": Categorical((means > 127.5).long(), ("left", "right")),
+                "rare": Categorical(torch.where(rare, kind, -1), ("a", "b", "c")),
+                "size": Numeric(torch.where(size, means, torch.nan)),
+            },
+            ids=[f"sample {place}" for place in range(self.samples)],
+        )
+        parts = torch.split(number, [self.samples - 16, 8, 8])
+        train, validation, test = (whole.subset(part) for part in parts)
+        return Data(train=train, validation=validation, test=test)
+
+
+def small_recipe() -> Recipe:
+    """A recipe whose parts are exchanged for what is tried.
+
+    >>> [term.name for term in small_recipe().terms()]
+    ['kind', 'side', 'rare', 'size']
+    """
+    return Recipe(
+        data=SmallData(),
+        backbone=Mlp(hidden=(8,)),
+        tasks={
+            "kind": Task(role=Role.MAIN),
+            "side": Task(),
+            "rare": Task(),
+            "size": Task(head=Regression()),
+        },
+        optimizer=Sgd(lr=0.05, weight_decay=0.01),
+        train=Train(epochs=3, batch=16, log_every=1, threads=1, device="cpu"),
+    )
+
+
+def add_small_data(catalog: Catalog) -> Catalog:
+    """Register the small world's data as ``small-data``, so that its recipes can be written."""
+    own = Registrar(catalog, "", Origin("mtlkit", "testing", __file__))
+    own.data.add("small-data", SmallData, "the small world of mtlkit.testing")
+    own.commit()
+    return catalog
+
+
+def small_model(recipe: Recipe, seed: int = 0) -> tuple[MultiTaskModel, Data]:
+    """The network of `recipe`, drawn from `seed`, and its data."""
+    data = recipe.data.load(Loading())
+    torch.manual_seed(seed)
+    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly_of(data, recipe.tasks))
+    for task, target in small_targets(model, recipe, data).items():
+        model.head(task).fit_targets(target)
+    return model, data
+
+
+def small_targets(model: MultiTaskModel, recipe: Recipe, data: Data) -> Mapping[str, Tensor]:
+    """The targets (N,) of each task in the training split."""
+    return encode_targets(data.train, recipe.tasks, model.assembly)
+
+
+def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
+    """What makes the updates of `recipe`, with its model drawn from the seed 0."""
+    model, data = small_model(recipe)
+    targets = {
+        name: encode_targets(split, recipe.tasks, model.assembly)
+        for name, split in data.splits().items()
+    }
+    setting = Setting(
+        recipe=recipe,
+        data=data,
+        targets=targets,
+        folder=Path(),
+        checkpoints=Path("checkpoints"),
+        device=torch.device("cpu"),
+        ranks=ranks or Ranks(),
+        progress=Silence(),
+    )
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features), setting)

@@ -1,0 +1,1 @@
+"""A plugin of mtlkit; what it brings is in `mtlkit_hello.plugin`."""

@@ -1,0 +1,29 @@
+"""The head `cosine`: its options. The network and the loss are in `cosine_head`."""
+
+from typing import TYPE_CHECKING, ClassVar
+
+import attrs
+
+from mtlkit import Kind
+from mtlkit.config import above
+from mtlkit.heads.configs import Head
+
+if TYPE_CHECKING:
+    from mtlkit.heads.module import HeadModule
+
+
+@attrs.frozen(kw_only=True)
+class Cosine(Head):
+    """Classes by the cosine of the angle between the features and a direction of each class.
+
+    `scale` is what the cosines are multiplied by before the softmax.
+    """
+
+    kind: ClassVar[Kind] = Kind.CLASSIFICATION  # what the task predicts, known before any data
+
+    scale: float = attrs.field(default=16.0, validator=above(0))
+
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        from mtlkit_hello.cosine_head import CosineHead
+
+        return CosineHead(self, features, len(classes))

@@ -1,0 +1,9 @@
+"""What this plugin brings keeps what mtlkit's families promise.
+
+Each of its components is checked. A component with options that have no default needs a value in
+`examples`; a check that it cannot pass needs a reason in `excuses`.
+"""
+
+from mtlkit import testing
+
+test_conformance = testing.conformance("hello", examples={}, excuses={})

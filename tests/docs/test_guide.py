@@ -1,0 +1,130 @@
+"""Everything the guide and the gallery show is executed, and gives what is shown."""
+
+import doctest
+import re
+import shlex
+import textwrap
+from pathlib import Path
+
+import attrs
+import pytest
+
+from mtlkit.cli import main
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [DOCS / "gallery.md", *sorted((DOCS / "guide").glob("*.md"))]
+
+ELSEWHERE = {
+    "cd mtlkit-acme": "a change of folder",
+    "pip install --editable '.[dev]'": "tests/wheels installs the wheel of the same files",
+    "pytest": "plugins/mtlkit-hello/tests, and tests/scaffold for each family alone",
+    "ruff check . && ruff format --check . && mypy": "tests/scaffold and tests/architecture",
+}
+"""The commands of the guide that are run by other tests, and by which."""
+
+PLUGIN_FILE = re.compile(r"# mtlkit_(\w+)/plugin\.py\n(?:# made for plugin API (\S+)\n)?")
+
+
+@attrs.frozen
+class Block:
+    """A fenced block: what it is, its text, and the line on which it starts."""
+
+    kind: str
+    text: str
+    line: int
+
+
+def blocks(page):
+    text = page.read_text(encoding="utf-8")
+    for found in re.finditer(r"^```([\w{}-]*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+        yield Block(found[1], found[2], text[: found.start()].count("\n") + 1)
+
+
+def calls(block):
+    """The commands of a console block, each with the output that is shown."""
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, output = part.partition("\n")
+        yield command, output
+
+
+def said_by(command, capsys):
+    """What a command prints, errors too."""
+    program, *arguments = shlex.split(command)
+    assert program == "mtlkit", f"only mtlkit is run here, not {program}"
+    with pytest.raises(SystemExit):
+        main(arguments)
+    found = capsys.readouterr()
+    return found.out + found.err
+
+
+def as_shown(shown, found):
+    """Whether the output is the one shown, in which ``...`` stands for anything."""
+    lines = [line.rstrip() for line in found.rstrip().splitlines()]
+    checker = doctest.OutputChecker()
+    return checker.check_output(f"{shown.rstrip()}\n", "\n".join([*lines, ""]), doctest.ELLIPSIS)
+
+
+class Reader:
+    """Does what a page says, block by block, in a folder of its own."""
+
+    def __init__(self, folder, capsys, monkeypatch, distribution):
+        self.folder, self.capsys = folder, capsys
+        self.monkeypatch, self.distribution = monkeypatch, distribution
+        self.namespace = {"__name__": "guide"}
+        self.plugins = ["hello"]
+
+    def read(self, block):
+        """Do one block; what a console says is given back, beside what is shown."""
+        self.monkeypatch.setenv("MTLKIT_PLUGINS", ",".join(self.plugins))
+        if (plugin := PLUGIN_FILE.match(block.text)) is not None:
+            self.distribution(plugin[1], block.text, api=plugin[2] or "1.0")
+            self.plugins = ["hello", plugin[1]]
+        elif block.kind == "python":
+            exec(compile(textwrap.dedent(block.text), "guide", "exec"), self.namespace)
+        elif block.kind == "yaml":
+            name = re.match(r"# (\S+\.yaml)\n", block.text)[1]
+            (self.folder / name).write_text(block.text)
+        elif block.kind == "console":
+            for command, shown in calls(block):
+                if command.startswith("mtlkit plugins disable"):
+                    self.monkeypatch.delenv("MTLKIT_PLUGINS")  # a selection would count for more
+                yield command, shown, said_by(command, self.capsys)
+        elif block.kind == "shell":
+            assert set(block.text.splitlines()) <= set(ELSEWHERE)
+        else:
+            assert block.kind in ("{literalinclude}", "{toctree}"), block.kind
+
+
+@pytest.fixture
+def reader(tmp_path, capsys, monkeypatch, distribution):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-packages"))
+    return Reader(tmp_path, capsys, monkeypatch, distribution)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_does_what_it_shows(page, reader):
+    for block in blocks(page):
+        for command, shown, found in reader.read(block):
+            place = f"{page.name}:{block.line}: $ {command}"
+            assert as_shown(shown, found), f"{place}\nshown:\n{shown}\nfound:\n{found}"
+
+
+def test_what_is_included_exists():
+    included = [
+        (page.parent / name).resolve()
+        for page in PAGES
+        for name in re.findall(r"^```{literalinclude} (\S+)", page.read_text(), re.MULTILINE)
+    ]
+    assert len(included) > 10
+    assert [path for path in included if not path.is_file()] == []
+    shown = {path.name for path in included}
+    package = DOCS.parent / "plugins" / "mtlkit-hello" / "mtlkit_hello"
+    assert {path.name for path in package.glob("*.py")} - shown == {"__init__.py"}
+
+
+def test_a_page_that_shows_something_else_is_noticed():
+    assert as_shown("a ... c\n", "a b c\n")
+    assert not as_shown("a ... d\n", "a b c\n")
+    assert not as_shown("", "a\n")

@@ -1,0 +1,9 @@
+"""The command ``mtlkit first``."""
+
+import click
+
+
+@click.command()
+def first():
+    """Say hello."""
+    click.echo("hello from the first API")

@@ -1,0 +1,108 @@
+"""A new plugin: what is written, and that it is right for every family by itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mtlkit import testing
+from mtlkit.catalog import load_catalog
+from mtlkit.cli import main
+from mtlkit.cli.plugin import FAMILIES, LONGEST
+from mtlkit.recipe_file import load_recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+HELLO = ROOT / "plugins" / "mtlkit-hello"
+
+
+@pytest.fixture
+def new(tmp_path, capsys, monkeypatch):
+    """Calls ``mtlkit plugin new``: gives the exit code, what is said, and the new folder."""
+    monkeypatch.setenv("MTLKIT_PLUGINS", "none")
+
+    def call(*arguments):
+        out = tmp_path / "new"
+        with pytest.raises(SystemExit) as caught:
+            main(["plugin", "new", *arguments, "--out", str(out)])
+        said = capsys.readouterr()
+        return caught.value.code, said.out + said.err, out
+
+    return call
+
+
+def contents(folder):
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "."],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    names = tracked.stdout.splitlines() if tracked.returncode == 0 else [
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    ]  # fmt: skip
+    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+
+
+def test_the_teaching_plugin_is_what_is_written(new):
+    code, said, folder = new("hello")
+    assert code == 0
+    assert said.startswith(f"{folder}: 19 files; now\n  cd {folder}\n  pip install --editable")
+    assert contents(folder) == contents(HELLO)
+
+
+def test_with_or_without_the_prefix(new):
+    _, _, folder = new("mtlkit-acme", "--weighting")
+    assert (folder / "mtlkit_acme" / "plugin.py").exists()
+    assert "acme/discount" in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_plugin_of_one_family(family, new, monkeypatch, tmp_path):
+    """Under the longest name there is, it passes its linters and what is cheap of the kit."""
+    name = f"an-outsider-of-{family}".ljust(LONGEST, "x")
+    code, _, folder = new(name, f"--{family}")
+    assert code == 0
+    for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "."],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+    package = f"mtlkit_{name.replace('-', '_')}"
+    info = folder / f"{package}-0.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mtlkit-{name}\nVersion: 0.1.0\n")
+    (info / "entry_points.txt").write_text(
+        f"[mtlkit]\n{name} = {package}.plugin\n[mtlkit.api]\n1.1 = {package}.plugin\n"
+    )
+    monkeypatch.syspath_prepend(str(folder))
+    catalog = load_catalog(name)
+    suite = testing.suite_of(name, catalog=catalog)
+    assert len({case.subject.label for case in suite.cases}) == 1
+    for case in suite.cases[:8]:  # the values'; the teaching plugin goes through all of them
+        case.run()
+    if family == "data":
+        assert load_recipe(folder / package / "recipes" / "first.yaml", catalog).tasks
+
+
+@pytest.mark.parametrize("name", ["Acme", "acme/x", "1acme", "acme--x", "mtlkit", "", "a" * 31])
+def test_a_name_that_cannot_be_a_namespace(name, new):
+    code, said, folder = new(name)
+    assert code == 2
+    assert f"mtlkit: error: {name!r} cannot be the namespace of a plugin; expected at most" in said
+    assert not folder.exists()
+
+
+def test_a_folder_that_is_not_empty(new, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "mine.txt").touch()
+    code, said, folder = new("acme")
+    assert code == 2
+    assert said == f"mtlkit: error: {folder}: is not empty; give another folder with --out\n"
+    assert [path.name for path in folder.iterdir()] == ["mine.txt"]
+
+
+def test_a_folder_that_cannot_be_made(new, tmp_path):
+    (tmp_path / "new").touch()
+    code, said, _ = new("acme")
+    assert code == 2
+    assert "new" in said

@@ -1,0 +1,839 @@
+"""Components each of which breaks one promise. They are right otherwise, as far as that can be."""
+
+import contextlib
+import math
+import random
+import socket
+import sys
+import time
+import types
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import attrs
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from heavy_config import Heavy
+from torch import nn
+
+from mtlkit.backbones.configs import Backbone
+from mtlkit.backbones.module import BackboneModule, SplittableBackbone
+from mtlkit.config import Rule
+from mtlkit.data.configs import DataSource
+from mtlkit.data.dataset import Numeric
+from mtlkit.evaluation.configs import Evaluator, Findings
+from mtlkit.heads.configs import Head
+from mtlkit.heads.module import HeadModule
+from mtlkit.loggers.configs import Logger, LogWriter
+from mtlkit.optim.configs import Optimizer, Schedule
+from mtlkit.report.blocks import Section
+from mtlkit.routing.configs import BlockBranch, Grouped, Unbranched
+from mtlkit.routing.grouped import BlockBranches, GroupedRouter
+from mtlkit.routing.module import Features, UnbranchedRouter
+from mtlkit.testing import SmallData
+from mtlkit.vocabulary import MISSING, Kind
+from mtlkit.weighting.configs import Weighting
+from mtlkit.weighting.module import LossWeighting, Weighted
+
+# --- values --------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Rate(Schedule):
+    """A schedule that is right; the parent of those that are not."""
+
+    def factor(self, progress):
+        return 1.0
+
+
+@attrs.frozen(kw_only=True)
+class Undocumented(Rate):
+    start: float = 1.0
+
+
+@attrs.frozen(kw_only=True)
+class Untyped(Rate):
+    """An option that can be anything at all."""
+
+    start: Any = 1.0
+
+
+@attrs.frozen(kw_only=True)
+class Melting(Rate):
+    """Not frozen."""
+
+    start: float = 1.0
+
+
+Melting.__setattr__ = object.__setattr__
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Unequal(Rate):
+    """Equal to nothing but itself."""
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other):
+        return self is other
+
+
+@attrs.frozen(kw_only=True)
+class SharedDefault(Rate):
+    """A mapping that all values have in common."""
+
+    table: Mapping[str, float] = attrs.field(default={})
+
+
+@attrs.frozen(kw_only=True)
+class Forgetful(Rate):
+    """A pickle that forgets the option."""
+
+    start: float = 1.0
+
+    def __reduce__(self):
+        return (Forgetful, ())
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+@attrs.frozen(kw_only=True)
+class Doubling(Rate):
+    """What is written of it is read as twice as much."""
+
+    start: float = attrs.field(default=1.0, converter=lambda value: value * 2)
+
+
+@attrs.frozen(kw_only=True)
+class WrongSchema(Rate):
+    """A rule whose schema refuses what the rule accepts."""
+
+    start: float = attrs.field(default=1.0, validator=Rule(lambda *_: None, {"maximum": 0}))
+
+
+def only_here() -> type[Schedule]:
+    """A component of a module that no other process has."""
+    module = types.ModuleType("mtlkit_only_here")
+    sys.modules[module.__name__] = module
+    namespace = {"__doc__": "Only here.", "__module__": module.__name__, "factor": Rate.factor}
+    module.OnlyHere = attrs.frozen(kw_only=True)(type("OnlyHere", (Schedule,), namespace))
+    return module.OnlyHere
+
+
+# --- modules -------------------------------------------------------------------------------------
+
+
+class Trunk(BackboneModule):
+    """A right backbone."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(16, 4)
+        self.features = 4
+
+    def forward(self, inputs):
+        return self.layer(inputs.flatten(1))
+
+
+class OfNoSeed(Trunk):
+    def __init__(self):
+        super().__init__()
+        chance = torch.Generator()
+        chance.seed()
+        with torch.no_grad():
+            self.layer.weight.uniform_(generator=chance)
+
+
+class Unsaved(Trunk):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.rand(()).item()
+
+    def forward(self, inputs):
+        return super().forward(inputs) * self.scale
+
+
+class Tied(Trunk):
+    def __init__(self):
+        super().__init__()
+        layer = self.layer
+        self.say = lambda inputs: layer(inputs.flatten(1))
+
+    def forward(self, inputs):
+        return self.say(inputs)
+
+
+class Restless(Trunk):
+    def forward(self, inputs):
+        return F.dropout(super().forward(inputs), 0.5, training=True)
+
+
+class Neighbourly(Trunk):
+    def forward(self, inputs):
+        found = super().forward(inputs)
+        return found - found.mean(dim=0)
+
+
+class Idle(Trunk):
+    def __init__(self):
+        super().__init__()
+        self.idle = nn.Parameter(torch.zeros(2))
+
+
+class Overflowing(Trunk):
+    def forward(self, inputs):
+        found = super().forward(inputs)
+        return found * math.inf if found.dtype == torch.bfloat16 else found
+
+
+class Stuck(Trunk):
+    def forward(self, inputs):
+        return super().forward(inputs) + torch.ones(4, device="cpu")
+
+
+class Meddling(Trunk):
+    def __init__(self):
+        super().__init__()
+        random.seed(0)
+
+
+class Calling(Trunk):
+    def __init__(self):
+        super().__init__()
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", 9), timeout=0.1).close()
+
+
+class Alone(Trunk):
+    building: ClassVar[list[int]] = []
+
+    def __init__(self):
+        super().__init__()
+        if self.building:
+            self.features = 1 / 0
+        self.building.append(1)
+        time.sleep(0.01)
+        self.building.clear()
+
+
+class Wavering(Trunk):
+    def forward(self, inputs):
+        found = super().forward(inputs)
+        return found + 1 if found.sum() > 0 else found
+
+
+class Narrow(Trunk):
+    def __init__(self):
+        super().__init__()
+        self.features = 5
+
+
+class Unsplit(SplittableBackbone):
+    """The parts are not the whole."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(16, 4)
+        self.features = 4
+
+    def forward(self, inputs):
+        return super().forward(inputs) + 1
+
+    def stem(self, inputs):
+        return inputs.flatten(1)
+
+    def tail(self, maps):
+        return self.layer(maps)
+
+    def new_tail(self):
+        return nn.Linear(16, 4)
+
+
+class InMemoryOrder(Trunk):
+    def forward(self, inputs):
+        return self.layer(torch.as_strided(inputs, (len(inputs), 16), (16, 1)))
+
+
+class Wider(Trunk):
+    def __init__(self):
+        super().__init__()
+        self.more = nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs):
+        return super().forward(inputs) + self.more
+
+
+TRUNKS = (
+    Trunk, OfNoSeed, Unsaved, Tied, Restless, Neighbourly, Idle, Overflowing, Stuck, Meddling,
+    Calling, Alone, Wavering, Narrow, Unsplit, InMemoryOrder, Wider,
+)  # fmt: skip
+
+
+@attrs.frozen(kw_only=True)
+class Net(Backbone):
+    """A backbone with the defect that `how` names."""
+
+    how: str = "Trunk"
+
+    def build(self, sample_shape):
+        return {trunk.__name__: trunk for trunk in TRUNKS}[self.how]()
+
+    def blank(self):
+        return attrs.evolve(self, how="Trunk") if self.how == "Wider" else self
+
+
+# --- heads ---------------------------------------------------------------------------------------
+
+
+class Guess(HeadModule):
+    """A right head."""
+
+    def __init__(self, features, classes):
+        super().__init__()
+        self.linear = nn.Linear(features, len(classes))
+
+    def forward(self, features):
+        return self.linear(features)
+
+    def loss(self, features, target):
+        logits = self(features).float()
+        return F.cross_entropy(logits, target, ignore_index=MISSING, reduction="none")
+
+    def present(self, target):
+        return target != MISSING
+
+    def metrics(self, outputs, target):
+        present = self.present(target)
+        if not present.any():
+            return {}
+        right = outputs[present].argmax(dim=1) == target[present]
+        return {"accuracy": right.float().mean().item()}
+
+
+class Extended(Guess):
+    def forward(self, features):
+        return super().forward(features).unsqueeze(1)
+
+    def loss(self, features, target):
+        logits = self.linear(features).float()
+        return F.cross_entropy(logits, target, ignore_index=MISSING, reduction="none")
+
+
+class Coarse(Guess):
+    def loss(self, features, target):
+        return super().loss(features, target).bfloat16()
+
+
+class Charging(Guess):
+    def loss(self, features, target):
+        return super().loss(features, target.clamp(min=0))
+
+
+class Boasting(Guess):
+    def metrics(self, outputs, target):
+        return super().metrics(outputs, target) or {"accuracy": 1.0}
+
+
+class Counting(Guess):
+    def present(self, target):
+        return (target != MISSING).long()
+
+
+class Tensorial(Guess):
+    def metrics(self, outputs, target):
+        return {k: torch.tensor(v) for k, v in super().metrics(outputs, target).items()}
+
+
+class Ascending(Guess):
+    def loss(self, features, target):
+        right = super().loss(features, target)
+        return 2 * right.detach() - right
+
+
+GUESSES = (Guess, Extended, Coarse, Charging, Boasting, Counting, Tensorial, Ascending)
+
+
+@attrs.frozen(kw_only=True)
+class Guesser(Head):
+    """A head with the defect that `how` names."""
+
+    kind: ClassVar[Kind] = Kind.CLASSIFICATION
+
+    how: str = "Guess"
+
+    def build(self, features, classes):
+        return {guess.__name__: guess for guess in GUESSES}[self.how](features, classes)
+
+
+@attrs.frozen(kw_only=True)
+class Kindless(Guesser):
+    """A head that says its kind in a word."""
+
+    kind: ClassVar[Kind] = "classification"
+
+
+# --- weightings ----------------------------------------------------------------------------------
+
+
+class Sum(LossWeighting):
+    """A right weighting."""
+
+    def forward(self, losses):
+        return Weighted(losses.mean.sum(), torch.ones(len(losses.terms)))
+
+
+class NoKind(nn.Module):
+    def forward(self, losses):
+        return Weighted(losses.mean.sum(), torch.ones(len(losses.terms)))
+
+
+class Undefined(Sum):
+    def forward(self, losses):
+        return Weighted(losses.mean.sum(), torch.full((len(losses.terms),), torch.nan))
+
+
+class Unused(Sum):
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(2))
+
+
+class Dividing(Sum):
+    def forward(self, losses):
+        total = (losses.per_sample.sum(dim=1) / losses.counts).sum()
+        return Weighted(total, torch.ones(len(losses.terms)))
+
+
+class Aging(Sum):
+    def __init__(self):
+        super().__init__()
+        self.steps = 0
+
+    def forward(self, losses):
+        self.steps += 1
+        return Weighted(losses.mean.sum() / self.steps, torch.ones(len(losses.terms)))
+
+
+class Hoarding(Sum):
+    def __init__(self):
+        super().__init__()
+        self.history = []
+
+    def forward(self, losses):
+        self.history.append(losses.mean)
+        return super().forward(losses)
+
+
+class Pairing(Sum):
+    def forward(self, losses):
+        mean = losses.mean
+        return Weighted(mean.sum() + mean[1] * 0, torch.ones(len(losses.terms)))
+
+
+class Squaring(Sum):
+    def forward(self, losses):
+        return Weighted(losses.mean.square().sum(), torch.ones(len(losses.terms)))
+
+
+class Partial(Sum):
+    """The first rank counts twice, on a whole that is not halved: right for one process only."""
+
+    def forward(self, losses):
+        mine = dist.get_rank() if dist.is_initialized() else 0
+        return Weighted(losses.mean.sum() * (1 + mine), torch.ones(len(losses.terms)))
+
+
+SUMS = (Sum, NoKind, Undefined, Unused, Dividing, Aging, Hoarding, Pairing, Squaring, Partial)
+
+
+@attrs.frozen(kw_only=True)
+class Weigh(Weighting):
+    """A weighting with the defect that `how` names."""
+
+    how: str = "Sum"
+
+    def build(self, terms, features):
+        return {one.__name__: one for one in SUMS}[self.how]()
+
+
+# --- routers and branches ------------------------------------------------------------------------
+
+
+class Way(UnbranchedRouter):
+    """A right router."""
+
+    def __init__(self, wiring):
+        super().__init__()
+        self.backbone, self.tasks = wiring.backbone, wiring.tasks
+        self.features = wiring.backbone.features
+
+    def forward(self, inputs):
+        return Features(self.backbone(inputs))
+
+
+class Unjust(Way):
+    def own_features(self, features, maps):
+        return {self.tasks[0]: features * 2}
+
+
+class Secluded(Way):
+    """Makes features of its own with a module that it does not name."""
+
+    def __init__(self, wiring):
+        super().__init__(wiring)
+        self.layer = nn.Linear(self.features, self.features)
+
+    def own_features(self, features, maps):
+        return dict.fromkeys(self.tasks, self.layer(features))
+
+
+class Pretending(Way):
+    def forward(self, inputs):
+        found = self.backbone(inputs)
+        return Features(found, own=dict.fromkeys(self.tasks, found))
+
+
+class Choosy(Way):
+    def forward(self, inputs):
+        return Features(self.backbone.tail(self.backbone.stem(inputs)))
+
+
+class Paired(Way):
+    def __init__(self, wiring):
+        super().__init__(wiring)
+        self.second = wiring.tasks[1]
+
+
+class Tiring(Way):
+    def __init__(self, wiring):
+        super().__init__(wiring)
+        self.calls = 0
+
+    def forward(self, inputs):
+        self.calls += self.training
+        return Features(self.backbone(inputs) / (1 + self.calls))
+
+
+WAYS = (Way, Unjust, Secluded, Pretending, Choosy, Paired, Tiring)
+
+
+@attrs.frozen(kw_only=True)
+class Route(Unbranched):
+    """A router with the defect that `how` names."""
+
+    how: str = "Way"
+
+    def build(self, wiring):
+        return {way.__name__: way for way in WAYS}[self.how](wiring)
+
+
+@attrs.frozen(kw_only=True)
+class Reversing(Route):
+    """A router that turns the order of the terms."""
+
+    def terms(self, terms):
+        return terms[::-1]
+
+
+class LopsidedRouter(GroupedRouter):
+    def branch_outputs(self, features, logits, targets):
+        found = super().branch_outputs(features, logits, targets)
+        return {k: attrs.evolve(v, weights=v.weights * 2) for k, v in found.items()}
+
+
+@attrs.frozen(kw_only=True)
+class Lopsided(Grouped):
+    """Branches whose weights sum to 2."""
+
+    def build(self, wiring):
+        return LopsidedRouter(self, wiring)
+
+
+class ForgetfulBranches(BlockBranches):
+    """Branches whose blocks share one buffer-free count, and which charge for nothing."""
+
+    def loss(self, group, features, index, target):
+        return super().loss(group, features, index, target.clamp(min=0))
+
+
+@attrs.frozen(kw_only=True)
+class Demanding(BlockBranch):
+    """A branch that charges for missing labels."""
+
+    def build(self, wiring, task, groups):
+        return ForgetfulBranches(wiring, task, groups)
+
+
+class HeedlessRouter(GroupedRouter):
+    def branch_losses(self, features, targets):
+        group = self.groups_of(targets[self.by])
+        losses = features.shared.new_zeros(len(group))
+        for number in range(len(self.groups)):
+            index = (group == number).nonzero().squeeze(1)
+            if len(index):
+                own = self.branches.loss(number, features, index, targets[self.task][index])
+                losses = losses.index_add(0, index, own)
+        return {self.term: losses}
+
+
+@attrs.frozen(kw_only=True)
+class Heedless(Grouped):
+    """An empty group leaves its branch without a gradient."""
+
+    def build(self, wiring):
+        return HeedlessRouter(self, wiring)
+
+
+# --- data ----------------------------------------------------------------------------------------
+
+
+class Sorting:
+    """Samples come in the order of the data, whatever was asked for."""
+
+    def __init__(self, inputs):
+        self.inputs = inputs
+
+    def __len__(self):
+        return len(self.inputs)
+
+    def __getitem__(self, index):
+        return self.inputs[index.sort().values]
+
+
+@attrs.frozen(kw_only=True)
+class Feed(DataSource):
+    """Data with the defect that `how` names."""
+
+    how: str = ""
+
+    def load(self, loading):
+        data = SmallData().load(loading)
+        train, test = data.train, data.test
+        match self.how:
+            case "scale":
+                return attrs.evolve(data, scale=0.0)
+            case "order":
+                return attrs.evolve(data, train=attrs.evolve(train, inputs=Sorting(train.inputs)))
+            case "shape":
+                return attrs.evolve(data, test=attrs.evolve(test, inputs=test.inputs[:, :, :8]))
+            case "chance":
+                inputs = torch.randint_like(train.inputs, 255)
+                return attrs.evolve(data, train=attrs.evolve(train, inputs=inputs))
+            case "workers":
+                return attrs.evolve(data, test=None) if loading.workers == 2 else data
+            case "twice":
+                return attrs.evolve(data, test=data.validation)
+            case "kinds":
+                columns = {**test.columns, "kind": Numeric(test.columns["kind"].codes.float())}
+                return attrs.evolve(data, test=attrs.evolve(test, columns=columns))
+        return data
+
+
+# --- optimisers and schedules --------------------------------------------------------------------
+
+
+class Secretive(torch.optim.SGD):
+    """Keeps a count outside of its state."""
+
+    count = 0
+
+    def step(self, closure=None):
+        self.count += 1
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.data.sub_(parameter.grad, alpha=group["lr"] / self.count)
+
+
+@attrs.frozen(kw_only=True)
+class Step(Optimizer):
+    """An optimiser with the defect that `how` names."""
+
+    how: str = ""
+
+    def build(self, groups):
+        match self.how:
+            case "up":
+                return torch.optim.SGD(groups, lr=self.lr, maximize=True)
+            case "flat":
+                return torch.optim.SGD([p for group in groups for p in group["params"]], lr=self.lr)
+            case "decay":
+                groups = [{**group, "weight_decay": 0.1} for group in groups]
+                return torch.optim.SGD(groups, lr=self.lr)
+            case "secret":
+                return Secretive(groups, lr=self.lr)
+        return torch.optim.SGD(groups, lr=self.lr)
+
+
+@attrs.frozen(kw_only=True)
+class Falling(Rate):
+    """A factor below 0."""
+
+    def factor(self, progress):
+        return 0.5 - progress
+
+
+CALLS: list[int] = []
+
+
+@attrs.frozen(kw_only=True)
+class Remembering(Rate):
+    """A factor that depends on how often it was asked for."""
+
+    def factor(self, progress):
+        CALLS.append(1)
+        return 1 / len(CALLS)
+
+
+# --- evaluators and loggers ----------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Ask(Evaluator):
+    """An evaluator with the defect that `how` names."""
+
+    how: str = ""
+
+    def evaluate(self, trained):
+        match self.how:
+            case "headline":
+                return Findings(metrics={"a": 1.0}, headlines=("b",))
+            case "chance":
+                return Findings(metrics={"a": random.random()})
+            case "training":
+                trained.model.train()
+            case "section":
+                return Findings(sections=(Section(title="", blocks=()),))
+        return Findings(metrics={"a": 1.0})
+
+
+class Writer(LogWriter):
+    def __init__(self, path, late):
+        self.path, self.late, self.lines = path, late, []
+
+    def write(self, event):
+        self.lines.append(f"{event}\n")
+
+    def flush(self):
+        if not self.late:
+            with self.path.open("a") as file:
+                file.writelines(self.lines)
+            self.lines = []
+
+    def close(self):
+        self.late = False
+        self.flush()
+
+
+@attrs.frozen(kw_only=True)
+class Diary(Logger):
+    """A logger with the defect that `how` names; none of them goes back to a step."""
+
+    how: str = ""
+
+    def open(self, folder, step):
+        return Writer(folder / "diary.txt", self.how == "late")
+
+
+# --- what breaks what ----------------------------------------------------------------------------
+
+ROUTES = {"task": "kind", "by": "side", "groups": {"l": ("left",), "r": ("right",)}}
+
+BROKEN: dict[str, list[tuple[str, Any, str]]] = {
+    "schedules": [
+        ("documented", Undocumented(), "has no docstring of its own"),
+        ("has-typed-options", Untyped(), "a type that no recipe can write"),
+        ("is-frozen", Melting(), "can be changed"),
+        ("is-a-value", Unequal(), "made again from the same options it is not equal"),
+        ("shares-no-default", SharedDefault(), "all values share the default of 'table'"),
+        ("pickles", Forgetful(start=2.0), "its pickle is not equal"),
+        ("round-trips", Doubling(), "read again it is another value"),
+        ("fits-its-schema", WrongSchema(), "its schema refuses it: start: 1.0 is greater"),
+        ("survives-spawn", only_here()(), "another process cannot make it: ModuleNotFoundError"),
+        ("imports-lightly", Heavy(), "heavy_config imports torch"),
+        ("is-a-factor", Falling(), "the factor of step [26] is negative"),
+        ("remembers-nothing", Remembering(), "asked again it gives other factors"),
+    ],
+    "backbones": [
+        ("same-seed-same-weights", Net(how="OfNoSeed"), "other values of layer.weight"),
+        ("saved-and-loaded-says-the-same", Net(how="Unsaved"), "keep state in buffers"),
+        ("a-copy-says-the-same", Net(how="Tied"), "a deep copy changes with what it was copied"),
+        ("evaluation-repeats", Net(how="Restless"), "it gives two answers"),
+        ("sees-each-sample-alone", Net(how="Neighbourly"), "a sample alone is told something"),
+        ("trains-every-parameter", Net(how="Idle"), "no gradient reaches idle"),
+        ("is-finite-in-bf16", Net(how="Overflowing"), "in bf16 it is not finite"),
+        ("moves-to-a-device", Net(how="Stuck"), "meta"),
+        ("leaves-the-process-alone", Net(how="Meddling"), "it changes Python's random state"),
+        ("needs-no-network", Net(how="Calling"), "opens a network connection"),
+        ("builds-in-threads", Net(how="Alone"), "ZeroDivisionError"),
+        ("compiles", Net(how="Wavering"), "Unsupported"),
+        ("exports", Net(how="Wavering"), ""),
+        ("gives-features-of-the-declared-width", Net(how="Narrow"), "(1, 4), not (1, 5)"),
+        ("is-its-stem-and-its-tail", Net(how="Unsplit"), "is not what forward computes"),
+        ("takes-channels-last", Net(how="InMemoryOrder"), "in channels last it differs"),
+        ("is-the-same-without-its-starting-weights", Net(how="Wider"), "of other names or shapes"),
+    ],
+    "heads": [
+        ("says-which-kind-it-is", Kindless(), "Kindless.kind is 'classification'"),
+        ("gives-outputs-for-its-kind", Guesser(how="Extended"), "outputs are (1, 1, 3), not"),
+        ("gives-a-loss-for-each-sample", Guesser(how="Coarse"), "losses are torch.bfloat16"),
+        ("a-missing-target-costs-nothing", Guesser(how="Charging"), "for no target"),
+        ("a-batch-without-targets-trains-nothing", Guesser(how="Boasting"), "it measures a batch"),
+        ("knows-what-is-present", Guesser(how="Counting"), "`present` gives torch.int64"),
+        ("measures-in-finite-numbers", Guesser(how="Tensorial"), "is a Tensor, no float"),
+        ("learns", Guesser(how="Ascending"), "150 steps bring its loss from"),
+    ],
+    "weightings": [
+        ("is-of-one-kind", Weigh(how="NoKind"), "NoKind is of no kind of weighting"),
+        ("tells-its-weights", Weigh(how="Undefined"), "weight of kind, side, rare, size is not"),
+        ("trains-what-it-learns", Weigh(how="Unused"), "no gradient reaches unused"),
+        ("bears-a-term-without-labels", Weigh(how="Dividing"), "finite"),
+        ("goes-on-where-it-stopped", Weigh(how="Aging"), "after a stop it goes another way"),
+        ("keeps-no-graph", Weigh(how="Hoarding"), "tensors behind"),
+        ("bears-one-task", Weigh(how="Pairing"), "IndexError"),
+        ("adds-up-over-micro-batches", Weigh(how="Squaring"), "in two micro-batches"),
+        ("trains-alike-on-two-ranks", Weigh(how="Partial"), "two processes go another way"),
+    ],
+    "routers": [
+        ("keeps-the-tasks-terms", Reversing(), "the terms of the tasks are changed"),
+        ("gives-features-of-the-declared-widths", Route(how="Unjust"), "side, rare, size has no"),
+        ("shares-what-it-says", Route(how="Pretending"), "the loss of kind does not depend"),
+        (
+            "names-what-lies-behind-the-features",
+            Route(how="Secluded"),
+            "disagree about layer.weight, layer.bias",
+        ),
+        ("weighs-branches-to-one", Lopsided(**ROUTES), "weights of the branches of kind do not"),
+        ("bears-missing-labels", Heedless(**ROUTES), "another rank would wait for it forever"),
+        ("serves-any-backbone", Route(how="Choosy"), "AttributeError"),
+        ("bears-one-task", Route(how="Paired"), "IndexError"),
+        ("goes-on-where-it-stopped", Route(how="Tiring"), "after a stop it goes another way"),
+    ],
+    "data": [
+        ("loads-samples-to-train-on", Feed(how="scale"), "normalised by 127.5 and 0.0"),
+        ("gathers-samples", Feed(how="order"), "are not those gathered one by one"),
+        ("has-inputs-of-one-shape", Feed(how="shape"), "inputs of test are (1, 8, 16)"),
+        ("loads-the-same-again", Feed(how="chance"), "loaded again inputs of train differ"),
+        ("is-the-same-under-all-circumstances", Feed(how="workers"), "with two workers it has"),
+        ("keeps-its-splits-apart", Feed(how="twice"), "is in validation and in test"),
+        ("labels-all-splits-alike", Feed(how="kinds"), "is Numeric in test, Categorical in train"),
+    ],
+    "optimizers": [
+        ("descends", Step(how="up"), "5 steps bring the loss of 5 to"),
+        ("heeds-the-rate-of-each-group", Step(how="flat"), "a group with the rate 0 is changed"),
+        ("decays-only-what-it-is-told-to", Step(how="decay"), "without decay is changed"),
+        ("goes-on-where-it-stopped", Step(how="secret"), "after a stop it takes another step"),
+    ],
+    "evaluators": [
+        ("finds-numbers", Ask(how="headline"), "the headline b is no metric"),
+        ("finds-the-same-again", Ask(how="chance"), "asked twice it gives two answers"),
+        ("changes-nothing", Ask(how="training"), "leaves the model in training mode"),
+        ("shows-what-a-report-can-draw", Ask(how="section"), "has no title or shows nothing"),
+    ],
+    "loggers": [
+        ("flushes-to-disk", Diary(how="late"), "nothing is in the run's folder after `flush`"),
+        ("forgets-what-came-after-the-checkpoint", Diary(), "its files differ from those of a run"),
+    ],
+}  # fmt: skip
+"""For each family: the check that notices, the broken value, and what the check says."""

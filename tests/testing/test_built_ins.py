@@ -1,0 +1,45 @@
+"""Every built-in component keeps what its family promises."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from mtlkit import testing
+from mtlkit.backbones.configs import CasiaNet, Mlp, Timm
+from mtlkit.catalog import load_catalog
+from mtlkit.data.images import Images
+from mtlkit.routing.configs import Grouped
+from mtlkit.weighting.configs import Fixed
+
+EXAMPLES = {
+    "backbones/casia-net": testing.Example(value=CasiaNet(width=0.1), sample_shape=(1, 32, 32)),
+    "backbones/mlp": testing.Example(value=Mlp(hidden=(16, 8), dropout=0.5), sample_shape=(6,)),
+    "backbones/timm": testing.Example(value=Timm(model="resnet10t"), sample_shape=(3, 32, 32)),
+    "routers/grouped": Grouped(task="kind", by="side", groups={"l": ("left",), "r": ("right",)}),
+    "data/images": Images(
+        folder=Path("faces"), pattern="{kind}_{size}.png", size=(6, 8), numeric=("size",)
+    ),
+    "weightings/fixed": Fixed(weights={"side": 0.5, "rare": 0.0}),
+}
+EXCUSES = {
+    "loggers/tensorboard": {
+        "forgets-what-came-after-the-checkpoint": "event files are only ever appended to, with "
+        "the time of writing; TensorBoard itself hides what came after the step",
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _images(tmp_path, monkeypatch):
+    """The folder of images, where its example looks for it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+    for number in range(30):
+        image = Image.new("RGB", (8, 6), (number, 2 * number, 100))
+        image.save(tmp_path / "faces" / f"{'ab'[number % 2]}_{number}.png")
+
+
+test_conformance = testing.conformance(
+    "", examples=EXAMPLES, excuses=EXCUSES, catalog=load_catalog("none")
+)

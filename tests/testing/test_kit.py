@@ -1,0 +1,218 @@
+"""Each check of the kit can fail: a component that breaks its promise is told by it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from mtlkit import testing
+from mtlkit.catalog import load_catalog
+from mtlkit.errors import MtlkitError
+from mtlkit.hooks import API
+from mtlkit.registry import Entry, Origin
+from mtlkit.testing.check import Subject
+from mtlkit.testing.suite import FAMILIES, Case
+
+DEAR = {"survives-spawn", "imports-lightly", "compiles", "exports", "trains-alike-on-two-ranks"}
+"""Checks that take long: tried on the component that breaks them, not on all others."""
+
+
+def names_of_the_broken():
+    """What `broken.py` breaks, read without importing it: (family, check) of each."""
+    tree = ast.parse((Path(__file__).parent / "broken.py").read_text(encoding="utf-8"))
+    [table] = [node.value for node in tree.body if isinstance(node, ast.AnnAssign)
+               and node.target.id == "BROKEN"]  # fmt: skip
+    return [
+        (family.value, line.elts[0].value)
+        for family, lines in zip(table.keys, table.values, strict=True)
+        for line in lines.elts
+    ]
+
+
+BROKEN = names_of_the_broken()
+
+
+def subject_of(family, value, shape=(4, 2, 2)):
+    catalog = load_catalog("none")
+    registry = catalog.families()[family]
+    kind = type(value)
+    entry = Entry(
+        registry.family,
+        f"broken/{kind.__name__.lower()}",
+        f"{kind.__module__}:{kind.__qualname__}",
+        "it breaks a promise",
+        Origin("mtlkit-broken", "1.0", "broken.py"),
+    )
+    registry.add(entry, kind)
+    example = testing.Example(value=value, sample_shape=shape)
+    return Subject(catalog=catalog, plural=family, entry=entry, example=example)
+
+
+def failures(subject, names):
+    """Which of the checks called `names` the subject fails, and what each says."""
+    found = {}
+    for check in FAMILIES[subject.plural]:
+        if check.name in names:
+            try:
+                Case(subject, check).run()
+            except AssertionError as error:
+                found[check.name] = str(error)
+    return found
+
+
+@pytest.mark.filterwarnings("ignore")  # what is broken may warn; the host's tests must not
+@pytest.mark.parametrize(("family", "name"), BROKEN)
+def test_a_broken_promise_is_noticed(family, name, broken):
+    [(_, value, said)] = [line for line in broken.BROKEN[family] if line[0] == name]
+    found = failures(subject_of(family, value), {name})
+    assert name in found
+    assert said in found[name]
+    assert f"{family}/broken/" in found[name]
+    assert "(mtlkit-broken 1.0) breaks a promise of every" in found[name]
+
+
+def test_every_check_can_fail():
+    """A check that nothing fails would prove nothing; families may share one."""
+    noticed = {check.run for family, name in BROKEN for check in FAMILIES[family]
+               if check.name == name}  # fmt: skip
+    known = {check.run: f"{family}:{check.name}" for family, checks in FAMILIES.items()
+             for check in checks}  # fmt: skip
+    assert [label for run, label in known.items() if run not in noticed] == []
+    assert len(BROKEN) >= 25
+
+
+def test_checks_have_names_and_promises():
+    for family, checks in FAMILIES.items():
+        names = [check.name for check in checks]
+        assert len(set(names)) == len(names), family
+        for check in checks:
+            assert check.promise.endswith((".", ":")), check.name
+            assert check.since <= API
+
+
+RIGHT = {
+    "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "weightings": "Weigh",
+    "routers": "Route", "data": "Feed", "optimizers": "Step", "evaluators": "Ask",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", RIGHT)
+def test_the_same_component_without_the_defect_passes(family, broken):
+    """So that what is noticed above is the defect, and nothing else about these components."""
+    subject = subject_of(family, getattr(broken, RIGHT[family])())
+    names = {check.name for check in FAMILIES[family]} - DEAR
+    assert failures(subject, names) == {}
+
+
+ONLY = [pair for pair in BROKEN if pair[0] in ("heads", "data", "optimizers")]  # the quick ones
+SPREADS = {
+    "says-which-kind-it-is",  # every check of a head asks for its kind
+    "gives-outputs-for-its-kind",  # and for outputs
+    "gathers-samples",
+    "a-missing-target-costs-nothing",  # nor do several
+    "loads-the-same-again",  # whatever the circumstances
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("family", "name"), [pair for pair in ONLY if pair[1] not in SPREADS])
+def test_a_defect_is_told_by_the_check_that_is_meant(family, name, broken):
+    [(_, value, _)] = [line for line in broken.BROKEN[family] if line[0] == name]
+    names = {check.name for check in FAMILIES[family]} - DEAR
+    assert set(failures(subject_of(family, value), names)) == {name}
+
+
+PLUGIN = """
+    import attrs
+    from mtlkit.hooks import hookimpl
+    from mtlkit.optim.configs import Schedule
+
+    @attrs.frozen(kw_only=True)
+    class Slow(Schedule):
+        '''A constant factor.'''
+
+        rate: float
+
+        def factor(self, progress):
+            return self.rate
+
+    @hookimpl
+    def mtlkit_register(catalog):
+        catalog.schedules.add("acme/slow", Slow)
+"""
+
+
+class TestSuite:
+    def slow(self, distribution):
+        module = distribution("acme", PLUGIN)
+        catalog = load_catalog("acme")
+        return catalog, catalog.schedules.get("acme/slow"), module
+
+    def test_it_holds_every_check_of_every_component(self, distribution):
+        catalog, slow, _ = self.slow(distribution)
+        suite = testing.suite_of("acme", {"schedules/acme/slow": slow(rate=0.5)}, catalog=catalog)
+        assert [case.check for case in suite.cases] == list(FAMILIES["schedules"])
+        assert str(suite) == ("12 checks of 1 component are required: 12 must pass, 0 must fail")
+        for case in suite.cases:
+            case.run()
+
+    def test_excuses_are_counted(self, distribution):
+        catalog, slow, _ = self.slow(distribution)
+        suite = testing.suite_of(
+            "acme",
+            {"schedules/acme/slow": slow(rate=0.5)},
+            {"schedules/acme/slow": {"pickles": "a file handle, #12"}},
+            catalog,
+        )
+        assert str(suite) == (
+            "12 checks of 1 component are required: 11 must pass, 1 must fail\n"
+            "  schedules/acme/slow:pickles: a file handle, #12"
+        )
+
+    @pytest.mark.parametrize(
+        ("examples", "excuses", "words"),
+        [
+            ({}, {}, "examples: schedules/acme/slow cannot be made from its defaults"),
+            ({"schedules/acme/slo": None}, {}, "did you mean 'schedules/acme/slow'?"),
+            ({}, {"heads/acme/slow": {}}, "excuses: no component 'heads/acme/slow'"),
+            (None, {"schedules/acme/slow": {"pickle": "x"}}, "did you mean 'pickles'?"),
+            (None, {"schedules/acme/slow": {"pickles": " "}}, "an excuse needs a reason"),
+        ],
+    )
+    def test_what_names_nothing_is_an_error(self, examples, excuses, words, distribution):
+        catalog, slow, _ = self.slow(distribution)
+        if examples is None:
+            examples = {"schedules/acme/slow": slow(rate=0.5)}
+        with pytest.raises(MtlkitError, match=r".*") as caught:
+            testing.suite_of("acme", examples, excuses, catalog)
+        assert words in str(caught.value)
+
+    def test_a_plugin_that_is_not_there_or_did_not_load(self, distribution):
+        with pytest.raises(MtlkitError, match=r"no plugin 'acme' is installed.*pip install"):
+            testing.suite_of("acme", catalog=load_catalog("none"))
+        distribution("bad", "raise ImportError('no wheel')")
+        with pytest.raises(MtlkitError, match=r"the plugin 'bad' is failed: .*no wheel"):
+            testing.suite_of("bad", catalog=load_catalog("bad"))
+        distribution("void", "from mtlkit.hooks import hookimpl\n\n@hookimpl\n"
+                     "def mtlkit_register(catalog): ...")  # fmt: skip
+        with pytest.raises(MtlkitError, match="'void' registers no component"):
+            testing.suite_of("void", catalog=load_catalog("void"))
+
+
+def test_an_excuse_that_is_no_longer_needed_fails(distribution):
+    """Strict: what is excused must fail, and every other check must pass."""
+    distribution("acme", PLUGIN)
+    catalog = load_catalog("acme")
+    slow = catalog.schedules.get("acme/slow")
+    test = testing.conformance(
+        "acme",
+        examples={"schedules/acme/slow": slow(rate=0.5)},
+        excuses={"schedules/acme/slow": {"pickles": "a file handle, #12"}},
+        catalog=catalog,
+    )
+    [mark] = test.pytestmark
+    excused = {case.id: [m.kwargs for m in case.marks] for case in mark.args[1] if case.marks}
+    strictly = {"reason": "a file handle, #12", "strict": True}
+    assert excused == {"schedules/acme/slow:pickles": [strictly]}
+    assert len(mark.args[1]) == len(FAMILIES["schedules"])
+    assert "11 must pass, 1 must fail" in test.__doc__
