@@ -11,6 +11,7 @@ import points
 import torch
 from safetensors.torch import save_file
 from schemes import SCHEMES
+from torch.utils.checkpoint import checkpoint
 
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.optim.configs import Sgd
@@ -19,6 +20,9 @@ from mtlkit.train.ranks import joined
 from mtlkit.weighting.configs import Dynamic
 
 UPDATES = 20
+OF_EACH_KIND = (
+    "dwa", "famo", "pcgrad", "mgda at parameters", "db-mtl with momentum", "modo", "auto-lambda"
+)  # fmt: skip
 
 
 def cases():
@@ -33,13 +37,33 @@ def cases():
             train = attrs.evolve(plain.train, batch=17, accumulate=parts, clip_norm=1.0)
             key = f"{name.replace(' ', '-').replace('/', '-')}-{parts}"
             yield key, attrs.evolve(plain, weighting=weighting, train=train)
+    for name in OF_EACH_KIND:
+        key = name.replace(" ", "-")
+        recipe = attrs.evolve(plain, weighting=SCHEMES[name], backbone=points.Mlp(hidden=(8, 8)))
+        train = attrs.evolve(plain.train, batch=17)
+        yield f"frozen-{key}", attrs.evolve(recipe, train=train)
+        yield f"checkpointed-{key}", attrs.evolve(recipe, train=train)
+        half = attrs.evolve(train, precision="bf16")
+        yield f"bf16-{key}", attrs.evolve(recipe, train=half)
+    compiled = attrs.evolve(plain.train, batch=17, compile=True)
+    yield "compiled-pcgrad", attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=compiled)
     grouped = attrs.evolve(plain, routing=points.GROUPED, weighting=Dynamic())
     yield "grouped-1", attrs.evolve(grouped, train=attrs.evolve(plain.train, batch=4))
 
 
-def train(recipe, ranks=None):
+def train(name, recipe, ranks=None):
     """The updater and its logged means, after some updates."""
+    compile_ = torch.nn.Module.compile
+    torch.nn.Module.compile = lambda module: compile_(module, backend="aot_eager")
     made = points.updater(recipe, ranks)
+    torch.nn.Module.compile = compile_
+    if name.startswith("frozen"):
+        made.inner.model.router.backbone.layers[1].bias.requires_grad_(False)
+        made = points.rebuilt(made)
+    if name.startswith("checkpointed"):
+        layers = made.inner.model.router.backbone.layers
+        inner = layers.forward
+        layers.forward = lambda inputs: checkpoint(inner, inputs, use_reentrant=False)
     for step in range(UPDATES):
         made.update(step)
     return made, (*made.meter.gradients(), *made.meter.read())
@@ -80,7 +104,7 @@ def work(folder: Path, ranks) -> None:
     lonely = 0.0
     for name, recipe in cases():
         lonely += ranks.sum(without_label(recipe, ranks)).item()
-        made, means = train(recipe, ranks)
+        made, means = train(name, recipe, ranks)
         save_file(tensors_of(made.inner), folder / f"{name}.{ranks.rank}.safetensors")
         (folder / f"{name}.{ranks.rank}.means").write_text(repr(means))
     (folder / f"lonely.{ranks.rank}").write_text(str(lonely))
