@@ -112,7 +112,7 @@ class Backward:
         assert isinstance(weighting, GramianWeighting)
         crossed = gramian_of(first.rows, second.rows)
         weights = weigh(weighting, crossed, first.losses, whole)
-        return Decision(weights=weights, gramian=gramian_of(first.rows))
+        return Decision(weights=weights, gramian=gramian_of(first.rows) if whole.watch else None)
 
     def _look(self, step: int, portion: Portion, draw: int) -> "_Look":
         """What draw number `draw` tells, over all ranks; each has a chance of its own."""

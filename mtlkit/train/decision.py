@@ -116,7 +116,7 @@ def decide_by_gradients(
         return Decision(
             weights=whole.spread(directed.weights),
             parts=provider.parts(directed.direction, rows, len(seen)),
-            gramian=gramian_of(jacobian),
+            gramian=gramian_of(jacobian) if whole.watch else None,
         )
     gramian = seen[0].gramian if seen[0].gramian is not None else provider.gramian(rows)
     return Decision(weights=weigh(weighting, gramian, losses, whole), gramian=gramian)

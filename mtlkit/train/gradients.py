@@ -16,8 +16,8 @@ from torch import Tensor
 from mtlkit.routing.module import Features
 from mtlkit.train.ranks import Ranks
 
-COLUMNS = 2**18
-"""How many columns of a Jacobian are multiplied at once."""
+COLUMNS = 2**14
+"""How many columns of a Jacobian are multiplied at once; more of them no longer lie in a cache."""
 
 
 @attrs.frozen(eq=False)
@@ -47,6 +47,9 @@ class Cut:
         found = torch.autograd.grad(
             losses.sum(), (*own, *maps, *branches, *beside), retain_graph=True, allow_unused=True
         )
+        seen = len(own) + len(maps) + len(branches)
+        if len(self.ends) == 1 and not branches:  # the common case, in fewer operations
+            return _stacked(found[: len(own)], self.ends[0]), found[seen:]
         sizes = [end.numel() for end in self.ends]
         starts = [sum(sizes[:place]) for place in range(len(sizes))]
         rows = losses.new_zeros(len(losses), sum(sizes), dtype=torch.float32)
@@ -54,7 +57,6 @@ class Cut:
             _put(row, starts[self.place[task]], part)
         for row, part in zip(rows, found[len(own) : len(own) + len(maps)], strict=False):
             _put(row, starts[1], part)  # the maps end second
-        seen = len(own) + len(maps) + len(branches)
         parts = found[seen - len(branches) : seen]
         for number, row in enumerate(rows[len(tasks) :]):
             if len(losses) > len(tasks) + 1:  # several branches on the same leaves
@@ -104,6 +106,12 @@ def _leaf(end: Tensor) -> Tensor:
 def _put(row: Tensor, start: int, part: Tensor | None) -> None:
     if part is not None:
         row[start : start + part.numel()] = part.flatten()
+
+
+def _stacked(parts: Sequence[Tensor | None], end: Tensor) -> Tensor:
+    """Gradients at one end as rows (T, P) in float32."""
+    rows = [torch.zeros_like(end) if part is None else part for part in parts]
+    return torch.stack(rows).flatten(1).float()
 
 
 class _Carried(torch.autograd.Function):

@@ -219,8 +219,7 @@ class TrainingStep(nn.Module):
         weighted = (weights * mean).sum()
         # what is carried has a gradient and no value, so a weight that is not finite would not show
         heads = weighted if self.weighted_heads else _carry(beside, gradients) + weighted.detach()
-        assert decision.gramian is not None
-        gramian = decision.gramian * losses.share
+        gramian = None if decision.gramian is None else decision.gramian * losses.share
         return StepResult(trunk + heads, losses.per_sample.detach(), weights, gramian)
 
     def _losses_of(
