@@ -248,9 +248,9 @@ class Registry(Generic[C]):
 
     def _suggestion(self, name: str) -> str:
         pool = list(self._entries)
-        near = difflib.get_close_matches(name, pool, n=1, cutoff=0.6)
-        if not near:  # a plugin's name, asked for without its namespace
-            near = [known for known in pool if known.rpartition("/")[2] == name][:1]
+        # a plugin's name, asked for without its namespace, is nearer than any that looks like it
+        near = [known for known in pool if "/" in known and known.rpartition("/")[2] == name][:1]
+        near = near or difflib.get_close_matches(name, pool, n=1, cutoff=0.6)
         if not near:
             return ";"
         entry = self._newest(near[0])

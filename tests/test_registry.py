@@ -185,3 +185,10 @@ class TestVersions:
         assert two.get("acme/x") is Equal
         two.remove(two.entry("acme/x"))
         assert "acme/x" not in two
+
+
+def test_a_name_without_its_namespace_is_nearer_than_one_that_looks_like_it(registry):
+    for name in ("pcgrad", "torchjd/upgrad"):
+        registry.add(entry(name))
+    with pytest.raises(UnknownComponentError, match="did you mean 'torchjd/upgrad'"):
+        registry.get("upgrad")
