@@ -37,6 +37,8 @@ class FamoWeights(BatchLossWeighting, AfterStep, PositiveLosses):
 
     def after_step(self, before: Known, after: Tensor) -> None:
         fell = positive(before.losses).log() - positive(after).log()
+        # a loss that fell below zero tells no rate; the next step names it
+        fell = torch.where(fell.isfinite(), fell, 0.0)
         share = self.logits[before.places].softmax(dim=0)
         gradient = share * (fell - (share * fell).sum())
         self.adam.descend(self.logits, gradient, before.places)

@@ -22,7 +22,7 @@ class NashMtlWeights(GramianWeighting):
     def __init__(self, config: NashMtl, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.largest_norm, self.every = config.largest_norm, config.every
-        self.register_buffer("kept", torch.zeros(len(terms)))
+        self.register_buffer("kept", torch.full((len(terms),), -1.0))  # -1: none yet
         self.register_buffer("age", torch.zeros((), dtype=torch.int64))
 
     def forward(self, gramian: Tensor, known: Known) -> Tensor:
@@ -30,7 +30,7 @@ class NashMtlWeights(GramianWeighting):
             return self._shortened(bargain(gramian), gramian)
         # a task that was absent when the weights were made has none yet, and is bargained for
         kept = self.kept[known.places].to(gramian)
-        stale = (self.age % self.every == 0) | (kept == 0).any()
+        stale = (self.age % self.every == 0) | (kept < 0).any()
         weights = torch.where(stale, bargain(gramian), kept)
         self.kept[known.places] = weights.to(self.kept)
         self.age += 1
