@@ -128,6 +128,8 @@ def by_hand(recipe, engine):
     linears = {name: made.inner.model.head(name).linear for name in TASKS}
     optimizer = torch.optim.SGD(made.inner.model.parameters(), lr=1e-3, momentum=0.9)
     batch = recipe.train.batch
+    if isinstance(engine, Autogram):
+        engine.hook(trunk)
 
     def step(number):
         index = (torch.arange(batch) + number * batch) % len(data.train)
@@ -172,19 +174,20 @@ def autojac(aggregator, **options):
     return engine
 
 
-def autogram(weighting):
-    """TorchJD's engine for a Gramian without a Jacobian; it hooks the trunk when first called."""
-    engines = {}
+class Autogram:
+    """TorchJD's engine for a Gramian without a Jacobian; it hooks the trunk before any forward."""
 
-    def engine(losses, features, shared, heads, trunk):
+    def __init__(self, weighting):
+        self.weighting = weighting
+
+    def hook(self, trunk):
         from torchjd.autogram import Engine
 
-        if not engines:
-            engines["trunk"] = Engine(trunk, batch_dim=None)
-        stacked = torch.stack(losses)
-        stacked.backward(weighting(engines["trunk"].compute_gramian(stacked)))
+        self.engine = Engine(trunk, batch_dim=None)
 
-    return engine
+    def __call__(self, losses, features, shared, heads, trunk):
+        stacked = torch.stack(losses)
+        stacked.backward(self.weighting(self.engine.compute_gramian(stacked)))
 
 
 def peers():
@@ -201,7 +204,7 @@ def peers():
         "torchjd autojac, IMTLG": autojac(peer.IMTLG()),
         "torchjd autojac, AlignedMTL": autojac(peer.AlignedMTL()),
         "torchjd autojac, MGDA, chunk 1": autojac(peer.MGDA(), parallel_chunk_size=1),
-        "torchjd autogram, MGDA": autogram(peer.MGDAWeighting()),
+        "torchjd autogram, MGDA": Autogram(peer.MGDAWeighting()),
     }
 
 

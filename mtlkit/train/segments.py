@@ -44,13 +44,13 @@ class Segment:
         found = torch.autograd.grad(starts, inputs, parts, retain_graph=True, allow_unused=True)
         return found[: len(self.parameters)], found[len(self.parameters) :]
 
-    def flat(self, found: Rows) -> Tensor:
-        """Gradients at the parameters as one vector (p,) in float32."""
-        parts = [
-            torch.zeros_like(p, dtype=torch.float32) if part is None else part.float()
-            for p, part in zip(self.parameters, found, strict=True)
-        ]
-        return torch.cat([part.flatten() for part in parts])
+    def put(self, row: Tensor, found: Rows) -> None:
+        """Write gradients at the parameters into a `row` (p,) of zeros."""
+        start = 0
+        for p, part in zip(self.parameters, found, strict=True):
+            if part is not None:
+                row[start : start + p.numel()] = part.flatten()
+            start += p.numel()
 
 
 def segment_gramian(
@@ -63,11 +63,17 @@ def segment_gramian(
     """
     total: Tensor | None = None
     for segment in segments:
-        carried = [segment.carry(row) for row in rows]
-        rows = [ends for _, ends in carried]
-        jacobian = reduce(torch.stack([segment.flat(found) for found, _ in carried]))
-        del carried
-        gramian = gramian_of(jacobian)
+        first = segment.parameters[0]
+        size = sum(p.numel() for p in segment.parameters)
+        jacobian = first.new_zeros(len(rows), size, dtype=torch.float32)
+        after = []
+        for row, own in zip(rows, jacobian, strict=True):
+            found, ends = segment.carry(row)
+            segment.put(own, found)
+            after.append(ends)
+            del found  # one task's gradients are held beside the Jacobian, not all
+        rows = after
+        gramian = gramian_of(reduce(jacobian))
         total = gramian if total is None else total + gramian
     assert total is not None
     return total
