@@ -1,0 +1,126 @@
+"""The row of a study: one run that came to its end, well or badly."""
+
+import json
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mtlkit.errors import RunError
+
+
+class Stage(Enum):
+    """What a run was made for."""
+
+    TRIAL = "trial"  # of a method's search; judged on the validation split
+    FINAL = "final"  # with the settings found, one for each seed; the test split is read here alone
+
+
+class Budget(Enum):
+    """What is the same for all methods."""
+
+    EPOCHS = "epochs"
+    TIME = "time"  # a step that costs twice as much leaves half as many epochs
+
+
+@attrs.frozen(kw_only=True)
+class Record:
+    """One run of a study; a row of ``results.jsonl``.
+
+    `problem` is a recipe's name in the comparison and `method` what weighed its losses. A method
+    that trains each task alone makes one run for each, which `task` names. `settings` are what the
+    method's search chose for this run, by their paths in the recipe. `validation` and `test` are
+    metrics by name, such as ``pose/accuracy``, at the end of training; those of the test split are
+    known of final runs only.
+    """
+
+    problem: str
+    method: str
+    stage: Stage
+    seed: int
+    budget: Budget = Budget.EPOCHS
+    task: str | None = None
+    trial: int | None = None
+    settings: Mapping[str, float | int | str | bool] = attrs.field(factory=dict)
+    error: str | None = None  # why the run failed; None where it did not
+    score: float | None = None  # of a trial; the lowest is chosen
+    epochs: int = 0
+    steps: int = 0
+    seconds: float = 0.0  # of training
+    peak_memory_bytes: int = 0
+    parameters: int = 0
+    validation: Mapping[str, float] = attrs.field(factory=dict)
+    test: Mapping[str, float] = attrs.field(factory=dict)
+    folder: str = ""  # of the run, from the study's
+
+    @property
+    def key(self) -> str:
+        """What the run is, in one word that no other run of the study has.
+
+        >>> Record(problem="faces", method="famo", stage=Stage.FINAL, seed=3).key
+        'faces/famo/epochs-seed3'
+        >>> Record(problem="faces", method="famo", stage=Stage.TRIAL, seed=0, trial=7).key
+        'faces/famo/trial7'
+        """
+        alone = f"{self.task}-" if self.task is not None else ""
+        if self.stage is Stage.TRIAL:
+            return f"{self.problem}/{self.method}/{alone}trial{self.trial}"
+        return f"{self.problem}/{self.method}/{alone}{self.budget.value}-seed{self.seed}"
+
+
+@attrs.frozen(kw_only=True)
+class Judged:
+    """The metric by which a task of a problem is judged."""
+
+    problem: str
+    task: str
+    metric: str  # as in `Record.test`
+    higher_is_better: bool
+    guess: float | None = None  # what a guess earns, where that is known
+
+
+def record_to_line(record: Record) -> str:
+    """The record as one line of JSON.
+
+    >>> line = record_to_line(Record(problem="a", method="equal", stage=Stage.FINAL, seed=0))
+    >>> record_of_line(line).method
+    'equal'
+    """
+    value = attrs.asdict(record, value_serializer=_plain)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def record_of_line(line: str) -> Record:
+    """The record that `record_to_line` wrote."""
+    value = json.loads(line)
+    value |= {"stage": Stage(value["stage"]), "budget": Budget(value["budget"])}
+    return Record(**value)
+
+
+def read_results(path: Path) -> list[Record]:
+    """The records of the file at `path`, in the order in which the runs ended.
+
+    A last line that was cut off is left out: its run is not finished. Raises `RunError` where there
+    is no file, or another line is no record.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except FileNotFoundError:
+        raise RunError(f"{path}: is missing; expected the results of a study") from None
+    return list(_records(path, lines))
+
+
+def _records(path: Path, lines: list[str]) -> Iterable[Record]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield record_of_line(line)
+        except (ValueError, KeyError, TypeError) as cause:
+            if number == len(lines) and not line.endswith("\n"):
+                return
+            raise RunError(f"{path}, line {number}: is no record of a run: {cause}") from cause
+
+
+def _plain(_owner: Any, _field: Any, value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
