@@ -49,6 +49,7 @@ SCHEMES = {
     "bounded-uncertainty": BoundedUncertainty(),
     "dynamic": Dynamic(total=1.0, learning_rate=0.01),
     "dynamic product-of-means": Dynamic(total=1.0, form="product-of-means", learning_rate=0.01),
+    "dynamic released": Dynamic(total=1.0, form="released", learning_rate=0.01),
     "dynamic gate_main": Dynamic(total=1.0, gate_main=True, normalise=True),
     "harder-first": HarderFirst(total=1.0, normalise=True, learning_rate=0.01),
     "imtl-l": ImtlL(learning_rate=0.01),

@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +90,7 @@ class DynamicWeights(GatedWeights):
 
 
 class MeanDynamicWeights(GatedWeights, WholeBatch):
-    """The mean loss times the mean weight, as in the layer that the authors released.
+    """The mean loss times the mean weight.
 
     A product of two means over the whole update is no sum over its parts. Its gradient is: that of
     (mean weight) * loss + weight * (mean loss), the means being constants of the update.
@@ -103,6 +104,30 @@ class MeanDynamicWeights(GatedWeights, WholeBatch):
         weights = self.sample_weights(losses.features).mean(dim=1) * losses.share
         own = torch.stack([losses.mean, weights])
         whole = own.detach() if losses.summary is None else losses.summary
-        # the third term takes away what the first two count twice, and has no gradient
-        total = whole[1] * own[0] + own[1] * whole[0] - (whole[0] * whole[1]) * losses.share
+        scale = self.scale(whole[1])
+        # the third term leaves the product as the value, and has no gradient
+        total = scale * own[0] + own[1] * whole[0] - scale * whole[0] * losses.share
         return Weighted(total.sum(), whole[1])
+
+    def scale(self, weights: Tensor) -> Tensor:
+        """What each task's gradient is multiplied with (T,), given the mean `weights` (T,)."""
+        return weights
+
+
+class ReleasedDynamicWeights(MeanDynamicWeights):
+    """The layer that the authors released: its weights do not reach the tasks' own gradients.
+
+    The backward pass of `SoftmaxWithLossDynamic` gives the gate the mean loss, and the logits their
+    plain gradient; only the loss that it reports is a product. So every task trains at weight 1.
+    """
+
+    def scale(self, weights: Tensor) -> Tensor:
+        return torch.ones_like(weights)
+
+
+FORMS: Mapping[str, type[GatedWeights]] = {
+    "mean-of-products": DynamicWeights,
+    "product-of-means": MeanDynamicWeights,
+    "released": ReleasedDynamicWeights,
+}
+"""What the option `form` names."""

@@ -107,7 +107,7 @@ class TestShow:
         rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
         assert "a number above 0" in rows["total"]
         assert "default 0.1" in rows["total"]
-        assert "one of mean-of-products, product-of-means" in rows["form"]
+        assert "one of mean-of-products, product-of-means, released" in rows["form"]
         assert "a number above 0 or null" in rows["learning_rate"]
         assert "true or false" in rows["gate_main"]
 

@@ -161,8 +161,9 @@ def test_dynamic_mean_of_products_is_equation_8():
     assert weighting(losses).total.item() == pytest.approx(wanted.item())
 
 
-def test_dynamic_product_of_means_is_the_released_layer():
-    weighting = shaken(Dynamic(total=0.1, form="product-of-means").build(TERMS, FEATURES))
+@pytest.mark.parametrize("form", ["product-of-means", "released"])
+def test_dynamic_product_of_means_is_the_loss_that_the_released_layer_reports(form):
+    weighting = shaken(Dynamic(total=0.1, form=form).build(TERMS, FEATURES))
     losses = step_losses(terms=TERMS)
     mu, mean = gate_weights(weighting, losses.features).mean(dim=0), losses.per_sample.mean(dim=1)
     wanted = mean[0] + 0.1 * (mu * mean[1:]).sum()
@@ -199,7 +200,7 @@ def test_dynamic_starts_from_equal_weights():
 
 
 def test_dynamic_scales_the_gradient_of_each_task():
-    # the released layer forgets this factor (paper notes 4.2); the equations do not
+    # the released layer forgets this factor; the equations do not
     weighting = Dynamic(total=0.3).build(TERMS, FEATURES)
     each = (torch.rand(4, SAMPLES) + 0.1).requires_grad_()
     weighting(step_losses(each, terms=TERMS)).total.backward()
@@ -207,7 +208,20 @@ def test_dynamic_scales_the_gradient_of_each_task():
     assert torch.allclose(each.grad[1:], torch.full((3, SAMPLES), 0.1 / SAMPLES))
 
 
-@pytest.mark.parametrize("form", ["mean-of-products", "product-of-means"])
+def test_the_released_form_leaves_gradients_alone_and_moves_its_gate_as_the_product_does():
+    found = {}
+    for form in ("product-of-means", "released"):
+        torch.manual_seed(3)
+        weighting = shaken(Dynamic(total=0.3, form=form).build(TERMS, FEATURES))
+        each = (torch.rand(4, SAMPLES) + 0.1).requires_grad_()
+        weighting(step_losses(each, terms=TERMS)).total.backward()
+        found[form] = [parameter.grad for parameter in weighting.parameters()]
+    assert torch.allclose(each.grad, torch.full((4, SAMPLES), 1 / SAMPLES))
+    for product, released in zip(found["product-of-means"], found["released"], strict=True):
+        torch.testing.assert_close(released, product)
+
+
+@pytest.mark.parametrize("form", ["mean-of-products", "product-of-means", "released"])
 def test_a_gate_favours_the_task_with_the_lowest_loss(form):
     weighting = Dynamic(total=1.0, form=form).build(TERMS, FEATURES)
     optimiser = torch.optim.SGD(weighting.parameters(), lr=1.0)

@@ -59,8 +59,9 @@ class Dynamic(Weighting):
     `main_total` by a gate of their own where `gate_main` says so (eq. 10-11).
 
     `form` is what is averaged over the batch: ``mean-of-products`` weighs each sample's loss with
-    its own weight (eq. 8), ``product-of-means`` the mean loss with the mean weight (the authors'
-    released layer). With `normalise` a loss is measured in units of ln(classes), the loss of a
+    its own weight (eq. 8), ``product-of-means`` the mean loss with the mean weight. ``released`` is
+    that with the gradient of the authors' released layer, in which a weight scales the loss that
+    is reported and moves its gate, but does not scale the gradient of its task. With `normalise` a loss is measured in units of ln(classes), the loss of a
     guess: otherwise the gate, which favours the lowest loss, starts by favouring the task with the
     fewest classes. `learning_rate` is that of the gates; None means the optimiser's own.
     """
@@ -69,7 +70,8 @@ class Dynamic(Weighting):
 
     total: float = attrs.field(default=0.1, validator=above(0))
     form: str = attrs.field(
-        default="mean-of-products", validator=one_of("mean-of-products", "product-of-means")
+        default="mean-of-products",
+        validator=one_of("mean-of-products", "product-of-means", "released"),
     )
     normalise: bool = False
     gate_main: bool = False
@@ -86,10 +88,9 @@ class Dynamic(Weighting):
             )
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
-        from mtlkit.weighting.dynamic import DynamicWeights, MeanDynamicWeights
+        from mtlkit.weighting.dynamic import FORMS
 
-        kind = DynamicWeights if self.form == "mean-of-products" else MeanDynamicWeights
-        return kind(self, terms, features)
+        return FORMS[self.form](self, terms, features)
 
     @property
     def own_learning_rate(self) -> float | None:
