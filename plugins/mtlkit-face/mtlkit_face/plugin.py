@@ -18,6 +18,16 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "mtlkit_face.identification:Identification",
         "rank-1 and CMC of unseen subjects against a gallery",
     )
+    catalog.evaluators.add(
+        "face/pose-errors",
+        "mtlkit_face.pose_errors:PoseErrors",
+        "best and expected routing under wrong pose estimates",
+    )
+    catalog.routers.add(
+        "face/side-block",
+        "mtlkit_face.side_block:SideBlock",
+        "a last block for the side tasks, apart from the main tasks'",
+    )
 
 
 @hookimpl

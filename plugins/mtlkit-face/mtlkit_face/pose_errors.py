@@ -1,0 +1,60 @@
+"""How ways of routing stand wrong estimates of the pose (Yin & Liu, TIP 2018, section III.C)."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import attrs
+
+from mtlkit.config import Problem, at_least
+from mtlkit.evaluation.configs import Evaluator, Findings
+from mtlkit.vocabulary import LossTerm
+from mtlkit_face.identification import Identification
+
+if TYPE_CHECKING:
+    from mtlkit.data.dataset import Data
+    from mtlkit.evaluation.trained import Trained
+
+
+def _shares(instance: object, field: "attrs.Attribute[tuple[float, ...]]", value: object) -> None:
+    good = isinstance(value, tuple) and value and all(0 <= share <= 1 for share in value)
+    if not good or len(set(value)) != len(value):  # type: ignore[arg-type]
+        raise ValueError(f"{field.name}: expected different numbers from 0 to 1, found {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class PoseErrors(Evaluator):
+    """Rank-1 by best and by expected routing where a share of the pose estimates is wrong.
+
+    That share of the images, drawn by `seed`, gets the estimate of another image, as confident as
+    estimates are. The paper says that expected (stochastic) routing stands errors better than the
+    best group alone. `identification` says who is matched with whom; its task has the branches. The
+    metrics are named ``face/pose-errors/<share>/<way>/rank1``.
+
+    >>> PoseErrors(shares=(0.0, 0.5)).identification.task
+    'identity'
+    """
+
+    shares: tuple[float, ...] = attrs.field(default=(0.0, 0.1, 0.2, 0.4), validator=_shares)
+    identification: Identification = attrs.field(factory=Identification)
+    seed: int = attrs.field(default=0, validator=at_least(0))
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        for problem in self.identification.problems(terms):
+            yield attrs.evolve(problem, path=("identification", *problem.path))
+        task = self.identification.task
+        if not any(term.task == task and term.name != task for term in terms):
+            yield Problem(
+                (), f"{task!r} has no branches that a pose could choose; use `routing: grouped`"
+            )
+
+    def check(self, data: "Data") -> None:
+        self.identification.check(data)
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.identification.prefix}/pose-errors"
+
+    def evaluate(self, trained: "Trained") -> Findings:
+        from mtlkit_face.corrupt_poses import with_pose_errors
+
+        return with_pose_errors(self, trained)
