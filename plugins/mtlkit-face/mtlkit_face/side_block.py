@@ -45,10 +45,7 @@ class SideBlock(Unbranched):
                 "leave the main task out",
             )
         if not self.tasks:
-            yield Problem(
-                ("routing", "tasks"),
-                "expected the tasks with a last block of their own, found none",
-            )
+            yield Problem(("routing", "tasks"), "expected tasks for the second block, found none")
 
     @property
     def shared_features(self) -> bool:
