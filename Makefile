@@ -25,8 +25,9 @@ demo: setup
 	$(BIN)/mtlkit train $(RECIPES)/demo-s-cnn.yaml --out $(DEMO)/s-cnn
 	$(BIN)/mtlkit train $(RECIPES)/demo-p-cnn.yaml --out $(DEMO)/p-cnn --beside $(DEMO)/s-cnn
 
+# one process for each core, one thread in each; a file's tests stay together
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: setup
 	$(BIN)/python benchmarks/bench_startup.py

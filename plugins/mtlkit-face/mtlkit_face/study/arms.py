@@ -1,0 +1,169 @@
+"""The rows of the paper's experiments, each a recipe, and the two sizes they come in."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from mtlkit.catalog import Catalog
+from mtlkit.errors import RunError, did_you_mean
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_file import load_recipe
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+
+
+@attrs.frozen(kw_only=True)
+class Arm:
+    """A row of the study: a recipe, and what a size changes in it beside what it changes in all.
+
+    `about` says in a few words what is special. The `core` arms are those of the small study's
+    first answer; `settings` are as of ``--set``, for every size, `small` those of that size alone.
+    """
+
+    name: str
+    about: str
+    recipe: str = ""  # the file; by default the arm's name
+    core: bool = False
+    settings: tuple[str, ...] = ()
+    small: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The recipe's file."""
+        return RECIPES / f"{self.recipe or self.name}.yaml"
+
+
+@attrs.frozen(kw_only=True)
+class Size:
+    """How large the study is: settings as of ``--set`` for all arms, and how many seeds."""
+
+    name: str
+    about: str
+    seeds: int
+    settings: tuple[str, ...] = ()
+
+    def recipe(self, arm: Arm, seed: int, catalog: Catalog) -> Recipe:
+        """The recipe of `arm` at this size."""
+        small = arm.small if self.name == SMALL.name else ()
+        return load_recipe(
+            arm.path, catalog, [*self.settings, *arm.settings, *small, f"seed={seed}"]
+        )
+
+
+SMALL = Size(
+    name="small",
+    about="two CPU cores: 120 subjects and 60 others, 40 px, half the width",
+    seeds=5,
+    settings=(
+        "data.subjects=120",
+        "data.test_subjects=60",
+        "data.images_per_subject=78",
+        "data.test_images_per_subject=39",
+        "data.size=40",
+        "data.sessions=2",
+        "data.session_variation=0.25",
+        "data.identity_amplitude=0.36",
+        "data.skin_variation=1.0",
+        "data.exposure=0.1",
+        "data.noise=0.01",
+        "backbone.width=0.5",
+        "optimizer.lr=0.03",
+        "schedule={type: cosine}",
+        "train.epochs=30",
+        "train.batch=32",
+        "train.threads=1",
+        "train.evaluate_every=5",
+        "train.checkpoint_every=1000",
+    ),
+)
+
+FULL = Size(
+    name="full",
+    about="the paper's: 200 subjects and 137 others, 100 px; made for a GPU",
+    seeds=1,
+)
+
+SIZES: Mapping[str, Size] = {size.name: size for size in (SMALL, FULL)}
+
+# In a few thousand updates a gate at the optimiser's own rate has given everything to the easiest
+# task before the others start (docs/faces.md).
+_SLOW_GATE = "weighting.learning_rate=3e-5"
+
+ARMS: Mapping[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm(name="s-cnn", about="identity alone", core=True),
+        Arm(name="s-cnn-pose", about="pose alone"),
+        Arm(name="s-cnn-illumination", about="illumination alone"),
+        Arm(name="s-cnn-expression", about="expression alone"),
+        Arm(name="s-cnn-l2", about="identity alone, ten times the weight decay"),
+        Arm(name="m-cnn-pose", about="identity and pose"),
+        Arm(name="m-cnn-illumination", about="identity and illumination"),
+        Arm(name="m-cnn-expression", about="identity and expression"),
+        Arm(name="m-cnn-equal", about="all side tasks, equal weights", core=True),
+        Arm(name="m-cnn", about="all side tasks, dynamic weights", core=True, small=(_SLOW_GATE,)),
+        Arm(name="m-cnn-fast-gate", recipe="m-cnn", about="the gate at the optimiser's own rate"),
+        Arm(
+            name="m-cnn-normalised",
+            about="dynamic weights of losses in units of ln(classes)",
+            small=(_SLOW_GATE,),
+        ),
+        Arm(name="m-cnn-product", about="mean weight times mean loss", small=(_SLOW_GATE,)),
+        Arm(name="m-cnn-released", about="the released layer's gradient", small=(_SLOW_GATE,)),
+        Arm(name="m-cnn-harder", about="more weight to harder tasks", small=(_SLOW_GATE,)),
+        Arm(name="m-cnn-side-block", about="side tasks part before block 5"),
+        Arm(
+            name="m-cnn-batch-8",
+            about="batches of 8",
+            small=(_SLOW_GATE, "train.batch=8", "optimizer.lr=0.0075"),
+        ),
+        Arm(name="p-cnn", about="a classifier for each pose group", core=True, small=(_SLOW_GATE,)),
+        Arm(name="p-cnn-gated", about="a gate between the identity losses", small=(_SLOW_GATE,)),
+        Arm(name="p-cnn-block", about="a block 5 for each pose group", small=(_SLOW_GATE,)),
+    )
+}
+
+SIDE_WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""What the brute-force search tries for the sum of the side tasks' weights, phi_s."""
+
+# The last 20 training subjects play the strangers, and nobody of the test set is looked at.
+SEARCHED_SUBJECTS: Mapping[str, tuple[str, ...]] = {
+    "small": ("data.subjects=100", "data.test_subjects=20"),
+    "full": ("data.subjects=180", "data.test_subjects=20"),
+}
+
+
+def searching(size: Size) -> dict[str, Arm]:
+    """The arms of the search for phi_s: equal weights, judged on 20 of the training subjects."""
+    return {
+        f"search-{weight:g}": Arm(
+            name=f"search-{weight:g}",
+            recipe="m-cnn-equal",
+            about=f"validation subjects, side weights {weight:g} in all",
+            settings=(*SEARCHED_SUBJECTS[size.name], f"weighting.total={weight:g}"),
+        )
+        for weight in SIDE_WEIGHTS
+    }
+
+
+def chosen(words: tuple[str, ...], size: Size) -> list[Arm]:
+    """The arms that `words` name: arms, or `core`, `search`, `all`; `RunError` for a stranger."""
+    groups = {
+        "core": [arm for arm in ARMS.values() if arm.core],
+        "search": list(searching(size).values()),
+        "all": [*ARMS.values(), *searching(size).values()],
+    }
+    found: dict[str, Arm] = {}
+    for word in words:
+        if word in groups:
+            found |= {arm.name: arm for arm in groups[word]}
+        elif word in ARMS:
+            found[word] = ARMS[word]
+        else:
+            known = [*groups, *ARMS]
+            raise RunError(
+                f"no arm of the study is named {word!r}{did_you_mean(word, known)}; "
+                f"there are {', '.join(known)}"
+            )
+    return list(found.values())

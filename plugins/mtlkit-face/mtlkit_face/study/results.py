@@ -1,0 +1,61 @@
+"""What the runs of a study measured, read from their folders."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mtlkit.loggers.events import StepEvent
+from mtlkit.loggers.read_events import read_events
+from mtlkit.run.folder import RunFolder, State
+from mtlkit_face.study.arms import Arm
+from mtlkit_face.study.hypotheses import SIDES, Runs
+
+
+def run_folder(study: Path, arm: str, seed: int) -> Path:
+    """Where the run of `arm` with `seed` is."""
+    return study / "runs" / arm / f"seed-{seed}"
+
+
+def finished(study: Path, arm: str, seed: int) -> bool:
+    """Whether that run has come to its end."""
+    folder = RunFolder(run_folder(study, arm, seed))
+    return folder.status_file.exists() and folder.status().state is State.FINISHED
+
+
+def read_runs(study: Path, arms: Iterable[Arm], seeds: Iterable[int]) -> Runs:
+    """The metrics of every finished run; `seconds` of training and the traces' are among them."""
+    found: dict[str, dict[int, Mapping[str, float]]] = {}
+    for arm in arms:
+        for seed in seeds:
+            if finished(study, arm.name, seed):
+                folder = RunFolder(run_folder(study, arm.name, seed))
+                found.setdefault(arm.name, {})[seed] = _metrics(folder)
+    return found
+
+
+def _metrics(folder: RunFolder) -> dict[str, float]:
+    evaluation = json.loads(folder.evaluation.read_text("utf-8"))
+    found = {name: value for name, value in evaluation["metrics"].items() if value is not None}
+    found["seconds"] = folder.status().seconds
+    return found | _traces(folder)
+
+
+def _traces(folder: RunFolder) -> dict[str, float]:
+    """How the weights of side tasks went with their losses, over the logged steps."""
+    below: list[float] = []
+    ends: dict[str, float] = {}
+    for event in read_events(folder.log):
+        if not isinstance(event, StepEvent):
+            continue
+        sides = [task for task in SIDES if task in event.losses and task in event.weights]
+        weights = {task: event.weights[task] for task in sides}
+        if len(sides) < 2:
+            continue
+        ends = {f"trace/weight/{task}": weight for task, weight in weights.items()}
+        if max(weights.values()) - min(weights.values()) > 1e-6 * max(weights.values()):
+            heaviest = max(weights, key=weights.__getitem__)
+            mean = sum(event.losses[task] for task in sides) / len(sides)
+            below.append(mean - event.losses[heaviest])
+    if below:
+        ends["trace/heaviest-below-mean"] = sum(below) / len(below)
+    return ends

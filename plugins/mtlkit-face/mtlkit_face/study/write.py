@@ -1,0 +1,56 @@
+"""The files of a study: a page, the same in Markdown, and every number as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from mtlkit.report.blocks import Section, Table, Text
+from mtlkit.report.evaluation import Evaluation
+from mtlkit.report.page import RunRecord, number, render_page
+from mtlkit.train.durable import write_file
+from mtlkit_face.study.pages import Study, sections
+
+
+def write_study(study: Study, folder: Path) -> Path:
+    """Write ``report.html``, ``report.md`` and ``results.csv`` into `folder`; the page's path."""
+    found = sections(study)
+    page = RunRecord(
+        name=f"The experiments of Yin & Liu (TIP 2018), {study.size.name}",
+        evaluation=Evaluation(sections=found),
+    )
+    write_file(folder / "report.html", render_page(page).encode())
+    write_file(folder / "report.md", "".join(_markdown(found)).encode())
+    write_file(folder / "results.csv", _csv(study).encode())
+    return folder / "report.html"
+
+
+def _markdown(found: tuple[Section, ...]) -> Iterator[str]:
+    for section in found:
+        yield f"## {section.title}\n\n"
+        for block in section.blocks:
+            if isinstance(block, Text):
+                yield f"{block.text}\n\n"
+            elif isinstance(block, Table):
+                yield from _markdown_table(block)
+
+
+def _markdown_table(table: Table) -> Iterator[str]:
+    yield f"| {' | '.join(table.header)} |\n|{'---|' * len(table.header)}\n"
+    for row in table.rows:
+        yield f"| {' | '.join(number(cell) for cell in row)} |\n"
+    yield f"\n{table.caption}\n\n" if table.caption else "\n"
+
+
+def _csv(study: Study) -> str:
+    """One row for each run and metric."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("arm", "seed", "metric", "value"))
+    for arm, seeds in study.runs.items():
+        for seed, metrics in sorted(seeds.items()):
+            for name, value in sorted(metrics.items()):
+                if math.isfinite(value):
+                    rows.writerow((arm, seed, name, repr(float(value))))
+    return text.getvalue()

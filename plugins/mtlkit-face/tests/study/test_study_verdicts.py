@@ -1,0 +1,161 @@
+"""What a study says of the paper's claims, on made-up results."""
+
+import random
+
+import pytest
+from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, chosen, searching
+from mtlkit_face.study.hypotheses import HYPOTHESES, best_side_weight, less
+from mtlkit_face.study.pages import Study, sections
+from mtlkit_face.study.paper import REPORTED
+from mtlkit_face.study.verdict import Part, State, together
+from mtlkit_face.study.write import write_study
+from scipy import stats
+
+from mtlkit import load_catalog
+from mtlkit.errors import RunError
+
+SEEDS = range(5)
+
+
+def runs_of(**rank1: float):
+    """Runs whose arms have these mean rank-1s, with a little noise that seeds share."""
+    noise = random.Random(0)
+    shared = [noise.gauss(0, 0.02) for _ in SEEDS]
+    return {
+        arm.replace("_", "-"): {
+            seed: {
+                "face/rank1": mean + shared[seed] + noise.gauss(0, 0.003),
+                **{f"face/rank1/group/{g}": mean for g in ("left", "front", "right")},
+                "seconds": 60.0,
+            }
+            for seed in SEEDS
+        }
+        for arm, mean in rank1.items()
+    }
+
+
+def judged(runs, name: str):
+    (hypothesis,) = [each for each in HYPOTHESES if each.name == name]
+    return hypothesis.judged(runs)
+
+
+def test_the_interval_is_that_of_students_t():
+    values = (0.02, -0.01, 0.03, 0.015, 0.0)
+    part = Part(unit="gain", values=values)
+    wanted = stats.t.interval(0.95, 4, loc=part.mean, scale=stats.sem(values))
+    assert part.interval == pytest.approx(wanted)
+    assert part.state is State.UNDECIDED
+    assert (stats.ttest_1samp(values, 0).pvalue < 0.05) == (part.state is State.SUPPORTED)
+
+
+def test_one_seed_decides_nothing_and_none_is_not_run():
+    assert Part(unit="gain", values=(1.0,)).state is State.UNDECIDED
+    assert Part(unit="gain").state is State.NOT_RUN
+    assert together([]) is State.NOT_RUN
+
+
+def test_the_seeds_needed_show_a_mean_of_that_size():
+    values = [0.01 + 0.02 * x for x in (-1, 1, -1, 1)]
+    part = Part(unit="gain", values=values)
+    effect = part.mean / part.spread
+    needed = part.seeds_needed
+    freedom, shift = needed - 1, effect * needed**0.5
+    power = 1 - stats.nct.cdf(stats.t.ppf(0.975, freedom), freedom, shift)
+    assert 0.75 < power < 0.85
+
+
+def test_a_claim_is_as_weak_as_its_weakest_part():
+    good, bad = Part(unit="a", values=(1.0, 1.1)), Part(unit="b", values=(-1.0, -1.1))
+    open_ = Part(unit="c", values=(1.0, -1.0))
+    assert together([good, good]) is State.SUPPORTED
+    assert together([good, open_]) is State.UNDECIDED
+    assert together([good, open_, bad]) is State.CONTRADICTED
+
+
+def test_pairs_are_of_one_seed():
+    runs = runs_of(s_cnn=0.7, m_cnn=0.75)
+    del runs["m-cnn"][3]
+    part = less(runs, "m-cnn", "s-cnn")
+    assert len(part.values) == 4
+    assert part.spread < 0.01  # the noise that a seed's runs share is gone
+
+
+@pytest.mark.parametrize(
+    ("means", "state"),
+    [
+        ({"s_cnn": 0.70, "m_cnn_equal": 0.72, "m_cnn": 0.74}, State.SUPPORTED),
+        ({"s_cnn": 0.70, "m_cnn_equal": 0.72, "m_cnn": 0.70}, State.CONTRADICTED),
+        ({"s_cnn": 0.70, "m_cnn_equal": 0.70, "m_cnn": 0.72}, State.UNDECIDED),
+        ({"s_cnn": 0.70, "m_cnn": 0.72}, State.NOT_RUN),
+    ],
+)
+def test_dynamic_over_equal_over_single(means, state):
+    assert judged(runs_of(**means), "H2").state is state
+
+
+def test_branches_are_to_help_on_profiles():
+    runs = runs_of(m_cnn=0.7, p_cnn=0.72)
+    for seed in SEEDS:
+        for group, gain in (("left", 0.04), ("right", 0.04), ("front", 0.0)):
+            runs["p-cnn"][seed][f"face/rank1/group/{group}"] = 0.7 + gain + seed * 1e-3
+    assert judged(runs, "H7").state is State.SUPPORTED
+
+
+def test_without_runs_nothing_is_said_of_any_claim():
+    assert {each.judged({}).state for each in HYPOTHESES} == {State.NOT_RUN}
+    assert [each.name for each in HYPOTHESES] == [f"H{number}" for number in range(1, 13)]
+
+
+def test_the_search_finds_the_best_side_weight():
+    runs = {"search-0.1": {0: {"face/rank1": 0.5}}, "search-1": {0: {"face/rank1": 0.6}}}
+    assert best_side_weight(runs) == (1.0, 0.6)
+    assert best_side_weight({}) is None
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: size.name)
+def test_every_arm_is_a_recipe_of_every_size(size):
+    catalog = load_catalog()
+    for arm in chosen(("all",), size):
+        recipe = size.recipe(arm, 3, catalog)
+        assert recipe.seed == 3
+        assert recipe.problems() == []
+
+
+def test_the_search_sees_no_test_subject():
+    catalog = load_catalog()
+    for size in (SMALL, FULL):
+        main = size.recipe(ARMS["s-cnn"], 0, catalog).data
+        for arm in searching(size).values():
+            own = size.recipe(arm, 0, catalog).data
+            assert own.subjects + own.test_subjects == main.subjects
+
+
+def test_a_wrong_arm_is_named_with_what_there_is():
+    with pytest.raises(RunError, match="no arm of the study is named 'm-cn'; did you mean 'm-cnn'"):
+        chosen(("m-cn",), SMALL)
+
+
+def test_every_row_of_the_papers_table_has_its_arm():
+    assert set(REPORTED) <= set(ARMS)
+
+
+def test_the_report_stands_beside_the_paper(tmp_path):
+    arms = chosen(("core",), SMALL)
+    runs = runs_of(s_cnn=0.70, m_cnn_equal=0.72, m_cnn=0.74)
+    study = Study(
+        size=SMALL, arms=arms, seeds=list(SEEDS), runs=runs, failed={"p-cnn, seed 0": "no memory"}
+    )
+    page = write_study(study, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "15 of 20 runs are finished" in text
+    assert "| · the paper | 79.35 | 76.60 | 84.65 | 76.82 | 99.81 | 93.40 | 91.47 |" in text
+    assert "| H2 |" in text
+    assert "no memory" in text
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 15 * 5
+
+
+def test_an_empty_study_has_a_report_that_says_so():
+    study = Study(size=FULL, arms=chosen(("core",), FULL), seeds=[0], runs={})
+    text = sections(study)[0].blocks[0].text
+    assert text.startswith("0 of 4 runs are finished")
