@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mtlkit.data.configs import DataSource, Loading
     from mtlkit.data.divide import Division
     from mtlkit.data.images import Images
+    from mtlkit.data.table import Table
     from mtlkit.errors import MtlkitError
     from mtlkit.heads.configs import Classification, Regression
     from mtlkit.hooks import hookimpl
@@ -49,6 +50,7 @@ _HOMES = {
     "mtlkit.data.configs": ("DataSource", "Loading"),
     "mtlkit.data.divide": ("Division",),
     "mtlkit.data.images": ("Images",),
+    "mtlkit.data.table": ("Table",),
     "mtlkit.errors": ("MtlkitError",),
     "mtlkit.heads.configs": ("Classification", "Regression"),
     "mtlkit.hooks": ("hookimpl",),
@@ -108,6 +110,7 @@ __all__ = [
     "Sgd",
     "Shared",
     "Steps",
+    "Table",
     "Task",
     "Timm",
     "Train",

@@ -42,6 +42,7 @@ def mtlkit_register(catalog: "Registrar") -> None:
     _gradients(catalog, at)
 
     catalog.data.add("images", "mtlkit.data.images:Images", "a folder of images with labels")
+    catalog.data.add("table", "mtlkit.data.table:Table", "the rows of a table, some columns labels")
 
     at = "mtlkit.optim.configs"
     catalog.optimizers.add("sgd", f"{at}:Sgd", "gradient descent with momentum")

@@ -2,16 +2,37 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import torch
 
 from mtlkit.data.dataset import Categorical, Column, Numeric
-from mtlkit.data.images import Images
+from mtlkit.data.divide import Division
 from mtlkit.data.listing import Row
 from mtlkit.errors import DataError
 
 SHOWN = 10
 """How many labels a message names before it only counts them."""
+
+
+class Labelled(Protocol):
+    """What a source says of its labels; see `mtlkit.data.images.Images`."""
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """The labels that are numbers."""
+
+    @property
+    def vocabulary(self) -> Mapping[str, tuple[str, ...]]:
+        """The classes of labels whose classes are fixed."""
+
+    @property
+    def open_labels(self) -> tuple[str, ...]:
+        """The labels with strangers in the test."""
+
+    @property
+    def split(self) -> Division | None:
+        """How the samples are divided, where they do not say it themselves."""
 
 
 def named(words: Sequence[str]) -> str:
@@ -24,7 +45,7 @@ def named(words: Sequence[str]) -> str:
     return ", ".join(words[:SHOWN]) + more
 
 
-def check_labels(config: Images, rows: Sequence[Row]) -> None:
+def check_labels(config: Labelled, rows: Sequence[Row]) -> None:
     """Raise `DataError` for options that name no label, and labels that their options forbid."""
     if not rows:
         return
@@ -55,7 +76,7 @@ def check_labels(config: Images, rows: Sequence[Row]) -> None:
         raise DataError("\n".join([f"{count} cannot be used:", *wrong[:SHOWN], *more]))
 
 
-def _complaint(config: Images, name: str, value: str) -> str | None:
+def _complaint(config: Labelled, name: str, value: str) -> str | None:
     if name in config.numeric and not math.isfinite(_number(value)):
         return f"expected a number, found {value!r}"
     names = config.vocabulary.get(name)
@@ -73,7 +94,7 @@ def _number(value: str | None) -> float:
 
 
 def columns_by_split(
-    config: Images, rows: Sequence[Row], positions: Mapping[str, Sequence[int]], without: str
+    config: Labelled, rows: Sequence[Row], positions: Mapping[str, Sequence[int]], without: str
 ) -> dict[str, dict[str, Column]]:
     """The columns of every split, all labels but `without`.
 
@@ -100,8 +121,10 @@ def columns_by_split(
     return columns
 
 
-def describe(config: Images, rows: Sequence[Row], without: str) -> dict[str, str]:
-    """What there is of each label, for people."""
+def describe(
+    config: Labelled, rows: Sequence[Row], without: str, what: str = "images"
+) -> dict[str, str]:
+    """What there is of each label, for people; the samples are called `what`."""
     facts = {}
     for label in rows[0].labels:
         if label == without:
@@ -115,5 +138,5 @@ def describe(config: Images, rows: Sequence[Row], without: str) -> dict[str, str
             names = Categorical.of(present).names
             fact = f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {named(names)}"
         missing = len(values) - len(present)
-        facts[label] = fact + (f"; missing for {missing} images" if missing else "")
+        facts[label] = fact + (f"; missing for {missing} {what}" if missing else "")
     return facts

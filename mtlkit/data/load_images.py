@@ -1,6 +1,6 @@
 """From a folder of images to data: list, check, decode, divide."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,15 +9,13 @@ from torch import Tensor
 from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Data, Inputs, Split
 from mtlkit.data.decode import MEMORY, Frame, StoredImages, read_images, threads
-from mtlkit.data.divide import Division, divide
 from mtlkit.data.images import Images
 from mtlkit.data.label_columns import check_labels, columns_by_split, describe, named
-from mtlkit.data.listing import Fault, Listing, Row, list_by_pattern, list_by_table
+from mtlkit.data.listing import Fault, Listing, list_by_pattern, list_by_table
+from mtlkit.data.places import find_file, find_folder
+from mtlkit.data.positions import SPLIT, positions_of
 from mtlkit.data.tables import read_table
 from mtlkit.errors import DataError
-
-SPLIT = "split"
-"""The label that says which split a sample belongs to."""
 
 SHOWN = 10
 """How many files a message names before it only counts them."""
@@ -28,7 +26,7 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
 
     Decoded images of more than `memory` bytes are left on disk and decoded whenever needed.
     """
-    folder = _find(config.folder, (loading.base, Path()), "folder")
+    folder = find_folder(config.folder, (loading.base, Path()), "data.folder")
     listing = _list(config, folder, loading.base)
     check_labels(config, listing.rows)
     frame = _frame(config)
@@ -44,7 +42,7 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     if not good:
         raise DataError(f"{config.folder}: {_nothing(faults, listing.other)}")
     rows = [listing.rows[place] for place in good]
-    positions = _positions(config, rows)
+    positions = positions_of(config.split, rows)
     columns = columns_by_split(config, rows, positions, without=SPLIT)
     splits = {
         name: Split(
@@ -68,58 +66,17 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     )
 
 
-def _find(path: Path, bases: Sequence[Path], what: str) -> Path:
-    for base in bases:
-        found = base / path
-        if found.is_dir() if what == "folder" else found.is_file():
-            return found
-    places = " and ".join(dict.fromkeys(str((base / path).absolute()) for base in bases))
-    raise DataError(
-        f"data.{what}: no such {'folder' if what == 'folder' else 'file'}: {path} (looked for "
-        f"{places}); set it by `--set data.{what}=...`"
-    )
-
-
 def _list(config: Images, folder: Path, base: Path) -> Listing:
     if config.pattern is not None:
         return list_by_pattern(folder, config.pattern, config.ignore)
     assert config.labels is not None, "the component takes labels or a pattern"
-    table = _find(config.labels, (folder, base, Path()), "labels")
+    table = find_file(config.labels, (folder, base, Path()), "data.labels")
     return list_by_table(folder, read_table(table), config.ignore)
 
 
 def _frame(config: Images) -> Frame:
     sides = config.size if isinstance(config.size, tuple) else (config.size, config.size)
     return Frame(*sides, config.channels)
-
-
-def _positions(config: Images, rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
-    """Which of the rows belong to each split."""
-    if any(SPLIT in row.labels for row in rows):
-        if config.split is not None:
-            raise DataError(
-                f"data.split: the labels say themselves, under {SPLIT!r}, which split each file "
-                f"belongs to; leave out one of the two"
-            )
-        return _given_positions(rows)
-    division = config.split or Division()
-    label = division.by or division.stratify
-    labels = None if label is None else [row.labels[label] for row in rows]
-    return divide(division, [row.file for row in rows], labels)
-
-
-def _given_positions(rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
-    chosen: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    for place, row in enumerate(rows):
-        name = row.labels[SPLIT]
-        if name not in chosen:
-            raise DataError(
-                f"{row.place}: {SPLIT}: expected train, validation or test, found {name!r}"
-            )
-        chosen[name].append(place)
-    if not chosen["train"]:
-        raise DataError(f"no file belongs to the training split; give some {SPLIT} 'train'")
-    return {name: places for name, places in chosen.items() if places}
 
 
 def _inputs(

@@ -1,4 +1,4 @@
-"""Tables of labels, in CSV or Parquet: one row for each file."""
+"""Tables in CSV or Parquet: one row for each sample, such as a file with its labels."""
 
 import csv
 import math
@@ -12,10 +12,11 @@ FILE = "file"
 """The column that names the file, relative to the folder of the images."""
 
 
-def read_table(path: Path) -> list[Row]:
+def read_table(path: Path, key: str | None = FILE) -> list[Row]:
     """The rows of a table that ends in ``.csv`` or ``.parquet``; an empty cell is a missing label.
 
-    Raises `DataError` where the table cannot be read or has no column `file`.
+    The column `key` names the samples; None numbers them. Raises `DataError` where the table cannot
+    be read or has no such column.
     """
     readers = {".csv": _csv_rows, ".parquet": _parquet_rows}
     reader = readers.get(path.suffix.lower())
@@ -25,21 +26,26 @@ def read_table(path: Path) -> list[Row]:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise DataError(f"{path}: two columns are named {repeated[0]!r}; rename one")
-    if FILE not in names:
+    if key is not None and key not in names:
+        what = "images" if key == FILE else "samples"
         raise DataError(
-            f"{path}: expected a column {FILE!r} with the names of the images, found the columns: "
+            f"{path}: expected a column {key!r} with the names of the {what}, found the columns: "
             f"{', '.join(names)}"
         )
-    return [_row(names, values, place) for place, values in cells]
+    return [_row(names, values, place, key) for place, values in cells]
 
 
-def _row(names: Sequence[str], values: Sequence[str | None], place: str) -> Row:
+def _row(names: Sequence[str], values: Sequence[str | None], place: str, key: str | None) -> Row:
     if len(values) != len(names):
         raise DataError(f"{place}: expected {len(names)} cells, found {len(values)}")
     labels = dict(zip(names, values, strict=True))
-    file = labels.pop(FILE)
+    if key is None:
+        return Row(place, labels, place)
+    file = labels.pop(key)
     if file is None:
-        raise DataError(f"{place}: the column {FILE!r} is empty")
+        raise DataError(f"{place}: the column {key!r} is empty")
+    if key != FILE:
+        return Row(file, labels, place)
     return Row(PurePosixPath(file).as_posix(), labels, place)  # ./a.png and a.png are one file
 
 

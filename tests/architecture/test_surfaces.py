@@ -25,8 +25,8 @@ PUBLIC = {
         "Images",
     ),
     *("Kind", "LinearBranch", "Loading", "Mlp", "MtlkitError", "Recipe", "Regression", "Role"),
-    *("Sgd", "Shared", "Steps", "Task", "Timm", "Train", "Uncertainty", "dump_recipe", "fit"),
-    *("hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
+    *("Sgd", "Shared", "Steps", "Table", "Task", "Timm", "Train", "Uncertainty", "dump_recipe"),
+    *("fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("Cgc", "CrossStitch", "DselectK", "LearnToBranch", "Mmoe", "Mtan", "Ple"),
 }
 
@@ -64,7 +64,7 @@ COMPONENTS = {
         "gradvac", "harder-first", "imtl-g", "imtl-l", "log", "mgda", "moco", "modo", "nash-mtl",
         "pcgrad", "rlw", "sdmgrad", "stch", "uncertainty",
     },
-    "data": {"images"},
+    "data": {"images", "table"},
     "optimizers": {"adamw", "sgd"},
     "schedules": {"constant", "cosine", "steps"},
     "evaluators": {"tasks"},

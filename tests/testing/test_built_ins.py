@@ -9,6 +9,7 @@ from mtlkit import testing
 from mtlkit.backbones.configs import CasiaNet, Mlp, Timm
 from mtlkit.catalog import load_catalog
 from mtlkit.data.images import Images
+from mtlkit.data.table import Table
 from mtlkit.routing.configs import Grouped
 from mtlkit.weighting.configs import Fixed
 
@@ -19,6 +20,9 @@ EXAMPLES = {
     "routers/grouped": Grouped(task="kind", by="side", groups={"l": ("left",), "r": ("right",)}),
     "data/images": Images(
         folder=Path("faces"), pattern="{kind}_{size}.png", size=(6, 8), numeric=("size",)
+    ),
+    "data/table": Table(
+        file=Path("rows.csv"), labels=("kind", "size"), numeric=("size",), key="name"
     ),
     "weightings/fixed": Fixed(weights={"side": 0.5, "rare": 0.0}),
 }
@@ -31,9 +35,11 @@ EXCUSES = {
 
 
 @pytest.fixture(autouse=True)
-def _images(tmp_path, monkeypatch):
-    """The folder of images, where its example looks for it."""
+def _samples(tmp_path, monkeypatch):
+    """The folder of images and the table, where their examples look for them."""
     monkeypatch.chdir(tmp_path)
+    rows = [f"row {n},{'ab'[n % 2]},{n},{n % 7},{'xyz'[n % 3]}" for n in range(30)]
+    (tmp_path / "rows.csv").write_text("\n".join(["name,kind,size,height,colour", *rows]))
     (tmp_path / "faces").mkdir()
     for number in range(30):
         image = Image.new("RGB", (8, 6), (number, 2 * number, 100))

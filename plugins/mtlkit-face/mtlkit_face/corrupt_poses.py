@@ -21,8 +21,8 @@ EXPECTED, BEST = "expected", "best"
 
 def with_pose_errors(config: PoseErrors, trained: Trained) -> Findings:
     """Match as eq. 12 does, once for each share of wrong estimates and each way of routing."""
-    task = config.identification.task
-    split, trial = arranged(config.identification, trained.data)
+    task = config.task
+    split, trial = arranged(config.protocol(), trained.data)
     said = trained.predict(split)
     branches = said.branches[task]
     found: dict[str, list[float]] = {EXPECTED: [], BEST: []}
@@ -74,7 +74,7 @@ def _section(
     )
     said = (
         f"{len(trial.probes):,} probes of {len(trial.subjects)} subjects of the "
-        f"{config.identification.split} split ({len(split):,} images). Expected routing weighs "
+        f"{config.split} split ({len(split):,} images). Expected routing weighs "
         f"every branch by the probability of its group (eq. 12), best routing takes the branch of "
         f"the most probable group."
     )

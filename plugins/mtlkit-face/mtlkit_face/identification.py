@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from mtlkit.evaluation.trained import Trained
 
 
-def _frontal_and_neutral() -> dict[str, str | int]:
+def frontal_and_neutral() -> dict[str, str | int]:
+    """The labels of the paper's gallery images."""
     return {"yaw": 0, "expression": "neutral"}
 
 
@@ -39,7 +40,7 @@ class Identification(Evaluator):
     task: str = "identity"
     subject: str = "subject"
     split: str = attrs.field(default="test", validator=one_of("train", "validation", "test"))
-    gallery: Mapping[str, str | int] = attrs.field(factory=_frontal_and_neutral)
+    gallery: Mapping[str, str | int] = attrs.field(factory=frontal_and_neutral)
     by: str | None = None
     groups: Mapping[str, tuple[str | int | float, ...]] | None = None
 

@@ -1,14 +1,14 @@
 """How ways of routing stand wrong estimates of the pose (Yin & Liu, TIP 2018, section III.C)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Problem, at_least
+from mtlkit.config import Problem, at_least, one_of
 from mtlkit.evaluation.configs import Evaluator, Findings
 from mtlkit.vocabulary import LossTerm
-from mtlkit_face.identification import Identification
+from mtlkit_face.identification import Identification, frontal_and_neutral
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data
@@ -27,32 +27,41 @@ class PoseErrors(Evaluator):
 
     That share of the images, drawn by `seed`, gets the estimate of another image, as confident as
     estimates are. The paper says that expected (stochastic) routing stands errors better than the
-    best group alone. `identification` says who is matched with whom; its task has the branches. The
-    metrics are named ``face/pose-errors/<share>/<way>/rank1``.
+    best group alone. `task`, whose branches are routed, `subject`, `split` and `gallery` are as in
+    `Identification`. The metrics are named ``face/pose-errors/<share>/<way>/rank1``.
 
-    >>> PoseErrors(shares=(0.0, 0.5)).identification.task
-    'identity'
+    >>> PoseErrors(shares=(0.0, 0.5)).prefix
+    'face/pose-errors'
     """
 
     shares: tuple[float, ...] = attrs.field(default=(0.0, 0.1, 0.2, 0.4), validator=_shares)
-    identification: Identification = attrs.field(factory=Identification)
+    task: str = "identity"
+    subject: str = "subject"
+    split: str = attrs.field(default="test", validator=one_of("train", "validation", "test"))
+    gallery: Mapping[str, str | int] = attrs.field(factory=frontal_and_neutral)
     seed: int = attrs.field(default=0, validator=at_least(0))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        for problem in self.identification.problems(terms):
-            yield attrs.evolve(problem, path=("identification", *problem.path))
-        task = self.identification.task
-        if not any(term.task == task and term.name != task for term in terms):
+        found = list(self.protocol().problems(terms))
+        yield from found
+        if not found and all(term.task != self.task or term.name == self.task for term in terms):
             yield Problem(
-                (), f"{task!r} has no branches that a pose could choose; use `routing: grouped`"
+                ("task",),
+                f"{self.task!r} has no branches that a pose could choose; use `routing: grouped`",
             )
 
     def check(self, data: "Data") -> None:
-        self.identification.check(data)
+        self.protocol().check(data)
 
     @property
     def prefix(self) -> str:
-        return f"{self.identification.prefix}/pose-errors"
+        return f"{self.protocol().prefix}/pose-errors"
+
+    def protocol(self) -> Identification:
+        """Who is compared with whom."""
+        return Identification(
+            task=self.task, subject=self.subject, split=self.split, gallery=self.gallery
+        )
 
     def evaluate(self, trained: "Trained") -> Findings:
         from mtlkit_face.corrupt_poses import with_pose_errors

@@ -55,7 +55,7 @@ def test_the_share_of_images_and_no_other_gets_the_estimate_of_another(share):
 def test_a_network_without_branches_is_refused_before_it_is_trained():
     recipe = attrs.evolve(m_cnn(SET), evaluation=(PoseErrors(),))
     (problem,) = recipe.problems()
-    assert problem.path == ("evaluation", "0")
+    assert problem.path == ("evaluation", "0", "task")
     assert "'identity' has no branches that a pose could choose" in problem.message
 
 
