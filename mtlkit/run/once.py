@@ -20,22 +20,23 @@ def fit_once(recipe: Recipe, path: Path, *, catalog: Catalog, loading: Loading) 
     Raises what `fit` and `resume` do, and `RunError` where the folder holds the run of another
     recipe.
     """
-    folder = RunFolder(path)
+    folder, written = RunFolder(path), dump_recipe(recipe, catalog)
     if not folder.recipe.exists():
         fit(recipe, path, catalog=catalog, loading=loading, quiet=True)
         return
-    if folder.recipe.read_text("utf-8") != dump_recipe(recipe, catalog):
+    if folder.recipe.read_text("utf-8") != written:
         raise RunError(
             f"{path}: was trained by another recipe than is now asked for, as another version of "
             f"Optuna would ask; choose another folder"
         )
-    if not is_finished(folder):
+    if not is_made(folder, written):
         resume(path, catalog=catalog, loading=loading, quiet=True)
 
 
-def is_finished(folder: RunFolder) -> bool:
-    """Whether the run came to its end."""
-    return folder.status_file.exists() and folder.status().state is State.FINISHED
+def is_made(folder: RunFolder, recipe: str) -> bool:
+    """Whether the run of the resolved `recipe` came to its end in `folder`."""
+    mine = folder.recipe.exists() and folder.recipe.read_text("utf-8") == recipe
+    return mine and folder.status_file.exists() and folder.status().state is State.FINISHED
 
 
 def validation_losses(folder: RunFolder, recipe: Recipe) -> dict[str, float]:
