@@ -32,6 +32,7 @@ class Train:
     log_every: int = attrs.field(default=10, validator=at_least(1))  # steps
     watch: bool = True  # at a logged step, the norms and cosines of the tasks' gradients
     evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs
+    test: bool = True  # whether the test split is read in the end; trials of a search leave it
     checkpoint_every: int | None = attrs.field(
         default=None, validator=optional(at_least(1))
     )  # steps; None: each epoch

@@ -17,15 +17,15 @@ EXTENDS = "extends"
 """The key of a recipe that names the file it extends, relative to the recipe's own folder."""
 
 
-def read_text(path: Path) -> str:
-    """The text of a recipe's file; `RefusedError` where there is none."""
+def read_text(path: Path, what: str = "recipe") -> str:
+    """The text of a file that holds a recipe, or `what`; `RefusedError` where there is none."""
     source = Place(str(path))
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as cause:
-        raise refuse(source, "there is no such file; expected a recipe") from cause
+        raise refuse(source, f"there is no such file; expected a {what}") from cause
     except IsADirectoryError as cause:
-        raise refuse(source, "is a folder; expected a recipe") from cause
+        raise refuse(source, f"is a folder; expected a {what}") from cause
     except UnicodeDecodeError as cause:
         raise refuse(
             source, f"is not UTF-8 text: byte {cause.start} is {cause.object[cause.start]:#04x}"

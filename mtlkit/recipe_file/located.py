@@ -81,7 +81,7 @@ class Mistake:
 
 
 class RefusedError(Exception):
-    """A value that cannot be used, with every mistake in it; never leaves `mtlkit.recipe_file`."""
+    """A value that cannot be used, with every mistake in it; whoever reads the file tells them."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)

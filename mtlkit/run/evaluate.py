@@ -20,6 +20,7 @@ from mtlkit.recipe_file import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.history import duration
 from mtlkit.routing.configs import Shared
+from mtlkit.run.data import load_data
 from mtlkit.run.folder import RunFolder, Status, open_run, read_json
 from mtlkit.run.report import read_records, write_report
 from mtlkit.run.saved_model import read_assembly, read_model
@@ -52,7 +53,7 @@ def evaluate_run(
     read_records(beside)  # a mistake in these is told before the work, not after it
     device = chosen_device(recipe.train.device)
     model = read_model(folder, recipe)
-    data = recipe.data.load(loading)
+    data = load_data(recipe, loading)
     _refuse_other_data(folder.path, read_assembly(folder), assembly_of(data, recipe.tasks))
     with folder.locked():
         evaluate_trained(folder, recipe, model, data, device, beside)

@@ -18,6 +18,7 @@ from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import dump_recipe, load_recipe
 from mtlkit.run.arithmetic import changed_arithmetic, threads_of
+from mtlkit.run.data import load_data
 from mtlkit.run.evaluate import evaluate_trained
 from mtlkit.run.folder import (
     RunFolder,
@@ -251,10 +252,10 @@ def _load(sitting: Sitting, progress: Progress) -> Data:
     if loading.progress == Loading().progress:
         loading = attrs.evolve(loading, progress=progress.loading)
     if sitting.ranks.first:
-        data = sitting.recipe.data.load(loading)
+        data = load_data(sitting.recipe, loading)
     sitting.ranks.wait()
     if not sitting.ranks.first:
-        data = sitting.recipe.data.load(loading)
+        data = load_data(sitting.recipe, loading)
     return data
 
 

@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -18,19 +17,18 @@ from mtlkit.data.configs import Loading
 from mtlkit.errors import (
     DataError,
     InterruptedRunError,
-    MissingExtraError,
     NotFiniteError,
     RecipeError,
     RunError,
 )
-from mtlkit.loggers.events import EvaluationEvent
-from mtlkit.loggers.read_events import read_events
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import dump_recipe
 from mtlkit.report.tuning import Point, draw_trials
-from mtlkit.run.fit import fit, resume
-from mtlkit.run.folder import RunFolder, State, read_json, write_json
+from mtlkit.run.data import load_data
+from mtlkit.run.folder import RunFolder, read_json, write_json
+from mtlkit.run.once import fit_once, mean_ratio, validation_losses
 from mtlkit.run.progress import shown
+from mtlkit.run.proposals import Searched, Tried, propose, require_optuna
 from mtlkit.train.durable import disk_errors, write_file
 from mtlkit.vocabulary import LossTerm, Role
 from mtlkit.weighting.configs import Fixed
@@ -123,11 +121,10 @@ def tune(
     without Optuna, and `InterruptedRunError` after Ctrl-C.
     """
     search, catalog, loading = search or Search(), catalog or load_catalog(), loading or Loading()
-    asked_for, recipe = recipe, attrs.evolve(recipe, weighting=Fixed(), evaluation=()).check()
-    names = _searched(recipe.terms())
-    study = _study(search)
-    study.enqueue_trial(dict.fromkeys(names, 1.0))
-    if recipe.data.load(loading).validation is None:
+    asked_for, recipe = recipe, _without_test(recipe).check()
+    names = searched_losses(recipe.terms())
+    require_optuna()
+    if load_data(recipe, loading).validation is None:
         raise DataError(
             "a search for weights is judged on the validation split, and this data has none; "
             "set a part aside for it in the data's options"
@@ -136,13 +133,11 @@ def tune(
     progress = shown(quiet=quiet)
     try:
         for number in range(search.trials):
-            asked = study.ask(_space(names, search))
-            weights = {name: float(asked.params[name]) for name in names}
+            weights = _proposed(names, search, tuned)
             progress.say(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
             own = attrs.evolve(recipe, weighting=Fixed(weights=weights))
             trial = Trial(number=number, weights=weights)
             trial = _judged(tuned, _tried(own, tuned.run(number), trial, catalog, loading), recipe)
-            study.tell(asked, trial.score, state=_failed() if trial.score is None else None)
             tuned = attrs.evolve(tuned, trials=(*tuned.trials, trial))
             _keep(tuned)
             progress.say(_said(tuned, trial))
@@ -161,7 +156,13 @@ def tune(
     return tuned
 
 
-def _searched(terms: Sequence[LossTerm]) -> list[str]:
+def _without_test(recipe: Recipe) -> Recipe:
+    """The recipe of a trial, whose weights are to come: no choice may rest on the test split."""
+    train = attrs.evolve(recipe.train, test=False)
+    return attrs.evolve(recipe, weighting=Fixed(), evaluation=(), train=train)
+
+
+def searched_losses(terms: Sequence[LossTerm]) -> list[str]:
     """The losses whose weights are searched: all but the first main one, or the first."""
     kept = next((term for term in terms if term.role is Role.MAIN), terms[0])
     found = [term.name for term in terms if term is not kept]
@@ -172,28 +173,14 @@ def _searched(terms: Sequence[LossTerm]) -> list[str]:
     return found
 
 
-def _study(search: Search) -> Any:
-    try:
-        import optuna
-    except ImportError as cause:
-        raise MissingExtraError(
-            "a search for weights needs Optuna, which is not installed; run "
-            "`pip install 'mtlkit[tune]'`"
-        ) from cause
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(sampler=optuna.samplers.TPESampler(seed=search.seed))
-
-
-def _space(names: Sequence[str], search: Search) -> dict[str, Any]:
-    from optuna.distributions import FloatDistribution
-
-    return {name: FloatDistribution(search.lowest, search.highest, log=True) for name in names}
-
-
-def _failed() -> Any:
-    from optuna.trial import TrialState
-
-    return TrialState.FAIL
+def _proposed(names: Sequence[str], search: Search, tuned: Tuned) -> dict[str, float]:
+    """The weights of the next trial; equal ones come first."""
+    if not tuned.trials:
+        return dict.fromkeys(names, 1.0)
+    space = {name: Searched(low=search.lowest, high=search.highest, log=True) for name in names}
+    tried = [Tried(trial.weights, trial.score) for trial in tuned.trials if trial.score is not None]
+    found = propose(space, tried, seed=search.seed, number=len(tuned.trials))
+    return {name: float(value) for name, value in found.items()}
 
 
 def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned:
@@ -220,23 +207,11 @@ def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned
 
 def _tried(recipe: Recipe, path: Path, trial: Trial, catalog: Catalog, loading: Loading) -> Trial:
     """The trial with its validation losses, trained now or before."""
-    folder = RunFolder(path)
-    if folder.recipe.exists() and folder.recipe.read_text("utf-8") != dump_recipe(recipe, catalog):
-        raise RunError(
-            f"{path}: was trained with other weights than this search now asks for, as another "
-            f"version of Optuna would; choose another folder for the search"
-        )
     try:
-        if not folder.recipe.exists():
-            fit(recipe, path, catalog=catalog, loading=loading, quiet=True)
-        elif not (folder.status_file.exists() and folder.status().state is State.FINISHED):
-            resume(path, catalog=catalog, loading=loading, quiet=True)
+        fit_once(recipe, path, catalog=catalog, loading=loading)
     except NotFiniteError as cause:  # what some weights do; the search goes on with others
         return attrs.evolve(trial, reason=str(cause))
-    last = [event for event in read_events(folder.log) if isinstance(event, EvaluationEvent)][-1]
-    losses = {task: last.metrics[f"{task}/loss"] for task in recipe.tasks
-              if f"{task}/loss" in last.metrics}  # fmt: skip
-    return attrs.evolve(trial, losses=losses)
+    return attrs.evolve(trial, losses=validation_losses(RunFolder(path), recipe))
 
 
 def _judged(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
@@ -248,8 +223,7 @@ def _judged(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
         return trial
     if not judges:
         return attrs.evolve(trial, reason="no judging task has a label in the validation split")
-    ratios = [trial.losses[name] / max(first.losses[name], 1e-12) for name in judges]
-    score = sum(ratios) / len(ratios)
+    score = mean_ratio({name: trial.losses[name] for name in judges}, first.losses)
     if not math.isfinite(score):
         return attrs.evolve(trial, reason="the validation loss is not finite")
     return attrs.evolve(trial, score=score)

@@ -21,7 +21,8 @@ def chosen_device(name: str) -> torch.device:
             "train.device: 'cuda' was asked for and torch sees no CUDA device; "
             "use `device: cpu`, or install a torch built for the machine's driver"
         )
-    local = dist.get_node_local_rank(0) if dist.is_available() else 0
+    current = torch.cuda.current_device()  # what a caller chose, else the first one
+    local = dist.get_node_local_rank(current) if dist.is_available() else current
     if local >= torch.cuda.device_count():
         raise RunError(
             f"train.device: process {local} of this machine has no GPU of its own; torch sees "

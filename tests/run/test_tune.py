@@ -19,7 +19,7 @@ from mtlkit.errors import (
 from mtlkit.evaluation.configs import TaskMetrics
 from mtlkit.recipe_file import load_recipe
 from mtlkit.registry import Origin
-from mtlkit.run import tune as module
+from mtlkit.run import once as module
 from mtlkit.run.tune import Search, tune
 from mtlkit.vocabulary import Role
 
@@ -179,7 +179,7 @@ def test_a_trial_of_other_weights_is_not_taken_for_this_one(recipe, own_catalog,
     found = tuned_in(tmp_path, recipe, own_catalog, Search(trials=1))
     written = found.run(0) / "recipe.yaml"
     written.write_text(written.read_text().replace("1.0", "1.5"))
-    with pytest.raises(RunError, match="was trained with other weights than this search now asks"):
+    with pytest.raises(RunError, match="was trained by another recipe than is now asked for"):
         tuned_in(tmp_path, recipe, own_catalog, Search(trials=1))
 
 

@@ -1,0 +1,37 @@
+"""What comes after the last run: the means, for a first look."""
+
+import statistics
+from collections.abc import Iterator
+
+from mtlkit.compare.record import Budget, Judged, Record, Stage
+from mtlkit.compare.store import StudyFolder
+from mtlkit.run.folder import read_json
+
+
+def summary(folder: StudyFolder) -> list[tuple[str, ...]]:
+    """A table of the study: a row for each problem and method, the mean over seeds for each task.
+
+    Of runs of as many epochs; the first row is the header.
+    """
+    study = read_json(folder.study)
+    judges = [Judged(**judged) for judged in study["judged"]]
+    records = [r for r in folder.records().values() if r.stage is Stage.FINAL and r.error is None
+               and r.budget is Budget.EPOCHS]  # fmt: skip
+    rows: list[tuple[str, ...]] = []
+    for problem in study["problems"]:
+        own = [judged for judged in judges if judged.problem == problem]
+        rows.append((problem, *(judged.metric for judged in own)))
+        for method in study["methods"]:
+            made = [r for r in records if (r.problem, r.method) == (problem, method)]
+            rows.append((f"  {method}", *(_mean(list(_values(made, judged))) for judged in own)))
+    return rows
+
+
+def _values(records: list[Record], judged: Judged) -> Iterator[float]:
+    for record in records:
+        if record.task in (None, judged.task) and judged.metric in record.test:
+            yield record.test[judged.metric]
+
+
+def _mean(values: list[float]) -> str:
+    return f"{statistics.fmean(values):.4g} ({len(values)})" if values else "-"

@@ -1,0 +1,221 @@
+"""A study: a comparison that is run in a folder, and gone on with until it is whole."""
+
+import os
+import platform
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mtlkit.catalog import Catalog
+from mtlkit.compare.comparison import BASELINES, Comparison
+from mtlkit.compare.executor import Executor, LocalProcesses
+from mtlkit.compare.lines import Lines
+from mtlkit.compare.plan import planned
+from mtlkit.compare.prepare import judged_of, loaded, require_splits
+from mtlkit.compare.record import Judged
+from mtlkit.compare.runner import Runner
+from mtlkit.compare.scores import SELECTION
+from mtlkit.compare.store import StudyFolder, begin
+from mtlkit.data.configs import Loading
+from mtlkit.errors import RunError
+from mtlkit.recipe_file import dump_recipe
+from mtlkit.recipe_file.dump import dump_plain, plain
+from mtlkit.run.folder import read_json
+from mtlkit.run.progress import shown
+from mtlkit.run.proposals import require_optuna
+from mtlkit.run.provenance import PACKAGES
+
+Make = Callable[[int, tuple[str | None, ...]], Executor]
+"""An executor for so many workers on these devices."""
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """Where a study is computed: how many runs at once, on which devices, by what."""
+
+    workers: int | None = None  # None: see `workers_for`
+    devices: tuple[str, ...] = ()  # such as cuda:0; empty: as the recipes say
+    make: Make = LocalProcesses
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    if platform.system() == "Linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def workers_for(place: Place) -> int:
+    """The runs at once where nobody says: one for each device, or core, but at most eight."""
+    return place.workers or len(place.devices) or min(cores(), 8)
+
+
+def run_study(
+    comparison: Comparison,
+    out: Path,
+    *,
+    catalog: Catalog,
+    loading: Loading,
+    place: Place | None = None,
+    retry_failed: bool = False,
+    quiet: bool = False,
+) -> StudyFolder:
+    """Make all runs of `comparison` in the folder `out`, or those that it lacks.
+
+    A run that fails is recorded with its error. Raises `RunError` where the folder holds another
+    study or a process is at work on it, `DataError` where data does not do, and
+    `InterruptedRunError` after Ctrl-C.
+    """
+    folder, place = StudyFolder(out), place or Place()
+    if comparison.tuning.searches:
+        require_optuna()
+    with folder.locked():
+        comparison = resolved(comparison, folder, place)
+        progress = shown(quiet=quiet)
+        try:
+            loading = attrs.evolve(loading, progress=progress.loading)
+            judges = _prepare(comparison, loading)
+        finally:
+            progress.close()
+        _write(folder, comparison, judges, catalog)
+        for record in folder.mend(without_failed=retry_failed):
+            _discard(folder, record.key)
+        lines = Lines(planned(comparison), folder.records(), workers_for(place), quiet=quiet)
+        executor = place.make(workers_for(place), place.devices or _every_device())
+        try:
+            loading = Loading(cache=loading.cache, workers=_threads(place))
+            Runner(comparison, folder, executor, catalog, loading, lines.told, judges).run()
+        finally:
+            executor.close()
+    return folder
+
+
+def resolved(comparison: Comparison, folder: StudyFolder, place: Place) -> Comparison:
+    """The comparison with what this machine decides: threads, and the kind of device.
+
+    A study keeps the threads that it began with: with others, sums differ in their last bits.
+    """
+    threads = _threads(place)
+    if folder.study.exists():
+        threads = read_json(folder.study)["threads"]
+    device = place.devices[0].partition(":")[0] if place.devices else None
+    problems = {}
+    for name, problem in comparison.problems.items():
+        train = problem.recipe.train
+        train = attrs.evolve(train, threads=train.threads or threads, device=device or train.device)
+        recipe = attrs.evolve(problem.recipe, train=train)
+        problems[name] = attrs.evolve(problem, recipe=recipe)
+    return attrs.evolve(comparison, problems=problems)
+
+
+def _threads(place: Place) -> int:
+    return max(1, cores() // workers_for(place))
+
+
+def _every_device() -> tuple[str | None, ...]:
+    """The GPUs in turn, for recipes that choose one where there is any."""
+    import torch
+
+    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or (None,)
+
+
+def _prepare(comparison: Comparison, loading: Loading) -> list[Judged]:
+    """Load the data of each problem, once for all workers, and see that it will do."""
+    found = []
+    for name, problem in comparison.problems.items():
+        data = loaded(problem, attrs.evolve(loading, base=problem.base))
+        require_splits(name, data, comparison)
+        found += judged_of(name, problem, data)
+    return found
+
+
+def _write(
+    folder: StudyFolder, comparison: Comparison, judges: list[Judged], catalog: Catalog
+) -> None:
+    recipes = {
+        name: dump_recipe(problem.recipe, catalog) for name, problem in comparison.problems.items()
+    }
+    described = describe(comparison, catalog)
+    methods = [method.name for method in comparison.methods]
+    known = {method.name for method in BASELINES}
+    study: dict[str, Any] = {
+        "judged": [attrs.asdict(judged) for judged in judges],
+        "reference": {name: name for name in ("single-task", "equal") if name in methods},
+        "methods": methods,
+        "baselines": [name for name in methods if name in known],
+        "without": dict(comparison.without),
+        "problems": list(comparison.problems),
+        "seeds": list(comparison.seeds),
+        "trials": comparison.tuning.searches,
+        "budgets": [budget.value for budget in comparison.budgets],
+        "selection": SELECTION,
+        "machine": _machine(),
+        "threads": next(iter(comparison.problems.values())).recipe.train.threads,
+        "fixed": {"tuning": described["tuning"], "methods": described["methods"]},
+    }
+    if folder.study.exists():  # what it began on
+        before = read_json(folder.study)
+        study |= {"machine": before["machine"], "threads": before["threads"]}
+    begin(folder, study, dump_plain(_file(described, comparison)), recipes)
+
+
+def describe(comparison: Comparison, catalog: Catalog) -> dict[str, Any]:
+    """What decides the runs beside the recipes, as plain values."""
+    return {
+        "tuning": plain(comparison.tuning, catalog),
+        "methods": {method.name: plain(method, catalog) for method in comparison.methods},
+    }
+
+
+def _file(described: Mapping[str, Any], comparison: Comparison) -> dict[str, Any]:
+    """The comparison as a file that can be run again, beside the recipes of the study."""
+    known = {method.name for method in BASELINES}
+    return {
+        "problems": {
+            name: {
+                "recipe": f"recipes/{name}.yaml",
+                "judge": {task: attrs.asdict(metric) for task, metric in problem.judge.items()},
+            }
+            for name, problem in comparison.problems.items()
+        },
+        "weightings": [
+            {key: method[key] for key in ("name", "weighting", "search")}
+            for name, method in described["methods"].items()
+            if name not in known
+        ],
+        "seeds": list(comparison.seeds),
+        "tuning": described["tuning"],
+        "budgets": [budget.value for budget in comparison.budgets],
+        "without": dict(comparison.without),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    """What the study ran on; no name of a person, a machine or a folder."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "unknown"
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": cores(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _discard(folder: StudyFolder, key: str) -> None:
+    """Remove what a failed run left, so that it is begun anew."""
+    import shutil
+
+    path = folder.run(key)
+    if path.is_symlink():
+        raise RunError(f"{path}: is a link; expected the folder of a run")
+    shutil.rmtree(path, ignore_errors=True)

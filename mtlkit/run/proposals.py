@@ -1,0 +1,121 @@
+"""What a search tries next: Optuna's TPE, each time from what is known and from nothing else.
+
+Chance is counted: the proposal of trial 7 is a function of the seed, of 7 and of the trials before
+it. So a search that was stopped goes on as if it had not been.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import attrs
+
+from mtlkit.errors import MissingExtraError
+
+Value: TypeAlias = float | int | str | bool
+"""What an option can be set to by a search."""
+
+Settings: TypeAlias = Mapping[str, Value]
+"""Values by their paths in the recipe."""
+
+
+@attrs.frozen(kw_only=True)
+class Searched:
+    """Where a value is looked for: from `low` to `high`, or among `choices`.
+
+    Whole bounds mean whole numbers. With `log`, magnitudes are equally likely at first.
+    """
+
+    low: float | int | None = None
+    high: float | int | None = None
+    log: bool = False
+    choices: tuple[Value, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        if self.choices:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("choices: stand alone; leave out `low`, `high` and `log`")
+        elif self.low is None or self.high is None:
+            raise ValueError("expected `low` and `high`, or `choices`")
+        elif not self.low < self.high:
+            raise ValueError(f"high: expected a number above low, {self.low}, found {self.high}")
+        elif self.log and self.low <= 0:
+            raise ValueError(f"low: expected a number above 0 for `log`, found {self.low}")
+
+    def has(self, value: object) -> bool:
+        """Whether `value` could have been proposed.
+
+        >>> Searched(low=0.1, high=1.0).has(0.5), Searched(choices=("a", "b")).has("c")
+        (True, False)
+        """
+        if self.low is None or self.high is None:
+            return any(value == choice and type(value) is type(choice) for choice in self.choices)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high  # type: ignore[operator]
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """The values farthest apart; all of them, where they are `choices`."""
+        if self.low is None or self.high is None:
+            return self.choices
+        return (self.low, self.high)
+
+
+@attrs.frozen
+class Tried:
+    """A trial that came to its end: its settings, and their score, the lower the better."""
+
+    settings: Settings
+    score: float
+
+
+def propose(
+    space: Mapping[str, Searched], tried: Sequence[Tried], *, seed: int, number: int
+) -> dict[str, Value]:
+    """What trial `number` sets within `space`, after the trials `tried`.
+
+    With one seed and nothing tried, searches propose the same values for what they have in common
+    at the start of their spaces. Raises `MissingExtraError` without Optuna.
+
+    >>> space = {"optimizer.lr": Searched(low=0.001, high=0.1, log=True)}
+    >>> propose(space, [], seed=0, number=1) == propose(space, [], seed=0, number=1)
+    True
+    """
+    optuna = require_optuna()
+    import numpy as np
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=own))
+    distributions = {path: _distribution(searched) for path, searched in space.items()}
+    for trial in tried:
+        known = {path: trial.settings.get(path) for path in space}
+        if all(searched.has(known[path]) for path, searched in space.items()):
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params=known, distributions=distributions, value=trial.score
+                )
+            )
+    asked = study.ask(distributions)
+    return {path: asked.params[path] for path in space}
+
+
+def require_optuna() -> Any:
+    """Optuna; `MissingExtraError` where it is not installed."""
+    try:
+        import optuna
+    except ImportError as cause:
+        raise MissingExtraError(
+            "a search needs Optuna, which is not installed; run `pip install 'mtlkit[tune]'`"
+        ) from cause
+    return optuna
+
+
+def _distribution(searched: Searched) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    low, high = searched.low, searched.high
+    if low is None or high is None:
+        return CategoricalDistribution(searched.choices)
+    if isinstance(low, int) and isinstance(high, int):
+        return IntDistribution(low, high, log=searched.log)
+    return FloatDistribution(low, high, log=searched.log)
