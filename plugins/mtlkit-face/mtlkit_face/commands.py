@@ -9,6 +9,7 @@ import attrs
 import click
 
 from mtlkit.errors import DataError
+from mtlkit_face.study.command import study
 from mtlkit_face.synthetic.face_set import FaceSet
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -92,3 +93,6 @@ def recipes(out: Path | None) -> None:
         out.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(recipe.read_bytes())
         click.echo(str(copy))
+
+
+face.add_command(study)

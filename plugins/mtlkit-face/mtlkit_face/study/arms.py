@@ -5,10 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.catalog import Catalog
+from mtlkit import Catalog, Recipe, load_recipe
 from mtlkit.errors import RunError, did_you_mean
-from mtlkit.recipe import Recipe
-from mtlkit.recipe_file import load_recipe
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 

@@ -1,0 +1,107 @@
+"""Make the runs of a study, several at once, each once; and write what is known so far."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import attrs
+from filelock import FileLock, Timeout
+
+from mtlkit import Catalog
+from mtlkit.compare.executor import LocalProcesses
+from mtlkit.compare.many import make_runs
+from mtlkit.compare.worker import Job, Outcome
+from mtlkit.data.configs import Loading
+from mtlkit.errors import RunError
+from mtlkit.run.folder import read_json, write_json
+from mtlkit_face.study.arms import Arm, Size
+from mtlkit_face.study.pages import Study
+from mtlkit_face.study.results import finished, read_runs, run_folder
+from mtlkit_face.study.write import write_study
+
+Say = Callable[[str], None]
+
+
+@attrs.frozen(kw_only=True)
+class Asked:
+    """What is asked for: the size, the arms and the seeds of a study, and where it lies."""
+
+    folder: Path
+    size: Size
+    arms: Sequence[Arm]
+    seeds: Sequence[int]
+
+    @property
+    def keys(self) -> list[tuple[Arm, int]]:
+        """Every run, all arms of the first seed first: what is finished can be compared soon."""
+        return [(arm, seed) for seed in self.seeds for arm in self.arms]
+
+
+def run_study(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Say) -> Study:
+    """Make the runs that the folder lacks and write the report, also when it is stopped.
+
+    Raises `RunError` where the folder holds a study of another size or a process is at work on it,
+    and `InterruptedRunError` after Ctrl-C. A run that fails is reported, and tried again next time.
+    """
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(asked.folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"{asked.folder}: another process is at work on this study") from None
+    try:
+        _same_size(asked)
+        return _run(asked, catalog, loading, workers, say)
+    finally:
+        lock.release()
+
+
+def _same_size(asked: Asked) -> None:
+    file = asked.folder / "study.json"
+    if not file.exists():
+        if any(item.name != ".lock" for item in asked.folder.iterdir()):
+            raise RunError(f"{asked.folder}: is not empty; expected a new or empty folder")
+        write_json(file, {"size": asked.size.name})
+    before = read_json(file)["size"]
+    if before != asked.size.name:
+        raise RunError(
+            f"{asked.folder}: holds a study of the size {before!r}; choose another folder"
+        )
+
+
+def _run(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Say) -> Study:
+    jobs = {}
+    for arm, seed in asked.keys:
+        if not finished(asked.folder, arm.name, seed):
+            recipe = asked.size.recipe(arm, seed, catalog).check()
+            path = run_folder(asked.folder, arm.name, seed)
+            jobs[f"{arm.name}, seed {seed}"] = Job(
+                recipe=recipe, path=path, catalog=catalog, loading=loading
+            )
+    total = len(asked.keys)
+    done = total - len(jobs)
+    say(f"{total} runs, {workers} at once; {done} are made")
+    failed: dict[str, str] = {}
+
+    def ended(key: str, outcome: Outcome, seconds: float) -> None:
+        nonlocal done
+        if outcome.error is not None:
+            failed[key] = outcome.error
+            say(f"{key}: failed: {outcome.error}")
+            return
+        done += 1
+        say(f"[{done}/{total}] {key}: {seconds:.0f} s")
+        write_study(_known(asked, failed), asked.folder)
+
+    executor = LocalProcesses(workers)
+    try:
+        make_runs(jobs, executor, ended)
+    finally:
+        executor.close()
+        study = _known(asked, failed)
+        write_study(study, asked.folder)
+    return study
+
+
+def _known(asked: Asked, failed: dict[str, str]) -> Study:
+    runs = read_runs(asked.folder, asked.arms, asked.seeds)
+    return Study(size=asked.size, arms=asked.arms, seeds=asked.seeds, runs=runs, failed=failed)

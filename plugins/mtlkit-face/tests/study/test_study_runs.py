@@ -1,0 +1,66 @@
+"""A study from its command to its report: each run once, whatever stops it."""
+
+import attrs
+import pytest
+from mtlkit_face.study.arms import ARMS, Size
+from mtlkit_face.study.run_study import Asked, run_study
+
+from mtlkit import load_catalog
+from mtlkit.data.configs import Loading
+from mtlkit.errors import RunError
+
+TINY = Size(
+    name="tiny",
+    about="for a test",
+    seeds=1,
+    settings=(
+        "data.subjects=3",
+        "data.test_subjects=3",
+        "data.images_per_subject=14",
+        "data.size=32",
+        "data.lights_per_geometry=2",
+        "data.sessions=2",
+        "backbone.width=0.1",
+        "train.epochs=1",
+        "train.batch=16",
+        "train.threads=1",
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("study")
+
+
+def run(folder, arms, seeds=(0,), size=TINY):
+    said: list[str] = []
+    asked = Asked(folder=folder / "study", size=size, arms=arms, seeds=seeds)
+    loading = Loading(cache=folder / "cache", workers=1)
+    return run_study(asked, load_catalog(), loading, 2, said.append), said
+
+
+def test_a_study_makes_each_run_once_and_takes_more_arms_later(folder):
+    study, said = run(folder, [ARMS["s-cnn"]])
+    assert said[0] == "1 runs, 2 at once; 0 are made"
+    assert study.missing == 0
+    study, said = run(folder, [ARMS["s-cnn"], ARMS["m-cnn"]])
+    assert said[0] == "2 runs, 2 at once; 1 are made"
+    assert [line.partition(":")[0] for line in said[1:]] == ["[2/2] m-cnn, seed 0"]
+    assert "trace/weight/pose" in study.runs["m-cnn"][0]
+    assert "2 of 2 runs are finished" in (folder / "study" / "report.md").read_text()
+
+
+def test_a_failed_run_is_reported_and_does_not_stop_the_others(folder):
+    broken = attrs.evolve(ARMS["m-cnn-equal"], settings=("optimizer.lr=1e30",))
+    study, said = run(folder, [broken, ARMS["s-cnn"]], seeds=(1,))
+    (key,) = study.failed
+    assert key == "m-cnn-equal, seed 1"
+    assert "NotFiniteError" in study.failed[key]
+    assert study.missing == 1
+    assert any(line.startswith("m-cnn-equal, seed 1: failed: ") for line in said)
+
+
+def test_a_study_of_another_size_is_refused(folder):
+    with pytest.raises(RunError, match="holds a study of the size 'tiny'; choose another folder"):
+        run(folder, [ARMS["s-cnn"]], size=attrs.evolve(TINY, name="other"))
