@@ -1,7 +1,15 @@
 """What this plugin brings keeps what its families promise."""
 
+from pathlib import Path
+
+import numpy as np
+import pytest
 from mtlkit_face.identification import Identification
+from mtlkit_face.in_the_wild import FaceFolder, FaceRecords
+from mtlkit_face.in_the_wild_listing import list_folder
+from mtlkit_face.recordio_pack import pack
 from mtlkit_face.rendered import Rendered
+from PIL import Image
 
 from mtlkit import Mlp, Recipe, Role, Task, testing
 
@@ -14,9 +22,31 @@ RECIPE = Recipe(
     tasks={"identity": Task(role=Role.MAIN, target="subject"), "pose": Task(target="yaw")},
 )
 
+WILD = {"size": 16, "mirror": True, "validation": 0.34, "labels": Path("poses.csv")}
+POSE = {"classes": ("pose",), "swap": {"pose": ("left", "right")}}
+
+
+@pytest.fixture(autouse=True)
+def _faces(tmp_path, monkeypatch):
+    """Faces in files, where the examples look for them."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for subject in "abc":
+        Path("faces", subject).mkdir(parents=True)
+        for pose in ("left", "right", "unsure"):
+            pixels = random.integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(f"faces/{subject}/{pose}.png")
+    Path("faces/poses.csv").write_text("file,pose\na/left.png,left\nb/right.png,right\n")
+    listing = list_folder(Path("faces"))
+    pack(listing.store, listing.subjects, Path("records/train.rec"))
+    Path("records/poses.csv").write_text("file,pose\n1,left\n5,right\n9,-1\n")
+
+
 test_conformance = testing.conformance(
     "face",
     examples={
+        "data/face/folder": FaceFolder(folder=Path("faces"), **WILD, **POSE),
+        "data/face/recordio": FaceRecords(file=Path("records/train.rec"), **WILD, **POSE),
         "data/face/rendered": SMALL,
         "evaluators/face/identification": testing.Example(value=Identification(), recipe=RECIPE),
     },
