@@ -106,6 +106,12 @@ EXAMPLES = {
         "mirror": True,
         "swap": {"pose": ("left", "right")},
     },
+    "data/face/multi-pie": {
+        "folder": Path("data"),
+        "setting": "III",
+        "neutral_light": 7,
+        "development": 20,
+    },
     "data/face/recordio": {
         "file": Path("train.rec"),
         "size": 112,

@@ -19,6 +19,11 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "mtlkit_face.in_the_wild:FaceRecords",
         "faces in a RecordIO file, read without MXNet",
     )
+    catalog.data.add(
+        "face/multi-pie",
+        "mtlkit_face.multi_pie.source:MultiPie",
+        "CMU Multi-PIE under its published settings",
+    )
     catalog.evaluators.add(
         "face/identification",
         "mtlkit_face.identification:Identification",

@@ -8,6 +8,7 @@ from mtlkit_face.identification import Identification
 from mtlkit_face.in_the_wild import FaceFolder, FaceRecords
 from mtlkit_face.in_the_wild_listing import list_folder
 from mtlkit_face.recordio_pack import pack
+from mtlkit_face.multi_pie.source import MultiPie
 from mtlkit_face.rendered import Rendered
 from PIL import Image
 
@@ -36,6 +37,11 @@ def _faces(tmp_path, monkeypatch):
         for pose in ("left", "right", "unsure"):
             pixels = random.integers(0, 256, (16, 16), np.uint8)
             Image.fromarray(pixels).save(f"faces/{subject}/{pose}.png")
+    Path("multi-pie").mkdir()
+    for subject in (1, 2, 201):
+        for camera in ("051", "191", "240"):
+            pixels = random.integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(f"multi-pie/{subject:03d}_01_01_{camera}_00.png")
     Path("faces/poses.csv").write_text("file,pose\na/left.png,left\nb/right.png,right\n")
     listing = list_folder(Path("faces"))
     pack(listing.store, listing.subjects, Path("records/train.rec"))
@@ -46,6 +52,9 @@ test_conformance = testing.conformance(
     "face",
     examples={
         "data/face/folder": FaceFolder(folder=Path("faces"), **WILD, **POSE),
+        "data/face/multi-pie": MultiPie(
+            folder=Path("multi-pie"), size=16, incomplete=True, validation=0.34
+        ),
         "data/face/recordio": FaceRecords(file=Path("records/train.rec"), **WILD, **POSE),
         "data/face/rendered": SMALL,
         "evaluators/face/identification": testing.Example(value=Identification(), recipe=RECIPE),

@@ -143,8 +143,8 @@ def test_an_index_of_another_file_is_noticed(tmp_path):
     with pytest.raises(DataError) as caught:
         open_record_faces(path, silent)
     assert str(caught.value) == (
-        f"{path.with_suffix('.idx')}: its last record ends at byte 32, but {path} has 64 bytes; the "
-        f"index is cut short, or that of another file. Without it, the file is walked through"
+        f"{path.with_suffix('.idx')}: its last record ends at byte 32, but {path} has 64 bytes; "
+        f"the index is cut short, or that of another file. Without it, the file is walked through"
     )
 
 
