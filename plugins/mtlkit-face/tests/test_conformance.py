@@ -7,8 +7,8 @@ import pytest
 from mtlkit_face.identification import Identification
 from mtlkit_face.in_the_wild import FaceFolder, FaceRecords
 from mtlkit_face.in_the_wild_listing import list_folder
-from mtlkit_face.recordio_pack import pack
 from mtlkit_face.multi_pie.source import MultiPie
+from mtlkit_face.recordio_pack import pack
 from mtlkit_face.rendered import Rendered
 from PIL import Image
 
