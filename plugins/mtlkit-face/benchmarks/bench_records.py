@@ -40,25 +40,30 @@ def write(path: Path, images: int) -> None:
             index.write(f"{key}\t{writer.write(payload)}\n")
 
 
+def say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def peak() -> float:
     """The largest memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def read(path: Path, batches: int) -> None:
-    print(f"after the imports   {peak():7.0f} MB")
+    say(f"after the imports   {peak():7.0f} MB")
     start = time.process_time()
     data = FaceRecords(file=path, size=112, channels=3, check=False).load(Loading(workers=1))
     took = time.process_time() - start
     images = len(data.train)
-    print(f"opened, {images:,} labels {peak():7.0f} MB, {1e6 * took / images:.1f} us an image")
+    say(f"opened, {images:,} labels {peak():7.0f} MB, {1e6 * took / images:.1f} us an image")
     order = torch.randperm(images, generator=torch.Generator().manual_seed(0))
     start = time.process_time()
     for batch in order[: batches * BATCH].split(BATCH):
         data.train.inputs[batch]
     took = time.process_time() - start
     count = min(images, batches * BATCH)
-    print(f"{count:,} images read {peak():7.0f} MB, {count / took:,.0f} images a CPU second")
+    say(f"{count:,} images read {peak():7.0f} MB, {count / took:,.0f} images a CPU second")
 
 
 if __name__ == "__main__":
@@ -68,5 +73,5 @@ if __name__ == "__main__":
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "train.rec"
             write(path, int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
-            print(f"the file            {path.stat().st_size / 1e6:7.0f} MB", flush=True)
+            say(f"the file            {path.stat().st_size / 1e6:7.0f} MB")
             subprocess.run([sys.executable, __file__, "read", str(path)], check=True)

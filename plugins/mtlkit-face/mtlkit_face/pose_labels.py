@@ -68,9 +68,16 @@ class Estimator:
         return cls(logits, frame, group_matrix(classes[task]))
 
     def posteriors(self, images: Tensor) -> Tensor:
-        """The posterior (N, 3) of each group for images (N, C, H, W)."""
+        """The posterior (N, 3) of each group for images (N, C, H, W).
+
+        It is the mean of what is said of an image and, left and right exchanged, of its mirror
+        image: so a mirrored face has the mirrored label, as training with mirror images assumes.
+        """
         with torch.inference_mode():
-            return self.logits(images).softmax(dim=1) @ self.groups
+            plain, mirrored = (
+                self.logits(each).softmax(dim=1) @ self.groups for each in (images, images.flip(-1))
+            )
+            return (plain + mirrored.flip(1)) / 2
 
 
 def group_matrix(classes: Sequence[str]) -> Tensor:

@@ -31,14 +31,29 @@ def test_thirty_degrees_are_frontal_and_more_are_not():
         group_matrix(["left", "right"])
 
 
+def network(images):
+    """Logits (N, 13) of images (N, 1, 1, 13): the pixels themselves."""
+    return images[:, 0, 0].float()
+
+
 def test_a_posterior_of_a_group_is_the_sum_of_its_classes():
-    logits = torch.randn(7, len(YAWS))
-    estimator = Estimator(lambda images: images, Frame(8, 8, 1), group_matrix(YAWS))
-    found = estimator.posteriors(logits)
-    every = logits.softmax(dim=1)
+    images = torch.randn(7, 1, 1, len(YAWS))
+    estimator = Estimator(network, Frame(8, 8, 1), group_matrix(YAWS))
+    found = estimator.posteriors(images)
+    # mirrored, the pixels of these images are the logits of the mirrored yaws
+    every = network(images).softmax(dim=1)
     expected = torch.stack([every[:, :4].sum(1), every[:, 4:9].sum(1), every[:, 9:].sum(1)], 1)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(found.sum(1), torch.ones(7))
+
+
+def test_a_mirrored_face_has_the_mirrored_label():
+    turn = torch.randn(len(YAWS), len(YAWS))
+    estimator = Estimator(lambda x: network(x) @ turn, Frame(8, 8, 1), group_matrix(YAWS))
+    images = torch.randn(20, 1, 1, len(YAWS))
+    torch.testing.assert_close(
+        estimator.posteriors(images.flip(-1)), estimator.posteriors(images).flip(1)
+    )
 
 
 def poses(*rows, threshold=0.6):
@@ -83,7 +98,7 @@ def test_all_faces_are_estimated_in_order_some_at_a_time(tmp_path):
     heard = []
     estimator = Estimator(logits, Frame(8, 8, 1), torch.eye(3))
     found = estimate_poses(estimator, list_folder(tmp_path), 0.0, 2, lambda *e: heard.append(e))
-    assert asked == [256, 44]
+    assert asked == [256, 256, 44, 44]  # and the mirror images
     assert heard == [(256, 300), (300, 300)]
     assert found.ids[7] == "s/007.png"
     assert found.posteriors.shape == (300, 3)
