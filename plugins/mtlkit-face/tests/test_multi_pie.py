@@ -305,6 +305,17 @@ def test_rank_1_by_yaw_comes_of_a_recipe(tree, tmp_path):
     assert found == {f"face/rank1/yaw/{yaw}" for yaw in range(-90, 91, 15)}
 
 
+def test_the_recipe_of_setting_three_trains_on_a_small_tree(tree, tmp_path):
+    from mtlkit_face.commands import RECIPES
+
+    small = ("data.incomplete=true", "data.size=32", f"data.folder={tree}", "backbone.width=0.1",
+             "train.epochs=1", "train.device=cpu", "train.precision=fp32")  # fmt: skip
+    recipe = load_recipe(RECIPES / "multi-pie-3.yaml", load_catalog("face"), small)
+    run = fit(recipe, tmp_path / "run", quiet=True)
+    for name in ("face/rank1", "face/rank1/group/left", "test/illumination/accuracy"):
+        assert 0 <= run.metrics[name] <= 1
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_recipe_of_each_setting_is_the_p_cnn_of_the_poses_it_has(name):
     from mtlkit_face.commands import RECIPES
