@@ -31,6 +31,7 @@ PLUGIN_API: dict[str, set[str]] = {
     },
     "mtlkit.data.configs": {"DataSource", "Loading"},
     "mtlkit.data.dataset": {"Categorical", "Data", "Inputs", "Numeric", "Split"},
+    # who brings image files and tables of labels should not have to decode them anew
     "mtlkit.data.decode": {"Frame", "decode", "threads"},
     "mtlkit.data.listing": {"Row"},
     "mtlkit.data.tables": {"read_table"},
