@@ -1,5 +1,6 @@
 """From faces in the wild to data: list, leave out, check, label, hold out, mirror."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from mtlkit_face.in_the_wild_listing import (
     list_records,
     read_lines,
 )
-from mtlkit_face.stored_faces import StoredFaces, complaint, faults
+from mtlkit_face.stored_faces import SHOWN, StoredFaces, complaint, faults
 
 MIRROR = "#mirror"
 """The end of the id of a mirrored image."""
@@ -106,7 +107,7 @@ def _wanted(
             f"{len(names)} names are unknown)"
         )
     kept = np.array([subject not in names for subject in listing.subjects])
-    left = f"{len(names):,} subjects, {int((~kept).sum()):,} images"
+    left = f"{int((~kept).sum()):,} images of {len(names):,} subjects"
     return kept, {"left out, as asked": left}
 
 
@@ -170,10 +171,12 @@ def _facts(
         "validation images": f"{len(division.validation):,}",
     }
     if listing.other:
-        facts["no faces of a subject"] = f"{len(listing.other):,} files, {listing.other[0]} for one"
+        facts["no faces of a subject"] = f"{len(listing.other):,}, such as {listing.other[0]}"
     for name, values in labels.classes.items():
         known = [values[i] for i in division.train if values[i] is not None]
-        counts = ", ".join(f"{known.count(each):,} {each}" for each in Categorical.of(known).names)
+        sizes = Counter(sorted(filter(None, known)))  # of one size, in the order of their names
+        counts = ", ".join(f"{size:,} {each}" for each, size in sizes.most_common(SHOWN))
+        counts += ", ..." if len(sizes) > SHOWN else ""
         facts[name] = f"{counts}; unknown for {len(division.train) - len(known):,}"
     for name, numbers in labels.numeric.items():
         missing = int(np.isnan(numbers[division.train]).sum())

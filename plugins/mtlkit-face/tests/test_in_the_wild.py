@@ -91,7 +91,7 @@ def test_files_that_are_no_faces_are_counted(folder):
     (folder / "sheet.png").write_bytes(b"no face of a subject")
     (folder / "0000045/Thumbs.db").touch()
     summary = loaded(small(folder)).summary
-    assert summary["no faces of a subject"] == "2 files, 0000045/Thumbs.db for one"
+    assert summary["no faces of a subject"] == "2, such as 0000045/Thumbs.db"
     assert summary["images"] == "9"
 
 
@@ -107,7 +107,7 @@ def test_subjects_are_left_out_by_name(folder):
     (folder / "overlap.txt").write_text("0000099\n\n")
     data = loaded(small(folder, without="overlap.txt"))
     assert set(data.train.categorical("subject").values()) == {"0000045", "0000100"}
-    assert data.summary["left out, as asked"] == "1 subjects, 3 images"
+    assert data.summary["left out, as asked"] == "3 images of 1 subjects"
     (folder / "overlap.txt").write_text("0000099\n99\n")
     with pytest.raises(DataError) as caught:
         loaded(small(folder, without="overlap.txt"))

@@ -115,7 +115,7 @@ def test_a_picture_that_is_there_twice(tmp_path):
     with pytest.raises(DataError) as caught:
         sort_out(tmp_path, ["a/001_01_01_051_07.png", "b/001_01_01_051_07.jpg"])
     assert str(caught.value) == (
-        f"{tmp_path}: 1 pictures are there twice, for one as a/001_01_01_051_07.png and "
+        f"{tmp_path}: pictures that are there twice: 1, such as a/001_01_01_051_07.png and "
         f"b/001_01_01_051_07.jpg; keep one of the two"
     )
 
@@ -241,7 +241,7 @@ def test_an_incomplete_tree_is_refused_or_counted(tree):
         "probes: 40 of 20,711"
     )
     assert summary["no multi-view pictures"] == (
-        "1 files, session01/highres/001/01/001_01_01.JPG for one"
+        "1, such as session01/highres/001/01/001_01_01.JPG"
     )
 
 
@@ -253,7 +253,7 @@ def test_a_test_subject_without_a_gallery_image_is_counted(tree, tmp_path):
     (copy / "201/01/05_1/201_01_01_051_00.png").unlink()
     data = load(small(copy, setting="II"))
     assert set(data.test.categorical("subject").values()) == {"202"}
-    assert data.summary["left out, without a gallery image"] == "1 test subjects, 201 for one"
+    assert data.summary["test subjects left out, without a gallery image"] == "1, such as 201"
 
 
 def test_training_subjects_are_held_out_to_develop(tree):

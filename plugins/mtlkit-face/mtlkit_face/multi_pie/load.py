@@ -175,9 +175,9 @@ def _summary(
         facts["missing"] = "; ".join(shortfall.places)
     if parts.without_gallery:
         first = f"{parts.without_gallery[0]:03d}"
-        facts["left out, without a gallery image"] = (
-            f"{len(parts.without_gallery)} test subjects, {first} for one"
+        facts["test subjects left out, without a gallery image"] = (
+            f"{len(parts.without_gallery)}, such as {first}"
         )
     if other:
-        facts["no multi-view pictures"] = f"{len(other):,} files, {other[0]} for one"
+        facts["no multi-view pictures"] = f"{len(other):,}, such as {other[0]}"
     return facts

@@ -116,7 +116,7 @@ def sort_out(folder: Path, names: Iterable[str]) -> tuple[Pictures, Sequence[str
     if len(same):
         one, two = files[order[same[0]]], files[order[same[0] + 1]]
         raise DataError(
-            f"{folder}: {len(same)} pictures are there twice, for one as {one} and {two}; keep one "
-            f"of the two"
+            f"{folder}: pictures that are there twice: {len(same)}, such as {one} and {two}; keep "
+            f"one of the two"
         )
     return Pictures.of(table), [files[place] for place in order], sorted(other)
