@@ -1,5 +1,6 @@
 """Image files as tensors: decoded at once where they fit into memory, or else when asked for."""
 
+import io
 import os
 import warnings
 from collections.abc import Sequence
@@ -37,15 +38,17 @@ class Frame:
         return self.channels * self.height * self.width
 
 
-def decode(path: Path, frame: Frame) -> NDArray[np.uint8]:
-    """The image at `path` as (C, H, W), upright, resized by bicubic interpolation with antialias.
+def decode(source: Path | bytes, frame: Frame) -> NDArray[np.uint8]:
+    """An image file as (C, H, W), upright, resized by bicubic interpolation with antialias.
 
-    Raises `DataError` where the file cannot be read as an image.
+    `source` is where the file is, or what stands in it. Raises `DataError` where it cannot be read
+    as an image.
     """
     try:
-        if path.stat().st_size == 0:
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        if size == 0:
             raise DataError("is empty (0 bytes)")
-        with Image.open(path) as opened:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
             image = _eight_bits(ImageOps.exif_transpose(opened), frame.channels)
             if image.size != (frame.width, frame.height):
                 image = image.resize((frame.width, frame.height), Image.Resampling.BICUBIC)

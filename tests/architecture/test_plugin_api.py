@@ -35,6 +35,9 @@ PLUGIN_API: dict[str, set[str]] = {
     },
     "mtlkit.data.configs": {"DataSource", "Loading"},
     "mtlkit.data.dataset": {"Categorical", "Data", "Inputs", "Numeric", "Split"},
+    "mtlkit.data.decode": {"Frame", "decode", "threads"},
+    "mtlkit.data.listing": {"Row"},
+    "mtlkit.data.tables": {"read_table"},
     "mtlkit.errors": {
         "AssemblyError", "ComponentError", "DataError", "DuplicateNameError", "ImplementationError",
         "IncompatibleError", "InterruptedRunError", "InvalidNameError", "LoadFailedError",

@@ -146,3 +146,16 @@ def test_progress_ends_with_all_images(paths, workers):
     pixels, _ = read_images(paths, Frame(8, 8, 1), loading)
     assert seen[-1] == ("reading images", 9, 9)
     assert torch.equal(pixels, read_images(paths, Frame(8, 8, 1), Loading())[0])
+
+
+def test_the_bytes_of_a_file_are_decoded_as_the_file(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(GRADIENT).save(path)
+    frame = Frame(20, 30, 3)
+    assert np.array_equal(decode(path.read_bytes(), frame), decode(path, frame))
+    for content, message in (
+        (b"", r"is empty \(0 bytes\)"),
+        (b"x", "is no image of a known format"),
+    ):
+        with pytest.raises(DataError, match=message):
+            decode(content, frame)

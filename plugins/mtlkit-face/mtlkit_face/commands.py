@@ -9,6 +9,7 @@ import attrs
 import click
 
 from mtlkit.errors import DataError
+from mtlkit_face.data_commands import align, label_pose, pack
 from mtlkit_face.study.command import study
 from mtlkit_face.synthetic.face_set import FaceSet
 
@@ -20,6 +21,11 @@ Command = Callable[..., None]
 @click.group()
 def face() -> None:
     """Rendered faces, and the recipes of Yin & Liu (TIP 2018)."""
+
+
+face.add_command(align)
+face.add_command(label_pose)
+face.add_command(pack)
 
 
 def _with_face_set(command: Command) -> Command:

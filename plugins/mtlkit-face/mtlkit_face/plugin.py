@@ -11,8 +11,19 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtlkit_register(catalog: "Registrar") -> None:
-    """Rendered faces as a data source, and identification as an evaluation."""
+    """Faces as data, rendered or from files, and identification as an evaluation."""
     catalog.data.add("face/rendered", "mtlkit_face.rendered:Rendered", "rendered, labelled faces")
+    catalog.data.add("face/folder", "mtlkit_face.in_the_wild:FaceFolder", "a folder of faces")
+    catalog.data.add(
+        "face/recordio",
+        "mtlkit_face.in_the_wild:FaceRecords",
+        "faces in a RecordIO file, read without MXNet",
+    )
+    catalog.data.add(
+        "face/multi-pie",
+        "mtlkit_face.multi_pie.source:MultiPie",
+        "CMU Multi-PIE under its published settings",
+    )
     catalog.evaluators.add(
         "face/identification",
         "mtlkit_face.identification:Identification",

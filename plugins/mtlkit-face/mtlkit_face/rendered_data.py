@@ -10,8 +10,9 @@ from torch import Tensor
 from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import DataError
+from mtlkit_face.held_out import held_out
 from mtlkit_face.rendered import Rendered
-from mtlkit_face.synthetic import RenderedSet, Rows, render_set
+from mtlkit_face.synthetic import RenderedSet, render_set
 from mtlkit_face.synthetic.crew import WorkerError
 from mtlkit_face.synthetic.protocol import EXPRESSIONS, POSES
 
@@ -37,18 +38,18 @@ def load_rendered(source: Rendered, loading: Loading) -> Data:
     """
     train = _render(source, loading, test=False)
     test = _render(source, loading, test=True)
-    held_out = _held_out(train.rows, source.validation, source.seed)
+    apart = held_out(train.rows.subject, source.validation, source.seed)
     summary = {
         "faces": f"rendered, {source.size} px, {'gray' if source.channels == 1 else 'RGB'}",
         "training subjects": str(source.subjects),
         "test subjects": f"{source.test_subjects}, none of them in training",
-        "training images": str(int((~held_out).sum())),
-        "validation images": str(int(held_out.sum())),
+        "training images": str(int((~apart).sum())),
+        "validation images": str(int(apart.sum())),
         "test images": str(len(test.rows)),
     }
     return Data(
-        train=_split(train, np.flatnonzero(~held_out)),
-        validation=_split(train, np.flatnonzero(held_out)) if held_out.any() else None,
+        train=_split(train, np.flatnonzero(~apart)),
+        validation=_split(train, np.flatnonzero(apart)) if apart.any() else None,
         test=_split(test, np.arange(len(test.rows))),
         open_labels=frozenset({"subject"}),
         summary=summary,
@@ -71,16 +72,6 @@ def _render(source: Rendered, loading: Loading, *, test: bool) -> RenderedSet:
             f"{loading.cache}: the rendered faces cannot be kept: {cause.strerror or cause}. "
             f"Nothing half-written was left; free some space, or choose another folder with --cache"
         ) from cause
-
-
-def _held_out(rows: Rows, part: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Which images (N,) are held out: the same part of each subject's, by (seed, subject)."""
-    held_out = np.zeros(len(rows), bool)
-    for subject in np.unique(rows.subject):
-        own = np.flatnonzero(rows.subject == subject)
-        random = np.random.default_rng([seed, int(subject), 0x484F4C44])
-        held_out[random.permutation(own)[: round(part * len(own))]] = True
-    return held_out
 
 
 def _split(rendered: RenderedSet, index: npt.NDArray[np.intp]) -> Split:

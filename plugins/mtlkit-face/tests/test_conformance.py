@@ -1,11 +1,20 @@
 """What this plugin brings keeps what its families promise."""
 
+from pathlib import Path
+
 import attrs
+import numpy as np
+import pytest
 from mtlkit_face.identification import Identification
+from mtlkit_face.in_the_wild import FaceFolder, FaceRecords
+from mtlkit_face.in_the_wild_listing import list_folder
+from mtlkit_face.multi_pie.source import MultiPie
 from mtlkit_face.networks import POSE_GROUPS
 from mtlkit_face.pose_errors import PoseErrors
+from mtlkit_face.recordio_pack import pack
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.side_block import SideBlock
+from PIL import Image
 
 from mtlkit import Grouped, Mlp, Recipe, Role, Task, testing
 
@@ -19,9 +28,39 @@ RECIPE = Recipe(
 )
 BRANCHED = attrs.evolve(RECIPE, routing=Grouped(task="identity", by="pose", groups=POSE_GROUPS))
 
+WILD = {"size": 16, "mirror": True, "validation": 0.34, "labels": Path("poses.csv")}
+POSE = {"classes": ("pose",), "swap": {"pose": ("left", "right")}}
+
+
+@pytest.fixture(autouse=True)
+def _faces(tmp_path, monkeypatch):
+    """Faces in files, where the examples look for them."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for subject in "abc":
+        Path("faces", subject).mkdir(parents=True)
+        for pose in ("left", "right", "unsure"):
+            pixels = random.integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(f"faces/{subject}/{pose}.png")
+    Path("multi-pie").mkdir()
+    for subject in (1, 2, 201):
+        for camera in ("051", "191", "240"):
+            pixels = random.integers(0, 256, (16, 16), np.uint8)
+            Image.fromarray(pixels).save(f"multi-pie/{subject:03d}_01_01_{camera}_00.png")
+    Path("faces/poses.csv").write_text("file,pose\na/left.png,left\nb/right.png,right\n")
+    listing = list_folder(Path("faces"))
+    pack(listing.store, listing.subjects, Path("records/train.rec"))
+    Path("records/poses.csv").write_text("file,pose\n1,left\n5,right\n9,-1\n")
+
+
 test_conformance = testing.conformance(
     "face",
     examples={
+        "data/face/folder": FaceFolder(folder=Path("faces"), **WILD, **POSE),
+        "data/face/multi-pie": MultiPie(
+            folder=Path("multi-pie"), size=16, incomplete=True, validation=0.34
+        ),
+        "data/face/recordio": FaceRecords(file=Path("records/train.rec"), **WILD, **POSE),
         "data/face/rendered": SMALL,
         "evaluators/face/identification": testing.Example(value=Identification(), recipe=RECIPE),
         "evaluators/face/pose-errors": testing.Example(value=PoseErrors(), recipe=BRANCHED),
