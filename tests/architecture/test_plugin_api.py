@@ -44,11 +44,15 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.hooks": {"hookimpl"},
     "mtlkit.loggers.configs": {"LogWriter", "Logger"},
     "mtlkit.loggers.events": {"EvaluationEvent", "Event", "Speed", "StepEvent"},
+    "mtlkit.model": {"MultiTaskModel"},  # what `load_model` gives and `Trained` has, to name it
     "mtlkit.ops": set(mtlkit.ops.__all__),
     "mtlkit.optim.configs": {"Optimizer", "Schedule"},
     "mtlkit.report.blocks": {
         "Block", "Chart", "Gallery", "Picture", "Section", "Series", "Table", "Text",
     },
+    # a command of a plugin judges a run as evaluators do, and writes the house report of it
+    "mtlkit.report.evaluation": {"Evaluation", "evaluation_to_json"},
+    "mtlkit.report.page": {"RunRecord", "render_page"},
     "mtlkit.routing.configs": {"Branch", "Router", "Unbranched", "Wiring", "class_name"},
     "mtlkit.routing.grouped": {"BranchesModule", "GroupedRouter"},
     "mtlkit.routing.module": {"BranchOutputs", "Features", "RouterModule", "UnbranchedRouter"},

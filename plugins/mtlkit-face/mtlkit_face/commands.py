@@ -9,6 +9,7 @@ import attrs
 import click
 
 from mtlkit.errors import DataError
+from mtlkit_face.protocols.command import protocol
 from mtlkit_face.synthetic.face_set import FaceSet
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -19,6 +20,9 @@ Command = Callable[..., None]
 @click.group()
 def face() -> None:
     """Rendered faces, and the recipes of Yin & Liu (TIP 2018)."""
+
+
+face.add_command(protocol)
 
 
 def _with_face_set(command: Command) -> Command:

@@ -11,13 +11,20 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtlkit_register(catalog: "Registrar") -> None:
-    """Rendered faces as a data source, and identification as an evaluation."""
+    """Rendered faces as a data source; identification and the protocols as evaluations."""
     catalog.data.add("face/rendered", "mtlkit_face.rendered:Rendered", "rendered, labelled faces")
     catalog.evaluators.add(
         "face/identification",
         "mtlkit_face.identification:Identification",
         "rank-1 and CMC of unseen subjects against a gallery",
     )
+    for name, option, summary in (
+        ("lfw", "Lfw", "LFW, View 2: verification in ten folds"),
+        ("cfp", "Cfp", "CFP: frontal and profile verification in ten folds"),
+        ("ijb-a", "IjbA", "IJB-A: templates compared and searched for in ten splits"),
+        ("verification-bin", "VerificationBin", "a .bin set of pairs, read without running it"),
+    ):
+        catalog.evaluators.add(f"face/{name}", f"mtlkit_face.protocols.options:{option}", summary)
 
 
 @hookimpl
