@@ -1,6 +1,10 @@
 """What this plugin brings keeps what its families promise."""
 
+from pathlib import Path
+
+import pytest
 from mtlkit_face.identification import Identification
+from mtlkit_face.protocols.options import Cfp, IjbA, Lfw, VerificationBin
 from mtlkit_face.rendered import Rendered
 
 from mtlkit import Mlp, Recipe, Role, Task, testing
@@ -14,10 +18,26 @@ RECIPE = Recipe(
     tasks={"identity": Task(role=Role.MAIN, target="subject"), "pose": Task(target="yaw")},
 )
 
+
+@pytest.fixture(autouse=True)
+def where_the_sets_are(built, monkeypatch):
+    """The examples name sets by relative paths, which start from the working directory."""
+    monkeypatch.chdir(built)
+
+
 test_conformance = testing.conformance(
     "face",
     examples={
         "data/face/rendered": SMALL,
-        "evaluators/face/identification": testing.Example(value=Identification(), recipe=RECIPE),
+        **{
+            f"evaluators/face/{name}": testing.Example(value=value, recipe=RECIPE)
+            for name, value in {
+                "identification": Identification(),
+                "lfw": Lfw(images=Path("lfw"), folds=2, fold_pairs=2),
+                "cfp": Cfp(images=Path("cfp"), folds=2, fold_pairs=2),
+                "verification-bin": VerificationBin(file=Path("pairs.bin"), folds=2),
+                "ijb-a": IjbA(images=Path("ijb-a/aligned"), protocol=Path("ijb-a"), splits=2),
+            }.items()
+        },
     },
 )

@@ -13,14 +13,18 @@ import numpy.typing as npt
 
 from mtlkit_face.protocols.roc import Bools, Floats
 
+NEVER = 2**62
+"""The rank of whom no list is long enough to show."""
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class Search:
     """What a search of P probes among M persons found.
 
-    `mated` (P,) says whose person is in the gallery; `rank` (P,) is that person's, from 1, and 0
-    without a mate; `own` (P,) is that person's score, -inf without; `best` (P,) the highest score
-    of any person, and `first` (P,) the gallery template that has it.
+    `mated` (P,) says whose person is in the gallery; `rank` (P,) is that person's, from 1, 0
+    without a mate, and `NEVER` where one of the two templates failed; `own` (P,) is that person's
+    score, -inf without; `best` (P,) the highest score of any person, and `first` (P,) the gallery
+    template that has it.
     """
 
     mated: Bools
@@ -33,8 +37,7 @@ class Search:
 def search(scores: Floats, probe: npt.NDArray[np.int64], gallery: npt.NDArray[np.int64]) -> Search:
     """The search with `scores` (P, S) of probes of persons `probe` (P,) in `gallery` (S,).
 
-    A score of -inf stands for a failed template: a failed probe finds nobody, not even at the
-    last rank by chance.
+    A score of -inf stands for a failed template, with which nobody is found at any rank.
 
     >>> search(np.array([[0.5, 0.9], [0.5, 0.5]]), np.array([1, 1]), np.array([1, 2])).rank
     array([2, 2])
@@ -49,8 +52,7 @@ def search(scores: Floats, probe: npt.NDArray[np.int64], gallery: npt.NDArray[np
     rank = (by_person >= own[:, None]).sum(axis=1)
     return Search(
         mated=mated,
-        # a probe that failed is behind everybody
-        rank=np.where(mated, np.where(np.isfinite(own), rank, len(persons) + 1), 0),
+        rank=np.where(mated, np.where(np.isfinite(own), rank, NEVER), 0),
         own=own,
         best=by_person.max(axis=1),
         first=scores.argmax(axis=1),

@@ -146,7 +146,8 @@ def refusal(place: str, failed: dict[str, str]) -> str:
     """Why a set with failures is refused, and how it would be counted."""
     named = "; ".join(f"{name} {why}" for name, why in list(failed.items())[:5])
     more = f"; and {len(failed) - 5:,} more" if len(failed) > 5 else ""
+    pictures = "1 picture" if len(failed) == 1 else f"{len(failed):,} pictures"
     return (
-        f"{place}: {len(failed):,} pictures cannot be used: {named}{more}. The set is incomplete. "
+        f"{place}: {pictures} cannot be used: {named}{more}. The set is incomplete. "
         f"Complete it, or set `count_failures: true` to count them as recognised by nobody"
     )

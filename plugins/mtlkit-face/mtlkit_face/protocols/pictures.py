@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mtlkit.errors import DataError
 
-MOST_PIXELS = 100_000_000
+MOST_PIXELS = 80_000_000
 """A picture of more is refused before it is decoded: a small file can unfold to fill the memory."""
 
 Pixels = npt.NDArray[np.uint8]

@@ -22,7 +22,7 @@ def media_mean(rows: Rows, media: Sequence[str]) -> Rows:
 
     >>> rows = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     >>> media_mean(rows, ["video", "video", "photo"]).round(4).tolist()
-    [0.7071000099182129, 0.7071000099182129]
+    [0.707099974155426, 0.707099974155426]
     """
     names = np.array(media)
     return _unit(np.stack([rows[names == name].mean(axis=0) for name in dict.fromkeys(media)]))

@@ -58,13 +58,15 @@ def nearest(curve: Roc, target: float) -> Operating:
 
 
 def _corners(curve: Roc) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Which points (T,) are no part of a straight line between their neighbours in steps of one."""
-    if len(curve.far) < 3:
+    """Which points (T,) are no part of a straight line between their neighbours in steps of one.
+
+    The first two and the last are kept always: the line is looked for from the first accepted on.
+    """
+    far, tar = curve.far[1:], curve.tar[1:]
+    if len(far) < 3:
         return np.ones(len(curve.far), bool)
-    turns = (np.abs(np.diff(curve.far, 2)) > _ROUNDING) | (
-        np.abs(np.diff(curve.tar, 2)) > _ROUNDING
-    )
-    return np.concatenate([[True], turns, [True]])
+    turns = (np.abs(np.diff(far, 2)) > _ROUNDING) | (np.abs(np.diff(tar, 2)) > _ROUNDING)
+    return np.concatenate([[True, True], turns, [True]])
 
 
 def _at(curve: Roc, place: int) -> Operating:
