@@ -1,6 +1,8 @@
 """`mtlkit face protocol`: a trained run judged from the command line, and in a recipe."""
 
 import json
+import re
+from pathlib import Path
 
 import attrs
 import pytest
@@ -187,3 +189,17 @@ def test_a_set_may_be_asked_twice_by_different_rules(built):
     with pytest.raises(RecipeError, match="gives metrics of the same names"):
         parse_recipe(text + second.replace("MODE", "strict"), "r.yaml", load_catalog("face"))
     assert Lfw(images=built).prefix == "face/lfw"
+
+
+def test_what_the_page_shows_is_a_recipe_and_commands_that_exist(protocol):
+    page = Path(__file__).parents[4] / "docs/face-protocols.md"
+    text = page.read_text(encoding="utf-8")
+    shown = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
+    recipe = TEXT.partition("evaluation:")[0] + shown
+    found = parse_recipe(recipe, "r.yaml", load_catalog("face"))
+    assert len({each.prefix for each in found.evaluation}) == 5
+    called = re.findall(r"^mtlkit face protocol ([\w-]+) (.*?)(?: +#.*)?$", text, re.MULTILINE)
+    assert [name for name, _ in called] == ["lfw", "cfp", "ijb-a", "bin", "render"]
+    for name, options in called:
+        _, help_text = protocol(name, "--help")
+        assert all(option in help_text for option in re.findall(r"--[\w-]+", options))
