@@ -13,6 +13,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from mtlkit_face.protocols.options import Faces, Mode
 
 from mtlkit.catalog import load_catalog
 from mtlkit.cli import main
@@ -138,6 +139,14 @@ EXAMPLES = {
     "evaluators/face/identification": {"task": "who", "gallery": {"yaw": 15}, "by": "light"},
     "evaluators/face/pose-errors": {"shares": (0.0, 0.5), "seed": 2},
     "routers/face/side-block": {"tasks": ("age",)},
+    "evaluators/face/lfw": {"images": Path("lfw"), "pairs": Path("a.txt"), "far": (0.1,)},
+    "evaluators/face/cfp": {
+        "images": Path("cfp"),
+        "faces": (Faces.FRONTAL_PROFILE,),
+        "mode": Mode.COMPATIBLE,
+    },
+    "evaluators/face/ijb-a": {"images": Path("ijb"), "margin": 0.1, "count_failures": True},
+    "evaluators/face/verification-bin": {"file": Path("a.bin"), "folds": 5, "mirror": False},
     "loggers/jsonl": {},
     "loggers/tensorboard": {},
 }
@@ -242,7 +251,10 @@ def test_its_repr_is_python_that_makes_it_again(name):
     assert all(f"{key}=" in text for key in options_of(type(value)))
     words = {type(value).__name__: type(value), "Division": Division, "BlockBranch": BlockBranch,
              "PosixPath": Path, "WindowsPath": Path}  # fmt: skip
-    choices = {kind.__name__: kind for kind in (Choice, At, HeadGradient, Normalisation, Singular)}
+    choices = {
+        kind.__name__: kind
+        for kind in (Choice, At, Faces, HeadGradient, Mode, Normalisation, Singular)
+    }
     plain = re.sub(r"<(\w+\.\w+): '[\w-]+'>", r"\1", text)  # how Python shows a choice
     assert eval(plain, {**words, **choices, "PcGrad": PcGrad}) == value
 

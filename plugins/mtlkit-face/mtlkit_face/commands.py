@@ -10,6 +10,7 @@ import click
 
 from mtlkit.errors import DataError
 from mtlkit_face.data_commands import align, label_pose, pack
+from mtlkit_face.protocols.command import protocol
 from mtlkit_face.study.command import study
 from mtlkit_face.synthetic.face_set import FaceSet
 
@@ -26,6 +27,7 @@ def face() -> None:
 face.add_command(align)
 face.add_command(label_pose)
 face.add_command(pack)
+face.add_command(protocol)
 
 
 def _with_face_set(command: Command) -> Command:

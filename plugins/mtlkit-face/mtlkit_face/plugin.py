@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtlkit_register(catalog: "Registrar") -> None:
-    """Faces as data, rendered or from files, and identification as an evaluation."""
+    """Faces as data, rendered or from files; identification and the protocols as evaluations."""
     catalog.data.add("face/rendered", "mtlkit_face.rendered:Rendered", "rendered, labelled faces")
     catalog.data.add("face/folder", "mtlkit_face.in_the_wild:FaceFolder", "a folder of faces")
     catalog.data.add(
@@ -39,6 +39,13 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "mtlkit_face.side_block:SideBlock",
         "a last block for the side tasks, apart from the main tasks'",
     )
+    for name, option, summary in (
+        ("lfw", "Lfw", "LFW, View 2: verification in ten folds"),
+        ("cfp", "Cfp", "CFP: frontal and profile verification in ten folds"),
+        ("ijb-a", "IjbA", "IJB-A: templates compared and searched for in ten splits"),
+        ("verification-bin", "VerificationBin", "a .bin set of pairs, read without running it"),
+    ):
+        catalog.evaluators.add(f"face/{name}", f"mtlkit_face.protocols.options:{option}", summary)
 
 
 @hookimpl

@@ -11,6 +11,7 @@ from mtlkit_face.in_the_wild_listing import list_folder
 from mtlkit_face.multi_pie.source import MultiPie
 from mtlkit_face.networks import POSE_GROUPS
 from mtlkit_face.pose_errors import PoseErrors
+from mtlkit_face.protocols.options import Cfp, IjbA, Lfw, VerificationBin
 from mtlkit_face.recordio_pack import pack
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.side_block import SideBlock
@@ -33,9 +34,11 @@ POSE = {"classes": ("pose",), "swap": {"pose": ("left", "right")}}
 
 
 @pytest.fixture(autouse=True)
-def _faces(tmp_path, monkeypatch):
-    """Faces in files, where the examples look for them."""
+def _faces(tmp_path, monkeypatch, built):
+    """Faces in files and the protocols' sets, where the examples look for them."""
     monkeypatch.chdir(tmp_path)
+    for each in built.iterdir():
+        Path(each.name).symlink_to(each)
     random = np.random.default_rng(0)
     for subject in "abc":
         Path("faces", subject).mkdir(parents=True)
@@ -65,5 +68,14 @@ test_conformance = testing.conformance(
         "evaluators/face/identification": testing.Example(value=Identification(), recipe=RECIPE),
         "evaluators/face/pose-errors": testing.Example(value=PoseErrors(), recipe=BRANCHED),
         "routers/face/side-block": SideBlock(tasks=("side",)),
+        # the task is one of the kit's small world, which needs no rendering
+        "evaluators/face/lfw": Lfw(images=Path("lfw"), folds=2, fold_pairs=2, task="kind"),
+        "evaluators/face/cfp": Cfp(images=Path("cfp"), folds=2, fold_pairs=2, task="kind"),
+        "evaluators/face/verification-bin": VerificationBin(
+            file=Path("pairs.bin"), folds=2, task="kind"
+        ),
+        "evaluators/face/ijb-a": IjbA(
+            images=Path("ijb-a/aligned"), protocol=Path("ijb-a"), splits=2, task="kind"
+        ),
     },
 )

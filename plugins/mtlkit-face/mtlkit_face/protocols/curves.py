@@ -1,0 +1,96 @@
+"""Charts of a protocol: ROC, DET and CMC, with few enough points to be kept in a report."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from mtlkit.report.blocks import Chart, Series
+from mtlkit_face.protocols.cmc import Search, rank_share
+from mtlkit_face.protocols.roc import Floats, Roc
+
+POINTS = 160
+"""Points of a drawn curve."""
+
+RANKS = 20
+
+
+def roc_and_det(curves: Mapping[str, Roc], title: str) -> Iterable[Chart]:
+    """The ROC, and the DET on logarithmic scales, of one curve or several."""
+    yield Chart(
+        title=f"ROC: {title}",
+        kind="line",
+        x_label="FAR, share of impostors accepted",
+        y_label="TAR",
+        series={name: _drawn(curve) for name, curve in curves.items()},
+        y_range=(0.0, 1.0),
+        comparable=True,
+    )
+    det = {name: _det(curve) for name, curve in curves.items()}
+    if any(len(series.x) > 1 for series in det.values()):
+        yield Chart(
+            title=f"DET: {title}",
+            kind="line",
+            x_label="FAR, as a power of ten",
+            y_label="FRR, share of genuine refused",
+            series=det,
+            y_log=True,
+            comparable=True,
+        )
+
+
+def cmc(found: Mapping[str, list[Search]], persons: int, title: str) -> Chart:
+    """The share of mated probes found by each rank, the mean over the splits of each curve."""
+    ranks = tuple(range(1, min(RANKS, persons) + 1))
+    series = {
+        name: Series(
+            x=ranks,
+            y=tuple(float(np.mean([rank_share(each, r) for each in splits])) for r in ranks),
+        )
+        for name, splits in found.items()
+    }
+    return Chart(
+        title=f"CMC: {title}",
+        kind="line",
+        x_label="rank",
+        y_label="share of probes found",
+        series=series,
+        y_range=(0.0, 1.0),
+        comparable=True,
+    )
+
+
+def mean_curve(curves: Sequence[Roc]) -> Roc:
+    """The mean TAR of several splits at each FAR: scores of splits are not put together."""
+    far = np.unique(np.concatenate([curve.far for curve in curves]))
+    # at a FAR that a curve passes more than once, the highest TAR of it
+    tars = [np.interp(far, *_highest(curve)) for curve in curves]
+    return Roc(np.full(len(far), np.nan), far, np.mean(tars, axis=0))
+
+
+def _highest(curve: Roc) -> tuple[Floats, Floats]:
+    last = np.append(curve.far[1:] != curve.far[:-1], True)
+    return curve.far[last], curve.tar[last]
+
+
+def _drawn(curve: Roc) -> Series:
+    kept = _thinned(len(curve.far))
+    return Series(x=tuple(curve.far[kept].tolist()), y=tuple(curve.tar[kept].tolist()))
+
+
+def _det(curve: Roc) -> Series:
+    """Where both errors are there: a logarithm has no zero."""
+    there = np.flatnonzero((curve.far > 0) & (curve.tar < 1))
+    # evenly spaced in the logarithm, which is what the eye sees
+    wanted = np.geomspace(1, max(len(there), 1), POINTS).astype(int) - 1
+    kept = there[np.unique(wanted)] if len(there) else there
+    return Series(
+        x=tuple(math.log10(far) for far in curve.far[kept]),
+        y=tuple((1 - curve.tar[kept]).tolist()),
+    )
+
+
+def _thinned(points: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.intp]]":
+    low = np.geomspace(1, points, POINTS // 2).astype(int) - 1
+    even = np.linspace(0, points - 1, POINTS // 2).astype(int)
+    return np.unique(np.concatenate([low, even]))

@@ -1,0 +1,119 @@
+"""What came of a protocol, as plain values that say how each number was obtained."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from mtlkit.evaluation.configs import Findings
+from mtlkit.report.blocks import Block, Section
+from mtlkit_face.protocols.intervals import Interval, deviation, standard_error
+
+FORMAT = 1
+
+
+@attrs.frozen(kw_only=True)
+class Measure:
+    """A number, its values by fold or split, and how sure it is.
+
+    `deviation` and `standard_error` are those over folds, as published; `low` and `high` are a 95%
+    interval, made as `interval` says. `at` holds where it was taken: thresholds, rates.
+    """
+
+    value: float
+    folds: tuple[float, ...] = ()
+    deviation: float = math.nan
+    standard_error: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
+    interval: str = ""
+    at: Mapping[str, float] = attrs.field(factory=dict)
+
+
+def over_folds(
+    values: Sequence[float], ends: Interval, interval: str, *, population: bool,
+    at: Mapping[str, float] | None = None,
+) -> Measure:  # fmt: skip
+    """The mean of `values` over folds that have one, with its spread and a 95% interval."""
+    known = [value for value in values if math.isfinite(value)]
+    return Measure(
+        value=sum(known) / len(known) if known else math.nan,
+        folds=tuple(values),
+        deviation=deviation(values, population=population),
+        standard_error=standard_error(values),
+        low=ends[0],
+        high=ends[1],
+        interval=interval,
+        at=at or {},
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """The numbers of one protocol.
+
+    `n_genuine` and `n_impostor` are the comparisons (or searches) that were made, failures among
+    them; `failures` counts pictures without a template, `failed` names the first of them.
+    """
+
+    protocol: str
+    version: str
+    mode: str
+    matching: str
+    n_genuine: int
+    n_impostor: int
+    pictures: int
+    failures: int
+    failed: Mapping[str, str] = attrs.field(factory=dict)
+    measures: Mapping[str, Measure]
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """The results of an evaluation, by part (an only part is called ""), and what to show."""
+
+    prefix: str
+    title: str
+    results: Mapping[str, Result]
+    headlines: tuple[str, ...]
+    blocks: tuple[Block, ...]
+
+    def findings(self) -> Findings:
+        """The same as metrics and a section of the report."""
+        return Findings(
+            metrics=dict(self._metrics()),
+            headlines=tuple(f"{self.prefix}/{name}" for name in self.headlines),
+            sections=(Section(title=self.title, blocks=self.blocks),),
+        )
+
+    def _metrics(self) -> Iterator[tuple[str, float]]:
+        for part, result in self.results.items():
+            start = f"{self.prefix}/{part}" if part else self.prefix
+            for name, measure in result.measures.items():
+                yield f"{start}/{name}", measure.value
+                if measure.folds:
+                    yield f"{start}/{name}/deviation", measure.deviation
+                    yield f"{start}/{name}/standard-error", measure.standard_error
+                yield f"{start}/{name}/low", measure.low
+                yield f"{start}/{name}/high", measure.high
+                for where, value in measure.at.items():
+                    yield f"{start}/{name}/{where}", float(value)
+            yield f"{start}/genuine", float(result.n_genuine)
+            yield f"{start}/impostors", float(result.n_impostor)
+            yield f"{start}/failures", float(result.failures)
+
+    def to_json(self) -> str:
+        """The results as JSON; a number that is not finite becomes null."""
+        results = [{"part": part, **attrs.asdict(each)} for part, each in self.results.items()]
+        found = {"format": FORMAT, "results": _plain(results)}
+        return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,34 @@
+"""What strict and compatible mean, as one value for each mode."""
+
+import attrs
+
+from mtlkit_face.protocols.accuracy import ThresholdRule, grid, midpoint
+from mtlkit_face.protocols.options import Mode, Protocol
+from mtlkit_face.protocols.tar import OperatingRule, budget, nearest
+
+
+@attrs.frozen(kw_only=True)
+class Rules:
+    """How thresholds are chosen, and whether the spread over folds is that of a population."""
+
+    threshold: ThresholdRule
+    operating: OperatingRule
+    population: bool
+
+
+RULES = {
+    Mode.STRICT: Rules(threshold=midpoint, operating=budget, population=False),
+    Mode.COMPATIBLE: Rules(threshold=grid, operating=nearest, population=True),
+}
+
+_MATCHING = {
+    (Mode.STRICT, True): "mean of the four cosines of pictures and their mirror images",
+    (Mode.STRICT, False): "cosine",
+    (Mode.COMPATIBLE, True): "cosine of the sums over mirror images, normalised again",
+    (Mode.COMPATIBLE, False): "cosine of templates, normalised again",
+}
+
+
+def matching(config: Protocol) -> str:
+    """How two pictures are matched, in words."""
+    return _MATCHING[config.mode, config.mirror]

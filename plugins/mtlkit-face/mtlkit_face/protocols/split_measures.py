@@ -1,0 +1,118 @@
+"""The measures of IJB-A, each the mean over splits that are judged apart."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import attrs
+import numpy as np
+
+from mtlkit_face.protocols.cmc import Search, rank_share
+from mtlkit_face.protocols.intervals import pair_weight, percentiles, resamples
+from mtlkit_face.protocols.open_set import tpir_at_fpir
+from mtlkit_face.protocols.pair_set import Places
+from mtlkit_face.protocols.result import Measure, over_folds
+from mtlkit_face.protocols.roc import Bools, Floats, Ranking
+from mtlkit_face.protocols.rules import Rules
+
+BY_PEOPLE = "bootstrap over people, the same in all splits"
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class SplitScores:
+    """The scores of one split: of comparisons (P,) of subjects `first` and `second`, and a search.
+
+    `probe` are the subjects of the probes, `failed` counts templates without any picture.
+    """
+
+    score: Floats
+    first: Places
+    second: Places
+    search: Search
+    probe: Places
+    failed: int
+
+    @property
+    def same(self) -> Bools:
+        """Which comparisons (P,) are genuine."""
+        same: Bools = self.first == self.second
+        return same
+
+
+Taken = dict[str, tuple[float, dict[str, float]]]
+"""Each measure of a split: its value, and where it was taken."""
+
+
+def split_measures(
+    splits: Sequence[SplitScores],
+    fars: Sequence[float],
+    ranks: Sequence[int],
+    fpirs: Sequence[float],
+    rules: Rules,
+) -> dict[str, Measure]:
+    """TAR at each FAR, the EER, each rank, and TPIR at each FPIR, of the splits.
+
+    People are drawn once for all splits of a replicate: a person is in many of them.
+    """
+    judges = [_judge(split, fars, ranks, fpirs, rules) for split in splits]
+    taken = [judge(None) for judge in judges]
+    names = list(taken[0])
+
+    def statistics(drawn: Floats) -> list[float]:
+        found = [judge(drawn) for judge in judges]
+        return [_mean([each[name][0] for each in found]) for name in names]
+
+    everybody = np.concatenate([p for s in splits for p in (s.first, s.second, s.probe)])
+    ends = percentiles(statistics, resamples(int(everybody.max()) + 1))
+    return {
+        name: over_folds(
+            [each[name][0] for each in taken],
+            interval_ends,
+            BY_PEOPLE,
+            population=rules.population,
+            at={
+                f"{where}/{number}": value
+                for number, each in enumerate(taken, start=1)
+                for where, value in each[name][1].items()
+            },
+        )
+        for name, interval_ends in zip(names, ends, strict=True)
+    }
+
+
+def _judge(
+    split: SplitScores,
+    fars: Sequence[float],
+    ranks: Sequence[int],
+    fpirs: Sequence[float],
+    rules: Rules,
+) -> Callable[[Floats | None], Taken]:
+    """What measures one split, given how often each person was drawn; None is each once."""
+    ranking = Ranking(split.score, split.same)
+    impostors = float((~split.same).sum())
+    strangers = float((~split.search.mated).sum())
+
+    def measures(drawn: Floats | None) -> Taken:
+        pairs = None if drawn is None else pair_weight(drawn, split.first, split.second)
+        probes = None if drawn is None else drawn[split.probe]
+        curve = ranking.roc(pairs)
+        found: Taken = {}
+        for far in fars:
+            at = rules.operating(curve, far)
+            where = {"threshold": at.threshold, "achieved-far": at.far, "impostors": impostors}
+            found[f"tar-at-far/{far:g}"] = at.tar, where
+        equal = curve.equal_error_rate()
+        found["eer"] = equal.rate, {"threshold": equal.threshold}
+        for rank in ranks:
+            found[f"rank-{rank}"] = rank_share(split.search, rank, probes), {}
+        for fpir in fpirs:
+            alarm = tpir_at_fpir(split.search, fpir, rules.operating, probes)
+            where = {"threshold": alarm.threshold, "achieved-fpir": alarm.fpir}
+            found[f"tpir-at-fpir/{fpir:g}"] = alarm.tpir, where | {"strangers": strangers}
+        return found
+
+    return measures
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan

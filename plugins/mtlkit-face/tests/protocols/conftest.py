@@ -1,0 +1,39 @@
+"""Sets to be damaged, and a model whose scores are known by hand."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from mtlkit.model import Assembly, Outputs
+
+
+@pytest.fixture
+def sets(built, tmp_path) -> Path:
+    """A copy of all sets, to be damaged."""
+    return Path(shutil.copytree(built, tmp_path / "sets"))
+
+
+class PixelModel(nn.Module):
+    """Says of a picture its pixels: templates and scores can be worked out without a network."""
+
+    tasks = ("identity", "pose")
+
+    def __init__(self, shape=(1, 8, 8)):
+        super().__init__()
+        self.assembly = Assembly(sample_shape=shape, classes={}, centre=127.5, scale=128.0)
+        self.one = nn.Parameter(torch.ones(()))
+        self.batches = []
+
+    def forward(self, images, targets=None):
+        self.batches.append(len(images))
+        pixels = images.float().flatten(1)
+        logits = self.one * (pixels - pixels.mean(dim=1, keepdim=True))
+        return Outputs(logits, {"identity": logits}, {})
+
+
+@pytest.fixture
+def model():
+    return PixelModel()

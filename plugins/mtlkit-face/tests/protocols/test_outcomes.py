@@ -1,0 +1,274 @@
+"""The evaluators as a whole: scores, mirror images, failures, results and reports."""
+
+import json
+import math
+
+import attrs
+import numpy as np
+import pytest
+import torch
+from mtlkit_face.protocols.embedding import Embedder
+from mtlkit_face.protocols.lfw import read_lfw
+from mtlkit_face.protocols.options import Cfp, Faces, IjbA, Lfw, Mode, VerificationBin
+from mtlkit_face.protocols.options import silence as nobody
+from mtlkit_face.protocols.pair_scores import score_pairs
+from mtlkit_face.protocols.pictures import Box, Picture, decode
+from PIL import Image
+
+from mtlkit import Grouped, Mlp, Role, Task
+from mtlkit.errors import DataError
+from mtlkit.model import Assembly, assemble
+from mtlkit.routing.configs import Choice
+
+
+@pytest.fixture
+def lfw(sets):
+    return Lfw(images=sets / "lfw", folds=2, fold_pairs=2)
+
+
+def every(sets, **options):
+    return {
+        "lfw": Lfw(images=sets / "lfw", folds=2, fold_pairs=2, **options),
+        "cfp": Cfp(images=sets / "cfp", folds=2, fold_pairs=2, **options),
+        "bin": VerificationBin(file=sets / "pairs.bin", folds=2, **options),
+        "ijb-a": IjbA(images=sets / "ijb-a/aligned", protocol=sets / "ijb-a", splits=2, **options),
+    }
+
+
+def cosine(a, b):
+    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def test_a_score_is_the_mean_of_four_cosines(lfw, model):
+    """Yin & Liu (TIP 2018): (picture, mirror image) with (picture, mirror image)."""
+    pairs = read_lfw(lfw.images)
+    score = score_pairs(pairs, Embedder(lfw, model, nobody))
+    for place in range(len(pairs)):
+        both = []
+        for side in (pairs.first, pairs.second):
+            pixels = decode(pairs.pictures[side[place]], (1, 8, 8)).pixels.astype(float)
+            both.append([x.ravel() - x.mean() for x in (pixels, pixels[:, :, ::-1])])
+        expected = np.mean([cosine(a, b) for a in both[0] for b in both[1]])
+        assert score[place] == pytest.approx(expected, abs=1e-5)
+
+
+def test_compatible_normalises_the_sum_again(lfw, model):
+    pairs = read_lfw(lfw.images)
+    kits = attrs.evolve(lfw, mode=Mode.COMPATIBLE)
+    strict, again = (score_pairs(pairs, Embedder(c, model, nobody)) for c in (lfw, kits))
+    image = torch.from_numpy(decode(pairs.pictures[0], (1, 8, 8)).pixels.copy())[None]
+    assert Embedder(kits, model, nobody).embed(image).norm() == pytest.approx(1)
+    assert Embedder(lfw, model, nobody).embed(image).norm() < 0.999
+    assert (np.abs(again) >= np.abs(strict)).all()
+
+
+def test_without_mirror_images_it_is_the_plain_cosine(lfw, model):
+    pairs = read_lfw(lfw.images)
+    plain = attrs.evolve(lfw, mirror=False)
+    score = score_pairs(pairs, Embedder(plain, model, nobody))
+    pixels = [
+        decode(pairs.pictures[side[0]], (1, 8, 8)).pixels.astype(float).ravel()
+        for side in (pairs.first, pairs.second)
+    ]
+    assert score[0] == pytest.approx(cosine(*(x - x.mean() for x in pixels)), abs=1e-5)
+
+
+def test_the_template_of_branches_is_that_of_equation_12(lfw):
+    """The mean over mirror images of eq. 12's templates has the mean of the four scores."""
+    shape = (1, 8, 8)
+    tasks = {"identity": Task(role=Role.MAIN), "pose": Task()}
+    classes = {"identity": ("a", "b", "c"), "pose": ("-45", "0", "45")}
+    grouping = Grouped(task="identity", by="pose",
+                       groups={"left": (-45,), "front": (0,), "right": (45,)})  # fmt: skip
+    torch.manual_seed(0)
+    assembly = Assembly(sample_shape=shape, classes=classes, centre=127.5, scale=128.0)
+    model = assemble(Mlp(hidden=(16,)), grouping, tasks, assembly).eval()
+    images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
+    mean = Embedder(lfw, model, nobody).embed(images)
+    with torch.no_grad():
+        views = [model(images), model(images.flip(-1))]
+
+    def eq12(one, other):
+        scores = []
+        for a, b in ((one, 0), (other, 1)):
+            said = a.branches["identity"]
+            unit = said.logits[b] / said.logits[b].norm(dim=-1, keepdim=True)
+            generic = a.outputs["identity"][b]
+            scores.append((generic / generic.norm(), unit, said.probability[b]))
+        (g, u, p), (h, v, q) = scores
+        return float(g @ h / 2 + (p[:, None] * q[None] * (u @ v.T)).sum() / 2)
+
+    expected = np.mean([eq12(a, b) for a in views for b in views])
+    assert float(mean[0] @ mean[1]) == pytest.approx(expected, abs=1e-5)
+    label = assemble(Mlp(hidden=(16,)), attrs.evolve(grouping, test=Choice.LABEL), tasks, assembly)
+    with pytest.raises(
+        DataError, match=r"evaluate a run whose recipe has `routing\.test: expected`"
+    ):
+        Embedder(lfw, label, nobody).embed(images)
+
+
+@pytest.mark.parametrize("name", ["lfw", "cfp", "bin", "ijb-a"])
+@pytest.mark.parametrize("mode", Mode)
+def test_a_result_carries_all_that_makes_it_a_result(sets, model, name, mode):
+    outcome = every(sets, mode=mode)[name].outcome(model)
+    found = json.loads(outcome.to_json())
+    assert found["format"] == 1
+    for each in found["results"]:
+        assert each["mode"] == mode.value
+        assert each["n_genuine"] > 0
+        assert each["n_impostor"] > 0
+        assert each["failures"] == 0
+        assert each["version"]
+        assert "cosine" in each["matching"]
+        for key, measure in each["measures"].items():
+            assert measure["interval"].startswith("bootstrap over ")
+            if "tar-at-far" in key:
+                kept = {k.partition("/")[0] for k in measure["at"]}
+                assert {"threshold", "achieved-far", "impostors"} <= kept
+            if key == "accuracy":
+                assert {"threshold/1", "threshold/2", "wilson-low"} <= set(measure["at"])
+    findings = outcome.findings()
+    assert all(metric.startswith(outcome.prefix + "/") for metric in findings.metrics)
+    assert set(findings.headlines) <= set(findings.metrics)
+    kinds = [type(block).__name__ for block in findings.sections[0].blocks]
+    assert {"Text", "Chart", "Table"} <= set(kinds)
+    titles = [b.title for b in findings.sections[0].blocks if type(b).__name__ == "Chart"]
+    assert [title.partition(":")[0] for title in titles][:1] == ["ROC"]
+    assert any(title.startswith("CMC") for title in titles) == (name == "ijb-a")
+    tables = [b for b in findings.sections[0].blocks if type(b).__name__ == "Table"]
+    facts = dict(next(b.rows for b in tables if b.caption == "How it was done."))
+    assert "taken as aligned" in facts["alignment"]
+    assert "resized (32 x 32)" in facts["size"]
+
+
+def test_a_perfect_model_is_perfect_and_a_blind_one_is_chance(lfw, sets, model):
+    class Oracle(type(model)):
+        """Knows the person by the colour that the test paints."""
+
+    pairs = read_lfw(lfw.images)
+    for picture, person in zip(pairs.pictures, pairs.person, strict=True):
+        pixels = np.zeros((32, 32), np.uint8)
+        pixels[4 * person : 4 * person + 4] = 255
+        Image.fromarray(pixels).save(picture.source)
+    result = lfw.outcome(Oracle()).results[""]
+    assert result.measures["accuracy"].value == 1
+    assert result.measures["eer"].value == 0
+    assert result.measures["auc"].value == 1
+    for picture in pairs.pictures:
+        Image.fromarray(np.eye(32, dtype=np.uint8) * 200).save(picture.source)
+    blind = lfw.outcome(Oracle()).results[""]
+    assert blind.measures["auc"].value == 0.5
+    assert blind.measures["eer"].value == 0.5
+    assert blind.measures["accuracy"].value == 0.5
+    assert blind.measures["tar-at-far/0.001"].value == 0
+
+
+def test_a_failure_is_a_pair_that_does_not_match(lfw, model):
+    """It is not left out: the genuine pair is an error, the impostor pair is rejected rightly."""
+    pairs = read_lfw(lfw.images)
+    genuine = pairs.pictures[pairs.first[0]]
+    genuine.source.unlink()
+    counted = attrs.evolve(lfw, count_failures=True)
+    result = counted.outcome(model).results[""]
+    assert (result.n_genuine, result.n_impostor, result.failures) == (4, 4, 1)
+    assert result.failed == {genuine.name: "is missing"}
+    score = score_pairs(read_lfw(lfw.images), Embedder(counted, model, nobody))
+    with_it = (pairs.first == pairs.first[0]) | (pairs.second == pairs.first[0])
+    np.testing.assert_array_equal(np.isneginf(score), with_it)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is no image of a known format"),
+        (b"no image", "is no image of a known format"),
+        (b"HALF", "cannot be read"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_named(lfw, model, content, why):
+    picture = read_lfw(lfw.images).pictures[0]
+    whole = picture.source.read_bytes()
+    picture.source.write_bytes(whole[: len(whole) // 3] if content == b"HALF" else content)
+    lfw.look()  # a quick look does not decode
+    with pytest.raises(DataError, match=f"1 picture cannot be used: {picture.name} {why}"):
+        lfw.outcome(model)
+    result = attrs.evolve(lfw, count_failures=True).outcome(model).results[""]
+    assert result.failures == 1
+
+
+def test_everything_may_fail(lfw, model, sets):
+    for picture in read_lfw(lfw.images).pictures:
+        picture.source.unlink()
+    result = attrs.evolve(lfw, count_failures=True).outcome(model).results[""]
+    assert result.measures["accuracy"].value == 0.5
+    assert result.measures["tar-at-far/0.01"].value == 0
+    ijb = every(sets, count_failures=True)["ijb-a"]
+    for picture in (sets / "ijb-a/aligned").rglob("*.*g"):
+        picture.unlink()
+    assert ijb.outcome(model).results["media-mean"].measures["rank-5"].value == 0
+
+
+def test_a_template_that_is_not_finite_is_a_failure(lfw, model):
+    with torch.no_grad():
+        model.one.fill_(math.nan)
+    with pytest.raises(DataError, match="has a template that is not finite"):
+        lfw.outcome(model)
+
+
+def test_memory_does_not_grow_with_the_set(sets, model):
+    """Batches are as asked for, and a `.bin` is matched as it comes."""
+    asked = VerificationBin(file=sets / "pairs.bin", folds=2, batch=3, mirror=False)
+    asked.outcome(model)
+    assert max(model.batches) == 3
+    assert sum(model.batches) == 16
+
+
+def test_a_model_of_no_pictures_is_refused(lfw, model):
+    model.assembly = attrs.evolve(model.assembly, sample_shape=(7,))
+    with pytest.raises(DataError, match=r"takes inputs of shape \(7,\); expected pictures"):
+        lfw.outcome(model)
+    model.assembly = attrs.evolve(model.assembly, sample_shape=(1, 8, 8))
+    with pytest.raises(DataError, match="no task named 'who'; the tasks are identity, pose"):
+        attrs.evolve(lfw, task="who").outcome(model)
+
+
+def test_pictures_become_what_the_model_takes(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(path)
+    picture = Picture(name="a", source=path)
+    assert decode(picture, (3, 4, 4)).pixels.shape == (3, 4, 4)
+    assert decode(picture, (1, 2, 6)).pixels.shape == (1, 2, 6)
+    assert decode(picture, (1, 2, 6)).size == (4, 4)
+    part = attrs.evolve(picture, box=Box(left=1, top=1, width=2, height=2))
+    np.testing.assert_array_equal(
+        decode(part, (3, 2, 2)).pixels, decode(picture, (3, 4, 4)).pixels[:, 1:3, 1:3]
+    )
+    wide = attrs.evolve(picture, box=Box(left=0, top=0, width=4, height=2, margin=0.5))
+    assert wide.box.corners() == (-2, -3, 6, 5)
+    found = decode(wide, (3, 8, 8)).pixels
+    np.testing.assert_array_equal(found[:, 3:7, 2:6], decode(picture, (3, 4, 4)).pixels)
+    assert found[:, :3].sum() == 0
+    outside = attrs.evolve(picture, box=Box(left=9, top=0, width=2, height=2))
+    with pytest.raises(DataError, match="its face box lies outside of the 4 x 4 picture"):
+        decode(outside, (3, 2, 2))
+
+
+def test_a_picture_too_large_for_a_face_is_not_decoded(tmp_path):
+    path = tmp_path / "bomb.png"
+    Image.new("1", (17_000, 5_000)).save(path)
+    with pytest.raises(DataError, match="has 17000 x 5000 pixels, too many for a face"):
+        decode(Picture(name="a", source=path), (1, 8, 8))
+
+
+def test_one_part_of_cfp_may_be_asked_for(sets, model):
+    asked = Cfp(images=sets / "cfp", folds=2, fold_pairs=2, faces=(Faces.FRONTAL_PROFILE,))
+    assert list(asked.outcome(model).results) == ["frontal-profile"]
+
+
+def test_modes_have_names_of_their_own(sets):
+    names = [each.prefix for mode in Mode for each in every(sets, mode=mode).values()]
+    assert names == [
+        "face/lfw", "face/cfp", "face/verification-bin/pairs", "face/ijb-a",
+        "face/lfw/compatible", "face/cfp/compatible", "face/verification-bin/pairs/compatible",
+        "face/ijb-a/compatible",
+    ]  # fmt: skip

@@ -1,0 +1,205 @@
+"""`mtlkit face protocol`: a trained run judged from the command line, and in a recipe."""
+
+import json
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+from mtlkit_face.protocols.options import Lfw, VerificationBin
+from mtlkit_face.rendered import Rendered
+
+from mtlkit import Mlp, Recipe, Role, Task, Train, fit, load_catalog
+from mtlkit.cli import main
+from mtlkit.errors import RecipeError
+from mtlkit.evaluation.configs import Evaluator
+from mtlkit.recipe_file import parse_recipe
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, built):
+    """A run of a small network that was judged by a `.bin` set at its end."""
+    folder = tmp_path_factory.mktemp("run") / "small"
+    data = Rendered(subjects=3, test_subjects=2, images_per_subject=6, size=32, sessions=1,
+                    lights_per_geometry=2)  # fmt: skip
+    recipe = Recipe(
+        data=data,
+        backbone=Mlp(hidden=(8,)),
+        tasks={"identity": Task(role=Role.MAIN, target="subject"), "pose": Task(target="yaw")},
+        train=Train(epochs=1, batch=8, threads=1, device="cpu"),
+        evaluation=(VerificationBin(file=built / "pairs.bin", folds=2),),
+    )
+    fit(recipe, folder)
+    return folder
+
+
+@pytest.fixture
+def protocol(capsys):
+    """Calls ``mtlkit face protocol``: gives the exit code, and all that was said."""
+
+    def call(*arguments: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(["face", "protocol", *map(str, arguments)])
+        said = capsys.readouterr()
+        return caught.value.code, said.out + " ".join(said.err.split())
+
+    return call
+
+
+def commands(built):
+    return {
+        "lfw": ("lfw", "--images", built / "lfw", "--folds", 2, "--fold-pairs", 2),
+        "cfp": ("cfp", "--images", built / "cfp", "--folds", 2, "--fold-pairs", 2),
+        "ijb-a": ("ijb-a", "--images", built / "ijb-a/aligned", "--protocol", built / "ijb-a",
+                  "--splits", 2, "--rank", 1),
+        "bin": ("bin", "--file", built / "pairs.bin", "--folds", 2),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["lfw", "cfp", "ijb-a", "bin"])
+def test_a_command_writes_result_evaluation_and_report(protocol, run, built, tmp_path, name):
+    out = tmp_path / "out"
+    code, said = protocol(*commands(built)[name], "--run", run, "--out", out, "--device", "cpu")
+    assert code == 0, said
+    assert sorted(path.name for path in out.iterdir()) == [
+        "evaluation.json", "report.html", "result.json",
+    ]  # fmt: skip
+    results = json.loads((out / "result.json").read_text())["results"]
+    assert all(each["n_genuine"] and each["n_impostor"] for each in results)
+    assert "<svg" in (out / "report.html").read_text()
+    assert str(built) not in (out / "report.html").read_text().split("evaluation:")[0]
+    value = next(iter(results[0]["measures"].values()))["value"]
+    assert f"{value:.4f}" in said
+
+
+def test_the_evaluator_of_a_recipe_and_the_command_agree(protocol, run, built, tmp_path):
+    trained = json.loads((run / "evaluation.json").read_text())["metrics"]
+    out = tmp_path / "out"
+    assert protocol(*commands(built)["bin"], "--run", run, "--out", out, "--device", "cpu")[0] == 0
+    found = json.loads((out / "evaluation.json").read_text())["metrics"]
+    assert found
+    assert {name: trained[name] for name in found} == pytest.approx(found, nan_ok=True)
+
+
+def test_by_default_results_go_into_the_run_once(protocol, run, built):
+    call = (*commands(built)["lfw"], "--run", run, "--device", "cpu", "--mode", "compatible")
+    assert protocol(*call)[0] == 0
+    folder = run / "protocols/lfw/compatible"
+    assert (folder / "result.json").is_file()
+    code, said = protocol(*call)
+    assert code == 2
+    assert said == (
+        f"mtlkit: error: {folder} is there already; choose a new or empty folder with --out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--far", "0"), "far: expected a number above 0, found 0.0"),
+        (("--task", "who"), "no task named 'who'; the tasks are identity, pose"),
+        (("--device", "abacus"), "--device abacus: cannot be used"),
+        (("--fold-pairs", "3"), "expected 2 folds of 3 + 3 pairs"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_written(
+    protocol, run, built, tmp_path, arguments, message
+):
+    out = tmp_path / "out"
+    code, said = protocol(*commands(built)["lfw"], "--run", run, "--out", out, *arguments)
+    assert code == 2
+    assert message in said
+    assert not out.exists()
+
+
+def test_a_folder_without_a_run_is_named(protocol, built, tmp_path):
+    code, said = protocol(*commands(built)["lfw"], "--run", tmp_path)
+    assert code == 2
+    assert "holds no run" in said
+
+
+def test_rendered_sets_are_written_into_an_empty_folder(protocol, tmp_path):
+    small = ("--subjects", 6, "--folds", 2, "--fold-pairs", 1, "--splits", 1, "--size", 32)
+    code, said = protocol("render", "--out", tmp_path / "sets", *small)
+    assert code == 0, said
+    assert sorted(path.name for path in (tmp_path / "sets").iterdir()) == [
+        "cfp", "ijb-a", "lfw", "pairs.bin",
+    ]  # fmt: skip
+    code, said = protocol("render", "--out", tmp_path / "sets", *small)
+    assert (code, "is there already" in said) == (2, True)
+    code, said = protocol("render", "--out", tmp_path / "few", "--subjects", 6, "--folds", 4)
+    assert code == 2
+    assert "expected two subjects or more for each of 4 folds, found 6" in said
+
+
+@pytest.mark.parametrize("command", ["", "lfw", "cfp", "ijb-a", "bin", "render"])
+def test_commands_explain_themselves(protocol, command):
+    code, said = protocol(*([command] if command else []), "--help")
+    assert code == 0
+    assert "Usage" in said
+
+
+def test_every_option_of_an_evaluator_is_one_of_its_command(protocol):
+    kinds = load_catalog("face").evaluators
+    for name in ("lfw", "cfp", "ijb-a", "verification-bin"):
+        _, shown = protocol("bin" if name == "verification-bin" else name, "--help")
+        fields = [field.name for field in attrs.fields(kinds.get(f"face/{name}"))]
+        missing = [f for f in fields if "--" + f.replace("_", "-") not in shown]
+        assert missing == [], name
+        assert issubclass(kinds.get(f"face/{name}"), Evaluator)
+
+
+TEXT = (
+    "data: {type: images, folder: f, pattern: '{subject}_{pose}.png', size: 32}\n"
+    "backbone: casia-net\n"
+    "tasks: {identity: {target: subject}}\n"
+    "evaluation:\n"
+    "  - {type: face/lfw, images: lfw, OPTION}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("option", "line"),
+    [
+        (
+            "task: who",
+            "r.yaml:5:41: evaluation.0.task: no task named 'who'; the tasks are identity",
+        ),
+        (
+            "mode: strickt",
+            "r.yaml:5:41: evaluation.0.mode: expected one of strict, compatible, found the text "
+            "'strickt'; did you mean 'strict'?",
+        ),
+        (
+            "far: [0]",
+            "r.yaml:5:40: evaluation.0.far: expected a number above 0, found 0.0",
+        ),
+    ],
+)
+def test_a_mistake_in_a_recipe_has_its_line(option, line):
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(TEXT.replace("OPTION", option), "r.yaml", load_catalog("face"))
+    assert caught.value.lines == (line,)
+
+
+def test_a_set_may_be_asked_twice_by_different_rules(built):
+    text = TEXT.replace("OPTION", "folds: 2")
+    second = "  - {type: face/lfw, images: lfw, mode: MODE}\n"
+    parse_recipe(text + second.replace("MODE", "compatible"), "r.yaml", load_catalog("face"))
+    with pytest.raises(RecipeError, match="gives metrics of the same names"):
+        parse_recipe(text + second.replace("MODE", "strict"), "r.yaml", load_catalog("face"))
+    assert Lfw(images=built).prefix == "face/lfw"
+
+
+def test_what_the_page_shows_is_a_recipe_and_commands_that_exist(protocol):
+    page = Path(__file__).parents[4] / "docs/face-protocols.md"
+    text = page.read_text(encoding="utf-8")
+    shown = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
+    recipe = TEXT.partition("evaluation:")[0] + shown
+    found = parse_recipe(recipe, "r.yaml", load_catalog("face"))
+    assert len({each.prefix for each in found.evaluation}) == 5
+    called = re.findall(r"^mtlkit face protocol ([\w-]+) (.*?)(?: +#.*)?$", text, re.MULTILINE)
+    assert [name for name, _ in called] == ["lfw", "cfp", "ijb-a", "bin", "render"]
+    for name, options in called:
+        _, help_text = protocol(name, "--help")
+        assert all(option in help_text for option in re.findall(r"--[\w-]+", options))
