@@ -28,6 +28,7 @@ class Tiny(DataSource):
 
     samples: int = 96
     undivided: bool = False  # without a validation split
+    poisoned: bool = False  # nobody may read the test split
 
     def load(self, loading: Loading) -> Data:
         inputs = torch.randn(self.samples, 4, generator=torch.Generator().manual_seed(1))
@@ -43,7 +44,22 @@ class Tiny(DataSource):
         parts = [torch.arange(third) + third * number for number in range(3)]
         train, validation, test = (whole.subset(part) for part in parts)
         found = Data(train=train, validation=validation, test=test, centre=0.0, scale=1.0)
+        if self.poisoned:
+            found = attrs.evolve(found, test=attrs.evolve(test, inputs=Poison(third)))
         return attrs.evolve(found, validation=None) if self.undivided else found
+
+
+class Poison:
+    """Samples that nobody may read."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return self.samples
+
+    def __getitem__(self, index):
+        raise RuntimeError("the test split was read")
 
 
 @attrs.frozen(kw_only=True)
