@@ -26,9 +26,8 @@ class RayTasks(Executor):
                     f"no Ray cluster answers at {address}: {cause}; start one with `ray start "
                     f"--head`, or leave the address out"
                 ) from cause
-        self._task = self._ray.remote(run_job).options(
-            num_cpus=cpus, num_gpus=gpus, max_calls=1, max_retries=0
-        )
+        asked = {"num_cpus": cpus, "num_gpus": gpus, "max_calls": 1, "max_retries": 0}
+        self._task = self._ray.remote(**asked)(run_job)
         self._keys: dict[Any, str] = {}
 
     def submit(self, key: str, job: Job) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+import torch
 
 from mtlkit.compare.executor import Executor
 from mtlkit.compare.place import Place
@@ -22,16 +23,18 @@ collect_ignore = ["tiny.py", "killed_study.py"]
 FILE = """
 problems: {plane: recipe.yaml}
 weightings: [gls]
-seeds: 1
-without: {log: so many, tuned: so many, rlw: so many}
+seeds: [3]
+tuning: {trials: 2, search: {optimizer.lr: {low: 0.01, high: 0.2, log: true}}}
+without: {log: for speed, tuned: for speed, rlw: for speed}
 """
 
 
-@pytest.fixture
-def tiny(monkeypatch):
+@pytest.fixture(scope="session")
+def tiny():
     """The module."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
-    return importlib.import_module("tiny")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        yield importlib.import_module("tiny")
 
 
 class InThisProcess(Executor):
@@ -74,6 +77,7 @@ class Bench:
     folder: Path
     tiny: object
     worker = InThisProcess
+    file = FILE
 
     def load(self, text=FILE):
         """The comparison of the file `text`."""
@@ -90,8 +94,22 @@ class Bench:
         return run_study(comparison, self.folder / name, place=place, **options)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_report_of_a_run():
+    """Drawing it takes longer than all of the training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "write_report", lambda *_: None)
+        yield
+
+
 @pytest.fixture
-def bench(tmp_path, tiny, monkeypatch):
-    # drawing a run's report takes longer than all its training
-    monkeypatch.setattr(evaluate, "write_report", lambda *_: None)
+def bench(tmp_path, tiny):
     return Bench(tmp_path, tiny)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, tiny):
+    """A whole study, made by one worker, for tests that only look; its keys in the order made."""
+    torch.set_num_threads(1)
+    bench, worker = Bench(tmp_path_factory.mktemp("made"), tiny), InThisProcess(1)
+    return bench.run(bench.load(FILE), executor=worker), worker.made

@@ -18,7 +18,7 @@ data: {type: tiny}
 backbone: {type: mlp, hidden: [8]}
 tasks: {sign: {role: main}, size: {head: {type: regression}}}
 optimizer: {type: sgd, lr: 0.05}
-train: {epochs: 2, batch: 32, threads: 1, device: cpu}
+train: {epochs: 1, batch: 32, threads: 1, device: cpu}
 """
 
 
