@@ -26,6 +26,14 @@ without: {log: for speed, tuned: for speed, rlw: for speed}
 """
 
 
+SMALL = """
+problems: {plane: recipe.yaml}
+weightings: [gls]
+seeds: 1
+without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
+"""
+
+
 def begun(bench, lines):
     """A process that runs the comparison, once it has written so many lines."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -116,12 +124,13 @@ def test_without_ray_the_extra_is_named(monkeypatch):
         place_of(2, "", on_ray=True).executor()
 
 
-def test_two_workers_of_ray_come_to_the_same(bench, made):
+def test_two_workers_of_ray_come_to_the_same(bench, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'mtlkit[ray]'")
-    comparison = bench.load()
-    folder = bench.run(comparison, place=place_of(2, "", on_ray=True))
-    found = {record.key: record for record in read_results(folder.results)}
-    whole = {record.key: record for record in read_results(made[0].results)}
-    assert {key: values(record) for key, record in found.items()} == {
-        key: values(record) for key, record in whole.items()
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the workers find `tiny`
+    comparison = bench.load(SMALL)
+    found = read_results(bench.run(comparison, place=place_of(2, "", on_ray=True)).results)
+    assert [record.error for record in found] == [None, None]
+    here = read_results(bench.run(comparison, "here").results)
+    assert {record.key: values(record) for record in found} == {
+        record.key: values(record) for record in here
     }
