@@ -48,7 +48,7 @@ def run_study(
     """
     folder, place = StudyFolder(out), place or Place()
     if comparison.tuning.searches:
-        require_optuna()
+        require_optuna("compare")
     with folder.locked():
         comparison = resolved(comparison, folder, place)
         progress = shown(quiet=quiet)
