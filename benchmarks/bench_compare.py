@@ -21,7 +21,7 @@ from mtlkit.compare.study import run_study
 from mtlkit.data.configs import Loading
 
 RECIPE = """
-data: {type: face/rendered, subjects: 60, test_subjects: 30, size: 48}
+data: {type: face/rendered, subjects: 20, test_subjects: 10, size: 48}
 backbone: {type: casia-net, width: 0.5}
 tasks: {pose: {target: yaw}, expression: {target: expression}}
 optimizer: {type: sgd, lr: 0.02}
@@ -39,7 +39,7 @@ weightings: [gls]
 def main() -> None:
     """Print the overhead of a run, in seconds and in percent of its training."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--cache", type=Path, default=None)
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp())

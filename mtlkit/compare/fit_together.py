@@ -54,11 +54,13 @@ def _of_judge(name: str, problem: Compared) -> Iterator[Problem]:
             hint = did_you_mean(task, tasks) or f"; the tasks are {', '.join(tasks)}"
             yield Problem(here, f"no task named {task!r}{hint}")
             continue
-        owner = judge.metric.partition("/")[0]
-        if "" not in prefixes and owner not in (*tasks, *prefixes):
-            known = ", ".join([*tasks, *prefixes])
-            hint = did_you_mean(owner, [*tasks, *prefixes]) or f"; expected one of {known}"
-            yield Problem(here, f"nothing measures {judge.metric!r}{hint}")
+        owners = [*tasks, *prefixes]
+        if "" not in owners and not judge.metric.startswith(tuple(f"{each}/" for each in owners)):
+            known = ", ".join(f"{each}/..." for each in owners)
+            hint = did_you_mean(judge.metric.partition("/")[0], owners)
+            yield Problem(
+                here, f"nothing measures {judge.metric!r}{hint or f'; expected one of {known}'}"
+            )
 
 
 def undirected(problem: Compared, task: str, metric: str) -> bool:
