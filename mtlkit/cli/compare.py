@@ -111,12 +111,14 @@ def _show_differences(one: Path, other: Path) -> None:
 
 
 def _show_plan(comparison: "Comparison", out: Path, loading: "Loading", place: "Place") -> None:
+    from mtlkit.compare.prepare import judges_of
     from mtlkit.compare.probe import estimate
     from mtlkit.compare.store import StudyFolder
     from mtlkit.compare.study import resolved
     from mtlkit.report.history import duration
 
     folder = StudyFolder(out)
+    judges_of(comparison, loading)  # what would stop the study is told now
     found = estimate(resolved(comparison, folder, place), folder.records(), loading)
     rows: list[tuple[str, ...]] = [("problem", "method", "trials", "final runs", "to make", "time")]
     for share in found:

@@ -15,7 +15,7 @@ from mtlkit.compare.comparison import BASELINES, Comparison
 from mtlkit.compare.lines import Lines
 from mtlkit.compare.place import Place, cores
 from mtlkit.compare.plan import planned
-from mtlkit.compare.prepare import judged_of, loaded, require_splits
+from mtlkit.compare.prepare import judges_of
 from mtlkit.compare.record import Judged
 from mtlkit.compare.runner import Runner
 from mtlkit.compare.scores import SELECTION
@@ -54,7 +54,7 @@ def run_study(
         progress = shown(quiet=quiet)
         try:
             loading = attrs.evolve(loading, progress=progress.loading)
-            judges = _prepare(comparison, loading)
+            judges = judges_of(comparison, loading)
         finally:
             progress.close()
         _write(folder, comparison, judges, catalog)
@@ -87,16 +87,6 @@ def resolved(comparison: Comparison, folder: StudyFolder, place: Place) -> Compa
         recipe = attrs.evolve(problem.recipe, train=train)
         problems[name] = attrs.evolve(problem, recipe=recipe)
     return attrs.evolve(comparison, problems=problems)
-
-
-def _prepare(comparison: Comparison, loading: Loading) -> list[Judged]:
-    """Load the data of each problem, once for all workers, and see that it will do."""
-    found = []
-    for name, problem in comparison.problems.items():
-        data = loaded(problem, attrs.evolve(loading, base=problem.base))
-        require_splits(name, data, comparison)
-        found += judged_of(name, problem, data)
-    return found
 
 
 def _write(

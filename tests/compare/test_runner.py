@@ -9,7 +9,7 @@ import pytest
 from mtlkit.compare.record import Budget, Stage, read_results
 from mtlkit.compare.store import StudyFolder
 from mtlkit.data.configs import Loading
-from mtlkit.errors import DataError, InterruptedRunError, RunError
+from mtlkit.errors import DataError, InterruptedRunError, RecipeError, RunError
 from mtlkit.run.evaluate import evaluate_run
 
 SMALL = """
@@ -192,3 +192,16 @@ def test_what_the_study_says_of_itself(bench, made):
     assert str(folder.path) not in folder.study.read_text() + folder.comparison.read_text()
     again = bench.load(folder.comparison.read_text().replace("recipes/plane.yaml", "recipe.yaml"))
     assert [method.name for method in again.methods] == study["methods"]
+
+
+def test_a_task_with_strangers_in_the_test_needs_a_judge(bench):
+    problem = "{recipe: recipe.yaml, set: [data.open=true]}"
+    comparison = bench.load(SMALL.replace("recipe.yaml", problem))
+    with pytest.raises(DataError, match="the label 'sign' of the task 'sign' has strangers in the"):
+        bench.run(comparison)
+    judged = problem.replace("]}", "], judge: {sign: sign/accuracy}}")
+    folder = bench.run(bench.load(SMALL.replace("recipe.yaml", judged)))
+    assert all(record.error is None for record in results(folder).values())
+    wrong = problem.replace("]}", "], judge: {sign: sign/acuracy}}")
+    with pytest.raises(RecipeError, match="no metric 'sign/acuracy'; did you mean 'accuracy'?"):
+        bench.run(bench.load(SMALL.replace("recipe.yaml", wrong)))

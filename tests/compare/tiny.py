@@ -28,6 +28,7 @@ class Tiny(DataSource):
 
     samples: int = 96
     undivided: bool = False  # without a validation split
+    open: bool = False  # the test may have classes that training has not
     poisoned: bool = False  # nobody may read the test split
 
     def load(self, loading: Loading) -> Data:
@@ -44,6 +45,8 @@ class Tiny(DataSource):
         parts = [torch.arange(third) + third * number for number in range(3)]
         train, validation, test = (whole.subset(part) for part in parts)
         found = Data(train=train, validation=validation, test=test, centre=0.0, scale=1.0)
+        if self.open:
+            found = attrs.evolve(found, open_labels=frozenset({"sign"}))
         if self.poisoned:
             found = attrs.evolve(found, test=attrs.evolve(test, inputs=Poison(third)))
         return attrs.evolve(found, validation=None) if self.undivided else found
