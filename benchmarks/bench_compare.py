@@ -1,12 +1,12 @@
 """What the runner of comparisons costs beside the runs; ``python benchmarks/bench_compare.py``.
 
-One worker makes runs of rendered faces one after another. The time of a run is from its first file
-to its last; everything else of the study's time, but for the preparation of the data, is overhead.
-Beside it stands that of a fresh interpreter for each run, which a plain loop in a shell would pay.
+One worker makes runs of rendered faces one after another; what lies between the last file of one
+and the first file of the next is the runner's. Beside it stands what a fresh interpreter for each
+run would take, which a plain loop in a shell pays.
 """
 
 import argparse
-import json
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -37,9 +37,9 @@ weightings: [gls]
 
 
 def main() -> None:
-    """Print the overhead of a run, in seconds and in percent of its training."""
+    """Print what the runner takes for a run, in seconds and in percent of the training."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--cache", type=Path, default=None)
     asked = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
@@ -58,21 +58,22 @@ def main() -> None:
     wall = time.time() - start
     records = read_results(study.results)
     assert all(record.error is None for record in records), records
-    own = sum(seconds_of(study.path / record.folder) for record in records)
-    training = sum(record.seconds for record in records)
-    count = len(records)
-    print(f"{count} runs: {wall:.1f} s, of which the runs {own:.1f} s, training {training:.1f} s")
-    print(f"overhead: {(wall - own) / count:.2f} s a run, {100 * (wall - own) / training:.1f} %")
+    spans = sorted(span_of(study.path / record.folder) for record in records)
+    between = [later[0] - earlier[1] for earlier, later in itertools.pairwise(spans)]
+    training = sum(record.seconds for record in records) / len(records)
+    gap = sum(between) / len(between)
+    print(f"{len(records)} runs in {wall:.1f} s, of each {training:.1f} s training")
+    print(f"before the first run, once: {spans[0][0] - start:.2f} s")
+    print(f"between two runs: {gap:.2f} s, {100 * gap / training:.2f} % of the training")
     alone = time.time()
     subprocess.run([sys.executable, "-c", "import mtlkit.compare.worker"], check=True)
     print(f"a fresh interpreter for each run: {time.time() - alone:.2f} s")
-    print(json.dumps({"wall": wall, "runs": own, "training": training, "count": count}))
 
 
-def seconds_of(run: Path) -> float:
-    """From the first to the last file of a run."""
-    times = [(run / name).stat().st_mtime for name in ("provenance.json", "status.json")]
-    return times[1] - times[0]
+def span_of(run: Path) -> tuple[float, float]:
+    """When the first and the last file of a run were written."""
+    first, last = (run / name for name in ("provenance.json", "status.json"))
+    return first.stat().st_mtime, last.stat().st_mtime
 
 
 if __name__ == "__main__":

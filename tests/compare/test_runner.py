@@ -203,5 +203,5 @@ def test_a_task_with_strangers_in_the_test_needs_a_judge(bench):
     folder = bench.run(bench.load(SMALL.replace("recipe.yaml", judged)))
     assert all(record.error is None for record in results(folder).values())
     wrong = problem.replace("]}", "], judge: {sign: sign/acuracy}}")
-    with pytest.raises(RecipeError, match="no metric 'sign/acuracy'; did you mean 'accuracy'?"):
+    with pytest.raises(RecipeError, match=r"no metric 'sign/acuracy'; did you mean 'accuracy'\?"):
         bench.run(bench.load(SMALL.replace("recipe.yaml", wrong)))
