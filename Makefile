@@ -37,6 +37,7 @@ bench: setup
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_pickled_pairs.py
 	$(BIN)/python plugins/mtlkit-torchjd/benchmarks/bench_call.py
 	$(BIN)/python benchmarks/bench_weightings.py --out benchmarks/results
+	$(BIN)/python benchmarks/bench_compare.py
 	mkdir -p .benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/ops/test_ops_cpu.py -q --benchmark-json=.benchmarks/ops-cpu.json
 	$(BIN)/python benchmarks/ops/report.py .benchmarks/ops-cpu.json benchmarks/results/ops-cpu

@@ -29,6 +29,7 @@ COMMANDS = {
     "train": Command("mtlkit.cli.train:train", "Train a recipe, evaluate it, write a report."),
     "tune": Command("mtlkit.cli.tune:tune", "Search constant loss weights for a recipe."),
     "compare": Command("mtlkit.cli.compare:compare", "Compare weightings, runs or studies."),
+    "runs": Command("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
     "resume": Command("mtlkit.cli.resume:resume", "Go on with a run that was stopped."),
     "evaluate": Command("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
     "report": Command("mtlkit.cli.report:report", "Write the report of a run again."),

@@ -1,11 +1,18 @@
 """``mtlkit compare``: which weighting is best on a set of problems, or what two runs differ in."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mtlkit.cli import current_catalog
+from mtlkit.cli.list import aligned
 from mtlkit.cli.options import cache_option
+
+if TYPE_CHECKING:
+    from mtlkit.compare.comparison import Comparison
+    from mtlkit.compare.place import Place
+    from mtlkit.data.configs import Loading
 
 
 @click.command()
@@ -27,7 +34,14 @@ from mtlkit.cli.options import cache_option
     "--devices",
     metavar="LIST",
     default="",
-    help="Where runs compute, in turn, such as cuda:0,cuda:1 or cpu; by default as recipes say.",
+    help="Where runs compute, in turn: cuda:0,cuda:1 or cpu; by default as the recipes say.",
+)
+@click.option(
+    "--on",
+    type=click.Choice(["here", "ray"]),
+    default="here",
+    show_default=True,
+    help="By processes of this machine, or on a Ray cluster that shares the folder.",
 )
 @click.option("--retry-failed", is_flag=True, help="Make the runs that failed once more.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and its time; write nothing.")
@@ -39,6 +53,7 @@ def compare(
     out: Path | None,
     workers: int | None,
     devices: str,
+    on: str,
     retry_failed: bool,
     dry_run: bool,
     cache: Path,
@@ -48,25 +63,72 @@ def compare(
 
     Ctrl-C stops all runs at a checkpoint; the same command goes on with them, as after any crash.
     """
-    from mtlkit.compare.finish import summary
+    if other is not None:
+        _show_differences(what, other)
+        return
+    from mtlkit.compare.place import place_of
     from mtlkit.compare.read_comparison import load_comparison
-    from mtlkit.compare.study import Place, run_study
     from mtlkit.data.configs import Loading
 
+    if what.is_dir():
+        raise click.UsageError(f"{what} is a folder; expected a comparison file, or two folders")
     catalog = current_catalog()
     comparison = load_comparison(what, catalog)
-    place = Place(workers=workers, devices=tuple(filter(None, devices.split(","))))
+    out, loading = out or Path("runs") / what.stem, Loading(cache=cache)
+    place = place_of(workers, devices, on_ray=on == "ray")
+    if dry_run:
+        _show_plan(comparison, out, loading, place)
+        return
+    from mtlkit.compare.study import run_study
+    from mtlkit.compare.summary import summary
+
     folder = run_study(
         comparison,
-        out or Path("runs") / what.stem,
+        out,
         catalog=catalog,
-        loading=Loading(cache=cache),
+        loading=loading,
         place=place,
         retry_failed=retry_failed,
         quiet=quiet,
     )
-    from mtlkit.cli.list import aligned
+    for table in summary(folder):
+        for line in aligned(table):
+            click.echo(line)
+        click.echo()
+    click.echo(f"results: {folder.results}")
 
-    for line in aligned(summary(folder)):
+
+def _show_differences(one: Path, other: Path) -> None:
+    from mtlkit.compare.differences import differences
+
+    for title, rows in differences(one, other).items():
+        click.echo(title)
+        if not rows:
+            click.echo("  no difference")
+        for line in aligned([(f"  {name}", *cells) for name, *cells in rows]) if rows else ():
+            click.echo(line)
+        click.echo()
+
+
+def _show_plan(comparison: "Comparison", out: Path, loading: "Loading", place: "Place") -> None:
+    from mtlkit.compare.prepare import judges_of
+    from mtlkit.compare.probe import estimate
+    from mtlkit.compare.store import StudyFolder
+    from mtlkit.compare.study import resolved
+    from mtlkit.report.history import duration
+
+    folder = StudyFolder(out)
+    judges_of(comparison, loading)  # what would stop the study is told now
+    found = estimate(resolved(comparison, folder, place), folder.records(), loading)
+    rows: list[tuple[str, ...]] = [("problem", "method", "trials", "final runs", "to make", "time")]
+    for share in found:
+        counts = (share.trials, share.finals, share.left)
+        rows.append((share.problem, share.method, *map(str, counts), duration(share.seconds)))
+    for line in aligned(rows):
         click.echo(line)
-    click.echo(f"\nresults: {folder.results}")
+    left, seconds = sum(share.left for share in found), sum(share.seconds for share in found)
+    workers = place.at_once
+    click.echo(
+        f"\n{left} runs to make, about {duration(seconds / workers)} of training by {workers} "
+        f"at once; nothing was written to {out}"
+    )

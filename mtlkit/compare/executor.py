@@ -73,6 +73,8 @@ class LocalProcesses(Executor):
         self._workers.append(_Worker(key, slot, process, results))
 
     def ended(self, seconds: float) -> list[tuple[str, Outcome]]:
+        if not self._workers:
+            return []
         ready = wait([worker.results for worker in self._workers], timeout=seconds)
         gone = [worker for worker in self._workers if worker.results in ready]
         self._workers = [worker for worker in self._workers if worker not in gone]

@@ -2,40 +2,37 @@
 
 from collections.abc import Iterator, Mapping
 
+import attrs
+
 from mtlkit.catalog import Catalog
 from mtlkit.compare.comparison import Compared, Comparison, Method
 from mtlkit.compare.recipes import for_trial, recipe_of, with_settings
 from mtlkit.config import Problem
 from mtlkit.errors import RecipeError, did_you_mean
 from mtlkit.recipe import Recipe
+from mtlkit.recipe_file.structuring import options_of
 from mtlkit.run.proposals import Searched
 from mtlkit.vocabulary import Kind
 
 
 def mistakes_between(comparison: Comparison, catalog: Catalog) -> Iterator[Problem]:
-    """Why the comparison cannot be run; paths start from ``problems``, ``methods`` or ``tuning``.
-
-    Each mistake is told once, of the first problem where it shows.
-    """
+    """Why it cannot be run; paths start from ``problems``, ``methods`` or ``tuning``."""
     tuning = comparison.tuning
     if not tuning.searches:
-        asked = [("tuning", "search")] if tuning.search else []
-        asked += [("methods", method.name, "search") for method in comparison.methods
-                  if method.search]  # fmt: skip
+        asked: list[tuple[str, ...]] = [("tuning", "search")] if tuning.search else []
+        asked += [("methods", each.name, "search") for each in comparison.methods if each.search]
         for path in asked:
             yield Problem(path, f"nothing is searched with `trials: {tuning.trials}`; expected 2 "
                                 f"or more")  # fmt: skip
-    found: dict[tuple[tuple[str, ...], str], Problem] = {}
     for name, problem in comparison.problems.items():
-        for mistake in [*_of_tasks(name, problem), *_of_judge(name, problem)]:
-            found[mistake.path, mistake.message] = mistake
+        yield from _of_tasks(name, problem)
+        yield from _of_judge(name, problem)
         if len(problem.recipe.tasks) < 2:
             continue
         for method in comparison.methods:
-            for mistake in _of_method(name, problem, method, tuning.search, catalog):
-                key = mistake.message if mistake.path[0] == "tuning" else f"{name}"
-                found.setdefault((mistake.path, key), mistake)
-    yield from found.values()
+            # what all methods share needs no second look with the next one
+            shared = tuning.search if method is comparison.methods[0] else {}
+            yield from _of_method(name, problem, method, shared, catalog)
 
 
 def _of_tasks(name: str, problem: Compared) -> Iterator[Problem]:
@@ -57,11 +54,13 @@ def _of_judge(name: str, problem: Compared) -> Iterator[Problem]:
             hint = did_you_mean(task, tasks) or f"; the tasks are {', '.join(tasks)}"
             yield Problem(here, f"no task named {task!r}{hint}")
             continue
-        owner = judge.metric.partition("/")[0]
-        if "" not in prefixes and owner not in (*tasks, *prefixes):
-            known = ", ".join([*tasks, *prefixes])
-            hint = did_you_mean(owner, [*tasks, *prefixes]) or f"; expected one of {known}"
-            yield Problem(here, f"nothing measures {judge.metric!r}{hint}")
+        owners = [*tasks, *prefixes]
+        if "" not in owners and not judge.metric.startswith(tuple(f"{each}/" for each in owners)):
+            known = ", ".join(f"{each}/..." for each in owners)
+            hint = did_you_mean(judge.metric.partition("/")[0], owners)
+            yield Problem(
+                here, f"nothing measures {judge.metric!r}{hint or f'; expected one of {known}'}"
+            )
 
 
 def undirected(problem: Compared, task: str, metric: str) -> bool:
@@ -83,7 +82,7 @@ def _of_method(
         recipe = recipe_of(problem.recipe, method, task)
         wrong = recipe.problems()
         if wrong:
-            yield Problem(here, f"on the problem {name!r}: {wrong[0]}")
+            yield Problem(here, f"{method.name!r} on the problem {name!r}: {wrong[0]}")
             return
         searches = {("tuning", "search"): shared, (*here, "search"): method.search}
         for path, space in searches.items():
@@ -94,9 +93,30 @@ def _of_method(
 
 def _of_search(recipe: Recipe, option: str, searched: Searched, catalog: Catalog) -> Iterator[str]:
     """Why the ends of what is searched cannot be set in the recipe; the first reason."""
+    unknown = _unknown(recipe, option)
+    if unknown:
+        yield unknown
+        return
     for value in searched.ends:
         try:
             for_trial(with_settings(recipe, {option: value}, catalog), recipe.seed).check()
         except RecipeError as cause:
             yield cause.lines[0].partition(": ")[2]
             return
+
+
+def _unknown(recipe: Recipe, path: str) -> str:
+    """Which step of `path` leads nowhere in the recipe; empty where all lead somewhere."""
+    found: object = recipe
+    for step in path.split("."):
+        if isinstance(found, Mapping):
+            known = list(found)
+        elif attrs.has(type(found)):
+            known = list(options_of(type(found)))
+        else:
+            return ""  # a value without parts, which says so itself
+        if step not in known:
+            hint = did_you_mean(step, known) or f"; expected one of {', '.join(known)}"
+            return f"{path}: there is no {step!r}{hint}"
+        found = found[step] if isinstance(found, Mapping) else getattr(found, step)
+    return ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -13,6 +14,20 @@ from mtlkit.errors import DataError, RecipeError, did_you_mean
 from mtlkit.heads.module import HeadModule
 from mtlkit.model import Assembly, assembly_of, encode_targets
 from mtlkit.vocabulary import Kind
+
+
+def judges_of(comparison: Comparison, loading: Loading) -> list[Judged]:
+    """The metrics that judge all tasks of all problems, once their data is found to do.
+
+    The data is loaded, and thereafter is in the cache if its source keeps one: so it is rendered
+    once, not by every worker. Raises `DataError` where it does not do.
+    """
+    found = []
+    for name, problem in comparison.problems.items():
+        data = problem.recipe.data.load(attrs.evolve(loading, base=problem.base))
+        require_splits(name, data, comparison)
+        found += judged_of(name, problem, data)
+    return found
 
 
 def judged_of(name: str, problem: Compared, data: Data) -> list[Judged]:
@@ -109,8 +124,3 @@ def _unlabelled(split: Split | None, problem: Compared) -> Iterator[str]:
     for task, value in problem.recipe.tasks.items():
         if split is not None and not split.column(value.target or task).present().any():
             yield task
-
-
-def loaded(problem: Compared, loading: Loading) -> Data:
-    """The data of a problem, which thereafter is in the cache if its source keeps one."""
-    return problem.recipe.data.load(loading)

@@ -87,8 +87,7 @@ def load_comparison(path: Path, catalog: Catalog) -> Comparison:
             without=file.without,
         )
         between = [
-            Mistake(node_at(tree, _written_at(file, problem.path)).place, *_said(problem))
-            for problem in mistakes_between(comparison, catalog)
+            _located(file, tree, problem) for problem in mistakes_between(comparison, catalog)
         ]
         if between:
             raise RefusedError(between)
@@ -208,12 +207,12 @@ def _problems(
         found[name] = Compared(recipe=recipe, base=path.parent)
         judge, unclear = _judge(found[name], problem.judge)
         for task in unclear:
-            at = ("problems", name, "judge", task)
+            here = ("problems", name, "judge", task)
             message = (
                 f"say which way is better: "
                 f"{{metric: {problem.judge[task]}, higher_is_better: false}}, or true"
             )
-            lines.append(str(Mistake(node_at(tree, at).place, message, at)))
+            lines.append(str(Mistake(node_at(tree, here).place, message, here)))
         found[name] = attrs.evolve(found[name], judge=judge)
     return found, lines
 
@@ -234,18 +233,13 @@ def _judge(
     return found, unclear
 
 
-def _said(problem: Disagreement) -> tuple[str, tuple[str, ...]]:
-    return problem.message, problem.path
-
-
-def _written_at(file: File, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Where a method of the comparison stands in the file; a baseline does not."""
-    if path[0] != "methods":
-        return path
-    names = [entry.name for entry in file.weightings]
-    if path[1] in names:
-        return ("weightings", str(names.index(path[1])), *path[2:])
-    return ("without",)
+def _located(file: File, tree: Entries, problem: Disagreement) -> Mistake:
+    """The mistake at its place in the file; those of baselines at `problems`."""
+    path, names = problem.path, [entry.name for entry in file.weightings]
+    if path[0] == "methods":
+        own = path[1] in names
+        path = ("weightings", str(names.index(path[1])), *path[2:]) if own else ("problems",)
+    return Mistake(node_at(tree, path).place, problem.message, path)
 
 
 def _methods(file: File) -> tuple[Method, ...]:

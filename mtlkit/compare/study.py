@@ -1,8 +1,8 @@
 """A study: a comparison that is run in a folder, and gone on with until it is whole."""
 
-import os
 import platform
-from collections.abc import Callable, Mapping
+import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -12,10 +12,10 @@ import attrs
 
 from mtlkit.catalog import Catalog
 from mtlkit.compare.comparison import BASELINES, Comparison
-from mtlkit.compare.executor import Executor, LocalProcesses
 from mtlkit.compare.lines import Lines
+from mtlkit.compare.place import Place, cores
 from mtlkit.compare.plan import planned
-from mtlkit.compare.prepare import judged_of, loaded, require_splits
+from mtlkit.compare.prepare import judges_of
 from mtlkit.compare.record import Judged
 from mtlkit.compare.runner import Runner
 from mtlkit.compare.scores import SELECTION
@@ -28,30 +28,6 @@ from mtlkit.run.folder import read_json
 from mtlkit.run.progress import shown
 from mtlkit.run.proposals import require_optuna
 from mtlkit.run.provenance import PACKAGES
-
-Make = Callable[[int, tuple[str | None, ...]], Executor]
-"""An executor for so many workers on these devices."""
-
-
-@attrs.frozen(kw_only=True)
-class Place:
-    """Where a study is computed: how many runs at once, on which devices, by what."""
-
-    workers: int | None = None  # None: see `workers_for`
-    devices: tuple[str, ...] = ()  # such as cuda:0; empty: as the recipes say
-    make: Make = LocalProcesses
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    if platform.system() == "Linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def workers_for(place: Place) -> int:
-    """The runs at once where nobody says: one for each device, or core, but at most eight."""
-    return place.workers or len(place.devices) or min(cores(), 8)
 
 
 def run_study(
@@ -72,22 +48,22 @@ def run_study(
     """
     folder, place = StudyFolder(out), place or Place()
     if comparison.tuning.searches:
-        require_optuna()
+        require_optuna("compare")
     with folder.locked():
         comparison = resolved(comparison, folder, place)
         progress = shown(quiet=quiet)
         try:
             loading = attrs.evolve(loading, progress=progress.loading)
-            judges = _prepare(comparison, loading)
+            judges = judges_of(comparison, loading)
         finally:
             progress.close()
         _write(folder, comparison, judges, catalog)
         for record in folder.mend(without_failed=retry_failed):
             _discard(folder, record.key)
-        lines = Lines(planned(comparison), folder.records(), workers_for(place), quiet=quiet)
-        executor = place.make(workers_for(place), place.devices or _every_device())
+        lines = Lines(planned(comparison), folder.records(), place.at_once, quiet=quiet)
+        executor = place.executor()
         try:
-            loading = Loading(cache=loading.cache, workers=_threads(place))
+            loading = Loading(cache=loading.cache, workers=place.threads)
             Runner(comparison, folder, executor, catalog, loading, lines.told, judges).run()
         finally:
             executor.close()
@@ -99,38 +75,18 @@ def resolved(comparison: Comparison, folder: StudyFolder, place: Place) -> Compa
 
     A study keeps the threads that it began with: with others, sums differ in their last bits.
     """
-    threads = _threads(place)
+    threads = place.threads
     if folder.study.exists():
         threads = read_json(folder.study)["threads"]
-    device = place.devices[0].partition(":")[0] if place.devices else None
     problems = {}
     for name, problem in comparison.problems.items():
         train = problem.recipe.train
-        train = attrs.evolve(train, threads=train.threads or threads, device=device or train.device)
+        train = attrs.evolve(
+            train, threads=train.threads or threads, device=place.kind or train.device
+        )
         recipe = attrs.evolve(problem.recipe, train=train)
         problems[name] = attrs.evolve(problem, recipe=recipe)
     return attrs.evolve(comparison, problems=problems)
-
-
-def _threads(place: Place) -> int:
-    return max(1, cores() // workers_for(place))
-
-
-def _every_device() -> tuple[str | None, ...]:
-    """The GPUs in turn, for recipes that choose one where there is any."""
-    import torch
-
-    return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or (None,)
-
-
-def _prepare(comparison: Comparison, loading: Loading) -> list[Judged]:
-    """Load the data of each problem, once for all workers, and see that it will do."""
-    found = []
-    for name, problem in comparison.problems.items():
-        data = loaded(problem, attrs.evolve(loading, base=problem.base))
-        require_splits(name, data, comparison)
-        found += judged_of(name, problem, data)
-    return found
 
 
 def _write(
@@ -151,6 +107,7 @@ def _write(
         "problems": list(comparison.problems),
         "seeds": list(comparison.seeds),
         "trials": comparison.tuning.searches,
+        "runs": len(planned(comparison)),
         "budgets": [budget.value for budget in comparison.budgets],
         "selection": SELECTION,
         "machine": _machine(),
@@ -213,8 +170,6 @@ def _machine() -> dict[str, Any]:
 
 def _discard(folder: StudyFolder, key: str) -> None:
     """Remove what a failed run left, so that it is begun anew."""
-    import shutil
-
     path = folder.run(key)
     if path.is_symlink():
         raise RunError(f"{path}: is a link; expected the folder of a run")

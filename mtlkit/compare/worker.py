@@ -54,7 +54,13 @@ def run_job(job: Job) -> Outcome:
     folder = RunFolder(job.path)
     try:
         _await(folder)
-        fit_once(job.recipe, job.path, catalog=job.catalog, loading=job.loading)
+        fit_once(
+            job.recipe,
+            job.path,
+            catalog=job.catalog,
+            loading=job.loading,
+            report=job.recipe.train.test,  # that of a trial is drawn when somebody asks for it
+        )
         # a finished run goes on from nowhere, and a study has many
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     except (InterruptedRunError, KeyboardInterrupt):

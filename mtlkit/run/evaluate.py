@@ -65,9 +65,12 @@ def evaluate_trained(
     model: MultiTaskModel,
     data: Data,
     device: torch.device,
-    beside: Sequence[Path] = (),
+    beside: Sequence[Path] | None = (),
 ) -> None:
-    """Ask the `tasks` evaluator and the recipe's, and write ``evaluation.json`` and the report."""
+    """Ask the `tasks` evaluator and the recipe's, and write ``evaluation.json`` and the report.
+
+    The report shows the runs `beside`, too; None: it is not drawn.
+    """
     trained = TrainedModel(model, data, recipe.tasks, device)
     asked = [TaskMetrics(), *(each for each in recipe.evaluation if each != TaskMetrics())]
     found = [evaluator.evaluate(trained) for evaluator in asked]
@@ -82,7 +85,8 @@ def evaluate_trained(
         sections=tuple(section for findings in order for section in findings.sections),
     )
     write_file(folder.evaluation, evaluation_to_json(evaluation).encode())
-    write_report(folder.path, beside)
+    if beside is not None:
+        write_report(folder.path, beside)
 
 
 def _refuse_doubles(asked: Sequence[Evaluator], found: Sequence[Findings]) -> None:

@@ -76,6 +76,7 @@ class Sitting:
     device: torch.device
     ranks: Ranks
     beside: tuple[Path, ...]
+    report: bool  # whether one is drawn at the end
 
 
 def fit(
@@ -86,11 +87,13 @@ def fit(
     loading: Loading | None = None,
     quiet: bool = False,
     beside: Sequence[Path] = (),
+    report: bool = True,
 ) -> Run:
     """Train and evaluate what `recipe` describes, in the new folder `out`.
 
     The folder gets the resolved recipe, logs, checkpoints, the model and a report, in which the
-    runs `beside` are shown too. Under torchrun every process calls this.
+    runs `beside` are shown too; without `report` none is drawn. Under torchrun every process calls
+    this.
 
     Raises `RecipeError` where the parts of the recipe do not fit together, `RunError` where the
     folder is not empty or the disk refuses, `DataError` and `AssemblyError` where the data cannot
@@ -113,7 +116,7 @@ def fit(
             refuse_taken(folder)  # now that nobody else can come between
             _begin(folder, text, provenance_of(recipe, catalog, loading.base, device))
         ranks.wait()
-        sitting = Sitting(folder, recipe, loading, device, ranks, tuple(beside))
+        sitting = Sitting(folder, recipe, loading, device, ranks, tuple(beside), report)
         try:
             return _sit(sitting, quiet=quiet)
         except RunError:
@@ -141,6 +144,7 @@ def resume(
     loading: Loading | None = None,
     quiet: bool = False,
     beside: Sequence[Path] = (),
+    report: bool = True,
 ) -> Run:
     """Go on with the run in the folder `path`, to the very result it would have had unstopped.
 
@@ -161,7 +165,8 @@ def resume(
             remove_half_written(folder.path)
             remove_half_written(folder.checkpoints)
         ranks.wait()
-        return _sit(Sitting(folder, recipe, loading, device, ranks, tuple(beside)), quiet=quiet)
+        sitting = Sitting(folder, recipe, loading, device, ranks, tuple(beside), report)
+        return _sit(sitting, quiet=quiet)
 
 
 def _sit(sitting: Sitting, *, quiet: bool) -> Run:
@@ -286,5 +291,6 @@ def _finish(sitting: Sitting, training: Training, data: Data, progress: Progress
     )
     folder.write_status(status)
     progress.say("evaluating")
-    evaluate_trained(folder, sitting.recipe, training.model, data, sitting.device, sitting.beside)
+    compared = sitting.beside if sitting.report else None
+    evaluate_trained(folder, sitting.recipe, training.model, data, sitting.device, compared)
     folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))

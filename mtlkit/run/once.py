@@ -14,7 +14,9 @@ from mtlkit.run.fit import fit, resume
 from mtlkit.run.folder import RunFolder, State
 
 
-def fit_once(recipe: Recipe, path: Path, *, catalog: Catalog, loading: Loading) -> None:
+def fit_once(
+    recipe: Recipe, path: Path, *, catalog: Catalog, loading: Loading, report: bool = True
+) -> None:
     """Have the run of `recipe` in the folder `path`, with as little work as that takes.
 
     Raises what `fit` and `resume` do, and `RunError` where the folder holds the run of another
@@ -22,7 +24,7 @@ def fit_once(recipe: Recipe, path: Path, *, catalog: Catalog, loading: Loading) 
     """
     folder, written = RunFolder(path), dump_recipe(recipe, catalog)
     if not folder.recipe.exists():
-        fit(recipe, path, catalog=catalog, loading=loading, quiet=True)
+        fit(recipe, path, catalog=catalog, loading=loading, quiet=True, report=report)
         return
     if folder.recipe.read_text("utf-8") != written:
         raise RunError(
@@ -30,7 +32,7 @@ def fit_once(recipe: Recipe, path: Path, *, catalog: Catalog, loading: Loading) 
             f"Optuna would ask; choose another folder"
         )
     if not is_made(folder, written):
-        resume(path, catalog=catalog, loading=loading, quiet=True)
+        resume(path, catalog=catalog, loading=loading, quiet=True, report=report)
 
 
 def is_made(folder: RunFolder, recipe: str) -> bool:

@@ -99,13 +99,13 @@ def propose(
     return {path: asked.params[path] for path in space}
 
 
-def require_optuna() -> Any:
-    """Optuna; `MissingExtraError` where it is not installed."""
+def require_optuna(extra: str = "tune") -> Any:
+    """Optuna; `MissingExtraError`, which names the `extra` to install, where it is missing."""
     try:
         import optuna
     except ImportError as cause:
         raise MissingExtraError(
-            "a search needs Optuna, which is not installed; run `pip install 'mtlkit[tune]'`"
+            f"a search needs Optuna, which is not installed; run `pip install 'mtlkit[{extra}]'`"
         ) from cause
     return optuna
 

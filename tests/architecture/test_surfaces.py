@@ -74,6 +74,11 @@ COMPONENTS = {
 OPTIONS = {
     "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
     "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
+    "compare": {
+        *("what", "other", "--out", "--workers", "--devices", "--on", "--retry-failed"),
+        *("--dry-run", "--cache", "--quiet"),
+    },
+    "runs": {"folder", "--where", "--state", "--sort", "--inside", "--open"},
     "resume": {"run", "--beside", "--cache", "--quiet"},
     "evaluate": {"run", "--beside", "--cache"},
     "report": {"run", "--beside", "--out"},

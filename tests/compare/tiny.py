@@ -18,7 +18,7 @@ data: {type: tiny}
 backbone: {type: mlp, hidden: [8]}
 tasks: {sign: {role: main}, size: {head: {type: regression}}}
 optimizer: {type: sgd, lr: 0.05}
-train: {epochs: 2, batch: 32, threads: 1, device: cpu}
+train: {epochs: 1, batch: 32, threads: 1, device: cpu}
 """
 
 
@@ -28,6 +28,8 @@ class Tiny(DataSource):
 
     samples: int = 96
     undivided: bool = False  # without a validation split
+    open: bool = False  # the test may have classes that training has not
+    poisoned: bool = False  # nobody may read the test split
 
     def load(self, loading: Loading) -> Data:
         inputs = torch.randn(self.samples, 4, generator=torch.Generator().manual_seed(1))
@@ -43,7 +45,24 @@ class Tiny(DataSource):
         parts = [torch.arange(third) + third * number for number in range(3)]
         train, validation, test = (whole.subset(part) for part in parts)
         found = Data(train=train, validation=validation, test=test, centre=0.0, scale=1.0)
+        if self.open:
+            found = attrs.evolve(found, open_labels=frozenset({"sign"}))
+        if self.poisoned:
+            found = attrs.evolve(found, test=attrs.evolve(test, inputs=Poison(third)))
         return attrs.evolve(found, validation=None) if self.undivided else found
+
+
+class Poison:
+    """Samples that nobody may read."""
+
+    def __init__(self, samples):
+        self.samples = samples
+
+    def __len__(self):
+        return self.samples
+
+    def __getitem__(self, index):
+        raise RuntimeError("the test split was read")
 
 
 @attrs.frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""What comes after the last run: the means, for a first look."""
+"""The means of a study, for a first look in a terminal."""
 
 import statistics
 from collections.abc import Iterator
@@ -8,23 +8,24 @@ from mtlkit.compare.store import StudyFolder
 from mtlkit.run.folder import read_json
 
 
-def summary(folder: StudyFolder) -> list[tuple[str, ...]]:
-    """A table of the study: a row for each problem and method, the mean over seeds for each task.
+def summary(folder: StudyFolder) -> list[list[tuple[str, ...]]]:
+    """A table for each problem: a row for each method, the mean over seeds of each task's metric.
 
-    Of runs of as many epochs; the first row is the header.
+    Of runs of as many epochs, and in brackets how many they are; the first row is the header.
     """
     study = read_json(folder.study)
     judges = [Judged(**judged) for judged in study["judged"]]
     records = [r for r in folder.records().values() if r.stage is Stage.FINAL and r.error is None
                and r.budget is Budget.EPOCHS]  # fmt: skip
-    rows: list[tuple[str, ...]] = []
+    tables = []
     for problem in study["problems"]:
         own = [judged for judged in judges if judged.problem == problem]
-        rows.append((problem, *(judged.metric for judged in own)))
+        rows = [(problem, *(judged.metric for judged in own))]
         for method in study["methods"]:
             made = [r for r in records if (r.problem, r.method) == (problem, method)]
             rows.append((f"  {method}", *(_mean(list(_values(made, judged))) for judged in own)))
-    return rows
+        tables.append(rows)
+    return tables
 
 
 def _values(records: list[Record], judged: Judged) -> Iterator[float]:

@@ -1,0 +1,73 @@
+"""``mtlkit runs``: the runs and studies below a folder."""
+
+from pathlib import Path
+
+import click
+
+from mtlkit.cli.list import aligned
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("runs"))
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Only runs whose recipe has this value, such as weighting=dynamic; may be repeated.",
+)
+@click.option("--state", help="Only those in this state, such as finished, killed or failed.")
+@click.option("--sort", metavar="METRIC", help="The lowest first, such as pose/accuracy.")
+@click.option("--inside", is_flag=True, help="List the runs of studies, too.")
+@click.option("--open", "opens", is_flag=True, help="Open the report of the last one listed.")
+def runs(
+    folder: Path,
+    where: tuple[str, ...],
+    state: str | None,
+    sort: str | None,
+    inside: bool,
+    opens: bool,
+) -> None:
+    """List the runs and studies below FOLDER, by default runs/, the newest last."""
+    from mtlkit.compare.listing import Listed, chosen, listed
+    from mtlkit.errors import RunError
+    from mtlkit.report.history import duration
+    from mtlkit.report.page import number
+
+    wanted = {}
+    for text in where:
+        path, equals, value = text.partition("=")
+        if not (path and equals):
+            raise click.BadParameter(f"--where {text}: expected PATH=VALUE, such as seed=0")
+        wanted[path] = value
+    found = chosen(listed(folder, inside=inside), wanted, state, sort)
+
+    def numbers(each: Listed) -> str:
+        shown = [sort] if sort is not None else each.headlines[:2]
+        pairs = ((name, each.metric(name)) for name in shown)
+        return ", ".join(f"{name} {number(value)}" for name, value in pairs if value is not None)
+
+    rows = [
+        (
+            str(each.path),
+            each.kind,
+            each.state,
+            each.what,
+            numbers(each),
+            duration(each.seconds),
+            f"{each.date:%Y-%m-%d %H:%M}",
+        )
+        for each in found
+    ]
+    if not rows:
+        raise RunError(f"{folder}: there is no run below it that is asked for")
+    header = ("folder", "kind", "state", "weighting", "metrics", "trained", "changed")
+    for line in aligned([header, *rows]):
+        click.echo(line)
+    if opens:
+        import webbrowser
+
+        report = found[-1].report
+        if not report.is_file():
+            raise RunError(f"{report}: is missing; `mtlkit report {found[-1].path}` draws it")
+        click.echo(f"\nopening {report}")
+        webbrowser.open(report.absolute().as_uri())
