@@ -1,0 +1,107 @@
+"""Mean ranks, Friedman's test, and which pairs Wilcoxon's signed ranks tell apart.
+
+Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets (JMLR 2006), with Holm's
+adjustment in the place of Nemenyi's test (Benavoli et al., JMLR 2016). **A block is a task of a
+problem**, with a method's mean over seeds. Seeds are no blocks: they are the same problem again,
+and counting them would make a few problems look like many. The tasks of one problem come from the
+same runs and are not independent either, so the p-values are for orientation; the verdict does not
+rest on them.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import attrs
+import numpy as np
+from scipy import stats
+
+from mtlkit.compare.outcomes import Outcomes
+from mtlkit.compare.record import Budget
+from mtlkit.compare.statistics import ALPHA, holm
+
+
+@attrs.frozen(kw_only=True)
+class Ranking:
+    """How methods rank over blocks; 1 is best.
+
+    `adjusted` has the p-value of each pair (Holm), in both orders. `friedman` is None where there
+    are fewer than three methods or two blocks.
+    """
+
+    ranks: Mapping[str, float]  # mean over blocks, best first
+    blocks: tuple[str, ...]
+    friedman: float | None
+    adjusted: Mapping[tuple[str, str], float]
+
+    @property
+    def powerless(self) -> bool:
+        """Whether no pair could be told apart, whatever the results were."""
+        return smallest_p(len(self.ranks), len(self.blocks)) >= ALPHA
+
+
+def smallest_p(methods: int, blocks: int) -> float:
+    """The smallest adjusted p that the test of a pair can have: all blocks say the same.
+
+    >>> smallest_p(12, 4), smallest_p(12, 12) < 0.05
+    (1.0, True)
+    """
+    pairs = methods * (methods - 1) // 2
+    return min(1.0, pairs * 2.0 ** (1 - blocks))
+
+
+def rank_methods(outcomes: Outcomes, budget: Budget) -> Ranking:
+    """The ranks of the methods that have a result on every task of every problem."""
+    blocks = {
+        f"{problem}: {judged.task}" if len(outcomes.problems) > 1 else judged.task: (
+            problem,
+            judged,
+        )
+        for problem in outcomes.problems
+        for judged in outcomes.tasks(problem)
+    }
+    table: dict[str, list[float]] = {}
+    for method in outcomes.methods:
+        values = []
+        for problem, judged in blocks.values():
+            scores = outcomes.scores(problem, method, budget)
+            if scores:
+                mean = math.fsum(each[judged.task] for each in scores.values()) / len(scores)
+                values.append(mean if judged.higher_is_better else -mean)
+        if len(values) == len(blocks):
+            table[method] = values
+    return rank(table, tuple(blocks))
+
+
+def rank(table: Mapping[str, Sequence[float]], blocks: Sequence[str]) -> Ranking:
+    """The ranks of the methods in `table`, which has a value for each block; higher is better."""
+    methods = list(table)
+    if not methods or not blocks:
+        return Ranking(ranks={}, blocks=tuple(blocks), friedman=None, adjusted={})
+    values = np.array([table[method] for method in methods])  # (method, block)
+    means = stats.rankdata(-values, axis=0).mean(axis=1)
+    order = sorted(range(len(methods)), key=lambda i: means[i])
+    pairs = [(i, j) for i in range(len(methods)) for j in range(i)]
+    adjusted = holm([_wilcoxon(values[i] - values[j]) for i, j in pairs])
+    both = {}
+    for (i, j), p_value in zip(pairs, adjusted, strict=True):
+        both[methods[i], methods[j]] = both[methods[j], methods[i]] = p_value
+    return Ranking(
+        ranks={methods[i]: float(means[i]) for i in order},
+        blocks=tuple(blocks),
+        friedman=_friedman(values),
+        adjusted=both,
+    )
+
+
+def _friedman(values: np.ndarray) -> float | None:
+    if values.shape[0] < 3 or values.shape[1] < 2:
+        return None
+    if (values == values[:1]).all():
+        return 1.0
+    return float(stats.friedmanchisquare(*values).pvalue)
+
+
+def _wilcoxon(differences: np.ndarray) -> float:
+    if not differences.any():
+        return 1.0
+    return float(stats.wilcoxon(differences, method="auto").pvalue)
