@@ -170,10 +170,8 @@ def _finals(
     ]
 
 
-def _trials(
-    truth: Truth, problem: str, method: str, rng: np.random.Generator
-) -> list[Record]:
-    """Trials over the learning rate, and for tuned scalarisation over weights, which trade tasks."""
+def _trials(truth: Truth, problem: str, method: str, rng: np.random.Generator) -> list[Record]:
+    """Trials over the learning rate, and of tuned scalarisation over weights, which trade tasks."""
     found = []
     names = [task for task, *_ in truth.tasks] if method == "single-task" else [None]
     for task in names:

@@ -1,14 +1,13 @@
 """Mean ranks, Friedman's test, and which pairs Wilcoxon's signed ranks tell apart.
 
 Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets (JMLR 2006), with Holm's
-adjustment in the place of Nemenyi's test (Benavoli et al., JMLR 2016). **A block is a task of a
-problem**, with a method's mean over seeds. Seeds are no blocks: they are the same problem again,
-and counting them would make a few problems look like many. The tasks of one problem come from the
-same runs and are not independent either, so the p-values are for orientation; the verdict does not
-rest on them.
+adjustment in the place of Nemenyi's test (Benavoli et al., JMLR 2016). **A block is a seed of a
+problem**, in which methods rank by their mean rank over its tasks. The tasks of a run share its
+luck: with each as a block of its own the test finds differences where there are none
+(docs/compare-statistics.md has the figures). So ranks speak of the problems that were run, as the
+verdict does; what holds for problems in general takes many problems, each one block.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 
 import attrs
@@ -50,26 +49,27 @@ def smallest_p(methods: int, blocks: int) -> float:
 
 
 def rank_methods(outcomes: Outcomes, budget: Budget) -> Ranking:
-    """The ranks of the methods that have a result on every task of every problem."""
-    blocks = {
-        f"{problem}: {judged.task}" if len(outcomes.problems) > 1 else judged.task: (
-            problem,
-            judged,
-        )
-        for problem in outcomes.problems
-        for judged in outcomes.tasks(problem)
-    }
-    table: dict[str, list[float]] = {}
-    for method in outcomes.methods:
-        values = []
-        for problem, judged in blocks.values():
-            scores = outcomes.scores(problem, method, budget)
-            if scores:
-                mean = math.fsum(each[judged.task] for each in scores.values()) / len(scores)
-                values.append(mean if judged.higher_is_better else -mean)
-        if len(values) == len(blocks):
-            table[method] = values
-    return rank(table, tuple(blocks))
+    """The ranks of the methods that have results for half of the blocks or more.
+
+    Blocks are those that all of these methods have.
+    """
+    values: dict[str, dict[str, list[float]]] = {}  # by method, block and task; higher is better
+    for problem in outcomes.problems:
+        tasks = outcomes.tasks(problem)
+        for method in outcomes.methods:
+            for seed, scores in outcomes.scores(problem, method, budget).items():
+                values.setdefault(method, {})[f"{problem}, seed {seed}"] = [
+                    scores[j.task] if j.higher_is_better else -scores[j.task] for j in tasks
+                ]
+    every = list(dict.fromkeys(block for found in values.values() for block in found))
+    kept = [method for method, found in values.items() if 2 * len(found) >= len(every)]
+    blocks = [block for block in every if all(block in values[method] for method in kept)]
+    table: dict[str, list[float]] = {method: [] for method in kept}
+    for block in blocks:
+        by_task = np.array([values[method][block] for method in kept])  # (method, task)
+        for method, mean in zip(kept, -stats.rankdata(-by_task, axis=0).mean(axis=1), strict=True):
+            table[method].append(float(mean))
+    return rank(table, blocks)
 
 
 def rank(table: Mapping[str, Sequence[float]], blocks: Sequence[str]) -> Ranking:

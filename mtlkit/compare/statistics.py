@@ -1,4 +1,4 @@
-"""Means with intervals, paired differences and their tests; SciPy and statsmodels do the work.
+"""Means with intervals, paired differences and their tests; SciPy does the work.
 
 Bootstrap intervals describe; Student's paired test decides. With five seeds Wilcoxon's signed ranks
 cannot reach p < 0.0625 and a bootstrap interval of 95% holds the truth in about 83 of 100 cases,
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import attrs
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 LEVEL = 0.95
 """Of every interval."""
@@ -94,12 +93,18 @@ def paired_test(differences: Sequence[float]) -> float:
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values adjusted so that the family's error stays at the level (Holm, 1979).
 
+    The rule is written out because statsmodels' `multipletests`, to which a test pins it, collects
+    the interpreter's garbage at each call: 0.1 s, with hundreds of calls a report.
+
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
-    if not p_values:
-        return []
-    return [float(p) for p in multipletests(p_values, alpha=ALPHA, method="holm")[1]]
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * values[order]))
+    return [float(p) for p in adjusted]
 
 
 def deviation(values: Sequence[float]) -> float:

@@ -79,16 +79,24 @@ def _against(
 ) -> list[Statement]:
     """What is shown beside one yardstick, best first, and what is not."""
     ordered = sorted(comparisons, key=lambda c: -c.estimate.mean)
-    found = [Statement(Mood.BETTER, _won(evidence, c, role)) for c in ordered if c.better]
-    if role == "equal" or len(found) < len(ordered):
-        undecided = [c for c in ordered if not c.shown]
-        if undecided:
-            found.append(Statement(Mood.UNDECIDED, _undecided(evidence, undecided, role)))
+    better = [c for c in ordered if c.better]
     worse = [c for c in reversed(ordered) if c.worse]
+    undecided = [c for c in ordered if not c.shown]
+    if role == "single-task" and len(better) > 1:
+        found = [Statement(Mood.BETTER, f"Better than {SPOKEN[role]}: {_briefly(better)}.")]
+    else:
+        found = [Statement(Mood.BETTER, _won(evidence, c, role)) for c in better]
+    if undecided:
+        found.append(Statement(Mood.UNDECIDED, _undecided(evidence, undecided, role)))
     if worse:
-        each = [f"{c.method} by {by_how_much(c)}" for c in worse]
-        found.append(Statement(Mood.WORSE, f"Worse than {SPOKEN[role]}: {listed(each)}."))
+        found.append(Statement(Mood.WORSE, f"Worse than {SPOKEN[role]}: {_briefly(worse)}."))
     return found
+
+
+def _briefly(comparisons: Sequence[Comparison]) -> str:
+    return listed(
+        [f"{c.method} ({percent(c.estimate.mean)}, {interval(c.estimate)})" for c in comparisons]
+    )
 
 
 def _won(evidence: Evidence, comparison: Comparison, role: str) -> str:

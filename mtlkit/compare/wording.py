@@ -38,7 +38,7 @@ def by_how_much(comparison: Comparison) -> str:
     estimate = comparison.estimate
     return (
         f"{percent(estimate.mean)} (95% interval {interval(estimate)}; "
-        f"{p_value(comparison.adjusted)})"
+        f"adjusted {p_value(comparison.adjusted)})"
     )
 
 
