@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 from scipy import stats
-from synthetic_study import Truth, draw_outcomes
+from synthetic_study import Truth, draw_study
 
 from mtlkit.compare.comparisons import Family, compare_all, compare_with_placebo
 from mtlkit.compare.power import detectable
@@ -28,8 +28,8 @@ EFFECTS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 def families(truth: Truth, studies: int) -> Iterator[Family]:
     """The verdict's family of tests, of as many studies."""
     for number in range(studies):
-        outcomes = draw_outcomes(truth, np.random.default_rng(number))
-        yield compare_all(outcomes, Budget.EPOCHS)
+        study = draw_study(truth, np.random.default_rng(number))
+        yield compare_all(study, Budget.EPOCHS)
 
 
 def errors(studies: int) -> Iterator[str]:
@@ -122,8 +122,8 @@ def placebo(studies: int) -> Iterator[str]:
             warned = 0
             for number in range(studies):
                 truth = Truth(seeds=seeds, effects={"famo": effect})
-                outcomes = draw_outcomes(truth, np.random.default_rng(number))
-                family = compare_with_placebo(outcomes, Budget.EPOCHS)
+                study = draw_study(truth, np.random.default_rng(number))
+                family = compare_with_placebo(study, Budget.EPOCHS)
                 best = max(family.comparisons, key=lambda c: sum(c.differences))
                 warned += not best.better
             rates.append(warned / studies)

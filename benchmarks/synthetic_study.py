@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from mtlkit.compare.outcomes import Outcomes
 from mtlkit.compare.record import Budget, Judged, Record, Stage, record_to_line
+from mtlkit.compare.results import Study
 
 BASELINES = ("single-task", "equal", "log", "tuned", "rlw")
 SCHEMES = ("famo", "dynamic", "mgda", "cagrad", "nash-mtl", "uncertainty", "gradnorm", "pcgrad")
@@ -47,10 +47,10 @@ class Truth:
     trials: int = 0
 
 
-def draw_outcomes(truth: Truth, rng: np.random.Generator, name: str = "synthetic") -> Outcomes:
+def draw_study(truth: Truth, rng: np.random.Generator, name: str = "synthetic") -> Study:
     """A study whose results are drawn from the truth."""
     records = [r for problem in truth.problems for r in _problem(truth, problem, rng)]
-    return Outcomes(
+    return Study(
         name=name,
         methods=truth.methods,
         problems=truth.problems,
@@ -69,28 +69,28 @@ def draw_outcomes(truth: Truth, rng: np.random.Generator, name: str = "synthetic
     )
 
 
-def write_study(folder: Path, outcomes: Outcomes, logged_steps: int = 0) -> Path:
+def write_study(folder: Path, study: Study, logged_steps: int = 0) -> Path:
     """Put the study into `folder`, as a runner would, with logs of so many steps."""
     folder.mkdir(parents=True)
     value = {
-        "judged": [attrs.asdict(judged) for judged in outcomes.judged],
-        "reference": dict(outcomes.reference),
-        "methods": list(outcomes.methods),
-        "problems": list(outcomes.problems),
-        "seeds": list(outcomes.seeds),
-        "trials": outcomes.trials,
-        "budgets": [budget.value for budget in outcomes.budgets],
-        "machine": dict(outcomes.machine),
-        "selection": outcomes.selection,
-        "without": dict(outcomes.without),
+        "judged": [attrs.asdict(judged) for judged in study.judged],
+        "reference": dict(study.reference),
+        "methods": list(study.methods),
+        "problems": list(study.problems),
+        "seeds": list(study.seeds),
+        "trials": study.trials,
+        "budgets": [budget.value for budget in study.budgets],
+        "machine": dict(study.machine),
+        "selection": study.selection,
+        "without": dict(study.without),
     }
     (folder / "study.json").write_text(json.dumps(value))
-    lines = "".join(record_to_line(record) + "\n" for record in outcomes.records)
+    lines = "".join(record_to_line(record) + "\n" for record in study.records)
     (folder / "results.jsonl").write_text(lines)
     rng = np.random.default_rng(7)
-    for record in outcomes.records if logged_steps else ():
+    for record in study.records if logged_steps else ():
         if record.stage is Stage.FINAL and record.error is None and record.task is None:
-            tasks = [judged.task for judged in outcomes.tasks(record.problem)]
+            tasks = [judged.task for judged in study.tasks(record.problem)]
             run = folder / record.folder
             run.mkdir(parents=True, exist_ok=True)
             (run / "log.jsonl").write_text(_log(record, tasks, logged_steps, rng))
@@ -257,14 +257,14 @@ def main() -> None:
     from mtlkit.compare.report import write_reports
 
     folder = Path(sys.argv[1])
-    outcomes = draw_outcomes(EXAMPLE, np.random.default_rng(3))
-    records = list(outcomes.records)
+    study = draw_study(EXAMPLE, np.random.default_rng(3))
+    records = list(study.records)
     for place, record in enumerate(records):
         lost = record.method == "gradnorm" and record.seed == 4 and record.problem == "scenes"
         if lost and record.stage is Stage.FINAL:
             error = "loss of age is not finite at step 212 (samples 17, 40)"
             records[place] = attrs.evolve(record, error=error, validation={}, test={})
-    write_study(folder, attrs.evolve(outcomes, records=tuple(records)), logged_steps=300)
+    write_study(folder, attrs.evolve(study, records=tuple(records)), logged_steps=300)
     start = time.perf_counter()
     write_reports(folder)
     seconds, size = time.perf_counter() - start, (folder / "report.html").stat().st_size

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from mtlkit.compare.delta_m import delta_m, task_delta
-from mtlkit.compare.outcomes import Outcomes, Scores
 from mtlkit.compare.record import Budget, Judged
+from mtlkit.compare.results import Scores, Study
 from mtlkit.compare.statistics import ALPHA, Estimate, holm, paired_test, student_mean
 
 REFERENCES = ("equal", "tuned", "single-task")
@@ -103,33 +103,33 @@ class Family:
         return ALPHA / max(1, len(self.comparisons))
 
 
-def compare_all(outcomes: Outcomes, budget: Budget) -> Family:
+def compare_all(study: Study, budget: Budget) -> Family:
     """The family of the verdict; a pair without two seeds in common is not in it."""
-    roles = [outcomes.yardstick(role) for role in REFERENCES]
-    return _family(outcomes, budget, [role for role in roles if role is not None])
+    roles = [study.yardstick(role) for role in REFERENCES]
+    return _family(study, budget, [role for role in roles if role is not None])
 
 
-def compare_with_placebo(outcomes: Outcomes, budget: Budget) -> Family:
+def compare_with_placebo(study: Study, budget: Budget) -> Family:
     """All methods against random weights: a family of its own, from which a warning comes alone.
 
     It is apart so that the warning, which claims no difference, makes no claim harder.
     """
-    placebo = outcomes.yardstick(PLACEBO)
-    return _family(outcomes, budget, [] if placebo is None else [placebo])
+    placebo = study.yardstick(PLACEBO)
+    return _family(study, budget, [] if placebo is None else [placebo])
 
 
-def _family(outcomes: Outcomes, budget: Budget, references: Sequence[str]) -> Family:
+def _family(study: Study, budget: Budget, references: Sequence[str]) -> Family:
     found = []
-    for problem in outcomes.problems:
-        tasks = outcomes.tasks(problem)
-        scores = {name: outcomes.scores(problem, name, budget) for name in outcomes.methods}
-        for method, reference in _pairs(outcomes.methods, references):
+    for problem in study.problems:
+        tasks = study.tasks(problem)
+        scores = {name: study.scores(problem, name, budget) for name in study.methods}
+        for method, reference in _pairs(study.methods, references):
             seeds = delta_m(scores[method], scores[reference], tasks)
             if len(seeds) > 1:
                 parts = _by_task(scores[method], scores[reference], tasks)
                 found.append((problem, method, reference, seeds, parts))
-    if len(outcomes.problems) > 1:
-        found += _over_problems(outcomes, found)
+    if len(study.problems) > 1:
+        found += _over_problems(study, found)
     p_values = [paired_test(tuple(seeds.values())) for *_, seeds, _ in found]
     return Family(
         budget=budget,
@@ -163,7 +163,7 @@ def _pairs(methods: Sequence[str], references: Sequence[str]) -> list[tuple[str,
 _Found = tuple[str, str, str, dict[int, float], dict[str, tuple[float, ...]]]
 
 
-def _over_problems(outcomes: Outcomes, found: Sequence[_Found]) -> list[_Found]:
+def _over_problems(study: Study, found: Sequence[_Found]) -> list[_Found]:
     """The mean of delta-m over the problems, for pairs that every problem has; seed by seed."""
     by_pair: dict[tuple[str, str], list[dict[int, float]]] = {}
     for _, method, reference, seeds, _ in found:
@@ -171,7 +171,7 @@ def _over_problems(outcomes: Outcomes, found: Sequence[_Found]) -> list[_Found]:
     means: list[_Found] = []
     for (method, reference), every in by_pair.items():
         common = [seed for seed in every[0] if all(seed in each for each in every)]
-        if len(every) == len(outcomes.problems) and len(common) > 1:
+        if len(every) == len(study.problems) and len(common) > 1:
             mean = {seed: math.fsum(each[seed] for each in every) / len(every) for seed in common}
             means.append((EVERY_PROBLEM, method, reference, mean, {}))
     return means

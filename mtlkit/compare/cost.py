@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from mtlkit.compare.outcomes import Outcomes
 from mtlkit.compare.record import Budget, Record
+from mtlkit.compare.results import Study
 
 
 @attrs.frozen(kw_only=True)
@@ -25,17 +25,17 @@ class Cost:
     parameters: int
 
 
-def costs(outcomes: Outcomes, problem: str, budget: Budget) -> dict[str, Cost]:
+def costs(study: Study, problem: str, budget: Budget) -> dict[str, Cost]:
     """The cost of each method that has a final run."""
     found = {}
-    for method in outcomes.methods:
+    for method in study.methods:
         by_task: dict[str | None, list[Record]] = {}
-        for record in outcomes.finals(problem, method, budget):
+        for record in study.finals(problem, method, budget):
             if record.steps:
                 by_task.setdefault(record.task, []).append(record)
         if by_task:
             found[method] = _cost(list(by_task.values()))
-    equal = outcomes.yardstick("equal")
+    equal = study.yardstick("equal")
     if equal not in found:
         return found
     unit = found[equal].step_seconds or math.inf

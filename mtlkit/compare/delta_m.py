@@ -12,8 +12,8 @@ baseline did badly weighs more than another.
 import math
 from collections.abc import Sequence
 
-from mtlkit.compare.outcomes import Scores
 from mtlkit.compare.record import Judged
+from mtlkit.compare.results import Scores
 
 
 def delta_m(method: Scores, baseline: Scores, tasks: Sequence[Judged]) -> dict[int, float]:

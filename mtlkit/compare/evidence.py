@@ -5,8 +5,8 @@ from enum import Enum
 import attrs
 
 from mtlkit.compare.comparisons import Family, compare_all, compare_with_placebo
-from mtlkit.compare.outcomes import Outcomes
 from mtlkit.compare.record import Budget
+from mtlkit.compare.results import Study
 
 
 class Mood(Enum):
@@ -39,24 +39,24 @@ class Verdict:
 class Evidence:
     """What a verdict rests on: the families of tests, by what they were made for."""
 
-    outcomes: Outcomes
+    study: Study
     family: Family  # at the budget that decides
     placebo: Family
     at_equal_time: Family | None = None
 
 
-def gather(outcomes: Outcomes) -> Evidence:
+def gather(study: Study) -> Evidence:
     """The tests of a study."""
-    budget = deciding_budget(outcomes)
-    timed = Budget.TIME in outcomes.budgets and budget is not Budget.TIME
+    budget = deciding_budget(study)
+    timed = Budget.TIME in study.budgets and budget is not Budget.TIME
     return Evidence(
-        outcomes=outcomes,
-        family=compare_all(outcomes, budget),
-        placebo=compare_with_placebo(outcomes, budget),
-        at_equal_time=compare_all(outcomes, Budget.TIME) if timed else None,
+        study=study,
+        family=compare_all(study, budget),
+        placebo=compare_with_placebo(study, budget),
+        at_equal_time=compare_all(study, Budget.TIME) if timed else None,
     )
 
 
-def deciding_budget(outcomes: Outcomes) -> Budget:
+def deciding_budget(study: Study) -> Budget:
     """The budget that decides: equal epochs, where the study has them."""
-    return Budget.EPOCHS if Budget.EPOCHS in outcomes.budgets else outcomes.budgets[0]
+    return Budget.EPOCHS if Budget.EPOCHS in study.budgets else study.budgets[0]

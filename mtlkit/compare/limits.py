@@ -4,8 +4,8 @@ import statistics
 
 from mtlkit.compare.comparisons import EVERY_PROBLEM, Comparison
 from mtlkit.compare.evidence import Evidence, Mood, Statement, deciding_budget
-from mtlkit.compare.outcomes import Outcomes
 from mtlkit.compare.power import detectable, seeds_needed
+from mtlkit.compare.results import Study
 from mtlkit.compare.statistics import deviation
 from mtlkit.compare.wording import counted
 
@@ -32,8 +32,8 @@ def more_seeds(evidence: Evidence, comparison: Comparison) -> str:
 
 def limits(evidence: Evidence, problem: str) -> list[Statement]:
     """How small a difference this study could have shown."""
-    outcomes, family = evidence.outcomes, evidence.family
-    equal = outcomes.yardstick("equal")
+    study, family = evidence.study, evidence.family
+    equal = study.yardstick("equal")
     mine = family.against(problem, equal) if equal else ()
     spreads = [deviation(c.differences) for c in mine]
     if not any(spreads):
@@ -41,7 +41,7 @@ def limits(evidence: Evidence, problem: str) -> list[Statement]:
     seeds = statistics.median_low(len(c.differences) for c in mine)
     spread = statistics.median(spreads)
     smallest = detectable(spread, seeds, family.alpha)
-    needed = seeds_needed(outcomes.relevant, spread, family.alpha)
+    needed = seeds_needed(study.relevant, spread, family.alpha)
     reach = "only an enormous difference" if smallest is None else f"about {smallest:.1f}%"
     more = "more than 1,000" if needed is None else f"about {needed:,}"
     return [
@@ -49,23 +49,23 @@ def limits(evidence: Evidence, problem: str) -> list[Statement]:
             Mood.LIMIT,
             f"With {counted(seeds, 'seed')} and {counted(len(family.comparisons), 'comparison')} "
             f"the smallest difference from equal weights that shows in four of five studies is "
-            f"{reach}; one of {outcomes.relevant:g}% takes {more} seeds.",
+            f"{reach}; one of {study.relevant:g}% takes {more} seeds.",
         )
     ]
 
 
-def why_nothing(outcomes: Outcomes, problem: str) -> str:
+def why_nothing(study: Study, problem: str) -> str:
     """Why there is no comparison on a problem."""
     if problem == EVERY_PROBLEM:
         return "There is no mean over problems: no pair of methods has two seeds on each of them."
     seeds = {
         seed
-        for method in outcomes.methods
-        for seed in outcomes.scores(problem, method, deciding_budget(outcomes))
+        for method in study.methods
+        for seed in study.scores(problem, method, deciding_budget(study))
     }
     if not seeds:
         return "No method has a finished final run yet."
-    if len(outcomes.seeds) == 1:
+    if len(study.seeds) == 1:
         return (
             "One seed: there are no intervals and there is no verdict, for the difference between "
             "two runs may be chance. Give the comparison `seeds: 5` or more."

@@ -11,8 +11,8 @@ import attrs
 import moocore
 import numpy as np
 
-from mtlkit.compare.outcomes import Outcomes
 from mtlkit.compare.record import Budget, Judged
+from mtlkit.compare.results import Study
 
 MARGIN = 0.1
 """How far the reference point lies beyond the worst value seen, as a share of what was seen."""
@@ -39,19 +39,19 @@ class Trade:
     sweep_volume: float
 
 
-def trade(outcomes: Outcomes, problem: str, budget: Budget) -> Trade | None:
+def trade(study: Study, problem: str, budget: Budget) -> Trade | None:
     """The trade between the tasks of a problem; None where there is one task, or no result."""
-    tasks = outcomes.tasks(problem)
+    tasks = study.tasks(problem)
     methods = {}
-    for name in outcomes.methods:
-        scores = outcomes.scores(problem, name, budget, validation=True)
+    for name in study.methods:
+        scores = study.scores(problem, name, budget, validation=True)
         if scores:
             methods[name] = {
                 j.task: math.fsum(s[j.task] for s in scores.values()) / len(scores) for j in tasks
             }
     if len(tasks) < 2 or not methods:
         return None
-    return _measured(tasks, _sweep(outcomes, problem, tasks), methods)
+    return _measured(tasks, _sweep(study, problem, tasks), methods)
 
 
 def front(points: Sequence[Point], tasks: Sequence[Judged]) -> tuple[Point, ...]:
@@ -83,9 +83,9 @@ def hypervolume(points: Sequence[Point], tasks: Sequence[Judged], reference: Poi
     return float(moocore.hypervolume(_array(points, tasks), ref=corner, maximise=upward))
 
 
-def _sweep(outcomes: Outcomes, problem: str, tasks: Sequence[Judged]) -> tuple[Point, ...]:
-    tuned = outcomes.yardstick("tuned")
-    records = [] if tuned is None else outcomes.trials_of(problem, tuned)
+def _sweep(study: Study, problem: str, tasks: Sequence[Judged]) -> tuple[Point, ...]:
+    tuned = study.yardstick("tuned")
+    records = [] if tuned is None else study.trials_of(problem, tuned)
     return tuple(
         {judged.task: record.validation[judged.metric] for judged in tasks}
         for record in records

@@ -14,8 +14,8 @@ import attrs
 import numpy as np
 from scipy import stats
 
-from mtlkit.compare.outcomes import Outcomes
 from mtlkit.compare.record import Budget
+from mtlkit.compare.results import Study
 from mtlkit.compare.statistics import ALPHA, holm
 
 
@@ -48,16 +48,16 @@ def smallest_p(methods: int, blocks: int) -> float:
     return min(1.0, pairs * 2.0 ** (1 - blocks))
 
 
-def rank_methods(outcomes: Outcomes, budget: Budget) -> Ranking:
+def rank_methods(study: Study, budget: Budget) -> Ranking:
     """The ranks of the methods that have results for half of the blocks or more.
 
     Blocks are those that all of these methods have.
     """
     values: dict[str, dict[str, list[float]]] = {}  # by method, block and task; higher is better
-    for problem in outcomes.problems:
-        tasks = outcomes.tasks(problem)
-        for method in outcomes.methods:
-            for seed, scores in outcomes.scores(problem, method, budget).items():
+    for problem in study.problems:
+        tasks = study.tasks(problem)
+        for method in study.methods:
+            for seed, scores in study.scores(problem, method, budget).items():
                 values.setdefault(method, {})[f"{problem}, seed {seed}"] = [
                     scores[j.task] if j.higher_is_better else -scores[j.task] for j in tasks
                 ]

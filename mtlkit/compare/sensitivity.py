@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from mtlkit.compare.outcomes import Outcomes
 from mtlkit.compare.record import Record, Stage
+from mtlkit.compare.results import Study
 
 RATE = "lr"
 """The last word of the path of a learning rate in a recipe."""
@@ -42,12 +42,12 @@ class Sensitivity:
         return 100.0 * (median / self.best[1] - 1.0)
 
 
-def sensitivities(outcomes: Outcomes, problem: str) -> dict[str, Sensitivity]:
+def sensitivities(study: Study, problem: str) -> dict[str, Sensitivity]:
     """Of each method whose search chose a learning rate; networks of one task by task."""
     found = {}
-    for method in outcomes.methods:
+    for method in study.methods:
         by_task: dict[str | None, list[Record]] = {}
-        for record in outcomes.trials_of(problem, method):
+        for record in study.trials_of(problem, method):
             by_task.setdefault(record.task, []).append(record)
         for task, records in by_task.items():
             name = method if task is None else f"{method}: {task}"
@@ -69,12 +69,12 @@ def _sensitivity(records: Sequence[Record]) -> Sensitivity:
     return Sensitivity(points=tuple(sorted(points)), failed=tuple(sorted(failed)))
 
 
-def chosen_settings(outcomes: Outcomes, problem: str) -> dict[str, Mapping[str, Setting]]:
+def chosen_settings(study: Study, problem: str) -> dict[str, Mapping[str, Setting]]:
     """What the search of each method chose, from its final runs; by method, or method and task."""
     found: dict[str, Mapping[str, Setting]] = {}
-    for record in outcomes.records:
+    for record in study.records:
         if record.stage is Stage.FINAL and record.problem == problem and record.settings:
             name = record.method if record.task is None else f"{record.method}: {record.task}"
             found.setdefault(name, record.settings)
-    order = {method: place for place, method in enumerate(outcomes.methods)}
+    order = {method: place for place, method in enumerate(study.methods)}
     return dict(sorted(found.items(), key=lambda item: order.get(item[0].split(": ")[0], 0)))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.compare.outcomes import Outcomes
 from mtlkit.compare.record import Budget
+from mtlkit.compare.results import Study
 from mtlkit.errors import RunError
 from mtlkit.loggers.events import StepEvent
 from mtlkit.loggers.read_events import read_events
@@ -28,22 +28,22 @@ class Traces:
 
 
 def read_traces(
-    study: Path, outcomes: Outcomes, problem: str, budget: Budget
+    folder: Path, study: Study, problem: str, budget: Budget
 ) -> tuple[dict[str, Traces], list[str]]:
     """The curves of each method's first seed, and what of them could not be read.
 
     Methods that train each task alone have no weights worth drawing, and are left out.
     """
     found, unread = {}, []
-    for method in outcomes.methods:
-        runs = [r for r in outcomes.finals(problem, method, budget) if r.task is None and r.folder]
+    for method in study.methods:
+        runs = [r for r in study.finals(problem, method, budget) if r.task is None and r.folder]
         if not runs:
             continue
         first = min(runs, key=lambda record: record.seed)
         try:
-            events = read_events(study / first.folder / "log.jsonl")
+            events = read_events(folder / first.folder / "log.jsonl")
         except RunError as cause:
-            unread.append(f"{method}: {cause}".replace(str(study), study.name))
+            unread.append(f"{method}: {cause}".replace(str(folder), folder.name))
             continue
         steps = [event for event in events if isinstance(event, StepEvent)]
         if steps:

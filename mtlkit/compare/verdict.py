@@ -9,32 +9,32 @@ from collections.abc import Sequence
 from mtlkit.compare.comparisons import EVERY_PROBLEM, PLACEBO, REFERENCES, Comparison
 from mtlkit.compare.evidence import Evidence, Mood, Statement, Verdict
 from mtlkit.compare.limits import limits, more_seeds, why_nothing
-from mtlkit.compare.outcomes import YARDSTICKS
+from mtlkit.compare.results import YARDSTICKS
 from mtlkit.compare.statistics import ALPHA, holm
 from mtlkit.compare.wording import SPOKEN, by_how_much, interval, listed, p_value, percent
 
 
 def verdicts(evidence: Evidence) -> tuple[Verdict, ...]:
     """The verdict on each problem; before them, where there are several, on their mean."""
-    problems = evidence.outcomes.problems
+    problems = evidence.study.problems
     every = (EVERY_PROBLEM, *problems) if len(problems) > 1 else problems
     return tuple(Verdict(problem=p, statements=tuple(_statements(evidence, p))) for p in every)
 
 
 def headline(evidence: Evidence) -> str:
     """The study in one sentence."""
-    outcomes, family = evidence.outcomes, evidence.family
+    study, family = evidence.study, evidence.family
     if not family.comparisons:
         return "Nothing can be compared yet."
     said = []
     for role in REFERENCES:
-        name = outcomes.yardstick(role)
+        name = study.yardstick(role)
         if name is None:
             continue
-        better = [c for p in outcomes.problems for c in family.against(p, name) if c.better]
+        better = [c for p in study.problems for c in family.against(p, name) if c.better]
         better = [c for c in better if role == "equal" or c.method not in YARDSTICKS]
         if better and role != "single-task":
-            where = _where(better, len(outcomes.problems))
+            where = _where(better, len(study.problems))
             said.append(f"{listed(where)} {_beat(where)} {SPOKEN[role]}")
         elif role != "single-task":
             said.append(f"no method is shown to beat {SPOKEN[role]}")
@@ -59,18 +59,18 @@ def _where(better: Sequence[Comparison], problems: int) -> list[str]:
 
 
 def _statements(evidence: Evidence, problem: str) -> list[Statement]:
-    outcomes, family = evidence.outcomes, evidence.family
+    study, family = evidence.study, evidence.family
     found: list[Statement] = []
     for role in REFERENCES:
-        reference = outcomes.yardstick(role)
+        reference = study.yardstick(role)
         if reference is None:
-            reason = outcomes.without.get(role)
+            reason = study.without.get(role)
             why = f"left out: {reason}" if reason else "not part of this study"
             found.append(Statement(Mood.LIMIT, f"{_name(role)} {_is(role)} {why}."))
         else:
             found += _against(evidence, problem, role, family.against(problem, reference))
     if not any(c.problem == problem for c in family.comparisons):
-        return [*found, Statement(Mood.LIMIT, why_nothing(outcomes, problem))]
+        return [*found, Statement(Mood.LIMIT, why_nothing(study, problem))]
     return [*found, *_placebo(evidence, problem), *limits(evidence, problem)]
 
 
@@ -166,10 +166,10 @@ def _undecided(evidence: Evidence, comparisons: Sequence[Comparison], role: str)
 
 def _placebo(evidence: Evidence, problem: str) -> list[Statement]:
     """A warning unless the best method is shown to be better than random weights."""
-    outcomes = evidence.outcomes
-    placebo = outcomes.yardstick(PLACEBO)
+    study = evidence.study
+    placebo = study.yardstick(PLACEBO)
     if placebo is None:
-        reason = outcomes.without.get(PLACEBO, "no reason was given")
+        reason = study.without.get(PLACEBO, "no reason was given")
         return [Statement(Mood.LIMIT, f"The placebo (random weights) was left out: {reason}.")]
     candidates = evidence.placebo.against(problem, placebo)
     weighted = [c for c in candidates if c.method not in YARDSTICKS] or list(candidates)

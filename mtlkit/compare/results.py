@@ -24,7 +24,7 @@ Scores = Mapping[int, Mapping[str, float]]
 
 
 @attrs.frozen(kw_only=True)
-class Outcomes:
+class Study:
     """A study as its files tell it.
 
     `records` are the last of each run, so that a run that failed and was made again counts once.
@@ -108,15 +108,15 @@ class Outcomes:
         return found
 
 
-def read_outcomes(study: Path) -> Outcomes:
-    """What the files of the folder `study` say; `RunError` where it is no study."""
-    place = study / "study.json"
+def read_study(folder: Path) -> Study:
+    """What the files in `folder` say; `RunError` where it is no study."""
+    place = folder / "study.json"
     try:
         value = json.loads(place.read_text(encoding="utf-8"))
-        results = study / "results.jsonl"
+        results = folder / "results.jsonl"
         records = read_results(results) if results.exists() else []
-        return Outcomes(
-            name=study.absolute().name,
+        return Study(
+            name=folder.absolute().name,
             methods=tuple(dict.fromkeys(value["methods"])),
             problems=tuple(value["problems"]),
             seeds=tuple(value["seeds"]),
@@ -125,7 +125,7 @@ def read_outcomes(study: Path) -> Outcomes:
             budgets=tuple(Budget(name) for name in value["budgets"]),
             trials=value["trials"],
             reference=value["reference"],
-            without=_without(study, value),
+            without=_without(folder, value),
             machine=dict(_flat(value.get("machine", {}))),
             selection=value.get("selection", ""),
             relevant=float(value.get("relevant", 1.0)),
@@ -136,11 +136,11 @@ def read_outcomes(study: Path) -> Outcomes:
         raise RunError(f"{place}: does not describe a study: {cause!r}") from cause
 
 
-def _without(study: Path, value: Mapping[str, Any]) -> dict[str, str]:
+def _without(folder: Path, value: Mapping[str, Any]) -> dict[str, str]:
     """Why baselines were left out: as the study says, or else its comparison file."""
     if "without" in value:
         return dict(value["without"] or {})
-    file = study / "comparison.yaml"
+    file = folder / "comparison.yaml"
     if not file.exists():
         return {}
     found: Any = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
