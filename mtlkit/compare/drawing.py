@@ -88,7 +88,7 @@ def interval(
     trace: Trace = {
         **{"type": "scatter", "mode": "markers", "name": method, "meta": method},
         **{"x": [estimate.mean], "y": [method]},
-        "marker": {"color": look.colour, "symbol": look.symbol, "size": size, "line": {"width": 2}},
+        "marker": _marker(look, size),
         "error_x": {
             **{"type": "data", "symmetric": False, "color": look.colour},
             **{"thickness": width, "width": 0},
@@ -123,7 +123,7 @@ def method_point(method: str, x: float, y: float, look: Look, told: str) -> Trac
     return {
         **{"type": "scatter", "mode": "markers", "name": method, "meta": method},
         **{"x": [x], "y": [y], "hovertemplate": said},
-        "marker": {"color": look.colour, "symbol": look.symbol, "size": 11, "line": {"width": 2}},
+        "marker": _marker(look, 11),
     }
 
 
@@ -146,3 +146,9 @@ def method_rows(x_title: str, zero: bool = False) -> dict[str, Any]:
     """Methods below each other, in the order of their traces."""
     axis = {"title": {"text": x_title}, "zeroline": zero}
     return {"xaxis": axis, "yaxis": {"type": "category", "showgrid": False}}
+
+
+def _marker(look: Look, size: int) -> dict[str, Any]:
+    hollow = look.symbol.endswith("-open")
+    edge = {"width": 2 if hollow else 1, "color": look.colour if hollow else "var(--card)"}
+    return {"color": look.colour, "symbol": look.symbol, "size": size, "line": edge}

@@ -91,7 +91,7 @@ def pareto(study: Study, problem: str, looks: Mapping[str, Look]) -> Choice | No
         for a, b in itertools.combinations(found.tasks, 2)
     }
     return Choice(
-        title="Trade between tasks",
+        title="The sweep and the methods",
         asks="Tasks",
         options=options,
         caption="Validation split. Grey: trials of tuned scalarisation, joined where none beats "
@@ -138,7 +138,7 @@ def two_budgets(study: Study, problem: str, looks: Mapping[str, Look]) -> Figure
                     "color": looks[method].colour,
                     "size": 10,
                     "symbol": ["circle" if b is Budget.EPOCHS else "circle-open" for b, _ in known],
-                    "line": {"width": 2},
+                    "line": {"width": 2, "color": looks[method].colour},
                 },
                 "customdata": [budget.value for budget, _ in known],
                 "hovertemplate": "%{y}, equal %{customdata}: %{x:+.2f}%<extra></extra>",
@@ -188,7 +188,7 @@ def traces(found: Mapping[str, Traces]) -> Choice | None:
             figures.append(_curves(title, one.cosines, "cosine"))
         options[method] = tuple(figures)
     return Choice(
-        title="Weights and gradients over training",
+        title="Weights and gradients",
         asks="Method",
         options=options,
         caption="One run, that of the first seed, thinned to what can be seen.",

@@ -18,6 +18,7 @@ from plotly.offline import get_plotlyjs
 from mtlkit.compare.comparisons import EVERY_PROBLEM
 from mtlkit.compare.critical_difference import draw_critical_difference
 from mtlkit.compare.drawing import Choice, Figure, Look, looks
+from mtlkit.compare.evidence import Verdict
 from mtlkit.compare.figures import (
     cost_and_gain,
     forest,
@@ -30,6 +31,7 @@ from mtlkit.compare.figures import (
 from mtlkit.compare.narrative import Narrative
 from mtlkit.compare.sheets import Cell, Sheet, shown
 from mtlkit.compare.statistics import Estimate
+from mtlkit.compare.tables import SUMMARY
 from mtlkit.compare.traces import Traces
 
 
@@ -45,6 +47,7 @@ class _Part:
     problem: str
     anchor: str
     judged: str
+    verdict: Verdict
     blocks: Sequence[_Block]
     unread: Sequence[str]
 
@@ -71,8 +74,9 @@ def render_study(
         undefined=jinja2.StrictUndefined,
     )
     environment.filters |= {"cell": _cell, "breakable": _breakable, "kept": _keeper(kept)}
+    by_problem = {verdict.problem: verdict for verdict in narrative.verdicts}
     parts = [
-        _part(narrative, problem, number, shapes, sheets, *found[problem])
+        _part(narrative, by_problem[problem], number, shapes, sheets, *found[problem])
         for number, problem in enumerate(study.problems)
     ]
     template = environment.get_template("page.html")
@@ -81,12 +85,12 @@ def render_study(
         "lead": narrative.lead(),
         "missing": narrative.missing(),
         "headline": narrative.headline,
-        "verdicts": narrative.verdicts,
-        "every_problem": EVERY_PROBLEM,
+        "overall": by_problem.get(EVERY_PROBLEM),
+        "summary": [sheet for sheet in sheets if sheet.name == SUMMARY],
         "looks": shapes,
         "parts": parts,
         "ranks": _ranks(narrative, shapes),
-        "rest": [sheet for sheet in sheets if sheet.problem not in study.problems],
+        "rest": [s for s in sheets if s.problem not in study.problems and s.name != SUMMARY],
         "fair": narrative.fair(),
         "plotly": Markup(_packed_plotly()),
         "script": Markup(_script()),
@@ -101,7 +105,7 @@ _PLACE = "@@figures@@"
 
 def _part(
     narrative: Narrative,
-    problem: str,
+    verdict: Verdict,
     number: int,
     shapes: Mapping[str, Look],
     sheets: Sequence[Sheet],
@@ -109,6 +113,7 @@ def _part(
     unread: Sequence[str],
 ) -> _Part:
     evidence, study = narrative.evidence, narrative.evidence.study
+    problem = verdict.problem
     mine = {sheet.name: sheet for sheet in sheets if sheet.problem == problem}
     plan: list[tuple[str, list[Figure | Choice | None], tuple[str, ...]]] = [
         ("", [], ("ranking",)),
@@ -141,6 +146,7 @@ def _part(
         problem=problem,
         anchor=f"problem-{number}",
         judged=narrative.judged(problem),
+        verdict=verdict,
         blocks=blocks,
         unread=unread,
     )

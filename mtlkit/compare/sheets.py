@@ -61,10 +61,13 @@ def shown(cell: Cell, signed: bool = False) -> str:
     (True, '3', 'ok')
     """
     if isinstance(cell, Estimate):
-        mean = _text(cell.mean, signed)
-        if cell.low is None or cell.high is None:
-            return mean
-        return f"{mean} [{_text(cell.low, signed)}, {_text(cell.high, signed)}]"
+        every = (
+            [cell.mean]
+            if cell.low is None or cell.high is None
+            else [cell.mean, cell.low, cell.high]
+        )
+        mean, *bounds = [_text(x, True) if signed else number(x) for x in every]
+        return f"{mean} [{', '.join(bounds)}]" if bounds else mean
     return _text(cell, signed)
 
 
@@ -109,8 +112,11 @@ def _fields(head: str, cell: Cell) -> dict[str, str | int | float]:
 
 
 def _text(cell: str | int | float | None, signed: bool) -> str:
+    if isinstance(cell, float) and math.isfinite(cell) and not signed:
+        whole = f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:.3g}"
+        return whole if "e" in whole else whole.replace("-", MINUS)
     if not signed or not isinstance(cell, int | float):
-        return number(cell).replace("-", MINUS) if isinstance(cell, int | float) else number(cell)
+        return number(cell)
     size = f"{abs(cell):.1f}"
     sign = "" if float(size) == 0 else "+" if cell > 0 else MINUS
     return sign + size

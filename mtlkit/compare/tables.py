@@ -1,5 +1,6 @@
 """The tables of a study's report."""
 
+import math
 from collections.abc import Mapping
 
 import attrs
@@ -12,7 +13,7 @@ from mtlkit.compare.ranks import Ranking
 from mtlkit.compare.record import Budget
 from mtlkit.compare.results import Study
 from mtlkit.compare.run_tables import costing, failures, rates, settings, trading
-from mtlkit.compare.sheets import DASH, Row, Sheet, mark_best
+from mtlkit.compare.sheets import DASH, Cell, Row, Sheet, mark_best
 from mtlkit.compare.statistics import Estimate, bootstrap_mean, deviation
 
 
@@ -37,7 +38,8 @@ def ranking(evidence: Evidence, problem: str, ranks: Ranking) -> Sheet:
             len(scores),
         )
         rows.append(Row(cells=cells, method=method))
-    rows.sort(key=lambda row: -row.cells[2].mean if isinstance(row.cells[2], Estimate) else 1e9)
+    equal = study.yardstick("equal")
+    rows.sort(key=lambda row: -_mean(row.cells[2], 0.0 if row.method == equal else -math.inf))
     for column, upward in ((1, True), (2, True), (4, False)):
         rows = mark_best(rows, column, upward)
     for place, judged in enumerate(tasks):
@@ -162,10 +164,39 @@ def on_tasks(evidence: Evidence, problem: str) -> Sheet:
     )
 
 
+SUMMARY = "summary"
+
+
+def summary(evidence: Evidence) -> Sheet | None:
+    """Methods by problem, against equal; None of one problem, whose ranking says it."""
+    study, budget = evidence.study, deciding_budget(evidence.study)
+    if len(study.problems) < 2:
+        return None
+    rows = []
+    for method in study.methods:
+        cells: list[Cell] = [method]
+        for problem in study.problems:
+            cells.append(improvement(study, problem, method, "equal", budget))
+            cells.append(_word(evidence, problem, method))
+        rows.append(Row(cells=tuple(cells), method=method))
+    header = [head for p in study.problems for head in (f"{p}: Δm, %", f"{p}: beside equal")]
+    columns = range(1, 2 * len(study.problems), 2)
+    for column in columns:
+        rows = mark_best(rows, column)
+    return Sheet(
+        name=SUMMARY,
+        title="Against equal weights, problem by problem",
+        header=("method", *header),
+        rows=tuple(rows),
+        signed=frozenset(columns),
+        caption="Δm against equal weights with bootstrap intervals; the words are the verdict's.",
+    )
+
+
 def all_sheets(evidence: Evidence, ranks: Mapping[str, Ranking]) -> list[Sheet]:
     """Every table of the study that has rows, problem by problem; `ranks` by problem."""
     study = evidence.study
-    found: list[Sheet | None] = []
+    found: list[Sheet | None] = [summary(evidence)]
     for problem in study.problems:
         found += [
             ranking(evidence, problem, ranks[problem]),
@@ -198,3 +229,7 @@ def _word(evidence: Evidence, problem: str, method: str) -> str:
     if found is None:
         return DASH
     return "better" if found.better else "worse" if found.worse else "no difference shown"
+
+
+def _mean(cell: Cell, otherwise: float) -> float:
+    return cell.mean if isinstance(cell, Estimate) else otherwise
