@@ -202,19 +202,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--errors-only", action="store_true", help="the first table alone")
     options = parser.parse_args()
     page, start = _Page(), time.perf_counter()
     page.say("# The verdict on studies of known truth")
     page.say()
-    page.say(f"`python benchmarks/bench_verdict.py --studies {options.studies}`")
-    for title, part in PARTS.items():
+    only = " --errors-only" if options.errors_only else ""
+    page.say(f"`python benchmarks/bench_verdict.py --studies {options.studies}{only}`")
+    for title, part in list(PARTS.items())[: 1 if options.errors_only else None]:
         page.say(f"\n## {title}\n")
         for line in part(options.studies):
             page.say(line)
     print(f"\n{time.perf_counter() - start:.0f} s")
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "verdict.md").write_text("\n".join(page.lines) + "\n", encoding="utf-8")
+        name = "verdict-errors-only.md" if options.errors_only else "verdict.md"
+        (options.out / name).write_text("\n".join(page.lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from mtlkit.compare.drawing import (
 from mtlkit.compare.evidence import Evidence, deciding_budget
 from mtlkit.compare.pareto import Trade, front, trade
 from mtlkit.compare.record import Budget, Judged
-from mtlkit.compare.results import Study
+from mtlkit.compare.results import YARDSTICKS, Study
 from mtlkit.compare.sensitivity import sensitivities
 from mtlkit.compare.statistics import bootstrap_mean
 from mtlkit.compare.tables import improvement
@@ -175,12 +175,13 @@ def learning_rates(study: Study, problem: str, looks: Mapping[str, Look]) -> Fig
     return Figure(title=title, traces=traces, layout=layout, caption="Trials of the searches.")
 
 
-def traces(found: Mapping[str, Traces]) -> Choice | None:
-    """Weights and cosines of a method that the reader picks."""
+def traces(study: Study, found: Mapping[str, Traces]) -> Choice | None:
+    """Weights and cosines of a method that the reader picks; yardsticks come last."""
     if not found:
         return None
     options = {}
-    for method, one in found.items():
+    yardsticks = {study.yardstick(role) for role in YARDSTICKS}
+    for method, one in sorted(found.items(), key=lambda item: item[0] in yardsticks):
         title = f"Weights of the losses, {method}"
         figures = [_curves(title, one.weights, "weight")]
         if one.cosines:

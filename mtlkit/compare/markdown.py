@@ -24,7 +24,7 @@ def render_markdown(narrative: Narrative, sheets: Sequence[Sheet]) -> str:
         lines += _said(by_problem[problem])
         lines += _tables([sheet for sheet in sheets if sheet.problem == problem])
     if narrative.ranks.ranks:
-        lines += ["## Ranks over all blocks", "", narrative.about_ranks(), ""]
+        lines += ["## Ranks", "", narrative.about_ranks(), ""]
         lines += ["| method | mean rank |", "| --- | ---: |"]
         lines += [f"| {method} | {rank:.2f} |" for method, rank in narrative.ranks.ranks.items()]
         lines.append("")

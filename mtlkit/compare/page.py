@@ -134,7 +134,7 @@ def _part(
             [learning_rates(study, problem, shapes)],
             ("learning-rates", "settings"),
         ),
-        ("Training", [traces(found)], ()),
+        ("Training", [traces(study, found)], ()),
     ]
     blocks = []
     for title, figures, names in plan:

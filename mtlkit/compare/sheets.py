@@ -73,10 +73,13 @@ def shown(cell: Cell, signed: bool = False) -> str:
 
 def write_csv(sheets: Sequence[Sheet]) -> str:
     """Sheets of one name as CSV; an interval becomes columns, what is unknown stays empty."""
-    lines, columns = [], {}
+    lines: list[dict[str, str | int | float]] = []
+    columns: dict[str, None] = {}
     for sheet in sheets:
         for row in sheet.rows:
-            line = {} if sheet.problem is None else {"problem": sheet.problem}
+            line: dict[str, str | int | float] = {}
+            if sheet.problem is not None:
+                line["problem"] = sheet.problem
             for head, cell in zip(sheet.header, row.cells, strict=True):
                 line |= _fields(head, cell)
             lines.append(line)

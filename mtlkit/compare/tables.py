@@ -209,7 +209,8 @@ def all_sheets(evidence: Evidence, ranks: Mapping[str, Ranking]) -> list[Sheet]:
             on_tasks(evidence, problem),
         ]
     if len(study.problems) > 1:
-        found.append(attrs.evolve(comparisons(evidence, EVERY_PROBLEM), folded=True))
+        mean = comparisons(evidence, EVERY_PROBLEM)
+        found.append(attrs.evolve(mean, title="Every comparison on the mean of all problems"))
     found.append(failures(study))
     return [sheet for sheet in found if sheet is not None and sheet.rows]
 
