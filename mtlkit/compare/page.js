@@ -3,7 +3,7 @@
 (async () => {
   const specs = JSON.parse(document.getElementById("figures").textContent);
   const hidden = new Set();
-  const drawn = new Set();
+  const drawn = new Map();
   const near = new Set();
   const narrow = () => window.innerWidth < 640;
 
@@ -41,7 +41,7 @@
     const select = choice.querySelector("select");
     const place = choice.querySelector(".plots");
     const show = () => {
-      for (const old of place.querySelectorAll(".plot")) { drawn.delete(old); near.delete(old); Plotly.purge(old); }
+      place.querySelectorAll(".plot").forEach(drop);
       place.replaceChildren(...select.value.trim().split(" ").map((name) => {
         const box = document.createElement("div");
         const title = document.createElement("h4");
@@ -57,6 +57,14 @@
     };
     select.addEventListener("change", show);
     show();
+  }
+
+  // What is being drawn must be let finish: a purged plot cannot take its own last event.
+  function drop(plot) {
+    watch.unobserve(plot);
+    near.delete(plot);
+    drawn.get(plot)?.then(() => Plotly.purge(plot));
+    drawn.delete(plot);
   }
 
   function pick(methods, shown) {
@@ -78,13 +86,12 @@
 
   function draw(plot) {
     if (drawn.has(plot)) return;
-    drawn.add(plot);
     const spec = specs[plot.dataset.figure];
     const traces = spec.traces.filter((trace) => !hidden.has(trace.meta));
     plot.querySelector("noscript")?.remove();
-    Plotly.react(plot, coloured(traces), layout(spec, traces), {
+    drawn.set(plot, Plotly.react(plot, coloured(traces), layout(spec, traces), {
       displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false,
-    });
+    }));
   }
 
   function layout(spec, traces) {

@@ -18,7 +18,6 @@ from mtlkit.compare.record import Budget
 from mtlkit.compare.results import Study
 from mtlkit.compare.statistics import ALPHA, holm
 
-
 _ENUMERATED = 13
 
 

@@ -6,6 +6,7 @@ whereas Student's keeps its level on skewed, unequal and heavy-tailed difference
 (docs/compare-statistics.md has the figures).
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -48,6 +49,11 @@ def bootstrap_mean(values: Sequence[float]) -> Estimate:
         return Estimate(mean)
     if _constant(values):
         return Estimate(mean, mean, mean, count)
+    return Estimate(mean, *_bca(tuple(values)), count)
+
+
+@functools.lru_cache(maxsize=4096)  # a table and three figures ask for the same
+def _bca(values: tuple[float, ...]) -> tuple[float, float]:
     found = stats.bootstrap(
         (np.asarray(values, dtype=float),),
         np.mean,
@@ -57,7 +63,7 @@ def bootstrap_mean(values: Sequence[float]) -> Estimate:
         vectorized=True,
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return Estimate(mean, float(found.low), float(found.high), count)
+    return float(found.low), float(found.high)
 
 
 def student_mean(values: Sequence[float]) -> Estimate:
