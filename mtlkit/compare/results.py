@@ -6,7 +6,7 @@ there.
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -147,9 +147,9 @@ def _without(folder: Path, value: Mapping[str, Any]) -> dict[str, str]:
     return {str(name): str(reason) for name, reason in (found.get("without") or {}).items()}
 
 
-def _flat(value: Mapping[str, Any], before: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+def _flat(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, item in value.items():
         if isinstance(item, Mapping):
-            yield from _flat(item, (*before, name))
+            yield from _flat(item)
         else:
-            yield " ".join((*before, name)), str(item)
+            yield name, str(item)
