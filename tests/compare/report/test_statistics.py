@@ -13,7 +13,7 @@ from mtlkit.compare.cost import costs
 from mtlkit.compare.delta_m import delta_m, task_delta
 from mtlkit.compare.libraries import NEEDED, require_libraries
 from mtlkit.compare.pareto import front, hypervolume, trade
-from mtlkit.compare.power import POWER, detectable, seeds_needed
+from mtlkit.compare.power import POWER, _power, detectable, seeds_needed
 from mtlkit.compare.ranks import rank, rank_methods, smallest_p
 from mtlkit.compare.record import Budget, Judged
 from mtlkit.compare.sensitivity import chosen_settings, sensitivities
@@ -99,6 +99,14 @@ def test_seeds_needed_are_those_of_statsmodels():
         assert seeds_needed(effect * 3.0, 3.0, alpha) == math.ceil(theirs)
         seeds = seeds_needed(effect, 1.0, alpha)
         assert detectable(1.0, seeds, alpha) <= effect < detectable(1.0, seeds - 1, alpha)
+
+
+def test_power_grows_with_seeds_everywhere():
+    """Where SciPy's non-central t is NaN in the far tail, as at an effect of 3 and 9 seeds, too."""
+    for effect in (1.0, 2.0, 3.0, 8.349, 50.0):
+        found = [_power(effect, 1.0, seeds, 0.001) for seeds in range(2, 30)]
+        assert found == sorted(found)
+        assert found[-1] > 0.9
 
 
 def test_seeds_needed_at_the_edges():
