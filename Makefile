@@ -5,11 +5,12 @@ PLUGINS := plugins/mtlkit-face plugins/mtlkit-torchjd plugins/mtlkit-hello
 RECIPES := plugins/mtlkit-face/mtlkit_face/recipes
 DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
-.PHONY: help setup demo test bench bench-gpu docs
+.PHONY: help setup demo test bench bench-verdict bench-gpu docs
 help:
 	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (6 minutes)"
 	@echo "make test    all tests and checks"
 	@echo "make bench   the benchmarks (the ops' part takes 10 minutes)"
+	@echo "make bench-verdict   how often a comparison's verdict is wrong (half an hour)"
 	@echo "make bench-gpu   the ops on a GPU"
 	@echo "make docs    the pages of the guide and the reference, in docs/_build"
 
@@ -41,6 +42,10 @@ bench: setup
 	mkdir -p .benchmarks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/ops/test_ops_cpu.py -q --benchmark-json=.benchmarks/ops-cpu.json
 	$(BIN)/python benchmarks/ops/report.py .benchmarks/ops-cpu.json benchmarks/results/ops-cpu
+
+bench-verdict: setup
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_verdict.py --out benchmarks/results
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_verdict.py --studies 5000 --closely --out benchmarks/results
 
 bench-gpu: setup
 	@$(BIN)/python -c 'import sys, torch; torch.cuda.is_available() or sys.exit("make bench-gpu: torch finds no GPU here")'

@@ -95,7 +95,7 @@ def compare(
         for line in aligned(table):
             click.echo(line)
         click.echo()
-    click.echo(f"results: {folder.results}")
+    click.echo(f"report:  {folder.report}\nresults: {folder.results}")
 
 
 def _show_differences(one: Path, other: Path) -> None:

@@ -17,7 +17,25 @@ from mtlkit.cli.options import beside_option
     help="The file to write; by default report.html in RUN.",
 )
 def report(run: Path, beside: tuple[Path, ...], out: Path | None) -> None:
-    """Draw the report of RUN from its files; neither its data nor its model is opened."""
+    """Draw the report of RUN, a run or a study, from its files; no data and no model is opened."""
+    from mtlkit.compare.store import StudyFolder
     from mtlkit.run.report import write_report
 
+    study = StudyFolder(run)
+    if study.study.is_file():
+        _draw_study(study.path, study.report, beside, out)
+        return
     click.echo(f"report: {write_report(run, beside, out)}")
+
+
+def _draw_study(study: Path, report: Path, beside: tuple[Path, ...], out: Path | None) -> None:
+    from mtlkit.compare.report import write_reports
+
+    if beside or out is not None:
+        option = "--beside" if beside else "--out"
+        raise click.UsageError(
+            f"{option} is for runs, and {study} is a study, whose reports lie in it; two studies "
+            f"are set side by side by `mtlkit compare {study} OTHER`"
+        )
+    write_reports(study)
+    click.echo(f"report: {report}")

@@ -12,11 +12,13 @@ import attrs
 
 from mtlkit.catalog import Catalog
 from mtlkit.compare.comparison import BASELINES, Comparison
+from mtlkit.compare.libraries import require_libraries
 from mtlkit.compare.lines import Lines
 from mtlkit.compare.place import Place, cores
 from mtlkit.compare.plan import planned
 from mtlkit.compare.prepare import judges_of
 from mtlkit.compare.record import Judged
+from mtlkit.compare.report import write_reports
 from mtlkit.compare.runner import Runner
 from mtlkit.compare.scores import SELECTION
 from mtlkit.compare.store import StudyFolder, begin
@@ -42,11 +44,13 @@ def run_study(
 ) -> StudyFolder:
     """Make all runs of `comparison` in the folder `out`, or those that it lacks.
 
-    A run that fails is recorded with its error. Raises `RunError` where the folder holds another
+    A run that fails is recorded with its error; the reports are written whether or not the study
+    comes to its end. Raises `RunError` where the folder holds another
     study or a process is at work on it, `DataError` where data does not do, and
-    `InterruptedRunError` after Ctrl-C.
+    `InterruptedRunError` after Ctrl-C, and `MissingExtraError` without the extra ``compare``.
     """
     folder, place = StudyFolder(out), place or Place()
+    require_libraries()  # now, rather than after hours of training
     if comparison.tuning.searches:
         require_optuna("compare")
     with folder.locked():
@@ -67,6 +71,7 @@ def run_study(
             Runner(comparison, folder, executor, catalog, loading, lines.told, judges).run()
         finally:
             executor.close()
+            write_reports(out)  # what is known so far, also of a study that is stopped
     return folder
 
 

@@ -1,0 +1,128 @@
+"""Means with intervals, paired differences and their tests; SciPy does the work.
+
+Bootstrap intervals describe; Student's paired test decides. With five seeds Wilcoxon's signed ranks
+cannot reach p < 0.0625 and a bootstrap interval of 95% holds the truth in about 83 of 100 cases,
+whereas Student's keeps its level on skewed, unequal and heavy-tailed differences too
+(docs/compare-statistics.md has the figures).
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import attrs
+import numpy as np
+from scipy import stats
+
+LEVEL = 0.95
+"""Of every interval."""
+
+ALPHA = 0.05
+"""The chance, under no difference at all, that one or more differences of a study are shown."""
+
+RESAMPLES = 4999
+
+
+@attrs.frozen
+class Estimate:
+    """A mean of `count` values, with an interval where there is more than one."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    count: int = 1
+
+
+def bootstrap_mean(values: Sequence[float]) -> Estimate:
+    """The mean with its bias-corrected and accelerated bootstrap interval (Efron, 1987).
+
+    The resampling starts from a fixed seed, so that a report made twice says the same twice.
+
+    >>> bootstrap_mean([2.0])
+    Estimate(mean=2.0, low=None, high=None, count=1)
+    >>> found = bootstrap_mean([1.0, 2.0, 3.0, 4.0, 6.0])
+    >>> found.mean, found.low < 2.2 < found.mean < 4.5 < found.high
+    (3.2, True)
+    """
+    mean, count = math.fsum(values) / len(values), len(values)
+    if count == 1:
+        return Estimate(mean)
+    if _constant(values):
+        return Estimate(mean, mean, mean, count)
+    return Estimate(mean, *_bca(tuple(values)), count)
+
+
+@functools.lru_cache(maxsize=4096)  # a table and three figures ask for the same
+def _bca(values: tuple[float, ...]) -> tuple[float, float]:
+    found = stats.bootstrap(
+        (np.asarray(values, dtype=float),),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=LEVEL,
+        method="BCa",
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def student_mean(values: Sequence[float]) -> Estimate:
+    """The mean with Student's interval, which belongs to the test of `paired_test`.
+
+    >>> found = student_mean([1.0, 2.0, 3.0])
+    >>> round(found.low, 3), round(found.high, 3)
+    (-0.484, 4.484)
+    """
+    mean, count = math.fsum(values) / len(values), len(values)
+    if count == 1:
+        return Estimate(mean)
+    if _constant(values):
+        return Estimate(mean, mean, mean, count)
+    found = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
+    return Estimate(mean, float(found.low), float(found.high), count)
+
+
+def paired_test(differences: Sequence[float]) -> float:
+    """The two-sided p of Student's test that paired differences have mean zero.
+
+    1 where there are fewer than two of them, or where they do not vary: then the seeds tell nothing
+    about chance, and nothing can be shown.
+
+    >>> round(paired_test([1.0, 2.0, 3.0]), 4), paired_test([0.5, 0.5, 0.5])
+    (0.0742, 1.0)
+    """
+    if len(differences) < 2 or _constant(differences):
+        return 1.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted so that the family's error stays at the level (Holm, 1979).
+
+    The rule is written out because statsmodels' `multipletests`, to which a test pins it, collects
+    the interpreter's garbage at each call: 0.1 s, with hundreds of calls a report.
+
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    values = np.asarray(p_values, dtype=float)
+    order = np.argsort(values, kind="stable")
+    factors = np.arange(len(values), 0, -1)
+    adjusted = np.empty_like(values)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(factors * values[order]))
+    return [float(p) for p in adjusted]
+
+
+def deviation(values: Sequence[float]) -> float:
+    """The standard deviation of a sample; 0 of fewer than two.
+
+    >>> deviation([1.0, 3.0])
+    1.4142135623730951
+    """
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+
+
+def _constant(values: Sequence[float]) -> bool:
+    """Whether the values differ by rounding at most."""
+    spread = max(values) - min(values)
+    return spread <= 1e-12 * max(1.0, max(map(abs, values)))
