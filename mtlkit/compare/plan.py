@@ -171,8 +171,8 @@ def step_seconds(
         if found is None:
             return None
         ran = [record for record in found if record.error is None and record.steps]
-        seconds, steps = sum(r.seconds for r in ran), sum(r.steps for r in ran)
-        if not steps:
+        if not ran:
             return 0.0
-        total += seconds / steps
+        # other work on the machine only ever slows a run down: the fastest tells the cost best
+        total += min(record.seconds / record.steps for record in ran)
     return total

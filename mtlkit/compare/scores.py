@@ -19,8 +19,8 @@ SELECTION = (
     "each task alone. Every method has the same number of trials, begins with the recipe's own "
     "settings and searches what the others search. Trials never see the test split: it is read "
     "once for each final run, after training, and chooses nothing. In the time budget all networks "
-    "of a method together get the time that `equal` takes; what a step costs is measured in the "
-    "final runs of the epochs budget."
+    "of a method together get the time that `equal` takes; what a step costs is that of the "
+    "fastest final run of the epochs budget."
 )
 """How settings are chosen, in words."""
 
