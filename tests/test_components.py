@@ -107,6 +107,7 @@ EXAMPLES = {
     "schedules/steps": {"at_progress": (0.25,), "factor_each": 0.5},
     "evaluators/tasks": {},
     "evaluators/face/identification": {"task": "who", "gallery": {"yaw": 15}, "by": "light"},
+    "evaluators/face/energy": {"task": "who", "probes": ("yaw",), "points": 5, "upper": 0.75},
     "loggers/jsonl": {},
     "loggers/tensorboard": {},
 }

@@ -25,12 +25,14 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.backbones.configs": {"Backbone"},
     "mtlkit.backbones.module": {"BackboneModule", "SplittableBackbone"},
     "mtlkit.catalog": {"Registrar"},
+    "mtlkit.cli.options": {"cache_option"},  # of commands that load data
     "mtlkit.config": {
         "Component", "Problem", "above", "at_least", "at_least_number", "below", "between", "each",
         "member_of", "one_of", "optional", "Rule",
     },
     "mtlkit.data.configs": {"DataSource", "Loading"},
     "mtlkit.data.dataset": {"Categorical", "Data", "Inputs", "Numeric", "Split"},
+    "mtlkit.data.decode": {"Frame", "read_images"},  # files are read as in training
     "mtlkit.errors": {
         "AssemblyError", "ComponentError", "DataError", "DuplicateNameError", "ImplementationError",
         "IncompatibleError", "InterruptedRunError", "InvalidNameError", "LoadFailedError",
@@ -39,19 +41,26 @@ PLUGIN_API: dict[str, set[str]] = {
     },
     "mtlkit.evaluation.configs": {"Evaluator", "Findings"},
     "mtlkit.evaluation.trained": {"Predictions", "Trained"},
+    "mtlkit.heads.classification": {"ClassificationHead"},  # a linear head's weights, to look at
     "mtlkit.heads.configs": {"Head"},
     "mtlkit.heads.module": {"HeadModule"},
     "mtlkit.hooks": {"hookimpl"},
     "mtlkit.loggers.configs": {"LogWriter", "Logger"},
     "mtlkit.loggers.events": {"EvaluationEvent", "Event", "Speed", "StepEvent"},
+    "mtlkit.model": {"MultiTaskModel"},  # the type of `Trained.model`, and of `load_model`
     "mtlkit.ops": set(mtlkit.ops.__all__),
     "mtlkit.optim.configs": {"Optimizer", "Schedule"},
     "mtlkit.report.blocks": {
         "Block", "Chart", "Gallery", "Picture", "Section", "Series", "Table", "Text",
     },
+    "mtlkit.report.evaluation": {"Evaluation", "evaluation_to_json"},
+    "mtlkit.report.page": {"RunRecord", "number", "render_page"},  # a page of a command's own
     "mtlkit.routing.configs": {"Branch", "Router", "Unbranched", "Wiring", "class_name"},
     "mtlkit.routing.grouped": {"BranchesModule", "GroupedRouter"},
     "mtlkit.routing.module": {"BranchOutputs", "Features", "RouterModule", "UnbranchedRouter"},
+    "mtlkit.run.evaluate": {"load_trained"},  # a finished run is asked another question
+    "mtlkit.run.folder": {"RunFolder", "open_run"},  # where what is in a run
+    "mtlkit.run.report": {"read_evaluation"},
     "mtlkit.testing": set(mtlkit.testing.__all__),
     "mtlkit.vocabulary": {"Kind", "LossTerm", "MISSING", "Role"},
     "mtlkit.weighting.configs": {"At", "GradientWeighting", "HeadGradient", "Weighting"},

@@ -9,7 +9,10 @@ import attrs
 import click
 
 from mtlkit.errors import DataError
+from mtlkit_face.energy.command import energy
 from mtlkit_face.synthetic.face_set import FaceSet
+from mtlkit_face.use.commands import embed, enroll, identify, verify
+from mtlkit_face.use.handing_over import card, export
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -19,6 +22,10 @@ Command = Callable[..., None]
 @click.group()
 def face() -> None:
     """Rendered faces, and the recipes of Yin & Liu (TIP 2018)."""
+
+
+for _command in (energy, embed, verify, enroll, identify, export, card):
+    face.add_command(_command)
 
 
 def _with_face_set(command: Command) -> Command:

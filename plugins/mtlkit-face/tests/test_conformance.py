@@ -1,5 +1,6 @@
 """What this plugin brings keeps what its families promise."""
 
+from mtlkit_face.energy import Energy
 from mtlkit_face.identification import Identification
 from mtlkit_face.rendered import Rendered
 
@@ -19,5 +20,6 @@ test_conformance = testing.conformance(
     examples={
         "data/face/rendered": SMALL,
         "evaluators/face/identification": testing.Example(value=Identification(), recipe=RECIPE),
+        "evaluators/face/energy": testing.Example(value=Energy(points=5), recipe=RECIPE),
     },
 )
