@@ -8,7 +8,7 @@ score = found.templates[0] @ found.templates[1]
 same = score >= threshold_of(model).value
 """
 
-from mtlkit_face.use.gallery_file import Gallery, Origin, read_gallery, write_gallery
+from mtlkit_face.use.gallery_file import Gallery, Origin, enroll, read_gallery, write_gallery
 from mtlkit_face.use.model import Embedder, FaceModel, open_model
 from mtlkit_face.use.pictures import Embedded, embed_files, find_images
 from mtlkit_face.use.search import Answer, Candidate, ExactIndex, FaissIndex, Index, identify
@@ -27,6 +27,7 @@ __all__ = [
     "Origin",
     "Threshold",
     "embed_files",
+    "enroll",
     "find_images",
     "identify",
     "open_model",

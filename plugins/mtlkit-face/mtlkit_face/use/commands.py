@@ -119,12 +119,14 @@ def enroll(
     """Add the people in IMAGES to GALLERY, a file .parquet or .safetensors, new or old."""
     from mtlkit_face.use.enrolment import names_of
     from mtlkit_face.use.gallery_file import Gallery, Origin, check_suffix, read_gallery
-    from mtlkit_face.use.gallery_file import write_gallery as write
+    from mtlkit_face.use.gallery_file import enroll as add
     from mtlkit_face.use.pictures import find_images
 
     check_suffix(gallery)
     model = opened(run, **options)
-    old = read_gallery(gallery).require(model, gallery) if gallery.exists() else None
+    before = 0
+    if gallery.exists():  # a gallery of another model is refused before the work, not after it
+        before = len(read_gallery(gallery).require(model, gallery))
     names = dict(zip(files := find_images(images).files, names_of(files, name, table), strict=True))
     found = _embedded(model, images)
     new = Gallery(
@@ -133,9 +135,8 @@ def enroll(
         templates=found.templates,
         origin=Origin.of(model),
     )
-    whole = new if old is None else old.joined(new)
-    write(whole, gallery)
-    replaced = 0 if old is None else len(old) + len(new) - len(whole)
+    whole = add(new, gallery, model)
+    replaced = max(0, before + len(new) - len(whole))
     click.echo(
         f"{len(new)} images of {len(new.people())} people enrolled"
         + (f", {replaced} of them again" if replaced else "")

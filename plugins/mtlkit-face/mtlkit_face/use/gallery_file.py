@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mtlkit.errors import DataError
 from mtlkit_face.use.model import FaceModel
-from mtlkit_face.use.whole_file import whole_file
+from mtlkit_face.use.whole_file import alone, whole_file
 
 KEY = "mtlkit-face"
 FORMAT = 1
@@ -116,6 +116,21 @@ def read_gallery(path: Path) -> Gallery:
         ) from cause
 
 
+def enroll(new: Gallery, path: Path, model: FaceModel) -> Gallery:
+    """Add `new` templates of `model` to the gallery at `path`, which may be new; all of it.
+
+    One process at a time, so that no enrolment is lost. Raises `DataError` where the gallery at
+    `path` is another model's, and what reading and writing raise.
+    """
+    check_suffix(path)
+    lock = path.with_name(f".{path.name}.lock")
+    with alone(lock):
+        old = read_gallery(path).require(model, path) if path.exists() else None
+        whole = new if old is None else old.joined(new)
+        write_gallery(whole, path)
+    return whole
+
+
 def check_suffix(path: Path) -> None:
     """`DataError` where the suffix of `path` is that of no format."""
     _format(path)
@@ -178,7 +193,7 @@ def _read_parquet(path: Path) -> Gallery:
 
 def _write_safetensors(gallery: Gallery, path: Path) -> None:
     header = _header(gallery, files=gallery.files, names=gallery.names)
-    save_file({"templates": gallery.templates.contiguous()}, path, {KEY: header})
+    path.write_bytes(save({"templates": gallery.templates.contiguous()}, {KEY: header}))
 
 
 def _read_safetensors(path: Path) -> Gallery:

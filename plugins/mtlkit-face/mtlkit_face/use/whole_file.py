@@ -1,8 +1,10 @@
-"""Files that come to be whole or not at all."""
+"""Files that come to be whole or not at all, by one process at a time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from mtlkit.errors import DataError
 
@@ -25,9 +27,30 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as refused:
-        raise DataError(
-            f"{path}: cannot be written: {refused.strerror or refused}. Nothing half-written was "
-            f"left; free some space, or choose another place"
-        ) from refused
+        raise _refusal(path, refused) from refused
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other processes waiting that want the lock at `path`; `DataError` where it cannot be.
+
+    The lock is the system's and dies with its holder; the empty file stays.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except OSError as refused:
+        raise _refusal(path, refused) from refused
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refusal(path: Path, refused: OSError) -> DataError:
+    return DataError(
+        f"{path}: cannot be written: {refused.strerror or refused}. Nothing half-written was "
+        f"left; free some space, or choose another place"
+    )
