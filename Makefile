@@ -33,6 +33,7 @@ bench: setup
 	$(BIN)/python benchmarks/bench_plugins.py
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
+	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_use.py --threads 1
 	$(BIN)/python plugins/mtlkit-torchjd/benchmarks/bench_call.py
 	$(BIN)/python benchmarks/bench_weightings.py --out benchmarks/results
 	mkdir -p .benchmarks

@@ -83,7 +83,7 @@ def model_card(model: FaceModel, licences: Licences, exported: Exported | None =
         f"## Limits\n\n{_LIMITS}",
         f"## Law\n\n{_LAW}",
         "## Data\n\n" + _data(model, evaluation),
-        "## Measured\n\n" + "\n\n".join(_measured(model, evaluation)),
+        "## Measured\n\n" + "\n\n".join(_measured(evaluation)),
         "## Versions\n\n" + _table(("", ""), _versions(model.folder.provenance)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -136,7 +136,7 @@ def _about_data(evaluation: Evaluation) -> list[str]:
     return names[first:last]
 
 
-def _measured(model: FaceModel, evaluation: Evaluation) -> Iterator[str]:
+def _measured(evaluation: Evaluation) -> Iterator[str]:
     """The headlines, and a table of each metric that was measured by groups."""
     shown = dict.fromkeys((*evaluation.headlines, *_USUAL))
     headlines = [
@@ -145,7 +145,7 @@ def _measured(model: FaceModel, evaluation: Evaluation) -> Iterator[str]:
         if name in evaluation.metrics
     ]
     yield _table(("metric", "value"), headlines) if headlines else "Nothing was measured."
-    groups = _by_group(model, evaluation.metrics)
+    groups = _by_group(evaluation.metrics)
     for name, values in groups.items():
         yield _table((f"`{name}` by group", "value"), list(values.items()))
     if not groups:
@@ -156,11 +156,10 @@ def _measured(model: FaceModel, evaluation: Evaluation) -> Iterator[str]:
     )
 
 
-def _by_group(model: FaceModel, metrics: Mapping[str, float]) -> dict[str, dict[str, str]]:
+def _by_group(metrics: Mapping[str, float]) -> dict[str, dict[str, str]]:
     """The metrics ``face/.../rank1/label/value`` of the network itself: value by ``rank1/label``.
 
-    >>> from types import SimpleNamespace
-    >>> _by_group(None, {"face/rank1": 0.5, "face/rank1/yaw/-90": 0.25, "face/best/rank1": 0.5})
+    >>> _by_group({"face/rank1": 0.5, "face/rank1/yaw/-90": 0.25, "face/best/rank1": 0.5})
     {'face/rank1': {'yaw -90': '0.2500'}}
     """
     found: dict[str, dict[str, str]] = {}
