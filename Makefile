@@ -36,6 +36,7 @@ bench: setup
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_pickled_pairs.py
+	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_use.py --threads 1
 	$(BIN)/python plugins/mtlkit-torchjd/benchmarks/bench_call.py
 	$(BIN)/python benchmarks/bench_weightings.py --out benchmarks/results
 	$(BIN)/python benchmarks/bench_compare.py

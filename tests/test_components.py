@@ -147,6 +147,7 @@ EXAMPLES = {
     },
     "evaluators/face/ijb-a": {"images": Path("ijb"), "margin": 0.1, "count_failures": True},
     "evaluators/face/verification-bin": {"file": Path("a.bin"), "folds": 5, "mirror": False},
+    "evaluators/face/energy": {"task": "who", "probes": ("yaw",), "points": 5, "upper": 0.75},
     "loggers/jsonl": {},
     "loggers/tensorboard": {},
 }

@@ -65,10 +65,14 @@ class Picture:
 
 @attrs.frozen(kw_only=True)
 class Gallery:
-    """Rows of pictures that belong together, such as a probe beside its gallery images."""
+    """Rows of pictures that belong together, such as a probe beside its gallery images.
+
+    They are shown as thumbnails, or where it is `wide` as large as the page allows, row by row.
+    """
 
     rows: tuple[tuple[Picture, ...], ...]
     caption: str = ""
+    wide: bool = False
 
 
 Block = Text | Table | Chart | Gallery

@@ -14,6 +14,7 @@ from mtlkit.data.dataset import Data
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluation.configs import Evaluator, Findings, TaskMetrics
 from mtlkit.evaluation.predict import TrainedModel
+from mtlkit.evaluation.trained import Trained
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import load_recipe
@@ -48,15 +49,35 @@ def evaluate_run(
     longer what the model was made for.
     """
     folder = open_run(path)
-    recipe = load_recipe(folder.recipe, catalog)
-    loading = attrs.evolve(loading, base=Path(read_json(folder.provenance)["base"]))
     read_records(beside)  # a mistake in these is told before the work, not after it
+    recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
-    model = read_model(folder, recipe)
-    data = load_data(recipe, loading)
-    _refuse_other_data(folder.path, read_assembly(folder), assembly_of(data, recipe.tasks))
+    model, data = _model_and_data(folder, recipe, loading)
     with folder.locked():
         evaluate_trained(folder, recipe, model, data, device, beside)
+
+
+def load_trained(path: Path | str, loading: Loading, catalog: Catalog | None = None) -> Trained:
+    """The trained model of the run at `path` beside its data, for an evaluator to look at.
+
+    Nothing is written. Relative paths in its recipe start from where they did in training. Raises
+    what `evaluate_run` raises.
+    """
+    folder = open_run(Path(path))
+    recipe = load_recipe(folder.recipe, catalog or load_catalog())
+    model, data = _model_and_data(folder, recipe, loading)
+    return TrainedModel(model, data, recipe.tasks, chosen_device(recipe.train.device))
+
+
+def _model_and_data(
+    folder: RunFolder, recipe: Recipe, loading: Loading
+) -> tuple[MultiTaskModel, Data]:
+    """The run's model, and the data it was trained on; `DataError` where that is another by now."""
+    model = read_model(folder, recipe)
+    loading = attrs.evolve(loading, base=Path(read_json(folder.provenance)["base"]))
+    data = load_data(recipe, loading)
+    _refuse_other_data(folder.path, read_assembly(folder), assembly_of(data, recipe.tasks))
+    return model, data
 
 
 def evaluate_trained(

@@ -269,3 +269,11 @@ def test_a_picture_that_is_no_png_is_refused(bad):
     section = Section(title="s", blocks=(gallery,))
     with pytest.raises(RunError, match="a picture of the report is no"):
         render_page(RunRecord(name="a", evaluation=Evaluation(sections=(section,))))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_wide_pictures_are_no_thumbnails(wide):
+    gallery = Gallery(rows=((Picture(png=png(), caption=""),),), wide=wide)
+    section = Section(title="s", blocks=(gallery,))
+    page = render_page(RunRecord(name="a", evaluation=Evaluation(sections=(section,))))
+    assert ('<div class="gallery wide">' in page) is wide

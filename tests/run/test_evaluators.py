@@ -7,7 +7,7 @@ from mtlkit.config import Problem
 from mtlkit.errors import AssemblyError, DataError, RecipeError
 from mtlkit.evaluation.configs import Evaluator, Findings, TaskMetrics
 from mtlkit.registry import Origin
-from mtlkit.run.evaluate import evaluate_run
+from mtlkit.run.evaluate import evaluate_run, load_trained
 from mtlkit.run.fit import fit
 from mtlkit.train.loop import Training
 
@@ -119,3 +119,14 @@ def test_metrics_of_other_names_stand_side_by_side(start, catalog):
     assert (run.metrics["mine"], run.metrics["yours"]) == (0.5, 0.5)
     evaluate_run(run.path, catalog, Loading(cache=run.path / "cache"))
     assert run.metrics["yours"] == 0.5
+
+
+def test_a_finished_run_can_be_asked_another_question(start, catalog):
+    from mtlkit.data.configs import Loading
+
+    run = start(Asks())
+    before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}
+    trained = load_trained(run.path, Loading(cache=run.path / "cache"), catalog)
+    found = TaskMetrics().evaluate(trained).metrics
+    assert found == {name: run.metrics[name] for name in found}
+    assert {name: (run.path / name).read_bytes() for name in before} == before  # nothing is written

@@ -10,9 +10,12 @@ import click
 
 from mtlkit.errors import DataError
 from mtlkit_face.data_commands import align, label_pose, pack
+from mtlkit_face.energy.command import energy
 from mtlkit_face.protocols.command import protocol
 from mtlkit_face.study.command import study
 from mtlkit_face.synthetic.face_set import FaceSet
+from mtlkit_face.use.commands import embed, enroll, identify, verify
+from mtlkit_face.use.handing_over import card, export
 
 RECIPES = Path(__file__).parent / "recipes"
 
@@ -28,6 +31,8 @@ face.add_command(align)
 face.add_command(label_pose)
 face.add_command(pack)
 face.add_command(protocol)
+for _command in (energy, embed, verify, enroll, identify, export, card):
+    face.add_command(_command)
 
 
 def _with_face_set(command: Command) -> Command:

@@ -116,7 +116,9 @@ def _metrics(
     for start, found in ((prefix, ways[NETWORK]), (f"{prefix}/raw-pixels", pixels)):
         yield f"{start}/rank1", found.rank1()
         yield f"{start}/rank5", found.cmc(5)[-1]
-        yield f"{start}/eer", found.equal_error_rate()
+        error = found.equal_error()
+        yield f"{start}/eer", error.rate
+        yield f"{start}/threshold", error.threshold
         for name, among in parts.groups.items():
             yield f"{start}/rank1/group/{name}", found.rank1(among)
         for name, among in parts.classes.items():

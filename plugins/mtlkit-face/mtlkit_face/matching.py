@@ -13,6 +13,14 @@ BINS = 20_000
 """Scores lie in [-1, 1]; a bin of 0.0001 bounds the error of the equal error rate's threshold."""
 
 
+@attrs.frozen(kw_only=True)
+class EqualError:
+    """The equal error rate, and the score from which pairs are accepted to have it."""
+
+    rate: float
+    threshold: float
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Matches:
     """How P probes matched a gallery of S images.
@@ -44,16 +52,25 @@ class Matches:
         return _histogram(self.own)
 
     def equal_error_rate(self) -> float:
-        """Where as many genuine scores are refused as impostors accepted, over all thresholds.
+        """Where as many genuine scores are refused as impostors accepted, over all thresholds."""
+        return self.equal_error().rate
 
-        The mean of the two rates at the threshold, a bin's edge, at which they differ least.
+    def equal_error(self) -> "EqualError":
+        """The threshold, a bin's edge, at which the rates of refused genuine scores and of
+        accepted impostors differ least, and the mean of the two rates there.
+
+        A score is accepted where it is the threshold or above. Where a range of thresholds gives
+        these rates, it is the middle one.
         """
         genuine, impostors = self.genuine().double(), self.impostors.double()
         zero = genuine.new_zeros(1)
         refused = torch.cat([zero, genuine.cumsum(0)]) / genuine.sum()
         accepted = 1 - torch.cat([zero, impostors.cumsum(0)]) / impostors.sum()
-        at = (refused - accepted).abs().argmin()
-        return ((refused[at] + accepted[at]) / 2).item()
+        at = int((refused - accepted).abs().argmin())
+        rate = ((refused[at] + accepted[at]) / 2).item()
+        alike = ((refused == refused[at]) & (accepted == accepted[at])).nonzero().squeeze(1)
+        middle = int(alike[0] + alike[-1]) // 2
+        return EqualError(rate=rate, threshold=2 * middle / BINS - 1)
 
 
 def match(probes: Iterable[Tensor], gallery: Tensor, owners: Tensor) -> Matches:

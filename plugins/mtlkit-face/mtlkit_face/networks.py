@@ -22,6 +22,7 @@ from mtlkit import (
     Train,
 )
 from mtlkit.routing.configs import Branch
+from mtlkit_face.energy import Energy
 from mtlkit_face.identification import Identification
 
 IDENTITY = Task(role=Role.MAIN, target="subject")
@@ -54,7 +55,7 @@ def s_cnn(data: DataSource, *, width: float = 1.0) -> Recipe:
         optimizer=Sgd(lr=0.02, momentum=0.9, weight_decay=5e-4),
         schedule=Steps(at_progress=(0.5, 0.75, 0.95)),
         train=Train(epochs=20, batch=64, precision="bf16"),
-        evaluation=(Identification(),),
+        evaluation=(Identification(), Energy()),
     )
 
 

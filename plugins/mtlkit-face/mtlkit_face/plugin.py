@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtlkit_register(catalog: "Registrar") -> None:
-    """Faces as data, rendered or from files; identification and the protocols as evaluations."""
+    """Faces as data, rendered or from files, and what is asked of a network that knows them."""
     catalog.data.add("face/rendered", "mtlkit_face.rendered:Rendered", "rendered, labelled faces")
     catalog.data.add("face/folder", "mtlkit_face.in_the_wild:FaceFolder", "a folder of faces")
     catalog.data.add(
@@ -33,6 +33,11 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "face/pose-errors",
         "mtlkit_face.pose_errors:PoseErrors",
         "best and expected routing under wrong pose estimates",
+    )
+    catalog.evaluators.add(
+        "face/energy",
+        "mtlkit_face.energy.configs:Energy",
+        "which dimensions of x each task reads, and what is left in y",
     )
     catalog.routers.add(
         "face/side-block",

@@ -5,6 +5,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+from mtlkit_face.energy import Energy
 from mtlkit_face.identification import Identification
 from mtlkit_face.in_the_wild import FaceFolder, FaceRecords
 from mtlkit_face.in_the_wild_listing import list_folder
@@ -77,5 +78,6 @@ test_conformance = testing.conformance(
         "evaluators/face/ijb-a": IjbA(
             images=Path("ijb-a/aligned"), protocol=Path("ijb-a"), splits=2, task="kind"
         ),
+        "evaluators/face/energy": testing.Example(value=Energy(points=5), recipe=RECIPE),
     },
 )

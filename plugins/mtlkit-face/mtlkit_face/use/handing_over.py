@@ -1,0 +1,69 @@
+"""The commands that make a trained run ready to be passed on: export, card."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mtlkit.errors import DataError
+from mtlkit_face.use.commands import model_options, opened
+
+_A_FILE = click.Path(path_type=Path, dir_okay=False)
+Command = Callable[..., None]
+
+
+def _licence_options(command: Command) -> Command:
+    """Give `command` what only the maker of a model knows."""
+    for option in (
+        click.option("--data-licence", default=None, help="The licence of the training data."),
+        click.option("--licence", default=None, help="The licence of the weights."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=_A_FILE, required=True, help="A file .onnx; its card lies beside it.")
+@_licence_options
+@model_options
+def export(
+    run: Path, out: Path, licence: str | None, data_licence: str | None, **options: Any
+) -> None:
+    """Write the model of RUN as ONNX, if it gives the same templates there, and a model card."""
+    from mtlkit_face.use.card import Licences, model_card
+    from mtlkit_face.use.onnx_export import export as write
+    from mtlkit_face.use.whole_file import whole_file
+
+    if out.suffix != ".onnx":
+        raise DataError(f"{out}: expected a name that ends in .onnx")
+    model = opened(run, **options)
+    exported = write(model, out)
+    text = model_card(model, Licences(weights=licence, data=data_licence), exported)
+    card = out.with_suffix(".md")
+    with whole_file(card) as place:
+        place.write_text(text, encoding="utf-8")
+    for count, found in exported.differences.items():
+        click.echo(f"{count} images: onnxruntime differs from PyTorch by {found:.2g} at most")
+    click.echo(f"model: {out}\ncard:  {card}")
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--out", type=_A_FILE, default=None, help="By default model-card.md in RUN.")
+@_licence_options
+@model_options
+def card(
+    run: Path, out: Path | None, licence: str | None, data_licence: str | None, **options: Any
+) -> None:
+    """Write a model card of RUN in Markdown."""
+    from mtlkit_face.use.card import Licences, model_card
+    from mtlkit_face.use.whole_file import whole_file
+
+    model = opened(run, **options)
+    target = out or model.folder.path / "model-card.md"
+    text = model_card(model, Licences(weights=licence, data=data_licence))
+    with whole_file(target) as place:
+        place.write_text(text, encoding="utf-8")
+    click.echo(f"card: {target}")

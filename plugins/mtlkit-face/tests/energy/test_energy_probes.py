@@ -1,0 +1,116 @@
+"""Probes are ridge regressions by any independent solver, and are judged on strangers."""
+
+import numpy as np
+import pytest
+import torch
+from mtlkit_face.energy.configs import Energy
+from mtlkit_face.energy.probes import Ridge, probed_labels, read, samples_of
+
+from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.errors import DataError
+
+
+def test_a_probe_solves_the_normal_equations():
+    features, codes = torch.randn(60, 5) + 3, torch.arange(60) % 3
+    probe = Ridge(features, codes, 3).probe(0.01)
+    x = features.double().numpy()
+    x = x - x.mean(axis=0)
+    wanted = np.eye(3)[codes]
+    penalty = 0.01 * (x**2).sum(axis=0).mean()
+    stacked = np.vstack([x, np.sqrt(penalty) * np.eye(5)])  # ridge as least squares of more rows
+    solved = np.linalg.lstsq(stacked, np.vstack([wanted - wanted.mean(axis=0), np.zeros((5, 3))]))
+    np.testing.assert_allclose(probe.weight.numpy(), solved[0], atol=1e-10)
+    np.testing.assert_allclose(probe.offset.numpy(), wanted.mean(axis=0))
+
+
+def labelled(samples, seed):
+    """Features in which the code can be read off two of six dimensions, of many subjects."""
+    random = torch.Generator().manual_seed(seed)
+    codes = torch.randint(0, 3, (samples,), generator=random)
+    features = torch.randn(samples, 6, generator=random)
+    features[:, 0] += 5 * (codes == 0)
+    features[:, 1] += 5 * (codes == 1)
+    return features, codes, torch.arange(samples) // 5
+
+
+def test_what_is_there_is_read_and_what_is_not_is_not():
+    known, strangers = labelled(400, 0), labelled(200, 1)
+    found = read(*known, *strangers)
+    assert found.accuracy > 0.93
+    assert 0 < found.error < 0.05
+    nothing = read(known[0][:, 2:], *known[1:], strangers[0][:, 2:], *strangers[1:])
+    assert nothing.accuracy == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_a_linear_map_can_lose_and_never_add():
+    known, strangers = labelled(400, 0), labelled(200, 1)
+    blind = torch.diag(torch.tensor([0.0, 0.0, 1, 1, 1, 1]))
+    found = read(known[0] @ blind, *known[1:], strangers[0] @ blind, *strangers[1:])
+    assert found.accuracy < 0.5
+    again = read(known[0] @ (2 * torch.eye(6)), *known[1:], strangers[0] * 2, *strangers[1:])
+    assert again.accuracy == read(*known, *strangers).accuracy  # no unit, no difference
+
+
+def test_one_subject_and_constant_features_are_no_accident():
+    features, codes = torch.ones(8, 3), torch.arange(8) % 2
+    same = torch.zeros(8, dtype=torch.int64)
+    assert read(features, codes, same, features, codes, same).accuracy == 0.5
+
+
+def split(**columns):
+    count = len(next(iter(columns.values())))
+    return Split(inputs=torch.zeros(count, 1), columns=columns, ids=[str(i) for i in range(count)])
+
+
+def people(count):
+    return Categorical.of([str(number) for number in range(count)])
+
+
+def test_labels_are_matched_by_name_not_by_code():
+    train = split(light=Categorical.of(["b", "a", None, "a"]), subject=people(4))
+    test = split(light=Categorical.of(["b", None, "zz"], ["b", "zz"]), subject=people(3))
+    found = samples_of("light", Energy(), Data(train=train, test=test))
+    assert found.names == ("a", "b")
+    assert (found.known.tolist(), found.codes.tolist()) == ([0, 1, 3], [1, 0, 0])
+    assert (found.asked.tolist(), found.wanted.tolist()) == ([0], [1])
+    assert found.strays == 1
+
+
+def test_without_a_wish_the_labels_are_those_that_can_be_probed():
+    columns = {
+        "subject": people(3),
+        "yaw": Categorical.of(["0", "15", "0"]),
+        "light": Categorical.of(["1", "1", "1"]),  # one class: nothing to tell apart
+        "expression": Numeric(torch.zeros(3)),
+    }
+    data = Data(train=split(**columns), test=split(**columns))
+    assert probed_labels(Energy(), data, {}) == ("yaw",)
+
+
+NUMBER = Numeric(torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        ("colour", "the data has no label 'colour'"),
+        (
+            "light",
+            "energy: a probe needs two classes of 'light' or more, and samples of them to be "
+            "judged by; found 1 and 2; leave it out of `probes`",
+        ),
+        (
+            "yaw",
+            "energy: 1 samples have a class of 'yaw' that no training sample has, so that no probe "
+            "can know it; leave it out of `probes`",
+        ),
+        ("age", "the label 'age' is a number; expected classes"),
+    ],
+)
+def test_a_label_that_cannot_be_probed_is_an_error_where_it_was_asked_for(label, message):
+    same = {"light": Categorical.of(["1", "1"]), "age": NUMBER, "subject": people(2)}
+    train = split(yaw=Categorical.of(["0", "15"]), **same)
+    test = split(yaw=Categorical.of(["0", "90"]), **same)
+    with pytest.raises(DataError) as caught:
+        probed_labels(Energy(probes=(label,)), Data(train=train, test=test), {})
+    assert str(caught.value).startswith(message)
