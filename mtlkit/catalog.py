@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mtlkit.evaluation.configs import Evaluator
     from mtlkit.heads.configs import Head
     from mtlkit.loggers.configs import Logger
+    from mtlkit.ops.configs import HeadOp, OpImplementation
     from mtlkit.optim.configs import Optimizer, Schedule
     from mtlkit.routing.configs import Branch, Router
     from mtlkit.weighting.configs import Weighting
@@ -92,6 +93,10 @@ class Catalog:
     schedules: "Registry[Schedule]" = attrs.field(factory=lambda: Registry("schedule"))
     evaluators: "Registry[Evaluator]" = attrs.field(factory=lambda: Registry("evaluator"))
     loggers: "Registry[Logger]" = attrs.field(factory=lambda: Registry("logger"))
+    ops: "Registry[HeadOp]" = attrs.field(factory=lambda: Registry("op"))
+    implementations: "Registry[OpImplementation]" = attrs.field(
+        factory=lambda: Registry("implementation")
+    )
     plugins: list[PluginRecord] = attrs.field(factory=list)
     commands: dict[str, Command] = attrs.field(factory=dict)
 
@@ -134,6 +139,8 @@ class Registrar:
         self.schedules = Shelf(catalog.schedules, namespace, origin)
         self.evaluators = Shelf(catalog.evaluators, namespace, origin)
         self.loggers = Shelf(catalog.loggers, namespace, origin)
+        self.ops = Shelf(catalog.ops, namespace, origin)
+        self.implementations = Shelf(catalog.implementations, namespace, origin)
 
     def _shelves(self) -> "list[Shelf[Any]]":
         return [shelf for shelf in vars(self).values() if isinstance(shelf, Shelf)]

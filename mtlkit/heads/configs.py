@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from mtlkit.config import Component, at_least, between, one_of, optional
+from mtlkit.config import Component, at_least, between, optional
+from mtlkit.ops.configs import implementation_for
 from mtlkit.ops.names import AUTO, PER_SAMPLE
 from mtlkit.vocabulary import Kind
 
@@ -36,7 +37,9 @@ class Classification(Head):
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
-    implementation: str = attrs.field(default=AUTO, validator=one_of(AUTO, *PER_SAMPLE))
+    implementation: str = attrs.field(
+        default=AUTO, validator=implementation_for("linear_cross_entropy", *PER_SAMPLE)
+    )
 
     def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
         from mtlkit.heads.classification import ClassificationHead

@@ -15,6 +15,7 @@ from mtlkit.testing import (
     evaluators,
     heads,
     modules,
+    ops,
     optimizers,
     routers,
     values,
@@ -35,6 +36,8 @@ FAMILIES: Mapping[str, tuple[Check, ...]] = {
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),
     "loggers": (*values.CHECKS, *evaluators.LOGGER_CHECKS),
+    "ops": (*values.CHECKS, *ops.CHECKS, *ops.OP_CHECKS),
+    "implementations": (*values.CHECKS, *ops.CHECKS),
 }
 """The checks of each family."""
 

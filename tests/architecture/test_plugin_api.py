@@ -45,6 +45,12 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.loggers.configs": {"LogWriter", "Logger"},
     "mtlkit.loggers.events": {"EvaluationEvent", "Event", "Speed", "StepEvent"},
     "mtlkit.ops": set(mtlkit.ops.__all__),
+    "mtlkit.ops.choice": {"choose"},
+    "mtlkit.ops.configs": {"HeadOp", "OpImplementation", "implementation_for"},
+    "mtlkit.ops.costs": {"products", "refuses_forward_mode"},
+    "mtlkit.ops.implementation": {"Cost", "Implementation", "Op", "Request", "serves_all"},
+    "mtlkit.ops.linear_call": {"Call"},
+    "mtlkit.ops.trials": {"Trial"},
     "mtlkit.optim.configs": {"Optimizer", "Schedule"},
     "mtlkit.report.blocks": {
         "Block", "Chart", "Gallery", "Picture", "Section", "Series", "Table", "Text",
@@ -100,8 +106,8 @@ def test_every_error_and_every_family_is_public():
     assert PLUGIN_API["mtlkit.errors"] == errors
     names = {name for names in PLUGIN_API.values() for name in names}
     families = (
-        "Backbone", "Branch", "DataSource", "Evaluator", "Head", "Logger", "Optimizer", "Router",
-        "Schedule", "Weighting",
+        "Backbone", "Branch", "DataSource", "Evaluator", "Head", "HeadOp", "Logger",
+        "OpImplementation", "Optimizer", "Router", "Schedule", "Weighting",
     )  # fmt: skip
     assert names >= set(families)
 

@@ -10,6 +10,7 @@ from mtlkit.catalog import Catalog, Registrar, load_catalog
 from mtlkit.cli import COMMANDS, _imported
 from mtlkit.cli import mtlkit as group
 from mtlkit.hooks import API, API_FLOOR, Hooks
+from mtlkit.ops.names import IMPLEMENTATIONS
 
 PUBLIC = {
     *("AdamW", "BlockBranch", "CasiaNet", "Catalog", "Choice", "Classification", "Component"),
@@ -41,6 +42,8 @@ FAMILIES = {
     "schedules": "schedule",
     "evaluators": "evaluator",
     "loggers": "logger",
+    "ops": "op",
+    "implementations": "implementation",
 }
 
 COMPONENTS = {
@@ -69,6 +72,8 @@ COMPONENTS = {
     "schedules": {"constant", "cosine", "steps"},
     "evaluators": {"tasks"},
     "loggers": {"jsonl", "tensorboard"},
+    "ops": set(IMPLEMENTATIONS),
+    "implementations": set(),
 }  # fmt: skip
 
 OPTIONS = {
@@ -101,7 +106,7 @@ def test_the_hooks():
         "mtlkit_register",
         "mtlkit_commands",
     ]
-    assert (API_FLOOR, API) == ((1, 0), (1, 1))
+    assert (API_FLOOR, API) == ((1, 0), (1, 2))
 
 
 def test_the_families():

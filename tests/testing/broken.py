@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
+import broken_ops
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -834,6 +835,23 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     "loggers": [
         ("flushes-to-disk", Diary(how="late"), "nothing is in the run's folder after `flush`"),
         ("forgets-what-came-after-the-checkpoint", Diary(), "its files differ from those of a run"),
+    ],
+    "implementations": [
+        ("says-what-it-is-of", broken_ops.Costly(), "a cost is negative or not finite"),
+        ("gives-what-the-definition-gives", broken_ops.Shifted(), "the result is not that of the"),
+        ("is-as-accurate-as-eager", broken_ops.Coarse(), "in torch.float32 the result is off by"),
+        ("bears-an-empty-batch", broken_ops.Unprepared(), "IndexError"),
+        ("a-missing-label-costs-nothing", broken_ops.Charging(), "a gradient flows to a row"),
+        ("can-go-backward-twice", broken_ops.Consuming(), "a second backward pass finds other"),
+        ("gives-no-wrong-second-derivative", broken_ops.Flat(), "a second derivative is wrong"),
+        ("gives-no-wrong-tangent", broken_ops.Tangentless(), "refuse requests with the option"),
+        ("leaves-its-inputs-alone", broken_ops.Scribbling(), "it changes its inputs"),
+        ("can-be-traced", broken_ops.Peeking(), "data-dependent"),
+        ("can-be-exported", broken_ops.Peeking(), ""),
+    ],
+    "ops": [
+        ("says-what-it-is-of", broken_ops.Borrowed(), "build gives the op 'gate'; expected an Op"),
+        ("has-a-definition-with-right-gradients", broken_ops.Misleading(), "Jacobian mismatch"),
     ],
 }  # fmt: skip
 """For each family: the check that notices, the broken value, and what the check says."""
