@@ -167,7 +167,7 @@ def load_catalog(selection: str | None = None) -> Catalog:
     True
     """
     if selection is None:
-        selection = os.environ.get(SELECTION_VARIABLE)
+        selection = selection_here()
     disabled = read_disabled() if selection is None else frozenset[str]()
     catalog = Catalog()
     own = Registrar(catalog, "", _own_origin())
@@ -179,6 +179,11 @@ def load_catalog(selection: str | None = None) -> Catalog:
             reason = f"its plugin is not installed; run `pip install {distribution}`"
             _refuse(catalog, Unusable(namespace, NotInstalledError, reason))
     return catalog
+
+
+def selection_here() -> str | None:
+    """What the environment selects; None where it says nothing."""
+    return os.environ.get(SELECTION_VARIABLE)
 
 
 def _own_origin() -> Origin:

@@ -1,15 +1,13 @@
 """The ops and the implementations that plugins bring, found by name when they are asked for."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING
 
-from mtlkit.catalog import Catalog, load_catalog
+from mtlkit.catalog import Catalog, load_catalog, selection_here
 from mtlkit.errors import ImplementationError, MtlkitError, did_you_mean
-from mtlkit.installed import SELECTION_VARIABLE
 from mtlkit.ops.names import IMPLEMENTATIONS
 
 if TYPE_CHECKING:
@@ -33,7 +31,7 @@ def searched_in(catalog: Catalog) -> Iterator[None]:
 def current_catalog() -> Catalog:
     """The catalog that is searched: that of `searched_in`, or else the installed plugins'."""
     found = _context.get()
-    return _installed(os.environ.get(SELECTION_VARIABLE)) if found is None else found
+    return _installed(selection_here()) if found is None else found
 
 
 @cache

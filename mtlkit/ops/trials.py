@@ -153,7 +153,7 @@ def _margins(
     def call(options: Mapping[str, Any], name: str, x: Tensor, weight: Tensor) -> Tensor:
         return function(x, weight, target, scale=8.0, implementation=name, **options)
 
-    kinds = {
+    kinds: Mapping[str, Mapping[str, Any]] = {
         "none": {"reduction": "none"},
         "sum": {"reduction": "sum"},
         "additive": {"reduction": "none", "angle": 0.0, "additive": 0.35},
@@ -184,8 +184,8 @@ def match_scores(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
     draw = Draw(rows, generator)
     inputs = (draw.numbers(rows, FEATURES), draw.numbers(2 * CLASSES, FEATURES))
 
-    def call(most: int, name: str, *inputs: Tensor) -> Tensor:
-        return matching.best_matches(*inputs, most, implementation=name).scores
+    def call(most: int, name: str, probes: Tensor, gallery: Tensor) -> Tensor:
+        return matching.best_matches(probes, gallery, most, implementation=name).scores
 
     return {f"best {most}": Trial(inputs, partial(call, most)) for most in (1, 5)}
 

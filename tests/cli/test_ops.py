@@ -17,7 +17,8 @@ def run(capsys, *arguments):
     return done.value.code, captured.out, captured.err
 
 
-def test_list_names_every_implementation(capsys):
+def test_list_names_every_implementation(capsys, monkeypatch):
+    monkeypatch.setenv("MTLKIT_PLUGINS", "none")
     code, out, _ = run(capsys, "list")
     assert code == 0
     for op, names in IMPLEMENTATIONS.items():

@@ -9,10 +9,14 @@ from mtlkit.ops.costs import products, refuses_forward_mode
 from mtlkit.ops.implementation import Cost, Request
 from mtlkit.ops.linear_call import Call
 
+LIBRARY = "mtlkit_hello"
+"""The name under which torch keeps this package's ops."""
+
 ROWS = 256
+"""How many rows of logits there are at a time."""
 
 
-@torch.library.custom_op("mtlkit_hello::losses_by_rows", mutates_args=())
+@torch.library.custom_op(f"{LIBRARY}::losses_by_rows", mutates_args=())
 def losses_by_rows(
     x: Tensor, weight: Tensor, bias: Tensor, target: Tensor
 ) -> tuple[Tensor, Tensor]:
@@ -27,7 +31,7 @@ def losses_by_rows(
     return losses, total
 
 
-@torch.library.custom_op("mtlkit_hello::losses_by_rows_backward", mutates_args=())
+@torch.library.custom_op(f"{LIBRARY}::losses_by_rows_backward", mutates_args=())
 def losses_by_rows_backward(
     upstream: Tensor, x: Tensor, weight: Tensor, bias: Tensor, target: Tensor, total: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
