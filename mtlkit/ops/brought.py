@@ -80,8 +80,8 @@ def _built(entry: "Entry", kind: "type[OpImplementation]") -> "Implementation":
     found: object = kind().build()
     if not isinstance(found, Implementation):
         raise ImplementationError(
-            f"{entry.name!r} of {entry.origin}: build gives a {type(found).__name__}; expected an "
-            f"Implementation"
+            f"{entry.name!r} of {entry.origin}: build gives an object of type "
+            f"{type(found).__name__}; expected an Implementation"
         )
     return found._replace(name=entry.name, automatic=False)
 
@@ -122,7 +122,11 @@ def _op(entry: "Entry", kind: "type[HeadOp]") -> "Op":
 
     found: object = kind().build()
     if not isinstance(found, Op) or found.name != entry.name:
-        told = f"the op {found.name!r}" if isinstance(found, Op) else f"a {type(found).__name__}"
+        told = (
+            f"the op {found.name!r}"
+            if isinstance(found, Op)
+            else f"an object of type {type(found).__name__}"
+        )
         raise ImplementationError(
             f"the op {entry.name!r} of {entry.origin}: build gives {told}; expected an Op of that "
             f"name"

@@ -263,8 +263,9 @@ CHECKS = checks(
     leaves_its_inputs_alone,
     can_be_traced,
     can_be_exported,
+    since=(1, 2),
 )
 """For implementations, and for ops by way of theirs."""
 
-OP_CHECKS = checks(has_a_definition_with_right_gradients)
+OP_CHECKS = checks(has_a_definition_with_right_gradients, since=(1, 2))
 """For ops alone."""

@@ -4,13 +4,16 @@ import gc
 import math
 import multiprocessing
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import attrs
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mtlkit.config import Problem
 from mtlkit.recipe import Recipe
@@ -194,6 +197,82 @@ def _close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one.float(), other.float(), rtol=1e-3, atol=1e-5)
 
 
+def heeds_no_order_of_tasks(subject: Subject) -> None:
+    """Tasks are told apart by what they are: in another order they are trained alike."""
+    recipe = recipe_of(subject)
+    turned = attrs.evolve(recipe, tasks=dict(reversed(recipe.tasks.items())))
+    one, other = small_updater(recipe), small_updater(turned)
+    other.inner.model.load_state_dict(one.inner.model.state_dict(), strict=True)
+    first, second = (tensors_of(made(each, range(UPDATES)).inner.model) for each in (one, other))
+    different = _different(first, second)
+    require(not different, f"with the tasks in another order it goes another way: {different}")
+
+
+def is_free_of_scales_where_it_says_so(subject: Subject) -> None:
+    """Where `scale_free` says so, the unit of a loss changes nothing of what is shared."""
+    if not subject.value.scale_free:
+        return
+    first, second = (_shared_after(subject, factor) for factor in (1.0, 10.0))
+    different = _different(first, second)
+    require(not different, f"ten times the loss of a task trains otherwise: {different}")
+
+
+def _shared_after(subject: Subject, factor: float) -> Mapping[str, Tensor]:
+    """What tasks share, after some updates in which the losses of one are multiplied."""
+    updater = small_updater(recipe_of(subject))
+    head = updater.inner.model.head("side")
+    with mock.patch.object(head, "loss", _Times(head.loss, factor)):
+        made(updater, range(UPDATES))
+    return tensors_of(updater.inner.model.router.backbone)
+
+
+@attrs.frozen
+class _Times:
+    """A loss in another unit."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    factor: float
+
+    def __call__(self, features: Tensor, target: Tensor) -> Tensor:
+        return self.loss(features, target) * self.factor
+
+
+OPERATORS = 3000
+"""How many operators an update of the small world may take; of `equal` they are 400."""
+
+
+def takes_few_operators(subject: Subject) -> None:
+    """An update takes a bounded number of operators, and later ones no more than the first.
+
+    Counted, since times on a shared machine tell little; each operator costs some microseconds.
+    """
+    updater = made(small_updater(recipe_of(subject)), range(2))
+    early, late = (_operators(updater, range(at, at + UPDATES)) for at in (2, 2 + UPDATES))
+    require(early <= OPERATORS, f"an update takes {early} operators; at most {OPERATORS} may be")
+    require(late <= early * 1.1, f"updates take more and more operators: {early}, then {late}")
+
+
+def _operators(updater: Updater, updates: range) -> int:
+    """The operators of an update, on average."""
+    with _Counter() as counter:
+        made(updater, updates)
+    return counter.calls // len(updates)
+
+
+class _Counter(TorchDispatchMode):
+    """Counts operators."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.calls += 1
+        return func(*args, **(kwargs or {}))
+
+
 CHECKS = checks(
     is_of_one_kind,
     tells_its_weights,
@@ -204,4 +283,9 @@ CHECKS = checks(
     bears_one_task,
     adds_up_over_micro_batches,
     trains_alike_on_two_ranks,
+) + checks(
+    heeds_no_order_of_tasks,
+    is_free_of_scales_where_it_says_so,
+    takes_few_operators,
+    since=(1, 2),
 )

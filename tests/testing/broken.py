@@ -446,7 +446,24 @@ class Partial(Sum):
         return Weighted(losses.mean.sum() * (1 + mine), torch.ones(len(losses.terms)))
 
 
-SUMS = (Sum, NoKind, Undefined, Unused, Dividing, Aging, Hoarding, Pairing, Squaring, Partial)
+class Ordered(Sum):
+    def forward(self, losses):
+        weights = torch.arange(1.0, len(losses.terms) + 1)
+        return Weighted((losses.mean * weights).sum(), weights)
+
+
+class Laborious(Sum):
+    def forward(self, losses):
+        total = losses.mean.sum()
+        for _ in range(4000):
+            total = total + 0
+        return Weighted(total, torch.ones(len(losses.terms)))
+
+
+SUMS = (
+    Sum, NoKind, Undefined, Unused, Dividing, Aging, Hoarding, Pairing, Squaring, Partial, Ordered,
+    Laborious,
+)  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -457,6 +474,15 @@ class Weigh(Weighting):
 
     def build(self, terms, features):
         return {one.__name__: one for one in SUMS}[self.how]()
+
+
+@attrs.frozen(kw_only=True)
+class Proud(Weigh):
+    """A weighting that says of itself what is not so."""
+
+    @property
+    def scale_free(self):
+        return True
 
 
 # --- routers and branches ------------------------------------------------------------------------
@@ -795,6 +821,9 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("bears-one-task", Weigh(how="Pairing"), "IndexError"),
         ("adds-up-over-micro-batches", Weigh(how="Squaring"), "in two micro-batches"),
         ("trains-alike-on-two-ranks", Weigh(how="Partial"), "two processes go another way"),
+        ("heeds-no-order-of-tasks", Weigh(how="Ordered"), "in another order it goes another way"),
+        ("is-free-of-scales-where-it-says-so", Proud(), "ten times the loss of a task trains"),
+        ("takes-few-operators", Weigh(how="Laborious"), "operators; at most 3000 may be"),
     ],
     "routers": [
         ("keeps-the-tasks-terms", Reversing(), "the terms of the tasks are changed"),

@@ -34,6 +34,11 @@ class Weighting(Component):
         return ()
 
     @property
+    def scale_free(self) -> bool:
+        """Whether an update is the same in whatever unit a loss is; the kit holds it to that."""
+        return False
+
+    @property
     def own_learning_rate(self) -> float | None:
         """The learning rate of learned weights; None is the optimiser's own."""
         return None
