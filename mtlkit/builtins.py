@@ -18,6 +18,7 @@ def mtlkit_register(catalog: "Registrar") -> None:
 
     at = "mtlkit.heads.configs"
     catalog.heads.add("classification", f"{at}:Classification", "one of several classes")
+    catalog.heads.add("margin", f"{at}:Margin", "classes by angle: ArcFace, CosFace, AdaFace")
     catalog.heads.add("regression", f"{at}:Regression", "a number, by squared error")
 
     at = "mtlkit.routing.configs"

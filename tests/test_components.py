@@ -36,6 +36,7 @@ EXAMPLES = {
     "backbones/timm": {"model": "resnet10t", "weights": Path("a.safetensors"), "dropout": 0.5},
     "backbones/mlp": {"hidden": (3, 5), "dropout": 0.5},
     "heads/classification": {"classes": 3, "label_smoothing": 0.1},
+    "heads/margin": {"scale": 30.0, "angle": 0.0, "additive": 0.35, "easy_margin": True},
     "heads/regression": {},
     "routers/shared": {},
     "routers/grouped": {

@@ -25,7 +25,17 @@ PUBLIC = {
         "Grouped",
         "Images",
     ),
-    *("Kind", "LinearBranch", "Loading", "Mlp", "MtlkitError", "Recipe", "Regression", "Role"),
+    *(
+        "Kind",
+        "LinearBranch",
+        "Loading",
+        "Margin",
+        "Mlp",
+        "MtlkitError",
+        "Recipe",
+        "Regression",
+        "Role",
+    ),
     *("Sgd", "Shared", "Steps", "Task", "Timm", "Train", "Uncertainty", "dump_recipe", "fit"),
     *("hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("Cgc", "CrossStitch", "DselectK", "LearnToBranch", "Mmoe", "Mtan", "Ple"),
@@ -48,7 +58,7 @@ FAMILIES = {
 
 COMPONENTS = {
     "backbones": {"casia-net", "mlp", "timm"},
-    "heads": {"classification", "regression"},
+    "heads": {"classification", "margin", "regression"},
     "routers": {
         "cgc",
         "cross-stitch",
