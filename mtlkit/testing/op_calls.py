@@ -8,7 +8,6 @@ from typing import Any
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from mtlkit.errors import ImplementationError
 from mtlkit.ops.brought import op_called, searched_in
@@ -16,6 +15,7 @@ from mtlkit.ops.configs import HeadOp
 from mtlkit.ops.implementation import Op, Request
 from mtlkit.ops.trials import Trial
 from mtlkit.testing.check import Subject
+from mtlkit.testing.operators import Operators
 
 ROWS = 7
 """So many samples, unless it is said otherwise."""
@@ -162,25 +162,10 @@ def place_of(place: int) -> str:
     return "the result" if place == 0 else f"the gradient of input {place}"
 
 
-class _Recorder(TorchDispatchMode):
-    """Keeps the custom ops that are called, with their arguments, once each."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.seen: dict[str, tuple[Any, tuple[Any, ...]]] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        if func.namespace not in ("aten", "prim", "prims") and not kwargs:
-            self.seen.setdefault(str(func), (func, args))
-        return func(*args, **(kwargs or {}))
-
-
 @contextmanager
 def custom_ops() -> Iterator[list[tuple[Any, tuple[Any, ...]]]]:
     """The custom ops that are called inside, with their arguments."""
     found: list[tuple[Any, tuple[Any, ...]]] = []
-    with _Recorder() as recorder:
+    with Operators() as recorder:
         yield found
-    found += recorder.seen.values()
+    found += recorder.custom.values()

@@ -35,7 +35,10 @@ class Weighting(Component):
 
     @property
     def scale_free(self) -> bool:
-        """Whether an update is the same in whatever unit a loss is; the kit holds it to that."""
+        """Whether the update of what is shared is the same in whatever unit a loss is.
+
+        The conformance kit holds a weighting to it.
+        """
         return False
 
     @property
