@@ -199,7 +199,7 @@ def _close(one: Tensor, other: Tensor) -> bool:
 def heeds_no_order_of_tasks(subject: Subject) -> None:
     """Tasks are told apart by what they are: in another order they are trained alike."""
     recipe = recipe_of(subject)
-    turned = attrs.evolve(recipe, tasks=dict(reversed(recipe.tasks.items())))
+    turned = attrs.evolve(recipe, tasks=dict(reversed(list(recipe.tasks.items()))))
     one, other = small_updater(recipe), small_updater(turned)
     other.inner.model.load_state_dict(one.inner.model.state_dict(), strict=True)
     first, second = (_trained_and_told(each) for each in (one, other))
@@ -232,7 +232,8 @@ def _shared_after(subject: Subject, factor: float) -> Mapping[str, Tensor]:
     head = updater.inner.model.head("side")
     with mock.patch.object(head, "loss", _Times(head.loss, factor)):
         made(updater, range(1))
-    return tensors_of(updater.inner.model.router.backbone)
+    shared = updater.inner.model.router.parameters()
+    return {str(place): p.detach() for place, p in enumerate(shared)}
 
 
 @attrs.frozen
@@ -265,7 +266,8 @@ def _operators(updater: Updater, updates: range) -> int:
     """The operators of an update, on average."""
     with Operators() as counter:
         made(updater, updates)
-    return counter.calls // len(updates)
+    calls: int = counter.calls
+    return calls // len(updates)
 
 
 CHECKS = checks(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
+from typing import Any
 
 import attrs
 import torch
@@ -67,10 +68,12 @@ class Ranks:
 
 
 @cache
-def _meeting_place() -> tuple[dist.Store, int, int]:
-    """Where torchrun's processes find each other, the rank of this one, and how many there are."""
-    found: tuple[dist.Store, int, int] = next(dist.rendezvous("env://"))
-    return found
+def _meeting_place() -> tuple[Any, int, int]:
+    """Torchrun's store, by which processes find each other; the rank of this one of how many."""
+    from torch.distributed.rendezvous import rendezvous  # not in every build of torch
+
+    store, rank, world = next(rendezvous("env://"))
+    return store, rank, world
 
 
 @contextmanager
@@ -88,11 +91,13 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         cuda = device.type == "cuda"
         if cuda:
             torch.cuda.set_device(device)  # or every process would also hold memory on the first
+        from torch.distributed.distributed_c10d import PrefixStore
+
         store, rank, world = _meeting_place()
         place = store.add(f"mtlkit/joined by {rank}", 1)  # the same on every rank
         dist.init_process_group(
             "nccl" if cuda else "gloo",
-            store=dist.PrefixStore(f"mtlkit/group {place}", store),
+            store=PrefixStore(f"mtlkit/group {place}", store),
             rank=rank,
             world_size=world,
             timeout=PATIENCE,
