@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mtlkit.data.images import Images
     from mtlkit.data.table import Table
     from mtlkit.errors import MtlkitError
-    from mtlkit.heads.configs import Classification, Regression
+    from mtlkit.heads.configs import Classification, Margin, Regression
     from mtlkit.hooks import hookimpl
     from mtlkit.optim.configs import AdamW, Constant, Cosine, Sgd, Steps
     from mtlkit.recipe import Recipe, Train
@@ -52,7 +52,7 @@ _HOMES = {
     "mtlkit.data.images": ("Images",),
     "mtlkit.data.table": ("Table",),
     "mtlkit.errors": ("MtlkitError",),
-    "mtlkit.heads.configs": ("Classification", "Regression"),
+    "mtlkit.heads.configs": ("Classification", "Margin", "Regression"),
     "mtlkit.hooks": ("hookimpl",),
     "mtlkit.optim.configs": ("AdamW", "Constant", "Cosine", "Sgd", "Steps"),
     "mtlkit.recipe": ("Recipe", "Train"),
@@ -99,6 +99,7 @@ __all__ = [
     "LearnToBranch",
     "LinearBranch",
     "Loading",
+    "Margin",
     "Mlp",
     "Mmoe",
     "Mtan",

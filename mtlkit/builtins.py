@@ -18,6 +18,7 @@ def mtlkit_register(catalog: "Registrar") -> None:
 
     at = "mtlkit.heads.configs"
     catalog.heads.add("classification", f"{at}:Classification", "one of several classes")
+    catalog.heads.add("margin", f"{at}:Margin", "classes by angle: ArcFace, CosFace, AdaFace")
     catalog.heads.add("regression", f"{at}:Regression", "a number, by squared error")
 
     at = "mtlkit.routing.configs"
@@ -57,6 +58,20 @@ def mtlkit_register(catalog: "Registrar") -> None:
     at = "mtlkit.loggers.configs"
     catalog.loggers.add("jsonl", f"{at}:JsonLines", "one JSON object a line")
     catalog.loggers.add("tensorboard", f"{at}:TensorBoard", "event files for TensorBoard")
+    _ops(catalog, "mtlkit.ops.configs")
+
+
+def _ops(catalog: "Registrar", at: str) -> None:
+    """What heads compute."""
+    add = catalog.ops.add
+    add("linear_cross_entropy", f"{at}:LinearCrossEntropy", "cross-entropy of a linear map")
+    add("multi_head_cross_entropy", f"{at}:MultiHeadCrossEntropy", "several heads, and a gate")
+    add("gate", f"{at}:Gate", "the shares of tasks by a softmax over the features")
+    add("grouped_linear_cross_entropy", f"{at}:GroupedLinearCrossEntropy", "by a row's own head")
+    add("margin_cross_entropy", f"{at}:MarginCrossEntropy", "ArcFace, CosFace, both, AdaFace")
+    add("sampled_margin_cross_entropy", f"{at}:SampledMarginCrossEntropy", "of sampled classes")
+    add("match_template", f"{at}:MatchTemplate", "templates for the scores of Yin & Liu, eq. 12")
+    add("match_scores", f"{at}:MatchScores", "the best of a gallery")
 
 
 def _losses(catalog: "Registrar", at: str) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mtlkit.evaluation.configs import Evaluator
     from mtlkit.heads.configs import Head
     from mtlkit.loggers.configs import Logger
+    from mtlkit.ops.configs import HeadOp, OpImplementation
     from mtlkit.optim.configs import Optimizer, Schedule
     from mtlkit.routing.configs import Branch, Router
     from mtlkit.weighting.configs import Weighting
@@ -92,6 +93,10 @@ class Catalog:
     schedules: "Registry[Schedule]" = attrs.field(factory=lambda: Registry("schedule"))
     evaluators: "Registry[Evaluator]" = attrs.field(factory=lambda: Registry("evaluator"))
     loggers: "Registry[Logger]" = attrs.field(factory=lambda: Registry("logger"))
+    ops: "Registry[HeadOp]" = attrs.field(factory=lambda: Registry("op"))
+    implementations: "Registry[OpImplementation]" = attrs.field(
+        factory=lambda: Registry("implementation")
+    )
     plugins: list[PluginRecord] = attrs.field(factory=list)
     commands: dict[str, Command] = attrs.field(factory=dict)
 
@@ -134,6 +139,8 @@ class Registrar:
         self.schedules = Shelf(catalog.schedules, namespace, origin)
         self.evaluators = Shelf(catalog.evaluators, namespace, origin)
         self.loggers = Shelf(catalog.loggers, namespace, origin)
+        self.ops = Shelf(catalog.ops, namespace, origin)
+        self.implementations = Shelf(catalog.implementations, namespace, origin)
 
     def _shelves(self) -> "list[Shelf[Any]]":
         return [shelf for shelf in vars(self).values() if isinstance(shelf, Shelf)]
@@ -160,7 +167,7 @@ def load_catalog(selection: str | None = None) -> Catalog:
     True
     """
     if selection is None:
-        selection = os.environ.get(SELECTION_VARIABLE)
+        selection = selection_here()
     disabled = read_disabled() if selection is None else frozenset[str]()
     catalog = Catalog()
     own = Registrar(catalog, "", _own_origin())
@@ -172,6 +179,11 @@ def load_catalog(selection: str | None = None) -> Catalog:
             reason = f"its plugin is not installed; run `pip install {distribution}`"
             _refuse(catalog, Unusable(namespace, NotInstalledError, reason))
     return catalog
+
+
+def selection_here() -> str | None:
+    """What the environment selects; None where it says nothing."""
+    return os.environ.get(SELECTION_VARIABLE)
 
 
 def _own_origin() -> Origin:

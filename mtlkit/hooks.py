@@ -23,7 +23,7 @@ GROUP = "mtlkit"
 API_GROUP = "mtlkit.api"
 """The entry-point group whose entry names the plugin API a distribution was made for."""
 
-API = (1, 1)
+API = (1, 2)
 """The plugin API this mtlkit speaks, as (major, minor): the minor grows with every new name."""
 
 API_FLOOR = (1, 0)

@@ -37,6 +37,7 @@ EXAMPLES = {
     "backbones/timm": {"model": "resnet10t", "weights": Path("a.safetensors"), "dropout": 0.5},
     "backbones/mlp": {"hidden": (3, 5), "dropout": 0.5},
     "heads/classification": {"classes": 3, "label_smoothing": 0.1},
+    "heads/margin": {"scale": 30.0, "angle": 0.0, "additive": 0.35, "easy_margin": True},
     "heads/regression": {},
     "routers/shared": {},
     "routers/grouped": {
@@ -150,6 +151,14 @@ EXAMPLES = {
     "evaluators/face/energy": {"task": "who", "probes": ("yaw",), "points": 5, "upper": 0.75},
     "loggers/jsonl": {},
     "loggers/tensorboard": {},
+    "ops/linear_cross_entropy": {},
+    "ops/multi_head_cross_entropy": {},
+    "ops/gate": {},
+    "ops/grouped_linear_cross_entropy": {},
+    "ops/margin_cross_entropy": {},
+    "ops/sampled_margin_cross_entropy": {},
+    "ops/match_template": {},
+    "ops/match_scores": {},
 }
 """The options of one value of each component; as many as there are kinds of them."""
 
@@ -284,7 +293,8 @@ def test_show_explains_every_option(name, capsys, monkeypatch):
         main(["show", name])
     said = capsys.readouterr()
     assert (caught.value.code, said.err) == (0, "")
-    before, _, snippet = said.out.partition("\nin a recipe\n")
+    where = "on the command line" if name.startswith("ops/") else "in a recipe"
+    before, _, snippet = said.out.partition(f"\n{where}\n")
     rows = {line.split()[0]: line.split() for line in before.splitlines() if line.startswith("  ")}
     for key, field in options_of(class_of(name)).items():
         assert len(rows[key]) >= 3, rows[key]  # what it may be, and its default

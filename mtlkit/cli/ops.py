@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtlkit.catalog import Catalog
+from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
-from mtlkit.errors import ImplementationError, did_you_mean
+from mtlkit.errors import ImplementationError, MtlkitError
 
 if TYPE_CHECKING:
     from mtlkit.ops.choice import Line
+    from mtlkit.ops.implementation import Op
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 REDUCTIONS = ("none", "sum", "mean")
@@ -25,21 +28,27 @@ def ops() -> None:
 @ops.command("list")
 def list_ops() -> None:
     """List the ops and their implementations: what each costs, or why it cannot run here."""
-    from mtlkit.ops.catalog import OPS
+    from mtlkit.ops.brought import broken, op_called, searched_in
     from mtlkit.ops.choice import explain
     from mtlkit.ops.implementation import Request
 
-    usual = Request(512, 512, 200)
-    for name, op in OPS.items():
-        click.echo(f"{name}: {op.summary}")
-        lines = explain(op, usual)
-        rows = [
-            (told[0], each.summary, *told[1:])
-            for told, each in zip(_rows(lines), op.implementations.values(), strict=True)
-        ]
-        for line in aligned(rows):
+    catalog, usual = current_catalog(), Request(512, 512, 200)
+    for entry in catalog.ops:
+        with searched_in(catalog):
+            try:
+                op = op_called(entry.name)
+            except MtlkitError as cause:
+                click.echo(f"{entry.name}: cannot be had: {cause}\n")
+                continue
+            lines = explain(op, usual)
+        whose = f" ({entry.origin})" if "/" in entry.name else ""
+        click.echo(f"{entry.name}: {op.summary}{whose}")
+        for line in aligned([_with_summary(catalog, op, told) for told in _rows(lines)]):
             click.echo(f"  {line}")
         click.echo()
+    for entry in catalog.implementations:
+        if said := broken(catalog.implementations, entry):
+            click.echo(f"{entry.name}: cannot be had: {said}\n")
     click.echo("estimates for 512 rows, 512 features, 200 classes, float32, on a CPU")
 
 
@@ -72,20 +81,19 @@ def explain(
     """Show which implementation of OP would run for these sizes, and why."""
     import torch
 
-    from mtlkit.ops.catalog import OPS
+    from mtlkit.ops.brought import op_called, searched_in
     from mtlkit.ops.choice import choose, explain
     from mtlkit.ops.implementation import Request
 
-    if op not in OPS:
-        raise ImplementationError(
-            f"no op named {op!r}{did_you_mean(op, OPS)}; the ops are {', '.join(OPS)}"
-        )
+    catalog = current_catalog()
     request = Request(
         rows, features, classes, getattr(torch, dtype), device, not forward_only, reduction, parts
     )
-    if argument is not None:
-        choose(OPS[op], request, argument)  # its error says why it cannot run
-    lines = explain(OPS[op], request, argument)
+    with searched_in(catalog):
+        found = op_called(op)
+        if argument is not None:
+            choose(found, request, argument)  # its error says why it cannot run
+        lines = explain(found, request, argument)
     header = ("implementation", "time", "memory", "")
     for line in aligned([header, *_rows(lines)]):
         click.echo(line)
@@ -128,6 +136,17 @@ def tune(
     table = tuned(sizes, report)
     out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     click.echo(f"\nwrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
+
+
+def _with_summary(
+    catalog: Catalog, op: "Op", told: tuple[str, str, str, str]
+) -> tuple[str, str, str, str, str]:
+    """A line of the list: a plugin's implementation says whose it is."""
+    name = told[0]
+    if name in op.implementations:
+        return (name, op.implementations[name].summary, *told[1:])
+    entry = catalog.implementations.entry(name)
+    return (name, f"{entry.summary} ({entry.origin})", *told[1:])
 
 
 def _rows(lines: list["Line"]) -> Iterator[tuple[str, str, str, str]]:

@@ -17,6 +17,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "weighting": ("discount", "discount_weights"),
     "router": ("adapters", "adapters_router"),
     "data": ("stripes", "draw_stripes"),
+    "op": ("by_rows", "by_rows_op"),
 }
 """The families that a new plugin can show, and the modules that show each."""
 
@@ -97,6 +98,7 @@ def plugin() -> None:
 @click.option("--weighting", is_flag=True, help="Show a weighting of losses.")
 @click.option("--router", is_flag=True, help="Show a router.")
 @click.option("--data", is_flag=True, help="Show a data source, and a recipe that can be run.")
+@click.option("--op", is_flag=True, help="Show an implementation of a head op.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),

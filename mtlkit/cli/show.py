@@ -13,6 +13,7 @@ from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
 from mtlkit.config import type_key
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
+from mtlkit.ops.configs import OpImplementation
 from mtlkit.recipe_file.dump import dump_plain, plain, plain_text
 from mtlkit.recipe_file.structuring import Field, options_of
 from mtlkit.recipe_file.wording import expected
@@ -30,7 +31,10 @@ PLACES: dict[str, tuple[str, ...]] = {
     "evaluators": ("evaluation", ""),
     "loggers": ("train", "loggers", ""),
 }
-"""Where a component of each family stands in a recipe; an empty step is a list."""
+"""Where a component of each family stands in a recipe; an empty step is a list.
+
+Ops and their implementations stand nowhere: they are asked for by name.
+"""
 
 
 @click.command()
@@ -48,7 +52,13 @@ def show(name: str) -> None:
     click.echo("options" if rows else "no options")
     for line in aligned(rows):
         click.echo(f"  {line}")
-    click.echo(f"\nin a recipe\n{_snippet(catalog, plural, name, options)}", nl=False)
+    if plural in PLACES:
+        click.echo(f"\nin a recipe\n{_snippet(catalog, plural, name, options)}", nl=False)
+    elif issubclass(component, OpImplementation):
+        click.echo("\non the command line")
+        click.echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
+    else:
+        click.echo(f"\non the command line\nmtlkit ops explain {name}")
 
 
 def option_rows(options: dict[str, Field], catalog: Catalog) -> list[tuple[str, str, str]]:

@@ -24,11 +24,7 @@ class ClassificationHead(HeadModule):
 
     def __init__(self, config: Classification, features: int, classes: tuple[str, ...]) -> None:
         super().__init__()
-        if config.classes is not None and config.classes != len(classes):
-            raise AssemblyError(
-                f"the head states {config.classes} classes, the training data has {len(classes)}; "
-                f"leave `classes` out to take the data's"
-            )
+        check_classes(config.classes, classes)
         self.linear = nn.Linear(features, len(classes))
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
@@ -55,8 +51,22 @@ class ClassificationHead(HeadModule):
         return target != MISSING
 
     def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
-        present = self.present(target)
-        if not present.any():
-            return {}
-        right = outputs[present].argmax(dim=1) == target[present]
-        return {"accuracy": right.float().mean().item()}
+        return accuracy(outputs, target)
+
+
+def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:
+    """`AssemblyError` where a head states another number of classes than there are."""
+    if stated is not None and stated != len(classes):
+        raise AssemblyError(
+            f"the head states {stated} classes, the training data has {len(classes)}; "
+            f"leave `classes` out to take the data's"
+        )
+
+
+def accuracy(outputs: Tensor, target: Tensor) -> Mapping[str, float]:
+    """The share of known targets (N,) with the largest of the outputs (N, C), if any is known."""
+    present = target != MISSING
+    if not present.any():
+        return {}
+    right = outputs[present].argmax(dim=1) == target[present]
+    return {"accuracy": right.float().mean().item()}

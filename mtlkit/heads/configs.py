@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from mtlkit.config import Component, at_least, between, one_of, optional
-from mtlkit.ops.names import AUTO, PER_SAMPLE
+from mtlkit.config import Component, above, at_least, between, optional
+from mtlkit.ops.configs import implementation_for
+from mtlkit.ops.names import AUTO, OF_MARGINS, PER_SAMPLE
 from mtlkit.vocabulary import Kind
 
 if TYPE_CHECKING:
@@ -36,12 +37,53 @@ class Classification(Head):
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
-    implementation: str = attrs.field(default=AUTO, validator=one_of(AUTO, *PER_SAMPLE))
+    implementation: str = attrs.field(
+        default=AUTO, validator=implementation_for("linear_cross_entropy", *PER_SAMPLE)
+    )
 
     def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
         from mtlkit.heads.classification import ClassificationHead
 
         return ClassificationHead(self, features, classes)
+
+
+@attrs.frozen(kw_only=True)
+class Margin(Head):
+    """One of several classes by the angle to a direction of each, trained with a margin.
+
+    Logits are `scale` times the cosines of features and directions. In training the target's,
+    cos t, becomes cos(`multiplier` t + `angle`) - `additive`: ArcFace (Deng et al., CVPR 2019) is
+    an angle of 0.5, the default, and CosFace (Wang et al., CVPR 2018) ``angle: 0`` with ``additive:
+    0.35``. With `adaptive`, AdaFace (Kim et al., CVPR 2022), both come from `angle` and the
+    length of the features, which tells how good an image is. With `easy_margin` a target more than
+    a right angle away has none. `classes` may state the number of classes. `implementation` is how
+    the loss is computed, by its name in `mtlkit ops list`.
+    """
+
+    kind: ClassVar[Kind] = Kind.CLASSIFICATION
+
+    classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
+    scale: float = attrs.field(default=64.0, validator=above(0))
+    angle: float = attrs.field(default=0.5, validator=between(0, 1.5))
+    additive: float = attrs.field(default=0.0, validator=between(0, 1))
+    multiplier: float = attrs.field(default=1.0, validator=between(1, 4))
+    adaptive: bool = False
+    easy_margin: bool = False
+    implementation: str = attrs.field(
+        default=AUTO, validator=implementation_for("margin_cross_entropy", *OF_MARGINS)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.adaptive and (self.additive != 0 or self.multiplier != 1):
+            raise ValueError(
+                f"adaptive: expected no other margin than `angle` beside it, found additive "
+                f"{self.additive} and multiplier {self.multiplier}"
+            )
+
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        from mtlkit.heads.margin import MarginHead
+
+        return MarginHead(self, features, classes)
 
 
 @attrs.frozen(kw_only=True)

@@ -15,10 +15,11 @@ from typing import NamedTuple
 
 import torch
 
-from mtlkit.errors import ImplementationError
+from mtlkit.errors import ImplementationError, MtlkitError
+from mtlkit.ops.brought import implementations_of, known_op
 from mtlkit.ops.device import fits, seconds
 from mtlkit.ops.implementation import Implementation, Op, Request
-from mtlkit.ops.names import AUTO, IMPLEMENTATIONS
+from mtlkit.ops.names import AUTO
 
 CHOICES = "MTLKIT_OPS"
 """The environment variable with choices: ``linear_cross_entropy=classes,gate=eager``."""
@@ -33,10 +34,11 @@ _context: ContextVar[Mapping[str, str]] = ContextVar("mtlkit_ops", default={})  
 def use(**choices: str) -> Iterator[None]:
     """Choose implementations for the calls inside: ``with use(linear_cross_entropy="classes"):``.
 
-    Several contexts add up, the inner one first. `ImplementationError` for an unknown op.
+    Several contexts add up, the inner one first. An op with a namespace is given as in
+    ``use(**{"acme/focal": "fused"})``. `ImplementationError` for an unknown op.
     """
     for name in choices:
-        _known(name, "use()")
+        known_op(name, "use(): ")
     token = _context.set({**_context.get(), **choices})
     try:
         yield
@@ -60,27 +62,34 @@ def interpreting() -> bool:
 
 
 def explain(op: Op, request: Request, argument: str | None = None) -> list[Line]:
-    """Each implementation of `op`: why it cannot serve `request`, time, memory, and the choice."""
+    """Each implementation of `op`: why it cannot serve `request`, time, memory, and the choice.
+
+    Those of plugins come last.
+    """
     try:
         name, by = _decide(op, request, argument)
-    except ImplementationError:
+    except MtlkitError:
         name, by = "", ""
-    return [
-        Line(
-            name=each.name,
-            refuses=each.refuses(request),
-            seconds=estimate(op, each, request),
-            peak=each.cost(request).peak,
-            chosen=by if each.name == name else "",
-        )
-        for each in op.implementations.values()
-    ]
+    lines = []
+    for own, each in [*op.implementations.items(), *implementations_of(op).items()]:
+        if isinstance(each, str):
+            lines.append(Line(own, each, 0.0, 0.0, ""))
+            continue
+        seconds, peak = estimate(op, each, request), each.cost(request).peak
+        lines.append(Line(own, each.refuses(request), seconds, peak, by if own == name else ""))
+    return lines
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def chosen_name(op: Op, argument: str | None, *request: object) -> str:
-    """The name of the implementation that serves a request, given as its fields."""
-    return _decide(op, Request(*request), argument)[0]  # type: ignore[arg-type]
+    """The name of the implementation that serves a request, given as its fields.
+
+    It is put at hand of the op, where a traced graph finds a plugin's like the others.
+    """
+    name = _decide(op, Request(*request), argument)[0]  # type: ignore[arg-type]
+    if name not in op.implementations:
+        op.at_hand[name] = op[name]
+    return name
 
 
 def choose(op: Op, request: Request, argument: str | None) -> Implementation:
@@ -92,8 +101,7 @@ def choose(op: Op, request: Request, argument: str | None) -> Implementation:
     if torch.compiler.is_compiling():
         rows, classes = _step(request.rows), _step(request.classes)
         request = request._replace(rows=rows, classes=classes)
-    name = chosen_name(op, argument, *request)
-    return op.implementations[name]
+    return op.at_hand[chosen_name(op, argument, *request)]
 
 
 def estimate(op: Op, implementation: Implementation, request: Request) -> float:
@@ -167,7 +175,7 @@ def _environment(text: str) -> dict[str, str]:
             raise ImplementationError(
                 f"{CHOICES}: expected op=implementation, separated by commas; found {pair!r}"
             )
-        choices[_known(name, CHOICES)] = value
+        choices[known_op(name, f"{CHOICES}: ")] = value
     return choices
 
 
@@ -188,14 +196,6 @@ def _table(path: str) -> dict[str, dict[str, float]]:
         )
     found: dict[str, dict[str, float]] = seconds_by_key
     return found
-
-
-def _known(name: str, place: str) -> str:
-    if name not in IMPLEMENTATIONS:
-        raise ImplementationError(
-            f"{place}: no op named {name!r}; the ops are {', '.join(IMPLEMENTATIONS)}"
-        )
-    return name
 
 
 def _step(size: int) -> int:

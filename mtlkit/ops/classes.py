@@ -115,18 +115,27 @@ def _(
     return fake_gradients(x, weight, bias, needs)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+def save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    """Keep what the backward pass of rivals needs: the inputs, and a number for each row."""
     x, weight, bias, target, ctx.cosine = inputs
     ctx.save_for_backward(x, weight, bias, target, output[1])
 
 
-def _backward(ctx: Any, of_target: Tensor, of_rivals: Tensor) -> tuple[Tensor | None, ...]:
-    x, weight, bias, target, rivals = ctx.saved_tensors
-    needs = list(ctx.needs_input_grad[:3])
-    found = rivals_by_classes_backward(
-        x, weight, bias, target, ctx.cosine, rivals, of_target, of_rivals, needs
-    )
-    return (*(each if need else None for each, need in zip(found, needs, strict=True)), None, None)
+def backward_by(
+    gradients_of: Callable[..., list[Tensor]],
+) -> Callable[..., tuple[Tensor | None, ...]]:
+    """The backward pass of rivals, by an op that gives the gradients of x, W and b."""
+
+    def backward(ctx: Any, of_target: Tensor, of_rivals: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, target, rivals = ctx.saved_tensors
+        needs = list(ctx.needs_input_grad[:3])
+        found = gradients_of(
+            x, weight, bias, target, ctx.cosine, rivals, of_target, of_rivals, needs
+        )
+        needed = (each if need else None for each, need in zip(found, needs, strict=True))
+        return (*needed, None, None)
+
+    return backward
 
 
-rivals_by_classes.register_autograd(_backward, setup_context=_save)
+rivals_by_classes.register_autograd(backward_by(rivals_by_classes_backward), setup_context=save)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import torch
 
 from mtlkit.errors import ImplementationError, did_you_mean
+from mtlkit.ops.brought import implementation_of
 from mtlkit.ops.names import IMPLEMENTATIONS
 
 
@@ -69,18 +70,37 @@ class Implementation(NamedTuple):
 
 
 class Op:
-    """A name and its implementations, the first of which is the definition."""
+    """A name and its own implementations, the first of which is the definition.
 
-    def __init__(self, name: str, summary: str, *implementations: Implementation) -> None:
+    Plugins may bring more. The implementations of another op that is called `like` this one serve
+    it too.
+    """
+
+    def __init__(
+        self, name: str, summary: str, *implementations: Implementation, like: str = ""
+    ) -> None:
         found = tuple(each.name for each in implementations)
-        if found != IMPLEMENTATIONS[name]:
-            raise ValueError(f"{name}: expected {IMPLEMENTATIONS[name]}, found {found}")
+        if not found or (name in IMPLEMENTATIONS and found != IMPLEMENTATIONS[name]):
+            expected = IMPLEMENTATIONS.get(name, "at least the definition")
+            raise ValueError(f"{name}: expected {expected}, found {found}")
         self.name = name
         self.summary = summary
+        self.like = like
         self.implementations = {each.name: each for each in implementations}
+        self.at_hand = dict(self.implementations)  # and those of plugins that were chosen
+
+    @property
+    def definition(self) -> Implementation:
+        """The implementation that says what the op is."""
+        return next(iter(self.implementations.values()))
 
     def __getitem__(self, name: str) -> Implementation:
-        """The implementation called `name`; `ImplementationError` where there is none."""
+        """The implementation called `name`; `ImplementationError` where there is none.
+
+        What has a namespace is a plugin's, imported on first use.
+        """
+        if "/" in name and name not in self.implementations:
+            return implementation_of(self, name)
         if name not in self.implementations:
             raise ImplementationError(
                 f"{self.name} has no implementation named {name!r}"

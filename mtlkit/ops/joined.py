@@ -5,7 +5,7 @@ the classes of a head are one block of memory, and all of it is vectorised over 
 many classes keeps a product of its own: joining it would copy its matrix.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -206,20 +206,25 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     ctx.set_materialize_grads(False)
 
 
-def _backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
-    x, targets, *rest = ctx.saved_tensors
-    weights, kept = rest[: ctx.heads], rest[ctx.heads :]
-    of_losses, of_shares = gradients[:2]
-    if of_losses is None:
-        of_losses = kept[0].new_zeros(targets.shape)
-    if of_shares is None:
-        of_shares = kept[0].new_zeros(ctx.shares)
-    of_x, *others = heads_joined_backward(
-        x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
-    )
-    return (
-        of_x if ctx.need_x else None, others[: ctx.heads], others[ctx.heads :], None, None,
-    )  # fmt: skip
+def backward_by(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tuple[Any, ...]]:
+    """The backward pass of joined heads, by an op that gives the gradients of x, W and b."""
+
+    def backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
+        x, targets, *rest = ctx.saved_tensors
+        weights, kept = rest[: ctx.heads], rest[ctx.heads :]
+        of_losses, of_shares = gradients[:2]
+        if of_losses is None:
+            of_losses = kept[0].new_zeros(targets.shape)
+        if of_shares is None:
+            of_shares = kept[0].new_zeros(ctx.shares)
+        of_x, *others = gradients_of(
+            x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
+        )
+        return (
+            of_x if ctx.need_x else None, others[: ctx.heads], others[ctx.heads :], None, None,
+        )  # fmt: skip
+
+    return backward
 
 
-heads_joined.register_autograd(_backward, setup_context=save)
+heads_joined.register_autograd(backward_by(heads_joined_backward), setup_context=save)

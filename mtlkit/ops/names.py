@@ -23,3 +23,6 @@ IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
 
 PER_SAMPLE = tuple(name for name in IMPLEMENTATIONS["linear_cross_entropy"] if name != "rows")
 """Those of the linear cross-entropy that give a loss for each sample, which heads must."""
+
+OF_MARGINS = IMPLEMENTATIONS["margin_cross_entropy"]
+"""Those of the margin cross-entropy, which all do."""

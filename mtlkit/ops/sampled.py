@@ -92,4 +92,5 @@ SAMPLED_MARGIN_CROSS_ENTROPY = Op(
     NAME,
     "the margin cross-entropy against a sample of the classes (Partial FC)",
     *MARGIN_CROSS_ENTROPY.implementations.values(),
+    like=MARGIN_CROSS_ENTROPY.name,
 )

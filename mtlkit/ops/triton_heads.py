@@ -1,13 +1,12 @@
 """All heads of few classes and the gate in one Triton kernel, and one more for their gradients."""
 
 from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mtlkit.ops.implementation import Request
-from mtlkit.ops.joined import fake_gradients, fake_heads, save
+from mtlkit.ops.joined import backward_by, fake_gradients, fake_heads, save
 from mtlkit.ops.tiles import accumulator
 from mtlkit.ops.triton_linear import blocks, kernels, on_device_of, upcast
 from mtlkit.ops.triton_linear import refuses as refuses_any
@@ -91,22 +90,6 @@ def small_heads_backward(
     return [of_x, *(part.clone() for part in parts)]
 
 
-def _backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
-    x, targets, *rest = ctx.saved_tensors
-    weights, kept = rest[: ctx.heads], rest[ctx.heads :]
-    of_losses, of_shares = gradients[:2]
-    if of_losses is None:
-        of_losses = kept[0].new_zeros(targets.shape)
-    if of_shares is None:
-        of_shares = kept[0].new_zeros(ctx.shares)
-    of_x, *others = small_heads_backward(
-        x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
-    )
-    return (
-        of_x if ctx.need_x else None, others[: ctx.heads], others[ctx.heads :], None, None,
-    )  # fmt: skip
-
-
 small_heads.register_fake(fake_heads)
 small_heads_backward.register_fake(fake_gradients)
-small_heads.register_autograd(_backward, setup_context=save)
+small_heads.register_autograd(backward_by(small_heads_backward), setup_context=save)

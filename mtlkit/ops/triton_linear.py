@@ -11,7 +11,13 @@ import torch
 from torch import Tensor
 
 from mtlkit.ops.choice import interpreting
-from mtlkit.ops.classes import fake_gradients, gradients_by_tiles, row_numbers
+from mtlkit.ops.classes import (
+    backward_by,
+    fake_gradients,
+    gradients_by_tiles,
+    row_numbers,
+    save,
+)
 from mtlkit.ops.costs import refuses_forward_mode
 from mtlkit.ops.implementation import Request
 from mtlkit.ops.tiles import Gradients, Logits, accumulator, finite, inverse_norm
@@ -229,17 +235,5 @@ def _of_logits_backward(
     return of_x, of_weight, of_bias, None, None
 
 
-def _by_triton_backward(
-    ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None
-) -> tuple[Tensor | None, ...]:
-    x, weight, bias, target, rivals = ctx.saved_tensors
-    needs = list(ctx.needs_input_grad[:3])
-    found = rivals_by_triton_backward(
-        x, weight, bias, target, ctx.cosine, rivals,
-        *zeros_for_none(rivals, of_target, of_rivals), needs,
-    )  # fmt: skip
-    return (*(each if need else None for each, need in zip(found, needs, strict=True)), None, None)
-
-
 rivals_of_logits.register_autograd(_of_logits_backward, setup_context=_save)
-rivals_by_triton.register_autograd(_by_triton_backward, setup_context=_save)
+rivals_by_triton.register_autograd(backward_by(rivals_by_triton_backward), setup_context=save)

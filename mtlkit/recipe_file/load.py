@@ -7,6 +7,7 @@ import attrs
 
 from mtlkit.catalog import Catalog
 from mtlkit.errors import RecipeError
+from mtlkit.ops.brought import searched_in
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file.layers import read_layers, read_text
 from mtlkit.recipe_file.located import (
@@ -78,7 +79,8 @@ def _parse(
 ) -> Written:
     try:
         tree = read_layers(text, source, folder, overrides)
-        recipe: Recipe = new_converter(catalog).structure(tree, Recipe)
+        with searched_in(catalog):
+            recipe: Recipe = new_converter(catalog).structure(tree, Recipe)
         mistakes = list(_between_parts(recipe, tree))
         if mistakes:
             raise RefusedError(mistakes)

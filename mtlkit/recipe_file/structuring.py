@@ -15,6 +15,7 @@ from mtlkit.errors import ComponentError, MtlkitError, did_you_mean
 from mtlkit.evaluation.configs import Evaluator
 from mtlkit.heads.configs import Head
 from mtlkit.loggers.configs import Logger
+from mtlkit.ops.configs import HeadOp, OpImplementation
 from mtlkit.optim.configs import Optimizer, Schedule
 from mtlkit.recipe_file.located import (
     Entries,
@@ -46,6 +47,8 @@ def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
         Schedule: catalog.schedules,
         Evaluator: catalog.evaluators,
         Logger: catalog.loggers,
+        HeadOp: catalog.ops,
+        OpImplementation: catalog.implementations,
     }
     for base in component.__mro__:
         if base in families:

@@ -15,6 +15,7 @@ from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
+from mtlkit.ops.brought import searched_in
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import dump_recipe, load_recipe
 from mtlkit.run.arithmetic import changed_arithmetic, threads_of
@@ -107,7 +108,7 @@ def fit(
     read_records(beside)  # a mistake in these is told before the work, not after it
     loading = loading or Loading()
     device = chosen_device(recipe.train.device)
-    with joined(device) as ranks, ExitStack() as stack:
+    with joined(device) as ranks, searched_in(catalog), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
         if ranks.first:
@@ -158,7 +159,7 @@ def resume(
     base = Path(read_json(folder.provenance)["base"])
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
-    with joined(device) as ranks, ExitStack() as stack:
+    with joined(device) as ranks, searched_in(catalog), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         if ranks.first:
             stack.enter_context(folder.locked())

@@ -78,7 +78,8 @@ def require(kept: bool, message: str) -> None:
 class Check:
     """One promise: its name, the sentence that states it, and what looks whether it is kept.
 
-    `since` is the plugin API that brought it.
+    `since` is the plugin API that brought it. A plugin made for an older one may fail it: what it
+    was not told of is no broken promise.
     """
 
     name: str
@@ -87,9 +88,15 @@ class Check:
     since: tuple[int, int] = (1, 1)
 
 
-def checks(*functions: Callable[[Subject], None]) -> tuple[Check, ...]:
+FIRST = (1, 1)
+"""The plugin API that brought the kit."""
+
+
+def checks(
+    *functions: Callable[[Subject], None], since: tuple[int, int] = FIRST
+) -> tuple[Check, ...]:
     """A check for each function, named and described as the function is."""
     return tuple(
-        Check(f.__name__.replace("_", "-"), (f.__doc__ or "").partition("\n")[0], f)
+        Check(f.__name__.replace("_", "-"), (f.__doc__ or "").partition("\n")[0], f, since)
         for f in functions
     )

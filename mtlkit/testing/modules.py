@@ -176,7 +176,7 @@ def compiles(subject: Subject) -> None:
     """torch.compile takes it in one graph, and it then says the same."""
     bench = bench_of(subject)
     module, batch = bench.seeded().eval(), bench.batch(SAMPLES)
-    with _fresh_compiler(), torch.no_grad():
+    with fresh_compiler(), torch.no_grad():
         compiled = torch.compile(module, backend="eager", fullgraph=True)
         same = torch.allclose(compiled(batch[0]), bench.say(module, batch), atol=1e-5)
     require(same, "compiled it says something else")
@@ -186,14 +186,14 @@ def exports(subject: Subject) -> None:
     """torch.export takes it, and what it gives says the same."""
     bench = bench_of(subject)
     module, batch = bench.seeded().eval(), bench.batch(SAMPLES)
-    with _fresh_compiler(), torch.no_grad():
+    with fresh_compiler(), torch.no_grad():
         exported = torch.export.export(module, (batch[0],)).module()
         same = torch.allclose(exported(batch[0]), bench.say(module, batch), atol=1e-5)
     require(same, "exported it says something else")
 
 
 @contextmanager
-def _fresh_compiler() -> Iterator[None]:
+def fresh_compiler() -> Iterator[None]:
     """A compiler that remembers nothing of earlier checks, and is quiet about its own warnings."""
     torch.compiler.reset()
     try:

@@ -8,6 +8,8 @@ import attrs
 from mtlkit.catalog import Catalog, Status, load_catalog
 from mtlkit.config import Component
 from mtlkit.errors import MtlkitError, did_you_mean
+from mtlkit.hooks import API
+from mtlkit.installed import incompatible, installed_plugins
 from mtlkit.registry import Entry, Registry
 from mtlkit.testing import (
     backbones,
@@ -15,12 +17,13 @@ from mtlkit.testing import (
     evaluators,
     heads,
     modules,
+    ops,
     optimizers,
     routers,
     values,
     weightings,
 )
-from mtlkit.testing.check import Check, Example, Subject, label_of
+from mtlkit.testing.check import FIRST, Check, Example, Subject, label_of
 
 MODULE_CHECKS = (*values.CHECKS, *modules.CHECKS)
 
@@ -35,17 +38,23 @@ FAMILIES: Mapping[str, tuple[Check, ...]] = {
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),
     "loggers": (*values.CHECKS, *evaluators.LOGGER_CHECKS),
+    "ops": (*values.CHECKS, *ops.CHECKS, *ops.OP_CHECKS),
+    "implementations": (*values.CHECKS, *ops.CHECKS),
 }
 """The checks of each family."""
 
 
 @attrs.frozen(eq=False)
 class Case:
-    """One check of one component, and the reason why it is excused, if it is."""
+    """One check of one component, and the reason why it is excused, if it is.
+
+    One that is `news` came with a later plugin API than the plugin was made for: it may fail.
+    """
 
     subject: Subject
     check: Check
     excuse: str = ""
+    news: bool = False
 
     @property
     def name(self) -> str:
@@ -73,11 +82,14 @@ class Suite:
     def __str__(self) -> str:
         components = {case.subject.label for case in self.cases}
         excused = [case for case in self.cases if case.excuse]
+        news = sum(case.news for case in self.cases)
         plural = "" if len(components) == 1 else "s"
         head = (
-            f"{len(self.cases)} checks of {len(components)} component{plural} are required: "
-            f"{len(self.cases) - len(excused)} must pass, {len(excused)} must fail"
+            f"{len(self.cases) - news} checks of {len(components)} component{plural} are required: "
+            f"{len(self.cases) - len(excused) - news} must pass, {len(excused)} must fail"
         )
+        if news:
+            head += f"; {news} more came with a later plugin API than it was made for, and may fail"
         return "\n".join([head, *(f"  {case.name}: {case.excuse}" for case in excused)])
 
 
@@ -131,7 +143,21 @@ did you mean 'heads/classification'?
         for plural, registry, entry in found
     )
     subjects = tuple(attrs.evolve(subject, others=subjects) for subject in subjects)
-    return Suite(tuple(case for s in subjects for case in _cases(s, excuses.get(s.label, {}))))
+    api = _api_of(namespace)
+    cases = (case for s in subjects for case in _cases(s, excuses.get(s.label, {}), api))
+    return Suite(tuple(cases))
+
+
+def _api_of(namespace: str) -> tuple[int, int]:
+    """The plugin API that a plugin was made for, or that which brought the kit, if that is later.
+
+    mtlkit's own components are made for its own.
+    """
+    made_for = {p.namespace: p.api or "" for p in installed_plugins() if incompatible(p) is None}
+    if namespace not in made_for:
+        return API
+    major, _, minor = made_for[namespace].partition(".")
+    return max(FIRST, (int(major), int(minor)))
 
 
 def _require_loaded(catalog: Catalog, namespace: str) -> None:
@@ -163,7 +189,7 @@ def _example(registry: Registry[Any], entry: Entry, given: Component | Example |
         ) from cause
 
 
-def _cases(subject: Subject, excuses: Mapping[str, str]) -> Iterator[Case]:
+def _cases(subject: Subject, excuses: Mapping[str, str], api: tuple[int, int]) -> Iterator[Case]:
     known = FAMILIES[subject.plural]
     names = [check.name for check in known]
     for name, reason in excuses.items():
@@ -174,4 +200,5 @@ def _cases(subject: Subject, excuses: Mapping[str, str]) -> Iterator[Case]:
         if not reason.strip():
             raise MtlkitError(f"excuses: {subject.label}: {name}: an excuse needs a reason")
     for check in known:
-        yield Case(subject, check, excuses.get(check.name, ""))
+        excuse = excuses.get(check.name, "")
+        yield Case(subject, check, excuse, news=check.since > api and not excuse)

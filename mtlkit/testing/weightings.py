@@ -4,8 +4,9 @@ import gc
 import math
 import multiprocessing
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from unittest import mock
 
 import attrs
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from mtlkit.config import Problem
 from mtlkit.recipe import Recipe
 from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.operators import Operators
 from mtlkit.testing.world import SmallData, small_recipe, small_updater
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
@@ -96,13 +98,17 @@ def goes_on_where_it_stopped(subject: Subject) -> None:
 def keeps_no_graph(subject: Subject) -> None:
     """It holds on to nothing of a step: the memory of training does not grow."""
     updater = made(small_updater(recipe_of(subject)), range(2))
-    before = _tensors_alive()
-    made(updater, range(2, 2 + UPDATES))
-    after = _tensors_alive()
+    gc.freeze()  # what is here already need not be counted: the collector leaves it out
+    try:
+        before = _new_tensors(made(updater, range(2, 2 + UPDATES)))
+        after = _new_tensors(made(updater, range(2 + UPDATES, 2 + 2 * UPDATES)))
+    finally:
+        gc.unfreeze()
     require(after < before + UPDATES, f"{UPDATES} updates leave {after - before} tensors behind")
 
 
-def _tensors_alive() -> int:
+def _new_tensors(_: Updater) -> int:
+    """How many tensors are alive of those made since the collector was frozen."""
     gc.collect()
     return sum(issubclass(type(value), Tensor) for value in gc.get_objects())
 
@@ -190,6 +196,80 @@ def _close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one.float(), other.float(), rtol=1e-3, atol=1e-5)
 
 
+def heeds_no_order_of_tasks(subject: Subject) -> None:
+    """Tasks are told apart by what they are: in another order they are trained alike."""
+    recipe = recipe_of(subject)
+    turned = attrs.evolve(recipe, tasks=dict(reversed(list(recipe.tasks.items()))))
+    one, other = small_updater(recipe), small_updater(turned)
+    other.inner.model.load_state_dict(one.inner.model.state_dict(), strict=True)
+    first, second = (_trained_and_told(each) for each in (one, other))
+    different = _different(first, second)
+    require(not different, f"with the tasks in another order it goes another way: {different}")
+
+
+def _trained_and_told(updater: Updater) -> Mapping[str, Tensor]:
+    """The model after some updates, and the weight that was told of each term."""
+    state = tensors_of(made(updater, range(UPDATES)).inner.model)
+    _, weights = updater.meter.read()
+    return {**state, **{f"the weight of {n}": torch.tensor(w) for n, w in weights.items()}}
+
+
+def is_free_of_scales_where_it_says_so(subject: Subject) -> None:
+    """Where `scale_free` says so, no unit of a loss changes the update of what is shared."""
+    if not subject.value.scale_free:
+        return
+    first, second = (_shared_after(subject, factor) for factor in (1.0, 10.0))
+    different = _different(first, second)
+    require(not different, f"ten times the loss of a task trains otherwise: {different}")
+
+
+def _shared_after(subject: Subject, factor: float) -> Mapping[str, Tensor]:
+    """What tasks share, after an update in which the losses of one are multiplied.
+
+    A second update would see heads that the first one trained in another unit.
+    """
+    updater = small_updater(recipe_of(subject))
+    head = updater.inner.model.head("side")
+    with mock.patch.object(head, "loss", _Times(head.loss, factor)):
+        made(updater, range(1))
+    shared = updater.inner.model.router.parameters()
+    return {str(place): p.detach() for place, p in enumerate(shared)}
+
+
+@attrs.frozen
+class _Times:
+    """A loss in another unit."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    factor: float
+
+    def __call__(self, features: Tensor, target: Tensor) -> Tensor:
+        return self.loss(features, target) * self.factor
+
+
+OPERATORS = 3000
+"""How many operators an update of the small world may take; of `equal` they are 400."""
+
+
+def takes_few_operators(subject: Subject) -> None:
+    """An update takes a bounded number of operators, and later ones no more than the first.
+
+    Counted, since times on a shared machine tell little; each operator costs some microseconds.
+    """
+    updater = made(small_updater(recipe_of(subject)), range(2))
+    early, late = (_operators(updater, range(at, at + UPDATES)) for at in (2, 2 + UPDATES))
+    require(early <= OPERATORS, f"an update takes {early} operators; at most {OPERATORS} may be")
+    require(late <= early * 1.1, f"updates take more and more operators: {early}, then {late}")
+
+
+def _operators(updater: Updater, updates: range) -> int:
+    """The operators of an update, on average."""
+    with Operators() as counter:
+        made(updater, updates)
+    calls: int = counter.calls
+    return calls // len(updates)
+
+
 CHECKS = checks(
     is_of_one_kind,
     tells_its_weights,
@@ -200,4 +280,9 @@ CHECKS = checks(
     bears_one_task,
     adds_up_over_micro_batches,
     trains_alike_on_two_ranks,
+) + checks(
+    heeds_no_order_of_tasks,
+    is_free_of_scales_where_it_says_so,
+    takes_few_operators,
+    since=(1, 2),
 )

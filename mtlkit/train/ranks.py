@@ -4,6 +4,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
 import attrs
 import torch
@@ -65,11 +67,23 @@ class Ranks:
             dist.barrier()
 
 
+@cache
+def _meeting_place() -> tuple[Any, int, int]:
+    """Torchrun's store, by which processes find each other; the rank of this one of how many."""
+    from torch.distributed.rendezvous import rendezvous  # not in every build of torch
+
+    store, rank, world = next(rendezvous("env://"))
+    return store, rank, world
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
     """The processes that torchrun started with this one, or those of a group that exists already.
 
     A process that torchrun did not start is alone. The backend is NCCL on CUDA and gloo on a CPU.
+    Processes may join again and again, as a script does that fits several recipes. In torchrun's
+    store the addresses of a group outlive it, and the next one would call on them: so each group
+    has a part of the store to itself.
     """
     if dist.is_available() and dist.is_initialized():
         yield Ranks(dist.get_rank(), dist.get_world_size())
@@ -77,11 +91,20 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         cuda = device.type == "cuda"
         if cuda:
             torch.cuda.set_device(device)  # or every process would also hold memory on the first
+        from torch.distributed.distributed_c10d import PrefixStore
+
+        store, rank, world = _meeting_place()
+        place = store.add(f"mtlkit/joined by {rank}", 1)  # the same on every rank
         dist.init_process_group(
-            "nccl" if cuda else "gloo", timeout=PATIENCE, device_id=device if cuda else None
+            "nccl" if cuda else "gloo",
+            store=PrefixStore(f"mtlkit/group {place}", store),
+            rank=rank,
+            world_size=world,
+            timeout=PATIENCE,
+            device_id=device if cuda else None,
         )
         try:
-            yield Ranks(dist.get_rank(), dist.get_world_size())
+            yield Ranks(rank, world)
         finally:
             # DDP modules hold the group, and its threads hold tensors of Python's; should these
             # live until the interpreter ends, the process may abort there (pytorch/pytorch#179291)

@@ -10,23 +10,15 @@ from mtlkit.catalog import Catalog, Registrar, load_catalog
 from mtlkit.cli import COMMANDS, _imported
 from mtlkit.cli import mtlkit as group
 from mtlkit.hooks import API, API_FLOOR, Hooks
+from mtlkit.ops.names import IMPLEMENTATIONS
 
 PUBLIC = {
     *("AdamW", "BlockBranch", "CasiaNet", "Catalog", "Choice", "Classification", "Component"),
-    *(
-        "Constant",
-        "Cosine",
-        "DataSource",
-        "Division",
-        "Dynamic",
-        "Equal",
-        "Fixed",
-        "Grouped",
-        "Images",
-    ),
-    *("Kind", "LinearBranch", "Loading", "Mlp", "MtlkitError", "Recipe", "Regression", "Role"),
-    *("Sgd", "Shared", "Steps", "Table", "Task", "Timm", "Train", "Uncertainty", "dump_recipe"),
-    *("fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
+    *("Constant", "Cosine", "DataSource", "Division", "Dynamic", "Equal", "Fixed", "Grouped"),
+    *("Images", "Kind", "LinearBranch", "Loading", "Margin", "Mlp", "MtlkitError", "Recipe"),
+    *("Regression", "Role", "Sgd", "Shared", "Steps", "Table", "Task", "Timm", "Train"),
+    *("Uncertainty", "dump_recipe", "fit", "hookimpl", "load_catalog", "load_model"),
+    *("load_recipe", "resume"),
     *("Cgc", "CrossStitch", "DselectK", "LearnToBranch", "Mmoe", "Mtan", "Ple"),
 }
 
@@ -41,11 +33,13 @@ FAMILIES = {
     "schedules": "schedule",
     "evaluators": "evaluator",
     "loggers": "logger",
+    "ops": "op",
+    "implementations": "implementation",
 }
 
 COMPONENTS = {
     "backbones": {"casia-net", "mlp", "timm"},
-    "heads": {"classification", "regression"},
+    "heads": {"classification", "margin", "regression"},
     "routers": {
         "cgc",
         "cross-stitch",
@@ -69,6 +63,8 @@ COMPONENTS = {
     "schedules": {"constant", "cosine", "steps"},
     "evaluators": {"tasks"},
     "loggers": {"jsonl", "tensorboard"},
+    "ops": set(IMPLEMENTATIONS),
+    "implementations": set(),
 }  # fmt: skip
 
 OPTIONS = {
@@ -106,7 +102,7 @@ def test_the_hooks():
         "mtlkit_register",
         "mtlkit_commands",
     ]
-    assert (API_FLOOR, API) == ((1, 0), (1, 1))
+    assert (API_FLOOR, API) == ((1, 0), (1, 2))
 
 
 def test_the_families():

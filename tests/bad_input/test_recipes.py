@@ -9,7 +9,8 @@ from mtlkit.recipe import Recipe, Train
 from mtlkit.tasks import Task
 
 GROUPED = "routing={{type: grouped, task: who, by: side, groups: {{a: [left], b: [right]}}, {}}}"
-FAMILIES = load_catalog("none").families()
+CATALOG = load_catalog("none")
+FAMILIES = {plural: CATALOG.families()[plural] for plural in PLACES}
 
 
 def setting(plural, component):

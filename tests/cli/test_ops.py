@@ -17,11 +17,12 @@ def run(capsys, *arguments):
     return done.value.code, captured.out, captured.err
 
 
-def test_list_names_every_implementation(capsys):
+def test_list_names_every_implementation(capsys, monkeypatch):
+    monkeypatch.setenv("MTLKIT_PLUGINS", "none")
     code, out, _ = run(capsys, "list")
     assert code == 0
     for op, names in IMPLEMENTATIONS.items():
-        part = out[out.index(f"{op}: ") :].split("\n\n")[0]
+        part = f"\n{out}".split(f"\n{op}: ")[1].split("\n\n")[0]
         lines = part.splitlines()[1:]
         assert [line.split()[0] for line in lines] == list(names)
         for line in lines:

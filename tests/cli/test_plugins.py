@@ -167,7 +167,7 @@ SICK = {
     "is made for another API": (
         GOOD,
         {"api": "9.0"},
-        "mtlkit-acme 1.0 was made for plugin API 9.0, this mtlkit speaks from 1.0 to 1.1; run "
+        "mtlkit-acme 1.0 was made for plugin API 9.0, this mtlkit speaks from 1.0 to 1.2; run "
         "`pip install --upgrade mtlkit`",
     ),
     "lacks a package": (
@@ -207,7 +207,7 @@ class TestDoctor:
         lines = out.splitlines()
         assert lines[:2] == [
             "acme: is well",
-            "  from     mtlkit-acme 1.0; plugin API 1.0 of 1.0 to 1.1",
+            "  from     mtlkit-acme 1.0; plugin API 1.0 of 1.0 to 1.2",
         ]
         assert lines[2].endswith(" ms; components: 1, commands: 1")
         assert lines[3:] == ["1 plugin examined, 0 with problems"]

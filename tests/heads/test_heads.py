@@ -7,12 +7,13 @@ import torch
 import torch.nn.functional as F
 
 from mtlkit.errors import AssemblyError
-from mtlkit.heads.configs import Classification, Regression
+from mtlkit.heads.configs import Classification, Margin, Regression
 from mtlkit.ops import use
 
 CLASSES = ("left", "front", "right")
 EXAMPLES = {
     "classification": (Classification(), CLASSES, torch.tensor([0, -1, 2, 1])),
+    "margin": (Margin(scale=8.0), CLASSES, torch.tensor([0, -1, 2, 1])),
     "regression": (Regression(), (), torch.tensor([3.0, math.nan, -1.0, 5.0])),
 }
 
@@ -93,6 +94,8 @@ def test_state_survives_saving(example):
 def _arguments(head):
     if "Classification" in type(head).__name__:
         return Classification(), 6, CLASSES
+    if "Margin" in type(head).__name__:
+        return head.config, 6, CLASSES
     return (6,)
 
 

@@ -5,21 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
-FLOORS = {
-    torch.float32: (1e-6, 5e-6),
-    torch.bfloat16: (1e-3, 5e-3),
-    torch.float16: (2e-4, 1e-3),
-}
-"""By how much a loss and a gradient may be wrong, relative to the truth, beside eager's error."""
-
-
-def errors(found: torch.Tensor, truth: torch.Tensor) -> tuple[float, float]:
-    """The error of the norm, and the largest one over the largest number."""
-    found, truth = found.double(), truth.double()
-    if truth.numel() == 0:
-        return 0.0, 0.0
-    norm = ((found - truth).norm() / truth.norm().clamp_min(1e-30)).item()
-    return norm, ((found - truth).abs().max() / truth.abs().max().clamp_min(1e-30)).item()
+from mtlkit.testing.ops import FLOORS, errors
 
 
 @pytest.fixture

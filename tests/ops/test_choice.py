@@ -118,7 +118,8 @@ def test_a_tuned_table_is_stronger_than_the_cost_model(monkeypatch, tmp_path):
 
 def test_explain_has_a_line_for_each():
     lines = explain(LINEAR, LARGE._replace(reduction="none"), None)
-    assert [line.name for line in lines] == list(LINEAR.implementations)
+    own = [line.name for line in lines if "/" not in line.name]  # plugins' come last
+    assert own == list(LINEAR.implementations)
     assert all(line.seconds > 0 and line.peak >= 0 for line in lines)
     refusing = [line.name for line in lines if line.refuses and "triton" not in line.name]
     assert refusing == ["rows"]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from mtlkit.catalog import load_catalog
+from mtlkit.cli.show import PLACES
 from mtlkit.errors import RecipeError
 from mtlkit.recipe_file import parse_recipe
 from mtlkit.recipe_file.dump import plain
@@ -139,6 +140,8 @@ def test_it_completes(rich_catalog):
     face = definitions["data/face/rendered"]
     assert face["x-provider"].startswith("mtlkit-face ")
     for plural, registry in rich_catalog.families().items():
+        if plural not in PLACES:
+            continue  # ops and their implementations are named, not described
         for entry in registry:
             assert definitions[f"{plural}/{entry.name}"]["additionalProperties"] is False
 

@@ -12,13 +12,11 @@ from pathlib import Path
 
 import attrs
 import points
-import torch
 
 from mtlkit.catalog import Registrar, load_catalog
 from mtlkit.errors import RunError
 from mtlkit.registry import Origin
 from mtlkit.run import fit as run_fit
-from mtlkit.train.ranks import joined
 
 plain = run_fit.evaluate_trained
 
@@ -62,5 +60,4 @@ def main(folder):
 
 if __name__ == "__main__":
     run_fit.evaluate_trained = slowly
-    with joined(torch.device("cpu")):  # one group for both runs
-        main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]))  # each fit makes a group of its own

@@ -45,7 +45,7 @@ def contents(folder):
 def test_the_teaching_plugin_is_what_is_written(new):
     code, said, folder = new("hello")
     assert code == 0
-    assert said.startswith(f"{folder}: 19 files; now\n  cd {folder}\n  pip install --editable")
+    assert said.startswith(f"{folder}: 21 files; now\n  cd {folder}\n  pip install --editable")
     assert contents(folder) == contents(HELLO)
 
 
@@ -72,7 +72,7 @@ def test_a_plugin_of_one_family(family, new, monkeypatch, tmp_path):
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mtlkit-{name}\nVersion: 0.1.0\n")
     (info / "entry_points.txt").write_text(
-        f"[mtlkit]\n{name} = {package}.plugin\n[mtlkit.api]\n1.1 = {package}.plugin\n"
+        f"[mtlkit]\n{name} = {package}.plugin\n[mtlkit.api]\n1.2 = {package}.plugin\n"
     )
     monkeypatch.syspath_prepend(str(folder))
     catalog = load_catalog(name)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
+import broken_ops
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
@@ -445,7 +446,24 @@ class Partial(Sum):
         return Weighted(losses.mean.sum() * (1 + mine), torch.ones(len(losses.terms)))
 
 
-SUMS = (Sum, NoKind, Undefined, Unused, Dividing, Aging, Hoarding, Pairing, Squaring, Partial)
+class Ordered(Sum):
+    def forward(self, losses):
+        weights = torch.arange(1.0, len(losses.terms) + 1)
+        return Weighted((losses.mean * weights).sum(), weights)
+
+
+class Laborious(Sum):
+    def forward(self, losses):
+        total = losses.mean.sum()
+        for _ in range(4000):
+            total = total + 0
+        return Weighted(total, torch.ones(len(losses.terms)))
+
+
+SUMS = (
+    Sum, NoKind, Undefined, Unused, Dividing, Aging, Hoarding, Pairing, Squaring, Partial, Ordered,
+    Laborious,
+)  # fmt: skip
 
 
 @attrs.frozen(kw_only=True)
@@ -456,6 +474,15 @@ class Weigh(Weighting):
 
     def build(self, terms, features):
         return {one.__name__: one for one in SUMS}[self.how]()
+
+
+@attrs.frozen(kw_only=True)
+class Proud(Weigh):
+    """A weighting that says of itself what is not so."""
+
+    @property
+    def scale_free(self):
+        return True
 
 
 # --- routers and branches ------------------------------------------------------------------------
@@ -794,6 +821,9 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("bears-one-task", Weigh(how="Pairing"), "IndexError"),
         ("adds-up-over-micro-batches", Weigh(how="Squaring"), "in two micro-batches"),
         ("trains-alike-on-two-ranks", Weigh(how="Partial"), "two processes go another way"),
+        ("heeds-no-order-of-tasks", Weigh(how="Ordered"), "in another order it goes another way"),
+        ("is-free-of-scales-where-it-says-so", Proud(), "ten times the loss of a task trains"),
+        ("takes-few-operators", Weigh(how="Laborious"), "operators; at most 3000 may be"),
     ],
     "routers": [
         ("keeps-the-tasks-terms", Reversing(), "the terms of the tasks are changed"),
@@ -834,6 +864,23 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     "loggers": [
         ("flushes-to-disk", Diary(how="late"), "nothing is in the run's folder after `flush`"),
         ("forgets-what-came-after-the-checkpoint", Diary(), "its files differ from those of a run"),
+    ],
+    "implementations": [
+        ("says-what-it-is-of", broken_ops.Costly(), "a cost is negative or not finite"),
+        ("gives-what-the-definition-gives", broken_ops.Shifted(), "the result is not that of the"),
+        ("is-as-accurate-as-eager", broken_ops.Coarse(), "in torch.float32 the result is off by"),
+        ("bears-an-empty-batch", broken_ops.Unprepared(), "IndexError"),
+        ("a-missing-label-costs-nothing", broken_ops.Charging(), "a gradient flows to a row"),
+        ("can-go-backward-twice", broken_ops.Consuming(), "a second backward pass finds other"),
+        ("gives-no-wrong-second-derivative", broken_ops.Flat(), "a second derivative is wrong"),
+        ("gives-no-wrong-tangent", broken_ops.Tangentless(), "refuse requests with the option"),
+        ("leaves-its-inputs-alone", broken_ops.Scribbling(), "it changes its inputs"),
+        ("can-be-traced", broken_ops.Peeking(), "data-dependent"),
+        ("can-be-exported", broken_ops.Peeking(), ""),
+    ],
+    "ops": [
+        ("says-what-it-is-of", broken_ops.Borrowed(), "build gives the op 'gate'; expected an Op"),
+        ("has-a-definition-with-right-gradients", broken_ops.Misleading(), "Jacobian mismatch"),
     ],
 }  # fmt: skip
 """For each family: the check that notices, the broken value, and what the check says."""

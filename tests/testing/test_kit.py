@@ -13,7 +13,10 @@ from mtlkit.registry import Entry, Origin
 from mtlkit.testing.check import Subject
 from mtlkit.testing.suite import FAMILIES, Case
 
-DEAR = {"survives-spawn", "imports-lightly", "compiles", "exports", "trains-alike-on-two-ranks"}
+DEAR = {
+    "survives-spawn", "imports-lightly", "compiles", "exports", "trains-alike-on-two-ranks",
+    "can-be-traced", "can-be-exported",
+}  # fmt: skip
 """Checks that take long: tried on the component that breaks them, not on all others."""
 
 
@@ -93,13 +96,15 @@ def test_checks_have_names_and_promises():
 RIGHT = {
     "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "weightings": "Weigh",
     "routers": "Route", "data": "Feed", "optimizers": "Step", "evaluators": "Ask",
+    "implementations": "Right", "ops": "Hinge",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("family", RIGHT)
 def test_the_same_component_without_the_defect_passes(family, broken):
     """So that what is noticed above is the defect, and nothing else about these components."""
-    subject = subject_of(family, getattr(broken, RIGHT[family])())
+    home = broken.broken_ops if family in ("implementations", "ops") else broken
+    subject = subject_of(family, getattr(home, RIGHT[family])())
     names = {check.name for check in FAMILIES[family]} - DEAR
     assert failures(subject, names) == {}
 
@@ -197,6 +202,38 @@ class TestSuite:
                      "def mtlkit_register(catalog): ...")  # fmt: skip
         with pytest.raises(MtlkitError, match="'void' registers no component"):
             testing.suite_of("void", catalog=load_catalog("void"))
+
+
+def test_a_check_that_is_newer_than_the_plugin_may_fail(distribution):
+    """What a plugin was not told of is no broken promise; made for the newest API it is one."""
+    weighting = PLUGIN.replace("optim.configs import Schedule", "weighting.configs import Equal")
+    weighting = weighting.replace("Slow(Schedule)", "Slow(Equal)").replace(
+        "schedules", "weightings"
+    )
+    weighting = weighting.replace("        rate: float\n", "        rate: float = 1.0\n")
+    for number, api in enumerate(("1.0", "1.1", "1.2")):
+        name = f"acme{number}"
+        distribution(name, weighting.replace("acme/", f"{name}/"), api=api)
+        catalog = load_catalog(name)
+        suite = testing.suite_of(name, catalog=catalog)
+        news = [case.check.name for case in suite.cases if case.news]
+        told = "; 3 more came with a later plugin API than it was made for, and may fail"
+        if api == "1.2":
+            assert news == []
+            assert "later plugin API" not in str(suite)
+            continue
+        assert news == ["heeds-no-order-of-tasks", "is-free-of-scales-where-it-says-so",
+                        "takes-few-operators"]  # fmt: skip
+        assert str(suite) == (
+            f"19 checks of 1 component are required: 19 must pass, 0 must fail{told}"
+        )
+        [mark] = testing.conformance(name, catalog=catalog).pytestmark
+        lenient = {case.id: [m.kwargs for m in case.marks] for case in mark.args[1] if case.marks}
+        assert [name.partition(":")[2] for name in lenient] == news
+        assert all(
+            marks == [{"reason": "new in plugin API 1.2", "strict": False}]
+            for marks in lenient.values()
+        )
 
 
 def test_an_excuse_that_is_no_longer_needed_fails(distribution):

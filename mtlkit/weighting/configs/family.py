@@ -34,6 +34,14 @@ class Weighting(Component):
         return ()
 
     @property
+    def scale_free(self) -> bool:
+        """Whether the update of what is shared is the same in whatever unit a loss is.
+
+        The conformance kit holds a weighting to it.
+        """
+        return False
+
+    @property
     def own_learning_rate(self) -> float | None:
         """The learning rate of learned weights; None is the optimiser's own."""
         return None

@@ -121,6 +121,10 @@ class NashMtl(GradientWeighting):
     largest_norm: float | None = attrs.field(default=1.0, validator=optional(above(0)))
     every: int = attrs.field(default=1, validator=at_least(1))
 
+    @property
+    def scale_free(self) -> bool:
+        return True
+
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         from mtlkit.weighting.nash_mtl import NashMtlWeights
 
@@ -136,6 +140,10 @@ class FairGrad(GradientWeighting):
     """
 
     alpha: float = attrs.field(default=1.0, validator=between(0.5, 2))
+
+    @property
+    def scale_free(self) -> bool:
+        return self.alpha == 1  # Nash's product, which no unit changes
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         from mtlkit.weighting.fairgrad import FairGradWeights

@@ -55,6 +55,10 @@ class Log(Weighting):
 
     fewest: ClassVar[int] = 2
 
+    @property
+    def scale_free(self) -> bool:
+        return True
+
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         from mtlkit.weighting.log import LogWeights
 

@@ -25,6 +25,10 @@ class DbMtl(GradientWeighting):
     momentum: float = attrs.field(default=0.0, validator=below(1))
 
     @property
+    def scale_free(self) -> bool:
+        return True
+
+    @property
     def remembers(self) -> bool:
         return self.momentum > 0
 

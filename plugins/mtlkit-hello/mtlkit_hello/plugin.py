@@ -36,3 +36,8 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "mtlkit_hello.stripes:Stripes",
         "drawn images of stripes",
     )
+    catalog.implementations.add(
+        "hello/by-rows",
+        "mtlkit_hello.by_rows:ByRows",
+        "a few rows at a time",
+    )

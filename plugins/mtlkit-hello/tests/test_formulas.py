@@ -7,6 +7,7 @@ import torch
 
 from mtlkit import load_catalog, load_recipe
 from mtlkit.errors import AssemblyError
+from mtlkit.ops import linear_cross_entropy
 from mtlkit.vocabulary import Kind, LossTerm, Role
 from mtlkit_hello.adapters_router import Adapter
 from mtlkit_hello.cosine import Cosine
@@ -44,6 +45,14 @@ def test_an_adapter_that_says_nothing_changes_nothing():
     torch.nn.init.zeros_(adapter[2].weight)
     torch.nn.init.zeros_(adapter[2].bias)
     assert torch.equal(adapter(torch.ones(1, 3)), torch.zeros(1, 3))
+
+
+def test_the_cross_entropy_by_rows_is_that_of_torch():
+    name = "hello/by-rows"
+    assert name in load_catalog().implementations
+    x, weight, target = torch.randn(300, 4), torch.randn(7, 4), torch.randint(7, (300,))
+    found = linear_cross_entropy(x, weight, target, implementation=name)
+    torch.testing.assert_close(found, torch.nn.functional.cross_entropy(x @ weight.T, target))
 
 
 def test_a_stripe_is_as_wide_as_its_label_says():

@@ -75,6 +75,10 @@ class Pcd(GradientWeighting):
     decay: float = attrs.field(default=0.999, validator=below(1))
     floor: float = attrs.field(default=1e-8, validator=at_least_number(0))
 
+    @property
+    def scale_free(self) -> bool:
+        return True
+
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         names = ", ".join(term.name for term in terms)
         if all(term.role is not Role.MAIN for term in terms):

@@ -1,0 +1,90 @@
+"""A classifier by angles, trained with a margin: ArcFace, CosFace, both, AdaFace."""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mtlkit.heads.classification import accuracy, check_classes
+from mtlkit.heads.configs import Margin
+from mtlkit.heads.module import HeadModule
+from mtlkit.ops import adaface_margins, margin_cross_entropy
+from mtlkit.vocabulary import MISSING
+
+MOMENTUM = 0.99
+"""How much of the running mean and deviation of lengths is kept in a step, as in AdaFace."""
+
+
+class MarginHead(HeadModule):
+    """Logits y = s cos(x, w_c), and in training their cross-entropy with a margin for the target.
+
+    Out of training there is no margin: outputs and losses are those of the plain cosines, by which
+    faces are identified. Directions start from N(0, 0.01).
+
+    >>> head = MarginHead(Margin(scale=1.0), 2, ("ann", "bob")).eval()
+    >>> _ = head.directions.data.copy_(torch.eye(2))
+    >>> head(torch.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]], grad_fn=<MulBackward0>)
+    """
+
+    running: Tensor
+
+    def __init__(self, config: Margin, features: int, classes: tuple[str, ...]) -> None:
+        super().__init__()
+        check_classes(config.classes, classes)
+        self.config = config
+        self.directions = nn.Parameter(torch.randn(len(classes), features) * 0.01)
+        # the mean and the deviation of the lengths of features, as AdaFace starts them
+        running = torch.tensor([20.0, 100.0]) if config.adaptive else torch.zeros(0)
+        self.register_buffer("running", running)
+
+    def forward(self, features: Tensor) -> Tensor:
+        cosines = F.linear(F.normalize(features), F.normalize(self.directions))
+        return self.config.scale * cosines
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        config = self.config
+        angle, additive = self._margins(features, target)
+        return margin_cross_entropy(
+            features,
+            self.directions,
+            target,
+            scale=config.scale,
+            multiplier=config.multiplier if self.training else 1.0,
+            angle=angle,
+            additive=additive,
+            easy_margin=config.easy_margin and self.training,
+            ignore_index=MISSING,
+            reduction="none",
+            implementation=config.implementation,
+        )
+
+    def present(self, target: Tensor) -> Tensor:
+        return target != MISSING
+
+    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
+        return accuracy(outputs, target)
+
+    def _margins(
+        self, features: Tensor, target: Tensor
+    ) -> tuple[float, float] | tuple[Tensor, Tensor]:
+        """The angle and the additive margin, of all samples or of each (N,)."""
+        if not self.training:
+            return 0.0, 0.0
+        if not self.config.adaptive:
+            return self.config.angle, self.config.additive
+        lengths = features.detach().float().norm(dim=1).clamp(1e-3, 100)
+        self._remember(lengths, self.present(target).float())
+        mean, deviation = self.running.clone().unbind()
+        return adaface_margins(lengths, mean, deviation, self.config.angle)
+
+    @torch.no_grad()
+    def _remember(self, lengths: Tensor, counts: Tensor) -> None:
+        """Move the running mean and deviation towards those of the samples that count."""
+        total = counts.sum()
+        mean = (lengths * counts).sum() / total.clamp_min(1)
+        square = ((lengths - mean).square() * counts).sum() / (total - 1).clamp_min(1)
+        found = torch.stack([mean, square.sqrt()])
+        # of fewer than two samples there is no deviation; a branch would wait for the device
+        self.running.lerp_(torch.where(total > 1, found, self.running), 1 - MOMENTUM)

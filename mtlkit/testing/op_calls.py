@@ -1,0 +1,171 @@
+"""How implementations of an op are called, differentiated, traced and compared."""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.autograd.forward_ad as forward_ad
+from torch import Tensor, nn
+
+from mtlkit.errors import ImplementationError
+from mtlkit.ops.brought import op_called, searched_in
+from mtlkit.ops.configs import HeadOp
+from mtlkit.ops.implementation import Op, Request
+from mtlkit.ops.trials import Trial
+from mtlkit.testing.check import Subject
+from mtlkit.testing.operators import Operators
+
+ROWS = 7
+"""So many samples, unless it is said otherwise."""
+
+Answer = list[Tensor]
+"""A result, and the gradients of the inputs."""
+
+
+class OpCall(nn.Module):
+    """An op's call with an implementation, as a module that can be compiled and exported."""
+
+    def __init__(self, trial: Trial, name: str) -> None:
+        super().__init__()
+        self.trial, self.name = trial, name
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.trial.call(self.name, *inputs)
+
+
+def new_generator() -> torch.Generator:
+    """The chance of every check, the same in each."""
+    return torch.Generator().manual_seed(11)
+
+
+def component_of(subject: Subject) -> HeadOp:
+    """The component of the op that a subject is, or implements."""
+    name = subject.entry.name if subject.plural == "ops" else subject.kind.op  # type: ignore[attr-defined]
+    return subject.catalog.ops.get(name)()
+
+
+def candidates(subject: Subject) -> tuple[Op, list[str]]:
+    """The op, and the implementations that are checked."""
+    if subject.plural == "implementations":
+        op = op_called(subject.kind.op)  # type: ignore[attr-defined]
+        return op, [op[subject.entry.name].name]
+    op = op_called(subject.entry.name)
+    others = [n for n, i in op.implementations.items() if i.automatic and i != op.definition]
+    able = [name for name in others if not op[name].refuses(Request(ROWS, 6, 11))]
+    return op, able or [op.definition.name]
+
+
+def names_of(subject: Subject) -> list[str]:
+    """The implementations that are checked."""
+    with searched_in(subject.catalog):
+        return candidates(subject)[1]
+
+
+def definition_of(subject: Subject) -> str:
+    """The name of the definition."""
+    with searched_in(subject.catalog):
+        return candidates(subject)[0].definition.name
+
+
+def trials_of(subject: Subject, rows: int = ROWS) -> Iterator[tuple[str, str, Trial]]:
+    """Every call of every implementation: what it is called, the implementation, and the call."""
+    with searched_in(subject.catalog):
+        for name in candidates(subject)[1]:
+            for label, trial in component_of(subject).trials(rows, new_generator()).items():
+                yield f"{name}, {label}", name, trial
+
+
+def leaves(inputs: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
+    """The inputs in a precision, to be differentiated."""
+    return [each.detach().to(dtype, copy=True).requires_grad_() for each in inputs]
+
+
+def called(trial: Trial, name: str, inputs: Sequence[Tensor]) -> Tensor | None:
+    """The result, or None where the implementation refuses."""
+    try:
+        return trial.call(name, *inputs)
+    except ImplementationError:
+        return None
+
+
+def upstream_of(result: Tensor) -> Tensor:
+    """A gradient of the result, by chance."""
+    return torch.rand(result.shape, generator=new_generator()).to(result.dtype)
+
+
+def gradients(
+    result: Tensor, upstream: Tensor, inputs: Sequence[Tensor], **options: Any
+) -> list[Tensor]:
+    """The gradients of the inputs, zeros where the result does not depend on one."""
+    found = torch.autograd.grad(
+        (result * upstream).sum(), list(inputs), retain_graph=True, allow_unused=True, **options
+    )
+    pairs = zip(found, inputs, strict=True)
+    return [torch.zeros_like(of) if each is None else each for each, of in pairs]
+
+
+def answer(trial: Trial, name: str, dtype: torch.dtype) -> Answer | None:
+    """The result and the gradients of a call; None where it is refused."""
+    inputs = leaves(trial.inputs, dtype)
+    result = called(trial, name, inputs)
+    if result is None:
+        return None
+    slopes = gradients(result, upstream_of(result), inputs) if result.requires_grad else []
+    return [result.detach(), *slopes]
+
+
+def second_derivatives(trial: Trial, name: str) -> list[Tensor] | None:
+    """The gradients of the squared gradients; None where that is refused."""
+    inputs = leaves(trial.inputs, torch.float64)
+    result = called(trial, name, inputs)
+    if result is None or not result.requires_grad:
+        return None
+    try:
+        first = gradients(result, upstream_of(result), inputs, create_graph=True)
+        total = sum((each.square().sum() for each in first), torch.zeros(()))
+        return gradients(total, torch.ones_like(total), inputs)
+    except (RuntimeError, NotImplementedError):
+        return None
+
+
+def tangent(trial: Trial, name: str) -> Tensor | None:
+    """The change of the result with all inputs, by forward mode; None where that is refused."""
+    try:
+        with forward_ad.dual_level(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dual = [_dual(each) for each in trial.inputs]
+            result = called(trial, name, dual)
+            if result is None:
+                return None
+            tangent: Tensor | None = forward_ad.unpack_dual(result).tangent  # type: ignore[no-untyped-call]
+            return torch.zeros_like(result) if tangent is None else tangent
+    except (RuntimeError, NotImplementedError):
+        return None
+
+
+def _dual(tensor: Tensor) -> Tensor:
+    with_tangent: Tensor = forward_ad.make_dual(tensor.clone(), torch.ones_like(tensor))  # type: ignore[no-untyped-call]
+    return with_tangent
+
+
+def spread(tensor: Tensor) -> Tensor:
+    """The same numbers with a gap after each."""
+    wide = tensor.new_zeros(*tensor.shape, 2)
+    wide[..., 0] = tensor
+    return wide[..., 0]
+
+
+def place_of(place: int) -> str:
+    """What stands at a place of an answer."""
+    return "the result" if place == 0 else f"the gradient of input {place}"
+
+
+@contextmanager
+def custom_ops() -> Iterator[list[tuple[Any, tuple[Any, ...]]]]:
+    """The custom ops that are called inside, with their arguments."""
+    found: list[tuple[Any, tuple[Any, ...]]] = []
+    with Operators() as recorder:
+        yield found
+    found += recorder.custom.values()

@@ -1,0 +1,271 @@
+"""What an implementation of an op promises: to be the definition, faster or smaller.
+
+An op is checked by all its own implementations that run here; one that has only a definition is
+checked by that.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from mtlkit.ops.brought import searched_in
+from mtlkit.ops.implementation import Request
+from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.modules import fresh_compiler
+from mtlkit.testing.op_calls import (
+    OpCall,
+    answer,
+    called,
+    candidates,
+    component_of,
+    custom_ops,
+    definition_of,
+    gradients,
+    leaves,
+    names_of,
+    new_generator,
+    place_of,
+    second_derivatives,
+    spread,
+    tangent,
+    trials_of,
+    upstream_of,
+)
+
+FLOORS = {
+    torch.float32: (1e-6, 5e-6),
+    torch.bfloat16: (1e-3, 5e-3),
+    torch.float16: (2e-4, 1e-3),
+}
+"""By how much a loss and a gradient may be wrong, relative to the truth, beside eager's error."""
+
+MANY = 96
+"""So many samples make an error a figure, and no accident."""
+
+
+def errors(found: Tensor, truth: Tensor) -> tuple[float, float]:
+    """The error of the norm, and the largest one over the largest number."""
+    found, truth = found.double(), truth.double()
+    if truth.numel() == 0:
+        return 0.0, 0.0
+    norm = ((found - truth).norm() / truth.norm().clamp_min(1e-30)).item()
+    return norm, ((found - truth).abs().max() / truth.abs().max().clamp_min(1e-30)).item()
+
+
+def says_what_it_is_of(subject: Subject) -> None:
+    """It builds an implementation of an op that exists, or an op, and says what it costs."""
+    with searched_in(subject.catalog):
+        op, names = candidates(subject)
+        for name in names:
+            small, large = (Request(rows, 64, 1000) for rows in (64, 4096))
+            said = op[name].refuses(small)
+            require(isinstance(said, str), f"{name}: refuses gives {said!r}; expected a text")
+            low, high = op[name].cost(small), op[name].cost(large)
+            numbers = (*low, *high)
+            require(
+                all(math.isfinite(each) and each >= 0 for each in numbers),
+                f"{name}: a cost is negative or not finite: {low}, {high}",
+            )
+            grows = low.flops + low.moved <= high.flops + high.moved
+            require(grows, f"{name}: 64 times the rows cost less than before")
+
+
+def gives_what_the_definition_gives(subject: Subject) -> None:
+    """In float64 its result and all gradients are those of the definition, with every option."""
+    for label, name, trial in trials_of(subject):
+        wanted = answer(trial, definition_of(subject), torch.float64)
+        found = answer(trial, name, torch.float64)
+        if found is None or wanted is None:
+            continue  # it may not know this option, or float64; the next check asks for float32
+        for place, (ours, true) in enumerate(zip(found, wanted, strict=True)):
+            close = ours.shape == true.shape and torch.allclose(ours, true, 1e-7, 1e-9)
+            require(close, f"{label}: {place_of(place)} is not that of the definition")
+
+
+def is_as_accurate_as_eager(subject: Subject) -> None:
+    """In each precision it errs at most twice as much as the definition, and gives float32."""
+    served = set[str]()
+    for label, name, trial in trials_of(subject, MANY):
+        for dtype, floors in FLOORS.items():
+            low = trial._replace(inputs=tuple(each.to(dtype) for each in trial.inputs))
+            found = answer(low, name, dtype)
+            eager, truth = (answer(low, definition_of(subject), d) for d in (dtype, torch.float64))
+            if found is None or eager is None or truth is None:
+                continue
+            served.add(name)
+            same = found[0].dtype == eager[0].dtype
+            require(same, f"{label}: of {dtype} it makes {found[0].dtype}, not {eager[0].dtype}")
+            for place, parts in enumerate(zip(found, eager, truth, strict=True)):
+                pairs = zip(errors(parts[0], parts[2]), errors(parts[1], parts[2]), strict=True)
+                for mine, other in pairs:
+                    require(
+                        mine <= 2 * other + floors[min(place, 1)],
+                        f"{label}: in {dtype} {place_of(place)} is off by {mine:.1g}, the "
+                        f"definition by {other:.1g}",
+                    )
+    missing = [name for name in names_of(subject) if name not in served]
+    require(not missing, f"{', '.join(missing)}: refuses every call, so nothing can be said of it")
+
+
+def bears_an_empty_batch(subject: Subject) -> None:
+    """Without a row, and with a single one, it gives what the definition gives."""
+    for rows in (0, 1):
+        for label, name, trial in trials_of(subject, rows):
+            found = answer(trial, name, torch.float32)
+            wanted = answer(trial, definition_of(subject), torch.float32)
+            if found is None or wanted is None:
+                continue
+            for place, (ours, true) in enumerate(zip(found, wanted, strict=True)):
+                close = ours.shape == true.shape and torch.allclose(
+                    ours, true, 1e-4, 1e-5, equal_nan=True
+                )
+                require(close, f"{label}: with {rows} rows {place_of(place)} is another")
+
+
+def a_missing_label_costs_nothing(subject: Subject) -> None:
+    """A row without a label has no gradient, and its features change nothing, however large."""
+    for label, name, trial in trials_of(subject):
+        if trial.missing is None:
+            continue
+        inputs = [each.float() for each in trial.inputs]
+        strange = [torch.where(trial.missing[:, None], 1e4, inputs[0]), *inputs[1:]]
+        found = answer(trial, name, torch.float32)
+        other = answer(trial._replace(inputs=tuple(strange)), name, torch.float32)
+        if found is None or other is None:
+            continue
+        none = bool((other[1][trial.missing] == 0).all())
+        require(none, f"{label}: a gradient flows to a row without a label")
+        same = all(torch.allclose(a, b, 1e-4, 1e-5) for a, b in zip(found, other, strict=True))
+        require(same, f"{label}: the features of a row without a label change the rest")
+
+
+def can_go_backward_twice(subject: Subject) -> None:
+    """A second backward pass, and one for each input alone, finds the same gradients."""
+    for label, name, trial in trials_of(subject):
+        inputs = leaves(trial.inputs, torch.float32)
+        result = called(trial, name, inputs)
+        if result is None or not result.requires_grad:
+            continue
+        upstream = upstream_of(result)
+        first = gradients(result, upstream, inputs)
+        kept = [each.clone() for each in first]
+        for each in first:
+            each.mul_(7)  # what a caller does with its gradients changes nothing
+        second = gradients(result, upstream, inputs)
+        same = all(map(torch.equal, kept, second))
+        require(same, f"{label}: a second backward pass finds other gradients")
+        alone = [gradients(result, upstream, [each])[0] for each in inputs]
+        close = all(torch.allclose(a, b, 1e-4, 1e-6) for a, b in zip(kept, alone, strict=True))
+        require(close, f"{label}: the gradient of one input alone is another")
+
+
+def gives_no_wrong_second_derivative(subject: Subject) -> None:
+    """Second derivatives are those of the definition, or an error; never something else."""
+    for label, name, trial in trials_of(subject):
+        found, wanted = (
+            second_derivatives(trial, each) for each in (name, definition_of(subject))
+        )  # fmt: skip
+        if found is not None and wanted is not None:
+            same = all(torch.allclose(a, b, 1e-6, 1e-8) for a, b in zip(found, wanted, strict=True))
+            require(same, f"{label}: a second derivative is wrong, where an error is expected")
+
+
+def gives_no_wrong_tangent(subject: Subject) -> None:
+    """Forward-mode derivatives are those of the definition, or an error; never zero."""
+    for label, name, trial in trials_of(subject):
+        found, wanted = (tangent(trial, each) for each in (name, definition_of(subject)))
+        if found is not None and wanted is not None:
+            require(
+                torch.allclose(found, wanted, 1e-6, 1e-8),
+                f"{label}: forward-mode differentiation gives something else, where an error is "
+                f"expected; refuse requests with the option forward_mode",
+            )
+
+
+def leaves_its_inputs_alone(subject: Subject) -> None:
+    """No pass changes an input, and inputs that lie otherwise in memory give the same."""
+    for label, name, trial in trials_of(subject):
+        inputs = leaves(trial.inputs, torch.float32)
+        before = [each.detach().clone() for each in inputs]
+        result = called(trial, name, inputs)
+        if result is None:
+            continue
+        if result.requires_grad:
+            gradients(result, upstream_of(result), inputs)
+        same = all(map(torch.equal, before, inputs))
+        require(same, f"{label}: it changes its inputs")
+        again = trial.call(name, *map(spread, before))
+        require(torch.allclose(result, again, 1e-4, 1e-5), f"{label}: strides change its result")
+
+
+def can_be_traced(subject: Subject) -> None:
+    """torch.compile takes it in one graph with its gradients; its custom ops pass opcheck."""
+    done = set[str]()
+    for label, name, trial in trials_of(subject):
+        wanted = answer(trial, name, torch.float32)
+        if name in done or wanted is None:
+            continue  # one call of each is enough: it takes seconds
+        done.add(name)
+        inputs = leaves(trial.inputs, torch.float32)
+        with custom_ops() as seen:
+            answer(trial, name, torch.float32)
+        for op, arguments in seen:
+            torch.library.opcheck(op, arguments, test_utils=("test_schema", "test_faketensor"))
+        with fresh_compiler():
+            result = torch.compile(OpCall(trial, name), backend="aot_eager", fullgraph=True)(
+                *inputs
+            )
+            found = [result]
+            if result.requires_grad:
+                found += gradients(result, upstream_of(result), inputs)
+        same = all(torch.allclose(a, b, 1e-4, 1e-5) for a, b in zip(found, wanted, strict=True))
+        require(same, f"{label}: compiled it gives something else")
+
+
+def can_be_exported(subject: Subject) -> None:
+    """torch.export takes it, and what it gives says the same."""
+    done = set[str]()
+    for label, name, trial in trials_of(subject):
+        inputs = [each.detach() for each in leaves(trial.inputs, torch.float32)]
+        wanted = called(trial, name, inputs)
+        if name in done or wanted is None:
+            continue
+        done.add(name)
+        with fresh_compiler(), torch.no_grad():
+            exported = torch.export.export(OpCall(trial, name), tuple(inputs)).module()
+            same = torch.allclose(exported(*inputs), wanted, 1e-4, 1e-5)
+        require(same, f"{label}: exported it gives something else")
+
+
+def has_a_definition_with_right_gradients(subject: Subject) -> None:
+    """The gradients of the definition are those of finite differences, and its batch is whole."""
+    with searched_in(subject.catalog):
+        component, definition = component_of(subject), definition_of(subject)
+        for label, trial in component.trials(5, new_generator()).items():
+            inputs = leaves(trial.inputs, torch.float64)
+            result = called(trial, definition, inputs)
+            require(result is not None, f"{label}: the definition refuses a call of its own op")
+            if result is not None and result.requires_grad:
+                call = OpCall(trial, definition)
+                torch.autograd.gradcheck(call, tuple(inputs))  # its error names the gradient
+
+
+CHECKS = checks(
+    says_what_it_is_of,
+    gives_what_the_definition_gives,
+    is_as_accurate_as_eager,
+    bears_an_empty_batch,
+    a_missing_label_costs_nothing,
+    can_go_backward_twice,
+    gives_no_wrong_second_derivative,
+    gives_no_wrong_tangent,
+    leaves_its_inputs_alone,
+    can_be_traced,
+    can_be_exported,
+    since=(1, 2),
+)
+"""For implementations, and for ops by way of theirs."""
+
+OP_CHECKS = checks(has_a_definition_with_right_gradients, since=(1, 2))
+"""For ops alone."""
