@@ -87,7 +87,7 @@ class Recipe:
     def _evaluation_problems(self) -> Iterator[Problem]:
         for number, evaluator in enumerate(self.evaluation):
             here = ("evaluation", str(number))
-            for problem in evaluator.problems(loss_terms(self.tasks)):
+            for problem in evaluator.problems(self.terms()):
                 yield Problem((*here, *problem.path), problem.message)
             for earlier, other in enumerate(self.evaluation[:number]):
                 if other == evaluator or (evaluator.prefix and other.prefix == evaluator.prefix):

@@ -32,7 +32,10 @@ class Evaluator(Component):
     """A question asked of a trained model; what is wrong with it is found before training."""
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        """Why this cannot be asked of these tasks, one term each; paths start from its options."""
+        """Why this cannot be asked of these tasks; paths start from its options.
+
+        `terms` are the tasks' own, one each, and after them those of the router.
+        """
         return ()
 
     def check(self, data: "Data") -> None:

@@ -24,6 +24,7 @@ from mtlkit import (
 from mtlkit.routing.configs import Branch
 from mtlkit_face.energy import Energy
 from mtlkit_face.identification import Identification
+from mtlkit_face.pose_errors import PoseErrors
 
 IDENTITY = Task(role=Role.MAIN, target="subject")
 
@@ -80,4 +81,5 @@ def p_cnn(
     a block 5 for each group as in the authors' released networks.
     """
     routing = Grouped(task="identity", by="pose", groups=POSE_GROUPS, branch=branch)
-    return attrs.evolve(m_cnn(data, width=width), routing=routing)
+    plain = m_cnn(data, width=width)
+    return attrs.evolve(plain, routing=routing, evaluation=(*plain.evaluation, PoseErrors()))

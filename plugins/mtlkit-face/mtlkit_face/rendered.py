@@ -1,5 +1,6 @@
 """Rendered faces as a data source: some subjects to train on, others to recognise."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,7 +20,9 @@ class Rendered(DataSource, FaceSet):
     The options of `FaceSet` describe the training subjects. `test_subjects` others, rendered alike,
     with `test_images_per_subject` images each (None: as many as in training), are the test split:
     nobody is in both. `validation` is the part of each training subject's images that is held out
-    of training, to measure the tasks on known subjects.
+    of training, to measure the tasks on known subjects. `labels` is a table, CSV or Parquet, whose
+    columns become labels beside these: classes by the column `file`, which is the id of an image;
+    where it has no row, or an empty cell, the label is missing. It lies relative to the recipe.
     """
 
     subjects: int = attrs.field(default=240, validator=at_least(1))
@@ -27,6 +30,7 @@ class Rendered(DataSource, FaceSet):
     images_per_subject: int | None = attrs.field(default=104, validator=optional(at_least(2)))
     test_images_per_subject: int | None = attrs.field(default=None, validator=optional(at_least(2)))
     validation: float = attrs.field(default=0.1, validator=between(0, 0.9))
+    labels: Path | None = None
 
     def load(self, loading: Loading) -> "Data":
         from mtlkit_face.rendered_data import load_rendered

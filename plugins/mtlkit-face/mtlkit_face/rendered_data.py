@@ -1,6 +1,7 @@
 """From rendered images and their plan to the splits that mtlkit trains and tests on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.tables import read_table
 from mtlkit.errors import DataError
 from mtlkit_face.held_out import held_out
 from mtlkit_face.rendered import Rendered
@@ -38,6 +40,7 @@ def load_rendered(source: Rendered, loading: Loading) -> Data:
     """
     train = _render(source, loading, test=False)
     test = _render(source, loading, test=True)
+    labels = read_labels(source.labels, loading.base)
     apart = held_out(train.rows.subject, source.validation, source.seed)
     summary = {
         "faces": f"rendered, {source.size} px, {'gray' if source.channels == 1 else 'RGB'}",
@@ -48,9 +51,9 @@ def load_rendered(source: Rendered, loading: Loading) -> Data:
         "test images": str(len(test.rows)),
     }
     return Data(
-        train=_split(train, np.flatnonzero(~apart)),
-        validation=_split(train, np.flatnonzero(apart)) if apart.any() else None,
-        test=_split(test, np.arange(len(test.rows))),
+        train=_split(train, np.flatnonzero(~apart), labels),
+        validation=_split(train, np.flatnonzero(apart), labels) if apart.any() else None,
+        test=_split(test, np.arange(len(test.rows)), labels),
         open_labels=frozenset({"subject"}),
         summary=summary,
     )
@@ -74,7 +77,9 @@ def _render(source: Rendered, loading: Loading, *, test: bool) -> RenderedSet:
         ) from cause
 
 
-def _split(rendered: RenderedSet, index: npt.NDArray[np.intp]) -> Split:
+def _split(
+    rendered: RenderedSet, index: npt.NDArray[np.intp], labels: Mapping[str, Mapping[str, str]]
+) -> Split:
     faces, rows = rendered.faces, rendered.rows.take(index)
     people = range(faces.first_subject, faces.first_subject + faces.subjects)
     # what the set may show, not what this split happens to show
@@ -92,7 +97,28 @@ def _split(rendered: RenderedSet, index: npt.NDArray[np.intp]) -> Split:
             rows.subject, rows.session, rows.yaw, rows.pose, rows.light, expressions, strict=True
         )
     ]
+    for name, known in labels.items():
+        if name in columns:
+            raise DataError(f"data.labels: rendered faces have a label {name!r} of their own")
+        names = Categorical.of(list(known.values())).names
+        columns[name] = Categorical.of([known.get(each) for each in ids], names)
     return Split(inputs=ArrayImages(rendered.images, index), columns=columns, ids=ids)
+
+
+def read_labels(table: Path | None, base: Path) -> dict[str, dict[str, str]]:
+    """The labels of a table: for each column the label of each image that has one, by its id."""
+    if table is None:
+        return {}
+    path = next((each / table for each in (base, Path()) if (each / table).is_file()), None)
+    if path is None:
+        raise DataError(f"data.labels: no such file: {table} (looked for it in {base.absolute()})")
+    rows = read_table(path)
+    found: dict[str, dict[str, str]] = {name: {} for row in rows[:1] for name in row.labels}
+    for row in rows:
+        for name, label in row.labels.items():
+            if label is not None:
+                found[name][row.file] = label
+    return found
 
 
 def _column(

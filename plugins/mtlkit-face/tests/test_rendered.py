@@ -9,6 +9,7 @@ from mtlkit_face.synthetic.protocol import EXPRESSIONS
 
 from mtlkit import Loading
 from mtlkit.data.dataset import Categorical, Data
+from mtlkit.errors import DataError
 
 SMALL = Rendered(
     subjects=3, test_subjects=2, images_per_subject=14, size=32, lights_per_geometry=2, sessions=2
@@ -94,7 +95,7 @@ def test_a_cache_gives_the_same_data(data, tmp_path):
 def test_the_options_are_those_of_the_renderer_and_four_more():
     own = {field.name for field in attrs.fields(Rendered)}
     assert own - {field.name for field in attrs.fields(FaceSet)} == {
-        "test_subjects", "test_images_per_subject", "validation",
+        "test_subjects", "test_images_per_subject", "validation", "labels",
     }  # fmt: skip
     test = attrs.evolve(SMALL, test_images_per_subject=6).faces(test=True)
     assert (test.first_subject, test.subjects, test.images_per_subject) == (3, 2, 6)
@@ -118,3 +119,27 @@ def test_progress_is_told():
 def test_options_are_checked(options, words):
     with pytest.raises(ValueError, match=words):
         Rendered(**options)
+
+
+def test_a_table_gives_more_labels_by_the_ids_of_images(tmp_path, data):
+    first, second = data.train.ids[:2]
+    (tmp_path / "more.csv").write_text(f"file,glasses\n{first},yes\n{second},\n")
+    found = attrs.evolve(SMALL, labels="more.csv").load(Loading(workers=1, base=tmp_path))
+    glasses = found.train.categorical("glasses").values()
+    assert glasses[0] == "yes"
+    assert set(glasses[1:]) == {None}
+    assert found.test.categorical("glasses").names == ("yes",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "data.labels: no such file: more.csv"),
+        ("file,yaw\na,1\n", "rendered faces have a label 'yaw' of their own"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_told(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "more.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        attrs.evolve(SMALL, labels="more.csv").load(Loading(workers=1, base=tmp_path))

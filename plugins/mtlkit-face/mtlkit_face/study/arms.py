@@ -40,6 +40,8 @@ class Size:
     about: str
     seeds: int
     settings: tuple[str, ...] = ()
+    estimator: tuple[str, ...] = ()  # what it changes in the network that estimates poses
+    sure: float = 0.9  # the posterior from which an estimated pose becomes a label
 
     def recipe(self, arm: Arm, seed: int, catalog: Catalog) -> Recipe:
         """The recipe of `arm` at this size."""
@@ -88,6 +90,8 @@ SIZES: Mapping[str, Size] = {size.name: size for size in (SMALL, FULL)}
 # task before the others start (docs/faces.md).
 _SLOW_GATE = "weighting.learning_rate=3e-5"
 
+ESTIMATED = Arm(name="m-cnn-pose-estimated", about="identity and an estimated pose")
+
 ARMS: Mapping[str, Arm] = {
     arm.name: arm
     for arm in (
@@ -97,6 +101,7 @@ ARMS: Mapping[str, Arm] = {
         Arm(name="s-cnn-expression", about="expression alone"),
         Arm(name="s-cnn-l2", about="identity alone, ten times the weight decay"),
         Arm(name="m-cnn-pose", about="identity and pose"),
+        ESTIMATED,
         Arm(name="m-cnn-illumination", about="identity and illumination"),
         Arm(name="m-cnn-expression", about="identity and expression"),
         Arm(name="m-cnn-equal", about="all side tasks, equal weights", core=True),

@@ -40,6 +40,7 @@ class Study:
     seeds: Sequence[int]
     runs: Runs
     failed: Mapping[str, str] = attrs.field(factory=dict)  # why, by "arm, seed"
+    poses: str = ""  # how right the estimated poses are
 
     @property
     def missing(self) -> int:
@@ -195,6 +196,8 @@ def _made(study: Study) -> Iterator[Block]:
             for arm in study.arms
         ),
     )
+    if study.poses:
+        yield Text(text=f"By a network trained on other people, {study.poses}.")
     if study.failed:
         yield Table(
             header=("run", "failed for"),

@@ -13,7 +13,8 @@ from mtlkit.compare.worker import Job, Outcome
 from mtlkit.data.configs import Loading
 from mtlkit.errors import RunError
 from mtlkit.run.folder import read_json, write_json
-from mtlkit_face.study.arms import Arm, Size
+from mtlkit_face.study.arms import ESTIMATED, Arm, Size
+from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.pages import Study
 from mtlkit_face.study.results import finished, read_runs, run_folder
 from mtlkit_face.study.write import write_study
@@ -69,6 +70,9 @@ def _same_size(asked: Asked) -> None:
 
 
 def _run(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Say) -> Study:
+    loading = attrs.evolve(loading, base=asked.folder)
+    if ESTIMATED in asked.arms and not estimates(asked.folder).exists():
+        _estimate(asked, catalog, loading, say)
     jobs = {}
     for arm, seed in asked.keys:
         if not finished(asked.folder, arm.name, seed):
@@ -102,6 +106,33 @@ def _run(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Sa
     return study
 
 
+def _estimate(asked: Asked, catalog: Catalog, loading: Loading, say: Say) -> None:
+    """Train the network that estimates poses, and label the training faces."""
+    say("training a network that estimates poses, on other people")
+    job = estimator_job(asked.folder, asked.size, catalog, loading)
+
+    def ended(_key: str, outcome: Outcome, _seconds: float) -> None:
+        if outcome.error is not None:
+            raise RunError(f"{job.path}: the network that estimates poses failed: {outcome.error}")
+
+    executor = LocalProcesses(1)
+    try:
+        make_runs({ESTIMATOR: job}, executor, ended)
+    finally:
+        executor.close()
+    found = write_estimates(asked.folder, asked.size, catalog, loading)
+    file = asked.folder / "study.json"
+    write_json(file, {**read_json(file), "poses": found})
+    say(found)
+
+
 def _known(asked: Asked, failed: dict[str, str]) -> Study:
     runs = read_runs(asked.folder, asked.arms, asked.seeds)
-    return Study(size=asked.size, arms=asked.arms, seeds=asked.seeds, runs=runs, failed=failed)
+    return Study(
+        size=asked.size,
+        arms=asked.arms,
+        seeds=asked.seeds,
+        runs=runs,
+        failed=failed,
+        poses=read_json(asked.folder / "study.json").get("poses", ""),
+    )

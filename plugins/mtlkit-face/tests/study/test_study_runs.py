@@ -2,7 +2,7 @@
 
 import attrs
 import pytest
-from mtlkit_face.study.arms import ARMS, Size
+from mtlkit_face.study.arms import ARMS, ESTIMATED, Size
 from mtlkit_face.study.run_study import Asked, run_study
 
 from mtlkit import load_catalog
@@ -24,6 +24,16 @@ TINY = Size(
         "train.epochs=1",
         "train.batch=16",
         "train.threads=1",
+    ),
+    sure=0.0,
+    estimator=(
+        "data.subjects=4",
+        "data.test_subjects=2",
+        "data.images_per_subject=14",
+        "data.test_images_per_subject=2",
+        "data.poses=13",
+        "backbone.width=0.1",
+        "train.epochs=1",
     ),
 )
 
@@ -64,3 +74,15 @@ def test_a_failed_run_is_reported_and_does_not_stop_the_others(folder):
 def test_a_study_of_another_size_is_refused(folder):
     with pytest.raises(RunError, match="holds a study of the size 'tiny'; choose another folder"):
         run(folder, [ARMS["s-cnn"]], size=attrs.evolve(TINY, name="other"))
+
+
+def test_estimated_poses_are_made_once_and_reach_the_network(folder):
+    study, said = run(folder, [ESTIMATED])
+    assert said[0] == "training a network that estimates poses, on other people"
+    assert "of the training faces have an estimated pose" in study.poses
+    rows = (folder / "study" / "poses.csv").read_text().splitlines()
+    assert rows[0] == "file,pose-group"
+    assert len(rows) == 1 + 3 * 14
+    assert rows[1].startswith("subject0-")
+    _, again = run(folder, [ESTIMATED])
+    assert again == ["1 runs, 2 at once; 1 are made"]

@@ -1,0 +1,73 @@
+"""Poses estimated for the training faces of a study, as the paper has them in the wild."""
+
+import csv
+import io
+from pathlib import Path
+
+import attrs
+import torch
+
+from mtlkit import Catalog, Loading, load_recipe
+from mtlkit.compare.worker import Job
+from mtlkit.errors import RunError
+from mtlkit.train.durable import write_file
+from mtlkit_face.pose_labels import Estimator, Poses, group_of
+from mtlkit_face.rendered import Rendered
+from mtlkit_face.study.arms import ESTIMATED, RECIPES, Size
+from mtlkit_face.study.results import run_folder
+
+ESTIMATOR = "pose-estimator"
+STRANGERS = 100_000
+"""The number of the estimator's first subject: nobody whom the study trains on or tests."""
+
+_AT_ONCE = 512
+
+
+def estimates(study: Path) -> Path:
+    """The table of estimated poses."""
+    return study / "poses.csv"
+
+
+def estimator_job(study: Path, size: Size, catalog: Catalog, loading: Loading) -> Job:
+    """The training of the network that estimates poses, on people who are nobody's in the study.
+
+    It sees the faces of its own recipe, as large as the study's.
+    """
+    pixels = _faces(size, catalog).size
+    overrides = [f"data.size={pixels}", f"data.first_subject={STRANGERS}", *size.estimator]
+    recipe = load_recipe(RECIPES / f"{ESTIMATOR}.yaml", catalog, overrides)
+    path = run_folder(study, ESTIMATOR, 0)
+    return Job(recipe=recipe, path=path, catalog=catalog, loading=loading)
+
+
+def write_estimates(study: Path, size: Size, catalog: Catalog, loading: Loading) -> str:
+    """Write the estimated groups of the study's training faces; how right they are, in words."""
+    splits = _faces(size, catalog).load(loading).splits()
+    estimator = Estimator.load(run_folder(study, ESTIMATOR, 0), "pose")
+    ids: list[str] = []
+    truth: list[int] = []
+    found = []
+    for split in (splits[name] for name in ("train", "validation") if name in splits):
+        ids += split.ids
+        truth += [group_of(float(yaw)) for yaw in split.categorical("yaw").values() if yaw]
+        for index in torch.split(torch.arange(len(split)), _AT_ONCE):
+            found.append(estimator.posteriors(split.inputs[index]))
+    poses = Poses(ids, torch.cat(found), size.sure)
+    if not poses.sure.any():
+        raise RunError(
+            f"{run_folder(study, ESTIMATOR, 0)}: the network is sure of the pose of no face; it has "
+            f"to train longer, or to be sure with a posterior of less than {size.sure}"
+        )
+    text = io.StringIO()
+    rows = zip(ids, poses.labels(), strict=True)
+    csv.writer(text, lineterminator="\n").writerows([("file", "pose-group"), *rows])
+    write_file(estimates(study), text.getvalue().encode())
+    right = (poses.best == torch.tensor(truth))[poses.sure].double().mean().item()
+    sure = poses.sure.double().mean().item()
+    return f"{sure:.3f} of the training faces have an estimated pose, {right:.3f} of them are right"
+
+
+def _faces(size: Size, catalog: Catalog) -> Rendered:
+    data = size.recipe(ESTIMATED, 0, catalog).data
+    assert isinstance(data, Rendered)
+    return attrs.evolve(data, labels=None)
