@@ -55,8 +55,8 @@ def write_estimates(study: Path, size: Size, catalog: Catalog, loading: Loading)
     poses = Poses(ids, torch.cat(found), size.sure)
     if not poses.sure.any():
         raise RunError(
-            f"{run_folder(study, ESTIMATOR, 0)}: the network is sure of the pose of no face; it has "
-            f"to train longer, or to be sure with a posterior of less than {size.sure}"
+            f"{run_folder(study, ESTIMATOR, 0)}: the network is sure of the pose of no face; it "
+            f"has to train longer, or to be sure with a posterior of less than {size.sure}"
         )
     text = io.StringIO()
     rows = zip(ids, poses.labels(), strict=True)
