@@ -17,6 +17,9 @@ from torch import Tensor
 from mtlkit.data.configs import Loading
 from mtlkit.errors import DataError
 
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""What is taken for an image: others, such as EPS, have Pillow start programs."""
+
 MEMORY = 2 * 1024**3
 """Decoded images of up to so many bytes are kept in memory."""
 
@@ -48,7 +51,8 @@ def decode(source: Path | bytes, frame: Frame) -> NDArray[np.uint8]:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         if size == 0:
             raise DataError("is empty (0 bytes)")
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+        place = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(place, formats=FORMATS) as opened:
             image = _eight_bits(ImageOps.exif_transpose(opened), frame.channels)
             if image.size != (frame.width, frame.height):
                 image = image.resize((frame.width, frame.height), Image.Resampling.BICUBIC)

@@ -28,8 +28,8 @@ def fit_once(
         return
     if folder.recipe.read_text("utf-8") != written:
         raise RunError(
-            f"{path}: was trained by another recipe than is now asked for, as another version of "
-            f"Optuna would ask; choose another folder"
+            f"{path}: was trained by another recipe than is now asked for, which another "
+            f"version of Optuna can do to a search; choose another folder"
         )
     if not is_made(folder, written):
         resume(path, catalog=catalog, loading=loading, quiet=True, report=report)

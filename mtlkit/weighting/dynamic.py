@@ -118,11 +118,24 @@ class ReleasedDynamicWeights(MeanDynamicWeights):
     """The layer that the authors released: its weights do not reach the tasks' own gradients.
 
     The backward pass of `SoftmaxWithLossDynamic` gives the gate the mean loss, and the logits their
-    plain gradient; only the loss that it reports is a product. So every task trains at weight 1.
+    plain gradient; only the loss that it reports is a product. So each side task trains at the full
+    `total`, however the gate divides it.
     """
 
+    whole: Tensor
+
+    def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
+        super().__init__(config, terms, features)
+        totals = {
+            Role.SIDE: config.total,
+            Role.MAIN: config.main_total if config.gate_main else 1.0,
+        }
+        self.register_buffer(
+            "whole", torch.tensor([totals[term.role] for term in terms]), persistent=False
+        )
+
     def scale(self, weights: Tensor) -> Tensor:
-        return torch.ones_like(weights)
+        return self.whole
 
 
 FORMS: Mapping[str, type[GatedWeights]] = {

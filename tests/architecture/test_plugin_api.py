@@ -35,7 +35,7 @@ PLUGIN_API: dict[str, set[str]] = {
     },
     "mtlkit.data.configs": {"DataSource", "Loading"},
     "mtlkit.data.dataset": {"Categorical", "Data", "Inputs", "Numeric", "Split"},
-    "mtlkit.data.decode": {"Frame", "decode", "read_images", "threads"},
+    "mtlkit.data.decode": {"FORMATS", "Frame", "decode", "read_images", "threads"},
     "mtlkit.data.listing": {"Row"},
     "mtlkit.data.tables": {"read_table"},
     "mtlkit.errors": {

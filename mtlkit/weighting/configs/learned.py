@@ -61,10 +61,10 @@ class Dynamic(Weighting):
     `form` is what is averaged over the batch: ``mean-of-products`` weighs each sample's loss with
     its own weight (eq. 8), ``product-of-means`` the mean loss with the mean weight. ``released`` is
     that with the gradient of the authors' released layer, in which a weight scales the loss that
-    is reported and moves its gate, but does not scale the gradient of its task. With `normalise` a
-    loss is measured in units of ln(classes), the loss of a guess: otherwise the gate, which favours
-    the lowest loss, starts by favouring the task with the fewest classes. `learning_rate` is that
-    of the gates; None means the optimiser's own.
+    is reported and moves its gate, while the task's gradient is scaled by the whole `total`. With
+    `normalise` a loss is measured in units of ln(classes), the loss of a guess: otherwise the gate,
+    which favours the lowest loss, starts by favouring the task with the fewest classes.
+    `learning_rate` is that of the gates; None means the optimiser's own.
     """
 
     reads_features: ClassVar[bool] = True

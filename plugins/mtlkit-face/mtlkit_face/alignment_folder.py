@@ -2,6 +2,7 @@
 
 import csv
 import fnmatch
+import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ import attrs
 import numpy as np
 from PIL import Image, ImageOps
 
+from mtlkit.data.decode import FORMATS
 from mtlkit.errors import DataError
 from mtlkit_face.alignment import Points, Template, similarity, warp
 from mtlkit_face.alignment_landmarks import Landmarks
@@ -111,7 +113,8 @@ def _matched(names: Sequence[str], landmarks: Landmarks) -> tuple[Mapping[str, P
         by_folder.setdefault(os.path.dirname(name), []).append(name)
     for file, found in landmarks.points.items():
         if "*" in file:
-            own = fnmatch.filter(by_folder.get(os.path.dirname(file), []), file)
+            pattern = "*".join(map(glob.escape, file.split("*")))  # a bracket is a bracket
+            own = fnmatch.filter(by_folder.get(os.path.dirname(file), []), pattern)
         else:
             own = [file] if file in there else []
         points |= dict.fromkeys(own, found)
@@ -123,7 +126,7 @@ def _matched(names: Sequence[str], landmarks: Landmarks) -> tuple[Mapping[str, P
 def _align(folder: Path, name: str, points: Points, template: Template, out: Path) -> Outcome:
     try:
         move = similarity(points, template.points)
-        with Image.open(folder / name) as opened:
+        with Image.open(folder / name, formats=FORMATS) as opened:
             image = _eight_bits(ImageOps.exif_transpose(opened), template.channels)
             width, height = image.size
             inside = (points >= -0.5) & (points < np.array([width, height]) - 0.5)

@@ -41,17 +41,24 @@ def with_pose_errors(config: PoseErrors, trained: Trained) -> Findings:
 
 
 def corrupted(probability: Tensor, share: float, seed: int) -> Tensor:
-    """Group probabilities (N, G) of which a `share` has changed places among themselves.
+    """Group probabilities (N, G) of which a `share` is that of an image of another group.
 
-    None of them stays where it was, and each is still an estimate for some image.
+    The group is the likeliest one: each of the share becomes as wrong as it was right, with the
+    confidence that estimates have. Where all images are of one group nothing can be wrong.
 
     >>> corrupted(torch.eye(3), 1.0, seed=0).diagonal().tolist()
     [0.0, 0.0, 0.0]
     """
     random = torch.Generator().manual_seed(seed)
     wrong = torch.randperm(len(probability), generator=random)[: round(share * len(probability))]
+    best = probability.argmax(dim=1)
     changed = probability.clone()
-    changed[wrong] = probability[wrong.roll(1)]
+    for group in best[wrong].unique():
+        own = wrong[best[wrong] == group]
+        others = (best != group).nonzero().squeeze(1)
+        if len(others):
+            donors = others[torch.randint(len(others), (len(own),), generator=random)]
+            changed[own] = probability[donors]
     return changed
 
 
@@ -67,7 +74,7 @@ def _section(
     chart = Chart(
         title="Rank-1 under wrong pose estimates",
         kind="line",
-        x_label="share of images with another image's pose estimate",
+        x_label="share of images with a pose estimate of another group",
         y_label="rank-1",
         series={way: Series(x=config.shares, y=tuple(values)) for way, values in found.items()},
         comparable=True,

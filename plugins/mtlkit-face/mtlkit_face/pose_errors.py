@@ -25,10 +25,11 @@ def _shares(instance: object, field: "attrs.Attribute[tuple[float, ...]]", value
 class PoseErrors(Evaluator):
     """Rank-1 by best and by expected routing where a share of the pose estimates is wrong.
 
-    That share of the images, drawn by `seed`, gets the estimate of another image, as confident as
-    estimates are. The paper says that expected (stochastic) routing stands errors better than the
-    best group alone. `task`, whose branches are routed, `subject`, `split` and `gallery` are as in
-    `Identification`. The metrics are named ``face/pose-errors/<share>/<way>/rank1``.
+    That share of the images, drawn by `seed`, gets the estimate of an image of another group, as
+    confident as estimates are. The paper says that expected (stochastic) routing stands errors
+    better than the best group alone. `task`, whose branches are routed, `subject`, `split` and
+    `gallery` are as in `Identification`. The metrics are named
+    ``face/pose-errors/<share>/<way>/rank1``.
 
     >>> PoseErrors(shares=(0.0, 0.5)).prefix
     'face/pose-errors'

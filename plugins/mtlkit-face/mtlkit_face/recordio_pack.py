@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from mtlkit.data.decode import FORMATS
 from mtlkit.errors import DataError
 from mtlkit_face.recordio import RecordWriter
 from mtlkit_face.recordio_faces import HEADER, LIMIT
@@ -98,7 +99,7 @@ def _ranges(subjects: Sequence[str], order: Sequence[int]) -> Iterator[tuple[int
 
 def _size(encoded: bytes, where: str) -> tuple[int, int]:
     try:
-        with Image.open(io.BytesIO(encoded)) as opened:
+        with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
             return opened.size
     except (UnidentifiedImageError, OSError) as cause:
         raise DataError(f"{where}: is no image of a known format") from cause

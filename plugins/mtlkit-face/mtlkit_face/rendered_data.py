@@ -50,10 +50,14 @@ def load_rendered(source: Rendered, loading: Loading) -> Data:
         "validation images": str(int(apart.sum())),
         "test images": str(len(test.rows)),
     }
+    splits = {
+        "train": _split(train, np.flatnonzero(~apart), labels),
+        "validation": _split(train, np.flatnonzero(apart), labels) if apart.any() else None,
+        "test": _split(test, np.arange(len(test.rows)), labels),
+    }
+    _refuse_strangers(source, labels, [split for split in splits.values() if split is not None])
     return Data(
-        train=_split(train, np.flatnonzero(~apart), labels),
-        validation=_split(train, np.flatnonzero(apart), labels) if apart.any() else None,
-        test=_split(test, np.arange(len(test.rows)), labels),
+        **splits,
         open_labels=frozenset({"subject"}),
         summary=summary,
     )
@@ -105,6 +109,19 @@ def _split(
     return Split(inputs=ArrayImages(rendered.images, index), columns=columns, ids=ids)
 
 
+def _refuse_strangers(
+    source: Rendered, labels: Mapping[str, Mapping[str, str]], splits: Sequence[Split]
+) -> None:
+    """`DataError` where a table has a label for an image that is not here: it is of other faces."""
+    ids = {each for split in splits for each in split.ids}
+    strange = [each for known in labels.values() for each in known if each not in ids]
+    if strange:
+        raise DataError(
+            f"data.labels: {source.labels}: {len(strange)} labels are for no face here, that of "
+            f"{strange[0]!r} for one; is it the table of other faces?"
+        )
+
+
 def read_labels(table: Path | None, base: Path) -> dict[str, dict[str, str]]:
     """The labels of a table: for each column the label of each image that has one, by its id."""
     if table is None:
@@ -114,7 +131,11 @@ def read_labels(table: Path | None, base: Path) -> dict[str, dict[str, str]]:
         raise DataError(f"data.labels: no such file: {table} (looked for it in {base.absolute()})")
     rows = read_table(path)
     found: dict[str, dict[str, str]] = {name: {} for row in rows[:1] for name in row.labels}
+    seen: dict[str, str] = {}
     for row in rows:
+        if row.file in seen:
+            raise DataError(f"{row.place}: {row.file!r} was already listed at {seen[row.file]}")
+        seen[row.file] = row.place
         for name, label in row.labels.items():
             if label is not None:
                 found[name][row.file] = label

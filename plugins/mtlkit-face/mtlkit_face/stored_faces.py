@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtlkit.data.configs import Loading
-from mtlkit.data.decode import Frame, decode, threads
+from mtlkit.data.decode import FORMATS, Frame, decode, threads
 from mtlkit.errors import DataError
 
 PORTION = 256
@@ -114,7 +114,7 @@ def _decoded(store: Store, position: int, frame: Frame) -> Pixels:
     """The image at `position` as (C, H, W), of an image that is square as the frame is."""
     encoded = store.read(position)
     pixels = decode(encoded, frame)
-    with Image.open(io.BytesIO(encoded)) as opened:  # reads the head only
+    with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:  # reads the head only
         width, height = opened.size
     if width != height:
         raise DataError(

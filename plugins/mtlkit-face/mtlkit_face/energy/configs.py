@@ -8,15 +8,11 @@ import attrs
 from mtlkit.config import Problem, at_least, between, one_of
 from mtlkit.evaluation.configs import Evaluator, Findings
 from mtlkit.vocabulary import LossTerm
-from mtlkit_face.identification import Identification
+from mtlkit_face.identification import Identification, frontal_and_neutral
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data
     from mtlkit.evaluation.trained import Trained
-
-
-def _frontal_and_neutral() -> dict[str, str | int]:
-    return {"yaw": 0, "expression": "neutral"}
 
 
 @attrs.frozen(kw_only=True)
@@ -41,7 +37,7 @@ class Energy(Evaluator):
     task: str = "identity"
     subject: str = "subject"
     split: str = attrs.field(default="test", validator=one_of("validation", "test"))
-    gallery: Mapping[str, str | int] = attrs.field(factory=_frontal_and_neutral)
+    gallery: Mapping[str, str | int] = attrs.field(factory=frontal_and_neutral)
     probes: tuple[str, ...] | None = None
     points: int = attrs.field(default=24, validator=at_least(2))
     upper: float = attrs.field(default=0.5, validator=between(0.05, 0.95))

@@ -54,7 +54,7 @@ def linear_heads(trained: Trained, task: str) -> LinearHeads:
         head = model.head(name)
         if not isinstance(head, ClassificationHead):
             passed_over[name] = f"its head, {type(head).__name__}, is no linear classifier"
-        elif name in features.own:
+        elif features.of(name) is not features.shared:
             passed_over[name] = f"{type(model.router).__name__} gives it features of its own"
         else:
             weights[name] = head.linear.weight.detach().double().cpu()

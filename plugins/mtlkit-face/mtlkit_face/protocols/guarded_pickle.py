@@ -67,6 +67,8 @@ def _array(*_: object) -> StoredArray:
 
 
 def _from_buffer(buffer: bytes, kind: object, *_: object) -> StoredArray:
+    if not isinstance(buffer, bytes | bytearray):  # a number would be as many bytes of memory
+        raise DataError(f"makes an array of a {type(buffer).__name__}; expected bytes")
     return StoredArray(bytes(buffer), kind)
 
 

@@ -36,7 +36,13 @@ def inside(root: Path, listed: str, place: str, start: str = ".") -> PurePosixPa
     written = listed.strip().replace("\\", "/")
     absolute = written.startswith("/") or bool(PureWindowsPath(written).drive)
     joined = posixpath.normpath(posixpath.join(start, written))
-    if not written or "\0" in written or absolute or joined == ".." or joined.startswith("../"):
+    if (
+        not written
+        or "\0" in written
+        or absolute
+        or joined in (".", "..")
+        or joined.startswith("../")
+    ):
         raise DataError(
             f"{place}: the path {listed!r} leaves the folder of the set ({root}); expected one "
             f"inside. A list that asks for other files is not to be trusted"

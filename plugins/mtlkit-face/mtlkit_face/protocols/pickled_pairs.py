@@ -63,6 +63,7 @@ def _contents(path: Path, found: object) -> list[bytes]:
     if not isinstance(found, list | tuple):
         raise DataError(f"{path}: expected a list of encoded images, found {_described(found)}")
     contents: list[bytes] = []
+    known: dict[int, bytes] = {}  # a file may name one image many times, and has it once
     for number, each in enumerate(found):
         content = _unsigned(each) if isinstance(each, StoredArray) else each
         if not isinstance(content, bytes | bytearray):
@@ -74,7 +75,9 @@ def _contents(path: Path, found: object) -> list[bytes]:
                 f"{path}: image {number}: has {len(content):,} bytes; expected an encoded face of "
                 f"at most {MOST_IMAGE_BYTES:,}"
             )
-        contents.append(bytes(content))
+        if id(content) not in known:
+            known[id(content)] = bytes(content)
+        contents.append(known[id(content)])
     return contents
 
 
@@ -87,7 +90,8 @@ def _truths(path: Path, found: object) -> Bools:
     """Whether each pair is of one person, as booleans, or as 0 and 1."""
     values: Sequence[object]
     if isinstance(found, StoredArray) and found.kind in ("b1", "|b1", "?", "bool", "u1"):
-        values = list(found.raw)
+        raw = found.raw
+        values = list(raw) if isinstance(raw, bytes | bytearray) else [raw]
     elif isinstance(found, list | tuple):
         values = found
     else:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from mtlkit.data.decode import FORMATS
 from mtlkit.errors import DataError
 
 MOST_PIXELS = 80_000_000
@@ -66,7 +67,9 @@ def decode(picture: Picture, shape: tuple[int, ...]) -> Decoded:
     content = picture.source
     channels, height, width = shape
     try:
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as opened:
+        with Image.open(
+            io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS
+        ) as opened:
             if opened.width * opened.height > MOST_PIXELS:
                 raise DataError(f"has {opened.width} x {opened.height} pixels, too many for a face")
             image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")

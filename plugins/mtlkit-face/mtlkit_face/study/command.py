@@ -48,6 +48,7 @@ def study(
     """
     from mtlkit import load_catalog
     from mtlkit.data.configs import Loading
+    from mtlkit.errors import RunError
     from mtlkit_face.study.arms import SIZES, chosen
     from mtlkit_face.study.run_study import Asked, run_study
 
@@ -74,3 +75,6 @@ def study(
     for one in study.judged():
         click.echo(f"{one.name:<4}{one.state.value:<13}{one.claim}")
     click.echo(f"report: {asked.folder / 'report.html'}")
+    if study.failed:
+        count = "1 run" if len(study.failed) == 1 else f"{len(study.failed)} runs"
+        raise RunError(f"{count} failed; the report says why, the same command tries again")

@@ -17,15 +17,15 @@ from mtlkit_face.study.arms import ESTIMATED, RECIPES, Size
 from mtlkit_face.study.results import run_folder
 
 ESTIMATOR = "pose-estimator"
-STRANGERS = 100_000
+STRANGERS = 900_000
 """The number of the estimator's first subject: nobody whom the study trains on or tests."""
 
 _AT_ONCE = 512
 
 
-def estimates(study: Path) -> Path:
-    """The table of estimated poses."""
-    return study / "poses.csv"
+def estimates(study: Path, seed: int) -> Path:
+    """The table of estimated poses of the people of a seed."""
+    return study / f"poses-{seed}.csv"
 
 
 def estimator_job(study: Path, size: Size, catalog: Catalog, loading: Loading) -> Job:
@@ -33,16 +33,16 @@ def estimator_job(study: Path, size: Size, catalog: Catalog, loading: Loading) -
 
     It sees the faces of its own recipe, as large as the study's.
     """
-    pixels = _faces(size, catalog).size
+    pixels = _faces(size, 0, catalog).size
     overrides = [f"data.size={pixels}", f"data.first_subject={STRANGERS}", *size.estimator]
     recipe = load_recipe(RECIPES / f"{ESTIMATOR}.yaml", catalog, overrides)
     path = run_folder(study, ESTIMATOR, 0)
     return Job(recipe=recipe, path=path, catalog=catalog, loading=loading)
 
 
-def write_estimates(study: Path, size: Size, catalog: Catalog, loading: Loading) -> str:
-    """Write the estimated groups of the study's training faces; how right they are, in words."""
-    splits = _faces(size, catalog).load(loading).splits()
+def write_estimates(study: Path, size: Size, seed: int, catalog: Catalog, loading: Loading) -> str:
+    """Write the estimated groups of a seed's training faces; how right they are, in words."""
+    splits = _faces(size, seed, catalog).load(loading).splits()
     estimator = Estimator.load(run_folder(study, ESTIMATOR, 0), "pose")
     ids: list[str] = []
     truth: list[int] = []
@@ -61,13 +61,13 @@ def write_estimates(study: Path, size: Size, catalog: Catalog, loading: Loading)
     text = io.StringIO()
     rows = zip(ids, poses.labels(), strict=True)
     csv.writer(text, lineterminator="\n").writerows([("file", "pose-group"), *rows])
-    write_file(estimates(study), text.getvalue().encode())
+    write_file(estimates(study, seed), text.getvalue().encode())
     right = (poses.best == torch.tensor(truth))[poses.sure].double().mean().item()
     sure = poses.sure.double().mean().item()
     return f"{sure:.3f} of the training faces have an estimated pose, {right:.3f} of them are right"
 
 
-def _faces(size: Size, catalog: Catalog) -> Rendered:
-    data = size.recipe(ESTIMATED, 0, catalog).data
+def _faces(size: Size, seed: int, catalog: Catalog) -> Rendered:
+    data = size.recipe(ESTIMATED, seed, catalog).data
     assert isinstance(data, Rendered)
     return attrs.evolve(data, labels=None)

@@ -59,7 +59,7 @@ def sections(study: Study) -> tuple[Section, ...]:
         Section(title=title, blocks=tuple(blocks))
         for title, blocks in (
             ("What the study shows", _answers(study)),
-            ("Beside the paper", _beside_the_paper(study)),
+            ("Beside the paper", [*_beside_the_paper(study), *_routing(study)]),
             ("Every claim and its numbers", _numbers(study)),
             ("How it was made", _made(study)),
         )
@@ -72,7 +72,8 @@ def _answers(study: Study) -> Iterator[Block]:
         header=("", "claim", "verdict"),
         rows=tuple((one.name, one.claim, one.state.value) for one in study.judged()),
         caption="A claim is supported where the 95 % interval of every one of its differences, "
-        "over paired seeds, lies above 0, and contradicted where one lies below 0.",
+        "over paired seeds, lies above 0, and contradicted where one lies below 0. Every seed has "
+        "people of its own; a claim is judged for rendered people, and for no others.",
     )
     gains = dict(_gains(study))
     if gains:
@@ -139,6 +140,26 @@ def _beside_the_paper(study: Study) -> Iterator[Block]:
         "and the distances, not for their height; they are recollections, not checked word by "
         "word.",
     )
+
+
+WAYS = ("generic", "branches", "best", "expected", "label")
+"""How the templates of a network with branches are made."""
+
+
+def _routing(study: Study) -> Iterator[Table]:
+    rows = []
+    for arm in study.arms:
+        runs = study.runs.get(arm.name, {})
+        if any(f"face/{way}/rank1" in found for found in runs.values() for way in WAYS):
+            rows.append((arm.name, *(_cell(runs.values(), f"face/{way}/rank1") for way in WAYS)))
+    if rows:
+        yield Table(
+            header=("percent", *WAYS),
+            rows=tuple(rows),
+            caption="Rank-1 by way of routing: the generic identity head alone, the pose branches "
+            "alone, and both, the branches by the likeliest group, by expectation (the paper's "
+            "stochastic routing, eq. 12) and by the true group.",
+        )
 
 
 def _cell(runs: Iterable[Mapping[str, float]], metric: str) -> str:

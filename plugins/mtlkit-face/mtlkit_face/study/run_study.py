@@ -6,14 +6,14 @@ from pathlib import Path
 import attrs
 from filelock import FileLock, Timeout
 
-from mtlkit import Catalog
+from mtlkit import Catalog, dump_recipe
 from mtlkit.compare.executor import LocalProcesses
 from mtlkit.compare.many import make_runs
 from mtlkit.compare.worker import Job, Outcome
 from mtlkit.data.configs import Loading
 from mtlkit.errors import RunError
-from mtlkit.run.folder import read_json, write_json
-from mtlkit_face.study.arms import ESTIMATED, Arm, Size
+from mtlkit.run.folder import RunFolder, read_json, write_json
+from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
 from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.pages import Study
 from mtlkit_face.study.results import finished, read_runs, run_folder
@@ -71,13 +71,14 @@ def _same_size(asked: Asked) -> None:
 
 def _run(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Say) -> Study:
     loading = attrs.evolve(loading, base=asked.folder)
-    if ESTIMATED in asked.arms and not estimates(asked.folder).exists():
+    if ESTIMATED in asked.arms:
         _estimate(asked, catalog, loading, say)
     jobs = {}
     for arm, seed in asked.keys:
+        recipe = asked.size.recipe(arm, seed, catalog).check()
+        path = run_folder(asked.folder, arm.name, seed)
+        _refuse_another(RunFolder(path), dump_recipe(recipe, catalog))
         if not finished(asked.folder, arm.name, seed):
-            recipe = asked.size.recipe(arm, seed, catalog).check()
-            path = run_folder(asked.folder, arm.name, seed)
             jobs[f"{arm.name}, seed {seed}"] = Job(
                 recipe=recipe, path=path, catalog=catalog, loading=loading
             )
@@ -106,8 +107,20 @@ def _run(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Sa
     return study
 
 
+def _refuse_another(folder: RunFolder, recipe: str) -> None:
+    """`RunError` where a run was made by another recipe: the two do not belong in one table."""
+    if folder.recipe.exists() and folder.recipe.read_text("utf-8") != recipe:
+        raise RunError(
+            f"{folder.path}: was made by another recipe than the study now has; choose another "
+            f"folder for the study, or delete this run to make it anew"
+        )
+
+
 def _estimate(asked: Asked, catalog: Catalog, loading: Loading, say: Say) -> None:
-    """Train the network that estimates poses, and label the training faces."""
+    """Train the network that estimates poses, and label the training faces of each seed."""
+    missing = [seed for seed in asked.seeds if not estimates(asked.folder, seed).exists()]
+    if not missing:
+        return
     say("training a network that estimates poses, on other people")
     job = estimator_job(asked.folder, asked.size, catalog, loading)
 
@@ -120,18 +133,27 @@ def _estimate(asked: Asked, catalog: Catalog, loading: Loading, say: Say) -> Non
         make_runs({ESTIMATOR: job}, executor, ended)
     finally:
         executor.close()
-    found = write_estimates(asked.folder, asked.size, catalog, loading)
-    file = asked.folder / "study.json"
-    write_json(file, {**read_json(file), "poses": found})
-    say(found)
+    for seed in missing:
+        found = write_estimates(asked.folder, asked.size, seed, catalog, loading)
+        file = asked.folder / "study.json"
+        write_json(file, {**read_json(file), "poses": found})
+        say(f"seed {seed}: {found}")
 
 
 def _known(asked: Asked, failed: dict[str, str]) -> Study:
-    runs = read_runs(asked.folder, asked.arms, asked.seeds)
+    """Everything that the folder holds, be it asked for now or before."""
+    every = {**ARMS, **searching(asked.size)}
+    there = {path.name for path in (asked.folder / "runs").glob("*")}
+    names = {arm.name for arm in asked.arms} | there
+    arms = [arm for arm in every.values() if arm.name in names]
+    strays = [arm for arm in asked.arms if arm.name not in every]
+    made = {int(path.name.removeprefix("seed-")) for path in asked.folder.glob("runs/*/seed-*")}
+    seeds = sorted({*asked.seeds, *made})
+    runs = read_runs(asked.folder, [*arms, *strays], seeds)
     return Study(
         size=asked.size,
-        arms=asked.arms,
-        seeds=asked.seeds,
+        arms=[*arms, *strays],
+        seeds=seeds,
         runs=runs,
         failed=failed,
         poses=read_json(asked.folder / "study.json").get("poses", ""),
