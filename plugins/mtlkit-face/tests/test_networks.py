@@ -32,12 +32,12 @@ def test_every_shipped_recipe_reads(path):
     assert recipe.check() is recipe
 
 
-def test_the_demo_networks_differ_in_tasks_routing_and_weighting_only():
+def test_the_demo_networks_differ_in_tasks_routing_weighting_and_what_is_asked_only():
     first, second = (
         load_recipe(RECIPES / f"demo-{name}.yaml", load_catalog("face"))
         for name in ("s-cnn", "p-cnn")
     )
-    parts = ("tasks", "routing", "weighting")
+    parts = ("tasks", "routing", "weighting", "evaluation")
     assert attrs.evolve(first, **{part: getattr(second, part) for part in parts}) == second
 
 

@@ -39,6 +39,7 @@ class Size:
     name: str
     about: str
     seeds: int
+    subjects: int  # who are trained on
     settings: tuple[str, ...] = ()
     estimator: tuple[str, ...] = ()  # what it changes in the network that estimates poses
     sure: float = 0.9  # the posterior from which an estimated pose becomes a label
@@ -63,6 +64,7 @@ SMALL = Size(
     name="small",
     about="two CPU cores: 120 subjects and 60 others, 48 px, half the width, 30 epochs",
     seeds=5,
+    subjects=120,
     settings=(
         "data.subjects=120",
         "data.test_subjects=60",
@@ -90,6 +92,7 @@ FULL = Size(
     name="full",
     about="the paper's people, pictures and schedule, in batches of 64 for a GPU",
     seeds=3,
+    subjects=200,
 )
 
 SIZES: Mapping[str, Size] = {size.name: size for size in (SMALL, FULL)}
@@ -152,21 +155,22 @@ ARMS: Mapping[str, Arm] = {
 SIDE_WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """What the brute-force search tries for the sum of the side tasks' weights, phi_s."""
 
-# The last 20 training subjects play the strangers, and nobody of the test set is looked at.
-SEARCHED_SUBJECTS: Mapping[str, tuple[str, ...]] = {
-    "small": ("data.subjects=100", "data.test_subjects=20"),
-    "full": ("data.subjects=180", "data.test_subjects=20"),
-}
+SEARCHED = 20
+"""How many training subjects the search is judged on."""
 
 
 def searching(size: Size) -> dict[str, Arm]:
-    """The arms of the search for phi_s: equal weights, judged on 20 of the training subjects."""
+    """The arms of the search for phi_s: equal weights, judged on 20 of the training subjects.
+
+    The last ones play the strangers, and nobody of the test set is looked at.
+    """
+    known = (f"data.subjects={size.subjects - SEARCHED}", f"data.test_subjects={SEARCHED}")
     return {
         f"search-{weight:g}": Arm(
             name=f"search-{weight:g}",
             recipe="m-cnn-equal",
             about=f"validation subjects, side weights {weight:g} in all",
-            settings=(*SEARCHED_SUBJECTS[size.name], f"weighting.total={weight:g}"),
+            settings=(*known, f"weighting.total={weight:g}"),
         )
         for weight in SIDE_WEIGHTS
     }
