@@ -46,7 +46,10 @@ def first(monkeypatch):
 def test_it_loads_and_registers_all_families(first):
     [record] = [plugin for plugin in first.plugins if plugin.namespace == "first"]
     assert record.status is Status.LOADED, record.reason
+    since = {"ops", "implementations"}  # families that API 1.0 did not know
     for plural, registry in first.families().items():
+        if plural in since:
+            continue
         assert any(entry.name.startswith("first/") for entry in registry), plural
 
 

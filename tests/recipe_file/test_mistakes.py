@@ -113,7 +113,7 @@ ONE_MISTAKE = [
         "head: classification",
         "head: {}",
         "r.yaml:5:29: tasks.pose.head: expected `type` with the name of a head: classification, "
-        "regression",
+        "margin, regression",
     ),
     (
         "{type: linear}",

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mtlkit.train import ranks as ranks_module
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.device import chosen_device
 from mtlkit.train.ranks import Ranks, joined
@@ -93,14 +94,19 @@ def test_a_group_waits_long_and_knows_the_device_of_its_process(monkeypatch, nam
     monkeypatch.setattr(dist, "is_torchelastic_launched", lambda: True)
     monkeypatch.setattr(dist, "init_process_group", lambda *a, **k: found.append((*a, k)))
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
-    monkeypatch.setattr(dist, "get_rank", lambda: 1)
-    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    store = dist.HashStore()
+    monkeypatch.setattr(ranks_module, "_meeting_place", lambda: (store, 1, 2))
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     with joined(device) as ranks:
         assert ranks == Ranks(1, 2)
     gpu = device if name == "cuda" else None
     backend = "nccl" if name == "cuda" else "gloo"
-    assert found == [(backend, {"timeout": timedelta(hours=2), "device_id": gpu})]
+    [(first, options)] = found
+    assert first == backend
+    assert isinstance(options.pop("store"), dist.PrefixStore)
+    assert options == {
+        "timeout": timedelta(hours=2), "device_id": gpu, "rank": 1, "world_size": 2
+    }  # fmt: skip
     assert chosen == ([device] if name == "cuda" else [])
 
 

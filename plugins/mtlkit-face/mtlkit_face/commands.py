@@ -96,14 +96,17 @@ def render(out: Path, workers: int | None, **options: Any) -> None:
 )
 def recipes(out: Path | None) -> None:
     """List the shipped recipes, or copy them into a folder to change them."""
-    for recipe in sorted(RECIPES.glob("*.yaml")):
-        if out is None:
+    shipped = sorted(RECIPES.glob("*.yaml"))
+    if out is None:
+        for recipe in shipped:
             click.echo(str(recipe))
-            continue
-        copy = out / recipe.name
+        return
+    copies = {recipe: out / recipe.name for recipe in shipped}
+    for copy in copies.values():  # all or none
         if copy.exists():
             raise DataError(f"{copy}: the file is there already; choose another folder with --out")
-        out.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    for recipe, copy in copies.items():
         copy.write_bytes(recipe.read_bytes())
         click.echo(str(copy))
 

@@ -53,7 +53,7 @@ def corrupted(probability: Tensor, share: float, seed: int) -> Tensor:
     wrong = torch.randperm(len(probability), generator=random)[: round(share * len(probability))]
     best = probability.argmax(dim=1)
     changed = probability.clone()
-    for group in best[wrong].unique():
+    for group in range(probability.shape[1]):
         own = wrong[best[wrong] == group]
         others = (best != group).nonzero().squeeze(1)
         if len(others):

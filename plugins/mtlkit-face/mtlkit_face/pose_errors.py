@@ -1,7 +1,7 @@
 """How ways of routing stand wrong estimates of the pose (Yin & Liu, TIP 2018, section III.C)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from mtlkit.evaluation.trained import Trained
 
 
-def _shares(instance: object, field: "attrs.Attribute[tuple[float, ...]]", value: object) -> None:
-    good = isinstance(value, tuple) and value and all(0 <= share <= 1 for share in value)
-    if not good or len(set(value)) != len(value):  # type: ignore[arg-type]
+def _shares(_: object, field: "attrs.Attribute[Any]", value: tuple[float, ...]) -> None:
+    good = len(value) > 0 and all(0 <= share <= 1 for share in value)
+    if not good or len(set(value)) != len(value):
         raise ValueError(f"{field.name}: expected different numbers from 0 to 1, found {value!r}")
 
 

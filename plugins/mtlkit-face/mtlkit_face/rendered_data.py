@@ -50,17 +50,15 @@ def load_rendered(source: Rendered, loading: Loading) -> Data:
         "validation images": str(int(apart.sum())),
         "test images": str(len(test.rows)),
     }
-    splits = {
-        "train": _split(train, np.flatnonzero(~apart), labels),
-        "validation": _split(train, np.flatnonzero(apart), labels) if apart.any() else None,
-        "test": _split(test, np.arange(len(test.rows)), labels),
-    }
-    _refuse_strangers(source, labels, [split for split in splits.values() if split is not None])
-    return Data(
-        **splits,
+    data = Data(
+        train=_split(train, np.flatnonzero(~apart), labels),
+        validation=_split(train, np.flatnonzero(apart), labels) if apart.any() else None,
+        test=_split(test, np.arange(len(test.rows)), labels),
         open_labels=frozenset({"subject"}),
         summary=summary,
     )
+    _refuse_strangers(source, labels, data)
+    return data
 
 
 def _render(source: Rendered, loading: Loading, *, test: bool) -> RenderedSet:
@@ -110,10 +108,10 @@ def _split(
 
 
 def _refuse_strangers(
-    source: Rendered, labels: Mapping[str, Mapping[str, str]], splits: Sequence[Split]
+    source: Rendered, labels: Mapping[str, Mapping[str, str]], data: Data
 ) -> None:
     """`DataError` where a table has a label for an image that is not here: it is of other faces."""
-    ids = {each for split in splits for each in split.ids}
+    ids = {each for split in data.splits().values() for each in split.ids}
     strange = [each for known in labels.values() for each in known if each not in ids]
     if strange:
         raise DataError(
