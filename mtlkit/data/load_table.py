@@ -145,6 +145,6 @@ def _indicators(name: str, cells: Sequence[str | None], train: Sequence[int]) ->
     place: Mapping[str, int] = {word: number for number, word in enumerate(names)}
     found = torch.zeros(len(cells), len(names))
     for row, cell in enumerate(cells):
-        if cell in place:
+        if cell is not None and cell in place:
             found[row, place[cell]] = 1.0
     return found
