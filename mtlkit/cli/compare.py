@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
@@ -12,6 +13,7 @@ from mtlkit.cli.options import cache_option
 if TYPE_CHECKING:
     from mtlkit.compare.comparison import Comparison
     from mtlkit.compare.place import Place
+    from mtlkit.compare.store import StudyFolder
     from mtlkit.data.configs import Loading
 
 
@@ -64,6 +66,7 @@ def compare(
     Ctrl-C stops all runs at a checkpoint; the same command goes on with them, as after any crash.
     """
     if other is not None:
+        _refuse_options(click.get_current_context())
         _show_differences(what, other)
         return
     from mtlkit.compare.place import place_of
@@ -96,6 +99,39 @@ def compare(
             click.echo(line)
         click.echo()
     click.echo(f"report:  {folder.report}\nresults: {folder.results}")
+    _tell_failures(folder)
+
+
+def _refuse_options(context: click.Context) -> None:
+    """`UsageError` where an option of studies is given along with two folders."""
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and isinstance(parameter, click.Option):
+            raise click.UsageError(
+                f"{parameter.opts[0]} is for running a comparison; two folders are only laid side "
+                f"by side"
+            )
+
+
+def _tell_failures(folder: "StudyFolder") -> None:
+    """How many runs failed; `RunError` where no final run is left."""
+    from mtlkit.compare.record import Stage
+    from mtlkit.errors import RunError
+
+    records = folder.records().values()
+    failed = [record for record in records if record.error is not None]
+    if not failed:
+        return
+    click.echo(
+        f"\n{len(failed)} of {len(records)} runs failed; the report tells why, and "
+        f"`--retry-failed` makes them anew"
+    )
+    if all(record in failed for record in records if record.stage is Stage.FINAL):
+        first = failed[0]
+        raise RunError(
+            f"{folder.path}: no final run came to its end; the first to fail was {first.key}: "
+            f"{first.error}"
+        )
 
 
 def _show_differences(one: Path, other: Path) -> None:
@@ -111,14 +147,19 @@ def _show_differences(one: Path, other: Path) -> None:
 
 
 def _show_plan(comparison: "Comparison", out: Path, loading: "Loading", place: "Place") -> None:
+    from mtlkit.compare.libraries import require_libraries
     from mtlkit.compare.prepare import judges_of
     from mtlkit.compare.probe import estimate
     from mtlkit.compare.store import StudyFolder
     from mtlkit.compare.study import resolved
     from mtlkit.report.history import duration
+    from mtlkit.run.proposals import require_optuna
 
     folder = StudyFolder(out)
-    judges_of(comparison, loading)  # what would stop the study is told now
+    require_libraries()  # what would stop the study is told now
+    if comparison.tuning.searches:
+        require_optuna("compare")
+    judges_of(comparison, loading)
     found = estimate(resolved(comparison, folder, place), folder.records(), loading)
     rows: list[tuple[str, ...]] = [("problem", "method", "trials", "final runs", "to make", "time")]
     for share in found:

@@ -35,6 +35,12 @@ def delta_m(method: Scores, baseline: Scores, tasks: Sequence[Judged]) -> dict[i
     return {seed: math.fsum(task[seed] for task in every) / len(every) for seed in every[0]}
 
 
+def worthless(baseline: Scores, tasks: Sequence[Judged]) -> list[str]:
+    """The tasks whose mean over the baseline's seeds is such that `delta_m` has no meaning."""
+    means = {j.task: math.fsum(seed[j.task] for seed in baseline.values()) for j in tasks}
+    return [task for task, total in means.items() if baseline and total <= 0]
+
+
 def task_delta(method: Scores, baseline: Scores, judged: Judged) -> dict[int, float]:
     """The part of one task in `delta_m`: by seed, in percent of the baseline's mean, better up."""
     seeds = [seed for seed in method if seed in baseline]

@@ -3,11 +3,12 @@
 import statistics
 
 from mtlkit.compare.comparisons import EVERY_PROBLEM, Comparison
+from mtlkit.compare.delta_m import worthless
 from mtlkit.compare.evidence import Evidence, Mood, Statement, deciding_budget
 from mtlkit.compare.power import detectable, seeds_needed
 from mtlkit.compare.results import Study
 from mtlkit.compare.statistics import deviation
-from mtlkit.compare.wording import counted
+from mtlkit.compare.wording import counted, listed
 
 
 def more_seeds(evidence: Evidence, comparison: Comparison) -> str:
@@ -54,10 +55,30 @@ def limits(evidence: Evidence, problem: str) -> list[Statement]:
     ]
 
 
+def worthless_yardstick(study: Study, problem: str, method: str) -> list[Statement]:
+    """That there is no share of what a yardstick comes to, where that is zero or negative."""
+    tasks = study.tasks(problem)
+    found = worthless(study.scores(problem, method, deciding_budget(study)), tasks)
+    if not found:
+        return []
+    verb, whose = ("is", "another metric") if len(found) == 1 else ("are", "other metrics")
+    mean = "mean" if len(found) == 1 else "means"
+    return [
+        Statement(
+            Mood.LIMIT,
+            f"No delta-m against {method}: its {mean} of {listed(found)} {verb} 0 or below; judge "
+            f"{'it' if len(found) == 1 else 'them'} by {whose}.",
+        )
+    ]
+
+
 def why_nothing(study: Study, problem: str) -> str:
     """Why there is no comparison on a problem."""
     if problem == EVERY_PROBLEM:
-        return "There is no mean over problems: no pair of methods has two seeds on each of them."
+        return (
+            "There is no mean over problems: no pair of methods has a delta-m of two seeds on each "
+            "of them."
+        )
     seeds = {
         seed
         for method in study.methods

@@ -15,6 +15,7 @@ from mtlkit.run.folder import LOCK, RunFolder, State, read_json
 from mtlkit.run.report import read_evaluation
 
 TYPE = ".type"
+DAMAGED = "damaged"
 
 
 @attrs.frozen(kw_only=True)
@@ -58,16 +59,34 @@ def listed(folder: Path, *, inside: bool = False) -> list[Listed]:
 def _found(folder: Path, inside: bool) -> Iterator[Listed]:
     for name, below, files in os.walk(folder):
         here = Path(name)
-        if "study.json" in files:
-            yield _study(StudyFolder(here))
+        if "study.json" in files and _is_study(StudyFolder(here)):
+            yield _as_found(here, "study")
             below[:] = ["runs"] if inside and "runs" in below else []
         elif "recipe.yaml" in files and "provenance.json" in files:
-            yield _run(RunFolder(here))
+            yield _as_found(here, "run")
             below.clear()
 
 
+def _is_study(folder: StudyFolder) -> bool:
+    """Whether it is a comparison's, or a damaged one; plugins have studies of their own."""
+    try:
+        return "fixed" in read_json(folder.study)
+    except MtlkitError:
+        return True
+
+
+def _as_found(path: Path, kind: str) -> Listed:
+    """The run or study at `path`; one whose files do not tell what they should is damaged."""
+    try:
+        return _study(StudyFolder(path)) if kind == "study" else _run(RunFolder(path))
+    except (MtlkitError, KeyError, TypeError, ValueError):
+        report = StudyFolder(path).report if kind == "study" else RunFolder(path).report
+        date = _changed(path)
+        return Listed(path=path, kind=kind, state=DAMAGED, what="?", date=date, report=report)
+
+
 def _run(folder: RunFolder) -> Listed:
-    state, seconds = "damaged", 0.0
+    state, seconds = DAMAGED, 0.0
     if folder.status_file.exists():
         status = folder.status()
         dead = status.state is State.RUNNING and not is_locked(folder.path)
@@ -116,14 +135,19 @@ def _how_far(folder: StudyFolder) -> str:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process is at work in the folder of a run or a study."""
+    """Whether a process is at work in the folder of a run or a study.
+
+    In one whose lock cannot be tried, such as on a disk that is only read, none is taken to be.
+    """
     if not (path / LOCK).exists():
         return False
     lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=0)
-    except (Timeout, OSError):
+    except Timeout:
         return True
+    except OSError:
+        return False
     lock.release()
     return False
 
@@ -136,7 +160,7 @@ def _changed(*files: Path) -> datetime:
 def chosen(
     found: Sequence[Listed], where: Mapping[str, str], state: str | None, sort: str | None
 ) -> list[Listed]:
-    """Those of `found` whose options are as `where` says and whose state begins with `state`.
+    """Those of `found` whose options are as `where` says and in whose state is `state`.
 
     They are sorted by the metric `sort`, the lowest first; those without it come last. Raises
     `RunError` for an option or a metric that none of them has.

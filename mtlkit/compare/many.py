@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from mtlkit.compare.executor import Executor
 from mtlkit.compare.worker import Job, Outcome
 from mtlkit.errors import InterruptedRunError
-from mtlkit.train.interrupt import stop_on_signal
+from mtlkit.train.interrupt import StopWish, stop_on_signal
 
 POLL = 0.5
 """Seconds between two looks at whether somebody wishes to stop."""
@@ -27,22 +27,23 @@ def make_runs(jobs: Mapping[str, Job], executor: Executor, ended: Ended) -> None
         while waiting or begun:
             if wish.wished:
                 executor.stop()
-                _await_all(begun, executor, ended)
+                while begun:
+                    _tell(begun, executor, ended, wish)
                 raise InterruptedRunError("stopped; the same command goes on")
             while waiting and len(begun) < executor.slots:
                 key = waiting.pop(0)
                 begun[key] = time.monotonic()
                 executor.submit(key, jobs[key])
-            _tell(begun, executor, ended)
+            waiting += _tell(begun, executor, ended, wish)
 
 
-def _await_all(begun: dict[str, float], executor: Executor, ended: Ended) -> None:
-    while begun:
-        _tell(begun, executor, ended)
-
-
-def _tell(begun: dict[str, float], executor: Executor, ended: Ended) -> None:
+def _tell(begun: dict[str, float], executor: Executor, ended: Ended, wish: StopWish) -> list[str]:
+    """Tell of the runs that ended; the keys of those that are to go on are returned."""
+    again = []
     for key, outcome in executor.ended(POLL):
         seconds = time.monotonic() - begun.pop(key)
-        if not outcome.interrupted:
+        if outcome.unfinished(stopping=wish.wished):
+            again.append(key)
+        else:
             ended(key, outcome, seconds)
+    return again

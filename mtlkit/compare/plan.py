@@ -103,6 +103,9 @@ def next_runs(strand: Strand, comparison: Comparison, known: Known) -> list[Next
     settings = own_settings(strand.recipe, strand.space)
     if scored:
         settings = dict(min(scored, key=lambda trial: trial.score or 0.0).settings)
+    made = _made(strand, comparison.seeds, comparison.budgets, known)
+    if made:  # a trial that failed and was made again must not part the seeds of a method
+        settings = dict(made[0].settings)
     hopeless = "no trial came to its end" if trials and not scored else ""
     return [
         Next(
@@ -142,8 +145,7 @@ def _budgets(
 
 def _epochs_in_time(strand: Strand, comparison: Comparison, known: Known) -> int | None:
     """The epochs that take as long as those of `equal`; None while that is not known."""
-    asked = [strand.final(seed, Budget.TIME) for seed in comparison.seeds]
-    made = [known.records[record.key] for record in asked if record.key in known.records]
+    made = _made(strand, comparison.seeds, [Budget.TIME], known)
     if made:  # more seeds, with other runs to measure, must not change what was begun
         return made[0].epochs
     own = step_seconds(strand.problem, strand.method, comparison, known)
@@ -152,6 +154,14 @@ def _epochs_in_time(strand: Strand, comparison: Comparison, known: Known) -> int
         return None
     epochs = strand.recipe.train.epochs
     return max(1, round(epochs * equal / own)) if own and equal else epochs
+
+
+def _made(
+    strand: Strand, seeds: Iterable[int], budgets: Iterable[Budget], known: Known
+) -> list[Record]:
+    """The final runs of a strand that ended."""
+    asked = [strand.final(seed, budget).key for budget in budgets for seed in seeds]
+    return [known.records[key] for key in asked if key in known.records]
 
 
 def step_seconds(

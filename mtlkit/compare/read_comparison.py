@@ -180,6 +180,9 @@ def _wrong_names(file: File, tree: Entries) -> Iterator[Mistake]:
         elif name in baselines and (entry.search or entry.weighting != baselines[name].weighting):
             message = f"{name!r} is the name of a baseline; give this one another `name`"
             yield Mistake(place, message, path)
+        elif name in file.without:
+            message = f"{name!r} is left out by `without`; take it out of there, or of this list"
+            yield Mistake(place, message, path)
         elif name in seen:
             message = f"{name!r} stands in the list already; give one of them another `name`"
             yield Mistake(place, message, path)

@@ -1,5 +1,6 @@
 """The row of a study: one run that came to its end, well or badly."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -89,7 +90,7 @@ def record_to_line(record: Record) -> str:
     'equal'
     """
     value = attrs.asdict(record, value_serializer=_plain)
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return json.dumps(value, allow_nan=False)  # in ASCII: an error's text may hold any line break
 
 
 def record_of_line(line: str) -> Record:
@@ -106,19 +107,24 @@ def read_results(path: Path) -> list[Record]:
     is no file, or another line is no record.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        *lines, rest = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         raise RunError(f"{path}: is missing; expected the results of a study") from None
-    return list(_records(path, lines))
+    records = list(_records(path, lines))
+    with contextlib.suppress(*_NO_RECORD):
+        records.append(record_of_line(rest.decode()))
+    return records
 
 
-def _records(path: Path, lines: list[str]) -> Iterable[Record]:
+_NO_RECORD = (ValueError, KeyError, TypeError)
+"""What a line raises that is no record; one that is no UTF-8 raises a `ValueError`, too."""
+
+
+def _records(path: Path, lines: Iterable[bytes]) -> Iterable[Record]:
     for number, line in enumerate(lines, start=1):
         try:
-            yield record_of_line(line)
-        except (ValueError, KeyError, TypeError) as cause:
-            if number == len(lines) and not line.endswith("\n"):
-                return
+            yield record_of_line(line.decode())
+        except _NO_RECORD as cause:
             raise RunError(f"{path}, line {number}: is no record of a run: {cause}") from cause
 
 

@@ -40,8 +40,8 @@ def costing(study: Study, problem: str) -> Sheet:
             *("peak memory, MiB", "parameters", "epochs"),
         ),
         rows=tuple(rows),
-        caption="Medians over seeds. Single-task networks are counted together: a step is one of "
-        "each.",
+        caption="Times are those of the fastest seed, memory is the most of any. Single-task "
+        "networks are counted together: a step is one of each.",
     )
 
 

@@ -73,7 +73,7 @@ class Runner:
                 if wish.wished:
                     self._stop()
                 for key, outcome in self.executor.ended(POLL):
-                    self._ended(key, outcome)
+                    self._ended(key, outcome, stopping=wish.wished)
 
     def _ready(self, strand: Strand) -> list[Next]:
         return next_runs(strand, self.comparison, Known(self._records))
@@ -140,9 +140,10 @@ class Runner:
             return for_trial(recipe, record.seed)
         return for_final(recipe, record.seed, following.epochs)
 
-    def _ended(self, key: str, outcome: Outcome) -> None:
+    def _ended(self, key: str, outcome: Outcome, *, stopping: bool) -> None:
+        """Write down what became of a run, unless it is to be begun again, and goes on."""
         begun = self._begun.pop(key)
-        if not outcome.interrupted:  # else it is begun again, and goes on
+        if not outcome.unfinished(stopping=stopping):
             self._finish(begun, outcome)
 
     def _finish(self, begun: _Begun, outcome: Outcome) -> None:
@@ -186,9 +187,7 @@ class Runner:
         self.executor.stop()
         while self._begun:
             for key, outcome in self.executor.ended(POLL):
-                begun = self._begun.pop(key)
-                if not (outcome.interrupted or outcome.killed):
-                    self._finish(begun, outcome)
+                self._ended(key, outcome, stopping=True)
         raise InterruptedRunError(
             f"{self.folder.path}: stopped after {len(self._records)} runs; the same command goes on"
         )

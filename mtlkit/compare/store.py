@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from mtlkit.compare.record import Record, read_results, record_to_line
 from mtlkit.errors import RunError
 from mtlkit.run.folder import LOCK, read_json, write_json
-from mtlkit.train.durable import disk_errors, write_file
+from mtlkit.train.durable import TEMPORARY, disk_errors, write_file
 
 
 @attrs.frozen
@@ -129,8 +129,7 @@ def begin(
     whatever else changes would make its runs another study's, and is a `RunError`.
     """
     if not folder.study.exists():
-        strange = [item for item in folder.path.iterdir() if item.name not in _BEGUN]
-        if strange:
+        if any(not _is_begun(item.name) for item in folder.path.iterdir()):
             raise RunError(
                 f"{folder.path}: is not empty; expected a new or empty folder for the study"
             )
@@ -151,8 +150,9 @@ def begin(
     write_json(folder.study, study)
 
 
-_BEGUN = (LOCK, "recipes", "comparison.yaml")
-"""What a study that was killed at its very beginning leaves."""
+def _is_begun(name: str) -> bool:
+    """Whether a study that was killed at its very beginning leaves a file of that name."""
+    return name in (LOCK, "recipes", "comparison.yaml") or name.startswith(TEMPORARY)
 
 
 def _differences(

@@ -1,5 +1,6 @@
 """A study: a comparison that is run in a folder, and gone on with until it is whole."""
 
+import contextlib
 import platform
 import shutil
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from mtlkit.compare.runner import Runner
 from mtlkit.compare.scores import SELECTION
 from mtlkit.compare.store import StudyFolder, begin
 from mtlkit.data.configs import Loading
-from mtlkit.errors import RunError
+from mtlkit.errors import MtlkitError, RunError
 from mtlkit.recipe_file import dump_recipe
 from mtlkit.recipe_file.dump import dump_plain, plain
 from mtlkit.run.folder import read_json
@@ -49,11 +50,14 @@ def run_study(
     study or a process is at work on it, `DataError` where data does not do, and
     `InterruptedRunError` after Ctrl-C, and `MissingExtraError` without the extra ``compare``.
     """
-    folder, place = StudyFolder(out), place or Place()
+    # a worker may have another working directory
+    folder, place = StudyFolder(out.absolute()), place or Place()
+    comparison, loading = _from_anywhere(comparison, loading)
     require_libraries()  # now, rather than after hours of training
     if comparison.tuning.searches:
         require_optuna("compare")
     with folder.locked():
+        threads = _threads(folder, place)
         comparison = resolved(comparison, folder, place)
         progress = shown(quiet=quiet)
         try:
@@ -61,28 +65,38 @@ def run_study(
             judges = judges_of(comparison, loading)
         finally:
             progress.close()
-        _write(folder, comparison, judges, catalog)
+        _write(folder, comparison, judges, catalog, threads)
         for record in folder.mend(without_failed=retry_failed):
             _discard(folder, record.key)
         lines = Lines(planned(comparison), folder.records(), place.at_once, quiet=quiet)
-        executor = place.executor()
         try:
-            loading = Loading(cache=loading.cache, workers=place.threads)
-            Runner(comparison, folder, executor, catalog, loading, lines.told, judges).run()
-        finally:
-            executor.close()
-            write_reports(out)  # what is known so far, also of a study that is stopped
-    return folder
+            with contextlib.closing(place.executor()) as executor:
+                loading = Loading(cache=loading.cache, workers=place.threads)
+                Runner(comparison, folder, executor, catalog, loading, lines.told, judges).run()
+        except BaseException:
+            with contextlib.suppress(MtlkitError):  # the error that led here is the one to see
+                write_reports(folder.path)  # what is known so far, also of a study that is stopped
+            raise
+        write_reports(folder.path)
+    return StudyFolder(out)
+
+
+def _from_anywhere(comparison: Comparison, loading: Loading) -> tuple[Comparison, Loading]:
+    """Both with absolute paths."""
+    problems = {
+        name: attrs.evolve(problem, base=problem.base.absolute())
+        for name, problem in comparison.problems.items()
+    }
+    cache = loading.cache.absolute() if loading.cache is not None else None
+    return attrs.evolve(comparison, problems=problems), attrs.evolve(loading, cache=cache)
 
 
 def resolved(comparison: Comparison, folder: StudyFolder, place: Place) -> Comparison:
     """The comparison with what this machine decides: threads, and the kind of device.
 
-    A study keeps the threads that it began with: with others, sums differ in their last bits.
+    A recipe that states its threads keeps them.
     """
-    threads = place.threads
-    if folder.study.exists():
-        threads = read_json(folder.study)["threads"]
+    threads = _threads(folder, place)
     problems = {}
     for name, problem in comparison.problems.items():
         train = problem.recipe.train
@@ -94,8 +108,23 @@ def resolved(comparison: Comparison, folder: StudyFolder, place: Place) -> Compa
     return attrs.evolve(comparison, problems=problems)
 
 
+def _threads(folder: StudyFolder, place: Place) -> int:
+    """The threads of a run whose recipe states none.
+
+    A study keeps those that it began with: with others, sums differ in their last bits.
+    """
+    if not folder.study.exists():
+        return place.threads
+    threads: int = read_json(folder.study)["threads"]
+    return threads
+
+
 def _write(
-    folder: StudyFolder, comparison: Comparison, judges: list[Judged], catalog: Catalog
+    folder: StudyFolder,
+    comparison: Comparison,
+    judges: list[Judged],
+    catalog: Catalog,
+    threads: int,
 ) -> None:
     recipes = {
         name: dump_recipe(problem.recipe, catalog) for name, problem in comparison.problems.items()
@@ -116,12 +145,11 @@ def _write(
         "budgets": [budget.value for budget in comparison.budgets],
         "selection": SELECTION,
         "machine": _machine(),
-        "threads": next(iter(comparison.problems.values())).recipe.train.threads,
+        "threads": threads,
         "fixed": {"tuning": described["tuning"], "methods": described["methods"]},
     }
     if folder.study.exists():  # what it began on
-        before = read_json(folder.study)
-        study |= {"machine": before["machine"], "threads": before["threads"]}
+        study |= {"machine": read_json(folder.study)["machine"]}
     begin(folder, study, dump_plain(_file(described, comparison)), recipes)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mtlkit.compare.comparisons import EVERY_PROBLEM, PLACEBO, REFERENCES, Comparison
 from mtlkit.compare.evidence import Evidence, Mood, Statement, Verdict
-from mtlkit.compare.limits import limits, more_seeds, why_nothing
+from mtlkit.compare.limits import limits, more_seeds, why_nothing, worthless_yardstick
 from mtlkit.compare.results import YARDSTICKS
 from mtlkit.compare.statistics import ALPHA, holm
 from mtlkit.compare.wording import SPOKEN, by_how_much, interval, listed, p_value, percent
@@ -61,6 +61,7 @@ def _where(better: Sequence[Comparison], problems: int) -> list[str]:
 def _statements(evidence: Evidence, problem: str) -> list[Statement]:
     study, family = evidence.study, evidence.family
     found: list[Statement] = []
+    without_meaning = False
     for role in REFERENCES:
         reference = study.yardstick(role)
         if reference is None:
@@ -68,9 +69,14 @@ def _statements(evidence: Evidence, problem: str) -> list[Statement]:
             why = f"left out: {reason}" if reason else "not part of this study"
             found.append(Statement(Mood.LIMIT, f"{_name(role)} {_is(role)} {why}."))
         else:
-            found += _against(evidence, problem, role, family.against(problem, reference))
+            mine = family.against(problem, reference)
+            unsaid = [] if mine else worthless_yardstick(study, problem, reference)
+            found += unsaid or _against(evidence, problem, role, mine)
+            without_meaning = without_meaning or bool(unsaid)
     if not any(c.problem == problem for c in family.comparisons):
-        return [*found, Statement(Mood.LIMIT, why_nothing(study, problem))]
+        told = without_meaning and len(study.seeds) > 1
+        why = [] if told else [Statement(Mood.LIMIT, why_nothing(study, problem))]
+        return [*found, *why]
     return [*found, *_placebo(evidence, problem), *limits(evidence, problem)]
 
 
@@ -174,7 +180,7 @@ def _placebo(evidence: Evidence, problem: str) -> list[Statement]:
     candidates = evidence.placebo.against(problem, placebo)
     weighted = [c for c in candidates if c.method not in YARDSTICKS] or list(candidates)
     if not weighted:
-        return []
+        return worthless_yardstick(study, problem, placebo)
     best = max(weighted, key=lambda c: c.estimate.mean)
     if best.better:
         return []

@@ -46,6 +46,10 @@ class Outcome:
     interrupted: bool = False
     killed: bool = False
 
+    def unfinished(self, *, stopping: bool) -> bool:
+        """Whether the run can go on: where all are `stopping`, killing it was no fault of it."""
+        return self.interrupted or (self.killed and stopping)
+
 
 def run_job(job: Job) -> Outcome:
     """Make the run, or go on with it; whatever goes wrong is told, not raised."""

@@ -99,20 +99,23 @@ def _dividers(config: Table) -> list[str]:
 def _inputs(config: Table, rows: Sequence[Row], name: str, train: Sequence[int]) -> Tensor:
     """The inputs (N, K) of one column, K being 1 for numbers."""
     cells = [row.labels[name] for row in rows]
-    missing = [row for row, cell in zip(rows, cells, strict=True) if cell is None]
+    numbers = _numbers(cells)
+    unknown = [cell is None for cell in cells] if numbers is None else numbers.isnan().tolist()
+    missing = [row for row, lacks in zip(rows, unknown, strict=True) if lacks]
     if missing and not config.fill:
+        word = missing[0].labels[name]
+        found = "empty" if word is None else repr(word)
         raise DataError(
-            f"{missing[0].place}: the column {name!r} is empty, here and in {len(missing) - 1} "
+            f"{missing[0].place}: the column {name!r} is {found}, here and in {len(missing) - 1} "
             f"other rows; complete it, leave it out of `features`, or set `fill: true`"
         )
-    numbers = _numbers(cells)
     if numbers is None:
         return _indicators(name, cells, train)
     return _standardised(name, numbers, train)
 
 
 def _numbers(cells: Sequence[str | None]) -> Tensor | None:
-    """The cells as numbers (N,), NaN where empty; None where one of them is a word."""
+    """The cells as numbers (N,), NaN where empty or `nan`; None where one of them is a word."""
     found = []
     for cell in cells:
         try:

@@ -12,6 +12,7 @@ from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import dump_recipe
 from mtlkit.run.fit import fit, resume
 from mtlkit.run.folder import RunFolder, State
+from mtlkit.train.checkpoint import remove_half_written, saved_steps
 
 
 def fit_once(
@@ -24,6 +25,8 @@ def fit_once(
     """
     folder, written = RunFolder(path), dump_recipe(recipe, catalog)
     if not folder.recipe.exists():
+        if folder.path.is_dir():
+            _begin_anew(folder)
         fit(recipe, path, catalog=catalog, loading=loading, quiet=True, report=report)
         return
     if folder.recipe.read_text("utf-8") != written:
@@ -33,6 +36,14 @@ def fit_once(
         )
     if not is_made(folder, written):
         resume(path, catalog=catalog, loading=loading, quiet=True, report=report)
+
+
+def _begin_anew(folder: RunFolder) -> None:
+    """Remove what a run leaves that was killed before it had its recipe."""
+    with folder.locked():
+        remove_half_written(folder.path)
+        if not folder.recipe.exists() and not saved_steps(folder.checkpoints):
+            folder.discard()
 
 
 def is_made(folder: RunFolder, recipe: str) -> bool:

@@ -1,11 +1,15 @@
 """``mtlkit compare`` and ``mtlkit runs`` as they are called."""
 
 import shutil
+import sys
 
+import attrs
 import pytest
 
 from mtlkit.cli import main
 from mtlkit.compare.place import Place
+from mtlkit.compare.record import Stage, record_to_line
+from mtlkit.compare.store import StudyFolder
 
 
 @pytest.fixture
@@ -135,3 +139,45 @@ def test_a_report_is_opened(called, made, monkeypatch):
     assert opened[0].startswith("file://")
     for folder in report.parent.parent.iterdir():
         (folder / "report.html").unlink()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--out", "x"], ["--dry-run"], ["--on", "here"], ["--retry-failed"], ["--workers", 2]],
+)
+def test_options_of_studies_are_refused_with_two_folders(called, made, options):
+    run = made[0].path / "runs/plane/gls/trial0"
+    code, out, err = called("compare", run, run, *options)
+    assert (code, out) == (2, "")
+    assert f"{options[0]} is for running a comparison; two folders are only laid side by" in err
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_failed_runs_are_told_of_and_without_any_other_the_command_fails(
+    called, bench, made, monkeypatch, every
+):
+    bench.load()
+    study = StudyFolder(shutil.copytree(made[0].path, bench.folder / "study"))
+    records = [
+        attrs.evolve(record, error="it exploded", test={})
+        if record.stage is Stage.FINAL and (every or record.method == "gls")
+        else record
+        for record in study.records().values()
+    ]
+    study.results.write_text("".join(f"{record_to_line(record)}\n" for record in records))
+    here = Place(workers=2, make=lambda *_: bench.worker(2))
+    monkeypatch.setattr("mtlkit.compare.place.place_of", lambda *_, **__: here)
+    monkeypatch.setattr("mtlkit.compare.study.write_reports", lambda _folder: None)
+    code, out, err = called("compare", bench.folder / "comparison.yaml", "--out", study.path)
+    assert f"{4 if every else 1} of 12 runs failed; the report tells why" in out
+    assert code == (2 if every else 0)
+    assert ("no final run came to its end; the first to fail was plane/" in err) == every
+
+
+@pytest.mark.parametrize("module", ["scipy", "optuna"])
+def test_a_dry_run_tells_what_is_not_installed(called, bench, monkeypatch, module):
+    bench.load()
+    monkeypatch.setitem(sys.modules, module, None)
+    code, _, err = called("compare", bench.folder / "comparison.yaml", "--dry-run")
+    assert code == 2
+    assert "pip install 'mtlkit[compare]'" in err

@@ -119,6 +119,12 @@ MISTAKES = [
         "one of them another `name`",
     ),
     (
+        "- {type: famo}",
+        "- rlw",
+        "comparison.yaml:5:5: weightings.1: 'rlw' is left out by `without`; take it out of there,"
+        " or of this list",
+    ),
+    (
         "name: half",
         "name: equal",
         "comparison.yaml:6:5: weightings.2: 'equal' is the name of a baseline; give this "

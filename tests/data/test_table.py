@@ -56,6 +56,17 @@ def test_a_missing_number_becomes_the_mean_and_a_flat_column_zero(table):
     assert data.test.inputs[0, 4] == 0
 
 
+def test_the_text_nan_in_a_column_of_numbers_is_a_missing_number(table):
+    text = ROWS.replace("c,train,5,40", "c,train,NaN,40")
+    data = table(text)
+    assert data.train.inputs[2, 0] == 0
+    message = "rows.csv:4: the column 'height' is 'NaN', here and in 0 other rows; complete it"
+    with pytest.raises(DataError, match=message):
+        table(text, features=("height",), fill=False)
+    words = table(ROWS.replace("c,train,5,40,red", "c,train,5,40,nan"), features=("colour",))
+    assert words.train.inputs.shape[1] == 3  # a word like others among words
+
+
 def test_labels_are_classes_or_numbers_and_may_be_missing(table):
     data = table()
     kind, price = data.train.column("kind"), data.train.column("price")

@@ -202,3 +202,31 @@ def test_sentences_and_tests_agree(draw):
         for comparison in evidence.family.against("faces", "equal"):
             claim = f"{comparison.method} is better than equal weights"
             assert (claim in text) == comparison.better
+
+
+def below_zero(study, *methods):
+    """The study, but for the task `a` of these methods: its metric is negative."""
+    records = [
+        attrs.evolve(r, test={**r.test, "a/accuracy": -0.1}) if r.method in methods else r
+        for r in study.records
+    ]
+    return attrs.evolve(study, records=tuple(records))
+
+
+NO_SHARE = "No delta-m against {}: its mean of a is 0 or below; judge it by another metric."
+
+
+def test_a_yardstick_that_is_zero_or_below_is_told():
+    study = study_of({"famo": 6.0, "tuned": 0.1, "rlw": 0.0}, tasks=("a", "b"))
+    _, sentences = said(below_zero(study, "equal", "tuned"))
+    told = [text for _, text in sentences]
+    assert told[:2] == [NO_SHARE.format("equal"), NO_SHARE.format("tuned")]
+    assert not any("seeds in common" in text for text in told)
+    _, sentences = said(below_zero(study, "equal"))
+    told = [text for _, text in sentences]
+    assert told[0] == NO_SHARE.format("equal")
+    assert told[1].startswith("famo is better than tuned scalarisation")
+    _, sentences = said(below_zero(study, "rlw"))
+    assert NO_SHARE.format("rlw") in [text for _, text in sentences]
+    _, sentences = said(below_zero(study_of({"famo": {"a": 1, "b": 1}}, tasks=("a", "b")), "famo"))
+    assert not any("No delta-m" in text for _, text in sentences)
