@@ -75,8 +75,8 @@ def _statements(evidence: Evidence, problem: str) -> list[Statement]:
             without_meaning = without_meaning or bool(unsaid)
     if not any(c.problem == problem for c in family.comparisons):
         told = without_meaning and len(study.seeds) > 1
-        why = [] if told else [Statement(Mood.LIMIT, why_nothing(study, problem))]
-        return [*found, *why]
+        rest = [] if told else [Statement(Mood.LIMIT, why_nothing(study, problem))]
+        return [*found, *rest]
     return [*found, *_placebo(evidence, problem), *limits(evidence, problem)]
 
 
