@@ -29,7 +29,7 @@ from mtlkit.run.folder import RunFolder, read_json, write_json
 from mtlkit.run.once import fit_once, mean_ratio, validation_losses
 from mtlkit.run.progress import shown
 from mtlkit.run.proposals import Searched, Tried, propose, require_optuna
-from mtlkit.train.durable import disk_errors, write_file
+from mtlkit.train.durable import TEMPORARY, disk_errors, write_file
 from mtlkit.vocabulary import LossTerm, Role
 from mtlkit.weighting.configs import Fixed
 
@@ -190,7 +190,7 @@ def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     if not file.exists():
-        if any(out.iterdir()):
+        if any(not item.name.startswith(TEMPORARY) for item in out.iterdir()):
             raise RunError(f"{out}: is not empty; expected a new or empty folder for the search")
         write_json(file, asked)
         return Tuned(out)

@@ -4,6 +4,7 @@ import importlib
 import os
 import random
 import signal
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -94,11 +95,17 @@ class Bench:
         return run_study(comparison, self.folder / name, place=place, **options)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _no_report_of_a_run():
+@contextmanager
+def no_report_of_a_run():
     """Drawing it takes longer than all of the training."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluate, "write_report", lambda *_: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _quickly():
+    with no_report_of_a_run():
         yield
 
 
@@ -112,4 +119,5 @@ def made(tmp_path_factory, tiny):
     """A whole study, made by one worker, for tests that only look; its keys in the order made."""
     torch.set_num_threads(1)
     bench, worker = Bench(tmp_path_factory.mktemp("made"), tiny), InThisProcess(1)
-    return bench.run(bench.load(FILE), executor=worker), worker.made
+    with no_report_of_a_run():
+        return bench.run(bench.load(FILE), executor=worker), worker.made

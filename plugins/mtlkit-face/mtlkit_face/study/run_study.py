@@ -59,7 +59,8 @@ def run_study(asked: Asked, catalog: Catalog, loading: Loading, workers: int, sa
 def _same_size(asked: Asked) -> None:
     file = asked.folder / "study.json"
     if not file.exists():
-        if any(item.name != ".lock" for item in asked.folder.iterdir()):
+        # a lock, or what was half-written when the study was killed at its very beginning
+        if any(not item.name.startswith(".") for item in asked.folder.iterdir()):
             raise RunError(f"{asked.folder}: is not empty; expected a new or empty folder")
         write_json(file, {"size": asked.size.name})
     before = read_json(file)["size"]
