@@ -11,7 +11,7 @@ from mtlkit.compare.executor import Executor
 from mtlkit.compare.outcome import measured
 from mtlkit.compare.plan import Known, Next, Strand, next_runs, strands
 from mtlkit.compare.recipes import for_final, for_trial, with_settings
-from mtlkit.compare.record import Judged, Record, Stage
+from mtlkit.compare.record import Budget, Judged, Record, Stage
 from mtlkit.compare.scores import Ended, Scores
 from mtlkit.compare.store import StudyFolder
 from mtlkit.compare.worker import Job, Outcome
@@ -87,12 +87,12 @@ class Runner:
     def _submit(self) -> bool:
         """Give free workers what can be made now; whether anything was settled without one."""
         settled = False
-        for number in range(len(self._strands)):
-            for following in list(self._next[number]):
-                if len(self._begun) == self.executor.slots:
-                    return settled
-                if not self._is_known(following.record.key):
-                    settled |= self._begin(following)
+        ready = [following for number in self._next for following in self._next[number]]
+        for following in sorted(ready, key=_turn):
+            if len(self._begun) == self.executor.slots:
+                return settled
+            if not self._is_known(following.record.key):
+                settled |= self._begin(following)
         return settled
 
     def _is_known(self, key: str) -> bool:
@@ -207,3 +207,13 @@ def _as(record: Record, twin: Record) -> Record:
         settings=record.settings,
         score=None,
     )
+
+
+def _turn(following: Next) -> tuple[bool, bool, int]:
+    """Methods take turns: what else a machine does in an hour then slows none of them alone.
+
+    So the fastest run of each says what a step of it costs, and what is made can be compared soon.
+    """
+    record = following.record
+    number = record.seed if record.stage is Stage.FINAL else record.trial or 0
+    return record.stage is Stage.FINAL, record.budget is Budget.TIME, number
