@@ -92,15 +92,20 @@ def test_a_worker_ends_with_its_input() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_workers_end_with_the_program_however_it_ends(ending: signal.Signals) -> None:
-    program = subprocess.Popen(
-        [sys.executable, "-c", LONG], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert program.stdout is not None
-    workers = [int(program.stdout.readline()) for _ in range(2)]
-    assert program.stdout.readline() == "working\n"
-    assert all(map(lives, workers))
-    program.send_signal(ending)
-    _, said = program.communicate(timeout=20)
+    # a shell's background job ignores SIGINT, and so would what it starts
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    with subprocess.Popen(
+        [sys.executable, "-c", heed + LONG],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        assert program.stdout is not None
+        workers = [int(program.stdout.readline()) for _ in range(2)]
+        assert program.stdout.readline() == "working\n"
+        assert all(map(lives, workers))
+        program.send_signal(ending)
+        _, said = program.communicate(timeout=20)
     assert program.returncode != 0
     if ending == signal.SIGINT:
         assert said.rstrip().endswith("KeyboardInterrupt")
