@@ -69,8 +69,8 @@ def sections(study: Study) -> tuple[Section, ...]:
 def _answers(study: Study) -> Iterator[Block]:
     yield Text(text=_state(study))
     yield Table(
-        header=("", "claim", "verdict"),
-        rows=tuple((one.name, one.claim, one.state.value) for one in study.judged()),
+        header=("", "verdict", "claim"),
+        rows=tuple((one.name, one.state.value, one.claim) for one in study.judged()),
         caption="A claim is supported where the 95 % interval of every one of its differences, "
         "over paired seeds, lies above 0, and contradicted where one lies below 0. Every seed has "
         "people of its own; a claim is judged for rendered people, and for no others.",
@@ -186,18 +186,18 @@ def _numbers(study: Study) -> Iterator[Block]:
             rows.append(
                 (
                     one.name,
-                    part.unit,
+                    part.state.value,
                     len(part.values),
                     part.mean,
                     f"{low:+.4f} to {high:+.4f}" if known else "",
-                    part.state.value,
                     "" if needed is None else needed,
+                    part.unit,
                 )
             )
     yield Table(
-        header=("", "what is positive if it holds", "seeds", "mean", "95 % interval", "", "seeds"),
+        header=("", "", "seeds", "mean", "95 % interval", "wanted", "what is positive if it holds"),
         rows=tuple(rows),
-        caption="The last column says how many paired seeds would show a mean of this size four "
+        caption="Wanted is how many paired seeds would show a mean of this size four "
         "times in five, where nothing is shown yet.",
     )
     found = best_side_weight(study.runs)

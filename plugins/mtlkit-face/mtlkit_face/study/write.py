@@ -18,7 +18,14 @@ def write_study(study: Study, folder: Path) -> Path:
     found = sections(study)
     page = RunRecord(
         name=f"The experiments of Yin & Liu (TIP 2018), {study.size.name}",
-        evaluation=Evaluation(sections=found),
+        evaluation=Evaluation(
+            facts={
+                "size": study.size.about,
+                "networks": ", ".join(arm.name for arm in study.arms),
+                "seeds": str(len(study.seeds)),
+            },
+            sections=found,
+        ),
     )
     write_file(folder / "report.html", render_page(page).encode())
     write_file(folder / "report.md", "".join(_markdown(found)).encode())
