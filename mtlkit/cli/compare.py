@@ -11,6 +11,7 @@ from mtlkit.cli.list import aligned
 from mtlkit.cli.options import cache_option
 
 if TYPE_CHECKING:
+    from mtlkit.catalog import Catalog
     from mtlkit.compare.comparison import Comparison
     from mtlkit.compare.place import Place
     from mtlkit.compare.store import StudyFolder
@@ -80,7 +81,7 @@ def compare(
     out, loading = out or Path("runs") / what.stem, Loading(cache=cache)
     place = place_of(workers, devices, on_ray=on == "ray")
     if dry_run:
-        _show_plan(comparison, out, loading, place)
+        _show_plan(comparison, out, loading, place, catalog)
         return
     from mtlkit.compare.study import run_study
     from mtlkit.compare.summary import summary
@@ -146,12 +147,14 @@ def _show_differences(one: Path, other: Path) -> None:
         click.echo()
 
 
-def _show_plan(comparison: "Comparison", out: Path, loading: "Loading", place: "Place") -> None:
+def _show_plan(
+    comparison: "Comparison", out: Path, loading: "Loading", place: "Place", catalog: "Catalog"
+) -> None:
     from mtlkit.compare.libraries import require_libraries
     from mtlkit.compare.prepare import judges_of
     from mtlkit.compare.probe import estimate
     from mtlkit.compare.store import StudyFolder
-    from mtlkit.compare.study import resolved
+    from mtlkit.compare.study import refuse_another_study, resolved
     from mtlkit.report.history import duration
     from mtlkit.run.proposals import require_optuna
 
@@ -159,8 +162,10 @@ def _show_plan(comparison: "Comparison", out: Path, loading: "Loading", place: "
     require_libraries()  # what would stop the study is told now
     if comparison.tuning.searches:
         require_optuna("compare")
+    comparison = resolved(comparison, folder, place)
+    refuse_another_study(comparison, folder, catalog)
     judges_of(comparison, loading)
-    found = estimate(resolved(comparison, folder, place), folder.records(), loading)
+    found = estimate(comparison, folder.records(), loading)
     rows: list[tuple[str, ...]] = [("problem", "method", "trials", "final runs", "to make", "time")]
     for share in found:
         counts = (share.trials, share.finals, share.left)

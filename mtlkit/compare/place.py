@@ -31,7 +31,7 @@ def _here(workers: int, threads: int, devices: Devices) -> Executor:
 class Place:
     """How many runs at once, on which devices, by what: `make` takes workers, threads, devices."""
 
-    workers: int | None = None  # None: one for each device, or core, but at most eight
+    workers: int | None = None  # None: one for each GPU, or else for each core, but at most eight
     devices: tuple[str, ...] = ()  # empty: as the recipes say
     make: Callable[[int, int, Devices], Executor] = _here
     default: Callable[[], Devices] = _every_device  # where no devices are named
@@ -39,7 +39,8 @@ class Place:
     @property
     def at_once(self) -> int:
         """How many runs there are at once."""
-        return self.workers or len(self.devices) or min(cores(), 8)
+        named = self.devices or tuple(device for device in self.default() if device is not None)
+        return self.workers or len(named) or min(cores(), 8)
 
     @property
     def threads(self) -> int:

@@ -120,27 +120,39 @@ def open_study(path: Path) -> StudyFolder:
     return folder
 
 
-def begin(
-    folder: StudyFolder, study: Mapping[str, Any], comparison: str, recipes: Mapping[str, str]
+def refuse_another(
+    folder: StudyFolder, study: Mapping[str, Any], recipes: Mapping[str, str]
 ) -> None:
-    """Write down what is asked in a new folder, or find that the old one was asked the same.
+    """`RunError` where the folder holds other things, or a study that was asked something else.
 
-    `recipes` are texts by problem. Problems, methods, seeds and budgets may be added to a study;
-    whatever else changes would make its runs another study's, and is a `RunError`.
+    Problems, methods, seeds and budgets may be added to a study; whatever else changes would make
+    its runs another study's.
     """
+    if not folder.path.exists():
+        return
     if not folder.study.exists():
         if any(not _is_begun(item.name) for item in folder.path.iterdir()):
             raise RunError(
                 f"{folder.path}: is not empty; expected a new or empty folder for the study"
             )
-    else:
-        differences = list(_differences(folder, study, recipes))
-        if differences:
-            raise RunError(
-                f"{folder.path}: holds a study with another {' and another '.join(differences)}; "
-                f"choose another folder, or go on with the same comparison. Problems, weightings, "
-                f"seeds and budgets may be added"
-            )
+        return
+    differences = list(_differences(folder, study, recipes))
+    if differences:
+        raise RunError(
+            f"{folder.path}: holds a study with another {' and another '.join(differences)}; "
+            f"choose another folder, or go on with the same comparison. Problems, weightings, "
+            f"seeds and budgets may be added"
+        )
+
+
+def begin(
+    folder: StudyFolder, study: Mapping[str, Any], comparison: str, recipes: Mapping[str, str]
+) -> None:
+    """Write down what is asked in a new folder, or find that the old one was asked the same.
+
+    `recipes` are texts by problem. Raises `RunError` as `refuse_another` does.
+    """
+    refuse_another(folder, study, recipes)
     for problem, text in recipes.items():
         target = folder.recipe(problem)
         with disk_errors(target):

@@ -22,7 +22,7 @@ from mtlkit.compare.record import Judged
 from mtlkit.compare.report import write_reports
 from mtlkit.compare.runner import Runner
 from mtlkit.compare.scores import SELECTION
-from mtlkit.compare.store import StudyFolder, begin
+from mtlkit.compare.store import StudyFolder, begin, refuse_another
 from mtlkit.data.configs import Loading
 from mtlkit.errors import MtlkitError, RunError
 from mtlkit.recipe_file import dump_recipe
@@ -126,9 +126,6 @@ def _write(
     catalog: Catalog,
     threads: int,
 ) -> None:
-    recipes = {
-        name: dump_recipe(problem.recipe, catalog) for name, problem in comparison.problems.items()
-    }
     described = describe(comparison, catalog)
     methods = [method.name for method in comparison.methods]
     known = {method.name for method in BASELINES}
@@ -139,18 +136,39 @@ def _write(
         "baselines": [name for name in methods if name in known],
         "without": dict(comparison.without),
         "problems": list(comparison.problems),
-        "seeds": list(comparison.seeds),
         "trials": comparison.tuning.searches,
         "runs": len(planned(comparison)),
-        "budgets": [budget.value for budget in comparison.budgets],
         "selection": SELECTION,
         "machine": _machine(),
         "threads": threads,
-        "fixed": {"tuning": described["tuning"], "methods": described["methods"]},
+        **_identity(comparison, described),
     }
     if folder.study.exists():  # what it began on
         study |= {"machine": read_json(folder.study)["machine"]}
-    begin(folder, study, dump_plain(_file(described, comparison)), recipes)
+    text = dump_plain(_file(described, comparison))
+    begin(folder, study, text, _recipes(comparison, catalog))
+
+
+def refuse_another_study(comparison: Comparison, folder: StudyFolder, catalog: Catalog) -> None:
+    """`RunError` where `run_study` would refuse `folder`, for a comparison that is resolved."""
+    stated = _identity(comparison, describe(comparison, catalog))
+    refuse_another(folder, stated, _recipes(comparison, catalog))
+
+
+def _identity(comparison: Comparison, described: Mapping[str, Any]) -> dict[str, Any]:
+    """By what a study is known to be the same beside its recipes."""
+    return {
+        "seeds": list(comparison.seeds),
+        "budgets": [budget.value for budget in comparison.budgets],
+        "fixed": {"tuning": described["tuning"], "methods": described["methods"]},
+    }
+
+
+def _recipes(comparison: Comparison, catalog: Catalog) -> dict[str, str]:
+    """The text of the recipe of each problem."""
+    return {
+        name: dump_recipe(problem.recipe, catalog) for name, problem in comparison.problems.items()
+    }
 
 
 def describe(comparison: Comparison, catalog: Catalog) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 
 from mtlkit.backbones.configs import Mlp
-from mtlkit.config import Problem
 from mtlkit.data.configs import Loading
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
@@ -15,7 +14,7 @@ from mtlkit.routing.grouped import BranchesModule
 from mtlkit.tasks import loss_terms
 from mtlkit.testing.bench import TRUNK, grouped
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.weightings import made
+from mtlkit.testing.weightings import made, with_one_task
 from mtlkit.testing.world import small_model, small_recipe, small_targets, small_updater
 from mtlkit.train.checkpoint import tensors_of
 from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
@@ -173,12 +172,7 @@ def serves_any_backbone(subject: Subject) -> None:
 
 def bears_one_task(subject: Subject) -> None:
     """With one task it builds, or says beforehand that it cannot."""
-    recipe = recipe_of(subject)
-    recipe = attrs.evolve(recipe, tasks={"kind": recipe.tasks["kind"]})
-    said = recipe.problems()
-    require(all(isinstance(problem, Problem) for problem in said), "`problems` gives no Problem")
-    if not said:
-        made(small_updater(recipe), range(2))
+    with_one_task(recipe_of(subject))
 
 
 def goes_on_where_it_stopped(subject: Subject) -> None:

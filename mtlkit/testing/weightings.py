@@ -115,7 +115,11 @@ def _new_tensors(_: Updater) -> int:
 
 def bears_one_task(subject: Subject) -> None:
     """With one task it trains, or says beforehand that it cannot."""
-    recipe = recipe_of(subject)
+    with_one_task(recipe_of(subject))
+
+
+def with_one_task(recipe: Recipe) -> None:
+    """Train what `recipe` describes with one of its tasks, unless it says that it cannot."""
     recipe = attrs.evolve(recipe, tasks={"kind": recipe.tasks["kind"]})
     said = recipe.problems()
     require(all(isinstance(problem, Problem) for problem in said), "`problems` gives no Problem")

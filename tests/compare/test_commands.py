@@ -68,6 +68,18 @@ def test_a_dry_run_of_a_study_goes_by_its_records(called, bench, made):
     assert "4 runs to make, about" in out
 
 
+def test_a_dry_run_refuses_the_folder_that_a_run_would_refuse(called, bench, made):
+    bench.load(bench.file.replace("[3]", "[4]"))
+    code, _, err = called("compare", bench.folder / "comparison.yaml", "--dry-run", "--out",
+                          made[0].path)  # fmt: skip
+    assert code == 2
+    assert "holds a study with another list of seeds; choose another folder" in err
+    code, _, err = called("compare", bench.folder / "comparison.yaml", "--dry-run", "--out",
+                          bench.folder)  # fmt: skip
+    assert code == 2
+    assert "is not empty; expected a new or empty folder for the study" in err
+
+
 def test_two_runs_are_laid_side_by_side(called, made):
     runs = made[0].path / "runs" / "plane"
     code, out, _ = called("compare", runs / "equal/epochs-seed3", runs / "gls/epochs-seed3")

@@ -112,10 +112,20 @@ def test_devices_that_are_none_are_refused(devices, message):
 
 def test_cores_are_shared_out(monkeypatch):
     monkeypatch.setattr("mtlkit.compare.place.cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert (Place().at_once, Place().threads) == (8, 1)
     assert (Place(workers=3).threads, Place(workers=20).threads) == (2, 1)
     two = place_of(None, "cuda:0,cuda:1", on_ray=False)
     assert (two.at_once, two.threads, two.kind) == (2, 4, "cuda")
+
+
+def test_a_gpu_is_not_shared_unless_asked(monkeypatch):
+    monkeypatch.setattr("mtlkit.compare.place.cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert (Place().at_once, Place().threads) == (2, 4)
+    assert Place(workers=4).at_once == 4
+    assert place_of(None, "cpu", on_ray=False).at_once == 1
+    assert place_of(None, "", on_ray=True).at_once == 8  # Ray counts its GPUs itself
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
