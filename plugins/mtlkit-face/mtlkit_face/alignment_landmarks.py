@@ -10,7 +10,7 @@ import numpy as np
 from mtlkit.data.tables import read_table
 from mtlkit.errors import DataError
 from mtlkit_face.alignment import Points, five_points
-from mtlkit_face.in_the_wild_listing import read_lines
+from mtlkit_face.text_lines import read_lines
 
 COUNTS = (5, 68)
 
@@ -82,7 +82,7 @@ def _of_table(path: Path) -> list[_Row]:
 
 def _of_lines(path: Path, extra: Extra) -> list[_Row]:
     rows = []
-    for number, line in enumerate(read_lines(path), start=1):
+    for number, line in enumerate(read_lines(path, "landmarks"), start=1):
         if not line.strip():
             continue
         name, *cells = line.split("\t") if "\t" in line.strip() else line.split()

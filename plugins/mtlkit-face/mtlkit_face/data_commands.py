@@ -1,7 +1,7 @@
 """The commands under ``mtlkit face`` that prepare data: align, pack, label-pose."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import click
 
 from mtlkit.errors import DataError
 from mtlkit_face.alignment_landmarks import Extra, Several
+from mtlkit_face.terminal_bar import bar
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -20,18 +21,6 @@ workers_option = click.option(
     default=None,
     help="Threads; one a processor if not given.",
 )
-
-
-@contextmanager
-def _bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far a work is, on a terminal."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager
@@ -95,7 +84,7 @@ def align(
     from mtlkit_face.alignment_landmarks import read_landmarks
 
     points = read_landmarks(landmarks, Extra(extra), Several(several))
-    with _naming(out), _bar("aligning faces") as progress:
+    with _naming(out), bar("aligning faces") as progress:
         outcomes = align_folder(
             images,
             points,
@@ -175,7 +164,7 @@ def label_pose(
     check_threshold(threshold)
     estimator = Estimator.load(run, task)
     listing = list_folder(faces) if faces.is_dir() else list_records(faces, _unheard)
-    with _bar("labelling faces") as progress:
+    with bar("labelling faces") as progress:
         poses = estimate_poses(estimator, listing, threshold, _processors(workers), progress)
     with _naming(out):
         poses.write(out)

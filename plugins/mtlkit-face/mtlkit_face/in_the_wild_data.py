@@ -20,9 +20,9 @@ from mtlkit_face.in_the_wild_listing import (
     list_files,
     list_folder,
     list_records,
-    read_lines,
 )
 from mtlkit_face.stored_faces import SHOWN, StoredFaces, complaint, faults
+from mtlkit_face.text_lines import read_lines
 
 MIRROR = "#mirror"
 """The end of the id of a mirrored image."""
@@ -99,7 +99,8 @@ def _wanted(
         return kept, {}
     base = where if where.is_dir() else where.parent
     path = found(source.without, (base, loading.base, Path()), "without")
-    names = {line.strip() for line in read_lines(path) if line.strip()}
+    lines = read_lines(path, "a name in each line", "without")
+    names = {line.strip() for line in lines if line.strip()}
     strangers = sorted(names - set(listing.subjects))
     if strangers:
         raise DataError(

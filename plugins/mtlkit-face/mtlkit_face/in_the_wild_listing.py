@@ -9,6 +9,7 @@ import attrs
 from mtlkit.errors import DataError
 from mtlkit_face.recordio_faces import open_record_faces
 from mtlkit_face.stored_faces import FileStore, Store
+from mtlkit_face.text_lines import read_lines
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """The endings of a file that is taken for an image."""
@@ -68,7 +69,7 @@ def list_files(folder: Path, listed: Path) -> Listing:
     """
     places: dict[str, int] = {}
     names, subjects = [], []
-    for number, line in enumerate(read_lines(listed), start=1):
+    for number, line in enumerate(read_lines(listed, "paths and subjects"), start=1):
         if not line.strip():
             continue
         name, *rest = line.rstrip("\n").split("\t")
@@ -99,13 +100,3 @@ def list_records(path: Path, progress: Progress) -> Listing:
     if not len(faces):
         raise DataError(f"{path}: holds no image")
     return Listing(faces, [*map(str, faces.keys)], [*map(str, faces.subjects)])
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file in UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as cause:
-        raise DataError(f"{path}: cannot be read: {cause.strerror}") from cause
-    except UnicodeDecodeError as cause:
-        raise DataError(f"{path}: is no text in UTF-8: {cause}") from cause

@@ -14,10 +14,11 @@ import attrs
 import numpy as np
 
 from mtlkit.errors import DataError
-from mtlkit_face.protocols.listed_files import Tree, inside, read_lines
+from mtlkit_face.protocols.listed_files import Tree, inside
 from mtlkit_face.protocols.options import Faces
 from mtlkit_face.protocols.pair_set import PairSet
 from mtlkit_face.protocols.pictures import Picture
+from mtlkit_face.text_lines import read_lines
 
 OFFICIAL = (10, 350)
 """Folds, and pairs of each kind in a fold."""

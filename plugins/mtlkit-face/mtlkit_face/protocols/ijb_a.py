@@ -15,8 +15,8 @@ import attrs
 import numpy as np
 
 from mtlkit.errors import DataError
-from mtlkit_face.protocols.listed_files import read_lines
 from mtlkit_face.protocols.pair_set import Places
+from mtlkit_face.text_lines import read_lines
 
 VERIFY, SEARCH = "IJB-A_11_sets", "IJB-A_1N_sets"
 

@@ -14,7 +14,7 @@ from mtlkit_face.protocols.cmc import search
 from mtlkit_face.protocols.curves import cmc, mean_curve, roc_and_det
 from mtlkit_face.protocols.embedding import Embedder, refusal
 from mtlkit_face.protocols.ijb_a import SplitTables, TemplateRows, read_splits
-from mtlkit_face.protocols.listed_files import Tree, read_lines
+from mtlkit_face.protocols.listed_files import Tree
 from mtlkit_face.protocols.options import IjbA, Mode, Progress
 from mtlkit_face.protocols.pictures import Picture
 from mtlkit_face.protocols.pooling import POOLINGS, Pooling, Rows
@@ -25,6 +25,7 @@ from mtlkit_face.protocols.shown import facts, tables, worst_errors
 from mtlkit_face.protocols.sightings import ALIASES, Sightings
 from mtlkit_face.protocols.split_measures import SplitScores, split_measures
 from mtlkit_face.protocols.template_store import TemplateStore, store_templates
+from mtlkit_face.text_lines import read_lines
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -14,20 +14,6 @@ SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".bmp")
 """Aligned copies often have another format than the list says; the name itself counts."""
 
 
-def read_lines(path: Path, what: str, option: str) -> list[str]:
-    """The lines of a list, without their ends; `what` it is and which `option` names it."""
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: is missing; expected {what}. Correct the option `{option}`"
-        ) from None
-    except UnicodeDecodeError as cause:
-        raise DataError(f"{path}: is no text in UTF-8 ({cause}); expected {what}") from cause
-    except OSError as cause:
-        raise DataError(f"{path}: cannot be read: {cause.strerror or cause}") from cause
-
-
 def inside(root: Path, listed: str, place: str, start: str = ".") -> PurePosixPath:
     """The path `listed`, which starts from the folder `start` of `root`, as one that starts there.
 

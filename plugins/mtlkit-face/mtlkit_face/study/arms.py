@@ -16,7 +16,7 @@ class Arm:
     """A row of the study: a recipe, and what a size changes in it beside what it changes in all.
 
     `about` says in a few words what is special. The `core` arms are those of the small study's
-    first answer; `settings` are as of ``--set``, for every size, `small` those of that size alone.
+    first answer; `settings` are as of ``--set``, for every size, `short` where updates are few.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Arm:
     recipe: str = ""  # the file; by default the arm's name
     core: bool = False
     settings: tuple[str, ...] = ()
-    small: tuple[str, ...] = ()
+    short: tuple[str, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -34,12 +34,16 @@ class Arm:
 
 @attrs.frozen(kw_only=True)
 class Size:
-    """How large the study is: settings as of ``--set`` for all arms, and how many seeds."""
+    """How large the study is: settings as of ``--set`` for all arms, and how many seeds.
+
+    `short` where it has so few updates that the arms need settings of their own for them.
+    """
 
     name: str
     about: str
     seeds: int
     subjects: int  # who are trained on
+    short: bool = False
     settings: tuple[str, ...] = ()
     estimator: tuple[str, ...] = ()  # what it changes in the network that estimates poses
     sure: float = 0.9  # the posterior from which an estimated pose becomes a label
@@ -49,9 +53,9 @@ class Size:
 
         So that what is found holds for more than one draw of people.
         """
-        small = arm.small if self.name == SMALL.name else ()
+        short = arm.short if self.short else ()
         own = (f"data.first_subject={PEOPLE * seed}", f"seed={seed}")
-        settings = [*self.settings, *arm.settings, *small, *own]
+        settings = [*self.settings, *arm.settings, *short, *own]
         return load_recipe(
             arm.path, catalog, [each.replace("{seed}", str(seed)) for each in settings]
         )
@@ -65,6 +69,7 @@ SMALL = Size(
     about="two CPU cores: 120 subjects and 60 others, 48 px, half the width, 30 epochs",
     seeds=5,
     subjects=120,
+    short=True,
     settings=(
         "data.subjects=120",
         "data.test_subjects=60",
@@ -107,7 +112,7 @@ ESTIMATED = Arm(
     name="m-cnn-pose-estimated",
     about="identity and an estimated pose",
     settings=("data.labels=poses-{seed}.csv",),
-    small=(_SIDE,),
+    short=(_SIDE,),
 )
 
 ARMS: Mapping[str, Arm] = {
@@ -118,37 +123,37 @@ ARMS: Mapping[str, Arm] = {
         Arm(name="s-cnn-illumination", about="illumination alone"),
         Arm(name="s-cnn-expression", about="expression alone"),
         Arm(name="s-cnn-l2", about="identity alone, ten times the weight decay"),
-        Arm(name="m-cnn-pose", about="identity and pose", small=(_SIDE,)),
+        Arm(name="m-cnn-pose", about="identity and pose", short=(_SIDE,)),
         ESTIMATED,
-        Arm(name="m-cnn-illumination", about="identity and illumination", small=(_SIDE,)),
-        Arm(name="m-cnn-expression", about="identity and expression", small=(_SIDE,)),
-        Arm(name="m-cnn-equal", about="all side tasks, equal weights", core=True, small=(_SIDE,)),
-        Arm(name="m-cnn", about="all side tasks, dynamic weights", core=True, small=(_SIDE, _GATE)),
+        Arm(name="m-cnn-illumination", about="identity and illumination", short=(_SIDE,)),
+        Arm(name="m-cnn-expression", about="identity and expression", short=(_SIDE,)),
+        Arm(name="m-cnn-equal", about="all side tasks, equal weights", core=True, short=(_SIDE,)),
+        Arm(name="m-cnn", about="all side tasks, dynamic weights", core=True, short=(_SIDE, _GATE)),
         Arm(
             name="m-cnn-fast-gate",
             recipe="m-cnn",
             about="the gate at the optimiser's own rate",
-            small=(_SIDE,),
+            short=(_SIDE,),
         ),
         Arm(
             name="m-cnn-normalised",
             about="dynamic weights of losses in units of ln(classes)",
-            small=(_SIDE, _GATE),
+            short=(_SIDE, _GATE),
         ),
-        Arm(name="m-cnn-product", about="mean weight times mean loss", small=(_SIDE, _GATE)),
-        Arm(name="m-cnn-released", about="the released layer's gradient", small=(_SIDE, _GATE)),
-        Arm(name="m-cnn-harder", about="more weight to harder tasks", small=(_SIDE, _GATE)),
-        Arm(name="m-cnn-side-block", about="side tasks part before block 5", small=(_SIDE,)),
+        Arm(name="m-cnn-product", about="mean weight times mean loss", short=(_SIDE, _GATE)),
+        Arm(name="m-cnn-released", about="the released layer's gradient", short=(_SIDE, _GATE)),
+        Arm(name="m-cnn-harder", about="more weight to harder tasks", short=(_SIDE, _GATE)),
+        Arm(name="m-cnn-side-block", about="side tasks part before block 5", short=(_SIDE,)),
         Arm(
             name="m-cnn-batch-8",
             about="batches of 8",
-            small=(_SIDE, _GATE, "train.batch=8", "optimizer.lr=0.0075"),
+            short=(_SIDE, _GATE, "train.batch=8", "optimizer.lr=0.0075"),
         ),
         Arm(
-            name="p-cnn", about="a classifier for each pose group", core=True, small=(_SIDE, _GATE)
+            name="p-cnn", about="a classifier for each pose group", core=True, short=(_SIDE, _GATE)
         ),
-        Arm(name="p-cnn-gated", about="a gate between the identity losses", small=(_SIDE, _GATE)),
-        Arm(name="p-cnn-block", about="a block 5 for each pose group", small=(_SIDE, _GATE)),
+        Arm(name="p-cnn-gated", about="a gate between the identity losses", short=(_SIDE, _GATE)),
+        Arm(name="p-cnn-block", about="a block 5 for each pose group", short=(_SIDE, _GATE)),
     )
 }
 

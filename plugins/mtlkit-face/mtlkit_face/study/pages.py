@@ -7,6 +7,7 @@ import attrs
 
 from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
 from mtlkit_face.study.arms import Arm, Size
+from mtlkit_face.study.curves import curve_charts
 from mtlkit_face.study.hypotheses import (
     HYPOTHESES,
     RANK1,
@@ -55,15 +56,15 @@ class Study:
 
 def sections(study: Study) -> tuple[Section, ...]:
     """The report of the study, the answers first."""
-    return tuple(
-        Section(title=title, blocks=tuple(blocks))
-        for title, blocks in (
-            ("What the study shows", _answers(study)),
-            ("Beside the paper", [*_beside_the_paper(study), *_routing(study)]),
-            ("Every claim and its numbers", _numbers(study)),
-            ("How it was made", _made(study)),
-        )
-    )
+    parts: Mapping[str, Iterable[Block]] = {
+        "What the study shows": _answers(study),
+        "Beside the paper": [*_beside_the_paper(study), *_routing(study)],
+        "Every claim and its numbers": _numbers(study),
+        "How they learn": curve_charts(study.runs, [arm.name for arm in study.arms]),
+        "How it was made": _made(study),
+    }
+    made = (Section(title=title, blocks=tuple(blocks)) for title, blocks in parts.items())
+    return tuple(section for section in made if section.blocks)
 
 
 def _answers(study: Study) -> Iterator[Block]:

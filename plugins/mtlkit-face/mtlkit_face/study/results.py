@@ -4,10 +4,11 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mtlkit.loggers.events import StepEvent
+from mtlkit.loggers.events import Event, StepEvent
 from mtlkit.loggers.read_events import read_events
 from mtlkit.run.folder import RunFolder, State
 from mtlkit_face.study.arms import Arm
+from mtlkit_face.study.curves import curve_metrics
 from mtlkit_face.study.hypotheses import SIDES, Runs
 
 
@@ -37,14 +38,15 @@ def _metrics(folder: RunFolder) -> dict[str, float]:
     evaluation = json.loads(folder.evaluation.read_text("utf-8"))
     found = {name: value for name, value in evaluation["metrics"].items() if value is not None}
     found["seconds"] = folder.status().seconds
-    return found | _traces(folder)
+    events = read_events(folder.log)
+    return found | _traces(events) | curve_metrics(events)
 
 
-def _traces(folder: RunFolder) -> dict[str, float]:
+def _traces(events: Iterable[Event]) -> dict[str, float]:
     """How the weights of side tasks went with their losses, over the logged steps."""
     below: list[float] = []
     ends: dict[str, float] = {}
-    for event in read_events(folder.log):
+    for event in events:
         if not isinstance(event, StepEvent):
             continue
         sides = [task for task in SIDES if task in event.losses and task in event.weights]

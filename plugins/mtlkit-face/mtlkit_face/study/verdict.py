@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from enum import Enum
+from statistics import NormalDist, fmean, stdev
 
 import attrs
 
@@ -32,15 +33,12 @@ class Part:
     @property
     def mean(self) -> float:
         """The mean over seeds; NaN without any."""
-        return sum(self.values) / len(self.values) if self.values else math.nan
+        return fmean(self.values) if self.values else math.nan
 
     @property
     def spread(self) -> float:
         """The standard deviation over seeds; NaN for fewer than two."""
-        if len(self.values) < 2:
-            return math.nan
-        mean = self.mean
-        return math.sqrt(sum((v - mean) ** 2 for v in self.values) / (len(self.values) - 1))
+        return stdev(self.values) if len(self.values) > 1 else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -48,7 +46,10 @@ class Part:
         count = len(self.values)
         if count < 2:
             return -math.inf, math.inf
-        half = _quantile((1 + CONFIDENCE) / 2, count - 1) * self.spread / math.sqrt(count)
+        from scipy import stats
+
+        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1))
+        half = quantile * self.spread / math.sqrt(count)
         return self.mean - half, self.mean + half
 
     @property
@@ -75,7 +76,8 @@ class Part:
         """
         if len(self.values) < 2 or self.mean == 0:
             return None
-        quantiles = _normal((1 + CONFIDENCE) / 2) + _normal(POWER)
+        normal = NormalDist().inv_cdf
+        quantiles = normal((1 + CONFIDENCE) / 2) + normal(POWER)
         return max(3, math.ceil((quantiles * self.spread / self.mean) ** 2))
 
 
@@ -92,15 +94,3 @@ def together(parts: Sequence[Part]) -> State:
     if State.CONTRADICTED in states:
         return State.CONTRADICTED
     return State.UNDECIDED if State.UNDECIDED in states else State.SUPPORTED
-
-
-def _quantile(probability: float, freedom: int) -> float:
-    from scipy import stats
-
-    return float(stats.t.ppf(probability, freedom))
-
-
-def _normal(probability: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(probability)

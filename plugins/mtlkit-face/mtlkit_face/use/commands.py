@@ -1,13 +1,13 @@
 """The commands that use a trained run on image files: embed, verify, enroll, identify."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mtlkit.errors import DataError
+from mtlkit_face.terminal_bar import bar
 
 if TYPE_CHECKING:
     from mtlkit_face.use.model import FaceModel
@@ -209,7 +209,7 @@ def _embedded(model: "FaceModel", images: Sequence[Path]) -> "Embedded":
 
     asked = find_images(images)
     _warn_of_alignment(model)
-    with _bar(len(asked.files)) as progress:
+    with bar("embedding images") as progress:
         found = embed_files(model, asked.files, progress)
     if asked.other:
         _tell(f"{len(asked.other)} files are no images by their names", asked.other[:_SHOWN])
@@ -232,16 +232,3 @@ def _warn_of_alignment(model: "FaceModel") -> None:
 def _tell(what: str, lines: Sequence[object]) -> None:
     """Warn of `what`, with a line for each file."""
     click.echo("\n  ".join([f"warning: {what}:", *map(str, lines)]), err=True)
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal's stderr, and nothing where there is none."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("embedding images", total=total)
-        yield lambda done, _: bar.update(task, completed=done)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, chosen, searching
+from mtlkit_face.study.curves import curve_charts, curve_metrics
 from mtlkit_face.study.hypotheses import HYPOTHESES, best_side_weight, less
 from mtlkit_face.study.pages import Study, sections
 from mtlkit_face.study.paper import REPORTED
@@ -13,6 +14,7 @@ from scipy import stats
 
 from mtlkit import load_catalog
 from mtlkit.errors import RunError
+from mtlkit.loggers.events import EvaluationEvent, StepEvent
 
 SEEDS = range(5)
 
@@ -93,6 +95,14 @@ def test_dynamic_over_equal_over_single(means, state):
     assert judged(runs_of(**means), "H2").state is state
 
 
+def test_one_side_task_is_to_beat_all_three_where_it_was_run():
+    means = {"s_cnn": 0.70, "m_cnn_equal": 0.72, "m_cnn": 0.74}
+    singles = {"m_cnn_pose": 0.71, "m_cnn_illumination": 0.73, "m_cnn_expression": 0.70}
+    assert judged(runs_of(**means, **singles), "H2").state is State.SUPPORTED
+    worse = {**singles, "m_cnn_illumination": 0.705}
+    assert judged(runs_of(**means, **worse), "H2").state is State.CONTRADICTED
+
+
 def test_branches_are_to_help_on_profiles():
     runs = runs_of(m_cnn=0.7, p_cnn=0.72)
     for seed in SEEDS:
@@ -153,6 +163,53 @@ def test_the_report_stands_beside_the_paper(tmp_path):
     assert "no memory" in text
     assert page.read_text().startswith("<!DOCTYPE html>")
     assert len((tmp_path / "results.csv").read_text().splitlines()) == 1 + 15 * 5
+
+
+def step(epoch: float, **values: tuple[float, float]) -> StepEvent:
+    return StepEvent(
+        step=int(100 * epoch),
+        epoch=epoch,
+        learning_rate=0.1,
+        losses={task: loss for task, (loss, _) in values.items()},
+        weights={task: weight for task, (_, weight) in values.items()},
+    )
+
+
+def test_a_curve_has_what_was_since_the_evaluation_before():
+    events = [
+        step(0.5, identity=(4.0, 1.0), pose=(2.0, 0.3)),
+        step(1.0, identity=(2.0, 1.0), pose=(1.0, 0.5)),
+        EvaluationEvent(step=100, epoch=1.0, metrics={"identity/accuracy": 0.5, "other": 9.0}),
+        step(1.5, identity=(1.0, 1.0), pose=(0.5, 0.9)),
+        EvaluationEvent(step=150, epoch=1.5, metrics={"identity/accuracy": 0.75}),
+        step(2.0, identity=(0.1, 1.0)),  # nothing was evaluated after it
+    ]
+    found = curve_metrics(events)
+    assert found.pop("epoch-1/loss/pose") == pytest.approx(1.5)
+    assert found.pop("epoch-1/weight/pose") == pytest.approx(0.4)
+    assert found == {
+        "epoch-1/accuracy/identity": 0.5, "epoch-1/loss/identity": 3.0,
+        "epoch-1/weight/identity": 1.0, "epoch-1.5/accuracy/identity": 0.75,
+        "epoch-1.5/loss/identity": 1.0, "epoch-1.5/loss/pose": 0.5,
+        "epoch-1.5/weight/identity": 1.0, "epoch-1.5/weight/pose": 0.9,
+    }  # fmt: skip
+
+
+def test_curves_are_means_over_seeds_and_constant_weights_are_not_drawn():
+    runs = {
+        "m-cnn": {
+            seed: {
+                "epoch-5/accuracy/identity": 0.5 + seed, "epoch-10/accuracy/identity": 0.7 + seed,
+                "epoch-5/weight/pose": 0.1, "epoch-10/weight/pose": 0.1,
+                "epoch-5/weight/expression": 0.1, "epoch-10/weight/expression": 0.3,
+            }
+            for seed in (0, 1)
+        }
+    }  # fmt: skip
+    accuracy, weights = curve_charts(runs, ["s-cnn", "m-cnn"])
+    assert accuracy.series["m-cnn"].x == (5.0, 10.0)
+    assert accuracy.series["m-cnn"].y == pytest.approx((1.0, 1.2))
+    assert list(weights.series) == ["m-cnn: expression"]
 
 
 def test_an_empty_study_has_a_report_that_says_so():
