@@ -1,5 +1,6 @@
 """What every op does with its arguments before it computes: types, shapes, autocast, labels."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import torch
@@ -64,6 +65,37 @@ def check_reduction(op: str, reduction: str) -> None:
         raise ValueError(
             f"{op}: reduction: expected one of {', '.join(REDUCTIONS)}, found {reduction!r}"
         )
+
+
+def check_smoothing(op: str, smoothing: float) -> None:
+    """`ValueError` unless a share of the label can be spread over all classes."""
+    if not 0 <= smoothing <= 1:
+        raise ValueError(f"{op}: label_smoothing: expected 0 to 1, found {smoothing}")
+
+
+def check_heads(
+    op: str, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
+) -> None:
+    """`ValueError` or `TypeError` unless all (C, D) and (C,) fit the features x (N, D)."""
+    check_matrix(op, "x", x)
+    for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        check_matrix(op, f"weights[{number}]", weight, x.shape[1])
+        if bias is not None:
+            check_vector(op, f"biases[{number}]", bias, len(weight))
+
+
+def heads_of_one_type(
+    op: str, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
+) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """x, the weights and the biases as `same_type` has them, with zeros for a bias of None."""
+    own_x, *own = same_type(op, x, *weights, *biases)
+    assert own_x is not None
+    matrices = tuple(each for each in own[: len(weights)] if each is not None)
+    offsets = tuple(
+        own_x.new_zeros(len(matrix)) if bias is None else bias
+        for matrix, bias in zip(matrices, own[len(weights) :], strict=True)
+    )
+    return own_x, matrices, offsets
 
 
 def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:

@@ -6,11 +6,11 @@ of cut cross-entropy (Wijmans et al. 2025) in torch's own operators.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from mtlkit.ops.rivals import backward_by, fake_gradients, row_numbers, save
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, add_product, finite, spans
 
 TILE_NUMBERS = 2**20
@@ -85,21 +85,6 @@ def _(
     return row_numbers(x), row_numbers(x)
 
 
-def row_numbers(x: Tensor) -> Tensor:
-    """What a fake result of one number for each row looks like."""
-    return x.new_empty(len(x), dtype=accumulator(x.dtype))
-
-
-def fake_gradients(
-    x: Tensor, weight: Tensor, bias: Tensor | None, needs: list[bool]
-) -> list[Tensor]:
-    """What fake gradients of x, W and b look like."""
-    return [
-        torch.empty_like(each) if each is not None and need else x.new_empty(0)
-        for each, need in zip((x, weight, bias), needs, strict=True)
-    ]
-
-
 @rivals_by_classes_backward.register_fake
 def _(
     x: Tensor,
@@ -113,29 +98,6 @@ def _(
     needs: list[bool],
 ) -> list[Tensor]:
     return fake_gradients(x, weight, bias, needs)
-
-
-def save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    """Keep what the backward pass of rivals needs: the inputs, and a number for each row."""
-    x, weight, bias, target, ctx.cosine = inputs
-    ctx.save_for_backward(x, weight, bias, target, output[1])
-
-
-def backward_by(
-    gradients_of: Callable[..., list[Tensor]],
-) -> Callable[..., tuple[Tensor | None, ...]]:
-    """The backward pass of rivals, by an op that gives the gradients of x, W and b."""
-
-    def backward(ctx: Any, of_target: Tensor, of_rivals: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, bias, target, rivals = ctx.saved_tensors
-        needs = list(ctx.needs_input_grad[:3])
-        found = gradients_of(
-            x, weight, bias, target, ctx.cosine, rivals, of_target, of_rivals, needs
-        )
-        needed = (each if need else None for each, need in zip(found, needs, strict=True))
-        return (*needed, None, None)
-
-    return backward
 
 
 rivals_by_classes.register_autograd(backward_by(rivals_by_classes_backward), setup_context=save)

@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.call import (
+    check_heads,
     check_label_type,
     check_labels,
-    check_matrix,
     check_reduction,
-    check_vector,
+    check_smoothing,
     has_tangent,
-    same_type,
+    heads_of_one_type,
     wants_gradient,
     without_autocast,
 )
@@ -99,14 +99,9 @@ def _checked(
             f"{NAME}: expected a weight and a bias (or None) for each of one or more groups, "
             f"found {len(weights)} and {len(offsets)}"
         )
-    check_matrix(NAME, "x", x)
+    check_heads(NAME, x, weights, offsets)
     check_reduction(NAME, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{NAME}: label_smoothing: expected 0 to 1, found {label_smoothing}")
-    for number, (weight, offset) in enumerate(zip(weights, offsets, strict=True)):
-        check_matrix(NAME, f"weights[{number}]", weight, x.shape[1])
-        if offset is not None:
-            check_vector(NAME, f"biases[{number}]", offset, len(weight))
+    check_smoothing(NAME, label_smoothing)
     check_label_type(NAME, "target", target, len(x))
     check_label_type(NAME, "group", group, len(x))
     check_labels(NAME, "group", group, len(weights), NO_GROUP)
@@ -118,13 +113,7 @@ def _checked(
         torch.tensor(ends[0]) if equal else torch.tensor(ends).to(x.device)[group.clamp_min(0)],
         left_out,
     )
-    own_x, *own = same_type(NAME, x, *weights, *offsets)
-    assert own_x is not None
-    weight_list = [each for each in own[: len(weights)] if each is not None]
-    bias_list = [
-        own_x.new_zeros(len(weight)) if offset is None else offset
-        for weight, offset in zip(weight_list, own[len(weights) :], strict=True)
-    ]
+    own_x, matrices, vectors = heads_of_one_type(NAME, x, weights, offsets)
     options = {"ragged": not equal, "forward_mode": has_tangent(x, *weights, *offsets)}
     request = Request(
         len(x), x.shape[1], max(map(len, weights)), own_x.dtype, x.device.type,
@@ -132,7 +121,7 @@ def _checked(
         tuple(name for name, given in options.items() if given),
     )  # fmt: skip
     call = Call(
-        own_x, tuple(weight_list), tuple(bias_list), target.masked_fill(left_out, 0),
+        own_x, matrices, vectors, target.masked_fill(left_out, 0),
         group.masked_fill(left_out, len(weights)), label_smoothing,
     )  # fmt: skip
     return call, request

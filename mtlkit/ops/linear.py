@@ -12,6 +12,7 @@ from mtlkit.ops.call import (
     check_label_type,
     check_matrix,
     check_reduction,
+    check_smoothing,
     check_vector,
     has_tangent,
     same_type,
@@ -65,8 +66,7 @@ def linear_cross_entropy(
     check_reduction(NAME, reduction)
     if empty not in ("nan", "zero"):
         raise ValueError(f"{NAME}: empty: expected one of nan, zero, found {empty!r}")
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{NAME}: label_smoothing: expected 0 to 1, found {label_smoothing}")
+    check_smoothing(NAME, label_smoothing)
     for name, value in (("bias", bias), ("class_weight", class_weight)):
         if value is not None:
             check_vector(NAME, name, value, len(weight))

@@ -9,13 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.call import (
+    check_heads,
     check_label_type,
     check_labels,
     check_matrix,
     check_reduction,
+    check_smoothing,
     check_vector,
     has_tangent,
-    same_type,
+    heads_of_one_type,
     wants_gradient,
     without_autocast,
 )
@@ -134,12 +136,10 @@ def _checked(
             f"{NAME}: expected a weight, a target and a bias (or None) for each of one or more "
             f"heads, found {len(weights)}, {len(targets)} and {len(offsets)}"
         )
-    check_matrix(NAME, "x", x)
+    check_heads(NAME, x, weights, offsets)
     check_reduction(NAME, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{NAME}: label_smoothing: expected 0 to 1, found {label_smoothing}")
-    for head, (weight, target) in enumerate(zip(weights, targets, strict=True)):
-        check_matrix(NAME, f"weights[{head}]", weight, x.shape[1])
+    check_smoothing(NAME, label_smoothing)
+    for head, target in enumerate(targets):
         check_label_type(NAME, f"targets[{head}]", target, len(x))
     stacked = torch.stack(list(targets))
     _check_targets(stacked, [len(weight) for weight in weights], ignore_index)
@@ -147,25 +147,18 @@ def _checked(
     offsets += [] if gate is None else [gate[1]]
     if gate is not None:
         check_matrix(NAME, "gate", gate[0], x.shape[1])
-    for head, (matrix, offset) in enumerate(zip(matrices, offsets, strict=True)):
-        if offset is not None:
-            check_vector(NAME, f"biases[{head}]", offset, len(matrix))
+        if gate[1] is not None:
+            check_vector(NAME, "the gate's bias", gate[1], len(gate[0]))
     given = [*matrices, *offsets]
     gradient = wants_gradient(x, *given)
-    own_x, *own = same_type(NAME, x, *given)
-    assert own_x is not None
-    weight_list = [each for each in own[: len(matrices)] if each is not None]
-    bias_list = [
-        own_x.new_zeros(len(matrix)) if offset is None else offset
-        for matrix, offset in zip(weight_list, own[len(matrices) :], strict=True)
-    ]
+    own_x, own_matrices, own_offsets = heads_of_one_type(NAME, x, matrices, offsets)
     options = ("forward_mode",) if has_tangent(x, *given) else ()
     request = Request(
         len(x), x.shape[1], sum(map(len, matrices)), own_x.dtype, x.device.type, gradient,
         reduction, len(matrices), options,
     )  # fmt: skip
     call = Call(
-        own_x, tuple(weight_list), tuple(bias_list), stacked, ignore_index,
+        own_x, own_matrices, own_offsets, stacked, ignore_index,
         label_smoothing, reduction, feature_gradients, gate is not None,
     )  # fmt: skip
     return call, request

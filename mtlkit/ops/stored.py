@@ -5,14 +5,11 @@ backward pass only reads it: whatever differs between rows is applied to x, so t
 backward finds everything as it was.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from mtlkit.ops.classes import fake_gradients, row_numbers
+from mtlkit.ops.rivals import backward_by, fake_gradients, row_numbers, save
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
-from mtlkit.ops.upstream import zeros_for_none
 
 TILE = 1024
 """How many classes make a tile: 2 MB of a matrix W of 512 columns in float32."""
@@ -100,25 +97,4 @@ def _(
     return fake_gradients(x, weight, bias, needs)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, bias, target, ctx.cosine = inputs
-    _, rivals, *kept = output
-    ctx.save_for_backward(x, weight, bias, target, rivals, *kept)
-    ctx.mark_non_differentiable(*kept)
-    ctx.set_materialize_grads(False)  # or zeros the size of the logits are made for what is kept
-
-
-def _backward(
-    ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None, *_: Tensor | None
-) -> tuple[Any, ...]:
-    x, weight, bias, target, rivals, *kept = ctx.saved_tensors
-    needs = list(ctx.needs_input_grad[:3])
-    found = rivals_stored_backward(
-        x, weight, bias, target, ctx.cosine, rivals, *kept,
-        *zeros_for_none(rivals, of_target, of_rivals), needs,
-    )  # fmt: skip
-    gradients = (each if need else None for each, need in zip(found, needs, strict=True))
-    return (*gradients, None, None)
-
-
-rivals_stored.register_autograd(_backward, setup_context=_save)
+rivals_stored.register_autograd(backward_by(rivals_stored_backward), setup_context=save)

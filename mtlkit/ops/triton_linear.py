@@ -11,15 +11,10 @@ import torch
 from torch import Tensor
 
 from mtlkit.ops.choice import interpreting
-from mtlkit.ops.classes import (
-    backward_by,
-    fake_gradients,
-    gradients_by_tiles,
-    row_numbers,
-    save,
-)
+from mtlkit.ops.classes import gradients_by_tiles
 from mtlkit.ops.costs import refuses_forward_mode
 from mtlkit.ops.implementation import Request
+from mtlkit.ops.rivals import backward_by, fake_gradients, row_numbers, save
 from mtlkit.ops.tiles import Gradients, Logits, accumulator, finite, inverse_norm
 from mtlkit.ops.upstream import consumable, zeros_for_none
 
@@ -210,13 +205,6 @@ def _(
     return fake_gradients(x, weight, bias, needs)
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, weight, bias, target, ctx.cosine = inputs
-    ctx.save_for_backward(x, weight, bias, target, *output[1:])
-    ctx.mark_non_differentiable(*output[2:])
-    ctx.set_materialize_grads(False)
-
-
 def _of_logits_backward(
     ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None, _: None
 ) -> tuple[Tensor | None, ...]:
@@ -235,5 +223,5 @@ def _of_logits_backward(
     return of_x, of_weight, of_bias, None, None
 
 
-rivals_of_logits.register_autograd(_of_logits_backward, setup_context=_save)
+rivals_of_logits.register_autograd(_of_logits_backward, setup_context=save)
 rivals_by_triton.register_autograd(backward_by(rivals_by_triton_backward), setup_context=save)
