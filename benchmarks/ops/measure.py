@@ -9,24 +9,24 @@ from pathlib import Path
 import torch
 
 
-def in_turns(cell, clock, most=25):
+def in_turns(cell, clock, warm=(), most=25):
     """The least time of every way, in seconds, over rounds in which each has its turn.
 
-    The first round warms up. On a shared machine other processes only ever add time, so the least
-    is what the work takes.
+    Ways that are not `warm` run once before. On a shared machine other processes only ever add
+    time, so the least is what the work takes.
     """
-    best, spent, rounds = {}, 0.0, 0
-    for number in range(most + 1):
+    best, spent = {}, 0.0
+    for name, way in cell.ways.items():
+        if name not in warm:
+            cell.clear()
+            spent += clock(way)
+    for rounds in range(1, most + 1):
         started = time.process_time()
         for name, way in cell.ways.items():
             cell.clear()
-            taken = clock(way)
-            if number:
-                best[name] = min(best.get(name, math.inf), taken)
+            best[name] = min(best.get(name, math.inf), clock(way))
         spent += time.process_time() - started
-        if number:
-            rounds += 1
-        if number >= 2 and spent > cell.seconds:
+        if rounds >= cell.rounds and spent > cell.seconds:
             break
     return best, rounds
 

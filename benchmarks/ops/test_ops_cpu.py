@@ -16,7 +16,7 @@ def test_cell(number, benchmark):
     cell = CELLS[number]()
     wrong = measure.errors(cell)
     peaks = measure.peak_bytes(cell) if cell.memory else {}
-    best, rounds = measure.in_turns(cell, measure.cpu_seconds)
+    best, rounds = measure.in_turns(cell, measure.cpu_seconds, peaks)
     # what pytest-benchmark itself times is the way that is chosen unless told otherwise
     benchmark.group = cell.op
     chosen = cell.ways.get("auto", next(reversed(cell.ways.values())))
