@@ -18,6 +18,9 @@ from mtlkit.report.charts import Drawing, draw
 from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.history import duration, speed_section, training_section
 
+LONG = 40
+"""From how many characters on the text of a cell is broken into lines."""
+
 
 @attrs.frozen(kw_only=True)
 class RunRecord:
@@ -51,6 +54,7 @@ def render_page(run: RunRecord, beside: Sequence[RunRecord] = ()) -> str:
     environment.filters["breakable"] = _breakable
     environment.filters["drawing"] = drawer.drawing
     environment.filters["png"] = _png
+    environment.filters["wordy"] = _wordy
     environment.tests |= {
         kind.__name__.lower(): _is(kind) for kind in (Text, Table, Chart, Gallery)
     }
@@ -81,6 +85,16 @@ def number(value: str | int | float | None) -> str:
     if size < 1e-3:
         return f"{value:.3g}"
     return f"{value:,.{4 if size < 1 else 3 if size < 10 else 2 if size < 100 else 1}f}"
+
+
+def _wordy(table: Table) -> set[int]:
+    """The columns in which there are sentences rather than figures and names."""
+    return {
+        place
+        for row in table.rows
+        for place, cell in enumerate(row)
+        if isinstance(cell, str) and len(cell) > LONG
+    }
 
 
 class _Drawer:

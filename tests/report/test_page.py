@@ -160,6 +160,21 @@ def test_what_the_page_says():
         assert wanted in shown
 
 
+def test_sentences_in_a_table_are_broken_and_figures_are_not():
+    table = Table(header=("", "why"), rows=(("a", 'x < y, "which" ' * 5), ("b", "short")))
+    section = Section(title="Claims", blocks=(table,))
+    page = render_page(attrs.evolve(record(), evaluation=Evaluation(sections=(section,))))
+    assert page.count('class="words"') == 3  # the head of the column, and both of its cells
+    assert '<td class="words">x &lt; y, &#34;which&#34;' in page
+
+
+def test_what_there_is_nothing_of_has_no_place():
+    bare = RunRecord(name="study", evaluation=Evaluation(facts={"seeds": "5"}))
+    shown = Reader(render_page(bare)).shown()
+    for missing in ("Recipe", "Versions", "numbers", "All metrics"):
+        assert missing not in shown
+
+
 def test_headlines_come_before_everything_else():
     shown = Reader(render_page(record())).shown()
     assert shown.index("0.7123") < shown.index("What was trained on what")

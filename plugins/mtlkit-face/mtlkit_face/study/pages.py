@@ -42,6 +42,7 @@ class Study:
     runs: Runs
     failed: Mapping[str, str] = attrs.field(factory=dict)  # why, by "arm, seed"
     poses: str = ""  # how right the estimated poses are
+    versions: Mapping[str, str] = attrs.field(factory=dict)  # what the first run was made with
 
     @property
     def missing(self) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mtlkit.loggers.events import Event, StepEvent
 from mtlkit.loggers.read_events import read_events
-from mtlkit.run.folder import RunFolder, State
+from mtlkit.run.folder import RunFolder, State, read_json
 from mtlkit_face.study.arms import Arm
 from mtlkit_face.study.curves import curve_metrics
 from mtlkit_face.study.hypotheses import SIDES, Runs
@@ -32,6 +32,15 @@ def read_runs(study: Path, arms: Iterable[Arm], seeds: Iterable[int]) -> Runs:
                 folder = RunFolder(run_folder(study, arm.name, seed))
                 found.setdefault(arm.name, {})[seed] = _metrics(folder)
     return found
+
+
+def read_versions(study: Path, runs: Runs) -> Mapping[str, str]:
+    """What the first of the finished runs was made with; nothing without any."""
+    for arm, seeds in runs.items():
+        provenance = read_json(RunFolder(run_folder(study, arm, min(seeds))).provenance)
+        versions: Mapping[str, str] = provenance["versions"]
+        return versions
+    return {}
 
 
 def _metrics(folder: RunFolder) -> dict[str, float]:

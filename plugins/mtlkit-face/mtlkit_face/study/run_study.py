@@ -16,7 +16,7 @@ from mtlkit.run.folder import RunFolder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
 from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.pages import Study
-from mtlkit_face.study.results import finished, read_runs, run_folder
+from mtlkit_face.study.results import finished, read_runs, read_versions, run_folder
 from mtlkit_face.study.write import write_study
 
 Say = Callable[[str], None]
@@ -158,4 +158,5 @@ def _known(asked: Asked, failed: dict[str, str]) -> Study:
         runs=runs,
         failed=failed,
         poses=read_json(asked.folder / "study.json").get("poses", ""),
+        versions=read_versions(asked.folder, runs),
     )

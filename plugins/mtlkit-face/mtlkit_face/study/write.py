@@ -20,12 +20,14 @@ def write_study(study: Study, folder: Path) -> Path:
         name=f"The experiments of Yin & Liu (TIP 2018), {study.size.name}",
         evaluation=Evaluation(
             facts={
+                "model": "Networks of the paper on rendered faces, over paired seeds",
                 "size": study.size.about,
                 "networks": ", ".join(arm.name for arm in study.arms),
                 "seeds": str(len(study.seeds)),
             },
             sections=found,
         ),
+        versions=study.versions,
     )
     write_file(folder / "report.html", render_page(page).encode())
     write_file(folder / "report.md", "".join(_markdown(found)).encode())
