@@ -52,16 +52,12 @@ class Call(NamedTuple):
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
     targets: Tensor
+    valid: Tensor  # which targets are there (T, N)
     ignore_index: int
     label_smoothing: float
     reduction: str
     feature_gradients: bool
     gated: bool
-
-    @property
-    def valid(self) -> Tensor:
-        """Which targets are there (T, N)."""
-        return self.targets != self.ignore_index
 
     def row_weight(self) -> Tensor:
         """How much each loss (T, N) counts in the reduced one; missing ones not at all."""
@@ -70,15 +66,13 @@ class Call(NamedTuple):
             return valid / valid.sum(dim=1, keepdim=True).clamp_min(1)
         return valid
 
-    def result(self, losses: Tensor, gradients: Tensor | None, shares: Tensor | None) -> HeadLosses:
-        """The losses (T, N) and the shares (K, N) as `reduction` says."""
+    def result(self, losses: Tensor, row_weight: Tensor, shares: Tensor | None) -> HeadLosses:
+        """The losses (T, N), of which each counts `row_weight`, and the shares (K, N) as asked."""
+        known = torch.where(self.valid, losses, 0.0)
         if self.reduction == "none":
-            losses = torch.where(self.valid, losses, 0.0)
-            return HeadLosses(losses, gradients, None if shares is None else shares.T)
-        reduced = torch.where(self.valid, losses, 0.0) * self.row_weight()
-        return HeadLosses(
-            reduced.sum(dim=1), gradients, None if shares is None else shares.mean(dim=1)
-        )
+            return HeadLosses(known, gate=None if shares is None else shares.T)
+        reduced = (known * row_weight).sum(dim=1)
+        return HeadLosses(reduced, gate=None if shares is None else shares.mean(dim=1))
 
 
 def multi_head_cross_entropy(
@@ -158,7 +152,7 @@ def _checked(
         reduction, len(matrices), options,
     )  # fmt: skip
     call = Call(
-        own_x, own_matrices, own_offsets, stacked, ignore_index,
+        own_x, own_matrices, own_offsets, stacked, stacked != ignore_index, ignore_index,
         label_smoothing, reduction, feature_gradients, gate is not None,
     )  # fmt: skip
     return call, request
@@ -196,7 +190,7 @@ def by_definition(call: Call) -> HeadLosses:
             for own, target in zip(logits, call.targets, strict=False)  # the gate has none
         ])  # fmt: skip
         shares = logits[-1].softmax(dim=1).T if call.gated else None
-        found = call.result(losses, None, shares)
+        found = call.result(losses, call.row_weight(), shares)
         if not call.feature_gradients:
             return found
         each = found.losses if call.reduction != "none" else found.losses.sum(dim=1)
@@ -211,13 +205,13 @@ def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
     losses, shares, *kept = heads(
         call.x.contiguous(), weights, list(call.biases), known, call.label_smoothing
     )
-    gradients = None
-    if call.feature_gradients:
-        with torch.no_grad():
-            gradients = heads_feature_gradients(
-                weights, known, call.label_smoothing, kept, call.row_weight()
-            )
-    return call.result(losses, gradients, shares if call.gated else None)
+    row_weight = call.row_weight()
+    found = call.result(losses, row_weight, shares if call.gated else None)
+    if not call.feature_gradients:
+        return found
+    with torch.no_grad():
+        gradients = heads_feature_gradients(weights, known, call.label_smoothing, kept, row_weight)
+    return found._replace(feature_gradients=gradients)
 
 
 def _eager_cost(request: Request) -> Cost:
