@@ -129,23 +129,34 @@ def _below(found: Metrics) -> float | None:
     return found[f"{name}-by-chance"] - found[name]
 
 
+BRANCHED = ("p-cnn-block", "p-cnn")
+"""The forms of branches: what is claimed of branches is claimed of each that was run."""
+
+
+def _forms(runs: Runs) -> Iterable[str]:
+    return [form for form in BRANCHED if form in runs] or BRANCHED[:1]
+
+
 def _branches_help_across_poses(runs: Runs) -> Iterable[Part]:
-    yield less(runs, "p-cnn", "m-cnn")
-    gains = [less(runs, "p-cnn", "m-cnn", f"{RANK1}/group/{g}") for g in ("left", "right", "front")]
-    left, right, front = (part.values for part in gains)
-    yield Part(
-        unit="gain on profiles less gain on frontal faces: p-cnn over m-cnn",
-        values=tuple((a + b) / 2 - c for a, b, c in zip(left, right, front, strict=True)),
-    )
+    for form in _forms(runs):
+        yield less(runs, form, "m-cnn")
+        left, right, front = (
+            less(runs, form, "m-cnn", f"{RANK1}/group/{group}").values
+            for group in ("left", "right", "front")
+        )
+        yield Part(
+            unit=f"gain on profiles less gain on frontal faces: {form} over m-cnn",
+            values=tuple((a + b) / 2 - c for a, b, c in zip(left, right, front, strict=True)),
+        )
 
 
 def _expected_beats_best(runs: Runs) -> Iterable[Part]:
     start = "face/pose-errors"
-    for share in ("0", "0.2", "0.4"):
-        yield less(
-            runs, "p-cnn", "p-cnn", f"{start}/{share}/expected/rank1", f"{start}/{share}/best/rank1"
-        )
-    yield among(runs, "p-cnn", "lead of expected routing at 40% errors less that at 0", _growth)
+    for form in _forms(runs):
+        for share in ("0", "0.2", "0.4"):
+            ways = [f"{start}/{share}/{way}/rank1" for way in ("expected", "best")]
+            yield less(runs, form, form, *ways)
+        yield among(runs, form, "lead of expected routing at 40% errors less that at 0", _growth)
 
 
 def _growth(found: Metrics) -> float | None:
