@@ -127,8 +127,7 @@ def heads_joined_backward(
     return [of_x.to(x.dtype), *of_weights, *of_biases]
 
 
-@torch.library.custom_op("mtlkit::heads_feature_gradients", mutates_args=())
-def heads_feature_gradients(
+def feature_gradients_now(
     weights: list[Tensor],
     targets: Tensor,
     smoothing: float,
@@ -148,6 +147,12 @@ def heads_feature_gradients(
             if head < heads:
                 torch.mm(low[start:stop].T, weights[head], out=found[head])
     return found
+
+
+heads_feature_gradients = torch.library.custom_op(
+    "mtlkit::heads_feature_gradients", feature_gradients_now, mutates_args=()
+)
+"""The same as one node of a traced graph; called eagerly it costs 0.1 to 0.2 ms more."""
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

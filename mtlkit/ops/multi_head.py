@@ -24,7 +24,12 @@ from mtlkit.ops.call import (
 from mtlkit.ops.choice import choose
 from mtlkit.ops.costs import CACHED, INTERPRETED, products, refuses_forward_mode
 from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
-from mtlkit.ops.joined import FEW, heads_feature_gradients, heads_joined
+from mtlkit.ops.joined import (
+    FEW,
+    feature_gradients_now,
+    heads_feature_gradients,
+    heads_joined,
+)
 from mtlkit.ops.tiles import accumulator
 from mtlkit.ops.triton_heads import refuses as triton_refuses
 from mtlkit.ops.triton_heads import small_heads
@@ -209,8 +214,10 @@ def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
     found = call.result(losses, row_weight, shares if call.gated else None)
     if not call.feature_gradients:
         return found
+    traced = torch.compiler.is_compiling()
+    gradients_of = heads_feature_gradients if traced else feature_gradients_now
     with torch.no_grad():
-        gradients = heads_feature_gradients(weights, known, call.label_smoothing, kept, row_weight)
+        gradients = gradients_of(weights, known, call.label_smoothing, kept, row_weight)
     return found._replace(feature_gradients=gradients)
 
 
