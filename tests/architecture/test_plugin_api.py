@@ -26,8 +26,8 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.backbones.module": {"BackboneModule", "SplittableBackbone"},
     "mtlkit.catalog": {"Registrar"},
     "mtlkit.cli.options": {"cache_option"},
-    "mtlkit.compare.executor": {"LocalProcesses"},
     "mtlkit.compare.many": {"make_runs"},
+    "mtlkit.compare.place": {"Place"},
     "mtlkit.compare.worker": {"Job", "Outcome"},
     "mtlkit.config": {
         "Component", "Problem", "Rule", "above", "at_least", "at_least_number", "below", "between",

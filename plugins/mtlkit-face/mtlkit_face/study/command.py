@@ -20,9 +20,7 @@ from mtlkit.cli.options import cache_option
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="How many runs at once, each with one thread.",
+    help="How many runs at once; by default one for each GPU, or else for each core, at most 8.",
 )
 @click.option(
     "--out",
@@ -36,7 +34,7 @@ def study(
     size: str,
     arms: str,
     seeds: int | None,
-    workers: int,
+    workers: int | None,
     out: Path | None,
     cache: Path,
     listed: bool,
@@ -47,6 +45,7 @@ def study(
     on with a study that was stopped; more networks and seeds can be asked for later.
     """
     from mtlkit import load_catalog
+    from mtlkit.compare.place import Place
     from mtlkit.data.configs import Loading
     from mtlkit.errors import RunError
     from mtlkit_face.study.arms import SIZES, chosen
@@ -69,11 +68,11 @@ def study(
         asked,
         load_catalog(),
         Loading(cache=cache, workers=1),
-        workers,
+        Place(workers=workers),
         lambda line: click.echo(line, err=True),
     )
     for one in study.judged():
-        click.echo(f"{one.name:<4}{one.state.value:<13}{one.claim}")
+        click.echo(f"{one.name:<5}{one.state.value:<13}{one.claim}")
     click.echo(f"report: {asked.folder / 'report.html'}")
     if study.failed:
         count = "1 run" if len(study.failed) == 1 else f"{len(study.failed)} runs"

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import correlation, fmean
 
 from mtlkit.loggers.events import Event, StepEvent
 from mtlkit.loggers.read_events import read_events
 from mtlkit.run.folder import RunFolder, State, read_json
 from mtlkit_face.study.arms import Arm
 from mtlkit_face.study.curves import curve_metrics
-from mtlkit_face.study.hypotheses import SIDES, Runs
+from mtlkit_face.study.paired import SIDES, Runs
 
 
 def run_folder(study: Path, arm: str, seed: int) -> Path:
@@ -54,6 +55,7 @@ def _metrics(folder: RunFolder) -> dict[str, float]:
 def _traces(events: Iterable[Event]) -> dict[str, float]:
     """How the weights of side tasks went with their losses, over the logged steps."""
     below: list[float] = []
+    correlations: list[float] = []
     ends: dict[str, float] = {}
     for event in events:
         if not isinstance(event, StepEvent):
@@ -65,8 +67,13 @@ def _traces(events: Iterable[Event]) -> dict[str, float]:
         ends = {f"trace/weight/{task}": weight for task, weight in weights.items()}
         if max(weights.values()) - min(weights.values()) > 1e-6 * max(weights.values()):
             heaviest = max(weights, key=weights.__getitem__)
-            mean = sum(event.losses[task] for task in sides) / len(sides)
+            mean = fmean(event.losses[task] for task in sides)
             below.append(mean - event.losses[heaviest])
+            losses = [event.losses[task] for task in sides]
+            if max(losses) > min(losses):
+                correlations.append(correlation([weights[task] for task in sides], losses))
     if below:
-        ends["trace/heaviest-below-mean"] = sum(below) / len(below)
+        ends["trace/heaviest-below-mean"] = fmean(below)
+    if correlations:
+        ends["trace/correlation"] = fmean(correlations)
     return ends

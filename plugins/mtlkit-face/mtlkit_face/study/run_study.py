@@ -1,14 +1,15 @@
 """Make the runs of a study, several at once, each once; and write what is known so far."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import attrs
 from filelock import FileLock, Timeout
 
 from mtlkit import Catalog, dump_recipe
-from mtlkit.compare.executor import LocalProcesses
 from mtlkit.compare.many import make_runs
+from mtlkit.compare.place import Place
 from mtlkit.compare.worker import Job, Outcome
 from mtlkit.data.configs import Loading
 from mtlkit.errors import RunError
@@ -37,8 +38,8 @@ class Asked:
         return [(arm, seed) for seed in self.seeds for arm in self.arms]
 
 
-def run_study(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Say) -> Study:
-    """Make the runs that the folder lacks and write the report, also when it is stopped.
+def run_study(asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say) -> Study:
+    """Make the runs that the folder lacks at a place; write the report, also when it is stopped.
 
     Raises `RunError` where the folder holds a study of another size or a process is at work on it,
     and `InterruptedRunError` after Ctrl-C. A run that fails is reported, and tried again next time.
@@ -51,7 +52,7 @@ def run_study(asked: Asked, catalog: Catalog, loading: Loading, workers: int, sa
         raise RunError(f"{asked.folder}: another process is at work on this study") from None
     try:
         _same_size(asked)
-        return _run(asked, catalog, loading, workers, say)
+        return _run(asked, catalog, loading, place, say)
     finally:
         lock.release()
 
@@ -70,10 +71,22 @@ def _same_size(asked: Asked) -> None:
         )
 
 
-def _run(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Say) -> Study:
+def _run(asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say) -> Study:
     loading = attrs.evolve(loading, base=asked.folder)
-    if ESTIMATED in asked.arms:
-        _estimate(asked, catalog, loading, say)
+    failed: dict[str, str] = {}
+    try:
+        jobs = _jobs(asked, catalog, loading)
+        if ESTIMATED in asked.arms:
+            _estimate(asked, catalog, loading, say)
+        _make(asked, jobs, place, failed, say)
+    finally:
+        study = _known(asked, failed)
+        write_study(study, asked.folder)
+    return study
+
+
+def _jobs(asked: Asked, catalog: Catalog, loading: Loading) -> dict[str, Job]:
+    """The runs that are not finished."""
     jobs = {}
     for arm, seed in asked.keys:
         recipe = asked.size.recipe(arm, seed, catalog).check()
@@ -83,10 +96,16 @@ def _run(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Sa
             jobs[f"{arm.name}, seed {seed}"] = Job(
                 recipe=recipe, path=path, catalog=catalog, loading=loading
             )
+    return jobs
+
+
+def _make(
+    asked: Asked, jobs: Mapping[str, Job], place: Place, failed: dict[str, str], say: Say
+) -> None:
+    """Make the runs, and put into `failed` why some could not be made."""
     total = len(asked.keys)
     done = total - len(jobs)
-    say(f"{total} runs, {workers} at once; {done} are made")
-    failed: dict[str, str] = {}
+    say(f"{total} run{'s' if total > 1 else ''}, {place.at_once} at once; {done} made before")
 
     def ended(key: str, outcome: Outcome, seconds: float) -> None:
         nonlocal done
@@ -98,14 +117,8 @@ def _run(asked: Asked, catalog: Catalog, loading: Loading, workers: int, say: Sa
         say(f"[{done}/{total}] {key}: {seconds:.0f} s")
         write_study(_known(asked, failed), asked.folder)
 
-    executor = LocalProcesses(workers)
-    try:
+    with closing(place.executor()) as executor:
         make_runs(jobs, executor, ended)
-    finally:
-        executor.close()
-        study = _known(asked, failed)
-        write_study(study, asked.folder)
-    return study
 
 
 def _refuse_another(folder: RunFolder, recipe: str) -> None:
@@ -129,15 +142,14 @@ def _estimate(asked: Asked, catalog: Catalog, loading: Loading, say: Say) -> Non
         if outcome.error is not None:
             raise RunError(f"{job.path}: the network that estimates poses failed: {outcome.error}")
 
-    executor = LocalProcesses(1)
-    try:
+    with closing(Place(workers=1).executor()) as executor:
         make_runs({ESTIMATOR: job}, executor, ended)
-    finally:
-        executor.close()
     for seed in missing:
         found = write_estimates(asked.folder, asked.size, seed, catalog, loading)
         file = asked.folder / "study.json"
-        write_json(file, {**read_json(file), "poses": found})
+        before = read_json(file)
+        poses = {**before.get("poses", {}), str(seed): found}
+        write_json(file, {**before, "poses": poses})
         say(f"seed {seed}: {found}")
 
 
@@ -157,6 +169,6 @@ def _known(asked: Asked, failed: dict[str, str]) -> Study:
         seeds=seeds,
         runs=runs,
         failed=failed,
-        poses=read_json(asked.folder / "study.json").get("poses", ""),
+        poses=read_json(asked.folder / "study.json").get("poses", {}),
         versions=read_versions(asked.folder, runs),
     )

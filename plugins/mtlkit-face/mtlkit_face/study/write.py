@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtlkit.report.blocks import Section, Table, Text
+from mtlkit.report.blocks import Chart, Section, Table, Text
 from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.page import RunRecord, number, render_page
 from mtlkit.train.durable import write_file
@@ -43,6 +43,19 @@ def _markdown(found: tuple[Section, ...]) -> Iterator[str]:
                 yield f"{block.text}\n\n"
             elif isinstance(block, Table):
                 yield from _markdown_table(block)
+            elif isinstance(block, Chart):
+                yield from _markdown_table(_as_table(block))
+
+
+def _as_table(chart: Chart) -> Table:
+    """The numbers of a chart, a row for each x: Markdown has no charts."""
+    every = list(dict.fromkeys(x for series in chart.series.values() for x in series.x))
+    points = [dict(zip(series.x, series.y, strict=True)) for series in chart.series.values()]
+    return Table(
+        header=(chart.x_label, *chart.series),
+        rows=tuple((x, *(series.get(x, math.nan) for series in points)) for x in every),
+        caption=f"{chart.title} ({chart.y_label}). {chart.caption}".strip(),
+    )
 
 
 def _markdown_table(table: Table) -> Iterator[str]:

@@ -5,8 +5,9 @@ import random
 import pytest
 from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, chosen, searching
 from mtlkit_face.study.curves import curve_charts, curve_metrics
-from mtlkit_face.study.hypotheses import HYPOTHESES, best_side_weight, less
+from mtlkit_face.study.hypotheses import searched
 from mtlkit_face.study.pages import Study, sections
+from mtlkit_face.study.paired import less
 from mtlkit_face.study.paper import REPORTED
 from mtlkit_face.study.verdict import Part, State, together
 from mtlkit_face.study.write import write_study
@@ -34,11 +35,6 @@ def runs_of(**rank1: float):
         }
         for arm, mean in rank1.items()
     }
-
-
-def judged(runs, name: str):
-    (hypothesis,) = [each for each in HYPOTHESES if each.name == name]
-    return hypothesis.judged(runs)
 
 
 def test_the_interval_is_that_of_students_t():
@@ -82,44 +78,36 @@ def test_pairs_are_of_one_seed():
     assert part.spread < 0.01  # the noise that a seed's runs share is gone
 
 
-@pytest.mark.parametrize(
-    ("means", "state"),
-    [
-        ({"s_cnn": 0.70, "m_cnn_equal": 0.72, "m_cnn": 0.74}, State.SUPPORTED),
-        ({"s_cnn": 0.70, "m_cnn_equal": 0.72, "m_cnn": 0.70}, State.CONTRADICTED),
-        ({"s_cnn": 0.70, "m_cnn_equal": 0.70, "m_cnn": 0.72}, State.UNDECIDED),
-        ({"s_cnn": 0.70, "m_cnn": 0.72}, State.NOT_RUN),
-    ],
-)
-def test_dynamic_over_equal_over_single(means, state):
-    assert judged(runs_of(**means), "H2").state is state
+def test_the_search_is_shown_weight_by_weight():
+    values = {"search-0.1": (0.5, 0.52), "search-1": (0.6,)}
+    runs = {
+        arm: {seed: {"face/rank1": value, "seconds": 1.0} for seed, value in enumerate(each)}
+        for arm, each in values.items()
+    }
+    found = {weight: part.values for weight, part in searched(runs).items()}
+    assert found == {0.1: values["search-0.1"], 1.0: values["search-1"]}
+    study = Study(size=SMALL, arms=chosen(("search",), SMALL), seeds=[0, 1], runs=runs)
+    (table,) = [b for s in sections(study) for b in s.blocks if "The search" in str(b)]
+    assert table.rows == (("0.1", "51.0 ± 12.7", 2), ("1", "60.0", 1))
+    assert "1 is best" in table.caption
+    assert searched({}) == {}
 
 
-def test_one_side_task_is_to_beat_all_three_where_it_was_run():
-    means = {"s_cnn": 0.70, "m_cnn_equal": 0.72, "m_cnn": 0.74}
-    singles = {"m_cnn_pose": 0.71, "m_cnn_illumination": 0.73, "m_cnn_expression": 0.70}
-    assert judged(runs_of(**means, **singles), "H2").state is State.SUPPORTED
-    worse = {**singles, "m_cnn_illumination": 0.705}
-    assert judged(runs_of(**means, **worse), "H2").state is State.CONTRADICTED
-
-
-def test_branches_are_to_help_on_profiles():
-    runs = runs_of(m_cnn=0.7, p_cnn=0.72)
-    for seed in SEEDS:
-        for group, gain in (("left", 0.04), ("right", 0.04), ("front", 0.0)):
-            runs["p-cnn"][seed][f"face/rank1/group/{group}"] = 0.7 + gain + seed * 1e-3
-    assert judged(runs, "H7").state is State.SUPPORTED
-
-
-def test_without_runs_nothing_is_said_of_any_claim():
-    assert {each.judged({}).state for each in HYPOTHESES} == {State.NOT_RUN}
-    assert [each.name for each in HYPOTHESES] == [f"H{number}" for number in range(1, 13)]
-
-
-def test_the_search_finds_the_best_side_weight():
-    runs = {"search-0.1": {0: {"face/rank1": 0.5}}, "search-1": {0: {"face/rank1": 0.6}}}
-    assert best_side_weight(runs) == (1.0, 0.6)
-    assert best_side_weight({}) is None
+def test_wrong_poses_are_shown_share_by_share():
+    metrics = {
+        f"face/pose-errors/{share}/{way}/rank1": value
+        for share, way, value in [
+            ("0", "expected", 0.7), ("0", "best", 0.7), ("0.4", "expected", 0.6),
+            ("0.4", "best", 0.5),
+        ]
+    }  # fmt: skip
+    arm = ARMS["p-cnn"]
+    runs = {"p-cnn": {0: {**metrics, "face/rank1": 0.7, "face/label/rank1": 0.71, "seconds": 1.0}}}
+    study = Study(size=SMALL, arms=[arm], seeds=[0], runs=runs)
+    (table,) = [b for s in sections(study) for b in s.blocks if "another group" in str(b)]
+    assert table.rows == (
+        ("p-cnn", "0%", "70.0", "70.0", "71.0"), ("p-cnn", "40%", "60.0", "50.0", "71.0"),
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: size.name)
@@ -138,6 +126,13 @@ def test_the_search_sees_no_test_subject():
         for arm in searching(size).values():
             own = size.recipe(arm, 0, catalog).data
             assert own.subjects + own.test_subjects == main.subjects
+
+
+def test_an_arm_that_full_size_has_by_another_name_is_not_trained_twice():
+    recipes = [FULL.recipe(arm, 0, load_catalog()) for arm in chosen(("all",), FULL)]
+    assert all(one not in recipes[:place] for place, one in enumerate(recipes))
+    assert "m-cnn-fast-gate" in {arm.name for arm in chosen(("all",), SMALL)}
+    assert [arm.name for arm in chosen(("search-0.1",), SMALL)] == ["search-0.1"]
 
 
 def test_a_wrong_arm_is_named_with_what_there_is():
