@@ -28,11 +28,14 @@ def ops() -> None:
 @ops.command("list")
 def list_ops() -> None:
     """List the ops and their implementations: what each costs, or why it cannot run here."""
+    import torch
+
     from mtlkit.ops.brought import broken, op_called, searched_in
     from mtlkit.ops.choice import explain
     from mtlkit.ops.implementation import Request
 
-    catalog, usual = current_catalog(), Request(512, 512, 200)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    catalog, usual = current_catalog(), Request(512, 512, 200, device=device)
     for entry in catalog.ops:
         with searched_in(catalog):
             try:
@@ -49,7 +52,8 @@ def list_ops() -> None:
     for entry in catalog.implementations:
         if said := broken(catalog.implementations, entry):
             click.echo(f"{entry.name}: cannot be had: {said}\n")
-    click.echo("estimates for 512 rows, 512 features, 200 classes, float32, on a CPU")
+    where = "a GPU" if device == "cuda" else "a CPU"
+    click.echo(f"estimates for 512 rows, 512 features, 200 classes, float32, on {where}")
 
 
 @ops.command()

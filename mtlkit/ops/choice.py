@@ -185,6 +185,7 @@ def _table(path: str) -> dict[str, dict[str, float]]:
     try:
         table = json.loads(Path(path).read_text(encoding="utf-8"))
         torch_version, seconds_by_key = table["torch"], table["seconds"]
+        gpu = table.get("gpu", "")
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise ImplementationError(
             f"{TABLE}: {path} is no table of `mtlkit ops tune`: {type(cause).__name__}: {cause}"
@@ -194,8 +195,18 @@ def _table(path: str) -> dict[str, dict[str, float]]:
             f"{TABLE}: {path} was measured with torch {torch_version}, this is torch "
             f"{torch.__version__}; run `mtlkit ops tune` again"
         )
+    if gpu and gpu != gpu_name():
+        raise ImplementationError(
+            f"{TABLE}: {path} was measured on {gpu}, this is {gpu_name() or 'no GPU'}; run "
+            f"`mtlkit ops tune` again"
+        )
     found: dict[str, dict[str, float]] = seconds_by_key
     return found
+
+
+def gpu_name() -> str:
+    """What the GPU is called; nothing where there is none."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
 
 
 def _step(size: int) -> int:

@@ -75,6 +75,7 @@ def gradients_by_tiles(
         if found.x is not None:
             add_product(pull, own, tile)
         found.add_tile(logits, (start, stop), own, of_rivals, more=False)
+        del own, tile  # or the next ones are made beside them
     found.add_rows(slice(None), logits, pull, of_rivals, of_target)
 
 

@@ -1,5 +1,6 @@
 """The cross-entropy of cosines with a margin for the target: ArcFace, CosFace, both, AdaFace."""
 
+import math
 from collections.abc import Callable
 from functools import cache, partial
 from typing import NamedTuple
@@ -133,14 +134,28 @@ def margin_of(
         inside = cosine.clamp(-1 + 1e-7, 1 - 1e-7)
         moved = torch.cos(multiplier * inside.acos() + angle)
     else:
-        turn = torch.as_tensor(angle, dtype=cosine.dtype, device=cosine.device)
-        cos, sin = turn.cos(), turn.sin()
+        cos, sin = _cos_sin(angle)
         moved = cosine * cos - (1 - cosine.square()).clamp_min(1e-12).sqrt() * sin
-        beyond = torch.where(turn < 0, 1.0, cosine - turn * sin)
-        moved = torch.where(torch.where(turn < 0, cosine < cos, cosine > -cos), moved, beyond)
+        beyond = cosine - angle * sin
+        if isinstance(angle, Tensor):
+            back = angle < 0
+            inside = torch.where(back, cosine < cos, cosine > -cos)
+            beyond = torch.where(back, 1.0, beyond)
+        elif angle < 0:
+            inside, beyond = cosine < cos, torch.ones_like(cosine)
+        else:
+            inside = cosine > -cos
+        moved = torch.where(inside, moved, beyond)
     if easy:
         moved = torch.where(cosine > 0, moved, cosine)
     return moved - additive
+
+
+def _cos_sin(angle: Margin) -> tuple[Margin, Margin]:
+    """A number's stay numbers: sent to a GPU, they would wait for it."""
+    if isinstance(angle, Tensor):
+        return angle.cos(), angle.sin()
+    return math.cos(angle), math.sin(angle)
 
 
 def adaface_margins(

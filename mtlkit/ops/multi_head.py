@@ -165,10 +165,17 @@ def _checked(
 
 def _check_targets(targets: Tensor, ends: list[int], missing: int) -> None:
     """`IndexError` for a target (T, N) outside [0, end) of its head; one look where all is well."""
-    if targets.device.type == "cpu" and not torch.compiler.is_compiling() and targets.numel():
+    waits = targets.device.type == "cpu" and not torch.compiler.is_compiling()
+    if waits and targets.numel():
         lowest, highest = torch.aminmax(targets, dim=1)
         if lowest.min() >= 0 and all(map(int.__lt__, highest.tolist(), ends)):
             return
+    if not waits:
+        # the device's own assertion, with few kernels: it must not wait
+        above = torch.stack([target >= end for target, end in zip(targets, ends, strict=True)])
+        wrong = (above | (targets < 0)) & (targets != missing)
+        torch._assert_async(~wrong.any(), f"{NAME}: targets: a label is outside its head's classes")
+        return
     for head, (target, end) in enumerate(zip(targets, ends, strict=True)):
         check_labels(NAME, f"targets[{head}]", target, end, missing)
 

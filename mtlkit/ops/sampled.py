@@ -69,7 +69,8 @@ def sampled_margin_cross_entropy(
     valid = target != ignore_index
     known = target.masked_fill(~valid, 0)
     chance = torch.rand(len(weight), generator=generator, device=weight.device)
-    chance = chance.index_put((known,), torch.where(valid, 2.0, chance[known]))
+    # an ignored row stands at class 0, and must not undo that class's being kept
+    chance = chance.scatter_reduce(0, known, torch.where(valid, 2.0, 0.0), "amax")
     classes = chance.topk(samples).indices.sort().values
     place = torch.searchsorted(classes, known).clamp_max(samples - 1)
     loss = margin_cross_entropy(

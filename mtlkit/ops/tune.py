@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mtlkit.ops.choice import table_key
+from mtlkit.ops.choice import gpu_name, table_key
 from mtlkit.ops.gating import gate
 from mtlkit.ops.grouped import grouped_linear_cross_entropy
 from mtlkit.ops.implementation import Op, Request
@@ -52,11 +52,15 @@ def measured(trial: Trial, rounds: int = ROUNDS) -> dict[str, float]:
 def tuned(trials: Iterator[Trial], report: Callable[[str, dict[str, float]], None]) -> Any:
     """The table that `MTLKIT_OPS_TABLE` names, as JSON; `report` hears of every line of it."""
     seconds: dict[str, dict[str, float]] = {}
+    on_gpu = False
     for trial in trials:
+        on_gpu |= trial.request.device == "cuda"
         key = table_key(trial.op.name, trial.request)
         seconds[key] = measured(trial)
         report(key, seconds[key])
-    return {"torch": torch.__version__, "seconds": seconds}
+    return {
+        "torch": torch.__version__, "gpu": gpu_name() if on_gpu else "", "seconds": seconds,
+    }  # fmt: skip
 
 
 def trials(

@@ -111,6 +111,11 @@ def test_a_tuned_table_is_stronger_than_the_cost_model(monkeypatch, tmp_path):
     monkeypatch.setenv("MTLKIT_OPS_TABLE", str(old))
     with pytest.raises(ImplementationError, match=r"was measured with torch 1.0, this is torch"):
         chosen(SMALL)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"torch": torch.__version__, "gpu": "a GPU", "seconds": {}}))
+    monkeypatch.setenv("MTLKIT_OPS_TABLE", str(other))
+    with pytest.raises(ImplementationError, match="was measured on a GPU, this is"):
+        chosen(SMALL)
     monkeypatch.setenv("MTLKIT_OPS_TABLE", str(tmp_path / "none.json"))
     with pytest.raises(ImplementationError, match="is no table of `mtlkit ops tune`: FileNotFound"):
         chosen(SMALL)

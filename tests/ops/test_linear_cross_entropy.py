@@ -167,6 +167,34 @@ def test_errors_are_at_most_twice_those_of_eager(name, reduction, dtype, no_wors
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        (name, dtype)
+        for name in ON_CPU[1:]
+        for dtype in (torch.bfloat16, torch.float16)
+        if able(name, dtype)
+    ],
+)
+def test_long_sums_over_a_class_do_not_stand_still(name, dtype, no_worse_than_eager):
+    """Thousands of rows of one class: added one by one in 8 or 11 bits they would stop to count."""
+    torch.manual_seed(0)
+    x, weight, bias = torch.rand(4096, 32), torch.randn(4, 32) / 10, torch.randn(4)
+    low = [each.to(dtype) for each in (x, weight, bias)]
+    target = torch.randint(4, (4096,))
+
+    def all_of(kind, implementation):
+        given = [each.to(kind).requires_grad_() for each in low]
+        loss = linear_cross_entropy(
+            given[0], given[1], target, given[2], implementation=implementation
+        )
+        return loss, *gradients(loss, torch.ones_like(loss), tuple(given))
+
+    no_worse_than_eager(
+        dtype, all_of(dtype, name), all_of(dtype, "eager"), all_of(torch.float64, "eager")
+    )
+
+
 @pytest.mark.parametrize("name", FUSED)
 def test_a_sure_net_has_an_exact_loss(name):
     """softplus(rivals - target) keeps its digits where log-sum-exp less the logit loses them."""

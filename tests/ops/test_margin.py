@@ -195,6 +195,18 @@ def test_sampling_keeps_the_classes_of_the_batch():
     assert torch.equal(again.classes, found.classes)
 
 
+def test_an_ignored_row_takes_no_class_of_the_batch_out_of_the_sample():
+    x, weight, _ = inputs(rows=4, classes=50)
+    target = torch.tensor([0, -100, 7, -100])
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        found = sampled_margin_cross_entropy(x, weight, target, 10, generator=generator)
+        assert {0, 7} <= set(found.classes.tolist())
+        place = torch.tensor([found.classes.tolist().index(t) if t >= 0 else t for t in target])
+        wanted = margin_cross_entropy(x, weight[found.classes], place)
+        torch.testing.assert_close(found.loss, wanted)
+
+
 def test_a_sample_of_all_classes_is_the_whole_loss():
     x, weight, target = inputs()
     target[2] = -100
