@@ -33,6 +33,8 @@ class Identification(Evaluator):
 
     `by` is the label to break results down by; None means yaw where the data has it. `groups` are
     classes of `by` taken together; None means the router's groups, or for yaw the paper's three.
+    Rank-1 by yaw is also given without its sign, ``rank1/abs-yaw/45``, with the plain mean over
+    these bins, ``rank1/yaw-mean``, in which each counts once.
     Raw pixels are matched beside the network, as a baseline without learning. The metrics are named
     ``face/...``, those of another split than test ``face/validation/...``.
 

@@ -348,6 +348,8 @@ def test_rank_1_by_yaw_comes_of_a_shipped_recipe(tree, tmp_path):
         assert 0 <= run.metrics[name] <= 1
     found = {name for name in run.metrics if name.startswith("face/rank1/yaw/")}
     assert found == {f"face/rank1/yaw/{yaw}" for yaw in range(-90, 91, 15)}
+    sizes = [run.metrics[f"face/rank1/abs-yaw/{size}"] for size in range(0, 91, 15)]
+    assert run.metrics["face/rank1/yaw-mean"] == pytest.approx(np.mean(sizes))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
