@@ -1,4 +1,4 @@
-"""The parts of a trial that are told apart: the classes of a label, and groups of classes."""
+"""The parts of a trial that are told apart: classes of a label, groups of them, bins of |yaw|."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,11 +20,16 @@ PROFILE = 45
 
 @attrs.frozen(eq=False, kw_only=True)
 class Breakdown:
-    """Which probes (P,) belong to each class of the label `by`, and to each group of classes."""
+    """Which probes (P,) belong to each class of the label `by`, and to each group of classes.
+
+    `abs_yaws` are the bins of yaw without its sign, as in the paper's tables, from the least on;
+    there are none where `by` is another label, or has classes that are no degrees.
+    """
 
     by: str
     classes: Mapping[str, Tensor]
     groups: Mapping[str, Tensor]
+    abs_yaws: Mapping[str, Tensor]
 
 
 def check_labels(config: Identification, split: Split) -> None:
@@ -40,7 +45,7 @@ def break_down(config: Identification, trained: Trained, split: Split, trial: Tr
     """The parts of `trial`; empty where the data has no yaw and nothing else was asked for."""
     by = _label(config, split)
     if by is None:
-        return Breakdown(by="", classes={}, groups={})
+        return Breakdown(by="", classes={}, groups={}, abs_yaws={})
     column = split.categorical(by)
     codes = column.codes[trial.probes]
     classes = {name: codes == code for code, name in enumerate(column.names)}
@@ -48,11 +53,20 @@ def break_down(config: Identification, trained: Trained, split: Split, trial: Tr
         group: _any([classes[name] for name in members if name in classes], codes)
         for group, members in _groups(config, trained, by, column).items()
     }
+    abs_yaws = {
+        size: _any([classes[name] for name in names], codes)
+        for size, names in (_without_sign(column.names) if by == "yaw" else {}).items()
+    }
     return Breakdown(
         by=by,
-        classes={name: found for name, found in classes.items() if found.any()},
-        groups={name: found for name, found in groups.items() if found.any()},
+        classes=_with_probes(classes),
+        groups=_with_probes(groups),
+        abs_yaws=_with_probes(abs_yaws),
     )
+
+
+def _with_probes(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: found for name, found in parts.items() if found.any()}
 
 
 def _label(config: Identification, split: Split) -> str | None:
@@ -116,4 +130,20 @@ def _by_degrees(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         "left": tuple(name for name, yaw in degrees.items() if yaw <= -PROFILE),
         "front": tuple(name for name, yaw in degrees.items() if -PROFILE < yaw < PROFILE),
         "right": tuple(name for name, yaw in degrees.items() if yaw >= PROFILE),
+    }
+
+
+def _without_sign(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The classes of yaw by their degrees without a sign; empty where one is no degrees.
+
+    >>> _without_sign(("-90", "-45", "0", "45"))
+    {'0': ('0',), '45': ('-45', '45'), '90': ('-90',)}
+    """
+    try:
+        sizes = {name: abs(float(name)) for name in names}
+    except ValueError:
+        return {}
+    return {
+        f"{size:g}": tuple(name for name in names if sizes[name] == size)
+        for size in sorted({*sizes.values()})
     }

@@ -10,6 +10,9 @@ from mtlkit.data.dataset import Categorical, Split
 from mtlkit.errors import DataError
 from mtlkit.routing.configs import class_name
 
+NEUTRAL_LIGHT = "neutral_light"
+"""The label by which data with many lights says, yes or no, which ones its gallery is under."""
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class Trial:
@@ -29,7 +32,8 @@ def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> Trial:
     """The trial of `split`: a subject's first image with the labels of `rule` is its gallery image.
 
     Raises `DataError` for a subject without one, for a label value that the data does not have,
-    and where nothing is left to compare. Images without a subject take no part.
+    for a gallery under another light than the neutral one that the data names, and where nothing is
+    left to compare. Images without a subject take no part.
     """
     column = split.categorical(subject)
     wanted = ", ".join(f"{label} {class_name(value)}" for label, value in rule.items())
@@ -48,6 +52,8 @@ def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> Trial:
             f"({wanted or 'any image'}), {without[0]!r} for one; change the option `gallery`"
         )
     gallery = torch.tensor([first[code] for code in present], dtype=torch.int64)
+    if NEUTRAL_LIGHT in split.columns and NEUTRAL_LIGHT not in rule:
+        _refuse_other_lights(split, gallery, wanted)
     probes = torch.tensor(
         [i for i, code in enumerate(codes) if code >= 0 and first[code] != i], dtype=torch.int64
     )
@@ -60,6 +66,21 @@ def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> Trial:
     owners = torch.tensor([place[codes[i]] for i in probes.tolist()])
     names = tuple(column.names[code] for code in present)
     return Trial(gallery=gallery, probes=probes, owners=owners, subjects=names)
+
+
+def _refuse_other_lights(split: Split, gallery: Tensor, wanted: str) -> None:
+    """`DataError` where a rule that is silent about the neutral light finds images under others."""
+    column = split.categorical(NEUTRAL_LIGHT)
+    if "no" not in column.names:
+        return
+    other = gallery[column.codes[gallery] == column.names.index("no")].tolist()
+    if other:
+        raise DataError(
+            f"identification: the gallery images of {len(other)} of {len(gallery)} subjects "
+            f"({wanted or 'any image'}) are not under the data's neutral light, "
+            f"{split.ids[other[0]]!r} for one; ask for `{NEUTRAL_LIGHT}: yes` in the option "
+            f"`gallery`, or for `{NEUTRAL_LIGHT}: no` where another light is meant"
+        )
 
 
 def labelled(column: Categorical, label: str, value: str) -> Tensor:

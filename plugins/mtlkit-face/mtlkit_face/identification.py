@@ -28,8 +28,13 @@ class Identification(Evaluator):
     """Rank-1 and CMC of a split's subjects against a gallery of one image each.
 
     `gallery` are the labels of a gallery image; a subject's first image that has them is taken.
+    Where the data has a label `neutral_light`, an image for which it is no is refused, unless
+    `gallery` names that label.
+
     `by` is the label to break results down by; None means yaw where the data has it. `groups` are
     classes of `by` taken together; None means the router's groups, or for yaw the paper's three.
+    Rank-1 by yaw is also given without its sign, ``rank1/abs-yaw/45``, with the plain mean over
+    these bins, ``rank1/yaw-mean``, in which each counts once.
     Raw pixels are matched beside the network, as a baseline without learning. The metrics are named
     ``face/...``, those of another split than test ``face/validation/...``.
 

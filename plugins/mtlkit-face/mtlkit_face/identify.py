@@ -1,6 +1,7 @@
 """The work of the identification evaluator: templates, matches, and what to show of them."""
 
 from collections.abc import Iterator, Mapping
+from statistics import fmean
 
 import attrs
 import torch
@@ -45,6 +46,7 @@ def identify(config: Identification, trained: Trained) -> Findings:
     blocks: list[Block] = [
         Text(text=_summary(trial, ways[NETWORK])),
         *_charts(ways[NETWORK], pixels, parts, min(RANKS, len(trial.subjects))),
+        *_abs_yaw_table(ways[NETWORK], pixels, parts),
         *_ways_table(ways, pixels, parts),
         *failures(split, trial, ways[NETWORK], parts),
     ]
@@ -123,10 +125,24 @@ def _metrics(
             yield f"{start}/rank1/group/{name}", found.rank1(among)
         for name, among in parts.classes.items():
             yield f"{start}/rank1/{parts.by}/{name}", found.rank1(among)
+        for size, value in _by_abs_yaw(found, parts).items():
+            yield f"{start}/rank1/abs-yaw/{size}", value
+        if parts.abs_yaws:
+            yield f"{start}/rank1/yaw-mean", _yaw_mean(found, parts)
     for name, found in every.items():
         yield f"{prefix}/{name}/rank1", found.rank1()
         for group, among in parts.groups.items():
             yield f"{prefix}/{name}/rank1/group/{group}", found.rank1(among)
+
+
+def _by_abs_yaw(found: Matches, parts: Breakdown) -> dict[str, float]:
+    """Rank-1 in each bin of yaw without its sign."""
+    return {size: found.rank1(among) for size, among in parts.abs_yaws.items()}
+
+
+def _yaw_mean(found: Matches, parts: Breakdown) -> float:
+    """The plain mean over the bins of yaw without its sign: each counts once, however full."""
+    return fmean(_by_abs_yaw(found, parts).values())
 
 
 def _summary(trial: Trial, network: Matches) -> str:
@@ -205,6 +221,19 @@ def _scores(network: Matches) -> Chart:
         series=series,
         caption=f"Equal error rate {network.equal_error_rate():.3f}.",
     )
+
+
+def _abs_yaw_table(network: Matches, pixels: Matches, parts: Breakdown) -> tuple[Table, ...]:
+    """Rank-1 by yaw without its sign, as the paper's tables of Multi-PIE have it."""
+    if not parts.abs_yaws:
+        return ()
+    rows: tuple[tuple[str | float, ...], ...] = tuple(
+        (name, *_by_abs_yaw(found, parts).values(), _yaw_mean(found, parts))
+        for name, found in ((NETWORK, network), (PIXELS, pixels))
+    )
+    header = ("", *(size if size == "0" else f"±{size}" for size in parts.abs_yaws), "mean")
+    caption = "Rank-1 by degrees of yaw, both sides together, and the plain mean of these columns."
+    return (Table(header=header, rows=rows, caption=caption),)
 
 
 def _ways_table(

@@ -4,6 +4,9 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from mtlkit_face.commands import RECIPES
+from mtlkit_face.identification import Identification
+from mtlkit_face.identify import arranged
 from mtlkit_face.multi_pie.names import CAMERAS, EXPRESSIONS, RECORDED, Shown, parse_name
 from mtlkit_face.multi_pie.settings import SESSION_SUBJECTS, SETTINGS
 from mtlkit_face.multi_pie.source import MultiPie
@@ -163,6 +166,11 @@ def load(source, **circumstances):
     return source.load(Loading(workers=1, **circumstances))
 
 
+def shipped(setting):
+    number = "full" if setting == "full" else str([*SETTINGS].index(setting) + 1)
+    return load_recipe(RECIPES / f"multi-pie-{number}.yaml", load_catalog("face"))
+
+
 def test_the_cameras_stand_where_those_of_the_renderer_do():
     assert list(CAMERAS.values()) == YAW_OF_POSE
 
@@ -199,7 +207,7 @@ def test_labels_say_what_names_say(tree):
             "subject": f"{shown.subject:03d}", "session": str(shown.session),
             "recording": str(shown.recording), "camera": shown.camera,
             "yaw": str(CAMERAS[shown.camera]), "light": str(shown.light % 19),
-            "expression": shown.expression,
+            "neutral_light": "yes" if shown.light == 0 else "no", "expression": shown.expression,
         }  # fmt: skip
 
 
@@ -211,13 +219,53 @@ def test_the_pictures_are_those_of_the_files(tree):
     assert torch.equal(split.inputs[torch.tensor([place])][0, 0], pixels)
 
 
-def test_a_gallery_is_the_first_session_frontal_and_neutral(tree):
-    from mtlkit_face.gallery import arrange
-
-    split = load(small(tree)).test
-    trial = arrange(split, "subject", {"yaw": 0, "light": 0, "expression": "neutral"})
-    assert [split.ids[i] for i in trial.gallery] == ["201_01_01_051_00", "202_01_01_051_00"]
+@pytest.mark.parametrize("light", SHOT)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_gallery_of_a_shipped_recipe_is_frontal_neutral_and_under_the_neutral_light(
+    tree, name, light
+):
+    (evaluator,) = shipped(name).evaluation
+    data = load(small(tree, setting=name, neutral_light=light))
+    evaluator.check(data)
+    split, trial = arranged(evaluator, data)
+    first = [f"{number}_01_01_051_{light:02d}" for number in (201, 202)]
+    assert [split.ids[i] for i in trial.gallery] == first
     assert len(trial.probes) == len(split) - 2
+
+
+RULE = {"yaw": 0, "expression": "neutral"}
+
+
+@pytest.mark.parametrize(
+    ("light", "rule", "taken"),
+    [
+        (0, RULE, 0),
+        (0, {**RULE, "light": 0}, 0),
+        (7, {**RULE, "light": 7}, 7),
+        (0, {**RULE, "light": 7, "neutral_light": "no"}, 7),
+        (19, {**RULE, "light": 0, "neutral_light": "yes"}, 19),
+        (0, {**RULE, "light": 7}, None),
+        (7, RULE, None),
+        (7, {**RULE, "light": 0}, None),
+        (19, {**RULE, "light": 0}, None),
+    ],
+)
+def test_a_gallery_under_another_light_is_refused_unless_it_is_asked_for(tree, light, rule, taken):
+    data = load(small(tree, setting="II", neutral_light=light))
+    asked = Identification(gallery=rule)
+    if taken is not None:
+        split, trial = arranged(asked, data)
+        assert [split.ids[i][-2:] for i in trial.gallery] == [f"{taken:02d}"] * 2
+        return
+    with pytest.raises(DataError) as caught:
+        asked.check(data)
+    found = ", ".join(f"{label} {value}" for label, value in rule.items())
+    wrong = rule.get("light", 0)
+    assert str(caught.value) == (
+        f"identification: the gallery images of 2 of 2 subjects ({found}) are not under the data's "
+        f"neutral light, '201_01_01_051_{wrong:02d}' for one; ask for `neutral_light: yes` in the "
+        f"option `gallery`, or for `neutral_light: no` where another light is meant"
+    )
 
 
 def test_an_incomplete_tree_is_refused_or_counted(tree):
@@ -292,8 +340,6 @@ def test_folders_that_hold_no_multi_pie(tmp_path):
 
 
 def test_rank_1_by_yaw_comes_of_a_shipped_recipe(tree, tmp_path):
-    from mtlkit_face.commands import RECIPES
-
     small = ("data.incomplete=true", "data.size=32", f"data.folder={tree}", "backbone.width=0.1",
              "train.epochs=1", "train.device=cpu", "train.precision=fp32")  # fmt: skip
     recipe = load_recipe(RECIPES / "multi-pie-3.yaml", load_catalog("face"), small)
@@ -302,15 +348,15 @@ def test_rank_1_by_yaw_comes_of_a_shipped_recipe(tree, tmp_path):
         assert 0 <= run.metrics[name] <= 1
     found = {name for name in run.metrics if name.startswith("face/rank1/yaw/")}
     assert found == {f"face/rank1/yaw/{yaw}" for yaw in range(-90, 91, 15)}
+    sizes = [run.metrics[f"face/rank1/abs-yaw/{size}"] for size in range(0, 91, 15)]
+    assert run.metrics["face/rank1/yaw-mean"] == pytest.approx(np.mean(sizes))
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_recipe_of_each_setting_is_the_p_cnn_of_the_poses_it_has(name):
-    from mtlkit_face.commands import RECIPES
     from mtlkit_face.networks import p_cnn
 
-    number = {"full": "full"}.get(name, str([*SETTINGS].index(name) + 1))
-    recipe = load_recipe(RECIPES / f"multi-pie-{number}.yaml", load_catalog("face"))
+    recipe = shipped(name)
     assert recipe.data.setting == name
     yaws = {CAMERAS[camera] for camera in SETTINGS[name].cameras}
     grouped = [yaw for members in recipe.routing.groups.values() for yaw in members]

@@ -1,13 +1,16 @@
 """Rendered faces as data: the splits of a recognition protocol, and labels that agree with ids."""
 
+from pathlib import Path
+
 import attrs
 import pytest
 import torch
+from mtlkit_face.commands import RECIPES
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.synthetic.face_set import FaceSet
 from mtlkit_face.synthetic.protocol import EXPRESSIONS
 
-from mtlkit import Loading
+from mtlkit import Loading, load_catalog, load_recipe
 from mtlkit.data.dataset import Categorical, Data
 from mtlkit.errors import DataError
 
@@ -62,6 +65,22 @@ def test_the_vocabulary_is_what_the_set_may_show_in_every_split(data):
         assert split.categorical("light").names == tuple(map(str, range(20)))
         assert split.categorical("session").names == ("0", "1")
         assert split.categorical("expression").names == EXPRESSIONS
+
+
+def test_two_lights_of_the_demo_are_one_and_the_page_says_how_often():
+    demo = load_recipe(RECIPES / "demo-p-cnn.yaml", load_catalog("face")).data
+    page = " ".join((Path(__file__).parents[3] / "docs" / "faces.md").read_text().split())
+    share = [[(demo.faces(test=test).rows().light == light).mean() for light in (0, 19)]
+             for test in (False, True)]  # fmt: skip
+    (a, b), (c, d) = share
+    assert (
+        f"Of the images of the demo's training subjects {a + b:.1%} are of the two ({a:.1%} and "
+        f"{b:.1%}), of its test images {c + d:.1%} ({c:.1%} and {d:.1%})"
+    ) in page
+    assert (
+        f"a coin between these two ends at {1 - (c + d) / 2:.3f} of the test images, always saying "
+        f"0 at {1 - d:.3f}"
+    ) in page
 
 
 def test_images_are_gathered_in_the_order_asked_for(data):

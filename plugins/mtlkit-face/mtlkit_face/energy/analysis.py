@@ -8,11 +8,11 @@ from torch import Tensor
 
 from mtlkit.evaluation.configs import Findings
 from mtlkit.evaluation.trained import Trained
-from mtlkit.report.blocks import Block, Chart, Gallery, Section, Series, Table, Text
+from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
 from mtlkit_face.energy.configs import Energy
 from mtlkit_face.energy.curves import SHUFFLES, Curves, curves, dimension_counts
-from mtlkit_face.energy.picture import weights_picture
 from mtlkit_face.energy.probes import Reading, probed_labels, read, samples_of
+from mtlkit_face.energy.shown import energy_table, pictures, sorted_chart
 from mtlkit_face.energy.vectors import (
     LinearHeads,
     Overlap,
@@ -50,8 +50,9 @@ def analyse(config: Energy, trained: Trained) -> Findings:
     probed = _probe(config, trained, order)
     blocks: list[Block] = [
         Text(text=_summary(config, heads, found)),
-        *_sorted_chart(vectors),
-        *_pictures(heads, vectors),
+        sorted_chart(heads),
+        *pictures(heads),
+        energy_table(heads),
         _curves_chart(found),
         *_overlap_blocks(config.task, vectors, overlaps),
         *_probe_blocks(config, probed, trained),
@@ -154,35 +155,6 @@ def _summary(config: Energy, heads: LinearHeads, found: Curves) -> str:
     for task, reason in heads.passed_over.items():
         text += f" {task} is left out: {reason}."
     return text
-
-
-def _sorted_chart(vectors: Mapping[str, Tensor]) -> Iterator[Chart]:
-    places = tuple(range(1, len(next(iter(vectors.values()))) + 1))
-    yield Chart(
-        title="Energy of each dimension, sorted for each task",
-        kind="line",
-        x_label="dimensions, strongest first",
-        y_label="energy, in units of its mean",
-        series={
-            task: Series(
-                x=places,
-                y=tuple((values.sort(descending=True).values / values.mean()).tolist()),
-            )
-            for task, values in vectors.items()
-            if values.mean() > 0
-        },
-        caption="A flat curve reads all dimensions alike; a steep one reads few.",
-    )
-
-
-def _pictures(heads: LinearHeads, vectors: Mapping[str, Tensor]) -> Iterator[Gallery]:
-    """The weights as they are, and with every task in units of its own."""
-    plain = torch.stack(list(vectors.values())).sum(dim=0)
-    scaled = torch.stack([each / each.mean().clamp(min=1e-30) for each in vectors.values()]).sum(0)
-    rows = [(weights_picture(heads.weights, strongest(plain), balanced=False),)]
-    if heads.side:
-        rows.append((weights_picture(heads.weights, strongest(scaled), balanced=True),))
-    yield Gallery(rows=tuple(rows), wide=True)
 
 
 def _curves_chart(found: Curves) -> Chart:

@@ -37,6 +37,10 @@ class LinearHeads:
         """The energy vector (D,) of each task."""
         return {name: energy(weight) for name, weight in self.weights.items()}
 
+    def all_energy(self) -> Tensor:
+        """The energy vector (D,) of all tasks' weights side by side, the paper's W^all."""
+        return energy(torch.cat([*self.weights.values()]))
+
 
 def linear_heads(trained: Trained, task: str) -> LinearHeads:
     """The linear classifiers of `trained` that see the shared features.

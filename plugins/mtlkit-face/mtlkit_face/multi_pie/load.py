@@ -111,6 +111,7 @@ class _Faces:
         cameras = [CAMERA_NUMBERS.index(camera) for camera in setting.cameras]
         yaws = sorted({CAMERAS[camera] for camera in setting.cameras})
         people = np.unique(shown.subject).tolist()
+        neutral = (shown.light == self.neutral_light).astype(np.int16)
         columns = {
             "subject": _column(shown.subject, people, [f"{number:03d}" for number in people]),
             "session": _column(shown.session, setting.sessions),
@@ -118,6 +119,7 @@ class _Faces:
             "camera": _column(shown.camera, cameras, setting.cameras),
             "yaw": _column(shown.yaw, yaws),
             "light": _column(shown.light % ROOM_AGAIN, lights),
+            "neutral_light": _column(neutral, (0, 1), ("no", "yes")),
             "expression": _column(shown.expression, expressions, EXPRESSIONS),
         }
         nowhere = np.zeros(len(positions), bool)

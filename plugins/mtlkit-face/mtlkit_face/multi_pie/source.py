@@ -29,12 +29,14 @@ class MultiPie(DataSource):
     Labels are read from the names of the files, ``SSS_ss_RR_CCC_LL.png``, wherever in `folder` they
     lie: subject, session, recording, camera, yaw, light and expression. The two overhead cameras
     count as -45 and 45 degrees of yaw, the picture 19, a second one without a flash, as light 0.
+    One more label, `neutral_light`, is yes for the pictures of that number and no for others.
     Images are square and aligned (`mtlkit face align` keeps the tree), and brought to `size` and
     `channels`.
 
     `setting` is I, II, III, IV, V or full. The subjects of low number are trained on, the others
-    are the test, in whose order a subject's first frontal, neutral picture under `neutral_light` is
-    what an identification takes for the gallery. Where a setting has one light, it is that one.
+    are the test. A subject's first frontal, neutral picture under `neutral_light` is the gallery's:
+    an identification asks for it by ``{yaw: 0, neutral_light: yes, expression: neutral}``, and
+    refuses a gallery under another light. Where a setting has one light, it is that one.
     The tree must hold exactly what the paper counts; `incomplete: true` admits another one, whose
     numbers are then no longer comparable: the summary says what is missing.
 

@@ -48,7 +48,8 @@ LIGHTS = (
     *(Light(azimuth, 42) for azimuth in (-70, -35, 0, 35, 70)),
     ROOM,
 )
-"""20 recordings: 18 flashes, and the room's light alone at the beginning and at the end."""
+"""20 recordings: 18 flashes, and the room's light alone at the beginning and at the end: 19 lights
+that can be told apart."""
 NEUTRAL_LIGHT = 0
 LIGHT_PRIORITY = (0, 7, 4, 10, 16, 1, 13, 2, 12, 14, 18, 5, 9, 15, 17, 3, 11, 6, 8, 19)
 """Which lights a set of n lights has: the first n of these."""

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 
 import attrs
 import numpy as np
@@ -17,6 +18,7 @@ from mtlkit.errors import DataError, RecipeError
 from mtlkit.evaluation.predict import TrainedModel
 from mtlkit.model import assemble, assembly_of
 from mtlkit.report.blocks import Chart, Gallery, Table, Text
+from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 
 IDENTITY = {"identity": Task(role=Role.MAIN, target="subject")}
 TASKS = {**IDENTITY, "pose": Task(target="yaw"), "mood": Task(target="expression")}
@@ -99,7 +101,7 @@ def test_the_report_shows_sorted_curves_and_wide_pictures(m_cnn):
     found = Energy().evaluate(m_cnn)
     charts = {chart.title: chart for chart in blocks(found, Chart)}
     energies = charts["Energy of each dimension, sorted for each task"].series
-    assert list(energies) == ["identity", "pose", "mood"]
+    assert list(energies) == ["identity", "pose", "mood", "all tasks"]
     for curve in energies.values():
         assert list(curve.y) == sorted(curve.y, reverse=True)
         assert np.mean(curve.y) == pytest.approx(1)
@@ -112,8 +114,49 @@ def test_the_report_shows_sorted_curves_and_wide_pictures(m_cnn):
     probes = charts["What linear probes read"]
     assert set(probes.series) == {"x", "x-upper", "x-lower", "y", "chance"}
     assert charts["Rank-1 by the number of dimensions"].comparable
-    table = blocks(found, Table)[0]
+    table = blocks(found, Table)[1]
     assert [row[:2] for row in table.rows] == [(t, k) for t in ("pose", "mood") for k in (1, 3, 6)]
+
+
+def head_weights(trained):
+    return {task: trained.model.head(task).linear.weight.double() for task in trained.tasks}
+
+
+def kept_energies(found, tasks):
+    """The energies (D,) as they are read back from the JSON of a run, in the order kept."""
+    text = evaluation_to_json(Evaluation(metrics=found.metrics, sections=found.sections))
+    (table,) = [
+        block
+        for block in json.loads(text)["sections"][0]["blocks"]
+        if block["block"] == "Table" and block["header"][0] == "dimension of x"
+    ]
+    assert table["header"][1:] == tasks
+    order = [row[0] for row in table["rows"]]
+    return order, {task: [row[k + 1] for row in table["rows"]] for k, task in enumerate(tasks)}
+
+
+def test_the_energies_are_kept_as_the_equation_has_them_for_each_task_and_for_all(m_cnn):
+    weights = head_weights(m_cnn)
+    found = Energy().evaluate(m_cnn)
+    order, energies = kept_energies(found, [*weights, "all tasks"])
+    assert sorted(order) == list(range(12))
+    everything = torch.cat([*weights.values()])
+    for task, weight in {**weights, "all tasks": everything}.items():
+        by_hand = [sum(abs(w) for w in weight[:, i].tolist()) for i in order]
+        assert energies[task] == pytest.approx(by_hand, rel=1e-12)
+    assert energies["all tasks"] == sorted(energies["all tasks"], reverse=True)
+    curves = {chart.title: chart for chart in blocks(found, Chart)}
+    curves = curves["Energy of each dimension, sorted for each task"].series
+    for task, values in energies.items():
+        assert curves[task].y == pytest.approx(sorted(np.divide(values, np.mean(values)))[::-1])
+
+
+def test_a_single_task_is_all_tasks():
+    trained = network(IDENTITY)
+    order, energies = kept_energies(Energy().evaluate(trained), ["identity"])
+    (weight,) = head_weights(trained).values()
+    assert energies["identity"] == pytest.approx(weight.abs().sum(0)[order].tolist(), rel=1e-12)
+    assert energies["identity"] == sorted(energies["identity"], reverse=True)
 
 
 def test_another_split_has_names_of_its_own():
