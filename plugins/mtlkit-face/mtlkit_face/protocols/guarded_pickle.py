@@ -161,8 +161,9 @@ def _admit(path: Path, module: str, name: str) -> Callable[..., Any]:
     found = ADMITTED.get((module, name))
     if found is None:
         raise DataError(
-            f"{path}: asks for {module[:MOST_SHOWN]}.{name[:MOST_SHOWN]}, which a set of image bytes has no use for. "
-            f"Nothing of it was run; do not trust the file, and get it from its publisher"
+            f"{path}: asks for {module[:MOST_SHOWN]}.{name[:MOST_SHOWN]}, which a set of image "
+            f"bytes has no use for. Nothing of it was run; do not trust the file, and get it from "
+            f"its publisher"
         )
     return found
 
