@@ -53,6 +53,7 @@ def split_measures(
 
     People are drawn once for all splits of a replicate: a person is in many of them.
     """
+    splits, people = _numbered(splits)
     judges = [_judge(split, fars, ranks, fpirs, rules) for split in splits]
     taken = [judge(None) for judge in judges]
     names = list(taken[0])
@@ -61,8 +62,7 @@ def split_measures(
         found = [judge(drawn) for judge in judges]
         return [_mean([each[name][0] for each in found]) for name in names]
 
-    everybody = np.concatenate([p for s in splits for p in (s.first, s.second, s.probe)])
-    ends = percentiles(statistics, resamples(int(everybody.max()) + 1))
+    ends = percentiles(statistics, resamples(people))
     return {
         name: over_folds(
             [each[name][0] for each in taken],
@@ -77,6 +77,21 @@ def split_measures(
         )
         for name, interval_ends in zip(names, ends, strict=True)
     }
+
+
+def _numbered(splits: Sequence[SplitScores]) -> tuple[list[SplitScores], int]:
+    """The splits with their people numbered from 0, and how many these are.
+
+    A table may give them any numbers: who is in no split is not drawn.
+    """
+    sides = [side for split in splits for side in (split.first, split.second, split.probe)]
+    people, places = np.unique(np.concatenate(sides), return_inverse=True)
+    parts = iter(np.split(places, np.cumsum([len(side) for side in sides])[:-1]))
+    numbered = [
+        attrs.evolve(split, first=next(parts), second=next(parts), probe=next(parts))
+        for split in splits
+    ]
+    return numbered, len(people)
 
 
 def _judge(
