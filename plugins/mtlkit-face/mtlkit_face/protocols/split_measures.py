@@ -13,6 +13,7 @@ from mtlkit_face.protocols.pair_set import Places
 from mtlkit_face.protocols.result import Measure, over_folds
 from mtlkit_face.protocols.roc import Bools, Floats, Ranking
 from mtlkit_face.protocols.rules import Rules
+from mtlkit_face.protocols.tar import most_allowed
 
 BY_PEOPLE = "bootstrap over people, the same in all splits"
 
@@ -103,8 +104,8 @@ def _judge(
 ) -> Callable[[Floats | None], Taken]:
     """What measures one split, given how often each person was drawn; None is each once."""
     ranking = Ranking(split.score, split.same)
-    impostors = float((~split.same).sum())
-    strangers = float((~split.search.mated).sum())
+    impostors = int((~split.same).sum())
+    strangers = int((~split.search.mated).sum())
 
     def measures(drawn: Floats | None) -> Taken:
         pairs = None if drawn is None else pair_weight(drawn, split.first, split.second)
@@ -113,7 +114,8 @@ def _judge(
         found: Taken = {}
         for far in fars:
             at = rules.operating(curve, far)
-            where = {"threshold": at.threshold, "achieved-far": at.far, "impostors": impostors}
+            where = {"threshold": at.threshold, "achieved-far": at.far}
+            where |= {"impostors": impostors, "impostors-allowed": most_allowed(impostors, far)}
             found[f"tar-at-far/{far:g}"] = at.tar, where
         equal = curve.equal_error_rate()
         found["eer"] = equal.rate, {"threshold": equal.threshold}
@@ -122,7 +124,8 @@ def _judge(
         for fpir in fpirs:
             alarm = tpir_at_fpir(split.search, fpir, rules.operating, probes)
             where = {"threshold": alarm.threshold, "achieved-fpir": alarm.fpir}
-            found[f"tpir-at-fpir/{fpir:g}"] = alarm.tpir, where | {"strangers": strangers}
+            where |= {"strangers": strangers, "strangers-allowed": most_allowed(strangers, fpir)}
+            found[f"tpir-at-fpir/{fpir:g}"] = alarm.tpir, where
         return found
 
     return measures

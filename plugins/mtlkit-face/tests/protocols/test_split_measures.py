@@ -1,7 +1,10 @@
-"""The measures of splits: who is drawn."""
+"""The measures of splits: who is drawn, and what stands beside a number."""
+
+import math
 
 import attrs
 import numpy as np
+import pytest
 from mtlkit_face.protocols import split_measures as module
 from mtlkit_face.protocols.cmc import search
 from mtlkit_face.protocols.intervals import resamples
@@ -53,3 +56,20 @@ def test_people_are_drawn_whatever_their_numbers(monkeypatch):
     ]
     assert measured(gaps) == measured(splits)
     assert asked == [PEOPLE, PEOPLE]
+
+
+@pytest.mark.parametrize("target", [0.1, 0.01])
+def test_how_many_may_be_accepted_stands_beside_the_number(target):
+    """Of N impostors floor(far N), of M strangers floor(fpir M), and strictly never more."""
+    splits = [split(0), split(1)]
+    found = split_measures(splits, (target,), (1,), (target,), RULES[Mode.STRICT])
+    for name, among, rate in (
+        (f"tar-at-far/{target:g}", "impostors", "achieved-far"),
+        (f"tpir-at-fpir/{target:g}", "strangers", "achieved-fpir"),
+    ):
+        at = found[name].at
+        for number, each in enumerate(splits, start=1):
+            of = {"impostors": ~each.same, "strangers": ~each.search.mated}[among].sum()
+            assert at[f"{among}/{number}"] == of > 0
+            assert at[f"{among}-allowed/{number}"] == math.floor(target * of)
+            assert round(at[f"{rate}/{number}"] * of) <= math.floor(target * of)
