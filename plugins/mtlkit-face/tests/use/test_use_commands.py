@@ -114,6 +114,38 @@ def test_a_gallery_of_another_model_is_refused_before_any_work(face, runs, peopl
     assert "was made by another model" in said
 
 
+def test_templates_without_names_identify_nobody(face, runs, people, tmp_path):
+    out, image = tmp_path / "t.parquet", people / "p1/1_0_neutral.png"
+    for _ in range(2):  # templates of no names may be made anew
+        assert face("embed", runs["s"], people / "p1", "--out", out)[0] == 0
+    before = out.read_bytes()
+    for command in ("identify", "enroll"):
+        code, said = face(command, runs["s"], out, image)
+        assert code == 2
+        assert said == (
+            f"mtlkit: error: {out}: 6 of its 6 templates have no name, as a file of `mtlkit face "
+            f"embed`: nobody can be identified by them. Make a gallery of people with `mtlkit face "
+            f"enroll`, in a file of its own"
+        )
+    assert out.read_bytes() == before
+
+
+def test_embed_overwrites_no_gallery_of_people(face, runs, people, gallery):
+    before = gallery.read_bytes()
+    code, said = face("embed", runs["p"], people, "--out", gallery)
+    assert code == 2
+    assert said == (
+        f"mtlkit: error: {gallery}: is a gallery of 8 people, made by `mtlkit face enroll`; it "
+        f"would be lost. Choose another file with --out, or delete it first"
+    )
+    assert gallery.read_bytes() == before
+    gallery.write_bytes(b"of somebody else")
+    code, said = face("embed", runs["p"], people, "--out", gallery)
+    assert code == 2
+    assert "holds no templates of this plugin" in said
+    assert gallery.read_bytes() == b"of somebody else"
+
+
 def test_where_nothing_can_be_read_nothing_is_written(face, runs, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"junk")
     code, said = face("embed", runs["s"], tmp_path, "--out", tmp_path / "t.parquet")
