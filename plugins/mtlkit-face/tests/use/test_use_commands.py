@@ -166,11 +166,13 @@ def test_a_wrong_suffix_is_told_before_the_work(face, runs, people, tmp_path):
         assert ALIGNED not in said
 
 
-def test_export_writes_the_card_beside_it(face, runs, tmp_path):
+def test_export_writes_the_card_beside_it(face, runs, people, tmp_path):
     out = tmp_path / "model.onnx"
-    code, said = face("export", runs["s"], "--out", out, "--licence", "CC0 1.0")
+    options = ("--out", out, "--check", people / "p1", "--check", people / "p2")
+    code, said = face("export", runs["s"], *options, "--licence", "CC0 1.0")
     assert code == 0
-    assert "7 images: onnxruntime differs from PyTorch by" in said
+    for what in ("1 image of noise", "7 images of noise", "12 images of yours"):
+        assert f"{what}: onnxruntime differs from PyTorch by" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.md", "model.onnx"]
     assert "| weights | CC0 1.0 |" in (tmp_path / "model.md").read_text(encoding="utf-8")
 
