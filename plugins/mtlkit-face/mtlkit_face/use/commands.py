@@ -128,7 +128,7 @@ def enroll(
     **options: Any,
 ) -> None:
     """Add the people in IMAGES to GALLERY, a file .parquet or .safetensors, new or old."""
-    from mtlkit_face.use.enrolment import names_of
+    from mtlkit_face.use.enrolment import known_as, names_of
     from mtlkit_face.use.gallery_file import Gallery, Origin, check_suffix, read_gallery
     from mtlkit_face.use.gallery_file import enroll as add
     from mtlkit_face.use.pictures import find_images
@@ -141,7 +141,7 @@ def enroll(
     names = dict(zip(files := find_images(images).files, names_of(files, name, table), strict=True))
     found = _embedded(model, images)
     new = Gallery(
-        files=tuple(map(str, found.files)),
+        files=tuple(known_as(path, gallery) for path in found.files),
         names=tuple(names[path] for path in found.files),
         templates=found.templates,
         origin=Origin.of(model),

@@ -130,9 +130,9 @@ def read_gallery(path: Path) -> Gallery:
 def enroll(new: Gallery, path: Path, model: FaceModel) -> Gallery:
     """Add `new` templates of `model` to the gallery at `path`, which may be new; all of it.
 
-    One process at a time, so that no enrolment is lost. Raises `DataError` where the gallery at
-    `path` is another model's, where there or in `new` a template has no name, and what reading and
-    writing raise.
+    One process at a time, so that no enrolment is lost. A file has one name in a gallery: that of
+    `known_as`. Raises `DataError` where the gallery at `path` is another model's, where there or in
+    `new` a template has no name, and what reading and writing raise.
     """
     check_suffix(path)
     new.named("what is to be enrolled")

@@ -114,6 +114,28 @@ def test_a_gallery_of_another_model_is_refused_before_any_work(face, runs, peopl
     assert "was made by another model" in said
 
 
+def test_one_image_is_one_however_it_is_spelled(face, runs, people, tmp_path, monkeypatch):
+    shutil.copytree(people / "p1", tmp_path / "faces/p1")
+    (tmp_path / "elsewhere").mkdir()
+    gallery = tmp_path / "faces/people.parquet"
+    first = tmp_path / "faces/p1/1_0_neutral.png"
+    monkeypatch.chdir(tmp_path)
+    code, said = face("enroll", runs["s"], gallery, "faces/p1/../p1/1_0_neutral.png", first)
+    assert code == 0
+    assert "1 images of 1 people enrolled; " in said
+    for folder, spelled, home in (
+        ("faces", "p1/1_0_neutral.png", "people.parquet"),
+        ("elsewhere", "../faces/p1/1_0_neutral.png", "../elsewhere/../faces/people.parquet"),
+        ("faces/p1", "1_0_neutral.png", gallery),
+        ("faces/p1", first, "../people.parquet"),
+    ):
+        monkeypatch.chdir(tmp_path / folder)
+        code, said = face("enroll", runs["s"], home, spelled)
+        assert code == 0
+        assert "1 of them again" in said
+        assert read_gallery(gallery).files == ("p1/1_0_neutral.png",)
+
+
 def test_templates_without_names_identify_nobody(face, runs, people, tmp_path):
     out, image = tmp_path / "t.parquet", people / "p1/1_0_neutral.png"
     for _ in range(2):  # templates of no names may be made anew
