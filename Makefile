@@ -7,7 +7,7 @@ DEMO := runs/demo-$(shell date +%Y%m%d-%H%M%S)
 
 .PHONY: help setup demo test bench bench-verdict bench-gpu docs
 help:
-	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (6 minutes)"
+	@echo "make demo    render faces, train the p-CNN, evaluate it, write a report (about 4 minutes)"
 	@echo "make test    all tests and checks"
 	@echo "make bench   the benchmarks (the ops' part takes 10 minutes)"
 	@echo "make bench-verdict   how often a comparison's verdict is wrong (half an hour)"

@@ -95,6 +95,17 @@ def test_the_commands_are_targets_of_the_makefile():
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
 
 
+def test_the_demo_takes_as_long_as_was_measured_wherever_it_is_said():
+    root = README.parent
+    row = re.search(
+        r"^\| `make demo`.*?\| (\d+) min (\d+) s", (root / "docs/speed.md").read_text("utf-8"), re.M
+    )
+    minutes = round(int(row[1]) + int(row[2]) / 60)
+    for name in ("README.md", "Makefile"):
+        (line,) = re.findall(r"^.*make demo  .*$", (root / name).read_text("utf-8"), re.M)
+        assert f"about {minutes} minutes" in line, name
+
+
 def test_what_the_readme_links_to_exists():
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text(encoding="utf-8"))
     assert links

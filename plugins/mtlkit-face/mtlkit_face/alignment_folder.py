@@ -53,7 +53,7 @@ def align_folder(
     A name of `landmarks` with a ``*`` stands for all files that it matches, such as the pictures
     of one moment under several lights. ``alignment.csv`` in `out` has a row for every image and
     every name with landmarks: nothing is left out without a word. Raises `DataError` where `out`
-    holds something, or two images would be one file.
+    holds something, two images would be one file, or two names stand for one image.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: is there already; choose a new or empty folder")
@@ -61,14 +61,15 @@ def align_folder(
     if not names:
         raise DataError(f"{folder}: holds no image")
     _refuse_doubles(names)
-    points, strays = _matched(names, landmarks)
+    rows, strays = _matched(names, landmarks)
     out.mkdir(parents=True, exist_ok=True)
 
     def one(name: str) -> Outcome:
-        if name not in points:
-            why = landmarks.without.get(name, "has no row of points")
+        row = rows.get(name, "")
+        if row not in landmarks.points:
+            why = landmarks.without.get(row, "has no row of points")
             return Outcome(name, failure=why, kind="no points")
-        return _align(folder, name, points[name], template, out)
+        return _align(folder, name, landmarks.points[row], template, out)
 
     outcomes: list[Outcome] = []
     with ThreadPoolExecutor(workers) as pool:
@@ -103,24 +104,29 @@ def _aligned(name: str) -> str:
     return PurePosixPath(name).with_suffix(".png").as_posix()
 
 
-def _matched(names: Sequence[str], landmarks: Landmarks) -> tuple[Mapping[str, Points], list[str]]:
-    """The points of each image, and the names with points or without that no image has."""
+def _matched(names: Sequence[str], landmarks: Landmarks) -> tuple[Mapping[str, str], list[str]]:
+    """The name in `landmarks` that stands for each image, and those that stand for none."""
     there = set(names)
-    points: dict[str, Points] = {}
+    rows: dict[str, str] = {}
     strays: list[str] = []
     by_folder: dict[str, list[str]] = {}
     for name in names:
         by_folder.setdefault(os.path.dirname(name), []).append(name)
-    for file, found in landmarks.points.items():
-        if "*" in file:
-            pattern = "*".join(map(glob.escape, file.split("*")))  # a bracket is a bracket
-            own = fnmatch.filter(by_folder.get(os.path.dirname(file), []), pattern)
+    for row in (*landmarks.points, *landmarks.without):
+        if "*" in row:
+            pattern = "*".join(map(glob.escape, row.split("*")))  # a bracket is a bracket
+            own = fnmatch.filter(by_folder.get(os.path.dirname(row), []), pattern)
         else:
-            own = [file] if file in there else []
-        points |= dict.fromkeys(own, found)
-        strays += [] if own else [file]
-    strays += [file for file in landmarks.without if file not in there]
-    return points, sorted(strays)
+            own = [row] if row in there else []
+        for name in own:
+            if name in rows:
+                raise DataError(
+                    f"{name} has two rows in the table of landmarks, {rows[name]!r} and {row!r}; "
+                    f"which of them holds? Remove one, or write the name with the * more narrowly"
+                )
+            rows[name] = row
+        strays += [] if own else [row]
+    return rows, sorted(strays)
 
 
 def _align(folder: Path, name: str, points: Points, template: Template, out: Path) -> Outcome:

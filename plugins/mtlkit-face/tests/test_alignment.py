@@ -114,6 +114,46 @@ def written(path, text):
     return path
 
 
+@pytest.mark.parametrize(
+    ("lines", "two"),
+    [
+        ((f"s/*.png {FIVE}", f"s/a.png {FIVE}"), "'s/*.png' and 's/a.png'"),
+        ((f"s/a.png {FIVE}", f"s/*.png {FIVE}"), "'s/a.png' and 's/*.png'"),
+        ((f"s/*.png {FIVE}", f"s/a* {FIVE}"), "'s/*.png' and 's/a*'"),
+        (("s/a.png" + 10 * ",", "s/*.png," + FIVE.replace(" ", ",")), "'s/*.png' and 's/a.png'"),
+    ],
+)
+def test_two_names_for_one_image_are_refused(tmp_path, lines, two):
+    (tmp_path / "in/s").mkdir(parents=True)
+    Image.new("L", (9, 9)).save(tmp_path / "in/s/a.png")
+    if "," in lines[0]:
+        names = ",".join(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
+        table = written(tmp_path / "a.csv", "\n".join((f"file,{names}", *lines)) + "\n")
+    else:
+        table = written(tmp_path / "a.txt", "\n".join(lines) + "\n")
+    with pytest.raises(DataError) as caught:
+        align_folder(tmp_path / "in", read_landmarks(table), TEMPLATES["100-gray"],
+                     tmp_path / "out", workers=1, progress=lambda *_: None)  # fmt: skip
+    assert str(caught.value) == (
+        f"s/a.png has two rows in the table of landmarks, {two}; which of them holds? Remove "
+        f"one, or write the name with the * more narrowly"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_without_points_may_stand_for_several(tmp_path):
+    (tmp_path / "in/s").mkdir(parents=True)
+    for name in "ab":
+        Image.new("L", (9, 9)).save(tmp_path / f"in/s/{name}.png")
+    names = ",".join(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
+    table = written(tmp_path / "a.csv", f"file,{names}\ns/*.png{',' * 10}\n")
+    found = align_folder(tmp_path / "in", read_landmarks(table), TEMPLATES["100-gray"],
+                         tmp_path / "out", workers=1, progress=lambda *_: None)  # fmt: skip
+    assert [(each.file, each.failure) for each in found] == [
+        ("s/a.png", "has no points (a.csv:2)"), ("s/b.png", "has no points (a.csv:2)"),
+    ]  # fmt: skip
+
+
 def test_all_forms_of_tables_say_the_same(tmp_path):
     names = ",".join(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
     tables = [

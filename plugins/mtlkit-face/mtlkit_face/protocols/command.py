@@ -3,6 +3,7 @@
 Each command's options are those of the evaluator of the same name, with which it shares all else.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -181,6 +182,7 @@ def _judge(run: Path, out: Path | None, device: str | None, make: Callable[[], P
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     from mtlkit import load_catalog, load_model, load_recipe
+    from mtlkit.run.folder import RunFolder
 
     try:
         asked = make()
@@ -188,6 +190,7 @@ def _judge(run: Path, out: Path | None, device: str | None, make: Callable[[], P
         raise DataError(str(mistake)) from mistake
     catalog = load_catalog()
     model = load_model(run, catalog)
+    weights = hashlib.sha256(RunFolder(run).model.read_bytes()).hexdigest()
     file = run / "recipe.yaml"
     mistakes = [str(each) for each in asked.problems(load_recipe(file, catalog).terms())]
     if mistakes:
@@ -203,7 +206,7 @@ def _judge(run: Path, out: Path | None, device: str | None, make: Callable[[], P
     with Progress(TextColumn("embedding"), TextColumn("{task.completed:,} pictures"),
                   TimeElapsedColumn(), transient=True) as bar:  # fmt: skip
         task = bar.add_task("", total=None)
-        outcome = asked.outcome(model, lambda done: bar.advance(task, done))
+        outcome = asked.outcome(model, lambda done: bar.advance(task, done), weights)
     _write(target, run, file.read_text(encoding="utf-8"), outcome)
     _tell(outcome)
     click.echo(f"\nreport: {target / 'report.html'}")
@@ -214,8 +217,14 @@ def _write(target: Path, run: Path, recipe: str, outcome: "Outcome") -> None:
     from mtlkit.report.page import RunRecord, render_page
 
     found = outcome.findings()
+    result = next(iter(outcome.results.values()))  # of all parts of one model
     evaluation = Evaluation(
-        facts={"run": run.name, "protocol": outcome.title},
+        facts={
+            "run": run.name,
+            "protocol": outcome.title,
+            "weights, SHA-256": result.weights or "",
+            "preprocessing": str(result.preprocessing),
+        },
         headlines=found.headlines,
         metrics=found.metrics,
         sections=found.sections,
@@ -238,6 +247,8 @@ def _write(target: Path, run: Path, recipe: str, outcome: "Outcome") -> None:
 
 
 def _tell(outcome: "Outcome") -> None:
+    first = next(iter(outcome.results.values()))
+    click.echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
     for part, result in outcome.results.items():
         click.echo(f"{part or outcome.title}: {result.version}; {result.mode}, {result.matching}")
         for name, m in result.measures.items():

@@ -24,6 +24,7 @@ from mtlkit.errors import DataError
 from mtlkit.model import MultiTaskModel
 from mtlkit_face.protocols.options import Mode, Progress, Protocol
 from mtlkit_face.protocols.pictures import Decoded, Picture, decode
+from mtlkit_face.protocols.result import Preprocessing
 from mtlkit_face.template import template
 
 
@@ -57,10 +58,16 @@ class Embedder:
 
     It counts what it did: `embedded` pictures, `sizes` of the pictures before they were resized,
     and `failed`, the names of pictures without a template with the reason. `progress` is told how
-    many pictures a batch had.
+    many pictures a batch had. `weights` is the SHA-256 of the file of the model, if it is of one.
     """
 
-    def __init__(self, config: Protocol, model: MultiTaskModel, progress: Progress) -> None:
+    def __init__(
+        self,
+        config: Protocol,
+        model: MultiTaskModel,
+        progress: Progress,
+        weights: str | None = None,
+    ) -> None:
         shape = model.assembly.sample_shape
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise DataError(
@@ -73,6 +80,10 @@ class Embedder:
                 f"the tasks are {', '.join(model.tasks)}"
             )
         self.shape = shape
+        self.weights = weights
+        self.preprocessing = Preprocessing(
+            shape=shape, centre=model.assembly.centre, scale=model.assembly.scale
+        )
         self.embedded = 0
         self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()
         self.failed: dict[str, str] = {}

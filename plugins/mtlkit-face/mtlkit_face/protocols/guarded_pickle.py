@@ -17,6 +17,9 @@ from mtlkit.errors import DataError
 MOST_BYTES = 4 * 1024**3
 """A larger file is refused; the largest known set of pairs has less than a tenth of it."""
 
+MOST_SHOWN = 40
+"""A longer text of a file is not repeated in a message."""
+
 _PLAIN = frozenset({
     "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "POP", "POP_MARK", "DUP",
     "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1",
@@ -55,10 +58,20 @@ class _Kind:
     __hash__ = None  # type: ignore[assignment]
 
 
+def named(value: object) -> str:
+    """A value of a pickle in a message: a short text as it is, of anything else its type alone.
+
+    Nested tuples share their parts: written out, they double with every two bytes of the file.
+    """
+    if isinstance(value, str | bytes) and len(value) <= MOST_SHOWN:
+        return repr(value)
+    return type(value).__name__
+
+
 def _encoded(text: str, encoding: str | bytes = "latin1") -> bytes:
     """How protocols 0 to 2 write bytes: as text of the same code points."""
     if encoding not in ("latin1", b"latin1", "latin-1", b"latin-1"):
-        raise DataError(f"asks for bytes in the encoding {encoding!r}; expected latin1")
+        raise DataError(f"asks for bytes in the encoding {named(encoding)}; expected latin1")
     return text.encode("latin1")
 
 
@@ -148,8 +161,9 @@ def _admit(path: Path, module: str, name: str) -> Callable[..., Any]:
     found = ADMITTED.get((module, name))
     if found is None:
         raise DataError(
-            f"{path}: asks for {module}.{name}, which a set of image bytes has no use for. "
-            f"Nothing of it was run; do not trust the file, and get it from its publisher"
+            f"{path}: asks for {module[:MOST_SHOWN]}.{name[:MOST_SHOWN]}, which a set of image "
+            f"bytes has no use for. Nothing of it was run; do not trust the file, and get it from "
+            f"its publisher"
         )
     return found
 

@@ -101,9 +101,9 @@ def _names(picture: Picture) -> tuple[str, ...]:
     return file, f"{stem}_{face.removeprefix('sighting ')}{dot}{suffix}"
 
 
-def ijb_a(config: IjbA, model: MultiTaskModel, progress: Progress) -> Outcome:
+def ijb_a(config: IjbA, model: MultiTaskModel, progress: Progress, weights: str | None) -> Outcome:
     """The outcome of IJB-A for `model`."""
-    embedder = Embedder(config, model, progress)
+    embedder = Embedder(config, model, progress, weights)
     looked = looked_at_ijb_a(config)
     store = store_templates(looked.sightings.pictures, embedder)
     found = {
@@ -201,6 +201,8 @@ def _result(
         version=f"{len(looked.splits)} splits, templates by {pooling.replace('-', ' ')}",
         mode=config.mode.value,
         matching=f"pooled templates; pictures by {matching(config)}",
+        weights=embedder.weights,
+        preprocessing=attrs.evolve(embedder.preprocessing, margin=config.margin),
         n_genuine=sum(int(each.same.sum()) for each in scored),
         n_impostor=sum(int((~each.same).sum()) for each in scored),
         pictures=len(looked.sightings.pictures),

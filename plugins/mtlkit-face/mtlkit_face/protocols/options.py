@@ -88,8 +88,13 @@ class Protocol(Evaluator):
         """Read the lists and look for the files; `DataError` where the set is not as it must be."""
 
     @abstractmethod
-    def outcome(self, model: "MultiTaskModel", progress: Progress = silence) -> "Outcome":
-        """The result of a model, with what to show of it."""
+    def outcome(
+        self,
+        model: "MultiTaskModel",
+        progress: Progress = silence,
+        weights: str | None = None,
+    ) -> "Outcome":
+        """The result of a model, with what to show of it; `weights` is the SHA-256 of its file."""
 
     def evaluate(self, trained: "Trained") -> Findings:
         return self.outcome(trained.model).findings()
@@ -128,10 +133,15 @@ class Lfw(PairProtocol):
 
         looked_at_lfw(self)
 
-    def outcome(self, model: "MultiTaskModel", progress: Progress = silence) -> "Outcome":
+    def outcome(
+        self,
+        model: "MultiTaskModel",
+        progress: Progress = silence,
+        weights: str | None = None,
+    ) -> "Outcome":
         from mtlkit_face.protocols.pair_work import lfw
 
-        return lfw(self, model, progress)
+        return lfw(self, model, progress, weights)
 
 
 @attrs.frozen(kw_only=True)
@@ -163,10 +173,15 @@ class Cfp(PairProtocol):
 
         looked_at_cfp(self)
 
-    def outcome(self, model: "MultiTaskModel", progress: Progress = silence) -> "Outcome":
+    def outcome(
+        self,
+        model: "MultiTaskModel",
+        progress: Progress = silence,
+        weights: str | None = None,
+    ) -> "Outcome":
         from mtlkit_face.protocols.pair_work import cfp
 
-        return cfp(self, model, progress)
+        return cfp(self, model, progress, weights)
 
 
 @attrs.frozen(kw_only=True)
@@ -192,10 +207,15 @@ class VerificationBin(PairProtocol):
 
         looked_at_bin(self)
 
-    def outcome(self, model: "MultiTaskModel", progress: Progress = silence) -> "Outcome":
+    def outcome(
+        self,
+        model: "MultiTaskModel",
+        progress: Progress = silence,
+        weights: str | None = None,
+    ) -> "Outcome":
         from mtlkit_face.protocols.pair_work import verification_bin
 
-        return verification_bin(self, model, progress)
+        return verification_bin(self, model, progress, weights)
 
 
 @attrs.frozen(kw_only=True)
@@ -232,7 +252,12 @@ class IjbA(Protocol):
 
         looked_at_ijb_a(self)
 
-    def outcome(self, model: "MultiTaskModel", progress: Progress = silence) -> "Outcome":
+    def outcome(
+        self,
+        model: "MultiTaskModel",
+        progress: Progress = silence,
+        weights: str | None = None,
+    ) -> "Outcome":
         from mtlkit_face.protocols.ijb_a_work import ijb_a
 
-        return ijb_a(self, model, progress)
+        return ijb_a(self, model, progress, weights)

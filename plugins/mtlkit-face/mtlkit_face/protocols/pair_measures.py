@@ -12,6 +12,7 @@ from mtlkit_face.protocols.pair_set import PairSet
 from mtlkit_face.protocols.result import Measure, over_folds
 from mtlkit_face.protocols.roc import Bools, Floats, Ranking, roc
 from mtlkit_face.protocols.rules import Rules
+from mtlkit_face.protocols.tar import most_allowed
 
 BY_PEOPLE = "bootstrap over people"
 BY_PAIRS = "bootstrap over pairs: who they show is not known"
@@ -52,7 +53,7 @@ def pair_measures(
                 "threshold": at.threshold,
                 "achieved-far": at.far,
                 "impostors": impostors,
-                "impostors-allowed": math.floor(far * impostors * (1 + 1e-12)),
+                "impostors-allowed": most_allowed(impostors, far),
             },
         )
     return found

@@ -47,21 +47,27 @@ def looked_at_bin(config: VerificationBin) -> dict[str, PairSet]:
     return _complete(config, {"": pairs})
 
 
-def lfw(config: Lfw, model: MultiTaskModel, progress: Progress) -> Outcome:
+def lfw(config: Lfw, model: MultiTaskModel, progress: Progress, weights: str | None) -> Outcome:
     """The outcome of LFW for `model`."""
-    return _outcome(config, Embedder(config, model, progress), looked_at_lfw(config), "LFW")
+    return _outcome(
+        config, Embedder(config, model, progress, weights), looked_at_lfw(config), "LFW"
+    )
 
 
-def cfp(config: Cfp, model: MultiTaskModel, progress: Progress) -> Outcome:
+def cfp(config: Cfp, model: MultiTaskModel, progress: Progress, weights: str | None) -> Outcome:
     """The outcome of CFP for `model`."""
-    return _outcome(config, Embedder(config, model, progress), looked_at_cfp(config), "CFP")
+    return _outcome(
+        config, Embedder(config, model, progress, weights), looked_at_cfp(config), "CFP"
+    )
 
 
-def verification_bin(config: VerificationBin, model: MultiTaskModel, progress: Progress) -> Outcome:
+def verification_bin(
+    config: VerificationBin, model: MultiTaskModel, progress: Progress, weights: str | None
+) -> Outcome:
     """The outcome of a `.bin` set for `model`."""
     return _outcome(
         config,
-        Embedder(config, model, progress),
+        Embedder(config, model, progress, weights),
         looked_at_bin(config),
         f"Verification, {config.file.name}",
     )
@@ -139,6 +145,8 @@ def _result(
         version=pairs.version,
         mode=config.mode.value,
         matching=matching(config),
+        weights=embedder.weights,
+        preprocessing=embedder.preprocessing,
         n_genuine=int(pairs.same.sum()),
         n_impostor=int((~pairs.same).sum()),
         pictures=len(used),

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mtlkit.errors import DataError
-from mtlkit_face.protocols.guarded_pickle import StoredArray, read_guarded
+from mtlkit_face.protocols.guarded_pickle import MOST_SHOWN, StoredArray, named, read_guarded
 from mtlkit_face.protocols.pair_set import PairSet, Places
 from mtlkit_face.protocols.pictures import Picture
 from mtlkit_face.protocols.roc import Bools
@@ -109,5 +109,7 @@ def _described(found: object) -> str:
     if isinstance(found, list | tuple):
         return f"{len(found)} values"
     if isinstance(found, StoredArray):
-        return f"an array of {getattr(found.kind, 'name', found.kind)!r}"
-    return f"{type(found).__name__} {str(found)[:40]!r}"
+        return f"an array of {named(getattr(found.kind, 'name', found.kind))}"
+    if isinstance(found, str | bytes | bytearray):
+        found = found[:MOST_SHOWN]
+    return f"{type(found).__name__} {str(found)[:MOST_SHOWN]!r}"

@@ -51,17 +51,39 @@ def over_folds(
 
 
 @attrs.frozen(kw_only=True)
+class Preprocessing:
+    """What is done to an aligned picture: it is resized to `shape` (channels, height, width), gray
+    or RGB in 8 bits, and the network is given (pixel - `centre`) / `scale`. With `margin` its face
+    box was cut out before, enlarged by so much of its sides.
+    """
+
+    shape: tuple[int, ...]
+    centre: float
+    scale: float
+    margin: float | None = None
+
+    def __str__(self) -> str:
+        channels, height, width = self.shape
+        colours = "gray" if channels == 1 else "RGB"
+        cut = "" if self.margin is None else f"face boxes with a margin of {self.margin:g}, "
+        return f"{cut}{colours}, {width} x {height}, (pixel - {self.centre:g}) / {self.scale:g}"
+
+
+@attrs.frozen(kw_only=True)
 class Result:
     """The numbers of one protocol.
 
     `n_genuine` and `n_impostor` are the comparisons (or searches) that were made, failures among
-    them; `failures` counts pictures without a template, `failed` names the first of them.
+    them; `failures` counts pictures without a template, `failed` names the first of them. `weights`
+    is the SHA-256 of the file of the model's weights, None for a model that is of no file.
     """
 
     protocol: str
     version: str
     mode: str
     matching: str
+    weights: str | None
+    preprocessing: Preprocessing
     n_genuine: int
     n_impostor: int
     pictures: int

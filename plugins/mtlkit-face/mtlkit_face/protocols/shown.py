@@ -67,6 +67,8 @@ def facts(results: Mapping[str, Result], embedder: Embedder) -> dict[str, str]:
     found |= {
         "mode": first.mode,
         "matching": first.matching,
+        "weights, SHA-256": first.weights or "those of the run that this page is of",
+        "preprocessing": str(first.preprocessing),
         "alignment": "none was done: pictures are taken as aligned like those of training",
         "size": f"{width} x {height} by the model; {other:,} of {embedder.embedded:,} embedded "
         f"pictures were resized ({common or 'none'})",

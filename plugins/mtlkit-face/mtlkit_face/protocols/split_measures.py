@@ -13,6 +13,7 @@ from mtlkit_face.protocols.pair_set import Places
 from mtlkit_face.protocols.result import Measure, over_folds
 from mtlkit_face.protocols.roc import Bools, Floats, Ranking
 from mtlkit_face.protocols.rules import Rules
+from mtlkit_face.protocols.tar import most_allowed
 
 BY_PEOPLE = "bootstrap over people, the same in all splits"
 
@@ -53,6 +54,7 @@ def split_measures(
 
     People are drawn once for all splits of a replicate: a person is in many of them.
     """
+    splits, people = _numbered(splits)
     judges = [_judge(split, fars, ranks, fpirs, rules) for split in splits]
     taken = [judge(None) for judge in judges]
     names = list(taken[0])
@@ -61,8 +63,7 @@ def split_measures(
         found = [judge(drawn) for judge in judges]
         return [_mean([each[name][0] for each in found]) for name in names]
 
-    everybody = np.concatenate([p for s in splits for p in (s.first, s.second, s.probe)])
-    ends = percentiles(statistics, resamples(int(everybody.max()) + 1))
+    ends = percentiles(statistics, resamples(people))
     return {
         name: over_folds(
             [each[name][0] for each in taken],
@@ -79,6 +80,21 @@ def split_measures(
     }
 
 
+def _numbered(splits: Sequence[SplitScores]) -> tuple[list[SplitScores], int]:
+    """The splits with their people numbered from 0, and how many these are.
+
+    A table may give them any numbers: who is in no split is not drawn.
+    """
+    sides = [side for split in splits for side in (split.first, split.second, split.probe)]
+    people, places = np.unique(np.concatenate(sides), return_inverse=True)
+    parts = iter(np.split(places, np.cumsum([len(side) for side in sides])[:-1]))
+    numbered = [
+        attrs.evolve(split, first=next(parts), second=next(parts), probe=next(parts))
+        for split in splits
+    ]
+    return numbered, len(people)
+
+
 def _judge(
     split: SplitScores,
     fars: Sequence[float],
@@ -88,8 +104,8 @@ def _judge(
 ) -> Callable[[Floats | None], Taken]:
     """What measures one split, given how often each person was drawn; None is each once."""
     ranking = Ranking(split.score, split.same)
-    impostors = float((~split.same).sum())
-    strangers = float((~split.search.mated).sum())
+    impostors = int((~split.same).sum())
+    strangers = int((~split.search.mated).sum())
 
     def measures(drawn: Floats | None) -> Taken:
         pairs = None if drawn is None else pair_weight(drawn, split.first, split.second)
@@ -98,7 +114,8 @@ def _judge(
         found: Taken = {}
         for far in fars:
             at = rules.operating(curve, far)
-            where = {"threshold": at.threshold, "achieved-far": at.far, "impostors": impostors}
+            where = {"threshold": at.threshold, "achieved-far": at.far}
+            where |= {"impostors": impostors, "impostors-allowed": most_allowed(impostors, far)}
             found[f"tar-at-far/{far:g}"] = at.tar, where
         equal = curve.equal_error_rate()
         found["eer"] = equal.rate, {"threshold": equal.threshold}
@@ -107,7 +124,8 @@ def _judge(
         for fpir in fpirs:
             alarm = tpir_at_fpir(split.search, fpir, rules.operating, probes)
             where = {"threshold": alarm.threshold, "achieved-fpir": alarm.fpir}
-            found[f"tpir-at-fpir/{fpir:g}"] = alarm.tpir, where | {"strangers": strangers}
+            where |= {"strangers": strangers, "strangers-allowed": most_allowed(strangers, fpir)}
+            found[f"tpir-at-fpir/{fpir:g}"] = alarm.tpir, where
         return found
 
     return measures

@@ -6,6 +6,7 @@ at most floor(target N) are accepted, and where that is none the threshold lies 
 taken, even where it exceeds it.
 """
 
+import math
 from collections.abc import Callable
 
 import attrs
@@ -27,6 +28,15 @@ OperatingRule = Callable[[Roc, float], Operating]
 
 _ROUNDING = 1e-12
 _NOWHERE = Operating(tar=float("nan"), far=float("nan"), threshold=float("nan"))  # no impostors
+
+
+def most_allowed(impostors: int, target: float) -> int:
+    """How many of N impostors `budget` may accept: floor(target N).
+
+    >>> most_allowed(3_000, 0.001), most_allowed(999, 0.001)
+    (3, 0)
+    """
+    return math.floor(target * impostors * (1 + _ROUNDING))
 
 
 def budget(curve: Roc, target: float) -> Operating:

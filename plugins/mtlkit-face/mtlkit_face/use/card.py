@@ -104,9 +104,8 @@ def _identity(
     if exported is not None:
         digest = hashlib.sha256(exported.path.read_bytes()).hexdigest()
         yield "ONNX, SHA-256", f"`{digest}` ({exported.path.name})"
-        for count, found in exported.differences.items():
-            images = "1 image" if count == 1 else f"{count} images"
-            yield f"ONNX against PyTorch, {images}", f"differs by {found:.1g} at most"
+        for what, found in exported.differences.items():
+            yield f"ONNX against PyTorch, {what}", f"differs by {found:.1g} at most"
 
 
 def _licences(model: FaceModel, licences: Licences) -> Iterator[tuple[str, str]]:

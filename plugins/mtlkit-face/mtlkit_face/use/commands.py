@@ -63,9 +63,20 @@ _run = click.argument("run", type=_A_PATH)
 @model_options
 def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Write the templates of IMAGES, files or folders, made by the model of RUN."""
-    from mtlkit_face.use.gallery_file import Gallery, Origin, check_suffix, write_gallery
+    from mtlkit_face.use.gallery_file import (
+        Gallery,
+        Origin,
+        check_suffix,
+        read_gallery,
+        write_gallery,
+    )
 
     check_suffix(out)
+    if out.exists() and any((before := read_gallery(out)).names):
+        raise DataError(
+            f"{out}: is a gallery of {len(before.people())} people, made by `mtlkit face enroll`; "
+            f"it would be lost. Choose another file with --out, or delete it first"
+        )
     model = opened(run, **options)
     found = _embedded(model, images)
     files = tuple(map(str, found.files))
@@ -117,7 +128,7 @@ def enroll(
     **options: Any,
 ) -> None:
     """Add the people in IMAGES to GALLERY, a file .parquet or .safetensors, new or old."""
-    from mtlkit_face.use.enrolment import names_of
+    from mtlkit_face.use.enrolment import known_as, names_of
     from mtlkit_face.use.gallery_file import Gallery, Origin, check_suffix, read_gallery
     from mtlkit_face.use.gallery_file import enroll as add
     from mtlkit_face.use.pictures import find_images
@@ -126,11 +137,11 @@ def enroll(
     model = opened(run, **options)
     before = 0
     if gallery.exists():  # a gallery of another model is refused before the work, not after it
-        before = len(read_gallery(gallery).require(model, gallery))
+        before = len(read_gallery(gallery).require(model, gallery).named(gallery))
     names = dict(zip(files := find_images(images).files, names_of(files, name, table), strict=True))
     found = _embedded(model, images)
     new = Gallery(
-        files=tuple(map(str, found.files)),
+        files=tuple(known_as(path, gallery) for path in found.files),
         names=tuple(names[path] for path in found.files),
         templates=found.templates,
         origin=Origin.of(model),
@@ -175,7 +186,7 @@ def identify(
 
     model = opened(run, **options)
     least = threshold_of(model, threshold)
-    people = read_gallery(gallery).require(model, gallery)
+    people = read_gallery(gallery).require(model, gallery).named(gallery)
     found = _embedded(model, images)
     answers = search(found.templates, people, threshold=least.value, top=top, index=INDEXES[index])
     click.echo(f"threshold {least.value:.4f}  ({least.source})")

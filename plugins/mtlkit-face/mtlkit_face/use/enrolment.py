@@ -1,6 +1,7 @@
 """Who is in the images to be enrolled: one name for all, a table, or a folder for each person."""
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +29,20 @@ def names_of(
     if nameless:
         raise DataError(f"{nameless[0]}: lies in no folder with a name; give one with --name")
     return tuple(names)
+
+
+def known_as(file: Path, gallery: Path) -> str:
+    """What the gallery at `gallery` calls an image: the way to it from the gallery's own folder.
+
+    So one image has one name, however and from wherever it is typed, also where both have moved.
+
+    >>> known_as(Path("faces/ann/../bob/1.png"), Path("faces/people.parquet"))
+    'bob/1.png'
+    """
+    full, home = os.path.abspath(file), os.path.dirname(os.path.abspath(gallery))
+    if Path(full).drive != Path(home).drive:
+        return full  # of Windows: there is no way from one drive to another
+    return Path(os.path.relpath(full, home)).as_posix()
 
 
 def _from_table(files: Sequence[Path], table: Path) -> tuple[str, ...]:

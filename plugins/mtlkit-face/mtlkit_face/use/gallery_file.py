@@ -76,6 +76,17 @@ class Gallery:
             )
         return self
 
+    def named(self, place: Path | str) -> "Gallery":
+        """The gallery itself; `DataError` where it does not say of every template who it shows."""
+        nameless = sum(not name for name in self.names)
+        if nameless:
+            raise DataError(
+                f"{place}: {nameless} of its {len(self)} templates have no name, as a file of "
+                f"`mtlkit face embed`: nobody can be identified by them. Make a gallery of people "
+                f"with `mtlkit face enroll`, in a file of its own"
+            )
+        return self
+
     def joined(self, other: "Gallery") -> "Gallery":
         """Both together; where `other` has the same file under the same name, it takes its place.
 
@@ -119,13 +130,15 @@ def read_gallery(path: Path) -> Gallery:
 def enroll(new: Gallery, path: Path, model: FaceModel) -> Gallery:
     """Add `new` templates of `model` to the gallery at `path`, which may be new; all of it.
 
-    One process at a time, so that no enrolment is lost. Raises `DataError` where the gallery at
-    `path` is another model's, and what reading and writing raise.
+    One process at a time, so that no enrolment is lost. A file has one name in a gallery: that of
+    `known_as`. Raises `DataError` where the gallery at `path` is another model's, where there or in
+    `new` a template has no name, and what reading and writing raise.
     """
     check_suffix(path)
+    new.named("what is to be enrolled")
     lock = path.with_name(f".{path.name}.lock")
     with alone(lock):
-        old = read_gallery(path).require(model, path) if path.exists() else None
+        old = read_gallery(path).require(model, path).named(path) if path.exists() else None
         whole = new if old is None else old.joined(new)
         write_gallery(whole, path)
     return whole

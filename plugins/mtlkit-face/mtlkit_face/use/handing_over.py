@@ -26,26 +26,40 @@ def _licence_options(command: Command) -> Command:
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=_A_FILE, required=True, help="A file .onnx; its card lies beside it.")
+@click.option(
+    "--check",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Aligned images, a file or a folder, for which both must agree as well as for noise; may "
+    "be repeated.",
+)
 @_licence_options
 @model_options
 def export(
-    run: Path, out: Path, licence: str | None, data_licence: str | None, **options: Any
+    run: Path,
+    out: Path,
+    check: tuple[Path, ...],
+    licence: str | None,
+    data_licence: str | None,
+    **options: Any,
 ) -> None:
     """Write the model of RUN as ONNX, if it gives the same templates there, and a model card."""
     from mtlkit_face.use.card import Licences, model_card
     from mtlkit_face.use.onnx_export import export as write
+    from mtlkit_face.use.pictures import find_images
     from mtlkit_face.use.whole_file import whole_file
 
     if out.suffix != ".onnx":
         raise DataError(f"{out}: expected a name that ends in .onnx")
+    images = find_images(check).files if check else ()
     model = opened(run, **options)
-    exported = write(model, out)
+    exported = write(model, out, images)
     text = model_card(model, Licences(weights=licence, data=data_licence), exported)
     card = out.with_suffix(".md")
     with whole_file(card) as place:
         place.write_text(text, encoding="utf-8")
-    for count, found in exported.differences.items():
-        click.echo(f"{count} images: onnxruntime differs from PyTorch by {found:.2g} at most")
+    for what, found in exported.differences.items():
+        click.echo(f"{what}: onnxruntime differs from PyTorch by {found:.2g} at most")
     click.echo(f"model: {out}\ncard:  {card}")
 
 

@@ -1,16 +1,22 @@
 """A model as an ONNX file: raw images in, templates out, for any number; checked, then kept."""
 
+import copy
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
+from torch import Tensor
 
+from mtlkit import Loading
+from mtlkit.data.decode import read_images
 from mtlkit.errors import DataError, MissingExtraError
 from mtlkit.ops import use
 from mtlkit_face.use.gallery_file import FORMAT, KEY, Origin
 from mtlkit_face.use.model import FaceModel
+from mtlkit_face.use.pictures import PORTION
 from mtlkit_face.use.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -26,22 +32,26 @@ BATCHES = (1, 7)
 
 @attrs.frozen(kw_only=True)
 class Exported:
-    """An ONNX file, and the largest difference found for each number of images."""
+    """An ONNX file, and the largest difference found for each of what was compared, in words."""
 
     path: Path
-    differences: dict[int, float]
+    differences: Mapping[str, float]
 
 
-def export(model: FaceModel, path: Path) -> Exported:
+def export(model: FaceModel, path: Path, images: Sequence[Path] = ()) -> Exported:
     """Write `model` to `path`, if onnxruntime's templates are those of PyTorch within `TOLERANCE`.
+
+    Compared are images of noise, and the image files `images`, read as in training. Both run on
+    the CPU; `model` stays where it is.
 
     The input `images` is (N, C, H, W) in uint8, the output `templates` (N, K) in float32, for any
     N; normalisation and routing are in the file, and the model's origin in its metadata.
 
     Raises `MissingExtraError` where ONNX is not installed, and `DataError` where the file would
-    differ; no file is left then.
+    differ or an image cannot be read; no file is left then.
     """
     onnx, runtime = _installed()
+    model = attrs.evolve(model, embedder=copy.deepcopy(model.embedder).cpu())
     with whole_file(path) as place:
         program = _program(model)
         proto = program.model_proto
@@ -51,26 +61,43 @@ def export(model: FaceModel, path: Path) -> Exported:
         onnx.checker.check_model(proto)
         place.write_bytes(proto.SerializeToString())
         session = runtime.InferenceSession(str(place), providers=["CPUExecutionProvider"])
-        differences = {count: difference(model, session, count) for count in BATCHES}
-        far = {count: found for count, found in differences.items() if not found <= TOLERANCE}
-        if far:
-            count, found = next(iter(far.items()))
-            raise DataError(
-                f"{path}: not written: for {count} images onnxruntime's templates differ from "
-                f"those of PyTorch by {found:.2g}; expected {TOLERANCE:g} at most. Try other "
-                f"versions of onnxruntime and torch"
-            )
+        differences: dict[str, float] = {}
+        for what, pixels in _compared(model, images):
+            found = difference(model, session, pixels)
+            if not found <= TOLERANCE:
+                raise DataError(
+                    f"{path}: not written: for {what} onnxruntime's templates differ from those "
+                    f"of PyTorch by {found:.2g}; expected {TOLERANCE:g} at most. Try other "
+                    f"versions of onnxruntime and torch"
+                )
+            differences[what] = max(found, differences.get(what, 0.0))
     return Exported(path=path, differences=differences)
 
 
-def difference(model: FaceModel, session: "onnxruntime.InferenceSession", count: int) -> float:
-    """The largest difference of a number between both, for `count` images of noise."""
-    shape = (count, model.frame.channels, model.frame.height, model.frame.width)
-    images = torch.randint(
-        0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(count)
-    )
+def difference(model: FaceModel, session: "onnxruntime.InferenceSession", images: Tensor) -> float:
+    """The largest difference of a number between both for raw `images` (N, C, H, W)."""
     (found,) = session.run([OUTPUT], {INPUT: images.numpy()})
     return (torch.from_numpy(found) - model.embed(images)).abs().max().item()
+
+
+def _compared(model: FaceModel, files: Sequence[Path]) -> Iterator[tuple[str, Tensor]]:
+    """What is compared, in words and as raw images: noise, then `files`, one alone too."""
+    shape = (model.frame.channels, model.frame.height, model.frame.width)
+    for count in BATCHES:
+        random = torch.Generator().manual_seed(count)
+        noise = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=random)
+        yield f"{count} {'image' if count == 1 else 'images'} of noise", noise
+    what = f"{len(files)} {'image' if len(files) == 1 else 'images'} of yours"
+    for start in range(0, len(files), PORTION):
+        portion = files[start : start + PORTION]
+        pixels, faults = read_images(portion, model.frame, Loading())
+        assert pixels is not None, "a portion fits into memory"
+        for place, reason in sorted(faults.items()):
+            raise DataError(
+                f"{portion[place]}: {reason}; expected an image to compare the file with"
+            )
+        for count in dict.fromkeys((1, len(portion))):
+            yield what, pixels[:count]
 
 
 def _installed() -> tuple[Any, Any]:
@@ -88,13 +115,12 @@ def _installed() -> tuple[Any, Any]:
 
 
 def _program(model: FaceModel) -> "torch.onnx.ONNXProgram":
-    """The network traced for any number of images."""
+    """The network, on the CPU, traced for any number of images."""
     frame = model.frame
     example = torch.zeros(2, frame.channels, frame.height, frame.width, dtype=torch.uint8)
-    embedder = model.embedder.cpu()
     with use(match_template="eager"):
         program = torch.onnx.export(
-            embedder,
+            model.embedder,
             (example,),
             dynamo=True,
             input_names=[INPUT],

@@ -1,5 +1,6 @@
 """Image files to templates: what can be read is embedded, what cannot is counted and named."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -41,9 +42,10 @@ def find_images(asked: Iterable[Path]) -> Found:
     """The files of `asked`, folders replaced by the images in them and below, in order of name.
 
     A file that is named is taken whatever its name; in a folder, files whose suffix is none of an
-    image's are set aside. Raises `DataError` for what is not there, and where no image is left.
+    image's are set aside. A file that is asked for twice, in whatever spelling, is found once.
+    Raises `DataError` for what is not there, and where no image is left.
     """
-    files: dict[Path, None] = {}
+    files: dict[str, Path] = {}
     other: list[Path] = []
     suffixes = set(Image.registered_extensions())
     asked = tuple(asked)
@@ -51,11 +53,11 @@ def find_images(asked: Iterable[Path]) -> Found:
         if path.is_dir():
             for inner in sorted(inner for inner in path.rglob("*") if inner.is_file()):
                 if inner.suffix.lower() in suffixes:
-                    files[inner] = None
+                    files.setdefault(os.path.abspath(inner), inner)
                 else:
                     other.append(inner)
         elif path.exists():
-            files[path] = None
+            files.setdefault(os.path.abspath(path), path)
         else:
             raise DataError(f"{path}: no such file or folder; expected images, or folders of them")
     if not files:
@@ -63,7 +65,7 @@ def find_images(asked: Iterable[Path]) -> Found:
             f"{', '.join(map(str, asked)) or 'nothing'}: no image was found; expected files such "
             f"as a.png or b.jpg"
         )
-    return Found(files=tuple(files), other=tuple(other))
+    return Found(files=tuple(files.values()), other=tuple(other))
 
 
 def _silent(_done: int, _total: int) -> None:

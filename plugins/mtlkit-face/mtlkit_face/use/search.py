@@ -96,12 +96,14 @@ def identify(
     """The best `top` people of `gallery` for each probe (P, K); fewer where there are fewer.
 
     A person scores what the best of his templates does. With at most m templates each, the best
-    (top - 1) m + 1 templates show the best `top` people, so that the search is exact.
+    (top - 1) m + 1 templates show the best `top` people, so that the search is exact. Raises
+    `DataError` for a gallery that is empty, or has templates without a name.
     """
     if top < 1:
         raise DataError(f"top: expected 1 or more, found {top}")
     if len(gallery) == 0:
         raise DataError("the gallery is empty; enroll somebody first")
+    gallery.named("the gallery")
     most = min(len(gallery), (top - 1) * max(gallery.people().values()) + 1)
     found = index(gallery.templates).best(probes, most)
     return tuple(

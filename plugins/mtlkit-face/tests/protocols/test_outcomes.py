@@ -110,7 +110,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
 @pytest.mark.parametrize("name", ["lfw", "cfp", "bin", "ijb-a"])
 @pytest.mark.parametrize("mode", Mode)
 def test_a_result_carries_all_that_makes_it_a_result(sets, model, name, mode):
-    outcome = every(sets, mode=mode)[name].outcome(model)
+    outcome = every(sets, mode=mode)[name].outcome(model, weights="5ha256")
     found = json.loads(outcome.to_json())
     assert found["format"] == 1
     for each in found["results"]:
@@ -120,6 +120,10 @@ def test_a_result_carries_all_that_makes_it_a_result(sets, model, name, mode):
         assert each["failures"] == 0
         assert each["version"]
         assert "cosine" in each["matching"]
+        assert each["weights"] == "5ha256"
+        assert each["preprocessing"] == {
+            "shape": [1, 8, 8], "centre": 127.5, "scale": 128.0, "margin": None,
+        }  # fmt: skip
         for key, measure in each["measures"].items():
             assert measure["interval"].startswith("bootstrap over ")
             if "tar-at-far" in key:
@@ -139,6 +143,16 @@ def test_a_result_carries_all_that_makes_it_a_result(sets, model, name, mode):
     facts = dict(next(b.rows for b in tables if b.caption == "How it was done."))
     assert "taken as aligned" in facts["alignment"]
     assert "resized (32 x 32)" in facts["size"]
+    assert facts["weights, SHA-256"] == "5ha256"
+    assert facts["preprocessing"] == "gray, 8 x 8, (pixel - 127.5) / 128"
+
+
+def test_of_cut_out_faces_the_margin_is_said(sets, model):
+    asked = IjbA(images=sets / "ijb-a", margin=0.25, splits=2)
+    result = asked.outcome(model).results["media-mean"]
+    assert result.weights is None  # the model is of no file
+    assert result.preprocessing.margin == 0.25
+    assert str(result.preprocessing).startswith("face boxes with a margin of 0.25, gray")
 
 
 def test_a_perfect_model_is_perfect_and_a_blind_one_is_chance(lfw, sets, model):

@@ -168,6 +168,43 @@ def test_a_memo_that_would_fill_the_memory_is_refused(tmp_path):
         read_pickled_pairs(written(tmp_path, content))
 
 
+NESTED = b"]" + b"2\x86" * 40  # DUP, TUPLE2: a pair of a pair of ..., 2 ** 40 lists if written out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00a" + NESTED + b"\x86R.",
+            "asks for bytes in the encoding tuple; expected latin1",
+        ),
+        (
+            b"\x80\x03(cnumpy.core.numeric\n_frombuffer\nC\x01a" + NESTED + b"\x86R]t.",
+            "expected a list of encoded images, found an array of tuple",
+        ),
+        (
+            b"\x80\x03](cnumpy.core.numeric\n_frombuffer\nC\x01a" + NESTED + b"\x86Re]\x86.",
+            "image 0: expected encoded bytes, found an array of tuple",
+        ),
+        (
+            b"\x80\x03](cnumpy.core.numeric\n_frombuffer\nC\x01acnumpy\ndtype\n"
+            + NESTED + b"\x85R\x86Re]\x86.",
+            "image 0: expected encoded bytes, found an array of tuple",
+        ),
+        (b"\x80\x03](" + NESTED + b"e]\x86.", "image 0: expected encoded bytes, found 2 values"),
+        (b"\x80\x03](c" + b"a" * 9000 + b"\n" + b"b" * 9000 + b"\ne.", f"{'a' * 40}.{'b' * 40},"),
+        (
+            pickle.dumps((["a" * 9000], SAME)),
+            f"image 0: expected encoded bytes, found str '{'a' * 40}'",
+        ),
+    ],
+)  # fmt: skip
+def test_a_message_is_short_whatever_a_file_nests(tmp_path, content, message):
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        read_pickled_pairs(written(tmp_path, content))
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
 def test_a_giant_file_is_not_opened(tmp_path, monkeypatch):
     monkeypatch.setattr(guarded_pickle, "MOST_BYTES", 100)
     path = written(tmp_path, pickle.dumps((IMAGES, SAME)))

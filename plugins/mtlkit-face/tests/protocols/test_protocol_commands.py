@@ -1,5 +1,6 @@
 """`mtlkit face protocol`: a trained run judged from the command line, and in a recipe."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -65,6 +66,17 @@ def test_a_command_writes_result_evaluation_and_report(protocol, run, built, tmp
         "evaluation.json", "report.html", "result.json",
     ]  # fmt: skip
     results = json.loads((out / "result.json").read_text())["results"]
+    weights = hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
+    assembly = json.loads((run / "assembly.json").read_text())
+    for each in results:
+        assert each["weights"] == weights
+        how = each["preprocessing"]
+        assert how["shape"] == assembly["sample_shape"]
+        assert (how["centre"], how["scale"]) == (assembly["centre"], assembly["scale"])
+    facts = json.loads((out / "evaluation.json").read_text())["facts"]
+    assert facts["weights, SHA-256"] == weights
+    assert weights in (out / "report.html").read_text()
+    assert f"weights {weights} (SHA-256); {facts['preprocessing']}" in said
     assert all(each["n_genuine"] and each["n_impostor"] for each in results)
     assert "<svg" in (out / "report.html").read_text()
     assert str(built) not in (out / "report.html").read_text().split("evaluation:")[0]

@@ -114,6 +114,60 @@ def test_a_gallery_of_another_model_is_refused_before_any_work(face, runs, peopl
     assert "was made by another model" in said
 
 
+def test_one_image_is_one_however_it_is_spelled(face, runs, people, tmp_path, monkeypatch):
+    shutil.copytree(people / "p1", tmp_path / "faces/p1")
+    (tmp_path / "elsewhere").mkdir()
+    gallery = tmp_path / "faces/people.parquet"
+    first = tmp_path / "faces/p1/1_0_neutral.png"
+    monkeypatch.chdir(tmp_path)
+    code, said = face("enroll", runs["s"], gallery, "faces/p1/../p1/1_0_neutral.png", first)
+    assert code == 0
+    assert "1 images of 1 people enrolled; " in said
+    for folder, spelled, home in (
+        ("faces", "p1/1_0_neutral.png", "people.parquet"),
+        ("elsewhere", "../faces/p1/1_0_neutral.png", "../elsewhere/../faces/people.parquet"),
+        ("faces/p1", "1_0_neutral.png", gallery),
+        ("faces/p1", first, "../people.parquet"),
+    ):
+        monkeypatch.chdir(tmp_path / folder)
+        code, said = face("enroll", runs["s"], home, spelled)
+        assert code == 0
+        assert "1 of them again" in said
+        assert read_gallery(gallery).files == ("p1/1_0_neutral.png",)
+
+
+def test_templates_without_names_identify_nobody(face, runs, people, tmp_path):
+    out, image = tmp_path / "t.parquet", people / "p1/1_0_neutral.png"
+    for _ in range(2):  # templates of no names may be made anew
+        assert face("embed", runs["s"], people / "p1", "--out", out)[0] == 0
+    before = out.read_bytes()
+    for command in ("identify", "enroll"):
+        code, said = face(command, runs["s"], out, image)
+        assert code == 2
+        assert said == (
+            f"mtlkit: error: {out}: 6 of its 6 templates have no name, as a file of `mtlkit face "
+            f"embed`: nobody can be identified by them. Make a gallery of people with `mtlkit face "
+            f"enroll`, in a file of its own"
+        )
+    assert out.read_bytes() == before
+
+
+def test_embed_overwrites_no_gallery_of_people(face, runs, people, gallery):
+    before = gallery.read_bytes()
+    code, said = face("embed", runs["p"], people, "--out", gallery)
+    assert code == 2
+    assert said == (
+        f"mtlkit: error: {gallery}: is a gallery of 8 people, made by `mtlkit face enroll`; it "
+        f"would be lost. Choose another file with --out, or delete it first"
+    )
+    assert gallery.read_bytes() == before
+    gallery.write_bytes(b"of somebody else")
+    code, said = face("embed", runs["p"], people, "--out", gallery)
+    assert code == 2
+    assert "holds no templates of this plugin" in said
+    assert gallery.read_bytes() == b"of somebody else"
+
+
 def test_where_nothing_can_be_read_nothing_is_written(face, runs, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"junk")
     code, said = face("embed", runs["s"], tmp_path, "--out", tmp_path / "t.parquet")
@@ -134,11 +188,13 @@ def test_a_wrong_suffix_is_told_before_the_work(face, runs, people, tmp_path):
         assert ALIGNED not in said
 
 
-def test_export_writes_the_card_beside_it(face, runs, tmp_path):
+def test_export_writes_the_card_beside_it(face, runs, people, tmp_path):
     out = tmp_path / "model.onnx"
-    code, said = face("export", runs["s"], "--out", out, "--licence", "CC0 1.0")
+    options = ("--out", out, "--check", people / "p1", "--check", people / "p2")
+    code, said = face("export", runs["s"], *options, "--licence", "CC0 1.0")
     assert code == 0
-    assert "7 images: onnxruntime differs from PyTorch by" in said
+    for what in ("1 image of noise", "7 images of noise", "12 images of yours"):
+        assert f"{what}: onnxruntime differs from PyTorch by" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.md", "model.onnx"]
     assert "| weights | CC0 1.0 |" in (tmp_path / "model.md").read_text(encoding="utf-8")
 

@@ -5,13 +5,15 @@ import json
 from types import SimpleNamespace
 
 import attrs
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
 from mtlkit_face.use import onnx_export
 from mtlkit_face.use.card import Licences, model_card
-from mtlkit_face.use.onnx_export import BATCHES, export
+from mtlkit_face.use.onnx_export import export
+from PIL import Image
 
 from mtlkit.errors import DataError, MissingExtraError
 
@@ -26,7 +28,7 @@ def exported(models, tmp_path_factory):
 @pytest.mark.parametrize("name", ["s", "m", "p"])
 def test_onnxruntime_gives_the_same_templates_for_any_number(models, exported, name):
     found = exported[name]
-    assert set(found.differences) == set(BATCHES) == {1, 7}
+    assert list(found.differences) == ["1 image of noise", "7 images of noise"]
     assert max(found.differences.values()) <= 1e-4
     session = onnxruntime.InferenceSession(str(found.path), providers=["CPUExecutionProvider"])
     for count in (1, 2, 33):
@@ -45,22 +47,80 @@ def test_the_file_says_whose_it_is_and_what_it_takes(models, exported):
     assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
 
 
+@pytest.fixture
+def again(exported, monkeypatch):
+    """Exporting without tracing anew: the program is that of the s-CNN."""
+
+    def program(model):
+        proto = onnx.load(exported["s"].path)
+        del proto.metadata_props[:]
+        return SimpleNamespace(model_proto=proto)
+
+    monkeypatch.setattr(onnx_export, "_program", program)
+
+
 @pytest.mark.parametrize("far", [1e-3, float("nan")])
-def test_a_file_that_differs_is_not_left(models, exported, tmp_path, monkeypatch, far):
+def test_a_file_that_differs_is_not_left(models, tmp_path, again, monkeypatch, far):
     path = tmp_path / "m.onnx"
-    proto = onnx.load(exported["s"].path)
-    del proto.metadata_props[:]
-    again = SimpleNamespace(model_proto=proto)
-    monkeypatch.setattr(onnx_export, "_program", lambda model: again)
-    monkeypatch.setattr(onnx_export, "difference", lambda model, session, count: far * (count > 1))
+    monkeypatch.setattr(onnx_export, "difference", lambda *given: far * (len(given[-1]) > 1))
     with pytest.raises(DataError) as caught:
         export(models["s"], path)
+    images = "1 image" if far != far else "7 images"
     assert str(caught.value) == (
-        f"{path}: not written: for {1 if far != far else 7} images onnxruntime's templates differ "
-        f"from those of PyTorch by {far:.2g}; expected 0.0001 at most. Try other versions of "
-        f"onnxruntime and torch"
+        f"{path}: not written: for {images} of noise onnxruntime's templates differ from those of "
+        f"PyTorch by {far:.2g}; expected 0.0001 at most. Try other versions of onnxruntime and "
+        f"torch"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_of_ones_own_are_compared_as_well(models, people, tmp_path, again, monkeypatch):
+    files = sorted(people.rglob("*.png"))[:5]
+    asked = []
+    monkeypatch.setattr(onnx_export, "PORTION", 3)
+    monkeypatch.setattr(
+        onnx_export, "difference", lambda *given: asked.append(given[-1]) or 1e-6 * len(asked)
+    )
+    found = export(models["s"], tmp_path / "m.onnx", files)
+    assert [len(images) for images in asked] == [1, 7, 1, 3, 1, 2]
+    pixels = torch.stack([torch.from_numpy(np.array(Image.open(file)))[None] for file in files])
+    assert torch.equal(torch.cat([asked[3], asked[5]]), pixels)
+    assert found.differences == pytest.approx(
+        {"1 image of noise": 1e-6, "7 images of noise": 2e-6, "5 images of yours": 6e-6}
+    )
+    card = model_card(models["s"], Licences(), found)
+    assert rows(card)["ONNX against PyTorch, 5 images of yours"] == "differs by 6e-06 at most"
+
+
+def test_a_file_that_differs_for_an_image_of_ones_own_is_not_left(
+    models, people, tmp_path, again, monkeypatch
+):
+    file = next(people.rglob("*.png"))
+    pixels = torch.from_numpy(np.array(Image.open(file)))[None, None]
+    monkeypatch.setattr(
+        onnx_export, "difference", lambda *given: 0.25 * torch.equal(given[-1], pixels)
+    )
+    with pytest.raises(
+        DataError, match="not written: for 1 image of yours onnxruntime's templates"
+    ):
+        export(models["s"], tmp_path / "m.onnx", [file])
+    (tmp_path / "bad.png").write_bytes(b"junk")
+    with pytest.raises(DataError, match=r"bad\.png: is no image of a known format; expected an im"):
+        export(models["s"], tmp_path / "m.onnx", [tmp_path / "bad.png"])
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]
+
+
+def test_exporting_leaves_the_model_where_it_is(models, tmp_path, again, monkeypatch):
+    """A model on a GPU is copied to the CPU, not moved there."""
+    moved = []
+    move = torch.nn.Module.cpu
+    monkeypatch.setattr(torch.nn.Module, "cpu", lambda module: moved.append(module) or move(module))
+    embedder = models["s"].embedder
+    export(models["s"], tmp_path / "m.onnx")
+    assert moved
+    own = {id(module) for module in embedder.modules()}
+    assert not own & {id(inner) for module in moved for inner in module.modules()}
+    assert models["s"].embedder is embedder
 
 
 def test_without_onnx_the_extra_is_named(models, tmp_path, monkeypatch):

@@ -114,6 +114,25 @@ def test_enrolling_adds_and_replaces(models, tmp_path):
     assert sum(whole.people().values()) == 5
 
 
+@pytest.mark.parametrize("nobody", ["", None])
+def test_who_has_no_name_is_not_searched_for_and_not_enrolled(models, tmp_path, nobody):
+    model = models["m"]
+    some = attrs.evolve(gallery(4), templates=torch.ones(4, model.size), origin=Origin.of(model))
+    nameless = attrs.evolve(some, names=("a", nobody, "b", nobody))
+    with pytest.raises(
+        DataError, match="the gallery: 2 of its 4 templates have no name, as a file"
+    ):
+        identify(nameless.templates, nameless, threshold=0.0)
+    with pytest.raises(
+        DataError, match="what is to be enrolled: 2 of its 4 templates have no name"
+    ):
+        enroll(nameless, tmp_path / "g.parquet", model)
+    assert list(tmp_path.iterdir()) == []
+    write_gallery(nameless, tmp_path / "g.parquet")
+    with pytest.raises(DataError, match=r"g\.parquet: 2 of its 4 templates have no name"):
+        enroll(some, tmp_path / "g.parquet", model)
+
+
 def test_a_gallery_of_another_model_is_refused(models, tmp_path):
     write_gallery(gallery(), tmp_path / "g.parquet")
     model = models["m"]

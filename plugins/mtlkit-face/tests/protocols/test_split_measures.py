@@ -1,0 +1,75 @@
+"""The measures of splits: who is drawn, and what stands beside a number."""
+
+import math
+
+import attrs
+import numpy as np
+import pytest
+from mtlkit_face.protocols import split_measures as module
+from mtlkit_face.protocols.cmc import search
+from mtlkit_face.protocols.intervals import resamples
+from mtlkit_face.protocols.options import Mode
+from mtlkit_face.protocols.rules import RULES
+from mtlkit_face.protocols.split_measures import SplitScores, split_measures
+
+PEOPLE = 12
+
+
+def split(seed: int) -> SplitScores:
+    """60 comparisons of twelve people, and a search of 24 probes among eight of them."""
+    random = np.random.default_rng(seed)
+    first = random.integers(0, PEOPLE, 60)
+    second = np.where(np.arange(60) < 25, first, random.integers(0, PEOPLE, 60))
+    probe = np.arange(24) % PEOPLE
+    gallery = np.arange(8)
+    scores = random.normal(size=(24, 8)) + 1.5 * (probe[:, None] == gallery)
+    return SplitScores(
+        score=random.normal(size=60) + 1.5 * (first == second),
+        first=first,
+        second=second,
+        search=search(scores, probe, gallery),
+        probe=probe,
+        failed=0,
+    )
+
+
+def measured(splits):
+    return split_measures(
+        splits, fars=(0.1, 0.01), ranks=(1,), fpirs=(0.3, 0.1), rules=RULES[Mode.STRICT]
+    )
+
+
+def test_people_are_drawn_whatever_their_numbers(monkeypatch):
+    """Numbers of a table say nothing: with gaps between them nobody else is drawn."""
+    splits = [split(0), split(1)]
+    asked = []
+    monkeypatch.setattr(module, "resamples", lambda n: asked.append(n) or resamples(n, 0, 20))
+    numbers = 10**15 + 7 * np.arange(PEOPLE) ** 2
+    gaps = [
+        attrs.evolve(
+            each,
+            first=numbers[each.first],
+            second=numbers[each.second],
+            probe=numbers[each.probe],
+        )
+        for each in splits
+    ]
+    assert measured(gaps) == measured(splits)
+    assert asked == [PEOPLE, PEOPLE]
+
+
+@pytest.mark.parametrize("target", [0.1, 0.01])
+def test_how_many_may_be_accepted_stands_beside_the_number(target):
+    """Of N impostors floor(far N), of M strangers floor(fpir M), and strictly never more."""
+    splits = [split(0), split(1)]
+    found = split_measures(splits, (target,), (1,), (target,), RULES[Mode.STRICT])
+    for name, among, rate in (
+        (f"tar-at-far/{target:g}", "impostors", "achieved-far"),
+        (f"tpir-at-fpir/{target:g}", "strangers", "achieved-fpir"),
+    ):
+        at = found[name].at
+        for number, each in enumerate(splits, start=1):
+            of = {"impostors": ~each.same, "strangers": ~each.search.mated}[among].sum()
+            assert at[f"{among}/{number}"] == of > 0
+            assert at[f"{among}-allowed/{number}"] == math.floor(target * of)
+            assert round(at[f"{rate}/{number}"] * of) <= math.floor(target * of)
