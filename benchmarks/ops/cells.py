@@ -1,10 +1,10 @@
-"""The matrix of benchmarks: for every cell a set of ways to do the same work.
+"""The cells of the benchmarks: for each a set of ways to do the same work.
 
 A way is a function that does one forward and backward pass, with gradients left in `.grad`.
 Sizes: N rows, D features, C classes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import textbook
@@ -210,7 +210,8 @@ def grouped(rows, classes, shares, *, features=512, device="cpu", dtype=torch.fl
         for _ in shares
     ]
     target = torch.randint(classes, (rows,), device=device)
-    group = torch.multinomial(torch.tensor(shares), rows, replacement=True).to(device)
+    chances = torch.tensor(shares, device=device)
+    group = torch.multinomial(chances, rows, replacement=True)
     given = (x, weights, target, group)
 
     def way(name):
@@ -290,56 +291,3 @@ def match(probes, gallery, *, classes=512, device="cpu"):
             "best 10, tiled": lambda: ops.best_matches(ours, theirs, 10, implementation="tiled"),
         },
     )  # fmt: skip
-
-
-def cpu() -> Iterator[Callable[[], Cell]]:
-    """The cells of `make bench`, in ten minutes; the largest, of a minute a round, has one."""
-    for features in (512, 320):
-        for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
-            yield lambda r=rows, d=features, c=classes: linear(r, d, c, seconds=c / 1_000 + 2)
-        yield lambda d=features: linear(4096, d, 10_000)
-    yield lambda: linear(512, 512, 1_000)
-    yield lambda: linear(512, 512, 100_000, seconds=30.0)
-    yield lambda: linear(512, 320, 100_000)
-    yield lambda: linear(4096, 512, 100_000, without=("eager",), rounds=1)
-    for mode in ("forward", "tasks"):
-        yield lambda m=mode: linear(512, 512, 10_000, mode=m)
-    for classes in (200, 10_000):
-        yield lambda c=classes: linear(512, 512, c, reduction="none")
-    yield lambda: linear(512, 512, 10_000, dtype=torch.bfloat16)
-    yield lambda: heads(4096, (13, 20, 7, 4), True)
-    yield lambda: heads(512, (13, 20, 7, 4), True)
-    yield lambda: heads(4096, (200, 13, 20, 7), True)
-    for rows, classes in (
-        (512, (200, 13, 20, 7)),
-        (4096, (200, 13, 20, 7)),
-        (512, (10_000, 13, 20, 7)),
-    ):
-        yield lambda r=rows, c=classes: feature_gradients(r, c)
-    for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
-        yield lambda r=rows, c=classes: grouped(r, c, (1.0, 1.0, 1.0))
-    yield lambda: grouped(4096, 200, (0.8, 0.15, 0.05))
-    for classes in (200, 10_000):
-        yield lambda c=classes: margin(512, c)
-    yield lambda: match(1_000, 10_000)
-
-
-def gpu() -> Iterator[Callable[[], Cell]]:
-    """The cells of `make bench-gpu`; where a matrix of logits would fill the memory, without it."""
-    low = {"device": "cuda", "dtype": torch.bfloat16}
-    for features in (512, 320):
-        for rows in (512, 4096):
-            for classes in (200, 10_000, 100_000, 1_000_000):
-                large = rows * classes > 2**31
-                without = ("eager", "stored") if large else ()
-                yield lambda r=rows, d=features, c=classes, w=without: linear(
-                    r, d, c, without=w, **low
-                )
-    for rows in (512, 4096):
-        yield lambda r=rows: heads(r, (13, 20, 7, 4), True, **low)
-        yield lambda r=rows: heads(r, (200, 13, 20, 7), True, **low)
-        yield lambda r=rows: grouped(r, 200, (1.0, 1.0, 1.0), **low)
-        yield lambda r=rows: margin(r, 10_000, **low)
-    yield lambda: margin(4096, 100_000, **low)
-    yield lambda: feature_gradients(4096, (200, 13, 20, 7), **low)
-    yield lambda: match(1_000, 10_000, device="cuda")

@@ -1,13 +1,13 @@
 """The ops against each other and against plain PyTorch, on one CPU thread: see `make bench`."""
 
-import cells
+import matrix
 import measure
 import pytest
 import torch
 
 from mtlkit.ops.catalog import OPS
 
-CELLS = list(cells.cpu())
+CELLS = list(matrix.cpu())
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))

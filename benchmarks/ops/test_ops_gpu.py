@@ -1,12 +1,12 @@
 """The same on a GPU, in bfloat16, plainly and as a replayed CUDA graph: see `make bench-gpu`."""
 
-import cells
 import competitors
+import matrix
 import measure
 import pytest
 import torch
 
-CELLS = list(cells.gpu())
+CELLS = list(matrix.gpu())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
