@@ -36,7 +36,7 @@ def sort_and_slice(x, weights, target, group):
 def compute_all(x, weights, target, group):
     """Every head on every row, and a choice afterwards."""
     logits = torch.stack([F.linear(x, weight) for weight in weights], dim=1)
-    return F.cross_entropy(logits[torch.arange(len(x)), group], target)
+    return F.cross_entropy(logits[torch.arange(len(x), device=x.device), group], target)
 
 
 def arcface(x, weight, target, scale=64.0, angle=0.5):

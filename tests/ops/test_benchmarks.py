@@ -25,16 +25,22 @@ class DeviceNamed(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
+        for each in (*args, *kwargs.values()):
+            for one in each if isinstance(each, (list, tuple)) else (each,):
+                # torch itself lets an index lie elsewhere, and takes a number from anywhere
+                if isinstance(one, torch.Tensor) and one.is_meta and one.dim():
+                    raise AssertionError(f"{function.__name__} of a tensor that is elsewhere")
         if function in self.CREATORS and kwargs.get("device") is None:
             kwargs["device"] = "meta"
         return function(*args, **kwargs)
 
 
 def test_what_names_no_device_is_found():
+    weight, chosen = torch.zeros(5, 2), torch.rand(5, device="cpu")
     with DeviceNamed():
-        chance = torch.rand(5)
-        assert torch.rand(5, device="cpu").device.type == "cpu"
-    assert chance.device.type == "meta"
+        assert weight[chosen.topk(2).indices].shape == (2, 2)
+        with pytest.raises(AssertionError, match="elsewhere"):
+            torch.rand(5).topk(2)
 
 
 @pytest.mark.parametrize("number", range(len(CELLS)))
