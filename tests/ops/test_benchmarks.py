@@ -1,5 +1,6 @@
 """The benchmarks' cells at tiny sizes: a fault in one is to be found where there is no GPU."""
 
+import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "ops"))
 import gpu
 import matrix
 import measure
+import report
 from cells import FLOOR, Cell
 
 CELLS = list(matrix.gpu("cpu", torch.float32, shrink=64))
@@ -221,3 +223,28 @@ def test_what_does_not_fit_or_takes_too_long_is_not_tried(cuda, monkeypatch):
     }
     assert "auto" in cell.ways
     assert "eager" not in cell.ways
+
+
+def test_a_report_says_what_ran_and_what_did_not(cuda, monkeypatch, tmp_path):
+    def full():
+        raise torch.OutOfMemoryError("no room")
+
+    cell = matrix.linear(8, 8, 16, left_out={"native": "too many logits"})
+    cell.ways["Liger-Kernel"] = full
+    found = gpu.measured(cell)
+    found["seconds"] |= {cell.taken: 3e-3, "rows": 5e-4, "auto": 2e-3, FLOOR: 1e-4}
+    monkeypatch.setattr(report, "PACKAGES", ("no-such-package",))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
+    written = tmp_path / "measured.json"
+    written.write_text(json.dumps({"benchmarks": [{"extra_info": found}, {"extra_info": {}}]}))
+    report.main(written, tmp_path / "ops-gpu")
+    text = (tmp_path / "ops-gpu.md").read_text()
+    assert "# Head ops on a GPU" in text
+    assert "shared" not in text
+    assert "; no-such-package not installed." in text
+    assert "- native was left out: too many logits" in text
+    assert "- Liger-Kernel did not run: out of memory" in text
+    assert f"| rows | {cell.taken} | 6.00 |" in text
+    assert "\n| **rows** | 0.5000 |" in text
+    assert f"\n| auto ({cell.taken}) | 2.00 |" in text
+    assert (tmp_path / "ops-gpu.png").exists()
