@@ -1,23 +1,32 @@
-"""The matrix of benchmarks: for every cell a set of ways to do the same work.
+"""The cells of the benchmarks: for each a set of ways to do the same work.
 
 A way is a function that does one forward and backward pass, with gradients left in `.grad`.
 Sizes: N rows, D features, C classes.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import competitors
 import textbook
 import torch
 
 from mtlkit import ops
 from mtlkit.ops.catalog import OPS
+from mtlkit.ops.choice import explain
 from mtlkit.ops.implementation import Request
+
+FLOOR = "three products"
 
 
 @dataclass
 class Cell:
-    """Ways to do one work; `leaves` get the gradients, `flops` are those of its matrix products."""
+    """Ways to do one work; `leaves` get the gradients, `flops` are those of its matrix products.
+
+    `request` is what the op knows of the call. `beside` do other work than the rest, so none of
+    them is the fastest. `left_out` says which ways were not tried and why, `failed` which could not
+    run.
+    """
 
     op: str
     title: str
@@ -28,18 +37,36 @@ class Cell:
     sizes: tuple[int, ...] = ()
     truth: Callable[[], tuple[torch.Tensor, ...]] | None = None
     memory: bool = False
-    target: torch.Tensor | None = None
+    request: Request | None = None
+    beside: tuple[str, ...] = (FLOOR,)
+    left_out: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     seconds: float = 6.0
     rounds: int = 2  # at least so many, however long they take
+    cold: bool = False  # first calls count: they take so long that what they add is not seen
 
     def clear(self):
         for leaf in self.leaves:
             leaf.grad = None
 
+    @property
+    def taken(self) -> str:
+        """The implementation that `auto` takes; nothing where the op has no choice here."""
+        if self.request is None:
+            return ""
+        lines = explain(OPS[self.op], self.request, "auto")
+        return next(line.name for line in lines if line.chosen)
+
+    @property
+    def min_bytes(self) -> int:
+        """What must be moved: inputs read once, gradients written once."""
+        return sum(2 * leaf.nbytes for leaf in self.leaves)
+
 
 def able(op, request):
-    """The implementations that can serve a request; torch.compile is benchmarked by itself."""
-    return [n for n, i in OPS[op].implementations.items() if not i.refuses(request)]
+    """The implementations that can serve a request; torch.compile has cells of its own."""
+    found = OPS[op].implementations.items()
+    return [name for name, each in found if name != "compiled" and not each.refuses(request)]
 
 
 def products(rows, features, classes, device, dtype):
@@ -58,8 +85,12 @@ def products(rows, features, classes, device, dtype):
 
 
 def linear(rows, features, classes, *, device="cpu", dtype=torch.float32, reduction="mean",
-           mode="both", without=(), seconds=6.0, rounds=2):  # fmt: skip
-    """linear_cross_entropy: `mode` is ``forward``, ``both``, or ``tasks`` (two backward passes)."""
+           mode="both", only=(), left_out=None, memory=True, seconds=6.0, rounds=2,
+           cold=False):  # fmt: skip
+    """linear_cross_entropy: `mode` is ``forward``, ``both``, or ``tasks`` (two backward passes).
+
+    Of all ways there are `only` those named, and none that is `left_out` for a reason.
+    """
     torch.manual_seed(0)
     x = torch.randn(rows, features, device=device, dtype=dtype).requires_grad_()
     weight = (torch.randn(classes, features, device=device) * 0.05).to(dtype).requires_grad_()
@@ -101,19 +132,27 @@ def linear(rows, features, classes, *, device="cpu", dtype=torch.float32, reduct
         return loss.detach(), own[0].grad, own[1].grad
 
     request = Request(rows, features, classes, dtype, device, mode != "forward", reduction)
-    names = [n for n in able("linear_cross_entropy", request) if n not in ("compiled", *without)]
+    names = able("linear_cross_entropy", request)
+    if "compiled" in only:
+        names.append("compiled")
     ways = {"textbook": plain, **{name: way(name) for name in [*names, "auto"]}}
+    if mode == "both" and reduction == "mean":
+        ways |= competitors.ways(x, weight, target, native="native" in names)
     if mode == "both":
-        ways["three products"] = products(rows, features, classes, device, dtype)
+        ways[FLOOR] = products(rows, features, classes, device, dtype)
+    left_out = left_out or {}
+    ways = {n: w for n, w in ways.items() if n not in left_out and (not only or n in only)}
     told = "" if mode == "both" else {"forward": ", forward only", "tasks": ", two backwards"}[mode]
     told += "" if reduction == "mean" else ", a loss for each row"
+    told += ", by torch.compile" if "compiled" in only else ""
     return Cell(
         "linear_cross_entropy",
         f"N={rows} D={features} C={classes} {str(dtype).removeprefix('torch.')}{told}",
         "textbook", ways, [x, weight], 3 * 2.0 * rows * features * classes,
         (rows, features, classes),
         truth if mode == "both" and classes <= 10_000 and rows <= 512 else None,
-        mode == "both", target, seconds, rounds,
+        mode == "both" and memory, request, left_out=dict(left_out), seconds=seconds,
+        rounds=rounds, cold=cold,
     )  # fmt: skip
 
 
@@ -131,7 +170,8 @@ def heads(rows, classes, gated, *, features=512, device="cpu", dtype=torch.float
 
         return run
 
-    request = Request(rows, features, sum(classes), dtype, device, parts=len(classes) + gated)
+    whole = sum(classes) + gated * len(classes)  # the gate is one more head
+    request = Request(rows, features, whole, dtype, device, parts=len(classes) + gated)
     names = able("multi_head_cross_entropy", request)
     return Cell(
         "multi_head_cross_entropy",
@@ -142,6 +182,7 @@ def heads(rows, classes, gated, *, features=512, device="cpu", dtype=torch.float
             **{name: way(name) for name in [*names, "auto"]},
         },
         leaves,
+        request=request,
     )
 
 
@@ -185,6 +226,7 @@ def feature_gradients(rows, classes, *, features=512, device="cpu", dtype=torch.
             "by autograd": by_autograd,
         },
         leaves,
+        beside=("separate heads, no feature gradients",),
     )
 
 
@@ -210,7 +252,8 @@ def grouped(rows, classes, shares, *, features=512, device="cpu", dtype=torch.fl
         for _ in shares
     ]
     target = torch.randint(classes, (rows,), device=device)
-    group = torch.multinomial(torch.tensor(shares), rows, replacement=True).to(device)
+    chances = torch.tensor(shares, device=device)
+    group = torch.multinomial(chances, rows, replacement=True)
     given = (x, weights, target, group)
 
     def way(name):
@@ -227,10 +270,11 @@ def grouped(rows, classes, shares, *, features=512, device="cpu", dtype=torch.fl
             "sort and slice": lambda: textbook.sort_and_slice(*given).backward(),
             "compute all": lambda: textbook.compute_all(*given).backward(),
             **{name: way(name) for name in [*names, "auto"]},
-            "three products": products(rows, features, classes, device, dtype),
+            FLOOR: products(rows, features, classes, device, dtype),
         },
         [x, *weights],
         3 * 2.0 * rows * features * classes,
+        request=request,
     )
 
 
@@ -245,12 +289,12 @@ def margin(rows, classes, *, features=512, device="cpu", dtype=torch.float32):
         return lambda: ops.margin_cross_entropy(x, weight, target, implementation=name).backward()
 
     request = Request(rows, features, classes, dtype, device)
-    names = [n for n in able("margin_cross_entropy", request) if n != "compiled"]
+    names = able("margin_cross_entropy", request)
     ways = {
         "textbook": lambda: textbook.arcface(x, weight, target).backward(),
         "textbook, target only": lambda: textbook.arcface_gathered(x, weight, target).backward(),
         **{name: way(name) for name in [*names, "auto"]},
-        "three products": products(rows, features, classes, device, dtype),
+        FLOOR: products(rows, features, classes, device, dtype),
     }
     samples = classes // 10
     if samples >= rows:
@@ -262,7 +306,8 @@ def margin(rows, classes, *, features=512, device="cpu", dtype=torch.float32):
         ).loss.backward()
     return Cell(
         "margin_cross_entropy", f"N={rows} D={features} C={classes}", "textbook", ways, [x, weight],
-        3 * 2.0 * rows * features * classes, memory=True,
+        3 * 2.0 * rows * features * classes, memory=True, request=request,
+        beside=tuple(name for name in ways if name == FLOOR or name.startswith("partial FC")),
     )  # fmt: skip
 
 
@@ -289,57 +334,5 @@ def match(probes, gallery, *, classes=512, device="cpu"):
             "best 10, eager": lambda: ops.best_matches(ours, theirs, 10, implementation="eager"),
             "best 10, tiled": lambda: ops.best_matches(ours, theirs, 10, implementation="tiled"),
         },
+        beside=("with the probes' templates", "best 10, eager", "best 10, tiled"),
     )  # fmt: skip
-
-
-def cpu() -> Iterator[Callable[[], Cell]]:
-    """The cells of `make bench`, in ten minutes; the largest, of a minute a round, has one."""
-    for features in (512, 320):
-        for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
-            yield lambda r=rows, d=features, c=classes: linear(r, d, c, seconds=c / 1_000 + 2)
-        yield lambda d=features: linear(4096, d, 10_000)
-    yield lambda: linear(512, 512, 1_000)
-    yield lambda: linear(512, 512, 100_000, seconds=30.0)
-    yield lambda: linear(512, 320, 100_000)
-    yield lambda: linear(4096, 512, 100_000, without=("eager",), rounds=1)
-    for mode in ("forward", "tasks"):
-        yield lambda m=mode: linear(512, 512, 10_000, mode=m)
-    for classes in (200, 10_000):
-        yield lambda c=classes: linear(512, 512, c, reduction="none")
-    yield lambda: linear(512, 512, 10_000, dtype=torch.bfloat16)
-    yield lambda: heads(4096, (13, 20, 7, 4), True)
-    yield lambda: heads(512, (13, 20, 7, 4), True)
-    yield lambda: heads(4096, (200, 13, 20, 7), True)
-    for rows, classes in (
-        (512, (200, 13, 20, 7)),
-        (4096, (200, 13, 20, 7)),
-        (512, (10_000, 13, 20, 7)),
-    ):
-        yield lambda r=rows, c=classes: feature_gradients(r, c)
-    for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
-        yield lambda r=rows, c=classes: grouped(r, c, (1.0, 1.0, 1.0))
-    yield lambda: grouped(4096, 200, (0.8, 0.15, 0.05))
-    for classes in (200, 10_000):
-        yield lambda c=classes: margin(512, c)
-    yield lambda: match(1_000, 10_000)
-
-
-def gpu() -> Iterator[Callable[[], Cell]]:
-    """The cells of `make bench-gpu`; where a matrix of logits would fill the memory, without it."""
-    low = {"device": "cuda", "dtype": torch.bfloat16}
-    for features in (512, 320):
-        for rows in (512, 4096):
-            for classes in (200, 10_000, 100_000, 1_000_000):
-                large = rows * classes > 2**31
-                without = ("eager", "stored") if large else ()
-                yield lambda r=rows, d=features, c=classes, w=without: linear(
-                    r, d, c, without=w, **low
-                )
-    for rows in (512, 4096):
-        yield lambda r=rows: heads(r, (13, 20, 7, 4), True, **low)
-        yield lambda r=rows: heads(r, (200, 13, 20, 7), True, **low)
-        yield lambda r=rows: grouped(r, 200, (1.0, 1.0, 1.0), **low)
-        yield lambda r=rows: margin(r, 10_000, **low)
-    yield lambda: margin(4096, 100_000, **low)
-    yield lambda: feature_gradients(4096, (200, 13, 20, 7), **low)
-    yield lambda: match(1_000, 10_000, device="cuda")

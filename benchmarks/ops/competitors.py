@@ -1,23 +1,47 @@
-"""Other people's fused linear cross-entropies, where they are installed; all of them need a GPU."""
+"""Other people's fused linear cross-entropies, where they are installed.
+
+A package is imported by the first call, so that one that cannot be imported is a way that fails.
+"""
 
 import importlib.util
 
+import torch
+import torch.nn.functional as F
 
-def ways(x, weight, target):
-    """Functions that do a forward and backward pass of the mean loss, by name."""
+TORCH = "torch's own op"
+
+
+def ways(x, weight, target, native):
+    """Functions that do a forward and backward pass of the mean loss, by name.
+
+    torch's op, as torch itself sets it, stands here where ours that calls it (`native`) refuses:
+    below 32 bits, for its loss is not in float32. The packages need a GPU.
+    """
     found = {}
-    if importlib.util.find_spec("liger_kernel") is not None:
-        from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
-
-        liger = LigerFusedLinearCrossEntropyLoss()
-        found["Liger-Kernel"] = lambda: _differentiated(liger(weight, x, target))
-    if importlib.util.find_spec("cut_cross_entropy") is not None:
-        from cut_cross_entropy import linear_cross_entropy
-
-        found["cut-cross-entropy"] = lambda: _differentiated(
-            linear_cross_entropy(x, weight, target)
-        )
+    if not native and getattr(F, "linear_cross_entropy", None) is not None:
+        found[TORCH] = lambda: _torch(x, weight, target)
+    if x.is_cuda and importlib.util.find_spec("liger_kernel") is not None:
+        found["Liger-Kernel"] = lambda: _liger(x, weight, target)
+    if x.is_cuda and importlib.util.find_spec("cut_cross_entropy") is not None:
+        found["cut-cross-entropy"] = lambda: _cut(x, weight, target)
     return found
+
+
+def _torch(x, weight, target):
+    options = torch.nn.LinearCrossEntropyOptions()  # without them it is the plain formula
+    return _differentiated(F.linear_cross_entropy(x, weight, target, options=options))
+
+
+def _liger(x, weight, target):
+    from liger_kernel.transformers import LigerFusedLinearCrossEntropyLoss
+
+    return _differentiated(LigerFusedLinearCrossEntropyLoss()(weight, x, target))
+
+
+def _cut(x, weight, target):
+    from cut_cross_entropy import linear_cross_entropy
+
+    return _differentiated(linear_cross_entropy(x, weight, target))
 
 
 def _differentiated(loss):

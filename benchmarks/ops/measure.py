@@ -1,5 +1,9 @@
-"""Measuring the ways of a cell against each other: in turns, in one process."""
+"""Measuring the ways of a cell against each other: in turns, in one process.
 
+A way that cannot run is taken out of the cell, with the reason; the others are measured.
+"""
+
+import contextlib
 import ctypes
 import gc
 import math
@@ -7,28 +11,61 @@ import time
 from pathlib import Path
 
 import torch
+from cells import FLOOR
+
+
+def measured(cell):
+    """All that is to be known of a cell, on a CPU."""
+    wrong = errors(cell)
+    peaks = peak_bytes(cell) if cell.memory else {}
+    best, rounds = in_turns(cell, cpu_seconds, warm=list(peaks))
+    peaks.pop(FLOOR, None)
+    return told(cell, best, rounds, device="cpu", peak_bytes=peaks, errors=wrong)
+
+
+def attempt(cell, name, step, *arguments):
+    """What `step` gives for a way called `name`; None, and the way is taken out, where it fails."""
+    cell.clear()
+    try:
+        return step(*arguments)
+    except torch.OutOfMemoryError:
+        reason = "out of memory"
+    except Exception as cause:
+        first = next(iter(str(cause).splitlines()), "")
+        reason = f"{type(cause).__name__}: {first[:200]}"
+    cell.failed[name] = reason
+    del cell.ways[name]
+    cell.clear()
+    gc.collect()
+    with contextlib.suppress(RuntimeError):  # where the device itself has failed
+        torch.cuda.empty_cache()
+    return None
+
+
+def each_way(cell, step):
+    """What `step(way)` gives for every way that can run, by name."""
+    found = {name: attempt(cell, name, step, way) for name, way in list(cell.ways.items())}
+    return {name: value for name, value in found.items() if name in cell.ways}
 
 
 def in_turns(cell, clock, warm=(), most=25):
     """The least time of every way, in seconds, over rounds in which each has its turn.
 
-    Ways that are not `warm` run once before. On a shared machine other processes only ever add
-    time, so the least is what the work takes.
+    Ways that are not `warm` run once before, unless the cell is to be measured cold. On a shared
+    machine other processes only ever add time, so the least is what the work takes.
     """
     best, spent = {}, 0.0
-    for name, way in cell.ways.items():
-        if name not in warm:
-            cell.clear()
-            spent += clock(way)
+    for name, way in list(cell.ways.items()):
+        if name not in warm and not cell.cold:
+            attempt(cell, name, way)
     for rounds in range(1, most + 1):
         started = time.process_time()
-        for name, way in cell.ways.items():
-            cell.clear()
-            best[name] = min(best.get(name, math.inf), clock(way))
+        for name, seconds in each_way(cell, clock).items():
+            best[name] = min(best.get(name, math.inf), seconds)
         spent += time.process_time() - started
         if rounds >= cell.rounds and spent > cell.seconds:
             break
-    return best, rounds
+    return {name: best[name] for name in cell.ways}, rounds
 
 
 def cpu_seconds(way):
@@ -40,19 +77,21 @@ def cpu_seconds(way):
 
 def peak_bytes(cell):
     """Memory of each way beyond inputs and gradients, by the system's high-water mark."""
-    found = {}
-    for name, way in cell.ways.items():
-        if name == "three products":
-            continue
-        cell.clear()
+
+    def peak(way):
         gc.collect()
         ctypes.CDLL("libc.so.6").malloc_trim(0)
         before = _kilobytes("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")
         way()
-        gradients = sum(leaf.grad.nbytes for leaf in cell.leaves if leaf.grad is not None)
-        found[name] = max(0, (_kilobytes("VmHWM") - before) * 1024 - gradients)
-    return found
+        return max(0, (_kilobytes("VmHWM") - before) * 1024 - gradient_bytes(cell))
+
+    return each_way(cell, peak)
+
+
+def gradient_bytes(cell):
+    """How large the gradients are that a way has left."""
+    return sum(leaf.grad.nbytes for leaf in cell.leaves if leaf.grad is not None)
 
 
 def errors(cell):
@@ -60,19 +99,51 @@ def errors(cell):
     if cell.truth is None:
         return {}
     truth = cell.truth()
-    found = {}
-    for name, way in cell.ways.items():
-        if name == "three products":
-            continue
-        cell.clear()
-        loss = way().detach()
-        measured = (loss, *(leaf.grad for leaf in cell.leaves))
-        found[name] = [
+
+    def error(way):
+        loss = way()
+        if loss is None:
+            return None  # the floor, which has no loss
+        measured = (loss.detach(), *(leaf.grad for leaf in cell.leaves))
+        return [
             ((one.double() - other).norm() / other.norm()).item()
             for one, other in zip(measured, truth, strict=True)
         ]
+
+    found = each_way(cell, error)
     cell.clear()
-    return found
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def told(cell, best, rounds, **measured):
+    """What is kept of a cell: what was measured, and what there is to judge it by."""
+    floor = best.get(FLOOR)
+    return {
+        "op": cell.op,
+        "title": cell.title,
+        "baseline": cell.baseline,
+        "sizes": cell.sizes,
+        "rounds": rounds,
+        "seconds": best,
+        "flops": cell.flops,
+        "min_bytes": cell.min_bytes,
+        "of_floor": {} if floor is None else {name: floor / each for name, each in best.items()},
+        "auto": cell.taken,
+        "beside": cell.beside,
+        "left_out": cell.left_out,
+        "failed": cell.failed,
+        **measured,
+    }
+
+
+def ours_failed(cell):
+    """The failures of ways that are not somebody else's package, nor for lack of memory."""
+    theirs = ("Liger-Kernel", "cut-cross-entropy")
+    return {
+        name: why
+        for name, why in cell.failed.items()
+        if name not in theirs and why != "out of memory"
+    }
 
 
 def _kilobytes(field):
@@ -80,48 +151,3 @@ def _kilobytes(field):
         if line.startswith(field):
             return int(line.split()[1])
     raise RuntimeError(f"/proc/self/status has no {field}")
-
-
-def gpu_seconds(way, repeats=30):
-    """The median time of a way on the GPU, with the cache flushed before each."""
-    flush = torch.empty(2**28, dtype=torch.int8, device="cuda")
-    taken = []
-    for _ in range(repeats):
-        flush.zero_()
-        start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        way()
-        stop.record()
-        torch.cuda.synchronize()
-        taken.append(start.elapsed_time(stop) / 1e3)
-    return sorted(taken)[len(taken) // 2]
-
-
-def graph_seconds(cell, way):
-    """The same as a replayed CUDA graph; None where the way cannot be captured."""
-    side = torch.cuda.Stream()
-    with torch.cuda.stream(side):
-        for _ in range(3):
-            cell.clear()
-            way()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    cell.clear()
-    try:
-        with torch.cuda.graph(graph):
-            way()
-    except RuntimeError:  # torch says so of a way that waits for the device
-        return None
-    return gpu_seconds(graph.replay)
-
-
-def gpu_peak_bytes(cell, way):
-    """Memory beyond what was there and the gradients."""
-    cell.clear()
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    way()
-    torch.cuda.synchronize()
-    gradients = sum(leaf.grad.nbytes for leaf in cell.leaves if leaf.grad is not None)
-    return torch.cuda.max_memory_allocated() - before - gradients

@@ -5,8 +5,12 @@
 reads what pytest-benchmark wrote and leaves ops-cpu.json, ops-cpu.md and ops-cpu.png.
 """
 
+import importlib.metadata
 import json
+import math
 import platform
+import shutil
+import subprocess
 import sys
 from datetime import date
 from pathlib import Path
@@ -18,18 +22,51 @@ mpl.use("agg")
 import matplotlib.pyplot as plt  # after the choice of a backend
 
 FLOOR = "three products"
+PACKAGES = ("triton", "liger-kernel", "cut-cross-entropy")
+HOW = {
+    "cpu": (
+        "Least time of interleaved rounds, in CPU time of one thread: the machine was shared with "
+        "other work, which only ever adds."
+    ),
+    "cuda": (
+        "Medians of up to 30 repeats by the GPU's clock, caches flushed before each; of the "
+        "interleaved rounds the least."
+    ),
+}
 
 
 def compact(measured):
     """What is kept of pytest-benchmark's file: the cells, when, where and with what."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else _processor()
+    cells = [each["extra_info"] for each in measured["benchmarks"] if each["extra_info"]]
+    on_gpu = any(cell["device"] == "cuda" for cell in cells)
     return {
         "date": date.today().isoformat(),
-        "machine": device,
+        "machine": torch.cuda.get_device_name() if on_gpu else _processor(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "cells": [each["extra_info"] for each in measured["benchmarks"]],
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "cells": cells,
     }
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _commit():
+    """The commit of the sources, as far as git is there to say."""
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+    told = subprocess.run(
+        [git, "describe", "--always", "--dirty", "--exclude=*"],
+        cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return told.stdout.strip() or "unknown"
 
 
 def _processor():
@@ -40,50 +77,87 @@ def _processor():
 
 
 def table(result):
-    """Markdown: one table for each op."""
+    """Markdown: who is fastest in each cell, then one table for each cell."""
+    packages = ", ".join(f"{name} {version}" for name, version in result["packages"].items())
+    devices = dict.fromkeys(cell["device"] for cell in result["cells"])
     lines = [
         f"# Head ops on {result['machine']}",
         "",
-        f"{result['date']}, Python {result['python']}, torch {result['torch']}. Least time of "
-        "interleaved rounds;",
-        "memory and errors as `benchmarks/ops/measure.py` says. The machine was shared with other "
-        "work.",
+        f"{result['date']}, commit {result['commit']}, Python {result['python']}, torch "
+        f"{result['torch']}; {packages}.",
+        *(HOW[device] for device in devices),
+        "Memory and errors as `benchmarks/ops/measure.py` says. The fastest is in bold among the "
+        "ways that do the same work;",
+        "`auto` is a row of its own, which runs the implementation in brackets once more.",
+        "",
+        "## Who is fastest",
+        "",
+        *_winners(result["cells"]),
         "",
     ]
     for op in dict.fromkeys(cell["op"] for cell in result["cells"]):
         lines += [f"## {op}", ""]
         for cell in (c for c in result["cells"] if c["op"] == op):
-            lines += [f"**{cell['title']}** ({cell['rounds']} rounds)", "", *_rows(cell), ""]
+            rounds = f"{cell['rounds']} round{'s' * (cell['rounds'] != 1)}"
+            lines += [f"**{cell['title']}** ({rounds})", "", *_rows(cell), *_absent(cell), ""]
     return "\n".join(lines)
 
 
+def fastest(cell):
+    """The way with the least time; `auto` is none, for it is one of the others."""
+    able = {n: s for n, s in cell["seconds"].items() if n not in (*cell["beside"], "auto")}
+    return min(able, key=able.get, default="")
+
+
+def _winners(cells):
+    """One line for each cell: the fastest way, and how near what `auto` takes comes to it."""
+    yield "| cell | fastest | `auto` takes | its time: of the fastest's |"
+    yield "|---|---|---|---|"
+    for cell in cells:
+        best, took = fastest(cell), cell["auto"]
+        ratio = cell["seconds"].get(took, math.nan) / cell["seconds"].get(best, math.nan)
+        told = "" if math.isnan(ratio) else f"{ratio:.2f}"
+        title = f"{cell['op']}, {cell['title']}"
+        yield f"| {title} | {best or 'none ran'} | {took or 'no choice'} | {told} |"
+
+
 def _rows(cell):
-    base, floor = cell["seconds"][cell["baseline"]], cell["seconds"].get(FLOOR)
-    replayed = cell.get("graph_seconds")
+    base = cell["seconds"].get(cell["baseline"])
+    replayed, best = cell.get("graph_seconds"), fastest(cell)
     graph = " replayed as a graph, ms |" if replayed else ""
     yield f"| way | ms | of baseline | floor / time | extra MiB | error: loss, x, W |{graph}"
     yield f"|---|---|---|---|---|---|{'---|' if replayed else ''}"
     for name, seconds in cell["seconds"].items():
-        peak = cell["peak_bytes"].get(name)
-        wrong = cell["errors"].get(name)
+        peak, wrong = cell["peak_bytes"].get(name), cell["errors"].get(name)
+        of_floor = cell["of_floor"].get(name)
         told = (
-            name,
-            f"{seconds * 1e3:.2f}",
-            f"{seconds / base:.3f}",
-            "" if floor is None else f"{floor / seconds:.2f}",
+            f"**{name}**" if name == best else f"auto ({cell['auto']})" if name == "auto" else name,
+            f"{seconds * 1e3:.2f}" if seconds >= 1e-3 else f"{seconds * 1e3:.4f}",
+            "" if base is None else f"{seconds / base:.3f}",
+            "" if of_floor is None else f"{of_floor:.2f}",
             "" if peak is None else f"{peak / 2**20:.1f}",
             "" if wrong is None else ", ".join(f"{each:.0e}" for each in wrong),
         )
         if replayed:
             again = replayed.get(name)
-            told += ("no graph" if again is None else f"{again * 1e3:.3f}",)
-        yield f"| {' | '.join(told)} |"
+            told += (cell["no_graph"].get(name, "") if again is None else f"{again * 1e3:.4f}",)
+        yield f"| {' | '.join(map(_plain, told))} |"
+
+
+def _plain(text):
+    return text.replace("|", "/")
+
+
+def _absent(cell):
+    """Which ways have no row, and why."""
+    absent = [f"- {name} was left out: {why}" for name, why in cell["left_out"].items()]
+    absent += [f"- {name} did not run: {why}" for name, why in cell["failed"].items()]
+    return ["", *map(_plain, absent)] if absent else []
 
 
 def plot(result, path):
     """Time and memory of the linear cross-entropy against the number of classes."""
-    first = next(c for c in result["cells"] if c["op"] == "linear_cross_entropy")
-    kind = first["title"].split()[3]
+    kind = "bfloat16" if result["cells"][0]["device"] == "cuda" else "float32"
     cells = [
         cell for cell in result["cells"]
         if cell["op"] == "linear_cross_entropy" and cell["sizes"][:2] == [512, 512]
@@ -96,12 +170,14 @@ def plot(result, path):
         classes = [c["sizes"][2] for c in having]
         style = {"color": "black", "linestyle": ":"} if name == FLOOR else {"marker": "o"}
         left.loglog(classes, [c["seconds"][name] for c in having], label=name, **style)
-        if name != FLOOR:
-            peaks = [max(c["peak_bytes"][name], 2**16) / 2**20 for c in having]
-            right.loglog(classes, peaks, label=name, **style)
+        kept = [c for c in having if name in c["peak_bytes"]]
+        if kept:
+            peaks = [max(c["peak_bytes"][name], 2**16) / 2**20 for c in kept]
+            right.loglog([c["sizes"][2] for c in kept], peaks, label=name, **style)
     left.set(xlabel="classes", ylabel="seconds, forward and backward", title="time")
     right.set(xlabel="classes", ylabel="MiB beyond inputs and gradients", title="memory")
-    left.legend(fontsize=8)
+    if cells:
+        left.legend(fontsize=8)
     figure.suptitle(f"linear_cross_entropy, N=512, D=512, {result['machine']}", fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

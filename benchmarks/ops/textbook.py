@@ -36,7 +36,7 @@ def sort_and_slice(x, weights, target, group):
 def compute_all(x, weights, target, group):
     """Every head on every row, and a choice afterwards."""
     logits = torch.stack([F.linear(x, weight) for weight in weights], dim=1)
-    return F.cross_entropy(logits[torch.arange(len(x)), group], target)
+    return F.cross_entropy(logits[torch.arange(len(x), device=x.device), group], target)
 
 
 def arcface(x, weight, target, scale=64.0, angle=0.5):
@@ -60,7 +60,7 @@ def arcface_gathered(x, weight, target, scale=64.0, angle=0.5):
 
 def partial_fc(x, weight, target, samples, scale=64.0, angle=0.5):
     """insightface's Partial FC on one process: positives, random negatives, and the margin."""
-    chance = torch.rand(len(weight))
+    chance = torch.rand(len(weight), device=weight.device)
     chance[target] = 2.0
     classes = chance.topk(samples).indices.sort().values
     return arcface_gathered(x, weight[classes], torch.searchsorted(classes, target), scale, angle)

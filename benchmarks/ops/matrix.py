@@ -1,0 +1,79 @@
+"""The matrix of benchmarks: which cells, at which sizes, on a CPU and on a GPU."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import torch
+from cells import FLOOR, Cell, feature_gradients, grouped, heads, linear, margin, match
+
+COMPILED = ("textbook", "compiled", "auto", FLOOR)
+"""torch.compile takes seconds before its first call, so it is in one cell alone."""
+
+
+def cpu() -> Iterator[Callable[[], Cell]]:
+    """The cells of `make bench`, in ten minutes; the largest come last, with a round each."""
+    for features in (512, 320):
+        for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
+            yield lambda r=rows, d=features, c=classes: linear(r, d, c, seconds=c / 1_000 + 2)
+    yield lambda: linear(4096, 512, 10_000)
+    yield lambda: linear(512, 512, 1_000)
+    yield lambda: linear(512, 512, 10_000, only=COMPILED, memory=False)
+    for mode in ("forward", "tasks"):
+        yield lambda m=mode: linear(512, 512, 10_000, mode=m)
+    for classes in (200, 10_000):
+        yield lambda c=classes: linear(512, 512, c, reduction="none")
+    yield lambda: linear(512, 512, 10_000, dtype=torch.bfloat16)
+    yield lambda: heads(4096, (13, 20, 7, 4), True)
+    yield lambda: heads(512, (13, 20, 7, 4), True)
+    yield lambda: heads(4096, (200, 13, 20, 7), True)
+    for rows, classes in (
+        (512, (200, 13, 20, 7)),
+        (4096, (200, 13, 20, 7)),
+        (512, (10_000, 13, 20, 7)),
+    ):
+        yield lambda r=rows, c=classes: feature_gradients(r, c)
+    for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
+        yield lambda r=rows, c=classes: grouped(r, c, (1.0, 1.0, 1.0))
+    yield lambda: grouped(4096, 200, (0.8, 0.15, 0.05))
+    for classes in (200, 10_000):
+        yield lambda c=classes: margin(512, c)
+    yield lambda: match(1_000, 10_000)
+    yield lambda: linear(512, 512, 100_000, seconds=30.0)
+    yield lambda: linear(4096, 320, 10_000, seconds=0.0, rounds=1)
+    yield lambda: linear(512, 320, 100_000, seconds=0.0, rounds=1)
+    # each call takes a quarter of a minute, so each way has one
+    yield lambda: linear(
+        4096, 512, 100_000, only=("textbook", "rows", "native", FLOOR), memory=False, seconds=0.0,
+        rounds=1, cold=True,
+    )  # fmt: skip
+
+
+def gpu(device="cuda", dtype=torch.bfloat16, shrink=1) -> Iterator[Callable[[], Cell]]:
+    """The cells of `make bench-gpu`; where a matrix of logits would fill the memory, without it.
+
+    Smaller by the factor `shrink` and on a CPU, they are what a test runs where there is no GPU.
+    """
+    low = {"device": device, "dtype": dtype}
+
+    def small(size):
+        return min(size, max(8, size // shrink))
+
+    for features in (512, 320):
+        for rows in (512, 4096):
+            for classes in (200, 10_000, 100_000, 1_000_000):
+                logits = rows * classes
+                reason = f"a matrix of {logits / 1e9:.1f} billion logits"
+                large = ("textbook", "eager", "stored") if logits > 2**31 else ()
+                sizes = map(small, (rows, features, classes))
+                yield partial(linear, *sizes, left_out=dict.fromkeys(large, reason), **low)
+    sizes = map(small, (4096, 512, 10_000))
+    yield partial(linear, *sizes, only=COMPILED, memory=False, **low)
+    low["features"] = small(512)
+    for rows in (512, 4096):
+        yield partial(heads, small(rows), tuple(map(small, (13, 20, 7, 4))), True, **low)
+        yield partial(heads, small(rows), tuple(map(small, (200, 13, 20, 7))), True, **low)
+        yield partial(grouped, small(rows), small(200), (1.0, 1.0, 1.0), **low)
+        yield partial(margin, small(rows), small(10_000), **low)
+    yield partial(margin, small(4096), small(100_000), **low)
+    yield partial(feature_gradients, small(4096), tuple(map(small, (200, 13, 20, 7))), **low)
+    yield partial(match, small(1_000), small(10_000), classes=small(512), device=device)
