@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mtlkit.backbones.configs import Backbone
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import AssemblyError, DataError
+from mtlkit.heads.joint import losses_of_heads
 from mtlkit.heads.module import HeadModule
 from mtlkit.routing.configs import Router, Wiring
 from mtlkit.routing.module import BranchOutputs, Features, RouterModule
@@ -104,9 +105,9 @@ class MultiTaskModel(nn.Module):
         Branches see `branch_features`, should they be given: the same values, told apart.
         """
         features = self.router.specialised(features)
-        found = {
-            task: self.head(task).loss(features.of(task), targets[task]) for task in self.tasks
-        }
+        heads = {task: self.head(task) for task in self.tasks}
+        seen = {task: features.of(task) for task in self.tasks}
+        found = losses_of_heads(heads, seen, targets)
         found |= self.router.branch_losses(branch_features or features, targets)
         per_sample = torch.stack([found[term.name] for term in self.terms])
         return StepLosses(self.terms, per_sample, counts, share, features.shared)

@@ -1,6 +1,7 @@
 """A linear classifier with cross-entropy."""
 
 from collections.abc import Mapping
+from typing import TypeGuard
 
 from torch import Tensor, nn
 
@@ -8,6 +9,7 @@ from mtlkit.errors import AssemblyError
 from mtlkit.heads.configs import Classification
 from mtlkit.heads.module import HeadModule
 from mtlkit.ops import linear_cross_entropy
+from mtlkit.ops.names import AUTO
 from mtlkit.vocabulary import MISSING
 
 
@@ -29,7 +31,8 @@ class ClassificationHead(HeadModule):
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
         self.label_smoothing = config.label_smoothing
-        self.implementation = config.implementation
+        # what a recipe leaves open, the context and the environment may still choose
+        self.implementation = None if config.implementation == AUTO else config.implementation
 
     def forward(self, features: Tensor) -> Tensor:
         logits: Tensor = self.linear(features)
@@ -52,6 +55,14 @@ class ClassificationHead(HeadModule):
 
     def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
         return accuracy(outputs, target)
+
+
+def is_plain(head: nn.Module) -> TypeGuard[ClassificationHead]:
+    """Whether a head is this one, and leaves open how its loss is computed: with others, say.
+
+    Of a subclass nobody knows what its loss is.
+    """
+    return type(head) is ClassificationHead and head.implementation is None
 
 
 def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:

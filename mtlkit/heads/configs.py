@@ -56,8 +56,10 @@ class Margin(Head):
     an angle of 0.5, the default, and CosFace (Wang et al., CVPR 2018) ``angle: 0`` with ``additive:
     0.35``. With `adaptive`, AdaFace (Kim et al., CVPR 2022), both come from `angle` and the
     length of the features, which tells how good an image is. With `easy_margin` a target more than
-    a right angle away has none. `classes` may state the number of classes. `implementation` is how
-    the loss is computed, by its name in `mtlkit ops list`.
+    a right angle away has none. With a `sample` below 1 every training step sees that share of the
+    classes only: those of its samples, and others drawn at random (Partial FC, An et al., CVPR
+    2022). `classes` may state the number of classes. `implementation` is how the loss is computed,
+    by its name in `mtlkit ops list`.
     """
 
     kind: ClassVar[Kind] = Kind.CLASSIFICATION
@@ -69,6 +71,7 @@ class Margin(Head):
     multiplier: float = attrs.field(default=1.0, validator=between(1, 4))
     adaptive: bool = False
     easy_margin: bool = False
+    sample: float = attrs.field(default=1.0, validator=between(0, 1))
     implementation: str = attrs.field(
         default=AUTO, validator=implementation_for("margin_cross_entropy", *OF_MARGINS)
     )

@@ -1,6 +1,8 @@
 """A classifier by angles, trained with a margin: ArcFace, CosFace, both, AdaFace."""
 
+import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,8 @@ from torch import Tensor, nn
 from mtlkit.heads.classification import accuracy, check_classes
 from mtlkit.heads.configs import Margin
 from mtlkit.heads.module import HeadModule
-from mtlkit.ops import adaface_margins, margin_cross_entropy
+from mtlkit.ops import adaface_margins, margin_cross_entropy, sampled_margin_cross_entropy
+from mtlkit.ops.names import AUTO
 from mtlkit.vocabulary import MISSING
 
 MOMENTUM = 0.99
@@ -34,6 +37,8 @@ class MarginHead(HeadModule):
         super().__init__()
         check_classes(config.classes, classes)
         self.config = config
+        # what a recipe leaves open, the context and the environment may still choose
+        self.implementation = None if config.implementation == AUTO else config.implementation
         self.directions = nn.Parameter(torch.randn(len(classes), features) * 0.01)
         # the mean and the deviation of the lengths of features, as AdaFace starts them
         running = torch.tensor([20.0, 100.0]) if config.adaptive else torch.zeros(0)
@@ -46,19 +51,24 @@ class MarginHead(HeadModule):
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         config = self.config
         angle, additive = self._margins(features, target)
-        return margin_cross_entropy(
-            features,
-            self.directions,
-            target,
-            scale=config.scale,
-            multiplier=config.multiplier if self.training else 1.0,
-            angle=angle,
-            additive=additive,
-            easy_margin=config.easy_margin and self.training,
-            ignore_index=MISSING,
-            reduction="none",
-            implementation=config.implementation,
-        )
+        options: dict[str, Any] = {
+            "scale": config.scale,
+            "multiplier": config.multiplier if self.training else 1.0,
+            "angle": angle,
+            "additive": additive,
+            "easy_margin": config.easy_margin and self.training,
+            "ignore_index": MISSING,
+            "reduction": "none",
+            "implementation": self.implementation,
+        }
+        classes = len(self.directions)
+        samples = min(classes, max(len(features), math.ceil(config.sample * classes)))
+        if self.training and samples < classes:
+            found = sampled_margin_cross_entropy(
+                features, self.directions, target, samples, **options
+            )
+            return found.loss
+        return margin_cross_entropy(features, self.directions, target, **options)
 
     def present(self, target: Tensor) -> Tensor:
         return target != MISSING

@@ -12,8 +12,8 @@ import attrs
 
 from mtlkit.config import Component, Rule, Validator
 from mtlkit.errors import MtlkitError, did_you_mean
-from mtlkit.ops.brought import implementation_class
-from mtlkit.ops.names import AUTO
+from mtlkit.ops.brought import implementation_class, known_op, op_called
+from mtlkit.ops.names import AUTO, IMPLEMENTATIONS
 
 if TYPE_CHECKING:
     import torch
@@ -64,20 +64,57 @@ triton-logits, triton, or a plugin's such as 'acme/fast'; found 'stord'; did you
     """
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if value in (AUTO, *names):
-            return
-        if not isinstance(value, str) or "/" not in value:
-            near = did_you_mean(value, names) if isinstance(value, str) else ""
-            raise ValueError(
-                f"{field.name}: expected one of {AUTO}, {', '.join(names)}, or a plugin's such as "
-                f"'acme/fast'; found {value!r}{near}"
-            )
-        try:
-            implementation_class(op, value)
-        except MtlkitError as cause:
-            raise ValueError(f"{field.name}: {cause}") from cause
+        _check_choice(field.name, op, names, value)
 
-    return Rule(check, {"anyOf": [{"enum": [AUTO, *names]}, {"pattern": "/"}]})
+    return Rule(check, _choice_schema(names))
+
+
+def choices_of_ops() -> Validator:
+    """A mapping of ops to implementations, as `use` takes them; either may be a plugin's.
+
+    >>> from mtlkit.recipe import Train
+    >>> Train(ops={"gate": "joint"})
+    Traceback (most recent call last):
+    ValueError: ops: gate: expected one of auto, eager, joined, or a plugin's such as 'acme/fast'; \
+found 'joint'; did you mean 'joined'?
+    """
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        for op, name in value.items():
+            try:
+                known_op(op)
+                names = IMPLEMENTATIONS[op] if op in IMPLEMENTATIONS else _names_of_a_plugins(op)
+            except MtlkitError as cause:
+                raise ValueError(f"{field.name}: {cause}") from cause
+            _check_choice(f"{field.name}: {op}", op, names, name)
+
+    ops = {op: _choice_schema(names) for op, names in IMPLEMENTATIONS.items()}
+    named = {"anyOf": [{"enum": list(IMPLEMENTATIONS)}, {"pattern": "/"}]}
+    return Rule(check, {"properties": ops, "propertyNames": named})
+
+
+def _names_of_a_plugins(op: str) -> tuple[str, ...]:
+    return tuple(op_called(op).implementations)
+
+
+def _check_choice(place: str, op: str, names: tuple[str, ...], value: Any) -> None:
+    """`ValueError` unless `value` is ``auto``, one of `names`, or a plugin's implementation."""
+    if value in (AUTO, *names):
+        return
+    if not isinstance(value, str) or "/" not in value:
+        near = did_you_mean(value, names) if isinstance(value, str) else ""
+        raise ValueError(
+            f"{place}: expected one of {AUTO}, {', '.join(names)}, or a plugin's such as "
+            f"'acme/fast'; found {value!r}{near}"
+        )
+    try:
+        implementation_class(op, value)
+    except MtlkitError as cause:
+        raise ValueError(f"{place}: {cause}") from cause
+
+
+def _choice_schema(names: tuple[str, ...]) -> Mapping[str, Any]:
+    return {"anyOf": [{"enum": [AUTO, *names]}, {"pattern": "/"}]}
 
 
 @attrs.frozen(kw_only=True)

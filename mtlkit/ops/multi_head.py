@@ -71,12 +71,11 @@ class Call(NamedTuple):
             return valid / valid.sum(dim=1, keepdim=True).clamp_min(1)
         return valid
 
-    def result(self, losses: Tensor, row_weight: Tensor, shares: Tensor | None) -> HeadLosses:
-        """The losses (T, N), of which each counts `row_weight`, and the shares (K, N) as asked."""
-        known = torch.where(self.valid, losses, 0.0)
+    def result(self, losses: Tensor, shares: Tensor | None) -> HeadLosses:
+        """The losses (T, N), 0 where a target is missing, and shares (K, N), reduced as asked."""
         if self.reduction == "none":
-            return HeadLosses(known, gate=None if shares is None else shares.T)
-        reduced = (known * row_weight).sum(dim=1)
+            return HeadLosses(losses, gate=None if shares is None else shares.T)
+        reduced = (losses * self.row_weight()).sum(dim=1)
         return HeadLosses(reduced, gate=None if shares is None else shares.mean(dim=1))
 
 
@@ -202,7 +201,7 @@ def by_definition(call: Call) -> HeadLosses:
             for own, target in zip(logits, call.targets, strict=False)  # the gate has none
         ])  # fmt: skip
         shares = logits[-1].softmax(dim=1).T if call.gated else None
-        found = call.result(losses, call.row_weight(), shares)
+        found = call.result(losses, shares)  # torch's are 0 where there is no target
         if not call.feature_gradients:
             return found
         each = found.losses if call.reduction != "none" else found.losses.sum(dim=1)
@@ -217,25 +216,25 @@ def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
     losses, shares, *kept = heads(
         call.x.contiguous(), weights, list(call.biases), known, call.label_smoothing
     )
-    row_weight = call.row_weight()
-    found = call.result(losses, row_weight, shares if call.gated else None)
+    known_losses = torch.where(call.valid, losses, 0.0)
+    found = call.result(known_losses, shares if call.gated else None)
     if not call.feature_gradients:
         return found
     traced = torch.compiler.is_compiling()
     gradients_of = heads_feature_gradients if traced else feature_gradients_now
     with torch.no_grad():
-        gradients = gradients_of(weights, known, call.label_smoothing, kept, row_weight)
+        gradients = gradients_of(weights, known, call.label_smoothing, kept, call.row_weight())
     return found._replace(feature_gradients=gradients)
 
 
 def _eager_cost(request: Request) -> Cost:
     matrix = request.logits * max(request.size, 4)
     # thin products run at a fraction of the speed, and each reads x and adds to its gradient
-    reread = request.parts * 6 * request.rows * request.features * request.size
+    reread = request.parts * 5 * request.rows * request.features * request.size
     return Cost(
         flops=products(request),
         moved=reread + (10 * matrix if matrix > CACHED else 0),
-        calls=16 * request.parts,
+        calls=28 * request.parts,
         peak=3 * matrix + 2 * request.rows * request.features * request.size,
         buffers=3,
         buffer=matrix / request.parts,
@@ -248,7 +247,7 @@ def _joined_cost(request: Request) -> Cost:
     return Cost(
         flops=products(request),
         moved=groups * 6 * request.rows * request.features * request.size + 12 * matrix,
-        calls=30 + 12 * request.parts,
+        calls=115 + 12 * request.parts,
         peak=2 * matrix,
         buffers=2,
         buffer=matrix / groups,

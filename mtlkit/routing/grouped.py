@@ -6,7 +6,6 @@ split), predicted at test (eq. 12). Shapes: N samples, D features, C classes, G 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -14,10 +13,9 @@ from torch import Tensor, nn
 
 from mtlkit.backbones.module import SplittableBackbone
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.heads.classification import ClassificationHead
+from mtlkit.heads.classification import is_plain
 from mtlkit.heads.module import HeadModule
 from mtlkit.ops import grouped_linear_cross_entropy
-from mtlkit.ops.names import AUTO
 from mtlkit.routing.configs import BRANCHES, Choice, Grouped, Wiring, class_name
 from mtlkit.routing.module import BranchOutputs, Features, RouterModule
 from mtlkit.vocabulary import MISSING
@@ -47,11 +45,6 @@ def losses_by_group(group: Tensor, groups: int, loss: Callable[[int, Tensor], Te
     return losses
 
 
-def _is_plain(head: nn.Module) -> TypeGuard[ClassificationHead]:
-    """Whether a head is the linear one, and leaves open how its loss is computed."""
-    return isinstance(head, ClassificationHead) and head.implementation == AUTO
-
-
 class LinearBranches(BranchesModule):
     """A head for each group on the shared features: the paper's form, W^l, W^f and W^r."""
 
@@ -61,7 +54,7 @@ class LinearBranches(BranchesModule):
         self.heads = nn.ModuleList(wiring.new_head(task, size) for _ in range(groups))
 
     def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
-        plain = [head for head in self.heads if _is_plain(head)]
+        plain = [head for head in self.heads if is_plain(head)]
         if len(plain) == len(self.heads):
             return grouped_linear_cross_entropy(
                 features.shared,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from mtlkit import ops
 from mtlkit.vocabulary import LossTerm, Role
 from mtlkit.weighting.configs import Dynamic
 from mtlkit.weighting.module import LossWeighting, StepLosses, Weighted, WholeBatch
@@ -37,7 +38,7 @@ class Gate(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """The weights (G, N) of its terms for each sample, from shared features (N, D)."""
-        share: Tensor = self.linear(features).float().softmax(dim=1).T
+        share = ops.gate(features, self.linear.weight, self.linear.bias, reduction="none").T
         return self.total * share / self.guess.unsqueeze(1)
 
 

@@ -143,3 +143,28 @@ def test_it_learns_the_main_task_of_a_recipe():
         model.head("kind")(features), updater.setting.targets["train"]["kind"]
     )
     assert measured["accuracy"] > 0.6
+
+
+@pytest.mark.parametrize(("share", "seen"), [(0.0, 6), (0.3, 9), (0.99, 30), (1.0, 30)])
+def test_in_training_a_sample_of_the_classes_is_compared(share, seen):
+    """Partial FC: all classes of the batch, and of the others as many as the share asks for."""
+    torch.manual_seed(2)
+    head = Margin(sample=share).build(4, tuple(map(str, range(30))))
+    target = torch.tensor([0, 1, 29, 2, 3, -1])
+    head.loss(FEATURES, target).sum().backward()
+    moved = head.directions.grad.abs().sum(dim=1) > 0
+    assert moved.sum() == seen
+    assert moved[target[:5]].all()
+
+
+def test_a_sample_changes_with_every_step_and_is_the_loss_of_its_classes():
+    torch.manual_seed(2)
+    head = Margin(sample=0.5).build(4, tuple(map(str, range(30))))
+    sampled = torch.stack([head.loss(FEATURES, TARGET).sum() for _ in range(8)])
+    assert len(sampled.unique()) > 1
+    whole = Margin().build(4, tuple(map(str, range(30))))
+    whole.load_state_dict(head.state_dict())
+    assert (sampled < whole.loss(FEATURES, TARGET).sum()).all()  # fewer rivals, a lower loss
+    torch.testing.assert_close(
+        head.eval().loss(FEATURES, TARGET), whole.eval().loss(FEATURES, TARGET)
+    )
