@@ -60,9 +60,13 @@ class ClassificationHead(HeadModule):
 def is_plain(head: nn.Module) -> TypeGuard[ClassificationHead]:
     """Whether a head is this one, and leaves open how its loss is computed: with others, say.
 
-    Of a subclass nobody knows what its loss is.
+    Of a subclass nobody knows what its loss is, nor of a head whose method somebody replaced.
     """
-    return type(head) is ClassificationHead and head.implementation is None
+    return (
+        type(head) is ClassificationHead
+        and head.implementation is None
+        and "loss" not in vars(head)
+    )
 
 
 def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mtlkit.ops.node import node
 from mtlkit.ops.rivals import backward_by, fake_gradients, row_numbers, save
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, add_product, finite, spans
 
@@ -22,7 +23,7 @@ def tile_width(rows: int) -> int:
     return max(256, min(8192, TILE_NUMBERS // max(rows, 1)))
 
 
-@torch.library.custom_op("mtlkit::rivals_by_classes", mutates_args=())
+@node("rivals_by_classes")
 def rivals_by_classes(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor]:
@@ -34,7 +35,7 @@ def rivals_by_classes(
     return logits.target_logit(), scan.rivals()
 
 
-@torch.library.custom_op("mtlkit::rivals_by_classes_backward", mutates_args=())
+@node("rivals_by_classes_backward")
 def rivals_by_classes_backward(
     x: Tensor,
     weight: Tensor,
@@ -101,4 +102,4 @@ def _(
     return fake_gradients(x, weight, bias, needs)
 
 
-rivals_by_classes.register_autograd(backward_by(rivals_by_classes_backward), setup_context=save)
+rivals_by_classes.register_autograd(save, backward_by(rivals_by_classes_backward))

@@ -28,6 +28,7 @@ from mtlkit.ops.stored import rivals_stored
 from mtlkit.ops.tiles import accumulator
 from mtlkit.ops.triton_linear import refuses as triton_refuses
 from mtlkit.ops.triton_linear import rivals_by_triton, rivals_of_logits
+from mtlkit.ops.upstream import differentiable_once
 
 
 def linear_cross_entropy(
@@ -152,6 +153,7 @@ def _native(call: Call) -> Tensor:
         ignore_index=call.ignore_index,
         options=options,
     )
+    found = differentiable_once(found, "native")
     whole: Tensor = found / call.divisor() if by_torch != call.reduction else found
     return whole
 

@@ -26,7 +26,6 @@ from mtlkit.ops.costs import CACHED, INTERPRETED, products, refuses_forward_mode
 from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
 from mtlkit.ops.joined import (
     FEW,
-    feature_gradients_now,
     heads_feature_gradients,
     heads_joined,
 )
@@ -220,10 +219,10 @@ def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
     found = call.result(known_losses, shares if call.gated else None)
     if not call.feature_gradients:
         return found
-    traced = torch.compiler.is_compiling()
-    gradients_of = heads_feature_gradients if traced else feature_gradients_now
     with torch.no_grad():
-        gradients = gradients_of(weights, known, call.label_smoothing, kept, call.row_weight())
+        gradients = heads_feature_gradients(
+            weights, known, call.label_smoothing, kept, call.row_weight()
+        )
     return found._replace(feature_gradients=gradients)
 
 

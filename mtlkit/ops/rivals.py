@@ -33,6 +33,7 @@ def fake_gradients(
 def save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     """Keep what the backward pass needs: the inputs, the rivals, and what the op gave for it."""
     x, weight, bias, target, ctx.cosine = inputs
+    ctx.needs = [t is not None and t.requires_grad for t in (x, weight, bias)]
     _, rivals, *kept = output
     ctx.save_for_backward(x, weight, bias, target, rivals, *kept)
     ctx.mark_non_differentiable(*kept)
@@ -48,10 +49,11 @@ def backward_by(
         ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None, *_: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, weight, bias, target, rivals, *kept = ctx.saved_tensors
-        needs = list(ctx.needs_input_grad[:3])
         upstream = zeros_for_none(rivals, of_target, of_rivals)
-        found = gradients_of(x, weight, bias, target, ctx.cosine, rivals, *kept, *upstream, needs)
-        needed = (each if need else None for each, need in zip(found, needs, strict=True))
+        found = gradients_of(
+            x, weight, bias, target, ctx.cosine, rivals, *kept, *upstream, ctx.needs
+        )
+        needed = (each if need else None for each, need in zip(found, ctx.needs, strict=True))
         return (*needed, None, None)
 
     return backward

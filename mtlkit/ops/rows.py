@@ -12,15 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlkit.ops.node import node
 from mtlkit.ops.stored import TILE
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
-from mtlkit.ops.upstream import scaled
+from mtlkit.ops.upstream import refuse_second_derivative, scaled
 
 ROWS = 256
 """How many rows are taken at a time where the batch has more rows than features."""
 
 
-@torch.library.custom_op("mtlkit::linear_cross_entropy_by_rows", mutates_args=())
+@node("linear_cross_entropy_by_rows")
 def linear_cross_entropy_by_rows(
     x: Tensor,
     weight: Tensor,
@@ -123,6 +124,7 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.needs = [t is not None and t.requires_grad for t in inputs[:3]]
     ctx.save_for_backward(*output[1:])
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)  # or zeros the size of W are made for outputs nobody uses
@@ -131,11 +133,12 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 def _backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     if upstream is None:
         return (None,) * 7
+    refuse_second_derivative("rows", upstream)
     found = [
         scaled(unit, upstream) if need else None
-        for unit, need in zip(ctx.saved_tensors, ctx.needs_input_grad[:3], strict=True)
+        for unit, need in zip(ctx.saved_tensors, ctx.needs, strict=True)
     ]
     return (*found, None, None, None, None)
 
 
-linear_cross_entropy_by_rows.register_autograd(_backward, setup_context=_save)
+linear_cross_entropy_by_rows.register_autograd(_save, _backward)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from mtlkit.ops.node import node
 from mtlkit.ops.tiles import accumulator
 
 
@@ -33,7 +34,7 @@ def parts(storage: Tensor, counts: Tensor, classes: list[int]) -> Iterator[Part]
         start += rows
 
 
-@torch.library.custom_op("mtlkit::groups_sorted", mutates_args=())
+@node("groups_sorted")
 def groups_sorted(
     x: Tensor,
     weights: list[Tensor],
@@ -68,7 +69,7 @@ def groups_sorted(
     return losses, rows, storage, order, counts
 
 
-@torch.library.custom_op("mtlkit::groups_sorted_backward", mutates_args=())
+@node("groups_sorted_backward")
 def groups_sorted_backward(
     rows: Tensor,
     weights: list[Tensor],
@@ -162,4 +163,4 @@ def _backward(ctx: Any, of_losses: Tensor | None, *_: None) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-groups_sorted.register_autograd(_backward, setup_context=_save)
+groups_sorted.register_autograd(_save, _backward)

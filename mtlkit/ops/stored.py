@@ -8,6 +8,7 @@ backward finds everything as it was.
 import torch
 from torch import Tensor
 
+from mtlkit.ops.node import node
 from mtlkit.ops.rivals import backward_by, fake_gradients, row_numbers, save
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
 
@@ -20,7 +21,7 @@ def tile_of(storage: Tensor, rows: int, start: int, stop: int) -> Tensor:
     return storage[rows * start : rows * stop].view(rows, stop - start)
 
 
-@torch.library.custom_op("mtlkit::rivals_stored", mutates_args=())
+@node("rivals_stored")
 def rivals_stored(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -41,7 +42,7 @@ def rivals_stored(
     )  # fmt: skip
 
 
-@torch.library.custom_op("mtlkit::rivals_stored_backward", mutates_args=())
+@node("rivals_stored_backward")
 def rivals_stored_backward(
     x: Tensor,
     weight: Tensor,
@@ -97,4 +98,4 @@ def _(
     return fake_gradients(x, weight, bias, needs)
 
 
-rivals_stored.register_autograd(backward_by(rivals_stored_backward), setup_context=save)
+rivals_stored.register_autograd(save, backward_by(rivals_stored_backward))

@@ -117,13 +117,17 @@ def answer(trial: Trial, name: str, dtype: torch.dtype) -> Answer | None:
 
 
 def second_derivatives(trial: Trial, name: str) -> list[Tensor] | None:
-    """The gradients of the squared gradients; None where that is refused."""
+    """The gradients of the squared gradients of the squared result; None where that is refused.
+
+    A square makes what comes down in the backward pass depend on the inputs too.
+    """
     inputs = leaves(trial.inputs, torch.float64)
     result = called(trial, name, inputs)
     if result is None or not result.requires_grad:
         return None
     try:
-        first = gradients(result, upstream_of(result), inputs, create_graph=True)
+        square = result.square()
+        first = gradients(square, upstream_of(square), inputs, create_graph=True)
         total = sum((each.square().sum() for each in first), torch.zeros(()))
         return gradients(total, torch.ones_like(total), inputs)
     except (RuntimeError, NotImplementedError):

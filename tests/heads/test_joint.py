@@ -74,3 +74,14 @@ def test_only_plain_heads_with_the_same_features_are_one_call(monkeypatch):
     called.clear()
     losses_of_heads(heads, {task: shared.clone() for task in heads}, targets)
     assert called == []
+
+
+def test_a_loss_that_somebody_wraps_is_the_one_that_is_called(monkeypatch):
+    heads, targets = heads_and_targets()
+    shared = torch.randn(4, 6)
+    before = losses_of_heads(heads, dict.fromkeys(heads, shared), targets)
+    plain = heads["pose"].loss
+    monkeypatch.setattr(heads["pose"], "loss", lambda *given: 10 * plain(*given))
+    after = losses_of_heads(heads, dict.fromkeys(heads, shared), targets)
+    torch.testing.assert_close(after["pose"], 10 * before["pose"])
+    torch.testing.assert_close(after["who"], before["who"])

@@ -152,7 +152,7 @@ def test_it_can_be_traced_and_heeds_autocast():
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # opcheck reads it from its own copies
 def test_opcheck():
     x, weights, target, group, biases = inputs(missing=False, dtype=torch.float32)
-    torch.library.opcheck(groups_sorted, (x, weights, biases, target, group, 0.1))
+    torch.library.opcheck(groups_sorted.op, (x, weights, biases, target, group, 0.1))
 
 
 def test_grouped_mm_says_what_it_cannot():

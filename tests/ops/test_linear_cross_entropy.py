@@ -459,11 +459,11 @@ def test_opcheck(dtype):
 
     x, weight, target, bias = inputs(6, 5, 12, dtype, ignored=False)
     for cosine in (False, True):
-        torch.library.opcheck(rivals_by_classes, (x, weight, bias, target, cosine))
-        torch.library.opcheck(rivals_stored, (x, weight, None, target, cosine))
+        torch.library.opcheck(rivals_by_classes.op, (x, weight, bias, target, cosine))
+        torch.library.opcheck(rivals_stored.op, (x, weight, None, target, cosine))
     one = torch.rand(6)
     torch.library.opcheck(
-        linear_cross_entropy_by_rows, (x, weight, bias, target, one, one, [True, True, True])
+        linear_cross_entropy_by_rows.op, (x, weight, bias, target, one, one, [True, True, True])
     )
 
 

@@ -275,11 +275,11 @@ def test_it_can_be_exported():
 def test_opcheck():
     x, weights, targets, biases, own_gate = inputs(missing=False, dtype=torch.float32)
     with_gate = ([*weights, own_gate[0]], [*biases, own_gate[1]])
-    torch.library.opcheck(heads_joined, (x, *with_gate, torch.stack(targets), 0.1))
+    torch.library.opcheck(heads_joined.op, (x, *with_gate, torch.stack(targets), 0.1))
     given = [[each.detach() for each in part] for part in (weights, biases)]
     _, _, *kept = heads_joined(x.detach(), *given, torch.stack(targets), 0.1)
     torch.library.opcheck(
-        heads_feature_gradients, (given[0], torch.stack(targets), 0.1, kept, torch.rand(4, 7))
+        heads_feature_gradients.op, (given[0], torch.stack(targets), 0.1, kept, torch.rand(4, 7))
     )
 
 
