@@ -111,15 +111,14 @@ def _function_of(
     gives_list = inspect.signature(function).return_annotation == list[Tensor]
 
     class Direct(torch.autograd.Function):
+        # without `setup_context`, for which torch looks at the signature again in every call
         @staticmethod
-        def forward(sizes: Sizes, *flat: Any) -> Any:
-            found = function(*_nested(flat, sizes))
+        def forward(ctx: Any, sizes: Sizes, *flat: Any) -> Any:
+            inputs = _nested(flat, sizes)
+            found = function(*inputs)
+            ctx.sizes = sizes
+            save(ctx, inputs, found)
             return tuple(found) if gives_list else found
-
-        @staticmethod
-        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-            ctx.sizes = inputs[0]
-            save(ctx, _nested(inputs[1:], ctx.sizes), list(output) if gives_list else output)
 
         @staticmethod
         def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:

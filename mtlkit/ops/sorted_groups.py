@@ -1,7 +1,9 @@
 """A linear map for each group of rows: sorted once, one product for each group, one matrix kept.
 
 Sorting puts the rows of a group side by side, so that nothing is gathered for each group and every
-group writes its own part of the gradients. Groups may differ in their number of classes.
+group writes its own part of the gradients. Only products are made group by group: what goes over
+the logits goes over those of all groups at once, where few rows have few calls. Groups may differ
+in their number of classes.
 """
 
 from collections.abc import Iterator
@@ -15,22 +17,20 @@ from mtlkit.ops.tiles import accumulator
 
 
 class Part(NamedTuple):
-    """The rows [start, stop) of a group in the sorted order, and their logits (rows, C_g)."""
+    """The rows [start, stop) of a group in the sorted order, and its number of classes."""
 
     group: int
     start: int
     stop: int
-    logits: Tensor
+    classes: int
 
 
-def parts(storage: Tensor, counts: Tensor, classes: list[int]) -> Iterator[Part]:
-    """The groups that have rows; every row of `storage` (N, max C) may be used for its logits."""
-    start, flat = 0, storage.view(-1)
-    width = storage.shape[1]
-    for group, rows in enumerate(counts.tolist()[: len(classes)]):
+def parts(counts: Tensor, weights: list[Tensor]) -> Iterator[Part]:
+    """The groups that have rows, from the number of rows of each."""
+    start = 0
+    for group, (rows, weight) in enumerate(zip(counts.tolist(), weights, strict=False)):
         if rows:
-            own = flat[start * width :][: rows * classes[group]].view(rows, classes[group])
-            yield Part(group, start, start + rows, own)
+            yield Part(group, start, start + rows, len(weight))
         start += rows
 
 
@@ -45,28 +45,29 @@ def groups_sorted(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """The losses (N,), 0 where the group (N,) is that of no weight, and what is kept.
 
-    Kept are the rows of x sorted (N, D), their log-probabilities (N, max C), the sorted order (N,)
-    and the number of rows of each group.
+    Kept are the rows of x sorted (N, D), their log-probabilities (N, max C), -inf for a class that
+    a group does not have, the sorted order (N,) and the number of rows of each group.
     """
     wide = accumulator(x.dtype)
     order = torch.argsort(group, stable=True)
     counts = torch.bincount(group, minlength=len(weights) + 1)
-    storage = x.new_empty((len(x), max(map(len, weights))), dtype=wide)
     rows, labels = x.index_select(0, order), target.index_select(0, order)
-    found = x.new_zeros(len(x), dtype=wide)
-    for number, start, stop, logits in parts(storage, counts, [len(w) for w in weights]):
-        own, bias, weight = rows[start:stop], biases[number], weights[number]
-        if x.dtype == wide:
-            torch.addmm(bias, own, weight.T, out=logits)
+    logits = x.new_full((len(x), max(map(len, weights))), -torch.inf, dtype=wide)
+    stop = 0
+    for number, start, stop, classes in parts(counts, weights):
+        own, given = logits[start:stop, :classes], (rows[start:stop], weights[number].T)
+        if x.dtype == wide and own.is_contiguous():
+            torch.addmm(biases[number], *given, out=own)
         else:
-            logits.copy_(torch.addmm(bias, own, weight.T))
-        torch.log_softmax(logits, dim=1, out=logits)
-        picked = logits.gather(1, labels[start:stop, None]).squeeze(1)
-        torch.mul(picked, smoothing - 1, out=found[start:stop])
-        if smoothing:
-            found[start:stop] -= smoothing * logits.mean(dim=1)
+            own.copy_(torch.addmm(biases[number], *given))
+    torch.log_softmax(logits, dim=1, out=logits)
+    found = logits.gather(1, labels.unsqueeze(1)).squeeze(1).mul_(smoothing - 1)
+    if smoothing:
+        for _, start, stop, classes in parts(counts, weights):
+            found[start:stop] -= smoothing * logits[start:stop, :classes].mean(dim=1)
+    found[stop:].zero_()  # sorted behind all groups: rows that have none
     losses = torch.empty_like(found).index_copy_(0, order, found)
-    return losses, rows, storage, order, counts
+    return losses, rows, logits, order, counts
 
 
 @node("groups_sorted_backward")
@@ -75,34 +76,36 @@ def groups_sorted_backward(
     weights: list[Tensor],
     target: Tensor,
     smoothing: float,
-    storage: Tensor,
+    logits: Tensor,
     order: Tensor,
     counts: Tensor,
     of_losses: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
     """The gradients of x (empty where not needed), of every weight and of every bias."""
-    labels = target.index_select(0, order)
+    labels = target.index_select(0, order).unsqueeze(1)
     upstream = of_losses.index_select(0, order).unsqueeze(1)
+    gradient = logits.exp()
+    gradient.scatter_add_(1, labels, gradient.new_full(labels.shape, smoothing - 1))
+    if smoothing:
+        for _, start, stop, classes in parts(counts, weights):
+            gradient[start:stop, :classes] -= smoothing / classes
+    gradient.mul_(upstream)
+    low = gradient.to(rows.dtype)
     of_rows = torch.empty_like(rows) if need_x else rows.new_empty(0)
     of_weights = [torch.empty_like(weight) for weight in weights]
     of_biases = [weight.new_zeros(len(weight)) for weight in weights]
     stop, empty = 0, set(range(len(weights)))
-    for number, start, stop, logits in parts(storage, counts, [len(w) for w in weights]):
-        gradient = logits.exp()
-        if smoothing:
-            gradient -= smoothing / gradient.shape[1]
-        label = labels[start:stop, None]
-        gradient.scatter_add_(1, label, gradient.new_full(label.shape, smoothing - 1))
-        low = gradient.mul_(upstream[start:stop]).to(rows.dtype)
-        torch.mm(low.T, rows[start:stop], out=of_weights[number])
-        of_biases[number].copy_(gradient.sum(dim=0))
+    for number, start, stop, classes in parts(counts, weights):
+        own = low[start:stop, :classes]
+        torch.mm(own.T, rows[start:stop], out=of_weights[number])
+        of_biases[number].copy_(gradient[start:stop, :classes].sum(dim=0))
         if need_x:
-            torch.mm(low, weights[number], out=of_rows[start:stop])
+            torch.mm(own, weights[number], out=of_rows[start:stop])
         empty.remove(number)
     for number in empty:
         of_weights[number].zero_()
-    of_rows[stop:].zero_()  # sorted behind all groups: rows that have none
+    of_rows[stop:].zero_()
     of_x = torch.empty_like(rows).index_copy_(0, order, of_rows) if need_x else of_rows
     return [of_x, *of_weights, *of_biases]
 
@@ -132,7 +135,7 @@ def _(
     weights: list[Tensor],
     target: Tensor,
     smoothing: float,
-    storage: Tensor,
+    logits: Tensor,
     order: Tensor,
     counts: Tensor,
     of_losses: Tensor,
