@@ -180,12 +180,12 @@ def absent_gpu():
         yield absent
 
 
-def backward(result, inputs):
-    """The gradients of the sum of `result`, by the engine itself.
+def backward(results, inputs):
+    """The gradients of `inputs` from some of the `results`, by the engine itself.
 
     `torch.autograd.grad` would hand itself to the mode that names devices, which is off meanwhile.
     """
     return torch.autograd.graph._engine_run_backward(
-        (result,), (torch.ones_like(result),), False, False, tuple(inputs),
+        tuple(results), tuple(map(torch.empty_like, results)), False, False, tuple(inputs),
         allow_unreachable=True, accumulate_grad=False,
     )  # fmt: skip

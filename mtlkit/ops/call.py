@@ -1,7 +1,7 @@
 """What every op does with its arguments before it computes: types, shapes, autocast, labels."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.autograd.forward_ad as forward_ad
@@ -119,8 +119,12 @@ def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[None]:
-    """The op has applied autocast to its inputs; nothing in it is cast again."""
-    return torch.autocast(x.device.type, enabled=False)
+    """The op has applied autocast to its inputs; nothing in it is cast again.
+
+    Where it is off there is nothing to switch off, which would cost a small op a fifth of its time.
+    """
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 def wants_gradient(*tensors: Tensor | None) -> bool:

@@ -1,5 +1,6 @@
 """No op makes a GPU wait in a training step, but for those listed here: shown without a GPU."""
 
+import re
 import sys
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,7 @@ from mtlkit.ops.choice import choose
 from mtlkit.ops.implementation import Request
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "ops"))
+import launches
 from absent import GPU, WaitError, absent_gpu, backward
 
 WAITING = {
@@ -127,7 +129,7 @@ def step(call):
     """A forward and a backward pass."""
     result, inputs = call()
     if result.requires_grad:
-        backward(result, inputs)
+        backward([result], inputs)
 
 
 def served(op, name, dtype):
@@ -222,7 +224,7 @@ def test_what_does_not_wait_is_counted():
         assert x.is_cuda
         torch._assert_async((x > 0).all(), "no wait")
         loss = torch.nn.functional.linear(x, torch.zeros(2, 4, device=x.device))
-        backward(torch.where(loss > 0, loss.view(2, 3).T, 0.0).sum(), [x])
+        backward([torch.where(loss > 0, loss.view(2, 3).T, 0.0).sum()], [x])
     assert gpu.started["mm"] == 2  # forward, and the gradient of x alone
     assert gpu.started["scalar_tensor"] == 2  # the zero of where, and of its gradient
     assert not {"view", "t", "empty"} & set(gpu.started)
@@ -233,3 +235,15 @@ def test_the_gradients_of_a_custom_op_are_its_own():
     with absent_gpu() as gpu:
         step(lambda: heads_and_a_gate("joined", torch.float32))
     assert gpu.started["scatter_add_"] == 4  # one for each head, by the backward pass
+
+
+def test_the_launches_of_a_step_are_told():
+    lines = list(launches.table())
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")][1:]
+    ways = [name for name in OPS["multi_head_cross_entropy"].implementations if name in str(rows)]
+    assert [name for name, *_ in rows] == ways
+    for name, *counts in rows:
+        forward, behind, together = map(int, counts)
+        assert forward + behind == together
+        told = next(line for line in lines if line.startswith(f"\n{name}: forward"))
+        assert sum(int(each) for each in re.findall(r" (\d+)", told)) == together
