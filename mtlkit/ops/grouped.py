@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.call import (
+    check_devices,
     check_heads,
     check_label_type,
     check_labels,
@@ -107,6 +108,7 @@ def _checked(
     check_smoothing(NAME, label_smoothing)
     check_label_type(NAME, "target", target, len(x))
     check_label_type(NAME, "group", group, len(x))
+    check_devices(NAME, x, target=target, group=group)
     check_labels(NAME, "group", group, len(weights), NO_GROUP)
     left_out = (group == NO_GROUP) | (target == ignore_index)
     ends = [len(weight) for weight in weights]

@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.call import (
+    check_devices,
     check_heads,
     check_label_type,
     check_labels,
-    check_matrix,
     check_reduction,
     check_smoothing,
     check_vector,
+    check_weight,
     has_tangent,
     heads_of_one_type,
     wants_gradient,
@@ -133,7 +134,7 @@ def _checked(
 ) -> tuple[Call, Request]:
     """The call, and what is known of it before it runs."""
     offsets = [None] * len(weights) if biases is None else list(biases)
-    if not weights or not len(weights) == len(targets) == len(offsets):
+    if len(weights) == 0 or not len(weights) == len(targets) == len(offsets):
         raise ValueError(
             f"{NAME}: expected a weight, a target and a bias (or None) for each of one or more "
             f"heads, found {len(weights)}, {len(targets)} and {len(offsets)}"
@@ -143,6 +144,7 @@ def _checked(
     check_smoothing(NAME, label_smoothing)
     for head, target in enumerate(targets):
         check_label_type(NAME, f"targets[{head}]", target, len(x))
+        check_devices(NAME, x, **{f"targets[{head}]": target})
     stacked = torch.stack(list(targets))
     valid = stacked != ignore_index
     known = stacked * valid
@@ -150,9 +152,10 @@ def _checked(
     matrices = [*weights, *([] if gate is None else [gate[0]])]
     offsets += [] if gate is None else [gate[1]]
     if gate is not None:
-        check_matrix(NAME, "gate", gate[0], x.shape[1])
+        check_weight(NAME, "gate", gate[0], x)
         if gate[1] is not None:
             check_vector(NAME, "the gate's bias", gate[1], len(gate[0]))
+        check_devices(NAME, x, gate=gate[0], **{"the gate's bias": gate[1]})
     given = [*matrices, *offsets]
     gradient = wants_gradient(x, *given)
     own_x, own_matrices, own_offsets = heads_of_one_type(NAME, x, matrices, offsets)
