@@ -142,7 +142,7 @@ def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     """
     given = [each for each in tensors if each is not None]
     device = given[0].device.type
-    if torch.is_autocast_enabled(device):
+    if _autocasts(device):
         kind = torch.get_autocast_dtype(device)
         tensors = tuple(
             each if each is None or each.dtype == torch.float64 else each.to(kind)
@@ -161,7 +161,12 @@ def without_autocast(x: Tensor) -> AbstractContextManager[None]:
     Where it is off there is nothing to switch off, which would cost a small op a fifth of its time.
     """
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    return torch.autocast(kind, enabled=False) if _autocasts(kind) else nullcontext()
+
+
+def _autocasts(device: str) -> bool:
+    """Whether autocast is on for this kind of device; there is none for the meta device."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def wants_gradient(*tensors: Tensor | None) -> bool:

@@ -14,6 +14,7 @@ from mtlkit.ops import (
     match_scores,
     match_template,
     multi_head_cross_entropy,
+    trials,
 )
 from mtlkit.ops.catalog import OPS
 from mtlkit.ops.implementation import Request
@@ -112,6 +113,16 @@ def test_it_names_the_op_and_the_argument(op, change, message):
 def test_how_many_of_a_gallery(most, error, message):
     with pytest.raises(error, match=re.escape(f"match_scores: most: {message}")):
         best_matches(X, W, most)
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_shapes_are_told_without_values(op):
+    """On torch's meta device; all but the definition of groups, whose shapes are in the values."""
+    with torch.device("meta"):
+        drawn = getattr(trials, op)(5, torch.Generator())
+    name = "sorted" if op == "grouped_linear_cross_entropy" else OPS[op].definition.name
+    for trial in drawn.values():
+        assert trial.call(name, *trial.inputs).is_meta
 
 
 def test_heads_in_one_tensor_are_heads():
