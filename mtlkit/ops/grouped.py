@@ -22,6 +22,7 @@ from mtlkit.ops.call import (
 from mtlkit.ops.choice import choose
 from mtlkit.ops.costs import CACHED, products, refuses_forward_mode
 from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.joined import heads_joined
 from mtlkit.ops.sorted_groups import groups_sorted
 from mtlkit.ops.tiles import accumulator
 
@@ -172,6 +173,18 @@ def _sorted(call: Call) -> Tensor:
     return losses
 
 
+def _joined(call: Call) -> Tensor:
+    """Every head on every row, in few products: nothing of a row needs to be known to the host."""
+    group = torch.arange(len(call.weights), device=call.x.device).unsqueeze(1)
+    own = call.group == group
+    losses: Tensor
+    losses, *_ = heads_joined(
+        call.x.contiguous(), list(call.weights), list(call.biases), call.target * own,
+        call.label_smoothing,
+    )  # fmt: skip
+    return torch.where(own, losses, 0.0).sum(dim=0)
+
+
 def _grouped_mm(call: Call) -> Tensor:
     """torch's grouped product; rows without a group stand at the end, and go with the last."""
     order = torch.argsort(call.group, stable=True)
@@ -215,6 +228,13 @@ def _sorted_cost(request: Request) -> Cost:
     return _cost(request, passes=8, calls=120 + 25 * request.parts, weights=0, buffers=1, waits=1)
 
 
+def _joined_cost(request: Request) -> Cost:
+    # kernels were counted for a GPU; beside them a CPU has to bear the custom op
+    parts, calls = request.parts, 33 if request.device == "cuda" else 115
+    one = _cost(request, passes=8, calls=calls + 12 * parts, weights=4, buffers=2, waits=0)
+    return one._replace(flops=parts * one.flops, moved=parts * one.moved, peak=parts * one.peak)
+
+
 def _grouped_mm_cost(request: Request) -> Cost:
     # the stack of all W is copied, and so are its gradients; but for bfloat16 torch fetches where
     # groups end, in each of its products
@@ -251,6 +271,10 @@ GROUPED_LINEAR_CROSS_ENTROPY = Op(
     Implementation(
         "sorted", "rows sorted once, one product for each group; waits for a GPU once", _sorted,
         refuses_forward_mode, _sorted_cost,
+    ),
+    Implementation(
+        "joined", "every head on every row, in one product", _joined, refuses_forward_mode,
+        _joined_cost,
     ),
     Implementation(
         "grouped_mm", "torch's grouped product; waits for a GPU, but in bfloat16 from sm_90 on",

@@ -165,13 +165,24 @@ def test_what_waits_says_so_and_is_charged_for_it(op, name):
     assert implementation.cost(there).calls > implementation.cost(here).calls
 
 
-def test_the_grouped_product_does_not_wait_in_bfloat16_and_is_taken():
+def test_the_grouped_product_does_not_wait_in_bfloat16_and_is_taken_for_many_classes():
     op = "grouped_linear_cross_entropy"
     assert served(op, "grouped_mm", torch.bfloat16) == 1  # the trials are too thin for it
-    request = Request(512, 512, 200, torch.bfloat16, "cuda", parts=3)
+    request = Request(512, 512, 10_000, torch.bfloat16, "cuda", parts=3)
     there, here = (OPS[op]["grouped_mm"].cost(request._replace(device=d)) for d in ("cuda", "cpu"))
     assert there.calls == here.calls
     assert choose(OPS[op], request, None).name == "grouped_mm"
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, torch.float16])
+@pytest.mark.parametrize("options", [(), ("ragged",)])
+@pytest.mark.parametrize("rows", [32, 512, 4096])
+def test_groups_are_not_waited_for_where_classes_are_few(rows, options, dtype):
+    op = "grouped_linear_cross_entropy"
+    request = Request(rows, 512, 200, dtype, "cuda", parts=3, options=options)
+    name = choose(OPS[op], request, None).name
+    assert name == "joined" or (name == "grouped_mm" and dtype == torch.bfloat16)
+    assert choose(OPS[op], request._replace(device="cpu"), None).name != "joined"
 
 
 @pytest.mark.parametrize("wide", [False, True])
