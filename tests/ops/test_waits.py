@@ -258,3 +258,50 @@ def test_the_launches_of_a_step_are_told():
         assert forward + behind == together
         told = next(line for line in lines if line.startswith(f"\n{name}: forward"))
         assert sum(int(each) for each in re.findall(r" (\d+)", told)) == together
+
+
+@pytest.fixture
+def asserting(monkeypatch):
+    """Labels are looked at as on a GPU, by an assertion of the device; on a CPU it is one, too."""
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+
+
+LABELS = torch.tensor([0, 2, 1, 0])
+
+
+def call_with(op, labels, missing):
+    """One of the ops that look at labels themselves, with three classes for each label."""
+    x, weight = torch.ones(4, 5), torch.ones(3, 5)
+    if op == "linear_cross_entropy":
+        return linear_cross_entropy(
+            x, weight, labels, ignore_index=missing, implementation="classes"
+        )
+    if op == "multi_head_cross_entropy":
+        heads = [torch.ones(9, 5), weight]
+        return multi_head_cross_entropy(
+            x, heads, [LABELS, labels], ignore_index=missing, implementation="joined"
+        ).losses
+    heads = [weight, torch.ones(3 if op == "groups" else 9, 5)]
+    group = torch.tensor([1, 0, 0, 0])
+    return grouped_linear_cross_entropy(
+        x, heads, labels, group, ignore_index=missing, implementation="joined"
+    )
+
+
+OF_LABELS = ["linear_cross_entropy", "multi_head_cross_entropy", "groups", "ragged groups"]
+
+
+@pytest.mark.parametrize("missing", [-100, -1, 7])
+@pytest.mark.parametrize("op", OF_LABELS)
+def test_right_labels_pass_the_assertion(op, missing, asserting):
+    assert call_with(op, LABELS, missing).isfinite().all()
+    some = LABELS.index_fill(0, torch.tensor([1, 3]), missing)
+    assert call_with(op, some, missing).isfinite().all()
+    call_with(op, torch.full((4,), missing), missing)  # nobody has one
+
+
+@pytest.mark.parametrize("wrong", [-1, 3, -100, 2**40])
+@pytest.mark.parametrize("op", OF_LABELS)
+def test_a_wrong_label_fails_the_assertion(op, wrong, asserting):
+    with pytest.raises(RuntimeError, match="a label is outside"):
+        call_with(op, LABELS.index_fill(0, torch.tensor([1]), wrong), -5)
