@@ -6,7 +6,8 @@ instead, are run by their own functions. torch's fake tensors on "cuda" do not s
 through them its engine asks the driver for a context. Triton's kernels are counted, not run.
 
 What a GPU would be waited for is an error, `WaitError`: a value or a size that is in its memory,
-and a copy from or to the host, since that memory is not pinned.
+and a copy from or to the host, since that memory is not pinned. Of what waits inside torch's own
+kernels it knows the operators listed here, by torch's sources, and no others.
 """
 
 import sys
