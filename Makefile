@@ -44,6 +44,7 @@ bench: setup
 	$(BIN)/python plugins/mtlkit-torchjd/benchmarks/bench_call.py
 	$(BIN)/python benchmarks/bench_weightings.py --out benchmarks/results
 	$(BIN)/python benchmarks/bench_compare.py
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/ops/launches.py --out benchmarks/results/launches.md
 	mkdir -p .benchmarks && rm -f .benchmarks/ops-cpu.json
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest benchmarks/ops/test_ops_cpu.py -q -W default --seconds $(BENCH_SECONDS) --benchmark-json=.benchmarks/ops-cpu.json; \
 	measured=$$?; $(BIN)/python benchmarks/ops/report.py .benchmarks/ops-cpu.json benchmarks/results/ops-cpu && exit $$measured

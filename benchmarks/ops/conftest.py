@@ -1,4 +1,7 @@
-"""Lets the benchmarks of ops import what stands beside them, and end in time."""
+"""Lets the benchmarks of ops import what stands beside them, and end in time.
+
+What is not measured is written beside what is, so that no table lacks a row without a word.
+"""
 
 import math
 import sys
@@ -9,7 +12,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from matrix import named
+
 STARTED = pytest.StashKey[float]()
+ABSENT = pytest.StashKey[list[dict[str, str]]]()
 
 
 def pytest_addoption(parser):
@@ -21,6 +27,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.stash[STARTED] = time.monotonic()
+    config.stash[ABSENT] = []
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +35,25 @@ def in_time(request):
     limit = request.config.getoption("--seconds")
     if time.monotonic() - request.config.stash[STARTED] > limit:
         pytest.skip(f"the {limit:.0f} seconds given by --seconds are over")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Keep which cell was skipped, or failed before anything was measured, and why."""
+    report = yield
+    benchmark = item.funcargs.get("benchmark")
+    if not report.passed and not getattr(benchmark, "extra_info", None):
+        op, title = named(item.module.CELLS[item.callspec.params["number"]])
+        item.config.stash[ABSENT].append({"op": op, "title": title, "why": reason_of(call)})
+    return report
+
+
+def reason_of(call):
+    """Why a test is skipped or fails, in a line."""
+    if isinstance(call.excinfo.value, pytest.skip.Exception):
+        return call.excinfo.value.msg
+    return call.excinfo.exconly().splitlines()[0][:200]
+
+
+def pytest_benchmark_update_json(config, output_json):
+    output_json["absent"] = config.stash[ABSENT]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
+from absent import absent_gpu
 from cells import FLOOR, Cell, feature_gradients, grouped, heads, linear, margin, match
 
 COMPILED = ("textbook", "compiled", "auto", FLOOR)
@@ -14,38 +15,46 @@ def cpu() -> Iterator[Callable[[], Cell]]:
     """The cells of `make bench`, in ten minutes; the largest come last, with a round each."""
     for features in (512, 320):
         for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
-            yield lambda r=rows, d=features, c=classes: linear(r, d, c, seconds=c / 1_000 + 2)
-    yield lambda: linear(4096, 512, 10_000)
-    yield lambda: linear(512, 512, 1_000)
-    yield lambda: linear(512, 512, 10_000, only=COMPILED, memory=False)
+            yield partial(linear, rows, features, classes, seconds=classes / 1_000 + 2)
+    yield partial(linear, 4096, 512, 10_000)
+    yield partial(linear, 512, 512, 1_000)
+    yield partial(linear, 512, 512, 10_000, only=COMPILED, memory=False)
     for mode in ("forward", "tasks"):
-        yield lambda m=mode: linear(512, 512, 10_000, mode=m)
+        yield partial(linear, 512, 512, 10_000, mode=mode)
     for classes in (200, 10_000):
-        yield lambda c=classes: linear(512, 512, c, reduction="none")
-    yield lambda: linear(512, 512, 10_000, dtype=torch.bfloat16)
-    yield lambda: heads(4096, (13, 20, 7, 4), True)
-    yield lambda: heads(512, (13, 20, 7, 4), True)
-    yield lambda: heads(4096, (200, 13, 20, 7), True)
+        yield partial(linear, 512, 512, classes, reduction="none")
+    yield partial(linear, 512, 512, 10_000, dtype=torch.bfloat16)
+    yield partial(heads, 4096, (13, 20, 7, 4), True)
+    yield partial(heads, 512, (13, 20, 7, 4), True)
+    yield partial(heads, 4096, (200, 13, 20, 7), True)
     for rows, classes in (
         (512, (200, 13, 20, 7)),
         (4096, (200, 13, 20, 7)),
         (512, (10_000, 13, 20, 7)),
     ):
-        yield lambda r=rows, c=classes: feature_gradients(r, c)
+        yield partial(feature_gradients, rows, classes)
     for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
-        yield lambda r=rows, c=classes: grouped(r, c, (1.0, 1.0, 1.0))
-    yield lambda: grouped(4096, 200, (0.8, 0.15, 0.05))
+        yield partial(grouped, rows, classes, (1.0, 1.0, 1.0))
+    yield partial(grouped, 4096, 200, (0.8, 0.15, 0.05))
     for classes in (200, 10_000):
-        yield lambda c=classes: margin(512, c)
-    yield lambda: match(1_000, 10_000)
-    yield lambda: linear(512, 512, 100_000, seconds=30.0)
-    yield lambda: linear(4096, 320, 10_000, seconds=0.0, rounds=1)
-    yield lambda: linear(512, 320, 100_000, seconds=0.0, rounds=1)
+        yield partial(margin, 512, classes)
+    yield partial(match, 1_000, 10_000)
+    yield partial(linear, 512, 512, 100_000, seconds=30.0)
+    yield partial(linear, 4096, 320, 10_000, seconds=0.0, rounds=1)
+    yield partial(linear, 512, 320, 100_000, seconds=0.0, rounds=1)
     # each call takes a quarter of a minute, so each way has one
-    yield lambda: linear(
-        4096, 512, 100_000, only=("textbook", "rows", "native", FLOOR), memory=False, seconds=0.0,
-        rounds=1, cold=True,
+    yield partial(
+        linear, 4096, 512, 100_000, only=("textbook", "rows", "native", FLOOR), memory=False,
+        seconds=0.0, rounds=1, cold=True,
     )  # fmt: skip
+
+
+def named(part: Callable[..., Cell]) -> tuple[str, str]:
+    """The op and the title of a cell, for which nothing of its size is made."""
+    with absent_gpu() as gpu:
+        gpu.warming = True
+        cell = part(device="meta")
+    return cell.op, cell.title
 
 
 def gpu(device="cuda", dtype=torch.bfloat16, shrink=1) -> Iterator[Callable[[], Cell]]:

@@ -47,6 +47,7 @@ def compact(measured):
         "packages": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
         "cells": cells,
+        "absent": measured.get("absent", []),
     }
 
 
@@ -94,6 +95,7 @@ def table(result):
         "",
         *_winners(result["cells"]),
         "",
+        *_not_measured(result["absent"]),
     ]
     for op in dict.fromkeys(cell["op"] for cell in result["cells"]):
         lines += [f"## {op}", ""]
@@ -119,6 +121,16 @@ def _winners(cells):
         told = "" if math.isnan(ratio) else f"{ratio:.2f}"
         title = f"{cell['op']}, {cell['title']}"
         yield f"| {title} | {best or 'none ran'} | {took or 'no choice'} | {told} |"
+
+
+def _not_measured(absent):
+    """Which cells have no table, and why."""
+    if absent:
+        yield "Not measured:"
+        yield ""
+        for each in absent:
+            yield _plain(f"- {each['op']}, {each['title']}: {each['why']}")
+        yield ""
 
 
 def _rows(cell):

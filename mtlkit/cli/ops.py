@@ -32,6 +32,7 @@ def list_ops() -> None:
 
     from mtlkit.ops.brought import broken, op_called, searched_in
     from mtlkit.ops.choice import explain
+    from mtlkit.ops.device import described
     from mtlkit.ops.implementation import Request
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -52,8 +53,9 @@ def list_ops() -> None:
     for entry in catalog.implementations:
         if said := broken(catalog.implementations, entry):
             click.echo(f"{entry.name}: cannot be had: {said}\n")
-    where = "a GPU" if device == "cuda" else "a CPU"
-    click.echo(f"estimates for 512 rows, 512 features, 200 classes, float32, on {where}")
+    click.echo(
+        f"estimates for 512 rows, 512 features, 200 classes, float32, on {described(device)}"
+    )
 
 
 @ops.command()
@@ -87,6 +89,7 @@ def explain(
 
     from mtlkit.ops.brought import op_called, searched_in
     from mtlkit.ops.choice import choose, explain
+    from mtlkit.ops.device import described
     from mtlkit.ops.implementation import Request
 
     catalog = current_catalog()
@@ -101,7 +104,8 @@ def explain(
     header = ("implementation", "time", "memory", "")
     for line in aligned([header, *_rows(lines)]):
         click.echo(line)
-    click.echo("\ntimes and memory beyond inputs and gradients are estimates")
+    told = f"estimates for {described(device)}"
+    click.echo(f"\ntimes and memory beyond inputs and gradients are {told}")
 
 
 @ops.command()

@@ -1,5 +1,6 @@
 """What every op does with its arguments before it computes: types, shapes, autocast, labels."""
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,6 +13,7 @@ REDUCTIONS = ("none", "sum", "mean")
 
 def check_matrix(op: str, name: str, value: Tensor, columns: int | None = None) -> None:
     """`ValueError` or `TypeError` unless `value` is a floating matrix with so many columns."""
+    _check_tensor(op, name, value)
     if value.dim() != 2 or (columns is not None and value.shape[1] != columns):
         wanted = "(rows, columns)" if columns is None else f"(rows, {columns})"
         raise ValueError(
@@ -21,10 +23,44 @@ def check_matrix(op: str, name: str, value: Tensor, columns: int | None = None) 
         raise TypeError(f"{op}: {name}: expected floating-point numbers, found {value.dtype}")
 
 
+def check_weight(op: str, name: str, value: Tensor, x: Tensor) -> None:
+    """As `check_matrix`, for a weight (C, D) of one class or more, by the features x (N, D)."""
+    check_matrix(op, name, value, x.shape[1])
+    if len(value) == 0:
+        raise ValueError(
+            f"{op}: {name}: expected a row for each of one or more classes, found the shape "
+            f"{tuple(value.shape)}"
+        )
+
+
+def check_devices(
+    op: str, x: Tensor, called: str = "x", /, **others: Tensor | float | None
+) -> None:
+    """`ValueError` unless all tensors lie where x does, which is `called` so."""
+    for name, value in others.items():
+        if isinstance(value, Tensor) and value.device != x.device:
+            raise ValueError(
+                f"{op}: {name}: expected a tensor on {x.device}, where {called} is; "
+                f"found one on {value.device}"
+            )
+
+
+def check_positive(op: str, name: str, value: float) -> None:
+    """`ValueError` unless `value` is finite and above 0."""
+    if not 0 < value < math.inf:
+        raise ValueError(f"{op}: {name}: expected a finite number above 0, found {value}")
+
+
 def check_vector(op: str, name: str, value: Tensor, size: int) -> None:
-    """`ValueError` unless `value` has the shape (size,)."""
+    """`ValueError` or `TypeError` unless `value` is a tensor of the shape (size,)."""
+    _check_tensor(op, name, value)
     if value.shape != (size,):
         raise ValueError(f"{op}: {name}: expected the shape ({size},), found {tuple(value.shape)}")
+
+
+def _check_tensor(op: str, name: str, value: object) -> None:
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{op}: {name}: expected a tensor, found {type(value).__name__}")
 
 
 def check_label_type(op: str, name: str, labels: Tensor, rows: int) -> None:
@@ -79,9 +115,10 @@ def check_heads(
     """`ValueError` or `TypeError` unless all (C, D) and (C,) fit the features x (N, D)."""
     check_matrix(op, "x", x)
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
-        check_matrix(op, f"weights[{number}]", weight, x.shape[1])
+        check_weight(op, f"weights[{number}]", weight, x)
         if bias is not None:
             check_vector(op, f"biases[{number}]", bias, len(weight))
+        check_devices(op, x, **{f"weights[{number}]": weight, f"biases[{number}]": bias})
 
 
 def heads_of_one_type(
@@ -105,7 +142,7 @@ def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     """
     given = [each for each in tensors if each is not None]
     device = given[0].device.type
-    if torch.is_autocast_enabled(device):
+    if _autocasts(device):
         kind = torch.get_autocast_dtype(device)
         tensors = tuple(
             each if each is None or each.dtype == torch.float64 else each.to(kind)
@@ -124,7 +161,12 @@ def without_autocast(x: Tensor) -> AbstractContextManager[None]:
     Where it is off there is nothing to switch off, which would cost a small op a fifth of its time.
     """
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
+    return torch.autocast(kind, enabled=False) if _autocasts(kind) else nullcontext()
+
+
+def _autocasts(device: str) -> bool:
+    """Whether autocast is on for this kind of device; there is none for the meta device."""
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def wants_gradient(*tensors: Tensor | None) -> bool:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,9 @@ CHOICES = "MTLKIT_OPS"
 
 TABLE = "MTLKIT_OPS_TABLE"
 """The environment variable with the path of a table written by ``mtlkit ops tune``."""
+
+REMEMBERED = 1024
+"""For how many requests the choice is kept; the last batch of an epoch, or each, has its rows."""
 
 _context: ContextVar[Mapping[str, str]] = ContextVar("mtlkit_ops", default={})  # noqa: B039
 
@@ -118,12 +121,12 @@ def table_key(op: str, request: Request) -> str:
     """Under which key a tuned table keeps the times of requests like this one.
 
     >>> table_key("gate", Request(500, 512, 4))
-    'gate cpu float32 rows<=512 features<=512 classes<=32 parts=1 gradient reduction=mean'
+    'gate cpu float32 rows<=512 features<=512 classes<=32 parts<=1 gradient reduction=mean'
     """
     return (
         f"{op} {request.device} {str(request.dtype).removeprefix('torch.')} "
         f"rows<={_step(request.rows)} features<={_step(request.features)} "
-        f"classes<={_step(request.classes)} parts={request.parts} "
+        f"classes<={_step(request.classes)} parts<={_few(request.parts)} "
         f"{'gradient' if request.gradient else 'forward'} reduction={request.reduction}"
     )
 
@@ -148,7 +151,7 @@ def _decide(op: Op, request: Request, argument: str | None) -> tuple[str, str]:
     return _fastest(op, request, os.environ.get(TABLE)), AUTO
 
 
-@cache
+@lru_cache(maxsize=REMEMBERED)
 def _fastest(op: Op, request: Request, table: str | None) -> str:
     """The fastest implementation whose memory fits, or else the one that needs least memory.
 
@@ -165,7 +168,7 @@ def _fastest(op: Op, request: Request, table: str | None) -> str:
     return min(fitting, key=lambda each: estimate(op, each, request)).name
 
 
-@cache
+@lru_cache(maxsize=16)
 def _environment(text: str) -> dict[str, str]:
     """The choices in the environment variable."""
     choices = {}
@@ -179,7 +182,7 @@ def _environment(text: str) -> dict[str, str]:
     return choices
 
 
-@cache
+@lru_cache(maxsize=16)
 def _table(path: str) -> dict[str, dict[str, float]]:
     """The tuned table, which must have been measured by the same torch on the same device."""
     try:
@@ -201,6 +204,11 @@ def _table(path: str) -> dict[str, dict[str, float]]:
             f"`mtlkit ops tune` again"
         )
     found: dict[str, dict[str, float]] = seconds_by_key
+    if strange := next((key for key in found if " parts<=" not in key), ""):
+        raise ImplementationError(
+            f"{TABLE}: {path} has the line {strange!r}, as another mtlkit wrote it; run `mtlkit "
+            f"ops tune` again"
+        )
     return found
 
 
@@ -215,3 +223,8 @@ def _step(size: int) -> int:
         if size <= bound:
             return bound
     return 2**30
+
+
+def _few(parts: int) -> int:
+    """The number of heads or groups rounded up: one has no other beside it, a few are alike."""
+    return 1 if parts <= 1 else 8 if parts <= 8 else _step(parts)

@@ -36,21 +36,44 @@ GPUS = {
 }
 """bf16 FLOP/s and bytes/s by a part of the device's name."""
 
+ASSUMED = "H200"
+"""Of which GPU one speaks where there is none."""
+
+UNKNOWN = (100e12, 0.6e12)
+"""The speeds of a GPU that is not among them."""
+
 
 @cache
 def device_of(kind: str) -> Device:
     """The device of this kind (``cpu``, ``cuda``) on this machine."""
     if kind == "cuda" and torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
-        known = [speed for name, speed in GPUS.items() if name in properties.name]
-        flops, bandwidth = known[0] if known else (100e12, 0.6e12)
-        return _gpu(flops, bandwidth, properties.total_memory)
+        return _gpu(*_speeds(properties.name), properties.total_memory)
     if kind == "cuda":
-        return _gpu(*GPUS["H200"], 141e9)  # a question about a GPU, asked where there is none
+        return _gpu(*GPUS[ASSUMED], 141e9)  # a question about a GPU, asked where there is none
     return Device(
         flops=98e9, low_precision_flops=240e9, bandwidth=12e9, fresh_bandwidth=1.0e9,
         mapped=32 * 2**20, call=4e-6, memory=_physical_memory(),
     )  # fmt: skip
+
+
+def described(kind: str) -> str:
+    """For which device estimates are, in words: that of this machine, or one that is assumed."""
+    if kind != "cuda":
+        return "a CPU"
+    if not torch.cuda.is_available():
+        return f"an assumed {ASSUMED}: torch finds no GPU here, so none of this can run"
+    name = torch.cuda.get_device_name()
+    speeds = _speeds(name)
+    if speeds in GPUS.values():
+        return name
+    flops, bandwidth = speeds
+    return f"{name}, taken for a GPU of {flops / 1e12:.0f} TFLOP/s and {bandwidth / 1e12:.1f} TB/s"
+
+
+def _speeds(name: str) -> tuple[float, float]:
+    """FLOP/s in 16 bits and bytes/s of a GPU of this name."""
+    return next((speeds for part, speeds in GPUS.items() if part in name), UNKNOWN)
 
 
 def _physical_memory() -> float:

@@ -5,9 +5,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.call import (
+    check_devices,
     check_matrix,
     check_reduction,
     check_vector,
+    check_weight,
     has_tangent,
     same_type,
     wants_gradient,
@@ -40,10 +42,11 @@ def gate(
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
     """
     check_matrix(NAME, "x", x)
-    check_matrix(NAME, "weight", weight, x.shape[1])
+    check_weight(NAME, "weight", weight, x)
     check_reduction(NAME, reduction)
     if bias is not None:
         check_vector(NAME, "bias", bias, len(weight))
+    check_devices(NAME, x, weight=weight, bias=bias)
     own_x, own_weight, own_bias = same_type(NAME, x, weight, bias)
     assert own_x is not None
     assert own_weight is not None

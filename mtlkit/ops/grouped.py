@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.call import (
+    check_devices,
     check_heads,
     check_label_type,
     check_labels,
@@ -21,11 +22,15 @@ from mtlkit.ops.call import (
 from mtlkit.ops.choice import choose
 from mtlkit.ops.costs import CACHED, products, refuses_forward_mode
 from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.joined import heads_joined
 from mtlkit.ops.sorted_groups import groups_sorted
 from mtlkit.ops.tiles import accumulator
 
 NAME = "grouped_linear_cross_entropy"
 NO_GROUP = -1
+
+WAIT = 8
+"""A host that waits for a GPU loses about 40 us: as long as it takes to start so many kernels."""
 
 
 class Call(NamedTuple):
@@ -104,15 +109,12 @@ def _checked(
     check_smoothing(NAME, label_smoothing)
     check_label_type(NAME, "target", target, len(x))
     check_label_type(NAME, "group", group, len(x))
+    check_devices(NAME, x, target=target, group=group)
     check_labels(NAME, "group", group, len(weights), NO_GROUP)
     left_out = (group == NO_GROUP) | (target == ignore_index)
     ends = [len(weight) for weight in weights]
     equal = len(set(ends)) == 1
-    _check_targets(
-        target,
-        torch.tensor(ends[0]) if equal else torch.tensor(ends).to(x.device)[group.clamp_min(0)],
-        left_out,
-    )
+    _check_targets(target, ends[0] if equal else _own_end(ends, group), left_out)
     own_x, matrices, vectors = heads_of_one_type(NAME, x, weights, offsets)
     options = {"ragged": not equal, "forward_mode": has_tangent(x, *weights, *offsets)}
     request = Request(
@@ -127,21 +129,30 @@ def _checked(
     return call, request
 
 
-def _check_targets(target: Tensor, end: Tensor, left_out: Tensor) -> None:
-    """`IndexError` for a target (N,) outside [0, end), (N,) or (), of a row not left out."""
+def _own_end(ends: list[int], group: Tensor) -> Tensor:
+    """How many classes the group of each row has (N,).
+
+    They are filled in on the device: it would be waited for if they were copied to it.
+    """
+    return torch.stack([group.new_full((), end) for end in ends])[group.clamp_min(0)]
+
+
+def _check_targets(target: Tensor, end: int | Tensor, left_out: Tensor) -> None:
+    """`IndexError` for a target (N,) outside [0, end), one or (N,), of a row not left out."""
     wrong = ((target < 0) | (target >= end)) & ~left_out
     if torch.compiler.is_compiling() or target.device.type != "cpu":
         torch._assert_async(~wrong.any(), f"{NAME}: target: a label is outside its group's classes")
     elif wrong.any():
         row = int(wrong.nonzero()[0])
+        own = int(end[row]) if isinstance(end, Tensor) else end
         raise IndexError(
             f"{NAME}: target: row {row} has the label {int(target[row])}; its group has the labels "
-            f"0 to {int(end.expand_as(target)[row]) - 1}"
+            f"0 to {own - 1}"
         )
 
 
 def by_definition(call: Call) -> Tensor:
-    """The losses (N,), group by group."""
+    """The losses (N,), group by group; which rows are of a group, a GPU is asked for each."""
     losses = call.x.new_zeros(len(call.x), dtype=accumulator(call.x.dtype))
     for number, (weight, bias) in enumerate(zip(call.weights, call.biases, strict=True)):
         index = (call.group == number).nonzero().squeeze(1)
@@ -160,6 +171,18 @@ def _sorted(call: Call) -> Tensor:
         call.label_smoothing,
     )  # fmt: skip
     return losses
+
+
+def _joined(call: Call) -> Tensor:
+    """Every head on every row, in few products: nothing of a row needs to be known to the host."""
+    group = torch.arange(len(call.weights), device=call.x.device).unsqueeze(1)
+    own = call.group == group
+    losses: Tensor
+    losses, *_ = heads_joined(
+        call.x.contiguous(), list(call.weights), list(call.biases), call.target * own,
+        call.label_smoothing,
+    )  # fmt: skip
+    return torch.where(own, losses, 0.0).sum(dim=0)
 
 
 def _grouped_mm(call: Call) -> Tensor:
@@ -196,19 +219,32 @@ def _grouped_mm_refuses(request: Request) -> str:
 
 
 def _eager_cost(request: Request) -> Cost:
-    return _cost(request, passes=14, calls=30 * request.parts, weights=0, buffers=3)
+    return _cost(
+        request, passes=14, calls=30 * request.parts, weights=0, buffers=3, waits=request.parts
+    )
 
 
 def _sorted_cost(request: Request) -> Cost:
-    return _cost(request, passes=8, calls=120 + 25 * request.parts, weights=0, buffers=1)
+    return _cost(request, passes=8, calls=120 + 25 * request.parts, weights=0, buffers=1, waits=1)
+
+
+def _joined_cost(request: Request) -> Cost:
+    # kernels were counted for a GPU; beside them a CPU has to bear the custom op
+    parts, calls = request.parts, 33 if request.device == "cuda" else 115
+    one = _cost(request, passes=8, calls=calls + 12 * parts, weights=4, buffers=2, waits=0)
+    return one._replace(flops=parts * one.flops, moved=parts * one.moved, peak=parts * one.peak)
 
 
 def _grouped_mm_cost(request: Request) -> Cost:
-    # the stack of all W is copied, and so are its gradients
-    return _cost(request, passes=8, calls=80, weights=12, buffers=3)
+    # the stack of all W is copied, and so are its gradients; but for bfloat16 torch fetches where
+    # groups end, in each of its products
+    waits = 0 if request.dtype == torch.bfloat16 else 1 + 2 * request.gradient
+    return _cost(request, passes=8, calls=80, weights=12, buffers=3, waits=waits)
 
 
-def _cost(request: Request, passes: float, calls: float, weights: float, buffers: float) -> Cost:
+def _cost(
+    request: Request, passes: float, calls: float, weights: float, buffers: float, waits: int
+) -> Cost:
     """The three products, `passes` over the features and `weights` over all W."""
     matrix = request.logits * 4
     features = request.rows * request.features * request.size
@@ -218,7 +254,7 @@ def _cost(request: Request, passes: float, calls: float, weights: float, buffers
         moved=passes * features
         + (weights * weight if weight > CACHED else 0)
         + (10 * matrix if matrix > CACHED else 0),
-        calls=calls,
+        calls=calls + (WAIT * waits if request.device == "cuda" else 0),
         peak=buffers * matrix + 2 * features + (weight if weights else 0),
         buffers=buffers,
         buffer=matrix / (1 if buffers == 1 else request.parts),
@@ -229,13 +265,19 @@ GROUPED_LINEAR_CROSS_ENTROPY = Op(
     NAME,
     "the cross-entropy of each row by the linear head of its group",
     Implementation(
-        "eager", "the definition: one group after the other", by_definition, serves_all, _eager_cost
+        "eager", "the definition: one group after the other; each waits for a GPU", by_definition,
+        serves_all, _eager_cost,
     ),
     Implementation(
-        "sorted", "rows sorted once, one product for each group", _sorted, refuses_forward_mode,
-        _sorted_cost,
+        "sorted", "rows sorted once, one product for each group; waits for a GPU once", _sorted,
+        refuses_forward_mode, _sorted_cost,
     ),
     Implementation(
-        "grouped_mm", "torch's grouped product", _grouped_mm, _grouped_mm_refuses, _grouped_mm_cost
+        "joined", "every head on every row, in one product", _joined, refuses_forward_mode,
+        _joined_cost,
+    ),
+    Implementation(
+        "grouped_mm", "torch's grouped product; waits for a GPU, but in bfloat16 from sm_90 on",
+        _grouped_mm, _grouped_mm_refuses, _grouped_mm_cost,
     ),
 )  # fmt: skip

@@ -55,6 +55,7 @@ def heads_joined(
     """
     wide = accumulator(x.dtype)
     losses = x.new_empty(targets.shape, dtype=wide)
+    means = torch.empty_like(losses)
     shares = x.new_empty(0, dtype=wide)
     kept = []
     for places in groups([len(weight) for weight in weights]):
@@ -62,15 +63,18 @@ def heads_joined(
         bias = _joined([biases[place.head] for place in places])
         logits = torch.addmm(bias.unsqueeze(1), weight, x.T).to(wide)
         for head, start, stop in places:
-            own = logits[start:stop]
-            own.copy_(torch.log_softmax(own, dim=0))
+            own, row = logits[start:stop], slice(head, head + 1)
+            torch.log_softmax(own, dim=0, out=own)
             if head == len(targets):
                 shares = own.exp()
                 continue
-            torch.mul(own.gather(0, targets[head : head + 1])[0], smoothing - 1, out=losses[head])
+            torch.gather(own, 0, targets[row], out=losses[row])
             if smoothing:
-                losses[head] -= smoothing * own.mean(dim=0)
+                torch.mean(own, dim=0, keepdim=True, out=means[row])
         kept.append(logits)
+    losses.mul_(smoothing - 1)
+    if smoothing:
+        losses.sub_(means, alpha=smoothing)
     return [losses, shares, *kept]
 
 
@@ -83,6 +87,7 @@ def logit_gradients(
     of_shares: Tensor,
 ) -> Iterator[tuple[list[Place], Tensor]]:
     """The gradient of the logits (C, N) of every group, from those of losses and shares."""
+    away = kept[0].new_full((1, targets.shape[1]), smoothing - 1)
     for places, logits in zip(groups(classes), kept, strict=True):
         gradient = logits.exp()
         for head, start, stop in places:
@@ -92,8 +97,7 @@ def logit_gradients(
                 continue
             if smoothing:
                 own.sub_(smoothing / (stop - start))
-            target = targets[head : head + 1]
-            own.scatter_add_(0, target, own.new_full(target.shape, smoothing - 1))
+            own.scatter_add_(0, targets[head : head + 1], away)
             own.mul_(of_losses[head])
         yield places, gradient
 
@@ -109,23 +113,48 @@ def heads_joined_backward(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """The gradients of x (empty where not needed), of every weight, and of every bias."""
-    of_x = torch.zeros_like(x, dtype=accumulator(x.dtype)) if need_x else x.new_empty(0)
-    of_weights, of_biases = list(weights), list(weights)
+    """The gradients of x (empty where not needed), and of the weights and biases of each group."""
     classes = [len(weight) for weight in weights]
+    parts, of_weights, of_biases = [], [], []
     for places, gradient in logit_gradients(
         classes, kept, targets, smoothing, of_losses, of_shares
     ):
         low = gradient.to(x.dtype)
         if need_x:
-            of_x += torch.mm(low.T, _joined([weights[place.head] for place in places]))
-        weight, bias = torch.mm(low, x), gradient.sum(dim=1).to(x.dtype)
-        for head, start, stop in places:
-            # alone a head owns its memory; of joined ones each gets its own
-            alone = len(places) == 1
-            of_weights[head] = weight if alone else weight[start:stop].clone()
-            of_biases[head] = bias if alone else bias[start:stop].clone()
-    return [of_x.to(x.dtype), *of_weights, *of_biases]
+            parts.append(torch.mm(low.T, _joined([weights[place.head] for place in places])))
+        of_weights.append(torch.mm(low, x))
+        of_biases.append(gradient.sum(dim=1).to(x.dtype))
+    of_x = _total(parts) if need_x else x.new_empty(0)
+    return [of_x, *of_weights, *of_biases]
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    """The sum in the type of the parts, by way of the accumulator's."""
+    if len(parts) == 1:
+        return parts[0]
+    total = parts[0].to(accumulator(parts[0].dtype))
+    for part in parts[1:]:
+        total += part
+    return total.to(parts[0].dtype)
+
+
+def head_gradients(
+    x: Tensor, weights: list[Tensor], targets: Tensor, smoothing: float, kept: list[Tensor],
+    of_losses: Tensor, of_shares: Tensor, need_x: bool,
+) -> list[Tensor]:  # fmt: skip
+    """The gradients of x (empty where not needed), of every weight, and of every bias.
+
+    Those of joined heads are parts of one matrix, which no custom op may give.
+    """
+    of_x, *joined = heads_joined_backward(
+        x, weights, targets, smoothing, kept, of_losses, of_shares, need_x
+    )
+    places = groups([len(weight) for weight in weights])
+    of_weights, of_biases = list(weights), list(weights)
+    for group, weight, bias in zip(places, joined, joined[len(places) :], strict=False):
+        for head, start, stop in group:
+            of_weights[head], of_biases[head] = weight[start:stop], bias[start:stop]
+    return [of_x, *of_weights, *of_biases]
 
 
 @node("heads_feature_gradients")
@@ -170,6 +199,21 @@ def fake_heads(
 
 
 @heads_joined_backward.register_fake
+def _(
+    x: Tensor,
+    weights: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+    kept: list[Tensor],
+    of_losses: Tensor,
+    of_shares: Tensor,
+    need_x: bool,
+) -> list[Tensor]:
+    of_x = torch.empty_like(x) if need_x else x.new_empty(0)
+    sizes = [places[-1].stop for places in groups([len(weight) for weight in weights])]
+    return [of_x, *(x.new_empty(c, x.shape[1]) for c in sizes), *map(x.new_empty, sizes)]
+
+
 def fake_gradients(
     x: Tensor,
     weights: list[Tensor],
@@ -180,7 +224,7 @@ def fake_gradients(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """What the gradients of joined heads look like."""
+    """What the gradients of joined heads look like, one for each head."""
     of_x = torch.empty_like(x) if need_x else x.new_empty(0)
     return [of_x, *map(torch.empty_like, weights), *(x.new_empty(len(w)) for w in weights)]
 
@@ -228,4 +272,4 @@ def backward_by(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tupl
     return backward
 
 
-heads_joined.register_autograd(save, backward_by(heads_joined_backward))
+heads_joined.register_autograd(save, backward_by(head_gradients))

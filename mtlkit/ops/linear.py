@@ -9,11 +9,13 @@ from torch import Tensor
 
 from mtlkit.ops import costs
 from mtlkit.ops.call import (
+    check_devices,
     check_label_type,
     check_matrix,
     check_reduction,
     check_smoothing,
     check_vector,
+    check_weight,
     has_tangent,
     same_type,
     wants_gradient,
@@ -62,7 +64,7 @@ def linear_cross_entropy(
     tensor([1.3863, 0.0000])
     """
     check_matrix(NAME, "x", x)
-    check_matrix(NAME, "weight", weight, x.shape[1])
+    check_weight(NAME, "weight", weight, x)
     check_label_type(NAME, "target", target, len(x))
     check_reduction(NAME, reduction)
     if empty not in ("nan", "zero"):
@@ -71,6 +73,7 @@ def linear_cross_entropy(
     for name, value in (("bias", bias), ("class_weight", class_weight)):
         if value is not None:
             check_vector(NAME, name, value, len(weight))
+    check_devices(NAME, x, weight=weight, target=target, bias=bias, class_weight=class_weight)
     options = {
         "bias": bias is not None,
         "class_weight": class_weight is not None,

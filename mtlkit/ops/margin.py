@@ -11,11 +11,14 @@ from torch import Tensor
 
 from mtlkit.ops import costs
 from mtlkit.ops.call import (
+    check_devices,
     check_label_type,
     check_labels,
     check_matrix,
+    check_positive,
     check_reduction,
     check_vector,
+    check_weight,
     has_tangent,
     same_type,
     wants_gradient,
@@ -93,8 +96,11 @@ def margin_cross_entropy(
     0.3477
     """
     check_matrix(NAME, "x", x)
-    check_matrix(NAME, "weight", weight, x.shape[1])
+    check_weight(NAME, "weight", weight, x)
     check_label_type(NAME, "target", target, len(x))
+    check_devices(NAME, x, weight=weight, target=target, angle=angle, additive=additive)
+    check_positive(NAME, "scale", scale)
+    check_positive(NAME, "multiplier", multiplier)
     check_labels(NAME, "target", target, len(weight), ignore_index)
     check_reduction(NAME, reduction)
     for name, margin in (("angle", angle), ("additive", additive)):
@@ -218,21 +224,17 @@ def _classes(call: Call) -> tuple[Tensor, Tensor]:
 def _stored(call: Call) -> tuple[Tensor, Tensor]:
     if not call.gradient:
         return _classes(call)
-    target_logit: Tensor
-    others: Tensor
-    target_logit, others, *_ = rivals_stored(
+    found: tuple[Tensor, Tensor] = rivals_stored(
         call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
-    )
-    return target_logit, others
+    )[:2]
+    return found
 
 
 def _triton_logits(call: Call) -> tuple[Tensor, Tensor]:
-    target_logit: Tensor
-    others: Tensor
-    target_logit, others, _ = rivals_of_logits(
+    found: tuple[Tensor, Tensor] = rivals_of_logits(
         call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
-    )
-    return target_logit, others
+    )[:2]
+    return found
 
 
 def _triton(call: Call) -> tuple[Tensor, Tensor]:

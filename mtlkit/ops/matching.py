@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops.call import check_matrix, same_type, without_autocast
+from mtlkit.ops.call import check_devices, check_matrix, same_type, without_autocast
 from mtlkit.ops.choice import choose
 from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
 from mtlkit.ops.tiles import EPSILON
@@ -46,6 +46,11 @@ def match_template(
             f"{TEMPLATE}: weights: expected the shape {tuple(branches.shape[:2])}, "
             f"found {tuple(weights.shape)}"
         )
+    if not branches.is_floating_point():
+        raise TypeError(
+            f"{TEMPLATE}: branches: expected floating-point numbers, found {branches.dtype}"
+        )
+    check_devices(TEMPLATE, generic, "generic", branches=branches, weights=weights)
     request = Request(
         rows, classes, branches.shape[1], branches.dtype, branches.device.type, False, "none",
         branches.shape[1],
@@ -70,9 +75,20 @@ def match_scores(probes: Tensor, gallery: Tensor) -> Tensor:
     >>> match_scores(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8], [1.0, 0.0]]))
     tensor([[0.6000, 1.0000]])
     """
+    own_probes, own_gallery = _checked(probes, gallery)
+    with without_autocast(probes):
+        return own_probes @ own_gallery.T
+
+
+def _checked(probes: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor]:
+    """Templates of one width and type on one device."""
     check_matrix(SCORES, "gallery", gallery)
     check_matrix(SCORES, "probes", probes, gallery.shape[1])
-    return probes @ gallery.T
+    check_devices(SCORES, gallery, "the gallery", probes=probes)
+    own_probes, own_gallery = same_type(SCORES, probes, gallery)
+    assert own_probes is not None
+    assert own_gallery is not None
+    return own_probes, own_gallery
 
 
 def best_matches(
@@ -83,14 +99,13 @@ def best_matches(
     >>> best_matches(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8], [1.0, 0.0]]), 1).places
     tensor([[1]])
     """
-    check_matrix(SCORES, "gallery", gallery)
-    check_matrix(SCORES, "probes", probes, gallery.shape[1])
+    own_probes, own_gallery = _checked(probes, gallery)
+    if not isinstance(most, int) or isinstance(most, bool):
+        raise TypeError(f"{SCORES}: most: expected an int, found {type(most).__name__}")
     if not 1 <= most <= len(gallery):
         raise ValueError(
             f"{SCORES}: most: expected 1 to {len(gallery)}, the size of the gallery, found {most}"
         )
-    own_probes, own_gallery = same_type(SCORES, probes, gallery)
-    assert own_probes is not None
     request = Request(
         len(probes), probes.shape[1], len(gallery), own_probes.dtype, probes.device.type, False,
         "none",

@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.call import (
+    check_devices,
     check_heads,
     check_label_type,
     check_labels,
-    check_matrix,
     check_reduction,
     check_smoothing,
     check_vector,
+    check_weight,
     has_tangent,
     heads_of_one_type,
     wants_gradient,
@@ -57,24 +58,28 @@ class Call(NamedTuple):
     biases: tuple[Tensor, ...]
     targets: Tensor
     valid: Tensor  # which targets are there (T, N)
+    known: Tensor  # the targets, class 0 where there is none (T, N)
     ignore_index: int
     label_smoothing: float
     reduction: str
     feature_gradients: bool
     gated: bool
 
+    def labelled(self) -> Tensor:
+        """By what the sum of each head's losses is divided (T,)."""
+        return self.valid.sum(dim=1).clamp_min(1)
+
     def row_weight(self) -> Tensor:
         """How much each loss (T, N) counts in the reduced one; missing ones not at all."""
         valid = self.valid.to(accumulator(self.x.dtype))
-        if self.reduction == "mean":
-            return valid / valid.sum(dim=1, keepdim=True).clamp_min(1)
-        return valid
+        return valid / self.labelled().unsqueeze(1) if self.reduction == "mean" else valid
 
     def result(self, losses: Tensor, shares: Tensor | None) -> HeadLosses:
         """The losses (T, N), 0 where a target is missing, and shares (K, N), reduced as asked."""
         if self.reduction == "none":
             return HeadLosses(losses, gate=None if shares is None else shares.T)
-        reduced = (losses * self.row_weight()).sum(dim=1)
+        total = losses.sum(dim=1)
+        reduced = total / self.labelled() if self.reduction == "mean" else total
         return HeadLosses(reduced, gate=None if shares is None else shares.mean(dim=1))
 
 
@@ -128,7 +133,7 @@ def _checked(
 ) -> tuple[Call, Request]:
     """The call, and what is known of it before it runs."""
     offsets = [None] * len(weights) if biases is None else list(biases)
-    if not weights or not len(weights) == len(targets) == len(offsets):
+    if len(weights) == 0 or not len(weights) == len(targets) == len(offsets):
         raise ValueError(
             f"{NAME}: expected a weight, a target and a bias (or None) for each of one or more "
             f"heads, found {len(weights)}, {len(targets)} and {len(offsets)}"
@@ -138,14 +143,18 @@ def _checked(
     check_smoothing(NAME, label_smoothing)
     for head, target in enumerate(targets):
         check_label_type(NAME, f"targets[{head}]", target, len(x))
+        check_devices(NAME, x, **{f"targets[{head}]": target})
     stacked = torch.stack(list(targets))
-    _check_targets(stacked, [len(weight) for weight in weights], ignore_index)
+    valid = stacked != ignore_index
+    known = stacked * valid
+    _check_targets(stacked, known, [len(weight) for weight in weights], ignore_index)
     matrices = [*weights, *([] if gate is None else [gate[0]])]
     offsets += [] if gate is None else [gate[1]]
     if gate is not None:
-        check_matrix(NAME, "gate", gate[0], x.shape[1])
+        check_weight(NAME, "gate", gate[0], x)
         if gate[1] is not None:
             check_vector(NAME, "the gate's bias", gate[1], len(gate[0]))
+        check_devices(NAME, x, gate=gate[0], **{"the gate's bias": gate[1]})
     given = [*matrices, *offsets]
     gradient = wants_gradient(x, *given)
     own_x, own_matrices, own_offsets = heads_of_one_type(NAME, x, matrices, offsets)
@@ -155,25 +164,28 @@ def _checked(
         reduction, len(matrices), options,
     )  # fmt: skip
     call = Call(
-        own_x, own_matrices, own_offsets, stacked, stacked != ignore_index, ignore_index,
-        label_smoothing, reduction, feature_gradients, gate is not None,
+        own_x, own_matrices, own_offsets, stacked, valid, known, ignore_index, label_smoothing,
+        reduction, feature_gradients, gate is not None,
     )  # fmt: skip
     return call, request
 
 
-def _check_targets(targets: Tensor, ends: list[int], missing: int) -> None:
-    """`IndexError` for a target (T, N) outside [0, end) of its head; one look where all is well."""
-    waits = targets.device.type == "cpu" and not torch.compiler.is_compiling()
-    if waits and targets.numel():
+def _check_targets(targets: Tensor, known: Tensor, ends: list[int], missing: int) -> None:
+    """`IndexError` for a target (T, N) outside [0, end) of its head; one look where all is well.
+
+    `known` are the same with a class where one is missing.
+    """
+    if targets.device.type != "cpu" or torch.compiler.is_compiling():
+        # the device's own assertion, with few kernels: it must not wait
+        inside = torch.stack([own.clamp(0, end - 1) for own, end in zip(known, ends, strict=True)])
+        torch._assert_async(
+            (known == inside).all(), f"{NAME}: targets: a label is outside its head's classes"
+        )
+        return
+    if targets.numel():
         lowest, highest = torch.aminmax(targets, dim=1)
         if lowest.min() >= 0 and all(map(int.__lt__, highest.tolist(), ends)):
             return
-    if not waits:
-        # the device's own assertion, with few kernels: it must not wait
-        above = torch.stack([target >= end for target, end in zip(targets, ends, strict=True)])
-        wrong = (above | (targets < 0)) & (targets != missing)
-        torch._assert_async(~wrong.any(), f"{NAME}: targets: a label is outside its head's classes")
-        return
     for head, (target, end) in enumerate(zip(targets, ends, strict=True)):
         check_labels(NAME, f"targets[{head}]", target, end, missing)
 
@@ -210,10 +222,9 @@ def by_definition(call: Call) -> HeadLosses:
 
 def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
     """By an op that gives losses and shares, and keeps the log-probabilities."""
-    known = call.targets.masked_fill(~call.valid, 0)
     weights = list(call.weights)
     losses, shares, *kept = heads(
-        call.x.contiguous(), weights, list(call.biases), known, call.label_smoothing
+        call.x.contiguous(), weights, list(call.biases), call.known, call.label_smoothing
     )
     known_losses = torch.where(call.valid, losses, 0.0)
     found = call.result(known_losses, shares if call.gated else None)
@@ -221,7 +232,7 @@ def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
         return found
     with torch.no_grad():
         gradients = heads_feature_gradients(
-            weights, known, call.label_smoothing, kept, call.row_weight()
+            weights, call.known, call.label_smoothing, kept, call.row_weight()
         )
     return found._replace(feature_gradients=gradients)
 

@@ -9,7 +9,7 @@ IMPLEMENTATIONS: dict[str, tuple[str, ...]] = {
     ),
     "multi_head_cross_entropy": ("eager", "joined", "triton"),
     "gate": ("eager", "joined"),
-    "grouped_linear_cross_entropy": ("eager", "sorted", "grouped_mm"),
+    "grouped_linear_cross_entropy": ("eager", "sorted", "joined", "grouped_mm"),
     "margin_cross_entropy": (
         "eager", "compiled", "stored", "classes", "triton-logits", "triton",
     ),

@@ -75,7 +75,9 @@ def _plain(flat: Sequence[Any]) -> bool:
     return (
         torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._are_functorch_transforms_active()
-        and all(type(each) in PLAIN for each in flat if isinstance(each, Tensor))
+        and all(
+            type(each) in PLAIN and not each.is_meta for each in flat if isinstance(each, Tensor)
+        )
     )
 
 

@@ -3,7 +3,8 @@
 Sorting puts the rows of a group side by side, so that nothing is gathered for each group and every
 group writes its own part of the gradients. Only products are made group by group: what goes over
 the logits goes over those of all groups at once, where few rows have few calls. Groups may differ
-in their number of classes.
+in their number of classes. Where a group begins must be known to the host, which waits for a GPU
+once, in the forward pass.
 """
 
 from collections.abc import Iterator
@@ -46,11 +47,13 @@ def groups_sorted(
     """The losses (N,), 0 where the group (N,) is that of no weight, and what is kept.
 
     Kept are the rows of x sorted (N, D), their log-probabilities (N, max C), -inf for a class that
-    a group does not have, the sorted order (N,) and the number of rows of each group.
+    a group does not have, the sorted order (N,) and, on the CPU, the number of rows of each group.
     """
     wide = accumulator(x.dtype)
     order = torch.argsort(group, stable=True)
-    counts = torch.bincount(group, minlength=len(weights) + 1)
+    # not by bincount, which would ask a GPU for the largest group and wait for it twice more
+    counts = group.new_zeros(len(weights) + 1)
+    counts = counts.scatter_add_(0, group, torch.ones_like(group)).cpu()
     rows, labels = x.index_select(0, order), target.index_select(0, order)
     logits = x.new_full((len(x), max(map(len, weights))), -torch.inf, dtype=wide)
     stop = 0
@@ -125,7 +128,7 @@ def _(
         torch.empty_like(x),
         x.new_empty((len(x), max(map(len, weights))), dtype=wide),
         torch.empty_like(group),
-        group.new_empty(len(weights) + 1),
+        group.new_empty(len(weights) + 1, device="cpu"),
     )
 
 

@@ -18,6 +18,9 @@ from mtlkit.ops.multi_head import multi_head_cross_entropy
 
 ROUNDS = 5
 
+FEW = (13, 20, 7)
+"""The classes of small heads, which stand alone and beside one of as many as are asked for."""
+
 
 class Trial(NamedTuple):
     """A call of an op with random inputs of given sizes; it differentiates what it gets."""
@@ -71,9 +74,8 @@ def trials(
 
     for n in rows:
         for c in classes:
-            sizes = (n, features, c)
             for reduction in ("mean", "none"):
-                request = Request(*sizes, dtype, device, True, reduction)
+                request = Request(n, features, c, dtype, device, True, reduction)
                 for name, function in (
                     ("linear_cross_entropy", linear_cross_entropy),
                     ("margin_cross_entropy", margin_cross_entropy),
@@ -82,8 +84,10 @@ def trials(
                 three = request._replace(parts=3)
                 yield Trial(OPS["grouped_linear_cross_entropy"], three, _grouped(three))
         for reduction in ("mean", "none"):
-            few = Request(n, features, 48, dtype, device, True, reduction, 5)
-            yield Trial(OPS["multi_head_cross_entropy"], few, _heads(few))
+            for sizes in (FEW, *((c, *FEW) for c in classes)):
+                whole = sum(sizes) + len(sizes)  # the gate is one more head
+                heads = Request(n, features, whole, dtype, device, True, reduction, len(sizes) + 1)
+                yield Trial(OPS["multi_head_cross_entropy"], heads, _heads(heads, sizes))
             shares = Request(n, features, 4, dtype, device, True, reduction)
             yield Trial(OPS["gate"], shares, _gate(shares))
 
@@ -122,12 +126,11 @@ def _grouped(request: Request) -> Callable[[str], None]:
     return call
 
 
-def _heads(request: Request) -> Callable[[str], None]:
+def _heads(request: Request, classes: tuple[int, ...]) -> Callable[[str], None]:
     x = _draw(request, request.rows, request.features)
-    share = _draw(request, request.parts - 1, request.features)
-    size = (request.classes - len(share)) // len(share)
-    weights = [_draw(request, size, request.features) for _ in share]
-    targets = [_labels(request, size) for _ in share]
+    share = _draw(request, len(classes), request.features)
+    weights = [_draw(request, size, request.features) for size in classes]
+    targets = [_labels(request, size) for size in classes]
 
     def call(name: str) -> None:
         found = multi_head_cross_entropy(

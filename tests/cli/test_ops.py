@@ -44,6 +44,18 @@ def test_explain_shows_the_choice_and_the_reasons(capsys):
     )[1]  # fmt: skip
 
 
+def test_explain_of_a_device_that_is_not_here(capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    code, out, _ = run(capsys, "explain", "gate", "--device", "cuda")
+    assert code == 0
+    assert out.splitlines()[-1] == (
+        "times and memory beyond inputs and gradients are estimates for an assumed H200: torch "
+        "finds no GPU here, so none of this can run"
+    )
+    assert run(capsys, "explain", "gate")[1].endswith("are estimates for a CPU\n")
+    assert run(capsys, "list")[1].endswith("200 classes, float32, on a CPU\n")
+
+
 def test_explain_of_what_cannot_be(capsys):
     code, _, err = run(capsys, "explain", "linear_cros_entropy")
     assert code == 2

@@ -1,5 +1,6 @@
 """The benchmarks' cells at tiny sizes: a fault in one is to be found where there is no GPU."""
 
+import importlib.util
 import json
 import sys
 from contextlib import contextmanager
@@ -231,20 +232,72 @@ def test_a_report_says_what_ran_and_what_did_not(cuda, monkeypatch, tmp_path):
 
     cell = matrix.linear(8, 8, 16, left_out={"native": "too many logits"})
     cell.ways["Liger-Kernel"] = full
+    absent = [{"op": "gate", "title": "a | cell", "why": "no time"}]
     found = gpu.measured(cell)
     found["seconds"] |= {cell.taken: 3e-3, "rows": 5e-4, "auto": 2e-3, FLOOR: 1e-4}
     monkeypatch.setattr(report, "PACKAGES", ("no-such-package",))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
     written = tmp_path / "measured.json"
-    written.write_text(json.dumps({"benchmarks": [{"extra_info": found}, {"extra_info": {}}]}))
+    cells = [{"extra_info": found}, {"extra_info": {}}]
+    written.write_text(json.dumps({"benchmarks": cells, "absent": absent}))
     report.main(written, tmp_path / "ops-gpu")
     text = (tmp_path / "ops-gpu.md").read_text()
     assert "# Head ops on a GPU" in text
     assert "shared" not in text
     assert "; no-such-package not installed." in text
+    assert "\nNot measured:\n\n- gate, a / cell: no time\n" in text
     assert "- native was left out: too many logits" in text
     assert "- Liger-Kernel did not run: out of memory" in text
     assert f"| rows | {cell.taken} | 6.00 |" in text
     assert "\n| **rows** | 0.5000 |" in text
     assert f"\n| auto ({cell.taken}) | 2.00 |" in text
     assert (tmp_path / "ops-gpu.png").exists()
+
+
+@pytest.mark.parametrize("number", range(len(CELLS)))
+def test_a_cell_has_its_name_before_it_is_made(number):
+    cell = CELLS[number]()
+    assert matrix.named(CELLS[number]) == (cell.op, cell.title)
+
+
+def test_every_cell_has_a_name_of_its_own():
+    for cells in (matrix.cpu(), matrix.gpu()):
+        names = list(map(matrix.named, cells))
+        assert len(names) == len(set(names))
+
+
+@pytest.fixture
+def hooks():
+    """The benchmarks' own conftest, under a name that is free."""
+    path = Path(matrix.__file__).with_name("conftest.py")
+    spec = importlib.util.spec_from_file_location("conftest_of_benchmarks", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(("fault", "measured", "why"), [
+    (None, True, []),
+    (lambda: pytest.skip("no time"), False, ["no time"]),
+    (lambda: 1 / 0, False, ["ZeroDivisionError: division by zero"]),
+    (lambda: 1 / 0, True, []),  # it has its table, which names the way that fails
+])  # fmt: skip
+def test_a_cell_that_is_not_measured_is_written_down(fault, measured, why, hooks):
+    config = SimpleNamespace(stash={})
+    hooks.pytest_configure(config)
+    call = pytest.CallInfo.from_call(fault or (lambda: None), "call")
+    item = SimpleNamespace(
+        config=config, module=SimpleNamespace(CELLS=CELLS), callspec=SimpleNamespace(
+            params={"number": 0}
+        ), funcargs={"benchmark": SimpleNamespace(extra_info={"op": "gate"} if measured else {})},
+    )  # fmt: skip
+    report = SimpleNamespace(passed=fault is None)
+    hook = hooks.pytest_runtest_makereport(item, call)
+    next(hook)
+    with pytest.raises(StopIteration) as done:
+        hook.send(report)
+    assert done.value.value is report
+    written = {}
+    hooks.pytest_benchmark_update_json(config, written)
+    op, title = matrix.named(CELLS[0])
+    assert written == {"absent": [{"op": op, "title": title, "why": each} for each in why]}

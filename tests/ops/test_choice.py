@@ -1,17 +1,22 @@
 """Which implementation runs: argument, context, environment, cost model; and why not."""
 
+import importlib
 import json
+import pkgutil
 import re
 
 import pytest
 import torch
 
+import mtlkit.ops
 from mtlkit.errors import ImplementationError
 from mtlkit.ops import choice, explain, use
 from mtlkit.ops.catalog import OPS
 from mtlkit.ops.choice import choose, table_key
+from mtlkit.ops.device import described
 from mtlkit.ops.implementation import Op, Request
 from mtlkit.ops.names import IMPLEMENTATIONS
+from mtlkit.ops.tune import trials
 
 LINEAR = OPS["linear_cross_entropy"]
 SMALL, LARGE = Request(512, 512, 200), Request(512, 512, 100_000)
@@ -119,6 +124,72 @@ def test_a_tuned_table_is_stronger_than_the_cost_model(monkeypatch, tmp_path):
     monkeypatch.setenv("MTLKIT_OPS_TABLE", str(tmp_path / "none.json"))
     with pytest.raises(ImplementationError, match="is no table of `mtlkit ops tune`: FileNotFound"):
         chosen(SMALL)
+
+
+def test_a_table_serves_heads_of_another_number(monkeypatch, tmp_path):
+    """`mtlkit ops tune` measures three groups, and three and four heads with their gate."""
+    op, path = OPS["multi_head_cross_entropy"], tmp_path / "table.json"
+    heads = [
+        trial for trial in trials([512], 16, [200], torch.float32, "cpu") if trial.op is op
+    ]  # fmt: skip
+    assert {trial.request.parts for trial in heads} == {4, 5}
+    keys = {table_key(op.name, trial.request): {"triton": 1.0, "joined": 1e-9} for trial in heads}
+    path.write_text(json.dumps({"torch": torch.__version__, "seconds": keys}))
+    monkeypatch.setenv("MTLKIT_OPS_TABLE", str(path))
+    for parts, classes in ((2, 40), (3, 60), (4, 44), (5, 244), (8, 250)):
+        asked = Request(512, 16, classes, parts=parts)
+        assert told_seconds(op, asked)["joined"] == 1e-9, parts
+    for parts in (1, 9, 40):  # one is no several, and many take longer
+        assert told_seconds(op, Request(512, 16, 44, parts=parts))["joined"] > 1e-6
+
+
+def told_seconds(op, request):
+    return {line.name: line.seconds for line in explain(op, request, None)}
+
+
+def test_a_table_of_another_form_is_an_error(monkeypatch, tmp_path):
+    path = tmp_path / "table.json"
+    key = table_key(LINEAR.name, SMALL).replace("parts<=1", "parts=1")
+    path.write_text(json.dumps({"torch": torch.__version__, "seconds": {key: {"rows": 1.0}}}))
+    monkeypatch.setenv("MTLKIT_OPS_TABLE", str(path))
+    with pytest.raises(ImplementationError, match=r"parts=1 gradient reduction=mean', as another"):
+        chosen(SMALL)
+
+
+def test_no_more_is_remembered_than_is_sensible():
+    """The rows of a batch may vary, and a run is long."""
+    bound = choice._fastest.cache_info().maxsize
+    for rows in range(1, bound + 50):
+        chosen(Request(rows, 8, 8))
+    assert choice._fastest.cache_info().currsize == bound
+
+
+def test_what_is_remembered_without_bound_is_known():
+    unbounded = {
+        f"{module.name}.{name}"
+        for module in pkgutil.iter_modules(mtlkit.ops.__path__)
+        if module.name != "kernels"  # they need Triton
+        for name, value in vars(importlib.import_module(f"mtlkit.ops.{module.name}")).items()
+        if getattr(value, "cache_parameters", dict)().get("maxsize", 0) is None
+    }
+    assert unbounded <= {
+        "brought._installed", "brought._built", "brought._op",  # one for each plugin
+        "device.device_of",  # a CPU and a GPU
+        "linear._compiled_definition", "margin._compiled_definition",  # one
+        "triton_heads._starts",  # one for each net
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "name", "told"), [
+    ("cpu", "", "a CPU"),
+    ("cuda", "", "an assumed H200: torch finds no GPU here, so none of this can run"),
+    ("cuda", "NVIDIA H100 PCIe", "NVIDIA H100 PCIe"),
+    ("cuda", "Tesla T4", "Tesla T4, taken for a GPU of 100 TFLOP/s and 0.6 TB/s"),
+])  # fmt: skip
+def test_for_which_device_estimates_are(kind, name, told, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(name))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: name)
+    assert described(kind) == told
 
 
 def test_explain_has_a_line_for_each():

@@ -12,7 +12,7 @@ from mtlkit.ops.grouped import GROUPED_LINEAR_CROSS_ENTROPY
 from mtlkit.ops.implementation import Request
 from mtlkit.ops.sorted_groups import groups_sorted
 
-NAMES = ["eager", "sorted"]
+NAMES = ["eager", "sorted", "joined"]
 ALL = [
     n for n, i in GROUPED_LINEAR_CROSS_ENTROPY.implementations.items()
     if not i.refuses(Request(8, 8, 8))
@@ -153,6 +153,19 @@ def test_it_can_be_traced_and_heeds_autocast():
 def test_opcheck():
     x, weights, target, group, biases = inputs(missing=False, dtype=torch.float32)
     torch.library.opcheck(groups_sorted.op, (x, weights, biases, target, group, 0.1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_without_a_group_may_be_anything(name):
+    x, weights, target, group, biases = inputs()
+    with torch.no_grad():
+        x[0], x[1] = torch.nan, torch.inf  # of no group, and without a target
+    found = grouped_linear_cross_entropy(
+        x, weights, target, group, biases, reduction="none", implementation=name
+    )
+    assert found[:2].tolist() == [0, 0]
+    assert found.isfinite().all()
+    assert (found[2:] > 0).all()
 
 
 def test_grouped_mm_says_what_it_cannot():

@@ -323,3 +323,20 @@ def test_wrong_arguments():
     assert "gate: expected a matrix (rows, 5)" in message(
         ValueError, gate=(torch.zeros(2, 4), None)
     )
+
+
+def test_gradients_of_joined_heads_are_tensors_of_their_own():
+    """They are parts of one matrix, and yet what becomes of one is nothing to the others."""
+    x, weights, targets, biases, own_gate = inputs(classes=(4, 300, 3))
+    found = multi_head_cross_entropy(
+        x, weights, targets, biases, gate=own_gate, implementation="joined"
+    )
+    (found.losses.sum() + found.gate[0]).backward()
+    leaves = [*weights, *biases, *own_gate]
+    kept = [leaf.grad.clone() for leaf in leaves]
+    for number, leaf in enumerate(leaves):
+        leaf.grad.mul_(-2)
+        others = [other for place, other in enumerate(leaves) if place != number]
+        wanted = [each for place, each in enumerate(kept) if place != number]
+        assert all(torch.equal(o.grad, w) for o, w in zip(others, wanted, strict=True))
+        leaf.grad.copy_(kept[number])
