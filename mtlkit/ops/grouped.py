@@ -225,7 +225,7 @@ def _eager_cost(request: Request) -> Cost:
 
 
 def _sorted_cost(request: Request) -> Cost:
-    return _cost(request, passes=8, calls=120 + 25 * request.parts, weights=0, buffers=1, waits=1)
+    return _cost(request, passes=8, calls=70 + 12 * request.parts, weights=0, buffers=1, waits=1)
 
 
 def _joined_cost(request: Request) -> Cost:
