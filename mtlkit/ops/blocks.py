@@ -1,9 +1,9 @@
 """How the work of the kernels is cut into blocks, and with how many warps: by type, GPU and sizes.
 
 Decided by what the compiler says, not by timing: no spills of registers, shared memory that fits
-every GPU that has tensor cores for bfloat16, loads that go on while products are made, and, on a
-GPU with `wgmma`, two programs on a multiprocessor, so that one's exponentials hide behind the
-other's products. `benchmarks/ops/kernels_compiled.py` prints the evidence.
+every GPU that has tensor cores for bfloat16, loads that go on while products are made, and two
+programs on a multiprocessor, so that one's exponentials can hide behind the other's products.
+`benchmarks/ops/kernels_compiled.py` prints the evidence.
 """
 
 from functools import cache
@@ -79,20 +79,20 @@ def of_product(dtype: torch.dtype, gpu: Gpu, rows: int, classes: int, even: bool
 
     float32, whose products are exact, and old GPUs have no tensor cores: 8 x 4 numbers for each
     thread, and few features at a time, or the unrolled loop spills. What is not `even` is read
-    number by number, through registers. Large blocks read least from the L2 cache; a batch of few
-    rows, or of fewer such blocks than multiprocessors, is cut finer.
+    number by number, through registers. Large blocks read least from the L2 cache; where two of
+    them leave a thread too few registers, in a batch of few rows, and where they would be fewer
+    than the multiprocessors, they are smaller.
     """
     if dtype.itemsize > 2 or gpu.capability < 80:
         return Blocks(64, 128, 16, 8, 3, resident=2 if even else 1)
     if not even:
         return Blocks(64, 128, 32, 8, 3, resident=1)
-    if rows <= 64 or count(rows, 128) * count(classes, 128) < gpu.processors:
-        return Blocks(64, 128, 64, 4, 3, resident=2)
-    if gpu.capability // 10 == 9:
+    many = rows > 64 and count(rows, 128) * count(classes, 128) >= gpu.processors
+    if many and gpu.capability // 10 == 9:
         return Blocks(128, 128, 64, 8, 3, resident=2, registers=128)
-    if 100 <= gpu.capability < 120:  # its accumulators come back with a row for each thread
+    if many and 100 <= gpu.capability < 120:  # a thread gets a whole row of the accumulators
         return Blocks(128, 64, 64, 4, 3, resident=2)
-    return Blocks(128, 128, 64, 8, 3, resident=1)
+    return Blocks(64, 128, 64, 4, 3, resident=2)
 
 
 @cache
