@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mtlkit.ops
-from mtlkit.ops import linear, margin
+from mtlkit.ops import blocks, linear, margin, triton_linear
 
 META = torch.device("meta")
 GPU = torch.device("cuda", 99)
@@ -171,6 +171,7 @@ def absent_gpu():
         stack.enter_context(mock.patch.dict(sys.modules, {"mtlkit.ops.kernels": kernels}))
         stack.enter_context(mock.patch.object(mtlkit.ops, "kernels", kernels, create=True))
         stack.enter_context(mock.patch("torch.cuda.device", return_value=ExitStack()))
+        stack.enter_context(mock.patch.object(triton_linear, "gpu_of", return_value=blocks.H100))
         for module in (linear, margin):  # what is compiled is the definition
             definition = module.by_definition
             stack.enter_context(

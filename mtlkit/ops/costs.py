@@ -5,6 +5,7 @@ counting alone.
 """
 
 import math
+from collections.abc import Callable
 
 from mtlkit.ops.classes import tile_width
 from mtlkit.ops.implementation import Cost, Request
@@ -64,13 +65,15 @@ def rows(request: Request) -> Cost:
     chunks = 1 if whole else math.ceil(request.rows / ROWS)
     matrix = 0 if whole else min(request.rows, ROWS) * request.classes * request.size
     weight = request.classes * request.features * request.size
+    # the sum over several parts of the rows is in float32, beside the gradient that is given back
+    wide = 4 * request.classes * request.features if not whole and request.size < 4 else 0
     return Cost(
         flops=products(request),
         moved=18 * request.logits
         + (0 if whole else 2 * weight * chunks)
         + 60 * request.rows * request.features,
         calls=40 + 25 * chunks * math.ceil(request.classes / TILE),
-        peak=tile_bytes(request) + matrix,
+        peak=tile_bytes(request) + matrix + wide,
         buffers=1,
         buffer=matrix,
     )
@@ -91,13 +94,16 @@ def stored(request: Request) -> Cost:
 
 def classes(request: Request) -> Cost:
     """One tile; a product more."""
-    tiles = math.ceil(request.classes / tile_width(request.rows))
+    width = tile_width(request.rows)
+    tiles = math.ceil(request.classes / width)
+    low = request.size if request.size < 4 else 0  # products of 16 bits, and their sum in float32
     return Cost(
         flops=products(request, backward=3),
         moved=(24 if request.gradient else 12) * request.logits
         + 60 * request.rows * request.features,
         calls=40 + 30 * tiles,
-        peak=tile_bytes(request),
+        peak=request.rows * min(width, request.classes) * (max(request.size, 4) + low)
+        + of_rows(request),
     )
 
 
@@ -122,14 +128,35 @@ def triton(request: Request) -> Cost:
         flops=1.2 * products(request, backward=3),
         moved=4 * weight if request.device == "cuda" else INTERPRETED * request.logits,
         calls=30 + 8 * math.ceil(request.classes / 8192),
-        peak=tile,
+        peak=(tile if request.gradient else 0) + of_rows(request),
     )
+
+
+def of_rows(request: Request) -> float:
+    """What is held of the features, their gradient and the rows of their targets, in float32."""
+    return 20.0 * request.rows * request.features
 
 
 def tile_bytes(request: Request) -> float:
     """The temporaries of a tile of classes."""
     rows, features = request.rows, request.features
     return 4.0 * (min(TILE, request.classes) * (rows + features) + 3 * rows * features)
+
+
+def with_unit_vectors(
+    cost: Callable[[Request], Cost], passes: float, tile: int, request: Request
+) -> Cost:
+    """The cost of a cross-entropy, and that of normalising W in so many passes over it.
+
+    Of a tile of its rows there are three matrices at once: unit vectors, what is along them, and
+    copies in float32 where their lengths have another type.
+    """
+    found = cost(request)
+    held = 3.0 * min(tile, request.classes) * request.features * max(request.size, 4)
+    return found._replace(
+        moved=found.moved + passes * request.classes * request.features * request.size,
+        peak=found.peak + held,
+    )
 
 
 def refuses_forward_mode(request: Request) -> str:

@@ -138,25 +138,6 @@ def _total(parts: list[Tensor]) -> Tensor:
     return total.to(parts[0].dtype)
 
 
-def head_gradients(
-    x: Tensor, weights: list[Tensor], targets: Tensor, smoothing: float, kept: list[Tensor],
-    of_losses: Tensor, of_shares: Tensor, need_x: bool,
-) -> list[Tensor]:  # fmt: skip
-    """The gradients of x (empty where not needed), of every weight, and of every bias.
-
-    Those of joined heads are parts of one matrix, which no custom op may give.
-    """
-    of_x, *joined = heads_joined_backward(
-        x, weights, targets, smoothing, kept, of_losses, of_shares, need_x
-    )
-    places = groups([len(weight) for weight in weights])
-    of_weights, of_biases = list(weights), list(weights)
-    for group, weight, bias in zip(places, joined, joined[len(places) :], strict=False):
-        for head, start, stop in group:
-            of_weights[head], of_biases[head] = weight[start:stop], bias[start:stop]
-    return [of_x, *of_weights, *of_biases]
-
-
 @node("heads_feature_gradients")
 def heads_feature_gradients(
     weights: list[Tensor],
@@ -199,21 +180,6 @@ def fake_heads(
 
 
 @heads_joined_backward.register_fake
-def _(
-    x: Tensor,
-    weights: list[Tensor],
-    targets: Tensor,
-    smoothing: float,
-    kept: list[Tensor],
-    of_losses: Tensor,
-    of_shares: Tensor,
-    need_x: bool,
-) -> list[Tensor]:
-    of_x = torch.empty_like(x) if need_x else x.new_empty(0)
-    sizes = [places[-1].stop for places in groups([len(weight) for weight in weights])]
-    return [of_x, *(x.new_empty(c, x.shape[1]) for c in sizes), *map(x.new_empty, sizes)]
-
-
 def fake_gradients(
     x: Tensor,
     weights: list[Tensor],
@@ -224,9 +190,10 @@ def fake_gradients(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """What the gradients of joined heads look like, one for each head."""
+    """What the gradients of joined heads look like, by group."""
     of_x = torch.empty_like(x) if need_x else x.new_empty(0)
-    return [of_x, *map(torch.empty_like, weights), *(x.new_empty(len(w)) for w in weights)]
+    sizes = [places[-1].stop for places in groups([len(weight) for weight in weights])]
+    return [of_x, *(x.new_empty(c, x.shape[1]) for c in sizes), *map(x.new_empty, sizes)]
 
 
 @heads_feature_gradients.register_fake
@@ -252,7 +219,10 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 
 def backward_by(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tuple[Any, ...]]:
-    """The backward pass of joined heads, by an op that gives the gradients of x, W and b."""
+    """The backward pass of joined heads, by an op that gives the gradients of x, W and b by group.
+
+    Those of a head are parts of its group's, which no operator may give.
+    """
 
     def backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
         x, targets, *rest = ctx.saved_tensors
@@ -262,14 +232,19 @@ def backward_by(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tupl
             of_losses = kept[0].new_zeros(targets.shape)
         if of_shares is None:
             of_shares = kept[0].new_zeros(ctx.shares)
-        of_x, *others = gradients_of(
+        of_x, *joined = gradients_of(
             x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
         )
-        return (
-            of_x if ctx.need_x else None, others[: ctx.heads], others[ctx.heads :], None, None,
-        )  # fmt: skip
+        all_places = groups([len(weight) for weight in weights])
+        of_weights, of_biases = list(weights), list(weights)
+        for places, weight, bias in zip(
+            all_places, joined, joined[len(all_places) :], strict=False
+        ):
+            for head, start, stop in places:
+                of_weights[head], of_biases[head] = weight[start:stop], bias[start:stop]
+        return of_x if ctx.need_x else None, of_weights, of_biases, None, None
 
     return backward
 
 
-heads_joined.register_autograd(save, backward_by(head_gradients))
+heads_joined.register_autograd(save, backward_by(heads_joined_backward))

@@ -22,9 +22,7 @@ def _merge(top, total, values):
 
 
 @triton.jit
-def rivals_of_logits(
-    z, scale, target, target_logit, rivals, classes, SCALED: tl.constexpr, BLOCK: tl.constexpr
-):
+def rivals_of_logits(z, target, target_logit, rivals, classes, BLOCK: tl.constexpr):
     """One row of logits: that of its target, and the log-sum-exp of all others."""
     row = tl.program_id(0).to(tl.int64)
     own = tl.load(target + row)
@@ -34,8 +32,6 @@ def rivals_of_logits(
         inside = column < classes
         value = tl.load(z + row * classes + column, mask=inside, other=-float("inf"))
         value = value.to(tl.float32)
-        if SCALED:
-            value *= tl.load(scale + column, mask=inside, other=1.0)
         mine += tl.sum(tl.where(column == own, value, 0.0), 0)
         top, total = _merge(top, total, tl.where(column == own, -float("inf"), value))
     reference = tl.where(top == -float("inf"), 0.0, top)
@@ -45,10 +41,7 @@ def rivals_of_logits(
 
 
 @triton.jit
-def gradient_of_logits(
-    z, scale, target, rivals, of_target, of_rivals, classes,
-    SCALED: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+def gradient_of_logits(z, target, rivals, of_target, of_rivals, classes, BLOCK: tl.constexpr):
     """The gradient of a block of a row of logits, in their place."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
@@ -57,13 +50,8 @@ def gradient_of_logits(
     value = tl.load(place, mask=inside, other=-float("inf")).to(tl.float32)
     lse = tl.load(rivals + row)
     factor = tl.load(of_rivals + row)
-    if SCALED:
-        each = tl.load(scale + column, mask=inside, other=1.0)
-        value *= each
     found = tl.exp(value - tl.where(lse == -float("inf"), 0.0, lse)) * factor
     found = tl.where(column == tl.load(target + row), tl.load(of_target + row), found)
-    if SCALED:
-        found *= each
     tl.store(place, found.to(z.dtype.element_ty), mask=inside)
 
 

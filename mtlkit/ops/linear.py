@@ -24,12 +24,13 @@ from mtlkit.ops.call import (
 from mtlkit.ops.choice import choose
 from mtlkit.ops.classes import rivals_by_classes
 from mtlkit.ops.implementation import Implementation, Op, Request, serves_all
+from mtlkit.ops.launch import refuses as triton_refuses
 from mtlkit.ops.linear_call import NAME, Call
 from mtlkit.ops.rows import linear_cross_entropy_by_rows
 from mtlkit.ops.stored import rivals_stored
 from mtlkit.ops.tiles import accumulator
-from mtlkit.ops.triton_linear import refuses as triton_refuses
-from mtlkit.ops.triton_linear import rivals_by_triton, rivals_of_logits
+from mtlkit.ops.triton_linear import rivals_by_triton
+from mtlkit.ops.triton_logits import rivals_of_logits
 from mtlkit.ops.upstream import differentiable_once
 
 

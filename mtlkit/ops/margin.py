@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops import costs
+from mtlkit.ops import costs, stored, triton_linear, triton_logits
 from mtlkit.ops.call import (
     check_devices,
     check_label_type,
@@ -27,10 +27,11 @@ from mtlkit.ops.call import (
 from mtlkit.ops.choice import choose
 from mtlkit.ops.classes import rivals_by_classes
 from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.launch import refuses as triton_refuses
 from mtlkit.ops.stored import rivals_stored
 from mtlkit.ops.tiles import EPSILON, accumulator
-from mtlkit.ops.triton_linear import refuses as triton_refuses
-from mtlkit.ops.triton_linear import rivals_by_triton, rivals_of_logits
+from mtlkit.ops.triton_linear import rivals_by_triton
+from mtlkit.ops.triton_logits import rivals_of_logits
 
 NAME = "margin_cross_entropy"
 
@@ -244,22 +245,22 @@ def _triton(call: Call) -> tuple[Tensor, Tensor]:
     return found
 
 
-def _with_unit_vectors(cost: Callable[[Request], Cost], passes: float, request: Request) -> Cost:
-    """The cost of a cross-entropy, and that of normalising W in so many passes over it."""
-    found = cost(request)
-    weight = request.classes * request.features * request.size
-    return found._replace(moved=found.moved + passes * weight)
-
-
 def _eager_cost(request: Request) -> Cost:
     """As for logits, with unit vectors held beside W and the target's logit set in a copy."""
-    found = _with_unit_vectors(costs.eager, 9, request)
+    found = costs.with_unit_vectors(costs.eager, 9, 0, request)
     weight = request.classes * request.features * request.size
     return found._replace(
         peak=2 * found.peak + 2 * weight,
         buffers=found.buffers + 2,
         moved=found.moved + 24 * request.logits,
     )
+
+
+def _triton_logits_cost(request: Request) -> Cost:
+    """As for logits; unit rows are made by tiles, each by some kernels in both passes."""
+    tiles = math.ceil(request.classes / triton_logits.TILE)
+    found = costs.with_unit_vectors(costs.triton_logits, 4, triton_logits.TILE, request)
+    return found._replace(calls=found.calls + 16 * tiles)
 
 
 def _compiled_cost(request: Request) -> Cost:
@@ -279,20 +280,20 @@ MARGIN_CROSS_ENTROPY = Op(
     ),
     Implementation(
         "stored", "keeps one matrix of exponentials", partial(_by_rivals, _stored),
-        costs.refuses_forward_mode, partial(_with_unit_vectors, costs.stored, 6),
+        costs.refuses_forward_mode, partial(costs.with_unit_vectors, costs.stored, 6, stored.TILE),
     ),
     Implementation(
         "classes", "a tile of classes at a time, computed again for the backward pass",
         partial(_by_rivals, _classes), costs.refuses_forward_mode,
-        partial(_with_unit_vectors, costs.classes, 6),
+        partial(costs.with_unit_vectors, costs.classes, 6, 8192),
     ),
     Implementation(
-        "triton-logits", "logits of the inputs' type, lengths applied as they are read",
-        partial(_by_rivals, _triton_logits), triton_refuses,
-        partial(_with_unit_vectors, costs.triton_logits, 2),
+        "triton-logits", "logits of the inputs' type, by unit rows a tile of classes at a time",
+        partial(_by_rivals, _triton_logits), triton_refuses, _triton_logits_cost,
     ),
     Implementation(
         "triton", "no logits, tiles computed again for the backward pass",
-        partial(_by_rivals, _triton), triton_refuses, partial(_with_unit_vectors, costs.triton, 4),
+        partial(_by_rivals, _triton), triton_refuses,
+        partial(costs.with_unit_vectors, costs.triton, 4, triton_linear.TILE),
     ),
 )  # fmt: skip

@@ -19,14 +19,15 @@ Backward = Callable[..., tuple[Any, ...]]
 
 
 class Node:
-    """A pure function of tensors, of lists of tensors and of numbers, as an operator.
+    """A function of tensors, of lists of tensors and of numbers, as an operator.
 
-    `function` is what it holds, and `op` the operator in torch's library, ``mtlkit::name``.
+    `function` is what it holds, and `op` the operator in torch's library, ``mtlkit::name``. It is
+    pure, but for the arguments that it `changes`.
     """
 
-    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+    def __init__(self, name: str, function: Callable[..., Any], changes: Sequence[str]) -> None:
         self.function = function
-        self.op = torch.library.custom_op(f"mtlkit::{name}", function, mutates_args=())
+        self.op = torch.library.custom_op(f"mtlkit::{name}", function, mutates_args=changes)
         self._direct: type[torch.autograd.Function] | None = None
         self.__doc__ = function.__doc__
 
@@ -61,11 +62,11 @@ class Node:
         return found
 
 
-def node(name: str) -> Callable[[Callable[..., Any]], Node]:
+def node(name: str, *, changes: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Node]:
     """Make a `Node` of a function; a decorator."""
 
     def made(function: Callable[..., Any]) -> Node:
-        return Node(name, function)
+        return Node(name, function, changes)
 
     return made
 

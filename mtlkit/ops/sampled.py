@@ -10,6 +10,7 @@ from mtlkit.ops.call import (
     check_labels,
     check_matrix,
     has_tangent,
+    same_type,
     wants_gradient,
 )
 from mtlkit.ops.choice import choose
@@ -61,8 +62,10 @@ def sampled_margin_cross_entropy(
             f"{NAME}: samples: expected from {len(x)}, the rows, to {len(weight)}, the classes; "
             f"found {samples}"
         )
+    (own_x,) = same_type(NAME, x)  # the type that autocast will make of all
+    assert own_x is not None
     request = Request(
-        len(x), weight.shape[1], samples, x.dtype, x.device.type, wants_gradient(x, weight),
+        len(x), weight.shape[1], samples, own_x.dtype, x.device.type, wants_gradient(x, weight),
         reduction, 1, ("forward_mode",) if has_tangent(x, weight) else (),
     )  # fmt: skip
     chosen = choose(SAMPLED_MARGIN_CROSS_ENTROPY, request, implementation)

@@ -45,9 +45,11 @@ class Logits(NamedTuple):
         return self._replace(x=self.x[place], target=self.target[place])
 
     def weight_tile(self, start: int, stop: int) -> Tensor:
-        """The rows of W, normalised where asked."""
+        """The rows of W, normalised where asked: by lengths in float32, and rounded once."""
         tile = self.weight[start:stop]
-        return tile * inverse_norm(tile).to(tile.dtype) if self.cosine else tile
+        if not self.cosine:
+            return tile
+        return torch.mul(tile, inverse_norm(tile), out=torch.empty_like(tile))
 
     def rivals(self, start: int, stop: int, weight: Tensor, out: Tensor | None = None) -> Tensor:
         """The logits (N, stop - start) of a tile, with -inf in place of the target's own."""
@@ -102,11 +104,11 @@ class Logits(NamedTuple):
 
     def project(self, gradient: Tensor, start: int, stop: int) -> None:
         """Make of the gradient of a tile's unit vectors that of the rows of W, in place."""
-        rows = self.weight[start:stop].to(gradient.dtype)
-        norm = inverse_norm(rows).to(gradient.dtype)
-        unit = rows * norm
+        rows = self.weight[start:stop]
+        inverse = inverse_norm(rows)
+        unit = torch.mul(rows, inverse, out=torch.empty_like(gradient))
         along = (gradient * unit).sum(dim=1, keepdim=True)
-        gradient.addcmul_(along, unit, value=-1).mul_(norm)
+        gradient.addcmul_(along, unit, value=-1).mul_(inverse)
 
     def _target_rows(self, dtype: torch.dtype) -> Tensor:
         rows = self.weight.index_select(0, self.target).to(dtype)

@@ -5,16 +5,16 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from mtlkit.ops.blocks import count, even, of_heads
 from mtlkit.ops.implementation import Request
 from mtlkit.ops.joined import backward_by, fake_gradients, fake_heads, save
+from mtlkit.ops.launch import kernels, on_device_of, upcast
+from mtlkit.ops.launch import refuses as refuses_any
+from mtlkit.ops.node import node
 from mtlkit.ops.tiles import accumulator
-from mtlkit.ops.triton_linear import blocks, kernels, on_device_of, upcast
-from mtlkit.ops.triton_linear import refuses as refuses_any
 
 MOST = 256
 """How many classes all heads may have together: a program holds a row's logits in registers."""
-
-BLOCK_N, BLOCK_D = 16, 64
 
 
 def refuses(request: Request) -> str:
@@ -30,11 +30,7 @@ def _starts(sizes: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.tensor([0, *sizes]).cumsum(0).to(device)
 
 
-def _columns(classes: int) -> int:
-    return int(max(16, 1 << (classes - 1).bit_length()))
-
-
-@torch.library.custom_op("mtlkit::small_heads_triton", mutates_args=())
+@node("small_heads_triton")
 def small_heads(
     x: Tensor,
     weights: list[Tensor],
@@ -48,19 +44,20 @@ def small_heads(
     losses = x.new_empty(targets.shape, dtype=wide)
     kept = x.new_empty((classes, len(x)), dtype=wide)
     if len(x):
+        weight = torch.cat(weights)
+        blocks = of_heads(x.dtype, classes, even(x, weight))
         with on_device_of(x):
-            kernels().small_heads[(blocks(len(x), BLOCK_N),)](
-                x, torch.cat(weights), torch.cat(biases), _starts(sizes, x.device),
+            kernels().small_heads[(count(len(x), blocks.rows),)](
+                x, weight, torch.cat(biases), _starts(sizes, x.device),
                 targets.contiguous(), losses, kept, len(x), classes, x.shape[1], smoothing,
-                LABELLED=len(targets), HEADS=len(weights), BLOCK_N=BLOCK_N,
-                BLOCK_C=_columns(classes), BLOCK_D=BLOCK_D, UPCAST=upcast(x),
+                LABELLED=len(targets), HEADS=len(weights), UPCAST=upcast(x), **blocks.options(),
             )  # fmt: skip
     gated = len(weights) > len(targets)
     shares = kept[classes - sizes[-1] :].exp() if gated else x.new_empty(0, dtype=wide)
     return [losses, shares, kept]
 
 
-@torch.library.custom_op("mtlkit::small_heads_triton_backward", mutates_args=())
+@node("small_heads_triton_backward")
 def small_heads_backward(
     x: Tensor,
     weights: list[Tensor],
@@ -71,25 +68,23 @@ def small_heads_backward(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """The gradients of x (empty where not needed), of every weight, and of every bias."""
+    """The gradients of x (empty where not needed), of all weights, and of all biases."""
     sizes = tuple(len(weight) for weight in weights)
     logits = x.new_zeros((sum(sizes), len(x)))
     if len(x):
+        blocks = of_heads(x.dtype, sum(sizes), even(x))
         with on_device_of(x):
-            kernels().gradient_of_small_heads[(blocks(len(x), BLOCK_N),)](
+            kernels().gradient_of_small_heads[(count(len(x), blocks.rows),)](
                 kept[0], _starts(sizes, x.device), targets.contiguous(), of_losses.contiguous(),
                 of_shares.contiguous(), logits, len(x), sum(sizes), smoothing,
-                LABELLED=len(targets), HEADS=len(weights), BLOCK_N=BLOCK_N,
-                BLOCK_C=_columns(sum(sizes)),
+                LABELLED=len(targets), HEADS=len(weights), BLOCK_N=blocks.rows,
+                BLOCK_C=blocks.classes, num_warps=blocks.warps,
             )  # fmt: skip
     of_x = torch.mm(logits.T, torch.cat(weights)) if need_x else x.new_empty(0)
-    of_weight = torch.mm(logits, x)
     of_bias = logits.sum(dim=1, dtype=accumulator(x.dtype)).to(x.dtype)
-    each = list(sizes)
-    parts = [*torch.split(of_weight, each), *torch.split(of_bias, each)]
-    return [of_x, *(part.clone() for part in parts)]
+    return [of_x, torch.mm(logits, x), of_bias]
 
 
 small_heads.register_fake(fake_heads)
 small_heads_backward.register_fake(fake_gradients)
-small_heads.register_autograd(backward_by(small_heads_backward), setup_context=save)
+small_heads.register_autograd(save, backward_by(small_heads_backward))

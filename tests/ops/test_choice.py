@@ -174,6 +174,7 @@ def test_what_is_remembered_without_bound_is_known():
     }
     assert unbounded <= {
         "brought._installed", "brought._built", "brought._op",  # one for each plugin
+        "blocks._gpu",  # one for each GPU
         "device.device_of",  # a CPU and a GPU
         "linear._compiled_definition", "margin._compiled_definition",  # one
         "triton_heads._starts",  # one for each net

@@ -230,6 +230,21 @@ def test_a_sample_is_chosen_and_refused_like_the_whole():
         sampled_margin_cross_entropy(x, weight, target, 9)
 
 
+def test_a_sample_is_chosen_by_the_type_that_autocast_makes(monkeypatch):
+    seen = []
+
+    def choose(op, request, argument):
+        seen.append(request.dtype)
+        return op.definition
+
+    monkeypatch.setattr("mtlkit.ops.sampled.choose", choose)
+    monkeypatch.setattr("mtlkit.ops.margin.choose", choose)
+    x, weight, target = inputs(dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        sampled_margin_cross_entropy(x, weight, target, 9)
+    assert seen == [torch.bfloat16, torch.bfloat16]
+
+
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own use of it
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_forward_mode_is_refused_not_answered_with_zero(name):

@@ -1,0 +1,179 @@
+"""The Triton kernels compiled for a GPU that need not be there.
+
+The ops are called on tensors without memory, and a stand-in notes how they start their kernels.
+What it noted is compiled as Triton would on the GPU: with the same types, constants, alignments and
+options. Nothing runs.
+"""
+
+import inspect
+import re
+import subprocess
+import tempfile
+from typing import NamedTuple
+from unittest import mock
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+import mtlkit.ops
+from mtlkit.ops import blocks, kernels
+from mtlkit.ops.triton_heads import small_heads, small_heads_backward
+from mtlkit.ops.triton_linear import rivals_by_triton, rivals_by_triton_backward
+from mtlkit.ops.triton_logits import rivals_of_logits, rivals_of_logits_backward
+
+KERNELS = {k: f for k, f in vars(kernels).items() if k[0] != "_" and callable(f)}
+OPTIONS = {"num_warps": 4, "num_stages": 3, "maxnreg": None}
+TYPES = {
+    torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.int64: "i64",
+}  # fmt: skip
+GPUS = {
+    "A100": blocks.Gpu(80, 108), "A40": blocks.Gpu(86, 84), "L40": blocks.Gpu(89, 142),
+    "H100": blocks.Gpu(90, 132), "B200": blocks.Gpu(100, 148),
+}  # fmt: skip
+SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227}
+"""KiB of shared memory that a block may have; a multiprocessor has 1 more and keeps 1 for each."""
+
+THREADS = {80: 2048, 86: 1536, 89: 1536, 90: 2048, 100: 2048}
+
+
+PRODUCT = re.compile(r"\b(HMMA|HGMMA|UTCHMMA|FFMA)")
+
+
+class Sizes(NamedTuple):
+    """Of a call: classes of a linear map and of each head, and where in memory matrices begin."""
+
+    rows: int = 512
+    features: int = 512
+    classes: int = 10_000
+    heads: tuple[int, ...] = (200, 20, 20, 13, 3)
+    begin: int = 0
+
+
+class Start(NamedTuple):
+    """A kernel's start: how many programs, and its positional and named arguments."""
+
+    grid: tuple[int, ...]
+    given: tuple
+    named: dict
+
+
+class Compiled(NamedTuple):
+    """A kernel for a GPU: registers of a thread, bytes of local and of shared memory, its code."""
+
+    registers: int
+    spilled: int
+    shared: int
+    options: dict
+    resident: int
+    code: dict
+
+    @property
+    def products(self):
+        """The instruction by which tensor cores make products."""
+        found = re.search(r"mma\.sync|wgmma\.mma_async|tcgen05\.mma", self.code["ptx"])
+        return found[0] if found else ""
+
+    @property
+    def copies(self):
+        """How many copies to shared memory go on beside everything else."""
+        return len(re.findall(r"cp\.async\.c[ag]", self.code["ptx"]))
+
+    @property
+    def loop(self):
+        """The instructions of the loop that is densest in products, and how many are products."""
+        sass = _told_of(self.code["cubin"], "-sass")
+        lines = re.findall(r"/\*([0-9a-f]{4,})\*/ +([^;/]+);", sass)
+        placed = [(int(place, 16), text) for place, text in lines]
+        loops = [(0, 1)]
+        for last, text in placed:
+            jump = re.search(r"\bBRA\b.* 0x([0-9a-f]+)", text)
+            if jump and int(jump[1], 16) < last:
+                body = [text for place, text in placed if int(jump[1], 16) <= place <= last]
+                loops.append((sum(bool(PRODUCT.search(text)) for text in body), len(body)))
+        products, size = max(loops, key=lambda each: each[0] / each[1])
+        return size, products
+
+
+def started(gpu, dtype, sizes=Sizes(), biased=True, cosine=False):  # noqa: B008
+    """How every kernel is started on `gpu`, by name."""
+
+    def matrix(*shape):
+        length = torch.Size(shape).numel() + sizes.begin
+        return torch.empty(length, dtype=dtype, device="meta")[sizes.begin :].view(shape)
+
+    rows, features, classes, heads, _ = sizes
+    x, weight, bias = matrix(rows, features), matrix(classes, features), matrix(classes)
+    target = torch.empty(rows, dtype=torch.int64, device="meta")
+    number = torch.empty(rows, device="meta")
+    linear = (x, weight, bias if biased else None, target, cosine)
+    needs = [True, True, biased]
+    parts, several = [matrix(each, features) for each in heads], target.expand(len(heads) - 1, -1)
+    notes = mock.MagicMock(INTERPRETED=False)
+    with mock.patch.object(mtlkit.ops, "kernels", notes), mock.patch.object(blocks, "H100", gpu):
+        rivals_by_triton.function(*linear)
+        rivals_by_triton_backward.function(*linear, number, number, number, needs)
+        *_, z = rivals_of_logits.function(*linear)
+        rivals_of_logits_backward.function(*linear, number, z, number, number, needs)
+        *_, kept = small_heads.function(x, parts, [matrix(h) for h in heads], several, 0.1)
+        shares = matrix(heads[-1], rows).float()
+        small_heads_backward.function(x, parts, several, 0.1, [kept], several.float(), shares, True)
+    return {name: _first(getattr(notes, name).__getitem__) for name in KERNELS}
+
+
+def _first(of_grid):
+    """The first start of a kernel, by the mock that gives it for a grid."""
+    (grid,), (given, named) = of_grid.call_args_list[0].args, of_grid.return_value.call_args_list[0]
+    return Start(grid, given, named)
+
+
+def source(name, start):
+    """What Triton makes of a start: types, constants, and what is known to be aligned."""
+    kernel = KERNELS[name]
+    rest = {key: value for key, value in start.named.items() if key not in OPTIONS}
+    found = inspect.signature(kernel.fn).bind(*start.given, **rest).arguments
+    signature, constants, aligned = {}, {}, {}
+    for place, (param, value) in enumerate(zip(kernel.params, found.values(), strict=True)):
+        signature[param.name] = _type(value)
+        if param.is_constexpr or value is None or (isinstance(value, int) and value == 1):
+            signature[param.name], constants[place,] = "constexpr", value
+        elif _aligned(value):
+            aligned[place,] = [["tt.divisibility", 16]]
+    return ASTSource(kernel, signature, constants, aligned)
+
+
+def compiled(name, start, gpu):
+    """A kernel as it is compiled for a start on `gpu`."""
+    options = OPTIONS | {key: value for key, value in start.named.items() if key in OPTIONS}
+    target = GPUTarget("cuda", gpu.capability, 32)
+    whole = triton.compile(source(name, start), target=target, options=options)
+    usage = _told_of(whole.asm["cubin"], "-res-usage")
+    registers, spilled = map(int, re.search(r"REG:(\d+) STACK:(\d+)", usage).groups())
+    shared, threads = whole.metadata.shared, 32 * options["num_warps"]
+    resident = min(
+        2**16 // (-(-registers // 8) * 8 * threads), THREADS[gpu.capability] // threads,
+        (SHARED[gpu.capability] + 1) * 1024 // (shared + 1024),
+    )  # fmt: skip
+    return Compiled(registers, spilled, shared, options, resident, whole.asm)
+
+
+def _told_of(cubin, what):
+    """What NVIDIA's tool says of a compiled kernel; Triton brings the tool."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [triton.knobs.nvidia.cuobjdump.path, what, file.name]
+        return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+
+
+def _type(value):
+    if isinstance(value, torch.Tensor):
+        return f"*{TYPES[value.dtype]}"
+    return "fp32" if isinstance(value, float) else "i32"
+
+
+def _aligned(value):
+    if isinstance(value, torch.Tensor):
+        return value.storage_offset() * value.itemsize % 16 == 0
+    return isinstance(value, int) and value % 16 == 0

@@ -1,0 +1,60 @@
+"""The memory that the cost model expects is what is allocated, counted by torch's profiler."""
+
+from unittest import mock
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+import mtlkit.ops
+from mtlkit.ops import linear_cross_entropy, margin_cross_entropy
+from mtlkit.ops.catalog import OPS
+from mtlkit.ops.implementation import Request
+
+CALLS = {"linear_cross_entropy": linear_cross_entropy, "margin_cross_entropy": margin_cross_entropy}
+
+
+class NoKernels:
+    """Stands for the Triton kernels, which allocate nothing."""
+
+    INTERPRETED = False
+
+    def __getattr__(self, name):
+        return mock.MagicMock(__getitem__=lambda self, grid: lambda *args, **kwargs: None)
+
+
+def allocated(call):
+    """The most bytes that a call holds at once, beyond what was there."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        call()
+    events = [e for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = most = 0
+    for event in sorted(events, key=lambda each: each.start_ns()):
+        held += event.nbytes()
+        most = max(most, held)
+    return most
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("rows", "features"), [(64, 128), (512, 64)])
+@pytest.mark.parametrize(
+    ("op", "name"),
+    [(op, name) for op in CALLS for name in ("stored", "classes", "triton", "triton-logits")]
+    + [("linear_cross_entropy", "rows")],
+)
+def test_the_memory_expected_is_that_allocated(op, name, rows, features, dtype, monkeypatch):
+    classes, reduction = 20_000, "mean" if name == "rows" else "none"
+    x = torch.randn(rows, features).to(dtype).requires_grad_()
+    weight = torch.randn(classes, features).to(dtype).requires_grad_()
+    target = torch.randint(classes, (rows,))
+
+    def call():
+        loss = CALLS[op](x, weight, target, reduction=reduction, implementation=name)
+        torch.autograd.grad(loss.sum(), (x, weight))
+
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    with mock.patch.object(mtlkit.ops, "kernels", NoKernels(), create=True):
+        found = allocated(call) - x.nbytes - weight.nbytes
+    request = Request(rows, features, classes, dtype, reduction=reduction)
+    expected = OPS[op][name].cost(request).peak
+    assert 0.45 * expected < found < 1.1 * expected
