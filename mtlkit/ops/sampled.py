@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from mtlkit.ops.call import (
+    check_devices,
     check_label_type,
     check_labels,
     check_matrix,
+    check_weight,
     has_tangent,
     same_type,
     wants_gradient,
@@ -54,9 +56,13 @@ def sampled_margin_cross_entropy(
     >>> 2 in found.classes.tolist(), len(found.classes)
     (True, 2)
     """
-    check_matrix(NAME, "weight", weight)
+    check_matrix(NAME, "x", x)
+    check_weight(NAME, "weight", weight, x)
     check_label_type(NAME, "target", target, len(x))
+    check_devices(NAME, x, weight=weight, target=target)
     check_labels(NAME, "target", target, len(weight), ignore_index)
+    if not isinstance(samples, int) or isinstance(samples, bool):
+        raise TypeError(f"{NAME}: samples: expected an int, found {type(samples).__name__}")
     if not len(x) <= samples <= len(weight):
         raise ValueError(
             f"{NAME}: samples: expected from {len(x)}, the rows, to {len(weight)}, the classes; "

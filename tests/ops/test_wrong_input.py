@@ -14,6 +14,7 @@ from mtlkit.ops import (
     match_scores,
     match_template,
     multi_head_cross_entropy,
+    sampled_margin_cross_entropy,
     trials,
 )
 from mtlkit.ops.catalog import OPS
@@ -26,6 +27,9 @@ AWAY = {each: each.to("meta") for each in (X, W, B, T)}
 CALLS = {
     "linear_cross_entropy": (linear_cross_entropy, {"x": X, "weight": W, "target": T}),
     "margin_cross_entropy": (margin_cross_entropy, {"x": X, "weight": W, "target": T}),
+    "sampled_margin_cross_entropy": (
+        sampled_margin_cross_entropy, {"x": X[:2], "weight": W, "target": T[:2], "samples": 2}
+    ),
     "gate": (gate, {"x": X, "weight": W}),
     "grouped_linear_cross_entropy": (
         grouped_linear_cross_entropy,
@@ -75,6 +79,10 @@ WRONG = [
         for op in ("grouped_linear_cross_entropy", "multi_head_cross_entropy")
         for each in HEADS
     ),
+    *(("sampled_margin_cross_entropy", *each) for each in SINGLE),
+    ("sampled_margin_cross_entropy", {"samples": 2.0}, "samples: expected an int, found float"),
+    ("sampled_margin_cross_entropy", {"samples": 4}, "samples: expected from 2, the rows, to 3, "),
+    ("sampled_margin_cross_entropy", {"samples": 1}, "samples: expected from 2, the rows, to 3, "),
     ("linear_cross_entropy", {"bias": AWAY[B]}, f"bias: {ELSEWHERE}"),
     ("linear_cross_entropy", {"class_weight": AWAY[B]}, f"class_weight: {ELSEWHERE}"),
     ("linear_cross_entropy", {"label_smoothing": -0.1}, "label_smoothing: expected 0 to 1, found "),
