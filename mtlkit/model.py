@@ -105,12 +105,15 @@ class MultiTaskModel(nn.Module):
         Branches see `branch_features`, should they be given: the same values, told apart.
         """
         features = self.router.specialised(features)
-        heads = {task: self.head(task) for task in self.tasks}
-        seen = {task: features.of(task) for task in self.tasks}
-        found = losses_of_heads(heads, seen, targets)
+        found = self.head_losses(features, targets)
         found |= self.router.branch_losses(branch_features or features, targets)
         per_sample = torch.stack([found[term.name] for term in self.terms])
         return StepLosses(self.terms, per_sample, counts, share, features.shared)
+
+    def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The losses (N,) of each task's own head at specialised `features`."""
+        heads = {task: self.head(task) for task in self.tasks}
+        return losses_of_heads(heads, {task: features.of(task) for task in heads}, targets)
 
     def head(self, task: str) -> HeadModule:
         """The head of `task`."""

@@ -30,7 +30,7 @@ class Train:
     threads: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
-    ops: Mapping[str, str] = attrs.field(factory=dict, validator=choices_of_ops())  # as `ops.use`
+    ops: Mapping[str, str] = attrs.field(factory=dict, validator=choices_of_ops())  # of updates
     log_every: int = attrs.field(default=10, validator=at_least(1))  # steps
     watch: bool = True  # at a logged step, the norms and cosines of the tasks' gradients
     evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs

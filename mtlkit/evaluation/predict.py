@@ -65,9 +65,7 @@ class TrainedModel(Trained):
         model = self.model
         features = model.all_features(inputs)
         outputs = {task: model.head(task)(features.of(task)) for task in model.tasks}
-        losses = {
-            task: model.head(task).loss(features.of(task), wanted[task]) for task in model.tasks
-        }
+        losses = model.head_losses(features, wanted)
         branches = model.router.branch_outputs(features, outputs, wanted)
         return Predictions(
             features=_home(features.shared),

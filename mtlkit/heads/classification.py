@@ -9,7 +9,7 @@ from mtlkit.errors import AssemblyError
 from mtlkit.heads.configs import Classification
 from mtlkit.heads.module import HeadModule
 from mtlkit.ops import linear_cross_entropy
-from mtlkit.ops.names import AUTO
+from mtlkit.ops.names import left_open
 from mtlkit.vocabulary import MISSING
 
 
@@ -31,8 +31,7 @@ class ClassificationHead(HeadModule):
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
         self.label_smoothing = config.label_smoothing
-        # what a recipe leaves open, the context and the environment may still choose
-        self.implementation = None if config.implementation == AUTO else config.implementation
+        self.implementation = left_open(config.implementation)
 
     def forward(self, features: Tensor) -> Tensor:
         logits: Tensor = self.linear(features)

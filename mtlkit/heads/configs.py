@@ -51,15 +51,15 @@ class Classification(Head):
 class Margin(Head):
     """One of several classes by the angle to a direction of each, trained with a margin.
 
-    Logits are `scale` times the cosines of features and directions. In training the target's,
-    cos t, becomes cos(`multiplier` t + `angle`) - `additive`: ArcFace (Deng et al., CVPR 2019) is
-    an angle of 0.5, the default, and CosFace (Wang et al., CVPR 2018) ``angle: 0`` with ``additive:
-    0.35``. With `adaptive`, AdaFace (Kim et al., CVPR 2022), both come from `angle` and the
-    length of the features, which tells how good an image is. With `easy_margin` a target more than
-    a right angle away has none. With a `sample` below 1 every training step sees that share of the
-    classes only: those of its samples, and others drawn at random (Partial FC, An et al., CVPR
-    2022). `classes` may state the number of classes. `implementation` is how the loss is computed,
-    by its name in `mtlkit ops list`.
+    Logits are `scale` times the cosines of features and directions. In training the target's, cos
+    t, becomes cos(`multiplier` t + `angle`) - `additive`: ArcFace (Deng et al., CVPR 2019) is an
+    angle of 0.5, the default, and CosFace (Wang et al., CVPR 2018) ``angle: 0`` with ``additive:
+    0.35``. With `adaptive`, AdaFace (Kim et al., CVPR 2022), both come from `angle` and the length
+    of the features, which tells how good an image is. With `easy_margin` a target more than a right
+    angle away has none. With a `sample` below 1 every micro-batch is trained against that share of
+    the classes only, but no fewer than it has samples: those of its samples, and others drawn at
+    random (Partial FC, An et al., CVPR 2022). `classes` may state the number of classes.
+    `implementation` is how the loss is computed, by its name in `mtlkit ops list`.
     """
 
     kind: ClassVar[Kind] = Kind.CLASSIFICATION

@@ -12,7 +12,7 @@ from mtlkit.heads.classification import accuracy, check_classes
 from mtlkit.heads.configs import Margin
 from mtlkit.heads.module import HeadModule
 from mtlkit.ops import adaface_margins, margin_cross_entropy, sampled_margin_cross_entropy
-from mtlkit.ops.names import AUTO
+from mtlkit.ops.names import left_open
 from mtlkit.vocabulary import MISSING
 
 MOMENTUM = 0.99
@@ -37,8 +37,7 @@ class MarginHead(HeadModule):
         super().__init__()
         check_classes(config.classes, classes)
         self.config = config
-        # what a recipe leaves open, the context and the environment may still choose
-        self.implementation = None if config.implementation == AUTO else config.implementation
+        self.implementation = left_open(config.implementation)
         self.directions = nn.Parameter(torch.randn(len(classes), features) * 0.01)
         # the mean and the deviation of the lengths of features, as AdaFace starts them
         running = torch.tensor([20.0, 100.0]) if config.adaptive else torch.zeros(0)
@@ -62,7 +61,7 @@ class MarginHead(HeadModule):
             "implementation": self.implementation,
         }
         classes = len(self.directions)
-        samples = min(classes, max(len(features), math.ceil(config.sample * classes)))
+        samples = min(classes, max(1, len(features), math.ceil(config.sample * classes)))
         if self.training and samples < classes:
             found = sampled_margin_cross_entropy(
                 features, self.directions, target, samples, **options

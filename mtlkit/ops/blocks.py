@@ -12,6 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+TILE = 8192
+"""How many classes make a tile of the backward pass that has no matrix of logits."""
+
 
 class Gpu(NamedTuple):
     """What is asked of a GPU: ten times its compute capability, and its multiprocessors."""

@@ -175,7 +175,7 @@ def wants_gradient(*tensors: Tensor | None) -> bool:
 
 
 def has_tangent(*tensors: Tensor | None) -> bool:
-    """Whether forward-mode differentiation is under way; a custom op would answer zero to it."""
+    """Whether forward-mode differentiation is under way; an operator would answer zero to it."""
     if torch.compiler.is_compiling():
         return False  # a graph is traced without tangents
     return any(t is not None and _tangent(t) is not None for t in tensors)

@@ -13,7 +13,7 @@ import attrs
 from mtlkit.config import Component, Rule, Validator
 from mtlkit.errors import MtlkitError, did_you_mean
 from mtlkit.ops.brought import implementation_class, known_op, op_called
-from mtlkit.ops.names import AUTO, IMPLEMENTATIONS
+from mtlkit.ops.names import AUTO, OF_HEADS
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +70,7 @@ triton-logits, triton, or a plugin's such as 'acme/fast'; found 'stord'; did you
 
 
 def choices_of_ops() -> Validator:
-    """A mapping of ops to implementations, as `use` takes them; either may be a plugin's.
+    """A mapping of ops to implementations for heads, as `use` takes it; either may be a plugin's.
 
     >>> from mtlkit.recipe import Train
     >>> Train(ops={"gate": "joint"})
@@ -83,13 +83,13 @@ found 'joint'; did you mean 'joined'?
         for op, name in value.items():
             try:
                 known_op(op)
-                names = IMPLEMENTATIONS[op] if op in IMPLEMENTATIONS else _names_of_a_plugins(op)
+                names = OF_HEADS[op] if op in OF_HEADS else _names_of_a_plugins(op)
             except MtlkitError as cause:
                 raise ValueError(f"{field.name}: {cause}") from cause
             _check_choice(f"{field.name}: {op}", op, names, name)
 
-    ops = {op: _choice_schema(names) for op, names in IMPLEMENTATIONS.items()}
-    named = {"anyOf": [{"enum": list(IMPLEMENTATIONS)}, {"pattern": "/"}]}
+    ops = {op: _choice_schema(names) for op, names in OF_HEADS.items()}
+    named = {"anyOf": [{"enum": list(OF_HEADS)}, {"pattern": "/"}]}
     return Rule(check, {"properties": ops, "propertyNames": named})
 
 

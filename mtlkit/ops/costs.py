@@ -5,8 +5,8 @@ counting alone.
 """
 
 import math
-from collections.abc import Callable
 
+from mtlkit.ops import blocks
 from mtlkit.ops.classes import tile_width
 from mtlkit.ops.implementation import Cost, Request
 from mtlkit.ops.rows import ROWS
@@ -122,12 +122,12 @@ def triton_logits(request: Request) -> Cost:
 
 def triton(request: Request) -> Cost:
     """No matrix of logits but a tile of the backward pass; products by our kernel are slower."""
-    tile = request.rows * min(request.classes, 8192) * request.size
+    tile = request.rows * min(request.classes, blocks.TILE) * request.size
     weight = request.classes * request.features * request.size
     return Cost(
         flops=1.2 * products(request, backward=3),
         moved=4 * weight if request.device == "cuda" else INTERPRETED * request.logits,
-        calls=30 + 8 * math.ceil(request.classes / 8192),
+        calls=30 + 8 * math.ceil(request.classes / blocks.TILE),
         peak=(tile if request.gradient else 0) + of_rows(request),
     )
 
@@ -143,24 +143,8 @@ def tile_bytes(request: Request) -> float:
     return 4.0 * (min(TILE, request.classes) * (rows + features) + 3 * rows * features)
 
 
-def with_unit_vectors(
-    cost: Callable[[Request], Cost], passes: float, tile: int, request: Request
-) -> Cost:
-    """The cost of a cross-entropy, and that of normalising W in so many passes over it.
-
-    Of a tile of its rows there are three matrices at once: unit vectors, what is along them, and
-    copies in float32 where their lengths have another type.
-    """
-    found = cost(request)
-    held = 3.0 * min(tile, request.classes) * request.features * max(request.size, 4)
-    return found._replace(
-        moved=found.moved + passes * request.classes * request.features * request.size,
-        peak=found.peak + held,
-    )
-
-
 def refuses_forward_mode(request: Request) -> str:
-    """Forward-mode differentiation is only for the definition: a custom op would answer zero."""
+    """Forward-mode differentiation is only for the definition: an operator would answer zero."""
     if "forward_mode" in request.options:
         return "forward-mode differentiation is under way, which only eager can follow"
     return ""

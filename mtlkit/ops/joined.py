@@ -236,7 +236,8 @@ def backward_by(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tupl
             x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
         )
         all_places = groups([len(weight) for weight in weights])
-        of_weights, of_biases = list(weights), list(weights)
+        of_weights: list[Tensor | None] = [None] * ctx.heads
+        of_biases: list[Tensor | None] = [None] * ctx.heads
         for places, weight, bias in zip(
             all_places, joined, joined[len(all_places) :], strict=False
         ):

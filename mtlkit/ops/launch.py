@@ -18,6 +18,8 @@ def refuses(request: Request) -> str:
     """Why Triton cannot serve a request."""
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed; it comes with torch for CUDA"
+    if torch.version.hip is not None:
+        return "the kernels are cut for NVIDIA's GPUs and never ran on another"
     if request.device != "cuda" and not interpreting():
         return "Triton needs a GPU; on a CPU set TRITON_INTERPRET=1, which is for tests"
     if request.dtype == torch.float64:

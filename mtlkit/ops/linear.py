@@ -147,19 +147,25 @@ def _native(call: Call) -> Tensor:
         allow_retain_graph=True, batch_chunk_size=min(max(len(call.x), 1), 512)
     )
     by_torch = call.reduction if call.empty == "nan" or call.reduction == "none" else "sum"
+    x, weight, bias = _once("native", call)
     found = F.linear_cross_entropy(
-        call.x,
-        call.weight,
+        x,
+        weight,
         call.target,
-        linear_bias=call.bias,
+        linear_bias=bias,
         weight=call.class_weight,
         reduction=by_torch,
         ignore_index=call.ignore_index,
         options=options,
     )
-    found = differentiable_once(found, "native")
     whole: Tensor = found / call.divisor() if by_torch != call.reduction else found
     return whole
+
+
+def _once(name: str, call: Call) -> tuple[Tensor, Tensor, Tensor | None]:
+    """x, W and b for an implementation that cannot be differentiated twice."""
+    bias = None if call.bias is None else differentiable_once(name, call.bias)
+    return differentiable_once(name, call.x), differentiable_once(name, call.weight), bias
 
 
 def _rows(call: Call) -> Tensor:
@@ -172,7 +178,7 @@ def _rows(call: Call) -> Tensor:
         divisor = call.divisor()
         weight, valid = weight / divisor, valid / divisor
     each = call.label_smoothing / len(call.weight)
-    inputs = (call.x, call.weight, call.bias)
+    inputs = _once("rows", call)
     total: Tensor
     total, *_ = linear_cross_entropy_by_rows(
         *(None if each is None else each.contiguous() for each in inputs),

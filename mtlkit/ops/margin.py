@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops import costs, stored, triton_linear, triton_logits
+from mtlkit.ops import margin_costs
 from mtlkit.ops.call import (
     check_devices,
     check_label_type,
@@ -26,7 +26,8 @@ from mtlkit.ops.call import (
 )
 from mtlkit.ops.choice import choose
 from mtlkit.ops.classes import rivals_by_classes
-from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.costs import refuses_forward_mode
+from mtlkit.ops.implementation import Implementation, Op, Request, serves_all
 from mtlkit.ops.launch import refuses as triton_refuses
 from mtlkit.ops.stored import rivals_stored
 from mtlkit.ops.tiles import EPSILON, accumulator
@@ -245,55 +246,32 @@ def _triton(call: Call) -> tuple[Tensor, Tensor]:
     return found
 
 
-def _eager_cost(request: Request) -> Cost:
-    """As for logits, with unit vectors held beside W and the target's logit set in a copy."""
-    found = costs.with_unit_vectors(costs.eager, 9, 0, request)
-    weight = request.classes * request.features * request.size
-    return found._replace(
-        peak=2 * found.peak + 2 * weight,
-        buffers=found.buffers + 2,
-        moved=found.moved + 24 * request.logits,
-    )
-
-
-def _triton_logits_cost(request: Request) -> Cost:
-    """As for logits; unit rows are made by tiles, each by some kernels in both passes."""
-    tiles = math.ceil(request.classes / triton_logits.TILE)
-    found = costs.with_unit_vectors(costs.triton_logits, 4, triton_logits.TILE, request)
-    return found._replace(calls=found.calls + 16 * tiles)
-
-
-def _compiled_cost(request: Request) -> Cost:
-    return _eager_cost(request)._replace(calls=60)
-
-
 MARGIN_CROSS_ENTROPY = Op(
     NAME,
     "the cross-entropy of cosines with a margin for the target",
     Implementation(
         "eager", "the definition: cosines, then cross-entropy", by_definition, serves_all,
-        _eager_cost,
+        margin_costs.eager,
     ),
     Implementation(
-        "compiled", "the definition by torch.compile", _compiled, costs.refuses_forward_mode,
-        _compiled_cost, automatic=False,
+        "compiled", "the definition by torch.compile", _compiled, refuses_forward_mode,
+        margin_costs.compiled, automatic=False,
     ),
     Implementation(
         "stored", "keeps one matrix of exponentials", partial(_by_rivals, _stored),
-        costs.refuses_forward_mode, partial(costs.with_unit_vectors, costs.stored, 6, stored.TILE),
+        refuses_forward_mode, margin_costs.stored,
     ),
     Implementation(
         "classes", "a tile of classes at a time, computed again for the backward pass",
-        partial(_by_rivals, _classes), costs.refuses_forward_mode,
-        partial(costs.with_unit_vectors, costs.classes, 6, 8192),
+        partial(_by_rivals, _classes), refuses_forward_mode,
+        margin_costs.classes,
     ),
     Implementation(
         "triton-logits", "logits of the inputs' type, by unit rows a tile of classes at a time",
-        partial(_by_rivals, _triton_logits), triton_refuses, _triton_logits_cost,
+        partial(_by_rivals, _triton_logits), triton_refuses, margin_costs.triton_logits,
     ),
     Implementation(
         "triton", "no logits, tiles computed again for the backward pass",
-        partial(_by_rivals, _triton), triton_refuses,
-        partial(costs.with_unit_vectors, costs.triton, 4, triton_linear.TILE),
+        partial(_by_rivals, _triton), triton_refuses, margin_costs.triton,
     ),
 )  # fmt: skip

@@ -26,3 +26,18 @@ PER_SAMPLE = tuple(name for name in IMPLEMENTATIONS["linear_cross_entropy"] if n
 
 OF_MARGINS = IMPLEMENTATIONS["margin_cross_entropy"]
 """Those of the margin cross-entropy, which all do."""
+
+OF_HEADS: dict[str, tuple[str, ...]] = {**IMPLEMENTATIONS, "linear_cross_entropy": PER_SAMPLE}
+"""The implementations of each op that heads may use."""
+
+
+def left_open(choice: str) -> str | None:
+    """The choice of a recipe as an argument: nothing for ``auto``.
+
+    What a recipe leaves open, the context and the environment may still choose; as an argument,
+    ``auto`` would keep them from it.
+
+    >>> left_open("auto"), left_open("eager")
+    (None, 'eager')
+    """
+    return None if choice == AUTO else choice

@@ -41,8 +41,8 @@ class Node:
 
         `save` keeps what `backward` needs, as torch's `setup_context` does. Neither may look at
         `ctx.needs_input_grad`, which has another shape where arguments are lists. What `backward`
-        makes must not be differentiable in part: it is a node without a derivative that makes it,
-        or it begins with `refuse_second_derivative`.
+        makes must not be differentiable in part: a node without a derivative makes it, or the
+        inputs are `differentiable_once`.
         """
         self.op.register_autograd(backward, setup_context=save)
         self._direct = _function_of(self.function, save, backward)
@@ -113,26 +113,24 @@ def _function_of(
     """The function of autograd that takes the flattened arguments behind their sizes."""
     gives_list = inspect.signature(function).return_annotation == list[Tensor]
 
-    class Direct(torch.autograd.Function):
-        # without `setup_context`, for which torch looks at the signature again in every call
-        @staticmethod
-        def forward(ctx: Any, sizes: Sizes, *flat: Any) -> Any:
-            inputs = _nested(flat, sizes)
-            found = function(*inputs)
-            ctx.sizes = sizes
-            save(ctx, inputs, found)
-            return tuple(found) if gives_list else found
+    # without `setup_context`, for which torch looks at the signature again in every call
+    def forward(ctx: Any, sizes: Sizes, *flat: Any) -> Any:
+        inputs = _nested(flat, sizes)
+        found = function(*inputs)
+        ctx.sizes = sizes
+        save(ctx, inputs, found)
+        return tuple(found) if gives_list else found
 
-        @staticmethod
-        def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-            found = backward(ctx, list(gradients)) if gives_list else backward(ctx, *gradients)
-            flat: list[Any] = [None]  # the sizes have none
-            for each, size in zip(found, ctx.sizes, strict=True):
-                if size is None:
-                    flat.append(each)
-                else:
-                    flat.extend([None] * size if each is None else each)
-            return tuple(flat)
+    def backward_flat(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
+        found = backward(ctx, list(gradients)) if gives_list else backward(ctx, *gradients)
+        flat: list[Any] = [None]  # the sizes have none
+        for each, size in zip(found, ctx.sizes, strict=True):
+            if size is None:
+                flat.append(each)
+            else:
+                flat.extend([None] * size if each is None else each)
+        return tuple(flat)
 
-    Direct.__name__ = Direct.__qualname__ = function.__name__
-    return Direct
+    # the name is what a profile and an error of the backward pass show
+    body = {"forward": staticmethod(forward), "backward": staticmethod(backward_flat)}
+    return type(function.__name__, (torch.autograd.Function,), body)

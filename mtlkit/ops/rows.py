@@ -15,7 +15,7 @@ from torch import Tensor
 from mtlkit.ops.node import node
 from mtlkit.ops.stored import TILE
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
-from mtlkit.ops.upstream import refuse_second_derivative, scaled
+from mtlkit.ops.upstream import scaled
 
 ROWS = 256
 """How many rows are taken at a time where the batch has more rows than features."""
@@ -133,7 +133,6 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 def _backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     if upstream is None:
         return (None,) * 7
-    refuse_second_derivative("rows", upstream)
     found = [
         scaled(unit, upstream) if need else None
         for unit, need in zip(ctx.saved_tensors, ctx.needs, strict=True)

@@ -58,6 +58,7 @@ def linear_cross_entropy(rows: int, generator: torch.Generator) -> Mapping[str, 
         ("without bias", (x, weight), {"reduction": "none"}),
         ("scaled", (x, weight, bias), {"reduction": "none", "logit_scale": 2.5}),
         ("smooth", (x, weight, bias), {"reduction": "none", "label_smoothing": 0.2}),
+        ("smooth mean", (x, weight, bias), {"label_smoothing": 0.2, "empty": "zero"}),
         ("weighted", (x, weight, bias), {"class_weight": class_weight, "empty": "zero"}),
     ):
         call = partial(_linear, target, options)

@@ -3,15 +3,12 @@
 import torch
 from torch import Tensor
 
-from mtlkit.ops.blocks import classes_of_a_program, count, even, gpu_of, of_product
+from mtlkit.ops.blocks import TILE, classes_of_a_program, count, even, gpu_of, of_product
 from mtlkit.ops.classes import gradients_by_tiles
 from mtlkit.ops.launch import kernels, on_device_of, upcast
 from mtlkit.ops.node import node
 from mtlkit.ops.rivals import backward_by, fake_gradients, row_numbers, save
 from mtlkit.ops.tiles import Gradients, Logits, finite, inverse_norm
-
-TILE = 8192
-"""How many classes make a tile of the backward pass."""
 
 
 def class_scale(logits: Logits) -> Tensor | None:

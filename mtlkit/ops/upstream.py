@@ -30,39 +30,47 @@ def zeros_for_none(like: Tensor, *gradients: Tensor | None) -> list[Tensor]:
     return [torch.zeros_like(like) if each is None else each for each in gradients]
 
 
-def refuse_second_derivative(name: str, *gradients: Tensor | None) -> None:
-    """`RuntimeError` where the gradients of a backward pass are to be differentiated themselves.
+class _Guard(torch.autograd.Function):
+    """An input, whose gradient can be had but not differentiated."""
 
-    What is made of them would keep the part of the second derivative that is in `gradients`, and
-    silently lack the rest.
-    """
-    if torch.is_grad_enabled() and any(g is not None and g.requires_grad for g in gradients):
-        raise RuntimeError(
-            f"{name} can be differentiated once, and a second derivative is asked for; the "
-            f"implementation 'eager' has one"
-        )
-
-
-class _Once(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, value: Tensor, name: str) -> Tensor:
+    def forward(ctx: Any, name: str, value: Tensor) -> Tensor:
         ctx.name = name
+        ctx.save_for_backward(value)
         return value.view_as(value)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        refuse_second_derivative(ctx.name, *gradients)
-        return gradients[0], None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
+        if torch.is_grad_enabled():  # a graph of the backward pass is wanted
+            found: Tensor = _Constant.apply(ctx.name, gradient, *ctx.saved_tensors)
+            return None, found
+        return None, gradient
 
 
-def differentiable_once(value: Tensor, name: str) -> Tensor:
-    """The value of somebody else's op, whose second derivative is refused by this name.
+class _Constant(torch.autograd.Function):
+    """A gradient that depends on an input in a way that nobody has written down."""
 
-    A traced graph refuses it by itself.
+    @staticmethod
+    def forward(ctx: Any, name: str, gradient: Tensor, _: Tensor) -> Tensor:
+        ctx.name = name
+        return gradient.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> None:
+        raise RuntimeError(
+            f"{ctx.name} has no second derivative; the implementation 'eager' has one"
+        )
+
+
+def differentiable_once(name: str, value: Tensor) -> Tensor:
+    """The value for an op called `name` whose gradients a second derivative would get wrong.
+
+    Gradients that are made in the forward pass are constants in the graph of a backward pass: all
+    that depends on the inputs would silently be missing. A traced graph refuses it by itself.
     """
-    if torch.compiler.is_compiling():
+    if torch.compiler.is_compiling() or not value.requires_grad:
         return value
-    found: Tensor = _Once.apply(value, name)
+    found: Tensor = _Guard.apply(name, value)
     return found
 
 

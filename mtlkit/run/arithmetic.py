@@ -1,11 +1,13 @@
-"""The arithmetic of a run: what a sum comes to depends on threads, on torch and on the device."""
+"""The arithmetic of a run: a sum depends on threads, torch, the device, and the choice of ops."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
+from mtlkit.ops.choice import CHOICES, TABLE
 from mtlkit.run.folder import RunFolder, read_json
 from mtlkit.train.checkpoint import Checkpoint
 
@@ -29,15 +31,25 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+def chosen_ops() -> str:
+    """What the environment says of how ops are computed, for people; empty where it is silent."""
+    return " ".join(f"{name}={os.environ[name]}" for name in (CHOICES, TABLE) if name in os.environ)
+
+
 def changed_arithmetic(
     provenance: Mapping[str, Any], checkpoint: Checkpoint, device: torch.device
 ) -> str | None:
-    """What of torch and device is no longer as it was, for people; None where nothing is."""
+    """What of torch, device and environment is no longer as it was; None where nothing is."""
     found = (
         ("torch", checkpoint.torch, torch.__version__),
         ("the device", provenance["device"], device_name(device)),
+        ("the choice of ops", provenance.get("ops", ""), chosen_ops()),
     )
-    changed = [f"{what} was {then} and is {now}" for what, then, now in found if then != now]
+    changed = [
+        f"{what} was {then or 'left open'} and is {now or 'left open'}"
+        for what, then, now in found
+        if then != now
+    ]
     if not changed:
         return None
     return f"warning: {', '.join(changed)}; the result may differ in its last digits"

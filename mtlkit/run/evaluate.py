@@ -16,6 +16,7 @@ from mtlkit.evaluation.configs import Evaluator, Findings, TaskMetrics
 from mtlkit.evaluation.predict import TrainedModel
 from mtlkit.evaluation.trained import Trained
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
+from mtlkit.ops.brought import searched_in
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
@@ -53,7 +54,7 @@ def evaluate_run(
     recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
     model, data = _model_and_data(folder, recipe, loading)
-    with folder.locked():
+    with folder.locked(), searched_in(catalog):
         evaluate_trained(folder, recipe, model, data, device, beside)
 
 
@@ -186,13 +187,17 @@ def _facts(
         "weighting": described(recipe.weighting),
         "optimiser": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",
         "training": f"{recipe.train.epochs} epochs of batches of {recipe.train.batch}, "
-        f"{recipe.train.precision}, seed {recipe.seed}",
+        f"{recipe.train.precision}, seed {recipe.seed}{_chosen(recipe.train.ops)}",
         "parameters": f"{_parameters(model):,}",
         "time": f"{duration(status.seconds)} on {device}",
     }
     if status.untrained:
         facts["parameters that no loss reaches"] = ", ".join(status.untrained)
     return facts
+
+
+def _chosen(ops: Mapping[str, str]) -> str:
+    return "".join(f", {op} by {name}" for op, name in ops.items())
 
 
 def described(value: object) -> str:

@@ -15,7 +15,6 @@ from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
-from mtlkit.ops import use
 from mtlkit.ops.brought import searched_in
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import dump_recipe, load_recipe
@@ -175,8 +174,7 @@ def _sit(sitting: Sitting, *, quiet: bool) -> Run:
     """Work on the run to its end, and say in its status how that went."""
     folder, progress = sitting.folder, shown(quiet=quiet or not sitting.ranks.first)
     try:
-        train = sitting.recipe.train
-        with threads_of(folder, train.threads), use(**train.ops):
+        with threads_of(folder, sitting.recipe.train.threads):
             _work(sitting, progress)
     except (InterruptedRunError, KeyboardInterrupt) as cause:
         how = f"go on with `mtlkit resume {folder.path}`"

@@ -11,7 +11,7 @@ import torch
 from mtlkit.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import provenance
-from mtlkit.run.arithmetic import device_name
+from mtlkit.run.arithmetic import chosen_ops, device_name
 
 PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
 """The packages whose version can change a result."""
@@ -28,6 +28,7 @@ def provenance_of(
         "platform": platform.platform(),
         "device": device_name(device),
         "threads": recipe.train.threads or torch.get_num_threads(),
+        "ops": chosen_ops(),
         "base": str(base.resolve()),
     }
 

@@ -116,18 +116,21 @@ def answer(trial: Trial, name: str, dtype: torch.dtype) -> Answer | None:
     return [result.detach(), *slopes]
 
 
-def second_derivatives(trial: Trial, name: str) -> list[Tensor] | None:
-    """The gradients of the squared gradients of the squared result; None where that is refused.
+def second_derivatives(trial: Trial, name: str, power: int) -> list[Tensor] | None:
+    """The gradients of the squared gradients of a power of the result; None where it is refused.
 
-    A square makes what comes down in the backward pass depend on the inputs too.
+    A square makes what comes down in the backward pass depend on the inputs too. The squares of the
+    inputs are added: of such a sum an op that has no second derivative must not be the silent part.
     """
     inputs = leaves(trial.inputs, torch.float64)
     result = called(trial, name, inputs)
     if result is None or not result.requires_grad:
         return None
     try:
-        square = result.square()
-        first = gradients(square, upstream_of(square), inputs, create_graph=True)
+        upstream = upstream_of(result)
+        total = (result.pow(power) * upstream).sum()
+        total = total + sum((each.square().sum() for each in inputs), torch.zeros(()))
+        first = gradients(total, torch.ones_like(total), inputs, create_graph=True)
         total = sum((each.square().sum() for each in first), torch.zeros(()))
         return gradients(total, torch.ones_like(total), inputs)
     except (RuntimeError, NotImplementedError):

@@ -163,12 +163,14 @@ def can_go_backward_twice(subject: Subject) -> None:
 def gives_no_wrong_second_derivative(subject: Subject) -> None:
     """Second derivatives are those of the definition, or an error; never something else."""
     for label, name, trial in trials_of(subject):
-        found, wanted = (
-            second_derivatives(trial, each) for each in (name, definition_of(subject))
-        )  # fmt: skip
-        if found is not None and wanted is not None:
-            same = all(torch.allclose(a, b, 1e-6, 1e-8) for a, b in zip(found, wanted, strict=True))
-            require(same, f"{label}: a second derivative is wrong, where an error is expected")
+        for power in (1, 2):
+            found, wanted = (
+                second_derivatives(trial, each, power) for each in (name, definition_of(subject))
+            )
+            if found is not None and wanted is not None:
+                pairs = zip(found, wanted, strict=True)
+                same = all(torch.allclose(a, b, 1e-6, 1e-8) for a, b in pairs)
+                require(same, f"{label}: a second derivative is wrong, where an error is expected")
 
 
 def gives_no_wrong_tangent(subject: Subject) -> None:

@@ -8,6 +8,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
+from mtlkit.ops import use
 from mtlkit.train.backward import Backward, draws_of
 from mtlkit.train.batches import Batches, Portion, seed_step
 from mtlkit.train.compiled import compile_backbone
@@ -75,7 +76,8 @@ class Updater:
         portion = self.batches.portion(step, self.ranks.rank)
         self.optimizer.zero_grad()
         rate = self.optimizer.param_groups[0]["lr"]
-        made = self.backward.make(step, portion, rate, watch=self._watches(step))
+        with use(**self.train.ops):
+            made = self.backward.make(step, portion, rate, watch=self._watches(step))
         for result, share in zip(made.results, made.shares, strict=True):
             self.meter.add(result, share)
         self.meter.finish_update(made.whole.counts)
@@ -85,7 +87,8 @@ class Updater:
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
         self.optimizer.step()
-        self.backward.after_step(step, made)
+        with use(**self.train.ops):
+            self.backward.after_step(step, made)
         return Update(len(portion.whole), stop)
 
     def _watches(self, step: int) -> bool:

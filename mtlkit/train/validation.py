@@ -30,11 +30,11 @@ def validation_metrics(
     for index in torch.split(torch.arange(len(split)), batch):
         with autocast:
             features = model.all_features(split.inputs[index].to(device))
+            wanted = {task: targets[task][index].to(device) for task in model.tasks}
+            lost = model.head_losses(features, wanted)
             for task in model.tasks:
-                head, own = model.head(task), features.of(task)
-                target = targets[task][index].to(device)
-                losses[task] += head.loss(own, target).double().sum().item()
-                outputs[task].append(head(own).float().cpu())
+                losses[task] += lost[task].double().sum().item()
+                outputs[task].append(model.head(task)(features.of(task)).float().cpu())
     model.train(training)
     found: dict[str, float] = {}
     for task, parts in outputs.items():

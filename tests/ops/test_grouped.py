@@ -166,6 +166,8 @@ def test_a_row_without_a_group_may_be_anything(name):
     assert found[:2].tolist() == [0, 0]
     assert found.isfinite().all()
     assert (found[2:] > 0).all()
+    for each in torch.autograd.grad(found.sum(), (x, *weights, *biases)):
+        assert each.isfinite().all()
 
 
 def test_grouped_mm_says_what_it_cannot():

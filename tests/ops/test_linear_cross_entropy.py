@@ -500,3 +500,27 @@ def test_it_agrees_with_torch():
     torch.testing.assert_close(
         linear_cross_entropy(x, weight, target, bias, label_smoothing=0.3), wanted
     )
+
+
+@pytest.mark.parametrize("name", ON_CPU)
+def test_the_loss_may_be_changed_in_place(name):
+    x, weight, target, bias = inputs()
+    loss = linear_cross_entropy(x, weight, target, bias, implementation=name)
+    (wanted,) = gradients(loss / 4, torch.ones(()), (x,))
+    again = linear_cross_entropy(x, weight, target, bias, implementation=name)
+    again /= 4
+    torch.testing.assert_close(gradients(again, torch.ones(()), (x,))[0], wanted)
+
+
+@pytest.mark.parametrize("name", ON_CPU[1:])
+def test_no_part_of_a_second_derivative_passes_for_the_whole(name):
+    """The smoothed term is a plain product of x and W, and what is added another function of W."""
+    x, weight, target, bias = inputs()
+    loss = linear_cross_entropy(
+        x, weight, target, bias, reduction="sum", label_smoothing=0.0 if name == "native" else 0.1,
+        implementation=name,
+    )  # fmt: skip
+    total = loss + weight.square().sum()
+    first = torch.autograd.grad(total, weight, create_graph=True)[0]
+    with pytest.raises(RuntimeError, match=r"has no second derivative|no autograd formula"):
+        torch.autograd.grad(first.sum(), weight)

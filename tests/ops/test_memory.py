@@ -1,4 +1,7 @@
-"""The memory that the cost model expects is what is allocated, counted by torch's profiler."""
+"""The memory that the cost model expects is no less than what is allocated, and twice at most.
+
+It is counted by torch's profiler. A choice needs the order of magnitude: what fits, and what not.
+"""
 
 from unittest import mock
 

@@ -111,11 +111,17 @@ def test_another_torch_or_device_is_said_in_one_line(start, points, capsys):
     ]
 
 
-def test_only_what_changed_is_named(start, points):
+def test_only_what_changed_is_named(start, points, monkeypatch):
     folder = RunFolder(start(points.PLAIN, "run").path)
     known, saved = read_json(folder.provenance), newest_checkpoint(folder.checkpoints)
     cpu = torch.device("cpu")
     assert changed_arithmetic(known, saved, cpu) is None
+    monkeypatch.setenv("MTLKIT_OPS", "gate=eager")
+    assert changed_arithmetic(known, saved, cpu) == (
+        "warning: the choice of ops was left open and is MTLKIT_OPS=gate=eager; "
+        "the result may differ in its last digits"
+    )
+    monkeypatch.delenv("MTLKIT_OPS")
     found = changed_arithmetic(known, attrs.evolve(saved, torch="2.13.0"), cpu)
     assert "torch was 2.13.0" in found
     assert "device" not in found

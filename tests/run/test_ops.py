@@ -1,5 +1,7 @@
 """Every op that a training step uses can be chosen by the recipe, and by the environment."""
 
+from collections import Counter
+
 import attrs
 import pytest
 
@@ -12,6 +14,7 @@ from mtlkit.routing.configs import Grouped
 from mtlkit.run.fit import fit
 from mtlkit.tasks import Task
 from mtlkit.testing import add_small_data, small_recipe
+from mtlkit.train.update import Updater
 from mtlkit.vocabulary import Role
 from mtlkit.weighting.configs import Dynamic
 
@@ -50,21 +53,30 @@ def test_every_op_of_a_training_step_is_here():
 
 @pytest.fixture
 def ran(monkeypatch):
-    """How often the implementation that is asked for has run, by op."""
-    counts = {}
+    """How often the implementation that is asked for has run, in updates or elsewhere, by op."""
+    counts, updating = Counter(), []
+    update = Updater.update
+
+    def updated(self, *given):
+        updating.append(True)
+        try:
+            return update(self, *given)
+        finally:
+            updating.clear()
+
+    monkeypatch.setattr(Updater, "update", updated)
     for op, (_, name) in STEPS.items():
         plain = OPS[op][name]
 
         def run(*args, op=op, plain=plain):
-            counts[op] += 1
+            counts[op, bool(updating)] += 1
             return plain.run(*args)
 
-        counts[op] = 0
         monkeypatch.setitem(OPS[op].at_hand, name, plain._replace(run=run))
 
-    def times(op):
+    def times(op, in_updates=True):
         # once a sample is drawn, its loss is the margin's
-        return counts["margin_cross_entropy" if op.startswith("sampled") else op]
+        return counts["margin_cross_entropy" if op.startswith("sampled") else op, in_updates]
 
     return times
 
@@ -105,12 +117,25 @@ def test_a_head_is_stronger_than_the_recipe_than_the_environment(ran, tmp_path, 
 
 
 def test_what_cannot_run_says_why(tmp_path):
-    train = attrs.evolve(PLAIN.train, ops={"linear_cross_entropy": "rows"})
-    recipe = attrs.evolve(PLAIN, tasks={"kind": MAIN}, train=train)
-    told = "linear_cross_entropy: 'rows', chosen by context, cannot run: gradients in the forward"
+    changes, _ = STEPS["grouped_linear_cross_entropy"]
+    train = attrs.evolve(PLAIN.train, ops={"grouped_linear_cross_entropy": "grouped_mm"})
+    told = "'grouped_mm', chosen by context, cannot run: F.grouped_mm wants rows of a multiple of"
     with pytest.raises(ImplementationError, match=told):
-        trained(recipe, tmp_path / "run")
+        trained(attrs.evolve(PLAIN, **changes, train=train), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_what_no_head_can_use_is_refused_before_anything_is_run():
+    with pytest.raises(ValueError, match="ops: linear_cross_entropy: expected one of auto, eager"):
+        attrs.evolve(PLAIN.train, ops={"linear_cross_entropy": "rows"})
+
+
+def test_an_evaluation_does_not_depend_on_how_training_computed(ran, tmp_path):
+    """Else `mtlkit evaluate` would not find what the run's own evaluation found."""
+    train = attrs.evolve(PLAIN.train, ops={"multi_head_cross_entropy": "joined"})
+    trained(attrs.evolve(PLAIN, train=train), tmp_path / "run")
+    assert ran("multi_head_cross_entropy") > 0
+    assert ran("multi_head_cross_entropy", in_updates=False) == 0
 
 
 def test_in_a_file(catalog):
