@@ -38,7 +38,8 @@ class Call(NamedTuple):
 
     x: Tensor
     weights: tuple[Tensor, ...]
-    biases: tuple[Tensor, ...]
+    biases: tuple[Tensor, ...]  # zeros for those that are none
+    biased: bool
     target: Tensor
     group: Tensor
     label_smoothing: float
@@ -123,7 +124,8 @@ def _checked(
         tuple(name for name, given in options.items() if given),
     )  # fmt: skip
     call = Call(
-        own_x, matrices, vectors, target.masked_fill(left_out, 0),
+        own_x, matrices, vectors, any(each is not None for each in offsets),
+        target.masked_fill(left_out, 0),
         group.masked_fill(left_out, len(weights)), label_smoothing,
     )  # fmt: skip
     return call, request
@@ -189,21 +191,21 @@ def _joined(call: Call) -> Tensor:
 def _grouped_mm(call: Call) -> Tensor:
     """torch's grouped product; rows without a group stand at the end, and go with the last."""
     order = torch.argsort(call.group, stable=True)
-    back = torch.argsort(order)
     group = call.group.index_select(0, order)
     ends = torch.searchsorted(group, torch.arange(1, len(call.weights) + 1, device=group.device))
     ends[-1] = len(group)  # what lies behind the last group is not defined on a GPU
-    weight, bias = torch.stack(call.weights), torch.stack(call.biases)
+    weight = torch.stack(call.weights)
     real = group < len(call.weights)
     # a row without a group may be anything, NaN too: another one stands in its place
     rows = call.x.index_select(0, torch.where(real, order, order[:1]))
     logits = F.grouped_mm(rows, weight.transpose(1, 2), offs=ends.to(torch.int32))
-    logits = (logits + bias[group.clamp_max(len(bias) - 1)]).to(accumulator(call.x.dtype))
+    if call.biased:
+        logits = logits + torch.stack(call.biases)[group.clamp_max(len(weight) - 1)]
     losses = F.cross_entropy(
-        logits, call.target.index_select(0, order), reduction="none",
+        logits.to(accumulator(call.x.dtype)), call.target.index_select(0, order), reduction="none",
         label_smoothing=call.label_smoothing,
     )  # fmt: skip
-    return torch.where(real, losses, 0.0).index_select(0, back)
+    return torch.zeros_like(losses).index_copy(0, order, torch.where(real, losses, 0.0))
 
 
 def _grouped_mm_refuses(request: Request) -> str:
