@@ -49,6 +49,11 @@ def use(**choices: str) -> Iterator[None]:
         _context.reset(token)
 
 
+def of_environment() -> str:
+    """What the environment says of the choice, as it is typed; empty where it is silent."""
+    return " ".join(f"{name}={os.environ[name]}" for name in (CHOICES, TABLE) if name in os.environ)
+
+
 class Line(NamedTuple):
     """What `explain` says of one implementation; `chosen` tells by what, where it is chosen."""
 

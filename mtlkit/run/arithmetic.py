@@ -1,13 +1,12 @@
 """The arithmetic of a run: a sum depends on threads, torch, the device, and the choice of ops."""
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from mtlkit.ops.choice import CHOICES, TABLE
+from mtlkit.ops.choice import of_environment
 from mtlkit.run.folder import RunFolder, read_json
 from mtlkit.train.checkpoint import Checkpoint
 
@@ -31,11 +30,6 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def chosen_ops() -> str:
-    """What the environment says of how ops are computed, for people; empty where it is silent."""
-    return " ".join(f"{name}={os.environ[name]}" for name in (CHOICES, TABLE) if name in os.environ)
-
-
 def changed_arithmetic(
     provenance: Mapping[str, Any], checkpoint: Checkpoint, device: torch.device
 ) -> str | None:
@@ -43,7 +37,7 @@ def changed_arithmetic(
     found = (
         ("torch", checkpoint.torch, torch.__version__),
         ("the device", provenance["device"], device_name(device)),
-        ("the choice of ops", provenance.get("ops", ""), chosen_ops()),
+        ("the choice of ops", provenance.get("ops", ""), of_environment()),
     )
     changed = [
         f"{what} was {then or 'left open'} and is {now or 'left open'}"

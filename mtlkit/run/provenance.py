@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from mtlkit.catalog import Catalog
+from mtlkit.ops.choice import of_environment
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_file import provenance
-from mtlkit.run.arithmetic import chosen_ops, device_name
+from mtlkit.run.arithmetic import device_name
 
 PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
 """The packages whose version can change a result."""
@@ -28,7 +29,7 @@ def provenance_of(
         "platform": platform.platform(),
         "device": device_name(device),
         "threads": recipe.train.threads or torch.get_num_threads(),
-        "ops": chosen_ops(),
+        "ops": of_environment(),
         "base": str(base.resolve()),
     }
 
