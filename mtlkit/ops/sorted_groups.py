@@ -1,18 +1,18 @@
 """A linear map for each group of rows: sorted once, one product for each group, one matrix kept.
 
 Sorting puts the rows of a group side by side, so that nothing is gathered for each group and every
-group writes its own part of the gradients. Only products are made group by group: what goes over
-the logits goes over those of all groups at once, where few rows have few calls. Groups may differ
-in their number of classes. Where a group begins must be known to the host, which waits for a GPU
-once, in the forward pass.
+group writes its own part of the gradients. While the logits fit a cache only products are made
+group by group, and what goes over the logits goes over those of all groups at once, in few calls.
+Groups may differ in their number of classes. Where a group begins must be known to the host, which
+waits for a GPU once, in the forward pass.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from mtlkit.ops.costs import CACHED
 from mtlkit.ops.node import node
 from mtlkit.ops.tiles import accumulator
 
@@ -26,13 +26,27 @@ class Part(NamedTuple):
     classes: int
 
 
-def parts(counts: Tensor, weights: list[Tensor]) -> Iterator[Part]:
-    """The groups that have rows, from the number of rows of each."""
-    start = 0
+class Portion(NamedTuple):
+    """Rows [start, stop) of some groups, whose logits are gone over at once."""
+
+    start: int
+    stop: int
+    parts: list[Part]
+
+
+def portions(counts: Tensor, weights: list[Tensor], logits: Tensor) -> list[Portion]:
+    """All groups that have rows in one portion, or, where the logits leave the cache, each apart.
+
+    `counts` are the numbers of rows of each group. Rows behind the last portion are of no group.
+    """
+    parts, start = [], 0
     for group, (rows, weight) in enumerate(zip(counts.tolist(), weights, strict=False)):
         if rows:
-            yield Part(group, start, start + rows, len(weight))
+            parts.append(Part(group, start, start + rows, len(weight)))
         start += rows
+    if parts and logits.nbytes <= CACHED:
+        return [Portion(0, start, parts)]
+    return [Portion(part.start, part.stop, [part]) for part in parts]
 
 
 @node("groups_sorted")
@@ -49,26 +63,29 @@ def groups_sorted(
     Kept are the rows of x sorted (N, D), their log-probabilities (N, max C), -inf for a class that
     a group does not have, the sorted order (N,) and, on the CPU, the number of rows of each group.
     """
-    wide = accumulator(x.dtype)
+    wide, classes = accumulator(x.dtype), [len(weight) for weight in weights]
     order = torch.argsort(group, stable=True)
     # not by bincount, which would ask a GPU for the largest group and wait for it twice more
     counts = group.new_zeros(len(weights) + 1)
     counts = counts.scatter_add_(0, group, torch.ones_like(group)).cpu()
-    rows, labels = x.index_select(0, order), target.index_select(0, order)
-    logits = x.new_full((len(x), max(map(len, weights))), -torch.inf, dtype=wide)
-    stop = 0
-    for number, start, stop, classes in parts(counts, weights):
-        own, given = logits[start:stop, :classes], (rows[start:stop], weights[number].T)
-        if x.dtype == wide and own.is_contiguous():
-            torch.addmm(biases[number], *given, out=own)
-        else:
-            own.copy_(torch.addmm(biases[number], *given))
-    torch.log_softmax(logits, dim=1, out=logits)
-    found = logits.gather(1, labels.unsqueeze(1)).squeeze(1).mul_(smoothing - 1)
-    if smoothing:
-        for _, start, stop, classes in parts(counts, weights):
-            found[start:stop] -= smoothing * logits[start:stop, :classes].mean(dim=1)
-    found[stop:].zero_()  # sorted behind all groups: rows that have none
+    rows, labels = x.index_select(0, order), target.index_select(0, order).unsqueeze(1)
+    logits = x.new_empty((len(x), max(classes)), dtype=wide)
+    if min(classes) < max(classes):
+        logits.fill_(-torch.inf)
+    found = x.new_zeros(len(x), dtype=wide)
+    for begin, end, parts in portions(counts, weights, logits):
+        for number, start, stop, size in parts:
+            own, given = logits[start:stop, :size], (rows[start:stop], weights[number].T)
+            if x.dtype == wide and own.is_contiguous():
+                torch.addmm(biases[number], *given, out=own)
+            else:
+                own.copy_(torch.addmm(biases[number], *given))
+        some = logits[begin:end]
+        torch.log_softmax(some, dim=1, out=some)
+        torch.mul(some.gather(1, labels[begin:end]).squeeze(1), smoothing - 1, out=found[begin:end])
+        if smoothing:
+            for _, start, stop, size in parts:
+                found[start:stop] -= smoothing * logits[start:stop, :size].mean(dim=1)
     losses = torch.empty_like(found).index_copy_(0, order, found)
     return losses, rows, logits, order, counts
 
@@ -88,27 +105,28 @@ def groups_sorted_backward(
     """The gradients of x (empty where not needed), of every weight and of every bias."""
     labels = target.index_select(0, order).unsqueeze(1)
     upstream = of_losses.index_select(0, order).unsqueeze(1)
-    gradient = logits.exp()
-    gradient.scatter_add_(1, labels, gradient.new_full(labels.shape, smoothing - 1))
-    if smoothing:
-        for _, start, stop, classes in parts(counts, weights):
-            gradient[start:stop, :classes] -= smoothing / classes
-    gradient.mul_(upstream)
-    low = gradient.to(rows.dtype)
     of_rows = torch.empty_like(rows) if need_x else rows.new_empty(0)
     of_weights = [torch.empty_like(weight) for weight in weights]
     of_biases = [weight.new_zeros(len(weight)) for weight in weights]
-    stop, empty = 0, set(range(len(weights)))
-    for number, start, stop, classes in parts(counts, weights):
-        own = low[start:stop, :classes]
-        torch.mm(own.T, rows[start:stop], out=of_weights[number])
-        of_biases[number].copy_(gradient[start:stop, :classes].sum(dim=0))
-        if need_x:
-            torch.mm(own, weights[number], out=of_rows[start:stop])
-        empty.remove(number)
+    last, empty = 0, set(range(len(weights)))
+    for begin, last, parts in portions(counts, weights, logits):
+        gradient, own = logits[begin:last].exp(), labels[begin:last]
+        gradient.scatter_add_(1, own, gradient.new_full(own.shape, smoothing - 1))
+        if smoothing:
+            for _, start, stop, size in parts:
+                gradient[start - begin : stop - begin, :size] -= smoothing / size
+        gradient.mul_(upstream[begin:last])
+        low = gradient.to(rows.dtype)
+        for number, start, stop, size in parts:
+            place = slice(start - begin, stop - begin), slice(size)
+            torch.mm(low[place].T, rows[start:stop], out=of_weights[number])
+            of_biases[number].copy_(gradient[place].sum(dim=0))
+            if need_x:
+                torch.mm(low[place], weights[number], out=of_rows[start:stop])
+            empty.remove(number)
     for number in empty:
         of_weights[number].zero_()
-    of_rows[stop:].zero_()
+    of_rows[last:].zero_()  # sorted behind all groups: rows that have none
     of_x = torch.empty_like(rows).index_copy_(0, order, of_rows) if need_x else of_rows
     return [of_x, *of_weights, *of_biases]
 
