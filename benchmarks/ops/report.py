@@ -176,17 +176,21 @@ def plot(result, path):
         and cell["title"].endswith(kind)
     ]  # fmt: skip
     cells.sort(key=lambda cell: cell["sizes"][2])
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4))
     for name in dict.fromkeys(name for cell in cells for name in cell["seconds"]):
         having = [c for c in cells if name in c["seconds"]]
         classes = [c["sizes"][2] for c in having]
         style = {"color": "black", "linestyle": ":"} if name == FLOOR else {"marker": "o"}
         left.loglog(classes, [c["seconds"][name] for c in having], label=name, **style)
+        near = [c for c in having if FLOOR in c["seconds"]]
+        times = [c["seconds"][name] / c["seconds"][FLOOR] for c in near]
+        middle.semilogx([c["sizes"][2] for c in near], times, **style)
         kept = [c for c in having if name in c["peak_bytes"]]
         if kept:
             peaks = [max(c["peak_bytes"][name], 2**16) / 2**20 for c in kept]
             right.loglog([c["sizes"][2] for c in kept], peaks, label=name, **style)
     left.set(xlabel="classes", ylabel="seconds, forward and backward", title="time")
+    middle.set(xlabel="classes", ylabel=f"time of the {FLOOR}", title="time beside the floor")
     right.set(xlabel="classes", ylabel="MiB beyond inputs and gradients", title="memory")
     if cells:
         left.legend(fontsize=8)
