@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.ops.node import node
-from mtlkit.ops.rivals import backward_by, fake_gradients, row_numbers, save
+from mtlkit.ops.rivals import backward_by, fake_gradients, fake_rivals, save
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, add_product, finite, spans
 
 TILE_NUMBERS = 2**20
@@ -80,26 +80,6 @@ def gradients_by_tiles(
     found.add_rows(slice(None), logits, pull, of_rivals, of_target)
 
 
-@rivals_by_classes.register_fake
-def _(
-    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
-) -> tuple[Tensor, Tensor]:
-    return row_numbers(x), row_numbers(x)
-
-
-@rivals_by_classes_backward.register_fake
-def _(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    cosine: bool,
-    rivals: Tensor,
-    of_target: Tensor,
-    of_rivals: Tensor,
-    needs: list[bool],
-) -> list[Tensor]:
-    return fake_gradients(x, weight, bias, needs)
-
-
+rivals_by_classes.register_fake(fake_rivals)
+rivals_by_classes_backward.register_fake(fake_gradients)
 rivals_by_classes.register_autograd(save, backward_by(rivals_by_classes_backward))

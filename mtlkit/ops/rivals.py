@@ -20,10 +20,14 @@ def row_numbers(x: Tensor) -> Tensor:
     return x.new_empty(len(x), dtype=accumulator(x.dtype))
 
 
-def fake_gradients(
-    x: Tensor, weight: Tensor, bias: Tensor | None, needs: list[bool]
-) -> list[Tensor]:
-    """What fake gradients of x, W and b look like."""
+def fake_rivals(x: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    """What the results of an op that keeps nothing look like."""
+    return row_numbers(x), row_numbers(x)
+
+
+def fake_gradients(x: Tensor, weight: Tensor, bias: Tensor | None, *others: Any) -> list[Tensor]:
+    """What the gradients of x, W and b look like; the last argument says which are needed."""
+    needs: list[bool] = others[-1]
     return [
         torch.empty_like(each) if each is not None and need else x.new_empty(0)
         for each, need in zip((x, weight, bias), needs, strict=True)

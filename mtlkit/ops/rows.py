@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.node import node
+from mtlkit.ops.rivals import fake_gradients
 from mtlkit.ops.stored import TILE
 from mtlkit.ops.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
 from mtlkit.ops.upstream import scaled
@@ -116,11 +117,8 @@ def _(
     needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     total = x.new_empty((), dtype=accumulator(x.dtype))
-    found = [
-        torch.empty_like(each) if each is not None and need else x.new_empty(0)
-        for each, need in zip((x, weight, bias), needs, strict=True)
-    ]
-    return total, found[0], found[1], found[2]
+    of_x, of_weight, of_bias = fake_gradients(x, weight, bias, needs)
+    return total, of_x, of_weight, of_bias
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:

@@ -80,22 +80,5 @@ def _(
     )  # fmt: skip
 
 
-@rivals_stored_backward.register_fake
-def _(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    cosine: bool,
-    rivals: Tensor,
-    storage: Tensor,
-    references: Tensor,
-    mean: Tensor,
-    of_target: Tensor,
-    of_rivals: Tensor,
-    needs: list[bool],
-) -> list[Tensor]:
-    return fake_gradients(x, weight, bias, needs)
-
-
+rivals_stored_backward.register_fake(fake_gradients)
 rivals_stored.register_autograd(save, backward_by(rivals_stored_backward))

@@ -7,7 +7,7 @@ from mtlkit.ops.blocks import TILE, classes_of_a_program, count, even, gpu_of, o
 from mtlkit.ops.classes import gradients_by_tiles
 from mtlkit.ops.launch import kernels, on_device_of, upcast
 from mtlkit.ops.node import node
-from mtlkit.ops.rivals import backward_by, fake_gradients, row_numbers, save
+from mtlkit.ops.rivals import backward_by, fake_gradients, fake_rivals, save
 from mtlkit.ops.tiles import Gradients, Logits, finite, inverse_norm
 
 
@@ -73,26 +73,6 @@ def rivals_by_triton_backward(
     return found.tensors(x)
 
 
-@rivals_by_triton.register_fake
-def _(
-    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
-) -> tuple[Tensor, Tensor]:
-    return row_numbers(x), row_numbers(x)
-
-
-@rivals_by_triton_backward.register_fake
-def _(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    target: Tensor,
-    cosine: bool,
-    rivals: Tensor,
-    of_target: Tensor,
-    of_rivals: Tensor,
-    needs: list[bool],
-) -> list[Tensor]:
-    return fake_gradients(x, weight, bias, needs)
-
-
+rivals_by_triton.register_fake(fake_rivals)
+rivals_by_triton_backward.register_fake(fake_gradients)
 rivals_by_triton.register_autograd(save, backward_by(rivals_by_triton_backward))

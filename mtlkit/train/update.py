@@ -69,6 +69,10 @@ class Updater:
 
         Raises `NotFiniteError`, on every rank and before the update, where a loss is not finite.
         """
+        with use(**self.train.ops):
+            return self._made(step, wish)
+
+    def _made(self, step: int, wish: StopWish | None) -> Update:
         seed_step(self.setting.recipe.seed, step, self.ranks.rank, self.setting.device)
         factor = self.rate_factor(step)
         for group in self.optimizer.param_groups:
@@ -76,8 +80,7 @@ class Updater:
         portion = self.batches.portion(step, self.ranks.rank)
         self.optimizer.zero_grad()
         rate = self.optimizer.param_groups[0]["lr"]
-        with use(**self.train.ops):
-            made = self.backward.make(step, portion, rate, watch=self._watches(step))
+        made = self.backward.make(step, portion, rate, watch=self._watches(step))
         for result, share in zip(made.results, made.shares, strict=True):
             self.meter.add(result, share)
         self.meter.finish_update(made.whole.counts)
@@ -87,8 +90,7 @@ class Updater:
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
         self.optimizer.step()
-        with use(**self.train.ops):
-            self.backward.after_step(step, made)
+        self.backward.after_step(step, made)
         return Update(len(portion.whole), stop)
 
     def _watches(self, step: int) -> bool:
