@@ -66,5 +66,4 @@ def main():
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as own, mock.patch.dict(os.environ, TRITON_CACHE_DIR=own):
-        main()
+    main()
