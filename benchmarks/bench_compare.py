@@ -13,12 +13,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from mtlkit.catalog import load_catalog
-from mtlkit.compare.place import Place
-from mtlkit.compare.read_comparison import load_comparison
-from mtlkit.compare.record import read_results
-from mtlkit.compare.study import run_study
-from mtlkit.data.configs import Loading
+from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.comparison.results.record import read_results
+from mtlkit.comparison.spec.load import load_comparison
+from mtlkit.comparison.study import run_study
+from mtlkit.data.source import Loading
+from mtlkit.plugins.catalog import load_catalog
 
 RECIPE = """
 data: {type: face/rendered, subjects: 20, test_subjects: 10, size: 48}
@@ -66,7 +66,7 @@ def main() -> None:
     print(f"before the first run, once: {spans[0][0] - start:.2f} s")
     print(f"between two runs: {gap:.2f} s, {100 * gap / training:.2f} % of the training")
     alone = time.time()
-    subprocess.run([sys.executable, "-c", "import mtlkit.compare.worker"], check=True)
+    subprocess.run([sys.executable, "-c", "import mtlkit.comparison.execute.worker"], check=True)
     print(f"a fresh interpreter for each run: {time.time() - alone:.2f} s")
 
 

@@ -7,15 +7,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from mtlkit.catalog import load_catalog
-from mtlkit.recipe_file import parse_recipe
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.recipe_io import parse_recipe
 
 RUNS = 15
 PLUGINS = 100
 COMPONENTS = 50
 
 PLUGIN = """
-from mtlkit.hooks import hookimpl
+from mtlkit.plugins.hooks import hookimpl
 
 @hookimpl
 def mtlkit_register(catalog):

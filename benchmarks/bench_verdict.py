@@ -15,10 +15,10 @@ import numpy as np
 from scipy import stats
 from synthetic_study import Truth, draw_study
 
-from mtlkit.compare.comparisons import Family, compare_all, compare_with_placebo
-from mtlkit.compare.power import detectable
-from mtlkit.compare.record import Budget
-from mtlkit.compare.statistics import ALPHA, bootstrap_mean, holm, student_mean
+from mtlkit.comparison.analysis.baseline_tests import Family, compare_all, compare_with_placebo
+from mtlkit.comparison.analysis.power import detectable
+from mtlkit.comparison.analysis.statistics import ALPHA, bootstrap_mean, holm, student_mean
+from mtlkit.comparison.results.record import Budget
 
 SEEDS = (5, 10)
 NOISES = ("normal", "unequal", "heavy", "skewed", "counted")

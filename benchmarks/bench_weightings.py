@@ -25,24 +25,24 @@ from pathlib import Path
 import attrs
 import torch
 import torch.nn.functional as F
+from mtlkit.weightings.configs import MGDA, Equal, GradientLocation, GradientWeighting
 
-from mtlkit.backbones.configs import CasiaNet, Mlp
-from mtlkit.data.configs import DataSource, Loading
+from mtlkit.backbones._configs import MLP, CasiaNet
 from mtlkit.data.dataset import Categorical, Data, Numeric, Split
-from mtlkit.heads.configs import Regression
+from mtlkit.data.source import DataSource, Loading
+from mtlkit.heads._configs import Regression
 from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.optim.configs import Sgd
+from mtlkit.optim.base import SGD
 from mtlkit.recipe import Recipe, Train
-from mtlkit.tasks import Task
-from mtlkit.train.decision import Whole
-from mtlkit.train.gradients import cut
-from mtlkit.train.progress import Silence
-from mtlkit.train.providers import AtParameters, shared_parameters
-from mtlkit.train.ranks import Ranks
-from mtlkit.train.setting import Setting
-from mtlkit.train.update import Updater
-from mtlkit.vocabulary import Role
-from mtlkit.weighting.configs import At, Equal, GradientWeighting, Mgda
+from mtlkit.task import Task
+from mtlkit.task_types import Role
+from mtlkit.training.context import TrainingContext
+from mtlkit.training.gradients.features import cut
+from mtlkit.training.gradients.sources import AtParameters, shared_parameters
+from mtlkit.training.gradients.task_weights import UpdateInfo
+from mtlkit.training.progress import Silence
+from mtlkit.training.ranks import Ranks
+from mtlkit.training.update import Updater
 
 HERE = Path(__file__).parent
 CLASSES = {"who": 100, "yaw": 13}
@@ -86,9 +86,9 @@ TASKS = {
 }
 SMALL = Recipe(
     data=Noise(shape=(256,), samples=640),
-    backbone=Mlp(hidden=(512, 512, 512)),
+    backbone=MLP(hidden=(512, 512, 512)),
     tasks=TASKS,
-    optimizer=Sgd(lr=1e-3),
+    optimizer=SGD(lr=1e-3),
     train=Train(batch=64, device="cpu", log_every=10),
 )
 NETWORKS = {
@@ -100,7 +100,7 @@ NETWORKS = {
         train=attrs.evolve(SMALL.train, batch=32),
     ),
     "large": attrs.evolve(  # 50 million shared parameters, for memory
-        SMALL, data=Noise(shape=(3500,), samples=64), backbone=Mlp(hidden=(4000, 4000, 4000, 1000))
+        SMALL, data=Noise(shape=(3500,), samples=64), backbone=MLP(hidden=(4000, 4000, 4000, 1000))
     ),
 }
 
@@ -114,7 +114,7 @@ def updater(recipe):
     model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets[task])
-    setting = Setting(
+    setting = TrainingContext(
         recipe=recipe, data=data, folder=None, checkpoints=None, device=torch.device("cpu"),
         targets={"train": targets}, ranks=Ranks(), progress=Silence(),
     )  # fmt: skip
@@ -150,7 +150,7 @@ def plain(losses, features, shared, heads, trunk):
 
 def task_by_task(losses, features, shared, heads, trunk):
     """LibMTL's way: every task's gradient at all shared parameters, here weighted by MGDA."""
-    from mtlkit.weighting.simplex import shortest
+    from mtlkit.weightings.solvers.simplex import shortest
 
     rows = [torch.autograd.grad(loss, shared, retain_graph=True) for loss in losses]
     jacobian = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
@@ -264,7 +264,7 @@ def gramian_in_passes(network, pairs):
     index = torch.arange(recipe.train.batch)
     targets = {n: v[index] for n, v in made.setting.targets["train"].items()}
     counts = model.counts(targets)
-    whole = Whole(counts, counts.nonzero().flatten())
+    whole = UpdateInfo(counts, counts.nonzero().flatten())
     inputs = made.setting.data.train.inputs[index]
     provider = AtParameters(shared_parameters(model.router), Ranks())
 
@@ -290,9 +290,11 @@ def gramian_in_passes(network, pairs):
 
 MEMORY = {
     "plain sum": lambda: updater(NETWORKS["large"]).update,
-    "mgda": lambda: updater(attrs.evolve(NETWORKS["large"], weighting=Mgda())).update,
+    "mgda": lambda: updater(attrs.evolve(NETWORKS["large"], weighting=MGDA())).update,
     "mgda at parameters": lambda: (
-        updater(attrs.evolve(NETWORKS["large"], weighting=Mgda(at=At.PARAMETERS))).update
+        updater(
+            attrs.evolve(NETWORKS["large"], weighting=MGDA(at=GradientLocation.PARAMETERS))
+        ).update
     ),
     "task by task (LibMTL's way), MGDA": lambda: by_hand(NETWORKS["large"], task_by_task),
     "torchjd autojac, MGDA": lambda: by_hand(NETWORKS["large"], peers()["torchjd autojac, MGDA"]),

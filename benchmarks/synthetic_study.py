@@ -1,7 +1,7 @@
 """A study that was never run: results drawn from known differences, to check what is made of them.
 
 ``python benchmarks/synthetic_study.py FOLDER`` writes one, of 3 problems, 12 methods and 5 seeds,
-with `mtlkit.compare.report.write_reports` beside it: a report to look at.
+with `mtlkit.comparison.report.write.write_reports` beside it: a report to look at.
 """
 
 import json
@@ -14,8 +14,8 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from mtlkit.compare.record import Budget, Judged, Record, Stage, record_to_line
-from mtlkit.compare.results import Study
+from mtlkit.comparison.results.record import Budget, Judged, Record, Stage, record_to_line
+from mtlkit.comparison.results.study_results import Study
 
 BASELINES = ("single-task", "equal", "log", "tuned", "rlw")
 SCHEMES = ("famo", "dynamic", "mgda", "cagrad", "nash-mtl", "uncertainty", "gradnorm", "pcgrad")
@@ -254,7 +254,7 @@ EXAMPLE = Truth(
 
 def main() -> None:
     """Write the example, with some runs failed, and its report."""
-    from mtlkit.compare.report import write_reports
+    from mtlkit.comparison.report.write import write_reports
 
     folder = Path(sys.argv[1])
     study = draw_study(EXAMPLE, np.random.default_rng(3))

@@ -13,21 +13,21 @@ import time
 import attrs
 import torch
 import torch.nn.functional as F
+from mtlkit.weightings.configs import Equal
 from torch import nn
 
-from mtlkit.backbones.configs import CasiaNet
-from mtlkit.data.configs import DataSource, Loading
+from mtlkit.backbones._configs import CasiaNet
 from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.source import DataSource, Loading
 from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.optim.configs import Sgd
+from mtlkit.optim.base import SGD
 from mtlkit.recipe import Recipe, Train
-from mtlkit.tasks import Task
-from mtlkit.train.progress import Silence
-from mtlkit.train.ranks import Ranks
-from mtlkit.train.setting import Setting
-from mtlkit.train.update import Updater
-from mtlkit.vocabulary import Role
-from mtlkit.weighting.configs import Equal
+from mtlkit.task import Task
+from mtlkit.task_types import Role
+from mtlkit.training.context import TrainingContext
+from mtlkit.training.progress import Silence
+from mtlkit.training.ranks import Ranks
+from mtlkit.training.update import Updater
 
 LIMIT = 1.03
 PAIRS = 40
@@ -62,7 +62,7 @@ RECIPE = Recipe(
     backbone=CasiaNet(width=0.5),
     tasks={name: Task(role=Role.MAIN if name == "who" else Role.SIDE) for name in CLASSES},
     weighting=Equal(total=0.1),
-    optimizer=Sgd(lr=0.01, weight_decay=5e-4),
+    optimizer=SGD(lr=0.01, weight_decay=5e-4),
     train=Train(batch=BATCH, device="cpu"),
 )
 
@@ -73,7 +73,7 @@ def by_mtlkit(recipe):
     assembly = assembly_of(data, recipe.tasks)
     torch.manual_seed(0)
     model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
-    setting = Setting(
+    setting = TrainingContext(
         recipe=recipe, data=data, folder=None, checkpoints=None, device=torch.device("cpu"),
         targets={"train": encode_targets(data.train, recipe.tasks, assembly)},
         ranks=Ranks(), progress=Silence(),

@@ -9,9 +9,9 @@ from sphinx.application import Sphinx
 
 import mtlkit
 import mtlkit.testing
-from mtlkit.catalog import load_catalog
 from mtlkit.cli.show import option_rows
-from mtlkit.recipe_file.structuring import options_of
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.recipe_io.structuring import options_of
 
 HERE = Path(__file__).parent
 

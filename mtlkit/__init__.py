@@ -14,106 +14,112 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtlkit.backbones.configs import CasiaNet, Mlp, Timm
-    from mtlkit.catalog import Catalog, load_catalog
-    from mtlkit.config import Component
-    from mtlkit.data.configs import DataSource, Loading
-    from mtlkit.data.divide import Division
+    from mtlkit.backbones._configs import MLP, CasiaNet, TimmModel
+    from mtlkit.component import Component
     from mtlkit.data.images import Images
+    from mtlkit.data.source import DataSource, Loading
+    from mtlkit.data.split import Division
     from mtlkit.data.table import Table
     from mtlkit.errors import MtlkitError
-    from mtlkit.heads.configs import Classification, Margin, Regression
-    from mtlkit.hooks import hookimpl
-    from mtlkit.optim.configs import AdamW, Constant, Cosine, Sgd, Steps
+    from mtlkit.heads._configs import Classification, Margin, Regression
+    from mtlkit.optim.base import SGD, AdamW, Constant, Cosine, Steps
+    from mtlkit.plugins.catalog import Catalog, load_catalog
+    from mtlkit.plugins.hooks import hookimpl
     from mtlkit.recipe import Recipe, Train
-    from mtlkit.recipe_file import dump_recipe, load_recipe
-    from mtlkit.routing.configs import BlockBranch, Choice, Grouped, LinearBranch, Shared
-    from mtlkit.routing.soft_sharing import (
-        Cgc,
+    from mtlkit.recipe_io import dump_recipe, load_recipe
+    from mtlkit.routers._configs import BlockBranch, BranchSelection, Grouped, LinearBranch, Shared
+    from mtlkit.routers._soft_sharing import (
+        CGC,
+        MTAN,
+        PLE,
         CrossStitch,
-        DselectK,
+        DSelectK,
         LearnToBranch,
-        Mmoe,
-        Mtan,
-        Ple,
+        MMoE,
     )
-    from mtlkit.run.evaluate import load_model
-    from mtlkit.run.fit import fit, resume
-    from mtlkit.tasks import Task
-    from mtlkit.vocabulary import Kind, Role
-    from mtlkit.weighting.configs import Dynamic, Equal, Fixed, Uncertainty
+    from mtlkit.runs.evaluate import load_model
+    from mtlkit.runs.fit import fit, resume
+    from mtlkit.task import Task
+    from mtlkit.task_types import Role, TaskKind
+    from mtlkit.weightings.configs import Dynamic, Equal, Fixed, Uncertainty
 
 _HOMES = {
-    "mtlkit.backbones.configs": ("CasiaNet", "Mlp", "Timm"),
-    "mtlkit.catalog": ("Catalog", "load_catalog"),
-    "mtlkit.config": ("Component",),
-    "mtlkit.data.configs": ("DataSource", "Loading"),
-    "mtlkit.data.divide": ("Division",),
+    "mtlkit.backbones._configs": ("CasiaNet", "MLP", "TimmModel"),
+    "mtlkit.plugins.catalog": ("Catalog", "load_catalog"),
+    "mtlkit.component": ("Component",),
+    "mtlkit.data.source": ("DataSource", "Loading"),
+    "mtlkit.data.split": ("Division",),
     "mtlkit.data.images": ("Images",),
     "mtlkit.data.table": ("Table",),
     "mtlkit.errors": ("MtlkitError",),
-    "mtlkit.heads.configs": ("Classification", "Margin", "Regression"),
-    "mtlkit.hooks": ("hookimpl",),
-    "mtlkit.optim.configs": ("AdamW", "Constant", "Cosine", "Sgd", "Steps"),
+    "mtlkit.heads._configs": ("Classification", "Margin", "Regression"),
+    "mtlkit.plugins.hooks": ("hookimpl",),
+    "mtlkit.optim.base": ("AdamW", "Constant", "Cosine", "SGD", "Steps"),
     "mtlkit.recipe": ("Recipe", "Train"),
-    "mtlkit.recipe_file": ("dump_recipe", "load_recipe"),
-    "mtlkit.routing.configs": ("BlockBranch", "Choice", "Grouped", "LinearBranch", "Shared"),
-    "mtlkit.routing.soft_sharing": (
-        "Cgc",
-        "CrossStitch",
-        "DselectK",
-        "LearnToBranch",
-        "Mmoe",
-        "Mtan",
-        "Ple",
+    "mtlkit.recipe_io": ("dump_recipe", "load_recipe"),
+    "mtlkit.routers._configs": (
+        "BlockBranch",
+        "BranchSelection",
+        "Grouped",
+        "LinearBranch",
+        "Shared",
     ),
-    "mtlkit.run.evaluate": ("load_model",),
-    "mtlkit.run.fit": ("fit", "resume"),
-    "mtlkit.tasks": ("Task",),
-    "mtlkit.vocabulary": ("Kind", "Role"),
-    "mtlkit.weighting.configs": ("Dynamic", "Equal", "Fixed", "Uncertainty"),
+    "mtlkit.routers._soft_sharing": (
+        "CGC",
+        "CrossStitch",
+        "DSelectK",
+        "LearnToBranch",
+        "MMoE",
+        "MTAN",
+        "PLE",
+    ),
+    "mtlkit.runs.evaluate": ("load_model",),
+    "mtlkit.runs.fit": ("fit", "resume"),
+    "mtlkit.task": ("Task",),
+    "mtlkit.task_types": ("TaskKind", "Role"),
+    "mtlkit.weightings.configs": ("Dynamic", "Equal", "Fixed", "Uncertainty"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CGC",
+    "MLP",
+    "MTAN",
+    "PLE",
+    "SGD",
     "AdamW",
     "BlockBranch",
+    "BranchSelection",
     "CasiaNet",
     "Catalog",
-    "Cgc",
-    "Choice",
     "Classification",
     "Component",
     "Constant",
     "Cosine",
     "CrossStitch",
+    "DSelectK",
     "DataSource",
     "Division",
-    "DselectK",
     "Dynamic",
     "Equal",
     "Fixed",
     "Grouped",
     "Images",
-    "Kind",
     "LearnToBranch",
     "LinearBranch",
     "Loading",
+    "MMoE",
     "Margin",
-    "Mlp",
-    "Mmoe",
-    "Mtan",
     "MtlkitError",
-    "Ple",
     "Recipe",
     "Regression",
     "Role",
-    "Sgd",
     "Shared",
     "Steps",
     "Table",
     "Task",
-    "Timm",
+    "TaskKind",
+    "TimmModel",
     "Train",
     "Uncertainty",
     "dump_recipe",

@@ -6,16 +6,16 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.backbones.configs import Backbone
+from mtlkit.backbones._configs import Backbone
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.heads.joint import losses_of_heads
-from mtlkit.heads.module import HeadModule
-from mtlkit.routing.configs import Router, Wiring
-from mtlkit.routing.module import BranchOutputs, Features, RouterModule
-from mtlkit.tasks import Task, loss_terms
-from mtlkit.vocabulary import MISSING, Kind, LossTerm
-from mtlkit.weighting.module import StepLosses
+from mtlkit.heads.base import HeadModule
+from mtlkit.heads.fusion import losses_of_heads
+from mtlkit.routers._configs import Router, Wiring
+from mtlkit.routers.base import BranchOutputs, Features, RouterModule
+from mtlkit.task import Task, loss_terms
+from mtlkit.task_types import MISSING, LossTerm, TaskKind
+from mtlkit.weightings.kinds import StepLosses
 
 
 @attrs.frozen(kw_only=True)
@@ -142,7 +142,7 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
                 f"tasks.{name}: no training sample has the label {task.target or name!r}; "
                 f"leave the task out"
             )
-        if task.head.kind is Kind.CLASSIFICATION:
+        if task.head.kind is TaskKind.CLASSIFICATION:
             if not isinstance(column, Categorical):
                 raise DataError(
                     f"tasks.{name}: the label {task.target or name!r} is a number, the head "

@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from mtlkit.backbones.configs import Backbone
-from mtlkit.config import Problem, above, at_least, one_of, optional
-from mtlkit.data.configs import DataSource
+from mtlkit.backbones._configs import Backbone
+from mtlkit.component import Problem, above, at_least, one_of, optional
+from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
-from mtlkit.evaluation.configs import Evaluator
-from mtlkit.loggers.configs import JsonLines, Logger
+from mtlkit.evaluators.base import Evaluator
+from mtlkit.loggers.base import JsonLines, Logger
 from mtlkit.ops.configs import choices_of_ops
-from mtlkit.optim.configs import Constant, Optimizer, Schedule, Sgd
-from mtlkit.routing.configs import Router, Shared
-from mtlkit.tasks import Task, loss_terms
-from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.configs import Equal, Weighting, pairing_problems
+from mtlkit.optim.base import SGD, Constant, Optimizer, Schedule
+from mtlkit.routers._configs import Router, Shared
+from mtlkit.task import Task, loss_terms
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.configs import Equal, Weighting, pairing_problems
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +53,7 @@ class Recipe:
     tasks: Mapping[str, Task]
     routing: Router = attrs.field(factory=Shared)
     weighting: Weighting = attrs.field(factory=Equal)
-    optimizer: Optimizer = attrs.field(factory=Sgd)
+    optimizer: Optimizer = attrs.field(factory=SGD)
     schedule: Schedule = attrs.field(factory=Constant)
     train: Train = attrs.field(factory=Train)
     evaluation: tuple[Evaluator, ...] = ()

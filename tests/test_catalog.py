@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from mtlkit.catalog import Catalog, Status, load_catalog
 from mtlkit.errors import (
     ComponentError,
     IncompatibleError,
@@ -14,11 +13,12 @@ from mtlkit.errors import (
     NotInstalledError,
     UnknownComponentError,
 )
+from mtlkit.plugins.catalog import Catalog, Status, load_catalog
 
 GOOD = """
     import attrs
-    from mtlkit.hooks import hookimpl
-    from mtlkit.weighting.configs import Weighting
+    from mtlkit.plugins.hooks import hookimpl
+    from mtlkit.weightings.configs import Weighting
 
     @attrs.frozen(kw_only=True)
     class Halves(Weighting):
@@ -37,7 +37,7 @@ GOOD = """
     def mtlkit_commands():
         return {{"{0}-command": "somewhere:command"}}
 """
-HEAD = "from mtlkit.hooks import hookimpl\n"
+HEAD = "from mtlkit.plugins.hooks import hookimpl\n"
 REGISTER = HEAD + "@hookimpl\ndef mtlkit_register(catalog):\n    "
 
 
@@ -128,7 +128,7 @@ BROKEN = {
     ),
     "a class that is no component": (
         REGISTER + "catalog.weightings.add('broken/halves', dict)",
-        ["is no component", "mtlkit.config.Component"],
+        ["is no component", "mtlkit.component.Component"],
     ),
     "registers one name twice": (
         REGISTER + "[catalog.weightings.add('broken/halves', 'a:B') for _ in range(2)]",
@@ -286,7 +286,7 @@ class TestSelection:
 
 
 def test_a_known_plugin_that_is_not_installed(monkeypatch):
-    monkeypatch.setattr("mtlkit.catalog.installed_plugins", list)
+    monkeypatch.setattr("mtlkit.plugins.catalog.installed_plugins", list)
     catalog = load_catalog()
     with pytest.raises(NotInstalledError, match="pip install mtlkit-face"):
         catalog.data.get("face/rendered")
@@ -314,8 +314,8 @@ class TestTheFourErrors:
 
     def test_failed_on_import_names_the_owner_and_keeps_the_cause(self, distribution):
         code = REGISTER + "catalog.weightings.add('acme/a', 'mtlkit_no_such_module:B')\n"
-        code += "    catalog.weightings.add('acme/b', 'mtlkit.config:above')\n"
-        code += "    catalog.weightings.add('acme/c', 'mtlkit.config:no_such_class')\n"
+        code += "    catalog.weightings.add('acme/b', 'mtlkit.component:above')\n"
+        code += "    catalog.weightings.add('acme/c', 'mtlkit.component:no_such_class')\n"
         distribution("acme", code)
         catalog = load_catalog()
         for name, said in {

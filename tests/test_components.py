@@ -13,15 +13,21 @@ from pathlib import Path
 
 import attrs
 import pytest
+from mtlkit.weightings.configs import (
+    GradientLocation,
+    HeadGradients,
+    Normalisation,
+    PCGrad,
+    Singular,
+)
 from mtlkit_face.protocols.options import Faces, Mode
 
-from mtlkit.catalog import load_catalog
 from mtlkit.cli import main
-from mtlkit.config import Component
-from mtlkit.data.divide import Division
-from mtlkit.recipe_file.structuring import options_of
-from mtlkit.routing.configs import BlockBranch, Choice
-from mtlkit.weighting.configs import At, HeadGradient, Normalisation, PcGrad, Singular
+from mtlkit.component import Component
+from mtlkit.data.split import Division
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.recipe_io.structuring import options_of
+from mtlkit.routers._configs import BlockBranch, BranchSelection
 
 CATALOG = load_catalog("all")
 OURS = ("mtlkit", "mtlkit-face", "mtlkit-torchjd")
@@ -45,7 +51,7 @@ EXAMPLES = {
         "by": "pose",
         "groups": {"left": (-90, "x"), "right": (0.5,)},
         "branch": BlockBranch(),
-        "test": Choice.BEST,
+        "test": BranchSelection.BEST,
     },
     "routers/cross-stitch": {"own": 0.5},
     "routers/mmoe": {"experts": 3, "width": 8},
@@ -70,27 +76,27 @@ EXAMPLES = {
     "weightings/cov": {"decay": 0.9},
     "weightings/rlw": {},
     "weightings/famo": {"learning_rate": 0.1, "decay": 0.0},
-    "weightings/gradnorm": {"alpha": 0.5, "at": At.LAST_SHARED_LAYER},
-    "weightings/mgda": {"normalise": Normalisation.LOSS, "heads": HeadGradient.WEIGHTED},
-    "weightings/pcgrad": {"at": At.PARAMETERS},
+    "weightings/gradnorm": {"alpha": 0.5, "at": GradientLocation.LAST_SHARED_LAYER},
+    "weightings/mgda": {"normalise": Normalisation.LOSS, "heads": HeadGradients.WEIGHTED},
+    "weightings/pcgrad": {"at": GradientLocation.PARAMETERS},
     "weightings/gradvac": {"rate": 0.25},
-    "weightings/imtl-g": {"at": At.PARAMETERS},
+    "weightings/imtl-g": {"at": GradientLocation.PARAMETERS},
     "weightings/cagrad": {"c": 0.25},
     "weightings/nash-mtl": {"largest_norm": None, "every": 3},
     "weightings/fairgrad": {"alpha": 1.5},
     "weightings/aligned-mtl": {"scale": Singular.MEDIAN},
-    "weightings/db-mtl": {"momentum": 0.5, "at": At.PARAMETERS},
+    "weightings/db-mtl": {"momentum": 0.5, "at": GradientLocation.PARAMETERS},
     "weightings/moco": {"tracking": 0.25, "rate": 0.5, "pull": 0.1},
     "weightings/excess-mtl": {"rate": 0.5},
-    "weightings/cr-mogm": {"of": PcGrad(), "momentum": 0.5},
+    "weightings/cr-mogm": {"of": PCGrad(), "momentum": 0.5},
     "weightings/modo": {"rate": 0.5, "pull": 0.0},
     "weightings/sdmgrad": {"nearness": 0.5, "steps": 5},
     "weightings/auto-lambda": {"start": 1.0, "learning_rate": 0.1},
     "weightings/torchjd/upgrad": {"preferences": {"pose": 2.0}, "ridge": 1e-5},
-    "weightings/torchjd/dual-proj": {"ridge": 1e-3, "heads": HeadGradient.WEIGHTED},
+    "weightings/torchjd/dual-proj": {"ridge": 1e-3, "heads": HeadGradients.WEIGHTED},
     "weightings/torchjd/pcd": {"share": 0.1, "decay": 0.9, "floor": 0.0},
     "weightings/torchjd/krum": {"suspects": 0, "chosen": 2},
-    "weightings/torchjd/config": {"preferences": {"who": 0.5}, "at": At.PARAMETERS},
+    "weightings/torchjd/config": {"preferences": {"who": 0.5}, "at": GradientLocation.PARAMETERS},
     "weightings/torchjd/graddrop": {"steepness": 2.0, "leak": {"who": 0.5}},
     "weightings/torchjd/trimmed-mean": {"trim": 2},
     "data/images": {
@@ -263,10 +269,18 @@ def test_its_repr_is_python_that_makes_it_again(name):
              "PosixPath": Path, "WindowsPath": Path}  # fmt: skip
     choices = {
         kind.__name__: kind
-        for kind in (Choice, At, Faces, HeadGradient, Mode, Normalisation, Singular)
+        for kind in (
+            BranchSelection,
+            GradientLocation,
+            Faces,
+            HeadGradients,
+            Mode,
+            Normalisation,
+            Singular,
+        )
     }
     plain = re.sub(r"<(\w+\.\w+): '[\w-]+'>", r"\1", text)  # how Python shows a choice
-    assert eval(plain, {**words, **choices, "PcGrad": PcGrad}) == value
+    assert eval(plain, {**words, **choices, "PCGrad": PCGrad}) == value
 
 
 def test_its_documentation_begins_with_one_sentence_on_one_line(name):
@@ -342,7 +356,7 @@ def test_describing_all_of_them_imports_nothing_heavy():
     code = (
         f"import importlib, json, sys\n"
         f"for module in {modules}:\n    importlib.import_module(module)\n"
-        f"from mtlkit.catalog import load_catalog\n"
+        f"from mtlkit.plugins.catalog import load_catalog\n"
         f"for registry in load_catalog('face,torchjd').families().values():\n"
         f"    for name in registry.names():\n        registry.get(name)\n"
         f"print(json.dumps(sorted(sys.modules)))"

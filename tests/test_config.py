@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlkit.config import (
+from mtlkit.component import (
     Component,
     Problem,
     above,

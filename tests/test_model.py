@@ -6,14 +6,14 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.backbones.configs import Mlp
+from mtlkit.backbones._configs import MLP
 from mtlkit.data.dataset import Categorical, Data, Numeric, Split
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.heads.configs import Classification, Regression
+from mtlkit.heads._configs import Classification, Regression
 from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.routing.configs import Shared
-from mtlkit.tasks import Task
-from mtlkit.vocabulary import Role
+from mtlkit.routers._configs import Shared
+from mtlkit.task import Task
+from mtlkit.task_types import Role
 
 TASKS = {
     "who": Task(target="subject", role=Role.MAIN),
@@ -88,7 +88,7 @@ def test_tasks_that_do_not_fit_the_data_are_refused(task, words):
 def test_a_class_count_that_disagrees_is_refused():
     tasks = {"who": Task(target="subject", head=Classification(classes=7))}
     with pytest.raises(AssemblyError, match="states 7 classes, the training data has 2"):
-        assemble(Mlp(), Shared(), tasks, assembly_of(DATA, tasks))
+        assemble(MLP(), Shared(), tasks, assembly_of(DATA, tasks))
 
 
 @pytest.mark.parametrize("name", ["pose", "age"])
@@ -113,27 +113,27 @@ def test_codes_are_whole_numbers():
 @pytest.mark.parametrize("name", ["type", "keys", "forward", "training", "features", "head"])
 def test_a_task_may_have_any_name(name):
     tasks = {name: Task(target="pose")}
-    model = assemble(Mlp(hidden=(3,)), Shared(), tasks, assembly_of(DATA, tasks)).eval()
+    model = assemble(MLP(hidden=(3,)), Shared(), tasks, assembly_of(DATA, tasks)).eval()
     assert model(torch.zeros(2, 4)).outputs[name].shape == (2, 3)
 
 
 def test_inputs_are_normalised_inside_the_model():
     assembly = assembly_of(DATA, TASKS)
-    model = assemble(Mlp(hidden=(3,)), Shared(), TASKS, assembly).eval()
+    model = assemble(MLP(hidden=(3,)), Shared(), TASKS, assembly).eval()
     raw = torch.full((1, 4), 6.0)  # (6 - 2) / 4 = 1
     assert torch.equal(model(raw).features, model.router.backbone(torch.ones(1, 4)))
 
 
 def test_8_bit_inputs_are_taken_as_they_are():
     assembly = attrs.evolve(assembly_of(DATA, TASKS), sample_shape=(1, 2, 2), centre=127.5)
-    model = assemble(Mlp(hidden=(3,)), Shared(), TASKS, assembly).eval()
+    model = assemble(MLP(hidden=(3,)), Shared(), TASKS, assembly).eval()
     raw = torch.randint(0, 256, (5, 1, 2, 2), dtype=torch.uint8)
     assert torch.equal(model(raw).features, model(raw.float()).features)
 
 
 def test_mean_losses_divide_by_the_labels_present():
     assembly = assembly_of(DATA, TASKS)
-    model = assemble(Mlp(hidden=(3,)), Shared(), TASKS, assembly)
+    model = assemble(MLP(hidden=(3,)), Shared(), TASKS, assembly)
     targets = encode_targets(DATA.train, TASKS, assembly)
     counts = model.counts(targets)
     assert counts.tolist() == [3.0, 3.0, 2.0]
@@ -143,7 +143,7 @@ def test_mean_losses_divide_by_the_labels_present():
 
 def test_a_batch_without_a_tasks_labels_gives_zero_loss_and_zero_gradients():
     assembly = assembly_of(DATA, TASKS)
-    model = assemble(Mlp(hidden=(3,)), Shared(), TASKS, assembly)
+    model = assemble(MLP(hidden=(3,)), Shared(), TASKS, assembly)
     targets = encode_targets(DATA.train, TASKS, assembly)
     targets["age"] = torch.full((3,), math.nan)
     found = model.losses(torch.randn(3, 4), targets, model.counts(targets))

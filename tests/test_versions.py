@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from mtlkit.catalog import Status, load_catalog
 from mtlkit.errors import RecipeError
-from mtlkit.recipe_file import dump_recipe, parse_recipe, provenance
+from mtlkit.plugins.catalog import Status, load_catalog
+from mtlkit.recipe_io import dump_recipe, parse_recipe, provenance
 
 PLUGIN = """
     import attrs
-    from mtlkit.hooks import hookimpl
-    from mtlkit.weighting.configs import Weighting
+    from mtlkit.plugins.hooks import hookimpl
+    from mtlkit.weightings.configs import Weighting
 
     class Plain:
         def build(self, terms, features):

@@ -6,40 +6,40 @@ from pathlib import Path
 import attrs
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-
-from mtlkit.backbones.configs import CasiaNet, Mlp, Timm
-from mtlkit.catalog import Registrar, load_catalog
-from mtlkit.data.configs import DataSource, Loading
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
-from mtlkit.heads.configs import Classification, Regression
-from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.optim.configs import AdamW, Sgd
-from mtlkit.recipe import Recipe, Train
-from mtlkit.registry import Origin
-from mtlkit.routing.configs import BlockBranch, Choice, Grouped, LinearBranch
-from mtlkit.run.evaluate import evaluate_run, load_model
-from mtlkit.run.fit import fit
-from mtlkit.tasks import Task
-from mtlkit.train.decision import Whole
-from mtlkit.train.ranks import Ranks
-from mtlkit.train.step import TrainingStep
-from mtlkit.vocabulary import Role
-from mtlkit.weighting.configs import (
-    At,
+from mtlkit.weightings.configs import (
+    DBMTL,
+    DWA,
+    FAMO,
+    MGDA,
     AutoLambda,
-    DbMtl,
-    Dwa,
     Dynamic,
     Equal,
-    Famo,
     Fixed,
-    Mgda,
+    GradientLocation,
     MoDo,
     Normalisation,
-    PcGrad,
+    PCGrad,
     Uncertainty,
 )
+from safetensors.torch import load_file, save_file
+
+from mtlkit.backbones._configs import MLP, CasiaNet, TimmModel
+from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.data.source import DataSource, Loading
+from mtlkit.heads._configs import Classification, Regression
+from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.optim.base import SGD, AdamW
+from mtlkit.plugins.catalog import Registrar, load_catalog
+from mtlkit.plugins.registry import Origin
+from mtlkit.recipe import Recipe, Train
+from mtlkit.routers._configs import BlockBranch, BranchSelection, Grouped, LinearBranch
+from mtlkit.runs.evaluate import evaluate_run, load_model
+from mtlkit.runs.fit import fit
+from mtlkit.task import Task
+from mtlkit.task_types import Role
+from mtlkit.training.gradients.step import TrainingStep
+from mtlkit.training.gradients.task_weights import UpdateInfo
+from mtlkit.training.ranks import Ranks
 
 SAMPLES = 120
 
@@ -100,7 +100,7 @@ TASKS = {
 }
 TABLE = Recipe(
     data=Rows(),
-    backbone=Mlp(hidden=(16,)),
+    backbone=MLP(hidden=(16,)),
     tasks=TASKS,
     optimizer=AdamW(lr=0.02),
     train=Train(epochs=8, batch=20, log_every=1, threads=1, device="cpu"),
@@ -110,7 +110,7 @@ IMAGES = attrs.evolve(
     TABLE,
     data=Stripes(),
     backbone=CasiaNet(width=0.05, dropout=0.2),
-    optimizer=Sgd(lr=0.05),
+    optimizer=SGD(lr=0.05),
     train=attrs.evolve(TABLE.train, epochs=2),
 )
 WEIGHTINGS = {
@@ -120,11 +120,11 @@ WEIGHTINGS = {
     "dynamic": Dynamic(total=1.0, learning_rate=0.01),
     "dynamic product-of-means": Dynamic(total=1.0, form="product-of-means"),
     "dynamic normalise": Dynamic(total=1.0, normalise=True),
-    "dwa": Dwa(),
-    "famo": Famo(),
-    "pcgrad": PcGrad(),
-    "mgda at parameters": Mgda(at=At.PARAMETERS, normalise=Normalisation.NORM),
-    "db-mtl with momentum": DbMtl(momentum=0.5, at=At.PARAMETERS),
+    "dwa": DWA(),
+    "famo": FAMO(),
+    "pcgrad": PCGrad(),
+    "mgda at parameters": MGDA(at=GradientLocation.PARAMETERS, normalise=Normalisation.NORM),
+    "db-mtl with momentum": DBMTL(momentum=0.5, at=GradientLocation.PARAMETERS),
     "modo": MoDo(),
     "auto-lambda": AutoLambda(start=1.0),
 }
@@ -218,7 +218,7 @@ class TestMixedTasksWithGaps:
 
     def test_the_report_names_every_task_and_part(self, mixed):
         text = mixed.report.read_text()
-        for word in (*TASKS, "Rows", "Mlp", "AdamW"):
+        for word in (*TASKS, "Rows", "MLP", "AdamW"):
             assert word in text
         assert "http://" not in text.replace("http://www.w3.org", "")
 
@@ -237,7 +237,7 @@ class TestBackbones:
     @pytest.mark.parametrize("channels", [1, 3])
     def test_a_timm_model_learns_tiny_images(self, channels, run_of, catalog):
         data = Stripes(size=32, channels=channels)
-        backbone, gentle = Timm(model="resnet10t"), AdamW(lr=0.002)
+        backbone, gentle = TimmModel(model="resnet10t"), AdamW(lr=0.002)
         run = run_of(attrs.evolve(IMAGES, data=data, backbone=backbone, optimizer=gentle))
         assert sum(losses(run, -3, None).values()) < sum(losses(run, 0, 3).values())
         assert not any(key.endswith("fc.weight") for key in load_file(run.model))
@@ -249,19 +249,19 @@ class TestBackbones:
         self, run_of, catalog, tmp_path_factory
     ):
         start = tmp_path_factory.mktemp("weights") / "start.safetensors"
-        plain = attrs.evolve(IMAGES, data=Stripes(size=32), backbone=Timm(model="resnet10t"))
+        plain = attrs.evolve(IMAGES, data=Stripes(size=32), backbone=TimmModel(model="resnet10t"))
         trained = load_file(run_of(plain).model)
         own = {k.removeprefix("router.backbone.model."): v for k, v in trained.items()
                if k.startswith("router.backbone.model.")}  # fmt: skip
         save_file(own, start)
-        run = run_of(attrs.evolve(plain, backbone=Timm(model="resnet10t", weights=start)))
+        run = run_of(attrs.evolve(plain, backbone=TimmModel(model="resnet10t", weights=start)))
         begin, fresh = losses(run, 0, 1), losses(run_of(plain), 0, 1)
         assert begin != fresh
         start.unlink()
         load_model(run.path, catalog)
 
     def test_an_mlp_takes_images_too(self, run_of):
-        run = run_of(attrs.evolve(IMAGES, backbone=Mlp(hidden=(8,)), optimizer=Sgd(lr=0.01)))
+        run = run_of(attrs.evolve(IMAGES, backbone=MLP(hidden=(8,)), optimizer=SGD(lr=0.01)))
         assert losses(run, -2, None)["who"] < losses(run, 0, 2)["who"]
 
 
@@ -294,13 +294,13 @@ class TestRouting:
                     IMAGES, routing=attrs.evolve(GROUPED, branch=BRANCHES[branch], test=choice)
                 )
             )
-            for choice in Choice
+            for choice in BranchSelection
         }
         assert len({run.model.read_bytes() for run in runs.values()}) == 1
         generic = {run.metrics["test/who/accuracy"] for run in runs.values()}
         assert len(generic) == 1
 
-    @pytest.mark.parametrize("choice", list(Choice))
+    @pytest.mark.parametrize("choice", list(BranchSelection))
     def test_the_routed_accuracy_is_that_of_the_saved_model(self, choice, branch, run_of, catalog):
         routing = attrs.evolve(GROUPED, branch=BRANCHES[branch], test=choice)
         run = run_of(attrs.evolve(IMAGES, routing=routing))
@@ -309,11 +309,11 @@ class TestRouting:
         with torch.inference_mode():
             branches = model(test.inputs[torch.arange(len(test))], codes).branches["who"]
         posterior = branches.logits.softmax(-1)
-        if choice is Choice.EXPECTED:
+        if choice is BranchSelection.EXPECTED:
             mixed = (posterior * branches.probability.unsqueeze(-1)).sum(1)
         else:
             best = branches.probability.argmax(1)
-            group = best if choice is Choice.BEST else codes["side"]
+            group = best if choice is BranchSelection.BEST else codes["side"]
             mixed = posterior[torch.arange(len(test)), group]
         accuracy = (mixed.argmax(1) == codes["who"]).float().mean().item()
         assert run.metrics["test/who/branches/accuracy"] == pytest.approx(accuracy)
@@ -426,7 +426,7 @@ class TestUnlabelledSamples:
         module = weighting.build(model.terms, model.router.features)
         step = TrainingStep(model, module, Ranks(), weighting)
         counts = model.counts(targets)
-        whole = Whole(counts, counts.nonzero().flatten())
+        whole = UpdateInfo(counts, counts.nonzero().flatten())
         result = step(split.inputs[torch.arange(len(split))], targets, whole)
         result.total.backward()
         return {name: p.grad for name, p in model.head(task).named_parameters()}, result

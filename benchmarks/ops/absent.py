@@ -22,8 +22,10 @@ from torch._library.custom_ops import OPDEFS
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import mtlkit.ops
-from mtlkit.ops import blocks, linear, margin, triton_linear
+import mtlkit.ops.triton
+from mtlkit.ops import linear, margin
+from mtlkit.ops.triton import config
+from mtlkit.ops.triton import linear as triton_linear
 
 META = torch.device("meta")
 GPU = torch.device("cuda", 99)
@@ -145,7 +147,7 @@ class _Kernels(ModuleType):
     INTERPRETED = False
 
     def __init__(self, absent):
-        super().__init__("mtlkit.ops.kernels")
+        super().__init__("mtlkit.ops.triton.kernels")
         self.absent = absent
 
     def __getattr__(self, name):
@@ -168,10 +170,10 @@ def absent_gpu():
     absent = Absent()
     kernels = _Kernels(absent)
     with ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(sys.modules, {"mtlkit.ops.kernels": kernels}))
-        stack.enter_context(mock.patch.object(mtlkit.ops, "kernels", kernels, create=True))
+        stack.enter_context(mock.patch.dict(sys.modules, {"mtlkit.ops.triton.kernels": kernels}))
+        stack.enter_context(mock.patch.object(mtlkit.ops.triton, "kernels", kernels, create=True))
         stack.enter_context(mock.patch("torch.cuda.device", return_value=ExitStack()))
-        stack.enter_context(mock.patch.object(triton_linear, "gpu_of", return_value=blocks.H100))
+        stack.enter_context(mock.patch.object(triton_linear, "gpu_of", return_value=config.H100))
         for module in (linear, margin):  # what is compiled is the definition
             definition = module.by_definition
             stack.enter_context(

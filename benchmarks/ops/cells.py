@@ -13,8 +13,8 @@ import torch
 
 from mtlkit import ops
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.choice import explain
-from mtlkit.ops.implementation import Request
+from mtlkit.ops.dispatch.choice import explain
+from mtlkit.ops.dispatch.implementation import Request
 
 FLOOR = "three products"
 

@@ -17,11 +17,11 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-import mtlkit.ops
-from mtlkit.ops import blocks, kernels
-from mtlkit.ops.triton_heads import small_heads, small_heads_backward
-from mtlkit.ops.triton_linear import rivals_by_triton, rivals_by_triton_backward
-from mtlkit.ops.triton_logits import rivals_of_logits, rivals_of_logits_backward
+import mtlkit.ops.triton
+from mtlkit.ops.triton import config, kernels
+from mtlkit.ops.triton.heads import small_heads, small_heads_backward
+from mtlkit.ops.triton.linear import rivals_by_triton, rivals_by_triton_backward
+from mtlkit.ops.triton.saved import rivals_of_logits, rivals_of_logits_backward
 
 KERNELS = {k: f for k, f in vars(kernels).items() if k[0] != "_" and callable(f)}
 OPTIONS = {"num_warps": 4, "num_stages": 3, "maxnreg": None}
@@ -29,8 +29,8 @@ TYPES = {
     torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.int64: "i64",
 }  # fmt: skip
 GPUS = {
-    "A100": blocks.Gpu(80, 108), "A40": blocks.Gpu(86, 84), "L40": blocks.Gpu(89, 142),
-    "H100": blocks.Gpu(90, 132), "B200": blocks.Gpu(100, 148),
+    "A100": config.Gpu(80, 108), "A40": config.Gpu(86, 84), "L40": config.Gpu(89, 142),
+    "H100": config.Gpu(90, 132), "B200": config.Gpu(100, 148),
 }  # fmt: skip
 SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227}
 """KiB of shared memory that a block may have; a multiprocessor has 1 more and keeps 1 for each."""
@@ -111,7 +111,10 @@ def started(gpu, dtype, sizes=Sizes(), biased=True, cosine=False):  # noqa: B008
     needs = [True, True, biased]
     parts, several = [matrix(each, features) for each in heads], target.expand(len(heads) - 1, -1)
     notes = mock.MagicMock(INTERPRETED=False)
-    with mock.patch.object(mtlkit.ops, "kernels", notes), mock.patch.object(blocks, "H100", gpu):
+    with (
+        mock.patch.object(mtlkit.ops.triton, "kernels", notes),
+        mock.patch.object(config, "H100", gpu),
+    ):
         rivals_by_triton.function(*linear)
         rivals_by_triton_backward.function(*linear, number, number, number, needs)
         *_, z = rivals_of_logits.function(*linear)

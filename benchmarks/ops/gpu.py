@@ -10,7 +10,7 @@ from competitors import TORCH
 from measure import each_way, errors, gradient_bytes, in_turns, told
 
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.choice import estimate
+from mtlkit.ops.dispatch.choice import estimate
 
 DEVICE = "cuda"
 FLUSH = 2**28

@@ -17,7 +17,7 @@ from absent import absent_gpu, backward
 
 from mtlkit import ops
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.implementation import Request
+from mtlkit.ops.dispatch.implementation import Request
 
 ROWS, FEATURES, CLASSES = 512, 512, (200, 13, 20, 7)
 ASKED = 5

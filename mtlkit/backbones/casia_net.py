@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtlkit.backbones.configs import CasiaNet
-from mtlkit.backbones.module import SplittableBackbone
+from mtlkit.backbones._configs import CasiaNet
+from mtlkit.backbones.base import SplittableBackbone
 from mtlkit.errors import AssemblyError
 
 CHANNELS = ((32, 64), (64, 128), (96, 192), (128, 256), (160, 320))
@@ -54,10 +54,10 @@ class LastBlock(nn.Module):
         return dropped
 
 
-class CasiaNetTrunk(SplittableBackbone):
+class CasiaNetBackbone(SplittableBackbone):
     """Images (N, C, H, W) to features (N, 320 * width).
 
-    >>> CasiaNetTrunk(CasiaNet(width=0.5), (1, 48, 48)).features
+    >>> CasiaNetBackbone(CasiaNet(width=0.5), (1, 48, 48)).features
     160
     """
 

@@ -4,19 +4,19 @@ import math
 
 from torch import Tensor, nn
 
-from mtlkit.backbones.configs import Mlp
-from mtlkit.backbones.module import BackboneModule
+from mtlkit.backbones._configs import MLP
+from mtlkit.backbones.base import BackboneModule
 from mtlkit.errors import AssemblyError
 
 
-class MlpTrunk(BackboneModule):
+class MLPBackbone(BackboneModule):
     """Inputs (N, ...), flattened, to features (N, hidden[-1]).
 
-    >>> MlpTrunk(Mlp(hidden=(32, 16)), (10,)).features
+    >>> MLPBackbone(MLP(hidden=(32, 16)), (10,)).features
     16
     """
 
-    def __init__(self, config: Mlp, sample_shape: tuple[int, ...]) -> None:
+    def __init__(self, config: MLP, sample_shape: tuple[int, ...]) -> None:
         super().__init__()
         if not config.hidden:
             raise AssemblyError("mlp: expected one hidden layer or more, found none")

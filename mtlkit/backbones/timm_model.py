@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mtlkit.backbones.configs import Timm
-from mtlkit.backbones.module import BackboneModule
+from mtlkit.backbones._configs import TimmModel
+from mtlkit.backbones.base import BackboneModule
 from mtlkit.errors import AssemblyError
 
 
-class TimmTrunk(BackboneModule):
+class TimmBackbone(BackboneModule):
     """Images (N, C, H, W) to the pooled features of a timm model.
 
     The model is made for the channel count and, where it depends on it, the size of the data.
@@ -20,7 +20,7 @@ class TimmTrunk(BackboneModule):
     the model cannot take.
     """
 
-    def __init__(self, config: Timm, sample_shape: tuple[int, ...]) -> None:
+    def __init__(self, config: TimmModel, sample_shape: tuple[int, ...]) -> None:
         super().__init__()
         if len(sample_shape) != 3:
             raise AssemblyError(f"timm expects images (C, H, W), found samples {sample_shape}")
@@ -35,7 +35,7 @@ class TimmTrunk(BackboneModule):
         return features
 
 
-def _create(config: Timm, sample_shape: tuple[int, ...]) -> nn.Module:
+def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> nn.Module:
     if not timm.is_model(config.model.partition(".")[0]):
         near = timm.list_models(f"*{config.model}*")[:5]
         hint = f"; did you mean {', '.join(near)}?" if near else ""
@@ -61,7 +61,7 @@ def _create(config: Timm, sample_shape: tuple[int, ...]) -> nn.Module:
     return model
 
 
-def _load_weights(model: nn.Module, config: Timm) -> None:
+def _load_weights(model: nn.Module, config: TimmModel) -> None:
     path = config.weights
     assert path is not None
     if not path.is_file():
@@ -94,7 +94,7 @@ def _load_weights(model: nn.Module, config: Timm) -> None:
     model.load_state_dict(fitting)
 
 
-def _feature_count(model: nn.Module, config: Timm, sample_shape: tuple[int, ...]) -> int:
+def _feature_count(model: nn.Module, config: TimmModel, sample_shape: tuple[int, ...]) -> int:
     """The width of the pooled features, found by asking the model: not all of timm declare it."""
     training = model.training
     model.eval()

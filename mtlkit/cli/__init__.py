@@ -14,7 +14,7 @@ import click
 from mtlkit.errors import LoadFailedError, MtlkitError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
-    from mtlkit.catalog import Catalog
+    from mtlkit.plugins.catalog import Catalog
 
 
 class Command(NamedTuple):
@@ -55,7 +55,7 @@ class Session:
     def catalog(self) -> "Catalog":
         """The catalog, loaded once; a plugin that failed is worth one line on stderr."""
         if self._catalog is None:
-            from mtlkit.catalog import load_catalog
+            from mtlkit.plugins.catalog import load_catalog
 
             self._catalog = load_catalog()
             for plugin in self._catalog.problems():

@@ -11,11 +11,11 @@ from mtlkit.cli.list import aligned
 from mtlkit.cli.options import cache_option
 
 if TYPE_CHECKING:
-    from mtlkit.catalog import Catalog
-    from mtlkit.compare.comparison import Comparison
-    from mtlkit.compare.place import Place
-    from mtlkit.compare.store import StudyFolder
-    from mtlkit.data.configs import Loading
+    from mtlkit.comparison.execute.executor_config import Place
+    from mtlkit.comparison.results.store import StudyFolder
+    from mtlkit.comparison.spec.comparison import Comparison
+    from mtlkit.data.source import Loading
+    from mtlkit.plugins.catalog import Catalog
 
 
 @click.command()
@@ -70,9 +70,9 @@ def compare(
         _refuse_options(click.get_current_context())
         _show_differences(what, other)
         return
-    from mtlkit.compare.place import place_of
-    from mtlkit.compare.read_comparison import load_comparison
-    from mtlkit.data.configs import Loading
+    from mtlkit.comparison.execute.executor_config import place_of
+    from mtlkit.comparison.spec.load import load_comparison
+    from mtlkit.data.source import Loading
 
     if what.is_dir():
         raise click.UsageError(f"{what} is a folder; expected a comparison file, or two folders")
@@ -83,8 +83,8 @@ def compare(
     if dry_run:
         _show_plan(comparison, out, loading, place, catalog)
         return
-    from mtlkit.compare.study import run_study
-    from mtlkit.compare.summary import summary
+    from mtlkit.comparison.results.summary import summary
+    from mtlkit.comparison.study import run_study
 
     folder = run_study(
         comparison,
@@ -116,7 +116,7 @@ def _refuse_options(context: click.Context) -> None:
 
 def _tell_failures(folder: "StudyFolder") -> None:
     """How many runs failed; `RunError` where no final run is left."""
-    from mtlkit.compare.record import Stage
+    from mtlkit.comparison.results.record import Stage
     from mtlkit.errors import RunError
 
     records = folder.records().values()
@@ -136,7 +136,7 @@ def _tell_failures(folder: "StudyFolder") -> None:
 
 
 def _show_differences(one: Path, other: Path) -> None:
-    from mtlkit.compare.differences import differences
+    from mtlkit.comparison.results.differences import differences
 
     for title, rows in differences(one, other).items():
         click.echo(title)
@@ -150,13 +150,13 @@ def _show_differences(one: Path, other: Path) -> None:
 def _show_plan(
     comparison: "Comparison", out: Path, loading: "Loading", place: "Place", catalog: "Catalog"
 ) -> None:
-    from mtlkit.compare.libraries import require_libraries
-    from mtlkit.compare.prepare import judges_of
-    from mtlkit.compare.probe import estimate
-    from mtlkit.compare.store import StudyFolder
-    from mtlkit.compare.study import refuse_another_study, resolved
+    from mtlkit.comparison.execute.time_estimate import estimate
+    from mtlkit.comparison.report.dependencies import require_libraries
+    from mtlkit.comparison.results.store import StudyFolder
+    from mtlkit.comparison.spec.data_checks import judges_of
+    from mtlkit.comparison.study import refuse_another_study, resolved
     from mtlkit.report.history import duration
-    from mtlkit.run.proposals import require_optuna
+    from mtlkit.runs.search import require_optuna
 
     folder = StudyFolder(out)
     require_libraries()  # what would stop the study is told now

@@ -11,11 +11,11 @@ import attrs
 import click
 from packaging.requirements import Requirement
 
-from mtlkit import hooks
 from mtlkit.cli import COMMANDS
-from mtlkit.disabled import read_disabled
 from mtlkit.errors import UnknownComponentError, did_you_mean
-from mtlkit.installed import InstalledPlugin, incompatible, installed_plugins
+from mtlkit.plugins import hooks
+from mtlkit.plugins.disabled import read_disabled
+from mtlkit.plugins.discovery import InstalledPlugin, incompatible, installed_plugins
 
 HEAVY = ("torch", "numpy", "timm", "torchvision", "matplotlib", "numba", "PIL", "scipy", "pandas")
 """What no plugin imports when it registers: every command would wait for it."""
@@ -25,7 +25,7 @@ SLOW = 0.1
 
 PROBE = """
 import importlib, json, sys, time
-from mtlkit.catalog import load_catalog
+from mtlkit.plugins.catalog import load_catalog
 module, namespace, heavy = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 answer = {"problems": []}
 start = time.perf_counter()

@@ -14,11 +14,11 @@ from mtlkit.cli.options import beside_option, cache_option
 @cache_option
 def evaluate(run: Path, beside: tuple[Path, ...], cache: Path) -> None:
     """Evaluate the finished RUN again: print its metrics and write its report."""
-    from mtlkit.data.configs import Loading
+    from mtlkit.data.source import Loading
     from mtlkit.report.page import number
-    from mtlkit.run.evaluate import evaluate_run
-    from mtlkit.run.folder import open_run
-    from mtlkit.run.report import read_evaluation
+    from mtlkit.runs.evaluate import evaluate_run
+    from mtlkit.runs.folder import open_run
+    from mtlkit.runs.report import read_evaluation
 
     evaluate_run(run, current_catalog(), Loading(cache=cache), beside)
     folder = open_run(run)

@@ -7,14 +7,14 @@ from typing import Any
 import attrs
 import click
 
-from mtlkit.catalog import Catalog
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
 from mtlkit.cli.options import set_option
-from mtlkit.config import Component, type_key
-from mtlkit.recipe_file import Written, read_recipe
-from mtlkit.recipe_file.dump import plain, plain_text
-from mtlkit.recipe_file.structuring import family_of, options_of
+from mtlkit.component import Component, type_key
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.recipe_io import Written, read_recipe
+from mtlkit.recipe_io.dump import plain, plain_text
+from mtlkit.recipe_io.structuring import family_of, options_of
 
 Row = tuple[str, str]
 

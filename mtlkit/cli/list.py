@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from mtlkit.catalog import Catalog
 from mtlkit.cli import current_catalog
 from mtlkit.errors import UnknownComponentError, did_you_mean
-from mtlkit.registry import Registry
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.registry import Registry
 
 
 @click.command()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mtlkit.catalog import Catalog
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
 from mtlkit.errors import ImplementationError, MtlkitError
+from mtlkit.plugins.catalog import Catalog
 
 if TYPE_CHECKING:
-    from mtlkit.ops.choice import Line
-    from mtlkit.ops.implementation import Op
+    from mtlkit.ops.dispatch.choice import Line
+    from mtlkit.ops.dispatch.implementation import Op
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 REDUCTIONS = ("none", "sum", "mean")
@@ -30,10 +30,10 @@ def list_ops() -> None:
     """List the ops and their implementations: what each costs, or why it cannot run here."""
     import torch
 
-    from mtlkit.ops.brought import broken, op_called, searched_in
-    from mtlkit.ops.choice import explain
-    from mtlkit.ops.device import described
-    from mtlkit.ops.implementation import Request
+    from mtlkit.ops.dispatch.choice import explain
+    from mtlkit.ops.dispatch.device import described
+    from mtlkit.ops.dispatch.implementation import Request
+    from mtlkit.ops.dispatch.plugin_ops import broken, op_called, searched_in
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     catalog, usual = current_catalog(), Request(512, 512, 200, device=device)
@@ -87,10 +87,10 @@ def explain(
     """Show which implementation of OP would run for these sizes, and why."""
     import torch
 
-    from mtlkit.ops.brought import op_called, searched_in
-    from mtlkit.ops.choice import choose, explain
-    from mtlkit.ops.device import described
-    from mtlkit.ops.implementation import Request
+    from mtlkit.ops.dispatch.choice import choose, explain
+    from mtlkit.ops.dispatch.device import described
+    from mtlkit.ops.dispatch.implementation import Request
+    from mtlkit.ops.dispatch.plugin_ops import op_called, searched_in
 
     catalog = current_catalog()
     request = Request(

@@ -8,8 +8,8 @@ from pathlib import Path
 import attrs
 import click
 
-from mtlkit import hooks
 from mtlkit.errors import InvalidNameError, MtlkitError
+from mtlkit.plugins import hooks
 
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "backbone": ("small_conv", "small_conv_trunk"),

@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from mtlkit.catalog import Catalog, PluginRecord, Status
 from mtlkit.cli import current_catalog
 from mtlkit.cli.doctor import doctor
-from mtlkit.disabled import disabled_file, read_disabled, write_disabled
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
-from mtlkit.installed import InstalledPlugin, installed_plugins
+from mtlkit.plugins.catalog import Catalog, PluginRecord, Status
+from mtlkit.plugins.disabled import disabled_file, read_disabled, write_disabled
+from mtlkit.plugins.discovery import InstalledPlugin, installed_plugins
 
 
 @click.group(invoke_without_command=True)

@@ -18,8 +18,8 @@ from mtlkit.cli.options import beside_option
 )
 def report(run: Path, beside: tuple[Path, ...], out: Path | None) -> None:
     """Draw the report of RUN, a run or a study, from its files; no data and no model is opened."""
-    from mtlkit.compare.store import StudyFolder
-    from mtlkit.run.report import write_report
+    from mtlkit.comparison.results.store import StudyFolder
+    from mtlkit.runs.report import write_report
 
     study = StudyFolder(run)
     if study.study.is_file():
@@ -29,7 +29,7 @@ def report(run: Path, beside: tuple[Path, ...], out: Path | None) -> None:
 
 
 def _draw_study(study: Path, report: Path, beside: tuple[Path, ...], out: Path | None) -> None:
-    from mtlkit.compare.report import write_reports
+    from mtlkit.comparison.report.write import write_reports
 
     if beside or out is not None:
         option = "--beside" if beside else "--out"

@@ -15,8 +15,8 @@ from mtlkit.cli.options import beside_option, cache_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(run: Path, beside: tuple[Path, ...], cache: Path, quiet: bool) -> None:
     """Go on with the stopped RUN, to the very result it would have had without the stop."""
-    from mtlkit.data.configs import Loading
-    from mtlkit.run.fit import resume as go_on
+    from mtlkit.data.source import Loading
+    from mtlkit.runs.fit import resume as go_on
 
     done = go_on(
         run, catalog=current_catalog(), loading=Loading(cache=cache), quiet=quiet, beside=beside

@@ -28,7 +28,7 @@ def runs(
     opens: bool,
 ) -> None:
     """List the runs and studies below FOLDER, by default runs/, the newest last."""
-    from mtlkit.compare.listing import Listed, chosen, listed
+    from mtlkit.comparison.results.listing import Listed, chosen, listed
     from mtlkit.errors import RunError
     from mtlkit.report.history import duration
     from mtlkit.report.page import number

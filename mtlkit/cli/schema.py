@@ -7,7 +7,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.errors import MtlkitError
-from mtlkit.recipe_file.schema import recipe_schema
+from mtlkit.recipe_io.schema import recipe_schema
 
 
 @click.command()

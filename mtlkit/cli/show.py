@@ -8,16 +8,16 @@ from typing import Any
 import attrs
 import click
 
-from mtlkit.catalog import Catalog
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
-from mtlkit.config import type_key
+from mtlkit.component import type_key
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.ops.configs import OpImplementation
-from mtlkit.recipe_file.dump import dump_plain, plain, plain_text
-from mtlkit.recipe_file.structuring import Field, options_of
-from mtlkit.recipe_file.wording import expected
-from mtlkit.registry import Registry
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.registry import Registry
+from mtlkit.recipe_io.dump import dump_plain, plain, plain_text
+from mtlkit.recipe_io.error_text import expected
+from mtlkit.recipe_io.structuring import Field, options_of
 
 PLACES: dict[str, tuple[str, ...]] = {
     "backbones": ("backbone",),

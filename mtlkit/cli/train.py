@@ -33,9 +33,9 @@ def train(
     A folder that holds a run is refused rather than overwritten. Ctrl-C saves a checkpoint and
     says how to go on; a second one stops at once.
     """
-    from mtlkit.data.configs import Loading
-    from mtlkit.recipe_file import load_recipe
-    from mtlkit.run.fit import fit
+    from mtlkit.data.source import Loading
+    from mtlkit.recipe_io import load_recipe
+    from mtlkit.runs.fit import fit
 
     catalog = current_catalog()
     run = fit(

@@ -51,10 +51,10 @@ def tune(
     They replace the recipe's own weighting. The first main loss keeps weight 1; main tasks judge by
     their loss on the validation split. The same command goes on with a search that was stopped.
     """
-    from mtlkit.data.configs import Loading
-    from mtlkit.recipe_file import load_recipe
-    from mtlkit.run.tune import Search
-    from mtlkit.run.tune import tune as search_weights
+    from mtlkit.data.source import Loading
+    from mtlkit.recipe_io import load_recipe
+    from mtlkit.runs.tune import Search
+    from mtlkit.runs.tune import tune as search_weights
 
     lowest, highest = between
     if not 0 < lowest <= 1 <= highest or lowest == highest:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import DataError
-from mtlkit.vocabulary import MISSING
+from mtlkit.task_types import MISSING
 
 
 @attrs.frozen(eq=False)

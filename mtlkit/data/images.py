@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mtlkit.config import at_least
-from mtlkit.data.configs import DataSource, Loading
-from mtlkit.data.divide import Division
-from mtlkit.data.patterns import compile_pattern
+from mtlkit.component import at_least
+from mtlkit.data.filename_pattern import compile_pattern
+from mtlkit.data.source import DataSource, Loading
+from mtlkit.data.split import Division
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data
@@ -56,7 +56,8 @@ class Images(DataSource):
 
     `labels` is a table, CSV or Parquet, with a column `file`; it is looked for in `folder`, then
     beside the recipe. `pattern` reads the labels from each file's name instead:
-    ``{subject}_{pose}_*.png``, see `mtlkit.data.patterns`. An empty cell is a missing label.
+    ``{subject}_{pose}_*.png``, see `mtlkit.data.filename_pattern`. An empty cell is a missing
+    label.
     `folder` is relative to the recipe, or else to the working directory.
 
     Every image is brought to `size` (a side, or height and width) and to `channels`. Labels are

@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 
 from mtlkit.data.dataset import Categorical, Column, Numeric
-from mtlkit.data.divide import Division
-from mtlkit.data.listing import Row
+from mtlkit.data.image_listing import Row
+from mtlkit.data.split import Division
 from mtlkit.errors import DataError
 
 SHOWN = 10

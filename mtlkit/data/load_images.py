@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Data, Inputs, Split
 from mtlkit.data.decode import MEMORY, Frame, StoredImages, read_images, threads
+from mtlkit.data.image_listing import Fault, Listing, list_by_pattern, list_by_table
 from mtlkit.data.images import Images
 from mtlkit.data.label_columns import check_labels, columns_by_split, describe, named
-from mtlkit.data.listing import Fault, Listing, list_by_pattern, list_by_table
-from mtlkit.data.places import find_file, find_folder
-from mtlkit.data.positions import SPLIT, positions_of
-from mtlkit.data.tables import read_table
+from mtlkit.data.paths import find_file, find_folder
+from mtlkit.data.read_table import read_table
+from mtlkit.data.source import Loading
+from mtlkit.data.split_indices import SPLIT, positions_of
 from mtlkit.errors import DataError
 
 SHOWN = 10

@@ -8,14 +8,14 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.image_listing import Row
 from mtlkit.data.label_columns import check_labels, columns_by_split, describe, named
-from mtlkit.data.listing import Row
-from mtlkit.data.places import find_file
-from mtlkit.data.positions import SPLIT, positions_of
+from mtlkit.data.paths import find_file
+from mtlkit.data.read_table import read_table
+from mtlkit.data.source import Loading
+from mtlkit.data.split_indices import SPLIT, positions_of
 from mtlkit.data.table import Table
-from mtlkit.data.tables import read_table
 from mtlkit.errors import DataError, did_you_mean
 
 _CONSTANT = 1e-12

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mtlkit.data.configs import DataSource, Loading
-from mtlkit.data.divide import Division
+from mtlkit.data.source import DataSource, Loading
+from mtlkit.data.split import Division
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data

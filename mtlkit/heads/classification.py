@@ -6,11 +6,11 @@ from typing import TypeGuard
 from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
-from mtlkit.heads.configs import Classification
-from mtlkit.heads.module import HeadModule
+from mtlkit.heads._configs import Classification
+from mtlkit.heads.base import HeadModule
 from mtlkit.ops import linear_cross_entropy
-from mtlkit.ops.names import left_open
-from mtlkit.vocabulary import MISSING
+from mtlkit.ops.dispatch.names import left_open
+from mtlkit.task_types import MISSING
 
 
 class ClassificationHead(HeadModule):

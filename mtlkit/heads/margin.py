@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtlkit.heads._configs import Margin
+from mtlkit.heads.base import HeadModule
 from mtlkit.heads.classification import accuracy, check_classes
-from mtlkit.heads.configs import Margin
-from mtlkit.heads.module import HeadModule
 from mtlkit.ops import adaface_margins, margin_cross_entropy, sampled_margin_cross_entropy
-from mtlkit.ops.names import left_open
-from mtlkit.vocabulary import MISSING
+from mtlkit.ops.dispatch.names import left_open
+from mtlkit.task_types import MISSING
 
 MOMENTUM = 0.99
 """How much of the running mean and deviation of lengths is kept in a step, as in AdaFace."""

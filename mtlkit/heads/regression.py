@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from mtlkit.heads.module import HeadModule
+from mtlkit.heads.base import HeadModule
 
 
 class RegressionHead(HeadModule):

@@ -9,7 +9,7 @@ from pathlib import Path
 import cattrs
 
 from mtlkit.errors import RunError
-from mtlkit.loggers.configs import LogWriter
+from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 
 KINDS = {StepEvent: "step", EvaluationEvent: "evaluation", Speed: "speed"}

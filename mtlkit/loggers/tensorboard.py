@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mtlkit.errors import MissingExtraError
-from mtlkit.loggers.configs import LogWriter
+from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 
 

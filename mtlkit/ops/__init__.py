@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mtlkit.ops.choice import explain, use
+    from mtlkit.ops.dispatch.choice import explain, use
     from mtlkit.ops.gating import gate
     from mtlkit.ops.grouped import grouped_linear_cross_entropy
     from mtlkit.ops.linear import linear_cross_entropy
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mtlkit.ops.sampled import SampledLoss, sampled_margin_cross_entropy
 
 _HOMES = {
-    "mtlkit.ops.choice": (
+    "mtlkit.ops.dispatch.choice": (
         "explain",
         "use",
     ),

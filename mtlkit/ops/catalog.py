@@ -1,8 +1,8 @@
 """All ops, by name."""
 
+from mtlkit.ops.dispatch.implementation import Op
 from mtlkit.ops.gating import GATE
 from mtlkit.ops.grouped import GROUPED_LINEAR_CROSS_ENTROPY
-from mtlkit.ops.implementation import Op
 from mtlkit.ops.linear import LINEAR_CROSS_ENTROPY
 from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY
 from mtlkit.ops.matching import MATCH_SCORES, MATCH_TEMPLATE

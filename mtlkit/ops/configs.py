@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
-from mtlkit.config import Component, Rule, Validator
+from mtlkit.component import Component, Rule, Validator
 from mtlkit.errors import MtlkitError, did_you_mean
-from mtlkit.ops.brought import implementation_class, known_op, op_called
-from mtlkit.ops.names import AUTO, OF_HEADS
+from mtlkit.ops.dispatch.names import AUTO, OF_HEADS
+from mtlkit.ops.dispatch.plugin_ops import implementation_class, known_op, op_called
 
 if TYPE_CHECKING:
     import torch
 
-    from mtlkit.ops.implementation import Implementation, Op
+    from mtlkit.ops.dispatch.implementation import Implementation, Op
     from mtlkit.ops.trials import Trial
 
 
@@ -56,7 +56,7 @@ class OpImplementation(Component):
 def implementation_for(op: str, *names: str) -> Validator:
     """``auto``, one of mtlkit's own implementations `names` of `op`, or that of a plugin.
 
-    >>> from mtlkit.heads.configs import Classification
+    >>> from mtlkit.heads._configs import Classification
     >>> Classification(implementation="stord")
     Traceback (most recent call last):
     ValueError: implementation: expected one of auto, eager, compiled, native, stored, classes, \

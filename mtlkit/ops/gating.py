@@ -4,7 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops.call import (
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_matrix,
     check_reduction,
@@ -15,11 +17,9 @@ from mtlkit.ops.call import (
     wants_gradient,
     without_autocast,
 )
-from mtlkit.ops.choice import choose
-from mtlkit.ops.costs import products, refuses_forward_mode
-from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
-from mtlkit.ops.joined import heads_joined
-from mtlkit.ops.tiles import accumulator
+from mtlkit.ops.kernels.concatenated import heads_joined
+from mtlkit.ops.kernels.costs import products, refuses_forward_mode
+from mtlkit.ops.kernels.tiles import accumulator
 
 NAME = "gate"
 

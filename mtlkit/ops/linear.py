@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops import costs
-from mtlkit.ops.call import (
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
+from mtlkit.ops.kernels import costs
+from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_label_type,
     check_matrix,
@@ -21,17 +23,15 @@ from mtlkit.ops.call import (
     wants_gradient,
     without_autocast,
 )
-from mtlkit.ops.choice import choose
-from mtlkit.ops.classes import rivals_by_classes
-from mtlkit.ops.implementation import Implementation, Op, Request, serves_all
-from mtlkit.ops.launch import refuses as triton_refuses
+from mtlkit.ops.kernels.chunked import rivals_by_classes
+from mtlkit.ops.kernels.fused_grad import linear_cross_entropy_by_rows
+from mtlkit.ops.kernels.grad_buffers import differentiable_once
+from mtlkit.ops.kernels.saved_softmax import rivals_stored
+from mtlkit.ops.kernels.tiles import accumulator
 from mtlkit.ops.linear_call import NAME, Call
-from mtlkit.ops.rows import linear_cross_entropy_by_rows
-from mtlkit.ops.stored import rivals_stored
-from mtlkit.ops.tiles import accumulator
-from mtlkit.ops.triton_linear import rivals_by_triton
-from mtlkit.ops.triton_logits import rivals_of_logits
-from mtlkit.ops.upstream import differentiable_once
+from mtlkit.ops.triton.linear import rivals_by_triton
+from mtlkit.ops.triton.saved import rivals_of_logits
+from mtlkit.ops.triton.support import refuses as triton_refuses
 
 
 def linear_cross_entropy(

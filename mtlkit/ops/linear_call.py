@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mtlkit.ops.call import check_labels
-from mtlkit.ops.tiles import accumulator
+from mtlkit.ops.kernels.arguments import check_labels
+from mtlkit.ops.kernels.tiles import accumulator
 
 NAME = "linear_cross_entropy"
 

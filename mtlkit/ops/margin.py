@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops import margin_costs
-from mtlkit.ops.call import (
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
+from mtlkit.ops.kernels import margin_costs
+from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_label_type,
     check_labels,
@@ -24,15 +26,13 @@ from mtlkit.ops.call import (
     wants_gradient,
     without_autocast,
 )
-from mtlkit.ops.choice import choose
-from mtlkit.ops.classes import rivals_by_classes
-from mtlkit.ops.costs import refuses_forward_mode
-from mtlkit.ops.implementation import Implementation, Op, Request, serves_all
-from mtlkit.ops.launch import refuses as triton_refuses
-from mtlkit.ops.stored import rivals_stored
-from mtlkit.ops.tiles import EPSILON, accumulator
-from mtlkit.ops.triton_linear import rivals_by_triton
-from mtlkit.ops.triton_logits import rivals_of_logits
+from mtlkit.ops.kernels.chunked import rivals_by_classes
+from mtlkit.ops.kernels.costs import refuses_forward_mode
+from mtlkit.ops.kernels.saved_softmax import rivals_stored
+from mtlkit.ops.kernels.tiles import EPSILON, accumulator
+from mtlkit.ops.triton.linear import rivals_by_triton
+from mtlkit.ops.triton.saved import rivals_of_logits
+from mtlkit.ops.triton.support import refuses as triton_refuses
 
 NAME = "margin_cross_entropy"
 

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops.call import check_devices, check_matrix, same_type, without_autocast
-from mtlkit.ops.choice import choose
-from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
-from mtlkit.ops.tiles import EPSILON
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.kernels.arguments import check_devices, check_matrix, same_type, without_autocast
+from mtlkit.ops.kernels.tiles import EPSILON
 
 TEMPLATE = "match_template"
 SCORES = "match_scores"

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops.call import (
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_heads,
     check_label_type,
@@ -22,17 +24,15 @@ from mtlkit.ops.call import (
     wants_gradient,
     without_autocast,
 )
-from mtlkit.ops.choice import choose
-from mtlkit.ops.costs import CACHED, INTERPRETED, products, refuses_forward_mode
-from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
-from mtlkit.ops.joined import (
+from mtlkit.ops.kernels.concatenated import (
     FEW,
     heads_feature_gradients,
     heads_joined,
 )
-from mtlkit.ops.tiles import accumulator
-from mtlkit.ops.triton_heads import refuses as triton_refuses
-from mtlkit.ops.triton_heads import small_heads
+from mtlkit.ops.kernels.costs import CACHED, INTERPRETED, products, refuses_forward_mode
+from mtlkit.ops.kernels.tiles import accumulator
+from mtlkit.ops.triton.heads import refuses as triton_refuses
+from mtlkit.ops.triton.heads import small_heads
 
 NAME = "multi_head_cross_entropy"
 

@@ -5,7 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mtlkit.ops.call import (
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Op, Request
+from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_label_type,
     check_labels,
@@ -15,8 +17,6 @@ from mtlkit.ops.call import (
     same_type,
     wants_gradient,
 )
-from mtlkit.ops.choice import choose
-from mtlkit.ops.implementation import Op, Request
 from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, Margin, margin_cross_entropy
 
 NAME = "sampled_margin_cross_entropy"

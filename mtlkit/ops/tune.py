@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mtlkit.ops.choice import gpu_name, table_key
+from mtlkit.ops.dispatch.choice import gpu_name, table_key
+from mtlkit.ops.dispatch.implementation import Op, Request
 from mtlkit.ops.gating import gate
 from mtlkit.ops.grouped import grouped_linear_cross_entropy
-from mtlkit.ops.implementation import Op, Request
 from mtlkit.ops.linear import linear_cross_entropy
 from mtlkit.ops.margin import margin_cross_entropy
 from mtlkit.ops.multi_head import multi_head_cross_entropy

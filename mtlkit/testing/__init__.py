@@ -11,9 +11,9 @@ It needs ``pip install 'mtlkit[testing]'``.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mtlkit.catalog import Catalog
-from mtlkit.config import Component
+from mtlkit.component import Component
 from mtlkit.errors import MissingExtraError
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.testing.check import BrokenPromiseError, Example
 from mtlkit.testing.suite import Case, Suite, suite_of
 from mtlkit.testing.world import SmallData, add_small_data, small_recipe

@@ -2,7 +2,7 @@
 
 import torch
 
-from mtlkit.backbones.module import BackboneModule, SplittableBackbone
+from mtlkit.backbones.base import BackboneModule, SplittableBackbone
 from mtlkit.testing.bench import bench_of
 from mtlkit.testing.check import BrokenPromiseError, Subject, checks, require
 

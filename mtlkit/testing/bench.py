@@ -6,17 +6,17 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.backbones.configs import Backbone, CasiaNet
-from mtlkit.backbones.module import BackboneModule
+from mtlkit.backbones._configs import Backbone, CasiaNet
+from mtlkit.backbones.base import BackboneModule
 from mtlkit.errors import MtlkitError
-from mtlkit.heads.configs import Head
-from mtlkit.heads.module import HeadModule
+from mtlkit.heads._configs import Head
+from mtlkit.heads.base import HeadModule
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
-from mtlkit.routing.configs import Branch, Grouped, Router
+from mtlkit.routers._configs import Branch, Grouped, Router
+from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing.check import Subject
 from mtlkit.testing.world import small_model, small_recipe, small_targets
-from mtlkit.vocabulary import MISSING, Kind
 
 Batch = tuple[Tensor, ...]
 
@@ -89,7 +89,7 @@ def head_batch(value: Head, count: int) -> Batch:
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(count, FEATURES, generator=generator)
     number = torch.arange(count)
-    if value.kind is Kind.CLASSIFICATION:
+    if value.kind is TaskKind.CLASSIFICATION:
         target = torch.where(number % 4 == 3, MISSING, (features[:, 0] * 10).long() % len(CLASSES))
     else:
         target = torch.where(number % 4 == 3, torch.nan, features[:, 0] * 2 + 5)
@@ -98,7 +98,7 @@ def head_batch(value: Head, count: int) -> Batch:
 
 def new_head(value: Head) -> HeadModule:
     """The head next to features (N, 8), which has seen its training targets."""
-    head = value.build(FEATURES, CLASSES if value.kind is Kind.CLASSIFICATION else ())
+    head = value.build(FEATURES, CLASSES if value.kind is TaskKind.CLASSIFICATION else ())
     head.fit_targets(head_batch(value, 64)[1])
     return head
 

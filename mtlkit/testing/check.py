@@ -6,11 +6,11 @@ from typing import Any
 
 import attrs
 
-from mtlkit.catalog import Catalog
-from mtlkit.config import Component
+from mtlkit.component import Component
 from mtlkit.errors import MtlkitError
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.recipe import Recipe
-from mtlkit.registry import Entry, Registry
 
 
 @attrs.frozen(kw_only=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.source import Loading
 from mtlkit.testing.check import Subject, checks, require
 
 

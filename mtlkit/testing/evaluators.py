@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from mtlkit.evaluation.configs import Findings
-from mtlkit.evaluation.predict import TrainedModel
-from mtlkit.loggers.configs import LogWriter
+from mtlkit.evaluators.base import EvaluationResult
+from mtlkit.evaluators.trained_model import TrainedModel
+from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.testing.check import Subject, checks, require
@@ -26,7 +26,9 @@ def trained(subject: Subject) -> TrainedModel:
 def finds_numbers(subject: Subject) -> None:
     """It gives Findings: metrics are numbers by a path, headlines are among them."""
     found = subject.value.evaluate(trained(subject))
-    require(isinstance(found, Findings), f"evaluate gives a {type(found).__name__}, no Findings")
+    require(
+        isinstance(found, EvaluationResult), f"evaluate gives a {type(found).__name__}, no Findings"
+    )
     strange = [name for name, value in found.metrics.items() if type(value) not in (int, float)]
     require(not strange, f"the metric {', '.join(strange)} is no number")
     unknown = [name for name in found.headlines if name not in found.metrics]
@@ -62,7 +64,7 @@ def shows_what_a_report_can_draw(subject: Subject) -> None:
         require(bool(section.title and section.blocks), "a section has no title or shows nothing")
 
 
-def _text(found: Findings) -> str:
+def _text(found: EvaluationResult) -> str:
     return evaluation_to_json(
         Evaluation(metrics=found.metrics, headlines=found.headlines, sections=found.sections)
     )

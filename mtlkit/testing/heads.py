@@ -5,16 +5,18 @@ import math
 import torch
 from torch import Tensor
 
-from mtlkit.heads.module import HeadModule
+from mtlkit.heads.base import HeadModule
+from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing.bench import CLASSES, head_batch, new_head
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.vocabulary import MISSING, Kind
 
 
 def says_which_kind_it_is(subject: Subject) -> None:
     """Its class says whether it predicts classes or a number, before it is built."""
     kind = getattr(subject.kind, "kind", None)
-    require(isinstance(kind, Kind), f"{subject.kind.__name__}.kind is {kind!r}; expected a Kind")
+    require(
+        isinstance(kind, TaskKind), f"{subject.kind.__name__}.kind is {kind!r}; expected a Kind"
+    )
     head = new_head(subject.value)
     require(isinstance(head, HeadModule), f"build gives a {type(head).__name__}, no HeadModule")
 
@@ -24,7 +26,7 @@ def gives_outputs_for_its_kind(subject: Subject) -> None:
     head = new_head(subject.value).eval()
     for count in (1, 5):
         found = head(head_batch(subject.value, count)[0])
-        classes = subject.value.kind is Kind.CLASSIFICATION
+        classes = subject.value.kind is TaskKind.CLASSIFICATION
         wanted = (count, len(CLASSES)) if classes else (count,)
         require(tuple(found.shape) == wanted, f"outputs are {tuple(found.shape)}, not {wanted}")
         require(bool(found.isfinite().all()), "outputs are not finite")

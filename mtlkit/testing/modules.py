@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mtlkit.testing.bench import bench_of
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.train.checkpoint import tensor_bytes, tensors_of
+from mtlkit.training.checkpoint import tensor_bytes, tensors_of
 
 SAMPLES = 8
 

@@ -10,9 +10,9 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 
 from mtlkit.errors import ImplementationError
-from mtlkit.ops.brought import op_called, searched_in
 from mtlkit.ops.configs import HeadOp
-from mtlkit.ops.implementation import Op, Request
+from mtlkit.ops.dispatch.implementation import Op, Request
+from mtlkit.ops.dispatch.plugin_ops import op_called, searched_in
 from mtlkit.ops.trials import Trial
 from mtlkit.testing.check import Subject
 from mtlkit.testing.operators import Operators

@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
-from mtlkit.ops.brought import searched_in
-from mtlkit.ops.implementation import Request
+from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.plugin_ops import searched_in
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.modules import fresh_compiler
 from mtlkit.testing.op_calls import (

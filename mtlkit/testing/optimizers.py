@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
 
 STEPS = 5
 

@@ -4,21 +4,21 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.backbones.configs import Mlp
-from mtlkit.data.configs import Loading
+from mtlkit.backbones._configs import MLP
+from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
-from mtlkit.routing.configs import Branch, Router
-from mtlkit.routing.grouped import BranchesModule
-from mtlkit.tasks import loss_terms
+from mtlkit.routers._configs import Branch, Router
+from mtlkit.routers.grouped import BranchesModule
+from mtlkit.task import loss_terms
+from mtlkit.task_types import MISSING
 from mtlkit.testing.bench import TRUNK, grouped
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.weightings import made, with_one_task
 from mtlkit.testing.world import small_model, small_recipe, small_targets, small_updater
-from mtlkit.train.checkpoint import tensors_of
-from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.vocabulary import MISSING
+from mtlkit.training.checkpoint import tensors_of
+from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
 
 SAMPLES = 8
 
@@ -160,7 +160,7 @@ def bears_missing_labels(subject: Subject) -> None:
 
 def serves_any_backbone(subject: Subject) -> None:
     """It works beside a backbone in one piece too, or refuses it with an AssemblyError."""
-    recipe = attrs.evolve(recipe_of(subject), backbone=Mlp(hidden=(8,)))
+    recipe = attrs.evolve(recipe_of(subject), backbone=MLP(hidden=(8,)))
     try:
         model, inputs, _ = built(recipe)
     except AssemblyError:

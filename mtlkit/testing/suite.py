@@ -5,12 +5,12 @@ from typing import Any
 
 import attrs
 
-from mtlkit.catalog import Catalog, Status, load_catalog
-from mtlkit.config import Component
+from mtlkit.component import Component
 from mtlkit.errors import MtlkitError, did_you_mean
-from mtlkit.hooks import API
-from mtlkit.installed import incompatible, installed_plugins
-from mtlkit.registry import Entry, Registry
+from mtlkit.plugins.catalog import Catalog, Status, load_catalog
+from mtlkit.plugins.discovery import incompatible, installed_plugins
+from mtlkit.plugins.hooks import API
+from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.testing import (
     backbones,
     data,

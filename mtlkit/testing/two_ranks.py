@@ -11,9 +11,9 @@ from safetensors.torch import save_file
 
 from mtlkit.testing.weightings import UPDATES, made
 from mtlkit.testing.world import small_recipe, small_updater
-from mtlkit.train.checkpoint import tensors_of
-from mtlkit.train.ranks import Ranks
-from mtlkit.weighting.configs import Weighting
+from mtlkit.training.checkpoint import tensors_of
+from mtlkit.training.ranks import Ranks
+from mtlkit.weightings.configs import Weighting
 
 PATIENCE = timedelta(seconds=20)
 """How long one process waits for the other, which may have failed."""

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mtlkit.errors import MissingExtraError
-from mtlkit.recipe_file.dump import dump_plain, plain
-from mtlkit.recipe_file.located import RefusedError
-from mtlkit.recipe_file.schema import DIALECT, component_schema
-from mtlkit.recipe_file.structuring import new_converter, options_of
-from mtlkit.recipe_file.yaml_reader import read_yaml
+from mtlkit.recipe_io.dump import dump_plain, plain
+from mtlkit.recipe_io.schema import DIALECT, component_schema
+from mtlkit.recipe_io.source_location import RefusedError
+from mtlkit.recipe_io.structuring import new_converter, options_of
+from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.testing.check import Subject, checks, require
 
 HEAVY = ("torch", "numpy", "timm", "matplotlib", "numba", "PIL", "pyarrow", "scipy", "pandas")

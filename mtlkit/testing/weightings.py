@@ -13,16 +13,16 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mtlkit.config import Problem
+from mtlkit.component import Problem
 from mtlkit.recipe import Recipe
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.operators import Operators
 from mtlkit.testing.world import SmallData, small_recipe, small_updater
-from mtlkit.train.checkpoint import tensors_of
-from mtlkit.train.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.train.update import Updater
-from mtlkit.weighting.configs import Weighting
-from mtlkit.weighting.module import GramianWeighting, JacobianWeighting, LossWeighting
+from mtlkit.training.checkpoint import tensors_of
+from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.update import Updater
+from mtlkit.weightings.configs import Weighting
+from mtlkit.weightings.kinds import GramianWeighting, JacobianWeighting, LossWeighting
 
 UPDATES = 4
 

@@ -12,21 +12,21 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.backbones.configs import Mlp
-from mtlkit.catalog import Catalog, Registrar
-from mtlkit.data.configs import DataSource, Loading
+from mtlkit.backbones._configs import MLP
 from mtlkit.data.dataset import Categorical, Data, Numeric, Split
-from mtlkit.heads.configs import Regression
+from mtlkit.data.source import DataSource, Loading
+from mtlkit.heads._configs import Regression
 from mtlkit.model import MultiTaskModel, assemble, assembly_of, encode_targets
-from mtlkit.optim.configs import Sgd
+from mtlkit.optim.base import SGD
+from mtlkit.plugins.catalog import Catalog, Registrar
+from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
-from mtlkit.registry import Origin
-from mtlkit.tasks import Task
-from mtlkit.train.progress import Silence
-from mtlkit.train.ranks import Ranks
-from mtlkit.train.setting import Setting
-from mtlkit.train.update import Updater
-from mtlkit.vocabulary import Role
+from mtlkit.task import Task
+from mtlkit.task_types import Role
+from mtlkit.training.context import TrainingContext
+from mtlkit.training.progress import Silence
+from mtlkit.training.ranks import Ranks
+from mtlkit.training.update import Updater
 
 SIDE = 16
 """The side of the small world's images, in pixels."""
@@ -76,14 +76,14 @@ def small_recipe() -> Recipe:
     """
     return Recipe(
         data=SmallData(),
-        backbone=Mlp(hidden=(8,)),
+        backbone=MLP(hidden=(8,)),
         tasks={
             "kind": Task(role=Role.MAIN),
             "side": Task(),
             "rare": Task(),
             "size": Task(head=Regression()),
         },
-        optimizer=Sgd(lr=0.05, weight_decay=0.01),
+        optimizer=SGD(lr=0.05, weight_decay=0.01),
         train=Train(epochs=3, batch=16, log_every=1, threads=1, device="cpu"),
     )
 
@@ -118,7 +118,7 @@ def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
         name: encode_targets(split, recipe.tasks, model.assembly)
         for name, split in data.splits().items()
     }
-    setting = Setting(
+    setting = TrainingContext(
         recipe=recipe,
         data=data,
         targets=targets,

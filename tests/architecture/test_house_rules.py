@@ -85,7 +85,12 @@ def test_there_are_files_to_look_at():
 
 
 def test_the_environment_is_read_at_the_top_only():
-    allowed = ("mtlkit/cli/", "mtlkit/catalog.py", "mtlkit/ops/choice.py", "plugins/")
+    allowed = (
+        "mtlkit/cli/",
+        "mtlkit/plugins/catalog.py",
+        "mtlkit/ops/dispatch/choice.py",
+        "plugins/",
+    )
     readers = [named(path) for path in SOURCES if environment_readers(ast.parse(path.read_text()))]
     assert [name for name in readers if not name.startswith(allowed)] == []
 
@@ -131,8 +136,8 @@ def imported_by(code: str) -> set[str]:
     [
         "import mtlkit",
         "import mtlkit.recipe",
-        "import mtlkit.recipe_file",
-        "import mtlkit.catalog; mtlkit.catalog.load_catalog('none')",
+        "import mtlkit.recipe_io",
+        "import mtlkit.plugins.catalog; mtlkit.plugins.catalog.load_catalog('none')",
         "from mtlkit import Recipe, Dynamic, Grouped, CasiaNet, load_catalog, load_recipe",
     ],
 )
@@ -142,7 +147,7 @@ def test_describing_things_imports_nothing_heavy(code):
 
 def test_every_component_of_ours_is_light():
     code = (
-        "from mtlkit.catalog import load_catalog\n"
+        "from mtlkit.plugins.catalog import load_catalog\n"
         "for registry in load_catalog('none').families().values():\n"
         "    for name in registry.names():\n"
         "        registry.get(name)"

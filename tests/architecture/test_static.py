@@ -36,7 +36,7 @@ from typing import assert_type
 
 import attrs
 from mtlkit import Dynamic
-from mtlkit.optim.configs import Schedule
+from mtlkit.optim.base import Schedule
 
 assert_type(Dynamic(total=0.1).total, float)
 
@@ -68,7 +68,7 @@ def test_mypy_tells_a_plugins_author_what_is_wrong(tmp_path):
     done = run("mypy", str(path))
     assert done.returncode == 1
     for said in (
-        'Argument 1 of "factor" is incompatible with supertype "mtlkit.optim.configs.Schedule"',
+        'Argument 1 of "factor" is incompatible with supertype "mtlkit.optim.base.Schedule"',
         'Return type "str" of "factor" incompatible with return type "float"',
         'Argument "total" to "Dynamic" has incompatible type "str"; expected "float"',
         'Too many positional arguments for "Dynamic"',

@@ -6,20 +6,20 @@ import attrs
 import click
 
 import mtlkit
-from mtlkit.catalog import Catalog, Registrar, load_catalog
 from mtlkit.cli import COMMANDS, _imported
 from mtlkit.cli import mtlkit as group
-from mtlkit.hooks import API, API_FLOOR, Hooks
-from mtlkit.ops.names import IMPLEMENTATIONS
+from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
+from mtlkit.plugins.catalog import Catalog, Registrar, load_catalog
+from mtlkit.plugins.hooks import API, API_FLOOR, Hooks
 
 PUBLIC = {
     *("AdamW", "BlockBranch", "CasiaNet", "Catalog", "Choice", "Classification", "Component"),
     *("Constant", "Cosine", "DataSource", "Division", "Dynamic", "Equal", "Fixed", "Grouped"),
-    *("Images", "Kind", "LinearBranch", "Loading", "Margin", "Mlp", "MtlkitError", "Recipe"),
-    *("Regression", "Role", "Sgd", "Shared", "Steps", "Table", "Task", "Timm", "Train"),
+    *("Images", "Kind", "LinearBranch", "Loading", "Margin", "MLP", "MtlkitError", "Recipe"),
+    *("Regression", "Role", "SGD", "Shared", "Steps", "Table", "Task", "TimmModel", "Train"),
     *("Uncertainty", "dump_recipe", "fit", "hookimpl", "load_catalog", "load_model"),
     *("load_recipe", "resume"),
-    *("Cgc", "CrossStitch", "DselectK", "LearnToBranch", "Mmoe", "Mtan", "Ple"),
+    *("CGC", "CrossStitch", "DSelectK", "LearnToBranch", "MMoE", "MTAN", "PLE"),
 }
 
 FAMILIES = {

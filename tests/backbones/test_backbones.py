@@ -5,15 +5,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mtlkit.backbones.casia_net import CasiaNetTrunk
-from mtlkit.backbones.configs import Backbone, CasiaNet, Mlp, Timm
-from mtlkit.backbones.module import SplittableBackbone
+from mtlkit.backbones._configs import MLP, Backbone, CasiaNet, TimmModel
+from mtlkit.backbones.base import SplittableBackbone
+from mtlkit.backbones.casia_net import CasiaNetBackbone
 from mtlkit.errors import AssemblyError
 
 EXAMPLES = {
     "casia-net": (CasiaNet(width=0.25), (1, 32, 32)),
-    "mlp": (Mlp(hidden=(16, 8)), (5,)),
-    "timm": (Timm(model="resnet10t"), (3, 32, 32)),
+    "mlp": (MLP(hidden=(16, 8)), (5,)),
+    "timm": (TimmModel(model="resnet10t"), (3, 32, 32)),
 }
 
 
@@ -67,13 +67,13 @@ def test_bf16_features_are_finite(example):
 
 def test_casia_net_has_the_papers_size():
     # counted from the authors' released network: 1,755,648 in all, 830,880 of them in block 5
-    trunk = CasiaNetTrunk(CasiaNet(), (1, 100, 100))
+    trunk = CasiaNetBackbone(CasiaNet(), (1, 100, 100))
     assert sum(p.numel() for p in trunk.parameters()) == 1_755_648
     assert sum(p.numel() for p in trunk.last_block.parameters()) == 830_880
 
 
 def test_casia_net_shrinks_maps_as_published():
-    trunk = CasiaNetTrunk(CasiaNet(), (1, 100, 100)).eval()
+    trunk = CasiaNetBackbone(CasiaNet(), (1, 100, 100)).eval()
     sizes, maps = [], torch.zeros(1, 1, 100, 100)
     for layer in trunk.first_blocks:
         maps = layer(maps)
@@ -84,13 +84,13 @@ def test_casia_net_shrinks_maps_as_published():
 
 
 def test_casia_net_features_may_be_negative():
-    trunk = CasiaNetTrunk(CasiaNet(width=0.25, dropout=0.0), (1, 32, 32)).train()
+    trunk = CasiaNetBackbone(CasiaNet(width=0.25, dropout=0.0), (1, 32, 32)).train()
     assert (trunk(torch.randn(8, 1, 32, 32)) < 0).any()
 
 
 @pytest.mark.parametrize("size", [16, 31, 48, 64, 112])
 def test_casia_net_takes_any_size(size):
-    trunk = CasiaNetTrunk(CasiaNet(width=0.125), (3, size, size)).eval()
+    trunk = CasiaNetBackbone(CasiaNet(width=0.125), (3, size, size)).eval()
     assert trunk(torch.zeros(2, 3, size, size)).shape == (2, 40)
 
 
@@ -111,9 +111,9 @@ def test_a_splittable_backbone_is_its_stem_and_tail():
     [
         (CasiaNet(), (1, 8, 8), ["casia-net", "16 pixels", "(1, 8, 8)"]),
         (CasiaNet(), (10,), ["casia-net", "(C, H, W)"]),
-        (Mlp(hidden=()), (3,), ["hidden layer"]),
-        (Timm(model="resnet18x"), (3, 32, 32), ["resnet18x", "no model"]),
-        (Timm(model="resnet18"), (10,), ["timm", "(10,)"]),
+        (MLP(hidden=()), (3,), ["hidden layer"]),
+        (TimmModel(model="resnet18x"), (3, 32, 32), ["resnet18x", "no model"]),
+        (TimmModel(model="resnet18"), (10,), ["timm", "(10,)"]),
     ],
 )
 def test_misfits_are_refused_in_words(config: Backbone, shape, words):
@@ -123,7 +123,7 @@ def test_misfits_are_refused_in_words(config: Backbone, shape, words):
 
 
 def test_timm_weights_come_from_a_file(tmp_path):
-    config = Timm(model="resnet10t")
+    config = TimmModel(model="resnet10t")
     path = tmp_path / "weights.safetensors"
     wanted = {k: v + 1 for k, v in config.build((3, 32, 32)).model.state_dict().items()}
     save_file({**wanted, "fc.weight": torch.zeros(1000, 512)}, path)
@@ -139,23 +139,23 @@ def test_files_that_are_no_weights_are_named(tmp_path, name):
     else:
         path.write_bytes(b"not at all")
     with pytest.raises(AssemblyError, match=f"backbone.weights: .*{name}"):
-        Timm(model="resnet10t", weights=path).build((3, 32, 32))
+        TimmModel(model="resnet10t", weights=path).build((3, 32, 32))
 
 
 def test_an_unknown_tag_of_weights_is_named():
     with pytest.raises(AssemblyError, match=r"timm cannot make 'resnet18\.nope'"):
-        Timm(model="resnet18.nope").build((3, 32, 32))
+        TimmModel(model="resnet18.nope").build((3, 32, 32))
 
 
 @pytest.mark.parametrize("hidden", [(-1,), (8, 0)])
 def test_layers_have_a_width(hidden):
     with pytest.raises(ValueError, match="hidden: expected a whole number of at least 1"):
-        Mlp(hidden=hidden)
+        MLP(hidden=hidden)
 
 
 def test_a_saved_model_needs_no_file_of_starting_weights(tmp_path):
-    config = Timm(model="resnet10t", weights=tmp_path / "gone.safetensors", download=True)
-    assert config.blank() == Timm(model="resnet10t")
+    config = TimmModel(model="resnet10t", weights=tmp_path / "gone.safetensors", download=True)
+    assert config.blank() == TimmModel(model="resnet10t")
     assert CasiaNet(width=0.5).blank() == CasiaNet(width=0.5)
 
 
@@ -163,6 +163,6 @@ def test_timm_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"conv1.weight": torch.zeros(3)}, path)
     with pytest.raises(AssemblyError, match=r"gives 0 of the \d+ tensors"):
-        Timm(model="resnet10t", weights=path).build((3, 32, 32))
+        TimmModel(model="resnet10t", weights=path).build((3, 32, 32))
     with pytest.raises(AssemblyError, match="there is no file"):
-        Timm(model="resnet10t", weights=tmp_path / "none.safetensors").build((3, 32, 32))
+        TimmModel(model="resnet10t", weights=tmp_path / "none.safetensors").build((3, 32, 32))

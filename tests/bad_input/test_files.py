@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mtlkit.run.folder import RunFolder
+from mtlkit.runs.folder import RunFolder
 
 
 @pytest.mark.parametrize("command", ["train", "explain"])

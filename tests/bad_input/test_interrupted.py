@@ -8,10 +8,11 @@ import signal
 
 import pytest
 
-from mtlkit.run import fit as run_fit
-from mtlkit.run.folder import RunFolder, State
-from mtlkit.train import checkpoint, durable
-from mtlkit.train.update import Updater
+from mtlkit import atomic_files
+from mtlkit.runs import fit as run_fit
+from mtlkit.runs.folder import RunFolder, State
+from mtlkit.training import checkpoint
+from mtlkit.training.update import Updater
 
 TRAIN = ("train", "good.yaml", "--quiet", "--out", "run")
 UPDATES = 6
@@ -31,7 +32,7 @@ def advised(said):
 
 def no_wreck(home):
     """Nothing that was begun and not ended lies about."""
-    return not list(home.rglob(f"{durable.TEMPORARY}*"))
+    return not list(home.rglob(f"{atomic_files.TEMPORARY}*"))
 
 
 class TestATakenFolder:

@@ -3,10 +3,10 @@
 import attrs
 import pytest
 
-from mtlkit.catalog import load_catalog
 from mtlkit.cli.show import PLACES
+from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import Recipe, Train
-from mtlkit.tasks import Task
+from mtlkit.task import Task
 
 GROUPED = "routing={{type: grouped, task: who, by: side, groups: {{a: [left], b: [right]}}, {}}}"
 CATALOG = load_catalog("none")

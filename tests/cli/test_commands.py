@@ -9,8 +9,8 @@ import pytest
 from mtlkit.cli import main
 from mtlkit.cli.show import PLACES, _snippet
 from mtlkit.errors import InterruptedRunError
-from mtlkit.recipe_file import parse_recipe
-from mtlkit.recipe_file.structuring import options_of
+from mtlkit.recipe_io import parse_recipe
+from mtlkit.recipe_io.structuring import options_of
 
 RECIPE = """\
 data: {type: images, folder: faces, pattern: "{subject}_{yaw}.png", size: 32}
@@ -47,11 +47,11 @@ def recipe(tmp_path):
 
 PLUGIN = """
     import click
-    from mtlkit.hooks import hookimpl
+    from mtlkit.plugins.hooks import hookimpl
 
     @hookimpl
     def mtlkit_register(catalog):
-        catalog.weightings.add("acme/halves", "mtlkit.weighting.configs:Equal", "halve it")
+        catalog.weightings.add("acme/halves", "mtlkit.weightings.configs:Equal", "halve it")
 
     @hookimpl
     def mtlkit_commands():
@@ -102,7 +102,7 @@ class TestShow:
         assert code == 0
         assert out.startswith("weighting dynamic: a softmax of features")
         assert "mtlkit 0.1.0" in out
-        assert "mtlkit.weighting.configs:Dynamic" in out
+        assert "mtlkit.weightings.configs:Dynamic" in out
         assert "eq. 7-8" in out  # its documentation
         rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
         assert "a number above 0" in rows["total"]
@@ -213,7 +213,7 @@ class TestSchema:
 
 class TestPlugins:
     def test_none(self, call, monkeypatch):
-        monkeypatch.setattr("mtlkit.catalog.installed_plugins", list)
+        monkeypatch.setattr("mtlkit.plugins.catalog.installed_plugins", list)
         assert call("plugins")[1] == "no plugin is installed\n"
 
     def test_each_with_status_reason_and_what_it_provides(self, call, distribution):
@@ -289,7 +289,7 @@ class TestTheGroup:
         def stop(*_):
             raise raised
 
-        monkeypatch.setattr("mtlkit.catalog.load_catalog", stop)
+        monkeypatch.setattr("mtlkit.plugins.catalog.load_catalog", stop)
         found, _, err = call("list")
         assert found == code
         assert said in err

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 import mtlkit
-import mtlkit.catalog
+import mtlkit.plugins.catalog
 from mtlkit.cli import main
-from mtlkit.data.divide import Division
+from mtlkit.data.split import Division
 from mtlkit.errors import RunError
-from mtlkit.run.evaluate import described
-from mtlkit.run.folder import RunFolder, State
+from mtlkit.runs.evaluate import described
+from mtlkit.runs.folder import RunFolder, State
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def folders(tmp_path_factory):
             pattern="{who}_{side}_*.png",
             split=Division(validation=0.25, test=0.25),
         ),
-        backbone=mtlkit.Mlp(hidden=(8,)),
+        backbone=mtlkit.MLP(hidden=(8,)),
         tasks={"who": mtlkit.Task(role=mtlkit.Role.MAIN), "side": mtlkit.Task()},
         train=mtlkit.Train(epochs=2, batch=6, log_every=1, device="cpu", threads=1),
     )
@@ -73,8 +73,8 @@ def called(capsys, *arguments: object) -> tuple[int, str, str]:
 @pytest.mark.parametrize("command", ["evaluate", "resume"])
 def test_the_catalog_is_loaded_once(home, capsys, monkeypatch, command):
     loads = []
-    plain = mtlkit.catalog.load_catalog
-    monkeypatch.setattr(mtlkit.catalog, "load_catalog", lambda: loads.append(1) or plain())
+    plain = mtlkit.plugins.catalog.load_catalog
+    monkeypatch.setattr(mtlkit.plugins.catalog, "load_catalog", lambda: loads.append(1) or plain())
     assert called(capsys, command, home / "one")[0] == 0
     assert loads == [1]
 
@@ -100,7 +100,7 @@ def test_the_report_of_a_real_run_says_what_it_must(home):
     page = RunFolder(home / "two").report.read_text()
     text = _Text(page).text
     for wanted in (
-        "Mlp with 2 tasks (who, side)", "who (main, 2 classes)", "Training loss", "who.branches",
+        "MLP with 2 tasks (who, side)", "who (main, 2 classes)", "Training loss", "who.branches",
         "Weights of the losses", "Validation accuracy", "Learning rate", "Beside other runs", "one",
         "training time", "type: grouped", "Versions", "torch", "Time and memory", "parameters",
     ):  # fmt: skip
@@ -268,8 +268,8 @@ def test_loading_a_model_from_no_run_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (mtlkit.Mlp(), "Mlp"),
-        (mtlkit.Mlp(hidden=(3, 4)), "Mlp, hidden 3 4"),
+        (mtlkit.MLP(), "MLP"),
+        (mtlkit.MLP(hidden=(3, 4)), "MLP, hidden 3 4"),
         (mtlkit.Fixed(weights={"a": 0.5}), "Fixed, weights a: 0.5"),
         (
             mtlkit.Grouped(

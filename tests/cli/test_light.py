@@ -73,7 +73,7 @@ def test_a_hundred_plugins_are_listed_quickly(distribution, tmp_path, monkeypatc
         distribution(
             f"dummy{number}",
             f"""
-            from mtlkit.hooks import hookimpl
+            from mtlkit.plugins.hooks import hookimpl
 
             @hookimpl
             def mtlkit_register(catalog):

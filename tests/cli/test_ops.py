@@ -7,7 +7,7 @@ import torch
 
 from mtlkit.cli import main
 from mtlkit.cli.ops import ops
-from mtlkit.ops.names import IMPLEMENTATIONS
+from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
 
 
 def run(capsys, *arguments):

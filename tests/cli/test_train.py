@@ -15,8 +15,8 @@ from PIL import Image
 
 from mtlkit.cli import main
 from mtlkit.cli.options import user_cache
-from mtlkit.run.folder import RunFolder, State
-from mtlkit.train.checkpoint import saved_steps
+from mtlkit.runs.folder import RunFolder, State
+from mtlkit.training.checkpoint import saved_steps
 
 COMMAND = [sys.executable, "-c", "from mtlkit.cli import main; main()"]
 RECIPE = """\

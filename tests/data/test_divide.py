@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mtlkit.data.divide import Division, divide
+from mtlkit.data.split import Division, divide
 from mtlkit.errors import DataError
 
 SAMPLES = st.lists(

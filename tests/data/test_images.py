@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
-from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical
-from mtlkit.data.divide import Division
 from mtlkit.data.images import Images
 from mtlkit.data.load_images import load_images
+from mtlkit.data.source import Loading
+from mtlkit.data.split import Division
 from mtlkit.errors import DataError
 
 PATTERN = "{subject}_{pose}_{shot}.png"

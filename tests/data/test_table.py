@@ -4,9 +4,9 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical, Numeric
-from mtlkit.data.divide import Division
+from mtlkit.data.source import Loading
+from mtlkit.data.split import Division
 from mtlkit.data.table import Table
 from mtlkit.errors import DataError
 

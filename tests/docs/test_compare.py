@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from mtlkit import load_catalog
-from mtlkit.compare.comparison import BASELINES
-from mtlkit.compare.read_comparison import load_comparison
+from mtlkit.comparison.spec.comparison import BASELINES
+from mtlkit.comparison.spec.load import load_comparison
 
 ROOT = Path(__file__).parents[2]
 

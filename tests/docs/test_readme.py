@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from mtlkit import Recipe, load_catalog
-from mtlkit.catalog import Catalog, Registrar
 from mtlkit.cli import main
-from mtlkit.recipe_file import load_recipe
-from mtlkit.registry import Origin
-from mtlkit.weighting.module import StepLosses
+from mtlkit.plugins.catalog import Catalog, Registrar
+from mtlkit.plugins.registry import Origin
+from mtlkit.recipe_io import load_recipe
+from mtlkit.weightings.kinds import StepLosses
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)

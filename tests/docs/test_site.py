@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlkit.catalog import load_catalog
+from mtlkit.plugins.catalog import load_catalog
 
 ROOT = Path(__file__).parents[2]
 

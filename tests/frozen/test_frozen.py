@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from mtlkit.catalog import Status, load_catalog
+from mtlkit.run.fit import fit
 
 from mtlkit import testing
-from mtlkit.catalog import Status, load_catalog
 from mtlkit.cli import main
 from mtlkit.recipe_file import parse_recipe
-from mtlkit.run.fit import fit
 
 FIRST = Path(__file__).parent / "api_1_0"
 

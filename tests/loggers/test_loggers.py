@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from mtlkit.errors import MissingExtraError, RunError
-from mtlkit.loggers.configs import JsonLines, TensorBoard
+from mtlkit.loggers.base import JsonLines, TensorBoard
 from mtlkit.loggers.events import EvaluationEvent, Speed, StepEvent
 from mtlkit.loggers.read_events import read_events
 

@@ -10,20 +10,16 @@ import torch.autograd.forward_ad as forward_ad
 from torch import nn
 
 from mtlkit.errors import ImplementationError
-from mtlkit.ops import (
-    blocks,
-    linear_cross_entropy,
-    margin_cross_entropy,
-    multi_head_cross_entropy,
-    triton_linear,
-    triton_logits,
-)
+from mtlkit.ops import linear_cross_entropy, margin_cross_entropy, multi_head_cross_entropy
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.choice import choose
-from mtlkit.ops.implementation import Request
-from mtlkit.ops.triton_heads import small_heads
-from mtlkit.ops.triton_linear import rivals_by_triton
-from mtlkit.ops.triton_logits import rivals_of_logits, rivals_of_logits_backward
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.triton import config
+from mtlkit.ops.triton import linear as triton_linear
+from mtlkit.ops.triton import saved as triton_logits
+from mtlkit.ops.triton.heads import small_heads
+from mtlkit.ops.triton.linear import rivals_by_triton
+from mtlkit.ops.triton.saved import rivals_of_logits, rivals_of_logits_backward
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 NAMES = ["triton-logits", "triton"]
@@ -125,9 +121,9 @@ def test_several_tiles_of_classes(name, op, monkeypatch, no_worse_than_eager):
 @pytest.mark.parametrize("features", [35, 48])
 @pytest.mark.parametrize(("capability", "rows"), [(75, 64), (80, 64), (90, 128), (100, 128)])
 def test_however_the_work_is_cut(capability, rows, features, monkeypatch, no_worse_than_eager):
-    gpu = blocks.Gpu(capability, processors=2)
-    monkeypatch.setattr(blocks, "H100", gpu)
-    assert blocks.of_product(torch.float16, gpu, 130, 300, even=True).rows == rows
+    gpu = config.Gpu(capability, processors=2)
+    monkeypatch.setattr(config, "H100", gpu)
+    assert config.of_product(torch.float16, gpu, 130, 300, even=True).rows == rows
     given = inputs(130, features, 300, torch.float16)
     ways = [("triton", torch.float16), ("eager", torch.float16), ("eager", torch.float64)]
     no_worse_than_eager(torch.float16, *(results(linear, each, given, kind) for each, kind in ways))

@@ -5,19 +5,19 @@ import re
 import pytest
 import torch
 
-from mtlkit.catalog import load_catalog
 from mtlkit.errors import ImplementationError, LoadFailedError, NotInstalledError
-from mtlkit.heads.configs import Classification
+from mtlkit.heads._configs import Classification
 from mtlkit.ops import explain, gate, margin_cross_entropy, sampled_margin_cross_entropy, use
-from mtlkit.ops.brought import op_called, searched_in
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.choice import choose
-from mtlkit.ops.implementation import Request
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.plugin_ops import op_called, searched_in
+from mtlkit.plugins.catalog import load_catalog
 
 ACME = """
     import attrs
     from typing import ClassVar
-    from mtlkit.hooks import hookimpl
+    from mtlkit.plugins.hooks import hookimpl
     from mtlkit.ops.configs import OpImplementation
 
     @attrs.frozen(kw_only=True)
@@ -27,7 +27,7 @@ ACME = """
         op: ClassVar[str] = "gate"
 
         def build(self):
-            from mtlkit.ops.implementation import Cost, Implementation
+            from mtlkit.ops.dispatch.implementation import Cost, Implementation
 
             def refuses(request):
                 return "" if request.reduction == "mean" else "seven is no share of a row"
@@ -43,7 +43,7 @@ ACME = """
         op: ClassVar[str] = "margin_cross_entropy"
 
         def build(self):
-            from mtlkit.ops.implementation import serves_all
+            from mtlkit.ops.dispatch.implementation import serves_all
 
             zeros = lambda call: call.x.sum(dim=1) * 0
             return super().build()._replace(run=zeros, refuses=serves_all)

@@ -10,12 +10,13 @@ import torch
 
 import mtlkit.ops
 from mtlkit.errors import ImplementationError
-from mtlkit.ops import choice, explain, use
+from mtlkit.ops import explain, use
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.choice import choose, table_key
-from mtlkit.ops.device import described
-from mtlkit.ops.implementation import Op, Request
-from mtlkit.ops.names import IMPLEMENTATIONS
+from mtlkit.ops.dispatch import choice
+from mtlkit.ops.dispatch.choice import choose, table_key
+from mtlkit.ops.dispatch.device import described
+from mtlkit.ops.dispatch.implementation import Op, Request
+from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
 from mtlkit.ops.tune import trials
 
 LINEAR = OPS["linear_cross_entropy"]

@@ -8,9 +8,9 @@ from torch.autograd import gradcheck
 
 from mtlkit.errors import ImplementationError
 from mtlkit.ops import grouped_linear_cross_entropy
+from mtlkit.ops.dispatch.implementation import Request
 from mtlkit.ops.grouped import GROUPED_LINEAR_CROSS_ENTROPY
-from mtlkit.ops.implementation import Request
-from mtlkit.ops.sorted_groups import groups_sorted
+from mtlkit.ops.kernels.sorted_groups import groups_sorted
 
 NAMES = ["eager", "sorted", "joined"]
 ALL = [

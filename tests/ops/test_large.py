@@ -11,11 +11,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import mtlkit.ops
 from mtlkit.ops import linear_cross_entropy, margin_cross_entropy
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.choice import choose, explain
-from mtlkit.ops.classes import rivals_by_classes, rivals_by_classes_backward
-from mtlkit.ops.implementation import Request
-from mtlkit.ops.rows import linear_cross_entropy_by_rows
-from mtlkit.ops.stored import rivals_stored, rivals_stored_backward
+from mtlkit.ops.dispatch.choice import choose, explain
+from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.kernels.chunked import rivals_by_classes, rivals_by_classes_backward
+from mtlkit.ops.kernels.fused_grad import linear_cross_entropy_by_rows
+from mtlkit.ops.kernels.saved_softmax import rivals_stored, rivals_stored_backward
 
 ROWS, FEATURES, CLASSES = 4096, 64, 1_000_000
 
@@ -101,7 +101,7 @@ def test_a_whole_margin_has_its_shapes(name):
 def fake(function, *arguments, **options):
     """The call as in a trace: labels, which a fake tensor has none of, are not looked at."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mtlkit.ops.call.torch.compiler, "is_compiling", lambda: True)
+        patch.setattr(mtlkit.ops.kernels.arguments.torch.compiler, "is_compiling", lambda: True)
         return function(*arguments, **options)
 
 

@@ -11,7 +11,7 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from mtlkit.errors import ImplementationError
 from mtlkit.ops import linear_cross_entropy
-from mtlkit.ops.implementation import Request
+from mtlkit.ops.dispatch.implementation import Request
 from mtlkit.ops.linear import LINEAR_CROSS_ENTROPY
 
 ON_CPU = [
@@ -453,9 +453,9 @@ def test_it_can_be_exported(name):
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # opcheck reads it from its own copies
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_opcheck(dtype):
-    from mtlkit.ops.classes import rivals_by_classes
-    from mtlkit.ops.rows import linear_cross_entropy_by_rows
-    from mtlkit.ops.stored import rivals_stored
+    from mtlkit.ops.kernels.chunked import rivals_by_classes
+    from mtlkit.ops.kernels.fused_grad import linear_cross_entropy_by_rows
+    from mtlkit.ops.kernels.saved_softmax import rivals_stored
 
     x, weight, target, bias = inputs(6, 5, 12, dtype, ignored=False)
     for cosine in (False, True):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from mtlkit.ops import best_matches, match_scores, match_template
-from mtlkit.ops.names import IMPLEMENTATIONS
+from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
 
 GROUPS = 3
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-import mtlkit.ops
+import mtlkit.ops.triton
 from mtlkit.ops import linear_cross_entropy, margin_cross_entropy
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.implementation import Request
+from mtlkit.ops.dispatch.implementation import Request
 
 CALLS = {"linear_cross_entropy": linear_cross_entropy, "margin_cross_entropy": margin_cross_entropy}
 
@@ -56,7 +56,7 @@ def test_the_memory_expected_is_that_allocated(op, name, rows, features, dtype, 
         torch.autograd.grad(loss.sum(), (x, weight))
 
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    with mock.patch.object(mtlkit.ops, "kernels", NoKernels(), create=True):
+    with mock.patch.object(mtlkit.ops.triton, "kernels", NoKernels(), create=True):
         found = allocated(call) - x.nbytes - weight.nbytes
     request = Request(rows, features, classes, dtype, reduction=reduction)
     expected = OPS[op][name].cost(request).peak

@@ -10,9 +10,9 @@ from torch.autograd import gradcheck
 
 from mtlkit.errors import ImplementationError
 from mtlkit.ops import gate, multi_head_cross_entropy
+from mtlkit.ops.dispatch.implementation import Request
 from mtlkit.ops.gating import GATE
-from mtlkit.ops.implementation import Request
-from mtlkit.ops.joined import groups, heads_feature_gradients, heads_joined
+from mtlkit.ops.kernels.concatenated import groups, heads_feature_gradients, heads_joined
 from mtlkit.ops.multi_head import MULTI_HEAD_CROSS_ENTROPY
 
 REQUEST = Request(4, 4, 4)

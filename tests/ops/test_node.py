@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mtlkit.ops.node import Node, node
+from mtlkit.ops.kernels.custom_op import Node, node
 
 CALLS = []
 

@@ -35,7 +35,7 @@ def test_the_interpreter_computes_bfloat16_only_where_we_raise_it(tmp_path):
     """Why the kernels have UPCAST: if this ever fails, it can go."""
     code = (
         "import json, torch, triton, triton.language as tl\n"
-        "from mtlkit.ops.kernels import _product\n"
+        "from mtlkit.ops.triton.kernels import _product\n"
         "@triton.jit\n"
         "def product(x, w, out, UPCAST: tl.constexpr):\n"
         "    i = tl.arange(0, 16)\n"
@@ -64,5 +64,5 @@ def test_without_a_gpu_they_say_what_they_need():
 
 
 def test_the_kernels_are_imported_only_to_run():
-    code = "import sys, mtlkit.ops.catalog; print('mtlkit.ops.kernels' in sys.modules)"
+    code = "import sys, mtlkit.ops.catalog; print('mtlkit.ops.triton.kernels' in sys.modules)"
     assert run("-c", code).stdout.strip() == "False"

@@ -20,8 +20,8 @@ from mtlkit.ops import (
     trials,
 )
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.choice import choose
-from mtlkit.ops.implementation import Request
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.implementation import Request
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "ops"))
 import launches

@@ -18,7 +18,7 @@ from mtlkit.ops import (
     trials,
 )
 from mtlkit.ops.catalog import OPS
-from mtlkit.ops.implementation import Request
+from mtlkit.ops.dispatch.implementation import Request
 
 X, W, B, T = torch.ones(4, 5), torch.ones(3, 5), torch.ones(3), torch.tensor([0, 1, 2, 0])
 NONE, INTS = torch.ones(0, 5), torch.ones(3, 5, dtype=torch.int64)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
 
-from mtlkit.optim.configs import AdamW, Constant, Cosine, Sgd, Steps
+from mtlkit.optim.base import SGD, AdamW, Constant, Cosine, Steps
 
 STEPS = 40
 
@@ -72,9 +72,9 @@ def test_cosine_halves_in_the_middle_and_ends_at_its_floor():
 @pytest.mark.parametrize(
     ("config", "plain"),
     [
-        (Sgd(lr=0.1, momentum=0.5), lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.5)),
+        (SGD(lr=0.1, momentum=0.5), lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.5)),
         (
-            Sgd(lr=0.1, momentum=0.5, nesterov=True),
+            SGD(lr=0.1, momentum=0.5, nesterov=True),
             lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.5, nesterov=True),
         ),
         (AdamW(lr=0.1, beta1=0.8), lambda g: torch.optim.AdamW(g, lr=0.1, betas=(0.8, 0.999))),
@@ -98,7 +98,7 @@ def test_optimizers_are_those_of_torch(config, plain):
 
 
 @pytest.mark.parametrize("bad", [{"lr": 0.0}, {"lr": -1.0}, {"weight_decay": -0.1}])
-@pytest.mark.parametrize("family", [Sgd, AdamW])
+@pytest.mark.parametrize("family", [SGD, AdamW])
 def test_senseless_numbers_are_refused(family, bad):
     with pytest.raises(ValueError, match="expected a number"):
         family(**bad)
@@ -106,6 +106,6 @@ def test_senseless_numbers_are_refused(family, bad):
 
 def test_options_that_torch_would_refuse_are_refused_first():
     with pytest.raises(ValueError, match="nesterov: expected a momentum above 0 beside it"):
-        Sgd(nesterov=True, momentum=0)
+        SGD(nesterov=True, momentum=0)
     with pytest.raises(ValueError, match="beta1: expected a number from 0 to below 1, found 1"):
         AdamW(beta1=1)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from mtlkit import testing
-from mtlkit.catalog import load_catalog
 from mtlkit.cli import main
 from mtlkit.cli.plugin import FAMILIES, LONGEST
-from mtlkit.recipe_file import load_recipe
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.recipe_io import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 HELLO = ROOT / "plugins" / "mtlkit-hello"

@@ -16,26 +16,26 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from heavy_config import Heavy
+from mtlkit.weightings.configs import Weighting
 from torch import nn
 
-from mtlkit.backbones.configs import Backbone
-from mtlkit.backbones.module import BackboneModule, SplittableBackbone
-from mtlkit.config import Rule
-from mtlkit.data.configs import DataSource
+from mtlkit.backbones._configs import Backbone
+from mtlkit.backbones.base import BackboneModule, SplittableBackbone
+from mtlkit.component import Rule
 from mtlkit.data.dataset import Numeric
-from mtlkit.evaluation.configs import Evaluator, Findings
-from mtlkit.heads.configs import Head
-from mtlkit.heads.module import HeadModule
-from mtlkit.loggers.configs import Logger, LogWriter
-from mtlkit.optim.configs import Optimizer, Schedule
+from mtlkit.data.source import DataSource
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.heads._configs import Head
+from mtlkit.heads.base import HeadModule
+from mtlkit.loggers.base import Logger, LogWriter
+from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.report.blocks import Section
-from mtlkit.routing.configs import BlockBranch, Grouped, Unbranched
-from mtlkit.routing.grouped import BlockBranches, GroupedRouter
-from mtlkit.routing.module import Features, UnbranchedRouter
+from mtlkit.routers._configs import BlockBranch, Grouped, Unbranched
+from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.routers.grouped import BlockBranches, GroupedRouter
+from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing import SmallData
-from mtlkit.vocabulary import MISSING, Kind
-from mtlkit.weighting.configs import Weighting
-from mtlkit.weighting.module import LossWeighting, Weighted
+from mtlkit.weightings.kinds import LossWeighting, WeightedLoss
 
 # --- values --------------------------------------------------------------------------------------
 
@@ -360,7 +360,7 @@ GUESSES = (Guess, Extended, Coarse, Charging, Boasting, Counting, Tensorial, Asc
 class Guesser(Head):
     """A head with the defect that `how` names."""
 
-    kind: ClassVar[Kind] = Kind.CLASSIFICATION
+    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
 
     how: str = "Guess"
 
@@ -372,7 +372,7 @@ class Guesser(Head):
 class Kindless(Guesser):
     """A head that says its kind in a word."""
 
-    kind: ClassVar[Kind] = "classification"
+    kind: ClassVar[TaskKind] = "classification"
 
 
 # --- weightings ----------------------------------------------------------------------------------
@@ -382,17 +382,17 @@ class Sum(LossWeighting):
     """A right weighting."""
 
     def forward(self, losses):
-        return Weighted(losses.mean.sum(), torch.ones(len(losses.terms)))
+        return WeightedLoss(losses.mean.sum(), torch.ones(len(losses.terms)))
 
 
 class NoKind(nn.Module):
     def forward(self, losses):
-        return Weighted(losses.mean.sum(), torch.ones(len(losses.terms)))
+        return WeightedLoss(losses.mean.sum(), torch.ones(len(losses.terms)))
 
 
 class Undefined(Sum):
     def forward(self, losses):
-        return Weighted(losses.mean.sum(), torch.full((len(losses.terms),), torch.nan))
+        return WeightedLoss(losses.mean.sum(), torch.full((len(losses.terms),), torch.nan))
 
 
 class Unused(Sum):
@@ -404,7 +404,7 @@ class Unused(Sum):
 class Dividing(Sum):
     def forward(self, losses):
         total = (losses.per_sample.sum(dim=1) / losses.counts).sum()
-        return Weighted(total, torch.ones(len(losses.terms)))
+        return WeightedLoss(total, torch.ones(len(losses.terms)))
 
 
 class Aging(Sum):
@@ -414,7 +414,7 @@ class Aging(Sum):
 
     def forward(self, losses):
         self.steps += 1
-        return Weighted(losses.mean.sum() / self.steps, torch.ones(len(losses.terms)))
+        return WeightedLoss(losses.mean.sum() / self.steps, torch.ones(len(losses.terms)))
 
 
 class Hoarding(Sum):
@@ -430,12 +430,12 @@ class Hoarding(Sum):
 class Pairing(Sum):
     def forward(self, losses):
         mean = losses.mean
-        return Weighted(mean.sum() + mean[1] * 0, torch.ones(len(losses.terms)))
+        return WeightedLoss(mean.sum() + mean[1] * 0, torch.ones(len(losses.terms)))
 
 
 class Squaring(Sum):
     def forward(self, losses):
-        return Weighted(losses.mean.square().sum(), torch.ones(len(losses.terms)))
+        return WeightedLoss(losses.mean.square().sum(), torch.ones(len(losses.terms)))
 
 
 class Partial(Sum):
@@ -443,13 +443,13 @@ class Partial(Sum):
 
     def forward(self, losses):
         mine = dist.get_rank() if dist.is_initialized() else 0
-        return Weighted(losses.mean.sum() * (1 + mine), torch.ones(len(losses.terms)))
+        return WeightedLoss(losses.mean.sum() * (1 + mine), torch.ones(len(losses.terms)))
 
 
 class Ordered(Sum):
     def forward(self, losses):
         weights = torch.arange(1.0, len(losses.terms) + 1)
-        return Weighted((losses.mean * weights).sum(), weights)
+        return WeightedLoss((losses.mean * weights).sum(), weights)
 
 
 class Laborious(Sum):
@@ -457,7 +457,7 @@ class Laborious(Sum):
         total = losses.mean.sum()
         for _ in range(4000):
             total = total + 0
-        return Weighted(total, torch.ones(len(losses.terms)))
+        return WeightedLoss(total, torch.ones(len(losses.terms)))
 
 
 SUMS = (
@@ -725,14 +725,14 @@ class Ask(Evaluator):
     def evaluate(self, trained):
         match self.how:
             case "headline":
-                return Findings(metrics={"a": 1.0}, headlines=("b",))
+                return EvaluationResult(metrics={"a": 1.0}, headlines=("b",))
             case "chance":
-                return Findings(metrics={"a": random.random()})
+                return EvaluationResult(metrics={"a": random.random()})
             case "training":
                 trained.model.train()
             case "section":
-                return Findings(sections=(Section(title="", blocks=()),))
-        return Findings(metrics={"a": 1.0})
+                return EvaluationResult(sections=(Section(title="", blocks=()),))
+        return EvaluationResult(metrics={"a": 1.0})
 
 
 class Writer(LogWriter):

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from mtlkit.ops.configs import Gate, HeadOp, OpImplementation
-from mtlkit.ops.costs import refuses_forward_mode
+from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
 from mtlkit.ops.gating import by_definition
-from mtlkit.ops.implementation import Cost, Implementation, Op, Request, serves_all
-from mtlkit.ops.joined import heads_joined
+from mtlkit.ops.kernels.concatenated import heads_joined
+from mtlkit.ops.kernels.costs import refuses_forward_mode
 from mtlkit.ops.trials import Trial
 
 FREE = Cost(flops=0, moved=1, calls=1, peak=0)
@@ -133,7 +133,7 @@ class Hinge(HeadOp):
         return (1 - x).clamp_min(0).square()
 
     def trials(self, rows, generator):
-        from mtlkit.ops.choice import choose
+        from mtlkit.ops.dispatch.choice import choose
 
         x = torch.randn(rows, 3, generator=generator, dtype=torch.float64)
         op = self.build()

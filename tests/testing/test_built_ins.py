@@ -3,20 +3,20 @@
 from pathlib import Path
 
 import pytest
+from mtlkit.weightings.configs import Fixed
 from PIL import Image
 
 from mtlkit import testing
-from mtlkit.backbones.configs import CasiaNet, Mlp, Timm
-from mtlkit.catalog import load_catalog
+from mtlkit.backbones._configs import MLP, CasiaNet, TimmModel
 from mtlkit.data.images import Images
 from mtlkit.data.table import Table
-from mtlkit.routing.configs import Grouped
-from mtlkit.weighting.configs import Fixed
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.routers._configs import Grouped
 
 EXAMPLES = {
     "backbones/casia-net": testing.Example(value=CasiaNet(width=0.1), sample_shape=(1, 32, 32)),
-    "backbones/mlp": testing.Example(value=Mlp(hidden=(16, 8), dropout=0.5), sample_shape=(6,)),
-    "backbones/timm": testing.Example(value=Timm(model="resnet10t"), sample_shape=(3, 32, 32)),
+    "backbones/mlp": testing.Example(value=MLP(hidden=(16, 8), dropout=0.5), sample_shape=(6,)),
+    "backbones/timm": testing.Example(value=TimmModel(model="resnet10t"), sample_shape=(3, 32, 32)),
     "routers/grouped": Grouped(task="kind", by="side", groups={"l": ("left",), "r": ("right",)}),
     "data/images": Images(
         folder=Path("faces"), pattern="{kind}_{size}.png", size=(6, 8), numeric=("size",)

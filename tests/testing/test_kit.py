@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from mtlkit import testing
-from mtlkit.catalog import load_catalog
 from mtlkit.errors import MtlkitError
-from mtlkit.hooks import API
-from mtlkit.registry import Entry, Origin
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.plugins.hooks import API
+from mtlkit.plugins.registry import Entry, Origin
 from mtlkit.testing.check import Subject
 from mtlkit.testing.suite import FAMILIES, Case
 
@@ -129,8 +129,8 @@ def test_a_defect_is_told_by_the_check_that_is_meant(family, name, broken):
 
 PLUGIN = """
     import attrs
-    from mtlkit.hooks import hookimpl
-    from mtlkit.optim.configs import Schedule
+    from mtlkit.plugins.hooks import hookimpl
+    from mtlkit.optim.base import Schedule
 
     @attrs.frozen(kw_only=True)
     class Slow(Schedule):
@@ -198,7 +198,7 @@ class TestSuite:
         distribution("bad", "raise ImportError('no wheel')")
         with pytest.raises(MtlkitError, match=r"the plugin 'bad' is failed: .*no wheel"):
             testing.suite_of("bad", catalog=load_catalog("bad"))
-        distribution("void", "from mtlkit.hooks import hookimpl\n\n@hookimpl\n"
+        distribution("void", "from mtlkit.plugins.hooks import hookimpl\n\n@hookimpl\n"
                      "def mtlkit_register(catalog): ...")  # fmt: skip
         with pytest.raises(MtlkitError, match="'void' registers no component"):
             testing.suite_of("void", catalog=load_catalog("void"))

@@ -118,9 +118,9 @@ from typing import assert_type
 
 import attrs
 from mtlkit import Dynamic, fit, load_catalog, load_recipe
-from mtlkit.config import above
-from mtlkit.optim.configs import Schedule
-from mtlkit.run.fit import Run
+from mtlkit.component import above
+from mtlkit.optim.base import Schedule
+from mtlkit.runs.fit import Run
 from mtlkit_hello.discount import Discount
 
 assert_type(Discount(rate=0.5).rate, float)
@@ -142,7 +142,7 @@ Slow(rate=0.1)
 WRONG_TYPES = """
 import attrs
 from mtlkit import Dynamic
-from mtlkit.optim.configs import Schedule
+from mtlkit.optim.base import Schedule
 
 
 @attrs.frozen(kw_only=True)

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from mtlkit.data.dataset import Categorical, Split
 from mtlkit.errors import DataError
-from mtlkit.evaluation.trained import Trained
-from mtlkit.routing.configs import class_name
-from mtlkit.routing.grouped import GroupedRouter
+from mtlkit.evaluators.context import EvaluationContext
+from mtlkit.routers._configs import class_name
+from mtlkit.routers.grouped import GroupedRouter
 from mtlkit_face.gallery import Trial
 from mtlkit_face.identification import Identification
 
@@ -41,7 +41,9 @@ def check_labels(config: Identification, split: Split) -> None:
         split.categorical(by)
 
 
-def break_down(config: Identification, trained: Trained, split: Split, trial: Trial) -> Breakdown:
+def break_down(
+    config: Identification, trained: EvaluationContext, split: Split, trial: Trial
+) -> Breakdown:
     """The parts of `trial`; empty where the data has no yaw and nothing else was asked for."""
     by = _label(config, split)
     if by is None:
@@ -83,7 +85,7 @@ def _any(masks: list[Tensor], codes: Tensor) -> Tensor:
 
 
 def _groups(
-    config: Identification, trained: Trained, by: str, column: Categorical
+    config: Identification, trained: EvaluationContext, by: str, column: Categorical
 ) -> dict[str, tuple[str, ...]]:
     """Groups of classes of the label `by`: those asked for, the router's, or the paper's."""
     if config.groups is not None:

@@ -6,10 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.data.dataset import Split
-from mtlkit.evaluation.configs import Findings
-from mtlkit.evaluation.trained import Trained
+from mtlkit.evaluators.base import EvaluationResult
+from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.report.blocks import Chart, Section, Series, Text
-from mtlkit.routing.module import BranchOutputs
+from mtlkit.routers.base import BranchOutputs
 from mtlkit_face.gallery import Trial
 from mtlkit_face.identify import arranged
 from mtlkit_face.matching import match
@@ -19,7 +19,7 @@ from mtlkit_face.template import template
 EXPECTED, BEST = "expected", "best"
 
 
-def with_pose_errors(config: PoseErrors, trained: Trained) -> Findings:
+def with_pose_errors(config: PoseErrors, trained: EvaluationContext) -> EvaluationResult:
     """Match as eq. 12 does, once for each share of wrong estimates and each way of routing."""
     task = config.task
     split, trial = arranged(config.protocol(), trained.data)
@@ -37,7 +37,7 @@ def with_pose_errors(config: PoseErrors, trained: Trained) -> Findings:
         for way, values in found.items()
         for share, value in zip(config.shares, values, strict=True)
     }
-    return Findings(metrics=metrics, sections=(_section(config, found, split, trial),))
+    return EvaluationResult(metrics=metrics, sections=(_section(config, found, split, trial),))
 
 
 def corrupted(probability: Tensor, share: float, seed: int) -> Tensor:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Problem, one_of
-from mtlkit.evaluation.configs import Evaluator, Findings
-from mtlkit.vocabulary import Kind, LossTerm
+from mtlkit.component import Problem, one_of
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.task_types import LossTerm, TaskKind
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data
-    from mtlkit.evaluation.trained import Trained
+    from mtlkit.evaluators.context import EvaluationContext
 
 
 def frontal_and_neutral() -> dict[str, str | int]:
@@ -54,7 +54,7 @@ class Identification(Evaluator):
         if self.task not in known:
             tasks = ", ".join(known)
             yield Problem(("task",), f"no task named {self.task!r}; the tasks are {tasks}")
-        elif known[self.task].kind is not Kind.CLASSIFICATION:
+        elif known[self.task].kind is not TaskKind.CLASSIFICATION:
             yield Problem(("task",), f"the task {self.task!r} predicts no classes")
 
     def check(self, data: "Data") -> None:
@@ -66,7 +66,7 @@ class Identification(Evaluator):
     def prefix(self) -> str:
         return "face" if self.split == "test" else f"face/{self.split}"
 
-    def evaluate(self, trained: "Trained") -> Findings:
+    def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
         from mtlkit_face.identify import identify
 
         return identify(self, trained)

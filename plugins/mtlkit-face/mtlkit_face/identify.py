@@ -10,11 +10,11 @@ from torch import Tensor
 
 from mtlkit.data.dataset import Data, Split
 from mtlkit.errors import DataError
-from mtlkit.evaluation.configs import Findings
-from mtlkit.evaluation.trained import Trained
+from mtlkit.evaluators.base import EvaluationResult
+from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
-from mtlkit.routing.grouped import GroupedRouter
-from mtlkit.routing.module import BranchOutputs
+from mtlkit.routers.base import BranchOutputs
+from mtlkit.routers.grouped import GroupedRouter
 from mtlkit_face.breakdown import Breakdown, break_down, check_labels
 from mtlkit_face.failures import failures
 from mtlkit_face.gallery import Trial, arrange
@@ -28,7 +28,7 @@ _CHUNK = 1024
 _SHOWN_BINS = 80
 
 
-def identify(config: Identification, trained: Trained) -> Findings:
+def identify(config: Identification, trained: EvaluationContext) -> EvaluationResult:
     """Match the probes of a split with its gallery in every way there is; see `Identification`."""
     if config.task not in trained.tasks:
         raise DataError(
@@ -51,7 +51,7 @@ def identify(config: Identification, trained: Trained) -> Findings:
         *failures(split, trial, ways[NETWORK], parts),
     ]
     title = "Identification" + (f" ({config.split})" if config.split != "test" else "")
-    return Findings(
+    return EvaluationResult(
         metrics=metrics,
         headlines=(f"{config.prefix}/rank1", f"{config.prefix}/raw-pixels/rank1"),
         sections=(Section(title=title, blocks=tuple(blocks)),),
@@ -70,7 +70,7 @@ def arranged(config: Identification, data: Data) -> tuple[Split, Trial]:
     return split, arrange(split, config.subject, config.gallery)
 
 
-def _templates(task: str, trained: Trained, split: Split) -> dict[str, Tensor]:
+def _templates(task: str, trained: EvaluationContext, split: Split) -> dict[str, Tensor]:
     """Templates (N, K) of all samples for each way of matching; the model's own comes first."""
     said = trained.predict(split)
     logits = said.outputs[task]
@@ -87,7 +87,9 @@ def _templates(task: str, trained: Trained, split: Split) -> dict[str, Tensor]:
     return ways
 
 
-def _routings(trained: Trained, split: Split, branches: BranchOutputs) -> dict[str, Tensor]:
+def _routings(
+    trained: EvaluationContext, split: Split, branches: BranchOutputs
+) -> dict[str, Tensor]:
     """The weights (N, G) of each way of routing; by label only where all labels are there."""
     groups = len(branches.groups)
     best = F.one_hot(branches.probability.argmax(dim=1), groups)

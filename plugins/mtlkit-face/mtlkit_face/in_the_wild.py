@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mtlkit.config import at_least, between
-from mtlkit.data.configs import DataSource, Loading
+from mtlkit.component import at_least, between
+from mtlkit.data.source import DataSource, Loading
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data

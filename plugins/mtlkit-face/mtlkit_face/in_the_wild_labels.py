@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from mtlkit.data.dataset import Categorical, Numeric
-from mtlkit.data.tables import read_table
+from mtlkit.data.read_table import read_table
 from mtlkit.errors import DataError
 from mtlkit_face.in_the_wild import WildFaces
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import attrs
 
 from mtlkit import (
+    SGD,
     CasiaNet,
     DataSource,
     Dynamic,
@@ -16,12 +17,11 @@ from mtlkit import (
     LinearBranch,
     Recipe,
     Role,
-    Sgd,
     Steps,
     Task,
     Train,
 )
-from mtlkit.routing.configs import Branch
+from mtlkit.routers._configs import Branch
 from mtlkit_face.energy import Energy
 from mtlkit_face.identification import Identification
 from mtlkit_face.pose_errors import PoseErrors
@@ -53,7 +53,7 @@ def s_cnn(data: DataSource, *, width: float = 1.0) -> Recipe:
         data=data,
         backbone=CasiaNet(width=width),
         tasks={"identity": IDENTITY},
-        optimizer=Sgd(lr=0.02, momentum=0.9, weight_decay=5e-4),
+        optimizer=SGD(lr=0.02, momentum=0.9, weight_decay=5e-4),
         schedule=Steps(at_progress=(0.5, 0.75, 0.95)),
         train=Train(epochs=20, batch=64, precision="bf16"),
         evaluation=(Identification(), Energy()),

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mtlkit.hooks import hookimpl
+from mtlkit.plugins.hooks import hookimpl
 
 if TYPE_CHECKING:
-    from mtlkit.catalog import Registrar
+    from mtlkit.plugins.catalog import Registrar
 
 
 @hookimpl

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mtlkit.config import Problem, at_least, one_of
-from mtlkit.evaluation.configs import Evaluator, Findings
-from mtlkit.vocabulary import LossTerm
+from mtlkit.component import Problem, at_least, one_of
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.task_types import LossTerm
 from mtlkit_face.identification import Identification, frontal_and_neutral
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data
-    from mtlkit.evaluation.trained import Trained
+    from mtlkit.evaluators.context import EvaluationContext
 
 
 def _shares(_: object, field: "attrs.Attribute[Any]", value: tuple[float, ...]) -> None:
@@ -64,7 +64,7 @@ class PoseErrors(Evaluator):
             task=self.task, subject=self.subject, split=self.split, gallery=self.gallery
         )
 
-    def evaluate(self, trained: "Trained") -> Findings:
+    def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
         from mtlkit_face.corrupt_poses import with_pose_errors
 
         return with_pose_errors(self, trained)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mtlkit import load_model
 from mtlkit.data.decode import Frame
-from mtlkit.data.tables import read_table
+from mtlkit.data.read_table import read_table
 from mtlkit.errors import DataError
 from mtlkit_face.in_the_wild_listing import Listing
 from mtlkit_face.stored_faces import StoredFaces, portions

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtlkit.data.configs import Loading
 from mtlkit.data.dataset import Categorical, Data, Split
-from mtlkit.data.tables import read_table
+from mtlkit.data.read_table import read_table
+from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit_face.held_out import held_out
 from mtlkit_face.rendered import Rendered

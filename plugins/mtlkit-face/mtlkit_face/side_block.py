@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Problem
-from mtlkit.routing.configs import Unbranched, Wiring
-from mtlkit.vocabulary import LossTerm
+from mtlkit.component import Problem
+from mtlkit.routers._configs import Unbranched, Wiring
+from mtlkit.task_types import LossTerm
 
 if TYPE_CHECKING:
-    from mtlkit.routing.module import RouterModule
+    from mtlkit.routers.base import RouterModule
 
 
 @attrs.frozen(kw_only=True)

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from mtlkit.backbones.module import SplittableBackbone
+from mtlkit.backbones.base import SplittableBackbone
 from mtlkit.errors import AssemblyError
-from mtlkit.routing.configs import Wiring
-from mtlkit.routing.module import Features, UnbranchedRouter
+from mtlkit.routers._configs import Wiring
+from mtlkit.routers.base import Features, UnbranchedRouter
 from mtlkit_face.side_block import SideBlock
 
 

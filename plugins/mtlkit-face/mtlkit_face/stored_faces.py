@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtlkit.data.configs import Loading
 from mtlkit.data.decode import FORMATS, Frame, decode, threads
+from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 
 PORTION = 256

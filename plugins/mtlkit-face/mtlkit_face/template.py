@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops import match_template
-from mtlkit.routing.module import BranchOutputs
+from mtlkit.routers.base import BranchOutputs
 
 
 def template(logits: Tensor, branches: BranchOutputs | None = None) -> Tensor:

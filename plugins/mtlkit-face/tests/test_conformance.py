@@ -18,14 +18,14 @@ from mtlkit_face.rendered import Rendered
 from mtlkit_face.side_block import SideBlock
 from PIL import Image
 
-from mtlkit import Grouped, Mlp, Recipe, Role, Task, testing
+from mtlkit import MLP, Grouped, Recipe, Role, Task, testing
 
 SMALL = Rendered(
     subjects=3, test_subjects=2, images_per_subject=14, size=32, lights_per_geometry=2, sessions=2
 )
 RECIPE = Recipe(
     data=SMALL,
-    backbone=Mlp(hidden=(8,)),
+    backbone=MLP(hidden=(8,)),
     tasks={"identity": Task(role=Role.MAIN, target="subject"), "pose": Task(target="yaw")},
 )
 BRANCHED = attrs.evolve(RECIPE, routing=Grouped(task="identity", by="pose", groups=POSE_GROUPS))

@@ -7,7 +7,7 @@ import pytest
 from mtlkit_face.rendered import Rendered
 from PIL import Image
 
-from mtlkit import Mlp, Recipe, Role, Task, Train, fit
+from mtlkit import MLP, Recipe, Role, Task, Train, fit
 from mtlkit.cli import main
 
 
@@ -87,7 +87,7 @@ def run(tmp_path_factory):
                     lights_per_geometry=1, supersampling=1, validation=0)  # fmt: skip
     recipe = Recipe(
         data=data,
-        backbone=Mlp(hidden=(4,)),
+        backbone=MLP(hidden=(4,)),
         tasks={"pose": Task(role=Role.MAIN, target="yaw"), "light": Task()},
         train=Train(epochs=1, batch=13),
     )

@@ -13,16 +13,16 @@ from mtlkit_face.identification import Identification
 from PIL import Image
 
 from mtlkit import (
-    Choice,
+    MLP,
+    BranchSelection,
     Grouped,
-    Mlp,
     Role,
     Shared,
     Task,
 )
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import DataError
-from mtlkit.evaluation.predict import TrainedModel
+from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import assemble, assembly_of
 from mtlkit.report.blocks import Chart, Gallery, Table
 from mtlkit.report.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
@@ -62,11 +62,11 @@ def network(found: Data | None = None, routing=None) -> TrainedModel:
     found = found or data()
     torch.manual_seed(0)
     tasks = TASKS
-    model = assemble(Mlp(hidden=(16,)), routing or Shared(), tasks, assembly_of(found, tasks))
+    model = assemble(MLP(hidden=(16,)), routing or Shared(), tasks, assembly_of(found, tasks))
     return TrainedModel(model, found, tasks, torch.device("cpu"))
 
 
-def pose_network(test: Choice = Choice.EXPECTED) -> TrainedModel:
+def pose_network(test: BranchSelection = BranchSelection.EXPECTED) -> TrainedModel:
     return network(routing=Grouped(task="identity", by="pose", groups=GROUPS, test=test))
 
 
@@ -147,7 +147,7 @@ def test_yaws_that_are_no_degrees_have_no_size():
     columns = {**test.columns, "yaw": Categorical(yaw.codes, tuple(names[i] for i in order))}
     named = attrs.evolve(data(), test=attrs.evolve(test, columns=columns))
     tasks = {"identity": TASKS["identity"]}
-    model = assemble(Mlp(hidden=(4,)), Shared(), tasks, assembly_of(named, tasks))
+    model = assemble(MLP(hidden=(4,)), Shared(), tasks, assembly_of(named, tasks))
     trained = TrainedModel(model, named, tasks, torch.device("cpu"))
     asked = Identification(gallery={"yaw": "front"}, groups={"side": ("left", "right")})
     found = asked.evaluate(trained).metrics
@@ -164,7 +164,7 @@ def test_raw_pixels_are_matched_by_correlation():
     assert found == pytest.approx(np.mean([r == 1 for r in ranks.values()]))
 
 
-@pytest.mark.parametrize("choice", list(Choice))
+@pytest.mark.parametrize("choice", list(BranchSelection))
 def test_the_routed_network_is_the_same_as_its_way_of_routing_by_name(choice):
     found = Identification().evaluate(pose_network(choice)).metrics
     assert found["face/rank1"] == found[f"face/{choice.value}/rank1"]
@@ -172,8 +172,8 @@ def test_the_routed_network_is_the_same_as_its_way_of_routing_by_name(choice):
 
 
 def test_every_way_of_matching_comes_from_the_same_network():
-    one = Identification().evaluate(pose_network(Choice.EXPECTED)).metrics
-    two = Identification().evaluate(pose_network(Choice.BEST)).metrics
+    one = Identification().evaluate(pose_network(BranchSelection.EXPECTED)).metrics
+    two = Identification().evaluate(pose_network(BranchSelection.BEST)).metrics
     for name in ("generic", "expected", "best", "label"):
         assert one[f"face/{name}/rank1"] == two[f"face/{name}/rank1"]
 
@@ -213,7 +213,7 @@ def test_without_yaw_there_is_no_breakdown_unless_asked_for():
     columns = {name: test.columns[name] for name in ("subject", "expression")}
     tasks = {"identity": TASKS["identity"]}
     bare = attrs.evolve(data(), test=attrs.evolve(test, columns=columns))
-    model = assemble(Mlp(hidden=(4,)), Shared(), tasks, assembly_of(bare, tasks))
+    model = assemble(MLP(hidden=(4,)), Shared(), tasks, assembly_of(bare, tasks))
     trained = TrainedModel(model, bare, tasks, torch.device("cpu"))
     found = Identification(gallery={"expression": "neutral"}).evaluate(trained)
     assert not [name for name in found.metrics if name.startswith("face/rank1/")]

@@ -5,13 +5,13 @@ import pytest
 import torch
 from mtlkit_face.identification import Identification
 
-from mtlkit import Grouped, Mlp, Recipe, Regression, Role, Task, load_catalog
-from mtlkit.data.configs import DataSource, Loading
+from mtlkit import MLP, Grouped, Recipe, Regression, Role, Task, load_catalog
 from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.data.source import DataSource, Loading
 from mtlkit.errors import DataError, RecipeError
-from mtlkit.evaluation.predict import TrainedModel
+from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import assemble, assembly_of
-from mtlkit.recipe_file import parse_recipe
+from mtlkit.recipe_io import parse_recipe
 
 TASKS = {
     "identity": Task(role=Role.MAIN, target="subject"),
@@ -45,7 +45,7 @@ class Faces(DataSource):
 
 
 def recipe(*evaluation: Identification) -> Recipe:
-    return Recipe(data=Faces(), backbone=Mlp(hidden=(4,)), tasks=TASKS, evaluation=evaluation)
+    return Recipe(data=Faces(), backbone=MLP(hidden=(4,)), tasks=TASKS, evaluation=evaluation)
 
 
 def asked(**options) -> Identification:
@@ -102,7 +102,7 @@ def test_the_metrics_of_each_split_have_names_of_their_own():
     routing = Grouped(
         task="identity", by="pose", groups={"left": (-45,), "front": (0,), "right": (45,)}
     )
-    model = assemble(Mlp(hidden=(4,)), routing, tasks, assembly_of(data, tasks))
+    model = assemble(MLP(hidden=(4,)), routing, tasks, assembly_of(data, tasks))
     trained = TrainedModel(model, data, tasks, torch.device("cpu"))
     found = {
         split: asked(split=split).evaluate(trained) for split in ("train", "validation", "test")

@@ -9,8 +9,8 @@ from mtlkit_face.networks import m_cnn, p_cnn
 from mtlkit_face.pose_errors import PoseErrors
 from mtlkit_face.rendered import Rendered
 
-from mtlkit.data.configs import Loading
-from mtlkit.evaluation.predict import TrainedModel
+from mtlkit.data.source import Loading
+from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import assemble, assembly_of
 
 SET = Rendered(

@@ -7,7 +7,7 @@ from mtlkit_face.networks import m_cnn
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.side_block import SideBlock
 
-from mtlkit import Mlp
+from mtlkit import MLP
 from mtlkit.errors import AssemblyError
 from mtlkit.model import Assembly, assemble
 
@@ -48,8 +48,10 @@ def test_the_side_tasks_share_one_block():
 
 
 def test_a_backbone_in_one_piece_is_refused():
-    with pytest.raises(AssemblyError, match="MlpTrunk cannot be taken apart before its last block"):
-        assemble(Mlp(), RECIPE.routing, RECIPE.tasks, ASSEMBLY)
+    with pytest.raises(
+        AssemblyError, match="MLPBackbone cannot be taken apart before its last block"
+    ):
+        assemble(MLP(), RECIPE.routing, RECIPE.tasks, ASSEMBLY)
 
 
 @pytest.mark.parametrize(

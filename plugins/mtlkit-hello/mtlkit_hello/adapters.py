@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import at_least
-from mtlkit.routing.configs import Unbranched, Wiring
+from mtlkit.component import at_least
+from mtlkit.routers._configs import Unbranched, Wiring
 
 if TYPE_CHECKING:
-    from mtlkit.routing.module import RouterModule
+    from mtlkit.routers.base import RouterModule
 
 
 @attrs.frozen(kw_only=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from mtlkit.routing.configs import Wiring
-from mtlkit.routing.module import Features, UnbranchedRouter
+from mtlkit.routers._configs import Wiring
+from mtlkit.routers.base import Features, UnbranchedRouter
 from mtlkit_hello.adapters import Adapters
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtlkit.ops.costs import products, refuses_forward_mode
-from mtlkit.ops.implementation import Cost, Request
+from mtlkit.ops.dispatch.implementation import Cost, Request
+from mtlkit.ops.kernels.costs import products, refuses_forward_mode
 from mtlkit.ops.linear_call import Call
 
 LIBRARY = "mtlkit_hello"

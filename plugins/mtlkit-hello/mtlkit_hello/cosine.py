@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from mtlkit import Kind
-from mtlkit.config import above
-from mtlkit.heads.configs import Head
+from mtlkit import TaskKind
+from mtlkit.component import above
+from mtlkit.heads._configs import Head
 
 if TYPE_CHECKING:
-    from mtlkit.heads.module import HeadModule
+    from mtlkit.heads.base import HeadModule
 
 
 @attrs.frozen(kw_only=True)
@@ -19,7 +19,9 @@ class Cosine(Head):
     `scale` is what the cosines are multiplied by before the softmax.
     """
 
-    kind: ClassVar[Kind] = Kind.CLASSIFICATION  # what the task predicts, known before any data
+    kind: ClassVar[TaskKind] = (
+        TaskKind.CLASSIFICATION
+    )  # what the task predicts, known before any data
 
     scale: float = attrs.field(default=16.0, validator=above(0))
 

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtlkit.heads.module import HeadModule
-from mtlkit.vocabulary import MISSING
+from mtlkit.heads.base import HeadModule
+from mtlkit.task_types import MISSING
 from mtlkit_hello.cosine import Cosine
 
 

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit import Role
-from mtlkit.config import between
-from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.configs import Weighting
+from mtlkit.component import between
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.configs import Weighting
 
 if TYPE_CHECKING:
-    from mtlkit.weighting.module import WeightingModule
+    from mtlkit.weightings.kinds import WeightingModule
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtlkit.weighting.module import LossWeighting, StepLosses, Weighted
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
 
 
 class DiscountWeights(LossWeighting):
@@ -18,5 +18,5 @@ class DiscountWeights(LossWeighting):
         # state is a buffer, or else it would be lost with a checkpoint and stay on the CPU
         self.register_buffer("weights", torch.tensor(weights))
 
-    def forward(self, losses: StepLosses) -> Weighted:
-        return Weighted((self.weights * losses.mean).sum(), self.weights)
+    def forward(self, losses: StepLosses) -> WeightedLoss:
+        return WeightedLoss((self.weights * losses.mean).sum(), self.weights)

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from mtlkit.hooks import hookimpl
+from mtlkit.plugins.hooks import hookimpl
 
 if TYPE_CHECKING:
-    from mtlkit.catalog import Registrar
+    from mtlkit.plugins.catalog import Registrar
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit import DataSource, Loading
-from mtlkit.config import at_least
+from mtlkit.component import at_least
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data

@@ -8,7 +8,7 @@ import torch
 from mtlkit import load_catalog, load_recipe
 from mtlkit.errors import AssemblyError
 from mtlkit.ops import linear_cross_entropy
-from mtlkit.vocabulary import Kind, LossTerm, Role
+from mtlkit.task_types import LossTerm, Role, TaskKind
 from mtlkit_hello.adapters_router import Adapter
 from mtlkit_hello.cosine import Cosine
 from mtlkit_hello.discount import Discount
@@ -34,7 +34,7 @@ def test_cosine_is_the_scaled_cosine():
 
 def test_discount_halves_the_weight_from_side_task_to_side_task():
     roles = [Role.SIDE, Role.MAIN, Role.SIDE, Role.SIDE]
-    terms = tuple(LossTerm(str(n), str(n), r, Kind.REGRESSION) for n, r in enumerate(roles))
+    terms = tuple(LossTerm(str(n), str(n), r, TaskKind.REGRESSION) for n, r in enumerate(roles))
     weights = Discount(rate=0.5).build(terms, features=1).weights
     assert torch.equal(weights, torch.tensor([0.5, 1.0, 0.25, 0.125]))
     assert Discount(rate=0.0).weights(terms) == pytest.approx([0.0, 1.0, 0.0, 0.0])

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from mtlkit.weightings.configs import MGDA, Weighting
 from mtlkit_torchjd.configs import (
     ConFig,
     DualProj,
@@ -24,17 +25,16 @@ from mtlkit_torchjd.configs import (
 from torch import Tensor
 from torchjd import aggregation
 
-from mtlkit.vocabulary import Kind, LossTerm, Role
-from mtlkit.weighting.configs import Mgda, Weighting
-from mtlkit.weighting.module import JacobianWeighting, Known
+from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.weightings.kinds import JacobianWeighting, Known
 
 TASKS, FEATURES = 4, 64 * 512
 TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if place else Role.MAIN, Kind.REGRESSION)
+    LossTerm(name, name, Role.SIDE if place else Role.MAIN, TaskKind.REGRESSION)
     for place, name in enumerate("abcd")
 )
 PAIRS: dict[str, tuple[Weighting, Callable[[Tensor], Tensor] | None]] = {
-    "mgda (built in)": (Mgda(), None),
+    "mgda (built in)": (MGDA(), None),
     "torchjd/upgrad": (UpGrad(), aggregation.UPGradWeighting()),
     "torchjd/dual-proj": (DualProj(), aggregation.DualProjWeighting()),
     "torchjd/pcd": (Pcd(), aggregation.PCDWeighting()),

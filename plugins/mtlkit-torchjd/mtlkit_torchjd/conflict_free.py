@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 from torchjd.aggregation import ConFIG
 
-from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.module import Directed, JacobianWeighting, Known
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.kinds import Direction, JacobianWeighting, Known
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import ConFig
 from mtlkit_torchjd.dual_cone import by_place
@@ -31,7 +31,7 @@ class ConFigDirection(JacobianWeighting):
         numbers = by_place(config.preferences, terms, 1.0)
         self.register_buffer("preferences", numbers, persistent=False)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Directed:
+    def forward(self, jacobian: Tensor, known: Known) -> Direction:
         self.solver.pref_vector = self.preferences[known.places].to(jacobian)
         # the direction is as large as the gradients, which are made about 1: squares stay in range
         sizes = torch.linalg.vector_norm(jacobian, ord=torch.inf, dim=1)
@@ -40,4 +40,4 @@ class ConFigDirection(JacobianWeighting):
         counts = (sizes > NEGLIGIBLE * largest).unsqueeze(1)
         scaled = torch.where(finite & counts, jacobian / largest, 0.0)
         direction = torch.where(finite, self.solver(scaled) * largest, torch.nan)
-        return Directed(direction, along(jacobian, direction))
+        return Direction(direction, along(jacobian, direction))

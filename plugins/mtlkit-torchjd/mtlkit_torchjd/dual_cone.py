@@ -12,15 +12,15 @@ from torch import Tensor
 from torchjd.aggregation import DualProjWeighting, UPGradWeighting
 from torchjd.linalg import QuadprogProjector
 
-from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.module import GramianWeighting, Known
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.kinds import GramianWeighting, Known
 from mtlkit_torchjd.configs import DualProj, UpGrad
 
 
 def by_place(named: Mapping[str, float], terms: Sequence[LossTerm], other: float) -> Tensor:
     """The numbers (T,) of `named` losses in the order of `terms`, and `other` for those not named.
 
-    >>> from mtlkit.vocabulary import Kind, Role
+    >>> from mtlkit.task_types import Kind, Role
     >>> terms = [LossTerm(name, name, Role.SIDE, Kind.REGRESSION) for name in ("age", "height")]
     >>> by_place({"height": 3.0}, terms, 1.0).tolist()
     [1.0, 3.0]

@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 from torchjd.aggregation import GradDrop as Aggregator
 
-from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.module import Directed, JacobianWeighting, Known, Moment
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.kinds import Direction, JacobianWeighting, Known, StepInfo
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import GradDrop
 from mtlkit_torchjd.dual_cone import by_place
 
 
 @contextmanager
-def chance_of(moment: Moment, device: torch.device) -> Iterator[None]:
+def chance_of(moment: StepInfo, device: torch.device) -> Iterator[None]:
     """Torch's own generators give, for a while, what the `moment` gives; then go on as before.
 
     On the CPU the numbers are those of ``moment.generator()``; a GPU's generator has the same seed,
@@ -55,8 +55,8 @@ class GradDropDirection(JacobianWeighting):
         """The chance (P,) of a positive sign by the `purity` (P,); beyond 0 and 1 it is certain."""
         return 0.5 + self.steepness * (purity - 0.5)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Directed:
+    def forward(self, jacobian: Tensor, known: Known) -> Direction:
         self.aggregator.leak = self.leak[known.places].to(jacobian)
         with chance_of(known.moment, jacobian.device):
             direction = self.aggregator(jacobian)
-        return Directed(direction, along(jacobian, direction))
+        return Direction(direction, along(jacobian, direction))

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchjd.aggregation import PCDWeighting
 
-from mtlkit.vocabulary import LossTerm, Role
-from mtlkit.weighting.module import GramianWeighting, Known
+from mtlkit.task_types import LossTerm, Role
+from mtlkit.weightings.kinds import GramianWeighting, Known
 from mtlkit_torchjd.configs import Pcd
 
 

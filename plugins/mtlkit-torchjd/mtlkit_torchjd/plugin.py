@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from mtlkit.hooks import hookimpl
+from mtlkit.plugins.hooks import hookimpl
 
 if TYPE_CHECKING:
-    from mtlkit.catalog import Registrar
+    from mtlkit.plugins.catalog import Registrar
 
 WEIGHTINGS = {
     "upgrad": ("of_gramians:UpGrad", "each gradient freed of conflict, then their mean"),

@@ -5,7 +5,7 @@ from torch import Tensor
 from torchjd.aggregation import KrumWeighting
 from torchjd.aggregation import TrimmedMean as Aggregator
 
-from mtlkit.weighting.module import Directed, GramianWeighting, JacobianWeighting, Known, spread
+from mtlkit.weightings.kinds import Direction, GramianWeighting, JacobianWeighting, Known, spread
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import Krum, TrimmedMean
 
@@ -52,8 +52,8 @@ class TrimmedMeanDirection(JacobianWeighting):
         self.trim = config.trim
         self.aggregator = Aggregator(config.trim)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Directed:
+    def forward(self, jacobian: Tensor, known: Known) -> Direction:
         self.aggregator.trim_number = min(self.trim, (len(jacobian) - 1) // 2)
         finite = jacobian.sum(dim=0).isfinite()
         direction = torch.where(finite, self.aggregator(jacobian), torch.nan)
-        return Directed(direction, along(jacobian, direction))
+        return Direction(direction, along(jacobian, direction))

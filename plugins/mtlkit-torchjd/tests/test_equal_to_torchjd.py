@@ -15,13 +15,13 @@ from mtlkit_torchjd.configs import (
 from torchjd import aggregation
 from torchjd.linalg import QuadprogProjector
 
-from mtlkit.vocabulary import Kind, LossTerm, Role
-from mtlkit.weighting.module import JacobianWeighting, Known, Moment
+from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.weightings.kinds import JacobianWeighting, Known, StepInfo
 
 TASKS, ELEMENTS = 5, 40
 NAMES = [f"task{place}" for place in range(TASKS)]
 TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if place else Role.MAIN, Kind.REGRESSION)
+    LossTerm(name, name, Role.SIDE if place else Role.MAIN, TaskKind.REGRESSION)
     for place, name in enumerate(NAMES)
 )
 PREFERENCES = {"task1": 3.0, "task4": 0.25}
@@ -84,7 +84,7 @@ PLACES = torch.arange(TASKS)
 
 
 def known(moment=None, places=PLACES):
-    return Known(torch.ones(len(places)), places, moment or Moment(key=11))
+    return Known(torch.ones(len(places)), places, moment or StepInfo(key=11))
 
 
 def built(config, terms=TERMS):
@@ -179,7 +179,7 @@ class TestTheSameNumbers:
         for seed in SEEDS:
             jacobian = rows(kind, seed).float()
             for config, theirs in pairs:
-                found, _ = direction_of(built(config), jacobian, known(Moment(key=seed)))
+                found, _ = direction_of(built(config), jacobian, known(StepInfo(key=seed)))
                 torch.manual_seed(seed)
                 same(found, theirs(jacobian))
 

@@ -5,6 +5,7 @@ import sys
 import attrs
 import pytest
 import torch
+from mtlkit.weightings.configs import GradientLocation, HeadGradients, pairing_problems
 from mtlkit_torchjd.configs import (
     ConFig,
     DualProj,
@@ -17,9 +18,8 @@ from mtlkit_torchjd.configs import (
 from torchjd import aggregation
 
 from mtlkit.errors import MissingExtraError
-from mtlkit.vocabulary import Kind, LossTerm, Role
-from mtlkit.weighting.configs import At, HeadGradient, pairing_problems
-from mtlkit.weighting.module import Known, Moment
+from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.weightings.kinds import Known, StepInfo
 
 ALL = (UpGrad, DualProj, Pcd, Krum, ConFig, GradDrop, TrimmedMean)
 
@@ -27,7 +27,9 @@ ALL = (UpGrad, DualProj, Pcd, Krum, ConFig, GradDrop, TrimmedMean)
 def terms_of(roles):
     """A loss for each letter: M of a main task, s of a side task."""
     roles = [Role.MAIN if letter == "M" else Role.SIDE for letter in roles]
-    return tuple(LossTerm(f"t{i}", f"t{i}", role, Kind.REGRESSION) for i, role in enumerate(roles))
+    return tuple(
+        LossTerm(f"t{i}", f"t{i}", role, TaskKind.REGRESSION) for i, role in enumerate(roles)
+    )
 
 
 def normal(*shape, seed=0):
@@ -36,7 +38,7 @@ def normal(*shape, seed=0):
 
 
 def known(*places, moment=None):
-    return Known(torch.ones(len(places)), torch.tensor(places), moment or Moment(key=3))
+    return Known(torch.ones(len(places)), torch.tensor(places), moment or StepInfo(key=3))
 
 
 def gramian_of(jacobian):
@@ -55,9 +57,9 @@ def gramian_of(jacobian):
         (Krum(), "Mss", "weighting.suspects", "`suspects: 1` needs 4 losses or more and found 3"),
         (Krum(suspects=0, chosen=4), "Mss", "weighting.chosen", "`chosen: 4` needs 4 losses"),
         (TrimmedMean(), "Ms", "weighting.trim", "`trim: 1` needs 3 losses or more and found 2"),
-        (ConFig(heads=HeadGradient.WEIGHTED), "Ms", "weighting.heads", "use `heads: unweighted`"),
-        (GradDrop(heads=HeadGradient.WEIGHTED), "Ms", "weighting.heads", "GradDrop gives a"),
-        (ConFig(at=At.LAST_SHARED_LAYER), "Ms", "weighting.at", "use `at: parameters`"),
+        (ConFig(heads=HeadGradients.WEIGHTED), "Ms", "weighting.heads", "use `heads: unweighted`"),
+        (GradDrop(heads=HeadGradients.WEIGHTED), "Ms", "weighting.heads", "GradDrop gives a"),
+        (ConFig(at=GradientLocation.LAST_SHARED_LAYER), "Ms", "weighting.at", "`at: parameters`"),
         (UpGrad(), "M", "weighting", "UpGrad balances 2 losses or more and found 1"),
     ],
 )  # fmt: skip
@@ -234,16 +236,16 @@ class TestChance:
 
     def test_it_is_the_same_wherever_torchs_own_generator_is(self):
         torch.manual_seed(1)
-        one = self.drawn(Moment(key=5))
+        one = self.drawn(StepInfo(key=5))
         torch.manual_seed(2)
-        assert one.equal(self.drawn(Moment(key=5)))
-        assert not one.equal(self.drawn(Moment(key=6)))
+        assert one.equal(self.drawn(StepInfo(key=5)))
+        assert not one.equal(self.drawn(StepInfo(key=6)))
 
     def test_torchs_own_generator_goes_on_as_if_nothing_had_been_drawn(self):
         torch.manual_seed(1)
         expected = torch.rand(3)
         torch.manual_seed(1)
-        self.drawn(Moment(key=5))
+        self.drawn(StepInfo(key=5))
         assert torch.rand(3).equal(expected)
 
     def test_a_sign_is_as_likely_as_it_is_pure(self):

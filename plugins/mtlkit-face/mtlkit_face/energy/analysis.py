@@ -6,8 +6,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.evaluation.configs import Findings
-from mtlkit.evaluation.trained import Trained
+from mtlkit.evaluators.base import EvaluationResult
+from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
 from mtlkit_face.energy.configs import Energy
 from mtlkit_face.energy.curves import SHUFFLES, Curves, curves, dimension_counts
@@ -37,7 +37,7 @@ class Probed:
     readings: Mapping[str, Reading]
 
 
-def analyse(config: Energy, trained: Trained) -> Findings:
+def analyse(config: Energy, trained: EvaluationContext) -> EvaluationResult:
     """The analysis of `trained`; see `Energy`."""
     heads = linear_heads(trained, config.task)
     split, trial = arranged(config.protocol(), trained.data)
@@ -58,7 +58,7 @@ def analyse(config: Energy, trained: Trained) -> Findings:
         *_probe_blocks(config, probed, trained),
     ]
     title = "Energy of the weights" + (f" ({config.split})" if config.split != "test" else "")
-    return Findings(
+    return EvaluationResult(
         metrics=dict(_metrics(config, found, vectors, overlaps, probed)),
         sections=(Section(title=title, blocks=tuple(blocks)),),
     )
@@ -70,7 +70,7 @@ def _overlaps(vectors: Mapping[str, Tensor], task: str, side: str) -> tuple[Over
     return tuple(overlap(vectors[task], vectors[side], most) for most in sizes)
 
 
-def _probe(config: Energy, trained: Trained, order: Tensor) -> dict[str, Probed]:
+def _probe(config: Energy, trained: EvaluationContext, order: Tensor) -> dict[str, Probed]:
     """What is read of each label from x, from its halves by identity's energy, and from y."""
     data = trained.data
     known, asked = (trained.predict(each) for each in (data.train, data.splits()[config.split]))
@@ -213,7 +213,7 @@ def _overlap_blocks(
 
 
 def _probe_blocks(
-    config: Energy, probed: Mapping[str, Probed], trained: Trained
+    config: Energy, probed: Mapping[str, Probed], trained: EvaluationContext
 ) -> Iterator[Chart | Table]:
     if not probed:
         return

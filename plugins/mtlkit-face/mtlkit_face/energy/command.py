@@ -32,9 +32,9 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     from mtlkit import Loading, load_catalog, load_recipe
     from mtlkit.report.evaluation import evaluation_to_json
     from mtlkit.report.page import RunRecord, render_page
-    from mtlkit.run.evaluate import load_trained
-    from mtlkit.run.folder import open_run
-    from mtlkit.run.report import read_evaluation
+    from mtlkit.runs.evaluate import load_trained
+    from mtlkit.runs.folder import open_run
+    from mtlkit.runs.report import read_evaluation
     from mtlkit_face.use.whole_file import whole_file
 
     catalog = load_catalog()

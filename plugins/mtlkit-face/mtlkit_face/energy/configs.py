@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Problem, at_least, between, one_of
-from mtlkit.evaluation.configs import Evaluator, Findings
-from mtlkit.vocabulary import LossTerm
+from mtlkit.component import Problem, at_least, between, one_of
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.task_types import LossTerm
 from mtlkit_face.identification import Identification, frontal_and_neutral
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data
-    from mtlkit.evaluation.trained import Trained
+    from mtlkit.evaluators.context import EvaluationContext
 
 
 @attrs.frozen(kw_only=True)
@@ -62,7 +62,7 @@ class Energy(Evaluator):
             task=self.task, subject=self.subject, split=self.split, gallery=self.gallery
         )
 
-    def evaluate(self, trained: "Trained") -> Findings:
+    def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
         from mtlkit_face.energy.analysis import analyse
 
         return analyse(self, trained)

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit import Kind, Task
+from mtlkit import Task, TaskKind
 from mtlkit.data.dataset import Categorical, Data
 from mtlkit.errors import DataError
 from mtlkit_face.energy.configs import Energy
@@ -148,7 +148,9 @@ def probed_labels(config: Energy, data: Data, tasks: Mapping[str, Task]) -> tupl
             _require(label, samples_of(label, config, data))
         return config.probes
     side = [
-        task.target or name for name, task in tasks.items() if task.head.kind is Kind.CLASSIFICATION
+        task.target or name
+        for name, task in tasks.items()
+        if task.head.kind is TaskKind.CLASSIFICATION
     ]
     labels = [name for name in dict.fromkeys((*side, *USUAL)) if name != config.subject]
     return tuple(label for label in labels if _probeable(label, config, data))

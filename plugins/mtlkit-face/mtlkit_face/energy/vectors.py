@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import DataError
-from mtlkit.evaluation.trained import Trained
+from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.heads.classification import ClassificationHead
 
 
@@ -42,7 +42,7 @@ class LinearHeads:
         return energy(torch.cat([*self.weights.values()]))
 
 
-def linear_heads(trained: Trained, task: str) -> LinearHeads:
+def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
     """The linear classifiers of `trained` that see the shared features.
 
     Raises `DataError` where `task` has none: its head is of another kind, or sees features of its

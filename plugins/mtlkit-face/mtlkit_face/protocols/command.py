@@ -182,7 +182,7 @@ def _judge(run: Path, out: Path | None, device: str | None, make: Callable[[], P
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     from mtlkit import load_catalog, load_model, load_recipe
-    from mtlkit.run.folder import RunFolder
+    from mtlkit.runs.folder import RunFolder
 
     try:
         asked = make()

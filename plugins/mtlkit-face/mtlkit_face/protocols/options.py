@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.config import Problem, above, at_least, at_least_number, each, member_of, optional
-from mtlkit.evaluation.configs import Evaluator, Findings
-from mtlkit.vocabulary import Kind, LossTerm
+from mtlkit.component import Problem, above, at_least, at_least_number, each, member_of, optional
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.task_types import LossTerm, TaskKind
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data
-    from mtlkit.evaluation.trained import Trained
+    from mtlkit.evaluators.context import EvaluationContext
     from mtlkit.model import MultiTaskModel
     from mtlkit_face.protocols.result import Outcome
 
@@ -63,7 +63,7 @@ class Protocol(Evaluator):
         if self.task not in known:
             tasks = ", ".join(known)
             yield Problem(("task",), f"no task named {self.task!r}; the tasks are {tasks}")
-        elif known[self.task].kind is not Kind.CLASSIFICATION:
+        elif known[self.task].kind is not TaskKind.CLASSIFICATION:
             yield Problem(("task",), f"the task {self.task!r} predicts no classes")
 
     @property
@@ -96,7 +96,7 @@ class Protocol(Evaluator):
     ) -> "Outcome":
         """The result of a model, with what to show of it; `weights` is the SHA-256 of its file."""
 
-    def evaluate(self, trained: "Trained") -> Findings:
+    def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
         return self.outcome(trained.model).findings()
 
 

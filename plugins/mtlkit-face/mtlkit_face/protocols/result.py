@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from mtlkit.evaluation.configs import Findings
+from mtlkit.evaluators.base import EvaluationResult
 from mtlkit.report.blocks import Block, Section
 from mtlkit_face.protocols.intervals import Interval, deviation, standard_error
 
@@ -102,9 +102,9 @@ class Outcome:
     headlines: tuple[str, ...]
     blocks: tuple[Block, ...]
 
-    def findings(self) -> Findings:
+    def findings(self) -> EvaluationResult:
         """The same as metrics and a section of the report."""
-        return Findings(
+        return EvaluationResult(
             metrics=dict(self._metrics()),
             headlines=tuple(f"{self.prefix}/{name}" for name in self.headlines),
             sections=(Section(title=self.title, blocks=self.blocks),),

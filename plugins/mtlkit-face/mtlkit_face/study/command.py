@@ -45,8 +45,8 @@ def study(
     on with a study that was stopped; more networks and seeds can be asked for later.
     """
     from mtlkit import load_catalog
-    from mtlkit.compare.place import Place
-    from mtlkit.data.configs import Loading
+    from mtlkit.comparison.execute.executor_config import Place
+    from mtlkit.data.source import Loading
     from mtlkit.errors import RunError
     from mtlkit_face.study.arms import SIZES, chosen
     from mtlkit_face.study.run_study import Asked, run_study

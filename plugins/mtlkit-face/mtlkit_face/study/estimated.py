@@ -8,9 +8,9 @@ import attrs
 import torch
 
 from mtlkit import Catalog, Loading, load_recipe
-from mtlkit.compare.worker import Job
+from mtlkit.atomic_files import write_file
+from mtlkit.comparison.execute.worker import Job
 from mtlkit.errors import RunError
-from mtlkit.train.durable import write_file
 from mtlkit_face.pose_labels import Estimator, Poses, group_of
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.study.arms import ESTIMATED, RECIPES, Size

@@ -7,7 +7,7 @@ from statistics import correlation, fmean
 
 from mtlkit.loggers.events import Event, StepEvent
 from mtlkit.loggers.read_events import read_events
-from mtlkit.run.folder import RunFolder, State, read_json
+from mtlkit.runs.folder import RunFolder, State, read_json
 from mtlkit_face.study.arms import Arm
 from mtlkit_face.study.curves import curve_metrics
 from mtlkit_face.study.paired import SIDES, Runs

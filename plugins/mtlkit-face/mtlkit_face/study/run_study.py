@@ -8,12 +8,12 @@ import attrs
 from filelock import FileLock, Timeout
 
 from mtlkit import Catalog, dump_recipe
-from mtlkit.compare.many import make_runs
-from mtlkit.compare.place import Place
-from mtlkit.compare.worker import Job, Outcome
-from mtlkit.data.configs import Loading
+from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.comparison.execute.run_many import make_runs
+from mtlkit.comparison.execute.worker import Job, Outcome
+from mtlkit.data.source import Loading
 from mtlkit.errors import RunError
-from mtlkit.run.folder import RunFolder, read_json, write_json
+from mtlkit.runs.folder import RunFolder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
 from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.pages import Study

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from mtlkit.atomic_files import write_file
 from mtlkit.report.blocks import Chart, Section, Table, Text
 from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.page import RunRecord, number, render_page
-from mtlkit.train.durable import write_file
 from mtlkit_face.study.pages import Study, sections
 
 

@@ -12,7 +12,7 @@ import attrs
 
 from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.page import number
-from mtlkit.run.report import read_evaluation
+from mtlkit.runs.report import read_evaluation
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.use.model import FaceModel
 from mtlkit_face.use.onnx_export import Exported

@@ -25,7 +25,7 @@ def model_options(command: Command) -> Command:
         click.option("--device", default="cpu", show_default=True, help="Such as cpu or cuda."),
         click.option(
             "--routing",
-            type=click.Choice(["expected", "best"]),
+            type=click.BranchSelection(["expected", "best"]),
             default=None,
             help="How pose branches are weighed; by default as in the run's recipe.",
         ),
@@ -39,10 +39,10 @@ def model_options(command: Command) -> Command:
 
 def opened(run: Path, task: str | None, routing: str | None, device: str) -> "FaceModel":
     """The model that the options describe."""
-    from mtlkit import Choice
+    from mtlkit import BranchSelection
     from mtlkit_face.use.model import open_model
 
-    chosen = None if routing is None else Choice(routing)
+    chosen = None if routing is None else BranchSelection(routing)
     return open_model(run, task=task, routing=chosen, device=device)
 
 
@@ -162,7 +162,7 @@ def enroll(
 @click.option("--top", type=int, default=5, show_default=True, help="Candidates shown for each.")
 @click.option(
     "--index",
-    type=click.Choice(["exact", "faiss"]),
+    type=click.BranchSelection(["exact", "faiss"]),
     default="exact",
     show_default=True,
     help="How the gallery is searched; faiss, for large ones, gives the same answers.",

@@ -9,12 +9,12 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit import Choice, Kind, Recipe, Role, load_catalog, load_model, load_recipe
+from mtlkit import BranchSelection, Recipe, Role, TaskKind, load_catalog, load_model, load_recipe
 from mtlkit.data.decode import Frame
 from mtlkit.errors import DataError
 from mtlkit.model import MultiTaskModel
-from mtlkit.routing.grouped import GroupedRouter
-from mtlkit.run.folder import RunFolder, open_run
+from mtlkit.routers.grouped import GroupedRouter
+from mtlkit.runs.folder import RunFolder, open_run
 from mtlkit_face.template import template
 
 TEMPLATE = 1
@@ -94,7 +94,7 @@ def open_model(
     run: Path | str,
     *,
     task: str | None = None,
-    routing: Choice | None = None,
+    routing: BranchSelection | None = None,
     device: str = "cpu",
 ) -> FaceModel:
     """The trained model of the run at `run`, ready for use; its data is not needed.
@@ -132,7 +132,7 @@ def _main_task(folder: RunFolder, recipe: Recipe) -> str:
     main = [
         name
         for name, task in recipe.tasks.items()
-        if task.role is Role.MAIN and task.head.kind is Kind.CLASSIFICATION
+        if task.role is Role.MAIN and task.head.kind is TaskKind.CLASSIFICATION
     ]
     if len(main) != 1:
         raise DataError(
@@ -142,7 +142,9 @@ def _main_task(folder: RunFolder, recipe: Recipe) -> str:
     return main[0]
 
 
-def _route(folder: RunFolder, network: MultiTaskModel, task: str, routing: Choice | None) -> bool:
+def _route(
+    folder: RunFolder, network: MultiTaskModel, task: str, routing: BranchSelection | None
+) -> bool:
     """Route the branches of `task` as asked; whether that is as in the run's own evaluation."""
     router = network.router
     if not isinstance(router, GroupedRouter) or router.task != task:
@@ -152,11 +154,11 @@ def _route(folder: RunFolder, network: MultiTaskModel, task: str, routing: Choic
             )
         return True
     wanted = routing or router.choice
-    if wanted is Choice.LABEL:
+    if wanted is BranchSelection.LABEL:
         raise DataError(
             f"{folder.path}: its branches are routed by the label of {router.by!r}, which an image "
-            f"to be used does not have; choose --routing {Choice.EXPECTED.value} (eq. 12) or "
-            f"{Choice.BEST.value}"
+            f"to be used does not have; use --routing {BranchSelection.EXPECTED.value} (eq. 12) or "
+            f"{BranchSelection.BEST.value}"
         )
     own = wanted is router.choice
     router.choice = wanted

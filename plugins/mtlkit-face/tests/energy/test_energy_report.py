@@ -12,10 +12,10 @@ from mtlkit_face.energy import Energy
 from mtlkit_face.identification import Identification
 from PIL import Image
 
-from mtlkit import Choice, Grouped, Mlp, Mmoe, Recipe, Regression, Role, Shared, Task
+from mtlkit import MLP, BranchSelection, Grouped, MMoE, Recipe, Regression, Role, Shared, Task
 from mtlkit.data.dataset import Categorical, Data, Numeric, Split
 from mtlkit.errors import DataError, RecipeError
-from mtlkit.evaluation.predict import TrainedModel
+from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import assemble, assembly_of
 from mtlkit.report.blocks import Chart, Gallery, Table, Text
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
@@ -55,7 +55,7 @@ GROUPS = {"left": (-45,), "front": (0,), "right": (45,)}
 
 def network(tasks=None, routing=None):
     tasks = tasks or TASKS
-    model = assemble(Mlp(hidden=(12,)), routing or Shared(), tasks, assembly_of(DATA, tasks))
+    model = assemble(MLP(hidden=(12,)), routing or Shared(), tasks, assembly_of(DATA, tasks))
     return TrainedModel(model, DATA, tasks, torch.device("cpu"))
 
 
@@ -90,7 +90,7 @@ def test_a_single_task_has_probes_and_curves_and_no_overlap():
 
 
 def test_the_generic_head_of_a_pose_directed_network_is_looked_at():
-    routing = Grouped(task="identity", by="pose", groups=GROUPS, test=Choice.BEST)
+    routing = Grouped(task="identity", by="pose", groups=GROUPS, test=BranchSelection.BEST)
     trained = network(routing=routing)
     found = Energy().evaluate(trained).metrics
     generic = Identification().evaluate(trained).metrics["face/generic/rank1"]
@@ -176,9 +176,9 @@ def test_a_side_task_without_linear_weights_is_left_out_and_said_to_be():
 
 def test_features_of_a_task_of_its_own_are_refused():
     with pytest.raises(DataError) as caught:
-        Energy().evaluate(network(routing=Mmoe(experts=2, width=4)))
+        Energy().evaluate(network(routing=MMoE(experts=2, width=4)))
     assert str(caught.value) == (
-        "energy: the task 'identity' has no linear weights on the shared features: MmoeRouter "
+        "energy: the task 'identity' has no linear weights on the shared features: MMoERouter "
         "gives it features of its own; leave `face/energy` out of `evaluation`, or name another "
         "`task`"
     )
@@ -186,7 +186,7 @@ def test_features_of_a_task_of_its_own_are_refused():
 
 def test_a_wrong_task_is_a_mistake_of_the_recipe_and_a_wrong_label_of_the_data():
     asked = Energy(task="identty")
-    recipe = Recipe(data=None, backbone=Mlp(hidden=(4,)), tasks=TASKS, evaluation=(asked,))
+    recipe = Recipe(data=None, backbone=MLP(hidden=(4,)), tasks=TASKS, evaluation=(asked,))
     with pytest.raises(RecipeError, match=r"evaluation\.0\.task: no task named 'identty'"):
         recipe.check()
     with pytest.raises(DataError, match="the data has no label 'light'"):

@@ -15,10 +15,10 @@ from mtlkit_face.protocols.pair_scores import score_pairs
 from mtlkit_face.protocols.pictures import Box, Picture, decode
 from PIL import Image
 
-from mtlkit import Grouped, Mlp, Role, Task
+from mtlkit import MLP, Grouped, Role, Task
 from mtlkit.errors import DataError
 from mtlkit.model import Assembly, assemble
-from mtlkit.routing.configs import Choice
+from mtlkit.routers._configs import BranchSelection
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
                        groups={"left": (-45,), "front": (0,), "right": (45,)})  # fmt: skip
     torch.manual_seed(0)
     assembly = Assembly(sample_shape=shape, classes=classes, centre=127.5, scale=128.0)
-    model = assemble(Mlp(hidden=(16,)), grouping, tasks, assembly).eval()
+    model = assemble(MLP(hidden=(16,)), grouping, tasks, assembly).eval()
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     mean = Embedder(lfw, model, nobody).embed(images)
     with torch.no_grad():
@@ -100,7 +100,9 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
 
     expected = np.mean([eq12(a, b) for a in views for b in views])
     assert float(mean[0] @ mean[1]) == pytest.approx(expected, abs=1e-5)
-    label = assemble(Mlp(hidden=(16,)), attrs.evolve(grouping, test=Choice.LABEL), tasks, assembly)
+    label = assemble(
+        MLP(hidden=(16,)), attrs.evolve(grouping, test=BranchSelection.LABEL), tasks, assembly
+    )
     with pytest.raises(
         DataError, match=r"evaluate a run whose recipe has `routing\.test: expected`"
     ):

@@ -10,11 +10,11 @@ import pytest
 from mtlkit_face.protocols.options import Lfw, VerificationBin
 from mtlkit_face.rendered import Rendered
 
-from mtlkit import Mlp, Recipe, Role, Task, Train, fit, load_catalog
+from mtlkit import MLP, Recipe, Role, Task, Train, fit, load_catalog
 from mtlkit.cli import main
 from mtlkit.errors import RecipeError
-from mtlkit.evaluation.configs import Evaluator
-from mtlkit.recipe_file import parse_recipe
+from mtlkit.evaluators.base import Evaluator
+from mtlkit.recipe_io import parse_recipe
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def run(tmp_path_factory, built):
                     lights_per_geometry=2)  # fmt: skip
     recipe = Recipe(
         data=data,
-        backbone=Mlp(hidden=(8,)),
+        backbone=MLP(hidden=(8,)),
         tasks={"identity": Task(role=Role.MAIN, target="subject"), "pose": Task(target="yaw")},
         train=Train(epochs=1, batch=8, threads=1, device="cpu"),
         evaluation=(VerificationBin(file=built / "pairs.bin", folds=2),),

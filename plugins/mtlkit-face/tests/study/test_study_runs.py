@@ -9,8 +9,8 @@ from mtlkit_face.study.arms import ARMS, ESTIMATED, Size
 from mtlkit_face.study.run_study import Asked, run_study
 
 from mtlkit import load_catalog
-from mtlkit.compare.place import Place
-from mtlkit.data.configs import Loading
+from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.data.source import Loading
 from mtlkit.errors import InterruptedRunError, RunError
 
 TINY = Size(

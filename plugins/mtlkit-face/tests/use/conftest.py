@@ -10,8 +10,9 @@ from mtlkit_face.use import open_model
 from PIL import Image
 
 from mtlkit import (
+    SGD,
+    BranchSelection,
     CasiaNet,
-    Choice,
     Division,
     Equal,
     Grouped,
@@ -19,7 +20,6 @@ from mtlkit import (
     Loading,
     Recipe,
     Role,
-    Sgd,
     Task,
     Train,
     fit,
@@ -67,7 +67,7 @@ def recipe(people: Path) -> Recipe:
         backbone=CasiaNet(width=0.1),
         tasks=TASKS,
         weighting=Equal(),
-        optimizer=Sgd(lr=0.05),
+        optimizer=SGD(lr=0.05),
         train=Train(epochs=10, batch=10, threads=1, device="cpu"),
         evaluation=(Identification(),),
     )
@@ -77,7 +77,7 @@ def recipe(people: Path) -> Recipe:
 def runs(people, tmp_path_factory) -> dict[str, Path]:
     """The folders of a trained s-, m- and p-CNN."""
     whole = recipe(people)
-    routing = Grouped(task="identity", by="pose", groups=GROUPS, test=Choice.EXPECTED)
+    routing = Grouped(task="identity", by="pose", groups=GROUPS, test=BranchSelection.EXPECTED)
     recipes = {
         "s": attrs.evolve(whole, tasks=IDENTITY),
         "m": whole,

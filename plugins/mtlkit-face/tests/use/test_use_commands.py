@@ -230,13 +230,13 @@ def without_threshold(run, folder):
 def test_a_threshold_that_is_not_there_or_does_not_suit_must_be_given(runs, tmp_path):
     from mtlkit_face.use import open_model
 
-    from mtlkit import Choice
+    from mtlkit import BranchSelection
 
     old = open_model(without_threshold(runs["p"], tmp_path / "old"))
     with pytest.raises(DataError, match=r"has no 'face/threshold'; run `mtlkit evaluate .*old`"):
         threshold_of(old)
     with pytest.raises(DataError, match="its threshold is of another way of routing"):
-        threshold_of(open_model(runs["p"], routing=Choice.BEST))
+        threshold_of(open_model(runs["p"], routing=BranchSelection.BEST))
     with pytest.raises(DataError, match="no `face/identification` of 'pose' on the validation"):
         threshold_of(open_model(runs["p"], task="pose"))
     given = threshold_of(old, 0.25)

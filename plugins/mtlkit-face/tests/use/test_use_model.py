@@ -8,10 +8,10 @@ import torch
 from mtlkit_face.template import template
 from mtlkit_face.use import embed_files, find_images, open_model
 
-from mtlkit import Choice
-from mtlkit.data.configs import Loading
+from mtlkit import BranchSelection
+from mtlkit.data.source import Loading
 from mtlkit.errors import DataError, RunError
-from mtlkit.run.evaluate import load_trained
+from mtlkit.runs.evaluate import load_trained
 
 
 @pytest.mark.parametrize("name", ["s", "m", "p"])
@@ -55,8 +55,8 @@ def test_the_fingerprint_is_that_of_weights_and_of_the_way_of_routing(models, ru
     assert len(set(found.values())) == 3
     shutil.copytree(runs["p"], tmp_path / "elsewhere")
     assert open_model(tmp_path / "elsewhere").fingerprint == found["p"]
-    assert open_model(runs["p"], routing=Choice.EXPECTED).fingerprint == found["p"]
-    best = open_model(runs["p"], routing=Choice.BEST)
+    assert open_model(runs["p"], routing=BranchSelection.EXPECTED).fingerprint == found["p"]
+    best = open_model(runs["p"], routing=BranchSelection.BEST)
     assert best.fingerprint != found["p"]
     assert not best.own_routing
     weights = hashlib.sha256((runs["p"] / "model.safetensors").read_bytes()).hexdigest()
@@ -75,9 +75,9 @@ def test_what_cannot_be_used_says_why(runs, tmp_path):
     with pytest.raises(DataError, match="tells no people apart; the run's tasks with classes"):
         open_model(runs["m"], task="age")
     with pytest.raises(DataError, match="'identity' has no branches to route; leave --routing out"):
-        open_model(runs["m"], routing=Choice.BEST)
+        open_model(runs["m"], routing=BranchSelection.BEST)
     with pytest.raises(DataError) as caught:
-        open_model(runs["p"], routing=Choice.LABEL)
+        open_model(runs["p"], routing=BranchSelection.LABEL)
     assert str(caught.value) == (
         f"{runs['p']}: its branches are routed by the label of 'pose', which an image to be used "
         "does not have; choose --routing expected (eq. 12) or best"

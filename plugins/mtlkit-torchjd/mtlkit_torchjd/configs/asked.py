@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from mtlkit.config import Problem
+from mtlkit.component import Problem
 from mtlkit.errors import MissingExtraError
-from mtlkit.vocabulary import LossTerm
+from mtlkit.task_types import LossTerm
 
 
 def strangers(
@@ -13,7 +13,7 @@ def strangers(
 ) -> Iterable[Problem]:
     """A problem for each name in `option` that no loss has.
 
-    >>> from mtlkit.vocabulary import Kind, Role
+    >>> from mtlkit.task_types import Kind, Role
     >>> terms = [LossTerm("pose", "pose", Role.SIDE, Kind.CLASSIFICATION)]
     >>> print(*strangers({"poes": 2.0}, terms, "preferences"))
     weighting.preferences.poes: no loss is named 'poes'; the losses are pose

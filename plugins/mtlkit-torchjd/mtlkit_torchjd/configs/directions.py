@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
+from mtlkit.weightings.configs import GradientWeighting, HeadGradients
 
-from mtlkit.config import Problem, above, at_least, at_least_number, between, each
-from mtlkit.vocabulary import LossTerm
-from mtlkit.weighting.configs import GradientWeighting, HeadGradient
+from mtlkit.component import Problem, above, at_least, at_least_number, between, each
+from mtlkit.task_types import LossTerm
 from mtlkit_torchjd.configs.asked import needing_torchjd, strangers
 
 if TYPE_CHECKING:
-    from mtlkit.weighting.module import WeightingModule
+    from mtlkit.weightings.kinds import WeightingModule
 
 
 @attrs.frozen(kw_only=True)
@@ -24,7 +24,7 @@ class Directing(GradientWeighting):
     directs: ClassVar[bool] = True
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        if self.heads is HeadGradient.WEIGHTED:
+        if self.heads is HeadGradients.WEIGHTED:
             yield Problem(
                 ("weighting", "heads"),
                 f"{type(self).__name__} gives a direction and no weights, which heads could be "

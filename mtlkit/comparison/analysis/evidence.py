@@ -1,0 +1,62 @@
+"""The families of tests that a verdict rests on, and the form of what it says."""
+
+from enum import Enum
+
+import attrs
+
+from mtlkit.comparison.analysis.baseline_tests import Family, compare_all, compare_with_placebo
+from mtlkit.comparison.results.record import Budget
+from mtlkit.comparison.results.study_results import Study
+
+
+class Mood(Enum):
+    """What a sentence is to its reader."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNDECIDED = "no difference shown"
+    WARNING = "warning"
+    LIMIT = "limit"  # of what this study can show
+
+
+@attrs.frozen
+class Statement:
+    """One finding."""
+
+    mood: Mood
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class Verdict:
+    """What was found on one problem, or on the mean of all."""
+
+    problem: str
+    statements: tuple[Statement, ...]
+
+
+@attrs.frozen(kw_only=True)
+class Evidence:
+    """What a verdict rests on: the families of tests, by what they were made for."""
+
+    study: Study
+    family: Family  # at the budget that decides
+    placebo: Family
+    at_equal_time: Family | None = None
+
+
+def gather(study: Study) -> Evidence:
+    """The tests of a study."""
+    budget = deciding_budget(study)
+    timed = Budget.TIME in study.budgets and budget is not Budget.TIME
+    return Evidence(
+        study=study,
+        family=compare_all(study, budget),
+        placebo=compare_with_placebo(study, budget),
+        at_equal_time=compare_all(study, Budget.TIME) if timed else None,
+    )
+
+
+def deciding_budget(study: Study) -> Budget:
+    """The budget that decides: equal epochs, where the study has them."""
+    return Budget.EPOCHS if Budget.EPOCHS in study.budgets else study.budgets[0]

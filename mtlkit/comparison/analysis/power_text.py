@@ -1,0 +1,94 @@
+"""What a study could not show, and how many seeds would: the sentences of a power analysis."""
+
+import statistics
+
+from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, Comparison
+from mtlkit.comparison.analysis.delta_m import worthless
+from mtlkit.comparison.analysis.evidence import Evidence, Mood, Statement, deciding_budget
+from mtlkit.comparison.analysis.power import detectable, seeds_needed
+from mtlkit.comparison.analysis.statistics import deviation
+from mtlkit.comparison.analysis.text import counted, listed
+from mtlkit.comparison.results.study_results import Study
+
+
+def more_seeds(evidence: Evidence, comparison: Comparison) -> str:
+    """How many seeds would show the difference that was seen, if it is the true one."""
+    alpha, have = evidence.family.alpha, len(comparison.differences)
+    spread = deviation(comparison.differences)
+    if spread == 0:
+        return " The seeds do not differ, so they say nothing about chance."
+    needed = seeds_needed(comparison.estimate.mean, spread, alpha)
+    if needed is None:
+        return " If the true difference is what was seen, not even 1,000 seeds would show it."
+    if needed <= have:
+        return (
+            f" A true difference of this size shows with {counted(have, 'seed')} in four of five "
+            f"studies; a few more seeds may decide."
+        )
+    return (
+        f" If the true difference is what was seen, it takes about {counted(needed, 'seed')} to "
+        f"show it, {needed - have:,} more."
+    )
+
+
+def limits(evidence: Evidence, problem: str) -> list[Statement]:
+    """How small a difference this study could have shown."""
+    study, family = evidence.study, evidence.family
+    equal = study.yardstick("equal")
+    mine = family.against(problem, equal) if equal else ()
+    spreads = [deviation(c.differences) for c in mine]
+    if not any(spreads):
+        return []
+    seeds = statistics.median_low(len(c.differences) for c in mine)
+    spread = statistics.median(spreads)
+    smallest = detectable(spread, seeds, family.alpha)
+    needed = seeds_needed(study.relevant, spread, family.alpha)
+    reach = "only an enormous difference" if smallest is None else f"about {smallest:.1f}%"
+    more = "more than 1,000" if needed is None else f"about {needed:,}"
+    return [
+        Statement(
+            Mood.LIMIT,
+            f"With {counted(seeds, 'seed')} and {counted(len(family.comparisons), 'comparison')} "
+            f"the smallest difference from equal weights that shows in four of five studies is "
+            f"{reach}; one of {study.relevant:g}% takes {more} seeds.",
+        )
+    ]
+
+
+def worthless_yardstick(study: Study, problem: str, method: str) -> list[Statement]:
+    """That there is no share of what a yardstick comes to, where that is zero or negative."""
+    tasks = study.tasks(problem)
+    found = worthless(study.scores(problem, method, deciding_budget(study)), tasks)
+    if not found:
+        return []
+    verb, whose = ("is", "another metric") if len(found) == 1 else ("are", "other metrics")
+    mean = "mean" if len(found) == 1 else "means"
+    return [
+        Statement(
+            Mood.LIMIT,
+            f"No delta-m against {method}: its {mean} of {listed(found)} {verb} 0 or below; judge "
+            f"{'it' if len(found) == 1 else 'them'} by {whose}.",
+        )
+    ]
+
+
+def why_nothing(study: Study, problem: str) -> str:
+    """Why there is no comparison on a problem."""
+    if problem == EVERY_PROBLEM:
+        return (
+            "There is no mean over problems: no pair of methods has a delta-m of two seeds on each "
+            "of them."
+        )
+    seeds = {
+        seed
+        for method in study.methods
+        for seed in study.scores(problem, method, deciding_budget(study))
+    }
+    if not seeds:
+        return "No method has a finished final run yet."
+    if len(study.seeds) == 1:
+        return (
+            "One seed: there are no intervals and there is no verdict, for the difference between "
+            "two runs may be chance. Give the comparison `seeds: 5` or more."
+        )
+    return "No two methods have two finished seeds in common yet, so there is no verdict."

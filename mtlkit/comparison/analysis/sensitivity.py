@@ -1,0 +1,80 @@
+"""How much a method's score hangs on its learning rate, and what its search chose."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+from mtlkit.comparison.results.record import Record, Stage
+from mtlkit.comparison.results.study_results import Study
+
+RATE = "lr"
+"""The last word of the path of a learning rate in a recipe."""
+
+Setting = float | int | str | bool
+
+
+@attrs.frozen(kw_only=True)
+class Sensitivity:
+    """The trials of a method over the learning rate: (rate, score), lower is better.
+
+    `failed` are the rates of trials that came to nothing.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    failed: tuple[float, ...]
+
+    @property
+    def best(self) -> tuple[float, float] | None:
+        """The rate with the lowest score, and that score."""
+        return min(self.points, key=lambda point: point[1], default=None)
+
+    @property
+    def loss_of_median(self) -> float | None:
+        """How much worse than the best the median trial is, in percent of the best's score.
+
+        >>> Sensitivity(points=((0.1, 1.0), (0.2, 1.5), (0.4, 4.0)), failed=()).loss_of_median
+        50.0
+        """
+        if self.best is None or self.best[1] <= 0:
+            return None
+        median = statistics.median(score for _, score in self.points)
+        return 100.0 * (median / self.best[1] - 1.0)
+
+
+def sensitivities(study: Study, problem: str) -> dict[str, Sensitivity]:
+    """Of each method whose search chose a learning rate; networks of one task by task."""
+    found = {}
+    for method in study.methods:
+        by_task: dict[str | None, list[Record]] = {}
+        for record in study.trials_of(problem, method):
+            by_task.setdefault(record.task, []).append(record)
+        for task, records in by_task.items():
+            name = method if task is None else f"{method}: {task}"
+            one = _sensitivity(records)
+            if one.points or one.failed:
+                found[name] = one
+    return found
+
+
+def _sensitivity(records: Sequence[Record]) -> Sensitivity:
+    points, failed = [], []
+    for record in records:
+        for path, value in record.settings.items():
+            if path.rpartition(".")[2] == RATE and isinstance(value, int | float):
+                if record.error is None and record.score is not None:
+                    points.append((float(value), record.score))
+                else:
+                    failed.append(float(value))
+    return Sensitivity(points=tuple(sorted(points)), failed=tuple(sorted(failed)))
+
+
+def chosen_settings(study: Study, problem: str) -> dict[str, Mapping[str, Setting]]:
+    """What the search of each method chose, from its final runs; by method, or method and task."""
+    found: dict[str, Mapping[str, Setting]] = {}
+    for record in study.records:
+        if record.stage is Stage.FINAL and record.problem == problem and record.settings:
+            name = record.method if record.task is None else f"{record.method}: {record.task}"
+            found.setdefault(name, record.settings)
+    order = {method: place for place, method in enumerate(study.methods)}
+    return dict(sorted(found.items(), key=lambda item: order.get(item[0].split(": ")[0], 0)))

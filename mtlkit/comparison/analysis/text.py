@@ -1,0 +1,81 @@
+"""Numbers and lists as a verdict says them."""
+
+from collections.abc import Sequence
+
+from mtlkit.comparison.analysis.baseline_tests import Comparison
+from mtlkit.comparison.analysis.statistics import Estimate
+
+MINUS = "\N{MINUS SIGN}"
+
+SPOKEN = {
+    "equal": "equal weights",
+    "tuned": "tuned scalarisation",
+    "single-task": "single-task training",
+    "rlw": "random weights",
+    "log": "the log of losses",
+}
+"""Baselines, as a sentence calls them."""
+
+
+def percent(value: float) -> str:
+    """A difference in percent, with its sign.
+
+    >>> percent(3.21), percent(-0.5) == f"{MINUS}0.5%", percent(0.004)
+    ('+3.2%', True, '0.0%')
+    """
+    return f"{_signed(value)}%"
+
+
+def interval(estimate: Estimate) -> str:
+    """An interval in percent: ``+1.1 to +5.3``."""
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    return f"{_signed(estimate.low)} to {_signed(estimate.high)}"
+
+
+def by_how_much(comparison: Comparison) -> str:
+    """The mean, its interval and the adjusted p of a comparison."""
+    estimate = comparison.estimate
+    return (
+        f"{percent(estimate.mean)} (95% interval {interval(estimate)}; "
+        f"adjusted {p_value(comparison.adjusted)})"
+    )
+
+
+def p_value(value: float) -> str:
+    """A p-value with two digits that matter.
+
+    >>> p_value(0.0432), p_value(0.00001), p_value(0.5), p_value(1.0)
+    ('p = 0.043', 'p < 0.001', 'p = 0.50', 'p = 1')
+    """
+    if value < 0.001:
+        return "p < 0.001"
+    if value > 0.995:
+        return "p = 1"
+    return f"p = {value:.2f}" if value >= 0.1 else f"p = {value:.2g}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them.
+
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
+    ('a', 'a and b', 'a, b and c')
+    """
+    *before, last = names
+    return f"{', '.join(before)} and {last}" if before else last
+
+
+def counted(count: int, singular: str, plural: str | None = None) -> str:
+    """A number of things.
+
+    >>> counted(1, "seed"), counted(1200, "run")
+    ('1 seed', '1,200 runs')
+    """
+    return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
+
+
+def _signed(value: float) -> str:
+    rounded = f"{abs(value):.1f}"
+    if float(rounded) == 0:
+        return rounded
+    return ("+" if value > 0 else MINUS) + rounded

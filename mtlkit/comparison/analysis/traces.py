@@ -1,0 +1,75 @@
+"""Weights and gradient cosines over training, thinned to what a screen can show."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from mtlkit.comparison.results.record import Budget
+from mtlkit.comparison.results.study_results import Study
+from mtlkit.errors import RunError
+from mtlkit.loggers.events import StepEvent
+from mtlkit.loggers.read_events import read_events
+
+POINTS = 120
+"""At most this many points a curve."""
+
+Curve = tuple[tuple[float, float], ...]
+"""(epoch, value)."""
+
+
+@attrs.frozen(kw_only=True)
+class Traces:
+    """The curves of one run: weights by loss term, cosines by pair of tasks."""
+
+    seed: int
+    weights: Mapping[str, Curve]
+    cosines: Mapping[str, Curve]
+
+
+def read_traces(
+    folder: Path, study: Study, problem: str, budget: Budget
+) -> tuple[dict[str, Traces], list[str]]:
+    """The curves of each method's first seed, and what of them could not be read.
+
+    Methods that train each task alone have no weights worth drawing, and are left out.
+    """
+    found, unread = {}, []
+    for method in study.methods:
+        runs = [r for r in study.finals(problem, method, budget) if r.task is None and r.folder]
+        if not runs:
+            continue
+        first = min(runs, key=lambda record: record.seed)
+        try:
+            events = read_events(folder / first.folder / "log.jsonl")
+        except RunError as cause:
+            unread.append(f"{method}: {cause}".replace(str(folder), folder.name))
+            continue
+        steps = [event for event in events if isinstance(event, StepEvent)]
+        if steps:
+            found[method] = Traces(
+                seed=first.seed,
+                weights=_curves(steps, [step.weights for step in steps]),
+                cosines=_curves(steps, [step.gradient_cosines for step in steps]),
+            )
+    return found, unread
+
+
+def _curves(steps: Sequence[StepEvent], values: Sequence[Mapping[str, float]]) -> dict[str, Curve]:
+    names = dict.fromkeys(name for each in values for name in each)
+    return {
+        name: _thinned(
+            [(s.epoch, v[name]) for s, v in zip(steps, values, strict=True) if name in v]
+        )
+        for name in names
+    }
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> Curve:
+    """Evenly spaced points, the last one kept.
+
+    >>> len(_thinned([(x, x) for x in range(1000)])) <= POINTS
+    True
+    """
+    every = -(-len(points) // POINTS) or 1
+    return tuple(points[::-1][::every][::-1])

@@ -1,0 +1,209 @@
+"""What a study has shown, and what it has not, in sentences.
+
+Whether a difference is shown is decided by `compare_all`, one family of tests at 5%. What follows
+from one that is shown, on which tasks and whether also at equal time, is asked of shown ones alone.
+"""
+
+from collections.abc import Sequence
+
+from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PLACEBO, REFERENCES, Comparison
+from mtlkit.comparison.analysis.evidence import Evidence, Mood, Statement, Verdict
+from mtlkit.comparison.analysis.power_text import (
+    limits,
+    more_seeds,
+    why_nothing,
+    worthless_yardstick,
+)
+from mtlkit.comparison.analysis.statistics import ALPHA, holm
+from mtlkit.comparison.analysis.text import SPOKEN, by_how_much, interval, listed, p_value, percent
+from mtlkit.comparison.results.study_results import YARDSTICKS
+
+
+def verdicts(evidence: Evidence) -> tuple[Verdict, ...]:
+    """The verdict on each problem; before them, where there are several, on their mean."""
+    problems = evidence.study.problems
+    every = (EVERY_PROBLEM, *problems) if len(problems) > 1 else problems
+    return tuple(Verdict(problem=p, statements=tuple(_statements(evidence, p))) for p in every)
+
+
+def headline(evidence: Evidence) -> str:
+    """The study in one sentence."""
+    study, family = evidence.study, evidence.family
+    if not family.comparisons:
+        return "Nothing can be compared yet."
+    said = []
+    for role in REFERENCES:
+        name = study.yardstick(role)
+        if name is None:
+            continue
+        better = [c for p in study.problems for c in family.against(p, name) if c.better]
+        better = [c for c in better if role == "equal" or c.method not in YARDSTICKS]
+        if better and role != "single-task":
+            where = _where(better, len(study.problems))
+            said.append(f"{listed(where)} {_beat(where)} {SPOKEN[role]}")
+        elif role != "single-task":
+            said.append(f"no method is shown to beat {SPOKEN[role]}")
+    if not said:
+        return "Neither equal weights nor tuned scalarisation is there to compare methods with."
+    sentence = "; ".join(said)
+    start = "No" if sentence.startswith("no ") else sentence[:2]  # a method keeps its name's case
+    return f"{start}{sentence[2:]}."
+
+
+def _beat(names: Sequence[str]) -> str:
+    return "beats" if len(names) == 1 else "beat"
+
+
+def _where(better: Sequence[Comparison], problems: int) -> list[str]:
+    by_method: dict[str, list[str]] = {}
+    for comparison in better:
+        by_method.setdefault(comparison.method, []).append(comparison.problem)
+    if problems == 1:
+        return list(by_method)
+    return [f"{method} (on {listed(where)})" for method, where in by_method.items()]
+
+
+def _statements(evidence: Evidence, problem: str) -> list[Statement]:
+    study, family = evidence.study, evidence.family
+    found: list[Statement] = []
+    without_meaning = False
+    for role in REFERENCES:
+        reference = study.yardstick(role)
+        if reference is None:
+            reason = study.without.get(role)
+            why = f"left out: {reason}" if reason else "not part of this study"
+            found.append(Statement(Mood.LIMIT, f"{_name(role)} {_is(role)} {why}."))
+        else:
+            mine = family.against(problem, reference)
+            unsaid = [] if mine else worthless_yardstick(study, problem, reference)
+            found += unsaid or _against(evidence, problem, role, mine)
+            without_meaning = without_meaning or bool(unsaid)
+    if not any(c.problem == problem for c in family.comparisons):
+        told = without_meaning and len(study.seeds) > 1
+        rest = [] if told else [Statement(Mood.LIMIT, why_nothing(study, problem))]
+        return [*found, *rest]
+    return [*found, *_placebo(evidence, problem), *limits(evidence, problem)]
+
+
+def _against(
+    evidence: Evidence, problem: str, role: str, comparisons: Sequence[Comparison]
+) -> list[Statement]:
+    """What is shown beside one yardstick, best first, and what is not."""
+    ordered = sorted(comparisons, key=lambda c: -c.estimate.mean)
+    better = [c for c in ordered if c.better]
+    worse = [c for c in reversed(ordered) if c.worse]
+    undecided = [c for c in ordered if not c.shown]
+    if role == "single-task" and len(better) > 1:
+        found = [Statement(Mood.BETTER, f"Better than {SPOKEN[role]}: {_briefly(better)}.")]
+    else:
+        found = [Statement(Mood.BETTER, _won(evidence, c, role)) for c in better]
+    if undecided:
+        found.append(Statement(Mood.UNDECIDED, _undecided(evidence, undecided, role)))
+    if worse:
+        found.append(Statement(Mood.WORSE, f"Worse than {SPOKEN[role]}: {_briefly(worse)}."))
+    return found
+
+
+def _briefly(comparisons: Sequence[Comparison]) -> str:
+    return listed(
+        [f"{c.method} ({percent(c.estimate.mean)}, {interval(c.estimate)})" for c in comparisons]
+    )
+
+
+def _won(evidence: Evidence, comparison: Comparison, role: str) -> str:
+    said = f"{comparison.method} is better than {SPOKEN[role]}: {by_how_much(comparison)}."
+    said += _on_which_tasks(comparison)
+    if role == "equal" and evidence.at_equal_time is not None:
+        said += _at_equal_time(evidence, comparison)
+    return said
+
+
+def _on_which_tasks(comparison: Comparison) -> str:
+    """Tasks are asked for once the whole is shown, adjusted among themselves."""
+    if len(comparison.tasks) < 2:
+        return ""
+    parts = []
+    for word, sign in (("better on", 1), ("worse on", -1)):
+        which = [
+            f"{t.task} ({percent(t.estimate.mean)}, {interval(t.estimate)})"
+            for t in comparison.tasks
+            if t.p_value < ALPHA and sign * t.estimate.mean > 0
+        ]
+        if which:
+            parts.append(f"{word} {listed(which)}")
+    rest = [t.task for t in comparison.tasks if t.p_value >= ALPHA]
+    if not parts:
+        return " On no task alone is the difference shown."
+    if rest:
+        parts.append(f"no difference shown on {listed(rest)}")
+    return f" It is {'; '.join(parts)}."
+
+
+def _at_equal_time(evidence: Evidence, comparison: Comparison) -> str:
+    """Whether it holds where a costly step is charged for, adjusted over the shown ones."""
+    assert evidence.at_equal_time is not None
+    shown = [c for c in evidence.family.comparisons if c.better]
+    again = [evidence.at_equal_time.of(c.problem, c.method, c.reference) for c in shown]
+    known = [c for c in again if c is not None]
+    adjusted = holm([c.p_value for c in known])
+    for other, adjusted_p in zip(known, adjusted, strict=True):
+        if (other.problem, other.method, other.reference) == (
+            comparison.problem,
+            comparison.method,
+            comparison.reference,
+        ):
+            estimate = other.estimate
+            held = adjusted_p < ALPHA and estimate.mean > 0
+            verb = "holds" if held else "is not shown"
+            return (
+                f" At equal training time this {verb}: {percent(estimate.mean)} "
+                f"({interval(estimate)}; {p_value(adjusted_p)})."
+            )
+    return " At equal training time it has not been run."
+
+
+def _undecided(evidence: Evidence, comparisons: Sequence[Comparison], role: str) -> str:
+    names = [c.method for c in comparisons]
+    if len(names) == 1:
+        said = f"No difference shown between {names[0]} and {SPOKEN[role]}"
+    else:
+        said = f"No difference from {SPOKEN[role]} shown for {len(names)} methods: {listed(names)}"
+    nearest = min(comparisons, key=lambda c: c.p_value)
+    estimate = nearest.estimate
+    shown = f"{percent(estimate.mean)} ({interval(estimate)})"
+    said += f": {shown}." if len(names) == 1 else f". Nearest to one is {nearest.method}: {shown}."
+    return said + more_seeds(evidence, nearest)
+
+
+def _placebo(evidence: Evidence, problem: str) -> list[Statement]:
+    """A warning unless the best method is shown to be better than random weights."""
+    study = evidence.study
+    placebo = study.yardstick(PLACEBO)
+    if placebo is None:
+        reason = study.without.get(PLACEBO, "no reason was given")
+        return [Statement(Mood.LIMIT, f"The placebo (random weights) was left out: {reason}.")]
+    candidates = evidence.placebo.against(problem, placebo)
+    weighted = [c for c in candidates if c.method not in YARDSTICKS] or list(candidates)
+    if not weighted:
+        return worthless_yardstick(study, problem, placebo)
+    best = max(weighted, key=lambda c: c.estimate.mean)
+    if best.better:
+        return []
+    estimate = best.estimate
+    shown = f"{percent(estimate.mean)} ({interval(estimate)}; {p_value(best.adjusted)})"
+    return [
+        Statement(
+            Mood.WARNING,
+            f"The placebo is as good as the best, as far as this study can tell: {best.method} is "
+            f"not shown to be better than random weights ({placebo}), {shown}. What a ranking "
+            f"says here may be chance.",
+        )
+    ]
+
+
+def _name(role: str) -> str:
+    return SPOKEN[role][0].upper() + SPOKEN[role][1:]
+
+
+def _is(role: str) -> str:
+    return "are" if role == "equal" else "is"

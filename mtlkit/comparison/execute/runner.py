@@ -1,0 +1,219 @@
+"""The runner: every run of a comparison, several at once, each made once."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import attrs
+
+from mtlkit.comparison.execute.executor import Executor
+from mtlkit.comparison.execute.plan import Known, MethodJob, Next, next_runs, strands
+from mtlkit.comparison.execute.trial_scores import Ended, Scores
+from mtlkit.comparison.execute.worker import Job, Outcome
+from mtlkit.comparison.results.outcome import measured
+from mtlkit.comparison.results.record import Budget, Judged, Record, Stage
+from mtlkit.comparison.results.store import StudyFolder
+from mtlkit.comparison.spec.comparison import EQUAL, Comparison
+from mtlkit.comparison.spec.recipes import for_final, for_trial, with_settings
+from mtlkit.data.source import Loading
+from mtlkit.errors import InterruptedRunError
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_io import dump_recipe
+from mtlkit.runs.fit_once import is_made
+from mtlkit.runs.folder import RunFolder
+from mtlkit.training.signals import stop_on_signal
+
+POLL = 0.5
+"""Seconds between two looks at whether somebody wishes to stop."""
+
+Told = Callable[[Record, float], None]
+"""Told of a record that was written, and of the seconds that its run took this time."""
+
+
+@attrs.define(eq=False)
+class _Begun:
+    """A run in the hands of a worker."""
+
+    next: Next
+    recipe: Recipe
+    text: str
+    start: float = attrs.field(factory=time.monotonic)
+
+
+class Runner:
+    """Makes the runs of `comparison` that `folder` does not hold yet.
+
+    Which runs are made and with which settings depends on nothing but the comparison and the
+    results of other runs: not on the number of workers, nor on who was interrupted when.
+    """
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        folder: StudyFolder,
+        executor: Executor,
+        catalog: Catalog,
+        loading: Loading,
+        told: Told,
+        judges: Sequence[Judged],
+    ) -> None:
+        self.comparison, self.folder, self.executor = comparison, folder, executor
+        self._catalog, self._loading, self._told, self._judges = catalog, loading, told, judges
+        self._records = folder.records()
+        self._scores = Scores(comparison, folder)
+        self._strands = strands(comparison)
+        self._next = {n: self._ready(strand) for n, strand in enumerate(self._strands)}
+        self._begun: dict[str, _Begun] = {}
+        self._twins = dict(self._known_recipes())  # the run of each recipe that was trained
+
+    def run(self) -> None:
+        """Make every run; `InterruptedRunError` after Ctrl-C, once all workers have saved."""
+        with stop_on_signal() as wish:
+            while self._submit() or self._begun:
+                if wish.wished:
+                    self._stop()
+                for key, outcome in self.executor.ended(POLL):
+                    self._ended(key, outcome, stopping=wish.wished)
+
+    def _ready(self, strand: MethodJob) -> list[Next]:
+        return next_runs(strand, self.comparison, Known(self._records))
+
+    def _known_recipes(self) -> Iterator[tuple[str, Record]]:
+        for record in self._records.values():
+            file = RunFolder(self.folder.path / record.folder).recipe
+            if record.error is None and file.exists():
+                yield f"{record.problem}\n{file.read_text('utf-8')}", record
+
+    def _submit(self) -> bool:
+        """Give free workers what can be made now; whether anything was settled without one."""
+        settled = False
+        ready = [following for number in self._next for following in self._next[number]]
+        for following in sorted(ready, key=_turn):
+            if len(self._begun) == self.executor.slots:
+                return settled
+            if not self._is_known(following.record.key):
+                settled |= self._begin(following)
+        return settled
+
+    def _is_known(self, key: str) -> bool:
+        return key in self._begun or key in self._records or key in self._scores
+
+    def _begin(self, following: Next) -> bool:
+        """Begin with a run, or, where it exists already or cannot be made, settle it: True."""
+        record = following.record
+        if following.hopeless:
+            self._settle(following, attrs.evolve(record, error=following.hopeless))
+            return True
+        try:
+            recipe = self._recipe(following)
+        except Exception as cause:  # such as a plugin's check of settings that do not go together
+            self._settle(following, attrs.evolve(record, error=f"{type(cause).__name__}: {cause}"))
+            return True
+        written = dump_recipe(recipe, self._catalog)
+        text = f"{record.problem}\n{written}"  # another problem's data may lie elsewhere
+        record = attrs.evolve(record, epochs=recipe.train.epochs)
+        following = attrs.evolve(following, record=record)
+        if text in self._twins:
+            self._settle(following, _as(record, self._twins[text]))
+            return True
+        if any(begun.text == text for begun in self._begun.values()):
+            return False  # its result will be this one's, too
+        begun = _Begun(following, recipe, text)
+        path = self.folder.run(record.key)
+        if is_made(RunFolder(path), written):  # a session that was killed did not write it down
+            self._finish(begun, Outcome())
+            return True
+        job = Job(
+            recipe=recipe,
+            path=path,
+            catalog=self._catalog,
+            loading=attrs.evolve(self._loading, base=self.comparison.problems[record.problem].base),
+        )
+        self._begun[record.key] = begun
+        self.executor.submit(record.key, job)
+        return False
+
+    def _recipe(self, following: Next) -> Recipe:
+        record = following.record
+        recipe = with_settings(following.strand.recipe, record.settings, self._catalog)
+        if record.stage is Stage.TRIAL:
+            return for_trial(recipe, record.seed)
+        return for_final(recipe, record.seed, following.epochs)
+
+    def _ended(self, key: str, outcome: Outcome, *, stopping: bool) -> None:
+        """Write down what became of a run, unless it is to be begun again, and goes on."""
+        begun = self._begun.pop(key)
+        if not outcome.unfinished(stopping=stopping):
+            self._finish(begun, outcome)
+
+    def _finish(self, begun: _Begun, outcome: Outcome) -> None:
+        """Write down what became of a run."""
+        record, path = begun.next.record, self.folder.run(begun.next.record.key)
+        if path.exists():
+            record = attrs.evolve(record, folder=path.relative_to(self.folder.path).as_posix())
+        if outcome.error is not None:
+            record = attrs.evolve(record, error=outcome.error)
+        else:
+            record = measured(record, RunFolder(path))
+            self._twins[begun.text] = record
+        self._settle(begun.next, record, time.monotonic() - begun.start)
+
+    def _settle(self, following: Next, record: Record, seconds: float = 0.0) -> None:
+        """Write `record` down, and with it what waited for it; a trial may have to wait itself."""
+        for ended in self._scores.add(Ended(next=following, record=record, seconds=seconds)):
+            record = self._judged(ended.record)
+            self.folder.append(record)
+            self._records[record.key] = record
+            self._told(record, ended.seconds)
+            for number, strand in enumerate(self._strands):
+                affected = record.method in (strand.method.name, EQUAL)
+                if strand.problem == record.problem and affected:
+                    self._next[number] = self._ready(strand)
+
+    def _judged(self, record: Record) -> Record:
+        """The record, with an error where a final run lacks what judges it."""
+        if record.stage is Stage.TRIAL or record.error is not None:
+            return record
+        for judged in self._judges:
+            mine = judged.problem == record.problem and record.task in (None, judged.task)
+            if mine and judged.metric not in record.test:
+                known = ", ".join(record.test)
+                why = f"gives no number {judged.metric!r} on the test split; it gives {known}"
+                return attrs.evolve(record, error=why)
+        return record
+
+    def _stop(self) -> None:
+        """Ask the workers to stop, keep what they say, and tell how to go on."""
+        self.executor.stop()
+        while self._begun:
+            for key, outcome in self.executor.ended(POLL):
+                self._ended(key, outcome, stopping=True)
+        raise InterruptedRunError(
+            f"{self.folder.path}: stopped after {len(self._records)} runs; the same command goes on"
+        )
+
+
+def _as(record: Record, twin: Record) -> Record:
+    """The results of `twin`, which another run of the same recipe had, as those of `record`."""
+    return attrs.evolve(
+        twin,
+        problem=record.problem,
+        method=record.method,
+        stage=record.stage,
+        seed=record.seed,
+        budget=record.budget,
+        task=record.task,
+        trial=record.trial,
+        settings=record.settings,
+        score=None,
+    )
+
+
+def _turn(following: Next) -> tuple[bool, bool, int]:
+    """Methods take turns: what else a machine does in an hour then slows none of them alone.
+
+    So the fastest run of each says what a step of it costs, and what is made can be compared soon.
+    """
+    record = following.record
+    number = record.seed if record.stage is Stage.FINAL else record.trial or 0
+    return record.stage is Stage.FINAL, record.budget is Budget.TIME, number

@@ -1,0 +1,136 @@
+"""How long a comparison will take, by a few steps of each method on each problem."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+import torch
+
+from mtlkit.comparison.execute.plan import MethodJob, planned, strands
+from mtlkit.comparison.results.record import Budget, Record, Stage
+from mtlkit.comparison.spec.comparison import Comparison
+from mtlkit.data.source import Loading
+from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.recipe import Recipe
+from mtlkit.runs.run_data import load_data
+from mtlkit.training.context import TrainingContext
+from mtlkit.training.device import chosen_device
+from mtlkit.training.progress import Silence
+from mtlkit.training.ranks import Ranks
+from mtlkit.training.update import Updater
+
+STEPS = 3
+"""Steps that are timed, after one that is not."""
+
+
+@attrs.frozen(kw_only=True)
+class Share:
+    """The runs of a method on a problem, all its tasks together, and their seconds by one worker.
+
+    `left` are those that a study has not made yet.
+    """
+
+    problem: str
+    method: str
+    trials: int
+    finals: int
+    left: int
+    seconds: float
+
+
+def estimate(comparison: Comparison, known: Mapping[str, Record], loading: Loading) -> list[Share]:
+    """What each method on each problem takes, by records that are there, else by a few steps.
+
+    Nothing is written, but that data which is rendered is kept in the cache.
+    """
+    costs = _costs(comparison, known, loading)
+    every, found = planned(comparison), []
+    for problem in comparison.problems:
+        for method in comparison.methods:
+            mine = (problem, method.name)
+            runs = [record for record in every if (record.problem, record.method) == mine]
+            left = [record for record in runs if record.key not in known]
+            # in the time budget a method gets what `equal` takes, however many networks it has
+            networks = len({record.task for record in runs})
+            equal = costs.get((problem, "equal", None), 0.0)
+            seconds = sum(
+                equal / networks
+                if record.budget is Budget.TIME
+                else costs[problem, method.name, record.task]
+                for record in left
+            )
+            trials = sum(record.stage is Stage.TRIAL for record in runs)
+            found.append(
+                Share(
+                    problem=problem,
+                    method=method.name,
+                    trials=trials,
+                    finals=len(runs) - trials,
+                    left=len(left),
+                    seconds=seconds,
+                )
+            )
+    return found
+
+
+Costs = dict[tuple[str, str, str | None], float]
+"""Seconds of a run, by problem, method and task."""
+
+
+def _costs(comparison: Comparison, known: Mapping[str, Record], loading: Loading) -> Costs:
+    costs: Costs = {}
+    for strand in strands(comparison):
+        made = [
+            record
+            for record in known.values()
+            if (record.problem, record.method, record.task)
+            == (strand.problem, strand.method.name, strand.task)
+            and record.error is None
+            and record.budget is Budget.EPOCHS
+        ]
+        key = (strand.problem, strand.method.name, strand.task)
+        base = comparison.problems[strand.problem].base
+        costs[key] = _seconds(made) or probe(strand, attrs.evolve(loading, base=base))
+    return costs
+
+
+def _seconds(made: Sequence[Record]) -> float:
+    return sum(record.seconds for record in made) / len(made) if made else 0.0
+
+
+def probe(strand: MethodJob, loading: Loading) -> float:
+    """The seconds that a run of `strand` trains, going by a few of its steps."""
+    recipe = strand.recipe
+    before = torch.get_num_threads()
+    torch.set_num_threads(recipe.train.threads or before)
+    try:
+        updater = _updater(recipe, loading)
+        updater.update(0)
+        start = time.perf_counter()
+        for step in range(1, STEPS + 1):
+            updater.update(step)
+        return (time.perf_counter() - start) / STEPS * updater.steps
+    finally:
+        torch.set_num_threads(before)
+
+
+def _updater(recipe: Recipe, loading: Loading) -> Updater:
+    data = load_data(recipe, loading)
+    assembly = assembly_of(data, recipe.tasks)
+    targets = {"train": encode_targets(data.train, recipe.tasks, assembly)}
+    torch.manual_seed(recipe.seed)
+    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
+    for task in recipe.tasks:
+        model.head(task).fit_targets(targets["train"][task])
+    setting = TrainingContext(
+        recipe=recipe,
+        data=data,
+        targets=targets,
+        folder=Path(),
+        checkpoints=Path(),
+        device=chosen_device(recipe.train.device),
+        ranks=Ranks(),
+        progress=Silence(),
+    )
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features), setting)

@@ -1,0 +1,133 @@
+"""What a report says in words around its tables: the same on the page and in Markdown."""
+
+from collections.abc import Mapping
+
+import attrs
+
+from mtlkit.comparison.analysis.evidence import Evidence, Verdict, deciding_budget, gather
+from mtlkit.comparison.analysis.ranks import Ranking, rank_methods
+from mtlkit.comparison.analysis.statistics import ALPHA
+from mtlkit.comparison.analysis.text import SPOKEN, counted, listed, p_value
+from mtlkit.comparison.analysis.verdict import headline, verdicts
+from mtlkit.comparison.results.record import Budget, Stage
+from mtlkit.comparison.results.study_results import YARDSTICKS, Study
+
+
+@attrs.frozen(kw_only=True)
+class Narrative:
+    """The words of a study's report; `by_problem` has the ranks within each problem."""
+
+    evidence: Evidence
+    headline: str
+    verdicts: tuple[Verdict, ...]
+    ranks: Ranking
+    by_problem: Mapping[str, Ranking]
+
+    def lead(self) -> str:
+        """How large the study is."""
+        study = self.evidence.study
+        parts = [
+            counted(len(study.methods), "method"),
+            counted(len(study.problems), "problem"),
+            counted(len(study.seeds), "seed"),
+            counted(study.trials, "trial") + " for each method" if study.trials else "",
+        ]
+        return " · ".join(part for part in parts if part) + "."
+
+    def missing(self) -> list[str]:
+        """What has not ended, has failed, or was left out."""
+        study = self.evidence.study
+        said = []
+        missing = study.missing()
+        if missing:
+            counts = [counted(n, name.rstrip("s")) for name, n in missing.items()]
+            verb = "has" if list(missing.values()) == [1] else "have"
+            said.append(
+                f"The study is not finished: {listed(counts)} {verb} not ended. What follows is "
+                f"of those that have."
+            )
+        failed = study.failed()
+        if failed:
+            finals = sum(record.stage is Stage.FINAL for record in failed)
+            said.append(
+                f"{counted(len(failed), 'run')} failed, {finals} of them final; a method is judged "
+                f"by the seeds that it finished, which may flatter it."
+            )
+        for role, reason in study.without.items():
+            said.append(f"The baseline {role} was left out: {reason}")
+        absent = [r for r in YARDSTICKS if study.yardstick(r) is None and r not in study.without]
+        if absent:
+            said.append(f"Without a reason given, the study lacks {listed(absent)}.")
+        return said
+
+    def judged(self, problem: str) -> str:
+        """What the tasks of a problem are judged by."""
+        parts = [
+            f"{judged.task} by {judged.metric} ({'higher' if judged.higher_is_better else 'lower'}"
+            f" is better{'' if judged.guess is None else f'; a guess earns {judged.guess:.3g}'})"
+            for judged in self.evidence.study.tasks(problem)
+        ]
+        return f"Judged: {listed(parts)}." if parts else "No task is judged."
+
+    def about_ranks(self) -> str:
+        """What the ranks rest on, and what they cannot tell."""
+        ranks = self.ranks
+        said = (
+            f"Mean rank over {counted(len(ranks.blocks), 'block')}, 1 is best; a bar joins methods "
+            f"that are not told apart (Wilcoxon, Holm, 5%). A block is a seed of a problem, in "
+            f"which methods rank by their mean rank over its tasks."
+        )
+        if ranks.friedman is not None:
+            verb = "shows" if ranks.friedman < ALPHA else "does not show"
+            said += f" Friedman's test {verb} that ranks differ ({p_value(ranks.friedman)})."
+        if ranks.powerless:
+            said += (
+                f" With {counted(len(ranks.ranks), 'method')} and so few blocks no pair can be "
+                f"told apart, whatever the results: the bar says nothing here."
+            )
+        absent = [m for m in self.evidence.study.methods if m not in ranks.ranks]
+        if absent:
+            said += f" Not ranked for want of results: {listed(absent)}."
+        return said
+
+    def fair(self) -> dict[str, str]:
+        """How the comparison was kept fair."""
+        study = self.evidence.study
+        facts = {
+            "trials": f"{study.trials} for each method, yardsticks included"
+            if study.trials
+            else "none: every method ran with the settings of its recipe",
+            "selection": study.selection or "on the validation split",
+            "test split": "read once, by the final runs; no setting was chosen on it",
+            "seeds": f"{', '.join(map(str, study.seeds))}; paired: seed by seed every method is "
+            f"compared with the yardstick's run of the same seed",
+            "budgets": listed([f"equal {budget.value}" for budget in study.budgets])
+            + f"; equal {deciding_budget(study).value} decides",
+            "yardsticks": listed(
+                [f"{r} ({SPOKEN[r]})" for r in YARDSTICKS if study.yardstick(r) is not None]
+            )
+            if any(study.yardstick(role) for role in YARDSTICKS)
+            else "none",
+            "Δm": "the mean over tasks of the improvement over the yardstick's mean in percent, "
+            "above zero is better (Maninis et al., CVPR 2019)",
+            "tests": f"Student's paired test; one family of {len(self.evidence.family.comparisons)}"
+            f" comparisons, adjusted so that the chance of one or more false findings is 5% (Holm)",
+        }
+        if Budget.TIME in study.budgets:
+            facts["equal time"] = "a method is charged for the cost of its steps in epochs"
+        return facts
+
+
+def narrate(study: Study) -> Narrative:
+    """The words of the study's report."""
+    evidence, budget = gather(study), deciding_budget(study)
+    return Narrative(
+        evidence=evidence,
+        headline=headline(evidence),
+        verdicts=verdicts(evidence),
+        ranks=rank_methods(study, budget),
+        by_problem={
+            problem: rank_methods(attrs.evolve(study, problems=(problem,)), budget)
+            for problem in study.problems
+        },
+    )

@@ -1,0 +1,109 @@
+"""What differs between two finished runs, or between two studies, as tables."""
+
+import statistics
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from mtlkit.comparison.results.record import Record, Stage
+from mtlkit.comparison.results.store import StudyFolder, open_study
+from mtlkit.errors import RunError
+from mtlkit.recipe_io.source_location import Entries, Items, Node
+from mtlkit.recipe_io.yaml_reader import read_yaml
+from mtlkit.report.page import number
+from mtlkit.runs.folder import open_run, read_json
+from mtlkit.runs.report import read_evaluation
+
+Row: TypeAlias = tuple[str, ...]
+"""A name, and what the one and the other say of it."""
+
+
+def differences(one: Path, other: Path) -> dict[str, list[Row]]:
+    """Tables by title: what the two were asked for differently, and what came of it.
+
+    Raises `RunError` for a folder that is neither an evaluated run nor a study, and for one of
+    each.
+    """
+    kinds = [StudyFolder(path).study.is_file() for path in (one, other)]
+    if all(kinds):
+        return _of_studies(open_study(one), open_study(other))
+    if any(kinds):
+        study, run = (one, other) if kinds[0] else (other, one)
+        raise RunError(f"{study} is a study and {run} is none; expected two of a kind")
+    return _of_runs(one, other)
+
+
+def _of_runs(one: Path, other: Path) -> dict[str, list[Row]]:
+    folders = [open_run(path) for path in (one, other)]
+    recipes = [flat_yaml(folder.recipe) for folder in folders]
+    found = [read_evaluation(folder) for folder in folders]
+    return {
+        "recipe": list(_texts(*recipes)),
+        "budget": list(_numbers(found[0].budget, found[1].budget)),
+        "metrics": list(_numbers(found[0].metrics, found[1].metrics)),
+    }
+
+
+def _of_studies(one: StudyFolder, other: StudyFolder) -> dict[str, list[Row]]:
+    asked = [flat_yaml(folder.comparison) for folder in (one, other)]
+    for folder, into in zip((one, other), asked, strict=True):
+        for problem in read_json(folder.study)["problems"]:
+            recipe = flat_yaml(folder.recipe(problem))
+            into |= {f"{problem}: {path}": value for path, value in recipe.items()}
+    return {
+        "comparison": list(_texts(*asked)),
+        "mean over seeds": list(_numbers(_means(one), _means(other))),
+    }
+
+
+def _means(folder: StudyFolder) -> dict[str, float]:
+    """The mean of each judged metric, by problem, method and budget."""
+    judges = read_json(folder.study)["judged"]
+    values: dict[str, list[float]] = {}
+    for record in folder.records().values():
+        for judged in judges if _counts(record) else ():
+            mine = judged["problem"] == record.problem and record.task in (None, judged["task"])
+            if mine and judged["metric"] in record.test:
+                name = f"{record.problem}/{record.method}/{record.budget.value}: {judged['metric']}"
+                values.setdefault(name, []).append(record.test[judged["metric"]])
+    return {name: statistics.fmean(found) for name, found in values.items()}
+
+
+def _counts(record: Record) -> bool:
+    return record.stage is Stage.FINAL and record.error is None
+
+
+def flat_yaml(path: Path) -> dict[str, str]:
+    """Every plain value in the file at `path` as text, by its path; `RunError` without a file."""
+    try:
+        tree = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        raise RunError(f"{path}: is missing") from None
+    return dict(_flat(tree, ()))
+
+
+def _flat(node: Node, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    if isinstance(node, Entries) and node.values:
+        for key, value in node.values.items():
+            yield from _flat(value, (*path, key))
+    elif isinstance(node, Items) and node.items:
+        for place, item in enumerate(node.items):
+            yield from _flat(item, (*path, str(place)))
+    elif isinstance(node, Entries | Items):
+        yield ".".join(path), "none"
+    else:
+        yield ".".join(path), "null" if node.value is None else str(node.value)
+
+
+def _texts(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Row]:
+    for name in dict.fromkeys([*one, *other]):
+        if one.get(name) != other.get(name):
+            yield name, one.get(name, "-"), other.get(name, "-")
+
+
+def _numbers(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Row]:
+    for name in dict.fromkeys([*one, *other]):
+        a, b = one.get(name), other.get(name)
+        change = number(b - a) if a is not None and b is not None else "-"
+        cells = ("-" if value is None else number(value) for value in (a, b))
+        yield (name, *cells, change)

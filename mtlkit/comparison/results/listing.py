@@ -1,0 +1,185 @@
+"""The runs and studies below a folder, and what can be asked of them."""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+from filelock import FileLock, Timeout
+
+from mtlkit.comparison.results.differences import flat_yaml
+from mtlkit.comparison.results.store import StudyFolder
+from mtlkit.errors import MtlkitError, RunError, did_you_mean
+from mtlkit.runs.folder import LOCK, RunFolder, State, read_json
+from mtlkit.runs.report import read_evaluation
+
+TYPE = ".type"
+DAMAGED = "damaged"
+
+
+@attrs.frozen(kw_only=True)
+class Listed:
+    """A run or a study: where it is, how far it has come and what it measured.
+
+    `options` are those of its recipe by their paths; `headlines` name the metrics to show first.
+    """
+
+    path: Path
+    kind: str
+    state: str
+    what: str
+    options: Mapping[str, str] = attrs.field(factory=dict)
+    metrics: Mapping[str, float] = attrs.field(factory=dict)
+    headlines: tuple[str, ...] = ()
+    seconds: float = 0.0
+    date: datetime
+    report: Path
+
+    def option(self, path: str) -> str | None:
+        """The option at `path`; of a component, its name: ``weighting`` is ``dynamic``."""
+        found = self.options.get(path)
+        if found is None and f"{path}{TYPE}" in self.options:
+            found = self.options[f"{path}{TYPE}"].partition("@")[0]
+        return found
+
+    def metric(self, name: str) -> float | None:
+        """The metric `name`, of the test split or else of validation where it names none."""
+        asked = (name, f"test/{name}", f"validation/{name}")
+        return next((self.metrics[each] for each in asked if each in self.metrics), None)
+
+
+def listed(folder: Path, *, inside: bool = False) -> list[Listed]:
+    """The runs and studies below `folder`, the newest last; `inside`: also the runs of studies."""
+    if not folder.is_dir():
+        raise RunError(f"{folder}: is no folder; expected one with runs below it")
+    return sorted(_found(folder, inside), key=lambda each: each.date)
+
+
+def _found(folder: Path, inside: bool) -> Iterator[Listed]:
+    for name, below, files in os.walk(folder):
+        here = Path(name)
+        if "study.json" in files and _is_study(StudyFolder(here)):
+            yield _as_found(here, "study")
+            below[:] = ["runs"] if inside and "runs" in below else []
+        elif "recipe.yaml" in files and "provenance.json" in files:
+            yield _as_found(here, "run")
+            below.clear()
+
+
+def _is_study(folder: StudyFolder) -> bool:
+    """Whether it is a comparison's, or a damaged one; plugins have studies of their own."""
+    try:
+        return "fixed" in read_json(folder.study)
+    except MtlkitError:
+        return True
+
+
+def _as_found(path: Path, kind: str) -> Listed:
+    """The run or study at `path`; one whose files do not tell what they should is damaged."""
+    try:
+        return _study(StudyFolder(path)) if kind == "study" else _run(RunFolder(path))
+    except (MtlkitError, KeyError, TypeError, ValueError):
+        report = StudyFolder(path).report if kind == "study" else RunFolder(path).report
+        date = _changed(path)
+        return Listed(path=path, kind=kind, state=DAMAGED, what="?", date=date, report=report)
+
+
+def _run(folder: RunFolder) -> Listed:
+    state, seconds = DAMAGED, 0.0
+    if folder.status_file.exists():
+        status = folder.status()
+        dead = status.state is State.RUNNING and not is_locked(folder.path)
+        state, seconds = "killed" if dead else status.state.value, status.seconds
+    metrics: Mapping[str, float] = {}
+    headlines: tuple[str, ...] = ()
+    if folder.evaluation.exists():
+        evaluation = read_evaluation(folder)
+        metrics, headlines = evaluation.metrics, evaluation.headlines
+    try:
+        options = flat_yaml(folder.recipe)
+    except MtlkitError:
+        options = {}
+    return Listed(
+        path=folder.path,
+        kind="run",
+        state=state,
+        what=options.get("weighting.type", "?").partition("@")[0],
+        options=options,
+        metrics=metrics,
+        headlines=headlines,
+        seconds=seconds,
+        date=_changed(folder.provenance, folder.status_file),
+        report=folder.report,
+    )
+
+
+def _study(folder: StudyFolder) -> Listed:
+    study, records = read_json(folder.study), folder.records().values()
+    failed = sum(record.error is not None for record in records)
+    state = "running" if is_locked(folder.path) else _how_far(folder)
+    return Listed(
+        path=folder.path,
+        kind="study",
+        state=f"{state}, {failed} failed" if failed else state,
+        what=f"{len(study['methods'])} methods, {', '.join(study['problems'])}",
+        seconds=sum(record.seconds for record in records),
+        date=_changed(folder.study, folder.results),
+        report=folder.report,
+    )
+
+
+def _how_far(folder: StudyFolder) -> str:
+    made, all_runs = len(folder.records()), read_json(folder.study)["runs"]
+    return "finished" if made >= all_runs else f"{made} of {all_runs} runs"
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process is at work in the folder of a run or a study.
+
+    In one whose lock cannot be tried, such as on a disk that is only read, none is taken to be.
+    """
+    if not (path / LOCK).exists():
+        return False
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:
+        return False
+    lock.release()
+    return False
+
+
+def _changed(*files: Path) -> datetime:
+    newest = max(file.stat().st_mtime for file in files if file.exists())
+    return datetime.fromtimestamp(newest).astimezone()
+
+
+def chosen(
+    found: Sequence[Listed], where: Mapping[str, str], state: str | None, sort: str | None
+) -> list[Listed]:
+    """Those of `found` whose options are as `where` says and in whose state is `state`.
+
+    They are sorted by the metric `sort`, the lowest first; those without it come last. Raises
+    `RunError` for an option or a metric that none of them has.
+    """
+    for path in where:
+        if found and all(each.option(path) is None for each in found):
+            known = {name for each in found for name in each.options}
+            known |= {name.removesuffix(TYPE) for name in known if name.endswith(TYPE)}
+            raise RunError(f"no run has the option {path!r}{did_you_mean(path, known)}")
+    if sort is not None and found and all(each.metric(sort) is None for each in found):
+        known = {name for each in found for name in each.metrics}
+        raise RunError(f"no run has the metric {sort!r}{did_you_mean(sort, known)}")
+    kept = [
+        each
+        for each in found
+        if all(each.option(path) == value for path, value in where.items())
+        and (state is None or state in each.state)
+    ]
+    if sort is None:
+        return kept
+    values = {each.path: each.metric(sort) for each in kept}
+    return sorted(kept, key=lambda e: (values[e.path] is None, values[e.path] or 0.0))

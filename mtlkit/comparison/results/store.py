@@ -1,0 +1,185 @@
+"""The folder of a study: what was asked, what came of it, and nothing in it ever lost."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+from filelock import FileLock, Timeout
+
+from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
+from mtlkit.comparison.results.record import Record, read_results, record_to_line
+from mtlkit.errors import RunError
+from mtlkit.runs.folder import LOCK, read_json, write_json
+
+
+@attrs.frozen
+class StudyFolder:
+    """The files of a study, by what they hold.
+
+    >>> StudyFolder(Path("runs/faces")).results.name
+    'results.jsonl'
+    """
+
+    path: Path = attrs.field(converter=Path)
+
+    @property
+    def comparison(self) -> Path:
+        """The comparison as it was resolved."""
+        return self.path / "comparison.yaml"
+
+    @property
+    def study(self) -> Path:
+        """What those need to know who read the results."""
+        return self.path / "study.json"
+
+    @property
+    def units(self) -> Path:
+        """The losses that the scores of trials are in units of, by problem and task."""
+        return self.path / "units.json"
+
+    @property
+    def results(self) -> Path:
+        """A record for each run that ended, one JSON object a line."""
+        return self.path / "results.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the study."""
+        return self.path / "report.html"
+
+    def recipe(self, problem: str) -> Path:
+        """The resolved recipe of a problem."""
+        return self.path / "recipes" / f"{problem}.yaml"
+
+    def run(self, key: str) -> Path:
+        """The folder of a run."""
+        return self.path / "runs" / key
+
+    def records(self) -> dict[str, Record]:
+        """The runs that ended, by their keys."""
+        if not self.results.exists():
+            return {}
+        return {record.key: record for record in read_results(self.results)}
+
+    def append(self, record: Record) -> None:
+        """Put `record` on the disk, behind those that are there."""
+        with disk_errors(self.results), self.results.open("ab") as file:
+            file.write(f"{record_to_line(record)}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+
+    def mend(self, *, without_failed: bool = False) -> list[Record]:
+        """Drop a half-written last line, and `without_failed` those of failed runs: these ones."""
+        if not self.results.exists():
+            write_file(self.results, b"")
+        records = read_results(self.results)
+        dropped = [record for record in records if without_failed and record.error is not None]
+        kept = [record for record in records if record not in dropped]
+        text = "".join(f"{record_to_line(record)}\n" for record in kept).encode()
+        if text != self.results.read_bytes():
+            write_file(self.results, text)
+        return dropped
+
+    def read_units(self) -> dict[str, dict[str, float]]:
+        """The units of every problem of which they are known."""
+        return read_json(self.units) if self.units.exists() else {}
+
+    def write_units(self, units: Mapping[str, Mapping[str, float]]) -> None:
+        """Keep the units for good: scores in different ones could not be compared."""
+        write_json(self.units, units)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other comparisons out; `RunError` where one is in already."""
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / LOCK)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                f"{self.path}: another process is at work on this study; wait for it, or stop it "
+                f"first"
+            ) from None
+        except OSError as cause:
+            raise RunError(f"{self.path}: could not be locked: {cause.strerror}") from cause
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def open_study(path: Path) -> StudyFolder:
+    """The study's folder at `path`; `RunError` where there is none."""
+    folder = StudyFolder(path)
+    if not folder.study.is_file():
+        raise RunError(f"{path}: holds no study: there is no {folder.study.name} in it")
+    return folder
+
+
+def refuse_another(
+    folder: StudyFolder, study: Mapping[str, Any], recipes: Mapping[str, str]
+) -> None:
+    """`RunError` where the folder holds other things, or a study that was asked something else.
+
+    Problems, methods, seeds and budgets may be added to a study; whatever else changes would make
+    its runs another study's.
+    """
+    if not folder.path.exists():
+        return
+    if not folder.study.exists():
+        if any(not _is_begun(item.name) for item in folder.path.iterdir()):
+            raise RunError(
+                f"{folder.path}: is not empty; expected a new or empty folder for the study"
+            )
+        return
+    differences = list(_differences(folder, study, recipes))
+    if differences:
+        raise RunError(
+            f"{folder.path}: holds a study with another {' and another '.join(differences)}; "
+            f"choose another folder, or go on with the same comparison. Problems, weightings, "
+            f"seeds and budgets may be added"
+        )
+
+
+def begin(
+    folder: StudyFolder, study: Mapping[str, Any], comparison: str, recipes: Mapping[str, str]
+) -> None:
+    """Write down what is asked in a new folder, or find that the old one was asked the same.
+
+    `recipes` are texts by problem. Raises `RunError` as `refuse_another` does.
+    """
+    refuse_another(folder, study, recipes)
+    for problem, text in recipes.items():
+        target = folder.recipe(problem)
+        with disk_errors(target):
+            target.parent.mkdir(exist_ok=True)
+        write_file(target, text.encode())
+    write_file(folder.comparison, comparison.encode())
+    write_json(folder.study, study)
+
+
+def _is_begun(name: str) -> bool:
+    """Whether a study that was killed at its very beginning leaves a file of that name."""
+    return name in (LOCK, "recipes", "comparison.yaml") or name.startswith(TEMPORARY)
+
+
+def _differences(
+    folder: StudyFolder, study: Mapping[str, Any], recipes: Mapping[str, str]
+) -> Iterator[str]:
+    before = read_json(folder.study)
+    if before["fixed"]["tuning"] != study["fixed"]["tuning"]:
+        yield "tuning"
+    for method, described in before["fixed"]["methods"].items():
+        if study["fixed"]["methods"].get(method) != described:
+            yield f"method {method!r}"
+    for problem in before["problems"]:
+        target = folder.recipe(problem)
+        if problem not in recipes or target.read_text("utf-8") != recipes[problem]:
+            yield f"problem {problem!r}"
+    for what in ("seeds", "budgets"):
+        if not set(before[what]) <= set(study[what]):
+            yield f"list of {what}"

@@ -1,0 +1,103 @@
+"""The comparison as a value: which methods, on which problems, with which budgets."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from mtlkit.comparison.results.record import Budget
+from mtlkit.component import at_least
+from mtlkit.recipe import Recipe
+from mtlkit.runs.search import Searched
+from mtlkit.weightings.configs import RLW, Equal, Fixed, Log, Weighting
+
+WEIGHTS = "weighting.weights."
+"""How the path of a constant weight begins; the name of the loss follows."""
+
+
+@attrs.frozen(kw_only=True)
+class Metric:
+    """By which metric a task is judged."""
+
+    metric: str  # as a final run measures it, such as pose/accuracy or identification/rank1
+    higher_is_better: bool
+
+
+@attrs.frozen(kw_only=True)
+class Compared:
+    """A problem: its recipe, whose weighting the methods replace, and how its tasks are judged.
+
+    `base` is where the recipe's relative paths start. A task that `judge` leaves out is judged by
+    the first metric of its head.
+    """
+
+    recipe: Recipe
+    base: Path
+    judge: Mapping[str, Metric] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Method:
+    """What weighs the losses, with a search of its own beside the one that all methods share.
+
+    One that is `alone` trains a network for each task; one with `searches_weights` has the
+    constant weights searched between `BOUNDS`, too.
+    """
+
+    name: str
+    weighting: Weighting
+    search: Mapping[str, Searched] = attrs.field(factory=dict)
+    alone: bool = False
+    searches_weights: bool = False
+
+
+BOUNDS = Searched(low=0.01, high=10.0, log=True)
+"""Where constant weights are searched; those of `mtlkit tune`."""
+
+SINGLE_TASK = "single-task"
+EQUAL = "equal"
+
+BASELINES = (
+    Method(name=SINGLE_TASK, weighting=Equal(), alone=True),
+    Method(name=EQUAL, weighting=Equal()),
+    Method(name="log", weighting=Log()),
+    Method(name="tuned", weighting=Fixed(), searches_weights=True),
+    Method(name="rlw", weighting=RLW()),
+)
+"""What every comparison has in it: what is hard to beat, and a placebo."""
+
+
+@attrs.frozen(kw_only=True)
+class Tuning:
+    """The search that every method gets: so many trials, each trained on `seed`.
+
+    The first trial has the recipe's own settings. With fewer than two there is no search.
+    """
+
+    trials: int = attrs.field(default=1, validator=at_least(0))
+    seed: int = attrs.field(default=0, validator=at_least(0))
+    search: Mapping[str, Searched] = attrs.field(factory=dict)
+
+    @property
+    def searches(self) -> int:
+        """The trials that are trained: none where the first one would be the only one."""
+        return self.trials if self.trials > 1 else 0
+
+
+@attrs.frozen(kw_only=True)
+class Comparison:
+    """Methods on problems: what is run, and nothing about where.
+
+    `methods` begin with the baselines, but for those `without` gives a reason to leave out.
+    """
+
+    problems: Mapping[str, Compared]
+    methods: tuple[Method, ...]
+    seeds: tuple[int, ...]
+    tuning: Tuning = attrs.field(factory=Tuning)
+    budgets: tuple[Budget, ...] = (Budget.EPOCHS,)
+    without: Mapping[str, str] = attrs.field(factory=dict)
+
+    def method(self, name: str) -> Method:
+        """The method called `name`; there is one."""
+        return next(method for method in self.methods if method.name == name)

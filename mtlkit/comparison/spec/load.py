@@ -1,0 +1,268 @@
+"""A comparison from its YAML file, or all of the mistakes in it and in its recipes."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+
+from mtlkit.comparison.results.record import Budget
+from mtlkit.comparison.spec.comparison import (
+    BASELINES,
+    EQUAL,
+    Compared,
+    Comparison,
+    Method,
+    Metric,
+    Tuning,
+)
+from mtlkit.comparison.spec.validate import mistakes_between, undirected
+from mtlkit.component import Problem as Disagreement
+from mtlkit.component import type_key
+from mtlkit.errors import RecipeError, did_you_mean
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.recipe_io import load_recipe
+from mtlkit.recipe_io.layers import read_text
+from mtlkit.recipe_io.source_location import (
+    Entries,
+    Items,
+    Mistake,
+    Node,
+    Place,
+    RefusedError,
+    Scalar,
+    node_at,
+    refuse,
+)
+from mtlkit.recipe_io.structuring import new_converter
+from mtlkit.recipe_io.yaml_reader import read_yaml
+from mtlkit.runs.search import Searched
+from mtlkit.weightings.configs import Weighting
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]*")
+"""What problems and methods may be called: their runs lie in folders of that name."""
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """A problem as it is written."""
+
+    recipe: Path
+    set: tuple[str, ...] = ()
+    judge: Mapping[str, str | Metric] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """A weighting as it is written in its long form."""
+
+    weighting: Weighting
+    name: str
+    search: Mapping[str, Searched] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class File:
+    """The whole file."""
+
+    problems: Mapping[str, Problem]
+    weightings: tuple[Entry, ...] = ()
+    seeds: int | tuple[int, ...] = 5
+    tuning: Tuning = attrs.field(factory=Tuning)
+    budgets: tuple[Budget, ...] = (Budget.EPOCHS,)
+    without: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def load_comparison(path: Path, catalog: Catalog) -> Comparison:
+    """The comparison in the YAML file at `path`; relative paths in it start from its folder.
+
+    Raises `RecipeError` with all mistakes at once, each with its place and path.
+    """
+    path = Path(path)
+    try:
+        tree = _written_out(read_yaml(read_text(path, "comparison"), str(path)), path)
+        file: File = new_converter(catalog).structure(tree, File)
+        mistakes = [*_mistakes(file, tree)]
+        problems, lines = _problems(file, tree, path.parent, catalog)
+        if mistakes or lines:
+            raise RecipeError([*RefusedError(mistakes).lines(), *lines])
+        comparison = Comparison(
+            problems=problems,
+            methods=_methods(file),
+            seeds=_seeds(file),
+            tuning=file.tuning,
+            budgets=file.budgets,
+            without=file.without,
+        )
+        between = [
+            _located(file, tree, problem) for problem in mistakes_between(comparison, catalog)
+        ]
+        if between:
+            raise RefusedError(between)
+    except RefusedError as cause:
+        raise RecipeError(cause.lines()) from None
+    return comparison
+
+
+def _written_out(tree: Node, path: Path) -> Entries:
+    """The file with its short forms in their long ones, at the same places."""
+    if not isinstance(tree, Entries):
+        raise refuse(
+            Place(str(path)), "expected a comparison with keys such as `problems` and `weightings`"
+        )
+    values = dict(tree.values)
+    problems, weightings = values.get("problems"), values.get("weightings")
+    if isinstance(problems, Entries):
+        named = {key: _long(node, "recipe") for key, node in problems.values.items()}
+        values["problems"] = attrs.evolve(problems, values=named)
+    if isinstance(weightings, Items):
+        values["weightings"] = attrs.evolve(weightings, items=tuple(map(_entry, weightings.items)))
+    return attrs.evolve(tree, values=values)
+
+
+def _long(node: Node, key: str) -> Node:
+    return Entries({key: node}, {key: node.place}, node.place) if _is_text(node) else node
+
+
+def _entry(node: Node) -> Node:
+    """A weighting in its long form, called by its component's name where it has none."""
+    if _is_text(node) or (isinstance(node, Entries) and type_key in node.values):
+        node = Entries({"weighting": node}, {"weighting": node.place}, node.place)
+    if not isinstance(node, Entries) or "name" in node.values:
+        return node
+    component = node.values.get("weighting")
+    if isinstance(component, Entries):
+        component = component.values.get(type_key)
+    if not (isinstance(component, Scalar) and isinstance(component.value, str)):
+        return node  # which is a mistake that the component's reader tells
+    name = Scalar(re.sub("[/@]", "-", component.value), component.place)
+    return attrs.evolve(
+        node, values={**node.values, "name": name}, keys={**node.keys, "name": name.place}
+    )
+
+
+def _is_text(node: Node) -> bool:
+    return isinstance(node, Scalar) and isinstance(node.value, str)
+
+
+def _mistakes(file: File, tree: Entries) -> Iterator[Mistake]:
+    """What is wrong in the file by itself."""
+
+    def at(message: str, *path: str) -> Mistake:
+        return Mistake(node_at(tree, path).place, message, path)
+
+    if not file.problems:
+        yield at("expected one problem or more, found none", "problems")
+    for name in file.problems:
+        if not NAME.fullmatch(name):
+            yield at(f"{name!r} is no name for a problem: it names a folder", "problems", name)
+    known = [method.name for method in BASELINES]
+    for name, reason in file.without.items():
+        if name not in known:
+            advice = did_you_mean(name, known) or f"; the baselines are {', '.join(known)}"
+            yield at(f"no baseline named {name!r}{advice}", "without", name)
+        elif not reason.strip():
+            yield at("expected the reason, which the report shows", "without", name)
+    yield from _wrong_names(file, tree)
+    seeds = _seeds(file)
+    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        yield at("expected how many seeds, or a list of different ones from 0 on", "seeds")
+    if not file.budgets or len(set(file.budgets)) != len(file.budgets):
+        yield at("expected `epochs`, or `epochs` and `time`", "budgets")
+    elif Budget.TIME in file.budgets:
+        if Budget.EPOCHS not in file.budgets:
+            yield at("`time` needs `epochs`, whose runs say what a step costs", "budgets")
+        if EQUAL in file.without:
+            yield at("`time` needs the baseline `equal`, whose time all others get", "budgets")
+
+
+def _wrong_names(file: File, tree: Entries) -> Iterator[Mistake]:
+    baselines = {method.name: method for method in BASELINES}
+    seen: dict[str, int] = {}
+    for number, entry in enumerate(file.weightings):
+        path = ("weightings", str(number))
+        name, place = entry.name, node_at(tree, path).place
+        if not NAME.fullmatch(name):
+            message = f"{name!r} cannot name a folder; give it a `name`"
+            yield Mistake(place, message, path)
+        elif name in baselines and (entry.search or entry.weighting != baselines[name].weighting):
+            message = f"{name!r} is the name of a baseline; give this one another `name`"
+            yield Mistake(place, message, path)
+        elif name in file.without:
+            message = f"{name!r} is left out by `without`; take it out of there, or of this list"
+            yield Mistake(place, message, path)
+        elif name in seen:
+            message = f"{name!r} stands in the list already; give one of them another `name`"
+            yield Mistake(place, message, path)
+        seen[name] = number
+
+
+def _problems(
+    file: File, tree: Entries, folder: Path, catalog: Catalog
+) -> tuple[dict[str, Compared], list[str]]:
+    """The problems with their recipes, and the mistakes in these."""
+    found: dict[str, Compared] = {}
+    lines: list[str] = []
+    for name, problem in file.problems.items():
+        path = folder / problem.recipe
+        try:
+            recipe = load_recipe(path, catalog, problem.set)
+        except RecipeError as cause:
+            at = ("problems", name, "recipe")
+            missing = not path.is_file()  # then its own place says less than the comparison's
+            lines += [
+                str(Mistake(node_at(tree, at).place, line, at)) if missing else line
+                for line in cause.lines
+            ]
+            continue
+        found[name] = Compared(recipe=recipe, base=path.parent)
+        judge, unclear = _judge(found[name], problem.judge)
+        for task in unclear:
+            here = ("problems", name, "judge", task)
+            message = (
+                f"say which way is better: "
+                f"{{metric: {problem.judge[task]}, higher_is_better: false}}, or true"
+            )
+            lines.append(str(Mistake(node_at(tree, here).place, message, here)))
+        found[name] = attrs.evolve(found[name], judge=judge)
+    return found, lines
+
+
+def _judge(
+    problem: Compared, written: Mapping[str, str | Metric]
+) -> tuple[dict[str, Metric], list[str]]:
+    """How tasks are judged, and those of which it is unclear which way is better."""
+    found: dict[str, Metric] = {}
+    unclear = []
+    for task, metric in written.items():
+        if isinstance(metric, Metric):
+            found[task] = metric
+        elif undirected(problem, task, metric):
+            unclear.append(task)
+        else:
+            found[task] = Metric(metric=metric, higher_is_better=True)
+    return found, unclear
+
+
+def _located(file: File, tree: Entries, problem: Disagreement) -> Mistake:
+    """The mistake at its place in the file; those of baselines at `problems`."""
+    path, names = problem.path, [entry.name for entry in file.weightings]
+    if path[0] == "methods":
+        own = path[1] in names
+        path = ("weightings", str(names.index(path[1])), *path[2:]) if own else ("problems",)
+    return Mistake(node_at(tree, path).place, problem.message, path)
+
+
+def _methods(file: File) -> tuple[Method, ...]:
+    baselines = [method for method in BASELINES if method.name not in file.without]
+    known = {method.name for method in BASELINES}
+    own = [
+        Method(name=entry.name, weighting=entry.weighting, search=entry.search)
+        for entry in file.weightings
+        if entry.name not in known
+    ]
+    return (*baselines, *own)
+
+
+def _seeds(file: File) -> tuple[int, ...]:
+    return tuple(range(file.seeds)) if isinstance(file.seeds, int) else file.seeds

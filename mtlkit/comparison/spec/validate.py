@@ -1,0 +1,124 @@
+"""Whether problems, methods and searches, each right by itself, fit together."""
+
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from mtlkit.comparison.spec.comparison import Compared, Comparison, Method
+from mtlkit.comparison.spec.recipes import for_trial, recipe_of, with_settings
+from mtlkit.component import Problem
+from mtlkit.errors import RecipeError, did_you_mean
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_io.structuring import options_of
+from mtlkit.runs.search import Searched
+from mtlkit.task_types import TaskKind
+
+
+def mistakes_between(comparison: Comparison, catalog: Catalog) -> Iterator[Problem]:
+    """Why it cannot be run; paths start from ``problems``, ``methods`` or ``tuning``."""
+    tuning = comparison.tuning
+    if not tuning.searches:
+        asked: list[tuple[str, ...]] = [("tuning", "search")] if tuning.search else []
+        asked += [("methods", each.name, "search") for each in comparison.methods if each.search]
+        for path in asked:
+            yield Problem(path, f"nothing is searched with `trials: {tuning.trials}`; expected 2 "
+                                f"or more")  # fmt: skip
+    for name, problem in comparison.problems.items():
+        yield from _of_tasks(name, problem)
+        yield from _of_judge(name, problem)
+        if len(problem.recipe.tasks) < 2:
+            continue
+        for method in comparison.methods:
+            # what all methods share needs no second look with the next one
+            shared = tuning.search if method is comparison.methods[0] else {}
+            yield from _of_method(name, problem, method, shared, catalog)
+
+
+def _of_tasks(name: str, problem: Compared) -> Iterator[Problem]:
+    here = ("problems", name, "recipe")
+    tasks = problem.recipe.tasks
+    if len(tasks) < 2:
+        yield Problem(here, f"has the task {', '.join(tasks)} alone; methods weigh two or more")
+    for task in tasks:
+        if "/" in task:
+            yield Problem(here, f"the task {task!r} cannot name a folder; expected one without '/'")
+
+
+def _of_judge(name: str, problem: Compared) -> Iterator[Problem]:
+    tasks = problem.recipe.tasks
+    prefixes = [evaluator.prefix for evaluator in problem.recipe.evaluation]
+    for task, judge in problem.judge.items():
+        here = ("problems", name, "judge", task)
+        if task not in tasks:
+            hint = did_you_mean(task, tasks) or f"; the tasks are {', '.join(tasks)}"
+            yield Problem(here, f"no task named {task!r}{hint}")
+            continue
+        owners = [*tasks, *prefixes]
+        if "" not in owners and not judge.metric.startswith(tuple(f"{each}/" for each in owners)):
+            known = ", ".join(f"{each}/..." for each in owners)
+            hint = did_you_mean(judge.metric.partition("/")[0], owners)
+            yield Problem(
+                here, f"nothing measures {judge.metric!r}{hint or f'; expected one of {known}'}"
+            )
+
+
+def undirected(problem: Compared, task: str, metric: str) -> bool:
+    """Whether it must be said which way `metric` is better: of a loss, or of a number."""
+    known = problem.recipe.tasks.get(task)
+    return metric.endswith("/loss") or (
+        known is not None and known.head.kind is TaskKind.REGRESSION
+    )
+
+
+def _of_method(
+    name: str,
+    problem: Compared,
+    method: Method,
+    shared: Mapping[str, Searched],
+    catalog: Catalog,
+) -> Iterator[Problem]:
+    here = ("methods", method.name)
+    tasks = problem.recipe.tasks if method.alone else (None,)
+    for task in tasks:
+        recipe = recipe_of(problem.recipe, method, task)
+        wrong = recipe.problems()
+        if wrong:
+            yield Problem(here, f"{method.name!r} on the problem {name!r}: {wrong[0]}")
+            return
+        searches = {("tuning", "search"): shared, (*here, "search"): method.search}
+        for path, space in searches.items():
+            for option, searched in space.items():
+                for message in _of_search(recipe, option, searched, catalog):
+                    yield Problem((*path, option), f"on the problem {name!r}: {message}")
+
+
+def _of_search(recipe: Recipe, option: str, searched: Searched, catalog: Catalog) -> Iterator[str]:
+    """Why the ends of what is searched cannot be set in the recipe; the first reason."""
+    unknown = _unknown(recipe, option)
+    if unknown:
+        yield unknown
+        return
+    for value in searched.ends:
+        try:
+            for_trial(with_settings(recipe, {option: value}, catalog), recipe.seed).check()
+        except RecipeError as cause:
+            yield cause.lines[0].partition(": ")[2]
+            return
+
+
+def _unknown(recipe: Recipe, path: str) -> str:
+    """Which step of `path` leads nowhere in the recipe; empty where all lead somewhere."""
+    found: object = recipe
+    for step in path.split("."):
+        if isinstance(found, Mapping):
+            known = list(found)
+        elif attrs.has(type(found)):
+            known = list(options_of(type(found)))
+        else:
+            return ""  # a value without parts, which says so itself
+        if step not in known:
+            hint = did_you_mean(step, known) or f"; expected one of {', '.join(known)}"
+            return f"{path}: there is no {step!r}{hint}"
+        found = found[step] if isinstance(found, Mapping) else getattr(found, step)
+    return ""

@@ -1,0 +1,227 @@
+"""A study: a comparison that is run in a folder, and gone on with until it is whole."""
+
+import contextlib
+import platform
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mtlkit.comparison.execute.console import ConsoleReporter
+from mtlkit.comparison.execute.executor_config import Place, cores
+from mtlkit.comparison.execute.plan import planned
+from mtlkit.comparison.execute.runner import Runner
+from mtlkit.comparison.execute.trial_scores import SELECTION
+from mtlkit.comparison.report.dependencies import require_libraries
+from mtlkit.comparison.report.write import write_reports
+from mtlkit.comparison.results.record import Judged
+from mtlkit.comparison.results.store import StudyFolder, begin, refuse_another
+from mtlkit.comparison.spec.comparison import BASELINES, Comparison
+from mtlkit.comparison.spec.data_checks import judges_of
+from mtlkit.data.source import Loading
+from mtlkit.errors import MtlkitError, RunError
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.recipe_io import dump_recipe
+from mtlkit.recipe_io.dump import dump_plain, plain
+from mtlkit.runs.folder import read_json
+from mtlkit.runs.progress_display import shown
+from mtlkit.runs.provenance import PACKAGES
+from mtlkit.runs.search import require_optuna
+
+
+def run_study(
+    comparison: Comparison,
+    out: Path,
+    *,
+    catalog: Catalog,
+    loading: Loading,
+    place: Place | None = None,
+    retry_failed: bool = False,
+    quiet: bool = False,
+) -> StudyFolder:
+    """Make all runs of `comparison` in the folder `out`, or those that it lacks.
+
+    A run that fails is recorded with its error; the reports are written whether or not the study
+    comes to its end. Raises `RunError` where the folder holds another
+    study or a process is at work on it, `DataError` where data does not do, and
+    `InterruptedRunError` after Ctrl-C, and `MissingExtraError` without the extra ``compare``.
+    """
+    # a worker may have another working directory
+    folder, place = StudyFolder(out.absolute()), place or Place()
+    comparison, loading = _from_anywhere(comparison, loading)
+    require_libraries()  # now, rather than after hours of training
+    if comparison.tuning.searches:
+        require_optuna("compare")
+    with folder.locked():
+        threads = _threads(folder, place)
+        comparison = resolved(comparison, folder, place)
+        progress = shown(quiet=quiet)
+        try:
+            loading = attrs.evolve(loading, progress=progress.loading)
+            judges = judges_of(comparison, loading)
+        finally:
+            progress.close()
+        _write(folder, comparison, judges, catalog, threads)
+        for record in folder.mend(without_failed=retry_failed):
+            _discard(folder, record.key)
+        lines = ConsoleReporter(planned(comparison), folder.records(), place.at_once, quiet=quiet)
+        try:
+            with contextlib.closing(place.executor()) as executor:
+                loading = Loading(cache=loading.cache, workers=place.threads)
+                Runner(comparison, folder, executor, catalog, loading, lines.told, judges).run()
+        except BaseException:
+            with contextlib.suppress(MtlkitError):  # the error that led here is the one to see
+                write_reports(folder.path)  # what is known so far, also of a study that is stopped
+            raise
+        write_reports(folder.path)
+    return StudyFolder(out)
+
+
+def _from_anywhere(comparison: Comparison, loading: Loading) -> tuple[Comparison, Loading]:
+    """Both with absolute paths."""
+    problems = {
+        name: attrs.evolve(problem, base=problem.base.absolute())
+        for name, problem in comparison.problems.items()
+    }
+    cache = loading.cache.absolute() if loading.cache is not None else None
+    return attrs.evolve(comparison, problems=problems), attrs.evolve(loading, cache=cache)
+
+
+def resolved(comparison: Comparison, folder: StudyFolder, place: Place) -> Comparison:
+    """The comparison with what this machine decides: threads, and the kind of device.
+
+    A recipe that states its threads keeps them.
+    """
+    threads = _threads(folder, place)
+    problems = {}
+    for name, problem in comparison.problems.items():
+        train = problem.recipe.train
+        train = attrs.evolve(
+            train, threads=train.threads or threads, device=place.kind or train.device
+        )
+        recipe = attrs.evolve(problem.recipe, train=train)
+        problems[name] = attrs.evolve(problem, recipe=recipe)
+    return attrs.evolve(comparison, problems=problems)
+
+
+def _threads(folder: StudyFolder, place: Place) -> int:
+    """The threads of a run whose recipe states none.
+
+    A study keeps those that it began with: with others, sums differ in their last bits.
+    """
+    if not folder.study.exists():
+        return place.threads
+    threads: int = read_json(folder.study)["threads"]
+    return threads
+
+
+def _write(
+    folder: StudyFolder,
+    comparison: Comparison,
+    judges: list[Judged],
+    catalog: Catalog,
+    threads: int,
+) -> None:
+    described = describe(comparison, catalog)
+    methods = [method.name for method in comparison.methods]
+    known = {method.name for method in BASELINES}
+    study: dict[str, Any] = {
+        "judged": [attrs.asdict(judged) for judged in judges],
+        "reference": {name: name for name in ("single-task", "equal") if name in methods},
+        "methods": methods,
+        "baselines": [name for name in methods if name in known],
+        "without": dict(comparison.without),
+        "problems": list(comparison.problems),
+        "trials": comparison.tuning.searches,
+        "runs": len(planned(comparison)),
+        "selection": SELECTION,
+        "machine": _machine(),
+        "threads": threads,
+        **_identity(comparison, described),
+    }
+    if folder.study.exists():  # what it began on
+        study |= {"machine": read_json(folder.study)["machine"]}
+    text = dump_plain(_file(described, comparison))
+    begin(folder, study, text, _recipes(comparison, catalog))
+
+
+def refuse_another_study(comparison: Comparison, folder: StudyFolder, catalog: Catalog) -> None:
+    """`RunError` where `run_study` would refuse `folder`, for a comparison that is resolved."""
+    stated = _identity(comparison, describe(comparison, catalog))
+    refuse_another(folder, stated, _recipes(comparison, catalog))
+
+
+def _identity(comparison: Comparison, described: Mapping[str, Any]) -> dict[str, Any]:
+    """By what a study is known to be the same beside its recipes."""
+    return {
+        "seeds": list(comparison.seeds),
+        "budgets": [budget.value for budget in comparison.budgets],
+        "fixed": {"tuning": described["tuning"], "methods": described["methods"]},
+    }
+
+
+def _recipes(comparison: Comparison, catalog: Catalog) -> dict[str, str]:
+    """The text of the recipe of each problem."""
+    return {
+        name: dump_recipe(problem.recipe, catalog) for name, problem in comparison.problems.items()
+    }
+
+
+def describe(comparison: Comparison, catalog: Catalog) -> dict[str, Any]:
+    """What decides the runs beside the recipes, as plain values."""
+    return {
+        "tuning": plain(comparison.tuning, catalog),
+        "methods": {method.name: plain(method, catalog) for method in comparison.methods},
+    }
+
+
+def _file(described: Mapping[str, Any], comparison: Comparison) -> dict[str, Any]:
+    """The comparison as a file that can be run again, beside the recipes of the study."""
+    known = {method.name for method in BASELINES}
+    return {
+        "problems": {
+            name: {
+                "recipe": f"recipes/{name}.yaml",
+                "judge": {task: attrs.asdict(metric) for task, metric in problem.judge.items()},
+            }
+            for name, problem in comparison.problems.items()
+        },
+        "weightings": [
+            {key: method[key] for key in ("name", "weighting", "search")}
+            for name, method in described["methods"].items()
+            if name not in known
+        ],
+        "seeds": list(comparison.seeds),
+        "tuning": described["tuning"],
+        "budgets": [budget.value for budget in comparison.budgets],
+        "without": dict(comparison.without),
+    }
+
+
+def _machine() -> dict[str, Any]:
+    """What the study ran on; no name of a person, a machine or a folder."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "unknown"
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": cores(),
+        "date": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def _discard(folder: StudyFolder, key: str) -> None:
+    """Remove what a failed run left, so that it is begun anew."""
+    path = folder.run(key)
+    if path.is_symlink():
+        raise RunError(f"{path}: is a link; expected the folder of a run")
+    shutil.rmtree(path, ignore_errors=True)

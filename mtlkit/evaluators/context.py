@@ -1,0 +1,43 @@
+"""A trained model next to its data: what evaluators are given."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import attrs
+from torch import Tensor
+
+from mtlkit.data.dataset import Data, Split
+from mtlkit.model import MultiTaskModel
+from mtlkit.routers.base import BranchOutputs
+from mtlkit.task import Task
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Predictions:
+    """What the model says of M samples, on the CPU in float32, in the order asked for.
+
+    `features` (M, D) are the shared ones; `outputs` are each task's raw outputs, (M, C) logits or
+    (M,) values; `losses` each task's losses (M,), 0 where the target is missing; `branches` what
+    the branches of a task say.
+    """
+
+    features: Tensor
+    outputs: Mapping[str, Tensor]
+    losses: Mapping[str, Tensor]
+    branches: Mapping[str, BranchOutputs]
+
+
+class EvaluationContext(ABC):
+    """A trained model, its data and tasks, and its predictions by batches."""
+
+    model: MultiTaskModel
+    data: Data
+    tasks: Mapping[str, Task]
+
+    @abstractmethod
+    def predict(self, split: Split) -> Predictions:
+        """The predictions for all of `split`, one of the data's splits, computed once and kept."""
+
+    @abstractmethod
+    def targets(self, split: Split) -> Mapping[str, Tensor]:
+        """The targets (N,) of each task in `split`, encoded by the training vocabularies."""

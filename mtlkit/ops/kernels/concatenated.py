@@ -1,0 +1,251 @@
+"""Several heads and a gate by few matrix products, with the log-probabilities kept.
+
+Heads of few classes are joined into one matrix. Logits are laid out class by class, (C, N): then
+the classes of a head are one block of memory, and all of it is vectorised over the rows. A head of
+many classes keeps a product of its own: joining it would copy its matrix.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mtlkit.ops.kernels.custom_op import node
+from mtlkit.ops.kernels.tiles import accumulator
+
+FEW = 256
+"""Up to how many classes a head is joined to others."""
+
+
+class Place(NamedTuple):
+    """Where the logits of a head are: rows [start, stop) of the matrix of a group."""
+
+    head: int
+    start: int
+    stop: int
+
+
+def groups(classes: list[int]) -> list[list[Place]]:
+    """The heads by the matrix product that they share, from the number of classes of each."""
+    few = [head for head, count in enumerate(classes) if count <= FEW]
+    many = [[head] for head, count in enumerate(classes) if count > FEW]
+    found = []
+    for heads in [few, *many] if few else many:
+        places, start = [], 0
+        for head in heads:
+            places.append(Place(head, start, start + classes[head]))
+            start += classes[head]
+        found.append(places)
+    return found
+
+
+@node("heads_joined")
+def heads_joined(
+    x: Tensor,
+    weights: list[Tensor],
+    biases: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+) -> list[Tensor]:
+    """The losses (T, N) of T heads, the shares (K, N) of a gate, and log-probabilities by group.
+
+    `weights` (C_t, D) and `biases` (C_t,) may be one more than there are `targets` (T, N): then the
+    last is the gate, whose shares are its softmax. Every target is a class.
+    """
+    wide = accumulator(x.dtype)
+    losses = x.new_empty(targets.shape, dtype=wide)
+    means = torch.empty_like(losses)
+    shares = x.new_empty(0, dtype=wide)
+    kept = []
+    for places in groups([len(weight) for weight in weights]):
+        weight = _joined([weights[place.head] for place in places])
+        bias = _joined([biases[place.head] for place in places])
+        logits = torch.addmm(bias.unsqueeze(1), weight, x.T).to(wide)
+        for head, start, stop in places:
+            own, row = logits[start:stop], slice(head, head + 1)
+            torch.log_softmax(own, dim=0, out=own)
+            if head == len(targets):
+                shares = own.exp()
+                continue
+            torch.gather(own, 0, targets[row], out=losses[row])
+            if smoothing:
+                torch.mean(own, dim=0, keepdim=True, out=means[row])
+        kept.append(logits)
+    losses.mul_(smoothing - 1)
+    if smoothing:
+        losses.sub_(means, alpha=smoothing)
+    return [losses, shares, *kept]
+
+
+def logit_gradients(
+    classes: list[int],
+    kept: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+    of_losses: Tensor,
+    of_shares: Tensor,
+) -> Iterator[tuple[list[Place], Tensor]]:
+    """The gradient of the logits (C, N) of every group, from those of losses and shares."""
+    away = kept[0].new_full((1, targets.shape[1]), smoothing - 1)
+    for places, logits in zip(groups(classes), kept, strict=True):
+        gradient = logits.exp()
+        for head, start, stop in places:
+            own = gradient[start:stop]
+            if head == len(targets):
+                own.mul_(of_shares - (own * of_shares).sum(dim=0))
+                continue
+            if smoothing:
+                own.sub_(smoothing / (stop - start))
+            own.scatter_add_(0, targets[head : head + 1], away)
+            own.mul_(of_losses[head])
+        yield places, gradient
+
+
+@node("heads_joined_backward")
+def heads_joined_backward(
+    x: Tensor,
+    weights: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+    kept: list[Tensor],
+    of_losses: Tensor,
+    of_shares: Tensor,
+    need_x: bool,
+) -> list[Tensor]:
+    """The gradients of x (empty where not needed), and of the weights and biases of each group."""
+    classes = [len(weight) for weight in weights]
+    parts, of_weights, of_biases = [], [], []
+    for places, gradient in logit_gradients(
+        classes, kept, targets, smoothing, of_losses, of_shares
+    ):
+        low = gradient.to(x.dtype)
+        if need_x:
+            parts.append(torch.mm(low.T, _joined([weights[place.head] for place in places])))
+        of_weights.append(torch.mm(low, x))
+        of_biases.append(gradient.sum(dim=1).to(x.dtype))
+    of_x = _total(parts) if need_x else x.new_empty(0)
+    return [of_x, *of_weights, *of_biases]
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    """The sum in the type of the parts, by way of the accumulator's."""
+    if len(parts) == 1:
+        return parts[0]
+    total = parts[0].to(accumulator(parts[0].dtype))
+    for part in parts[1:]:
+        total += part
+    return total.to(parts[0].dtype)
+
+
+@node("heads_feature_gradients")
+def heads_feature_gradients(
+    weights: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+    kept: list[Tensor],
+    of_losses: Tensor,
+) -> Tensor:
+    """The gradient (T, N, D) of each head's sum_n of_losses_tn l_tn by the features."""
+    heads, rows = targets.shape
+    classes = [len(weight) for weight in weights]
+    found = weights[0].new_empty(heads, rows, weights[0].shape[1])
+    of_shares = kept[0].new_zeros(())
+    for places, gradient in logit_gradients(
+        classes, kept, targets, smoothing, of_losses, of_shares
+    ):
+        low = gradient.to(found.dtype)
+        for head, start, stop in places:
+            if head < heads:
+                torch.mm(low[start:stop].T, weights[head], out=found[head])
+    return found
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+@heads_joined.register_fake
+def fake_heads(
+    x: Tensor, weights: list[Tensor], biases: list[Tensor], targets: Tensor, smoothing: float
+) -> list[Tensor]:
+    """What the results of joined heads look like."""
+    wide, classes = accumulator(x.dtype), [len(weight) for weight in weights]
+    gate = (classes[-1], len(x)) if len(classes) > len(targets) else (0,)
+    return [
+        x.new_empty(targets.shape, dtype=wide),
+        x.new_empty(gate, dtype=wide),
+        *(x.new_empty((places[-1].stop, len(x)), dtype=wide) for places in groups(classes)),
+    ]
+
+
+@heads_joined_backward.register_fake
+def fake_gradients(
+    x: Tensor,
+    weights: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+    kept: list[Tensor],
+    of_losses: Tensor,
+    of_shares: Tensor,
+    need_x: bool,
+) -> list[Tensor]:
+    """What the gradients of joined heads look like, by group."""
+    of_x = torch.empty_like(x) if need_x else x.new_empty(0)
+    sizes = [places[-1].stop for places in groups([len(weight) for weight in weights])]
+    return [of_x, *(x.new_empty(c, x.shape[1]) for c in sizes), *map(x.new_empty, sizes)]
+
+
+@heads_feature_gradients.register_fake
+def _(
+    weights: list[Tensor],
+    targets: Tensor,
+    smoothing: float,
+    kept: list[Tensor],
+    of_losses: Tensor,
+) -> Tensor:
+    return weights[0].new_empty(*targets.shape, weights[0].shape[1])
+
+
+def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    """Keep what the backward pass of joined heads needs."""
+    x, weights, _, targets, ctx.smoothing = inputs
+    ctx.heads = len(weights)
+    ctx.need_x = x.requires_grad
+    ctx.shares = output[1].shape
+    ctx.save_for_backward(x, targets, *weights, *output[2:])
+    ctx.mark_non_differentiable(*output[2:])
+    ctx.set_materialize_grads(False)
+
+
+def backward_by(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tuple[Any, ...]]:
+    """The backward pass of joined heads, by an op that gives the gradients of x, W and b by group.
+
+    Those of a head are parts of its group's, which no operator may give.
+    """
+
+    def backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:
+        x, targets, *rest = ctx.saved_tensors
+        weights, kept = rest[: ctx.heads], rest[ctx.heads :]
+        of_losses, of_shares = gradients[:2]
+        if of_losses is None:
+            of_losses = kept[0].new_zeros(targets.shape)
+        if of_shares is None:
+            of_shares = kept[0].new_zeros(ctx.shares)
+        of_x, *joined = gradients_of(
+            x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
+        )
+        all_places = groups([len(weight) for weight in weights])
+        of_weights: list[Tensor | None] = [None] * ctx.heads
+        of_biases: list[Tensor | None] = [None] * ctx.heads
+        for places, weight, bias in zip(
+            all_places, joined, joined[len(all_places) :], strict=False
+        ):
+            for head, start, stop in places:
+                of_weights[head], of_biases[head] = weight[start:stop], bias[start:stop]
+        return of_x if ctx.need_x else None, of_weights, of_biases, None, None
+
+    return backward
+
+
+heads_joined.register_autograd(save, backward_by(heads_joined_backward))

@@ -1,0 +1,126 @@
+"""Rivals by Triton from a matrix of logits of the inputs' type, which each pass reads once.
+
+The backward pass makes of the logits their gradients, in their place. Cosines are products with
+unit rows of W, made a tile of classes at a time: |w| scales no number before it is divided out, so
+that float16 holds every logit and every gradient, whatever the length of w.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtlkit.ops.kernels.custom_op import node
+from mtlkit.ops.kernels.grad_buffers import consumable, zeros_for_none
+from mtlkit.ops.kernels.negatives import fake_gradients, row_numbers, save
+from mtlkit.ops.kernels.tiles import Logits, accumulator, add_product, spans
+from mtlkit.ops.triton.config import count, of_row
+from mtlkit.ops.triton.support import kernels, on_device_of
+
+TILE = 16384
+"""How many unit rows of W are there at a time: 16 MB of 512 features in 16 bits, which an L2 holds.
+
+So they cost no traffic beside that of W, and few launches."""
+
+
+@node("rivals_of_logits_triton")
+def rivals_of_logits(
+    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The target's logit, the log-sum-exp of its rivals (N,), and the logits, which are kept."""
+    z = _logits(Logits(x, weight, bias, target, cosine))
+    found, rivals = torch.empty_like(row_numbers(x)), torch.empty_like(row_numbers(x))
+    if len(x):
+        with on_device_of(x):
+            kernels().rivals_of_logits[(len(x),)](
+                z, target.contiguous(), found, rivals, len(weight), **of_row(len(weight))
+            )
+    return found, rivals, z
+
+
+def _logits(logits: Logits) -> Tensor:
+    """All logits (N, C) in the type of x."""
+    x, weight, bias, _, cosine = logits
+    if not cosine:
+        return torch.mm(x, weight.T) if bias is None else torch.addmm(bias, x, weight.T)
+    z = x.new_empty(len(x), len(weight))
+    for start, stop in spans(len(weight), TILE):
+        torch.mm(x, logits.weight_tile(start, stop).T, out=z[:, start:stop])
+    return z
+
+
+@node("rivals_of_logits_triton_backward", changes=["z"])
+def rivals_of_logits_backward(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    cosine: bool,
+    rivals: Tensor,
+    z: Tensor,
+    of_target: Tensor,
+    of_rivals: Tensor,
+    needs: list[bool],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x, W and b, empty where not needed; `z` becomes that of the logits."""
+    rows, classes = z.shape
+    if rows:
+        one = of_row(classes)
+        with on_device_of(z):
+            kernels().gradient_of_logits[(rows, count(classes, one["BLOCK"]))](
+                z, target.contiguous(), rivals, of_target.contiguous(), of_rivals.contiguous(),
+                classes, **one,
+            )  # fmt: skip
+    logits, (need_x, need_weight, need_bias) = Logits(x, weight, bias, target, cosine), needs
+    return (
+        _of_features(logits, z) if need_x else x.new_empty(0),
+        _of_weight(logits, z) if need_weight else x.new_empty(0),
+        z.sum(dim=0, dtype=accumulator(x.dtype)).to(x.dtype) if need_bias else x.new_empty(0),
+    )
+
+
+def _of_features(logits: Logits, z: Tensor) -> Tensor:
+    """The gradient of x (N, D) by that of the logits."""
+    x, weight, *_, cosine = logits
+    if not cosine:
+        return torch.mm(z, weight)
+    total = torch.zeros_like(x, dtype=accumulator(x.dtype))
+    for start, stop in spans(len(weight), TILE):
+        add_product(total, z[:, start:stop], logits.weight_tile(start, stop))
+    return total.to(x.dtype)
+
+
+def _of_weight(logits: Logits, z: Tensor) -> Tensor:
+    """The gradient of W (C, D) by that of the logits."""
+    found = torch.mm(z.T, logits.x)
+    if logits.cosine:
+        for start, stop in spans(len(found), TILE):
+            logits.project(found[start:stop], start, stop)
+    return found
+
+
+@rivals_of_logits.register_fake
+def _(
+    x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    return row_numbers(x), row_numbers(x), x.new_empty(len(x), len(weight))
+
+
+@rivals_of_logits_backward.register_fake
+def _(*inputs: Any) -> tuple[Tensor, ...]:
+    return tuple(fake_gradients(*inputs))
+
+
+def _backward(
+    ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None, _: None
+) -> tuple[Tensor | None, ...]:
+    x, weight, bias, target, rivals, kept = ctx.saved_tensors
+    upstream = zeros_for_none(rivals, of_target, of_rivals)
+    found = rivals_of_logits_backward(
+        x, weight, bias, target, ctx.cosine, rivals, consumable(kept), *upstream, ctx.needs
+    )
+    needed = (each if need else None for each, need in zip(found, ctx.needs, strict=True))
+    return (*needed, None, None)
+
+
+rivals_of_logits.register_autograd(save, _backward)

@@ -1,0 +1,98 @@
+"""The installed plugins, found by their entry points and judged without importing them."""
+
+import importlib.metadata
+import re
+from collections.abc import Sequence
+
+import attrs
+
+from mtlkit.errors import UnknownComponentError, did_you_mean
+from mtlkit.plugins import hooks
+from mtlkit.plugins.registry import Origin
+
+SELECTION_VARIABLE = "MTLKIT_PLUGINS"
+"""The environment variable that selects plugins: ``all`` (default), ``none`` or ``a,b``."""
+
+
+@attrs.frozen
+class InstalledPlugin:
+    """A plugin before it is loaded: its namespace, its module, and who brought it."""
+
+    namespace: str
+    module: str
+    distribution: str
+    version: str
+    api: str | None  # the plugin API it says it was made for
+
+    @property
+    def origin(self) -> Origin:
+        """Who brought it; the file is known only once the module is imported."""
+        return Origin(self.distribution, self.version, self.module)
+
+
+def installed_plugins() -> list[InstalledPlugin]:
+    """All installed plugins, in the order of their names rather than of the file system."""
+    found: dict[tuple[str, str, str], InstalledPlugin] = {}
+    for distribution in importlib.metadata.distributions():
+        try:
+            points = distribution.entry_points
+        except Exception:  # damaged metadata, of any distribution: nobody can say whose plugin
+            continue
+        apis = [point.name for point in points if point.group == hooks.API_GROUP]
+        for point in points:
+            if point.group != hooks.GROUP:
+                continue
+            name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "unnamed").lower()
+            plugin = InstalledPlugin(
+                namespace=point.name,
+                module=point.value,
+                distribution=name,
+                version=distribution.version or "unknown",
+                api=apis[0] if apis else None,
+            )
+            # one distribution can be seen twice, through a linked or an editable folder: the first
+            # on the path is the one that is imported
+            found.setdefault((point.name, name, point.value), plugin)
+    return [found[key] for key in sorted(found)]
+
+
+def chosen_namespaces(plugins: Sequence[InstalledPlugin], selection: str) -> set[str]:
+    """The namespaces that `selection` means; an unknown one is an `UnknownComponentError`."""
+    known = {plugin.namespace for plugin in plugins}
+    if selection in ("all", "none"):
+        return known if selection == "all" else set()
+    wanted = {name.strip() for name in selection.split(",") if name.strip()}
+    for name in sorted(wanted - known):
+        raise UnknownComponentError(
+            f"{SELECTION_VARIABLE}: no plugin named {name!r} is installed"
+            f"{did_you_mean(name, known)}; expected 'all', 'none' or some of: "
+            f"{', '.join(sorted(known)) or '(no plugin is installed)'}",
+            family="plugin",
+            name=name,
+        )
+    return wanted
+
+
+def incompatible(plugin: InstalledPlugin) -> str | None:
+    """Why this mtlkit cannot load the plugin; None where nothing stands in the way."""
+    window = f"from {_dotted(hooks.API_FLOOR)} to {_dotted(hooks.API)}"
+    if plugin.api is None:
+        return (
+            f"{plugin.origin} names no plugin API; its pyproject needs "
+            f'[project.entry-points."{hooks.API_GROUP}"] with a key such as "{_dotted(hooks.API)}"'
+        )
+    match = re.fullmatch(r"(\d+)\.(\d+)", plugin.api)
+    if match is None:
+        return f"{plugin.origin} names the plugin API {plugin.api!r}; expected a number like '1.0'"
+    api = (int(match[1]), int(match[2]))
+    if hooks.API_FLOOR <= api <= hooks.API:
+        return None
+    outdated = "mtlkit" if api > hooks.API else plugin.distribution
+    return (
+        f"{plugin.origin} was made for plugin API {plugin.api}, this mtlkit speaks {window}; "
+        f"run `pip install --upgrade {outdated}`"
+    )
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"

@@ -1,0 +1,88 @@
+"""How messages and listings speak of types and values."""
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import attrs
+
+from mtlkit.component import Component
+from mtlkit.recipe_io.source_location import Entries, Items, Node
+
+_SCALARS: dict[Any, str] = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Path: "a path",
+    type(None): "null",
+    None: "null",
+}
+
+
+def expected(kind: Any) -> str:
+    """What a value of the type `kind` looks like in a recipe.
+
+    >>> expected(float), expected(int | None), expected(tuple[str, ...])
+    ('a number', 'a whole number or null', 'a list (text each)')
+    """
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    origin, arguments = get_origin(kind), get_args(kind)
+    if is_union(kind):
+        return " or ".join(expected(member) for member in arguments)
+    if origin is Literal:
+        return one_of(map(str, arguments))
+    if origin is tuple:
+        if arguments[-1] is ...:
+            return f"a list ({expected(arguments[0])} each)"
+        return f"a list of {len(arguments)} ({', '.join(map(expected, arguments))})"
+    if origin is not None and issubclass(origin, Mapping):
+        return f"a mapping ({expected(arguments[1])} each)"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return one_of(str(member.value) for member in kind)
+    if isinstance(kind, type) and issubclass(kind, Component):
+        return f"a component ({article(_words(kind.__name__))})"
+    if isinstance(kind, type) and attrs.has(kind):
+        return f"a mapping ({_words(kind.__name__)})"
+    return f"a value of the type {kind}"
+
+
+def found(node: Node) -> str:
+    """What was written, in words."""
+    if isinstance(node, Entries):
+        return "a mapping"
+    if isinstance(node, Items):
+        return "a list"
+    if node.value is None:
+        return "null"
+    if isinstance(node.value, bool):
+        return str(node.value).lower()
+    if isinstance(node.value, str):
+        shown = node.value if len(node.value) <= 60 else f"{node.value[:60]}..."
+        return f"the text {shown!r}"
+    shown = str(node.value)
+    return f"the number {shown if len(shown) <= 60 else f'{shown[:60]}...'}"
+
+
+def one_of(words: Iterable[str]) -> str:
+    """The choices of a closed list."""
+    return f"one of {', '.join(words)}"
+
+
+def article(noun: str) -> str:
+    """The noun with 'a' or 'an' before it."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+
+
+def is_union(kind: Any) -> bool:
+    """Whether `kind` is ``A | B``, written either way."""
+    return get_origin(kind) in (types.UnionType, typing.Union)
+
+
+def _words(class_name: str) -> str:
+    words = "".join(f" {c.lower()}" if c.isupper() else c for c in class_name)
+    return words.strip()

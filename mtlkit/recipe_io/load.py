@@ -1,0 +1,102 @@
+"""From the text of a recipe to the recipe, or to all of its mistakes."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+
+from mtlkit.errors import RecipeError
+from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_io.layers import read_layers, read_text
+from mtlkit.recipe_io.source_location import (
+    Entries,
+    Mistake,
+    Place,
+    RefusedError,
+    child_at,
+    node_at,
+)
+from mtlkit.recipe_io.structuring import new_converter
+
+
+@attrs.frozen
+class Written:
+    """A recipe, and where each of its values was written."""
+
+    recipe: Recipe
+    tree: Entries
+
+    def place(self, path: Sequence[str]) -> Place | None:
+        """Where the value at `path` was written; None for one that is a default."""
+        node = child_at(self.tree, path)
+        return None if node is None else node.place
+
+
+def load_recipe(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in the YAML file at `path`, changed by `overrides` such as ``optimizer.lr=0.1``.
+
+    Raises `RecipeError` with all mistakes at once, each with its place and path.
+    """
+    return read_recipe(path, catalog, overrides).recipe
+
+
+def read_recipe(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Written:
+    """As `load_recipe`, and where each value was written."""
+    path = Path(path)
+    try:
+        text = read_text(path)
+    except RefusedError as cause:
+        raise RecipeError(cause.lines()) from None
+    return _parse(text, str(path), catalog, overrides, path.parent)
+
+
+def parse_recipe(
+    text: str,
+    source_name: str,
+    catalog: Catalog,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+) -> Recipe:
+    """The recipe in `text`; as `load_recipe`, with `source_name` as the file in messages.
+
+    `folder` is where the path after ``extends`` starts from; None: the working directory.
+
+    >>> from mtlkit.plugins.catalog import load_catalog
+    >>> text = "{data: {type: images, folder: f, pattern: '{yaw}.png', size: 32}, " + (
+    ...        "backbone: casia-net, tasks: {yaw: {}}, seeed: 1}")
+    >>> parse_recipe(text, "my.yaml", load_catalog("none"))
+    Traceback (most recent call last):
+    mtlkit.errors.RecipeError: my.yaml:1:106: seeed: unknown key of the recipe; did you mean 'seed'?
+    1 mistake, nothing was run
+    """
+    return _parse(text, source_name, catalog, overrides, folder or Path()).recipe
+
+
+def _parse(
+    text: str, source: str, catalog: Catalog, overrides: Sequence[str], folder: Path
+) -> Written:
+    try:
+        tree = read_layers(text, source, folder, overrides)
+        with searched_in(catalog):
+            recipe: Recipe = new_converter(catalog).structure(tree, Recipe)
+        mistakes = list(_between_parts(recipe, tree))
+        if mistakes:
+            raise RefusedError(mistakes)
+    except RefusedError as cause:
+        raise RecipeError(cause.lines()) from None
+    return Written(recipe, tree)
+
+
+def _between_parts(recipe: Recipe, tree: Entries) -> Iterable[Mistake]:
+    """What is wrong between parts that are right by themselves."""
+    try:
+        problems = recipe.problems()
+    except Exception as cause:  # a plugin's check may break; that is a mistake too, not a crash
+        message = f"the check of the parts together broke: {type(cause).__name__}: {cause}"
+        return [Mistake(tree.place, message)]
+    return [
+        Mistake(node_at(tree, problem.path).place, problem.message, problem.path)
+        for problem in problems
+    ]

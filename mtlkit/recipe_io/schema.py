@@ -1,0 +1,196 @@
+"""Recipes as JSON Schema 2020-12: what an editor needs to complete and to check them.
+
+Whatever the schema refuses, reading refuses too. Reading is stricter where JSON knows less than a
+recipe (1.0 is a whole number to JSON), and where parts must fit together.
+"""
+
+import contextlib
+import inspect
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import attrs
+
+from mtlkit.component import Component, schema_of, type_key
+from mtlkit.errors import ComponentError
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.registry import Entry, Registry
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_io.dump import plain
+from mtlkit.recipe_io.error_text import is_union
+from mtlkit.recipe_io.layers import EXTENDS
+from mtlkit.recipe_io.structuring import Field, family_of, options_of
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+Schema = dict[str, Any]
+
+_SCALARS: Mapping[Any, str] = {
+    int: "integer",
+    float: "number",
+    bool: "boolean",
+    str: "string",
+    Path: "string",
+    type(None): "null",
+}
+
+
+def recipe_schema(catalog: Catalog) -> Schema:
+    """The schema of a recipe with every component of `catalog`.
+
+    A recipe with ``extends`` is a layer: of it nothing is required, and a component may be without
+    its name. A component that cannot be imported may have any options.
+
+    >>> from mtlkit.plugins.catalog import load_catalog
+    >>> schema = recipe_schema(load_catalog("none"))
+    >>> schema["$defs"]["weightings/dynamic"]["properties"]["total"]["exclusiveMinimum"]
+    0
+    """
+    whole, layer = _Writer(catalog), _Writer(catalog, layer=True)
+    own, extending = whole.reference(Recipe), layer.reference(Recipe)
+    layer.definitions["layer/mtlkit.recipe:Recipe"]["properties"][EXTENDS] = {
+        "type": "string",
+        "description": "The recipe that this one changes; a path from this recipe's folder.",
+    }
+    return {
+        "$schema": DIALECT,
+        "title": "A recipe of mtlkit",
+        "type": "object",
+        "if": {"required": [EXTENDS]},
+        "then": extending,
+        "else": own,
+        "$defs": {**whole.definitions, **layer.definitions},
+    }
+
+
+def component_schema(catalog: Catalog, registry: Registry[Any], entry: Entry) -> Schema:
+    """The schema of one component, whole by itself."""
+    writer = _Writer(catalog)
+    schema = writer.component(registry, entry, options_of(registry.get(entry.pinned)))
+    return {**schema, "$defs": writer.definitions}
+
+
+@attrs.define
+class _Writer:
+    """Collects the definitions that a schema refers to."""
+
+    catalog: Catalog
+    layer: bool = False  # nothing is required
+    definitions: dict[str, Schema] = attrs.field(factory=dict)
+
+    def name(self, of: str) -> str:
+        return f"layer/{of}" if self.layer else of
+
+    def reference(self, kind: type) -> Schema:
+        """A reference to the definition of an attrs class or of a family, which is made once."""
+        component = issubclass(kind, Component)
+        own = f"{kind.__module__}:{kind.__qualname__}"  # two plugins may use one class name
+        name = self.name(family_of(self.catalog, kind).plural if component else own)
+        if name not in self.definitions:
+            self.definitions[name] = {}  # a value may hold others of its own kind
+            self.definitions[name] = (
+                self._family(family_of(self.catalog, kind))
+                if component
+                else self._value(kind, options_of(kind))
+            )
+        return {"$ref": f"#/$defs/{_pointer(name)}"}
+
+    def _family(self, registry: Registry[Any]) -> Schema:
+        """Any component of a family: by its bare name, or as a mapping with its name as type."""
+        bare, typed = list[Schema](), list[Schema]()
+        for entry in (version for name in registry.names() for version in registry.versions(name)):
+            options, names = _entry_options(registry, entry), _names(registry, entry)
+            if self.layer or not _required(options or {}):
+                bare += [{"const": name, "description": _described(entry)} for name in names]
+            definition = self.name(f"{registry.plural}/{names[0]}")
+            self.definitions[definition] = self.component(registry, entry, options)
+            typed.append({"$ref": f"#/$defs/{_pointer(definition)}"})
+        unnamed = {"type": "object", "properties": {type_key: False}}
+        return {"oneOf": [*bare, *typed, *([unnamed] if self.layer else [])]}
+
+    def component(
+        self, registry: Registry[Any], entry: Entry, options: Mapping[str, Field] | None
+    ) -> Schema:
+        """One component as a mapping with its name as type."""
+        schema: Schema = {"type": "object", "properties": {}}
+        if options is not None:
+            # a stranger's default that breaks costs that component its options, and no other
+            with contextlib.suppress(Exception):
+                schema = self._value(registry.get(entry.pinned), options)
+        names = {"enum": _names(registry, entry)}
+        schema["properties"] = {type_key: names, **schema["properties"]}
+        schema["required"] = [type_key, *schema.get("required", [])]
+        return {"title": entry.name, "x-provider": str(entry.origin), **schema}
+
+    def _value(self, kind: type, options: Mapping[str, Field]) -> Schema:
+        schema: Schema = {
+            "description": (inspect.getdoc(kind) or "").partition("\n\n>>>")[0],
+            "type": "object",
+            "properties": {key: self._option(field) for key, field in options.items()},
+            "additionalProperties": False,
+        }
+        if not self.layer and (required := _required(options)):
+            schema["required"] = required
+        return schema
+
+    def _option(self, field: Field) -> Schema:
+        schema, rule = self._type(field.type), schema_of(field.validator)
+        # a reference stands alone, and a keyword of the type must not be lost to the rule's
+        apart = "$ref" in schema or set(schema) & set(rule)
+        schema = {"allOf": [schema, dict(rule)]} if apart and rule else {**schema, **rule}
+        if field.default is not attrs.NOTHING:
+            default: Any = field.default
+            value = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
+            schema["default"] = plain(value, self.catalog)
+        return schema
+
+    def _type(self, kind: Any) -> Schema:
+        """What the strict rules of reading accept for a value of the type `kind`."""
+        origin, arguments = get_origin(kind), get_args(kind)
+        if kind in _SCALARS:
+            return {"type": _SCALARS[kind]}
+        if is_union(kind):
+            return {"anyOf": [self._type(member) for member in arguments]}
+        if origin is Literal:
+            return {"enum": [*arguments]}
+        if origin is tuple:
+            if arguments[-1] is ...:
+                return {"type": "array", "items": self._type(arguments[0])}
+            size = len(arguments)
+            items = [self._type(argument) for argument in arguments]
+            return {"type": "array", "prefixItems": items, "minItems": size, "maxItems": size}
+        if isinstance(origin, type) and issubclass(origin, Mapping):
+            return {"type": "object", "additionalProperties": self._type(arguments[1])}
+        if isinstance(kind, type) and issubclass(kind, Enum):
+            return {"enum": [member.value for member in kind]}
+        if isinstance(kind, type) and attrs.has(kind):
+            return self.reference(kind)
+        return {}  # an option that cannot be written; reading says so
+
+
+def _entry_options(registry: Registry[Any], entry: Entry) -> Mapping[str, Field] | None:
+    """The options of a component; None where it cannot be imported, or its types be read."""
+    try:
+        return options_of(registry.get(entry.pinned))
+    except (ComponentError, NameError):
+        return None
+
+
+def _required(options: Mapping[str, Field]) -> list[str]:
+    return [key for key, field in options.items() if field.default is attrs.NOTHING]
+
+
+def _names(registry: Registry[Any], entry: Entry) -> list[str]:
+    """What a recipe may call the component: the newest version has a bare name too."""
+    newest = registry.entry(entry.name) == entry
+    return [entry.name, entry.pinned] if newest else [entry.pinned]
+
+
+def _described(entry: Entry) -> str:
+    return f"{entry.summary} ({entry.origin})"
+
+
+def _pointer(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

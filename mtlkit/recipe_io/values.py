@@ -1,0 +1,170 @@
+"""The strict rules for plain values: nothing is turned into something else, silently or not.
+
+The one liberty is a whole number where a number is expected. Each rule takes a located value and
+its expected type, and gives the Python value or raises `RefusedError`.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import attrs
+import cattrs
+
+from mtlkit.errors import did_you_mean
+from mtlkit.recipe_io.error_text import expected, found, is_union
+from mtlkit.recipe_io.source_location import (
+    Entries,
+    Items,
+    Mistake,
+    Node,
+    Plain,
+    RefusedError,
+    Scalar,
+    refuse,
+)
+
+
+def register_values(converter: cattrs.Converter) -> None:
+    """Give `converter` the rules of this module."""
+    for kind in (int, float, bool, str, type(None)):
+        converter.register_structure_hook(kind, _scalar)
+    converter.register_structure_hook(Path, _path)
+    converter.register_structure_hook_func(_is_enum, _enum)
+    converter.register_structure_hook_func(_is_literal, _literal)
+
+    def register(test: Callable[[Any], bool], rule: Callable[..., Any]) -> None:
+        converter.register_structure_hook_func(test, lambda node, kind: rule(converter, node, kind))
+
+    register(is_union, _union)
+    register(lambda kind: get_origin(kind) is tuple, _tuple)
+    register(_is_mapping, _mapping)
+
+
+def collect(parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """The result of every part; `RefusedError` with the mistakes of all of them."""
+    values: dict[str, Any] = {}
+    mistakes: list[Mistake] = []
+    for name, part in parts.items():
+        try:
+            values[name] = part()
+        except RefusedError as cause:
+            mistakes.extend(mistake.under(name) for mistake in cause.mistakes)
+    if mistakes:
+        raise RefusedError(mistakes)
+    return values
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Enum)
+
+
+def _is_literal(kind: Any) -> bool:
+    return get_origin(kind) is Literal
+
+
+def _is_mapping(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping) and get_args(kind)[0] is str
+
+
+def _wrong(node: Node, kind: Any, suggestion: str = "") -> RefusedError:
+    return refuse(node.place, f"expected {expected(kind)}, found {found(node)}{suggestion}")
+
+
+def _scalar(node: Node, kind: type) -> Plain:
+    if isinstance(node, Scalar):
+        if type(node.value) is kind:  # not isinstance: a truth value is no number
+            return node.value
+        if kind is float and type(node.value) is int:
+            try:
+                number = float(node.value)
+            except OverflowError:
+                raise _wrong(node, kind, ", which is too large") from None
+            if number == node.value:
+                return number
+            raise _wrong(node, kind, f", which would become {number!r}; write that instead")
+    raise _wrong(node, kind)
+
+
+def _path(node: Node, kind: type[Path]) -> Path:
+    if not (isinstance(node, Scalar) and isinstance(node.value, str)):
+        raise _wrong(node, kind)
+    if "\0" in node.value:
+        raise refuse(node.place, "expected a path, found a text with a NUL character")
+    return kind(node.value)
+
+
+def _enum(node: Node, kind: type[Enum]) -> Enum:
+    for member in kind:
+        if isinstance(node, Scalar) and _same(node.value, member.value):
+            return member
+    raise _wrong(node, kind, _suggestion(node, [str(member.value) for member in kind]))
+
+
+def _literal(node: Node, kind: Any) -> Any:
+    for value in get_args(kind):
+        if isinstance(node, Scalar) and _same(node.value, value):
+            return value
+    raise _wrong(node, kind, _suggestion(node, [str(value) for value in get_args(kind)]))
+
+
+def _same(one: object, other: object) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def _suggestion(node: Node, known: list[str]) -> str:
+    if isinstance(node, Scalar) and isinstance(node.value, str):
+        return did_you_mean(node.value, known)
+    return ""
+
+
+def _union(converter: cattrs.Converter, node: Node, kind: Any) -> Any:
+    members = list(get_args(kind))
+    # the exact type first: 3 is the whole number 3 to `int | float`, in whatever order they stand
+    members.sort(key=lambda member: isinstance(node, Scalar) and member is not type(node.value))
+    refused: dict[Any, RefusedError] = {}
+    for member in members:
+        try:
+            return converter.structure(node, member)
+        except RefusedError as cause:
+            refused[member] = cause
+    fitting = [member for member in members if _fits(node, member)]
+    if len(fitting) == 1:  # this one was meant: say what is wrong inside it
+        raise refused[fitting[0]]
+    raise _wrong(node, kind)
+
+
+def _fits(node: Node, kind: Any) -> bool:
+    if isinstance(node, Items):
+        return get_origin(kind) is tuple
+    if isinstance(node, Entries):
+        return _is_mapping(kind) or (isinstance(kind, type) and attrs.has(kind))
+    return False
+
+
+def _tuple(converter: cattrs.Converter, node: Node, kind: Any) -> tuple[Any, ...]:
+    kinds = get_args(kind)
+    if not isinstance(node, Items):
+        raise _wrong(node, kind)
+    if kinds[-1] is ...:
+        kinds = kinds[:1] * len(node.items)
+    elif len(kinds) != len(node.items):
+        raise refuse(node.place, f"expected {expected(kind)}, found a list of {len(node.items)}")
+    pairs = zip(node.items, kinds, strict=True)
+    parts = {str(place): _later(converter, *pair) for place, pair in enumerate(pairs)}
+    return tuple(collect(parts).values())
+
+
+def _mapping(converter: cattrs.Converter, node: Node, kind: Any) -> dict[str, Any]:
+    if not isinstance(node, Entries):
+        raise _wrong(node, kind)
+    value_kind = get_args(kind)[1]
+    return collect(
+        {key: _later(converter, value, value_kind) for key, value in node.values.items()}
+    )
+
+
+def _later(converter: cattrs.Converter, node: Node, kind: Any) -> Callable[[], Any]:
+    return lambda: converter.structure(node, kind)

@@ -1,0 +1,79 @@
+"""The sparse gate DSelect-k (Hazimeh et al., NeurIPS 2021)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtlkit.routers._configs import Wiring
+from mtlkit.routers._soft_sharing import DSelectK
+from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.routers.mmoe import Experts, by_task, mixed
+
+
+def smooth_step(value: Tensor, gamma: float) -> Tensor:
+    """0 up to -gamma / 2, 1 from gamma / 2 on, and a cubic with a continuous slope between.
+
+    >>> smooth_step(torch.tensor([-1.0, 0.0, 0.25, 1.0]), 1.0).tolist()
+    [0.0, 0.5, 0.84375, 1.0]
+    """
+    inside = value.clamp(-gamma / 2, gamma / 2)
+    return -2 / gamma**3 * inside**3 + 3 / (2 * gamma) * inside + 0.5
+
+
+def selected(digits: Tensor, codes: Tensor) -> Tensor:
+    """How much each expert is selected (..., E) by softened digits (..., m).
+
+    `codes` (E, m) are the numbers of the experts in binary; the products sum to 1.
+
+    >>> selected(torch.tensor([1.0, 0.0]), binary_codes(4)).tolist()
+    [0.0, 1.0, 0.0, 0.0]
+    """
+    digits = digits.unsqueeze(-2)
+    return torch.where(codes, digits, 1 - digits).prod(dim=-1)
+
+
+def binary_codes(experts: int) -> Tensor:
+    """The numbers 0 to E - 1 in binary, (E, m), the lowest digit first."""
+    places = torch.arange((experts - 1).bit_length())
+    return (torch.arange(experts).unsqueeze(1) >> places & 1).bool()
+
+
+class DSelectKRouter(UnbranchedRouter):
+    """q(alpha, z) = sum_k softmax(alpha)_k r(z_k) as the weights of the experts.
+
+    `per_sample` makes alpha and z linear maps of the features, otherwise they are parameters. They
+    start near 0, where no smooth step is flat.
+    """
+
+    codes: Tensor
+
+    def __init__(self, config: DSelectK, wiring: Wiring) -> None:
+        super().__init__()
+        self.backbone, self.tasks = wiring.backbone, wiring.tasks
+        self.features = wiring.backbone.features
+        self.gamma = config.gamma
+        self.experts = Experts(self.features, config.experts, config.head_features(self.features))
+        self.register_buffer("codes", binary_codes(config.experts), persistent=False)
+        self.shape = (len(self.tasks), config.k, 1 + self.codes.shape[1])  # alpha, then z
+        size = self.shape[0] * self.shape[1] * self.shape[2]
+        self.choice = nn.Linear(self.features if config.per_sample else 1, size, bias=False)
+        nn.init.uniform_(self.choice.weight, -config.gamma / 100, config.gamma / 100)
+        self.per_sample = config.per_sample
+
+    def forward(self, inputs: Tensor) -> Features:
+        return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return (self.experts, self.choice)
+
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        return by_task(self.tasks, mixed(self.weights(features), self.experts(features)))
+
+    def weights(self, features: Tensor) -> Tensor:
+        """How much each task takes of each expert (N, T, E), for features (N, D)."""
+        seen = features if self.per_sample else features.new_ones(len(features), 1)
+        choice = self.choice(seen).float().unflatten(-1, self.shape)
+        each = selected(smooth_step(choice[..., 1:], self.gamma), self.codes)
+        share = choice[..., 0].softmax(dim=-1)
+        return torch.sum(share.unsqueeze(-1) * each, dim=-2)

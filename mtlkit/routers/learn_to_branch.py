@@ -1,0 +1,91 @@
+"""Learning to branch (Guo, Lee & Ulbricht, ICML 2020)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtlkit.routers._configs import Wiring
+from mtlkit.routers._soft_sharing import LearnToBranch
+from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.routers.mmoe import Experts, by_task, mixed
+
+COLDEST = 0.1
+"""The temperature at which cooling ends: draws are as good as one parent each."""
+
+
+class ParentChoice(nn.Module):
+    """The parent of each of M children among P parents, drawn from softmax(alpha).
+
+    In training the draw is relaxed: softmax((alpha + g) / temperature) with Gumbel noise g, drawn
+    once a pass, so that all tasks see one tree. In evaluation it is the likeliest parent.
+    """
+
+    gumbel: Tensor
+
+    def __init__(self, children: int, parents: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.zeros(children, parents))
+        self.register_buffer("gumbel", torch.zeros(children, parents), persistent=False)
+
+    def draw(self) -> None:
+        """Draw the noise of a pass."""
+        self.gumbel.exponential_().log_().neg_()
+
+    def forward(self, temperature: Tensor) -> Tensor:
+        """How much of each parent each child takes (M, P)."""
+        alpha = self.alpha.float()
+        if not self.training:
+            return torch.zeros_like(alpha).scatter(1, alpha.argmax(dim=1, keepdim=True), 1.0)
+        return ((alpha + self.gumbel) / temperature).softmax(dim=1)
+
+
+class LearnToBranchRouter(UnbranchedRouter):
+    """Levels of nodes y_j = f_j(sum_i d_ij y_i); the tasks choose among the last level's.
+
+    The nodes of the first level look at the backbone's features, the root of the tree.
+    """
+
+    passes: Tensor
+
+    def __init__(self, config: LearnToBranch, wiring: Wiring) -> None:
+        super().__init__()
+        self.backbone, self.tasks = wiring.backbone, wiring.tasks
+        self.features = wiring.backbone.features
+        self.hottest, self.cooling = config.temperature, config.cooling
+        width, nodes = config.head_features(self.features), config.nodes
+        self.first = Experts(self.features, nodes, width)
+        self.nodes = nn.ModuleList(
+            nn.ModuleList(Experts(width, 1, width) for _ in range(nodes))
+            for _ in range(config.levels - 1)
+        )
+        children = [nodes] * (config.levels - 1) + [len(self.tasks)]
+        self.parents = nn.ModuleList(ParentChoice(number, nodes) for number in children)
+        self.register_buffer("passes", torch.tensor(0))  # made in training
+
+    def forward(self, inputs: Tensor) -> Features:
+        if self.training:
+            self.passes += 1
+            for choice in self.parents:
+                assert isinstance(choice, ParentChoice)
+                choice.draw()
+        return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return (self.first, self.nodes, self.parents)
+
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        temperature = self.temperature
+        said = self.first(features)
+        for level, parents in zip(self.nodes, self.parents, strict=False):
+            assert isinstance(level, nn.ModuleList)
+            inputs = mixed(parents(temperature), said)
+            made = zip(level, inputs.unbind(dim=1), strict=True)
+            said = torch.cat([node(one) for node, one in made], dim=1)
+        return by_task(self.tasks, mixed(self.parents[-1](temperature), said))
+
+    @property
+    def temperature(self) -> Tensor:
+        """How far from a single parent the draws of this pass are; the first is hottest."""
+        colder = self.cooling ** (self.passes - 1).clamp(min=0)
+        return (self.hottest * colder).clamp(min=min(COLDEST, self.hottest))

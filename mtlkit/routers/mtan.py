@@ -1,0 +1,107 @@
+"""The multi-task attention network (Liu, Johns & Davison, CVPR 2019)."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from mtlkit.backbones.base import BackboneModule, SplittableBackbone
+from mtlkit.routers._configs import Wiring
+from mtlkit.routers._soft_sharing import MTAN
+from mtlkit.routers.base import Features, UnbranchedRouter
+
+
+class MapAttention(nn.Module):
+    """a = sigmoid(h(g(p))) on maps p (N, C, H, W), and a * p; g and h are 1x1 layers.
+
+    The paper's batch norm is left out: a part of a batch may be a single sample.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.mask = nn.Sequential(
+            nn.Conv2d(channels, hidden, 1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, channels, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        attended: Tensor = self.mask(maps) * maps
+        return attended
+
+
+class FeatureAttention(nn.Module):
+    """a = sigmoid(h(g([u; f(a')]))) on features u (N, D), and a * u.
+
+    f(a') (N, D), where there is one, is what the attention before has found.
+    """
+
+    def __init__(self, features: int, hidden: int, *, before: bool) -> None:
+        super().__init__()
+        self.mask = nn.Sequential(
+            nn.Linear(features * (2 if before else 1), hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, features),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, features: Tensor, before: Tensor | None = None) -> Tensor:
+        seen = features if before is None else torch.cat([features, before], dim=1)
+        attended: Tensor = self.mask(seen) * features
+        return attended
+
+
+class MTANRouter(UnbranchedRouter):
+    """One backbone, and for each task an attention to its maps (if it shows any) and features.
+
+    What the tasks find in the maps passes a layer f that they share, here pooled,
+    since the last block of a backbone gives one vector.
+    """
+
+    def __init__(self, config: MTAN, wiring: Wiring) -> None:
+        super().__init__()
+        self.backbone, self.tasks = wiring.backbone, wiring.tasks
+        self.features = size = wiring.backbone.features
+        channels = _map_channels(wiring.backbone, wiring.sample_shape) if config.maps else None
+        self.at_maps = self.pooled = None
+        if channels is not None:
+            hidden = max(1, channels // config.reduction)
+            self.at_maps = nn.ModuleList(MapAttention(channels, hidden) for _ in self.tasks)
+            self.pooled = nn.Sequential(
+                nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, size), nn.ReLU()
+            )
+        hidden = max(1, size // config.reduction)
+        self.at_features = nn.ModuleList(
+            FeatureAttention(size, hidden, before=channels is not None) for _ in self.tasks
+        )
+
+    def forward(self, inputs: Tensor) -> Features:
+        if self.at_maps is not None and isinstance(self.backbone, SplittableBackbone):
+            maps = self.backbone.stem(inputs)
+            return Features(self.backbone.tail(maps), maps)
+        return Features(self.backbone(inputs))
+
+    def own_modules(self) -> Sequence[nn.Module]:
+        return [m for m in (self.at_maps, self.pooled, self.at_features) if m is not None]
+
+    def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
+        found: list[Tensor | None] = [None] * len(self.tasks)
+        if self.at_maps is not None and self.pooled is not None:
+            found = [self.pooled(attention(maps)) for attention in self.at_maps]
+        return {
+            task: attention(features, before)
+            for task, attention, before in zip(self.tasks, self.at_features, found, strict=True)
+        }
+
+
+def _map_channels(backbone: BackboneModule, sample_shape: tuple[int, ...]) -> int | None:
+    """The channels of the maps before the last block; None where the backbone shows no maps."""
+    if not isinstance(backbone, SplittableBackbone):
+        return None
+    training = backbone.training
+    backbone.eval()
+    with torch.no_grad():
+        maps = backbone.stem(torch.zeros(1, *sample_shape))
+    backbone.train(training)
+    return int(maps.shape[1]) if maps.dim() == 4 else None

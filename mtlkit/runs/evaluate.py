@@ -1,0 +1,235 @@
+"""Evaluate a trained model, right after training or later from its folder."""
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+
+import attrs
+import torch
+
+from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.component import Component
+from mtlkit.data.source import Loading
+from mtlkit.data.dataset import Data
+from mtlkit.errors import AssemblyError, DataError
+from mtlkit.evaluators.base import Evaluator, EvaluationResult, TaskMetrics
+from mtlkit.evaluators.trained_model import TrainedModel
+from mtlkit.evaluators.context import EvaluationContext
+from mtlkit.model import Assembly, MultiTaskModel, assembly_of
+from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_io import load_recipe
+from mtlkit.report.evaluation import Evaluation, evaluation_to_json
+from mtlkit.report.history import duration
+from mtlkit.routers._configs import Shared
+from mtlkit.runs.run_data import load_data
+from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
+from mtlkit.runs.report import read_records, write_report
+from mtlkit.runs.saved_model import read_assembly, read_model
+from mtlkit.training.device import chosen_device
+from mtlkit.atomic_files import write_file
+from mtlkit.task_types import Role
+
+
+def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
+    """The trained model of the run at `path`, in evaluation mode; its data is not needed.
+
+    Raises `RunError` where there is no run, or none that has come to its end.
+    """
+    folder = open_run(Path(path))
+    return read_model(folder, load_recipe(folder.recipe, catalog or load_catalog()))
+
+
+def evaluate_run(
+    path: Path, catalog: Catalog, loading: Loading, beside: Sequence[Path] = ()
+) -> None:
+    """Evaluate the finished run at `path` again and write its report, other runs beside it.
+
+    Relative paths in its recipe start from where they did in training. Raises `RunError` for a run
+    that is unfinished or damaged, and `DataError` where the data is no
+    longer what the model was made for.
+    """
+    folder = open_run(path)
+    read_records(beside)  # a mistake in these is told before the work, not after it
+    recipe = load_recipe(folder.recipe, catalog)
+    device = chosen_device(recipe.train.device)
+    model, data = _model_and_data(folder, recipe, loading)
+    with folder.locked(), searched_in(catalog):
+        evaluate_trained(folder, recipe, model, data, device, beside)
+
+
+def load_trained(path: Path | str, loading: Loading, catalog: Catalog | None = None) -> EvaluationContext:
+    """The trained model of the run at `path` beside its data, for an evaluator to look at.
+
+    Nothing is written. Relative paths in its recipe start from where they did in training. Raises
+    what `evaluate_run` raises.
+    """
+    folder = open_run(Path(path))
+    recipe = load_recipe(folder.recipe, catalog or load_catalog())
+    model, data = _model_and_data(folder, recipe, loading)
+    return TrainedModel(model, data, recipe.tasks, chosen_device(recipe.train.device))
+
+
+def _model_and_data(
+    folder: RunFolder, recipe: Recipe, loading: Loading
+) -> tuple[MultiTaskModel, Data]:
+    """The run's model, and the data it was trained on; `DataError` where that is another by now."""
+    model = read_model(folder, recipe)
+    loading = attrs.evolve(loading, base=Path(read_json(folder.provenance)["base"]))
+    data = load_data(recipe, loading)
+    _refuse_other_data(folder.path, read_assembly(folder), assembly_of(data, recipe.tasks))
+    return model, data
+
+
+def evaluate_trained(
+    folder: RunFolder,
+    recipe: Recipe,
+    model: MultiTaskModel,
+    data: Data,
+    device: torch.device,
+    beside: Sequence[Path] | None = (),
+) -> None:
+    """Ask the `tasks` evaluator and the recipe's, and write ``evaluation.json`` and the report.
+
+    The report shows the runs `beside`, too; None: it is not drawn.
+    """
+    trained = TrainedModel(model, data, recipe.tasks, device)
+    asked = [TaskMetrics(), *(each for each in recipe.evaluation if each != TaskMetrics())]
+    found = [evaluator.evaluate(trained) for evaluator in asked]
+    _refuse_doubles(asked, found)
+    # what a recipe asked for says more about its aim than what is always asked
+    order = [*found[1:], found[0]]
+    evaluation = Evaluation(
+        facts=_facts(recipe, model, data, folder.status(), device),
+        budget=_budget(recipe, model, data, folder.status()),
+        headlines=tuple(name for findings in order for name in findings.headlines),
+        metrics={name: value for findings in order for name, value in findings.metrics.items()},
+        sections=tuple(section for findings in order for section in findings.sections),
+    )
+    write_file(folder.evaluation, evaluation_to_json(evaluation).encode())
+    if beside is not None:
+        write_report(folder.path, beside)
+
+
+def _refuse_doubles(asked: Sequence[Evaluator], found: Sequence[EvaluationResult]) -> None:
+    """`AssemblyError` where two evaluators give one metric, of which one would be lost."""
+    owners: dict[str, str] = {}
+    for evaluator, findings in zip(asked, found, strict=True):
+        owner = described(evaluator)
+        for name in findings.metrics:
+            if name in owners:
+                raise AssemblyError(
+                    f"two evaluators give the metric {name!r}: {owners[name]!r} and {owner!r}; "
+                    f"leave one out of the recipe, or give their metrics other names"
+                )
+        owners |= dict.fromkeys(findings.metrics, owner)
+
+
+def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
+    """`DataError` where the data would have made another model."""
+    if then == now:
+        return
+    what = []
+    if then.sample_shape != now.sample_shape:
+        what.append(f"inputs of shape {then.sample_shape}, now {now.sample_shape}")
+    for task, classes in then.classes.items():
+        found = now.classes.get(task, ())
+        if found != classes:
+            gone = [name for name in classes if name not in found]
+            new = [name for name in found if name not in classes]
+            what.append(
+                f"{len(classes)} classes of {task!r}, now {len(found)}"
+                + (f", without {gone[0]!r}" if gone else "")
+                + (f", with {new[0]!r}" if new else "")
+            )
+    if (then.centre, then.scale) != (now.centre, now.scale):
+        what.append(f"inputs normalised by {then.centre}, {then.scale}")
+    raise DataError(
+        f"{path}: the data is not what the model was trained on: it had {'; '.join(what)}. "
+        f"Bring the old data back, or train anew"
+    )
+
+
+def _parameters(model: MultiTaskModel) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _budget(
+    recipe: Recipe, model: MultiTaskModel, data: Data, status: Status
+) -> Mapping[str, float]:
+    """What the metrics cost: without it, runs cannot be compared fairly."""
+    return {
+        "parameters": float(_parameters(model)),
+        "training samples": float(len(data.train)),
+        "epochs": float(recipe.train.epochs),
+        "steps": float(status.step),
+        "seconds": status.seconds,
+    }
+
+
+def _facts(
+    recipe: Recipe, model: MultiTaskModel, data: Data, status: Status, device: torch.device
+) -> dict[str, str]:
+    """What was trained on what, for people."""
+    tasks = "task" if len(recipe.tasks) == 1 else f"tasks ({', '.join(recipe.tasks)})"
+    facts = {
+        "model": f"{type(recipe.backbone).__name__} with {len(recipe.tasks)} {tasks}",
+        "data": type(recipe.data).__name__,
+        **data.summary,
+        "samples": ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items()),
+        "input": " x ".join(map(str, model.assembly.sample_shape)),
+        "backbone": described(recipe.backbone),
+        "tasks": "; ".join(_task(name, recipe, model) for name in recipe.tasks),
+    }
+    if not isinstance(recipe.routing, Shared):
+        facts["routing"] = described(recipe.routing)
+    facts |= {
+        "weighting": described(recipe.weighting),
+        "optimiser": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",
+        "training": f"{recipe.train.epochs} epochs of batches of {recipe.train.batch}, "
+        f"{recipe.train.precision}, seed {recipe.seed}{_chosen(recipe.train.ops)}",
+        "parameters": f"{_parameters(model):,}",
+        "time": f"{duration(status.seconds)} on {device}",
+    }
+    if status.untrained:
+        facts["parameters that no loss reaches"] = ", ".join(status.untrained)
+    return facts
+
+
+def _chosen(ops: Mapping[str, str]) -> str:
+    return "".join(f", {op} by {name}" for op, name in ops.items())
+
+
+def described(value: object) -> str:
+    """A component in a few words: its class, and the options that are not left at their default.
+
+    >>> from mtlkit.optim.base import SGD
+    >>> described(SGD(lr=0.02, nesterov=True))
+    'SGD, lr 0.02, nesterov'
+    """
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key}: {described(item)}" for key, item in value.items())
+    if isinstance(value, tuple):
+        return " ".join(map(described, value))
+    if not isinstance(value, Component):
+        return str(value)
+    words = [type(value).__name__]
+    for field in attrs.fields(type(value)):
+        found = getattr(value, field.name)
+        default = field.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory()
+        if found is True and default is False:
+            words.append(field.name)
+        elif found != default:
+            words.append(f"{field.name} {described(found)}".replace("_", " "))
+    return ", ".join(words)
+
+
+def _task(name: str, recipe: Recipe, model: MultiTaskModel) -> str:
+    classes = model.assembly.classes.get(name)
+    what = "a number" if classes is None else f"{len(classes)} classes"
+    main = "main, " if recipe.tasks[name].role is Role.MAIN else ""
+    return f"{name} ({main}{what})"

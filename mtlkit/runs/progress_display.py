@@ -1,0 +1,123 @@
+"""Progress on a terminal, and as plain lines where there is none."""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from mtlkit.report.history import duration
+from mtlkit.training.progress import Progress, Silence, TrainingProgress
+
+PATIENCE = 10.0
+"""Plain lines come at least this often, in seconds."""
+
+
+def shown(*, quiet: bool, to: TextIO | None = None) -> Progress:
+    """Nothing where `quiet`, a live display on a terminal, plain lines elsewhere."""
+    if quiet:
+        return Silence()
+    console = Console(file=to or sys.stderr)
+    return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+
+
+def _numbers(values: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {value:.4g}" for name, value in values.items())
+
+
+class PlainProgress(Progress):
+    """One line for each epoch, and one at least every ten seconds."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._next = time.monotonic() + PATIENCE
+        self._epoch = 0
+        self._label = ""
+
+    def loading(self, label: str, done: int, total: int) -> None:
+        if label != self._label or done == total or time.monotonic() >= self._next:
+            self._label = label
+            self.say(f"{label}: {done} of {total}")
+
+    def trained(self, standing: TrainingProgress) -> None:
+        per_epoch = standing.steps // standing.epochs
+        if standing.step % per_epoch == 0 or time.monotonic() >= self._next:
+            self.say(
+                f"epoch {standing.epoch}/{standing.epochs} step {standing.step}/{standing.steps} | "
+                f"{standing.samples_per_second:.0f} samples/s | "
+                f"losses {_numbers(standing.losses)} | weights {_numbers(standing.weights)} | "
+                f"{duration(standing.seconds_left)} left"
+            )
+
+    def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:
+        self.say(f"validation after epoch {epoch:g}: {_numbers(metrics)}")
+
+    def say(self, line: str) -> None:
+        self._next = time.monotonic() + PATIENCE
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        pass
+
+
+class LiveProgress(Progress):
+    """Bars for loading and training, and a table of losses and weights under them."""
+
+    def __init__(self, console: Console) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[rate]}"),
+            console=console,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._table = Table.grid()
+        self._known: object = None
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=8)
+        self._live.start()
+
+    def _draw(self) -> Group:
+        return Group(self._bars, self._table)
+
+    def loading(self, label: str, done: int, total: int) -> None:
+        self._advance(label, done, total, "")
+
+    def trained(self, standing: TrainingProgress) -> None:
+        rate = f"{standing.samples_per_second:.0f} samples/s"
+        self._advance("training", standing.step, standing.steps, rate)
+        # the means change only when a step is logged; the table is built no more often
+        if standing.losses is not self._known:
+            self._known = standing.losses
+            self._table = _table(standing)
+
+    def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:
+        self.say(f"validation after epoch {epoch:g}: {_numbers(metrics)}")
+
+    def say(self, line: str) -> None:
+        self._live.console.print(line, markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _advance(self, label: str, done: int, total: int, rate: str) -> None:
+        if label not in self._tasks:
+            self._tasks[label] = self._bars.add_task(label, total=total, rate=rate)
+        self._bars.update(self._tasks[label], completed=done, total=total, rate=rate)
+
+
+def _table(standing: TrainingProgress) -> Table:
+    table = Table(title=f"epoch {standing.epoch} of {standing.epochs}", title_justify="left")
+    table.add_column("")
+    for name in standing.weights:
+        table.add_column(name, justify="right")
+    for title, values in (("loss", standing.losses), ("weight", standing.weights)):
+        cells = [f"{values[name]:.4g}" if name in values else "-" for name in standing.weights]
+        table.add_row(title, *cells)
+    return table

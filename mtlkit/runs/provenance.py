@@ -1,0 +1,41 @@
+"""What took part in a run: components and their owners, versions, platform."""
+
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.ops.dispatch.choice import of_environment
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_io import provenance
+from mtlkit.runs.numerics import device_name
+
+PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
+"""The packages whose version can change a result."""
+
+
+def provenance_of(
+    recipe: Recipe, catalog: Catalog, base: Path, device: torch.device
+) -> Mapping[str, Any]:
+    """Everything about a run that is not in its recipe; `base` is where relative paths start."""
+    return {
+        "components": provenance(recipe, catalog),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device_name(device),
+        "threads": recipe.train.threads or torch.get_num_threads(),
+        "ops": of_environment(),
+        "base": str(base.resolve()),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a bare checkout on the path
+        return "unknown"

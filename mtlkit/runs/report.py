@@ -1,0 +1,80 @@
+"""The report of a run, drawn from its files alone: neither data nor torch is needed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mtlkit.errors import RunError
+from mtlkit.loggers.read_events import read_events
+from mtlkit.report.evaluation import Evaluation, evaluation_from_json
+from mtlkit.report.page import RunRecord, render_page
+from mtlkit.runs.folder import RunFolder, open_run, read_json
+from mtlkit.atomic_files import write_file
+
+_MACHINE = ("python", "platform", "device", "threads")
+
+
+def write_report(path: Path, beside: Sequence[Path] = (), out: Path | None = None) -> Path:
+    """Draw the report of the run at `path`, with other runs beside it; the file that was written.
+
+    None writes it into the run. Raises `RunError` for a folder that is no evaluated run.
+    """
+    folder = open_run(path)
+    target = out or folder.report
+    if not target.parent.is_dir():
+        raise RunError(f"{target}: the folder {target.parent} does not exist; make it first")
+    record, *others = read_records([path, *beside])
+    write_file(target, render_page(record, others).encode())
+    return target
+
+
+def read_evaluation(folder: RunFolder) -> Evaluation:
+    """What the evaluators found in the run; `RunError` where none has looked at it yet."""
+    if not folder.evaluation.is_file():
+        raise RunError(
+            f"{folder.path}: has not been evaluated; run `mtlkit evaluate {folder.path}`, "
+            f"or where training did not end, `mtlkit resume {folder.path}`"
+        )
+    text = folder.evaluation.read_text(encoding="utf-8")
+    return evaluation_from_json(text, str(folder.evaluation))
+
+
+def read_records(paths: Sequence[Path]) -> list[RunRecord]:
+    """What the runs' files say, under names that tell the runs apart."""
+    return [_record(open_run(path), name) for path, name in zip(paths, _names(paths), strict=True)]
+
+
+def _record(folder: RunFolder, name: str) -> RunRecord:
+    return RunRecord(
+        name=name,
+        evaluation=read_evaluation(folder),
+        events=[*read_events(folder.log), *read_events(folder.speed)],
+        recipe=folder.recipe.read_text(encoding="utf-8"),
+        versions=_versions(read_json(folder.provenance)),
+    )
+
+
+def _versions(provenance: Mapping[str, Any]) -> dict[str, str]:
+    """What took part, without the paths of the machine: a report is made to be shown."""
+    found = dict(provenance.get("versions", {}))
+    found |= {name: str(provenance[name]) for name in _MACHINE if name in provenance}
+    for name, component in provenance.get("components", {}).items():
+        found[name] = f"{component['distribution']} {component['version']}"
+    return found
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """The folders' names; with as many of their parents as it takes to make them differ.
+
+    >>> _names([Path("a/run"), Path("b/run")])
+    ['a/run', 'b/run']
+    """
+    parts = [path.absolute().parts for path in paths]
+    for depth in range(1, max(map(len, parts), default=1) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    twice = next(
+        path for path in paths if list(map(Path.absolute, paths)).count(path.absolute()) > 1
+    )
+    raise RunError(f"{twice}: is named twice; a run cannot stand beside itself")

@@ -1,0 +1,251 @@
+"""Tuned scalarisation: a search for constant loss weights, judged on the validation split.
+
+What Xin et al. (NeurIPS 2022) and Kurin et al. (NeurIPS 2022) found hard to beat. Every trial is a
+run of its own, so a search that was stopped goes on where it was, and nothing is trained twice.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import attrs
+
+from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.component import at_least, between
+from mtlkit.data.source import Loading
+from mtlkit.errors import (
+    DataError,
+    InterruptedRunError,
+    NotFiniteError,
+    RecipeError,
+    RunError,
+)
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_io import dump_recipe
+from mtlkit.report.tuning import Point, draw_trials
+from mtlkit.runs.run_data import load_data
+from mtlkit.runs.folder import RunFolder, read_json, write_json
+from mtlkit.runs.fit_once import fit_once, mean_ratio, validation_losses
+from mtlkit.runs.progress_display import shown
+from mtlkit.runs.search import Searched, Tried, propose, require_optuna
+from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
+from mtlkit.task_types import LossTerm, Role
+from mtlkit.weightings.configs import Fixed
+
+
+@attrs.frozen(kw_only=True)
+class Search:
+    """How weights are searched: how often, and between which bounds (in magnitudes).
+
+    The bounds have 1 between them, for equal weights are tried first.
+    """
+
+    trials: int = attrs.field(default=16, validator=at_least(1))
+    lowest: float = attrs.field(default=0.01, validator=between(1e-9, 1))
+    highest: float = attrs.field(default=10.0, validator=between(1, 1e9))
+    seed: int = attrs.field(default=0, validator=at_least(0))
+
+
+@attrs.frozen(kw_only=True)
+class Trial:
+    """One choice of weights and what came of it.
+
+    `losses` are those of the tasks on the validation split at the end. `score` is the mean, over
+    the tasks that judge, of that loss in units of the first trial's, in which all weights are 1, or
+    of the first one's that did not fail; it is None where the trial failed, for the `reason` given.
+    """
+
+    number: int
+    weights: Mapping[str, float]
+    losses: Mapping[str, float] = attrs.field(factory=dict)
+    score: float | None = None
+    reason: str = ""
+
+
+@attrs.frozen
+class Tuned:
+    """A search: its folder, and its trials so far."""
+
+    path: Path
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def scored(self) -> list[tuple[float, Trial]]:
+        """The trials that came to their end, with their scores, the best one first."""
+        found = [(trial.score, trial) for trial in self.trials if trial.score is not None]
+        return sorted(found, key=lambda pair: pair[0])
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the lowest score; there is one."""
+        return self.scored[0][1]
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe with the best weights."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def picture(self) -> Path:
+        """How the score depends on each weight."""
+        return self.path / "tuning.svg"
+
+    @property
+    def table(self) -> Path:
+        """All trials, one JSON object a line."""
+        return self.path / "trials.jsonl"
+
+    def run(self, number: int) -> Path:
+        """The run of a trial, with its model and report."""
+        return self.path / "trials" / f"{number:03d}"
+
+
+def tune(
+    recipe: Recipe,
+    out: Path | str,
+    search: Search | None = None,
+    *,
+    catalog: Catalog | None = None,
+    loading: Loading | None = None,
+    quiet: bool = False,
+) -> Tuned:
+    """Search constant loss weights for `recipe`, whose own weighting they replace.
+
+    The first main loss keeps weight 1; the others are searched by Optuna's TPE, from equal weights
+    on. The main tasks judge, or all where none is one, by their validation loss at the end of a
+    trial; the test split decides nothing. Called again with the same arguments it goes on.
+
+    Raises `RecipeError` where there is nothing to search, `DataError` without a validation split,
+    `RunError` where the folder holds another search or every trial failed, `MissingExtraError`
+    without Optuna, and `InterruptedRunError` after Ctrl-C.
+    """
+    search, catalog, loading = search or Search(), catalog or load_catalog(), loading or Loading()
+    asked_for, recipe = recipe, _without_test(recipe).check()
+    names = searched_losses(recipe.terms())
+    require_optuna()
+    if load_data(recipe, loading).validation is None:
+        raise DataError(
+            "a search for weights is judged on the validation split, and this data has none; "
+            "set a part aside for it in the data's options"
+        )
+    tuned = _begun(Path(out), recipe, search, catalog)
+    progress = shown(quiet=quiet)
+    try:
+        for number in range(search.trials):
+            weights = _proposed(names, search, tuned)
+            progress.say(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
+            own = attrs.evolve(recipe, weighting=Fixed(weights=weights))
+            trial = Trial(number=number, weights=weights)
+            trial = _judged(tuned, _tried(own, tuned.run(number), trial, catalog, loading), recipe)
+            tuned = attrs.evolve(tuned, trials=(*tuned.trials, trial))
+            _keep(tuned)
+            progress.say(_said(tuned, trial))
+    except InterruptedRunError as cause:
+        raise InterruptedRunError(
+            f"{out}: stopped in trial {len(tuned.trials) + 1} of {search.trials}; the same command "
+            f"goes on from there"
+        ) from cause
+    finally:
+        progress.close()
+    if not tuned.scored:
+        raise RunError(f"{out}: every trial failed; the first one: {tuned.trials[0].reason}")
+    best = attrs.evolve(asked_for, weighting=Fixed(weights=tuned.best.weights))
+    write_file(tuned.recipe, dump_recipe(best, catalog).encode())
+    write_file(tuned.picture, _drawn(tuned, search).encode())
+    return tuned
+
+
+def _without_test(recipe: Recipe) -> Recipe:
+    """The recipe of a trial, whose weights are to come: no choice may rest on the test split."""
+    train = attrs.evolve(recipe.train, test=False)
+    return attrs.evolve(recipe, weighting=Fixed(), evaluation=(), train=train)
+
+
+def searched_losses(terms: Sequence[LossTerm]) -> list[str]:
+    """The losses whose weights are searched: all but the first main one, or the first."""
+    kept = next((term for term in terms if term.role is Role.MAIN), terms[0])
+    found = [term.name for term in terms if term is not kept]
+    if not found:
+        raise RecipeError(
+            [f"tasks: {kept.name!r} is the only loss, so there is no weight to search; add a task"]
+        )
+    return found
+
+
+def _proposed(names: Sequence[str], search: Search, tuned: Tuned) -> dict[str, float]:
+    """The weights of the next trial; equal ones come first."""
+    if not tuned.trials:
+        return dict.fromkeys(names, 1.0)
+    space = {name: Searched(low=search.lowest, high=search.highest, log=True) for name in names}
+    tried = [Tried(trial.weights, trial.score) for trial in tuned.trials if trial.score is not None]
+    found = propose(space, tried, seed=search.seed, number=len(tuned.trials))
+    return {name: float(value) for name, value in found.items()}
+
+
+def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned:
+    """The search in the folder `out`, new or the same as before; `RunError` where it is another."""
+    asked = {"recipe": dump_recipe(recipe, catalog), **attrs.asdict(search)}
+    file = out / "search.json"
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        if any(not item.name.startswith(TEMPORARY) for item in out.iterdir()):
+            raise RunError(f"{out}: is not empty; expected a new or empty folder for the search")
+        write_json(file, asked)
+        return Tuned(out)
+    # more trials are the same search, gone on with
+    differs = [name for name, value in read_json(file).items() if value != asked[name]]
+    if [name for name in differs if name != "trials"]:
+        raise RunError(
+            f"{out}: holds a search with another {' and '.join(differs)}; choose another folder, "
+            f"or call with the same arguments to go on with it"
+        )
+    write_json(file, asked)
+    return Tuned(out)
+
+
+def _tried(recipe: Recipe, path: Path, trial: Trial, catalog: Catalog, loading: Loading) -> Trial:
+    """The trial with its validation losses, trained now or before."""
+    try:
+        fit_once(recipe, path, catalog=catalog, loading=loading)
+    except NotFiniteError as cause:  # what some weights do; the search goes on with others
+        return attrs.evolve(trial, reason=str(cause))
+    return attrs.evolve(trial, losses=validation_losses(RunFolder(path), recipe))
+
+
+def _judged(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
+    """The trial with its score, in units of the first one's losses."""
+    mains = [name for name, task in recipe.tasks.items() if task.role is Role.MAIN]
+    first = next((earlier for earlier in (*tuned.trials, trial) if earlier.losses), trial)
+    judges = [name for name in mains or recipe.tasks if name in first.losses]
+    if trial.reason:
+        return trial
+    if not judges:
+        return attrs.evolve(trial, reason="no judging task has a label in the validation split")
+    score = mean_ratio({name: trial.losses[name] for name in judges}, first.losses)
+    if not math.isfinite(score):
+        return attrs.evolve(trial, reason="the validation loss is not finite")
+    return attrs.evolve(trial, score=score)
+
+
+def _keep(tuned: Tuned) -> None:
+    lines = [json.dumps(attrs.asdict(trial)) for trial in tuned.trials]
+    write_file(tuned.table, "".join(f"{line}\n" for line in lines).encode())
+
+
+def _drawn(tuned: Tuned, search: Search) -> str:
+    in_order = sorted(tuned.scored, key=lambda pair: pair[1].number)
+    points = [Point(weights=trial.weights, score=score) for score, trial in in_order]
+    return draw_trials(points, (search.lowest, search.highest))
+
+
+def _said(tuned: Tuned, trial: Trial) -> str:
+    if trial.score is None:
+        return f"trial {trial.number + 1} failed: {trial.reason}"
+    best = tuned.scored[0][0]
+    return f"trial {trial.number + 1}: score {trial.score:.4f}, best so far {best:.4f}"
+
+
+def _numbers(weights: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {value:.4g}" for name, value in weights.items())

@@ -1,0 +1,110 @@
+"""Which samples make which update: a pure function of seed and step, so nothing need be saved.
+
+The order of an epoch is a permutation drawn from (seed, epoch), and what is random inside a step
+(dropout) is drawn from (seed, step, rank). A run that goes on from any step therefore sees exactly
+what it would have seen without the stop.
+"""
+
+import hashlib
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.errors import AssemblyError
+from mtlkit.weightings.kinds import StepInfo
+
+
+@attrs.frozen(eq=False)
+class UpdateBatch:
+    """Samples of an update or a draw: `whole` over all ranks, and this rank's micro-batches."""
+
+    epoch: int
+    whole: Tensor
+    micro_batches: tuple[Tensor, ...]
+
+
+class Batches:
+    """`samples` samples in updates of at most `batch`, over `world` ranks and micro-batches.
+
+    The updates of an epoch differ by one sample at most, so that no small rest is left over, which
+    would be a noisy update and, with one sample, no update at all under batch norm: 130 samples in
+    batches of 64 are updates of 44, 43 and 43. Draws, ranks and micro-batches divide an update as
+    evenly, in this order. Raises `AssemblyError` where a micro-batch would be empty.
+
+    >>> [len(Batches(130, 64, seed=0).portion(step).whole) for step in range(3)]
+    [44, 43, 43]
+    """
+
+    def __init__(
+        self,
+        samples: int,
+        batch: int,
+        *,
+        seed: int,
+        accumulate: int = 1,
+        world: int = 1,
+        draws: int = 1,
+    ) -> None:
+        if samples == 0:
+            raise AssemblyError("the training split is empty; expected one sample or more")
+        self.per_epoch = -(-samples // batch)
+        smallest = samples // self.per_epoch
+        if smallest < world * accumulate * draws:
+            drawn = f"{draws} draws, " if draws > 1 else ""
+            raise AssemblyError(
+                f"train.batch: updates of {smallest} samples cannot be divided among {drawn}"
+                f"{world} processes and {accumulate} micro-batches; use a larger batch, or fewer "
+                f"of them"
+            )
+        self.samples = samples
+        self.seed = seed
+        self.accumulate = accumulate
+        self.world = world
+        self.draws = draws
+        self._epoch = -1
+        self._updates: tuple[Tensor, ...] = ()
+
+    def portion(self, step: int, rank: int = 0) -> UpdateBatch:
+        """The samples of the update `step`, counted from 0."""
+        epoch, place = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            order = torch.randperm(self.samples, generator=_generator(self.seed, "order", epoch))
+            self._epoch, self._updates = epoch, order.tensor_split(self.per_epoch)
+        return self._divided(epoch, self._updates[place], rank)
+
+    def drawn(self, portion: UpdateBatch, rank: int = 0) -> tuple[UpdateBatch, ...]:
+        """The draws of an update: disjoint, and each divided as an update is."""
+        parts = portion.whole.tensor_split(self.draws)
+        return tuple(self._divided(portion.epoch, part, rank) for part in parts)
+
+    def _divided(self, epoch: int, whole: Tensor, rank: int) -> UpdateBatch:
+        own = whole.tensor_split(self.world)[rank]
+        return UpdateBatch(epoch, whole, own.tensor_split(self.accumulate))
+
+
+def moment_of(seed: int, step: int, epoch: int, *, opens: bool) -> StepInfo:
+    """The moment of the update `step`, whose chance is the same on every rank."""
+    return StepInfo(step, epoch, opens, _number(seed, "weighting", step))
+
+
+def seed_step(seed: int, step: int, rank: int, device: torch.device, draw: int = 0) -> None:
+    """Make what is random on `device` in the update `step` a function of the numbers.
+
+    Each `draw` of samples has a chance of its own.
+    """
+    number = _number(seed, "step", step, rank, *([draw] if draw else []))
+    # what torch.manual_seed does for these devices; it takes 100 times as long, asking all others
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+
+
+def _generator(*key: int | str) -> torch.Generator:
+    return torch.Generator().manual_seed(_number(*key))
+
+
+def _number(*key: int | str) -> int:
+    """A number of 63 bits from `key`, the same on every machine and in every version."""
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1

@@ -1,0 +1,136 @@
+"""Checkpoints: all that a run needs to go on as if it had not stopped, without pickle."""
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from mtlkit.atomic_files import TEMPORARY, disk_errors, write_folder
+from mtlkit.errors import RunError
+from mtlkit.training.optimizer_state import OptimizerState
+
+FORMAT = 1
+"""The format of checkpoints written now."""
+
+KEEP = 2
+"""How many checkpoints are kept: the newest, and one before it should the newest be damaged."""
+
+STATE = "state.json"
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Checkpoint:
+    """A run after `step` updates: its tensors, and what else is needed as JSON."""
+
+    step: int
+    model: Mapping[str, Tensor]
+    weighting: Mapping[str, Tensor]
+    optimizer: OptimizerState
+    progress: Mapping[str, Any]
+    torch: str = torch.__version__  # that made it
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """The parameters and buffers of `module`; `RunError` where its state holds anything else."""
+    state = module.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise RunError(
+                f"{type(module).__name__}.{name}: the state is a {type(value).__name__}; a "
+                f"checkpoint holds tensors only, so keep state in parameters and buffers"
+            )
+    return state
+
+
+def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """`tensors` in the safetensors format."""
+    found: bytes = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    return found
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write `checkpoint` below `folder` and drop all but the newest `KEEP`; the folder written.
+
+    Raises `RunError` where the disk refuses; the older checkpoints are then untouched.
+    """
+    state = {
+        "format": FORMAT,
+        "step": checkpoint.step,
+        "torch": checkpoint.torch,
+        "optimizer": checkpoint.optimizer.facts,
+        "progress": checkpoint.progress,
+    }
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    path = _path(folder, checkpoint.step)
+    files = {
+        "model.safetensors": tensor_bytes(checkpoint.model),
+        "weighting.safetensors": tensor_bytes(checkpoint.weighting),
+        "optimizer.safetensors": tensor_bytes(checkpoint.optimizer.tensors),
+        STATE: f"{json.dumps(state, indent=2)}\n".encode(),
+    }
+    write_folder(path, files)
+    for old in saved_steps(folder)[:-KEEP]:
+        shutil.rmtree(_path(folder, old), ignore_errors=True)
+    return path
+
+
+def newest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint below `folder`, or None where there is none.
+
+    Raises `RunError` where the newest is damaged or of a format of another mtlkit.
+    """
+    steps = saved_steps(folder)
+    if not steps:
+        return None
+    path = _path(folder, steps[-1])
+    try:
+        state = json.loads((path / STATE).read_text(encoding="utf-8"))
+        if state["format"] != FORMAT:
+            raise RunError(
+                f"{path}: is a checkpoint of format {state['format']}, this mtlkit reads {FORMAT}; "
+                f"go on with the mtlkit that wrote it"
+            )
+        model, weighting, optimizer = (
+            load_file(path / f"{part}.safetensors") for part in ("model", "weighting", "optimizer")
+        )
+        return Checkpoint(
+            step=state["step"],
+            model=model,
+            weighting=weighting,
+            optimizer=OptimizerState(optimizer, state["optimizer"]),
+            progress=state["progress"],
+            torch=state["torch"],
+        )
+    except (OSError, ValueError, KeyError, SafetensorError) as cause:
+        raise RunError(
+            f"{path}: the checkpoint is damaged ({cause}); delete this folder to go on from the "
+            f"one before it"
+        ) from cause
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what a killed process left unfinished below `folder`."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def saved_steps(folder: Path) -> list[int]:
+    """The steps of the finished checkpoints below `folder`, oldest first."""
+    found = (re.fullmatch(r"step-(\d{8,})", path.name) for path in folder.glob("step-*"))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def _path(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"

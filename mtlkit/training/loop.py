@@ -1,0 +1,207 @@
+"""The loop: updates, and between them logs, validation and checkpoints."""
+
+import math
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+from mtlkit.errors import InterruptedRunError
+from mtlkit.loggers.base import LogWriter
+from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
+from mtlkit.model import MultiTaskModel
+from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
+from mtlkit.training.context import TrainingContext
+from mtlkit.training.finite_checks import broken_state, names_of_broken
+from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.progress import TrainingProgress
+from mtlkit.training.signals import stop_on_signal
+from mtlkit.training.throughput import Pace
+from mtlkit.training.update import Updater
+from mtlkit.training.validation import validation_metrics
+from mtlkit.weightings.kinds import WeightingModule
+
+
+class Training:
+    """A model in training: `restore` what was saved, if anything, then `run` to the end.
+
+    The model and the weighting are changed in place. Under DDP every rank makes the same calls;
+    the first one writes.
+    """
+
+    def __init__(
+        self, model: MultiTaskModel, weighting: WeightingModule, setting: TrainingContext
+    ) -> None:
+        self.setting = setting
+        self.train = setting.recipe.train
+        self.model, self.weighting = model, weighting
+        self.updater = Updater(model, weighting, setting)
+        self.steps = self.updater.steps
+        self.step = 0  # updates made
+        self.pace = Pace()
+        self.untrained: tuple[str, ...] = ()  # parameters that no loss reaches
+        self._loggers: list[LogWriter] = []
+        self._newest: StepEvent | None = None
+        self._warned: set[str] = set()  # validation metrics that were said to be not finite
+        self._saved: int | None = None  # the step of the newest checkpoint
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from `checkpoint` as if there had been no stop."""
+        self.model.load_state_dict(checkpoint.model)
+        self.weighting.load_state_dict(checkpoint.weighting)
+        restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
+        self.updater.meter.restore(checkpoint.progress["meter"])
+        progress = checkpoint.progress
+        self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
+        self.untrained = tuple(progress.get("untrained", ()))
+        self.step = self._saved = checkpoint.step
+
+    def run(self) -> None:
+        """Train to the end, and save a checkpoint there.
+
+        Raises `NotFiniteError` where a loss is not finite, `InterruptedRunError` after Ctrl-C or
+        SIGTERM, once a checkpoint is saved, and `RunError` where the disk refuses.
+        """
+        with ExitStack() as stack:
+            wish = stack.enter_context(stop_on_signal())
+            if self.setting.ranks.first:
+                for logger in self.train.loggers:
+                    writer = logger.open(self.setting.folder, self.step)
+                    stack.callback(writer.close)
+                    self._loggers.append(writer)
+            self.pace.start()
+            while self.step < self.steps:
+                update = self.updater.update(self.step, wish)
+                self.step += 1
+                self.pace.add(update.samples)
+                self._after_update()
+                if update.stop and self.step < self.steps:
+                    self._save()
+                    raise InterruptedRunError(f"stopped after step {self.step} of {self.steps}")
+            self._save()
+
+    @property
+    def epoch(self) -> float:
+        """The epochs made so far, with a fraction."""
+        return self.step / self.updater.batches.per_epoch
+
+    def _after_update(self) -> None:
+        """Log, validate, save and show what is due after the update just made."""
+        epochs, rest = divmod(self.step, self.updater.batches.per_epoch)
+        ended = rest == 0
+        self.untrained = self.updater.untrained or ()
+        if self.step == 1 and self.untrained:
+            self.setting.progress.say(
+                f"warning: no loss reaches these parameters, they stay as they are: "
+                f"{', '.join(self.untrained)}"
+            )
+        if self.step % self.train.log_every == 0 or self.step == self.steps:
+            self._log()
+        self._show()
+        if ended and (epochs % self.train.evaluate_every == 0 or self.step == self.steps):
+            self._validate()
+        every = self.train.checkpoint_every
+        if ended if every is None else self.step % every == 0:
+            self._save()
+
+    def _log(self) -> None:
+        lengths, cosines = self.updater.meter.gradients()
+        losses, weights = self.updater.meter.read()
+        recipe = self.setting.recipe
+        self._newest = StepEvent(
+            step=self.step,
+            epoch=self.epoch,
+            learning_rate=recipe.optimizer.lr * self.updater.rate_factor(self.step - 1),
+            losses=losses,
+            weights=weights,
+            gradient_norms=lengths,
+            gradient_cosines=cosines,
+        )
+        self._write(self._newest)
+        self._write(
+            Speed(
+                step=self.step,
+                seconds=self.pace.seconds,
+                samples_per_second=self.pace.samples_per_second,
+                peak_memory_bytes=self.pace.peak_memory(self.setting.device),
+            )
+        )
+        self.pace.mark()
+
+    def _write(self, event: Event) -> None:
+        for writer in self._loggers:
+            writer.write(event)
+
+    def _validate(self) -> None:
+        """Look at the validation split, on the first rank; the others wait at the next update."""
+        split = self.setting.data.validation
+        if split is None or not self.setting.ranks.first:
+            return
+        metrics = validation_metrics(
+            self.model,
+            split,
+            self.setting.targets["validation"],
+            batch=self.train.batch,
+            device=self.setting.device,
+            autocast=self.setting.autocast(),
+        )
+        self._warn_of(metrics)
+        self._write(EvaluationEvent(step=self.step, epoch=self.epoch, metrics=metrics))
+        self.setting.progress.validated(self.epoch, metrics)
+
+    def _warn_of(self, metrics: Mapping[str, float]) -> None:
+        """Say once of each validation metric that it is not finite; that need not stop training."""
+        for name, value in metrics.items():
+            if not math.isfinite(value) and name not in self._warned:
+                self._warned.add(name)
+                self.setting.progress.say(
+                    f"warning: {name} on the validation split is {value} after step {self.step}; "
+                    f"the log and the report leave a gap. Training goes on, its losses are finite"
+                )
+
+    def _save(self) -> None:
+        """Save a checkpoint, unless there is one of this step already.
+
+        The logs are put on disk first, so that no checkpoint is ahead of them. Raises
+        `NotFiniteError` rather than save weights that a finite loss with infinite gradients broke.
+        """
+        meter = self.updater.meter.state()  # a sum over ranks, so every rank must come here
+        if self._saved == self.step or not self.setting.ranks.first:
+            return
+        model, weighting = tensors_of(self.model), tensors_of(self.weighting)
+        optimizer = optimizer_state(self.updater.optimizer)
+        state = {f"optimizer.{name}": value for name, value in optimizer.tensors.items()}
+        broken = names_of_broken({**model, **weighting, **state})
+        if broken:
+            raise broken_state(self.step, broken)
+        for writer in self._loggers:
+            writer.flush()
+        checkpoint = Checkpoint(
+            step=self.step,
+            model=model,
+            weighting=weighting,
+            optimizer=optimizer,
+            progress={
+                "meter": meter,
+                "seconds": self.pace.seconds,
+                "peak_memory_bytes": self.pace.peak_memory(self.setting.device),
+                "untrained": self.untrained,
+            },
+        )
+        save_checkpoint(self.setting.checkpoints, checkpoint)
+        self._saved = self.step
+
+    def _show(self) -> None:
+        train, per_epoch = self.train, self.updater.batches.per_epoch
+        losses: Mapping[str, float] = self._newest.losses if self._newest else {}
+        weights: Mapping[str, float] = self._newest.weights if self._newest else {}
+        self.setting.progress.trained(
+            TrainingProgress(
+                step=self.step,
+                steps=self.steps,
+                epoch=(self.step - 1) // per_epoch + 1,
+                epochs=train.epochs,
+                samples_per_second=self.pace.samples_per_second,
+                seconds_left=self.pace.seconds_for(self.steps - self.step),
+                losses=losses,
+                weights=weights,
+            )
+        )

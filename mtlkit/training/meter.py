@@ -1,0 +1,93 @@
+"""The means, since the last logged step, of losses, weights and gradient statistics."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtlkit.task_types import LossTerm
+from mtlkit.training.gradients.step import StepResult
+from mtlkit.training.ranks import Ranks
+from mtlkit.weightings.solvers.gramian import cosines, inverse_norms, norms
+
+
+class Meter:
+    """Sums on the device, read only when something is logged, so that no step waits for them."""
+
+    def __init__(self, terms: Sequence[LossTerm], device: torch.device, ranks: Ranks) -> None:
+        self.names = [term.name for term in terms]
+        self.ranks = ranks
+        # rows: sums of losses, sums of weights, counts of targets present
+        self.own = torch.zeros(2, len(terms), device=device)
+        self.counts = torch.zeros(len(terms), device=device)
+        self.gramian = torch.zeros(len(terms), len(terms), dtype=torch.float64, device=device)
+        self.updates = self.watched = 0
+        self._watching = False
+
+    def add(self, result: StepResult, share: float) -> None:
+        """Take the losses and weights of a micro-batch that is `share` of its update."""
+        self.own[0] += result.per_sample.sum(dim=1)
+        self.own[1].add_(result.weights, alpha=share)
+        if result.gramian is not None:
+            self.gramian += result.gramian
+            self._watching = True
+
+    def finish_update(self, counts: Tensor) -> None:
+        """Take the `counts` (T,) of targets present in an update."""
+        self.counts += counts
+        self.updates += 1
+        self.watched += self._watching
+        self._watching = False
+
+    def gradients(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The norms of the tasks' gradients and the cosines between them, of the mean Gramian.
+
+        Empty where no gradient was looked at since the last reading. To be asked before `read`.
+        """
+        if not self.watched:
+            return {}, {}
+        gramian = self.ranks.sum(self.gramian) / self.watched
+        lengths, angles = norms(gramian).tolist(), cosines(gramian, inverse_norms(gramian)).tolist()
+        pairs = combinations(enumerate(self.names), 2)
+        return (
+            dict(zip(self.names, lengths, strict=True)),
+            {f"{a}, {b}": angles[i][j] for (i, a), (j, b) in pairs if lengths[i] and lengths[j]},
+        )
+
+    def read(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Mean losses over the targets present, and mean weights over updates; start afresh.
+
+        A term without any target since the last reading has no loss to name.
+        """
+        losses, weights = self.ranks.sum(self.own)
+        counts = self.counts.tolist()
+        means = (losses / self.counts.clamp(min=1)).tolist()
+        weights = (weights / max(self.updates, 1)).tolist()
+        self.own.zero_()
+        self.counts.zero_()
+        self.gramian.zero_()
+        self.updates = self.watched = 0
+        return (
+            {name: m for name, m, n in zip(self.names, means, counts, strict=True) if n > 0},
+            dict(zip(self.names, weights, strict=True)),
+        )
+
+    def state(self) -> dict[str, Any]:
+        """The sums of all ranks, as JSON; they are exact, a float32 being a JSON number too."""
+        return {
+            "own": self.ranks.sum(self.own).tolist(),
+            "counts": self.counts.tolist(),
+            "updates": self.updates,
+            "gramian": self.ranks.sum(self.gramian).tolist(),
+            "watched": self.watched,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`, which the first rank then holds for all."""
+        if self.ranks.first:
+            self.own.copy_(torch.tensor(state["own"]))
+            self.gramian.copy_(torch.tensor(state["gramian"], dtype=torch.float64))
+        self.counts.copy_(torch.tensor(state["counts"]))
+        self.updates, self.watched = state["updates"], state["watched"]

@@ -1,0 +1,44 @@
+"""Dynamic weight average (DWA; Liu, Johns & Davison, CVPR 2019)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.kinds import BatchLossWeighting, Known, RequiresPositiveLosses, positive
+
+
+class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):
+    """Weights K softmax(r / T) with r_t = L_t(epoch - 1) / L_t(epoch - 2) (eq. 7).
+
+    The losses of an epoch are means over its updates. A task whose loss was not seen in both epochs
+    counts with r = 1, so that the first two epochs have equal weights.
+    """
+
+    seen: Tensor
+    before: Tensor
+    rate: Tensor
+
+    def __init__(self, temperature: float, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.register_buffer("seen", torch.zeros(2, len(terms)))  # in this epoch: sums and counts
+        self.register_buffer("before", torch.zeros(len(terms)))  # means of the last; 0: not seen
+        self.register_buffer("rate", torch.ones(len(terms)))
+
+    def weights(self, known: Known) -> Tensor:
+        if known.moment.opens:
+            self._turn()
+        losses = positive(known.losses)
+        self.seen[0].index_add_(0, known.places, losses)
+        self.seen[1].index_add_(0, known.places, torch.ones_like(losses))
+        rate = self.rate[known.places]
+        weights = len(rate) * (rate / self.temperature).softmax(dim=0)
+        return weights + 0 * losses  # NaN for a negative loss
+
+    def _turn(self) -> None:
+        """Close the epoch: its means become those of before."""
+        means = self.seen[0] / self.seen[1].clamp(min=1)
+        both = (means > 0) & (self.before > 0)
+        self.rate.copy_(torch.where(both, means / self.before, 1.0))
+        self.before.copy_(means)
+        self.seen.zero_()

@@ -1,0 +1,147 @@
+"""Dynamic weights from the shared features (Yin & Liu, TIP 2018)."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mtlkit import ops
+from mtlkit.task_types import LossTerm, Role
+from mtlkit.weightings.configs import Dynamic
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WholeBatch
+
+
+class Gate(nn.Module):
+    """Weights total * softmax(W^T x + e) of some terms for each sample (eq. 7).
+
+    `guess` (G,) divides them: the loss of a guess, where losses are measured in units of it.
+    """
+
+    places: Tensor
+    guess: Tensor
+
+    def __init__(
+        self, terms: tuple[LossTerm, ...], role: Role, total: float, features: int, *, units: bool
+    ) -> None:
+        super().__init__()
+        own = [place for place, term in enumerate(terms) if term.role is role]
+        self.total = total
+        self.linear = nn.Linear(features, len(own))
+        nn.init.zeros_(self.linear.weight)  # every gate starts from equal weights
+        nn.init.zeros_(self.linear.bias)
+        # a buffer is on the device already; a tensor made in every step must be sent there
+        self.register_buffer("places", torch.tensor(own), persistent=False)
+        guesses = [guess_of(terms[place]) if units else 1.0 for place in own]
+        self.register_buffer("guess", torch.tensor(guesses), persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """The weights (G, N) of its terms for each sample, from shared features (N, D)."""
+        share = ops.gate(features, self.linear.weight, self.linear.bias, reduction="none").T
+        return self.total * share / self.guess.unsqueeze(1)
+
+
+def guess_of(term: LossTerm) -> float:
+    """The loss of a guess among the term's classes, ln(classes); 1 for a regression."""
+    return math.log(term.classes) if term.classes > 1 else 1.0
+
+
+class GatedWeights(LossWeighting):
+    """Weights from gates: side terms share `total`, main terms have 1 or share `main_total`.
+
+    With `gate_main` the main terms have a second gate of the same form (eq. 10-11). Nothing in a
+    gate's gradient sees the main loss, so descent moves weight to the term with the lowest loss: a
+    gate favours the easy task.
+    """
+
+    def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
+        super().__init__()
+        self.terms = len(terms)
+        totals = {Role.SIDE: config.total}
+        if config.gate_main:
+            totals[Role.MAIN] = config.main_total
+        self.gates = nn.ModuleDict(
+            {
+                role.value: Gate(terms, role, total, features, units=config.normalise)
+                for role, total in totals.items()
+            }
+        )
+
+    def sample_weights(self, features: Tensor) -> Tensor:
+        """The weights of each term for each sample (T, N), from shared features (N, D)."""
+        weights = features.new_ones(self.terms, len(features), dtype=torch.float32)
+        for gate in self.gates.values():
+            assert isinstance(gate, Gate)
+            weights = weights.index_copy(0, gate.places, gate(features))
+        return weights
+
+    @abstractmethod
+    def forward(self, losses: StepLosses) -> WeightedLoss:
+        """The gated sum."""
+
+
+class DynamicWeights(GatedWeights):
+    """Each sample's loss times its own weight, and then the mean (eq. 8)."""
+
+    def forward(self, losses: StepLosses) -> WeightedLoss:
+        weights = self.sample_weights(losses.features)
+        weighed = (weights * losses.per_sample).sum(dim=1) / losses.counts.clamp(min=1)
+        return WeightedLoss(weighed.sum(), weights.detach().mean(dim=1))
+
+
+class MeanDynamicWeights(GatedWeights, WholeBatch):
+    """The mean loss times the mean weight.
+
+    A product of two means over the whole update is no sum over its parts. Its gradient is: that of
+    (mean weight) * loss + weight * (mean loss), the means being constants of the update.
+    """
+
+    def summarise(self, losses: StepLosses) -> Tensor:
+        weights = self.sample_weights(losses.features).mean(dim=1) * losses.share
+        return torch.stack([losses.mean, weights]).detach()
+
+    def forward(self, losses: StepLosses) -> WeightedLoss:
+        weights = self.sample_weights(losses.features).mean(dim=1) * losses.share
+        own = torch.stack([losses.mean, weights])
+        whole = own.detach() if losses.summary is None else losses.summary
+        scale = self.scale(whole[1])
+        # the third term leaves the product as the value, and has no gradient
+        total = scale * own[0] + own[1] * whole[0] - scale * whole[0] * losses.share
+        return WeightedLoss(total.sum(), whole[1])
+
+    def scale(self, weights: Tensor) -> Tensor:
+        """What each task's gradient is multiplied with (T,), given the mean `weights` (T,)."""
+        return weights
+
+
+class ReleasedDynamicWeights(MeanDynamicWeights):
+    """The layer that the authors released: its weights do not reach the tasks' own gradients.
+
+    The backward pass of `SoftmaxWithLossDynamic` gives the gate the mean loss, and the logits their
+    plain gradient; only the loss that it reports is a product. So each side task trains at the full
+    `total`, however the gate divides it.
+    """
+
+    whole: Tensor
+
+    def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
+        super().__init__(config, terms, features)
+        totals = {
+            Role.SIDE: config.total,
+            Role.MAIN: config.main_total if config.gate_main else 1.0,
+        }
+        self.register_buffer(
+            "whole", torch.tensor([totals[term.role] for term in terms]), persistent=False
+        )
+
+    def scale(self, weights: Tensor) -> Tensor:
+        return self.whole
+
+
+FORMS: Mapping[str, type[GatedWeights]] = {
+    "mean-of-products": DynamicWeights,
+    "product-of-means": MeanDynamicWeights,
+    "released": ReleasedDynamicWeights,
+}
+"""What the option `form` names."""

@@ -1,0 +1,43 @@
+"""Multi-task learning by excess risks (ExcessMTL; He et al., ICML 2024)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.kinds import Direction, JacobianWeighting, Known, StatefulJacobian
+
+
+class ExcessMTLDirection(JacobianWeighting, StatefulJacobian):
+    """Weights w_t proportional to w_t exp(rate E_t / E_t0), by the excess risk E_t = g' H^-1 g.
+
+    H is the diagonal sqrt(sum of squared gradients), as AdaGrad's (eq. 6-7, 9). E_t0 is the first
+    excess risk of the task (section 3.2). Weights start equal and add up to 1.
+    """
+
+    squares: Tensor
+    first: Tensor
+    values: Tensor
+
+    def __init__(self, rate: float, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("squares", torch.zeros(len(terms), 0))
+        self.register_buffer("first", torch.zeros(len(terms)))  # 0: not seen yet
+        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+
+    def allocate(self, elements: int) -> None:
+        self.squares = self.squares.new_zeros(len(self.squares), elements)
+
+    def forward(self, jacobian: Tensor, known: Known) -> Direction:
+        at = known.places
+        square = jacobian.square()
+        squares = self.squares[at] + square
+        self.squares[at] = squares
+        excess = (square / (squares + 1e-7).sqrt()).sum(dim=1)
+        first = torch.where(self.first[at] > 0, self.first[at], excess)
+        self.first[at] = first
+        relative = excess / first.clamp(min=1e-12)
+        own = self.values[at]
+        weights = (own.log() + self.rate * relative).softmax(dim=0).clamp(min=1e-8)
+        self.values[at] = weights * own.sum()
+        return Direction(weights @ jacobian, weights)

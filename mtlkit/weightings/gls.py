@@ -1,0 +1,19 @@
+"""The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019, eq. 2)."""
+
+from torch import Tensor
+
+from mtlkit.weightings.kinds import BatchLossWeighting, Known, RequiresPositiveLosses, positive
+
+
+class GLSWeights(BatchLossWeighting, RequiresPositiveLosses):
+    """Weights (prod L)^(1/K) / (K L_t), the gradient of the geometric mean of the K losses.
+
+    >>> import torch
+    >>> GLSWeights().weights(Known(torch.tensor([1.0, 4.0]), torch.arange(2))).tolist()
+    [1.0, 0.25]
+    """
+
+    def weights(self, known: Known) -> Tensor:
+        losses = positive(known.losses)
+        mean = losses.log().mean().exp()
+        return mean / (len(losses) * losses)

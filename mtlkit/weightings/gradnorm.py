@@ -1,0 +1,41 @@
+"""Gradient normalisation (GradNorm; Chen et al., ICML 2018)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.configs import GradNorm
+from mtlkit.weightings.kinds import GramianWeighting, Known, RequiresPositiveLosses, positive
+from mtlkit.weightings.solvers.gramian import norms
+
+
+class GradNormWeights(GramianWeighting, RequiresPositiveLosses):
+    """Weights that descend on the sum of | w_t |g_t| - mean_s(w_s |g_s|) r_t^alpha | (eq. 2).
+
+    r_t is the task's loss in units of its first, over the mean of these: how far it lags behind.
+    The target is a constant of the descent. After each step the weights are scaled so that their
+    sum is the number of tasks (algorithm 1); those of before the step weigh the update.
+    """
+
+    values: Tensor
+    first: Tensor
+
+    def __init__(self, config: GradNorm, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.alpha, self.learning_rate = config.alpha, config.learning_rate
+        self.register_buffer("values", torch.ones(len(terms)))
+        self.register_buffer("first", torch.zeros(len(terms)))  # 0: not seen yet
+
+    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+        at, losses = known.places, positive(known.losses)
+        first = torch.where(self.first[at] > 0, self.first[at], losses)
+        self.first[at] = first
+        weights = self.values[at]
+        length = norms(gramian).to(weights)
+        scaled = weights * length
+        lag = losses / first
+        target = scaled.mean() * (lag / lag.mean()) ** self.alpha
+        moved = weights - self.learning_rate * length * (scaled - target).sign()
+        moved = moved.clamp(min=1e-4)  # a weight of 0 would stay there for good
+        self.values[at] = moved * weights.sum() / moved.sum()
+        return (weights + 0 * losses).to(gramian)  # NaN for a negative loss

@@ -1,0 +1,46 @@
+"""Gradient vaccine (GradVac; Wang et al., ICLR 2021)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.weightings.pcgrad import meetings
+
+
+class GradVacWeights(GramianWeighting):
+    """The sum of all g_i, each turned to the target cosine with every other it falls short of.
+
+    Equation 4 says how much of g_j is added; the target of a pair is the running mean of its
+    cosines (eq. 5), 0 at first. With targets of 0 it is PCGrad.
+    """
+
+    targets: Tensor
+
+    def __init__(self, rate: float, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.rate = rate
+        self.register_buffer("targets", torch.zeros(len(terms), len(terms)))
+
+    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+        own = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
+        met = meetings(len(gramian), known).to(gramian.device)  # each pair once: no target twice
+        grid = (known.places.unsqueeze(1), known.places)
+        before = self.targets[grid].to(gramian)
+        target = before.gather(1, met).clamp(max=1 - 1e-6)  # nothing is turned to parallel
+        wanted = (1 - target.square()).sqrt()
+        other = gramian.diagonal()[met]  # |g_j|^2
+        cosines = []
+        for place in range(met.shape[1]):
+            at, t, w, o = (each[:, place : place + 1] for each in (met, target, wanted, other))
+            products = own @ gramian
+            dot = products.gather(1, at)
+            both = (products * own).sum(dim=1, keepdim=True) * o  # |g_i'|^2 |g_j|^2
+            rest = (both - dot.square()).clamp(min=0).sqrt()  # its root times the sine
+            short = (dot < t * both.clamp(min=0).sqrt()) & (both > 0)
+            added = torch.where(short, (t * rest - dot * w) / (o * w), 0.0)
+            own = own.scatter_add(1, at, added)
+            cosines.append(torch.where(both > 0, dot * both.rsqrt(), 0.0))
+        newest = target.lerp(torch.cat(cosines, dim=1).clamp(-1, 1), self.rate)
+        self.targets[grid] = before.scatter(1, met, newest).to(self.targets)
+        return own.sum(dim=0)

@@ -1,0 +1,43 @@
+"""Multi-task learning as a bargaining game (Nash-MTL; Navon et al., ICML 2022)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.configs import NashMTL
+from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.weightings.solvers.bargaining import bargain
+
+
+class NashMTLWeights(GramianWeighting):
+    """Weights a > 0 with G a = 1 / a (claim 3.1): each task gains as much as the others' product.
+
+    The direction is then shortened to `largest_norm`. A gradient of zero gains nothing whatever it
+    pays: it gets the weight 0. For `every` updates the weights are kept.
+    """
+
+    kept: Tensor
+    age: Tensor
+
+    def __init__(self, config: NashMTL, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.largest_norm, self.every = config.largest_norm, config.every
+        self.register_buffer("kept", torch.full((len(terms),), -1.0))  # -1: none yet
+        self.register_buffer("age", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+        if self.every == 1:
+            return self._shortened(bargain(gramian), gramian)
+        # a task that was absent when the weights were made has none yet, and is bargained for
+        kept = self.kept[known.places].to(gramian)
+        stale = (self.age % self.every == 0) | (kept < 0).any()
+        weights = torch.where(stale, bargain(gramian), kept)
+        self.kept[known.places] = weights.to(self.kept)
+        self.age += 1
+        return self._shortened(weights, gramian)
+
+    def _shortened(self, weights: Tensor, gramian: Tensor) -> Tensor:
+        if self.largest_norm is None:
+            return weights
+        length = (weights @ gramian @ weights).clamp(min=0).sqrt()
+        return weights * (self.largest_norm / length.clamp(min=self.largest_norm))

@@ -1,0 +1,36 @@
+"""Projecting conflicting gradients (PCGrad; Yu et al., NeurIPS 2020)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.weightings.kinds import GramianWeighting, Known
+
+
+class PCGradWeights(GramianWeighting):
+    """The sum of all g_i, each projected off every g_j that it conflicts with (algorithm 1).
+
+    The others are met in a random order, of each gradient its own. A projected gradient is a
+    combination of the given ones, so its coefficients are all that is kept.
+    """
+
+    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+        own = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
+        square = gramian.diagonal()
+        for met in meetings(len(gramian), known).to(gramian.device).T:
+            product = (own @ gramian).gather(1, met.unsqueeze(1)).squeeze(1)  # g_i' . g_j
+            length = square[met]
+            part = torch.where((product < 0) & (length > 0), product / length, 0.0)
+            own = own.scatter_add(1, met.unsqueeze(1), -part.unsqueeze(1))
+        return own.sum(dim=0)
+
+
+def meetings(count: int, known: Known) -> Tensor:
+    """For each of `count` tasks the others in a random order (count, count - 1), by the step.
+
+    >>> from mtlkit.weightings.kinds import Moment
+    >>> meetings(2, Known(torch.ones(2), torch.arange(2), Moment())).tolist()
+    [[1], [0]]
+    """
+    drawn = torch.rand(count, count, generator=known.moment.generator())
+    drawn.fill_diagonal_(2)  # itself last, and left out
+    return drawn.argsort(dim=1)[:, :-1]

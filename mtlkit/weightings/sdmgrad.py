@@ -1,0 +1,38 @@
+"""Direction-oriented multi-objective learning (SDMGrad; Xiao et al., NeurIPS 2023)."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.configs import SDMGrad
+from mtlkit.weightings.kinds import DoubleSampling, GramianWeighting, Known
+from mtlkit.weightings.solvers.simplex import project, share_of
+
+
+class SDMGradWeights(GramianWeighting, DoubleSampling):
+    """Weights (w + l / K) / (1 + l), with w on the simplex minimising |g_w + l g_0|^2 (eq. 7).
+
+    w follows the slope J1 J2' (w + l / K) of two draws, in units of the mean gradient norm
+    (section 6.1), and goes on from where it was (algorithm 1).
+    """
+
+    values: Tensor
+
+    def __init__(self, config: SDMGrad, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.nearness, self.rate = config.nearness, config.rate
+        self.momentum, self.steps = config.momentum, config.steps
+        self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
+
+    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+        weights, total = share_of(self.values.to(gramian), known.places)
+        towards = self.nearness / len(weights)
+        # two draws of one gradient may point apart; their product is then no square of a norm
+        unit = gramian.diagonal().clamp(min=0).sqrt().mean().square()
+        matrix = gramian / (unit + 1e-8)
+        speed = torch.zeros_like(weights)
+        for _ in range(self.steps):
+            speed = self.momentum * speed + matrix @ (weights + towards)
+            weights = project(weights - self.rate * speed)
+        self.values[known.places] = (weights * total).to(self.values)
+        return (weights + towards) / (1 + self.nearness)

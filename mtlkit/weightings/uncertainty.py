@@ -1,0 +1,27 @@
+"""Homoscedastic uncertainty as weights (Kendall, Gal & Cipolla, CVPR 2018)."""
+
+import torch
+from torch import nn
+
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
+
+
+class UncertaintyWeights(LossWeighting):
+    """The sum of exp(-s_t) L_t + s_t / 2 with learned log-variances s = log sigma^2 (T,).
+
+    Equation 10 weighs a regression's squared error with 1 / (2 sigma^2) and a classification's
+    cross-entropy with 1 / sigma^2. mtlkit's regression loss is *half* the squared error, so the
+    factor exp(-s) is right for both. A term without any label in the batch contributes nothing,
+    its s / 2 included: its variance would otherwise drift to zero unobserved.
+    """
+
+    def __init__(self, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.log_variance = nn.Parameter(torch.zeros(len(terms)))
+
+    def forward(self, losses: StepLosses) -> WeightedLoss:
+        weights = torch.exp(-self.log_variance)
+        seen = (losses.counts > 0).float() * losses.share
+        total = (weights * losses.mean + seen * self.log_variance / 2).sum()
+        return WeightedLoss(total, weights.detach())

@@ -1,0 +1,123 @@
+"""The tiny problem, as every process of these tests imports it."""
+
+import importlib
+import os
+import random
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import pytest
+import torch
+
+from mtlkit.comparison.execute.executor import Executor
+from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.comparison.execute.worker import Outcome, run_job
+from mtlkit.comparison.spec.load import load_comparison
+from mtlkit.comparison.study import run_study
+from mtlkit.data.source import Loading
+from mtlkit.runs import evaluate
+
+collect_ignore = ["tiny.py", "killed_study.py"]
+
+FILE = """
+problems: {plane: recipe.yaml}
+weightings: [gls]
+seeds: [3]
+tuning: {trials: 2, search: {optimizer.lr: {low: 0.01, high: 0.2, log: true}}}
+without: {log: for speed, tuned: for speed, rlw: for speed}
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        yield importlib.import_module("tiny")
+
+
+class InThisProcess(Executor):
+    """Runs jobs one by one when somebody waits, in an order drawn from `seed`."""
+
+    def __init__(self, slots, seed=0, interrupt_after=None):
+        self.slots, self.interrupt_after, self.stopped = slots, interrupt_after, False
+        self.random, self.jobs, self.made, self.most = random.Random(seed), {}, [], 0
+
+    def submit(self, key, job):
+        self.jobs[key] = job
+        self.most = max(self.most, len(self.jobs))
+
+    def ended(self, seconds):
+        if not self.jobs:
+            return []
+        key = self.random.choice(sorted(self.jobs))
+        if self.interrupt_after == len(self.made):
+            self.interrupt_after = None
+            os.kill(os.getpid(), signal.SIGINT)
+            self.jobs.pop(key)
+            return [(key, Outcome(interrupted=True))]
+        if self.stopped:
+            self.jobs.pop(key)
+            return [(key, Outcome(interrupted=True))]
+        self.made.append(key)
+        return [(key, run_job(self.jobs.pop(key)))]
+
+    def stop(self):
+        self.stopped = True
+
+    def close(self):
+        pass
+
+
+@attrs.frozen
+class Bench:
+    """A folder with a recipe, in which comparisons are written and run."""
+
+    folder: Path
+    tiny: object
+    worker = InThisProcess
+    file = FILE
+
+    def load(self, text=FILE):
+        """The comparison of the file `text`."""
+        (self.folder / "recipe.yaml").write_text(self.tiny.RECIPE)
+        (self.folder / "comparison.yaml").write_text(text)
+        return load_comparison(self.folder / "comparison.yaml", self.tiny.catalog())
+
+    def run(self, comparison, name="study", *, place=None, executor=None, **options):
+        """The study's folder."""
+        options = {"quiet": True, "loading": Loading(), "catalog": self.tiny.catalog()} | options
+        if place is None:
+            executor = executor or InThisProcess(2)
+            place = Place(workers=executor.slots, make=lambda *_: executor)
+        return run_study(comparison, self.folder / name, place=place, **options)
+
+
+@contextmanager
+def no_report_of_a_run():
+    """Drawing it takes longer than all of the training."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "write_report", lambda *_: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _quickly():
+    with no_report_of_a_run():
+        yield
+
+
+@pytest.fixture
+def bench(tmp_path, tiny):
+    return Bench(tmp_path, tiny)
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory, tiny):
+    """A whole study, made by one worker, for tests that only look; its keys in the order made."""
+    torch.set_num_threads(1)
+    bench, worker = Bench(tmp_path_factory.mktemp("made"), tiny), InThisProcess(1)
+    with no_report_of_a_run():
+        return bench.run(bench.load(FILE), executor=worker), worker.made

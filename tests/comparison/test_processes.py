@@ -1,0 +1,146 @@
+"""Workers of this machine: what is killed, and what comes of it."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mtlkit.comparison.execute.executor_config import Place, place_of
+from mtlkit.comparison.results.record import read_results
+from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
+
+FILE = """
+problems: {plane: recipe.yaml}
+weightings:
+  - {name: raises, weighting: {type: explosive}}
+  - {name: killed, weighting: {type: explosive, kills: true, once: MARK}}
+seeds: [3]
+tuning: {trials: 2, search: {optimizer.lr: {low: 0.01, high: 0.2, log: true}}}
+without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
+"""
+
+
+SMALL = """
+problems: {plane: recipe.yaml}
+weightings: [gls]
+seeds: 1
+without: {log: for speed, tuned: for speed, rlw: for speed, single-task: for speed}
+"""
+
+
+def begun(bench, lines):
+    """A process that runs the comparison, once it has written so many lines."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, Path(__file__).with_name("killed_study.py"), bench.folder],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    results = bench.folder / "study" / "results.jsonl"
+    while not results.exists() or results.read_bytes().count(b"\n") < lines:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.02)
+    return process
+
+
+def values(record):
+    return record.settings, record.score, record.validation, record.test
+
+
+def test_a_study_that_is_killed_goes_on_and_loses_nothing(bench, made):
+    comparison = bench.load(FILE.replace("MARK", str(bench.folder / "mark")))
+    process = begun(bench, 1)
+    process.kill()
+    process.communicate()
+    written = read_results(bench.folder / "study" / "results.jsonl")
+    assert written
+    finished = {
+        record.folder: (bench.folder / "study" / record.folder / "status.json").stat().st_mtime_ns
+        for record in written
+        if record.error is None
+    }
+    folder = bench.run(comparison, place=Place(workers=2))
+    found = {record.key: record for record in read_results(folder.results)}
+    assert len(found) == len(folder.results.read_text().splitlines()) == 3 * 3
+    for name, changed in finished.items():  # nothing is made twice
+        assert (folder.path / name / "status.json").stat().st_mtime_ns == changed
+    for record in read_results(made[0].results):  # nor otherwise than by one worker, undisturbed
+        if record.method == "equal":
+            assert values(found[record.key]) == values(record)
+    assert found["plane/raises/trial0"].error == "RuntimeError: it exploded"
+    assert found["plane/raises/epochs-seed3"].error == "no trial came to its end"
+    killed = [record for record in found.values() if record.method == "killed" and record.error]
+    assert [record.key for record in killed] == ["plane/killed/trial0"]
+    assert "the worker was killed by SIGKILL, as the system does when memory" in killed[0].error
+    assert all(record.peak_memory_bytes > 0 for record in found.values() if not record.error)
+
+
+def test_control_c_stops_all_workers_and_says_how_to_go_on(bench, capsys):
+    results = bench.folder / "study" / "results.jsonl"
+
+    def stop():
+        while not results.exists() or not results.read_bytes():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=stop).start()
+    with pytest.raises(InterruptedRunError, match="runs; the same command goes on"):
+        bench.run(bench.load(), place=Place(workers=2), quiet=False)
+    assert multiprocessing.active_children() == []
+    assert 1 <= len(read_results(results)) < 12
+    assert "12 runs, 2 at once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [
+        ("gpu", "--devices: 'gpu' is no device; expected cpu, or cuda:0,cuda:1"),
+        ("cpu,cuda:0", "--devices: cpu,cuda:0 are of two kinds"),
+    ],
+)
+def test_devices_that_are_none_are_refused(devices, message):
+    with pytest.raises(RunError, match=message):
+        place_of(1, devices, on_ray=False)
+
+
+def test_cores_are_shared_out(monkeypatch):
+    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert (Place().at_once, Place().threads) == (8, 1)
+    assert (Place(workers=3).threads, Place(workers=20).threads) == (2, 1)
+    two = place_of(None, "cuda:0,cuda:1", on_ray=False)
+    assert (two.at_once, two.threads, two.kind) == (2, 4, "cuda")
+
+
+def test_a_gpu_is_not_shared_unless_asked(monkeypatch):
+    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.cores", lambda: 8)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert (Place().at_once, Place().threads) == (2, 4)
+    assert Place(workers=4).at_once == 4
+    assert place_of(None, "cpu", on_ray=False).at_once == 1
+    assert place_of(None, "", on_ray=True).at_once == 8  # Ray counts its GPUs itself
+
+
+def test_without_ray_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'mtlkit\[ray\]'"):
+        place_of(2, "", on_ray=True).executor()
+
+
+def test_two_workers_of_ray_come_to_the_same(bench, monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'mtlkit[ray]'")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the workers find `tiny`
+    comparison = bench.load(SMALL)
+    found = read_results(bench.run(comparison, place=place_of(2, "", on_ray=True)).results)
+    assert [record.error for record in found] == [None, None]
+    here = read_results(bench.run(comparison, "here").results)
+    assert {record.key: values(record) for record in found} == {
+        record.key: values(record) for record in here
+    }

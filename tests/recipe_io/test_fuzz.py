@@ -1,0 +1,140 @@
+"""Whatever is read gives a recipe that says what was written, or a `RecipeError`."""
+
+import json
+import os
+import random
+from typing import Any
+from unittest import mock
+
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mtlkit.errors import RecipeError
+from mtlkit.recipe_io import dump_recipe, parse_recipe
+from mtlkit.recipe_io.dump import plain
+from mtlkit.recipe_io.layers import read_layers
+from mtlkit.recipe_io.source_location import Entries, Items, Node, RefusedError, Scalar
+from mtlkit.recipe_io.yaml_reader import read_yaml
+
+# MTLKIT_FUZZ=10000 for a long run
+EXAMPLES = int(os.environ.get("MTLKIT_FUZZ", "150"))
+FUZZ = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+WORDS = [
+    *("data", "backbone", "tasks", "routing", "weighting", "optimizer", "schedule", "train"),
+    *("evaluation", "seed", "type", "lr", "total", "head", "groups", "branch", "folder", "size"),
+    *("images", "casia-net", "timm", "model", "dynamic", "sgd", "shared", "grouped", "linear"),
+    *("acme/everything", "inner", "nested", "table", "needed", "extends", "loggers", "", "~"),
+]
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(WORDS) | st.text()
+)
+DOCUMENTS = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=6)
+    ),
+    max_leaves=30,
+)
+
+
+def says_what_was_written(node: Node, value: Any) -> None:
+    """Every scalar of the tree stands in the recipe with its value and its type."""
+    if isinstance(node, Entries):
+        for key, child in node.values.items():
+            says_what_was_written(child, value[key])
+    elif isinstance(node, Items):
+        assert len(node.items) == len(value)
+        for child, item in zip(node.items, value, strict=True):
+            says_what_was_written(child, item)
+    elif isinstance(value, dict):
+        assert value["type"] == node.value  # a component by its bare name
+    else:
+        assert value == node.value or value != value
+        assert type(value) is type(node.value) or (type(value), type(node.value)) == (float, int)
+
+
+def read(text: str, catalog, overrides=()) -> bool:
+    """Whether `text` is a recipe; anything but a recipe or a `RecipeError` fails the test."""
+    refused = None
+    try:
+        recipe = parse_recipe(text, "fuzz.yaml", catalog, overrides)
+    except RecipeError as error:
+        refused = error
+    if refused is not None:
+        assert refused.lines
+        for line in refused.lines:
+            assert line.startswith(("fuzz.yaml", "--set "))
+            assert "\n" not in line
+        return False
+    if "path" not in text:  # a path is normalised: a//b is a/b
+        tree = read_layers(text, "fuzz.yaml", None, overrides)
+        says_what_was_written(tree, plain(recipe, catalog))
+    assert parse_recipe(dump_recipe(recipe, catalog), "again", catalog) == recipe
+    return True
+
+
+@given(st.text())
+@settings(FUZZ)
+def test_any_text(rich_catalog, text):
+    read(text, rich_catalog)
+
+
+@given(st.text(alphabet="ab:-[]{},&*!|>'\"%@#? \n\t1.e~<"))
+@settings(FUZZ)
+def test_text_made_of_yaml(rich_catalog, text):
+    read(text, rich_catalog)
+
+
+@given(st.text(alphabet="ab:-[]{},&*!|>'\"%@#? \n\t1.e~<é\U0001f600\x85"))
+@settings(FUZZ)
+def test_it_is_read_alike_with_and_without_libyaml(text):
+    """The quick reader never takes a text for another value than the one whose errors are told."""
+
+    def outcome():
+        try:
+            node = read_yaml(text, "fuzz.yaml")
+            return node.value if isinstance(node, Scalar) else node  # an empty one is nowhere
+        except RefusedError as error:
+            return error.lines()
+
+    quick = outcome()
+    with mock.patch.object(yaml, "__with_libyaml__", False):
+        assert outcome() == quick
+
+
+@given(DOCUMENTS)
+@settings(FUZZ)
+def test_any_document(rich_catalog, document):
+    read(json.dumps(document), rich_catalog)
+
+
+@given(st.randoms(use_true_random=False), st.integers(1, 4))
+@settings(FUZZ)
+def test_a_recipe_with_some_characters_changed(rich_catalog, good, chance: random.Random, edits):
+    text = good
+    for _ in range(edits):
+        place = chance.randrange(len(text))
+        new = chance.choice([*" \n:,{}[]\"'&*!#-~.0123456789enotype", "true", "null", "1e-4", ""])
+        text = text[:place] + new + text[place + chance.choice([0, 1, 3]) :]
+    read(text, rich_catalog)
+
+
+@given(
+    st.sampled_from(
+        ["optimizer.lr", "train.threads", "weighting", "tasks.pose", "seed", "data.type"]
+    ),
+    SCALARS | st.lists(SCALARS, max_size=3),
+)
+@settings(FUZZ)
+def test_any_override(rich_catalog, good, path, value):
+    read(good, rich_catalog, [f"{path}={json.dumps(value)}"])
+
+
+def test_the_good_recipe_is_read(rich_catalog, good):
+    assert read(good, rich_catalog)

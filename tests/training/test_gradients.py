@@ -1,0 +1,105 @@
+"""The cut at the features, and what is carried over it."""
+
+import torch
+
+from mtlkit.routers.base import Features
+from mtlkit.training.gradients.features import (
+    carried,
+    cut,
+    gather_columns,
+    gradients_at,
+    own_columns,
+)
+from mtlkit.training.gradients.sources import carry_into_trunk
+from mtlkit.training.ranks import Ranks
+
+TASKS = ("who", "age")
+
+
+def three_ways_out():
+    x = torch.randn(4, 3, requires_grad=True)
+    return x, Features(x * 2, maps=(x + 1).unsqueeze(-1), own={"age": x.exp()})
+
+
+def test_the_leaves_have_the_values_and_not_the_graph():
+    _, features = three_ways_out()
+    at = cut(features, TASKS)
+    assert at.features.of("who").equal(features.shared)
+    assert at.features.of("age").equal(features.own["age"])
+    assert at.branch_features.shared.equal(features.shared)
+    assert at.branch_features.maps.equal(features.maps)
+    assert at.branch_features.of("age").equal(features.own["age"])
+    assert at.branch_features.of("who").equal(features.shared)
+    leaves = [*at.features.own.values(), at.branch_features.shared, at.branch_features.maps]
+    assert all(leaf.is_leaf and leaf.requires_grad for leaf in leaves)
+    assert len({id(leaf) for leaf in leaves}) == 4  # one pass tells them apart
+
+
+def test_one_pass_gives_each_task_its_row_and_zeros_where_nothing_depends():
+    _, features = three_ways_out()
+    at = cut(features, TASKS)
+    weight = torch.tensor(3.0, requires_grad=True)
+    branch = at.branch_features
+    losses = torch.stack(
+        [
+            at.features.of("who").sum(),
+            weight * at.features.of("age").sum(),
+            5 * branch.shared.sum() + 7 * branch.maps.sum(),
+        ]
+    )
+    rows, (beside,) = at.jacobian(losses, TASKS, [weight])
+    zeros, ones = torch.zeros(12), torch.ones(12)
+    wanted = [[ones, zeros, zeros], [zeros, zeros, 3 * ones], [5 * ones, 7 * ones, zeros]]
+    assert rows.tolist() == torch.stack([torch.cat(row) for row in wanted]).tolist()
+    assert beside == features.own["age"].sum()
+
+
+def test_several_branches_are_told_apart_too():
+    _, features = three_ways_out()
+    at = cut(features, TASKS)
+    branch = at.branch_features
+    losses = torch.stack(
+        [at.features.of("who").sum(), at.features.of("age").sum()]
+        + [factor * branch.shared.sum() for factor in (2, 3)]
+    )
+    rows, _ = at.jacobian(losses, TASKS)
+    assert rows[2:, :12].tolist() == [[2.0] * 12, [3.0] * 12]
+    assert not rows[2:, 12:].any()
+
+
+def test_a_direction_is_carried_into_the_trunk():
+    x, features = three_ways_out()
+    at = cut(features, TASKS)
+    direction = torch.randn(36)
+    scalar = carry_into_trunk(at, direction)
+    assert scalar == 0
+    (found,) = torch.autograd.grad(scalar, x)
+    shared, maps, own = (part.view(4, 3) for part in direction.split(12))
+    torch.testing.assert_close(found, 2 * shared + maps + own * x.exp())
+
+
+def test_what_is_carried_takes_the_kind_of_number_that_is_there():
+    x = torch.ones(2, requires_grad=True)
+    half = x.bfloat16()
+    (2 * carried([half], [torch.tensor([1.0, 2.0])])).backward()
+    assert x.grad.tolist() == [2.0, 4.0]
+
+
+def test_no_gradient_of_the_heads_goes_past_the_cut():
+    x, features = three_ways_out()
+    at = cut(features, TASKS)
+    (at.features.of("who").sum() + at.branch_features.shared.sum()).backward()
+    assert x.grad is None
+
+
+def test_gradients_of_an_uncut_network_are_rows_too():
+    x = torch.randn(4, 3, requires_grad=True)
+    features = x * 2
+    rows = gradients_at([features], torch.stack([features.sum(), (3 * features).sum()]))
+    assert rows.tolist() == [[1.0] * 12, [3.0] * 12]
+
+
+def test_one_process_has_all_columns():
+    own = torch.randn(2, 5)
+    assert gather_columns(own, Ranks()) is own
+    assert own_columns(own[0], own, Ranks()).equal(own[0])

@@ -1,0 +1,39 @@
+"""Signals as a wish that the loop looks at."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from mtlkit.training.signals import SIGNALS, stop_on_signal
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_is_a_wish_and_the_second_stops(number):
+    with stop_on_signal() as wish:
+        assert not wish.wished
+        os.kill(os.getpid(), number)
+        assert wish.wished
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_handlers_come_back_after_an_error():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with pytest.raises(ZeroDivisionError), stop_on_signal():
+        raise ZeroDivisionError
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+def test_another_thread_leaves_signals_alone():
+    before, inside = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        with stop_on_signal():
+            inside.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert inside == [before]

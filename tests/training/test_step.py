@@ -1,0 +1,148 @@
+"""The three kinds of weighting against gradients written out by hand."""
+
+import attrs
+import pytest
+import torch
+from mtlkit.weightings.configs import Dynamic, Equal, Fixed, HeadGradients, Uncertainty, Weighting
+
+from mtlkit.backbones._configs import CasiaNet
+from mtlkit.routers._configs import BlockBranch
+from mtlkit.training.gradients.step import TrainingStep, checked_kind
+from mtlkit.training.gradients.task_weights import UpdateInfo
+from mtlkit.training.ranks import Ranks
+from mtlkit.weightings.kinds import WeightingModule
+
+
+def batch_of(made, samples=12):
+    setting = made.setting
+    index = torch.arange(samples)
+    targets = {task: target[index] for task, target in setting.targets["train"].items()}
+    return setting.data.train.inputs[index], targets, whole_of(made, targets)
+
+
+def whole_of(made, targets):
+    counts = made.inner.model.counts(targets)
+    return UpdateInfo(counts, counts.nonzero().flatten())
+
+
+def gradients(module, scalar):
+    named = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    found = torch.autograd.grad(scalar, list(named.values()), retain_graph=True, allow_unused=True)
+    return dict(zip(named, found, strict=True))
+
+
+def trunk_names(made):
+    return {name for name, _ in made.inner.model.named_parameters() if ".backbone." in f".{name}"}
+
+
+@pytest.mark.parametrize("weighting", [Equal(), Equal(total=0.1), Fixed(weights={"age": 0.3})])
+def test_loss_weighting_gives_the_weighted_sum(points, weighting):
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
+    inputs, targets, whole = batch_of(made)
+    result = made.inner(inputs, targets, whole)
+    mean = made.inner.model.losses(inputs, targets, whole.counts).mean
+    torch.testing.assert_close(result.total, (result.weights * mean).sum())
+    result.total.backward()
+    expected = gradients(made.inner.model, (result.weights * mean).sum())
+    for name, p in made.inner.model.named_parameters():
+        torch.testing.assert_close(p.grad, expected[name])
+
+
+def by_hand(made, inputs, targets, whole):
+    """Each term's gradient at the shared features, by the whole network."""
+    features = made.inner.model.features(inputs)
+    losses = made.inner.model.losses_at(features, targets, whole.counts).mean
+    rows = [torch.autograd.grad(loss, features.shared, retain_graph=True)[0] for loss in losses]
+    return features.shared, losses, torch.stack([row.flatten() for row in rows])
+
+
+def test_gramian_weighting_gives_one_weighted_backward(points):
+    weighting = points.ByNorm(heads=HeadGradients.WEIGHTED)
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
+    inputs, targets, whole = batch_of(made)
+    result = made.inner(inputs, targets, whole)
+    result.total.backward()
+    _, losses, jacobian = by_hand(made, inputs, targets, whole)
+    weights = 1 / jacobian.norm(dim=1)
+    torch.testing.assert_close(result.weights, weights)
+    expected = gradients(made.inner.model, (weights.detach() * losses).sum())
+    for name, p in made.inner.model.named_parameters():
+        torch.testing.assert_close(p.grad, expected[name])
+
+
+def test_jacobian_weighting_directs_the_trunk_and_leaves_the_heads_their_losses(points):
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=points.UnitSum()))
+    inputs, targets, whole = batch_of(made)
+    made.inner(inputs, targets, whole).total.backward()
+    shared, losses, jacobian = by_hand(made, inputs, targets, whole)
+    direction = (jacobian / jacobian.norm(dim=1, keepdim=True)).sum(dim=0).view_as(shared)
+    trunk = gradients(made.inner.model, (shared * direction.detach()).sum())
+    heads = gradients(made.inner.model, losses.sum())
+    of_trunk = trunk_names(made)
+    assert of_trunk
+    for name, p in made.inner.model.named_parameters():
+        expected = trunk[name] if name in of_trunk else heads[name]
+        torch.testing.assert_close(p.grad, expected)
+
+
+@pytest.mark.parametrize("branch", [None, BlockBranch()])
+def test_a_cut_through_every_way_out_of_the_trunk_loses_nothing(points, branch):
+    """With all weights equal, gradients by surrogate are the plain ones, branches included."""
+
+    class Ones(points.ByNormWeights):
+        def forward(self, gramian, known):
+            return torch.ones_like(known.losses)
+
+    routing = points.GROUPED if branch is None else attrs.evolve(points.GROUPED, branch=branch)
+    recipe = attrs.evolve(points.PLAIN, backbone=CasiaNet(width=0.05, dropout=0), routing=routing)
+    made = points.updater(recipe)
+    made.inner.eval()  # batch norm by its running statistics, the same in both passes
+    inputs, targets, whole = batch_of(made)
+    step = TrainingStep(made.inner.model, Ones(), Ranks(), points.ByNorm())
+    step(inputs, targets, whole).total.backward()
+    mean = made.inner.model.losses(inputs, targets, whole.counts).mean
+    expected = gradients(made.inner.model, mean.sum())
+    for name, p in made.inner.model.named_parameters():
+        torch.testing.assert_close(p.grad, expected[name], msg=name)
+
+
+@pytest.mark.parametrize("kind", ["ByNorm", "UnitSum"])
+def test_gradient_weightings_run_in_bf16(points, kind):
+    train = attrs.evolve(points.PLAIN.train, precision="bf16")
+    recipe = attrs.evolve(points.PLAIN, weighting=getattr(points, kind)(), train=train)
+    made = points.updater(recipe)
+    before = [p.clone() for p in made.inner.parameters()]
+    made.update(0)
+    assert all(p.isfinite().all() for p in made.inner.parameters())
+    assert all(not p.equal(old) for p, old in zip(made.inner.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize(
+    "weighting", [Equal(), Uncertainty(), Dynamic()], ids=lambda w: type(w).__name__
+)
+def test_a_task_without_labels_gets_zero_gradients_and_not_none(points, weighting):
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
+    inputs, targets, _ = batch_of(made)
+    targets = {**targets, "rare": torch.full_like(targets["rare"], -1)}
+    made.inner(inputs, targets, whole_of(made, targets)).total.backward()
+    head = made.inner.model.head("rare")
+    assert all(p.grad is not None and not p.grad.any() for p in head.parameters())
+
+
+def test_a_module_of_no_kind_is_refused():
+    class Stranger(WeightingModule):
+        pass
+
+    with pytest.raises(TypeError, match="Stranger is of no kind of weighting"):
+        checked_kind(Stranger(), Equal())
+
+
+def test_options_and_module_must_be_of_one_kind(points):
+    @attrs.frozen(kw_only=True)
+    class Disguised(Weighting):
+        def build(self, terms, features):
+            return points.ByNormWeights()
+
+    module = Disguised().build((), 1)
+    with pytest.raises(TypeError, match=r"Disguised builds ByNormWeights; .* GradientWeighting"):
+        checked_kind(module, Disguised())

@@ -1,0 +1,45 @@
+"""Validation while training: the numbers, and that it leaves no trace."""
+
+import pytest
+import torch
+
+from mtlkit.training.validation import validation_metrics
+
+
+def validate(made, batch):
+    setting = made.setting
+    return validation_metrics(
+        made.inner.model, setting.data.validation, setting.targets["validation"],
+        batch=batch, device=setting.device, autocast=setting.autocast(),
+    )  # fmt: skip
+
+
+def test_metrics_are_those_of_one_pass(points):
+    made = points.updater(points.PLAIN)
+    found = validate(made, batch=10)
+    assert validate(made, batch=3) == pytest.approx(found, rel=1e-5)
+    model, split = made.inner.model, made.setting.data.validation
+    targets = made.setting.targets["validation"]
+    with torch.no_grad():
+        outputs = model(split.inputs).outputs
+        losses = model.losses(split.inputs, targets, model.counts(targets)).mean
+    right = (outputs["who"].argmax(dim=1) == targets["who"]).float().mean().item()
+    assert found["who/accuracy"] == pytest.approx(right)
+    for task, loss in zip(model.tasks, losses.tolist(), strict=True):
+        assert found[f"{task}/loss"] == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_task_without_labels_has_no_metrics(points):
+    made = points.updater(points.PLAIN)
+    made.setting.targets["validation"]["rare"].fill_(-1)
+    assert not any(name.startswith("rare") for name in validate(made, batch=4))
+
+
+def test_validating_changes_nothing(points):
+    made = points.updater(points.LEARNED)
+    before = {k: v.clone() for k, v in made.inner.state_dict().items()}
+    state = torch.get_rng_state()
+    validate(made, batch=4)
+    assert all(v.equal(before[k]) for k, v in made.inner.state_dict().items())
+    assert torch.get_rng_state().equal(state)
+    assert made.inner.model.training

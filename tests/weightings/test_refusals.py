@@ -1,0 +1,199 @@
+"""What a weighting cannot do is said when the recipe is read, or at the first step."""
+
+import attrs
+import pytest
+import torch
+from mtlkit.weightings.configs import (
+    CRMOGM,
+    DBMTL,
+    MGDA,
+    AutoLambda,
+    Dynamic,
+    Equal,
+    ExcessMTL,
+    GradientLocation,
+    GradientWeighting,
+    HarderFirst,
+    HeadGradients,
+    MoCo,
+    MoDo,
+    PCGrad,
+    SDMGrad,
+    Uncertainty,
+    pairing_problems,
+)
+
+from mtlkit.recipe import Recipe
+from mtlkit.routers._configs import BlockBranch, Grouped, LinearBranch, Shared
+from mtlkit.task import Task, loss_terms
+from mtlkit.task_types import Role
+
+TASKS = {"who": Task(role=Role.MAIN), "pose": Task(), "light": Task()}
+TERMS = loss_terms(TASKS)
+
+
+def problems(weighting, terms=TERMS, **router):
+    return [str(problem) for problem in pairing_problems(weighting, terms, **router)]
+
+
+def test_every_scheme_takes_tasks_that_fit(scheme):
+    named = attrs.evolve(TERMS[2], name="age", task="age")
+    branches = attrs.evolve(TERMS[0], name="who.branches")  # a second main loss, for `gate_main`
+    assert problems(scheme, (*TERMS[:2], named, branches)) == []
+
+
+def test_one_task_is_said_to_be_too_few(scheme):
+    found = problems(scheme, TERMS[:1])
+    if scheme.fewest == 1:
+        return
+    assert len(found) == 1
+    name = type(scheme).__name__
+    assert f"weighting: {name} balances 2 losses or more and found 1 ('who')" in found[0]
+    assert "use `equal` for one task" in found[0]
+
+
+def test_what_takes_one_task_is_what_needs_no_other(scheme):
+    alone = isinstance(scheme, Equal | Uncertainty | Dynamic | HarderFirst)
+    simple = type(scheme).__name__ in ("Fixed", "BoundedUncertainty")
+    assert (scheme.fewest == 1) == (alone or simple)
+
+
+@pytest.mark.parametrize(
+    "own", [Dynamic(), HarderFirst(), AutoLambda()], ids=lambda w: type(w).__name__
+)
+def test_a_main_task_that_is_missing_is_asked_for(own):
+    (found,) = problems(own, TERMS[1:])
+    assert found.startswith("weighting: ")
+    assert "found none; give one task `role: main`" in found
+
+
+def test_without_shared_features_only_what_needs_none_goes(scheme):
+    found = [p for p in problems(scheme, shared_features=False) if "shared features" in p]
+    needs = scheme.reads_features or (
+        isinstance(scheme, GradientWeighting) and scheme.at is GradientLocation.FEATURES
+    )
+    assert bool(found) == needs
+    if needs:
+        name = type(scheme).__name__
+        assert f"{name} looks at the shared features" in found[0]
+        remedy = "use another weighting" if scheme.reads_features else "use `at: parameters`"
+        assert remedy in found[0]
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        MoCo(at=GradientLocation.FEATURES),
+        ExcessMTL(at=GradientLocation.FEATURES),
+        DBMTL(momentum=0.5),
+        MoDo(at=GradientLocation.FEATURES),
+        SDMGrad(at=GradientLocation.FEATURES),
+        AutoLambda(at=GradientLocation.FEATURES),
+    ],
+    ids=lambda w: type(w).__name__,
+)
+def test_gradients_of_different_samples_are_not_compared_at_the_features(own):
+    found = problems(own)
+    name = type(own).__name__
+    assert any(f"weighting.at: {name} compares the gradients of different" in p for p in found)
+    assert all("use `at: parameters`" in p for p in found)
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        MoCo(at=GradientLocation.LAST_SHARED_LAYER),
+        ExcessMTL(at=GradientLocation.LAST_SHARED_LAYER),
+        DBMTL(momentum=0.5, at=GradientLocation.LAST_SHARED_LAYER),
+        AutoLambda(at=GradientLocation.LAST_SHARED_LAYER),
+    ],
+    ids=lambda w: type(w).__name__,
+)
+def test_a_direction_at_the_last_layer_is_none(own):
+    (found,) = problems(own)
+    assert found.startswith("weighting.at: ")
+    assert found.endswith("use `at: parameters`")
+
+
+def test_branches_that_leave_early_have_no_last_shared_layer():
+    grouped = Grouped(task="who", by="pose", groups={"a": (0,), "b": (1,)})
+    for branch, expected in ((LinearBranch(), 0), (BlockBranch(), 1)):
+        router = attrs.evolve(grouped, branch=branch)
+        found = problems(
+            MGDA(at=GradientLocation.LAST_SHARED_LAYER),
+            router.terms(TERMS),
+            shared_features=router.shared_features,
+            shared_last_layer=router.shared_last_layer,
+        )
+        assert len(found) == expected
+    assert "none is the last that all share" in found[0]
+
+
+def test_only_weights_can_be_averaged():
+    assert problems(CRMOGM(of=PCGrad())) == []
+    for inner in (MoCo(), DBMTL(momentum=0.5), MoDo()):
+        (found,) = problems(CRMOGM(of=inner))
+        assert found.startswith(
+            f"weighting.of: CRMOGM averages weights, and {type(inner).__name__}"
+        )
+    for option in ({"at": GradientLocation.PARAMETERS}, {"heads": HeadGradients.WEIGHTED}):
+        (found,) = problems(CRMOGM(of=MGDA(**option)))
+        (name,) = option
+        assert f"weighting.of.{name}: the averaged weights are taken where CRMOGM says" in found
+        assert f"put `{name}` beside `of`" in found
+
+
+def test_a_recipe_asks_its_router_and_its_weighting(points_recipe):
+    @attrs.frozen(kw_only=True)
+    class Apart(Shared):
+        @property
+        def shared_features(self):
+            return False
+
+    recipe = attrs.evolve(points_recipe, weighting=MGDA(), routing=Apart())
+    (found,) = recipe.problems()
+    assert str(found).startswith("weighting.at: MGDA looks at the shared features")
+    at_parameters = attrs.evolve(recipe, weighting=MGDA(at=GradientLocation.PARAMETERS))
+    assert at_parameters.problems() == []
+
+
+@pytest.fixture
+def points_recipe():
+    from mtlkit.backbones._configs import MLP
+    from mtlkit.data.images import Images
+
+    return Recipe(
+        data=Images(folder="faces", size=32, pattern="{who}_{pose}_{light}.png"),
+        backbone=MLP(),
+        tasks=TASKS,
+    )
+
+
+def test_options_of_gradients_belong_to_weightings_of_gradients():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'at'"):
+        Equal(at=GradientLocation.PARAMETERS)
+    with pytest.raises(ValueError, match=r"at: expected an At \(features, last-shared-layer"):
+        MGDA(at="parameters")
+
+
+def test_projections_and_means_stay_within_their_bounds():
+    for wrong, words in (
+        (lambda: DBMTL(momentum=1.0), "momentum: expected a number from 0 to below 1"),
+        (lambda: MoCo(tracking=0), "tracking: expected a number from 0.001 to 1"),
+        (lambda: SDMGrad(steps=0), "steps: expected a whole number of at least 1"),
+        (lambda: AutoLambda(start=-1), "start: expected a number above 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            wrong()
+
+
+def test_torch_is_not_imported_for_any_of_it():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, mtlkit.weightings.configs as c; "
+        "[getattr(c, n) for n in c.__all__]; assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert torch.__version__
