@@ -17,7 +17,7 @@ from mtlkit.comparison.execute.executor_config import Place
 from mtlkit.comparison.results.record import read_results
 from mtlkit.comparison.spec.load import load_comparison
 from mtlkit.comparison.study import run_study
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 from mtlkit.plugins.catalog import load_catalog
 
 RECIPE = """

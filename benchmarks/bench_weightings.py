@@ -25,14 +25,12 @@ from pathlib import Path
 import attrs
 import torch
 import torch.nn.functional as F
-from mtlkit.weightings.configs import MGDA, Equal, GradientLocation, GradientWeighting
 
-from mtlkit.backbones._configs import MLP, CasiaNet
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
-from mtlkit.data.source import DataSource, Loading
-from mtlkit.heads._configs import Regression
+from mtlkit.backbones import MLP, CasiaNet
+from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
+from mtlkit.heads import Regression
 from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.optim.base import SGD
+from mtlkit.optim import SGD
 from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task
 from mtlkit.task_types import Role
@@ -43,6 +41,7 @@ from mtlkit.training.gradients.task_weights import UpdateInfo
 from mtlkit.training.progress import Silence
 from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
+from mtlkit.weightings import MGDA, Equal, GradientLocation, GradientWeighting
 
 HERE = Path(__file__).parent
 CLASSES = {"who": 100, "yaw": 13}

@@ -13,14 +13,12 @@ import time
 import attrs
 import torch
 import torch.nn.functional as F
-from mtlkit.weightings.configs import Equal
 from torch import nn
 
-from mtlkit.backbones._configs import CasiaNet
-from mtlkit.data.dataset import Categorical, Data, Split
-from mtlkit.data.source import DataSource, Loading
+from mtlkit.backbones import CasiaNet
+from mtlkit.data import Categorical, Data, DataSource, Loading, Split
 from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.optim.base import SGD
+from mtlkit.optim import SGD
 from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task
 from mtlkit.task_types import Role
@@ -28,6 +26,7 @@ from mtlkit.training.context import TrainingContext
 from mtlkit.training.progress import Silence
 from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
+from mtlkit.weightings import Equal
 
 LIMIT = 1.03
 PAIRS = 40

@@ -6,13 +6,12 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.backbones._configs import Backbone
+from mtlkit.backbones.base import Backbone
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.fusion import losses_of_heads
-from mtlkit.routers._configs import Router, Wiring
-from mtlkit.routers.base import BranchOutputs, Features, RouterModule
+from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import MISSING, LossTerm, TaskKind
 from mtlkit.weightings.kinds import StepLosses

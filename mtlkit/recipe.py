@@ -4,18 +4,23 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from mtlkit.backbones._configs import Backbone
+from mtlkit.backbones.base import Backbone
 from mtlkit.component import Problem, above, at_least, one_of, optional
 from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
 from mtlkit.evaluators.base import Evaluator
-from mtlkit.loggers.base import JsonLines, Logger
+from mtlkit.loggers.base import Logger
+from mtlkit.loggers.json_lines import JsonLines
 from mtlkit.ops.configs import choices_of_ops
-from mtlkit.optim.base import SGD, Constant, Optimizer, Schedule
-from mtlkit.routers._configs import Router, Shared
+from mtlkit.optim.base import Optimizer, Schedule
+from mtlkit.optim.constant import Constant
+from mtlkit.optim.sgd import SGD
+from mtlkit.routers.base import Router
+from mtlkit.routers.shared import Shared
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import Equal, Weighting, pairing_problems
+from mtlkit.weightings.base import Weighting, pairing_problems
+from mtlkit.weightings.equal import Equal
 
 
 @attrs.frozen(kw_only=True)

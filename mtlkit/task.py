@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import attrs
 
 from mtlkit.component import member_of
-from mtlkit.heads._configs import Classification, Head
+from mtlkit.heads.base import Head
+from mtlkit.heads.classification import Classification
 from mtlkit.task_types import LossTerm, Role
 
 

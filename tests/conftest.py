@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from mtlkit.weightings.configs import GradientWeighting
 
 from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.weightings import GradientWeighting
 
 collect_ignore = ["schemes.py"]
 

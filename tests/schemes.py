@@ -5,7 +5,7 @@ Those of our plugin `mtlkit-torchjd` are among them where it is installed.
 
 from importlib.util import find_spec
 
-from mtlkit.weightings.configs import (
+from mtlkit.weightings import (
     CRMOGM,
     DBMTL,
     DWA,

@@ -18,7 +18,7 @@ from mtlkit.plugins.catalog import Catalog, Status, load_catalog
 GOOD = """
     import attrs
     from mtlkit.plugins.hooks import hookimpl
-    from mtlkit.weightings.configs import Weighting
+    from mtlkit.weightings import Weighting
 
     @attrs.frozen(kw_only=True)
     class Halves(Weighting):

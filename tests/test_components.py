@@ -13,21 +13,15 @@ from pathlib import Path
 
 import attrs
 import pytest
-from mtlkit.weightings.configs import (
-    GradientLocation,
-    HeadGradients,
-    Normalisation,
-    PCGrad,
-    Singular,
-)
 from mtlkit_face.protocols.options import Faces, Mode
 
 from mtlkit.cli import main
 from mtlkit.component import Component
-from mtlkit.data.split import Division
+from mtlkit.data import Division
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import options_of
-from mtlkit.routers._configs import BlockBranch, BranchSelection
+from mtlkit.routers import BlockBranch, BranchSelection
+from mtlkit.weightings import GradientLocation, HeadGradients, Normalisation, PCGrad, Singular
 
 CATALOG = load_catalog("all")
 OURS = ("mtlkit", "mtlkit-face", "mtlkit-torchjd")

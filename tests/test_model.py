@@ -6,12 +6,12 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.backbones._configs import MLP
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.backbones import MLP
+from mtlkit.data import Categorical, Data, Numeric, Split
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.heads._configs import Classification, Regression
+from mtlkit.heads import Classification, Regression
 from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.routers._configs import Shared
+from mtlkit.routers import Shared
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 

@@ -4,7 +4,6 @@ import re
 
 import attrs
 import pytest
-from mtlkit.weightings.configs import Equal, Fixed, Weighting
 
 from mtlkit.errors import (
     DuplicateNameError,
@@ -14,12 +13,13 @@ from mtlkit.errors import (
     UnknownComponentError,
 )
 from mtlkit.plugins.registry import Entry, Origin, Registry, UnavailablePlugin
+from mtlkit.weightings import Equal, Fixed, Weighting
 
 ACME = Origin("acme", "1.0", "acme/plugin.py")
 OTHER = Origin("other", "2.0", "other/plugin.py")
 
 
-def entry(name, target="mtlkit.weightings.configs:Equal", origin=ACME):
+def entry(name, target="mtlkit.weightings.equal:Equal", origin=ACME):
     return Entry("weighting", name, target, "a summary", origin)
 
 
@@ -48,7 +48,7 @@ def test_nothing_is_imported_before_it_is_asked_for(registry):
 
 def test_a_class_and_its_name_find_each_other(registry):
     registry.add(entry("equal"))
-    registry.add(entry("acme/fixed", "mtlkit.weightings.configs:Fixed"), Fixed)
+    registry.add(entry("acme/fixed", "mtlkit.weightings.fixed:Fixed"), Fixed)
     assert registry.get("equal") is Equal
     assert registry.name_of(Fixed) == "acme/fixed"
     fresh = Registry[Weighting]("weighting")
@@ -145,7 +145,7 @@ class TestVersions:
     @pytest.fixture
     def two(self, registry):
         registry.add(entry("acme/x"))
-        registry.add(attrs.evolve(entry("acme/x", "mtlkit.weightings.configs:Fixed"), version=2))
+        registry.add(attrs.evolve(entry("acme/x", "mtlkit.weightings.fixed:Fixed"), version=2))
         return registry
 
     def test_the_bare_name_is_that_of_the_newest(self, two):

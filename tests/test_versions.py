@@ -11,7 +11,7 @@ from mtlkit.recipe_io import dump_recipe, parse_recipe, provenance
 PLUGIN = """
     import attrs
     from mtlkit.plugins.hooks import hookimpl
-    from mtlkit.weightings.configs import Weighting
+    from mtlkit.weightings import Weighting
 
     class Plain:
         def build(self, terms, features):

@@ -6,7 +6,25 @@ from pathlib import Path
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import (
+from safetensors.torch import load_file, save_file
+
+from mtlkit.backbones import MLP, CasiaNet, TimmModel
+from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
+from mtlkit.heads import Classification, Regression
+from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.optim import SGD, AdamW
+from mtlkit.plugins.catalog import Registrar, load_catalog
+from mtlkit.plugins.registry import Origin
+from mtlkit.recipe import Recipe, Train
+from mtlkit.routers import BlockBranch, BranchSelection, Grouped, LinearBranch
+from mtlkit.runs.evaluate import evaluate_run, load_model
+from mtlkit.runs.fit import fit
+from mtlkit.task import Task
+from mtlkit.task_types import Role
+from mtlkit.training.gradients.step import TrainingStep
+from mtlkit.training.gradients.task_weights import UpdateInfo
+from mtlkit.training.ranks import Ranks
+from mtlkit.weightings import (
     DBMTL,
     DWA,
     FAMO,
@@ -21,25 +39,6 @@ from mtlkit.weightings.configs import (
     PCGrad,
     Uncertainty,
 )
-from safetensors.torch import load_file, save_file
-
-from mtlkit.backbones._configs import MLP, CasiaNet, TimmModel
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
-from mtlkit.data.source import DataSource, Loading
-from mtlkit.heads._configs import Classification, Regression
-from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.optim.base import SGD, AdamW
-from mtlkit.plugins.catalog import Registrar, load_catalog
-from mtlkit.plugins.registry import Origin
-from mtlkit.recipe import Recipe, Train
-from mtlkit.routers._configs import BlockBranch, BranchSelection, Grouped, LinearBranch
-from mtlkit.runs.evaluate import evaluate_run, load_model
-from mtlkit.runs.fit import fit
-from mtlkit.task import Task
-from mtlkit.task_types import Role
-from mtlkit.training.gradients.step import TrainingStep
-from mtlkit.training.gradients.task_weights import UpdateInfo
-from mtlkit.training.ranks import Ranks
 
 SAMPLES = 120
 

@@ -1,8 +1,24 @@
-"""What a built backbone is."""
+"""The contract of backbones: options, and a module from inputs to features."""
 
 from abc import ABC, abstractmethod
 
+import attrs
 from torch import Tensor, nn
+
+from mtlkit.component import Component
+
+
+@attrs.frozen(kw_only=True)
+class Backbone(Component):
+    """What turns inputs into the features that all tasks share."""
+
+    @abstractmethod
+    def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
+        """The module for inputs ``(N, *sample_shape)``."""
+
+    def blank(self) -> "Backbone":
+        """The same backbone without weights from elsewhere: a saved model brings its own."""
+        return self
 
 
 class BackboneModule(nn.Module, ABC):

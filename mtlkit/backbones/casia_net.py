@@ -1,17 +1,36 @@
 """CASIA-Net with batch normalisation, the trunk of Yin & Liu (TIP 2018)."""
 
+import attrs
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtlkit.backbones._configs import CasiaNet
-from mtlkit.backbones.base import SplittableBackbone
+from mtlkit.backbones.base import Backbone, BackboneModule, SplittableBackbone
+from mtlkit.component import above, between
 from mtlkit.errors import AssemblyError
+
+
+@attrs.frozen(kw_only=True)
+class CasiaNet(Backbone):
+    """CASIA-Net with batch normalisation, the trunk of Yin & Liu (TIP 2018), section 3.1.
+
+    Ten 3x3 convolutions in five blocks, 320 features at `width` 1; the input may be of any size
+    from 16 pixels. `width` scales every channel count.
+    """
+
+    width: float = attrs.field(default=1.0, validator=above(0))
+    dropout: float = attrs.field(default=0.4, validator=between(0, 1))
+
+    def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
+        return CasiaNetBackbone(self, sample_shape)
+
 
 CHANNELS = ((32, 64), (64, 128), (96, 192), (128, 256), (160, 320))
 """Output channels of the two convolutions of each block."""
 
+
 POOL_PADDING = (0, 0, 1, 1)
 """The padding of the max pooling after blocks 1 to 4 (25 to 13 and 13 to 7 pixels)."""
+
 
 SMALLEST = 16
 """The smallest input side, in pixels, that leaves the last block something to look at."""

@@ -2,11 +2,23 @@
 
 import math
 
+import attrs
 from torch import Tensor, nn
 
-from mtlkit.backbones._configs import MLP
-from mtlkit.backbones.base import BackboneModule
+from mtlkit.backbones.base import Backbone, BackboneModule
+from mtlkit.component import at_least, between, each
 from mtlkit.errors import AssemblyError
+
+
+@attrs.frozen(kw_only=True)
+class MLP(Backbone):
+    """Fully connected layers with ReLU, for tables: one layer for each entry of `hidden`."""
+
+    hidden: tuple[int, ...] = attrs.field(default=(64, 64), validator=each(at_least(1)))
+    dropout: float = attrs.field(default=0.0, validator=between(0, 1))
+
+    def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
+        return MLPBackbone(self, sample_shape)
 
 
 class MLPBackbone(BackboneModule):

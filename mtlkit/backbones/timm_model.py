@@ -1,15 +1,38 @@
 """Any timm model as a backbone."""
 
+from pathlib import Path
 from typing import Any
 
+import attrs
 import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mtlkit.backbones._configs import TimmModel
-from mtlkit.backbones.base import BackboneModule
+from mtlkit.backbones.base import Backbone, BackboneModule
+from mtlkit.component import between
 from mtlkit.errors import AssemblyError
+
+
+@attrs.frozen(kw_only=True)
+class TimmModel(Backbone):
+    """Any model of timm by its name, without its classifier.
+
+    `weights` is a local file of pretrained weights (safetensors, or a torch file that holds
+    tensors only), sought from the working directory. Nothing is downloaded unless `download` says
+    so.
+    """
+
+    model: str
+    weights: Path | None = None
+    download: bool = False
+    dropout: float = attrs.field(default=0.0, validator=between(0, 1))
+
+    def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
+        return TimmBackbone(self, sample_shape)
+
+    def blank(self) -> Backbone:
+        return attrs.evolve(self, weights=None, download=False)
 
 
 class TimmBackbone(BackboneModule):

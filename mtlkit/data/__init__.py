@@ -1,0 +1,5 @@
+"""Data: sources, splits and label columns."""
+
+from mtlkit.namespace import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -1,16 +1,26 @@
 """Rows of numbers and words with labels: one table, in CSV or Parquet."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
+import torch
+from torch import Tensor
 
+from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.image_listing import Row
+from mtlkit.data.label_columns import check_labels, columns_by_split, describe, named
+from mtlkit.data.paths import find_file
+from mtlkit.data.read_table import read_table
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import Division
+from mtlkit.data.split_indices import SPLIT, positions_of
+from mtlkit.errors import DataError, did_you_mean
 
-if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
+_CONSTANT = 1e-12
+"""A column whose deviation is less than this part of its size does not vary."""
 
 
 def _some(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
@@ -68,6 +78,132 @@ class Table(DataSource):
     open_labels: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
 
     def load(self, loading: Loading) -> "Data":
-        from mtlkit.data.load_table import load_table
-
         return load_table(self, loading)
+
+
+def load_table(config: Table, loading: Loading) -> Data:
+    """The rows and labels that `config` describes; `DataError` where they cannot be had whole."""
+    path = find_file(config.file, (loading.base, Path()), "data.file")
+    rows = read_table(path, config.key)
+    if not rows:
+        raise DataError(f"{config.file}: the table has a header and no rows")
+    _refuse_repeated(rows)
+    features = _feature_names(config, rows)
+    labelled = [_labels(config, row) for row in rows]
+    check_labels(config, labelled)
+    positions = positions_of(config.split, labelled)
+    columns = columns_by_split(config, labelled, positions, without=SPLIT)
+    inputs = torch.cat([_inputs(config, rows, name, positions["train"]) for name in features], 1)
+    splits = {
+        name: Split(
+            inputs=inputs[torch.tensor(chosen)],
+            columns=columns[name],
+            ids=[rows[place].file for place in chosen],
+        )
+        for name, chosen in positions.items()
+    }
+    summary = {"rows": str(len(rows)), "features": f"{len(features)}: {named(features)}"}
+    summary["splits"] = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
+    summary |= describe(config, labelled, without=SPLIT, what="rows")
+    by = config.split.by if config.split else None
+    return Data(
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+        open_labels=frozenset([*config.open_labels, *([by] if by else [])]),
+        centre=0.0,
+        scale=1.0,
+        summary=summary,
+    )
+
+
+def _refuse_repeated(rows: Sequence[Row]) -> None:
+    seen: dict[str, str] = {}
+    for row in rows:
+        if row.file in seen:
+            raise DataError(f"{row.place}: the row {row.file!r} is in {seen[row.file]} already")
+        seen[row.file] = row.place
+
+
+def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
+    """The columns of features; `DataError` where the table lacks one that is asked for."""
+    known = list(rows[0].labels)
+    for option, names in (("labels", config.labels), ("features", config.features or ())):
+        for name in names:
+            if name not in known:
+                raise DataError(
+                    f"data.{option}: the table has no column {name!r}"
+                    f"{did_you_mean(name, known)}; it has: {named(known)}"
+                )
+    # whom a row belongs to says nothing of a stranger
+    others = [n for n in known if n not in (*config.labels, SPLIT, *_dividers(config))]
+    found = list(config.features) if config.features is not None else others
+    if not found:
+        raise DataError("data.features: every column is a label, so that nothing is known of a row")
+    return found
+
+
+def _labels(config: Table, row: Row) -> Row:
+    """The row with its labels alone, and what divides it."""
+    kept = [name for name in (*config.labels, SPLIT, *_dividers(config)) if name in row.labels]
+    return attrs.evolve(row, labels={name: row.labels[name] for name in dict.fromkeys(kept)})
+
+
+def _dividers(config: Table) -> list[str]:
+    """The columns by which the rows are divided."""
+    split = config.split
+    return [name for name in (split.by, split.stratify) if name] if split else []
+
+
+def _inputs(config: Table, rows: Sequence[Row], name: str, train: Sequence[int]) -> Tensor:
+    """The inputs (N, K) of one column, K being 1 for numbers."""
+    cells = [row.labels[name] for row in rows]
+    numbers = _numbers(cells)
+    unknown = [cell is None for cell in cells] if numbers is None else numbers.isnan().tolist()
+    missing = [row for row, lacks in zip(rows, unknown, strict=True) if lacks]
+    if missing and not config.fill:
+        word = missing[0].labels[name]
+        found = "empty" if word is None else repr(word)
+        raise DataError(
+            f"{missing[0].place}: the column {name!r} is {found}, here and in {len(missing) - 1} "
+            f"other rows; complete it, leave it out of `features`, or set `fill: true`"
+        )
+    if numbers is None:
+        return _indicators(name, cells, train)
+    return _standardised(name, numbers, train)
+
+
+def _numbers(cells: Sequence[str | None]) -> Tensor | None:
+    """The cells as numbers (N,), NaN where empty or `nan`; None where one of them is a word."""
+    found = []
+    for cell in cells:
+        try:
+            found.append(math.nan if cell is None else float(cell))
+        except ValueError:
+            return None
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def _standardised(name: str, numbers: Tensor, train: Sequence[int]) -> Tensor:
+    if numbers.isinf().any():
+        raise DataError(f"data.features: the column {name!r} has an infinite number")
+    known = numbers[torch.tensor(train)]
+    known = known[~known.isnan()]
+    if not len(known):
+        raise DataError(f"data.features: the column {name!r} is empty in every training row")
+    mean, deviation = known.mean(), known.std(correction=0)
+    if deviation <= _CONSTANT * known.abs().max():
+        deviation = torch.ones_like(deviation)  # a column that does not vary becomes 0
+    return ((numbers - mean) / deviation).nan_to_num(nan=0.0).float().unsqueeze(1)
+
+
+def _indicators(name: str, cells: Sequence[str | None], train: Sequence[int]) -> Tensor:
+    names = Categorical.of([cells[place] for place in train]).names
+    if not names:
+        raise DataError(f"data.features: the column {name!r} is empty in every training row")
+    place: Mapping[str, int] = {word: number for number, word in enumerate(names)}
+    found = torch.zeros(len(cells), len(names))
+    for row, cell in enumerate(cells):
+        if cell is not None and cell in place:
+            found[row, place[cell]] = 1.0
+    return found

@@ -49,13 +49,3 @@ class Evaluator(Component):
     @abstractmethod
     def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
         """The answer; `DataError` where the data cannot answer it."""
-
-
-@attrs.frozen(kw_only=True)
-class TaskMetrics(Evaluator):
-    """Loss and metrics of every task on every split that carries its label."""
-
-    def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
-        from mtlkit.evaluators.task_metrics import task_metrics
-
-        return task_metrics(trained)

@@ -3,14 +3,24 @@
 import math
 from collections.abc import Iterator, Mapping
 
+import attrs
 import torch
 from torch import Tensor
 
 from mtlkit.data.dataset import Split
-from mtlkit.evaluators.base import EvaluationResult
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
 from mtlkit.report.blocks import Block, Section, Table
 from mtlkit.task_types import Role, TaskKind
+
+
+@attrs.frozen(kw_only=True)
+class TaskMetrics(Evaluator):
+    """Loss and metrics of every task on every split that carries its label."""
+
+    def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
+        return task_metrics(trained)
+
 
 CONFUSION_CLASSES = 20
 """The confusion table of a task with more classes cannot be read."""

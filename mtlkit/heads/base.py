@@ -1,9 +1,25 @@
-"""What a built head is: a module that owns its loss."""
+"""The contract of heads: options, and a module that owns its loss."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
+import attrs
 from torch import Tensor, nn
+
+from mtlkit.component import Component
+from mtlkit.task_types import TaskKind
+
+
+@attrs.frozen(kw_only=True)
+class Head(Component):
+    """What turns shared features into the prediction and the loss of one task."""
+
+    kind: ClassVar[TaskKind]
+
+    @abstractmethod
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        """The module for features (N, `features`); `classes` is empty for a regression."""
 
 
 class HeadModule(nn.Module, ABC):

@@ -1,16 +1,38 @@
 """A linear classifier with cross-entropy."""
 
 from collections.abc import Mapping
-from typing import TypeGuard
+from typing import ClassVar, TypeGuard
 
+import attrs
 from torch import Tensor, nn
 
+from mtlkit.component import at_least, between, optional
 from mtlkit.errors import AssemblyError
-from mtlkit.heads._configs import Classification
-from mtlkit.heads.base import HeadModule
+from mtlkit.heads.base import Head, HeadModule
 from mtlkit.ops import linear_cross_entropy
-from mtlkit.ops.dispatch.names import left_open
-from mtlkit.task_types import MISSING
+from mtlkit.ops.configs import implementation_for
+from mtlkit.ops.dispatch.names import AUTO, PER_SAMPLE, left_open
+from mtlkit.task_types import MISSING, TaskKind
+
+
+@attrs.frozen(kw_only=True)
+class Classification(Head):
+    """One of several classes: a linear map to logits, and the cross-entropy.
+
+    `classes` may state the number of classes; it then must agree with the data. `implementation`
+    is how the loss is computed, by its name in `mtlkit ops list`.
+    """
+
+    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+
+    classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
+    label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
+    implementation: str = attrs.field(
+        default=AUTO, validator=implementation_for("linear_cross_entropy", *PER_SAMPLE)
+    )
+
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        return ClassificationHead(self, features, classes)
 
 
 class ClassificationHead(HeadModule):

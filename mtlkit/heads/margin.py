@@ -2,18 +2,61 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+import attrs
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtlkit.heads._configs import Margin
-from mtlkit.heads.base import HeadModule
+from mtlkit.component import above, at_least, between, optional
+from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.classification import accuracy, check_classes
 from mtlkit.ops import adaface_margins, margin_cross_entropy, sampled_margin_cross_entropy
-from mtlkit.ops.dispatch.names import left_open
-from mtlkit.task_types import MISSING
+from mtlkit.ops.configs import implementation_for
+from mtlkit.ops.dispatch.names import AUTO, OF_MARGINS, left_open
+from mtlkit.task_types import MISSING, TaskKind
+
+
+@attrs.frozen(kw_only=True)
+class Margin(Head):
+    """One of several classes by the angle to a direction of each, trained with a margin.
+
+    Logits are `scale` times the cosines of features and directions. In training the target's, cos
+    t, becomes cos(`multiplier` t + `angle`) - `additive`: ArcFace (Deng et al., CVPR 2019) is an
+    angle of 0.5, the default, and CosFace (Wang et al., CVPR 2018) ``angle: 0`` with ``additive:
+    0.35``. With `adaptive`, AdaFace (Kim et al., CVPR 2022), both come from `angle` and the length
+    of the features, which tells how good an image is. With `easy_margin` a target more than a right
+    angle away has none. With a `sample` below 1 every micro-batch is trained against that share of
+    the classes only, but no fewer than it has samples: those of its samples, and others drawn at
+    random (Partial FC, An et al., CVPR 2022). `classes` may state the number of classes.
+    `implementation` is how the loss is computed, by its name in `mtlkit ops list`.
+    """
+
+    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+
+    classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
+    scale: float = attrs.field(default=64.0, validator=above(0))
+    angle: float = attrs.field(default=0.5, validator=between(0, 1.5))
+    additive: float = attrs.field(default=0.0, validator=between(0, 1))
+    multiplier: float = attrs.field(default=1.0, validator=between(1, 4))
+    adaptive: bool = False
+    easy_margin: bool = False
+    sample: float = attrs.field(default=1.0, validator=between(0, 1))
+    implementation: str = attrs.field(
+        default=AUTO, validator=implementation_for("margin_cross_entropy", *OF_MARGINS)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.adaptive and (self.additive != 0 or self.multiplier != 1):
+            raise ValueError(
+                f"adaptive: expected no other margin than `angle` beside it, found additive "
+                f"{self.additive} and multiplier {self.multiplier}"
+            )
+
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        return MarginHead(self, features, classes)
+
 
 MOMENTUM = 0.99
 """How much of the running mean and deviation of lengths is kept in a step, as in AdaFace."""

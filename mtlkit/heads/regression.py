@@ -1,11 +1,29 @@
 """A linear regression with half the squared error."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
+import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.heads.base import HeadModule
+from mtlkit.heads.base import Head, HeadModule
+from mtlkit.task_types import TaskKind
+
+
+@attrs.frozen(kw_only=True)
+class Regression(Head):
+    """A number: a linear map of the features, and half the squared error.
+
+    The half makes the loss the negative log-likelihood of a unit Gaussian, up to a constant.
+    Targets are standardised by the training split, so that no unit outweighs another; predictions
+    come back in the target's own unit.
+    """
+
+    kind: ClassVar[TaskKind] = TaskKind.REGRESSION
+
+    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+        return RegressionHead(features)
 
 
 class RegressionHead(HeadModule):

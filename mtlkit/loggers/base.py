@@ -32,23 +32,3 @@ class Logger(Component):
     @abstractmethod
     def open(self, folder: Path, step: int) -> LogWriter:
         """The log in the run's `folder`, without anything written after `step`."""
-
-
-@attrs.frozen(kw_only=True)
-class JsonLines(Logger):
-    """One JSON object a line: ``log.jsonl`` for what is reproducible, ``speed.jsonl`` beside it."""
-
-    def open(self, folder: Path, step: int) -> LogWriter:
-        from mtlkit.loggers.json_lines import JsonLinesWriter
-
-        return JsonLinesWriter(folder, step)
-
-
-@attrs.frozen(kw_only=True)
-class TensorBoard(Logger):
-    """Event files for TensorBoard in ``tensorboard/``; needs the extra ``mtlkit[tensorboard]``."""
-
-    def open(self, folder: Path, step: int) -> LogWriter:
-        from mtlkit.loggers.tensorboard import TensorBoardWriter
-
-        return TensorBoardWriter(folder, step)

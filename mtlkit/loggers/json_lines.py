@@ -6,11 +6,21 @@ import os
 from io import TextIOWrapper
 from pathlib import Path
 
+import attrs
 import cattrs
 
 from mtlkit.errors import RunError
-from mtlkit.loggers.base import LogWriter
+from mtlkit.loggers.base import Logger, LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
+
+
+@attrs.frozen(kw_only=True)
+class JsonLines(Logger):
+    """One JSON object a line: ``log.jsonl`` for what is reproducible, ``speed.jsonl`` beside it."""
+
+    def open(self, folder: Path, step: int) -> LogWriter:
+        return JsonLinesWriter(folder, step)
+
 
 KINDS = {StepEvent: "step", EvaluationEvent: "evaluation", Speed: "speed"}
 

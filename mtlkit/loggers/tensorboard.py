@@ -2,9 +2,19 @@
 
 from pathlib import Path
 
+import attrs
+
 from mtlkit.errors import MissingExtraError
-from mtlkit.loggers.base import LogWriter
+from mtlkit.loggers.base import Logger, LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
+
+
+@attrs.frozen(kw_only=True)
+class TensorBoard(Logger):
+    """Event files for TensorBoard in ``tensorboard/``; needs the extra ``mtlkit[tensorboard]``."""
+
+    def open(self, folder: Path, step: int) -> LogWriter:
+        return TensorBoardWriter(folder, step)
 
 
 class TensorBoardWriter(LogWriter):

@@ -56,7 +56,7 @@ class OpImplementation(Component):
 def implementation_for(op: str, *names: str) -> Validator:
     """``auto``, one of mtlkit's own implementations `names` of `op`, or that of a plugin.
 
-    >>> from mtlkit.heads._configs import Classification
+    >>> from mtlkit.heads.classification import Classification
     >>> Classification(implementation="stord")
     Traceback (most recent call last):
     ValueError: implementation: expected one of auto, eager, compiled, native, stored, classes, \

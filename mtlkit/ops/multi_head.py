@@ -24,11 +24,7 @@ from mtlkit.ops.kernels.arguments import (
     wants_gradient,
     without_autocast,
 )
-from mtlkit.ops.kernels.concatenated import (
-    FEW,
-    heads_feature_gradients,
-    heads_joined,
-)
+from mtlkit.ops.kernels.concatenated import FEW, heads_feature_gradients, heads_joined
 from mtlkit.ops.kernels.costs import CACHED, INTERPRETED, products, refuses_forward_mode
 from mtlkit.ops.kernels.tiles import accumulator
 from mtlkit.ops.triton.heads import refuses as triton_refuses

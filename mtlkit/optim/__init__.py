@@ -1,0 +1,5 @@
+"""Optimizers and learning-rate schedules."""
+
+from mtlkit.namespace import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -38,15 +38,16 @@ from mtlkit.plugins.namespaced_registry import NamespacedRegistry
 from mtlkit.plugins.registry import Origin, Registry, UnavailablePlugin
 
 if TYPE_CHECKING:
-    from mtlkit.backbones._configs import Backbone
+    from mtlkit.backbones.base import Backbone
     from mtlkit.data.source import DataSource
     from mtlkit.evaluators.base import Evaluator
-    from mtlkit.heads._configs import Head
+    from mtlkit.heads.base import Head
     from mtlkit.loggers.base import Logger
     from mtlkit.ops.configs import HeadOp, OpImplementation
     from mtlkit.optim.base import Optimizer, Schedule
-    from mtlkit.routers._configs import Branch, Router
-    from mtlkit.weightings.configs import Weighting
+    from mtlkit.routers.base import Router
+    from mtlkit.routers.branches import Branch
+    from mtlkit.weightings.base import Weighting
 
 KNOWN_PLUGINS: Mapping[str, str] = {"face": "mtlkit-face", "torchjd": "mtlkit-torchjd"}
 """Namespaces of plugins we know of, and the distribution that brings each."""

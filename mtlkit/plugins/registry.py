@@ -76,10 +76,10 @@ class UnavailablePlugin:
 class Registry(Generic[C]):
     """Maps the names of one family to component classes.
 
-    >>> from mtlkit.weightings.configs import Weighting
+    >>> from mtlkit.weightings.base import Weighting
     >>> weightings = Registry[Weighting]("weighting")
     >>> me = Origin("acme", "1.0", "acme/plugin.py")
-    >>> weightings.add(Entry("weighting", "acme/even", "mtlkit.weightings.configs:Equal", "", me))
+    >>> weightings.add(Entry("weighting", "acme/even", "mtlkit.weightings.equal:Equal", "", me))
     >>> weightings.get("acme/even").__name__
     'Equal'
     """

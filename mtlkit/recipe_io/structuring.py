@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 import attrs
 import cattrs
 
-from mtlkit.backbones._configs import Backbone
+from mtlkit.backbones.base import Backbone
 from mtlkit.component import Component, type_key
 from mtlkit.data.source import DataSource
 from mtlkit.errors import ComponentError, MtlkitError, did_you_mean
 from mtlkit.evaluators.base import Evaluator
-from mtlkit.heads._configs import Head
+from mtlkit.heads.base import Head
 from mtlkit.loggers.base import Logger
 from mtlkit.ops.configs import HeadOp, OpImplementation
 from mtlkit.optim.base import Optimizer, Schedule
@@ -28,8 +28,9 @@ from mtlkit.recipe_io.source_location import (
     refuse,
 )
 from mtlkit.recipe_io.values import register_values
-from mtlkit.routers._configs import Branch, Router
-from mtlkit.weightings.configs import Weighting
+from mtlkit.routers.base import Router
+from mtlkit.routers.branches import Branch
+from mtlkit.weightings.base import Weighting
 
 Field: TypeAlias = "attrs.Attribute[Any]"
 

@@ -1,11 +1,70 @@
-"""What a built router is."""
+"""The contract of routers: the part of the network each task and sample uses."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import final
 
 import attrs
 from torch import Tensor, nn
+
+from mtlkit.backbones.base import BackboneModule
+from mtlkit.component import Component, Problem
+from mtlkit.heads.base import HeadModule
+from mtlkit.task_types import LossTerm
+
+
+@attrs.frozen(kw_only=True)
+class Wiring:
+    """What a router is built next to: the backbone, the tasks, and how more of each are had."""
+
+    backbone: "BackboneModule"
+    sample_shape: tuple[int, ...]  # of the backbone's inputs (N, *sample_shape)
+    new_backbone: "Callable[[], BackboneModule]"  # another like it, with weights of its own
+    tasks: tuple[str, ...]
+    new_head: "Callable[[str, int], HeadModule]"  # (task, features) to a fresh head of that task
+    classes: Mapping[str, tuple[str, ...]]  # the class names of each classification task
+
+
+@attrs.frozen(kw_only=True)
+class Router(Component):
+    """Which part of the network sees which sample, and which losses come of it."""
+
+    @abstractmethod
+    def build(self, wiring: Wiring) -> "RouterModule":
+        """The module; `AssemblyError` where backbone and router do not fit."""
+
+    @abstractmethod
+    def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
+        """The tasks' own loss terms, and after them the router's."""
+
+    def head_features(self, features: int) -> int:
+        """How wide the features are that heads see, next to a backbone with `features` of them."""
+        return features
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        """Why this router cannot serve these tasks, found before anything is built."""
+        return ()
+
+    @property
+    def shared_features(self) -> bool:
+        """Whether all heads see the same features, at which gradients can then be compared.
+
+        What a head sees may be made of these features alone (`RouterModule.own_features`).
+        """
+        return True
+
+    @property
+    def shared_last_layer(self) -> bool:
+        """Whether every loss depends on the last layer before the features."""
+        return self.shared_features
+
+
+@attrs.frozen(kw_only=True)
+class Unbranched(Router):
+    """A router that adds no loss to those of the tasks."""
+
+    def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
+        return terms
 
 
 @attrs.frozen(eq=False)

@@ -2,13 +2,32 @@
 
 from collections.abc import Sequence
 
+import attrs
 import torch
 from torch import Tensor, nn
 
 from mtlkit.backbones.base import SplittableBackbone
-from mtlkit.routers._configs import Wiring
-from mtlkit.routers._soft_sharing import CrossStitch
-from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.component import between
+from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRouter, Wiring
+
+
+@attrs.frozen(kw_only=True)
+class CrossStitch(Unbranched):
+    """A network for each task, joined by cross-stitch units (Misra et al., CVPR 2016, eq. 1).
+
+    A unit mixes what the networks say at one place: the features, and with a backbone that can be
+    taken apart the maps before its last block too. `own` is what each network starts with of
+    itself; the others share the rest. No feature is shared by all tasks.
+    """
+
+    own: float = attrs.field(default=0.9, validator=between(0, 1))
+
+    @property
+    def shared_features(self) -> bool:
+        return False
+
+    def build(self, wiring: Wiring) -> "RouterModule":
+        return CrossStitchRouter(self, wiring)
 
 
 class CrossStitchUnit(nn.Module):

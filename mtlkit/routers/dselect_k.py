@@ -1,14 +1,40 @@
 """The sparse gate DSelect-k (Hazimeh et al., NeurIPS 2021)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.routers._configs import Wiring
-from mtlkit.routers._soft_sharing import DSelectK
-from mtlkit.routers.base import Features, UnbranchedRouter
-from mtlkit.routers.mmoe import Experts, by_task, mixed
+from mtlkit.component import above, at_least
+from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
+from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
+
+
+def _power_of_two(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 2 or value & (value - 1):
+        raise ValueError(f"{field.name}: expected a power of two from 2 on, found {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class DSelectK(ExpertSharing):
+    """A sparse choice of `k` of the experts for each task (Hazimeh et al., NeurIPS 2021).
+
+    Each of the `k` selectors names an expert in binary digits, every digit softened by a smooth
+    step of width `gamma`, outside of which it is 0 or 1 exactly. `per_sample` makes the choice
+    depend on the sample. The paper's penalty on the selectors' entropy is not added: it hastens
+    the choice, and would be a loss of no task. `width` is that of the features of each expert;
+    None means the backbone's.
+    """
+
+    experts: int = attrs.field(default=4, validator=_power_of_two)
+    k: int = attrs.field(default=2, validator=at_least(1))
+    gamma: float = attrs.field(default=1.0, validator=above(0))
+    per_sample: bool = False
+
+    def build(self, wiring: Wiring) -> "RouterModule":
+        return DSelectKRouter(self, wiring)
 
 
 def smooth_step(value: Tensor, gamma: float) -> Tensor:

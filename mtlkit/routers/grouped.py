@@ -4,117 +4,94 @@ A sample's group is that of its class in the task `by`: labelled in training (eq
 split), predicted at test (eq. 12). Shapes: N samples, D features, C classes, G groups.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 
+import attrs
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlkit.backbones.base import SplittableBackbone
+from mtlkit.component import Problem, member_of
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.heads.base import HeadModule
-from mtlkit.heads.classification import is_plain
-from mtlkit.ops import grouped_linear_cross_entropy
-from mtlkit.routers._configs import BRANCHES, BranchSelection, Grouped, Wiring, class_name
-from mtlkit.routers.base import BranchOutputs, Features, RouterModule
-from mtlkit.task_types import MISSING
-
-NO_GROUP = -1
+from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
+from mtlkit.routers.branches import BRANCHES, Branch
+from mtlkit.routers.linear_branch import LinearBranch
+from mtlkit.task_types import LossTerm, TaskKind
 
 
-class BranchesModule(nn.Module, ABC):
-    """The G branches of one task."""
+class BranchSelection(Enum):
+    """How a branch is chosen at test time."""
 
-    @abstractmethod
-    def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
-        """The losses (N,) in float32 of samples of a `group` (N,); 0 where that is -1."""
-
-    @abstractmethod
-    def outputs(self, features: Features) -> Tensor:
-        """The raw outputs of every branch for every sample (N, G, C)."""
+    EXPECTED = "expected"  # every branch, weighed by its group's probability: stochastic routing
+    BEST = "best"  # the branch of the most probable group
+    LABEL = "label"  # the branch of the labelled group
 
 
-def losses_by_group(group: Tensor, groups: int, loss: Callable[[int, Tensor], Tensor]) -> Tensor:
-    """The losses (N,), from those (M,) of the samples at an index (M,) in each `group` (N,)."""
-    losses = torch.zeros(len(group), device=group.device)
-    for number in range(groups):
-        index = (group == number).nonzero().squeeze(1)
-        if len(index) > 0:
-            losses = losses.index_add(0, index, loss(number, index))
-    return losses
+@attrs.frozen(kw_only=True)
+class Grouped(Router):
+    """Branches for groups of samples (the pose-directed network of Yin & Liu, TIP 2018, eq. 9-12).
 
-
-class LinearBranches(BranchesModule):
-    """A head for each group on the shared features: the paper's form, W^l, W^f and W^r."""
-
-    def __init__(self, wiring: Wiring, task: str, groups: int) -> None:
-        super().__init__()
-        size = wiring.backbone.features
-        self.heads = nn.ModuleList(wiring.new_head(task, size) for _ in range(groups))
-
-    def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
-        plain = [head for head in self.heads if is_plain(head)]
-        if len(plain) == len(self.heads):
-            return grouped_linear_cross_entropy(
-                features.shared,
-                [head.linear.weight for head in plain],
-                target,
-                group,
-                [head.linear.bias for head in plain],
-                ignore_index=MISSING,
-                label_smoothing=plain[0].label_smoothing,
-                reduction="none",
-            )
-
-        def loss(number: int, index: Tensor) -> Tensor:
-            head = self.heads[number]
-            assert isinstance(head, HeadModule)
-            return head.loss(features.shared[index], target[index])
-
-        return losses_by_group(group, len(self.heads), loss)
-
-    def outputs(self, features: Features) -> Tensor:
-        return torch.stack([head(features.shared) for head in self.heads], dim=1)
-
-
-class BlockBranches(BranchesModule):
-    """A last block for each group and one head for all: the form of the authors' released nets.
-
-    Each block sees its own samples only, so that its batch statistics are theirs; the released
-    nets let the zero rows of the other groups in.
+    `task` gets the branches beside its own head. `by` is a classification task: its label chooses
+    the branch in training; at test its prediction does, or its label, as `test` says. `groups`
+    names each group's classes; every class of `by` belongs to exactly one group.
     """
 
-    def __init__(self, wiring: Wiring, task: str, groups: int) -> None:
-        super().__init__()
-        if not isinstance(wiring.backbone, SplittableBackbone):
-            raise AssemblyError(
-                f"routing.branch: {type(wiring.backbone).__name__} cannot be taken apart before "
-                f"its last block; use `branch: linear`, or a backbone such as casia-net"
+    task: str
+    by: str
+    groups: Mapping[str, tuple[str | int | float, ...]]
+    branch: Branch = attrs.field(factory=LinearBranch)
+    test: BranchSelection = attrs.field(
+        default=BranchSelection.EXPECTED, validator=member_of(BranchSelection)
+    )
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        known = {term.task: term for term in terms}
+        for field in ("task", "by"):
+            name = getattr(self, field)
+            if name not in known:
+                tasks = ", ".join(known)
+                yield Problem(("routing", field), f"no task named {name!r}; the tasks are {tasks}")
+            elif known[name].kind is not TaskKind.CLASSIFICATION:
+                yield Problem(("routing", field), f"the task {name!r} predicts no classes")
+        if len(self.groups) < 2:
+            yield Problem(
+                ("routing", "groups"), f"expected two groups or more, found {len(self.groups)}"
             )
-        self.blocks = nn.ModuleList(wiring.backbone.new_tail() for _ in range(groups))
-        self.head = wiring.new_head(task, wiring.backbone.features)
+        seen: dict[str, str] = {}
+        for group, members in self.groups.items():
+            for member in map(class_name, members):
+                if member in seen:
+                    yield Problem(
+                        ("routing", "groups", group),
+                        f"the class {member!r} stands in the group {seen[member]!r} already",
+                    )
+                seen[member] = group
 
-    def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
-        assert features.maps is not None
-        maps = features.maps
+    def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
+        own = [attrs.evolve(t, name=f"{t.task}.{BRANCHES}") for t in terms if t.task == self.task]
+        return (*terms, *own)
 
-        def loss(number: int, index: Tensor) -> Tensor:
-            block = self.blocks[number]
-            if self.training and len(index) == 1:
-                # one sample has no batch statistics; the running ones serve it
-                block.eval()
-                own = block(maps[index])
-                block.train()
-            else:
-                own = block(maps[index])
-            return self.head.loss(own, target[index])
+    @property
+    def shared_last_layer(self) -> bool:
+        return not self.branch.leaves_early
 
-        return losses_by_group(group, len(self.blocks), loss)
+    def build(self, wiring: Wiring) -> "RouterModule":
+        return GroupedRouter(self, wiring)
 
-    def outputs(self, features: Features) -> Tensor:
-        assert features.maps is not None
-        return torch.stack([self.head(block(features.maps)) for block in self.blocks], dim=1)
+
+def class_name(label: str | int | float) -> str:
+    """A class as it is written in a vocabulary.
+
+    >>> class_name(-90), class_name(7.5), class_name(30.0), class_name("left")
+    ('-90', '7.5', '30', 'left')
+    """
+    whole = isinstance(label, float) and label.is_integer()
+    return str(int(label) if whole else label)
+
+
+NO_GROUP = -1
 
 
 class GroupedRouter(RouterModule):

@@ -2,13 +2,33 @@
 
 from collections.abc import Mapping, Sequence
 
+import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.routers._configs import Wiring
-from mtlkit.routers._soft_sharing import LearnToBranch
-from mtlkit.routers.base import Features, UnbranchedRouter
-from mtlkit.routers.mmoe import Experts, by_task, mixed
+from mtlkit.component import above, at_least, below
+from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
+from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
+
+
+@attrs.frozen(kw_only=True)
+class LearnToBranch(ExpertSharing):
+    """A tree whose branches are learned by sampling (Guo, Lee & Ulbricht, ICML 2020).
+
+    Each of the `nodes` of a level, and each task, has one parent in the level above, drawn from a
+    Gumbel-softmax in training; in evaluation it is the likeliest one. The temperature starts from
+    `temperature` and falls by the factor `cooling` with each training pass, down to 0.1. `width`
+    is that of the features of a node; None means the backbone's.
+    """
+
+    levels: int = attrs.field(default=2, validator=at_least(1))
+    nodes: int = attrs.field(default=3, validator=at_least(2))
+    temperature: float = attrs.field(default=10.0, validator=above(0))
+    cooling: float = attrs.field(default=0.99, validator=below(1))
+
+    def build(self, wiring: Wiring) -> "RouterModule":
+        return LearnToBranchRouter(self, wiring)
+
 
 COLDEST = 0.1
 """The temperature at which cooling ends: draws are as good as one parent each."""

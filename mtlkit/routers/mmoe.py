@@ -2,37 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 
+import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.routers._configs import Wiring
-from mtlkit.routers._soft_sharing import MMoE
-from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.component import at_least
+from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
+from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
 
 
-class Experts(nn.Module):
-    """E experts f_e(x) = relu(V_e x + b_e): features (N, D) to (N, E, W)."""
+@attrs.frozen(kw_only=True)
+class MMoE(ExpertSharing):
+    """Experts that all tasks share, mixed by a gate for each task (Ma et al., KDD 2018).
 
-    def __init__(self, features: int, experts: int, width: int) -> None:
-        super().__init__()
-        # one matrix for all experts: its rows start as those of E layers of their own would
-        self.layer = nn.Linear(features, experts * width)
-        self.shape = (experts, width)
+    `experts` is their number, `width` that of the features of each; None means the backbone's.
+    """
 
-    def forward(self, features: Tensor) -> Tensor:
-        """What every expert says, (N, E, W)."""
-        said: Tensor = self.layer(features).relu().unflatten(-1, self.shape)
-        return said
+    experts: int = attrs.field(default=4, validator=at_least(2))
 
-
-def mixed(weights: Tensor, experts: Tensor) -> Tensor:
-    """The mixtures (N, T, W) by weights (N, T, E) of what experts say (N, E, W)."""
-    return weights.to(experts.dtype) @ experts
-
-
-def by_task(tasks: tuple[str, ...], own: Tensor) -> Mapping[str, Tensor]:
-    """The features of each task by its name, from (N, T, W)."""
-    return dict(zip(tasks, own.unbind(dim=1), strict=True))
+    def build(self, wiring: Wiring) -> "RouterModule":
+        return MMoERouter(self, wiring)
 
 
 class MMoERouter(UnbranchedRouter):

@@ -2,13 +2,38 @@
 
 from collections.abc import Mapping, Sequence
 
+import attrs
 import torch
 from torch import Tensor, nn
 
 from mtlkit.backbones.base import BackboneModule, SplittableBackbone
-from mtlkit.routers._configs import Wiring
-from mtlkit.routers._soft_sharing import MTAN
-from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.component import at_least
+from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRouter, Wiring
+
+
+@attrs.frozen(kw_only=True)
+class MTAN(Unbranched):
+    """A shared network and a soft attention of each task to it (Liu et al., CVPR 2019).
+
+    Attention is paid to the features, and with `maps`, if the backbone can be taken apart, to the
+    maps before its last block too; tasks then share more than features, at which their gradients
+    cannot be compared. The hidden layers of the attention are `reduction` times narrower than
+    what they look at.
+    """
+
+    maps: bool = True
+    reduction: int = attrs.field(default=4, validator=at_least(1))
+
+    @property
+    def shared_features(self) -> bool:
+        return not self.maps
+
+    @property
+    def shared_last_layer(self) -> bool:
+        return True  # every mask is laid on the features that this layer gives
+
+    def build(self, wiring: Wiring) -> "RouterModule":
+        return MTANRouter(self, wiring)
 
 
 class MapAttention(nn.Module):

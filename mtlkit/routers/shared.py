@@ -1,9 +1,18 @@
 """Hard parameter sharing (Caruana 1997)."""
 
+import attrs
 from torch import Tensor
 
 from mtlkit.backbones.base import BackboneModule
-from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRouter, Wiring
+
+
+@attrs.frozen(kw_only=True)
+class Shared(Unbranched):
+    """Hard sharing: every head sees every sample's shared features."""
+
+    def build(self, wiring: Wiring) -> "RouterModule":
+        return SharedRouter(wiring.backbone)
 
 
 class SharedRouter(UnbranchedRouter):

@@ -12,7 +12,8 @@ from mtlkit.component import Component
 from mtlkit.data.source import Loading
 from mtlkit.data.dataset import Data
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.evaluators.base import Evaluator, EvaluationResult, TaskMetrics
+from mtlkit.evaluators.base import Evaluator, EvaluationResult
+from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
@@ -21,7 +22,7 @@ from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.history import duration
-from mtlkit.routers._configs import Shared
+from mtlkit.routers.shared import Shared
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
 from mtlkit.runs.report import read_records, write_report
@@ -203,7 +204,7 @@ def _chosen(ops: Mapping[str, str]) -> str:
 def described(value: object) -> str:
     """A component in a few words: its class, and the options that are not left at their default.
 
-    >>> from mtlkit.optim.base import SGD
+    >>> from mtlkit.optim.sgd import SGD
     >>> described(SGD(lr=0.02, nesterov=True))
     'SGD, lr 0.02, nesterov'
     """

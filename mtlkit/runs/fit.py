@@ -21,15 +21,7 @@ from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.runs.numerics import changed_arithmetic, threads_of
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.evaluate import evaluate_trained
-from mtlkit.runs.folder import (
-    RunFolder,
-    State,
-    Status,
-    open_run,
-    read_json,
-    refuse_taken,
-    write_json,
-)
+from mtlkit.runs.folder import RunFolder, State, Status, open_run, read_json, refuse_taken, write_json
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records

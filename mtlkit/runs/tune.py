@@ -31,7 +31,7 @@ from mtlkit.runs.progress_display import shown
 from mtlkit.runs.search import Searched, Tried, propose, require_optuna
 from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
 from mtlkit.task_types import LossTerm, Role
-from mtlkit.weightings.configs import Fixed
+from mtlkit.weightings.fixed import Fixed
 
 
 @attrs.frozen(kw_only=True)

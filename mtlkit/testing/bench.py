@@ -6,14 +6,15 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.backbones._configs import Backbone, CasiaNet
-from mtlkit.backbones.base import BackboneModule
+from mtlkit.backbones.base import Backbone, BackboneModule
+from mtlkit.backbones.casia_net import CasiaNet
 from mtlkit.errors import MtlkitError
-from mtlkit.heads._configs import Head
-from mtlkit.heads.base import HeadModule
+from mtlkit.heads.base import Head, HeadModule
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
-from mtlkit.routers._configs import Branch, Grouped, Router
+from mtlkit.routers.base import Router
+from mtlkit.routers.branches import Branch
+from mtlkit.routers.grouped import Grouped
 from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing.check import Subject
 from mtlkit.testing.world import small_model, small_recipe, small_targets

@@ -4,13 +4,13 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.backbones._configs import MLP
+from mtlkit.backbones.mlp import MLP
 from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
-from mtlkit.routers._configs import Branch, Router
-from mtlkit.routers.grouped import BranchesModule
+from mtlkit.routers.base import Router
+from mtlkit.routers.branches import Branch, BranchesModule
 from mtlkit.task import loss_terms
 from mtlkit.task_types import MISSING
 from mtlkit.testing.bench import TRUNK, grouped

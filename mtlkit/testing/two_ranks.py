@@ -13,7 +13,7 @@ from mtlkit.testing.weightings import UPDATES, made
 from mtlkit.testing.world import small_recipe, small_updater
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.ranks import Ranks
-from mtlkit.weightings.configs import Weighting
+from mtlkit.weightings.base import Weighting
 
 PATIENCE = timedelta(seconds=20)
 """How long one process waits for the other, which may have failed."""

@@ -21,7 +21,7 @@ from mtlkit.testing.world import SmallData, small_recipe, small_updater
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.update import Updater
-from mtlkit.weightings.configs import Weighting
+from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import GramianWeighting, JacobianWeighting, LossWeighting
 
 UPDATES = 4

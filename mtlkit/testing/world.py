@@ -12,12 +12,12 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.backbones._configs import MLP
+from mtlkit.backbones.mlp import MLP
 from mtlkit.data.dataset import Categorical, Data, Numeric, Split
 from mtlkit.data.source import DataSource, Loading
-from mtlkit.heads._configs import Regression
+from mtlkit.heads.regression import Regression
 from mtlkit.model import MultiTaskModel, assemble, assembly_of, encode_targets
-from mtlkit.optim.base import SGD
+from mtlkit.optim.sgd import SGD
 from mtlkit.plugins.catalog import Catalog, Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train

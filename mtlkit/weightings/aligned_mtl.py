@@ -1,10 +1,37 @@
 """Independent component alignment (Aligned-MTL; Senushkin et al., CVPR 2023)."""
 
+from enum import Enum
+
+import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.configs import Singular
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.component import member_of
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import GradientWeighting
+from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+
+
+class Singular(Enum):
+    """Which singular value all of them are brought to."""
+
+    SMALLEST = "smallest"  # the paper's
+    MEDIAN = "median"
+    MEAN_SQUARE = "mean-square"
+
+
+@attrs.frozen(kw_only=True)
+class AlignedMTL(GradientWeighting):
+    """Gradients made orthogonal and equally long (Senushkin et al., CVPR 2023, algorithm 1).
+
+    `scale` is the singular value that all are brought to.
+    """
+
+    scale: Singular = attrs.field(default=Singular.SMALLEST, validator=member_of(Singular))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return AlignedMTLWeights(self.scale)
+
 
 RANK = 1e-10
 """Eigenvalues below this part of the largest count as zero."""

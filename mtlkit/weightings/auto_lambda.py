@@ -1,12 +1,52 @@
 """Weights by look-ahead (Auto-Lambda; Liu et al., TMLR 2022)."""
 
+from collections.abc import Iterable, Sequence
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import Problem, above, member_of
 from mtlkit.task_types import LossTerm, Role
-from mtlkit.weightings.configs import AutoLambda
-from mtlkit.weightings.kinds import GramianWeighting, Known, Lookahead
+from mtlkit.weightings.base import GradientLocation, GradientWeighting
+from mtlkit.weightings.kinds import GramianWeighting, Known, Lookahead, WeightingModule
 from mtlkit.weightings.solvers.adam import AdamState
+
+
+@attrs.frozen(kw_only=True)
+class AutoLambda(GradientWeighting):
+    """Weights by whether a step along a task helps the main tasks (Liu et al., TMLR 2022, eq. 3).
+
+    The samples of an update are divided into two draws: a step is looked at on the first and judged
+    by the main losses on the second. `start` is each weight at first, `learning_rate` that of the
+    weights. Where every task is a main task, all judge.
+    """
+
+    at: GradientLocation = attrs.field(
+        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
+    )
+    start: float = attrs.field(default=0.1, validator=above(0))
+    learning_rate: float = attrs.field(default=1e-3, validator=above(0))
+
+    @property
+    def remembers(self) -> bool:
+        return True
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        if all(term.role is not Role.MAIN for term in terms):
+            yield Problem(
+                ("weighting",),
+                "AutoLambda asks what helps the main tasks and found none; give one task "
+                "`role: main`",
+            )
+        if self.at is GradientLocation.LAST_SHARED_LAYER:
+            yield Problem(
+                ("weighting", "at"),
+                "AutoLambda looks at a step of all that is shared; use `at: parameters`",
+            )
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return AutoLambdaWeights(self, terms)
 
 
 class AutoLambdaWeights(GramianWeighting, Lookahead):

@@ -1,11 +1,29 @@
 """Conflict-averse gradient descent (CAGrad; Liu et al., NeurIPS 2021)."""
 
+import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.component import below
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import GradientWeighting
+from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
 from mtlkit.weightings.solvers.gramian import norms
 from mtlkit.weightings.solvers.simplex import conflict_averse
+
+
+@attrs.frozen(kw_only=True)
+class CAGrad(GradientWeighting):
+    """The best worst improvement near the mean gradient (CAGrad; Liu et al., NeurIPS 2021, eq. 4).
+
+    `c` is how far from the mean gradient the direction may be, in units of its norm: 0 is the mean,
+    and the larger, the nearer to MGDA.
+    """
+
+    c: float = attrs.field(default=0.5, validator=below(1))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return CAGradWeights(self.c)
 
 
 class CAGradWeights(GramianWeighting):

@@ -1,10 +1,37 @@
 """The coefficient of variation as a weight (CoV; Groenendijk et al., WACV 2021)."""
 
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import below, optional
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.kinds import BatchLossWeighting, Known, RequiresPositiveLosses, positive
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import (
+    BatchLossWeighting,
+    Known,
+    RequiresPositiveLosses,
+    WeightingModule,
+    positive,
+)
+
+
+@attrs.frozen(kw_only=True)
+class CoV(Weighting):
+    """Weights by the coefficient of variation of a loss (CoV; Groenendijk et al., WACV 2021).
+
+    `decay` forgets early losses: a mean is `decay` of itself and the rest of the new value. None
+    counts all updates alike.
+    """
+
+    fewest: ClassVar[int] = 2
+
+    decay: float | None = attrs.field(default=None, validator=optional(below(1)))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return CoVWeights(self.decay, terms)
 
 
 class CoVWeights(BatchLossWeighting, RequiresPositiveLosses):

@@ -1,11 +1,49 @@
 """Weights averaged over updates (CR-MOGM; Zhou et al., NeurIPS 2022)."""
 
+from collections.abc import Iterable, Sequence
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import Problem, below
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import CRMOGM
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.weightings.base import GradientLocation, GradientWeighting, HeadGradients
+from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.mgda import MGDA
+
+
+@attrs.frozen(kw_only=True)
+class CRMOGM(GradientWeighting):
+    """The weights of another scheme, averaged over updates (CR-MOGM; Zhou et al., NeurIPS 2022).
+
+    `of` is the other scheme, and `momentum` how much of the weights of before is kept.
+    """
+
+    of: GradientWeighting = attrs.field(factory=MGDA)
+    momentum: float = attrs.field(default=0.9, validator=below(1))
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        if self.of.directs or self.of.remembers:
+            yield Problem(
+                ("weighting", "of"),
+                f"CRMOGM averages weights, and {type(self.of).__name__} is no scheme that turns "
+                f"the Gramian of one update into weights; use one that does, such as `mgda`",
+            )
+            return
+        for option, default in (
+            ("at", GradientLocation.FEATURES),
+            ("heads", HeadGradients.UNWEIGHTED),
+        ):
+            if getattr(self.of, option) is not default:
+                yield Problem(
+                    ("weighting", "of", option),
+                    f"the averaged weights are taken where CRMOGM says; put `{option}` beside `of`",
+                )
+        yield from self.of.problems(terms)
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return CRMOGMWeights(self, terms, features)
 
 
 class CRMOGMWeights(GramianWeighting):

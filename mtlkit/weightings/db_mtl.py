@@ -1,9 +1,14 @@
 """Dual-balancing (DB-MTL; Lin et al., 2023, arXiv:2308.12029)."""
 
+from collections.abc import Iterable, Sequence
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import Problem, below
 from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import GradientLocation, GradientWeighting
 from mtlkit.weightings.kinds import (
     Direction,
     GramianWeighting,
@@ -11,9 +16,40 @@ from mtlkit.weightings.kinds import (
     Known,
     RequiresPositiveLosses,
     StatefulJacobian,
+    WeightingModule,
     positive,
 )
 from mtlkit.weightings.solvers.gramian import inverse_norms, norms
+
+
+@attrs.frozen(kw_only=True)
+class DBMTL(GradientWeighting):
+    """Gradients of log-losses, all made as long as the longest (DB-MTL; Lin et al., 2023).
+
+    `momentum` is how much of the gradients of before is kept (the paper's beta), which needs the
+    parameters' gradients: ``at: parameters``. 0 needs the Gramian alone.
+    """
+
+    momentum: float = attrs.field(default=0.0, validator=below(1))
+
+    @property
+    def scale_free(self) -> bool:
+        return True
+
+    @property
+    def remembers(self) -> bool:
+        return self.momentum > 0
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        if self.remembers and self.at is GradientLocation.LAST_SHARED_LAYER:
+            yield Problem(
+                ("weighting", "at"),
+                "DBMTL with momentum gives a direction, which at the last shared layer says "
+                "nothing of the layers before it; use `at: parameters`",
+            )
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return DBMTLDirection(self.momentum, terms) if self.remembers else DBMTLWeights()
 
 
 class DBMTLWeights(GramianWeighting, RequiresPositiveLosses):

@@ -1,10 +1,36 @@
 """Dynamic weight average (DWA; Liu, Johns & Davison, CVPR 2019)."""
 
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import above
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.kinds import BatchLossWeighting, Known, RequiresPositiveLosses, positive
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import (
+    BatchLossWeighting,
+    Known,
+    RequiresPositiveLosses,
+    WeightingModule,
+    positive,
+)
+
+
+@attrs.frozen(kw_only=True)
+class DWA(Weighting):
+    """Weights by how slowly a loss fell over the last two epochs (DWA; Liu et al., CVPR 2019).
+
+    `temperature` is the paper's T: the higher, the more equal. The first two epochs are equal.
+    """
+
+    fewest: ClassVar[int] = 2
+
+    temperature: float = attrs.field(default=2.0, validator=above(0))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return DWAWeights(self.temperature, terms)
 
 
 class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):

@@ -2,15 +2,70 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
+import attrs
 import torch
 from torch import Tensor, nn
 
 from mtlkit import ops
+from mtlkit.component import Problem, above, one_of, optional
 from mtlkit.task_types import LossTerm, Role
-from mtlkit.weightings.configs import Dynamic
-from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WholeBatch
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import (
+    LossWeighting,
+    StepLosses,
+    WeightedLoss,
+    WeightingModule,
+    WholeBatch,
+)
+from mtlkit.weightings.term_checks import _main_and_side
+
+
+@attrs.frozen(kw_only=True)
+class Dynamic(Weighting):
+    """Weights from a softmax of the shared features (Yin & Liu, TIP 2018, eq. 7-8).
+
+    The side tasks share `total` (the paper's phi_s). The main tasks have weight 1 each, or share
+    `main_total` by a gate of their own where `gate_main` says so (eq. 10-11).
+
+    `form` is what is averaged over the batch: ``mean-of-products`` weighs each sample's loss with
+    its own weight (eq. 8), ``product-of-means`` the mean loss with the mean weight. ``released`` is
+    that with the gradient of the authors' released layer, in which a weight scales the loss that
+    is reported and moves its gate, while the task's gradient is scaled by the whole `total`. With
+    `normalise` a loss is measured in units of ln(classes), the loss of a guess: otherwise the gate,
+    which favours the lowest loss, starts by favouring the task with the fewest classes.
+    `learning_rate` is that of the gates; None means the optimiser's own.
+    """
+
+    reads_features: ClassVar[bool] = True
+
+    total: float = attrs.field(default=0.1, validator=above(0))
+    form: str = attrs.field(
+        default="mean-of-products",
+        validator=one_of("mean-of-products", "product-of-means", "released"),
+    )
+    normalise: bool = False
+    gate_main: bool = False
+    main_total: float = attrs.field(default=1.0, validator=above(0))
+    learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from _main_and_side(terms, "dynamic weights")
+        if self.gate_main and sum(term.role is Role.MAIN for term in terms) == 1:
+            yield Problem(
+                ("weighting", "gate_main"),
+                "gate_main divides a total among main losses and found 1; leave it out, or route "
+                "the main task with `grouped`, whose branches are a second main loss",
+            )
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return FORMS[self.form](self, terms, features)
+
+    @property
+    def own_learning_rate(self) -> float | None:
+        return self.learning_rate
 
 
 class Gate(nn.Module):

@@ -1,10 +1,44 @@
 """Multi-task learning by excess risks (ExcessMTL; He et al., ICML 2024)."""
 
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import above, member_of
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.kinds import Direction, JacobianWeighting, Known, StatefulJacobian
+from mtlkit.weightings.base import GradientLocation, GradientWeighting
+from mtlkit.weightings.kinds import (
+    Direction,
+    JacobianWeighting,
+    Known,
+    StatefulJacobian,
+    WeightingModule,
+)
+
+
+@attrs.frozen(kw_only=True)
+class ExcessMTL(GradientWeighting):
+    """More weight to the tasks that are farther from their best (He et al., ICML 2024, eq. 6-9).
+
+    `rate` is that of the weights (the paper's eta). The distance is estimated from gradients and
+    their running squares, and measured in units of the first one.
+    """
+
+    directs: ClassVar[bool] = True
+
+    at: GradientLocation = attrs.field(
+        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
+    )
+    rate: float = attrs.field(default=1.0, validator=above(0))
+
+    @property
+    def remembers(self) -> bool:
+        return True
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return ExcessMTLDirection(self.rate, terms)
 
 
 class ExcessMTLDirection(JacobianWeighting, StatefulJacobian):

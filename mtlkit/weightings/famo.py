@@ -1,18 +1,40 @@
 """Fast adaptive multitask optimisation (FAMO; Liu et al., NeurIPS 2023)."""
 
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import above, at_least_number
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import FAMO
+from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import (
     AfterStep,
     BatchLossWeighting,
     Known,
     RequiresPositiveLosses,
+    WeightingModule,
     positive,
 )
 from mtlkit.weightings.solvers.adam import AdamState
+
+
+@attrs.frozen(kw_only=True)
+class FAMO(Weighting):
+    """All losses fall at one rate, seen from their change in an update (FAMO; Liu et al., 2023).
+
+    A second forward pass after each update tells how much each loss fell. `learning_rate` (the
+    paper's beta) and `decay` (gamma) are those of the logits of the weights.
+    """
+
+    fewest: ClassVar[int] = 2
+
+    learning_rate: float = attrs.field(default=0.025, validator=above(0))
+    decay: float = attrs.field(default=1e-3, validator=at_least_number(0))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return FAMOWeights(self, terms)
 
 
 class FAMOWeights(BatchLossWeighting, AfterStep, RequiresPositiveLosses):

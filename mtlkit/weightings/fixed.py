@@ -1,11 +1,32 @@
 """Constant weights."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
+from mtlkit.component import Problem, at_least_number, each
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WeightingModule
+from mtlkit.weightings.term_checks import _strangers
+
+
+@attrs.frozen(kw_only=True)
+class Fixed(Weighting):
+    """Constant weights, by the name of the task; a task that is not named has weight 1.
+
+    With routing in groups the branches' loss is named ``<task>.branches``.
+    """
+
+    weights: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from _strangers(self.weights, terms, "weights")
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return FixedWeights([self.weights.get(term.name, 1.0) for term in terms])
 
 
 class FixedWeights(LossWeighting):

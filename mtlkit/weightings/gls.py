@@ -1,8 +1,29 @@
 """The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019, eq. 2)."""
 
+from typing import ClassVar
+
+import attrs
 from torch import Tensor
 
-from mtlkit.weightings.kinds import BatchLossWeighting, Known, RequiresPositiveLosses, positive
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import (
+    BatchLossWeighting,
+    Known,
+    RequiresPositiveLosses,
+    WeightingModule,
+    positive,
+)
+
+
+@attrs.frozen(kw_only=True)
+class GLS(Weighting):
+    """The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019)."""
+
+    fewest: ClassVar[int] = 2
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return GLSWeights()
 
 
 class GLSWeights(BatchLossWeighting, RequiresPositiveLosses):

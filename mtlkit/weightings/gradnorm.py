@@ -1,12 +1,35 @@
 """Gradient normalisation (GradNorm; Chen et al., ICML 2018)."""
 
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import above, at_least_number
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import GradNorm
-from mtlkit.weightings.kinds import GramianWeighting, Known, RequiresPositiveLosses, positive
+from mtlkit.weightings.base import GradientWeighting
+from mtlkit.weightings.kinds import (
+    GramianWeighting,
+    Known,
+    RequiresPositiveLosses,
+    WeightingModule,
+    positive,
+)
 from mtlkit.weightings.solvers.gramian import norms
+
+
+@attrs.frozen(kw_only=True)
+class GradNorm(GradientWeighting):
+    """Learned weights that let all tasks train at similar rates (Chen et al., ICML 2018, eq. 2).
+
+    `alpha` is how strongly a task that lags is favoured, 0 for equal gradient norms;
+    `learning_rate` is that of the weights, whose sum stays the number of tasks.
+    """
+
+    alpha: float = attrs.field(default=1.5, validator=at_least_number(0))
+    learning_rate: float = attrs.field(default=0.025, validator=above(0))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return GradNormWeights(self, terms)
 
 
 class GradNormWeights(GramianWeighting, RequiresPositiveLosses):

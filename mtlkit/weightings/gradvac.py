@@ -1,11 +1,27 @@
 """Gradient vaccine (GradVac; Wang et al., ICLR 2021)."""
 
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import below
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.weightings.base import GradientWeighting
+from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
 from mtlkit.weightings.pcgrad import meetings
+
+
+@attrs.frozen(kw_only=True)
+class GradVac(GradientWeighting):
+    """Gradients turned to the cosines that they had before (Wang et al., ICLR 2021, eq. 4-5).
+
+    `rate` is the share of the newest cosine in the running target (the paper's beta).
+    """
+
+    rate: float = attrs.field(default=0.5, validator=below(1))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return GradVacWeights(self.rate, terms)
 
 
 class GradVacWeights(GramianWeighting):

@@ -1,19 +1,54 @@
 """Dynamic weights that favour the harder task (Ming et al., FG 2019, arXiv:1911.03281)."""
 
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import Problem, above, optional
 from mtlkit.task_types import LossTerm, Role
-from mtlkit.weightings.configs import HarderFirst
+from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.dynamic import Gate, guess_of
 from mtlkit.weightings.kinds import (
     LossWeighting,
     RequiresPositiveLosses,
     StepLosses,
     WeightedLoss,
+    WeightingModule,
     WholeBatch,
     positive,
 )
+from mtlkit.weightings.term_checks import _main_and_side
+
+
+@attrs.frozen(kw_only=True)
+class HarderFirst(Weighting):
+    """Dynamic weights that go to the task with the highest loss (Ming et al., FG 2019).
+
+    As `Dynamic`, the side tasks share `total` by a softmax of the shared features; but the gate
+    descends on the sum of weight / loss, in which the losses are constants, so that it moves weight
+    to the harder tasks, where Yin & Liu's moves it to the easier ones. With `normalise` losses are
+    compared in units of ln(classes). `learning_rate` is that of the gate; None means the
+    optimiser's own.
+    """
+
+    reads_features: ClassVar[bool] = True
+
+    total: float = attrs.field(default=0.1, validator=above(0))
+    normalise: bool = False
+    learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from _main_and_side(terms, "harder-first weights")
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return HarderFirstWeights(self, terms, features)
+
+    @property
+    def own_learning_rate(self) -> float | None:
+        return self.learning_rate
 
 
 class HarderFirstWeights(LossWeighting, WholeBatch, RequiresPositiveLosses):

@@ -1,10 +1,21 @@
 """Impartial gradients (IMTL-G; Liu et al., ICLR 2021)."""
 
+import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import GradientWeighting
+from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
 from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
+
+
+@attrs.frozen(kw_only=True)
+class IMTLG(GradientWeighting):
+    """A direction with the same projection on every gradient (IMTL-G; Liu et al., ICLR 2021)."""
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return IMTLGWeights()
 
 
 class IMTLGWeights(GramianWeighting):

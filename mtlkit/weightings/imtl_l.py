@@ -1,10 +1,34 @@
 """Learned scales of losses (IMTL-L; Liu et al., ICLR 2021)."""
 
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import nn
 
+from mtlkit.component import above, optional
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WeightingModule
+
+
+@attrs.frozen(kw_only=True)
+class IMTLL(Weighting):
+    """Learned scales that bring every loss to the same size (IMTL-L; Liu et al., ICLR 2021).
+
+    `learning_rate` is that of the learned scales; None means the optimiser's own.
+    """
+
+    fewest: ClassVar[int] = 2
+
+    learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return IMTLLWeights(terms)
+
+    @property
+    def own_learning_rate(self) -> float | None:
+        return self.learning_rate
 
 
 class IMTLLWeights(LossWeighting):

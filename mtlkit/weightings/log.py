@@ -1,8 +1,33 @@
 """The sum of the logarithms of the losses: scale-invariant weighting."""
 
+from typing import ClassVar
+
+import attrs
 from torch import Tensor
 
-from mtlkit.weightings.kinds import BatchLossWeighting, Known, RequiresPositiveLosses, positive
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import (
+    BatchLossWeighting,
+    Known,
+    RequiresPositiveLosses,
+    WeightingModule,
+    positive,
+)
+
+
+@attrs.frozen(kw_only=True)
+class Log(Weighting):
+    """The sum of the logarithms of the losses, which no scale of a loss can change (SI)."""
+
+    fewest: ClassVar[int] = 2
+
+    @property
+    def scale_free(self) -> bool:
+        return True
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return LogWeights()
 
 
 class LogWeights(BatchLossWeighting, RequiresPositiveLosses):

@@ -1,12 +1,50 @@
 """The multiple-gradient descent algorithm (MGDA; Sener & Koltun, NeurIPS 2018)."""
 
+from enum import Enum
+
+import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.configs import Normalisation
-from mtlkit.weightings.kinds import GramianWeighting, Known, RequiresPositiveLosses, positive
+from mtlkit.component import member_of
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import GradientWeighting
+from mtlkit.weightings.kinds import (
+    GramianWeighting,
+    Known,
+    RequiresPositiveLosses,
+    WeightingModule,
+    positive,
+)
 from mtlkit.weightings.solvers.gramian import norms
 from mtlkit.weightings.solvers.simplex import shortest
+
+
+class Normalisation(Enum):
+    """What a gradient is divided by before gradients are compared."""
+
+    NONE = "none"
+    NORM = "norm"  # its own norm
+    LOSS = "loss"  # the loss of its task
+    LOSS_AND_NORM = "loss-and-norm"  # both
+
+
+@attrs.frozen(kw_only=True)
+class MGDA(GradientWeighting):
+    """The shortest vector among the convex combinations (MGDA; Sener & Koltun, NeurIPS 2018).
+
+    At the features it is the paper's MGDA-UB. `normalise` divides gradients before they are
+    compared. By definition a task whose gradient is zero makes the shortest vector zero: training
+    of what is shared then stops.
+    """
+
+    normalise: Normalisation = attrs.field(
+        default=Normalisation.NONE, validator=member_of(Normalisation)
+    )
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        by_loss = self.normalise in (Normalisation.LOSS, Normalisation.LOSS_AND_NORM)
+        return (MGDAOfLosses if by_loss else MGDAWeights)(self.normalise)
 
 
 class MGDAWeights(GramianWeighting):

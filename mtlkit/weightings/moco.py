@@ -1,12 +1,47 @@
 """Multi-objective gradient correction (MoCo; Fernando et al., ICLR 2023)."""
 
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import above, at_least_number, between, member_of
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import MoCo
-from mtlkit.weightings.kinds import Direction, JacobianWeighting, Known, StatefulJacobian
+from mtlkit.weightings.base import GradientLocation, GradientWeighting
+from mtlkit.weightings.kinds import (
+    Direction,
+    JacobianWeighting,
+    Known,
+    StatefulJacobian,
+    WeightingModule,
+)
 from mtlkit.weightings.solvers.simplex import project, share_of
+
+
+@attrs.frozen(kw_only=True)
+class MoCo(GradientWeighting):
+    """MGDA on running means of the gradients, against its bias (MoCo; Fernando et al., ICLR 2023).
+
+    `tracking` (the paper's beta) is how far a mean goes to the newest gradient, `rate` (gamma) how
+    far the weights go in an update, and `pull` (rho) keeps them near equal.
+    """
+
+    directs: ClassVar[bool] = True
+
+    at: GradientLocation = attrs.field(
+        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
+    )
+    tracking: float = attrs.field(default=0.5, validator=between(0.001, 1))
+    rate: float = attrs.field(default=0.1, validator=above(0))
+    pull: float = attrs.field(default=0.0, validator=at_least_number(0))
+
+    @property
+    def remembers(self) -> bool:
+        return True
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return MoCoDirection(self, terms)
 
 
 class MoCoDirection(JacobianWeighting, StatefulJacobian):

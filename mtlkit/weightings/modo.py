@@ -1,12 +1,36 @@
 """Multi-objective descent by double sampling (MoDo; Chen et al., JMLR 2024)."""
 
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import above, at_least_number, member_of
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import MoDo
-from mtlkit.weightings.kinds import DoubleSampling, GramianWeighting, Known
+from mtlkit.weightings.base import GradientLocation, GradientWeighting
+from mtlkit.weightings.kinds import DoubleSampling, GramianWeighting, Known, WeightingModule
 from mtlkit.weightings.solvers.simplex import project, share_of
+
+
+@attrs.frozen(kw_only=True)
+class MoDo(GradientWeighting):
+    """MGDA's weights by small steps from two draws of samples (MoDo; Chen et al., JMLR 2024).
+
+    The samples of an update are divided into three draws: two for the weights, one for the update.
+    `rate` is the paper's gamma and `pull` its rho.
+    """
+
+    at: GradientLocation = attrs.field(
+        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
+    )
+    rate: float = attrs.field(default=0.1, validator=above(0))
+    pull: float = attrs.field(default=0.1, validator=at_least_number(0))
+
+    @property
+    def remembers(self) -> bool:
+        return True
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return MoDoWeights(self, terms)
 
 
 class MoDoWeights(GramianWeighting, DoubleSampling):

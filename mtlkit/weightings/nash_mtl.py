@@ -1,12 +1,33 @@
 """Multi-task learning as a bargaining game (Nash-MTL; Navon et al., ICML 2022)."""
 
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import above, at_least, optional
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import NashMTL
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.weightings.base import GradientWeighting
+from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
 from mtlkit.weightings.solvers.bargaining import bargain
+
+
+@attrs.frozen(kw_only=True)
+class NashMTL(GradientWeighting):
+    """The Nash bargaining solution, G a = 1 / a (Navon et al., ICML 2022, algorithm 1).
+
+    `largest_norm` is how long the direction may be; None leaves it as it is. `every` is how many
+    updates the weights are kept for.
+    """
+
+    largest_norm: float | None = attrs.field(default=1.0, validator=optional(above(0)))
+    every: int = attrs.field(default=1, validator=at_least(1))
+
+    @property
+    def scale_free(self) -> bool:
+        return True
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return NashMTLWeights(self, terms)
 
 
 class NashMTLWeights(GramianWeighting):

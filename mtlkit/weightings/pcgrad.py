@@ -1,9 +1,20 @@
 """Projecting conflicting gradients (PCGrad; Yu et al., NeurIPS 2020)."""
 
+import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import GradientWeighting
+from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+
+
+@attrs.frozen(kw_only=True)
+class PCGrad(GradientWeighting):
+    """Each gradient without its parts against the others (PCGrad; Yu et al., NeurIPS 2020)."""
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return PCGradWeights()
 
 
 class PCGradWeights(GramianWeighting):

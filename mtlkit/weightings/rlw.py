@@ -1,9 +1,24 @@
 """Random weights (RLW; Lin et al., TMLR 2022)."""
 
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.kinds import BatchLossWeighting, Known
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import BatchLossWeighting, Known, WeightingModule
+
+
+@attrs.frozen(kw_only=True)
+class RLW(Weighting):
+    """Random weights, drawn anew for each update (RLW; Lin et al., TMLR 2022): a placebo."""
+
+    fewest: ClassVar[int] = 2
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return RLWWeights()
 
 
 class RLWWeights(BatchLossWeighting):

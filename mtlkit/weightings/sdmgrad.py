@@ -1,12 +1,39 @@
 """Direction-oriented multi-objective learning (SDMGrad; Xiao et al., NeurIPS 2023)."""
 
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import above, at_least, at_least_number, below, member_of
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import SDMGrad
-from mtlkit.weightings.kinds import DoubleSampling, GramianWeighting, Known
+from mtlkit.weightings.base import GradientLocation, GradientWeighting
+from mtlkit.weightings.kinds import DoubleSampling, GramianWeighting, Known, WeightingModule
 from mtlkit.weightings.solvers.simplex import project, share_of
+
+
+@attrs.frozen(kw_only=True)
+class SDMGrad(GradientWeighting):
+    """A direction between MGDA's and the mean (SDMGrad; Xiao et al., NeurIPS 2023, algorithm 1).
+
+    The samples of an update are divided into three draws: two for the weights, one for the update.
+    `nearness` (the paper's lambda) draws to the mean gradient; the weights are found by `steps`
+    steps of `rate` with `momentum`, on gradients in units of their mean norm.
+    """
+
+    at: GradientLocation = attrs.field(
+        default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
+    )
+    nearness: float = attrs.field(default=0.3, validator=at_least_number(0))
+    rate: float = attrs.field(default=10.0, validator=above(0))
+    momentum: float = attrs.field(default=0.5, validator=below(1))
+    steps: int = attrs.field(default=20, validator=at_least(1))
+
+    @property
+    def remembers(self) -> bool:
+        return True
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return SDMGradWeights(self, terms)
 
 
 class SDMGradWeights(GramianWeighting, DoubleSampling):

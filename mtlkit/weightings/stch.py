@@ -1,11 +1,40 @@
 """A smooth maximum of the losses (STCH; Lin et al., ICML 2024)."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import STCH
-from mtlkit.weightings.kinds import BatchLossWeighting, Known
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import BatchLossWeighting, Known, WeightingModule
+from mtlkit.weightings.term_checks import _strangers
+
+
+@attrs.frozen(kw_only=True)
+class STCH(Weighting):
+    """A smooth maximum of the losses (STCH; Lin et al., ICML 2024, eq. 12).
+
+    `smoothing` is the paper's mu: near 0 only the largest loss counts. `preferences` multiply the
+    losses before they are compared, by the name of the task; the others have 1 / T. `ideal` is
+    subtracted before, 0 where a task is not named.
+    """
+
+    fewest: ClassVar[int] = 2
+
+    smoothing: float = attrs.field(default=1.0, validator=above(0))
+    preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
+    ideal: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from _strangers(self.preferences, terms, "preferences")
+        yield from _strangers(self.ideal, terms, "ideal")
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return STCHWeights(self, terms)
 
 
 class STCHWeights(BatchLossWeighting):

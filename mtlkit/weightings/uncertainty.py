@@ -1,10 +1,30 @@
 """Homoscedastic uncertainty as weights (Kendall, Gal & Cipolla, CVPR 2018)."""
 
+import attrs
 import torch
 from torch import nn
 
+from mtlkit.component import above, optional
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WeightingModule
+
+
+@attrs.frozen(kw_only=True)
+class Uncertainty(Weighting):
+    """Weights learned as homoscedastic uncertainty (Kendall, Gal & Cipolla, CVPR 2018, eq. 10).
+
+    `learning_rate` is that of the learned log-variances; None means the optimiser's own.
+    """
+
+    learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return UncertaintyWeights(terms)
+
+    @property
+    def own_learning_rate(self) -> float | None:
+        return self.learning_rate
 
 
 class UncertaintyWeights(LossWeighting):

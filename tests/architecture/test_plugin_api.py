@@ -22,7 +22,7 @@ PLUGINS = {
 
 PLUGIN_API: dict[str, set[str]] = {
     "mtlkit": set(mtlkit.__all__),
-    "mtlkit.backbones._configs": {"Backbone"},
+    "mtlkit.backbones.base": {"Backbone"},
     "mtlkit.backbones.base": {"BackboneModule", "SplittableBackbone"},
     "mtlkit.plugins.catalog": {"Registrar"},
     "mtlkit.cli.options": {"cache_option"},
@@ -47,7 +47,7 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.evaluators.base": {"Evaluator", "Findings"},
     "mtlkit.evaluators.context": {"Predictions", "Trained"},
     "mtlkit.heads.classification": {"ClassificationHead"},
-    "mtlkit.heads._configs": {"Head"},
+    "mtlkit.heads.base": {"Head"},
     "mtlkit.heads.base": {"HeadModule"},
     "mtlkit.plugins.hooks": {"hookimpl"},
     "mtlkit.loggers.base": {"LogWriter", "Logger"},
@@ -67,7 +67,7 @@ PLUGIN_API: dict[str, set[str]] = {
     },
     "mtlkit.report.evaluation": {"Evaluation", "evaluation_to_json"},
     "mtlkit.report.page": {"RunRecord", "number", "render_page"},
-    "mtlkit.routers._configs": {"Branch", "Router", "Unbranched", "Wiring", "class_name"},
+    "mtlkit.routers.base": {"Branch", "Router", "Unbranched", "Wiring", "class_name"},
     "mtlkit.routers.grouped": {"BranchesModule", "GroupedRouter"},
     "mtlkit.routers.base": {"BranchOutputs", "Features", "RouterModule", "UnbranchedRouter"},
     "mtlkit.runs.evaluate": {"load_trained"},
@@ -76,7 +76,7 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.testing": set(mtlkit.testing.__all__),
     "mtlkit.atomic_files": {"write_file"},
     "mtlkit.task_types": {"Kind", "LossTerm", "MISSING", "Role"},
-    "mtlkit.weightings.configs": {"At", "GradientWeighting", "HeadGradients", "Weighting"},
+    "mtlkit.weightings.base": {"At", "GradientWeighting", "HeadGradients", "Weighting"},
     "mtlkit.weightings.kinds": {
         "AfterStep", "BatchLossWeighting", "Directed", "GramianWeighting", "JacobianWeighting",
         "Known", "Lookahead", "LossWeighting", "Moment", "DoubleSampling", "RequiresPositiveLosses",

@@ -35,8 +35,8 @@ OUTSIDER = """
 from typing import assert_type
 
 import attrs
-from mtlkit import Dynamic
-from mtlkit.optim.base import Schedule
+from mtlkit.weightings import Dynamic
+from mtlkit.optim import Schedule
 
 assert_type(Dynamic(total=0.1).total, float)
 

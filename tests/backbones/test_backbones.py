@@ -5,8 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mtlkit.backbones._configs import MLP, Backbone, CasiaNet, TimmModel
-from mtlkit.backbones.base import SplittableBackbone
+from mtlkit.backbones import MLP, Backbone, CasiaNet, SplittableBackbone, TimmModel
 from mtlkit.backbones.casia_net import CasiaNetBackbone
 from mtlkit.errors import AssemblyError
 

@@ -51,7 +51,7 @@ PLUGIN = """
 
     @hookimpl
     def mtlkit_register(catalog):
-        catalog.weightings.add("acme/halves", "mtlkit.weightings.configs:Equal", "halve it")
+        catalog.weightings.add("acme/halves", "mtlkit.weightings.equal:Equal", "halve it")
 
     @hookimpl
     def mtlkit_commands():
@@ -102,7 +102,7 @@ class TestShow:
         assert code == 0
         assert out.startswith("weighting dynamic: a softmax of features")
         assert "mtlkit 0.1.0" in out
-        assert "mtlkit.weightings.configs:Dynamic" in out
+        assert "mtlkit.weightings.dynamic:Dynamic" in out
         assert "eq. 7-8" in out  # its documentation
         rows = {line.split()[0]: line for line in out.splitlines() if line.startswith("  ")}
         assert "a number above 0" in rows["total"]

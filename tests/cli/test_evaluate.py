@@ -16,7 +16,7 @@ from PIL import Image
 import mtlkit
 import mtlkit.plugins.catalog
 from mtlkit.cli import main
-from mtlkit.data.split import Division
+from mtlkit.data import Division
 from mtlkit.errors import RunError
 from mtlkit.runs.evaluate import described
 from mtlkit.runs.folder import RunFolder, State
@@ -36,20 +36,22 @@ def folders(tmp_path_factory):
             side = "left" if number % 2 else "right"
             Image.fromarray(pixels).save(pictures / f"{who}_{side}_{number}.png")
     recipe = mtlkit.Recipe(
-        data=mtlkit.Images(
+        data=mtlkit.data.Images(
             folder=pictures,
             size=8,
             channels=1,
             pattern="{who}_{side}_*.png",
             split=Division(validation=0.25, test=0.25),
         ),
-        backbone=mtlkit.MLP(hidden=(8,)),
+        backbone=mtlkit.backbones.MLP(hidden=(8,)),
         tasks={"who": mtlkit.Task(role=mtlkit.Role.MAIN), "side": mtlkit.Task()},
         train=mtlkit.Train(epochs=2, batch=6, log_every=1, device="cpu", threads=1),
     )
     catalog = mtlkit.load_catalog("none")
     mtlkit.fit(recipe, home / "one", catalog=catalog, quiet=True)
-    grouped = mtlkit.Grouped(task="who", by="side", groups={"l": ("left",), "r": ("right",)})
+    grouped = mtlkit.routers.Grouped(
+        task="who", by="side", groups={"l": ("left",), "r": ("right",)}
+    )
     routed = attrs.evolve(recipe, routing=grouped)
     mtlkit.fit(routed, home / "two", catalog=catalog, quiet=True, beside=[home / "one"])
     return home
@@ -268,12 +270,12 @@ def test_loading_a_model_from_no_run_is_an_error(tmp_path):
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (mtlkit.MLP(), "MLP"),
-        (mtlkit.MLP(hidden=(3, 4)), "MLP, hidden 3 4"),
-        (mtlkit.Fixed(weights={"a": 0.5}), "Fixed, weights a: 0.5"),
+        (mtlkit.backbones.MLP(), "MLP"),
+        (mtlkit.backbones.MLP(hidden=(3, 4)), "MLP, hidden 3 4"),
+        (mtlkit.weightings.Fixed(weights={"a": 0.5}), "Fixed, weights a: 0.5"),
         (
-            mtlkit.Grouped(
-                task="a", by="b", groups={"l": ("x",)}, branch=mtlkit.BlockBranch(),
+            mtlkit.routers.Grouped(
+                task="a", by="b", groups={"l": ("x",)}, branch=mtlkit.routers.BlockBranch(),
                 test=mtlkit.Choice.BEST,
             ),
             "Grouped, task a, by b, groups l: x, branch BlockBranch, test best",

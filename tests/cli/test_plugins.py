@@ -10,7 +10,7 @@ from mtlkit.plugins.disabled import disabled_file, read_disabled
 
 HEAD = "import click\nfrom mtlkit.plugins.hooks import hookimpl\n"
 REGISTER = HEAD + "\n@hookimpl\ndef mtlkit_register(catalog):\n    "
-GOOD = REGISTER + "catalog.weightings.add('acme/even', 'mtlkit.weightings.configs:Equal', 'even')"
+GOOD = REGISTER + "catalog.weightings.add('acme/even', 'mtlkit.weightings.equal:Equal', 'even')"
 COMMAND = "\n\n@hookimpl\ndef mtlkit_commands():\n    return {'greet': 'somewhere:greet'}\n"
 
 
@@ -56,7 +56,7 @@ class TestWhy:
         assert code == 0
         lines = out.splitlines()
         assert lines[0] == "weighting acme/even: even"
-        assert lines[1] == "  is    mtlkit.weightings.configs:Equal"
+        assert lines[1] == "  is    mtlkit.weightings.equal:Equal"
         assert lines[2].startswith("  from  mtlkit-acme 1.0 (")
         assert lines[2].endswith(f"{module}.py)")
         assert lines[3] == (

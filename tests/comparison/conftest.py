@@ -16,7 +16,7 @@ from mtlkit.comparison.execute.executor_config import Place
 from mtlkit.comparison.execute.worker import Outcome, run_job
 from mtlkit.comparison.spec.load import load_comparison
 from mtlkit.comparison.study import run_study
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 from mtlkit.runs import evaluate
 
 collect_ignore = ["tiny.py", "killed_study.py"]

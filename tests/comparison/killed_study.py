@@ -8,7 +8,7 @@ import tiny
 from mtlkit.comparison.execute.executor_config import Place
 from mtlkit.comparison.spec.load import load_comparison
 from mtlkit.comparison.study import run_study
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])

@@ -11,7 +11,7 @@ from mtlkit.comparison import study as studies
 from mtlkit.comparison.execute.plan import Known, next_runs, strands
 from mtlkit.comparison.results.record import Record, Stage, read_results, record_to_line
 from mtlkit.comparison.results.store import StudyFolder
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 from mtlkit.errors import RunError
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit_once import fit_once, is_made

@@ -4,14 +4,14 @@ from collections import Counter
 
 import attrs
 import pytest
-from mtlkit.weightings.configs import Fixed
 
 from mtlkit.comparison.execute.plan import Known, next_runs, planned, strands
 from mtlkit.comparison.results.record import Budget, Stage
 from mtlkit.comparison.spec.comparison import BASELINES
 from mtlkit.comparison.spec.recipes import for_final, for_trial, recipe_of, with_settings
-from mtlkit.routers._configs import Grouped, Shared
+from mtlkit.routers import Grouped, Shared
 from mtlkit.runs.search import Searched, Tried, propose
+from mtlkit.weightings import Fixed
 
 FILE = """
 problems: {plane: recipe.yaml, other: recipe.yaml}

@@ -8,7 +8,7 @@ import pytest
 
 from mtlkit.comparison.results.record import Budget, Stage, read_results
 from mtlkit.comparison.results.store import StudyFolder
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RecipeError, RunError
 from mtlkit.runs.evaluate import evaluate_run
 

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import attrs
 import torch
-from mtlkit.weightings.configs import Weighting
 
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
-from mtlkit.data.source import DataSource, Loading
+from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
 from mtlkit.plugins.catalog import Catalog, Registrar, load_catalog
 from mtlkit.plugins.registry import Origin
+from mtlkit.weightings import Weighting
 
 RECIPE = """
 data: {type: tiny}
@@ -73,7 +72,7 @@ class Explosive(Weighting):
     once: Path | None = None  # a file: only where it is not there yet
 
     def build(self, terms, features):
-        from mtlkit.weightings.configs import Equal
+        from mtlkit.weightings import Equal
 
         if self.once is None or not self.once.exists():
             if self.once is not None:

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mtlkit.data.decode import Frame, StoredImages, decode, read_images
-from mtlkit.data.source import Loading
+from mtlkit.data import Frame, Loading, decode, read_images
+from mtlkit.data.decode import StoredImages
 from mtlkit.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from mtlkit.data.split import Division, divide
+from mtlkit.data import Division
+from mtlkit.data.split import divide
 from mtlkit.errors import DataError
 
 SAMPLES = st.lists(

@@ -9,11 +9,8 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
-from mtlkit.data.dataset import Categorical
-from mtlkit.data.images import Images
-from mtlkit.data.load_images import load_images
-from mtlkit.data.source import Loading
-from mtlkit.data.split import Division
+from mtlkit.data import Categorical, Division, Images, Loading
+from mtlkit.data.images import load_images
 from mtlkit.errors import DataError
 
 PATTERN = "{subject}_{pose}_{shot}.png"

@@ -4,10 +4,7 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.data.dataset import Categorical, Numeric
-from mtlkit.data.source import Loading
-from mtlkit.data.split import Division
-from mtlkit.data.table import Table
+from mtlkit.data import Categorical, Division, Loading, Numeric, Table
 from mtlkit.errors import DataError
 
 ROWS = """name,split,height,weight,colour,flat,kind,price

@@ -4,7 +4,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from mtlkit.data.read_table import read_table
+from mtlkit.data import read_table
 from mtlkit.errors import DataError
 
 TEXT = "file,subject,yaw,glasses\na.png,ann,-30,yes\nb/c.png, bob ,,\n./d.png,15,1.5,no\n"

@@ -12,7 +12,7 @@ from mtlkit.cli import main
 from mtlkit.plugins.catalog import Catalog, Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe_io import load_recipe
-from mtlkit.weightings.kinds import StepLosses
+from mtlkit.weightings import StepLosses
 
 README = Path(__file__).parents[2] / "README.md"
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)

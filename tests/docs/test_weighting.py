@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from mtlkit.weightings.configs import Weighting
 
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import new_converter
 from mtlkit.recipe_io.yaml_reader import read_yaml
+from mtlkit.weightings import Weighting
 
 PAGE = (Path(__file__).parents[2] / "docs" / "weighting.md").read_text(encoding="utf-8")
 

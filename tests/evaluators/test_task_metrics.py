@@ -7,8 +7,8 @@ import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
 
-from mtlkit.data.dataset import Categorical
-from mtlkit.evaluators.base import TaskMetrics
+from mtlkit.data import Categorical
+from mtlkit.evaluators import TaskMetrics
 from mtlkit.evaluators.task_metrics import confusion
 from mtlkit.report.blocks import Table
 

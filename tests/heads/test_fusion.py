@@ -3,9 +3,7 @@
 import pytest
 import torch
 
-from mtlkit.heads import fusion
-from mtlkit.heads._configs import Classification, Margin, Regression
-from mtlkit.heads.classification import ClassificationHead
+from mtlkit.heads import Classification, ClassificationHead, Margin, Regression, fusion
 from mtlkit.heads.fusion import losses_of_heads
 from mtlkit.ops import use
 from mtlkit.ops.dispatch.names import IMPLEMENTATIONS

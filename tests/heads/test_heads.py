@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mtlkit.errors import AssemblyError
-from mtlkit.heads._configs import Classification, Margin, Regression
+from mtlkit.heads import Classification, Margin, Regression
 from mtlkit.ops import use
 
 CLASSES = ("left", "front", "right")

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from mtlkit.errors import AssemblyError
-from mtlkit.heads._configs import Margin
-from mtlkit.optim.base import AdamW
+from mtlkit.heads import Margin
+from mtlkit.optim import AdamW
 from mtlkit.testing import small_recipe
 from mtlkit.testing.world import small_updater
 

@@ -9,9 +9,7 @@ import attrs
 import pytest
 
 from mtlkit.errors import MissingExtraError, RunError
-from mtlkit.loggers.base import JsonLines, TensorBoard
-from mtlkit.loggers.events import EvaluationEvent, Speed, StepEvent
-from mtlkit.loggers.read_events import read_events
+from mtlkit.loggers import EvaluationEvent, JsonLines, Speed, StepEvent, TensorBoard, read_events
 
 
 def step_event(step):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtlkit.errors import ImplementationError, LoadFailedError, NotInstalledError
-from mtlkit.heads._configs import Classification
+from mtlkit.heads import Classification
 from mtlkit.ops import explain, gate, margin_cross_entropy, sampled_margin_cross_entropy, use
 from mtlkit.ops.catalog import OPS
 from mtlkit.ops.dispatch.choice import choose

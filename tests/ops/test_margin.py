@@ -9,12 +9,7 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck
 
 from mtlkit.errors import ImplementationError
-from mtlkit.ops import (
-    adaface_margins,
-    margin_cross_entropy,
-    sampled_margin_cross_entropy,
-    use,
-)
+from mtlkit.ops import adaface_margins, margin_cross_entropy, sampled_margin_cross_entropy, use
 
 NAMES = ["eager", "stored", "classes"]
 FORMS = {

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
 
-from mtlkit.optim.base import SGD, AdamW, Constant, Cosine, Steps
+from mtlkit.optim import SGD, AdamW, Constant, Cosine, Steps
 
 STEPS = 40
 

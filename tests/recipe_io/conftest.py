@@ -7,12 +7,12 @@ from typing import Literal
 
 import attrs
 import pytest
-from mtlkit.weightings.configs import Equal, Weighting
 
 from mtlkit.component import above, each, one_of
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.registry import Entry, Origin
-from mtlkit.routers._configs import Branch, LinearBranch
+from mtlkit.routers import Branch, LinearBranch
+from mtlkit.weightings import Equal, Weighting
 
 
 class Colour(Enum):

@@ -1,13 +1,13 @@
 """Layers of a recipe: what it extends, what it says, and what ``--set`` changes."""
 
 import pytest
-from mtlkit.weightings.configs import Dynamic, Equal
 
 from mtlkit.errors import RecipeError
-from mtlkit.optim.base import SGD, AdamW
+from mtlkit.optim import SGD, AdamW
 from mtlkit.recipe_io import load_recipe, parse_recipe, read_recipe
 from mtlkit.recipe_io.layers import merge
 from mtlkit.recipe_io.yaml_reader import read_yaml
+from mtlkit.weightings import Dynamic, Equal
 
 
 def mistakes(call):

@@ -5,12 +5,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from mtlkit.weightings.configs import Weighting
 
 from mtlkit.errors import RecipeError
 from mtlkit.recipe_io import load_recipe, parse_recipe
 from mtlkit.recipe_io.structuring import new_converter
 from mtlkit.recipe_io.yaml_reader import read_yaml
+from mtlkit.weightings import Weighting
 
 
 def mistakes(text, catalog, overrides=()):
@@ -364,9 +364,10 @@ class TestStrangersComponents:
         import attrs
         from collections.abc import Callable
         from typing import TYPE_CHECKING
-        from mtlkit.heads._configs import Classification, Head
+        from mtlkit.heads import Classification
+        from mtlkit.heads import Head
         from mtlkit.plugins.hooks import hookimpl
-        from mtlkit.weightings.configs import Weighting
+        from mtlkit.weightings import Weighting
 
         if TYPE_CHECKING:
             from decimal import Decimal

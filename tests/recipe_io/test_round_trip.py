@@ -187,7 +187,7 @@ def test_the_dump_names_every_component_and_its_owner(good, rich_catalog):
 
 def test_provenance_names_owner_version_target_and_file(good, rich_catalog):
     found = provenance(parse_recipe(good, "good.yaml", rich_catalog), rich_catalog)
-    assert found["branches/linear"]["target"] == "mtlkit.routers._configs:LinearBranch"
+    assert found["branches/linear"]["target"] == "mtlkit.routers.linear_branch:LinearBranch"
     assert found["data/images"]["distribution"] == "mtlkit"
     for family in ("backbones/casia-net", "weightings/dynamic", "evaluators/tasks"):
         assert set(found[family]) == {"distribution", "version", "target", "file"}

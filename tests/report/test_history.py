@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlkit.errors import RunError
-from mtlkit.loggers.events import EvaluationEvent, Speed, StepEvent
+from mtlkit.loggers import EvaluationEvent, Speed, StepEvent, read_events
 from mtlkit.loggers.json_lines import JsonLinesWriter
-from mtlkit.loggers.read_events import read_events
 from mtlkit.report.charts import draw
 from mtlkit.report.history import speed_section, training_section
 

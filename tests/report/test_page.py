@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mtlkit.errors import RunError
-from mtlkit.loggers.events import EvaluationEvent, Speed, StepEvent
+from mtlkit.loggers import EvaluationEvent, Speed, StepEvent
 from mtlkit.report.blocks import Chart, Gallery, Picture, Section, Series, Table, Text
 from mtlkit.report.charts import draw
 from mtlkit.report.evaluation import Evaluation

@@ -4,22 +4,26 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.backbones._configs import MLP, CasiaNet
+from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.heads._configs import Classification, Regression
+from mtlkit.heads import Classification, Regression
 from mtlkit.model import Assembly, assemble
 from mtlkit.ops import grouped_linear_cross_entropy
-from mtlkit.routers._configs import BlockBranch, BranchSelection, Grouped, LinearBranch, Shared
-from mtlkit.routers._soft_sharing import (
+from mtlkit.routers import (
     CGC,
     MTAN,
     PLE,
+    BlockBranch,
+    BranchSelection,
     CrossStitch,
     DSelectK,
+    Grouped,
     LearnToBranch,
+    LinearBranch,
     MMoE,
+    Shared,
 )
-from mtlkit.routers.grouped import BlockBranches
+from mtlkit.routers.block_branch import BlockBranches
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import Role
 

@@ -9,22 +9,13 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from mtlkit.backbones._configs import MLP, CasiaNet
-from mtlkit.data.source import Loading
+from mtlkit.backbones import MLP, CasiaNet
+from mtlkit.data import Loading
 from mtlkit.model import Assembly, assemble
-from mtlkit.optim.base import SGD
+from mtlkit.optim import SGD
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import Train
-from mtlkit.routers._soft_sharing import (
-    CGC,
-    MTAN,
-    PLE,
-    CrossStitch,
-    DSelectK,
-    LearnToBranch,
-    MMoE,
-)
-from mtlkit.routers.base import Features
+from mtlkit.routers import CGC, MTAN, PLE, CrossStitch, DSelectK, Features, LearnToBranch, MMoE
 from mtlkit.routers.dselect_k import binary_codes, selected, smooth_step
 from mtlkit.routers.learn_to_branch import COLDEST
 from mtlkit.runs.evaluate import load_model

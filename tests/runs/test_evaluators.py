@@ -5,7 +5,8 @@ import pytest
 
 from mtlkit.component import Problem
 from mtlkit.errors import AssemblyError, DataError, RecipeError
-from mtlkit.evaluators.base import Evaluator, EvaluationResult, TaskMetrics
+from mtlkit.evaluators import Evaluator, EvaluationResult
+from mtlkit.evaluators import TaskMetrics
 from mtlkit.plugins.registry import Origin
 from mtlkit.runs.evaluate import evaluate_run, load_trained
 from mtlkit.runs.fit import fit
@@ -113,7 +114,7 @@ def test_a_metric_of_two_owners_is_refused_and_nothing_is_lost(
 
 
 def test_metrics_of_other_names_stand_side_by_side(start, catalog):
-    from mtlkit.data.source import Loading
+    from mtlkit.data import Loading
 
     run = start(Asks(), Asks(metric="yours"))
     assert (run.metrics["mine"], run.metrics["yours"]) == (0.5, 0.5)
@@ -122,7 +123,7 @@ def test_metrics_of_other_names_stand_side_by_side(start, catalog):
 
 
 def test_a_finished_run_can_be_asked_another_question(start, catalog):
-    from mtlkit.data.source import Loading
+    from mtlkit.data import Loading
 
     run = start(Asks())
     before = {path.name: path.read_bytes() for path in run.path.iterdir() if path.is_file()}

@@ -20,9 +20,10 @@ from mtlkit.errors import (
     RecipeError,
     RunError,
 )
-from mtlkit.heads._configs import Classification
-from mtlkit.loggers.base import JsonLines, TensorBoard
-from mtlkit.optim.base import SGD
+from mtlkit.heads import Classification
+from mtlkit.loggers import JsonLines
+from mtlkit.loggers import TensorBoard
+from mtlkit.optim import SGD
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs.evaluate import load_model
 from mtlkit.runs.fit import fit, resume
@@ -33,7 +34,8 @@ from mtlkit import atomic_files
 from mtlkit.training import loop
 from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.update import Updater
-from mtlkit.weightings.configs import Dynamic, Equal
+from mtlkit.weightings import Dynamic
+from mtlkit.weightings import Equal
 
 
 @pytest.fixture

@@ -7,16 +7,17 @@ import pytest
 
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.errors import ImplementationError, RecipeError
-from mtlkit.heads._configs import Classification, Margin
+from mtlkit.heads import Classification
+from mtlkit.heads import Margin
 from mtlkit.ops.catalog import OPS
 from mtlkit.recipe_io import dump_recipe, parse_recipe
-from mtlkit.routers._configs import Grouped
+from mtlkit.routers import Grouped
 from mtlkit.runs.fit import fit
 from mtlkit.task import Task
 from mtlkit.testing import add_small_data, small_recipe
 from mtlkit.training.update import Updater
 from mtlkit.task_types import Role
-from mtlkit.weightings.configs import Dynamic
+from mtlkit.weightings import Dynamic
 
 MAIN, SIDE = Task(role=Role.MAIN), Task()
 PLAIN = attrs.evolve(small_recipe(), train=attrs.evolve(small_recipe().train, epochs=1))

@@ -10,7 +10,7 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.backbones._configs import MLP
+from mtlkit.backbones import MLP
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.runs import fit as run_fit
 from mtlkit.runs.fit import fit, resume
@@ -34,7 +34,7 @@ def start(points, tmp_path):
 ACME = """
     import attrs
     from mtlkit.plugins.hooks import hookimpl
-    from mtlkit.weightings.configs import Weighting
+    from mtlkit.weightings import Weighting
 
     @attrs.frozen(kw_only=True)
     class Halves(Weighting):
@@ -69,7 +69,7 @@ def test_two_ranks_with_a_plugin(tmp_path, distribution):
         == told[1]
         == (
             "the processes have different components: rank 1 alone has weighting later/even@1 = "
-            "mtlkit.weightings.configs:Equal (mtlkit-later 2.0). Install the same plugins in the "
+            "mtlkit.weightings.equal:Equal (mtlkit-later 2.0). Install the same plugins in the "
             "same versions on every machine (`mtlkit plugins` lists them)"
         )
     )

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from mtlkit.plugins.catalog import Registrar
-from mtlkit.data.source import DataSource, Loading
+from mtlkit.data import DataSource, Loading
 from mtlkit.errors import (
     DataError,
     InterruptedRunError,
@@ -16,7 +16,7 @@ from mtlkit.errors import (
     RecipeError,
     RunError,
 )
-from mtlkit.evaluators.base import TaskMetrics
+from mtlkit.evaluators import TaskMetrics
 from mtlkit.recipe_io import load_recipe
 from mtlkit.plugins.registry import Origin
 from mtlkit.runs import fit_once as module

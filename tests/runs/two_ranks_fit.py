@@ -41,7 +41,7 @@ def told_of_a_difference(folder):
     found = catalog()
     if os.environ["RANK"] == "1":
         other = Registrar(found, "later", Origin("mtlkit-later", "2.0", "later.py"))
-        other.weightings.add("later/even", "mtlkit.weightings.configs:Equal", "even")
+        other.weightings.add("later/even", "mtlkit.weightings.equal:Equal", "even")
         other.commit()
     try:
         run_fit.fit(points.PLAIN, folder / "refused", catalog=found, quiet=True)

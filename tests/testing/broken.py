@@ -16,26 +16,28 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from heavy_config import Heavy
-from mtlkit.weightings.configs import Weighting
 from torch import nn
 
-from mtlkit.backbones._configs import Backbone
-from mtlkit.backbones.base import BackboneModule, SplittableBackbone
+from mtlkit.backbones import Backbone, BackboneModule, SplittableBackbone
 from mtlkit.component import Rule
-from mtlkit.data.dataset import Numeric
-from mtlkit.data.source import DataSource
-from mtlkit.evaluators.base import EvaluationResult, Evaluator
-from mtlkit.heads._configs import Head
-from mtlkit.heads.base import HeadModule
-from mtlkit.loggers.base import Logger, LogWriter
-from mtlkit.optim.base import Optimizer, Schedule
+from mtlkit.data import DataSource, Numeric
+from mtlkit.evaluators import EvaluationResult, Evaluator
+from mtlkit.heads import Head, HeadModule
+from mtlkit.loggers import Logger, LogWriter
+from mtlkit.optim import Optimizer, Schedule
 from mtlkit.report.blocks import Section
-from mtlkit.routers._configs import BlockBranch, Grouped, Unbranched
-from mtlkit.routers.base import Features, UnbranchedRouter
-from mtlkit.routers.grouped import BlockBranches, GroupedRouter
+from mtlkit.routers import (
+    BlockBranch,
+    Features,
+    Grouped,
+    GroupedRouter,
+    Unbranched,
+    UnbranchedRouter,
+)
+from mtlkit.routers.block_branch import BlockBranches
 from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing import SmallData
-from mtlkit.weightings.kinds import LossWeighting, WeightedLoss
+from mtlkit.weightings import LossWeighting, WeightedLoss, Weighting
 
 # --- values --------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import attrs
 import torch
 
-from mtlkit.optim.base import Constant
+from mtlkit.optim import Constant
 
 
 @attrs.frozen(kw_only=True)

@@ -3,15 +3,14 @@
 from pathlib import Path
 
 import pytest
-from mtlkit.weightings.configs import Fixed
 from PIL import Image
 
 from mtlkit import testing
-from mtlkit.backbones._configs import MLP, CasiaNet, TimmModel
-from mtlkit.data.images import Images
-from mtlkit.data.table import Table
+from mtlkit.backbones import MLP, CasiaNet, TimmModel
+from mtlkit.data import Images, Table
 from mtlkit.plugins.catalog import load_catalog
-from mtlkit.routers._configs import Grouped
+from mtlkit.routers import Grouped
+from mtlkit.weightings import Fixed
 
 EXAMPLES = {
     "backbones/casia-net": testing.Example(value=CasiaNet(width=0.1), sample_shape=(1, 32, 32)),

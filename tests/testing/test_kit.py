@@ -130,7 +130,7 @@ def test_a_defect_is_told_by_the_check_that_is_meant(family, name, broken):
 PLUGIN = """
     import attrs
     from mtlkit.plugins.hooks import hookimpl
-    from mtlkit.optim.base import Schedule
+    from mtlkit.optim import Schedule
 
     @attrs.frozen(kw_only=True)
     class Slow(Schedule):

@@ -4,25 +4,30 @@ from pathlib import Path
 
 import attrs
 import torch
-from mtlkit.weightings.configs import Dynamic, GradientWeighting, Uncertainty
 
-from mtlkit.backbones._configs import MLP, CasiaNet
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
-from mtlkit.data.source import DataSource, Loading
-from mtlkit.heads._configs import Regression
+from mtlkit.backbones import MLP, CasiaNet
+from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
+from mtlkit.heads import Regression
 from mtlkit.model import assemble, assembly_of, encode_targets
-from mtlkit.optim.base import SGD, AdamW, Cosine
+from mtlkit.optim import SGD, AdamW, Cosine
 from mtlkit.plugins.catalog import Catalog, Registrar, load_catalog
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
-from mtlkit.routers._configs import Grouped
+from mtlkit.routers import Grouped
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.progress import Silence
 from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
-from mtlkit.weightings.kinds import Direction, GramianWeighting, JacobianWeighting
+from mtlkit.weightings import (
+    Direction,
+    Dynamic,
+    GradientWeighting,
+    GramianWeighting,
+    JacobianWeighting,
+    Uncertainty,
+)
 
 
 @attrs.frozen(kw_only=True)

@@ -5,11 +5,10 @@ import json
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import Dynamic, Equal, Uncertainty
 from torch import nn
 
 from mtlkit.errors import RunError
-from mtlkit.optim.base import SGD, AdamW
+from mtlkit.optim import SGD, AdamW
 from mtlkit.training.checkpoint import (
     Checkpoint,
     newest_checkpoint,
@@ -19,6 +18,7 @@ from mtlkit.training.checkpoint import (
     tensors_of,
 )
 from mtlkit.training.optimizer_state import OptimizerState, optimizer_state, restore_optimizer
+from mtlkit.weightings import Dynamic, Equal, Uncertainty
 
 
 def checkpoint_of(made, step):

@@ -4,7 +4,7 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.backbones._configs import CasiaNet
+from mtlkit.backbones import CasiaNet
 from mtlkit.errors import AssemblyError
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.compiled import compile_backbone

@@ -3,14 +3,20 @@
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import CRMOGM, MGDA, MoDo, Normalisation
 from torch.utils.checkpoint import checkpoint as checkpointed
 
 from mtlkit.errors import NotFiniteError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.weightings.kinds import LossWeighting, RequiresPositiveLosses
+from mtlkit.weightings import (
+    CRMOGM,
+    MGDA,
+    LossWeighting,
+    MoDo,
+    Normalisation,
+    RequiresPositiveLosses,
+)
 
 UPDATES = 4
 

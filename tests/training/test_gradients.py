@@ -2,7 +2,7 @@
 
 import torch
 
-from mtlkit.routers.base import Features
+from mtlkit.routers import Features
 from mtlkit.training.gradients.features import (
     carried,
     cut,

@@ -3,12 +3,12 @@
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import AutoLambda, GradientLocation, HeadGradients
 
 from mtlkit.errors import AssemblyError
-from mtlkit.routers._configs import BlockBranch
+from mtlkit.routers import BlockBranch
 from mtlkit.training.gradients.sources import last_layer, shared_parameters
 from mtlkit.training.gradients.task_weights import UpdateInfo
+from mtlkit.weightings import AutoLambda, GradientLocation, HeadGradients
 
 
 def batch_of(made, samples=12):

@@ -3,14 +3,21 @@
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import Dynamic, Equal, Fixed, HeadGradients, Uncertainty, Weighting
 
-from mtlkit.backbones._configs import CasiaNet
-from mtlkit.routers._configs import BlockBranch
+from mtlkit.backbones import CasiaNet
+from mtlkit.routers import BlockBranch
 from mtlkit.training.gradients.step import TrainingStep, checked_kind
 from mtlkit.training.gradients.task_weights import UpdateInfo
 from mtlkit.training.ranks import Ranks
-from mtlkit.weightings.kinds import WeightingModule
+from mtlkit.weightings import (
+    Dynamic,
+    Equal,
+    Fixed,
+    HeadGradients,
+    Uncertainty,
+    Weighting,
+    WeightingModule,
+)
 
 
 def batch_of(made, samples=12):

@@ -3,15 +3,15 @@
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import Dynamic, Equal, Uncertainty
 from torch import nn
 
 from mtlkit.errors import NotFiniteError
-from mtlkit.optim.base import SGD, Cosine
+from mtlkit.optim import SGD, Cosine
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.gradients.backward import sent
 from mtlkit.training.parameter_groups import parameter_groups
 from mtlkit.training.signals import StopRequest
+from mtlkit.weightings import Dynamic, Equal, Uncertainty
 
 
 def with_train(recipe, **changes):

@@ -9,15 +9,15 @@ from pathlib import Path
 import attrs
 import points
 import torch
-from mtlkit.weightings.configs import Dynamic
 from safetensors.torch import save_file
 from schemes import SCHEMES
 from torch.utils.checkpoint import checkpoint
 
 from mtlkit.errors import AssemblyError, NotFiniteError
-from mtlkit.optim.base import SGD
+from mtlkit.optim import SGD
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.ranks import joined
+from mtlkit.weightings import Dynamic
 
 UPDATES = 20
 OF_EACH_KIND = (

@@ -6,17 +6,26 @@ from pathlib import Path
 import pytest
 import torch
 import torchjd.aggregation as peer
-from mtlkit.weightings.configs import (
+
+from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.training.gradients.features import gramian_of
+from mtlkit.training.gradients.task_weights import UpdateInfo, weigh
+from mtlkit.weightings import (
     CRMOGM,
     DBMTL,
     IMTLG,
     MGDA,
     AlignedMTL,
     CAGrad,
+    DoubleSampling,
     ExcessMTL,
     FairGrad,
     GradNorm,
     GradVac,
+    GramianWeighting,
+    JacobianWeighting,
+    Known,
+    Lookahead,
     MoCo,
     MoDo,
     NashMTL,
@@ -24,17 +33,6 @@ from mtlkit.weightings.configs import (
     PCGrad,
     SDMGrad,
     Singular,
-)
-
-from mtlkit.task_types import LossTerm, Role, TaskKind
-from mtlkit.training.gradients.features import gramian_of
-from mtlkit.training.gradients.task_weights import UpdateInfo, weigh
-from mtlkit.weightings.kinds import (
-    DoubleSampling,
-    GramianWeighting,
-    JacobianWeighting,
-    Known,
-    Lookahead,
     StatefulJacobian,
     StepInfo,
 )

@@ -6,7 +6,9 @@ import attrs
 import pytest
 import torch
 import torchjd.scalarization as peer
-from mtlkit.weightings.configs import (
+
+from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.weightings import (
     DWA,
     FAMO,
     GLS,
@@ -17,11 +19,11 @@ from mtlkit.weightings.configs import (
     CoV,
     Dynamic,
     HarderFirst,
+    Known,
     Log,
+    StepInfo,
+    StepLosses,
 )
-
-from mtlkit.task_types import LossTerm, Role, TaskKind
-from mtlkit.weightings.kinds import Known, StepInfo, StepLosses
 from mtlkit.weightings.solvers.adam import AdamState
 
 TERMS = (

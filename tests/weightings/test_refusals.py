@@ -3,7 +3,12 @@
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import (
+
+from mtlkit.recipe import Recipe
+from mtlkit.routers import BlockBranch, Grouped, LinearBranch, Shared
+from mtlkit.task import Task, loss_terms
+from mtlkit.task_types import Role
+from mtlkit.weightings import (
     CRMOGM,
     DBMTL,
     MGDA,
@@ -20,13 +25,8 @@ from mtlkit.weightings.configs import (
     PCGrad,
     SDMGrad,
     Uncertainty,
-    pairing_problems,
 )
-
-from mtlkit.recipe import Recipe
-from mtlkit.routers._configs import BlockBranch, Grouped, LinearBranch, Shared
-from mtlkit.task import Task, loss_terms
-from mtlkit.task_types import Role
+from mtlkit.weightings.base import pairing_problems
 
 TASKS = {"who": Task(role=Role.MAIN), "pose": Task(), "light": Task()}
 TERMS = loss_terms(TASKS)
@@ -159,8 +159,8 @@ def test_a_recipe_asks_its_router_and_its_weighting(points_recipe):
 
 @pytest.fixture
 def points_recipe():
-    from mtlkit.backbones._configs import MLP
-    from mtlkit.data.images import Images
+    from mtlkit.backbones import MLP
+    from mtlkit.data import Images
 
     return Recipe(
         data=Images(folder="faces", size=32, pattern="{who}_{pose}_{light}.png"),
@@ -192,7 +192,7 @@ def test_torch_is_not_imported_for_any_of_it():
     import sys
 
     code = (
-        "import sys, mtlkit.weightings.configs as c; "
+        "import sys, mtlkit.weightings.base as c; "
         "[getattr(c, n) for n in c.__all__]; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,10 +5,9 @@ import math
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import RLW, Dynamic, Equal, Fixed, Uncertainty
 
 from mtlkit.task_types import LossTerm, Role, TaskKind
-from mtlkit.weightings.kinds import LossWeighting, StepLosses
+from mtlkit.weightings import RLW, Dynamic, Equal, Fixed, LossWeighting, StepLosses, Uncertainty
 
 TERMS = (
     LossTerm("identity", "identity", Role.MAIN, TaskKind.CLASSIFICATION, 40),

@@ -117,9 +117,10 @@ from pathlib import Path
 from typing import assert_type
 
 import attrs
-from mtlkit import Dynamic, fit, load_catalog, load_recipe
+from mtlkit.weightings import Dynamic
+from mtlkit import fit, load_catalog, load_recipe
 from mtlkit.component import above
-from mtlkit.optim.base import Schedule
+from mtlkit.optim import Schedule
 from mtlkit.runs.fit import Run
 from mtlkit_hello.discount import Discount
 
@@ -141,8 +142,8 @@ Slow(rate=0.1)
 
 WRONG_TYPES = """
 import attrs
-from mtlkit import Dynamic
-from mtlkit.optim.base import Schedule
+from mtlkit.weightings import Dynamic
+from mtlkit.optim import Schedule
 
 
 @attrs.frozen(kw_only=True)

@@ -9,7 +9,11 @@ from mtlkit.comparison.results.record import Budget
 from mtlkit.component import at_least
 from mtlkit.recipe import Recipe
 from mtlkit.runs.search import Searched
-from mtlkit.weightings.configs import RLW, Equal, Fixed, Log, Weighting
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.equal import Equal
+from mtlkit.weightings.fixed import Fixed
+from mtlkit.weightings.log import Log
+from mtlkit.weightings.rlw import RLW
 
 WEIGHTS = "weighting.weights."
 """How the path of a constant weight begins; the name of the loss follows."""

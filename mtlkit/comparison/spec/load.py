@@ -37,7 +37,7 @@ from mtlkit.recipe_io.source_location import (
 from mtlkit.recipe_io.structuring import new_converter
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.runs.search import Searched
-from mtlkit.weightings.configs import Weighting
+from mtlkit.weightings.base import Weighting
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]*")
 """What problems and methods may be called: their runs lie in folders of that name."""

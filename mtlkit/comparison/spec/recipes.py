@@ -10,11 +10,11 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.recipe_io.dump import plain_text
-from mtlkit.routers._configs import Shared
+from mtlkit.routers.shared import Shared
 from mtlkit.runs.search import Searched, Settings, Value
 from mtlkit.runs.tune import searched_losses
 from mtlkit.task import loss_terms
-from mtlkit.weightings.configs import Fixed
+from mtlkit.weightings.fixed import Fixed
 
 
 def recipe_of(recipe: Recipe, method: Method, task: str | None = None) -> Recipe:

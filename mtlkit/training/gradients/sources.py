@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
 from mtlkit.routers.base import RouterModule
-from mtlkit.routers.grouped import BranchesModule
+from mtlkit.routers.branches import BranchesModule
 from mtlkit.training.gradients.features import (
     DetachedFeatures,
     carried,
@@ -24,7 +24,7 @@ from mtlkit.training.gradients.features import (
 )
 from mtlkit.training.gradients.segment_gramian import segment_gramian, segments_of
 from mtlkit.training.ranks import Ranks
-from mtlkit.weightings.configs import GradientLocation
+from mtlkit.weightings.base import GradientLocation
 
 
 class GradientSource(ABC):

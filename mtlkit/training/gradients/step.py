@@ -36,7 +36,7 @@ from mtlkit.training.gradients.task_weights import (
     decide_by_losses,
 )
 from mtlkit.training.ranks import Ranks
-from mtlkit.weightings.configs import GradientWeighting, HeadGradients, Weighting
+from mtlkit.weightings.base import GradientWeighting, HeadGradients, Weighting
 from mtlkit.weightings.kinds import (
     GramianWeighting,
     JacobianWeighting,

@@ -48,8 +48,10 @@ def judge(path: Path, width: float) -> None:
     import torch
     from mtlkit_face.protocols.options import VerificationBin
 
-    from mtlkit import CasiaNet, Role, Shared, Task
+    from mtlkit import Role, Task
+    from mtlkit.backbones import CasiaNet
     from mtlkit.model import Assembly, assemble
+    from mtlkit.routers import Shared
 
     torch.set_num_threads(1)
     names = tuple(map(str, range(CLASSES)))

@@ -19,7 +19,7 @@ from mtlkit_face.recordio import RecordWriter
 from mtlkit_face.recordio_faces import HEADER
 from PIL import Image
 
-from mtlkit import Loading
+from mtlkit.data import Loading
 
 DIFFERENT = 200
 BATCH = 256

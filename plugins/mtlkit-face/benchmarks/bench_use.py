@@ -130,7 +130,7 @@ def from_files(size: int, count: int, repeats: int) -> None:
     from mtlkit_face.use.pictures import embed_files
     from PIL import Image
 
-    from mtlkit.data.decode import Frame
+    from mtlkit.data import Frame
 
     @attrs.frozen(eq=False)
     class InMemory:

@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 from PIL import Image, ImageOps
 
-from mtlkit.data.decode import FORMATS
+from mtlkit.data import FORMATS
 from mtlkit.errors import DataError
 from mtlkit_face.alignment import Points, Template, similarity, warp
 from mtlkit_face.alignment_landmarks import Landmarks

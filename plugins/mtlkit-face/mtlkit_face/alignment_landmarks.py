@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 import numpy as np
 
-from mtlkit.data.read_table import read_table
+from mtlkit.data import read_table
 from mtlkit.errors import DataError
 from mtlkit_face.alignment import Points, five_points
 from mtlkit_face.text_lines import read_lines

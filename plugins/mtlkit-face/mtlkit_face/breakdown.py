@@ -6,11 +6,10 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Categorical, Split
+from mtlkit.data import Categorical, Split
 from mtlkit.errors import DataError
-from mtlkit.evaluators.context import EvaluationContext
-from mtlkit.routers._configs import class_name
-from mtlkit.routers.grouped import GroupedRouter
+from mtlkit.evaluators import EvaluationContext
+from mtlkit.routers import GroupedRouter, class_name
 from mtlkit_face.gallery import Trial
 from mtlkit_face.identification import Identification
 

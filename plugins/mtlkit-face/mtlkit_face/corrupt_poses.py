@@ -5,11 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.data.dataset import Split
-from mtlkit.evaluators.base import EvaluationResult
-from mtlkit.evaluators.context import EvaluationContext
-from mtlkit.report.blocks import Chart, Section, Series, Text
-from mtlkit.routers.base import BranchOutputs
+from mtlkit.data import Split
+from mtlkit.evaluators import EvaluationContext, EvaluationResult
+from mtlkit.report import Chart, Section, Series, Text
+from mtlkit.routers import BranchOutputs
 from mtlkit_face.gallery import Trial
 from mtlkit_face.identify import arranged
 from mtlkit_face.matching import match

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtlkit.data.dataset import Categorical, Split
-from mtlkit.report.blocks import Block, Gallery, Picture, Text
+from mtlkit.data import Categorical, Split
+from mtlkit.report import Block, Gallery, Picture, Text
 from mtlkit_face.breakdown import Breakdown
 from mtlkit_face.gallery import Trial
 from mtlkit_face.matching import Matches

@@ -6,9 +6,9 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Categorical, Split
+from mtlkit.data import Categorical, Split
 from mtlkit.errors import DataError
-from mtlkit.routers._configs import class_name
+from mtlkit.routers import class_name
 
 NEUTRAL_LIGHT = "neutral_light"
 """The label by which data with many lights says, yes or no, which ones its gallery is under."""

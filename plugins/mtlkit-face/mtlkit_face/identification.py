@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit.component import Problem, one_of
-from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.task_types import LossTerm, TaskKind
 
 if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
-    from mtlkit.evaluators.context import EvaluationContext
+    from mtlkit.data import Data
+    from mtlkit.evaluators import EvaluationContext
 
 
 def frontal_and_neutral() -> dict[str, str | int]:

@@ -8,13 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.data.dataset import Data, Split
+from mtlkit.data import Data, Split
 from mtlkit.errors import DataError
-from mtlkit.evaluators.base import EvaluationResult
-from mtlkit.evaluators.context import EvaluationContext
-from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
-from mtlkit.routers.base import BranchOutputs
-from mtlkit.routers.grouped import GroupedRouter
+from mtlkit.evaluators import EvaluationContext, EvaluationResult
+from mtlkit.report import Block, Chart, Section, Series, Table, Text
+from mtlkit.routers import BranchOutputs, GroupedRouter
 from mtlkit_face.breakdown import Breakdown, break_down, check_labels
 from mtlkit_face.failures import failures
 from mtlkit_face.gallery import Trial, arrange

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from mtlkit.component import at_least, between
-from mtlkit.data.source import DataSource, Loading
+from mtlkit.data import DataSource, Loading
 
 if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
+    from mtlkit.data import Data
 
 
 def gray_or_colour(_: object, field: "attrs.Attribute[int]", value: object) -> None:

@@ -8,9 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from mtlkit.data.dataset import Categorical, Data, Split
-from mtlkit.data.decode import Frame, threads
-from mtlkit.data.source import Loading
+from mtlkit.data import Categorical, Data, Frame, Loading, Split, threads
 from mtlkit.errors import DataError
 from mtlkit_face.held_out import held_out
 from mtlkit_face.in_the_wild import FaceFolder, FaceRecords, WildFaces

@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mtlkit.data.dataset import Categorical, Numeric
-from mtlkit.data.read_table import read_table
+from mtlkit.data import Categorical, Numeric, read_table
 from mtlkit.errors import DataError
 from mtlkit_face.in_the_wild import WildFaces
 

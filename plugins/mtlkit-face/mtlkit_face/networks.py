@@ -8,20 +8,12 @@ from collections.abc import Mapping
 
 import attrs
 
-from mtlkit import (
-    SGD,
-    CasiaNet,
-    DataSource,
-    Dynamic,
-    Grouped,
-    LinearBranch,
-    Recipe,
-    Role,
-    Steps,
-    Task,
-    Train,
-)
-from mtlkit.routers._configs import Branch
+from mtlkit import Recipe, Role, Task, Train
+from mtlkit.backbones import CasiaNet
+from mtlkit.data import DataSource
+from mtlkit.optim import SGD, Steps
+from mtlkit.routers import Branch, Grouped, LinearBranch
+from mtlkit.weightings import Dynamic
 from mtlkit_face.energy import Energy
 from mtlkit_face.identification import Identification
 from mtlkit_face.pose_errors import PoseErrors

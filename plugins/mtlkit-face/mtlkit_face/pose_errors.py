@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from mtlkit.component import Problem, at_least, one_of
-from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.task_types import LossTerm
 from mtlkit_face.identification import Identification, frontal_and_neutral
 
 if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
-    from mtlkit.evaluators.context import EvaluationContext
+    from mtlkit.data import Data
+    from mtlkit.evaluators import EvaluationContext
 
 
 def _shares(_: object, field: "attrs.Attribute[Any]", value: tuple[float, ...]) -> None:

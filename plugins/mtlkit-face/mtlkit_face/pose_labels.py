@@ -16,8 +16,7 @@ import torch
 from torch import Tensor
 
 from mtlkit import load_model
-from mtlkit.data.decode import Frame
-from mtlkit.data.read_table import read_table
+from mtlkit.data import Frame, read_table
 from mtlkit.errors import DataError
 from mtlkit_face.in_the_wild_listing import Listing
 from mtlkit_face.stored_faces import StoredFaces, portions

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from mtlkit.data.decode import FORMATS
+from mtlkit.data import FORMATS
 from mtlkit.errors import DataError
 from mtlkit_face.recordio import RecordWriter
 from mtlkit_face.recordio_faces import HEADER, LIMIT

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit.component import at_least, between, optional
-from mtlkit.data.source import DataSource, Loading
+from mtlkit.data import DataSource, Loading
 from mtlkit_face.synthetic.face_set import FaceSet
 
 if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
+    from mtlkit.data import Data
 
 
 @attrs.frozen(kw_only=True)

@@ -8,9 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Categorical, Data, Split
-from mtlkit.data.read_table import read_table
-from mtlkit.data.source import Loading
+from mtlkit.data import Categorical, Data, Loading, Split, read_table
 from mtlkit.errors import DataError
 from mtlkit_face.held_out import held_out
 from mtlkit_face.rendered import Rendered

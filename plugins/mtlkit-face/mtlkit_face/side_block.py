@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit.component import Problem
-from mtlkit.routers._configs import Unbranched, Wiring
+from mtlkit.routers import Unbranched, Wiring
 from mtlkit.task_types import LossTerm
 
 if TYPE_CHECKING:
-    from mtlkit.routers.base import RouterModule
+    from mtlkit.routers import RouterModule
 
 
 @attrs.frozen(kw_only=True)

@@ -2,10 +2,9 @@
 
 from torch import Tensor
 
-from mtlkit.backbones.base import SplittableBackbone
+from mtlkit.backbones import SplittableBackbone
 from mtlkit.errors import AssemblyError
-from mtlkit.routers._configs import Wiring
-from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.routers import Features, UnbranchedRouter, Wiring
 from mtlkit_face.side_block import SideBlock
 
 

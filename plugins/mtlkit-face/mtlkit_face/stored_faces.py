@@ -14,8 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtlkit.data.decode import FORMATS, Frame, decode, threads
-from mtlkit.data.source import Loading
+from mtlkit.data import FORMATS, Frame, Loading, decode, threads
 from mtlkit.errors import DataError
 
 PORTION = 256

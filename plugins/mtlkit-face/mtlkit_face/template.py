@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops import match_template
-from mtlkit.routers.base import BranchOutputs
+from mtlkit.routers import BranchOutputs
 
 
 def template(logits: Tensor, branches: BranchOutputs | None = None) -> Tensor:

@@ -12,7 +12,7 @@ from mtlkit_face.pose_labels import Estimator, estimate_poses, group_matrix
 from PIL import Image
 
 from mtlkit import fit, load_catalog, load_recipe
-from mtlkit.data.decode import Frame
+from mtlkit.data import Frame
 
 GRAY = TEMPLATES["100-gray"]
 POSES = {"0": "left", "1": "front", "2": "right", "3": ""}  # of the pictures by their names

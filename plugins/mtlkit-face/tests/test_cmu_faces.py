@@ -5,7 +5,8 @@ from pathlib import Path
 import mtlkit_face
 import pytest
 
-from mtlkit import Loading, MtlkitError, fit, load_catalog, load_recipe
+from mtlkit import MtlkitError, fit, load_catalog, load_recipe
+from mtlkit.data import Loading
 
 RECIPE = Path(mtlkit_face.__file__).parent / "recipes" / "cmu_faces.yaml"
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -18,7 +18,9 @@ from mtlkit_face.rendered import Rendered
 from mtlkit_face.side_block import SideBlock
 from PIL import Image
 
-from mtlkit import MLP, Grouped, Recipe, Role, Task, testing
+from mtlkit import Recipe, Role, Task, testing
+from mtlkit.backbones import MLP
+from mtlkit.routers import Grouped
 
 SMALL = Rendered(
     subjects=3, test_subjects=2, images_per_subject=14, size=32, lights_per_geometry=2, sessions=2

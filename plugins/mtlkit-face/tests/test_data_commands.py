@@ -7,7 +7,8 @@ import pytest
 from mtlkit_face.rendered import Rendered
 from PIL import Image
 
-from mtlkit import MLP, Recipe, Role, Task, Train, fit
+from mtlkit import Recipe, Role, Task, Train, fit
+from mtlkit.backbones import MLP
 from mtlkit.cli import main
 
 

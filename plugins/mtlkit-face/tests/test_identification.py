@@ -12,20 +12,15 @@ from mtlkit_face.gallery import arrange
 from mtlkit_face.identification import Identification
 from PIL import Image
 
-from mtlkit import (
-    MLP,
-    BranchSelection,
-    Grouped,
-    Role,
-    Shared,
-    Task,
-)
-from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit import Role, Task
+from mtlkit.backbones import MLP
+from mtlkit.data import Categorical, Data, Split
 from mtlkit.errors import DataError
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import assemble, assembly_of
-from mtlkit.report.blocks import Chart, Gallery, Table
-from mtlkit.report.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
+from mtlkit.report import Chart, Evaluation, Gallery, Table, evaluation_to_json
+from mtlkit.report.evaluation import evaluation_from_json
+from mtlkit.routers import BranchSelection, Grouped, Shared
 
 YAWS = (-90, -45, 0, 45, 90)
 EXPRESSIONS = ("neutral", "smile")

@@ -5,13 +5,15 @@ import pytest
 import torch
 from mtlkit_face.identification import Identification
 
-from mtlkit import MLP, Grouped, Recipe, Regression, Role, Task, load_catalog
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
-from mtlkit.data.source import DataSource, Loading
+from mtlkit import Recipe, Role, Task, load_catalog
+from mtlkit.backbones import MLP
+from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
 from mtlkit.errors import DataError, RecipeError
 from mtlkit.evaluators.trained_model import TrainedModel
+from mtlkit.heads import Regression
 from mtlkit.model import assemble, assembly_of
 from mtlkit.recipe_io import parse_recipe
+from mtlkit.routers import Grouped
 
 TASKS = {
     "identity": Task(role=Role.MAIN, target="subject"),

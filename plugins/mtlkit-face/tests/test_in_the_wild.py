@@ -9,7 +9,7 @@ from mtlkit_face.in_the_wild_listing import list_folder
 from mtlkit_face.recordio_pack import pack
 from PIL import Image
 
-from mtlkit import Loading
+from mtlkit.data import Loading
 from mtlkit.errors import DataError
 
 SUBJECTS = {"0000045": 4, "0000099": 3, "0000100": 2}

@@ -17,7 +17,8 @@ from mtlkit_face.synthetic import FaceSet, render_set
 from mtlkit_face.synthetic.protocol import POSES
 from PIL import Image
 
-from mtlkit import Loading, fit, load_catalog, load_recipe
+from mtlkit import fit, load_catalog, load_recipe
+from mtlkit.data import Loading
 from mtlkit.errors import DataError
 
 # who came to which session: 337 subjects in the published sizes, 200 of them numbered 1 to 200

@@ -8,7 +8,8 @@ import pytest
 from mtlkit_face.networks import m_cnn, p_cnn, s_cnn
 from mtlkit_face.rendered import Rendered
 
-from mtlkit import BlockBranch, load_catalog, load_recipe
+from mtlkit import load_catalog, load_recipe
+from mtlkit.routers import BlockBranch
 
 RECIPES = Path(mtlkit_face.__file__).parent / "recipes"
 FULL = Rendered(subjects=200, test_subjects=137, images_per_subject=None, size=100)

@@ -9,7 +9,7 @@ from mtlkit_face.networks import m_cnn, p_cnn
 from mtlkit_face.pose_errors import PoseErrors
 from mtlkit_face.rendered import Rendered
 
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import assemble, assembly_of
 

@@ -16,8 +16,7 @@ from mtlkit_face.pose_labels import (
 )
 from PIL import Image
 
-from mtlkit import Loading
-from mtlkit.data.decode import Frame
+from mtlkit.data import Frame, Loading
 from mtlkit.errors import DataError
 
 YAWS = tuple(map(str, range(-90, 91, 15)))

@@ -10,8 +10,8 @@ from mtlkit_face.rendered import Rendered
 from mtlkit_face.synthetic.face_set import FaceSet
 from mtlkit_face.synthetic.protocol import EXPRESSIONS
 
-from mtlkit import Loading, load_catalog, load_recipe
-from mtlkit.data.dataset import Categorical, Data
+from mtlkit import load_catalog, load_recipe
+from mtlkit.data import Categorical, Data, Loading
 from mtlkit.errors import DataError
 
 SMALL = Rendered(

@@ -7,7 +7,7 @@ from mtlkit_face.networks import m_cnn
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.side_block import SideBlock
 
-from mtlkit import MLP
+from mtlkit.backbones import MLP
 from mtlkit.errors import AssemblyError
 from mtlkit.model import Assembly, assemble
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mtlkit_face.template import branch_template, pixel_template, template
 from scipy.spatial.distance import cosine
 
-from mtlkit.routers.base import BranchOutputs
+from mtlkit.routers import BranchOutputs
 
 sizes = st.tuples(st.integers(2, 5), st.integers(1, 4), st.integers(2, 9), st.integers(0, 10_000))
 

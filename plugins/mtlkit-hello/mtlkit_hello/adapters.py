@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit.component import at_least
-from mtlkit.routers._configs import Unbranched, Wiring
+from mtlkit.routers import Unbranched, Wiring
 
 if TYPE_CHECKING:
-    from mtlkit.routers.base import RouterModule
+    from mtlkit.routers import RouterModule
 
 
 @attrs.frozen(kw_only=True)

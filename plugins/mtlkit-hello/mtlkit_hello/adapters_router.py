@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from mtlkit.routers._configs import Wiring
-from mtlkit.routers.base import Features, UnbranchedRouter
+from mtlkit.routers import Features, UnbranchedRouter, Wiring
 from mtlkit_hello.adapters import Adapters
 
 

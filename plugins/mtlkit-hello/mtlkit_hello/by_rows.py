@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from mtlkit.ops.configs import OpImplementation
+from mtlkit.ops import OpImplementation
 
 if TYPE_CHECKING:
-    from mtlkit.ops.dispatch.implementation import Implementation
+    from mtlkit.ops import Implementation
 
 
 @attrs.frozen(kw_only=True)
@@ -17,7 +17,7 @@ class ByRows(OpImplementation):
     op: ClassVar[str] = "linear_cross_entropy"  # which op this is one more way to compute
 
     def build(self) -> "Implementation":
-        from mtlkit.ops.dispatch.implementation import Implementation
+        from mtlkit.ops import Implementation
         from mtlkit_hello.by_rows_op import cost, refuses, run
 
         return Implementation("by-rows", "a few rows at a time", run, refuses, cost)

@@ -5,9 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtlkit.ops.dispatch.implementation import Cost, Request
-from mtlkit.ops.kernels.costs import products, refuses_forward_mode
-from mtlkit.ops.linear_call import Call
+from mtlkit.ops import Call, Cost, Request, products, refuses_forward_mode
 
 LIBRARY = "mtlkit_hello"
 """The name under which torch keeps this package's ops."""

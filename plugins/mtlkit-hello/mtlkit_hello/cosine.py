@@ -6,10 +6,10 @@ import attrs
 
 from mtlkit import TaskKind
 from mtlkit.component import above
-from mtlkit.heads._configs import Head
+from mtlkit.heads import Head
 
 if TYPE_CHECKING:
-    from mtlkit.heads.base import HeadModule
+    from mtlkit.heads import HeadModule
 
 
 @attrs.frozen(kw_only=True)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtlkit.heads.base import HeadModule
+from mtlkit.heads import HeadModule
 from mtlkit.task_types import MISSING
 from mtlkit_hello.cosine import Cosine
 

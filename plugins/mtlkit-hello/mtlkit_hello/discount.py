@@ -7,10 +7,10 @@ import attrs
 from mtlkit import Role
 from mtlkit.component import between
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.configs import Weighting
+from mtlkit.weightings import Weighting
 
 if TYPE_CHECKING:
-    from mtlkit.weightings.kinds import WeightingModule
+    from mtlkit.weightings import WeightingModule
 
 
 @attrs.frozen(kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss
+from mtlkit.weightings import LossWeighting, StepLosses, WeightedLoss
 
 
 class DiscountWeights(LossWeighting):

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.data import Categorical, Data, Numeric, Split
 from mtlkit_hello.stripes import Stripes
 
 DIRECTIONS = ("across", "down", "falling", "rising")

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.backbones._configs import Backbone
+from mtlkit.backbones import Backbone
 from mtlkit.component import at_least
 
 if TYPE_CHECKING:
-    from mtlkit.backbones.base import BackboneModule
+    from mtlkit.backbones import BackboneModule
 
 
 @attrs.frozen(kw_only=True)

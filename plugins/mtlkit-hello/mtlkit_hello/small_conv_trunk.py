@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from mtlkit.backbones.base import BackboneModule
+from mtlkit.backbones import BackboneModule
 from mtlkit.errors import AssemblyError
 from mtlkit_hello.small_conv import SmallConv
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit import DataSource, Loading
 from mtlkit.component import at_least
+from mtlkit.data import DataSource, Loading
 
 if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
+    from mtlkit.data import Data
 
 
 @attrs.frozen(kw_only=True)

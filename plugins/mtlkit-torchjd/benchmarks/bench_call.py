@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 
 import torch
-from mtlkit.weightings.configs import MGDA, Weighting
 from mtlkit_torchjd.configs import (
     ConFig,
     DualProj,
@@ -26,7 +25,7 @@ from torch import Tensor
 from torchjd import aggregation
 
 from mtlkit.task_types import LossTerm, Role, TaskKind
-from mtlkit.weightings.kinds import JacobianWeighting, Known
+from mtlkit.weightings import MGDA, JacobianWeighting, Known, Weighting
 
 TASKS, FEATURES = 4, 64 * 512
 TERMS = tuple(

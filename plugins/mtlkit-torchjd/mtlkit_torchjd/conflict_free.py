@@ -5,7 +5,7 @@ from torch import Tensor
 from torchjd.aggregation import ConFIG
 
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.kinds import Direction, JacobianWeighting, Known
+from mtlkit.weightings import Direction, JacobianWeighting, Known
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import ConFig
 from mtlkit_torchjd.dual_cone import by_place

@@ -13,7 +13,7 @@ from torchjd.aggregation import DualProjWeighting, UPGradWeighting
 from torchjd.linalg import QuadprogProjector
 
 from mtlkit.task_types import LossTerm
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.weightings import GramianWeighting, Known
 from mtlkit_torchjd.configs import DualProj, UpGrad
 
 

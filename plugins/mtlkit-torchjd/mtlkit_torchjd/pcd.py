@@ -6,7 +6,7 @@ from torch import Tensor
 from torchjd.aggregation import PCDWeighting
 
 from mtlkit.task_types import LossTerm, Role
-from mtlkit.weightings.kinds import GramianWeighting, Known
+from mtlkit.weightings import GramianWeighting, Known
 from mtlkit_torchjd.configs import Pcd
 
 

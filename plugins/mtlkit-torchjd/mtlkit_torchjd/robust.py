@@ -5,7 +5,7 @@ from torch import Tensor
 from torchjd.aggregation import KrumWeighting
 from torchjd.aggregation import TrimmedMean as Aggregator
 
-from mtlkit.weightings.kinds import Direction, GramianWeighting, JacobianWeighting, Known, spread
+from mtlkit.weightings import Direction, GramianWeighting, JacobianWeighting, Known, spread
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import Krum, TrimmedMean
 

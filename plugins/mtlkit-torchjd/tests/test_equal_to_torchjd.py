@@ -16,7 +16,7 @@ from torchjd import aggregation
 from torchjd.linalg import QuadprogProjector
 
 from mtlkit.task_types import LossTerm, Role, TaskKind
-from mtlkit.weightings.kinds import JacobianWeighting, Known, StepInfo
+from mtlkit.weightings import JacobianWeighting, Known, StepInfo
 
 TASKS, ELEMENTS = 5, 40
 NAMES = [f"task{place}" for place in range(TASKS)]

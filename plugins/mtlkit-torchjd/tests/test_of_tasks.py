@@ -5,7 +5,6 @@ import sys
 import attrs
 import pytest
 import torch
-from mtlkit.weightings.configs import GradientLocation, HeadGradients, pairing_problems
 from mtlkit_torchjd.configs import (
     ConFig,
     DualProj,
@@ -19,7 +18,8 @@ from torchjd import aggregation
 
 from mtlkit.errors import MissingExtraError
 from mtlkit.task_types import LossTerm, Role, TaskKind
-from mtlkit.weightings.kinds import Known, StepInfo
+from mtlkit.weightings import GradientLocation, HeadGradients, Known, StepInfo
+from mtlkit.weightings.base import pairing_problems
 
 ALL = (UpGrad, DualProj, Pcd, Krum, ConFig, GradDrop, TrimmedMean)
 

@@ -6,9 +6,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.evaluators.base import EvaluationResult
-from mtlkit.evaluators.context import EvaluationContext
-from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
+from mtlkit.evaluators import EvaluationContext, EvaluationResult
+from mtlkit.report import Block, Chart, Section, Series, Table, Text
 from mtlkit_face.energy.configs import Energy
 from mtlkit_face.energy.curves import SHUFFLES, Curves, curves, dimension_counts
 from mtlkit_face.energy.probes import Reading, probed_labels, read, samples_of

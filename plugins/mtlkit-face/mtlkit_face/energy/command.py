@@ -29,12 +29,10 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     It is asked as the run's recipe asks `face/energy`; where it does not, with the task, split and
     gallery of its `face/identification`, or else with the defaults.
     """
-    from mtlkit import Loading, load_catalog, load_recipe
-    from mtlkit.report.evaluation import evaluation_to_json
-    from mtlkit.report.page import RunRecord, render_page
-    from mtlkit.runs.evaluate import load_trained
-    from mtlkit.runs.folder import open_run
-    from mtlkit.runs.report import read_evaluation
+    from mtlkit import load_catalog, load_recipe
+    from mtlkit.data import Loading
+    from mtlkit.report import RunRecord, evaluation_to_json, render_page
+    from mtlkit.runs import load_trained, open_run, read_evaluation
     from mtlkit_face.use.whole_file import whole_file
 
     catalog = load_catalog()

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mtlkit.report.blocks import Picture
+from mtlkit.report import Picture
 
 _CLIP = 0.995  # the quantile that is drawn black: a few large weights would hide the rest
 _NARROWEST = 0.115  # the least part of the picture's width for one task

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit import Task, TaskKind
-from mtlkit.data.dataset import Categorical, Data
+from mtlkit.data import Categorical, Data
 from mtlkit.errors import DataError
 from mtlkit_face.energy.configs import Energy
 

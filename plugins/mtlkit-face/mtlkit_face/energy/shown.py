@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mtlkit.report.blocks import Chart, Gallery, Series, Table
+from mtlkit.report import Chart, Gallery, Series, Table
 from mtlkit_face.energy.picture import weights_picture
 from mtlkit_face.energy.vectors import LinearHeads, strongest
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import DataError
-from mtlkit.evaluators.context import EvaluationContext
-from mtlkit.heads.classification import ClassificationHead
+from mtlkit.evaluators import EvaluationContext
+from mtlkit.heads import ClassificationHead
 
 
 @attrs.frozen(eq=False, kw_only=True)

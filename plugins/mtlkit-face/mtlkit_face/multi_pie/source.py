@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit.component import at_least, between, one_of
-from mtlkit.data.source import DataSource, Loading
+from mtlkit.data import DataSource, Loading
 from mtlkit_face.in_the_wild import gray_or_colour
 from mtlkit_face.multi_pie.settings import SETTINGS
 
 if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
+    from mtlkit.data import Data
 
 
 def _neutral(_: object, field: "attrs.Attribute[int]", value: object) -> None:

@@ -182,7 +182,7 @@ def _judge(run: Path, out: Path | None, device: str | None, make: Callable[[], P
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
     from mtlkit import load_catalog, load_model, load_recipe
-    from mtlkit.runs.folder import RunFolder
+    from mtlkit.runs import RunFolder
 
     try:
         asked = make()
@@ -213,8 +213,7 @@ def _judge(run: Path, out: Path | None, device: str | None, make: Callable[[], P
 
 
 def _write(target: Path, run: Path, recipe: str, outcome: "Outcome") -> None:
-    from mtlkit.report.evaluation import Evaluation, evaluation_to_json
-    from mtlkit.report.page import RunRecord, render_page
+    from mtlkit.report import Evaluation, RunRecord, evaluation_to_json, render_page
 
     found = outcome.findings()
     result = next(iter(outcome.results.values()))  # of all parts of one model

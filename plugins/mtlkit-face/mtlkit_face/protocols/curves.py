@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from mtlkit.report.blocks import Chart, Series
+from mtlkit.report import Chart, Series
 from mtlkit_face.protocols.cmc import Search, rank_share
 from mtlkit_face.protocols.roc import Floats, Roc
 

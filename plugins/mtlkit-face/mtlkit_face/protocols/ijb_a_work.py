@@ -9,7 +9,7 @@ import torch
 from mtlkit.errors import DataError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import match_scores
-from mtlkit.report.blocks import Block, Text
+from mtlkit.report import Block, Text
 from mtlkit_face.protocols.cmc import search
 from mtlkit_face.protocols.curves import cmc, mean_curve, roc_and_det
 from mtlkit_face.protocols.embedding import Embedder, refusal

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit.component import Problem, above, at_least, at_least_number, each, member_of, optional
-from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.task_types import LossTerm, TaskKind
 
 if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
-    from mtlkit.evaluators.context import EvaluationContext
+    from mtlkit.data import Data
+    from mtlkit.evaluators import EvaluationContext
     from mtlkit.model import MultiTaskModel
     from mtlkit_face.protocols.result import Outcome
 

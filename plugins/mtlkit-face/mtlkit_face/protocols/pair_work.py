@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mtlkit.errors import DataError
 from mtlkit.model import MultiTaskModel
-from mtlkit.report.blocks import Block, Text
+from mtlkit.report import Block, Text
 from mtlkit_face.protocols.accuracy import FoldAccuracy, fold_accuracy
 from mtlkit_face.protocols.cfp import read_cfp
 from mtlkit_face.protocols.curves import roc_and_det

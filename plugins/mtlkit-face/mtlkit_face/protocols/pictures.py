@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mtlkit.data.decode import FORMATS
+from mtlkit.data import FORMATS
 from mtlkit.errors import DataError
 
 MOST_PIXELS = 80_000_000

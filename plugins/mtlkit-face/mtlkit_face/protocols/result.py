@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from mtlkit.evaluators.base import EvaluationResult
-from mtlkit.report.blocks import Block, Section
+from mtlkit.evaluators import EvaluationResult
+from mtlkit.report import Block, Section
 from mtlkit_face.protocols.intervals import Interval, deviation, standard_error
 
 FORMAT = 1

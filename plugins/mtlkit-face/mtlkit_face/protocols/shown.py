@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from mtlkit.errors import DataError
-from mtlkit.report.blocks import Block, Gallery, Table, Text
-from mtlkit.report.blocks import Picture as Shown
+from mtlkit.report import Block, Gallery, Table, Text
+from mtlkit.report import Picture as Shown
 from mtlkit_face.protocols.embedding import Embedder
 from mtlkit_face.protocols.pictures import Picture, decode
 from mtlkit_face.protocols.result import Measure, Result

@@ -46,7 +46,7 @@ def study(
     """
     from mtlkit import load_catalog
     from mtlkit.comparison.execute.executor_config import Place
-    from mtlkit.data.source import Loading
+    from mtlkit.data import Loading
     from mtlkit.errors import RunError
     from mtlkit_face.study.arms import SIZES, chosen
     from mtlkit_face.study.run_study import Asked, run_study

@@ -7,9 +7,10 @@ from pathlib import Path
 import attrs
 import torch
 
-from mtlkit import Catalog, Loading, load_recipe
+from mtlkit import Catalog, load_recipe
 from mtlkit.atomic_files import write_file
 from mtlkit.comparison.execute.worker import Job
+from mtlkit.data import Loading
 from mtlkit.errors import RunError
 from mtlkit_face.pose_labels import Estimator, Poses, group_of
 from mtlkit_face.rendered import Rendered

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
+from mtlkit.report import Block, Chart, Section, Series, Table, Text
 from mtlkit_face.study.arms import Arm, Size
 from mtlkit_face.study.curves import curve_charts
 from mtlkit_face.study.hypotheses import HYPOTHESES, Judged, searched

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import correlation, fmean
 
-from mtlkit.loggers.events import Event, StepEvent
-from mtlkit.loggers.read_events import read_events
-from mtlkit.runs.folder import RunFolder, State, read_json
+from mtlkit.loggers import Event, StepEvent, read_events
+from mtlkit.runs import RunFolder, State, read_json
 from mtlkit_face.study.arms import Arm
 from mtlkit_face.study.curves import curve_metrics
 from mtlkit_face.study.paired import SIDES, Runs

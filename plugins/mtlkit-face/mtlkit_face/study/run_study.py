@@ -11,9 +11,9 @@ from mtlkit import Catalog, dump_recipe
 from mtlkit.comparison.execute.executor_config import Place
 from mtlkit.comparison.execute.run_many import make_runs
 from mtlkit.comparison.execute.worker import Job, Outcome
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 from mtlkit.errors import RunError
-from mtlkit.runs.folder import RunFolder, read_json, write_json
+from mtlkit.runs import RunFolder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
 from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.pages import Study

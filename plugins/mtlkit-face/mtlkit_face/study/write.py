@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mtlkit.atomic_files import write_file
-from mtlkit.report.blocks import Chart, Section, Table, Text
-from mtlkit.report.evaluation import Evaluation
-from mtlkit.report.page import RunRecord, number, render_page
+from mtlkit.report import Chart, Evaluation, RunRecord, Section, Table, Text, number, render_page
 from mtlkit_face.study.pages import Study, sections
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.report.evaluation import Evaluation
-from mtlkit.report.page import number
-from mtlkit.runs.report import read_evaluation
+from mtlkit.report import Evaluation, number
+from mtlkit.runs import read_evaluation
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.use.model import FaceModel
 from mtlkit_face.use.onnx_export import Exported

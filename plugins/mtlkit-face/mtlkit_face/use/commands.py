@@ -39,7 +39,7 @@ def model_options(command: Command) -> Command:
 
 def opened(run: Path, task: str | None, routing: str | None, device: str) -> "FaceModel":
     """The model that the options describe."""
-    from mtlkit import BranchSelection
+    from mtlkit.routers import BranchSelection
     from mtlkit_face.use.model import open_model
 
     chosen = None if routing is None else BranchSelection(routing)

@@ -9,12 +9,12 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit import BranchSelection, Recipe, Role, TaskKind, load_catalog, load_model, load_recipe
-from mtlkit.data.decode import Frame
+from mtlkit import Recipe, Role, TaskKind, load_catalog, load_model, load_recipe
+from mtlkit.data import Frame
 from mtlkit.errors import DataError
 from mtlkit.model import MultiTaskModel
-from mtlkit.routers.grouped import GroupedRouter
-from mtlkit.runs.folder import RunFolder, open_run
+from mtlkit.routers import BranchSelection, GroupedRouter
+from mtlkit.runs import RunFolder, open_run
 from mtlkit_face.template import template
 
 TEMPLATE = 1

@@ -10,8 +10,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit import Loading
-from mtlkit.data.decode import read_images
+from mtlkit.data import Loading, read_images
 from mtlkit.errors import DataError, MissingExtraError
 from mtlkit.ops import use
 from mtlkit_face.use.gallery_file import FORMAT, KEY, Origin

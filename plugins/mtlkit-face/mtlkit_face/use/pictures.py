@@ -9,8 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtlkit import Loading
-from mtlkit.data.decode import read_images
+from mtlkit.data import Loading, read_images
 from mtlkit.errors import DataError
 from mtlkit_face.use.model import FaceModel
 

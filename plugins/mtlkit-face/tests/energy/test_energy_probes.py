@@ -6,7 +6,7 @@ import torch
 from mtlkit_face.energy.configs import Energy
 from mtlkit_face.energy.probes import Ridge, probed_labels, read, samples_of
 
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.data import Categorical, Data, Numeric, Split
 from mtlkit.errors import DataError
 
 

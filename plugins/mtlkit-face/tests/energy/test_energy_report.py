@@ -12,13 +12,15 @@ from mtlkit_face.energy import Energy
 from mtlkit_face.identification import Identification
 from PIL import Image
 
-from mtlkit import MLP, BranchSelection, Grouped, MMoE, Recipe, Regression, Role, Shared, Task
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit import Recipe, Role, Task
+from mtlkit.backbones import MLP
+from mtlkit.data import Categorical, Data, Numeric, Split
 from mtlkit.errors import DataError, RecipeError
 from mtlkit.evaluators.trained_model import TrainedModel
+from mtlkit.heads import Regression
 from mtlkit.model import assemble, assembly_of
-from mtlkit.report.blocks import Chart, Gallery, Table, Text
-from mtlkit.report.evaluation import Evaluation, evaluation_to_json
+from mtlkit.report import Chart, Evaluation, Gallery, Table, Text, evaluation_to_json
+from mtlkit.routers import BranchSelection, Grouped, MMoE, Shared
 
 IDENTITY = {"identity": Task(role=Role.MAIN, target="subject")}
 TASKS = {**IDENTITY, "pose": Task(target="yaw"), "mood": Task(target="expression")}

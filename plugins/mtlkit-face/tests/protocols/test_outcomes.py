@@ -15,10 +15,11 @@ from mtlkit_face.protocols.pair_scores import score_pairs
 from mtlkit_face.protocols.pictures import Box, Picture, decode
 from PIL import Image
 
-from mtlkit import MLP, Grouped, Role, Task
+from mtlkit import Role, Task
+from mtlkit.backbones import MLP
 from mtlkit.errors import DataError
 from mtlkit.model import Assembly, assemble
-from mtlkit.routers._configs import BranchSelection
+from mtlkit.routers import BranchSelection, Grouped
 
 
 @pytest.fixture

@@ -10,10 +10,11 @@ import pytest
 from mtlkit_face.protocols.options import Lfw, VerificationBin
 from mtlkit_face.rendered import Rendered
 
-from mtlkit import MLP, Recipe, Role, Task, Train, fit, load_catalog
+from mtlkit import Recipe, Role, Task, Train, fit, load_catalog
+from mtlkit.backbones import MLP
 from mtlkit.cli import main
 from mtlkit.errors import RecipeError
-from mtlkit.evaluators.base import Evaluator
+from mtlkit.evaluators import Evaluator
 from mtlkit.recipe_io import parse_recipe
 
 

@@ -10,7 +10,7 @@ from mtlkit_face.study.run_study import Asked, run_study
 
 from mtlkit import load_catalog
 from mtlkit.comparison.execute.executor_config import Place
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 from mtlkit.errors import InterruptedRunError, RunError
 
 TINY = Size(

@@ -15,7 +15,7 @@ from scipy import stats
 
 from mtlkit import load_catalog
 from mtlkit.errors import RunError
-from mtlkit.loggers.events import EvaluationEvent, StepEvent
+from mtlkit.loggers import EvaluationEvent, StepEvent
 
 SEEDS = range(5)
 

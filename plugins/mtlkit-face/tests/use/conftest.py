@@ -9,22 +9,13 @@ from mtlkit_face.identification import Identification
 from mtlkit_face.use import open_model
 from PIL import Image
 
-from mtlkit import (
-    SGD,
-    BranchSelection,
-    CasiaNet,
-    Division,
-    Equal,
-    Grouped,
-    Images,
-    Loading,
-    Recipe,
-    Role,
-    Task,
-    Train,
-    fit,
-)
+from mtlkit import Recipe, Role, Task, Train, fit
+from mtlkit.backbones import CasiaNet
 from mtlkit.cli import main
+from mtlkit.data import Division, Images, Loading
+from mtlkit.optim import SGD
+from mtlkit.routers import BranchSelection, Grouped
+from mtlkit.weightings import Equal
 
 YAWS, EXPRESSIONS = ("-45", "0", "45"), ("neutral", "smile")
 GROUPS = {"left": (-45,), "front": (0,), "right": (45,)}

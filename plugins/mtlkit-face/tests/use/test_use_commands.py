@@ -230,7 +230,7 @@ def without_threshold(run, folder):
 def test_a_threshold_that_is_not_there_or_does_not_suit_must_be_given(runs, tmp_path):
     from mtlkit_face.use import open_model
 
-    from mtlkit import BranchSelection
+    from mtlkit.routers import BranchSelection
 
     old = open_model(without_threshold(runs["p"], tmp_path / "old"))
     with pytest.raises(DataError, match=r"has no 'face/threshold'; run `mtlkit evaluate .*old`"):

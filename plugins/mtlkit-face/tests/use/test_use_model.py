@@ -8,10 +8,10 @@ import torch
 from mtlkit_face.template import template
 from mtlkit_face.use import embed_files, find_images, open_model
 
-from mtlkit import BranchSelection
-from mtlkit.data.source import Loading
+from mtlkit.data import Loading
 from mtlkit.errors import DataError, RunError
-from mtlkit.runs.evaluate import load_trained
+from mtlkit.routers import BranchSelection
+from mtlkit.runs import load_trained
 
 
 @pytest.mark.parametrize("name", ["s", "m", "p"])

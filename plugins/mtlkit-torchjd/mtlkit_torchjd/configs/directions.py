@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import attrs
-from mtlkit.weightings.configs import GradientWeighting, HeadGradients
 
 from mtlkit.component import Problem, above, at_least, at_least_number, between, each
 from mtlkit.task_types import LossTerm
+from mtlkit.weightings import GradientWeighting, HeadGradients
 from mtlkit_torchjd.configs.asked import needing_torchjd, strangers
 
 if TYPE_CHECKING:
-    from mtlkit.weightings.kinds import WeightingModule
+    from mtlkit.weightings import WeightingModule
 
 
 @attrs.frozen(kw_only=True)

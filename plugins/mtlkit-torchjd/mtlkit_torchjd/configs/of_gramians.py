@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
-from mtlkit.weightings.configs import GradientWeighting
 
 from mtlkit.component import Problem, above, at_least, at_least_number, below, between, each
 from mtlkit.task_types import LossTerm, Role
+from mtlkit.weightings import GradientWeighting
 from mtlkit_torchjd.configs.asked import needing_torchjd, strangers
 
 if TYPE_CHECKING:
-    from mtlkit.weightings.kinds import WeightingModule
+    from mtlkit.weightings import WeightingModule
 
 LEAST_RIDGE = 1e-6
 """Products of float32 gradients are wrong by about 1e-7 of the largest."""

@@ -1,0 +1,29 @@
+from . import backbones as backbones
+from . import data as data
+from . import evaluators as evaluators
+from . import heads as heads
+from . import loggers as loggers
+from . import ops as ops
+from . import optim as optim
+from . import report as report
+from . import routers as routers
+from . import runs as runs
+from . import testing as testing
+from . import weightings as weightings
+from .component import Component as Component
+from .errors import MtlkitError as MtlkitError
+from .plugins.catalog import Catalog as Catalog
+from .plugins.catalog import load_catalog as load_catalog
+from .plugins.hooks import hookimpl as hookimpl
+from .recipe import Recipe as Recipe
+from .recipe import Train as Train
+from .recipe_io.dump import dump_recipe as dump_recipe
+from .recipe_io.load import load_recipe as load_recipe
+from .runs.evaluate import load_model as load_model
+from .runs.fit import fit as fit
+from .runs.fit import resume as resume
+from .task import Task as Task
+from .task_types import Role as Role
+from .task_types import TaskKind as TaskKind
+
+__version__: str

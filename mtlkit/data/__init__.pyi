@@ -1,0 +1,17 @@
+from .dataset import Categorical as Categorical
+from .dataset import Data as Data
+from .dataset import Inputs as Inputs
+from .dataset import Numeric as Numeric
+from .dataset import Split as Split
+from .decode import FORMATS as FORMATS
+from .decode import Frame as Frame
+from .decode import decode as decode
+from .decode import read_images as read_images
+from .decode import threads as threads
+from .image_listing import Row as Row
+from .images import Images as Images
+from .read_table import read_table as read_table
+from .source import DataSource as DataSource
+from .source import Loading as Loading
+from .split import Division as Division
+from .table import Table as Table

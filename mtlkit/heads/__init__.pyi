@@ -1,0 +1,6 @@
+from .base import Head as Head
+from .base import HeadModule as HeadModule
+from .classification import Classification as Classification
+from .classification import ClassificationHead as ClassificationHead
+from .margin import Margin as Margin
+from .regression import Regression as Regression

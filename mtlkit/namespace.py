@@ -1,0 +1,85 @@
+"""Lazy public namespaces: names declared in a stub, imported on first use.
+
+The stub (``__init__.pyi``) next to a package lists its public names, once, for editors, type
+checkers and the interpreter. `lazy_loader` imports each when it is first used.
+"""
+
+import ast
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lazy_loader
+
+from mtlkit.errors import did_you_mean
+
+NAMESPACES = (
+    "mtlkit",
+    "mtlkit.backbones",
+    "mtlkit.comparison",
+    "mtlkit.comparison.analysis",
+    "mtlkit.data",
+    "mtlkit.evaluators",
+    "mtlkit.heads",
+    "mtlkit.loggers",
+    "mtlkit.ops",
+    "mtlkit.optim",
+    "mtlkit.report",
+    "mtlkit.routers",
+    "mtlkit.runs",
+    "mtlkit.testing",
+    "mtlkit.weightings",
+)
+"""The public namespaces: plugins import from these and from nothing deeper."""
+
+
+def attach(
+    package: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` for the package whose stub is at `file`.
+
+    An unknown name raises an `AttributeError` that names the namespace that has it, or the nearest
+    public name:
+
+    >>> import mtlkit
+    >>> mtlkit.CAGrad
+    Traceback (most recent call last):
+    AttributeError: module 'mtlkit' has no public name 'CAGrad'; use mtlkit.weightings.CAGrad
+    """
+    load, list_names, names = lazy_loader.attach_stub(package, file)
+
+    def get(name: str) -> Any:
+        if name in names:
+            return load(name)
+        raise AttributeError(f"module {package!r} has no public name {name!r}{_hint(name, names)}")
+
+    return get, list_names, names
+
+
+def public_names(namespace: str) -> list[str]:
+    """Return the public names of `namespace`, read from its stub without importing it.
+
+    >>> "CAGrad" in public_names("mtlkit.weightings")
+    True
+    """
+    root = Path(__file__).parent.joinpath(*namespace.split(".")[1:])
+    tree = ast.parse((root / "__init__.pyi").read_text("utf-8"))
+    return sorted(
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    )
+
+
+def _hint(name: str, names: list[str]) -> str:
+    if name.startswith("__"):  # asked for by the interpreter and by tools, never by people
+        return ""
+    homes = {public: space for space in reversed(NAMESPACES) for public in public_names(space)}
+    if name in homes:
+        return f"; use {homes[name]}.{name}"
+    near = did_you_mean(name, names)
+    if not near and (close := difflib.get_close_matches(name, homes, n=1)):
+        near = f"; did you mean {homes[close[0]]}.{close[0]}?"
+    return near

@@ -1,0 +1,24 @@
+"""Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import torch
+
+from mtlkit.component import above, below
+from mtlkit.optim.base import Optimizer
+
+
+@attrs.frozen(kw_only=True)
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
+
+    lr: float = attrs.field(default=1e-3, validator=above(0))
+    beta1: float = attrs.field(default=0.9, validator=below(1))
+    beta2: float = attrs.field(default=0.999, validator=below(1))
+
+    def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
+        from torch.optim import AdamW as TorchAdamW
+
+        return TorchAdamW(groups, lr=self.lr, betas=(self.beta1, self.beta2))

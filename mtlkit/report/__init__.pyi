@@ -1,0 +1,13 @@
+from .blocks import Block as Block
+from .blocks import Chart as Chart
+from .blocks import Gallery as Gallery
+from .blocks import Picture as Picture
+from .blocks import Section as Section
+from .blocks import Series as Series
+from .blocks import Table as Table
+from .blocks import Text as Text
+from .evaluation import Evaluation as Evaluation
+from .evaluation import evaluation_to_json as evaluation_to_json
+from .page import RunRecord as RunRecord
+from .page import number as number
+from .page import render_page as render_page
