@@ -35,7 +35,7 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: setup
-	$(BIN)/python benchmarks/bench_startup.py
+	$(BIN)/python benchmarks/house.py --start-up
 	$(BIN)/python benchmarks/bench_plugins.py
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
