@@ -2,14 +2,12 @@
 
 import importlib
 import inspect
-import re
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
-import mtlkit
-import mtlkit.testing
 from mtlkit.cli.show import option_rows
+from mtlkit.namespace import NAMESPACES
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import options_of
 
@@ -59,22 +57,14 @@ def components() -> str:
     return "\n".join(parts)
 
 
-def public_names() -> dict[str, list[str]]:
-    """The plugin API: the names of each module, from the table of CONTRIBUTING."""
-    text = (HERE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(mtlkit[\w.]*)` \| (.*) \|$", text, re.MULTILINE)
-    whole = {"mtlkit": mtlkit.__all__, "mtlkit.testing": mtlkit.testing.__all__}
-    return {m: sorted(whole.get(m) or re.findall(r"`(\w+)`", names)) for m, names in rows}
-
-
 def api() -> str:
     """Every public name where it is defined, with its docstring."""
     parts = ["# The plugin API\n\nThese names stay as long as the API keeps its first number.\n"]
     described = set[object]()
-    for module, names in public_names().items():
+    for module in NAMESPACES:
         parts.append(f"## {module}\n")
         home = importlib.import_module(module)
-        for name in names:
+        for name in home.__all__:
             value = getattr(home, name)
             documented = inspect.isclass(value) or inspect.isfunction(value)
             if not documented or value in described:

@@ -6,7 +6,8 @@ checkers and the interpreter. `lazy_loader` imports each when it is first used.
 
 import ast
 import difflib
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,13 @@ NAMESPACES = (
     "mtlkit",
     "mtlkit.backbones",
     "mtlkit.comparison",
-    "mtlkit.comparison.analysis",
     "mtlkit.data",
     "mtlkit.evaluators",
     "mtlkit.heads",
     "mtlkit.loggers",
     "mtlkit.ops",
     "mtlkit.optim",
+    "mtlkit.plugins",
     "mtlkit.report",
     "mtlkit.routers",
     "mtlkit.runs",
@@ -39,22 +40,36 @@ def attach(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for the package whose stub is at `file`.
 
-    An unknown name raises an `AttributeError` that names the namespace that has it, or the nearest
-    public name:
+    A stub imports a name from a module of the package (``from .cagrad import CAGrad as CAGrad``) or
+    re-exports one of another package by its absolute path. An unknown name raises an
+    `AttributeError` that names the namespace that has it, or the nearest public name:
 
     >>> import mtlkit
     >>> mtlkit.CAGrad
     Traceback (most recent call last):
     AttributeError: module 'mtlkit' has no public name 'CAGrad'; use mtlkit.weightings.CAGrad
     """
-    load, list_names, names = lazy_loader.attach_stub(package, file)
+    submodules: list[str] = []
+    inside: dict[str, list[str]] = {}
+    elsewhere: dict[str, str] = {}
+    for node, name in _stub_names(Path(file).with_suffix(".pyi")):
+        if node.level == 0:
+            elsewhere[name] = str(node.module)
+        elif node.module is None:
+            submodules.append(name)
+        else:
+            inside.setdefault(node.module, []).append(name)
+    load, _, own = lazy_loader.attach(package, submodules, inside)
+    names = sorted([*own, *elsewhere])
 
     def get(name: str) -> Any:
-        if name in names:
+        if name in elsewhere:
+            return getattr(importlib.import_module(elsewhere[name]), name)
+        if name in own:
             return load(name)
         raise AttributeError(f"module {package!r} has no public name {name!r}{_hint(name, names)}")
 
-    return get, list_names, names
+    return get, lambda: list(names), names
 
 
 def public_names(namespace: str) -> list[str]:
@@ -63,14 +78,16 @@ def public_names(namespace: str) -> list[str]:
     >>> "CAGrad" in public_names("mtlkit.weightings")
     True
     """
-    root = Path(__file__).parent.joinpath(*namespace.split(".")[1:])
-    tree = ast.parse((root / "__init__.pyi").read_text("utf-8"))
-    return sorted(
-        alias.asname or alias.name
-        for node in tree.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
-    )
+    folder = Path(__file__).parent.joinpath(*namespace.split(".")[1:])
+    return sorted(name for _, name in _stub_names(folder / "__init__.pyi"))
+
+
+def _stub_names(stub: Path) -> Iterator[tuple[ast.ImportFrom, str]]:
+    """Yield each name that `stub` imports, with the statement that imports it."""
+    for node in ast.parse(stub.read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield node, alias.name
 
 
 def _hint(name: str, names: list[str]) -> str:

@@ -1,0 +1,5 @@
+"""What plugin authors write with: components, validators, errors, hooks and shared types."""
+
+from mtlkit.namespace import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

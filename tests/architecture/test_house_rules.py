@@ -131,29 +131,29 @@ def imported_by(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
+COMMANDS = [["--help"], ["--version"], ["list"], ["list", "weightings"], ["plugins"], ["runs"]]
+
+
 @pytest.mark.parametrize(
     "code",
     [
         "import mtlkit",
-        "import mtlkit.recipe",
-        "import mtlkit.recipe_io",
-        "import mtlkit.plugins.catalog; mtlkit.plugins.catalog.load_catalog('none')",
-        "from mtlkit import Recipe, Dynamic, Grouped, CasiaNet, load_catalog, load_recipe",
+        "import mtlkit.weightings, mtlkit.ops, mtlkit.testing",
+        "import mtlkit; mtlkit.load_catalog('none')",
+        "import mtlkit; mtlkit.load_catalog('all')",
     ],
 )
-def test_describing_things_imports_nothing_heavy(code):
+def test_the_namespaces_and_the_catalog_import_nothing_heavy(code):
     assert not imported_by(code) & HEAVY
 
 
-def test_every_component_of_ours_is_light():
+@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
+def test_a_command_that_builds_nothing_imports_no_torch(arguments, tmp_path):
     code = (
-        "from mtlkit.plugins.catalog import load_catalog\n"
-        "for registry in load_catalog('none').families().values():\n"
-        "    for name in registry.names():\n"
-        "        registry.get(name)"
+        "import contextlib, io, os\n"
+        "from mtlkit.cli import main\n"
+        f"os.chdir({str(tmp_path)!r})\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        f"    main({arguments!r})"
     )
-    assert not imported_by(code) & HEAVY
-
-
-def test_a_heavy_import_is_noticed():
-    assert "numpy" in imported_by("import numpy") & HEAVY
+    assert "torch" not in imported_by(code)

@@ -30,9 +30,9 @@ def test_the_contracts_hold():
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("heads", "import house.weighting"),  # a neighbour
-        ("config", "import house.model"),  # upwards
-        ("cellar", ""),  # a package without a storey
+        ("heads", "import house.weightings"),  # a neighbour
+        ("component", "import house.model"),  # upwards
+        ("cellar", ""),  # a package without a layer
         ("model", "import house_plugin"),  # a plugin
     ],
 )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 Points = npt.NDArray[np.float64]
 

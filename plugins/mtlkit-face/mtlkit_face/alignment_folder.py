@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mtlkit.data import FORMATS
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.alignment import Points, Template, similarity, warp
 from mtlkit_face.alignment_landmarks import Landmarks
 from mtlkit_face.in_the_wild_listing import SUFFIXES, files_of

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 
 from mtlkit.data import read_table
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.alignment import Points, five_points
 from mtlkit_face.text_lines import read_lines
 

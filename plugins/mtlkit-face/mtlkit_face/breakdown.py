@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.data import Categorical, Split
-from mtlkit.errors import DataError
 from mtlkit.evaluators import EvaluationContext
+from mtlkit.plugins import DataError
 from mtlkit.routers import GroupedRouter, class_name
 from mtlkit_face.gallery import Trial
 from mtlkit_face.identification import Identification

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import click
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.data_commands import align, label_pose, pack
 from mtlkit_face.energy.command import energy
 from mtlkit_face.protocols.command import protocol

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.alignment_landmarks import Extra, Several
 from mtlkit_face.terminal_bar import bar
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.data import Categorical, Split
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit.routers import class_name
 
 NEUTRAL_LIGHT = "neutral_light"

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import Problem, one_of
 from mtlkit.evaluators import EvaluationResult, Evaluator
-from mtlkit.task_types import LossTerm, TaskKind
+from mtlkit.plugins import LossTerm, Problem, TaskKind, one_of
 
 if TYPE_CHECKING:
     from mtlkit.data import Data

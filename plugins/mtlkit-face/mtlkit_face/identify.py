@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.data import Data, Split
-from mtlkit.errors import DataError
 from mtlkit.evaluators import EvaluationContext, EvaluationResult
+from mtlkit.plugins import DataError
 from mtlkit.report import Block, Chart, Section, Series, Table, Text
 from mtlkit.routers import BranchOutputs, GroupedRouter
 from mtlkit_face.breakdown import Breakdown, break_down, check_labels

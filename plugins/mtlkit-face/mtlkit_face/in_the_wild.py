@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mtlkit.component import at_least, between
 from mtlkit.data import DataSource, Loading
+from mtlkit.plugins import at_least, between
 
 if TYPE_CHECKING:
     from mtlkit.data import Data

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit.data import Categorical, Data, Frame, Loading, Split, threads
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.held_out import held_out
 from mtlkit_face.in_the_wild import FaceFolder, FaceRecords, WildFaces
 from mtlkit_face.in_the_wild_labels import SideLabels, read_side_labels

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from mtlkit.data import Categorical, Numeric, read_table
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.in_the_wild import WildFaces
 
 UNKNOWN = "-1"

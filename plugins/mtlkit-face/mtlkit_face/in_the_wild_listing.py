@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.recordio_faces import open_record_faces
 from mtlkit_face.stored_faces import FileStore, Store
 from mtlkit_face.text_lines import read_lines

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from mtlkit.plugins.hooks import hookimpl
+from mtlkit.plugins import hookimpl
 
 if TYPE_CHECKING:
-    from mtlkit.plugins.catalog import Registrar
+    from mtlkit.plugins import Registrar
 
 
 @hookimpl

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mtlkit import load_model
 from mtlkit.data import Frame, read_table
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.in_the_wild_listing import Listing
 from mtlkit_face.stored_faces import StoredFaces, portions
 

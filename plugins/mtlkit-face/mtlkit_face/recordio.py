@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import attrs
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 MAGIC = 0xCED7230A
 HEAD = struct.Struct("<II")

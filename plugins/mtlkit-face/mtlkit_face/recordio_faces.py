@@ -12,7 +12,7 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.recordio import RecordFile, read_index
 
 HEADER = struct.Struct("<IfQQ")

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from mtlkit.data import FORMATS
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.recordio import RecordWriter
 from mtlkit_face.recordio_faces import HEADER, LIMIT
 from mtlkit_face.stored_faces import Store

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import at_least, between, optional
 from mtlkit.data import DataSource, Loading
+from mtlkit.plugins import at_least, between, optional
 from mtlkit_face.synthetic.face_set import FaceSet
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.data import Categorical, Data, Loading, Split, read_table
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.held_out import held_out
 from mtlkit_face.rendered import Rendered
 from mtlkit_face.synthetic import RenderedSet, render_set

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import Problem
+from mtlkit.plugins import LossTerm, Problem
 from mtlkit.routers import Unbranched, Wiring
-from mtlkit.task_types import LossTerm
 
 if TYPE_CHECKING:
     from mtlkit.routers import RouterModule

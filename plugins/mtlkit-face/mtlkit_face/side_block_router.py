@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from mtlkit.backbones import SplittableBackbone
-from mtlkit.errors import AssemblyError
+from mtlkit.plugins import AssemblyError
 from mtlkit.routers import Features, UnbranchedRouter, Wiring
 from mtlkit_face.side_block import SideBlock
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtlkit.data import FORMATS, Frame, Loading, decode, threads
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 PORTION = 256
 """Images handed to the threads at a time, which bounds what waits in memory."""

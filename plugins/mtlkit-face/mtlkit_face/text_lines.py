@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 
 def read_lines(path: Path, what: str, option: str = "") -> list[str]:

@@ -10,7 +10,7 @@ from mtlkit_face.alignment_landmarks import Extra, Several, read_landmarks
 from mtlkit_face.synthetic.camera import EYES_TO_MOUTH, ROW
 from PIL import Image
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 
 def umeyama(source, target):

@@ -15,9 +15,9 @@ from PIL import Image
 from mtlkit import Role, Task
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, Split
-from mtlkit.errors import DataError
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import assemble, assembly_of
+from mtlkit.plugins import DataError
 from mtlkit.report import Chart, Evaluation, Gallery, Table, evaluation_to_json
 from mtlkit.report.evaluation import evaluation_from_json
 from mtlkit.routers import BranchSelection, Grouped, Shared

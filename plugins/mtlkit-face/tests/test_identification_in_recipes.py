@@ -8,10 +8,10 @@ from mtlkit_face.identification import Identification
 from mtlkit import Recipe, Role, Task, load_catalog
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
-from mtlkit.errors import DataError, RecipeError
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.heads import Regression
 from mtlkit.model import assemble, assembly_of
+from mtlkit.plugins import DataError, RecipeError
 from mtlkit.recipe_io import parse_recipe
 from mtlkit.routers import Grouped
 

@@ -10,7 +10,7 @@ from mtlkit_face.recordio_pack import pack
 from PIL import Image
 
 from mtlkit.data import Loading
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 SUBJECTS = {"0000045": 4, "0000099": 3, "0000100": 2}
 

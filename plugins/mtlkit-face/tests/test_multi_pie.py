@@ -19,7 +19,7 @@ from PIL import Image
 
 from mtlkit import fit, load_catalog, load_recipe
 from mtlkit.data import Loading
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 # who came to which session: 337 subjects in the published sizes, 200 of them numbered 1 to 200
 FIRST = [*range(1, 251)]

@@ -17,7 +17,7 @@ from mtlkit_face.pose_labels import (
 from PIL import Image
 
 from mtlkit.data import Frame, Loading
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 YAWS = tuple(map(str, range(-90, 91, 15)))
 

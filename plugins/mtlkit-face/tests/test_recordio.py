@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mtlkit_face.recordio import MAGIC, RecordFile, RecordWriter, read_index
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 WORD = struct.pack("<I", MAGIC)
 

@@ -11,7 +11,7 @@ from mtlkit_face.recordio_faces import HEADER, open_record_faces, parse_header
 from mtlkit_face.recordio_pack import pack
 from PIL import Image
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 
 def silent(*_):

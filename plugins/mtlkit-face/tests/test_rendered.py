@@ -12,7 +12,7 @@ from mtlkit_face.synthetic.protocol import EXPRESSIONS
 
 from mtlkit import load_catalog, load_recipe
 from mtlkit.data import Categorical, Data, Loading
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 SMALL = Rendered(
     subjects=3, test_subjects=2, images_per_subject=14, size=32, lights_per_geometry=2, sessions=2

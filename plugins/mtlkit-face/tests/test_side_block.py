@@ -8,8 +8,8 @@ from mtlkit_face.rendered import Rendered
 from mtlkit_face.side_block import SideBlock
 
 from mtlkit.backbones import MLP
-from mtlkit.errors import AssemblyError
 from mtlkit.model import Assembly, assemble
+from mtlkit.plugins import AssemblyError
 
 SIDE = ("pose", "illumination", "expression")
 RECIPE = attrs.evolve(m_cnn(Rendered(), width=0.1), routing=SideBlock(tasks=SIDE))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import at_least
+from mtlkit.plugins import at_least
 from mtlkit.routers import Unbranched, Wiring
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, ClassVar
 import attrs
 
 from mtlkit import TaskKind
-from mtlkit.component import above
 from mtlkit.heads import Head
+from mtlkit.plugins import above
 
 if TYPE_CHECKING:
     from mtlkit.heads import HeadModule

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlkit.heads import HeadModule
-from mtlkit.task_types import MISSING
+from mtlkit.plugins import MISSING
 from mtlkit_hello.cosine import Cosine
 
 

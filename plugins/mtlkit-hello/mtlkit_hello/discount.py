@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit import Role
-from mtlkit.component import between
-from mtlkit.task_types import LossTerm
+from mtlkit.plugins import LossTerm, between
 from mtlkit.weightings import Weighting
 
 if TYPE_CHECKING:

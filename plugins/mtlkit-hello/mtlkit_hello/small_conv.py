@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from mtlkit.backbones import Backbone
-from mtlkit.component import at_least
+from mtlkit.plugins import at_least
 
 if TYPE_CHECKING:
     from mtlkit.backbones import BackboneModule

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from mtlkit.backbones import BackboneModule
-from mtlkit.errors import AssemblyError
+from mtlkit.plugins import AssemblyError
 from mtlkit_hello.small_conv import SmallConv
 
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import at_least
 from mtlkit.data import DataSource, Loading
+from mtlkit.plugins import at_least
 
 if TYPE_CHECKING:
     from mtlkit.data import Data

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from mtlkit import load_catalog, load_recipe
-from mtlkit.errors import AssemblyError
 from mtlkit.ops import linear_cross_entropy
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.plugins import AssemblyError, LossTerm, Role, TaskKind
 from mtlkit_hello.adapters_router import Adapter
 from mtlkit_hello.cosine import Cosine
 from mtlkit_hello.discount import Discount

@@ -24,7 +24,7 @@ from mtlkit_torchjd.configs import (
 from torch import Tensor
 from torchjd import aggregation
 
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.plugins import LossTerm, Role, TaskKind
 from mtlkit.weightings import MGDA, JacobianWeighting, Known, Weighting
 
 TASKS, FEATURES = 4, 64 * 512

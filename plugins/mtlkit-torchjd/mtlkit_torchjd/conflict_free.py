@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torchjd.aggregation import ConFIG
 
-from mtlkit.task_types import LossTerm
+from mtlkit.plugins import LossTerm
 from mtlkit.weightings import Direction, JacobianWeighting, Known
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import ConFig

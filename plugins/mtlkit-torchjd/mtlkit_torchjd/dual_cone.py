@@ -12,7 +12,7 @@ from torch import Tensor
 from torchjd.aggregation import DualProjWeighting, UPGradWeighting
 from torchjd.linalg import QuadprogProjector
 
-from mtlkit.task_types import LossTerm
+from mtlkit.plugins import LossTerm
 from mtlkit.weightings import GramianWeighting, Known
 from mtlkit_torchjd.configs import DualProj, UpGrad
 

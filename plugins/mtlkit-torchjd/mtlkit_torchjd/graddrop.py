@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchjd.aggregation import GradDrop as Aggregator
 
-from mtlkit.task_types import LossTerm
+from mtlkit.plugins import LossTerm
 from mtlkit.weightings import Direction, JacobianWeighting, Known, StepInfo
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import GradDrop

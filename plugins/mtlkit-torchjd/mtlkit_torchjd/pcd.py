@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchjd.aggregation import PCDWeighting
 
-from mtlkit.task_types import LossTerm, Role
+from mtlkit.plugins import LossTerm, Role
 from mtlkit.weightings import GramianWeighting, Known
 from mtlkit_torchjd.configs import Pcd
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from mtlkit.plugins.hooks import hookimpl
+from mtlkit.plugins import hookimpl
 
 if TYPE_CHECKING:
-    from mtlkit.plugins.catalog import Registrar
+    from mtlkit.plugins import Registrar
 
 WEIGHTINGS = {
     "upgrad": ("of_gramians:UpGrad", "each gradient freed of conflict, then their mean"),

@@ -15,7 +15,7 @@ from mtlkit_torchjd.configs import (
 from torchjd import aggregation
 from torchjd.linalg import QuadprogProjector
 
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.plugins import LossTerm, Role, TaskKind
 from mtlkit.weightings import JacobianWeighting, Known, StepInfo
 
 TASKS, ELEMENTS = 5, 40

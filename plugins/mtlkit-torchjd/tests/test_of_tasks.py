@@ -16,8 +16,7 @@ from mtlkit_torchjd.configs import (
 )
 from torchjd import aggregation
 
-from mtlkit.errors import MissingExtraError
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.plugins import LossTerm, MissingExtraError, Role, TaskKind
 from mtlkit.weightings import GradientLocation, HeadGradients, Known, StepInfo
 from mtlkit.weightings.base import pairing_problems
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from mtlkit.cli.options import cache_option
+from mtlkit.plugins import cache_option
 from mtlkit_face.energy.configs import Energy
 from mtlkit_face.identification import Identification
 

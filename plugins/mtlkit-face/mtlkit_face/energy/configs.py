@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import Problem, at_least, between, one_of
 from mtlkit.evaluators import EvaluationResult, Evaluator
-from mtlkit.task_types import LossTerm
+from mtlkit.plugins import LossTerm, Problem, at_least, between, one_of
 from mtlkit_face.identification import Identification, frontal_and_neutral
 
 if TYPE_CHECKING:

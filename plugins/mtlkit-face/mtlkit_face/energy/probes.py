@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mtlkit import Task, TaskKind
 from mtlkit.data import Categorical, Data
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.energy.configs import Energy
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))

@@ -10,9 +10,9 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.errors import DataError
 from mtlkit.evaluators import EvaluationContext
 from mtlkit.heads import ClassificationHead
+from mtlkit.plugins import DataError
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mtlkit.data import Categorical, Data, Frame, Loading, Split, threads
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.held_out import held_out
 from mtlkit_face.in_the_wild_data import found
 from mtlkit_face.multi_pie.names import CAMERAS, EXPRESSIONS, LIGHTS, RECORDED, ROOM_AGAIN

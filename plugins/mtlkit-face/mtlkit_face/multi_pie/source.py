@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import at_least, between, one_of
 from mtlkit.data import DataSource, Loading
+from mtlkit.plugins import at_least, between, one_of
 from mtlkit_face.in_the_wild import gray_or_colour
 from mtlkit_face.multi_pie.settings import SETTINGS
 

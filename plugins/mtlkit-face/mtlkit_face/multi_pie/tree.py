@@ -7,7 +7,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.in_the_wild_listing import files_of
 from mtlkit_face.multi_pie.names import CAMERAS, EXPRESSIONS, RECORDED, parse_name
 from mtlkit_face.multi_pie.settings import Setting

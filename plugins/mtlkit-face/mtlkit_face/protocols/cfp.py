@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import attrs
 import numpy as np
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.protocols.listed_files import Tree, inside
 from mtlkit_face.protocols.options import Faces
 from mtlkit_face.protocols.pair_set import PairSet

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.protocols.options import Cfp, Faces, IjbA, Lfw, Mode, Protocol, VerificationBin
 
 if TYPE_CHECKING:

@@ -20,8 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.errors import DataError
-from mtlkit.model import MultiTaskModel
+from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit_face.protocols.options import Mode, Progress, Protocol
 from mtlkit_face.protocols.pictures import Decoded, Picture, decode
 from mtlkit_face.protocols.result import Preprocessing

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 MOST_BYTES = 4 * 1024**3
 """A larger file is refused; the largest known set of pairs has less than a tenth of it."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.protocols.pair_set import Places
 from mtlkit_face.text_lines import read_lines
 

@@ -6,9 +6,8 @@ import attrs
 import numpy as np
 import torch
 
-from mtlkit.errors import DataError
-from mtlkit.model import MultiTaskModel
 from mtlkit.ops import match_scores
+from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit.report import Block, Text
 from mtlkit_face.protocols.cmc import search
 from mtlkit_face.protocols.curves import cmc, mean_curve, roc_and_det

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.protocols.listed_files import Tree, inside
 from mtlkit_face.protocols.pair_set import PairSet
 from mtlkit_face.protocols.pictures import Picture

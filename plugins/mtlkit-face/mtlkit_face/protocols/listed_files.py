@@ -8,7 +8,7 @@ import os
 import posixpath
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".bmp")
 """Aligned copies often have another format than the list says; the name itself counts."""

@@ -8,14 +8,23 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import Problem, above, at_least, at_least_number, each, member_of, optional
 from mtlkit.evaluators import EvaluationResult, Evaluator
-from mtlkit.task_types import LossTerm, TaskKind
+from mtlkit.plugins import (
+    LossTerm,
+    Problem,
+    TaskKind,
+    above,
+    at_least,
+    at_least_number,
+    each,
+    member_of,
+    optional,
+)
 
 if TYPE_CHECKING:
     from mtlkit.data import Data
     from mtlkit.evaluators import EvaluationContext
-    from mtlkit.model import MultiTaskModel
+    from mtlkit.plugins import MultiTaskModel
     from mtlkit_face.protocols.result import Outcome
 
 

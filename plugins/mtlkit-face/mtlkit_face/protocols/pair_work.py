@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-from mtlkit.errors import DataError
-from mtlkit.model import MultiTaskModel
+from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit.report import Block, Text
 from mtlkit_face.protocols.accuracy import FoldAccuracy, fold_accuracy
 from mtlkit_face.protocols.cfp import read_cfp

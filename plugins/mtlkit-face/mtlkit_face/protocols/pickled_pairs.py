@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.protocols.guarded_pickle import MOST_SHOWN, StoredArray, named, read_guarded
 from mtlkit_face.protocols.pair_set import PairSet, Places
 from mtlkit_face.protocols.pictures import Picture

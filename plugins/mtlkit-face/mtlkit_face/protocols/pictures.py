@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mtlkit.data import FORMATS
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 MOST_PIXELS = 80_000_000
 """A picture of more is refused before it is decoded: a small file can unfold to fill the memory."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit.report import Block, Gallery, Table, Text
 from mtlkit.report import Picture as Shown
 from mtlkit_face.protocols.embedding import Embedder

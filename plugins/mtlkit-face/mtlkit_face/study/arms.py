@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit import Catalog, Recipe, load_recipe
-from mtlkit.errors import RunError, did_you_mean
+from mtlkit.plugins import RunError, did_you_mean
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 

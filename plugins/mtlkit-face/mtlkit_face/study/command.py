@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mtlkit.cli.options import cache_option
+from mtlkit.plugins import cache_option
 
 
 @click.command()
@@ -45,9 +45,9 @@ def study(
     on with a study that was stopped; more networks and seeds can be asked for later.
     """
     from mtlkit import load_catalog
-    from mtlkit.comparison.execute.executor_config import Place
+    from mtlkit.comparison import Place
     from mtlkit.data import Loading
-    from mtlkit.errors import RunError
+    from mtlkit.plugins import RunError
     from mtlkit_face.study.arms import SIZES, chosen
     from mtlkit_face.study.run_study import Asked, run_study
 

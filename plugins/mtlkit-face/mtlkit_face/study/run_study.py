@@ -8,11 +8,9 @@ import attrs
 from filelock import FileLock, Timeout
 
 from mtlkit import Catalog, dump_recipe
-from mtlkit.comparison.execute.executor_config import Place
-from mtlkit.comparison.execute.run_many import make_runs
-from mtlkit.comparison.execute.worker import Job, Outcome
+from mtlkit.comparison import Job, Outcome, Place, make_runs
 from mtlkit.data import Loading
-from mtlkit.errors import RunError
+from mtlkit.plugins import RunError
 from mtlkit.runs import RunFolder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
 from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates

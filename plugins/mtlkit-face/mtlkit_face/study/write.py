@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-from mtlkit.atomic_files import write_file
+from mtlkit.plugins import write_file
 from mtlkit.report import Chart, Evaluation, RunRecord, Section, Table, Text, number, render_page
 from mtlkit_face.study.pages import Study, sections
 

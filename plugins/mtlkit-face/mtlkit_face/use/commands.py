@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.terminal_bar import bar
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 
 def names_of(

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.use.model import FaceModel
 from mtlkit_face.use.whole_file import alone, whole_file
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.use.commands import model_options, opened
 
 _A_FILE = click.Path(path_type=Path, dir_okay=False)

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from mtlkit import Recipe, Role, TaskKind, load_catalog, load_model, load_recipe
 from mtlkit.data import Frame
-from mtlkit.errors import DataError
-from mtlkit.model import MultiTaskModel
+from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit.routers import BranchSelection, GroupedRouter
 from mtlkit.runs import RunFolder, open_run
 from mtlkit_face.template import template

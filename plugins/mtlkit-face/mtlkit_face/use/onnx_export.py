@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.data import Loading, read_images
-from mtlkit.errors import DataError, MissingExtraError
 from mtlkit.ops import use
+from mtlkit.plugins import DataError, MissingExtraError
 from mtlkit_face.use.gallery_file import FORMAT, KEY, Origin
 from mtlkit_face.use.model import FaceModel
 from mtlkit_face.use.pictures import PORTION

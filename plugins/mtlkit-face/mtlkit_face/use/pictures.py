@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtlkit.data import Loading, read_images
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit_face.use.model import FaceModel
 
 PORTION = 256

@@ -8,8 +8,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.errors import DataError, MissingExtraError
 from mtlkit.ops import Best, best_matches
+from mtlkit.plugins import DataError, MissingExtraError
 from mtlkit_face.use.gallery_file import Gallery
 
 

@@ -2,7 +2,7 @@
 
 import attrs
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 from mtlkit.runs import read_evaluation
 from mtlkit_face.identification import Identification
 from mtlkit_face.use.model import FaceModel

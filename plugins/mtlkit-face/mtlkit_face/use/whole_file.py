@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from mtlkit_face.energy.configs import Energy
 from mtlkit_face.energy.probes import Ridge, probed_labels, read, samples_of
 
 from mtlkit.data import Categorical, Data, Numeric, Split
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 
 def test_a_probe_solves_the_normal_equations():

@@ -15,10 +15,10 @@ from PIL import Image
 from mtlkit import Recipe, Role, Task
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, Numeric, Split
-from mtlkit.errors import DataError, RecipeError
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.heads import Regression
 from mtlkit.model import assemble, assembly_of
+from mtlkit.plugins import DataError, RecipeError
 from mtlkit.report import Chart, Evaluation, Gallery, Table, Text, evaluation_to_json
 from mtlkit.routers import BranchSelection, Grouped, MMoE, Shared
 

@@ -11,7 +11,7 @@ from mtlkit_face.protocols.ijb_a_work import looked_at_ijb_a
 from mtlkit_face.protocols.options import IjbA, Mode
 from mtlkit_face.protocols.pooling import image_mean, media_mean
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 VERIFY, SEARCH = "IJB-A_11_sets/split1", "IJB-A_1N_sets/split1"
 

@@ -8,7 +8,7 @@ from mtlkit_face.protocols.cfp import read_cfp
 from mtlkit_face.protocols.lfw import read_lfw
 from mtlkit_face.protocols.options import Cfp, Faces, Lfw, Mode
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 BOTH = pytest.mark.parametrize("faces", Faces)
 

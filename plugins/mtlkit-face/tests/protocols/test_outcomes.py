@@ -17,8 +17,8 @@ from PIL import Image
 
 from mtlkit import Role, Task
 from mtlkit.backbones import MLP
-from mtlkit.errors import DataError
 from mtlkit.model import Assembly, assemble
+from mtlkit.plugins import DataError
 from mtlkit.routers import BranchSelection, Grouped
 
 

@@ -15,7 +15,7 @@ from mtlkit_face.protocols import guarded_pickle, pickled_pairs
 from mtlkit_face.protocols.options import Mode, VerificationBin
 from mtlkit_face.protocols.pickled_pairs import read_pickled_pairs
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 IMAGES = [bytes([65 + i]) * (300 if i == 1 else 3) for i in range(8)]
 SAME = [True, False, True, False]

@@ -13,8 +13,8 @@ from mtlkit_face.rendered import Rendered
 from mtlkit import Recipe, Role, Task, Train, fit, load_catalog
 from mtlkit.backbones import MLP
 from mtlkit.cli import main
-from mtlkit.errors import RecipeError
 from mtlkit.evaluators import Evaluator
+from mtlkit.plugins import RecipeError
 from mtlkit.recipe_io import parse_recipe
 
 

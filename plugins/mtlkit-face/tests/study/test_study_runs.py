@@ -9,9 +9,9 @@ from mtlkit_face.study.arms import ARMS, ESTIMATED, Size
 from mtlkit_face.study.run_study import Asked, run_study
 
 from mtlkit import load_catalog
-from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.comparison import Place
 from mtlkit.data import Loading
-from mtlkit.errors import InterruptedRunError, RunError
+from mtlkit.plugins import InterruptedRunError, RunError
 
 TINY = Size(
     name="tiny",

@@ -14,8 +14,8 @@ from mtlkit_face.study.write import write_study
 from scipy import stats
 
 from mtlkit import load_catalog
-from mtlkit.errors import RunError
 from mtlkit.loggers import EvaluationEvent, StepEvent
+from mtlkit.plugins import RunError
 
 SEEDS = range(5)
 

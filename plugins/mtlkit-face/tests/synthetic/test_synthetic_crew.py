@@ -15,7 +15,7 @@ from mtlkit_face.synthetic.crew import WorkerError, rendered_by_workers
 
 from mtlkit.cli import main
 from mtlkit.data import Loading
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 SMALL = FaceSet(subjects=3, size=32, sessions=2, images_per_subject=6, lights_per_geometry=2)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mtlkit_face.use import embed_files, read_gallery, threshold_of
 
-from mtlkit.errors import DataError
+from mtlkit.plugins import DataError
 
 ALIGNED = (
     "note: no face is looked for: every image is taken to show one face, aligned as those of the "

@@ -15,7 +15,7 @@ from mtlkit_face.use.card import Licences, model_card
 from mtlkit_face.use.onnx_export import export
 from PIL import Image
 
-from mtlkit.errors import DataError, MissingExtraError
+from mtlkit.plugins import DataError, MissingExtraError
 
 
 @pytest.fixture(scope="module")

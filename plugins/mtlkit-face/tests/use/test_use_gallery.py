@@ -18,7 +18,7 @@ from mtlkit_face.use import (
 )
 from mtlkit_face.use.enrolment import names_of
 
-from mtlkit.errors import DataError, MissingExtraError
+from mtlkit.plugins import DataError, MissingExtraError
 
 ORIGIN = Origin(fingerprint="f" * 64, weights="w" * 64, task="identity", size=6)
 SUFFIXES = (".parquet", ".safetensors")

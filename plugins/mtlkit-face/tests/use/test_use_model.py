@@ -9,7 +9,7 @@ from mtlkit_face.template import template
 from mtlkit_face.use import embed_files, find_images, open_model
 
 from mtlkit.data import Loading
-from mtlkit.errors import DataError, RunError
+from mtlkit.plugins import DataError, RunError
 from mtlkit.routers import BranchSelection
 from mtlkit.runs import load_trained
 

@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from mtlkit.component import Problem
-from mtlkit.errors import MissingExtraError
-from mtlkit.task_types import LossTerm
+from mtlkit.plugins import LossTerm, MissingExtraError, Problem
 
 
 def strangers(

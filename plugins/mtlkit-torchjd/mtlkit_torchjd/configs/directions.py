@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from mtlkit.component import Problem, above, at_least, at_least_number, between, each
-from mtlkit.task_types import LossTerm
+from mtlkit.plugins import LossTerm, Problem, above, at_least, at_least_number, between, each
 from mtlkit.weightings import GradientWeighting, HeadGradients
 from mtlkit_torchjd.configs.asked import needing_torchjd, strangers
 

@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from mtlkit.component import Problem, above, at_least, at_least_number, below, between, each
-from mtlkit.task_types import LossTerm, Role
+from mtlkit.plugins import (
+    LossTerm,
+    Problem,
+    Role,
+    above,
+    at_least,
+    at_least_number,
+    below,
+    between,
+    each,
+)
 from mtlkit.weightings import GradientWeighting
 from mtlkit_torchjd.configs.asked import needing_torchjd, strangers
 
