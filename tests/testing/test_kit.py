@@ -14,7 +14,7 @@ from mtlkit.testing.check import Subject
 from mtlkit.testing.suite import FAMILIES, Case
 
 DEAR = {
-    "survives-spawn", "imports-lightly", "compiles", "exports", "trains-alike-on-two-ranks",
+    "survives-spawn", "compiles", "exports", "trains-alike-on-two-ranks",
     "can-be-traced", "can-be-exported",
 }  # fmt: skip
 """Checks that take long: tried on the component that breaks them, not on all others."""
