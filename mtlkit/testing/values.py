@@ -137,8 +137,13 @@ def _interpreter() -> subprocess.Popen[str]:
     # the module is imported anew there, from the same path, as a worker process would
     command = [sys.executable, "-c", INTERPRETER]
     process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True)
-    atexit.register(process.kill)
+    atexit.register(_end, process)
     return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    with process:  # closes its pipes and waits for its end
+        process.kill()
 
 
 def _unpickled_elsewhere(value: object) -> Mapping[str, Any]:
