@@ -60,7 +60,7 @@ def test_a_class_and_its_name_find_each_other(registry):
 
 def test_a_class_that_is_registered_by_another_module_is_found(registry):
     registry.add(entry("acme/gone", "mtlkit_no_such_module:Fixed"))
-    registry.add(entry("acme/fixed", "mtlkit:Fixed"))
+    registry.add(entry("acme/fixed", "mtlkit.weightings:Fixed"))
     assert registry.name_of(Fixed) == "acme/fixed"
     with pytest.raises(UnknownComponentError, match="Equal is registered as no weighting"):
         registry.name_of(Equal)

@@ -33,7 +33,7 @@ class StepInfo:
     def generator(self) -> torch.Generator:
         """A fresh generator on the CPU, at the same place whenever it is asked for.
 
-        >>> moment = Moment(key=7)
+        >>> moment = StepInfo(key=7)
         >>> bool(torch.rand(2, generator=moment.generator()).equal(
         ...     torch.rand(2, generator=moment.generator())))
         True

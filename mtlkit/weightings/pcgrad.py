@@ -38,8 +38,8 @@ class PCGradWeights(GramianWeighting):
 def meetings(count: int, known: Known) -> Tensor:
     """For each of `count` tasks the others in a random order (count, count - 1), by the step.
 
-    >>> from mtlkit.weightings.kinds import Moment
-    >>> meetings(2, Known(torch.ones(2), torch.arange(2), Moment())).tolist()
+    >>> from mtlkit.weightings.kinds import StepInfo
+    >>> meetings(2, Known(torch.ones(2), torch.arange(2), StepInfo())).tolist()
     [[1], [0]]
     """
     drawn = torch.rand(count, count, generator=known.moment.generator())

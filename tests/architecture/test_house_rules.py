@@ -131,9 +131,6 @@ def imported_by(code: str) -> set[str]:
     return set(json.loads(done.stdout))
 
 
-COMMANDS = [["--help"], ["--version"], ["list"], ["list", "weightings"], ["plugins"], ["runs"]]
-
-
 @pytest.mark.parametrize(
     "code",
     [
@@ -145,15 +142,3 @@ COMMANDS = [["--help"], ["--version"], ["list"], ["list", "weightings"], ["plugi
 )
 def test_the_namespaces_and_the_catalog_import_nothing_heavy(code):
     assert not imported_by(code) & HEAVY
-
-
-@pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_a_command_that_builds_nothing_imports_no_torch(arguments, tmp_path):
-    code = (
-        "import contextlib, io, os\n"
-        "from mtlkit.cli import main\n"
-        f"os.chdir({str(tmp_path)!r})\n"
-        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
-        f"    main({arguments!r})"
-    )
-    assert "torch" not in imported_by(code)

@@ -276,7 +276,7 @@ def test_loading_a_model_from_no_run_is_an_error(tmp_path):
         (
             mtlkit.routers.Grouped(
                 task="a", by="b", groups={"l": ("x",)}, branch=mtlkit.routers.BlockBranch(),
-                test=mtlkit.Choice.BEST,
+                test=mtlkit.routers.BranchSelection.BEST,
             ),
             "Grouped, task a, by b, groups l: x, branch BlockBranch, test best",
         ),

@@ -1,9 +1,9 @@
 """What must answer at once does: in a fresh interpreter, without torch and without YAML."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -34,38 +34,33 @@ def modules_of(*arguments, env=None):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("list",), ("list", "heads"), ("plugins",), ("--version",)]
+    "arguments",
+    [("--help",), ("list",), ("list", "heads"), ("plugins",), ("--version",)],
 )
-def test_listing_imports_nothing_heavy(arguments):
+def test_listing_imports_nothing_heavy(arguments, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     code, modules, out = modules_of(*arguments)
     assert code == 0
     assert out
     assert not modules & set(HEAVY)
 
 
-def test_explaining_a_recipe_imports_no_torch(tmp_path):
-    (tmp_path / "r.yaml").write_text(
-        "data: {type: images, folder: f, pattern: '{yaw}.png', size: 32}\n"
-        "backbone: casia-net\ntasks: {yaw: {}}\n"
-    )
-    code, modules, _ = modules_of("explain", str(tmp_path / "r.yaml"))
-    assert code == 0
-    assert not modules & {"torch", "timm", "numpy", "matplotlib"}
-
-
 def seconds(*arguments):
-    start = time.perf_counter()
+    """CPU seconds of a command: another process that holds a core does not count."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-c", PROBE, json.dumps(arguments)], capture_output=True)
-    return time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize("command", ["--help", "list"])
-def test_answers_in_a_moment(command, record_property):
+@pytest.mark.parametrize("command", ["--help", "list", "plugins", "runs", "--version"])
+def test_answers_in_a_moment(command, record_property, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     seconds(command)  # compiles
     taken = min(seconds(command) for _ in range(5))
     record_property("seconds", taken)
-    # the promise is 0.3 s on a free machine; a loaded one gets room before the bell rings
-    assert taken < 0.6, f"mtlkit {command}: {taken:.2f} s"
+    # the promise is 0.3 s on a free machine; a full cache costs a command its own speed
+    assert taken < 0.5, f"mtlkit {command}: {taken:.2f} s"
 
 
 def test_a_hundred_plugins_are_listed_quickly(distribution, tmp_path, monkeypatch):

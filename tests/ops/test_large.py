@@ -121,7 +121,7 @@ def test_costs_are_counted_beyond_32_bits(op, device):
 
 # --- the kernels' offsets ------------------------------------------------------------------------
 
-KERNELS = Path(inspect.getfile(mtlkit.ops)).parent / "kernels.py"
+KERNELS = Path(inspect.getfile(mtlkit.ops)).parent / "triton" / "kernels.py"
 SMALL = {
     "head * rows": "T heads of N rows: below 2^31 for fewer than 268 million rows of 8 heads",
     "start * rows": "`start` is loaded from a tensor of 64-bit numbers",

@@ -156,7 +156,7 @@ def test_each_sample_trains_the_branch_of_its_group_only():
 def test_linear_branches_are_one_op_unless_the_head_is_told_how(implementation, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "mtlkit.routers.grouped.grouped_linear_cross_entropy",
+        "mtlkit.routers.linear_branch.grouped_linear_cross_entropy",
         lambda *args, **kwargs: calls.append(1) or grouped_linear_cross_entropy(*args, **kwargs),
     )
     head = Classification(label_smoothing=0.1, implementation=implementation)
@@ -282,7 +282,7 @@ def test_routers_say_what_does_not_fit(changes, words):
 
 def test_a_word_is_no_choice_and_no_role():
     with pytest.raises(
-        ValueError, match=r"test: expected a Choice \(expected, best, label\), found"
+        ValueError, match=r"test: expected a BranchSelection \(expected, best, label\), found"
     ):
         attrs.evolve(LINEAR, test="best")
     with pytest.raises(ValueError, match=r"role: expected a Role \(main, side\), found 'main'"):

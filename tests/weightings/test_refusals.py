@@ -2,7 +2,6 @@
 
 import attrs
 import pytest
-import torch
 
 from mtlkit.recipe import Recipe
 from mtlkit.routers import BlockBranch, Grouped, LinearBranch, Shared
@@ -172,7 +171,7 @@ def points_recipe():
 def test_options_of_gradients_belong_to_weightings_of_gradients():
     with pytest.raises(TypeError, match="unexpected keyword argument 'at'"):
         Equal(at=GradientLocation.PARAMETERS)
-    with pytest.raises(ValueError, match=r"at: expected an At \(features, last-shared-layer"):
+    with pytest.raises(ValueError, match=r"at: expected a GradientLocation \(features, last"):
         MGDA(at="parameters")
 
 
@@ -185,15 +184,3 @@ def test_projections_and_means_stay_within_their_bounds():
     ):
         with pytest.raises(ValueError, match=words):
             wrong()
-
-
-def test_torch_is_not_imported_for_any_of_it():
-    import subprocess
-    import sys
-
-    code = (
-        "import sys, mtlkit.weightings.base as c; "
-        "[getattr(c, n) for n in c.__all__]; assert 'torch' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert torch.__version__
