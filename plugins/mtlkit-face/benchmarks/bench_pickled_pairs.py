@@ -71,7 +71,7 @@ def judge(path: Path, width: float) -> None:
 
 def read(path: Path) -> None:
     """Print the peak of a process that only reads."""
-    from mtlkit_face.protocols.pickled_pairs import read_pickled_pairs
+    from mtlkit_face.protocols.pairs.pickled_pairs import read_pickled_pairs
 
     start = time.process_time()
     pairs = read_pickled_pairs(path)

@@ -5,17 +5,17 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
+from mtlkit_face.data.face_source import FaceFolder, FaceRecords
+from mtlkit_face.data.listing import list_folder
+from mtlkit_face.data.multi_pie.source import MultiPie
+from mtlkit_face.data.recordio_pack import pack
+from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.energy import Energy
-from mtlkit_face.identification import Identification
-from mtlkit_face.in_the_wild import FaceFolder, FaceRecords
-from mtlkit_face.in_the_wild_listing import list_folder
-from mtlkit_face.multi_pie.source import MultiPie
-from mtlkit_face.networks import POSE_GROUPS
-from mtlkit_face.pose_errors import PoseErrors
+from mtlkit_face.identification.evaluator import Identification
+from mtlkit_face.identification.pose_errors import PoseErrors
+from mtlkit_face.networks.side_block import SideBlock
+from mtlkit_face.networks.yin_liu import POSE_GROUPS
 from mtlkit_face.protocols.options import Cfp, IjbA, Lfw, VerificationBin
-from mtlkit_face.recordio_pack import pack
-from mtlkit_face.rendered import Rendered
-from mtlkit_face.side_block import SideBlock
 from PIL import Image
 
 from mtlkit import Grouped, Mlp, Recipe, Role, Task, testing

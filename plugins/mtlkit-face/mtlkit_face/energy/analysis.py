@@ -9,10 +9,10 @@ from torch import Tensor
 from mtlkit.evaluation.configs import Findings
 from mtlkit.evaluation.trained import Trained
 from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
-from mtlkit_face.energy.configs import Energy
 from mtlkit_face.energy.curves import SHUFFLES, Curves, curves, dimension_counts
+from mtlkit_face.energy.evaluator import Energy
 from mtlkit_face.energy.probes import Reading, probed_labels, read, samples_of
-from mtlkit_face.energy.shown import energy_table, pictures, sorted_chart
+from mtlkit_face.energy.report_blocks import energy_table, pictures, sorted_chart
 from mtlkit_face.energy.vectors import (
     LinearHeads,
     Overlap,
@@ -21,7 +21,7 @@ from mtlkit_face.energy.vectors import (
     rank_correlation,
     strongest,
 )
-from mtlkit_face.identify import arranged
+from mtlkit_face.identification.identify import arranged
 
 X, UPPER, LOWER, Y = "x", "x-upper", "x-lower", "y"
 _SHARES = (8, 4, 2)  # of D: the sizes of the sets whose overlap is put into numbers

@@ -7,8 +7,8 @@ import attrs
 import click
 
 from mtlkit.cli.options import cache_option
-from mtlkit_face.energy.configs import Energy
-from mtlkit_face.identification import Identification
+from mtlkit_face.energy.evaluator import Energy
+from mtlkit_face.identification.evaluator import Identification
 
 if TYPE_CHECKING:
     from mtlkit import Recipe
@@ -35,7 +35,7 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     from mtlkit.run.evaluate import load_trained
     from mtlkit.run.folder import open_run
     from mtlkit.run.report import read_evaluation
-    from mtlkit_face.use.whole_file import whole_file
+    from mtlkit_face.inference.atomic_file import whole_file
 
     catalog = load_catalog()
     folder = open_run(run)

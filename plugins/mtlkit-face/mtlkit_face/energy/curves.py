@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit_face.gallery import Trial
+from mtlkit_face.identification.gallery import Trial
 
 _CHUNK = 4096
 SHUFFLES = 5

@@ -14,7 +14,7 @@ from torch import Tensor
 from mtlkit import Kind, Task
 from mtlkit.data.dataset import Categorical, Data
 from mtlkit.errors import DataError
-from mtlkit_face.energy.configs import Energy
+from mtlkit_face.energy.evaluator import Energy
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
 """The penalties tried, in units of the features' mean square."""

@@ -146,6 +146,7 @@ def render(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, s
            first_subject: int) -> None:  # fmt: skip
     """Write rendered faces in the layout of every set, to try the protocols without photographs."""
     import numpy as np
+    from mtlkit_synthetic_faces import FaceSet, render_set
 
     from mtlkit_face.protocols.rendered_sets import (
         People,
@@ -154,7 +155,6 @@ def render(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, s
         write_ijb_a,
         write_lfw,
     )
-    from mtlkit_face.synthetic import FaceSet, render_set
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is there already; choose a new or empty folder with --out")

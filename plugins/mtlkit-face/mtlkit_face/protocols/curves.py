@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from mtlkit.report.blocks import Chart, Series
-from mtlkit_face.protocols.cmc import Search, rank_share
-from mtlkit_face.protocols.roc import Floats, Roc
+from mtlkit_face.metrics.cmc import Search, rank_share
+from mtlkit_face.metrics.roc import Floats, Roc
 
 POINTS = 160
 """Points of a drawn curve."""

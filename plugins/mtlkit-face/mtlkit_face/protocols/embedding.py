@@ -22,10 +22,10 @@ from torch import Tensor
 
 from mtlkit.errors import DataError
 from mtlkit.model import MultiTaskModel
+from mtlkit_face.identification.template import template
 from mtlkit_face.protocols.options import Mode, Progress, Protocol
 from mtlkit_face.protocols.pictures import Decoded, Picture, decode
 from mtlkit_face.protocols.result import Preprocessing
-from mtlkit_face.template import template
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -129,7 +129,7 @@ class Lfw(PairProtocol):
         return "lfw"
 
     def look(self) -> None:
-        from mtlkit_face.protocols.pair_work import looked_at_lfw
+        from mtlkit_face.protocols.pairs.evaluate import looked_at_lfw
 
         looked_at_lfw(self)
 
@@ -139,7 +139,7 @@ class Lfw(PairProtocol):
         progress: Progress = silence,
         weights: str | None = None,
     ) -> "Outcome":
-        from mtlkit_face.protocols.pair_work import lfw
+        from mtlkit_face.protocols.pairs.evaluate import lfw
 
         return lfw(self, model, progress, weights)
 
@@ -169,7 +169,7 @@ class Cfp(PairProtocol):
         return "cfp"
 
     def look(self) -> None:
-        from mtlkit_face.protocols.pair_work import looked_at_cfp
+        from mtlkit_face.protocols.pairs.evaluate import looked_at_cfp
 
         looked_at_cfp(self)
 
@@ -179,7 +179,7 @@ class Cfp(PairProtocol):
         progress: Progress = silence,
         weights: str | None = None,
     ) -> "Outcome":
-        from mtlkit_face.protocols.pair_work import cfp
+        from mtlkit_face.protocols.pairs.evaluate import cfp
 
         return cfp(self, model, progress, weights)
 
@@ -203,7 +203,7 @@ class VerificationBin(PairProtocol):
         return f"verification-bin/{self.file.stem}"
 
     def look(self) -> None:
-        from mtlkit_face.protocols.pair_work import looked_at_bin
+        from mtlkit_face.protocols.pairs.evaluate import looked_at_bin
 
         looked_at_bin(self)
 
@@ -213,7 +213,7 @@ class VerificationBin(PairProtocol):
         progress: Progress = silence,
         weights: str | None = None,
     ) -> "Outcome":
-        from mtlkit_face.protocols.pair_work import verification_bin
+        from mtlkit_face.protocols.pairs.evaluate import verification_bin
 
         return verification_bin(self, model, progress, weights)
 
@@ -248,7 +248,7 @@ class IjbA(Protocol):
         return "ijb-a"
 
     def look(self) -> None:
-        from mtlkit_face.protocols.ijb_a_work import looked_at_ijb_a
+        from mtlkit_face.protocols.templates.evaluate import looked_at_ijb_a
 
         looked_at_ijb_a(self)
 
@@ -258,6 +258,6 @@ class IjbA(Protocol):
         progress: Progress = silence,
         weights: str | None = None,
     ) -> "Outcome":
-        from mtlkit_face.protocols.ijb_a_work import ijb_a
+        from mtlkit_face.protocols.templates.evaluate import ijb_a
 
         return ijb_a(self, model, progress, weights)

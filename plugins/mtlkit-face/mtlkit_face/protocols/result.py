@@ -9,7 +9,7 @@ import attrs
 
 from mtlkit.evaluation.configs import Findings
 from mtlkit.report.blocks import Block, Section
-from mtlkit_face.protocols.intervals import Interval, deviation, standard_error
+from mtlkit_face.metrics.intervals import Interval, deviation, standard_error
 
 FORMAT = 1
 

@@ -2,9 +2,9 @@
 
 import attrs
 
-from mtlkit_face.protocols.accuracy import ThresholdRule, grid, midpoint
+from mtlkit_face.metrics.fold_accuracy import ThresholdRule, grid, midpoint
+from mtlkit_face.metrics.operating_point import OperatingRule, budget, nearest
 from mtlkit_face.protocols.options import Mode, Protocol
-from mtlkit_face.protocols.tar import OperatingRule, budget, nearest
 
 
 @attrs.frozen(kw_only=True)

@@ -11,8 +11,8 @@ from mtlkit import Catalog, Loading, load_recipe
 from mtlkit.compare.worker import Job
 from mtlkit.errors import RunError
 from mtlkit.train.durable import write_file
-from mtlkit_face.pose_labels import Estimator, Poses, group_of
-from mtlkit_face.rendered import Rendered
+from mtlkit_face.data.pose_labels import Estimator, Poses, group_of
+from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.study.arms import ESTIMATED, RECIPES, Size
 from mtlkit_face.study.results import run_folder
 

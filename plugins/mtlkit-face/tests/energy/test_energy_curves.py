@@ -4,8 +4,8 @@ import pytest
 import torch
 from mtlkit_face.energy.analysis import _falls
 from mtlkit_face.energy.curves import curves, dimension_counts, rank1
-from mtlkit_face.gallery import Trial
-from mtlkit_face.matching import match
+from mtlkit_face.identification.gallery import Trial
+from mtlkit_face.identification.matching import match
 
 SUBJECTS, EACH, IDENTITY, SIDE = 30, 4, 16, 16
 

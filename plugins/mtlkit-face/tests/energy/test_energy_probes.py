@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.energy.configs import Energy
+from mtlkit_face.energy.evaluator import Energy
 from mtlkit_face.energy.probes import Ridge, probed_labels, read, samples_of
 
 from mtlkit.data.dataset import Categorical, Data, Numeric, Split

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mtlkit_face.energy import Energy
-from mtlkit_face.identification import Identification
+from mtlkit_face.identification.evaluator import Identification
 from PIL import Image
 
 from mtlkit import Choice, Grouped, Mlp, Mmoe, Recipe, Regression, Role, Shared, Task

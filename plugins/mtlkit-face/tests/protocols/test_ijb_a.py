@@ -6,10 +6,10 @@ import re
 import attrs
 import numpy as np
 import pytest
-from mtlkit_face.protocols.ijb_a import read_splits
-from mtlkit_face.protocols.ijb_a_work import looked_at_ijb_a
 from mtlkit_face.protocols.options import IjbA, Mode
-from mtlkit_face.protocols.pooling import image_mean, media_mean
+from mtlkit_face.protocols.templates.evaluate import looked_at_ijb_a
+from mtlkit_face.protocols.templates.ijb_a_lists import read_splits
+from mtlkit_face.protocols.templates.pooling import image_mean, media_mean
 
 from mtlkit.errors import DataError
 

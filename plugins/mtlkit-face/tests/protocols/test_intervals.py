@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from mtlkit_face.protocols.intervals import (
+from mtlkit_face.metrics.intervals import (
     REPLICATES,
     deviation,
     pair_weight,

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mtlkit_face.protocols.accuracy import fold_accuracy, grid, midpoint
-from mtlkit_face.protocols.cmc import rank_share, search
+from mtlkit_face.metrics.cmc import rank_share, search
+from mtlkit_face.metrics.fold_accuracy import fold_accuracy, grid, midpoint
+from mtlkit_face.metrics.open_set import tpir_at_fpir
+from mtlkit_face.metrics.operating_point import budget, nearest
+from mtlkit_face.metrics.roc import Ranking, roc
 from mtlkit_face.protocols.curves import mean_curve, roc_and_det
-from mtlkit_face.protocols.open_set import tpir_at_fpir
-from mtlkit_face.protocols.roc import Ranking, roc
-from mtlkit_face.protocols.tar import budget, nearest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 trials = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10_000))

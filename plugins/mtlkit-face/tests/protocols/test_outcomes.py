@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from mtlkit_face.protocols.embedding import Embedder
-from mtlkit_face.protocols.lfw import read_lfw
 from mtlkit_face.protocols.options import Cfp, Faces, IjbA, Lfw, Mode, VerificationBin
 from mtlkit_face.protocols.options import silence as nobody
-from mtlkit_face.protocols.pair_scores import score_pairs
+from mtlkit_face.protocols.pairs.lfw import read_lfw
+from mtlkit_face.protocols.pairs.scores import score_pairs
 from mtlkit_face.protocols.pictures import Box, Picture, decode
 from PIL import Image
 

@@ -11,9 +11,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from mtlkit_face.protocols import guarded_pickle, pickled_pairs
 from mtlkit_face.protocols.options import Mode, VerificationBin
-from mtlkit_face.protocols.pickled_pairs import read_pickled_pairs
+from mtlkit_face.protocols.pairs import guarded_pickle, pickled_pairs
+from mtlkit_face.protocols.pairs.pickled_pairs import read_pickled_pairs
 
 from mtlkit.errors import DataError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import attrs
 import pytest
+from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.protocols.options import Lfw, VerificationBin
-from mtlkit_face.rendered import Rendered
 
 from mtlkit import Mlp, Recipe, Role, Task, Train, fit, load_catalog
 from mtlkit.cli import main

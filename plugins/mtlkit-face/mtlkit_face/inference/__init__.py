@@ -1,0 +1,37 @@
+"""Use of a trained network: embed, verify, enroll, identify, export, and say what it is.
+
+from mtlkit_face.inference import embed_files, find_images, open_model, threshold_of
+
+model = open_model("runs/p-cnn")
+found = embed_files(model, find_images([Path("faces")]).files)
+score = found.templates[0] @ found.templates[1]
+same = score >= threshold_of(model).value
+"""
+
+from mtlkit_face.inference.gallery_file import Gallery, Origin, enroll, read_gallery, write_gallery
+from mtlkit_face.inference.model import Embedder, FaceModel, open_model
+from mtlkit_face.inference.pictures import Embedded, embed_files, find_images
+from mtlkit_face.inference.search import Answer, Candidate, ExactIndex, FaissIndex, Index, identify
+from mtlkit_face.inference.threshold import Threshold, threshold_of
+
+__all__ = [
+    "Answer",
+    "Candidate",
+    "Embedded",
+    "Embedder",
+    "ExactIndex",
+    "FaceModel",
+    "FaissIndex",
+    "Gallery",
+    "Index",
+    "Origin",
+    "Threshold",
+    "embed_files",
+    "enroll",
+    "find_images",
+    "identify",
+    "open_model",
+    "read_gallery",
+    "threshold_of",
+    "write_gallery",
+]

@@ -1,0 +1,31 @@
+"""The network of two last blocks; see `side_block.SideBlock`."""
+
+from torch import Tensor
+
+from mtlkit.backbones.module import SplittableBackbone
+from mtlkit.errors import AssemblyError
+from mtlkit.routing.configs import Wiring
+from mtlkit.routing.module import Features, UnbranchedRouter
+from mtlkit_face.networks.side_block import SideBlock
+
+
+class SideBlockRouter(UnbranchedRouter):
+    """A trunk, its own last block for most tasks, and another for those of `side`."""
+
+    def __init__(self, config: SideBlock, wiring: Wiring) -> None:
+        super().__init__()
+        if not isinstance(wiring.backbone, SplittableBackbone):
+            raise AssemblyError(
+                f"routing: {type(wiring.backbone).__name__} cannot be taken apart before its last "
+                f"block; use a backbone such as casia-net, or `routing: shared`"
+            )
+        self.backbone = wiring.backbone
+        self.features = wiring.backbone.features
+        self.tasks, self.side = wiring.tasks, frozenset(config.tasks)
+        self.side_block = wiring.backbone.new_tail()
+
+    def forward(self, inputs: Tensor) -> Features:
+        maps = self.backbone.stem(inputs)
+        main, side = self.backbone.tail(maps), self.side_block(maps)
+        own = {task: side if task in self.side else main for task in self.tasks}
+        return Features(main, own=own)
