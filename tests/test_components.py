@@ -3,17 +3,15 @@
 import copy
 import importlib
 import inspect
-import json
 import multiprocessing
 import pickle
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import attrs
 import pytest
-from mtlkit_face.protocols.options import Faces, Mode
+from mtlkit_face.protocols.pairs.cfp import Faces
+from mtlkit_face.protocols.protocol import Mode
 
 from mtlkit.catalog import load_catalog
 from mtlkit.cli import main
@@ -335,22 +333,6 @@ def test_every_option_has_a_type(name):
         assert field.type is not None, key
         assert field.kw_only, key
         assert not key.startswith("_"), key
-
-
-def test_describing_all_of_them_imports_nothing_heavy():
-    modules = sorted({class_of(name).__module__ for name in NAMES})
-    code = (
-        f"import importlib, json, sys\n"
-        f"for module in {modules}:\n    importlib.import_module(module)\n"
-        f"from mtlkit.catalog import load_catalog\n"
-        f"for registry in load_catalog('face,torchjd').families().values():\n"
-        f"    for name in registry.names():\n        registry.get(name)\n"
-        f"print(json.dumps(sorted(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "torchjd", "timm", "numpy", "numba", "matplotlib", "PIL"} & set(
-        json.loads(done.stdout)
-    )
 
 
 def test_another_process_gets_the_same_values():

@@ -169,5 +169,4 @@ CHECKS = checks(
     round_trips,
     fits_its_schema,
     survives_spawn,
-    imports_lightly,
 )

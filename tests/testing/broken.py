@@ -15,7 +15,6 @@ import broken_ops
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from heavy_config import Heavy
 from torch import nn
 
 from mtlkit.backbones.configs import Backbone
@@ -778,7 +777,6 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("round-trips", Doubling(), "read again it is another value"),
         ("fits-its-schema", WrongSchema(), "its schema refuses it: start: 1.0 is greater"),
         ("survives-spawn", only_here()(), "another process cannot make it: ModuleNotFoundError"),
-        ("imports-lightly", Heavy(), "heavy_config imports torch"),
         ("is-a-factor", Falling(), "the factor of step [26] is negative"),
         ("remembers-nothing", Remembering(), "asked again it gives other factors"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-collect_ignore = ["broken.py", "broken_ops.py", "heavy_config.py"]
+collect_ignore = ["broken.py", "broken_ops.py"]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 import torch.nn.functional as F
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_face.inference.gallery_file import Gallery, Origin
+from mtlkit_face.inference.gallery_file import TemplateGallery, TemplateOrigin
 from mtlkit_face.inference.model import Embedder
 from mtlkit_face.inference.search import ExactIndex, FaissIndex, identify
 from mtlkit_face.networks.yin_liu import m_cnn, p_cnn, s_cnn
@@ -61,11 +61,11 @@ def matching(repeats: int) -> bool:
     gallery = F.normalize(torch.randn(GALLERY, SIZE, generator=random), dim=1)
     probes = F.normalize(torch.randn(PROBES, SIZE, generator=random), dim=1)
     names = tuple(str(place // 2) for place in range(GALLERY))  # two images of each
-    people = Gallery(
+    people = TemplateGallery(
         files=names,
         names=names,
         templates=gallery,
-        origin=Origin(fingerprint="", weights="", task="identity", size=SIZE),
+        origin=TemplateOrigin(fingerprint="", weights="", task="identity", size=SIZE),
     )
     exact, faiss = ExactIndex(gallery), FaissIndex(gallery)
     most = 2 * (TOP - 1) + 1

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mtlkit_face.data.face_source import FaceRecords
 from mtlkit_face.data.recordio import RecordWriter
 from mtlkit_face.data.recordio_faces import HEADER
+from mtlkit_face.data.records import FaceRecords
 from PIL import Image
 
 from mtlkit import Loading

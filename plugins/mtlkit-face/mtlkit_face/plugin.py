@@ -15,10 +15,10 @@ def mtlkit_register(catalog: "Registrar") -> None:
     catalog.data.add(
         "face/rendered", "mtlkit_face.data.rendered:Rendered", "rendered, labelled faces"
     )
-    catalog.data.add("face/folder", "mtlkit_face.data.face_source:FaceFolder", "a folder of faces")
+    catalog.data.add("face/folder", "mtlkit_face.data.folder:FaceFolder", "a folder of faces")
     catalog.data.add(
         "face/recordio",
-        "mtlkit_face.data.face_source:FaceRecords",
+        "mtlkit_face.data.records:FaceRecords",
         "faces in a RecordIO file, read without MXNet",
     )
     catalog.data.add(
@@ -46,13 +46,21 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "mtlkit_face.networks.side_block:SideBlock",
         "a last block for the side tasks, apart from the main tasks'",
     )
-    for name, option, summary in (
-        ("lfw", "Lfw", "LFW, View 2: verification in ten folds"),
-        ("cfp", "Cfp", "CFP: frontal and profile verification in ten folds"),
-        ("ijb-a", "IjbA", "IJB-A: templates compared and searched for in ten splits"),
-        ("verification-bin", "VerificationBin", "a .bin set of pairs, read without running it"),
+    for name, target, summary in (
+        ("lfw", "pairs.lfw:Lfw", "LFW, View 2: verification in ten folds"),
+        ("cfp", "pairs.cfp:Cfp", "CFP: frontal and profile verification in ten folds"),
+        (
+            "ijb-a",
+            "templates.ijb_a:IjbA",
+            "IJB-A: templates compared and searched for in ten splits",
+        ),
+        (
+            "verification-bin",
+            "pairs.verification_bin:VerificationBin",
+            "a .bin set of pairs, read without running it",
+        ),
     ):
-        catalog.evaluators.add(f"face/{name}", f"mtlkit_face.protocols.options:{option}", summary)
+        catalog.evaluators.add(f"face/{name}", f"mtlkit_face.protocols.{target}", summary)
 
 
 @hookimpl

@@ -12,7 +12,7 @@ import time
 
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import plan
-from mtlkit_synthetic_faces.render import Sitting, Studio
+from mtlkit_synthetic_faces.render import PhotoSession, Studio
 
 PROMISED = {100: 300, 48: 1000}
 
@@ -22,11 +22,13 @@ def best_speed(faces: FaceSet, repeats: int) -> float:
     studio = Studio.open(faces)
     rows = plan(faces)
     first = rows.take(rows.session == 0)
-    Sitting.of(studio, 0, 0).photographs(first.take(slice(0, 4)))  # compile or load the kernels
+    PhotoSession.of(studio, 0, 0).photographs(
+        first.take(slice(0, 4))
+    )  # compile or load the kernels
     best = 0.0
     for _ in range(repeats):
         start = time.process_time()
-        Sitting.of(studio, 0, 0).photographs(first)
+        PhotoSession.of(studio, 0, 0).photographs(first)
         best = max(best, len(first) / (time.process_time() - start))
     return best
 

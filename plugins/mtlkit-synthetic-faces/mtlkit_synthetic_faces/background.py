@@ -4,12 +4,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.protocol import POSES, Light
-from mtlkit_synthetic_faces.subject import Session
+from mtlkit_synthetic_faces.subject import SessionTraits
 
 Floats = npt.NDArray[np.float32]
 
 
-def wall(session: Session, pose: int, size: int, channels: int) -> Floats:
+def wall(session: SessionTraits, pose: int, size: int, channels: int) -> Floats:
     """(C, size*size) reflectance of the wall that a camera sees; another camera, another wall."""
     draw = session.background
     yaw = np.radians(POSES[pose].yaw)

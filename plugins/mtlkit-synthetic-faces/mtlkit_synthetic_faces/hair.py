@@ -19,7 +19,7 @@ from mtlkit_synthetic_faces.atlas import (
 )
 from mtlkit_synthetic_faces.compiled import compiled
 from mtlkit_synthetic_faces.head import SKIN, HeadModel
-from mtlkit_synthetic_faces.subject import Session, Subject
+from mtlkit_synthetic_faces.subject import SessionTraits, SubjectTraits
 from mtlkit_synthetic_faces.value_noise import noise, smooth_step
 
 Floats = npt.NDArray[np.float32]
@@ -89,7 +89,7 @@ def _nearest_mix(model: HeadModel, target: Floats) -> tuple[npt.NDArray[np.int32
     return candidates[best].astype(np.int32), shares
 
 
-def hairline(session: Session, azimuth: Floats) -> Floats:
+def hairline(session: SessionTraits, azimuth: Floats) -> Floats:
     """Latitude in degrees of the hairline at azimuths in radians."""
     degrees = np.degrees(np.abs(azimuth))
     return np.interp(degrees, HAIRLINE_AZIMUTHS, session.hairline).astype(np.float32)
@@ -102,7 +102,7 @@ def _smoothed(grid: Floats) -> Floats:
     return np.asarray((padded[:-2] + padded[2:] + 2 * across) / 4, np.float32)
 
 
-def shell(scalp: Scalp, points: Floats, session: Session) -> Floats:
+def shell(scalp: Scalp, points: Floats, session: SessionTraits) -> Floats:
     """Vertices (P,3) of the hair shell around the neutral head `points` (V,3)."""
     base = (points[scalp.vertices] * scalp.shares[..., None]).sum(1)
     grid = base.reshape(_ROWS, _COLUMNS, 3)
@@ -163,7 +163,7 @@ def _paint_hair(
             out[row, column, 3] = alpha
 
 
-def hair_map(size: AtlasSize, subject: Subject, session: Session) -> Floats:
+def hair_map(size: AtlasSize, subject: SubjectTraits, session: SessionTraits) -> Floats:
     """Linear RGB reflectance and alpha (rows, width, 4) of the hair map."""
     azimuth = azimuth_of(np.arange(size.width, dtype=np.float32), size.width)
     latitude = latitude_of(np.arange(size.hair, dtype=np.float32), size.hair)
@@ -177,7 +177,7 @@ def hair_map(size: AtlasSize, subject: Subject, session: Session) -> Floats:
     return out
 
 
-def scalp_cover(rest: Floats, session: Session) -> Floats:
+def scalp_cover(rest: Floats, session: SessionTraits) -> Floats:
     """(rows, width) in 0..1: how far the skin map is covered by the roots of the hair."""
     x, y, z = (rest[..., k] - np.float32(CENTRE[k]) for k in range(3))
     azimuth = np.arctan2(x, z)

@@ -19,8 +19,8 @@ from mtlkit_synthetic_faces.raster import FAR, visible_triangles
 from mtlkit_synthetic_faces.shade import Flash, light_up
 from mtlkit_synthetic_faces.shadow import REACH, Beam, Mesh, Room, beam_of, room_light, shadow_map
 from mtlkit_synthetic_faces.subject import (
-    Session,
-    Subject,
+    SessionTraits,
+    SubjectTraits,
     draw_session,
     draw_subject,
     expression_units,
@@ -81,17 +81,17 @@ class Studio:
 
 
 @attrs.frozen(eq=False)
-class Sitting:
+class PhotoSession:
     """One subject in one session, ready to be photographed."""
 
     studio: Studio
     number: int
     day: int
-    subject: Subject
-    session: Session
+    subject: SubjectTraits
+    session: SessionTraits
 
     @classmethod
-    def of(cls, studio: Studio, number: int, day: int) -> "Sitting":
+    def of(cls, studio: Studio, number: int, day: int) -> "PhotoSession":
         """Draw subject `number` as of session `day`."""
         subject = draw_subject(studio.faces, number, studio.model)
         session = draw_session(studio.faces, number, day, subject)

@@ -47,12 +47,12 @@ def contact_sheet(faces: FaceSet, *, subjects: int = 8) -> Images:
     The blocks show every pose; every light; every expression from the front and at 45 degrees,
     followed by every session.
     """
-    from mtlkit_synthetic_faces.render import Sitting, Studio
+    from mtlkit_synthetic_faces.render import PhotoSession, Studio
 
     studio = Studio.open(faces)
     shown = min(subjects, faces.subjects)
     sittings = {
-        (subject, day): Sitting.of(studio, subject, day)
+        (subject, day): PhotoSession.of(studio, subject, day)
         for subject in range(faces.first_subject, faces.first_subject + shown)
         for day in range(min(faces.sessions, 8))
     }

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.compiled import compiled
-from mtlkit_synthetic_faces.subject import Session, Subject
+from mtlkit_synthetic_faces.subject import SessionTraits, SubjectTraits
 from mtlkit_synthetic_faces.value_noise import hashed, noise, smooth_step
 
 Floats = npt.NDArray[np.float32]
@@ -35,7 +35,7 @@ class Paint(NamedTuple):
     session_key: int
 
 
-def paint_of(subject: Subject, session: Session) -> Paint:
+def paint_of(subject: SubjectTraits, session: SessionTraits) -> Paint:
     """Collect the numbers that the kernel needs."""
     return Paint(
         skin=subject.skin * session.skin_gain,

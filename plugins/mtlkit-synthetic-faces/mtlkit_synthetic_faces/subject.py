@@ -44,7 +44,7 @@ GRAY_HAIR = np.array([0.36, 0.36, 0.37])
 
 
 @attrs.frozen(eq=False)
-class Subject:
+class SubjectTraits:
     """What stays with a person: shape weights, skin, brows, moles, wrinkles, hair colour.
 
     Colours are linear reflectances (3,). `brow` is (height, arch, thickness, length, density),
@@ -73,7 +73,7 @@ class Subject:
 
 
 @attrs.frozen(eq=False)
-class Session:
+class SessionTraits:
     """What changes from day to day: hair style, beard, tan, clothes, background.
 
     `hair_top`, `hair_side` are thicknesses in decimetres; `hairline` is the latitude in degrees of
@@ -137,7 +137,7 @@ def _local(random: np.random.Generator, model: HeadModel, amplitude: float) -> d
     return weights
 
 
-def draw_subject(faces: FaceSet, number: int, model: HeadModel) -> Subject:
+def draw_subject(faces: FaceSet, number: int, model: HeadModel) -> SubjectTraits:
     """The subject `number` of a face set: a function of (seed, number) and the set's difficulty."""
     random = np.random.default_rng([faces.seed, number, 0x5355424A])
     shape, (male, age, dark) = _macro(random, model)
@@ -164,7 +164,7 @@ def draw_subject(faces: FaceSet, number: int, model: HeadModel) -> Subject:
     )
     brow = np.maximum(brow, [-0.04, -0.01, 0.018, 0.34, 0.3])
     brow[2] *= 0.85 + 0.4 * male
-    return Subject(
+    return SubjectTraits(
         shape=shape,
         male=male,
         age=age,
@@ -188,7 +188,7 @@ def draw_subject(faces: FaceSet, number: int, model: HeadModel) -> Subject:
     )
 
 
-def _hairline(random: np.random.Generator, subject: Subject, drape: float) -> Vector:
+def _hairline(random: np.random.Generator, subject: SubjectTraits, drape: float) -> Vector:
     """Latitude of the hairline at `hair.HAIRLINE_AZIMUTHS`."""
     line = np.array([36.0, 36, 33, 25, 10, -6, -4, 12, 8, -10, -24, -32, -36])
     line[:5] += random.normal(0, 2.0) + np.array([0, 1, 1, 0, 0]) * random.normal(0, 3)
@@ -208,7 +208,7 @@ def _hairline(random: np.random.Generator, subject: Subject, drape: float) -> Ve
 _BEARDS = ((0.9, 1.0, 0.85), (0.9, 1.0, 0.1), (1.0, 0.15, 0.1))  # full, goatee, moustache
 
 
-def _style(random: np.random.Generator, faces: FaceSet, subject: Subject) -> Session:
+def _style(random: np.random.Generator, faces: FaceSet, subject: SubjectTraits) -> SessionTraits:
     """One way that a subject may look on one day."""
     vary = faces.session_variation
     long = subject.long_hair and random.random() > 0.25 * vary  # at times it is tied back
@@ -218,7 +218,7 @@ def _style(random: np.random.Generator, faces: FaceSet, subject: Subject) -> Ses
     cut = _BEARDS[random.choice(len(_BEARDS), p=(0.55, 0.25, 0.2))]
     beard = subject.beard_habit * (0.0 if shaven else random.uniform(0.5, 1.0)) * np.array(cut)
     beard = np.maximum(beard, (subject.male > 0.5) * random.uniform(0.02, 0.14))
-    return Session(
+    return SessionTraits(
         hair_top=float((0.05 + 0.16 * volume) * (1 - 0.6 * subject.baldness)),
         hair_side=float(0.03 + 0.06 * volume + 0.13 * drape),
         hair_lumps=float(random.uniform(0.2, 1.0)),
@@ -234,7 +234,9 @@ def _style(random: np.random.Generator, faces: FaceSet, subject: Subject) -> Ses
     )
 
 
-def draw_session(faces: FaceSet, number: int, session: int, subject: Subject) -> Session:
+def draw_session(
+    faces: FaceSet, number: int, session: int, subject: SubjectTraits
+) -> SessionTraits:
     """How subject `number` looks in a session.
 
     Hair and beard lie between the subject's usual look and the day's own, `session_variation`
@@ -253,7 +255,7 @@ def draw_session(faces: FaceSet, number: int, session: int, subject: Subject) ->
     return attrs.evolve(day, **{name: mixed(name) for name in names})
 
 
-def expression_units(subject: Subject, expression: int) -> dict[str, float]:
+def expression_units(subject: SubjectTraits, expression: int) -> dict[str, float]:
     """Face-unit targets and weights of an expression as this subject makes it.
 
     The weights are multiplied by the subject's expressivity; a unit without sides counts once.

@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import Rows
-from mtlkit_synthetic_faces.render import Sitting, Studio
+from mtlkit_synthetic_faces.render import PhotoSession, Studio
 
 
 def photographs(studio: Studio, rows: Rows) -> npt.NDArray[np.uint8]:
     """Pictures (N,C,H,W) of rows that all show one subject in one session."""
-    return Sitting.of(studio, int(rows.subject[0]), int(rows.session[0])).photographs(rows)
+    return PhotoSession.of(studio, int(rows.subject[0]), int(rows.session[0])).photographs(rows)
 
 
 def main() -> None:

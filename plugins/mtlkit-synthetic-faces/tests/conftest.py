@@ -3,7 +3,7 @@
 import pytest
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.head import HeadModel
-from mtlkit_synthetic_faces.render import Sitting, Studio
+from mtlkit_synthetic_faces.render import PhotoSession, Studio
 
 
 @pytest.fixture(scope="session")
@@ -23,5 +23,5 @@ def studio(faces: FaceSet) -> Studio:
 
 
 @pytest.fixture(scope="session")
-def sitting(studio: Studio) -> Sitting:
-    return Sitting.of(studio, 0, 0)
+def sitting(studio: Studio) -> PhotoSession:
+    return PhotoSession.of(studio, 0, 0)

@@ -7,7 +7,7 @@ from mtlkit_synthetic_faces.camera import EYES_TO_MOUTH, ROW, Alignment, view_of
 from mtlkit_synthetic_faces.develop import develop, tone_curve
 from mtlkit_synthetic_faces.head import EYE, HeadModel
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS, OVERHEAD_POSES, POSES, Camera
-from mtlkit_synthetic_faces.render import Sitting, Studio
+from mtlkit_synthetic_faces.render import PhotoSession, Studio
 
 
 def nose(model: HeadModel) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_axes_are_orthonormal(pose: int) -> None:
 
 @pytest.mark.parametrize("subject", range(4))
 def test_every_identity_is_aligned(studio: Studio, subject: int) -> None:
-    sitting = Sitting.of(studio, subject, 0)
+    sitting = PhotoSession.of(studio, subject, 0)
     model, size = studio.model, studio.faces.size * studio.faces.supersampling
     seen = sitting.view(0, FRONTAL_POSE).project(sitting.mesh(0).points[: len(model.rest)])
     eyes = seen[np.unique(model.triangles[model.material == EYE])].mean(0)
@@ -53,13 +53,13 @@ def test_every_identity_is_aligned(studio: Studio, subject: int) -> None:
     assert eyes[0] / size == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_expression_does_not_move_the_camera(sitting: Sitting) -> None:
+def test_the_expression_does_not_move_the_camera(sitting: PhotoSession) -> None:
     views = [sitting.view(expression, FRONTAL_POSE) for expression in range(6)]
     assert len({(view.scale, tuple(view.shift.tolist())) for view in views}) == 1
 
 
-def test_the_wall_depends_on_session_and_camera(sitting: Sitting, studio: Studio) -> None:
-    other = Sitting.of(studio, 0, 1)
+def test_the_wall_depends_on_session_and_camera(sitting: PhotoSession, studio: Studio) -> None:
+    other = PhotoSession.of(studio, 0, 1)
     here = wall(sitting.session, 6, 16, 1)
     assert here.shape == (1, 256)
     assert here.min() > 0

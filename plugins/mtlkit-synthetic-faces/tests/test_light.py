@@ -7,7 +7,7 @@ from mtlkit_synthetic_faces.gbuffer import GBuffer
 from mtlkit_synthetic_faces.head import SKIN
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS, NEUTRAL_LIGHT, Light
 from mtlkit_synthetic_faces.raster import FAR
-from mtlkit_synthetic_faces.render import Sitting
+from mtlkit_synthetic_faces.render import PhotoSession
 from mtlkit_synthetic_faces.shade import Flash, light_up
 from mtlkit_synthetic_faces.shadow import REACH, Mesh, Room, beam_of, room_light, shadow_map
 
@@ -144,7 +144,7 @@ def test_the_room_is_as_bright_as_said_for_a_free_surface() -> None:
     assert under[:4].max() < 0.5 * light.min()
 
 
-def test_the_room_does_not_reach_into_the_mouth(sitting: Sitting) -> None:
+def test_the_room_does_not_reach_into_the_mouth(sitting: PhotoSession) -> None:
     model = sitting.studio.model
     room = sitting.room
     inside = np.flatnonzero(model.masks[1] > 0.9)
@@ -152,7 +152,7 @@ def test_the_room_does_not_reach_into_the_mouth(sitting: Sitting) -> None:
     assert np.median(room[inside]) < 0.3 * np.median(room[forehead])
 
 
-def test_samples_and_background_fill_every_pixel(sitting: Sitting) -> None:
+def test_samples_and_background_fill_every_pixel(sitting: PhotoSession) -> None:
     buffer = sitting.geometry(sitting.mesh(0), sitting.view(0, FRONTAL_POSE))
     pixels = sitting.studio.faces.size**2
     samples = np.bincount(buffer.pixel, minlength=pixels)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import Rows
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS, POSES
-from mtlkit_synthetic_faces.render import LUMINANCE, Sitting, Studio
+from mtlkit_synthetic_faces.render import LUMINANCE, PhotoSession, Studio
 from mtlkit_synthetic_faces.rendered import render_set
 from mtlkit_synthetic_faces.sheet import contact_sheet, tiled
 
@@ -20,13 +20,13 @@ PEOPLE = 3
 Array = np.ndarray[Any, Any]
 
 
-def shots(sitting: Sitting, *what: tuple[int, int, int]) -> Array:
+def shots(sitting: PhotoSession, *what: tuple[int, int, int]) -> Array:
     """Pictures (N,H,W) in grey levels of (pose, light, expression)."""
     rows = Rows.of([(sitting.number, sitting.day, *one) for one in what])
     return sitting.photographs(rows)[:, 0].astype(float)
 
 
-def frontal(sitting: Sitting, light: int = 7) -> Array:
+def frontal(sitting: PhotoSession, light: int = 7) -> Array:
     return shots(sitting, (FRONTAL_POSE, light, 0))[0]
 
 
@@ -36,9 +36,9 @@ def under(studio: Studio, **change: float) -> Studio:
 
 
 @pytest.fixture(scope="module")
-def even(studio: Studio) -> Sitting:
+def even(studio: Studio) -> PhotoSession:
     """Somebody whose left and right sides are alike: no asymmetry, no moles, smooth hair."""
-    plain = Sitting.of(studio, 0, 0)
+    plain = PhotoSession.of(studio, 0, 0)
     shape = {k: w for k, w in plain.subject.shape.items() if "/asym/" not in k}
     subject = attrs.evolve(plain.subject, shape=shape, moles=np.zeros((0, 4)), blotches=0.0,
                            freckles=0.0, wrinkles=0.0)  # fmt: skip
@@ -47,7 +47,7 @@ def even(studio: Studio) -> Sitting:
 
 
 class TestSymmetry:
-    def test_the_head_of_an_even_subject_is_its_own_mirror_image(self, even: Sitting) -> None:
+    def test_the_head_of_an_even_subject_is_its_own_mirror_image(self, even: PhotoSession) -> None:
         rest = even.studio.model.rest
         points = even.mesh(0).points[: len(rest)]
         place = {tuple(row): i for i, row in enumerate((rest * 1e4).round().astype(int).tolist())}
@@ -56,7 +56,7 @@ class TestSymmetry:
 
     @pytest.mark.parametrize("pose", range(FRONTAL_POSE + 1))
     def test_a_turn_to_the_left_is_the_mirror_image_of_one_to_the_right(
-        self, even: Sitting, pose: int
+        self, even: PhotoSession, pose: int
     ) -> None:
         mesh = even.mesh(0)
         here, there = (
@@ -68,7 +68,7 @@ class TestSymmetry:
 
     @pytest.mark.parametrize(("pose", "light"), [(0, 2), (3, 1), (3, 7), (6, 1), (6, 14), (4, 17)])
     def test_so_is_the_picture_when_the_light_is_mirrored_too(
-        self, even: Sitting, pose: int, light: int
+        self, even: PhotoSession, pose: int, light: int
     ) -> None:
         places = {(one.azimuth, one.elevation): i for i, one in enumerate(LIGHTS) if one.flash}
         mirror = places[-LIGHTS[light].azimuth, LIGHTS[light].elevation]
@@ -78,7 +78,9 @@ class TestSymmetry:
 
 
 class TestLight:
-    def test_a_flash_that_walks_round_moves_the_brightness_with_it(self, sitting: Sitting) -> None:
+    def test_a_flash_that_walks_round_moves_the_brightness_with_it(
+        self, sitting: PhotoSession
+    ) -> None:
         flashes = [i for i in range(1, 14) if abs(LIGHTS[i].azimuth) <= 75]
         pictures = shots(sitting, *[(FRONTAL_POSE, light, 0) for light in flashes])
         face = pictures[:, 12:26]
@@ -86,12 +88,14 @@ class TestLight:
         assert np.all(np.diff(tilt) > 0)
         assert tilt[0] < 0 < tilt[-1]
 
-    def test_a_flash_adds_light_to_a_face_that_has_none_of_the_rooms(self, even: Sitting) -> None:
+    def test_a_flash_adds_light_to_a_face_that_has_none_of_the_rooms(
+        self, even: PhotoSession
+    ) -> None:
         lit = [frontal(even, light)[12:26, 10:22].mean() for light in (7, 4, 1)]
         assert lit[0] > lit[1] > lit[2]  # from the front, from 45 degrees, from the side
 
     @pytest.mark.parametrize("light", [0, 1, 7, 16])
-    def test_more_exposure_darkens_no_pixel(self, sitting: Sitting, light: int) -> None:
+    def test_more_exposure_darkens_no_pixel(self, sitting: PhotoSession, light: int) -> None:
         gains = (0.25, 0.5, 1.0, 2.0, 8.0)
         pictures = [
             frontal(attrs.evolve(sitting, session=attrs.evolve(sitting.session, gain=gain)), light)
@@ -103,7 +107,7 @@ class TestLight:
 
     def test_exposure_varies_as_much_as_asked_for(self, studio: Studio) -> None:
         """The same face under every light twice: with and without a spread of exposures."""
-        sitting = Sitting.of(studio, 0, 0)
+        sitting = PhotoSession.of(studio, 0, 0)
         what = [(pose, light, 0) for pose in (5, 6, 7) for light in range(20)]
         fixed = shots(sitting, *what).mean((1, 2))
         varied = shots(attrs.evolve(sitting, studio=under(studio, exposure=0.3)), *what).mean(
@@ -118,14 +122,14 @@ class TestLight:
 class TestSessions:
     def test_without_variation_days_are_the_same_picture(self, studio: Studio) -> None:
         still = under(studio, session_variation=0.0)
-        first, second = (Sitting.of(still, 1, day) for day in (0, 1))
+        first, second = (PhotoSession.of(still, 1, day) for day in (0, 1))
         assert np.array_equal(first.mesh(3).points, second.mesh(3).points)
         assert np.array_equal(first._painted[0], second._painted[0])
         for pose in (0, FRONTAL_POSE, 9):
             assert np.array_equal(shots(first, (pose, 7, 3)), shots(second, (pose, 7, 3)))
 
     def test_with_it_only_what_a_day_may_change_is_changed(self, studio: Studio) -> None:
-        first, second = (Sitting.of(studio, 1, day) for day in (0, 1))
+        first, second = (PhotoSession.of(studio, 1, day) for day in (0, 1))
         bones = len(studio.model.rest)
         for expression in range(6):
             one, other = first.mesh(expression), second.mesh(expression)
@@ -141,7 +145,7 @@ class TestSessions:
         self, studio: Studio, name: str
     ) -> None:
         def look(share: float, number: int) -> Array:
-            sitting = Sitting.of(under(studio, session_variation=share), number, 1)
+            sitting = PhotoSession.of(under(studio, session_variation=share), number, 1)
             return np.asarray(getattr(sitting.session, name), float)
 
         away = [
@@ -162,7 +166,7 @@ class TestIdentity:
         """Skin that two cameras see has one reflectance, so people keep their order."""
         tones = []
         for number in range(8):
-            sitting = Sitting.of(studio, number, 0)
+            sitting = PhotoSession.of(studio, number, 0)
             mesh = sitting.mesh(0)
             buffers = [sitting.geometry(mesh, sitting.view(0, pose)) for pose in (4, 6, 8)]
             tones.append([buffer.albedo[cheeks(buffer.position), 0].mean() for buffer in buffers])
@@ -172,13 +176,13 @@ class TestIdentity:
 
     def test_more_amplitude_takes_pictures_further_apart(self, studio: Studio) -> None:
         """Of faces that differ in nothing but their bones."""
-        paint = Sitting.of(studio, 0, 0)
+        paint = PhotoSession.of(studio, 0, 0)
         apart = []
         for amplitude in (0.0, 0.25, 0.6):
             room = under(studio, identity_amplitude=amplitude)
             faces = []
             for number in range(5):
-                shape = Sitting.of(room, number, 0).subject.shape
+                shape = PhotoSession.of(room, number, 0).subject.shape
                 local = {k: w for k, w in shape.items() if not k.startswith("macro/")}
                 macro = {k: w for k, w in paint.subject.shape.items() if k.startswith("macro/")}
                 subject = attrs.evolve(paint.subject, shape=macro | local)
@@ -189,7 +193,7 @@ class TestIdentity:
         assert apart[0] < apart[1] < apart[2]
 
     def test_faces_are_told_apart_in_every_pose(self, studio: Studio) -> None:
-        people = [Sitting.of(studio, number, 0) for number in range(PEOPLE)]
+        people = [PhotoSession.of(studio, number, 0) for number in range(PEOPLE)]
         for pose in range(13):
             pictures = [shots(sitting, (pose, 0, 0))[0] for sitting in people]
             gaps = [np.abs(a - b).mean() for a in pictures for b in pictures if a is not b]
@@ -201,8 +205,10 @@ class TestCamera:
     def test_jitter_stays_in_its_bounds_and_has_its_spread(
         self, studio: Studio, jitter: float
     ) -> None:
-        sitting = attrs.evolve(Sitting.of(studio, 0, 0), studio=under(studio, jitter_px=jitter))
-        still = Sitting.of(studio, 0, 0)
+        sitting = attrs.evolve(
+            PhotoSession.of(studio, 0, 0), studio=under(studio, jitter_px=jitter)
+        )
+        still = PhotoSession.of(studio, 0, 0)
         moves = np.array([
             (sitting.view(e, p).shift - still.view(e, p).shift) / studio.faces.supersampling
             for e in range(6) for p in range(13)
@@ -214,11 +220,13 @@ class TestCamera:
         assert np.abs(zooms).max() <= 2.5 * 0.6 * jitter / studio.faces.size + 1e-6
 
     def test_every_light_of_a_geometry_shares_its_crop(self, studio: Studio) -> None:
-        sitting = attrs.evolve(Sitting.of(studio, 0, 0), studio=under(studio, jitter_px=3.0))
+        sitting = attrs.evolve(PhotoSession.of(studio, 0, 0), studio=under(studio, jitter_px=3.0))
         first, last = shots(sitting, (FRONTAL_POSE, 0, 0), (FRONTAL_POSE, 19, 0))
         assert np.array_equal(first, last)
 
-    def test_a_step_of_the_camera_is_a_small_step_of_the_picture(self, sitting: Sitting) -> None:
+    def test_a_step_of_the_camera_is_a_small_step_of_the_picture(
+        self, sitting: PhotoSession
+    ) -> None:
         pictures = shots(sitting, *[(pose, 0, 0) for pose in range(13)])
         apart = np.abs(pictures[:, None] - pictures[None]).mean((2, 3))
         for pose in range(13):
@@ -232,8 +240,8 @@ class TestSensor:
     def test_noise_is_as_strong_as_asked_for_and_has_no_bias(
         self, studio: Studio, noise: float
     ) -> None:
-        clean = frontal(Sitting.of(studio, 0, 0))
-        noisy = frontal(Sitting.of(under(studio, noise=noise), 0, 0))
+        clean = frontal(PhotoSession.of(studio, 0, 0))
+        noisy = frontal(PhotoSession.of(under(studio, noise=noise), 0, 0))
         middle = (clean > 80) & (clean < 175)  # where nothing is cut off at black or white
         difference = (noisy - clean)[middle] / 255
         assert middle.sum() > 200
@@ -242,21 +250,21 @@ class TestSensor:
 
     def test_noise_of_two_pictures_is_independent(self, studio: Studio) -> None:
         what = [(FRONTAL_POSE, 0, 0), (FRONTAL_POSE, 19, 0)]  # the same light
-        clean = shots(Sitting.of(studio, 0, 0), *what)
-        noisy = shots(Sitting.of(under(studio, noise=0.05), 0, 0), *what)
+        clean = shots(PhotoSession.of(studio, 0, 0), *what)
+        noisy = shots(PhotoSession.of(under(studio, noise=0.05), 0, 0), *what)
         one, other = (noisy - clean).reshape(2, -1)
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.15
 
     def test_blur_takes_contrast_between_neighbours(self, studio: Studio) -> None:
         contrast = [
-            np.abs(np.diff(frontal(Sitting.of(under(studio, blur=blur), 0, 0)), axis=1)).mean()
+            np.abs(np.diff(frontal(PhotoSession.of(under(studio, blur=blur), 0, 0)), axis=1)).mean()
             for blur in (0.0, 0.5, 1.0)
         ]
         assert contrast[0] > contrast[1] > contrast[2]
 
     def test_grey_is_the_luminance_of_colour_before_the_tone_curve(self, studio: Studio) -> None:
         colour = under(studio, channels=3)
-        grey_sitting, colour_sitting = (Sitting.of(s, 1, 0) for s in (studio, colour))
+        grey_sitting, colour_sitting = (PhotoSession.of(s, 1, 0) for s in (studio, colour))
         for expression, pose in ((0, FRONTAL_POSE), (5, 2)):
             grey, three = (
                 s.geometry(s.mesh(expression), s.view(expression, pose))
@@ -329,7 +337,7 @@ class TestSheet:
     ) -> None:
         sheet = contact_sheet(attrs.evolve(faces, lights=3, expressions=2), subjects=2)
         for line in range(2):
-            sitting = Sitting.of(studio, line, 0)
+            sitting = PhotoSession.of(studio, line, 0)
             flash = 7  # the frontal flash is among the first three lights
             for pose in (0, 5, 12):
                 wanted = shots(sitting, (pose, flash, 0))[0]

@@ -6,13 +6,13 @@ import pytest
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import Rows, plan
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS
-from mtlkit_synthetic_faces.render import Sitting, Studio
+from mtlkit_synthetic_faces.render import PhotoSession, Studio
 from mtlkit_synthetic_faces.rendered import render_set
 
 NOISY = FaceSet(subjects=2, size=32, sessions=2, images_per_subject=16)
 
 
-def shot(sitting: Sitting, *what: tuple[int, int, int]) -> np.ndarray:
+def shot(sitting: PhotoSession, *what: tuple[int, int, int]) -> np.ndarray:
     """Pictures (N,H,W) of (pose, light, expression)."""
     rows = Rows.of([(sitting.number, sitting.day, *one) for one in what])
     return sitting.photographs(rows)[:, 0].astype(float)
@@ -22,10 +22,12 @@ def test_a_picture_does_not_depend_on_order_or_company() -> None:
     studio = Studio.open(NOISY)
     rows = plan(NOISY)
     mine = np.flatnonzero((rows.subject == 1) & (rows.session == 0))
-    sitting = Sitting.of(studio, 1, 0)
+    sitting = PhotoSession.of(studio, 1, 0)
     together = sitting.photographs(rows.take(mine))
     backwards = sitting.photographs(rows.take(mine[::-1]))
-    alone = [Sitting.of(studio, 1, 0).photographs(rows.take(mine[i : i + 1]))[0] for i in (0, 3)]
+    alone = [
+        PhotoSession.of(studio, 1, 0).photographs(rows.take(mine[i : i + 1]))[0] for i in (0, 3)
+    ]
     assert np.array_equal(together, backwards[::-1])
     assert np.array_equal(together[0], alone[0])
     assert np.array_equal(together[3], alone[1])
@@ -63,7 +65,7 @@ def test_every_value_of_difficulty_changes_the_pictures(
     assert not np.array_equal(plain, other)
 
 
-def test_the_face_fills_the_picture(sitting: Sitting) -> None:
+def test_the_face_fills_the_picture(sitting: PhotoSession) -> None:
     buffer = sitting.geometry(sitting.mesh(0), sitting.view(0, FRONTAL_POSE))
     cover = 1 - buffer.empty.reshape(32, 32)
     assert cover[8:24, 10:22].min() > 0.99  # the face
@@ -71,31 +73,31 @@ def test_the_face_fills_the_picture(sitting: Sitting) -> None:
     assert 0.3 < cover.mean() < 0.95
 
 
-def test_the_profile_is_empty_in_front_of_the_nose(sitting: Sitting) -> None:
+def test_the_profile_is_empty_in_front_of_the_nose(sitting: PhotoSession) -> None:
     for pose, column in ((0, 0), (12, -1)):
         buffer = sitting.geometry(sitting.mesh(0), sitting.view(0, pose))
         assert buffer.empty.reshape(32, 32)[:20, column].mean() > 0.9
 
 
-def test_a_side_flash_lights_its_side(sitting: Sitting) -> None:
+def test_a_side_flash_lights_its_side(sitting: PhotoSession) -> None:
     left, right = shot(sitting, (FRONTAL_POSE, 13, 0), (FRONTAL_POSE, 1, 0))
     face = slice(12, 26)
     assert left[face, 9:15].mean() > right[face, 9:15].mean() + 15
     assert right[face, 17:23].mean() > left[face, 17:23].mean() + 15
 
 
-def test_the_two_room_lights_are_the_same_light(sitting: Sitting) -> None:
+def test_the_two_room_lights_are_the_same_light(sitting: PhotoSession) -> None:
     first, last = shot(sitting, (FRONTAL_POSE, 0, 0), (FRONTAL_POSE, 19, 0))
     assert np.array_equal(first, last)
 
 
-def test_every_flash_gives_another_picture(sitting: Sitting) -> None:
+def test_every_flash_gives_another_picture(sitting: PhotoSession) -> None:
     pictures = shot(sitting, *[(FRONTAL_POSE, light, 0) for light in range(len(LIGHTS) - 1)])
     gaps = np.abs(pictures[:, None] - pictures[None]).mean((2, 3)) + 99 * np.eye(len(pictures))
     assert gaps.min() > 0.5
 
 
-def test_every_expression_gives_another_picture(sitting: Sitting) -> None:
+def test_every_expression_gives_another_picture(sitting: PhotoSession) -> None:
     pictures = shot(sitting, *[(FRONTAL_POSE, 7, expression) for expression in range(6)])
     gaps = np.abs(pictures[:, None] - pictures[None]).mean((2, 3)) + 99 * np.eye(6)
     assert gaps.min() > 0.5
@@ -108,7 +110,10 @@ def test_people_differ_more_than_days(studio: Studio) -> None:
     rows, columns = slice(11, 25), slice(10, 22)
     faces = np.stack(
         [
-            [shot(Sitting.of(studio, s, d), (FRONTAL_POSE, 7, 0))[0, rows, columns] for d in (0, 1)]
+            [
+                shot(PhotoSession.of(studio, s, d), (FRONTAL_POSE, 7, 0))[0, rows, columns]
+                for d in (0, 1)
+            ]
             for s in range(8)
         ]
     )
@@ -143,7 +148,7 @@ def test_supersampling_only_refines(studio: Studio) -> None:
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.97
 
 
-def test_the_pictures_are_those_of_this_generator_version(sitting: Sitting) -> None:
+def test_the_pictures_are_those_of_this_generator_version(sitting: PhotoSession) -> None:
     """Coarse means, so that another processor's last bit does not matter.
 
     When this fails because the pictures were meant to change, raise cache.GENERATOR_VERSION.

@@ -6,8 +6,13 @@ import pytest
 from mtlkit_synthetic_faces import hair, skin
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.head import HeadModel
-from mtlkit_synthetic_faces.render import Sitting, Studio
-from mtlkit_synthetic_faces.subject import Subject, draw_session, draw_subject, expression_units
+from mtlkit_synthetic_faces.render import PhotoSession, Studio
+from mtlkit_synthetic_faces.subject import (
+    SubjectTraits,
+    draw_session,
+    draw_subject,
+    expression_units,
+)
 
 FACES = FaceSet()
 
@@ -91,7 +96,7 @@ def test_neutral_is_no_expression_and_weights_stay_in_range(model: HeadModel) ->
         assert all(0 < w <= 1 for w in expression_units(subject, expression).values())
 
 
-def painted(studio: Studio, subject: Subject, **day: np.ndarray) -> np.ndarray:
+def painted(studio: Studio, subject: SubjectTraits, **day: np.ndarray) -> np.ndarray:
     session = attrs.evolve(draw_session(studio.faces, 0, 0, subject), **day)
     rest = studio.rest_map
     bare = np.zeros(rest.shape[:2], np.float32)
@@ -105,7 +110,7 @@ def region(studio: Studio, x: float, y: float, half: float = 0.04) -> np.ndarray
     return near & (rest[..., 2] > 0.7)
 
 
-def test_skin_is_a_reflectance_and_brows_are_darker(studio: Studio, sitting: Sitting) -> None:
+def test_skin_is_a_reflectance_and_brows_are_darker(studio: Studio, sitting: PhotoSession) -> None:
     fair = attrs.evolve(
         sitting.subject,
         skin=np.array([0.5, 0.35, 0.25]),
@@ -120,7 +125,7 @@ def test_skin_is_a_reflectance_and_brows_are_darker(studio: Studio, sitting: Sit
 
 @pytest.mark.parametrize(("part", "x", "y"), [(0, 0.08, 6.75), (1, 0.05, 6.35), (2, 0.6, 6.55)])
 def test_each_part_of_a_beard_darkens_its_place(
-    studio: Studio, sitting: Sitting, part: int, x: float, y: float
+    studio: Studio, sitting: PhotoSession, part: int, x: float, y: float
 ) -> None:
     fair = attrs.evolve(sitting.subject, skin=np.full(3, 0.5), hair=np.full(3, 0.02))
     shaven = painted(studio, fair, beard=np.zeros(3))
@@ -133,7 +138,7 @@ def test_each_part_of_a_beard_darkens_its_place(
     assert np.array_equal(bearded[forehead], shaven[forehead])
 
 
-def test_a_mole_is_a_dark_spot_at_its_place(studio: Studio, sitting: Sitting) -> None:
+def test_a_mole_is_a_dark_spot_at_its_place(studio: Studio, sitting: PhotoSession) -> None:
     clear = attrs.evolve(sitting.subject, moles=np.zeros((0, 4)))
     spotted = attrs.evolve(clear, moles=np.array([[0.4, 6.9, 0.05, 0.9]]))
     darker = painted(studio, clear) - painted(studio, spotted)
@@ -142,7 +147,9 @@ def test_a_mole_is_a_dark_spot_at_its_place(studio: Studio, sitting: Sitting) ->
     assert np.abs(where[:, :2] - [0.4, 6.9]).max() < 0.08
 
 
-def test_hair_lies_outside_the_head_and_moves_with_it(studio: Studio, sitting: Sitting) -> None:
+def test_hair_lies_outside_the_head_and_moves_with_it(
+    studio: Studio, sitting: PhotoSession
+) -> None:
     points = sitting._neutral
     shell = hair.shell(studio.scalp, points, sitting.session)
     moved = hair.shell(studio.scalp, points + np.float32(0.5), sitting.session)
@@ -151,7 +158,7 @@ def test_hair_lies_outside_the_head_and_moves_with_it(studio: Studio, sitting: S
     assert crown > points[:, 1].max() - 0.1
 
 
-def test_long_hair_hangs_lower_than_short(studio: Studio, sitting: Sitting) -> None:
+def test_long_hair_hangs_lower_than_short(studio: Studio, sitting: PhotoSession) -> None:
     short = attrs.evolve(sitting.session, drape=0.0)
     long = attrs.evolve(sitting.session, drape=1.0)
     points = sitting._neutral
@@ -159,7 +166,7 @@ def test_long_hair_hangs_lower_than_short(studio: Studio, sitting: Sitting) -> N
     assert low[1] < low[0] - 0.5
 
 
-def test_the_hairline_parts_hair_from_skin(studio: Studio, sitting: Sitting) -> None:
+def test_the_hairline_parts_hair_from_skin(studio: Studio, sitting: PhotoSession) -> None:
     alpha = hair.hair_map(studio.size, sitting.subject, sitting.session)[..., 3]
     assert alpha[0].min() > 0.9  # the crown
     assert alpha[-1, studio.size.width // 2] < 0.1  # below the chin

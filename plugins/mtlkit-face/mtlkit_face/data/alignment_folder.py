@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 
 @attrs.frozen
-class Outcome:
+class AlignmentResult:
     """What became of a photograph: the aligned file, or why there is none."""
 
     file: str
@@ -47,7 +47,7 @@ def align_folder(
     *,
     workers: int,
     progress: Progress,
-) -> Sequence[Outcome]:
+) -> Sequence[AlignmentResult]:
     """Align every image below `folder` into `out`, under the same name as a PNG.
 
     A name of `landmarks` with a ``*`` stands for all files that it matches, such as the pictures
@@ -64,27 +64,27 @@ def align_folder(
     rows, strays = _matched(names, landmarks)
     out.mkdir(parents=True, exist_ok=True)
 
-    def one(name: str) -> Outcome:
+    def one(name: str) -> AlignmentResult:
         row = rows.get(name, "")
         if row not in landmarks.points:
             why = landmarks.without.get(row, "has no row of points")
-            return Outcome(name, failure=why, kind="no points")
+            return AlignmentResult(name, failure=why, kind="no points")
         return _align(folder, name, landmarks.points[row], template, out)
 
-    outcomes: list[Outcome] = []
+    outcomes: list[AlignmentResult] = []
     with ThreadPoolExecutor(workers) as pool:
         for portion in portions(len(names)):
             outcomes += pool.map(one, names[portion.start : portion.stop])
             progress(portion.stop, len(names))
     outcomes += [
-        Outcome(name, failure=f"there is no image {folder / name}", kind="no image")
+        AlignmentResult(name, failure=f"there is no image {folder / name}", kind="no image")
         for name in strays
     ]
     _write_table(outcomes, out / TABLE)
     return outcomes
 
 
-def failures(outcomes: Sequence[Outcome]) -> Mapping[str, int]:
+def failure_counts(outcomes: Sequence[AlignmentResult]) -> Mapping[str, int]:
     """How many failures there are of each kind."""
     return Counter(outcome.kind for outcome in outcomes if outcome.failure)
 
@@ -129,7 +129,9 @@ def _matched(names: Sequence[str], landmarks: Landmarks) -> tuple[Mapping[str, s
     return rows, sorted(strays)
 
 
-def _align(folder: Path, name: str, points: Points, template: Template, out: Path) -> Outcome:
+def _align(
+    folder: Path, name: str, points: Points, template: Template, out: Path
+) -> AlignmentResult:
     try:
         move = similarity(points, template.points)
         with Image.open(folder / name, formats=FORMATS) as opened:
@@ -140,14 +142,14 @@ def _align(folder: Path, name: str, points: Points, template: Template, out: Pat
                 raise DataError(f"all points lie outside of its {width} x {height} pixels")
             picture = warp(image, move, template.size)
     except DataError as cause:
-        return Outcome(name, failure=str(cause), kind="points that cannot be aligned")
+        return AlignmentResult(name, failure=str(cause), kind="points that cannot be aligned")
     except Exception as cause:  # a damaged file makes decoders raise nearly anything
         why = f"cannot be read: {type(cause).__name__}: {cause}"
-        return Outcome(name, failure=why, kind="unreadable")
+        return AlignmentResult(name, failure=why, kind="unreadable")
     path = out / _aligned(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path)
-    return Outcome(name, _aligned(name), move.scale, move.degrees, move.residual)
+    return AlignmentResult(name, _aligned(name), move.scale, move.degrees, move.residual)
 
 
 def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
@@ -156,14 +158,14 @@ def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _write_table(outcomes: Sequence[Outcome], path: Path) -> None:
+def _write_table(outcomes: Sequence[AlignmentResult], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(_cells(outcomes))
 
 
-def _cells(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, ...]]:
+def _cells(outcomes: Sequence[AlignmentResult]) -> Iterator[tuple[str, ...]]:
     for outcome in outcomes:
         numbers = (outcome.scale, outcome.degrees, outcome.residual)
         shown = [f"{number:.4f}" if number == number else "" for number in numbers]

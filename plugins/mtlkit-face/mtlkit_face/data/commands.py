@@ -80,7 +80,7 @@ def align(
     which every image stands with what became of it.
     """
     from mtlkit_face.data.alignment import TEMPLATES
-    from mtlkit_face.data.alignment_folder import TABLE, align_folder, failures
+    from mtlkit_face.data.alignment_folder import TABLE, align_folder, failure_counts
     from mtlkit_face.data.landmarks import read_landmarks
 
     points = read_landmarks(landmarks, Extra(extra), Several(several))
@@ -93,7 +93,7 @@ def align(
             workers=_processors(workers),
             progress=progress,
         )
-    failed = failures(outcomes)
+    failed = failure_counts(outcomes)
     count = len(outcomes) - sum(failed.values())
     click.echo(f"{count:,} of {len(outcomes):,} faces are aligned in {out}")
     for kind, number in sorted(failed.items()):
@@ -112,7 +112,7 @@ def pack(faces: Path, out: Path) -> None:
 
     OUT ends in .rec. Beside it come its index, property and subjects.csv.
     """
-    from mtlkit_face.data.listing import list_folder
+    from mtlkit_face.data.folder import list_folder
     from mtlkit_face.data.recordio_pack import pack as pack_records
 
     if out.suffix != ".rec":
@@ -154,8 +154,9 @@ def label_pose(
     RUN is that of the recipe pose-estimator. A face of which it is not sure gets no label. The
     table is what the data sources face/folder and face/recordio take as `labels`.
     """
-    from mtlkit_face.data.listing import list_folder, list_records
+    from mtlkit_face.data.folder import list_folder
     from mtlkit_face.data.pose_labels import Estimator, agreement, check_threshold, estimate_poses
+    from mtlkit_face.data.records import list_records
 
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise DataError(f"--out: expected a name that ends in .csv or .parquet, found {out}")

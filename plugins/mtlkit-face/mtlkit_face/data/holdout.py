@@ -4,13 +4,15 @@ import numpy as np
 import numpy.typing as npt
 
 
-def held_out(subjects: npt.NDArray[np.integer], part: float, seed: int) -> npt.NDArray[np.bool_]:
+def holdout_mask(
+    subjects: npt.NDArray[np.integer], part: float, seed: int
+) -> npt.NDArray[np.bool_]:
     """Which images (N,) are held out: the same part of each subject's, by (seed, subject).
 
     `subjects` (N,) says whom each image shows. A subject with a single image keeps it, if `part` is
     below a half.
 
-    >>> int(held_out(np.array([7, 7, 7, 7, 9]), 0.25, seed=0).sum())
+    >>> int(holdout_mask(np.array([7, 7, 7, 7, 9]), 0.25, seed=0).sum())
     1
     """
     chosen = np.zeros(len(subjects), bool)

@@ -10,7 +10,7 @@ import numpy as np
 from mtlkit.data.tables import read_table
 from mtlkit.errors import DataError
 from mtlkit_face.data.alignment import Points, five_points
-from mtlkit_face.data.text_file import read_lines
+from mtlkit_face.data.input_files import read_lines
 
 COUNTS = (5, 68)
 

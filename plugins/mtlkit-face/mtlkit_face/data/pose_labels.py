@@ -19,7 +19,7 @@ from mtlkit import load_model
 from mtlkit.data.decode import Frame
 from mtlkit.data.tables import read_table
 from mtlkit.errors import DataError
-from mtlkit_face.data.listing import Listing
+from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.stored_faces import StoredFaces, portions
 
 FRONTAL = 30.0
@@ -147,7 +147,7 @@ class Poses:
 
 def estimate_poses(
     estimator: Estimator,
-    listing: Listing,
+    listing: FaceListing,
     threshold: float,
     workers: int,
     progress: Callable[[int, int], None],

@@ -1,16 +1,24 @@
 """Rendered faces as a data source: some subjects to train on, others to recognise."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
-from mtlkit_synthetic_faces.face_set import FaceSet
+import numpy as np
+import numpy.typing as npt
+import torch
+from mtlkit_synthetic_faces import FaceSet, RenderedSet, render_set
+from mtlkit_synthetic_faces.crew import WorkerError
+from mtlkit_synthetic_faces.protocol import EXPRESSIONS, POSES
+from torch import Tensor
 
 from mtlkit.config import at_least, between, optional
 from mtlkit.data.configs import DataSource, Loading
-
-if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
+from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.tables import read_table
+from mtlkit.errors import DataError
+from mtlkit_face.data.holdout import holdout_mask
+from mtlkit_face.data.label_columns import column_of
 
 
 @attrs.frozen(kw_only=True)
@@ -36,10 +44,55 @@ class Rendered(DataSource, FaceSet):
     validation: float = attrs.field(default=0.1, validator=between(0, 0.9))
     labels: Path | None = None
 
-    def load(self, loading: Loading) -> "Data":
-        from mtlkit_face.data.rendered_data import load_rendered
+    def load(self, loading: Loading) -> Data:
+        """The data: subjects to train on, some of their images held out, and test subjects.
 
-        return load_rendered(self, loading)
+        Raises `DataError` where the cache folder cannot be written, or a rendering process dies.
+        """
+        train = self._render(loading, test=False)
+        test = self._render(loading, test=True)
+        labels = read_labels(self.labels, loading.base)
+        held_out = holdout_mask(train.rows.subject, self.validation, self.seed)
+        data = Data(
+            train=_split(train, np.flatnonzero(~held_out), labels),
+            validation=_split(train, np.flatnonzero(held_out), labels) if held_out.any() else None,
+            test=_split(test, np.arange(len(test.rows)), labels),
+            open_labels=frozenset({"subject"}),
+            summary={
+                "faces": f"rendered, {self.size} px, {'gray' if self.channels == 1 else 'RGB'}",
+                "training subjects": str(self.subjects),
+                "test subjects": f"{self.test_subjects}, none of them in training",
+                "training images": str(int((~held_out).sum())),
+                "validation images": str(int(held_out.sum())),
+                "test images": str(len(test.rows)),
+            },
+        )
+        ids = {image for split in data.splits().values() for image in split.ids}
+        unknown = [image for column in labels.values() for image in column if image not in ids]
+        if unknown:
+            raise DataError(
+                f"data.labels: {self.labels}: {len(unknown)} labels are for no face here, that of "
+                f"{unknown[0]!r} for one; is it the table of other faces?"
+            )
+        return data
+
+    def _render(self, loading: Loading, *, test: bool) -> RenderedSet:
+        label = "rendering test faces" if test else "rendering training faces"
+        try:
+            return render_set(
+                self.faces(test=test),
+                cache=loading.cache / "faces" if loading.cache is not None else None,
+                workers=loading.workers,
+                progress=lambda done, total: loading.progress(label, done, total),
+            )
+        except WorkerError as died:
+            raise DataError(f"{label}: {died}") from died
+        except OSError as cause:
+            raise DataError(
+                f"{loading.cache}: the rendered faces cannot be kept: {cause.strerror or cause}. "
+                f"Nothing half-written was left; free some space, or choose another folder with "
+                f"--cache"
+            ) from cause
 
     def faces(self, *, test: bool = False) -> FaceSet:
         """The training faces, or those of the test subjects, who are numbered after them."""
@@ -50,3 +103,65 @@ class Rendered(DataSource, FaceSet):
             if self.test_images_per_subject is not None:
                 options["images_per_subject"] = self.test_images_per_subject
         return FaceSet(**options)
+
+
+class ArrayImages:
+    """Images (N, C, H, W) of an array in memory or on disk, chosen by `index`."""
+
+    def __init__(self, images: npt.NDArray[np.uint8], index: npt.NDArray[np.intp]) -> None:
+        self._images = images
+        self._index = index
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        return torch.from_numpy(self._images[self._index[index.numpy()]])
+
+
+def _split(
+    rendered: RenderedSet, index: npt.NDArray[np.intp], labels: Mapping[str, Mapping[str, str]]
+) -> Split:
+    faces, rows = rendered.faces, rendered.rows.take(index)
+    people = range(faces.first_subject, faces.first_subject + faces.subjects)
+    # what the set may show, not what this split happens to show
+    columns = {
+        "subject": column_of(rows.subject, people),
+        "session": column_of(rows.session, range(faces.sessions)),
+        "yaw": column_of(rows.yaw, sorted({camera.yaw for camera in POSES[: faces.poses]})),
+        "light": column_of(rows.light, faces.light_numbers),
+        "expression": column_of(rows.expression, range(faces.expressions), EXPRESSIONS),
+    }
+    expressions = [EXPRESSIONS[number] for number in rows.expression]
+    ids = [
+        f"subject{s}-session{t}-yaw{y:+d}-pose{p}-light{li}-{e}"
+        for s, t, y, p, li, e in zip(
+            rows.subject, rows.session, rows.yaw, rows.pose, rows.light, expressions, strict=True
+        )
+    ]
+    for name, known in labels.items():
+        if name in columns:
+            raise DataError(f"data.labels: rendered faces have a label {name!r} of their own")
+        names = Categorical.of(list(known.values())).names
+        columns[name] = Categorical.of([known.get(each) for each in ids], names)
+    return Split(inputs=ArrayImages(rendered.images, index), columns=columns, ids=ids)
+
+
+def read_labels(table: Path | None, base: Path) -> dict[str, dict[str, str]]:
+    """The labels of a table: for each column the label of each image that has one, by its id."""
+    if table is None:
+        return {}
+    path = next((each / table for each in (base, Path()) if (each / table).is_file()), None)
+    if path is None:
+        raise DataError(f"data.labels: no such file: {table} (looked for it in {base.absolute()})")
+    rows = read_table(path)
+    found: dict[str, dict[str, str]] = {name: {} for row in rows[:1] for name in row.labels}
+    seen: dict[str, str] = {}
+    for row in rows:
+        if row.file in seen:
+            raise DataError(f"{row.place}: {row.file!r} was already listed at {seen[row.file]}")
+        seen[row.file] = row.place
+        for name, label in row.labels.items():
+            if label is not None:
+                found[name][row.file] = label
+    return found

@@ -12,7 +12,6 @@ import torch
 from mtlkit.data.dataset import Categorical, Numeric
 from mtlkit.data.tables import read_table
 from mtlkit.errors import DataError
-from mtlkit_face.data.face_source import WildFaces
 
 UNKNOWN = "-1"
 """A class that says that the class is not known, as the paper's pose labels have it."""
@@ -29,20 +28,28 @@ class SideLabels:
     numeric: Mapping[str, npt.NDArray[np.float32]]
 
     def columns(
-        self, source: WildFaces, positions: Positions, mirrored: Mirrored
+        self,
+        positions: Positions,
+        mirrored: Mirrored,
+        swap: Mapping[str, tuple[str, str]],
+        negate: Sequence[str],
     ) -> dict[str, Categorical | Numeric]:
-        """The columns for the faces at `positions`, as a mirror shows them where `mirrored`."""
+        """The columns for the faces at `positions`, as a mirror shows them where `mirrored`.
+
+        A mirror exchanges the two classes that `swap` has for a label, and the sign of a number
+        that `negate` names.
+        """
         found: dict[str, Categorical | Numeric] = {}
         for name, values in self.classes.items():
             names = Categorical.of(values).names
-            other = _exchanged(name, names, source.swap.get(name))
+            other = _exchanged(name, names, swap.get(name))
             chosen = [
                 other.get(value, value) if flip and value is not None else value
                 for value, flip in zip((values[i] for i in positions), mirrored, strict=True)
             ]
             found[name] = Categorical.of(chosen, names)
         for name, numbers in self.numeric.items():
-            sign = np.where(mirrored & (name in source.negate), -1, 1)
+            sign = np.where(mirrored & (name in negate), -1, 1)
             found[name] = Numeric(torch.from_numpy((numbers[positions] * sign).astype(np.float32)))
         return found
 
@@ -59,16 +66,17 @@ def _exchanged(label: str, names: Sequence[str], pair: tuple[str, str] | None) -
     return {one: other, other: one}
 
 
-def read_side_labels(source: WildFaces, table: Path, ids: Sequence[str]) -> SideLabels:
-    """The labels that `source` asks for, from `table`, for the faces `ids` (N,).
+def read_side_labels(
+    table: Path, ids: Sequence[str], classes: Sequence[str], numeric: Sequence[str]
+) -> SideLabels:
+    """The columns `classes` and `numeric` of `table` as labels of the faces `ids` (N,).
 
     Raises `DataError` for a column that is not there, a cell that is no number, and a file of the
     table that is no face of the source: it would be the table of other faces.
     """
     rows = read_table(table)
     place = {name: position for position, name in enumerate(ids)}
-    asked = (*source.classes, *source.numeric)
-    for name in asked:
+    for name in (*classes, *numeric):
         if rows and name not in rows[0].labels:
             raise DataError(f"{table}: has no column {name!r}; it has: {', '.join(rows[0].labels)}")
     strangers = [row.file for row in rows if row.file not in place]
@@ -77,22 +85,22 @@ def read_side_labels(source: WildFaces, table: Path, ids: Sequence[str]) -> Side
             f"{table}: {len(strangers)} of {len(rows)} files are no faces here, {strangers[0]!r} "
             f"for one; is it the table of other faces?"
         )
-    classes: dict[str, list[str | None]] = {name: [None] * len(ids) for name in source.classes}
-    numeric = {name: np.full(len(ids), math.nan, np.float32) for name in source.numeric}
+    by_class: dict[str, list[str | None]] = {name: [None] * len(ids) for name in classes}
+    by_number = {name: np.full(len(ids), math.nan, np.float32) for name in numeric}
     seen: dict[str, str] = {}
     for row in rows:
         if row.file in seen:
             raise DataError(f"{row.place}: {row.file!r} was already listed at {seen[row.file]}")
         seen[row.file] = row.place
-        for name, values in classes.items():
+        for name, values in by_class.items():
             cell = row.labels[name]
             values[place[row.file]] = None if cell == UNKNOWN else cell
-        for name, numbers in numeric.items():
+        for name, numbers in by_number.items():
             numbers[place[row.file]] = _number(row.labels[name], f"{row.place}: {name}")
-    for name, values in classes.items():
+    for name, values in by_class.items():
         if all(value is None for value in values):
             raise DataError(f"{table}: no face has a {name!r}")
-    return SideLabels(classes, numeric)
+    return SideLabels(by_class, by_number)
 
 
 def _number(cell: str | None, where: str) -> float:

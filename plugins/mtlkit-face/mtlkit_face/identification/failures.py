@@ -10,15 +10,15 @@ from torch import Tensor
 
 from mtlkit.data.dataset import Categorical, Split
 from mtlkit.report.blocks import Block, Gallery, Picture, Text
-from mtlkit_face.identification.gallery import Trial
+from mtlkit_face.identification.gallery import GalleryTrial
 from mtlkit_face.identification.matching import Matches
-from mtlkit_face.identification.subsets import Breakdown
+from mtlkit_face.identification.subsets import Subsets
 
 MOST = 12
 
 
-def failures(
-    split: Split, trial: Trial, matches: Matches, breakdown: Breakdown
+def failure_gallery(
+    split: Split, trial: GalleryTrial, matches: Matches, breakdown: Subsets
 ) -> tuple[Block, ...]:
     """Failed probes, each beside its own gallery image and the one it was taken for.
 
@@ -57,7 +57,7 @@ def _spread(queue: list[int]) -> list[int]:
     return sorted(queue, key=lambda position: (position * 0.6180339887498949) % 1.0)
 
 
-def _row(split: Split, trial: Trial, matches: Matches, probe: int) -> tuple[Picture, ...]:
+def _row(split: Split, trial: GalleryTrial, matches: Matches, probe: int) -> tuple[Picture, ...]:
     at, owner = int(trial.probes[probe]), int(trial.owners[probe])
     rival = int(matches.rivals[probe])
     return (

@@ -15,7 +15,7 @@ NEUTRAL_LIGHT = "neutral_light"
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Trial:
+class GalleryTrial:
     """Gallery images (S,) and probes (P,) as positions in a split.
 
     `owners` (P,) is the place in the gallery of each probe's own subject, `subjects` (S,) their
@@ -28,7 +28,7 @@ class Trial:
     subjects: tuple[str, ...]
 
 
-def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> Trial:
+def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> GalleryTrial:
     """The trial of `split`: a subject's first image with the labels of `rule` is its gallery image.
 
     Raises `DataError` for a subject without one, for a label value that the data does not have,
@@ -65,7 +65,7 @@ def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> Trial:
     place = {code: number for number, code in enumerate(present)}
     owners = torch.tensor([place[codes[i]] for i in probes.tolist()])
     names = tuple(column.names[code] for code in present)
-    return Trial(gallery=gallery, probes=probes, owners=owners, subjects=names)
+    return GalleryTrial(gallery=gallery, probes=probes, owners=owners, subjects=names)
 
 
 def _refuse_other_lights(split: Split, gallery: Tensor, wanted: str) -> None:

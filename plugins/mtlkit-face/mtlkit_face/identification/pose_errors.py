@@ -1,18 +1,25 @@
 """How ways of routing stand wrong estimates of the pose (Yin & Liu, TIP 2018, section III.C)."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
+import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from mtlkit.config import Problem, at_least, one_of
+from mtlkit.data.dataset import Data, Split
 from mtlkit.evaluation.configs import Evaluator, Findings
+from mtlkit.evaluation.trained import Trained
+from mtlkit.report.blocks import Chart, Section, Series, Text
 from mtlkit.vocabulary import LossTerm
 from mtlkit_face.identification.evaluator import Identification, frontal_and_neutral
+from mtlkit_face.identification.gallery import GalleryTrial
+from mtlkit_face.identification.matching import match
+from mtlkit_face.identification.template import template
 
-if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
-    from mtlkit.evaluation.trained import Trained
+EXPECTED, BEST = "expected", "best"
 
 
 def _shares(_: object, field: "attrs.Attribute[Any]", value: tuple[float, ...]) -> None:
@@ -51,7 +58,7 @@ class PoseErrors(Evaluator):
                 f"{self.task!r} has no branches that a pose could choose; use `routing: grouped`",
             )
 
-    def check(self, data: "Data") -> None:
+    def check(self, data: Data) -> None:
         self.protocol().check(data)
 
     @property
@@ -64,7 +71,64 @@ class PoseErrors(Evaluator):
             task=self.task, subject=self.subject, split=self.split, gallery=self.gallery
         )
 
-    def evaluate(self, trained: "Trained") -> Findings:
-        from mtlkit_face.identification.corrupt_poses import with_pose_errors
+    def evaluate(self, trained: Trained) -> Findings:
+        split, trial = self.protocol().arrange(trained.data)
+        said = trained.predict(split)
+        branches = said.branches[self.task]
+        found: dict[str, list[float]] = {EXPECTED: [], BEST: []}
+        for share in self.shares:
+            probability = corrupted(branches.probability, share, self.seed)
+            best = F.one_hot(probability.argmax(dim=1), len(branches.groups)).to(probability)
+            for way, weights in ((EXPECTED, probability), (BEST, best)):
+                routed = attrs.evolve(branches, weights=weights)
+                templates = template(said.outputs[self.task], routed)
+                chunks = (templates[index] for index in torch.split(trial.probes, 1024))
+                matches = match(chunks, templates[trial.gallery], trial.owners)
+                found[way].append(matches.rank1())
+        metrics = {
+            f"{self.prefix}/{share:g}/{way}/rank1": value
+            for way, values in found.items()
+            for share, value in zip(self.shares, values, strict=True)
+        }
+        return Findings(metrics=metrics, sections=(self._section(found, split, trial),))
 
-        return with_pose_errors(self, trained)
+    def _section(
+        self, found: Mapping[str, Sequence[float]], split: Split, trial: GalleryTrial
+    ) -> Section:
+        chart = Chart(
+            title="Rank-1 under wrong pose estimates",
+            kind="line",
+            x_label="share of images with a pose estimate of another group",
+            y_label="rank-1",
+            series={way: Series(x=self.shares, y=tuple(values)) for way, values in found.items()},
+            comparable=True,
+        )
+        text = (
+            f"{len(trial.probes):,} probes of {len(trial.subjects)} subjects of the "
+            f"{self.split} split ({len(split):,} images). Expected routing weighs "
+            f"every branch by the probability of its group (eq. 12), best routing takes the branch "
+            f"of the most probable group."
+        )
+        return Section(title="Wrong pose estimates", blocks=(Text(text=text), chart))
+
+
+def corrupted(probability: Tensor, share: float, seed: int) -> Tensor:
+    """Group probabilities (N, G) of which a `share` is that of an image of another group.
+
+    The group is the likeliest one: each of the share becomes as wrong as it was right, with the
+    confidence that estimates have. Where all images are of one group nothing can be wrong.
+
+    >>> corrupted(torch.eye(3), 1.0, seed=0).diagonal().tolist()
+    [0.0, 0.0, 0.0]
+    """
+    random = torch.Generator().manual_seed(seed)
+    wrong = torch.randperm(len(probability), generator=random)[: round(share * len(probability))]
+    best = probability.argmax(dim=1)
+    changed = probability.clone()
+    for group in range(probability.shape[1]):
+        own = wrong[best[wrong] == group]
+        others = (best != group).nonzero().squeeze(1)
+        if len(others):
+            donors = others[torch.randint(len(others), (len(own),), generator=random)]
+            changed[own] = probability[donors]
+    return changed

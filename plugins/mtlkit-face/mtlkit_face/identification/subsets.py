@@ -11,15 +11,14 @@ from mtlkit.errors import DataError
 from mtlkit.evaluation.trained import Trained
 from mtlkit.routing.configs import class_name
 from mtlkit.routing.grouped import GroupedRouter
-from mtlkit_face.identification.evaluator import Identification
-from mtlkit_face.identification.gallery import Trial
+from mtlkit_face.identification.gallery import GalleryTrial
 
 PROFILE = 45
 """Degrees of yaw from which the paper counts a face as a profile."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Breakdown:
+class Subsets:
     """Which probes (P,) belong to each class of the label `by`, and to each group of classes.
 
     `abs_yaws` are the bins of yaw without its sign, as in the paper's tables, from the least on;
@@ -32,36 +31,51 @@ class Breakdown:
     abs_yaws: Mapping[str, Tensor]
 
 
-def check_labels(config: Identification, split: Split) -> None:
+Groups = Mapping[str, Sequence[str | int | float]]
+"""Classes of a label by the name of their group."""
+
+
+def check_labels(split: Split, by: str | None, groups: Groups | None) -> None:
     """`DataError` where the labels that results are broken down by are not there."""
-    by = _label(config, split)
-    if by is not None and config.groups is not None:
-        _asked(config.groups, by, split.categorical(by))
+    by = _label(split, by, groups)
+    if by is not None and groups is not None:
+        _named_groups(groups, by, split.categorical(by))
     elif by is not None:
         split.categorical(by)
 
 
-def break_down(config: Identification, trained: Trained, split: Split, trial: Trial) -> Breakdown:
-    """The parts of `trial`; empty where the data has no yaw and nothing else was asked for."""
-    by = _label(config, split)
+def subsets_of(
+    trial: GalleryTrial, split: Split, trained: Trained, by: str | None, groups: Groups | None
+) -> Subsets:
+    """The parts of `trial`, by the label `by` (None: yaw) and `groups` of its classes (None: those
+    of the router, or the paper's); empty where the data has no yaw and nothing else was asked for.
+    """
+    by = _label(split, by, groups)
     if by is None:
-        return Breakdown(by="", classes={}, groups={}, abs_yaws={})
+        return Subsets(by="", classes={}, groups={}, abs_yaws={})
     column = split.categorical(by)
     codes = column.codes[trial.probes]
     classes = {name: codes == code for code, name in enumerate(column.names)}
-    groups = {
-        group: _any([classes[name] for name in members if name in classes], codes)
-        for group, members in _groups(config, trained, by, column).items()
-    }
-    abs_yaws = {
-        size: _any([classes[name] for name in names], codes)
-        for size, names in (_without_sign(column.names) if by == "yaw" else {}).items()
-    }
-    return Breakdown(
+    if groups is not None:
+        members = _named_groups(groups, by, column)
+    else:
+        members = _usual_groups(trained, by, column)
+    abs_yaws = _without_sign(column.names) if by == "yaw" else {}
+    return Subsets(
         by=by,
         classes=_with_probes(classes),
-        groups=_with_probes(groups),
-        abs_yaws=_with_probes(abs_yaws),
+        groups=_with_probes(
+            {
+                group: _any([classes[name] for name in names if name in classes], codes)
+                for group, names in members.items()
+            }
+        ),
+        abs_yaws=_with_probes(
+            {
+                size: _any([classes[name] for name in names], codes)
+                for size, names in abs_yaws.items()
+            }
+        ),
     )
 
 
@@ -69,10 +83,10 @@ def _with_probes(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: found for name, found in parts.items() if found.any()}
 
 
-def _label(config: Identification, split: Split) -> str | None:
+def _label(split: Split, by: str | None, groups: Groups | None) -> str | None:
     """The label to break results down by, if any."""
-    by = config.by or ("yaw" if "yaw" in split.columns else None)
-    if by is None and config.groups is not None:
+    by = by or ("yaw" if "yaw" in split.columns else None)
+    if by is None and groups is not None:
         raise DataError("identification: `groups` are classes of a label; name it with `by`")
     return by
 
@@ -82,12 +96,8 @@ def _any(masks: list[Tensor], codes: Tensor) -> Tensor:
     return torch.stack([torch.zeros_like(codes, dtype=torch.bool), *masks]).any(dim=0)
 
 
-def _groups(
-    config: Identification, trained: Trained, by: str, column: Categorical
-) -> dict[str, tuple[str, ...]]:
-    """Groups of classes of the label `by`: those asked for, the router's, or the paper's."""
-    if config.groups is not None:
-        return _asked(config.groups, by, column)
+def _usual_groups(trained: Trained, by: str, column: Categorical) -> dict[str, tuple[str, ...]]:
+    """Groups of classes of the label `by`: the router's, or for yaw the paper's."""
     router = trained.model.router
     if isinstance(router, GroupedRouter) and (trained.tasks[router.by].target or router.by) == by:
         classes = trained.model.assembly.classes[router.by]
@@ -99,9 +109,7 @@ def _groups(
     return _by_degrees(column.names) if by == "yaw" else {}
 
 
-def _asked(
-    groups: Mapping[str, Sequence[str | int | float]], by: str, column: Categorical
-) -> dict[str, tuple[str, ...]]:
+def _named_groups(groups: Groups, by: str, column: Categorical) -> dict[str, tuple[str, ...]]:
     """The groups of a recipe, by the classes' names; `DataError` for a class that is not there."""
     asked = {name: tuple(map(class_name, found)) for name, found in groups.items()}
     strays = [m for members in asked.values() for m in members if m not in column.names]

@@ -8,7 +8,13 @@ score = found.templates[0] @ found.templates[1]
 same = score >= threshold_of(model).value
 """
 
-from mtlkit_face.inference.gallery_file import Gallery, Origin, enroll, read_gallery, write_gallery
+from mtlkit_face.inference.gallery_file import (
+    TemplateGallery,
+    TemplateOrigin,
+    enroll,
+    read_gallery,
+    write_gallery,
+)
 from mtlkit_face.inference.model import Embedder, FaceModel, open_model
 from mtlkit_face.inference.pictures import Embedded, embed_files, find_images
 from mtlkit_face.inference.search import Answer, Candidate, ExactIndex, FaissIndex, Index, identify
@@ -22,9 +28,9 @@ __all__ = [
     "ExactIndex",
     "FaceModel",
     "FaissIndex",
-    "Gallery",
     "Index",
-    "Origin",
+    "TemplateGallery",
+    "TemplateOrigin",
     "Threshold",
     "embed_files",
     "enroll",

@@ -10,14 +10,14 @@ from mtlkit.errors import DataError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A place beside `path` to write to, which takes the place of `path` when all went well.
 
     Raises `DataError` where the disk refuses; `path` is then what it was.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with whole_file(Path(folder) / "a.txt") as place:
+    ...     with atomic_path(Path(folder) / "a.txt") as place:
     ...         _ = place.write_text("whole")
     ...     sorted(found.name for found in Path(folder).iterdir())
     ['a.txt']
@@ -33,7 +33,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
+def exclusive_lock(path: Path) -> Iterator[None]:
     """Keep other processes waiting that want the lock at `path`; `DataError` where it cannot be.
 
     The lock is the system's and dies with its holder; the empty file stays.

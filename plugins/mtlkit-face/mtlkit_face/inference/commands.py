@@ -64,8 +64,8 @@ _run = click.argument("run", type=_A_PATH)
 def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> None:
     """Write the templates of IMAGES, files or folders, made by the model of RUN."""
     from mtlkit_face.inference.gallery_file import (
-        Gallery,
-        Origin,
+        TemplateGallery,
+        TemplateOrigin,
         check_suffix,
         read_gallery,
         write_gallery,
@@ -82,7 +82,10 @@ def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> Non
     files = tuple(map(str, found.files))
     names = tuple("" for _ in files)
     write_gallery(
-        Gallery(files=files, names=names, templates=found.templates, origin=Origin.of(model)), out
+        TemplateGallery(
+            files=files, names=names, templates=found.templates, origin=TemplateOrigin.of(model)
+        ),
+        out,
     )
     click.echo(f"{len(files)} templates of {model.size} numbers are in {out}")
 
@@ -129,7 +132,12 @@ def enroll(
 ) -> None:
     """Add the people in IMAGES to GALLERY, a file .parquet or .safetensors, new or old."""
     from mtlkit_face.inference.enrolment import known_as, names_of
-    from mtlkit_face.inference.gallery_file import Gallery, Origin, check_suffix, read_gallery
+    from mtlkit_face.inference.gallery_file import (
+        TemplateGallery,
+        TemplateOrigin,
+        check_suffix,
+        read_gallery,
+    )
     from mtlkit_face.inference.gallery_file import enroll as add
     from mtlkit_face.inference.pictures import find_images
 
@@ -140,11 +148,11 @@ def enroll(
         before = len(read_gallery(gallery).require(model, gallery).named(gallery))
     names = dict(zip(files := find_images(images).files, names_of(files, name, table), strict=True))
     found = _embedded(model, images)
-    new = Gallery(
+    new = TemplateGallery(
         files=tuple(known_as(path, gallery) for path in found.files),
         names=tuple(names[path] for path in found.files),
         templates=found.templates,
-        origin=Origin.of(model),
+        origin=TemplateOrigin.of(model),
     )
     whole = add(new, gallery, model)
     replaced = max(0, before + len(new) - len(whole))

@@ -44,7 +44,7 @@ def export(
     **options: Any,
 ) -> None:
     """Write the model of RUN as ONNX, if it gives the same templates there, and a model card."""
-    from mtlkit_face.inference.atomic_file import whole_file
+    from mtlkit_face.inference.atomic_file import atomic_path
     from mtlkit_face.inference.card import Licences, model_card
     from mtlkit_face.inference.onnx_export import export as write
     from mtlkit_face.inference.pictures import find_images
@@ -56,7 +56,7 @@ def export(
     exported = write(model, out, images)
     text = model_card(model, Licences(weights=licence, data=data_licence), exported)
     card = out.with_suffix(".md")
-    with whole_file(card) as place:
+    with atomic_path(card) as place:
         place.write_text(text, encoding="utf-8")
     for what, found in exported.differences.items():
         click.echo(f"{what}: onnxruntime differs from PyTorch by {found:.2g} at most")
@@ -72,12 +72,12 @@ def card(
     run: Path, out: Path | None, licence: str | None, data_licence: str | None, **options: Any
 ) -> None:
     """Write a model card of RUN in Markdown."""
-    from mtlkit_face.inference.atomic_file import whole_file
+    from mtlkit_face.inference.atomic_file import atomic_path
     from mtlkit_face.inference.card import Licences, model_card
 
     model = opened(run, **options)
     target = out or model.folder.path / "model-card.md"
     text = model_card(model, Licences(weights=licence, data=data_licence))
-    with whole_file(target) as place:
+    with atomic_path(target) as place:
         place.write_text(text, encoding="utf-8")
     click.echo(f"card: {target}")

@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mtlkit.errors import DataError
-from mtlkit_face.inference.atomic_file import alone, whole_file
+from mtlkit_face.inference.atomic_file import atomic_path, exclusive_lock
 from mtlkit_face.inference.model import FaceModel
 
 KEY = "mtlkit-face"
@@ -27,7 +27,7 @@ FORMAT = 1
 
 
 @attrs.frozen(kw_only=True)
-class Origin:
+class TemplateOrigin:
     """The model that made templates: its fingerprint, its weights' SHA-256, task and size."""
 
     fingerprint: str
@@ -36,7 +36,7 @@ class Origin:
     size: int
 
     @classmethod
-    def of(cls, model: FaceModel) -> "Origin":
+    def of(cls, model: FaceModel) -> "TemplateOrigin":
         """The origin of what `model` embeds."""
         return cls(
             fingerprint=model.fingerprint,
@@ -47,13 +47,13 @@ class Origin:
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Gallery:
+class TemplateGallery:
     """Templates (S, K) of image files, each with the name of who it shows ("" where unknown)."""
 
     files: tuple[str, ...]
     names: tuple[str, ...]
     templates: Tensor
-    origin: Origin
+    origin: TemplateOrigin
 
     def __len__(self) -> int:
         return len(self.files)
@@ -65,7 +65,7 @@ class Gallery:
             counts[name] = counts.get(name, 0) + 1
         return counts
 
-    def require(self, model: FaceModel, place: Path | str) -> "Gallery":
+    def require(self, model: FaceModel, place: Path | str) -> "TemplateGallery":
         """The gallery itself; `DataError` where another model made it."""
         if self.origin.fingerprint != model.fingerprint:
             raise DataError(
@@ -76,7 +76,7 @@ class Gallery:
             )
         return self
 
-    def named(self, place: Path | str) -> "Gallery":
+    def named(self, place: Path | str) -> "TemplateGallery":
         """The gallery itself; `DataError` where it does not say of every template who it shows."""
         nameless = sum(not name for name in self.names)
         if nameless:
@@ -87,7 +87,7 @@ class Gallery:
             )
         return self
 
-    def joined(self, other: "Gallery") -> "Gallery":
+    def joined(self, other: "TemplateGallery") -> "TemplateGallery":
         """Both together; where `other` has the same file under the same name, it takes its place.
 
         Both must come from one model.
@@ -103,17 +103,17 @@ class Gallery:
         )
 
 
-def write_gallery(gallery: Gallery, path: Path) -> None:
+def write_gallery(gallery: TemplateGallery, path: Path) -> None:
     """Put `gallery` at `path`, whole or not at all; its suffix says in which format.
 
     Raises `DataError` for another suffix, and where the disk refuses.
     """
     write, _ = _format(path)
-    with whole_file(path) as place:
+    with atomic_path(path) as place:
         write(gallery, place)
 
 
-def read_gallery(path: Path) -> Gallery:
+def read_gallery(path: Path) -> TemplateGallery:
     """The gallery at `path`; `DataError` where there is none, or it is damaged."""
     _, read = _format(path)
     if not path.is_file():
@@ -127,7 +127,7 @@ def read_gallery(path: Path) -> Gallery:
         ) from cause
 
 
-def enroll(new: Gallery, path: Path, model: FaceModel) -> Gallery:
+def enroll(new: TemplateGallery, path: Path, model: FaceModel) -> TemplateGallery:
     """Add `new` templates of `model` to the gallery at `path`, which may be new; all of it.
 
     One process at a time, so that no enrolment is lost. A file has one name in a gallery: that of
@@ -137,7 +137,7 @@ def enroll(new: Gallery, path: Path, model: FaceModel) -> Gallery:
     check_suffix(path)
     new.named("what is to be enrolled")
     lock = path.with_name(f".{path.name}.lock")
-    with alone(lock):
+    with exclusive_lock(lock):
         old = read_gallery(path).require(model, path).named(path) if path.exists() else None
         whole = new if old is None else old.joined(new)
         write_gallery(whole, path)
@@ -149,8 +149,8 @@ def check_suffix(path: Path) -> None:
     _format(path)
 
 
-_Writer = Callable[[Gallery, Path], None]
-_Reader = Callable[[Path], Gallery]
+_Writer = Callable[[TemplateGallery, Path], None]
+_Reader = Callable[[Path], TemplateGallery]
 
 
 def _format(path: Path) -> tuple[_Writer, _Reader]:
@@ -167,21 +167,21 @@ def _format(path: Path) -> tuple[_Writer, _Reader]:
     return formats[path.suffix]
 
 
-def _header(gallery: Gallery, **more: Any) -> str:
+def _header(gallery: TemplateGallery, **more: Any) -> str:
     return json.dumps({"format": FORMAT, **attrs.asdict(gallery.origin), **more})
 
 
-def _origin(text: str | bytes) -> tuple[Origin, dict[str, Any]]:
+def _origin(text: str | bytes) -> tuple[TemplateOrigin, dict[str, Any]]:
     """The origin in a header, and what else it holds."""
     found = json.loads(text)
     version = found.pop("format")
     if version != FORMAT:
         raise ValueError(f"expected format {FORMAT}, found {version!r}")
-    names = [field.name for field in attrs.fields(Origin)]
-    return Origin(**{name: found.pop(name) for name in names}), found
+    names = [field.name for field in attrs.fields(TemplateOrigin)]
+    return TemplateOrigin(**{name: found.pop(name) for name in names}), found
 
 
-def _write_parquet(gallery: Gallery, path: Path) -> None:
+def _write_parquet(gallery: TemplateGallery, path: Path) -> None:
     numbers = pa.array(gallery.templates.numpy().ravel())
     templates = pa.FixedSizeListArray.from_arrays(numbers, gallery.origin.size)
     table = pa.table(
@@ -194,7 +194,7 @@ def _write_parquet(gallery: Gallery, path: Path) -> None:
     pq.write_table(table, path)
 
 
-def _read_parquet(path: Path) -> Gallery:
+def _read_parquet(path: Path) -> TemplateGallery:
     table = pq.read_table(path)
     origin, _ = _origin((table.schema.metadata or {})[KEY.encode()])
     templates = table["template"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -204,23 +204,25 @@ def _read_parquet(path: Path) -> Gallery:
     )
 
 
-def _write_safetensors(gallery: Gallery, path: Path) -> None:
+def _write_safetensors(gallery: TemplateGallery, path: Path) -> None:
     header = _header(gallery, files=gallery.files, names=gallery.names)
     path.write_bytes(save({"templates": gallery.templates.contiguous()}, {KEY: header}))
 
 
-def _read_safetensors(path: Path) -> Gallery:
+def _read_safetensors(path: Path) -> TemplateGallery:
     with safe_open(path, "pt") as found:
         origin, lists = _origin((found.metadata() or {})[KEY])
         return _checked(lists["files"], lists["names"], found.get_tensor("templates"), origin)
 
 
-def _checked(files: list[str], names: list[str], templates: Tensor, origin: Origin) -> Gallery:
+def _checked(
+    files: list[str], names: list[str], templates: Tensor, origin: TemplateOrigin
+) -> TemplateGallery:
     if not len(files) == len(names) == len(templates) or templates.shape[1:] != (origin.size,):
         raise ValueError(
             f"{len(files)} files, {len(names)} names and templates {tuple(templates.shape)} of "
             f"{origin.size} numbers do not fit together"
         )
-    return Gallery(
+    return TemplateGallery(
         files=tuple(files), names=tuple(names), templates=templates.float(), origin=origin
     )

@@ -14,8 +14,8 @@ from mtlkit import Loading
 from mtlkit.data.decode import read_images
 from mtlkit.errors import DataError, MissingExtraError
 from mtlkit.ops import use
-from mtlkit_face.inference.atomic_file import whole_file
-from mtlkit_face.inference.gallery_file import FORMAT, KEY, Origin
+from mtlkit_face.inference.atomic_file import atomic_path
+from mtlkit_face.inference.gallery_file import FORMAT, KEY, TemplateOrigin
 from mtlkit_face.inference.model import FaceModel
 from mtlkit_face.inference.pictures import PORTION
 
@@ -52,12 +52,12 @@ def export(model: FaceModel, path: Path, images: Sequence[Path] = ()) -> Exporte
     """
     onnx, runtime = _installed()
     model = attrs.evolve(model, embedder=copy.deepcopy(model.embedder).cpu())
-    with whole_file(path) as place:
+    with atomic_path(path) as place:
         program = _program(model)
         proto = program.model_proto
         entry = proto.metadata_props.add()
         entry.key = KEY
-        entry.value = json.dumps({"format": FORMAT, **attrs.asdict(Origin.of(model))})
+        entry.value = json.dumps({"format": FORMAT, **attrs.asdict(TemplateOrigin.of(model))})
         onnx.checker.check_model(proto)
         place.write_bytes(proto.SerializeToString())
         session = runtime.InferenceSession(str(place), providers=["CPUExecutionProvider"])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mtlkit.errors import DataError, MissingExtraError
 from mtlkit.ops import Best, best_matches
-from mtlkit_face.inference.gallery_file import Gallery
+from mtlkit_face.inference.gallery_file import TemplateGallery
 
 
 class Index(ABC):
@@ -87,7 +87,7 @@ class Answer:
 
 def identify(
     probes: Tensor,
-    gallery: Gallery,
+    gallery: TemplateGallery,
     *,
     threshold: float,
     top: int = 5,
@@ -113,7 +113,11 @@ def identify(
 
 
 def _answer(
-    gallery: Gallery, scores: Sequence[float], places: Sequence[int], top: int, threshold: float
+    gallery: TemplateGallery,
+    scores: Sequence[float],
+    places: Sequence[int],
+    top: int,
+    threshold: float,
 ) -> Answer:
     best: dict[str, Candidate] = {}
     for score, place in zip(scores, places, strict=True):

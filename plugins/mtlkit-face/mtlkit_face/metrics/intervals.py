@@ -23,6 +23,12 @@ _Z = 1.959963984540054  # 95%, two-sided
 Interval = tuple[float, float]
 
 
+def mean_of_finite(values: Sequence[float]) -> float:
+    """The mean over the folds that have a value; NaN without any."""
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
 def deviation(values: Sequence[float], *, population: bool = False) -> float:
     """The standard deviation over folds: of a sample, or as the common kits have it, of all."""
     known = [value for value in values if math.isfinite(value)]

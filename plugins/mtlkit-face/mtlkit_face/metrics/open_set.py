@@ -9,9 +9,9 @@ called DIR; FNIR is 1 - TPIR). NIST IR 8009 and Grother & Ngan, FRVT.
 import attrs
 import numpy as np
 
-from mtlkit_face.metrics.cmc import Search
 from mtlkit_face.metrics.operating_point import OperatingRule
-from mtlkit_face.metrics.roc import Floats, Ranking, Roc
+from mtlkit_face.metrics.rank import SearchResult
+from mtlkit_face.metrics.roc import Floats, Roc, SortedScores
 
 
 @attrs.frozen(kw_only=True)
@@ -24,17 +24,17 @@ class Alarm:
 
 
 def tpir_at_fpir(
-    found: Search, target: float, rule: OperatingRule, weight: Floats | None = None
+    found: SearchResult, target: float, rule: OperatingRule, weight: Floats | None = None
 ) -> Alarm:
     """TPIR at the threshold that `rule` chooses for `target`; NaN without strangers or mates."""
     at = rule(tpir_curve(found, weight), target)
     return Alarm(tpir=at.tar, fpir=at.far, threshold=at.threshold)
 
 
-def tpir_curve(found: Search, weight: Floats | None = None) -> Roc:
+def tpir_curve(found: SearchResult, weight: Floats | None = None) -> Roc:
     """TPIR (as `tar`) over FPIR (as `far`) at every threshold.
 
     A probe that is not at rank 1 is found at no finite threshold: the curve ends below 1 there.
     """
     score = np.where(found.mated, np.where(found.rank == 1, found.own, -np.inf), found.best)
-    return Ranking(score, found.mated).roc(weight)
+    return SortedScores(score, found.mated).roc(weight)

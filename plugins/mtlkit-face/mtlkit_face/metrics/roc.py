@@ -7,6 +7,8 @@ would give. A failed comparison has the score -inf, and no finite threshold acce
 Shapes: P comparisons, T points of the curve.
 """
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import attrs
@@ -32,31 +34,36 @@ class Roc:
         """The area under the curve: how often a genuine score beats an impostor's, ties half."""
         return float(np.trapezoid(self.tar, self.far))
 
-    def equal_error_rate(self) -> "EqualError":
+    def equal_error(self) -> "EqualError":
         """Where as many genuine comparisons are refused as impostors accepted, on the line between
-        the two points of the curve that enclose it.
+        the two points of the curve that enclose it; NaN for a curve without one of the kinds.
+
+        The threshold is the middle of those that decide as the latter of the two points.
         """
         gap = self.far - (1 - self.tar)  # rises from -1 to 1
         after = int(np.searchsorted(gap, 0.0))
-        if after >= len(gap):  # a curve of no comparisons
-            return EqualError(float("nan"), float("nan"))
-        before = after - 1
-        part = -gap[before] / (gap[after] - gap[before])
-        rate = self.far[before] + part * (self.far[after] - self.far[before])
-        return EqualError(float(rate), float(self.threshold[after]))
+        if after >= len(gap):
+            return EqualError(math.nan, math.nan)
+        part = -gap[after - 1] / (gap[after] - gap[after - 1])
+        rate = self.far[after - 1] + part * (self.far[after] - self.far[after - 1])
+        highest, *lower = self.threshold[after : after + 2].tolist()
+        middle = (highest + lower[0]) / 2 if lower else highest
+        # neighbours among the floating-point numbers have none between them
+        between = bool(lower) and lower[0] < middle < math.inf
+        return EqualError(float(rate), middle if between else highest)
 
 
 class EqualError(NamedTuple):
-    """The equal error rate, and the first threshold at which impostors are the more."""
+    """The equal error rate, and the score from which comparisons are accepted to have it."""
 
     rate: float
     threshold: float
 
 
-class Ranking:
+class SortedScores:
     """Scores (P,) put in order once, of which many curves are drawn: one for each weighting.
 
-    >>> Ranking(np.array([0.9, 0.8, 0.2]), np.array([True, False, True])).roc().auc()
+    >>> SortedScores(np.array([0.9, 0.8, 0.2]), np.array([True, False, True])).roc().auc()
     0.5
     """
 
@@ -82,4 +89,17 @@ class Ranking:
 
 def roc(score: Floats, same: Bools) -> Roc:
     """The curve of comparisons with `score` (P,), of which those in `same` (P,) are genuine."""
-    return Ranking(score, same).roc()
+    return SortedScores(score, same).roc()
+
+
+def mean_curve(curves: Sequence[Roc]) -> Roc:
+    """The mean TAR of several splits at each FAR: scores of splits are not put together."""
+    far = np.unique(np.concatenate([curve.far for curve in curves]))
+    # at a FAR that a curve passes more than once, the highest TAR of it
+    tars = [np.interp(far, *_highest(curve)) for curve in curves]
+    return Roc(np.full(len(far), np.nan), far, np.mean(tars, axis=0))
+
+
+def _highest(curve: Roc) -> tuple[Floats, Floats]:
+    last = np.append(curve.far[1:] != curve.far[:-1], True)
+    return curve.far[last], curve.tar[last]

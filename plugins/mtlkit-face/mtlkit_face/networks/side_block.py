@@ -5,16 +5,16 @@ the last block (pool4), so that all side tasks together have a block 5 of their 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import attrs
+from torch import Tensor
 
+from mtlkit.backbones.module import SplittableBackbone
 from mtlkit.config import Problem
+from mtlkit.errors import AssemblyError
 from mtlkit.routing.configs import Unbranched, Wiring
+from mtlkit.routing.module import Features, UnbranchedRouter
 from mtlkit.vocabulary import LossTerm
-
-if TYPE_CHECKING:
-    from mtlkit.routing.module import RouterModule
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +51,27 @@ class SideBlock(Unbranched):
     def shared_features(self) -> bool:
         return False
 
-    def build(self, wiring: Wiring) -> "RouterModule":
-        from mtlkit_face.networks.side_block_router import SideBlockRouter
-
+    def build(self, wiring: Wiring) -> "SideBlockRouter":
         return SideBlockRouter(self, wiring)
+
+
+class SideBlockRouter(UnbranchedRouter):
+    """A trunk, its own last block for most tasks, and another for those of `side`."""
+
+    def __init__(self, config: SideBlock, wiring: Wiring) -> None:
+        super().__init__()
+        if not isinstance(wiring.backbone, SplittableBackbone):
+            raise AssemblyError(
+                f"routing: {type(wiring.backbone).__name__} cannot be taken apart before its last "
+                f"block; use a backbone such as casia-net, or `routing: shared`"
+            )
+        self.backbone = wiring.backbone
+        self.features = wiring.backbone.features
+        self.tasks, self.side = wiring.tasks, frozenset(config.tasks)
+        self.side_block = wiring.backbone.new_tail()
+
+    def forward(self, inputs: Tensor) -> Features:
+        maps = self.backbone.stem(inputs)
+        main, side = self.backbone.tail(maps), self.side_block(maps)
+        own = {task: side if task in self.side else main for task in self.tasks}
+        return Features(main, own=own)

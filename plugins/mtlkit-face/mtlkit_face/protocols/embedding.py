@@ -23,8 +23,9 @@ from torch import Tensor
 from mtlkit.errors import DataError
 from mtlkit.model import MultiTaskModel
 from mtlkit_face.identification.template import template
-from mtlkit_face.protocols.options import Mode, Progress, Protocol
-from mtlkit_face.protocols.pictures import Decoded, Picture, decode
+from mtlkit_face.protocols.mode import Mode
+from mtlkit_face.protocols.pictures import Decoded, FaceImage, decode
+from mtlkit_face.protocols.protocol import Progress, Protocol
 from mtlkit_face.protocols.result import Preprocessing
 
 
@@ -53,7 +54,7 @@ FINISH: dict[Mode, Callable[[Tensor], Tensor]] = {
 """What each mode makes of the mean over mirror images."""
 
 
-class Embedder:
+class ImageEmbedder:
     """Embeds pictures by one model, with its own size, channels and normalisation.
 
     It counts what it did: `embedded` pictures, `sizes` of the pictures before they were resized,
@@ -93,7 +94,7 @@ class Embedder:
         self._finish = FINISH[config.mode]
         self._device = next(model.parameters()).device
 
-    def templates(self, pictures: Sequence[Picture]) -> Templates:
+    def templates(self, pictures: Sequence[FaceImage]) -> Templates:
         """The templates of `pictures`; `DataError` for one that fails, unless failures count."""
         parts: list[Tensor] = []
         faults: dict[int, str] = {}
@@ -111,7 +112,7 @@ class Embedder:
         width = max(part.shape[1] for part in parts)  # a batch of failures alone has one column
         return Templates(rows=torch.cat([p.expand(-1, width) for p in parts]), faults=faults)
 
-    def _decoded(self, picture: Picture) -> Decoded | str:
+    def _decoded(self, picture: FaceImage) -> Decoded | str:
         try:
             return decode(picture, self.shape)
         except DataError as cause:

@@ -16,7 +16,7 @@ from mtlkit_synthetic_faces.rendered import RenderedSet
 from PIL import Image
 
 from mtlkit_face.protocols.pictures import Pixels
-from mtlkit_face.protocols.templates.ijb_a_lists import SEARCH, VERIFY
+from mtlkit_face.protocols.templates.ijb_a_tables import SEARCH, VERIFY
 
 COLUMNS = (
     "TEMPLATE_ID", "SUBJECT_ID", "FILE", "MEDIA_ID", "SIGHTING_ID", "FRAME",

@@ -12,15 +12,15 @@ from mtlkit.errors import DataError
 from mtlkit.report.blocks import Block, Gallery, Table, Text
 from mtlkit.report.blocks import Picture as Shown
 from mtlkit_face.metrics.roc import Bools, Floats
-from mtlkit_face.protocols.embedding import Embedder
-from mtlkit_face.protocols.pictures import Picture, decode
-from mtlkit_face.protocols.result import Measure, Result
+from mtlkit_face.protocols.embedding import ImageEmbedder
+from mtlkit_face.protocols.pictures import FaceImage, decode
+from mtlkit_face.protocols.result import Measure, ProtocolResult
 
 MOST = 6
 """Errors shown of each kind."""
 
 
-def tables(results: Mapping[str, Result], facts: Mapping[str, str]) -> Iterable[Block]:
+def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> Iterable[Block]:
     """The measures, where each was taken, and what was matched with what."""
     rows = [(part, name, m) for part, r in results.items() for name, m in r.measures.items()]
     yield Table(
@@ -51,7 +51,7 @@ def tables(results: Mapping[str, Result], facts: Mapping[str, str]) -> Iterable[
     yield Table(header=("", ""), rows=tuple(facts.items()), caption="How it was done.")
 
 
-def facts(results: Mapping[str, Result], embedder: Embedder) -> dict[str, str]:
+def facts(results: Mapping[str, ProtocolResult], embedder: ImageEmbedder) -> dict[str, str]:
     """What was compared with what, by whose rules, and what came of the pictures."""
     found: dict[str, str] = {}
     for part, result in results.items():
@@ -77,7 +77,7 @@ def facts(results: Mapping[str, Result], embedder: Embedder) -> dict[str, str]:
     return found
 
 
-def _failures(embedder: Embedder) -> str:
+def _failures(embedder: ImageEmbedder) -> str:
     if not embedder.failed:
         return "none"
     named = "; ".join(f"{name} {why}" for name, why in list(embedder.failed.items())[:5])
@@ -88,11 +88,11 @@ def _failures(embedder: Embedder) -> str:
 
 
 def worst_errors(
-    sides: tuple[Sequence[Picture], Sequence[Picture]],
+    sides: tuple[Sequence[FaceImage], Sequence[FaceImage]],
     score: Floats,
     same: Bools,
     right: Bools,
-    embedder: Embedder,
+    embedder: ImageEmbedder,
 ) -> Block:
     """The wrong decisions that are farthest off, of each kind; failed pairs cannot be shown.
 
@@ -115,14 +115,17 @@ def worst_errors(
 
 
 def _row(
-    sides: tuple[Sequence[Picture], Sequence[Picture]], place: int, words: str, embedder: Embedder
+    sides: tuple[Sequence[FaceImage], Sequence[FaceImage]],
+    place: int,
+    words: str,
+    embedder: ImageEmbedder,
 ) -> tuple[Shown, ...]:
     return tuple(
         _picture(side[place], embedder.shape, f"{side[place].name}, {words}") for side in sides
     )
 
 
-def _picture(picture: Picture, shape: tuple[int, ...], caption: str) -> Shown:
+def _picture(picture: FaceImage, shape: tuple[int, ...], caption: str) -> Shown:
     try:
         pixels = decode(picture, shape).pixels
     except DataError:  # it could be read a moment ago

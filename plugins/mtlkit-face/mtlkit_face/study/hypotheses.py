@@ -19,14 +19,14 @@ class Hypothesis:
     claim: str
     parts: Callable[[Runs], Iterable[Part]]
 
-    def judged(self, runs: Runs) -> "Judged":
+    def judged(self, runs: Runs) -> "JudgedClaim":
         """What `runs` say of it."""
         parts = tuple(self.parts(runs))
-        return Judged(name=self.name, claim=self.claim, parts=parts, state=together(parts))
+        return JudgedClaim(name=self.name, claim=self.claim, parts=parts, state=together(parts))
 
 
 @attrs.frozen(kw_only=True)
-class Judged:
+class JudgedClaim:
     """A claim with its verdict, and the numbers behind it."""
 
     name: str

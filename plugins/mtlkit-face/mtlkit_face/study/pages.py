@@ -9,7 +9,7 @@ import attrs
 from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
 from mtlkit_face.study.arms import Arm, Size
 from mtlkit_face.study.curves import curve_charts
-from mtlkit_face.study.hypotheses import HYPOTHESES, Judged, searched
+from mtlkit_face.study.hypotheses import HYPOTHESES, JudgedClaim, searched
 from mtlkit_face.study.paired import RANK1, SIDES, Runs, less
 from mtlkit_face.study.paper import REPORTED, Reported
 from mtlkit_face.study.verdict import Part, State
@@ -27,7 +27,7 @@ COLUMNS: Mapping[str, str] = {
 
 
 @attrs.frozen(kw_only=True)
-class Study:
+class FaceStudy:
     """All that is said of a study: its size, its arms, its seeds and the runs that are finished."""
 
     size: Size
@@ -44,12 +44,12 @@ class Study:
         wanted = len(self.arms) * len(self.seeds)
         return wanted - sum(len(self.runs.get(arm.name, {})) for arm in self.arms)
 
-    def judged(self) -> list[Judged]:
+    def judged(self) -> list[JudgedClaim]:
         """Every hypothesis with its verdict."""
         return [hypothesis.judged(self.runs) for hypothesis in HYPOTHESES]
 
 
-def sections(study: Study) -> tuple[Section, ...]:
+def sections(study: FaceStudy) -> tuple[Section, ...]:
     """The report of the study, the answers first."""
     parts: Mapping[str, Iterable[Block]] = {
         "What the study shows": _answers(study),
@@ -66,7 +66,7 @@ def sections(study: Study) -> tuple[Section, ...]:
     return tuple(section for section in made if section.blocks)
 
 
-def _answers(study: Study) -> Iterator[Block]:
+def _answers(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=_state(study))
     yield Table(
         header=("", "verdict", "claim"),
@@ -88,7 +88,7 @@ def _answers(study: Study) -> Iterator[Block]:
         )
 
 
-def _state(study: Study) -> str:
+def _state(study: FaceStudy) -> str:
     total = len(study.arms) * len(study.seeds)
     done = total - study.missing
     seeds = f"{len(study.seeds)} paired seed{'s' if len(study.seeds) != 1 else ''}"
@@ -102,7 +102,7 @@ def _state(study: Study) -> str:
     return text + "Faces are rendered; the paper's are photographs of Multi-PIE."
 
 
-def _gains(study: Study) -> Iterator[tuple[str, Part]]:
+def _gains(study: FaceStudy) -> Iterator[tuple[str, Part]]:
     for arm in study.arms:
         part = less(study.runs, arm.name, BASELINE)
         if arm.name != BASELINE and part.values and not arm.name.startswith("search-"):
@@ -121,7 +121,7 @@ def _relative(part: Part, baseline: float) -> str:
     return f"{100 * part.mean / (1 - baseline):+.0f} % of the errors"
 
 
-def _beside_the_paper(study: Study) -> Iterator[Block]:
+def _beside_the_paper(study: FaceStudy) -> Iterator[Block]:
     rows = []
     for arm in study.arms:
         runs = study.runs.get(arm.name, {})
@@ -146,7 +146,7 @@ WAYS = ("generic", "branches", "best", "expected", "label")
 """How the templates of a network with branches are made."""
 
 
-def _routing(study: Study) -> Iterator[Table]:
+def _routing(study: FaceStudy) -> Iterator[Table]:
     rows = []
     for arm in study.arms:
         runs = study.runs.get(arm.name, {})
@@ -165,7 +165,7 @@ def _routing(study: Study) -> Iterator[Table]:
 ERRORS = re.compile(r"face/pose-errors/(?P<share>[0-9.]+)/(?P<way>\w+)/rank1")
 
 
-def _wrong_poses(study: Study) -> Iterator[Table]:
+def _wrong_poses(study: FaceStudy) -> Iterator[Table]:
     """How routing stands wrong estimates of the pose: a row for each share of them."""
     rows = []
     for arm in study.arms:
@@ -202,7 +202,7 @@ def _reported(row: Reported) -> tuple[str, ...]:
     return tuple("–" if value is None else f"{value:.2f}" for value in values)  # noqa: RUF001
 
 
-def _numbers(study: Study) -> Iterator[Block]:
+def _numbers(study: FaceStudy) -> Iterator[Block]:
     rows = []
     for one in study.judged():
         for part in one.parts:
@@ -229,7 +229,7 @@ def _numbers(study: Study) -> Iterator[Block]:
     yield from _search(study)
 
 
-def _search(study: Study) -> Iterator[Block]:
+def _search(study: FaceStudy) -> Iterator[Block]:
     found = searched(study.runs)
     if not found:
         return
@@ -244,7 +244,7 @@ def _search(study: Study) -> Iterator[Block]:
     )
 
 
-def _made(study: Study) -> Iterator[Block]:
+def _made(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=f"Size {study.size.name}: {study.size.about}.")
     yield Table(
         header=("", "network", "seconds a run"),

@@ -10,10 +10,10 @@ from mtlkit.report.blocks import Chart, Section, Table, Text
 from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.page import RunRecord, number, render_page
 from mtlkit.train.durable import write_file
-from mtlkit_face.study.pages import Study, sections
+from mtlkit_face.study.pages import FaceStudy, sections
 
 
-def write_study(study: Study, folder: Path) -> Path:
+def write_study(study: FaceStudy, folder: Path) -> Path:
     """Write ``report.html``, ``report.md`` and ``results.csv`` into `folder`; the page's path."""
     found = sections(study)
     page = RunRecord(
@@ -65,7 +65,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
     yield f"\n{table.caption}\n\n" if table.caption else "\n"
 
 
-def _csv(study: Study) -> str:
+def _csv(study: FaceStudy) -> str:
     """One row for each run and metric."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")

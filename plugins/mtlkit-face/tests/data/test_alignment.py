@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 from mtlkit_face.data.alignment import ARCFACE, TEMPLATES, Similarity, five_points, similarity, warp
-from mtlkit_face.data.alignment_folder import align_folder, failures
+from mtlkit_face.data.alignment_folder import align_folder, failure_counts
 from mtlkit_face.data.landmarks import Extra, Several, read_landmarks
 from mtlkit_synthetic_faces.camera import EYES_TO_MOUTH, ROW
 from PIL import Image
@@ -249,7 +249,7 @@ def test_every_image_is_aligned_or_in_the_table_of_failures(photographs, tmp_pat
         "s/gone.png": f"there is no image {photographs}/s/gone.png",
     }
     assert rows["s/broken.png"]["failure"].startswith("cannot be read: UnidentifiedImageError")
-    assert failures(outcomes) == {
+    assert failure_counts(outcomes) == {
         "no points": 1, "no image": 1, "unreadable": 1, "points that cannot be aligned": 3,
     }  # fmt: skip
     assert rows["s/1_01.jpg"]["aligned"] == "s/1_01.png"

@@ -4,9 +4,9 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.data.face_source import FaceFolder, FaceRecords
-from mtlkit_face.data.listing import list_folder
+from mtlkit_face.data.folder import FaceFolder, list_folder
 from mtlkit_face.data.recordio_pack import pack
+from mtlkit_face.data.records import FaceRecords
 from PIL import Image
 
 from mtlkit import Loading

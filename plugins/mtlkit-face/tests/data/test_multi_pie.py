@@ -5,14 +5,13 @@ import numpy as np
 import pytest
 import torch
 from mtlkit_face.cli import RECIPES
+from mtlkit_face.data.multi_pie.completeness import Shortfall, count
 from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, RECORDED, Shown, parse_name
 from mtlkit_face.data.multi_pie.settings import SESSION_SUBJECTS, SETTINGS
 from mtlkit_face.data.multi_pie.source import MultiPie
 from mtlkit_face.data.multi_pie.tree import Pictures, sort_out
-from mtlkit_face.data.multi_pie.whole import Shortfall, count
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.identification.evaluator import Identification
-from mtlkit_face.identification.identify import arranged
 from mtlkit_synthetic_faces import FaceSet, render_set
 from mtlkit_synthetic_faces.protocol import POSES
 from PIL import Image
@@ -227,7 +226,7 @@ def test_the_gallery_of_a_shipped_recipe_is_frontal_neutral_and_under_the_neutra
     (evaluator,) = shipped(name).evaluation
     data = load(small(tree, setting=name, neutral_light=light))
     evaluator.check(data)
-    split, trial = arranged(evaluator, data)
+    split, trial = evaluator.arrange(data)
     first = [f"{number}_01_01_051_{light:02d}" for number in (201, 202)]
     assert [split.ids[i] for i in trial.gallery] == first
     assert len(trial.probes) == len(split) - 2
@@ -254,7 +253,7 @@ def test_a_gallery_under_another_light_is_refused_unless_it_is_asked_for(tree, l
     data = load(small(tree, setting="II", neutral_light=light))
     asked = Identification(gallery=rule)
     if taken is not None:
-        split, trial = arranged(asked, data)
+        split, trial = asked.arrange(data)
         assert [split.ids[i][-2:] for i in trial.gallery] == [f"{taken:02d}"] * 2
         return
     with pytest.raises(DataError) as caught:

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.data.face_source import FaceFolder
-from mtlkit_face.data.listing import list_folder
+from mtlkit_face.data.folder import FaceFolder, list_folder
 from mtlkit_face.data.pose_labels import (
     GROUPS,
     Estimator,

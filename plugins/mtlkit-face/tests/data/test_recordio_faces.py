@@ -5,10 +5,11 @@ import struct
 
 import numpy as np
 import pytest
-from mtlkit_face.data.listing import list_folder, list_records
+from mtlkit_face.data.folder import list_folder
 from mtlkit_face.data.recordio import RecordWriter
 from mtlkit_face.data.recordio_faces import HEADER, open_record_faces, parse_header
 from mtlkit_face.data.recordio_pack import pack
+from mtlkit_face.data.records import list_records
 from PIL import Image
 
 from mtlkit.errors import DataError

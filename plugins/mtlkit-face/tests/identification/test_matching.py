@@ -91,7 +91,9 @@ def test_the_equal_error_rate_is_that_of_all_thresholds(distance):
     genuine = np.clip(random.normal(distance / 2, 0.1, 4000), -1, 1)
     impostors = np.clip(random.normal(-distance / 2, 0.1, 4000), -1, 1)
     found = scores_of(genuine, impostors)
-    assert found.equal_error_rate() == pytest.approx(brute_force_eer(genuine, impostors), abs=1e-3)
+    assert found.roc().equal_error().rate == pytest.approx(
+        brute_force_eer(genuine, impostors), abs=1e-3
+    )
 
 
 @pytest.mark.parametrize("distance", [0.1, 0.3])
@@ -99,13 +101,13 @@ def test_the_threshold_of_equal_error_has_that_error(distance):
     random = np.random.default_rng(4)
     genuine = np.clip(random.normal(distance / 2, 0.1, 4000), -1, 1)
     impostors = np.clip(random.normal(-distance / 2, 0.1, 4000), -1, 1)
-    found = scores_of(genuine, impostors).equal_error()
+    found = scores_of(genuine, impostors).roc().equal_error()
     assert (genuine < found.threshold).mean() == pytest.approx(found.rate, abs=1e-3)
     assert (impostors >= found.threshold).mean() == pytest.approx(found.rate, abs=1e-3)
 
 
 def test_a_threshold_between_scores_that_do_not_meet_lies_in_the_middle():
-    found = scores_of(np.linspace(0.5, 0.9, 50), np.linspace(-0.3, 0.1, 50)).equal_error()
+    found = scores_of(np.linspace(0.5, 0.9, 50), np.linspace(-0.3, 0.1, 50)).roc().equal_error()
     assert found.rate == 0
     assert found.threshold == pytest.approx(0.3, abs=2e-4)
 

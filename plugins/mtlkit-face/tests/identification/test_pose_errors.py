@@ -4,9 +4,8 @@ import attrs
 import pytest
 import torch
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_face.identification.corrupt_poses import corrupted
 from mtlkit_face.identification.evaluator import Identification
-from mtlkit_face.identification.pose_errors import PoseErrors
+from mtlkit_face.identification.pose_errors import PoseErrors, corrupted
 from mtlkit_face.networks.yin_liu import m_cnn, p_cnn
 
 from mtlkit.data.configs import Loading

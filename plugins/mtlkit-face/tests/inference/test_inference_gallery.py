@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from mtlkit_face.inference import (
     ExactIndex,
     FaissIndex,
-    Gallery,
-    Origin,
+    TemplateGallery,
+    TemplateOrigin,
     enroll,
     identify,
     read_gallery,
@@ -20,14 +20,14 @@ from mtlkit_face.inference.enrolment import names_of
 
 from mtlkit.errors import DataError, MissingExtraError
 
-ORIGIN = Origin(fingerprint="f" * 64, weights="w" * 64, task="identity", size=6)
+ORIGIN = TemplateOrigin(fingerprint="f" * 64, weights="w" * 64, task="identity", size=6)
 SUFFIXES = (".parquet", ".safetensors")
 
 
 def gallery(count=40, people=9, seed=0):
     random = torch.Generator().manual_seed(seed)
     names = torch.randint(0, people, (count,), generator=random).tolist()
-    return Gallery(
+    return TemplateGallery(
         files=tuple(f"{place}.png" for place in range(count)),
         names=tuple(f"person {number}" for number in names),
         templates=F.normalize(torch.randn(count, ORIGIN.size, generator=random), dim=1),
@@ -97,7 +97,7 @@ def test_a_gallery_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypat
 
 def test_enrolling_adds_and_replaces(models, tmp_path):
     model = models["m"]
-    origin = Origin.of(model)
+    origin = TemplateOrigin.of(model)
     first = attrs.evolve(gallery(4), templates=torch.zeros(4, model.size), origin=origin)
     again = attrs.evolve(
         first,
@@ -117,7 +117,9 @@ def test_enrolling_adds_and_replaces(models, tmp_path):
 @pytest.mark.parametrize("nobody", ["", None])
 def test_who_has_no_name_is_not_searched_for_and_not_enrolled(models, tmp_path, nobody):
     model = models["m"]
-    some = attrs.evolve(gallery(4), templates=torch.ones(4, model.size), origin=Origin.of(model))
+    some = attrs.evolve(
+        gallery(4), templates=torch.ones(4, model.size), origin=TemplateOrigin.of(model)
+    )
     nameless = attrs.evolve(some, names=("a", nobody, "b", nobody))
     with pytest.raises(
         DataError, match="the gallery: 2 of its 4 templates have no name, as a file"

@@ -5,9 +5,9 @@ import csv
 import numpy as np
 from mtlkit_face.cli import RECIPES
 from mtlkit_face.data.alignment import TEMPLATES, Similarity, warp
-from mtlkit_face.data.alignment_folder import align_folder, failures
+from mtlkit_face.data.alignment_folder import align_folder, failure_counts
+from mtlkit_face.data.folder import list_folder
 from mtlkit_face.data.landmarks import read_landmarks
-from mtlkit_face.data.listing import list_folder
 from mtlkit_face.data.pose_labels import Estimator, estimate_poses, group_matrix
 from PIL import Image
 
@@ -51,7 +51,7 @@ def test_photographs_are_aligned_and_labelled_and_trained_on_with_their_mirror_i
     landmarks = read_landmarks(tmp_path / "photographs/points.txt")
     faces = tmp_path / "faces"
     done = align_folder(tmp_path / "photographs", landmarks, GRAY, faces, workers=1, progress=aside)
-    assert (len(done), failures(done)) == (12, {})
+    assert (len(done), failure_counts(done)) == (12, {})
 
     estimator = Estimator(network, Frame(100, 100, 1), group_matrix(["-45", "0", "45"]))
     estimate_poses(estimator, list_folder(faces), 0.9, 1, aside).write(faces / "poses.csv")

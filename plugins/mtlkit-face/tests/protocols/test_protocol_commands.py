@@ -8,7 +8,8 @@ from pathlib import Path
 import attrs
 import pytest
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_face.protocols.options import Lfw, VerificationBin
+from mtlkit_face.protocols.pairs.lfw import Lfw
+from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 
 from mtlkit import Mlp, Recipe, Role, Task, Train, fit, load_catalog
 from mtlkit.cli import main

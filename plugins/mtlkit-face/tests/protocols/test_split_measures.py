@@ -5,9 +5,9 @@ import math
 import attrs
 import numpy as np
 import pytest
-from mtlkit_face.metrics.cmc import search
 from mtlkit_face.metrics.intervals import resamples
-from mtlkit_face.protocols.options import Mode
+from mtlkit_face.metrics.rank import search
+from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.rules import RULES
 from mtlkit_face.protocols.templates import measures as module
 from mtlkit_face.protocols.templates.measures import SplitScores, split_measures

@@ -6,7 +6,7 @@ import pytest
 from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, chosen, searching
 from mtlkit_face.study.curves import curve_charts, curve_metrics
 from mtlkit_face.study.hypotheses import searched
-from mtlkit_face.study.pages import Study, sections
+from mtlkit_face.study.pages import FaceStudy, sections
 from mtlkit_face.study.paired import less
 from mtlkit_face.study.paper import REPORTED
 from mtlkit_face.study.verdict import Part, State, together
@@ -86,7 +86,7 @@ def test_the_search_is_shown_weight_by_weight():
     }
     found = {weight: part.values for weight, part in searched(runs).items()}
     assert found == {0.1: values["search-0.1"], 1.0: values["search-1"]}
-    study = Study(size=SMALL, arms=chosen(("search",), SMALL), seeds=[0, 1], runs=runs)
+    study = FaceStudy(size=SMALL, arms=chosen(("search",), SMALL), seeds=[0, 1], runs=runs)
     (table,) = [b for s in sections(study) for b in s.blocks if "The search" in str(b)]
     assert table.rows == (("0.1", "51.0 ± 12.7", 2), ("1", "60.0", 1))
     assert "1 is best" in table.caption
@@ -103,7 +103,7 @@ def test_wrong_poses_are_shown_share_by_share():
     }  # fmt: skip
     arm = ARMS["p-cnn"]
     runs = {"p-cnn": {0: {**metrics, "face/rank1": 0.7, "face/label/rank1": 0.71, "seconds": 1.0}}}
-    study = Study(size=SMALL, arms=[arm], seeds=[0], runs=runs)
+    study = FaceStudy(size=SMALL, arms=[arm], seeds=[0], runs=runs)
     (table,) = [b for s in sections(study) for b in s.blocks if "another group" in str(b)]
     assert table.rows == (
         ("p-cnn", "0%", "70.0", "70.0", "71.0"), ("p-cnn", "40%", "60.0", "50.0", "71.0"),
@@ -147,7 +147,7 @@ def test_every_row_of_the_papers_table_has_its_arm():
 def test_the_report_stands_beside_the_paper(tmp_path):
     arms = chosen(("core",), SMALL)
     runs = runs_of(s_cnn=0.70, m_cnn_equal=0.72, m_cnn=0.74)
-    study = Study(
+    study = FaceStudy(
         size=SMALL, arms=arms, seeds=list(SEEDS), runs=runs, failed={"p-cnn, seed 0": "no memory"}
     )
     page = write_study(study, tmp_path)
@@ -208,6 +208,6 @@ def test_curves_are_means_over_seeds_and_constant_weights_are_not_drawn():
 
 
 def test_an_empty_study_has_a_report_that_says_so():
-    study = Study(size=FULL, arms=chosen(("core",), FULL), seeds=[0], runs={})
+    study = FaceStudy(size=FULL, arms=chosen(("core",), FULL), seeds=[0], runs={})
     text = sections(study)[0].blocks[0].text
     assert text.startswith("0 of 4 runs are finished")

@@ -27,7 +27,7 @@ class Counts:
 
 
 @attrs.frozen(kw_only=True)
-class Setting:
+class MultiPieSetting:
     """A choice of pictures, the subjects 1 to `trained` being those to train on.
 
     With `every_light` all 20 pictures count, else the neutral one; with `every_expression` all
@@ -51,8 +51,8 @@ def _within(degrees: int) -> tuple[str, ...]:
 
 ALL_SESSIONS = (1, 2, 3, 4)
 
-SETTINGS: Mapping[str, Setting] = {
-    "I": Setting(
+SETTINGS: Mapping[str, MultiPieSetting] = {
+    "I": MultiPieSetting(
         sessions=ALL_SESSIONS,
         cameras=_within(45),
         every_light=False,
@@ -60,7 +60,7 @@ SETTINGS: Mapping[str, Setting] = {
         trained=200,
         counts=Counts(200, 5_383, 137, 2_600),
     ),
-    "II": Setting(
+    "II": MultiPieSetting(
         sessions=(1,),
         cameras=_within(45),
         every_light=True,
@@ -68,7 +68,7 @@ SETTINGS: Mapping[str, Setting] = {
         trained=100,
         counts=Counts(100, 14_000, 149, 20_711),
     ),
-    "III": Setting(
+    "III": MultiPieSetting(
         sessions=(1,),
         cameras=tuple(CAMERAS),
         every_light=True,
@@ -76,7 +76,7 @@ SETTINGS: Mapping[str, Setting] = {
         trained=150,
         counts=Counts(150, 45_000, 99, 29_601),
     ),
-    "IV": Setting(
+    "IV": MultiPieSetting(
         sessions=ALL_SESSIONS,
         cameras=_within(60),
         every_light=True,
@@ -84,7 +84,7 @@ SETTINGS: Mapping[str, Setting] = {
         trained=200,
         counts=Counts(200, 138_420, 137, 70_243),
     ),
-    "V": Setting(
+    "V": MultiPieSetting(
         sessions=ALL_SESSIONS,
         cameras=_within(90),
         every_light=True,
@@ -92,7 +92,7 @@ SETTINGS: Mapping[str, Setting] = {
         trained=200,
         counts=Counts(200, 199_940, 137, 101_523),
     ),
-    "full": Setting(
+    "full": MultiPieSetting(
         sessions=ALL_SESSIONS,
         cameras=tuple(CAMERAS),
         every_light=True,

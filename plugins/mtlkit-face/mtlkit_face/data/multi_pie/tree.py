@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mtlkit.errors import DataError
 from mtlkit_face.data.listing import files_of
 from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, RECORDED, parse_name
-from mtlkit_face.data.multi_pie.settings import Setting
+from mtlkit_face.data.multi_pie.settings import MultiPieSetting
 
 Ints = npt.NDArray[np.int16]
 Index = npt.NDArray[np.intp]
@@ -67,7 +67,7 @@ class Pictures:
         neutral = (self.expression == 0) & (self.light == neutral_light)
         return np.asarray(neutral & (self.yaw == 0))
 
-    def chosen(self, setting: Setting, neutral_light: int) -> Index:
+    def chosen(self, setting: MultiPieSetting, neutral_light: int) -> Index:
         """The positions of those that `setting` takes."""
         cameras = [CAMERA_NUMBERS.index(camera) for camera in setting.cameras]
         good = np.isin(self.session, setting.sessions) & np.isin(self.camera, cameras)

@@ -13,15 +13,23 @@ from pathlib import Path, PurePosixPath
 import attrs
 import numpy as np
 
+from mtlkit.config import at_least, each, member_of
 from mtlkit.errors import DataError
-from mtlkit_face.data.text_file import read_lines
+from mtlkit_face.data.input_files import read_lines
 from mtlkit_face.protocols.listed_files import Tree, inside
-from mtlkit_face.protocols.options import Faces
+from mtlkit_face.protocols.pairs.pair_protocol import PairProtocol, expect_folds
 from mtlkit_face.protocols.pairs.pair_set import PairSet
-from mtlkit_face.protocols.pictures import Picture
+from mtlkit_face.protocols.pictures import FaceImage
 
 OFFICIAL = (10, 350)
 """Folds, and pairs of each kind in a fold."""
+
+
+class Faces(Enum):
+    """The two protocols of CFP."""
+
+    FRONTAL_FRONTAL = "frontal-frontal"
+    FRONTAL_PROFILE = "frontal-profile"
 
 
 class _List(Enum):
@@ -33,6 +41,41 @@ _SIDES = {
     Faces.FRONTAL_FRONTAL: ("FF", _List.FRONTAL, _List.FRONTAL),
     Faces.FRONTAL_PROFILE: ("FP", _List.FRONTAL, _List.PROFILE),
 }
+
+
+@attrs.frozen(kw_only=True)
+class Cfp(PairProtocol):
+    """CFP: frontal faces verified with frontal ones and with profiles, in ten folds each.
+
+    `images` holds `Data`, aligned already; `protocol` the lists, by default `images/Protocol`.
+    Relative paths start from the working directory. The strict mode expects `folds` folds of
+    `fold_pairs` pairs of each kind.
+
+    >>> Cfp(images=Path("cfp"), faces=(Faces.FRONTAL_PROFILE,)).name
+    'cfp'
+    """
+
+    images: Path
+    protocol: Path | None = None
+    faces: tuple[Faces, ...] = attrs.field(
+        default=(Faces.FRONTAL_FRONTAL, Faces.FRONTAL_PROFILE), validator=each(member_of(Faces))
+    )
+    folds: int = attrs.field(default=10, validator=at_least(2))
+    fold_pairs: int = attrs.field(default=350, validator=at_least(1))
+
+    @property
+    def name(self) -> str:
+        return "cfp"
+
+    @property
+    def title(self) -> str:
+        return "CFP"
+
+    def read(self) -> dict[str, PairSet]:
+        parts = {each.value: read_cfp(self.images, each, self.protocol) for each in self.faces}
+        for pairs in parts.values():
+            expect_folds(self, pairs, self.folds, self.fold_pairs)
+        return parts
 
 
 @attrs.frozen(eq=False)
@@ -52,7 +95,7 @@ def read_cfp(images: Path, faces: Faces, protocol: Path | None = None) -> PairSe
     tree = Tree(images)
     root = protocol or images / "Protocol"
     name, *lists = _SIDES[faces]
-    pictures: list[Picture] = []
+    pictures: list[FaceImage] = []
     people: list[str] = []
     numbered = {
         each: _numbered(tree, root / each.value, pictures, people) for each in dict.fromkeys(lists)
@@ -77,7 +120,7 @@ def read_cfp(images: Path, faces: Faces, protocol: Path | None = None) -> PairSe
     )  # fmt: skip
 
 
-def _numbered(tree: Tree, path: Path, pictures: list[Picture], people: list[str]) -> _Numbered:
+def _numbered(tree: Tree, path: Path, pictures: list[FaceImage], people: list[str]) -> _Numbered:
     """The pictures of a list, added to `pictures`, and who they show, added to `people`."""
     places: dict[int, int] = {}
     for number, line in enumerate(read_lines(path, "a numbered list of CFP", "protocol"), start=1):
@@ -93,7 +136,7 @@ def _numbered(tree: Tree, path: Path, pictures: list[Picture], people: list[str]
         found = tree.find(relative)
         places[int(key)] = len(pictures)
         pictures.append(
-            Picture(name=str(relative), source=found, fault="" if found else "is missing")
+            FaceImage(name=str(relative), source=found, fault="" if found else "is missing")
         )
         people.append(_person(relative, place))
     return _Numbered(path, places)

@@ -8,18 +8,52 @@ in the order of the file, and no person is in two (Huang et al., 2007).
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+import attrs
 import numpy as np
 
+from mtlkit.config import at_least
 from mtlkit.errors import DataError
-from mtlkit_face.data.text_file import read_lines
+from mtlkit_face.data.input_files import read_lines
 from mtlkit_face.protocols.listed_files import Tree, inside
+from mtlkit_face.protocols.pairs.pair_protocol import PairProtocol, expect_folds
 from mtlkit_face.protocols.pairs.pair_set import PairSet
-from mtlkit_face.protocols.pictures import Picture
+from mtlkit_face.protocols.pictures import FaceImage
 
 OFFICIAL = (10, 300)
 """Folds, and pairs of each kind in a fold."""
 
 _WHAT = "the list of pairs of LFW's View 2 (`pairs.txt`)"
+
+
+@attrs.frozen(kw_only=True)
+class Lfw(PairProtocol):
+    """LFW, View 2: ten folds of pairs, each judged at a threshold that the other nine chose.
+
+    `images` holds the folders of people, aligned already; `pairs` is the list, by default
+    `pairs.txt` there or one folder up. Relative paths start from the working directory. The strict
+    mode expects `folds` folds of `fold_pairs` pairs of each kind.
+
+    >>> Lfw(images=Path("lfw")).prefix
+    'face/lfw'
+    """
+
+    images: Path
+    pairs: Path | None = None
+    folds: int = attrs.field(default=10, validator=at_least(2))
+    fold_pairs: int = attrs.field(default=300, validator=at_least(1))
+
+    @property
+    def name(self) -> str:
+        return "lfw"
+
+    @property
+    def title(self) -> str:
+        return "LFW"
+
+    def read(self) -> dict[str, PairSet]:
+        pairs = read_lfw(self.images, self.pairs)
+        expect_folds(self, pairs, self.folds, self.fold_pairs)
+        return {"": pairs}
 
 
 def read_lfw(images: Path, pairs: Path | None = None) -> PairSet:
@@ -34,7 +68,7 @@ def read_lfw(images: Path, pairs: Path | None = None) -> PairSet:
     first: list[int] = []
     second: list[int] = []
     places: dict[tuple[str, int], int] = {}
-    pictures: list[Picture] = []
+    pictures: list[FaceImage] = []
     for number, fields in _pairs(path, lines, folds, each):
         for name, image, side in _sides(path, number, fields, first, second):
             if (name, image) not in places:
@@ -103,10 +137,10 @@ def _sides(
     yield other, int(fields[-1]), second
 
 
-def _picture(tree: Tree, name: str, image: int, place: str) -> Picture:
+def _picture(tree: Tree, name: str, image: int, place: str) -> FaceImage:
     listed = f"{name}/{name}_{image:04d}.jpg"
     relative = inside(tree.root, listed, place)
     if relative != PurePosixPath(listed) or len(relative.parts) != 2:
         raise DataError(f"{place}: the name {name!r} is no name of a folder")
     found = tree.find(relative)
-    return Picture(name=listed, source=found, fault="" if found else "is missing")
+    return FaceImage(name=listed, source=found, fault="" if found else "is missing")

@@ -7,9 +7,16 @@ import attrs
 import numpy as np
 
 from mtlkit_face.metrics.fold_accuracy import FoldAccuracy
-from mtlkit_face.metrics.intervals import Interval, pair_weight, percentiles, resamples, wilson
+from mtlkit_face.metrics.intervals import (
+    Interval,
+    mean_of_finite,
+    pair_weight,
+    percentiles,
+    resamples,
+    wilson,
+)
 from mtlkit_face.metrics.operating_point import most_allowed
-from mtlkit_face.metrics.roc import Bools, Floats, Ranking, roc
+from mtlkit_face.metrics.roc import Bools, Floats, SortedScores, roc
 from mtlkit_face.protocols.pairs.pair_set import PairSet
 from mtlkit_face.protocols.result import Measure, over_folds
 from mtlkit_face.protocols.rules import Rules
@@ -28,7 +35,7 @@ def pair_measures(
     words = BY_PAIRS if pairs.person is None else BY_PEOPLE
     ends = _intervals(pairs, score, judged, fars, rules)
     folds = [roc(score[pairs.fold == k], pairs.same[pairs.fold == k]) for k in range(pairs.folds)]
-    equal = [curve.equal_error_rate() for curve in folds]
+    equal = [curve.equal_error() for curve in folds]
     by_fold = {
         "accuracy": judged.accuracy.tolist(),
         "eer": [each.rate for each in equal],
@@ -71,17 +78,19 @@ def _intervals(
     pairs: PairSet, score: Floats, judged: FoldAccuracy, fars: Sequence[float], rules: Rules
 ) -> dict[str, Interval]:
     """The interval of each measure, thresholds of folds held as they are."""
-    whole = Ranking(score, pairs.same)
+    whole = SortedScores(score, pairs.same)
     members = [np.flatnonzero(pairs.fold == k) for k in range(pairs.folds)]
-    folds = [(own, Ranking(score[own], pairs.same[own])) for own in members]
+    folds = [(own, SortedScores(score[own], pairs.same[own])) for own in members]
 
     def statistics(weight: Floats) -> list[float]:
         curves = [ranking.roc(weight[own]) for own, ranking in folds]
         curve = whole.roc(weight)
         return [
-            _mean([_share(judged.right[own], pairs.same[own], weight[own]) for own in members]),
-            _mean([each.equal_error_rate().rate for each in curves]),
-            _mean([each.auc() for each in curves]),
+            mean_of_finite(
+                [_share(judged.right[own], pairs.same[own], weight[own]) for own in members]
+            ),
+            mean_of_finite([each.equal_error().rate for each in curves]),
+            mean_of_finite([each.auc() for each in curves]),
             *(rules.operating(curve, far).tar for far in fars),
         ]
 
@@ -99,12 +108,6 @@ def _share(right: Bools, same: Bools, weight: Floats) -> float:
     ]
     genuine = same.mean()
     return float(genuine * shares[0] + (1 - genuine) * shares[1])
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Over the folds that have a value."""
-    known = [value for value in values if math.isfinite(value)]
-    return sum(known) / len(known) if known else math.nan
 
 
 def _weights(pairs: PairSet) -> Iterator[Floats]:

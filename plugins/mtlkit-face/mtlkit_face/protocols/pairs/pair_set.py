@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_face.metrics.roc import Bools
-from mtlkit_face.protocols.pictures import Picture
+from mtlkit_face.protocols.pictures import FaceImage
 
 Places = npt.NDArray[np.int64]
 
@@ -21,7 +21,7 @@ class PairSet:
     the set does not say. `version` is what the set says it is, for the result.
     """
 
-    pictures: Sequence[Picture]
+    pictures: Sequence[FaceImage]
     first: Places
     second: Places
     same: Bools

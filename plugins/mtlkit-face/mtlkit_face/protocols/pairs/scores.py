@@ -6,14 +6,14 @@ import numpy as np
 import torch
 
 from mtlkit_face.metrics.roc import Floats
-from mtlkit_face.protocols.embedding import Embedder
+from mtlkit_face.protocols.embedding import ImageEmbedder
 from mtlkit_face.protocols.pairs.pair_set import PairSet
 
 CHUNK = 256
 """Pairs at a time: with 10,575 classes and branches their templates take 43 MB."""
 
 
-def score_pairs(pairs: PairSet, embedder: Embedder) -> Floats:
+def score_pairs(pairs: PairSet, embedder: ImageEmbedder) -> Floats:
     """The scores (P,) of `pairs`: dot products of templates, each picture embedded once a chunk.
 
     A pair with a picture that has no template has the score -inf.

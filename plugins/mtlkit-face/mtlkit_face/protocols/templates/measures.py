@@ -1,16 +1,15 @@
 """The measures of IJB-A, each the mean over splits that are judged apart."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import attrs
 import numpy as np
 
-from mtlkit_face.metrics.cmc import Search, rank_share
-from mtlkit_face.metrics.intervals import pair_weight, percentiles, resamples
+from mtlkit_face.metrics.intervals import mean_of_finite, pair_weight, percentiles, resamples
 from mtlkit_face.metrics.open_set import tpir_at_fpir
 from mtlkit_face.metrics.operating_point import most_allowed
-from mtlkit_face.metrics.roc import Bools, Floats, Ranking
+from mtlkit_face.metrics.rank import SearchResult, identification_rate
+from mtlkit_face.metrics.roc import Bools, Floats, SortedScores
 from mtlkit_face.protocols.pairs.pair_set import Places
 from mtlkit_face.protocols.result import Measure, over_folds
 from mtlkit_face.protocols.rules import Rules
@@ -28,7 +27,7 @@ class SplitScores:
     score: Floats
     first: Places
     second: Places
-    search: Search
+    search: SearchResult
     probe: Places
     failed: int
 
@@ -61,7 +60,7 @@ def split_measures(
 
     def statistics(drawn: Floats) -> list[float]:
         found = [judge(drawn) for judge in judges]
-        return [_mean([each[name][0] for each in found]) for name in names]
+        return [mean_of_finite([each[name][0] for each in found]) for name in names]
 
     ends = percentiles(statistics, resamples(people))
     return {
@@ -103,7 +102,7 @@ def _judge(
     rules: Rules,
 ) -> Callable[[Floats | None], Taken]:
     """What measures one split, given how often each person was drawn; None is each once."""
-    ranking = Ranking(split.score, split.same)
+    ranking = SortedScores(split.score, split.same)
     impostors = int((~split.same).sum())
     strangers = int((~split.search.mated).sum())
 
@@ -117,10 +116,10 @@ def _judge(
             where = {"threshold": at.threshold, "achieved-far": at.far}
             where |= {"impostors": impostors, "impostors-allowed": most_allowed(impostors, far)}
             found[f"tar-at-far/{far:g}"] = at.tar, where
-        equal = curve.equal_error_rate()
+        equal = curve.equal_error()
         found["eer"] = equal.rate, {"threshold": equal.threshold}
         for rank in ranks:
-            found[f"rank-{rank}"] = rank_share(split.search, rank, probes), {}
+            found[f"rank-{rank}"] = identification_rate(split.search.rank, rank, probes), {}
         for fpir in fpirs:
             alarm = tpir_at_fpir(split.search, fpir, rules.operating, probes)
             where = {"threshold": alarm.threshold, "achieved-fpir": alarm.fpir}
@@ -129,8 +128,3 @@ def _judge(
         return found
 
     return measures
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return sum(known) / len(known) if known else math.nan

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from mtlkit_face.protocols.listed_files import Tree, inside
-from mtlkit_face.protocols.pictures import Box, Picture
-from mtlkit_face.protocols.templates.ijb_a_lists import Sighting
+from mtlkit_face.protocols.pictures import Box, FaceImage
+from mtlkit_face.protocols.templates.ijb_a_tables import Sighting
 
 ALIASES = {"img": "images", "frame": "frames", "frames": "frame", "images": "img"}
 """The tables say `img` and `frame`; on the disk the folders are often called otherwise."""
@@ -16,7 +16,7 @@ class Sightings:
     """The pictures of all rows, each face once; `place` says where in `pictures` a row's is."""
 
     def __init__(self, rows: Iterable[Sighting], tree: Tree, margin: float | None) -> None:
-        self.pictures: list[Picture] = []
+        self.pictures: list[FaceImage] = []
         self._places: dict[tuple[str, str], int] = {}
         rows = list(rows)
         faces = defaultdict(set)
@@ -45,19 +45,19 @@ def _face(row: Sighting) -> str:
     return row.sighting or f"subject {row.subject}"
 
 
-def _boxed(tree: Tree, relative: PurePosixPath, row: Sighting, margin: float) -> Picture:
+def _boxed(tree: Tree, relative: PurePosixPath, row: Sighting, margin: float) -> FaceImage:
     name = _named(relative, row)
     found = tree.find(relative)
     if found is None:
-        return Picture(name=name, source=None, fault="is missing")
+        return FaceImage(name=name, source=None, fault="is missing")
     if row.box is None:
-        return Picture(name=name, source=None, fault="has an empty face box", faceless=True)
+        return FaceImage(name=name, source=None, fault="has an empty face box", faceless=True)
     left, top, width, height = row.box
     box = Box(left=left, top=top, width=width, height=height, margin=margin)
-    return Picture(name=name, source=found, box=box)
+    return FaceImage(name=name, source=found, box=box)
 
 
-def _aligned(tree: Tree, relative: PurePosixPath, row: Sighting, shared: bool) -> Picture:
+def _aligned(tree: Tree, relative: PurePosixPath, row: Sighting, shared: bool) -> FaceImage:
     """The face's own file; or the picture's, where it shows one face only."""
     own = relative.with_name(f"{relative.stem}_{row.sighting}{relative.suffix}")
     name = _named(relative, row)
@@ -65,12 +65,12 @@ def _aligned(tree: Tree, relative: PurePosixPath, row: Sighting, shared: bool) -
     if found is None and not shared:
         found = tree.find(relative)
     if found is not None:
-        return Picture(name=name, source=found)
+        return FaceImage(name=name, source=found)
     if row.box is None:
-        return Picture(name=name, source=None, fault="has no aligned face, nor a face box",
+        return FaceImage(name=name, source=None, fault="has no aligned face, nor a face box",
                        faceless=True)  # fmt: skip
     why = f"is missing (several people are in it: expected {own})" if shared else "is missing"
-    return Picture(name=name, source=None, fault=why)
+    return FaceImage(name=name, source=None, fault=why)
 
 
 def _named(relative: PurePosixPath, row: Sighting) -> str:

@@ -7,8 +7,8 @@ import attrs
 import numpy as np
 
 from mtlkit_face.metrics.roc import Bools
-from mtlkit_face.protocols.embedding import Embedder
-from mtlkit_face.protocols.pictures import Picture
+from mtlkit_face.protocols.embedding import ImageEmbedder
+from mtlkit_face.protocols.pictures import FaceImage
 from mtlkit_face.protocols.templates.pooling import Rows
 
 CHUNK = 1024
@@ -22,7 +22,7 @@ class TemplateStore:
     there: Bools
 
 
-def store_templates(pictures: Sequence[Picture], embedder: Embedder) -> TemplateStore:
+def store_templates(pictures: Sequence[FaceImage], embedder: ImageEmbedder) -> TemplateStore:
     """Embed all `pictures`, a thousand at a time."""
     there = np.zeros(len(pictures), bool)
     rows: Rows | None = None

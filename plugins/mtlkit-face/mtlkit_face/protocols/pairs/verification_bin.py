@@ -8,16 +8,52 @@ held, never more decoded images than a batch.
 from collections.abc import Sequence
 from pathlib import Path
 
+import attrs
 import numpy as np
 
+from mtlkit.config import at_least
 from mtlkit.errors import DataError
 from mtlkit_face.metrics.roc import Bools
+from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.pairs.guarded_pickle import MOST_SHOWN, StoredArray, named, read_guarded
+from mtlkit_face.protocols.pairs.pair_protocol import PairProtocol
 from mtlkit_face.protocols.pairs.pair_set import PairSet, Places
-from mtlkit_face.protocols.pictures import Picture
+from mtlkit_face.protocols.pictures import FaceImage
 
 MOST_IMAGE_BYTES = 16 * 1024**2
 """An encoded face of more is a mistake, or a trap."""
+
+
+@attrs.frozen(kw_only=True)
+class VerificationBin(PairProtocol):
+    """A `.bin` set of pairs of aligned faces, read without running what is pickled in it.
+
+    `file` is the set; a relative path starts from the working directory. The strict mode expects
+    pairs that divide into `folds` equal folds, both kinds in each.
+
+    >>> VerificationBin(file=Path("sets/agedb_30.bin")).prefix
+    'face/verification-bin/agedb_30'
+    """
+
+    file: Path
+    folds: int = attrs.field(default=10, validator=at_least(2))
+
+    @property
+    def name(self) -> str:
+        return f"verification-bin/{self.file.stem}"
+
+    @property
+    def title(self) -> str:
+        return f"Verification, {self.file.name}"
+
+    def read(self) -> dict[str, PairSet]:
+        pairs = read_pickled_pairs(self.file, self.folds)
+        if self.mode is Mode.STRICT and len(pairs) % self.folds:
+            raise DataError(
+                f"{self.file}: {len(pairs):,} pairs do not divide into {self.folds} equal folds; "
+                f"set `folds`, or `mode: compatible` for folds that differ by a pair"
+            )
+        return {"": pairs}
 
 
 def read_pickled_pairs(path: Path, folds: int = 10) -> PairSet:
@@ -39,7 +75,7 @@ def read_pickled_pairs(path: Path, folds: int = 10) -> PairSet:
             f"{len(contents):,} images for {len(same):,} pairs"
         )
     pictures = [
-        Picture(name=f"pair {i // 2 + 1}, image {i % 2 + 1}", source=content or None,
+        FaceImage(name=f"pair {i // 2 + 1}, image {i % 2 + 1}", source=content or None,
                 fault="" if content else "is empty (0 bytes)")
         for i, content in enumerate(contents)
     ]  # fmt: skip

@@ -6,7 +6,7 @@ import attrs
 import numpy as np
 
 from mtlkit_face.data.multi_pie.names import LIGHTS
-from mtlkit_face.data.multi_pie.settings import SESSION_SUBJECTS, Counts, Setting
+from mtlkit_face.data.multi_pie.settings import SESSION_SUBJECTS, Counts, MultiPieSetting
 from mtlkit_face.data.multi_pie.tree import CAMERA_NUMBERS, Pictures
 
 SHOWN = 10
@@ -20,7 +20,7 @@ WHAT: Mapping[str, str] = {
 }
 
 
-def count(pictures: Pictures, setting: Setting, neutral_light: int) -> Counts:
+def count(pictures: Pictures, setting: MultiPieSetting, neutral_light: int) -> Counts:
     """What there is of `pictures`, chosen by `setting`."""
     trained = pictures.subject <= setting.trained
     gallery = pictures.gallery_like(neutral_light) & ~trained
@@ -42,19 +42,19 @@ def differences(found: Counts, expected: Counts) -> list[str]:
     ]
 
 
-def lacking(pictures: Pictures, setting: Setting) -> list[str]:
+def lacking(pictures: Pictures, setting: MultiPieSetting) -> list[str]:
     """What the chosen `pictures` lack: subjects of sessions, and pictures of recordings."""
     return [*_sessions(pictures, setting), *_recordings(pictures, setting)]
 
 
-def _sessions(pictures: Pictures, setting: Setting) -> Iterator[str]:
+def _sessions(pictures: Pictures, setting: MultiPieSetting) -> Iterator[str]:
     for session in setting.sessions:
         there = len(np.unique(pictures.subject[pictures.session == session]))
         if there != SESSION_SUBJECTS[session]:
             yield f"session {session:02d}: {there} of {SESSION_SUBJECTS[session]} subjects"
 
 
-def _recordings(pictures: Pictures, setting: Setting) -> Iterator[str]:
+def _recordings(pictures: Pictures, setting: MultiPieSetting) -> Iterator[str]:
     """The recordings that lack some of the pictures that a setting takes of each."""
     each = len(setting.cameras) * (LIGHTS if setting.every_light else 1)
     table = np.stack([pictures.session, pictures.subject, pictures.recording], 1)
@@ -71,7 +71,7 @@ def _recordings(pictures: Pictures, setting: Setting) -> Iterator[str]:
         yield f"and {len(short) - SHOWN} more recordings"
 
 
-def _cameras(own: Pictures, setting: Setting) -> str:
+def _cameras(own: Pictures, setting: MultiPieSetting) -> str:
     """Which cameras of a recording lack pictures, in words."""
     each = LIGHTS if setting.every_light else 1
     numbers = np.bincount(own.camera, minlength=len(CAMERA_NUMBERS))
@@ -88,7 +88,7 @@ class Shortfall:
     places: list[str]
 
     @classmethod
-    def of(cls, pictures: Pictures, setting: Setting, neutral_light: int) -> "Shortfall":
+    def of(cls, pictures: Pictures, setting: MultiPieSetting, neutral_light: int) -> "Shortfall":
         """That of the chosen `pictures`; places are looked for only where a number is wrong."""
         numbers = differences(count(pictures, setting, neutral_light), setting.counts)
         return cls(numbers, lacking(pictures, setting) if numbers else [])

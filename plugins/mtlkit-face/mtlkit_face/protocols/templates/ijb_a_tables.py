@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 
 from mtlkit.errors import DataError
-from mtlkit_face.data.text_file import read_lines
+from mtlkit_face.data.input_files import read_lines
 from mtlkit_face.protocols.pairs.pair_set import Places
 
 VERIFY, SEARCH = "IJB-A_11_sets", "IJB-A_1N_sets"

@@ -1,4 +1,4 @@
-"""Charts of a protocol: ROC, DET and CMC, with few enough points to be kept in a report."""
+"""Charts of ROC, DET and CMC curves, with few enough points to be kept in a report."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from mtlkit.report.blocks import Chart, Series
-from mtlkit_face.metrics.cmc import Search, rank_share
-from mtlkit_face.metrics.roc import Floats, Roc
+from mtlkit_face.metrics.roc import Roc
 
 POINTS = 160
 """Points of a drawn curve."""
@@ -39,38 +38,20 @@ def roc_and_det(curves: Mapping[str, Roc], title: str) -> Iterable[Chart]:
         )
 
 
-def cmc(found: Mapping[str, list[Search]], persons: int, title: str) -> Chart:
-    """The share of mated probes found by each rank, the mean over the splits of each curve."""
-    ranks = tuple(range(1, min(RANKS, persons) + 1))
-    series = {
-        name: Series(
-            x=ranks,
-            y=tuple(float(np.mean([rank_share(each, r) for each in splits])) for r in ranks),
-        )
-        for name, splits in found.items()
-    }
+def cmc_chart(rates: Mapping[str, Sequence[float]], title: str) -> Chart:
+    """The share of probes found by each rank, from 1 on, of one way of matching or several."""
     return Chart(
-        title=f"CMC: {title}",
+        title=title,
         kind="line",
         x_label="rank",
         y_label="share of probes found",
-        series=series,
+        series={
+            name: Series(x=tuple(range(1, len(values) + 1)), y=tuple(values))
+            for name, values in rates.items()
+        },
         y_range=(0.0, 1.0),
         comparable=True,
     )
-
-
-def mean_curve(curves: Sequence[Roc]) -> Roc:
-    """The mean TAR of several splits at each FAR: scores of splits are not put together."""
-    far = np.unique(np.concatenate([curve.far for curve in curves]))
-    # at a FAR that a curve passes more than once, the highest TAR of it
-    tars = [np.interp(far, *_highest(curve)) for curve in curves]
-    return Roc(np.full(len(far), np.nan), far, np.mean(tars, axis=0))
-
-
-def _highest(curve: Roc) -> tuple[Floats, Floats]:
-    last = np.append(curve.far[1:] != curve.far[:-1], True)
-    return curve.far[last], curve.tar[last]
 
 
 def _drawn(curve: Roc) -> Series:

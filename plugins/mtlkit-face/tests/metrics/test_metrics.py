@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mtlkit_face.metrics.cmc import rank_share, search
+from mtlkit_face.metrics.charts import roc_and_det
 from mtlkit_face.metrics.fold_accuracy import fold_accuracy, grid, midpoint
 from mtlkit_face.metrics.open_set import tpir_at_fpir
 from mtlkit_face.metrics.operating_point import budget, nearest
-from mtlkit_face.metrics.roc import Ranking, roc
-from mtlkit_face.protocols.curves import mean_curve, roc_and_det
-from sklearn.metrics import roc_auc_score, roc_curve
+from mtlkit_face.metrics.rank import identification_rate, ranks, search
+from mtlkit_face.metrics.roc import SortedScores, mean_curve, roc
+from scipy.optimize import brentq
+from sklearn.metrics import roc_auc_score, roc_curve, top_k_accuracy_score
 
 trials = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10_000))
 
@@ -41,11 +42,11 @@ def test_a_weight_is_so_many_copies(trial):
     score, same = scored(*trial)
     weight = np.random.default_rng(trial[2]).integers(0, 4, len(score)).astype(float)
     copies = np.repeat(np.arange(len(score)), weight.astype(int))
-    one = Ranking(score, same).roc(weight)
+    one = SortedScores(score, same).roc(weight)
     if len(set(same[copies])) == 2:
         other = roc(score[copies], same[copies])
         assert one.auc() == pytest.approx(other.auc())
-        assert one.equal_error_rate().rate == pytest.approx(other.equal_error_rate().rate)
+        assert one.equal_error().rate == pytest.approx(other.equal_error().rate)
         assert budget(one, 0.2).tar == pytest.approx(budget(other, 0.2).tar)
 
 
@@ -53,11 +54,42 @@ def test_the_equal_error_rate_lies_between_two_points():
     # at FRR 1/2 the FAR goes from 1/3 to 2/3: they are equal at 1/2
     score = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
     same = np.array([True, False, False, True, False])
-    assert roc(score, same).equal_error_rate().rate == pytest.approx(0.5)
+    assert roc(score, same).equal_error().rate == pytest.approx(0.5)
     # at FAR 1/4 the FRR goes from 1/2 to 0: they are equal at 1/4
     score = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
     same = np.array([True, False, True, False, False, False])
-    assert roc(score, same).equal_error_rate().rate == pytest.approx(0.25)
+    assert roc(score, same).equal_error().rate == pytest.approx(0.25)
+
+
+@given(trials)
+@settings(max_examples=60, deadline=None)
+def test_the_equal_error_rate_is_where_scikit_learns_curve_crosses(trial):
+    score, same = scored(*trial)
+    far, tar, _ = roc_curve(same, score, drop_intermediate=False)
+    along = np.arange(len(far))
+    at = brentq(lambda x: np.interp(x, along, far) + np.interp(x, along, tar) - 1, 0, along[-1])
+    expected = np.interp(at, along, far)
+    assert roc(score, same).equal_error().rate == pytest.approx(expected, abs=1e-9)
+
+
+@given(trials)
+@settings(max_examples=60, deadline=None)
+def test_the_threshold_of_equal_error_is_the_first_that_accepts_as_many_as_it_refuses(trial):
+    score, same = scored(*trial)
+    threshold = roc(score, same).equal_error().threshold
+    assert (score >= threshold)[~same].mean() >= (score < threshold)[same].mean() - 1e-12
+    for higher in np.unique(score[score >= threshold])[1:]:
+        assert (score >= higher)[~same].mean() < (score < higher)[same].mean() + 1e-12
+
+
+def test_a_threshold_between_scores_that_do_not_meet_lies_in_the_middle():
+    found = roc(np.array([0.9, 0.5, 0.1, -0.3]), np.array([True, True, False, False]))
+    assert found.equal_error() == (0.0, pytest.approx(0.3))
+    low = 0.5  # no number lies between the two
+    high = np.nextafter(low, 1)
+    assert roc(np.array([high, low]), np.array([True, False])).equal_error() == (0.0, high)
+    # a failed comparison has no score to be in the middle of
+    assert roc(np.array([0.5, -np.inf]), np.array([True, False])).equal_error() == (0.0, 0.5)
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.7])
@@ -65,7 +97,7 @@ def test_constant_scores_are_chance(constant):
     score, same = np.full(10, constant), np.arange(10) < 4
     found = roc(score, same)
     assert found.auc() == 0.5
-    assert found.equal_error_rate().rate == 0.5
+    assert found.equal_error().rate == 0.5
     # all are accepted together, so within a budget nobody is
     assert (budget(found, 0.5).tar, budget(found, 0.5).far) == (0.0, 0.0)
 
@@ -78,7 +110,7 @@ def test_the_equal_error_rate_is_where_a_fine_line_crosses(trial):
     far = np.interp(np.linspace(0, 1, 100_001), np.linspace(0, 1, len(found.far)), found.far)
     tar = np.interp(np.linspace(0, 1, 100_001), np.linspace(0, 1, len(found.far)), found.tar)
     at = np.abs(far - (1 - tar)).argmin()
-    assert found.equal_error_rate().rate == pytest.approx(far[at], abs=1e-3)
+    assert found.equal_error().rate == pytest.approx(far[at], abs=1e-3)
 
 
 @given(trials, st.sampled_from([0.0, 0.001, 0.1, 0.3, 0.5, 1.0]))
@@ -140,7 +172,7 @@ def test_a_failed_comparison_is_accepted_nowhere():
 def test_without_impostors_there_is_no_rate():
     found = roc(np.array([0.5, 0.6]), np.array([True, True]))
     assert np.isnan([budget(found, 0.1).tar, nearest(found, 0.1).tar, found.auc()]).all()
-    assert np.isnan(found.equal_error_rate().rate)
+    assert np.isnan(found.equal_error().rate)
 
 
 def brute_accuracy(score, same, threshold):
@@ -206,6 +238,30 @@ def test_each_fold_is_judged_at_the_threshold_of_the_others():
 searches = st.tuples(st.integers(1, 12), st.integers(2, 8), st.integers(0, 10_000))
 
 
+@given(st.tuples(st.integers(1, 12), st.integers(3, 8), st.integers(0, 10_000)))
+@settings(max_examples=40, deadline=None)
+def test_the_identification_rate_is_scikit_learns_top_k_accuracy(trial):
+    probes, persons, seed = trial
+    random = np.random.default_rng(seed)
+    scores, owner = random.normal(size=(probes, persons)), random.integers(0, persons, probes)
+    rank = ranks(scores, scores[np.arange(probes), owner])
+    for most in range(1, persons):
+        expected = top_k_accuracy_score(owner, scores, k=most, labels=np.arange(persons))
+        assert identification_rate(rank, most) == pytest.approx(expected)
+
+
+def test_ranks_by_hand():
+    scores = np.array([[0.9, 0.5, 0.1], [0.5, 0.5, 0.5], [np.nan, 0.5, 0.1], [0.1, np.nan, 0.5]])
+    # best; tied with all; a score that is not a number; beaten by one that is not a number
+    assert ranks(scores, scores[:, 0]).tolist() == [1, 3, 3, 3]
+    rank = np.array([1, 2, 5, 0])  # the last one has no mate
+    assert [identification_rate(rank, most) for most in (1, 2, 5)] == pytest.approx(
+        [1 / 3, 2 / 3, 1]
+    )
+    assert identification_rate(rank, 1, np.array([2.0, 1.0, 1.0, 9.0])) == 0.5
+    assert np.isnan(identification_rate(np.array([0, 0]), 1))
+
+
 @given(searches)
 @settings(max_examples=60, deadline=None)
 def test_ranks_are_those_of_a_sorted_list(trial):
@@ -230,13 +286,15 @@ def test_ranks_are_those_of_a_sorted_list(trial):
 def test_strangers_take_no_part_in_the_closed_set():
     scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.9, 0.8]])
     found = search(scores, np.array([1, 1, 7]), np.array([1, 2]))
-    assert (rank_share(found, 1), rank_share(found, 2)) == (0.5, 1.0)
+    assert (identification_rate(found.rank, 1), identification_rate(found.rank, 2)) == (0.5, 1.0)
 
 
 def test_a_failed_probe_finds_nobody_at_any_rank():
     scores = np.array([[-np.inf, -np.inf], [0.9, -np.inf]])
     found = search(scores, np.array([1, 2]), np.array([1, 2]))
-    assert rank_share(found, 2) == 0.0  # a failed gallery template is found by nobody, too
+    assert (
+        identification_rate(found.rank, 2) == 0.0
+    )  # a failed gallery template is found by nobody, too
 
 
 def test_open_set_search_by_hand():

@@ -1,8 +1,21 @@
-"""The lines of a text file from elsewhere."""
+"""Input files: locate them, and read the lines of a text file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mtlkit.errors import DataError
+
+
+def locate(path: Path, bases: Sequence[Path], option: str) -> Path:
+    """The file or folder at `path` below the first of `bases` that has it."""
+    for base in bases:
+        if (base / path).exists():
+            return base / path
+    places = " and ".join(dict.fromkeys(str((base / path).absolute()) for base in bases))
+    raise DataError(
+        f"data.{option}: there is no {path} (looked for {places}); set it by "
+        f"`--set data.{option}=...`"
+    )
 
 
 def read_lines(path: Path, what: str, option: str = "") -> list[str]:
