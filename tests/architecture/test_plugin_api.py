@@ -28,6 +28,10 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.cli.options": {"cache_option"},
     "mtlkit.compare.many": {"make_runs"},
     "mtlkit.compare.place": {"Place"},
+    "mtlkit.compare.power": {"seeds_needed"},
+    "mtlkit.compare.statistics": {
+        "ALPHA", "Estimate", "deviation", "holm", "paired_test", "student_mean",
+    },
     "mtlkit.compare.worker": {"Job", "Outcome"},
     "mtlkit.config": {
         "Component", "Problem", "Rule", "above", "at_least", "at_least_number", "below", "between",

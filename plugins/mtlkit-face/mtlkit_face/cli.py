@@ -10,10 +10,10 @@ import click
 from mtlkit_synthetic_faces.face_set import FaceSet
 
 from mtlkit.errors import DataError
-from mtlkit_face.data.commands import align, label_pose, pack
+from mtlkit_face.data.commands import align, label_pose, pack_command
 from mtlkit_face.energy.command import energy
-from mtlkit_face.inference.commands import embed, enroll, identify, verify
-from mtlkit_face.inference.export_commands import card, export
+from mtlkit_face.inference.commands import embed, enroll_command, identify_command, verify
+from mtlkit_face.inference.export_commands import card, export_command
 from mtlkit_face.protocols.command import protocol
 from mtlkit_face.study.command import study
 
@@ -27,11 +27,20 @@ def face() -> None:
     """Rendered faces, and the recipes of Yin & Liu (TIP 2018)."""
 
 
-face.add_command(align)
-face.add_command(label_pose)
-face.add_command(pack)
-face.add_command(protocol)
-for _command in (energy, embed, verify, enroll, identify, export, card):
+for _command in (
+    align,
+    label_pose,
+    pack_command,
+    protocol,
+    energy,
+    embed,
+    verify,
+    enroll_command,
+    identify_command,
+    export_command,
+    card,
+    study,
+):
     face.add_command(_command)
 
 
@@ -108,6 +117,3 @@ def recipes(out: Path | None) -> None:
     for recipe, copy in copies.items():
         copy.write_bytes(recipe.read_bytes())
         click.echo(str(copy))
-
-
-face.add_command(study)

@@ -10,7 +10,7 @@ from mtlkit_face.data.multi_pie.source import MultiPie
 from mtlkit_face.data.recordio_pack import pack
 from mtlkit_face.data.records import FaceRecords
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_face.energy import Energy
+from mtlkit_face.energy.evaluator import Energy
 from mtlkit_face.identification.evaluator import Identification
 from mtlkit_face.identification.pose_errors import PoseErrors
 from mtlkit_face.networks.side_block import SideBlock

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from mtlkit.errors import DataError
-from mtlkit_face.data.landmarks import Extra, Several
 from mtlkit_face.data.progress_bar import bar
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -51,15 +50,15 @@ def _processors(workers: int | None) -> int:
 )
 @click.option(
     "--extra",
-    type=click.Choice([member.value for member in Extra]),
-    default=Extra.NOTHING.value,
+    type=click.Choice(["nothing", "first", "last"]),
+    default="nothing",
     show_default=True,
     help="A label before, or a score behind the points in a line of a text file.",
 )
 @click.option(
     "--several",
-    type=click.Choice([member.value for member in Several]),
-    default=Several.REFUSE.value,
+    type=click.Choice(["refuse", "largest"]),
+    default="refuse",
     show_default=True,
     help="What to do with an image that has the points of several faces.",
 )
@@ -81,7 +80,7 @@ def align(
     """
     from mtlkit_face.data.alignment import TEMPLATES
     from mtlkit_face.data.alignment_folder import TABLE, align_folder, failure_counts
-    from mtlkit_face.data.landmarks import read_landmarks
+    from mtlkit_face.data.landmarks import Extra, Several, read_landmarks
 
     points = read_landmarks(landmarks, Extra(extra), Several(several))
     with _naming(out), bar("aligning faces") as progress:
@@ -104,22 +103,22 @@ def align(
         raise DataError("no face could be aligned")
 
 
-@click.command()
+@click.command("pack")
 @click.argument("faces", type=FOLDER)
 @click.argument("out", type=NEW)
-def pack(faces: Path, out: Path) -> None:
+def pack_command(faces: Path, out: Path) -> None:
     """Pack a folder of subjects into one RecordIO file, as insightface does.
 
     OUT ends in .rec. Beside it come its index, property and subjects.csv.
     """
     from mtlkit_face.data.folder import list_folder
-    from mtlkit_face.data.recordio_pack import pack as pack_records
+    from mtlkit_face.data.recordio_pack import pack
 
     if out.suffix != ".rec":
         raise DataError(f"{out}: expected a name that ends in .rec")
     listing = list_folder(faces)
     with _naming(out):
-        pack_records(listing.store, listing.subjects, out)
+        pack(listing.store, listing.subjects, out)
     count = len(set(listing.subjects))
     click.echo(f"{len(listing.ids):,} images of {count:,} subjects are in {out}")
 

@@ -9,12 +9,12 @@ import torch
 from mtlkit.data.dataset import Categorical
 
 
-def column_of(
+def label_column(
     values: npt.NDArray[np.integer], vocabulary: Sequence[int], words: Sequence[str] | None = None
 ) -> Categorical:
     """The column of `values` (N,), all of a `vocabulary`; `words` name its members in order.
 
-    >>> column_of(np.array([30, -30, 30]), [-30, 0, 30]).names
+    >>> label_column(np.array([30, -30, 30]), [-30, 0, 30]).names
     ('-30', '0', '30')
     """
     place = np.full(max(vocabulary) - min(vocabulary) + 1, -1, np.int64)

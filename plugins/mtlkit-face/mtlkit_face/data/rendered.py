@@ -18,7 +18,7 @@ from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.data.tables import read_table
 from mtlkit.errors import DataError
 from mtlkit_face.data.holdout import holdout_mask
-from mtlkit_face.data.label_columns import column_of
+from mtlkit_face.data.label_columns import label_column
 
 
 @attrs.frozen(kw_only=True)
@@ -126,11 +126,11 @@ def _split(
     people = range(faces.first_subject, faces.first_subject + faces.subjects)
     # what the set may show, not what this split happens to show
     columns = {
-        "subject": column_of(rows.subject, people),
-        "session": column_of(rows.session, range(faces.sessions)),
-        "yaw": column_of(rows.yaw, sorted({camera.yaw for camera in POSES[: faces.poses]})),
-        "light": column_of(rows.light, faces.light_numbers),
-        "expression": column_of(rows.expression, range(faces.expressions), EXPRESSIONS),
+        "subject": label_column(rows.subject, people),
+        "session": label_column(rows.session, range(faces.sessions)),
+        "yaw": label_column(rows.yaw, sorted({camera.yaw for camera in POSES[: faces.poses]})),
+        "light": label_column(rows.light, faces.light_numbers),
+        "expression": label_column(rows.expression, range(faces.expressions), EXPRESSIONS),
     }
     expressions = [EXPRESSIONS[number] for number in rows.expression]
     ids = [

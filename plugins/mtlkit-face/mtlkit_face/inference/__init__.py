@@ -8,17 +8,37 @@ score = found.templates[0] @ found.templates[1]
 same = score >= threshold_of(model).value
 """
 
-from mtlkit_face.inference.gallery_file import (
-    TemplateGallery,
-    TemplateOrigin,
-    enroll,
-    read_gallery,
-    write_gallery,
-)
-from mtlkit_face.inference.model import Embedder, FaceModel, open_model
-from mtlkit_face.inference.pictures import Embedded, embed_files, find_images
-from mtlkit_face.inference.search import Answer, Candidate, ExactIndex, FaissIndex, Index, identify
-from mtlkit_face.inference.threshold import Threshold, threshold_of
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mtlkit_face.inference.gallery_file import (
+        TemplateGallery,
+        TemplateOrigin,
+        enroll,
+        read_gallery,
+        write_gallery,
+    )
+    from mtlkit_face.inference.model import Embedder, FaceModel, open_model
+    from mtlkit_face.inference.pictures import Embedded, embed_files, find_images
+    from mtlkit_face.inference.search import (
+        Answer,
+        Candidate,
+        ExactIndex,
+        FaissIndex,
+        Index,
+        identify,
+    )
+    from mtlkit_face.inference.threshold import Threshold, threshold_of
+
+_MODULES = {
+    "gallery_file": "TemplateGallery TemplateOrigin enroll read_gallery write_gallery",
+    "model": "Embedder FaceModel open_model",
+    "pictures": "Embedded embed_files find_images",
+    "search": "Answer Candidate ExactIndex FaissIndex Index identify",
+    "threshold": "Threshold threshold_of",
+}
+_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Answer",
@@ -41,3 +61,10 @@ __all__ = [
     "threshold_of",
     "write_gallery",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a name's module on first use, so that listing the commands imports no torch."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -110,7 +110,7 @@ def verify(run: Path, a: Path, b: Path, threshold: float | None, **options: Any)
     click.echo("verdict    " + ("one person" if score >= least.value else "two people"))
 
 
-@click.command()
+@click.command("enroll")
 @_run
 @click.argument("gallery", type=_A_PATH)
 @_images
@@ -122,7 +122,7 @@ def verify(run: Path, a: Path, b: Path, threshold: float | None, **options: Any)
     help="A CSV file with the columns file and name; without it and --name, folders are names.",
 )
 @model_options
-def enroll(
+def enroll_command(
     run: Path,
     gallery: Path,
     images: tuple[Path, ...],
@@ -136,9 +136,9 @@ def enroll(
         TemplateGallery,
         TemplateOrigin,
         check_suffix,
+        enroll,
         read_gallery,
     )
-    from mtlkit_face.inference.gallery_file import enroll as add
     from mtlkit_face.inference.pictures import find_images
 
     check_suffix(gallery)
@@ -154,7 +154,7 @@ def enroll(
         templates=found.templates,
         origin=TemplateOrigin.of(model),
     )
-    whole = add(new, gallery, model)
+    whole = enroll(new, gallery, model)
     replaced = max(0, before + len(new) - len(whole))
     click.echo(
         f"{len(new)} images of {len(new.people())} people enrolled"
@@ -163,7 +163,7 @@ def enroll(
     )
 
 
-@click.command()
+@click.command("identify")
 @_run
 @click.argument("gallery", type=_A_PATH)
 @_images
@@ -177,7 +177,7 @@ def enroll(
 )
 @_threshold
 @model_options
-def identify(
+def identify_command(
     run: Path,
     gallery: Path,
     images: tuple[Path, ...],
@@ -188,15 +188,16 @@ def identify(
 ) -> None:
     """Say who of GALLERY is in each of IMAGES, or that it is nobody of it."""
     from mtlkit_face.inference.gallery_file import read_gallery
-    from mtlkit_face.inference.search import INDEXES
-    from mtlkit_face.inference.search import identify as search
+    from mtlkit_face.inference.search import INDEXES, identify
     from mtlkit_face.inference.threshold import threshold_of
 
     model = opened(run, **options)
     least = threshold_of(model, threshold)
     people = read_gallery(gallery).require(model, gallery).named(gallery)
     found = _embedded(model, images)
-    answers = search(found.templates, people, threshold=least.value, top=top, index=INDEXES[index])
+    answers = identify(
+        found.templates, people, threshold=least.value, top=top, index=INDEXES[index]
+    )
     click.echo(f"threshold {least.value:.4f}  ({least.source})")
     for file, answer in zip(found.files, answers, strict=True):
         click.echo(f"{file}: {answer.name or 'unknown'}")

@@ -23,7 +23,7 @@ def _licence_options(command: Command) -> Command:
     return command
 
 
-@click.command()
+@click.command("export")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--out", type=_A_FILE, required=True, help="A file .onnx; its card lies beside it.")
 @click.option(
@@ -35,7 +35,7 @@ def _licence_options(command: Command) -> Command:
 )
 @_licence_options
 @model_options
-def export(
+def export_command(
     run: Path,
     out: Path,
     check: tuple[Path, ...],
@@ -46,14 +46,14 @@ def export(
     """Write the model of RUN as ONNX, if it gives the same templates there, and a model card."""
     from mtlkit_face.inference.atomic_file import atomic_path
     from mtlkit_face.inference.card import Licences, model_card
-    from mtlkit_face.inference.onnx_export import export as write
+    from mtlkit_face.inference.onnx_export import export
     from mtlkit_face.inference.pictures import find_images
 
     if out.suffix != ".onnx":
         raise DataError(f"{out}: expected a name that ends in .onnx")
     images = find_images(check).files if check else ()
     model = opened(run, **options)
-    exported = write(model, out, images)
+    exported = export(model, out, images)
     text = model_card(model, Licences(weights=licence, data=data_licence), exported)
     card = out.with_suffix(".md")
     with atomic_path(card) as place:

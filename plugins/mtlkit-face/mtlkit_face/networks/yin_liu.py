@@ -22,7 +22,7 @@ from mtlkit import (
     Train,
 )
 from mtlkit.routing.configs import Branch
-from mtlkit_face.energy import Energy
+from mtlkit_face.energy.evaluator import Energy
 from mtlkit_face.identification.evaluator import Identification
 from mtlkit_face.identification.pose_errors import PoseErrors
 

@@ -137,7 +137,7 @@ def verification_bin(run: Path, out: Path | None, device: str | None, **options:
     _judge(run, out, device, lambda: VerificationBin(**_given(options)))
 
 
-@protocol.command()
+@protocol.command("render")
 @click.option("--out", type=_FOLDER, required=True, help="An empty or new folder for the sets.")
 @click.option("--subjects", type=click.IntRange(min=6), default=20, show_default=True,
               help="People; two or more for each fold.")  # fmt: skip
@@ -151,7 +151,7 @@ def verification_bin(run: Path, out: Path | None, device: str | None, **options:
               help="The side of a face in pixels.")  # fmt: skip
 @click.option("--first-subject", type=click.IntRange(min=0), default=100_000, show_default=True,
               help="The number of the first person: whom training has not seen.")  # fmt: skip
-def render(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, size: int,
+def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, size: int,
            first_subject: int) -> None:  # fmt: skip
     """Write rendered faces in the layout of every set, to try the protocols without photographs."""
     import numpy as np

@@ -9,8 +9,8 @@ from mtlkit.loggers.events import Event, StepEvent
 from mtlkit.loggers.read_events import read_events
 from mtlkit.run.folder import RunFolder, State, read_json
 from mtlkit_face.study.arms import Arm
-from mtlkit_face.study.curves import curve_metrics
-from mtlkit_face.study.paired import SIDES, Runs
+from mtlkit_face.study.claim_parts import SIDES, Runs
+from mtlkit_face.study.learning_curves import curve_metrics
 
 
 def run_folder(study: Path, arm: str, seed: int) -> Path:

@@ -15,10 +15,10 @@ from mtlkit.data.configs import Loading
 from mtlkit.errors import RunError
 from mtlkit.run.folder import RunFolder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
-from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates
-from mtlkit_face.study.pages import FaceStudy
+from mtlkit_face.study.estimated_poses import ESTIMATOR, estimates, estimator_job, write_estimates
+from mtlkit_face.study.report import FaceStudy
+from mtlkit_face.study.report_files import write_study
 from mtlkit_face.study.results import finished, read_runs, read_versions, run_folder
-from mtlkit_face.study.write import write_study
 
 Say = Callable[[str], None]
 

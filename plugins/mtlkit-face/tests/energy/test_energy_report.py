@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.energy import Energy
+from mtlkit_face.energy.evaluator import Energy
 from mtlkit_face.identification.evaluator import Identification
 from PIL import Image
 

@@ -14,7 +14,7 @@ from mtlkit.errors import DataError
 from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.image_source import gray_or_colour
 from mtlkit_face.data.input_files import locate
-from mtlkit_face.data.label_columns import column_of
+from mtlkit_face.data.label_columns import label_column
 from mtlkit_face.data.multi_pie.completeness import Shortfall
 from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, LIGHTS, RECORDED, ROOM_AGAIN
 from mtlkit_face.data.multi_pie.settings import SETTINGS, MultiPieSetting
@@ -159,14 +159,14 @@ class _MultiPieFaces:
         people = np.unique(shown.subject).tolist()
         neutral = (shown.light == self.neutral_light).astype(np.int16)
         columns = {
-            "subject": column_of(shown.subject, people, [f"{number:03d}" for number in people]),
-            "session": column_of(shown.session, setting.sessions),
-            "recording": column_of(shown.recording, range(1, recordings + 1)),
-            "camera": column_of(shown.camera, cameras, setting.cameras),
-            "yaw": column_of(shown.yaw, yaws),
-            "light": column_of(shown.light % ROOM_AGAIN, lights),
-            "neutral_light": column_of(neutral, (0, 1), ("no", "yes")),
-            "expression": column_of(shown.expression, expressions, EXPRESSIONS),
+            "subject": label_column(shown.subject, people, [f"{number:03d}" for number in people]),
+            "session": label_column(shown.session, setting.sessions),
+            "recording": label_column(shown.recording, range(1, recordings + 1)),
+            "camera": label_column(shown.camera, cameras, setting.cameras),
+            "yaw": label_column(shown.yaw, yaws),
+            "light": label_column(shown.light % ROOM_AGAIN, lights),
+            "neutral_light": label_column(neutral, (0, 1), ("no", "yes")),
+            "expression": label_column(shown.expression, expressions, EXPRESSIONS),
         }
         nowhere = np.zeros(len(positions), bool)
         return Split(

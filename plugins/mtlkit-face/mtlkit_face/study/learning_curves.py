@@ -6,7 +6,7 @@ from statistics import fmean
 
 from mtlkit.loggers.events import EvaluationEvent, Event, StepEvent
 from mtlkit.report.blocks import Chart, Series
-from mtlkit_face.study.paired import SIDES, Runs
+from mtlkit_face.study.claim_parts import SIDES, Runs
 
 ACCURACY = "accuracy/identity"
 LOSS = "loss/identity"

@@ -8,11 +8,10 @@ import attrs
 
 from mtlkit.report.blocks import Block, Chart, Section, Series, Table, Text
 from mtlkit_face.study.arms import Arm, Size
-from mtlkit_face.study.curves import curve_charts
-from mtlkit_face.study.hypotheses import HYPOTHESES, JudgedClaim, searched
-from mtlkit_face.study.paired import RANK1, SIDES, Runs, less
-from mtlkit_face.study.paper import REPORTED, Reported
-from mtlkit_face.study.verdict import Part, State
+from mtlkit_face.study.claim_parts import RANK1, SIDES, ClaimPart, ClaimState, Runs, less, searched
+from mtlkit_face.study.hypotheses import HYPOTHESES, JudgedClaim
+from mtlkit_face.study.learning_curves import curve_charts
+from mtlkit_face.study.paper_results import REPORTED, Reported
 
 BASELINE = "s-cnn"
 
@@ -72,7 +71,8 @@ def _answers(study: FaceStudy) -> Iterator[Block]:
         header=("", "verdict", "claim"),
         rows=tuple((one.name, one.state.value, one.claim) for one in study.judged()),
         caption="A claim is supported where the 95 % interval of every one of its differences, "
-        "over paired seeds, lies above 0, and contradicted where one lies below 0. Every seed has "
+        "over paired seeds, lies above 0, and contradicted where one is shown to be below 0, "
+        "adjusted for how many differences the claim has (Holm). Every seed has "
         "people of its own; a claim is judged for rendered people, and for no others.",
     )
     gains = dict(_gains(study))
@@ -83,7 +83,9 @@ def _answers(study: FaceStudy) -> Iterator[Block]:
             x_label="network",
             y_label="points",
             series={
-                "mean": Series(x=tuple(gains), y=tuple(100 * part.mean for part in gains.values())),
+                "mean": Series(
+                    x=tuple(gains), y=tuple(100 * part.estimate.mean for part in gains.values())
+                ),
             },
         )
 
@@ -102,23 +104,25 @@ def _state(study: FaceStudy) -> str:
     return text + "Faces are rendered; the paper's are photographs of Multi-PIE."
 
 
-def _gains(study: FaceStudy) -> Iterator[tuple[str, Part]]:
+def _gains(study: FaceStudy) -> Iterator[tuple[str, ClaimPart]]:
     for arm in study.arms:
         part = less(study.runs, arm.name, BASELINE)
         if arm.name != BASELINE and part.values and not arm.name.startswith("search-"):
             yield arm.name, part
 
 
-def _points(part: Part) -> str:
-    low, high = part.interval
-    inside = f" [{100 * low:+.1f}, {100 * high:+.1f}]" if math.isfinite(low) else ""
-    return f"{100 * part.mean:+.1f} points{inside}"
+def _points(part: ClaimPart) -> str:
+    found = part.estimate
+    inside = ""
+    if found.low is not None and found.high is not None:
+        inside = f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    return f"{100 * found.mean:+.1f} points{inside}"
 
 
-def _relative(part: Part, baseline: float) -> str:
+def _relative(part: ClaimPart, baseline: float) -> str:
     if baseline >= 1:
         return "no error was left to reduce"
-    return f"{100 * part.mean / (1 - baseline):+.0f} % of the errors"
+    return f"{100 * part.estimate.mean / (1 - baseline):+.0f} % of the errors"
 
 
 def _beside_the_paper(study: FaceStudy) -> Iterator[Block]:
@@ -188,13 +192,15 @@ def _cell(runs: Iterable[Mapping[str, float]], metric: str) -> str:
     values = [metrics[metric] for metrics in runs if metric in metrics]
     if not values:
         return "–"  # noqa: RUF001 - a dash is what a table wants
-    return _percent(Part(unit=metric, values=values))
+    return _percent(ClaimPart(unit=metric, values=values))
 
 
-def _percent(part: Part) -> str:
-    low, high = part.interval
-    half = f" ± {50 * (high - low):.1f}" if math.isfinite(low) else ""
-    return f"{100 * part.mean:.1f}{half}"
+def _percent(part: ClaimPart) -> str:
+    found = part.estimate
+    half = ""
+    if found.low is not None and found.high is not None:
+        half = f" ± {50 * (found.high - found.low):.1f}"
+    return f"{100 * found.mean:.1f}{half}"
 
 
 def _reported(row: Reported) -> tuple[str, ...]:
@@ -206,16 +212,15 @@ def _numbers(study: FaceStudy) -> Iterator[Block]:
     rows = []
     for one in study.judged():
         for part in one.parts:
-            low, high = part.interval
-            known = math.isfinite(low)
-            needed = part.seeds_needed if part.state is State.UNDECIDED else None
+            found = part.estimate
+            needed = part.seeds_needed if part.state is ClaimState.UNDECIDED else None
             rows.append(
                 (
                     one.name,
                     part.state.value,
                     len(part.values),
-                    part.mean,
-                    f"{low:+.4f} to {high:+.4f}" if known else "",
+                    found.mean,
+                    "" if found.low is None else f"{found.low:+.4f} to {found.high:+.4f}",
                     "" if needed is None else needed,
                     part.unit,
                 )
@@ -233,7 +238,7 @@ def _search(study: FaceStudy) -> Iterator[Block]:
     found = searched(study.runs)
     if not found:
         return
-    best = max(found, key=lambda weight: found[weight].mean)
+    best = max(found, key=lambda weight: found[weight].estimate.mean)
     yield Table(
         header=("side weights in all", "rank-1", "seeds"),
         rows=tuple(

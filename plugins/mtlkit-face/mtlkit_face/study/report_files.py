@@ -10,7 +10,7 @@ from mtlkit.report.blocks import Chart, Section, Table, Text
 from mtlkit.report.evaluation import Evaluation
 from mtlkit.report.page import RunRecord, number, render_page
 from mtlkit.train.durable import write_file
-from mtlkit_face.study.pages import FaceStudy, sections
+from mtlkit_face.study.report import FaceStudy, sections
 
 
 def write_study(study: FaceStudy, folder: Path) -> Path:
