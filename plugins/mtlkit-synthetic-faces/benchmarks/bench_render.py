@@ -12,7 +12,7 @@ import time
 
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import plan
-from mtlkit_synthetic_faces.render import PhotoSession, Studio
+from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
 PROMISED = {100: 300, 48: 1000}
 

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.head import HEAD_FILE
+from mtlkit_synthetic_faces.plan import plan
 
 Images = npt.NDArray[np.uint8]
 Map = np.memmap[tuple[int, ...], np.dtype[np.uint8]]
@@ -40,9 +41,11 @@ def cache_key(faces: FaceSet) -> str:
     """
     values = json.dumps(attrs.asdict(faces), sort_keys=True)
     head = hashlib.sha256(HEAD_FILE.read_bytes()).hexdigest()
-    columns = attrs.astuple(faces.rows(), recurse=False)
-    plan = hashlib.sha256(np.stack(columns).astype("<i4").tobytes()).hexdigest()
-    return hashlib.sha256(f"{GENERATOR_VERSION} {head} {plan} {values}".encode()).hexdigest()[:24]
+    columns = attrs.astuple(plan(faces), recurse=False)
+    planned = hashlib.sha256(np.stack(columns).astype("<i4").tobytes()).hexdigest()
+    return hashlib.sha256(f"{GENERATOR_VERSION} {head} {planned} {values}".encode()).hexdigest()[
+        :24
+    ]
 
 
 def _sha256(path: Path) -> str:

@@ -17,7 +17,7 @@ R = TypeVar("R")
 @cache
 def _sources() -> str:
     """A hash of the source of all kernels and of the constants that are compiled into them."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 

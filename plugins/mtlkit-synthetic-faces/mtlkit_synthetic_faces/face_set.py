@@ -1,13 +1,10 @@
 """The value that describes a set of synthetic faces, and the plan of its images."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from mtlkit_synthetic_faces.protocol import EXPRESSIONS, LIGHT_PRIORITY, LIGHTS, POSES
-
-if TYPE_CHECKING:
-    from mtlkit_synthetic_faces.plan import Rows
 
 
 def _whole(low: int, high: int | None = None) -> Any:
@@ -112,9 +109,3 @@ class FaceSet:
 
     def __len__(self) -> int:
         return self.subjects * (self.images_per_subject or self.combinations)
-
-    def rows(self) -> "Rows":
-        """The plan: one row a picture, made without rendering (see `plan.Rows`)."""
-        from mtlkit_synthetic_faces.plan import plan
-
-        return plan(self)

@@ -13,7 +13,7 @@ from mtlkit_synthetic_faces.cache import cached_images
 from mtlkit_synthetic_faces.crew import rendered_by_workers
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import Rows, plan
-from mtlkit_synthetic_faces.render import Studio
+from mtlkit_synthetic_faces.rendering.render import Studio
 from mtlkit_synthetic_faces.worker import photographs
 
 Images = npt.NDArray[np.uint8]

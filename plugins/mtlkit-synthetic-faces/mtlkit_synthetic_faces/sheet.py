@@ -47,7 +47,7 @@ def contact_sheet(faces: FaceSet, *, subjects: int = 8) -> Images:
     The blocks show every pose; every light; every expression from the front and at 45 degrees,
     followed by every session.
     """
-    from mtlkit_synthetic_faces.render import PhotoSession, Studio
+    from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
     studio = Studio.open(faces)
     shown = min(subjects, faces.subjects)

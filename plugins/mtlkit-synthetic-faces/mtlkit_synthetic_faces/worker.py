@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import Rows
-from mtlkit_synthetic_faces.render import PhotoSession, Studio
+from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
 
 def photographs(studio: Studio, rows: Rows) -> npt.NDArray[np.uint8]:

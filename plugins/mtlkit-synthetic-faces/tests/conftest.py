@@ -3,7 +3,7 @@
 import pytest
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.head import HeadModel
-from mtlkit_synthetic_faces.render import PhotoSession, Studio
+from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from mtlkit_synthetic_faces.background import wall, wall_light
-from mtlkit_synthetic_faces.camera import EYES_TO_MOUTH, ROW, Alignment, view_of
-from mtlkit_synthetic_faces.develop import develop, tone_curve
 from mtlkit_synthetic_faces.head import EYE, HeadModel
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS, OVERHEAD_POSES, POSES, Camera
-from mtlkit_synthetic_faces.render import PhotoSession, Studio
+from mtlkit_synthetic_faces.rendering.background import wall, wall_light
+from mtlkit_synthetic_faces.rendering.camera import EYES_TO_MOUTH, ROW, Alignment, view_of
+from mtlkit_synthetic_faces.rendering.develop import develop, tone_curve
+from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
 
 def nose(model: HeadModel) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mtlkit_synthetic_faces import FaceSet, crew, render_set
 from mtlkit_synthetic_faces.crew import WorkerError, rendered_by_workers
+from mtlkit_synthetic_faces.plan import plan
 
 SMALL = FaceSet(subjects=3, size=32, sessions=2, images_per_subject=6, lights_per_geometry=2)
 
@@ -119,7 +120,7 @@ def test_leaving_the_rendering_ends_the_workers(monkeypatch: pytest.MonkeyPatch)
         return started[-1]
 
     monkeypatch.setattr(crew.subprocess, "Popen", told)
-    rows = SMALL.rows()
+    rows = plan(SMALL)
     sittings = [np.flatnonzero((rows.subject == s) & (rows.session == t))
                 for s in range(3) for t in range(2)]  # fmt: skip
     shares = rendered_by_workers(SMALL, rows, sittings, 2)

@@ -3,13 +3,20 @@
 import attrs
 import numpy as np
 import pytest
-from mtlkit_synthetic_faces.gbuffer import GBuffer
 from mtlkit_synthetic_faces.head import SKIN
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS, NEUTRAL_LIGHT, Light
-from mtlkit_synthetic_faces.raster import FAR
-from mtlkit_synthetic_faces.render import PhotoSession
-from mtlkit_synthetic_faces.shade import Flash, light_up
-from mtlkit_synthetic_faces.shadow import REACH, Mesh, Room, beam_of, room_light, shadow_map
+from mtlkit_synthetic_faces.rendering.gbuffer import GBuffer
+from mtlkit_synthetic_faces.rendering.raster import FAR
+from mtlkit_synthetic_faces.rendering.render import PhotoSession
+from mtlkit_synthetic_faces.rendering.shade import Flash, light_up
+from mtlkit_synthetic_faces.rendering.shadow import (
+    REACH,
+    Mesh,
+    Room,
+    beam_of,
+    room_light,
+    shadow_map,
+)
 
 ORIGIN = np.zeros(3, np.float32)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import Rows
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS, POSES
-from mtlkit_synthetic_faces.render import LUMINANCE, PhotoSession, Studio
 from mtlkit_synthetic_faces.rendered import render_set
+from mtlkit_synthetic_faces.rendering.render import LUMINANCE, PhotoSession, Studio
 from mtlkit_synthetic_faces.sheet import contact_sheet, tiled
 
 PEOPLE = 3

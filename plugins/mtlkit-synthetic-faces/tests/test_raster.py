@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from mtlkit_synthetic_faces.head import HAIR, SKIN
-from mtlkit_synthetic_faces.raster import FAR, visible_triangles
+from mtlkit_synthetic_faces.rendering.raster import FAR, visible_triangles
 
 SIDE = 24
 OPAQUE = np.ones((4, 4), np.float32)

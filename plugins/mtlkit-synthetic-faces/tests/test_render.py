@@ -6,8 +6,8 @@ import pytest
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import Rows, plan
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS
-from mtlkit_synthetic_faces.render import PhotoSession, Studio
 from mtlkit_synthetic_faces.rendered import render_set
+from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
 NOISY = FaceSet(subjects=2, size=32, sessions=2, images_per_subject=16)
 

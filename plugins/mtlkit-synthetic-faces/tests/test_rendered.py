@@ -20,6 +20,7 @@ from mtlkit_synthetic_faces import (
     write_png_folder,
 )
 from mtlkit_synthetic_faces.cache import cache_key, cached_images
+from mtlkit_synthetic_faces.plan import plan
 from mtlkit_synthetic_faces.protocol import EXPRESSIONS
 from PIL import Image
 
@@ -207,8 +208,8 @@ def test_a_set_in_a_read_only_cache_is_used(root: Path) -> None:
 
 def test_the_key_follows_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
     before = cache_key(FACES)
-    backwards = FACES.rows().take(slice(None, None, -1))
-    monkeypatch.setattr(FaceSet, "rows", lambda self: backwards)
+    backwards = plan(FACES).take(slice(None, None, -1))
+    monkeypatch.setattr("mtlkit_synthetic_faces.cache.plan", lambda faces: backwards)
     assert cache_key(FACES) != before
 
 

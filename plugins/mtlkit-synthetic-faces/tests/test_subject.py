@@ -6,7 +6,7 @@ import pytest
 from mtlkit_synthetic_faces import hair, skin
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.head import HeadModel
-from mtlkit_synthetic_faces.render import PhotoSession, Studio
+from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 from mtlkit_synthetic_faces.subject import (
     SubjectTraits,
     draw_session,

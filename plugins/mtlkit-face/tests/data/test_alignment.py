@@ -7,7 +7,7 @@ import pytest
 from mtlkit_face.data.alignment import ARCFACE, TEMPLATES, Similarity, five_points, similarity, warp
 from mtlkit_face.data.alignment_folder import align_folder, failure_counts
 from mtlkit_face.data.landmarks import Extra, Several, read_landmarks
-from mtlkit_synthetic_faces.camera import EYES_TO_MOUTH, ROW
+from mtlkit_synthetic_faces.rendering.camera import EYES_TO_MOUTH, ROW
 from PIL import Image
 
 from mtlkit.errors import DataError

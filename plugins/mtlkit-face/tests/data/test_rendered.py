@@ -8,6 +8,7 @@ import torch
 from mtlkit_face.cli import RECIPES
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_synthetic_faces.face_set import FaceSet
+from mtlkit_synthetic_faces.plan import plan
 from mtlkit_synthetic_faces.protocol import EXPRESSIONS
 
 from mtlkit import Loading, load_catalog, load_recipe
@@ -70,7 +71,7 @@ def test_the_vocabulary_is_what_the_set_may_show_in_every_split(data):
 def test_two_lights_of_the_demo_are_one_and_the_page_says_how_often():
     demo = load_recipe(RECIPES / "demo-p-cnn.yaml", load_catalog("face")).data
     page = " ".join((Path(__file__).parents[4] / "docs" / "faces.md").read_text().split())
-    share = [[(demo.faces(test=test).rows().light == light).mean() for light in (0, 19)]
+    share = [[(plan(demo.faces(test=test)).light == light).mean() for light in (0, 19)]
              for test in (False, True)]  # fmt: skip
     (a, b), (c, d) = share
     assert (

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mtlkit_synthetic_faces.compiled import compiled
 from mtlkit_synthetic_faces.protocol import Light
-from mtlkit_synthetic_faces.raster import FAR, visible_triangles
+from mtlkit_synthetic_faces.rendering.raster import FAR, visible_triangles
 
 Floats = npt.NDArray[np.float32]
 REACH = 2.05  # half the width of what a light sees, in decimetres

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.compiled import compiled
-from mtlkit_synthetic_faces.gbuffer import GBuffer
+from mtlkit_synthetic_faces.rendering.gbuffer import GBuffer
 
 Floats = npt.NDArray[np.float32]
 _BIAS = np.float32(0.035)  # decimetres: how far a surface is lifted off its own shadow

@@ -7,17 +7,25 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces import atlas, hair, skin
-from mtlkit_synthetic_faces.background import wall, wall_light
-from mtlkit_synthetic_faces.camera import Alignment, View, view_of
-from mtlkit_synthetic_faces.develop import develop, tone_curve
 from mtlkit_synthetic_faces.face_set import FaceSet
-from mtlkit_synthetic_faces.gbuffer import GBuffer, Palette, resolve
 from mtlkit_synthetic_faces.head import HAIR, HeadModel, vertex_normals
 from mtlkit_synthetic_faces.plan import Rows
 from mtlkit_synthetic_faces.protocol import LIGHTS, POSES
-from mtlkit_synthetic_faces.raster import FAR, visible_triangles
-from mtlkit_synthetic_faces.shade import Flash, light_up
-from mtlkit_synthetic_faces.shadow import REACH, Beam, Mesh, Room, beam_of, room_light, shadow_map
+from mtlkit_synthetic_faces.rendering.background import wall, wall_light
+from mtlkit_synthetic_faces.rendering.camera import Alignment, View, view_of
+from mtlkit_synthetic_faces.rendering.develop import develop, tone_curve
+from mtlkit_synthetic_faces.rendering.gbuffer import GBuffer, Palette, resolve
+from mtlkit_synthetic_faces.rendering.raster import FAR, visible_triangles
+from mtlkit_synthetic_faces.rendering.shade import Flash, light_up
+from mtlkit_synthetic_faces.rendering.shadow import (
+    REACH,
+    Beam,
+    Mesh,
+    Room,
+    beam_of,
+    room_light,
+    shadow_map,
+)
 from mtlkit_synthetic_faces.subject import (
     SessionTraits,
     SubjectTraits,
