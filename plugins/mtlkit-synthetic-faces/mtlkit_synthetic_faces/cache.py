@@ -43,9 +43,8 @@ def cache_key(faces: FaceSet) -> str:
     head = hashlib.sha256(HEAD_FILE.read_bytes()).hexdigest()
     columns = attrs.astuple(plan(faces), recurse=False)
     planned = hashlib.sha256(np.stack(columns).astype("<i4").tobytes()).hexdigest()
-    return hashlib.sha256(f"{GENERATOR_VERSION} {head} {planned} {values}".encode()).hexdigest()[
-        :24
-    ]
+    content = f"{GENERATOR_VERSION} {head} {planned} {values}"
+    return hashlib.sha256(content.encode()).hexdigest()[:24]
 
 
 def _sha256(path: Path) -> str:

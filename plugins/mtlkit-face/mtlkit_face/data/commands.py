@@ -163,7 +163,7 @@ def label_pose(
         raise DataError(f"{out}: is there already; choose another name with --out")
     check_threshold(threshold)
     estimator = Estimator.load(run, task)
-    listing = list_folder(faces) if faces.is_dir() else list_records(faces, _unheard)
+    listing = list_folder(faces) if faces.is_dir() else list_records(faces, lambda *_: None)
     with bar("labelling faces") as progress:
         poses = estimate_poses(estimator, listing, threshold, _processors(workers), progress)
     with _naming(out):
@@ -173,7 +173,3 @@ def label_pose(
     if against is not None:
         for line in agreement(poses, against).lines():
             click.echo(line)
-
-
-def _unheard(_label: str, _done: int, _total: int) -> None:
-    """Progress that nobody asked for."""

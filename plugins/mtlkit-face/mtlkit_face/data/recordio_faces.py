@@ -81,7 +81,10 @@ def open_record_faces(path: Path, progress: Progress) -> RecordFaces:
     """
     file = RecordFile.open(path)
     beside = path.with_suffix(".idx")
-    places = _indexed(file, beside) if beside.exists() else _walked(file)
+    if beside.exists():
+        places = _indexed(file, beside)
+    else:
+        places = {number: offset for number, (offset, _) in enumerate(file.records(most=0))}
     places = _announced(file, places)
     subjects = []
     for number, (key, offset) in enumerate(places.items(), start=1):
@@ -103,10 +106,6 @@ def _indexed(file: RecordFile, index: Path) -> dict[int, int]:
             f"through"
         )
     return dict(sorted(places.items()))
-
-
-def _walked(file: RecordFile) -> dict[int, int]:
-    return {number: offset for number, (offset, _) in enumerate(file.records(most=0))}
 
 
 def _announced(file: RecordFile, places: dict[int, int]) -> dict[int, int]:

@@ -23,7 +23,7 @@ from mtlkit.routing.module import BranchOutputs
 from mtlkit.vocabulary import Kind, LossTerm
 from mtlkit_face.identification.failures import failure_gallery
 from mtlkit_face.identification.gallery import GalleryTrial, arrange
-from mtlkit_face.identification.matching import Matches, match
+from mtlkit_face.identification.matching import CHUNK, Matches, match, match_templates
 from mtlkit_face.identification.report_blocks import (
     NETWORK,
     identification_blocks,
@@ -31,8 +31,6 @@ from mtlkit_face.identification.report_blocks import (
 )
 from mtlkit_face.identification.subsets import Subsets, check_labels, subsets_of
 from mtlkit_face.identification.template import branch_template, pixel_template, template
-
-_CHUNK = 1024
 
 
 def frontal_and_neutral() -> dict[str, str | int]:
@@ -101,10 +99,11 @@ class Identification(Evaluator):
         split, trial = self.arrange(trained.data)
         parts = subsets_of(trial, split, trained, self.by, self.groups)
         ways = {
-            name: _match_templates(templates, trial)
+            name: match_templates(templates, trial)
             for name, templates in _templates(self.task, trained, split).items()
         }
-        pixels = _match_pixels(split, trial)
+        chunks = (pixel_template(split.inputs[index]) for index in torch.split(trial.probes, CHUNK))
+        pixels = match(chunks, pixel_template(split.inputs[trial.gallery]), trial.owners)
         return Findings(
             metrics=dict(_metrics(self.prefix, ways, pixels, parts)),
             headlines=(f"{self.prefix}/rank1", f"{self.prefix}/raw-pixels/rank1"),
@@ -149,16 +148,6 @@ def _routings(trained: Trained, split: Split, branches: BranchOutputs) -> dict[s
         if (group >= 0).all():
             found["label"] = F.one_hot(group, groups).to(branches.probability)
     return found
-
-
-def _match_templates(templates: Tensor, trial: GalleryTrial) -> Matches:
-    chunks = (templates[index] for index in torch.split(trial.probes, _CHUNK))
-    return match(chunks, templates[trial.gallery], trial.owners)
-
-
-def _match_pixels(split: Split, trial: GalleryTrial) -> Matches:
-    chunks = (pixel_template(split.inputs[index]) for index in torch.split(trial.probes, _CHUNK))
-    return match(chunks, pixel_template(split.inputs[trial.gallery]), trial.owners)
 
 
 def _metrics(

@@ -10,8 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mtlkit_face.identification.gallery import GalleryTrial
 from mtlkit_face.metrics.rank import identification_rate, ranks
 from mtlkit_face.metrics.roc import Roc, SortedScores
+
+CHUNK = 1024
+"""Probes whose scores are held at a time."""
 
 BINS = 20_000
 """Scores lie in [-1, 1]; a bin of 0.0001 bounds the error of the equal error rate's threshold."""
@@ -78,6 +82,12 @@ def match(probes: Iterable[Tensor], gallery: Tensor, owners: Tensor) -> Matches:
     return Matches(
         ranks=rank, own=own, rivals=rivals, rival_scores=rival_scores, impostors=impostors
     )
+
+
+def match_templates(templates: Tensor, trial: GalleryTrial) -> Matches:
+    """The matches of a trial by the templates (N, K) of all samples of its split."""
+    chunks = (templates[index] for index in torch.split(trial.probes, CHUNK))
+    return match(chunks, templates[trial.gallery], trial.owners)
 
 
 def _histogram(scores: Tensor) -> Tensor:

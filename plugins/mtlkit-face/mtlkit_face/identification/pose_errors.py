@@ -16,7 +16,7 @@ from mtlkit.report.blocks import Chart, Section, Series, Text
 from mtlkit.vocabulary import LossTerm
 from mtlkit_face.identification.evaluator import Identification, frontal_and_neutral
 from mtlkit_face.identification.gallery import GalleryTrial
-from mtlkit_face.identification.matching import match
+from mtlkit_face.identification.matching import match_templates
 from mtlkit_face.identification.template import template
 
 EXPECTED, BEST = "expected", "best"
@@ -82,9 +82,7 @@ class PoseErrors(Evaluator):
             for way, weights in ((EXPECTED, probability), (BEST, best)):
                 routed = attrs.evolve(branches, weights=weights)
                 templates = template(said.outputs[self.task], routed)
-                chunks = (templates[index] for index in torch.split(trial.probes, 1024))
-                matches = match(chunks, templates[trial.gallery], trial.owners)
-                found[way].append(matches.rank1())
+                found[way].append(match_templates(templates, trial).rank1())
         metrics = {
             f"{self.prefix}/{share:g}/{way}/rank1": value
             for way, values in found.items()

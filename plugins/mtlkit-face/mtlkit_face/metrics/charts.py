@@ -55,7 +55,11 @@ def cmc_chart(rates: Mapping[str, Sequence[float]], title: str) -> Chart:
 
 
 def _drawn(curve: Roc) -> Series:
-    kept = _thinned(len(curve.far))
+    """Half of the points where few impostors are accepted, half evenly."""
+    points = len(curve.far)
+    low = np.geomspace(1, points, POINTS // 2).astype(int) - 1
+    even = np.linspace(0, points - 1, POINTS // 2).astype(int)
+    kept = np.unique(np.concatenate([low, even]))
     return Series(x=tuple(curve.far[kept].tolist()), y=tuple(curve.tar[kept].tolist()))
 
 
@@ -69,9 +73,3 @@ def _det(curve: Roc) -> Series:
         x=tuple(math.log10(far) for far in curve.far[kept]),
         y=tuple((1 - curve.tar[kept]).tolist()),
     )
-
-
-def _thinned(points: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.intp]]":
-    low = np.geomspace(1, points, POINTS // 2).astype(int) - 1
-    even = np.linspace(0, points - 1, POINTS // 2).astype(int)
-    return np.unique(np.concatenate([low, even]))

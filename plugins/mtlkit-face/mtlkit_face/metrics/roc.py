@@ -95,11 +95,9 @@ def roc(score: Floats, same: Bools) -> Roc:
 def mean_curve(curves: Sequence[Roc]) -> Roc:
     """The mean TAR of several splits at each FAR: scores of splits are not put together."""
     far = np.unique(np.concatenate([curve.far for curve in curves]))
-    # at a FAR that a curve passes more than once, the highest TAR of it
-    tars = [np.interp(far, *_highest(curve)) for curve in curves]
+    tars = []
+    for curve in curves:
+        # at a FAR that a curve passes more than once, the highest TAR of it
+        last = np.append(curve.far[1:] != curve.far[:-1], True)
+        tars.append(np.interp(far, curve.far[last], curve.tar[last]))
     return Roc(np.full(len(far), np.nan), far, np.mean(tars, axis=0))
-
-
-def _highest(curve: Roc) -> tuple[Floats, Floats]:
-    last = np.append(curve.far[1:] != curve.far[:-1], True)
-    return curve.far[last], curve.tar[last]

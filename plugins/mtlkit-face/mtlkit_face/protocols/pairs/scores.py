@@ -1,7 +1,5 @@
 """Scores of pairs, streamed: some pairs at a time, their pictures embedded once and let go."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 
@@ -19,7 +17,8 @@ def score_pairs(pairs: PairSet, embedder: ImageEmbedder) -> Floats:
     A pair with a picture that has no template has the score -inf.
     """
     score = np.full(len(pairs), -np.inf)
-    for places in _chunks(len(pairs)):
+    for start in range(0, len(pairs), CHUNK):
+        places = slice(start, start + CHUNK)
         first, second = pairs.first[places], pairs.second[places]
         needed, place = np.unique(np.concatenate([first, second]), return_inverse=True)
         rows = embedder.templates([pairs.pictures[i] for i in needed]).rows
@@ -27,8 +26,3 @@ def score_pairs(pairs: PairSet, embedder: ImageEmbedder) -> Floats:
         found = (rows[one] * rows[other]).sum(dim=1, dtype=torch.float64).numpy()
         score[places] = np.where(np.isfinite(found), found, -np.inf)
     return score
-
-
-def _chunks(pairs: int) -> Iterator[np.ndarray[tuple[int], np.dtype[np.intp]]]:
-    for start in range(0, pairs, CHUNK):
-        yield np.arange(start, min(start + CHUNK, pairs))
