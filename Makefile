@@ -1,7 +1,7 @@
 # Every target makes its own set-up: a virtual environment in .venv with everything installed.
 PYTHON ?= python3
 BIN := .venv/bin
-PLUGINS := plugins/mtlkit-face plugins/mtlkit-torchjd plugins/mtlkit-hello
+PLUGINS := plugins/mtlkit-synthetic-faces plugins/mtlkit-face plugins/mtlkit-torchjd plugins/mtlkit-hello
 RECIPES := plugins/mtlkit-face/mtlkit_face/recipes
 # another environment for the GPU's benchmarks, which then needs no network: BENCH_PYTHON=python3
 BENCH_PYTHON ?= $(BIN)/python
@@ -38,9 +38,9 @@ bench: setup
 	$(BIN)/python benchmarks/house.py --start-up
 	$(BIN)/python benchmarks/bench_plugins.py
 	$(BIN)/python -m pytest benchmarks/test_step_overhead.py -s
-	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_render.py
+	$(BIN)/python plugins/mtlkit-synthetic-faces/benchmarks/bench_render.py
 	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_pickled_pairs.py
-	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_use.py --threads 1
+	$(BIN)/python plugins/mtlkit-face/benchmarks/bench_inference.py --threads 1
 	$(BIN)/python plugins/mtlkit-torchjd/benchmarks/bench_call.py
 	$(BIN)/python benchmarks/bench_weightings.py --out benchmarks/results
 	$(BIN)/python benchmarks/bench_compare.py

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import attrs
 import pytest
-from mtlkit_face.protocols.options import Faces, Mode
+from mtlkit_face.protocols.pairs.cfp import Faces
+from mtlkit_face.protocols.protocol import Mode
 
 from mtlkit.cli import main
 from mtlkit.component import Component

@@ -1,3 +1,13 @@
+from .analysis.delta_m import delta_m as delta_m
+from .analysis.power import detectable as detectable
+from .analysis.power import seeds_needed as seeds_needed
+from .analysis.statistics import ALPHA as ALPHA
+from .analysis.statistics import Estimate as Estimate
+from .analysis.statistics import bootstrap_mean as bootstrap_mean
+from .analysis.statistics import deviation as deviation
+from .analysis.statistics import holm as holm
+from .analysis.statistics import paired_test as paired_test
+from .analysis.statistics import student_mean as student_mean
 from .execute.executor_config import Place as Place
 from .execute.run_many import make_runs as make_runs
 from .execute.worker import Job as Job

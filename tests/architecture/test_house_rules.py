@@ -18,7 +18,7 @@ LONGER: dict[str, tuple[int, str]] = {}
 
 UNPICKLING = {
     "mtlkit/testing/values.py": "the check that a component pickles reads its own pickle",
-    "plugins/mtlkit-face/mtlkit_face/protocols/guarded_pickle.py": (
+    "plugins/mtlkit-face/mtlkit_face/protocols/pairs/guarded_pickle.py": (
         "sets of pairs are pickles: each instruction is looked at first, every name has a stand-in"
     ),
 }

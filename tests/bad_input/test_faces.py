@@ -118,8 +118,8 @@ def test_a_full_disk_under_the_cache_leaves_neither_a_set_nor_a_run(
 
 def test_the_disk_is_asked_for_room_before_faces_are_rendered(tmp_path):
     """A full disk that a memory map met only when a page is written would kill the process."""
-    from mtlkit_face.synthetic.cache import cached_images
-    from mtlkit_face.synthetic.face_set import FaceSet
+    from mtlkit_synthetic_faces.cache import cached_images
+    from mtlkit_synthetic_faces.face_set import FaceSet
 
     faces = FaceSet(subjects=1, images_per_subject=13, size=100)
     shape = (len(faces), 1, 100, 100)

@@ -64,7 +64,13 @@ def python(wheels, tmp_path_factory) -> Path:
 
 def test_wheels_hold_what_they_need_and_no_tests(wheels):
     names = {wheel.name.partition("-")[0]: zipfile.ZipFile(wheel).namelist() for wheel in wheels}
-    assert sorted(names) == ["mtlkit", "mtlkit_face", "mtlkit_hello", "mtlkit_torchjd"]
+    assert sorted(names) == [
+        "mtlkit",
+        "mtlkit_face",
+        "mtlkit_hello",
+        "mtlkit_synthetic_faces",
+        "mtlkit_torchjd",
+    ]
     for found in names.values():
         assert not [
             name
@@ -75,10 +81,11 @@ def test_wheels_hold_what_they_need_and_no_tests(wheels):
     assert "mtlkit/report/page.html" in names["mtlkit"]
     assert "mtlkit/cli/scaffold/plugin.py.jinja" in names["mtlkit"]
     assert "mtlkit_hello/recipes/first.yaml" in names["mtlkit_hello"]
-    for name in ("recipes/demo-p-cnn.yaml", "synthetic/head.npz", "synthetic/head.LICENSE.txt"):
-        assert f"mtlkit_face/{name}" in names["mtlkit_face"]
+    assert "mtlkit_face/recipes/demo-p-cnn.yaml" in names["mtlkit_face"]
+    for name in ("head.npz", "head.LICENSE.txt", "py.typed"):
+        assert f"mtlkit_synthetic_faces/{name}" in names["mtlkit_synthetic_faces"]
     assert "mtlkit_torchjd/py.typed" in names["mtlkit_torchjd"]
-    for name in ("mtlkit", "mtlkit_face", "mtlkit_torchjd"):
+    for name in ("mtlkit", "mtlkit_face", "mtlkit_synthetic_faces", "mtlkit_torchjd"):
         assert any("LICENSE" in path for path in names[name])
 
 

@@ -46,7 +46,7 @@ def megabytes() -> float:
 def judge(path: Path, width: float) -> None:
     """Print the peak before and after a set is judged."""
     import torch
-    from mtlkit_face.protocols.options import VerificationBin
+    from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 
     from mtlkit import Role, Task
     from mtlkit.backbones import CasiaNet
@@ -73,7 +73,7 @@ def judge(path: Path, width: float) -> None:
 
 def read(path: Path) -> None:
     """Print the peak of a process that only reads."""
-    from mtlkit_face.protocols.pickled_pairs import read_pickled_pairs
+    from mtlkit_face.protocols.pairs.verification_bin import read_pickled_pairs
 
     start = time.process_time()
     pairs = read_pickled_pairs(path)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mtlkit_face.in_the_wild import FaceRecords
-from mtlkit_face.recordio import RecordWriter
-from mtlkit_face.recordio_faces import HEADER
+from mtlkit_face.data.recordio import RecordWriter
+from mtlkit_face.data.recordio_faces import HEADER
+from mtlkit_face.data.records import FaceRecords
 from PIL import Image
 
 from mtlkit.data import Loading

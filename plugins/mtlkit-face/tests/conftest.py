@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from mtlkit_face.protocols import rendered_sets
-from mtlkit_face.synthetic import FaceSet, render_set
+from mtlkit_synthetic_faces import FaceSet, render_set
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,20 @@ from pathlib import Path
 import attrs
 import numpy as np
 import pytest
-from mtlkit_face.energy import Energy
-from mtlkit_face.identification import Identification
-from mtlkit_face.in_the_wild import FaceFolder, FaceRecords
-from mtlkit_face.in_the_wild_listing import list_folder
-from mtlkit_face.multi_pie.source import MultiPie
-from mtlkit_face.networks import POSE_GROUPS
-from mtlkit_face.pose_errors import PoseErrors
-from mtlkit_face.protocols.options import Cfp, IjbA, Lfw, VerificationBin
-from mtlkit_face.recordio_pack import pack
-from mtlkit_face.rendered import Rendered
-from mtlkit_face.side_block import SideBlock
+from mtlkit_face.data.folder import FaceFolder, list_folder
+from mtlkit_face.data.multi_pie.source import MultiPie
+from mtlkit_face.data.recordio_pack import pack
+from mtlkit_face.data.records import FaceRecords
+from mtlkit_face.data.rendered import Rendered
+from mtlkit_face.energy.evaluator import Energy
+from mtlkit_face.identification.evaluator import Identification
+from mtlkit_face.identification.pose_errors import PoseErrors
+from mtlkit_face.networks.side_block import SideBlock
+from mtlkit_face.networks.yin_liu import POSE_GROUPS
+from mtlkit_face.protocols.pairs.cfp import Cfp
+from mtlkit_face.protocols.pairs.lfw import Lfw
+from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
+from mtlkit_face.protocols.templates.ijb_a import IjbA
 from PIL import Image
 
 from mtlkit import Recipe, Role, Task, testing

@@ -1,5 +1,1 @@
 """The energy-based weight analysis of Yin & Liu (TIP 2018): what each task reads of x."""
-
-from mtlkit_face.energy.configs import Energy
-
-__all__ = ["Energy"]

@@ -7,11 +7,10 @@ import attrs
 import click
 
 from mtlkit.plugins import cache_option
-from mtlkit_face.energy.configs import Energy
-from mtlkit_face.identification import Identification
 
 if TYPE_CHECKING:
     from mtlkit import Recipe
+    from mtlkit_face.energy.evaluator import Energy
 
 
 @click.command()
@@ -33,7 +32,7 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     from mtlkit.data import Loading
     from mtlkit.report import RunRecord, evaluation_to_json, render_page
     from mtlkit.runs import load_trained, open_run, read_evaluation
-    from mtlkit_face.use.whole_file import whole_file
+    from mtlkit_face.inference.atomic_file import atomic_path
 
     catalog = load_catalog()
     folder = open_run(run)
@@ -46,9 +45,9 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     page = out or folder.path / "energy.html"
     text = folder.recipe.read_text(encoding="utf-8")
     record = RunRecord(name=folder.path.absolute().name, evaluation=evaluation, recipe=text)
-    with whole_file(page) as place:
+    with atomic_path(page) as place:
         place.write_text(render_page(record), encoding="utf-8")
-    with whole_file(page.with_suffix(".json")) as place:
+    with atomic_path(page.with_suffix(".json")) as place:
         place.write_text(evaluation_to_json(evaluation), encoding="utf-8")
     width = max(map(len, found.metrics))
     for name, value in found.metrics.items():
@@ -56,8 +55,11 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     click.echo(f"\npage: {page}")
 
 
-def asked_of(recipe: "Recipe") -> Energy:
+def asked_of(recipe: "Recipe") -> "Energy":
     """The analysis that suits a run of `recipe`."""
+    from mtlkit_face.energy.evaluator import Energy
+    from mtlkit_face.identification.evaluator import Identification
+
     for evaluator in recipe.evaluation:
         if isinstance(evaluator, Energy):
             return evaluator

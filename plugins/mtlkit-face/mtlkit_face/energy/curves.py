@@ -7,11 +7,13 @@ against n). Shapes: N images, D dimensions, C identities.
 from collections.abc import Callable, Sequence
 
 import attrs
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit_face.gallery import Trial
+from mtlkit_face.identification.gallery import GalleryTrial
+from mtlkit_face.metrics.rank import identification_rate, ranks
 
 _CHUNK = 4096
 SHUFFLES = 5
@@ -36,6 +38,16 @@ class Curves:
         return self.x.index(max(self.x))
 
 
+def largest_fall(curve: Sequence[float]) -> float:
+    """The largest fall of a curve from anything it had reached; 0 for one that never falls.
+
+    >>> largest_fall((0.25, 0.75, 0.5, 0.75))
+    0.25
+    """
+    values = torch.tensor(curve, dtype=torch.double)
+    return (values.cummax(dim=0).values - values).max().item()
+
+
 def dimension_counts(size: int, points: int) -> tuple[int, ...]:
     """About `points` numbers of dimensions, evenly from one to all `size`.
 
@@ -45,24 +57,29 @@ def dimension_counts(size: int, points: int) -> tuple[int, ...]:
     return tuple(sorted({max(1, round(size * step / points)) for step in range(1, points + 1)}))
 
 
-def rank1(templates: Tensor, trial: Trial) -> float:
+def rank1(templates: Tensor, trial: GalleryTrial) -> float:
     """The share of probes whose own gallery image alone scores best; a tie counts as a miss.
 
     `templates` (N, K) need no unit length.
     """
     unit = F.normalize(templates, dim=1)
     gallery = unit[trial.gallery]
-    right = 0
+    found = []
     for index, owner in zip(
         torch.split(trial.probes, _CHUNK), torch.split(trial.owners, _CHUNK), strict=True
     ):
         scores = unit[index] @ gallery.T
-        right += int(((scores >= scores.gather(1, owner.unsqueeze(1))).sum(dim=1) == 1).sum())
-    return right / len(trial.probes)
+        found.append(ranks(scores.numpy(), scores.gather(1, owner.unsqueeze(1))[:, 0].numpy()))
+    return identification_rate(np.concatenate(found), 1)
 
 
 def curves(
-    x: Tensor, weight: Tensor, bias: Tensor, order: Tensor, trial: Trial, counts: Sequence[int]
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    order: Tensor,
+    trial: GalleryTrial,
+    counts: Sequence[int],
 ) -> Curves:
     """The curves for features x (N, D), identity's `weight` (C, D) and `bias` (C,).
 

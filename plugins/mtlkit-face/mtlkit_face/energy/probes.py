@@ -4,7 +4,7 @@ A probe is a ridge regression of the classes' indicators (Alain & Bengio 2016 us
 in closed form, so that it has no training to argue about. Shapes: N samples, D features, K classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import attrs
 import torch
@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit import Task, TaskKind
-from mtlkit.data import Categorical, Data
+from mtlkit.data import Categorical, Split
 from mtlkit.plugins import DataError
-from mtlkit_face.energy.configs import Energy
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
 """The penalties tried, in units of the features' mean square."""
@@ -22,6 +21,9 @@ PENALTIES = tuple(10.0**power for power in range(-6, 2))
 _CHUNK = 8192
 _FOLD = 4  # every fourth training subject judges the penalty
 USUAL = ("yaw", "light", "expression")
+
+X, UPPER, LOWER, Y = "x", "x-upper", "x-lower", "y"
+"""The features that are probed: x, its halves by identity's energy, and the logits y."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,6 +100,16 @@ def read(
 
 
 @attrs.frozen(eq=False, kw_only=True)
+class Probed:
+    """What probes read of one label: chance, and a reading of each kind of features."""
+
+    chance: float
+    classes: int
+    strays: int  # samples of classes that no training sample has: not asked for
+    readings: Mapping[str, Reading]
+
+
+@attrs.frozen(eq=False, kw_only=True)
 class Samples:
     """Who learns and who is asked for one label: positions, codes of one vocabulary, subjects.
 
@@ -119,12 +131,11 @@ class Samples:
         return len(self.names) > 1 and len(self.asked) > 0
 
 
-def samples_of(label: str, config: Energy, data: Data) -> Samples:
-    """The samples of `label` in both splits that have it, and whose subject is known."""
-    train, split = data.train, data.splits()[config.split]
+def samples_of(label: str, train: Split, split: Split, subject: str) -> Samples:
+    """The samples of `label` in both splits that have it, and whose `subject` is known."""
     known, asked = train.categorical(label), split.categorical(label)
-    subjects = train.categorical(config.subject).codes
-    owners = split.categorical(config.subject).codes
+    subjects = train.categorical(subject).codes
+    owners = split.categorical(subject).codes
     learned = (known.present() & (subjects >= 0)).nonzero().squeeze(1)
     names = tuple(known.names[code] for code in torch.unique(known.codes[learned]).tolist())
     codes, wanted = _recoded(known, names), _recoded(asked, names)
@@ -141,19 +152,33 @@ def samples_of(label: str, config: Energy, data: Data) -> Samples:
     )
 
 
-def probed_labels(config: Energy, data: Data, tasks: Mapping[str, Task]) -> tuple[str, ...]:
-    """The labels to probe for; `DataError` where one that was asked for cannot be."""
-    if config.probes is not None:
-        for label in config.probes:
-            _require(label, samples_of(label, config, data))
-        return config.probes
+def probed_labels(
+    asked: Sequence[str] | None,
+    train: Split,
+    split: Split,
+    subject: str,
+    tasks: Mapping[str, Task],
+) -> tuple[str, ...]:
+    """The labels to probe for: those `asked` for, or else the side tasks' and the usual ones.
+
+    Raises `DataError` where one that was asked for cannot be.
+    """
+    if asked is not None:
+        for label in asked:
+            _require(label, samples_of(label, train, split, subject))
+        return tuple(asked)
     side = [
         task.target or name
         for name, task in tasks.items()
         if task.head.kind is TaskKind.CLASSIFICATION
     ]
-    labels = [name for name in dict.fromkeys((*side, *USUAL)) if name != config.subject]
-    return tuple(label for label in labels if _probeable(label, config, data))
+
+    def probeable(label: str) -> bool:
+        both = (train.columns.get(label), split.columns.get(label))
+        there = all(isinstance(column, Categorical) for column in both)
+        return there and samples_of(label, train, split, subject).usable
+
+    return tuple(filter(probeable, (n for n in dict.fromkeys((*side, *USUAL)) if n != subject)))
 
 
 def _require(label: str, samples: Samples) -> None:
@@ -168,13 +193,6 @@ def _require(label: str, samples: Samples) -> None:
             f"energy: {samples.strays} samples have a class of {label!r} that no training sample "
             f"has, so that no probe can know it; leave it out of `probes`"
         )
-
-
-def _probeable(label: str, config: Energy, data: Data) -> bool:
-    """Whether both splits have classes of this label that a probe can be asked for."""
-    both = (data.train.columns.get(label), data.splits()[config.split].columns.get(label))
-    there = all(isinstance(column, Categorical) for column in both)
-    return there and samples_of(label, config, data).usable
 
 
 def _recoded(column: Categorical, names: tuple[str, ...]) -> Tensor:

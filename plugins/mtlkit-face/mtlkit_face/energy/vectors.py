@@ -35,11 +35,11 @@ class LinearHeads:
 
     def energy(self) -> dict[str, Tensor]:
         """The energy vector (D,) of each task."""
-        return {name: energy(weight) for name, weight in self.weights.items()}
+        return {name: energy_vector(weight) for name, weight in self.weights.items()}
 
     def all_energy(self) -> Tensor:
         """The energy vector (D,) of all tasks' weights side by side, the paper's W^all."""
-        return energy(torch.cat([*self.weights.values()]))
+        return energy_vector(torch.cat([*self.weights.values()]))
 
 
 def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
@@ -74,12 +74,12 @@ def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
     return LinearHeads(task=task, weights=weights, bias=bias, passed_over=passed_over)
 
 
-def energy(weight: Tensor) -> Tensor:
+def energy_vector(weight: Tensor) -> Tensor:
     """The energy (D,) of each dimension, s_i = sum_j |W_ij| (Yin & Liu, TIP 2018, eq. 13).
 
     `weight` (C, D) is the transpose of the paper's W.
 
-    >>> energy(torch.tensor([[1.0, -2.0], [3.0, 0.0]])).tolist()
+    >>> energy_vector(torch.tensor([[1.0, -2.0], [3.0, 0.0]])).tolist()
     [4.0, 2.0]
     """
     return weight.abs().sum(dim=0)

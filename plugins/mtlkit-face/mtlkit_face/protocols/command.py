@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mtlkit.plugins import DataError
-from mtlkit_face.protocols.options import Cfp, Faces, IjbA, Lfw, Mode, Protocol, VerificationBin
+from mtlkit_face.protocols.mode import Mode
 
 if TYPE_CHECKING:
-    from mtlkit_face.protocols.result import Outcome
+    from mtlkit_face.protocols.protocol import Protocol
+    from mtlkit_face.protocols.result import ProtocolReport
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -77,6 +78,8 @@ _far = click.option("--far", type=float, multiple=True, default=(0.01, 0.001), s
 @_far
 def lfw(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
     """LFW, View 2: ten folds, the threshold of each chosen on the other nine."""
+    from mtlkit_face.protocols.pairs.lfw import Lfw
+
     _judge(run, out, device, lambda: Lfw(**_given(options)))
 
 
@@ -84,7 +87,7 @@ def lfw(run: Path, out: Path | None, device: str | None, **options: Any) -> None
 @_every_protocol
 @_images
 @click.option("--protocol", type=_FOLDER, help="The lists; by default Protocol in the images.")
-@click.option("--faces", type=click.Choice([each.value for each in Faces]), multiple=True,
+@click.option("--faces", type=click.Choice(["frontal-frontal", "frontal-profile"]), multiple=True,
               help="One of the two protocols alone.")  # fmt: skip
 @_folds
 @click.option("--fold-pairs", type=click.IntRange(min=1), default=350, show_default=True,
@@ -94,7 +97,9 @@ def cfp(
     run: Path, out: Path | None, device: str | None, faces: tuple[str, ...], **options: Any
 ) -> None:
     """CFP: frontal-frontal and frontal-profile, with accuracy, EER and AUC of ten folds."""
-    chosen = tuple(map(Faces, faces or [each.value for each in Faces]))
+    from mtlkit_face.protocols.pairs.cfp import Cfp, Faces
+
+    chosen = tuple(map(Faces, faces or Faces))
     _judge(run, out, device, lambda: Cfp(**_given(options), faces=chosen))
 
 
@@ -115,6 +120,8 @@ def cfp(
               show_default=True, help="Report this rank; may be repeated.")  # fmt: skip
 def ijb_a(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
     """IJB-A: templates compared one to one, and searched for, over ten splits."""
+    from mtlkit_face.protocols.templates.ijb_a import IjbA
+
     _judge(run, out, device, lambda: IjbA(**_given(options)))
 
 
@@ -125,10 +132,12 @@ def ijb_a(run: Path, out: Path | None, device: str | None, **options: Any) -> No
 @_far
 def verification_bin(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
     """A .bin set of pairs of aligned faces (LFW, CFP, AgeDB and others travel so)."""
+    from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
+
     _judge(run, out, device, lambda: VerificationBin(**_given(options)))
 
 
-@protocol.command()
+@protocol.command("render")
 @click.option("--out", type=_FOLDER, required=True, help="An empty or new folder for the sets.")
 @click.option("--subjects", type=click.IntRange(min=6), default=20, show_default=True,
               help="People; two or more for each fold.")  # fmt: skip
@@ -142,10 +151,11 @@ def verification_bin(run: Path, out: Path | None, device: str | None, **options:
               help="The side of a face in pixels.")  # fmt: skip
 @click.option("--first-subject", type=click.IntRange(min=0), default=100_000, show_default=True,
               help="The number of the first person: whom training has not seen.")  # fmt: skip
-def render(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, size: int,
+def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, size: int,
            first_subject: int) -> None:  # fmt: skip
     """Write rendered faces in the layout of every set, to try the protocols without photographs."""
     import numpy as np
+    from mtlkit_synthetic_faces import FaceSet, render_set
 
     from mtlkit_face.protocols.rendered_sets import (
         People,
@@ -154,7 +164,6 @@ def render(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, s
         write_ijb_a,
         write_lfw,
     )
-    from mtlkit_face.synthetic import FaceSet, render_set
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} is there already; choose a new or empty folder with --out")
@@ -176,7 +185,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "mode": Mode(options["mode"])}
 
 
-def _judge(run: Path, out: Path | None, device: str | None, make: Callable[[], Protocol]) -> None:
+def _judge(run: Path, out: Path | None, device: str | None, make: "Callable[[], Protocol]") -> None:
     """Judge `run` by what `make` gives, and write the result beside a report."""
     import torch
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -212,7 +221,7 @@ def _judge(run: Path, out: Path | None, device: str | None, make: Callable[[], P
     click.echo(f"\nreport: {target / 'report.html'}")
 
 
-def _write(target: Path, run: Path, recipe: str, outcome: "Outcome") -> None:
+def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> None:
     from mtlkit.report import Evaluation, RunRecord, evaluation_to_json, render_page
 
     found = outcome.findings()
@@ -245,7 +254,7 @@ def _write(target: Path, run: Path, recipe: str, outcome: "Outcome") -> None:
         ) from cause
 
 
-def _tell(outcome: "Outcome") -> None:
+def _tell(outcome: "ProtocolReport") -> None:
     first = next(iter(outcome.results.values()))
     click.echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
     for part, result in outcome.results.items():

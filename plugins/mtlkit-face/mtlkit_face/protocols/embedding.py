@@ -21,10 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.plugins import DataError, MultiTaskModel
-from mtlkit_face.protocols.options import Mode, Progress, Protocol
-from mtlkit_face.protocols.pictures import Decoded, Picture, decode
+from mtlkit_face.identification.template import template
+from mtlkit_face.protocols.mode import Mode
+from mtlkit_face.protocols.pictures import Decoded, FaceImage, decode
+from mtlkit_face.protocols.protocol import Progress, Protocol
 from mtlkit_face.protocols.result import Preprocessing
-from mtlkit_face.template import template
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -52,7 +53,7 @@ FINISH: dict[Mode, Callable[[Tensor], Tensor]] = {
 """What each mode makes of the mean over mirror images."""
 
 
-class Embedder:
+class ImageEmbedder:
     """Embeds pictures by one model, with its own size, channels and normalisation.
 
     It counts what it did: `embedded` pictures, `sizes` of the pictures before they were resized,
@@ -92,7 +93,7 @@ class Embedder:
         self._finish = FINISH[config.mode]
         self._device = next(model.parameters()).device
 
-    def templates(self, pictures: Sequence[Picture]) -> Templates:
+    def templates(self, pictures: Sequence[FaceImage]) -> Templates:
         """The templates of `pictures`; `DataError` for one that fails, unless failures count."""
         parts: list[Tensor] = []
         faults: dict[int, str] = {}
@@ -110,7 +111,7 @@ class Embedder:
         width = max(part.shape[1] for part in parts)  # a batch of failures alone has one column
         return Templates(rows=torch.cat([p.expand(-1, width) for p in parts]), faults=faults)
 
-    def _decoded(self, picture: Picture) -> Decoded | str:
+    def _decoded(self, picture: FaceImage) -> Decoded | str:
         try:
             return decode(picture, self.shape)
         except DataError as cause:

@@ -35,7 +35,7 @@ class Box:
 
 
 @attrs.frozen(kw_only=True)
-class Picture:
+class FaceImage:
     """A face of a protocol: what messages call it, and its file or its encoded bytes.
 
     One without a source has a `fault` that says why; it is `faceless` where the set itself says
@@ -57,7 +57,7 @@ class Decoded:
     size: tuple[int, int]
 
 
-def decode(picture: Picture, shape: tuple[int, ...]) -> Decoded:
+def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
     """`picture`, or its box, upright and resized to `shape` (C, H, W) by bicubic interpolation.
 
     `DataError` says why it cannot be had, without its name.

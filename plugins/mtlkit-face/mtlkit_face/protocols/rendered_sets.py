@@ -12,11 +12,11 @@ from pathlib import Path
 
 import attrs
 import numpy as np
+from mtlkit_synthetic_faces.rendered import RenderedSet
 from PIL import Image
 
-from mtlkit_face.protocols.ijb_a import SEARCH, VERIFY
 from mtlkit_face.protocols.pictures import Pixels
-from mtlkit_face.synthetic.rendered import RenderedSet
+from mtlkit_face.protocols.templates.ijb_a_tables import SEARCH, VERIFY
 
 COLUMNS = (
     "TEMPLATE_ID", "SUBJECT_ID", "FILE", "MEDIA_ID", "SIGHTING_ID", "FRAME",

@@ -9,7 +9,7 @@ import attrs
 
 from mtlkit.evaluators import EvaluationResult
 from mtlkit.report import Block, Section
-from mtlkit_face.protocols.intervals import Interval, deviation, standard_error
+from mtlkit_face.metrics.intervals import Interval, deviation, mean_of_finite, standard_error
 
 FORMAT = 1
 
@@ -37,9 +37,8 @@ def over_folds(
     at: Mapping[str, float] | None = None,
 ) -> Measure:  # fmt: skip
     """The mean of `values` over folds that have one, with its spread and a 95% interval."""
-    known = [value for value in values if math.isfinite(value)]
     return Measure(
-        value=sum(known) / len(known) if known else math.nan,
+        value=mean_of_finite(values),
         folds=tuple(values),
         deviation=deviation(values, population=population),
         standard_error=standard_error(values),
@@ -70,7 +69,7 @@ class Preprocessing:
 
 
 @attrs.frozen(kw_only=True)
-class Result:
+class ProtocolResult:
     """The numbers of one protocol.
 
     `n_genuine` and `n_impostor` are the comparisons (or searches) that were made, failures among
@@ -93,12 +92,12 @@ class Result:
 
 
 @attrs.frozen(kw_only=True)
-class Outcome:
+class ProtocolReport:
     """The results of an evaluation, by part (an only part is called ""), and what to show."""
 
     prefix: str
     title: str
-    results: Mapping[str, Result]
+    results: Mapping[str, ProtocolResult]
     headlines: tuple[str, ...]
     blocks: tuple[Block, ...]
 

@@ -2,9 +2,9 @@
 
 import attrs
 
-from mtlkit_face.protocols.accuracy import ThresholdRule, grid, midpoint
-from mtlkit_face.protocols.options import Mode, Protocol
-from mtlkit_face.protocols.tar import OperatingRule, budget, nearest
+from mtlkit_face.metrics.fold_accuracy import ThresholdRule, grid, midpoint
+from mtlkit_face.metrics.operating_point import OperatingRule, budget, nearest
+from mtlkit_face.protocols.mode import Mode
 
 
 @attrs.frozen(kw_only=True)
@@ -29,6 +29,6 @@ _MATCHING = {
 }
 
 
-def matching(config: Protocol) -> str:
+def matching(mode: Mode, mirror: bool) -> str:
     """How two pictures are matched, in words."""
-    return _MATCHING[config.mode, config.mirror]
+    return _MATCHING[mode, mirror]

@@ -6,9 +6,18 @@ from statistics import fmean
 
 import attrs
 
-from mtlkit_face.study.arms import SIDE_WEIGHTS
-from mtlkit_face.study.paired import RANK1, SIDES, Metrics, Runs, among, differences_of, less
-from mtlkit_face.study.verdict import Part, State, together
+from mtlkit_face.study.claim_parts import (
+    RANK1,
+    SIDES,
+    ClaimPart,
+    ClaimState,
+    Metrics,
+    Runs,
+    among,
+    claim_state,
+    differences_of,
+    less,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -17,37 +26,37 @@ class Hypothesis:
 
     name: str
     claim: str
-    parts: Callable[[Runs], Iterable[Part]]
+    parts: Callable[[Runs], Iterable[ClaimPart]]
 
-    def judged(self, runs: Runs) -> "Judged":
+    def judged(self, runs: Runs) -> "JudgedClaim":
         """What `runs` say of it."""
         parts = tuple(self.parts(runs))
-        return Judged(name=self.name, claim=self.claim, parts=parts, state=together(parts))
+        return JudgedClaim(name=self.name, claim=self.claim, parts=parts, state=claim_state(parts))
 
 
 @attrs.frozen(kw_only=True)
-class Judged:
+class JudgedClaim:
     """A claim with its verdict, and the numbers behind it."""
 
     name: str
     claim: str
-    parts: tuple[Part, ...]
-    state: State
+    parts: tuple[ClaimPart, ...]
+    state: ClaimState
 
 
-def _side_tasks_help(runs: Runs) -> Iterable[Part]:
+def _side_tasks_help(runs: Runs) -> Iterable[ClaimPart]:
     return [less(runs, f"m-cnn-{task}", "s-cnn") for task in SIDES]
 
 
-def _dynamic_beats_equal(runs: Runs) -> Iterable[Part]:
+def _dynamic_beats_equal(runs: Runs) -> Iterable[ClaimPart]:
     yield less(runs, "m-cnn-equal", "s-cnn")
     yield less(runs, "m-cnn", "m-cnn-equal")
 
 
-def _one_beats_three(runs: Runs) -> Iterable[Part]:
+def _one_beats_three(runs: Runs) -> Iterable[ClaimPart]:
     leads = {task: differences_of(runs, f"m-cnn-{task}", "m-cnn-equal", RANK1) for task in SIDES}
     seeds = set.intersection(*(set(lead) for lead in leads.values()))
-    yield Part(
+    yield ClaimPart(
         unit=f"{RANK1} of the side task that is best in the other seeds, less m-cnn-equal",
         values=tuple(
             # chosen without this seed, or the best of three would lead by luck alone
@@ -58,7 +67,7 @@ def _one_beats_three(runs: Runs) -> Iterable[Part]:
     )
 
 
-def _gate_follows_the_lowest_loss(runs: Runs) -> Iterable[Part]:
+def _gate_follows_the_lowest_loss(runs: Runs) -> Iterable[ClaimPart]:
     unit = "how much lower the heaviest side task's loss is than the mean, over steps"
     yield among(runs, "m-cnn", unit, lambda found: found.get("trace/heaviest-below-mean"))
     # the inverted rule shows that this is the rule's doing, and not the tasks'
@@ -78,13 +87,13 @@ def _negative(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def _more_than_regularisation(runs: Runs) -> Iterable[Part]:
+def _more_than_regularisation(runs: Runs) -> Iterable[ClaimPart]:
     yield less(runs, "m-cnn", "s-cnn")
     yield less(runs, "m-cnn", "s-cnn-l2")
     yield less(runs, "m-cnn", "s-cnn-dropout")
 
 
-def _identity_sheds_the_rest(runs: Runs) -> Iterable[Part]:
+def _identity_sheds_the_rest(runs: Runs) -> Iterable[ClaimPart]:
     for label in SIDES.values():
         start = f"face/energy/probe/{label}"
         # y is linear in x and narrower: that it tells less is sure; half as much is a claim
@@ -102,14 +111,14 @@ def _shed(found: Metrics, start: str) -> float | None:
     return (found[f"{start}/x"] - chance) / 2 - (found[f"{start}/y"] - chance)
 
 
-def _strong_dimensions_are_enough(runs: Runs) -> Iterable[Part]:
+def _strong_dimensions_are_enough(runs: Runs) -> Iterable[ClaimPart]:
     start = "face/energy/rank1"
     # the best n is chosen on the same probes, so that the fall alone is never negative
     many, one = (
         differences_of(runs, arm, arm, f"{start}/x-best", f"{start}/x")
         for arm in ("m-cnn", "s-cnn")
     )
-    yield Part(
+    yield ClaimPart(
         unit="fall of rank-1 from the best x_n to x: that of m-cnn less that of s-cnn",
         values=tuple(many[seed] - one[seed] for seed in many if seed in one),
     )
@@ -130,13 +139,13 @@ def _below(found: Metrics) -> float | None:
     return found[f"{name}-by-chance"] - found[name]
 
 
-def _branches_help_across_poses(runs: Runs, form: str) -> Iterable[Part]:
+def _branches_help_across_poses(runs: Runs, form: str) -> Iterable[ClaimPart]:
     yield less(runs, form, "m-cnn")
     left, right, front = (
         differences_of(runs, form, "m-cnn", f"{RANK1}/group/{group}")
         for group in ("left", "right", "front")
     )
-    yield Part(
+    yield ClaimPart(
         unit=f"gain on profiles less gain on frontal faces: {form} over m-cnn",
         values=tuple(
             (left[seed] + right[seed]) / 2 - front[seed]
@@ -146,7 +155,7 @@ def _branches_help_across_poses(runs: Runs, form: str) -> Iterable[Part]:
     )
 
 
-def _expected_beats_best(runs: Runs, form: str) -> Iterable[Part]:
+def _expected_beats_best(runs: Runs, form: str) -> Iterable[ClaimPart]:
     start = "face/pose-errors"
     yield among(
         runs, form, "0.01 less what expected routing loses to best without errors",
@@ -173,27 +182,27 @@ def _growth(found: Metrics) -> float | None:
     return None if without is None or many is None else many - without
 
 
-def _estimates_suffice(runs: Runs) -> Iterable[Part]:
+def _estimates_suffice(runs: Runs) -> Iterable[ClaimPart]:
     yield less(runs, "m-cnn-pose-estimated", "s-cnn")
     lost = differences_of(runs, "m-cnn-pose", "m-cnn-pose-estimated", RANK1)
-    yield Part(
+    yield ClaimPart(
         unit="0.01 less what is lost: rank-1 of m-cnn-pose, of all poses, less that of "
         "m-cnn-pose-estimated, of three groups",
         values=tuple(0.01 - value for value in lost.values()),
     )
 
 
-def _shared_features_are_the_place(runs: Runs) -> Iterable[Part]:
+def _shared_features_are_the_place(runs: Runs) -> Iterable[ClaimPart]:
     yield less(runs, "m-cnn-equal", "m-cnn-side-block")
     yield less(runs, "p-cnn", "p-cnn-block")
 
 
-def _each_sample_its_weight(runs: Runs) -> Iterable[Part]:
+def _each_sample_its_weight(runs: Runs) -> Iterable[ClaimPart]:
     yield less(runs, "m-cnn", "m-cnn-product")
     yield less(runs, "m-cnn", "m-cnn-released")
 
 
-def _small_batches_help(runs: Runs) -> Iterable[Part]:
+def _small_batches_help(runs: Runs) -> Iterable[ClaimPart]:
     yield less(runs, "m-cnn-batch-8", "m-cnn")
 
 
@@ -286,12 +295,3 @@ HYPOTHESES: Sequence[Hypothesis] = (
         parts=_small_batches_help,
     ),
 )
-
-
-def searched(runs: Runs) -> dict[float, Part]:
-    """Rank-1 on validation subjects by the side weight phi_s; those that were run."""
-    found = {
-        weight: among(runs, f"search-{weight:g}", RANK1, lambda metrics: metrics.get(RANK1))
-        for weight in SIDE_WEIGHTS
-    }
-    return {weight: part for weight, part in found.items() if part.values}

@@ -13,10 +13,10 @@ from mtlkit.data import Loading
 from mtlkit.plugins import RunError
 from mtlkit.runs import RunFolder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
-from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates
-from mtlkit_face.study.pages import Study
+from mtlkit_face.study.estimated_poses import ESTIMATOR, estimates, estimator_job, write_estimates
+from mtlkit_face.study.report import FaceStudy
+from mtlkit_face.study.report_files import write_study
 from mtlkit_face.study.results import finished, read_runs, read_versions, run_folder
-from mtlkit_face.study.write import write_study
 
 Say = Callable[[str], None]
 
@@ -36,7 +36,9 @@ class Asked:
         return [(arm, seed) for seed in self.seeds for arm in self.arms]
 
 
-def run_study(asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say) -> Study:
+def run_study(
+    asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say
+) -> FaceStudy:
     """Make the runs that the folder lacks at a place; write the report, also when it is stopped.
 
     Raises `RunError` where the folder holds a study of another size or a process is at work on it,
@@ -69,7 +71,7 @@ def _same_size(asked: Asked) -> None:
         )
 
 
-def _run(asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say) -> Study:
+def _run(asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say) -> FaceStudy:
     loading = attrs.evolve(loading, base=asked.folder)
     failed: dict[str, str] = {}
     try:
@@ -151,7 +153,7 @@ def _estimate(asked: Asked, catalog: Catalog, loading: Loading, say: Say) -> Non
         say(f"seed {seed}: {found}")
 
 
-def _known(asked: Asked, failed: dict[str, str]) -> Study:
+def _known(asked: Asked, failed: dict[str, str]) -> FaceStudy:
     """Everything that the folder holds, be it asked for now or before."""
     every = {**ARMS, **searching(asked.size)}
     there = {path.name for path in (asked.folder / "runs").glob("*")}
@@ -161,7 +163,7 @@ def _known(asked: Asked, failed: dict[str, str]) -> Study:
     made = {int(path.name.removeprefix("seed-")) for path in asked.folder.glob("runs/*/seed-*")}
     seeds = sorted({*asked.seeds, *made})
     runs = read_runs(asked.folder, [*arms, *strays], seeds)
-    return Study(
+    return FaceStudy(
         size=asked.size,
         arms=[*arms, *strays],
         seeds=seeds,

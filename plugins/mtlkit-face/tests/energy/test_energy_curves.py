@@ -2,10 +2,9 @@
 
 import pytest
 import torch
-from mtlkit_face.energy.analysis import _falls
-from mtlkit_face.energy.curves import curves, dimension_counts, rank1
-from mtlkit_face.gallery import Trial
-from mtlkit_face.matching import match
+from mtlkit_face.energy.curves import curves, dimension_counts, largest_fall, rank1
+from mtlkit_face.identification.gallery import GalleryTrial
+from mtlkit_face.identification.matching import match
 
 SUBJECTS, EACH, IDENTITY, SIDE = 30, 4, 16, 16
 
@@ -27,7 +26,7 @@ def trial(faces):
     gallery = torch.arange(0, len(owners), EACH)
     probes = torch.tensor([i for i in range(len(owners)) if i % EACH])
     names = tuple(map(str, range(SUBJECTS)))
-    return Trial(gallery=gallery, probes=probes, owners=owners[probes], subjects=names)
+    return GalleryTrial(gallery=gallery, probes=probes, owners=owners[probes], subjects=names)
 
 
 def test_rank_1_is_that_of_identification(faces, trial):
@@ -48,8 +47,8 @@ def test_x_rises_and_falls_where_side_dimensions_enter_and_y_does_not(faces, tri
     assert found.counts[found.best] <= IDENTITY
     assert found.x[-1] < 0.5
     assert found.y[-1] == pytest.approx(found.y[3])
-    assert _falls(found.x) > 0.4
-    assert _falls(found.y) < 0.05
+    assert largest_fall(found.x) > 0.4
+    assert largest_fall(found.y) < 0.05
 
 
 def test_the_ends_of_the_curves_are_x_and_y(faces, trial):

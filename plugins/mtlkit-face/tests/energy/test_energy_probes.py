@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.energy.configs import Energy
 from mtlkit_face.energy.probes import Ridge, probed_labels, read, samples_of
 
-from mtlkit.data import Categorical, Data, Numeric, Split
+from mtlkit.data import Categorical, Numeric, Split
 from mtlkit.plugins import DataError
 
 
@@ -69,7 +68,7 @@ def people(count):
 def test_labels_are_matched_by_name_not_by_code():
     train = split(light=Categorical.of(["b", "a", None, "a"]), subject=people(4))
     test = split(light=Categorical.of(["b", None, "zz"], ["b", "zz"]), subject=people(3))
-    found = samples_of("light", Energy(), Data(train=train, test=test))
+    found = samples_of("light", train, test, "subject")
     assert found.names == ("a", "b")
     assert (found.known.tolist(), found.codes.tolist()) == ([0, 1, 3], [1, 0, 0])
     assert (found.asked.tolist(), found.wanted.tolist()) == ([0], [1])
@@ -83,8 +82,8 @@ def test_without_a_wish_the_labels_are_those_that_can_be_probed():
         "light": Categorical.of(["1", "1", "1"]),  # one class: nothing to tell apart
         "expression": Numeric(torch.zeros(3)),
     }
-    data = Data(train=split(**columns), test=split(**columns))
-    assert probed_labels(Energy(), data, {}) == ("yaw",)
+    both = split(**columns)
+    assert probed_labels(None, both, both, "subject", {}) == ("yaw",)
 
 
 NUMBER = Numeric(torch.ones(2))
@@ -112,5 +111,5 @@ def test_a_label_that_cannot_be_probed_is_an_error_where_it_was_asked_for(label,
     train = split(yaw=Categorical.of(["0", "15"]), **same)
     test = split(yaw=Categorical.of(["0", "90"]), **same)
     with pytest.raises(DataError) as caught:
-        probed_labels(Energy(probes=(label,)), Data(train=train, test=test), {})
+        probed_labels((label,), train, test, "subject", {})
     assert str(caught.value).startswith(message)

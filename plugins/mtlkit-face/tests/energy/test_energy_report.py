@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.energy import Energy
-from mtlkit_face.identification import Identification
+from mtlkit_face.energy.evaluator import Energy
+from mtlkit_face.identification.evaluator import Identification
 from PIL import Image
 
 from mtlkit import Recipe, Role, Task

@@ -3,20 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.energy.vectors import energy, overlap, rank_correlation, strongest
+from mtlkit_face.energy.vectors import energy_vector, overlap, rank_correlation, strongest
 from scipy import stats
 
 
 def test_energy_is_the_sum_of_absolute_weights_over_classes():
     weight = torch.tensor([[1.0, -2.0, 0.0], [-3.0, 0.5, 0.0]])  # two classes, three dimensions
-    assert energy(weight).tolist() == [4.0, 2.5, 0.0]
-    assert strongest(energy(weight)).tolist() == [0, 1, 2]
+    assert energy_vector(weight).tolist() == [4.0, 2.5, 0.0]
+    assert strongest(energy_vector(weight)).tolist() == [0, 1, 2]
 
 
 def test_the_energy_of_all_tasks_is_the_sum_of_theirs():
     first, second = torch.randn(7, 5), torch.randn(3, 5)
-    together = energy(torch.cat([first, second]))
-    assert torch.allclose(together, energy(first) + energy(second))
+    together = energy_vector(torch.cat([first, second]))
+    assert torch.allclose(together, energy_vector(first) + energy_vector(second))
 
 
 def test_equal_energies_keep_their_order():

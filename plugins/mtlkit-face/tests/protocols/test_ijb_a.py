@@ -6,10 +6,10 @@ import re
 import attrs
 import numpy as np
 import pytest
-from mtlkit_face.protocols.ijb_a import read_splits
-from mtlkit_face.protocols.ijb_a_work import looked_at_ijb_a
-from mtlkit_face.protocols.options import IjbA, Mode
-from mtlkit_face.protocols.pooling import image_mean, media_mean
+from mtlkit_face.protocols.mode import Mode
+from mtlkit_face.protocols.templates.ijb_a import IjbA
+from mtlkit_face.protocols.templates.ijb_a_tables import read_splits
+from mtlkit_face.protocols.templates.pooling import image_mean, media_mean
 
 from mtlkit.plugins import DataError
 
@@ -66,7 +66,7 @@ def test_templates_comparisons_and_searches_are_read(sets):
 
 
 def test_a_face_in_a_shared_picture_is_found_by_its_sighting(sets):
-    looked = looked_at_ijb_a(config(sets))
+    looked = config(sets).template_set()
     assert all(picture.source is not None for picture in looked.sightings.pictures)
     for split in looked.splits:
         for row in split.sightings():
@@ -77,7 +77,7 @@ def test_a_face_in_a_shared_picture_is_found_by_its_sighting(sets):
 
 
 def test_a_box_is_cut_out_of_a_shared_picture(sets):
-    looked = looked_at_ijb_a(boxed(sets))
+    looked = boxed(sets).template_set()
     lefts = {picture.box.left for picture in looked.sightings.pictures}
     assert lefts == {0.0, 32.0}
     assert all(picture.box.corners()[2] - picture.box.corners()[0] == 32
@@ -96,7 +96,7 @@ def test_folders_may_have_their_other_names(sets):
     for name in ("img", "frame"):
         other = {"img": "images", "frame": "frames"}[name]
         (sets / "ijb-a/aligned" / name).rename(sets / "ijb-a/aligned" / other)
-    assert looked_at_ijb_a(config(sets)).sightings.pictures[0].source.is_file()
+    assert config(sets).template_set().sightings.pictures[0].source.is_file()
 
 
 def test_a_shared_picture_without_its_aligned_face_is_no_face(sets):
@@ -136,7 +136,7 @@ def test_a_template_without_a_picture_is_no_dropped_pair(sets, model):
         image.unlink()
     after = everything.outcome(model).results["media-mean"]
     assert (after.n_genuine, after.n_impostor) == (before.n_genuine, before.n_impostor)
-    names = [each.name for each in looked_at_ijb_a(everything).sightings.pictures]
+    names = [each.name for each in everything.template_set().sightings.pictures]
     assert after.failures == sum(name.startswith("img") for name in names)
     assert after.measures["eer"].value == pytest.approx(1 - 1 / 3, abs=0.2)
     # templates of photographs alone match nobody: two of three genuine pairs have one
@@ -242,14 +242,14 @@ def test_well_aligned_pictures_alone_are_pooled(sets, model):
     """A template of a photograph and three frames becomes one of the photograph."""
     listed = sets / "well.txt"
     listed.write_text("img/1.jpg\nimg/2.jpg\n")
-    looked = looked_at_ijb_a(config(sets, well_aligned=listed))
+    looked = config(sets, well_aligned=listed).template_set()
     names = {looked.sightings.pictures[place].name.partition(",")[0] for place in looked.well}
     assert names == {"img/1.jpg", "img/2.jpg"}
     shown = {each.file for split in looked.splits for each in split.sightings()}
     assert {"img/1.jpg", "img/2.jpg"} <= shown
     assert len(looked.well) > 2  # all who are in them
     listed.write_text("img/1_1.jpg\n")
-    looked = looked_at_ijb_a(config(sets, well_aligned=listed))
+    looked = config(sets, well_aligned=listed).template_set()
     assert [looked.sightings.pictures[place].name for place in looked.well] == [
         "img/1.jpg, sighting 1"
     ]
@@ -284,7 +284,7 @@ def test_a_video_counts_once_as_a_medium():
 
 def test_pictures_are_embedded_once_for_all_splits(sets, model):
     config(sets, batch=5, mirror=False).outcome(model)
-    looked = looked_at_ijb_a(config(sets))
+    looked = config(sets).template_set()
     rows = {(row.file, row.sighting) for split in looked.splits for row in split.sightings()}
     assert sum(model.batches) == len(rows)
     assert max(model.batches) == 5

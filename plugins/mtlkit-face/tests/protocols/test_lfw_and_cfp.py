@@ -4,9 +4,9 @@ import re
 
 import numpy as np
 import pytest
-from mtlkit_face.protocols.cfp import read_cfp
-from mtlkit_face.protocols.lfw import read_lfw
-from mtlkit_face.protocols.options import Cfp, Faces, Lfw, Mode
+from mtlkit_face.protocols.mode import Mode
+from mtlkit_face.protocols.pairs.cfp import Cfp, Faces, read_cfp
+from mtlkit_face.protocols.pairs.lfw import Lfw, read_lfw
 
 from mtlkit.plugins import DataError
 

@@ -7,12 +7,15 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.protocols.embedding import Embedder
-from mtlkit_face.protocols.lfw import read_lfw
-from mtlkit_face.protocols.options import Cfp, Faces, IjbA, Lfw, Mode, VerificationBin
-from mtlkit_face.protocols.options import silence as nobody
-from mtlkit_face.protocols.pair_scores import score_pairs
-from mtlkit_face.protocols.pictures import Box, Picture, decode
+from mtlkit_face.protocols.embedding import ImageEmbedder
+from mtlkit_face.protocols.mode import Mode
+from mtlkit_face.protocols.pairs.cfp import Cfp, Faces
+from mtlkit_face.protocols.pairs.lfw import Lfw, read_lfw
+from mtlkit_face.protocols.pairs.scores import score_pairs
+from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
+from mtlkit_face.protocols.pictures import Box, FaceImage, decode
+from mtlkit_face.protocols.protocol import silence as nobody
+from mtlkit_face.protocols.templates.ijb_a import IjbA
 from PIL import Image
 
 from mtlkit import Role, Task
@@ -43,7 +46,7 @@ def cosine(a, b):
 def test_a_score_is_the_mean_of_four_cosines(lfw, model):
     """Yin & Liu (TIP 2018): (picture, mirror image) with (picture, mirror image)."""
     pairs = read_lfw(lfw.images)
-    score = score_pairs(pairs, Embedder(lfw, model, nobody))
+    score = score_pairs(pairs, ImageEmbedder(lfw, model, nobody))
     for place in range(len(pairs)):
         both = []
         for side in (pairs.first, pairs.second):
@@ -56,17 +59,17 @@ def test_a_score_is_the_mean_of_four_cosines(lfw, model):
 def test_compatible_normalises_the_sum_again(lfw, model):
     pairs = read_lfw(lfw.images)
     kits = attrs.evolve(lfw, mode=Mode.COMPATIBLE)
-    strict, again = (score_pairs(pairs, Embedder(c, model, nobody)) for c in (lfw, kits))
+    strict, again = (score_pairs(pairs, ImageEmbedder(c, model, nobody)) for c in (lfw, kits))
     image = torch.from_numpy(decode(pairs.pictures[0], (1, 8, 8)).pixels.copy())[None]
-    assert Embedder(kits, model, nobody).embed(image).norm() == pytest.approx(1)
-    assert Embedder(lfw, model, nobody).embed(image).norm() < 0.999
+    assert ImageEmbedder(kits, model, nobody).embed(image).norm() == pytest.approx(1)
+    assert ImageEmbedder(lfw, model, nobody).embed(image).norm() < 0.999
     assert (np.abs(again) >= np.abs(strict)).all()
 
 
 def test_without_mirror_images_it_is_the_plain_cosine(lfw, model):
     pairs = read_lfw(lfw.images)
     plain = attrs.evolve(lfw, mirror=False)
-    score = score_pairs(pairs, Embedder(plain, model, nobody))
+    score = score_pairs(pairs, ImageEmbedder(plain, model, nobody))
     pixels = [
         decode(pairs.pictures[side[0]], (1, 8, 8)).pixels.astype(float).ravel()
         for side in (pairs.first, pairs.second)
@@ -85,7 +88,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     assembly = Assembly(sample_shape=shape, classes=classes, centre=127.5, scale=128.0)
     model = assemble(MLP(hidden=(16,)), grouping, tasks, assembly).eval()
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
-    mean = Embedder(lfw, model, nobody).embed(images)
+    mean = ImageEmbedder(lfw, model, nobody).embed(images)
     with torch.no_grad():
         views = [model(images), model(images.flip(-1))]
 
@@ -107,7 +110,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     with pytest.raises(
         DataError, match=r"evaluate a run whose recipe has `routing\.test: expected`"
     ):
-        Embedder(lfw, label, nobody).embed(images)
+        ImageEmbedder(lfw, label, nobody).embed(images)
 
 
 @pytest.mark.parametrize("name", ["lfw", "cfp", "bin", "ijb-a"])
@@ -189,7 +192,7 @@ def test_a_failure_is_a_pair_that_does_not_match(lfw, model):
     result = counted.outcome(model).results[""]
     assert (result.n_genuine, result.n_impostor, result.failures) == (4, 4, 1)
     assert result.failed == {genuine.name: "is missing"}
-    score = score_pairs(read_lfw(lfw.images), Embedder(counted, model, nobody))
+    score = score_pairs(read_lfw(lfw.images), ImageEmbedder(counted, model, nobody))
     with_it = (pairs.first == pairs.first[0]) | (pairs.second == pairs.first[0])
     np.testing.assert_array_equal(np.isneginf(score), with_it)
 
@@ -252,7 +255,7 @@ def test_a_model_of_no_pictures_is_refused(lfw, model):
 def test_pictures_become_what_the_model_takes(tmp_path):
     path = tmp_path / "a.png"
     Image.fromarray(np.arange(48, dtype=np.uint8).reshape(4, 4, 3)).save(path)
-    picture = Picture(name="a", source=path)
+    picture = FaceImage(name="a", source=path)
     assert decode(picture, (3, 4, 4)).pixels.shape == (3, 4, 4)
     assert decode(picture, (1, 2, 6)).pixels.shape == (1, 2, 6)
     assert decode(picture, (1, 2, 6)).size == (4, 4)
@@ -274,7 +277,7 @@ def test_a_picture_too_large_for_a_face_is_not_decoded(tmp_path):
     path = tmp_path / "bomb.png"
     Image.new("1", (17_000, 5_000)).save(path)
     with pytest.raises(DataError, match="has 17000 x 5000 pixels, too many for a face"):
-        decode(Picture(name="a", source=path), (1, 8, 8))
+        decode(FaceImage(name="a", source=path), (1, 8, 8))
 
 
 def test_one_part_of_cfp_may_be_asked_for(sets, model):

@@ -11,9 +11,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from mtlkit_face.protocols import guarded_pickle, pickled_pairs
-from mtlkit_face.protocols.options import Mode, VerificationBin
-from mtlkit_face.protocols.pickled_pairs import read_pickled_pairs
+from mtlkit_face.protocols.mode import Mode
+from mtlkit_face.protocols.pairs import guarded_pickle, verification_bin
+from mtlkit_face.protocols.pairs.verification_bin import VerificationBin, read_pickled_pairs
 
 from mtlkit.plugins import DataError
 
@@ -234,7 +234,7 @@ def test_a_giant_file_is_not_opened(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_what_is_no_set_of_pairs_is_refused(tmp_path, monkeypatch, value, message):
     if "at most 50" in message:
-        monkeypatch.setattr(pickled_pairs, "MOST_IMAGE_BYTES", 50)
+        monkeypatch.setattr(verification_bin, "MOST_IMAGE_BYTES", 50)
     path = written(tmp_path, pickle.dumps(value))
     with pytest.raises(DataError) as caught:
         read_pickled_pairs(path, 2)

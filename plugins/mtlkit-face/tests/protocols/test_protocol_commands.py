@@ -7,8 +7,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from mtlkit_face.protocols.options import Lfw, VerificationBin
-from mtlkit_face.rendered import Rendered
+from mtlkit_face.data.rendered import Rendered
+from mtlkit_face.protocols.pairs.lfw import Lfw
+from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 
 from mtlkit import Recipe, Role, Task, Train, fit, load_catalog
 from mtlkit.backbones import MLP

@@ -5,12 +5,12 @@ import math
 import attrs
 import numpy as np
 import pytest
-from mtlkit_face.protocols import split_measures as module
-from mtlkit_face.protocols.cmc import search
-from mtlkit_face.protocols.intervals import resamples
-from mtlkit_face.protocols.options import Mode
+from mtlkit_face.metrics.intervals import resamples
+from mtlkit_face.metrics.rank import search
+from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.rules import RULES
-from mtlkit_face.protocols.split_measures import SplitScores, split_measures
+from mtlkit_face.protocols.templates import measures as module
+from mtlkit_face.protocols.templates.measures import SplitScores, split_measures
 
 PEOPLE = 12
 

@@ -4,8 +4,8 @@ import copy
 import random
 
 import pytest
+from mtlkit_face.study.claim_parts import ClaimState
 from mtlkit_face.study.hypotheses import HYPOTHESES
-from mtlkit_face.study.verdict import State
 
 SEEDS = range(5)
 PROBES = {"x": 0.6, "y": 0.2, "chance": 0.1}
@@ -144,12 +144,12 @@ def test_every_claim_of_the_paper_has_a_world():
 
 
 def test_without_runs_nothing_is_said_of_any_claim():
-    assert {each.judged({}).state for each in HYPOTHESES} == {State.NOT_RUN}
+    assert {each.judged({}).state for each in HYPOTHESES} == {ClaimState.NOT_RUN}
 
 
 @pytest.mark.parametrize("name", TRUE)
 def test_a_claim_is_supported_where_it_holds(name):
-    assert judged(runs_of(TRUE[name]), name).state is State.SUPPORTED
+    assert judged(runs_of(TRUE[name]), name).state is ClaimState.SUPPORTED
 
 
 @pytest.mark.parametrize("number", range(len(FALSE)))
@@ -157,14 +157,14 @@ def test_a_claim_is_contradicted_where_a_part_of_it_fails(number):
     name, arm, changes = FALSE[number]
     world = copy.deepcopy(TRUE[name])
     world[arm] |= changes
-    assert judged(runs_of(world), name).state is State.CONTRADICTED
+    assert judged(runs_of(world), name).state is ClaimState.CONTRADICTED
 
 
 @pytest.mark.parametrize("name", TRUE)
 def test_arms_that_are_missing_leave_a_claim_open(name):
     for arm in TRUE[name]:
         world = {key: value for key, value in TRUE[name].items() if key != arm}
-        assert judged(runs_of(world), name).state in (State.NOT_RUN, State.UNDECIDED)
+        assert judged(runs_of(world), name).state in (ClaimState.NOT_RUN, ClaimState.UNDECIDED)
 
 
 @pytest.mark.parametrize("name", TRUE)
@@ -192,4 +192,4 @@ def test_the_best_side_task_is_not_chosen_by_the_seed_it_is_judged_on():
     }
     runs["m-cnn-equal"] = {seed: rank1(0.71) for seed in range(3)}
     (part,) = judged(runs, "H2b").parts
-    assert part.mean == pytest.approx(-0.01)
+    assert part.estimate.mean == pytest.approx(-0.01)

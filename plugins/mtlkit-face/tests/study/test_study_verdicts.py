@@ -2,15 +2,14 @@
 
 import random
 
+import numpy as np
 import pytest
 from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, chosen, searching
-from mtlkit_face.study.curves import curve_charts, curve_metrics
-from mtlkit_face.study.hypotheses import searched
-from mtlkit_face.study.pages import Study, sections
-from mtlkit_face.study.paired import less
-from mtlkit_face.study.paper import REPORTED
-from mtlkit_face.study.verdict import Part, State, together
-from mtlkit_face.study.write import write_study
+from mtlkit_face.study.claim_parts import ClaimPart, ClaimState, claim_state, less, searched
+from mtlkit_face.study.learning_curves import curve_charts, curve_metrics
+from mtlkit_face.study.paper_results import REPORTED
+from mtlkit_face.study.report import FaceStudy, sections
+from mtlkit_face.study.report_files import write_study
 from scipy import stats
 
 from mtlkit import load_catalog
@@ -39,35 +38,47 @@ def runs_of(**rank1: float):
 
 def test_the_interval_is_that_of_students_t():
     values = (0.02, -0.01, 0.03, 0.015, 0.0)
-    part = Part(unit="gain", values=values)
-    wanted = stats.t.interval(0.95, 4, loc=part.mean, scale=stats.sem(values))
-    assert part.interval == pytest.approx(wanted)
-    assert part.state is State.UNDECIDED
-    assert (stats.ttest_1samp(values, 0).pvalue < 0.05) == (part.state is State.SUPPORTED)
+    part = ClaimPart(unit="gain", values=values)
+    wanted = stats.t.interval(0.95, 4, loc=part.estimate.mean, scale=stats.sem(values))
+    assert (part.estimate.low, part.estimate.high) == pytest.approx(wanted)
+    assert part.state is ClaimState.UNDECIDED
+    assert (stats.ttest_1samp(values, 0).pvalue < 0.05) == (part.state is ClaimState.SUPPORTED)
 
 
 def test_one_seed_decides_nothing_and_none_is_not_run():
-    assert Part(unit="gain", values=(1.0,)).state is State.UNDECIDED
-    assert Part(unit="gain").state is State.NOT_RUN
-    assert together([]) is State.NOT_RUN
+    assert ClaimPart(unit="gain", values=(1.0,)).state is ClaimState.UNDECIDED
+    assert ClaimPart(unit="gain").state is ClaimState.NOT_RUN
+    assert claim_state([]) is ClaimState.NOT_RUN
 
 
 def test_the_seeds_needed_show_a_mean_of_that_size():
     values = [0.01 + 0.02 * x for x in (-1, 1, -1, 1)]
-    part = Part(unit="gain", values=values)
-    effect = part.mean / part.spread
+    part = ClaimPart(unit="gain", values=values)
+    effect = part.estimate.mean / np.std(values, ddof=1)
     needed = part.seeds_needed
     freedom, shift = needed - 1, effect * needed**0.5
     power = 1 - stats.nct.cdf(stats.t.ppf(0.975, freedom), freedom, shift)
-    assert 0.75 < power < 0.85
+    assert 0.8 <= power < 0.85
 
 
 def test_a_claim_is_as_weak_as_its_weakest_part():
-    good, bad = Part(unit="a", values=(1.0, 1.1)), Part(unit="b", values=(-1.0, -1.1))
-    open_ = Part(unit="c", values=(1.0, -1.0))
-    assert together([good, good]) is State.SUPPORTED
-    assert together([good, open_]) is State.UNDECIDED
-    assert together([good, open_, bad]) is State.CONTRADICTED
+    good, bad = (ClaimPart(unit="a", values=(x, 1.1 * x, 0.9 * x)) for x in (1.0, -1.0))
+    open_ = ClaimPart(unit="c", values=(1.0, -1.0))
+    assert claim_state([good, good]) is ClaimState.SUPPORTED
+    assert claim_state([good, open_]) is ClaimState.UNDECIDED
+    assert claim_state([good, open_, bad]) is ClaimState.CONTRADICTED
+
+
+def test_of_many_parts_one_is_not_below_zero_by_chance():
+    shown = ClaimPart(unit="b", values=(-1.0, -1.2, -0.6))
+    assert 0.05 / 3 < stats.ttest_1samp(shown.values, 0).pvalue < 0.05
+    other = ClaimPart(unit="c", values=(1.0, -1.0, 0.1))
+    assert claim_state([shown]) is ClaimState.CONTRADICTED
+    assert claim_state([shown, other, other]) is ClaimState.UNDECIDED
+
+
+def test_differences_that_do_not_vary_show_nothing():
+    assert ClaimPart(unit="a", values=(0.5, 0.5, 0.5)).state is ClaimState.UNDECIDED
 
 
 def test_pairs_are_of_one_seed():
@@ -75,7 +86,7 @@ def test_pairs_are_of_one_seed():
     del runs["m-cnn"][3]
     part = less(runs, "m-cnn", "s-cnn")
     assert len(part.values) == 4
-    assert part.spread < 0.01  # the noise that a seed's runs share is gone
+    assert np.std(part.values) < 0.01  # the noise that a seed's runs share is gone
 
 
 def test_the_search_is_shown_weight_by_weight():
@@ -86,7 +97,7 @@ def test_the_search_is_shown_weight_by_weight():
     }
     found = {weight: part.values for weight, part in searched(runs).items()}
     assert found == {0.1: values["search-0.1"], 1.0: values["search-1"]}
-    study = Study(size=SMALL, arms=chosen(("search",), SMALL), seeds=[0, 1], runs=runs)
+    study = FaceStudy(size=SMALL, arms=chosen(("search",), SMALL), seeds=[0, 1], runs=runs)
     (table,) = [b for s in sections(study) for b in s.blocks if "The search" in str(b)]
     assert table.rows == (("0.1", "51.0 ± 12.7", 2), ("1", "60.0", 1))
     assert "1 is best" in table.caption
@@ -103,7 +114,7 @@ def test_wrong_poses_are_shown_share_by_share():
     }  # fmt: skip
     arm = ARMS["p-cnn"]
     runs = {"p-cnn": {0: {**metrics, "face/rank1": 0.7, "face/label/rank1": 0.71, "seconds": 1.0}}}
-    study = Study(size=SMALL, arms=[arm], seeds=[0], runs=runs)
+    study = FaceStudy(size=SMALL, arms=[arm], seeds=[0], runs=runs)
     (table,) = [b for s in sections(study) for b in s.blocks if "another group" in str(b)]
     assert table.rows == (
         ("p-cnn", "0%", "70.0", "70.0", "71.0"), ("p-cnn", "40%", "60.0", "50.0", "71.0"),
@@ -147,7 +158,7 @@ def test_every_row_of_the_papers_table_has_its_arm():
 def test_the_report_stands_beside_the_paper(tmp_path):
     arms = chosen(("core",), SMALL)
     runs = runs_of(s_cnn=0.70, m_cnn_equal=0.72, m_cnn=0.74)
-    study = Study(
+    study = FaceStudy(
         size=SMALL, arms=arms, seeds=list(SEEDS), runs=runs, failed={"p-cnn, seed 0": "no memory"}
     )
     page = write_study(study, tmp_path)
@@ -208,6 +219,6 @@ def test_curves_are_means_over_seeds_and_constant_weights_are_not_drawn():
 
 
 def test_an_empty_study_has_a_report_that_says_so():
-    study = Study(size=FULL, arms=chosen(("core",), FULL), seeds=[0], runs={})
+    study = FaceStudy(size=FULL, arms=chosen(("core",), FULL), seeds=[0], runs={})
     text = sections(study)[0].blocks[0].text
     assert text.startswith("0 of 4 runs are finished")

@@ -1,0 +1,182 @@
+"""Matching 10,000 x 1,000 templates, and embedding beside the bare network, in one process.
+
+    python benchmarks/bench_inference.py             # the two figures that the project promises
+    python benchmarks/bench_inference.py --threads 1 # where the machine is shared
+
+Ways are timed in turns, and the least time of each counts, so that other programs on the machine
+count little; on one thread it is the time of the processor. Templates are those of a p-CNN
+of 200 people: 400 numbers.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import torch.nn.functional as F
+from mtlkit_face.data.rendered import Rendered
+from mtlkit_face.inference.gallery_file import TemplateGallery, TemplateOrigin
+from mtlkit_face.inference.model import Embedder
+from mtlkit_face.inference.search import ExactIndex, FaissIndex, identify
+from mtlkit_face.networks.yin_liu import m_cnn, p_cnn, s_cnn
+
+from mtlkit.model import Assembly, MultiTaskModel, assemble
+
+GALLERY, PROBES, SIZE, TOP = 10_000, 1_000, 400, 5
+PROMISED_SECONDS, PROMISED_SHARE = 0.5, 0.95
+CLASSES = {"identity": 200, "illumination": 20, "expression": 6}
+YAWS = tuple(map(str, range(-90, 91, 15)))
+
+
+def say(line: str) -> None:
+    """Show a line at once: a run takes minutes."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def clock() -> float:
+    """Seconds: of this process on one thread, which no other can disturb; else of the wall."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def least_times(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """The least time of each way, in seconds, the ways taking turns."""
+    for way in ways.values():
+        way()
+    best = dict.fromkeys(ways, float("inf"))
+    for _ in range(repeats):
+        for name, way in ways.items():
+            start = clock()
+            way()
+            best[name] = min(best[name], clock() - start)
+    return best
+
+
+def matching(repeats: int) -> bool:
+    """Time the whole of an identification: search, best people, answers; whether it is in time."""
+    random = torch.Generator().manual_seed(0)
+    gallery = F.normalize(torch.randn(GALLERY, SIZE, generator=random), dim=1)
+    probes = F.normalize(torch.randn(PROBES, SIZE, generator=random), dim=1)
+    names = tuple(str(place // 2) for place in range(GALLERY))  # two images of each
+    people = TemplateGallery(
+        files=names,
+        names=names,
+        templates=gallery,
+        origin=TemplateOrigin(fingerprint="", weights="", task="identity", size=SIZE),
+    )
+    exact, faiss = ExactIndex(gallery), FaissIndex(gallery)
+    most = 2 * (TOP - 1) + 1
+    times = least_times(
+        {
+            "one matrix product": lambda: probes @ gallery.T,
+            f"exact, best {most}": lambda: exact.best(probes, most),
+            f"faiss, best {most}": lambda: faiss.best(probes, most),
+            "identify, exact": lambda: identify(probes, people, threshold=0.5, top=TOP),
+            "identify, faiss, with adding": lambda: identify(
+                probes, people, threshold=0.5, top=TOP, index=FaissIndex
+            ),
+        },
+        repeats,
+    )
+    for name, seconds in times.items():
+        say(f"{name:34} {seconds:8.3f} s")
+    return times["identify, exact"] <= PROMISED_SECONDS
+
+
+def network(kind: Callable[..., object], size: int) -> MultiTaskModel:
+    """An untrained network of the paper's shape for gray images of `size` pixels."""
+    recipe = kind(Rendered(size=size))
+    classes = {task: tuple(map(str, range(count))) for task, count in CLASSES.items()}
+    classes["pose"] = YAWS
+    chosen = {task: classes[task] for task in recipe.tasks}
+    assembly = Assembly(sample_shape=(1, size, size), classes=chosen, centre=127.5, scale=128.0)
+    return assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly).eval()
+
+
+def embedding(size: int, batch: int, repeats: int) -> bool:
+    """Time templates beside the network's forward pass; whether all shares are as promised."""
+    good = True
+    for kind in (s_cnn, m_cnn, p_cnn):
+        model = network(kind, size)
+        embedder = Embedder(model, "identity").eval()
+        images = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8)
+        with torch.inference_mode():
+            times = least_times(
+                {
+                    "backbone": lambda m=model, i=images: m.features(i),
+                    "network": lambda m=model, i=images: m(i),
+                    "templates": lambda e=embedder, i=images: e(i),
+                },
+                repeats,
+            )
+        speed = {name: batch / seconds for name, seconds in times.items()}
+        share = speed["templates"] / speed["backbone"]
+        good &= share >= PROMISED_SHARE
+        say(
+            f"{kind.__name__}, {size} px, batch {batch}: backbone {speed['backbone']:,.0f} "
+            f"images/s, network {speed['network']:,.0f}, templates {speed['templates']:,.0f}: "
+            f"{share:.3f} of the backbone"
+        )
+    return good
+
+
+def from_files(size: int, count: int, repeats: int) -> None:
+    """Time reading and embedding PNG files, beside embedding the same images from memory."""
+    import attrs
+    import numpy as np
+    from mtlkit_face.inference.pictures import embed_files
+    from PIL import Image
+
+    from mtlkit.data import Frame
+
+    @attrs.frozen(eq=False)
+    class InMemory:
+        """As much of a face model as embedding files asks for."""
+
+        embedder: Embedder
+        frame: Frame
+        size: int
+
+        def embed(self, images: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                return self.embedder(images)
+
+    model = InMemory(Embedder(network(p_cnn, size), "identity").eval(), Frame(size, size, 1), 400)
+    random = np.random.default_rng(0)
+    with TemporaryDirectory() as folder:
+        files = [Path(folder) / f"{number}.png" for number in range(count)]
+        pixels = random.integers(0, 256, (count, size, size), dtype=np.uint8)
+        for path, image in zip(files, pixels, strict=True):
+            Image.fromarray(image).save(path)
+        images = torch.from_numpy(pixels).unsqueeze(1)
+        times = least_times(
+            {"memory": lambda: model.embed(images), "files": lambda: embed_files(model, files)},
+            repeats,
+        )
+    say(
+        f"p_cnn, {size} px, {count} PNG files: {count / times['files']:,.0f} images/s, "
+        f"{times['memory'] / times['files']:.3f} of those from memory"
+    )
+
+
+def main() -> None:
+    """Print all figures; exit with 1 where one is not as promised."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--size", type=int, default=100)
+    parser.add_argument("--batch", type=int, default=16)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    say(f"{arguments.threads} threads, least of {arguments.repeats}")
+    good = matching(arguments.repeats)
+    good &= embedding(arguments.size, arguments.batch, arguments.repeats)
+    from_files(arguments.size, 64, max(3, arguments.repeats // 2))
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Face data: sources, alignment, RecordIO and pose labels."""

@@ -1,0 +1,1 @@
+"""Identification of unseen subjects against a gallery."""

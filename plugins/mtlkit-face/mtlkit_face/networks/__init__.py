@@ -1,0 +1,1 @@
+"""The networks of Yin & Liu (TIP 2018)."""

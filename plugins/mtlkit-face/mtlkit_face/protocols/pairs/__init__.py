@@ -1,0 +1,1 @@
+"""Verification protocols over pairs of images."""

@@ -1,0 +1,1 @@
+"""Verification and search protocols over templates of many images."""

@@ -1,0 +1,76 @@
+"""The files of a study: a page, the same in Markdown, and every number as CSV."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from mtlkit.plugins import write_file
+from mtlkit.report import Chart, Evaluation, RunRecord, Section, Table, Text, number, render_page
+from mtlkit_face.study.report import FaceStudy, sections
+
+
+def write_study(study: FaceStudy, folder: Path) -> Path:
+    """Write ``report.html``, ``report.md`` and ``results.csv`` into `folder`; the page's path."""
+    found = sections(study)
+    page = RunRecord(
+        name=f"The experiments of Yin & Liu (TIP 2018), {study.size.name}",
+        evaluation=Evaluation(
+            facts={
+                "model": "Networks of the paper on rendered faces, over paired seeds",
+                "size": study.size.about,
+                "networks": ", ".join(arm.name for arm in study.arms),
+                "seeds": str(len(study.seeds)),
+            },
+            sections=found,
+        ),
+        versions=study.versions,
+    )
+    write_file(folder / "report.html", render_page(page).encode())
+    write_file(folder / "report.md", "".join(_markdown(found)).encode())
+    write_file(folder / "results.csv", _csv(study).encode())
+    return folder / "report.html"
+
+
+def _markdown(found: tuple[Section, ...]) -> Iterator[str]:
+    for section in found:
+        yield f"## {section.title}\n\n"
+        for block in section.blocks:
+            if isinstance(block, Text):
+                yield f"{block.text}\n\n"
+            elif isinstance(block, Table):
+                yield from _markdown_table(block)
+            elif isinstance(block, Chart):
+                yield from _markdown_table(_as_table(block))
+
+
+def _as_table(chart: Chart) -> Table:
+    """The numbers of a chart, a row for each x: Markdown has no charts."""
+    every = list(dict.fromkeys(x for series in chart.series.values() for x in series.x))
+    points = [dict(zip(series.x, series.y, strict=True)) for series in chart.series.values()]
+    return Table(
+        header=(chart.x_label, *chart.series),
+        rows=tuple((x, *(series.get(x, math.nan) for series in points)) for x in every),
+        caption=f"{chart.title} ({chart.y_label}). {chart.caption}".strip(),
+    )
+
+
+def _markdown_table(table: Table) -> Iterator[str]:
+    yield f"| {' | '.join(table.header)} |\n|{'---|' * len(table.header)}\n"
+    for row in table.rows:
+        yield f"| {' | '.join(number(cell) for cell in row)} |\n"
+    yield f"\n{table.caption}\n\n" if table.caption else "\n"
+
+
+def _csv(study: FaceStudy) -> str:
+    """One row for each run and metric."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(("arm", "seed", "metric", "value"))
+    for arm, seeds in study.runs.items():
+        for seed, metrics in sorted(seeds.items()):
+            for name, value in sorted(metrics.items()):
+                if math.isfinite(value):
+                    rows.writerow((arm, seed, name, repr(float(value))))
+    return text.getvalue()

@@ -1,0 +1,36 @@
+"""What docs/face-data.md shows is executed, and gives what is shown."""
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from mtlkit.cli import main
+
+PAGE = Path(__file__).resolve().parents[4] / "docs" / "face-data.md"
+
+
+def said_by(command, capsys):
+    with pytest.raises(SystemExit):
+        main(shlex.split(command)[1:])
+    return capsys.readouterr().out
+
+
+def test_the_page_does_what_it_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "page"}
+    kinds = []
+    for kind, text in re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.S):
+        kinds.append(kind)
+        if kind == "python":
+            exec(compile(text, str(PAGE), "exec"), namespace)
+        elif kind == "console":
+            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                command, _, shown = part.partition("\n")
+                found = "\n".join([*said_by(command, capsys).strip().splitlines(), ""])
+                agrees = doctest.OutputChecker().check_output(shown, found, doctest.ELLIPSIS)
+                assert agrees, f"{command}\nshown:\n{shown}\nfound:\n{found}"
+    assert (kinds.count("console"), kinds.count("python"), kinds.count("text")) == (2, 3, 2)
+    assert len(kinds) == 7  # text is what takes minutes, or files that are not ours

@@ -1,0 +1,195 @@
+"""Faces in RecordIO: the two layouts that exist, packing, and files that contradict themselves."""
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from mtlkit_face.data.folder import list_folder
+from mtlkit_face.data.recordio import RecordWriter
+from mtlkit_face.data.recordio_faces import HEADER, open_record_faces, parse_header
+from mtlkit_face.data.recordio_pack import pack
+from mtlkit_face.data.records import list_records
+from PIL import Image
+
+from mtlkit.plugins import DataError
+
+
+def silent(*_):
+    pass
+
+
+def png(shade, size=(8, 8)):
+    target = io.BytesIO()
+    Image.new("L", size, shade).save(target, format="PNG")
+    return target.getvalue()
+
+
+def tree(folder, subjects, size=(8, 8)):
+    """A folder of subjects, with the names of their images."""
+    shade = 0
+    for subject, names in subjects.items():
+        (folder / subject).mkdir(parents=True)
+        for name in names:
+            (folder / subject / name).write_bytes(png(shade, size))
+            shade += 20
+    return folder
+
+
+def record_file(path, records, index=True):
+    """A RecordIO file of payloads by key, with its index."""
+    lines = []
+    with path.open("wb") as file:
+        writer = RecordWriter(file)
+        for key, payload in records:
+            lines.append(f"{key}\t{writer.write(payload)}\n")
+    if index:
+        path.with_suffix(".idx").write_text("".join(lines))
+    return path
+
+
+def scalar(label, image=b""):
+    return HEADER.pack(0, label, 0, 0) + image
+
+
+def listed(*labels, image=b""):
+    return HEADER.pack(len(labels), 0.0, 0, 0) + struct.pack(f"<{len(labels)}f", *labels) + image
+
+
+def test_a_packed_folder_is_read_again(tmp_path):
+    folder = tree(tmp_path / "in", {"b": ["2.png", "1.png"], "a": ["x.png"]})
+    listing = list_folder(folder)
+    pack(listing.store, listing.subjects, tmp_path / "out/train.rec")
+    faces = open_record_faces(tmp_path / "out/train.rec", silent)
+    assert list(faces.keys) == [1, 2, 3]
+    assert list(faces.subjects) == [0, 1, 1]
+    order = ["a/x.png", "b/1.png", "b/2.png"]
+    assert [faces.read(i) for i in range(3)] == [(folder / name).read_bytes() for name in order]
+    assert (tmp_path / "out/property").read_text() == "2,8,8\n"
+    assert (tmp_path / "out/subjects.csv").read_text() == "number,subject\n0,a\n1,b\n"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "property", "subjects.csv", "train.idx", "train.rec",
+    ]  # fmt: skip
+
+
+def test_the_records_of_subjects_hold_the_keys_of_their_images(tmp_path):
+    listing = list_folder(tree(tmp_path / "in", {"b": ["2.png", "1.png"], "a": ["x.png"]}))
+    pack(listing.store, listing.subjects, tmp_path / "train.rec")
+    faces = open_record_faces(tmp_path / "train.rec", silent)
+    payloads = [payload for _, payload in faces.file.records()]
+    labels = [parse_header(payload).labels for payload in payloads]
+    assert labels == [(4, 6), (0,), (1,), (1,), (1, 2), (2, 4)]
+
+
+@pytest.mark.parametrize("index", [True, False])
+def test_a_set_without_announcement_is_read_whole(tmp_path, index):
+    """``im2rec``: images from key 0 on, and any order of keys."""
+    path = record_file(tmp_path / "a.rec", [(0, scalar(3, b"x")), (1, scalar(0, b"y"))], index)
+    faces = open_record_faces(path, silent)
+    assert [faces.read(i) for i in range(len(faces))] == [b"x", b"y"]
+    assert list(faces.subjects) == [3, 0]
+
+
+def test_an_image_with_several_labels_has_the_first(tmp_path):
+    path = record_file(tmp_path / "a.rec", [(0, listed(7, 0.5, image=b"x"))])
+    faces = open_record_faces(path, silent)
+    assert list(faces.subjects) == [7]
+    assert faces.read(0) == b"x"
+
+
+def test_shuffled_keys_come_in_order(tmp_path):
+    path = record_file(tmp_path / "a.rec", [(9, scalar(1, b"x")), (4, scalar(2, b"y"))])
+    assert list(open_record_faces(path, silent).keys) == [4, 9]
+
+
+def test_progress_is_told(tmp_path):
+    heard = []
+    path = record_file(tmp_path / "a.rec", [(0, scalar(1)), (1, scalar(1))])
+    list_records(path, lambda *event: heard.append(event))
+    assert heard == [("reading labels", 2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([(0, scalar(2.0**24))],
+         ", record 0 at byte 0: the label 16777216 is no longer exact: in float32, subjects are "
+         "told apart below 16777216 only"),
+        ([(0, scalar(1)), (1, scalar(0.5))],
+         ", record 1 at byte 32: expected the number of a subject as label, found 0.5"),
+        ([(0, scalar(float("nan")))],
+         ", record 0 at byte 0: expected the number of a subject as label, found nan"),
+        ([(0, scalar(-1))],
+         ", record 0 at byte 0: expected the number of a subject as label, found -1"),
+        ([(0, b"tiny")],
+         ", record 0 at byte 0: expected a header of 24 bytes, found 4 bytes"),
+        ([(1, HEADER.pack(2**31, 0, 0, 0))],
+         ", record 1 at byte 0: expected at most 64 labels before an image, found 2147483648"),
+        ([(0, listed(3, 2)), (1, scalar(0))],
+         ", record 0: expected the keys at which images and all records end, found 3 and 2"),
+        ([(0, listed(3, 4)), (1, scalar(0)), (3, listed(1, 3))],
+         ": record 0 announces the records 1 to 3; the index lacks 1 of them, 2 for one"),
+    ],
+)  # fmt: skip
+def test_what_contradicts_itself_is_told_with_its_place(tmp_path, records, message):
+    path = record_file(tmp_path / "a.rec", records)
+    with pytest.raises(DataError) as caught:
+        open_record_faces(path, silent)
+    assert str(caught.value).startswith(f"{path}{message}")
+
+
+def test_an_index_of_another_file_is_noticed(tmp_path):
+    path = record_file(tmp_path / "a.rec", [(0, scalar(1)), (1, scalar(1))])
+    path.with_suffix(".idx").write_text("0\t0\n")
+    with pytest.raises(DataError) as caught:
+        open_record_faces(path, silent)
+    assert str(caught.value) == (
+        f"{path.with_suffix('.idx')}: its last record ends at byte 32, but {path} has 64 bytes; "
+        f"the index is cut short, or that of another file. Without it, the file is walked through"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,8,8", "announces 1 subjects, numbered from 0, but a record has the label 1"),
+        ("2 8 8", "expected the number of subjects, height and width, found '2 8 8'"),
+    ],
+)
+def test_property_is_held_against_the_labels(tmp_path, text, message):
+    path = record_file(tmp_path / "a.rec", [(0, scalar(1))])
+    (tmp_path / "property").write_text(text)
+    with pytest.raises(DataError) as caught:
+        open_record_faces(path, silent)
+    assert str(caught.value) == f"{tmp_path / 'property'}: {message}"
+
+
+def test_images_of_different_sizes_are_not_packed(tmp_path):
+    folder = tree(tmp_path / "in", {"a": ["1.png"]})
+    tree(tmp_path / "in", {"b": ["1.png"]}, size=(8, 9))
+    listing = list_folder(folder)
+    with pytest.raises(DataError) as caught:
+        pack(listing.store, listing.subjects, tmp_path / "out/train.rec")
+    assert str(caught.value) == (
+        f"{folder}/b/1.png: is 8 x 9 pixels, images before it 8 x 8; align them first "
+        f"(`mtlkit face align`)"
+    )
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_nothing_is_written_over(tmp_path):
+    listing = list_folder(tree(tmp_path / "in", {"a": ["1.png"]}))
+    (tmp_path / "property").write_text("mine")
+    with pytest.raises(DataError, match=r"property: is there already; choose another name"):
+        pack(listing.store, listing.subjects, tmp_path / "train.rec")
+    assert (tmp_path / "property").read_text() == "mine"
+
+
+def test_many_threads_read_what_one_reads(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    payloads = [(key, scalar(key, bytes([key]) * 50)) for key in range(64)]
+    faces = open_record_faces(record_file(tmp_path / "a.rec", payloads), silent)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(faces.read, np.arange(64).tolist()))
+    assert found == [bytes([key]) * 50 for key in range(64)]

@@ -1,0 +1,56 @@
+"""Pictures a second on one core: every combination of one subject's session, best of several.
+
+    python benchmarks/bench_render.py            # the two figures that the project promises
+    python benchmarks/bench_render.py --sampled  # four lights a geometry, as training sets use
+
+Time is processor time of this one process, so that other programs on the machine count little.
+"""
+
+import argparse
+import sys
+import time
+
+from mtlkit_synthetic_faces.face_set import FaceSet
+from mtlkit_synthetic_faces.plan import plan
+from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
+
+PROMISED = {100: 300, 48: 1000}
+
+
+def best_speed(faces: FaceSet, repeats: int) -> float:
+    """Pictures a second of processor time, the best of `repeats` sittings."""
+    studio = Studio.open(faces)
+    rows = plan(faces)
+    first = rows.take(rows.session == 0)
+    PhotoSession.of(studio, 0, 0).photographs(
+        first.take(slice(0, 4))
+    )  # compile or load the kernels
+    best = 0.0
+    for _ in range(repeats):
+        start = time.process_time()
+        PhotoSession.of(studio, 0, 0).photographs(first)
+        best = max(best, len(first) / (time.process_time() - start))
+    return best
+
+
+def main() -> None:
+    """Print a line for each size."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--sampled", action="store_true")
+    parser.add_argument("--channels", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=3)
+    arguments = parser.parse_args()
+    for size, promised in PROMISED.items():
+        faces = FaceSet(
+            subjects=1,
+            size=size,
+            channels=arguments.channels,
+            images_per_subject=112 if arguments.sampled else None,
+        )
+        speed = best_speed(faces, arguments.repeats)
+        goal = "" if arguments.sampled else f" (promised {promised})"
+        sys.stdout.write(f"{size} px, supersampling 2: {speed:.0f} pictures/s a core{goal}\n")
+
+
+if __name__ == "__main__":
+    main()

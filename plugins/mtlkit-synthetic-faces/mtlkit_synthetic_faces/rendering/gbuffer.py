@@ -1,0 +1,185 @@
+"""The G-buffer: everything that shading needs, at each visible sample of a geometry."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mtlkit_synthetic_faces.compiled import compiled
+from mtlkit_synthetic_faces.head import EYE, HAIR, TEETH, TORSO
+from mtlkit_synthetic_faces.value_noise import noise
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int32]
+Share = float | np.float32
+_EYE, _HAIR, _TEETH, _TORSO = EYE, HAIR, TEETH, TORSO
+# The room's light at a vertex is that of the neutral face: an open mouth lets some in to teeth
+# and tongue. Hair is not solid: light comes through its edge.
+_LEAST_ROOM = np.array([0, 0, 0.22, 0.12, 0, 0.3], np.float32)
+
+
+class Palette(NamedTuple):
+    """Linear reflectances (C,) of what has no texture, and the height of the neckline."""
+
+    skin: Floats
+    lips: Floats
+    mouth: Floats
+    iris: Floats
+    cloth: Floats
+    neckline: float
+
+
+class GBuffer(NamedTuple):
+    """The visible samples of a geometry, one row each: N samples, C channels.
+
+    `pixel` (N,) which pixel of the picture, `position` and `normal` (N,3) in head space, `albedo`
+    (N,C), `room` (N,) room irradiance, `gloss` (N,) strength of the highlight, negative for the
+    hard highlight of an eye; `empty` (pixels,) the share of each pixel that shows the background.
+    """
+
+    pixel: Integers
+    position: Floats
+    normal: Floats
+    albedo: Floats
+    room: Floats
+    gloss: Floats
+    empty: Floats
+
+
+@compiled
+def _plain(kind: int, rest: Floats, palette: Palette, out: Floats) -> float:
+    """Reflectance into `out` (C,) and gloss of eye, teeth, tongue or torso at a rest position."""
+    channels = len(out)
+    if kind == _EYE:
+        radius = np.hypot(abs(rest[0]) - 0.308, rest[1] - 7.284)
+        for ch in range(channels):
+            if radius < 0.027:
+                out[ch] = 0.008
+            elif radius < 0.066:
+                out[ch] = palette.iris[ch] * min(max((0.070 - radius) / 0.014, 0.35), 1.0)
+            else:
+                out[ch] = 0.40 - 0.05 * (ch > 0) if channels > 1 else 0.361  # its luminance
+        return -0.16
+    if kind == _TORSO:
+        front = min(max((rest[2] - 0.1) / 0.5, 0.0), 1.0)
+        line = 5.68 + 0.3 * palette.neckline - 0.42 * front * np.exp(-rest[0] * rest[0] / 0.2)
+        cloth = rest[1] < line
+        fold = 1 + 0.12 * noise(rest[0] * 3, rest[1] * 5, rest[2] * 3, 7)
+        for ch in range(channels):
+            out[ch] = palette.cloth[ch] * fold if cloth else palette.skin[ch]
+        return 0.0 if cloth else 0.03
+    for ch in range(channels):
+        teeth = 0.62 - 0.07 * ch if channels > 1 else 0.560
+        out[ch] = teeth if kind == _TEETH else palette.mouth[ch] * 1.4
+    return 0.05
+
+
+@compiled
+def _textured(
+    texture: Floats, u: float, v: float, lips: Share, inside: Share, palette: Palette, out: Floats
+) -> None:
+    """Reflectance of skin or hair into `out` (C,): bilinear at column u, row v, then the mouth."""
+    u0, v0 = int(u), int(v)
+    fu, fv = u - np.float32(u0), v - np.float32(v0)
+    u1 = (u0 + 1) % texture.shape[1]
+    u0 = u0 % texture.shape[1]
+    v1 = v0 + 1
+    for ch in range(len(out)):
+        low = texture[v0, u0, ch] + fu * (texture[v0, u1, ch] - texture[v0, u0, ch])
+        high = texture[v1, u0, ch] + fu * (texture[v1, u1, ch] - texture[v1, u0, ch])
+        value = low + fv * (high - low)
+        value += lips * (palette.lips[ch] - value)
+        value += inside * (palette.mouth[ch] - value)
+        out[ch] = value
+
+
+@compiled
+def resolve(
+    seen: Integers,
+    supersampling: int,
+    screen: Floats,
+    triangles: Integers,
+    material: npt.NDArray[np.uint8],
+    corners: Floats,
+    texture: Floats,
+    points: Floats,
+    normals: Floats,
+    rest: Floats,
+    masks: Floats,
+    room_at: Floats,
+    view: Floats,
+    palette: Palette,
+) -> GBuffer:
+    """Interpolate everything that shading needs at each visible sample.
+
+    `seen` (rows, columns) from `raster.visible_triangles`; `texture` (rows, columns, C); `masks`
+    (2,V) lips and inside of the mouth; `view` (3,) unit vector towards the camera.
+    """
+    rows, columns = seen.shape
+    channels = texture.shape[2]
+    across = columns // supersampling
+    count = 0
+    for row in range(rows):
+        for column in range(columns):
+            if seen[row, column] >= 0:
+                count += 1
+    pixel = np.empty(count, np.int32)
+    position = np.empty((count, 3), np.float32)
+    normal = np.empty((count, 3), np.float32)
+    albedo = np.empty((count, channels), np.float32)
+    room = np.empty(count, np.float32)
+    gloss = np.empty(count, np.float32)
+    empty = np.ones(across * (rows // supersampling), np.float32)
+    share = np.float32(1.0 / (supersampling * supersampling))
+    at_rest = np.zeros(3, np.float32)
+    n = 0
+    for row in range(rows):
+        for column in range(columns):
+            t = seen[row, column]
+            if t < 0:
+                continue
+            i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            x, y = np.float32(column + 0.5), np.float32(row + 0.5)
+            x2, y2 = screen[k, 0], screen[k, 1]
+            ux, uy = screen[i, 0] - x2, screen[i, 1] - y2
+            vx, vy = screen[j, 0] - x2, screen[j, 1] - y2
+            over = np.float32(1) / (ux * vy - vx * uy)
+            a = ((x - x2) * vy - (y - y2) * vx) * over
+            b = ((y - y2) * ux - (x - x2) * uy) * over
+            c = np.float32(1) - a - b
+            where = (row // supersampling) * across + column // supersampling
+            pixel[n] = where
+            empty[where] -= share
+            length = np.float32(0)
+            for d in range(3):
+                position[n, d] = a * points[i, d] + b * points[j, d] + c * points[k, d]
+                part = a * normals[i, d] + b * normals[j, d] + c * normals[k, d]
+                normal[n, d] = part
+                length += part * part
+            length = np.float32(1) / np.sqrt(max(length, np.float32(1e-12)))
+            kind = material[t]
+            room[n] = a * room_at[i] + b * room_at[j] + c * room_at[k]
+            if kind == _HAIR:  # the shell has two sides
+                toward = normal[n, 0] * view[0] + normal[n, 1] * view[1] + normal[n, 2] * view[2]
+                if toward < 0:
+                    length = -length
+                room[n] = max(room[n], _LEAST_ROOM[kind])
+            for d in range(3):
+                normal[n, d] *= length
+            if _EYE <= kind <= _TORSO:
+                for d in range(3):
+                    at_rest[d] = a * rest[i, d] + b * rest[j, d] + c * rest[k, d]
+                gloss[n] = _plain(kind, at_rest, palette, albedo[n])
+                room[n] = max(room[n], _LEAST_ROOM[kind])
+            else:
+                u = a * corners[t, 0, 0] + b * corners[t, 1, 0] + c * corners[t, 2, 0]
+                v = a * corners[t, 0, 1] + b * corners[t, 1, 1] + c * corners[t, 2, 1]
+                lips = np.float32(0)
+                inside = np.float32(0)
+                if kind != _HAIR:
+                    lips = a * masks[0, i] + b * masks[0, j] + c * masks[0, k]
+                    inside = a * masks[1, i] + b * masks[1, j] + c * masks[1, k]
+                _textured(texture, u, v, lips, inside, palette, albedo[n])
+                gloss[n] = 0.035 if kind == _HAIR else 0.05 + 0.10 * lips
+            n += 1
+    return GBuffer(pixel, position, normal, albedo, room, gloss, empty)

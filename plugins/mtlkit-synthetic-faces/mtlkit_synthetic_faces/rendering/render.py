@@ -1,0 +1,265 @@
+"""One subject in one session: from the plan's rows to pictures."""
+
+from functools import cached_property
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from mtlkit_synthetic_faces import atlas, hair, skin
+from mtlkit_synthetic_faces.face_set import FaceSet
+from mtlkit_synthetic_faces.head import HAIR, HeadModel, vertex_normals
+from mtlkit_synthetic_faces.plan import Rows
+from mtlkit_synthetic_faces.protocol import LIGHTS, POSES
+from mtlkit_synthetic_faces.rendering.background import wall, wall_light
+from mtlkit_synthetic_faces.rendering.camera import Alignment, View, view_of
+from mtlkit_synthetic_faces.rendering.develop import develop, tone_curve
+from mtlkit_synthetic_faces.rendering.gbuffer import GBuffer, Palette, resolve
+from mtlkit_synthetic_faces.rendering.raster import FAR, visible_triangles
+from mtlkit_synthetic_faces.rendering.shade import Flash, light_up
+from mtlkit_synthetic_faces.rendering.shadow import (
+    REACH,
+    Beam,
+    Mesh,
+    Room,
+    beam_of,
+    room_light,
+    shadow_map,
+)
+from mtlkit_synthetic_faces.subject import (
+    SessionTraits,
+    SubjectTraits,
+    draw_session,
+    draw_subject,
+    expression_units,
+)
+
+Floats = npt.NDArray[np.float32]
+Images = npt.NDArray[np.uint8]
+LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+ROOM_ALONE, ROOM_UNDER_FLASH, FLASH = 1.1, 0.24, 1.3
+
+
+@attrs.frozen(eq=False)
+class Studio:
+    """What all subjects of a face set share: the head model, the atlas, the scalp's grid."""
+
+    faces: FaceSet
+    model: HeadModel
+    size: atlas.AtlasSize
+    scalp: hair.Scalp
+    rest_map: Floats
+    triangles: npt.NDArray[np.int32]
+    material: npt.NDArray[np.uint8]
+    corners: Floats
+    curve: Floats
+    room: Room
+    beams: tuple[Beam, ...]
+
+    @classmethod
+    def open(cls, faces: FaceSet) -> "Studio":
+        """Load the head model and lay out the texture for the set's picture size."""
+        model = HeadModel.load()
+        size = atlas.AtlasSize.fitting(faces.size * faces.supersampling)
+        scalp = hair.Scalp.of(model)
+        hair_corners = scalp.corners * np.array([size.width, size.hair - 1.01], np.float32)
+        hair_corners[..., 1] += size.skin
+        return cls(
+            faces=faces,
+            model=model,
+            size=size,
+            scalp=scalp,
+            rest_map=atlas.rest_positions(model, size),
+            triangles=np.concatenate([model.triangles, scalp.triangles + len(model.rest)]),
+            material=np.concatenate(
+                [model.material, np.full(len(scalp.triangles), HAIR, np.uint8)]
+            ),
+            corners=np.concatenate([atlas.corner_coordinates(model, size), hair_corners]).astype(
+                np.float32
+            ),
+            curve=tone_curve(),
+            room=Room.of(),
+            beams=tuple(beam_of(light) for light in LIGHTS),
+        )
+
+    @property
+    def shadow_texels(self) -> int:
+        """Width of the shadow maps: about one texel a sample."""
+        return 96 if self.faces.size * self.faces.supersampling <= 128 else 160
+
+
+@attrs.frozen(eq=False)
+class PhotoSession:
+    """One subject in one session, ready to be photographed."""
+
+    studio: Studio
+    number: int
+    day: int
+    subject: SubjectTraits
+    session: SessionTraits
+
+    @classmethod
+    def of(cls, studio: Studio, number: int, day: int) -> "PhotoSession":
+        """Draw subject `number` as of session `day`."""
+        subject = draw_subject(studio.faces, number, studio.model)
+        session = draw_session(studio.faces, number, day, subject)
+        return cls(studio, number, day, subject, session)
+
+    @cached_property
+    def _neutral(self) -> Floats:
+        return self.studio.model.vertices(self.subject.shape)
+
+    @cached_property
+    def _shell(self) -> Floats:
+        return hair.shell(self.studio.scalp, self._neutral, self.session)
+
+    @cached_property
+    def alignment(self) -> Alignment:
+        """Where the neutral face is."""
+        return Alignment.of(self.studio.model, self._neutral)
+
+    @cached_property
+    def _painted(self) -> tuple[Floats, Floats]:
+        """Texture (rows, width, C) in the set's channels and alpha (rows, width)."""
+        studio = self.studio
+        cover = hair.scalp_cover(studio.rest_map, self.session)
+        paint = skin.paint_of(self.subject, self.session)
+        bare = skin.skin_map(studio.rest_map, cover, paint)
+        locks = hair.hair_map(studio.size, self.subject, self.session)
+        texture = np.concatenate([bare, locks[..., :3]])
+        alpha = np.concatenate([np.ones(bare.shape[:2], np.float32), locks[..., 3]])
+        return self._in_channels(texture), alpha
+
+    def _in_channels(self, color: npt.NDArray[np.floating]) -> Floats:
+        """Linear RGB (..., 3) in the set's channels (..., C)."""
+        if self.studio.faces.channels == 1:
+            color = (color @ LUMINANCE)[..., None]
+        return np.ascontiguousarray(color, np.float32)
+
+    @cached_property
+    def palette(self) -> Palette:
+        """Colours of what the texture does not hold."""
+        tan = self.session.skin_gain
+        return Palette(
+            skin=self._in_channels(self.subject.skin * tan),
+            lips=self._in_channels(self.subject.lips * tan),
+            mouth=self._in_channels(np.array([0.16, 0.045, 0.04])),
+            iris=self._in_channels(self.subject.iris),
+            cloth=self._in_channels(self.session.cloth),
+            neckline=self.session.neckline,
+        )
+
+    def mesh(self, expression: int) -> Mesh:
+        """The scene with an expression."""
+        studio = self.studio
+        units = expression_units(self.subject, expression)
+        head = studio.model.vertices(units, self._neutral)
+        points = np.concatenate([head, self._shell])
+        return Mesh(
+            points=points,
+            normals=vertex_normals(points, studio.triangles),
+            triangles=studio.triangles,
+            material=studio.material,
+            corners=studio.corners,
+            alpha=self._painted[1],
+        )
+
+    @cached_property
+    def room(self) -> Floats:
+        """(V,) room light at the vertices of the neutral scene; expressions keep it."""
+        return room_light(self.mesh(0), self.studio.room, self.alignment.middle)
+
+    def random(self, *what: int) -> np.random.Generator:
+        """The random numbers of a picture: they depend on nothing but what it shows."""
+        return np.random.default_rng([self.studio.faces.seed, self.number, self.day, *what])
+
+    def view(self, expression: int, pose: int) -> View:
+        """The camera of a geometry, with its crop jitter."""
+        faces = self.studio.faces
+        draw = np.clip(self.random(expression, pose).normal(size=4), -2.5, 2.5)
+        samples, spread = faces.size * faces.supersampling, faces.jitter_px * faces.supersampling
+        return view_of(
+            POSES[pose],
+            self.alignment,
+            samples,
+            jitter=(spread * draw[0], spread * draw[1]),
+            roll=60 * faces.jitter_px / faces.size * draw[2],
+            zoom=1 + 0.6 * faces.jitter_px / faces.size * draw[3],
+        )
+
+    def geometry(self, mesh: Mesh, view: View) -> GBuffer:
+        """The G-buffer of a scene from a camera."""
+        studio = self.studio
+        samples = studio.faces.size * studio.faces.supersampling
+        screen = view.project(mesh.points)
+        depth = np.full((samples, samples), FAR, np.float32)
+        seen = np.full((samples, samples), -1, np.int32)
+        visible_triangles(
+            screen, mesh.triangles, mesh.material, mesh.corners, mesh.alpha, depth, seen
+        )
+        return resolve(
+            seen, studio.faces.supersampling, screen, mesh.triangles, mesh.material, mesh.corners,
+            self._painted[0], mesh.points, mesh.normals, studio.model.rest, studio.model.masks,
+            self.room, view.toward, self.palette,
+        )  # fmt: skip
+
+    def photographs(self, rows: Rows) -> Images:
+        """Pictures (N,C,H,W) of rows that all show this subject in this session."""
+        faces = self.studio.faces
+        out = np.empty((len(rows), faces.channels, faces.size, faces.size), np.uint8)
+        for expression in np.unique(rows.expression).tolist():
+            mesh = self.mesh(expression)
+            shadows: dict[int, Floats] = {}
+            same = rows.expression == expression
+            for pose in np.unique(rows.pose[same]).tolist():
+                view = self.view(expression, pose)
+                buffer = self.geometry(mesh, view)
+                behind = wall(self.session, pose, faces.size, faces.channels)
+                for row in np.flatnonzero(same & (rows.pose == pose)).tolist():
+                    light = int(rows.light[row])
+                    what = (expression, pose, light)
+                    self._expose(buffer, behind, mesh, view, shadows, what, out[row])
+        return out
+
+    def _expose(
+        self,
+        buffer: GBuffer,
+        behind: Floats,
+        mesh: Mesh,
+        view: View,
+        shadows: dict[int, Floats],
+        what: tuple[int, int, int],
+        out: Images,
+    ) -> None:
+        """One picture of a G-buffer under one light into `out` (C,H,W)."""
+        faces = self.studio.faces
+        number = what[2]
+        light = LIGHTS[number]
+        beam = self.studio.beams[number]
+        middle = self.alignment.middle
+        if number not in shadows:
+            texels = self.studio.shadow_texels if light.flash else 2
+            shadows[number] = shadow_map(mesh, beam, middle, texels)
+        half = beam.direction + view.toward
+        flash = Flash(
+            strength=FLASH if light.flash else 0.0,
+            room=ROOM_UNDER_FLASH if light.flash else ROOM_ALONE,
+            direction=beam.direction,
+            half=(half / max(float(np.linalg.norm(half)), 1e-6)).astype(np.float32),
+            axes=beam.axes,
+            depth=shadows[number],
+            middle=middle,
+            reach=REACH,
+        )
+        random = self.random(*what)
+        linear = np.empty((faces.channels, faces.size * faces.size), np.float32)
+        light_up(buffer, flash, behind, wall_light(light, what[1]), linear)
+        develop(
+            linear.reshape(out.shape),
+            self.session.gain * float(np.exp(faces.exposure * random.normal())),
+            faces.blur,
+            faces.noise,
+            int(random.integers(1 << 30)),
+            self.studio.curve,
+            out,
+        )
