@@ -80,7 +80,7 @@ def test_what_cannot_be_used_says_why(runs, tmp_path):
         open_model(runs["p"], routing=BranchSelection.LABEL)
     assert str(caught.value) == (
         f"{runs['p']}: its branches are routed by the label of 'pose', which an image to be used "
-        "does not have; choose --routing expected (eq. 12) or best"
+        "does not have; use --routing expected (eq. 12) or best"
     )
 
 
