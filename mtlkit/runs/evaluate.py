@@ -95,16 +95,17 @@ def evaluate_trained(
     The report shows the runs `beside`, too; None: it is not drawn.
     """
     trained = TrainedModel(model, data, recipe.tasks, device)
-    asked = [TaskMetrics(), *(each for each in recipe.evaluation if each != TaskMetrics())]
-    found = [evaluator.evaluate(trained) for evaluator in asked]
-    _refuse_doubles(asked, found)
-    # what a recipe asked for says more about its aim than what is always asked
-    order = [*found[1:], found[0]]
+    listed = [evaluator for evaluator in recipe.evaluation if evaluator != TaskMetrics()]
+    # task metrics come last: they read the batches of predictions that the others have kept, and
+    # say less about the aim of the recipe than the evaluators that it lists
+    order = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
+    _refuse_doubles([TaskMetrics(), *listed], [order[-1], *order[:-1]])
     evaluation = Evaluation(
         facts=_facts(recipe, model, data, folder.status(), device),
         budget=_budget(recipe, model, data, folder.status()),
         headlines=tuple(name for findings in order for name in findings.headlines),
         metrics={name: value for findings in order for name, value in findings.metrics.items()},
+        scales={name: scale for findings in order for name, scale in findings.scales.items()},
         sections=tuple(section for findings in order for section in findings.sections),
     )
     write_file(folder.evaluation, evaluation_to_json(evaluation).encode())

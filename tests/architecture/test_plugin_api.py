@@ -53,6 +53,9 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.loggers.base": {"LogWriter", "Logger"},
     "mtlkit.loggers.events": {"EvaluationEvent", "Event", "Speed", "StepEvent"},
     "mtlkit.loggers.read_events": {"read_events"},
+    "mtlkit.metrics": {
+        "MAE", "R2", "RMSE", "Accuracy", "MeanState", "Metric", "MetricState", "is_present",
+    },
     "mtlkit.model": {"MultiTaskModel"},
     "mtlkit.ops": set(mtlkit.ops.__all__),
     "mtlkit.ops.dispatch.choice": {"choose"},

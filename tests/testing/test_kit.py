@@ -94,7 +94,7 @@ def test_checks_have_names_and_promises():
 
 
 RIGHT = {
-    "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "weightings": "Weigh",
+    "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "metrics": "Error", "weightings": "Weigh",
     "routers": "Route", "data": "Feed", "optimizers": "Step", "evaluators": "Ask",
     "implementations": "Right", "ops": "Hinge",
 }  # fmt: skip
