@@ -28,6 +28,16 @@ class Metric(Component):
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     @property
+    def best(self) -> float:
+        """The best value that it can have; infinite if there is no best one.
+
+        >>> from mtlkit.metrics import Accuracy, MAE
+        >>> Accuracy().best, MAE().best
+        (1.0, 0.0)
+        """
+        return self.bounds[1] if self.higher_is_better else self.bounds[0]
+
+    @property
     @abstractmethod
     def name(self) -> str:
         """Name in logs, reports and `primary`, the same for every task, without a slash.

@@ -52,11 +52,12 @@ def is_made(folder: RunFolder, recipe: str) -> bool:
     return mine and folder.status_file.exists() and folder.status().state is State.FINISHED
 
 
-def validation_losses(folder: RunFolder, recipe: Recipe) -> dict[str, float]:
-    """The losses on the validation split at the end, of the tasks that have labels there."""
+def validation_values(folder: RunFolder, recipe: Recipe) -> dict[str, float]:
+    """Return the primary metric of each task on the validation split at the end, if defined."""
     events = [event for event in read_events(folder.log) if isinstance(event, EvaluationEvent)]
     metrics: Mapping[str, float] = events[-1].metrics if events else {}
-    return {task: metrics[f"{task}/loss"] for task in recipe.tasks if f"{task}/loss" in metrics}
+    names = {task: f"{task}/{value.primary_metric.name}" for task, value in recipe.tasks.items()}
+    return {task: metrics[name] for task, name in names.items() if name in metrics}
 
 
 def mean_ratio(losses: Mapping[str, float], unit: Mapping[str, float]) -> float:
