@@ -10,7 +10,7 @@ from scipy.stats import pearsonr
 from mtlkit.data import Categorical
 from mtlkit.evaluators import TaskMetrics
 from mtlkit.evaluators.task_metrics import confusion
-from mtlkit.metrics import MAE, R2, RMSE, Accuracy
+from mtlkit.metrics import R2
 from mtlkit.report.blocks import Table
 
 from .test_predict import TASKS, some_data, some_split, trained
