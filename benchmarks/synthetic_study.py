@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
-from mtlkit.comparison.results.record import Budget, Judged, Record, Stage, record_to_line
+from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, record_to_line
 from mtlkit.comparison.results.study_results import Study
 
 BASELINES = ("single-task", "equal", "log", "tuned", "rlw")
@@ -55,8 +55,8 @@ def draw_study(truth: Truth, rng: np.random.Generator, name: str = "synthetic") 
         methods=truth.methods,
         problems=truth.problems,
         seeds=tuple(range(truth.seeds)),
-        judged=tuple(
-            Judged(problem=p, task=t, metric=f"{t}/{metric}", higher_is_better=up)
+        primary_metrics=tuple(
+            TaskMetric(problem=p, task=t, metric=f"{t}/{metric}", higher_is_better=up)
             for p in truth.problems
             for t, metric, up, _ in truth.tasks
         ),
@@ -73,7 +73,7 @@ def write_study(folder: Path, study: Study, logged_steps: int = 0) -> Path:
     """Put the study into `folder`, as a runner would, with logs of so many steps."""
     folder.mkdir(parents=True)
     value = {
-        "judged": [attrs.asdict(judged) for judged in study.judged],
+        "primary_metrics": [attrs.asdict(judged) for judged in study.primary_metrics],
         "reference": dict(study.reference),
         "methods": list(study.methods),
         "problems": list(study.problems),

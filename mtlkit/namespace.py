@@ -23,6 +23,7 @@ NAMESPACES = (
     "mtlkit.evaluators",
     "mtlkit.heads",
     "mtlkit.loggers",
+    "mtlkit.metrics",
     "mtlkit.ops",
     "mtlkit.optim",
     "mtlkit.plugins",

@@ -89,7 +89,12 @@ class Recipe:
                 shared_last_layer=self.routing.shared_last_layer,
             )
         )
-        return [*found, *self._evaluation_problems()]
+        return [*found, *self._metric_problems(), *self._evaluation_problems()]
+
+    def _metric_problems(self) -> Iterator[Problem]:
+        for name, task in self.tasks.items():
+            for problem in task.problems():
+                yield Problem(("tasks", name, *problem.path), problem.message)
 
     def _evaluation_problems(self) -> Iterator[Problem]:
         for number, evaluator in enumerate(self.evaluation):

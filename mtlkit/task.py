@@ -1,18 +1,23 @@
-"""A task: which label is predicted, by which head, and whether it is what the user wants most."""
+"""A task: which label is predicted, by which head, how it is measured, and its role."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 import attrs
 
-from mtlkit.component import member_of
+from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
+from mtlkit.metrics.base import Metric, metric_named
 from mtlkit.task_types import LossTerm, Role
 
 
 @attrs.frozen(kw_only=True)
 class Task:
     """A task of a recipe: the label it predicts (None: the task's own name), and its head.
+
+    `metrics` replace the head's default metrics. `primary` names the metric by which the task is
+    compared; by default it is the first one.
 
     >>> Task(target="yaw").role
     <Role.SIDE: 'side'>
@@ -21,6 +26,47 @@ class Task:
     target: str | None = None
     role: Role = attrs.field(default=Role.SIDE, validator=member_of(Role))
     head: Head = attrs.field(factory=Classification)
+    metrics: tuple[Metric, ...] = ()
+    primary: str | None = None
+
+    @property
+    def measured_by(self) -> tuple[Metric, ...]:
+        """The task's own metrics, or else those of its head."""
+        return self.metrics or self.head.default_metrics
+
+    @property
+    def primary_metric(self) -> Metric:
+        """The metric by which the task is compared.
+
+        >>> Task().primary_metric
+        Accuracy()
+        """
+        if self.primary is None:
+            return self.measured_by[0]
+        return metric_named(self.measured_by, self.primary)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the mistakes in how the task is measured, with paths from its options."""
+        if not self.measured_by:
+            head = type(self.head).__name__
+            yield Problem(("metrics",), f"got none, and the head {head} has no default; list one")
+            return
+        for number, metric in enumerate(self.metrics):
+            if self.head.kind not in metric.kinds:
+                head = f"{type(self.head).__name__} of a {self.head.kind.value}"
+                kinds = " or ".join(kind.value for kind in metric.kinds)
+                yield Problem(
+                    ("metrics", str(number)),
+                    f"{metric.name!r} measures a {kinds}, got the head {head}; leave it out",
+                )
+        for name, count in Counter(metric.name for metric in self.measured_by).items():
+            if count > 1:
+                yield Problem(("metrics",), f"got {count} metrics named {name!r}; leave one out")
+        if self.primary is not None:
+            try:
+                metric_named(self.measured_by, self.primary)
+            except ValueError as cause:
+                yield Problem(("primary",), str(cause))
 
 
 def loss_terms(tasks: Mapping[str, Task]) -> tuple[LossTerm, ...]:

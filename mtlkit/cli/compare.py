@@ -153,7 +153,7 @@ def _show_plan(
     from mtlkit.comparison.execute.time_estimate import estimate
     from mtlkit.comparison.report.dependencies import require_libraries
     from mtlkit.comparison.results.store import StudyFolder
-    from mtlkit.comparison.spec.data_checks import judges_of
+    from mtlkit.comparison.spec.data_checks import primary_metrics_of
     from mtlkit.comparison.study import refuse_another_study, resolved
     from mtlkit.report.history import duration
     from mtlkit.runs.search import require_optuna
@@ -164,7 +164,7 @@ def _show_plan(
         require_optuna("compare")
     comparison = resolved(comparison, folder, place)
     refuse_another_study(comparison, folder, catalog)
-    judges_of(comparison, loading)
+    primary_metrics_of(comparison, loading)
     found = estimate(comparison, folder.records(), loading)
     rows: list[tuple[str, ...]] = [("problem", "method", "trials", "final runs", "to make", "time")]
     for share in found:

@@ -14,6 +14,7 @@ from mtlkit.plugins import hooks
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "backbone": ("small_conv", "small_conv_trunk"),
     "head": ("cosine", "cosine_head"),
+    "metric": ("within",),
     "weighting": ("discount", "discount_weights"),
     "router": ("adapters", "adapters_router"),
     "data": ("stripes", "draw_stripes"),
@@ -95,6 +96,7 @@ def plugin() -> None:
 @click.argument("name")
 @click.option("--backbone", is_flag=True, help="Show a backbone.")
 @click.option("--head", is_flag=True, help="Show a head.")
+@click.option("--metric", is_flag=True, help="Show a metric.")
 @click.option("--weighting", is_flag=True, help="Show a weighting of losses.")
 @click.option("--router", is_flag=True, help="Show a router.")
 @click.option("--data", is_flag=True, help="Show a data source, and a recipe that can be run.")

@@ -16,7 +16,7 @@ from mtlkit.cli.list import aligned
     help="Only runs whose recipe has this value, such as weighting=dynamic; may be repeated.",
 )
 @click.option("--state", help="Only those in this state, such as finished, killed or failed.")
-@click.option("--sort", metavar="METRIC", help="The lowest first, such as pose/accuracy.")
+@click.option("--sort", metavar="METRIC", help="The best first, such as pose/accuracy.")
 @click.option("--inside", is_flag=True, help="List the runs of studies, too.")
 @click.option("--open", "opens", is_flag=True, help="Open the report of the last one listed.")
 def runs(

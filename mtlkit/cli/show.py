@@ -22,6 +22,7 @@ from mtlkit.recipe_io.structuring import Field, options_of
 PLACES: dict[str, tuple[str, ...]] = {
     "backbones": ("backbone",),
     "heads": ("tasks", "my-task", "head"),
+    "metrics": ("tasks", "my-task", "metrics", ""),
     "routers": ("routing",),
     "branches": ("routing", "branch"),
     "weightings": ("weighting",),

@@ -48,8 +48,9 @@ def tune(
 ) -> None:
     """Search constant loss weights for what the file RECIPE describes.
 
-    They replace the recipe's own weighting. The first main loss keeps weight 1; main tasks judge by
-    their loss on the validation split. The same command goes on with a search that was stopped.
+    They replace the recipe's own weighting. The first main loss keeps weight 1; trials are scored
+    by the primary metrics of the main tasks on the validation split. The same command goes on with
+    a search that was stopped.
     """
     from mtlkit.data.source import Loading
     from mtlkit.recipe_io import load_recipe

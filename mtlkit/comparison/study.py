@@ -18,10 +18,10 @@ from mtlkit.comparison.execute.runner import Runner
 from mtlkit.comparison.execute.trial_scores import SELECTION
 from mtlkit.comparison.report.dependencies import require_libraries
 from mtlkit.comparison.report.write import write_reports
-from mtlkit.comparison.results.record import Judged
+from mtlkit.comparison.results.record import TaskMetric
 from mtlkit.comparison.results.store import StudyFolder, begin, refuse_another
 from mtlkit.comparison.spec.comparison import BASELINES, Comparison
-from mtlkit.comparison.spec.data_checks import judges_of
+from mtlkit.comparison.spec.data_checks import primary_metrics_of
 from mtlkit.data.source import Loading
 from mtlkit.errors import MtlkitError, RunError
 from mtlkit.plugins.catalog import Catalog
@@ -62,17 +62,17 @@ def run_study(
         progress = shown(quiet=quiet)
         try:
             loading = attrs.evolve(loading, progress=progress.loading)
-            judges = judges_of(comparison, loading)
+            metrics = primary_metrics_of(comparison, loading)
         finally:
             progress.close()
-        _write(folder, comparison, judges, catalog, threads)
+        _write(folder, comparison, metrics, catalog, threads)
         for record in folder.mend(without_failed=retry_failed):
             _discard(folder, record.key)
         lines = ConsoleReporter(planned(comparison), folder.records(), place.at_once, quiet=quiet)
         try:
             with contextlib.closing(place.executor()) as executor:
                 loading = Loading(cache=loading.cache, workers=place.threads)
-                Runner(comparison, folder, executor, catalog, loading, lines.told, judges).run()
+                Runner(comparison, folder, executor, catalog, loading, lines.told, metrics).run()
         except BaseException:
             with contextlib.suppress(MtlkitError):  # the error that led here is the one to see
                 write_reports(folder.path)  # what is known so far, also of a study that is stopped
@@ -122,7 +122,7 @@ def _threads(folder: StudyFolder, place: Place) -> int:
 def _write(
     folder: StudyFolder,
     comparison: Comparison,
-    judges: list[Judged],
+    metrics: list[TaskMetric],
     catalog: Catalog,
     threads: int,
 ) -> None:
@@ -130,7 +130,7 @@ def _write(
     methods = [method.name for method in comparison.methods]
     known = {method.name for method in BASELINES}
     study: dict[str, Any] = {
-        "judged": [attrs.asdict(judged) for judged in judges],
+        "primary_metrics": [attrs.asdict(metric) for metric in metrics],
         "reference": {name: name for name in ("single-task", "equal") if name in methods},
         "methods": methods,
         "baselines": [name for name in methods if name in known],
@@ -186,7 +186,9 @@ def _file(described: Mapping[str, Any], comparison: Comparison) -> dict[str, Any
         "problems": {
             name: {
                 "recipe": f"recipes/{name}.yaml",
-                "judge": {task: attrs.asdict(metric) for task, metric in problem.judge.items()},
+                "primary_metrics": {
+                    task: attrs.asdict(metric) for task, metric in problem.primary_metrics.items()
+                },
             }
             for name, problem in comparison.problems.items()
         },

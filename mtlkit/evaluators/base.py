@@ -8,6 +8,7 @@ import attrs
 
 from mtlkit.component import Component, Problem
 from mtlkit.report.blocks import Section
+from mtlkit.report.evaluation import MetricScale
 from mtlkit.task_types import LossTerm
 
 if TYPE_CHECKING:
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class EvaluationResult:
-    """What an evaluator found: numbers by name, those to show first, and what to show of them.
+    """Result of an evaluator: numbers by name, the names to show first, and report sections.
 
     A metric's name is a path, from the general to the particular: ``validation/pose/accuracy``.
+    `scales` holds the unit and the direction of metrics that have them, by the same names.
     """
 
     metrics: Mapping[str, float] = attrs.field(factory=dict)
+    scales: Mapping[str, MetricScale] = attrs.field(factory=dict)
     headlines: tuple[str, ...] = ()
     sections: tuple[Section, ...] = ()
 

@@ -1,7 +1,7 @@
-"""A trained model next to its data: what evaluators are given."""
+"""The trained model and its data that evaluators read, as predictions by batches or whole."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import attrs
 from torch import Tensor
@@ -14,7 +14,7 @@ from mtlkit.task import Task
 
 @attrs.frozen(eq=False, kw_only=True)
 class Predictions:
-    """What the model says of M samples, on the CPU in float32, in the order asked for.
+    """The model's predictions for M samples in float32, in the order of the samples.
 
     `features` (M, D) are the shared ones; `outputs` are each task's raw outputs, (M, C) logits or
     (M,) values; `losses` each task's losses (M,), 0 where the target is missing; `branches` what
@@ -36,7 +36,14 @@ class EvaluationContext(ABC):
 
     @abstractmethod
     def predict(self, split: Split) -> Predictions:
-        """The predictions for all of `split`, one of the data's splits, computed once and kept."""
+        """Return the predictions for all of `split` on the CPU, computed once and kept in memory.
+
+        `split` is one of the data's splits.
+        """
+
+    @abstractmethod
+    def batches(self, split: Split) -> Iterator[tuple[Predictions, Mapping[str, Tensor]]]:
+        """Yield predictions and targets of consecutive samples of `split`, and keep none."""
 
     @abstractmethod
     def targets(self, split: Split) -> Mapping[str, Tensor]:

@@ -1,17 +1,20 @@
 """Loss and metrics of every task on every split that carries its label."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Split
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
+from mtlkit.evaluators.task_scores import score_tasks, task_scales
 from mtlkit.report.blocks import Block, Section, Table
+from mtlkit.task import Task
 from mtlkit.task_types import Role, TaskKind
+
+Batch = tuple[Predictions, Mapping[str, Tensor]]
 
 
 @attrs.frozen(kw_only=True)
@@ -27,48 +30,31 @@ CONFUSION_CLASSES = 20
 
 
 def task_metrics(trained: EvaluationContext) -> EvaluationResult:
-    """``split/task/metric`` for every task and split, and the same as tables.
+    """Return ``split/task/metric`` for every task and split, and the same as tables.
 
     ``split/task/loss`` is the mean over the present labels, ``split/task/labels`` their count, and
-    ``split/task/branches/...`` what the task's branches say after routing.
+    ``split/task/branches/...`` are metrics of the outputs after routing.
     """
+    scored = _scored_split(trained)
+    confusions = _Confusions(trained)
     metrics: dict[str, float] = {}
     for split_name, split in trained.data.splits().items():
-        for name, value in _of_split(trained, split):
+        batches = trained.batches(split)
+        if split_name == scored:
+            batches = confusions.watch(batches)
+        for name, value in score_tasks(trained.model, trained.tasks, batches).items():
             metrics[f"{split_name}/{name}"] = value
     blocks: list[Block] = [_table(trained, metrics)]
-    judged = _judged(trained)
-    if judged is not None:
-        blocks += _confusions(trained, *judged)
+    if scored is not None:
+        blocks += confusions.tables(scored)
+    scales = dict(task_scales(trained.tasks))
+    named = ((name, scales.get(name.partition("/")[2])) for name in metrics)
     return EvaluationResult(
         metrics=metrics,
-        headlines=_headlines(trained, metrics),
+        scales={name: scale for name, scale in named if scale is not None},
+        headlines=_headlines(trained.tasks, metrics),
         sections=(Section(title="Tasks", blocks=tuple(blocks)),),
     )
-
-
-def _of_split(trained: EvaluationContext, split: Split) -> Iterator[tuple[str, float]]:
-    said = trained.predict(split)
-    for task, target in trained.targets(split).items():
-        head = trained.model.head(task)
-        labels = int(head.present(target).sum())
-        if labels == 0:  # nothing is known, which is not the same as a loss of 0
-            continue
-        found = head.metrics(said.outputs[task], target)
-        routed = _routed(said, task)
-        yield f"{task}/loss", said.losses[task].double().sum().item() / labels
-        yield from ((f"{task}/{name}", value) for name, value in found.items())
-        if routed is not None:
-            found = head.metrics(routed, target)
-            yield from ((f"{task}/branches/{name}", value) for name, value in found.items())
-        yield f"{task}/labels", float(labels)
-
-
-def _routed(said: Predictions, task: str) -> Tensor | None:
-    """The logits (M, C) after routing, of a task that has branches."""
-    if task not in said.branches:
-        return None
-    return said.branches[task].posterior.clamp(min=torch.finfo(torch.float32).tiny).log()
 
 
 def _table(trained: EvaluationContext, metrics: Mapping[str, float]) -> Table:
@@ -85,24 +71,40 @@ def _table(trained: EvaluationContext, metrics: Mapping[str, float]) -> Table:
     )
 
 
-def _judged(trained: EvaluationContext) -> tuple[str, Split] | None:
-    """The split that the model did not learn from: test if there is one, else validation."""
-    splits = trained.data.splits()
-    return next(((name, splits[name]) for name in ("test", "validation") if name in splits), None)
+def _scored_split(trained: EvaluationContext) -> str | None:
+    """Return the split that the model did not learn from: test, else validation, else None."""
+    return next((name for name in ("test", "validation") if name in trained.data.splits()), None)
 
 
-def _confusions(trained: EvaluationContext, split_name: str, split: Split) -> Iterator[Table]:
-    """How often each class is taken for which, in percent of its samples."""
-    said, targets = trained.predict(split), trained.targets(split)
-    for task, value in trained.tasks.items():
-        classes = trained.model.assembly.classes.get(task, ())
-        known = targets[task] >= 0
-        wanted = (
-            value.head.kind is TaskKind.CLASSIFICATION and 1 < len(classes) <= CONFUSION_CLASSES
-        )
-        if wanted and known.any():
-            counts = confusion(said.outputs[task][known], targets[task][known], len(classes))
-            yield _confusion_table(f"{task} ({split_name})", counts, classes)
+class _Confusions:
+    """Confusion counts (C, C) of every task with few classes, accumulated over batches."""
+
+    def __init__(self, trained: EvaluationContext) -> None:
+        self._classes = {
+            task: classes
+            for task, classes in trained.model.assembly.classes.items()
+            if 1 < len(classes) <= CONFUSION_CLASSES
+            and trained.tasks[task].head.kind is TaskKind.CLASSIFICATION
+        }
+        self._counts = {
+            task: torch.zeros(len(classes), len(classes), dtype=torch.int64)
+            for task, classes in self._classes.items()
+        }
+
+    def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """Yield `batches` unchanged and count what each class is taken for."""
+        for predictions, targets in batches:
+            for task, classes in self._classes.items():
+                known = targets[task] >= 0
+                outputs = predictions.outputs[task][known]
+                self._counts[task] += confusion(outputs, targets[task][known], len(classes)).cpu()
+            yield predictions, targets
+
+    def tables(self, split_name: str) -> Iterator[Table]:
+        """Yield how often each class is taken for which, in percent of its samples."""
+        for task, counts in self._counts.items():
+            if counts.any():
+                yield _confusion_table(f"{task} ({split_name})", counts, self._classes[task])
 
 
 def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
@@ -132,20 +134,12 @@ def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...]) -> Ta
     )
 
 
-def _headlines(trained: EvaluationContext, metrics: Mapping[str, float]) -> tuple[str, ...]:
-    """The first metric of each main task, where it can be known on unseen samples, then the side
-    tasks'."""
-    order = sorted(trained.tasks, key=lambda task: trained.tasks[task].role is not Role.MAIN)
-    found = []
-    for task in order:
-        for split in ("test", "validation"):
-            named = [
-                name
-                for name in metrics
-                if name.startswith(f"{split}/{task}/")
-                and name.rpartition("/")[2] not in ("loss", "labels")
-            ]
-            if named:
-                found.append(named[0])
-                break
-    return tuple(found)
+def _headlines(tasks: Mapping[str, Task], metrics: Mapping[str, float]) -> tuple[str, ...]:
+    """Return each task's primary metric on unseen samples, the main tasks' first."""
+    order = sorted(tasks, key=lambda task: tasks[task].role is not Role.MAIN)
+    names = (
+        [f"{split}/{task}/{tasks[task].primary_metric.name}" for split in ("test", "validation")]
+        for task in order
+    )
+    first = (next((name for name in both if name in metrics), None) for both in names)
+    return tuple(name for name in first if name is not None)

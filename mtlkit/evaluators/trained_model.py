@@ -1,12 +1,14 @@
 """Prediction over whole splits, in batches, on any device."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from operator import itemgetter
 
 import torch
 from torch import Tensor
 
 from mtlkit.data.dataset import Data, Split
 from mtlkit.evaluators.context import EvaluationContext, Predictions
+from mtlkit.evaluators.task_scores import predict_batch
 from mtlkit.model import MultiTaskModel, encode_targets
 from mtlkit.routers.base import BranchOutputs
 from mtlkit.task import Task
@@ -49,39 +51,49 @@ class TrainedModel(EvaluationContext):
             self._targets[split] = found
         return self._targets[split]
 
-    def _predict(self, split: Split) -> Predictions:
+    def batches(self, split: Split) -> Iterator[tuple[Predictions, Mapping[str, Tensor]]]:
         targets = self.targets(split)
+        kept = self._predictions.get(split)
+        for index in torch.split(torch.arange(len(split)), self._batch):
+            if kept is not None:
+                yield _map_tensors(kept, itemgetter(index)), _rows(targets, index)
+            else:
+                yield self._one_batch(split, _rows(targets, index), index)
+
+    def _predict(self, split: Split) -> Predictions:
+        return _joined([_map_tensors(batch, _to_cpu) for batch, _ in self.batches(split)])
+
+    def _one_batch(
+        self, split: Split, targets: Mapping[str, Tensor], index: Tensor
+    ) -> tuple[Predictions, Mapping[str, Tensor]]:
+        on_device = {task: target.to(self._device) for task, target in targets.items()}
         self.model.eval()
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            parts = [
-                self._one_batch(split, targets, index)
-                for index in torch.split(torch.arange(len(split)), self._batch)
-            ]
-        return _joined(parts)
-
-    def _one_batch(self, split: Split, targets: Mapping[str, Tensor], index: Tensor) -> Predictions:
-        inputs = split.inputs[index].to(self._device)
-        wanted = {task: target[index].to(self._device) for task, target in targets.items()}
-        model = self.model
-        features = model.all_features(inputs)
-        outputs = {task: model.head(task)(features.of(task)) for task in model.tasks}
-        losses = model.head_losses(features, wanted)
-        branches = model.router.branch_outputs(features, outputs, wanted)
-        return Predictions(
-            features=_home(features.shared),
-            outputs={task: _home(found) for task, found in outputs.items()},
-            losses={task: _home(found) for task, found in losses.items()},
-            branches={
-                task: BranchOutputs(
-                    said.groups, _home(said.logits), _home(said.probability), _home(said.weights)
-                )
-                for task, said in branches.items()
-            },
-        )
+            inputs = split.inputs[index].to(self._device)
+            return predict_batch(self.model, inputs, on_device), on_device
 
 
-def _home(found: Tensor) -> Tensor:
-    return found.float().cpu()
+def _rows(targets: Mapping[str, Tensor], index: Tensor) -> Mapping[str, Tensor]:
+    return {task: target[index] for task, target in targets.items()}
+
+
+def _to_cpu(values: Tensor) -> Tensor:
+    return values.float().cpu()
+
+
+def _map_tensors(batch: Predictions, change: Callable[[Tensor], Tensor]) -> Predictions:
+    """Return `batch` with `change` applied to every tensor."""
+    return Predictions(
+        features=change(batch.features),
+        outputs={task: change(values) for task, values in batch.outputs.items()},
+        losses={task: change(values) for task, values in batch.losses.items()},
+        branches={
+            task: BranchOutputs(
+                value.groups, change(value.logits), change(value.probability), change(value.weights)
+            )
+            for task, value in batch.branches.items()
+        },
+    )
 
 
 def _joined(parts: list[Predictions]) -> Predictions:

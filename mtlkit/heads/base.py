@@ -1,21 +1,25 @@
 """The contract of heads: options, and a module that owns its loss."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component
+from mtlkit.metrics.base import Metric
 from mtlkit.task_types import TaskKind
 
 
 @attrs.frozen(kw_only=True)
 class Head(Component):
-    """What turns shared features into the prediction and the loss of one task."""
+    """What turns shared features into the prediction and the loss of one task.
+
+    `default_metrics` measure a task that lists none; the first is then its primary metric.
+    """
 
     kind: ClassVar[TaskKind]
+    default_metrics: ClassVar[tuple[Metric, ...]] = ()
 
     @abstractmethod
     def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
@@ -39,10 +43,6 @@ class HeadModule(nn.Module, ABC):
     @abstractmethod
     def present(self, target: Tensor) -> Tensor:
         """Which targets (N,) are there, as a boolean tensor (N,)."""
-
-    @abstractmethod
-    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
-        """How good raw outputs are on the samples whose target is present, by metric name."""
 
     def fit_targets(self, target: Tensor) -> None:
         """Learn from the training targets what the head must know about their scale."""

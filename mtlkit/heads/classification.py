@@ -1,6 +1,5 @@
 """A linear classifier with cross-entropy."""
 
-from collections.abc import Mapping
 from typing import ClassVar, TypeGuard
 
 import attrs
@@ -9,6 +8,8 @@ from torch import Tensor, nn
 from mtlkit.component import at_least, between, optional
 from mtlkit.errors import AssemblyError
 from mtlkit.heads.base import Head, HeadModule
+from mtlkit.metrics.accuracy import Accuracy
+from mtlkit.metrics.base import Metric
 from mtlkit.ops import linear_cross_entropy
 from mtlkit.ops.configs import implementation_for
 from mtlkit.ops.dispatch.names import AUTO, PER_SAMPLE, left_open
@@ -24,6 +25,7 @@ class Classification(Head):
     """
 
     kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
@@ -74,9 +76,6 @@ class ClassificationHead(HeadModule):
     def present(self, target: Tensor) -> Tensor:
         return target != MISSING
 
-    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
-        return accuracy(outputs, target)
-
 
 def is_plain(head: nn.Module) -> TypeGuard[ClassificationHead]:
     """Whether a head is this one, and leaves open how its loss is computed: with others, say.
@@ -97,12 +96,3 @@ def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:
             f"the head states {stated} classes, the training data has {len(classes)}; "
             f"leave `classes` out to take the data's"
         )
-
-
-def accuracy(outputs: Tensor, target: Tensor) -> Mapping[str, float]:
-    """The share of known targets (N,) with the largest of the outputs (N, C), if any is known."""
-    present = target != MISSING
-    if not present.any():
-        return {}
-    right = outputs[present].argmax(dim=1) == target[present]
-    return {"accuracy": right.float().mean().item()}

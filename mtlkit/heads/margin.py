@@ -1,7 +1,6 @@
 """A classifier by angles, trained with a margin: ArcFace, CosFace, both, AdaFace."""
 
 import math
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import attrs
@@ -11,7 +10,9 @@ from torch import Tensor, nn
 
 from mtlkit.component import above, at_least, between, optional
 from mtlkit.heads.base import Head, HeadModule
-from mtlkit.heads.classification import accuracy, check_classes
+from mtlkit.heads.classification import check_classes
+from mtlkit.metrics.accuracy import Accuracy
+from mtlkit.metrics.base import Metric
 from mtlkit.ops import adaface_margins, margin_cross_entropy, sampled_margin_cross_entropy
 from mtlkit.ops.configs import implementation_for
 from mtlkit.ops.dispatch.names import AUTO, OF_MARGINS, left_open
@@ -34,6 +35,7 @@ class Margin(Head):
     """
 
     kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     scale: float = attrs.field(default=64.0, validator=above(0))
@@ -114,9 +116,6 @@ class MarginHead(HeadModule):
 
     def present(self, target: Tensor) -> Tensor:
         return target != MISSING
-
-    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
-        return accuracy(outputs, target)
 
     def _margins(
         self, features: Tensor, target: Tensor

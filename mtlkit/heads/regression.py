@@ -1,6 +1,5 @@
 """A linear regression with half the squared error."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
@@ -8,6 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.heads.base import Head, HeadModule
+from mtlkit.metrics.base import Metric
+from mtlkit.metrics.mae import MAE
+from mtlkit.metrics.r2 import R2
+from mtlkit.metrics.rmse import RMSE
 from mtlkit.task_types import TaskKind
 
 
@@ -21,6 +24,7 @@ class Regression(Head):
     """
 
     kind: ClassVar[TaskKind] = TaskKind.REGRESSION
+    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
 
     def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
         return RegressionHead(features)
@@ -75,14 +79,3 @@ class RegressionHead(HeadModule):
 
     def present(self, target: Tensor) -> Tensor:
         return ~target.isnan()
-
-    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
-        present = self.present(target)
-        if not present.any():
-            return {}
-        error = (outputs[present] - target[present]).double()
-        spread = (target[present] - target[present].mean()).double().square().sum()
-        found = {"mae": error.abs().mean().item(), "rmse": error.square().mean().sqrt().item()}
-        if spread > 0:
-            found["r2"] = 1 - (error.square().sum() / spread).item()
-        return found

@@ -31,6 +31,13 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "regression", "mtlkit.heads.regression:Regression", "a number, by squared error"
     )
 
+    catalog.metrics.add(
+        "accuracy", "mtlkit.metrics.accuracy:Accuracy", "the fraction of classes predicted"
+    )
+    catalog.metrics.add("mae", "mtlkit.metrics.mae:MAE", "the mean absolute error")
+    catalog.metrics.add("rmse", "mtlkit.metrics.rmse:RMSE", "the root mean squared error")
+    catalog.metrics.add("r2", "mtlkit.metrics.r2:R2", "the fraction of variance explained")
+
     catalog.routers.add(
         "shared", "mtlkit.routers.shared:Shared", "every head sees the shared features"
     )

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mtlkit.evaluators.base import Evaluator
     from mtlkit.heads.base import Head
     from mtlkit.loggers.base import Logger
+    from mtlkit.metrics.base import Metric
     from mtlkit.ops.configs import HeadOp, OpImplementation
     from mtlkit.optim.base import Optimizer, Schedule
     from mtlkit.routers.base import Router
@@ -86,6 +87,7 @@ class Catalog:
 
     backbones: "Registry[Backbone]" = attrs.field(factory=lambda: Registry("backbone"))
     heads: "Registry[Head]" = attrs.field(factory=lambda: Registry("head"))
+    metrics: "Registry[Metric]" = attrs.field(factory=lambda: Registry("metric"))
     routers: "Registry[Router]" = attrs.field(factory=lambda: Registry("router"))
     branches: "Registry[Branch]" = attrs.field(factory=lambda: Registry("branch", "branches"))
     weightings: "Registry[Weighting]" = attrs.field(factory=lambda: Registry("weighting"))
@@ -132,6 +134,7 @@ class Registrar:
     def __init__(self, catalog: Catalog, namespace: str, origin: Origin) -> None:
         self.backbones = NamespacedRegistry(catalog.backbones, namespace, origin)
         self.heads = NamespacedRegistry(catalog.heads, namespace, origin)
+        self.metrics = NamespacedRegistry(catalog.metrics, namespace, origin)
         self.routers = NamespacedRegistry(catalog.routers, namespace, origin)
         self.branches = NamespacedRegistry(catalog.branches, namespace, origin)
         self.weightings = NamespacedRegistry(catalog.weightings, namespace, origin)

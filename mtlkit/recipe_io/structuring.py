@@ -14,6 +14,7 @@ from mtlkit.errors import ComponentError, MtlkitError, did_you_mean
 from mtlkit.evaluators.base import Evaluator
 from mtlkit.heads.base import Head
 from mtlkit.loggers.base import Logger
+from mtlkit.metrics.base import Metric
 from mtlkit.ops.configs import HeadOp, OpImplementation
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.plugins.catalog import Catalog
@@ -40,6 +41,7 @@ def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
     families: dict[type[Component], Registry[Any]] = {
         Backbone: catalog.backbones,
         Head: catalog.heads,
+        Metric: catalog.metrics,
         Router: catalog.routers,
         Branch: catalog.branches,
         Weighting: catalog.weightings,

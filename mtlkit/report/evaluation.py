@@ -16,17 +16,27 @@ FORMAT = 1
 
 
 @attrs.frozen(kw_only=True)
+class MetricScale:
+    """Unit and direction of a metric; an empty unit if it has none."""
+
+    unit: str
+    higher_is_better: bool
+
+
+@attrs.frozen(kw_only=True)
 class Evaluation:
     """What is known of a trained model: all that a report says which is not in the logs.
 
     `facts` are for people ("backbone": "casia-net"), `budget` holds numbers by which runs may be
-    compared fairly ("steps", "seconds", "parameters"), `headlines` names the metrics to show first.
+    compared fairly ("steps", "seconds", "parameters"), `headlines` names the metrics to show first,
+    `scales` holds the units and directions of metrics that declare them, by the metrics' names.
     """
 
     facts: Mapping[str, str] = attrs.field(factory=dict)
     budget: Mapping[str, float] = attrs.field(factory=dict)
     headlines: tuple[str, ...] = ()
     metrics: Mapping[str, float] = attrs.field(factory=dict)
+    scales: Mapping[str, MetricScale] = attrs.field(factory=dict)
     sections: tuple[Section, ...] = ()
 
 

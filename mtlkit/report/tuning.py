@@ -38,7 +38,7 @@ def draw_trials(points: Sequence[Point], bounds: tuple[float, float]) -> str:
             axes.ticklabel_format(axis="y", useOffset=False)
             axes.set_xlabel(f"weight of {name}")
             axes.grid(alpha=0.3)
-        panels[0].set_ylabel("validation loss / equal weights'")
+        panels[0].set_ylabel("distance from the best value / equal weights'")
         panels[0].legend(loc="upper left", framealpha=0.8)
         target = io.StringIO()
         figure.savefig(target, format="svg", metadata={"Date": None, "Creator": None})

@@ -7,29 +7,29 @@ from pathlib import Path
 import attrs
 import torch
 
-from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.atomic_files import write_file
 from mtlkit.component import Component
-from mtlkit.data.source import Loading
 from mtlkit.data.dataset import Data
+from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.evaluators.base import Evaluator, EvaluationResult
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
-from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
 from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.history import duration
 from mtlkit.routers.shared import Shared
-from mtlkit.runs.run_data import load_data
 from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
 from mtlkit.runs.report import read_records, write_report
+from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
-from mtlkit.training.device import chosen_device
-from mtlkit.atomic_files import write_file
 from mtlkit.task_types import Role
+from mtlkit.training.device import chosen_device
 
 
 def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
@@ -59,7 +59,9 @@ def evaluate_run(
         evaluate_trained(folder, recipe, model, data, device, beside)
 
 
-def load_trained(path: Path | str, loading: Loading, catalog: Catalog | None = None) -> EvaluationContext:
+def load_trained(
+    path: Path | str, loading: Loading, catalog: Catalog | None = None
+) -> EvaluationContext:
     """The trained model of the run at `path` beside its data, for an evaluator to look at.
 
     Nothing is written. Relative paths in its recipe start from where they did in training. Raises
@@ -95,16 +97,17 @@ def evaluate_trained(
     The report shows the runs `beside`, too; None: it is not drawn.
     """
     trained = TrainedModel(model, data, recipe.tasks, device)
-    asked = [TaskMetrics(), *(each for each in recipe.evaluation if each != TaskMetrics())]
-    found = [evaluator.evaluate(trained) for evaluator in asked]
-    _refuse_doubles(asked, found)
-    # what a recipe asked for says more about its aim than what is always asked
-    order = [*found[1:], found[0]]
+    listed = [evaluator for evaluator in recipe.evaluation if evaluator != TaskMetrics()]
+    # task metrics come last: they read the batches of predictions that the others have kept, and
+    # say less about the aim of the recipe than the evaluators that it lists
+    order = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
+    _refuse_doubles([TaskMetrics(), *listed], [order[-1], *order[:-1]])
     evaluation = Evaluation(
         facts=_facts(recipe, model, data, folder.status(), device),
         budget=_budget(recipe, model, data, folder.status()),
         headlines=tuple(name for findings in order for name in findings.headlines),
         metrics={name: value for findings in order for name, value in findings.metrics.items()},
+        scales={name: scale for findings in order for name, scale in findings.scales.items()},
         sections=tuple(section for findings in order for section in findings.sections),
     )
     write_file(folder.evaluation, evaluation_to_json(evaluation).encode())

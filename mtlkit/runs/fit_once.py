@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtlkit.plugins.catalog import Catalog
 from mtlkit.data.source import Loading
 from mtlkit.errors import RunError
 from mtlkit.loggers.events import EvaluationEvent
 from mtlkit.loggers.read_events import read_events
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit import fit, resume
@@ -52,11 +52,12 @@ def is_made(folder: RunFolder, recipe: str) -> bool:
     return mine and folder.status_file.exists() and folder.status().state is State.FINISHED
 
 
-def validation_losses(folder: RunFolder, recipe: Recipe) -> dict[str, float]:
-    """The losses on the validation split at the end, of the tasks that have labels there."""
+def validation_values(folder: RunFolder, recipe: Recipe) -> dict[str, float]:
+    """Return the primary metric of each task on the validation split at the end, if defined."""
     events = [event for event in read_events(folder.log) if isinstance(event, EvaluationEvent)]
     metrics: Mapping[str, float] = events[-1].metrics if events else {}
-    return {task: metrics[f"{task}/loss"] for task in recipe.tasks if f"{task}/loss" in metrics}
+    names = {task: f"{task}/{value.primary_metric.name}" for task, value in recipe.tasks.items()}
+    return {task: metrics[name] for task, name in names.items() if name in metrics}
 
 
 def mean_ratio(losses: Mapping[str, float], unit: Mapping[str, float]) -> float:

@@ -1,4 +1,4 @@
-"""Tuned scalarisation: a search for constant loss weights, judged on the validation split.
+"""Tuned scalarization: a search for constant loss weights, scored on the validation split.
 
 What Xin et al. (NeurIPS 2022) and Kurin et al. (NeurIPS 2022) found hard to beat. Every trial is a
 run of its own, so a search that was stopped goes on where it was, and nothing is trained twice.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
 from mtlkit.component import at_least, between
 from mtlkit.data.source import Loading
 from mtlkit.errors import (
@@ -21,15 +21,15 @@ from mtlkit.errors import (
     RecipeError,
     RunError,
 )
+from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.report.tuning import Point, draw_trials
-from mtlkit.runs.run_data import load_data
+from mtlkit.runs.fit_once import fit_once, mean_ratio, validation_values
 from mtlkit.runs.folder import RunFolder, read_json, write_json
-from mtlkit.runs.fit_once import fit_once, mean_ratio, validation_losses
 from mtlkit.runs.progress_display import shown
+from mtlkit.runs.run_data import load_data
 from mtlkit.runs.search import Searched, Tried, propose, require_optuna
-from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.fixed import Fixed
 
@@ -51,14 +51,15 @@ class Search:
 class Trial:
     """One choice of weights and what came of it.
 
-    `losses` are those of the tasks on the validation split at the end. `score` is the mean, over
-    the tasks that judge, of that loss in units of the first trial's, in which all weights are 1, or
-    of the first one's that did not fail; it is None where the trial failed, for the `reason` given.
+    `values` are the tasks' primary metrics on the validation split at the end. `score` is the mean,
+    over the scored tasks, of the distance from the best possible value in units of the distance in
+    the first trial, in which all weights are 1, or in the first one that did not fail. It is None
+    if the trial failed, for the `reason` given.
     """
 
     number: int
     weights: Mapping[str, float]
-    losses: Mapping[str, float] = attrs.field(factory=dict)
+    values: Mapping[str, float] = attrs.field(factory=dict)
     score: float | None = None
     reason: str = ""
 
@@ -113,8 +114,9 @@ def tune(
     """Search constant loss weights for `recipe`, whose own weighting they replace.
 
     The first main loss keeps weight 1; the others are searched by Optuna's TPE, from equal weights
-    on. The main tasks judge, or all where none is one, by their validation loss at the end of a
-    trial; the test split decides nothing. Called again with the same arguments it goes on.
+    on. A trial is scored by the primary metrics of the main tasks, or of all if none is one, on the
+    validation split at its end; the test split decides nothing. Called again with the same
+    arguments it goes on.
 
     Raises `RecipeError` where there is nothing to search, `DataError` without a validation split,
     `RunError` where the folder holds another search or every trial failed, `MissingExtraError`
@@ -123,10 +125,11 @@ def tune(
     search, catalog, loading = search or Search(), catalog or load_catalog(), loading or Loading()
     asked_for, recipe = recipe, _without_test(recipe).check()
     names = searched_losses(recipe.terms())
+    _require_best_values(recipe)
     require_optuna()
     if load_data(recipe, loading).validation is None:
         raise DataError(
-            "a search for weights is judged on the validation split, and this data has none; "
+            "a search for weights is scored on the validation split, and this data has none; "
             "set a part aside for it in the data's options"
         )
     tuned = _begun(Path(out), recipe, search, catalog)
@@ -137,7 +140,7 @@ def tune(
             progress.say(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
             own = attrs.evolve(recipe, weighting=Fixed(weights=weights))
             trial = Trial(number=number, weights=weights)
-            trial = _judged(tuned, _tried(own, tuned.run(number), trial, catalog, loading), recipe)
+            trial = _scored(tuned, _tried(own, tuned.run(number), trial, catalog, loading), recipe)
             tuned = attrs.evolve(tuned, trials=(*tuned.trials, trial))
             _keep(tuned)
             progress.say(_said(tuned, trial))
@@ -206,26 +209,48 @@ def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned
 
 
 def _tried(recipe: Recipe, path: Path, trial: Trial, catalog: Catalog, loading: Loading) -> Trial:
-    """The trial with its validation losses, trained now or before."""
+    """Return the trial with its validation metrics, trained now or before."""
     try:
         fit_once(recipe, path, catalog=catalog, loading=loading)
     except NotFiniteError as cause:  # what some weights do; the search goes on with others
         return attrs.evolve(trial, reason=str(cause))
-    return attrs.evolve(trial, losses=validation_losses(RunFolder(path), recipe))
+    return attrs.evolve(trial, values=validation_values(RunFolder(path), recipe))
 
 
-def _judged(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
-    """The trial with its score, in units of the first one's losses."""
+def _scored_tasks(recipe: Recipe) -> list[str]:
     mains = [name for name, task in recipe.tasks.items() if task.role is Role.MAIN]
-    first = next((earlier for earlier in (*tuned.trials, trial) if earlier.losses), trial)
-    judges = [name for name in mains or recipe.tasks if name in first.losses]
+    return mains or list(recipe.tasks)
+
+
+def _require_best_values(recipe: Recipe) -> None:
+    for name in _scored_tasks(recipe):
+        metric = recipe.tasks[name].primary_metric
+        if not math.isfinite(metric.best):
+            raise RecipeError(
+                [
+                    f"tasks.{name}.primary: {metric.name!r} has no best value, from which trials "
+                    f"could be scored by their distance; name another metric"
+                ]
+            )
+
+
+def _scored(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
+    """Return the trial with its score, in units of the first one."""
+    first = next((earlier for earlier in (*tuned.trials, trial) if earlier.values), trial)
+    tasks = [name for name in _scored_tasks(recipe) if name in first.values]
     if trial.reason:
         return trial
-    if not judges:
-        return attrs.evolve(trial, reason="no judging task has a label in the validation split")
-    score = mean_ratio({name: trial.losses[name] for name in judges}, first.losses)
+    if not tasks:
+        reason = "no scored task has its primary metric on the validation split"
+        return attrs.evolve(trial, reason=reason)
+    best = {name: recipe.tasks[name].primary_metric.best for name in tasks}
+    gaps, unit = (
+        {name: abs(best[name] - one.values.get(name, math.nan)) for name in tasks}
+        for one in (trial, first)
+    )
+    score = mean_ratio(gaps, unit)
     if not math.isfinite(score):
-        return attrs.evolve(trial, reason="the validation loss is not finite")
+        return attrs.evolve(trial, reason="a primary metric is undefined or not finite")
     return attrs.evolve(trial, score=score)
 
 

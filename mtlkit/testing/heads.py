@@ -1,11 +1,10 @@
 """What a head promises beside what every module does."""
 
-import math
-
 import torch
 from torch import Tensor
 
 from mtlkit.heads.base import HeadModule
+from mtlkit.metrics.base import Metric
 from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing.bench import CLASSES, head_batch, new_head
 from mtlkit.testing.check import Subject, checks, require
@@ -68,7 +67,6 @@ def a_batch_without_targets_trains_nothing(subject: Subject) -> None:
     require(not moved, f"a batch without targets changes {', '.join(moved)}")
     empty = head.loss(features[:0], target[:0])
     require(tuple(empty.shape) == (0,), f"an empty batch has losses {tuple(empty.shape)}, not (0,)")
-    require(head.metrics(head(features), nothing) == {}, "it measures a batch without targets")
 
 
 def knows_what_is_present(subject: Subject) -> None:
@@ -80,20 +78,23 @@ def knows_what_is_present(subject: Subject) -> None:
     require(torch.equal(found, ~_missing(target)), "`present` disagrees with the targets")
 
 
-def measures_in_finite_numbers(subject: Subject) -> None:
-    """Metrics are finite floats by name, and a missing target changes none of them."""
+def declares_its_metrics(subject: Subject) -> None:
+    """It declares one default metric or more, and they measure its outputs."""
+    metrics = getattr(subject.kind, "default_metrics", ())
+    require(bool(metrics) and all(isinstance(metric, Metric) for metric in metrics),
+            f"{subject.kind.__name__}.default_metrics is {metrics!r}; expected a tuple of "
+            f"Metric")  # fmt: skip
     head = new_head(subject.value).eval()
     features, target = head_batch(subject.value, 12)
     with torch.no_grad():
         outputs = head(features)
-    found = dict(head.metrics(outputs, target))
-    require(bool(found), "it measures nothing")
-    for name, value in found.items():
-        require(type(value) is float, f"the metric {name!r} is a {type(value).__name__}, no float")
-        require(math.isfinite(value), f"the metric {name!r} is {value}")
-    present = ~_missing(target)
-    require(dict(head.metrics(outputs[present], target[present])) == found,
-            "a missing target changes the metrics")  # fmt: skip
+    for metric in metrics:
+        require(subject.value.kind in metric.kinds,
+                f"the metric {metric.name!r} does not measure a {subject.value.kind.value}; "
+                f"expected one that does")  # fmt: skip
+        state = metric.build(CLASSES if subject.value.kind is TaskKind.CLASSIFICATION else ())
+        state.update(outputs, target)
+        require(state.compute() is not None, f"the metric {metric.name!r} is undefined")
 
 
 def learns(subject: Subject) -> None:
@@ -122,6 +123,6 @@ CHECKS = checks(
     a_missing_target_costs_nothing,
     a_batch_without_targets_trains_nothing,
     knows_what_is_present,
-    measures_in_finite_numbers,
+    declares_its_metrics,
     learns,
 )

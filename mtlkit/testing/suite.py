@@ -16,6 +16,7 @@ from mtlkit.testing import (
     data,
     evaluators,
     heads,
+    metrics,
     modules,
     ops,
     optimizers,
@@ -30,6 +31,7 @@ MODULE_CHECKS = (*values.CHECKS, *modules.CHECKS)
 FAMILIES: Mapping[str, tuple[Check, ...]] = {
     "backbones": (*MODULE_CHECKS, *modules.GRAPH_CHECKS, *backbones.CHECKS),
     "heads": (*MODULE_CHECKS, *modules.GRAPH_CHECKS, *heads.CHECKS),
+    "metrics": (*values.CHECKS, *metrics.CHECKS),
     "routers": (*MODULE_CHECKS, *routers.CHECKS),
     "branches": (*MODULE_CHECKS, *routers.CHECKS),
     "weightings": (*values.CHECKS, *weightings.CHECKS),

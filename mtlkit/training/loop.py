@@ -137,6 +137,7 @@ class Training:
             return
         metrics = validation_metrics(
             self.model,
+            self.setting.recipe.tasks,
             split,
             self.setting.targets["validation"],
             batch=self.train.batch,

@@ -1,17 +1,21 @@
-"""How good the model is on the validation split while it is trained."""
+"""Loss and metrics on the validation split during training."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
 
 from mtlkit.data.dataset import Split
+from mtlkit.evaluators.context import Predictions
+from mtlkit.evaluators.task_scores import predict_batch, score_tasks
 from mtlkit.model import MultiTaskModel
+from mtlkit.task import Task
 
 
 @torch.no_grad()
 def validation_metrics(
     model: MultiTaskModel,
+    tasks: Mapping[str, Task],
     split: Split,
     targets: Mapping[str, Tensor],
     *,
@@ -19,29 +23,22 @@ def validation_metrics(
     device: torch.device,
     autocast: torch.autocast,
 ) -> dict[str, float]:
-    """Each task's mean loss and metrics on `split`, as ``pose/accuracy``.
+    """Return each task's mean loss and metrics on `split`, as ``pose/accuracy``.
 
     `targets` (N,) of each task may be missing; a task without any has no metrics.
     """
+
+    def batches() -> Iterator[tuple[Predictions, Mapping[str, Tensor]]]:
+        for index in torch.split(torch.arange(len(split)), batch):
+            on_device = {task: targets[task][index].to(device) for task in model.tasks}
+            with autocast:
+                predictions = predict_batch(
+                    model, split.inputs[index].to(device), on_device, branches=False
+                )
+            yield predictions, on_device
+
     training = model.training
     model.eval()
-    outputs: dict[str, list[Tensor]] = {task: [] for task in model.tasks}
-    losses = dict.fromkeys(model.tasks, 0.0)
-    for index in torch.split(torch.arange(len(split)), batch):
-        with autocast:
-            features = model.all_features(split.inputs[index].to(device))
-            wanted = {task: targets[task][index].to(device) for task in model.tasks}
-            lost = model.head_losses(features, wanted)
-            for task in model.tasks:
-                losses[task] += lost[task].double().sum().item()
-                outputs[task].append(model.head(task)(features.of(task)).float().cpu())
+    scores = score_tasks(model, tasks, batches())
     model.train(training)
-    found: dict[str, float] = {}
-    for task, parts in outputs.items():
-        head, target = model.head(task), targets[task]
-        count = int(head.present(target).sum())
-        if count:
-            found[f"{task}/loss"] = losses[task] / count
-            metrics = head.metrics(torch.cat(parts), target)
-            found |= {f"{task}/{name}": value for name, value in metrics.items()}
-    return found
+    return {name: value for name, value in scores.items() if not name.endswith("/labels")}

@@ -84,11 +84,6 @@ def test_our_plugins_are_looked_at():
         "mtlkit_synthetic_faces",
         "mtlkit_torchjd",
     }
-        "mtlkit_face",
-        "mtlkit_hello",
-        "mtlkit_synthetic_faces",
-        "mtlkit_torchjd",
-    }
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)

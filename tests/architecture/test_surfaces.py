@@ -23,6 +23,7 @@ PUBLIC = {
 FAMILIES = {
     "backbones": "backbone",
     "heads": "head",
+    "metrics": "metric",
     "routers": "router",
     "branches": "branch",
     "weightings": "weighting",
@@ -38,6 +39,7 @@ FAMILIES = {
 COMPONENTS = {
     "backbones": {"casia-net", "mlp", "timm"},
     "heads": {"classification", "margin", "regression"},
+    "metrics": {"accuracy", "mae", "r2", "rmse"},
     "routers": {
         "cgc",
         "cross-stitch",

@@ -117,10 +117,16 @@ def test_runs_are_listed_filtered_and_sorted(called, made):
     assert [line.split()[0] for line in out.splitlines()[1:]] == [
         str(made[0].path / "runs/plane/gls/epochs-seed3")
     ]
-    code, out, _ = called("runs", made[0].path, "--inside", "--sort", "size/mae")
-    ends = [line.partition("size/mae ")[2].split() for line in out.splitlines()]
-    values = [end[0] for end in ends if end]
-    assert values == sorted(values, key=float)
+
+
+@pytest.mark.parametrize(("metric", "higher"), [("size/mae", False), ("sign/accuracy", True)])
+def test_the_best_run_is_listed_first(called, made, metric, higher):
+    code, out, _ = called("runs", made[0].path, "--inside", "--sort", metric)
+    assert code == 0
+    ends = [line.partition(f"{metric} ")[2].split() for line in out.splitlines()]
+    values = [float(end[0]) for end in ends if end]
+    assert values == sorted(values, reverse=higher)
+    assert len(set(values)) > 1
     assert len(values) >= 8
 
 

@@ -4,11 +4,13 @@ import pytest
 
 from mtlkit.comparison.results.record import Budget
 from mtlkit.comparison.spec.comparison import BASELINES
+from mtlkit.comparison.spec.data_checks import task_metrics_of
+from mtlkit.data import Loading
 from mtlkit.errors import RecipeError
 
 GOOD = """\
 problems:
-  plane: {recipe: recipe.yaml, set: [train.epochs=3], judge:\
+  plane: {recipe: recipe.yaml, set: [train.epochs=3], primary_metrics:\
  {size: {metric: size/r2, higher_is_better: true}}}
 weightings:
   - dynamic
@@ -36,10 +38,29 @@ def test_short_and_long_forms_are_read(bench, tiny):
     ]
     assert found.problems["plane"].recipe.train.epochs == 3
     assert found.problems["plane"].base == bench.folder
-    assert found.problems["plane"].judge["size"].metric == "size/r2"
+    assert found.problems["plane"].primary_metrics["size"].metric == "size/r2"
     assert (found.seeds, found.budgets) == ((0, 1, 2), (Budget.EPOCHS, Budget.TIME))
     assert found.method("half").search["weighting.total"].log
     assert found.without == {"rlw": "a placebo was run before"}
+
+
+@pytest.mark.parametrize(
+    ("metric", "higher"),
+    [("size/r2", True), ("size/mae", False), ("size/loss", False), ("sign/accuracy", True)],
+)
+def test_a_metric_of_a_task_brings_its_direction(bench, tiny, metric, higher):
+    text = f"problems: {{plane: {{recipe: recipe.yaml, primary_metrics: {{size: {metric}}}}}}}\n"
+    problem = bench.load(text).problems["plane"]
+    assert problem.primary_metrics["size"].direction(problem.recipe.tasks) is higher
+
+
+def test_without_one_the_recipe_states_the_primary_metric(bench, tiny):
+    text = "problems: {plane: {recipe: recipe.yaml, set: [tasks.size.primary=r2]}}\n"
+    problem = bench.load(text).problems["plane"]
+    sign, size = task_metrics_of("plane", problem, problem.recipe.data.load(Loading()))
+    assert (size.metric, size.higher_is_better, size.unit) == ("size/r2", True, "fraction")
+    assert size.chance_level == pytest.approx(0, abs=1e-6)
+    assert sign.metric == "sign/accuracy"
 
 
 def test_every_baseline_is_in_unless_there_is_a_reason(bench):
@@ -142,21 +163,27 @@ MISTAKES = [
         " from 0 on",
     ),
     (
-        "judge: {size: {metric: size/r2, higher_is_better: true}}",
-        "judge: {size: size/r2}",
-        "comparison.yaml:2:69: problems.plane.judge.size: say which way is better: "
-        "{metric: size/r2, higher_is_better: false}, or true",
+        "primary_metrics: {size: {metric: size/r2, higher_is_better: true}}",
+        "primary_metrics: {size: {metric: size/r2, higher_is_better: false}}",
+        "comparison.yaml:2:79: problems.plane.primary_metrics.size: size/r2 is better if higher; "
+        "leave out `higher_is_better`",
     ),
     (
-        "judge: {size: {",
-        "judge: {sise: {",
-        "comparison.yaml:2:69: problems.plane.judge.sise: no task named 'sise'; did you "
+        "primary_metrics: {size: {",
+        "primary_metrics: {sise: {",
+        "comparison.yaml:2:79: problems.plane.primary_metrics.sise: no task named 'sise'; did you "
         "mean 'size'?",
     ),
     (
         "metric: size/r2",
+        "metric: size/rms",
+        "comparison.yaml:2:79: problems.plane.primary_metrics.size: size: no metric named 'rms'; "
+        "did you mean 'rmse'?",
+    ),
+    (
+        "metric: size/r2",
         "metric: sice/r2",
-        "comparison.yaml:2:69: problems.plane.judge.size: nothing measures 'sice/r2'; did"
+        "comparison.yaml:2:79: problems.plane.primary_metrics.size: nothing measures 'sice/r2'; did"
         " you mean 'size'?",
     ),
 ]

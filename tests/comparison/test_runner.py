@@ -181,10 +181,10 @@ def test_data_that_will_not_do_is_told_before_anything_is_run(bench):
 def test_what_the_study_says_of_itself(bench, made):
     folder = made[0]
     study = json.loads(folder.study.read_text())
-    size, sign = sorted(study["judged"], key=lambda judged: judged["higher_is_better"])
+    size, sign = sorted(study["primary_metrics"], key=lambda metric: metric["higher_is_better"])
     assert (sign["metric"], sign["task"], size["metric"]) == ("sign/accuracy", "sign", "size/mae")
-    assert 0.5 <= sign["guess"] <= 0.8
-    assert size["guess"] > 0
+    assert 0.5 <= sign["chance_level"] <= 0.8
+    assert size["chance_level"] > 0
     assert study["methods"] == ["single-task", "equal", "gls"]
     assert study["reference"] == {"single-task": "single-task", "equal": "equal"}
     assert study["without"] == dict.fromkeys(("log", "tuned", "rlw"), "for speed")
@@ -194,14 +194,16 @@ def test_what_the_study_says_of_itself(bench, made):
     assert [method.name for method in again.methods] == study["methods"]
 
 
-def test_a_task_with_strangers_in_the_test_needs_a_judge(bench):
+def test_a_task_with_strangers_in_the_test_needs_another_metric(bench):
     problem = "{recipe: recipe.yaml, set: [data.open=true]}"
     comparison = bench.load(SMALL.replace("recipe.yaml", problem))
     with pytest.raises(DataError, match="the label 'sign' of the task 'sign' has strangers in the"):
         bench.run(comparison)
-    judged = problem.replace("]}", "], judge: {sign: sign/accuracy}}")
+    judged = problem.replace("]}", "], primary_metrics: {sign: sign/accuracy}}")
     folder = bench.run(bench.load(SMALL.replace("recipe.yaml", judged)))
     assert all(record.error is None for record in results(folder).values())
-    wrong = problem.replace("]}", "], judge: {sign: sign/acuracy}}")
-    with pytest.raises(RecipeError, match=r"no metric 'sign/acuracy'; did you mean 'accuracy'\?"):
+    wrong = problem.replace("]}", "], primary_metrics: {sign: sign/acuracy}}")
+    with pytest.raises(
+        RecipeError, match=r"sign: no metric named 'acuracy'; did you mean 'accuracy'\?"
+    ):
         bench.run(bench.load(SMALL.replace("recipe.yaml", wrong)))

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from mtlkit.errors import InterruptedRunError
-from mtlkit.runs.numerics import changed_arithmetic
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, read_json
+from mtlkit.runs.numerics import changed_arithmetic
 from mtlkit.training.checkpoint import newest_checkpoint
 from mtlkit.training.update import Updater
 

@@ -5,8 +5,7 @@ import pytest
 
 from mtlkit.component import Problem
 from mtlkit.errors import AssemblyError, DataError, RecipeError
-from mtlkit.evaluators import Evaluator, EvaluationResult
-from mtlkit.evaluators import TaskMetrics
+from mtlkit.evaluators import EvaluationResult, Evaluator, TaskMetrics
 from mtlkit.plugins.registry import Origin
 from mtlkit.runs.evaluate import evaluate_run, load_trained
 from mtlkit.runs.fit import fit

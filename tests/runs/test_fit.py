@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mtlkit import atomic_files
 from mtlkit.errors import (
     AssemblyError,
     DataError,
@@ -21,21 +22,17 @@ from mtlkit.errors import (
     RunError,
 )
 from mtlkit.heads import Classification
-from mtlkit.loggers import JsonLines
-from mtlkit.loggers import TensorBoard
+from mtlkit.loggers import JsonLines, TensorBoard
 from mtlkit.optim import SGD
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs.evaluate import load_model
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, State, read_json
 from mtlkit.task import Task
-from mtlkit.training import checkpoint
-from mtlkit import atomic_files
-from mtlkit.training import loop
+from mtlkit.training import checkpoint, loop
 from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.update import Updater
-from mtlkit.weightings import Dynamic
-from mtlkit.weightings import Equal
+from mtlkit.weightings import Dynamic, Equal
 
 
 @pytest.fixture
@@ -334,7 +331,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(start, points, tmp_path, monkeypa
     train = attrs.evolve(points.PLAIN.train, checkpoint_every=3)
     recipe = attrs.evolve(points.PLAIN, train=train)
     with monkeypatch.context() as patch:
-        patch.setattr(durable, "_write_synced", full)
+        patch.setattr(atomic_files, "_write_synced", full)
         with pytest.raises(RunError, match="step-00000006: could not be written: the disk is full"):
             start(recipe)
     folder = RunFolder(tmp_path / "run")
@@ -393,4 +390,8 @@ def test_compile_takes_the_backbone_by_what_is_called_of_it(start, points, monke
     train = attrs.evolve(points.PLAIN.train, compile=True)
     start(attrs.evolve(points.PLAIN, train=train))
     start(attrs.evolve(points.LEARNED, train=train), out="parts")
-    assert [type(module).__name__ for module in compiled] == ["MLPBackbone", "Sequential", "LastBlock"]
+    assert [type(module).__name__ for module in compiled] == [
+        "MLPBackbone",
+        "Sequential",
+        "LastBlock",
+    ]

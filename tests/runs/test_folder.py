@@ -6,7 +6,15 @@ import os
 import pytest
 
 from mtlkit.errors import RunError
-from mtlkit.runs.folder import RunFolder, State, Status, open_run, read_json, refuse_taken, write_json
+from mtlkit.runs.folder import (
+    RunFolder,
+    State,
+    Status,
+    open_run,
+    read_json,
+    refuse_taken,
+    write_json,
+)
 
 
 def test_every_file_lies_in_the_folder_under_a_name_of_its_own(tmp_path):

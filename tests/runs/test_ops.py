@@ -5,18 +5,17 @@ from collections import Counter
 import attrs
 import pytest
 
-from mtlkit.plugins.catalog import load_catalog
 from mtlkit.errors import ImplementationError, RecipeError
-from mtlkit.heads import Classification
-from mtlkit.heads import Margin
+from mtlkit.heads import Classification, Margin
 from mtlkit.ops.catalog import OPS
+from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.routers import Grouped
 from mtlkit.runs.fit import fit
 from mtlkit.task import Task
+from mtlkit.task_types import Role
 from mtlkit.testing import add_small_data, small_recipe
 from mtlkit.training.update import Updater
-from mtlkit.task_types import Role
 from mtlkit.weightings import Dynamic
 
 MAIN, SIDE = Task(role=Role.MAIN), Task()

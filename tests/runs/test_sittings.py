@@ -121,7 +121,7 @@ def test_what_a_sitting_found_is_kept_by_the_next(start, points, monkeypatch):
 
     monkeypatch.setattr(run_fit, "assemble", with_idle)
     with monkeypatch.context() as patch:
-        patch.setattr(pace, "peak_memory", lambda _: 2**60)
+        patch.setattr(throughput, "peak_memory", lambda _: 2**60)
         folder = RunFolder(start().path)
     assert folder.status().untrained == ("model.idle",)
     resume(folder.path, catalog=points.catalog(), quiet=True)  # makes no update of its own

@@ -1,12 +1,12 @@
 """A search for weights: what it tries, what it keeps, how it goes on."""
 
 import json
+import math
 import sys
 
 import attrs
 import pytest
 
-from mtlkit.plugins.catalog import Registrar
 from mtlkit.data import DataSource, Loading
 from mtlkit.errors import (
     DataError,
@@ -17,8 +17,10 @@ from mtlkit.errors import (
     RunError,
 )
 from mtlkit.evaluators import TaskMetrics
-from mtlkit.recipe_io import load_recipe
+from mtlkit.metrics import Accuracy
+from mtlkit.plugins.catalog import Registrar
 from mtlkit.plugins.registry import Origin
+from mtlkit.recipe_io import load_recipe
 from mtlkit.runs import fit_once as module
 from mtlkit.runs.tune import Search, tune
 from mtlkit.task_types import Role
@@ -63,7 +65,8 @@ def test_equal_weights_come_first_and_every_trial_is_a_run(recipe, own_catalog, 
     for trial in found.trials:
         assert all(0.01 <= weight <= 10 for weight in trial.weights.values())
         assert (found.run(trial.number) / "report.html").exists()
-        assert trial.score == pytest.approx(trial.losses["who"] / found.trials[0].losses["who"])
+        gaps = [1 - one.values["who"] for one in (trial, found.trials[0])]  # of the accuracy
+        assert trial.score == pytest.approx(gaps[0] / gaps[1])
     assert found.best.score == min(trial.score for trial in found.trials)
     assert [json.loads(line)["number"] for line in found.table.read_text().splitlines()] == [
         0,
@@ -124,15 +127,42 @@ def test_a_trial_that_breaks_does_not_end_the_search(recipe, own_catalog, tmp_pa
     assert "not finite" in found.trials[1].reason
 
 
-def test_without_a_main_task_all_judge(recipe, own_catalog, tmp_path):
+def test_without_a_main_task_all_are_scored(recipe, own_catalog, tmp_path):
     tasks = {name: attrs.evolve(task, role=Role.SIDE) for name, task in recipe.tasks.items()}
     found = tuned_in(tmp_path / "t", attrs.evolve(recipe, tasks=tasks), own_catalog,
                      Search(trials=2, seed=4))  # fmt: skip
     first, second = found.trials
     assert set(second.weights) == {"side", "rare", "age"}
-    ratios = [second.losses[name] / first.losses[name] for name in first.losses]
+    best = {"who": 1, "side": 1, "rare": 1, "age": 0}  # accuracies, and a mean absolute error
+    assert set(first.values) == set(best)
+    ratios = [(second.values[t] - best[t]) / (first.values[t] - best[t]) for t in best]
     assert second.score == pytest.approx(sum(ratios) / len(ratios))
-    assert len(ratios) == 4
+
+
+def test_the_primary_metric_scores_a_trial(recipe, own_catalog, tmp_path):
+    tasks = {
+        name: attrs.evolve(task, role=Role.MAIN if name == "age" else Role.SIDE)
+        for name, task in recipe.tasks.items()
+    }
+    tasks["age"] = attrs.evolve(tasks["age"], primary="r2")
+    found = tuned_in(tmp_path / "t", attrs.evolve(recipe, tasks=tasks), own_catalog)
+    gaps = [1 - trial.values["age"] for trial in found.trials]
+    assert [trial.score for trial in found.trials] == pytest.approx([g / gaps[0] for g in gaps])
+    assert found.best.values["age"] == max(trial.values["age"] for trial in found.trials)
+
+
+@attrs.frozen(kw_only=True)
+class Unbounded(Accuracy):
+    """A metric without a best value."""
+
+    bounds = (0.0, math.inf)
+
+
+def test_a_metric_without_a_best_value_scores_no_trial(recipe, own_catalog, tmp_path):
+    who = attrs.evolve(recipe.tasks["who"], metrics=(Unbounded(),))
+    endless = attrs.evolve(recipe, tasks={**recipe.tasks, "who": who})
+    with pytest.raises(RecipeError, match=r"tasks.who.primary: 'accuracy' has no best value"):
+        tuned_in(tmp_path / "t", endless, own_catalog)
 
 
 def test_what_cannot_be_searched_is_said(recipe, own_catalog, tmp_path, monkeypatch):
@@ -140,7 +170,7 @@ def test_what_cannot_be_searched_is_said(recipe, own_catalog, tmp_path, monkeypa
     with pytest.raises(RecipeError, match="'who' is the only loss, so there is no weight"):
         tuned_in(tmp_path / "a", alone, own_catalog)
     undivided = attrs.evolve(recipe, data=Undivided(whole=recipe.data))
-    with pytest.raises(DataError, match="judged on the validation split, and this data has none"):
+    with pytest.raises(DataError, match="scored on the validation split, and this data has none"):
         tuned_in(tmp_path / "b", undivided, own_catalog)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").touch()

@@ -13,8 +13,8 @@ from pathlib import Path
 import attrs
 import points
 
-from mtlkit.plugins.catalog import Registrar, load_catalog
 from mtlkit.errors import RunError
+from mtlkit.plugins.catalog import Registrar, load_catalog
 from mtlkit.plugins.registry import Origin
 from mtlkit.runs import fit as run_fit
 

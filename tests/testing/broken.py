@@ -23,6 +23,7 @@ from mtlkit.data import DataSource, Numeric
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule
 from mtlkit.loggers import Logger, LogWriter
+from mtlkit.metrics import MAE, Accuracy, MeanState, Metric, MetricState, is_present
 from mtlkit.optim import Optimizer, Schedule
 from mtlkit.report.blocks import Section
 from mtlkit.routers import (
@@ -306,13 +307,6 @@ class Guess(HeadModule):
     def present(self, target):
         return target != MISSING
 
-    def metrics(self, outputs, target):
-        present = self.present(target)
-        if not present.any():
-            return {}
-        right = outputs[present].argmax(dim=1) == target[present]
-        return {"accuracy": right.float().mean().item()}
-
 
 class Extended(Guess):
     def forward(self, features):
@@ -333,19 +327,16 @@ class Charging(Guess):
         return super().loss(features, target.clamp(min=0))
 
 
-class Boasting(Guess):
-    def metrics(self, outputs, target):
-        return super().metrics(outputs, target) or {"accuracy": 1.0}
+class Decaying(Guess):
+    def loss(self, features, target):
+        right = super().loss(features, target)
+        alone = not self.present(target).any()
+        return right + self.linear.weight.square().sum() if alone else right
 
 
 class Counting(Guess):
     def present(self, target):
         return (target != MISSING).long()
-
-
-class Tensorial(Guess):
-    def metrics(self, outputs, target):
-        return {k: torch.tensor(v) for k, v in super().metrics(outputs, target).items()}
 
 
 class Ascending(Guess):
@@ -354,7 +345,7 @@ class Ascending(Guess):
         return 2 * right.detach() - right
 
 
-GUESSES = (Guess, Extended, Coarse, Charging, Boasting, Counting, Tensorial, Ascending)
+GUESSES = (Guess, Extended, Coarse, Charging, Decaying, Counting, Ascending)
 
 
 @attrs.frozen(kw_only=True)
@@ -362,6 +353,7 @@ class Guesser(Head):
     """A head with the defect that `how` names."""
 
     kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
 
     how: str = "Guess"
 
@@ -370,10 +362,110 @@ class Guesser(Head):
 
 
 @attrs.frozen(kw_only=True)
+class Mismeasured(Guesser):
+    """A head whose default metric is one of numbers."""
+
+    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(),)
+
+
+@attrs.frozen(kw_only=True)
 class Kindless(Guesser):
     """A head that says its kind in a word."""
 
     kind: ClassVar[TaskKind] = "classification"
+
+
+# --- metrics -------------------------------------------------------------------------------------
+
+
+def absolute(outputs, target):
+    return (outputs - target).abs()
+
+
+class OfMissing(MetricState):
+    """The mean error, in which a missing target counts as an error of 1."""
+
+    def __init__(self):
+        self.errors = torch.zeros(0)
+
+    def update(self, outputs, target):
+        self.errors = torch.cat([self.errors, absolute(outputs, target).nan_to_num(1.0)])
+
+    def merge(self, other):
+        self.errors = torch.cat([self.errors, other.errors])
+
+    def compute(self):
+        return self.errors.mean().item() if len(self.errors) else None
+
+
+class OfLast(MeanState):
+    """The mean error, in which what is seen last counts most."""
+
+    def update(self, outputs, target):
+        self._total = self._total / 2
+        super().update(outputs.sort().values, target.sort().values)
+
+
+class OfBatches(MetricState):
+    """The mean of batch means."""
+
+    def __init__(self):
+        self.means = []
+
+    def update(self, outputs, target):
+        if is_present(target).any():
+            self.means.append(absolute(outputs, target).nanmean().item())
+
+    def merge(self, other):
+        self.means += other.means
+
+    def compute(self):
+        return sum(self.means) / len(self.means) if self.means else None
+
+
+class OfOneRank(MeanState):
+    def merge(self, other):
+        pass
+
+
+class OfPercents(MeanState):
+    def compute(self):
+        mean = super().compute()
+        return mean if mean is None else -mean
+
+
+@attrs.frozen(kw_only=True)
+class Offset(Metric):
+    """A mean absolute error with the defect that `how` names."""
+
+    name = "error"
+    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    higher_is_better: ClassVar[bool] = False
+    unit: ClassVar[str] = "label"
+    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    how: str = ""
+
+    def build(self, classes):
+        states = {"OfMissing": OfMissing, "OfBatches": OfBatches}
+        if self.how in states:
+            return states[self.how]()
+        means = {"OfLast": OfLast, "OfOneRank": OfOneRank, "OfPercents": OfPercents}
+        return means.get(self.how, MeanState)(absolute)
+
+
+@attrs.frozen(kw_only=True)
+class Undirected(Offset):
+    """A metric that says its direction in a word."""
+
+    higher_is_better: ClassVar[bool] = "no"
+
+
+@attrs.frozen(kw_only=True)
+class Misdirected(Offset):
+    """An error of which more is said to be better."""
+
+    higher_is_better: ClassVar[bool] = True
 
 
 # --- weightings ----------------------------------------------------------------------------------
@@ -806,10 +898,19 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("gives-outputs-for-its-kind", Guesser(how="Extended"), "outputs are (1, 1, 3), not"),
         ("gives-a-loss-for-each-sample", Guesser(how="Coarse"), "losses are torch.bfloat16"),
         ("a-missing-target-costs-nothing", Guesser(how="Charging"), "for no target"),
-        ("a-batch-without-targets-trains-nothing", Guesser(how="Boasting"), "it measures a batch"),
+        ("a-batch-without-targets-trains-nothing", Guesser(how="Decaying"), "changes linear"),
         ("knows-what-is-present", Guesser(how="Counting"), "`present` gives torch.int64"),
-        ("measures-in-finite-numbers", Guesser(how="Tensorial"), "is a Tensor, no float"),
+        ("declares-its-metrics", Mismeasured(), "'mae' does not measure a classification"),
         ("learns", Guesser(how="Ascending"), "150 steps bring its loss from"),
+    ],
+    "metrics": [
+        ("declares-its-scale", Undirected(), "higher_is_better is 'no'; expected True or False"),
+        ("computes-a-number-within-its-bounds", Offset(how="OfPercents"), "is outside 0.0 to inf"),
+        ("prefers-right-outputs", Misdirected(), "right outputs score 0, wrong ones"),
+        ("ignores-missing-targets", Offset(how="OfMissing"), "a missing target changes its value"),
+        ("ignores-the-order-of-samples", Offset(how="OfLast"), "in another order its value"),
+        ("ignores-the-division-into-batches", Offset(how="OfBatches"), "in other batches its"),
+        ("merges-over-ranks", Offset(how="OfOneRank"), "merged states differ from one state"),
     ],
     "weightings": [
         ("is-of-one-kind", Weigh(how="NoKind"), "NoKind is of no kind of weighting"),

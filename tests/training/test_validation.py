@@ -9,7 +9,8 @@ from mtlkit.training.validation import validation_metrics
 def validate(made, batch):
     setting = made.setting
     return validation_metrics(
-        made.inner.model, setting.data.validation, setting.targets["validation"],
+        made.inner.model, setting.recipe.tasks, setting.data.validation,
+        setting.targets["validation"],
         batch=batch, device=setting.device, autocast=setting.autocast(),
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import attrs
 
 from mtlkit.comparison.analysis.delta_m import delta_m, task_delta
 from mtlkit.comparison.analysis.statistics import ALPHA, Estimate, holm, paired_test, student_mean
-from mtlkit.comparison.results.record import Budget, Judged
+from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.study_results import Scores, Study
 
 REFERENCES = ("equal", "tuned", "single-task")
@@ -178,6 +178,6 @@ def _over_problems(study: Study, found: Sequence[_Found]) -> list[_Found]:
 
 
 def _by_task(
-    method: Scores, reference: Scores, tasks: Sequence[Judged]
+    method: Scores, reference: Scores, tasks: Sequence[TaskMetric]
 ) -> dict[str, tuple[float, ...]]:
     return {j.task: tuple(task_delta(method, reference, j).values()) for j in tasks}

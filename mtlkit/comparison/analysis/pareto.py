@@ -11,7 +11,7 @@ import attrs
 import moocore
 import numpy as np
 
-from mtlkit.comparison.results.record import Budget, Judged
+from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.study_results import Study
 
 MARGIN = 0.1
@@ -30,7 +30,7 @@ class Trade:
     `sweep_volume`.
     """
 
-    tasks: tuple[Judged, ...]
+    tasks: tuple[TaskMetric, ...]
     sweep: tuple[Point, ...]
     methods: Mapping[str, Point]
     reference: Point
@@ -54,10 +54,10 @@ def trade(study: Study, problem: str, budget: Budget) -> Trade | None:
     return _measured(tasks, _sweep(study, problem, tasks), methods)
 
 
-def front(points: Sequence[Point], tasks: Sequence[Judged]) -> tuple[Point, ...]:
+def front(points: Sequence[Point], tasks: Sequence[TaskMetric]) -> tuple[Point, ...]:
     """The points that no other one beats on every one of `tasks`, in order of the first.
 
-    >>> up = [Judged(problem="p", task=t, metric=t, higher_is_better=True) for t in "ab"]
+    >>> up = [TaskMetric(problem="p", task=t, metric=t, higher_is_better=True) for t in "ab"]
     >>> front([{"a": 1, "b": 3}, {"a": 2, "b": 2}, {"a": 1, "b": 1}], up)
     ({'a': 1, 'b': 3}, {'a': 2, 'b': 2})
     """
@@ -69,10 +69,10 @@ def front(points: Sequence[Point], tasks: Sequence[Judged]) -> tuple[Point, ...]
     return tuple(sorted(found, key=lambda point: point[tasks[0].task]))
 
 
-def hypervolume(points: Sequence[Point], tasks: Sequence[Judged], reference: Point) -> float:
+def hypervolume(points: Sequence[Point], tasks: Sequence[TaskMetric], reference: Point) -> float:
     """The volume between `points` and the `reference` point, in the units of the tasks.
 
-    >>> up = [Judged(problem="p", task=t, metric=t, higher_is_better=True) for t in "ab"]
+    >>> up = [TaskMetric(problem="p", task=t, metric=t, higher_is_better=True) for t in "ab"]
     >>> hypervolume([{"a": 1, "b": 3}, {"a": 2, "b": 2}], up, {"a": 0, "b": 0})
     5.0
     """
@@ -83,7 +83,7 @@ def hypervolume(points: Sequence[Point], tasks: Sequence[Judged], reference: Poi
     return float(moocore.hypervolume(_array(points, tasks), ref=corner, maximise=upward))
 
 
-def _sweep(study: Study, problem: str, tasks: Sequence[Judged]) -> tuple[Point, ...]:
+def _sweep(study: Study, problem: str, tasks: Sequence[TaskMetric]) -> tuple[Point, ...]:
     tuned = study.yardstick("tuned")
     records = [] if tuned is None else study.trials_of(problem, tuned)
     return tuple(
@@ -94,7 +94,7 @@ def _sweep(study: Study, problem: str, tasks: Sequence[Judged]) -> tuple[Point, 
 
 
 def _measured(
-    tasks: tuple[Judged, ...], sweep: tuple[Point, ...], methods: Mapping[str, Point]
+    tasks: tuple[TaskMetric, ...], sweep: tuple[Point, ...], methods: Mapping[str, Point]
 ) -> Trade:
     every = [*sweep, *methods.values()]
     reference, box = {}, 1.0
@@ -121,5 +121,5 @@ def _measured(
     )
 
 
-def _array(points: Sequence[Point], tasks: Sequence[Judged]) -> np.ndarray:
+def _array(points: Sequence[Point], tasks: Sequence[TaskMetric]) -> np.ndarray:
     return np.array([[point[judged.task] for judged in tasks] for point in points], dtype=float)

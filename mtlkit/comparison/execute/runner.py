@@ -10,7 +10,7 @@ from mtlkit.comparison.execute.plan import Known, MethodJob, Next, next_runs, st
 from mtlkit.comparison.execute.trial_scores import Ended, Scores
 from mtlkit.comparison.execute.worker import Job, Outcome
 from mtlkit.comparison.results.outcome import measured
-from mtlkit.comparison.results.record import Budget, Judged, Record, Stage
+from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.comparison.spec.comparison import EQUAL, Comparison
 from mtlkit.comparison.spec.recipes import for_final, for_trial, with_settings
@@ -55,10 +55,11 @@ class Runner:
         catalog: Catalog,
         loading: Loading,
         told: Told,
-        judges: Sequence[Judged],
+        primary_metrics: Sequence[TaskMetric],
     ) -> None:
         self.comparison, self.folder, self.executor = comparison, folder, executor
-        self._catalog, self._loading, self._told, self._judges = catalog, loading, told, judges
+        self._catalog, self._loading, self._told = catalog, loading, told
+        self._primary_metrics = primary_metrics
         self._records = folder.records()
         self._scores = Scores(comparison, folder)
         self._strands = strands(comparison)
@@ -161,7 +162,7 @@ class Runner:
     def _settle(self, following: Next, record: Record, seconds: float = 0.0) -> None:
         """Write `record` down, and with it what waited for it; a trial may have to wait itself."""
         for ended in self._scores.add(Ended(next=following, record=record, seconds=seconds)):
-            record = self._judged(ended.record)
+            record = self._measured(ended.record)
             self.folder.append(record)
             self._records[record.key] = record
             self._told(record, ended.seconds)
@@ -170,15 +171,15 @@ class Runner:
                 if strand.problem == record.problem and affected:
                     self._next[number] = self._ready(strand)
 
-    def _judged(self, record: Record) -> Record:
-        """The record, with an error where a final run lacks what judges it."""
+    def _measured(self, record: Record) -> Record:
+        """Return the record, with an error if a final run lacks a primary metric."""
         if record.stage is Stage.TRIAL or record.error is not None:
             return record
-        for judged in self._judges:
-            mine = judged.problem == record.problem and record.task in (None, judged.task)
-            if mine and judged.metric not in record.test:
+        for metric in self._primary_metrics:
+            mine = metric.problem == record.problem and record.task in (None, metric.task)
+            if mine and metric.metric not in record.test:
                 known = ", ".join(record.test)
-                why = f"gives no number {judged.metric!r} on the test split; it gives {known}"
+                why = f"gives no number {metric.metric!r} on the test split; it gives {known}"
                 return attrs.evolve(record, error=why)
         return record
 

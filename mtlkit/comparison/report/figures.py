@@ -24,7 +24,7 @@ from mtlkit.comparison.report.plotly_parts import (
     seed_marks,
 )
 from mtlkit.comparison.report.tables import improvement
-from mtlkit.comparison.results.record import Budget, Judged
+from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.study_results import YARDSTICKS, Study
 
 
@@ -204,7 +204,7 @@ def _curves(title: str, curves: Mapping[str, Curve], name: str) -> Figure:
     return Figure(title=title, traces=drawn, layout=layout)
 
 
-def _pair(found: Trade, a: Judged, b: Judged, looks: Mapping[str, Look]) -> Figure:
+def _pair(found: Trade, a: TaskMetric, b: TaskMetric, looks: Mapping[str, Look]) -> Figure:
     sweep = [(point[a.task], point[b.task]) for point in found.sweep]
     best = front(found.sweep, (a, b))
     grey = {"color": "var(--muted)", "size": 6, "opacity": 0.6}

@@ -64,7 +64,7 @@ class Narrative:
         """What the tasks of a problem are judged by."""
         parts = [
             f"{judged.task} by {judged.metric} ({'higher' if judged.higher_is_better else 'lower'}"
-            f" is better{'' if judged.guess is None else f'; a guess earns {judged.guess:.3g}'})"
+            f" is better{_chance(judged.chance_level)})"
             for judged in self.evidence.study.tasks(problem)
         ]
         return f"Judged: {listed(parts)}." if parts else "No task is judged."
@@ -131,3 +131,7 @@ def narrate(study: Study) -> Narrative:
             for problem in study.problems
         },
     )
+
+
+def _chance(level: float | None) -> str:
+    return "" if level is None else f"; chance level {level:.3g}"

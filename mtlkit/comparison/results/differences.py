@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from mtlkit.comparison.results.record import Record, Stage
+from mtlkit.comparison.results.record import Record, Stage, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder, open_study
 from mtlkit.errors import RunError
 from mtlkit.recipe_io.source_location import Entries, Items, Node
@@ -57,15 +57,15 @@ def _of_studies(one: StudyFolder, other: StudyFolder) -> dict[str, list[Row]]:
 
 
 def _means(folder: StudyFolder) -> dict[str, float]:
-    """The mean of each judged metric, by problem, method and budget."""
-    judges = read_json(folder.study)["judged"]
+    """Return the mean of each primary metric, by problem, method and budget."""
+    metrics = [TaskMetric(**metric) for metric in read_json(folder.study)["primary_metrics"]]
     values: dict[str, list[float]] = {}
     for record in folder.records().values():
-        for judged in judges if _counts(record) else ():
-            mine = judged["problem"] == record.problem and record.task in (None, judged["task"])
-            if mine and judged["metric"] in record.test:
-                name = f"{record.problem}/{record.method}/{record.budget.value}: {judged['metric']}"
-                values.setdefault(name, []).append(record.test[judged["metric"]])
+        for metric in metrics if _counts(record) else ():
+            mine = metric.problem == record.problem and record.task in (None, metric.task)
+            if mine and metric.metric in record.test:
+                name = f"{record.problem}/{record.method}/{record.budget.value}: {metric.metric}"
+                values.setdefault(name, []).append(record.test[metric.metric])
     return {name: statistics.fmean(found) for name, found in values.items()}
 
 

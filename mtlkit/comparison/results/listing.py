@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 from mtlkit.comparison.results.differences import flat_yaml
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
+from mtlkit.report.evaluation import Evaluation, MetricScale
 from mtlkit.runs.folder import LOCK, RunFolder, State, read_json
 from mtlkit.runs.report import read_evaluation
 
@@ -31,6 +32,7 @@ class Listed:
     what: str
     options: Mapping[str, str] = attrs.field(factory=dict)
     metrics: Mapping[str, float] = attrs.field(factory=dict)
+    scales: Mapping[str, MetricScale] = attrs.field(factory=dict)
     headlines: tuple[str, ...] = ()
     seconds: float = 0.0
     date: datetime
@@ -45,8 +47,17 @@ class Listed:
 
     def metric(self, name: str) -> float | None:
         """The metric `name`, of the test split or else of validation where it names none."""
-        asked = (name, f"test/{name}", f"validation/{name}")
-        return next((self.metrics[each] for each in asked if each in self.metrics), None)
+        full_name = self._full_name(name)
+        return None if full_name is None else self.metrics[full_name]
+
+    def is_higher_better(self, name: str) -> bool:
+        """Return the direction of the metric `name`; False if it declares none."""
+        scale = self.scales.get(self._full_name(name) or "")
+        return scale is not None and scale.higher_is_better
+
+    def _full_name(self, name: str) -> str | None:
+        names = (name, f"test/{name}", f"validation/{name}")
+        return next((full_name for full_name in names if full_name in self.metrics), None)
 
 
 def listed(folder: Path, *, inside: bool = False) -> list[Listed]:
@@ -91,11 +102,7 @@ def _run(folder: RunFolder) -> Listed:
         status = folder.status()
         dead = status.state is State.RUNNING and not is_locked(folder.path)
         state, seconds = "killed" if dead else status.state.value, status.seconds
-    metrics: Mapping[str, float] = {}
-    headlines: tuple[str, ...] = ()
-    if folder.evaluation.exists():
-        evaluation = read_evaluation(folder)
-        metrics, headlines = evaluation.metrics, evaluation.headlines
+    evaluation = read_evaluation(folder) if folder.evaluation.exists() else Evaluation()
     try:
         options = flat_yaml(folder.recipe)
     except MtlkitError:
@@ -106,8 +113,9 @@ def _run(folder: RunFolder) -> Listed:
         state=state,
         what=options.get("weighting.type", "?").partition("@")[0],
         options=options,
-        metrics=metrics,
-        headlines=headlines,
+        metrics=evaluation.metrics,
+        scales=evaluation.scales,
+        headlines=evaluation.headlines,
         seconds=seconds,
         date=_changed(folder.provenance, folder.status_file),
         report=folder.report,
@@ -162,8 +170,8 @@ def chosen(
 ) -> list[Listed]:
     """Those of `found` whose options are as `where` says and in whose state is `state`.
 
-    They are sorted by the metric `sort`, the lowest first; those without it come last. Raises
-    `RunError` for an option or a metric that none of them has.
+    They are sorted by the metric `sort`, the best first, or the lowest if it declares no direction;
+    those without it come last. Raises `RunError` for an option or a metric that none of them has.
     """
     for path in where:
         if found and all(each.option(path) is None for each in found):
@@ -181,5 +189,11 @@ def chosen(
     ]
     if sort is None:
         return kept
-    values = {each.path: each.metric(sort) for each in kept}
-    return sorted(kept, key=lambda e: (values[e.path] is None, values[e.path] or 0.0))
+
+    def order(one: Listed) -> tuple[bool, float]:
+        value = one.metric(sort)
+        if value is None:
+            return True, 0.0
+        return False, -value if one.is_higher_better(sort) else value
+
+    return sorted(kept, key=order)

@@ -72,14 +72,15 @@ class Record:
 
 
 @attrs.frozen(kw_only=True)
-class Judged:
-    """The metric by which a task of a problem is judged."""
+class TaskMetric:
+    """Primary metric of a task of a problem, by which methods are compared on it."""
 
     problem: str
     task: str
     metric: str  # as in `Record.test`
     higher_is_better: bool
-    guess: float | None = None  # what a guess earns, where that is known
+    unit: str = ""
+    chance_level: float | None = None  # value of the best constant prediction, if known
 
 
 def record_to_line(record: Record) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import yaml
 
-from mtlkit.comparison.results.record import Budget, Judged, Record, Stage, read_results
+from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, read_results
 from mtlkit.errors import RunError
 
 YARDSTICKS = ("single-task", "equal", "log", "tuned", "rlw")
@@ -35,7 +35,7 @@ class Study:
     methods: tuple[str, ...]
     problems: tuple[str, ...]
     seeds: tuple[int, ...]
-    judged: tuple[Judged, ...]
+    primary_metrics: tuple[TaskMetric, ...]
     records: tuple[Record, ...]
     budgets: tuple[Budget, ...] = (Budget.EPOCHS,)
     trials: int = 0
@@ -50,9 +50,9 @@ class Study:
         name = self.reference.get(role, role)
         return name if name in self.methods else None
 
-    def tasks(self, problem: str) -> tuple[Judged, ...]:
-        """What the tasks of the problem are judged by."""
-        return tuple(judged for judged in self.judged if judged.problem == problem)
+    def tasks(self, problem: str) -> tuple[TaskMetric, ...]:
+        """Return the primary metric of each task of the problem."""
+        return tuple(metric for metric in self.primary_metrics if metric.problem == problem)
 
     def finals(self, problem: str, method: str, budget: Budget) -> tuple[Record, ...]:
         """The final runs of the method that ended well."""
@@ -70,14 +70,14 @@ class Study:
     def scores(
         self, problem: str, method: str, budget: Budget, *, validation: bool = False
     ) -> Scores:
-        """The judged metrics of the seeds for which all tasks are known."""
+        """Return the primary metrics of the seeds for which those of all tasks are known."""
         tasks = self.tasks(problem)
         found: dict[int, dict[str, float]] = {}
         for record in self.finals(problem, method, budget):
             metrics = record.validation if validation else record.test
-            for judged in tasks:
-                if judged.metric in metrics and record.task in (None, judged.task):
-                    found.setdefault(record.seed, {})[judged.task] = metrics[judged.metric]
+            for task in tasks:
+                if task.metric in metrics and record.task in (None, task.task):
+                    found.setdefault(record.seed, {})[task.task] = metrics[task.metric]
         return {seed: found[seed] for seed in sorted(found) if len(found[seed]) == len(tasks)}
 
     def failed(self) -> tuple[Record, ...]:
@@ -120,7 +120,7 @@ def read_study(folder: Path) -> Study:
             methods=tuple(dict.fromkeys(value["methods"])),
             problems=tuple(value["problems"]),
             seeds=tuple(value["seeds"]),
-            judged=tuple(Judged(**each) for each in value["judged"]),
+            primary_metrics=tuple(TaskMetric(**each) for each in value["primary_metrics"]),
             records=tuple({record.key: record for record in records}.values()),
             budgets=tuple(Budget(name) for name in value["budgets"]),
             trials=value["trials"],

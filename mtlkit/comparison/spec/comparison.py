@@ -1,4 +1,4 @@
-"""The comparison as a value: which methods, on which problems, with which budgets."""
+"""The comparison as a value: methods, problems, budgets and primary metrics."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +7,10 @@ import attrs
 
 from mtlkit.comparison.results.record import Budget
 from mtlkit.component import at_least
+from mtlkit.metrics.base import Metric, metric_named
 from mtlkit.recipe import Recipe
 from mtlkit.runs.search import Searched
+from mtlkit.task import Task
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.equal import Equal
 from mtlkit.weightings.fixed import Fixed
@@ -20,24 +22,53 @@ WEIGHTS = "weighting.weights."
 
 
 @attrs.frozen(kw_only=True)
-class Metric:
-    """By which metric a task is judged."""
+class PrimaryMetric:
+    """Primary metric of a task in the comparison, instead of that of the recipe.
+
+    The metric of a task declares its direction itself. `higher_is_better` states that of a number
+    of an evaluator, which is otherwise taken to be better if it is higher.
+    """
 
     metric: str  # as a final run measures it, such as pose/accuracy or identification/rank1
-    higher_is_better: bool
+    higher_is_better: bool | None = None
+
+    def declared_by(self, tasks: Mapping[str, Task]) -> Metric | None:
+        """Return the task's metric that this is; None for a loss or a number of an evaluator.
+
+        Raise `ValueError` if the task that it names has no such metric.
+        """
+        task, _, name = self.metric.partition("/")
+        if task not in tasks or name == "loss":
+            return None
+        return metric_named(tasks[task].measured_by, name.removeprefix("branches/"))
+
+    def direction(self, tasks: Mapping[str, Task]) -> bool:
+        """Return whether higher is better.
+
+        >>> PrimaryMetric(metric="pose/accuracy").direction({"pose": Task()})
+        True
+        >>> PrimaryMetric(metric="pose/loss").direction({"pose": Task()})
+        False
+        """
+        declared = self.declared_by(tasks)
+        if declared is not None:
+            return declared.higher_is_better
+        if self.metric.endswith("/loss"):
+            return False
+        return self.higher_is_better is not False
 
 
 @attrs.frozen(kw_only=True)
 class Compared:
-    """A problem: its recipe, whose weighting the methods replace, and how its tasks are judged.
+    """A problem: its recipe, whose weighting the methods replace, and its primary metrics.
 
-    `base` is where the recipe's relative paths start. A task that `judge` leaves out is judged by
-    the first metric of its head.
+    `base` is where the recipe's relative paths start. A task that `primary_metrics` leaves out is
+    compared by the primary metric of the recipe.
     """
 
     recipe: Recipe
     base: Path
-    judge: Mapping[str, Metric] = attrs.field(factory=dict)
+    primary_metrics: Mapping[str, PrimaryMetric] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

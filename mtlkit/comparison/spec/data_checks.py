@@ -1,102 +1,73 @@
-"""What must be known of the data before the first run: that it will do, and what is judged."""
+"""Checks of the data before the first run, and the primary metrics of its tasks."""
 
 from collections.abc import Iterator
 
 import attrs
-import torch
-from torch import Tensor
 
-from mtlkit.comparison.results.record import Judged
-from mtlkit.comparison.spec.comparison import Compared, Comparison
+from mtlkit.comparison.results.record import TaskMetric
+from mtlkit.comparison.spec.comparison import Compared, Comparison, PrimaryMetric
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import Loading
-from mtlkit.errors import DataError, RecipeError, did_you_mean
-from mtlkit.heads.base import HeadModule
-from mtlkit.model import Assembly, assembly_of, encode_targets
-from mtlkit.task_types import TaskKind
+from mtlkit.errors import DataError
+from mtlkit.metrics.chance_level import chance_level
+from mtlkit.model import assembly_of, encode_targets
 
 
-def judges_of(comparison: Comparison, loading: Loading) -> list[Judged]:
-    """The metrics that judge all tasks of all problems, once their data is found to do.
+def primary_metrics_of(comparison: Comparison, loading: Loading) -> list[TaskMetric]:
+    """Return the primary metrics of all tasks of all problems, after checking their data.
 
     The data is loaded, and thereafter is in the cache if its source keeps one: so it is rendered
-    once, not by every worker. Raises `DataError` where it does not do.
+    once, not by every worker. Raise `DataError` if it does not serve the comparison.
     """
-    found = []
+    metrics = []
     for name, problem in comparison.problems.items():
         data = problem.recipe.data.load(attrs.evolve(loading, base=problem.base))
         require_splits(name, data, comparison)
-        found += judged_of(name, problem, data)
-    return found
+        metrics += task_metrics_of(name, problem, data)
+    return metrics
 
 
-def judged_of(name: str, problem: Compared, data: Data) -> list[Judged]:
-    """The metric that judges each task of the problem, and what a constant guess earns by it.
+def task_metrics_of(name: str, problem: Compared, data: Data) -> list[TaskMetric]:
+    """Return the primary metric of each task of the problem, with its chance level.
 
-    The guess is that of somebody who knows the training labels alone: their commonest class, or
-    their mean. Raises `DataError` where a task cannot be judged on the test split.
+    That is the value of predicting the commonest class, or the mean, of the training labels for
+    these labels. Raise `DataError` if a task cannot be measured on the test split.
     """
-    assembly = assembly_of(data, problem.recipe.tasks)
-    targets = encode_targets(data.train, problem.recipe.tasks, assembly)
-    return [
-        _judged(name, problem, data, task, assembly, targets[task]) for task in problem.recipe.tasks
-    ]
-
-
-def _judged(
-    name: str, problem: Compared, data: Data, task: str, assembly: Assembly, target: Tensor
-) -> Judged:
-    value = problem.recipe.tasks[task]
-    head = value.head.build(1, assembly.classes.get(task, ()))
-    head.fit_targets(target)
-    known = head.metrics(_guesses(head, target, len(assembly.classes.get(task, ()))), target)
-    asked = problem.judge.get(task)
-    if asked is None:
-        _require_test_label(name, task, value.target or task, data)
-        metric = next(iter(known))
-        return Judged(
-            problem=name,
-            task=task,
-            metric=f"{task}/{metric}",
-            higher_is_better=value.head.kind is TaskKind.CLASSIFICATION,
-            guess=known[metric],
+    tasks = problem.recipe.tasks
+    assembly = assembly_of(data, tasks)
+    targets = encode_targets(data.train, tasks, assembly)
+    metrics = []
+    for task, value in tasks.items():
+        stated = problem.primary_metrics.get(task)
+        if stated is None:
+            _require_test_label(name, task, value.target or task, data)
+            stated = PrimaryMetric(metric=f"{task}/{value.primary_metric.name}")
+        metrics.append(
+            TaskMetric(
+                problem=name,
+                task=task,
+                metric=stated.metric,
+                higher_is_better=stated.direction(tasks),
+            )
         )
-    own = asked.metric.removeprefix(f"{task}/")
-    if own != asked.metric and own not in (*known, "loss"):
-        hint = did_you_mean(own, known) or f"; it gives {', '.join(known)}"
-        raise RecipeError(
-            [f"problems.{name}.judge.{task}: the head gives no metric {asked.metric!r}{hint}"]
-        )
-    return Judged(
-        problem=name,
-        task=task,
-        metric=asked.metric,
-        higher_is_better=asked.higher_is_better,
-        guess=known.get(own) if own != asked.metric else None,
-    )
-
-
-def _guesses(head: HeadModule, target: Tensor, classes: int) -> Tensor:
-    """The constant outputs of a guess: logits (N, C) of the commonest class, or the mean (N,)."""
-    present = target[head.present(target)]
-    if not classes:
-        return present.double().mean().float().expand(len(target))
-    commonest = torch.bincount(present, minlength=classes).argmax()
-    return torch.nn.functional.one_hot(commonest, classes).float().expand(len(target), classes)
+        metric, owner = stated.declared_by(tasks), stated.metric.partition("/")[0]
+        if metric is not None:
+            level = chance_level(metric, targets[owner], assembly.classes.get(owner, ()))
+            metrics[-1] = attrs.evolve(metrics[-1], unit=metric.unit, chance_level=level)
+    return metrics
 
 
 def _require_test_label(name: str, task: str, label: str, data: Data) -> None:
-    judge = (
-        f"say by what it is judged instead: `problems: {{{name}: {{judge: {{{task}: METRIC}}}}}}`"
-    )
+    advice = f"name another metric: `problems: {{{name}: {{primary_metrics: {{{task}: METRIC}}}}}}`"
     if label in data.open_labels:
         raise DataError(
             f"problems.{name}: the label {label!r} of the task {task!r} has strangers in the test; "
-            f"{judge}"
+            f"{advice}"
         )
     if data.test is None or not data.test.column(label).present().any():
         raise DataError(
-            f"problems.{name}: no test sample has the label {label!r} of the task {task!r}; {judge}"
+            f"problems.{name}: no test sample has the label {label!r} of the task {task!r}; "
+            f"{advice}"
         )
 
 

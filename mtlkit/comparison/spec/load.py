@@ -13,10 +13,10 @@ from mtlkit.comparison.spec.comparison import (
     Compared,
     Comparison,
     Method,
-    Metric,
+    PrimaryMetric,
     Tuning,
 )
-from mtlkit.comparison.spec.validate import mistakes_between, undirected
+from mtlkit.comparison.spec.validate import mistakes_between
 from mtlkit.component import Problem as Disagreement
 from mtlkit.component import type_key
 from mtlkit.errors import RecipeError, did_you_mean
@@ -49,7 +49,7 @@ class Problem:
 
     recipe: Path
     set: tuple[str, ...] = ()
-    judge: Mapping[str, str | Metric] = attrs.field(factory=dict)
+    primary_metrics: Mapping[str, str | PrimaryMetric] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)
@@ -215,33 +215,12 @@ def _problems(
                 for line in cause.lines
             ]
             continue
-        found[name] = Compared(recipe=recipe, base=path.parent)
-        judge, unclear = _judge(found[name], problem.judge)
-        for task in unclear:
-            here = ("problems", name, "judge", task)
-            message = (
-                f"say which way is better: "
-                f"{{metric: {problem.judge[task]}, higher_is_better: false}}, or true"
-            )
-            lines.append(str(Mistake(node_at(tree, here).place, message, here)))
-        found[name] = attrs.evolve(found[name], judge=judge)
+        metrics = {
+            task: PrimaryMetric(metric=metric) if isinstance(metric, str) else metric
+            for task, metric in problem.primary_metrics.items()
+        }
+        found[name] = Compared(recipe=recipe, base=path.parent, primary_metrics=metrics)
     return found, lines
-
-
-def _judge(
-    problem: Compared, written: Mapping[str, str | Metric]
-) -> tuple[dict[str, Metric], list[str]]:
-    """How tasks are judged, and those of which it is unclear which way is better."""
-    found: dict[str, Metric] = {}
-    unclear = []
-    for task, metric in written.items():
-        if isinstance(metric, Metric):
-            found[task] = metric
-        elif undirected(problem, task, metric):
-            unclear.append(task)
-        else:
-            found[task] = Metric(metric=metric, higher_is_better=True)
-    return found, unclear
 
 
 def _located(file: File, tree: Entries, problem: Disagreement) -> Mistake:

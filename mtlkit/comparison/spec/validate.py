@@ -12,7 +12,6 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.structuring import options_of
 from mtlkit.runs.search import Searched
-from mtlkit.task_types import TaskKind
 
 
 def mistakes_between(comparison: Comparison, catalog: Catalog) -> Iterator[Problem]:
@@ -26,7 +25,7 @@ def mistakes_between(comparison: Comparison, catalog: Catalog) -> Iterator[Probl
                                 f"or more")  # fmt: skip
     for name, problem in comparison.problems.items():
         yield from _of_tasks(name, problem)
-        yield from _of_judge(name, problem)
+        yield from _of_primary_metrics(name, problem)
         if len(problem.recipe.tasks) < 2:
             continue
         for method in comparison.methods:
@@ -45,30 +44,31 @@ def _of_tasks(name: str, problem: Compared) -> Iterator[Problem]:
             yield Problem(here, f"the task {task!r} cannot name a folder; expected one without '/'")
 
 
-def _of_judge(name: str, problem: Compared) -> Iterator[Problem]:
+def _of_primary_metrics(name: str, problem: Compared) -> Iterator[Problem]:
     tasks = problem.recipe.tasks
     prefixes = [evaluator.prefix for evaluator in problem.recipe.evaluation]
-    for task, judge in problem.judge.items():
-        here = ("problems", name, "judge", task)
+    for task, primary in problem.primary_metrics.items():
+        here = ("problems", name, "primary_metrics", task)
         if task not in tasks:
             hint = did_you_mean(task, tasks) or f"; the tasks are {', '.join(tasks)}"
             yield Problem(here, f"no task named {task!r}{hint}")
             continue
-        owners = [*tasks, *prefixes]
-        if "" not in owners and not judge.metric.startswith(tuple(f"{each}/" for each in owners)):
-            known = ", ".join(f"{each}/..." for each in owners)
-            hint = did_you_mean(judge.metric.partition("/")[0], owners)
+        owners, owner = [*tasks, *prefixes], primary.metric.partition("/")[0]
+        if "" not in owners and not primary.metric.startswith(tuple(f"{one}/" for one in owners)):
+            known = ", ".join(f"{one}/..." for one in owners)
+            hint = did_you_mean(owner, owners) or f"; expected one of {known}"
+            yield Problem(here, f"nothing measures {primary.metric!r}{hint}")
+            continue
+        try:
+            higher = primary.direction(tasks)
+        except ValueError as cause:
+            yield Problem(here, f"{owner}: {cause}")
+            continue
+        if primary.higher_is_better not in (None, higher):
+            word = "higher" if higher else "lower"
             yield Problem(
-                here, f"nothing measures {judge.metric!r}{hint or f'; expected one of {known}'}"
+                here, f"{primary.metric} is better if {word}; leave out `higher_is_better`"
             )
-
-
-def undirected(problem: Compared, task: str, metric: str) -> bool:
-    """Whether it must be said which way `metric` is better: of a loss, or of a number."""
-    known = problem.recipe.tasks.get(task)
-    return metric.endswith("/loss") or (
-        known is not None and known.head.kind is TaskKind.REGRESSION
-    )
 
 
 def _of_method(

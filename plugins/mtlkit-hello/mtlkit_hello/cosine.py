@@ -6,6 +6,7 @@ import attrs
 
 from mtlkit import TaskKind
 from mtlkit.heads import Head
+from mtlkit.metrics import Accuracy, Metric
 from mtlkit.plugins import above
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Cosine(Head):
     kind: ClassVar[TaskKind] = (
         TaskKind.CLASSIFICATION
     )  # what the task predicts, known before any data
+    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)  # of tasks that list none
 
     scale: float = attrs.field(default=16.0, validator=above(0))
 

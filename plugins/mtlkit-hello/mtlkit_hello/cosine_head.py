@@ -1,7 +1,5 @@
 """The network and the loss of the head `cosine`."""
 
-from collections.abc import Mapping
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -29,10 +27,3 @@ class CosineHead(HeadModule):
 
     def present(self, target: Tensor) -> Tensor:
         return target != MISSING
-
-    def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
-        present = self.present(target)
-        if not present.any():
-            return {}
-        right = outputs[present].argmax(dim=1) == target[present]
-        return {"accuracy": right.float().mean().item()}

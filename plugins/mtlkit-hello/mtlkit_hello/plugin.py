@@ -21,6 +21,11 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "mtlkit_hello.cosine:Cosine",
         "classes by the cosine of an angle",
     )
+    catalog.metrics.add(
+        "hello/within",
+        "mtlkit_hello.within:Within",
+        "the fraction of numbers within a tolerance",
+    )
     catalog.weightings.add(
         "hello/discount",
         "mtlkit_hello.discount:Discount",

@@ -13,6 +13,7 @@ from mtlkit_hello.cosine import Cosine
 from mtlkit_hello.discount import Discount
 from mtlkit_hello.draw_stripes import _image
 from mtlkit_hello.small_conv import SmallConv
+from mtlkit_hello.within import Within
 
 
 def test_small_conv_has_twice_its_channels():
@@ -29,6 +30,13 @@ def test_cosine_is_the_scaled_cosine():
     for logit, direction in zip(logits, head.directions, strict=True):
         wanted = 2.0 * (features[0] @ direction) / (3.0 * direction.norm())
         assert logit == pytest.approx(wanted.item(), abs=1e-5)
+
+
+def test_within_counts_hits_at_the_tolerance():
+    state = Within(tolerance=2.0).build(())
+    state.update(torch.tensor([1.0, 5.0, 9.0]), torch.tensor([3.0, 2.0, torch.nan]))
+    assert state.compute() == 0.5
+    assert Within(tolerance=2.0).name == "within-2"
 
 
 def test_discount_halves_the_weight_from_side_task_to_side_task():

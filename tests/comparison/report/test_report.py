@@ -198,7 +198,7 @@ def test_a_broken_log_is_named(synthetic, draw, tmp_path):
 def test_no_study(tmp_path):
     with pytest.raises(RunError, match=r"study\.json: is missing; expected the folder of a study"):
         write_reports(tmp_path)
-    (tmp_path / "study.json").write_text('{"judged": 3}')
+    (tmp_path / "study.json").write_text('{"primary_metrics": 3}')
     with pytest.raises(RunError, match="does not describe a study"):
         write_reports(tmp_path)
 

@@ -17,7 +17,7 @@ from mtlkit.comparison.analysis.ranks import rank, rank_methods, smallest_p
 from mtlkit.comparison.analysis.sensitivity import chosen_settings, sensitivities
 from mtlkit.comparison.analysis.statistics import bootstrap_mean, holm, paired_test, student_mean
 from mtlkit.comparison.report.dependencies import NEEDED, require_libraries
-from mtlkit.comparison.results.record import Budget, Judged
+from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.errors import MissingExtraError
 
 SAMPLE = [1.3, -0.2, 2.4, 0.9, 1.1]
@@ -25,7 +25,7 @@ EPOCHS = Budget.EPOCHS
 
 
 def judged(task, up):
-    return Judged(problem="p", task=task, metric=f"{task}/m", higher_is_better=up)
+    return TaskMetric(problem="p", task=task, metric=f"{task}/m", higher_is_better=up)
 
 
 def test_the_bootstrap_is_scipys():

@@ -7,7 +7,7 @@ import pytest
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM
 from mtlkit.comparison.analysis.evidence import Mood, gather
 from mtlkit.comparison.analysis.verdict import headline, verdicts
-from mtlkit.comparison.results.record import Budget, Judged, Record, Stage
+from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric
 from mtlkit.comparison.results.study_results import Study
 
 NOISE = np.array([0.4, -0.3, 0.1, -0.5, 0.3, -0.2, 0.5, -0.1, 0.2, -0.4])
@@ -48,8 +48,8 @@ def study_of(gains, *, seeds=10, tasks=("a",), time_gains=None, without=None):
         methods=methods,
         problems=("faces",),
         seeds=tuple(range(seeds)),
-        judged=tuple(
-            Judged(problem="faces", task=t, metric=f"{t}/accuracy", higher_is_better=True)
+        primary_metrics=tuple(
+            TaskMetric(problem="faces", task=t, metric=f"{t}/accuracy", higher_is_better=True)
             for t in tasks
         ),
         records=tuple(records),

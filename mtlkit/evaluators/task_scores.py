@@ -1,0 +1,112 @@
+"""Loss and metrics of every task on one split, accumulated over batches."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from mtlkit.evaluators.context import Predictions
+from mtlkit.metrics.base import MetricState
+from mtlkit.model import MultiTaskModel
+from mtlkit.report.evaluation import MetricScale
+from mtlkit.task import Task
+
+LOSS_SCALE = MetricScale(unit="", higher_is_better=False)
+
+
+class TaskScores:
+    """Means of losses and states of metrics for every task.
+
+    Validation, evaluation and comparison all read these numbers. No outputs are kept, so that a
+    split need not fit in memory.
+    """
+
+    def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
+        self._model = model
+        self._tasks = tasks
+        self._losses = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
+        self._labels = {task: torch.zeros((), dtype=torch.int64) for task in model.tasks}
+        self._metrics = {task: self._new_states(task) for task in model.tasks}
+        self._branches: dict[str, dict[str, MetricState]] = {}
+
+    def update(self, predictions: Predictions, targets: Mapping[str, Tensor]) -> None:
+        """Add a batch; every tensor is on one device."""
+        for task, states in self._metrics.items():
+            target, losses = targets[task], predictions.losses[task]
+            self._losses[task] = self._losses[task].to(losses.device) + losses.double().sum()
+            present = self._model.head(task).present(target)
+            self._labels[task] = self._labels[task].to(target.device) + present.sum()
+            for state in states.values():
+                state.update(predictions.outputs[task], target)
+        for task, branches in predictions.branches.items():
+            if task not in self._branches:
+                self._branches[task] = self._new_states(task)
+            tiny = torch.finfo(torch.float32).tiny
+            for state in self._branches[task].values():
+                state.update(branches.posterior.clamp(min=tiny).log(), targets[task])
+
+    def compute(self) -> dict[str, float]:
+        """Return ``pose/loss``, ``pose/accuracy``, ``pose/branches/accuracy``, ``pose/labels``.
+
+        A task without labels has no numbers: that is not the same as a loss of 0.
+        """
+        values: dict[str, float] = {}
+        for task, states in self._metrics.items():
+            labels = int(self._labels[task])
+            if labels == 0:
+                continue
+            values[f"{task}/loss"] = self._losses[task].item() / labels
+            values |= _computed(task, states)
+            values |= _computed(f"{task}/branches", self._branches.get(task, {}))
+            values[f"{task}/labels"] = float(labels)
+        return values
+
+    def _new_states(self, task: str) -> dict[str, MetricState]:
+        classes = self._model.assembly.classes.get(task, ())
+        return {metric.name: metric.build(classes) for metric in self._tasks[task].measured_by}
+
+
+def _computed(prefix: str, states: Mapping[str, MetricState]) -> dict[str, float]:
+    values = {f"{prefix}/{name}": state.compute() for name, state in states.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def score_tasks(
+    model: MultiTaskModel,
+    tasks: Mapping[str, Task],
+    batches: Iterable[tuple[Predictions, Mapping[str, Tensor]]],
+) -> dict[str, float]:
+    """Return the numbers of every task over all `batches`, named as `TaskScores.compute` does."""
+    scores = TaskScores(model, tasks)
+    for predictions, targets in batches:
+        scores.update(predictions, targets)
+    return scores.compute()
+
+
+def task_scales(tasks: Mapping[str, Task]) -> Iterator[tuple[str, MetricScale]]:
+    """Yield the unit and direction of each number of `score_tasks` that has them."""
+    for task, value in tasks.items():
+        yield f"{task}/loss", LOSS_SCALE
+        for metric in value.measured_by:
+            scale = MetricScale(unit=metric.unit, higher_is_better=metric.higher_is_better)
+            yield f"{task}/{metric.name}", scale
+            yield f"{task}/branches/{metric.name}", scale
+
+
+def predict_batch(
+    model: MultiTaskModel, inputs: Tensor, targets: Mapping[str, Tensor], *, branches: bool = True
+) -> Predictions:
+    """Return the predictions for raw inputs (N, ...) on the model's device.
+
+    Without `branches` the outputs of branches are not computed.
+    """
+    features = model.all_features(inputs)
+    outputs = {task: model.head(task)(features.of(task)) for task in model.tasks}
+    losses = model.head_losses(features, targets)
+    routed = model.router.branch_outputs(features, outputs, targets) if branches else {}
+    return Predictions(
+        features=features.shared.float(),
+        outputs={task: value.float() for task, value in outputs.items()},
+        losses=losses,
+        branches=routed,
+    )

@@ -1,0 +1,29 @@
+"""The fraction of samples whose class is predicted."""
+
+from typing import ClassVar
+
+import attrs
+from torch import Tensor
+
+from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.mean import MeanState
+from mtlkit.task_types import TaskKind
+
+
+@attrs.frozen(kw_only=True)
+class Accuracy(Metric):
+    """The fraction of targets (N,) with the largest of the logits (N, C)."""
+
+    name = "accuracy"
+    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.CLASSIFICATION,)
+    higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[str] = "fraction"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    def build(self, classes: tuple[str, ...]) -> MetricState:
+        return MeanState(is_correct)
+
+
+def is_correct(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return whether the largest of the outputs (N, C) is that of the target (N,)."""
+    return outputs.argmax(dim=1) == target

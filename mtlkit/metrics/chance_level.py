@@ -1,0 +1,27 @@
+"""The value of a metric for the best constant prediction."""
+
+import torch
+from torch import Tensor
+
+from mtlkit.metrics.base import Metric, is_present
+
+
+def chance_level(metric: Metric, target: Tensor, classes: tuple[str, ...]) -> float | None:
+    """Return what predicting the commonest class, or the mean, of `target` (N,) scores on it.
+
+    >>> from mtlkit.metrics import Accuracy
+    >>> chance_level(Accuracy(), torch.tensor([0, 1, 1, 1, -1]), ("a", "b"))
+    0.75
+    """
+    state = metric.build(classes)
+    state.update(_constant_outputs(target, len(classes)), target)
+    return state.compute()
+
+
+def _constant_outputs(target: Tensor, classes: int) -> Tensor:
+    """Return logits (N, C) of the commonest class, or the mean (N,) of a number."""
+    present = target[is_present(target)]
+    if not classes:
+        return present.double().mean().float().expand(len(target))
+    commonest = torch.bincount(present, minlength=classes).argmax()
+    return torch.nn.functional.one_hot(commonest, classes).float().expand(len(target), classes)

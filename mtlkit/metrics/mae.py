@@ -1,0 +1,30 @@
+"""The mean absolute error."""
+
+import math
+from typing import ClassVar
+
+import attrs
+from torch import Tensor
+
+from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.mean import MeanState
+from mtlkit.task_types import TaskKind
+
+
+@attrs.frozen(kw_only=True)
+class MAE(Metric):
+    """The mean of \\|value - target\\|, in the label's unit."""
+
+    name = "mae"
+    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    higher_is_better: ClassVar[bool] = False
+    unit: ClassVar[str] = "label"
+    bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
+
+    def build(self, classes: tuple[str, ...]) -> MetricState:
+        return MeanState(absolute_error)
+
+
+def absolute_error(outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the absolute error of each value (N,)."""
+    return (outputs - target).abs()

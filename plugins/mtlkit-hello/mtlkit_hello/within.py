@@ -1,0 +1,51 @@
+"""The metric `within`: the fraction of numbers that are predicted within a tolerance."""
+
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.metrics import Metric, MetricState, is_present
+from mtlkit.plugins import TaskKind, above
+
+
+@attrs.frozen(kw_only=True)
+class Within(Metric):
+    """The fraction of predictions whose error is at most `tolerance`, in the label's unit."""
+
+    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[str] = "fraction"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    tolerance: float = attrs.field(default=1.0, validator=above(0))
+
+    @property
+    def name(self) -> str:
+        # other options give other numbers, so they give another name
+        return f"within-{self.tolerance:g}"
+
+    def build(self, classes: tuple[str, ...]) -> MetricState:
+        return WithinState(self.tolerance)
+
+
+class WithinState(MetricState):
+    """Counts of hits and of targets."""
+
+    def __init__(self, tolerance: float) -> None:
+        self.tolerance = tolerance
+        self.hits, self.count = torch.zeros(2, dtype=torch.int64)
+
+    def update(self, outputs: Tensor, target: Tensor) -> None:
+        # the error of a missing target is NaN, which is within no tolerance
+        hits = (outputs - target).abs() <= self.tolerance
+        self.hits = self.hits.to(target.device) + hits.sum()
+        self.count = self.count.to(target.device) + is_present(target).sum()
+
+    def merge(self, other: "WithinState") -> None:
+        self.hits = self.hits + other.hits.to(self.hits.device)
+        self.count = self.count + other.count.to(self.count.device)
+
+    def compute(self) -> float | None:
+        return self.hits.item() / self.count.item() if self.count > 0 else None
