@@ -56,17 +56,17 @@ class Recipe:
     data: DataSource
     backbone: Backbone
     tasks: Mapping[str, Task]
-    routing: Router = attrs.field(factory=Shared)
+    router: Router = attrs.field(factory=Shared)
     weighting: Weighting = attrs.field(factory=Equal)
     optimizer: Optimizer = attrs.field(factory=SGD)
     schedule: Schedule = attrs.field(factory=Constant)
     train: Train = attrs.field(factory=Train)
-    evaluation: tuple[Evaluator, ...] = ()
+    evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=at_least(0))
 
     def terms(self) -> tuple[LossTerm, ...]:
         """The losses of a step, in order: one for each task, then those of the router."""
-        return self.routing.terms(loss_terms(self.tasks))
+        return self.router.terms(loss_terms(self.tasks))
 
     def problems(self) -> list[Problem]:
         """What is wrong between the parts; empty for a recipe that can be run."""
@@ -80,28 +80,28 @@ class Recipe:
                 )
                 for name in unnameable
             ]
-        found = list(self.routing.problems(loss_terms(self.tasks)))
+        found = list(self.router.problems(loss_terms(self.tasks)))
         found = found or list(
             pairing_problems(
                 self.weighting,
                 self.terms(),
-                shared_features=self.routing.shared_features,
-                shared_last_layer=self.routing.shared_last_layer,
+                shared_features=self.router.shared_features,
+                shared_last_layer=self.router.shared_last_layer,
             )
         )
         return [*found, *self._evaluation_problems()]
 
     def _evaluation_problems(self) -> Iterator[Problem]:
-        for number, evaluator in enumerate(self.evaluation):
-            here = ("evaluation", str(number))
+        for number, evaluator in enumerate(self.evaluators):
+            here = ("evaluators", str(number))
             for problem in evaluator.problems(self.terms()):
                 yield Problem((*here, *problem.path), problem.message)
-            for earlier, other in enumerate(self.evaluation[:number]):
+            for earlier, other in enumerate(self.evaluators[:number]):
                 if other == evaluator or (evaluator.prefix and other.prefix == evaluator.prefix):
                     named = f" (`{evaluator.prefix}/...`)" if evaluator.prefix else ""
                     yield Problem(
                         here,
-                        f"gives metrics of the same names as evaluation.{earlier}{named}; "
+                        f"gives metrics of the same names as evaluators.{earlier}{named}; "
                         f"leave one out",
                     )
 

@@ -22,13 +22,13 @@ from mtlkit.recipe_io.structuring import Field, options_of
 PLACES: dict[str, tuple[str, ...]] = {
     "backbones": ("backbone",),
     "heads": ("tasks", "my-task", "head"),
-    "routers": ("routing",),
-    "branches": ("routing", "branch"),
+    "routers": ("router",),
+    "branches": ("router", "branch"),
     "weightings": ("weighting",),
     "data": ("data",),
     "optimizers": ("optimizer",),
     "schedules": ("schedule",),
-    "evaluators": ("evaluation", ""),
+    "evaluators": ("evaluators", ""),
     "loggers": ("train", "loggers", ""),
 }
 """Where a component of each family stands in a recipe; an empty step is a list.

@@ -95,7 +95,7 @@ def evaluate_trained(
     The report shows the runs `beside`, too; None: it is not drawn.
     """
     trained = TrainedModel(model, data, recipe.tasks, device)
-    asked = [TaskMetrics(), *(each for each in recipe.evaluation if each != TaskMetrics())]
+    asked = [TaskMetrics(), *(each for each in recipe.evaluators if each != TaskMetrics())]
     found = [evaluator.evaluate(trained) for evaluator in asked]
     _refuse_doubles(asked, found)
     # what a recipe asked for says more about its aim than what is always asked
@@ -182,8 +182,8 @@ def _facts(
         "backbone": described(recipe.backbone),
         "tasks": "; ".join(_task(name, recipe, model) for name in recipe.tasks),
     }
-    if not isinstance(recipe.routing, Shared):
-        facts["routing"] = described(recipe.routing)
+    if not isinstance(recipe.router, Shared):
+        facts["router"] = described(recipe.router)
     facts |= {
         "weighting": described(recipe.weighting),
         "optimiser": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",

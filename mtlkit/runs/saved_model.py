@@ -43,7 +43,7 @@ def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
             f"{folder.path}: has no trained model yet; finish it with `mtlkit resume {folder.path}`"
         )
     assembly = read_assembly(folder)
-    model = assemble(recipe.backbone.blank(), recipe.routing, recipe.tasks, assembly)
+    model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
     try:
         model.load_state_dict(load_file(folder.model))
     except (SafetensorError, RuntimeError) as cause:

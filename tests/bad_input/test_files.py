@@ -234,15 +234,15 @@ def test_a_class_count_that_disagrees_with_the_data(classes, home, refused):
         ("data.split={by: person}", "there is no label 'person'"),
         ("data.split={validation: 0.01, test: 0}", "the validation split is empty"),
         (
-            "routing={type: grouped, task: who, by: side, groups: {a: [left], b: [up, right]}}",
+            "router={type: grouped, task: who, by: side, groups: {a: [left], b: [up, right]}}",
             "members of groups that the data does not have: up",
         ),
         (
-            "routing={type: grouped, task: who, by: who, groups: {a: [ann], b: [bob]}}",
+            "router={type: grouped, task: who, by: who, groups: {a: [ann], b: [bob]}}",
             "classes that stand in no group: cid, dan",
         ),
         (
-            "routing={type: grouped, task: who, by: side, groups: {a: [left], b: [right]}, "
+            "router={type: grouped, task: who, by: side, groups: {a: [left], b: [right]}, "
             "branch: block}",
             "cannot be taken apart before its last block; use `branch: linear`",
         ),

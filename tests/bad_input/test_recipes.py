@@ -8,7 +8,7 @@ from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task
 
-GROUPED = "routing={{type: grouped, task: who, by: side, groups: {{a: [left], b: [right]}}, {}}}"
+GROUPED = "router={{type: grouped, task: who, by: side, groups: {{a: [left], b: [right]}}, {}}}"
 CATALOG = load_catalog("none")
 FAMILIES = {plural: CATALOG.families()[plural] for plural in PLACES}
 
@@ -78,7 +78,7 @@ def test_a_wrong_type_for_any_option_of_training(option, value, home, refused):
 
 @pytest.mark.parametrize("value", ["17", "true", "null"])
 @pytest.mark.parametrize(
-    "part", sorted(f.name for f in attrs.fields(Recipe) if f.name not in ("seed", "evaluation"))
+    "part", sorted(f.name for f in attrs.fields(Recipe) if f.name not in ("seed", "evaluators"))
 )
 def test_a_wrong_type_for_any_part_of_a_recipe(part, value, home, refused):
     said = refused("explain", "good.yaml", "--set", f"{part}={value}")

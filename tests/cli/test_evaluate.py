@@ -52,7 +52,7 @@ def folders(tmp_path_factory):
     grouped = mtlkit.routers.Grouped(
         task="who", by="side", groups={"l": ("left",), "r": ("right",)}
     )
-    routed = attrs.evolve(recipe, routing=grouped)
+    routed = attrs.evolve(recipe, router=grouped)
     mtlkit.fit(routed, home / "two", catalog=catalog, quiet=True, beside=[home / "one"])
     return home
 

@@ -26,8 +26,8 @@ FUZZ = settings(
 )
 
 WORDS = [
-    *("data", "backbone", "tasks", "routing", "weighting", "optimizer", "schedule", "train"),
-    *("evaluation", "seed", "type", "lr", "total", "head", "groups", "branch", "folder", "size"),
+    *("data", "backbone", "tasks", "router", "weighting", "optimizer", "schedule", "train"),
+    *("evaluators", "seed", "type", "lr", "total", "head", "groups", "branch", "folder", "size"),
     *("images", "casia-net", "timm", "model", "dynamic", "sgd", "shared", "grouped", "linear"),
     *("acme/everything", "inner", "nested", "table", "needed", "extends", "loggers", "", "~"),
 ]

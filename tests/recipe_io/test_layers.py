@@ -59,7 +59,7 @@ class TestSet:
             "train.threads=null",
             "backbone.width=0.25",
             "tasks.light={target: lamp}",
-            "routing.groups.left=[-90, '-45']",
+            "router.groups.left=[-90, '-45']",
             "train.epochs=1",
             "train.epochs=2",
         )
@@ -68,7 +68,7 @@ class TestSet:
         assert recipe.train.threads is None
         assert recipe.backbone.width == 0.25
         assert list(recipe.tasks) == ["identity", "pose", "light"]
-        assert recipe.routing.groups["left"] == (-90, "-45")
+        assert recipe.router.groups["left"] == (-90, "-45")
         assert recipe.train.epochs == 2  # the last one counts
 
     def test_a_new_type_replaces_the_component(self, good, catalog):
@@ -123,8 +123,8 @@ class TestSet:
                 "schedule: expected `type` with the name of a schedule: constant, cosine, steps",
             ),
             (
-                "evaluation.0=tasks",
-                "evaluation: expected a list (a component (an evaluator) each), found a mapping",
+                "evaluators.0=tasks",
+                "evaluators: expected a list (a component (an evaluator) each), found a mapping",
             ),
             ("data.folder.x=1", "data.folder: expected a path, found a mapping"),
             ("optimizer.lr", "expected PATH=VALUE, such as optimizer.lr=0.01"),
@@ -140,7 +140,7 @@ class TestSet:
                 "weighting.gate_main=1",
                 "weighting.gate_main: expected true or false, found the number 1",
             ),
-            ("routing.by=light", "routing.by: no task named 'light'; the tasks are identity, pose"),
+            ("router.by=light", "router.by: no task named 'light'; the tasks are identity, pose"),
         ],
     )
     def test_a_mistake_names_the_argument(self, override, line, good, catalog):

@@ -76,7 +76,7 @@ ONE_MISTAKE = [
     (
         "test: expected",
         "test: expeced",
-        "r.yaml:12:9: routing.test: expected one of expected, best, label, found the text "
+        "r.yaml:12:9: router.test: expected one of expected, best, label, found the text "
         "'expeced'; did you mean 'expected'?",
     ),
     (
@@ -88,25 +88,25 @@ ONE_MISTAKE = [
     (
         "[-90, -45]",
         "[-90, null]",
-        "r.yaml:10:24: routing.groups.left.1: expected text or a whole number or a number, "
+        "r.yaml:10:24: router.groups.left.1: expected text or a whole number or a number, "
         "found null",
     ),
     (
         "[-90, -45]",
         "-90",
-        "r.yaml:10:18: routing.groups.left: expected a list (text or a whole number or a number "
+        "r.yaml:10:18: router.groups.left: expected a list (text or a whole number or a number "
         "each), found the number -90",
     ),
     (
         "[{type: tasks}]",
         "{type: tasks}",
-        "r.yaml:16:13: evaluation: expected a list (a component (an evaluator) each), found a "
+        "r.yaml:16:13: evaluators: expected a list (a component (an evaluator) each), found a "
         "mapping",
     ),
     (
         "[{type: tasks}]",
         "[{type: task}]",
-        "r.yaml:16:21: evaluation.0.type: no evaluator named 'task'; did you mean 'tasks' "
+        "r.yaml:16:21: evaluators.0.type: no evaluator named 'task'; did you mean 'tasks' "
         "(built in)? `mtlkit list evaluators` shows all 1",
     ),
     (
@@ -118,18 +118,17 @@ ONE_MISTAKE = [
     (
         "{type: linear}",
         "{typ: linear}",
-        "r.yaml:11:12: routing.branch.typ: unknown key; did you mean 'type'?",
+        "r.yaml:11:12: router.branch.typ: unknown key; did you mean 'type'?",
     ),
     (
         "{type: linear}",
         "{type: 3}",
-        "r.yaml:11:18: routing.branch.type: expected the name of a branch, found the number 3",
+        "r.yaml:11:18: router.branch.type: expected the name of a branch, found the number 3",
     ),
     (
         "branch: {type: linear}",
         "branch: {type: linear, width: 3}",
-        "r.yaml:11:26: routing.branch.width: unknown option of 'linear' (mtlkit 0.1.0); "
-        "it has none",
+        "r.yaml:11:26: router.branch.width: unknown option of 'linear' (mtlkit 0.1.0); it has none",
     ),
     (
         "size: 32",
@@ -158,9 +157,19 @@ ONE_MISTAKE = [
         "r.yaml:14:1: optimiser: unknown key of the recipe; did you mean 'optimizer'?",
     ),
     (
+        "router:",
+        "router:",
+        "r.yaml:6:1: router: unknown key of the recipe; did you mean 'router'?",
+    ),
+    (
+        "evaluators:",
+        "evaluators:",
+        "r.yaml:16:1: evaluators: unknown key of the recipe; did you mean 'evaluators'?",
+    ),
+    (
         "by: pose",
         "by: yaw",
-        "r.yaml:9:7: routing.by: no task named 'yaw'; the tasks are identity, pose",
+        "r.yaml:9:7: router.by: no task named 'yaw'; the tasks are identity, pose",
     ),
     (
         "role: main, ",

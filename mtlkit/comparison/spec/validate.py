@@ -47,7 +47,7 @@ def _of_tasks(name: str, problem: Compared) -> Iterator[Problem]:
 
 def _of_judge(name: str, problem: Compared) -> Iterator[Problem]:
     tasks = problem.recipe.tasks
-    prefixes = [evaluator.prefix for evaluator in problem.recipe.evaluation]
+    prefixes = [evaluator.prefix for evaluator in problem.recipe.evaluators]
     for task, judge in problem.judge.items():
         here = ("problems", name, "judge", task)
         if task not in tasks:

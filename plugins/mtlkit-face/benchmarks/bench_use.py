@@ -93,7 +93,7 @@ def network(kind: Callable[..., object], size: int) -> MultiTaskModel:
     classes["pose"] = YAWS
     chosen = {task: classes[task] for task in recipe.tasks}
     assembly = Assembly(sample_shape=(1, size, size), classes=chosen, centre=127.5, scale=128.0)
-    return assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly).eval()
+    return assemble(recipe.backbone, recipe.router, recipe.tasks, assembly).eval()
 
 
 def embedding(size: int, batch: int, repeats: int) -> bool:

@@ -35,17 +35,17 @@ class SideBlock(Unbranched):
         for name in self.tasks:
             if name not in known:
                 yield Problem(
-                    ("routing", "tasks"),
+                    ("router", "tasks"),
                     f"no task named {name!r}; the tasks are {', '.join(known)}",
                 )
         if not set(known) - set(self.tasks):
             yield Problem(
-                ("routing", "tasks"),
+                ("router", "tasks"),
                 "names every task, so that none is left for the trunk's own last block; "
                 "leave the main task out",
             )
         if not self.tasks:
-            yield Problem(("routing", "tasks"), "expected tasks for the second block, found none")
+            yield Problem(("router", "tasks"), "expected tasks for the second block, found none")
 
     @property
     def shared_features(self) -> bool:

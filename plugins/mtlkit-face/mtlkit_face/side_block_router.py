@@ -15,8 +15,8 @@ class SideBlockRouter(UnbranchedRouter):
         super().__init__()
         if not isinstance(wiring.backbone, SplittableBackbone):
             raise AssemblyError(
-                f"routing: {type(wiring.backbone).__name__} cannot be taken apart before its last "
-                f"block; use a backbone such as casia-net, or `routing: shared`"
+                f"router: {type(wiring.backbone).__name__} cannot be taken apart before its last "
+                f"block; use a backbone such as casia-net, or `router: shared`"
             )
         self.backbone = wiring.backbone
         self.features = wiring.backbone.features

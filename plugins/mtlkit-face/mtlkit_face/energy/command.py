@@ -58,10 +58,10 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
 
 def asked_of(recipe: "Recipe") -> Energy:
     """The analysis that suits a run of `recipe`."""
-    for evaluator in recipe.evaluation:
+    for evaluator in recipe.evaluators:
         if isinstance(evaluator, Energy):
             return evaluator
-    for evaluator in recipe.evaluation:
+    for evaluator in recipe.evaluators:
         if isinstance(evaluator, Identification) and evaluator.split != "train":
             return Energy(
                 task=evaluator.task,

@@ -66,7 +66,7 @@ def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
         reason = passed_over.get(task, f"the tasks are {', '.join(model.tasks)}")
         raise DataError(
             f"energy: the task {task!r} has no linear weights on the shared features: {reason}; "
-            f"leave `face/energy` out of `evaluation`, or name another `task`"
+            f"leave `face/energy` out of `evaluators`, or name another `task`"
         )
     main = model.head(task)
     assert isinstance(main, ClassificationHead)

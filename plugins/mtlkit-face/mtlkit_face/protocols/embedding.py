@@ -147,7 +147,7 @@ class Embedder:
         except DataError as cause:
             raise DataError(
                 f"{self._config.name}: {cause}. Pictures of a protocol have no labels: evaluate a "
-                f"run whose recipe has `routing.test: expected` or `best`"
+                f"run whose recipe has `router.test: expected` or `best`"
             ) from cause
         task = self._config.task
         return template(said.outputs[task], said.branches.get(task))

@@ -105,7 +105,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
         MLP(hidden=(16,)), attrs.evolve(grouping, test=BranchSelection.LABEL), tasks, assembly
     )
     with pytest.raises(
-        DataError, match=r"evaluate a run whose recipe has `routing\.test: expected`"
+        DataError, match=r"evaluate a run whose recipe has `router\.test: expected`"
     ):
         Embedder(lfw, label, nobody).embed(images)
 
