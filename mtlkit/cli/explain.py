@@ -66,5 +66,5 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
 
 
 def _source(written: Written, *paths: tuple[str, ...]) -> str:
-    places = [str(place) for path in paths if (place := written.place(path)) is not None]
-    return places[-1] if places else "default"
+    locations = [str(at) for path in paths if (at := written.location(path)) is not None]
+    return locations[-1] if locations else "default"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
+from yaml import MappingNode, Node, SequenceNode
 
 from mtlkit.component import Component
-from mtlkit.recipe_io.source_location import Entries, Items, Node
 
 _SCALARS: dict[Any, str] = {
     int: "a whole number",
@@ -52,10 +52,10 @@ def expected(kind: Any) -> str:
 
 
 def found(node: Node) -> str:
-    """What was written, in words."""
-    if isinstance(node, Entries):
+    """Return the words for the value that was written."""
+    if isinstance(node, MappingNode):
         return "a mapping"
-    if isinstance(node, Items):
+    if isinstance(node, SequenceNode):
         return "a list"
     if node.value is None:
         return "null"

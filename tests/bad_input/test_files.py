@@ -19,7 +19,7 @@ from mtlkit.runs.folder import RunFolder
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not UTF-8 text"),
         (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "is not UTF-8 text"),
-        (lambda path: path.write_text("data: [1"), "is not YAML"),
+        (lambda path: path.write_text("data: [1"), "is not one YAML document"),
         (lambda path: path.write_text("extends: other.yaml\n"), "other.yaml"),
         (lambda path: path.write_text("extends: good.yaml\n"), "good.yaml"),
     ],

@@ -1,6 +1,7 @@
 """Layers of a recipe: what it extends, what it says, and what ``--set`` changes."""
 
 import pytest
+from yaml import MappingNode, SequenceNode
 
 from mtlkit.errors import RecipeError
 from mtlkit.optim import SGD, AdamW
@@ -17,10 +18,10 @@ def mistakes(call):
 
 
 def bare(node):
-    """A tree without its places."""
-    if hasattr(node, "values"):
-        return {key: bare(value) for key, value in node.values.items()}
-    return [bare(item) for item in node.items] if hasattr(node, "items") else node.value
+    """A tree without its locations."""
+    if isinstance(node, MappingNode):
+        return {key.value: bare(value) for key, value in node.value}
+    return [bare(item) for item in node.value] if isinstance(node, SequenceNode) else node.value
 
 
 @pytest.mark.parametrize(
@@ -132,8 +133,8 @@ class TestSet:
             ("a..b=1", "expected PATH=VALUE, such as optimizer.lr=0.01"),
             (
                 "seed=[",
-                "is not YAML: while parsing a flow node; expected the node content, but "
-                "found '<stream end>'",
+                "is not one YAML document: while parsing a flow node; expected the node content, "
+                "but found '<stream end>'",
             ),
             ("seed=!x 1", "the tag '!x' is not allowed; components are named by `type`"),
             (
@@ -185,10 +186,10 @@ class TestExtends:
     def test_every_value_knows_its_file(self, tmp_path, base, catalog):
         path = self.child(tmp_path, "extends: parts/base.yaml\noptimizer: {lr: 0.5}\n")
         written = read_recipe(path, catalog, ["seed=3"])
-        assert str(written.place(("optimizer", "lr"))) == f"{path}:2:17"
-        assert str(written.place(("optimizer", "momentum"))) == f"{base}:14:44"
-        assert str(written.place(("seed",))) == "--set seed=3"
-        assert written.place(("train", "device")) is None
+        assert str(written.location(("optimizer", "lr"))) == f"{path}:2:17"
+        assert str(written.location(("optimizer", "momentum"))) == f"{base}:14:44"
+        assert str(written.location(("seed",))) == "--set seed=3"
+        assert written.location(("train", "device")) is None
 
     def test_a_mistake_points_to_its_own_file(self, tmp_path, base, catalog, good):
         base.write_text(good.replace("0.02", "fast"))

@@ -9,6 +9,7 @@ import pytest
 from mtlkit.errors import RecipeError
 from mtlkit.recipe_io import load_recipe, parse_recipe
 from mtlkit.recipe_io.structuring import new_converter
+from mtlkit.recipe_io.yaml_nodes import entry
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.weightings import Weighting
 
@@ -158,13 +159,13 @@ ONE_MISTAKE = [
     ),
     (
         "router:",
-        "router:",
-        "r.yaml:6:1: router: unknown key of the recipe; did you mean 'router'?",
+        "routing:",
+        "r.yaml:6:1: routing: unknown key of the recipe; did you mean 'router'?",
     ),
     (
         "evaluators:",
-        "evaluators:",
-        "r.yaml:16:1: evaluators: unknown key of the recipe; did you mean 'evaluators'?",
+        "evaluation:",
+        "r.yaml:16:1: evaluation: unknown key of the recipe; did you mean 'evaluators'?",
     ),
     (
         "by: pose",
@@ -239,17 +240,22 @@ def test_a_validator_that_looks_at_two_options(good, catalog):
         ("# nothing\n", "r.yaml: is empty"),
         ("- a\n", "r.yaml:1:1: expected a recipe with keys such as `data`, found a list"),
         ("3\n", "r.yaml:1:1: expected a recipe with keys such as `data`, found 3"),
-        ("a: [", "r.yaml:1:5: is not YAML"),
-        ("a: b: c", "r.yaml:1:5: is not YAML: mapping values are not allowed here"),
-        ("a:\n\t- b", "r.yaml:2:1: is not YAML"),
+        ("a: [", "r.yaml:1:5: is not one YAML document"),
+        ("a: b: c", "r.yaml:1:5: is not one YAML document: mapping values are not allowed here"),
+        ("a:\n\t- b", "r.yaml:2:1: is not one YAML document"),
         ("a: \x00", "r.yaml:1:4: is not YAML: the character U+0000 is not allowed"),
         ('a: "\\UFFFFFFFF"', "r.yaml: is not YAML"),
         ('a: "\\ud800"', "r.yaml:1:4: a text with half of a surrogate pair"),
-        ("a: 1\n---\nb: 2", "r.yaml:2:1: expected one document, found two"),
+        (
+            "a: 1\n---\nb: 2",
+            "r.yaml:2:1: is not one YAML document: expected a single "
+            "document in the stream; but found another document",
+        ),
         ("a: !!python/object:os.system x", "r.yaml:1:4: the tag"),
         ("a: !x {b: 1}", "r.yaml:1:4: the tag '!x' is not allowed"),
         ("a: *b", "r.yaml:1:4: no anchor named 'b'"),
         ("a: &b [*b]", "r.yaml:1:8: no anchor named 'b'"),
+        ("a: &b 1\nc: &b [*b]", "r.yaml:2:8: no anchor named 'b'"),
         ("? [a]\n: b", "r.yaml:1:3: expected a name as the key, found a collection"),
         ("1: b", "r.yaml:1:1: expected a name as the key, found 1; put it in quotes"),
         ("true: b", "r.yaml:1:1: expected a name as the key, found True; put it in quotes"),
@@ -277,6 +283,11 @@ def test_a_bomb_of_aliases_is_refused_quickly(catalog):
     levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     [line] = mistakes("\n".join(["a0: &a0 [x, x, x]", *levels]), catalog)
     assert "more than 50000 values, aliases written out" in line
+
+
+def test_an_anchor_may_be_defined_again(catalog):
+    tree = read_yaml("{a: &x 1, b: *x, c: &x 2, d: *x}", "r.yaml")
+    assert [value.value for _, value in tree.value] == [1, 1, 2, 2]
 
 
 def test_an_alias_is_the_value_it_names(good, catalog):
@@ -321,7 +332,7 @@ def test_an_alias_is_the_value_it_names(good, catalog):
     ],
 )
 def test_scalars_are_those_of_yaml_1_2(written, value):
-    found = read_yaml(f"a: {written}", "r.yaml").values["a"].value
+    found = entry(read_yaml(f"a: {written}", "r.yaml"), "a").value
     assert type(found) is type(value)
     assert found == value
 
