@@ -23,8 +23,8 @@ class Assembly:
 
     sample_shape: tuple[int, ...]
     classes: Mapping[str, tuple[str, ...]]  # of each classification task
-    centre: float
-    scale: float
+    mean: float
+    std: float
 
 
 @attrs.frozen(eq=False)
@@ -43,8 +43,8 @@ class MultiTaskModel(nn.Module):
     of the network, so that a saved model cannot be fed wrongly.
     """
 
-    centre: Tensor
-    scale: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -60,12 +60,12 @@ class MultiTaskModel(nn.Module):
         self.heads = nn.ModuleDict({_key(task): head for task, head in heads.items()})
         self.terms = terms
         self.assembly = assembly
-        self.register_buffer("centre", torch.tensor(assembly.centre), persistent=False)
-        self.register_buffer("scale", torch.tensor(assembly.scale), persistent=False)
+        self.register_buffer("mean", torch.tensor(assembly.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(assembly.std), persistent=False)
 
     def features(self, inputs: Tensor) -> Features:
         """The features of raw inputs (N, ...) at the end of the trunk."""
-        normalised = (inputs.float() - self.centre) / self.scale
+        normalised = (inputs.float() - self.mean) / self.std
         if normalised.dim() == 4:
             normalised = normalised.contiguous(memory_format=torch.channels_last)
         found: Features = self.router(normalised)
@@ -153,9 +153,7 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
                 f"tasks.{name}: the label {task.target or name!r} has classes, the head predicts "
                 f"a number; use `head: {{type: classification}}`"
             )
-    return Assembly(
-        sample_shape=data.sample_shape, classes=classes, centre=data.centre, scale=data.scale
-    )
+    return Assembly(sample_shape=data.sample_shape, classes=classes, mean=data.mean, std=data.std)
 
 
 def assemble(

@@ -73,7 +73,7 @@ class Rows(DataSource):
     def load(self, loading: Loading) -> Data:
         generator = torch.Generator().manual_seed(3)
         inputs = torch.randn(SAMPLES, 7, generator=generator)
-        return divided(inputs, labels(inputs[:, :3], self.missing), centre=0.0, scale=1.0)
+        return divided(inputs, labels(inputs[:, :3], self.missing), mean=0.0, std=1.0)
 
 
 @attrs.frozen(kw_only=True)

@@ -14,7 +14,7 @@ from mtlkit.plugins.hooks import API, API_FLOOR, Hooks
 
 PUBLIC = {
     *("AdamW", "BlockBranch", "CasiaNet", "Catalog", "Choice", "Classification", "Component"),
-    *("Constant", "Cosine", "DataSource", "Division", "Dynamic", "Equal", "Fixed", "Grouped"),
+    *("Constant", "Cosine", "DataSource", "RandomSplit", "Dynamic", "Equal", "Fixed", "Grouped"),
     *("Images", "Kind", "LinearBranch", "Loading", "Margin", "MLP", "MtlkitError", "Recipe"),
     *("Regression", "Role", "SGD", "Shared", "Steps", "Table", "Task", "TimmModel", "Train"),
     *("Uncertainty", "dump_recipe", "fit", "hookimpl", "load_catalog", "load_model"),

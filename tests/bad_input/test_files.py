@@ -231,7 +231,7 @@ def test_a_class_count_that_disagrees_with_the_data(classes, home, refused):
         ("tasks.side.head=regression", "the label 'side' has classes"),
         ("tasks.more={}", "the data has no label 'more'; it has: age, side, who"),
         ("data.numeric=[agee]", "data.numeric: there is no label 'agee'"),
-        ("data.split={by: person}", "there is no label 'person'"),
+        ("data.split={groups: person}", "there is no label 'person'"),
         ("data.split={validation: 0.01, test: 0}", "the validation split is empty"),
         (
             "router={type: grouped, task: who, by: side, groups: {a: [left], b: [up, right]}}",

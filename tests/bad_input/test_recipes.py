@@ -127,7 +127,7 @@ def test_weightings_that_need_no_main_task_take_none(weighting, home, call):
         (["optimizer={type: sgd, lr: .nan}"], "lr: expected a number above 0, found nan"),
         (["optimizer.lr=1"], "expected `type` with the name of an optimizer: adamw, sgd"),
         (["data.split={validation: 0.6, test: 0.5}"], "leave something for training"),
-        (["data.split={by: who, stratify: who}"], "expected one of `by` and `stratify`"),
+        (["data.split={groups: who, stratify: who}"], "expected one of `groups` and `stratify`"),
         (["data.channels=2"], "expected 1 (gray) or 3 (RGB), found 2"),
         (["backbone.hidden=[4, 0]"], "at least 1, found 0"),
         (["nothing=1"], "nothing: unknown key of the recipe"),

@@ -12,7 +12,7 @@ from PIL import Image
 from mtlkit import Recipe, Role, Task, Train, fit
 from mtlkit.backbones import CasiaNet
 from mtlkit.cli import main
-from mtlkit.data import Division, Images, Loading
+from mtlkit.data import Images, Loading, RandomSplit
 from mtlkit.optim import SGD
 from mtlkit.routers import BranchSelection, Grouped
 from mtlkit.weightings import Equal
@@ -52,7 +52,7 @@ def recipe(people: Path) -> Recipe:
             pattern="p{person}/{subject}_{yaw}_{expression}.png",
             size=32,
             channels=1,
-            split=Division(by="subject", validation=0.0, test=0.4),
+            split=RandomSplit(groups="subject", validation=0.0, test=0.4),
             open_labels=("person",),
         ),
         backbone=CasiaNet(width=0.1),
