@@ -9,8 +9,8 @@ from sphinx.application import Sphinx
 
 import mtlkit
 import mtlkit.testing
-from mtlkit.cli.show import option_rows
 from mtlkit.plugins.catalog import load_catalog
+from mtlkit.recipe_io.snippet import option_rows
 from mtlkit.recipe_io.structuring import options_of
 
 HERE = Path(__file__).parent

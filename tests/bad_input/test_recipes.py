@@ -3,21 +3,21 @@
 import attrs
 import pytest
 
-from mtlkit.cli.show import PLACES
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import Recipe, Train
+from mtlkit.recipe_io.snippet import RECIPE_PATHS
 from mtlkit.task import Task
 
 GROUPED = "router={{type: grouped, task: who, by: side, groups: {{a: [left], b: [right]}}, {}}}"
 CATALOG = load_catalog("none")
-FAMILIES = {plural: CATALOG.families()[plural] for plural in PLACES}
+FAMILIES = {plural: CATALOG.families()[plural] for plural in RECIPE_PATHS}
 
 
 def setting(plural, component):
     """The override that puts `component` where a component of the family stands."""
     if plural == "branches":
         return GROUPED.format(f"branch: {component}")
-    steps = ["who" if step == "my-task" else step for step in PLACES[plural]]
+    steps = ["who" if step == "my-task" else step for step in RECIPE_PATHS[plural]]
     value = f"[{component}]" if steps[-1] == "" else component
     return f"{'.'.join(step for step in steps if step)}={value}"
 
