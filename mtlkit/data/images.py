@@ -27,8 +27,8 @@ SHOWN = 10
 
 def _one_source_of_labels(images: "Images", _: "attrs.Attribute[Any]", value: str | None) -> None:
     if (images.labels is None) == (value is None):
-        found = "neither" if value is None else "both"
-        raise ValueError(f"pattern: expected one of `labels` and `pattern`, found {found}")
+        given = "neither" if value is None else "both"
+        raise ValueError(f"pattern: expected one of `labels` and `pattern`, found {given}")
     if value is not None:
         try:
             compile_pattern(value)
@@ -72,8 +72,9 @@ class Images(DataSource):
 
     Every image is brought to `size` (a side, or height and width) and to `channels`. Labels are
     classes, with the names found in training in natural order or those of `vocabulary`, except
-    for `numeric` ones. A label called `split` (train, validation or test) divides the samples,
-    with the labels of `open_labels` strangers in the test; without it, `split` does.
+    for `numeric` ones. A label called `split` (train, validation or test) names the split of each
+    sample; without it, samples are split at random by the option `split`. The labels of
+    `open_labels` may have other values in the test.
 
     Files that match a glob of `ignore` are not looked at. Any other that is missing, damaged or
     matches no pattern stops the run, unless `skip_bad` leaves them out and counts them.
@@ -185,12 +186,12 @@ def _nothing(faults: Sequence[Fault], other: Sequence[str]) -> str:
 
 
 def _left_out(faults: Sequence[Fault], other: Sequence[str]) -> dict[str, str]:
-    found = {}
+    facts = {}
     if faults:
-        found["left out"] = _files([fault.file for fault in faults])
+        facts["left out"] = _files([fault.file for fault in faults])
     if other:
-        found["no images"] = _files(other)
-    return found
+        facts["no images"] = _files(other)
+    return facts
 
 
 def _files(names: Sequence[str]) -> str:

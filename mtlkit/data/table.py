@@ -60,8 +60,8 @@ class Table(DataSource):
 
     `labels` are classes, with the names found in training in natural order or those of
     `vocabulary`, except for `numeric` ones; an empty cell is a missing label. A column called
-    `split` (train, validation or test) divides the rows, or else `split` does, with the labels of
-    `open_labels` strangers in the test.
+    `split` (train, validation or test) names the split of each row; without it, rows are split at
+    random by the option `split`. The labels of `open_labels` may have other values in the test.
 
     >>> Table(file=Path("wine.csv"), labels=("quality", "colour"), numeric=("quality",)).fill
     False
@@ -118,11 +118,11 @@ def load_table(config: Table, loading: Loading) -> Data:
 
 
 def _refuse_repeated(rows: Sequence[Row]) -> None:
-    seen: dict[str, str] = {}
+    places: dict[str, str] = {}
     for row in rows:
-        if row.file in seen:
-            raise DataError(f"{row.place}: the row {row.file!r} is in {seen[row.file]} already")
-        seen[row.file] = row.place
+        if row.file in places:
+            raise DataError(f"{row.place}: the row {row.file!r} is in {places[row.file]} already")
+        places[row.file] = row.place
 
 
 def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
@@ -135,12 +135,12 @@ def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
                     f"data.{option}: the table has no column {name!r}"
                     f"{did_you_mean(name, known)}; it has: {named(known)}"
                 )
-    # whom a row belongs to says nothing of a stranger
+    # the label that splits the rows into groups has other values in the test
     others = [n for n in known if n not in (*config.labels, SPLIT, *_split_labels(config))]
-    found = list(config.features) if config.features is not None else others
-    if not found:
+    features = list(config.features) if config.features is not None else others
+    if not features:
         raise DataError("data.features: every column is a label, so that nothing is known of a row")
-    return found
+    return features
 
 
 def _labels(config: Table, row: Row) -> Row:
@@ -163,9 +163,9 @@ def _inputs(config: Table, rows: Sequence[Row], name: str, train: Sequence[int])
     missing = [row for row, lacks in zip(rows, unknown, strict=True) if lacks]
     if missing and not config.fill:
         word = missing[0].labels[name]
-        found = "empty" if word is None else repr(word)
+        cell = "empty" if word is None else repr(word)
         raise DataError(
-            f"{missing[0].place}: the column {name!r} is {found}, here and in {len(missing) - 1} "
+            f"{missing[0].place}: the column {name!r} is {cell}, here and in {len(missing) - 1} "
             f"other rows; complete it, leave it out of `features`, or set `fill: true`"
         )
     if numbers is None:

@@ -74,8 +74,8 @@ def _document(text: str, source: str) -> MappingNode:
             SourceLocation(source), "is empty; expected a recipe with `data`, `backbone`, `tasks`"
         )
     if not isinstance(tree, MappingNode):
-        found = repr(tree.value) if isinstance(tree, ScalarNode) else "a list"
-        raise refuse(location(tree), f"expected a recipe with keys such as `data`, found {found}")
+        text = repr(tree.value) if isinstance(tree, ScalarNode) else "a list"
+        raise refuse(location(tree), f"expected a recipe with keys such as `data`, found {text}")
     return tree
 
 

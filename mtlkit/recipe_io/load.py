@@ -32,7 +32,7 @@ class Written:
 def load_recipe(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in the YAML file at `path`, changed by `overrides` such as ``optimizer.lr=0.1``.
 
-    Raises `RecipeError` with all mistakes at once, each with its place and path.
+    Raises `RecipeError` with all mistakes at once, each with its location and path.
     """
     return read_recipe(path, catalog, overrides).recipe
 
@@ -85,7 +85,7 @@ def _parse(
 
 
 def _between_parts(recipe: Recipe, tree: MappingNode) -> Iterable[Mistake]:
-    """What is wrong between parts that are right by themselves."""
+    """Return the mistakes between parts that are valid by themselves."""
     try:
         problems = recipe.problems()
     except Exception as cause:  # a plugin's check may break; that is a mistake too, not a crash

@@ -1,4 +1,4 @@
-"""Located values to typed values: components by their name, other values by their fields."""
+"""YAML nodes to typed values: components by their name, other values by their fields."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +19,7 @@ from mtlkit.ops.configs import HeadOp, OpImplementation
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry, Registry
-from mtlkit.recipe_io.error_text import article, expected, found, is_union
+from mtlkit.recipe_io.error_text import article, describe, expected, is_union
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
 from mtlkit.recipe_io.values import register_values
 from mtlkit.recipe_io.yaml_nodes import entries, entry, is_text, keys, location, mapping, without
@@ -31,7 +31,7 @@ Field: TypeAlias = "attrs.Attribute[Any]"
 
 
 def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
-    """The registry that names `component`, found by the family it derives from."""
+    """Return the registry of the family that `component` derives from."""
     families: dict[type[Component], Registry[Any]] = {
         Backbone: catalog.backbones,
         Head: catalog.heads,
@@ -53,14 +53,14 @@ def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
 
 
 def options_of(kind: type) -> dict[str, Field]:
-    """The options of an attrs class by the name they have in a recipe, their types resolved."""
+    """Return the options of an attrs class by their names in a recipe, with resolved types."""
     attrs.resolve_types(kind)
     fields: tuple[Field, ...] = attrs.fields(kind)
     return {field.alias or field.name: field for field in fields if field.init}
 
 
 def new_converter(catalog: Catalog) -> cattrs.Converter:
-    """A converter from located values to the values of a recipe; it raises `RefusedError`."""
+    """Return a converter from YAML nodes to the values of a recipe; it raises `RefusedError`."""
     converter = cattrs.Converter(structure_fallback_factory=_unwritable)
     register_values(converter)
 
@@ -93,18 +93,16 @@ def _component(
     if named is None:
         raise _unnamed(registry, node)
     if not is_text(named):
-        wanted = f"the name of {article(registry.family)}"
-        raise RefusedError(
-            [Mistake(location(named), f"expected {wanted}, found {found(named)}", path)]
-        )
+        message = f"expected the name of {article(registry.family)}, found {describe(named)}"
+        raise RefusedError([Mistake(location(named), message, path)])
     try:
         owner = registry.entry(named.value)
         cls = registry.get(named.value)
     except ComponentError as cause:
         raise RefusedError([Mistake(location(named), str(cause), path)]) from cause
     if not issubclass(cls, kind):
-        wrong = f"{_credit(owner)} is no {registry.family} that can stand here"
-        raise RefusedError([Mistake(location(named), wrong, path)])
+        message = f"{_credit(owner)} is no {registry.family} that can stand here"
+        raise RefusedError([Mistake(location(named), message, path)])
     options = (
         without(node, type_key) if isinstance(node, MappingNode) else mapping([], node.start_mark)
     )
@@ -131,16 +129,16 @@ def _unnamed(registry: Registry[Any], node: Node) -> RefusedError:
 
 @attrs.frozen
 class _Owner:
-    """A class whose options are read, and how messages speak of it."""
+    """A class whose options are read, and its name in messages."""
 
     kind: type
     name: str
     noun: str  # what its fields are called: option or key
 
     def structure(self, converter: cattrs.Converter, node: Node) -> Any:
-        """The value; `RefusedError` with every mistake in its options."""
+        """Return the value; raise `RefusedError` with every mistake in its options."""
         if not isinstance(node, MappingNode):
-            raise refuse(location(node), f"expected {expected(self.kind)}, found {found(node)}")
+            raise refuse(location(node), f"expected {expected(self.kind)}, found {describe(node)}")
         try:
             options = options_of(self.kind)
         except NameError as cause:  # an annotation that exists for type checkers only
@@ -193,9 +191,9 @@ class _Owner:
 def _refused_by_validators(
     kind: type, node: MappingNode, options: Mapping[str, Field], values: Mapping[str, Any]
 ) -> Iterator[Mistake]:
-    """What the validators say of the options that have their right type.
+    """Yield the mistakes that validators find in the options of the right type.
 
-    They run one by one on a draft, so that neither an unknown key nor another validator hides one.
+    Each runs by itself on a draft, so that no unknown key and no other validator hides a mistake.
     """
     try:
         draft: Any = object.__new__(kind)
@@ -238,7 +236,7 @@ _ADDRESSED = re.compile(r"(?:\w+\.)?(\w+): (.+)", re.DOTALL)
 def _by_validator(
     cause: Exception, node: MappingNode, options: Mapping[str, Field], name: str
 ) -> Mistake:
-    """A validator's complaint at the place of its option, which its text may name: ``lr: ...``."""
+    """Return a validator's error at the location of the option that it names: ``lr: ...``."""
     text = str(cause.args[0]) if cause.args else type(cause).__name__
     match = _ADDRESSED.fullmatch(text)
     if match is not None and match[1] in options:
@@ -259,7 +257,7 @@ def _with_bound(field: Field, node: Node, refused: RefusedError) -> RefusedError
     except ValueError as cause:
         match = re.search(r"expected (.+?)(?:, found .*|; did you mean .*)?$", str(cause))
         if match is not None:
-            return refuse(location(node), f"expected {match[1]}, found {found(node)}")
+            return refuse(location(node), f"expected {match[1]}, found {describe(node)}")
     except Exception:  # the validator relies on the right type
         return refused
     return refused

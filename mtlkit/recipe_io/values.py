@@ -14,7 +14,7 @@ import cattrs
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from mtlkit.errors import did_you_mean
-from mtlkit.recipe_io.error_text import expected, found, is_union
+from mtlkit.recipe_io.error_text import describe, expected, is_union
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
 from mtlkit.recipe_io.yaml_nodes import Plain, entries, is_text, location
 
@@ -63,7 +63,7 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _wrong(node: Node, kind: Any, suggestion: str = "") -> RefusedError:
-    return refuse(location(node), f"expected {expected(kind)}, found {found(node)}{suggestion}")
+    return refuse(location(node), f"expected {expected(kind)}, found {describe(node)}{suggestion}")
 
 
 def _scalar(node: Node, kind: type) -> Plain:
@@ -123,7 +123,7 @@ def _union(converter: cattrs.Converter, node: Node, kind: Any) -> Any:
         except RefusedError as cause:
             refused[member] = cause
     fitting = [member for member in members if _fits(node, member)]
-    if len(fitting) == 1:  # this one was meant: say what is wrong inside it
+    if len(fitting) == 1:  # the only type of this form: report the mistakes inside
         raise refused[fitting[0]]
     raise _wrong(node, kind)
 
