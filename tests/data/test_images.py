@@ -1,6 +1,5 @@
 """A folder of images becomes data whole, or every reason why not is told by name."""
 
-import sys
 from pathlib import Path
 
 import pyarrow
