@@ -57,7 +57,7 @@ def recipe_of_many_components() -> str:
         "data: {type: images, folder: f, pattern: '{t0}.png', size: 32}\n"
         "backbone: {type: casia-net, width: 0.5}\n"
         f"tasks:\n{tasks}"
-        "routing: {type: shared}\nweighting: {type: equal}\noptimizer: {type: sgd}\n"
+        "router: {type: shared}\nweighting: {type: equal}\noptimizer: {type: sgd}\n"
         "schedule: {type: cosine}\ntrain: {loggers: [jsonl]}\n"
     )
 

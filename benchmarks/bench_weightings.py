@@ -110,7 +110,7 @@ def updater(recipe):
     assembly = assembly_of(data, recipe.tasks)
     targets = encode_targets(data.train, recipe.tasks, assembly)
     torch.manual_seed(0)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
+    model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets[task])
     setting = TrainingContext(

@@ -71,7 +71,7 @@ def by_mtlkit(recipe):
     data = recipe.data.load(Loading())
     assembly = assembly_of(data, recipe.tasks)
     torch.manual_seed(0)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
+    model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
     setting = TrainingContext(
         recipe=recipe, data=data, folder=None, checkpoints=None, device=torch.device("cpu"),
         targets={"train": encode_targets(data.train, recipe.tasks, assembly)},

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
-from mtlkit.cli.show import option_rows
 from mtlkit.namespace import NAMESPACES
 from mtlkit.plugins.catalog import load_catalog
+from mtlkit.recipe_io.snippet import option_rows
 from mtlkit.recipe_io.structuring import options_of
 
 HERE = Path(__file__).parent

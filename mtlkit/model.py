@@ -23,8 +23,8 @@ class Assembly:
 
     sample_shape: tuple[int, ...]
     classes: Mapping[str, tuple[str, ...]]  # of each classification task
-    centre: float
-    scale: float
+    mean: float
+    std: float
 
 
 @attrs.frozen(eq=False)
@@ -43,8 +43,8 @@ class MultiTaskModel(nn.Module):
     of the network, so that a saved model cannot be fed wrongly.
     """
 
-    centre: Tensor
-    scale: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -60,12 +60,12 @@ class MultiTaskModel(nn.Module):
         self.heads = nn.ModuleDict({_key(task): head for task, head in heads.items()})
         self.terms = terms
         self.assembly = assembly
-        self.register_buffer("centre", torch.tensor(assembly.centre), persistent=False)
-        self.register_buffer("scale", torch.tensor(assembly.scale), persistent=False)
+        self.register_buffer("mean", torch.tensor(assembly.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(assembly.std), persistent=False)
 
     def features(self, inputs: Tensor) -> Features:
         """The features of raw inputs (N, ...) at the end of the trunk."""
-        normalised = (inputs.float() - self.centre) / self.scale
+        normalised = (inputs.float() - self.mean) / self.std
         if normalised.dim() == 4:
             normalised = normalised.contiguous(memory_format=torch.channels_last)
         found: Features = self.router(normalised)
@@ -153,13 +153,11 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
                 f"tasks.{name}: the label {task.target or name!r} has classes, the head predicts "
                 f"a number; use `head: {{type: classification}}`"
             )
-    return Assembly(
-        sample_shape=data.sample_shape, classes=classes, centre=data.centre, scale=data.scale
-    )
+    return Assembly(sample_shape=data.sample_shape, classes=classes, mean=data.mean, std=data.std)
 
 
 def assemble(
-    backbone: Backbone, routing: Router, tasks: Mapping[str, Task], assembly: Assembly
+    backbone: Backbone, router: Router, tasks: Mapping[str, Task], assembly: Assembly
 ) -> MultiTaskModel:
     """The network of these parts; `AssemblyError` where they do not fit together.
 
@@ -173,7 +171,7 @@ def assemble(
         except AssemblyError as cause:
             raise AssemblyError(f"tasks.{task}.head: {cause}") from cause
 
-    width = routing.head_features(trunk.features)
+    width = router.head_features(trunk.features)
     heads = {name: new_head(name, width) for name in tasks}
     wiring = Wiring(
         backbone=trunk,
@@ -183,12 +181,12 @@ def assemble(
         new_head=new_head,
         classes=assembly.classes,
     )
-    router = routing.build(wiring)
+    module = router.build(wiring)
     terms = tuple(
         attrs.evolve(term, classes=len(assembly.classes.get(term.task, ())))
-        for term in routing.terms(loss_terms(tasks))
+        for term in router.terms(loss_terms(tasks))
     )
-    return MultiTaskModel(router, heads, terms, assembly)
+    return MultiTaskModel(module, heads, terms, assembly)
 
 
 def encode_targets(

@@ -1,4 +1,4 @@
-"""The recipe: everything that decides a run, as one value."""
+"""The recipe: every setting of a run, as one value."""
 
 from collections.abc import Iterator, Mapping
 
@@ -25,7 +25,7 @@ from mtlkit.weightings.equal import Equal
 
 @attrs.frozen(kw_only=True)
 class Train:
-    """How long, in what portions and with what arithmetic the network is trained."""
+    """Length, batches, precision, device and logging of the training."""
 
     epochs: int = attrs.field(default=10, validator=at_least(1))
     batch: int = attrs.field(default=64, validator=at_least(1))  # samples of one update, all ranks
@@ -48,28 +48,28 @@ class Train:
 
 @attrs.frozen(kw_only=True)
 class Recipe:
-    """Data, network, losses, training and evaluation: what to run, and nothing about where.
+    """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
-    Whether the parts, each right by itself, fit together is found by `check`.
+    `check` raises an error if the parts, each valid by itself, do not fit together.
     """
 
     data: DataSource
     backbone: Backbone
     tasks: Mapping[str, Task]
-    routing: Router = attrs.field(factory=Shared)
+    router: Router = attrs.field(factory=Shared)
     weighting: Weighting = attrs.field(factory=Equal)
     optimizer: Optimizer = attrs.field(factory=SGD)
     schedule: Schedule = attrs.field(factory=Constant)
     train: Train = attrs.field(factory=Train)
-    evaluation: tuple[Evaluator, ...] = ()
+    evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=at_least(0))
 
     def terms(self) -> tuple[LossTerm, ...]:
-        """The losses of a step, in order: one for each task, then those of the router."""
-        return self.routing.terms(loss_terms(self.tasks))
+        """Return the losses of a step, in order: one for each task, then those of the router."""
+        return self.router.terms(loss_terms(self.tasks))
 
     def problems(self) -> list[Problem]:
-        """What is wrong between the parts; empty for a recipe that can be run."""
+        """Return the problems between the parts; none for a recipe that can be run."""
         if not self.tasks:
             return [Problem(("tasks",), "expected one task or more, found none")]
         unnameable = [name for name in self.tasks if not name or "." in name]
@@ -80,39 +80,38 @@ class Recipe:
                 )
                 for name in unnameable
             ]
-        found = list(self.routing.problems(loss_terms(self.tasks)))
-        found = found or list(
+        problems = list(self.router.problems(loss_terms(self.tasks))) or list(
             pairing_problems(
                 self.weighting,
                 self.terms(),
-                shared_features=self.routing.shared_features,
-                shared_last_layer=self.routing.shared_last_layer,
+                shared_features=self.router.shared_features,
+                shared_last_layer=self.router.shared_last_layer,
             )
         )
-        return [*found, *self._metric_problems(), *self._evaluation_problems()]
+        return [*problems, *self._metric_problems(), *self._evaluator_problems()]
 
     def _metric_problems(self) -> Iterator[Problem]:
         for name, task in self.tasks.items():
             for problem in task.problems():
                 yield Problem(("tasks", name, *problem.path), problem.message)
 
-    def _evaluation_problems(self) -> Iterator[Problem]:
-        for number, evaluator in enumerate(self.evaluation):
-            here = ("evaluation", str(number))
+    def _evaluator_problems(self) -> Iterator[Problem]:
+        for number, evaluator in enumerate(self.evaluators):
+            path = ("evaluators", str(number))
             for problem in evaluator.problems(self.terms()):
-                yield Problem((*here, *problem.path), problem.message)
-            for earlier, other in enumerate(self.evaluation[:number]):
+                yield Problem((*path, *problem.path), problem.message)
+            for earlier, other in enumerate(self.evaluators[:number]):
                 if other == evaluator or (evaluator.prefix and other.prefix == evaluator.prefix):
                     named = f" (`{evaluator.prefix}/...`)" if evaluator.prefix else ""
                     yield Problem(
-                        here,
-                        f"gives metrics of the same names as evaluation.{earlier}{named}; "
+                        path,
+                        f"gives metrics of the same names as evaluators.{earlier}{named}; "
                         f"leave one out",
                     )
 
     def check(self) -> "Recipe":
-        """The recipe itself; `RecipeError` lists every problem between its parts."""
-        found = self.problems()
-        if found:
-            raise RecipeError([str(problem) for problem in found])
+        """Return the recipe; raise `RecipeError` with every problem between its parts."""
+        problems = self.problems()
+        if problems:
+            raise RecipeError([str(problem) for problem in problems])
         return self

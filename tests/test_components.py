@@ -15,7 +15,7 @@ from mtlkit_face.protocols.protocol import Mode
 
 from mtlkit.cli import main
 from mtlkit.component import Component
-from mtlkit.data import Division
+from mtlkit.data import RandomSplit
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import options_of
 from mtlkit.routers import BlockBranch, BranchSelection
@@ -97,7 +97,7 @@ EXAMPLES = {
         "pattern": "{who}_{age}.png",
         "numeric": ("age",),
         "vocabulary": {"who": ("ann", "bob")},
-        "split": Division(validation=0.5, test=0.0, seed=3),
+        "split": RandomSplit(validation=0.5, test=0.0, seed=3),
     },
     "data/table": {
         "file": Path("rows.csv"),
@@ -106,7 +106,7 @@ EXAMPLES = {
         "vocabulary": {"who": ("ann", "bob")},
         "key": "name",
         "fill": True,
-        "split": Division(validation=0.5, test=0.0, by="house"),
+        "split": RandomSplit(validation=0.5, test=0.0, groups="house"),
     },
     "data/face/folder": {
         "folder": Path("faces"),
@@ -261,8 +261,8 @@ def test_its_repr_is_python_that_makes_it_again(name):
     text = repr(value)
     assert text.startswith(f"{type(value).__name__}(")
     assert all(f"{key}=" in text for key in options_of(type(value)))
-    words = {type(value).__name__: type(value), "Division": Division, "BlockBranch": BlockBranch,
-             "PosixPath": Path, "WindowsPath": Path}  # fmt: skip
+    words = {type(value).__name__: type(value), "RandomSplit": RandomSplit,
+             "BlockBranch": BlockBranch, "PosixPath": Path, "WindowsPath": Path}  # fmt: skip
     choices = {
         kind.__name__: kind
         for kind in (

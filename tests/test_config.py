@@ -94,7 +94,7 @@ def test_a_component_is_a_value():
 
 
 def test_a_problem_reads_as_a_line():
-    assert str(Problem(("routing", "by"), "no task named 'x'")) == "routing.by: no task named 'x'"
+    assert str(Problem(("router", "by"), "no task named 'x'")) == "router.by: no task named 'x'"
 
 
 def test_a_suggestion_is_the_nearest_or_nothing():

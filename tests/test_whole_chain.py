@@ -73,7 +73,7 @@ class Rows(DataSource):
     def load(self, loading: Loading) -> Data:
         generator = torch.Generator().manual_seed(3)
         inputs = torch.randn(SAMPLES, 7, generator=generator)
-        return divided(inputs, labels(inputs[:, :3], self.missing), centre=0.0, scale=1.0)
+        return divided(inputs, labels(inputs[:, :3], self.missing), mean=0.0, std=1.0)
 
 
 @attrs.frozen(kw_only=True)
@@ -276,8 +276,8 @@ class TestRouting:
     @pytest.mark.parametrize("name", [*sorted(WEIGHTINGS), "dynamic gate_main"])
     def test_every_weighting_trains_branches(self, name, branch, run_of):
         weighting = WEIGHTINGS.get(name, Dynamic(total=1.0, gate_main=True))
-        routing = attrs.evolve(GROUPED, branch=BRANCHES[branch])
-        run = run_of(attrs.evolve(self.LONGER, weighting=weighting, routing=routing))
+        router = attrs.evolve(GROUPED, branch=BRANCHES[branch])
+        run = run_of(attrs.evolve(self.LONGER, weighting=weighting, router=router))
         begin, end = losses(run, 0, 2), losses(run, -2, None)
         assert set(begin) == {*TASKS, "who.branches"}
         # what a gate starves may rest; all together, and the task with two losses, must learn
@@ -290,7 +290,7 @@ class TestRouting:
         runs = {
             choice: run_of(
                 attrs.evolve(
-                    IMAGES, routing=attrs.evolve(GROUPED, branch=BRANCHES[branch], test=choice)
+                    IMAGES, router=attrs.evolve(GROUPED, branch=BRANCHES[branch], test=choice)
                 )
             )
             for choice in BranchSelection
@@ -301,8 +301,8 @@ class TestRouting:
 
     @pytest.mark.parametrize("choice", list(BranchSelection))
     def test_the_routed_accuracy_is_that_of_the_saved_model(self, choice, branch, run_of, catalog):
-        routing = attrs.evolve(GROUPED, branch=BRANCHES[branch], test=choice)
-        run = run_of(attrs.evolve(IMAGES, routing=routing))
+        router = attrs.evolve(GROUPED, branch=BRANCHES[branch], test=choice)
+        run = run_of(attrs.evolve(IMAGES, router=router))
         model, test = load_model(run.path, catalog), IMAGES.data.load(Loading()).test
         codes = {task: test.categorical(task).codes for task in ("who", "side")}
         with torch.inference_mode():
@@ -358,10 +358,10 @@ class TestSpecialCases:
         weights = {"side": 0.5, "age": 0.25}
         plain = run_of(attrs.evolve(IMAGES, weighting=Fixed(weights=weights)))
         silent = Fixed(weights={**weights, "who.branches": 0.0})
-        routing = attrs.evolve(GROUPED, branch=BRANCHES[branch])
-        routed = run_of(attrs.evolve(IMAGES, weighting=silent, routing=routing))
+        router = attrs.evolve(GROUPED, branch=BRANCHES[branch])
+        routed = run_of(attrs.evolve(IMAGES, weighting=silent, router=router))
         assert same(plain, routed, ("router.backbone", "heads."))
-        heard = run_of(attrs.evolve(IMAGES, weighting=Fixed(weights=weights), routing=routing))
+        heard = run_of(attrs.evolve(IMAGES, weighting=Fixed(weights=weights), router=router))
         assert not same(plain, heard, ("router.backbone",))
 
     @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ class TestUnlabelledSamples:
         missing = torch.nan if targets[task].is_floating_point() else -1
         targets[task][12:] = missing
         torch.manual_seed(0)
-        model = assemble(TABLE.backbone, TABLE.routing, TASKS, assembly)
+        model = assemble(TABLE.backbone, TABLE.router, TASKS, assembly)
         for name in TASKS:
             model.head(name).fit_targets(targets[name][:12])
         module = weighting.build(model.terms, model.router.features)

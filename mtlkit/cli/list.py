@@ -1,12 +1,12 @@
 """``mtlkit list``: the components, by family."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.errors import UnknownComponentError, did_you_mean
+from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Registry
 
@@ -38,6 +38,37 @@ def find_family(catalog: Catalog, word: str) -> tuple[str, Registry[Any]]:
         family="family",
         name=word,
     )
+
+
+def find_component(catalog: Catalog, name: str) -> tuple[str, Registry[Any], str]:
+    """Return the family and the registered name of the component that a user calls `name`."""
+    candidates = list(_candidates(catalog, name))
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        choices = " or ".join(f"`mtlkit show {plural}/{bare}`" for plural, _, bare in candidates)
+        raise MtlkitError(f"{len(candidates)} components are named {name!r}; use {choices}")
+    for registry in catalog.families().values():
+        blocked = registry.blocked(name)
+        if blocked is not None:
+            raise blocked.error(
+                f"{name!r} cannot be had: {blocked.reason}", family="component", name=name
+            )
+    known = [entry.name for registry in catalog.families().values() for entry in registry]
+    raise UnknownComponentError(
+        f"no component named {name!r}{did_you_mean(name, known)}; `mtlkit list` shows all",
+        family="component",
+        name=name,
+    )
+
+
+def _candidates(catalog: Catalog, name: str) -> Iterator[tuple[str, Registry[Any], str]]:
+    family, _, bare = name.partition("/")
+    for plural, registry in catalog.families().items():
+        if name in registry:
+            yield plural, registry, name
+        elif family in (plural, registry.family) and bare in registry:
+            yield plural, registry, bare
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,6 +8,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.doctor import doctor
+from mtlkit.cli.list import find_component
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog, PluginRecord, Status
 from mtlkit.plugins.disabled import disabled_file, read_disabled, write_disabled
@@ -70,7 +71,6 @@ def _provided(catalog: Catalog, record: PluginRecord) -> Iterator[str]:
 @click.argument("name")
 def why(name: str) -> None:
     """Say where NAME comes from: a component, a plugin's namespace, or a plugin's command."""
-    from mtlkit.cli.show import find_component  # needs YAML, for which a list does not wait
 
     catalog = current_catalog()
     installed = {plugin.namespace: plugin for plugin in installed_plugins()}

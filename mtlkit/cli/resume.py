@@ -6,6 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option, cache_option
+from mtlkit.cli.train import print_files
 
 
 @click.command()
@@ -16,9 +17,9 @@ from mtlkit.cli.options import beside_option, cache_option
 def resume(run: Path, beside: tuple[Path, ...], cache: Path, quiet: bool) -> None:
     """Go on with the stopped RUN, to the very result it would have had without the stop."""
     from mtlkit.data.source import Loading
-    from mtlkit.runs.fit import resume as go_on
+    from mtlkit.runs import fit
 
-    done = go_on(
-        run, catalog=current_catalog(), loading=Loading(cache=cache), quiet=quiet, beside=beside
+    loading = Loading(cache=cache)
+    print_files(
+        fit.resume(run, catalog=current_catalog(), loading=loading, quiet=quiet, beside=beside)
     )
-    click.echo(f"model:  {done.model}\nreport: {done.report}")

@@ -7,7 +7,6 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.errors import MtlkitError
-from mtlkit.recipe_io.schema import recipe_schema
 
 
 @click.command()
@@ -23,6 +22,8 @@ def schema(out: Path | None) -> None:
     A recipe whose first line is `# yaml-language-server: $schema=FILE` is then completed and
     checked by every editor that speaks to the YAML language server.
     """
+    from mtlkit.recipe_io.schema import recipe_schema
+
     text = json.dumps(recipe_schema(current_catalog()), indent=1, ensure_ascii=False)
     if out is None:
         click.echo(text)

@@ -1,11 +1,22 @@
 """``mtlkit train``: from a recipe to a trained, evaluated model and its report."""
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option, cache_option, set_option
+
+if TYPE_CHECKING:
+    from mtlkit.runs.fit import Run
+
+
+def print_files(run: "Run") -> None:
+    """Print the files of a finished run; of several processes only the first prints them."""
+    if os.environ.get("RANK", "0") == "0":  # set by torchrun
+        click.echo(f"model:  {run.model}\nreport: {run.report}")
 
 
 @click.command()
@@ -46,4 +57,4 @@ def train(
         quiet=quiet,
         beside=beside,
     )
-    click.echo(f"model:  {run.model}\nreport: {run.report}")
+    print_files(run)

@@ -13,5 +13,5 @@ from .images import Images as Images
 from .read_table import read_table as read_table
 from .source import DataSource as DataSource
 from .source import Loading as Loading
-from .split import Division as Division
+from .split import RandomSplit as RandomSplit
 from .table import Table as Table

@@ -29,10 +29,10 @@ class Categorical:
     def __attrs_post_init__(self) -> None:
         if self.codes.dtype != torch.int64:
             raise DataError(f"codes of classes are int64, found {self.codes.dtype}")
-        strange = self.codes[(self.codes < MISSING) | (self.codes >= len(self.names))]
-        if len(strange):
+        unknown = self.codes[(self.codes < MISSING) | (self.codes >= len(self.names))]
+        if len(unknown):
             raise DataError(
-                f"the code {int(strange[0])} names none of {len(self.names)} classes; expected "
+                f"the code {int(unknown[0])} names none of {len(self.names)} classes; expected "
                 f"0 to {len(self.names) - 1}, or {MISSING} where the label is missing"
             )
 
@@ -41,11 +41,11 @@ class Categorical:
         """A column of `values`; None is a missing label. Without `names`, the sorted values."""
         if names is None:
             names = sorted({value for value in values if value is not None}, key=_natural)
-        place = {name: code for code, name in enumerate(names)}
+        code_of = {name: code for code, name in enumerate(names)}
         for value in values:
-            if value is not None and value not in place:
+            if value is not None and value not in code_of:
                 raise DataError(f"the label {value!r} is outside the vocabulary {list(names)}")
-        codes = [MISSING if value is None else place[value] for value in values]
+        codes = [MISSING if value is None else code_of[value] for value in values]
         return cls(torch.tensor(codes, dtype=torch.int64), tuple(names))
 
     def __len__(self) -> int:
@@ -145,20 +145,20 @@ class Split:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Data:
-    """What a data source gives: the splits, and what is known about the inputs.
+    """The splits of a data source and the normalization of their inputs.
 
-    `open_labels` are labels whose values in `test` are strangers by design (the subjects of a
-    recognition protocol): there, a value outside the training vocabulary counts as missing. For
-    all other labels it is an error. `centre` and `scale` say how raw inputs are normalised:
-    (input - centre) / scale; the default suits 8-bit images, (x - 127.5) / 128.
+    `open_labels` are labels whose values in `test` are unseen in training by design (the subjects
+    of a recognition protocol): there, a value outside the training vocabulary counts as missing.
+    For all other labels it is an error. Raw inputs are normalized to (input - `mean`) / `std`; the
+    default suits 8-bit images, (x - 127.5) / 128.
     """
 
     train: Split
     validation: Split | None = None
     test: Split | None = None
     open_labels: frozenset[str] = frozenset()
-    centre: float = 127.5
-    scale: float = 128.0
+    mean: float = 127.5
+    std: float = 128.0
     summary: Mapping[str, str] = attrs.field(factory=dict)  # facts for people: 'subjects': '240'
 
     def splits(self) -> dict[str, Split]:

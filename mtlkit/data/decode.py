@@ -127,11 +127,11 @@ def read_images(
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for start in range(0, len(paths), PORTION):
             positions = range(start, min(start + PORTION, len(paths)))
-            for position, found in zip(positions, pool.map(one, positions), strict=True):
-                if isinstance(found, str):
-                    faults[position] = found
+            for position, decoded in zip(positions, pool.map(one, positions), strict=True):
+                if isinstance(decoded, str):
+                    faults[position] = decoded
                 elif fits:
-                    pixels[position] = torch.from_numpy(found.copy())
+                    pixels[position] = torch.from_numpy(decoded.copy())
             loading.progress("reading images", positions.stop, len(paths))
     return (pixels if fits else None), faults
 

@@ -46,14 +46,14 @@ def _separators(tokens: list[re.Match[str]]) -> set[str]:
 
     Kept out of labels, they leave one way to read a name.
     """
-    found = set()
+    separators = set()
     gaps = re.split(r"\{[^{}]*\}|(?<!\*)\*(?!\*)", "".join(token[0] for token in tokens))
     for gap in gaps[1:-1]:
         ends = [character for character in gap if not character.isalnum() and character != "*"]
         if not ends:
             raise ValueError(f"expected a separator such as '_' between two labels, found {gap!r}")
-        found.add(ends[0])
-    return found
+        separators.add(ends[0])
+    return separators
 
 
 def _expression(token: re.Match[str], label: str) -> str:

@@ -17,8 +17,8 @@ from mtlkit.data.label_columns import check_labels, columns_by_split, describe, 
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.read_table import read_table
 from mtlkit.data.source import DataSource, Loading
-from mtlkit.data.split import Division
-from mtlkit.data.split_indices import SPLIT, positions_of
+from mtlkit.data.split import RandomSplit
+from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.errors import DataError
 
 SHOWN = 10
@@ -27,8 +27,8 @@ SHOWN = 10
 
 def _one_source_of_labels(images: "Images", _: "attrs.Attribute[Any]", value: str | None) -> None:
     if (images.labels is None) == (value is None):
-        found = "neither" if value is None else "both"
-        raise ValueError(f"pattern: expected one of `labels` and `pattern`, found {found}")
+        given = "neither" if value is None else "both"
+        raise ValueError(f"pattern: expected one of `labels` and `pattern`, found {given}")
     if value is not None:
         try:
             compile_pattern(value)
@@ -44,7 +44,7 @@ def _height_and_width(images: "Images", field: "attrs.Attribute[Any]", value: An
         at_least(1)(images, field, side)
 
 
-def _gray_or_colour(_: "Images", __: "attrs.Attribute[Any]", value: Any) -> None:
+def _gray_or_color(_: "Images", __: "attrs.Attribute[Any]", value: Any) -> None:
     if value not in (1, 3):
         raise ValueError(f"channels: expected 1 (gray) or 3 (RGB), found {value!r}")
 
@@ -55,8 +55,8 @@ def _words(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str, Any]
             raise ValueError(f"vocabulary: {label}: expected different names, found {list(names)}")
         if label in images.numeric:
             raise ValueError(f"vocabulary: {label}: is a number (see `numeric`), it has no names")
-        by = images.split.by if images.split else None
-        if label in (by, *images.open_labels):
+        groups = images.split.groups if images.split else None
+        if label in (groups, *images.open_labels):
             raise ValueError(f"vocabulary: {label}: has strangers in the test, it cannot be fixed")
 
 
@@ -72,8 +72,9 @@ class Images(DataSource):
 
     Every image is brought to `size` (a side, or height and width) and to `channels`. Labels are
     classes, with the names found in training in natural order or those of `vocabulary`, except
-    for `numeric` ones. A label called `split` (train, validation or test) divides the samples,
-    with the labels of `open_labels` strangers in the test; without it, `split` does.
+    for `numeric` ones. A label called `split` (train, validation or test) names the split of each
+    sample; without it, samples are split at random by the option `split`. The labels of
+    `open_labels` may have other values in the test.
 
     Files that match a glob of `ignore` are not looked at. Any other that is missing, damaged or
     matches no pattern stops the run, unless `skip_bad` leaves them out and counts them.
@@ -86,10 +87,10 @@ class Images(DataSource):
     size: int | tuple[int, int] = attrs.field(validator=_height_and_width)
     labels: Path | None = None
     pattern: str | None = attrs.field(default=None, validator=_one_source_of_labels)
-    channels: int = attrs.field(default=3, validator=_gray_or_colour)
+    channels: int = attrs.field(default=3, validator=_gray_or_color)
     numeric: tuple[str, ...] = ()
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_words)
-    split: Division | None = None  # None: the label `split`, or else the defaults of a division
+    split: RandomSplit | None = None  # None: the label `split`, or else the defaults
     open_labels: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     skip_bad: bool = False
@@ -110,35 +111,35 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     paths = [folder / row.file for row in listing.rows]
     pixels, unreadable = read_images(paths, frame, loading, memory)
     faults = [*listing.faults]
-    faults += [Fault(listing.rows[place].file, reason) for place, reason in unreadable.items()]
+    faults += [Fault(listing.rows[index].file, reason) for index, reason in unreadable.items()]
     faults.sort(key=lambda fault: fault.file)
     total = len(listing.rows) + len(listing.faults)
     if faults and not config.skip_bad:
         raise DataError(_complaint(faults, total, config.folder))
-    good = [place for place in range(len(listing.rows)) if place not in unreadable]
+    good = [index for index in range(len(listing.rows)) if index not in unreadable]
     if not good:
         raise DataError(f"{config.folder}: {_nothing(faults, listing.other)}")
-    rows = [listing.rows[place] for place in good]
-    positions = positions_of(config.split, rows)
-    columns = columns_by_split(config, rows, positions, without=SPLIT)
+    rows = [listing.rows[index] for index in good]
+    indices = split_indices(config.split, rows)
+    columns = columns_by_split(config, rows, indices, without=SPLIT)
     splits = {
         name: Split(
             inputs=_inputs([good[i] for i in chosen], pixels, paths, frame, threads(loading)),
             columns=columns[name],
             ids=[rows[i].file for i in chosen],
         )
-        for name, chosen in positions.items()
+        for name, chosen in indices.items()
     }
     summary = {"images": str(len(rows)), "size": _size(frame)}
     summary["splits"] = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
     summary |= describe(config, rows, without=SPLIT)
     summary |= _left_out(faults, listing.other)
-    by = config.split.by if config.split else None
+    groups = config.split.groups if config.split else None
     return Data(
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
-        open_labels=frozenset([*config.open_labels, *([by] if by else [])]),
+        open_labels=frozenset([*config.open_labels, *([groups] if groups else [])]),
         summary=summary,
     )
 
@@ -157,15 +158,15 @@ def _frame(config: Images) -> Frame:
 
 
 def _inputs(
-    places: Sequence[int],
+    indices: Sequence[int],
     pixels: Tensor | None,
     paths: Sequence[Path],
     frame: Frame,
     workers: int,
 ) -> Inputs:
     if pixels is None:
-        return StoredImages([paths[place] for place in places], frame, workers)
-    return pixels[torch.tensor(places)]
+        return StoredImages([paths[index] for index in indices], frame, workers)
+    return pixels[torch.tensor(indices)]
 
 
 def _complaint(faults: Sequence[Fault], total: int, folder: Path) -> str:
@@ -185,12 +186,12 @@ def _nothing(faults: Sequence[Fault], other: Sequence[str]) -> str:
 
 
 def _left_out(faults: Sequence[Fault], other: Sequence[str]) -> dict[str, str]:
-    found = {}
+    facts = {}
     if faults:
-        found["left out"] = _files([fault.file for fault in faults])
+        facts["left out"] = _files([fault.file for fault in faults])
     if other:
-        found["no images"] = _files(other)
-    return found
+        facts["no images"] = _files(other)
+    return facts
 
 
 def _files(names: Sequence[str]) -> str:
@@ -198,5 +199,5 @@ def _files(names: Sequence[str]) -> str:
 
 
 def _size(frame: Frame) -> str:
-    colour = "gray" if frame.channels == 1 else "RGB"
-    return f"{frame.width} x {frame.height} pixels, {colour}"
+    color = "gray" if frame.channels == 1 else "RGB"
+    return f"{frame.width} x {frame.height} pixels, {color}"

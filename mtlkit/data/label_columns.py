@@ -8,7 +8,7 @@ import torch
 
 from mtlkit.data.dataset import Categorical, Column, Numeric
 from mtlkit.data.image_listing import Row
-from mtlkit.data.split import Division
+from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError
 
 SHOWN = 10
@@ -28,11 +28,11 @@ class Labelled(Protocol):
 
     @property
     def open_labels(self) -> tuple[str, ...]:
-        """The labels with strangers in the test."""
+        """The labels whose test values are not all seen in training."""
 
     @property
-    def split(self) -> Division | None:
-        """How the samples are divided, where they do not say it themselves."""
+    def split(self) -> RandomSplit | None:
+        """The random split, if no label names the split of a sample."""
 
 
 def named(words: Sequence[str]) -> str:
@@ -50,15 +50,15 @@ def check_labels(config: Labelled, rows: Sequence[Row]) -> None:
     if not rows:
         return
     known = sorted(rows[0].labels)
-    division = config.split
-    asked = {
+    split = config.split
+    options = {
         "numeric": list(config.numeric),
         "vocabulary": list(config.vocabulary),
         "open_labels": list(config.open_labels),
-        "split.by": [division.by] if division and division.by else [],
-        "split.stratify": [division.stratify] if division and division.stratify else [],
+        "split.groups": [split.groups] if split and split.groups else [],
+        "split.stratify": [split.stratify] if split and split.stratify else [],
     }
-    for option, names in asked.items():
+    for option, names in options.items():
         for name in names:
             if name not in known:
                 raise DataError(
@@ -94,30 +94,30 @@ def _number(value: str | None) -> float:
 
 
 def columns_by_split(
-    config: Labelled, rows: Sequence[Row], positions: Mapping[str, Sequence[int]], without: str
+    config: Labelled, rows: Sequence[Row], indices: Mapping[str, Sequence[int]], without: str
 ) -> dict[str, dict[str, Column]]:
     """The columns of every split, all labels but `without`.
 
     The names of a class label are those of the configured vocabulary, or else the ones training
     has; a split with others knows them after those, so that codes agree among the splits.
     """
-    columns: dict[str, dict[str, Column]] = {split: {} for split in positions}
+    columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
     for label in rows[0].labels:
         if label == without:
             continue
         values = {
-            split: [rows[place].labels[label] for place in places]
-            for split, places in positions.items()
+            split: [rows[index].labels[label] for index in chosen]
+            for split, chosen in indices.items()
         }
         fixed = config.vocabulary.get(label)
         known = fixed or Categorical.of(values["train"]).names
-        for split, found in values.items():
+        for split, texts in values.items():
             if label in config.numeric:
-                numbers = [_number(value) for value in found]
+                numbers = [_number(value) for value in texts]
                 columns[split][label] = Numeric(torch.tensor(numbers, dtype=torch.float32))
             else:
-                strangers = [name for name in Categorical.of(found).names if name not in known]
-                columns[split][label] = Categorical.of(found, [*known, *strangers])
+                unseen = [name for name in Categorical.of(texts).names if name not in known]
+                columns[split][label] = Categorical.of(texts, [*known, *unseen])
     return columns
 
 

@@ -1,4 +1,4 @@
-"""The division of samples into splits, by ratio or by groups that stay whole."""
+"""The random split of samples, by ratio or by groups that stay whole."""
 
 import hashlib
 from collections import Counter
@@ -12,17 +12,18 @@ from mtlkit.errors import DataError
 
 
 @attrs.frozen(kw_only=True)
-class Division:
-    """How samples are divided: fractions for `validation` and `test`, and training is the rest.
+class RandomSplit:
+    """Fractions of the samples for `validation` and `test`; the rest is for training.
 
-    With `by`, `test` is a fraction of the values of this label, such as subjects, and all samples
-    of these are strangers to the other two; `validation` is a part of each other subject's samples.
-    With `stratify`, every value of that label is divided in the same proportion.
+    With `groups`, the name of a label such as ``subject``, `test` is a fraction of the values of
+    this label, and all samples of these values are in the test split alone; `validation` is a part
+    of the samples of each other value. With `stratify`, every value of that label is split in the
+    same proportion.
     """
 
     validation: float = attrs.field(default=0.1, validator=between(0, 1))
     test: float = attrs.field(default=0.2, validator=between(0, 1))
-    by: str | None = None
+    groups: str | None = None
     stratify: str | None = attrs.field(default=None)
     seed: int = attrs.field(default=0, validator=at_least(0))
 
@@ -35,74 +36,74 @@ class Division:
             )
 
     @stratify.validator
-    def _by_or_stratify(self, _: "attrs.Attribute[str | None]", __: Any) -> None:
-        if self.by is not None and self.stratify is not None:
-            raise ValueError("stratify: expected one of `by` and `stratify`, found both")
+    def _groups_or_stratify(self, _: "attrs.Attribute[str | None]", __: Any) -> None:
+        if self.groups is not None and self.stratify is not None:
+            raise ValueError("stratify: expected one of `groups` and `stratify`, found both")
 
 
-def divide(
-    division: Division, ids: Sequence[str], labels: Sequence[str | None] | None
+def split_samples(
+    split: RandomSplit, ids: Sequence[str], labels: Sequence[str | None] | None
 ) -> dict[str, list[int]]:
-    """The positions in `ids` of each split, ascending; a split of fraction 0 is left out.
+    """Return the indices into `ids` of each split, ascending; omit a split of fraction 0.
 
-    `labels` are those of `division.by` or `division.stratify`. The answer depends on the seed and
-    on the set of ids, not on their order. Raises `DataError` where a split would be empty, or
-    where a sample lacks the label that divides.
+    `labels` are those of `split.groups` or `split.stratify`. The result depends on the seed and on
+    the set of ids, not on their order. Raises `DataError` if a split would be empty, or if a sample
+    lacks the label of `split.groups`.
 
-    >>> divide(Division(validation=0, test=0.25), ["a", "b", "c", "d"], None)
+    >>> split_samples(RandomSplit(validation=0, test=0.25), ["a", "b", "c", "d"], None)
     {'train': [0, 1, 3], 'test': [2]}
     """
-    order = _spread(division.seed, ids, labels)
-    if division.by is None:
-        count = _count("test", division.test, len(ids), "samples")
+    order = _shuffled(split.seed, ids, labels)
+    if split.groups is None:
+        count = _count("test", split.test, len(ids), "samples")
         test, rest = order[:count], order[count:]
     else:
-        group = dict(zip(ids, labels or (), strict=True))
-        strangers = _test_groups(division, division.by, group)
-        test = [name for name in order if group[name] in strangers]
-        rest = [name for name in order if group[name] not in strangers]
-    count = _count("validation", division.validation, len(ids), "samples")
+        group_of = dict(zip(ids, labels or (), strict=True))
+        held_out = _test_groups(split, split.groups, group_of)
+        test = [name for name in order if group_of[name] in held_out]
+        rest = [name for name in order if group_of[name] not in held_out]
+    count = _count("validation", split.validation, len(ids), "samples")
     parts = {"train": rest[count:], "validation": rest[:count], "test": test}
     if not parts["train"]:
         raise DataError(f"the training split is empty: there are only {len(ids)} samples in all")
-    place = {name: position for position, name in enumerate(ids)}
-    return {split: sorted(place[name] for name in names) for split, names in parts.items() if names}
+    index = {name: i for i, name in enumerate(ids)}
+    return {part: sorted(index[name] for name in names) for part, names in parts.items() if names}
 
 
-def _test_groups(division: Division, by: str, group: dict[str, str | None]) -> frozenset[str]:
+def _test_groups(split: RandomSplit, label: str, group_of: dict[str, str | None]) -> frozenset[str]:
     names = []
-    for sample, name in group.items():
+    for sample, name in group_of.items():
         if name is None:
-            raise DataError(f"{sample}: has no {by!r}, by which the data is divided")
+            raise DataError(f"{sample}: has no {label!r}, by which the data is split into groups")
         names.append(name)
-    order = _spread(division.seed, sorted(set(names)), None)
-    return frozenset(order[: _count("test", division.test, len(order), f"values of {by!r}")])
+    order = _shuffled(split.seed, sorted(set(names)), None)
+    return frozenset(order[: _count("test", split.test, len(order), f"values of {label!r}")])
 
 
-def _count(split: str, fraction: float, units: int, what: str) -> int:
+def _count(part: str, fraction: float, units: int, noun: str) -> int:
     count = round(fraction * units)
     if fraction > 0 and count == 0:
         raise DataError(
-            f"the {split} split is empty: {fraction} of {units} {what} is less than one; use "
-            f"`{split}: 0` for none"
+            f"the {part} split is empty: {fraction} of {units} {noun} is less than one; use "
+            f"`{part}: 0` for none"
         )
     return count
 
 
-def _spread(seed: int, units: Sequence[str], strata: Sequence[str | None] | None) -> list[str]:
-    """The units in an order by hash; with strata, every stretch holds its share of each."""
+def _shuffled(seed: int, units: Sequence[str], strata: Sequence[str | None] | None) -> list[str]:
+    """Return the units in order of a hash; with strata, every slice holds a fraction of each."""
 
-    def drawn(unit: str) -> bytes:
+    def digest(unit: str) -> bytes:
         return hashlib.sha256(f"{seed}/{unit}".encode()).digest()
 
-    shuffled = sorted(units, key=drawn)
+    shuffled = sorted(units, key=digest)
     if strata is None:
         return shuffled
     stratum = dict(zip(units, strata, strict=True))
     sizes = Counter(strata)
-    seen: Counter[str | None] = Counter()
+    counts: Counter[str | None] = Counter()
     quantile: dict[str, float] = {}
     for unit in shuffled:
-        quantile[unit] = (seen[stratum[unit]] + 0.5) / sizes[stratum[unit]]
-        seen[stratum[unit]] += 1
-    return sorted(shuffled, key=lambda unit: quantile[unit])  # stable: ties stay by hash
+        quantile[unit] = (counts[stratum[unit]] + 0.5) / sizes[stratum[unit]]
+        counts[stratum[unit]] += 1
+    return sorted(shuffled, key=lambda unit: quantile[unit])  # stable: ties stay in hash order

@@ -1,19 +1,19 @@
-"""Which rows of a listing belong to which split."""
+"""The split that each row of a listing belongs to."""
 
 from collections.abc import Mapping, Sequence
 
 from mtlkit.data.image_listing import Row
-from mtlkit.data.split import Division, divide
+from mtlkit.data.split import RandomSplit, split_samples
 from mtlkit.errors import DataError
 
 SPLIT = "split"
-"""The label that says which split a sample belongs to."""
+"""The label that names the split of a sample."""
 
 
-def positions_of(split: Division | None, rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
-    """The positions in `rows` of each split, as their label `split` says or the division does.
+def split_indices(split: RandomSplit | None, rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
+    """Return the indices into `rows` of each split, by their label `split` or else at random.
 
-    Raises `DataError` where both say it, a label names no split, or a split would be empty.
+    Raises `DataError` if both are given, a label names no split, or a split would be empty.
     """
     if any(SPLIT in row.labels for row in rows):
         if split is not None:
@@ -21,22 +21,22 @@ def positions_of(split: Division | None, rows: Sequence[Row]) -> Mapping[str, Se
                 f"data.split: the labels say themselves, under {SPLIT!r}, which split each file "
                 f"belongs to; leave out one of the two"
             )
-        return _given(rows)
-    division = split or Division()
-    label = division.by or division.stratify
+        return _labelled(rows)
+    split = split or RandomSplit()
+    label = split.groups or split.stratify
     labels = None if label is None else [row.labels[label] for row in rows]
-    return divide(division, [row.file for row in rows], labels)
+    return split_samples(split, [row.file for row in rows], labels)
 
 
-def _given(rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
-    chosen: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    for place, row in enumerate(rows):
+def _labelled(rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
+    indices: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
+    for index, row in enumerate(rows):
         name = row.labels[SPLIT]
-        if name not in chosen:
+        if name not in indices:
             raise DataError(
                 f"{row.place}: {SPLIT}: expected train, validation or test, found {name!r}"
             )
-        chosen[name].append(place)
-    if not chosen["train"]:
+        indices[name].append(index)
+    if not indices["train"]:
         raise DataError(f"no file belongs to the training split; give some {SPLIT} 'train'")
-    return {name: places for name, places in chosen.items() if places}
+    return {name: chosen for name, chosen in indices.items() if chosen}

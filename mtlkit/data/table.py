@@ -15,12 +15,12 @@ from mtlkit.data.label_columns import check_labels, columns_by_split, describe, 
 from mtlkit.data.paths import find_file
 from mtlkit.data.read_table import read_table
 from mtlkit.data.source import DataSource, Loading
-from mtlkit.data.split import Division
-from mtlkit.data.split_indices import SPLIT, positions_of
+from mtlkit.data.split import RandomSplit
+from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.errors import DataError, did_you_mean
 
 _CONSTANT = 1e-12
-"""A column whose deviation is less than this part of its size does not vary."""
+"""A column is constant if its std is less than this fraction of its size."""
 
 
 def _some(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
@@ -29,10 +29,10 @@ def _some(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...])
 
 
 def _labels_only(table: "Table", field: "attrs.Attribute[Any]", value: Any) -> None:
-    strange = [name for name in value if name not in table.labels]
-    if strange:
+    unknown = [name for name in value if name not in table.labels]
+    if unknown:
         raise ValueError(
-            f"{field.name}: {strange[0]!r} is none of the labels, which are "
+            f"{field.name}: {unknown[0]!r} is none of the labels, which are "
             f"{', '.join(table.labels)}"
         )
 
@@ -53,15 +53,15 @@ class Table(DataSource):
 
     `file`, CSV or Parquet, is relative to the recipe, or else to the working directory. `features`
     are the columns that a model sees; None means all that are neither labels, nor the `key` that
-    names the rows, nor `split`. A column of numbers is brought to mean 0 and deviation 1 by the
+    names the rows, nor `split`. A column of numbers is normalized to mean 0 and std 1 by the
     training rows; any other becomes one input of 0 or 1 for each of its training values. An empty
     cell among the features is an error unless `fill` puts the training mean (for words: none of
     the values) in its place.
 
     `labels` are classes, with the names found in training in natural order or those of
     `vocabulary`, except for `numeric` ones; an empty cell is a missing label. A column called
-    `split` (train, validation or test) divides the rows, or else `split` does, with the labels of
-    `open_labels` strangers in the test.
+    `split` (train, validation or test) names the split of each row; without it, rows are split at
+    random by the option `split`. The labels of `open_labels` may have other values in the test.
 
     >>> Table(file=Path("wine.csv"), labels=("quality", "colour"), numeric=("quality",)).fill
     False
@@ -74,7 +74,7 @@ class Table(DataSource):
     key: str | None = None
     features: tuple[str, ...] | None = attrs.field(default=None, validator=_features)
     fill: bool = False
-    split: Division | None = None  # None: the column `split`, or else the defaults of a division
+    split: RandomSplit | None = None  # None: the column `split`, or else the defaults
     open_labels: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
 
     def load(self, loading: Loading) -> "Data":
@@ -91,38 +91,38 @@ def load_table(config: Table, loading: Loading) -> Data:
     features = _feature_names(config, rows)
     labelled = [_labels(config, row) for row in rows]
     check_labels(config, labelled)
-    positions = positions_of(config.split, labelled)
-    columns = columns_by_split(config, labelled, positions, without=SPLIT)
-    inputs = torch.cat([_inputs(config, rows, name, positions["train"]) for name in features], 1)
+    indices = split_indices(config.split, labelled)
+    columns = columns_by_split(config, labelled, indices, without=SPLIT)
+    inputs = torch.cat([_inputs(config, rows, name, indices["train"]) for name in features], 1)
     splits = {
         name: Split(
             inputs=inputs[torch.tensor(chosen)],
             columns=columns[name],
-            ids=[rows[place].file for place in chosen],
+            ids=[rows[index].file for index in chosen],
         )
-        for name, chosen in positions.items()
+        for name, chosen in indices.items()
     }
     summary = {"rows": str(len(rows)), "features": f"{len(features)}: {named(features)}"}
     summary["splits"] = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
     summary |= describe(config, labelled, without=SPLIT, what="rows")
-    by = config.split.by if config.split else None
+    groups = config.split.groups if config.split else None
     return Data(
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
-        open_labels=frozenset([*config.open_labels, *([by] if by else [])]),
-        centre=0.0,
-        scale=1.0,
+        open_labels=frozenset([*config.open_labels, *([groups] if groups else [])]),
+        mean=0.0,
+        std=1.0,
         summary=summary,
     )
 
 
 def _refuse_repeated(rows: Sequence[Row]) -> None:
-    seen: dict[str, str] = {}
+    places: dict[str, str] = {}
     for row in rows:
-        if row.file in seen:
-            raise DataError(f"{row.place}: the row {row.file!r} is in {seen[row.file]} already")
-        seen[row.file] = row.place
+        if row.file in places:
+            raise DataError(f"{row.place}: the row {row.file!r} is in {places[row.file]} already")
+        places[row.file] = row.place
 
 
 def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
@@ -135,24 +135,24 @@ def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
                     f"data.{option}: the table has no column {name!r}"
                     f"{did_you_mean(name, known)}; it has: {named(known)}"
                 )
-    # whom a row belongs to says nothing of a stranger
-    others = [n for n in known if n not in (*config.labels, SPLIT, *_dividers(config))]
-    found = list(config.features) if config.features is not None else others
-    if not found:
+    # the label that splits the rows into groups has other values in the test
+    others = [n for n in known if n not in (*config.labels, SPLIT, *_split_labels(config))]
+    features = list(config.features) if config.features is not None else others
+    if not features:
         raise DataError("data.features: every column is a label, so that nothing is known of a row")
-    return found
+    return features
 
 
 def _labels(config: Table, row: Row) -> Row:
     """The row with its labels alone, and what divides it."""
-    kept = [name for name in (*config.labels, SPLIT, *_dividers(config)) if name in row.labels]
+    kept = [name for name in (*config.labels, SPLIT, *_split_labels(config)) if name in row.labels]
     return attrs.evolve(row, labels={name: row.labels[name] for name in dict.fromkeys(kept)})
 
 
-def _dividers(config: Table) -> list[str]:
-    """The columns by which the rows are divided."""
+def _split_labels(config: Table) -> list[str]:
+    """Return the columns that the split reads."""
     split = config.split
-    return [name for name in (split.by, split.stratify) if name] if split else []
+    return [name for name in (split.groups, split.stratify) if name] if split else []
 
 
 def _inputs(config: Table, rows: Sequence[Row], name: str, train: Sequence[int]) -> Tensor:
@@ -163,47 +163,47 @@ def _inputs(config: Table, rows: Sequence[Row], name: str, train: Sequence[int])
     missing = [row for row, lacks in zip(rows, unknown, strict=True) if lacks]
     if missing and not config.fill:
         word = missing[0].labels[name]
-        found = "empty" if word is None else repr(word)
+        cell = "empty" if word is None else repr(word)
         raise DataError(
-            f"{missing[0].place}: the column {name!r} is {found}, here and in {len(missing) - 1} "
+            f"{missing[0].place}: the column {name!r} is {cell}, here and in {len(missing) - 1} "
             f"other rows; complete it, leave it out of `features`, or set `fill: true`"
         )
     if numbers is None:
         return _indicators(name, cells, train)
-    return _standardised(name, numbers, train)
+    return _standardized(name, numbers, train)
 
 
 def _numbers(cells: Sequence[str | None]) -> Tensor | None:
     """The cells as numbers (N,), NaN where empty or `nan`; None where one of them is a word."""
-    found = []
+    numbers = []
     for cell in cells:
         try:
-            found.append(math.nan if cell is None else float(cell))
+            numbers.append(math.nan if cell is None else float(cell))
         except ValueError:
             return None
-    return torch.tensor(found, dtype=torch.float64)
+    return torch.tensor(numbers, dtype=torch.float64)
 
 
-def _standardised(name: str, numbers: Tensor, train: Sequence[int]) -> Tensor:
+def _standardized(name: str, numbers: Tensor, train: Sequence[int]) -> Tensor:
     if numbers.isinf().any():
         raise DataError(f"data.features: the column {name!r} has an infinite number")
     known = numbers[torch.tensor(train)]
     known = known[~known.isnan()]
     if not len(known):
         raise DataError(f"data.features: the column {name!r} is empty in every training row")
-    mean, deviation = known.mean(), known.std(correction=0)
-    if deviation <= _CONSTANT * known.abs().max():
-        deviation = torch.ones_like(deviation)  # a column that does not vary becomes 0
-    return ((numbers - mean) / deviation).nan_to_num(nan=0.0).float().unsqueeze(1)
+    mean, std = known.mean(), known.std(correction=0)
+    if std <= _CONSTANT * known.abs().max():
+        std = torch.ones_like(std)  # a column that does not vary becomes 0
+    return ((numbers - mean) / std).nan_to_num(nan=0.0).float().unsqueeze(1)
 
 
 def _indicators(name: str, cells: Sequence[str | None], train: Sequence[int]) -> Tensor:
-    names = Categorical.of([cells[place] for place in train]).names
+    names = Categorical.of([cells[row] for row in train]).names
     if not names:
         raise DataError(f"data.features: the column {name!r} is empty in every training row")
-    place: Mapping[str, int] = {word: number for number, word in enumerate(names)}
-    found = torch.zeros(len(cells), len(names))
+    column: Mapping[str, int] = {word: index for index, word in enumerate(names)}
+    indicators = torch.zeros(len(cells), len(names))
     for row, cell in enumerate(cells):
-        if cell is not None and cell in place:
-            found[row, place[cell]] = 1.0
-    return found
+        if cell is not None and cell in column:
+            indicators[row, column[cell]] = 1.0
+    return indicators

@@ -1,4 +1,4 @@
-"""How messages and listings speak of types and values."""
+"""Types and values as text, for messages and listings."""
 
 import types
 import typing
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import attrs
+from yaml import MappingNode, Node, SequenceNode
 
 from mtlkit.component import Component
-from mtlkit.recipe_io.source_location import Entries, Items, Node
 
 _SCALARS: dict[Any, str] = {
     int: "a whole number",
@@ -24,7 +24,7 @@ _SCALARS: dict[Any, str] = {
 
 
 def expected(kind: Any) -> str:
-    """What a value of the type `kind` looks like in a recipe.
+    """Return the text for the values of the type `kind` in a recipe.
 
     >>> expected(float), expected(int | None), expected(tuple[str, ...])
     ('a number', 'a whole number or null', 'a list (text each)')
@@ -51,11 +51,11 @@ def expected(kind: Any) -> str:
     return f"a value of the type {kind}"
 
 
-def found(node: Node) -> str:
-    """What was written, in words."""
-    if isinstance(node, Entries):
+def describe(node: Node) -> str:
+    """Return the text for a value that was written."""
+    if isinstance(node, MappingNode):
         return "a mapping"
-    if isinstance(node, Items):
+    if isinstance(node, SequenceNode):
         return "a list"
     if node.value is None:
         return "null"
@@ -69,17 +69,17 @@ def found(node: Node) -> str:
 
 
 def one_of(words: Iterable[str]) -> str:
-    """The choices of a closed list."""
+    """Return the text for a choice of `words`."""
     return f"one of {', '.join(words)}"
 
 
 def article(noun: str) -> str:
-    """The noun with 'a' or 'an' before it."""
+    """Return the noun with 'a' or 'an' before it."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def is_union(kind: Any) -> bool:
-    """Whether `kind` is ``A | B``, written either way."""
+    """Return whether `kind` is ``A | B``, written either way."""
     return get_origin(kind) in (types.UnionType, typing.Union)
 
 

@@ -4,46 +4,41 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
+from yaml import MappingNode
 
 from mtlkit.errors import RecipeError
 from mtlkit.ops.dispatch.plugin_ops import searched_in
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.layers import read_layers, read_text
-from mtlkit.recipe_io.source_location import (
-    Entries,
-    Mistake,
-    Place,
-    RefusedError,
-    child_at,
-    node_at,
-)
+from mtlkit.recipe_io.source_location import Mistake, RefusedError, SourceLocation
 from mtlkit.recipe_io.structuring import new_converter
+from mtlkit.recipe_io.yaml_nodes import child_at, location, node_at
 
 
 @attrs.frozen
 class Written:
-    """A recipe, and where each of its values was written."""
+    """A recipe and the locations of its values."""
 
     recipe: Recipe
-    tree: Entries
+    tree: MappingNode
 
-    def place(self, path: Sequence[str]) -> Place | None:
-        """Where the value at `path` was written; None for one that is a default."""
+    def location(self, path: Sequence[str]) -> SourceLocation | None:
+        """Return the location of the value at `path`; None for a default."""
         node = child_at(self.tree, path)
-        return None if node is None else node.place
+        return None if node is None else location(node)
 
 
 def load_recipe(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in the YAML file at `path`, changed by `overrides` such as ``optimizer.lr=0.1``.
 
-    Raises `RecipeError` with all mistakes at once, each with its place and path.
+    Raises `RecipeError` with all mistakes at once, each with its location and path.
     """
     return read_recipe(path, catalog, overrides).recipe
 
 
 def read_recipe(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Written:
-    """As `load_recipe`, and where each value was written."""
+    """Return the recipe of `load_recipe` with the location of each value."""
     path = Path(path)
     try:
         text = read_text(path)
@@ -89,14 +84,14 @@ def _parse(
     return Written(recipe, tree)
 
 
-def _between_parts(recipe: Recipe, tree: Entries) -> Iterable[Mistake]:
-    """What is wrong between parts that are right by themselves."""
+def _between_parts(recipe: Recipe, tree: MappingNode) -> Iterable[Mistake]:
+    """Return the mistakes between parts that are valid by themselves."""
     try:
         problems = recipe.problems()
     except Exception as cause:  # a plugin's check may break; that is a mistake too, not a crash
         message = f"the check of the parts together broke: {type(cause).__name__}: {cause}"
-        return [Mistake(tree.place, message)]
+        return [Mistake(location(tree), message)]
     return [
-        Mistake(node_at(tree, problem.path).place, problem.message, problem.path)
+        Mistake(location(node_at(tree, problem.path)), problem.message, problem.path)
         for problem in problems
     ]

@@ -1,4 +1,4 @@
-"""Located values to typed values: components by their name, other values by their fields."""
+"""YAML nodes to typed values: components by their name, other values by their fields."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import attrs
 import cattrs
+from yaml import MappingNode, Node, ScalarNode
 
 from mtlkit.backbones.base import Backbone
 from mtlkit.component import Component, type_key
@@ -19,16 +20,10 @@ from mtlkit.ops.configs import HeadOp, OpImplementation
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry, Registry
-from mtlkit.recipe_io.error_text import article, expected, found, is_union
-from mtlkit.recipe_io.source_location import (
-    Entries,
-    Mistake,
-    Node,
-    RefusedError,
-    Scalar,
-    refuse,
-)
+from mtlkit.recipe_io.error_text import article, describe, expected, is_union
+from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
 from mtlkit.recipe_io.values import register_values
+from mtlkit.recipe_io.yaml_nodes import entries, entry, is_text, keys, location, mapping, without
 from mtlkit.routers.base import Router
 from mtlkit.routers.branches import Branch
 from mtlkit.weightings.base import Weighting
@@ -37,7 +32,7 @@ Field: TypeAlias = "attrs.Attribute[Any]"
 
 
 def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
-    """The registry that names `component`, found by the family it derives from."""
+    """Return the registry of the family that `component` derives from."""
     families: dict[type[Component], Registry[Any]] = {
         Backbone: catalog.backbones,
         Head: catalog.heads,
@@ -60,14 +55,14 @@ def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
 
 
 def options_of(kind: type) -> dict[str, Field]:
-    """The options of an attrs class by the name they have in a recipe, their types resolved."""
+    """Return the options of an attrs class by their names in a recipe, with resolved types."""
     attrs.resolve_types(kind)
     fields: tuple[Field, ...] = attrs.fields(kind)
     return {field.alias or field.name: field for field in fields if field.init}
 
 
 def new_converter(catalog: Catalog) -> cattrs.Converter:
-    """A converter from located values to the values of a recipe; it raises `RefusedError`."""
+    """Return a converter from YAML nodes to the values of a recipe; it raises `RefusedError`."""
     converter = cattrs.Converter(structure_fallback_factory=_unwritable)
     register_values(converter)
 
@@ -87,7 +82,7 @@ def new_converter(catalog: Catalog) -> cattrs.Converter:
 
 def _unwritable(kind: Any) -> Callable[[Any, Any], Any]:
     def hook(node: Node, _: Any) -> Any:
-        raise refuse(node.place, f"an option of the type {kind} cannot be written in a recipe")
+        raise refuse(location(node), f"an option of the type {kind} cannot be written in a recipe")
 
     return hook
 
@@ -95,23 +90,25 @@ def _unwritable(kind: Any) -> Callable[[Any, Any], Any]:
 def _component(
     converter: cattrs.Converter, registry: Registry[Any], node: Node, kind: type[Component]
 ) -> Component:
-    named = node.values.get(type_key) if isinstance(node, Entries) else node
-    path = (type_key,) if isinstance(node, Entries) else ()
+    named = entry(node, type_key) if isinstance(node, MappingNode) else node
+    path = (type_key,) if isinstance(node, MappingNode) else ()
     if named is None:
         raise _unnamed(registry, node)
-    if not (isinstance(named, Scalar) and isinstance(named.value, str)):
-        wanted = f"the name of {article(registry.family)}"
-        raise RefusedError([Mistake(named.place, f"expected {wanted}, found {found(named)}", path)])
+    if not is_text(named):
+        message = f"expected the name of {article(registry.family)}, found {describe(named)}"
+        raise RefusedError([Mistake(location(named), message, path)])
     try:
-        entry = registry.entry(named.value)
+        owner = registry.entry(named.value)
         cls = registry.get(named.value)
     except ComponentError as cause:
-        raise RefusedError([Mistake(named.place, str(cause), path)]) from cause
+        raise RefusedError([Mistake(location(named), str(cause), path)]) from cause
     if not issubclass(cls, kind):
-        wrong = f"{entry.name!r} ({entry.origin}) is no {registry.family} that can stand here"
-        raise RefusedError([Mistake(named.place, wrong, path)])
-    options = node.without(type_key) if isinstance(node, Entries) else Entries({}, {}, node.place)
-    structured: Component = _Owner(cls, _credit(entry), "option").structure(converter, options)
+        message = f"{_credit(owner)} is no {registry.family} that can stand here"
+        raise RefusedError([Mistake(location(named), message, path)])
+    options = (
+        without(node, type_key) if isinstance(node, MappingNode) else mapping([], node.start_mark)
+    )
+    structured: Component = _Owner(cls, _credit(owner), "option").structure(converter, options)
     return structured
 
 
@@ -120,43 +117,45 @@ def _credit(entry: Entry) -> str:
 
 
 def _unnamed(registry: Registry[Any], node: Node) -> RefusedError:
-    assert isinstance(node, Entries)
-    for key, place in node.keys.items():
-        if key in node.values and did_you_mean(key, [type_key]):
-            return RefusedError(
-                [Mistake(place, f"unknown key; did you mean {type_key!r}?", (key,))]
-            )
+    assert isinstance(node, MappingNode)
+    for key, written in keys(node).items():
+        if did_you_mean(key, [type_key]):
+            message = f"unknown key; did you mean {type_key!r}?"
+            return RefusedError([Mistake(location(written), message, (key,))])
     known = ", ".join(registry.names()[:12])
     return refuse(
-        node.place, f"expected `{type_key}` with the name of {article(registry.family)}: {known}"
+        location(node),
+        f"expected `{type_key}` with the name of {article(registry.family)}: {known}",
     )
 
 
 @attrs.frozen
 class _Owner:
-    """A class whose options are read, and how messages speak of it."""
+    """A class whose options are read, and its name in messages."""
 
     kind: type
     name: str
     noun: str  # what its fields are called: option or key
 
     def structure(self, converter: cattrs.Converter, node: Node) -> Any:
-        """The value; `RefusedError` with every mistake in its options."""
-        if not isinstance(node, Entries):
-            raise refuse(node.place, f"expected {expected(self.kind)}, found {found(node)}")
+        """Return the value; raise `RefusedError` with every mistake in its options."""
+        if not isinstance(node, MappingNode):
+            raise refuse(location(node), f"expected {expected(self.kind)}, found {describe(node)}")
         try:
             options = options_of(self.kind)
         except NameError as cause:  # an annotation that exists for type checkers only
-            raise refuse(node.place, f"the types of {self.name} cannot be read: {cause}") from cause
+            raise refuse(
+                location(node), f"the types of {self.name} cannot be read: {cause}"
+            ) from cause
         values: dict[str, Any] = {}
-        mistakes = list(self._strangers(node, options))
-        for name, field in options.items():
-            if name in node.values:
+        mistakes = list(self._unknown_and_missing(node, options))
+        for name, written in entries(node).items():
+            if name in options:
                 try:
-                    values[name] = converter.structure(node.values[name], _type_of(field))
+                    values[name] = converter.structure(written, _type_of(options[name]))
                 except RefusedError as cause:
-                    told = _as_validator_says(field, node.values[name], cause)
-                    mistakes.extend(mistake.under(name) for mistake in told.mistakes)
+                    refused = _with_bound(options[name], written, cause)
+                    mistakes.extend(mistake.under(name) for mistake in refused.mistakes)
         if not mistakes:
             try:
                 return self.kind(**values)
@@ -169,10 +168,13 @@ class _Owner:
             mistakes.append(_by_validator(failed, node, options, ""))
         raise RefusedError(mistakes)
 
-    def _strangers(self, node: Entries, options: Mapping[str, Field]) -> Iterator[Mistake]:
-        """Unknown keys and missing ones; a pair of both is one mistake."""
-        unknown = [key for key in node.values if key not in options]
-        unset = [name for name in options if name not in node.values]
+    def _unknown_and_missing(
+        self, node: MappingNode, options: Mapping[str, Field]
+    ) -> Iterator[Mistake]:
+        """Yield unknown keys and missing ones; a pair of both is one mistake."""
+        written = keys(node)
+        unknown = [key for key in written if key not in options]
+        unset = [name for name in options if name not in written]
         missing = [name for name in unset if options[name].default is attrs.NOTHING]
         for key in unknown:
             advice = did_you_mean(key, missing) or did_you_mean(key, unset)
@@ -182,30 +184,30 @@ class _Owner:
             known = ", ".join(options)
             advice = advice or (f"; expected one of {known}" if known else "; it has none")
             message = f"unknown {self.noun} of {self.name}{advice}"
-            yield Mistake(node.keys[key], message, (key,))
+            yield Mistake(location(written[key]), message, (key,))
         for name in missing:
-            wanted = expected(options[name].type)
-            message = f"missing; {self.name} needs {wanted} here"
-            yield Mistake(node.place, message, (name,))
+            message = f"missing; {self.name} needs {expected(options[name].type)} here"
+            yield Mistake(location(node), message, (name,))
 
 
 def _refused_by_validators(
-    kind: type, node: Entries, options: Mapping[str, Field], values: Mapping[str, Any]
+    kind: type, node: MappingNode, options: Mapping[str, Field], values: Mapping[str, Any]
 ) -> Iterator[Mistake]:
-    """What the validators say of the options that have their right type.
+    """Yield the mistakes that validators find in the options of the right type.
 
-    They run one by one on a draft, so that neither an unknown key nor another validator hides one.
+    Each runs by itself on a draft, so that no unknown key and no other validator hides a mistake.
     """
     try:
         draft: Any = object.__new__(kind)
     except TypeError:  # an abstract class: making it fails with a better message
         return
+    written = keys(node)
     whole = True
     for name, field in options.items():
         default: Any = field.default
         if name in values:
             object.__setattr__(draft, field.name, values[name])
-        elif name in node.values or default is attrs.NOTHING:
+        elif name in written or default is attrs.NOTHING:
             whole = False
         elif not isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             object.__setattr__(draft, field.name, default)
@@ -214,7 +216,7 @@ def _refused_by_validators(
         else:
             object.__setattr__(draft, field.name, default.factory())
     for name, field in options.items():
-        given = name in values or (whole and name not in node.values)
+        given = name in values or (whole and name not in written)
         if field.validator is None or field.converter is not None or not given:
             continue
         try:
@@ -234,30 +236,30 @@ _ADDRESSED = re.compile(r"(?:\w+\.)?(\w+): (.+)", re.DOTALL)
 
 
 def _by_validator(
-    cause: Exception, node: Entries, options: Mapping[str, Field], name: str
+    cause: Exception, node: MappingNode, options: Mapping[str, Field], name: str
 ) -> Mistake:
-    """A validator's complaint at the place of its option, which its text may name: ``lr: ...``."""
+    """Return a validator's error at the location of the option that it names: ``lr: ...``."""
     text = str(cause.args[0]) if cause.args else type(cause).__name__
     match = _ADDRESSED.fullmatch(text)
     if match is not None and match[1] in options:
         name, text = match[1], match[2]
     elif not isinstance(cause, ValueError | TypeError):
         text = f"{type(cause).__name__}: {text}"
-    place = node.values[name].place if name in node.values else node.place
-    return Mistake(place, text, (name,) if name else ())
+    at = location(entry(node, name) or node)
+    return Mistake(at, text, (name,) if name else ())
 
 
-def _as_validator_says(field: Field, node: Node, refused: RefusedError) -> RefusedError:
-    """The mistake of a wrong type, with the bound that the validator knows: 'a number above 0'."""
+def _with_bound(field: Field, node: Node, refused: RefusedError) -> RefusedError:
+    """Return the mistake of a wrong type with the validator's bound: 'a number above 0'."""
     scalar = is_union(field.type) or field.type in (int, float, str)
-    if not scalar or not isinstance(node, Scalar) or field.validator is None:
+    if not scalar or not isinstance(node, ScalarNode) or field.validator is None:
         return refused
     try:
         field.validator(None, field, node.value)
     except ValueError as cause:
         match = re.search(r"expected (.+?)(?:, found .*|; did you mean .*)?$", str(cause))
         if match is not None:
-            return refuse(node.place, f"expected {match[1]}, found {found(node)}")
+            return refuse(location(node), f"expected {match[1]}, found {describe(node)}")
     except Exception:  # the validator relies on the right type
         return refused
     return refused

@@ -11,19 +11,12 @@ from typing import Any, Literal, get_args, get_origin
 
 import attrs
 import cattrs
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from mtlkit.errors import did_you_mean
-from mtlkit.recipe_io.error_text import expected, found, is_union
-from mtlkit.recipe_io.source_location import (
-    Entries,
-    Items,
-    Mistake,
-    Node,
-    Plain,
-    RefusedError,
-    Scalar,
-    refuse,
-)
+from mtlkit.recipe_io.error_text import describe, expected, is_union
+from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
+from mtlkit.recipe_io.yaml_nodes import Plain, entries, is_text, location
 
 
 def register_values(converter: cattrs.Converter) -> None:
@@ -70,42 +63,41 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _wrong(node: Node, kind: Any, suggestion: str = "") -> RefusedError:
-    return refuse(node.place, f"expected {expected(kind)}, found {found(node)}{suggestion}")
+    return refuse(location(node), f"expected {expected(kind)}, found {describe(node)}{suggestion}")
 
 
 def _scalar(node: Node, kind: type) -> Plain:
-    if isinstance(node, Scalar):
-        if type(node.value) is kind:  # not isinstance: a truth value is no number
-            return node.value
-        if kind is float and type(node.value) is int:
+    if isinstance(node, ScalarNode):
+        value: Plain = node.value
+        if type(value) is kind:  # not isinstance: a bool is an int to Python
+            return value
+        if kind is float and type(value) is int:
             try:
-                number = float(node.value)
+                number = float(value)
             except OverflowError:
                 raise _wrong(node, kind, ", which is too large") from None
-            if number == node.value:
+            if number == value:
                 return number
             raise _wrong(node, kind, f", which would become {number!r}; write that instead")
     raise _wrong(node, kind)
 
 
 def _path(node: Node, kind: type[Path]) -> Path:
-    if not (isinstance(node, Scalar) and isinstance(node.value, str)):
+    if not is_text(node):
         raise _wrong(node, kind)
-    if "\0" in node.value:
-        raise refuse(node.place, "expected a path, found a text with a NUL character")
     return kind(node.value)
 
 
 def _enum(node: Node, kind: type[Enum]) -> Enum:
     for member in kind:
-        if isinstance(node, Scalar) and _same(node.value, member.value):
+        if isinstance(node, ScalarNode) and _same(node.value, member.value):
             return member
     raise _wrong(node, kind, _suggestion(node, [str(member.value) for member in kind]))
 
 
 def _literal(node: Node, kind: Any) -> Any:
     for value in get_args(kind):
-        if isinstance(node, Scalar) and _same(node.value, value):
+        if isinstance(node, ScalarNode) and _same(node.value, value):
             return value
     raise _wrong(node, kind, _suggestion(node, [str(value) for value in get_args(kind)]))
 
@@ -115,7 +107,7 @@ def _same(one: object, other: object) -> bool:
 
 
 def _suggestion(node: Node, known: list[str]) -> str:
-    if isinstance(node, Scalar) and isinstance(node.value, str):
+    if is_text(node):
         return did_you_mean(node.value, known)
     return ""
 
@@ -123,7 +115,7 @@ def _suggestion(node: Node, known: list[str]) -> str:
 def _union(converter: cattrs.Converter, node: Node, kind: Any) -> Any:
     members = list(get_args(kind))
     # the exact type first: 3 is the whole number 3 to `int | float`, in whatever order they stand
-    members.sort(key=lambda member: isinstance(node, Scalar) and member is not type(node.value))
+    members.sort(key=lambda member: isinstance(node, ScalarNode) and member is not type(node.value))
     refused: dict[Any, RefusedError] = {}
     for member in members:
         try:
@@ -131,38 +123,40 @@ def _union(converter: cattrs.Converter, node: Node, kind: Any) -> Any:
         except RefusedError as cause:
             refused[member] = cause
     fitting = [member for member in members if _fits(node, member)]
-    if len(fitting) == 1:  # this one was meant: say what is wrong inside it
+    if len(fitting) == 1:  # the only type of this form: report the mistakes inside
         raise refused[fitting[0]]
     raise _wrong(node, kind)
 
 
 def _fits(node: Node, kind: Any) -> bool:
-    if isinstance(node, Items):
+    if isinstance(node, SequenceNode):
         return get_origin(kind) is tuple
-    if isinstance(node, Entries):
+    if isinstance(node, MappingNode):
         return _is_mapping(kind) or (isinstance(kind, type) and attrs.has(kind))
     return False
 
 
 def _tuple(converter: cattrs.Converter, node: Node, kind: Any) -> tuple[Any, ...]:
     kinds = get_args(kind)
-    if not isinstance(node, Items):
+    if not isinstance(node, SequenceNode):
         raise _wrong(node, kind)
     if kinds[-1] is ...:
-        kinds = kinds[:1] * len(node.items)
-    elif len(kinds) != len(node.items):
-        raise refuse(node.place, f"expected {expected(kind)}, found a list of {len(node.items)}")
-    pairs = zip(node.items, kinds, strict=True)
-    parts = {str(place): _later(converter, *pair) for place, pair in enumerate(pairs)}
+        kinds = kinds[:1] * len(node.value)
+    elif len(kinds) != len(node.value):
+        raise refuse(
+            location(node), f"expected {expected(kind)}, found a list of {len(node.value)}"
+        )
+    pairs = zip(node.value, kinds, strict=True)
+    parts = {str(index): _later(converter, *pair) for index, pair in enumerate(pairs)}
     return tuple(collect(parts).values())
 
 
 def _mapping(converter: cattrs.Converter, node: Node, kind: Any) -> dict[str, Any]:
-    if not isinstance(node, Entries):
+    if not isinstance(node, MappingNode):
         raise _wrong(node, kind)
     value_kind = get_args(kind)[1]
     return collect(
-        {key: _later(converter, value, value_kind) for key, value in node.values.items()}
+        {key: _later(converter, value, value_kind) for key, value in entries(node).items()}
     )
 
 

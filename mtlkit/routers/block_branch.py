@@ -33,7 +33,7 @@ class BlockBranches(BranchesModule):
         super().__init__()
         if not isinstance(wiring.backbone, SplittableBackbone):
             raise AssemblyError(
-                f"routing.branch: {type(wiring.backbone).__name__} cannot be taken apart before "
+                f"router.branch: {type(wiring.backbone).__name__} cannot be taken apart before "
                 f"its last block; use `branch: linear`, or a backbone such as casia-net"
             )
         self.blocks = nn.ModuleList(wiring.backbone.new_tail() for _ in range(groups))

@@ -52,19 +52,19 @@ class Grouped(Router):
             name = getattr(self, field)
             if name not in known:
                 tasks = ", ".join(known)
-                yield Problem(("routing", field), f"no task named {name!r}; the tasks are {tasks}")
+                yield Problem(("router", field), f"no task named {name!r}; the tasks are {tasks}")
             elif known[name].kind is not TaskKind.CLASSIFICATION:
-                yield Problem(("routing", field), f"the task {name!r} predicts no classes")
+                yield Problem(("router", field), f"the task {name!r} predicts no classes")
         if len(self.groups) < 2:
             yield Problem(
-                ("routing", "groups"), f"expected two groups or more, found {len(self.groups)}"
+                ("router", "groups"), f"expected two groups or more, found {len(self.groups)}"
             )
         seen: dict[str, str] = {}
         for group, members in self.groups.items():
             for member in map(class_name, members):
                 if member in seen:
                     yield Problem(
-                        ("routing", "groups", group),
+                        ("router", "groups", group),
                         f"the class {member!r} stands in the group {seen[member]!r} already",
                     )
                 seen[member] = group
@@ -151,12 +151,12 @@ class GroupedRouter(RouterModule):
             return F.one_hot(probability.argmax(dim=1), len(self.groups)).to(probability)
         if targets is None:
             raise DataError(
-                f"routing.test is 'label': the labels of {self.by!r} are needed to choose branches"
+                f"router.test is 'label': the labels of {self.by!r} are needed to choose branches"
             )
         group = self.groups_of(targets[self.by])
         if (group == NO_GROUP).any():
             raise DataError(
-                f"routing.test is 'label': {int((group == NO_GROUP).sum())} samples have no label "
+                f"router.test is 'label': {int((group == NO_GROUP).sum())} samples have no label "
                 f"of {self.by!r}; use `test: expected`"
             )
         return F.one_hot(group, len(self.groups)).to(probability)
@@ -180,7 +180,7 @@ def _group_table(config: Grouped, classes: tuple[str, ...]) -> Tensor:
     ):
         if strays:
             raise AssemblyError(
-                f"routing.groups: {what}: {', '.join(strays)}; "
+                f"router.groups: {what}: {', '.join(strays)}; "
                 f"the classes of {config.by!r} are {', '.join(classes)}"
             )
     return torch.tensor([place[name] for name in classes] + [NO_GROUP])

@@ -97,7 +97,7 @@ def evaluate_trained(
     The report shows the runs `beside`, too; None: it is not drawn.
     """
     trained = TrainedModel(model, data, recipe.tasks, device)
-    listed = [evaluator for evaluator in recipe.evaluation if evaluator != TaskMetrics()]
+    listed = [evaluator for evaluator in recipe.evaluators if evaluator != TaskMetrics()]
     # task metrics come last: they read the batches of predictions that the others have kept, and
     # say less about the aim of the recipe than the evaluators that it lists
     order = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
@@ -146,8 +146,8 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
                 + (f", without {gone[0]!r}" if gone else "")
                 + (f", with {new[0]!r}" if new else "")
             )
-    if (then.centre, then.scale) != (now.centre, now.scale):
-        what.append(f"inputs normalised by {then.centre}, {then.scale}")
+    if (then.mean, then.std) != (now.mean, now.std):
+        what.append(f"inputs normalised by {then.mean}, {then.std}")
     raise DataError(
         f"{path}: the data is not what the model was trained on: it had {'; '.join(what)}. "
         f"Bring the old data back, or train anew"
@@ -185,8 +185,8 @@ def _facts(
         "backbone": described(recipe.backbone),
         "tasks": "; ".join(_task(name, recipe, model) for name in recipe.tasks),
     }
-    if not isinstance(recipe.routing, Shared):
-        facts["routing"] = described(recipe.routing)
+    if not isinstance(recipe.router, Shared):
+        facts["router"] = described(recipe.router)
     facts |= {
         "weighting": described(recipe.weighting),
         "optimiser": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",

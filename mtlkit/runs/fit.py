@@ -206,7 +206,7 @@ def _work(sitting: RunSession, progress: Progress) -> None:
         folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
     data = _load(sitting, progress)
     assembly = assembly_of(data, recipe.tasks)
-    for evaluator in recipe.evaluation:
+    for evaluator in recipe.evaluators:
         evaluator.check(data)  # now, rather than after hours of training
     if ranks.first:
         _keep_assembly(folder, assembly)
@@ -219,7 +219,7 @@ def _work(sitting: RunSession, progress: Progress) -> None:
     torch.manual_seed(recipe.seed)
     # a checkpoint brings the weights; those the run began with may be gone by now
     backbone = recipe.backbone if checkpoint is None else recipe.backbone.blank()
-    model = assemble(backbone, recipe.routing, recipe.tasks, assembly)
+    model = assemble(backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
     weighting = recipe.weighting.build(model.terms, model.router.features)

@@ -23,8 +23,8 @@ def read_assembly(folder: RunFolder) -> Assembly:
     return Assembly(
         sample_shape=tuple(found["sample_shape"]),
         classes={task: tuple(names) for task, names in found["classes"].items()},
-        centre=found["centre"],
-        scale=found["scale"],
+        mean=found["mean"],
+        std=found["std"],
     )
 
 
@@ -43,7 +43,7 @@ def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
             f"{folder.path}: has no trained model yet; finish it with `mtlkit resume {folder.path}`"
         )
     assembly = read_assembly(folder)
-    model = assemble(recipe.backbone.blank(), recipe.routing, recipe.tasks, assembly)
+    model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
     try:
         model.load_state_dict(load_file(folder.model))
     except (SafetensorError, RuntimeError) as cause:

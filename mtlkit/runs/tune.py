@@ -162,7 +162,7 @@ def tune(
 def _without_test(recipe: Recipe) -> Recipe:
     """The recipe of a trial, whose weights are to come: no choice may rest on the test split."""
     train = attrs.evolve(recipe.train, test=False)
-    return attrs.evolve(recipe, weighting=Fixed(), evaluation=(), train=train)
+    return attrs.evolve(recipe, weighting=Fixed(), evaluators=(), train=train)
 
 
 def searched_losses(terms: Sequence[LossTerm]) -> list[str]:

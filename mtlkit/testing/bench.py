@@ -54,9 +54,9 @@ def bench_of(subject: Subject) -> Bench:
         case Head():
             return _head(value)
         case Router():
-            return _model(attrs.evolve(small_recipe(), backbone=TRUNK, routing=value))
+            return _model(attrs.evolve(small_recipe(), backbone=TRUNK, router=value))
         case Branch():
-            return _model(attrs.evolve(small_recipe(), backbone=TRUNK, routing=grouped(value)))
+            return _model(attrs.evolve(small_recipe(), backbone=TRUNK, router=grouped(value)))
     raise MtlkitError(f"{subject.label}: there is no bench for a {subject.registry.family}")
 
 

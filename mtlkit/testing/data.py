@@ -25,8 +25,8 @@ def loads_samples_to_train_on(subject: Subject) -> None:
     require(isinstance(data, Data), f"load gives a {type(data).__name__}, no Data")
     require(len(data.train) > 0, "there is no training sample")
     require(bool(data.train.columns), "training samples have no label")
-    usable = math.isfinite(data.centre) and math.isfinite(data.scale) and data.scale > 0
-    require(usable, f"inputs cannot be normalised by {data.centre} and {data.scale}")
+    usable = math.isfinite(data.mean) and math.isfinite(data.std) and data.std > 0
+    require(usable, f"inputs cannot be normalised by {data.mean} and {data.std}")
 
 
 def gathers_samples(subject: Subject) -> None:

@@ -26,9 +26,9 @@ SAMPLES = 8
 def recipe_of(subject: Subject) -> Recipe:
     """The small recipe with this router, or with this branch in the grouped router."""
     value = subject.value
-    routing = grouped(value) if isinstance(value, Branch) else value
-    assert isinstance(routing, Router)
-    return attrs.evolve(small_recipe(), backbone=TRUNK, routing=routing)
+    router = grouped(value) if isinstance(value, Branch) else value
+    assert isinstance(router, Router)
+    return attrs.evolve(small_recipe(), backbone=TRUNK, router=router)
 
 
 def built(recipe: Recipe) -> tuple[MultiTaskModel, Tensor, dict[str, Tensor]]:
@@ -43,7 +43,7 @@ def keeps_the_tasks_terms(subject: Subject) -> None:
     """The tasks' own loss terms come first and unchanged; every term has a name of its own."""
     recipe = recipe_of(subject)
     own = loss_terms(recipe.tasks)
-    found = recipe.routing.terms(own)
+    found = recipe.router.terms(own)
     require(found[: len(own)] == own, "the terms of the tasks are changed, or not the first")
     names = [term.name for term in found]
     require(len(set(names)) == len(names), f"two terms have one name: {names}")
@@ -64,7 +64,7 @@ def gives_features_of_the_declared_widths(subject: Subject) -> None:
     if found.own:
         missing = [task for task in recipe.tasks if task not in found.own]
         require(not missing, f"{', '.join(missing)} has no features of its own, others have")
-    width = recipe.routing.head_features(_trunk_width(recipe))
+    width = recipe.router.head_features(_trunk_width(recipe))
     for task in recipe.tasks:
         shape = tuple(found.of(task).shape)
         require(
@@ -80,7 +80,7 @@ def _trunk_width(recipe: Recipe) -> int:
 def shares_what_it_says(subject: Subject) -> None:
     """With `shared_features` the loss of every task depends on the shared features."""
     recipe = recipe_of(subject)
-    if not recipe.routing.shared_features:
+    if not recipe.router.shared_features:
         return
     model, inputs, targets = built(recipe)
     found = model.train().features(inputs)

@@ -100,7 +100,7 @@ def small_model(recipe: Recipe, seed: int = 0) -> tuple[MultiTaskModel, Data]:
     """The network of `recipe`, drawn from `seed`, and its data."""
     data = recipe.data.load(Loading())
     torch.manual_seed(seed)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly_of(data, recipe.tasks))
+    model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly_of(data, recipe.tasks))
     for task, target in small_targets(model, recipe, data).items():
         model.head(task).fit_targets(target)
     return model, data

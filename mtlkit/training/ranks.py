@@ -12,6 +12,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from mtlkit.errors import RunError
+
 PATIENCE = timedelta(hours=2)
 """How long a process waits for the others: the first one loads, validates and evaluates alone."""
 
@@ -62,9 +64,15 @@ class Ranks:
         ]
 
     def wait(self) -> None:
-        """Go on when every process has come this far."""
-        if self.world > 1:
+        """Return when every process has come this far; raise `RunError` if another one failed."""
+        if self.world == 1:
+            return
+        try:
             dist.barrier()
+        except RuntimeError as cause:
+            raise RunError(
+                f"process {self.rank}: another process of this run failed; see its error"
+            ) from cause
 
 
 @cache

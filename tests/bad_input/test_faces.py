@@ -22,7 +22,7 @@ backbone: {type: mlp, hidden: [4]}
 tasks:
   identity: {role: main, target: subject}
   pose: {target: yaw}
-routing:
+router:
   type: grouped
   task: identity
   by: pose
@@ -32,7 +32,7 @@ routing:
     right: [45, 60, 75, 90]
 weighting: {type: dynamic, total: 0.1}
 train: {epochs: 1, batch: 8, threads: 1, device: cpu}
-evaluation: [face/identification]
+evaluators: [face/identification]
 """
 
 
@@ -57,8 +57,8 @@ TRAIN = ("train", "faces.yaml", "--quiet", "--out", "run", "--cache", "kept")
         ("data.subject=3", "data.subject: unknown option of 'face/rendered'"),
         ("data.validation=1", "validation: expected a number from 0 to 0.9, found 1"),
         ("data.type=face/renderd", "did you mean 'face/rendered'"),
-        ("evaluation=[face/identificaton]", "did you mean 'face/identification'"),
-        ("routing.by=yaw", "routing.by: no task named 'yaw'; the tasks are identity, pose"),
+        ("evaluators=[face/identificaton]", "did you mean 'face/identification'"),
+        ("router.by=yaw", "router.by: no task named 'yaw'; the tasks are identity, pose"),
         ("tasks.identity.role=side", "need a main task and found none"),
     ],
 )
@@ -71,18 +71,18 @@ def test_a_recipe_with_a_mistake(command, override, words, refused):
     ("override", "words"),
     [
         ("tasks.pose.target=angle", "the data has no label 'angle'; it has: expression, light"),
-        ("routing.groups.front=[0]", "classes that stand in no group: -30, -15, 15, 30"),
-        ("routing.groups.front=[-30, -15, 0, 15, 30, 7]", "that the data does not have: 7"),
+        ("router.groups.front=[0]", "classes that stand in no group: -30, -15, 15, 30"),
+        ("router.groups.front=[-30, -15, 0, 15, 30, 7]", "that the data does not have: 7"),
         ("tasks.pose.head={type: classification, classes: 12}", "states 12 classes, the training"),
         (
             "tasks.more={target: expression, head: regression}",
             "the label 'expression' has classes, the head predicts a number",
         ),
-        ("routing.branch=block", "cannot be taken apart before its last block"),
-        ("evaluation=[{type: face/identification, by: angle}]", "'angle'"),
-        ("evaluation=[{type: face/identification, split: tset}]", "tset"),
-        ("evaluation=[{type: face/identification, task: identty}]", "identty"),
-        ("evaluation=[{type: face/identification, gallery: {yaw: 1}}]", "'yaw' has no value '1'"),
+        ("router.branch=block", "cannot be taken apart before its last block"),
+        ("evaluators=[{type: face/identification, by: angle}]", "'angle'"),
+        ("evaluators=[{type: face/identification, split: tset}]", "tset"),
+        ("evaluators=[{type: face/identification, task: identty}]", "identty"),
+        ("evaluators=[{type: face/identification, gallery: {yaw: 1}}]", "'yaw' has no value '1'"),
     ],
 )
 def test_a_recipe_that_its_faces_contradict_leaves_no_run(override, words, home, call):

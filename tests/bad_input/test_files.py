@@ -19,7 +19,7 @@ from mtlkit.runs.folder import RunFolder
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not UTF-8 text"),
         (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "is not UTF-8 text"),
-        (lambda path: path.write_text("data: [1"), "is not YAML"),
+        (lambda path: path.write_text("data: [1"), "is not one YAML document"),
         (lambda path: path.write_text("extends: other.yaml\n"), "other.yaml"),
         (lambda path: path.write_text("extends: good.yaml\n"), "good.yaml"),
     ],
@@ -231,18 +231,18 @@ def test_a_class_count_that_disagrees_with_the_data(classes, home, refused):
         ("tasks.side.head=regression", "the label 'side' has classes"),
         ("tasks.more={}", "the data has no label 'more'; it has: age, side, who"),
         ("data.numeric=[agee]", "data.numeric: there is no label 'agee'"),
-        ("data.split={by: person}", "there is no label 'person'"),
+        ("data.split={groups: person}", "there is no label 'person'"),
         ("data.split={validation: 0.01, test: 0}", "the validation split is empty"),
         (
-            "routing={type: grouped, task: who, by: side, groups: {a: [left], b: [up, right]}}",
+            "router={type: grouped, task: who, by: side, groups: {a: [left], b: [up, right]}}",
             "members of groups that the data does not have: up",
         ),
         (
-            "routing={type: grouped, task: who, by: who, groups: {a: [ann], b: [bob]}}",
+            "router={type: grouped, task: who, by: who, groups: {a: [ann], b: [bob]}}",
             "classes that stand in no group: cid, dan",
         ),
         (
-            "routing={type: grouped, task: who, by: side, groups: {a: [left], b: [right]}, "
+            "router={type: grouped, task: who, by: side, groups: {a: [left], b: [right]}, "
             "branch: block}",
             "cannot be taken apart before its last block; use `branch: linear`",
         ),

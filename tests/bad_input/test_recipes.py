@@ -3,21 +3,21 @@
 import attrs
 import pytest
 
-from mtlkit.cli.show import PLACES
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import Recipe, Train
+from mtlkit.recipe_io.snippet import RECIPE_PATHS
 from mtlkit.task import Task
 
-GROUPED = "routing={{type: grouped, task: who, by: side, groups: {{a: [left], b: [right]}}, {}}}"
+GROUPED = "router={{type: grouped, task: who, by: side, groups: {{a: [left], b: [right]}}, {}}}"
 CATALOG = load_catalog("none")
-FAMILIES = {plural: CATALOG.families()[plural] for plural in PLACES}
+FAMILIES = {plural: CATALOG.families()[plural] for plural in RECIPE_PATHS}
 
 
 def setting(plural, component):
     """The override that puts `component` where a component of the family stands."""
     if plural == "branches":
         return GROUPED.format(f"branch: {component}")
-    steps = ["who" if step == "my-task" else step for step in PLACES[plural]]
+    steps = ["who" if step == "my-task" else step for step in RECIPE_PATHS[plural]]
     value = f"[{component}]" if steps[-1] == "" else component
     return f"{'.'.join(step for step in steps if step)}={value}"
 
@@ -78,7 +78,7 @@ def test_a_wrong_type_for_any_option_of_training(option, value, home, refused):
 
 @pytest.mark.parametrize("value", ["17", "true", "null"])
 @pytest.mark.parametrize(
-    "part", sorted(f.name for f in attrs.fields(Recipe) if f.name not in ("seed", "evaluation"))
+    "part", sorted(f.name for f in attrs.fields(Recipe) if f.name not in ("seed", "evaluators"))
 )
 def test_a_wrong_type_for_any_part_of_a_recipe(part, value, home, refused):
     said = refused("explain", "good.yaml", "--set", f"{part}={value}")
@@ -128,7 +128,7 @@ def test_weightings_that_need_no_main_task_take_none(weighting, home, call):
         (["optimizer={type: sgd, lr: .nan}"], "lr: expected a number above 0, found nan"),
         (["optimizer.lr=1"], "expected `type` with the name of an optimizer: adamw, sgd"),
         (["data.split={validation: 0.6, test: 0.5}"], "leave something for training"),
-        (["data.split={by: who, stratify: who}"], "expected one of `by` and `stratify`"),
+        (["data.split={groups: who, stratify: who}"], "expected one of `groups` and `stratify`"),
         (["data.channels=2"], "expected 1 (gray) or 3 (RGB), found 2"),
         (["backbone.hidden=[4, 0]"], "at least 1, found 0"),
         (["nothing=1"], "nothing: unknown key of the recipe"),

@@ -7,10 +7,9 @@ import sys
 import pytest
 
 from mtlkit.cli import main
-from mtlkit.cli.show import PLACES, _snippet
 from mtlkit.errors import InterruptedRunError
 from mtlkit.recipe_io import parse_recipe
-from mtlkit.recipe_io.structuring import options_of
+from mtlkit.recipe_io.snippet import RECIPE_PATHS, snippet
 
 RECIPE = """\
 data: {type: images, folder: faces, pattern: "{subject}_{yaw}.png", size: 32}
@@ -120,16 +119,14 @@ class TestShow:
     def test_what_it_prints_can_be_pasted(self, catalog):
         import yaml
 
-        for plural in PLACES:
+        for plural in RECIPE_PATHS:
             registry = catalog.families()[plural]
             for name in registry.names():
-                options = options_of(registry.get(name))
-                snippet = yaml.safe_load(_snippet(catalog, plural, name, options))
-                assert list(snippet) == [PLACES[plural][0]]
+                text = snippet(catalog, plural, name, registry.get(name))
+                assert list(yaml.safe_load(text)) == [RECIPE_PATHS[plural][0]]
                 if plural in ("weightings", "optimizers", "schedules", "evaluators", "loggers"):
-                    text = RECIPE.replace("weighting: {type: dynamic, total: 0.2}\n", "")
-                    text += _snippet(catalog, plural, name, options)
-                    parse_recipe(text, "r.yaml", catalog)
+                    others = RECIPE.replace("weighting: {type: dynamic, total: 0.2}\n", "")
+                    parse_recipe(others + text, "r.yaml", catalog)
 
     def test_unknown_left_out_and_ambiguous(self, call, distribution):
         code, _, err = call("show", "dinamic")

@@ -16,7 +16,7 @@ from PIL import Image
 import mtlkit
 import mtlkit.plugins.catalog
 from mtlkit.cli import main
-from mtlkit.data import Division
+from mtlkit.data import RandomSplit
 from mtlkit.errors import RunError
 from mtlkit.runs.evaluate import described
 from mtlkit.runs.folder import RunFolder, State
@@ -41,7 +41,7 @@ def folders(tmp_path_factory):
             size=8,
             channels=1,
             pattern="{who}_{side}_*.png",
-            split=Division(validation=0.25, test=0.25),
+            split=RandomSplit(validation=0.25, test=0.25),
         ),
         backbone=mtlkit.backbones.MLP(hidden=(8,)),
         tasks={"who": mtlkit.Task(role=mtlkit.Role.MAIN), "side": mtlkit.Task()},
@@ -52,7 +52,7 @@ def folders(tmp_path_factory):
     grouped = mtlkit.routers.Grouped(
         task="who", by="side", groups={"l": ("left",), "r": ("right",)}
     )
-    routed = attrs.evolve(recipe, routing=grouped)
+    routed = attrs.evolve(recipe, router=grouped)
     mtlkit.fit(routed, home / "two", catalog=catalog, quiet=True, beside=[home / "one"])
     return home
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from mtlkit.cli import COMMANDS
+
 HEAVY = ("torch", "timm", "numpy", "matplotlib", "PIL", "yaml", "cattrs", "rich", "jinja2")
 
 PROBE = """
@@ -43,6 +45,45 @@ def test_listing_imports_nothing_heavy(arguments, tmp_path, monkeypatch):
     assert code == 0
     assert out
     assert not modules & set(HEAVY)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_imports_nothing_heavy(command):
+    code, modules, out = modules_of(command, "--help")
+    assert code == 0
+    assert out.startswith(f"Usage: mtlkit {command}")
+    assert not modules & set(HEAVY)
+
+
+UNUSED = {"timm", "torchvision", "matplotlib", "pyarrow", "pandas", "scipy", "PIL", "triton"}
+"""Modules that no part of the recipe below needs; torch is free to import numpy."""
+
+
+def test_explaining_a_recipe_imports_torch_and_little_else(tmp_path, record_property):
+    (tmp_path / "r.yaml").write_text(
+        "data: {type: table, file: f.csv, labels: [kind]}\nbackbone: mlp\ntasks: {kind: {}}\n"
+    )
+    recipe = str(tmp_path / "r.yaml")
+    code, modules, _ = modules_of("explain", recipe)
+    assert code == 0
+    assert not modules & UNUSED
+    assert "torch._dynamo" not in modules  # the compiler takes 1.5 s to import
+    above = min(cpu_above_torch("explain", recipe) for _ in range(3))
+    record_property("seconds", above)
+    assert above < 0.5, f"mtlkit explain: {above:.2f} s of CPU above `import torch`"
+
+
+def cpu_above_torch(*arguments):
+    """The seconds of CPU that a command takes in a process that has imported torch."""
+    probe = f"""
+import time, torch
+start = time.process_time()
+{PROBE.replace("[end.code, sorted(sys.modules)]", "time.process_time() - start")}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", probe, json.dumps(arguments)], capture_output=True, text=True
+    )
+    return json.loads(done.stderr.splitlines()[-1])
 
 
 def seconds(*arguments):

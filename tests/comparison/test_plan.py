@@ -137,10 +137,10 @@ def test_a_network_for_one_task_has_the_router_only_where_it_fits(bench, tiny):
     found = bench.load()
     recipe = found.problems["plane"].recipe
     grouped = attrs.evolve(
-        recipe, routing=Grouped(task="size", by="sign", groups={"a": ("below",), "b": ("above",)})
+        recipe, router=Grouped(task="size", by="sign", groups={"a": ("below",), "b": ("above",)})
     )
     alone = recipe_of(grouped, BASELINES[0], "sign")
-    assert alone.routing == Shared()
+    assert alone.router == Shared()
     assert list(alone.tasks) == ["sign"]
     assert not alone.problems()
 
@@ -156,7 +156,7 @@ def test_settings_are_set_where_they_belong(bench, tiny):
 def test_only_final_runs_may_read_the_test_split(bench):
     recipe = bench.load().problems["plane"].recipe
     assert not for_trial(recipe, 3).train.test
-    assert for_trial(recipe, 3).evaluation == ()
+    assert for_trial(recipe, 3).evaluators == ()
     again = for_final(for_trial(recipe, 3), 4, 9)
     assert (again.train.test, again.train.epochs, again.seed) == (True, 9, 4)
 

@@ -212,7 +212,7 @@ def test_a_recipe_of_one_task_is_no_problem(bench, tiny):
 
 
 def test_a_weighting_that_does_not_fit_is_told_before_anything_is_run(bench, tiny):
-    soft = tiny.RECIPE + "routing: cross-stitch\n"
+    soft = tiny.RECIPE + "router: cross-stitch\n"
     (bench.folder / "soft.yaml").write_text(soft)
     (found,) = lines(bench, "problems: {plane: soft.yaml}\nweightings: [dynamic]\n")
     assert found.startswith(

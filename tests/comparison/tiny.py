@@ -43,7 +43,7 @@ class Tiny(DataSource):
         third = self.samples // 3
         parts = [torch.arange(third) + third * number for number in range(3)]
         train, validation, test = (whole.subset(part) for part in parts)
-        found = Data(train=train, validation=validation, test=test, centre=0.0, scale=1.0)
+        found = Data(train=train, validation=validation, test=test, mean=0.0, std=1.0)
         if self.open:
             found = attrs.evolve(found, open_labels=frozenset({"sign"}))
         if self.poisoned:

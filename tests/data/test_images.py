@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from pyarrow import parquet
 
-from mtlkit.data import Categorical, Division, Images, Loading
+from mtlkit.data import Categorical, Images, Loading, RandomSplit
 from mtlkit.data.images import load_images
 from mtlkit.errors import DataError
 
@@ -123,7 +123,7 @@ def test_the_order_of_a_table_changes_nothing(faces, rows, write_csv):
 
 
 def test_strangers_in_the_test_are_an_open_label(faces):
-    data = load(faces, split=Division(by="subject"))
+    data = load(faces, split=RandomSplit(groups="subject"))
     known = data.train.categorical("subject")
     assert data.open_labels == {"subject"}
     assert len(known.names) == 4
@@ -137,7 +137,7 @@ def test_names_stand_in_natural_order(tmp_path, write_image):
     for yaw in ("15", "-90", "0", "-15.5", "100"):
         for shot in range(3):
             write_image(tmp_path / yaw / f"{shot}.png")
-    data = load(tmp_path, pattern="{yaw}/*.png", split=Division(stratify="yaw", validation=0))
+    data = load(tmp_path, pattern="{yaw}/*.png", split=RandomSplit(stratify="yaw", validation=0))
     assert data.train.categorical("yaw").names == ("-90", "-15.5", "0", "15", "100")
 
 
@@ -170,8 +170,8 @@ def test_a_label_outside_the_vocabulary_is_named_with_its_place(faces, rows, wri
         ({"numeric": ("age",)}, "data.numeric: there is no label 'age'; "),
         ({"vocabulary": {"age": ("1",)}}, "data.vocabulary: there is no label 'age'; "),
         ({"open_labels": ("age",)}, "data.open_labels: there is no label 'age'; "),
-        ({"split": Division(by="age")}, "data.split.by: there is no label 'age'; "),
-        ({"split": Division(stratify="age")}, "data.split.stratify: there is no label 'age'; "),
+        ({"split": RandomSplit(groups="age")}, "data.split.groups: there is no label 'age'; "),
+        ({"split": RandomSplit(stratify="age")}, "data.split.stratify: there is no label 'age'; "),
     ],
 )
 def test_an_option_that_names_no_label(faces, options, message):
@@ -192,7 +192,7 @@ def test_a_label_called_split_divides(faces, rows, write_csv):
     assert data.open_labels == {"subject"}
     assert "split" not in data.train.columns
     assert "split" not in data.summary
-    assert refusal(faces, labels=Path("labels.csv"), split=Division()).startswith(
+    assert refusal(faces, labels=Path("labels.csv"), split=RandomSplit()).startswith(
         "data.split: the labels say themselves, under 'split', which split each file belongs to"
     )
 
@@ -295,11 +295,11 @@ def test_no_folder_no_table_no_image(faces, tmp_path):
 
 
 def test_a_split_that_would_be_empty(faces):
-    assert refusal(faces, split=Division(test=0.01)).startswith("the test split is empty: ")
+    assert refusal(faces, split=RandomSplit(test=0.01)).startswith("the test split is empty: ")
 
 
 def test_images_beyond_memory_are_the_same(faces):
-    source = of(faces, split=Division(by="subject"))
+    source = of(faces, split=RandomSplit(groups="subject"))
     near, far = (load_images(source, Loading(), memory) for memory in (10**6, 1))
     assert not isinstance(far.train.inputs, torch.Tensor)
     for name, split in near.splits().items():
@@ -336,7 +336,7 @@ def test_images_beyond_memory_are_the_same(faces):
             "vocabulary: yaw: is a number (see `numeric`), it has no names",
         ),
         (
-            {"vocabulary": {"subject": ("ann",)}, "split": Division(by="subject")},
+            {"vocabulary": {"subject": ("ann",)}, "split": RandomSplit(groups="subject")},
             "vocabulary: subject: has strangers in the test, it cannot be fixed",
         ),
     ],

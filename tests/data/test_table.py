@@ -4,7 +4,7 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.data import Categorical, Division, Loading, Numeric, Table
+from mtlkit.data import Categorical, Loading, Numeric, RandomSplit, Table
 from mtlkit.errors import DataError
 
 ROWS = """name,split,height,weight,colour,flat,kind,price
@@ -33,7 +33,7 @@ def table(tmp_path):
 def test_features_are_standardised_by_the_training_rows(table):
     data = table()
     train, test = data.train.inputs, data.test.inputs
-    assert (data.centre, data.scale) == (0, 1)
+    assert (data.mean, data.std) == (0, 1)
     torch.testing.assert_close(train[:, :2].mean(0), torch.zeros(2), atol=1e-6, rtol=0)
     torch.testing.assert_close(train[:, :2].std(0, correction=0), torch.ones(2))
     deviation = torch.tensor([1.0, 3.0, 5.0]).std(correction=0)
@@ -78,7 +78,7 @@ def test_labels_are_classes_or_numbers_and_may_be_missing(table):
 def test_labels_and_what_divides_are_no_features(table):
     text = "\n".join(["house,x,kind", *(f"h{n // 3},{n},{'ab'[n % 2]}" for n in range(30))])
     data = table(text, labels=("kind",), numeric=(), key=None,
-                 split=Division(validation=0, test=0.3, by="house"))  # fmt: skip
+                 split=RandomSplit(validation=0, test=0.3, groups="house"))  # fmt: skip
     assert data.train.inputs.shape[1] == 1
     houses = {
         name: set(split.categorical("house").values()) for name, split in data.splits().items()

@@ -1,8 +1,11 @@
 """Everything the guide and the gallery show is executed, and gives what is shown."""
 
 import doctest
+import os
 import re
 import shlex
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from mtlkit.cli import main
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [DOCS / "gallery.md", *sorted((DOCS / "guide").glob("*.md"))]
+PAGES = [DOCS / "gallery.md", DOCS / "several-processes.md", *sorted((DOCS / "guide").glob("*.md"))]
 
 ELSEWHERE = {
     "cd mtlkit-acme": "a change of folder",
@@ -50,11 +53,28 @@ def calls(block):
 def said_by(command, capsys):
     """What a command prints, errors too."""
     program, *arguments = shlex.split(command)
+    if program == "torchrun":
+        return said_by_processes(arguments)
     assert program == "mtlkit", f"only mtlkit is run here, not {program}"
     with pytest.raises(SystemExit):
         main(arguments)
     found = capsys.readouterr()
     return found.out + found.err
+
+
+def said_by_processes(arguments):
+    """The output of several processes, and the error of the one that failed first."""
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert "[rank1]: Traceback" not in done.stderr
+    errors = {line for line in done.stderr.splitlines() if line.startswith("mtlkit: error: ")}
+    first = [line for line in errors if "another process of this run failed" not in line]
+    return done.stdout + "\n".join(first)
 
 
 def as_shown(shown, found):

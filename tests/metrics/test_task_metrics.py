@@ -74,7 +74,7 @@ def test_metrics_are_written_and_read_by_name(catalog):
 def scores_of(recipe, device="cpu"):
     data = recipe.data.load(None)
     torch.manual_seed(0)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly_of(data, recipe.tasks))
+    model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly_of(data, recipe.tasks))
     from mtlkit.evaluators.trained_model import TrainedModel
 
     return TrainedModel(model, data, recipe.tasks, torch.device(device), batch=3)

@@ -72,7 +72,7 @@ backbone: {type: casia-net, width: 0.5}
 tasks:
   identity: {role: main, target: subject, head: {type: classification}}
   pose: {target: yaw, head: classification}
-routing:
+router:
   type: grouped
   task: identity
   by: pose
@@ -82,7 +82,7 @@ routing:
 weighting: {type: dynamic, total: 0.1}
 optimizer: {type: sgd, lr: 0.02, momentum: 0.9, weight_decay: 5e-4}
 train: {epochs: 20, batch: 64, precision: bf16}
-evaluation: [{type: tasks}]
+evaluators: [{type: tasks}]
 """
 
 

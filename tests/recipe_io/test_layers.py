@@ -1,6 +1,7 @@
 """Layers of a recipe: what it extends, what it says, and what ``--set`` changes."""
 
 import pytest
+from yaml import MappingNode, SequenceNode
 
 from mtlkit.errors import RecipeError
 from mtlkit.optim import SGD, AdamW
@@ -17,10 +18,10 @@ def mistakes(call):
 
 
 def bare(node):
-    """A tree without its places."""
-    if hasattr(node, "values"):
-        return {key: bare(value) for key, value in node.values.items()}
-    return [bare(item) for item in node.items] if hasattr(node, "items") else node.value
+    """A tree without its locations."""
+    if isinstance(node, MappingNode):
+        return {key.value: bare(value) for key, value in node.value}
+    return [bare(item) for item in node.value] if isinstance(node, SequenceNode) else node.value
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ class TestSet:
             "train.threads=null",
             "backbone.width=0.25",
             "tasks.light={target: lamp}",
-            "routing.groups.left=[-90, '-45']",
+            "router.groups.left=[-90, '-45']",
             "train.epochs=1",
             "train.epochs=2",
         )
@@ -68,7 +69,7 @@ class TestSet:
         assert recipe.train.threads is None
         assert recipe.backbone.width == 0.25
         assert list(recipe.tasks) == ["identity", "pose", "light"]
-        assert recipe.routing.groups["left"] == (-90, "-45")
+        assert recipe.router.groups["left"] == (-90, "-45")
         assert recipe.train.epochs == 2  # the last one counts
 
     def test_a_new_type_replaces_the_component(self, good, catalog):
@@ -123,8 +124,8 @@ class TestSet:
                 "schedule: expected `type` with the name of a schedule: constant, cosine, steps",
             ),
             (
-                "evaluation.0=tasks",
-                "evaluation: expected a list (a component (an evaluator) each), found a mapping",
+                "evaluators.0=tasks",
+                "evaluators: expected a list (a component (an evaluator) each), found a mapping",
             ),
             ("data.folder.x=1", "data.folder: expected a path, found a mapping"),
             ("optimizer.lr", "expected PATH=VALUE, such as optimizer.lr=0.01"),
@@ -132,15 +133,15 @@ class TestSet:
             ("a..b=1", "expected PATH=VALUE, such as optimizer.lr=0.01"),
             (
                 "seed=[",
-                "is not YAML: while parsing a flow node; expected the node content, but "
-                "found '<stream end>'",
+                "is not one YAML document: while parsing a flow node; expected the node content, "
+                "but found '<stream end>'",
             ),
             ("seed=!x 1", "the tag '!x' is not allowed; components are named by `type`"),
             (
                 "weighting.gate_main=1",
                 "weighting.gate_main: expected true or false, found the number 1",
             ),
-            ("routing.by=light", "routing.by: no task named 'light'; the tasks are identity, pose"),
+            ("router.by=light", "router.by: no task named 'light'; the tasks are identity, pose"),
         ],
     )
     def test_a_mistake_names_the_argument(self, override, line, good, catalog):
@@ -185,10 +186,10 @@ class TestExtends:
     def test_every_value_knows_its_file(self, tmp_path, base, catalog):
         path = self.child(tmp_path, "extends: parts/base.yaml\noptimizer: {lr: 0.5}\n")
         written = read_recipe(path, catalog, ["seed=3"])
-        assert str(written.place(("optimizer", "lr"))) == f"{path}:2:17"
-        assert str(written.place(("optimizer", "momentum"))) == f"{base}:14:44"
-        assert str(written.place(("seed",))) == "--set seed=3"
-        assert written.place(("train", "device")) is None
+        assert str(written.location(("optimizer", "lr"))) == f"{path}:2:17"
+        assert str(written.location(("optimizer", "momentum"))) == f"{base}:14:44"
+        assert str(written.location(("seed",))) == "--set seed=3"
+        assert written.location(("train", "device")) is None
 
     def test_a_mistake_points_to_its_own_file(self, tmp_path, base, catalog, good):
         base.write_text(good.replace("0.02", "fast"))

@@ -9,6 +9,7 @@ import pytest
 from mtlkit.errors import RecipeError
 from mtlkit.recipe_io import load_recipe, parse_recipe
 from mtlkit.recipe_io.structuring import new_converter
+from mtlkit.recipe_io.yaml_nodes import entry
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.weightings import Weighting
 
@@ -76,7 +77,7 @@ ONE_MISTAKE = [
     (
         "test: expected",
         "test: expeced",
-        "r.yaml:12:9: routing.test: expected one of expected, best, label, found the text "
+        "r.yaml:12:9: router.test: expected one of expected, best, label, found the text "
         "'expeced'; did you mean 'expected'?",
     ),
     (
@@ -88,25 +89,25 @@ ONE_MISTAKE = [
     (
         "[-90, -45]",
         "[-90, null]",
-        "r.yaml:10:24: routing.groups.left.1: expected text or a whole number or a number, "
+        "r.yaml:10:24: router.groups.left.1: expected text or a whole number or a number, "
         "found null",
     ),
     (
         "[-90, -45]",
         "-90",
-        "r.yaml:10:18: routing.groups.left: expected a list (text or a whole number or a number "
+        "r.yaml:10:18: router.groups.left: expected a list (text or a whole number or a number "
         "each), found the number -90",
     ),
     (
         "[{type: tasks}]",
         "{type: tasks}",
-        "r.yaml:16:13: evaluation: expected a list (a component (an evaluator) each), found a "
+        "r.yaml:16:13: evaluators: expected a list (a component (an evaluator) each), found a "
         "mapping",
     ),
     (
         "[{type: tasks}]",
         "[{type: task}]",
-        "r.yaml:16:21: evaluation.0.type: no evaluator named 'task'; did you mean 'tasks' "
+        "r.yaml:16:21: evaluators.0.type: no evaluator named 'task'; did you mean 'tasks' "
         "(built in)? `mtlkit list evaluators` shows all 1",
     ),
     (
@@ -118,18 +119,17 @@ ONE_MISTAKE = [
     (
         "{type: linear}",
         "{typ: linear}",
-        "r.yaml:11:12: routing.branch.typ: unknown key; did you mean 'type'?",
+        "r.yaml:11:12: router.branch.typ: unknown key; did you mean 'type'?",
     ),
     (
         "{type: linear}",
         "{type: 3}",
-        "r.yaml:11:18: routing.branch.type: expected the name of a branch, found the number 3",
+        "r.yaml:11:18: router.branch.type: expected the name of a branch, found the number 3",
     ),
     (
         "branch: {type: linear}",
         "branch: {type: linear, width: 3}",
-        "r.yaml:11:26: routing.branch.width: unknown option of 'linear' (mtlkit 0.1.0); "
-        "it has none",
+        "r.yaml:11:26: router.branch.width: unknown option of 'linear' (mtlkit 0.1.0); it has none",
     ),
     (
         "size: 32",
@@ -158,9 +158,19 @@ ONE_MISTAKE = [
         "r.yaml:14:1: optimiser: unknown key of the recipe; did you mean 'optimizer'?",
     ),
     (
+        "router:",
+        "routing:",
+        "r.yaml:6:1: routing: unknown key of the recipe; did you mean 'router'?",
+    ),
+    (
+        "evaluators:",
+        "evaluation:",
+        "r.yaml:16:1: evaluation: unknown key of the recipe; did you mean 'evaluators'?",
+    ),
+    (
         "by: pose",
         "by: yaw",
-        "r.yaml:9:7: routing.by: no task named 'yaw'; the tasks are identity, pose",
+        "r.yaml:9:7: router.by: no task named 'yaw'; the tasks are identity, pose",
     ),
     (
         "role: main, ",
@@ -230,17 +240,22 @@ def test_a_validator_that_looks_at_two_options(good, catalog):
         ("# nothing\n", "r.yaml: is empty"),
         ("- a\n", "r.yaml:1:1: expected a recipe with keys such as `data`, found a list"),
         ("3\n", "r.yaml:1:1: expected a recipe with keys such as `data`, found 3"),
-        ("a: [", "r.yaml:1:5: is not YAML"),
-        ("a: b: c", "r.yaml:1:5: is not YAML: mapping values are not allowed here"),
-        ("a:\n\t- b", "r.yaml:2:1: is not YAML"),
+        ("a: [", "r.yaml:1:5: is not one YAML document"),
+        ("a: b: c", "r.yaml:1:5: is not one YAML document: mapping values are not allowed here"),
+        ("a:\n\t- b", "r.yaml:2:1: is not one YAML document"),
         ("a: \x00", "r.yaml:1:4: is not YAML: the character U+0000 is not allowed"),
         ('a: "\\UFFFFFFFF"', "r.yaml: is not YAML"),
         ('a: "\\ud800"', "r.yaml:1:4: a text with half of a surrogate pair"),
-        ("a: 1\n---\nb: 2", "r.yaml:2:1: expected one document, found two"),
+        (
+            "a: 1\n---\nb: 2",
+            "r.yaml:2:1: is not one YAML document: expected a single "
+            "document in the stream; but found another document",
+        ),
         ("a: !!python/object:os.system x", "r.yaml:1:4: the tag"),
         ("a: !x {b: 1}", "r.yaml:1:4: the tag '!x' is not allowed"),
         ("a: *b", "r.yaml:1:4: no anchor named 'b'"),
         ("a: &b [*b]", "r.yaml:1:8: no anchor named 'b'"),
+        ("a: &b 1\nc: &b [*b]", "r.yaml:2:8: no anchor named 'b'"),
         ("? [a]\n: b", "r.yaml:1:3: expected a name as the key, found a collection"),
         ("1: b", "r.yaml:1:1: expected a name as the key, found 1; put it in quotes"),
         ("true: b", "r.yaml:1:1: expected a name as the key, found True; put it in quotes"),
@@ -268,6 +283,11 @@ def test_a_bomb_of_aliases_is_refused_quickly(catalog):
     levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     [line] = mistakes("\n".join(["a0: &a0 [x, x, x]", *levels]), catalog)
     assert "more than 50000 values, aliases written out" in line
+
+
+def test_an_anchor_may_be_defined_again(catalog):
+    tree = read_yaml("{a: &x 1, b: *x, c: &x 2, d: *x}", "r.yaml")
+    assert [value.value for _, value in tree.value] == [1, 1, 2, 2]
 
 
 def test_an_alias_is_the_value_it_names(good, catalog):
@@ -312,7 +332,7 @@ def test_an_alias_is_the_value_it_names(good, catalog):
     ],
 )
 def test_scalars_are_those_of_yaml_1_2(written, value):
-    found = read_yaml(f"a: {written}", "r.yaml").values["a"].value
+    found = entry(read_yaml(f"a: {written}", "r.yaml"), "a").value
     assert type(found) is type(value)
     assert found == value
 

@@ -156,7 +156,7 @@ def test_every_recipe_survives_writing_and_reading(data, rich_catalog):
     parts = {
         name: data.draw(value_of(kind, rich_catalog, 1))
         for name, kind in kinds.items()
-        if name in ("data", "backbone", "schedule", "optimizer", "evaluation", "weighting")
+        if name in ("data", "backbone", "schedule", "optimizer", "evaluators", "weighting")
     }
     recipe = Recipe(tasks=tasks, seed=data.draw(st.integers(0, 2**63)), **parts)
     assume(not recipe.problems())

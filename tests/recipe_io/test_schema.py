@@ -7,16 +7,16 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from mtlkit.cli.show import PLACES
 from mtlkit.errors import RecipeError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io import parse_recipe
 from mtlkit.recipe_io.dump import plain
 from mtlkit.recipe_io.schema import recipe_schema
+from mtlkit.recipe_io.snippet import RECIPE_PATHS
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(ROOT.glob("plugins/*/mtlkit_*/recipes/*.yaml"))
@@ -140,7 +140,7 @@ def test_it_completes(rich_catalog):
     face = definitions["data/face/rendered"]
     assert face["x-provider"].startswith("mtlkit-face ")
     for plural, registry in rich_catalog.families().items():
-        if plural not in PLACES:
+        if plural not in RECIPE_PATHS:
             continue  # ops and their implementations are named, not described
         for entry in registry:
             assert definitions[f"{plural}/{entry.name}"]["additionalProperties"] is False
@@ -164,6 +164,7 @@ def test_a_component_that_cannot_be_imported_may_have_any_options(distribution):
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_what_is_read_is_accepted(validator, rich_catalog, good, data):
     """Any value for any option: the schema never refuses what reading accepts."""
     scalar = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

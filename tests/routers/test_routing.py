@@ -33,8 +33,8 @@ TASKS = {"identity": Task(role=Role.MAIN), "pose": Task()}
 ASSEMBLY = Assembly(
     sample_shape=(1, 16, 16),
     classes={"identity": ("a", "b", "c"), "pose": POSES},
-    centre=0.0,
-    scale=1.0,
+    mean=0.0,
+    std=1.0,
 )
 BACKBONE = CasiaNet(width=0.1, dropout=0.0)
 LINEAR = Grouped(task="identity", by="pose", groups=GROUPS)
@@ -266,11 +266,11 @@ def test_groups_must_cover_the_classes(groups, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"task": "identty"}, "routing.task: no task named 'identty'"),
-        ({"by": "yaw"}, "routing.by: no task named 'yaw'"),
-        ({"by": "age"}, "routing.by: the task 'age' predicts no classes"),
-        ({"task": "age"}, "routing.task: the task 'age' predicts no classes"),
-        ({"groups": {"all": POSES}}, "routing.groups: expected two groups or more, found 1"),
+        ({"task": "identty"}, "router.task: no task named 'identty'"),
+        ({"by": "yaw"}, "router.by: no task named 'yaw'"),
+        ({"by": "age"}, "router.by: the task 'age' predicts no classes"),
+        ({"task": "age"}, "router.task: the task 'age' predicts no classes"),
+        ({"groups": {"all": POSES}}, "router.groups: expected two groups or more, found 1"),
         ({"groups": {"a": (0, 45), "b": (45,)}}, "'45' stands in the group 'a' already"),
     ],
 )

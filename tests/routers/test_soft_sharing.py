@@ -31,8 +31,8 @@ NAMES = list(TASKS)
 ASSEMBLY = Assembly(
     sample_shape=(6,),
     classes=dict.fromkeys(TASKS, ("a", "b", "c")),
-    centre=0.0,
-    scale=1.0,
+    mean=0.0,
+    std=1.0,
 )
 IMAGES = attrs.evolve(ASSEMBLY, sample_shape=(1, 16, 16))
 MLP = MLP(hidden=(8,))
@@ -432,7 +432,7 @@ def test_it_learns(config, precision):
 @pytest.mark.parametrize("config", [MMoE(width=5), PLE(width=5), CrossStitch()], ids=name_of)
 def test_a_whole_run_measures_what_the_network_says(config, tmp_path):
     """Training, validation and evaluation all see the features that each task has of its own."""
-    recipe = attrs.evolve(small_recipe(), routing=config)
+    recipe = attrs.evolve(small_recipe(), router=config)
     run = fit(recipe, tmp_path / "run", quiet=True, catalog=add_small_data(load_catalog("none")))
     model = load_model(tmp_path / "run", add_small_data(load_catalog("none")))
     split = recipe.data.load(Loading()).validation

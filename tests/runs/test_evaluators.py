@@ -45,8 +45,8 @@ def catalog(points):
 
 @pytest.fixture
 def start(points, catalog, tmp_path):
-    def run(*evaluation):
-        recipe = attrs.evolve(points.PLAIN, evaluation=evaluation)
+    def run(*evaluators):
+        recipe = attrs.evolve(points.PLAIN, evaluators=evaluators)
         return fit(recipe, tmp_path / "run", catalog=catalog, quiet=True)
 
     return run
@@ -70,15 +70,15 @@ def test_every_evaluator_may_be_asked_without_a_check_of_its_own(points):
 def test_a_problem_of_an_evaluator_is_one_of_the_recipe(start, untrained, tmp_path):
     with pytest.raises(RecipeError) as caught:
         start(TaskMetrics(), Asks(task="whom"))
-    assert caught.value.lines == ("evaluation.1.task: no task named 'whom'",)
+    assert caught.value.lines == ("evaluators.1.task: no task named 'whom'",)
     assert not (tmp_path / "run").exists()
 
 
 def test_it_comes_with_those_of_other_parts(points):
-    recipe = attrs.evolve(points.PLAIN, evaluation=(Asks(task="x"), Asks(task="y", number=1)))
+    recipe = attrs.evolve(points.PLAIN, evaluators=(Asks(task="x"), Asks(task="y", number=1)))
     assert [problem.path for problem in recipe.problems()] == [
-        ("evaluation", "0", "task"),
-        ("evaluation", "1", "task"),
+        ("evaluators", "0", "task"),
+        ("evaluators", "1", "task"),
     ]
 
 
@@ -89,10 +89,10 @@ def test_the_data_is_looked_at_before_training(start, untrained, tmp_path):
 
 
 def test_the_same_evaluator_twice_is_refused(points):
-    recipe = attrs.evolve(points.PLAIN, evaluation=(Asks(), TaskMetrics(), Asks()))
+    recipe = attrs.evolve(points.PLAIN, evaluators=(Asks(), TaskMetrics(), Asks()))
     (problem,) = recipe.problems()
     assert str(problem) == (
-        "evaluation.2: gives metrics of the same names as evaluation.0; leave one out"
+        "evaluators.2: gives metrics of the same names as evaluators.0; leave one out"
     )
 
 

@@ -362,7 +362,7 @@ def test_other_data_is_refused_on_resume(start, points, tmp_path, monkeypatch):
     plain = points.Points.load
 
     def other(self, loading):
-        return attrs.evolve(plain(self, loading), scale=2.0)
+        return attrs.evolve(plain(self, loading), std=2.0)
 
     monkeypatch.setattr(points.Points, "load", other)
     with pytest.raises(DataError, match="the data is no longer what the run began with"):

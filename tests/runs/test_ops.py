@@ -28,7 +28,7 @@ STEPS = {
     "grouped_linear_cross_entropy": (
         {
             "tasks": {"kind": MAIN, "side": SIDE},
-            "routing": Grouped(task="kind", by="side", groups={"l": ("left",), "r": ("right",)}),
+            "router": Grouped(task="kind", by="side", groups={"l": ("left",), "r": ("right",)}),
         },
         "sorted",
     ),

@@ -200,9 +200,9 @@ def test_where_equal_weights_break_the_next_trial_is_the_unit(
 def test_the_best_recipe_keeps_what_the_recipe_asked_of_a_trained_model(
     recipe, own_catalog, tmp_path
 ):
-    asked = attrs.evolve(recipe, evaluation=(TaskMetrics(),))
+    asked = attrs.evolve(recipe, evaluators=(TaskMetrics(),))
     found = tuned_in(tmp_path / "t", asked, own_catalog, Search(trials=1))
-    assert load_recipe(found.recipe, own_catalog).evaluation == (TaskMetrics(),)
+    assert load_recipe(found.recipe, own_catalog).evaluators == (TaskMetrics(),)
 
 
 def test_a_trial_of_other_weights_is_not_taken_for_this_one(recipe, own_catalog, tmp_path):

@@ -733,7 +733,7 @@ class Feed(DataSource):
         train, test = data.train, data.test
         match self.how:
             case "scale":
-                return attrs.evolve(data, scale=0.0)
+                return attrs.evolve(data, std=0.0)
             case "order":
                 return attrs.evolve(data, train=attrs.evolve(train, inputs=Sorting(train.inputs)))
             case "shape":

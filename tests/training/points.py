@@ -112,7 +112,7 @@ LEARNED = attrs.evolve(
     PLAIN,
     backbone=CasiaNet(width=0.05, dropout=0.4),
     weighting=Dynamic(learning_rate=0.01),
-    routing=GROUPED,
+    router=GROUPED,
     optimizer=AdamW(lr=0.01),
     schedule=Cosine(warmup=2),
     train=attrs.evolve(
@@ -145,7 +145,7 @@ def updater(recipe: Recipe, ranks: Ranks | None = None, folder: Path = Path()) -
         name: encode_targets(split, recipe.tasks, assembly) for name, split in data.splits().items()
     }
     torch.manual_seed(recipe.seed)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
+    model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
     setting = TrainingContext(

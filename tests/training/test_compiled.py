@@ -20,7 +20,7 @@ def test_compiled_updates_are_the_eager_ones(points, grouped, monkeypatch):
     recipe = points.PLAIN
     if grouped:
         backbone = CasiaNet(width=0.05, dropout=0)
-        recipe = attrs.evolve(recipe, routing=points.GROUPED, backbone=backbone)
+        recipe = attrs.evolve(recipe, router=points.GROUPED, backbone=backbone)
     train = attrs.evolve(recipe.train, compile=True)
     eager, compiled = points.updater(recipe), points.updater(attrs.evolve(recipe, train=train))
     for step in range(2):

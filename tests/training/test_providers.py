@@ -30,12 +30,12 @@ def rows_of(losses, parameters):
     return torch.stack(rows)
 
 
-def network(points, at, heads, routing=None):
+def network(points, at, heads, router=None):
     scheme = points.ByNorm(at=at, heads=heads)
     recipe = attrs.evolve(points.PLAIN, weighting=scheme, backbone=points.MLP(hidden=(8, 6)))
-    if routing is not None:
+    if router is not None:
         backbone = points.CasiaNet(width=0.05, dropout=0)
-        recipe = attrs.evolve(recipe, routing=routing, backbone=backbone)
+        recipe = attrs.evolve(recipe, router=router, backbone=backbone)
     made = points.updater(recipe)
     made.inner.eval()
     return made
@@ -43,15 +43,15 @@ def network(points, at, heads, routing=None):
 
 @pytest.mark.parametrize("heads", list(HeadGradients))
 @pytest.mark.parametrize("at", list(GradientLocation))
-@pytest.mark.parametrize("routing", ["shared", "linear", "block"])
-def test_the_trunk_gets_the_weighted_sum_and_the_heads_what_they_are_to(points, at, heads, routing):
-    if routing == "block" and at is GradientLocation.LAST_SHARED_LAYER:
+@pytest.mark.parametrize("router", ["shared", "linear", "block"])
+def test_the_trunk_gets_the_weighted_sum_and_the_heads_what_they_are_to(points, at, heads, router):
+    if router == "block" and at is GradientLocation.LAST_SHARED_LAYER:
         return  # refused when the recipe is read
     grouped = {
         "shared": None,
         "linear": points.GROUPED,
         "block": attrs.evolve(points.GROUPED, branch=BlockBranch()),
-    }[routing]
+    }[router]
     made = network(points, at, heads, grouped)
     model = made.inner.model
     inputs, targets, whole = batch_of(made)

@@ -100,8 +100,8 @@ def test_a_cut_through_every_way_out_of_the_trunk_loses_nothing(points, branch):
         def forward(self, gramian, known):
             return torch.ones_like(known.losses)
 
-    routing = points.GROUPED if branch is None else attrs.evolve(points.GROUPED, branch=branch)
-    recipe = attrs.evolve(points.PLAIN, backbone=CasiaNet(width=0.05, dropout=0), routing=routing)
+    router = points.GROUPED if branch is None else attrs.evolve(points.GROUPED, branch=branch)
+    recipe = attrs.evolve(points.PLAIN, backbone=CasiaNet(width=0.05, dropout=0), router=router)
     made = points.updater(recipe)
     made.inner.eval()  # batch norm by its running statistics, the same in both passes
     inputs, targets, whole = batch_of(made)

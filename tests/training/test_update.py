@@ -179,11 +179,11 @@ def test_parameters_that_no_loss_reaches_are_named(points):
     assert frozen.untrained == ()  # frozen on purpose
 
 
-@pytest.mark.parametrize("routing", ["shared", "grouped"])
-def test_a_stop_wish_comes_back_after_the_update(points, routing):
+@pytest.mark.parametrize("router", ["shared", "grouped"])
+def test_a_stop_wish_comes_back_after_the_update(points, router):
     recipe = points.PLAIN
-    if routing == "grouped":
-        recipe = attrs.evolve(recipe, routing=points.GROUPED)
+    if router == "grouped":
+        recipe = attrs.evolve(recipe, router=points.GROUPED)
     made = points.updater(recipe)
     wish = StopRequest()
     assert not made.update(0, wish).stop

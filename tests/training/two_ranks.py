@@ -47,7 +47,7 @@ def cases():
         yield f"bf16-{key}", attrs.evolve(recipe, train=half)
     compiled = attrs.evolve(plain.train, batch=17, compile=True)
     yield "compiled-pcgrad", attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=compiled)
-    grouped = attrs.evolve(plain, routing=points.GROUPED, weighting=Dynamic())
+    grouped = attrs.evolve(plain, router=points.GROUPED, weighting=Dynamic())
     yield "grouped-1", attrs.evolve(grouped, train=attrs.evolve(plain.train, batch=4))
 
 

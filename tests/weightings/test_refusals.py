@@ -149,7 +149,7 @@ def test_a_recipe_asks_its_router_and_its_weighting(points_recipe):
         def shared_features(self):
             return False
 
-    recipe = attrs.evolve(points_recipe, weighting=MGDA(), routing=Apart())
+    recipe = attrs.evolve(points_recipe, weighting=MGDA(), router=Apart())
     (found,) = recipe.problems()
     assert str(found).startswith("weighting.at: MGDA looks at the shared features")
     at_parameters = attrs.evolve(recipe, weighting=MGDA(at=GradientLocation.PARAMETERS))

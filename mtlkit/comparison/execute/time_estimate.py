@@ -120,7 +120,7 @@ def _updater(recipe: Recipe, loading: Loading) -> Updater:
     assembly = assembly_of(data, recipe.tasks)
     targets = {"train": encode_targets(data.train, recipe.tasks, assembly)}
     torch.manual_seed(recipe.seed)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly)
+    model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
     setting = TrainingContext(

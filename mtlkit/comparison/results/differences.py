@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from yaml import MappingNode, Node, ScalarNode
+
 from mtlkit.comparison.results.record import Record, Stage, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder, open_study
 from mtlkit.errors import RunError
-from mtlkit.recipe_io.source_location import Entries, Items, Node
+from mtlkit.recipe_io.yaml_nodes import entries
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.report.page import number
 from mtlkit.runs.folder import open_run, read_json
@@ -83,16 +85,16 @@ def flat_yaml(path: Path) -> dict[str, str]:
 
 
 def _flat(node: Node, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    if isinstance(node, Entries) and node.values:
-        for key, value in node.values.items():
-            yield from _flat(value, (*path, key))
-    elif isinstance(node, Items) and node.items:
-        for place, item in enumerate(node.items):
-            yield from _flat(item, (*path, str(place)))
-    elif isinstance(node, Entries | Items):
-        yield ".".join(path), "none"
-    else:
+    if isinstance(node, ScalarNode):
         yield ".".join(path), "null" if node.value is None else str(node.value)
+    elif not node.value:
+        yield ".".join(path), "none"
+    elif isinstance(node, MappingNode):
+        for key, value in entries(node).items():
+            yield from _flat(value, (*path, key))
+    else:
+        for index, item in enumerate(node.value):
+            yield from _flat(item, (*path, str(index)))
 
 
 def _texts(one: Mapping[str, str], other: Mapping[str, str]) -> Iterator[Row]:

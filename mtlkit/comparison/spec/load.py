@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import attrs
+from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
 from mtlkit.comparison.results.record import Budget
 from mtlkit.comparison.spec.comparison import (
@@ -23,18 +24,9 @@ from mtlkit.errors import RecipeError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe_io import load_recipe
 from mtlkit.recipe_io.layers import read_text
-from mtlkit.recipe_io.source_location import (
-    Entries,
-    Items,
-    Mistake,
-    Node,
-    Place,
-    RefusedError,
-    Scalar,
-    node_at,
-    refuse,
-)
+from mtlkit.recipe_io.source_location import Mistake, RefusedError, SourceLocation, refuse
 from mtlkit.recipe_io.structuring import new_converter
+from mtlkit.recipe_io.yaml_nodes import entry, is_text, location, mapping, node_at, wrap
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.runs.search import Searched
 from mtlkit.weightings.base import Weighting
@@ -104,52 +96,47 @@ def load_comparison(path: Path, catalog: Catalog) -> Comparison:
     return comparison
 
 
-def _written_out(tree: Node, path: Path) -> Entries:
-    """The file with its short forms in their long ones, at the same places."""
-    if not isinstance(tree, Entries):
+def _written_out(tree: Node, path: Path) -> MappingNode:
+    """Return the file with its short forms in their long ones, at the same locations."""
+    if not isinstance(tree, MappingNode):
         raise refuse(
-            Place(str(path)), "expected a comparison with keys such as `problems` and `weightings`"
+            SourceLocation(str(path)),
+            "expected a comparison with keys such as `problems` and `weightings`",
         )
-    values = dict(tree.values)
-    problems, weightings = values.get("problems"), values.get("weightings")
-    if isinstance(problems, Entries):
-        named = {key: _long(node, "recipe") for key, node in problems.values.items()}
-        values["problems"] = attrs.evolve(problems, values=named)
-    if isinstance(weightings, Items):
-        values["weightings"] = attrs.evolve(weightings, items=tuple(map(_entry, weightings.items)))
-    return attrs.evolve(tree, values=values)
+    return mapping(((key, _section(key.value, node)) for key, node in tree.value), tree.start_mark)
 
 
-def _long(node: Node, key: str) -> Node:
-    return Entries({key: node}, {key: node.place}, node.place) if _is_text(node) else node
+def _section(name: str, node: Node) -> Node:
+    if name == "problems" and isinstance(node, MappingNode):
+        pairs = (
+            (key, wrap("recipe", value) if is_text(value) else value) for key, value in node.value
+        )
+        return mapping(pairs, node.start_mark)
+    if name == "weightings" and isinstance(node, SequenceNode):
+        return SequenceNode("", [_entry(item) for item in node.value], node.start_mark)
+    return node
 
 
 def _entry(node: Node) -> Node:
-    """A weighting in its long form, called by its component's name where it has none."""
-    if _is_text(node) or (isinstance(node, Entries) and type_key in node.values):
-        node = Entries({"weighting": node}, {"weighting": node.place}, node.place)
-    if not isinstance(node, Entries) or "name" in node.values:
+    """Return a weighting in its long form, named after its component if it has no name."""
+    if is_text(node) or entry(node, type_key) is not None:
+        node = wrap("weighting", node)
+    if not isinstance(node, MappingNode) or entry(node, "name") is not None:
         return node
-    component = node.values.get("weighting")
-    if isinstance(component, Entries):
-        component = component.values.get(type_key)
-    if not (isinstance(component, Scalar) and isinstance(component.value, str)):
-        return node  # which is a mistake that the component's reader tells
-    name = Scalar(re.sub("[/@]", "-", component.value), component.place)
-    return attrs.evolve(
-        node, values={**node.values, "name": name}, keys={**node.keys, "name": name.place}
-    )
+    component = entry(node, "weighting")
+    if isinstance(component, MappingNode):
+        component = entry(component, type_key)
+    if not is_text(component):
+        return node  # a mistake that the reader of components reports
+    name = ScalarNode("", re.sub("[/@]", "-", component.value), component.start_mark)
+    return mapping([*node.value, *wrap("name", name).value], node.start_mark)
 
 
-def _is_text(node: Node) -> bool:
-    return isinstance(node, Scalar) and isinstance(node.value, str)
-
-
-def _mistakes(file: File, tree: Entries) -> Iterator[Mistake]:
+def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
     """What is wrong in the file by itself."""
 
     def at(message: str, *path: str) -> Mistake:
-        return Mistake(node_at(tree, path).place, message, path)
+        return Mistake(location(node_at(tree, path)), message, path)
 
     if not file.problems:
         yield at("expected one problem or more, found none", "problems")
@@ -176,16 +163,18 @@ def _mistakes(file: File, tree: Entries) -> Iterator[Mistake]:
             yield at("`time` needs the baseline `equal`, whose time all others get", "budgets")
 
 
-def _wrong_names(file: File, tree: Entries) -> Iterator[Mistake]:
+def _wrong_names(file: File, tree: MappingNode) -> Iterator[Mistake]:
     baselines = {method.name: method for method in BASELINES}
     seen: dict[str, int] = {}
-    for number, entry in enumerate(file.weightings):
+    for number, written in enumerate(file.weightings):
         path = ("weightings", str(number))
-        name, place = entry.name, node_at(tree, path).place
+        name, place = written.name, location(node_at(tree, path))
         if not NAME.fullmatch(name):
             message = f"{name!r} cannot name a folder; give it a `name`"
             yield Mistake(place, message, path)
-        elif name in baselines and (entry.search or entry.weighting != baselines[name].weighting):
+        elif name in baselines and (
+            written.search or written.weighting != baselines[name].weighting
+        ):
             message = f"{name!r} is the name of a baseline; give this one another `name`"
             yield Mistake(place, message, path)
         elif name in file.without:
@@ -198,7 +187,7 @@ def _wrong_names(file: File, tree: Entries) -> Iterator[Mistake]:
 
 
 def _problems(
-    file: File, tree: Entries, folder: Path, catalog: Catalog
+    file: File, tree: MappingNode, folder: Path, catalog: Catalog
 ) -> tuple[dict[str, Compared], list[str]]:
     """The problems with their recipes, and the mistakes in these."""
     found: dict[str, Compared] = {}
@@ -211,7 +200,7 @@ def _problems(
             at = ("problems", name, "recipe")
             missing = not path.is_file()  # then its own place says less than the comparison's
             lines += [
-                str(Mistake(node_at(tree, at).place, line, at)) if missing else line
+                str(Mistake(location(node_at(tree, at)), line, at)) if missing else line
                 for line in cause.lines
             ]
             continue
@@ -223,13 +212,13 @@ def _problems(
     return found, lines
 
 
-def _located(file: File, tree: Entries, problem: Disagreement) -> Mistake:
+def _located(file: File, tree: MappingNode, problem: Disagreement) -> Mistake:
     """The mistake at its place in the file; those of baselines at `problems`."""
     path, names = problem.path, [entry.name for entry in file.weightings]
     if path[0] == "methods":
         own = path[1] in names
         path = ("weightings", str(names.index(path[1])), *path[2:]) if own else ("problems",)
-    return Mistake(node_at(tree, path).place, problem.message, path)
+    return Mistake(location(node_at(tree, path)), problem.message, path)
 
 
 def _methods(file: File) -> tuple[Method, ...]:

@@ -27,13 +27,13 @@ def recipe_of(recipe: Recipe, method: Method, task: str | None = None) -> Recipe
         return attrs.evolve(recipe, weighting=method.weighting)
     tasks = {task: recipe.tasks[task]}
     terms = loss_terms(tasks)
-    fits = not list(recipe.routing.problems(terms))
+    fits = not list(recipe.router.problems(terms))
     return attrs.evolve(
         recipe,
         tasks=tasks,
         weighting=method.weighting,
-        routing=recipe.routing if fits else Shared(),
-        evaluation=tuple(each for each in recipe.evaluation if not list(each.problems(terms))),
+        router=recipe.router if fits else Shared(),
+        evaluators=tuple(each for each in recipe.evaluators if not list(each.problems(terms))),
     )
 
 
@@ -87,7 +87,7 @@ def with_settings(recipe: Recipe, settings: Settings, catalog: Catalog) -> Recip
 def for_trial(recipe: Recipe, seed: int) -> Recipe:
     """The recipe of a trial: it never sees the test split."""
     train = attrs.evolve(recipe.train, test=False)
-    return attrs.evolve(recipe, seed=seed, evaluation=(), train=train)
+    return attrs.evolve(recipe, seed=seed, evaluators=(), train=train)
 
 
 def for_final(recipe: Recipe, seed: int, epochs: int | None = None) -> Recipe:

@@ -46,7 +46,7 @@ def _of_tasks(name: str, problem: Compared) -> Iterator[Problem]:
 
 def _of_primary_metrics(name: str, problem: Compared) -> Iterator[Problem]:
     tasks = problem.recipe.tasks
-    prefixes = [evaluator.prefix for evaluator in problem.recipe.evaluation]
+    prefixes = [evaluator.prefix for evaluator in problem.recipe.evaluators]
     for task, primary in problem.primary_metrics.items():
         here = ("problems", name, "primary_metrics", task)
         if task not in tasks:

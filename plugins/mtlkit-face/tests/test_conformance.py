@@ -33,7 +33,7 @@ RECIPE = Recipe(
     backbone=MLP(hidden=(8,)),
     tasks={"identity": Task(role=Role.MAIN, target="subject"), "pose": Task(target="yaw")},
 )
-BRANCHED = attrs.evolve(RECIPE, routing=Grouped(task="identity", by="pose", groups=POSE_GROUPS))
+BRANCHED = attrs.evolve(RECIPE, router=Grouped(task="identity", by="pose", groups=POSE_GROUPS))
 
 WILD = {"size": 16, "mirror": True, "validation": 0.34, "labels": Path("poses.csv")}
 POSE = {"classes": ("pose",), "swap": {"pose": ("left", "right")}}

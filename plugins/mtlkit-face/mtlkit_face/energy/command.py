@@ -60,10 +60,10 @@ def asked_of(recipe: "Recipe") -> "Energy":
     from mtlkit_face.energy.evaluator import Energy
     from mtlkit_face.identification.evaluator import Identification
 
-    for evaluator in recipe.evaluation:
+    for evaluator in recipe.evaluators:
         if isinstance(evaluator, Energy):
             return evaluator
-    for evaluator in recipe.evaluation:
+    for evaluator in recipe.evaluators:
         if isinstance(evaluator, Identification) and evaluator.split != "train":
             return Energy(
                 task=evaluator.task,

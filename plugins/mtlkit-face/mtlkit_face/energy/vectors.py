@@ -51,7 +51,7 @@ def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
     model = trained.model
     first = next(iter(trained.data.splits().values())).inputs[torch.tensor([0])]
     with torch.inference_mode():
-        features = model.all_features(first.to(model.centre.device))
+        features = model.all_features(first.to(model.mean.device))
     weights: dict[str, Tensor] = {}
     passed_over: dict[str, str] = {}
     for name in model.tasks:
@@ -66,7 +66,7 @@ def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
         reason = passed_over.get(task, f"the tasks are {', '.join(model.tasks)}")
         raise DataError(
             f"energy: the task {task!r} has no linear weights on the shared features: {reason}; "
-            f"leave `face/energy` out of `evaluation`, or name another `task`"
+            f"leave `face/energy` out of `evaluators`, or name another `task`"
         )
     main = model.head(task)
     assert isinstance(main, ClassificationHead)

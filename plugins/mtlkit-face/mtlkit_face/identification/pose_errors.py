@@ -53,7 +53,7 @@ class PoseErrors(Evaluator):
         if not found and all(term.task != self.task or term.name == self.task for term in terms):
             yield Problem(
                 ("task",),
-                f"{self.task!r} has no branches that a pose could choose; use `routing: grouped`",
+                f"{self.task!r} has no branches that a pose could choose; use `router: grouped`",
             )
 
     def check(self, data: Data) -> None:

@@ -95,7 +95,7 @@ def _identity(
     colours = "gray" if frame.channels == 1 else "RGB"
     yield "input", f"8-bit {colours} images of {frame.width} x {frame.height} pixels"
     yield "output", f"templates of {model.size} numbers, from the task {model.task!r}"
-    for fact in ("backbone", "tasks", "routing", "weighting", "training", "parameters"):
+    for fact in ("backbone", "tasks", "router", "weighting", "training", "parameters"):
         if fact in evaluation.facts:
             yield fact, evaluation.facts[fact]
     yield "weights, SHA-256", f"`{model.weights}` ({model.folder.model.name})"

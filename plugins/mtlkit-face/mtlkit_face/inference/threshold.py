@@ -29,7 +29,7 @@ def threshold_of(model: FaceModel, given: float | None = None) -> Threshold:
     folder = model.folder
     asked = {
         each.split: each
-        for each in model.recipe.evaluation
+        for each in model.recipe.evaluators
         if isinstance(each, Identification) and each.task == model.task
     }
     found = [asked[split] for split in _ORDER if split in asked]

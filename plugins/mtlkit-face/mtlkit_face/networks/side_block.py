@@ -32,17 +32,17 @@ class SideBlock(Unbranched):
         for name in self.tasks:
             if name not in known:
                 yield Problem(
-                    ("routing", "tasks"),
+                    ("router", "tasks"),
                     f"no task named {name!r}; the tasks are {', '.join(known)}",
                 )
         if not set(known) - set(self.tasks):
             yield Problem(
-                ("routing", "tasks"),
+                ("router", "tasks"),
                 "names every task, so that none is left for the trunk's own last block; "
                 "leave the main task out",
             )
         if not self.tasks:
-            yield Problem(("routing", "tasks"), "expected tasks for the second block, found none")
+            yield Problem(("router", "tasks"), "expected tasks for the second block, found none")
 
     @property
     def shared_features(self) -> bool:
@@ -59,8 +59,8 @@ class SideBlockRouter(UnbranchedRouter):
         super().__init__()
         if not isinstance(wiring.backbone, SplittableBackbone):
             raise AssemblyError(
-                f"routing: {type(wiring.backbone).__name__} cannot be taken apart before its last "
-                f"block; use a backbone such as casia-net, or `routing: shared`"
+                f"router: {type(wiring.backbone).__name__} cannot be taken apart before its last "
+                f"block; use a backbone such as casia-net, or `router: shared`"
             )
         self.backbone = wiring.backbone
         self.features = wiring.backbone.features

@@ -48,7 +48,7 @@ def s_cnn(data: DataSource, *, width: float = 1.0) -> Recipe:
         optimizer=SGD(lr=0.02, momentum=0.9, weight_decay=5e-4),
         schedule=Steps(at_progress=(0.5, 0.75, 0.95)),
         train=Train(epochs=20, batch=64, precision="bf16"),
-        evaluation=(Identification(), Energy()),
+        evaluators=(Identification(), Energy()),
     )
 
 
@@ -72,6 +72,6 @@ def p_cnn(
     `branch` is `LinearBranch()`, a classifier for each group as in the paper, or `BlockBranch()`,
     a block 5 for each group as in the authors' released networks.
     """
-    routing = Grouped(task="identity", by="pose", groups=POSE_GROUPS, branch=branch)
+    router = Grouped(task="identity", by="pose", groups=POSE_GROUPS, branch=branch)
     plain = m_cnn(data, width=width)
-    return attrs.evolve(plain, routing=routing, evaluation=(*plain.evaluation, PoseErrors()))
+    return attrs.evolve(plain, router=router, evaluators=(*plain.evaluators, PoseErrors()))

@@ -82,7 +82,7 @@ class ImageEmbedder:
         self.shape = shape
         self.weights = weights
         self.preprocessing = Preprocessing(
-            shape=shape, centre=model.assembly.centre, scale=model.assembly.scale
+            shape=shape, mean=model.assembly.mean, std=model.assembly.std
         )
         self.embedded = 0
         self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()
@@ -147,7 +147,7 @@ class ImageEmbedder:
         except DataError as cause:
             raise DataError(
                 f"{self._config.name}: {cause}. Pictures of a protocol have no labels: evaluate a "
-                f"run whose recipe has `routing.test: expected` or `best`"
+                f"run whose recipe has `router.test: expected` or `best`"
             ) from cause
         task = self._config.task
         return template(said.outputs[task], said.branches.get(task))

@@ -52,20 +52,20 @@ def over_folds(
 @attrs.frozen(kw_only=True)
 class Preprocessing:
     """What is done to an aligned picture: it is resized to `shape` (channels, height, width), gray
-    or RGB in 8 bits, and the network is given (pixel - `centre`) / `scale`. With `margin` its face
+    or RGB in 8 bits, and the network is given (pixel - `mean`) / `std`. With `margin` its face
     box was cut out before, enlarged by so much of its sides.
     """
 
     shape: tuple[int, ...]
-    centre: float
-    scale: float
+    mean: float
+    std: float
     margin: float | None = None
 
     def __str__(self) -> str:
         channels, height, width = self.shape
         colours = "gray" if channels == 1 else "RGB"
         cut = "" if self.margin is None else f"face boxes with a margin of {self.margin:g}, "
-        return f"{cut}{colours}, {width} x {height}, (pixel - {self.centre:g}) / {self.scale:g}"
+        return f"{cut}{colours}, {width} x {height}, (pixel - {self.mean:g}) / {self.std:g}"
 
 
 @attrs.frozen(kw_only=True)

@@ -224,7 +224,7 @@ def test_the_pictures_are_those_of_the_files(tree):
 def test_the_gallery_of_a_shipped_recipe_is_frontal_neutral_and_under_the_neutral_light(
     tree, name, light
 ):
-    (evaluator,) = shipped(name).evaluation
+    (evaluator,) = shipped(name).evaluators
     data = load(small(tree, setting=name, neutral_light=light))
     evaluator.check(data)
     split, trial = evaluator.arrange(data)
@@ -359,7 +359,7 @@ def test_a_recipe_of_each_setting_is_the_p_cnn_of_the_poses_it_has(name):
     recipe = shipped(name)
     assert recipe.data.setting == name
     yaws = {CAMERAS[camera] for camera in SETTINGS[name].cameras}
-    grouped = [yaw for members in recipe.routing.groups.values() for yaw in members]
+    grouped = [yaw for members in recipe.router.groups.values() for yaw in members]
     assert sorted(grouped) == sorted(yaws)
     paper = p_cnn(Rendered())
     side = {"pose": True, "illumination": SETTINGS[name].every_light,

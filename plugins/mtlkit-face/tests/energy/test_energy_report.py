@@ -55,9 +55,9 @@ DATA = Data(
 GROUPS = {"left": (-45,), "front": (0,), "right": (45,)}
 
 
-def network(tasks=None, routing=None):
+def network(tasks=None, router=None):
     tasks = tasks or TASKS
-    model = assemble(MLP(hidden=(12,)), routing or Shared(), tasks, assembly_of(DATA, tasks))
+    model = assemble(MLP(hidden=(12,)), router or Shared(), tasks, assembly_of(DATA, tasks))
     return TrainedModel(model, DATA, tasks, torch.device("cpu"))
 
 
@@ -92,8 +92,8 @@ def test_a_single_task_has_probes_and_curves_and_no_overlap():
 
 
 def test_the_generic_head_of_a_pose_directed_network_is_looked_at():
-    routing = Grouped(task="identity", by="pose", groups=GROUPS, test=BranchSelection.BEST)
-    trained = network(routing=routing)
+    router = Grouped(task="identity", by="pose", groups=GROUPS, test=BranchSelection.BEST)
+    trained = network(router=router)
     found = Energy().evaluate(trained).metrics
     generic = Identification().evaluate(trained).metrics["face/generic/rank1"]
     assert found["face/energy/rank1/y"] == pytest.approx(generic)
@@ -178,18 +178,18 @@ def test_a_side_task_without_linear_weights_is_left_out_and_said_to_be():
 
 def test_features_of_a_task_of_its_own_are_refused():
     with pytest.raises(DataError) as caught:
-        Energy().evaluate(network(routing=MMoE(experts=2, width=4)))
+        Energy().evaluate(network(router=MMoE(experts=2, width=4)))
     assert str(caught.value) == (
         "energy: the task 'identity' has no linear weights on the shared features: MMoERouter "
-        "gives it features of its own; leave `face/energy` out of `evaluation`, or name another "
+        "gives it features of its own; leave `face/energy` out of `evaluators`, or name another "
         "`task`"
     )
 
 
 def test_a_wrong_task_is_a_mistake_of_the_recipe_and_a_wrong_label_of_the_data():
     asked = Energy(task="identty")
-    recipe = Recipe(data=None, backbone=MLP(hidden=(4,)), tasks=TASKS, evaluation=(asked,))
-    with pytest.raises(RecipeError, match=r"evaluation\.0\.task: no task named 'identty'"):
+    recipe = Recipe(data=None, backbone=MLP(hidden=(4,)), tasks=TASKS, evaluators=(asked,))
+    with pytest.raises(RecipeError, match=r"evaluators\.0\.task: no task named 'identty'"):
         recipe.check()
     with pytest.raises(DataError, match="the data has no label 'light'"):
         Energy(probes=("light",)).check(DATA)

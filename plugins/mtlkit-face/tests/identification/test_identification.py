@@ -53,16 +53,16 @@ def data() -> Data:
     return Data(train=faces(range(6)), test=faces(range(6, 14)), open_labels=frozenset({"subject"}))
 
 
-def network(found: Data | None = None, routing=None) -> TrainedModel:
+def network(found: Data | None = None, router=None) -> TrainedModel:
     found = found or data()
     torch.manual_seed(0)
     tasks = TASKS
-    model = assemble(MLP(hidden=(16,)), routing or Shared(), tasks, assembly_of(found, tasks))
+    model = assemble(MLP(hidden=(16,)), router or Shared(), tasks, assembly_of(found, tasks))
     return TrainedModel(model, found, tasks, torch.device("cpu"))
 
 
 def pose_network(test: BranchSelection = BranchSelection.EXPECTED) -> TrainedModel:
-    return network(routing=Grouped(task="identity", by="pose", groups=GROUPS, test=test))
+    return network(router=Grouped(task="identity", by="pose", groups=GROUPS, test=test))
 
 
 def brute_force_ranks(templates: np.ndarray, split: Split) -> dict[int, int]:
@@ -184,8 +184,8 @@ def test_label_routing_is_left_out_where_a_label_is_missing():
     codes[0] = -1
     columns = {**test.columns, "yaw": Categorical(codes, test.categorical("yaw").names)}
     holed = attrs.evolve(data(), test=attrs.evolve(test, columns=columns))
-    routing = Grouped(task="identity", by="pose", groups=GROUPS)
-    found = Identification().evaluate(network(holed, routing)).metrics
+    router = Grouped(task="identity", by="pose", groups=GROUPS)
+    found = Identification().evaluate(network(holed, router)).metrics
     assert "face/best/rank1" in found
     assert "face/label/rank1" not in found
 

@@ -46,8 +46,8 @@ class Faces(DataSource):
         )
 
 
-def recipe(*evaluation: Identification) -> Recipe:
-    return Recipe(data=Faces(), backbone=MLP(hidden=(4,)), tasks=TASKS, evaluation=evaluation)
+def recipe(*evaluators: Identification) -> Recipe:
+    return Recipe(data=Faces(), backbone=MLP(hidden=(4,)), tasks=TASKS, evaluators=evaluators)
 
 
 def asked(**options) -> Identification:
@@ -55,18 +55,18 @@ def asked(**options) -> Identification:
 
 
 @pytest.mark.parametrize(
-    ("evaluation", "problem"),
+    ("evaluators", "problem"),
     [
         (
             asked(task="identty"),
-            "evaluation.0.task: no task named 'identty'; the tasks are identity, pose, age",
+            "evaluators.0.task: no task named 'identty'; the tasks are identity, pose, age",
         ),
-        (asked(task="age"), "evaluation.0.task: the task 'age' predicts no classes"),
+        (asked(task="age"), "evaluators.0.task: the task 'age' predicts no classes"),
     ],
 )
-def test_a_wrong_task_is_a_mistake_of_the_recipe(evaluation, problem):
+def test_a_wrong_task_is_a_mistake_of_the_recipe(evaluators, problem):
     with pytest.raises(RecipeError) as caught:
-        recipe(evaluation).check()
+        recipe(evaluators).check()
     assert caught.value.lines == (problem,)
 
 
@@ -75,14 +75,14 @@ def test_a_mistake_has_its_line():
         "data: {type: images, folder: f, pattern: '{subject}_{yaw}.png', size: 32}\n"
         "backbone: casia-net\n"
         "tasks: {identity: {target: subject}}\n"
-        "evaluation:\n"
+        "evaluators:\n"
         "  - tasks\n"
         "  - {type: face/identification, TEXT}\n"
     )
     for option, line in {
-        "task: identty": "r.yaml:6:39: evaluation.1.task: no task named 'identty'; "
+        "task: identty": "r.yaml:6:39: evaluators.1.task: no task named 'identty'; "
         "the tasks are identity",
-        "split: tset": "r.yaml:6:40: evaluation.1.split: expected one of train, validation, test, "
+        "split: tset": "r.yaml:6:40: evaluators.1.split: expected one of train, validation, test, "
         "found 'tset'; did you mean 'test'?",
     }.items():
         with pytest.raises(RecipeError) as caught:
@@ -91,7 +91,7 @@ def test_a_mistake_has_its_line():
 
 
 def test_two_that_give_the_same_names_are_refused():
-    message = "evaluation.1: gives metrics of the same names as evaluation.0 (`face/...`); leave "
+    message = "evaluators.1: gives metrics of the same names as evaluators.0 (`face/...`); leave "
     with pytest.raises(RecipeError) as caught:
         recipe(asked(), asked(by="subject")).check()
     assert caught.value.lines == (message + "one out",)
@@ -101,10 +101,10 @@ def test_two_that_give_the_same_names_are_refused():
 def test_the_metrics_of_each_split_have_names_of_their_own():
     data = Faces().load(Loading())
     tasks = {"identity": TASKS["identity"], "pose": TASKS["pose"]}
-    routing = Grouped(
+    router = Grouped(
         task="identity", by="pose", groups={"left": (-45,), "front": (0,), "right": (45,)}
     )
-    model = assemble(MLP(hidden=(4,)), routing, tasks, assembly_of(data, tasks))
+    model = assemble(MLP(hidden=(4,)), router, tasks, assembly_of(data, tasks))
     trained = TrainedModel(model, data, tasks, torch.device("cpu"))
     found = {
         split: asked(split=split).evaluate(trained) for split in ("train", "validation", "test")
@@ -121,7 +121,7 @@ def test_the_metrics_of_each_split_have_names_of_their_own():
 
 
 @pytest.mark.parametrize(
-    ("evaluation", "message"),
+    ("evaluators", "message"),
     [
         (Identification(), "the data has no label 'expression'; it has: age, subject, yaw"),
         (asked(subject="person"), "the data has no label 'person'"),
@@ -131,9 +131,9 @@ def test_the_metrics_of_each_split_have_names_of_their_own():
         (Identification(gallery={"yaw": 7}), "the label 'yaw' has no value '7'"),
     ],
 )
-def test_what_the_data_lacks_is_found_by_a_look_at_it(evaluation, message):
+def test_what_the_data_lacks_is_found_by_a_look_at_it(evaluators, message):
     with pytest.raises(DataError, match=message):
-        evaluation.check(Faces().load(Loading()))
+        evaluators.check(Faces().load(Loading()))
 
 
 def test_a_split_that_is_not_there_is_found_by_a_look_at_the_data():

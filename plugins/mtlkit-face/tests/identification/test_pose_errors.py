@@ -23,7 +23,7 @@ def trained(tmp_path_factory):
     data = SET.load(Loading(cache=tmp_path_factory.mktemp("cache")))
     torch.manual_seed(0)
     found = assembly_of(data, recipe.tasks)
-    model = assemble(recipe.backbone, recipe.routing, recipe.tasks, found)
+    model = assemble(recipe.backbone, recipe.router, recipe.tasks, found)
     return TrainedModel(model, data, recipe.tasks, torch.device("cpu"))
 
 
@@ -53,9 +53,9 @@ def test_the_share_of_images_and_no_other_gets_the_estimate_of_another_group(sha
 
 
 def test_a_network_without_branches_is_refused_before_it_is_trained():
-    recipe = attrs.evolve(m_cnn(SET), evaluation=(PoseErrors(),))
+    recipe = attrs.evolve(m_cnn(SET), evaluators=(PoseErrors(),))
     (problem,) = recipe.problems()
-    assert problem.path == ("evaluation", "0", "task")
+    assert problem.path == ("evaluators", "0", "task")
     assert "'identity' has no branches that a pose could choose" in problem.message
 
 

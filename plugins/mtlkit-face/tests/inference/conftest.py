@@ -12,7 +12,7 @@ from PIL import Image
 from mtlkit import Recipe, Role, Task, Train, fit
 from mtlkit.backbones import CasiaNet
 from mtlkit.cli import main
-from mtlkit.data import Division, Images, Loading
+from mtlkit.data import Images, Loading, RandomSplit
 from mtlkit.optim import SGD
 from mtlkit.routers import BranchSelection, Grouped
 from mtlkit.weightings import Equal
@@ -52,7 +52,7 @@ def recipe(people: Path) -> Recipe:
             pattern="p{person}/{subject}_{yaw}_{expression}.png",
             size=32,
             channels=1,
-            split=Division(by="subject", validation=0.0, test=0.4),
+            split=RandomSplit(groups="subject", validation=0.0, test=0.4),
             open_labels=("person",),
         ),
         backbone=CasiaNet(width=0.1),
@@ -60,7 +60,7 @@ def recipe(people: Path) -> Recipe:
         weighting=Equal(),
         optimizer=SGD(lr=0.05),
         train=Train(epochs=10, batch=10, threads=1, device="cpu"),
-        evaluation=(Identification(),),
+        evaluators=(Identification(),),
     )
 
 
@@ -68,11 +68,11 @@ def recipe(people: Path) -> Recipe:
 def runs(people, tmp_path_factory) -> dict[str, Path]:
     """The folders of a trained s-, m- and p-CNN."""
     whole = recipe(people)
-    routing = Grouped(task="identity", by="pose", groups=GROUPS, test=BranchSelection.EXPECTED)
+    router = Grouped(task="identity", by="pose", groups=GROUPS, test=BranchSelection.EXPECTED)
     recipes = {
         "s": attrs.evolve(whole, tasks=IDENTITY),
         "m": whole,
-        "p": attrs.evolve(whole, routing=routing),
+        "p": attrs.evolve(whole, router=router),
     }
     folder = tmp_path_factory.mktemp("runs")
     for name, each in recipes.items():

@@ -61,7 +61,7 @@ def test_photographs_are_aligned_and_labelled_and_trained_on_with_their_mirror_i
 
     small = (f"data.folder={faces}", "data.size=32", "backbone.width=0.1",
              "data.validation=0.25", "train.epochs=1", "train.device=cpu", "train.precision=fp32",
-             "evaluation=[]")  # fmt: skip
+             "evaluators=[]")  # fmt: skip
     recipe = load_recipe(RECIPES / "casia-p-cnn.yaml", load_catalog("face"), small)
     run = fit(recipe, tmp_path / "run", quiet=True)
     assert run.metrics["train/identity/labels"] == 3 * 3 * 2

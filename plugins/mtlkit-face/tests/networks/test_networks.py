@@ -38,12 +38,12 @@ def test_the_demo_networks_differ_in_tasks_routing_weighting_and_what_is_asked_o
         load_recipe(RECIPES / f"demo-{name}.yaml", load_catalog("face"))
         for name in ("s-cnn", "p-cnn")
     )
-    parts = ("tasks", "routing", "weighting", "evaluation")
+    parts = ("tasks", "router", "weighting", "evaluators")
     assert attrs.evolve(first, **{part: getattr(second, part) for part in parts}) == second
 
 
 def test_the_papers_groups_are_four_five_and_four():
-    groups = IN_PYTHON["p-cnn"].routing.groups
+    groups = IN_PYTHON["p-cnn"].router.groups
     assert [len(members) for members in groups.values()] == [4, 5, 4]
     assert sorted(yaw for members in groups.values() for yaw in members) == list(range(-90, 91, 15))
 

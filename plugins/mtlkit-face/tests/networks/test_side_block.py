@@ -12,18 +12,18 @@ from mtlkit.model import Assembly, assemble
 from mtlkit.plugins import AssemblyError
 
 SIDE = ("pose", "illumination", "expression")
-RECIPE = attrs.evolve(m_cnn(Rendered(), width=0.1), routing=SideBlock(tasks=SIDE))
+RECIPE = attrs.evolve(m_cnn(Rendered(), width=0.1), router=SideBlock(tasks=SIDE))
 ASSEMBLY = Assembly(
     sample_shape=(1, 32, 32),
     classes=dict.fromkeys(RECIPE.tasks, ("a", "b", "c")),
-    centre=127.5,
-    scale=128.0,
+    mean=127.5,
+    std=128.0,
 )
 
 
 def network():
     torch.manual_seed(0)
-    return assemble(RECIPE.backbone, RECIPE.routing, RECIPE.tasks, ASSEMBLY)
+    return assemble(RECIPE.backbone, RECIPE.router, RECIPE.tasks, ASSEMBLY)
 
 
 def test_a_task_moves_the_block_it_hangs_on_and_the_trunk_but_not_the_other_block():
@@ -51,7 +51,7 @@ def test_a_backbone_in_one_piece_is_refused():
     with pytest.raises(
         AssemblyError, match="MLPBackbone cannot be taken apart before its last block"
     ):
-        assemble(MLP(), RECIPE.routing, RECIPE.tasks, ASSEMBLY)
+        assemble(MLP(), RECIPE.router, RECIPE.tasks, ASSEMBLY)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,6 @@ def test_a_backbone_in_one_piece_is_refused():
     ],
 )
 def test_wrong_tasks_are_named(tasks, message):
-    (problem,) = attrs.evolve(RECIPE, routing=SideBlock(tasks=tasks)).problems()
-    assert problem.path == ("routing", "tasks")
+    (problem,) = attrs.evolve(RECIPE, router=SideBlock(tasks=tasks)).problems()
+    assert problem.path == ("router", "tasks")
     assert message in problem.message

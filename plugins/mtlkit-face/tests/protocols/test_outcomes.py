@@ -85,7 +85,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     grouping = Grouped(task="identity", by="pose",
                        groups={"left": (-45,), "front": (0,), "right": (45,)})  # fmt: skip
     torch.manual_seed(0)
-    assembly = Assembly(sample_shape=shape, classes=classes, centre=127.5, scale=128.0)
+    assembly = Assembly(sample_shape=shape, classes=classes, mean=127.5, std=128.0)
     model = assemble(MLP(hidden=(16,)), grouping, tasks, assembly).eval()
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     mean = ImageEmbedder(lfw, model, nobody).embed(images)
@@ -108,7 +108,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
         MLP(hidden=(16,)), attrs.evolve(grouping, test=BranchSelection.LABEL), tasks, assembly
     )
     with pytest.raises(
-        DataError, match=r"evaluate a run whose recipe has `routing\.test: expected`"
+        DataError, match=r"evaluate a run whose recipe has `router\.test: expected`"
     ):
         ImageEmbedder(lfw, label, nobody).embed(images)
 
@@ -128,7 +128,7 @@ def test_a_result_carries_all_that_makes_it_a_result(sets, model, name, mode):
         assert "cosine" in each["matching"]
         assert each["weights"] == "5ha256"
         assert each["preprocessing"] == {
-            "shape": [1, 8, 8], "centre": 127.5, "scale": 128.0, "margin": None,
+            "shape": [1, 8, 8], "mean": 127.5, "std": 128.0, "margin": None,
         }  # fmt: skip
         for key, measure in each["measures"].items():
             assert measure["interval"].startswith("bootstrap over ")

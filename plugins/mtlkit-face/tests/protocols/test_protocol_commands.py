@@ -30,7 +30,7 @@ def run(tmp_path_factory, built):
         backbone=MLP(hidden=(8,)),
         tasks={"identity": Task(role=Role.MAIN, target="subject"), "pose": Task(target="yaw")},
         train=Train(epochs=1, batch=8, threads=1, device="cpu"),
-        evaluation=(VerificationBin(file=built / "pairs.bin", folds=2),),
+        evaluators=(VerificationBin(file=built / "pairs.bin", folds=2),),
     )
     fit(recipe, folder)
     return folder
@@ -74,14 +74,14 @@ def test_a_command_writes_result_evaluation_and_report(protocol, run, built, tmp
         assert each["weights"] == weights
         how = each["preprocessing"]
         assert how["shape"] == assembly["sample_shape"]
-        assert (how["centre"], how["scale"]) == (assembly["centre"], assembly["scale"])
+        assert (how["mean"], how["std"]) == (assembly["mean"], assembly["std"])
     facts = json.loads((out / "evaluation.json").read_text())["facts"]
     assert facts["weights, SHA-256"] == weights
     assert weights in (out / "report.html").read_text()
     assert f"weights {weights} (SHA-256); {facts['preprocessing']}" in said
     assert all(each["n_genuine"] and each["n_impostor"] for each in results)
     assert "<svg" in (out / "report.html").read_text()
-    assert str(built) not in (out / "report.html").read_text().split("evaluation:")[0]
+    assert str(built) not in (out / "report.html").read_text().split("evaluators:")[0]
     value = next(iter(results[0]["measures"].values()))["value"]
     assert f"{value:.4f}" in said
 
@@ -167,7 +167,7 @@ TEXT = (
     "data: {type: images, folder: f, pattern: '{subject}_{pose}.png', size: 32}\n"
     "backbone: casia-net\n"
     "tasks: {identity: {target: subject}}\n"
-    "evaluation:\n"
+    "evaluators:\n"
     "  - {type: face/lfw, images: lfw, OPTION}\n"
 )
 
@@ -177,16 +177,16 @@ TEXT = (
     [
         (
             "task: who",
-            "r.yaml:5:41: evaluation.0.task: no task named 'who'; the tasks are identity",
+            "r.yaml:5:41: evaluators.0.task: no task named 'who'; the tasks are identity",
         ),
         (
             "mode: strickt",
-            "r.yaml:5:41: evaluation.0.mode: expected one of strict, compatible, found the text "
+            "r.yaml:5:41: evaluators.0.mode: expected one of strict, compatible, found the text "
             "'strickt'; did you mean 'strict'?",
         ),
         (
             "far: [0]",
-            "r.yaml:5:40: evaluation.0.far: expected a number above 0, found 0.0",
+            "r.yaml:5:40: evaluators.0.far: expected a number above 0, found 0.0",
         ),
     ],
 )
@@ -209,9 +209,9 @@ def test_what_the_page_shows_is_a_recipe_and_commands_that_exist(protocol):
     page = Path(__file__).parents[4] / "docs/face-protocols.md"
     text = page.read_text(encoding="utf-8")
     shown = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
-    recipe = TEXT.partition("evaluation:")[0] + shown
+    recipe = TEXT.partition("evaluators:")[0] + shown
     found = parse_recipe(recipe, "r.yaml", load_catalog("face"))
-    assert len({each.prefix for each in found.evaluation}) == 5
+    assert len({each.prefix for each in found.evaluators}) == 5
     called = re.findall(r"^mtlkit face protocol ([\w-]+) (.*?)(?: +#.*)?$", text, re.MULTILINE)
     assert [name for name, _ in called] == ["lfw", "cfp", "ijb-a", "bin", "render"]
     for name, options in called:

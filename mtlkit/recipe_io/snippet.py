@@ -1,0 +1,72 @@
+"""The options of a component: as rows to show, and as YAML to paste into a recipe."""
+
+import re
+from typing import Any
+
+import attrs
+
+from mtlkit.component import type_key
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.recipe_io.dump import dump_plain, plain, plain_text
+from mtlkit.recipe_io.error_text import expected
+from mtlkit.recipe_io.structuring import Field, options_of
+
+RECIPE_PATHS: dict[str, tuple[str, ...]] = {
+    "backbones": ("backbone",),
+    "heads": ("tasks", "my-task", "head"),
+    "metrics": ("tasks", "my-task", "metrics", ""),
+    "routers": ("router",),
+    "branches": ("router", "branch"),
+    "weightings": ("weighting",),
+    "data": ("data",),
+    "optimizers": ("optimizer",),
+    "schedules": ("schedule",),
+    "evaluators": ("evaluators", ""),
+    "loggers": ("train", "loggers", ""),
+}
+"""The path in a recipe of a component of each family; an empty step is a list.
+
+Ops and their implementations have no path: they are chosen by name.
+"""
+
+
+def option_rows(options: dict[str, Field], catalog: Catalog) -> list[tuple[str, str, str]]:
+    """Return a row for each option: its name, its type or bounds, and its default."""
+    return [(key, _type(field), _default(field, catalog)) for key, field in options.items()]
+
+
+def snippet(catalog: Catalog, plural: str, name: str, component: type) -> str:
+    """Return the component as YAML for a recipe; a required option is its type in brackets."""
+    value: Any = {type_key: name}
+    for key, field in options_of(component).items():
+        required = field.default is attrs.NOTHING
+        value[key] = f"<{expected(field.type)}>" if required else _plain_default(field, catalog)
+    for step in reversed(RECIPE_PATHS[plural]):
+        value = {step: value} if step else [value]
+    return dump_plain(value)
+
+
+def _type(field: Field) -> str:
+    """Return the bounds that a validator states, or else the type."""
+    try:
+        if field.validator is not None:
+            field.validator(None, field, object())
+    except ValueError as cause:
+        match = re.search(r"expected (.+?)(?:, found .*)?$", str(cause))
+        if match is not None:
+            empty = " or null" if type(None) in getattr(field.type, "__args__", ()) else ""
+            return f"{match[1]}{empty}"
+    except Exception:  # a validator may rely on the right type
+        return expected(field.type)
+    return expected(field.type)
+
+
+def _default(field: Field, catalog: Catalog) -> str:
+    if field.default is attrs.NOTHING:
+        return "required"
+    return f"default {plain_text(_plain_default(field, catalog))}"
+
+
+def _plain_default(field: Field, catalog: Catalog) -> Any:
+    default = field.default
+    return plain(default.factory() if isinstance(default, attrs.Factory) else default, catalog)  # type: ignore[arg-type,union-attr]
