@@ -10,7 +10,7 @@ from mtlkit.backbones.base import Backbone
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads.base import HeadModule
-from mtlkit.heads.fusion import losses_of_heads
+from mtlkit.heads.losses import head_losses
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import MISSING, LossTerm, TaskKind
@@ -112,7 +112,7 @@ class MultiTaskModel(nn.Module):
     def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The losses (N,) of each task's own head at specialised `features`."""
         heads = {task: self.head(task) for task in self.tasks}
-        return losses_of_heads(heads, {task: features.of(task) for task in heads}, targets)
+        return head_losses(heads, features.shared, features.own, targets)
 
     def head(self, task: str) -> HeadModule:
         """The head of `task`."""

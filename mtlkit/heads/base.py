@@ -8,6 +8,7 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component
+from mtlkit.heads.fusion import LinearCrossEntropy
 from mtlkit.task_types import TaskKind
 
 
@@ -43,6 +44,13 @@ class HeadModule(nn.Module, ABC):
     @abstractmethod
     def metrics(self, outputs: Tensor, target: Tensor) -> Mapping[str, float]:
         """How good raw outputs are on the samples whose target is present, by metric name."""
+
+    def fusion(self) -> LinearCrossEntropy | None:
+        """Return what a fused op must compute for this loss; None for a loss of another form.
+
+        `LinearHead` derives both from one description, and so cannot let them differ.
+        """
+        return None
 
     def fit_targets(self, target: Tensor) -> None:
         """Learn from the training targets what the head must know about their scale."""
