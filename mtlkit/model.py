@@ -72,8 +72,8 @@ class MultiTaskModel(nn.Module):
         return found
 
     def all_features(self, inputs: Tensor) -> Features:
-        """The features of raw inputs (N, ...), with those that tasks make for themselves."""
-        return self.router.specialised(self.features(inputs))
+        """Return the features of raw inputs (N, ...), with those that each task computes."""
+        return self.router.specialize(self.features(inputs))
 
     def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """The outputs for raw inputs; `targets` is needed only where a label chooses the branch."""
@@ -83,34 +83,37 @@ class MultiTaskModel(nn.Module):
         return Outputs(features.shared, outputs, branches)
 
     def losses(
-        self, inputs: Tensor, targets: Mapping[str, Tensor], counts: Tensor, share: float = 1.0
+        self,
+        inputs: Tensor,
+        targets: Mapping[str, Tensor],
+        counts: Tensor,
+        fraction: float = 1.0,
     ) -> StepLosses:
-        """The losses of raw inputs (N, ...) against targets (N,) of each task.
+        """Return the losses of raw inputs (N, ...) against targets (N,) of each task.
 
-        `counts` (T,) and `share` relate the batch to the update it is a part of: see `StepLosses`.
+        `counts` (T,) and `fraction` relate the batch to its update: see `StepLosses`.
         """
-        return self.losses_at(self.features(inputs), targets, counts, share)
+        return self.losses_at(self.features(inputs), targets, counts, fraction)
 
     def losses_at(
         self,
         features: Features,
         targets: Mapping[str, Tensor],
         counts: Tensor,
-        share: float = 1.0,
-        branch_features: Features | None = None,
+        fraction: float = 1.0,
     ) -> StepLosses:
-        """The losses from `features` on: what heads and branches make of them.
-
-        Branches see `branch_features`, should they be given: the same values, told apart.
-        """
-        features = self.router.specialised(features)
-        found = self.head_losses(features, targets)
-        found |= self.router.branch_losses(branch_features or features, targets)
-        per_sample = torch.stack([found[term.name] for term in self.terms])
-        return StepLosses(self.terms, per_sample, counts, share, features.shared)
+        """Return the losses that heads and branches compute from `features`."""
+        specialized = self.router.specialize(features)
+        losses = self.head_losses(specialized, targets)
+        if len(self.terms) > len(self.tasks):
+            if features.copies:  # only heads read copies
+                specialized = self.router.specialize(attrs.evolve(features, copies={}))
+            losses |= self.router.branch_losses(specialized, targets)
+        per_sample = torch.stack([losses[term.name] for term in self.terms])
+        return StepLosses(self.terms, per_sample, counts, fraction, features.shared)
 
     def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The losses (N,) of each task's own head at specialised `features`."""
+        """Return the loss (N,) of each task's head at specialized `features`."""
         heads = {task: self.head(task) for task in self.tasks}
         return head_losses(heads, features.shared, features.own, targets)
 

@@ -26,10 +26,10 @@ class Meter:
         self.updates = self.watched = 0
         self._watching = False
 
-    def add(self, result: StepResult, share: float) -> None:
-        """Take the losses and weights of a micro-batch that is `share` of its update."""
+    def add(self, result: StepResult, fraction: float) -> None:
+        """Take the losses and weights of a micro-batch that is `fraction` of its update."""
         self.own[0] += result.per_sample.sum(dim=1)
-        self.own[1].add_(result.weights, alpha=share)
+        self.own[1].add_(result.weights, alpha=fraction)
         if result.gramian is not None:
             self.gramian += result.gramian
             self._watching = True

@@ -170,10 +170,12 @@ def test_every_field_of_a_description_reaches_the_ops_or_prevents_fusion(monkeyp
         "grouped_linear_cross_entropy",
         "multi_head_cross_entropy",
     ):
-        op = getattr(fusion, name)
-        monkeypatch.setattr(
-            fusion, name, lambda *a, op=op, **options: passed.append(set(options)) or op(*a, **options)
-        )  # fmt: skip
+
+        def spy(*arguments, op=getattr(fusion, name), **options):
+            passed.append(set(options))
+            return op(*arguments, **options)
+
+        monkeypatch.setattr(fusion, name, spy)
     x, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
     head.loss(x, target)
     fusion.multi_head_losses([head, head], x, [target, target])

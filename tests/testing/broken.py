@@ -828,7 +828,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("loses-the-same-when-fused", Guesser(how="Sharpened"), "describes another loss than"),
     ],
     "weightings": [
-        ("is-of-one-kind", Weigh(how="NoKind"), "NoKind is of no kind of weighting"),
+        ("is-of-one-kind", Weigh(how="NoKind"), "NoKind must subclass LossWeighting"),
         ("tells-its-weights", Weigh(how="Undefined"), "weight of kind, side, rare, size is not"),
         ("trains-what-it-learns", Weigh(how="Unused"), "no gradient reaches unused"),
         ("bears-a-term-without-labels", Weigh(how="Dividing"), "finite"),
