@@ -23,8 +23,8 @@ class Assembly:
 
     sample_shape: tuple[int, ...]
     classes: Mapping[str, tuple[str, ...]]  # of each classification task
-    centre: float
-    scale: float
+    mean: float  # of raw inputs
+    std: float
 
 
 @attrs.frozen(eq=False)
@@ -39,12 +39,12 @@ class Outputs:
 class MultiTaskModel(nn.Module):
     """Raw inputs (N, ...) to the outputs of every task.
 
-    Inputs are taken as the data has them, 8-bit images for instance: the normalisation is a part
+    Inputs are taken as the data has them, 8-bit images for instance: the normalization is a part
     of the network, so that a saved model cannot be fed wrongly.
     """
 
-    centre: Tensor
-    scale: Tensor
+    mean: Tensor
+    std: Tensor
 
     def __init__(
         self,
@@ -60,15 +60,15 @@ class MultiTaskModel(nn.Module):
         self.heads = nn.ModuleDict({_key(task): head for task, head in heads.items()})
         self.terms = terms
         self.assembly = assembly
-        self.register_buffer("centre", torch.tensor(assembly.centre), persistent=False)
-        self.register_buffer("scale", torch.tensor(assembly.scale), persistent=False)
+        self.register_buffer("mean", torch.tensor(assembly.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(assembly.std), persistent=False)
 
     def features(self, inputs: Tensor) -> Features:
         """The features of raw inputs (N, ...) at the end of the trunk."""
-        normalised = (inputs.float() - self.centre) / self.scale
-        if normalised.dim() == 4:
-            normalised = normalised.contiguous(memory_format=torch.channels_last)
-        found: Features = self.router(normalised)
+        normalized = (inputs.float() - self.mean) / self.std
+        if normalized.dim() == 4:
+            normalized = normalized.contiguous(memory_format=torch.channels_last)
+        found: Features = self.router(normalized)
         return found
 
     def all_features(self, inputs: Tensor) -> Features:
@@ -157,7 +157,7 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
                 f"a number; use `head: {{type: classification}}`"
             )
     return Assembly(
-        sample_shape=data.sample_shape, classes=classes, centre=data.centre, scale=data.scale
+        sample_shape=data.sample_shape, classes=classes, mean=data.centre, std=data.scale
     )
 
 

@@ -125,7 +125,7 @@ def test_inputs_are_normalised_inside_the_model():
 
 
 def test_8_bit_inputs_are_taken_as_they_are():
-    assembly = attrs.evolve(assembly_of(DATA, TASKS), sample_shape=(1, 2, 2), centre=127.5)
+    assembly = attrs.evolve(assembly_of(DATA, TASKS), sample_shape=(1, 2, 2), mean=127.5)
     model = assemble(MLP(hidden=(3,)), Shared(), TASKS, assembly).eval()
     raw = torch.randint(0, 256, (5, 1, 2, 2), dtype=torch.uint8)
     assert torch.equal(model(raw).features, model(raw.float()).features)

@@ -23,8 +23,8 @@ def read_assembly(folder: RunFolder) -> Assembly:
     return Assembly(
         sample_shape=tuple(found["sample_shape"]),
         classes={task: tuple(names) for task, names in found["classes"].items()},
-        centre=found["centre"],
-        scale=found["scale"],
+        mean=found["mean"],
+        std=found["std"],
     )
 
 

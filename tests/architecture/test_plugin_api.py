@@ -79,7 +79,7 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.weightings.base": {"At", "GradientWeighting", "HeadGradients", "Weighting"},
     "mtlkit.weightings.kinds": {
         "AfterStep", "BatchLossWeighting", "Directed", "GramianWeighting", "JacobianWeighting",
-        "UpdateStats", "Lookahead", "LossWeighting", "Moment", "DoubleSampling", "RequiresPositiveLosses",
+        "Known", "Lookahead", "LossWeighting", "Moment", "DoubleSampling", "RequiresPositiveLosses",
         "StatefulJacobian", "StepLosses", "Weighted", "WeightingModule", "WholeBatch", "positive",
         "spread",
     },

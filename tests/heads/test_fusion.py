@@ -165,17 +165,17 @@ def test_every_field_of_a_description_reaches_the_ops_or_prevents_fusion(monkeyp
     assert {name for name, _ in head.key} == fields
     assert attrs.evolve(head, implementation="eager").key is None
     passed = []
-    for name in (
-        "linear_cross_entropy",
-        "grouped_linear_cross_entropy",
-        "multi_head_cross_entropy",
-    ):
 
-        def spy(*arguments, op=getattr(fusion, name), **options):
+    def spy_on(op):
+        def spy(*arguments, **options):
             passed.append(set(options))
             return op(*arguments, **options)
 
-        monkeypatch.setattr(fusion, name, spy)
+        return spy
+
+    ops = ("linear_cross_entropy", "grouped_linear_cross_entropy", "multi_head_cross_entropy")
+    for name in ops:
+        monkeypatch.setattr(fusion, name, spy_on(getattr(fusion, name)))
     x, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
     head.loss(x, target)
     fusion.multi_head_losses([head, head], x, [target, target])

@@ -33,8 +33,8 @@ TASKS = {"identity": Task(role=Role.MAIN), "pose": Task()}
 ASSEMBLY = Assembly(
     sample_shape=(1, 16, 16),
     classes={"identity": ("a", "b", "c"), "pose": POSES},
-    centre=0.0,
-    scale=1.0,
+    mean=0.0,
+    std=1.0,
 )
 BACKBONE = CasiaNet(width=0.1, dropout=0.0)
 LINEAR = Grouped(task="identity", by="pose", groups=GROUPS)

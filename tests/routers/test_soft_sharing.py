@@ -31,8 +31,8 @@ NAMES = list(TASKS)
 ASSEMBLY = Assembly(
     sample_shape=(6,),
     classes=dict.fromkeys(TASKS, ("a", "b", "c")),
-    centre=0.0,
-    scale=1.0,
+    mean=0.0,
+    std=1.0,
 )
 IMAGES = attrs.evolve(ASSEMBLY, sample_shape=(1, 16, 16))
 MLP = MLP(hidden=(8,))

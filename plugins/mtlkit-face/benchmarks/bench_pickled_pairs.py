@@ -56,7 +56,7 @@ def judge(path: Path, width: float) -> None:
     torch.set_num_threads(1)
     names = tuple(map(str, range(CLASSES)))
     assembly = Assembly(
-        sample_shape=(1, 100, 100), classes={"identity": names}, centre=127.5, scale=128.0
+        sample_shape=(1, 100, 100), classes={"identity": names}, mean=127.5, std=128.0
     )
     tasks = {"identity": Task(role=Role.MAIN)}
     model = assemble(CasiaNet(width=width), Shared(), tasks, assembly).eval()

@@ -92,7 +92,7 @@ def network(kind: Callable[..., object], size: int) -> MultiTaskModel:
     classes = {task: tuple(map(str, range(count))) for task, count in CLASSES.items()}
     classes["pose"] = YAWS
     chosen = {task: classes[task] for task in recipe.tasks}
-    assembly = Assembly(sample_shape=(1, size, size), classes=chosen, centre=127.5, scale=128.0)
+    assembly = Assembly(sample_shape=(1, size, size), classes=chosen, mean=127.5, std=128.0)
     return assemble(recipe.backbone, recipe.routing, recipe.tasks, assembly).eval()
 
 

@@ -16,8 +16,8 @@ RECIPE = attrs.evolve(m_cnn(Rendered(), width=0.1), routing=SideBlock(tasks=SIDE
 ASSEMBLY = Assembly(
     sample_shape=(1, 32, 32),
     classes=dict.fromkeys(RECIPE.tasks, ("a", "b", "c")),
-    centre=127.5,
-    scale=128.0,
+    mean=127.5,
+    std=128.0,
 )
 
 

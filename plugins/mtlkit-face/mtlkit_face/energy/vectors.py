@@ -51,7 +51,7 @@ def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
     model = trained.model
     first = next(iter(trained.data.splits().values())).inputs[torch.tensor([0])]
     with torch.inference_mode():
-        features = model.all_features(first.to(model.centre.device))
+        features = model.all_features(first.to(model.mean.device))
     weights: dict[str, Tensor] = {}
     passed_over: dict[str, str] = {}
     for name in model.tasks:

@@ -82,7 +82,7 @@ class Embedder:
         self.shape = shape
         self.weights = weights
         self.preprocessing = Preprocessing(
-            shape=shape, centre=model.assembly.centre, scale=model.assembly.scale
+            shape=shape, centre=model.assembly.mean, scale=model.assembly.std
         )
         self.embedded = 0
         self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()

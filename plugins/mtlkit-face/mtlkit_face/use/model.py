@@ -81,7 +81,7 @@ class FaceModel:
                 f"images: expected the shape (N, {', '.join(map(str, expected))}), "
                 f"found {tuple(images.shape)}"
             )
-        device = self.embedder.network.centre.device
+        device = self.embedder.network.mean.device
         found = torch.empty(len(images), self.size)
         with torch.inference_mode():
             for start in range(0, len(images), _BATCH):
@@ -183,7 +183,7 @@ def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:
         "task": task,
         "routing": router.choice.value if branched and isinstance(router, GroupedRouter) else None,
         "shape": list(assembly.sample_shape),
-        "centre": assembly.centre,
-        "scale": assembly.scale,
+        "centre": assembly.mean,
+        "scale": assembly.std,
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -82,7 +82,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     grouping = Grouped(task="identity", by="pose",
                        groups={"left": (-45,), "front": (0,), "right": (45,)})  # fmt: skip
     torch.manual_seed(0)
-    assembly = Assembly(sample_shape=shape, classes=classes, centre=127.5, scale=128.0)
+    assembly = Assembly(sample_shape=shape, classes=classes, mean=127.5, std=128.0)
     model = assemble(MLP(hidden=(16,)), grouping, tasks, assembly).eval()
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     mean = Embedder(lfw, model, nobody).embed(images)

@@ -73,7 +73,7 @@ def test_a_command_writes_result_evaluation_and_report(protocol, run, built, tmp
         assert each["weights"] == weights
         how = each["preprocessing"]
         assert how["shape"] == assembly["sample_shape"]
-        assert (how["centre"], how["scale"]) == (assembly["centre"], assembly["scale"])
+        assert (how["centre"], how["scale"]) == (assembly["mean"], assembly["std"])
     facts = json.loads((out / "evaluation.json").read_text())["facts"]
     assert facts["weights, SHA-256"] == weights
     assert weights in (out / "report.html").read_text()
