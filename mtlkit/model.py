@@ -10,7 +10,7 @@ from mtlkit.backbones.base import Backbone
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads.base import HeadModule
-from mtlkit.heads.losses import head_losses
+from mtlkit.heads.fusion import head_losses
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import MISSING, LossTerm, TaskKind

@@ -8,7 +8,7 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component
-from mtlkit.heads.fusion import LinearCrossEntropy
+from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.task_types import TaskKind
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mtlkit.component import at_least, between, optional
 from mtlkit.errors import AssemblyError
 from mtlkit.heads.base import Head, HeadModule
-from mtlkit.heads.fusion import LinearCrossEntropy
+from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.linear import LinearHead
 from mtlkit.ops.configs import implementation_for
 from mtlkit.ops.dispatch.names import AUTO, PER_SAMPLE, left_open

@@ -1,15 +1,16 @@
-"""Description of a linear classifier to the ops that compute several of them in one call.
+"""Losses of linear classifiers from their descriptions: alone, or several in one op call.
 
-The loss of such a head is computed from its description, alone or fused with others. An option that
-the description lacks therefore cannot take part in the loss of one and be dropped in the other.
+A `LinearHead` computes its own loss from the description too. An option that the description lacks
+therefore cannot take part in the loss of one head and be dropped when heads are fused.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, final
+from typing import Any
 
-import attrs
 from torch import Tensor
 
+from mtlkit.heads.base import HeadModule
+from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.ops import (
     grouped_linear_cross_entropy,
     linear_cross_entropy,
@@ -18,62 +19,38 @@ from mtlkit.ops import (
 from mtlkit.task_types import MISSING
 
 
-@final
-@attrs.frozen(eq=False, kw_only=True)
-class LinearCrossEntropy:
-    """Cross-entropy of the logits W x + b: the operands and options of one head's loss.
+def head_losses(
+    heads: Mapping[str, HeadModule],
+    shared: Tensor,
+    own: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+) -> dict[str, Tensor]:
+    """Return the loss (N,) of each head from its features (N, D) and targets (N,).
 
-    Every option is passed on by its name, so an op either honors it or raises. An `implementation`
-    is one of `linear_cross_entropy`, which no fused op provides: it prevents fusion.
-
-    >>> import torch
-    >>> head = LinearCrossEntropy(weight=torch.zeros(2, 8), label_smoothing=0.1)
-    >>> head.key
-    (('label_smoothing', 0.1),)
-    >>> head.loss(torch.ones(2, 8), torch.tensor([1, -1])).tolist()
-    [0.6931471824645996, 0.0]
+    A head reads its `own` features if it has any, and the `shared` ones otherwise. Heads of the
+    shared features whose fusion keys are equal are one call of `multi_head_cross_entropy`, which
+    chooses between one matrix product for all and one for each.
     """
-
-    weight: Tensor  # (C, D)
-    bias: Tensor | None = None  # (C,)
-    label_smoothing: float = 0.0
-    implementation: str | None = None  # None leaves the choice to the op
-
-    @property
-    def options(self) -> Mapping[str, Any]:
-        """The options that the fused ops share with `linear_cross_entropy`."""
-        return {name: getattr(self, name) for name in _OPTIONS}
-
-    @property
-    def key(self) -> tuple[tuple[str, Any], ...] | None:
-        """Equal for heads that one call can compute; None for a head that is computed alone."""
-        return tuple(self.options.items()) if self.implementation is None else None
-
-    def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        """Return the loss of each sample (N,), computed for this head alone."""
-        return linear_cross_entropy(
-            features,
-            self.weight,
-            target,
-            self.bias,
-            ignore_index=MISSING,
-            reduction="none",
-            implementation=self.implementation,
-            **self.options,
-        )
-
-
-_OPTIONS = tuple(
-    field.name
-    for field in attrs.fields(LinearCrossEntropy)
-    if field.name not in ("weight", "bias", "implementation")
-)
+    losses: dict[str, Tensor] = {}
+    groups: dict[tuple[tuple[str, Any], ...], dict[str, LinearCrossEntropy]] = {}
+    for task, head in heads.items():
+        description = None if task in own else head.fusion()
+        if description is None or description.key is None:
+            losses[task] = head.loss(own.get(task, shared), targets[task])
+        else:
+            groups.setdefault(description.key, {})[task] = description
+    for group in groups.values():
+        fused = multi_head_losses([*group.values()], shared, [targets[task] for task in group])
+        losses |= zip(group, fused, strict=True)
+    return losses
 
 
 def multi_head_losses(
     heads: Sequence[LinearCrossEntropy], features: Tensor, targets: Sequence[Tensor]
 ) -> Sequence[Tensor]:
     """Return the loss (N,) of each head at `features` (N, D); all heads have one key."""
+    if len(heads) == 1:
+        return [linear_loss(heads[0], features, targets[0])]
     return multi_head_cross_entropy(
         features,
         [head.weight for head in heads],
@@ -85,10 +62,24 @@ def multi_head_losses(
     ).losses.unbind()
 
 
+def linear_loss(head: LinearCrossEntropy, features: Tensor, target: Tensor) -> Tensor:
+    """Return the loss (N,) of one head."""
+    return linear_cross_entropy(
+        features,
+        head.weight,
+        target,
+        head.bias,
+        ignore_index=MISSING,
+        reduction="none",
+        implementation=head.implementation,
+        **head.options,
+    )
+
+
 def grouped_losses(
     heads: Sequence[LinearCrossEntropy], features: Tensor, target: Tensor, group: Tensor
 ) -> Tensor:
-    """Return the loss (N,) of each sample by the head of its `group` (N,); 0 if that is -1.
+    """Return the loss of each sample (N,) by the head of its `group` (N,); 0 if that is -1.
 
     All heads have one key.
     """
@@ -104,8 +95,8 @@ def grouped_losses(
     )
 
 
-def fusible(heads: Sequence[LinearCrossEntropy | None]) -> Sequence[LinearCrossEntropy]:
-    """Return `heads` if all are described and have one key, else nothing."""
-    described = [head for head in heads if head is not None]
-    keys = {head.key for head in described}
+def fusible(heads: Sequence[HeadModule]) -> Sequence[LinearCrossEntropy]:
+    """Return the descriptions of `heads` if all have one and their keys are equal, else nothing."""
+    described = [description for head in heads if (description := head.fusion()) is not None]
+    keys = {description.key for description in described}
     return described if len(described) == len(heads) and len(keys) == 1 and None not in keys else []

@@ -6,7 +6,8 @@ from typing import final
 from torch import Tensor
 
 from mtlkit.heads.base import HeadModule
-from mtlkit.heads.fusion import LinearCrossEntropy
+from mtlkit.heads.cross_entropy import LinearCrossEntropy
+from mtlkit.heads.fusion import linear_loss
 from mtlkit.task_types import MISSING
 
 
@@ -22,7 +23,7 @@ class LinearHead(HeadModule):
         """Return the weight, the bias and every option of the loss."""
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        return self.cross_entropy().loss(features, target)
+        return linear_loss(self.cross_entropy(), features, target)
 
     @final
     def fusion(self) -> LinearCrossEntropy | None:

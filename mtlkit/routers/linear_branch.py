@@ -30,7 +30,7 @@ class LinearBranches(BranchesModule):
 
     def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
         heads = cast("list[HeadModule]", list(self.heads))
-        fused = fusible([head.fusion() for head in heads])
+        fused = fusible(heads)
         if fused:
             return grouped_losses(fused, features.shared, target, group)
 

@@ -18,7 +18,7 @@ from mtlkit.heads import (
     Regression,
     fusion,
 )
-from mtlkit.heads.losses import head_losses
+from mtlkit.heads.fusion import head_losses
 from mtlkit.ops import use
 from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
 from mtlkit.routers import Features
@@ -177,7 +177,7 @@ def test_every_field_of_a_description_reaches_the_ops_or_prevents_fusion(monkeyp
     for name in ops:
         monkeypatch.setattr(fusion, name, spy_on(getattr(fusion, name)))
     x, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
-    head.loss(x, target)
+    fusion.linear_loss(head, x, target)
     fusion.multi_head_losses([head, head], x, [target, target])
     fusion.grouped_losses([head, head], x, target, torch.tensor([0, 1, 0, 1]))
     assert len(passed) == 3

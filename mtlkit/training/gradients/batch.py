@@ -1,6 +1,6 @@
 """A micro-batch of one rank, and the update that it is a part of."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 from torch import Tensor
@@ -62,3 +62,7 @@ class Rehearsal:
     update: UpdateInfo
     batches: Iterable[MicroBatch]
     count: int
+
+
+Rehearse = Callable[[int], Rehearsal]
+"""The rehearsal of a draw, by its number."""

@@ -1,7 +1,7 @@
 """The training step of a weighting: the only place that tests which kind a weighting is."""
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from mtlkit.model import MultiTaskModel
@@ -14,7 +14,7 @@ from mtlkit.training.gradients.gradient_step import (
 )
 from mtlkit.training.gradients.loss_step import BatchLossStep, LossStep, SummaryStep
 from mtlkit.training.gradients.sources import gradient_source
-from mtlkit.training.gradients.step import TrainingStep
+from mtlkit.training.gradients.step import Autocast, TrainingStep
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import GradientWeighting, Weighting
 from mtlkit.weightings.kinds import (
@@ -54,7 +54,7 @@ def training_step(
     weighting: WeightingModule,
     config: Weighting,
     ranks: Ranks | None = None,
-    autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    autocast: Autocast = nullcontext,
 ) -> TrainingStep:
     """Return the step of `model` under the `weighting` that `config` built.
 
@@ -72,7 +72,7 @@ def _step_of_kind(
     weighting: WeightingModule,
     config: Weighting,
     ranks: Ranks,
-    autocast: Callable[[], AbstractContextManager[object]],
+    autocast: Autocast,
 ) -> TrainingStep:
     if isinstance(weighting, LossWeighting) and not isinstance(config, GradientWeighting):
         return _first(LOSS_STEPS, weighting)(model, weighting, ranks, autocast)

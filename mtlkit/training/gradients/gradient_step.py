@@ -6,8 +6,7 @@ into the backbone.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import ClassVar
 
 import attrs
@@ -15,12 +14,12 @@ import torch
 from torch import Tensor
 
 from mtlkit.model import MultiTaskModel
-from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
+from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, Rehearse, UpdateInfo
 from mtlkit.training.gradients.features import detach_features
 from mtlkit.training.gradients.gramian import gramian_of
 from mtlkit.training.gradients.shared_parameters import shared_parameters
 from mtlkit.training.gradients.sources import GradientSource, moved
-from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
+from mtlkit.training.gradients.step import Autocast, StepResult, TaskWeights, TrainingStep
 from mtlkit.training.gradients.surrogate import surrogate_loss
 from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
 from mtlkit.training.ranks import Ranks
@@ -40,7 +39,7 @@ class GradientStep(TrainingStep):
         ranks: Ranks,
         config: GradientWeighting,
         source: GradientSource,
-        autocast: Callable[[], AbstractContextManager[object]],
+        autocast: Autocast,
     ) -> None:
         super().__init__(model, weighting, ranks, autocast)
         self.source = source
@@ -97,9 +96,7 @@ class GradientStep(TrainingStep):
         )
         return GradientStream(gradients, rehearsal.count)
 
-    def decide(
-        self, rehearse: Callable[[int], Rehearsal], update: UpdateInfo, rate: float
-    ) -> TaskWeights:
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         return self.decide_by(self.stream(rehearse(0)), update)
 
     @abstractmethod
@@ -171,9 +168,7 @@ class DoubleSamplingStep(_DrawsStep):
     draws: ClassVar[int] = 3
     trained: ClassVar[int] = 2
 
-    def decide(
-        self, rehearse: Callable[[int], Rehearsal], update: UpdateInfo, rate: float
-    ) -> TaskWeights:
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         first, second = self.draw(rehearse(0)), self.draw(rehearse(1))
         return self.decide_by_draws(first, second, [first, second], update)
 
@@ -184,9 +179,7 @@ class LookaheadStep(_DrawsStep):
     draws: ClassVar[int] = 2
     weighting: Lookahead
 
-    def decide(
-        self, rehearse: Callable[[int], Rehearsal], update: UpdateInfo, rate: float
-    ) -> TaskWeights:
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         first = self.draw(rehearse(0))
         along = self.weighting.current_weights(update.indices) @ update.present(first.jacobian)
         with moved(self.source.parameters, -rate * along):

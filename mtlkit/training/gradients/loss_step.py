@@ -4,14 +4,13 @@ One pass through the network, one backward pass. A weighting that reads the whol
 a sum over micro-batches and ranks; the class of the step says of what.
 """
 
-from collections.abc import Callable
 from typing import ClassVar
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
+from mtlkit.training.gradients.batch import MicroBatch, Rehearse, UpdateInfo
 from mtlkit.training.gradients.features import ends_of
 from mtlkit.training.gradients.gramian import gradients_at, gramian_of
 from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
@@ -45,9 +44,7 @@ class LossStep(TrainingStep):
         """Return the decision for an update of one micro-batch."""
         return TaskWeights()
 
-    def decide(
-        self, rehearse: Callable[[int], Rehearsal], update: UpdateInfo, rate: float
-    ) -> TaskWeights:
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         return TaskWeights()
 
 
@@ -60,9 +57,7 @@ class SummaryStep(LossStep):
     def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:
         return self.decide_by(self.ranks.sum(self.weighting.summarize(losses)), update)
 
-    def decide(
-        self, rehearse: Callable[[int], Rehearsal], update: UpdateInfo, rate: float
-    ) -> TaskWeights:
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         return self.decide_by(self.total(rehearse(0), self.weighting.summarize), update)
 
     def decide_by(self, summary: Tensor, update: UpdateInfo) -> TaskWeights:

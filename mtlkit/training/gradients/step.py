@@ -14,9 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.model import MultiTaskModel
-from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
+from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, Rehearse, UpdateInfo
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.kinds import StepLosses, UpdateStats, WeightingModule
+
+Autocast = Callable[[], AbstractContextManager[object]]
+"""The context of forward passes."""
 
 
 @attrs.frozen(eq=False)
@@ -66,7 +69,7 @@ class TrainingStep(nn.Module, ABC):
         model: MultiTaskModel,
         weighting: WeightingModule,
         ranks: Ranks,
-        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+        autocast: Autocast = nullcontext,
     ) -> None:
         super().__init__()
         self.model, self.weighting = model, weighting
@@ -91,9 +94,7 @@ class TrainingStep(nn.Module, ABC):
         """Return the result of this rank's part of the losses."""
 
     @abstractmethod
-    def decide(
-        self, rehearse: Callable[[int], Rehearsal], update: UpdateInfo, rate: float
-    ) -> TaskWeights:
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         """Return the decision for an update, from rehearsals of its draws, by their number.
 
         `rate` is the learning rate of the shared parameters.
