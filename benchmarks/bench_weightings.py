@@ -35,9 +35,9 @@ from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.context import TrainingContext
-from mtlkit.training.gradients.features import cut
-from mtlkit.training.gradients.sources import AtParameters, shared_parameters
-from mtlkit.training.gradients.task_weights import UpdateInfo
+from mtlkit.training.gradients.features import detach_features
+from mtlkit.training.gradients.sources import gradient_source
+from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
 from mtlkit.training.progress import Silence
 from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
@@ -263,20 +263,19 @@ def gramian_in_passes(network, pairs):
     index = torch.arange(recipe.train.batch)
     targets = {n: v[index] for n, v in made.setting.targets["train"].items()}
     counts = model.counts(targets)
-    whole = UpdateInfo(counts, counts.nonzero().flatten())
     inputs = made.setting.data.train.inputs[index]
-    provider = AtParameters(shared_parameters(model.router), Ranks())
+    source = gradient_source(GradientLocation.PARAMETERS, model.router, Ranks())
 
     def gramian(step):
-        at = cut(model.features(inputs), model.tasks)
-        losses = model.losses_at(at.features, targets, whole.counts).mean
+        at = detach_features(model.features(inputs), model.tasks)
+        losses = model.losses_at(at.features, targets, counts)
         start = time.process_time()
-        own, _ = at.jacobian(losses, model.tasks)
-        provider.gramian_at(at, own)
+        rows, _ = at.jacobian(losses.mean, model.tasks)
+        source.gramian(GradientStream([TaskGradients(at, losses, rows)]))
         return time.process_time() - start
 
     def backward(step):
-        losses = model.losses(inputs, targets, whole.counts).mean
+        losses = model.losses(inputs, targets, counts).mean
         start = time.process_time()
         losses.sum().backward()
         return time.process_time() - start

@@ -10,7 +10,7 @@ from mtlkit.backbones.base import Backbone
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads.base import HeadModule
-from mtlkit.heads.fusion import losses_of_heads
+from mtlkit.heads.fusion import head_losses
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import MISSING, LossTerm, TaskKind
@@ -23,7 +23,7 @@ class Assembly:
 
     sample_shape: tuple[int, ...]
     classes: Mapping[str, tuple[str, ...]]  # of each classification task
-    mean: float
+    mean: float  # of raw inputs
     std: float
 
 
@@ -39,7 +39,7 @@ class Outputs:
 class MultiTaskModel(nn.Module):
     """Raw inputs (N, ...) to the outputs of every task.
 
-    Inputs are taken as the data has them, 8-bit images for instance: the normalisation is a part
+    Inputs are taken as the data has them, 8-bit images for instance: the normalization is a part
     of the network, so that a saved model cannot be fed wrongly.
     """
 
@@ -65,15 +65,15 @@ class MultiTaskModel(nn.Module):
 
     def features(self, inputs: Tensor) -> Features:
         """The features of raw inputs (N, ...) at the end of the trunk."""
-        normalised = (inputs.float() - self.mean) / self.std
-        if normalised.dim() == 4:
-            normalised = normalised.contiguous(memory_format=torch.channels_last)
-        found: Features = self.router(normalised)
+        normalized = (inputs.float() - self.mean) / self.std
+        if normalized.dim() == 4:
+            normalized = normalized.contiguous(memory_format=torch.channels_last)
+        found: Features = self.router(normalized)
         return found
 
     def all_features(self, inputs: Tensor) -> Features:
-        """The features of raw inputs (N, ...), with those that tasks make for themselves."""
-        return self.router.specialised(self.features(inputs))
+        """Return the features of raw inputs (N, ...), with those that each task computes."""
+        return self.router.specialize(self.features(inputs))
 
     def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """The outputs for raw inputs; `targets` is needed only where a label chooses the branch."""
@@ -83,36 +83,39 @@ class MultiTaskModel(nn.Module):
         return Outputs(features.shared, outputs, branches)
 
     def losses(
-        self, inputs: Tensor, targets: Mapping[str, Tensor], counts: Tensor, share: float = 1.0
+        self,
+        inputs: Tensor,
+        targets: Mapping[str, Tensor],
+        counts: Tensor,
+        fraction: float = 1.0,
     ) -> StepLosses:
-        """The losses of raw inputs (N, ...) against targets (N,) of each task.
+        """Return the losses of raw inputs (N, ...) against targets (N,) of each task.
 
-        `counts` (T,) and `share` relate the batch to the update it is a part of: see `StepLosses`.
+        `counts` (T,) and `fraction` relate the batch to its update: see `StepLosses`.
         """
-        return self.losses_at(self.features(inputs), targets, counts, share)
+        return self.losses_at(self.features(inputs), targets, counts, fraction)
 
     def losses_at(
         self,
         features: Features,
         targets: Mapping[str, Tensor],
         counts: Tensor,
-        share: float = 1.0,
-        branch_features: Features | None = None,
+        fraction: float = 1.0,
     ) -> StepLosses:
-        """The losses from `features` on: what heads and branches make of them.
-
-        Branches see `branch_features`, should they be given: the same values, told apart.
-        """
-        features = self.router.specialised(features)
-        found = self.head_losses(features, targets)
-        found |= self.router.branch_losses(branch_features or features, targets)
-        per_sample = torch.stack([found[term.name] for term in self.terms])
-        return StepLosses(self.terms, per_sample, counts, share, features.shared)
+        """Return the losses that heads and branches compute from `features`."""
+        specialized = self.router.specialize(features)
+        losses = self.head_losses(specialized, targets)
+        if len(self.terms) > len(self.tasks):
+            if features.copies:  # only heads read copies
+                specialized = self.router.specialize(attrs.evolve(features, copies={}))
+            losses |= self.router.branch_losses(specialized, targets)
+        per_sample = torch.stack([losses[term.name] for term in self.terms])
+        return StepLosses(self.terms, per_sample, counts, fraction, features.shared)
 
     def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The losses (N,) of each task's own head at specialised `features`."""
+        """Return the loss (N,) of each task's head at specialized `features`."""
         heads = {task: self.head(task) for task in self.tasks}
-        return losses_of_heads(heads, {task: features.of(task) for task in heads}, targets)
+        return head_losses(heads, features.shared, features.own, targets)
 
     def head(self, task: str) -> HeadModule:
         """The head of `task`."""

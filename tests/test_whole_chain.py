@@ -21,9 +21,8 @@ from mtlkit.runs.evaluate import evaluate_run, load_model
 from mtlkit.runs.fit import fit
 from mtlkit.task import Task
 from mtlkit.task_types import Role
-from mtlkit.training.gradients.step import TrainingStep
-from mtlkit.training.gradients.task_weights import UpdateInfo
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.gradients.batch import MicroBatch, UpdateInfo
+from mtlkit.training.gradients.factory import training_step
 from mtlkit.weightings import (
     DBMTL,
     DWA,
@@ -423,10 +422,11 @@ class TestUnlabelledSamples:
         for name in TASKS:
             model.head(name).fit_targets(targets[name][:12])
         module = weighting.build(model.terms, model.router.features)
-        step = TrainingStep(model, module, Ranks(), weighting)
+        step = training_step(model, module, weighting)
         counts = model.counts(targets)
         whole = UpdateInfo(counts, counts.nonzero().flatten())
-        result = step(split.inputs[torch.arange(len(split))], targets, whole)
+        inputs = split.inputs[torch.arange(len(split))]
+        result = step(MicroBatch(inputs, targets), whole)
         result.total.backward()
         return {name: p.grad for name, p in model.head(task).named_parameters()}, result
 

@@ -7,6 +7,7 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component
+from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
 from mtlkit.task_types import TaskKind
 
@@ -43,6 +44,13 @@ class HeadModule(nn.Module, ABC):
     @abstractmethod
     def present(self, target: Tensor) -> Tensor:
         """Which targets (N,) are there, as a boolean tensor (N,)."""
+
+    def fusion(self) -> LinearCrossEntropy | None:
+        """Return what a fused op must compute for this loss; None for a loss of another form.
+
+        `LinearHead` derives both from one description, and so cannot let them differ.
+        """
+        return None
 
     def fit_targets(self, target: Tensor) -> None:
         """Learn from the training targets what the head must know about their scale."""

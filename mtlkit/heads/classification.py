@@ -1,6 +1,6 @@
 """A linear classifier with cross-entropy."""
 
-from typing import ClassVar, TypeGuard
+from typing import ClassVar
 
 import attrs
 from torch import Tensor, nn
@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from mtlkit.component import at_least, between, optional
 from mtlkit.errors import AssemblyError
 from mtlkit.heads.base import Head, HeadModule
+from mtlkit.heads.cross_entropy import LinearCrossEntropy
+from mtlkit.heads.linear import LinearHead
 from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
-from mtlkit.ops import linear_cross_entropy
 from mtlkit.ops.configs import implementation_for
 from mtlkit.ops.dispatch.names import AUTO, PER_SAMPLE, left_open
 from mtlkit.task_types import MISSING, TaskKind
@@ -37,7 +38,7 @@ class Classification(Head):
         return ClassificationHead(self, features, classes)
 
 
-class ClassificationHead(HeadModule):
+class ClassificationHead(LinearHead):
     """Logits y = W x + b and the loss -log softmax(y)[target] (Yin & Liu, TIP 2018, eq. 2-4).
 
     Weights start from N(0, 0.01) and biases from 0, as in the authors' released nets.
@@ -61,32 +62,14 @@ class ClassificationHead(HeadModule):
         logits: Tensor = self.linear(features)
         return logits
 
-    def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        return linear_cross_entropy(
-            features,
-            self.linear.weight,
-            target,
-            self.linear.bias,
-            ignore_index=MISSING,
-            reduction="none",
+    def cross_entropy(self) -> LinearCrossEntropy:
+        return LinearCrossEntropy(
+            weight=self.linear.weight,
+            bias=self.linear.bias,
             label_smoothing=self.label_smoothing,
             implementation=self.implementation,
         )
 
-    def present(self, target: Tensor) -> Tensor:
-        return target != MISSING
-
-
-def is_plain(head: nn.Module) -> TypeGuard[ClassificationHead]:
-    """Whether a head is this one, and leaves open how its loss is computed: with others, say.
-
-    Of a subclass nobody knows what its loss is, nor of a head whose method somebody replaced.
-    """
-    return (
-        type(head) is ClassificationHead
-        and head.implementation is None
-        and "loss" not in vars(head)
-    )
 
 
 def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:

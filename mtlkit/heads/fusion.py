@@ -1,57 +1,102 @@
-"""The losses of all heads of a network: linear ones that see the same features at once."""
+"""Losses of linear classifiers from their descriptions: alone, or several in one op call.
 
-from collections.abc import Mapping
+A `LinearHead` computes its own loss from the description too. An option that the description lacks
+therefore cannot take part in the loss of one head and be dropped when heads are fused.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 from mtlkit.heads.base import HeadModule
-from mtlkit.heads.classification import ClassificationHead, is_plain
-from mtlkit.ops import multi_head_cross_entropy
+from mtlkit.heads.cross_entropy import LinearCrossEntropy
+from mtlkit.ops import (
+    grouped_linear_cross_entropy,
+    linear_cross_entropy,
+    multi_head_cross_entropy,
+)
 from mtlkit.task_types import MISSING
 
 
-def losses_of_heads(
+def head_losses(
     heads: Mapping[str, HeadModule],
-    features: Mapping[str, Tensor],
+    shared: Tensor,
+    own: Mapping[str, Tensor],
     targets: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """The loss (N,) of each head, from the features (N, D) that it sees and its targets (N,).
+    """Return the loss (N,) of each head from its features (N, D) and targets (N,).
 
-    Classifiers that leave open how their losses are computed, and see one tensor, are one call of
-    `multi_head_cross_entropy`, which chooses between one product for all and one for each.
+    A head reads its `own` features if it has any, and the `shared` ones otherwise. Heads of the
+    shared features whose fusion keys are equal are one call of `multi_head_cross_entropy`, which
+    chooses between one matrix product for all and one for each.
     """
-    found: dict[str, Tensor] = {}
-    alike: dict[tuple[int, float], dict[str, ClassificationHead]] = {}
+    losses: dict[str, Tensor] = {}
+    groups: dict[tuple[tuple[str, Any], ...], dict[str, LinearCrossEntropy]] = {}
     for task, head in heads.items():
-        if is_plain(head):
-            alike.setdefault((id(features[task]), head.label_smoothing), {})[task] = head
+        description = None if task in own else head.fusion()
+        if description is None or description.key is None:
+            losses[task] = head.loss(own.get(task, shared), targets[task])
         else:
-            found[task] = head.loss(features[task], targets[task])
-    for group in alike.values():
-        if len(group) == 1:
-            found |= {
-                task: head.loss(features[task], targets[task]) for task, head in group.items()
-            }
-        else:
-            found |= _together(group, features, targets)
-    return found
+            groups.setdefault(description.key, {})[task] = description
+    for group in groups.values():
+        fused = multi_head_losses([*group.values()], shared, [targets[task] for task in group])
+        losses |= zip(group, fused, strict=True)
+    return losses
 
 
-def _together(
-    heads: Mapping[str, ClassificationHead],
-    features: Mapping[str, Tensor],
-    targets: Mapping[str, Tensor],
-) -> dict[str, Tensor]:
-    """The losses of heads that see the same features."""
-    tasks = list(heads)
-    linear = [head.linear for head in heads.values()]
-    losses = multi_head_cross_entropy(
-        features[tasks[0]],
-        [each.weight for each in linear],
-        [targets[task] for task in tasks],
-        [each.bias for each in linear],
+def multi_head_losses(
+    heads: Sequence[LinearCrossEntropy], features: Tensor, targets: Sequence[Tensor]
+) -> Sequence[Tensor]:
+    """Return the loss (N,) of each head at `features` (N, D); all heads have one key."""
+    if len(heads) == 1:
+        return [linear_loss(heads[0], features, targets[0])]
+    return multi_head_cross_entropy(
+        features,
+        [head.weight for head in heads],
+        targets,
+        [head.bias for head in heads],
         ignore_index=MISSING,
-        label_smoothing=heads[tasks[0]].label_smoothing,
         reduction="none",
-    ).losses
-    return dict(zip(tasks, losses, strict=True))
+        **heads[0].options,
+    ).losses.unbind()
+
+
+def linear_loss(head: LinearCrossEntropy, features: Tensor, target: Tensor) -> Tensor:
+    """Return the loss (N,) of one head."""
+    return linear_cross_entropy(
+        features,
+        head.weight,
+        target,
+        head.bias,
+        ignore_index=MISSING,
+        reduction="none",
+        implementation=head.implementation,
+        **head.options,
+    )
+
+
+def grouped_losses(
+    heads: Sequence[LinearCrossEntropy], features: Tensor, target: Tensor, group: Tensor
+) -> Tensor:
+    """Return the loss of each sample (N,) by the head of its `group` (N,); 0 if that is -1.
+
+    All heads have one key.
+    """
+    return grouped_linear_cross_entropy(
+        features,
+        [head.weight for head in heads],
+        target,
+        group,
+        [head.bias for head in heads],
+        ignore_index=MISSING,
+        reduction="none",
+        **heads[0].options,
+    )
+
+
+def fusible(heads: Sequence[HeadModule]) -> Sequence[LinearCrossEntropy]:
+    """Return the descriptions of `heads` if all have one and their keys are equal, else nothing."""
+    described = [description for head in heads if (description := head.fusion()) is not None]
+    keys = {description.key for description in described}
+    return described if len(described) == len(heads) and len(keys) == 1 and None not in keys else []

@@ -61,7 +61,7 @@ class Margin(Head):
 
 
 MOMENTUM = 0.99
-"""How much of the running mean and deviation of lengths is kept in a step, as in AdaFace."""
+"""How much of the running mean and standard deviation of norms is kept in a step, as in AdaFace."""
 
 
 class MarginHead(HeadModule):
@@ -84,7 +84,7 @@ class MarginHead(HeadModule):
         self.config = config
         self.implementation = left_open(config.implementation)
         self.directions = nn.Parameter(torch.randn(len(classes), features) * 0.01)
-        # the mean and the deviation of the lengths of features, as AdaFace starts them
+        # the mean and the standard deviation of the norms of features, as AdaFace starts them
         running = torch.tensor([20.0, 100.0]) if config.adaptive else torch.zeros(0)
         self.register_buffer("running", running)
 
@@ -125,17 +125,17 @@ class MarginHead(HeadModule):
             return 0.0, 0.0
         if not self.config.adaptive:
             return self.config.angle, self.config.additive
-        lengths = features.detach().float().norm(dim=1).clamp(1e-3, 100)
-        self._remember(lengths, self.present(target).float())
-        mean, deviation = self.running.clone().unbind()
-        return adaface_margins(lengths, mean, deviation, self.config.angle)
+        norms = features.detach().float().norm(dim=1).clamp(1e-3, 100)
+        self._track(norms, self.present(target).float())
+        mean, std = self.running.clone().unbind()
+        return adaface_margins(norms, mean, std, self.config.angle)
 
     @torch.no_grad()
-    def _remember(self, lengths: Tensor, counts: Tensor) -> None:
-        """Move the running mean and deviation towards those of the samples that count."""
+    def _track(self, norms: Tensor, counts: Tensor) -> None:
+        """Move the running mean and standard deviation towards those of the samples that count."""
         total = counts.sum()
-        mean = (lengths * counts).sum() / total.clamp_min(1)
-        square = ((lengths - mean).square() * counts).sum() / (total - 1).clamp_min(1)
-        found = torch.stack([mean, square.sqrt()])
+        mean = (norms * counts).sum() / total.clamp_min(1)
+        square = ((norms - mean).square() * counts).sum() / (total - 1).clamp_min(1)
+        stats = torch.stack([mean, square.sqrt()])
         # of fewer than two samples there is no deviation; a branch would wait for the device
-        self.running.lerp_(torch.where(total > 1, found, self.running), 1 - MOMENTUM)
+        self.running.lerp_(torch.where(total > 1, stats, self.running), 1 - MOMENTUM)

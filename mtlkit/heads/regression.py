@@ -19,7 +19,7 @@ class Regression(Head):
     """A number: a linear map of the features, and half the squared error.
 
     The half makes the loss the negative log-likelihood of a unit Gaussian, up to a constant.
-    Targets are standardised by the training split, so that no unit outweighs another; predictions
+    Targets are standardized by the training split, so that no unit outweighs another; predictions
     come back in the target's own unit.
     """
 
@@ -39,12 +39,12 @@ class RegressionHead(HeadModule):
 
     >>> head = RegressionHead(8)
     >>> head.fit_targets(torch.tensor([0.0, 20.0]))
-    >>> [head.mean.item(), head.deviation.item()]
+    >>> [head.mean.item(), head.std.item()]
     [10.0, 10.0]
     """
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -52,21 +52,21 @@ class RegressionHead(HeadModule):
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
         self.register_buffer("mean", torch.tensor(0.0))
-        self.register_buffer("deviation", torch.tensor(1.0))
+        self.register_buffer("std", torch.tensor(1.0))
 
     def fit_targets(self, target: Tensor) -> None:
         known = target[self.present(target)].double()
         if len(known) == 0:
             return
-        deviation = known.std(correction=0)
+        std = known.std(correction=0)
         self.mean.fill_(known.mean().item())
-        self.deviation.fill_(deviation.item() if deviation > 0 else 1.0)
+        self.std.fill_(std.item() if std > 0 else 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self._standard(features) * self.deviation + self.mean
+        return self._standard(features) * self.std + self.mean
 
     def _standard(self, features: Tensor) -> Tensor:
-        """The value in units of the deviation from the mean."""
+        """The value in units of the standard deviation from the mean."""
         standard: Tensor = self.linear(features).squeeze(-1).float()
         return standard
 
@@ -74,7 +74,7 @@ class RegressionHead(HeadModule):
         present = self.present(target)
         # NaN times 0 is NaN: a missing target is replaced before the arithmetic, not after
         known = torch.where(present, target, self.mean)
-        error = self._standard(features) - (known - self.mean) / self.deviation
+        error = self._standard(features) - (known - self.mean) / self.std
         return torch.where(present, error.square() / 2, 0.0)
 
     def present(self, target: Tensor) -> Tensor:

@@ -69,24 +69,23 @@ class Unbranched(Router):
 
 @attrs.frozen(eq=False)
 class Features:
-    """The features of a batch: shared (N, D), and the maps before the last block where kept.
+    """Features of a batch: shared (N, D), and the maps before the last block if they are kept.
 
-    Where none is shared (`Router.shared_features` is false) `shared` may be the mean of the tasks'
-    own, for evaluators that look at features.
+    If no features are shared (`Router.shared_features` is false), `shared` may be the mean of the
+    tasks' own features, for evaluators that look at features.
+
+    If `copies` is not empty, each head reads its own detached copy of the features, and branches
+    read these features.
     """
 
     shared: Tensor
     maps: Tensor | None = None
-    own: Mapping[str, Tensor] = attrs.field(factory=dict)  # features that only one task sees
-    own_maps: Mapping[str, Tensor] = attrs.field(factory=dict)  # copies of the maps, where cut off
+    own: Mapping[str, Tensor] = attrs.field(factory=dict)  # features that one task reads
+    copies: Mapping[str, "Features"] = attrs.field(factory=dict)  # by task, without `own`
 
     def of(self, task: str) -> Tensor:
-        """The features (N, D) that the head of `task` sees."""
+        """Return the features (N, D) that the head of `task` reads."""
         return self.own.get(task, self.shared)
-
-    def maps_of(self, task: str) -> Tensor | None:
-        """The maps that `task` sees, where there are any."""
-        return self.own_maps.get(task, self.maps)
 
 
 @attrs.frozen(eq=False)
@@ -136,20 +135,18 @@ class RouterModule(nn.Module, ABC):
         return ()
 
     @final
-    def specialised(self, features: Features) -> Features:
-        """`features` with what the tasks make of them for themselves.
+    def specialize(self, features: Features) -> Features:
+        """Return `features` with the ones that each task computes for its own head.
 
-        Where gradients are compared, each task is shown a copy of the features of its own.
+        If each head reads its own copy, the task's features are computed from that copy.
         """
-        first = (features.shared, features.maps)
-        tasks = self.own_features(*first)
-        made = {_identity(first): tasks}
-        own = {}
-        for task in tasks:
-            seen = (features.of(task), features.maps_of(task))
-            if _identity(seen) not in made:
-                made[_identity(seen)] = self.own_features(*seen)
-            own[task] = made[_identity(seen)][task]
+        if features.copies:
+            own: Mapping[str, Tensor] = {
+                task: self.own_features(copy.shared, copy.maps).get(task, copy.shared)
+                for task, copy in features.copies.items()
+            }
+        else:
+            own = self.own_features(features.shared, features.maps)
         return attrs.evolve(features, own={**features.own, **own}) if own else features
 
     @abstractmethod
@@ -173,10 +170,6 @@ class RouterModule(nn.Module, ABC):
         targets: Mapping[str, Tensor] | None,
     ) -> dict[str, BranchOutputs]:
         """What the branches say, by task; `targets` is needed where a label chooses the branch."""
-
-
-def _identity(seen: tuple[Tensor, Tensor | None]) -> tuple[int, int]:
-    return id(seen[0]), id(seen[1])
 
 
 class UnbranchedRouter(RouterModule):

@@ -1,15 +1,15 @@
 """A head for each group on the shared features (Yin & Liu, TIP 2018, section III.C)."""
 
+from typing import cast
+
 import attrs
 import torch
 from torch import Tensor, nn
 
 from mtlkit.heads.base import HeadModule
-from mtlkit.heads.classification import is_plain
-from mtlkit.ops import grouped_linear_cross_entropy
+from mtlkit.heads.fusion import fusible, grouped_losses
 from mtlkit.routers.base import Features, Wiring
 from mtlkit.routers.branches import Branch, BranchesModule, losses_by_group
-from mtlkit.task_types import MISSING
 
 
 @attrs.frozen(kw_only=True)
@@ -29,25 +29,15 @@ class LinearBranches(BranchesModule):
         self.heads = nn.ModuleList(wiring.new_head(task, size) for _ in range(groups))
 
     def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
-        plain = [head for head in self.heads if is_plain(head)]
-        if len(plain) == len(self.heads):
-            return grouped_linear_cross_entropy(
-                features.shared,
-                [head.linear.weight for head in plain],
-                target,
-                group,
-                [head.linear.bias for head in plain],
-                ignore_index=MISSING,
-                label_smoothing=plain[0].label_smoothing,
-                reduction="none",
-            )
+        heads = cast("list[HeadModule]", list(self.heads))
+        fused = fusible(heads)
+        if fused:
+            return grouped_losses(fused, features.shared, target, group)
 
         def loss(number: int, index: Tensor) -> Tensor:
-            head = self.heads[number]
-            assert isinstance(head, HeadModule)
-            return head.loss(features.shared[index], target[index])
+            return heads[number].loss(features.shared[index], target[index])
 
-        return losses_by_group(group, len(self.heads), loss)
+        return losses_by_group(group, len(heads), loss)
 
     def outputs(self, features: Features) -> Tensor:
         return torch.stack([head(features.shared) for head in self.heads], dim=1)

@@ -147,7 +147,7 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
                 + (f", with {new[0]!r}" if new else "")
             )
     if (then.mean, then.std) != (now.mean, now.std):
-        what.append(f"inputs normalised by {then.mean}, {then.std}")
+        what.append(f"inputs normalized by {then.mean}, {then.std}")
     raise DataError(
         f"{path}: the data is not what the model was trained on: it had {'; '.join(what)}. "
         f"Bring the old data back, or train anew"

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from mtlkit.heads.base import HeadModule
 from mtlkit.metrics.base import Metric
+from mtlkit.heads.fusion import head_losses
 from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing.bench import CLASSES, head_batch, new_head
 from mtlkit.testing.check import Subject, checks, require
@@ -112,6 +113,31 @@ def learns(subject: Subject) -> None:
     require(last < first / 2, f"150 steps bring its loss from {first:.3g} to {last:.3g} only")
 
 
+def loses_the_same_when_fused(subject: Subject) -> None:
+    """Computed in one op call with a head like it, the loss and its gradients are the same."""
+    heads = {"first": new_head(subject.value), "second": new_head(subject.value)}
+    if heads["first"].fusion() is None:
+        return
+    features, target = head_batch(subject.value, 8)
+    features.requires_grad_()
+    alone = {name: head.loss(features, target) for name, head in heads.items()}
+    fused = head_losses(heads, features, {}, dict.fromkeys(heads, target))
+    require(
+        all(torch.allclose(fused[name], alone[name], rtol=1e-4, atol=1e-5) for name in heads),
+        "`fusion` describes another loss than `loss` computes",
+    )
+    inputs = [features, *(p for head in heads.values() for p in head.parameters())]
+    gradients = [
+        torch.autograd.grad(sum(losses.values(), start=torch.zeros(8)).sum(), inputs,
+                            allow_unused=True, materialize_grads=True)
+        for losses in (alone, fused)
+    ]  # fmt: skip
+    require(
+        all(torch.allclose(a, b, rtol=1e-4, atol=1e-5) for a, b in zip(*gradients, strict=True)),
+        "`fusion` describes a loss with other gradients than those of `loss`",
+    )
+
+
 def _missing(target: Tensor) -> Tensor:
     return target.isnan() if target.is_floating_point() else target == MISSING
 
@@ -125,4 +151,5 @@ CHECKS = checks(
     knows_what_is_present,
     declares_its_metrics,
     learns,
+    loses_the_same_when_fused,
 )

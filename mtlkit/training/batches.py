@@ -32,7 +32,7 @@ class Batches:
     batches of 64 are updates of 44, 43 and 43. Draws, ranks and micro-batches divide an update as
     evenly, in this order. Raises `AssemblyError` where a micro-batch would be empty.
 
-    >>> [len(Batches(130, 64, seed=0).portion(step).whole) for step in range(3)]
+    >>> [len(Batches(130, 64, seed=0).update(step).whole) for step in range(3)]
     [44, 43, 43]
     """
 
@@ -65,7 +65,7 @@ class Batches:
         self._epoch = -1
         self._updates: tuple[Tensor, ...] = ()
 
-    def portion(self, step: int, rank: int = 0) -> UpdateBatch:
+    def update(self, step: int, rank: int = 0) -> UpdateBatch:
         """The samples of the update `step`, counted from 0."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self._epoch:
@@ -73,19 +73,19 @@ class Batches:
             self._epoch, self._updates = epoch, order.tensor_split(self.per_epoch)
         return self._divided(epoch, self._updates[place], rank)
 
-    def drawn(self, portion: UpdateBatch, rank: int = 0) -> tuple[UpdateBatch, ...]:
+    def drawn(self, batch: UpdateBatch, rank: int = 0) -> tuple[UpdateBatch, ...]:
         """The draws of an update: disjoint, and each divided as an update is."""
-        parts = portion.whole.tensor_split(self.draws)
-        return tuple(self._divided(portion.epoch, part, rank) for part in parts)
+        parts = batch.whole.tensor_split(self.draws)
+        return tuple(self._divided(batch.epoch, part, rank) for part in parts)
 
     def _divided(self, epoch: int, whole: Tensor, rank: int) -> UpdateBatch:
         own = whole.tensor_split(self.world)[rank]
         return UpdateBatch(epoch, whole, own.tensor_split(self.accumulate))
 
 
-def moment_of(seed: int, step: int, epoch: int, *, opens: bool) -> StepInfo:
-    """The moment of the update `step`, whose chance is the same on every rank."""
-    return StepInfo(step, epoch, opens, _number(seed, "weighting", step))
+def step_info(seed: int, number: int, epoch: int, *, opens: bool) -> StepInfo:
+    """Return the time of update `number`, with a seed that is the same on every rank."""
+    return StepInfo(number, epoch, opens, _number(seed, "weighting", number))
 
 
 def seed_step(seed: int, step: int, rank: int, device: torch.device, draw: int = 0) -> None:

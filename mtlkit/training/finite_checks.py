@@ -73,10 +73,10 @@ def _by_weights(
     )
 
 
-def _negative(step: int, scheme: str, tasks: Sequence[str]) -> NotFiniteError:
-    """The error of a scheme that divides by losses, where some are below zero."""
+def _negative(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
+    """The error of a weighting that divides by losses, where some are below zero."""
     return NotFiniteError(
-        f"step {step}: {scheme} divides by losses or takes their logarithm, and the loss of "
+        f"step {step}: {name} divides by losses or takes their logarithm, and the loss of "
         f"{', '.join(tasks)} is below zero. Nothing was updated; use a head whose loss is never "
         f"negative for {'it' if len(tasks) == 1 else 'them'}, or a weighting that takes any loss, "
         f"such as `equal` or `mgda`",
@@ -86,10 +86,10 @@ def _negative(step: int, scheme: str, tasks: Sequence[str]) -> NotFiniteError:
     )
 
 
-def _unweighed(step: int, scheme: str, tasks: Sequence[str]) -> NotFiniteError:
-    """The error of a scheme that found no weights for losses that are finite."""
+def _unweighed(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
+    """The error of a weighting that found no weights for losses that are finite."""
     return NotFiniteError(
-        f"step {step}: {scheme} gave {', '.join(tasks)} weights that are not finite, though the "
+        f"step {step}: {name} gave {', '.join(tasks)} weights that are not finite, though the "
         f"losses seen here are. Nothing was updated and the last checkpoint is kept; look in the "
         f"log at how the losses and gradients of these tasks developed, or use another weighting",
         step=step,

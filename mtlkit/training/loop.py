@@ -103,7 +103,7 @@ class Training:
             self._save()
 
     def _log(self) -> None:
-        lengths, cosines = self.updater.meter.gradients()
+        norms, cosines = self.updater.meter.gradients()
         losses, weights = self.updater.meter.read()
         recipe = self.setting.recipe
         self._newest = StepEvent(
@@ -112,7 +112,7 @@ class Training:
             learning_rate=recipe.optimizer.lr * self.updater.rate_factor(self.step - 1),
             losses=losses,
             weights=weights,
-            gradient_norms=lengths,
+            gradient_norms=norms,
             gradient_cosines=cosines,
         )
         self._write(self._newest)

@@ -10,7 +10,8 @@ from torch import Tensor
 from mtlkit.task_types import LossTerm
 from mtlkit.training.gradients.step import StepResult
 from mtlkit.training.ranks import Ranks
-from mtlkit.weightings.solvers.gramian import cosines, inverse_norms, norms
+from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
+from mtlkit.weightings.solvers.gramian import norms as norms_of
 
 
 class Meter:
@@ -26,10 +27,10 @@ class Meter:
         self.updates = self.watched = 0
         self._watching = False
 
-    def add(self, result: StepResult, share: float) -> None:
-        """Take the losses and weights of a micro-batch that is `share` of its update."""
+    def add(self, result: StepResult, fraction: float) -> None:
+        """Take the losses and weights of a micro-batch that is `fraction` of its update."""
         self.own[0] += result.per_sample.sum(dim=1)
-        self.own[1].add_(result.weights, alpha=share)
+        self.own[1].add_(result.weights, alpha=fraction)
         if result.gramian is not None:
             self.gramian += result.gramian
             self._watching = True
@@ -49,11 +50,12 @@ class Meter:
         if not self.watched:
             return {}, {}
         gramian = self.ranks.sum(self.gramian) / self.watched
-        lengths, angles = norms(gramian).tolist(), cosines(gramian, inverse_norms(gramian)).tolist()
+        norms = norms_of(gramian).tolist()
+        angles = cosines(gramian, inverse_norms(gramian)).tolist()
         pairs = combinations(enumerate(self.names), 2)
         return (
-            dict(zip(self.names, lengths, strict=True)),
-            {f"{a}, {b}": angles[i][j] for (i, a), (j, b) in pairs if lengths[i] and lengths[j]},
+            dict(zip(self.names, norms, strict=True)),
+            {f"{a}, {b}": angles[i][j] for (i, a), (j, b) in pairs if norms[i] and norms[j]},
         )
 
     def read(self) -> tuple[dict[str, float], dict[str, float]]:

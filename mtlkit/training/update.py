@@ -1,7 +1,5 @@
 """One update: its gradient, the check that it is finite, and the optimiser's step."""
 
-from collections.abc import Sequence
-
 import attrs
 import torch
 from torch.nn.parallel import DistributedDataParallel
@@ -9,12 +7,13 @@ from torch.nn.parallel import DistributedDataParallel
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import use
-from mtlkit.training.batches import Batches, UpdateBatch, seed_step
+from mtlkit.training.batches import Batches, seed_step
 from mtlkit.training.compiled import compile_backbone
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.finite_checks import not_finite
-from mtlkit.training.gradients.backward import Backward, draws_of
-from mtlkit.training.gradients.step import StepResult, TrainingStep
+from mtlkit.training.gradients.backward import Backward, BackwardResult
+from mtlkit.training.gradients.factory import training_step
+from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
 from mtlkit.training.parameter_groups import parameter_groups, without_gradient
 from mtlkit.training.signals import StopRequest
@@ -40,7 +39,7 @@ class Updater:
         # channels_last is how CPUs and GPUs convolve fastest; it changes no value
         model.to(setting.device).to(memory_format=torch.channels_last)
         recipe = setting.recipe
-        self.inner = TrainingStep(model, weighting, self.ranks, recipe.weighting)
+        self.inner = training_step(model, weighting, recipe.weighting, self.ranks, setting.autocast)
         self.inner.to(setting.device)
         self.optimizer = recipe.optimizer.build(
             parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
@@ -55,7 +54,7 @@ class Updater:
             seed=setting.recipe.seed,
             accumulate=self.train.accumulate,
             world=self.ranks.world,
-            draws=draws_of(weighting),
+            draws=self.inner.draws,
         )
         self.steps = self.batches.per_epoch * self.train.epochs
         self.backward = Backward(self.inner, self.module, self.batches, setting)
@@ -79,49 +78,43 @@ class Updater:
         factor = self.rate_factor(step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
-        portion = self.batches.portion(step, self.ranks.rank)
+        batch = self.batches.update(step, self.ranks.rank)
         self.optimizer.zero_grad()
         rate = self.optimizer.param_groups[0]["lr"]
-        made = self.backward.make(step, portion, rate, watch=self._watches(step))
-        for result, share in zip(made.results, made.shares, strict=True):
-            self.meter.add(result, share)
-        self.meter.finish_update(made.whole.counts)
+        backward = self.backward.run(step, batch, rate, watch=self._watches(step))
+        for result, fraction in zip(backward.results, backward.fractions, strict=True):
+            self.meter.add(result, fraction)
+        self.meter.finish_update(backward.update.counts)
         if self.untrained is None:
             self.untrained = self._unreached()
-        stop = self._agree(step, made.portion, made.results, wish)
+        stop = self._agree(step, backward, wish)
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
         self.optimizer.step()
-        self.backward.after_step(step, made)
-        return Update(len(portion.whole), stop)
+        self.backward.after_step(step, backward)
+        return Update(len(batch.whole), stop)
 
     def _watches(self, step: int) -> bool:
         """Whether the update `step` is one to be logged with the tasks' gradients."""
         logged = (step + 1) % self.train.log_every == 0 or step + 1 == self.steps
         return self.train.watch and logged and len(self.inner.model.terms) > 1
 
-    def _agree(
-        self,
-        step: int,
-        portion: UpdateBatch,
-        results: Sequence[StepResult],
-        wish: StopRequest | None,
-    ) -> bool:
+    def _agree(self, step: int, backward: BackwardResult, wish: StopRequest | None) -> bool:
         """Whether any rank wishes to stop; the error, on all of them, where a loss is not finite.
 
         One small message decides both. Only here does a step of its own accord wait for the device;
         a component may wait too, as grouped routing does to learn whose samples are where.
         """
-        finite = torch.stack([result.total for result in results]).isfinite().all()
+        finite = torch.stack([result.total for result in backward.results]).isfinite().all()
         wished = wish is not None and wish.wished
         stop = finite.new_full((), wished)  # filled on the device: nothing is sent to it
         bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
         if bad:
             ids = self.setting.data.train.ids
             parameters = dict(self.inner.named_parameters())
-            terms, parts = self.inner.model.terms, portion.micro_batches
-            weighting = self.inner.weighting
-            raise not_finite(step + 1, terms, ids, parts, results, parameters, weighting)
+            terms, weighting = self.inner.model.terms, self.inner.weighting
+            samples, results = backward.samples, backward.results
+            raise not_finite(step + 1, terms, ids, samples, results, parameters, weighting)
         return bool(any_stop)
 
     def _unreached(self) -> tuple[str, ...]:

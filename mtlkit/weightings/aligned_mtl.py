@@ -9,7 +9,7 @@ from torch import Tensor
 from mtlkit.component import member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 
 
 class Singular(Enum):
@@ -49,7 +49,7 @@ class AlignedMTLWeights(GramianWeighting):
         super().__init__()
         self.scale = scale
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         values, vectors = torch.linalg.eigh(gramian)  # rising
         there = values > RANK * values[-1]
         inverse = torch.where(there, values.clamp(min=0).rsqrt(), 0.0)

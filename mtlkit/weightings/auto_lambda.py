@@ -9,7 +9,7 @@ from torch import Tensor
 from mtlkit.component import Problem, above, member_of
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, Known, Lookahead, WeightingModule
+from mtlkit.weightings.kinds import Lookahead, UpdateStats, WeightingModule
 from mtlkit.weightings.solvers.adam import AdamState
 
 
@@ -49,7 +49,7 @@ class AutoLambda(GradientWeighting):
         return AutoLambdaWeights(self, terms)
 
 
-class AutoLambdaWeights(GramianWeighting, Lookahead):
+class AutoLambdaWeights(Lookahead):
     """Weights that descend on the main losses after a step along the weighted sum (eq. 3).
 
     With the step theta - rate * sum_t w_t g_t, the slope of a main loss in w_t is -rate g_t . h,
@@ -67,11 +67,11 @@ class AutoLambdaWeights(GramianWeighting, Lookahead):
         self.register_buffer("main", torch.tensor(main), persistent=False)
         self.adam = AdamState(len(terms), config.learning_rate)
 
-    def present_weights(self, places: Tensor) -> Tensor:
-        return self.values[places]
+    def current_weights(self, indices: Tensor) -> Tensor:
+        return self.values[indices]
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        slope = -(gramian @ self.main[known.places].to(gramian))
-        self.adam.descend(self.values, slope.to(self.values), known.places)
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        slope = -(gramian @ self.main[stats.indices].to(gramian))
+        self.adam.descend(self.values, slope.to(self.values), stats.indices)
         self.values.clamp_(min=0)
-        return self.values[known.places].to(gramian)
+        return self.values[stats.indices].to(gramian)

@@ -19,10 +19,10 @@ class Weighting(Component):
     """How the losses of a step become one update.
 
     What a weighting needs is declared, so that a recipe that cannot give it is refused when it is
-    read: `fewest` loss terms, and `reads_features` for one that looks at the shared features.
+    read: `min_tasks` loss terms, and `reads_features` for one that looks at the shared features.
     """
 
-    fewest: ClassVar[int] = 1
+    min_tasks: ClassVar[int] = 1
     reads_features: ClassVar[bool] = False
 
     @abstractmethod
@@ -71,7 +71,7 @@ class GradientWeighting(Weighting):
     a direction comes out rather than weights, which then must have an entry for every parameter.
     """
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
     directs: ClassVar[bool] = False
 
     at: GradientLocation = attrs.field(
@@ -99,12 +99,12 @@ def pairing_problems(
     The scheme's own `problems` come last.
     """
     name = type(weighting).__name__
-    if len(terms) < weighting.fewest:
+    if len(terms) < weighting.min_tasks:
         found = ", ".join(repr(term.name) for term in terms)
         yield Problem(
             ("weighting",),
-            f"{name} balances {weighting.fewest} losses or more and found {len(terms)} ({found}); "
-            f"use `equal` for one task",
+            f"{name} balances {weighting.min_tasks} losses or more and found {len(terms)} "
+            f"({found}); use `equal` for one task",
         )
         return
     gradients = weighting if isinstance(weighting, GradientWeighting) else None

@@ -36,10 +36,10 @@ class BoundedUncertaintyWeights(LossWeighting):
 
     def __init__(self, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
-        self.deviation = nn.Parameter(torch.ones(len(terms)))
+        self.std = nn.Parameter(torch.ones(len(terms)))
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
-        squares = self.deviation.square()
+        squares = self.std.square()
         weights = 1 / (2 * squares)
-        bound = losses.seen * losses.share * squares.log1p()
+        bound = losses.present * losses.fraction * squares.log1p()
         return WeightedLoss((weights * losses.mean + bound).sum(), weights.detach())

@@ -7,7 +7,7 @@ from torch import Tensor
 from mtlkit.component import below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.solvers.gramian import norms
 from mtlkit.weightings.solvers.simplex import conflict_averse
 
@@ -38,7 +38,7 @@ class CAGradWeights(GramianWeighting):
         super().__init__()
         self.c = c
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         mean = torch.full_like(gramian[0], 1 / len(gramian))
         radius = self.c * (mean @ gramian @ mean).clamp(min=0).sqrt()
         found = conflict_averse(gramian, radius)

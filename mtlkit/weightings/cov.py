@@ -11,8 +11,8 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import (
     BatchLossWeighting,
-    Known,
     RequiresPositiveLosses,
+    UpdateStats,
     WeightingModule,
     positive,
 )
@@ -26,7 +26,7 @@ class CoV(Weighting):
     counts all updates alike.
     """
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
 
     decay: float | None = attrs.field(default=None, validator=optional(below(1)))
 
@@ -35,46 +35,46 @@ class CoV(Weighting):
 
 
 class CoVWeights(BatchLossWeighting, RequiresPositiveLosses):
-    """Weights proportional to deviation(l) / mean(l) of ratios l = L / mean(L so far) (eq. 4-6).
+    """Weights proportional to std(l) / mean(l) of ratios l = L / mean(L so far) (eq. 4-6).
 
-    They add up to 1 and are equal until two losses were seen. Means and deviations are running
-    ones, of all updates alike or, with `decay`, of the newest most.
+    They add up to 1, and are equal for the first two updates. Means and standard deviations are
+    running ones, of all updates alike or, with `decay`, of the newest most.
     """
 
     losses: Tensor
     ratios: Tensor
     variance: Tensor
-    seen: Tensor
+    updates: Tensor
 
     def __init__(self, decay: float | None, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.decay = decay
-        for name in ("losses", "ratios", "variance", "seen"):
+        for name in ("losses", "ratios", "variance", "updates"):
             self.register_buffer(name, torch.zeros(len(terms)))
 
-    def weights(self, known: Known) -> Tensor:
-        at, losses = known.places, positive(known.losses)
-        seen, mean = self.seen[at], self.ratios[at]
-        deviation = self.variance[at].sqrt()
-        spread = torch.where(seen >= 2, deviation / mean, torch.zeros_like(mean))
-        fresh = (seen < 2).any() | (spread.sum() == 0)
-        equal = torch.full_like(spread, 1 / len(spread))
-        weights = torch.where(fresh, equal, spread / spread.sum())
+    def weights(self, stats: UpdateStats) -> Tensor:
+        at, losses = stats.indices, positive(stats.losses)
+        updates, mean = self.updates[at], self.ratios[at]
+        std = self.variance[at].sqrt()
+        variation = torch.where(updates >= 2, std / mean, torch.zeros_like(mean))
+        fresh = (updates < 2).any() | (variation.sum() == 0)
+        equal = torch.full_like(variation, 1 / len(variation))
+        weights = torch.where(fresh, equal, variation / variation.sum())
         self._learn(at, losses)
         return weights + 0 * losses  # NaN for a negative loss, from the first update on
 
     def _learn(self, at: Tensor, losses: Tensor) -> None:
         """Move the running means to the newest `losses` of the terms `at` (Welford)."""
-        seen = self.seen[at]
+        updates = self.updates[at]
         before = self.losses[at]
-        ratio = losses / torch.where(seen > 0, before, losses)
-        rest = 1 / (seen + 1)
+        ratio = losses / torch.where(updates > 0, before, losses)
+        rest = 1 / (updates + 1)
         if self.decay is not None:
-            rest = torch.where(seen > 0, 1 - self.decay, rest)
+            rest = torch.where(updates > 0, 1 - self.decay, rest)
         mean, variance = self.ratios[at], self.variance[at]
         moved = mean + rest * (ratio - mean)
         new = (ratio - mean) * (ratio - moved)
         self.variance[at] = variance + rest * (new - variance)
         self.ratios[at] = moved
         self.losses[at] = before + rest * (losses - before)
-        self.seen[at] += 1
+        self.updates[at] += 1

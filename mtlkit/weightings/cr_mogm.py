@@ -9,7 +9,7 @@ from torch import Tensor
 from mtlkit.component import Problem, below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting, HeadGradients
-from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.mgda import MGDA
 
 
@@ -50,7 +50,7 @@ class CRMOGMWeights(GramianWeighting):
     """Weights a w_before + (1 - a) w of another scheme's w (algorithm 1); its first ones whole."""
 
     values: Tensor
-    seen: Tensor
+    updates: Tensor
 
     def __init__(self, config: CRMOGM, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__()
@@ -60,13 +60,13 @@ class CRMOGMWeights(GramianWeighting):
         self.of = inner
         self.momentum = config.momentum
         self.register_buffer("values", torch.zeros(len(terms)))
-        self.register_buffer("seen", torch.zeros(len(terms)))
+        self.register_buffer("updates", torch.zeros(len(terms)))
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        at = known.places
-        newest: Tensor = self.of(gramian, known)
-        kept = self.momentum * (self.seen[at] > 0).to(newest)
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        at = stats.indices
+        newest: Tensor = self.of(gramian, stats)
+        kept = self.momentum * (self.updates[at] > 0).to(newest)
         weights = newest + kept * (self.values[at].to(newest) - newest)
         self.values[at] = weights.to(self.values)
-        self.seen[at] += 1
+        self.updates[at] += 1
         return weights

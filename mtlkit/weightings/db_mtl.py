@@ -12,10 +12,9 @@ from mtlkit.weightings.base import GradientLocation, GradientWeighting
 from mtlkit.weightings.kinds import (
     Direction,
     GramianWeighting,
-    JacobianWeighting,
-    Known,
     RequiresPositiveLosses,
     StatefulJacobian,
+    UpdateStats,
     WeightingModule,
     positive,
 )
@@ -58,35 +57,35 @@ class DBMTLWeights(GramianWeighting, RequiresPositiveLosses):
     A gradient of zero has no direction and adds nothing.
     """
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        losses = positive(known.losses).to(gramian)
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        losses = positive(stats.losses).to(gramian)
         longest = (norms(gramian) / losses).max()
         return longest * inverse_norms(gramian)
 
 
-class DBMTLDirection(JacobianWeighting, StatefulJacobian, RequiresPositiveLosses):
+class DBMTLDirection(StatefulJacobian, RequiresPositiveLosses):
     """As `DBMTLWeights`, with h_t a running mean: `momentum` of itself and the rest the newest."""
 
     means: Tensor
-    seen: Tensor
+    updates: Tensor
 
     def __init__(self, momentum: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.momentum = momentum
         self.register_buffer("means", torch.zeros(len(terms), 0))
-        self.register_buffer("seen", torch.zeros(len(terms)))
+        self.register_buffer("updates", torch.zeros(len(terms)))
 
     def allocate(self, elements: int) -> None:
         self.means = self.means.new_zeros(len(self.means), elements)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Direction:
-        at = known.places
-        losses = positive(known.losses)
+    def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
+        at = stats.indices
+        losses = positive(stats.losses)
         newest = jacobian / losses.unsqueeze(1)
-        kept = (self.momentum * (self.seen[at] > 0)).unsqueeze(1)  # the first one counts whole
+        kept = (self.momentum * (self.updates[at] > 0)).unsqueeze(1)  # the first one counts whole
         means = newest + kept * (self.means[at] - newest)
         self.means[at] = means
-        self.seen[at] += 1
+        self.updates[at] += 1
         gramian = means @ means.T
         weights = norms(gramian).max() * inverse_norms(gramian)
         return Direction(weights @ means, weights / losses)

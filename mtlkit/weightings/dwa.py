@@ -11,8 +11,8 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import (
     BatchLossWeighting,
-    Known,
     RequiresPositiveLosses,
+    UpdateStats,
     WeightingModule,
     positive,
 )
@@ -25,7 +25,7 @@ class DWA(Weighting):
     `temperature` is the paper's T: the higher, the more equal. The first two epochs are equal.
     """
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
 
     temperature: float = attrs.field(default=2.0, validator=above(0))
 
@@ -40,31 +40,31 @@ class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):
     counts with r = 1, so that the first two epochs have equal weights.
     """
 
-    seen: Tensor
+    totals: Tensor
     before: Tensor
     rate: Tensor
 
     def __init__(self, temperature: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.temperature = temperature
-        self.register_buffer("seen", torch.zeros(2, len(terms)))  # in this epoch: sums and counts
+        self.register_buffer("totals", torch.zeros(2, len(terms)))  # in this epoch: sums and counts
         self.register_buffer("before", torch.zeros(len(terms)))  # means of the last; 0: not seen
         self.register_buffer("rate", torch.ones(len(terms)))
 
-    def weights(self, known: Known) -> Tensor:
-        if known.moment.opens:
+    def weights(self, stats: UpdateStats) -> Tensor:
+        if stats.step.opens_epoch:
             self._turn()
-        losses = positive(known.losses)
-        self.seen[0].index_add_(0, known.places, losses)
-        self.seen[1].index_add_(0, known.places, torch.ones_like(losses))
-        rate = self.rate[known.places]
+        losses = positive(stats.losses)
+        self.totals[0].index_add_(0, stats.indices, losses)
+        self.totals[1].index_add_(0, stats.indices, torch.ones_like(losses))
+        rate = self.rate[stats.indices]
         weights = len(rate) * (rate / self.temperature).softmax(dim=0)
         return weights + 0 * losses  # NaN for a negative loss
 
     def _turn(self) -> None:
         """Close the epoch: its means become those of before."""
-        means = self.seen[0] / self.seen[1].clamp(min=1)
+        means = self.totals[0] / self.totals[1].clamp(min=1)
         both = (means > 0) & (self.before > 0)
         self.rate.copy_(torch.where(both, means / self.before, 1.0))
         self.before.copy_(means)
-        self.seen.zero_()
+        self.totals.zero_()

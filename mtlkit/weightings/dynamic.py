@@ -74,7 +74,7 @@ class Gate(nn.Module):
     `guess` (G,) divides them: the loss of a guess, where losses are measured in units of it.
     """
 
-    places: Tensor
+    indices: Tensor
     guess: Tensor
 
     def __init__(
@@ -87,14 +87,14 @@ class Gate(nn.Module):
         nn.init.zeros_(self.linear.weight)  # every gate starts from equal weights
         nn.init.zeros_(self.linear.bias)
         # a buffer is on the device already; a tensor made in every step must be sent there
-        self.register_buffer("places", torch.tensor(own), persistent=False)
+        self.register_buffer("indices", torch.tensor(own), persistent=False)
         guesses = [guess_of(terms[place]) if units else 1.0 for place in own]
         self.register_buffer("guess", torch.tensor(guesses), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """The weights (G, N) of its terms for each sample, from shared features (N, D)."""
-        share = ops.gate(features, self.linear.weight, self.linear.bias, reduction="none").T
-        return self.total * share / self.guess.unsqueeze(1)
+        fraction = ops.gate(features, self.linear.weight, self.linear.bias, reduction="none").T
+        return self.total * fraction / self.guess.unsqueeze(1)
 
 
 def guess_of(term: LossTerm) -> float:
@@ -128,7 +128,7 @@ class GatedWeights(LossWeighting):
         weights = features.new_ones(self.terms, len(features), dtype=torch.float32)
         for gate in self.gates.values():
             assert isinstance(gate, Gate)
-            weights = weights.index_copy(0, gate.places, gate(features))
+            weights = weights.index_copy(0, gate.indices, gate(features))
         return weights
 
     @abstractmethod
@@ -152,17 +152,17 @@ class MeanDynamicWeights(GatedWeights, WholeBatch):
     (mean weight) * loss + weight * (mean loss), the means being constants of the update.
     """
 
-    def summarise(self, losses: StepLosses) -> Tensor:
-        weights = self.sample_weights(losses.features).mean(dim=1) * losses.share
+    def summarize(self, losses: StepLosses) -> Tensor:
+        weights = self.sample_weights(losses.features).mean(dim=1) * losses.fraction
         return torch.stack([losses.mean, weights]).detach()
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
-        weights = self.sample_weights(losses.features).mean(dim=1) * losses.share
+        weights = self.sample_weights(losses.features).mean(dim=1) * losses.fraction
         own = torch.stack([losses.mean, weights])
         whole = own.detach() if losses.summary is None else losses.summary
         scale = self.scale(whole[1])
         # the third term leaves the product as the value, and has no gradient
-        total = scale * own[0] + own[1] * whole[0] - scale * whole[0] * losses.share
+        total = scale * own[0] + own[1] * whole[0] - scale * whole[0] * losses.fraction
         return WeightedLoss(total.sum(), whole[1])
 
     def scale(self, weights: Tensor) -> Tensor:

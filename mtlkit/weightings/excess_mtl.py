@@ -11,9 +11,8 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
 from mtlkit.weightings.kinds import (
     Direction,
-    JacobianWeighting,
-    Known,
     StatefulJacobian,
+    UpdateStats,
     WeightingModule,
 )
 
@@ -41,7 +40,7 @@ class ExcessMTL(GradientWeighting):
         return ExcessMTLDirection(self.rate, terms)
 
 
-class ExcessMTLDirection(JacobianWeighting, StatefulJacobian):
+class ExcessMTLDirection(StatefulJacobian):
     """Weights w_t proportional to w_t exp(rate E_t / E_t0), by the excess risk E_t = g' H^-1 g.
 
     H is the diagonal sqrt(sum of squared gradients), as AdaGrad's (eq. 6-7, 9). E_t0 is the first
@@ -62,8 +61,8 @@ class ExcessMTLDirection(JacobianWeighting, StatefulJacobian):
     def allocate(self, elements: int) -> None:
         self.squares = self.squares.new_zeros(len(self.squares), elements)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Direction:
-        at = known.places
+    def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
+        at = stats.indices
         square = jacobian.square()
         squares = self.squares[at] + square
         self.squares[at] = squares

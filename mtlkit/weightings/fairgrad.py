@@ -6,7 +6,7 @@ from torch import Tensor
 from mtlkit.component import between
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.solvers.bargaining import bargain
 
 
@@ -39,5 +39,5 @@ class FairGradWeights(GramianWeighting):
         super().__init__()
         self.power = 1 / alpha
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         return bargain(gramian, self.power)

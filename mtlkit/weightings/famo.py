@@ -12,8 +12,8 @@ from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import (
     AfterStep,
     BatchLossWeighting,
-    Known,
     RequiresPositiveLosses,
+    UpdateStats,
     WeightingModule,
     positive,
 )
@@ -28,7 +28,7 @@ class FAMO(Weighting):
     paper's beta) and `decay` (gamma) are those of the logits of the weights.
     """
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
 
     learning_rate: float = attrs.field(default=0.025, validator=above(0))
     decay: float = attrs.field(default=1e-3, validator=at_least_number(0))
@@ -52,15 +52,15 @@ class FAMOWeights(BatchLossWeighting, AfterStep, RequiresPositiveLosses):
         self.register_buffer("logits", torch.zeros(len(terms)))
         self.adam = AdamState(len(terms), config.learning_rate, config.decay)
 
-    def weights(self, known: Known) -> Tensor:
-        share = self.logits[known.places].softmax(dim=0)
-        divided = share / positive(known.losses)
+    def weights(self, stats: UpdateStats) -> Tensor:
+        fraction = self.logits[stats.indices].softmax(dim=0)
+        divided = fraction / positive(stats.losses)
         return divided / divided.sum()
 
-    def after_step(self, before: Known, after: Tensor) -> None:
+    def after_step(self, before: UpdateStats, after: Tensor) -> None:
         fell = positive(before.losses).log() - positive(after).log()
         # a loss that fell below zero tells no rate; the next step names it
         fell = torch.where(fell.isfinite(), fell, 0.0)
-        share = self.logits[before.places].softmax(dim=0)
-        gradient = share * (fell - (share * fell).sum())
-        self.adam.descend(self.logits, gradient, before.places)
+        fraction = self.logits[before.indices].softmax(dim=0)
+        gradient = fraction * (fell - (fraction * fell).sum())
+        self.adam.descend(self.logits, gradient, before.indices)

@@ -9,8 +9,8 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import (
     BatchLossWeighting,
-    Known,
     RequiresPositiveLosses,
+    UpdateStats,
     WeightingModule,
     positive,
 )
@@ -20,7 +20,7 @@ from mtlkit.weightings.kinds import (
 class GLS(Weighting):
     """The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019)."""
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return GLSWeights()
@@ -30,11 +30,11 @@ class GLSWeights(BatchLossWeighting, RequiresPositiveLosses):
     """Weights (prod L)^(1/K) / (K L_t), the gradient of the geometric mean of the K losses.
 
     >>> import torch
-    >>> GLSWeights().weights(Known(torch.tensor([1.0, 4.0]), torch.arange(2))).tolist()
+    >>> GLSWeights().weights(UpdateStats(torch.tensor([1.0, 4.0]), torch.arange(2))).tolist()
     [1.0, 0.25]
     """
 
-    def weights(self, known: Known) -> Tensor:
-        losses = positive(known.losses)
+    def weights(self, stats: UpdateStats) -> Tensor:
+        losses = positive(stats.losses)
         mean = losses.log().mean().exp()
         return mean / (len(losses) * losses)

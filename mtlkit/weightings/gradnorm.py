@@ -9,8 +9,8 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
 from mtlkit.weightings.kinds import (
     GramianWeighting,
-    Known,
     RequiresPositiveLosses,
+    UpdateStats,
     WeightingModule,
     positive,
 )
@@ -49,8 +49,8 @@ class GradNormWeights(GramianWeighting, RequiresPositiveLosses):
         self.register_buffer("values", torch.ones(len(terms)))
         self.register_buffer("first", torch.zeros(len(terms)))  # 0: not seen yet
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        at, losses = known.places, positive(known.losses)
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        at, losses = stats.indices, positive(stats.losses)
         first = torch.where(self.first[at] > 0, self.first[at], losses)
         self.first[at] = first
         weights = self.values[at]

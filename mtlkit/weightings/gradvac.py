@@ -7,7 +7,7 @@ from torch import Tensor
 from mtlkit.component import below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.pcgrad import meetings
 
 
@@ -38,10 +38,10 @@ class GradVacWeights(GramianWeighting):
         self.rate = rate
         self.register_buffer("targets", torch.zeros(len(terms), len(terms)))
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         own = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
-        met = meetings(len(gramian), known).to(gramian.device)  # each pair once: no target twice
-        grid = (known.places.unsqueeze(1), known.places)
+        met = meetings(len(gramian), stats).to(gramian.device)  # each pair once: no target twice
+        grid = (stats.indices.unsqueeze(1), stats.indices)
         before = self.targets[grid].to(gramian)
         target = before.gather(1, met).clamp(max=1 - 1e-6)  # nothing is turned to parallel
         wanted = (1 - target.square()).sqrt()

@@ -12,7 +12,6 @@ from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.dynamic import Gate, guess_of
 from mtlkit.weightings.kinds import (
-    LossWeighting,
     RequiresPositiveLosses,
     StepLosses,
     WeightedLoss,
@@ -51,7 +50,7 @@ class HarderFirst(Weighting):
         return self.learning_rate
 
 
-class HarderFirstWeights(LossWeighting, WholeBatch, RequiresPositiveLosses):
+class HarderFirstWeights(WholeBatch, RequiresPositiveLosses):
     """Side weights total * mu with mu = softmax(W^T x + e), the gate learned on sum mu_t / L_t.
 
     In that sum the mean losses L are constants and the features too, so that it trains the gate
@@ -68,18 +67,19 @@ class HarderFirstWeights(LossWeighting, WholeBatch, RequiresPositiveLosses):
         units = [guess_of(term) if config.normalise else 1.0 for term in terms]
         self.register_buffer("guess", torch.tensor(units), persistent=False)
 
-    def summarise(self, losses: StepLosses) -> Tensor:
+    def summarize(self, losses: StepLosses) -> Tensor:
         return losses.mean.detach()
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
-        place = self.gate.places
+        indices = self.gate.indices
         gated = self.gate(losses.features.detach())
-        weights = gated.new_ones(self.terms, gated.shape[1]).index_copy(0, place, gated.detach())
+        weights = gated.new_ones(self.terms, gated.shape[1]).index_copy(0, indices, gated.detach())
         weighed = (weights * losses.per_sample).sum(dim=1) / losses.counts.clamp(min=1)
         whole = losses.mean.detach() if losses.summary is None else losses.summary
-        harder = positive(whole / self.guess)[place]
-        share = gated * self.gate.guess.unsqueeze(1) / self.gate.total
-        gate_loss = (share.mean(dim=1) * losses.share * losses.seen[place] / harder).sum()
+        harder = positive(whole / self.guess)[indices]
+        fraction = gated * self.gate.guess.unsqueeze(1) / self.gate.total
+        present = losses.fraction * losses.present[indices]
+        gate_loss = (fraction.mean(dim=1) * present / harder).sum()
         # its value is taken away again: only the gradient is wanted
         total = weighed.sum() + gate_loss - gate_loss.detach()
         return WeightedLoss(total, weights.mean(dim=1))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
 
 
@@ -27,7 +27,7 @@ class IMTLGWeights(GramianWeighting):
     gradient of zero gets the weight 0.
     """
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         inverse = inverse_norms(gramian)
         values, vectors = torch.linalg.eigh(cosines(gramian, inverse))
         there = values > 1e-9 * values[-1]

@@ -19,7 +19,7 @@ class IMTLL(Weighting):
     `learning_rate` is that of the learned scales; None means the optimiser's own.
     """
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
 
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
 
@@ -43,5 +43,5 @@ class IMTLLWeights(LossWeighting):
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         weights = self.log_scale.exp()
-        total = weights * losses.mean - losses.seen * losses.share * self.log_scale
+        total = weights * losses.mean - losses.present * losses.fraction * self.log_scale
         return WeightedLoss(total.sum(), weights.detach())

@@ -9,8 +9,8 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import (
     BatchLossWeighting,
-    Known,
     RequiresPositiveLosses,
+    UpdateStats,
     WeightingModule,
     positive,
 )
@@ -20,7 +20,7 @@ from mtlkit.weightings.kinds import (
 class Log(Weighting):
     """The sum of the logarithms of the losses, which no scale of a loss can change (SI)."""
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
 
     @property
     def scale_free(self) -> bool:
@@ -36,9 +36,9 @@ class LogWeights(BatchLossWeighting, RequiresPositiveLosses):
     A loss multiplied by a constant has the same gradient as before.
 
     >>> import torch
-    >>> LogWeights().weights(Known(torch.tensor([0.5, 4.0]), torch.arange(2))).tolist()
+    >>> LogWeights().weights(UpdateStats(torch.tensor([0.5, 4.0]), torch.arange(2))).tolist()
     [2.0, 0.25]
     """
 
-    def weights(self, known: Known) -> Tensor:
-        return 1 / positive(known.losses)
+    def weights(self, stats: UpdateStats) -> Tensor:
+        return 1 / positive(stats.losses)

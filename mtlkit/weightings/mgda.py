@@ -11,8 +11,8 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
 from mtlkit.weightings.kinds import (
     GramianWeighting,
-    Known,
     RequiresPositiveLosses,
+    UpdateStats,
     WeightingModule,
     positive,
 )
@@ -58,14 +58,14 @@ class MGDAWeights(GramianWeighting):
         super().__init__()
         self.normalise = normalise
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         if self.normalise is Normalisation.NONE:
             return shortest(gramian)
         scale = gramian.new_ones(len(gramian))
         if self.normalise in (Normalisation.NORM, Normalisation.LOSS_AND_NORM):
             scale = scale * norms(gramian)
         if self.normalise in (Normalisation.LOSS, Normalisation.LOSS_AND_NORM):
-            scale = scale * positive(known.losses).to(scale)
+            scale = scale * positive(stats.losses).to(scale)
         inverse = torch.where(scale == 0, 0.0, 1 / scale)  # NaN for a negative loss
         return shortest(inverse.unsqueeze(1) * gramian * inverse)
 

@@ -11,12 +11,11 @@ from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
 from mtlkit.weightings.kinds import (
     Direction,
-    JacobianWeighting,
-    Known,
     StatefulJacobian,
+    UpdateStats,
     WeightingModule,
 )
-from mtlkit.weightings.solvers.simplex import project, share_of
+from mtlkit.weightings.solvers.simplex import normalized, project
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +43,7 @@ class MoCo(GradientWeighting):
         return MoCoDirection(self, terms)
 
 
-class MoCoDirection(JacobianWeighting, StatefulJacobian):
+class MoCoDirection(StatefulJacobian):
     """Y' w with tracked gradients Y and weights w that follow the shortest of their combinations.
 
     Each update moves y_t towards g_t by `tracking` (eq. 7) and w along -(Y Y' + pull I) w by
@@ -53,27 +52,27 @@ class MoCoDirection(JacobianWeighting, StatefulJacobian):
     """
 
     tracked: Tensor
-    seen: Tensor
+    updates: Tensor
     values: Tensor
 
     def __init__(self, config: MoCo, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.tracking, self.rate, self.pull = config.tracking, config.rate, config.pull
         self.register_buffer("tracked", torch.zeros(len(terms), 0))
-        self.register_buffer("seen", torch.zeros(len(terms)))
+        self.register_buffer("updates", torch.zeros(len(terms)))
         self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
 
     def allocate(self, elements: int) -> None:
         self.tracked = self.tracked.new_zeros(len(self.tracked), elements)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Direction:
-        at = known.places
-        step = torch.where(self.seen[at] > 0, self.tracking, 1.0).unsqueeze(1)
+    def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
+        at = stats.indices
+        step = torch.where(self.updates[at] > 0, self.tracking, 1.0).unsqueeze(1)
         tracked = self.tracked[at]
         tracked = tracked + step * (jacobian - tracked)
         self.tracked[at] = tracked
-        self.seen[at] += 1
-        weights, total = share_of(self.values, at)
+        self.updates[at] += 1
+        weights, total = normalized(self.values, at)
         slope = tracked @ (weights @ tracked) + self.pull * weights
         weights = project(weights - self.rate * slope)
         self.values[at] = weights * total

@@ -7,8 +7,8 @@ from torch import Tensor
 from mtlkit.component import above, at_least_number, member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import DoubleSampling, GramianWeighting, Known, WeightingModule
-from mtlkit.weightings.solvers.simplex import project, share_of
+from mtlkit.weightings.kinds import DoubleSampling, UpdateStats, WeightingModule
+from mtlkit.weightings.solvers.simplex import normalized, project
 
 
 @attrs.frozen(kw_only=True)
@@ -33,7 +33,7 @@ class MoDo(GradientWeighting):
         return MoDoWeights(self, terms)
 
 
-class MoDoWeights(GramianWeighting, DoubleSampling):
+class MoDoWeights(DoubleSampling):
     """w moves along -(J1 J2' + pull I) w by `rate`, back onto the simplex (eq. 2.9).
 
     Two draws make J1 J2' w an unbiased slope, which the Gramian of one is not.
@@ -46,8 +46,8 @@ class MoDoWeights(GramianWeighting, DoubleSampling):
         self.rate, self.pull = config.rate, config.pull
         self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        weights, total = share_of(self.values.to(gramian), known.places)
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        weights, total = normalized(self.values.to(gramian), stats.indices)
         weights = project(weights - self.rate * (gramian @ weights + self.pull * weights))
-        self.values[known.places] = (weights * total).to(self.values)
+        self.values[stats.indices] = (weights * total).to(self.values)
         return weights

@@ -7,7 +7,7 @@ from torch import Tensor
 from mtlkit.component import above, at_least, optional
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.solvers.bargaining import bargain
 
 
@@ -46,14 +46,14 @@ class NashMTLWeights(GramianWeighting):
         self.register_buffer("kept", torch.full((len(terms),), -1.0))  # -1: none yet
         self.register_buffer("age", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         if self.every == 1:
             return self._shortened(bargain(gramian), gramian)
         # a task that was absent when the weights were made has none yet, and is bargained for
-        kept = self.kept[known.places].to(gramian)
+        kept = self.kept[stats.indices].to(gramian)
         stale = (self.age % self.every == 0) | (kept < 0).any()
         weights = torch.where(stale, bargain(gramian), kept)
-        self.kept[known.places] = weights.to(self.kept)
+        self.kept[stats.indices] = weights.to(self.kept)
         self.age += 1
         return self._shortened(weights, gramian)
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
-from mtlkit.weightings.kinds import GramianWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
 
 
 @attrs.frozen(kw_only=True)
@@ -24,10 +24,10 @@ class PCGradWeights(GramianWeighting):
     combination of the given ones, so its coefficients are all that is kept.
     """
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         own = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
         square = gramian.diagonal()
-        for met in meetings(len(gramian), known).to(gramian.device).T:
+        for met in meetings(len(gramian), stats).to(gramian.device).T:
             product = (own @ gramian).gather(1, met.unsqueeze(1)).squeeze(1)  # g_i' . g_j
             length = square[met]
             part = torch.where((product < 0) & (length > 0), product / length, 0.0)
@@ -35,13 +35,12 @@ class PCGradWeights(GramianWeighting):
         return own.sum(dim=0)
 
 
-def meetings(count: int, known: Known) -> Tensor:
+def meetings(count: int, stats: UpdateStats) -> Tensor:
     """For each of `count` tasks the others in a random order (count, count - 1), by the step.
 
-    >>> from mtlkit.weightings.kinds import StepInfo
-    >>> meetings(2, Known(torch.ones(2), torch.arange(2), StepInfo())).tolist()
+    >>> meetings(2, UpdateStats(torch.ones(2), torch.arange(2))).tolist()
     [[1], [0]]
     """
-    drawn = torch.rand(count, count, generator=known.moment.generator())
+    drawn = torch.rand(count, count, generator=stats.step.generator())
     drawn.fill_diagonal_(2)  # itself last, and left out
     return drawn.argsort(dim=1)[:, :-1]

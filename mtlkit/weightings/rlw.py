@@ -8,14 +8,14 @@ from torch import Tensor
 
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
 
 
 @attrs.frozen(kw_only=True)
 class RLW(Weighting):
     """Random weights, drawn anew for each update (RLW; Lin et al., TMLR 2022): a placebo."""
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return RLWWeights()
@@ -27,6 +27,6 @@ class RLWWeights(BatchLossWeighting):
     Their sum is 1. A scheme that does not beat them has shown nothing.
     """
 
-    def weights(self, known: Known) -> Tensor:
-        drawn = torch.randn(len(known.losses), generator=known.moment.generator())
-        return drawn.softmax(dim=0).to(known.losses)
+    def weights(self, stats: UpdateStats) -> Tensor:
+        drawn = torch.randn(len(stats.losses), generator=stats.step.generator())
+        return drawn.softmax(dim=0).to(stats.losses)

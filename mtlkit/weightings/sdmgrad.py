@@ -7,8 +7,8 @@ from torch import Tensor
 from mtlkit.component import above, at_least, at_least_number, below, member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import DoubleSampling, GramianWeighting, Known, WeightingModule
-from mtlkit.weightings.solvers.simplex import project, share_of
+from mtlkit.weightings.kinds import DoubleSampling, UpdateStats, WeightingModule
+from mtlkit.weightings.solvers.simplex import normalized, project
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +36,7 @@ class SDMGrad(GradientWeighting):
         return SDMGradWeights(self, terms)
 
 
-class SDMGradWeights(GramianWeighting, DoubleSampling):
+class SDMGradWeights(DoubleSampling):
     """Weights (w + l / K) / (1 + l), with w on the simplex minimising |g_w + l g_0|^2 (eq. 7).
 
     w follows the slope J1 J2' (w + l / K) of two draws, in units of the mean gradient norm
@@ -51,8 +51,8 @@ class SDMGradWeights(GramianWeighting, DoubleSampling):
         self.momentum, self.steps = config.momentum, config.steps
         self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        weights, total = share_of(self.values.to(gramian), known.places)
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        weights, total = normalized(self.values.to(gramian), stats.indices)
         towards = self.nearness / len(weights)
         # two draws of one gradient may point apart; their product is then no square of a norm
         unit = gramian.diagonal().clamp(min=0).sqrt().mean().square()
@@ -61,5 +61,5 @@ class SDMGradWeights(GramianWeighting, DoubleSampling):
         for _ in range(self.steps):
             speed = self.momentum * speed + matrix @ (weights + towards)
             weights = project(weights - self.rate * speed)
-        self.values[known.places] = (weights * total).to(self.values)
+        self.values[stats.indices] = (weights * total).to(self.values)
         return (weights + towards) / (1 + self.nearness)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.kinds import BatchLossWeighting, Known, WeightingModule
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.term_checks import _strangers
 
 
@@ -23,7 +23,7 @@ class STCH(Weighting):
     subtracted before, 0 where a task is not named.
     """
 
-    fewest: ClassVar[int] = 2
+    min_tasks: ClassVar[int] = 2
 
     smoothing: float = attrs.field(default=1.0, validator=above(0))
     preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
@@ -56,7 +56,7 @@ class STCHWeights(BatchLossWeighting):
             "ideal", torch.tensor([config.ideal.get(term.name, 0.0) for term in terms])
         )
 
-    def weights(self, known: Known) -> Tensor:
-        preferences = self.preferences[known.places]
-        distance = preferences * (known.losses - self.ideal[known.places])
+    def weights(self, stats: UpdateStats) -> Tensor:
+        preferences = self.preferences[stats.indices]
+        distance = preferences * (stats.losses - self.ideal[stats.indices])
         return preferences * (distance / self.smoothing).softmax(dim=0)

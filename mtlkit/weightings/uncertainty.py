@@ -42,6 +42,6 @@ class UncertaintyWeights(LossWeighting):
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         weights = torch.exp(-self.log_variance)
-        seen = (losses.counts > 0).float() * losses.share
-        total = (weights * losses.mean + seen * self.log_variance / 2).sum()
+        fraction = (losses.counts > 0).float() * losses.fraction
+        total = (weights * losses.mean + fraction * self.log_variance / 2).sum()
         return WeightedLoss(total, weights.detach())

@@ -42,7 +42,7 @@ def test_loss_and_metrics_of_a_regression_count_present_labels_only():
     assert metrics["validation/age/mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
     r2 = 1 - (error**2).sum() / ((target[known] - target[known].mean()) ** 2).sum()
     assert metrics["validation/age/r2"] == pytest.approx(r2, rel=1e-4)
-    scale = one.model.head("age").deviation.item()
+    scale = one.model.head("age").std.item()
     assert metrics["validation/age/loss"] == pytest.approx(
         (error**2).mean() / 2 / scale**2, rel=1e-4
     )

@@ -156,7 +156,7 @@ def test_each_sample_trains_the_branch_of_its_group_only():
 def test_linear_branches_are_one_op_unless_the_head_is_told_how(implementation, monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "mtlkit.routers.linear_branch.grouped_linear_cross_entropy",
+        "mtlkit.heads.fusion.grouped_linear_cross_entropy",
         lambda *args, **kwargs: calls.append(1) or grouped_linear_cross_entropy(*args, **kwargs),
     )
     head = Classification(label_smoothing=0.1, implementation=implementation)

@@ -18,13 +18,13 @@ from mtlkit.recipe import Train
 from mtlkit.routers import CGC, MTAN, PLE, CrossStitch, DSelectK, Features, LearnToBranch, MMoE
 from mtlkit.routers.dselect_k import binary_codes, selected, smooth_step
 from mtlkit.routers.learn_to_branch import COLDEST
+from mtlkit.routers.mmoe import MMoERouter
 from mtlkit.runs.evaluate import load_model
 from mtlkit.runs.fit import fit
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.testing import add_small_data, small_recipe
-from mtlkit.training.gradients.features import cut
-from mtlkit.training.gradients.sources import carry_into_trunk
+from mtlkit.training.gradients.features import detach_features
 
 TASKS = {"identity": Task(role=Role.MAIN), "pose": Task(), "light": Task()}
 NAMES = list(TASKS)
@@ -57,7 +57,7 @@ def built(config, backbone=MLP, assembly=ASSEMBLY):
 def own_of(model, inputs):
     """The trunk's features, and what each task makes of them (T, N, W), as numpy arrays."""
     with torch.no_grad():
-        features = model.router.specialised(model.router(inputs))
+        features = model.router.specialize(model.router(inputs))
     own = torch.stack([features.own[name] for name in NAMES])
     return features.shared.numpy(), own.numpy()
 
@@ -168,7 +168,7 @@ def test_cgc_and_ple_extract_level_by_level(config):
 
 def test_an_expert_of_one_task_is_trained_by_that_task_alone():
     model = built(CGC(own=1))
-    features = model.router.specialised(model.router(INPUTS))
+    features = model.router.specialize(model.router(INPUTS))
     features.own["pose"].sum().backward()
     reached = [any((p.grad is not None and p.grad.abs().sum() > 0) for p in module.parameters())
                for module in model.router.levels[0].own]  # fmt: skip
@@ -318,15 +318,45 @@ def test_each_task_may_be_shown_features_of_its_own():
         model = built(config)
         shared = model.router(INPUTS).shared.detach()
         copies = {name: shared.clone().requires_grad_() for name in NAMES}
-        found = model.router.specialised(Features(shared, None, copies))
+        detached = {name: Features(copy) for name, copy in copies.items()}
+        found = model.router.specialize(Features(shared, copies=detached))
         for name in NAMES:
             slopes = torch.autograd.grad(
                 found.own[name].sum(), list(copies.values()), allow_unused=True
             )
             seen = [slope is not None and bool(slope.any()) for slope in slopes]
             assert seen == [other == name for other in NAMES]
-        together = model.router.specialised(Features(shared))
+        together = model.router.specialize(Features(shared))
         assert all(torch.equal(found.own[name], together.own[name]) for name in NAMES)
+
+
+class Assisted(MMoERouter):
+    """A router whose one extra loss reads the features that a task computes for itself."""
+
+    def branch_present(self, present, targets):
+        return {"identity.extra": present["identity"]}
+
+    def branch_losses(self, features, targets):
+        return {"identity.extra": features.own["pose"].square().mean(dim=1)}
+
+
+def test_branches_read_specialized_features_with_and_without_copies():
+    model = built(MMoE())
+    router = model.router
+    router.__class__ = Assisted
+    model.terms = (*model.terms, attrs.evolve(model.terms[0], name="identity.extra"))
+    targets = {name: torch.tensor([0, 1, 2, 0, 1]) for name in NAMES}
+    counts = torch.full((4,), 5.0)
+    whole = model.losses(INPUTS, targets, counts)
+    at = detach_features(model.features(INPUTS), NAMES)
+    copied = model.losses_at(at.features, targets, counts)
+    assert torch.equal(whole.per_sample, copied.per_sample)
+    rows, _ = at.jacobian(copied.mean, NAMES)
+    features = model.features(INPUTS)
+    losses = model.losses_at(features, targets, counts).mean
+    for row, loss in zip(rows, losses, strict=True):
+        [wanted] = torch.autograd.grad(loss, [features.shared], retain_graph=True)
+        assert torch.allclose(row, wanted.flatten(), atol=1e-6)
 
 
 def test_attention_to_maps_shares_more_than_features():
@@ -354,14 +384,14 @@ def compared(config, model, inputs):
     """One pass through what lies behind the cut, and one weighted pass back, are the whole's."""
     targets = {name: torch.tensor([0, 1, 2, 0, 1]) for name in NAMES}
     torch.manual_seed(3)  # draws of parents, if any
-    at = cut(model.features(inputs), NAMES)
+    at = detach_features(model.features(inputs), NAMES)
     losses = model.losses_at(at.features, targets, torch.full((3,), 5.0))
     jacobian, _ = at.jacobian(losses.mean, NAMES)
     gramian = jacobian @ jacobian.T
     assert (gramian.abs() > 0).all()
     # one weighted pass back gives the gradient that the whole network would have given
     weights = torch.tensor([1.0, 0.5, 2.0])
-    (carry_into_trunk(at, weights @ jacobian) + (weights * losses.mean).sum()).backward()
+    (at.surrogate(weights @ jacobian) + (weights * losses.mean).sum()).backward()
     found = {name: p.grad.clone() for name, p in model.named_parameters()}
     model.zero_grad()
     torch.manual_seed(3)
@@ -378,8 +408,9 @@ def test_without_shared_features_every_task_has_its_own():
     model = built(CrossStitch())
     found = model.router(INPUTS)
     assert list(found.own) == NAMES
-    at = cut(model.features(INPUTS), NAMES)
+    at = detach_features(model.features(INPUTS), NAMES)
     assert list(at.features.own) == NAMES
+    assert list(at.features.copies) == NAMES
 
 
 @pytest.mark.parametrize("config", [MMoE, CGC, PLE, DSelectK, LearnToBranch])

@@ -25,10 +25,10 @@ def test_an_epoch_takes_every_sample_once_in_even_parts(samples, batch, accumula
         return
     seen, sizes, parts = [], [], []
     for step in range(batches.per_epoch):
-        portions = [batches.portion(step, rank) for rank in range(world)]
-        own = torch.cat([part for portion in portions for part in portion.micro_batches])
-        assert own.equal(portions[0].whole)  # ranks divide the very same samples, in order
-        parts += [len(part) for portion in portions for part in portion.micro_batches]
+        updates = [batches.update(step, rank) for rank in range(world)]
+        own = torch.cat([part for update in updates for part in update.micro_batches])
+        assert own.equal(updates[0].whole)  # ranks divide the very same samples, in order
+        parts += [len(part) for update in updates for part in update.micro_batches]
         sizes.append(len(own))
         seen.append(own)
     assert sorted(torch.cat(seen).tolist()) == list(range(samples))
@@ -39,29 +39,29 @@ def test_an_epoch_takes_every_sample_once_in_even_parts(samples, batch, accumula
 
 def test_no_rest_of_one_sample_is_left_over():
     batches = Batches(65, 64, seed=0)
-    assert [len(batches.portion(step).whole) for step in range(2)] == [33, 32]
+    assert [len(batches.update(step).whole) for step in range(2)] == [33, 32]
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
     one, other = Batches(40, 8, seed=1), Batches(40, 8, seed=1)
     for step in (7, 2, 12, 2):  # in any order, as after a resume
-        assert one.portion(step).whole.equal(other.portion(step).whole)
-    epochs = [torch.cat([one.portion(e * 5 + i).whole for i in range(5)]) for e in range(2)]
+        assert one.update(step).whole.equal(other.update(step).whole)
+    epochs = [torch.cat([one.update(e * 5 + i).whole for i in range(5)]) for e in range(2)]
     assert not epochs[0].equal(epochs[1])
-    assert not one.portion(0).whole.equal(Batches(40, 8, seed=2).portion(0).whole)
-    assert one.portion(5).epoch == 1
+    assert not one.update(0).whole.equal(Batches(40, 8, seed=2).update(0).whole)
+    assert one.update(5).epoch == 1
 
 
 def test_the_order_is_pinned():
     """Old runs must go on as they began: the draw may not change between versions."""
-    assert Batches(6, 6, seed=0).portion(0).whole.tolist() == [5, 2, 1, 3, 4, 0]
+    assert Batches(6, 6, seed=0).update(0).whole.tolist() == [5, 2, 1, 3, 4, 0]
 
 
 def test_drawing_an_order_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    Batches(10, 2, seed=0).portion(0)
+    Batches(10, 2, seed=0).update(0)
     assert torch.rand(2).equal(expected)
 
 

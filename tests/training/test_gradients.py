@@ -1,16 +1,12 @@
-"""The cut at the features, and what is carried over it."""
+"""Detached features, the tasks' gradients at them, and what continues into the backbone."""
 
 import torch
 
 from mtlkit.routers import Features
-from mtlkit.training.gradients.features import (
-    carried,
-    cut,
-    gather_columns,
-    gradients_at,
-    own_columns,
-)
-from mtlkit.training.gradients.sources import carry_into_trunk
+from mtlkit.training.gradients.features import detach_features, ends_of
+from mtlkit.training.gradients.gramian import gradients_at
+from mtlkit.training.gradients.sources import gather_columns
+from mtlkit.training.gradients.surrogate import surrogate_loss
 from mtlkit.training.ranks import Ranks
 
 TASKS = ("who", "age")
@@ -23,43 +19,46 @@ def three_ways_out():
 
 def test_the_leaves_have_the_values_and_not_the_graph():
     _, features = three_ways_out()
-    at = cut(features, TASKS)
-    assert at.features.of("who").equal(features.shared)
+    at = detach_features(features, TASKS)
+    who, age = at.features.copies["who"], at.features.copies["age"]
+    assert who.shared.equal(features.shared)
+    assert age.shared.equal(features.own["age"])
+    assert who.maps.equal(features.maps)
+    assert age.maps.equal(features.maps)
+    assert at.features.shared.equal(features.shared)
+    assert at.features.maps.equal(features.maps)
     assert at.features.of("age").equal(features.own["age"])
-    assert at.branch_features.shared.equal(features.shared)
-    assert at.branch_features.maps.equal(features.maps)
-    assert at.branch_features.of("age").equal(features.own["age"])
-    assert at.branch_features.of("who").equal(features.shared)
-    leaves = [*at.features.own.values(), at.branch_features.shared, at.branch_features.maps]
+    assert at.features.of("who").equal(features.shared)
+    leaves = [leaf for each in (who, age, at.features) for leaf in ends_of(each)]
     assert all(leaf.is_leaf and leaf.requires_grad for leaf in leaves)
-    assert len({id(leaf) for leaf in leaves}) == 4  # one pass tells them apart
+    assert len({id(leaf) for leaf in leaves}) == 7  # one pass gives a gradient for each
 
 
 def test_one_pass_gives_each_task_its_row_and_zeros_where_nothing_depends():
     _, features = three_ways_out()
-    at = cut(features, TASKS)
+    at = detach_features(features, TASKS)
     weight = torch.tensor(3.0, requires_grad=True)
-    branch = at.branch_features
+    branch, copies = at.features, at.features.copies
     losses = torch.stack(
         [
-            at.features.of("who").sum(),
-            weight * at.features.of("age").sum(),
+            copies["who"].shared.sum(),
+            weight * copies["age"].shared.sum() + 2 * copies["age"].maps.sum(),
             5 * branch.shared.sum() + 7 * branch.maps.sum(),
         ]
     )
     rows, (beside,) = at.jacobian(losses, TASKS, [weight])
     zeros, ones = torch.zeros(12), torch.ones(12)
-    wanted = [[ones, zeros, zeros], [zeros, zeros, 3 * ones], [5 * ones, 7 * ones, zeros]]
+    wanted = [[ones, zeros, zeros], [zeros, 2 * ones, 3 * ones], [5 * ones, 7 * ones, zeros]]
     assert rows.tolist() == torch.stack([torch.cat(row) for row in wanted]).tolist()
     assert beside == features.own["age"].sum()
 
 
 def test_several_branches_are_told_apart_too():
     _, features = three_ways_out()
-    at = cut(features, TASKS)
-    branch = at.branch_features
+    at = detach_features(features, TASKS)
+    branch, copies = at.features, at.features.copies
     losses = torch.stack(
-        [at.features.of("who").sum(), at.features.of("age").sum()]
+        [copies["who"].shared.sum(), copies["age"].shared.sum()]
         + [factor * branch.shared.sum() for factor in (2, 3)]
     )
     rows, _ = at.jacobian(losses, TASKS)
@@ -69,9 +68,9 @@ def test_several_branches_are_told_apart_too():
 
 def test_a_direction_is_carried_into_the_trunk():
     x, features = three_ways_out()
-    at = cut(features, TASKS)
+    at = detach_features(features, TASKS)
     direction = torch.randn(36)
-    scalar = carry_into_trunk(at, direction)
+    scalar = at.surrogate(direction)
     assert scalar == 0
     (found,) = torch.autograd.grad(scalar, x)
     shared, maps, own = (part.view(4, 3) for part in direction.split(12))
@@ -81,14 +80,14 @@ def test_a_direction_is_carried_into_the_trunk():
 def test_what_is_carried_takes_the_kind_of_number_that_is_there():
     x = torch.ones(2, requires_grad=True)
     half = x.bfloat16()
-    (2 * carried([half], [torch.tensor([1.0, 2.0])])).backward()
+    (2 * surrogate_loss([half], [torch.tensor([1.0, 2.0])])).backward()
     assert x.grad.tolist() == [2.0, 4.0]
 
 
 def test_no_gradient_of_the_heads_goes_past_the_cut():
     x, features = three_ways_out()
-    at = cut(features, TASKS)
-    (at.features.of("who").sum() + at.branch_features.shared.sum()).backward()
+    at = detach_features(features, TASKS)
+    (at.features.copies["who"].shared.sum() + at.features.shared.sum()).backward()
     assert x.grad is None
 
 
@@ -101,5 +100,6 @@ def test_gradients_of_an_uncut_network_are_rows_too():
 
 def test_one_process_has_all_columns():
     own = torch.randn(2, 5)
-    assert gather_columns(own, Ranks()) is own
-    assert own_columns(own[0], own, Ranks()).equal(own[0])
+    joined, start = gather_columns(own, Ranks())
+    assert joined is own
+    assert start == 0

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from mtlkit.training.gradients.features import COLUMNS, gramian_of
+from mtlkit.training.gradients.gramian import COLUMNS, gramian_of
 from mtlkit.training.gradients.segment_gramian import PARTS, segment_gramian, segments_of
 
 TASKS = 3

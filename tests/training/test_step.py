@@ -6,9 +6,8 @@ import torch
 
 from mtlkit.backbones import CasiaNet
 from mtlkit.routers import BlockBranch
-from mtlkit.training.gradients.step import TrainingStep, checked_kind
-from mtlkit.training.gradients.task_weights import UpdateInfo
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.gradients.batch import MicroBatch, UpdateInfo
+from mtlkit.training.gradients.factory import training_step
 from mtlkit.weightings import (
     Dynamic,
     Equal,
@@ -46,7 +45,7 @@ def trunk_names(made):
 def test_loss_weighting_gives_the_weighted_sum(points, weighting):
     made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
     inputs, targets, whole = batch_of(made)
-    result = made.inner(inputs, targets, whole)
+    result = made.inner(MicroBatch(inputs, targets), whole)
     mean = made.inner.model.losses(inputs, targets, whole.counts).mean
     torch.testing.assert_close(result.total, (result.weights * mean).sum())
     result.total.backward()
@@ -67,7 +66,7 @@ def test_gramian_weighting_gives_one_weighted_backward(points):
     weighting = points.ByNorm(heads=HeadGradients.WEIGHTED)
     made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
     inputs, targets, whole = batch_of(made)
-    result = made.inner(inputs, targets, whole)
+    result = made.inner(MicroBatch(inputs, targets), whole)
     result.total.backward()
     _, losses, jacobian = by_hand(made, inputs, targets, whole)
     weights = 1 / jacobian.norm(dim=1)
@@ -80,7 +79,7 @@ def test_gramian_weighting_gives_one_weighted_backward(points):
 def test_jacobian_weighting_directs_the_trunk_and_leaves_the_heads_their_losses(points):
     made = points.updater(attrs.evolve(points.PLAIN, weighting=points.UnitSum()))
     inputs, targets, whole = batch_of(made)
-    made.inner(inputs, targets, whole).total.backward()
+    made.inner(MicroBatch(inputs, targets), whole).total.backward()
     shared, losses, jacobian = by_hand(made, inputs, targets, whole)
     direction = (jacobian / jacobian.norm(dim=1, keepdim=True)).sum(dim=0).view_as(shared)
     trunk = gradients(made.inner.model, (shared * direction.detach()).sum())
@@ -97,16 +96,16 @@ def test_a_cut_through_every_way_out_of_the_trunk_loses_nothing(points, branch):
     """With all weights equal, gradients by surrogate are the plain ones, branches included."""
 
     class Ones(points.ByNormWeights):
-        def forward(self, gramian, known):
-            return torch.ones_like(known.losses)
+        def forward(self, gramian, stats):
+            return torch.ones_like(stats.losses)
 
     router = points.GROUPED if branch is None else attrs.evolve(points.GROUPED, branch=branch)
     recipe = attrs.evolve(points.PLAIN, backbone=CasiaNet(width=0.05, dropout=0), router=router)
     made = points.updater(recipe)
     made.inner.eval()  # batch norm by its running statistics, the same in both passes
     inputs, targets, whole = batch_of(made)
-    step = TrainingStep(made.inner.model, Ones(), Ranks(), points.ByNorm())
-    step(inputs, targets, whole).total.backward()
+    step = training_step(made.inner.model, Ones(), points.ByNorm())
+    step(MicroBatch(inputs, targets), whole).total.backward()
     mean = made.inner.model.losses(inputs, targets, whole.counts).mean
     expected = gradients(made.inner.model, mean.sum())
     for name, p in made.inner.model.named_parameters():
@@ -131,7 +130,7 @@ def test_a_task_without_labels_gets_zero_gradients_and_not_none(points, weightin
     made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting))
     inputs, targets, _ = batch_of(made)
     targets = {**targets, "rare": torch.full_like(targets["rare"], -1)}
-    made.inner(inputs, targets, whole_of(made, targets)).total.backward()
+    made.inner(MicroBatch(inputs, targets), whole_of(made, targets)).total.backward()
     head = made.inner.model.head("rare")
     assert all(p.grad is not None and not p.grad.any() for p in head.parameters())
 
@@ -140,8 +139,8 @@ def test_a_module_of_no_kind_is_refused():
     class Stranger(WeightingModule):
         pass
 
-    with pytest.raises(TypeError, match="Stranger is of no kind of weighting"):
-        checked_kind(Stranger(), Equal())
+    with pytest.raises(TypeError, match="Stranger must subclass LossWeighting, Gramian"):
+        training_step(None, Stranger(), Equal())
 
 
 def test_options_and_module_must_be_of_one_kind(points):
@@ -152,4 +151,4 @@ def test_options_and_module_must_be_of_one_kind(points):
 
     module = Disguised().build((), 1)
     with pytest.raises(TypeError, match=r"Disguised builds ByNormWeights; .* GradientWeighting"):
-        checked_kind(module, Disguised())
+        training_step(None, module, Disguised())

@@ -89,7 +89,7 @@ def test_clipping_bounds_the_norm_of_the_gradient(points):
 
 def test_a_loss_that_is_not_finite_stops_before_the_update(points):
     made = points.updater(attrs.evolve(points.PLAIN, data=points.Points(broken=3)))
-    where = next(s for s in range(4) if 3 in made.batches.portion(s).whole)
+    where = next(s for s in range(4) if 3 in made.batches.update(s).whole)
     for step in range(where):
         made.update(step)
     before = {k: v.clone() for k, v in tensors_of(made.inner).items()}
@@ -197,7 +197,7 @@ def test_the_gradients_of_a_logged_step_are_those_at_the_shared_features(points)
     made.update(0)
     assert made.meter.gradients() == ({}, {})  # a step that is not logged costs nothing
     setting, model = made.setting, made.inner.model
-    index = made.batches.portion(1).whole
+    index = made.batches.update(1).whole
     targets = {task: target[index] for task, target in setting.targets["train"].items()}
     features = model.features(setting.data.train.inputs[index])
     losses = model.losses_at(features, targets, model.counts(targets)).mean

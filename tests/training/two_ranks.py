@@ -75,9 +75,9 @@ def without_label(recipe, ranks):
     rare = made.setting.targets["train"]["rare"]
     found = 0
     for step in range(UPDATES):
-        portion = made.batches.portion(step, ranks.rank)
-        own = torch.cat(portion.micro_batches)
-        found += bool((rare[portion.whole] >= 0).any() and not (rare[own] >= 0).any())
+        batch = made.batches.update(step, ranks.rank)
+        own = torch.cat(batch.micro_batches)
+        found += bool((rare[batch.whole] >= 0).any() and not (rare[own] >= 0).any())
     return torch.tensor(float(found))
 
 

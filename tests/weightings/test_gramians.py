@@ -8,8 +8,9 @@ import torch
 import torchjd.aggregation as peer
 
 from mtlkit.task_types import LossTerm, Role, TaskKind
-from mtlkit.training.gradients.features import gramian_of
-from mtlkit.training.gradients.task_weights import UpdateInfo, weigh
+from mtlkit.training.gradients.batch import UpdateInfo
+from mtlkit.training.gradients.gradient_step import weigh
+from mtlkit.training.gradients.gramian import gramian_of
 from mtlkit.weightings import (
     CRMOGM,
     DBMTL,
@@ -24,7 +25,6 @@ from mtlkit.weightings import (
     GradVac,
     GramianWeighting,
     JacobianWeighting,
-    Known,
     Lookahead,
     MoCo,
     MoDo,
@@ -35,6 +35,7 @@ from mtlkit.weightings import (
     Singular,
     StatefulJacobian,
     StepInfo,
+    UpdateStats,
 )
 from mtlkit.weightings.pcgrad import meetings
 from mtlkit.weightings.solvers.bargaining import bargain
@@ -57,25 +58,25 @@ def terms_of(count):
     )
 
 
-def known_of(count, losses=None, step=0):
+def stats_of(count, losses=None, step=0):
     losses = torch.linspace(0.5, 2.0, count) if losses is None else losses
-    return Known(losses, torch.arange(count), StepInfo(step=step, key=step))
+    return UpdateStats(losses, torch.arange(count), StepInfo(number=step, seed=step))
 
 
 def all_of(count):
     return UpdateInfo(torch.ones(count), torch.arange(count), complete=True)
 
 
-def direction(scheme, jacobian, known=None, terms=None):
+def direction(scheme, jacobian, stats=None, terms=None):
     """What a fresh module of `scheme` makes of a Jacobian."""
     count = len(jacobian)
     module = scheme.build(terms or terms_of(count), 4)
-    known = known_of(count) if known is None else known
+    stats = stats_of(count) if stats is None else stats
     if isinstance(module, JacobianWeighting):
         if isinstance(module, StatefulJacobian):
             module.allocate(jacobian.shape[1])
-        return module(jacobian.float(), known).direction.double()
-    return module(jacobian @ jacobian.T, known) @ jacobian
+        return module(jacobian.float(), stats).direction.double()
+    return module(jacobian @ jacobian.T, stats) @ jacobian
 
 
 def samples(kind, count=MANY, seed=0):
@@ -120,9 +121,9 @@ class TestEveryScheme:
                 continue
             order = torch.randperm(count)
             losses = torch.rand(count) + 0.5
-            found = direction(gradient_scheme, jacobian, known_of(count, losses))
+            found = direction(gradient_scheme, jacobian, stats_of(count, losses))
             terms = tuple(terms_of(count)[place] for place in order)
-            moved = known_of(count, losses[order])
+            moved = stats_of(count, losses[order])
             other = direction(gradient_scheme, jacobian[order], moved, terms)
             assert_close(other, found, cosine=1 - 1e-6, norm=1e-4)
 
@@ -141,7 +142,7 @@ class TestEveryScheme:
         if not isinstance(module, GramianWeighting):
             return
         gramian = torch.full((3, 3), torch.nan, dtype=torch.float64)
-        assert weigh(module, gramian, known_of(3).losses, all_of(3)).isnan().all()
+        assert weigh(module, gramian, stats_of(3).losses, all_of(3)).isnan().all()
 
     def test_an_absent_task_has_no_weight_and_leaves_the_others_theirs(self, gradient_scheme):
         module = gradient_scheme.build(terms_of(4), 4)
@@ -149,13 +150,13 @@ class TestEveryScheme:
             return
         jacobian = samples("random", 4)[2]  # four tasks
         gramian = jacobian @ jacobian.T
-        places = torch.tensor([0, 1, 3])
+        indices = torch.tensor([0, 1, 3])
         losses = torch.tensor([0.5, 1.0, 0.0, 2.0])
-        found = weigh(module, gramian, losses, UpdateInfo(torch.tensor([3.0, 3, 0, 3]), places))
+        found = weigh(module, gramian, losses, UpdateInfo(torch.tensor([3.0, 3, 0, 3]), indices))
         assert found[2] == 0
-        rest = gradient_scheme.build(tuple(terms_of(4)[i] for i in places), 4)
-        wanted = weigh(rest, gramian[places][:, places], losses[places], all_of(3))
-        torch.testing.assert_close(found[places], wanted)
+        rest = gradient_scheme.build(tuple(terms_of(4)[i] for i in indices), 4)
+        wanted = weigh(rest, gramian[indices][:, indices], losses[indices], all_of(3))
+        torch.testing.assert_close(found[indices], wanted)
 
 
 SCALED_ALIKE = (
@@ -172,9 +173,9 @@ SCALED_ALIKE = (
 @pytest.mark.parametrize("factor", [1e-10, 1e10])
 def test_all_gradients_times_a_factor_is_the_direction_times_it(own, factor):
     for jacobian in samples("random", 10):
-        known = known_of(len(jacobian))
-        wanted = direction(own, jacobian, known)
-        found = direction(own, factor * jacobian, known)
+        stats = stats_of(len(jacobian))
+        wanted = direction(own, jacobian, stats)
+        found = direction(own, factor * jacobian, stats)
         assert_close(found / factor, wanted, 1 - 1e-6, 1e-4)
 
 
@@ -234,7 +235,7 @@ class TestMgda:
             divisor = divisor * losses.double()
         scaled = jacobian / divisor.unsqueeze(1)
         weights = MGDA(normalise=normalise).build(terms_of(3), 4)(
-            jacobian @ jacobian.T, known_of(3, losses)
+            jacobian @ jacobian.T, stats_of(3, losses)
         )
         torch.testing.assert_close(weights, shortest(scaled @ scaled.T))
 
@@ -261,10 +262,10 @@ class TestPcGradAndGradVac:
             return own - product / other.square().sum() * other if product < 0 else own
 
         for number, jacobian in enumerate(samples(kind)):
-            known = known_of(len(jacobian), step=number)
-            order = meetings(len(jacobian), known).tolist()
+            stats = stats_of(len(jacobian), step=number)
+            order = meetings(len(jacobian), stats).tolist()
             assert_close(
-                direction(PCGrad(), jacobian, known),
+                direction(PCGrad(), jacobian, stats),
                 self.by_vectors(jacobian, order, project_off),
                 1 - 1e-7,
                 1e-5,
@@ -287,14 +288,14 @@ class TestPcGradAndGradVac:
         generator = torch.Generator().manual_seed(3)
         for step in range(12):
             jacobian = torch.randn(4, 9, generator=generator, dtype=torch.float64)
-            known = known_of(4, step=step)
-            order = meetings(4, known).tolist()
-            found = module(jacobian @ jacobian.T, known) @ jacobian
+            stats = stats_of(4, step=step)
+            order = meetings(4, stats).tolist()
+            found = module(jacobian @ jacobian.T, stats) @ jacobian
             assert_close(found, self.by_vectors(jacobian, order, turn), 1 - 1e-5, 1e-3)
             torch.testing.assert_close(module.targets.double(), targets, rtol=1e-4, atol=1e-6)
 
     def test_every_order_of_meeting_comes(self):
-        seen = {tuple(meetings(3, known_of(3, step=step))[0].tolist()) for step in range(40)}
+        seen = {tuple(meetings(3, stats_of(3, step=step))[0].tolist()) for step in range(40)}
         assert seen == {(1, 2), (2, 1)}
 
 
@@ -317,7 +318,7 @@ class TestImtlG:
     def test_opposite_gradients_have_no_solution_and_no_weight(self):
         jacobian = torch.tensor([[1.0, 0.0], [-2.0, 0.0]], dtype=torch.float64)
         gramian = jacobian @ jacobian.T
-        weights = IMTLG().build(terms_of(2), 4)(gramian, known_of(2))
+        weights = IMTLG().build(terms_of(2), 4)(gramian, stats_of(2))
         # C^+ 1 = 0: nothing has the same projection on two opposite vectors but 0
         assert weights.tolist() == [0, 0]
 
@@ -417,7 +418,7 @@ class TestBargains:
         made = []
         for jacobian in samples("random", 30)[1::5]:  # of three tasks
             gramian = jacobian @ jacobian.T
-            made.append((module(gramian, known_of(3)), bargain(gramian)))
+            made.append((module(gramian, stats_of(3)), bargain(gramian)))
         for place, (found, fresh) in enumerate(made):
             expected = made[place - place % 3][1]
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
@@ -449,7 +450,7 @@ def test_gradnorm_descends_on_equation_2_and_keeps_the_sum():
     for step in range(10):
         jacobian = torch.randn(3, 9, generator=generator, dtype=torch.float64)
         losses = first * (1 - 0.05 * step * torch.rand(3, generator=generator))
-        found = module((jacobian @ jacobian.T), known_of(3, losses))
+        found = module((jacobian @ jacobian.T), stats_of(3, losses))
         torch.testing.assert_close(found, values.double())
         w = values.clone().requires_grad_()
         lengths = jacobian.norm(dim=1).float()
@@ -465,17 +466,17 @@ def test_gradnorm_brings_unequal_norms_together():
     module = GradNorm(alpha=0.0, learning_rate=0.01).build(terms_of(2), 4)
     gramian = torch.diag(torch.tensor([1.0, 16.0], dtype=torch.float64))
     for _ in range(400):
-        weights = module(gramian, known_of(2, torch.ones(2)))
+        weights = module(gramian, stats_of(2, torch.ones(2)))
     assert weights[0].item() == pytest.approx(4 * weights[1].item(), rel=0.1)
 
 
 def test_db_mtl_makes_gradients_of_log_losses_as_long_as_the_longest():
     for jacobian in samples("badly scaled"):
-        known = known_of(len(jacobian))
-        logs = jacobian / known.losses.double().unsqueeze(1)
+        stats = stats_of(len(jacobian))
+        logs = jacobian / stats.losses.double().unsqueeze(1)
         lengths = logs.norm(dim=1, keepdim=True)
         wanted = (lengths.max() * logs / lengths).sum(dim=0)
-        assert_close(direction(DBMTL(), jacobian, known), wanted, 1 - 1e-7, 1e-5)
+        assert_close(direction(DBMTL(), jacobian, stats), wanted, 1 - 1e-7, 1e-5)
 
 
 def test_db_mtl_with_momentum_is_the_same_on_running_means():
@@ -484,12 +485,12 @@ def test_db_mtl_with_momentum_is_the_same_on_running_means():
     mean = None
     for step in range(6):
         jacobian = torch.randn(3, 9)
-        known = known_of(3, torch.rand(3) + 0.5, step)
-        logs = jacobian / known.losses.unsqueeze(1)
+        stats = stats_of(3, torch.rand(3) + 0.5, step)
+        logs = jacobian / stats.losses.unsqueeze(1)
         mean = logs if mean is None else 0.8 * mean + 0.2 * logs
         lengths = mean.norm(dim=1, keepdim=True)
         wanted = (lengths.max() * mean / lengths).sum(dim=0)
-        assert_close(module(jacobian, known).direction, wanted, 1 - 1e-6, 1e-4)
+        assert_close(module(jacobian, stats).direction, wanted, 1 - 1e-6, 1e-4)
 
 
 def test_moco_tracks_gradients_and_follows_the_shortest_combination():
@@ -501,7 +502,7 @@ def test_moco_tracks_gradients_and_follows_the_shortest_combination():
         tracked = jacobian if tracked is None else tracked - 0.5 * (tracked - jacobian)
         slope = tracked @ tracked.T @ weights + 0.2 * weights
         weights = project(weights - 0.1 * slope)
-        found = module(jacobian, known_of(3, step=step))
+        found = module(jacobian, stats_of(3, step=step))
         torch.testing.assert_close(found.weights, weights)
         torch.testing.assert_close(found.direction, weights @ tracked)
 
@@ -511,7 +512,7 @@ def test_moco_comes_to_mgda_on_constant_gradients():
     module = MoCo(rate=0.05).build(terms_of(3), 4)
     module.allocate(12)
     for step in range(800):
-        found = module(jacobian, known_of(3, step=step)).direction
+        found = module(jacobian, stats_of(3, step=step)).direction
     assert_close(found.double(), direction(MGDA(), jacobian.double()))
 
 
@@ -526,7 +527,7 @@ def test_excess_mtl_is_torchjds_after_the_first_update():
         excess = (jacobian**2 / (squares + 1e-7).sqrt()).sum(dim=1)
         first = excess if first is None else first
         weights = (weights.log() + 0.5 * excess / first).softmax(dim=0)
-        found = module(jacobian, known_of(3, step=step))
+        found = module(jacobian, stats_of(3, step=step))
         torch.testing.assert_close(found.weights, weights)
         torch.testing.assert_close(found.direction, weights @ jacobian)
 
@@ -537,7 +538,7 @@ def test_cr_mogm_agrees_with_torchjd():
     for jacobian in samples("random", 30)[1::5]:
         gramian = jacobian @ jacobian.T
         torch.testing.assert_close(
-            ours(gramian, known_of(3)), theirs(gramian), rtol=1e-4, atol=1e-6
+            ours(gramian, stats_of(3)), theirs(gramian), rtol=1e-4, atol=1e-6
         )
 
 
@@ -560,7 +561,7 @@ def test_schemes_of_two_draws_agree_with_torchjd(own, theirs):
         )
         crossed = first @ second.T
         torch.testing.assert_close(
-            ours(crossed, known_of(3, step=step)), theirs(crossed), rtol=1e-3, atol=1e-4
+            ours(crossed, stats_of(3, step=step)), theirs(crossed), rtol=1e-3, atol=1e-4
         )
 
 
@@ -593,7 +594,7 @@ class TestInFloat32:
         for jacobian in samples(kind):
             jacobian = jacobian.float().double()
             gramian = self.made(jacobian)
-            weights = MGDA().build(terms_of(len(jacobian)), 4)(gramian, known_of(len(jacobian)))
+            weights = MGDA().build(terms_of(len(jacobian)), 4)(gramian, stats_of(len(jacobian)))
             longest = jacobian.norm(dim=1).max()
             products, found = jacobian @ (weights @ jacobian), weights @ jacobian
             assert (products >= found.square().sum() - 1e-6 * longest**2).all()
@@ -601,7 +602,7 @@ class TestInFloat32:
     def test_opposite_gradients_have_a_shortest_vector_of_zero(self):
         for jacobian in samples("random"):
             pair = torch.stack([jacobian[0], -3.3 * jacobian[0]]).float()
-            weights = MGDA().build(terms_of(2), 4)(self.made(pair), known_of(2))
+            weights = MGDA().build(terms_of(2), 4)(self.made(pair), stats_of(2))
             found = (weights.float() @ pair).norm()
             assert found < 1e-3 * pair[0].norm()
 
@@ -614,8 +615,8 @@ class TestInFloat32:
             if count < 3:
                 continue
             module = own.build(terms_of(count), 4)
-            found = module(self.made(jacobian), known_of(count)) @ jacobian
-            exact = module(jacobian @ jacobian.T, known_of(count)) @ jacobian
+            found = module(self.made(jacobian), stats_of(count)) @ jacobian
+            exact = module(jacobian @ jacobian.T, stats_of(count)) @ jacobian
             assert_close(found, exact)
 
 
@@ -623,13 +624,13 @@ class TestInFloat32:
 def test_terms_that_all_have_no_weight_begin_again(own):
     module = own.build(terms_of(3), 4)
     module.values.copy_(torch.tensor([0.0, 0.0, 1.0]))
-    known = Known(torch.tensor([0.5, 0.7]), torch.tensor([0, 1]), StepInfo())
+    stats = UpdateStats(torch.tensor([0.5, 0.7]), torch.tensor([0, 1]), StepInfo())
     jacobian = torch.randn(2, 6)
     if isinstance(module, JacobianWeighting):
         module.allocate(6)
-        weights = module(jacobian, known).weights
+        weights = module(jacobian, stats).weights
     else:
-        weights = module(gramian_of(jacobian), known)
+        weights = module(gramian_of(jacobian), stats)
     assert weights.isfinite().all()
     assert weights.sum() > 0
 
@@ -638,9 +639,9 @@ def test_gradients_that_were_parallel_for_long_may_part_again():
     module = GradVac(rate=0.5).build(terms_of(2), 4)
     parallel = torch.ones(2, 2, dtype=torch.float64)
     for step in range(60):
-        module(parallel, known_of(2, step=step))
+        module(parallel, stats_of(2, step=step))
     for cosine in (0.9999999, 0.999, 0.5, 0.0, -1.0):
         gramian = torch.tensor([[1.0, cosine], [cosine, 1.0]], dtype=torch.float64)
         copy = GradVac(rate=0.5).build(terms_of(2), 4)
         copy.load_state_dict(module.state_dict())
-        assert copy(gramian, known_of(2)).isfinite().all()
+        assert copy(gramian, stats_of(2)).isfinite().all()

@@ -19,10 +19,10 @@ from mtlkit.weightings import (
     CoV,
     Dynamic,
     HarderFirst,
-    Known,
     Log,
     StepInfo,
     StepLosses,
+    UpdateStats,
 )
 from mtlkit.weightings.solvers.adam import AdamState
 
@@ -33,8 +33,10 @@ TERMS = (
 )
 
 
-def known(losses, step=0, opens=False, places=(0, 1, 2)):
-    return Known(torch.as_tensor(losses), torch.tensor(places), StepInfo(step, 0, opens, step))
+def stats(losses, step=0, opens=False, indices=(0, 1, 2)):
+    return UpdateStats(
+        torch.as_tensor(losses), torch.tensor(indices), StepInfo(step, 0, opens, step)
+    )
 
 
 def slopes(scalarizer, losses):
@@ -44,11 +46,11 @@ def slopes(scalarizer, losses):
     return found
 
 
-def batch(per_sample, features=None, share=1.0, counts=None):
+def batch(per_sample, features=None, fraction=1.0, counts=None):
     samples = per_sample.shape[1]
     features = torch.randn(samples, 5) if features is None else features
-    counts = torch.full((len(TERMS),), samples / share) if counts is None else counts
-    return StepLosses(TERMS, per_sample, counts, share, features)
+    counts = torch.full((len(TERMS),), samples / fraction) if counts is None else counts
+    return StepLosses(TERMS, per_sample, counts, fraction, features)
 
 
 @pytest.mark.parametrize(
@@ -63,12 +65,12 @@ def test_weights_are_the_slopes_of_torchjds_scalarizer(own, scalarizer):
     module = own.build(TERMS, 5)
     for _ in range(20):
         losses = torch.rand(3) * 3 + 0.01
-        torch.testing.assert_close(module.weights(known(losses)), slopes(scalarizer, losses))
+        torch.testing.assert_close(module.weights(stats(losses)), slopes(scalarizer, losses))
 
 
 def test_log_is_the_slope_of_the_sum_of_logarithms_and_knows_no_scale():
     losses = torch.rand(3) + 0.1
-    weights = Log().build(TERMS, 5).weights(known(losses))
+    weights = Log().build(TERMS, 5).weights(stats(losses))
     torch.testing.assert_close(weights, slopes(lambda x: x.log().sum(), losses))
     torch.testing.assert_close(weights * losses, torch.ones(3))
 
@@ -78,7 +80,7 @@ def test_stch_counts_preferences_and_ideals_by_name():
     losses = torch.tensor([1.0, 0.5, 0.8])
     p, z = torch.tensor([1 / 3, 0.6, 1 / 3]), torch.tensor([0.2, 0.0, 0.0])
     wanted = slopes(lambda x: 0.5 * torch.logsumexp(p * (x - z) / 0.5, dim=0), losses)
-    torch.testing.assert_close(scheme.build(TERMS, 5).weights(known(losses)), wanted)
+    torch.testing.assert_close(scheme.build(TERMS, 5).weights(stats(losses)), wanted)
     for option in ("preferences", "ideal"):
         (problem,) = STCH(**{option: {"poes": 0.5}}).problems(TERMS)
         assert str(problem).startswith(f"weighting.{option}.poes: no loss is named 'poes'")
@@ -90,7 +92,7 @@ def test_dwa_agrees_with_torchjd_over_epochs():
     for epoch in range(5):
         for update in range(4):
             losses = torch.rand(3, generator=generator) + 0.2
-            found = ours.weights(known(losses, step=4 * epoch + update, opens=update == 0))
+            found = ours.weights(stats(losses, step=4 * epoch + update, opens=update == 0))
             torch.testing.assert_close(found, slopes(theirs, losses))
         theirs.step()
 
@@ -98,17 +100,17 @@ def test_dwa_agrees_with_torchjd_over_epochs():
 def test_dwa_is_equal_for_two_epochs_and_then_favours_what_fell_least():
     module = DWA(temperature=0.5).build(TERMS, 5)
     for losses in [[1.0, 1.0, 1.0], [0.5, 0.9, 0.7]]:
-        assert module.weights(known(losses, opens=True)).tolist() == pytest.approx([1, 1, 1])
-    weights = module.weights(known([0.4, 0.8, 0.6], opens=True))
+        assert module.weights(stats(losses, opens=True)).tolist() == pytest.approx([1, 1, 1])
+    weights = module.weights(stats([0.4, 0.8, 0.6], opens=True))
     assert weights[1] > weights[2] > weights[0]
     assert weights.sum().item() == pytest.approx(3)
 
 
 def test_cov_is_the_deviation_over_the_mean_of_loss_ratios():
-    """Equations 4 to 6, by the plain means of all that was seen."""
+    """Equations 4 to 6, by the plain means of all earlier losses."""
     module = CoV().build(TERMS, 5)
     generator = torch.Generator().manual_seed(4)
-    seen, ratios = [], []
+    earlier, ratios = [], []
     for step in range(12):
         losses = torch.rand(3, generator=generator, dtype=torch.float64) + 0.2
         if step < 2:
@@ -117,10 +119,12 @@ def test_cov_is_the_deviation_over_the_mean_of_loss_ratios():
             past = torch.stack(ratios)
             variation = past.std(dim=0, unbiased=False) / past.mean(dim=0)
             wanted = variation / variation.sum()
-        found = module.weights(known(losses.float(), step=step))
+        found = module.weights(stats(losses.float(), step=step))
         torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-5)
-        ratios.append(losses / torch.stack(seen).mean(dim=0) if seen else torch.ones(3).double())
-        seen.append(losses)
+        ratios.append(
+            losses / torch.stack(earlier).mean(dim=0) if earlier else torch.ones(3).double()
+        )
+        earlier.append(losses)
 
 
 def test_cov_with_decay_forgets_a_wild_beginning():
@@ -128,7 +132,7 @@ def test_cov_with_decay_forgets_a_wild_beginning():
     losses = [[9.0, 1, 1], [0.1, 1, 1.02], [9.0, 1, 0.99]] + [[1.0, 1, 1 + 0.01 * (n % 3)]
                                                               for n in range(40)]  # fmt: skip
     for step, each in enumerate(losses):
-        one, other = (m.weights(known(each, step=step)) for m in (forgetful, faithful))
+        one, other = (m.weights(stats(each, step=step)) for m in (forgetful, faithful))
     assert other[0] > 0.9
     assert one[0] < 0.01  # the wild one has been quiet for long
     assert one[2] > 0.9
@@ -136,12 +140,12 @@ def test_cov_with_decay_forgets_a_wild_beginning():
 
 def test_rlw_is_a_softmax_of_normals_the_same_for_the_same_step():
     module = RLW().build(TERMS, 5)
-    drawn = torch.stack([module.weights(known([1.0, 1, 1], step=step)) for step in range(3000)])
-    assert drawn[7].equal(module.weights(known([2.0, 5, 3], step=7)))
+    drawn = torch.stack([module.weights(stats([1.0, 1, 1], step=step)) for step in range(3000)])
+    assert drawn[7].equal(module.weights(stats([2.0, 5, 3], step=7)))
     torch.testing.assert_close(drawn.sum(dim=1), torch.ones(3000))
     logits = drawn.log()
-    spread = (logits[:, 0] - logits[:, 1]).std()  # of the difference of two normals
-    assert spread.item() == pytest.approx(math.sqrt(2), rel=0.05)
+    std = (logits[:, 0] - logits[:, 1]).std()  # of the difference of two normals
+    assert std.item() == pytest.approx(math.sqrt(2), rel=0.05)
     assert drawn.mean(dim=0).tolist() == pytest.approx([1 / 3] * 3, abs=0.02)
 
 
@@ -155,18 +159,18 @@ def test_famo_agrees_with_torchjd_over_updates():
         before = torch.rand(3, generator=generator) + 0.2
         after = before * (0.7 + 0.4 * torch.rand(3, generator=generator))
         torch.testing.assert_close(
-            ours.weights(known(before, step=step)), slopes(theirs, before), rtol=1e-4, atol=1e-6
+            ours.weights(stats(before, step=step)), slopes(theirs, before), rtol=1e-4, atol=1e-6
         )
-        ours.after_step(known(before, step=step), after)
+        ours.after_step(stats(before, step=step), after)
         theirs.update(after)
 
 
 def test_famo_leaves_the_state_of_an_absent_task_alone():
     module = FAMO().build(TERMS, 5)
-    module.after_step(known([1.0, 2.0], places=(0, 2)), torch.tensor([0.5, 1.9]))
+    module.after_step(stats([1.0, 2.0], indices=(0, 2)), torch.tensor([0.5, 1.9]))
     assert module.logits[1] == 0
     assert module.logits[0] < 0 < module.logits[2]
-    assert module.weights(known([1.0, 2.0], places=(0, 2))).sum() > 0
+    assert module.weights(stats([1.0, 2.0], indices=(0, 2))).sum() > 0
 
 
 def test_adam_in_buffers_is_torchs():
@@ -210,9 +214,9 @@ def test_imtl_l_settles_where_every_scaled_loss_is_1():
 def test_bounded_uncertainty_is_liebel_and_koerners_formula_and_never_negative():
     module = BoundedUncertainty().build(TERMS, 5)
     with torch.no_grad():
-        module.deviation.copy_(torch.tensor([0.01, 0.5, 2.0]))
+        module.std.copy_(torch.tensor([0.01, 0.5, 2.0]))
     per_sample = torch.rand(3, 6) * 1e-5
-    mean, c = per_sample.mean(dim=1).double(), module.deviation.detach().double()
+    mean, c = per_sample.mean(dim=1).double(), module.std.detach().double()
     total = module(batch(per_sample)).total
     wanted = (mean / (2 * c**2) + torch.log(1 + c**2)).sum()
     assert total.item() == pytest.approx(wanted.item(), rel=1e-5)
@@ -265,10 +269,10 @@ def test_product_of_means_has_the_gradient_of_the_whole_batch_in_parts():
     whole = batch(per_sample, features)
     (wanted,) = torch.autograd.grad(module(whole).total, weight)
     halves = [
-        attrs.evolve(whole, per_sample=per_sample[:, half], features=features[half], share=0.5)
+        attrs.evolve(whole, per_sample=per_sample[:, half], features=features[half], fraction=0.5)
         for half in (slice(0, 4), slice(4, 8))
     ]
-    summary = sum(module.summarise(half) for half in halves)
+    summary = sum(module.summarize(half) for half in halves)
     totals = [module(attrs.evolve(half, summary=summary)).total for half in halves]
     (found,) = torch.autograd.grad(sum(totals), weight)
     torch.testing.assert_close(found, wanted)
@@ -280,5 +284,5 @@ def test_product_of_means_has_the_gradient_of_the_whole_batch_in_parts():
 )
 def test_a_loss_of_zero_is_no_accident_and_a_negative_one_is_not_finite(own):
     module = own.build(TERMS, 5)
-    assert module.weights(known([1.0, 0.0, 0.5])).isfinite().all()
-    assert not module.weights(known([1.0, -0.1, 0.5])).isfinite().all()
+    assert module.weights(stats([1.0, 0.0, 0.5])).isfinite().all()
+    assert not module.weights(stats([1.0, -0.1, 0.5])).isfinite().all()

@@ -19,14 +19,14 @@ BRANCHED = (*TERMS, attrs.evolve(TERMS[0], name="identity.branches"))
 FEATURES, SAMPLES = 5, 6
 
 
-def step_losses(per_sample=None, features=None, counts=None, terms=BRANCHED, share=1.0):
+def step_losses(per_sample=None, features=None, counts=None, terms=BRANCHED, fraction=1.0):
     if per_sample is None:
         per_sample = torch.rand(len(terms), SAMPLES) + 0.1
     if features is None:
         features = torch.randn(per_sample.shape[1], FEATURES)
     if counts is None:
         counts = torch.full((len(terms),), float(per_sample.shape[1]))
-    return StepLosses(terms, per_sample, counts, share, features)
+    return StepLosses(terms, per_sample, counts, fraction, features)
 
 
 def shaken(weighting):

@@ -1,194 +1,130 @@
-"""The tasks' gradients at the features, where the trunk ends and the heads begin.
+"""The tasks' gradients at the features, where the backbone ends and the heads begin.
 
-Each head is hung on a copy of the features of its own, so that one pass through all heads gives the
-gradient of every task apart. What is then to go on into the trunk is carried there by a scalar that
-has just this gradient. Shapes: T loss terms, P elements of all features of the batch.
+Each head reads its own detached copy of the features, so one backward pass through all heads gives
+the gradient of every task separately. A surrogate loss then continues into the backbone. Shapes:
+T loss terms, F elements of all features of the batch.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import attrs
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from mtlkit.routers.base import Features
-from mtlkit.training.ranks import Ranks
-
-COLUMNS = 2**14
-"""How many columns of a Jacobian are multiplied at once; more of them no longer lie in a cache."""
+from mtlkit.training.gradients.surrogate import surrogate_loss
 
 
 @attrs.frozen(eq=False)
 class DetachedFeatures:
-    """Features cut off from the trunk, which ends in `ends`.
+    """Features cut off from the backbone, which ends in the tensors `ends`.
 
-    Heads hang on `features`, in which every task has a leaf of its own, and branches on those of
-    `branch_features`. `place` says at which of the ends a task's leaf was cut off.
+    `features` holds a detached copy for each head and one of every end for the branches. `sources`
+    are the indices of the ends from which the copy of a task was detached.
     """
 
     ends: tuple[Tensor, ...]
     features: Features
-    branch_features: Features
-    place: dict[str, int]
+    sources: Mapping[str, Sequence[int]]
 
     def jacobian(
-        self, losses: Tensor, tasks: Sequence[str], beside: Sequence[Tensor] = ()
+        self, losses: Tensor, tasks: Sequence[str], parameters: Sequence[Tensor] = ()
     ) -> tuple[Tensor, Sequence[Tensor | None]]:
-        """The gradient of each loss (T,) at the ends, (T, P) in float32, and more.
+        """Return the gradient of each loss (T,) at the ends, (T, F) in float32.
 
-        The first losses are those of `tasks`, in this order; any others are the branches'. What
-        comes beside is the gradient of their sum at the parameters `beside`, from the same pass.
+        The first losses are those of `tasks`, in this order; any others are the branches'. The
+        second result is the gradient of the summed losses at `parameters`, from the same pass.
         """
-        own = [self.features.own[task] for task in tasks]
-        maps = [self.features.own_maps[task] for task in tasks if self.features.own_maps]
-        branches = ends_of(self.branch_features) if len(losses) > len(tasks) else ()
-        found = torch.autograd.grad(
-            losses.sum(), (*own, *maps, *branches, *beside), retain_graph=True, allow_unused=True
+        heads = [leaf for task in tasks for leaf in ends_of(self.features.copies[task])]
+        branches = ends_of(self.features) if len(losses) > len(tasks) else ()
+        gradients = torch.autograd.grad(
+            losses.sum(), (*heads, *branches, *parameters), retain_graph=True, allow_unused=True
         )
-        seen = len(own) + len(maps) + len(branches)
+        at_heads, rest = gradients[: len(heads)], gradients[len(heads) :]
+        at_branches, at_parameters = rest[: len(branches)], rest[len(branches) :]
         if len(self.ends) == 1 and not branches:  # the common case, in fewer operations
-            return _stacked(found[: len(own)], self.ends[0]), found[seen:]
-        sizes = [end.numel() for end in self.ends]
-        starts = [sum(sizes[:place]) for place in range(len(sizes))]
-        rows = losses.new_zeros(len(losses), sum(sizes), dtype=torch.float32)
-        for row, task, part in zip(rows, tasks, found, strict=False):
-            _put(row, starts[self.place[task]], part)
-        for row, part in zip(rows, found[len(own) : len(own) + len(maps)], strict=False):
-            _put(row, starts[1], part)  # the maps end second
-        parts = found[seen - len(branches) : seen]
-        for number, row in enumerate(rows[len(tasks) :]):
-            if len(losses) > len(tasks) + 1:  # several branches on the same leaves
-                loss = losses[len(tasks) + number]
-                parts = torch.autograd.grad(loss, branches, retain_graph=True, allow_unused=True)
-            for start, part in zip(starts, parts, strict=True):
-                _put(row, start, part)
-        return rows, found[seen:]
+            return _stacked(at_heads, self.ends[0]), at_parameters
+        rows = self._rows(losses, tasks, at_heads)
+        starts = self._starts()
+        for number in range(len(tasks), len(losses)):
+            if len(losses) > len(tasks) + 1:  # several branches read the same leaves
+                at_branches = torch.autograd.grad(
+                    losses[number], branches, retain_graph=True, allow_unused=True
+                )
+            for start, gradient in zip(starts, at_branches, strict=True):
+                _write(rows[number], start, gradient)
+        return rows, at_parameters
 
-    def parts(self, direction: Tensor) -> list[Tensor]:
-        """`direction` (P,) as one tensor for each end, of its shape."""
-        parts = torch.split(direction, [end.numel() for end in self.ends])
-        return [part.view_as(end) for end, part in zip(self.ends, parts, strict=True)]
+    def surrogate(self, direction: Tensor) -> Tensor:
+        """Return a scalar whose gradient at the ends is `direction` (F,)."""
+        ends, parts = self.attached(direction)
+        return surrogate_loss(ends, parts) if ends else direction.new_zeros(())
+
+    def attached(self, row: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return the ends that trained parameters lie before, and the part of `row` at each."""
+        parts = torch.split(row, [end.numel() for end in self.ends])
+        pairs = [
+            (end, part.view_as(end).to(end.dtype))
+            for end, part in zip(self.ends, parts, strict=True)
+            if end.requires_grad
+        ]
+        return [end for end, _ in pairs], [part for _, part in pairs]
+
+    def _rows(
+        self, losses: Tensor, tasks: Sequence[str], gradients: Sequence[Tensor | None]
+    ) -> Tensor:
+        """Return (T, F), filled for the losses of `tasks` with the gradients at their copies."""
+        starts = self._starts()
+        size = sum(end.numel() for end in self.ends)
+        rows = losses.new_zeros(len(losses), size, dtype=torch.float32)
+        slots = [(row, end) for row, task in enumerate(tasks) for end in self.sources[task]]
+        for (row, end), gradient in zip(slots, gradients, strict=True):
+            _write(rows[row], starts[end], gradient)
+        return rows
+
+    def _starts(self) -> list[int]:
+        """Return the first column of each end."""
+        sizes = [end.numel() for end in self.ends]
+        return [sum(sizes[:number]) for number in range(len(sizes))]
 
 
 def ends_of(features: Features) -> tuple[Tensor, ...]:
-    """Every tensor in which the trunk ends: the shared features, the maps, each task's own."""
+    """Return the tensors in which a backbone ends: shared features, maps, each task's own."""
     maps = [features.maps] if features.maps is not None else []
     return (features.shared, *maps, *features.own.values())
 
 
-def cut(features: Features, tasks: Sequence[str]) -> DetachedFeatures:
-    """Cut `features`, and the maps and own features beside them, off from the trunk."""
+def detach_features(features: Features, tasks: Sequence[str]) -> DetachedFeatures:
+    """Return `features` detached from the backbone, with a copy for the head of each of `tasks`."""
     ends = ends_of(features)
     first_own = len(ends) - len(features.own)
-    place = {
-        task: first_own + list(features.own).index(task) if task in features.own else 0
+    maps = [1] if features.maps is not None else []
+    own = {task: first_own + number for number, task in enumerate(features.own)}
+    sources = {task: [own.get(task, 0), *maps] for task in tasks}
+    copies = {
+        task: Features(_leaf(ends[own.get(task, 0)]), _leaf(ends[1]) if maps else None)
         for task in tasks
     }
-    of_tasks = {task: _leaf(ends[place[task]]) for task in tasks}
     leaves = [_leaf(end) for end in ends]
-    maps = leaves[1] if features.maps is not None else None
-    own = dict(zip(features.own, leaves[first_own:], strict=True))
-    own_maps = {task: _leaf(features.maps) for task in tasks if features.maps is not None}
-    return DetachedFeatures(
-        ends,
-        Features(leaves[0], maps, of_tasks, own_maps),
-        Features(leaves[0], maps, own),
-        place,
+    detached = Features(
+        leaves[0],
+        leaves[1] if maps else None,
+        dict(zip(features.own, leaves[first_own:], strict=True)),
+        copies,
     )
+    return DetachedFeatures(ends, detached, sources)
 
 
 def _leaf(end: Tensor) -> Tensor:
     return end.detach().requires_grad_()
 
 
-def _put(row: Tensor, start: int, part: Tensor | None) -> None:
-    if part is not None:
-        row[start : start + part.numel()] = part.flatten()
+def _write(row: Tensor, start: int, gradient: Tensor | None) -> None:
+    if gradient is not None:
+        row[start : start + gradient.numel()] = gradient.flatten()
 
 
-def _stacked(parts: Sequence[Tensor | None], end: Tensor) -> Tensor:
-    """Gradients at one end as rows (T, P) in float32."""
-    rows = [torch.zeros_like(end) if part is None else part for part in parts]
+def _stacked(gradients: Sequence[Tensor | None], end: Tensor) -> Tensor:
+    """Return gradients at one end as rows (T, F) in float32."""
+    rows = [torch.zeros_like(end) if gradient is None else gradient for gradient in gradients]
     return torch.stack(rows).flatten(1).float()
-
-
-class _Carried(torch.autograd.Function):
-    """A zero whose gradient at each of `count` tensors is the one given for it."""
-
-    @staticmethod
-    def forward(ctx: Any, count: int, *values: Tensor) -> Tensor:
-        ctx.save_for_backward(*values[count:])
-        ctx.kinds = [value.dtype for value in values[:count]]
-        return values[0].new_zeros((), dtype=torch.float32)
-
-    @staticmethod
-    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor | None, ...]:
-        given = zip(ctx.saved_tensors, ctx.kinds, strict=True)
-        found = [(outer[0] * part).to(kind) for part, kind in given]
-        return (None, *found, *[None] * len(found))
-
-
-def carried(tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
-    """A scalar of value 0 whose gradient at each of `tensors` is the one of `gradients`.
-
-    >>> x = torch.ones(2, requires_grad=True)
-    >>> carried([x * 3], [torch.tensor([1.0, 2.0])]).backward()
-    >>> x.grad.tolist()
-    [3.0, 6.0]
-    """
-    found: Tensor = _Carried.apply(len(tensors), *tensors, *[g.detach() for g in gradients])
-    return found
-
-
-def gradients_at(points: Sequence[Tensor], losses: Tensor) -> Tensor:
-    """The gradient of each loss (T,) at `points`, (T, P) in float32; its graph is kept."""
-    rows = []
-    for loss in losses.unbind():
-        found = torch.autograd.grad(
-            loss, points, retain_graph=True, allow_unused=True, materialize_grads=True
-        )
-        rows.append(torch.cat([part.float().flatten() for part in found]))
-    return torch.stack(rows)
-
-
-def gramian_of(jacobian: Tensor, other: Tensor | None = None) -> Tensor:
-    """The Gramian J J' (T, T) in float64 of a Jacobian (T, P); with an `other`, J O'.
-
-    Products are made in float64, some columns at a time. In float32 they are wrong in the seventh
-    digit, over millions of columns in the third: gradients that cancel would not seem to.
-    """
-    found = jacobian.new_zeros(len(jacobian), len(jacobian), dtype=torch.float64)
-    for start in range(0, jacobian.shape[1], COLUMNS):
-        part = jacobian[:, start : start + COLUMNS].double()
-        beside = part if other is None else other[:, start : start + COLUMNS].double()
-        found = torch.addmm(found, part, beside.T)
-    return found
-
-
-def gather_columns(own: Tensor, ranks: Ranks) -> Tensor:
-    """The Jacobian (T, sum of P) of all ranks, in the order of ranks, from each one's (T, P)."""
-    if ranks.world == 1:
-        return own
-    widths = _widths(own, ranks)
-    padded = own.new_zeros(len(own), max(widths))
-    padded[:, : own.shape[1]] = own
-    found = [torch.empty_like(padded) for _ in widths]
-    dist.all_gather(found, padded)
-    return torch.cat([part[:, :width] for part, width in zip(found, widths, strict=True)], dim=1)
-
-
-def own_columns(direction: Tensor, own: Tensor, ranks: Ranks) -> Tensor:
-    """This rank's part (P,) of a `direction` over all ranks; `own` (T, P) is its Jacobian."""
-    if ranks.world == 1:
-        return direction
-    return torch.split(direction, _widths(own, ranks))[ranks.rank]
-
-
-def _widths(own: Tensor, ranks: Ranks) -> list[int]:
-    """How many columns the Jacobian of each rank has; ranks may differ by one sample."""
-    widths = torch.zeros(ranks.world, dtype=torch.int64, device=own.device)
-    widths[ranks.rank] = own.shape[1]
-    found: list[int] = ranks.sum(widths).tolist()
-    return found

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 
-from mtlkit.training.gradients.features import gramian_of
+from mtlkit.training.gradients.gramian import gramian_of
 
 PARTS = 16
 """Segments are joined until each holds about this part of all parameters: calls cost time too."""

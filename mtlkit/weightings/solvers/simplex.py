@@ -167,15 +167,15 @@ def _within(w: Tensor, dw: Tensor, z: Tensor, dz: Tensor) -> Tensor:
     return (0.99 * room.min()).clamp(max=1)
 
 
-def share_of(values: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+def normalized(values: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
     """The weights (K,) of the terms present among `values` (T,), made to sum to 1, and their sum.
 
     Terms that all have the weight 0 begin again with equal ones.
 
-    >>> share_of(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([1, 2]))
+    >>> normalized(torch.tensor([0.5, 0.25, 0.25]), torch.tensor([1, 2]))
     (tensor([0.5000, 0.5000]), tensor(0.5000))
     """
-    own = values[places]
+    own = values[indices]
     total = own.sum()
     equal = torch.full_like(own, 1 / len(own))
     return torch.where(total > 0, own / total, equal), total

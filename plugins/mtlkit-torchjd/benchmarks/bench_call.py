@@ -25,7 +25,7 @@ from torch import Tensor
 from torchjd import aggregation
 
 from mtlkit.plugins import LossTerm, Role, TaskKind
-from mtlkit.weightings import MGDA, JacobianWeighting, Known, Weighting
+from mtlkit.weightings import MGDA, JacobianWeighting, UpdateStats, Weighting
 
 TASKS, FEATURES = 4, 64 * 512
 TERMS = tuple(
@@ -62,13 +62,13 @@ def main() -> None:
     # two of the four conflict
     jacobian = torch.randn(TASKS, FEATURES, generator=generator)
     jacobian[1] -= 0.5 * jacobian[0]
-    known = Known(torch.ones(TASKS), torch.arange(TASKS))
+    stats = UpdateStats(torch.ones(TASKS), torch.arange(TASKS))
     gramian = jacobian.double() @ jacobian.double().T
     sys.stdout.write(f"{'':20} {'mtlkit':>8} {'TorchJD':>8}  us a call\n")
     for name, (config, theirs) in PAIRS.items():
         ours = config.build(TERMS, FEATURES)
         seen = jacobian if isinstance(ours, JacobianWeighting) else gramian
-        works: list[Callable[[], object]] = [lambda ours=ours, seen=seen: ours(seen, known)]
+        works: list[Callable[[], object]] = [lambda ours=ours, seen=seen: ours(seen, stats)]
         if theirs is not None:
             works.append(lambda theirs=theirs, seen=seen: theirs(seen))
         median(20, *works)  # warms up

@@ -13,10 +13,10 @@ def along(jacobian: Tensor, direction: Tensor) -> Tensor:
     >>> along(torch.tensor([[2.0, 0.0], [0.0, 4.0]]), torch.tensor([1.0, 4.0])).tolist()
     [0.5, 1.0]
     """
-    # lengths in float64, and a unit direction: neither very short nor very long rows spoil it
-    lengths = torch.linalg.vector_norm(jacobian, dim=1, dtype=torch.float64)
+    # norms in float64, and a unit direction: neither very short nor very long rows spoil it
+    norms = torch.linalg.vector_norm(jacobian, dim=1, dtype=torch.float64)
     length = torch.linalg.vector_norm(direction, dtype=torch.float64)
     unit = direction / length.where(length > 0, 1.0)
     shares = (jacobian @ unit.to(jacobian)).double() * length
-    found = torch.where(lengths > 0, shares / lengths.square(), torch.zeros_like(lengths))
+    found = torch.where(norms > 0, shares / norms.square(), torch.zeros_like(norms))
     return found.to(jacobian)

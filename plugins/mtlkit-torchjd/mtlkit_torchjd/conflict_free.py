@@ -5,7 +5,7 @@ from torch import Tensor
 from torchjd.aggregation import ConFIG
 
 from mtlkit.plugins import LossTerm
-from mtlkit.weightings import Direction, JacobianWeighting, Known
+from mtlkit.weightings import Direction, JacobianWeighting, UpdateStats
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import ConFig
 from mtlkit_torchjd.dual_cone import by_place
@@ -31,8 +31,8 @@ class ConFigDirection(JacobianWeighting):
         numbers = by_place(config.preferences, terms, 1.0)
         self.register_buffer("preferences", numbers, persistent=False)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Direction:
-        self.solver.pref_vector = self.preferences[known.places].to(jacobian)
+    def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
+        self.solver.pref_vector = self.preferences[stats.indices].to(jacobian)
         # the direction is as large as the gradients, which are made about 1: squares stay in range
         sizes = torch.linalg.vector_norm(jacobian, ord=torch.inf, dim=1)
         largest = sizes.max()

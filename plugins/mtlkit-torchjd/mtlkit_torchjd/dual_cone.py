@@ -13,7 +13,7 @@ from torchjd.aggregation import DualProjWeighting, UPGradWeighting
 from torchjd.linalg import QuadprogProjector
 
 from mtlkit.plugins import LossTerm
-from mtlkit.weightings import GramianWeighting, Known
+from mtlkit.weightings import GramianWeighting, UpdateStats
 from mtlkit_torchjd.configs import DualProj, UpGrad
 
 
@@ -51,8 +51,8 @@ class OntoDualCone(GramianWeighting):
     def solver_with(self, projector: QuadprogProjector) -> UPGradWeighting | DualProjWeighting:
         """TorchJD's weighting, with a `projector`."""
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
-        preferences = self.preferences[known.places].to(gramian)
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
+        preferences = self.preferences[stats.indices].to(gramian)
         self.solver.pref_vector = preferences / preferences.sum()
         # what all gradients of zero are multiplied by is all the same, if only it is finite
         identity = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)

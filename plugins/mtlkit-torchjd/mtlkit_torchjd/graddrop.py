@@ -8,27 +8,27 @@ from torch import Tensor
 from torchjd.aggregation import GradDrop as Aggregator
 
 from mtlkit.plugins import LossTerm
-from mtlkit.weightings import Direction, JacobianWeighting, Known, StepInfo
+from mtlkit.weightings import Direction, JacobianWeighting, UpdateStats, StepInfo
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import GradDrop
 from mtlkit_torchjd.dual_cone import by_place
 
 
 @contextmanager
-def chance_of(moment: StepInfo, device: torch.device) -> Iterator[None]:
-    """Torch's own generators give, for a while, what the `moment` gives; then go on as before.
+def chance_of(step: StepInfo, device: torch.device) -> Iterator[None]:
+    """Torch's own generators give, for a while, what the `step` gives; then go on as before.
 
-    On the CPU the numbers are those of ``moment.generator()``; a GPU's generator has the same seed,
+    On the CPU the numbers are those of ``step.generator()``; a GPU's generator has the same seed,
     so ranks on GPUs agree with each other, though not with ranks on CPUs.
 
-    >>> with chance_of(Moment(key=7), torch.device("cpu")):
+    >>> with chance_of(StepInfo(seed=7), torch.device("cpu")):
     ...     drawn = torch.rand(3)
-    >>> drawn.equal(torch.rand(3, generator=Moment(key=7).generator()))
+    >>> drawn.equal(torch.rand(3, generator=StepInfo(seed=7).generator()))
     True
     """
     gpu = device.type == "cuda"
     with torch.random.fork_rng([device] if gpu else []):
-        seed = moment.generator().initial_seed()
+        seed = step.generator().initial_seed()
         torch.default_generator.manual_seed(seed)
         if gpu:
             with torch.cuda.device(device):
@@ -55,8 +55,8 @@ class GradDropDirection(JacobianWeighting):
         """The chance (P,) of a positive sign by the `purity` (P,); beyond 0 and 1 it is certain."""
         return 0.5 + self.steepness * (purity - 0.5)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Direction:
-        self.aggregator.leak = self.leak[known.places].to(jacobian)
-        with chance_of(known.moment, jacobian.device):
+    def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
+        self.aggregator.leak = self.leak[stats.indices].to(jacobian)
+        with chance_of(stats.step, jacobian.device):
             direction = self.aggregator(jacobian)
         return Direction(direction, along(jacobian, direction))

@@ -5,7 +5,7 @@ from torch import Tensor
 from torchjd.aggregation import KrumWeighting
 from torchjd.aggregation import TrimmedMean as Aggregator
 
-from mtlkit.weightings import Direction, GramianWeighting, JacobianWeighting, Known, spread
+from mtlkit.weightings import Direction, GramianWeighting, JacobianWeighting, UpdateStats, scatter
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import Krum, TrimmedMean
 
@@ -24,7 +24,7 @@ class KrumWeights(GramianWeighting):
         self.config = config
         self.chooser = KrumWeighting(config.suspects, config.chosen)
 
-    def forward(self, gramian: Tensor, known: Known) -> Tensor:
+    def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         moving = (gramian.diagonal() > 0).nonzero().flatten()
         count = len(moving)
         if count < 3:
@@ -35,7 +35,7 @@ class KrumWeights(GramianWeighting):
             present = gramian[moving][:, moving]
             # distances must be the same both ways, or rounding chooses between two neighbours
             weights = self.chooser((present + present.T) / 2)
-        return spread(weights, moving, len(gramian))
+        return scatter(weights, moving, len(gramian))
 
 
 class TrimmedMeanDirection(JacobianWeighting):
@@ -52,7 +52,7 @@ class TrimmedMeanDirection(JacobianWeighting):
         self.trim = config.trim
         self.aggregator = Aggregator(config.trim)
 
-    def forward(self, jacobian: Tensor, known: Known) -> Direction:
+    def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         self.aggregator.trim_number = min(self.trim, (len(jacobian) - 1) // 2)
         finite = jacobian.sum(dim=0).isfinite()
         direction = torch.where(finite, self.aggregator(jacobian), torch.nan)

@@ -16,7 +16,7 @@ from torchjd import aggregation
 from torchjd.linalg import QuadprogProjector
 
 from mtlkit.plugins import LossTerm, Role, TaskKind
-from mtlkit.weightings import JacobianWeighting, Known, StepInfo
+from mtlkit.weightings import JacobianWeighting, UpdateStats, StepInfo
 
 TASKS, ELEMENTS = 5, 40
 NAMES = [f"task{place}" for place in range(TASKS)]
@@ -83,8 +83,8 @@ DEGENERATE = ("of rank 2", "of rank 1", "opposite", "equal", "with a zero row", 
 PLACES = torch.arange(TASKS)
 
 
-def known(moment=None, places=PLACES):
-    return Known(torch.ones(len(places)), places, moment or StepInfo(key=11))
+def stats(step=None, indices=PLACES):
+    return UpdateStats(torch.ones(len(indices)), indices, step or StepInfo(seed=11))
 
 
 def built(config, terms=TERMS):
@@ -93,7 +93,7 @@ def built(config, terms=TERMS):
 
 def direction_of(weighting, jacobian, seen=None):
     """The direction (P,) of either kind, and what is logged (K,)."""
-    seen = seen or known()
+    seen = seen or stats()
     if isinstance(weighting, JacobianWeighting):
         found = weighting(jacobian, seen)
         return found.direction, found.weights
@@ -129,7 +129,7 @@ class TestTheSameNumbers:
             projector = QuadprogProjector(norm_eps=0.0, reg_eps=ridge)
             for preferences, vector in (({}, None), (PREFERENCES, VECTOR / VECTOR.sum())):
                 config = attrs.evolve(ours, ridge=ridge, preferences=preferences)
-                weights = built(config)(gramian, known())
+                weights = built(config)(gramian, stats())
                 if kind != "zero":  # for which TorchJD divides 0 by 0 without its threshold
                     same(weights, theirs(vector, projector)(gramian), 1e-9)
                 assert (weights > 0).all()
@@ -143,7 +143,7 @@ class TestTheSameNumbers:
                     gramian = rows(kind, seed + 100 * update)
                     gramian = gramian @ gramian.T
                     # running lengths are kept in float32
-                    same(ours(gramian, known()), theirs(gramian), 1e-4)
+                    same(ours(gramian, stats()), theirs(gramian), 1e-4)
 
     def test_krum(self, kind):
         for seed in SEEDS:
@@ -154,7 +154,7 @@ class TestTheSameNumbers:
             if not moving.any():
                 continue
             for suspects, chosen in ((0, 1), (1, 1), (1, 3)):
-                found = built(Krum(suspects=suspects, chosen=chosen))(gramian, known())
+                found = built(Krum(suspects=suspects, chosen=chosen))(gramian, stats())
                 theirs = aggregation.KrumWeighting(suspects, chosen)(gramian[moving][:, moving])
                 assert found[moving].equal(theirs)
                 assert (found[~moving] == 0).all()
@@ -179,7 +179,7 @@ class TestTheSameNumbers:
         for seed in SEEDS:
             jacobian = rows(kind, seed).float()
             for config, theirs in pairs:
-                found, _ = direction_of(built(config), jacobian, known(StepInfo(key=seed)))
+                found, _ = direction_of(built(config), jacobian, stats(StepInfo(seed=seed)))
                 torch.manual_seed(seed)
                 same(found, theirs(jacobian))
 

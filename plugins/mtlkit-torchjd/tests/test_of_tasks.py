@@ -17,7 +17,7 @@ from mtlkit_torchjd.configs import (
 from torchjd import aggregation
 
 from mtlkit.plugins import LossTerm, MissingExtraError, Role, TaskKind
-from mtlkit.weightings import GradientLocation, HeadGradients, Known, StepInfo
+from mtlkit.weightings import GradientLocation, HeadGradients, UpdateStats, StepInfo
 from mtlkit.weightings.base import pairing_problems
 
 ALL = (UpGrad, DualProj, Pcd, Krum, ConFig, GradDrop, TrimmedMean)
@@ -36,8 +36,8 @@ def normal(*shape, seed=0):
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def known(*places, moment=None):
-    return Known(torch.ones(len(places)), torch.tensor(places), moment or StepInfo(key=3))
+def stats(*indices, step=None):
+    return UpdateStats(torch.ones(len(indices)), torch.tensor(indices), step or StepInfo(seed=3))
 
 
 def gramian_of(jacobian):
@@ -131,8 +131,8 @@ class TestMissingLabels:
         gradual = {"preferences": {"t1": 3.0}} if not isinstance(scheme, GradDrop) else None
         alone = attrs.evolve(scheme, **(gradual or {"leak": {"t1": 0.5}}))
         seen = jacobian if scheme.directs else gramian_of(jacobian)
-        one = scheme.build(terms_of("Msss"), 1)(seen, known(0, 3))
-        other = alone.build(terms_of("Ms"), 1)(seen, known(0, 1))
+        one = scheme.build(terms_of("Msss"), 1)(seen, stats(0, 3))
+        other = alone.build(terms_of("Ms"), 1)(seen, stats(0, 1))
         if scheme.directs:
             one, other = one.direction, other.direction
         torch.testing.assert_close(one, other)
@@ -140,27 +140,27 @@ class TestMissingLabels:
     @pytest.mark.parametrize("component", ALL)
     def test_any_number_of_tasks_is_weighed(self, component):
         weighting = component().build(terms_of("Msss"), 1)
-        for places in ((0, 1, 2, 3), (0, 2, 3), (0, 3), (0,), (0, 1, 2, 3)):
-            jacobian = normal(len(places), 20)
+        for indices in ((0, 1, 2, 3), (0, 2, 3), (0, 3), (0,), (0, 1, 2, 3)):
+            jacobian = normal(len(indices), 20)
             seen = jacobian if component.directs else gramian_of(jacobian)
-            found = weighting(seen, known(*places))
+            found = weighting(seen, stats(*indices))
             direction = found.direction if component.directs else found @ jacobian
             assert direction.norm() > 0.05
 
     def test_krum_suspects_fewer(self):
         weighting = Krum(suspects=2, chosen=4).build(terms_of("Msssss"), 1)
         gramian = gramian_of(normal(4, 20))
-        found = weighting(gramian, known(0, 1, 2, 5))
+        found = weighting(gramian, stats(0, 1, 2, 5))
         assert found.tolist() == [0.25] * 4
-        one = Krum(suspects=2).build(terms_of("Msssss"), 1)(gramian, known(0, 1, 2, 5))
+        one = Krum(suspects=2).build(terms_of("Msssss"), 1)(gramian, stats(0, 1, 2, 5))
         assert one.equal(aggregation.KrumWeighting(1)(gramian))
-        assert weighting(gramian_of(normal(2, 20)), known(0, 4)).tolist() == [0.5, 0.5]
+        assert weighting(gramian_of(normal(2, 20)), stats(0, 4)).tolist() == [0.5, 0.5]
 
     def test_the_trimmed_mean_trims_fewer(self):
         weighting = TrimmedMean(trim=2).build(terms_of("Mssss"), 1)
         jacobian = torch.tensor([[1.0], [2.0], [3.0], [50.0]])
-        assert weighting(jacobian, known(0, 1, 2, 3)).direction.item() == 2.5
-        assert weighting(jacobian[:2], known(0, 1)).direction.item() == 1.5
+        assert weighting(jacobian, stats(0, 1, 2, 3)).direction.item() == 2.5
+        assert weighting(jacobian[:2], stats(0, 1)).direction.item() == 1.5
 
 
 class TestMainTasks:
@@ -169,14 +169,14 @@ class TestMainTasks:
     def test_it_stands_anywhere_among_the_tasks(self):
         jacobian = normal(4, 20)
         order = [2, 0, 1, 3]
-        first = Pcd(share=0.4).build(terms_of("Msss"), 1)(gramian_of(jacobian), known(0, 1, 2, 3))
+        first = Pcd(share=0.4).build(terms_of("Msss"), 1)(gramian_of(jacobian), stats(0, 1, 2, 3))
         moved = jacobian[order]  # now the main gradient is the second
-        found = Pcd(share=0.4).build(terms_of("sMss"), 1)(gramian_of(moved), known(0, 1, 2, 3))
+        found = Pcd(share=0.4).build(terms_of("sMss"), 1)(gramian_of(moved), stats(0, 1, 2, 3))
         torch.testing.assert_close(found, first[order])
 
     def test_several_are_one_objective(self):
         jacobian = normal(4, 20)
-        found = Pcd(share=0.4).build(terms_of("MsMs"), 1)(gramian_of(jacobian), known(0, 1, 2, 3))
+        found = Pcd(share=0.4).build(terms_of("MsMs"), 1)(gramian_of(jacobian), stats(0, 1, 2, 3))
         merged = torch.stack([jacobian[0] + jacobian[2], jacobian[1], jacobian[3]])
         expected = aggregation.PCD(tau=0.4)(merged)
         torch.testing.assert_close(found @ jacobian, expected)
@@ -186,7 +186,7 @@ class TestMainTasks:
         for seed in range(20):
             jacobian = normal(4, 20, seed=seed)
             weighting = Pcd(share=0.3, decay=0.0, floor=0.0).build(terms_of("Msss"), 1)
-            weights = weighting(gramian_of(jacobian), known(0, 1, 2, 3))
+            weights = weighting(gramian_of(jacobian), stats(0, 1, 2, 3))
             direction = weights @ jacobian
             assert direction.norm().item() == pytest.approx(jacobian[0].norm().item())
             scale = weights[0] * jacobian[0].norm()  # of the direction before it is stretched
@@ -195,9 +195,9 @@ class TestMainTasks:
 
     def test_without_a_label_of_a_main_task_nothing_moves_and_nothing_is_learned(self):
         weighting = Pcd().build(terms_of("Mss"), 1)
-        weighting(gramian_of(normal(3, 20)), known(0, 1, 2))
+        weighting(gramian_of(normal(3, 20)), stats(0, 1, 2))
         before = {name: value.clone() for name, value in weighting.state_dict().items()}
-        assert weighting(gramian_of(normal(2, 20)), known(1, 2)).tolist() == [0, 0]
+        assert weighting(gramian_of(normal(2, 20)), stats(1, 2)).tolist() == [0, 0]
         assert all(value.equal(before[name]) for name, value in weighting.state_dict().items())
 
     def test_a_running_length_waits_for_labels_and_begins_with_the_first(self):
@@ -205,56 +205,56 @@ class TestMainTasks:
         one, two, three = (
             torch.diag(torch.tensor([n, 4.0 * n, 9.0 * n]).double()) for n in (1, 2, 3)
         )
-        weighting(one[:2, :2], known(0, 1))
-        assert weighting.lengths.tolist() == pytest.approx([1, 2, 0])
-        weighting(two[[0, 2]][:, [0, 2]], known(0, 2))  # means of 1 and 2, of which 2 counts twice
+        weighting(one[:2, :2], stats(0, 1))
+        assert weighting.norms.tolist() == pytest.approx([1, 2, 0])
+        weighting(two[[0, 2]][:, [0, 2]], stats(0, 2))  # means of 1 and 2, of which 2 counts twice
         expected = [(5 / 3) ** 0.5, 2, 18**0.5]
-        assert weighting.lengths.tolist() == pytest.approx(expected)
-        weighting(three, known(0, 1, 2))
+        assert weighting.norms.tolist() == pytest.approx(expected)
+        weighting(three, stats(0, 1, 2))
         squares = [(1 + 2 * 2 + 4 * 3) / 7, (4 * 3 + 4 * 12) / 7, (18 * 3 + 4 * 27) / 7]
-        assert weighting.lengths.square().tolist() == pytest.approx(squares)
-        assert weighting.seen.tolist() == [3, 2, 2]
+        assert weighting.norms.square().tolist() == pytest.approx(squares)
+        assert weighting.updates.tolist() == [3, 2, 2]
 
     def test_its_state_goes_into_a_fresh_one(self):
         weighting, fresh = (Pcd().build(terms_of("Mss"), 1) for _ in range(2))
         for seed in range(3):
-            weighting(gramian_of(normal(3, 20, seed=seed)), known(0, 1, 2))
+            weighting(gramian_of(normal(3, 20, seed=seed)), stats(0, 1, 2))
         fresh.load_state_dict(weighting.state_dict())
         last = gramian_of(normal(3, 20, seed=9))
-        assert fresh(last, known(0, 1, 2)).equal(weighting(last, known(0, 1, 2)))
+        assert fresh(last, stats(0, 1, 2)).equal(weighting(last, stats(0, 1, 2)))
 
 
 class TestChance:
-    """GradDrop's chance is that of the moment, and nobody else's is touched."""
+    """GradDrop's chance is that of the step, and nobody else's is touched."""
 
     jacobian = normal(4, 500).float()
 
-    def drawn(self, moment):
+    def drawn(self, step):
         weighting = GradDrop().build(terms_of("Msss"), 1)
-        return weighting(self.jacobian, known(0, 1, 2, 3, moment=moment)).direction
+        return weighting(self.jacobian, stats(0, 1, 2, 3, step=step)).direction
 
     def test_it_is_the_same_wherever_torchs_own_generator_is(self):
         torch.manual_seed(1)
-        one = self.drawn(StepInfo(key=5))
+        one = self.drawn(StepInfo(seed=5))
         torch.manual_seed(2)
-        assert one.equal(self.drawn(StepInfo(key=5)))
-        assert not one.equal(self.drawn(StepInfo(key=6)))
+        assert one.equal(self.drawn(StepInfo(seed=5)))
+        assert not one.equal(self.drawn(StepInfo(seed=6)))
 
     def test_torchs_own_generator_goes_on_as_if_nothing_had_been_drawn(self):
         torch.manual_seed(1)
         expected = torch.rand(3)
         torch.manual_seed(1)
-        self.drawn(StepInfo(key=5))
+        self.drawn(StepInfo(seed=5))
         assert torch.rand(3).equal(expected)
 
     def test_a_sign_is_as_likely_as_it_is_pure(self):
         jacobian = torch.tensor([[3.0], [-1.0]]).expand(2, 20_000)
         weighting = GradDrop().build(terms_of("Ms"), 1)
-        direction = weighting(jacobian, known(0, 1)).direction
+        direction = weighting(jacobian, stats(0, 1)).direction
         assert set(direction.tolist()) == {3.0, -1.0}
         assert (direction > 0).float().mean().item() == pytest.approx(0.75, abs=0.02)
 
     def test_a_steep_chance_is_the_sign_of_the_sum(self):
         weighting = GradDrop(steepness=1e9).build(terms_of("Msss"), 1)
-        direction = weighting(self.jacobian, known(0, 1, 2, 3)).direction
+        direction = weighting(self.jacobian, stats(0, 1, 2, 3)).direction
         assert direction.sign().equal(self.jacobian.sum(dim=0).sign())

@@ -1,13 +1,19 @@
 """Where gradients are taken, and what the heads get, against gradients of the whole network."""
 
+import ast
+import weakref
+from pathlib import Path
+
 import attrs
 import pytest
 import torch
 
+import mtlkit.training
 from mtlkit.errors import AssemblyError
 from mtlkit.routers import BlockBranch
-from mtlkit.training.gradients.sources import last_layer, shared_parameters
-from mtlkit.training.gradients.task_weights import UpdateInfo
+from mtlkit.training.gradients.batch import MicroBatch, UpdateInfo
+from mtlkit.training.gradients.shared_parameters import last_layer, shared_parameters
+from mtlkit.training.gradients.sources import moved
 from mtlkit.weightings import AutoLambda, GradientLocation, HeadGradients
 
 
@@ -66,7 +72,7 @@ def test_the_trunk_gets_the_weighted_sum_and_the_heads_what_they_are_to(points, 
             losses, shared if at is GradientLocation.PARAMETERS else last_layer(model.router)
         )
     weights = 1 / rows.norm(dim=1)
-    result = made.inner(inputs, targets, whole)
+    result = made.inner(MicroBatch(inputs, targets), whole)
     result.total.backward()
     torch.testing.assert_close(result.weights, weights, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(result.gramian.float(), rows @ rows.T, rtol=1e-3, atol=1e-6)
@@ -105,7 +111,7 @@ def test_a_frozen_trunk_has_no_gradients_to_take(points, at):
     recipe = attrs.evolve(points.PLAIN, weighting=points.ByNorm(at=at))
     frozen = attrs.evolve(made.setting, recipe=recipe)
     made.setting = frozen
-    with pytest.raises(AssemblyError, match=rf"weighting\.at: {at.value} asks for .* `at: featur"):
+    with pytest.raises(AssemblyError, match=rf"{at.value} needs trained .* `at: features`"):
         points.rebuilt(made)
 
 
@@ -123,14 +129,14 @@ def test_parameters_that_are_moved_come_back_to_the_bit(points):
     made = points.updater(
         attrs.evolve(points.PLAIN, weighting=points.ByNorm(at=GradientLocation.PARAMETERS))
     )
-    provider = made.inner.provider
-    before = [p.clone() for p in provider.parameters]
-    step = torch.randn(provider.elements)
-    with provider.moved(step):
-        now = torch.cat([p.detach().flatten() for p in provider.parameters])
+    parameters = made.inner.source.parameters
+    before = [p.clone() for p in parameters]
+    step = torch.randn(sum(p.numel() for p in parameters))
+    with moved(parameters, step):
+        now = torch.cat([p.detach().flatten() for p in parameters])
         old = torch.cat([p.flatten() for p in before])
         torch.testing.assert_close(now, old + step)
-    assert all(p.equal(old) for p, old in zip(provider.parameters, before, strict=True))
+    assert all(p.equal(old) for p, old in zip(parameters, before, strict=True))
 
 
 def test_auto_lambda_sees_the_main_loss_after_the_step(points):
@@ -150,8 +156,7 @@ def test_auto_lambda_sees_the_main_loss_after_the_step(points):
         return inner(gramian, known)
 
     made.inner.weighting.forward = spy
-    portion = made.batches.portion(0)
-    first, second = made.batches.drawn(portion)
+    first, second = made.batches.drawn(made.batches.update(0))
     model, setting = made.inner.model, made.setting
 
     def losses_of(part):
@@ -185,3 +190,39 @@ def test_auto_lambda_sees_the_main_loss_after_the_step(points):
     torch.testing.assert_close(
         found, torch.tensor(slopes, dtype=torch.float64), rtol=1e-2, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("at", [GradientLocation.FEATURES, GradientLocation.PARAMETERS])
+@pytest.mark.parametrize("kind", ["ByNorm", "UnitSum"])
+def test_a_rehearsal_holds_the_graph_of_one_micro_batch(points, monkeypatch, kind, at):
+    """However many micro-batches there are, memory is that of one."""
+    train = attrs.evolve(points.PLAIN.train, batch=48, accumulate=4)
+    made = points.updater(
+        attrs.evolve(points.PLAIN, weighting=getattr(points, kind)(at=at), train=train)
+    )
+    alive, peak = weakref.WeakSet(), []
+    compute = type(made.inner).task_gradients
+
+    def spy(self, *arguments, **options):
+        peak.append(len(alive))
+        gradients = compute(self, *arguments, **options)
+        alive.add(gradients)
+        return gradients
+
+    monkeypatch.setattr(type(made.inner), "task_gradients", spy)
+    made.update(0)
+    assert len(peak) == 8  # four rehearsed, four differentiated
+    assert max(peak) == 0
+
+
+def test_kinds_are_tested_in_the_factory_alone():
+    """A step is chosen once; what follows calls methods."""
+    folder = Path(mtlkit.training.__file__).parent
+    kinds = {"Weighting", "Source", "WholeBatch", "AfterStep", "Sampling", "Lookahead", "Jacobian"}
+    found = set()
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_test = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance"
+            if is_test and any(kind in ast.unparse(node.args[1]) for kind in kinds):
+                found.add(path.name)
+    assert found == {"factory.py"}

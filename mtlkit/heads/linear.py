@@ -1,0 +1,34 @@
+"""Base of linear classifiers trained with the cross-entropy, whose losses can be fused."""
+
+from abc import abstractmethod
+from typing import final
+
+from torch import Tensor
+
+from mtlkit.heads.base import HeadModule
+from mtlkit.heads.cross_entropy import LinearCrossEntropy
+from mtlkit.heads.fusion import linear_loss
+from mtlkit.task_types import MISSING
+
+
+class LinearHead(HeadModule):
+    """A head whose loss is the cross-entropy that `cross_entropy` describes.
+
+    Heads with equal options that read the same features are computed by one op call. A subclass
+    that overrides `loss` is computed by that method and is never fused.
+    """
+
+    @abstractmethod
+    def cross_entropy(self) -> LinearCrossEntropy:
+        """Return the weight, the bias and every option of the loss."""
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        return linear_loss(self.cross_entropy(), features, target)
+
+    @final
+    def fusion(self) -> LinearCrossEntropy | None:
+        overridden = type(self).loss is not LinearHead.loss or "loss" in vars(self)
+        return None if overridden else self.cross_entropy()
+
+    def present(self, target: Tensor) -> Tensor:
+        return target != MISSING

@@ -1,0 +1,68 @@
+"""A micro-batch of one rank, and the update that it is a part of."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import attrs
+from torch import Tensor
+
+from mtlkit.weightings.kinds import StepInfo, UpdateStats, scatter
+
+
+@attrs.frozen(eq=False)
+class MicroBatch:
+    """Samples of one forward pass: raw inputs (N, ...) and targets (N,) of each task.
+
+    `fraction` is the part of the update's samples that these N are. `index` counts the
+    micro-batches of this rank.
+    """
+
+    inputs: Tensor
+    targets: Mapping[str, Tensor]
+    fraction: float = 1.0
+    index: int = 0
+
+
+@attrs.frozen(eq=False)
+class UpdateInfo:
+    """Facts of an update that all its micro-batches need.
+
+    `counts` (T,) is the number of targets present, over all micro-batches and ranks. `indices` (K,)
+    are those of the terms that have one, and `complete` states that all have. `watch` requests the
+    Gramian of the tasks' gradients for the log.
+    """
+
+    counts: Tensor
+    indices: Tensor
+    complete: bool = False
+    step: StepInfo = attrs.field(factory=StepInfo)
+    watch: bool = False
+
+    def present(self, values: Tensor) -> Tensor:
+        """Return those of `values` (T, ...) that belong to terms with a target (K, ...)."""
+        return values if self.complete else values[self.indices]
+
+    def scatter(self, values: Tensor) -> Tensor:
+        """Return `values` (K,) as (T,) in float32, with 0 for a term without a target."""
+        values = values.float()
+        return values if self.complete else scatter(values, self.indices, len(self.counts))
+
+    def stats(self, losses: Tensor) -> UpdateStats:
+        """Return what a weighting reads of the update, from the mean losses (T,)."""
+        return UpdateStats(self.present(losses), self.indices, self.step)
+
+
+@attrs.frozen(eq=False)
+class Rehearsal:
+    """One draw of an update, run ahead of the update to decide it.
+
+    `batches` are its `count` micro-batches on this rank. Read them once, in order and to the end:
+    what the passes change is restored after the last one.
+    """
+
+    update: UpdateInfo
+    batches: Iterable[MicroBatch]
+    count: int
+
+
+Rehearse = Callable[[int], Rehearsal]
+"""The rehearsal of a draw, by its number."""

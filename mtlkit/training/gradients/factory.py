@@ -1,0 +1,103 @@
+"""The training step of a weighting: the only place that tests which kind a weighting is."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Any, TypeVar
+
+from mtlkit.model import MultiTaskModel
+from mtlkit.training.gradients.gradient_step import (
+    DoubleSamplingStep,
+    GradientStep,
+    GramianStep,
+    JacobianStep,
+    LookaheadStep,
+)
+from mtlkit.training.gradients.loss_step import BatchLossStep, LossStep, SummaryStep
+from mtlkit.training.gradients.sources import gradient_source
+from mtlkit.training.gradients.step import Autocast, TrainingStep
+from mtlkit.training.ranks import Ranks
+from mtlkit.weightings.base import GradientWeighting, Weighting
+from mtlkit.weightings.kinds import (
+    AfterStep,
+    BatchLossWeighting,
+    DoubleSampling,
+    GramianWeighting,
+    JacobianWeighting,
+    Lookahead,
+    LossWeighting,
+    StatefulJacobian,
+    WeightingModule,
+    WholeBatch,
+)
+
+S = TypeVar("S")
+_OF_GRADIENTS = (GramianWeighting, JacobianWeighting)
+
+LOSS_STEPS: Mapping[Any, type[LossStep]] = {
+    BatchLossWeighting: BatchLossStep,
+    WholeBatch: SummaryStep,
+    LossWeighting: LossStep,
+}
+"""The step of each kind of weighting of losses; the first kind that fits counts."""
+
+GRADIENT_STEPS: Mapping[Any, type[GradientStep]] = {
+    Lookahead: LookaheadStep,
+    DoubleSampling: DoubleSamplingStep,
+    GramianWeighting: GramianStep,
+    JacobianWeighting: JacobianStep,
+}
+"""The step of each kind of weighting of gradients; the first kind that fits counts."""
+
+
+def training_step(
+    model: MultiTaskModel,
+    weighting: WeightingModule,
+    config: Weighting,
+    ranks: Ranks | None = None,
+    autocast: Autocast = nullcontext,
+) -> TrainingStep:
+    """Return the step of `model` under the `weighting` that `config` built.
+
+    Raises `TypeError` if the two are of different kinds, and `AssemblyError` if no parameter is
+    trained at the location that `config.at` names.
+    """
+    step = _step_of_kind(model, weighting, config, ranks or Ranks(), autocast)
+    if isinstance(weighting, AfterStep):
+        step.after_step = weighting.after_step
+    return step
+
+
+def _step_of_kind(
+    model: MultiTaskModel,
+    weighting: WeightingModule,
+    config: Weighting,
+    ranks: Ranks,
+    autocast: Autocast,
+) -> TrainingStep:
+    if isinstance(weighting, LossWeighting) and not isinstance(config, GradientWeighting):
+        return _first(LOSS_STEPS, weighting)(model, weighting, ranks, autocast)
+    if isinstance(weighting, _OF_GRADIENTS) and isinstance(config, GradientWeighting):
+        source = gradient_source(config.at, model.router, ranks)
+        if isinstance(weighting, StatefulJacobian):
+            assert source.parameters  # a recipe with gradients at the features was refused
+            weighting.allocate(sum(p.numel() for p in source.parameters))
+        step = _first(GRADIENT_STEPS, weighting)
+        return step(model, weighting, ranks, config, source, autocast)
+    raise _mismatch(weighting, config)
+
+
+def _first(steps: Mapping[Any, type[S]], weighting: WeightingModule) -> type[S]:
+    return next(step for kind, step in steps.items() if isinstance(weighting, kind))
+
+
+def _mismatch(weighting: WeightingModule, config: Weighting) -> TypeError:
+    name = type(weighting).__name__
+    if not isinstance(weighting, (LossWeighting, *_OF_GRADIENTS)):
+        return TypeError(
+            f"{name} must subclass LossWeighting, GramianWeighting or JacobianWeighting"
+        )
+    expected = "GradientWeighting" if isinstance(weighting, _OF_GRADIENTS) else "Weighting"
+    return TypeError(
+        f"{type(config).__name__} builds {name}; its options must derive from {expected}, so that "
+        f"a recipe states where gradients are taken only if they are"
+    )

@@ -1,0 +1,208 @@
+"""Steps of weightings of gradients: the scalar has the weighted gradient, behind two surrogates.
+
+The network is cut at the features. One backward pass through the heads gives every task's gradient
+there, and those of the heads themselves if these are unweighted. The weighted gradient continues
+into the backbone.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.model import MultiTaskModel
+from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, Rehearse, UpdateInfo
+from mtlkit.training.gradients.features import detach_features
+from mtlkit.training.gradients.gramian import gramian_of
+from mtlkit.training.gradients.shared_parameters import shared_parameters
+from mtlkit.training.gradients.sources import GradientSource, moved
+from mtlkit.training.gradients.step import Autocast, StepResult, TaskWeights, TrainingStep
+from mtlkit.training.gradients.surrogate import surrogate_loss
+from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
+from mtlkit.training.ranks import Ranks
+from mtlkit.weightings.base import GradientWeighting, HeadGradients
+from mtlkit.weightings.kinds import GramianWeighting, JacobianWeighting, Lookahead
+
+
+class GradientStep(TrainingStep):
+    """A step that reads the tasks' gradients from a `source`; subclasses decide by them."""
+
+    weighting: GramianWeighting | JacobianWeighting
+
+    def __init__(
+        self,
+        model: MultiTaskModel,
+        weighting: GramianWeighting | JacobianWeighting,
+        ranks: Ranks,
+        config: GradientWeighting,
+        source: GradientSource,
+        autocast: Autocast,
+    ) -> None:
+        super().__init__(model, weighting, ranks, autocast)
+        self.source = source
+        self.weights_heads = config.heads is HeadGradients.WEIGHTED
+        before = {id(p) for p in shared_parameters(model.router)}
+        self._behind = [p for p in model.parameters() if id(p) not in before]
+
+    def run(
+        self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None
+    ) -> StepResult:
+        behind = [] if self.weights_heads else [p for p in self._behind if p.requires_grad]
+        gradients = self.task_gradients(batch, update, behind)
+        if decision is None:
+            decision = self.decide_by(GradientStream([gradients]), update)
+        weights, losses = decision.weights, gradients.losses
+        assert weights is not None
+        if decision.parts:
+            shared = self.source.surrogate(gradients, decision.parts[batch.index])
+        else:
+            shared = gradients.detached.surrogate(weights @ gradients.rows)
+        heads = (weights * losses.mean).sum()
+        if not self.weights_heads:
+            # a surrogate has no value: the weighted sum shows a weight that is not finite
+            heads = _surrogate(behind, gradients.heads) + heads.detach()
+        gramian = None if decision.gramian is None else decision.gramian * batch.fraction
+        return StepResult(shared + heads, losses.per_sample.detach(), weights, gramian)
+
+    def task_gradients(
+        self,
+        batch: MicroBatch,
+        update: UpdateInfo,
+        behind: Sequence[Tensor] = (),
+        *,
+        backbone_graph: bool = True,
+    ) -> TaskGradients:
+        """Return the gradients of a micro-batch, also at the parameters `behind` the features."""
+        with self.autocast():
+            with torch.set_grad_enabled(backbone_graph):
+                features = self.model.features(batch.inputs)
+            detached = detach_features(features, self.model.tasks)
+            losses = self.model.losses_at(
+                detached.features, batch.targets, update.counts, batch.fraction
+            )
+        # outside of autocast: in bf16 nearly parallel gradients would become parallel
+        rows, heads = detached.jacobian(losses.mean, self.model.tasks, behind)
+        return TaskGradients(detached, losses, rows, heads)
+
+    def stream(self, rehearsal: Rehearsal) -> GradientStream:
+        """Return the gradients of a draw, computed as they are read."""
+        graph = bool(self.source.parameters)
+        gradients = (
+            self.task_gradients(batch, rehearsal.update, backbone_graph=graph)
+            for batch in rehearsal.batches
+        )
+        return GradientStream(gradients, rehearsal.count)
+
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
+        return self.decide_by(self.stream(rehearse(0)), update)
+
+    @abstractmethod
+    def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
+        """Return the decision from the gradients of an update that is one draw."""
+
+
+class GramianStep(GradientStep):
+    """The Gramian of the update gives weights."""
+
+    weighting: GramianWeighting
+
+    def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
+        gramian = self.source.gramian(stream)
+        losses = self.ranks.sum(stream.losses)
+        return TaskWeights(weights=weigh(self.weighting, gramian, losses, update), gramian=gramian)
+
+
+class JacobianStep(GradientStep):
+    """The Jacobian of the update gives a direction."""
+
+    weighting: JacobianWeighting
+
+    def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
+        jacobian = self.source.jacobian(stream)
+        losses = self.ranks.sum(stream.losses)
+        with torch.no_grad():
+            found = self.weighting(update.present(jacobian.rows), update.stats(losses))
+        return TaskWeights(
+            weights=update.scatter(found.weights),
+            parts=jacobian.parts(found.direction),
+            gramian=gramian_of(jacobian.rows) if update.watch else None,
+        )
+
+
+@attrs.frozen(eq=False)
+class _Draw:
+    """The Jacobian (T, P), mean losses (T,) and losses of each sample of a draw."""
+
+    jacobian: Tensor
+    losses: Tensor
+    per_sample: Sequence[Tensor]
+
+
+class _DrawsStep(GramianStep):
+    """Weights from the product J1 J2' of the Jacobians of two draws."""
+
+    def draw(self, rehearsal: Rehearsal) -> _Draw:
+        """Return what one draw contributes, over all ranks."""
+        stream = self.stream(rehearsal)
+        jacobian = self.source.jacobian(stream).rows
+        return _Draw(jacobian, self.ranks.sum(stream.losses), stream.per_sample)
+
+    def decide_by_draws(
+        self, first: _Draw, second: _Draw, rehearsed: Sequence[_Draw], update: UpdateInfo
+    ) -> TaskWeights:
+        """Return the decision from two draws, of which the `rehearsed` ones are only rehearsed."""
+        crossed = gramian_of(first.jacobian, second.jacobian)
+        return TaskWeights(
+            weights=weigh(self.weighting, crossed, first.losses, update),
+            gramian=gramian_of(first.jacobian) if update.watch else None,
+            rehearsed=[losses for draw in rehearsed for losses in draw.per_sample],
+        )
+
+
+class DoubleSamplingStep(_DrawsStep):
+    """Weights from two draws, applied to the gradient of a third, which is independent of them."""
+
+    draws: ClassVar[int] = 3
+    trained: ClassVar[int] = 2
+
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
+        first, second = self.draw(rehearse(0)), self.draw(rehearse(1))
+        return self.decide_by_draws(first, second, [first, second], update)
+
+
+class LookaheadStep(_DrawsStep):
+    """Weights for one draw, from the gradients of another after a step along the first."""
+
+    draws: ClassVar[int] = 2
+    weighting: Lookahead
+
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
+        first = self.draw(rehearse(0))
+        along = self.weighting.current_weights(update.indices) @ update.present(first.jacobian)
+        with moved(self.source.parameters, -rate * along):
+            second = self.draw(rehearse(1))
+        return self.decide_by_draws(first, second, [second], update)
+
+
+def weigh(
+    weighting: GramianWeighting, gramian: Tensor, losses: Tensor, update: UpdateInfo
+) -> Tensor:
+    """Return the weights (T,) of a `gramian` (T, T) over all terms; NaN if it is not finite.
+
+    Some solvers fail on a NaN with an error that names no task, so they get zeros instead.
+    """
+    indices = update.indices
+    present = gramian if update.complete else gramian[indices][:, indices]
+    finite = (present.sum() + losses.sum()).isfinite()
+    with torch.no_grad():
+        weights = weighting(torch.where(finite, present, 0.0), update.stats(losses))
+    return update.scatter(torch.where(finite, weights, torch.nan))
+
+
+def _surrogate(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
+    """Return a scalar with these gradients at `parameters`, without those that have none."""
+    pairs = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
+    return surrogate_loss([p for p, _ in pairs], [g for _, g in pairs])

@@ -1,0 +1,76 @@
+"""Steps of weightings of losses: the scalar is what the weighting returns.
+
+One pass through the network, one backward pass. A weighting that reads the whole update first gets
+a sum over micro-batches and ranks; the class of the step says of what.
+"""
+
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.training.gradients.batch import MicroBatch, Rehearse, UpdateInfo
+from mtlkit.training.gradients.features import ends_of
+from mtlkit.training.gradients.gramian import gradients_at, gramian_of
+from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
+from mtlkit.weightings.kinds import BatchLossWeighting, LossWeighting, StepLosses, WholeBatch
+
+
+class LossStep(TrainingStep):
+    """The step of a weighting whose scalar is a sum over samples: micro-batches are independent."""
+
+    rehearses: ClassVar[bool] = False
+    weighting: LossWeighting
+
+    def run(
+        self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None
+    ) -> StepResult:
+        with self.autocast():
+            features = self.model.features(batch.inputs)
+            losses = self.model.losses_at(features, batch.targets, update.counts, batch.fraction)
+            if decision is None:
+                decision = self.decide_alone(losses, update)
+            weighted = self.weighting(
+                attrs.evolve(losses, summary=decision.summary, decided=decision.weights)
+            )
+        ends = [end for end in ends_of(features) if end.requires_grad]
+        gramian = gramian_of(gradients_at(ends, losses.mean)) if update.watch and ends else None
+        return StepResult(
+            weighted.total, losses.per_sample.detach(), weighted.weights.detach(), gramian
+        )
+
+    def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:
+        """Return the decision for an update of one micro-batch."""
+        return TaskWeights()
+
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
+        return TaskWeights()
+
+
+class SummaryStep(LossStep):
+    """The step of a `WholeBatch`: its summary of each micro-batch is summed first."""
+
+    rehearses: ClassVar[bool] = True
+    weighting: WholeBatch
+
+    def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:
+        return self.decide_by(self.ranks.sum(self.weighting.summarize(losses)), update)
+
+    def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
+        return self.decide_by(self.total(rehearse(0), self.weighting.summarize), update)
+
+    def decide_by(self, summary: Tensor, update: UpdateInfo) -> TaskWeights:
+        """Return the decision from the summary of the whole update."""
+        return TaskWeights(summary)
+
+
+class BatchLossStep(SummaryStep):
+    """The step of a `BatchLossWeighting`: the summed mean losses give the weights."""
+
+    weighting: BatchLossWeighting
+
+    @torch.no_grad()
+    def decide_by(self, summary: Tensor, update: UpdateInfo) -> TaskWeights:
+        weights = self.weighting.weights(update.stats(summary))
+        return TaskWeights(summary, update.scatter(weights))
