@@ -14,7 +14,7 @@ from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
 from mtlkit.ops.configs import implementation_for
 from mtlkit.ops.dispatch.names import AUTO, PER_SAMPLE, left_open
-from mtlkit.task_types import MISSING, TaskKind
+from mtlkit.task_types import TaskKind
 
 
 @attrs.frozen(kw_only=True)
@@ -69,7 +69,6 @@ class ClassificationHead(LinearHead):
             label_smoothing=self.label_smoothing,
             implementation=self.implementation,
         )
-
 
 
 def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:

@@ -11,11 +11,7 @@ from torch import Tensor
 
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
-from mtlkit.ops import (
-    grouped_linear_cross_entropy,
-    linear_cross_entropy,
-    multi_head_cross_entropy,
-)
+from mtlkit.ops import grouped_linear_cross_entropy, linear_cross_entropy, multi_head_cross_entropy
 from mtlkit.task_types import MISSING
 
 

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.heads.base import HeadModule
-from mtlkit.metrics.base import Metric
 from mtlkit.heads.fusion import head_losses
+from mtlkit.metrics.base import Metric
 from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing.bench import CLASSES, head_batch, new_head
 from mtlkit.testing.check import Subject, checks, require

@@ -9,12 +9,7 @@ from torch import Tensor
 from mtlkit.component import above, member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import (
-    Direction,
-    StatefulJacobian,
-    UpdateStats,
-    WeightingModule,
-)
+from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats, WeightingModule
 
 
 @attrs.frozen(kw_only=True)

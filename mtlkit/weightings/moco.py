@@ -9,12 +9,7 @@ from torch import Tensor
 from mtlkit.component import above, at_least_number, between, member_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import (
-    Direction,
-    StatefulJacobian,
-    UpdateStats,
-    WeightingModule,
-)
+from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats, WeightingModule
 from mtlkit.weightings.solvers.simplex import normalized, project
 
 

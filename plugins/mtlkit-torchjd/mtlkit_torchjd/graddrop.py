@@ -8,7 +8,7 @@ from torch import Tensor
 from torchjd.aggregation import GradDrop as Aggregator
 
 from mtlkit.plugins import LossTerm
-from mtlkit.weightings import Direction, JacobianWeighting, UpdateStats, StepInfo
+from mtlkit.weightings import Direction, JacobianWeighting, StepInfo, UpdateStats
 from mtlkit_torchjd.along import along
 from mtlkit_torchjd.configs import GradDrop
 from mtlkit_torchjd.dual_cone import by_place

@@ -16,7 +16,7 @@ from torchjd import aggregation
 from torchjd.linalg import QuadprogProjector
 
 from mtlkit.plugins import LossTerm, Role, TaskKind
-from mtlkit.weightings import JacobianWeighting, UpdateStats, StepInfo
+from mtlkit.weightings import JacobianWeighting, StepInfo, UpdateStats
 
 TASKS, ELEMENTS = 5, 40
 NAMES = [f"task{place}" for place in range(TASKS)]

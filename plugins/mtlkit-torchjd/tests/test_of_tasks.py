@@ -17,7 +17,7 @@ from mtlkit_torchjd.configs import (
 from torchjd import aggregation
 
 from mtlkit.plugins import LossTerm, MissingExtraError, Role, TaskKind
-from mtlkit.weightings import GradientLocation, HeadGradients, UpdateStats, StepInfo
+from mtlkit.weightings import GradientLocation, HeadGradients, StepInfo, UpdateStats
 from mtlkit.weightings.base import pairing_problems
 
 ALL = (UpGrad, DualProj, Pcd, Krum, ConFig, GradDrop, TrimmedMean)
