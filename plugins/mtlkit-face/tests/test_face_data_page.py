@@ -1,4 +1,4 @@
-"""What docs/face-data.md shows is executed, and gives what is shown."""
+"""What docs/how-to/face-data.md shows is executed, and gives what is shown."""
 
 import doctest
 import re
