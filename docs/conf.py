@@ -16,6 +16,7 @@ myst_enable_extensions = ["colon_fence"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "mtlkit"
+html_show_copyright = False
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 copybutton_prompt_text = "$ "  # copies the commands of a console block, without their output
@@ -35,7 +36,7 @@ def setup(app: Sphinx) -> None:
 
 
 def escape_docstring(*arguments: object) -> None:
-    """Escape |y| and `w`[t], which reStructuredText would read as markup of its own."""
+    """Escape |y| and `w`[t], which reStructuredText would read as markup."""
     lines = arguments[-1]
     assert isinstance(lines, list)
     for number, line in enumerate(lines):

@@ -86,7 +86,9 @@ def component_page(
     if rows:
         parts.append("## Options\n\n| option | accepts | default |\n|---|---|---|")
         for option, accepted, default in rows:
-            parts.append(f"| `{option}` | {accepted} | {default.removeprefix('default ')} |")
+            default = default.removeprefix("default ")
+            shown = default if default == "required" else f"`{default}`"
+            parts.append(f"| `{option}` | {accepted} | {shown} |")
         parts.append("")
     if usage := recipe_line(session, f"{plural}/{entry.name}"):
         parts.append(f"## In a recipe\n\n```yaml\n{usage}```\n")

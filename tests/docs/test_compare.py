@@ -13,6 +13,7 @@ FACES = """
 data: {type: face/rendered, subjects: 100, test_subjects: 60, size: 48}
 backbone: casia-net
 tasks: {identity: {role: main, target: subject}, pose: {target: yaw}}
+evaluation: [face/identification]
 """
 
 

@@ -122,7 +122,7 @@ class Reader:
                 else:
                     assert line in ELSEWHERE, line
         else:
-            assert block.kind in ("{literalinclude}", "{toctree}", "text"), block.kind
+            assert block.kind in ("{literalinclude}", "{toctree}", "{image}", "text"), block.kind
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_its_recipes_are_read(line, catalog):
 
 
 def test_its_table_names_weightings():
-    table = PAGE.split("## What a scheme sees")[1].split("`rlw` is")[0]
+    table = PAGE.split("## What each kind reads")[1].split("`rlw` is")[0]
     rows = [row.split("|")[3] for row in table.splitlines() if row.startswith("| ")][1:]
     names = re.findall(r"[a-z][\w/-]+", re.sub(r"db-mtl with momentum", "db-mtl", ";".join(rows)))
     known = load_catalog("torchjd").weightings.names()
