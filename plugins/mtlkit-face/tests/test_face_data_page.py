@@ -9,7 +9,7 @@ import pytest
 
 from mtlkit.cli import main
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "face-data.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs/how-to/face-data.md"
 
 
 def said_by(command, capsys):
