@@ -1,4 +1,4 @@
-"""The comparison that docs/compare.md shows is read, and the page names every baseline."""
+"""The comparison that docs/how-to/compare.md shows is read, and the page names every baseline."""
 
 import re
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_the_comparison_shown_is_read(tmp_path):
     catalog = load_catalog("all")
     for name in ("small", "wine"):
         (tmp_path / f"{name}.yaml").write_text(FACES)
-    (full,) = blocks("docs/compare.md", "yaml")
+    (full,) = blocks("docs/how-to/compare.md", "yaml")
     (tmp_path / "comparison.yaml").write_text(full)
     comparison = load_comparison(tmp_path / "comparison.yaml", catalog)
     assert comparison.tuning.trials == 8
@@ -35,6 +35,6 @@ def test_the_comparison_shown_is_read(tmp_path):
 
 
 def test_the_page_names_every_baseline():
-    page = (ROOT / "docs/compare.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/compare.md").read_text(encoding="utf-8")
     for method in BASELINES:
         assert f"| `{method.name}` |" in page
