@@ -5,14 +5,16 @@ import inspect
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import attrs
 import click
 from click.testing import CliRunner
 
 from mtlkit.cli import Session
 from mtlkit.cli import mtlkit as command_line
 from mtlkit.cli.show import option_rows
+from mtlkit.component import Component
 from mtlkit.namespace import NAMESPACES, public_names
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.registry import Entry, Registry
@@ -82,14 +84,14 @@ def component_page(
     if paper := paper_of(component):
         parts.append(f"{paper}\n")
     parts.append(f"{(inspect.getdoc(component) or '').partition('>>>')[0].strip()}\n")
-    rows = option_rows(options_of(component), catalog)
+    options = options_of(component)
+    rows = option_rows(options, catalog)
     if rows:
-        parts.append("## Options\n\n| option | accepts | default |\n|---|---|---|")
-        for option, accepted, default in rows:
-            default = default.removeprefix("default ")
-            shown = default if default == "required" else f"`{default}`"
-            parts.append(f"| `{option}` | {accepted} | {shown} |")
-        parts.append("")
+        parts.append(f"## Options\n\n{option_table(rows)}")
+    for option, value in nested_values(options):
+        summary = (inspect.getdoc(value) or "").partition(">>>")[0].strip()
+        parts.append(f"## Keys of `{option}`\n\n{summary}\n")
+        parts.append(option_table(option_rows(options_of(value), catalog)))
     if usage := recipe_line(session, f"{plural}/{entry.name}"):
         parts.append(f"## In a recipe\n\n```yaml\n{usage}```\n")
     if home := home_of(component):
@@ -98,6 +100,23 @@ def component_page(
         parts.append(f"## In Python\n\n```python\nfrom {home} import {name}\n\n{call}\n```\n")
         parts.append(f"API: {{py:obj}}`{home}.{name}`.\n")
     return "\n".join(parts)
+
+
+def option_table(rows: list[tuple[str, str, str]]) -> str:
+    """Return the table of options, with what each accepts and its default."""
+    lines = ["| option | accepts | default |", "|---|---|---|"]
+    for option, accepted, default in rows:
+        shown = default if default == "required" else f"`{default.removeprefix('default ')}`"
+        lines.append(f"| `{option}` | {accepted} | {shown} |")
+    return "\n".join([*lines, ""])
+
+
+def nested_values(options: dict[str, "attrs.Attribute[Any]"]) -> Iterator[tuple[str, type]]:
+    """Yield each option that is a mapping with separate keys, and the class of its value."""
+    for name, field in options.items():
+        for kind in (field.type, *get_args(field.type)):
+            if inspect.isclass(kind) and attrs.has(kind) and not issubclass(kind, Component):
+                yield name, kind
 
 
 def paper_of(component: type) -> str:
