@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from sphinx.search.en import SearchEnglish
 
 from mtlkit.cli import COMMANDS
@@ -66,6 +67,36 @@ def test_every_weighting_and_router_cites_its_paper():
     families = ("weightings", "routers", "branches")
     found = {n for plural, n, kind in components() if plural in families and not paper_of(kind)}
     assert found == without
+
+
+def types_in(value):
+    """Return the names of the components in a part of a recipe."""
+    if isinstance(value, dict):
+        inner = set().union(*(types_in(item) for item in value.values()))
+        return inner | ({value["type"]} if "type" in value else set())
+    if isinstance(value, list):
+        return set().union(*(types_in(item) for item in value))
+    return {value} if isinstance(value, str) else set()
+
+
+@pytest.mark.usefixtures("site")
+def test_the_snippets_of_the_reference_run():
+    """A component without required options is imported, built, and written in a recipe."""
+    run = 0
+    for plural, name, component in components():
+        page = ROOT / "docs" / "_generated" / "components" / plural / f"{name}.md"
+        snippets = dict(
+            re.findall(r"```(yaml|python)\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        )
+        if "python" not in snippets or "..." in snippets["python"]:
+            continue
+        *imports, call = snippets["python"].strip().splitlines()
+        space: dict[str, object] = {}
+        exec("\n".join([*imports, f"value = {call}"]), space)
+        assert space["value"] == component()
+        assert types_in(yaml.safe_load(snippets["yaml"])) >= {name}
+        run += 1
+    assert run > 40
 
 
 SEARCHES = {
