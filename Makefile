@@ -16,7 +16,7 @@ help:
 	@echo "make bench   the benchmarks (the ops' part takes 10 minutes)"
 	@echo "make bench-verdict   how often a comparison's verdict is wrong (half an hour)"
 	@echo "make bench-gpu   the ops on a GPU, in 10 minutes (BENCH_PYTHON=python3 without set-up)"
-	@echo "make docs    the pages of the guide and the reference, in docs/_build"
+	@echo "make docs    the documentation site, in docs/_build"
 
 setup: .venv/ready
 

@@ -1,4 +1,10 @@
-"""CASIA-Net with batch normalisation, the trunk of Yin & Liu (TIP 2018)."""
+"""CASIA-Net with batch normalisation, the trunk of Yin & Liu (TIP 2018).
+
+Paper: Dong Yi, Zhen Lei, Shengcai Liao and Stan Z. Li, "Learning Face Representation from Scratch",
+arXiv:1411.7923, 2014; with the batch normalization of Xi Yin and Xiaoming Liu, "Multi-Task
+Convolutional Neural Network for Pose-Invariant Face Recognition", IEEE Transactions on Image
+Processing 2018.
+"""
 
 import attrs
 import torch.nn.functional as F

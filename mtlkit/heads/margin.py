@@ -1,4 +1,11 @@
-"""A classifier by angles, trained with a margin: ArcFace, CosFace, both, AdaFace."""
+"""A classifier by angles, trained with a margin: ArcFace, CosFace, both, AdaFace.
+
+Paper: Jiankang Deng, Jia Guo, Niannan Xue and Stefanos Zafeiriou, "ArcFace: Additive Angular Margin
+Loss for Deep Face Recognition", CVPR 2019; Hao Wang, Yitong Wang, Zheng Zhou, Xing Ji, Dihong Gong,
+Jingchao Zhou, Zhifeng Li and Wei Liu, "CosFace: Large Margin Cosine Loss for Deep Face
+Recognition", CVPR 2018; Minchul Kim, Anil K. Jain and Xiaoming Liu, "AdaFace: Quality Adaptive
+Margin for Face Recognition", CVPR 2022.
+"""
 
 import math
 from typing import Any, ClassVar

@@ -1,4 +1,7 @@
-"""Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019)."""
+"""Adam with decoupled weight decay (Loshchilov & Hutter, ICLR 2019).
+
+Paper: Ilya Loshchilov and Frank Hutter, "Decoupled Weight Decay Regularization", ICLR 2019.
+"""
 
 from collections.abc import Sequence
 from typing import Any

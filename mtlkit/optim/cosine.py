@@ -1,4 +1,8 @@
-"""A learning rate that falls by half a cosine."""
+"""A learning rate that falls by half a cosine.
+
+Paper: Ilya Loshchilov and Frank Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
+ICLR 2017.
+"""
 
 import math
 

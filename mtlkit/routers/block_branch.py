@@ -1,4 +1,8 @@
-"""A last block for each group and one head for all (the released nets of Yin & Liu)."""
+"""A last block for each group and one head for all (the released nets of Yin & Liu).
+
+Paper: Xi Yin and Xiaoming Liu, "Multi-Task Convolutional Neural Network for Pose-Invariant Face
+Recognition", IEEE Transactions on Image Processing 2018.
+"""
 
 from typing import ClassVar
 

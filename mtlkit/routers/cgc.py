@@ -1,4 +1,8 @@
-"""Customized gate control (CGC; Tang et al., RecSys 2020)."""
+"""Customized gate control (CGC; Tang et al., RecSys 2020).
+
+Paper: Hongyan Tang, Junning Liu, Ming Zhao and Xudong Gong, "Progressive Layered Extraction (PLE):
+A Novel Multi-Task Learning (MTL) Model for Personalized Recommendations", RecSys 2020.
+"""
 
 import attrs
 

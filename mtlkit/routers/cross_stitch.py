@@ -1,4 +1,8 @@
-"""Cross-stitch networks (Misra, Shrivastava, Gupta & Hebert, CVPR 2016)."""
+"""Cross-stitch networks (Misra, Shrivastava, Gupta & Hebert, CVPR 2016).
+
+Paper: Ishan Misra, Abhinav Shrivastava, Abhinav Gupta and Martial Hebert, "Cross-stitch Networks
+for Multi-task Learning", CVPR 2016.
+"""
 
 from collections.abc import Sequence
 

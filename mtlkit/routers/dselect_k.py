@@ -1,4 +1,9 @@
-"""The sparse gate DSelect-k (Hazimeh et al., NeurIPS 2021)."""
+"""The sparse gate DSelect-k (Hazimeh et al., NeurIPS 2021).
+
+Paper: Hussein Hazimeh, Zhe Zhao, Aakanksha Chowdhery, Maheswaran Sathiamoorthy, Yihua Chen, Rahul
+Mazumder, Lichan Hong and Ed H. Chi, "DSelect-k: Differentiable Selection in the Mixture of Experts
+with Applications to Multi-Task Learning", NeurIPS 2021.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

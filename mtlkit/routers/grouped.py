@@ -2,6 +2,9 @@
 
 A sample's group is that of its class in the task `by`: labelled in training (eq. 9, the batch
 split), predicted at test (eq. 12). Shapes: N samples, D features, C classes, G groups.
+
+Paper: Xi Yin and Xiaoming Liu, "Multi-Task Convolutional Neural Network for Pose-Invariant Face
+Recognition", IEEE Transactions on Image Processing 2018.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Learning to branch (Guo, Lee & Ulbricht, ICML 2020)."""
+"""Learning to branch (Guo, Lee & Ulbricht, ICML 2020).
+
+Paper: Pengsheng Guo, Chen-Yu Lee and Daniel Ulbricht, "Learning to Branch for Multi-Task Learning",
+ICML 2020.
+"""
 
 from collections.abc import Mapping, Sequence
 

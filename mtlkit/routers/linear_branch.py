@@ -1,4 +1,8 @@
-"""A head for each group on the shared features (Yin & Liu, TIP 2018, section III.C)."""
+"""A head for each group on the shared features (Yin & Liu, TIP 2018, section III.C).
+
+Paper: Xi Yin and Xiaoming Liu, "Multi-Task Convolutional Neural Network for Pose-Invariant Face
+Recognition", IEEE Transactions on Image Processing 2018.
+"""
 
 from typing import cast
 

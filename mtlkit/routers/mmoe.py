@@ -1,4 +1,8 @@
-"""Experts on the shared features, and the multi-gate mixture of them (Ma et al., KDD 2018)."""
+"""Experts on the shared features, and the multi-gate mixture of them (Ma et al., KDD 2018).
+
+Paper: Jiaqi Ma, Zhe Zhao, Xinyang Yi, Jilin Chen, Lichan Hong and Ed H. Chi, "Modeling Task
+Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018.
+"""
 
 from collections.abc import Mapping, Sequence
 

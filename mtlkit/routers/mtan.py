@@ -1,4 +1,8 @@
-"""The multi-task attention network (Liu, Johns & Davison, CVPR 2019)."""
+"""The multi-task attention network (Liu, Johns & Davison, CVPR 2019).
+
+Paper: Shikun Liu, Edward Johns and Andrew J. Davison, "End-to-End Multi-Task Learning with
+Attention", CVPR 2019.
+"""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,7 @@
-"""Hard parameter sharing (Caruana 1997)."""
+"""Hard parameter sharing (Caruana 1997).
+
+Paper: Rich Caruana, "Multitask Learning", Machine Learning 28, 1997.
+"""
 
 import attrs
 from torch import Tensor

@@ -1,4 +1,8 @@
-"""Independent component alignment (Aligned-MTL; Senushkin et al., CVPR 2023)."""
+"""Independent component alignment (Aligned-MTL; Senushkin et al., CVPR 2023).
+
+Paper: Dmitry Senushkin, Nikolay Patakin, Arseny Kuznetsov and Anton Konushin, "Independent
+Component Alignment for Multi-Task Learning", CVPR 2023.
+"""
 
 from enum import Enum
 

@@ -1,4 +1,8 @@
-"""Weights by look-ahead (Auto-Lambda; Liu et al., TMLR 2022)."""
+"""Weights by look-ahead (Auto-Lambda; Liu et al., TMLR 2022).
+
+Paper: Shikun Liu, Stephen James, Andrew J. Davison and Edward Johns, "Auto-Lambda: Disentangling
+Dynamic Task Relationships", TMLR 2022.
+"""
 
 from collections.abc import Iterable, Sequence
 

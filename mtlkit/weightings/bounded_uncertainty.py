@@ -1,4 +1,8 @@
-"""Learned uncertainty without negative sums (Liebel & Koerner, 2018)."""
+"""Learned uncertainty without negative sums (Liebel & Koerner, 2018).
+
+Paper: Lukas Liebel and Marco Körner, "Auxiliary Tasks in Multi-task Learning", arXiv:1805.06334,
+2018.
+"""
 
 import attrs
 import torch

@@ -1,4 +1,8 @@
-"""Conflict-averse gradient descent (CAGrad; Liu et al., NeurIPS 2021)."""
+"""Conflict-averse gradient descent (CAGrad; Liu et al., NeurIPS 2021).
+
+Paper: Bo Liu, Xingchao Liu, Xiaojie Jin, Peter Stone and Qiang Liu, "Conflict-Averse Gradient
+Descent for Multi-task Learning", NeurIPS 2021.
+"""
 
 import attrs
 import torch

@@ -1,4 +1,8 @@
-"""The coefficient of variation as a weight (CoV; Groenendijk et al., WACV 2021)."""
+"""The coefficient of variation as a weight (CoV; Groenendijk et al., WACV 2021).
+
+Paper: Rick Groenendijk, Sezer Karaoglu, Theo Gevers and Thomas Mensink, "Multi-Loss Weighting with
+Coefficient of Variations", WACV 2021.
+"""
 
 from typing import ClassVar
 

@@ -1,4 +1,8 @@
-"""Weights averaged over updates (CR-MOGM; Zhou et al., NeurIPS 2022)."""
+"""Weights averaged over updates (CR-MOGM; Zhou et al., NeurIPS 2022).
+
+Paper: Shiji Zhou, Wenpeng Zhang, Jiyan Jiang, Wenliang Zhong, Jinjie Gu and Wenwu Zhu, "On the
+Convergence of Stochastic Multi-Objective Gradient Manipulation and Beyond", NeurIPS 2022.
+"""
 
 from collections.abc import Iterable, Sequence
 

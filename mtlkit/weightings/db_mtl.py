@@ -1,4 +1,8 @@
-"""Dual-balancing (DB-MTL; Lin et al., 2023, arXiv:2308.12029)."""
+"""Dual-balancing (DB-MTL; Lin et al., 2023, arXiv:2308.12029).
+
+Paper: Baijiong Lin, Weisen Jiang, Feiyang Ye, Yu Zhang, Pengguang Chen, Ying-Cong Chen, Shu Liu and
+James T. Kwok, "Dual-Balancing for Multi-Task Learning", arXiv:2308.12029, 2023.
+"""
 
 from collections.abc import Iterable, Sequence
 

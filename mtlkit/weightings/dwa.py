@@ -1,4 +1,8 @@
-"""Dynamic weight average (DWA; Liu, Johns & Davison, CVPR 2019)."""
+"""Dynamic weight average (DWA; Liu, Johns & Davison, CVPR 2019).
+
+Paper: Shikun Liu, Edward Johns and Andrew J. Davison, "End-to-End Multi-Task Learning with
+Attention", CVPR 2019.
+"""
 
 from typing import ClassVar
 

@@ -1,4 +1,8 @@
-"""Dynamic weights from the shared features (Yin & Liu, TIP 2018)."""
+"""Dynamic weights from the shared features (Yin & Liu, TIP 2018).
+
+Paper: Xi Yin and Xiaoming Liu, "Multi-Task Convolutional Neural Network for Pose-Invariant Face
+Recognition", IEEE Transactions on Image Processing 2018.
+"""
 
 import math
 from abc import abstractmethod

@@ -1,4 +1,8 @@
-"""Multi-task learning by excess risks (ExcessMTL; He et al., ICML 2024)."""
+"""Multi-task learning by excess risks (ExcessMTL; He et al., ICML 2024).
+
+Paper: Yifei He, Shiji Zhou, Guojun Zhang, Hyokun Yun, Yi Xu, Belinda Zeng, Trishul Chilimbi and Han
+Zhao, "Robust Multi-Task Learning with Excess Risks", ICML 2024.
+"""
 
 from typing import ClassVar
 

@@ -1,4 +1,7 @@
-"""Fair shares of the progress (FairGrad; Ban & Ji, ICML 2024)."""
+"""Fair shares of the progress (FairGrad; Ban & Ji, ICML 2024).
+
+Paper: Hao Ban and Kaiyi Ji, "Fair Resource Allocation in Multi-Task Learning", ICML 2024.
+"""
 
 import attrs
 from torch import Tensor

@@ -1,4 +1,8 @@
-"""Fast adaptive multitask optimisation (FAMO; Liu et al., NeurIPS 2023)."""
+"""Fast adaptive multitask optimisation (FAMO; Liu et al., NeurIPS 2023).
+
+Paper: Bo Liu, Yihao Feng, Peter Stone and Qiang Liu, "FAMO: Fast Adaptive Multitask Optimization",
+NeurIPS 2023.
+"""
 
 from typing import ClassVar
 

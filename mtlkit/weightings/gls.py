@@ -1,4 +1,9 @@
-"""The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019, eq. 2)."""
+"""The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019, eq. 2).
+
+Paper: Sumanth Chennupati, Ganesh Sistu, Senthil Yogamani and Samir Rawashdeh, "MultiNet++:
+Multi-Stream Feature Aggregation and Geometric Loss Strategy for Multi-Task Learning", CVPR
+Workshops 2019.
+"""
 
 from typing import ClassVar
 

@@ -1,4 +1,8 @@
-"""Gradient normalisation (GradNorm; Chen et al., ICML 2018)."""
+"""Gradient normalisation (GradNorm; Chen et al., ICML 2018).
+
+Paper: Zhao Chen, Vijay Badrinarayanan, Chen-Yu Lee and Andrew Rabinovich, "GradNorm: Gradient
+Normalization for Adaptive Loss Balancing in Deep Multitask Networks", ICML 2018.
+"""
 
 import attrs
 import torch

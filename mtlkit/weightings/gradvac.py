@@ -1,4 +1,8 @@
-"""Gradient vaccine (GradVac; Wang et al., ICLR 2021)."""
+"""Gradient vaccine (GradVac; Wang et al., ICLR 2021).
+
+Paper: Zirui Wang, Yulia Tsvetkov, Orhan Firat and Yuan Cao, "Gradient Vaccine: Investigating and
+Improving Multi-task Optimization in Massively Multilingual Models", ICLR 2021.
+"""
 
 import attrs
 import torch

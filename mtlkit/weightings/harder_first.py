@@ -1,4 +1,8 @@
-"""Dynamic weights that favour the harder task (Ming et al., FG 2019, arXiv:1911.03281)."""
+"""Dynamic weights that favour the harder task (Ming et al., FG 2019, arXiv:1911.03281).
+
+Paper: Zuheng Ming, Junshi Xia, Muhammad Muzzamil Luqman, Jean-Christophe Burie and Kaixing Zhao,
+"Dynamic Multi-Task Learning for Face Recognition with Facial Expression", arXiv:1911.03281, 2019.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import ClassVar

@@ -1,4 +1,8 @@
-"""Impartial gradients (IMTL-G; Liu et al., ICLR 2021)."""
+"""Impartial gradients (IMTL-G; Liu et al., ICLR 2021).
+
+Paper: Liyang Liu, Yi Li, Zhanghui Kuang, Jing-Hao Xue, Yimin Chen, Wenming Yang, Qingmin Liao and
+Wayne Zhang, "Towards Impartial Multi-task Learning", ICLR 2021.
+"""
 
 import attrs
 import torch

@@ -1,4 +1,9 @@
-"""The sum of the logarithms of the losses: scale-invariant weighting."""
+"""The sum of the logarithms of the losses: scale-invariant weighting.
+
+Paper: the scale-invariant (SI) baseline of Aviv Navon, Aviv Shamsian, Idan Achituve, Haggai Maron,
+Kenji Kawaguchi, Gal Chechik and Ethan Fetaya, "Multi-Task Learning as a Bargaining Game", ICML
+2022.
+"""
 
 from typing import ClassVar
 

@@ -1,4 +1,8 @@
-"""The multiple-gradient descent algorithm (MGDA; Sener & Koltun, NeurIPS 2018)."""
+"""The multiple-gradient descent algorithm (MGDA; Sener & Koltun, NeurIPS 2018).
+
+Paper: Ozan Sener and Vladlen Koltun, "Multi-Task Learning as Multi-Objective Optimization", NeurIPS
+2018.
+"""
 
 from enum import Enum
 

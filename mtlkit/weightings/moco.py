@@ -1,4 +1,9 @@
-"""Multi-objective gradient correction (MoCo; Fernando et al., ICLR 2023)."""
+"""Multi-objective gradient correction (MoCo; Fernando et al., ICLR 2023).
+
+Paper: Heshan Fernando, Han Shen, Miao Liu, Subhajit Chaudhury, Keerthiram Murugesan and Tianyi
+Chen, "Mitigating Gradient Bias in Multi-objective Learning: A Provably Convergent Approach", ICLR
+2023.
+"""
 
 from typing import ClassVar
 

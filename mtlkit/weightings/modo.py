@@ -1,4 +1,8 @@
-"""Multi-objective descent by double sampling (MoDo; Chen et al., JMLR 2024)."""
+"""Multi-objective descent by double sampling (MoDo; Chen et al., JMLR 2024).
+
+Paper: Lisha Chen, Heshan Fernando, Yiming Ying and Tianyi Chen, "Three-Way Trade-Off in
+Multi-Objective Learning: Optimization, Generalization and Conflict-Avoidance", JMLR 2024.
+"""
 
 import attrs
 import torch

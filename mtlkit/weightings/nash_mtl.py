@@ -1,4 +1,8 @@
-"""Multi-task learning as a bargaining game (Nash-MTL; Navon et al., ICML 2022)."""
+"""Multi-task learning as a bargaining game (Nash-MTL; Navon et al., ICML 2022).
+
+Paper: Aviv Navon, Aviv Shamsian, Idan Achituve, Haggai Maron, Kenji Kawaguchi, Gal Chechik and
+Ethan Fetaya, "Multi-Task Learning as a Bargaining Game", ICML 2022.
+"""
 
 import attrs
 import torch

@@ -1,4 +1,8 @@
-"""Projecting conflicting gradients (PCGrad; Yu et al., NeurIPS 2020)."""
+"""Projecting conflicting gradients (PCGrad; Yu et al., NeurIPS 2020).
+
+Paper: Tianhe Yu, Saurabh Kumar, Abhishek Gupta, Sergey Levine, Karol Hausman and Chelsea Finn,
+"Gradient Surgery for Multi-Task Learning", NeurIPS 2020.
+"""
 
 import attrs
 import torch

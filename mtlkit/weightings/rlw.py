@@ -1,4 +1,8 @@
-"""Random weights (RLW; Lin et al., TMLR 2022)."""
+"""Random weights (RLW; Lin et al., TMLR 2022).
+
+Paper: Baijiong Lin, Feiyang Ye, Yu Zhang and Ivor W. Tsang, "Reasonable Effectiveness of Random
+Weighting: A Litmus Test for Multi-Task Learning", TMLR 2022.
+"""
 
 from typing import ClassVar
 

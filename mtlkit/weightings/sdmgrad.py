@@ -1,4 +1,8 @@
-"""Direction-oriented multi-objective learning (SDMGrad; Xiao et al., NeurIPS 2023)."""
+"""Direction-oriented multi-objective learning (SDMGrad; Xiao et al., NeurIPS 2023).
+
+Paper: Peiyao Xiao, Hao Ban and Kaiyi Ji, "Direction-oriented Multi-objective Learning: Simple and
+Provable Stochastic Algorithms", NeurIPS 2023.
+"""
 
 import attrs
 import torch

@@ -1,4 +1,8 @@
-"""A smooth maximum of the losses (STCH; Lin et al., ICML 2024)."""
+"""A smooth maximum of the losses (STCH; Lin et al., ICML 2024).
+
+Paper: Xi Lin, Xiaoyuan Zhang, Zhiyuan Yang, Fei Liu, Zhenkun Wang and Qingfu Zhang, "Smooth
+Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar

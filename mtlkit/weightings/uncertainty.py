@@ -1,4 +1,8 @@
-"""Homoscedastic uncertainty as weights (Kendall, Gal & Cipolla, CVPR 2018)."""
+"""Homoscedastic uncertainty as weights (Kendall, Gal & Cipolla, CVPR 2018).
+
+Paper: Alex Kendall, Yarin Gal and Roberto Cipolla, "Multi-Task Learning Using Uncertainty to Weigh
+Losses for Scene Geometry and Semantics", CVPR 2018.
+"""
 
 import attrs
 import torch

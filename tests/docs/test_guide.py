@@ -1,5 +1,6 @@
-"""Everything the guide and the gallery show is executed, and gives what is shown."""
+"""Every command and snippet of the landing page, the tutorials and the guides is executed."""
 
+import contextlib
 import doctest
 import os
 import re
@@ -7,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+import tomllib
 from pathlib import Path
 
 import attrs
@@ -15,9 +17,17 @@ import pytest
 from mtlkit.cli import main
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = [DOCS / "gallery.md", DOCS / "several-processes.md", *sorted((DOCS / "guide").glob("*.md"))]
+PAGES = [
+    DOCS / "index.md",
+    DOCS / "reference" / "errors.md",
+    *(DOCS / "how-to" / f"{name}.md" for name in ("runs", "models", "recipes")),
+    *sorted((DOCS / "tutorials").glob("*.md")),
+    *sorted((DOCS / "guide").glob("*.md")),
+]
 
 ELSEWHERE = {
+    "pip install mtlkit": "tests/wheels installs the wheel",
+    "pip install 'mtlkit[compare]'": "the dev extra brings the same packages",
     "cd mtlkit-acme": "a change of folder",
     "pip install --editable '.[dev]'": "tests/wheels installs the wheel of the same files",
     "pytest": "plugins/mtlkit-hello/tests, and tests/scaffold for each family alone",
@@ -25,6 +35,8 @@ ELSEWHERE = {
 }
 """The commands of the guide that are run by other tests, and by which."""
 
+LOCAL_INSTALL = re.compile(r"pip install --editable \./(\S+)")
+FILE_NAME = re.compile(r"# ([\w./-]+\.(?:yaml|toml|py))\n")
 PLUGIN_FILE = re.compile(r"# mtlkit_(\w+)/plugin\.py\n(?:# made for plugin API (\S+)\n)?")
 
 
@@ -56,14 +68,13 @@ def said_by(command, capsys):
     if program == "torchrun":
         return said_by_processes(arguments)
     assert program == "mtlkit", f"only mtlkit is run here, not {program}"
-    with pytest.raises(SystemExit):
-        main(arguments)
-    found = capsys.readouterr()
-    return found.out + found.err
+    with contextlib.redirect_stderr(sys.stdout), pytest.raises(SystemExit):
+        main(arguments)  # both streams in the order in which a terminal shows them
+    return capsys.readouterr().out
 
 
 def said_by_processes(arguments):
-    """The output of several processes, and the error of the one that failed first."""
+    """Return the output of several processes, and the error of the one that failed first."""
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -93,26 +104,44 @@ class Reader:
         self.namespace = {"__name__": "guide"}
         self.plugins = ["hello"]
 
+    def write(self, name, text):
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def install(self, folder):
+        """Do what an editable install does: put the folder on the path, with its entry points."""
+        project = tomllib.loads((self.folder / folder / "pyproject.toml").read_text())["project"]
+        [(namespace, module)] = project["entry-points"]["mtlkit"].items()
+        [(api, _)] = project["entry-points"]["mtlkit.api"].items()
+        source = (self.folder / folder / f"{module}.py").read_text()
+        self.distribution(namespace, source, name=project["name"], version=project["version"],
+                          api=api, module=module)  # fmt: skip
+        self.plugins.append(namespace)
+
     def read(self, block):
         """Do one block; what a console says is given back, beside what is shown."""
         self.monkeypatch.setenv("MTLKIT_PLUGINS", ",".join(self.plugins))
         if (plugin := PLUGIN_FILE.match(block.text)) is not None:
             self.distribution(plugin[1], block.text, api=plugin[2] or "1.0")
             self.plugins = ["hello", plugin[1]]
+        elif (named := FILE_NAME.match(block.text)) is not None:
+            self.write(named[1], block.text)
         elif block.kind == "python":
             exec(compile(textwrap.dedent(block.text), "guide", "exec"), self.namespace)
-        elif block.kind == "yaml":
-            name = re.match(r"# (\S+\.yaml)\n", block.text)[1]
-            (self.folder / name).write_text(block.text)
         elif block.kind == "console":
             for command, shown in calls(block):
                 if command.startswith("mtlkit plugins disable"):
                     self.monkeypatch.delenv("MTLKIT_PLUGINS")  # a selection would count for more
                 yield command, shown, said_by(command, self.capsys)
         elif block.kind == "shell":
-            assert set(block.text.splitlines()) <= set(ELSEWHERE)
+            for line in block.text.splitlines():
+                if (local := LOCAL_INSTALL.fullmatch(line)) is not None:
+                    self.install(local[1])
+                else:
+                    assert line in ELSEWHERE, line
         else:
-            assert block.kind in ("{literalinclude}", "{toctree}"), block.kind
+            assert block.kind in ("{literalinclude}", "{toctree}", "{image}", "text"), block.kind
 
 
 @pytest.fixture
@@ -123,7 +152,7 @@ def reader(tmp_path, capsys, monkeypatch, distribution):
     return Reader(tmp_path, capsys, monkeypatch, distribution)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_a_page_does_what_it_shows(page, reader):
     for block in blocks(page):
         for command, shown, found in reader.read(block):

@@ -4,8 +4,8 @@ Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets (JMLR 200
 adjustment in the place of Nemenyi's test (Benavoli et al., JMLR 2016). **A block is a seed of a
 problem**, in which methods rank by their mean rank over its tasks. The tasks of a run share its
 luck: with each as a block of its own the test finds differences where there are none
-(docs/compare-statistics.md has the figures). So ranks speak of the problems that were run, as the
-verdict does; what holds for problems in general takes many problems, each one block.
+(docs/explanation/compare-statistics.md has the figures). So ranks speak of the problems that were
+run, as the verdict does; what holds for problems in general takes many problems, each one block.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@
 Bootstrap intervals describe; Student's paired test decides. With five seeds Wilcoxon's signed ranks
 cannot reach p < 0.0625 and a bootstrap interval of 95% holds the truth in about 83 of 100 cases,
 whereas Student's keeps its level on skewed, unequal and heavy-tailed differences too
-(docs/compare-statistics.md has the figures).
+(docs/explanation/compare-statistics.md has the figures).
 """
 
 import functools

@@ -1,7 +1,7 @@
 """How fast a device is, as far as the choice between implementations needs to know.
 
 On a CPU only ratios matter. They were fitted to one thread of an AMD EPYC (AVX-512) with torch
-2.14: see docs/ops.md. Of GPUs nothing was fitted.
+2.14: see docs/explanation/ops.md. Of GPUs nothing was fitted.
 """
 
 import os

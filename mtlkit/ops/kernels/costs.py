@@ -1,7 +1,7 @@
 """What the ways to compute a cross-entropy of linear logits cost, by their sizes.
 
-The counts of passes were fitted to measured times on a CPU, see docs/ops.md; those of a GPU are by
-counting alone.
+The counts of passes were fitted to measured times on a CPU, see docs/explanation/ops.md; those of a
+GPU are by counting alone.
 """
 
 import math

@@ -24,7 +24,7 @@ class Rendered(DataSource, FaceSet):
 
     With all 20 lights, light has 20 classes where `face/multi-pie` has 19: 0 and 19 are both the
     room's light alone, whose pictures differ by exposure and noise only. No network can tell them
-    apart, so that accuracy on light ends near 0.95 (docs/faces.md has the figures).
+    apart, so that accuracy on light ends near 0.95 (docs/explanation/faces.md has the figures).
 
     The options of `FaceSet` describe the training subjects. `test_subjects` others, rendered alike,
     with `test_images_per_subject` images each (None: as many as in training), are the test split:

@@ -107,7 +107,7 @@ SIZES: Mapping[str, Size] = {size.name: size for size in (SMALL, FULL)}
 # Half a million updates of the paper are eight thousand here, in which side tasks at 0.1 in all
 # hardly start; and the gate must be no faster than they learn, or by then it has given everything
 # to the easiest one: at 1e-4 pose has 0.94 of the weight after a fifth of the training, while
-# light is still a guess (docs/face-study.md).
+# light is still a guess (docs/studies/face-study.md).
 _SIDE = "weighting.total=1.0"
 _GATE = "weighting.learning_rate=1e-5"
 
@@ -170,7 +170,7 @@ ARMS: Mapping[str, Arm] = {
         Arm(
             name="p-cnn-block",
             about="a block 5 for each pose group",
-            core=True,  # of the two forms, it did better in a trial (docs/face-study.md)
+            core=True,  # of the two forms, it did better in a trial (docs/studies/face-study.md)
             short=(_SIDE, _GATE),
         ),
     )

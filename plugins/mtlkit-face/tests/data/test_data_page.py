@@ -1,4 +1,4 @@
-"""What docs/face-data.md shows is executed, and gives what is shown."""
+"""What docs/how-to/face-data.md shows is executed, and gives what is shown."""
 
 import doctest
 import re
@@ -9,7 +9,7 @@ import pytest
 
 from mtlkit.cli import main
 
-PAGE = Path(__file__).resolve().parents[4] / "docs" / "face-data.md"
+PAGE = Path(__file__).resolve().parents[4] / "docs/how-to/face-data.md"
 
 
 def said_by(command, capsys):

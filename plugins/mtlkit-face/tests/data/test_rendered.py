@@ -70,7 +70,7 @@ def test_the_vocabulary_is_what_the_set_may_show_in_every_split(data):
 
 def test_two_lights_of_the_demo_are_one_and_the_page_says_how_often():
     demo = load_recipe(RECIPES / "demo-p-cnn.yaml", load_catalog("face")).data
-    page = " ".join((Path(__file__).parents[4] / "docs" / "faces.md").read_text().split())
+    page = " ".join((Path(__file__).parents[4] / "docs/explanation/faces.md").read_text().split())
     share = [[(plan(demo.faces(test=test)).light == light).mean() for light in (0, 19)]
              for test in (False, True)]  # fmt: skip
     (a, b), (c, d) = share

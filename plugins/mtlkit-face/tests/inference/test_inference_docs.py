@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[4] / "docs" / "face-use.md"
+PAGE = Path(__file__).parents[4] / "docs/how-to/face-use.md"
 
 TESTED_ELSEWHERE = {"export": "test_use_export.py, as it takes seconds"}
 

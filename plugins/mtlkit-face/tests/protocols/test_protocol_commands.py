@@ -206,7 +206,7 @@ def test_a_set_may_be_asked_twice_by_different_rules(built):
 
 
 def test_what_the_page_shows_is_a_recipe_and_commands_that_exist(protocol):
-    page = Path(__file__).parents[4] / "docs/face-protocols.md"
+    page = Path(__file__).parents[4] / "docs/how-to/face-protocols.md"
     text = page.read_text(encoding="utf-8")
     shown = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
     recipe = TEXT.partition("evaluators:")[0] + shown
