@@ -263,8 +263,8 @@ def test_a_gallery_under_another_light_is_refused_unless_it_is_asked_for(tree, l
     wrong = rule.get("light", 0)
     assert str(caught.value) == (
         f"identification: the gallery images of 2 of 2 subjects ({found}) are not under the data's "
-        f"neutral light, '201_01_01_051_{wrong:02d}' for one; ask for `neutral_light: yes` in the "
-        f"option `gallery`, or for `neutral_light: no` where another light is meant"
+        f"neutral light, such as '201_01_01_051_{wrong:02d}'; add `neutral_light: yes` to the "
+        f"option `gallery`, or `neutral_light: no` to use another light"
     )
 
 
