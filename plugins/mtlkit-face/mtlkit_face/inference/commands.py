@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mtlkit.plugins import DataError
-from mtlkit_face.data.progress_bar import bar
+from mtlkit_face.data.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from mtlkit_face.inference.model import FaceModel
@@ -229,7 +229,7 @@ def _embedded(model: "FaceModel", images: Sequence[Path]) -> "Embedded":
 
     asked = find_images(images)
     _warn_of_alignment(model)
-    with bar("embedding images") as progress:
+    with progress_bar("embedding images") as progress:
         found = embed_files(model, asked.files, progress)
     if asked.other:
         _tell(f"{len(asked.other)} files are no images by their names", asked.other[:_SHOWN])
