@@ -109,7 +109,7 @@ def test_a_full_disk_under_the_cache_leaves_neither_a_set_nor_a_run(
         with files_of_at_most(4096 if how == "grow" else resource.RLIM_INFINITY):
             code, out, err = call(*TRAIN)
     assert (code, out) == (2, "")
-    assert re.search(r"kept: the rendered faces cannot be kept: .*(No space|too large)", err), err
+    assert re.search(r"kept: the rendered faces cannot be cached: .*(No space|too large)", err), err
     assert "another folder with --cache" in err
     assert [path.name for path in kept.iterdir() if path.suffix != ".lock"] == []
     assert not (home / "run").exists()
@@ -134,7 +134,7 @@ def test_the_disk_is_asked_for_room_before_faces_are_rendered(tmp_path):
 
 def test_a_cache_where_no_folder_can_be(home, refused):
     said = refused(*TRAIN[:-1], "good.yaml/kept")
-    assert "the rendered faces cannot be kept: Not a directory" in said
+    assert "the rendered faces cannot be cached: Not a directory" in said
 
 
 RENDER = ("--subjects", 1, "--images-per-subject", 2, "--size", 32, "--workers", 1)
@@ -178,4 +178,4 @@ def test_copying_recipes_over_others(home, refused):
     (home / "mine").mkdir()
     (home / "mine" / "cmu_faces.yaml").write_text("mine")
     said = refused("face", "recipes", "--out", "mine")
-    assert "cmu_faces.yaml: the file is there already" in said
+    assert "cmu_faces.yaml: already exists" in said

@@ -1,11 +1,11 @@
-"""Matching 10,000 x 1,000 templates, and embedding beside the bare network, in one process.
+"""Time the matching of 10,000 x 1,000 templates, and embedding relative to the bare network.
 
-    python benchmarks/bench_inference.py             # the two figures that the project promises
-    python benchmarks/bench_inference.py --threads 1 # where the machine is shared
+    python benchmarks/bench_inference.py             # the two targets of the project
+    python benchmarks/bench_inference.py --threads 1 # on a shared machine
 
-Ways are timed in turns, and the least time of each counts, so that other programs on the machine
-count little; on one thread it is the time of the processor. Templates are those of a p-CNN
-of 200 people: 400 numbers.
+Functions are timed in turns; the minimum time of each is reported, to reduce the effect of other
+programs. With one thread, CPU time is measured. Templates have 400 numbers, as those of a p-CNN of
+200 people.
 """
 
 import argparse
@@ -26,41 +26,41 @@ from mtlkit_face.networks.yin_liu import m_cnn, p_cnn, s_cnn
 from mtlkit.model import Assembly, MultiTaskModel, assemble
 
 GALLERY, PROBES, SIZE, TOP = 10_000, 1_000, 400, 5
-PROMISED_SECONDS, PROMISED_SHARE = 0.5, 0.95
+TARGET_SECONDS, TARGET_SHARE = 0.5, 0.95
 CLASSES = {"identity": 200, "illumination": 20, "expression": 6}
 YAWS = tuple(map(str, range(-90, 91, 15)))
 
 
 def say(line: str) -> None:
-    """Show a line at once: a run takes minutes."""
+    """Print a line without buffering, since a run takes minutes."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def clock() -> float:
-    """Seconds: of this process on one thread, which no other can disturb; else of the wall."""
+    """Return CPU seconds of this process with one thread, otherwise wall-clock seconds."""
     return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
-def least_times(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """The least time of each way, in seconds, the ways taking turns."""
-    for way in ways.values():
-        way()
-    best = dict.fromkeys(ways, float("inf"))
+def least_times(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Return the minimum time of each function in seconds, timing them in turns."""
+    for function in functions.values():
+        function()
+    best = dict.fromkeys(functions, float("inf"))
     for _ in range(repeats):
-        for name, way in ways.items():
+        for name, function in functions.items():
             start = clock()
-            way()
+            function()
             best[name] = min(best[name], clock() - start)
     return best
 
 
 def matching(repeats: int) -> bool:
-    """Time the whole of an identification: search, best people, answers; whether it is in time."""
+    """Time a complete identification, and return True if it meets the target."""
     random = torch.Generator().manual_seed(0)
     gallery = F.normalize(torch.randn(GALLERY, SIZE, generator=random), dim=1)
     probes = F.normalize(torch.randn(PROBES, SIZE, generator=random), dim=1)
-    names = tuple(str(place // 2) for place in range(GALLERY))  # two images of each
+    names = tuple(str(index // 2) for index in range(GALLERY))  # two images per person
     people = TemplateGallery(
         files=names,
         names=names,
@@ -83,11 +83,11 @@ def matching(repeats: int) -> bool:
     )
     for name, seconds in times.items():
         say(f"{name:34} {seconds:8.3f} s")
-    return times["identify, exact"] <= PROMISED_SECONDS
+    return times["identify, exact"] <= TARGET_SECONDS
 
 
 def network(kind: Callable[..., object], size: int) -> MultiTaskModel:
-    """An untrained network of the paper's shape for gray images of `size` pixels."""
+    """Return an untrained network of the paper for gray images of `size` pixels."""
     recipe = kind(Rendered(size=size))
     classes = {task: tuple(map(str, range(count))) for task, count in CLASSES.items()}
     classes["pose"] = YAWS
@@ -97,7 +97,7 @@ def network(kind: Callable[..., object], size: int) -> MultiTaskModel:
 
 
 def embedding(size: int, batch: int, repeats: int) -> bool:
-    """Time templates beside the network's forward pass; whether all shares are as promised."""
+    """Time templates and the network's forward pass, and return True if all meet the target."""
     good = True
     for kind in (s_cnn, m_cnn, p_cnn):
         model = network(kind, size)
@@ -114,7 +114,7 @@ def embedding(size: int, batch: int, repeats: int) -> bool:
             )
         speed = {name: batch / seconds for name, seconds in times.items()}
         share = speed["templates"] / speed["backbone"]
-        good &= share >= PROMISED_SHARE
+        good &= share >= TARGET_SHARE
         say(
             f"{kind.__name__}, {size} px, batch {batch}: backbone {speed['backbone']:,.0f} "
             f"images/s, network {speed['network']:,.0f}, templates {speed['templates']:,.0f}: "
@@ -124,7 +124,7 @@ def embedding(size: int, batch: int, repeats: int) -> bool:
 
 
 def from_files(size: int, count: int, repeats: int) -> None:
-    """Time reading and embedding PNG files, beside embedding the same images from memory."""
+    """Time embedding of PNG files, relative to embedding the same images from memory."""
     import attrs
     import numpy as np
     from mtlkit_face.inference.pictures import embed_files
@@ -134,7 +134,7 @@ def from_files(size: int, count: int, repeats: int) -> None:
 
     @attrs.frozen(eq=False)
     class InMemory:
-        """As much of a face model as embedding files asks for."""
+        """Attributes of a face model that `embed_files` uses."""
 
         embedder: Embedder
         frame: Frame
@@ -163,7 +163,7 @@ def from_files(size: int, count: int, repeats: int) -> None:
 
 
 def main() -> None:
-    """Print all figures; exit with 1 where one is not as promised."""
+    """Print all figures; exit with 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)

@@ -1,7 +1,7 @@
-"""How fast faces are read from RecordIO, and how much memory that takes, on made-up images.
+"""Measure speed and memory of reading faces from RecordIO, on synthetic images.
 
-``python bench_records.py [images]`` writes a file of so many JPEGs of 112 x 112 pixels below a
-temporary folder, then opens and reads it in a process of its own, whose peak it prints.
+``python bench_records.py [images]`` writes a file of that many JPEGs of 112 x 112 pixels to a
+temporary folder, then opens and reads it in a separate process, and prints its peak memory.
 """
 
 import io
@@ -46,7 +46,7 @@ def say(line: str) -> None:
 
 
 def peak() -> float:
-    """The largest memory of this process so far, in MB."""
+    """Return the peak memory of this process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -56,14 +56,14 @@ def read(path: Path, batches: int) -> None:
     data = FaceRecords(file=path, size=112, channels=3, check=False).load(Loading(workers=1))
     took = time.process_time() - start
     images = len(data.train)
-    say(f"opened, {images:,} labels {peak():7.0f} MB, {1e6 * took / images:.1f} us an image")
+    say(f"opened, {images:,} labels {peak():7.0f} MB, {1e6 * took / images:.1f} us per image")
     order = torch.randperm(images, generator=torch.Generator().manual_seed(0))
     start = time.process_time()
     for batch in order[: batches * BATCH].split(BATCH):
         data.train.inputs[batch]
     took = time.process_time() - start
     count = min(images, batches * BATCH)
-    say(f"{count:,} images read {peak():7.0f} MB, {count / took:,.0f} images a CPU second")
+    say(f"{count:,} images read {peak():7.0f} MB, {count / took:,.0f} images per CPU second")
 
 
 if __name__ == "__main__":

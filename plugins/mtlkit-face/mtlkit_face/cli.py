@@ -1,4 +1,4 @@
-"""The commands under ``mtlkit face``."""
+"""Commands under ``mtlkit face``."""
 
 import typing
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Command = Callable[..., None]
 
 @click.group()
 def face() -> None:
-    """Rendered faces, and the recipes of Yin & Liu (TIP 2018)."""
+    """Prepare face data, apply trained networks, and evaluate published protocols."""
 
 
 for _command in (
@@ -45,14 +45,14 @@ for _command in (
 
 
 def _with_face_set(command: Command) -> Command:
-    """Give `command` one option for each value of a face set, with the same default."""
-    kinds = typing.get_type_hints(FaceSet)
+    """Add one option for each field of `FaceSet` to `command`."""
+    types = typing.get_type_hints(FaceSet)
+    defaults = {"subjects": 8, "images_per_subject": 12}
     for field in reversed(attrs.fields(FaceSet)):
-        kind = float if kinds[field.name] is float else int
+        number = float if types[field.name] is float else int
         name = "--" + field.name.replace("_", "-")
-        default = 12 if field.name == "images_per_subject" else field.default
-        default = 8 if field.name == "subjects" else default
-        command = click.option(name, type=kind, default=default, show_default=True)(command)
+        default = defaults.get(field.name, field.default)
+        command = click.option(name, type=number, default=default, show_default=True)(command)
     return command
 
 
@@ -61,12 +61,14 @@ def _with_face_set(command: Command) -> Command:
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="An empty or new folder for the images, labels.csv and sheet.png.",
+    help="New or empty folder for the images, labels.csv and sheet.png.",
 )
-@click.option("--workers", type=int, default=None, help="Processes; all processors by default.")
+@click.option(
+    "--workers", type=int, default=None, help="Number of processes. Default: one per processor."
+)
 @_with_face_set
 def render(out: Path, workers: int | None, **options: Any) -> None:
-    """Render labelled faces into a folder of PNG files with a table of labels."""
+    """Render labeled faces into a folder of PNG files with a table of labels."""
     from mtlkit_synthetic_faces import render_set, write_png_folder
     from mtlkit_synthetic_faces.crew import WorkerError
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
@@ -75,7 +77,7 @@ def render(out: Path, workers: int | None, **options: Any) -> None:
     try:
         faces = FaceSet(**options)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise DataError(f"{out} is there already; choose a new or empty folder with --out")
+            raise DataError(f"{out}: already exists; choose a new or empty folder with --out")
         with Progress(*columns) as bar:
             task = bar.add_task("rendering faces", total=len(faces))
             rendered = render_set(
@@ -85,13 +87,13 @@ def render(out: Path, workers: int | None, **options: Any) -> None:
                 progress=lambda done, _: bar.update(task, completed=done),
             )
         write_png_folder(rendered, out)
-    except (ValueError, WorkerError) as mistake:
-        raise DataError(str(mistake)) from mistake
-    except OSError as refused:
+    except (ValueError, WorkerError) as cause:
+        raise DataError(str(cause)) from cause
+    except OSError as cause:
         raise DataError(
-            f"{refused.filename or out}: cannot be written: {refused.strerror or refused}. Nothing "
-            f"half-written was left; free some space, or choose another folder with --out"
-        ) from refused
+            f"{cause.filename or out}: cannot be written: {cause.strerror or cause}. No partial "
+            f"file remains; free some space, or choose another folder with --out"
+        ) from cause
     click.echo(f"{len(rendered.rows)} faces, labels.csv and sheet.png are in {out}")
 
 
@@ -103,16 +105,16 @@ def render(out: Path, workers: int | None, **options: Any) -> None:
     help="Copy the recipes into this folder.",
 )
 def recipes(out: Path | None) -> None:
-    """List the shipped recipes, or copy them into a folder to change them."""
+    """List the recipes of the plugin, or copy them into a folder for editing."""
     shipped = sorted(RECIPES.glob("*.yaml"))
     if out is None:
         for recipe in shipped:
             click.echo(str(recipe))
         return
     copies = {recipe: out / recipe.name for recipe in shipped}
-    for copy in copies.values():  # all or none
+    for copy in copies.values():
         if copy.exists():
-            raise DataError(f"{copy}: the file is there already; choose another folder with --out")
+            raise DataError(f"{copy}: already exists; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     for recipe, copy in copies.items():
         copy.write_bytes(recipe.read_bytes())

@@ -1,4 +1,4 @@
-"""What this plugin brings to mtlkit."""
+"""Hooks of the plugin: its components and its commands."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtlkit_register(catalog: "Registrar") -> None:
-    """Faces as data, rendered or from files, and what is asked of a network that knows them."""
+    """Register data sources of faces, evaluators of face recognition, and a router."""
     catalog.data.add(
-        "face/rendered", "mtlkit_face.data.rendered:Rendered", "rendered, labelled faces"
+        "face/rendered", "mtlkit_face.data.rendered:Rendered", "rendered, labeled faces"
     )
     catalog.data.add("face/folder", "mtlkit_face.data.folder:FaceFolder", "a folder of faces")
     catalog.data.add(
@@ -39,12 +39,12 @@ def mtlkit_register(catalog: "Registrar") -> None:
     catalog.evaluators.add(
         "face/energy",
         "mtlkit_face.energy.evaluator:Energy",
-        "which dimensions of x each task reads, and what is left in y",
+        "energy of each dimension of x per task, and information left in y",
     )
     catalog.routers.add(
         "face/side-block",
         "mtlkit_face.networks.side_block:SideBlock",
-        "a last block for the side tasks, apart from the main tasks'",
+        "a separate last block for the side tasks",
     )
     for name, target, summary in (
         ("lfw", "pairs.lfw:Lfw", "LFW, View 2: verification in ten folds"),
@@ -52,12 +52,12 @@ def mtlkit_register(catalog: "Registrar") -> None:
         (
             "ijb-a",
             "templates.ijb_a:IjbA",
-            "IJB-A: templates compared and searched for in ten splits",
+            "IJB-A: verification and identification of templates in ten splits",
         ),
         (
             "verification-bin",
             "pairs.verification_bin:VerificationBin",
-            "a .bin set of pairs, read without running it",
+            "a .bin set of pairs, read without executing its pickle",
         ),
     ):
         catalog.evaluators.add(f"face/{name}", f"mtlkit_face.protocols.{target}", summary)
@@ -65,5 +65,5 @@ def mtlkit_register(catalog: "Registrar") -> None:
 
 @hookimpl
 def mtlkit_commands() -> Mapping[str, str]:
-    """The commands under ``mtlkit face``."""
+    """Return the commands under ``mtlkit face``."""
     return {"face": "mtlkit_face.cli:face"}

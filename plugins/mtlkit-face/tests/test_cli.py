@@ -85,7 +85,7 @@ def test_recipes_are_listed_and_copied_once(face, tmp_path):
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == names
     code, said = face("recipes", "--out", tmp_path / "mine")
     assert code == 2
-    assert "is there already" in said
+    assert "already exists" in said
 
 
 @pytest.mark.parametrize("command", ["render", "recipes"])

@@ -1,1 +1,1 @@
-"""Face data: sources, alignment, RecordIO and pose labels."""
+"""Face data: data sources, alignment, RecordIO and pose labels."""

@@ -1,4 +1,4 @@
-"""A folder of photographs aligned into another, and a table of what became of each."""
+"""Align a folder of photographs into another folder, with a table of all results."""
 
 import csv
 import fnmatch
@@ -18,7 +18,7 @@ from mtlkit.plugins import DataError
 from mtlkit_face.data.alignment import Points, Template, similarity, warp
 from mtlkit_face.data.landmarks import Landmarks
 from mtlkit_face.data.listing import SUFFIXES, files_of
-from mtlkit_face.data.stored_faces import portions
+from mtlkit_face.data.stored_faces import chunks
 
 TABLE = "alignment.csv"
 COLUMNS = ("file", "aligned", "scale", "degrees", "residual", "failure")
@@ -28,7 +28,7 @@ Progress = Callable[[int, int], None]
 
 @attrs.frozen
 class AlignmentResult:
-    """What became of a photograph: the aligned file, or why there is none."""
+    """Result for a photograph: the aligned file, or the reason of the failure."""
 
     file: str
     aligned: str = ""
@@ -36,7 +36,7 @@ class AlignmentResult:
     degrees: float = float("nan")
     residual: float = float("nan")
     failure: str = ""
-    kind: str = ""  # of the failure, in words that are the same for all of a kind
+    kind: str = ""  # category of the failure
 
 
 def align_folder(
@@ -48,48 +48,48 @@ def align_folder(
     workers: int,
     progress: Progress,
 ) -> Sequence[AlignmentResult]:
-    """Align every image below `folder` into `out`, under the same name as a PNG.
+    """Align every image below `folder` into `out`, as a PNG of the same name.
 
-    A name of `landmarks` with a ``*`` stands for all files that it matches, such as the pictures
-    of one moment under several lights. ``alignment.csv`` in `out` has a row for every image and
-    every name with landmarks: nothing is left out without a word. Raises `DataError` where `out`
-    holds something, two images would be one file, or two names stand for one image.
+    A name in `landmarks` with a ``*`` applies to all files that it matches, such as images of one
+    moment under several lights. ``alignment.csv`` in `out` has a row for every image and for every
+    name in `landmarks`. Raises `DataError` if `out` is not empty, if two images would have the same
+    aligned file, or if two names in `landmarks` match one image.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out}: is there already; choose a new or empty folder")
+        raise DataError(f"{out}: already exists; choose a new or empty folder")
     names = sorted(n for n in files_of(folder) if PurePosixPath(n).suffix.lower() in SUFFIXES)
     if not names:
-        raise DataError(f"{folder}: holds no image")
-    _refuse_doubles(names)
-    rows, strays = _matched(names, landmarks)
+        raise DataError(f"{folder}: contains no image")
+    _require_unique(names)
+    rows, unmatched = _matched(names, landmarks)
     out.mkdir(parents=True, exist_ok=True)
 
-    def one(name: str) -> AlignmentResult:
+    def align(name: str) -> AlignmentResult:
         row = rows.get(name, "")
         if row not in landmarks.points:
-            why = landmarks.without.get(row, "has no row of points")
-            return AlignmentResult(name, failure=why, kind="no points")
+            reason = landmarks.without.get(row, "has no row of points")
+            return AlignmentResult(name, failure=reason, kind="no points")
         return _align(folder, name, landmarks.points[row], template, out)
 
-    outcomes: list[AlignmentResult] = []
+    results: list[AlignmentResult] = []
     with ThreadPoolExecutor(workers) as pool:
-        for portion in portions(len(names)):
-            outcomes += pool.map(one, names[portion.start : portion.stop])
-            progress(portion.stop, len(names))
-    outcomes += [
-        AlignmentResult(name, failure=f"there is no image {folder / name}", kind="no image")
-        for name in strays
+        for chunk in chunks(len(names)):
+            results += pool.map(align, names[chunk.start : chunk.stop])
+            progress(chunk.stop, len(names))
+    results += [
+        AlignmentResult(name, failure=f"the image {folder / name} does not exist", kind="no image")
+        for name in unmatched
     ]
-    _write_table(outcomes, out / TABLE)
-    return outcomes
+    _write_table(results, out / TABLE)
+    return results
 
 
-def failure_counts(outcomes: Sequence[AlignmentResult]) -> Mapping[str, int]:
-    """How many failures there are of each kind."""
-    return Counter(outcome.kind for outcome in outcomes if outcome.failure)
+def failure_counts(results: Sequence[AlignmentResult]) -> Mapping[str, int]:
+    """Return the number of failures of each kind."""
+    return Counter(result.kind for result in results if result.failure)
 
 
-def _refuse_doubles(names: Sequence[str]) -> None:
+def _require_unique(names: Sequence[str]) -> None:
     first: dict[str, str] = {}
     for name in names:
         aligned = _aligned(name)
@@ -105,68 +105,70 @@ def _aligned(name: str) -> str:
 
 
 def _matched(names: Sequence[str], landmarks: Landmarks) -> tuple[Mapping[str, str], list[str]]:
-    """The name in `landmarks` that stands for each image, and those that stand for none."""
-    there = set(names)
+    """Return the name in `landmarks` that matches each image, and the names without an image."""
+    images = set(names)
     rows: dict[str, str] = {}
-    strays: list[str] = []
+    unmatched: list[str] = []
     by_folder: dict[str, list[str]] = {}
     for name in names:
         by_folder.setdefault(os.path.dirname(name), []).append(name)
     for row in (*landmarks.points, *landmarks.without):
         if "*" in row:
-            pattern = "*".join(map(glob.escape, row.split("*")))  # a bracket is a bracket
-            own = fnmatch.filter(by_folder.get(os.path.dirname(row), []), pattern)
+            pattern = "*".join(map(glob.escape, row.split("*")))  # only * is a wildcard
+            matches = fnmatch.filter(by_folder.get(os.path.dirname(row), []), pattern)
         else:
-            own = [row] if row in there else []
-        for name in own:
+            matches = [row] if row in images else []
+        for name in matches:
             if name in rows:
                 raise DataError(
-                    f"{name} has two rows in the table of landmarks, {rows[name]!r} and {row!r}; "
-                    f"which of them holds? Remove one, or write the name with the * more narrowly"
+                    f"{name} matches two rows of the table of landmarks, {rows[name]!r} and "
+                    f"{row!r}, expected one; remove a row, or make the name with * more specific"
                 )
             rows[name] = row
-        strays += [] if own else [row]
-    return rows, sorted(strays)
+        unmatched += [] if matches else [row]
+    return rows, sorted(unmatched)
 
 
 def _align(
     folder: Path, name: str, points: Points, template: Template, out: Path
 ) -> AlignmentResult:
     try:
-        move = similarity(points, template.points)
+        transform = similarity(points, template.points)
         with Image.open(folder / name, formats=FORMATS) as opened:
             image = _eight_bits(ImageOps.exif_transpose(opened), template.channels)
             width, height = image.size
             inside = (points >= -0.5) & (points < np.array([width, height]) - 0.5)
             if not inside.all(axis=1).any():
-                raise DataError(f"all points lie outside of its {width} x {height} pixels")
-            picture = warp(image, move, template.size)
+                raise DataError(f"all points are outside of its {width} x {height} pixels")
+            aligned = warp(image, transform, template.size)
     except DataError as cause:
         return AlignmentResult(name, failure=str(cause), kind="points that cannot be aligned")
-    except Exception as cause:  # a damaged file makes decoders raise nearly anything
-        why = f"cannot be read: {type(cause).__name__}: {cause}"
-        return AlignmentResult(name, failure=why, kind="unreadable")
+    except Exception as cause:  # decoders raise many types of exceptions for a damaged file
+        reason = f"cannot be read: {type(cause).__name__}: {cause}"
+        return AlignmentResult(name, failure=reason, kind="unreadable")
     path = out / _aligned(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
-    return AlignmentResult(name, _aligned(name), move.scale, move.degrees, move.residual)
+    aligned.save(path)
+    return AlignmentResult(
+        name, _aligned(name), transform.scale, transform.degrees, transform.residual
+    )
 
 
 def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
     if image.mode.startswith(("I", "F")):  # Pillow would clip them to white
-        raise DataError("has pixels of more than 8 bits; bring it to 8 bits first")
+        raise DataError("has pixels of more than 8 bits; convert it to 8 bits first")
     return image.convert("L" if channels == 1 else "RGB")
 
 
-def _write_table(outcomes: Sequence[AlignmentResult], path: Path) -> None:
+def _write_table(results: Sequence[AlignmentResult], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows(_cells(outcomes))
+        writer.writerows(_cells(results))
 
 
-def _cells(outcomes: Sequence[AlignmentResult]) -> Iterator[tuple[str, ...]]:
-    for outcome in outcomes:
-        numbers = (outcome.scale, outcome.degrees, outcome.residual)
-        shown = [f"{number:.4f}" if number == number else "" for number in numbers]
-        yield (outcome.file, outcome.aligned, *shown, outcome.failure)
+def _cells(results: Sequence[AlignmentResult]) -> Iterator[tuple[str, ...]]:
+    for result in results:
+        numbers = (result.scale, result.degrees, result.residual)
+        cells = [f"{number:.4f}" if number == number else "" for number in numbers]
+        yield (result.file, result.aligned, *cells, result.failure)

@@ -1,4 +1,4 @@
-"""The commands under ``mtlkit face`` that prepare data: align, pack, label-pose."""
+"""Commands under ``mtlkit face`` that prepare data: align, pack, label-pose."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mtlkit.plugins import DataError
-from mtlkit_face.data.progress_bar import bar
+from mtlkit_face.data.progress_bar import progress_bar
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -18,19 +18,19 @@ workers_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=None,
-    help="Threads; one a processor if not given.",
+    help="Number of threads. Default: one per processor.",
 )
 
 
 @contextmanager
-def _naming(out: Path) -> Iterator[None]:
-    """Have an error of the disk be one of the data, with the file's name."""
+def _write_errors(out: Path) -> Iterator[None]:
+    """Raise file system errors as `DataError` with the name of the file."""
     try:
         yield
-    except OSError as refused:
+    except OSError as cause:
         raise DataError(
-            f"{refused.filename or out}: cannot be written: {refused.strerror or refused}"
-        ) from refused
+            f"{cause.filename or out}: cannot be written: {cause.strerror or cause}"
+        ) from cause
 
 
 def _processors(workers: int | None) -> int:
@@ -46,21 +46,21 @@ def _processors(workers: int | None) -> int:
     type=click.Choice(["100-gray", "112-rgb"]),
     default="100-gray",
     show_default=True,
-    help="Where the points shall lie: in the paper's pictures, or in those of insightface.",
+    help="Size and framing of the aligned images: the paper's, or insightface's.",
 )
 @click.option(
     "--extra",
     type=click.Choice(["nothing", "first", "last"]),
     default="nothing",
     show_default=True,
-    help="A label before, or a score behind the points in a line of a text file.",
+    help="Position of a label or score in the lines of a text file, before or after the points.",
 )
 @click.option(
     "--several",
     type=click.Choice(["refuse", "largest"]),
     default="refuse",
     show_default=True,
-    help="What to do with an image that has the points of several faces.",
+    help="Policy for images that have the points of several faces.",
 )
 @workers_option
 def align(
@@ -72,19 +72,19 @@ def align(
     several: str,
     workers: int | None,
 ) -> None:
-    """Bring the faces of a folder upright, by 5 or 68 points of each.
+    """Align the faces of a folder by 5 or 68 landmarks each.
 
     LANDMARKS is a table (CSV, Parquet) with the columns file, x1, y1, x2, ..., or text with a name
-    and the numbers in each line. OUT gets the images under the same names, and alignment.csv, in
-    which every image stands with what became of it.
+    and the numbers in each line. Aligned images are written to OUT under the same names, with
+    alignment.csv, which lists the result of every image.
     """
     from mtlkit_face.data.alignment import TEMPLATES
     from mtlkit_face.data.alignment_folder import TABLE, align_folder, failure_counts
-    from mtlkit_face.data.landmarks import Extra, Several, read_landmarks
+    from mtlkit_face.data.landmarks import ExtraColumn, SeveralFaces, read_landmarks
 
-    points = read_landmarks(landmarks, Extra(extra), Several(several))
-    with _naming(out), bar("aligning faces") as progress:
-        outcomes = align_folder(
+    points = read_landmarks(landmarks, ExtraColumn(extra), SeveralFaces(several))
+    with _write_errors(out), progress_bar("aligning faces") as progress:
+        results = align_folder(
             images,
             points,
             TEMPLATES[template],
@@ -92,13 +92,13 @@ def align(
             workers=_processors(workers),
             progress=progress,
         )
-    failed = failure_counts(outcomes)
-    count = len(outcomes) - sum(failed.values())
-    click.echo(f"{count:,} of {len(outcomes):,} faces are aligned in {out}")
+    failed = failure_counts(results)
+    count = len(results) - sum(failed.values())
+    click.echo(f"{count:,} of {len(results):,} faces are aligned in {out}")
     for kind, number in sorted(failed.items()):
         click.echo(f"{number:,} failed, {kind}")
     if failed:
-        click.echo(f"each failure stands in {out / TABLE}")
+        click.echo(f"failures are listed in {out / TABLE}")
     if not count:
         raise DataError("no face could be aligned")
 
@@ -109,7 +109,7 @@ def align(
 def pack_command(faces: Path, out: Path) -> None:
     """Pack a folder of subjects into one RecordIO file, as insightface does.
 
-    OUT ends in .rec. Beside it come its index, property and subjects.csv.
+    OUT ends in .rec. Its index, property and subjects.csv are written to the same folder.
     """
     from mtlkit_face.data.folder import list_folder
     from mtlkit_face.data.recordio_pack import pack
@@ -117,7 +117,7 @@ def pack_command(faces: Path, out: Path) -> None:
     if out.suffix != ".rec":
         raise DataError(f"{out}: expected a name that ends in .rec")
     listing = list_folder(faces)
-    with _naming(out):
+    with _write_errors(out):
         pack(listing.store, listing.subjects, out)
     count = len(set(listing.subjects))
     click.echo(f"{len(listing.ids):,} images of {count:,} subjects are in {out}")
@@ -126,17 +126,17 @@ def pack_command(faces: Path, out: Path) -> None:
 @click.command(name="label-pose")
 @click.argument("run", type=FOLDER)
 @click.argument("faces", type=click.Path(exists=True, path_type=Path))
-@click.option("--out", type=NEW, required=True, help="The table of labels, .csv or .parquet.")
-@click.option("--task", default="pose", show_default=True, help="The task that tells the yaw.")
+@click.option("--out", type=NEW, required=True, help="Output table of labels, .csv or .parquet.")
+@click.option("--task", default="pose", show_default=True, help="Task that predicts the yaw.")
 @click.option(
     "--threshold",
     type=float,
     default=0.9,
     show_default=True,
-    help="The posterior that a group needs to become a label.",
+    help="Lowest posterior of a group at which a face gets its label.",
 )
 @click.option(
-    "--against", type=FILE, default=None, help="A table with a column yaw: how often is it right?"
+    "--against", type=FILE, default=None, help="Table with a column yaw, to report the accuracy."
 )
 @workers_option
 def label_pose(
@@ -148,28 +148,28 @@ def label_pose(
     against: Path | None,
     workers: int | None,
 ) -> None:
-    """Label FACES, a folder or a .rec file, as left, front or right by the network of RUN.
+    """Label FACES, a folder or a .rec file, as left, front or right with the network of RUN.
 
-    RUN is that of the recipe pose-estimator. A face of which it is not sure gets no label. The
-    table is what the data sources face/folder and face/recordio take as `labels`.
+    RUN is a run of the recipe pose-estimator. Faces below the threshold get no label. The data
+    sources face/folder and face/recordio read the table with their option `labels`.
     """
     from mtlkit_face.data.folder import list_folder
     from mtlkit_face.data.pose_labels import Estimator, agreement, check_threshold, estimate_poses
     from mtlkit_face.data.records import list_records
 
     if out.suffix.lower() not in (".csv", ".parquet"):
-        raise DataError(f"--out: expected a name that ends in .csv or .parquet, found {out}")
+        raise DataError(f"--out: got {out}, expected a name that ends in .csv or .parquet")
     if out.exists():
-        raise DataError(f"{out}: is there already; choose another name with --out")
+        raise DataError(f"{out}: already exists; choose another name with --out")
     check_threshold(threshold)
     estimator = Estimator.load(run, task)
     listing = list_folder(faces) if faces.is_dir() else list_records(faces, lambda *_: None)
-    with bar("labelling faces") as progress:
+    with progress_bar("labeling faces") as progress:
         poses = estimate_poses(estimator, listing, threshold, _processors(workers), progress)
-    with _naming(out):
+    with _write_errors(out):
         poses.write(out)
-    shown = ", ".join(f"{number:,} {name}" for name, number in poses.counts().items())
-    click.echo(f"{len(listing.ids):,} faces: {shown}; the labels are in {out}")
+    counts = ", ".join(f"{number:,} {name}" for name, number in poses.counts().items())
+    click.echo(f"{len(listing.ids):,} faces: {counts}; the labels are in {out}")
     if against is not None:
         for line in agreement(poses, against).lines():
             click.echo(line)

@@ -1,4 +1,4 @@
-"""Faces in a folder as a data source: a folder for each subject, or a list of files."""
+"""Data source of faces in a folder: one folder per subject, or a list of files."""
 
 from pathlib import Path, PurePosixPath
 
@@ -14,11 +14,11 @@ from mtlkit_face.data.stored_faces import FileStore
 
 @attrs.frozen(kw_only=True)
 class FaceFolder(FaceImageSource):
-    """Faces in a folder: a folder for each subject, or a list of files and subjects.
+    """Faces in a folder: one folder per subject, or a list of files and subjects.
 
-    In `folder`, an image belongs to the subject whose name the first folder of its path has. With
-    `files`, a text file with lines ``path<TAB>subject``, these images are taken and no others;
-    further columns are not looked at. It is looked for in `folder`, then beside the recipe.
+    The first folder of an image's path below `folder` is the name of its subject. With `files`, a
+    text file with lines ``path<TAB>subject``, only these images are used; further columns are
+    ignored. A relative `files` is resolved against `folder`, then against the recipe's folder.
 
     >>> FaceFolder(folder=Path("CASIA-WebFace")).size
     100
@@ -36,7 +36,7 @@ class FaceFolder(FaceImageSource):
 
 
 def list_folder(folder: Path) -> FaceListing:
-    """The images of `folder`; whose name is the first folder of a path is whom it shows."""
+    """List the images of `folder`; the first folder of an image's path names its subject."""
     names: list[str] = []
     other: list[str] = []
     for name in sorted(files_of(folder)):
@@ -45,7 +45,7 @@ def list_folder(folder: Path) -> FaceListing:
         (names if image else other).append(name)
     if not names:
         raise DataError(
-            f"{folder}: there is no image in a folder of its subject; expected such as "
+            f"{folder}: contains no image in a folder of its subject; expected files such as "
             f"{folder}/subject/image.jpg"
         )
     subjects = [name.partition("/")[0] for name in names]
@@ -53,31 +53,31 @@ def list_folder(folder: Path) -> FaceListing:
 
 
 def list_files(folder: Path, listed: Path) -> FaceListing:
-    """The images that lines ``path<TAB>subject`` of the text file `listed` name.
+    """List the images named by the lines ``path<TAB>subject`` of the text file `listed`.
 
-    Raises `DataError` with the line for one without a subject, an image that stands twice, leads
-    out of `folder` or is not there.
+    Raises `DataError` with the line number if a subject is missing, or if an image is listed twice,
+    is outside of `folder` or is missing.
     """
-    places: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     names, subjects = [], []
     for number, line in enumerate(read_lines(listed, "paths and subjects"), start=1):
         if not line.strip():
             continue
         name, *rest = line.rstrip("\n").split("\t")
-        where = f"{listed}:{number}"
+        location = f"{listed}:{number}"
         if not rest or not rest[0].strip():
             raise DataError(
-                f"{where}: expected a path, a tab and a subject, found {line.strip()!r}"
+                f"{location}: got {line.strip()!r}, expected a path, a tab and a subject"
             )
         path = PurePosixPath(name.strip())
         if path.is_absolute() or ".." in path.parts:
-            raise DataError(f"{where}: the path {name!r} leads out of {folder}")
+            raise DataError(f"{location}: the path {name!r} is outside of {folder}")
         name = path.as_posix()
-        if name in places:
-            raise DataError(f"{where}: {name!r} was already listed in line {places[name]}")
+        if name in line_of:
+            raise DataError(f"{location}: {name!r} is already listed in line {line_of[name]}")
         if not (folder / name).is_file():
-            raise DataError(f"{where}: there is no file {folder / name}")
-        places[name] = number
+            raise DataError(f"{location}: the file {folder / name} does not exist")
+        line_of[name] = number
         names.append(name)
         subjects.append(rest[0].strip())
     if not names:

@@ -1,4 +1,4 @@
-"""The images of known subjects that are held out of training."""
+"""Hold out images of the training subjects for validation."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,10 +7,10 @@ import numpy.typing as npt
 def holdout_mask(
     subjects: npt.NDArray[np.integer], part: float, seed: int
 ) -> npt.NDArray[np.bool_]:
-    """Which images (N,) are held out: the same part of each subject's, by (seed, subject).
+    """Return a mask (N,) of held-out images: a fraction `part` of the images of each subject.
 
-    `subjects` (N,) says whom each image shows. A subject with a single image keeps it, if `part` is
-    below a half.
+    `subjects` (N,) are the subjects of the images; the choice depends on seed and subject only. A
+    single image of a subject is not held out if `part` is below one half.
 
     >>> int(holdout_mask(np.array([7, 7, 7, 7, 9]), 0.25, seed=0).sum())
     1
@@ -18,8 +18,8 @@ def holdout_mask(
     chosen = np.zeros(len(subjects), bool)
     order = np.argsort(subjects, kind="stable")
     starts = np.flatnonzero(np.diff(subjects[order], prepend=-1))
-    for own in np.split(order, starts[1:]):
-        if len(own):
-            random = np.random.default_rng([seed, int(subjects[own[0]]), 0x484F4C44])
-            chosen[random.permutation(own)[: round(part * len(own))]] = True
+    for images in np.split(order, starts[1:]):
+        if len(images):
+            random = np.random.default_rng([seed, int(subjects[images[0]]), 0x484F4C44])
+            chosen[random.permutation(images)[: round(part * len(images))]] = True
     return chosen

@@ -1,4 +1,4 @@
-"""The faces that a data source lists: images of a store, and whom each shows."""
+"""Listing of the faces of a data source: images of a store, and their subjects."""
 
 import os
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from mtlkit.plugins import DataError
 from mtlkit_face.data.stored_faces import Store
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
-"""The endings of a file that is taken for an image."""
+"""Suffixes of image files."""
 
 
 @attrs.frozen(eq=False)
 class FaceListing:
-    """Faces of a store by position: `ids` (N,) name them in tables, `subjects` (N,) whom they show.
+    """Faces of a store by position, with their `ids` (N,) in tables and their `subjects` (N,).
 
-    `other` are the names of files that are no face of a subject.
+    `other` are the names of files that are not faces of a subject.
     """
 
     store: Store
@@ -27,14 +27,17 @@ class FaceListing:
 
 
 def files_of(folder: Path) -> list[str]:
-    """The names of all files below `folder`, relative to it; `DataError` where one may not look."""
+    """Return the names of all files below `folder`, relative to it.
 
-    def refuse(cause: OSError) -> None:
-        raise DataError(f"the folder {cause.filename} cannot be read: {cause.strerror}") from cause
+    Raises `DataError` if a folder cannot be read.
+    """
+
+    def fail(cause: OSError) -> None:
+        raise DataError(f"{cause.filename}: cannot be read: {cause.strerror}") from cause
 
     start = len(str(folder)) + 1
     return [
-        os.path.join(place, name)[start:].replace(os.sep, "/")
-        for place, _, names in os.walk(folder, onerror=refuse)
+        os.path.join(parent, name)[start:].replace(os.sep, "/")
+        for parent, _, names in os.walk(folder, onerror=fail)
         for name in names
     ]

@@ -1,8 +1,8 @@
-"""Pose labels of faces in the wild, by a network that was trained on rendered ones.
+"""Pose labels of faces in the wild, estimated by a network trained on rendered faces.
 
-The paper labels CASIA-WebFace by the yaw of another method in three groups, up to 30 degrees being
-frontal (section IV). Here the posterior of a group is the sum of its classes' posteriors, and a
-face whose likeliest group has less than a threshold gets no label.
+The paper labels CASIA-WebFace with three groups of yaw, estimated by another method, with frontal
+faces up to 30 degrees (section IV). Here, the posterior of a group is the sum of its classes'
+posteriors; a face whose most probable group is below a threshold gets no label.
 """
 
 import csv
@@ -19,68 +19,69 @@ from mtlkit import load_model
 from mtlkit.data import Frame, read_table
 from mtlkit.plugins import DataError
 from mtlkit_face.data.listing import FaceListing
-from mtlkit_face.data.stored_faces import StoredFaces, portions
+from mtlkit_face.data.stored_faces import StoredFaces, chunks
 
 FRONTAL = 30.0
-"""Degrees of yaw up to which a face is frontal."""
+"""Largest absolute yaw of a frontal face, in degrees."""
 
 GROUPS = ("left", "front", "right")
-"""Faces that look to the left edge of the picture (the paper's right), ahead, and to the right."""
+"""Faces that look to the left edge of the image (the paper's right), ahead, and to the right."""
 
 UNSURE = ""
-"""The cell of a face without a label; the readers take it for missing, as they do -1."""
+"""Cell of a face without a label; readers treat it as missing, like -1."""
 
 COLUMNS = ("file", "pose", "posterior")
 
 
 @attrs.frozen(eq=False)
 class Estimator:
-    """A trained network, the inputs it takes, and which of its classes belong to which group."""
+    """Trained network, the format of its inputs, and the group of each of its classes."""
 
     logits: Callable[[Tensor], Tensor]
     frame: Frame
-    groups: Tensor  # (C, 3), 1 where a class belongs to a group
+    groups: Tensor  # (C, 3), 1 if the class belongs to the group
 
     @classmethod
     def load(cls, run: Path, task: str) -> "Estimator":
-        """The network of a finished run, whose `task` predicts degrees of yaw.
+        """Load the network of a finished run, whose `task` predicts degrees of yaw.
 
-        Raises `DataError` for a run without such a task, or one that takes no square images.
+        Raises `DataError` if the run lacks the task, or if its inputs are not square images.
         """
         model = load_model(run)
         classes, shape = model.assembly.classes, model.assembly.sample_shape
         if task not in classes:
             raise DataError(
-                f"{run}: the network has no classes of {task!r}; it has those of: "
-                f"{', '.join(classes) or 'nothing'}. Say which by --task"
+                f"{run}: got no classes of {task!r}, expected one of: "
+                f"{', '.join(classes) or 'none'}; choose one with --task"
             )
         if len(shape) != 3 or shape[0] not in (1, 3) or shape[1] != shape[2]:
-            raise DataError(f"{run}: the network takes inputs of shape {shape}, no square images")
+            raise DataError(f"{run}: got inputs of shape {shape}, expected square images")
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         model.to(device)
 
         def logits(images: Tensor) -> Tensor:
-            found: Tensor = model(images.to(device)).outputs[task]
-            return found.float().cpu()
+            output: Tensor = model(images.to(device)).outputs[task]
+            return output.float().cpu()
 
         frame = Frame(shape[1], shape[2], shape[0])
         return cls(logits, frame, group_matrix(classes[task]))
 
     def posteriors(self, images: Tensor) -> Tensor:
-        """The posterior (N, 3) of each group for images (N, C, H, W).
+        """Return the posterior (N, 3) of each group for images (N, C, H, W).
 
-        It is the mean of what is said of an image and, left and right exchanged, of its mirror
-        image: so a mirrored face has the mirrored label, as training with mirror images assumes.
+        It is the mean over an image and its mirror image, with left and right exchanged, so that a
+        mirrored face has the mirrored label, as training with mirror images assumes.
         """
         with torch.inference_mode():
             plain, mirrored = (
-                self.logits(each).softmax(dim=1) @ self.groups for each in (images, images.flip(-1))
+                self.logits(inputs).softmax(dim=1) @ self.groups
+                for inputs in (images, images.flip(-1))
             )
             return (plain + mirrored.flip(1)) / 2
 
 
 def group_matrix(classes: Sequence[str]) -> Tensor:
-    """Which of `classes` (C,), yaws in degrees, belong to which of the groups: (C, 3) of 0 and 1.
+    """Return a matrix (C, 3), 1 if the class, a yaw in degrees, belongs to the group, else 0.
 
     >>> group_matrix(["-90", "-30", "0", "45"]).argmax(dim=1).tolist()
     [0, 1, 1, 2]
@@ -88,7 +89,7 @@ def group_matrix(classes: Sequence[str]) -> Tensor:
     try:
         degrees = [float(name) for name in classes]
     except ValueError as cause:
-        raise DataError(f"the classes of pose are no degrees of yaw: {cause}") from cause
+        raise DataError(f"the classes of pose are not degrees of yaw: {cause}") from cause
     matrix = torch.zeros(len(classes), len(GROUPS))
     for row, yaw in enumerate(degrees):
         matrix[row, group_of(yaw)] = 1
@@ -96,13 +97,13 @@ def group_matrix(classes: Sequence[str]) -> Tensor:
 
 
 def group_of(yaw: float) -> int:
-    """The place of a yaw's group."""
+    """Return the index into `GROUPS` of the group of `yaw`."""
     return 0 if yaw < -FRONTAL else 2 if yaw > FRONTAL else 1
 
 
 @attrs.frozen(eq=False)
 class Poses:
-    """What is estimated of N faces: `posteriors` (N, 3) of the groups, and the threshold."""
+    """Pose estimates of N faces: `posteriors` (N, 3) of the groups, and the threshold."""
 
     ids: Sequence[str]
     posteriors: Tensor
@@ -110,28 +111,28 @@ class Poses:
 
     @property
     def best(self) -> Tensor:
-        """The place of the likeliest group (N,)."""
+        """Index (N,) of the most probable group."""
         return self.posteriors.argmax(dim=1)
 
     @property
     def sure(self) -> Tensor:
-        """Which faces (N,) get a label."""
+        """Mask (N,) of the faces that get a label."""
         return self.posteriors.amax(dim=1) >= self.threshold
 
     def labels(self) -> list[str]:
-        """The label of each face, `UNSURE` where there is none."""
+        """Return the label of each face, `UNSURE` below the threshold."""
         pairs = zip(self.best.tolist(), self.sure.tolist(), strict=True)
         return [GROUPS[best] if sure else UNSURE for best, sure in pairs]
 
     def counts(self) -> Mapping[str, int]:
-        """How many faces each group has, and how many have no label."""
+        """Return the number of faces in each group, and of those without a label."""
         labels = self.labels()
         return {**{name: labels.count(name) for name in GROUPS}, "unsure": labels.count(UNSURE)}
 
     def write(self, path: Path) -> None:
-        """Write the table of labels, in Parquet or CSV by the ending of `path`."""
-        shown = [f"{value:.4f}" for value in self.posteriors.amax(dim=1).tolist()]
-        rows = list(zip(self.ids, self.labels(), shown, strict=True))
+        """Write the table of labels, as Parquet or CSV by the suffix of `path`."""
+        posteriors = [f"{value:.4f}" for value in self.posteriors.amax(dim=1).tolist()]
+        rows = list(zip(self.ids, self.labels(), posteriors, strict=True))
         if path.suffix.lower() == ".parquet":
             import pyarrow
             from pyarrow import parquet
@@ -151,39 +152,42 @@ def estimate_poses(
     workers: int,
     progress: Callable[[int, int], None],
 ) -> Poses:
-    """The poses of all faces of `listing`, some at a time; `DataError` for an unreadable image."""
+    """Estimate the poses of all faces of `listing`; raises `DataError` for an unreadable image."""
     count = len(listing.ids)
-    nowhere = np.zeros(count, bool)
-    faces = StoredFaces(listing.store, np.arange(count), nowhere, estimator.frame, workers)
-    found = []
-    for portion in portions(count):
-        found.append(estimator.posteriors(faces[torch.arange(portion.start, portion.stop)]))
-        progress(portion.stop, count)
-    return Poses(listing.ids, torch.cat(found), threshold)
+    mirrored = np.zeros(count, bool)
+    faces = StoredFaces(listing.store, np.arange(count), mirrored, estimator.frame, workers)
+    posteriors = []
+    for chunk in chunks(count):
+        posteriors.append(estimator.posteriors(faces[torch.arange(chunk.start, chunk.stop)]))
+        progress(chunk.stop, count)
+    return Poses(listing.ids, torch.cat(posteriors), threshold)
 
 
 @attrs.frozen
 class Agreement:
-    """How labels agree with known yaws: faces known, labelled among these, and right of those."""
+    """Numbers of faces of known yaw, of labeled ones among them, and of those labeled correctly.
+
+    `best` is the number of faces whose most probable group is correct, labeled or not.
+    """
 
     known: int
-    labelled: int
+    labeled: int
     right: int
-    best: int  # right if every face took its likeliest group
+    best: int
 
     def lines(self) -> Iterator[str]:
-        """In words."""
-        yield f"likeliest group right: {self.best / self.known:.4f} of {self.known:,} known yaws"
-        if self.labelled:
-            share = self.labelled / self.known
-            yield f"label right: {self.right / self.labelled:.4f} of the {share:.4f} with a label"
+        """Yield lines of text for the terminal."""
+        yield f"best group correct: {self.best / self.known:.4f} of {self.known:,} known yaws"
+        if self.labeled:
+            coverage = self.labeled / self.known
+            yield f"label correct: {self.right / self.labeled:.4f} of the {coverage:.4f} labeled"
 
 
 def agreement(poses: Poses, table: Path) -> Agreement:
-    """How `poses` agree with the column `yaw`, in degrees, of a table of the same faces."""
+    """Compare `poses` with the column `yaw`, in degrees, of a table of the same faces."""
     rows = read_table(table)
     if not rows or "yaw" not in rows[0].labels:
-        raise DataError(f"{table}: has no column 'yaw' to compare with")
+        raise DataError(f"{table}: got no column 'yaw', expected one to compare with")
     truth: dict[str, int] = {}
     for row in rows:
         cell = row.labels["yaw"]
@@ -191,16 +195,16 @@ def agreement(poses: Poses, table: Path) -> Agreement:
             try:
                 truth[row.file] = group_of(float(cell))
             except ValueError as cause:
-                raise DataError(f"{row.place}: yaw: expected degrees, found {cell!r}") from cause
-    known = [place for place, name in enumerate(poses.ids) if name in truth]
+                raise DataError(f"{row.place}: yaw: got {cell!r}, expected degrees") from cause
+    known = [index for index, name in enumerate(poses.ids) if name in truth]
     if not known:
-        raise DataError(f"{table}: tells the yaw of none of the faces")
-    right = poses.best[known] == torch.tensor([truth[poses.ids[place]] for place in known])
+        raise DataError(f"{table}: has the yaw of none of the faces; use the table of these faces")
+    right = poses.best[known] == torch.tensor([truth[poses.ids[index]] for index in known])
     sure = poses.sure[known]
     return Agreement(len(known), int(sure.sum()), int((right & sure).sum()), int(right.sum()))
 
 
 def check_threshold(value: float) -> None:
-    """`DataError` for what no posterior can reach; at 0, every face gets a label."""
+    """Raise `DataError` unless `value` is from 0 (every face gets a label) to 1."""
     if not math.isfinite(value) or not 0 <= value <= 1:
-        raise DataError(f"--threshold: expected a number from 0 to 1, found {value}")
+        raise DataError(f"--threshold: got {value}, expected a number from 0 to 1")

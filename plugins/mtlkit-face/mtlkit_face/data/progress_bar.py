@@ -1,14 +1,16 @@
-"""How far a work is, as a bar on the terminal."""
+"""Progress bar on the terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar on stderr, to be told of what is done and of how much, where that is a terminal.
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on stderr if it is a terminal; yields the function to update it.
 
-    >>> with bar("aligning faces") as progress:
+    The function takes the number of items done and their total.
+
+    >>> with progress_bar("aligning faces") as progress:
     ...     progress(1, 2)
     """
     from rich.console import Console
@@ -18,6 +20,6 @@ def bar(label: str) -> Iterator[Callable[[int, int], None]]:
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as shown:
-        task = shown.add_task(label)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    ) as bar:
+        task = bar.add_task(label)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,8 +1,8 @@
-"""RecordIO, the container of MXNet, read and written without MXNet.
+"""Read and write RecordIO, the container format of MXNet, without MXNet.
 
-A file is a row of records, each a magic number, a word with the length and what part it is, the
-payload, and zeros up to a multiple of four bytes. A payload in which the magic number stands at a
-multiple of four is cut there into parts, so that a reader who has lost its way finds the next
+A file is a sequence of records: a magic number, a word with the part number and the length, the
+payload, and zero padding to a multiple of four bytes. A payload that contains the magic number at a
+multiple of four bytes is split there into parts, so that readers can resynchronize at the next
 record. Source of the format: ``recordio.h`` of dmlc-core.
 """
 
@@ -17,8 +17,8 @@ from mtlkit.plugins import DataError
 
 MAGIC = 0xCED7230A
 HEAD = struct.Struct("<II")
-LONGEST = 64 * 1024**2
-"""Bytes that a record may have: an image is far below, and a damaged length is far above."""
+MAX_LENGTH = 64 * 1024**2
+"""Largest number of bytes of a record, far above that of an image."""
 
 _MAGIC = struct.pack("<I", MAGIC)
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
@@ -27,9 +27,9 @@ _LENGTH = 2**29 - 1
 
 @attrs.frozen(eq=False)
 class RecordFile:
-    """A RecordIO file of `size` bytes, opened anew for each record.
+    """RecordIO file of `size` bytes.
 
-    No handle is kept: threads and processes may read at once, and nothing is mapped into memory.
+    The file is opened for each read, so that threads and processes can share the object.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class RecordFile:
 
     @classmethod
     def open(cls, path: Path) -> "RecordFile":
-        """The file at `path`; `DataError` where it cannot be read, or is empty."""
+        """Return the file at `path`; raises `DataError` if it is empty or cannot be read."""
         try:
             size = path.stat().st_size
         except OSError as cause:
@@ -47,20 +47,21 @@ class RecordFile:
         return cls(path, size)
 
     def read(self, offset: int, most: int | None = None) -> bytes:
-        """The payload of the record at the byte `offset`, of a whole one the first `most` bytes.
+        """Return the payload of the record at the byte `offset`.
 
-        Raises `DataError` with the offset where there is no record, or one cut short.
+        With `most`, only the first `most` bytes of a record in one part are read. Raises
+        `DataError` with the offset unless a complete record starts there.
         """
         with self._opened() as file:
             return self._record(file, offset, most)[0]
 
     def end(self, offset: int) -> int:
-        """The byte after the record at `offset`."""
+        """Return the offset of the byte after the record at `offset`."""
         with self._opened() as file:
             return self._record(file, offset, 0)[1]
 
     def records(self, most: int | None = None) -> Iterator[tuple[int, bytes]]:
-        """The offset and payload of every record, from the first to the last."""
+        """Yield the offset and payload of every record, in order."""
         offset = 0
         with self._opened() as file:
             while offset < self.size:
@@ -75,67 +76,69 @@ class RecordFile:
             raise DataError(f"{self.path}: cannot be read: {cause.strerror}") from cause
 
     def _record(self, file: BinaryIO, offset: int, most: int | None) -> tuple[bytes, int]:
-        """The payload, or its beginning, and the byte after the record."""
+        """Return the payload, or its first `most` bytes, and the offset after the record."""
         part, length, end = self._head(file, offset)
         if part == _WHOLE:
             return file.read(length if most is None else min(most, length)), end
         if part != _FIRST:
-            raise self._damaged(offset, "expected the beginning of a record, found a later part")
+            raise self._damaged(offset, "got a later part of a record, expected the first one")
         pieces = [file.read(length)]
         while part != _LAST:
             start = end
             part, length, end = self._head(file, start)
             if part not in (_MIDDLE, _LAST):
-                raise self._damaged(start, "expected a further part of a record, found a new one")
+                raise self._damaged(start, "got a new record, expected a further part of one")
             pieces += [_MAGIC, file.read(length)]
-            if end - offset > LONGEST:
-                raise self._damaged(offset, f"the parts of a record exceed {LONGEST} bytes")
+            if end - offset > MAX_LENGTH:
+                raise self._damaged(offset, f"the parts of a record exceed {MAX_LENGTH} bytes")
         return b"".join(pieces), end
 
     def _head(self, file: BinaryIO, offset: int) -> tuple[int, int, int]:
-        """Which part begins at `offset`, its length, and the byte after it and its padding."""
+        """Return the part number and length at `offset`, and the offset after the padding."""
         if not 0 <= offset <= self.size - HEAD.size:
-            raise self._damaged(offset, f"expected a record, but the file has {self.size} bytes")
+            raise self._damaged(
+                offset, f"the offset is outside of the file of {self.size} bytes; expected a record"
+            )
         file.seek(offset)
         magic, word = HEAD.unpack(file.read(HEAD.size))
         if magic != MAGIC:
-            raise self._damaged(
-                offset, f"expected the mark {MAGIC:08x} of a record, found {magic:08x}"
-            )
+            raise self._damaged(offset, f"got the magic number {magic:08x}, expected {MAGIC:08x}")
         part, length = word >> 29, word & _LENGTH
         if part > _LAST:
-            raise self._damaged(offset, f"expected a part 0 to 3 of a record, found {part}")
-        if length > LONGEST:
-            raise self._damaged(offset, f"a record of {length} bytes; expected {LONGEST} at most")
+            raise self._damaged(offset, f"got the part number {part}, expected 0 to 3")
+        if length > MAX_LENGTH:
+            raise self._damaged(
+                offset, f"got a record of {length} bytes, expected {MAX_LENGTH} at most"
+            )
         end = offset + HEAD.size + length + -length % 4
         if end > self.size:
             raise self._damaged(
-                offset, f"a record of {length} bytes, but the file ends at {self.size}"
+                offset, f"got a record of {length} bytes, but the file ends at {self.size}"
             )
         return part, length, end
 
-    def _damaged(self, offset: int, what: str) -> DataError:
+    def _damaged(self, offset: int, reason: str) -> DataError:
         return DataError(
-            f"{self.path}, byte {offset}: {what}. The file is damaged, or cut short; copy it anew"
+            f"{self.path}, byte {offset}: {reason}; the file is damaged or truncated, copy it again"
         )
 
 
 class RecordWriter:
-    """Writes records to an opened file, one after another."""
+    """Sequential writer of records to an open file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     def write(self, payload: bytes) -> int:
-        """Append `payload`, in parts where the magic number stands in it; gives its offset.
+        """Append `payload`, split at magic numbers in it, and return the offset of the record.
 
         >>> import io
         >>> file = io.BytesIO()
         >>> RecordWriter(file).write(b"face"), len(file.getvalue())
         (0, 12)
         """
-        if len(payload) > LONGEST:
-            raise ValueError(f"payload: {len(payload)} bytes; expected {LONGEST} at most")
+        if len(payload) > MAX_LENGTH:
+            raise ValueError(f"payload: got {len(payload)} bytes, expected {MAX_LENGTH} at most")
         offset = self._file.tell()
         pieces = _pieces(payload)
         for number, piece in enumerate(pieces):
@@ -147,23 +150,23 @@ class RecordWriter:
 
 
 def _pieces(payload: bytes) -> list[bytes]:
-    """The payload cut at every magic number that stands at a multiple of four bytes."""
+    """Split the payload at every magic number whose position is a multiple of four bytes."""
     pieces, start = [], 0
-    at = payload.find(_MAGIC)
-    while at >= 0:
-        if at % 4 == 0:
-            pieces.append(payload[start:at])
-            start = at + len(_MAGIC)
-            at = payload.find(_MAGIC, start)
+    position = payload.find(_MAGIC)
+    while position >= 0:
+        if position % 4 == 0:
+            pieces.append(payload[start:position])
+            start = position + len(_MAGIC)
+            position = payload.find(_MAGIC, start)
         else:
-            at = payload.find(_MAGIC, at + 1)
+            position = payload.find(_MAGIC, position + 1)
     return [*pieces, payload[start:]]
 
 
 def read_index(path: Path) -> dict[int, int]:
-    """The offset of each record by its key: lines ``key<TAB>offset``.
+    """Read the offset of each record by its key, from lines ``key<TAB>offset``.
 
-    Raises `DataError` with the line where it is no index, or a key stands twice.
+    Raises `DataError` with the line number for an invalid line or a duplicate key.
     """
     offsets: dict[int, int] = {}
     try:
@@ -173,15 +176,15 @@ def read_index(path: Path) -> dict[int, int]:
                     key, offset = map(int, line.split())
                 except ValueError as cause:
                     raise DataError(
-                        f"{path}:{number}: expected a key and an offset, found {line.strip()!r}"
+                        f"{path}:{number}: got {line.strip()!r}, expected a key and an offset"
                     ) from cause
                 if key in offsets:
-                    raise DataError(f"{path}:{number}: the key {key} was already listed")
+                    raise DataError(f"{path}:{number}: the key {key} is already listed")
                 offsets[key] = offset
     except OSError as cause:
         raise DataError(f"{path}: cannot be read: {cause.strerror}") from cause
     except UnicodeDecodeError as cause:
-        raise DataError(f"{path}: is no index: {cause}") from cause
+        raise DataError(f"{path}: is not an index: {cause}") from cause
     if not offsets:
         raise DataError(f"{path}: is empty; expected lines of a key and an offset")
     return offsets

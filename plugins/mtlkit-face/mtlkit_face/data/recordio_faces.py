@@ -1,8 +1,8 @@
-"""The face images of a RecordIO file, as insightface and ``im2rec`` pack them.
+"""Read face images of a RecordIO file, as packed by insightface and ``im2rec``.
 
 A payload is a header of 24 bytes (flag, label, two ids), then `flag` labels if the flag is not 0,
-then the encoded image. Packed by insightface, record 0 holds no image but two numbers: the key at
-which images end, and the key at which the records of the subjects end, which follow the images.
+then the encoded image. In files of insightface, record 0 has two numbers instead of an image: the
+key after the last image, and the key after the records of subjects, which follow the images.
 """
 
 import math
@@ -16,45 +16,45 @@ from mtlkit.plugins import DataError
 from mtlkit_face.data.recordio import RecordFile, read_index
 
 HEADER = struct.Struct("<IfQQ")
-LIMIT = 2**24
-"""From here on a label in float32 no longer tells a subject from the next."""
+MAX_SUBJECTS = 2**24
+"""Number of subjects that a float32 label can represent exactly."""
 
-_ANNOUNCED = 2  # numbers in record 0
-_LABELS = 64  # more in front of an image is no label but damage
-_BEGINNING = HEADER.size + 4 * _LABELS
+_RANGE_LABELS = 2  # numbers in record 0
+_MAX_LABELS = 64  # more labels indicate a damaged header
+_MAX_HEADER = HEADER.size + 4 * _MAX_LABELS
 
 Progress = Callable[[str, int, int], None]
 
 
 @attrs.frozen
 class Header:
-    """What precedes an image: its labels, and the byte of the payload at which it begins."""
+    """Labels of an image, and the byte of the payload at which the image starts."""
 
     labels: tuple[float, ...]
     start: int
-    listed: bool  # whether the labels stand behind the header, not in it
+    listed: bool  # the labels follow the fixed-size header
 
 
 def parse_header(payload: bytes) -> Header:
-    """The header of a payload; `DataError` where there is none.
+    """Parse the header of a payload; raises `DataError` if it is invalid.
 
     >>> parse_header(HEADER.pack(0, 7.0, 1, 0) + b"image")
     Header(labels=(7.0,), start=24, listed=False)
     """
     if len(payload) < HEADER.size:
-        raise DataError(f"expected a header of {HEADER.size} bytes, found {len(payload)} bytes")
+        raise DataError(f"got {len(payload)} bytes, expected a header of {HEADER.size} bytes")
     flag, label, _, _ = HEADER.unpack_from(payload)
     if flag == 0:
         return Header((label,), HEADER.size, listed=False)
     start = HEADER.size + 4 * flag
-    if flag > _LABELS or start > len(payload):
-        raise DataError(f"expected at most {_LABELS} labels before an image, found {flag}")
+    if flag > _MAX_LABELS or start > len(payload):
+        raise DataError(f"got {flag} labels before an image, expected at most {_MAX_LABELS}")
     return Header(struct.unpack_from(f"<{flag}f", payload, HEADER.size), start, listed=True)
 
 
 @attrs.frozen(eq=False)
 class RecordFaces:
-    """The images of a RecordIO file by position: their keys, offsets and subjects."""
+    """Images of a RecordIO file by position: their keys, offsets and subjects."""
 
     file: RecordFile
     keys: Sequence[int]
@@ -73,67 +73,67 @@ class RecordFaces:
 
 
 def open_record_faces(path: Path, progress: Progress) -> RecordFaces:
-    """The images of the file at `path`, by the index beside it (``.idx``) or by a walk through it.
+    """Open the images of the file at `path`, by its index (``.idx``) or by a scan of all records.
 
-    The labels of all images are read, no image is. A file ``property`` in the same folder, with
-    the number of subjects, height and width, is held against them. Raises `DataError` where file,
-    index and announced numbers contradict each other, and for a label that is no subject.
+    Only labels are read. If the folder has a file ``property``, with the number of subjects, height
+    and width, labels are checked against it. Raises `DataError` if file, index, record 0 and
+    ``property`` are inconsistent, or if a label is not the number of a subject.
     """
     file = RecordFile.open(path)
-    beside = path.with_suffix(".idx")
-    if beside.exists():
-        places = _indexed(file, beside)
+    index = path.with_suffix(".idx")
+    if index.exists():
+        offsets = _indexed(file, index)
     else:
-        places = {number: offset for number, (offset, _) in enumerate(file.records(most=0))}
-    places = _announced(file, places)
+        offsets = {number: offset for number, (offset, _) in enumerate(file.records(most=0))}
+    offsets = _image_offsets(file, offsets)
     subjects = []
-    for number, (key, offset) in enumerate(places.items(), start=1):
+    for number, (key, offset) in enumerate(offsets.items(), start=1):
         subjects.append(_subject(file, key, offset))
-        if number % 4096 == 0 or number == len(places):
-            progress("reading labels", number, len(places))
+        if number % 4096 == 0 or number == len(offsets):
+            progress("reading labels", number, len(offsets))
     _check_property(path.with_name("property"), subjects)
-    return RecordFaces(file, [*places], [*places.values()], subjects)
+    return RecordFaces(file, [*offsets], [*offsets.values()], subjects)
 
 
 def _indexed(file: RecordFile, index: Path) -> dict[int, int]:
-    places = read_index(index)
-    last = max(places.values())
+    offsets = read_index(index)
+    last = max(offsets.values())
     end = file.end(last)
     if end != file.size:
         raise DataError(
             f"{index}: its last record ends at byte {end}, but {file.path} has {file.size} bytes; "
-            f"the index is cut short, or that of another file. Without it, the file is walked "
-            f"through"
+            f"the index is truncated or of another file. Copy it again, or delete it to scan the "
+            f"file instead"
         )
-    return dict(sorted(places.items()))
+    return dict(sorted(offsets.items()))
 
 
-def _announced(file: RecordFile, places: dict[int, int]) -> dict[int, int]:
-    """The places of images: those that record 0 announces, or all of them where it does not."""
-    if 0 not in places:
-        return places
-    header = _header(file, 0, places[0])
-    if not header.listed or len(header.labels) != _ANNOUNCED:
-        return places
-    if file.read(places[0])[header.start :]:
-        return places  # an image with two labels, of a set without announcement
+def _image_offsets(file: RecordFile, offsets: dict[int, int]) -> dict[int, int]:
+    """Return the offsets of images by key: those in the range of record 0, or all without one."""
+    if 0 not in offsets:
+        return offsets
+    header = _header(file, 0, offsets[0])
+    if not header.listed or len(header.labels) != _RANGE_LABELS:
+        return offsets
+    if file.read(offsets[0])[header.start :]:
+        return offsets  # record 0 is an image with two labels
     images, every = header.labels
     if not (images.is_integer() and every.is_integer() and 1 < images <= every):
         raise DataError(
-            f"{file.path}, record 0: expected the keys at which images and all records end, found "
-            f"{images:g} and {every:g}"
+            f"{file.path}, record 0: got {images:g} and {every:g}, expected the keys at which "
+            f"images and all records end"
         )
-    missing = [key for key in range(1, int(every)) if key not in places]
+    missing = [key for key in range(1, int(every)) if key not in offsets]
     if missing:
         raise DataError(
-            f"{file.path}: record 0 announces the records 1 to {int(every) - 1}; the index lacks "
-            f"{len(missing)} of them, {missing[0]} for one"
+            f"{file.path}: record 0 lists the records 1 to {int(every) - 1}; the index lacks "
+            f"{len(missing)} of them, such as {missing[0]}"
         )
-    return {key: places[key] for key in range(1, int(images))}
+    return {key: offsets[key] for key in range(1, int(images))}
 
 
 def _header(file: RecordFile, key: int, offset: int) -> Header:
-    payload = file.read(offset, _BEGINNING)
+    payload = file.read(offset, _MAX_HEADER)
     try:
         return parse_header(payload)
     except DataError as cause:
@@ -141,31 +141,31 @@ def _header(file: RecordFile, key: int, offset: int) -> Header:
 
 
 def _subject(file: RecordFile, key: int, offset: int) -> int:
-    where = f"{file.path}, record {key} at byte {offset}"
+    location = f"{file.path}, record {key} at byte {offset}"
     label = _header(file, key, offset).labels[0]
     if not math.isfinite(label) or label < 0 or not label.is_integer():
-        raise DataError(f"{where}: expected the number of a subject as label, found {label:g}")
-    if label >= LIMIT:
+        raise DataError(f"{location}: got the label {label:g}, expected the number of a subject")
+    if label >= MAX_SUBJECTS:
         raise DataError(
-            f"{where}: the label {label:.0f} is no longer exact: in float32, subjects are told "
-            f"apart below {LIMIT} only"
+            f"{location}: got the label {label:.0f}, expected one below {MAX_SUBJECTS}, the limit "
+            f"of exact numbers in float32"
         )
     return int(label)
 
 
 def _check_property(path: Path, subjects: Sequence[int]) -> None:
-    """Hold the file ``property`` against the labels, where there is one."""
+    """Check the labels against the file ``property``, if it exists."""
     if not path.exists():
         return
     text = path.read_text(encoding="utf-8", errors="replace").strip()
     numbers = text.split(",")
     if len(numbers) != 3 or not all(number.strip().isdigit() for number in numbers):
         raise DataError(
-            f"{path}: expected the number of subjects, height and width, found {text[:80]!r}"
+            f"{path}: got {text[:80]!r}, expected the number of subjects, height and width"
         )
-    announced = int(numbers[0])
-    if subjects and max(subjects) >= announced:
+    count = int(numbers[0])
+    if subjects and max(subjects) >= count:
         raise DataError(
-            f"{path}: announces {announced} subjects, numbered from 0, but a record has the label "
+            f"{path}: has {count} subjects, numbered from 0, but a record has the label "
             f"{max(subjects)}"
         )

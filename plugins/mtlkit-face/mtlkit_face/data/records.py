@@ -1,4 +1,4 @@
-"""Faces in a RecordIO file as a data source."""
+"""Data source of faces in a RecordIO file."""
 
 from pathlib import Path
 
@@ -14,11 +14,11 @@ from mtlkit_face.data.recordio_faces import Progress, open_record_faces
 
 @attrs.frozen(kw_only=True)
 class FaceRecords(FaceImageSource):
-    """Faces in a RecordIO file (``.rec``), as insightface and MXNet's ``im2rec`` pack them.
+    """Faces in a RecordIO file (``.rec``), as packed by insightface and MXNet's ``im2rec``.
 
-    Neither MXNet nor unpickling is needed. The index ``.idx`` beside it is used where there is one;
-    a file ``property`` is held against the labels. In a table of `labels`, the column `file` is the
-    key of a record.
+    The file is read without MXNet and without unpickling. The index ``.idx`` in its folder is used
+    if it exists, and labels are checked against a file ``property``. In a table of `labels`, the
+    column `file` is the key of a record.
 
     >>> FaceRecords(file=Path("faces_webface_112x112/train.rec"), size=112, channels=3).mirror
     False
@@ -32,8 +32,8 @@ class FaceRecords(FaceImageSource):
 
 
 def list_records(path: Path, progress: Progress) -> FaceListing:
-    """The images of the RecordIO file at `path`, by their keys."""
+    """List the images of the RecordIO file at `path` by their keys."""
     faces = open_record_faces(path, progress)
     if not len(faces):
-        raise DataError(f"{path}: holds no image")
+        raise DataError(f"{path}: contains no image")
     return FaceListing(faces, [*map(str, faces.keys)], [*map(str, faces.subjects)])

@@ -1,4 +1,4 @@
-"""Rendered faces as a data source: some subjects to train on, others to recognise."""
+"""Data source of rendered faces: subjects for training, and others for testing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,16 +22,16 @@ from mtlkit_face.data.label_columns import label_column
 class Rendered(DataSource, FaceSet):
     """Rendered faces with the labels subject, yaw, light, expression and session.
 
-    With all 20 lights, light has 20 classes where `face/multi-pie` has 19: 0 and 19 are both the
-    room's light alone, whose pictures differ by exposure and noise only. No network can tell them
-    apart, so that accuracy on light ends near 0.95 (docs/explanation/faces.md has the figures).
+    With all 20 lights, light has 20 classes; `face/multi-pie` has 19. Lights 0 and 19 are both the
+    room's light alone, and their images differ only by exposure and noise. They cannot be
+    distinguished, so accuracy on light is limited to about 0.95 (docs/explanation/faces.md has the figures).
 
-    The options of `FaceSet` describe the training subjects. `test_subjects` others, rendered alike,
-    with `test_images_per_subject` images each (None: as many as in training), are the test split:
-    nobody is in both. `validation` is the part of each training subject's images that is held out
-    of training, to measure the tasks on known subjects. `labels` is a table, CSV or Parquet, whose
-    columns become labels beside these: classes by the column `file`, which is the id of an image;
-    where it has no row, or an empty cell, the label is missing. It lies relative to the recipe.
+    The options of `FaceSet` describe the training subjects. The test split has `test_subjects`
+    other subjects with `test_images_per_subject` images each (None: as many as in training).
+    `validation` is the fraction of each training subject's images that is held out of training, to
+    measure the tasks on known subjects. `labels` is a table, CSV or Parquet, with further class
+    labels; its column `file` has the id of the image. A label is missing if the image has no row or
+    an empty cell. A relative path is resolved against the recipe's folder.
     """
 
     subjects: int = attrs.field(default=240, validator=at_least(1))
@@ -42,9 +42,9 @@ class Rendered(DataSource, FaceSet):
     labels: Path | None = None
 
     def load(self, loading: Loading) -> Data:
-        """The data: subjects to train on, some of their images held out, and test subjects.
+        """Render or load the faces of the training, validation and test splits.
 
-        Raises `DataError` where the cache folder cannot be written, or a rendering process dies.
+        Raises `DataError` if the cache folder cannot be written, or if a rendering process fails.
         """
         train = self._render(loading, test=False)
         test = self._render(loading, test=True)
@@ -68,8 +68,8 @@ class Rendered(DataSource, FaceSet):
         unknown = [image for column in labels.values() for image in column if image not in ids]
         if unknown:
             raise DataError(
-                f"data.labels: {self.labels}: {len(unknown)} labels are for no face here, that of "
-                f"{unknown[0]!r} for one; is it the table of other faces?"
+                f"data.labels: {self.labels}: {len(unknown)} labels are for unknown faces, such as "
+                f"{unknown[0]!r}; use the table of these faces"
             )
         return data
 
@@ -82,17 +82,16 @@ class Rendered(DataSource, FaceSet):
                 workers=loading.workers,
                 progress=lambda done, total: loading.progress(label, done, total),
             )
-        except WorkerError as died:
-            raise DataError(f"{label}: {died}") from died
+        except WorkerError as cause:
+            raise DataError(f"{label}: {cause}") from cause
         except OSError as cause:
             raise DataError(
-                f"{loading.cache}: the rendered faces cannot be kept: {cause.strerror or cause}. "
-                f"Nothing half-written was left; free some space, or choose another folder with "
-                f"--cache"
+                f"{loading.cache}: the rendered faces cannot be cached: {cause.strerror or cause}. "
+                f"No partial file remains; free some space, or choose another folder with --cache"
             ) from cause
 
     def faces(self, *, test: bool = False) -> FaceSet:
-        """The training faces, or those of the test subjects, who are numbered after them."""
+        """Return the set of training faces, or of test faces, whose subjects are numbered next."""
         options = {field.name: getattr(self, field.name) for field in attrs.fields(FaceSet)}
         if test:
             options["first_subject"] += self.subjects
@@ -103,7 +102,7 @@ class Rendered(DataSource, FaceSet):
 
 
 class ArrayImages:
-    """Images (N, C, H, W) of an array in memory or on disk, chosen by `index`."""
+    """Images (N, C, H, W) of an array in memory or on disk, selected by `index`."""
 
     def __init__(self, images: npt.NDArray[np.uint8], index: npt.NDArray[np.intp]) -> None:
         self._images = images
@@ -121,7 +120,7 @@ def _split(
 ) -> Split:
     faces, rows = rendered.faces, rendered.rows.take(index)
     people = range(faces.first_subject, faces.first_subject + faces.subjects)
-    # what the set may show, not what this split happens to show
+    # vocabularies of the whole set, so that splits share class codes
     columns = {
         "subject": label_column(rows.subject, people),
         "session": label_column(rows.session, range(faces.sessions)),
@@ -138,27 +137,31 @@ def _split(
     ]
     for name, known in labels.items():
         if name in columns:
-            raise DataError(f"data.labels: rendered faces have a label {name!r} of their own")
+            raise DataError(
+                f"data.labels: rendered faces already have a label {name!r}; rename the column"
+            )
         names = Categorical.of(list(known.values())).names
-        columns[name] = Categorical.of([known.get(each) for each in ids], names)
+        columns[name] = Categorical.of([known.get(image) for image in ids], names)
     return Split(inputs=ArrayImages(rendered.images, index), columns=columns, ids=ids)
 
 
 def read_labels(table: Path | None, base: Path) -> dict[str, dict[str, str]]:
-    """The labels of a table: for each column the label of each image that has one, by its id."""
+    """Return the labels of each column of a table by the id of the image."""
     if table is None:
         return {}
-    path = next((each / table for each in (base, Path()) if (each / table).is_file()), None)
+    path = next((root / table for root in (base, Path()) if (root / table).is_file()), None)
     if path is None:
-        raise DataError(f"data.labels: no such file: {table} (looked for it in {base.absolute()})")
+        raise DataError(f"data.labels: no such file: {table} (tried in {base.absolute()})")
     rows = read_table(path)
-    found: dict[str, dict[str, str]] = {name: {} for row in rows[:1] for name in row.labels}
-    seen: dict[str, str] = {}
+    labels: dict[str, dict[str, str]] = {name: {} for row in rows[:1] for name in row.labels}
+    location_of: dict[str, str] = {}
     for row in rows:
-        if row.file in seen:
-            raise DataError(f"{row.place}: {row.file!r} was already listed at {seen[row.file]}")
-        seen[row.file] = row.place
+        if row.file in location_of:
+            raise DataError(
+                f"{row.place}: {row.file!r} is already listed at {location_of[row.file]}"
+            )
+        location_of[row.file] = row.place
         for name, label in row.labels.items():
             if label is not None:
-                found[name][row.file] = label
-    return found
+                labels[name][row.file] = label
+    return labels

@@ -1,4 +1,4 @@
-"""Side labels of faces in the wild, from a table, and what a mirror makes of them."""
+"""Side labels of faces in the wild, read from a table, also for mirrored images."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from mtlkit.data import Categorical, Numeric, read_table
 from mtlkit.plugins import DataError
 
 UNKNOWN = "-1"
-"""A class that says that the class is not known, as the paper's pose labels have it."""
+"""Class of a missing label, as in the paper's pose labels."""
 
 Positions = npt.NDArray[np.intp]
 Mirrored = npt.NDArray[np.bool_]
@@ -21,7 +21,7 @@ Mirrored = npt.NDArray[np.bool_]
 
 @attrs.frozen(eq=False)
 class SideLabels:
-    """Labels of N faces by name: classes (None: not known) and numbers (NaN: not known)."""
+    """Labels of N faces by name: classes (None if missing) and numbers (NaN if missing)."""
 
     classes: Mapping[str, Sequence[str | None]]
     numeric: Mapping[str, npt.NDArray[np.float32]]
@@ -33,27 +33,28 @@ class SideLabels:
         swap: Mapping[str, tuple[str, str]],
         negate: Sequence[str],
     ) -> dict[str, Categorical | Numeric]:
-        """The columns for the faces at `positions`, as a mirror shows them where `mirrored`.
+        """Return the columns of the faces at `positions`, some of them `mirrored`.
 
-        A mirror exchanges the two classes that `swap` has for a label, and the sign of a number
-        that `negate` names.
+        Mirroring exchanges the two classes of each label in `swap`, and changes the sign of the
+        numbers in `negate`.
         """
-        found: dict[str, Categorical | Numeric] = {}
+        columns: dict[str, Categorical | Numeric] = {}
         for name, values in self.classes.items():
             names = Categorical.of(values).names
-            other = _exchanged(name, names, swap.get(name))
+            swapped = _swapped(name, names, swap.get(name))
             chosen = [
-                other.get(value, value) if flip and value is not None else value
+                swapped.get(value, value) if flip and value is not None else value
                 for value, flip in zip((values[i] for i in positions), mirrored, strict=True)
             ]
-            found[name] = Categorical.of(chosen, names)
+            columns[name] = Categorical.of(chosen, names)
         for name, numbers in self.numeric.items():
             sign = np.where(mirrored & (name in negate), -1, 1)
-            found[name] = Numeric(torch.from_numpy((numbers[positions] * sign).astype(np.float32)))
-        return found
+            signed = (numbers[positions] * sign).astype(np.float32)
+            columns[name] = Numeric(torch.from_numpy(signed))
+        return columns
 
 
-def _exchanged(label: str, names: Sequence[str], pair: tuple[str, str] | None) -> dict[str, str]:
+def _swapped(label: str, names: Sequence[str], pair: tuple[str, str] | None) -> dict[str, str]:
     if pair is None:
         return {}
     for name in pair:
@@ -68,44 +69,46 @@ def _exchanged(label: str, names: Sequence[str], pair: tuple[str, str] | None) -
 def read_side_labels(
     table: Path, ids: Sequence[str], classes: Sequence[str], numeric: Sequence[str]
 ) -> SideLabels:
-    """The columns `classes` and `numeric` of `table` as labels of the faces `ids` (N,).
+    """Read the columns `classes` and `numeric` of `table` as labels of the faces `ids` (N,).
 
-    Raises `DataError` for a column that is not there, a cell that is no number, and a file of the
-    table that is no face of the source: it would be the table of other faces.
+    Raises `DataError` for a missing column, a cell that is not a number, and a file of the table
+    that is not a face of the source.
     """
     rows = read_table(table)
-    place = {name: position for position, name in enumerate(ids)}
+    index = {name: position for position, name in enumerate(ids)}
     for name in (*classes, *numeric):
         if rows and name not in rows[0].labels:
             raise DataError(f"{table}: has no column {name!r}; it has: {', '.join(rows[0].labels)}")
-    strangers = [row.file for row in rows if row.file not in place]
-    if strangers:
+    unknown = [row.file for row in rows if row.file not in index]
+    if unknown:
         raise DataError(
-            f"{table}: {len(strangers)} of {len(rows)} files are no faces here, {strangers[0]!r} "
-            f"for one; is it the table of other faces?"
+            f"{table}: {len(unknown)} of {len(rows)} files are unknown faces, such as "
+            f"{unknown[0]!r}; use the table of these faces"
         )
     by_class: dict[str, list[str | None]] = {name: [None] * len(ids) for name in classes}
     by_number = {name: np.full(len(ids), math.nan, np.float32) for name in numeric}
-    seen: dict[str, str] = {}
+    location_of: dict[str, str] = {}
     for row in rows:
-        if row.file in seen:
-            raise DataError(f"{row.place}: {row.file!r} was already listed at {seen[row.file]}")
-        seen[row.file] = row.place
+        if row.file in location_of:
+            raise DataError(
+                f"{row.place}: {row.file!r} is already listed at {location_of[row.file]}"
+            )
+        location_of[row.file] = row.place
         for name, values in by_class.items():
             cell = row.labels[name]
-            values[place[row.file]] = None if cell == UNKNOWN else cell
+            values[index[row.file]] = None if cell == UNKNOWN else cell
         for name, numbers in by_number.items():
-            numbers[place[row.file]] = _number(row.labels[name], f"{row.place}: {name}")
+            numbers[index[row.file]] = _number(row.labels[name], f"{row.place}: {name}")
     for name, values in by_class.items():
         if all(value is None for value in values):
             raise DataError(f"{table}: no face has a {name!r}")
     return SideLabels(by_class, by_number)
 
 
-def _number(cell: str | None, where: str) -> float:
+def _number(cell: str | None, location: str) -> float:
     if cell is None:
         return math.nan
     try:
         return float(cell)
     except ValueError as cause:
-        raise DataError(f"{where}: expected a number, found {cell!r}") from cause
+        raise DataError(f"{location}: got {cell!r}, expected a number") from cause

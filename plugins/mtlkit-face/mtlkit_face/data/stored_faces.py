@@ -1,4 +1,4 @@
-"""Encoded face images in files, decoded whenever they are asked for."""
+"""Encoded face images in files, decoded on access."""
 
 import io
 import warnings
@@ -17,11 +17,11 @@ from torch import Tensor
 from mtlkit.data import FORMATS, Frame, Loading, decode, threads
 from mtlkit.plugins import DataError
 
-PORTION = 256
-"""Images handed to the threads at a time, which bounds what waits in memory."""
+CHUNK = 256
+"""Number of images passed to the threads at a time, which bounds memory."""
 
-SHOWN = 10
-"""How many faults a message names before it only counts them."""
+MAX_SHOWN = 10
+"""Maximum number of faults that a message lists."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -30,18 +30,18 @@ class Store(Protocol):
     """Encoded images by position."""
 
     def __len__(self) -> int:
-        """How many images there are, N."""
+        """Return the number of images N."""
 
     def read(self, position: int, /) -> bytes:
-        """The encoded image at `position`; `DataError` says what is wrong with it."""
+        """Return the encoded image at `position`; raises `DataError` if it cannot be read."""
 
     def place(self, position: int, /) -> str:
-        """Where the image at `position` is, for messages."""
+        """Return the location of the image at `position`, for messages."""
 
 
 @attrs.frozen(eq=False)
 class FileStore:
-    """Images that are files: `names` are relative to `folder`."""
+    """Images stored as files; `names` are relative to `folder`."""
 
     folder: Path
     names: Sequence[str]
@@ -61,7 +61,7 @@ class FileStore:
 
 @attrs.frozen(eq=False)
 class StoredFaces:
-    """The images (N, C, H, W) of a store at `positions` (N,), mirrored where `mirrored` (N,)."""
+    """Images (N, C, H, W) of a store at `positions` (N,), some of them `mirrored` (N,)."""
 
     store: Store
     positions: npt.NDArray[np.intp]
@@ -73,47 +73,47 @@ class StoredFaces:
         return len(self.positions)
 
     def __getitem__(self, index: Tensor, /) -> Tensor:
-        def one(place: int) -> Pixels:
-            position = int(self.positions[place])
+        def load(i: int) -> Pixels:
+            position = int(self.positions[i])
             try:
                 pixels = _decoded(self.store, position, self.frame)
             except DataError as cause:
                 raise DataError(f"{self.store.place(position)}: {cause}") from cause
-            return pixels[..., ::-1] if self.mirrored[place] else pixels
+            return pixels[..., ::-1] if self.mirrored[i] else pixels
 
         with ThreadPoolExecutor(self.workers) as pool:
-            return torch.from_numpy(np.stack(list(pool.map(one, index.tolist()))))
+            return torch.from_numpy(np.stack(list(pool.map(load, index.tolist()))))
 
 
-def faults(store: Store, frame: Frame, loading: Loading) -> dict[int, str]:
-    """Why images cannot be used, by position: each is decoded once, and let go.
+def find_faults(store: Store, frame: Frame, loading: Loading) -> dict[int, str]:
+    """Decode every image once, and return the reasons why images cannot be used, by position.
 
-    A photograph that is not square, for it is not yet aligned, is a fault: it would be squeezed.
+    An image that is not square is a fault, since resizing would distort it.
     """
 
-    def one(position: int) -> str | None:
+    def fault_of(position: int) -> str | None:
         try:
             _decoded(store, position, frame)
         except DataError as cause:
             return str(cause)
         return None
 
-    found: dict[int, str] = {}
+    faults: dict[int, str] = {}
     with warnings.catch_warnings(), ThreadPoolExecutor(threads(loading)) as pool:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for portion in portions(len(store)):
-            for position, fault in zip(portion, pool.map(one, portion), strict=True):
+        for chunk in chunks(len(store)):
+            for position, fault in zip(chunk, pool.map(fault_of, chunk), strict=True):
                 if fault is not None:
-                    found[position] = fault
-            loading.progress("checking images", portion.stop, len(store))
-    return found
+                    faults[position] = fault
+            loading.progress("checking images", chunk.stop, len(store))
+    return faults
 
 
 def _decoded(store: Store, position: int, frame: Frame) -> Pixels:
-    """The image at `position` as (C, H, W), of an image that is square as the frame is."""
+    """Decode the image at `position` as (C, H, W); raises `DataError` unless it is square."""
     encoded = store.read(position)
     pixels = decode(encoded, frame)
-    with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:  # reads the head only
+    with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:  # reads only the header
         width, height = opened.size
     if width != height:
         raise DataError(
@@ -122,20 +122,20 @@ def _decoded(store: Store, position: int, frame: Frame) -> Pixels:
     return pixels
 
 
-def portions(count: int, size: int = PORTION) -> Iterator[range]:
-    """The numbers below `count`, some at a time.
+def chunks(count: int, size: int = CHUNK) -> Iterator[range]:
+    """Split the numbers below `count` into ranges of `size`.
 
-    >>> list(portions(5, 2))
+    >>> list(chunks(5, 2))
     [range(0, 2), range(2, 4), range(4, 5)]
     """
     for start in range(0, count, size):
         yield range(start, min(start + size, count))
 
 
-def complaint(what: str, store: Store, found: dict[int, str]) -> str:
-    """All that is wrong with the images of `what`, one to a line."""
-    lines = [f"{what}: {len(found)} of {len(store)} images cannot be used:"]
-    lines += [f"  {store.place(at)}: {fault}" for at, fault in [*found.items()][:SHOWN]]
-    if len(found) > SHOWN:
-        lines.append(f"  and {len(found) - SHOWN} more")
+def fault_report(source: str, store: Store, faults: dict[int, str]) -> str:
+    """Return a text on the `faults` of the images of `source`, one per line."""
+    lines = [f"{source}: {len(faults)} of {len(store)} images cannot be used:"]
+    lines += [f"  {store.place(i)}: {fault}" for i, fault in [*faults.items()][:MAX_SHOWN]]
+    if len(faults) > MAX_SHOWN:
+        lines.append(f"  and {len(faults) - MAX_SHOWN} more")
     return "\n".join(lines)

@@ -1,1 +1,1 @@
-"""The energy-based weight analysis of Yin & Liu (TIP 2018): what each task reads of x."""
+"""Energy-based weight analysis of Yin & Liu (TIP 2018): dimensions of x that each task reads."""

@@ -1,4 +1,4 @@
-"""``mtlkit face energy``: the analysis of a run, on a page of its own."""
+"""``mtlkit face energy``: write the energy analysis of a run as a report page."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
-    help="The page; its numbers lie beside it as JSON. By default energy.html in RUN.",
+    help="Output page, with its numbers next to it as JSON. Default: energy.html in RUN.",
 )
 @cache_option
 def energy(run: Path, out: Path | None, cache: Path) -> None:
-    """Analyse which dimensions of the features each task of RUN reads (Yin & Liu, eq. 13).
+    """Analyze which dimensions of the features each task of RUN reads (Yin & Liu, eq. 13).
 
-    It is asked as the run's recipe asks `face/energy`; where it does not, with the task, split and
-    gallery of its `face/identification`, or else with the defaults.
+    Options are those of `face/energy` in the run's recipe. Without it, the task, split and gallery
+    of its `face/identification` are used, and defaults otherwise.
     """
     from mtlkit import load_catalog, load_recipe
     from mtlkit.data import Loading
@@ -37,26 +37,25 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     catalog = load_catalog()
     folder = open_run(run)
     recipe = load_recipe(folder.recipe, catalog)
-    asked = asked_of(recipe)
-    found = asked.evaluate(load_trained(run, Loading(cache=cache), catalog))
+    result = analysis_for(recipe).evaluate(load_trained(run, Loading(cache=cache), catalog))
     evaluation = attrs.evolve(
-        read_evaluation(folder), headlines=(), metrics=found.metrics, sections=found.sections
+        read_evaluation(folder), headlines=(), metrics=result.metrics, sections=result.sections
     )
     page = out or folder.path / "energy.html"
     text = folder.recipe.read_text(encoding="utf-8")
     record = RunRecord(name=folder.path.absolute().name, evaluation=evaluation, recipe=text)
-    with atomic_path(page) as place:
-        place.write_text(render_page(record), encoding="utf-8")
-    with atomic_path(page.with_suffix(".json")) as place:
-        place.write_text(evaluation_to_json(evaluation), encoding="utf-8")
-    width = max(map(len, found.metrics))
-    for name, value in found.metrics.items():
+    with atomic_path(page) as partial:
+        partial.write_text(render_page(record), encoding="utf-8")
+    with atomic_path(page.with_suffix(".json")) as partial:
+        partial.write_text(evaluation_to_json(evaluation), encoding="utf-8")
+    width = max(map(len, result.metrics))
+    for name, value in result.metrics.items():
         click.echo(f"{name:{width}}  {value:8.4g}")
     click.echo(f"\npage: {page}")
 
 
-def asked_of(recipe: "Recipe") -> "Energy":
-    """The analysis that suits a run of `recipe`."""
+def analysis_for(recipe: "Recipe") -> "Energy":
+    """Return the analysis for a run of `recipe`."""
     from mtlkit_face.energy.evaluator import Energy
     from mtlkit_face.identification.evaluator import Identification
 

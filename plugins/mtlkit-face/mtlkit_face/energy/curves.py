@@ -1,6 +1,6 @@
-"""Rank-1 by the number of dimensions: of x_n, and of the logits y_n that they alone give.
+"""Rank-1 by number of dimensions: of x_n, and of the logits y_n computed from x_n alone.
 
-The n dimensions of most energy for identity come first (Yin & Liu, TIP 2018, figure of rank-1
+x_n are the n dimensions with the most energy for identity (Yin & Liu, TIP 2018, figure of rank-1
 against n). Shapes: N images, D dimensions, C identities.
 """
 
@@ -23,8 +23,8 @@ SHUFFLES = 5
 class Curves:
     """Rank-1 at each number of dimensions in `counts`.
 
-    `x` takes dimensions of x from the strongest on, `shuffled` in random order (the mean of
-    `SHUFFLES` fixed ones), `y` the logits W_n x_n + b of the strongest.
+    `x` adds dimensions of x from the strongest on, `shuffled` in random order (mean of `SHUFFLES`
+    fixed orders); `y` uses the logits W_n x_n + b of the strongest dimensions.
     """
 
     counts: tuple[int, ...]
@@ -34,12 +34,12 @@ class Curves:
 
     @property
     def best(self) -> int:
-        """The first place in `counts` at which x does best."""
+        """Index into `counts` of the first maximum of `x`."""
         return self.x.index(max(self.x))
 
 
 def largest_fall(curve: Sequence[float]) -> float:
-    """The largest fall of a curve from anything it had reached; 0 for one that never falls.
+    """Return the largest drop of a curve below its running maximum, 0 if it never drops.
 
     >>> largest_fall((0.25, 0.75, 0.5, 0.75))
     0.25
@@ -49,7 +49,7 @@ def largest_fall(curve: Sequence[float]) -> float:
 
 
 def dimension_counts(size: int, points: int) -> tuple[int, ...]:
-    """About `points` numbers of dimensions, evenly from one to all `size`.
+    """Return about `points` evenly spaced numbers of dimensions, up to `size`.
 
     >>> dimension_counts(320, 4), dimension_counts(3, 10)
     ((80, 160, 240, 320), (1, 2, 3))
@@ -58,19 +58,16 @@ def dimension_counts(size: int, points: int) -> tuple[int, ...]:
 
 
 def rank1(templates: Tensor, trial: GalleryTrial) -> float:
-    """The share of probes whose own gallery image alone scores best; a tie counts as a miss.
-
-    `templates` (N, K) need no unit length.
-    """
+    """Return rank-1 by the cosines of `templates` (N, K); ties count as misses."""
     unit = F.normalize(templates, dim=1)
     gallery = unit[trial.gallery]
-    found = []
-    for index, owner in zip(
-        torch.split(trial.probes, _CHUNK), torch.split(trial.owners, _CHUNK), strict=True
+    rank = []
+    for index, mate in zip(
+        torch.split(trial.probes, _CHUNK), torch.split(trial.mates, _CHUNK), strict=True
     ):
         scores = unit[index] @ gallery.T
-        found.append(ranks(scores.numpy(), scores.gather(1, owner.unsqueeze(1))[:, 0].numpy()))
-    return identification_rate(np.concatenate(found), 1)
+        rank.append(ranks(scores.numpy(), scores.gather(1, mate.unsqueeze(1))[:, 0].numpy()))
+    return identification_rate(np.concatenate(rank), 1)
 
 
 def curves(
@@ -81,9 +78,9 @@ def curves(
     trial: GalleryTrial,
     counts: Sequence[int],
 ) -> Curves:
-    """The curves for features x (N, D), identity's `weight` (C, D) and `bias` (C,).
+    """Return the curves of features x (N, D), identity's `weight` (C, D) and `bias` (C,).
 
-    `order` (D,) names the strongest dimension first.
+    `order` (D,) lists the dimensions, the strongest first.
     """
     weight, bias = weight.to(x), bias.to(x)
 

@@ -1,4 +1,4 @@
-"""The energy analysis as an evaluator."""
+"""Evaluator of the energy analysis."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -14,12 +14,12 @@ from mtlkit_face.energy.curves import Curves, curves, dimension_counts, largest_
 from mtlkit_face.energy.probes import (
     LOWER,
     UPPER,
-    Probed,
+    ProbeResults,
     X,
     Y,
+    probe_accuracy,
+    probe_samples,
     probed_labels,
-    read,
-    samples_of,
 )
 from mtlkit_face.energy.report_blocks import (
     curves_chart,
@@ -39,22 +39,23 @@ from mtlkit_face.energy.vectors import (
 )
 from mtlkit_face.identification.evaluator import Identification, frontal_and_neutral
 
-_SHARES = (8, 4, 2)  # of D: the sizes of the sets whose overlap is put into numbers
+_DIVISORS = (8, 4, 2)  # the overlap is reported for the strongest D/8, D/4 and D/2 dimensions
 
 
 @attrs.frozen(kw_only=True)
 class Energy(Evaluator):
-    """Which dimensions of the shared features x each task reads, and what is left in y = W x + b.
+    """Energy of each dimension of the shared features x for each task, and information left in y.
 
     The energy of a dimension for a task is the sum of its absolute weights in the task's linear
-    head (Yin & Liu, TIP 2018, eq. 13). Shown are the energies sorted, the weights of all heads,
-    the overlap of the tasks' strongest dimensions against chance, rank-1 of the strongest n
-    dimensions of x and of the logits they alone give, at `points` values of n, and what linear
-    probes find in x, in its halves by identity's energy, and in y. Probes learn from the training
-    subjects and are judged on those of `split`, who should be strangers.
+    head, y = W x + b (Yin & Liu, TIP 2018, eq. 13). The report has the sorted energies, the weights
+    of all heads, the overlap of the tasks' strongest dimensions compared with chance, rank-1 of the
+    strongest n dimensions of x and of the logits computed from them, at `points` values of n, and
+    the accuracy of linear probes on x, on its two parts (`upper` is the fraction of D in the part
+    with the most energy for identity), and on y. Probes are fitted on the training subjects and
+    tested on those of `split`, who should not be in training.
 
-    `probes` are the labels asked for; None means those of the side tasks, and yaw, light and
-    expression where the data has them. `task`, `subject`, `split` and `gallery` are as in
+    `probes` are the labels to probe; None means those of the side tasks, and yaw, light and
+    expression if the data has them. `task`, `subject`, `split` and `gallery` are as in
     `Identification`.
 
     >>> Energy(probes=("yaw",)).prefix
@@ -81,7 +82,7 @@ class Energy(Evaluator):
         return "face/energy" if self.split == "test" else f"face/{self.split}/energy"
 
     def protocol(self) -> Identification:
-        """Who is compared with whom, for rank-1 by dimensions."""
+        """Return the identification protocol, which chooses gallery and probes for rank-1."""
         return Identification(
             task=self.task, subject=self.subject, split=self.split, gallery=self.gallery
         )
@@ -93,38 +94,38 @@ class Energy(Evaluator):
         order = strongest(vectors[self.task])
         x = trained.predict(split).features
         counts = dimension_counts(len(order), self.points)
-        found = curves(x, heads.weights[self.task], heads.bias, order, trial, counts)
+        rank1 = curves(x, heads.weights[self.task], heads.bias, order, trial, counts)
         overlaps = {side: _overlaps(vectors, self.task, side) for side in heads.side}
         half = max(1, min(len(order) - 1, round(self.upper * len(order))))
         probed = self._probe(trained, split, order, half)
         blocks: list[Block] = [
-            Text(text=summary(heads, found)),
+            Text(text=summary(heads, rank1)),
             sorted_chart(heads),
             *pictures(heads),
             energy_table(heads),
-            curves_chart(found),
+            curves_chart(rank1),
             *overlap_blocks(self.task, vectors, overlaps),
             *probe_blocks(probed, self.task, self.split, len(order), half),
         ]
         title = "Energy of the weights" + (f" ({self.split})" if self.split != "test" else "")
         return EvaluationResult(
-            metrics=dict(self._metrics(found, vectors, overlaps, probed)),
+            metrics=dict(self._metrics(rank1, vectors, overlaps, probed)),
             sections=(Section(title=title, blocks=tuple(blocks)),),
         )
 
     def _probe(
         self, trained: EvaluationContext, split: Split, order: Tensor, half: int
-    ) -> dict[str, Probed]:
-        """What is read of each label from x, from its halves by identity's energy, and from y."""
+    ) -> dict[str, ProbeResults]:
+        """Probe each label on x, on its parts of more and less energy for identity, and on y."""
         train = trained.data.train
-        known, asked = trained.predict(train), trained.predict(split)
-        found: dict[str, Probed] = {}
+        fitted, tested = trained.predict(train), trained.predict(split)
+        results: dict[str, ProbeResults] = {}
         for label in probed_labels(self.probes, train, split, self.subject, trained.tasks):
-            samples = samples_of(label, train, split, self.subject)
-            first, second = known.features[samples.known], asked.features[samples.asked]
+            samples = probe_samples(label, train, split, self.subject)
+            first, second = fitted.features[samples.train], tested.features[samples.test]
             logits = (
-                known.outputs[self.task][samples.known],
-                asked.outputs[self.task][samples.asked],
+                fitted.outputs[self.task][samples.train],
+                tested.outputs[self.task][samples.test],
             )
             features = {
                 X: (first, second),
@@ -132,50 +133,50 @@ class Energy(Evaluator):
                 LOWER: (first[:, order[half:]], second[:, order[half:]]),
                 Y: logits,
             }
-            usual = int(torch.bincount(samples.codes).argmax())
-            found[label] = Probed(
-                chance=(samples.wanted == usual).double().mean().item(),
+            majority = int(torch.bincount(samples.train_codes).argmax())
+            results[label] = ProbeResults(
+                chance=(samples.test_codes == majority).double().mean().item(),
                 classes=len(samples.names),
-                strays=samples.strays,
-                readings={
-                    name: read(
-                        learned,
-                        samples.codes,
-                        samples.subjects,
-                        judged,
-                        samples.wanted,
-                        samples.owners,
+                unknown=samples.unknown,
+                accuracies={
+                    name: probe_accuracy(
+                        train_features,
+                        samples.train_codes,
+                        samples.train_subjects,
+                        test_features,
+                        samples.test_codes,
+                        samples.test_subjects,
                     )
-                    for name, (learned, judged) in features.items()
+                    for name, (train_features, test_features) in features.items()
                 },
             )
-        return found
+        return results
 
     def _metrics(
         self,
-        found: Curves,
+        rank1: Curves,
         vectors: Mapping[str, Tensor],
         overlaps: Mapping[str, tuple[Overlap, ...]],
-        probed: Mapping[str, Probed],
+        probed: Mapping[str, ProbeResults],
     ) -> Iterator[tuple[str, float]]:
         start = self.prefix
-        yield f"{start}/rank1/x", found.x[-1]
-        yield f"{start}/rank1/x-best", found.x[found.best]
-        yield f"{start}/rank1/x-best-dimensions", float(found.counts[found.best])
-        yield f"{start}/rank1/y", found.y[-1]
-        yield f"{start}/rank1/y-falls", largest_fall(found.y)
-        for side, each in overlaps.items():
+        yield f"{start}/rank1/x", rank1.x[-1]
+        yield f"{start}/rank1/x-best", rank1.x[rank1.best]
+        yield f"{start}/rank1/x-best-dimensions", float(rank1.counts[rank1.best])
+        yield f"{start}/rank1/y", rank1.y[-1]
+        yield f"{start}/rank1/y-falls", largest_fall(rank1.y)
+        for side, sizes in overlaps.items():
             yield f"{start}/correlation/{side}", rank_correlation(vectors[self.task], vectors[side])
-            for one in each:
+            for one in sizes:
                 yield f"{start}/overlap/{side}/{one.most}", float(one.shared)
                 yield f"{start}/overlap/{side}/{one.most}-by-chance", one.expected
-        for label, one_label in probed.items():
-            yield f"{start}/probe/{label}/chance", one_label.chance
-            for name, reading in one_label.readings.items():
-                yield f"{start}/probe/{label}/{name}", reading.accuracy
+        for label, results in probed.items():
+            yield f"{start}/probe/{label}/chance", results.chance
+            for name, result in results.accuracies.items():
+                yield f"{start}/probe/{label}/{name}", result.accuracy
 
 
 def _overlaps(vectors: Mapping[str, Tensor], task: str, side: str) -> tuple[Overlap, ...]:
     size = len(vectors[task])
-    sizes = dict.fromkeys(max(1, size // share) for share in _SHARES)
+    sizes = dict.fromkeys(max(1, size // divisor) for divisor in _DIVISORS)
     return tuple(overlap(vectors[task], vectors[side], most) for most in sizes)

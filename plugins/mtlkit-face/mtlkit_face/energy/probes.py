@@ -1,7 +1,7 @@
-"""Linear probes: how well a label can be read off features of strangers by a linear map.
+"""Linear probes: accuracy of a linear classifier of a label on features of unseen subjects.
 
-A probe is a ridge regression of the classes' indicators (Alain & Bengio 2016 use softmax probes),
-in closed form, so that it has no training to argue about. Shapes: N samples, D features, K classes.
+A probe is a ridge regression of the class indicators (Alain & Bengio 2016 use softmax probes). It
+has a closed form, so there is nothing to tune. Shapes: N samples, D features, K classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,19 @@ from mtlkit.data import Categorical, Split
 from mtlkit.plugins import DataError
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
-"""The penalties tried, in units of the features' mean square."""
+"""Candidate penalties, in units of the mean square of the features."""
 
 _CHUNK = 8192
-_FOLD = 4  # every fourth training subject judges the penalty
-USUAL = ("yaw", "light", "expression")
+_FOLD = 4  # every fourth training subject validates the penalty
+DEFAULT_LABELS = ("yaw", "light", "expression")
 
 X, UPPER, LOWER, Y = "x", "x-upper", "x-lower", "y"
-"""The features that are probed: x, its halves by identity's energy, and the logits y."""
+"""Probed features: x, its parts of more and less energy for identity, and the logits y."""
 
 
 @attrs.frozen(kw_only=True)
-class Reading:
-    """How well a label was read: the accuracy, its standard error over subjects, the penalty."""
+class ProbeAccuracy:
+    """Accuracy of a probe, its standard error over subjects, and the chosen penalty."""
 
     accuracy: float
     error: float
@@ -37,136 +37,145 @@ class Reading:
 
 @attrs.frozen(eq=False)
 class Probe:
-    """A linear map of features to the scores of classes: x -> (x - centre) weight + offset."""
+    """Linear map of features to class scores: x -> (x - mean) weight + offset."""
 
-    centre: Tensor
+    mean: Tensor
     weight: Tensor
     offset: Tensor
 
     def __call__(self, features: Tensor) -> Tensor:
-        """The class (N,) of each of the features (N, D)."""
+        """Return the predicted class (N,) of features (N, D)."""
         parts = torch.split(features, _CHUNK)
         return torch.cat(
-            [((p.double() - self.centre) @ self.weight + self.offset).argmax(dim=1) for p in parts]
+            [((p.double() - self.mean) @ self.weight + self.offset).argmax(dim=1) for p in parts]
         )
 
 
 class Ridge:
     """Ridge regressions of the indicators of codes (N,) on features (N, D), for any penalty.
 
-    Features are centred and left in their own scale: what W made small stays small beside the
-    penalty, a share of the mean square of a feature.
+    Features are centered but not scaled: the penalty is relative to the mean square over all
+    features, so a feature that W shrinks has less effect.
     """
 
     def __init__(self, features: Tensor, codes: Tensor, classes: int) -> None:
-        self._centre = features.mean(dim=0, dtype=torch.float64)
+        self._mean = features.mean(dim=0, dtype=torch.float64)
         self._offset = torch.bincount(codes, minlength=classes).double() / len(codes)
         gram = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
         cross = torch.zeros(features.shape[1], classes, dtype=torch.float64)
-        for part, own in zip(torch.split(features, _CHUNK), torch.split(codes, _CHUNK),
-                             strict=True):  # fmt: skip
-            centred = part.double() - self._centre
-            gram += centred.T @ centred
-            cross += centred.T @ (F.one_hot(own, classes).double() - self._offset)
+        chunks = zip(torch.split(features, _CHUNK), torch.split(codes, _CHUNK), strict=True)
+        for features_chunk, codes_chunk in chunks:
+            centered = features_chunk.double() - self._mean
+            gram += centered.T @ centered
+            cross += centered.T @ (F.one_hot(codes_chunk, classes).double() - self._offset)
         self._values, self._vectors = torch.linalg.eigh(gram)
         self._projected = self._vectors.T @ cross
         self._unit = max(gram.diagonal().mean().item(), torch.finfo(torch.float32).tiny)
 
     def probe(self, penalty: float) -> Probe:
-        """The probe whose `penalty` is in units of the features' mean square times N."""
+        """Return the probe with `penalty`, in units of the features' mean square times N."""
         shrunk = self._projected / (self._values.clamp(min=0) + penalty * self._unit).unsqueeze(1)
-        return Probe(self._centre, self._vectors @ shrunk, self._offset)
+        return Probe(self._mean, self._vectors @ shrunk, self._offset)
 
 
-def read(
-    known: Tensor, codes: Tensor, subjects: Tensor, strangers: Tensor, asked: Tensor, owners: Tensor
-) -> Reading:
-    """How well the codes `asked` (M,) of strangers (M, D) are read by a probe of `known` (N, D).
+def probe_accuracy(
+    train: Tensor,
+    train_codes: Tensor,
+    train_subjects: Tensor,
+    test: Tensor,
+    test_codes: Tensor,
+    test_subjects: Tensor,
+) -> ProbeAccuracy:
+    """Fit a probe on the features `train` (N, D) and return its accuracy on `test` (M, D).
 
-    `codes` (N,) and `subjects` (N,) are those of the known, `owners` (M,) the strangers' subjects.
-    The penalty is the one that reads best a quarter of the known subjects from the others.
+    Codes and subjects are (N,) and (M,). The penalty is the best one on a held-out quarter of the
+    training subjects.
     """
-    classes = int(codes.max()) + 1
-    held = torch.unique(subjects, return_inverse=True)[1] % _FOLD == 0
-    if held.all() or not held.any():  # one subject: nobody to judge by
-        held = torch.arange(len(codes)) % _FOLD == 0
-    trial = Ridge(known[~held], codes[~held], classes)
-    scores = [(trial.probe(p)(known[held]) == codes[held]).double().mean() for p in PENALTIES]
+    classes = int(train_codes.max()) + 1
+    held = torch.unique(train_subjects, return_inverse=True)[1] % _FOLD == 0
+    if held.all() or not held.any():  # a single subject: hold out a quarter of its samples
+        held = torch.arange(len(train_codes)) % _FOLD == 0
+    ridge = Ridge(train[~held], train_codes[~held], classes)
+    scores = [(ridge.probe(p)(train[held]) == train_codes[held]).double().mean() for p in PENALTIES]
     best = PENALTIES[int(torch.stack(scores).argmax())]
-    right = Ridge(known, codes, classes).probe(best)(strangers) == asked
-    shares = torch.stack([right[owners == one].double().mean() for one in torch.unique(owners)])
-    error = (shares.std() / len(shares) ** 0.5).item() if len(shares) > 1 else 0.0
-    return Reading(accuracy=right.double().mean().item(), error=error, penalty=best)
+    right = (Ridge(train, train_codes, classes).probe(best)(test) == test_codes).double()
+    rates = torch.stack([right[test_subjects == one].mean() for one in torch.unique(test_subjects)])
+    error = (rates.std() / len(rates) ** 0.5).item() if len(rates) > 1 else 0.0
+    return ProbeAccuracy(accuracy=right.mean().item(), error=error, penalty=best)
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Probed:
-    """What probes read of one label: chance, and a reading of each kind of features."""
+class ProbeResults:
+    """Chance level of one label, and the accuracy of a probe on each kind of features.
+
+    `unknown` counts the test samples of classes without training samples, which are skipped.
+    """
 
     chance: float
     classes: int
-    strays: int  # samples of classes that no training sample has: not asked for
-    readings: Mapping[str, Reading]
+    unknown: int
+    accuracies: Mapping[str, ProbeAccuracy]
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Samples:
-    """Who learns and who is asked for one label: positions, codes of one vocabulary, subjects.
+class ProbeSamples:
+    """Training and test samples of one label: positions, codes into `names`, and subjects.
 
-    `strays` counts the samples asked for whose class no training sample has, which are left out.
+    `unknown` counts the test samples of classes without training samples, which are skipped.
     """
 
-    known: Tensor
-    codes: Tensor
-    subjects: Tensor
-    asked: Tensor
-    wanted: Tensor
-    owners: Tensor
+    train: Tensor
+    train_codes: Tensor
+    train_subjects: Tensor
+    test: Tensor
+    test_codes: Tensor
+    test_subjects: Tensor
     names: tuple[str, ...]
-    strays: int
+    unknown: int
 
     @property
     def usable(self) -> bool:
-        """Whether there are two classes to learn, and somebody to ask."""
-        return len(self.names) > 1 and len(self.asked) > 0
+        """True if there are at least two classes, and a test sample."""
+        return len(self.names) > 1 and len(self.test) > 0
 
 
-def samples_of(label: str, train: Split, split: Split, subject: str) -> Samples:
-    """The samples of `label` in both splits that have it, and whose `subject` is known."""
-    known, asked = train.categorical(label), split.categorical(label)
-    subjects = train.categorical(subject).codes
-    owners = split.categorical(subject).codes
-    learned = (known.present() & (subjects >= 0)).nonzero().squeeze(1)
-    names = tuple(known.names[code] for code in torch.unique(known.codes[learned]).tolist())
-    codes, wanted = _recoded(known, names), _recoded(asked, names)
-    judged = ((wanted >= 0) & (owners >= 0)).nonzero().squeeze(1)
-    return Samples(
-        known=learned,
-        codes=codes[learned],
-        subjects=subjects[learned],
-        asked=judged,
-        wanted=wanted[judged],
-        owners=owners[judged],
+def probe_samples(label: str, train: Split, split: Split, subject: str) -> ProbeSamples:
+    """Return the samples of both splits that have `label` and a `subject`."""
+    train_column, test_column = train.categorical(label), split.categorical(label)
+    train_subjects = train.categorical(subject).codes
+    test_subjects = split.categorical(subject).codes
+    fit = (train_column.present() & (train_subjects >= 0)).nonzero().squeeze(1)
+    codes = torch.unique(train_column.codes[fit]).tolist()
+    names = tuple(train_column.names[code] for code in codes)
+    train_codes, test_codes = _recoded(train_column, names), _recoded(test_column, names)
+    test = ((test_codes >= 0) & (test_subjects >= 0)).nonzero().squeeze(1)
+    return ProbeSamples(
+        train=fit,
+        train_codes=train_codes[fit],
+        train_subjects=train_subjects[fit],
+        test=test,
+        test_codes=test_codes[test],
+        test_subjects=test_subjects[test],
         names=names,
-        strays=int((asked.present() & (wanted < 0)).sum()),
+        unknown=int((test_column.present() & (test_codes < 0)).sum()),
     )
 
 
 def probed_labels(
-    asked: Sequence[str] | None,
+    labels: Sequence[str] | None,
     train: Split,
     split: Split,
     subject: str,
     tasks: Mapping[str, Task],
 ) -> tuple[str, ...]:
-    """The labels to probe for: those `asked` for, or else the side tasks' and the usual ones.
+    """Return `labels`, or those of the side tasks and `DEFAULT_LABELS` that can be probed.
 
-    Raises `DataError` where one that was asked for cannot be.
+    Raises `DataError` if one of `labels` cannot be probed.
     """
-    if asked is not None:
-        for label in asked:
-            _require(label, samples_of(label, train, split, subject))
-        return tuple(asked)
+    if labels is not None:
+        for label in labels:
+            _require(label, probe_samples(label, train, split, subject))
+        return tuple(labels)
     side = [
         task.target or name
         for name, task in tasks.items()
@@ -175,27 +184,29 @@ def probed_labels(
 
     def probeable(label: str) -> bool:
         both = (train.columns.get(label), split.columns.get(label))
-        there = all(isinstance(column, Categorical) for column in both)
-        return there and samples_of(label, train, split, subject).usable
+        categorical = all(isinstance(column, Categorical) for column in both)
+        return categorical and probe_samples(label, train, split, subject).usable
 
-    return tuple(filter(probeable, (n for n in dict.fromkeys((*side, *USUAL)) if n != subject)))
+    candidates = dict.fromkeys((*side, *DEFAULT_LABELS))
+    return tuple(label for label in candidates if label != subject and probeable(label))
 
 
-def _require(label: str, samples: Samples) -> None:
+def _require(label: str, samples: ProbeSamples) -> None:
     if not samples.usable:
         raise DataError(
-            f"energy: a probe needs two classes of {label!r} or more, and samples of them to be "
-            f"judged by; found {len(samples.names)} and {len(samples.asked)}; leave it out of "
+            f"energy: got {len(samples.names)} classes of {label!r} and {len(samples.test)} test "
+            f"samples of them, expected two classes or more and a sample; remove {label!r} from "
             f"`probes`"
         )
-    if samples.strays:
+    if samples.unknown:
         raise DataError(
-            f"energy: {samples.strays} samples have a class of {label!r} that no training sample "
-            f"has, so that no probe can know it; leave it out of `probes`"
+            f"energy: {samples.unknown} samples have a class of {label!r} that no training sample "
+            f"has, so no probe can predict it; remove {label!r} from `probes`"
         )
 
 
 def _recoded(column: Categorical, names: tuple[str, ...]) -> Tensor:
-    place = {name: number for number, name in enumerate(names)}
-    table = torch.tensor([place.get(name, -1) for name in column.names] + [-1])
+    """Return the codes (N,) of `column` in the vocabulary `names`, -1 for other classes."""
+    code = {name: number for number, name in enumerate(names)}
+    table = torch.tensor([code.get(name, -1) for name in column.names] + [-1])
     return table[column.codes]

@@ -1,4 +1,4 @@
-"""What a report shows of the energies: text, charts, pictures of the weights, and tables."""
+"""Report text, charts, weight images and tables of the energy analysis."""
 
 from collections.abc import Iterator, Mapping
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mtlkit.report import Chart, Gallery, Series, Table
 from mtlkit_face.energy.curves import SHUFFLES, Curves, dimension_counts, largest_fall
-from mtlkit_face.energy.probes import LOWER, UPPER, Probed, X, Y
+from mtlkit_face.energy.probes import LOWER, UPPER, ProbeResults, X, Y
 from mtlkit_face.energy.vectors import LinearHeads, Overlap, overlap, rank_correlation, strongest
 from mtlkit_face.energy.weight_image import weights_picture
 
@@ -15,9 +15,9 @@ ALL = "all tasks"
 
 
 def sorted_chart(heads: LinearHeads) -> Chart:
-    """The energies of each task from the largest down, and of all tasks, in units of their mean."""
+    """Return the chart of the energies of each task in descending order, divided by their mean."""
     vectors = _with_all(heads)
-    places = tuple(range(1, len(heads.all_energy()) + 1))
+    ranks = tuple(range(1, len(heads.all_energy()) + 1))
     return Chart(
         title="Energy of each dimension, sorted for each task",
         kind="line",
@@ -25,20 +25,20 @@ def sorted_chart(heads: LinearHeads) -> Chart:
         y_label="energy, in units of its mean",
         series={
             name: Series(
-                x=places,
+                x=ranks,
                 y=tuple((values.sort(descending=True).values / values.mean()).tolist()),
             )
             for name, values in vectors.items()
             if values.mean() > 0
         },
-        caption="A flat curve reads all dimensions alike; a steep one reads few.",
+        caption="A task with a flat curve reads all dimensions equally, with a steep one only few.",
     )
 
 
 def pictures(heads: LinearHeads) -> Iterator[Gallery]:
-    """The weights as they are, and with every task in units of its own."""
-    vectors = heads.energy()
-    scaled = torch.stack([each / each.mean().clamp(min=1e-30) for each in vectors.values()]).sum(0)
+    """Yield the images of the weights, unscaled and divided by the mean weight of each task."""
+    vectors = heads.energy().values()
+    scaled = torch.stack([vector / vector.mean().clamp(min=1e-30) for vector in vectors]).sum(0)
     rows = [(weights_picture(heads.weights, strongest(heads.all_energy()), balanced=False),)]
     if heads.side:
         rows.append((weights_picture(heads.weights, strongest(scaled), balanced=True),))
@@ -46,10 +46,9 @@ def pictures(heads: LinearHeads) -> Iterator[Gallery]:
 
 
 def energy_table(heads: LinearHeads) -> Table:
-    """Every energy as eq. 13 has it, not divided by anything; a row for each dimension of x.
+    """Return the table of all energies (eq. 13, unscaled), one row per dimension of x.
 
-    Rows are in the order of the picture of the weights as they are; a curve's own order is that of
-    its column, from the largest down, equal ones by their number.
+    Rows have the order of the unscaled weight image: descending energy over all tasks.
     """
     vectors = _with_all(heads)
     columns = [values.tolist() for values in vectors.values()]
@@ -59,57 +58,57 @@ def energy_table(heads: LinearHeads) -> Table:
             (dimension, *(column[dimension] for column in columns))
             for dimension in strongest(heads.all_energy()).tolist()
         ),
-        caption="The energy of every dimension of x, counted from 0: the sum of its absolute "
-        "weights as it is (eq. 13), the strongest over all tasks first. A task with more classes "
-        "sums more weights.",
+        caption="Energy of each dimension of x, numbered from 0: the unscaled sum of its absolute "
+        "weights (eq. 13), sorted by the energy over all tasks. A task with more classes sums more "
+        "weights.",
         folded=True,
     )
 
 
 def _with_all(heads: LinearHeads) -> dict[str, Tensor]:
-    """The vectors of the tasks, and where there are several the one of all of them."""
+    """Return the energy vectors of the tasks, and of all tasks together if there are several."""
     vectors = heads.energy()
     return {**vectors, ALL: heads.all_energy()} if heads.side else vectors
 
 
-def summary(heads: LinearHeads, found: Curves) -> str:
-    """The numbers of a reader in a hurry."""
+def summary(heads: LinearHeads, rank1: Curves) -> str:
+    """Return the main results as text."""
     size = heads.weights[heads.task].shape[1]
     text = (
         f"The energy of a dimension of x for a task is the sum of its absolute weights in the "
         f"task's head (Yin & Liu, TIP 2018, eq. 13). Of {size} dimensions, all of x gives rank-1 "
-        f"{found.x[-1]:.3f}; the {found.counts[found.best]} that are strongest for {heads.task} "
-        f"give {found.x[found.best]:.3f}, the best on this very split; their logits y give "
-        f"{found.y[-1]:.3f}, and the curve of y falls by {largest_fall(found.y):.3f} at "
-        f"most on its way."
+        f"{rank1.x[-1]:.3f}; the {rank1.counts[rank1.best]} strongest for {heads.task} give "
+        f"{rank1.x[rank1.best]:.3f}, the maximum on this same split. The logits y of all of x give "
+        f"{rank1.y[-1]:.3f}; the curve of y drops by at most {largest_fall(rank1.y):.3f} below its "
+        f"running maximum."
     )
-    for task, reason in heads.passed_over.items():
-        text += f" {task} is left out: {reason}."
+    for task, reason in heads.skipped.items():
+        text += f" {task} is skipped: {reason}."
     return text
 
 
-def curves_chart(found: Curves) -> Chart:
-    """Rank-1 of x_n and y_n by n."""
+def curves_chart(rank1: Curves) -> Chart:
+    """Return the chart of rank-1 of x_n and y_n by n."""
     return Chart(
         title="Rank-1 by the number of dimensions",
         kind="line",
         x_label="dimensions n, strongest for identity first",
         y_label="rank-1",
         series={
-            "x_n": Series(x=found.counts, y=found.x),
-            "x_n, random order": Series(x=found.counts, y=found.shuffled),
-            "y_n": Series(x=found.counts, y=found.y),
+            "x_n": Series(x=rank1.counts, y=rank1.x),
+            "x_n, random order": Series(x=rank1.counts, y=rank1.shuffled),
+            "y_n": Series(x=rank1.counts, y=rank1.y),
         },
         comparable=True,
-        caption=f"x_n are the n strongest dimensions, y_n = W_n x_n + b the logits they alone "
-        f"give. The random order is a mean of {SHUFFLES}.",
+        caption=f"x_n are the n strongest dimensions, y_n = W_n x_n + b the logits computed from "
+        f"them alone. The curve for random order is the mean of {SHUFFLES} orders.",
     )
 
 
 def overlap_blocks(
     task: str, vectors: Mapping[str, Tensor], overlaps: Mapping[str, tuple[Overlap, ...]]
 ) -> Iterator[Chart | Table]:
-    """How many of their strongest dimensions each side task shares with `task`."""
+    """Yield the overlap of the strongest dimensions of each side task with those of `task`."""
     if not overlaps:
         return
     size = len(vectors[task])
@@ -128,39 +127,39 @@ def overlap_blocks(
         y_label="share in common",
         series={**series, "chance": Series(x=sizes, y=tuple(most / size for most in sizes))},
         y_range=(0.0, 1.0),
-        caption="Below chance, the tasks read different dimensions; above it, the same.",
+        caption="Below chance, the tasks read different dimensions; above chance, the same ones.",
     )
     yield Table(
         header=("", "K", "shared", "by chance", "standard deviations", "rank correlation"),
         rows=tuple(
-            (side, one.most, one.shared, one.expected, one.deviations,
+            (side, one.most, one.shared, one.expected, one.z_score,
              rank_correlation(vectors[task], vectors[side]))
-            for side, each in overlaps.items()
-            for one in each
+            for side, sizes in overlaps.items()
+            for one in sizes
         ),
-        caption=f"How many of the K strongest dimensions of each task are among the K strongest "
-        f"of {task}. By chance: the mean of the hypergeometric distribution, and how many of its "
-        f"standard deviations away the overlap is. Spearman's correlation is that of the two "
-        f"energies over all dimensions.",
+        caption=f"Number of the K strongest dimensions of each task that are among the K strongest "
+        f"of {task}. By chance: the mean of the hypergeometric distribution; the distance from it "
+        f"is in its standard deviations. Spearman's correlation is between the two energies over "
+        f"all dimensions.",
     )  # fmt: skip
 
 
 def probe_blocks(
-    probed: Mapping[str, Probed], task: str, split: str, size: int, half: int
+    probed: Mapping[str, ProbeResults], task: str, split: str, size: int, half: int
 ) -> Iterator[Chart | Table]:
-    """What probes read of `size` features, the `half` strongest for `task` among them."""
+    """Yield probe accuracies on `size` features and on the `half` strongest for `task`."""
     if not probed:
         return
     labels = tuple(probed)
     names = (X, UPPER, LOWER, Y)
-    left = sum(one.strays for one in probed.values())
-    note = f" {left} samples have a class that no training sample has, and are left out."
+    unknown = sum(one.unknown for one in probed.values())
+    note = f" {unknown} samples of classes without training samples are skipped."
     series = {
-        name: Series(x=labels, y=tuple(probed[label].readings[name].accuracy for label in labels))
+        name: Series(x=labels, y=tuple(probed[label].accuracies[name].accuracy for label in labels))
         for name in names
     }
     yield Chart(
-        title="What linear probes read",
+        title="Accuracy of linear probes",
         kind="bar",
         x_label="label",
         y_label="accuracy",
@@ -175,17 +174,17 @@ def probe_blocks(
                 label,
                 one.classes,
                 *(
-                    f"{one.readings[name].accuracy:.3f} ± {one.readings[name].error:.3f}"
+                    f"{one.accuracies[name].accuracy:.3f} ± {one.accuracies[name].error:.3f}"
                     for name in names
                 ),
                 one.chance,
             )
             for label, one in probed.items()
         ),
-        caption=f"Accuracy of ridge regressions learned from the training subjects, on the "
-        f"subjects of the {split} split, with the standard error over subjects. x-upper "
-        f"are the {half} dimensions strongest for {task}, x-lower the other {size - half}. "
-        f"Chance is always to say the most frequent class. y is a linear map of x, so a probe of "
-        f"y can find nothing that a probe of x could not; features are not rescaled, so what a "
-        f"head makes small stays small beside the penalty." + (note if left else ""),
+        caption=f"Accuracy of ridge regressions fitted on the training subjects, on the subjects "
+        f"of the {split} split, with the standard error over subjects. x-upper are the {half} "
+        f"strongest dimensions for {task}, x-lower the other {size - half}. Chance is the accuracy "
+        f"of predicting the most frequent class. y is a linear map of x, so a probe of y has no "
+        f"information that a probe of x lacks. Features are not rescaled: a feature that a head "
+        f"shrinks is small relative to the penalty." + (note if unknown else ""),
     )

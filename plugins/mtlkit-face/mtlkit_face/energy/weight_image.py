@@ -1,4 +1,4 @@
-"""The picture of all weights: |W| of every head, dimensions from most energy to least."""
+"""Image of all weights: |W| of every head, dimensions in descending order of energy."""
 
 import base64
 import io
@@ -11,23 +11,23 @@ from torch import Tensor
 
 from mtlkit.report import Picture
 
-_CLIP = 0.995  # the quantile that is drawn black: a few large weights would hide the rest
-_NARROWEST = 0.115  # the least part of the picture's width for one task
+_CLIP = 0.995  # quantile of the darkest shade: a few large weights would hide the others
+_MIN_WIDTH = 0.115  # least fraction of the image's width for one task
 
 
 def weights_picture(weights: Mapping[str, Tensor], order: Tensor, *, balanced: bool) -> Picture:
-    """|W| of each task (C, D) as a block of columns, rows in the given `order` (D,).
+    """Draw |W| of each task (C, D) as a block of columns, with rows in the given `order` (D,).
 
-    As it is, blocks are as wide as tasks have classes, and one shade is one weight everywhere.
-    `balanced` gives every task the same width and a shade of its own, its mean weight being the
-    unit: identity, with its many columns, no longer hides the others.
+    By default, the width of a block is its number of classes, and all blocks share one color scale.
+    With `balanced`, blocks have equal widths and |W| is divided by the task's mean, so that
+    identity, with its many classes, does not dominate.
     """
     blocks = {name: weight[:, order].abs().T.numpy() for name, weight in weights.items()}
     if balanced:
         blocks = {name: block / max(block.mean(), 1e-30) for name, block in blocks.items()}
     top = float(np.quantile(np.concatenate([b.ravel() for b in blocks.values()]), _CLIP))
     widths = [1.0 if balanced else float(block.shape[1]) for block in blocks.values()]
-    widths = [max(width, _NARROWEST * sum(widths)) for width in widths]
+    widths = [max(width, _MIN_WIDTH * sum(widths)) for width in widths]
     figure = Figure(figsize=(8.4, 4.4), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     row = figure.subplots(1, len(blocks), width_ratios=widths, squeeze=False)[0]
@@ -39,7 +39,7 @@ def weights_picture(weights: Mapping[str, Tensor], order: Tensor, *, balanced: b
         axes.set_xticks([])
         axes.tick_params(labelsize=8)
         if number == 0:
-            axes.set_ylabel("dimensions of x, from most energy to least", fontsize=9)
+            axes.set_ylabel("dimensions of x, strongest first", fontsize=9)
         else:
             axes.set_yticks([])
     unit = "|W|, in units of each task's mean" if balanced else "|W|"
@@ -48,9 +48,9 @@ def weights_picture(weights: Mapping[str, Tensor], order: Tensor, *, balanced: b
     bar.ax.tick_params(labelsize=8)
     target = io.BytesIO()
     figure.savefig(target, format="png", dpi=110, metadata={"Software": None})
-    how = "each task in units of its own mean, " if balanced else ""
+    scaling = "each task divided by its mean, " if balanced else ""
     return Picture(
         png=base64.b64encode(target.getvalue()).decode(),
-        caption=f"The absolute weights of every head, {how}dimensions by their energy over all "
-        f"tasks{' in these units' if balanced else ''}.",
+        caption=f"Absolute weights of every head, {scaling}dimensions sorted by their energy over "
+        f"all tasks{' after this scaling' if balanced else ''}.",
     )

@@ -1,7 +1,7 @@
-"""Identification of unseen subjects: one gallery image of each, all other images are probes.
+"""Identification of unseen subjects: one gallery image per subject, all other images are probes.
 
-The protocol of Yin & Liu (TIP 2018), section IV: rank-1 by the cosine of identity logits, for a
-network with pose branches by eq. 12.
+Follows Yin & Liu (TIP 2018), section IV: rank-1 by the cosine of identity logits, or by eq. 12 for
+a network with pose branches.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ from mtlkit_face.identification.template import branch_template, pixel_template,
 
 
 def frontal_and_neutral() -> dict[str, str | int]:
-    """The labels of the paper's gallery images."""
+    """Return the labels of the paper's gallery images."""
     return {"yaw": 0, "expression": "neutral"}
 
 
@@ -38,16 +38,16 @@ def frontal_and_neutral() -> dict[str, str | int]:
 class Identification(Evaluator):
     """Rank-1 and CMC of a split's subjects against a gallery of one image each.
 
-    `gallery` are the labels of a gallery image; a subject's first image that has them is taken.
-    Where the data has a label `neutral_light`, an image for which it is no is refused, unless
-    `gallery` names that label.
+    `gallery` maps labels to values; the first image of a subject with all of them is its gallery
+    image. If the data has the label `neutral_light`, that label must be yes for all gallery images,
+    unless `gallery` contains it.
 
-    `by` is the label to break results down by; None means yaw where the data has it. `groups` are
-    classes of `by` taken together; None means the router's groups, or for yaw the paper's three.
-    Rank-1 by yaw is also given without its sign, ``rank1/abs-yaw/45``, with the plain mean over
-    these bins, ``rank1/yaw-mean``, in which each counts once.
-    Raw pixels are matched beside the network, as a baseline without learning. The metrics are named
-    ``face/...``, those of another split than test ``face/validation/...``.
+    `by` is the label that breaks down the results; None means yaw if the data has it. `groups` are
+    named sets of classes of `by`; None means the router's groups, or the paper's three for yaw.
+    Rank-1 is also reported by absolute yaw, ``rank1/abs-yaw/45``, and as the unweighted mean over
+    these bins, ``rank1/yaw-mean``.
+    Matching raw pixels is the baseline without learning. Metrics are named ``face/...`` on the test
+    split and ``face/<split>/...`` on another one.
 
     >>> Identification(gallery={"pose": "straight"}, by="pose").split
     'test'
@@ -72,7 +72,7 @@ class Identification(Evaluator):
         self.arrange(data)
 
     def arrange(self, data: Data) -> tuple[Split, GalleryTrial]:
-        """The split and its trial; `DataError` where the data lacks what is asked for."""
+        """Return the split and its trial; raises `DataError` if the data lacks a label or value."""
         splits = data.splits()
         if self.split not in splits:
             raise DataError(
@@ -93,22 +93,22 @@ class Identification(Evaluator):
                 f"the tasks are {', '.join(trained.tasks)}"
             )
         split, trial = self.arrange(trained.data)
-        parts = subsets_of(trial, split, trained, self.by, self.groups)
-        ways = {
+        subsets = subsets_of(trial, split, trained, self.by, self.groups)
+        methods = {
             name: match_templates(templates, trial)
             for name, templates in _templates(self.task, trained, split).items()
         }
         chunks = (pixel_template(split.inputs[index]) for index in torch.split(trial.probes, CHUNK))
-        pixels = match(chunks, pixel_template(split.inputs[trial.gallery]), trial.owners)
+        pixels = match(chunks, pixel_template(split.inputs[trial.gallery]), trial.mates)
         return EvaluationResult(
-            metrics=dict(_metrics(self.prefix, ways, pixels, parts)),
+            metrics=dict(_metrics(self.prefix, methods, pixels, subsets)),
             headlines=(f"{self.prefix}/rank1", f"{self.prefix}/raw-pixels/rank1"),
             sections=(
                 Section(
                     title="Identification" + (f" ({self.split})" if self.split != "test" else ""),
                     blocks=(
-                        *identification_blocks(trial, ways, pixels, parts),
-                        *failure_gallery(split, trial, ways[NETWORK], parts),
+                        *identification_blocks(trial, methods, pixels, subsets),
+                        *failure_gallery(split, trial, methods[NETWORK], subsets),
                     ),
                 ),
             ),
@@ -116,57 +116,57 @@ class Identification(Evaluator):
 
 
 def _templates(task: str, trained: EvaluationContext, split: Split) -> dict[str, Tensor]:
-    """Templates (N, K) of all samples for each way of matching; the model's own comes first."""
-    said = trained.predict(split)
-    logits = said.outputs[task]
-    if task not in said.branches:
+    """Return the templates (N, K) of all samples for each matching method, the recipe's first."""
+    predictions = trained.predict(split)
+    logits = predictions.outputs[task]
+    if task not in predictions.branches:
         return {NETWORK: template(logits)}
-    branches = said.branches[task]
-    ways = {
+    branches = predictions.branches[task]
+    methods = {
         NETWORK: template(logits, branches),
         "generic": template(logits),
         "branches": branch_template(branches),
     }
-    for name, weights in _routings(trained, split, branches).items():
-        ways[name] = template(logits, attrs.evolve(branches, weights=weights))
-    return ways
+    for name, weights in _branch_weights(trained, split, branches).items():
+        methods[name] = template(logits, attrs.evolve(branches, weights=weights))
+    return methods
 
 
-def _routings(
+def _branch_weights(
     trained: EvaluationContext, split: Split, branches: BranchOutputs
 ) -> dict[str, Tensor]:
-    """The weights (N, G) of each way of routing; by label only where all labels are there."""
+    """Return the branch weights (N, G) of each routing; by label only if no label is missing."""
     groups = len(branches.groups)
     best = F.one_hot(branches.probability.argmax(dim=1), groups)
-    found = {"expected": branches.probability, "best": best.to(branches.probability)}
+    weights = {"expected": branches.probability, "best": best.to(branches.probability)}
     router = trained.model.router
     if isinstance(router, GroupedRouter):
         labels = trained.targets(split)[router.by].to(router.group_of.device)
         group = router.groups_of(labels).cpu()
         if (group >= 0).all():
-            found["label"] = F.one_hot(group, groups).to(branches.probability)
-    return found
+            weights["label"] = F.one_hot(group, groups).to(branches.probability)
+    return weights
 
 
 def _metrics(
-    prefix: str, ways: Mapping[str, Matches], pixels: Matches, parts: Subsets
+    prefix: str, methods: Mapping[str, Matches], pixels: Matches, subsets: Subsets
 ) -> Iterator[tuple[str, float]]:
-    every = {name: found for name, found in ways.items() if name != NETWORK}
-    for start, found in ((prefix, ways[NETWORK]), (f"{prefix}/raw-pixels", pixels)):
-        yield f"{start}/rank1", found.rank1()
-        yield f"{start}/rank5", found.cmc(5)[-1]
-        error = found.roc().equal_error()
+    for start, matches in ((prefix, methods[NETWORK]), (f"{prefix}/raw-pixels", pixels)):
+        yield f"{start}/rank1", matches.rank1()
+        yield f"{start}/rank5", matches.cmc(5)[-1]
+        error = matches.roc().equal_error()
         yield f"{start}/eer", error.rate
         yield f"{start}/threshold", error.threshold
-        for name, among in parts.groups.items():
-            yield f"{start}/rank1/group/{name}", found.rank1(among)
-        for name, among in parts.classes.items():
-            yield f"{start}/rank1/{parts.by}/{name}", found.rank1(among)
-        for size, value in rank1_by_abs_yaw(found, parts).items():
+        for name, mask in subsets.groups.items():
+            yield f"{start}/rank1/group/{name}", matches.rank1(mask)
+        for name, mask in subsets.classes.items():
+            yield f"{start}/rank1/{subsets.by}/{name}", matches.rank1(mask)
+        for size, value in rank1_by_abs_yaw(matches, subsets).items():
             yield f"{start}/rank1/abs-yaw/{size}", value
-        if parts.abs_yaws:
-            yield f"{start}/rank1/yaw-mean", fmean(rank1_by_abs_yaw(found, parts).values())
-    for name, found in every.items():
-        yield f"{prefix}/{name}/rank1", found.rank1()
-        for group, among in parts.groups.items():
-            yield f"{prefix}/{name}/rank1/group/{group}", found.rank1(among)
+        if subsets.abs_yaws:
+            yield f"{start}/rank1/yaw-mean", fmean(rank1_by_abs_yaw(matches, subsets).values())
+    for name, matches in methods.items():
+        if name != NETWORK:
+            yield f"{prefix}/{name}/rank1", matches.rank1()
+            for group, mask in subsets.groups.items():
+                yield f"{prefix}/{name}/rank1/group/{group}", matches.rank1(mask)

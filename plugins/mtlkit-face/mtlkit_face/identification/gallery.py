@@ -1,4 +1,4 @@
-"""Who is compared with whom: one gallery image of each subject, all others are probes."""
+"""Gallery and probes of a split: one gallery image per subject, all other images are probes."""
 
 from collections.abc import Mapping
 
@@ -11,35 +11,35 @@ from mtlkit.plugins import DataError
 from mtlkit.routers import class_name
 
 NEUTRAL_LIGHT = "neutral_light"
-"""The label by which data with many lights says, yes or no, which ones its gallery is under."""
+"""Label with the classes yes and no: whether an image has the light of the data's gallery."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class GalleryTrial:
     """Gallery images (S,) and probes (P,) as positions in a split.
 
-    `owners` (P,) is the place in the gallery of each probe's own subject, `subjects` (S,) their
-    names in the gallery's order.
+    `mates` (P,) is the index into the gallery of each probe's subject; `subjects` (S,) are the
+    names of the subjects in gallery order.
     """
 
     gallery: Tensor
     probes: Tensor
-    owners: Tensor
+    mates: Tensor
     subjects: tuple[str, ...]
 
 
 def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> GalleryTrial:
-    """The trial of `split`: a subject's first image with the labels of `rule` is its gallery image.
+    """Return the trial of `split`; the gallery holds each subject's first image that fits `rule`.
 
-    Raises `DataError` for a subject without one, for a label value that the data does not have,
-    for a gallery under another light than the neutral one that the data names, and where nothing is
-    left to compare. Images without a subject take no part.
+    Images without a subject are ignored. Raises `DataError` if a subject has no gallery image, if
+    the data lacks a label value of `rule`, if a gallery image is not under the data's neutral
+    light, or if fewer than two subjects or no probes remain.
     """
     column = split.categorical(subject)
-    wanted = ", ".join(f"{label} {class_name(value)}" for label, value in rule.items())
+    rule_text = ", ".join(f"{label} {class_name(value)}" for label, value in rule.items())
     fits = column.codes >= 0
     for label, value in rule.items():
-        fits &= labelled(split.categorical(label), label, class_name(value))
+        fits &= has_class(split.categorical(label), label, class_name(value))
     codes = column.codes.tolist()
     first: dict[int, int] = {}
     for position in fits.nonzero().squeeze(1).tolist():
@@ -49,27 +49,26 @@ def arrange(split: Split, subject: str, rule: Mapping[str, str | int]) -> Galler
     if without:
         raise DataError(
             f"identification: {len(without)} of {len(present)} subjects have no gallery image "
-            f"({wanted or 'any image'}), {without[0]!r} for one; change the option `gallery`"
+            f"({rule_text or 'any image'}), such as {without[0]!r}; change the option `gallery`"
         )
     gallery = torch.tensor([first[code] for code in present], dtype=torch.int64)
     if NEUTRAL_LIGHT in split.columns and NEUTRAL_LIGHT not in rule:
-        _refuse_other_lights(split, gallery, wanted)
+        _require_neutral_light(split, gallery, rule_text)
     probes = torch.tensor(
         [i for i, code in enumerate(codes) if code >= 0 and first[code] != i], dtype=torch.int64
     )
     if len(gallery) < 2 or len(probes) == 0:
         raise DataError(
-            f"identification: expected two subjects or more and a probe, found {len(gallery)} "
-            f"subjects and {len(probes)} probes"
+            f"identification: got {len(gallery)} subjects and {len(probes)} probes, expected two "
+            f"subjects or more and a probe"
         )
-    place = {code: number for number, code in enumerate(present)}
-    owners = torch.tensor([place[codes[i]] for i in probes.tolist()])
+    position = {code: number for number, code in enumerate(present)}
+    mates = torch.tensor([position[codes[i]] for i in probes.tolist()])
     names = tuple(column.names[code] for code in present)
-    return GalleryTrial(gallery=gallery, probes=probes, owners=owners, subjects=names)
+    return GalleryTrial(gallery=gallery, probes=probes, mates=mates, subjects=names)
 
 
-def _refuse_other_lights(split: Split, gallery: Tensor, wanted: str) -> None:
-    """`DataError` where a rule that is silent about the neutral light finds images under others."""
+def _require_neutral_light(split: Split, gallery: Tensor, rule_text: str) -> None:
     column = split.categorical(NEUTRAL_LIGHT)
     if "no" not in column.names:
         return
@@ -77,14 +76,14 @@ def _refuse_other_lights(split: Split, gallery: Tensor, wanted: str) -> None:
     if other:
         raise DataError(
             f"identification: the gallery images of {len(other)} of {len(gallery)} subjects "
-            f"({wanted or 'any image'}) are not under the data's neutral light, "
-            f"{split.ids[other[0]]!r} for one; ask for `{NEUTRAL_LIGHT}: yes` in the option "
-            f"`gallery`, or for `{NEUTRAL_LIGHT}: no` where another light is meant"
+            f"({rule_text or 'any image'}) are not under the data's neutral light, such as "
+            f"{split.ids[other[0]]!r}; add `{NEUTRAL_LIGHT}: yes` to the option `gallery`, or "
+            f"`{NEUTRAL_LIGHT}: no` to use another light"
         )
 
 
-def labelled(column: Categorical, label: str, value: str) -> Tensor:
-    """Which samples (N,) have the class `value`; `DataError` where the label has no such class."""
+def has_class(column: Categorical, label: str, value: str) -> Tensor:
+    """Return a mask (N,) of the samples of class `value`; raises `DataError` if there is none."""
     if value not in column.names:
         raise DataError(
             f"identification: the label {label!r} has no value {value!r}; "

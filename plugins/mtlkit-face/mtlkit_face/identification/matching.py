@@ -1,6 +1,6 @@
-"""Probes against a gallery: ranks, rivals and the distribution of scores.
+"""Match probes against a gallery: ranks, best impostors and the distribution of scores.
 
-Shapes: P probes, S gallery images (one of each subject), K numbers of a template.
+Shapes: P probes, S gallery images (one per subject), K numbers per template.
 """
 
 from collections.abc import Iterable
@@ -15,81 +15,84 @@ from mtlkit_face.metrics.rank import identification_rate, ranks
 from mtlkit_face.metrics.roc import Roc, SortedScores
 
 CHUNK = 1024
-"""Probes whose scores are held at a time."""
+"""Number of probes whose scores are in memory at a time."""
 
 BINS = 20_000
-"""Scores lie in [-1, 1]; a bin of 0.0001 bounds the error of the equal error rate's threshold."""
+"""Bins of a score histogram over [-1, 1]; their width, 0.0001, bounds the threshold's error."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Matches:
-    """How P probes matched a gallery of S images.
+    """Result of matching P probes against a gallery of S images.
 
-    `ranks` (P,) counts from 1. A rival with the very same score is placed before the right image:
-    ties are counted against the model, so that constant scores earn the last rank. `own` (P,) is
-    the score with the probe's own gallery image, `rivals` (P,) the best-scoring gallery image of
-    another subject and `rival_scores` (P,) its score. `impostors` (BINS,) is the histogram over
-    [-1, 1] of all scores with others' gallery images.
+    `ranks` (P,) are the ranks of the mates, from 1; ties count against the model, so constant
+    scores yield the last rank. `mate_scores` (P,) are the scores of the mates, `best_impostors`
+    (P,) the best-scoring gallery images of other subjects and `best_impostor_scores` (P,) their
+    scores. `impostor_counts` (BINS,) is the histogram over [-1, 1] of all impostor scores.
     """
 
     ranks: Tensor
-    own: Tensor
-    rivals: Tensor
-    rival_scores: Tensor
-    impostors: Tensor
+    mate_scores: Tensor
+    best_impostors: Tensor
+    best_impostor_scores: Tensor
+    impostor_counts: Tensor
 
-    def rank1(self, among: Tensor | None = None) -> float:
-        """The share of probes, of those `among` (P,) or of all, whose best match is right."""
-        ranks = self.ranks if among is None else self.ranks[among]
+    def rank1(self, mask: Tensor | None = None) -> float:
+        """Return the fraction of probes, of those in `mask` (P,) if given, of rank 1."""
+        ranks = self.ranks if mask is None else self.ranks[mask]
         return identification_rate(ranks.numpy(), 1)
 
     def cmc(self, most: int) -> tuple[float, ...]:
-        """The share of probes with a rank of at most 1, 2, ... `most`."""
+        """Return the fraction of probes with a rank of at most 1, 2, ... `most`."""
         return tuple(identification_rate(self.ranks.numpy(), rank) for rank in range(1, most + 1))
 
-    def genuine(self) -> Tensor:
-        """The histogram (BINS,) over [-1, 1] of the scores with the own gallery images."""
-        return _histogram(self.own)
+    def mate_counts(self) -> Tensor:
+        """Return the histogram (BINS,) over [-1, 1] of the scores of the mates."""
+        return _histogram(self.mate_scores)
 
     def roc(self) -> Roc:
-        """The curve of all scores, each in the middle of its bin."""
-        counts = torch.cat([self.genuine(), self.impostors]).numpy()
+        """Return the ROC curve of all scores, each rounded to the center of its bin."""
+        counts = torch.cat([self.mate_counts(), self.impostor_counts]).numpy()
         used = np.flatnonzero(counts)
         score = (used % BINS + 0.5) / BINS * 2 - 1
         return SortedScores(score, used < BINS).roc(counts[used].astype(np.float64))
 
 
-def match(probes: Iterable[Tensor], gallery: Tensor, owners: Tensor) -> Matches:
-    """The matches of `probes`, chunks of templates (P_i, K), in a gallery (S, K), S > 1.
+def match(probes: Iterable[Tensor], gallery: Tensor, mates: Tensor) -> Matches:
+    """Match `probes`, chunks of templates (P_i, K), against a gallery (S, K), S > 1.
 
-    `owners` (P,) is the gallery image of each probe's own subject. Only one chunk of scores is held
-    at a time, so that the gallery may be large.
+    `mates` (P,) is the index of each probe's mate in the gallery. Only one chunk of scores is in
+    memory at a time, so the gallery may be large.
     """
-    found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-    impostors = torch.zeros(BINS, dtype=torch.int64)
+    chunks: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
+    impostor_counts = torch.zeros(BINS, dtype=torch.int64)
     start = 0
     for chunk in probes:
-        owner = owners[start : start + len(chunk)].unsqueeze(1)
+        mate = mates[start : start + len(chunk)].unsqueeze(1)
         start += len(chunk)
         scores = chunk @ gallery.T
-        own = scores.gather(1, owner)
-        rank = torch.from_numpy(ranks(scores.numpy(), own.squeeze(1).numpy()))
-        others = scores.scatter(1, owner, -torch.inf)
-        rival_scores, rivals = others.max(dim=1)
-        impostors += _histogram(others[others.isfinite()])
-        found.append((rank, own.squeeze(1), rivals, rival_scores))
-    rank, own, rivals, rival_scores = (torch.cat(each) for each in zip(*found, strict=True))
+        mate_score = scores.gather(1, mate).squeeze(1)
+        rank = torch.from_numpy(ranks(scores.numpy(), mate_score.numpy()))
+        impostor_scores = scores.scatter(1, mate, -torch.inf)
+        best_score, best = impostor_scores.max(dim=1)
+        impostor_counts += _histogram(impostor_scores[impostor_scores.isfinite()])
+        chunks.append((rank, mate_score, best, best_score))
+    rank, mate_score, best, best_score = (torch.cat(parts) for parts in zip(*chunks, strict=True))
     return Matches(
-        ranks=rank, own=own, rivals=rivals, rival_scores=rival_scores, impostors=impostors
+        ranks=rank,
+        mate_scores=mate_score,
+        best_impostors=best,
+        best_impostor_scores=best_score,
+        impostor_counts=impostor_counts,
     )
 
 
 def match_templates(templates: Tensor, trial: GalleryTrial) -> Matches:
-    """The matches of a trial by the templates (N, K) of all samples of its split."""
+    """Match a trial by the templates (N, K) of all samples of its split."""
     chunks = (templates[index] for index in torch.split(trial.probes, CHUNK))
-    return match(chunks, templates[trial.gallery], trial.owners)
+    return match(chunks, templates[trial.gallery], trial.mates)
 
 
 def _histogram(scores: Tensor) -> Tensor:
-    place = ((scores.double() + 1) / 2 * BINS).long().clamp(0, BINS - 1)
-    return torch.bincount(place, minlength=BINS)
+    bins = ((scores.double() + 1) / 2 * BINS).long().clamp(0, BINS - 1)
+    return torch.bincount(bins, minlength=BINS)

@@ -1,4 +1,4 @@
-"""The parts of a trial that are told apart: classes of a label, groups of them, bins of |yaw|."""
+"""Subsets of a trial's probes: classes of a label, groups of classes, bins of absolute yaw."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,15 +13,15 @@ from mtlkit.routers import GroupedRouter, class_name
 from mtlkit_face.identification.gallery import GalleryTrial
 
 PROFILE = 45
-"""Degrees of yaw from which the paper counts a face as a profile."""
+"""Smallest absolute yaw, in degrees, that the paper counts as a profile."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Subsets:
-    """Which probes (P,) belong to each class of the label `by`, and to each group of classes.
+    """Masks (P,) of the probes in each class of the label `by` and in each group of classes.
 
-    `abs_yaws` are the bins of yaw without its sign, as in the paper's tables, from the least on;
-    there are none where `by` is another label, or has classes that are no degrees.
+    `abs_yaws` are the bins of absolute yaw in ascending order, as in the paper's tables; it is
+    empty if `by` is another label, or if a class is not a number of degrees.
     """
 
     by: str
@@ -35,7 +35,7 @@ Groups = Mapping[str, Sequence[str | int | float]]
 
 
 def check_labels(split: Split, by: str | None, groups: Groups | None) -> None:
-    """`DataError` where the labels that results are broken down by are not there."""
+    """Raise `DataError` if the data lacks the label `by` or a class of its `groups`."""
     by = _label(split, by, groups)
     if by is not None and groups is not None:
         _named_groups(groups, by, split.categorical(by))
@@ -50,8 +50,10 @@ def subsets_of(
     by: str | None,
     groups: Groups | None,
 ) -> Subsets:
-    """The parts of `trial`, by the label `by` (None: yaw) and `groups` of its classes (None: those
-    of the router, or the paper's); empty where the data has no yaw and nothing else was asked for.
+    """Return the subsets of `trial` by the label `by` (None: yaw) and by `groups` of its classes.
+
+    Without `groups`, the groups are those of the router, or the paper's. All subsets are empty if
+    `by` is None and the data has no yaw.
     """
     by = _label(split, by, groups)
     if by is None:
@@ -62,8 +64,8 @@ def subsets_of(
     if groups is not None:
         members = _named_groups(groups, by, column)
     else:
-        members = _usual_groups(trained, by, column)
-    abs_yaws = _without_sign(column.names) if by == "yaw" else {}
+        members = _default_groups(trained, by, column)
+    abs_yaws = _by_abs_yaw(column.names) if by == "yaw" else {}
     return Subsets(
         by=by,
         classes=_with_probes(classes),
@@ -82,12 +84,12 @@ def subsets_of(
     )
 
 
-def _with_probes(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name: found for name, found in parts.items() if found.any()}
+def _with_probes(masks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: mask for name, mask in masks.items() if mask.any()}
 
 
 def _label(split: Split, by: str | None, groups: Groups | None) -> str | None:
-    """The label to break results down by, if any."""
+    """Return the label that breaks down the results, None if there is none."""
     by = by or ("yaw" if "yaw" in split.columns else None)
     if by is None and groups is not None:
         raise DataError("identification: `groups` are classes of a label; name it with `by`")
@@ -95,39 +97,39 @@ def _label(split: Split, by: str | None, groups: Groups | None) -> str | None:
 
 
 def _any(masks: list[Tensor], codes: Tensor) -> Tensor:
-    """Where one of the masks is true, of which there may be none."""
+    """Return the elementwise or of any number of masks of the shape of `codes`."""
     return torch.stack([torch.zeros_like(codes, dtype=torch.bool), *masks]).any(dim=0)
 
 
-def _usual_groups(
+def _default_groups(
     trained: EvaluationContext, by: str, column: Categorical
 ) -> dict[str, tuple[str, ...]]:
-    """Groups of classes of the label `by`: the router's, or for yaw the paper's."""
+    """Return the groups of classes of the label `by`: the router's, or the paper's for yaw."""
     router = trained.model.router
     if isinstance(router, GroupedRouter) and (trained.tasks[router.by].target or router.by) == by:
         classes = trained.model.assembly.classes[router.by]
-        places = router.group_of.tolist()
+        group_of = router.group_of.tolist()
         return {
-            group: tuple(name for name, at in zip(classes, places, strict=False) if at == number)
+            group: tuple(name for name, g in zip(classes, group_of, strict=False) if g == number)
             for number, group in enumerate(router.groups)
         }
     return _by_degrees(column.names) if by == "yaw" else {}
 
 
 def _named_groups(groups: Groups, by: str, column: Categorical) -> dict[str, tuple[str, ...]]:
-    """The groups of a recipe, by the classes' names; `DataError` for a class that is not there."""
-    asked = {name: tuple(map(class_name, found)) for name, found in groups.items()}
-    strays = [m for members in asked.values() for m in members if m not in column.names]
-    if strays:
+    """Return a recipe's groups as class names; raises `DataError` for an unknown class."""
+    members = {name: tuple(map(class_name, classes)) for name, classes in groups.items()}
+    unknown = [name for names in members.values() for name in names if name not in column.names]
+    if unknown:
         raise DataError(
-            f"identification: groups: the label {by!r} has no value {strays[0]!r}; "
+            f"identification: groups: the label {by!r} has no value {unknown[0]!r}; "
             f"it has: {', '.join(column.names)}"
         )
-    return asked
+    return members
 
 
 def _by_degrees(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """The paper's groups of yaw: left and right profiles, and what lies between.
+    """Return the paper's groups of yaw: left profiles, near-frontal faces, right profiles.
 
     >>> _by_degrees(("-90", "-45", "0", "30", "60"))
     {'left': ('-90', '-45'), 'front': ('0', '30'), 'right': ('60',)}
@@ -136,8 +138,8 @@ def _by_degrees(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         degrees = {name: float(name) for name in names}
     except ValueError as cause:
         raise DataError(
-            f"identification: yaw has values that are no degrees ({cause}); "
-            f"name groups of them with `groups`"
+            f"identification: yaw has values that are not degrees ({cause}); "
+            f"define groups with the option `groups`"
         ) from cause
     return {
         "left": tuple(name for name, yaw in degrees.items() if yaw <= -PROFILE),
@@ -146,10 +148,10 @@ def _by_degrees(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _without_sign(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """The classes of yaw by their degrees without a sign; empty where one is no degrees.
+def _by_abs_yaw(names: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the classes of yaw by absolute degrees, empty if one is not a number of degrees.
 
-    >>> _without_sign(("-90", "-45", "0", "45"))
+    >>> _by_abs_yaw(("-90", "-45", "0", "45"))
     {'0': ('0',), '45': ('-45', '45'), '90': ('-90',)}
     """
     try:

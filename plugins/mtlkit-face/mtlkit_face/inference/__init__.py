@@ -1,10 +1,10 @@
-"""Use of a trained network: embed, verify, enroll, identify, export, and say what it is.
+"""Inference with a trained network: embed, verify, enroll, identify, export, model card.
 
 from mtlkit_face.inference import embed_files, find_images, open_model, threshold_of
 
 model = open_model("runs/p-cnn")
-found = embed_files(model, find_images([Path("faces")]).files)
-score = found.templates[0] @ found.templates[1]
+embedded = embed_files(model, find_images([Path("faces")]).files)
+score = embedded.templates[0] @ embedded.templates[1]
 same = score >= threshold_of(model).value
 """
 
@@ -38,7 +38,7 @@ _MODULES = {
     "search": "Answer Candidate ExactIndex FaissIndex Index identify",
     "threshold": "Threshold threshold_of",
 }
-_HOME = {name: module for module, names in _MODULES.items() for name in names.split()}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Answer",
@@ -64,7 +64,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Import a name's module on first use, so that listing the commands imports no torch."""
-    if name not in _HOME:
+    """Import the module of a name on first use, so that listing commands does not import torch."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

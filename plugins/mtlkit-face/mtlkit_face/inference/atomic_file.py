@@ -1,4 +1,4 @@
-"""Files that come to be whole or not at all, by one process at a time."""
+"""Atomic file writes, and locks between processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,46 +11,46 @@ from mtlkit.plugins import DataError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A place beside `path` to write to, which takes the place of `path` when all went well.
+    """Yield a temporary path in the same folder, which replaces `path` on success.
 
-    Raises `DataError` where the disk refuses; `path` is then what it was.
+    If the file system refuses the write, raises `DataError` and leaves `path` unchanged.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     with atomic_path(Path(folder) / "a.txt") as place:
-    ...         _ = place.write_text("whole")
-    ...     sorted(found.name for found in Path(folder).iterdir())
+    ...     with atomic_path(Path(folder) / "a.txt") as partial:
+    ...         _ = partial.write_text("complete")
+    ...     sorted(file.name for file in Path(folder).iterdir())
     ['a.txt']
     """
     partial = path.with_name(f".partial-{path.name}")
     try:
         yield partial
         partial.replace(path)
-    except OSError as refused:
-        raise _refusal(path, refused) from refused
+    except OSError as cause:
+        raise _write_error(path, cause) from cause
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def exclusive_lock(path: Path) -> Iterator[None]:
-    """Keep other processes waiting that want the lock at `path`; `DataError` where it cannot be.
+    """Hold an exclusive lock on `path`; raises `DataError` if the file cannot be created.
 
-    The lock is the system's and dies with its holder; the empty file stays.
+    The operating system releases the lock if the process ends; the empty file remains.
     """
     lock = FileLock(path)
     try:
         lock.acquire()
-    except OSError as refused:
-        raise _refusal(path, refused) from refused
+    except OSError as cause:
+        raise _write_error(path, cause) from cause
     try:
         yield
     finally:
         lock.release()
 
 
-def _refusal(path: Path, refused: OSError) -> DataError:
+def _write_error(path: Path, cause: OSError) -> DataError:
     return DataError(
-        f"{path}: cannot be written: {refused.strerror or refused}. Nothing half-written was "
-        f"left; free some space, or choose another place"
+        f"{path}: cannot be written: {cause.strerror or cause}. No partial file remains; free some "
+        f"space, or choose another folder"
     )

@@ -1,4 +1,4 @@
-"""The commands that use a trained run on image files: embed, verify, enroll, identify."""
+"""Commands that apply a trained run to image files: embed, verify, enroll, identify."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,62 +7,64 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mtlkit.plugins import DataError
-from mtlkit_face.data.progress_bar import bar
+from mtlkit_face.data.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from mtlkit_face.inference.model import FaceModel
     from mtlkit_face.inference.pictures import Embedded
 
-_SHOWN = 10
+_MAX_SHOWN = 10
 
-_A_PATH = click.Path(path_type=Path)
+_PATH = click.Path(path_type=Path)
 Command = Callable[..., None]
 
 
 def model_options(command: Command) -> Command:
-    """Give `command` what `open_model` takes."""
+    """Add the options of `open_model` to `command`."""
     for option in (
         click.option("--device", default="cpu", show_default=True, help="Such as cpu or cuda."),
         click.option(
             "--routing",
             type=click.Choice(["expected", "best"]),
             default=None,
-            help="How pose branches are weighed; by default as in the run's recipe.",
+            help="Weights of the pose branches. Default: those of the run's recipe.",
         ),
         click.option(
-            "--task", default=None, help="The task that tells people apart; the main one, if one."
+            "--task", default=None, help="Task whose classes are people. Default: the main task."
         ),
     ):
         command = option(command)
     return command
 
 
-def opened(run: Path, task: str | None, routing: str | None, device: str) -> "FaceModel":
-    """The model that the options describe."""
+def model_from_options(
+    run: Path, task: str | None, routing: str | None, device: str
+) -> "FaceModel":
+    """Open the model of `run` with the values of `model_options`."""
     from mtlkit.routers import BranchSelection
     from mtlkit_face.inference.model import open_model
 
-    chosen = None if routing is None else BranchSelection(routing)
-    return open_model(run, task=task, routing=chosen, device=device)
+    selection = None if routing is None else BranchSelection(routing)
+    return open_model(run, task=task, routing=selection, device=device)
 
 
 _threshold = click.option(
     "--threshold",
     type=float,
     default=None,
-    help="The least score of one person; by default that of equal error in the run's evaluation.",
+    help="Lowest score of the same person. Default: that of equal error in the run's evaluation.",
 )
-_images = click.argument("images", nargs=-1, required=True, type=_A_PATH)
-_run = click.argument("run", type=_A_PATH)
+_images = click.argument("images", nargs=-1, required=True, type=_PATH)
+_run = click.argument("run", type=_PATH)
 
 
 @click.command()
 @_run
 @_images
-@click.option("--out", type=_A_PATH, required=True, help="A file .parquet or .safetensors.")
+@click.option("--out", type=_PATH, required=True, help="Output .parquet or .safetensors file.")
 @model_options
 def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> None:
-    """Write the templates of IMAGES, files or folders, made by the model of RUN."""
+    """Embed IMAGES, files or folders, with the model of RUN, and write the templates."""
     from mtlkit_face.inference.gallery_file import (
         TemplateGallery,
         TemplateOrigin,
@@ -74,16 +76,16 @@ def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> Non
     check_suffix(out)
     if out.exists() and any((before := read_gallery(out)).names):
         raise DataError(
-            f"{out}: is a gallery of {len(before.people())} people, made by `mtlkit face enroll`; "
-            f"it would be lost. Choose another file with --out, or delete it first"
+            f"{out}: is a gallery of {len(before.people())} people from `mtlkit face enroll`, and "
+            f"would be lost; choose another file with --out, or delete it first"
         )
-    model = opened(run, **options)
-    found = _embedded(model, images)
-    files = tuple(map(str, found.files))
+    model = model_from_options(run, **options)
+    embedded = _embed(model, images)
+    files = tuple(map(str, embedded.files))
     names = tuple("" for _ in files)
     write_gallery(
         TemplateGallery(
-            files=files, names=names, templates=found.templates, origin=TemplateOrigin.of(model)
+            files=files, names=names, templates=embedded.templates, origin=TemplateOrigin.of(model)
         ),
         out,
     )
@@ -92,18 +94,18 @@ def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> Non
 
 @click.command()
 @_run
-@click.argument("a", type=_A_PATH)
-@click.argument("b", type=_A_PATH)
+@click.argument("a", type=_PATH)
+@click.argument("b", type=_PATH)
 @_threshold
 @model_options
 def verify(run: Path, a: Path, b: Path, threshold: float | None, **options: Any) -> None:
-    """Say whether the images A and B show one person, by the model of RUN."""
+    """Decide whether the images A and B show the same person, with the model of RUN."""
     from mtlkit_face.inference.threshold import threshold_of
 
-    model = opened(run, **options)
+    model = model_from_options(run, **options)
     least = threshold_of(model, threshold)
-    first, second = (_one(model, path) for path in (a, b))
-    _warn_of_alignment(model)
+    first, second = (_embed_one(model, path) for path in (a, b))
+    _note_alignment(model)
     score = float(first.templates[0] @ second.templates[0])
     click.echo(f"score      {score:.4f}")
     click.echo(f"threshold  {least.value:.4f}  ({least.source})")
@@ -112,14 +114,14 @@ def verify(run: Path, a: Path, b: Path, threshold: float | None, **options: Any)
 
 @click.command("enroll")
 @_run
-@click.argument("gallery", type=_A_PATH)
+@click.argument("gallery", type=_PATH)
 @_images
-@click.option("--name", default=None, help="Who all IMAGES show.")
+@click.option("--name", default=None, help="Name of the person in all IMAGES.")
 @click.option(
     "--table",
-    type=_A_PATH,
+    type=_PATH,
     default=None,
-    help="A CSV file with the columns file and name; without it and --name, folders are names.",
+    help="CSV file with the columns file and name. Default: names of the images' folders.",
 )
 @model_options
 def enroll_command(
@@ -130,8 +132,8 @@ def enroll_command(
     table: Path | None,
     **options: Any,
 ) -> None:
-    """Add the people in IMAGES to GALLERY, a file .parquet or .safetensors, new or old."""
-    from mtlkit_face.inference.enrolment import known_as, names_of
+    """Add the people in IMAGES to GALLERY, a new or existing .parquet or .safetensors file."""
+    from mtlkit_face.inference.enrollment import gallery_key, names_of
     from mtlkit_face.inference.gallery_file import (
         TemplateGallery,
         TemplateOrigin,
@@ -142,38 +144,38 @@ def enroll_command(
     from mtlkit_face.inference.pictures import find_images
 
     check_suffix(gallery)
-    model = opened(run, **options)
+    model = model_from_options(run, **options)
     before = 0
-    if gallery.exists():  # a gallery of another model is refused before the work, not after it
-        before = len(read_gallery(gallery).require(model, gallery).named(gallery))
+    if gallery.exists():  # fails before embedding if the gallery is of another model
+        before = len(read_gallery(gallery).require(model, gallery).require_names(gallery))
     names = dict(zip(files := find_images(images).files, names_of(files, name, table), strict=True))
-    found = _embedded(model, images)
+    embedded = _embed(model, images)
     new = TemplateGallery(
-        files=tuple(known_as(path, gallery) for path in found.files),
-        names=tuple(names[path] for path in found.files),
-        templates=found.templates,
+        files=tuple(gallery_key(path, gallery) for path in embedded.files),
+        names=tuple(names[path] for path in embedded.files),
+        templates=embedded.templates,
         origin=TemplateOrigin.of(model),
     )
-    whole = enroll(new, gallery, model)
-    replaced = max(0, before + len(new) - len(whole))
+    merged = enroll(new, gallery, model)
+    replaced = max(0, before + len(new) - len(merged))
     click.echo(
         f"{len(new)} images of {len(new.people())} people enrolled"
         + (f", {replaced} of them again" if replaced else "")
-        + f"; {gallery} has {len(whole)} images of {len(whole.people())} people"
+        + f"; {gallery} has {len(merged)} images of {len(merged.people())} people"
     )
 
 
 @click.command("identify")
 @_run
-@click.argument("gallery", type=_A_PATH)
+@click.argument("gallery", type=_PATH)
 @_images
-@click.option("--top", type=int, default=5, show_default=True, help="Candidates shown for each.")
+@click.option("--top", type=int, default=5, show_default=True, help="Candidates per image.")
 @click.option(
     "--index",
     type=click.Choice(["exact", "faiss"]),
     default="exact",
     show_default=True,
-    help="How the gallery is searched; faiss, for large ones, gives the same answers.",
+    help="Search index; faiss, for large galleries, returns the same answers.",
 )
 @_threshold
 @model_options
@@ -186,69 +188,69 @@ def identify_command(
     threshold: float | None,
     **options: Any,
 ) -> None:
-    """Say who of GALLERY is in each of IMAGES, or that it is nobody of it."""
+    """Identify the person in each of IMAGES among those of GALLERY, or print unknown."""
     from mtlkit_face.inference.gallery_file import read_gallery
     from mtlkit_face.inference.search import INDEXES, identify
     from mtlkit_face.inference.threshold import threshold_of
 
-    model = opened(run, **options)
+    model = model_from_options(run, **options)
     least = threshold_of(model, threshold)
-    people = read_gallery(gallery).require(model, gallery).named(gallery)
-    found = _embedded(model, images)
+    people = read_gallery(gallery).require(model, gallery).require_names(gallery)
+    embedded = _embed(model, images)
     answers = identify(
-        found.templates, people, threshold=least.value, top=top, index=INDEXES[index]
+        embedded.templates, people, threshold=least.value, top=top, index=INDEXES[index]
     )
     click.echo(f"threshold {least.value:.4f}  ({least.source})")
-    for file, answer in zip(found.files, answers, strict=True):
+    for file, answer in zip(embedded.files, answers, strict=True):
         click.echo(f"{file}: {answer.name or 'unknown'}")
         for candidate in answer.candidates:
             below = "" if candidate.score >= least.value else "  below the threshold"
             click.echo(f"  {candidate.score:7.4f}  {candidate.name}  {candidate.file}{below}")
 
 
-def _one(model: "FaceModel", path: Path) -> "Embedded":
-    """The template of one image file; `DataError` where it cannot be read."""
+def _embed_one(model: "FaceModel", path: Path) -> "Embedded":
+    """Embed one image file; raises `DataError` if it cannot be read."""
     from mtlkit_face.inference.pictures import embed_files
 
     if path.is_dir():
         raise DataError(f"{path}: is a folder; expected one image")
     if not path.exists():
         raise DataError(f"{path}: no such file; expected an image")
-    found = embed_files(model, [path])
-    if found.unreadable:
-        raise DataError(f"{path}: {found.unreadable[0][1]}; expected an image file")
-    return found
+    embedded = embed_files(model, [path])
+    if embedded.unreadable:
+        raise DataError(f"{path}: {embedded.unreadable[0][1]}; expected an image file")
+    return embedded
 
 
-def _embedded(model: "FaceModel", images: Sequence[Path]) -> "Embedded":
-    """The templates of files and folders; what cannot be read is listed on stderr.
+def _embed(model: "FaceModel", images: Sequence[Path]) -> "Embedded":
+    """Embed files and folders, and list unreadable files on stderr.
 
-    Raises `DataError` where nothing could be read.
+    Raises `DataError` if no file can be read.
     """
     from mtlkit_face.inference.pictures import embed_files, find_images
 
-    asked = find_images(images)
-    _warn_of_alignment(model)
-    with bar("embedding images") as progress:
-        found = embed_files(model, asked.files, progress)
-    if asked.other:
-        _tell(f"{len(asked.other)} files are no images by their names", asked.other[:_SHOWN])
-    if found.unreadable:
-        faults = [f"{path}: {reason}" for path, reason in found.unreadable]
-        _tell(f"{len(faults)} files could not be read and are left out", faults)
-    if not found.files:
-        raise DataError(f"none of {len(asked.files)} images could be read; nothing was done")
-    return found
+    paths = find_images(images)
+    _note_alignment(model)
+    with progress_bar("embedding images") as progress:
+        embedded = embed_files(model, paths.files, progress)
+    if paths.other:
+        skipped = f"{len(paths.other)} files without the suffix of an image are skipped"
+        _warn(skipped, paths.other[:_MAX_SHOWN])
+    if embedded.unreadable:
+        faults = [f"{path}: {reason}" for path, reason in embedded.unreadable]
+        _warn(f"{len(faults)} files could not be read and are skipped", faults)
+    if not embedded.files:
+        raise DataError(f"none of {len(paths.files)} images could be read; nothing was written")
+    return embedded
 
 
-def _warn_of_alignment(model: "FaceModel") -> None:
+def _note_alignment(model: "FaceModel") -> None:
     click.echo(
-        f"note: no face is looked for: every image is taken to show one face, aligned as those of "
-        f"the training, and is resized to {model.frame.width} x {model.frame.height} pixels",
+        f"note: faces are not detected: each image must show one face, aligned as in training; it "
+        f"is resized to {model.frame.width} x {model.frame.height} pixels",
         err=True,
     )
 
 
-def _tell(what: str, lines: Sequence[object]) -> None:
-    """Warn of `what`, with a line for each file."""
-    click.echo("\n  ".join([f"warning: {what}:", *map(str, lines)]), err=True)
+def _warn(message: str, lines: Sequence[object]) -> None:
+    click.echo("\n  ".join([f"warning: {message}:", *map(str, lines)]), err=True)

@@ -1,7 +1,7 @@
-"""Templates in a file of an open format, with the fingerprint of the model that made them.
+"""Files of templates, with the fingerprint of the model that computed them.
 
-Parquet (columns `file`, `name`, `template`) or safetensors (the tensor `templates`); what is known
-of the model is JSON in the file's metadata, under `mtlkit-face`.
+Parquet (columns `file`, `name`, `template`) or safetensors (the tensor `templates`). The file's
+metadata has the model's origin as JSON, under `mtlkit-face`.
 """
 
 import json
@@ -28,7 +28,7 @@ FORMAT = 1
 
 @attrs.frozen(kw_only=True)
 class TemplateOrigin:
-    """The model that made templates: its fingerprint, its weights' SHA-256, task and size."""
+    """Model that computed templates: its fingerprint, SHA-256 of its weights, task and size."""
 
     fingerprint: str
     weights: str
@@ -37,7 +37,7 @@ class TemplateOrigin:
 
     @classmethod
     def of(cls, model: FaceModel) -> "TemplateOrigin":
-        """The origin of what `model` embeds."""
+        """Return the origin of templates of `model`."""
         return cls(
             fingerprint=model.fingerprint,
             weights=model.weights,
@@ -48,7 +48,7 @@ class TemplateOrigin:
 
 @attrs.frozen(eq=False, kw_only=True)
 class TemplateGallery:
-    """Templates (S, K) of image files, each with the name of who it shows ("" where unknown)."""
+    """Templates (S, K) of image files, each with the name of its person ("" if unknown)."""
 
     files: tuple[str, ...]
     names: tuple[str, ...]
@@ -59,93 +59,91 @@ class TemplateGallery:
         return len(self.files)
 
     def people(self) -> dict[str, int]:
-        """How many templates there are of each name, in order of first appearance."""
+        """Return the number of templates of each name, in order of first appearance."""
         counts: dict[str, int] = {}
         for name in self.names:
             counts[name] = counts.get(name, 0) + 1
         return counts
 
     def require(self, model: FaceModel, place: Path | str) -> "TemplateGallery":
-        """The gallery itself; `DataError` where another model made it."""
+        """Return the gallery itself; raises `DataError` if another model computed it."""
         if self.origin.fingerprint != model.fingerprint:
             raise DataError(
-                f"{place}: was made by another model: its templates have the fingerprint "
+                f"{place}: is from another model: its templates have the fingerprint "
                 f"{self.origin.fingerprint[:12]}, those of {model.folder.path} have "
-                f"{model.fingerprint[:12]}; scores between them mean nothing. Enroll the images "
-                f"anew with this model, or use the one of then"
+                f"{model.fingerprint[:12]}, so scores between them are meaningless; enroll the "
+                f"images again with this model, or use the gallery's model"
             )
         return self
 
-    def named(self, place: Path | str) -> "TemplateGallery":
-        """The gallery itself; `DataError` where it does not say of every template who it shows."""
+    def require_names(self, place: Path | str) -> "TemplateGallery":
+        """Return the gallery itself; raises `DataError` if a template has no name."""
         nameless = sum(not name for name in self.names)
         if nameless:
             raise DataError(
-                f"{place}: {nameless} of its {len(self)} templates have no name, as a file of "
-                f"`mtlkit face embed`: nobody can be identified by them. Make a gallery of people "
-                f"with `mtlkit face enroll`, in a file of its own"
+                f"{place}: {nameless} of its {len(self)} templates have no name, like those of "
+                f"`mtlkit face embed`; create a gallery of people in another file with `mtlkit "
+                f"face enroll`"
             )
         return self
 
-    def joined(self, other: "TemplateGallery") -> "TemplateGallery":
-        """Both together; where `other` has the same file under the same name, it takes its place.
-
-        Both must come from one model.
-        """
+    def merged(self, other: "TemplateGallery") -> "TemplateGallery":
+        """Return both galleries of one model; `other` replaces equal pairs of file and name."""
         new = set(zip(other.names, other.files, strict=True))
         old = zip(self.names, self.files, strict=True)
-        kept = [place for place, key in enumerate(old) if key not in new]
+        kept = [index for index, key in enumerate(old) if key not in new]
         return attrs.evolve(
             self,
-            files=(*(self.files[place] for place in kept), *other.files),
-            names=(*(self.names[place] for place in kept), *other.names),
+            files=(*(self.files[index] for index in kept), *other.files),
+            names=(*(self.names[index] for index in kept), *other.names),
             templates=torch.cat([self.templates[kept], other.templates]),
         )
 
 
 def write_gallery(gallery: TemplateGallery, path: Path) -> None:
-    """Put `gallery` at `path`, whole or not at all; its suffix says in which format.
+    """Write `gallery` to `path` atomically, in the format of its suffix.
 
-    Raises `DataError` for another suffix, and where the disk refuses.
+    Raises `DataError` for an unknown suffix, and if the file system refuses the write.
     """
     write, _ = _format(path)
-    with atomic_path(path) as place:
-        write(gallery, place)
+    with atomic_path(path) as partial:
+        write(gallery, partial)
 
 
 def read_gallery(path: Path) -> TemplateGallery:
-    """The gallery at `path`; `DataError` where there is none, or it is damaged."""
+    """Read the gallery at `path`; raises `DataError` if it is missing or damaged."""
     _, read = _format(path)
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file; make one with `mtlkit face enroll`")
+        raise DataError(f"{path}: no such file; create one with `mtlkit face enroll`")
     try:
         return read(path)
     except (pa.ArrowException, SafetensorError, KeyError, TypeError, ValueError) as cause:
         raise DataError(
-            f"{path}: holds no templates of this plugin ({type(cause).__name__}: {cause}); "
-            f"expected a file of `mtlkit face enroll` or `mtlkit face embed`"
+            f"{path}: cannot be read as templates ({type(cause).__name__}: {cause}); expected a "
+            f"file of `mtlkit face enroll` or `mtlkit face embed`"
         ) from cause
 
 
 def enroll(new: TemplateGallery, path: Path, model: FaceModel) -> TemplateGallery:
-    """Add `new` templates of `model` to the gallery at `path`, which may be new; all of it.
+    """Add the templates `new` of `model` to the gallery at `path`, and return the merged gallery.
 
-    One process at a time, so that no enrolment is lost. A file has one name in a gallery: that of
-    `known_as`. Raises `DataError` where the gallery at `path` is another model's, where there or in
-    `new` a template has no name, and what reading and writing raise.
+    Creates the file if it is missing. A lock lets one process write at a time, so that no
+    enrollment is lost. Files are named by `gallery_key`. Raises `DataError` if the gallery is from
+    another model, if a template has no name, and if reading or writing fails.
     """
     check_suffix(path)
-    new.named("what is to be enrolled")
+    new.require_names("the new templates")
     lock = path.with_name(f".{path.name}.lock")
     with exclusive_lock(lock):
-        old = read_gallery(path).require(model, path).named(path) if path.exists() else None
-        whole = new if old is None else old.joined(new)
-        write_gallery(whole, path)
-    return whole
+        merged = new
+        if path.exists():
+            merged = read_gallery(path).require(model, path).require_names(path).merged(new)
+        write_gallery(merged, path)
+    return merged
 
 
 def check_suffix(path: Path) -> None:
-    """`DataError` where the suffix of `path` is that of no format."""
+    """Raise `DataError` if no format has the suffix of `path`."""
     _format(path)
 
 
@@ -154,16 +152,13 @@ _Reader = Callable[[Path], TemplateGallery]
 
 
 def _format(path: Path) -> tuple[_Writer, _Reader]:
-    """How files with the suffix of `path` are written and read."""
+    """Return the functions that write and read files with the suffix of `path`."""
     formats: Mapping[str, tuple[_Writer, _Reader]] = {
         ".parquet": (_write_parquet, _read_parquet),
         ".safetensors": (_write_safetensors, _read_safetensors),
     }
     if path.suffix not in formats:
-        raise DataError(
-            f"{path}: expected a name that ends in {' or '.join(formats)}, "
-            f"found {path.suffix or 'no suffix'!r}"
-        )
+        raise DataError(f"{path}: got the suffix {path.suffix!r}, expected {' or '.join(formats)}")
     return formats[path.suffix]
 
 
@@ -172,13 +167,13 @@ def _header(gallery: TemplateGallery, **more: Any) -> str:
 
 
 def _origin(text: str | bytes) -> tuple[TemplateOrigin, dict[str, Any]]:
-    """The origin in a header, and what else it holds."""
-    found = json.loads(text)
-    version = found.pop("format")
+    """Return the origin in a header, and its other entries."""
+    entries = json.loads(text)
+    version = entries.pop("format")
     if version != FORMAT:
-        raise ValueError(f"expected format {FORMAT}, found {version!r}")
+        raise ValueError(f"got format {version!r}, expected {FORMAT}")
     names = [field.name for field in attrs.fields(TemplateOrigin)]
-    return TemplateOrigin(**{name: found.pop(name) for name in names}), found
+    return TemplateOrigin(**{name: entries.pop(name) for name in names}), entries
 
 
 def _write_parquet(gallery: TemplateGallery, path: Path) -> None:
@@ -210,9 +205,9 @@ def _write_safetensors(gallery: TemplateGallery, path: Path) -> None:
 
 
 def _read_safetensors(path: Path) -> TemplateGallery:
-    with safe_open(path, "pt") as found:
-        origin, lists = _origin((found.metadata() or {})[KEY])
-        return _checked(lists["files"], lists["names"], found.get_tensor("templates"), origin)
+    with safe_open(path, "pt") as file:
+        origin, lists = _origin((file.metadata() or {})[KEY])
+        return _checked(lists["files"], lists["names"], file.get_tensor("templates"), origin)
 
 
 def _checked(
@@ -220,8 +215,8 @@ def _checked(
 ) -> TemplateGallery:
     if not len(files) == len(names) == len(templates) or templates.shape[1:] != (origin.size,):
         raise ValueError(
-            f"{len(files)} files, {len(names)} names and templates {tuple(templates.shape)} of "
-            f"{origin.size} numbers do not fit together"
+            f"got {len(files)} files, {len(names)} names and templates {tuple(templates.shape)}, "
+            f"expected equal numbers of each and templates of {origin.size} numbers"
         )
     return TemplateGallery(
         files=tuple(files), names=tuple(names), templates=templates.float(), origin=origin

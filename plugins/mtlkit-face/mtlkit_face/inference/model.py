@@ -1,4 +1,4 @@
-"""A trained run as something that turns images of faces into templates."""
+"""Load a trained run as a model that embeds face images as templates."""
 
 import hashlib
 import json
@@ -17,15 +17,15 @@ from mtlkit.runs import RunFolder, open_run
 from mtlkit_face.identification.template import template
 
 TEMPLATE = 1
-"""Counts the ways in which templates have been made; two of them must not be compared."""
+"""Version of the template computation; templates of different versions are not comparable."""
 
 _BATCH = 256
 
 
 class Embedder(nn.Module):
-    """Raw images (N, C, H, W) to templates (N, K), whose dot products are the scores.
+    """Module from raw images (N, C, H, W) to templates (N, K), whose dot products are the scores.
 
-    Cosines of identity's logits, and for a network with branches eq. 12 of Yin & Liu (TIP 2018).
+    Scores are cosines of identity logits, or eq. 12 of Yin & Liu (TIP 2018) with pose branches.
     """
 
     def __init__(self, network: MultiTaskModel, task: str) -> None:
@@ -34,17 +34,18 @@ class Embedder(nn.Module):
         self.task = task
 
     def forward(self, images: Tensor) -> Tensor:
-        said = self.network(images)
-        return template(said.outputs[self.task], said.branches.get(self.task))
+        predictions = self.network(images)
+        return template(predictions.outputs[self.task], predictions.branches.get(self.task))
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class FaceModel:
-    """A trained network in use: what it was trained as, and what its templates may be compared to.
+    """Trained network with its run and the fingerprint of its templates.
 
-    `frame` is what every image is brought to. `weights` is the SHA-256 of the run's weights, and
-    `fingerprint` that of all that decides a template: weights, normalisation, size, task, routing.
-    Only templates of one fingerprint can be compared.
+    `frame` is the size and number of channels of input images. `weights` is the SHA-256 of the
+    run's weights; `fingerprint` also covers normalization, input shape, task and routing. Only
+    templates of the same fingerprint are comparable. `default_routing` is true if branches are
+    routed as in the run's evaluation.
     """
 
     folder: RunFolder
@@ -53,16 +54,16 @@ class FaceModel:
     frame: Frame
     weights: str
     fingerprint: str
-    own_routing: bool  # branches are routed as in the run's own evaluation
+    default_routing: bool
 
     @property
     def task(self) -> str:
-        """The task whose classes are people."""
+        """Name of the task whose classes are people."""
         return self.embedder.task
 
     @property
     def size(self) -> int:
-        """The length K of a template."""
+        """Number of elements K of a template."""
         network = self.embedder.network
         classes = len(network.assembly.classes[self.task])
         router = network.router
@@ -70,23 +71,23 @@ class FaceModel:
         return 2 * classes if branched else classes
 
     def embed(self, images: Tensor) -> Tensor:
-        """Templates (N, K) of raw images (N, C, H, W), in float32 on the CPU.
+        """Return templates (N, K) of raw images (N, C, H, W), in float32 on the CPU.
 
-        Raises `DataError` for images of another shape than the network's.
+        Raises `DataError` if the shape of the images is not that of the network's inputs.
         """
         expected = (self.frame.channels, self.frame.height, self.frame.width)
         if tuple(images.shape[1:]) != expected:
             raise DataError(
-                f"images: expected the shape (N, {', '.join(map(str, expected))}), "
-                f"found {tuple(images.shape)}"
+                f"images: got the shape {tuple(images.shape)}, "
+                f"expected (N, {', '.join(map(str, expected))})"
             )
         device = self.embedder.network.mean.device
-        found = torch.empty(len(images), self.size)
+        templates = torch.empty(len(images), self.size)
         with torch.inference_mode():
             for start in range(0, len(images), _BATCH):
-                part = images[start : start + _BATCH].to(device)
-                found[start : start + _BATCH] = self.embedder(part)
-        return found
+                batch = images[start : start + _BATCH].to(device)
+                templates[start : start + _BATCH] = self.embedder(batch)
+        return templates
 
 
 def open_model(
@@ -96,13 +97,13 @@ def open_model(
     routing: BranchSelection | None = None,
     device: str = "cpu",
 ) -> FaceModel:
-    """The trained model of the run at `run`, ready for use; its data is not needed.
+    """Load the trained model of the run at `run`; its data is not needed.
 
-    `task` is the one whose classes are people: the run's only main one, if None. `routing` is how
-    branches are weighed, as the recipe says if None; by label cannot be had, as an image to be
-    used has none.
+    `task` is the one whose classes are people; None means the run's only main task. `routing` sets
+    the weights of branches; None means the recipe's. Routing by label is unavailable, because new
+    images have no labels.
 
-    Raises `RunError` where there is no finished run, and `DataError` where it does not embed faces.
+    Raises `RunError` unless the run is finished, and `DataError` if it does not embed faces.
     """
     folder = open_run(Path(run))
     catalog = load_catalog()
@@ -111,10 +112,10 @@ def open_model(
     task = task or _main_task(folder, recipe)
     if task not in network.assembly.classes:
         raise DataError(
-            f"{folder.path}: the task {task!r} tells no people apart; the run's tasks with classes "
-            f"are {', '.join(network.assembly.classes) or 'none'}"
+            f"{folder.path}: the task {task!r} has no classes; the run's tasks with classes are: "
+            f"{', '.join(network.assembly.classes) or 'none'}"
         )
-    own = _route(folder, network, task, routing)
+    default_routing = _set_routing(folder, network, task, routing)
     weights = hashlib.sha256(folder.model.read_bytes()).hexdigest()
     return FaceModel(
         folder=folder,
@@ -123,7 +124,7 @@ def open_model(
         frame=_frame(folder, network.assembly.sample_shape),
         weights=weights,
         fingerprint=_fingerprint(network, task, weights),
-        own_routing=own,
+        default_routing=default_routing,
     )
 
 
@@ -135,40 +136,39 @@ def _main_task(folder: RunFolder, recipe: Recipe) -> str:
     ]
     if len(main) != 1:
         raise DataError(
-            f"{folder.path}: which task tells people apart? it has {len(main)} main tasks with "
-            f"classes; name one of {', '.join(recipe.tasks)} with --task"
+            f"{folder.path}: got {len(main)} main tasks with classes, expected one; choose one of "
+            f"{', '.join(recipe.tasks)} with --task"
         )
     return main[0]
 
 
-def _route(
+def _set_routing(
     folder: RunFolder, network: MultiTaskModel, task: str, routing: BranchSelection | None
 ) -> bool:
-    """Route the branches of `task` as asked; whether that is as in the run's own evaluation."""
+    """Set the routing of the branches of `task`, and return True if it is the run's default."""
     router = network.router
     if not isinstance(router, GroupedRouter) or router.task != task:
         if routing is not None:
             raise DataError(
-                f"{folder.path}: {task!r} has no branches to route; leave --routing out"
+                f"{folder.path}: {task!r} has no branches to route; leave out --routing"
             )
         return True
-    wanted = routing or router.choice
-    if wanted is BranchSelection.LABEL:
+    default = router.choice
+    router.choice = routing or default
+    if router.choice is BranchSelection.LABEL:
         raise DataError(
-            f"{folder.path}: its branches are routed by the label of {router.by!r}, which an image "
-            f"to be used does not have; use --routing {BranchSelection.EXPECTED.value} (eq. 12) or "
+            f"{folder.path}: its branches are routed by the label of {router.by!r}, which new "
+            f"images do not have; use --routing {BranchSelection.EXPECTED.value} (eq. 12) or "
             f"{BranchSelection.BEST.value}"
         )
-    own = wanted is router.choice
-    router.choice = wanted
-    return own
+    return router.choice is default
 
 
 def _frame(folder: RunFolder, shape: Sequence[int]) -> Frame:
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise DataError(
-            f"{folder.path}: expected a network of images (channels, height, width), gray or RGB; "
-            f"its inputs have the shape {tuple(shape)}"
+            f"{folder.path}: got a network with inputs of shape {tuple(shape)}, expected gray or "
+            f"RGB images (channels, height, width)"
         )
     return Frame(shape[1], shape[2], shape[0])
 
@@ -176,7 +176,7 @@ def _frame(folder: RunFolder, shape: Sequence[int]) -> Frame:
 def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:
     assembly, router = network.assembly, network.router
     branched = isinstance(router, GroupedRouter) and router.task == task
-    what = {
+    parts = {
         "template": TEMPLATE,
         "weights": weights,
         "task": task,
@@ -185,4 +185,4 @@ def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:
         "mean": assembly.mean,
         "std": assembly.std,
     }
-    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""A model as an ONNX file: raw images in, templates out, for any number; checked, then kept."""
+"""Export a model to ONNX, from raw images to templates, and compare it with PyTorch."""
 
 import copy
 import json
@@ -16,91 +16,88 @@ from mtlkit.plugins import DataError, MissingExtraError
 from mtlkit_face.inference.atomic_file import atomic_path
 from mtlkit_face.inference.gallery_file import FORMAT, KEY, TemplateOrigin
 from mtlkit_face.inference.model import FaceModel
-from mtlkit_face.inference.pictures import PORTION
+from mtlkit_face.inference.pictures import CHUNK
 
 if TYPE_CHECKING:
     import onnxruntime
 
 INPUT, OUTPUT = "images", "templates"
 TOLERANCE = 1e-4
-"""The most by which a number of a template may differ; templates are at most of length 1."""
+"""Largest allowed difference between template elements; templates have at most unit length."""
 
 BATCHES = (1, 7)
-"""The numbers of images for which the file is compared with the network."""
+"""Batch sizes for which the file is compared with the network."""
 
 
 @attrs.frozen(kw_only=True)
 class Exported:
-    """An ONNX file, and the largest difference found for each of what was compared, in words."""
+    """ONNX file, and the largest difference by description of the compared images."""
 
     path: Path
     differences: Mapping[str, float]
 
 
 def export(model: FaceModel, path: Path, images: Sequence[Path] = ()) -> Exported:
-    """Write `model` to `path`, if onnxruntime's templates are those of PyTorch within `TOLERANCE`.
+    """Write `model` to `path` if the templates of onnxruntime and PyTorch agree to `TOLERANCE`.
 
-    Compared are images of noise, and the image files `images`, read as in training. Both run on
-    the CPU; `model` stays where it is.
+    They are compared on images of noise and on the image files `images`, read as in training, on
+    the CPU; the device of `model` is unchanged.
 
     The input `images` is (N, C, H, W) in uint8, the output `templates` (N, K) in float32, for any
-    N; normalisation and routing are in the file, and the model's origin in its metadata.
+    N. The file includes normalization and routing; its metadata has the model's origin.
 
-    Raises `MissingExtraError` where ONNX is not installed, and `DataError` where the file would
-    differ or an image cannot be read; no file is left then.
+    Raises `MissingExtraError` if ONNX is not installed, and `DataError` if templates differ or an
+    image cannot be read; no file is written then.
     """
-    onnx, runtime = _installed()
+    onnx, runtime = _import_onnx()
     model = attrs.evolve(model, embedder=copy.deepcopy(model.embedder).cpu())
-    with atomic_path(path) as place:
+    with atomic_path(path) as partial:
         program = _program(model)
         proto = program.model_proto
         entry = proto.metadata_props.add()
         entry.key = KEY
         entry.value = json.dumps({"format": FORMAT, **attrs.asdict(TemplateOrigin.of(model))})
         onnx.checker.check_model(proto)
-        place.write_bytes(proto.SerializeToString())
-        session = runtime.InferenceSession(str(place), providers=["CPUExecutionProvider"])
+        partial.write_bytes(proto.SerializeToString())
+        session = runtime.InferenceSession(str(partial), providers=["CPUExecutionProvider"])
         differences: dict[str, float] = {}
-        for what, pixels in _compared(model, images):
-            found = difference(model, session, pixels)
-            if not found <= TOLERANCE:
+        for description, pixels in _compared(model, images):
+            largest = difference(model, session, pixels)
+            if not largest <= TOLERANCE:
                 raise DataError(
-                    f"{path}: not written: for {what} onnxruntime's templates differ from those "
-                    f"of PyTorch by {found:.2g}; expected {TOLERANCE:g} at most. Try other "
+                    f"{path}: not written: for {description} the templates of onnxruntime and "
+                    f"PyTorch differ by {largest:.2g}, expected {TOLERANCE:g} at most; try other "
                     f"versions of onnxruntime and torch"
                 )
-            differences[what] = max(found, differences.get(what, 0.0))
+            differences[description] = max(largest, differences.get(description, 0.0))
     return Exported(path=path, differences=differences)
 
 
 def difference(model: FaceModel, session: "onnxruntime.InferenceSession", images: Tensor) -> float:
-    """The largest difference of a number between both for raw `images` (N, C, H, W)."""
-    (found,) = session.run([OUTPUT], {INPUT: images.numpy()})
-    return (torch.from_numpy(found) - model.embed(images)).abs().max().item()
+    """Return the largest elementwise difference of templates of raw `images` (N, C, H, W)."""
+    (templates,) = session.run([OUTPUT], {INPUT: images.numpy()})
+    return (torch.from_numpy(templates) - model.embed(images)).abs().max().item()
 
 
 def _compared(model: FaceModel, files: Sequence[Path]) -> Iterator[tuple[str, Tensor]]:
-    """What is compared, in words and as raw images: noise, then `files`, one alone too."""
+    """Yield raw images to compare, with a description: noise, then chunks of `files`."""
     shape = (model.frame.channels, model.frame.height, model.frame.width)
     for count in BATCHES:
         random = torch.Generator().manual_seed(count)
         noise = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=random)
         yield f"{count} {'image' if count == 1 else 'images'} of noise", noise
-    what = f"{len(files)} {'image' if len(files) == 1 else 'images'} of yours"
-    for start in range(0, len(files), PORTION):
-        portion = files[start : start + PORTION]
-        pixels, faults = read_images(portion, model.frame, Loading())
-        assert pixels is not None, "a portion fits into memory"
-        for place, reason in sorted(faults.items()):
-            raise DataError(
-                f"{portion[place]}: {reason}; expected an image to compare the file with"
-            )
-        for count in dict.fromkeys((1, len(portion))):
-            yield what, pixels[:count]
+    description = f"{len(files)} given {'image' if len(files) == 1 else 'images'}"
+    for start in range(0, len(files), CHUNK):
+        chunk = files[start : start + CHUNK]
+        pixels, faults = read_images(chunk, model.frame, Loading())
+        assert pixels is not None, "a chunk fits into memory"
+        for index, reason in sorted(faults.items()):
+            raise DataError(f"{chunk[index]}: {reason}; expected an image for --check")
+        for count in dict.fromkeys((1, len(chunk))):
+            yield description, pixels[:count]
 
 
-def _installed() -> tuple[Any, Any]:
-    """The modules onnx and onnxruntime."""
+def _import_onnx() -> tuple[Any, Any]:
     try:
         import onnx
         import onnxruntime
@@ -114,7 +111,7 @@ def _installed() -> tuple[Any, Any]:
 
 
 def _program(model: FaceModel) -> "torch.onnx.ONNXProgram":
-    """The network, on the CPU, traced for any number of images."""
+    """Trace the network, on the CPU, for any number of images."""
     frame = model.frame
     example = torch.zeros(2, frame.channels, frame.height, frame.width, dtype=torch.uint8)
     with use(match_template="eager"):

@@ -1,4 +1,4 @@
-"""Image files to templates: what can be read is embedded, what cannot is counted and named."""
+"""Embed image files, and collect the ones that cannot be read."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -13,16 +13,16 @@ from mtlkit.data import Loading, read_images
 from mtlkit.plugins import DataError
 from mtlkit_face.inference.model import FaceModel
 
-PORTION = 256
-"""Files read at a time, which bounds the memory that waits for the network."""
+CHUNK = 256
+"""Number of files read at a time, which bounds memory."""
 
 Progress = Callable[[int, int], None]
-"""Told how many files are done, of how many."""
+"""Called with the number of files done and the total."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Embedded:
-    """Templates (N, K) of `files`, and of each unreadable file why it could not be read."""
+    """Templates (N, K) of `files`, and the unreadable files, each with the reason."""
 
     files: tuple[Path, ...]
     templates: Tensor
@@ -30,25 +30,25 @@ class Embedded:
 
 
 @attrs.frozen(kw_only=True)
-class Found:
-    """The image files that were asked for, and what else lay in the folders among them."""
+class ImageFiles:
+    """Image files, and other files in the same folders."""
 
     files: tuple[Path, ...]
     other: tuple[Path, ...]
 
 
-def find_images(asked: Iterable[Path]) -> Found:
-    """The files of `asked`, folders replaced by the images in them and below, in order of name.
+def find_images(paths: Iterable[Path]) -> ImageFiles:
+    """Return the files of `paths`, with folders replaced by the images below them, sorted by name.
 
-    A file that is named is taken whatever its name; in a folder, files whose suffix is none of an
-    image's are set aside. A file that is asked for twice, in whatever spelling, is found once.
-    Raises `DataError` for what is not there, and where no image is left.
+    Files of `paths` are included whatever their suffix; files in folders that lack the suffix of an
+    image are returned in `other`. Duplicates are dropped. Raises `DataError` if a path is missing,
+    or if no image remains.
     """
     files: dict[str, Path] = {}
     other: list[Path] = []
     suffixes = set(Image.registered_extensions())
-    asked = tuple(asked)
-    for path in asked:
+    paths = tuple(paths)
+    for path in paths:
         if path.is_dir():
             for inner in sorted(inner for inner in path.rglob("*") if inner.is_file()):
                 if inner.suffix.lower() in suffixes:
@@ -61,31 +61,31 @@ def find_images(asked: Iterable[Path]) -> Found:
             raise DataError(f"{path}: no such file or folder; expected images, or folders of them")
     if not files:
         raise DataError(
-            f"{', '.join(map(str, asked)) or 'nothing'}: no image was found; expected files such "
-            f"as a.png or b.jpg"
+            f"{', '.join(map(str, paths)) or 'no path'}: no image found; expected files such as "
+            f"a.png or b.jpg"
         )
-    return Found(files=tuple(files.values()), other=tuple(other))
+    return ImageFiles(files=tuple(files.values()), other=tuple(other))
 
 
-def _silent(_done: int, _total: int) -> None:
-    """Report nothing."""
+def embed_files(
+    model: FaceModel, files: Sequence[Path], progress: Progress = lambda _done, _total: None
+) -> Embedded:
+    """Embed image files, which are read, rotated upright and resized as in training.
 
-
-def embed_files(model: FaceModel, files: Sequence[Path], progress: Progress = _silent) -> Embedded:
-    """The templates of image files, which are read, turned upright and resized as in training.
-
-    Faces are not looked for: an image is taken to show one face, aligned as those of the training.
+    Faces are not detected: each image must show one face, aligned as in training.
     """
-    parts: list[Tensor] = [torch.empty(0, model.size)]
-    good: list[Path] = []
+    templates: list[Tensor] = [torch.empty(0, model.size)]
+    readable: list[Path] = []
     unreadable: list[tuple[Path, str]] = []
-    for start in range(0, len(files), PORTION):
-        portion = files[start : start + PORTION]
-        pixels, faults = read_images(portion, model.frame, Loading())
-        assert pixels is not None, "a portion fits into memory"
-        kept = [place for place in range(len(portion)) if place not in faults]
-        parts.append(model.embed(pixels[kept]))
-        good += [portion[place] for place in kept]
-        unreadable += [(portion[place], reason) for place, reason in sorted(faults.items())]
-        progress(start + len(portion), len(files))
-    return Embedded(files=tuple(good), templates=torch.cat(parts), unreadable=tuple(unreadable))
+    for start in range(0, len(files), CHUNK):
+        chunk = files[start : start + CHUNK]
+        pixels, faults = read_images(chunk, model.frame, Loading())
+        assert pixels is not None, "a chunk fits into memory"
+        kept = [index for index in range(len(chunk)) if index not in faults]
+        templates.append(model.embed(pixels[kept]))
+        readable += [chunk[index] for index in kept]
+        unreadable += [(chunk[index], reason) for index, reason in sorted(faults.items())]
+        progress(start + len(chunk), len(files))
+    return Embedded(
+        files=tuple(readable), templates=torch.cat(templates), unreadable=tuple(unreadable)
+    )

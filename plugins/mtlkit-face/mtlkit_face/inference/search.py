@@ -1,4 +1,4 @@
-"""Who of a gallery an image shows: the best people by their best template."""
+"""Identify images against a gallery: people ranked by the score of their best template."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,20 +14,23 @@ from mtlkit_face.inference.gallery_file import TemplateGallery
 
 
 class Index(ABC):
-    """A gallery of templates (S, K) that is searched for the best of each probe (P, K)."""
+    """Search index over a gallery of templates (S, K)."""
 
     @abstractmethod
     def __init__(self, gallery: Tensor) -> None:
-        """Prepare the search of `gallery` (S, K)."""
+        """Build the index of `gallery` (S, K)."""
 
     @abstractmethod
     def best(self, probes: Tensor, most: int) -> Best:
-        """The `most` templates with the highest dot products, best first, 1 <= most <= S."""
+        """Return the `most` templates of largest dot product with each of `probes` (P, K).
+
+        They are sorted, the best first; 1 <= most <= S.
+        """
 
 
 @final
 class ExactIndex(Index):
-    """All scores in one matrix product, a tile of the gallery at a time."""
+    """Exhaustive search by a matrix product, one tile of the gallery at a time."""
 
     def __init__(self, gallery: Tensor) -> None:
         self._gallery = gallery
@@ -38,9 +41,9 @@ class ExactIndex(Index):
 
 @final
 class FaissIndex(Index):
-    """FAISS's flat index of inner products: exact as well, and made for millions of templates.
+    """FAISS's flat inner-product index: exact, and suited to millions of templates.
 
-    Raises `MissingExtraError` where FAISS is not installed.
+    Raises `MissingExtraError` if FAISS is not installed.
     """
 
     def __init__(self, gallery: Tensor) -> None:
@@ -49,23 +52,23 @@ class FaissIndex(Index):
         except ImportError as cause:
             raise MissingExtraError(
                 "the index 'faiss' needs FAISS, which is not installed; run "
-                "`pip install 'mtlkit-face[faiss]'`, or take the index 'exact'"
+                "`pip install 'mtlkit-face[faiss]'`, or use the index 'exact'"
             ) from cause
         self._index = faiss.IndexFlatIP(gallery.shape[1])
         self._index.add(gallery.contiguous().numpy())
 
     def best(self, probes: Tensor, most: int) -> Best:
-        scores, places = self._index.search(probes.contiguous().numpy(), most)
-        return Best(torch.from_numpy(scores), torch.from_numpy(places))
+        scores, indices = self._index.search(probes.contiguous().numpy(), most)
+        return Best(torch.from_numpy(scores), torch.from_numpy(indices))
 
 
 INDEXES: Mapping[str, Callable[[Tensor], Index]] = {"exact": ExactIndex, "faiss": FaissIndex}
-"""The ways to search, by the name that a command knows them by."""
+"""Search indexes by the name of the command-line option."""
 
 
 @attrs.frozen(kw_only=True)
 class Candidate:
-    """Somebody of the gallery, with the score of his best template and the file it is of."""
+    """Person of the gallery, with the score and the file of the person's best template."""
 
     name: str
     score: float
@@ -74,14 +77,14 @@ class Candidate:
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """The candidates for one image, best first; `known` where the first reaches the threshold."""
+    """Candidates for one image, best first; `known` if the first one reaches the threshold."""
 
     candidates: tuple[Candidate, ...]
     known: bool
 
     @property
     def name(self) -> str | None:
-        """Who it is; None for somebody unknown."""
+        """Name of the identified person, None if unknown."""
         return self.candidates[0].name if self.known else None
 
 
@@ -93,36 +96,36 @@ def identify(
     top: int = 5,
     index: Callable[[Tensor], Index] = ExactIndex,
 ) -> tuple[Answer, ...]:
-    """The best `top` people of `gallery` for each probe (P, K); fewer where there are fewer.
+    """Return the best `top` people of `gallery` (or all, if fewer) for each of `probes` (P, K).
 
-    A person scores what the best of his templates does. With at most m templates each, the best
-    (top - 1) m + 1 templates show the best `top` people, so that the search is exact. Raises
-    `DataError` for a gallery that is empty, or has templates without a name.
+    The score of a person is that of the person's best template. If people have at most m templates,
+    the best (top - 1) m + 1 templates contain the best `top` people, so the search is exact. Raises
+    `DataError` if the gallery is empty or has templates without a name.
     """
     if top < 1:
-        raise DataError(f"top: expected 1 or more, found {top}")
+        raise DataError(f"top: got {top}, expected 1 or more")
     if len(gallery) == 0:
-        raise DataError("the gallery is empty; enroll somebody first")
-    gallery.named("the gallery")
+        raise DataError("the gallery is empty; enroll a person first")
+    gallery.require_names("the gallery")
     most = min(len(gallery), (top - 1) * max(gallery.people().values()) + 1)
-    found = index(gallery.templates).best(probes, most)
+    best = index(gallery.templates).best(probes, most)
     return tuple(
-        _answer(gallery, scores, places, top, threshold)
-        for scores, places in zip(found.scores.tolist(), found.places.tolist(), strict=True)
+        _answer(gallery, scores, indices, top, threshold)
+        for scores, indices in zip(best.scores.tolist(), best.places.tolist(), strict=True)
     )
 
 
 def _answer(
     gallery: TemplateGallery,
     scores: Sequence[float],
-    places: Sequence[int],
+    indices: Sequence[int],
     top: int,
     threshold: float,
 ) -> Answer:
     best: dict[str, Candidate] = {}
-    for score, place in zip(scores, places, strict=True):
-        name = gallery.names[place]
+    for score, index in zip(scores, indices, strict=True):
+        name = gallery.names[index]
         if name not in best and len(best) < top:
-            best[name] = Candidate(name=name, score=score, file=gallery.files[place])
+            best[name] = Candidate(name=name, score=score, file=gallery.files[index])
     candidates = tuple(best.values())
     return Answer(candidates=candidates, known=candidates[0].score >= threshold)

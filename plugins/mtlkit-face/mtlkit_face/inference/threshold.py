@@ -1,4 +1,4 @@
-"""From which score on two images count as one person, and who says so."""
+"""Decision threshold of verification and identification, and its source."""
 
 import attrs
 
@@ -12,52 +12,52 @@ _ORDER = ("validation", "test")
 
 @attrs.frozen(kw_only=True)
 class Threshold:
-    """A score, and in words where it comes from."""
+    """Lowest score at which two images count as the same person, and a text on its source."""
 
     value: float
     source: str
 
 
 def threshold_of(model: FaceModel, given: float | None = None) -> Threshold:
-    """The threshold that is `given`, or else that of equal error in the run's own evaluation.
+    """Return the `given` threshold, or the one of equal error in the run's evaluation.
 
-    The validation split comes before the test split. Raises `DataError` where the run has none
-    that suits the model as it is used.
+    The validation split is preferred over the test split. Raises `DataError` if the evaluation has
+    no threshold for the model's task and routing.
     """
     if given is not None:
         return Threshold(value=given, source="given")
     folder = model.folder
-    asked = {
-        each.split: each
-        for each in model.recipe.evaluators
-        if isinstance(each, Identification) and each.task == model.task
+    by_split = {
+        evaluator.split: evaluator
+        for evaluator in model.recipe.evaluators
+        if isinstance(evaluator, Identification) and evaluator.task == model.task
     }
-    found = [asked[split] for split in _ORDER if split in asked]
-    if not model.own_routing:
+    if not model.default_routing:
         raise DataError(
-            f"{folder.path}: its threshold is of another way of routing than the one asked for; "
-            f"give one of your own with --threshold"
+            f"{folder.path}: its threshold was measured with another routing; set one with "
+            f"--threshold"
         )
-    if not found:
+    split = next((split for split in _ORDER if split in by_split), None)
+    if split is None:
         raise DataError(
             f"{folder.path}: its recipe has no `face/identification` of {model.task!r} on the "
-            f"validation or test split, which would measure a threshold; give one with --threshold"
+            f"validation or test split, which measures a threshold; set one with --threshold"
         )
     metrics = read_evaluation(folder).metrics
-    name = f"{found[0].prefix}/threshold"
+    prefix = by_split[split].prefix
+    name = f"{prefix}/threshold"
     if name not in metrics:
         raise DataError(
             f"{folder.path}: its evaluation has no {name!r}; run `mtlkit evaluate {folder.path}` "
-            f"again, or give a threshold with --threshold"
+            f"again, or set a threshold with --threshold"
         )
-    split = found[0].split
-    rate = metrics[f"{found[0].prefix}/eer"]
-    seen = (
-        "subjects known from training, so strangers will do worse"
+    caveat = (
+        "its subjects are in training, so the rate is higher for unseen subjects"
         if split == "validation"
-        else "it was chosen on that split, so the rate is a little better than true"
+        else "the threshold was chosen on that split, so the rate is slightly optimistic"
     )
+    rate = metrics[f"{prefix}/eer"]
     return Threshold(
         value=metrics[name],
-        source=f"equal error on the run's own {split} split, rate {rate:.3f}; {seen}",
+        source=f"equal error on the run's {split} split, rate {rate:.3f}; {caveat}",
     )

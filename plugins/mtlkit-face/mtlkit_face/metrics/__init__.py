@@ -1,1 +1,1 @@
-"""Metrics of verification and identification."""
+"""Metrics for face verification and identification."""

@@ -1,4 +1,4 @@
-"""Charts of ROC, DET and CMC curves, with few enough points to be kept in a report."""
+"""ROC, DET and CMC charts, thinned to a number of points that a report can store."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,23 +9,23 @@ from mtlkit.report import Chart, Series
 from mtlkit_face.metrics.roc import Roc
 
 POINTS = 160
-"""Points of a drawn curve."""
+"""Maximum number of points per drawn curve."""
 
 RANKS = 20
 
 
 def roc_and_det(curves: Mapping[str, Roc], title: str) -> Iterable[Chart]:
-    """The ROC, and the DET on logarithmic scales, of one curve or several."""
+    """Yield the ROC chart of one or more curves, and their DET chart on logarithmic scales."""
     yield Chart(
         title=f"ROC: {title}",
         kind="line",
         x_label="FAR, share of impostors accepted",
         y_label="TAR",
-        series={name: _drawn(curve) for name, curve in curves.items()},
+        series={name: _roc_series(curve) for name, curve in curves.items()},
         y_range=(0.0, 1.0),
         comparable=True,
     )
-    det = {name: _det(curve) for name, curve in curves.items()}
+    det = {name: _det_series(curve) for name, curve in curves.items()}
     if any(len(series.x) > 1 for series in det.values()):
         yield Chart(
             title=f"DET: {title}",
@@ -39,7 +39,7 @@ def roc_and_det(curves: Mapping[str, Roc], title: str) -> Iterable[Chart]:
 
 
 def cmc_chart(rates: Mapping[str, Sequence[float]], title: str) -> Chart:
-    """The share of probes found by each rank, from 1 on, of one way of matching or several."""
+    """Return the CMC chart: the identification rate at ranks 1, 2, ... of each matching method."""
     return Chart(
         title=title,
         kind="line",
@@ -54,8 +54,8 @@ def cmc_chart(rates: Mapping[str, Sequence[float]], title: str) -> Chart:
     )
 
 
-def _drawn(curve: Roc) -> Series:
-    """Half of the points where few impostors are accepted, half evenly."""
+def _roc_series(curve: Roc) -> Series:
+    """Return the curve with half of its points at low FAR and half evenly spaced."""
     points = len(curve.far)
     low = np.geomspace(1, points, POINTS // 2).astype(int) - 1
     even = np.linspace(0, points - 1, POINTS // 2).astype(int)
@@ -63,12 +63,12 @@ def _drawn(curve: Roc) -> Series:
     return Series(x=tuple(curve.far[kept].tolist()), y=tuple(curve.tar[kept].tolist()))
 
 
-def _det(curve: Roc) -> Series:
-    """Where both errors are there: a logarithm has no zero."""
-    there = np.flatnonzero((curve.far > 0) & (curve.tar < 1))
-    # evenly spaced in the logarithm, which is what the eye sees
-    wanted = np.geomspace(1, max(len(there), 1), POINTS).astype(int) - 1
-    kept = there[np.unique(wanted)] if len(there) else there
+def _det_series(curve: Roc) -> Series:
+    """Return the points at which both error rates are positive, so that their logarithms exist."""
+    positive = np.flatnonzero((curve.far > 0) & (curve.tar < 1))
+    # evenly spaced on the logarithmic axis
+    indices = np.geomspace(1, max(len(positive), 1), POINTS).astype(int) - 1
+    kept = positive[np.unique(indices)] if len(positive) else positive
     return Series(
         x=tuple(math.log10(far) for far in curve.far[kept]),
         y=tuple((1 - curve.tar[kept]).tolist()),

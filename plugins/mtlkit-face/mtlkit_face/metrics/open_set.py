@@ -1,9 +1,9 @@
-"""Open-set search: how many probes are found where few strangers may be taken for somebody.
+"""Open-set identification: TPIR at a given FPIR.
 
-A stranger, a probe without a mate, is a false alarm where its best score is at least the
-threshold; FPIR is the share of strangers that are. A mated probe is found where its person is at
-rank 1 with a score of at least the threshold; TPIR is the share of mated probes that are (also
-called DIR; FNIR is 1 - TPIR). NIST IR 8009 and Grother & Ngan, FRVT.
+A probe whose person is in the gallery is mated, any other is non-mated. FPIR is the fraction of
+non-mated probes whose best score is at least the threshold. TPIR (also called DIR; FNIR is
+1 - TPIR) is the fraction of mated probes whose person is at rank 1 with a score of at least the
+threshold. NIST IR 8009; Grother & Ngan, FRVT.
 """
 
 import attrs
@@ -15,8 +15,8 @@ from mtlkit_face.metrics.roc import Floats, Roc, SortedScores
 
 
 @attrs.frozen(kw_only=True)
-class Alarm:
-    """TPIR at a threshold that was chosen for a target FPIR, and the FPIR that it has."""
+class OpenSetPoint:
+    """TPIR and FPIR at the threshold that was chosen for a target FPIR."""
 
     tpir: float
     fpir: float
@@ -24,17 +24,21 @@ class Alarm:
 
 
 def tpir_at_fpir(
-    found: SearchResult, target: float, rule: OperatingRule, weight: Floats | None = None
-) -> Alarm:
-    """TPIR at the threshold that `rule` chooses for `target`; NaN without strangers or mates."""
-    at = rule(tpir_curve(found, weight), target)
-    return Alarm(tpir=at.tar, fpir=at.far, threshold=at.threshold)
+    result: SearchResult, target: float, rule: OperatingRule, weight: Floats | None = None
+) -> OpenSetPoint:
+    """Return TPIR at the threshold that `rule` chooses for the FPIR `target`.
 
-
-def tpir_curve(found: SearchResult, weight: Floats | None = None) -> Roc:
-    """TPIR (as `tar`) over FPIR (as `far`) at every threshold.
-
-    A probe that is not at rank 1 is found at no finite threshold: the curve ends below 1 there.
+    NaN without mated or without non-mated probes.
     """
-    score = np.where(found.mated, np.where(found.rank == 1, found.own, -np.inf), found.best)
-    return SortedScores(score, found.mated).roc(weight)
+    point = rule(tpir_curve(result, weight), target)
+    return OpenSetPoint(tpir=point.tar, fpir=point.far, threshold=point.threshold)
+
+
+def tpir_curve(result: SearchResult, weight: Floats | None = None) -> Roc:
+    """Return TPIR (as `tar`) over FPIR (as `far`) at every threshold.
+
+    A mated probe that misses rank 1 counts at no finite threshold, so the curve may end below 1.
+    """
+    mate = np.where(result.rank == 1, result.mate_score, -np.inf)
+    score = np.where(result.mated, mate, result.best)
+    return SortedScores(score, result.mated).roc(weight)

@@ -1,9 +1,9 @@
-"""How many genuine comparisons are accepted where few impostors may be: TAR at a FAR.
+"""TAR at a target FAR, by one of two rules.
 
-Two rules. By `budget`, the strict one, the measured FAR never exceeds the target: of N impostors
-at most floor(target N) are accepted, and where that is none the threshold lies above them all. By
-`nearest`, that of the common kits, the point of the curve whose FAR is nearest to the target is
-taken, even where it exceeds it.
+With `budget`, the strict rule, the measured FAR never exceeds the target: at most floor(target N)
+of N impostors are accepted, and if that is 0 the threshold is above all of them. With `nearest`,
+the rule of the common toolkits, the point of the curve whose FAR is nearest to the target is taken,
+even if its FAR is higher.
 """
 
 import math
@@ -16,22 +16,22 @@ from mtlkit_face.metrics.roc import Roc
 
 
 @attrs.frozen(kw_only=True)
-class Operating:
-    """A point of the ROC that was chosen for a target FAR: what is accepted there, and the FAR."""
+class OperatingPoint:
+    """Point of a ROC curve that was chosen for a target FAR."""
 
     tar: float
     far: float
     threshold: float
 
 
-OperatingRule = Callable[[Roc, float], Operating]
+OperatingRule = Callable[[Roc, float], OperatingPoint]
 
 _ROUNDING = 1e-12
-_NOWHERE = Operating(tar=float("nan"), far=float("nan"), threshold=float("nan"))  # no impostors
+_NO_IMPOSTORS = OperatingPoint(tar=float("nan"), far=float("nan"), threshold=float("nan"))
 
 
 def most_allowed(impostors: int, target: float) -> int:
-    """How many of N impostors `budget` may accept: floor(target N).
+    """Return how many of N impostors `budget` may accept: floor(target N).
 
     >>> most_allowed(3_000, 0.001), most_allowed(999, 0.001)
     (3, 0)
@@ -39,8 +39,8 @@ def most_allowed(impostors: int, target: float) -> int:
     return math.floor(target * impostors * (1 + _ROUNDING))
 
 
-def budget(curve: Roc, target: float) -> Operating:
-    """The largest TAR over the thresholds whose FAR is at most `target`.
+def budget(curve: Roc, target: float) -> OperatingPoint:
+    """Return the point of largest TAR among the thresholds whose FAR is at most `target`.
 
     >>> from mtlkit_face.metrics.roc import roc
     >>> score, same = np.array([0.9, 0.8, 0.7, 0.1]), np.array([True, False, True, False])
@@ -48,29 +48,29 @@ def budget(curve: Roc, target: float) -> Operating:
     (0.5, 1.0)
     """
     if np.isnan(curve.far[-1]):
-        return _NOWHERE
-    # shares are quotients, so 3 of 3,000 may miss 0.001 by a rounding
+        return _NO_IMPOSTORS
+    # rates are rounded quotients: 3 / 3,000 may exceed 0.001 by a rounding error
     allowed = (curve.far <= target * (1 + _ROUNDING)) & (curve.threshold > -np.inf)
-    return _at(curve, int(np.flatnonzero(allowed)[-1]))
+    return _point(curve, int(np.flatnonzero(allowed)[-1]))
 
 
-def nearest(curve: Roc, target: float) -> Operating:
-    """The corner of the curve whose FAR is nearest to `target`; of several, that of larger TAR.
+def nearest(curve: Roc, target: float) -> OperatingPoint:
+    """Return the corner of the curve whose FAR is nearest to `target`; of several, the last one.
 
-    Corners alone are looked at, as by scikit-learn's `roc_curve`, on which the kits build.
+    Only corners are considered, as in scikit-learn's `roc_curve`, which the toolkits use.
     """
     if np.isnan(curve.far[-1]):
-        return _NOWHERE
+        return _NO_IMPOSTORS
     kept = np.flatnonzero(_corners(curve) & (curve.threshold > -np.inf))
     distance = np.abs(curve.far[kept] - target)
     best = np.flatnonzero(distance == distance.min())
-    return _at(curve, int(kept[best[-1]]))
+    return _point(curve, int(kept[best[-1]]))
 
 
 def _corners(curve: Roc) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Which points (T,) are no part of a straight line between their neighbours in steps of one.
+    """Return a mask (T,) of the points that do not lie midway between their two neighbors.
 
-    The first two and the last are kept always: the line is looked for from the first accepted on.
+    The first two points and the last one are always kept.
     """
     far, tar = curve.far[1:], curve.tar[1:]
     if len(far) < 3:
@@ -79,9 +79,9 @@ def _corners(curve: Roc) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
     return np.concatenate([[True, True], turns, [True]])
 
 
-def _at(curve: Roc, place: int) -> Operating:
-    return Operating(
-        tar=float(curve.tar[place]),
-        far=float(curve.far[place]),
-        threshold=float(curve.threshold[place]),
+def _point(curve: Roc, index: int) -> OperatingPoint:
+    return OperatingPoint(
+        tar=float(curve.tar[index]),
+        far=float(curve.far[index]),
+        threshold=float(curve.threshold[index]),
     )

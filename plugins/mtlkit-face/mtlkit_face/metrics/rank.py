@@ -1,7 +1,7 @@
-"""The rank of the right person in a gallery, and the share of probes found by it (CMC).
+"""Rank of the mate in a gallery, and the identification rate by rank (CMC).
 
-An entry with the very same score stands before the right one: ties count against the model, so that
-constant scores earn the last rank.
+Ties count against the model: other entries with the same score rank before the mate, so constant
+scores yield the last rank.
 
 Shapes: P probes, S gallery templates, M persons in the gallery.
 """
@@ -15,24 +15,25 @@ from mtlkit_face.metrics.roc import Bools, Floats
 Ranks = npt.NDArray[np.int64]
 
 NEVER = 2**62
-"""The rank of whom no list is long enough to show."""
+"""Rank of a mated probe whose comparison failed: larger than any candidate list."""
 
 
-def ranks(scores: npt.NDArray[np.floating], own: npt.NDArray[np.floating]) -> Ranks:
-    """The rank (P,), from 1, of the score `own` (P,) among `scores` (P, M), of which it is one.
+def ranks(scores: npt.NDArray[np.floating], mate: npt.NDArray[np.floating]) -> Ranks:
+    """Return the rank (P,), from 1, of the score `mate` (P,) among `scores` (P, M), one of them.
 
-    A score that is not a number earns the last rank.
+    NaN scores yield the last rank.
 
     >>> ranks(np.array([[0.5, 0.9], [0.5, 0.5]]), np.array([0.9, 0.5]))
     array([1, 2])
     """
-    rank: Ranks = (~(scores < own[:, None])).sum(axis=1)
+    rank: Ranks = (~(scores < mate[:, None])).sum(axis=1)
     return rank
 
 
 def identification_rate(rank: Ranks, most: int, weight: Floats | None = None) -> float:
-    """The share of probes whose rank (P,) is at most `most`; those of rank 0, without a mate in the
-    gallery, take no part. With `weight` (P,) each probe counts so many times.
+    """Return the fraction of mated probes whose rank (P,) is at most `most`.
+
+    Probes of rank 0 have no mate in the gallery and are ignored. `weight` (P,) weights the probes.
 
     >>> identification_rate(np.array([1, 3, 0]), 1)
     0.5
@@ -44,21 +45,22 @@ def identification_rate(rank: Ranks, most: int, weight: Floats | None = None) ->
 
 @attrs.frozen(eq=False, kw_only=True)
 class SearchResult:
-    """What a search of P probes among M persons found.
+    """Result of searching P probes among M persons.
 
-    `rank` (P,) is that of the probe's person, from 1, 0 without a mate in the gallery, and `NEVER`
-    where one of the two templates failed; `own` (P,) is that person's score, -inf without; `best`
-    (P,) the highest score of any person, and `first` (P,) the gallery template that has it.
+    `rank` (P,) is the rank of the probe's person from 1 on, 0 if that person is not in the gallery,
+    and `NEVER` if one of the two templates failed. `mate_score` (P,) is that person's score, -inf
+    without a mate; `best` (P,) is the highest score of any person, and `first` (P,) the index of
+    the gallery template that has it.
     """
 
     rank: Ranks
-    own: Floats
+    mate_score: Floats
     best: Floats
     first: npt.NDArray[np.int64]
 
     @property
     def mated(self) -> Bools:
-        """Which probes (P,) have their person in the gallery."""
+        """Mask (P,) of the probes whose person is in the gallery."""
         mated: Bools = self.rank > 0
         return mated
 
@@ -66,25 +68,25 @@ class SearchResult:
 def search(
     scores: Floats, probe: npt.NDArray[np.int64], gallery: npt.NDArray[np.int64]
 ) -> SearchResult:
-    """The search with `scores` (P, S) of probes of persons `probe` (P,) in `gallery` (S,).
+    """Search probes of the persons `probe` (P,) in `gallery` (S,), given their `scores` (P, S).
 
-    A person with several templates has the best of their scores. A score of -inf stands for a
-    failed template, with which nobody is found at any rank.
+    A person with several templates scores as the best of them. A score of -inf marks a failed
+    template, which has no rank.
 
     >>> search(np.array([[0.5, 0.9], [0.5, 0.5]]), np.array([1, 1]), np.array([1, 2])).rank
     array([2, 2])
     """
-    persons, place = np.unique(gallery, return_inverse=True)
+    persons, person_of = np.unique(gallery, return_inverse=True)
     by_person = np.full((len(scores), len(persons)), -np.inf)
     for person in range(len(persons)):
-        by_person[:, person] = scores[:, place == person].max(axis=1)
-    where = np.searchsorted(persons, probe).clip(max=len(persons) - 1)
-    mated = persons[where] == probe
-    own = np.where(mated, by_person[np.arange(len(scores)), where], -np.inf)
-    rank = np.where(np.isfinite(own), ranks(by_person, own), NEVER)
+        by_person[:, person] = scores[:, person_of == person].max(axis=1)
+    mate = np.searchsorted(persons, probe).clip(max=len(persons) - 1)
+    mated = persons[mate] == probe
+    mate_score = np.where(mated, by_person[np.arange(len(scores)), mate], -np.inf)
+    rank = np.where(np.isfinite(mate_score), ranks(by_person, mate_score), NEVER)
     return SearchResult(
         rank=np.where(mated, rank, 0),
-        own=own,
+        mate_score=mate_score,
         best=by_person.max(axis=1),
         first=scores.argmax(axis=1),
     )

@@ -1,8 +1,8 @@
-"""The ROC of scored comparisons, the area under it, and the equal error rate on it.
+"""ROC curve of scored comparisons, its area, and its equal error rate.
 
-A comparison is accepted where its score is at least the threshold, so comparisons with the very
-same score are accepted together: between two thresholds the curve is the straight line that chance
-would give. A failed comparison has the score -inf, and no finite threshold accepts it.
+A comparison is accepted if its score is at least the threshold, so comparisons with equal scores
+are accepted together; between two thresholds the curve is linear. A failed comparison has the score
+-inf, which no finite threshold accepts.
 
 Shapes: P comparisons, T points of the curve.
 """
@@ -21,9 +21,9 @@ Bools = npt.NDArray[np.bool_]
 
 @attrs.frozen(eq=False)
 class Roc:
-    """Shares of impostors (`far`) and of genuine comparisons (`tar`) accepted at each threshold.
+    """Fractions of impostor (`far`) and genuine (`tar`) comparisons accepted at each threshold.
 
-    All (T,), from a threshold of infinity, which accepts nobody, down to the lowest score.
+    All have shape (T,); thresholds fall from infinity, which accepts nothing, to the lowest score.
     """
 
     threshold: Floats
@@ -31,14 +31,14 @@ class Roc:
     tar: Floats
 
     def auc(self) -> float:
-        """The area under the curve: how often a genuine score beats an impostor's, ties half."""
+        """Return the area under the curve: P(genuine > impostor) + P(genuine = impostor) / 2."""
         return float(np.trapezoid(self.tar, self.far))
 
     def equal_error(self) -> "EqualError":
-        """Where as many genuine comparisons are refused as impostors accepted, on the line between
-        the two points of the curve that enclose it; NaN for a curve without one of the kinds.
+        """Return the rate at which FAR = 1 - TAR, interpolated between the two enclosing points.
 
-        The threshold is the middle of those that decide as the latter of the two points.
+        The threshold is the midpoint of those that decide as the latter point does. Both are NaN
+        for a curve without genuine or without impostor comparisons.
         """
         gap = self.far - (1 - self.tar)  # rises from -1 to 1
         after = int(np.searchsorted(gap, 0.0))
@@ -48,20 +48,20 @@ class Roc:
         rate = self.far[after - 1] + part * (self.far[after] - self.far[after - 1])
         highest, *lower = self.threshold[after : after + 2].tolist()
         middle = (highest + lower[0]) / 2 if lower else highest
-        # neighbours among the floating-point numbers have none between them
+        # two adjacent floating-point numbers have none between them
         between = bool(lower) and lower[0] < middle < math.inf
         return EqualError(float(rate), middle if between else highest)
 
 
 class EqualError(NamedTuple):
-    """The equal error rate, and the score from which comparisons are accepted to have it."""
+    """Equal error rate, and the lowest accepted score at it."""
 
     rate: float
     threshold: float
 
 
 class SortedScores:
-    """Scores (P,) put in order once, of which many curves are drawn: one for each weighting.
+    """Scores (P,) sorted once, to compute many curves with different weights.
 
     >>> SortedScores(np.array([0.9, 0.8, 0.2]), np.array([True, False, True])).roc().auc()
     0.5
@@ -75,29 +75,29 @@ class SortedScores:
         self._threshold = np.append(np.inf, ordered[self._last])
 
     def roc(self, weight: Floats | None = None) -> Roc:
-        """The curve of all comparisons; with `weight` (P,) each counts so many times."""
+        """Return the curve of all comparisons, weighted by `weight` (P,) if given."""
         counts = np.ones(len(self._order)) if weight is None else weight[self._order]
-        with np.errstate(invalid="ignore"):  # of a kind that is not there every share is NaN
-            tar = self._shares(np.where(self._genuine, counts, 0.0))
-            far = self._shares(np.where(self._genuine, 0.0, counts))
+        with np.errstate(invalid="ignore"):  # rates are NaN without genuine or without impostors
+            tar = self._rates(np.where(self._genuine, counts, 0.0))
+            far = self._rates(np.where(self._genuine, 0.0, counts))
         return Roc(self._threshold, far, tar)
 
-    def _shares(self, counts: Floats) -> Floats:
+    def _rates(self, counts: Floats) -> Floats:
         total: Floats = np.cumsum(counts)[self._last]
         return np.append(0.0, total / total[-1] if total[-1] else np.full(len(total), np.nan))
 
 
 def roc(score: Floats, same: Bools) -> Roc:
-    """The curve of comparisons with `score` (P,), of which those in `same` (P,) are genuine."""
+    """Return the curve of comparisons with `score` (P,), genuine if `same` (P,)."""
     return SortedScores(score, same).roc()
 
 
 def mean_curve(curves: Sequence[Roc]) -> Roc:
-    """The mean TAR of several splits at each FAR: scores of splits are not put together."""
+    """Return the mean TAR over splits at each FAR; scores of different splits are not pooled."""
     far = np.unique(np.concatenate([curve.far for curve in curves]))
     tars = []
     for curve in curves:
-        # at a FAR that a curve passes more than once, the highest TAR of it
+        # the highest TAR at a FAR that the curve has more than once
         last = np.append(curve.far[1:] != curve.far[:-1], True)
         tars.append(np.interp(far, curve.far[last], curve.tar[last]))
     return Roc(np.full(len(far), np.nan), far, np.mean(tars, axis=0))

@@ -1,1 +1,1 @@
-"""The networks of Yin & Liu (TIP 2018)."""
+"""Networks of Yin & Liu (TIP 2018)."""

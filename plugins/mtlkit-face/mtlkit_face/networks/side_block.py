@@ -1,7 +1,7 @@
-"""A last block for the side tasks, apart from the main tasks': the authors' released networks.
+"""Separate last block for the side tasks, as in the authors' released networks.
 
-The paper's side tasks hang on the features that identity uses; its released networks part before
-the last block (pool4), so that all side tasks together have a block 5 of their own.
+In the paper, side tasks read the features that identity uses. The released networks split before
+the last block (pool4): all side tasks together have their own block 5.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ from mtlkit.routers import Features, Unbranched, UnbranchedRouter, Wiring
 
 @attrs.frozen(kw_only=True)
 class SideBlock(Unbranched):
-    """Two last blocks on one trunk: one for the `tasks` named here, one for all others.
+    """Two last blocks on one backbone: one for the given `tasks`, one for all others.
 
-    Needs a backbone that can be taken apart before its last block, such as casia-net. The features
-    that weightings look at are those of the other tasks.
+    Requires a backbone that can be split before its last block, such as casia-net. Weightings read
+    the features of the other tasks.
 
     >>> SideBlock(tasks=("pose",)).shared_features
     False
@@ -38,8 +38,8 @@ class SideBlock(Unbranched):
         if not set(known) - set(self.tasks):
             yield Problem(
                 ("router", "tasks"),
-                "names every task, so that none is left for the trunk's own last block; "
-                "leave the main task out",
+                "names every task, so that none is left for the backbone's own last block; "
+                "leave out the main task",
             )
         if not self.tasks:
             yield Problem(("router", "tasks"), "expected tasks for the second block, found none")
@@ -53,7 +53,7 @@ class SideBlock(Unbranched):
 
 
 class SideBlockRouter(UnbranchedRouter):
-    """A trunk, its own last block for most tasks, and another for those of `side`."""
+    """Backbone with a copy of its last block for the tasks in `side`."""
 
     def __init__(self, config: SideBlock, wiring: Wiring) -> None:
         super().__init__()
@@ -70,5 +70,5 @@ class SideBlockRouter(UnbranchedRouter):
     def forward(self, inputs: Tensor) -> Features:
         maps = self.backbone.stem(inputs)
         main, side = self.backbone.tail(maps), self.side_block(maps)
-        own = {task: side if task in self.side else main for task in self.tasks}
-        return Features(main, own=own)
+        features = {task: side if task in self.side else main for task in self.tasks}
+        return Features(main, own=features)

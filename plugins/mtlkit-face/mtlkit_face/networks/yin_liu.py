@@ -1,7 +1,7 @@
-"""The networks of Yin & Liu (TIP 2018) as recipes: plain components of mtlkit put together.
+"""Networks of Yin & Liu (TIP 2018) as recipes built from components of mtlkit.
 
-Each function gives a `Recipe` for labelled faces `data` whose columns are subject, yaw, light and
-expression. Every part of it can be exchanged with `attrs.evolve`.
+Each function returns a `Recipe` for labeled faces `data` with the columns subject, yaw, light and
+expression. Replace any part of it with `attrs.evolve`.
 """
 
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ POSE_GROUPS: Mapping[str, tuple[int, ...]] = {
     "front": (-30, -15, 0, 15, 30),
     "right": (45, 60, 75, 90),
 }
-"""The 4, 5 and 4 poses of section 4.4: profiles of either side, and near-frontal faces."""
+"""The 4, 5 and 4 poses of section 4.4: left profiles, near-frontal faces, right profiles."""
 
 
 def s_cnn(data: DataSource, *, width: float = 1.0) -> Recipe:
-    """The single-task network: identity alone (eq. 6 with side weights 0).
+    """Return the single-task network: identity alone (eq. 6 with side weights 0).
 
     >>> from mtlkit_face.data.rendered import Rendered
     >>> list(s_cnn(Rendered()).tasks)
@@ -53,7 +53,7 @@ def s_cnn(data: DataSource, *, width: float = 1.0) -> Recipe:
 
 
 def m_cnn(data: DataSource, *, width: float = 1.0) -> Recipe:
-    """The multi-task network: identity and three side tasks under dynamic weights (eq. 7-8)."""
+    """Return the multi-task network: identity and three side tasks, dynamic weights (eq. 7-8)."""
     return attrs.evolve(
         s_cnn(data, width=width),
         tasks={"identity": IDENTITY, **SIDE_TASKS},
@@ -67,10 +67,10 @@ def p_cnn(
     width: float = 1.0,
     branch: Branch = LinearBranch(),  # noqa: B008
 ) -> Recipe:
-    """The pose-directed network: branches of identity for groups of poses (eq. 9-12).
+    """Return the pose-directed network: identity has a branch for each group of poses (eq. 9-12).
 
-    `branch` is `LinearBranch()`, a classifier for each group as in the paper, or `BlockBranch()`,
-    a block 5 for each group as in the authors' released networks.
+    `branch` is `LinearBranch()`, one classifier per group as in the paper, or `BlockBranch()`, one
+    block 5 per group as in the authors' released networks.
     """
     router = Grouped(task="identity", by="pose", groups=POSE_GROUPS, branch=branch)
     plain = m_cnn(data, width=width)

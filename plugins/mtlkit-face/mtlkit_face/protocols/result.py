@@ -9,7 +9,7 @@ import attrs
 
 from mtlkit.evaluators import EvaluationResult
 from mtlkit.report import Block, Section
-from mtlkit_face.metrics.intervals import Interval, deviation, mean_of_finite, standard_error
+from mtlkit_face.metrics.intervals import Interval, mean_of_finite, standard_error, std
 
 FORMAT = 1
 
@@ -40,7 +40,7 @@ def over_folds(
     return Measure(
         value=mean_of_finite(values),
         folds=tuple(values),
-        deviation=deviation(values, population=population),
+        deviation=std(values, population=population),
         standard_error=standard_error(values),
         low=ends[0],
         high=ends[1],

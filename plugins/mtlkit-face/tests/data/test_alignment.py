@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mtlkit_face.data.alignment import ARCFACE, TEMPLATES, Similarity, five_points, similarity, warp
 from mtlkit_face.data.alignment_folder import align_folder, failure_counts
-from mtlkit_face.data.landmarks import Extra, Several, read_landmarks
+from mtlkit_face.data.landmarks import ExtraColumn, SeveralFaces, read_landmarks
 from mtlkit_synthetic_faces.rendering.camera import EYES_TO_MOUTH, ROW
 from PIL import Image
 
@@ -59,7 +59,7 @@ def test_a_moved_template_is_brought_back():
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        (np.full((5, 2), 7.0), "all points are in one place"),
+        (np.full((5, 2), 7.0), "all points coincide"),
         (np.where(np.arange(10).reshape(5, 2) == 3, np.nan, ARCFACE), "a point is not finite"),
     ],
 )
@@ -99,7 +99,7 @@ def test_sixty_eight_points_become_five():
     np.testing.assert_allclose(five[0], points[36:42].mean(0))
     np.testing.assert_allclose(five[1], points[42:48].mean(0))
     np.testing.assert_allclose(five[2:], points[[30, 48, 54]])
-    with pytest.raises(DataError, match="expected 5 or 68 points, found 21"):
+    with pytest.raises(DataError, match="got 21 points, expected 5 or 68"):
         five_points(np.zeros((21, 2)))
 
 
@@ -135,8 +135,8 @@ def test_two_names_for_one_image_are_refused(tmp_path, lines, two):
         align_folder(tmp_path / "in", read_landmarks(table), TEMPLATES["100-gray"],
                      tmp_path / "out", workers=1, progress=lambda *_: None)  # fmt: skip
     assert str(caught.value) == (
-        f"s/a.png has two rows in the table of landmarks, {two}; which of them holds? Remove "
-        f"one, or write the name with the * more narrowly"
+        f"s/a.png matches two rows of the table of landmarks, {two}, expected one; remove a row, "
+        f"or make the name with * more specific"
     )
     assert not (tmp_path / "out").exists()
 
@@ -159,9 +159,9 @@ def test_all_forms_of_tables_say_the_same(tmp_path):
     tables = [
         (written(tmp_path / "a.csv", f"file,{names}\na/1.png,{FIVE.replace(' ', ',')}\n"), {}),
         (written(tmp_path / "a.txt", f"a/1.png {FIVE}\n\n"), {}),
-        (written(tmp_path / "b.txt", f"a/1.png\t7 {FIVE}\n"), {"extra": Extra.FIRST}),
-        (written(tmp_path / "c.txt", f"./a/1.png {FIVE} 0.99\n"), {"extra": Extra.LAST}),
-        (written(tmp_path / "d.lst", f"a/1.png\t3\t{FIVE}\n"), {"extra": Extra.FIRST}),
+        (written(tmp_path / "b.txt", f"a/1.png\t7 {FIVE}\n"), {"extra": ExtraColumn.FIRST}),
+        (written(tmp_path / "c.txt", f"./a/1.png {FIVE} 0.99\n"), {"extra": ExtraColumn.LAST}),
+        (written(tmp_path / "d.lst", f"a/1.png\t3\t{FIVE}\n"), {"extra": ExtraColumn.FIRST}),
     ]
     for path, options in tables:
         found = read_landmarks(path, **options)
@@ -178,19 +178,18 @@ def test_a_blank_in_a_name_stands_where_a_tab_ends_it(tmp_path):
     ("name", "text", "message"),
     [
         ("a.txt", f"a.png {FIVE} 1\n",
-         "a.txt:1: expected a name and 10 or 136 numbers, found 11 numbers; if one is a label or a "
-         "score, say so with --extra first or --extra last"),
-        ("a.txt", "a.png 1 2\n", "a.txt:1: expected a name and 10 or 136 numbers, found 2 numbers"),
+         "a.txt:1: got a name and 11 numbers, expected 10 or 136; skip a label or a score with "
+         "--extra first or --extra last"),
+        ("a.txt", "a.png 1 2\n", "a.txt:1: got a name and 2 numbers, expected 10 or 136"),
         ("a.txt", f"a.png {FIVE[:-2]}x\n",
-         "a.txt:1: expected numbers of pixels: could not convert string to float: 'x'"),
+         "a.txt:1: expected pixel coordinates: could not convert string to float: 'x'"),
         ("a.txt", f"../a.png {FIVE}\n",
-         "a.txt:1: the path '../a.png' leads out of the folder of images"),
-        ("a.txt", "\n", "{folder}/a.txt: holds no line"),
+         "a.txt:1: the path '../a.png' is outside of the folder of images"),
+        ("a.txt", "\n", "{folder}/a.txt: contains no lines"),
         ("a.csv", "file,x1,y1\na.png,1,2\n",
-         "{folder}/a.csv: expected the columns file, x1, y1, ... of 5 or 68 points; there is no "
-         "'x2'"),
+         "{folder}/a.csv: got no column 'x2', expected file, x1, y1, ... of 5 or 68 points"),
         ("a.txt", f"a.png {FIVE}\na.png {FIVE}\n",
-         "a.txt:2: 'a.png' has points at a.txt:1 already; keep one face, or take the largest with "
+         "a.txt:2: 'a.png' already has points at a.txt:1; keep one face, or use the largest with "
          "--several largest"),
     ],
 )  # fmt: skip
@@ -203,7 +202,7 @@ def test_a_table_that_cannot_be_read(tmp_path, name, text, message):
 def test_the_largest_of_several_faces(tmp_path):
     small = " ".join(str(float(number) / 2) for number in FIVE.split())
     table = written(tmp_path / "a.txt", f"a.png {small}\na.png {FIVE}\na.png {small}\n")
-    found = read_landmarks(table, several=Several.LARGEST)
+    found = read_landmarks(table, several=SeveralFaces.LARGEST)
     np.testing.assert_array_equal(found.points["a.png"].ravel(), [*map(float, FIVE.split())])
 
 
@@ -242,11 +241,11 @@ def test_every_image_is_aligned_or_in_the_table_of_failures(photographs, tmp_pat
         "s/1_00.png": "",
         "s/1_01.jpg": "",
         "s/broken.png": rows["s/broken.png"]["failure"],
-        "s/deep.png": "has pixels of more than 8 bits; bring it to 8 bits first",
+        "s/deep.png": "has pixels of more than 8 bits; convert it to 8 bits first",
         "s/nobody.png": "has no row of points",
-        "s/one_place.png": "all points are in one place",
-        "s/outside.png": "all points lie outside of its 160 x 120 pixels",
-        "s/gone.png": f"there is no image {photographs}/s/gone.png",
+        "s/one_place.png": "all points coincide",
+        "s/outside.png": "all points are outside of its 160 x 120 pixels",
+        "s/gone.png": f"the image {photographs}/s/gone.png does not exist",
     }
     assert rows["s/broken.png"]["failure"].startswith("cannot be read: UnidentifiedImageError")
     assert failure_counts(outcomes) == {
@@ -291,10 +290,10 @@ def test_folders_that_cannot_be_aligned(photographs, tmp_path):
         return align_folder(folder, points, TEMPLATES["100-gray"], out, workers=1,
                             progress=lambda *_: None)  # fmt: skip
 
-    with pytest.raises(DataError, match="is there already; choose a new or empty folder"):
+    with pytest.raises(DataError, match="already exists; choose a new or empty folder"):
         aligned(photographs, photographs)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="empty: holds no image"):
+    with pytest.raises(DataError, match="empty: contains no image"):
         aligned(tmp_path / "empty", tmp_path / "out")
     Image.new("L", (9, 9)).save(photographs / "s/1_00.jpg")
     with pytest.raises(DataError) as caught:

@@ -47,7 +47,7 @@ def test_align_counts_what_failed(face, photographs):
             "2 of 4 faces are aligned in out",
             "1 failed, no image",
             "1 failed, no points",
-            "each failure stands in out/alignment.csv",
+            "failures are listed in out/alignment.csv",
         ],
     )
     with Image.open("out/bob/1.png") as image:
@@ -66,7 +66,7 @@ def test_align_says_which_option_a_table_needs(face, photographs):
     Path("points.txt").write_text(f"ann/1.png {FIVE} 0.9\n")
     code, said = face("align", "in", "points.txt", "out")
     assert code == 2
-    assert "say so with --extra first or --extra last" in " ".join(said.split())
+    assert "skip a label or a score with --extra first or --extra last" in " ".join(said.split())
     assert face("align", "in", "points.txt", "out", "--extra", "last")[0] == 0
 
 
@@ -76,7 +76,7 @@ def test_pack_writes_four_files(face, photographs):
     assert len(list(Path("packed").iterdir())) == 4
     code, said = face("pack", "in", "packed/train.rec")
     assert code == 2
-    assert "packed/train.rec: is there already; choose another name or folder" in said
+    assert "packed/train.rec: already exists; choose another name or folder" in said
     code, said = face("pack", "in", "packed/train")
     assert "packed/train: expected a name that ends in .rec" in said
 
@@ -103,7 +103,7 @@ def test_label_pose_writes_a_table_and_says_how_often_it_is_right(face, photogra
                       "--against", "yaws.csv")  # fmt: skip
     assert code == 0, said
     assert said.startswith("3 faces: ")
-    assert "0 unsure; the labels are in poses.csv\nlikeliest group right: 0.5000 of 2 known" in said
+    assert "0 unsure; the labels are in poses.csv\nbest group correct: 0.5000 of 2 known" in said
     with Path("poses.csv").open() as table:
         rows = list(csv.DictReader(table))
     assert [row["file"] for row in rows] == ["ann/1.png", "ann/2.png", "bob/1.png"]
@@ -121,11 +121,11 @@ def test_label_pose_reads_records_and_writes_parquet(face, photographs, run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--out", "poses.txt"), "--out: expected a name that ends in .csv or .parquet"),
-        (("--out", "points.csv"), "points.csv: is there already; choose another name with --out"),
-        (("--out", "a.csv", "--threshold", "2"), "--threshold: expected a number from 0 to 1"),
+        (("--out", "poses.txt"), "--out: got poses.txt, expected a name that ends in .csv"),
+        (("--out", "points.csv"), "points.csv: already exists; choose another name with --out"),
+        (("--out", "a.csv", "--threshold", "2"), "--threshold: got 2.0, expected a number"),
         (("--out", "a.csv", "--task", "yaw"),
-         "the network has no classes of 'yaw'; it has those of: pose, light. Say which by --task"),
+         "got no classes of 'yaw', expected one of: pose, light; choose one with --task"),
     ],
 )  # fmt: skip
 def test_label_pose_refuses(face, photographs, run, options, message):

@@ -71,12 +71,12 @@ def test_a_list_says_which_images_are_taken(folder, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0000045/000.png\n", ":1: expected a path, a tab and a subject, found '0000045/000.png'"),
-        ("../x.png\tann\n", ":1: the path '../x.png' leads out of {folder}"),
-        ("/etc/x.png\tann\n", ":1: the path '/etc/x.png' leads out of {folder}"),
-        ("x.png\tann\n", ":1: there is no file {folder}/x.png"),
+        ("0000045/000.png\n", ":1: got '0000045/000.png', expected a path, a tab and a subject"),
+        ("../x.png\tann\n", ":1: the path '../x.png' is outside of {folder}"),
+        ("/etc/x.png\tann\n", ":1: the path '/etc/x.png' is outside of {folder}"),
+        ("x.png\tann\n", ":1: the file {folder}/x.png does not exist"),
         ("0000045/000.png\ta\n./0000045/000.png\tb\n",
-         ":2: '0000045/000.png' was already listed in line 1"),
+         ":2: '0000045/000.png' is already listed in line 1"),
         ("", ": the list is empty"),
     ],
 )  # fmt: skip
@@ -91,7 +91,7 @@ def test_files_that_are_no_faces_are_counted(folder):
     (folder / "sheet.png").write_bytes(b"no face of a subject")
     (folder / "0000045/Thumbs.db").touch()
     summary = loaded(small(folder)).summary
-    assert summary["no faces of a subject"] == "2, such as 0000045/Thumbs.db"
+    assert summary["other files"] == "2, such as 0000045/Thumbs.db"
     assert summary["images"] == "9"
 
 
@@ -107,12 +107,13 @@ def test_subjects_are_left_out_by_name(folder):
     (folder / "overlap.txt").write_text("0000099\n\n")
     data = loaded(small(folder, without="overlap.txt"))
     assert set(data.train.categorical("subject").values()) == {"0000045", "0000100"}
-    assert data.summary["left out, as asked"] == "3 images of 1 subjects"
+    assert data.summary["excluded by `without`"] == "3 images of 1 subjects"
     (folder / "overlap.txt").write_text("0000099\n99\n")
     with pytest.raises(DataError) as caught:
         loaded(small(folder, without="overlap.txt"))
     assert str(caught.value) == (
-        f"{folder}/overlap.txt: there is no subject '99' to leave out (1 of 2 names are unknown)"
+        f"{folder}/overlap.txt: 1 of 2 names are not subjects of the data, such as '99'; correct "
+        f"or remove them"
     )
 
 
@@ -151,10 +152,10 @@ def test_labels_come_from_a_table_and_turn_in_the_mirror(folder):
     [
         ("file,view\n0000045/000.png,left\n", ": has no column 'pose'; it has: view"),
         ("file,pose\nx.png,left\n",
-         ": 1 of 1 files are no faces here, 'x.png' for one; is it the table of other faces?"),
+         ": 1 of 1 files are unknown faces, such as 'x.png'; use the table of these faces"),
         ("file,pose\n0000045/000.png,\n", ": no face has a 'pose'"),
         ("file,pose\n0000045/000.png,left\n0000045/000.png,right\n",
-         ":3: '0000045/000.png' was already listed at poses.csv:2"),
+         ":3: '0000045/000.png' is already listed at poses.csv:2"),
     ],
 )  # fmt: skip
 def test_a_table_of_labels_that_does_not_fit(folder, table, message):
@@ -166,7 +167,7 @@ def test_a_table_of_labels_that_does_not_fit(folder, table, message):
 
 def test_a_cell_that_is_no_number_and_a_class_to_swap_that_is_not_there(folder):
     (folder / "poses.csv").write_text(POSES.replace("-60", "much"))
-    with pytest.raises(DataError, match=r"poses\.csv:2: yaw: expected a number, found 'much'"):
+    with pytest.raises(DataError, match=r"poses\.csv:2: yaw: got 'much', expected a number"):
         loaded(small(folder, labels="poses.csv", numeric=("yaw",)))
     with pytest.raises(DataError) as caught:
         loaded(small(folder, labels="poses.csv", classes=("pose",), mirror=True,
@@ -179,20 +180,20 @@ def test_a_cell_that_is_no_number_and_a_class_to_swap_that_is_not_there(folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": ("pose",)}, "classes: are columns of a table; name it under `labels`"),
+        ({"classes": ("pose",)}, "classes: requires a table; set `labels`"),
         ({"labels": "t.csv", "classes": ("pose",), "numeric": ("pose",)},
-         "numeric: 'pose' stands under `classes` too"),
+         "numeric: 'pose' is also in `classes`; remove one of them"),
         ({"labels": "t.csv", "classes": ("pose",), "mirror": True},
-         "mirror: what becomes of the label 'pose' in a mirror? Name it under one of `swap`, "
+         "mirror: the label 'pose' needs a rule for mirrored images; add it to one of `swap`, "
          "`negate` and `keep`"),
         ({"labels": "t.csv", "classes": ("pose",), "mirror": True, "keep": ("pose", "age")},
-         "keep: there is no such label here: 'age'"),
+         "keep: got 'age', expected a label of: pose"),
         ({"labels": "t.csv", "classes": ("pose",), "mirror": True, "negate": ("pose",)},
-         "negate: there is no such label here: 'pose'"),
-        ({"keep": ("pose",)}, "keep: 'pose' is mirrored only with `mirror: true`"),
-        ({"channels": 2}, "channels: expected 1 (gray) or 3 (RGB), found 2"),
+         "negate: got 'pose', expected a label of: none"),
+        ({"keep": ("pose",)}, "keep: 'pose' is used only with `mirror: true`"),
+        ({"channels": 2}, "channels: got 2, expected 1 (gray) or 3 (RGB)"),
         ({"check": False, "skip_bad": True},
-         "skip_bad: finds bad images by a look at all; leave out `check: false`"),
+         "skip_bad: requires the check of all images; remove `check: false`"),
     ],
 )  # fmt: skip
 def test_options_that_contradict_each_other(folder, options, message):
@@ -213,11 +214,11 @@ def test_images_that_cannot_be_used(folder):
         f"  {folder}/0000045/001.png: is no image of a known format\n"
         f"  {folder}/0000099/000.png: is 12 x 9 pixels; expected a square, aligned face "
         f"(`mtlkit face align`)\n"
-        f"mend them, or let `skip_bad: true` leave them out and count them"
+        f"repair them, or skip and count them with `skip_bad: true`"
     )
     data = loaded(small(folder, skip_bad=True))
     assert len(data.train) == 6
-    assert data.summary["left out, for they cannot be used"] == "3 images"
+    assert data.summary["skipped as unusable"] == "3 images"
     trusting = loaded(small(folder, check=False))
     assert len(trusting.train) == 9
     with pytest.raises(DataError, match=r"0000045/000\.png: is empty \(0 bytes\)"):
@@ -246,13 +247,13 @@ def test_a_damaged_record_is_told_with_its_key_and_byte(folder, tmp_path):
 def test_what_is_not_there(tmp_path):
     with pytest.raises(DataError) as caught:
         loaded(small("faces"), base=tmp_path)
-    assert str(caught.value).startswith(f"data.folder: there is no faces (looked for {tmp_path}")
-    assert str(caught.value).endswith("set it by `--set data.folder=...`")
+    assert str(caught.value).startswith(f"data.folder: faces does not exist (tried {tmp_path}")
+    assert str(caught.value).endswith("set it with `--set data.folder=...`")
     (tmp_path / "faces").mkdir()
     with pytest.raises(DataError) as caught:
         loaded(small("faces"), base=tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/faces: there is no image in a folder of its subject; expected such as "
+        f"{tmp_path}/faces: contains no image in a folder of its subject; expected files such as "
         f"{tmp_path}/faces/subject/image.jpg"
     )
 

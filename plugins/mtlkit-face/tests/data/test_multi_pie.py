@@ -6,10 +6,10 @@ import pytest
 import torch
 from mtlkit_face.cli import RECIPES
 from mtlkit_face.data.multi_pie.completeness import Shortfall, count
-from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, RECORDED, Shown, parse_name
+from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, RECORDED, PictureName, parse_name
 from mtlkit_face.data.multi_pie.settings import SESSION_SUBJECTS, SETTINGS
 from mtlkit_face.data.multi_pie.source import MultiPie
-from mtlkit_face.data.multi_pie.tree import Pictures, sort_out
+from mtlkit_face.data.multi_pie.tree import Pictures, parse_tree
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.identification.evaluator import Identification
 from mtlkit_synthetic_faces import FaceSet, render_set
@@ -56,7 +56,7 @@ def test_the_counts_of_the_paper_follow_from_the_settings(whole, name):
     chosen = whole.take(whole.chosen(setting, 0))
     assert count(chosen, setting, 0) == setting.counts
     assert len(chosen) == setting.counts.images
-    assert Shortfall.of(chosen, setting, 0).places == []
+    assert Shortfall.of(chosen, setting, 0).recordings == []
 
 
 def test_the_totals_are_those_of_the_table():
@@ -74,11 +74,11 @@ def test_what_is_missing_is_named(whole):
     )
     left = chosen.take(np.flatnonzero(~gone))
     shortfall = Shortfall.of(left, setting, 0)
-    assert shortfall.numbers == [
+    assert shortfall.counts == [
         "training subjects: 99 of 100", "training images: 13,860 of 14,000",
         "probes: 20,709 of 20,711",
     ]  # fmt: skip
-    assert shortfall.places == [
+    assert shortfall.recordings == [
         "session 01: 248 of 249 subjects",
         "session 01, subject 150, recording 01: 138 of 140 pictures (camera 051)",
     ]
@@ -86,7 +86,7 @@ def test_what_is_missing_is_named(whole):
 
 def test_a_name_says_what_is_shown():
     shown = parse_name("001_04_03_191_19.png")
-    assert shown == Shown(subject=1, session=4, recording=3, camera="191", light=19)
+    assert shown == PictureName(subject=1, session=4, recording=3, camera="191", light=19)
     assert shown.expression == "scream"
     assert CAMERAS[shown.camera] == 45
     assert f"{shown.folder}/{shown.name}" == ("session04/multiview/001/03/19_1/001_04_03_191_19")
@@ -102,23 +102,23 @@ def test_there_are_13_yaws_and_each_expression():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("001_05_01_051_07.png", "its name says session 05; there are 01 to 04"),
-        ("001_01_03_051_07.png", "its name says recording 03; session 01 has 01 to 02"),
-        ("001_01_01_999_07.png", "its name says camera 999; there are 010, 041, 050"),
-        ("001_01_01_051_20.png", "its name says light 20; there are 00 to 19"),
+        ("001_05_01_051_07.png", "got session 05, expected 01 to 04"),
+        ("001_01_03_051_07.png", "got recording 03 of session 01, expected 01 to 02"),
+        ("001_01_01_999_07.png", "got camera 999, expected one of 010, 041, 050"),
+        ("001_01_01_051_20.png", "got light 20, expected 00 to 19"),
     ],
 )
 def test_a_name_that_no_picture_has(tmp_path, name, message):
     with pytest.raises(DataError) as caught:
-        sort_out(tmp_path, [f"a/{name}"])
+        parse_tree(tmp_path, [f"a/{name}"])
     assert str(caught.value).startswith(f"{tmp_path}/a/{name}: {message}")
 
 
 def test_a_picture_that_is_there_twice(tmp_path):
     with pytest.raises(DataError) as caught:
-        sort_out(tmp_path, ["a/001_01_01_051_07.png", "b/001_01_01_051_07.jpg"])
+        parse_tree(tmp_path, ["a/001_01_01_051_07.png", "b/001_01_01_051_07.jpg"])
     assert str(caught.value) == (
-        f"{tmp_path}: pictures that are there twice: 1, such as a/001_01_01_051_07.png and "
+        f"{tmp_path}: got 1 duplicate pictures, such as a/001_01_01_051_07.png and "
         f"b/001_01_01_051_07.jpg; keep one of the two"
     )
 
@@ -147,7 +147,7 @@ def tree(tmp_path_factory):
             for recording in recordings:
                 for pose, camera in enumerate(CAMERAS):
                     for light in SHOT:
-                        shown = Shown(number, session, recording, camera, light)
+                        shown = PictureName(number, session, recording, camera, light)
                         expression = EXPRESSIONS.index(shown.expression)
                         image = rendered.images[place[person, pose, light % 19, expression]]
                         (folder / shown.folder).mkdir(parents=True, exist_ok=True)
@@ -263,8 +263,8 @@ def test_a_gallery_under_another_light_is_refused_unless_it_is_asked_for(tree, l
     wrong = rule.get("light", 0)
     assert str(caught.value) == (
         f"identification: the gallery images of 2 of 2 subjects ({found}) are not under the data's "
-        f"neutral light, '201_01_01_051_{wrong:02d}' for one; ask for `neutral_light: yes` in the "
-        f"option `gallery`, or for `neutral_light: no` where another light is meant"
+        f"neutral light, such as '201_01_01_051_{wrong:02d}'; add `neutral_light: yes` to the "
+        f"option `gallery`, or `neutral_light: no` to use another light"
     )
 
 
@@ -273,7 +273,7 @@ def test_an_incomplete_tree_is_refused_or_counted(tree):
         load(attrs.evolve(small(tree, setting="II"), incomplete=False))
     lines = str(caught.value).splitlines()
     assert lines[:7] == [
-        f"{tree}: is not the whole of setting II of Multi-PIE:",
+        f"{tree}: is incomplete for setting II of Multi-PIE:",
         "  training subjects: 2 of 100",
         "  training images: 42 of 14,000",
         "  gallery images: 2 of 149",
@@ -282,15 +282,15 @@ def test_an_incomplete_tree_is_refused_or_counted(tree):
         "  session 01, subject 001, recording 01: 21 of 140 pictures (camera 080, 130, 140 and 4 "
         "more)",
     ]
-    assert lines[-1].startswith("bring what is missing, or let `incomplete: true` take")
+    assert lines[-1].startswith(
+        "add the missing pictures, or accept the tree with `incomplete: true`"
+    )
     summary = load(small(tree, setting="II")).summary
     assert summary["incomplete, not comparable"] == (
         "training subjects: 2 of 100; training images: 42 of 14,000; gallery images: 2 of 149; "
         "probes: 40 of 20,711"
     )
-    assert summary["no multi-view pictures"] == (
-        "1, such as session01/highres/001/01/001_01_01.JPG"
-    )
+    assert summary["other files"] == ("1, such as session01/highres/001/01/001_01_01.JPG")
 
 
 def test_a_test_subject_without_a_gallery_image_is_counted(tree, tmp_path):
@@ -301,7 +301,7 @@ def test_a_test_subject_without_a_gallery_image_is_counted(tree, tmp_path):
     (copy / "201/01/05_1/201_01_01_051_00.png").unlink()
     data = load(small(copy, setting="II"))
     assert set(data.test.categorical("subject").values()) == {"202"}
-    assert data.summary["test subjects left out, without a gallery image"] == "1, such as 201"
+    assert data.summary["test subjects skipped, without a gallery image"] == "1, such as 201"
 
 
 def test_training_subjects_are_held_out_to_develop(tree):
@@ -311,7 +311,7 @@ def test_training_subjects_are_held_out_to_develop(tree):
     with pytest.raises(DataError) as caught:
         load(small(tree, setting="II", development=2))
     assert str(caught.value) == (
-        "data.development: expected fewer than the 2 training subjects, found 2"
+        "data.development: got 2, expected fewer than the 2 training subjects"
     )
 
 
@@ -319,7 +319,7 @@ def test_another_neutral_light(tree):
     split = load(small(tree, setting="I", neutral_light=7)).train
     assert {name[-2:] for name in split.ids} == {"07"}
     assert split.categorical("light").names == ("7",)
-    with pytest.raises(ValueError, match=r"neutral_light: expected 0 or 19 .* found 3"):
+    with pytest.raises(ValueError, match="neutral_light: got 3, expected 0 or 19 "):
         MultiPie(folder=tree, neutral_light=3)
 
 
@@ -335,7 +335,7 @@ def test_raw_photographs_are_to_be_aligned_first(tree, tmp_path):
 
 
 def test_folders_that_hold_no_multi_pie(tmp_path):
-    with pytest.raises(DataError, match="no file is named as a picture of Multi-PIE is, such as"):
+    with pytest.raises(DataError, match="contains no picture of Multi-PIE; expected files such as"):
         load(small(tmp_path))
 
 

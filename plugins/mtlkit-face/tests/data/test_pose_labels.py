@@ -25,7 +25,7 @@ def test_thirty_degrees_are_frontal_and_more_are_not():
     names = [GROUPS[place] for place in group_matrix(YAWS).argmax(dim=1)]
     assert names == ["left"] * 4 + ["front"] * 5 + ["right"] * 4
     assert group_matrix(["-31", "30", "30.5"]).argmax(dim=1).tolist() == [0, 1, 2]
-    with pytest.raises(DataError, match=r"the classes of pose are no degrees of yaw: .*'left'"):
+    with pytest.raises(DataError, match=r"the classes of pose are not degrees of yaw: .*'left'"):
         group_matrix(["left", "right"])
 
 
@@ -107,13 +107,13 @@ def test_agreement_with_known_yaws(tmp_path):
     table.write_text("file,yaw\ns/0.png,-45\ns/1.png,0\ns/2.png,30\ns/3.png,\nother.png,15\n")
     found = agreement(poses(*SOME), table)
     assert list(found.lines()) == [
-        "likeliest group right: 0.3333 of 3 known yaws",
-        "label right: 0.5000 of the 0.6667 with a label",
+        "best group correct: 0.3333 of 3 known yaws",
+        "label correct: 0.5000 of the 0.6667 labeled",
     ]
     for text, message in (
-        ("file,pose\ns/0.png,left\n", "has no column 'yaw' to compare with"),
-        ("file,yaw\nx.png,0\n", "tells the yaw of none of the faces"),
-        ("file,yaw\ns/0.png,left\n", r"labels\.csv:2: yaw: expected degrees, found 'left'"),
+        ("file,pose\ns/0.png,left\n", "got no column 'yaw', expected one"),
+        ("file,yaw\nx.png,0\n", "has the yaw of none of the faces"),
+        ("file,yaw\ns/0.png,left\n", r"labels\.csv:2: yaw: got 'left', expected degrees"),
     ):
         table.write_text(text)
         with pytest.raises(DataError, match=message):
@@ -122,6 +122,6 @@ def test_agreement_with_known_yaws(tmp_path):
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
 def test_a_threshold_that_no_posterior_has(value):
-    with pytest.raises(DataError, match="--threshold: expected a number from 0 to 1, found"):
+    with pytest.raises(DataError, match=r"--threshold: got .*, expected a number from 0 to 1"):
         check_threshold(value)
     check_threshold(np.float64(1))

@@ -65,23 +65,23 @@ def test_a_file_goes_to_other_processes(tmp_path):
 @pytest.mark.parametrize(
     ("content", "offset", "message"),
     [
-        (b"JPEG" * 4, 0, "byte 0: expected the mark ced7230a of a record, found 4745504a"),
+        (b"JPEG" * 4, 0, "byte 0: got the magic number 4745504a, expected ced7230a"),
         (WORD + struct.pack("<I", 9) + b"face", 0,
-         "byte 0: a record of 9 bytes, but the file ends at 12"),
+         "byte 0: got a record of 9 bytes, but the file ends at 12"),
         (WORD + struct.pack("<I", 4) + b"face", 12,
-         "byte 12: expected a record, but the file has 12 bytes"),
+         "byte 12: the offset is outside of the file of 12 bytes; expected a record"),
         (WORD + struct.pack("<I", 4) + b"face", -8,
-         "byte -8: expected a record, but the file has 12 bytes"),
+         "byte -8: the offset is outside of the file of 12 bytes; expected a record"),
         (WORD + struct.pack("<I", 5 << 29), 0,
-         "byte 0: expected a part 0 to 3 of a record, found 5"),
+         "byte 0: got the part number 5, expected 0 to 3"),
         (WORD + struct.pack("<I", 3 << 29), 0,
-         "byte 0: expected the beginning of a record, found a later part"),
+         "byte 0: got a later part of a record, expected the first one"),
         (WORD + struct.pack("<I", 1 << 29) + WORD + struct.pack("<I", 0), 0,
-         "byte 8: expected a further part of a record, found a new one"),
+         "byte 8: got a new record, expected a further part of one"),
         (WORD + struct.pack("<I", 1 << 29), 0,
-         "byte 8: expected a record, but the file has 8 bytes"),
+         "byte 8: the offset is outside of the file of 8 bytes; expected a record"),
         (WORD + struct.pack("<I", 2**29 - 1), 0,
-         "byte 0: a record of 536870911 bytes; expected 67108864 at most"),
+         "byte 0: got a record of 536870911 bytes, expected 67108864 at most"),
     ],
 )  # fmt: skip
 def test_damage_is_told_with_file_and_offset(tmp_path, content, offset, message):
@@ -90,7 +90,7 @@ def test_damage_is_told_with_file_and_offset(tmp_path, content, offset, message)
     with pytest.raises(DataError) as caught:
         RecordFile.open(path).read(offset)
     assert str(caught.value) == (
-        f"{path}, {message}. The file is damaged, or cut short; copy it anew"
+        f"{path}, {message}; the file is damaged or truncated, copy it again"
     )
 
 
@@ -124,17 +124,17 @@ def test_an_empty_or_missing_file(tmp_path):
 
 
 def test_a_payload_too_large_is_not_written(monkeypatch):
-    monkeypatch.setattr("mtlkit_face.data.recordio.LONGEST", 3)
-    with pytest.raises(ValueError, match="payload: 4 bytes; expected 3 at most"):
+    monkeypatch.setattr("mtlkit_face.data.recordio.MAX_LENGTH", 3)
+    with pytest.raises(ValueError, match="payload: got 4 bytes, expected 3 at most"):
         RecordWriter(io.BytesIO()).write(b"face")
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0\t0\n1 x\n", ":2: expected a key and an offset, found '1 x'"),
-        ("0\t0\n\n", ":2: expected a key and an offset, found ''"),
-        ("0\t0\n0\t8\n", ":2: the key 0 was already listed"),
+        ("0\t0\n1 x\n", ":2: got '1 x', expected a key and an offset"),
+        ("0\t0\n\n", ":2: got '', expected a key and an offset"),
+        ("0\t0\n0\t8\n", ":2: the key 0 is already listed"),
         ("", ": is empty; expected lines of a key and an offset"),
     ],
 )

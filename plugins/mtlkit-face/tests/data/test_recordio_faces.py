@@ -113,22 +113,22 @@ def test_progress_is_told(tmp_path):
     ("records", "message"),
     [
         ([(0, scalar(2.0**24))],
-         ", record 0 at byte 0: the label 16777216 is no longer exact: in float32, subjects are "
-         "told apart below 16777216 only"),
+         ", record 0 at byte 0: got the label 16777216, expected one below 16777216, the limit "
+         "of exact numbers in float32"),
         ([(0, scalar(1)), (1, scalar(0.5))],
-         ", record 1 at byte 32: expected the number of a subject as label, found 0.5"),
+         ", record 1 at byte 32: got the label 0.5, expected the number of a subject"),
         ([(0, scalar(float("nan")))],
-         ", record 0 at byte 0: expected the number of a subject as label, found nan"),
+         ", record 0 at byte 0: got the label nan, expected the number of a subject"),
         ([(0, scalar(-1))],
-         ", record 0 at byte 0: expected the number of a subject as label, found -1"),
+         ", record 0 at byte 0: got the label -1, expected the number of a subject"),
         ([(0, b"tiny")],
-         ", record 0 at byte 0: expected a header of 24 bytes, found 4 bytes"),
+         ", record 0 at byte 0: got 4 bytes, expected a header of 24 bytes"),
         ([(1, HEADER.pack(2**31, 0, 0, 0))],
-         ", record 1 at byte 0: expected at most 64 labels before an image, found 2147483648"),
+         ", record 1 at byte 0: got 2147483648 labels before an image, expected at most 64"),
         ([(0, listed(3, 2)), (1, scalar(0))],
-         ", record 0: expected the keys at which images and all records end, found 3 and 2"),
+         ", record 0: got 3 and 2, expected the keys at which images and all records end"),
         ([(0, listed(3, 4)), (1, scalar(0)), (3, listed(1, 3))],
-         ": record 0 announces the records 1 to 3; the index lacks 1 of them, 2 for one"),
+         ": record 0 lists the records 1 to 3; the index lacks 1 of them, such as 2"),
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_is_told_with_its_place(tmp_path, records, message):
@@ -145,15 +145,16 @@ def test_an_index_of_another_file_is_noticed(tmp_path):
         open_record_faces(path, silent)
     assert str(caught.value) == (
         f"{path.with_suffix('.idx')}: its last record ends at byte 32, but {path} has 64 bytes; "
-        f"the index is cut short, or that of another file. Without it, the file is walked through"
+        f"the index is truncated or of another file. Copy it again, or delete it to scan the file "
+        f"instead"
     )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1,8,8", "announces 1 subjects, numbered from 0, but a record has the label 1"),
-        ("2 8 8", "expected the number of subjects, height and width, found '2 8 8'"),
+        ("1,8,8", "has 1 subjects, numbered from 0, but a record has the label 1"),
+        ("2 8 8", "got '2 8 8', expected the number of subjects, height and width"),
     ],
 )
 def test_property_is_held_against_the_labels(tmp_path, text, message):
@@ -171,8 +172,8 @@ def test_images_of_different_sizes_are_not_packed(tmp_path):
     with pytest.raises(DataError) as caught:
         pack(listing.store, listing.subjects, tmp_path / "out/train.rec")
     assert str(caught.value) == (
-        f"{folder}/b/1.png: is 8 x 9 pixels, images before it 8 x 8; align them first "
-        f"(`mtlkit face align`)"
+        f"{folder}/b/1.png: got 8 x 9 pixels, expected 8 x 8 as in the images before it; align "
+        f"them first (`mtlkit face align`)"
     )
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -180,7 +181,7 @@ def test_images_of_different_sizes_are_not_packed(tmp_path):
 def test_nothing_is_written_over(tmp_path):
     listing = list_folder(tree(tmp_path / "in", {"a": ["1.png"]}))
     (tmp_path / "property").write_text("mine")
-    with pytest.raises(DataError, match=r"property: is there already; choose another name"):
+    with pytest.raises(DataError, match=r"property: already exists; choose another name"):
         pack(listing.store, listing.subjects, tmp_path / "train.rec")
     assert (tmp_path / "property").read_text() == "mine"
 

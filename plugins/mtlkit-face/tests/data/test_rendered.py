@@ -155,7 +155,7 @@ def test_a_table_gives_more_labels_by_the_ids_of_images(tmp_path, data):
     ("text", "message"),
     [
         (None, "data.labels: no such file: more.csv"),
-        ("file,yaw\na,1\n", "rendered faces have a label 'yaw' of their own"),
+        ("file,yaw\na,1\n", "rendered faces already have a label 'yaw'"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_told(tmp_path, text, message):

@@ -26,12 +26,12 @@ def trial(faces):
     gallery = torch.arange(0, len(owners), EACH)
     probes = torch.tensor([i for i in range(len(owners)) if i % EACH])
     names = tuple(map(str, range(SUBJECTS)))
-    return GalleryTrial(gallery=gallery, probes=probes, owners=owners[probes], subjects=names)
+    return GalleryTrial(gallery=gallery, probes=probes, mates=owners[probes], subjects=names)
 
 
 def test_rank_1_is_that_of_identification(faces, trial):
     templates = torch.nn.functional.normalize(faces[0], dim=1)
-    found = match([templates[trial.probes]], templates[trial.gallery], trial.owners)
+    found = match([templates[trial.probes]], templates[trial.gallery], trial.mates)
     assert rank1(faces[0], trial) == pytest.approx(found.rank1())
     assert rank1(torch.ones(len(faces[0]), 3), trial) == 0.0  # a tie counts as a miss
 

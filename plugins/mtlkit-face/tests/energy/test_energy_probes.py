@@ -1,9 +1,9 @@
-"""Probes are ridge regressions by any independent solver, and are judged on strangers."""
+"""Probes are ridge regressions by any independent solver, and are tested on unseen subjects."""
 
 import numpy as np
 import pytest
 import torch
-from mtlkit_face.energy.probes import Ridge, probed_labels, read, samples_of
+from mtlkit_face.energy.probes import Ridge, probe_accuracy, probe_samples, probed_labels
 
 from mtlkit.data import Categorical, Numeric, Split
 from mtlkit.plugins import DataError
@@ -22,7 +22,7 @@ def test_a_probe_solves_the_normal_equations():
     np.testing.assert_allclose(probe.offset.numpy(), wanted.mean(axis=0))
 
 
-def labelled(samples, seed):
+def labeled(samples, seed):
     """Features in which the code can be read off two of six dimensions, of many subjects."""
     random = torch.Generator().manual_seed(seed)
     codes = torch.randint(0, 3, (samples,), generator=random)
@@ -33,27 +33,27 @@ def labelled(samples, seed):
 
 
 def test_what_is_there_is_read_and_what_is_not_is_not():
-    known, strangers = labelled(400, 0), labelled(200, 1)
-    found = read(*known, *strangers)
+    known, unseen = labeled(400, 0), labeled(200, 1)
+    found = probe_accuracy(*known, *unseen)
     assert found.accuracy > 0.93
     assert 0 < found.error < 0.05
-    nothing = read(known[0][:, 2:], *known[1:], strangers[0][:, 2:], *strangers[1:])
+    nothing = probe_accuracy(known[0][:, 2:], *known[1:], unseen[0][:, 2:], *unseen[1:])
     assert nothing.accuracy == pytest.approx(1 / 3, abs=0.1)
 
 
 def test_a_linear_map_can_lose_and_never_add():
-    known, strangers = labelled(400, 0), labelled(200, 1)
+    known, unseen = labeled(400, 0), labeled(200, 1)
     blind = torch.diag(torch.tensor([0.0, 0.0, 1, 1, 1, 1]))
-    found = read(known[0] @ blind, *known[1:], strangers[0] @ blind, *strangers[1:])
+    found = probe_accuracy(known[0] @ blind, *known[1:], unseen[0] @ blind, *unseen[1:])
     assert found.accuracy < 0.5
-    again = read(known[0] @ (2 * torch.eye(6)), *known[1:], strangers[0] * 2, *strangers[1:])
-    assert again.accuracy == read(*known, *strangers).accuracy  # no unit, no difference
+    again = probe_accuracy(known[0] @ (2 * torch.eye(6)), *known[1:], unseen[0] * 2, *unseen[1:])
+    assert again.accuracy == probe_accuracy(*known, *unseen).accuracy  # no unit, no difference
 
 
 def test_one_subject_and_constant_features_are_no_accident():
     features, codes = torch.ones(8, 3), torch.arange(8) % 2
     same = torch.zeros(8, dtype=torch.int64)
-    assert read(features, codes, same, features, codes, same).accuracy == 0.5
+    assert probe_accuracy(features, codes, same, features, codes, same).accuracy == 0.5
 
 
 def split(**columns):
@@ -68,11 +68,11 @@ def people(count):
 def test_labels_are_matched_by_name_not_by_code():
     train = split(light=Categorical.of(["b", "a", None, "a"]), subject=people(4))
     test = split(light=Categorical.of(["b", None, "zz"], ["b", "zz"]), subject=people(3))
-    found = samples_of("light", train, test, "subject")
+    found = probe_samples("light", train, test, "subject")
     assert found.names == ("a", "b")
-    assert (found.known.tolist(), found.codes.tolist()) == ([0, 1, 3], [1, 0, 0])
-    assert (found.asked.tolist(), found.wanted.tolist()) == ([0], [1])
-    assert found.strays == 1
+    assert (found.train.tolist(), found.train_codes.tolist()) == ([0, 1, 3], [1, 0, 0])
+    assert (found.test.tolist(), found.test_codes.tolist()) == ([0], [1])
+    assert found.unknown == 1
 
 
 def test_without_a_wish_the_labels_are_those_that_can_be_probed():
@@ -92,16 +92,16 @@ NUMBER = Numeric(torch.ones(2))
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        ("colour", "the data has no label 'colour'"),
+        ("color", "the data has no label 'color'"),
         (
             "light",
-            "energy: a probe needs two classes of 'light' or more, and samples of them to be "
-            "judged by; found 1 and 2; leave it out of `probes`",
+            "energy: got 1 classes of 'light' and 2 test samples of them, expected two classes or "
+            "more and a sample; remove 'light' from `probes`",
         ),
         (
             "yaw",
-            "energy: 1 samples have a class of 'yaw' that no training sample has, so that no probe "
-            "can know it; leave it out of `probes`",
+            "energy: 1 samples have a class of 'yaw' that no training sample has, so no probe can "
+            "predict it; remove 'yaw' from `probes`",
         ),
         ("age", "the label 'age' is a number; expected classes"),
     ],

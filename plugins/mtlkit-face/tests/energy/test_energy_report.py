@@ -113,7 +113,7 @@ def test_the_report_shows_sorted_curves_and_wide_pictures(m_cnn):
         image = Image.open(io.BytesIO(base64.b64decode(picture.png)))
         assert image.width > 2 * 300
         assert len(image.convert("RGB").getcolors(1 << 24)) > 50  # weights, not an empty frame
-    probes = charts["What linear probes read"]
+    probes = charts["Accuracy of linear probes"]
     assert set(probes.series) == {"x", "x-upper", "x-lower", "y", "chance"}
     assert charts["Rank-1 by the number of dimensions"].comparable
     table = blocks(found, Table)[1]
@@ -173,7 +173,7 @@ def test_another_split_has_names_of_its_own():
 def test_a_side_task_without_linear_weights_is_left_out_and_said_to_be():
     found = Energy().evaluate(network({**IDENTITY, "age": Task(head=Regression())}))
     (text,) = blocks(found, Text)
-    assert "age is left out: its head, RegressionHead, is no linear classifier." in text.text
+    assert "age is skipped: its head, RegressionHead, is not a linear classifier." in text.text
 
 
 def test_features_of_a_task_of_its_own_are_refused():
@@ -181,8 +181,8 @@ def test_features_of_a_task_of_its_own_are_refused():
         Energy().evaluate(network(router=MMoE(experts=2, width=4)))
     assert str(caught.value) == (
         "energy: the task 'identity' has no linear weights on the shared features: MMoERouter "
-        "gives it features of its own; leave `face/energy` out of `evaluators`, or name another "
-        "`task`"
+        "computes separate features for it; leave `face/energy` out of `evaluators`, or name "
+        "another `task`"
     )
 
 

@@ -28,22 +28,22 @@ def test_chance_is_the_hypergeometric_distribution(size, most):
     found = overlap(torch.rand(size), torch.rand(size), most)
     chance = stats.hypergeom(size, most, most)
     assert found.expected == pytest.approx(chance.mean())
-    assert found.deviation == pytest.approx(chance.std())
+    assert found.std == pytest.approx(chance.std())
 
 
 def test_chance_is_what_random_energies_share():
     draws = [overlap(torch.rand(20), torch.rand(20), 6) for _ in range(2000)]
     shared = np.mean([draw.shared for draw in draws])
-    assert shared == pytest.approx(draws[0].expected, abs=4 * draws[0].deviation / 2000**0.5)
+    assert shared == pytest.approx(draws[0].expected, abs=4 * draws[0].std / 2000**0.5)
 
 
 def test_overlap_is_that_of_sets():
     values = torch.arange(10.0)
     assert overlap(values, values, 4).shared == 4
     assert overlap(values, -values, 4).shared == 0
-    assert overlap(values, -values, 4).deviations == pytest.approx(-2)  # (0 - 1.6) / 0.8
+    assert overlap(values, -values, 4).z_score == pytest.approx(-2)  # (0 - 1.6) / 0.8
     assert overlap(values, -values, 10).shared == 10
-    assert overlap(values, values, 10).deviations == 0.0
+    assert overlap(values, values, 10).z_score == 0.0
 
 
 def test_the_correlation_is_spearmans():

@@ -323,16 +323,16 @@ def test_a_subject_without_a_gallery_image_is_named():
         arrange(test.subset(torch.tensor(keep)), "subject", Identification().gallery)
     assert str(caught.value) == (
         "identification: 1 of 8 subjects have no gallery image (yaw 0, expression neutral), "
-        "'9' for one; change the option `gallery`"
+        "such as '9'; change the option `gallery`"
     )
 
 
 def test_one_subject_or_no_probe_is_no_trial():
-    with pytest.raises(DataError, match="expected two subjects or more and a probe, found 1 "):
+    with pytest.raises(DataError, match="got 1 subjects and 9 probes, expected two"):
         arrange(faces(range(1)), "subject", {"yaw": 0})
     alone = faces(range(3))
     gallery = arrange(alone, "subject", Identification().gallery).gallery
-    with pytest.raises(DataError, match="found 3 subjects and 0 probes"):
+    with pytest.raises(DataError, match="got 3 subjects and 0 probes"):
         arrange(alone.subset(gallery), "subject", {})
 
 
@@ -342,5 +342,5 @@ def test_probes_and_gallery_divide_the_labelled_images():
     together = sorted(trial.gallery.tolist() + trial.probes.tolist())
     assert together == list(range(len(split)))
     subject = split.categorical("subject").values()
-    owners = [trial.subjects[i] for i in trial.owners.tolist()]
-    assert owners == [subject[i] for i in trial.probes.tolist()]
+    mates = [trial.subjects[i] for i in trial.mates.tolist()]
+    assert mates == [subject[i] for i in trial.probes.tolist()]

@@ -1,5 +1,6 @@
 """Ranks, CMC and equal error rate against brute force."""
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -10,28 +11,28 @@ from mtlkit_face.identification.matching import Matches, match
 trials = st.tuples(st.integers(2, 8), st.integers(1, 30), st.integers(0, 10_000))
 
 
-def one_trial(gallery: int, probes: int, seed: int, chunk: int = 7):
+def one_trial(gallery: int, count: int, seed: int, chunk: int = 7):
     random = torch.Generator().manual_seed(seed)
     # few distinct values, so that ties are common
     images = torch.randint(-2, 3, (gallery, 3), generator=random).double() / 4
-    asked = torch.randint(-2, 3, (probes, 3), generator=random).double() / 4
-    owners = torch.randint(0, gallery, (probes,), generator=random)
-    return images, asked, owners, match(torch.split(asked, chunk), images, owners)
+    probes = torch.randint(-2, 3, (count, 3), generator=random).double() / 4
+    mates = torch.randint(0, gallery, (count,), generator=random)
+    return images, probes, mates, match(torch.split(probes, chunk), images, mates)
 
 
 @given(trials)
 @settings(max_examples=80, deadline=None)
-def test_ranks_are_those_of_a_sort_that_puts_tied_rivals_first(trial):
-    images, asked, owners, found = one_trial(*trial)
-    for probe in range(len(asked)):
-        scores = (images @ asked[probe]).tolist()
-        own = int(owners[probe])
-        order = sorted(range(len(images)), key=lambda i: (-scores[i], i == own))
-        assert found.ranks[probe] == order.index(own) + 1
-        rivals = [i for i in order if i != own]
-        assert found.rival_scores[probe] == pytest.approx(scores[rivals[0]])
-        assert scores[int(found.rivals[probe])] == pytest.approx(scores[rivals[0]])
-        assert found.own[probe] == pytest.approx(scores[own])
+def test_ranks_are_those_of_a_sort_that_puts_tied_impostors_first(trial):
+    images, probes, mates, found = one_trial(*trial)
+    for probe in range(len(probes)):
+        scores = (images @ probes[probe]).tolist()
+        mate = int(mates[probe])
+        order = sorted(range(len(images)), key=lambda i: (-scores[i], i == mate))
+        assert found.ranks[probe] == order.index(mate) + 1
+        impostors = [i for i in order if i != mate]
+        assert found.best_impostor_scores[probe] == pytest.approx(scores[impostors[0]])
+        assert scores[int(found.best_impostors[probe])] == pytest.approx(scores[impostors[0]])
+        assert found.mate_scores[probe] == pytest.approx(scores[mate])
 
 
 @given(trials)
@@ -49,7 +50,7 @@ def test_the_cmc_rises_to_one_and_starts_at_rank_1(trial):
 def test_the_size_of_chunks_changes_nothing(trial, chunk):
     *_, one = one_trial(*trial)
     *_, other = one_trial(*trial, chunk=chunk)
-    for name in ("ranks", "own", "rival_scores", "impostors"):
+    for name in ("ranks", "mate_scores", "best_impostor_scores", "impostor_counts"):
         assert torch.equal(getattr(one, name), getattr(other, name))
 
 
@@ -66,15 +67,15 @@ def test_scores_that_are_no_numbers_earn_the_last_rank():
 
 def test_rank_1_among_some_probes_counts_these_alone():
     ranks = torch.tensor([1, 2, 1, 3])
-    found = Matches(ranks=ranks, own=ranks, rivals=ranks, rival_scores=ranks, impostors=ranks)
+    found = Matches(**dict.fromkeys([field.name for field in attrs.fields(Matches)], ranks))
     assert found.rank1(torch.tensor([True, True, False, False])) == 0.5
 
 
 def scores_of(genuine: np.ndarray, impostors: np.ndarray) -> Matches:
     """A gallery of two one-number templates that gives exactly these scores."""
     gallery = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64)
-    asked = torch.tensor(np.stack([genuine, impostors], axis=1))
-    return match([asked], gallery, torch.zeros(len(asked), dtype=torch.int64))
+    probes = torch.tensor(np.stack([genuine, impostors], axis=1))
+    return match([probes], gallery, torch.zeros(len(probes), dtype=torch.int64))
 
 
 def brute_force_eer(genuine: np.ndarray, impostors: np.ndarray) -> float:
@@ -115,5 +116,5 @@ def test_a_threshold_between_scores_that_do_not_meet_lies_in_the_middle():
 def test_histograms_hold_every_score_once():
     genuine, impostors = np.linspace(-1, 1, 50), np.linspace(-0.5, 0.5, 50)
     found = scores_of(genuine, impostors)
-    assert found.genuine().sum() == 50
-    assert found.impostors.sum() == 50
+    assert found.mate_counts().sum() == 50
+    assert found.impostor_counts.sum() == 50

@@ -10,8 +10,8 @@ from mtlkit_face.inference import embed_files, read_gallery, threshold_of
 from mtlkit.plugins import DataError
 
 ALIGNED = (
-    "note: no face is looked for: every image is taken to show one face, aligned as those of the "
-    "training, and is resized to 32 x 32 pixels"
+    "note: faces are not detected: each image must show one face, aligned as in training; it is "
+    "resized to 32 x 32 pixels"
 )
 
 
@@ -35,9 +35,12 @@ def test_embed_writes_templates_and_lists_what_it_left_out(face, runs, models, p
     code, said = face("embed", runs["m"], folder, "--out", tmp_path / "t.safetensors")
     assert code == 0
     assert ALIGNED in said
-    assert f"warning: 1 files are no images by their names: {folder / 'labels.csv'}" in said
     assert (
-        f"warning: 1 files could not be read and are left out: {folder / 'bad.jpg'}: is no image "
+        f"warning: 1 files without the suffix of an image are skipped: {folder / 'labels.csv'}"
+        in said
+    )
+    assert (
+        f"warning: 1 files could not be read and are skipped: {folder / 'bad.jpg'}: is no image "
         f"of a known format" in said
     )
     found = read_gallery(tmp_path / "t.safetensors")
@@ -59,7 +62,7 @@ def test_verify_says_score_threshold_and_where_it_comes_from(face, runs, models,
     shown, _, rest = said.removeprefix("score ").partition(" ")
     assert float(shown) == pytest.approx(score, abs=2e-4)  # batches of two and of one differ
     assert rest.startswith(f"threshold {least:.4f} ")
-    assert f"(equal error on the run's own test split, rate {rate:.3f}; it was chosen on" in said
+    assert f"(equal error on the run's test split, rate {rate:.3f}; the threshold was" in said
     assert ("verdict one person" in said) is (score >= least)
     for given, verdict in ((score - 0.01, "one person"), (score + 0.01, "two people")):
         _, said = face("verify", runs[name], a, b, "--threshold", given)
@@ -106,12 +109,12 @@ def test_a_gallery_of_another_model_is_refused_before_any_work(face, runs, peopl
         options = ("--threshold", 0) if command == "identify" else ()
         code, said = face(command, runs["m"], gallery, people, *options)
         assert code == 2
-        assert "was made by another model" in said
+        assert "is from another model" in said
         assert ALIGNED not in said
     assert gallery.read_bytes() == before
     code, said = face("enroll", runs["p"], gallery, people, "--routing", "best")
     assert code == 2
-    assert "was made by another model" in said
+    assert "is from another model" in said
 
 
 def test_one_image_is_one_however_it_is_spelled(face, runs, people, tmp_path, monkeypatch):
@@ -145,9 +148,8 @@ def test_templates_without_names_identify_nobody(face, runs, people, tmp_path):
         code, said = face(command, runs["s"], out, image)
         assert code == 2
         assert said == (
-            f"mtlkit: error: {out}: 6 of its 6 templates have no name, as a file of `mtlkit face "
-            f"embed`: nobody can be identified by them. Make a gallery of people with `mtlkit face "
-            f"enroll`, in a file of its own"
+            f"mtlkit: error: {out}: 6 of its 6 templates have no name, like those of `mtlkit "
+            f"face embed`; create a gallery of people in another file with `mtlkit face enroll`"
         )
     assert out.read_bytes() == before
 
@@ -157,14 +159,14 @@ def test_embed_overwrites_no_gallery_of_people(face, runs, people, gallery):
     code, said = face("embed", runs["p"], people, "--out", gallery)
     assert code == 2
     assert said == (
-        f"mtlkit: error: {gallery}: is a gallery of 8 people, made by `mtlkit face enroll`; it "
-        f"would be lost. Choose another file with --out, or delete it first"
+        f"mtlkit: error: {gallery}: is a gallery of 8 people from `mtlkit face enroll`, and "
+        f"would be lost; choose another file with --out, or delete it first"
     )
     assert gallery.read_bytes() == before
     gallery.write_bytes(b"of somebody else")
     code, said = face("embed", runs["p"], people, "--out", gallery)
     assert code == 2
-    assert "holds no templates of this plugin" in said
+    assert "cannot be read as templates" in said
     assert gallery.read_bytes() == b"of somebody else"
 
 
@@ -172,7 +174,7 @@ def test_where_nothing_can_be_read_nothing_is_written(face, runs, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"junk")
     code, said = face("embed", runs["s"], tmp_path, "--out", tmp_path / "t.parquet")
     assert code == 2
-    assert "none of 1 images could be read; nothing was done" in said
+    assert "none of 1 images could be read; nothing was written" in said
     assert not (tmp_path / "t.parquet").exists()
 
 
@@ -191,9 +193,9 @@ def test_a_wrong_suffix_is_told_before_the_work(face, runs, people, tmp_path):
 def test_export_writes_the_card_beside_it(face, runs, people, tmp_path):
     out = tmp_path / "model.onnx"
     options = ("--out", out, "--check", people / "p1", "--check", people / "p2")
-    code, said = face("export", runs["s"], *options, "--licence", "CC0 1.0")
+    code, said = face("export", runs["s"], *options, "--license", "CC0 1.0")
     assert code == 0
-    for what in ("1 image of noise", "7 images of noise", "12 images of yours"):
+    for what in ("1 image of noise", "7 images of noise", "12 given images"):
         assert f"{what}: onnxruntime differs from PyTorch by" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.md", "model.onnx"]
     assert "| weights | CC0 1.0 |" in (tmp_path / "model.md").read_text(encoding="utf-8")
@@ -235,7 +237,7 @@ def test_a_threshold_that_is_not_there_or_does_not_suit_must_be_given(runs, tmp_
     old = open_model(without_threshold(runs["p"], tmp_path / "old"))
     with pytest.raises(DataError, match=r"has no 'face/threshold'; run `mtlkit evaluate .*old`"):
         threshold_of(old)
-    with pytest.raises(DataError, match="its threshold is of another way of routing"):
+    with pytest.raises(DataError, match="its threshold was measured with another routing"):
         threshold_of(open_model(runs["p"], routing=BranchSelection.BEST))
     with pytest.raises(DataError, match="no `face/identification` of 'pose' on the validation"):
         threshold_of(open_model(runs["p"], task="pose"))

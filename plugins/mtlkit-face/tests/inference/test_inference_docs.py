@@ -1,4 +1,4 @@
-"""What the page about use shows is run: every command, in order, and the Python."""
+"""Run every command of the page on inference, in order, and its Python code."""
 
 import re
 import shlex
@@ -9,7 +9,7 @@ import pytest
 
 PAGE = Path(__file__).parents[4] / "docs/how-to/face-use.md"
 
-TESTED_ELSEWHERE = {"export": "test_use_export.py, as it takes seconds"}
+TESTED_ELSEWHERE = {"export": "test_inference_export.py, since it takes seconds"}
 
 
 @pytest.fixture

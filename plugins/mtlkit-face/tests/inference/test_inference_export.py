@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from mtlkit_face.inference import onnx_export
-from mtlkit_face.inference.card import Licences, model_card
+from mtlkit_face.inference.card import Licenses, model_card
 from mtlkit_face.inference.onnx_export import export
 from PIL import Image
 
@@ -67,9 +67,8 @@ def test_a_file_that_differs_is_not_left(models, tmp_path, again, monkeypatch, f
         export(models["s"], path)
     images = "1 image" if far != far else "7 images"
     assert str(caught.value) == (
-        f"{path}: not written: for {images} of noise onnxruntime's templates differ from those of "
-        f"PyTorch by {far:.2g}; expected 0.0001 at most. Try other versions of onnxruntime and "
-        f"torch"
+        f"{path}: not written: for {images} of noise the templates of onnxruntime and PyTorch "
+        f"differ by {far:.2g}, expected 0.0001 at most; try other versions of onnxruntime and torch"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -77,7 +76,7 @@ def test_a_file_that_differs_is_not_left(models, tmp_path, again, monkeypatch, f
 def test_images_of_ones_own_are_compared_as_well(models, people, tmp_path, again, monkeypatch):
     files = sorted(people.rglob("*.png"))[:5]
     asked = []
-    monkeypatch.setattr(onnx_export, "PORTION", 3)
+    monkeypatch.setattr(onnx_export, "CHUNK", 3)
     monkeypatch.setattr(
         onnx_export, "difference", lambda *given: asked.append(given[-1]) or 1e-6 * len(asked)
     )
@@ -86,10 +85,10 @@ def test_images_of_ones_own_are_compared_as_well(models, people, tmp_path, again
     pixels = torch.stack([torch.from_numpy(np.array(Image.open(file)))[None] for file in files])
     assert torch.equal(torch.cat([asked[3], asked[5]]), pixels)
     assert found.differences == pytest.approx(
-        {"1 image of noise": 1e-6, "7 images of noise": 2e-6, "5 images of yours": 6e-6}
+        {"1 image of noise": 1e-6, "7 images of noise": 2e-6, "5 given images": 6e-6}
     )
-    card = model_card(models["s"], Licences(), found)
-    assert rows(card)["ONNX against PyTorch, 5 images of yours"] == "differs by 6e-06 at most"
+    card = model_card(models["s"], Licenses(), found)
+    assert rows(card)["ONNX compared with PyTorch, 5 given images"] == "differs by 6e-06 at most"
 
 
 def test_a_file_that_differs_for_an_image_of_ones_own_is_not_left(
@@ -100,9 +99,7 @@ def test_a_file_that_differs_for_an_image_of_ones_own_is_not_left(
     monkeypatch.setattr(
         onnx_export, "difference", lambda *given: 0.25 * torch.equal(given[-1], pixels)
     )
-    with pytest.raises(
-        DataError, match="not written: for 1 image of yours onnxruntime's templates"
-    ):
+    with pytest.raises(DataError, match="not written: for 1 given image the templates"):
         export(models["s"], tmp_path / "m.onnx", [file])
     (tmp_path / "bad.png").write_bytes(b"junk")
     with pytest.raises(DataError, match=r"bad\.png: is no image of a known format; expected an im"):
@@ -140,7 +137,7 @@ def rows(card):
 
 def test_the_card_says_what_the_run_knows(models, exported):
     model = models["p"]
-    card = model_card(model, Licences(weights="CC BY 4.0", data="mine | theirs"), exported["p"])
+    card = model_card(model, Licenses(weights="CC BY 4.0", data="mine | theirs"), exported["p"])
     found = rows(card)
     weights = hashlib.sha256((model.folder.path / "model.safetensors").read_bytes()).hexdigest()
     assert found["weights, SHA-256"] == f"`{weights}` (model.safetensors)"
@@ -159,11 +156,11 @@ def test_the_card_says_what_the_run_knows(models, exported):
 
 
 def test_what_is_not_known_is_said_not_to_be(models):
-    card = model_card(models["s"], Licences())
+    card = model_card(models["s"], Licenses())
     found = rows(card)
-    unstated = "not stated; whoever trained the model must say, before it is passed on"
+    unstated = "not stated; the trainer of the model must state it before passing the model on"
     assert found["weights"] == found["training data"] == unstated
-    assert "is not known to the run" in card
+    assert "The run does not record who is in the images" in card
     assert "ONNX" not in card
 
 
@@ -171,6 +168,6 @@ def test_rendered_faces_are_nobodys(models):
     from mtlkit_face.data.rendered import Rendered
 
     model = attrs.evolve(models["s"], recipe=attrs.evolve(models["s"].recipe, data=Rendered()))
-    card = model_card(model, Licences())
+    card = model_card(model, Licenses())
     assert rows(card)["training data"] == "CC0 1.0, rendered"
-    assert "no photograph of a person" in card
+    assert "none is a photograph of a\nperson" in card

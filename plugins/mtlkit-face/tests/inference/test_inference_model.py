@@ -58,7 +58,7 @@ def test_the_fingerprint_is_that_of_weights_and_of_the_way_of_routing(models, ru
     assert open_model(runs["p"], routing=BranchSelection.EXPECTED).fingerprint == found["p"]
     best = open_model(runs["p"], routing=BranchSelection.BEST)
     assert best.fingerprint != found["p"]
-    assert not best.own_routing
+    assert not best.default_routing
     weights = hashlib.sha256((runs["p"] / "model.safetensors").read_bytes()).hexdigest()
     assert models["p"].weights == weights
 
@@ -66,21 +66,21 @@ def test_the_fingerprint_is_that_of_weights_and_of_the_way_of_routing(models, ru
 def test_images_of_another_shape_are_refused(models):
     with pytest.raises(DataError) as caught:
         models["m"].embed(torch.zeros(2, 3, 32, 32))
-    assert str(caught.value) == ("images: expected the shape (N, 1, 32, 32), found (2, 3, 32, 32)")
+    assert str(caught.value) == ("images: got the shape (2, 3, 32, 32), expected (N, 1, 32, 32)")
 
 
 def test_what_cannot_be_used_says_why(runs, tmp_path):
     with pytest.raises(RunError, match="holds no run"):
         open_model(tmp_path)
-    with pytest.raises(DataError, match="tells no people apart; the run's tasks with classes"):
+    with pytest.raises(DataError, match="has no classes; the run's tasks with classes are"):
         open_model(runs["m"], task="age")
-    with pytest.raises(DataError, match="'identity' has no branches to route; leave --routing out"):
+    with pytest.raises(DataError, match="'identity' has no branches to route; leave out --routing"):
         open_model(runs["m"], routing=BranchSelection.BEST)
     with pytest.raises(DataError) as caught:
         open_model(runs["p"], routing=BranchSelection.LABEL)
     assert str(caught.value) == (
-        f"{runs['p']}: its branches are routed by the label of 'pose', which an image to be used "
-        "does not have; use --routing expected (eq. 12) or best"
+        f"{runs['p']}: its branches are routed by the label of 'pose', which new images "
+        "do not have; use --routing expected (eq. 12) or best"
     )
 
 
@@ -100,7 +100,7 @@ def test_folders_are_searched_and_what_is_no_image_is_set_aside(people, tmp_path
     with pytest.raises(DataError, match="no such file or folder"):
         find_images([tmp_path / "nobody.png"])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="no image was found; expected files such as"):
+    with pytest.raises(DataError, match="no image found; expected files such as"):
         find_images([tmp_path / "empty"])
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from mtlkit_face.metrics.intervals import (
     REPLICATES,
-    deviation,
     pair_weight,
     percentiles,
     resamples,
     standard_error,
+    std,
     wilson,
 )
 from scipy.stats import binomtest, sem
@@ -19,8 +19,8 @@ from scipy.stats import binomtest, sem
 def test_spreads_are_scipys_and_numpys():
     values = [0.97, 0.98, 0.99, 0.965, 0.981]
     assert standard_error(values) == pytest.approx(sem(values))
-    assert deviation(values) == pytest.approx(np.std(values, ddof=1))
-    assert deviation(values, population=True) == pytest.approx(np.std(values))
+    assert std(values) == pytest.approx(np.std(values, ddof=1))
+    assert std(values, population=True) == pytest.approx(np.std(values))
     assert standard_error([*values, math.nan]) == pytest.approx(sem(values))
     assert math.isnan(standard_error([0.5]))
     assert math.isnan(standard_error([]))

@@ -1,4 +1,4 @@
-"""Whether a tree has all that a setting counts, and what it lacks."""
+"""Compare the images of a tree with the published counts of a setting."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,10 +9,10 @@ from mtlkit_face.data.multi_pie.names import LIGHTS
 from mtlkit_face.data.multi_pie.settings import SESSION_SUBJECTS, Counts, MultiPieSetting
 from mtlkit_face.data.multi_pie.tree import CAMERA_NUMBERS, Pictures
 
-SHOWN = 10
-"""How many recordings a message names before it only counts them."""
+MAX_SHOWN = 10
+"""Maximum number of recordings that a message lists."""
 
-WHAT: Mapping[str, str] = {
+TEXTS: Mapping[str, str] = {
     "training_subjects": "training subjects",
     "training_images": "training images",
     "gallery": "gallery images",
@@ -21,9 +21,9 @@ WHAT: Mapping[str, str] = {
 
 
 def count(pictures: Pictures, setting: MultiPieSetting, neutral_light: int) -> Counts:
-    """What there is of `pictures`, chosen by `setting`."""
+    """Return the counts of `pictures`, which `setting` selected."""
     trained = pictures.subject <= setting.trained
-    gallery = pictures.gallery_like(neutral_light) & ~trained
+    gallery = pictures.is_gallery(neutral_light) & ~trained
     subjects = len(np.unique(pictures.subject[gallery]))
     return Counts(
         training_subjects=len(np.unique(pictures.subject[trained])),
@@ -33,62 +33,59 @@ def count(pictures: Pictures, setting: MultiPieSetting, neutral_light: int) -> C
     )
 
 
-def differences(found: Counts, expected: Counts) -> list[str]:
-    """Each number that is not the published one."""
+def differences(counts: Counts, published: Counts) -> list[str]:
+    """Return a text for each number that differs from the published one."""
     return [
-        f"{words}: {getattr(found, name):,} of {getattr(expected, name):,}"
-        for name, words in WHAT.items()
-        if getattr(found, name) != getattr(expected, name)
+        f"{text}: {getattr(counts, name):,} of {getattr(published, name):,}"
+        for name, text in TEXTS.items()
+        if getattr(counts, name) != getattr(published, name)
     ]
 
 
-def lacking(pictures: Pictures, setting: MultiPieSetting) -> list[str]:
-    """What the chosen `pictures` lack: subjects of sessions, and pictures of recordings."""
-    return [*_sessions(pictures, setting), *_recordings(pictures, setting)]
-
-
-def _sessions(pictures: Pictures, setting: MultiPieSetting) -> Iterator[str]:
+def _incomplete_sessions(pictures: Pictures, setting: MultiPieSetting) -> Iterator[str]:
     for session in setting.sessions:
-        there = len(np.unique(pictures.subject[pictures.session == session]))
-        if there != SESSION_SUBJECTS[session]:
-            yield f"session {session:02d}: {there} of {SESSION_SUBJECTS[session]} subjects"
+        subjects = len(np.unique(pictures.subject[pictures.session == session]))
+        if subjects != SESSION_SUBJECTS[session]:
+            yield f"session {session:02d}: {subjects} of {SESSION_SUBJECTS[session]} subjects"
 
 
-def _recordings(pictures: Pictures, setting: MultiPieSetting) -> Iterator[str]:
-    """The recordings that lack some of the pictures that a setting takes of each."""
-    each = len(setting.cameras) * (LIGHTS if setting.every_light else 1)
+def _incomplete_recordings(pictures: Pictures, setting: MultiPieSetting) -> Iterator[str]:
+    complete = len(setting.cameras) * (LIGHTS if setting.every_light else 1)
     table = np.stack([pictures.session, pictures.subject, pictures.recording], 1)
-    kinds, place, sizes = np.unique(table, axis=0, return_inverse=True, return_counts=True)
-    short = np.flatnonzero(sizes != each)
-    for number in short[:SHOWN]:
-        session, subject, recording = map(int, kinds[number])
-        own = pictures.take(np.flatnonzero(place.reshape(-1) == number))
+    recordings, number_of, sizes = np.unique(table, axis=0, return_inverse=True, return_counts=True)
+    incomplete = np.flatnonzero(sizes != complete)
+    for number in incomplete[:MAX_SHOWN]:
+        session, subject, recording = map(int, recordings[number])
+        present = pictures.take(np.flatnonzero(number_of.reshape(-1) == number))
         yield (
             f"session {session:02d}, subject {subject:03d}, recording {recording:02d}: "
-            f"{len(own)} of {each} pictures{_cameras(own, setting)}"
+            f"{len(present)} of {complete} pictures{_incomplete_cameras(present, setting)}"
         )
-    if len(short) > SHOWN:
-        yield f"and {len(short) - SHOWN} more recordings"
+    if len(incomplete) > MAX_SHOWN:
+        yield f"and {len(incomplete) - MAX_SHOWN} more recordings"
 
 
-def _cameras(own: Pictures, setting: MultiPieSetting) -> str:
-    """Which cameras of a recording lack pictures, in words."""
-    each = LIGHTS if setting.every_light else 1
-    numbers = np.bincount(own.camera, minlength=len(CAMERA_NUMBERS))
-    short = [camera for camera in setting.cameras if numbers[CAMERA_NUMBERS.index(camera)] != each]
-    more = f" and {len(short) - 3} more" if len(short) > 3 else ""
-    return f" (camera {', '.join(short[:3])}{more})"
+def _incomplete_cameras(recording: Pictures, setting: MultiPieSetting) -> str:
+    """Return a text on the cameras of a recording that lack pictures."""
+    complete = LIGHTS if setting.every_light else 1
+    counts = np.bincount(recording.camera, minlength=len(CAMERA_NUMBERS))
+    names = [name for name in setting.cameras if counts[CAMERA_NUMBERS.index(name)] != complete]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f" (camera {', '.join(names[:3])}{more})"
 
 
 @attrs.frozen(eq=False)
 class Shortfall:
-    """What a tree lacks of a setting: numbers, and where they come from."""
+    """Counts of a tree that differ from those of a setting, and its incomplete recordings."""
 
-    numbers: list[str]
-    places: list[str]
+    counts: list[str]
+    recordings: list[str]
 
     @classmethod
     def of(cls, pictures: Pictures, setting: MultiPieSetting, neutral_light: int) -> "Shortfall":
-        """That of the chosen `pictures`; places are looked for only where a number is wrong."""
-        numbers = differences(count(pictures, setting, neutral_light), setting.counts)
-        return cls(numbers, lacking(pictures, setting) if numbers else [])
+        """Return the shortfall of `pictures`, which `setting` selected."""
+        counts = differences(count(pictures, setting, neutral_light), setting.counts)
+        if not counts:
+            return cls([], [])
+        sessions = _incomplete_sessions(pictures, setting)
+        return cls(counts, [*sessions, *_incomplete_recordings(pictures, setting)])

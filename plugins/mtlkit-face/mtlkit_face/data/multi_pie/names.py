@@ -1,4 +1,4 @@
-"""What the name of a Multi-PIE file says: ``SSS_ss_RR_CCC_LL.png``.
+"""File names of Multi-PIE: ``SSS_ss_RR_CCC_LL.png``.
 
 SSS is the subject, ss the session, RR the recording within it, CCC the camera and LL the light.
 Source: R. Gross, I. Matthews, J. Cohn, T. Kanade, S. Baker, "Multi-PIE", Image and Vision
@@ -27,14 +27,14 @@ CAMERAS: Mapping[str, int] = {
     "081": -45,
     "191": 45,
 }
-"""The yaw in degrees of each camera: 13 at head height, and two overhead (081 and 191) that count
-as -45 and 45. At -90 the left profile is seen and the face looks to the left edge."""
+"""Yaw in degrees of each camera: 13 at head height, and two overhead ones (081 and 191) that count
+as -45 and 45. At -90 the camera sees the left profile, and the face looks to the left edge."""
 
 OVERHEAD = ("081", "191")
 
 LIGHTS = 20
 ROOM_AGAIN = 19
-"""20 pictures are taken: 1 to 18 each with a flash, 0 and 19 with the room's light alone."""
+"""Each recording has 20 pictures: 1 to 18 with a flash, 0 and 19 with the room's light alone."""
 
 EXPRESSIONS = ("neutral", "smile", "surprise", "squint", "disgust", "scream")
 
@@ -44,7 +44,7 @@ RECORDED: Mapping[int, tuple[str, ...]] = {
     3: ("neutral", "smile", "disgust"),
     4: ("neutral", "neutral", "scream"),
 }
-"""The expression of each recording, in order, of each session."""
+"""Expressions of the recordings of each session, in order."""
 
 NAME = re.compile(
     r"(?P<subject>\d{3})_(?P<session>\d\d)_(?P<recording>\d\d)_(?P<camera>\d{3})_(?P<light>\d\d)"
@@ -54,10 +54,10 @@ NAME = re.compile(
 
 
 @attrs.frozen
-class Shown:
-    """What a picture shows.
+class PictureName:
+    """Parsed file name of a picture.
 
-    >>> Shown(subject=1, session=4, recording=3, camera="190", light=19).expression
+    >>> PictureName(subject=1, session=4, recording=3, camera="190", light=19).expression
     'scream'
     """
 
@@ -69,12 +69,12 @@ class Shown:
 
     @property
     def expression(self) -> str:
-        """The expression that this recording of this session has."""
+        """Expression of the recording."""
         return RECORDED[self.session][self.recording - 1]
 
     @property
     def folder(self) -> str:
-        """Where the official tree has it: ``session01/multiview/001/01/19_0``."""
+        """Folder in the official tree: ``session01/multiview/001/01/19_0``."""
         camera = f"{self.camera[:2]}_{self.camera[2]}"
         return (
             f"session{self.session:02d}/multiview/{self.subject:03d}/{self.recording:02d}/{camera}"
@@ -82,20 +82,20 @@ class Shown:
 
     @property
     def name(self) -> str:
-        """The name of its file, without the ending: ``001_01_01_190_07``."""
+        """File name without the suffix: ``001_01_01_190_07``."""
         return (
             f"{self.subject:03d}_{self.session:02d}_{self.recording:02d}_{self.camera}"
             f"_{self.light:02d}"
         )
 
 
-def parse_name(name: str) -> Shown | None:
-    """What the file `name` shows; None where it is no name of a multi-view picture.
+def parse_name(name: str) -> PictureName | None:
+    """Parse a file name; returns None if it does not have the form of a multi-view picture.
 
-    ``ValueError`` says what no picture of Multi-PIE has.
+    Raises `ValueError` for a number that Multi-PIE does not have.
 
     >>> parse_name("001_01_02_051_07.png")
-    Shown(subject=1, session=1, recording=2, camera='051', light=7)
+    PictureName(subject=1, session=1, recording=2, camera='051', light=7)
     """
     match = NAME.fullmatch(name)
     if match is None:
@@ -103,14 +103,14 @@ def parse_name(name: str) -> Shown | None:
     session, recording, light = (int(match[key]) for key in ("session", "recording", "light"))
     camera = match["camera"]
     if session not in RECORDED:
-        raise ValueError(f"session {session:02d}; there are 01 to 04")
+        raise ValueError(f"session {session:02d}, expected 01 to 04")
     if not 1 <= recording <= len(RECORDED[session]):
         raise ValueError(
-            f"recording {recording:02d}; session {session:02d} has 01 to "
+            f"recording {recording:02d} of session {session:02d}, expected 01 to "
             f"{len(RECORDED[session]):02d}"
         )
     if camera not in CAMERAS:
-        raise ValueError(f"camera {camera}; there are {', '.join(sorted(CAMERAS))}")
+        raise ValueError(f"camera {camera}, expected one of {', '.join(sorted(CAMERAS))}")
     if light >= LIGHTS:
-        raise ValueError(f"light {light:02d}; there are 00 to {LIGHTS - 1}")
-    return Shown(int(match["subject"]), session, recording, camera, light)
+        raise ValueError(f"light {light:02d}, expected 00 to {LIGHTS - 1}")
+    return PictureName(int(match["subject"]), session, recording, camera, light)

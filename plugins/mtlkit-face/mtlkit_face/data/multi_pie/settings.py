@@ -1,7 +1,7 @@
-"""The settings I to V and the full set: who is trained on, who is tested, and what pictures count.
+"""Published settings I to V and the full set: training subjects, test subjects and pictures.
 
-Source: X. Yin, X. Liu (TIP 2018), the table of Multi-PIE settings. Its counts follow from the
-sessions' sizes: 249, 203, 230 and 239 subjects, with 2, 3, 3 and 3 recordings.
+Source: X. Yin, X. Liu (TIP 2018), the table of Multi-PIE settings. Its counts follow from the sizes
+of the sessions: 249, 203, 230 and 239 subjects, with 2, 3, 3 and 3 recordings.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from mtlkit_face.data.multi_pie.names import CAMERAS, OVERHEAD
 
 @attrs.frozen
 class Counts:
-    """How many there are: subjects, and images."""
+    """Numbers of subjects and images."""
 
     training_subjects: int
     training_images: int
@@ -22,16 +22,16 @@ class Counts:
 
     @property
     def images(self) -> int:
-        """All of them."""
+        """Number of all images."""
         return self.training_images + self.gallery + self.probes
 
 
 @attrs.frozen(kw_only=True)
 class MultiPieSetting:
-    """A choice of pictures, the subjects 1 to `trained` being those to train on.
+    """Selection of pictures; the subjects 1 to `trained` are the training subjects.
 
-    With `every_light` all 20 pictures count, else the neutral one; with `every_expression` all
-    recordings, else the neutral ones.
+    With `every_light`, all 20 pictures of a recording are used, otherwise the neutral one. With
+    `every_expression`, all recordings are used, otherwise the neutral ones.
     """
 
     sessions: tuple[int, ...]
@@ -43,7 +43,7 @@ class MultiPieSetting:
 
 
 def _within(degrees: int) -> tuple[str, ...]:
-    """The cameras at head height from -`degrees` to `degrees`."""
+    """Return the cameras at head height from -`degrees` to `degrees`."""
     return tuple(
         camera for camera, yaw in CAMERAS.items() if abs(yaw) <= degrees and camera not in OVERHEAD
     )
@@ -101,7 +101,7 @@ SETTINGS: Mapping[str, MultiPieSetting] = {
         counts=Counts(200, 498_900, 137, 255_163),
     ),
 }
-"""The published settings by name; V is not the full set."""
+"""Published settings by name; V is not the full set."""
 
 SESSION_SUBJECTS: Mapping[int, int] = {1: 249, 2: 203, 3: 230, 4: 239}
-"""How many subjects each session has."""
+"""Number of subjects of each session."""

@@ -1,4 +1,4 @@
-"""Multi-PIE as a data source: choose the pictures of a setting, count, check and label them."""
+"""Data source of Multi-PIE: select the pictures of a setting, count, check and label them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,47 +9,46 @@ import numpy as np
 from mtlkit.data import Data, DataSource, Frame, Loading, Split, threads
 from mtlkit.plugins import DataError, at_least, between, one_of
 from mtlkit_face.data.holdout import holdout_mask
-from mtlkit_face.data.image_source import gray_or_colour
+from mtlkit_face.data.image_source import gray_or_rgb
 from mtlkit_face.data.input_files import locate
 from mtlkit_face.data.label_columns import label_column
 from mtlkit_face.data.multi_pie.completeness import Shortfall
 from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, LIGHTS, RECORDED, ROOM_AGAIN
 from mtlkit_face.data.multi_pie.settings import SETTINGS, MultiPieSetting
 from mtlkit_face.data.multi_pie.tree import CAMERA_NUMBERS, Index, Pictures, read_tree
-from mtlkit_face.data.stored_faces import FileStore, StoredFaces, complaint, faults
+from mtlkit_face.data.stored_faces import FileStore, StoredFaces, fault_report, find_faults
 
 
 def _neutral(_: object, field: "attrs.Attribute[int]", value: object) -> None:
     if value not in (0, 7, 19):
         raise ValueError(
-            f"{field.name}: expected 0 or 19 (the room's light) or 7 (the frontal flash), found "
-            f"{value!r}"
+            f"{field.name}: got {value!r}, expected 0 or 19 (the room's light) or 7 (the frontal "
+            f"flash)"
         )
 
 
 @attrs.frozen(kw_only=True)
 class MultiPie(DataSource):
-    """CMU Multi-PIE in its official tree, under one of the published settings.
+    """CMU Multi-PIE in its official tree, with one of the published settings.
 
-    Labels are read from the names of the files, ``SSS_ss_RR_CCC_LL.png``, wherever in `folder` they
-    lie: subject, session, recording, camera, yaw, light and expression. The two overhead cameras
-    count as -45 and 45 degrees of yaw, the picture 19, a second one without a flash, as light 0.
-    One more label, `neutral_light`, is yes for the pictures of that number and no for others.
-    Images are square and aligned (`mtlkit face align` keeps the tree), and brought to `size` and
-    `channels`.
+    Labels are read from file names, ``SSS_ss_RR_CCC_LL.png``, anywhere below `folder`: subject,
+    session, recording, camera, yaw, light and expression. The two overhead cameras count as -45 and
+    45 degrees of yaw; picture 19, the second one without a flash, counts as light 0. The label
+    `neutral_light` is yes for pictures of that number and no for others. Images must be square and
+    aligned (`mtlkit face align` keeps the tree); they are converted to `size` and `channels`.
 
-    `setting` is I, II, III, IV, V or full. The subjects of low number are trained on, the others
-    are the test. A subject's first frontal, neutral picture under `neutral_light` is the gallery's:
-    an identification asks for it by ``{yaw: 0, neutral_light: yes, expression: neutral}``, and
-    refuses a gallery under another light. Where a setting has one light, it is that one.
-    The tree must hold exactly what the paper counts; `incomplete: true` admits another one, whose
-    numbers are then no longer comparable: the summary says what is missing.
+    `setting` is I, II, III, IV, V or full. Subjects of low number are for training, the others for
+    testing. The gallery image of a subject is the first frontal, neutral picture under
+    `neutral_light`; for identification, use the gallery ``{yaw: 0, neutral_light: yes, expression:
+    neutral}``. A setting with one light uses `neutral_light`. The tree must have exactly the
+    paper's counts. `incomplete: true` accepts other trees, whose results are not comparable; the
+    summary lists the missing pictures.
 
-    `validation` is the part of each training subject's images that is held out. With `development`,
-    so many of the training subjects, those of the highest numbers, are tested instead of the test
-    subjects: to search for a weight, the paper takes 20.
+    `validation` is the fraction of each training subject's images that is held out. `development`
+    is a number of training subjects, those of the highest numbers, that replace the test subjects;
+    the paper uses 20 to tune a weight.
 
-    Images are decoded when they are asked for, and once before training, unless `check` is false.
+    Images are decoded on access, and also once before training unless `check` is false.
 
     >>> MultiPie(folder=Path("Multi-Pie/data"), setting="III").neutral_light
     0
@@ -58,7 +57,7 @@ class MultiPie(DataSource):
     folder: Path
     setting: str = attrs.field(default="full", validator=one_of(*SETTINGS))
     size: int = attrs.field(default=100, validator=at_least(8))
-    channels: int = attrs.field(default=1, validator=gray_or_colour)
+    channels: int = attrs.field(default=1, validator=gray_or_rgb)
     neutral_light: int = attrs.field(default=0, validator=_neutral)
     validation: float = attrs.field(default=0.0, validator=between(0, 0.9))
     development: int = attrs.field(default=0, validator=at_least(0))
@@ -67,42 +66,43 @@ class MultiPie(DataSource):
     check: bool = True
 
     def load(self, loading: Loading) -> Data:
-        """The pictures of the setting; `DataError` where the tree is not what it asks for."""
+        """Load the pictures of the setting; raises `DataError` if the tree does not match it."""
         setting = SETTINGS[self.setting]
         folder = locate(self.folder, (loading.base, Path()), "folder")
         every, names, other = read_tree(folder)
         chosen = every.chosen(setting, self.neutral_light)
         pictures = every.take(chosen)
         shortfall = Shortfall.of(pictures, setting, self.neutral_light)
-        if shortfall.numbers and not self.incomplete:
-            lines = [f"{folder}: is not the whole of setting {self.setting} of Multi-PIE:"]
-            lines += [f"  {line}" for line in (*shortfall.numbers, *shortfall.places)]
+        if shortfall.counts and not self.incomplete:
+            lines = [f"{folder}: is incomplete for setting {self.setting} of Multi-PIE:"]
+            lines += [f"  {line}" for line in (*shortfall.counts, *shortfall.recordings)]
             lines.append(
-                "bring what is missing, or let `incomplete: true` take what is there: its numbers "
+                "add the missing pictures, or accept the tree with `incomplete: true`; its results "
                 "are not comparable with published ones"
             )
             raise DataError("\n".join(lines))
-        store = FileStore(folder, [names[place] for place in chosen])
+        store = FileStore(folder, [names[index] for index in chosen])
         frame = Frame(self.size, self.size, self.channels)
-        bad = faults(store, frame, loading) if self.check else {}
+        bad = find_faults(store, frame, loading) if self.check else {}
         if bad:
-            raise DataError(f"{complaint(str(folder), store, bad)}\nmend them, or copy them anew")
-        parts = _Parts.of(pictures, self, setting)
+            report = fault_report(str(folder), store, bad)
+            raise DataError(f"{report}\nrepair them, or copy them again")
+        splits = _SplitPositions.of(pictures, self, setting)
         faces = _MultiPieFaces(
             store, pictures, setting, self.neutral_light, frame, threads(loading)
         )
         return Data(
-            train=faces.split(parts.train),
-            validation=faces.split(parts.validation) if len(parts.validation) else None,
-            test=faces.split(parts.test),
+            train=faces.split(splits.train),
+            validation=faces.split(splits.validation) if len(splits.validation) else None,
+            test=faces.split(splits.test),
             open_labels=frozenset({"subject"}),
-            summary=_summary(self, pictures, parts, shortfall, len(every), other),
+            summary=_summary(self, pictures, splits, shortfall, len(every), other),
         )
 
 
 @attrs.frozen(eq=False)
-class _Parts:
-    """Positions of the splits among the chosen pictures, and of the test subjects left out."""
+class _SplitPositions:
+    """Positions of the splits among the selected pictures, and skipped test subjects."""
 
     train: Index
     validation: Index
@@ -110,32 +110,35 @@ class _Parts:
     without_gallery: Sequence[int]
 
     @classmethod
-    def of(cls, pictures: Pictures, source: "MultiPie", setting: MultiPieSetting) -> "_Parts":
+    def of(
+        cls, pictures: Pictures, source: "MultiPie", setting: MultiPieSetting
+    ) -> "_SplitPositions":
         trained = pictures.subject <= setting.trained
         tested = ~trained
         if source.development:
             people = np.unique(pictures.subject[trained])
             if source.development >= len(people):
                 raise DataError(
-                    f"data.development: expected fewer than the {len(people)} training subjects, "
-                    f"found {source.development}"
+                    f"data.development: got {source.development}, expected fewer than the "
+                    f"{len(people)} training subjects"
                 )
             tested = np.isin(pictures.subject, people[-source.development :])
             trained &= ~tested
-        for what, mask in (("training", trained), ("test", tested)):
+        for split, mask in (("training", trained), ("test", tested)):
             if not mask.any():
-                raise DataError(f"{source.folder}: holds no {what} subject of this setting")
-        galleries = pictures.subject[pictures.gallery_like(source.neutral_light)]
-        enrolled = np.isin(pictures.subject, galleries)
-        without = np.unique(pictures.subject[tested & ~enrolled])
-        own = np.flatnonzero(trained)
-        apart = holdout_mask(pictures.subject[own], source.validation, source.seed)
-        return cls(own[~apart], own[apart], np.flatnonzero(tested & enrolled), without.tolist())
+                raise DataError(f"{source.folder}: contains no {split} subject of this setting")
+        with_gallery = pictures.subject[pictures.is_gallery(source.neutral_light)]
+        enrolled = np.isin(pictures.subject, with_gallery)
+        without = np.unique(pictures.subject[tested & ~enrolled]).tolist()
+        train = np.flatnonzero(trained)
+        held_out = holdout_mask(pictures.subject[train], source.validation, source.seed)
+        test = np.flatnonzero(tested & enrolled)
+        return cls(train[~held_out], train[held_out], test, without)
 
 
 @attrs.frozen(eq=False)
 class _MultiPieFaces:
-    """What splits are made of."""
+    """Images and labels of all selected pictures."""
 
     store: FileStore
     pictures: Pictures
@@ -145,7 +148,7 @@ class _MultiPieFaces:
     workers: int
 
     def split(self, positions: Index) -> Split:
-        """The pictures at `positions`, with what the setting may show for vocabularies."""
+        """Return the pictures at `positions`; vocabularies are those of the whole setting."""
         shown = self.pictures.take(positions)
         setting = self.setting
         lights = range(ROOM_AGAIN) if setting.every_light else (self.neutral_light % ROOM_AGAIN,)
@@ -165,34 +168,34 @@ class _MultiPieFaces:
             "neutral_light": label_column(neutral, (0, 1), ("no", "yes")),
             "expression": label_column(shown.expression, expressions, EXPRESSIONS),
         }
-        nowhere = np.zeros(len(positions), bool)
+        mirrored = np.zeros(len(positions), bool)
         return Split(
-            inputs=StoredFaces(self.store, positions, nowhere, self.frame, self.workers),
+            inputs=StoredFaces(self.store, positions, mirrored, self.frame, self.workers),
             columns=columns,
-            ids=[Path(self.store.names[place]).stem for place in positions],
+            ids=[Path(self.store.names[position]).stem for position in positions],
         )
 
 
 def _summary(
     source: "MultiPie",
     pictures: Pictures,
-    parts: _Parts,
+    splits: _SplitPositions,
     shortfall: Shortfall,
     files: int,
     other: Sequence[str],
 ) -> dict[str, str]:
     setting = SETTINGS[source.setting]
     subjects = {
-        what: len(np.unique(pictures.subject[positions]))
-        for what, positions in (("train", parts.train), ("test", parts.test))
+        name: len(np.unique(pictures.subject[positions]))
+        for name, positions in (("train", splits.train), ("test", splits.test))
     }
     tested = "test subjects"
     if source.development:
         tested = "development subjects, tested instead of the test subjects"
-    colour = "gray" if source.channels == 1 else "RGB"
+    color = "gray" if source.channels == 1 else "RGB"
     facts = {
         "setting": f"{source.setting} of Multi-PIE",
-        "size": f"{source.size} x {source.size} pixels, {colour}",
+        "size": f"{source.size} x {source.size} pixels, {color}",
         "cameras": f"{len(setting.cameras)}, {len({CAMERAS[c] for c in setting.cameras})} yaws",
         "lights": f"{LIGHTS} pictures of {ROOM_AGAIN} lights"
         if setting.every_light
@@ -200,19 +203,19 @@ def _summary(
         "images of the setting": f"{len(pictures):,} of {setting.counts.images:,}, among {files:,}",
         "training subjects": str(subjects["train"]),
         tested: str(subjects["test"]),
-        "training images": f"{len(parts.train):,}",
-        "validation images": f"{len(parts.validation):,}",
-        "test images": f"{len(parts.test):,}",
+        "training images": f"{len(splits.train):,}",
+        "validation images": f"{len(splits.validation):,}",
+        "test images": f"{len(splits.test):,}",
     }
-    if shortfall.numbers:
-        facts["incomplete, not comparable"] = "; ".join(shortfall.numbers)
-    if shortfall.places:
-        facts["missing"] = "; ".join(shortfall.places)
-    if parts.without_gallery:
-        first = f"{parts.without_gallery[0]:03d}"
-        facts["test subjects left out, without a gallery image"] = (
-            f"{len(parts.without_gallery)}, such as {first}"
+    if shortfall.counts:
+        facts["incomplete, not comparable"] = "; ".join(shortfall.counts)
+    if shortfall.recordings:
+        facts["missing"] = "; ".join(shortfall.recordings)
+    if splits.without_gallery:
+        first = f"{splits.without_gallery[0]:03d}"
+        facts["test subjects skipped, without a gallery image"] = (
+            f"{len(splits.without_gallery)}, such as {first}"
         )
     if other:
-        facts["no multi-view pictures"] = f"{len(other):,}, such as {other[0]}"
+        facts["other files"] = f"{len(other):,}, such as {other[0]}"
     return facts

@@ -1,4 +1,4 @@
-"""The pictures of a Multi-PIE tree, in the order of their labels."""
+"""List the pictures of a Multi-PIE tree, sorted by label."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -28,9 +28,9 @@ _EXPRESSION = np.array(
 
 @attrs.frozen(eq=False)
 class Pictures:
-    """What N pictures show, by subject, session, recording, camera and light.
+    """Subject, session, recording, camera and light of N pictures.
 
-    `camera` is the place in `CAMERAS`.
+    `camera` is the index into `CAMERAS`.
     """
 
     subject: Ints
@@ -44,69 +44,69 @@ class Pictures:
 
     @classmethod
     def of(cls, table: npt.ArrayLike) -> "Pictures":
-        """The pictures of a table (N, 5)."""
+        """Return the pictures of a table (N, 5)."""
         columns = np.asarray(table, np.int16).reshape(-1, 5).T
         return cls(*(np.ascontiguousarray(column) for column in columns))
 
     def take(self, index: Index) -> "Pictures":
-        """The pictures at `index`, in its order."""
+        """Return the pictures at `index`, in its order."""
         return Pictures(*(column[index] for column in attrs.astuple(self, recurse=False)))
 
     @property
     def yaw(self) -> Ints:
-        """In degrees (N,)."""
+        """Yaw in degrees (N,)."""
         return np.asarray(_YAW[self.camera])
 
     @property
     def expression(self) -> Ints:
-        """Places in `EXPRESSIONS` (N,)."""
+        """Indices (N,) into `EXPRESSIONS`."""
         return np.asarray(_EXPRESSION[self.session - 1, self.recording - 1])
 
-    def gallery_like(self, neutral_light: int) -> npt.NDArray[np.bool_]:
-        """Which pictures (N,) are frontal and neutral, in expression and light."""
+    def is_gallery(self, neutral_light: int) -> npt.NDArray[np.bool_]:
+        """Return a mask (N,) of the pictures of frontal pose, neutral expression and light."""
         neutral = (self.expression == 0) & (self.light == neutral_light)
         return np.asarray(neutral & (self.yaw == 0))
 
     def chosen(self, setting: MultiPieSetting, neutral_light: int) -> Index:
-        """The positions of those that `setting` takes."""
+        """Return the positions of the pictures that `setting` selects."""
         cameras = [CAMERA_NUMBERS.index(camera) for camera in setting.cameras]
-        good = np.isin(self.session, setting.sessions) & np.isin(self.camera, cameras)
+        mask = np.isin(self.session, setting.sessions) & np.isin(self.camera, cameras)
         if not setting.every_light:
-            good &= self.light == neutral_light
+            mask &= self.light == neutral_light
         if not setting.every_expression:
-            good &= self.expression == 0
-        return np.flatnonzero(good)
+            mask &= self.expression == 0
+        return np.flatnonzero(mask)
 
 
 def read_tree(folder: Path) -> tuple[Pictures, Sequence[str], Sequence[str]]:
-    """The pictures below `folder` in the order of what they show, their names, and other files.
+    """Return the pictures below `folder` sorted by label, their file names, and other files.
 
-    Raises `DataError` where names say what Multi-PIE has not, or two files show one picture.
+    Raises `DataError` if a name is not valid in Multi-PIE, or if two files are the same picture.
     """
-    return sort_out(folder, files_of(folder))
+    return parse_tree(folder, files_of(folder))
 
 
-def sort_out(folder: Path, names: Iterable[str]) -> tuple[Pictures, Sequence[str], Sequence[str]]:
-    """`read_tree` of the files called `names`."""
+def parse_tree(folder: Path, names: Iterable[str]) -> tuple[Pictures, Sequence[str], Sequence[str]]:
+    """Return the result of `read_tree` for files with the given `names`."""
     rows: list[tuple[int, int, int, int, int]] = []
     files: list[str] = []
     other: list[str] = []
     for name in names:
         try:
-            shown = parse_name(PurePosixPath(name).name)
+            parsed = parse_name(PurePosixPath(name).name)
         except ValueError as cause:
             raise DataError(
-                f"{folder / name}: its name says {cause}. Correct the name, or move the file away"
+                f"{folder / name}: got {cause}; correct the name, or move the file away"
             ) from cause
-        if shown is None:
+        if parsed is None:
             other.append(name)
             continue
-        camera = CAMERA_NUMBERS.index(shown.camera)
-        rows.append((shown.subject, shown.session, shown.recording, camera, shown.light))
+        camera = CAMERA_NUMBERS.index(parsed.camera)
+        rows.append((parsed.subject, parsed.session, parsed.recording, camera, parsed.light))
         files.append(name)
     if not rows:
         raise DataError(
-            f"{folder}: no file is named as a picture of Multi-PIE is, such as "
+            f"{folder}: contains no picture of Multi-PIE; expected files such as "
             f"session01/multiview/001/01/05_1/001_01_01_051_07.png"
         )
     table = np.array(rows, np.int16)
@@ -116,7 +116,7 @@ def sort_out(folder: Path, names: Iterable[str]) -> tuple[Pictures, Sequence[str
     if len(same):
         one, two = files[order[same[0]]], files[order[same[0] + 1]]
         raise DataError(
-            f"{folder}: pictures that are there twice: {len(same)}, such as {one} and {two}; keep "
-            f"one of the two"
+            f"{folder}: got {len(same)} duplicate pictures, such as {one} and {two}; keep one of "
+            f"the two"
         )
-    return Pictures.of(table), [files[place] for place in order], sorted(other)
+    return Pictures.of(table), [files[index] for index in order], sorted(other)
