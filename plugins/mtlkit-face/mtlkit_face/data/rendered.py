@@ -24,7 +24,8 @@ class Rendered(DataSource, FaceSet):
 
     With all 20 lights, light has 20 classes; `face/multi-pie` has 19. Lights 0 and 19 are both the
     room's light alone, and their images differ only by exposure and noise. They cannot be
-    distinguished, so accuracy on light is limited to about 0.95 (docs/explanation/faces.md has the figures).
+    distinguished, so accuracy on light is limited to about 0.95 (docs/explanation/faces.md has the
+    figures).
 
     The options of `FaceSet` describe the training subjects. The test split has `test_subjects`
     other subjects with `test_images_per_subject` images each (None: as many as in training).
