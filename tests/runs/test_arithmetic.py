@@ -18,7 +18,7 @@ from mtlkit.runs.numerics import changed_arithmetic
 from mtlkit.training.checkpoint import newest_checkpoint
 from mtlkit.training.update import Updater
 
-TRAIN_TESTS = Path(__file__).parents[1] / "train"
+TRAIN_TESTS = Path(__file__).parents[1] / "training"
 RESUME = """
 import pathlib, sys
 import points, torch

@@ -11,7 +11,7 @@ import pytest
 from mtlkit.runs.folder import RunFolder, State
 
 HERE = Path(__file__).parent
-TRAIN_TESTS = HERE.parent / "train"
+TRAIN_TESTS = HERE.parent / "training"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")

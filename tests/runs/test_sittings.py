@@ -56,7 +56,7 @@ def test_two_ranks_with_a_plugin(tmp_path, distribution):
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
         str(HERE / "two_ranks_fit.py"), str(tmp_path),
     ]  # fmt: skip
-    path = os.pathsep.join([str(HERE.parent / "train"), str(tmp_path / "site-packages")])
+    path = os.pathsep.join([str(HERE.parent / "training"), str(tmp_path / "site-packages")])
     env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-4000:]
