@@ -24,8 +24,8 @@ class DirectionWeighting(GradientWeighting):
         if self.heads is HeadGradients.WEIGHTED:
             yield Problem(
                 ("weighting", "heads"),
-                f"{type(self).__name__} computes a direction, so there are no weights for the "
-                f"heads; use `heads: unweighted`",
+                f"{type(self).__name__} computes a direction instead of weights, so it cannot "
+                f"weight the heads; use `heads: unweighted`",
             )
 
 

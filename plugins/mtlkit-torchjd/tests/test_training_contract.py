@@ -53,7 +53,7 @@ def gramian_of(jacobian):
         (ConFIG(preferences={"t9": 1.0}), "Ms", "weighting.preferences.t9", "no loss is named"),
         (GradDrop(leak={"t9": 1.0}), "Ms", "weighting.leak.t9", "no loss is named 't9'"),
         (Krum(), "Mss", "weighting.suspects", "got 3 losses, expected at least 4 for Krum"),
-        (Krum(suspects=0, chosen=4), "Mss", "weighting.chosen", "at least 4 for Krum with `chosen: 4`"),
+        (Krum(suspects=0, chosen=4), "Mss", "weighting.chosen", "expected at least 4 for Krum"),
         (TrimmedMean(), "Ms", "weighting.trim", "got 2 losses, expected at least 3 for"),
         (ConFIG(heads=HeadGradients.WEIGHTED), "Ms", "weighting.heads", "use `heads: unweighted`"),
         (GradDrop(heads=HeadGradients.WEIGHTED), "Ms", "weighting.heads", "GradDrop computes a"),
