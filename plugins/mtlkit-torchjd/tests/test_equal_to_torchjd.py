@@ -252,9 +252,7 @@ class TestOnGradientsOfEveryKind:
         assert direction.isnan().any()
 
 
-@pytest.mark.parametrize(
-    "weighting", [*DUAL_CONE, ConFIG()], ids=repr
-)
+@pytest.mark.parametrize("weighting", [*DUAL_CONE, ConFIG()], ids=repr)
 def test_no_loss_rises_along_a_direction_free_of_conflict(weighting):
     for seed in SEEDS:
         for kind in ("random", "conflicting"):
