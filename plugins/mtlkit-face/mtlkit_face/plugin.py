@@ -47,11 +47,11 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "a last block for the side tasks, apart from the main tasks'",
     )
     for name, target, summary in (
-        ("lfw", "pairs.lfw:Lfw", "LFW, View 2: verification in ten folds"),
-        ("cfp", "pairs.cfp:Cfp", "CFP: frontal and profile verification in ten folds"),
+        ("lfw", "pairs.lfw:LFW", "LFW, View 2: verification in ten folds"),
+        ("cfp", "pairs.cfp:CFP", "CFP: frontal and profile verification in ten folds"),
         (
             "ijb-a",
-            "templates.ijb_a:IjbA",
+            "templates.ijb_a:IJBA",
             "IJB-A: templates compared and searched for in ten splits",
         ),
         (
