@@ -54,15 +54,14 @@ def _dynamic_beats_equal(runs: Runs) -> Iterable[ClaimPart]:
 
 
 def _one_beats_three(runs: Runs) -> Iterable[ClaimPart]:
-    leads = {
-        task: differences_by_seed(runs, f"m-cnn-{task}", "m-cnn-equal", RANK1) for task in SIDES
-    }
-    seeds = set.intersection(*(set(lead) for lead in leads.values()))
+    arms = [f"m-cnn-{task}" for task in SIDES]
+    leads = [differences_by_seed(runs, arm, "m-cnn-equal", RANK1) for arm in arms]
+    seeds = set.intersection(*map(set, leads))
     yield ClaimPart(
         unit=f"{RANK1} of the side task that is best in the other seeds, less m-cnn-equal",
         values=tuple(
             # selected without this seed, which avoids a selection bias
-            max(leads.values(), key=lambda lead: fmean(lead[s] for s in seeds - {seed}))[seed]
+            max(leads, key=lambda lead: fmean(lead[s] for s in seeds - {seed}))[seed]
             for seed in sorted(seeds)
             if len(seeds) > 1
         ),
@@ -71,14 +70,11 @@ def _one_beats_three(runs: Runs) -> Iterable[ClaimPart]:
 
 def _gate_follows_the_lowest_loss(runs: Runs) -> Iterable[ClaimPart]:
     unit = "mean loss of side tasks less that of the heaviest, over steps"
-    yield values_of_arm(
-        runs, "m-cnn", unit, lambda metrics: metrics.get("trace/heaviest-below-mean")
-    )
+    trace = "trace/heaviest-below-mean"
+    yield values_of_arm(runs, "m-cnn", unit, lambda metrics: metrics.get(trace))
     # under the inverted rule the sign flips, unless the tasks alone determine it
-    yield values_of_arm(
-        runs, "m-cnn-harder", f"{unit}, negated",
-        lambda metrics: _negative(metrics.get("trace/heaviest-below-mean")),
-    )  # fmt: skip
+    negated = f"{unit}, negated"
+    yield values_of_arm(runs, "m-cnn-harder", negated, lambda m: _negative(m.get(trace)))
     # losses in units of the chance level exclude an effect of the number of classes alone
     for arm in ("m-cnn", "m-cnn-normalised"):
         yield values_of_arm(
