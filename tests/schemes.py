@@ -92,22 +92,20 @@ SCHEMES = {
 """By name; what follows the name of a component says which of its options are not the default."""
 
 if find_spec("mtlkit_torchjd") is not None:
-    from mtlkit_torchjd.configs import (
-        ConFig,
-        DualProj,
-        GradDrop,
-        Krum,
-        Pcd,
-        TrimmedMean,
-        UpGrad,
-    )
+    from mtlkit_torchjd.conflict_free import ConFIG
+    from mtlkit_torchjd.dual_proj import DualProj
+    from mtlkit_torchjd.graddrop import GradDrop
+    from mtlkit_torchjd.krum import Krum
+    from mtlkit_torchjd.pcd import PCD
+    from mtlkit_torchjd.trimmed_mean import TrimmedMean
+    from mtlkit_torchjd.upgrad import UPGrad
 
     SCHEMES |= {
-        "torchjd/upgrad": UpGrad(),
-        "torchjd/upgrad at parameters": UpGrad(at=PARAMETERS, preferences={"age": 0.5}),
+        "torchjd/upgrad": UPGrad(),
+        "torchjd/upgrad at parameters": UPGrad(at=PARAMETERS, preferences={"age": 0.5}),
         "torchjd/dual-proj": DualProj(heads=WEIGHTED),
-        "torchjd/pcd": Pcd(decay=0.5, share=0.5),
-        "torchjd/config": ConFig(),
+        "torchjd/pcd": PCD(decay=0.5, share=0.5),
+        "torchjd/config": ConFIG(),
         "torchjd/graddrop": GradDrop(leak={"age": 0.5}),
         "torchjd/graddrop at parameters": GradDrop(at=PARAMETERS),
         "torchjd/krum": Krum(),

@@ -98,7 +98,7 @@ BY_PLACE = ("Krum",)
 STOPPED = ("MGDA", "CRMOGM")
 """By definition: with a gradient of zero the shortest combination is zero."""
 
-FIRST_AMONG = ("Pcd",)
+FIRST_AMONG = ("PCD",)
 """By definition stopped by a main gradient of zero, though by no other."""
 
 

@@ -1,11 +1,11 @@
-"""Peak memory and time of judging a model by a `.bin` set of 7,000 pairs of 112 px faces.
+"""Measure memory and time of evaluating a model on a `.bin` set of 7,000 pairs of 112 px faces.
 
     python benchmarks/bench_pickled_pairs.py              # 7,000 pairs
     python benchmarks/bench_pickled_pairs.py --pairs 700
 
-The set is of noise that takes as many bytes as faces do. It is written, read, and judged by a
-process each. The promise is for the process that reads; of the one that judges, which holds torch
-as well, what it takes beyond torch and the network is printed beside its peak.
+The set has noise of as many bytes as faces. Separate processes write, read and evaluate it. The
+target applies to the process that reads. The one that evaluates also holds torch and the network,
+so the memory of the set is printed next to its peak.
 """
 
 import argparse
@@ -18,12 +18,12 @@ import tempfile
 import time
 from pathlib import Path
 
-PROMISED = 400  # MB
+TARGET = 400  # MB
 CLASSES = 10_575  # of CASIA-WebFace, the widest templates of the paper
 
 
 def write(path: Path, pairs: int) -> None:
-    """A set of smooth noise in JPEG."""
+    """Write a set of smooth noise in JPEG."""
     import numpy as np
     from PIL import Image
 
@@ -39,12 +39,12 @@ def write(path: Path, pairs: int) -> None:
 
 
 def megabytes() -> float:
-    """The most memory that this process ever had."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def judge(path: Path, width: float) -> None:
-    """Print the peak before and after a set is judged."""
+def evaluate(path: Path, width: float) -> None:
+    """Print the peak memory before and after the evaluation of a set."""
     import torch
     from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 
@@ -66,43 +66,43 @@ def judge(path: Path, width: float) -> None:
     VerificationBin(file=path, mirror=False, batch=32).outcome(model)
     peak = megabytes()
     sys.stdout.write(
-        f"judged: {peak:.0f}, {peak - before:.0f} of them for the set "
+        f"evaluated: {peak:.0f}, {peak - before:.0f} of them for the set "
         f"({time.process_time() - start:.0f} s of CPU)\n"
     )
 
 
 def read(path: Path) -> None:
-    """Print the peak of a process that only reads."""
+    """Print the peak memory of a process that only reads."""
     from mtlkit_face.protocols.pairs.verification_bin import read_pickled_pairs
 
     start = time.process_time()
     pairs = read_pickled_pairs(path)
     sys.stdout.write(
         f"{len(pairs):,} pairs read, {path.stat().st_size / 1e6:.0f} MB on the disk: "
-        f"{megabytes():.0f}, promised {PROMISED} ({time.process_time() - start:.1f} s of CPU)\n"
+        f"{megabytes():.0f}, target {TARGET} ({time.process_time() - start:.1f} s of CPU)\n"
     )
 
 
 def main() -> None:
-    """A process for each stage: a peak counts what its parent had before it."""
+    """Run each stage in its own process, since peaks include earlier stages."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--pairs", type=int, default=7000)
     parser.add_argument("--width", type=float, default=0.25, help="of the CASIA-Net, for speed")
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--judge", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--evaluate", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.write:
         return write(arguments.write, arguments.pairs)
     if arguments.read:
         return read(arguments.read)
-    if arguments.judge:
-        return judge(arguments.judge, arguments.width)
+    if arguments.evaluate:
+        return evaluate(arguments.evaluate, arguments.width)
     with tempfile.TemporaryDirectory() as folder:
         sys.stdout.write("peak memory in MB\n")
         sys.stdout.flush()
         options = ("--pairs", str(arguments.pairs), "--width", str(arguments.width))
-        for stage in ("--write", "--read", "--judge"):
+        for stage in ("--write", "--read", "--evaluate"):
             again = [sys.executable, __file__, stage, Path(folder) / "pairs.bin", *options]
             subprocess.run(again, check=True)
     return None

@@ -70,7 +70,7 @@ def _with_face_set(command: Command) -> Command:
 def render(out: Path, workers: int | None, **options: Any) -> None:
     """Render labeled faces into a folder of PNG files with a table of labels."""
     from mtlkit_synthetic_faces import render_set, write_png_folder
-    from mtlkit_synthetic_faces.crew import WorkerError
+    from mtlkit_synthetic_faces.worker_pool import WorkerError
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
     columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())

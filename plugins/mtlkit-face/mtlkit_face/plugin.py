@@ -47,12 +47,12 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "a separate last block for the side tasks",
     )
     for name, target, summary in (
-        ("lfw", "pairs.lfw:Lfw", "LFW, View 2: verification in ten folds"),
-        ("cfp", "pairs.cfp:Cfp", "CFP: frontal and profile verification in ten folds"),
+        ("lfw", "pairs.lfw:LFW", "LFW, View 2: verification in ten folds"),
+        ("cfp", "pairs.cfp:CFP", "CFP: frontal and profile verification in ten folds"),
         (
             "ijb-a",
-            "templates.ijb_a:IjbA",
-            "IJB-A: verification and identification of templates in ten splits",
+            "templates.ijb_a:IJBA",
+            "IJB-A: templates compared and searched for in ten splits",
         ),
         (
             "verification-bin",

@@ -15,10 +15,10 @@ from mtlkit_face.identification.evaluator import Identification
 from mtlkit_face.identification.pose_errors import PoseErrors
 from mtlkit_face.networks.side_block import SideBlock
 from mtlkit_face.networks.yin_liu import POSE_GROUPS
-from mtlkit_face.protocols.pairs.cfp import Cfp
-from mtlkit_face.protocols.pairs.lfw import Lfw
+from mtlkit_face.protocols.pairs.cfp import CFP
+from mtlkit_face.protocols.pairs.lfw import LFW
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
-from mtlkit_face.protocols.templates.ijb_a import IjbA
+from mtlkit_face.protocols.templates.ijb_a import IJBA
 from PIL import Image
 
 from mtlkit import Recipe, Role, Task, testing
@@ -75,12 +75,12 @@ test_conformance = testing.conformance(
         "evaluators/face/pose-errors": testing.Example(value=PoseErrors(), recipe=BRANCHED),
         "routers/face/side-block": SideBlock(tasks=("side",)),
         # the task is one of the kit's small world, which needs no rendering
-        "evaluators/face/lfw": Lfw(images=Path("lfw"), folds=2, fold_pairs=2, task="kind"),
-        "evaluators/face/cfp": Cfp(images=Path("cfp"), folds=2, fold_pairs=2, task="kind"),
+        "evaluators/face/lfw": LFW(images=Path("lfw"), folds=2, fold_pairs=2, task="kind"),
+        "evaluators/face/cfp": CFP(images=Path("cfp"), folds=2, fold_pairs=2, task="kind"),
         "evaluators/face/verification-bin": VerificationBin(
             file=Path("pairs.bin"), folds=2, task="kind"
         ),
-        "evaluators/face/ijb-a": IjbA(
+        "evaluators/face/ijb-a": IJBA(
             images=Path("ijb-a/aligned"), protocol=Path("ijb-a"), splits=2, task="kind"
         ),
         "evaluators/face/energy": testing.Example(value=Energy(points=5), recipe=RECIPE),

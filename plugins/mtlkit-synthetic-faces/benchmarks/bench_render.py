@@ -1,9 +1,9 @@
-"""Pictures a second on one core: every combination of one subject's session, best of several.
+"""Measure pictures a second on one core: all combinations of one session, best of several.
 
-    python benchmarks/bench_render.py            # the two figures that the project promises
-    python benchmarks/bench_render.py --sampled  # four lights a geometry, as training sets use
+    python benchmarks/bench_render.py            # the two targets of the project
+    python benchmarks/bench_render.py --sampled  # four lights a geometry, as in training sets
 
-Time is processor time of this one process, so that other programs on the machine count little.
+Time is processor time of this process, which other programs affect little.
 """
 
 import argparse
@@ -14,17 +14,15 @@ from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import plan
 from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
-PROMISED = {100: 300, 48: 1000}
+TARGETS = {100: 300, 48: 1000}
 
 
 def best_speed(faces: FaceSet, repeats: int) -> float:
-    """Pictures a second of processor time, the best of `repeats` sittings."""
+    """Return pictures a second of processor time, the best of `repeats`."""
     studio = Studio.open(faces)
     rows = plan(faces)
     first = rows.take(rows.session == 0)
-    PhotoSession.of(studio, 0, 0).photographs(
-        first.take(slice(0, 4))
-    )  # compile or load the kernels
+    PhotoSession.of(studio, 0, 0).photographs(first.take(slice(0, 4)))  # compiles the kernels
     best = 0.0
     for _ in range(repeats):
         start = time.process_time()
@@ -40,7 +38,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    for size, promised in PROMISED.items():
+    for size, target in TARGETS.items():
         faces = FaceSet(
             subjects=1,
             size=size,
@@ -48,7 +46,7 @@ def main() -> None:
             images_per_subject=112 if arguments.sampled else None,
         )
         speed = best_speed(faces, arguments.repeats)
-        goal = "" if arguments.sampled else f" (promised {promised})"
+        goal = "" if arguments.sampled else f" (target {target})"
         sys.stdout.write(f"{size} px, supersampling 2: {speed:.0f} pictures/s a core{goal}\n")
 
 

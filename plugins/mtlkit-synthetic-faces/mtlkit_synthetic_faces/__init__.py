@@ -35,7 +35,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> object:
-    """Import the compiled parts only when they are asked for: FaceSet alone stays light."""
+    """Import the compiled parts on first access; `FaceSet` alone needs neither numba nor numpy."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

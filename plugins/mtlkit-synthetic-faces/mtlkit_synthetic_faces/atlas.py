@@ -1,8 +1,8 @@
-"""The texture of a head: a map of directions from the middle of the head, skin above, hair below.
+"""The texture atlas of a head: a map of directions from its center, skin above, hair below.
 
-Column = azimuth (front in the middle, and stretched: the front half of the head has five eighths of
-the columns), row = latitude from +90 downwards. The same map serves the skin (its own half of
-the picture) and the shell of hair (the other half, with an alpha).
+Columns are azimuths, with the front in the middle; the front half of the head has five eighths of
+the columns. Rows are latitudes from +90 downwards. The skin and the hair shell, which has an alpha,
+use the same map in two halves of the picture.
 """
 
 import attrs
@@ -13,13 +13,13 @@ from mtlkit_synthetic_faces.compiled import compiled
 from mtlkit_synthetic_faces.head import SKIN, HeadModel
 
 Floats = npt.NDArray[np.float32]
-CENTRE = (0.0, 7.2, 0.35)
+CENTER = (0.0, 7.2, 0.35)
 LOWEST_LATITUDE = -68.0
 
 
 @attrs.frozen
 class AtlasSize:
-    """Columns, rows of the skin map and rows of the hair map (which lie below it)."""
+    """Columns, rows of the skin map, and rows of the hair map below it."""
 
     width: int
     skin: int
@@ -27,42 +27,42 @@ class AtlasSize:
 
     @classmethod
     def fitting(cls, pixels: int) -> "AtlasSize":
-        """The size that gives about one texel a sample for a picture of `pixels` samples."""
+        """Return the size with about one texel a sample for a picture of `pixels` samples."""
         width = int(np.clip(-(-pixels * 2.4 // 32) * 32, 160, 576))
         return cls(width, width * 9 // 16, width // 4)
 
 
 def column_of(azimuth: Floats, width: int) -> Floats:
-    """Column (float) of azimuths in radians, 0 being the front."""
+    """Return columns (float) of azimuths in radians; 0 is the front."""
     t = azimuth / np.pi
     return np.asarray(width * (0.5 + 0.5 * np.sign(t) * (1.5 * abs(t) - 0.5 * t * t)), np.float32)
 
 
 def azimuth_of(column: Floats, width: int) -> Floats:
-    """Azimuth in radians of columns: the inverse of `column_of`."""
+    """Return azimuths in radians of columns: the inverse of `column_of`."""
     s = 2 * column / width - 1
     t = np.sign(s) * (1.5 - np.sqrt(np.maximum(2.25 - 2 * abs(s), 0)))
     return np.asarray(t * np.pi, np.float32)
 
 
 def row_of(latitude: Floats, rows: int) -> Floats:
-    """Row (float) of latitudes in degrees."""
+    """Return rows (float) of latitudes in degrees."""
     return np.asarray((90 - latitude) / (90 - LOWEST_LATITUDE) * rows, np.float32)
 
 
 def latitude_of(row: Floats, rows: int) -> Floats:
-    """Latitude in degrees of rows: the inverse of `row_of`."""
+    """Return latitudes in degrees of rows: the inverse of `row_of`."""
     return np.asarray(90 - row / rows * (90 - LOWEST_LATITUDE), np.float32)
 
 
 def directions(points: Floats) -> tuple[Floats, Floats]:
-    """Azimuth in radians and latitude in degrees of points (V,3) seen from the middle."""
-    x, y, z = (points[:, k] - np.float32(CENTRE[k]) for k in range(3))
+    """Return azimuths in radians and latitudes in degrees of points (V,3), from the center."""
+    x, y, z = (points[:, k] - np.float32(CENTER[k]) for k in range(3))
     return np.arctan2(x, z), np.degrees(np.arctan2(y, np.hypot(x, z)))
 
 
 def corner_coordinates(model: HeadModel, size: AtlasSize) -> Floats:
-    """(T,3,2) column and row of each triangle corner; columns pass the seam without a jump."""
+    """Return column and row (T,3,2) of each triangle corner; columns continue across the seam."""
     azimuth, latitude = directions(model.rest)
     column = column_of(azimuth, size.width)[model.triangles]
     row = np.clip(row_of(latitude, size.skin), 0.5, size.skin - 1.5)[model.triangles]
@@ -76,7 +76,7 @@ def _outermost(
     triangles: npt.NDArray[np.int32],
     rest: Floats,
     use: npt.NDArray[np.bool_],
-    centre: Floats,
+    center: Floats,
     out: Floats,
     far: Floats,
 ) -> None:
@@ -103,7 +103,7 @@ def _outermost(
                 x += c * rest[triangles[t, 2], 0]
                 y += c * rest[triangles[t, 2], 1]
                 z += c * rest[triangles[t, 2], 2]
-                d = (x - centre[0]) ** 2 + (y - centre[1]) ** 2 + (z - centre[2]) ** 2
+                d = (x - center[0]) ** 2 + (y - center[1]) ** 2 + (z - center[2]) ** 2
                 if d > far[row, column % width]:
                     far[row, column % width] = d
                     out[row, column % width, 0] = x
@@ -112,22 +112,22 @@ def _outermost(
 
 
 def rest_positions(model: HeadModel, size: AtlasSize, *, ears: bool = True) -> Floats:
-    """(rows, width, 3) the outermost point of the rest head in each direction of the skin map.
+    """Return the outermost point (rows, width, 3) of the rest head in each direction.
 
     Directions that meet no skin (the slits of eyes and mouth; the ears, without `ears`) keep a
-    point on a sphere of radius 0.8, which is near enough to be painted.
+    point on a sphere of radius 0.8, near enough to be painted.
     """
     column, row = np.meshgrid(np.arange(size.width), np.arange(size.skin))
     azimuth = azimuth_of(column.astype(np.float32), size.width)
     latitude = np.radians(latitude_of(row.astype(np.float32), size.skin))
     level = np.cos(latitude)
     unit = np.stack([level * np.sin(azimuth), np.sin(latitude), level * np.cos(azimuth)], 2)
-    centre = np.array(CENTRE, np.float32)
-    out = (centre + np.float32(0.8) * unit).astype(np.float32)
+    center = np.array(CENTER, np.float32)
+    out = (center + np.float32(0.8) * unit).astype(np.float32)
     inside = model.masks[1][model.triangles].max(1) > 0.5
     use = (model.material == SKIN) & ~inside
     if not ears:
         use &= model.masks[2][model.triangles].max(1) < 0.2
     far = np.zeros((size.skin, size.width), np.float32)
-    _outermost(corner_coordinates(model, size), model.triangles, model.rest, use, centre, out, far)
+    _outermost(corner_coordinates(model, size), model.triangles, model.rest, use, center, out, far)
     return out

@@ -1,8 +1,8 @@
-"""A folder of rendered sets that is never half-written and is checked before it is used again.
+"""A cache folder of rendered sets, written atomically and verified before reuse.
 
-One set is one folder `faces-KEY` with `images.npy` and `manifest.json`. It is made under a
-temporary name, flushed to the disk and then renamed, so that it exists whole or not at all. One
-process at a time makes a set, under a lock: the second waits, finds the first one's and uses it.
+Each set is a folder `faces-KEY` with `images.npy` and `manifest.json`. It is written under a
+temporary name, flushed to the disk and then renamed. A lock lets one process at a time render a
+set; a second process waits and then loads the result.
 """
 
 import hashlib
@@ -27,14 +27,14 @@ from mtlkit_synthetic_faces.plan import plan
 Images = npt.NDArray[np.uint8]
 Map = np.memmap[tuple[int, ...], np.dtype[np.uint8]]
 GENERATOR_VERSION = 3
-"""To be raised with every change of what is rendered; a test on pinned pictures reminds of it."""
+"""Raise it with every change of the rendered pictures; a test on pinned pictures checks it."""
 _LOG = logging.getLogger(__name__)
 _IMAGES, _MANIFEST = "images.npy", "manifest.json"
 _CHUNK = 1 << 24
 
 
 def cache_key(faces: FaceSet) -> str:
-    """The name of a set: a hash of its values, plan, head model and generator's version.
+    """Return the key of a set: a hash of its options, plan, head model and generator version.
 
     >>> cache_key(FaceSet()) == cache_key(FaceSet(seed=1))
     False
@@ -62,9 +62,9 @@ def _flush(path: Path) -> None:
 
 
 def _zeros(path: Path, shape: tuple[int, ...]) -> Map:
-    """A new memory map (N,...) of zeros that are all written; OSError where the disk is full.
+    """Create a memory map (N,...) and write all its zeros; raises OSError if the disk is full.
 
-    A full disk that is found only when a page of the map is written kills the process (SIGBUS).
+    Writing a page of the map to a full disk later would kill the process (SIGBUS).
     """
     images: Map = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
     with path.open("r+b") as stream:
@@ -75,7 +75,7 @@ def _zeros(path: Path, shape: tuple[int, ...]) -> Map:
 
 
 def _fault(folder: Path, shape: tuple[int, ...]) -> str | None:
-    """What is wrong with a stored set: "found ..., expected ...", or None when it is whole."""
+    """Return an error of a stored set, "found ..., expected ...", or None if it is intact."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         expected = manifest["sha256"]
@@ -84,8 +84,8 @@ def _fault(folder: Path, shape: tuple[int, ...]) -> str | None:
         return f"found an unreadable file ({error}), expected {_IMAGES} and {_MANIFEST}"
     if stored.shape != shape or stored.dtype != np.uint8:
         return f"found {stored.dtype} {stored.shape}, expected uint8 {shape}"
-    found = _sha256(folder / _IMAGES)
-    return None if found == expected else f"found sha256 {found}, expected {expected}"
+    actual = _sha256(folder / _IMAGES)
+    return None if actual == expected else f"found sha256 {actual}, expected {expected}"
 
 
 def _load(folder: Path) -> Images:
@@ -113,8 +113,8 @@ def _store(folder: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[
 
 
 @contextmanager
-def _alone(lock: FileLock, final: Path) -> Iterator[None]:
-    """Hold the lock of a set, after whoever renders it at the moment."""
+def _locked(lock: FileLock, final: Path) -> Iterator[None]:
+    """Hold the lock of a set, after waiting for a process that renders it."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -126,41 +126,41 @@ def _alone(lock: FileLock, final: Path) -> Iterator[None]:
         lock.release()
 
 
-def _make(final: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[[Images], None]
+def _create(final: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[[Images], None]
           ) -> None:  # fmt: skip
-    """Make a set anew; only for who holds its lock."""
-    for leftover in final.parent.glob(f".{final.name}.*/"):  # of runs that were killed
+    """Render a set into place; the caller holds its lock."""
+    for leftover in final.parent.glob(f".{final.name}.*/"):  # of killed processes
         shutil.rmtree(leftover)
     if final.exists():
         shutil.rmtree(final)
-    made = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
     try:
-        _store(made, faces, shape, fill)
-        made.rename(final)
+        _store(temporary, faces, shape, fill)
+        temporary.rename(final)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     _flush(final.parent)
 
 
 def cached_images(
     root: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[[Images], None]
 ) -> tuple[Images, bool]:
-    """The images of a set (a read-only memory map) and whether they were there already.
+    """Return the images of a set (a read-only memory map), and whether they were cached.
 
-    `fill` renders into the array it is given; it runs when the set is missing or damaged. A
-    damaged set is reported as a warning of the logger `mtlkit_synthetic_faces.cache`.
+    `fill` renders into the given array if the set is missing or damaged. A damaged set is logged
+    as a warning by `mtlkit_synthetic_faces.cache`.
 
-    Raises OSError where the disk refuses; nothing is left of the set then but its empty lock file.
+    Raises OSError if the disk fails; only the empty lock file remains then.
     """
     final = root / f"faces-{cache_key(faces)}"
     if _fault(final, shape) is None:  # without the lock: the cache may be read-only
         return _load(final), True
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(FileLock(root / f".{final.name}.lock"), final):
+    with _locked(FileLock(root / f".{final.name}.lock"), final):
         fault = _fault(final, shape)
         if fault is None:
-            return _load(final), True  # another process made it meanwhile
+            return _load(final), True  # another process rendered it meanwhile
         if final.exists():
             _LOG.warning("%s: %s; rendering the set again", final, fault)
-        _make(final, faces, shape, fill)
+        _create(final, faces, shape, fill)
     return _load(final), False

@@ -1,4 +1,4 @@
-"""The value that describes a set of synthetic faces, and the plan of its images."""
+"""The options of a set of synthetic faces."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from mtlkit_synthetic_faces.protocol import EXPRESSIONS, LIGHT_PRIORITY, LIGHTS,
 
 
 def _whole(low: int, high: int | None = None) -> Any:
-    """Validator: a whole number from `low` to `high`."""
+    """Return a validator of whole numbers from `low` to `high`."""
     until = f"of at least {low}" if high is None else f"from {low} to {high}"
     expected = f"a whole number {until}"
 
@@ -21,7 +21,7 @@ def _whole(low: int, high: int | None = None) -> Any:
 
 
 def _number(low: float, high: float) -> Any:
-    """Validator: a number from `low` to `high`."""
+    """Return a validator of numbers from `low` to `high`."""
 
     def check(instance: object, attribute: "attrs.Attribute[float]", value: object) -> None:
         good = isinstance(value, int | float) and not isinstance(value, bool)
@@ -34,14 +34,14 @@ def _number(low: float, high: float) -> Any:
 
 @attrs.frozen(kw_only=True)
 class FaceSet:
-    """A set of synthetic faces: who, how many pictures of each, how hard to tell apart.
+    """A set of synthetic faces: its subjects, pictures of each, and difficulty.
 
-    Two sets with different `first_subject` ranges share no person. Each picture depends on the
-    values of the set other than the counts, and on (subject, session, pose, light, expression).
-    Lengths are pixels of the picture; `noise` is a standard deviation, the full scale being 1;
-    `exposure` is the standard deviation of the logarithm of the brightness.
+    Sets with disjoint ranges of subjects share no person. Each picture depends on the options of
+    the set other than the counts, and on (subject, session, pose, light, expression). Lengths are
+    pixels of the picture; `noise` is a standard deviation relative to the full scale; `exposure`
+    is the standard deviation of the logarithm of the brightness.
 
-    Raises ValueError: "option: expected, found" for a value out of its range.
+    Raises ValueError, "OPTION: expected ..., found ...", for a value out of its range.
 
     >>> faces = FaceSet(subjects=2, sessions=1, lights=2)
     >>> len(faces), faces.combinations
@@ -99,12 +99,12 @@ class FaceSet:
 
     @property
     def combinations(self) -> int:
-        """Pictures of one subject when every combination is made."""
+        """The number of pictures of one subject with every combination."""
         return self.sessions * self.poses * self.lights * self.expressions
 
     @property
     def light_numbers(self) -> tuple[int, ...]:
-        """The Multi-PIE numbers of the lights used, ascending."""
+        """The Multi-PIE numbers of the lights, ascending."""
         return tuple(sorted(LIGHT_PRIORITY[: self.lights]))
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
 """Hair: a shell around the scalp with a ragged edge, from a cap to long hair.
 
-The shell is a grid of directions. Each point follows the identity's own skull, moved out by a
-thickness that grows from the hairline inwards; long hair hangs straight down from ear height.
-What is not hair is cut out by the alpha of the hair map, in strands.
+The shell is a grid of directions. Each point follows the skull of the identity, moved out by a
+thickness that grows from the hairline inwards; long hair hangs straight down from ear height. The
+alpha of the hair map cuts the shell into strands.
 """
 
 import attrs
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.atlas import (
-    CENTRE,
+    CENTER,
     LOWEST_LATITUDE,
     AtlasSize,
     azimuth_of,
@@ -30,10 +30,11 @@ _HANG_FROM = 2.0  # latitude in degrees at which long hair leaves the skull
 
 @attrs.frozen(eq=False)
 class Scalp:
-    """The grid of the shell on the rest head: each point as a mix of three skin vertices.
+    """The grid of the shell on the rest head: each point interpolates three skin vertices.
 
-    `vertices` (P,3) and `shares` (P,3); `azimuth` and `latitude` (P,) of the grid's directions,
-    `triangles` (T,3), `corners` (T,3,2) in the unit of the hair map: fractions of columns and rows.
+    `vertices` (P,3) have the weights `shares` (P,3); `azimuth` and `latitude` (P,) are those of the
+    grid's directions; `triangles` are (T,3), and `corners` (T,3,2) fractions of the hair map's
+    columns and rows.
     """
 
     vertices: npt.NDArray[np.int32]
@@ -45,7 +46,7 @@ class Scalp:
 
     @classmethod
     def of(cls, model: HeadModel) -> "Scalp":
-        """Lay the grid on the rest head, looking past the ears."""
+        """Lay the grid on the rest head, ignoring the ears."""
         column, row = np.meshgrid(np.arange(_COLUMNS), np.arange(_ROWS))
         azimuth = azimuth_of(column.ravel().astype(np.float32), _COLUMNS)
         latitude = latitude_of(row.ravel().astype(np.float32), _ROWS - 1)
@@ -76,34 +77,34 @@ class Scalp:
 
 
 def _nearest_mix(model: HeadModel, target: Floats) -> tuple[npt.NDArray[np.int32], Floats]:
-    """The three nearest skin vertices (P,3) of each point and their shares by inverse distance."""
+    """Return the three nearest skin vertices (P,3) of each point, and inverse-distance weights."""
     ears = model.masks[2] > 0.1
     candidates = np.setdiff1d(model.triangles[model.material == SKIN], np.flatnonzero(ears))
     candidates = candidates[model.masks[1][candidates] < 0.5]
-    known = model.rest[candidates].astype(np.float64)
-    square = (known**2).sum(1) - 2 * target.astype(np.float64) @ known.T
+    positions = model.rest[candidates].astype(np.float64)
+    square = (positions**2).sum(1) - 2 * target.astype(np.float64) @ positions.T
     best = np.argpartition(square, 3, axis=1)[:, :3]
-    distance = ((known[best] - target[:, None]) ** 2).sum(2)
+    distance = ((positions[best] - target[:, None]) ** 2).sum(2)
     weight = 1 / (distance + 1e-4)
     shares = (weight / weight.sum(1, keepdims=True)).astype(np.float32)
     return candidates[best].astype(np.int32), shares
 
 
 def hairline(session: SessionTraits, azimuth: Floats) -> Floats:
-    """Latitude in degrees of the hairline at azimuths in radians."""
+    """Return the latitude in degrees of the hairline at azimuths in radians."""
     degrees = np.degrees(np.abs(azimuth))
     return np.interp(degrees, HAIRLINE_AZIMUTHS, session.hairline).astype(np.float32)
 
 
 def _smoothed(grid: Floats) -> Floats:
-    """One pass of a 3x3 mean over the grid (rows, columns, ...), columns going round."""
+    """Return a 3x3 mean over the grid (rows, columns, ...), with columns wrapped around."""
     across = (np.roll(grid, 1, 1) + np.roll(grid, -1, 1) + 2 * grid) / 4
     padded = np.concatenate([across[:1], across, across[-1:]])
     return np.asarray((padded[:-2] + padded[2:] + 2 * across) / 4, np.float32)
 
 
 def shell(scalp: Scalp, points: Floats, session: SessionTraits) -> Floats:
-    """Vertices (P,3) of the hair shell around the neutral head `points` (V,3)."""
+    """Return vertices (P,3) of the hair shell around the neutral head `points` (V,3)."""
     base = (points[scalp.vertices] * scalp.shares[..., None]).sum(1)
     grid = base.reshape(_ROWS, _COLUMNS, 3)
     for _ in range(3):
@@ -154,7 +155,7 @@ def _paint_hair(
             strand = noise(x * 38, y * 3.5, z * 38, key)
             lock = noise(x * 9, y * 1.6, z * 9, key + 1)
             tone = 1 + 0.35 * strand + 0.25 * lock
-            # measured across the line, so that a steep hairline is no more ragged than a flat one
+            # measured across the line, so that steep and flat hairlines are equally ragged
             edge = (latitude[row] - line[column]) * flat[column]
             edge += ragged * (1.6 * strand + 1.8 * lock) - 2.0
             alpha = smooth_step(-1.5, 3.5, edge)
@@ -164,7 +165,7 @@ def _paint_hair(
 
 
 def hair_map(size: AtlasSize, subject: SubjectTraits, session: SessionTraits) -> Floats:
-    """Linear RGB reflectance and alpha (rows, width, 4) of the hair map."""
+    """Return linear RGB reflectance and alpha (rows, width, 4) of the hair map."""
     azimuth = azimuth_of(np.arange(size.width, dtype=np.float32), size.width)
     latitude = latitude_of(np.arange(size.hair, dtype=np.float32), size.hair)
     out = np.empty((size.hair, size.width, 4), np.float32)
@@ -178,8 +179,8 @@ def hair_map(size: AtlasSize, subject: SubjectTraits, session: SessionTraits) ->
 
 
 def scalp_cover(rest: Floats, session: SessionTraits) -> Floats:
-    """(rows, width) in 0..1: how far the skin map is covered by the roots of the hair."""
-    x, y, z = (rest[..., k] - np.float32(CENTRE[k]) for k in range(3))
+    """Return the cover (rows, width) in 0..1 of the skin map by the roots of the hair."""
+    x, y, z = (rest[..., k] - np.float32(CENTER[k]) for k in range(3))
     azimuth = np.arctan2(x, z)
     latitude = np.degrees(np.arctan2(y, np.hypot(x, z)))
     line = np.maximum(hairline(session, azimuth), -38)
@@ -187,6 +188,3 @@ def scalp_cover(rest: Floats, session: SessionTraits) -> Floats:
     cover = np.clip((latitude - line + wave + 3) / 9, 0, 1) ** 1.5
     ear = (abs(rest[..., 0]) > 0.78) & (rest[..., 1] < 7.38)
     return np.where(ear, 0, cover * 0.97).astype(np.float32)
-
-
-__all__ = ["HAIRLINE_AZIMUTHS", "Scalp", "hair_map", "scalp_cover", "shell"]

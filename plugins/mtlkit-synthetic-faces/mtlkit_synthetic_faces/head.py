@@ -1,4 +1,4 @@
-"""The head model: identity weights and face units to vertices."""
+"""The head model: vertices from identity weights and face units."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -13,7 +13,7 @@ from mtlkit_synthetic_faces.compiled import compiled
 Floats = npt.NDArray[np.float32]
 HEAD_FILE = Path(__file__).with_name("head.npz")
 SKIN, EYE, TEETH, TONGUE, TORSO, HAIR = range(6)
-NECK_HEIGHT = 5.9  # below it the body counts as torso: skin at the neckline, then cloth
+NECK_HEIGHT = 5.9  # below it the body is torso: skin at the neckline, then cloth
 _STEP = 0.001  # the unit of the stored displacements
 
 
@@ -36,7 +36,7 @@ def _displace(
 
 @attrs.frozen(eq=False)
 class HeadModel:
-    """A linear head: rest (V,3) in decimetres plus weighted sparse displacements.
+    """A linear head: rest (V,3) in decimeters plus weighted sparse displacements.
 
     `triangles` (T,3) wind counter-clockwise seen from outside; `material` (T,) is SKIN, EYE, TEETH,
     TONGUE or TORSO; `masks` (M,V) in 0..1 are lips, inside of the mouth, ears, eyelids. Source:
@@ -81,9 +81,9 @@ class HeadModel:
         return {name: number for number, name in enumerate(self.names)}
 
     def vertices(self, weights: Mapping[str, float], start: Floats | None = None) -> Floats:
-        """`start` (the rest pose when not given) moved by the weighted targets: (V,3).
+        """Return `start` (by default the rest pose) moved by the weighted targets: (V,3).
 
-        Raises KeyError for a target that the model does not have.
+        Raises KeyError for an unknown target.
         """
         dense = np.zeros(len(self.names), np.float32)
         for name, weight in weights.items():
@@ -94,17 +94,17 @@ class HeadModel:
 
     @cached_property
     def local_groups(self) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:
-        """Local targets in groups (one way, the other way), left and right sides together."""
+        """Local targets in pairs of opposites, left and right sides together."""
         groups: dict[str, tuple[list[str], list[str]]] = {}
         for name in self.names:
             if not name.startswith("local/") or "/asym/" in name:
                 continue
             folder, shape = name.split("/")[1:]
             shape = shape[2:] if shape[:2] in ("l-", "r-") else shape
-            stem, _, way = shape.rpartition("-")
-            if way not in _OPPOSITE:
-                stem, way = shape, "incr"
-            groups.setdefault(f"{folder}/{stem}", ([], []))[_OPPOSITE[way]].append(name)
+            stem, _, direction = shape.rpartition("-")
+            if direction not in _OPPOSITE:
+                stem, direction = shape, "incr"
+            groups.setdefault(f"{folder}/{stem}", ([], []))[_OPPOSITE[direction]].append(name)
         return tuple((tuple(a), tuple(b)) for a, b in groups.values())
 
     @cached_property
@@ -137,7 +137,7 @@ def _accumulate_normals(points: Floats, triangles: npt.NDArray[np.int32], out: F
 
 
 def vertex_normals(points: Floats, triangles: npt.NDArray[np.int32]) -> Floats:
-    """Unit normals (V,3): the area-weighted mean over the triangles at each vertex."""
+    """Return unit normals (V,3): the area-weighted mean over the triangles at each vertex."""
     normals = np.zeros_like(points)
     _accumulate_normals(points, triangles, normals)
     length = np.sqrt((normals * normals).sum(1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Which pictures a face set has: every combination, or a balanced choice of them."""
+"""The plan of a face set: every combination of factors, or a balanced sample of them."""
 
 import math
 
@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int32]
 
 @attrs.frozen(eq=False)
 class Rows:
-    """The plan of a face set: arrays of one length N, row i describing picture i.
+    """The plan of a face set: arrays (N,), in which element i describes picture i.
 
     `pose` is the number of the camera in `protocol.POSES`, `yaw` its yaw in degrees, `light` the
     number in `protocol.LIGHTS`, `expression` the number in `protocol.EXPRESSIONS`.
@@ -32,47 +32,46 @@ class Rows:
 
     @classmethod
     def of(cls, table: npt.ArrayLike) -> "Rows":
-        """Rows from a table (N,5) of subject, session, pose, light, expression."""
+        """Create rows from a table (N,5) of subject, session, pose, light, expression."""
         columns = np.asarray(table, np.int32).reshape(-1, 5).T
         subject, session, pose, light, expression = (np.ascontiguousarray(c) for c in columns)
         yaw = np.array([camera.yaw for camera in POSES], np.int32)[pose]
         return cls(subject, session, pose, yaw, light, expression)
 
     def take(self, index: npt.NDArray[np.integer] | slice) -> "Rows":
-        """The rows at `index`, in its order."""
+        """Return the rows at `index`, in its order."""
         return Rows(*(array[index] for array in attrs.astuple(self, recurse=False)))
 
     @property
     def gallery(self) -> npt.NDArray[np.bool_]:
-        """(N,) true for the frontal, neutral picture of session 0: one of each subject."""
-        shown = np.stack([self.session, self.pose, self.light, self.expression])
+        """The gallery (N,): true for the frontal, neutral picture of session 0, one a subject."""
+        factors = np.stack([self.session, self.pose, self.light, self.expression])
         neutral = np.array([0, FRONTAL_POSE, NEUTRAL_LIGHT, NEUTRAL_EXPRESSION])
-        return np.asarray((shown == neutral[:, None]).all(0))
+        return np.asarray((factors == neutral[:, None]).all(0))
 
 
 def plan(faces: FaceSet) -> Rows:
-    """The rows of a face set, subject after subject, the gallery picture first in each.
+    """Return the rows of a face set, by subject, the gallery picture of each first.
 
     >>> rows = plan(FaceSet(subjects=3, images_per_subject=8))
     >>> len(rows), int(rows.gallery.sum())
     (24, 3)
     """
-    every = faces.images_per_subject is None
-    one = _every_combination(faces) if every else None
+    combinations = _combinations(faces) if faces.images_per_subject is None else None
     blocks = []
     for subject in range(faces.first_subject, faces.first_subject + faces.subjects):
-        block = one if one is not None else _balanced_choice(faces, subject)
+        block = combinations if combinations is not None else _balanced_sample(faces, subject)
         blocks.append(np.column_stack([np.full(len(block), subject), block]))
     return Rows.of(np.concatenate(blocks)[:, [0, 1, 2, 4, 3]])
 
 
 def _first(values: list[int], first: int) -> list[int]:
-    """The values with `first` moved to the front."""
+    """Return the values with `first` moved to the front."""
     return [first, *(value for value in values if value != first)]
 
 
-def _every_combination(faces: FaceSet) -> npt.NDArray[np.int64]:
-    """(session, pose, expression, light) of every combination of one subject."""
+def _combinations(faces: FaceSet) -> npt.NDArray[np.int64]:
+    """Return (session, pose, expression, light) of every combination of one subject."""
     grid = np.meshgrid(
         np.arange(faces.sessions),
         _first(list(range(faces.poses)), FRONTAL_POSE),
@@ -83,11 +82,11 @@ def _every_combination(faces: FaceSet) -> npt.NDArray[np.int64]:
     return np.stack([axis.ravel() for axis in grid], 1).astype(np.int64)
 
 
-def _balanced_choice(faces: FaceSet, subject: int) -> npt.NDArray[np.int64]:
-    """(session, pose, expression, light) of the chosen pictures of one subject.
+def _balanced_sample(faces: FaceSet, subject: int) -> npt.NDArray[np.int64]:
+    """Return (session, pose, expression, light) of the sampled pictures of one subject.
 
-    Geometries come in blocks that have each pose once; the (session, expression) pairs go round
-    both cycles at once, so that every prefix is balanced and no geometry comes twice.
+    Geometries come in blocks that have each pose once; the (session, expression) pairs advance in
+    both cycles at once, so every prefix is balanced and no geometry repeats.
     """
     random = np.random.default_rng([faces.seed, subject, 0x504C414E])
     poses = _first(random.permutation(faces.poses).tolist(), FRONTAL_POSE)
@@ -95,27 +94,28 @@ def _balanced_choice(faces: FaceSet, subject: int) -> npt.NDArray[np.int64]:
     expressions = _first(random.permutation(faces.expressions).tolist(), NEUTRAL_EXPRESSION)
     pairs = faces.sessions * faces.expressions
     cycle = math.lcm(faces.sessions, faces.expressions)
-    # coprime to the number of pairs: a pose meets all pairs before it meets one again
+    # coprime to the number of pairs: a pose has all pairs before one repeats
     step = next(s for s in range(faces.poses, 2 * pairs + 16) if math.gcd(s, pairs) == 1)
     lights = faces.light_numbers
-    each = min(faces.lights_per_geometry, len(lights))
+    lights_each = min(faces.lights_per_geometry, len(lights))
     count = faces.images_per_subject or 0
-    deck: list[int] = []
-    chosen = []
-    for number in range(-(-count // each)):
-        block, place = divmod(number, faces.poses)
-        place = (place + 5 * block) % faces.poses  # else a last, short block favours some poses
-        pair = (place + step * block) % pairs
+    remaining: list[int] = []
+    sampled = []
+    for number in range(-(-count // lights_each)):
+        block, offset = divmod(number, faces.poses)
+        # the shift varies the poses of a last, short block
+        index = (offset + 5 * block) % faces.poses
+        pair = (index + step * block) % pairs
         session = sessions[pair % faces.sessions]
-        # the shift after each common multiple makes the pairs of both cycles all different
+        # the shift after each common multiple makes all pairs of both cycles different
         expression = expressions[(pair + pair // cycle) % faces.expressions]
-        geometry = (session, poses[place], expression)
-        hand: list[int] = [NEUTRAL_LIGHT] if number == 0 else []
-        while len(hand) < each:
-            if not set(deck) - set(hand):
-                deck += [lights[i] for i in random.permutation(len(lights))]
-            light = next(light for light in deck if light not in hand)
-            deck.remove(light)
-            hand.append(light)
-        chosen += [(*geometry, light) for light in hand]
-    return np.array(chosen[:count], np.int64)
+        geometry = (session, poses[index], expression)
+        geometry_lights: list[int] = [NEUTRAL_LIGHT] if number == 0 else []
+        while len(geometry_lights) < lights_each:
+            if not set(remaining) - set(geometry_lights):
+                remaining += [lights[i] for i in random.permutation(len(lights))]
+            light = next(light for light in remaining if light not in geometry_lights)
+            remaining.remove(light)
+            geometry_lights.append(light)
+        sampled += [(*geometry, light) for light in geometry_lights]
+    return np.array(sampled[:count], np.int64)

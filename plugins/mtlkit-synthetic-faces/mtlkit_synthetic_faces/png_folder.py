@@ -20,7 +20,7 @@ COLUMNS = ("file", "subject", "session", "yaw", "light", "expression")
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Have an error of the disk name the file that was to be `path`."""
+    """Raise disk errors with the final name `path` of the file."""
     try:
         yield
     except OSError as error:
@@ -28,7 +28,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _save(picture: npt.NDArray[np.uint8], path: Path) -> None:
-    """Write (H,W,C) as a PNG."""
+    """Write a picture (H,W,C) as a PNG."""
     from PIL import Image
 
     Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(path)
@@ -36,8 +36,8 @@ def _save(picture: npt.NDArray[np.uint8], path: Path) -> None:
 
 def _file_name(rows: Rows, i: int) -> str:
     subject = f"{rows.subject[i]:05d}"
-    shown = f"d{rows.session[i]}_p{rows.pose[i]:02d}_l{rows.light[i]:02d}"
-    return f"{subject}/{subject}_{shown}_{EXPRESSIONS[rows.expression[i]]}.png"
+    factors = f"d{rows.session[i]}_p{rows.pose[i]:02d}_l{rows.light[i]:02d}"
+    return f"{subject}/{subject}_{factors}_{EXPRESSIONS[rows.expression[i]]}.png"
 
 
 def _write_labels(rows: Rows, path: Path) -> None:
@@ -53,12 +53,12 @@ def _write_labels(rows: Rows, path: Path) -> None:
 def write_png_folder(rendered: RenderedSet, out: Path) -> None:
     """Write one PNG a picture below `out`, `labels.csv` and `sheet.png`.
 
-    Pictures of a subject share a folder; a file's name tells subject, day (session), pose, light
-    and expression. All is written beside `out` and gets this name when it is complete; an error or
+    Pictures of a subject share a folder; a file's name holds subject, day (session), pose, light
+    and expression. The folder is written next to `out` and renamed when complete; an error or
     Ctrl-C leaves nothing.
 
-    Raises FileExistsError when `out` is not empty, NotADirectoryError when it is a file, OSError
-    with the file's name when the disk refuses.
+    Raises FileExistsError if `out` is not empty, NotADirectoryError if it is a file, and OSError
+    with the file's name if the disk fails.
     """
     out = out.resolve()  # "." has no sibling
     if out.exists() and not out.is_dir():
@@ -66,30 +66,30 @@ def write_png_folder(rendered: RenderedSet, out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         count = sum(1 for _ in out.iterdir())
         raise FileExistsError(f"{out}: found {count} entries, expected a new or empty folder")
-    made = out.with_name(f".{out.name}.{os.getpid()}")
+    temporary = out.with_name(f".{out.name}.{os.getpid()}")
     with _naming(out):
-        made.mkdir(parents=True)
+        temporary.mkdir(parents=True)
     try:
-        _write(rendered, made, out)
+        _write(rendered, temporary, out)
         with _naming(out):
             if out.exists():
                 out.rmdir()
-            made.rename(out)
+            temporary.rename(out)
     except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
-def _write(rendered: RenderedSet, made: Path, out: Path) -> None:
-    """Write all files into `made`, which will be `out`."""
+def _write(rendered: RenderedSet, temporary: Path, out: Path) -> None:
+    """Write all files into `temporary`, which is renamed to `out` later."""
     rows = rendered.rows
     for i in range(len(rows)):
         name = _file_name(rows, i)
         with _naming(out / name):
-            (made / name).parent.mkdir(exist_ok=True)
-            _save(rendered.images[i].transpose(1, 2, 0), made / name)
+            (temporary / name).parent.mkdir(exist_ok=True)
+            _save(rendered.images[i].transpose(1, 2, 0), temporary / name)
     sheet = contact_sheet(rendered.faces)
     with _naming(out / "sheet.png"):
-        _save(sheet, made / "sheet.png")
+        _save(sheet, temporary / "sheet.png")
     with _naming(out / "labels.csv"):
-        _write_labels(rows, made / "labels.csv")
+        _write_labels(rows, temporary / "labels.csv")

@@ -1,7 +1,7 @@
 """The vocabulary of CMU Multi-PIE: cameras, lights and expressions.
 
-Head space: x to the subject's left, y up, z out of the face. A camera at yaw +90 degrees sees the
-face look to the right edge of the picture, at -90 to the left edge. Source: R. Gross, I. Matthews,
+Head space: x to the subject's left, y up, z out of the face. In the picture of a camera at yaw +90
+degrees the face looks to the right edge, at -90 to the left edge. Source: R. Gross, I. Matthews,
 J. Cohn, T. Kanade, S. Baker, "Multi-PIE", Image and Vision Computing 28(5), 2010.
 """
 
@@ -12,7 +12,7 @@ import attrs
 
 @attrs.frozen
 class Camera:
-    """Where a camera stands: `yaw` and `elevation` in degrees.
+    """A camera at `yaw` and `elevation` in degrees.
 
     >>> POSES[6]
     Camera(yaw=0, elevation=0)
@@ -38,7 +38,7 @@ class Light:
 HEAD_HEIGHT_POSES = tuple(Camera(yaw) for yaw in range(-90, 91, 15))
 OVERHEAD_POSES = (Camera(-45, 32), Camera(45, 32))
 POSES = HEAD_HEIGHT_POSES + OVERHEAD_POSES
-"""15 cameras: 13 at head height, 15 degrees apart, and two overhead that count as +-45 degrees."""
+"""15 cameras: 13 at head height, 15 degrees apart, and two overhead at yaws of +-45 degrees."""
 FRONTAL_POSE = 6
 
 ROOM = Light(flash=False)
@@ -48,11 +48,11 @@ LIGHTS = (
     *(Light(azimuth, 42) for azimuth in (-70, -35, 0, 35, 70)),
     ROOM,
 )
-"""20 recordings: 18 flashes, and the room's light alone at the beginning and at the end: 19 lights
-that can be told apart."""
+"""20 recordings: 18 flashes, and the room's light alone at the beginning and at the end, so 19
+lights differ."""
 NEUTRAL_LIGHT = 0
 LIGHT_PRIORITY = (0, 7, 4, 10, 16, 1, 13, 2, 12, 14, 18, 5, 9, 15, 17, 3, 11, 6, 8, 19)
-"""Which lights a set of n lights has: the first n of these."""
+"""A set of n lights has the first n of these."""
 
 EXPRESSIONS = ("neutral", "smile", "surprise", "squint", "disgust", "scream")
 NEUTRAL_EXPRESSION = 0
@@ -102,4 +102,4 @@ FACE_UNITS: dict[str, dict[str, float]] = {
         "noseSneer": 0.35,
     },
 }
-"""Each expression as weights of ARKit face units, both sides of the face alike."""
+"""Weights of ARKit face units by expression, equal on both sides of the face."""

@@ -1,4 +1,4 @@
-"""Render a whole face set, in several processes, with a cache on disk."""
+"""Rendering of whole face sets, in several processes and with a cache on disk."""
 
 import os
 from collections.abc import Callable, Generator
@@ -10,24 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.cache import cached_images
-from mtlkit_synthetic_faces.crew import rendered_by_workers
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.plan import Rows, plan
 from mtlkit_synthetic_faces.rendering.render import Studio
 from mtlkit_synthetic_faces.worker import photographs
+from mtlkit_synthetic_faces.worker_pool import rendered_by_workers
 
 Images = npt.NDArray[np.uint8]
 Index = npt.NDArray[np.intp]
 Progress = Callable[[int, int], None]
-_WORTH_A_PROCESS = 400  # pictures; below, starting processes costs more than it saves
+_MIN_PARALLEL = 400  # pictures; starting processes takes longer than rendering fewer
 
 
 @attrs.frozen(eq=False)
 class RenderedSet:
     """The pictures of a face set and their labels.
 
-    `images` (N,C,H,W) uint8, a read-only memory map when a cache was given; `rows` the labels, row
-    i describing image i; `reused` tells that the cache held the set already.
+    `images` (N,C,H,W) uint8 are a read-only memory map if a cache was given; row i of the labels
+    `rows` describes image i; `reused` is true if the cache held the set already.
     """
 
     faces: FaceSet
@@ -36,8 +36,8 @@ class RenderedSet:
     reused: bool
 
 
-def _sittings(faces: FaceSet, rows: Rows) -> list[Index]:
-    """Which rows show the same (subject, session): they share geometry and shadows."""
+def _groups(faces: FaceSet, rows: Rows) -> list[Index]:
+    """Return the row indices of each (subject, session), which shares geometry and shadows."""
     code = rows.subject.astype(np.int64) * faces.sessions + rows.session
     order = np.argsort(code, kind="stable")
     starts = np.flatnonzero(np.diff(code[order], prepend=-1))
@@ -45,30 +45,30 @@ def _sittings(faces: FaceSet, rows: Rows) -> list[Index]:
 
 
 def _processors() -> int:
-    """How many processors this process may use, where the system tells, or the machine has."""
+    """Return the number of processors this process may use, or else that of the machine."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return len(allowed(0)) if allowed is not None else os.cpu_count() or 1
 
 
-def _worker_count(asked: int | None, sittings: int, images: int) -> int:
-    if asked is not None:
-        if asked < 1:
-            raise ValueError(f"render_set.workers: found {asked}, expected a whole number >= 1")
-        return min(asked, sittings)
-    if images < _WORTH_A_PROCESS:
+def _worker_count(workers: int | None, groups: int, images: int) -> int:
+    if workers is not None:
+        if workers < 1:
+            raise ValueError(f"render_set.workers: found {workers}, expected a whole number >= 1")
+        return min(workers, groups)
+    if images < _MIN_PARALLEL:
         return 1
-    return min(_processors(), sittings)
+    return min(_processors(), groups)
 
 
 def _render(
-    faces: FaceSet, rows: Rows, sittings: list[Index], workers: int
+    faces: FaceSet, rows: Rows, groups: list[Index], workers: int
 ) -> Generator[tuple[Index, Images], None, None]:
-    """(index, pictures) of each sitting."""
+    """Yield (index, pictures) of each group."""
     if workers > 1:
-        yield from rendered_by_workers(faces, rows, sittings, workers)
+        yield from rendered_by_workers(faces, rows, groups, workers)
         return
     studio = Studio.open(faces)
-    for index in sittings:
+    for index in groups:
         yield index, photographs(studio, rows.take(index))
 
 
@@ -79,25 +79,25 @@ def render_set(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> RenderedSet:
-    """Render a face set, or take it from the cache folder.
+    """Render a face set, or load it from the cache folder.
 
     `workers` processes share the work by (subject, session); None means all processors that this
     process may use. `progress` is called with (pictures done, pictures in all). A picture depends
-    on what it shows and on the set's values, not on the workers, the order or the other subjects.
+    on its factors and the set's options, not on the workers, the order or the other subjects.
 
-    Raises ValueError for workers < 1, WorkerError when a worker process dies, and
-    OSError where the cache folder cannot be written.
+    Raises ValueError for workers < 1, WorkerError if a worker process dies, and OSError if the
+    cache folder is not writable.
     """
     rows = plan(faces)
-    sittings = _sittings(faces, rows)
-    count = _worker_count(workers, len(sittings), len(rows))
+    groups = _groups(faces, rows)
+    count = _worker_count(workers, len(groups), len(rows))
     shape = (len(rows), faces.channels, faces.size, faces.size)
 
     def fill(images: Images) -> None:
         done = 0
-        # closed here and now, also by Ctrl-C: workers end with the iterator
-        with closing(_render(faces, rows, sittings, count)) as shares:
-            for index, pictures in shares:
+        # closing the iterator ends the workers, also after Ctrl-C
+        with closing(_render(faces, rows, groups, count)) as finished:
+            for index, pictures in finished:
                 images[index] = pictures
                 done += len(index)
                 if progress is not None:

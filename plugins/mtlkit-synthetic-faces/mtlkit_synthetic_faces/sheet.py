@@ -13,7 +13,7 @@ _FRONTAL_FLASH, _HALF_PROFILE = 7, 9
 
 
 def tiled(images: Images, columns: int) -> Images:
-    """Pictures (N,C,H,W) side by side on white, row after row: (rows, columns, C).
+    """Return pictures (N,C,H,W) in a grid on white: (rows, columns, C).
 
     >>> tiled(np.zeros((3, 1, 8, 8), np.uint8), 2).shape
     (22, 22, 1)
@@ -30,7 +30,7 @@ def tiled(images: Images, columns: int) -> Images:
 
 
 def _blocks(faces: FaceSet) -> tuple[list[tuple[int, int, int, int]], ...]:
-    """(session, pose, light, expression) of the columns of each of the three blocks."""
+    """Return (session, pose, light, expression) of the columns of each of the three blocks."""
     flash = _FRONTAL_FLASH if _FRONTAL_FLASH in faces.light_numbers else NEUTRAL_LIGHT
     neutral = NEUTRAL_EXPRESSION
     poses = [(0, pose, flash, neutral) for pose in range(faces.poses)]
@@ -42,28 +42,28 @@ def _blocks(faces: FaceSet) -> tuple[list[tuple[int, int, int, int]], ...]:
 
 
 def contact_sheet(faces: FaceSet, *, subjects: int = 8) -> Images:
-    """The first subjects of a set, one line each in three blocks: (rows, columns, C) uint8.
+    """Render the first subjects of a set, one line each in three blocks: (rows, columns, C) uint8.
 
-    The blocks show every pose; every light; every expression from the front and at 45 degrees,
+    The blocks show every pose; every light; and every expression from the front and at 45 degrees,
     followed by every session.
     """
     from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
     studio = Studio.open(faces)
-    shown = min(subjects, faces.subjects)
-    sittings = {
+    count = min(subjects, faces.subjects)
+    photo_sessions = {
         (subject, day): PhotoSession.of(studio, subject, day)
-        for subject in range(faces.first_subject, faces.first_subject + shown)
+        for subject in range(faces.first_subject, faces.first_subject + count)
         for day in range(min(faces.sessions, 8))
     }
     blocks = []
     for columns in _blocks(faces):
-        block = np.empty((shown, len(columns), faces.channels, faces.size, faces.size), np.uint8)
-        for (subject, day), sitting in sittings.items():
+        block = np.empty((count, len(columns), faces.channels, faces.size, faces.size), np.uint8)
+        for (subject, day), photo_session in photo_sessions.items():
             index = [i for i, column in enumerate(columns) if column[0] == day]
             if index:
                 rows = Rows.of([(subject, *columns[i]) for i in index])
-                block[subject - faces.first_subject, index] = sitting.photographs(rows)
+                block[subject - faces.first_subject, index] = photo_session.photographs(rows)
         blocks.append(tiled(block.reshape(-1, *block.shape[2:]), len(columns)))
     width = max(block.shape[1] for block in blocks)
     white = [((0, _GAP), (0, width - block.shape[1]), (0, 0)) for block in blocks]

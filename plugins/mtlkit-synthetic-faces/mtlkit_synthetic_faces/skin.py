@@ -1,7 +1,7 @@
 """Procedural skin: reflectance as a function of the rest-pose coordinates.
 
-Everything is painted where it lies on the rest face (eyes at (+-0.31, 7.28), mouth at y = 6.62,
-decimetres), so that brows, moles and beard stay attached through identity, expression and pose.
+Features are painted at coordinates of the rest face (eyes at (+-0.31, 7.28), mouth at y = 6.62,
+decimeters), so brows, moles and beard stay attached through identity, expression and pose.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ Vector = npt.NDArray[np.float64]
 
 
 class Paint(NamedTuple):
-    """The numbers that the kernel needs from a subject and a session."""
+    """The arguments of the kernel from a subject and a session."""
 
     skin: Vector
     hair: Vector
@@ -36,7 +36,7 @@ class Paint(NamedTuple):
 
 
 def paint_of(subject: SubjectTraits, session: SessionTraits) -> Paint:
-    """Collect the numbers that the kernel needs."""
+    """Collect the arguments of the kernel."""
     return Paint(
         skin=subject.skin * session.skin_gain,
         hair=subject.hair,
@@ -56,13 +56,13 @@ def paint_of(subject: SubjectTraits, session: SessionTraits) -> Paint:
 
 @compiled
 def _bump(x: float, y: float, width: float, height: float) -> float:
-    """A round spot: 1 in the middle, falling like a Gaussian."""
+    """Return a Gaussian: 1 in the middle."""
     return float(np.exp(-(x * x) / (width * width) - (y * y) / (height * height)))
 
 
 @compiled
 def _brow(x: float, y: float, brow: Vector, key: int) -> float:
-    """Cover (0..1) of the eyebrow at |x|, y."""
+    """Return the cover (0..1) of the eyebrow at |x|, y."""
     height, arch, thickness, length, density = brow[0], brow[1], brow[2], brow[3], brow[4]
     t = (x - 0.10) / length
     if t < -0.15 or t > 1.12:
@@ -77,24 +77,24 @@ def _brow(x: float, y: float, brow: Vector, key: int) -> float:
 
 @compiled
 def _beard(x: float, y: float, z: float, beard: Vector, key: int) -> float:
-    """Cover (0..1) of moustache, chin and cheek beard at |x|, y, z."""
+    """Return the cover (0..1) of mustache, chin and cheek beard at |x|, y, z."""
     if y > 7.05 or y < 5.9:
         return 0.0
     lip = 6.745 - 0.10 * x
-    moustache = smooth_step(0.33, 0.22, x) * smooth_step(lip + 0.11, lip + 0.06, y)
-    moustache *= smooth_step(6.655, 6.69, y + 0.2 * max(x - 0.1, 0.0)) * smooth_step(1.2, 1.35, z)
+    mustache = smooth_step(0.33, 0.22, x) * smooth_step(lip + 0.11, lip + 0.06, y)
+    mustache *= smooth_step(6.655, 6.69, y + 0.2 * max(x - 0.1, 0.0)) * smooth_step(1.2, 1.35, z)
     chin = smooth_step(0.36, 0.24, x) * smooth_step(6.545, 6.49, y) * smooth_step(6.0, 6.2, y)
     line = 6.42 + 0.62 * smooth_step(0.2, 0.85, x) ** 1.5  # the upper edge on the cheek
     cheeks = smooth_step(line + 0.09, line - 0.06, y) * smooth_step(0.2, 0.36, x)
     cheeks *= smooth_step(0.42, 0.62, z) * smooth_step(5.98, 6.15, y)
-    cover = max(beard[0] * moustache, beard[1] * chin, beard[2] * cheeks)
+    cover = max(beard[0] * mustache, beard[1] * chin, beard[2] * cheeks)
     grain = 0.75 + 0.35 * noise(x * 45, y * 30, z * 45, key) + 0.2 * noise(x * 7, y * 7, z * 7, key)
     return float(min(cover * grain, 0.95))
 
 
 @compiled
 def _wrinkles(x: float, y: float, key: int) -> float:
-    """Darkness (0..1) of folds at |x|, y: nose to mouth, forehead, corners of the eyes."""
+    """Return the darkness (0..1) of folds at |x|, y: nose to mouth, forehead, eye corners."""
     t = (6.95 - y) / 0.42
     fold = 0.0
     if -0.1 < t < 1.1:
@@ -115,7 +115,7 @@ def _wrinkles(x: float, y: float, key: int) -> float:
 
 @compiled
 def _paint_point(x: float, y: float, z: float, paint: Paint, out: Vector) -> None:
-    """Reflectance of one point of the rest surface into `out` (3,)."""
+    """Write the reflectance of one point of the rest surface into `out` (3,)."""
     side = abs(x)
     key = paint.key
     front = smooth_step(0.55, 0.95, z)
@@ -172,10 +172,10 @@ def _paint_skin(rest: Floats, scalp: Floats, paint: Paint, out: Floats) -> None:
 
 
 def skin_map(rest: Floats, scalp: Floats, paint: Paint) -> Floats:
-    """Linear RGB reflectance (rows, width, 3) of the skin map.
+    """Return the linear RGB reflectance (rows, width, 3) of the skin map.
 
-    `rest` (rows, width, 3) comes from `atlas.rest_positions`; `scalp` (rows, width) in 0..1 is how
-    far the skin is covered by short hair.
+    `rest` (rows, width, 3) comes from `atlas.rest_positions`; `scalp` (rows, width) in 0..1 is the
+    cover of the skin by short hair.
     """
     out = np.empty_like(rest)
     _paint_skin(rest, scalp, paint, out)

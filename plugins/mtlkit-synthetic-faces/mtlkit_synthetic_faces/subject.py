@@ -1,4 +1,4 @@
-"""A subject drawn from (seed, subject), and how it looks in one session."""
+"""Random traits of a subject, by (seed, subject), and of its sessions."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from mtlkit_synthetic_faces.head import HeadModel
 from mtlkit_synthetic_faces.protocol import EXPRESSIONS, FACE_UNITS
 
 Vector = npt.NDArray[np.float64]
-# Targets that make an elf, or only move the whole head, which alignment undoes.
+# Targets that look unnatural at full size, or move the whole head, which alignment undoes.
 _SCALE = {
     "local/ears/": 0.6,
     "ear-shape": 0.25,
@@ -29,7 +29,7 @@ _SCALE = {
     "eyefold": 0.7,
     "chin-jaw-drop": 0.7,
 }
-# The model's own neutral face has a narrow mouth with low corners; people have not.
+# The model's neutral face has a narrower mouth with lower corners than people.
 _BIAS = {
     "local/mouth/mouth-scale-horiz-incr": 0.4,
     "local/mouth/mouth-angles-up": 0.3,
@@ -45,10 +45,10 @@ GRAY_HAIR = np.array([0.36, 0.36, 0.37])
 
 @attrs.frozen(eq=False)
 class SubjectTraits:
-    """What stays with a person: shape weights, skin, brows, moles, wrinkles, hair colour.
+    """Traits of a person: shape weights, skin, brows, moles, wrinkles, hair color.
 
-    Colours are linear reflectances (3,). `brow` is (height, arch, thickness, length, density),
-    `moles` (K,4) are x, y, radius, strength on the front of the rest face, in decimetres.
+    Colors are linear reflectances (3,). `brow` is (height, arch, thickness, length, density),
+    `moles` (K,4) are x, y, radius, strength on the front of the rest face, in decimeters.
     """
 
     shape: dict[str, float]
@@ -74,11 +74,11 @@ class SubjectTraits:
 
 @attrs.frozen(eq=False)
 class SessionTraits:
-    """What changes from day to day: hair style, beard, tan, clothes, background.
+    """Traits of one day: hair style, beard, tan, clothes, background.
 
-    `hair_top`, `hair_side` are thicknesses in decimetres; `hairline` is the latitude in degrees of
-    the hairline at the azimuths of `hair.HAIRLINE_AZIMUTHS`; `drape` (0..1) is how far the sides
-    hang down; `beard` is (moustache, chin, cheeks) density.
+    `hair_top`, `hair_side` are thicknesses in decimeters; `hairline` is the latitude in degrees of
+    the hairline at the azimuths of `hair.HAIRLINE_AZIMUTHS`; `drape` (0..1) is the
+    length of the hanging sides; `beard` is (mustache, chin, cheeks) density.
     """
 
     hair_top: float
@@ -96,7 +96,7 @@ class SessionTraits:
 
 
 def _macro(random: np.random.Generator, model: HeadModel) -> tuple[dict[str, float], Vector]:
-    """Weights of the race, gender, age, muscle and weight targets; (male, age, dark)."""
+    """Return weights of the race, gender, age, muscle and weight targets; (male, age, dark)."""
     race = random.dirichlet([0.55, 0.55, 0.55])
     male = float(np.clip(random.beta(0.5, 0.5), 0.06, 0.94))
     age = float(np.clip(random.beta(1.0, 1.7), 0, 0.9))
@@ -117,13 +117,13 @@ def _macro(random: np.random.Generator, model: HeadModel) -> tuple[dict[str, flo
                 for mass, mass_share in spread(weight):
                     name = f"macro/universal-{sex}-{era}-{level}muscle-{mass}weight"
                     weights[name] = sex_share * era_share * level_share * mass_share
-    known = set(model.names)  # a target that does not touch the head is not in the model
+    names = set(model.names)  # the model has no targets that leave the head unchanged
     dark = float(race @ np.array([0.85, 0.35, 0.12]))
-    return {k: v for k, v in weights.items() if k in known}, np.array([male, age, dark])
+    return {k: v for k, v in weights.items() if k in names}, np.array([male, age, dark])
 
 
 def _local(random: np.random.Generator, model: HeadModel, amplitude: float) -> dict[str, float]:
-    """Weights of the local shape targets, both sides of the face alike, and of the asymmetries."""
+    """Return weights of the local shape targets, equal on both sides, and of the asymmetries."""
     weights: dict[str, float] = {}
     for forth, back in model.local_groups:
         value = float(np.clip(random.normal(), -2.2, 2.2)) * amplitude
@@ -138,7 +138,7 @@ def _local(random: np.random.Generator, model: HeadModel, amplitude: float) -> d
 
 
 def draw_subject(faces: FaceSet, number: int, model: HeadModel) -> SubjectTraits:
-    """The subject `number` of a face set: a function of (seed, number) and the set's difficulty."""
+    """Draw the subject `number` of a face set, by (seed, number) and the set's difficulty."""
     random = np.random.default_rng([faces.seed, number, 0x5355424A])
     shape, (male, age, dark) = _macro(random, model)
     shape |= _local(random, model, faces.identity_amplitude)
@@ -189,7 +189,7 @@ def draw_subject(faces: FaceSet, number: int, model: HeadModel) -> SubjectTraits
 
 
 def _hairline(random: np.random.Generator, subject: SubjectTraits, drape: float) -> Vector:
-    """Latitude of the hairline at `hair.HAIRLINE_AZIMUTHS`."""
+    """Draw the latitudes of the hairline at `hair.HAIRLINE_AZIMUTHS`."""
     line = np.array([36.0, 36, 33, 25, 10, -6, -4, 12, 8, -10, -24, -32, -36])
     line[:5] += random.normal(0, 2.0) + np.array([0, 1, 1, 0, 0]) * random.normal(0, 3)
     line[:4] += subject.baldness**2 * np.array([22, 30, 32, 18])
@@ -198,20 +198,20 @@ def _hairline(random: np.random.Generator, subject: SubjectTraits, drape: float)
     if subject.male < 0.5:
         line[4:6] += 6
     if drape > 0.2:
-        forward = random.uniform(0, 1)  # how far the hair comes in front of the ears
+        forward = random.uniform(0, 1)  # of the hair in front of the ears
         line[5:] = np.array([0, -18, -30, -52, -60, -62, -62, -62]) * drape
         line[4] -= 8 * forward
         line[5] -= 28 * forward
     return line
 
 
-_BEARDS = ((0.9, 1.0, 0.85), (0.9, 1.0, 0.1), (1.0, 0.15, 0.1))  # full, goatee, moustache
+_BEARDS = ((0.9, 1.0, 0.85), (0.9, 1.0, 0.1), (1.0, 0.15, 0.1))  # full, goatee, mustache
 
 
 def _style(random: np.random.Generator, faces: FaceSet, subject: SubjectTraits) -> SessionTraits:
-    """One way that a subject may look on one day."""
+    """Draw one look of a subject."""
     vary = faces.session_variation
-    long = subject.long_hair and random.random() > 0.25 * vary  # at times it is tied back
+    long = subject.long_hair and random.random() > 0.25 * vary  # sometimes it is tied back
     drape = float(random.uniform(0.55, 1.0)) if long else 0.0
     volume = random.uniform(0.5, 1.5)
     shaven = random.random() < 0.45
@@ -237,10 +237,10 @@ def _style(random: np.random.Generator, faces: FaceSet, subject: SubjectTraits) 
 def draw_session(
     faces: FaceSet, number: int, session: int, subject: SubjectTraits
 ) -> SessionTraits:
-    """How subject `number` looks in a session.
+    """Draw the traits of subject `number` in a session.
 
-    Hair and beard lie between the subject's usual look and the day's own, `session_variation`
-    being the share of the day; clothes and background are the day's own, unless nothing varies.
+    Hair and beard interpolate the subject's usual look and that of the day, which has the weight
+    `session_variation`; clothes and background are those of the day, unless nothing varies.
     """
     share = faces.session_variation
     usual = _style(np.random.default_rng([faces.seed, number, 0x5553554C]), faces, subject)
@@ -256,9 +256,9 @@ def draw_session(
 
 
 def expression_units(subject: SubjectTraits, expression: int) -> dict[str, float]:
-    """Face-unit targets and weights of an expression as this subject makes it.
+    """Return face-unit targets and weights of an expression of this subject.
 
-    The weights are multiplied by the subject's expressivity; a unit without sides counts once.
+    The weights are multiplied by the subject's expressivity; a unit without sides has one target.
     """
     weights: dict[str, float] = {}
     for unit, weight in FACE_UNITS[EXPRESSIONS[expression]].items():

@@ -7,7 +7,7 @@ from mtlkit_synthetic_faces.compiled import compiled
 
 @compiled
 def hashed(a: int, b: int, c: int, key: int) -> float:
-    """A number in [0, 1) that depends on four whole numbers: the same on every machine."""
+    """Return a number in [0, 1) from four whole numbers, the same on every machine."""
     h = (a * 0x27D4EB2D + b * 0x165667B1 + c * 0x1B873593 + key * 0x2545F491) & 0xFFFFFFFF
     h = ((h ^ (h >> 15)) * 0x2C1B3C6D) & 0xFFFFFFFF
     h = ((h ^ (h >> 12)) * 0x297A2D39) & 0xFFFFFFFF
@@ -16,7 +16,7 @@ def hashed(a: int, b: int, c: int, key: int) -> float:
 
 @compiled
 def noise(x: float, y: float, z: float, key: int) -> float:
-    """Value noise in [-1, 1]: hashed numbers at whole coordinates, joined smoothly."""
+    """Return value noise in [-1, 1]: hashed numbers at whole coordinates, interpolated smoothly."""
     ix, iy, iz = int(np.floor(x)), int(np.floor(y)), int(np.floor(z))
     u, v, w = x - ix, y - iy, z - iz
     u, v, w = u * u * (3 - 2 * u), v * v * (3 - 2 * v), w * w * (3 - 2 * w)
@@ -32,6 +32,6 @@ def noise(x: float, y: float, z: float, key: int) -> float:
 
 @compiled
 def smooth_step(low: float, high: float, value: float) -> float:
-    """0 below `low`, 1 above `high`, smooth between."""
+    """Return 0 below `low`, 1 above `high`, and a smooth step between."""
     t = min(max((value - low) / (high - low), 0.0), 1.0)
     return t * t * (3 - 2 * t)

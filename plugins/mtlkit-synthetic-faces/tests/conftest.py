@@ -23,5 +23,5 @@ def studio(faces: FaceSet) -> Studio:
 
 
 @pytest.fixture(scope="session")
-def sitting(studio: Studio) -> PhotoSession:
+def photo_session(studio: Studio) -> PhotoSession:
     return PhotoSession.of(studio, 0, 0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from mtlkit_synthetic_faces.atlas import (
-    CENTRE,
+    CENTER,
     AtlasSize,
     azimuth_of,
     column_of,
@@ -67,7 +67,7 @@ def test_the_nose_is_the_farthest_point_of_the_front(model: HeadModel) -> None:
     tip = rest.reshape(-1, 3)[np.argmax(rest[..., 2])]
     assert abs(tip[0]) < 0.05
     assert tip[1] == pytest.approx(6.92, abs=0.08)
-    assert np.linalg.norm(rest - np.array(CENTRE), axis=2).max() < 2.5
+    assert np.linalg.norm(rest - np.array(CENTER), axis=2).max() < 2.5
 
 
 def test_without_ears_the_head_is_narrower(model: HeadModel) -> None:
@@ -76,7 +76,7 @@ def test_without_ears_the_head_is_narrower(model: HeadModel) -> None:
     assert np.abs(without[..., 0]).max() < np.abs(with_ears[..., 0]).max()
 
 
-def test_noise_is_bounded_smooth_and_centred() -> None:
+def test_noise_is_bounded_smooth_and_centered() -> None:
     points = np.random.default_rng(0).uniform(-20, 20, (4000, 3))
     values = np.array([noise(x, y, z, 5) for x, y, z in points])
     assert np.abs(values).max() <= 1

@@ -43,32 +43,36 @@ def test_axes_are_orthonormal(pose: int) -> None:
 
 @pytest.mark.parametrize("subject", range(4))
 def test_every_identity_is_aligned(studio: Studio, subject: int) -> None:
-    sitting = PhotoSession.of(studio, subject, 0)
+    photo_session = PhotoSession.of(studio, subject, 0)
     model, size = studio.model, studio.faces.size * studio.faces.supersampling
-    seen = sitting.view(0, FRONTAL_POSE).project(sitting.mesh(0).points[: len(model.rest)])
-    eyes = seen[np.unique(model.triangles[model.material == EYE])].mean(0)
-    mouth = seen[model.masks[0] > 0.5].mean(0)
+    projected = photo_session.view(0, FRONTAL_POSE).project(
+        photo_session.mesh(0).points[: len(model.rest)]
+    )
+    eyes = projected[np.unique(model.triangles[model.material == EYE])].mean(0)
+    mouth = projected[model.masks[0] > 0.5].mean(0)
     assert (mouth[1] - eyes[1]) / size == pytest.approx(EYES_TO_MOUTH, abs=0.025)
     assert (mouth[1] + eyes[1]) / 2 / size == pytest.approx(ROW, abs=0.02)
     assert eyes[0] / size == pytest.approx(0.5, abs=0.02)
 
 
-def test_the_expression_does_not_move_the_camera(sitting: PhotoSession) -> None:
-    views = [sitting.view(expression, FRONTAL_POSE) for expression in range(6)]
+def test_the_expression_does_not_move_the_camera(photo_session: PhotoSession) -> None:
+    views = [photo_session.view(expression, FRONTAL_POSE) for expression in range(6)]
     assert len({(view.scale, tuple(view.shift.tolist())) for view in views}) == 1
 
 
-def test_the_wall_depends_on_session_and_camera(sitting: PhotoSession, studio: Studio) -> None:
+def test_the_wall_depends_on_session_and_camera(
+    photo_session: PhotoSession, studio: Studio
+) -> None:
     other = PhotoSession.of(studio, 0, 1)
-    here = wall(sitting.session, 6, 16, 1)
-    assert here.shape == (1, 256)
-    assert here.min() > 0
-    assert not np.allclose(here, wall(sitting.session, 7, 16, 1))
-    assert not np.allclose(here, wall(other.session, 6, 16, 1))
-    assert wall(sitting.session, 6, 16, 3).shape == (3, 256)
+    frontal = wall(photo_session.session, 6, 16, 1)
+    assert frontal.shape == (1, 256)
+    assert frontal.min() > 0
+    assert not np.allclose(frontal, wall(photo_session.session, 7, 16, 1))
+    assert not np.allclose(frontal, wall(other.session, 6, 16, 1))
+    assert wall(photo_session.session, 6, 16, 3).shape == (3, 256)
 
 
-def test_a_flash_beside_the_camera_lights_the_wall_more_than_one_opposite() -> None:
+def test_a_flash_next_to_the_camera_lights_the_wall_more_than_one_opposite() -> None:
     assert wall_light(LIGHTS[7], 6) > wall_light(LIGHTS[1], 6) > 0
 
 

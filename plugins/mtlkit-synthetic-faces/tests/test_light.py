@@ -42,7 +42,7 @@ def mesh_of(*squares: np.ndarray) -> Mesh:
 
 
 def picture(position: np.ndarray, normal: np.ndarray, mesh: Mesh, light: Light) -> np.ndarray:
-    """The linear grey of points of reflectance 1 under one light: a pixel each."""
+    """The linear gray of points of reflectance 1 under one light: a pixel each."""
     beam = beam_of(light)
     count = len(position)
     buffer = GBuffer(
@@ -69,7 +69,7 @@ def picture(position: np.ndarray, normal: np.ndarray, mesh: Mesh, light: Light) 
     return out[0]
 
 
-def test_flashes_stand_beside_their_cameras() -> None:
+def test_flashes_are_next_to_their_cameras() -> None:
     left, front, right = (beam_of(Light(azimuth, 0)).direction for azimuth in (-90, 0, 90))
     assert np.allclose(left, [1, 0, 0], atol=1e-6)
     assert np.allclose(front, [0, 0, 1], atol=1e-6)
@@ -94,10 +94,10 @@ def test_light_falls_with_the_angle() -> None:
     mesh = mesh_of(square(0.01, -1.0))
     angles = np.radians([0, 30, 60, 85, 120, 180])
     normal = np.stack([np.sin(angles), 0 * angles, np.cos(angles)], 1)
-    grey = picture(np.zeros((6, 3)), normal, mesh, Light())
-    assert np.all(np.diff(grey[:5]) < 0)
-    assert grey[0] == pytest.approx(1.25, abs=0.01)
-    assert grey[4:] == pytest.approx([0.25, 0.25], abs=1e-3)  # the room's light alone
+    gray = picture(np.zeros((6, 3)), normal, mesh, Light())
+    assert np.all(np.diff(gray[:5]) < 0)
+    assert gray[0] == pytest.approx(1.25, abs=0.01)
+    assert gray[4:] == pytest.approx([0.25, 0.25], abs=1e-3)  # the room's light alone
 
 
 def test_what_lies_behind_is_in_shadow_and_the_edge_is_soft() -> None:
@@ -105,10 +105,10 @@ def test_what_lies_behind_is_in_shadow_and_the_edge_is_soft() -> None:
     x = np.linspace(-1, 1, 201)
     position = np.stack([x, 0 * x, 0 * x], 1)
     normal = np.tile([0.0, 0, 1], (201, 1))
-    grey = picture(position, normal, mesh, Light())
-    assert grey[abs(x) < 0.33] == pytest.approx(0.25, abs=1e-3)
-    assert grey[abs(x) > 0.47] == pytest.approx(1.25, abs=1e-2)
-    assert ((grey > 0.3) & (grey < 1.2)).any()
+    gray = picture(position, normal, mesh, Light())
+    assert gray[abs(x) < 0.33] == pytest.approx(0.25, abs=1e-3)
+    assert gray[abs(x) > 0.47] == pytest.approx(1.25, abs=1e-2)
+    assert ((gray > 0.3) & (gray < 1.2)).any()
 
 
 def test_a_lit_surface_does_not_shade_itself() -> None:
@@ -117,14 +117,14 @@ def test_a_lit_surface_does_not_shade_itself() -> None:
     position = np.concatenate([xy, np.zeros((300, 1))], 1)
     normal = np.tile([0.0, 0, 1], (300, 1))
     for light in (Light(), Light(45, 6), Light(-70, 42)):
-        grey = picture(position, normal, mesh, light)
-        assert np.ptp(grey) < 0.02
+        gray = picture(position, normal, mesh, light)
+        assert np.ptp(gray) < 0.02
 
 
 def test_without_flash_only_the_room_is_lit() -> None:
     normal = np.array([[0.0, 0, 1], [1, 0, 0]])
-    grey = picture(np.zeros((2, 3)), normal, mesh_of(square(1, 0)), LIGHTS[NEUTRAL_LIGHT])
-    assert grey == pytest.approx([0.25, 0.25])
+    gray = picture(np.zeros((2, 3)), normal, mesh_of(square(1, 0)), LIGHTS[NEUTRAL_LIGHT])
+    assert gray == pytest.approx([0.25, 0.25])
 
 
 def test_an_empty_picture_is_background() -> None:
@@ -143,7 +143,7 @@ def test_an_empty_picture_is_background() -> None:
     assert out.tolist() == [[1, 1, 1, 1]]
 
 
-def test_the_room_is_as_bright_as_said_for_a_free_surface() -> None:
+def test_a_free_surface_has_the_documented_room_light() -> None:
     free = mesh_of(square(1.0, 0.0))
     light = room_light(free, Room.of(64), ORIGIN)
     assert light == pytest.approx(1.0, abs=0.12)
@@ -151,21 +151,21 @@ def test_the_room_is_as_bright_as_said_for_a_free_surface() -> None:
     assert under[:4].max() < 0.5 * light.min()
 
 
-def test_the_room_does_not_reach_into_the_mouth(sitting: PhotoSession) -> None:
-    model = sitting.studio.model
-    room = sitting.room
+def test_the_room_does_not_reach_into_the_mouth(photo_session: PhotoSession) -> None:
+    model = photo_session.studio.model
+    room = photo_session.room
     inside = np.flatnonzero(model.masks[1] > 0.9)
     forehead = np.flatnonzero((abs(model.rest[:, 1] - 7.7) < 0.1) & (model.rest[:, 2] > 1.3))
     assert np.median(room[inside]) < 0.3 * np.median(room[forehead])
 
 
-def test_samples_and_background_fill_every_pixel(sitting: PhotoSession) -> None:
-    buffer = sitting.geometry(sitting.mesh(0), sitting.view(0, FRONTAL_POSE))
-    pixels = sitting.studio.faces.size**2
+def test_samples_and_background_fill_every_pixel(photo_session: PhotoSession) -> None:
+    buffer = photo_session.geometry(photo_session.mesh(0), photo_session.view(0, FRONTAL_POSE))
+    pixels = photo_session.studio.faces.size**2
     samples = np.bincount(buffer.pixel, minlength=pixels)
-    share = 1 / sitting.studio.faces.supersampling**2
+    share = 1 / photo_session.studio.faces.supersampling**2
     assert np.allclose(buffer.empty + samples * share, 1, atol=1e-5)
     assert np.allclose(np.linalg.norm(buffer.normal, axis=1), 1, atol=1e-3)
     assert np.all((buffer.albedo > 0) & (buffer.albedo < 1))
     assert buffer.room.min() >= 0
-    assert attrs.asdict(sitting.studio.size)["width"] >= 160
+    assert attrs.asdict(photo_session.studio.size)["width"] >= 160

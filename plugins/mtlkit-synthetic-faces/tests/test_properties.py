@@ -20,14 +20,14 @@ PEOPLE = 3
 Array = np.ndarray[Any, Any]
 
 
-def shots(sitting: PhotoSession, *what: tuple[int, int, int]) -> Array:
-    """Pictures (N,H,W) in grey levels of (pose, light, expression)."""
-    rows = Rows.of([(sitting.number, sitting.day, *one) for one in what])
-    return sitting.photographs(rows)[:, 0].astype(float)
+def shots(photo_session: PhotoSession, *what: tuple[int, int, int]) -> Array:
+    """Pictures (N,H,W) in gray levels of (pose, light, expression)."""
+    rows = Rows.of([(photo_session.number, photo_session.day, *one) for one in what])
+    return photo_session.photographs(rows)[:, 0].astype(float)
 
 
-def frontal(sitting: PhotoSession, light: int = 7) -> Array:
-    return shots(sitting, (FRONTAL_POSE, light, 0))[0]
+def frontal(photo_session: PhotoSession, light: int = 7) -> Array:
+    return shots(photo_session, (FRONTAL_POSE, light, 0))[0]
 
 
 def under(studio: Studio, **change: float) -> Studio:
@@ -79,10 +79,10 @@ class TestSymmetry:
 
 class TestLight:
     def test_a_flash_that_walks_round_moves_the_brightness_with_it(
-        self, sitting: PhotoSession
+        self, photo_session: PhotoSession
     ) -> None:
         flashes = [i for i in range(1, 14) if abs(LIGHTS[i].azimuth) <= 75]
-        pictures = shots(sitting, *[(FRONTAL_POSE, light, 0) for light in flashes])
+        pictures = shots(photo_session, *[(FRONTAL_POSE, light, 0) for light in flashes])
         face = pictures[:, 12:26]
         tilt = face[:, :, 9:16].mean((1, 2)) - face[:, :, 16:23].mean((1, 2))
         assert np.all(np.diff(tilt) > 0)
@@ -95,10 +95,13 @@ class TestLight:
         assert lit[0] > lit[1] > lit[2]  # from the front, from 45 degrees, from the side
 
     @pytest.mark.parametrize("light", [0, 1, 7, 16])
-    def test_more_exposure_darkens_no_pixel(self, sitting: PhotoSession, light: int) -> None:
+    def test_more_exposure_darkens_no_pixel(self, photo_session: PhotoSession, light: int) -> None:
         gains = (0.25, 0.5, 1.0, 2.0, 8.0)
         pictures = [
-            frontal(attrs.evolve(sitting, session=attrs.evolve(sitting.session, gain=gain)), light)
+            frontal(
+                attrs.evolve(photo_session, session=attrs.evolve(photo_session.session, gain=gain)),
+                light,
+            )
             for gain in gains
         ]
         assert all((more >= less).all() for less, more in pairwise(pictures))
@@ -107,10 +110,10 @@ class TestLight:
 
     def test_exposure_varies_as_much_as_asked_for(self, studio: Studio) -> None:
         """The same face under every light twice: with and without a spread of exposures."""
-        sitting = PhotoSession.of(studio, 0, 0)
+        photo_session = PhotoSession.of(studio, 0, 0)
         what = [(pose, light, 0) for pose in (5, 6, 7) for light in range(20)]
-        fixed = shots(sitting, *what).mean((1, 2))
-        varied = shots(attrs.evolve(sitting, studio=under(studio, exposure=0.3)), *what).mean(
+        fixed = shots(photo_session, *what).mean((1, 2))
+        varied = shots(attrs.evolve(photo_session, studio=under(studio, exposure=0.3)), *what).mean(
             (1, 2)
         )
         logs = np.log(varied / fixed)
@@ -145,8 +148,8 @@ class TestSessions:
         self, studio: Studio, name: str
     ) -> None:
         def look(share: float, number: int) -> Array:
-            sitting = PhotoSession.of(under(studio, session_variation=share), number, 1)
-            return np.asarray(getattr(sitting.session, name), float)
+            photo_session = PhotoSession.of(under(studio, session_variation=share), number, 1)
+            return np.asarray(getattr(photo_session.session, name), float)
 
         away = [
             sum(np.abs(look(share, n) - look(0.0, n)).sum() for n in range(6))
@@ -162,13 +165,15 @@ def cheeks(position: Array) -> Array:
 
 
 class TestIdentity:
-    def test_a_turn_keeps_the_colours_of_a_person(self, studio: Studio) -> None:
+    def test_a_turn_keeps_the_colors_of_a_person(self, studio: Studio) -> None:
         """Skin that two cameras see has one reflectance, so people keep their order."""
         tones = []
         for number in range(8):
-            sitting = PhotoSession.of(studio, number, 0)
-            mesh = sitting.mesh(0)
-            buffers = [sitting.geometry(mesh, sitting.view(0, pose)) for pose in (4, 6, 8)]
+            photo_session = PhotoSession.of(studio, number, 0)
+            mesh = photo_session.mesh(0)
+            buffers = [
+                photo_session.geometry(mesh, photo_session.view(0, pose)) for pose in (4, 6, 8)
+            ]
             tones.append([buffer.albedo[cheeks(buffer.position), 0].mean() for buffer in buffers])
         values = np.array(tones)
         assert np.corrcoef(values.T).min() > 0.97
@@ -192,10 +197,10 @@ class TestIdentity:
         assert apart[0] < 0.2
         assert apart[0] < apart[1] < apart[2]
 
-    def test_faces_are_told_apart_in_every_pose(self, studio: Studio) -> None:
+    def test_faces_differ_in_every_pose(self, studio: Studio) -> None:
         people = [PhotoSession.of(studio, number, 0) for number in range(PEOPLE)]
         for pose in range(13):
-            pictures = [shots(sitting, (pose, 0, 0))[0] for sitting in people]
+            pictures = [shots(photo_session, (pose, 0, 0))[0] for photo_session in people]
             gaps = [np.abs(a - b).mean() for a in pictures for b in pictures if a is not b]
             assert min(gaps) > 3
 
@@ -205,29 +210,31 @@ class TestCamera:
     def test_jitter_stays_in_its_bounds_and_has_its_spread(
         self, studio: Studio, jitter: float
     ) -> None:
-        sitting = attrs.evolve(
+        photo_session = attrs.evolve(
             PhotoSession.of(studio, 0, 0), studio=under(studio, jitter_px=jitter)
         )
         still = PhotoSession.of(studio, 0, 0)
         moves = np.array([
-            (sitting.view(e, p).shift - still.view(e, p).shift) / studio.faces.supersampling
+            (photo_session.view(e, p).shift - still.view(e, p).shift) / studio.faces.supersampling
             for e in range(6) for p in range(13)
         ])  # fmt: skip
         assert np.abs(moves).max() <= 2.5 * jitter + 1e-4
         assert moves.std() == pytest.approx(jitter, rel=0.25, abs=1e-6)
         assert np.abs(moves.mean(0)).max() <= 0.4 * jitter + 1e-6
-        zooms = [sitting.view(0, p).scale / still.view(0, p).scale - 1 for p in range(13)]
+        zooms = [photo_session.view(0, p).scale / still.view(0, p).scale - 1 for p in range(13)]
         assert np.abs(zooms).max() <= 2.5 * 0.6 * jitter / studio.faces.size + 1e-6
 
     def test_every_light_of_a_geometry_shares_its_crop(self, studio: Studio) -> None:
-        sitting = attrs.evolve(PhotoSession.of(studio, 0, 0), studio=under(studio, jitter_px=3.0))
-        first, last = shots(sitting, (FRONTAL_POSE, 0, 0), (FRONTAL_POSE, 19, 0))
+        photo_session = attrs.evolve(
+            PhotoSession.of(studio, 0, 0), studio=under(studio, jitter_px=3.0)
+        )
+        first, last = shots(photo_session, (FRONTAL_POSE, 0, 0), (FRONTAL_POSE, 19, 0))
         assert np.array_equal(first, last)
 
     def test_a_step_of_the_camera_is_a_small_step_of_the_picture(
-        self, sitting: PhotoSession
+        self, photo_session: PhotoSession
     ) -> None:
-        pictures = shots(sitting, *[(pose, 0, 0) for pose in range(13)])
+        pictures = shots(photo_session, *[(pose, 0, 0) for pose in range(13)])
         apart = np.abs(pictures[:, None] - pictures[None]).mean((2, 3))
         for pose in range(13):
             near = [other for other in range(13) if abs(other - pose) == 1]
@@ -237,7 +244,7 @@ class TestCamera:
 
 class TestSensor:
     @pytest.mark.parametrize("noise", [0.01, 0.03, 0.1])
-    def test_noise_is_as_strong_as_asked_for_and_has_no_bias(
+    def test_noise_is_as_strong_as_its_option_and_has_no_bias(
         self, studio: Studio, noise: float
     ) -> None:
         clean = frontal(PhotoSession.of(studio, 0, 0))
@@ -255,24 +262,24 @@ class TestSensor:
         one, other = (noisy - clean).reshape(2, -1)
         assert abs(np.corrcoef(one, other)[0, 1]) < 0.15
 
-    def test_blur_takes_contrast_between_neighbours(self, studio: Studio) -> None:
+    def test_blur_takes_contrast_between_neighbors(self, studio: Studio) -> None:
         contrast = [
             np.abs(np.diff(frontal(PhotoSession.of(under(studio, blur=blur), 0, 0)), axis=1)).mean()
             for blur in (0.0, 0.5, 1.0)
         ]
         assert contrast[0] > contrast[1] > contrast[2]
 
-    def test_grey_is_the_luminance_of_colour_before_the_tone_curve(self, studio: Studio) -> None:
-        colour = under(studio, channels=3)
-        grey_sitting, colour_sitting = (PhotoSession.of(s, 1, 0) for s in (studio, colour))
+    def test_gray_is_the_luminance_of_color_before_the_tone_curve(self, studio: Studio) -> None:
+        color = under(studio, channels=3)
+        gray_session, color_session = (PhotoSession.of(s, 1, 0) for s in (studio, color))
         for expression, pose in ((0, FRONTAL_POSE), (5, 2)):
-            grey, three = (
+            gray, three = (
                 s.geometry(s.mesh(expression), s.view(expression, pose))
-                for s in (grey_sitting, colour_sitting)
+                for s in (gray_session, color_session)
             )
-            assert np.array_equal(grey.position, three.position)
-            same = np.isclose(three.albedo @ LUMINANCE, grey.albedo[:, 0], rtol=1e-3, atol=1e-4)
-            assert same.mean() > 0.99  # teeth and the whites of eyes have a grey of their own
+            assert np.array_equal(gray.position, three.position)
+            same = np.isclose(three.albedo @ LUMINANCE, gray.albedo[:, 0], rtol=1e-3, atol=1e-4)
+            assert same.mean() > 0.99  # teeth and the whites of eyes have a gray of their own
 
 
 def coarse(pictures: Array) -> Array:
@@ -295,9 +302,9 @@ def large() -> Array:
 class TestSampling:
     @pytest.mark.parametrize("size", [32, 40, 64, 88, 104])
     def test_a_small_picture_shows_what_a_large_one_does(self, size: int, large: Array) -> None:
-        found = coarse(rendered(size=size))
-        assert np.corrcoef(found.ravel(), coarse(large).ravel())[0, 1] > 0.98
-        assert abs(found.mean() - large.mean()) < 4
+        small = coarse(rendered(size=size))
+        assert np.corrcoef(small.ravel(), coarse(large).ravel())[0, 1] > 0.98
+        assert abs(small.mean() - large.mean()) < 4
 
     def test_supersampling_comes_nearer_to_the_fine_picture(self) -> None:
         fine = rendered(size=40, supersampling=4)
@@ -337,11 +344,11 @@ class TestSheet:
     ) -> None:
         sheet = contact_sheet(attrs.evolve(faces, lights=3, expressions=2), subjects=2)
         for line in range(2):
-            sitting = PhotoSession.of(studio, line, 0)
+            photo_session = PhotoSession.of(studio, line, 0)
             flash = 7  # the frontal flash is among the first three lights
             for pose in (0, 5, 12):
-                wanted = shots(sitting, (pose, flash, 0))[0]
-                assert np.array_equal(cell(sheet, line, pose), wanted)
+                expected = shots(photo_session, (pose, flash, 0))[0]
+                assert np.array_equal(cell(sheet, line, pose), expected)
 
     @pytest.fixture
     def cell(self, faces: FaceSet) -> Callable[[Array, int, int], Array]:

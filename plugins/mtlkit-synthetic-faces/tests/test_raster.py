@@ -19,11 +19,11 @@ def drawn(
     screen: np.ndarray, triangles: np.ndarray, kind: int = SKIN, alpha: np.ndarray = OPAQUE
 ) -> tuple[np.ndarray, np.ndarray]:
     depth = np.full((SIDE, SIDE), FAR, np.float32)
-    seen = np.full((SIDE, SIDE), -1, np.int32)
+    nearest = np.full((SIDE, SIDE), -1, np.int32)
     material = np.full(len(triangles), kind, np.uint8)
     corners = np.ones((len(triangles), 3, 2), np.float32)
-    visible_triangles(screen, triangles, material, corners, alpha, depth, seen)
-    return depth, seen
+    visible_triangles(screen, triangles, material, corners, alpha, depth, nearest)
+    return depth, nearest
 
 
 def plain(screen: np.ndarray, triangles: np.ndarray, both_sides: bool) -> np.ndarray:
@@ -46,11 +46,11 @@ def plain(screen: np.ndarray, triangles: np.ndarray, both_sides: bool) -> np.nda
 @pytest.mark.parametrize("seed", range(3))
 def test_depth_is_that_of_the_plain_method(seed: int) -> None:
     screen, triangles = scene(seed)
-    depth, seen = drawn(screen, triangles)
+    depth, nearest = drawn(screen, triangles)
     expected = plain(screen, triangles, both_sides=False)
     same = np.isclose(depth, expected, rtol=1e-3, atol=1e-2)
     assert same.mean() > 0.995  # a sample on an edge may fall on either side
-    assert np.array_equal(seen >= 0, depth < FAR)
+    assert np.array_equal(nearest >= 0, depth < FAR)
 
 
 def test_hair_has_two_sides() -> None:
@@ -71,8 +71,8 @@ def test_the_nearer_triangle_is_seen() -> None:
     screen = np.array(
         [[0, 0, 5], [0, 20, 5], [20, 0, 5], [0, 0, 3], [0, 20, 3], [20, 0, 3]], np.float32
     )
-    _, seen = drawn(screen, np.array([[0, 1, 2], [3, 4, 5]], np.int32))
-    assert set(np.unique(seen)) == {-1, 1}
+    _, nearest = drawn(screen, np.array([[0, 1, 2], [3, 4, 5]], np.int32))
+    assert set(np.unique(nearest)) == {-1, 1}
 
 
 def test_alpha_cuts_hair_and_nothing_else() -> None:
@@ -82,14 +82,14 @@ def test_alpha_cuts_hair_and_nothing_else() -> None:
     assert np.array_equal(drawn(screen, triangles, SKIN, clear)[1], drawn(screen, triangles)[1])
 
 
-def test_neighbours_share_an_edge_without_gap_or_overlap() -> None:
+def test_neighbors_share_an_edge_without_gap_or_overlap() -> None:
     corners = np.array([[2, 2, 1], [2, 20, 1], [20, 20, 1], [20, 2, 1]], np.float32)
-    _, seen = drawn(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32))
-    assert (seen >= 0).sum() == 18 * 18
+    _, nearest = drawn(corners, np.array([[0, 1, 2], [0, 2, 3]], np.int32))
+    assert (nearest >= 0).sum() == 18 * 18
 
 
 def test_what_lies_outside_the_picture_is_left_out() -> None:
     screen = np.array([[-90, -90, 1], [-90, -50, 1], [-50, -90, 1]], np.float32)
-    depth, seen = drawn(screen, np.array([[0, 1, 2]], np.int32))
-    assert (seen < 0).all()
+    depth, nearest = drawn(screen, np.array([[0, 1, 2]], np.int32))
+    assert (nearest < 0).all()
     assert (depth == FAR).all()

@@ -1,4 +1,4 @@
-"""Pictures: a pure function of what they show, and showing what they say."""
+"""Pictures are a pure function of their factors, and show them."""
 
 import attrs
 import numpy as np
@@ -12,19 +12,19 @@ from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 NOISY = FaceSet(subjects=2, size=32, sessions=2, images_per_subject=16)
 
 
-def shot(sitting: PhotoSession, *what: tuple[int, int, int]) -> np.ndarray:
+def shot(photo_session: PhotoSession, *what: tuple[int, int, int]) -> np.ndarray:
     """Pictures (N,H,W) of (pose, light, expression)."""
-    rows = Rows.of([(sitting.number, sitting.day, *one) for one in what])
-    return sitting.photographs(rows)[:, 0].astype(float)
+    rows = Rows.of([(photo_session.number, photo_session.day, *one) for one in what])
+    return photo_session.photographs(rows)[:, 0].astype(float)
 
 
 def test_a_picture_does_not_depend_on_order_or_company() -> None:
     studio = Studio.open(NOISY)
     rows = plan(NOISY)
     mine = np.flatnonzero((rows.subject == 1) & (rows.session == 0))
-    sitting = PhotoSession.of(studio, 1, 0)
-    together = sitting.photographs(rows.take(mine))
-    backwards = sitting.photographs(rows.take(mine[::-1]))
+    photo_session = PhotoSession.of(studio, 1, 0)
+    together = photo_session.photographs(rows.take(mine))
+    backwards = photo_session.photographs(rows.take(mine[::-1]))
     alone = [
         PhotoSession.of(studio, 1, 0).photographs(rows.take(mine[i : i + 1]))[0] for i in (0, 3)
     ]
@@ -65,40 +65,40 @@ def test_every_value_of_difficulty_changes_the_pictures(
     assert not np.array_equal(plain, other)
 
 
-def test_the_face_fills_the_picture(sitting: PhotoSession) -> None:
-    buffer = sitting.geometry(sitting.mesh(0), sitting.view(0, FRONTAL_POSE))
+def test_the_face_fills_the_picture(photo_session: PhotoSession) -> None:
+    buffer = photo_session.geometry(photo_session.mesh(0), photo_session.view(0, FRONTAL_POSE))
     cover = 1 - buffer.empty.reshape(32, 32)
     assert cover[8:24, 10:22].min() > 0.99  # the face
     assert cover[-1, 12:20].min() > 0.99  # the neck runs out of the picture
     assert 0.3 < cover.mean() < 0.95
 
 
-def test_the_profile_is_empty_in_front_of_the_nose(sitting: PhotoSession) -> None:
+def test_the_profile_is_empty_in_front_of_the_nose(photo_session: PhotoSession) -> None:
     for pose, column in ((0, 0), (12, -1)):
-        buffer = sitting.geometry(sitting.mesh(0), sitting.view(0, pose))
+        buffer = photo_session.geometry(photo_session.mesh(0), photo_session.view(0, pose))
         assert buffer.empty.reshape(32, 32)[:20, column].mean() > 0.9
 
 
-def test_a_side_flash_lights_its_side(sitting: PhotoSession) -> None:
-    left, right = shot(sitting, (FRONTAL_POSE, 13, 0), (FRONTAL_POSE, 1, 0))
+def test_a_side_flash_lights_its_side(photo_session: PhotoSession) -> None:
+    left, right = shot(photo_session, (FRONTAL_POSE, 13, 0), (FRONTAL_POSE, 1, 0))
     face = slice(12, 26)
     assert left[face, 9:15].mean() > right[face, 9:15].mean() + 15
     assert right[face, 17:23].mean() > left[face, 17:23].mean() + 15
 
 
-def test_the_two_room_lights_are_the_same_light(sitting: PhotoSession) -> None:
-    first, last = shot(sitting, (FRONTAL_POSE, 0, 0), (FRONTAL_POSE, 19, 0))
+def test_the_two_room_lights_are_the_same_light(photo_session: PhotoSession) -> None:
+    first, last = shot(photo_session, (FRONTAL_POSE, 0, 0), (FRONTAL_POSE, 19, 0))
     assert np.array_equal(first, last)
 
 
-def test_every_flash_gives_another_picture(sitting: PhotoSession) -> None:
-    pictures = shot(sitting, *[(FRONTAL_POSE, light, 0) for light in range(len(LIGHTS) - 1)])
+def test_every_flash_gives_another_picture(photo_session: PhotoSession) -> None:
+    pictures = shot(photo_session, *[(FRONTAL_POSE, light, 0) for light in range(len(LIGHTS) - 1)])
     gaps = np.abs(pictures[:, None] - pictures[None]).mean((2, 3)) + 99 * np.eye(len(pictures))
     assert gaps.min() > 0.5
 
 
-def test_every_expression_gives_another_picture(sitting: PhotoSession) -> None:
-    pictures = shot(sitting, *[(FRONTAL_POSE, 7, expression) for expression in range(6)])
+def test_every_expression_gives_another_picture(photo_session: PhotoSession) -> None:
+    pictures = shot(photo_session, *[(FRONTAL_POSE, 7, expression) for expression in range(6)])
     gaps = np.abs(pictures[:, None] - pictures[None]).mean((2, 3)) + 99 * np.eye(6)
     assert gaps.min() > 0.5
     mouth = pictures[:, 20:30, 10:22]
@@ -123,10 +123,10 @@ def test_people_differ_more_than_days(studio: Studio) -> None:
     assert same < 0.75 * different.mean()
 
 
-def test_color_and_grey_show_the_same() -> None:
-    grey = FaceSet(subjects=1, size=32, images_per_subject=4, noise=0, exposure=0)
-    color = attrs.evolve(grey, channels=3)
-    one, three = (render_set(f, cache=None, workers=1).images.astype(float) for f in (grey, color))
+def test_color_and_gray_show_the_same() -> None:
+    gray = FaceSet(subjects=1, size=32, images_per_subject=4, noise=0, exposure=0)
+    color = attrs.evolve(gray, channels=3)
+    one, three = (render_set(f, cache=None, workers=1).images.astype(float) for f in (gray, color))
     assert three.shape == (4, 3, 32, 32)
     light = (three * np.array([0.2126, 0.7152, 0.0722])[None, :, None, None]).sum(1)
     assert np.corrcoef(light.ravel(), one.ravel())[0, 1] > 0.99
@@ -148,12 +148,12 @@ def test_supersampling_only_refines(studio: Studio) -> None:
     assert np.corrcoef(first.ravel(), second.ravel())[0, 1] > 0.97
 
 
-def test_the_pictures_are_those_of_this_generator_version(sitting: PhotoSession) -> None:
+def test_the_pictures_are_those_of_this_generator_version(photo_session: PhotoSession) -> None:
     """Coarse means, so that another processor's last bit does not matter.
 
     When this fails because the pictures were meant to change, raise cache.GENERATOR_VERSION.
     """
-    picture = shot(sitting, (FRONTAL_POSE, 7, 0))[0]
+    picture = shot(photo_session, (FRONTAL_POSE, 7, 0))[0]
     means = picture.reshape(4, 8, 4, 8).mean((1, 3))
     assert np.abs(means - PINNED).max() < 2
 

@@ -107,7 +107,7 @@ def _other_shape(folder: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [_flip, _cut, _lose_manifest, _break_manifest, _lose_images, _other_shape]
 )
-def test_a_damaged_set_is_rendered_again_and_said(
+def test_a_damaged_set_is_rendered_again_with_a_warning(
     root: Path, damage: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = np.array(render_set(FACES, cache=root, workers=1).images)
@@ -170,7 +170,7 @@ print(render_set({FACES!r}, cache=Path({str(root)!r}), workers=1).images.sum())
     assert kept(root) == [final(root)]
 
 
-def test_who_waits_for_another_s_rendering_uses_it(
+def test_a_process_that_waits_for_another_uses_its_set(
     root: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     calls: list[int] = []
@@ -214,7 +214,7 @@ def test_the_key_follows_the_plan(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
-def test_a_full_disk_is_found_before_anything_is_rendered(root: Path) -> None:
+def test_a_full_disk_is_an_error_before_anything_is_rendered(root: Path) -> None:
     code = f"""
 import resource
 from pathlib import Path
@@ -231,7 +231,7 @@ cached_images(Path({str(root)!r}), {FACES!r}, {SHAPE!r}, fill)
     assert kept(root) == []
 
 
-def test_the_manifest_tells_how_the_set_was_made(root: Path) -> None:
+def test_the_manifest_holds_the_options_of_the_set(root: Path) -> None:
     render_set(FACES, cache=root, workers=1)
     manifest = json.loads((final(root) / "manifest.json").read_text())
     assert FaceSet(**manifest["faces"]) == FACES

@@ -110,9 +110,11 @@ def region(studio: Studio, x: float, y: float, half: float = 0.04) -> np.ndarray
     return near & (rest[..., 2] > 0.7)
 
 
-def test_skin_is_a_reflectance_and_brows_are_darker(studio: Studio, sitting: PhotoSession) -> None:
+def test_skin_is_a_reflectance_and_brows_are_darker(
+    studio: Studio, photo_session: PhotoSession
+) -> None:
     fair = attrs.evolve(
-        sitting.subject,
+        photo_session.subject,
         skin=np.array([0.5, 0.35, 0.25]),
         hair=np.array([0.02, 0.02, 0.02]),
         brow=np.array([0, 0.035, 0.045, 0.42, 0.9]),
@@ -125,9 +127,9 @@ def test_skin_is_a_reflectance_and_brows_are_darker(studio: Studio, sitting: Pho
 
 @pytest.mark.parametrize(("part", "x", "y"), [(0, 0.08, 6.75), (1, 0.05, 6.35), (2, 0.6, 6.55)])
 def test_each_part_of_a_beard_darkens_its_place(
-    studio: Studio, sitting: PhotoSession, part: int, x: float, y: float
+    studio: Studio, photo_session: PhotoSession, part: int, x: float, y: float
 ) -> None:
-    fair = attrs.evolve(sitting.subject, skin=np.full(3, 0.5), hair=np.full(3, 0.02))
+    fair = attrs.evolve(photo_session.subject, skin=np.full(3, 0.5), hair=np.full(3, 0.02))
     shaven = painted(studio, fair, beard=np.zeros(3))
     beard = np.zeros(3)
     beard[part] = 0.9
@@ -138,8 +140,8 @@ def test_each_part_of_a_beard_darkens_its_place(
     assert np.array_equal(bearded[forehead], shaven[forehead])
 
 
-def test_a_mole_is_a_dark_spot_at_its_place(studio: Studio, sitting: PhotoSession) -> None:
-    clear = attrs.evolve(sitting.subject, moles=np.zeros((0, 4)))
+def test_a_mole_is_a_dark_spot_at_its_place(studio: Studio, photo_session: PhotoSession) -> None:
+    clear = attrs.evolve(photo_session.subject, moles=np.zeros((0, 4)))
     spotted = attrs.evolve(clear, moles=np.array([[0.4, 6.9, 0.05, 0.9]]))
     darker = painted(studio, clear) - painted(studio, spotted)
     assert darker.max() > 0.01
@@ -148,29 +150,29 @@ def test_a_mole_is_a_dark_spot_at_its_place(studio: Studio, sitting: PhotoSessio
 
 
 def test_hair_lies_outside_the_head_and_moves_with_it(
-    studio: Studio, sitting: PhotoSession
+    studio: Studio, photo_session: PhotoSession
 ) -> None:
-    points = sitting._neutral
-    shell = hair.shell(studio.scalp, points, sitting.session)
-    moved = hair.shell(studio.scalp, points + np.float32(0.5), sitting.session)
+    points = photo_session._neutral
+    shell = hair.shell(studio.scalp, points, photo_session.session)
+    moved = hair.shell(studio.scalp, points + np.float32(0.5), photo_session.session)
     assert np.allclose(moved - shell, 0.5, atol=1e-3)
     crown = shell[: 4 * 72, 1].mean()
     assert crown > points[:, 1].max() - 0.1
 
 
-def test_long_hair_hangs_lower_than_short(studio: Studio, sitting: PhotoSession) -> None:
-    short = attrs.evolve(sitting.session, drape=0.0)
-    long = attrs.evolve(sitting.session, drape=1.0)
-    points = sitting._neutral
+def test_long_hair_hangs_lower_than_short(studio: Studio, photo_session: PhotoSession) -> None:
+    short = attrs.evolve(photo_session.session, drape=0.0)
+    long = attrs.evolve(photo_session.session, drape=1.0)
+    points = photo_session._neutral
     low = [hair.shell(studio.scalp, points, session)[:, 1].min() for session in (short, long)]
     assert low[1] < low[0] - 0.5
 
 
-def test_the_hairline_parts_hair_from_skin(studio: Studio, sitting: PhotoSession) -> None:
-    alpha = hair.hair_map(studio.size, sitting.subject, sitting.session)[..., 3]
+def test_the_hairline_parts_hair_from_skin(studio: Studio, photo_session: PhotoSession) -> None:
+    alpha = hair.hair_map(studio.size, photo_session.subject, photo_session.session)[..., 3]
     assert alpha[0].min() > 0.9  # the crown
     assert alpha[-1, studio.size.width // 2] < 0.1  # below the chin
-    cover = hair.scalp_cover(studio.rest_map, sitting.session)
+    cover = hair.scalp_cover(studio.rest_map, photo_session.session)
     assert 0.1 < cover.mean() < 0.8
     assert cover.max() <= 1
-    assert np.ptp(hair.hairline(sitting.session, np.array([-1.0, 1.0], np.float32))) == 0
+    assert np.ptp(hair.hairline(photo_session.session, np.array([-1.0, 1.0], np.float32))) == 0

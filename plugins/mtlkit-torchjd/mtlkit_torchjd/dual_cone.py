@@ -1,82 +1,64 @@
-"""Projection onto the directions that conflict with no gradient, by TorchJD.
+"""Projection onto the dual cone of the gradients, by TorchJD.
 
-The dual cone of the gradients holds every direction along which no loss rises to first order.
+The dual cone holds every direction along which no loss rises to first order.
 Shapes: T loss terms, K of them present.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+import attrs
 import torch
 from torch import Tensor
 from torchjd.aggregation import DualProjWeighting, UPGradWeighting
 from torchjd.linalg import QuadprogProjector
 
-from mtlkit.plugins import LossTerm
-from mtlkit.weightings import GramianWeighting, UpdateStats
-from mtlkit_torchjd.configs import DualProj, UpGrad
+from mtlkit.plugins import LossTerm, Problem, above, at_least_number, each
+from mtlkit.weightings import GradientWeighting, GramianWeighting, UpdateStats
+from mtlkit_torchjd.options_by_loss import tensor_by_loss, unknown_losses
+
+MIN_RIDGE = 1e-6
+"""Products of float32 gradients have errors of about 1e-7 of the largest."""
 
 
-def by_place(named: Mapping[str, float], terms: Sequence[LossTerm], other: float) -> Tensor:
-    """The numbers (T,) of `named` losses in the order of `terms`, and `other` for those not named.
+@attrs.frozen(kw_only=True)
+class DualConeWeighting(GradientWeighting):
+    """Base of both projections: the weights of the mean, and the ridge of the quadratic program."""
 
-    >>> from mtlkit.task_types import Kind, Role
-    >>> terms = [LossTerm(name, name, Role.SIDE, Kind.REGRESSION) for name in ("age", "height")]
-    >>> by_place({"height": 3.0}, terms, 1.0).tolist()
-    [1.0, 3.0]
-    """
-    return torch.tensor([named.get(term.name, other) for term in terms])
+    preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
+    ridge: float = attrs.field(default=1e-4, validator=at_least_number(MIN_RIDGE))
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from unknown_losses("preferences", self.preferences, terms)
 
 
-class OntoDualCone(GramianWeighting):
-    """The parent of both projections: TorchJD's quadratic programs, free of the gradients' scale.
+class DualConeWeights(GramianWeighting):
+    """Base of both projections: TorchJD's quadratic programs, solved on the CPU.
 
-    TorchJD takes gradients for zero whose squared norms sum to less than 1e-4, which gradients at
-    features may do; here that bound is 0. The ridge makes dependent and opposite gradients
-    soluble. It also hides gradients that are short beside the others: at 1e-4, one 100 times
-    shorter than all together may be conflicted with. A gradient of zero stands in nobody's way. The
-    programs are solved on the CPU.
+    TorchJD treats gradients as zero if their squared norms sum to less than 1e-4, which happens
+    for gradients at features; here that bound is 0. The ridge makes the program solvable for
+    dependent and opposite gradients. It also hides relatively short gradients: at 1e-4, the
+    direction may conflict with one 100 times shorter than all together. A gradient of zero
+    constrains nothing.
     """
 
     preferences: Tensor
 
-    def __init__(self, config: UpGrad | DualProj, terms: tuple[LossTerm, ...]) -> None:
+    def __init__(self, config: DualConeWeighting, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
-        projector = QuadprogProjector(norm_eps=0.0, reg_eps=config.ridge)
-        self.solver = self.solver_with(projector)
-        numbers = by_place(config.preferences, terms, 1.0)
-        self.register_buffer("preferences", numbers, persistent=False)
+        self.solver = self.create_solver(QuadprogProjector(norm_eps=0.0, reg_eps=config.ridge))
+        preferences = tensor_by_loss(config.preferences, terms, 1.0)
+        self.register_buffer("preferences", preferences, persistent=False)
 
     @abstractmethod
-    def solver_with(self, projector: QuadprogProjector) -> UPGradWeighting | DualProjWeighting:
-        """TorchJD's weighting, with a `projector`."""
+    def create_solver(self, projector: QuadprogProjector) -> UPGradWeighting | DualProjWeighting:
+        """Create TorchJD's weighting with `projector`."""
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices].to(gramian)
         self.solver.pref_vector = preferences / preferences.sum()
-        # what all gradients of zero are multiplied by is all the same, if only it is finite
+        # if all gradients are zero, any finite weights give a direction of zero
         identity = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
         vanishes = gramian.diagonal().sum() <= 0
         weights: Tensor = self.solver(torch.where(vanishes, identity, gramian))
         return weights
-
-
-class UpGradWeights(OntoDualCone):
-    """The weights of the mean of all gradients, each projected (proposition 1 gives the program).
-
-    The direction conflicts with no gradient, up to the ridge; opposite gradients cancel. K programs
-    of K unknowns are solved.
-    """
-
-    def solver_with(self, projector: QuadprogProjector) -> UPGradWeighting:
-        return UPGradWeighting(projector=projector)
-
-
-class DualProjWeights(OntoDualCone):
-    """The weights of the projected mean of all gradients; one program of K unknowns is solved.
-
-    The direction conflicts with no gradient, up to the ridge; opposite gradients cancel.
-    """
-
-    def solver_with(self, projector: QuadprogProjector) -> DualProjWeighting:
-        return DualProjWeighting(projector=projector)

@@ -1,4 +1,4 @@
-"""What this plugin brings keeps what its families promise."""
+"""Every component of this plugin conforms to its family."""
 
 from mtlkit import testing
 

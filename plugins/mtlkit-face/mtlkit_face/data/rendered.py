@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from mtlkit_synthetic_faces import FaceSet, RenderedSet, render_set
-from mtlkit_synthetic_faces.crew import WorkerError
 from mtlkit_synthetic_faces.protocol import EXPRESSIONS, POSES
+from mtlkit_synthetic_faces.worker_pool import WorkerError
 from torch import Tensor
 
 from mtlkit.data import Categorical, Data, DataSource, Loading, Split, read_table

@@ -1,6 +1,6 @@
-"""``mtlkit face protocol``: a trained run judged by a protocol, from the command line.
+"""``mtlkit face protocol``: evaluation of a trained run by a protocol.
 
-Each command's options are those of the evaluator of the same name, with which it shares all else.
+Each command has the options of the evaluator of the same name.
 """
 
 import hashlib
@@ -22,37 +22,37 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 @click.group()
 def protocol() -> None:
-    """Judge a trained run by a published protocol, on a set that you have.
+    """Evaluate a trained run by a published protocol, on your copy of the set.
 
-    Pictures are taken as aligned already, like those of the run's training.
+    Pictures must be aligned like those of the run's training.
     """
 
 
-def _every_protocol(command: Command) -> Command:
-    """Give `command` the options that all protocols have."""
+def _shared_options(command: Command) -> Command:
+    """Add the options of all protocols to `command`."""
     for add in reversed(
         (
             click.option("--run", type=_FOLDER, required=True, help="The folder of a trained run."),
             click.option(
-                "--out", type=_FOLDER, help="For result.json, evaluation.json and report.html; by "
-                "default in the run, under protocols/NAME.",
+                "--out", type=_FOLDER, help="Folder of result.json, evaluation.json and "
+                "report.html; by default protocols/NAME in the run.",
             ),
-            click.option("--task", default="identity", show_default=True, help="Whose outputs."),
+            click.option("--task", default="identity", show_default=True, help="Task to match."),
             click.option(
-                "--mode", type=click.Choice([each.value for each in Mode]), default="strict",
-                show_default=True, help="Rules of the definition, or those of the common kits.",
+                "--mode", type=click.Choice([mode.value for mode in Mode]), default="strict",
+                show_default=True, help="Rules of the definition, or those of common toolkits.",
             ),
             click.option("--mirror/--no-mirror", default=True, show_default=True,
                          help="Match the mean over mirror images."),
             click.option(
                 "--count-failures/--refuse-failures", default=None,
-                help="A picture that is missing or cannot be read is recognised by nobody, or "
-                "stops the evaluation; by default strict refuses, compatible counts.",
+                help="Count an unreadable picture as never matched, or stop the evaluation; by "
+                "default strict stops, compatible counts.",
             ),
             click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True,
-                         help="Pictures embedded at a time."),
+                         help="Pictures embedded at once."),
             click.option("--device", default=None, metavar="DEVICE",
-                         help="Such as cpu or cuda:1; by default a GPU where there is one."),
+                         help="Such as cpu or cuda:1; by default a GPU if available."),
         )
     ):  # fmt: skip
         command = add(command)
@@ -69,26 +69,26 @@ _far = click.option("--far", type=float, multiple=True, default=(0.01, 0.001), s
 
 
 @protocol.command()
-@_every_protocol
+@_shared_options
 @_images
-@click.option("--pairs", type=_FILE, help="pairs.txt; by default there or one folder up.")
+@click.option("--pairs", type=_FILE, help="pairs.txt; by default in the images or one folder up.")
 @_folds
 @click.option("--fold-pairs", type=click.IntRange(min=1), default=300, show_default=True,
               help="Pairs of each kind in a fold.")  # fmt: skip
 @_far
 def lfw(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
-    """LFW, View 2: ten folds, the threshold of each chosen on the other nine."""
-    from mtlkit_face.protocols.pairs.lfw import Lfw
+    """LFW, View 2: ten folds; the threshold of each is selected on the other nine."""
+    from mtlkit_face.protocols.pairs.lfw import LFW
 
-    _judge(run, out, device, lambda: Lfw(**_given(options)))
+    _evaluate(run, out, device, lambda: LFW(**_with_mode(options)))
 
 
 @protocol.command()
-@_every_protocol
+@_shared_options
 @_images
 @click.option("--protocol", type=_FOLDER, help="The lists; by default Protocol in the images.")
 @click.option("--faces", type=click.Choice(["frontal-frontal", "frontal-profile"]), multiple=True,
-              help="One of the two protocols alone.")  # fmt: skip
+              help="Run one of the two protocols only.")  # fmt: skip
 @_folds
 @click.option("--fold-pairs", type=click.IntRange(min=1), default=350, show_default=True,
               help="Pairs of each kind in a fold.")  # fmt: skip
@@ -97,20 +97,24 @@ def cfp(
     run: Path, out: Path | None, device: str | None, faces: tuple[str, ...], **options: Any
 ) -> None:
     """CFP: frontal-frontal and frontal-profile, with accuracy, EER and AUC of ten folds."""
-    from mtlkit_face.protocols.pairs.cfp import Cfp, Faces
+    from mtlkit_face.protocols.pairs.cfp import CFP, Faces
 
     chosen = tuple(map(Faces, faces or Faces))
-    _judge(run, out, device, lambda: Cfp(**_given(options), faces=chosen))
+    _evaluate(run, out, device, lambda: CFP(**_with_mode(options), faces=chosen))
 
 
 @protocol.command("ijb-a")
-@_every_protocol
+@_shared_options
 @_images
 @click.option("--protocol", type=_FOLDER, help="IJB-A_11_sets and IJB-A_1N_sets; by default in the "
               "images.")  # fmt: skip
-@click.option("--margin", type=float, help="Cut out the face boxes, enlarged by so much of their "
+@click.option("--margin", type=float, help="Crop the face boxes, enlarged by this part of their "
               "sides; by default pictures are aligned faces.")  # fmt: skip
-@click.option("--well-aligned", type=_FILE, help="A list of files to pool alone, if there are any.")
+@click.option(
+    "--well-aligned",
+    type=_FILE,
+    help="A list of files; a template with any of them pools these only.",
+)
 @click.option("--splits", type=click.IntRange(min=1), default=10, show_default=True,
               help="Splits of the set.")  # fmt: skip
 @_far
@@ -119,22 +123,24 @@ def cfp(
 @click.option("--ranks", "--rank", type=click.IntRange(min=1), multiple=True, default=(1, 5),
               show_default=True, help="Report this rank; may be repeated.")  # fmt: skip
 def ijb_a(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
-    """IJB-A: templates compared one to one, and searched for, over ten splits."""
-    from mtlkit_face.protocols.templates.ijb_a import IjbA
+    """IJB-A: comparison and search of templates, over ten splits."""
+    from mtlkit_face.protocols.templates.ijb_a import IJBA
 
-    _judge(run, out, device, lambda: IjbA(**_given(options)))
+    _evaluate(run, out, device, lambda: IJBA(**_with_mode(options)))
 
 
 @protocol.command("bin")
-@_every_protocol
-@click.option("--file", type=_FILE, required=True, help="The .bin set; nothing in it is run.")
+@_shared_options
+@click.option(
+    "--file", type=_FILE, required=True, help="The .bin set; its pickle is never executed."
+)
 @_folds
 @_far
 def verification_bin(run: Path, out: Path | None, device: str | None, **options: Any) -> None:
-    """A .bin set of pairs of aligned faces (LFW, CFP, AgeDB and others travel so)."""
+    """A .bin set of pairs of aligned faces, as LFW, CFP, AgeDB and others are distributed."""
     from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 
-    _judge(run, out, device, lambda: VerificationBin(**_given(options)))
+    _evaluate(run, out, device, lambda: VerificationBin(**_with_mode(options)))
 
 
 @protocol.command("render")
@@ -150,10 +156,10 @@ def verification_bin(run: Path, out: Path | None, device: str | None, **options:
 @click.option("--size", type=click.IntRange(min=32, max=112), default=48, show_default=True,
               help="The side of a face in pixels.")  # fmt: skip
 @click.option("--first-subject", type=click.IntRange(min=0), default=100_000, show_default=True,
-              help="The number of the first person: whom training has not seen.")  # fmt: skip
+              help="The number of the first person, unseen in training.")  # fmt: skip
 def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: int, size: int,
            first_subject: int) -> None:  # fmt: skip
-    """Write rendered faces in the layout of every set, to try the protocols without photographs."""
+    """Write rendered faces in the layout of every set, to try the protocols."""
     import numpy as np
     from mtlkit_synthetic_faces import FaceSet, render_set
 
@@ -166,7 +172,7 @@ def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: i
     )
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DataError(f"{out} is there already; choose a new or empty folder with --out")
+        raise DataError(f"{out} exists; choose a new or empty folder with --out")
     faces = FaceSet(
         subjects=subjects, images_per_subject=12, size=size, first_subject=first_subject
     )
@@ -181,12 +187,14 @@ def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: i
     click.echo(f"lfw, cfp, ijb-a and pairs.bin are in {out}")
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
+def _with_mode(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "mode": Mode(options["mode"])}
 
 
-def _judge(run: Path, out: Path | None, device: str | None, make: "Callable[[], Protocol]") -> None:
-    """Judge `run` by what `make` gives, and write the result beside a report."""
+def _evaluate(
+    run: Path, out: Path | None, device: str | None, create: "Callable[[], Protocol]"
+) -> None:
+    """Evaluate `run` by the protocol that `create` returns, and write the result and a report."""
     import torch
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
@@ -194,38 +202,40 @@ def _judge(run: Path, out: Path | None, device: str | None, make: "Callable[[], 
     from mtlkit.runs import RunFolder
 
     try:
-        asked = make()
+        protocol = create()
     except ValueError as mistake:
         raise DataError(str(mistake)) from mistake
     catalog = load_catalog()
     model = load_model(run, catalog)
     weights = hashlib.sha256(RunFolder(run).model.read_bytes()).hexdigest()
     file = run / "recipe.yaml"
-    mistakes = [str(each) for each in asked.problems(load_recipe(file, catalog).terms())]
+    mistakes = [str(problem) for problem in protocol.problems(load_recipe(file, catalog).terms())]
     if mistakes:
         raise DataError(f"{run}: {'; '.join(mistakes)}")
-    target = out or run / "protocols" / asked.prefix.removeprefix("face/")
+    target = out or run / "protocols" / protocol.prefix.removeprefix("face/")
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise DataError(f"{target} is there already; choose a new or empty folder with --out")
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        raise DataError(f"{target} exists; choose a new or empty folder with --out")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        model = model.to(torch.device(chosen))
+        model = model.to(torch.device(device))
     except (RuntimeError, AssertionError) as cause:
-        raise DataError(f"--device {chosen}: cannot be used: {cause}") from cause
+        raise DataError(
+            f"--device {device}: cannot be used: {cause}; choose another device"
+        ) from cause
     with Progress(TextColumn("embedding"), TextColumn("{task.completed:,} pictures"),
                   TimeElapsedColumn(), transient=True) as bar:  # fmt: skip
         task = bar.add_task("", total=None)
-        outcome = asked.outcome(model, lambda done: bar.advance(task, done), weights)
+        outcome = protocol.outcome(model, lambda done: bar.advance(task, done), weights)
     _write(target, run, file.read_text(encoding="utf-8"), outcome)
-    _tell(outcome)
+    _print_results(outcome)
     click.echo(f"\nreport: {target / 'report.html'}")
 
 
 def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> None:
     from mtlkit.report import Evaluation, RunRecord, evaluation_to_json, render_page
 
-    found = outcome.findings()
-    result = next(iter(outcome.results.values()))  # of all parts of one model
+    evaluated = outcome.evaluation_result()
+    result = next(iter(outcome.results.values()))  # all parts have the same model
     evaluation = Evaluation(
         facts={
             "run": run.name,
@@ -233,9 +243,9 @@ def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> N
             "weights, SHA-256": result.weights or "",
             "preprocessing": str(result.preprocessing),
         },
-        headlines=found.headlines,
-        metrics=found.metrics,
-        sections=found.sections,
+        headlines=evaluated.headlines,
+        metrics=evaluated.metrics,
+        sections=evaluated.sections,
     )
     page = render_page(RunRecord(name=run.name, evaluation=evaluation, recipe=recipe))
     files = {
@@ -249,12 +259,12 @@ def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> N
             (target / name).write_text(text, encoding="utf-8")
     except OSError as cause:
         raise DataError(
-            f"{cause.filename or target}: cannot be written: {cause.strerror or cause}; free some "
-            f"space, or choose another folder with --out"
+            f"{cause.filename or target}: cannot be written: {cause.strerror or cause}; free "
+            f"some space, or choose another folder with --out"
         ) from cause
 
 
-def _tell(outcome: "ProtocolReport") -> None:
+def _print_results(outcome: "ProtocolReport") -> None:
     first = next(iter(outcome.results.values()))
     click.echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
     for part, result in outcome.results.items():

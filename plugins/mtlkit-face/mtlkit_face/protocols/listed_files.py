@@ -1,7 +1,7 @@
-"""Files that a protocol's lists name: found without leaving the set's folder, or known as missing.
+"""Files named by a protocol's lists, looked up inside the folder of the set only.
 
-A list is text from elsewhere. A path in it is followed only as far as it stays, as written, inside
-the folder of the set; links on the disk are the user's own, and are followed.
+Lists are untrusted text: a path in them must stay inside the folder of the set as written. Links on
+the disk belong to the user and are followed.
 """
 
 import os
@@ -11,13 +11,13 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from mtlkit.plugins import DataError
 
 SUFFIXES = (".jpg", ".png", ".jpeg", ".JPG", ".PNG", ".JPEG", ".bmp")
-"""Aligned copies often have another format than the list says; the name itself counts."""
+"""Formats of aligned copies, which often differ from the list; the listed name comes first."""
 
 
-def inside(root: Path, listed: str, place: str, start: str = ".") -> PurePosixPath:
-    """The path `listed`, which starts from the folder `start` of `root`, as one that starts there.
+def inside(root: Path, listed: str, location: str, start: str = ".") -> PurePosixPath:
+    """Return the path `listed`, relative to the folder `start` of `root`, relative to `root`.
 
-    `DataError` names `place`, a file and line, where it would leave the folder.
+    Raises `DataError` with the `location` (file and line) if it leaves `root`.
     """
     written = listed.strip().replace("\\", "/")
     absolute = written.startswith("/") or bool(PureWindowsPath(written).drive)
@@ -30,19 +30,19 @@ def inside(root: Path, listed: str, place: str, start: str = ".") -> PurePosixPa
         or joined.startswith("../")
     ):
         raise DataError(
-            f"{place}: the path {listed!r} leaves the folder of the set ({root}); expected one "
-            f"inside. A list that asks for other files is not to be trusted"
+            f"{location}: the path {listed!r} leaves the folder of the set ({root}); expected one "
+            f"inside. Do not trust a list that names other files"
         )
     return PurePosixPath(joined)
 
 
 class Tree:
-    """The files below a folder, looked up by what a list calls them; a folder is read once."""
+    """The files below a folder, looked up by listed name; each folder is read once."""
 
     def __init__(self, root: Path, aliases: dict[str, str] | None = None) -> None:
         if not root.is_dir():
             raise DataError(
-                f"{root}: is no folder; expected the images of the set. Correct the option "
+                f"{root}: is not a folder; expected the images of the set. Correct the option "
                 f"`images` (a relative path starts from the working directory)"
             )
         self.root = root
@@ -50,7 +50,7 @@ class Tree:
         self._folders: dict[Path, frozenset[str]] = {}
 
     def find(self, relative: PurePosixPath) -> Path | None:
-        """The file, or the one of the same name in another format; None where it is missing."""
+        """Return the file, or one of the same name in another format, or None if it is missing."""
         first, *rest = relative.parts
         for head in (first, self._aliases.get(first)):
             if head is None:
@@ -66,10 +66,10 @@ class Tree:
         if folder not in self._folders:
             try:
                 with os.scandir(folder) as entries:
-                    found = frozenset(each.name for each in entries if not each.is_dir())
+                    names = frozenset(entry.name for entry in entries if not entry.is_dir())
             except (FileNotFoundError, NotADirectoryError):
-                found = frozenset()
+                names = frozenset()
             except OSError as cause:
                 raise DataError(f"{folder}: cannot be read: {cause.strerror or cause}") from cause
-            self._folders[folder] = found
+            self._folders[folder] = names
         return self._folders[folder]

@@ -1,10 +1,10 @@
-"""The two sets of rules by which a protocol is judged."""
+"""The two modes of a protocol."""
 
 from enum import Enum
 
 
 class Mode(Enum):
-    """Whose rules decide: those of the definition, or those that the common kits follow."""
+    """The rules of a protocol: those of its definition, or those of common toolkits."""
 
     STRICT = "strict"
     COMPATIBLE = "compatible"

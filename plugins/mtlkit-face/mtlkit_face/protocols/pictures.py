@@ -1,4 +1,4 @@
-"""Pictures of faces as a protocol names them, and decoding one to the shape a network takes."""
+"""Face pictures of a protocol, and decoding them to a network's input shape."""
 
 import io
 from pathlib import Path
@@ -11,15 +11,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mtlkit.data import FORMATS
 from mtlkit.plugins import DataError
 
-MOST_PIXELS = 80_000_000
-"""A picture of more is refused before it is decoded: a small file can unfold to fill the memory."""
+MAX_PIXELS = 80_000_000
+"""Larger pictures are not decoded, since a small file can expand to fill the memory."""
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @attrs.frozen(kw_only=True)
 class Box:
-    """Where a face is in a picture, in pixels, to be enlarged by `margin` of its longer side."""
+    """The box of a face in pixels, enlarged on each side by `margin` of its longer side."""
 
     left: float
     top: float
@@ -28,7 +28,7 @@ class Box:
     margin: float = 0.0
 
     def corners(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom of the square around the centre that holds the box."""
+        """Return left, top, right and bottom of the enlarged square around the box."""
         side = max(self.width, self.height) * (1 + 2 * self.margin)
         x, y = self.left + self.width / 2, self.top + self.height / 2
         return x - side / 2, y - side / 2, x + side / 2, y + side / 2
@@ -36,10 +36,10 @@ class Box:
 
 @attrs.frozen(kw_only=True)
 class FaceImage:
-    """A face of a protocol: what messages call it, and its file or its encoded bytes.
+    """A face of a protocol: its name in messages, and its file or encoded bytes.
 
-    One without a source has a `fault` that says why; it is `faceless` where the set itself says
-    that it shows no face to be found, which is no mistake in the set.
+    Without a source, `fault` is the reason; it is `faceless` if the set itself lists no face, which
+    is not an error of the set.
     """
 
     name: str
@@ -51,16 +51,16 @@ class FaceImage:
 
 @attrs.frozen(eq=False)
 class Decoded:
-    """A picture as (C, H, W) in uint8, and the width and height of what it was made from."""
+    """A picture (C, H, W) in uint8, and the width and height before resizing."""
 
     pixels: Pixels
     size: tuple[int, int]
 
 
 def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
-    """`picture`, or its box, upright and resized to `shape` (C, H, W) by bicubic interpolation.
+    """Decode `picture`, or its box, upright and with bicubic resizing to `shape` (C, H, W).
 
-    `DataError` says why it cannot be had, without its name.
+    Raises `DataError` with the reason, without the picture's name.
     """
     if picture.source is None:
         raise DataError(picture.fault)
@@ -70,7 +70,7 @@ def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
         with Image.open(
             io.BytesIO(content) if isinstance(content, bytes) else content, formats=FORMATS
         ) as opened:
-            if opened.width * opened.height > MOST_PIXELS:
+            if opened.width * opened.height > MAX_PIXELS:
                 raise DataError(f"has {opened.width} x {opened.height} pixels, too many for a face")
             image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
     except DataError:
@@ -78,8 +78,8 @@ def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
     except FileNotFoundError as cause:
         raise DataError("is missing") from cause
     except UnidentifiedImageError as cause:
-        raise DataError("is no image of a known format") from cause
-    except Exception as cause:  # a damaged file makes decoders raise nearly anything
+        raise DataError("is not an image of a known format") from cause
+    except Exception as cause:  # decoders raise nearly anything on damaged files
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}") from cause
     if picture.box is not None:
         image = _cropped(image, picture.box)
@@ -91,7 +91,7 @@ def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
 
 
 def _cropped(image: Image.Image, box: Box) -> Image.Image:
-    """The square around the box; what lies outside of the picture is black, as at its alignment."""
+    """Crop the square around the box; parts outside of the picture are black, as in alignment."""
     left, top, right, bottom = (round(corner) for corner in box.corners())
     if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
         raise DataError(f"its face box lies outside of the {image.width} x {image.height} picture")

@@ -1,4 +1,4 @@
-"""What all protocols have in common, as evaluators of a recipe."""
+"""The base of all protocols, which are evaluators."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -12,22 +12,21 @@ from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.result import ProtocolReport
 
 Progress = Callable[[int], None]
-"""Is told how many pictures more are done."""
+"""Called with the number of pictures of each finished batch."""
 
 
-def silence(done: int) -> None:
-    """Tells nobody."""
+def no_progress(done: int) -> None:
+    """Ignore progress."""
 
 
 @attrs.frozen(kw_only=True)
 class Protocol(Evaluator):
-    """What all protocols have in common: how a picture is matched, and whose rules decide.
+    """Base of all protocols: the options of matching, and the mode.
 
     `task` is the task whose outputs are matched. With `mirror` the template of a picture is the
-    mean of its own and its mirror image's. `count_failures` counts a picture that is missing or
-    cannot be read as one that nobody is recognised by; without, it stops the evaluation. None
-    leaves that to the mode: strict stops, compatible counts. `batch` pictures are embedded at a
-    time.
+    mean over it and its mirror image. With `count_failures` a missing or unreadable picture is
+    counted as never matched; otherwise it stops the evaluation. None is the default of the mode:
+    strict stops, compatible counts. `batch` pictures are embedded at once.
     """
 
     task: str = "identity"
@@ -37,42 +36,42 @@ class Protocol(Evaluator):
     batch: int = attrs.field(default=128, validator=at_least(1))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        known = {term.task: term for term in terms}
-        if self.task not in known:
-            tasks = ", ".join(known)
+        by_task = {term.task: term for term in terms}
+        if self.task not in by_task:
+            tasks = ", ".join(by_task)
             yield Problem(("task",), f"no task named {self.task!r}; the tasks are {tasks}")
-        elif known[self.task].kind is not TaskKind.CLASSIFICATION:
+        elif by_task[self.task].kind is not TaskKind.CLASSIFICATION:
             yield Problem(("task",), f"the task {self.task!r} predicts no classes")
 
     @property
     def counts_failures(self) -> bool:
-        """Whether failures are counted, by the option or else by the mode."""
+        """True if failures are counted, by the option or else by the mode."""
         return self.mode is Mode.COMPATIBLE if self.count_failures is None else self.count_failures
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """The protocol's name in a result and in the metrics."""
+        """The protocol's name in results and metrics."""
 
     @property
     def prefix(self) -> str:
         return f"face/{self.name}" + ("" if self.mode is Mode.STRICT else "/compatible")
 
     def check(self, data: Data) -> None:
-        self.look()
+        self.verify()
 
     @abstractmethod
-    def look(self) -> None:
-        """Read the lists and look for the files; `DataError` where the set is not as it must be."""
+    def verify(self) -> None:
+        """Read the lists and look up the files; raises `DataError` if the set is invalid."""
 
     @abstractmethod
     def outcome(
         self,
         model: MultiTaskModel,
-        progress: Progress = silence,
+        progress: Progress = no_progress,
         weights: str | None = None,
     ) -> "ProtocolReport":
-        """The result of a model, with what to show of it; `weights` is the SHA-256 of its file."""
+        """Evaluate a model, whose file has the SHA-256 `weights`, and return results and report."""
 
-    def evaluate(self, trained: EvaluationContext) -> EvaluationResult:
-        return self.outcome(trained.model).findings()
+    def evaluate(self, context: EvaluationContext) -> EvaluationResult:
+        return self.outcome(context.model).evaluation_result()

@@ -1,7 +1,7 @@
-"""The layouts of LFW, CFP, IJB-A and `.bin` sets, written from rendered faces.
+"""Rendered faces in the layouts of LFW, CFP, IJB-A and `.bin` sets.
 
-Nobody may hand out the real sets; these have the same files and folders, so that a protocol can be
-tried, and tested, by anybody. Their numbers say nothing about photographs.
+The real sets cannot be redistributed. These have the same files and folders, for tests and trials;
+results on them do not transfer to photographs.
 """
 
 import csv
@@ -28,33 +28,33 @@ Pair = tuple[int, int]
 
 @attrs.frozen(eq=False)
 class People:
-    """Rendered faces by person, and chance."""
+    """Rendered faces by person, and a random generator."""
 
     faces: RenderedSet
     random: np.random.Generator
 
     @property
     def subjects(self) -> list[int]:
-        """Everybody, by number."""
+        """The numbers of all people."""
         return sorted(set(self.faces.rows.subject.tolist()))
 
     def images(self, subject: int) -> list[int]:
-        """A person's images, from the most frontal to the most profile."""
+        """Return a person's images, from frontal to profile."""
         rows = self.faces.rows
-        own = np.flatnonzero(rows.subject == subject)
-        return [int(i) for i in own[np.argsort(np.abs(rows.yaw[own]), kind="stable")]]
+        images = np.flatnonzero(rows.subject == subject)
+        return [int(i) for i in images[np.argsort(np.abs(rows.yaw[images]), kind="stable")]]
 
     def picture(self, image: int) -> Image.Image:
-        """An image as Pillow has it."""
+        """Return an image as a Pillow image."""
         return _image(self.faces.images[image])
 
-    def two(self, things: Sequence[int]) -> Pair:
-        """Two different ones."""
-        one, other = self.random.choice(len(things), 2, replace=False)
-        return things[one], things[other]
+    def two(self, values: Sequence[int]) -> Pair:
+        """Return two different elements."""
+        one, other = self.random.choice(len(values), 2, replace=False)
+        return values[one], values[other]
 
     def of_folds(self, folds: int) -> list[list[int]]:
-        """The people of each fold: nobody is in two, and there are two or more in each."""
+        """Return the people of each fold: disjoint, and two or more in each."""
         if len(self.subjects) < 2 * folds:
             raise ValueError(
                 f"expected two subjects or more for each of {folds} folds, found "
@@ -63,20 +63,20 @@ class People:
         return [list(map(int, part)) for part in np.array_split(self.subjects, folds)]
 
 
-def write_lfw(people: People, out: Path, folds: int, each: int) -> None:
-    """`pairs.txt` and a folder of images for each person."""
-    lines = [f"{folds}\t{each}"]
+def write_lfw(people: People, out: Path, folds: int, fold_pairs: int) -> None:
+    """Write `pairs.txt` and a folder of images for each person."""
+    lines = [f"{folds}\t{fold_pairs}"]
     number = {}
     for subject in people.subjects:
-        for place, image in enumerate(people.images(subject), start=1):
-            number[image] = place
+        for index, image in enumerate(people.images(subject), start=1):
+            number[image] = index
             name = _name(subject)
-            _save(people.picture(image), out / name / f"{name}_{place:04d}.jpg")
+            _save(people.picture(image), out / name / f"{name}_{index:04d}.jpg")
     for group in people.of_folds(folds):
-        for subject in people.random.choice(group, each).tolist():
+        for subject in people.random.choice(group, fold_pairs).tolist():
             one, other = people.two(people.images(subject))
             lines.append(f"{_name(subject)}\t{number[one]}\t{number[other]}")
-        for _ in range(each):
+        for _ in range(fold_pairs):
             fields: list[str] = []
             for subject in people.two(group):
                 fields += [
@@ -87,15 +87,15 @@ def write_lfw(people: People, out: Path, folds: int, each: int) -> None:
     _write(out / "pairs.txt", lines)
 
 
-def write_cfp(people: People, out: Path, folds: int, each: int) -> None:
-    """`Data` and `Protocol`: the more frontal half of each person's images, and the other."""
+def write_cfp(people: People, out: Path, folds: int, fold_pairs: int) -> None:
+    """Write `Data` and `Protocol`; the more frontal half of each person's images is frontal."""
     lists: dict[str, list[int]] = {"F": [], "P": []}
     for subject in people.subjects:
-        own = people.images(subject)
-        half = len(own) // 2
-        lists["F"] += own[:half]
-        lists["P"] += own[half:]
-    place: dict[int, tuple[str, int]] = {}
+        images = people.images(subject)
+        half = len(images) // 2
+        lists["F"] += images[:half]
+        lists["P"] += images[half:]
+    entries: dict[int, tuple[str, int]] = {}
     for kind, folder in (("F", "frontal"), ("P", "profile")):
         lines, count = [], dict.fromkeys(people.subjects, 0)
         for number, image in enumerate(lists[kind], start=1):
@@ -104,38 +104,38 @@ def write_cfp(people: People, out: Path, folds: int, each: int) -> None:
             file = f"Data/Images/{subject + 1:03d}/{folder}/{count[subject]:02d}.jpg"
             _save(people.picture(image), out / file)
             lines.append(f"{number} ../{file}")
-            place[image] = kind, number
+            entries[image] = kind, number
         _write(out / f"Protocol/Pair_list_{kind}.txt", lines)
     for split, second in (("FF", "F"), ("FP", "P")):
         for fold, group in enumerate(people.of_folds(folds), start=1):
             root = out / f"Protocol/Split/{split}/{fold:02d}"
             for name, same in (("same", True), ("diff", False)):
-                pairs = [_cfp_pair(people, group, place, second, same) for _ in range(each)]
-                _write(root / f"{name}.txt", [f"{place[a][1]},{place[b][1]}" for a, b in pairs])
+                pairs = [_cfp_pair(people, group, entries, second, same) for _ in range(fold_pairs)]
+                _write(root / f"{name}.txt", [f"{entries[a][1]},{entries[b][1]}" for a, b in pairs])
 
 
 def _cfp_pair(
-    people: People, group: list[int], place: dict[int, tuple[str, int]], kind: str, same: bool
+    people: People, group: list[int], entries: dict[int, tuple[str, int]], kind: str, same: bool
 ) -> Pair:
     one, other = (int(people.random.choice(group)),) * 2 if same else people.two(group)
-    first = [i for i in people.images(one) if place[i][0] == "F"]
-    second = [i for i in people.images(other) if place[i][0] == kind]
+    first = [i for i in people.images(one) if entries[i][0] == "F"]
+    second = [i for i in people.images(other) if entries[i][0] == kind]
     a = int(people.random.choice(first))
     return a, int(people.random.choice([i for i in second if i != a]))
 
 
-def write_bin(people: People, path: Path, folds: int, each: int) -> None:
-    """A pickle of encoded images and of whether they match, in the order of the folds."""
+def write_bin(people: People, path: Path, folds: int, fold_pairs: int) -> None:
+    """Write a pickle of encoded images and of labels of matching pairs, in the order of folds."""
     contents, same = [], []
     for group in people.of_folds(folds):
-        for number in range(2 * each):
-            genuine = number < each
+        for number in range(2 * fold_pairs):
+            genuine = number < fold_pairs
             a, b = (int(people.random.choice(group)),) * 2 if genuine else people.two(group)
-            own = people.images(a)
+            images = people.images(a)
             pair = (
-                people.two(own)
+                people.two(images)
                 if genuine
-                else (own[0], int(people.random.choice(people.images(b))))
+                else (images[0], int(people.random.choice(people.images(b))))
             )
             contents += [_encoded(people.picture(image)) for image in pair]
             same.append(genuine)
@@ -144,15 +144,15 @@ def write_bin(people: People, path: Path, folds: int, each: int) -> None:
 
 
 def write_ijb_a(people: People, out: Path, splits: int) -> None:
-    """`img` and `frame` with two people in each photograph, `aligned` faces, and the tables."""
-    sightings = list(_shown(people, out))
+    """Write `img` and `frame`, with two people in each photograph, `aligned` faces, and tables."""
+    sightings = list(_write_pictures(people, out))
     for split in range(1, splits + 1):
         order = people.random.permutation(people.subjects).tolist()
         third = len(order) // 3
         train, tested = order[:third], order[third:]
         verify, search = (out / kind / f"split{split}" for kind in (VERIFY, SEARCH))
         by_person = {subject: [s for s in sightings if s[0] == subject] for subject in order}
-        # a template of photographs and one of a video, and a third with both
+        # three templates each: of photographs, of a video, and of both
         templates = {
             3 * subject + kind: (subject, rows)
             for subject in tested
@@ -167,47 +167,48 @@ def write_ijb_a(people: People, out: Path, splits: int) -> None:
             if a < b and (templates[a][0] == templates[b][0] or (a + b) % 3 == 0)
         ]  # fmt: skip
         _write(verify / f"verify_comparisons_{split}.csv", [f"{a},{b}" for a, b in pairs])
-        known = tested[: max(2, 2 * len(tested) // 3)]  # the others are strangers
-        gallery = {n: t for n, t in templates.items() if n % 3 == 2 and t[0] in known}
+        enrolled = tested[: max(2, 2 * len(tested) // 3)]  # the others are non-mated
+        gallery = {n: t for n, t in templates.items() if n % 3 == 2 and t[0] in enrolled}
         _table(search / f"search_gallery_{split}.csv", gallery)
         probes = {n: t for n, t in templates.items() if n % 3 != 2}
         _table(search / f"search_probe_{split}.csv", probes)
 
 
-Shown = tuple[int, str, str, int, tuple[int, int, int, int]]
+Row = tuple[int, str, str, int, tuple[int, int, int, int]]
 """Subject, file, medium, sighting, box."""
 
 
-def _shown(people: People, out: Path) -> Iterator[Shown]:
-    """Write the pictures: photographs of two people each, and a video of three frames of one."""
+def _write_pictures(people: People, out: Path) -> Iterator[Row]:
+    """Write photographs of two people each, and videos of three frames of one; yield their rows."""
     subjects = people.subjects
     side = people.faces.images.shape[-1]
     sighting = 0
-    for place, subject in enumerate(subjects):
-        own, other = people.images(subject), people.images(subjects[place - 1])
+    for index, subject in enumerate(subjects):
+        before = subjects[index - 1]
+        images, others = people.images(subject), people.images(before)
         both = Image.new("RGB", (2 * side, side))
-        for x, (who, image) in enumerate(((subject, own[0]), (subjects[place - 1], other[-1]))):
+        for x, (person, image) in enumerate(((subject, images[0]), (before, others[-1]))):
             sighting += 1
             picture = people.picture(image)
             both.paste(picture, (x * side, 0))
-            _save(picture, out / f"aligned/img/{place + 1}_{sighting}.jpg")
-            yield who, f"img/{place + 1}.jpg", f"p{place}", sighting, (x * side, 0, side, side)
-        _save(both, out / f"img/{place + 1}.jpg")
-        for frame, image in enumerate(own[1:4], start=1):
+            _save(picture, out / f"aligned/img/{index + 1}_{sighting}.jpg")
+            yield person, f"img/{index + 1}.jpg", f"p{index}", sighting, (x * side, 0, side, side)
+        _save(both, out / f"img/{index + 1}.jpg")
+        for frame, image in enumerate(images[1:4], start=1):
             sighting += 1
-            file = f"frame/{place + 1}_{frame:05d}.png"
+            file = f"frame/{index + 1}_{frame:05d}.png"
             for folder in (out, out / "aligned"):
                 _save(people.picture(image), folder / file)
-            yield subject, file, f"v{place}", sighting, (0, 0, side, side)
+            yield subject, file, f"v{index}", sighting, (0, 0, side, side)
 
 
-def _three(rows: list[Shown]) -> tuple[list[Shown], list[Shown], list[Shown]]:
+def _three(rows: list[Row]) -> tuple[list[Row], list[Row], list[Row]]:
     photographs = [row for row in rows if row[1].startswith("img")]
     frames = [row for row in rows if row[1].startswith("frame")]
     return photographs, frames, [photographs[0], *frames]
 
 
-def _table(path: Path, templates: dict[int, tuple[int, list[Shown]]]) -> None:
+def _table(path: Path, templates: dict[int, tuple[int, list[Row]]]) -> None:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -233,7 +234,7 @@ def _encoded(image: Image.Image) -> bytes:
 
 def _save(image: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, quality=95)  # of which PNG knows nothing
+    image.save(path, quality=95)  # ignored for PNG
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

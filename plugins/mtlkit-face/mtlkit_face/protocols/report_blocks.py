@@ -1,4 +1,4 @@
-"""What a report shows of a protocol's results: tables of numbers, and the worst errors."""
+"""Report blocks of a protocol's results: tables, and galleries of the worst errors."""
 
 import base64
 import io
@@ -16,12 +16,12 @@ from mtlkit_face.protocols.embedding import ImageEmbedder
 from mtlkit_face.protocols.pictures import FaceImage, decode
 from mtlkit_face.protocols.result import Measure, ProtocolResult
 
-MOST = 6
+MAX_ERRORS = 6
 """Errors shown of each kind."""
 
 
 def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> Iterable[Block]:
-    """The measures, where each was taken, and what was matched with what."""
+    """Yield tables of the measures, their thresholds, their values by fold, and the `facts`."""
     rows = [(part, name, m) for part, r in results.items() for name, m in r.measures.items()]
     yield Table(
         header=("", "value", "95% interval", "standard error", "deviation", "interval by"),
@@ -29,14 +29,14 @@ def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> I
             (_named(part, name), m.value, _ends(m), m.standard_error, m.deviation, m.interval)
             for part, name, m in rows
         ),
-        caption="Standard error and deviation are those over folds or splits, as published.",
+        caption="Standard error and deviation are over folds or splits, as published.",
     )
-    where = [(_named(part, n), key, x) for part, n, m in rows for key, x in m.at.items()]
-    if where:
+    points = [(_named(part, n), key, x) for part, n, m in rows for key, x in m.at.items()]
+    if points:
         yield Table(
             header=("", "at", "value"),
-            rows=tuple(where),
-            caption="Where the numbers were taken: thresholds of scores, rates that they have.",
+            rows=tuple(points),
+            caption="Operating points of the measures: thresholds of scores, and their rates.",
             folded=True,
         )
     by_fold = [(_named(part, name), m.folds) for part, name, m in rows if m.folds]
@@ -48,15 +48,15 @@ def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> I
             caption="Each fold or split.",
             folded=True,
         )
-    yield Table(header=("", ""), rows=tuple(facts.items()), caption="How it was done.")
+    yield Table(header=("", ""), rows=tuple(facts.items()), caption="Setup.")
 
 
 def facts(results: Mapping[str, ProtocolResult], embedder: ImageEmbedder) -> dict[str, str]:
-    """What was compared with what, by whose rules, and what came of the pictures."""
-    found: dict[str, str] = {}
+    """Return facts of the setup: comparisons, rules, model and failed pictures."""
+    lines: dict[str, str] = {}
     for part, result in results.items():
-        found[_named(part, "protocol")] = f"{result.protocol}, {result.version}"
-        found[_named(part, "comparisons")] = (
+        lines[_named(part, "protocol")] = f"{result.protocol}, {result.version}"
+        lines[_named(part, "comparisons")] = (
             f"{result.n_genuine:,} genuine, {result.n_impostor:,} impostor"
         )
     first = next(iter(results.values()))
@@ -64,17 +64,17 @@ def facts(results: Mapping[str, ProtocolResult], embedder: ImageEmbedder) -> dic
     sizes = embedder.sizes
     other = sum(n for size, n in sizes.items() if size != (width, height))
     common = ", ".join(f"{w} x {h}" for (w, h), _ in sizes.most_common(3))
-    found |= {
+    lines |= {
         "mode": first.mode,
         "matching": first.matching,
-        "weights, SHA-256": first.weights or "those of the run that this page is of",
+        "weights, SHA-256": first.weights or "those of the run of this page",
         "preprocessing": str(first.preprocessing),
-        "alignment": "none was done: pictures are taken as aligned like those of training",
+        "alignment": "none: pictures are assumed to be aligned like those of training",
         "size": f"{width} x {height} by the model; {other:,} of {embedder.embedded:,} embedded "
         f"pictures were resized ({common or 'none'})",
         "failures": _failures(embedder),
     }
-    return found
+    return lines
 
 
 def _failures(embedder: ImageEmbedder) -> str:
@@ -82,7 +82,7 @@ def _failures(embedder: ImageEmbedder) -> str:
         return "none"
     named = "; ".join(f"{name} {why}" for name, why in list(embedder.failed.items())[:5])
     return (
-        f"{len(embedder.failed):,} pictures, counted as recognised by nobody: {named}"
+        f"{len(embedder.failed):,} pictures, counted as never matched: {named}"
         f"{', ...' if len(embedder.failed) > 5 else ''}"
     )
 
@@ -94,41 +94,41 @@ def worst_errors(
     right: Bools,
     embedder: ImageEmbedder,
 ) -> Block:
-    """The wrong decisions that are farthest off, of each kind; failed pairs cannot be shown.
+    """Return a gallery of the worst wrong decisions of each kind, without failed pairs.
 
-    `sides` (P,) are the pictures of each comparison, `right` (P,) says which were decided rightly.
+    `sides` (P,) are the pictures of each comparison; `right` (P,) is true for correct decisions.
     """
     wrong = ~right & np.isfinite(score)
     rows = []
     for kind, order in ((True, score), (False, -score)):
-        places = np.flatnonzero(wrong & (same == kind))
-        for place in places[np.argsort(order[places], kind="stable")][:MOST]:
-            words = "one person" if kind else "two people"
-            rows.append(_row(sides, int(place), f"{words}: {score[place]:.3f}", embedder))
+        indices = np.flatnonzero(wrong & (same == kind))
+        for index in indices[np.argsort(order[indices], kind="stable")][:MAX_ERRORS]:
+            truth = "one person" if kind else "two people"
+            rows.append(_row(sides, int(index), f"{truth}: {score[index]:.3f}", embedder))
     if not rows:
-        return Text(text="No pair that could be compared was decided wrongly.")
+        return Text(text="All pairs that could be compared were decided correctly.")
     return Gallery(
         rows=tuple(rows),
-        caption=f"{len(rows)} of {int(wrong.sum()):,} wrong decisions, the farthest off of each "
-        f"kind, with their scores.",
+        caption=f"{len(rows)} of {int(wrong.sum()):,} wrong decisions, the worst of each kind, "
+        f"with their scores.",
     )
 
 
 def _row(
     sides: tuple[Sequence[FaceImage], Sequence[FaceImage]],
-    place: int,
+    index: int,
     words: str,
     embedder: ImageEmbedder,
 ) -> tuple[Shown, ...]:
     return tuple(
-        _picture(side[place], embedder.shape, f"{side[place].name}, {words}") for side in sides
+        _picture(side[index], embedder.shape, f"{side[index].name}, {words}") for side in sides
     )
 
 
 def _picture(picture: FaceImage, shape: tuple[int, ...], caption: str) -> Shown:
     try:
         pixels = decode(picture, shape).pixels
-    except DataError:  # it could be read a moment ago
+    except DataError:  # it has changed since it was embedded
         pixels = np.zeros(shape, np.uint8)
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy())
     target = io.BytesIO()

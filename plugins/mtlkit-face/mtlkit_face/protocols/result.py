@@ -1,4 +1,4 @@
-"""What came of a protocol, as plain values that say how each number was obtained."""
+"""Results of a protocol: measures with their intervals and operating points."""
 
 import json
 import math
@@ -16,10 +16,10 @@ FORMAT = 1
 
 @attrs.frozen(kw_only=True)
 class Measure:
-    """A number, its values by fold or split, and how sure it is.
+    """A measure, its values by fold or split, and its uncertainty.
 
-    `deviation` and `standard_error` are those over folds, as published; `low` and `high` are a 95%
-    interval, made as `interval` says. `at` holds where it was taken: thresholds, rates.
+    `deviation` and `standard_error` are over folds, as published; `low` and `high` are a 95%
+    interval, by the method `interval`. `at` holds the operating point: thresholds, rates.
     """
 
     value: float
@@ -36,7 +36,7 @@ def over_folds(
     values: Sequence[float], ends: Interval, interval: str, *, population: bool,
     at: Mapping[str, float] | None = None,
 ) -> Measure:  # fmt: skip
-    """The mean of `values` over folds that have one, with its spread and a 95% interval."""
+    """Return the mean of the finite `values` over folds, with its spread and a 95% interval."""
     return Measure(
         value=mean_of_finite(values),
         folds=tuple(values),
@@ -51,9 +51,9 @@ def over_folds(
 
 @attrs.frozen(kw_only=True)
 class Preprocessing:
-    """What is done to an aligned picture: it is resized to `shape` (channels, height, width), gray
-    or RGB in 8 bits, and the network is given (pixel - `mean`) / `std`. With `margin` its face
-    box was cut out before, enlarged by so much of its sides.
+    """Preprocessing of an aligned picture: resized to `shape` (channels, height, width), gray or
+    RGB in 8 bits, then (pixel - `mean`) / `std`. With `margin` the face box, enlarged by this part
+    of its sides, is cropped first.
     """
 
     shape: tuple[int, ...]
@@ -63,18 +63,18 @@ class Preprocessing:
 
     def __str__(self) -> str:
         channels, height, width = self.shape
-        colours = "gray" if channels == 1 else "RGB"
+        colors = "gray" if channels == 1 else "RGB"
         cut = "" if self.margin is None else f"face boxes with a margin of {self.margin:g}, "
-        return f"{cut}{colours}, {width} x {height}, (pixel - {self.mean:g}) / {self.std:g}"
+        return f"{cut}{colors}, {width} x {height}, (pixel - {self.mean:g}) / {self.std:g}"
 
 
 @attrs.frozen(kw_only=True)
 class ProtocolResult:
-    """The numbers of one protocol.
+    """The result of one protocol.
 
-    `n_genuine` and `n_impostor` are the comparisons (or searches) that were made, failures among
-    them; `failures` counts pictures without a template, `failed` names the first of them. `weights`
-    is the SHA-256 of the file of the model's weights, None for a model that is of no file.
+    `n_genuine` and `n_impostor` count the comparisons (or searches), including failures;
+    `failures` counts pictures without a template, and `failed` has the first of them with reasons.
+    `weights` is the SHA-256 of the model's file, None for a model without one.
     """
 
     protocol: str
@@ -93,7 +93,7 @@ class ProtocolResult:
 
 @attrs.frozen(kw_only=True)
 class ProtocolReport:
-    """The results of an evaluation, by part (an only part is called ""), and what to show."""
+    """The results of an evaluation by part (a single part is called ""), and its report blocks."""
 
     prefix: str
     title: str
@@ -101,8 +101,8 @@ class ProtocolReport:
     headlines: tuple[str, ...]
     blocks: tuple[Block, ...]
 
-    def findings(self) -> EvaluationResult:
-        """The same as metrics and a section of the report."""
+    def evaluation_result(self) -> EvaluationResult:
+        """Return the results as metrics and a section of the report."""
         return EvaluationResult(
             metrics=dict(self._metrics()),
             headlines=tuple(f"{self.prefix}/{name}" for name in self.headlines),
@@ -119,22 +119,22 @@ class ProtocolReport:
                     yield f"{start}/{name}/standard-error", measure.standard_error
                 yield f"{start}/{name}/low", measure.low
                 yield f"{start}/{name}/high", measure.high
-                for where, value in measure.at.items():
-                    yield f"{start}/{name}/{where}", float(value)
+                for point, value in measure.at.items():
+                    yield f"{start}/{name}/{point}", float(value)
             yield f"{start}/genuine", float(result.n_genuine)
             yield f"{start}/impostors", float(result.n_impostor)
             yield f"{start}/failures", float(result.failures)
 
     def to_json(self) -> str:
-        """The results as JSON; a number that is not finite becomes null."""
-        results = [{"part": part, **attrs.asdict(each)} for part, each in self.results.items()]
-        found = {"format": FORMAT, "results": _plain(results)}
-        return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+        """Return the results as JSON, in which numbers that are not finite are null."""
+        results = [{"part": part, **attrs.asdict(result)} for part, result in self.results.items()]
+        content = {"format": FORMAT, "results": _plain(results)}
+        return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

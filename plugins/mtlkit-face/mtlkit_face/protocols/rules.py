@@ -1,4 +1,4 @@
-"""What strict and compatible mean, as one value for each mode."""
+"""The rules of each mode, strict and compatible."""
 
 import attrs
 
@@ -9,7 +9,7 @@ from mtlkit_face.protocols.mode import Mode
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """How thresholds are chosen, and whether the spread over folds is that of a population."""
+    """Threshold and operating-point rules, and the kind of standard deviation over folds."""
 
     threshold: ThresholdRule
     operating: OperatingRule
@@ -24,11 +24,11 @@ RULES = {
 _MATCHING = {
     (Mode.STRICT, True): "mean of the four cosines of pictures and their mirror images",
     (Mode.STRICT, False): "cosine",
-    (Mode.COMPATIBLE, True): "cosine of the sums over mirror images, normalised again",
-    (Mode.COMPATIBLE, False): "cosine of templates, normalised again",
+    (Mode.COMPATIBLE, True): "cosine of the sums over mirror images, normalized again",
+    (Mode.COMPATIBLE, False): "cosine of templates, normalized again",
 }
 
 
 def matching(mode: Mode, mirror: bool) -> str:
-    """How two pictures are matched, in words."""
+    """Return a description of the score of two pictures."""
     return _MATCHING[mode, mirror]

@@ -1,1 +1,1 @@
-"""The experiments of Yin & Liu (TIP 2018) as one study; see `arms`."""
+"""The experiments of Yin & Liu (TIP 2018) as one study; `arms` lists them."""

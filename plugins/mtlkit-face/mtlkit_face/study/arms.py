@@ -1,4 +1,4 @@
-"""The rows of the paper's experiments, each a recipe, and the two sizes they come in."""
+"""The arms of the study, which are rows of the paper's experiments, and its two sizes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +13,10 @@ RECIPES = Path(__file__).parents[1] / "recipes"
 
 @attrs.frozen(kw_only=True)
 class Arm:
-    """A row of the study: a recipe, and what a size changes in it beside what it changes in all.
+    """An arm of the study: a recipe with its own overrides.
 
-    `about` says in a few words what is special. The `core` arms are those of the small study's
-    first answer; `settings` are as of ``--set``, for every size, `short` where updates are few.
+    `about` is a short description. The `core` arms are the default of the command; `settings` are
+    overrides as of ``--set`` for every size, and `short` those for sizes with few updates.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Arm:
     core: bool = False
     settings: tuple[str, ...] = ()
     short: tuple[str, ...] = ()
-    only_short: bool = False  # where updates are many it is another arm, by another name
+    only_short: bool = False  # equals another arm at sizes with many updates
 
     @property
     def path(self) -> Path:
@@ -35,35 +35,35 @@ class Arm:
 
 @attrs.frozen(kw_only=True)
 class Size:
-    """How large the study is: settings as of ``--set`` for all arms, and how many seeds.
+    """A size of the study: overrides as of ``--set`` for all arms, and the number of seeds.
 
-    `short` where it has so few updates that the arms need settings of their own for them.
+    `short` adds each arm's overrides for few updates.
     """
 
     name: str
     about: str
     seeds: int
-    subjects: int  # who are trained on
+    subjects: int  # for training
     short: bool = False
     settings: tuple[str, ...] = ()
-    estimator: tuple[str, ...] = ()  # what it changes in the network that estimates poses
-    sure: float = 0.9  # the posterior from which an estimated pose becomes a label
+    estimator: tuple[str, ...] = ()  # overrides of the network that estimates poses
+    sure: float = 0.9  # the least posterior of an estimated pose that becomes a label
 
     def recipe(self, arm: Arm, seed: int, catalog: Catalog) -> Recipe:
-        """The recipe of `arm` at this size; every seed has people of its own, trained and tested.
+        """Load the recipe of `arm` at this size.
 
-        So that what is found holds for more than one draw of people.
+        Every seed has its own people, for training and testing, so results hold for more than one
+        draw of people.
         """
         short = arm.short if self.short else ()
-        own = (f"data.first_subject={PEOPLE * seed}", f"seed={seed}")
-        settings = [*self.settings, *arm.settings, *short, *own]
-        return load_recipe(
-            arm.path, catalog, [each.replace("{seed}", str(seed)) for each in settings]
-        )
+        by_seed = (f"data.first_subject={PEOPLE * seed}", f"seed={seed}")
+        settings = [*self.settings, *arm.settings, *short, *by_seed]
+        overrides = [setting.replace("{seed}", str(seed)) for setting in settings]
+        return load_recipe(arm.path, catalog, overrides)
 
 
 PEOPLE = 1000
-"""How far apart the first subjects of two seeds are; no size has as many."""
+"""Distance between the first subjects of two seeds; every size has fewer."""
 
 SMALL = Size(
     name="small",
@@ -104,10 +104,10 @@ FULL = Size(
 
 SIZES: Mapping[str, Size] = {size.name: size for size in (SMALL, FULL)}
 
-# Half a million updates of the paper are eight thousand here, in which side tasks at 0.1 in all
-# hardly start; and the gate must be no faster than they learn, or by then it has given everything
-# to the easiest one: at 1e-4 pose has 0.94 of the weight after a fifth of the training, while
-# light is still a guess (docs/studies/face-study.md).
+# The paper makes half a million updates, the small study eight thousand, in which side tasks with
+# a total weight of 0.1 hardly learn. The gate must learn no faster than they do: at a rate of 1e-4
+# pose has 0.94 of the weight after a fifth of the training, while light is still at chance level
+# (docs/studies/face-study.md).
 _SIDE = "weighting.total=1.0"
 _GATE = "weighting.learning_rate=1e-5"
 
@@ -141,7 +141,7 @@ ARMS: Mapping[str, Arm] = {
         Arm(
             name="m-cnn-fast-gate",
             recipe="m-cnn",
-            about="the gate at the optimiser's own rate",
+            about="the gate at the optimizer's rate",
             short=(_SIDE,),
             only_short=True,
         ),
@@ -153,11 +153,11 @@ ARMS: Mapping[str, Arm] = {
         Arm(name="m-cnn-product", about="mean weight times mean loss", short=(_SIDE, _GATE)),
         Arm(name="m-cnn-released", about="the released layer's gradient", short=(_SIDE, _GATE)),
         Arm(name="m-cnn-harder", about="more weight to harder tasks", short=(_SIDE, _GATE)),
-        Arm(name="m-cnn-side-block", about="side tasks part before block 5", short=(_SIDE,)),
+        Arm(name="m-cnn-side-block", about="side tasks branch off before block 5", short=(_SIDE,)),
         Arm(
             name="m-cnn-batch-8",
             about="batches of 8",
-            # four times the updates: the gate is to come as far as that of the m-CNN
+            # four times the updates: the gate moves as far as that of the m-CNN
             short=(
                 _SIDE,
                 "weighting.learning_rate=2.5e-6",
@@ -170,55 +170,59 @@ ARMS: Mapping[str, Arm] = {
         Arm(
             name="p-cnn-block",
             about="a block 5 for each pose group",
-            core=True,  # of the two forms, it did better in a trial (docs/studies/face-study.md)
+            core=True,  # the better of the two forms in a trial (docs/studies/face-study.md)
             short=(_SIDE, _GATE),
         ),
     )
 }
 
 SIDE_WEIGHTS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""What the brute-force search tries for the sum of the side tasks' weights, phi_s."""
+"""Values of the brute-force search for the sum of the side tasks' weights, phi_s."""
 
-SEARCHED = 20
-"""How many training subjects the search is judged on."""
+VALIDATION_SUBJECTS = 20
+"""The number of training subjects on which the search is evaluated."""
 
 
-def searching(size: Size) -> dict[str, Arm]:
-    """The arms of the search for phi_s: equal weights, judged on 20 of the training subjects.
+def search_arms(size: Size) -> dict[str, Arm]:
+    """Return the arms of the search for phi_s, with equal weights, by name.
 
-    The last ones play the strangers, and nobody of the test set is looked at.
+    They are evaluated on the last 20 training subjects, which they do not train on; the test
+    subjects are not used.
     """
-    known = (f"data.subjects={size.subjects - SEARCHED}", f"data.test_subjects={SEARCHED}")
+    split = (
+        f"data.subjects={size.subjects - VALIDATION_SUBJECTS}",
+        f"data.test_subjects={VALIDATION_SUBJECTS}",
+    )
     return {
         f"search-{weight:g}": Arm(
             name=f"search-{weight:g}",
             recipe="m-cnn-equal",
             about=f"validation subjects, side weights {weight:g} in all",
-            settings=(*known, f"weighting.total={weight:g}"),
+            settings=(*split, f"weighting.total={weight:g}"),
         )
         for weight in SIDE_WEIGHTS
     }
 
 
-def chosen(words: tuple[str, ...], size: Size) -> list[Arm]:
-    """The arms that `words` name: arms, or `core`, `search`, `all`; `RunError` for a stranger."""
-    search = searching(size)
+def select_arms(names: tuple[str, ...], size: Size) -> list[Arm]:
+    """Return the named arms or groups (`core`, `search`, `all`); raises `RunError` if unknown."""
+    search = search_arms(size)
     arms = {arm.name: arm for arm in ARMS.values() if size.short or not arm.only_short} | search
     groups = {
         "core": [arm for arm in ARMS.values() if arm.core],
         "search": list(search.values()),
         "all": list(arms.values()),
     }
-    found: dict[str, Arm] = {}
-    for word in words:
-        if word in groups:
-            found |= {arm.name: arm for arm in groups[word]}
-        elif word in arms:
-            found[word] = arms[word]
+    selected: dict[str, Arm] = {}
+    for name in names:
+        if name in groups:
+            selected |= {arm.name: arm for arm in groups[name]}
+        elif name in arms:
+            selected[name] = arms[name]
         else:
             known = [*groups, *arms]
             raise RunError(
-                f"no arm of the study is named {word!r}{did_you_mean(word, known)}; "
-                f"there are {', '.join(known)}"
+                f"no arm of the study is named {name!r}{did_you_mean(name, known)}; "
+                f"the names are {', '.join(known)}"
             )
-    return list(found.values())
+    return list(selected.values())

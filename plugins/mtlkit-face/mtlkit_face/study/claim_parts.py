@@ -1,4 +1,4 @@
-"""The differences that a claim is judged by, seed by seed, and what they show of it."""
+"""Differences between arms over paired seeds, and the tests of a claim on them."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from mtlkit_face.study.arms import SIDE_WEIGHTS
 
 
 class ClaimState(Enum):
-    """What is shown of a claim."""
+    """The verdict on a claim."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
@@ -29,9 +29,9 @@ class ClaimState(Enum):
 
 @attrs.frozen(kw_only=True)
 class ClaimPart:
-    """One comparison of a claim: it holds where `values`, one for each seed, are positive.
+    """One comparison of a claim, which holds if `values`, one for each seed, are positive.
 
-    `unit` says what a value is, such as "rank-1 of m-cnn less that of s-cnn".
+    `unit` describes a value, such as "rank-1 of m-cnn less that of s-cnn".
     """
 
     unit: str
@@ -39,12 +39,12 @@ class ClaimPart:
 
     @property
     def estimate(self) -> Estimate:
-        """The mean over seeds with Student's interval; NaN without any."""
+        """The mean over seeds with Student's interval; NaN without values."""
         return student_mean(self.values) if self.values else Estimate(math.nan, count=0)
 
     @property
     def state(self) -> ClaimState:
-        """What Student's paired test says of the claim that the mean is positive.
+        """The verdict of Student's paired test on a positive mean.
 
         >>> ClaimPart(unit="gain", values=(0.02, 0.03, 0.025)).state.value
         'supported'
@@ -59,17 +59,17 @@ class ClaimPart:
 
     @property
     def seeds_needed(self) -> int | None:
-        """How many seeds would show a mean of this size four times in five."""
+        """The number of seeds that detects a mean of this size with a power of 0.8."""
         if len(self.values) < 2:
             return None
         return seeds_needed(self.estimate.mean, deviation(self.values), ALPHA)
 
 
 def claim_state(parts: Sequence[ClaimPart]) -> ClaimState:
-    """What several parts say of a claim that needs all of them.
+    """Return the verdict on a claim that needs all of its parts.
 
-    Each part alone must be shown to support it. Any one can contradict it, so these tests are
-    adjusted for their number (Holm).
+    A claim is supported if the test of each part supports it. Any single part can contradict it,
+    so those tests are adjusted for their number (Holm).
 
     >>> one, two = ClaimPart(unit="a", values=(1.0, 1.1)), ClaimPart(unit="b")
     >>> claim_state([one, two]).value
@@ -78,7 +78,7 @@ def claim_state(parts: Sequence[ClaimPart]) -> ClaimState:
     if not parts or not all(part.values for part in parts):
         return ClaimState.NOT_RUN
     adjusted = holm([paired_test(part.values) for part in parts])
-    if any(p < ALPHA and q.estimate.mean < 0 for p, q in zip(adjusted, parts, strict=True)):
+    if any(p < ALPHA and x.estimate.mean < 0 for p, x in zip(adjusted, parts, strict=True)):
         return ClaimState.CONTRADICTED
     supported = all(part.state is ClaimState.SUPPORTED for part in parts)
     return ClaimState.SUPPORTED if supported else ClaimState.UNDECIDED
@@ -93,42 +93,42 @@ SIDES = {"pose": "yaw", "illumination": "light", "expression": "expression"}
 """The side tasks and the labels they predict."""
 
 
-def less(
-    runs: Runs, more: str, fewer: str, metric: str = RANK1, other: str | None = None
+def difference(
+    runs: Runs, first: str, second: str, metric: str = RANK1, other: str | None = None
 ) -> ClaimPart:
-    """`metric` of the arm `more` less that (or the `other` metric) of the arm `fewer`."""
-    second = other or metric
-    words = metric if second == metric else f"{metric} of {more} less {second}"
-    same = f"{metric}: {more} less {fewer}"
-    differences = differences_of(runs, more, fewer, metric, second)
+    """Return `metric` of the arm `first` less that (or the `other` metric) of the arm `second`."""
+    same = other is None or other == metric
+    unit = f"{metric}: {first} less {second}"
     return ClaimPart(
-        unit=same if second == metric else f"{words} of {fewer}",
-        values=tuple(differences.values()),
+        unit=unit if same else f"{metric} of {first} less {other} of {second}",
+        values=tuple(differences_by_seed(runs, first, second, metric, other).values()),
     )
 
 
-def differences_of(
-    runs: Runs, more: str, fewer: str, metric: str, other: str | None = None
+def differences_by_seed(
+    runs: Runs, first: str, second: str, metric: str, other: str | None = None
 ) -> dict[int, float]:
-    """By seed, `metric` of the arm `more` less that (or the `other` one) of the arm `fewer`."""
-    second = other or metric
+    """Return by seed `metric` of the arm `first` less that (or the `other`) of `second`."""
+    other = other or metric
     return {
-        seed: found[metric] - runs[fewer][seed][second]
-        for seed, found in sorted(runs.get(more, {}).items())
-        if metric in found and second in runs.get(fewer, {}).get(seed, {})
+        seed: metrics[metric] - runs[second][seed][other]
+        for seed, metrics in sorted(runs.get(first, {}).items())
+        if metric in metrics and other in runs.get(second, {}).get(seed, {})
     }
 
 
-def among(runs: Runs, arm: str, unit: str, value: Callable[[Metrics], float | None]) -> ClaimPart:
-    """A value of each run of one arm; runs that do not have it are left out."""
-    found = [value(metrics) for _, metrics in sorted(runs.get(arm, {}).items())]
-    return ClaimPart(unit=f"{unit} ({arm})", values=tuple(v for v in found if v is not None))
+def values_of_arm(
+    runs: Runs, arm: str, unit: str, value: Callable[[Metrics], float | None]
+) -> ClaimPart:
+    """Return `value` of each run of one arm, without those for which it is None."""
+    values = [value(metrics) for _, metrics in sorted(runs.get(arm, {}).items())]
+    return ClaimPart(unit=f"{unit} ({arm})", values=tuple(v for v in values if v is not None))
 
 
-def searched(runs: Runs) -> dict[float, ClaimPart]:
-    """Rank-1 on validation subjects by the side weight phi_s; those that were run."""
-    found = {
-        weight: among(runs, f"search-{weight:g}", RANK1, lambda metrics: metrics.get(RANK1))
+def search_results(runs: Runs) -> dict[float, ClaimPart]:
+    """Return rank-1 on validation subjects by the side weight phi_s, for finished runs."""
+    results = {
+        weight: values_of_arm(runs, f"search-{weight:g}", RANK1, lambda m: m.get(RANK1))
         for weight in SIDE_WEIGHTS
     }
-    return {weight: part for weight, part in found.items() if part.values}
+    return {weight: part for weight, part in results.items() if part.values}

@@ -14,22 +14,24 @@ from mtlkit.plugins import cache_option
     default="core",
     show_default=True,
     metavar="NAMES",
-    help="Networks with commas between, or core, search, all.",
+    help="Networks, separated by commas, or core, search, all.",
 )
-@click.option("--seeds", type=click.IntRange(min=1), help="How many; by default as the size says.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), help="Number of seeds; by default that of the size."
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="How many runs at once; by default one for each GPU, or else for each core, at most 8.",
+    help="Runs at once; by default one for each GPU, or else for each core, at most 8.",
 )
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="The study's folder, runs/study-SIZE by default; one that is there is gone on with.",
+    help="The study's folder, runs/study-SIZE by default; an existing study is resumed.",
 )
 @cache_option
-@click.option("--list", "listed", is_flag=True, help="List the networks and run nothing.")
+@click.option("--list", "listed", is_flag=True, help="List the networks without running them.")
 def study(
     size: str,
     arms: str,
@@ -39,41 +41,41 @@ def study(
     cache: Path,
     listed: bool,
 ) -> None:
-    """Run the experiments of Yin & Liu (TIP 2018) on rendered faces, and judge its claims.
+    """Run the experiments of Yin & Liu (TIP 2018) on rendered faces, and test its claims.
 
-    SMALL is made for two CPU cores, FULL is the paper's and made for a GPU. The same command goes
-    on with a study that was stopped; more networks and seeds can be asked for later.
+    SMALL fits two CPU cores; FULL has the paper's size and needs a GPU. The same command resumes
+    a study, also with more networks or seeds.
     """
     from mtlkit import load_catalog
     from mtlkit.comparison import Place
     from mtlkit.data import Loading
     from mtlkit.plugins import RunError
-    from mtlkit_face.study.arms import SIZES, chosen
-    from mtlkit_face.study.run_study import Asked, run_study
+    from mtlkit_face.study.arms import SIZES, select_arms
+    from mtlkit_face.study.run_study import StudyRequest, run_study
 
     chosen_size = SIZES[size]
-    networks = chosen(tuple(word.strip() for word in arms.split(",")), chosen_size)
+    networks = select_arms(tuple(name.strip() for name in arms.split(",")), chosen_size)
     if listed:
         width = max(len(arm.name) for arm in networks)
         for arm in networks:
             click.echo(f"{arm.name:<{width}}  {arm.about}")
         return
-    asked = Asked(
+    request = StudyRequest(
         folder=out or Path("runs") / f"study-{size}",
         size=chosen_size,
         arms=networks,
         seeds=range(seeds or chosen_size.seeds),
     )
     study = run_study(
-        asked,
+        request,
         load_catalog(),
         Loading(cache=cache, workers=1),
         Place(workers=workers),
         lambda line: click.echo(line, err=True),
     )
-    for one in study.judged():
-        click.echo(f"{one.name:<5}{one.state.value:<13}{one.claim}")
-    click.echo(f"report: {asked.folder / 'report.html'}")
+    for claim in study.claims():
+        click.echo(f"{claim.name:<5}{claim.state.value:<13}{claim.claim}")
+    click.echo(f"report: {request.folder / 'report.html'}")
     if study.failed:
         count = "1 run" if len(study.failed) == 1 else f"{len(study.failed)} runs"
-        raise RunError(f"{count} failed; the report says why, the same command tries again")
+        raise RunError(f"{count} failed; the report has the errors. Repeat the command to retry")

@@ -13,30 +13,30 @@ from mtlkit_face.study.claim_parts import (
     ClaimState,
     Metrics,
     Runs,
-    among,
     claim_state,
-    differences_of,
-    less,
+    difference,
+    differences_by_seed,
+    values_of_arm,
 )
 
 
 @attrs.frozen(kw_only=True)
 class Hypothesis:
-    """A claim of the paper, and what would have to be positive if it were true."""
+    """A claim of the paper, and the differences that are positive if it is true."""
 
     name: str
     claim: str
     parts: Callable[[Runs], Iterable[ClaimPart]]
 
-    def judged(self, runs: Runs) -> "JudgedClaim":
-        """What `runs` say of it."""
+    def test(self, runs: Runs) -> "ClaimResult":
+        """Test the claim on `runs`."""
         parts = tuple(self.parts(runs))
-        return JudgedClaim(name=self.name, claim=self.claim, parts=parts, state=claim_state(parts))
+        return ClaimResult(name=self.name, claim=self.claim, parts=parts, state=claim_state(parts))
 
 
 @attrs.frozen(kw_only=True)
-class JudgedClaim:
-    """A claim with its verdict, and the numbers behind it."""
+class ClaimResult:
+    """A claim with its verdict and the differences tested."""
 
     name: str
     claim: str
@@ -45,22 +45,23 @@ class JudgedClaim:
 
 
 def _side_tasks_help(runs: Runs) -> Iterable[ClaimPart]:
-    return [less(runs, f"m-cnn-{task}", "s-cnn") for task in SIDES]
+    return [difference(runs, f"m-cnn-{task}", "s-cnn") for task in SIDES]
 
 
 def _dynamic_beats_equal(runs: Runs) -> Iterable[ClaimPart]:
-    yield less(runs, "m-cnn-equal", "s-cnn")
-    yield less(runs, "m-cnn", "m-cnn-equal")
+    yield difference(runs, "m-cnn-equal", "s-cnn")
+    yield difference(runs, "m-cnn", "m-cnn-equal")
 
 
 def _one_beats_three(runs: Runs) -> Iterable[ClaimPart]:
-    leads = {task: differences_of(runs, f"m-cnn-{task}", "m-cnn-equal", RANK1) for task in SIDES}
-    seeds = set.intersection(*(set(lead) for lead in leads.values()))
+    arms = [f"m-cnn-{task}" for task in SIDES]
+    leads = [differences_by_seed(runs, arm, "m-cnn-equal", RANK1) for arm in arms]
+    seeds = set.intersection(*map(set, leads))
     yield ClaimPart(
         unit=f"{RANK1} of the side task that is best in the other seeds, less m-cnn-equal",
         values=tuple(
-            # chosen without this seed, or the best of three would lead by luck alone
-            max(leads.values(), key=lambda lead: fmean(lead[s] for s in seeds - {seed}))[seed]
+            # selected without this seed, which avoids a selection bias
+            max(leads, key=lambda lead: fmean(lead[s] for s in seeds - {seed}))[seed]
             for seed in sorted(seeds)
             if len(seeds) > 1
         ),
@@ -68,18 +69,17 @@ def _one_beats_three(runs: Runs) -> Iterable[ClaimPart]:
 
 
 def _gate_follows_the_lowest_loss(runs: Runs) -> Iterable[ClaimPart]:
-    unit = "how much lower the heaviest side task's loss is than the mean, over steps"
-    yield among(runs, "m-cnn", unit, lambda found: found.get("trace/heaviest-below-mean"))
-    # the inverted rule shows that this is the rule's doing, and not the tasks'
-    yield among(
-        runs, "m-cnn-harder", unit.replace("lower", "higher"),
-        lambda found: _negative(found.get("trace/heaviest-below-mean")),
-    )  # fmt: skip
-    # were it the number of classes alone, losses in units of a guess's would undo it
+    unit = "mean loss of side tasks less that of the heaviest, over steps"
+    trace = "trace/heaviest-below-mean"
+    yield values_of_arm(runs, "m-cnn", unit, lambda metrics: metrics.get(trace))
+    # under the inverted rule the sign flips, unless the tasks alone determine it
+    negated = f"{unit}, negated"
+    yield values_of_arm(runs, "m-cnn-harder", negated, lambda m: _negative(m.get(trace)))
+    # losses in units of the chance level exclude an effect of the number of classes alone
     for arm in ("m-cnn", "m-cnn-normalised"):
-        yield among(
+        yield values_of_arm(
             runs, arm, "correlation of side tasks' weights and losses at a step, negated",
-            lambda found: _negative(found.get("trace/correlation")),
+            lambda metrics: _negative(metrics.get("trace/correlation")),
         )  # fmt: skip
 
 
@@ -87,62 +87,64 @@ def _negative(value: float | None) -> float | None:
     return None if value is None else -value
 
 
-def _more_than_regularisation(runs: Runs) -> Iterable[ClaimPart]:
-    yield less(runs, "m-cnn", "s-cnn")
-    yield less(runs, "m-cnn", "s-cnn-l2")
-    yield less(runs, "m-cnn", "s-cnn-dropout")
+def _more_than_regularization(runs: Runs) -> Iterable[ClaimPart]:
+    yield difference(runs, "m-cnn", "s-cnn")
+    yield difference(runs, "m-cnn", "s-cnn-l2")
+    yield difference(runs, "m-cnn", "s-cnn-dropout")
 
 
 def _identity_sheds_the_rest(runs: Runs) -> Iterable[ClaimPart]:
     for label in SIDES.values():
         start = f"face/energy/probe/{label}"
-        # y is linear in x and narrower: that it tells less is sure; half as much is a claim
-        yield among(
-            runs, "m-cnn", f"half of what x tells of {label} beyond chance, less what y tells",
+        # y is linear in x and narrower, so it always has less information; half as much is a claim
+        yield values_of_arm(
+            runs, "m-cnn", f"half of the accuracy of {label} from x above chance, less that from y",
             partial(_shed, start=start),
         )  # fmt: skip
-        yield less(runs, "m-cnn", "s-cnn", f"{start}/x")
+        yield difference(runs, "m-cnn", "s-cnn", f"{start}/x")
 
 
-def _shed(found: Metrics, start: str) -> float | None:
-    if f"{start}/x" not in found:
+def _shed(metrics: Metrics, start: str) -> float | None:
+    if f"{start}/x" not in metrics:
         return None
-    chance = found[f"{start}/chance"]
-    return (found[f"{start}/x"] - chance) / 2 - (found[f"{start}/y"] - chance)
+    chance = metrics[f"{start}/chance"]
+    return (metrics[f"{start}/x"] - chance) / 2 - (metrics[f"{start}/y"] - chance)
 
 
 def _strong_dimensions_are_enough(runs: Runs) -> Iterable[ClaimPart]:
     start = "face/energy/rank1"
-    # the best n is chosen on the same probes, so that the fall alone is never negative
+    # the best n is selected on the same probes, so the fall alone is never negative
     many, one = (
-        differences_of(runs, arm, arm, f"{start}/x-best", f"{start}/x")
+        differences_by_seed(runs, arm, arm, f"{start}/x-best", f"{start}/x")
         for arm in ("m-cnn", "s-cnn")
     )
     yield ClaimPart(
         unit="fall of rank-1 from the best x_n to x: that of m-cnn less that of s-cnn",
         values=tuple(many[seed] - one[seed] for seed in many if seed in one),
     )
-    yield among(
+    yield values_of_arm(
         runs, "m-cnn", "0.01 less the largest fall of the curve of y_n",
-        lambda found: 0.01 - found[f"{start}/y-falls"] if f"{start}/y-falls" in found else None,
+        lambda m: 0.01 - m[f"{start}/y-falls"] if f"{start}/y-falls" in m else None,
     )  # fmt: skip
-    yield among(runs, "m-cnn", "overlap of identity's and pose's dimensions below chance", _below)
+    yield values_of_arm(
+        runs, "m-cnn", "overlap of identity and pose dimensions below chance", _below
+    )
 
 
-def _below(found: Metrics) -> float | None:
-    """By how much the shared dimensions, of the largest set, are fewer than chance would have."""
+def _below(metrics: Metrics) -> float | None:
+    """Return the overlap expected by chance less that measured, for the largest set."""
     start = "face/energy/overlap/pose/"
-    sizes = [int(n.removeprefix(start)) for n in found if n.startswith(start) and n[-1].isdigit()]
+    sizes = [int(n.removeprefix(start)) for n in metrics if n.startswith(start) and n[-1].isdigit()]
     if not sizes:
         return None
     name = f"{start}{max(sizes)}"
-    return found[f"{name}-by-chance"] - found[name]
+    return metrics[f"{name}-by-chance"] - metrics[name]
 
 
 def _branches_help_across_poses(runs: Runs, form: str) -> Iterable[ClaimPart]:
-    yield less(runs, form, "m-cnn")
+    yield difference(runs, form, "m-cnn")
     left, right, front = (
-        differences_of(runs, form, "m-cnn", f"{RANK1}/group/{group}")
+        differences_by_seed(runs, form, "m-cnn", f"{RANK1}/group/{group}")
         for group in ("left", "right", "front")
     )
     yield ClaimPart(
@@ -157,53 +159,53 @@ def _branches_help_across_poses(runs: Runs, form: str) -> Iterable[ClaimPart]:
 
 def _expected_beats_best(runs: Runs, form: str) -> Iterable[ClaimPart]:
     start = "face/pose-errors"
-    yield among(
+    yield values_of_arm(
         runs, form, "0.01 less what expected routing loses to best without errors",
-        lambda found: _within(_lead(found, "0"), 0.01),
+        lambda metrics: _within(_lead(metrics, "0"), 0.01),
     )  # fmt: skip
     for share in ("0.2", "0.4"):
         ways = [f"{start}/{share}/{way}/rank1" for way in ("expected", "best")]
-        yield less(runs, form, form, *ways)
-    yield among(runs, form, "lead of expected routing at 40% errors less that at 0", _growth)
+        yield difference(runs, form, form, *ways)
+    yield values_of_arm(runs, form, "lead of expected routing at 40% errors less at 0", _growth)
 
 
-def _lead(found: Metrics, share: str) -> float | None:
+def _lead(metrics: Metrics, share: str) -> float | None:
     expected, best = (f"face/pose-errors/{share}/{way}/rank1" for way in ("expected", "best"))
-    return found[expected] - found[best] if expected in found else None
+    return metrics[expected] - metrics[best] if expected in metrics else None
 
 
 def _within(lead: float | None, margin: float) -> float | None:
-    """How much of a `margin` is left of a lead that may be negative."""
+    """Return the `margin` plus a lead that may be negative."""
     return None if lead is None else margin + lead
 
 
-def _growth(found: Metrics) -> float | None:
-    without, many = _lead(found, "0"), _lead(found, "0.4")
+def _growth(metrics: Metrics) -> float | None:
+    without, many = _lead(metrics, "0"), _lead(metrics, "0.4")
     return None if without is None or many is None else many - without
 
 
 def _estimates_suffice(runs: Runs) -> Iterable[ClaimPart]:
-    yield less(runs, "m-cnn-pose-estimated", "s-cnn")
-    lost = differences_of(runs, "m-cnn-pose", "m-cnn-pose-estimated", RANK1)
+    yield difference(runs, "m-cnn-pose-estimated", "s-cnn")
+    lost = differences_by_seed(runs, "m-cnn-pose", "m-cnn-pose-estimated", RANK1)
     yield ClaimPart(
-        unit="0.01 less what is lost: rank-1 of m-cnn-pose, of all poses, less that of "
-        "m-cnn-pose-estimated, of three groups",
+        unit="0.01 less the loss of rank-1 from m-cnn-pose, with all poses, to "
+        "m-cnn-pose-estimated, with three groups",
         values=tuple(0.01 - value for value in lost.values()),
     )
 
 
 def _shared_features_are_the_place(runs: Runs) -> Iterable[ClaimPart]:
-    yield less(runs, "m-cnn-equal", "m-cnn-side-block")
-    yield less(runs, "p-cnn", "p-cnn-block")
+    yield difference(runs, "m-cnn-equal", "m-cnn-side-block")
+    yield difference(runs, "p-cnn", "p-cnn-block")
 
 
 def _each_sample_its_weight(runs: Runs) -> Iterable[ClaimPart]:
-    yield less(runs, "m-cnn", "m-cnn-product")
-    yield less(runs, "m-cnn", "m-cnn-released")
+    yield difference(runs, "m-cnn", "m-cnn-product")
+    yield difference(runs, "m-cnn", "m-cnn-released")
 
 
 def _small_batches_help(runs: Runs) -> Iterable[ClaimPart]:
-    yield less(runs, "m-cnn-batch-8", "m-cnn")
+    yield difference(runs, "m-cnn-batch-8", "m-cnn")
 
 
 HYPOTHESES: Sequence[Hypothesis] = (
@@ -229,14 +231,14 @@ HYPOTHESES: Sequence[Hypothesis] = (
     ),
     Hypothesis(
         name="H4",
-        claim="Side tasks help, and more than stronger L2 regularisation or dropout does.",
-        parts=_more_than_regularisation,
+        claim="Side tasks help, and more than stronger L2 regularization or dropout does.",
+        parts=_more_than_regularization,
     ),
     Hypothesis(
         name="H5",
         claim=(
-            "The shared features tell pose, light and expression, more of them than the "
-            "single-task network's do, and the identity logits less than half as much."
+            "The shared features predict pose, light and expression better than those of the "
+            "single-task network, and the identity logits less than half as well."
         ),
         parts=_identity_sheds_the_rest,
     ),
@@ -261,16 +263,16 @@ HYPOTHESES: Sequence[Hypothesis] = (
     Hypothesis(
         name="H8",
         claim=(
-            "Stochastic routing is as good as best routing (blocks), and beats it the more the "
-            "worse poses are estimated."
+            "Stochastic routing is as good as best routing (blocks), and its lead grows with "
+            "errors of the poses."
         ),
         parts=partial(_expected_beats_best, form="p-cnn-block"),
     ),
     Hypothesis(
         name="H8b",
         claim=(
-            "Stochastic routing is as good as best routing (classifiers), and beats it the more "
-            "the worse poses are estimated."
+            "Stochastic routing is as good as best routing (classifiers), and its lead grows "
+            "with errors of the poses."
         ),
         parts=partial(_expected_beats_best, form="p-cnn"),
     ),
@@ -281,7 +283,7 @@ HYPOTHESES: Sequence[Hypothesis] = (
     ),
     Hypothesis(
         name="H10",
-        claim="Tasks part best at the shared features, as the paper has it, not before block 5.",
+        claim="Tasks branch best at the shared features, as in the paper, not before block 5.",
         parts=_shared_features_are_the_place,
     ),
     Hypothesis(

@@ -1,4 +1,4 @@
-"""A study as tables and words: beside the paper's figures, with intervals and verdicts."""
+"""The report of a study: results with intervals and verdicts, next to the paper's."""
 
 import math
 import re
@@ -8,10 +8,18 @@ import attrs
 
 from mtlkit.report import Block, Chart, Section, Series, Table, Text
 from mtlkit_face.study.arms import Arm, Size
-from mtlkit_face.study.claim_parts import RANK1, SIDES, ClaimPart, ClaimState, Runs, less, searched
-from mtlkit_face.study.hypotheses import HYPOTHESES, JudgedClaim
+from mtlkit_face.study.claim_parts import (
+    RANK1,
+    SIDES,
+    ClaimPart,
+    ClaimState,
+    Runs,
+    difference,
+    search_results,
+)
+from mtlkit_face.study.hypotheses import HYPOTHESES, ClaimResult
 from mtlkit_face.study.learning_curves import curve_charts
-from mtlkit_face.study.paper_results import REPORTED, Reported
+from mtlkit_face.study.paper_results import PAPER_RESULTS, PaperResult
 
 BASELINE = "s-cnn"
 
@@ -22,58 +30,58 @@ COLUMNS: Mapping[str, str] = {
     "right": f"{RANK1}/group/right",
     **{task: f"test/{task}/accuracy" for task in SIDES},
 }
-"""The columns of the paper's table, and the metrics that fill them."""
+"""The metric of each column of the paper's table."""
 
 
 @attrs.frozen(kw_only=True)
 class FaceStudy:
-    """All that is said of a study: its size, its arms, its seeds and the runs that are finished."""
+    """The content of a report: the study's size, arms and seeds, and the finished runs."""
 
     size: Size
     arms: Sequence[Arm]
     seeds: Sequence[int]
     runs: Runs
-    failed: Mapping[str, str] = attrs.field(factory=dict)  # why, by "arm, seed"
-    poses: Mapping[str, str] = attrs.field(factory=dict)  # how right estimates are, by seed
-    versions: Mapping[str, str] = attrs.field(factory=dict)  # what the first run was made with
+    failed: Mapping[str, str] = attrs.field(factory=dict)  # errors, by "arm, seed"
+    poses: Mapping[str, str] = attrs.field(factory=dict)  # accuracy of the estimates, by seed
+    versions: Mapping[str, str] = attrs.field(factory=dict)  # of libraries, in the first run
 
     @property
     def missing(self) -> int:
-        """How many runs are not finished."""
-        wanted = len(self.arms) * len(self.seeds)
-        return wanted - sum(len(self.runs.get(arm.name, {})) for arm in self.arms)
+        """The number of unfinished runs."""
+        total = len(self.arms) * len(self.seeds)
+        return total - sum(len(self.runs.get(arm.name, {})) for arm in self.arms)
 
-    def judged(self) -> list[JudgedClaim]:
-        """Every hypothesis with its verdict."""
-        return [hypothesis.judged(self.runs) for hypothesis in HYPOTHESES]
+    def claims(self) -> list[ClaimResult]:
+        """Return every hypothesis with its verdict."""
+        return [hypothesis.test(self.runs) for hypothesis in HYPOTHESES]
 
 
 def sections(study: FaceStudy) -> tuple[Section, ...]:
-    """The report of the study, the answers first."""
+    """Return the sections of the report, the answers first."""
     parts: Mapping[str, Iterable[Block]] = {
         "What the study shows": _answers(study),
-        "Beside the paper": [
-            *_beside_the_paper(study),
+        "Comparison with the paper": [
+            *_comparison_with_paper(study),
             *_routing(study),
             *_wrong_poses(study),
         ],
         "Every claim and its numbers": _numbers(study),
-        "How they learn": curve_charts(study.runs, [arm.name for arm in study.arms]),
-        "How it was made": _made(study),
+        "Learning curves": curve_charts(study.runs, [arm.name for arm in study.arms]),
+        "Setup": _setup(study),
     }
-    made = (Section(title=title, blocks=tuple(blocks)) for title, blocks in parts.items())
-    return tuple(section for section in made if section.blocks)
+    titled = (Section(title=title, blocks=tuple(blocks)) for title, blocks in parts.items())
+    return tuple(section for section in titled if section.blocks)
 
 
 def _answers(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=_state(study))
     yield Table(
         header=("", "verdict", "claim"),
-        rows=tuple((one.name, one.state.value, one.claim) for one in study.judged()),
-        caption="A claim is supported where the 95 % interval of every one of its differences, "
-        "over paired seeds, lies above 0, and contradicted where one is shown to be below 0, "
-        "adjusted for how many differences the claim has (Holm). Every seed has "
-        "people of its own; a claim is judged for rendered people, and for no others.",
+        rows=tuple((claim.name, claim.state.value, claim.claim) for claim in study.claims()),
+        caption="A claim is supported if the 95 % interval of each of its differences, over paired "
+        "seeds, is above 0, and contradicted if one is below 0, adjusted for the number of "
+        "differences of the claim (Holm). Every seed has its own people; the verdicts are about "
+        "rendered people only.",
     )
     gains = dict(_gains(study))
     if gains:
@@ -95,9 +103,9 @@ def _state(study: FaceStudy) -> str:
     done = total - study.missing
     seeds = f"{len(study.seeds)} paired seed{'s' if len(study.seeds) != 1 else ''}"
     text = f"{done} of {total} runs are finished ({len(study.arms)} networks, {seeds}). "
-    found = study.runs.get(BASELINE, {})
-    if found:
-        mean = sum(metrics[RANK1] for metrics in found.values()) / len(found)
+    baseline = study.runs.get(BASELINE, {})
+    if baseline:
+        mean = sum(metrics[RANK1] for metrics in baseline.values()) / len(baseline)
         text += f"The single-task network has rank-1 {mean:.3f}. "
         for arm, part in _gains(study):
             text += f"{arm}: {_points(part)}, {_relative(part, mean)}. "
@@ -106,26 +114,26 @@ def _state(study: FaceStudy) -> str:
 
 def _gains(study: FaceStudy) -> Iterator[tuple[str, ClaimPart]]:
     for arm in study.arms:
-        part = less(study.runs, arm.name, BASELINE)
+        part = difference(study.runs, arm.name, BASELINE)
         if arm.name != BASELINE and part.values and not arm.name.startswith("search-"):
             yield arm.name, part
 
 
 def _points(part: ClaimPart) -> str:
-    found = part.estimate
-    inside = ""
-    if found.low is not None and found.high is not None:
-        inside = f" [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-    return f"{100 * found.mean:+.1f} points{inside}"
+    estimate = part.estimate
+    interval = ""
+    if estimate.low is not None and estimate.high is not None:
+        interval = f" [{100 * estimate.low:+.1f}, {100 * estimate.high:+.1f}]"
+    return f"{100 * estimate.mean:+.1f} points{interval}"
 
 
 def _relative(part: ClaimPart, baseline: float) -> str:
     if baseline >= 1:
-        return "no error was left to reduce"
+        return "no errors left to reduce"
     return f"{100 * part.estimate.mean / (1 - baseline):+.0f} % of the errors"
 
 
-def _beside_the_paper(study: FaceStudy) -> Iterator[Block]:
+def _comparison_with_paper(study: FaceStudy) -> Iterator[Block]:
     rows = []
     for arm in study.arms:
         runs = study.runs.get(arm.name, {})
@@ -134,35 +142,35 @@ def _beside_the_paper(study: FaceStudy) -> Iterator[Block]:
         rows.append(
             (f"{arm.name}: {arm.about}", *(_cell(runs.values(), m) for m in COLUMNS.values()))
         )
-        if arm.name in REPORTED:
-            rows.append(("· the paper", *_reported(REPORTED[arm.name])))
+        if arm.name in PAPER_RESULTS:
+            rows.append(("· the paper", *_reported(PAPER_RESULTS[arm.name])))
     yield Table(
         header=("percent", "rank-1", *list(COLUMNS)[1:]),
         rows=tuple(rows),
-        caption="Mean over seeds ± half the 95 % interval, on subjects that no network has seen; "
-        "side tasks by accuracy. The paper's figures are for Multi-PIE and serve for the order "
-        "and the distances, not for their height; they are recollections, not checked word by "
-        "word. Left are negative yaws here; which side the paper calls left is not known for sure.",
+        caption="Mean over seeds ± half the 95 % interval, on unseen subjects; side tasks by "
+        "accuracy. The paper's figures are for Multi-PIE: compare the order and the differences, "
+        "not the values. They are recollections and were not checked. Left means negative yaws "
+        "here; the paper does not define it.",
     )
 
 
 WAYS = ("generic", "branches", "best", "expected", "label")
-"""How the templates of a network with branches are made."""
+"""The ways to compute templates of a network with branches."""
 
 
 def _routing(study: FaceStudy) -> Iterator[Table]:
     rows = []
     for arm in study.arms:
         runs = study.runs.get(arm.name, {})
-        if any(f"face/{way}/rank1" in found for found in runs.values() for way in WAYS):
+        if any(f"face/{way}/rank1" in metrics for metrics in runs.values() for way in WAYS):
             rows.append((arm.name, *(_cell(runs.values(), f"face/{way}/rank1") for way in WAYS)))
     if rows:
         yield Table(
             header=("percent", *WAYS),
             rows=tuple(rows),
-            caption="Rank-1 by way of routing: the generic identity head alone, the pose branches "
-            "alone, and both, the branches by the likeliest group, by expectation (the paper's "
-            "stochastic routing, eq. 12) and by the true group.",
+            caption="Rank-1 by routing: the generic identity head alone, the pose branches alone, "
+            "and both, with the branch of the likeliest group, in expectation (the paper's "
+            "stochastic routing, eq. 12) and of the true group.",
         )
 
 
@@ -170,12 +178,12 @@ ERRORS = re.compile(r"face/pose-errors/(?P<share>[0-9.]+)/(?P<way>\w+)/rank1")
 
 
 def _wrong_poses(study: FaceStudy) -> Iterator[Table]:
-    """How routing stands wrong estimates of the pose: a row for each share of them."""
+    """Yield rank-1 under wrong pose estimates, with a row for each share of them."""
     rows = []
     for arm in study.arms:
         runs = study.runs.get(arm.name, {}).values()
-        named = [ERRORS.fullmatch(name) for metrics in runs for name in metrics]
-        for share in sorted({float(each["share"]) for each in named if each}):
+        matches = [ERRORS.fullmatch(name) for metrics in runs for name in metrics]
+        for share in sorted({float(match["share"]) for match in matches if match}):
             start = f"face/pose-errors/{share:g}"
             ways = (_cell(runs, f"{start}/{way}/rank1") for way in ("expected", "best"))
             rows.append((arm.name, f"{share:.0%}", *ways, _cell(runs, "face/label/rank1")))
@@ -183,73 +191,81 @@ def _wrong_poses(study: FaceStudy) -> Iterator[Table]:
         yield Table(
             header=("percent", "wrong", "expected", "best", "label"),
             rows=tuple(rows),
-            caption="Rank-1 where a share of the pose estimates is replaced by that of an image "
-            "of another group, as sure as estimates are; by the true group for comparison.",
+            caption="Rank-1 if a share of the pose estimates is replaced by those of images of "
+            "another group, which are as confident; by the true group for comparison.",
         )
 
 
 def _cell(runs: Iterable[Mapping[str, float]], metric: str) -> str:
     values = [metrics[metric] for metrics in runs if metric in metrics]
     if not values:
-        return "–"  # noqa: RUF001 - a dash is what a table wants
+        return "–"  # noqa: RUF001 - the dash of an empty cell
     return _percent(ClaimPart(unit=metric, values=values))
 
 
 def _percent(part: ClaimPart) -> str:
-    found = part.estimate
+    estimate = part.estimate
     half = ""
-    if found.low is not None and found.high is not None:
-        half = f" ± {50 * (found.high - found.low):.1f}"
-    return f"{100 * found.mean:.1f}{half}"
+    if estimate.low is not None and estimate.high is not None:
+        half = f" ± {50 * (estimate.high - estimate.low):.1f}"
+    return f"{100 * estimate.mean:.1f}{half}"
 
 
-def _reported(row: Reported) -> tuple[str, ...]:
+def _reported(row: PaperResult) -> tuple[str, ...]:
     values = [getattr(row, name) for name in COLUMNS]
     return tuple("–" if value is None else f"{value:.2f}" for value in values)  # noqa: RUF001
 
 
 def _numbers(study: FaceStudy) -> Iterator[Block]:
     rows = []
-    for one in study.judged():
-        for part in one.parts:
-            found = part.estimate
+    for claim in study.claims():
+        for part in claim.parts:
+            estimate = part.estimate
             needed = part.seeds_needed if part.state is ClaimState.UNDECIDED else None
             rows.append(
                 (
-                    one.name,
+                    claim.name,
                     part.state.value,
                     len(part.values),
-                    found.mean,
-                    "" if found.low is None else f"{found.low:+.4f} to {found.high:+.4f}",
+                    estimate.mean,
+                    "" if estimate.low is None else f"{estimate.low:+.4f} to {estimate.high:+.4f}",
                     "" if needed is None else needed,
                     part.unit,
                 )
             )
     yield Table(
-        header=("", "", "seeds", "mean", "95 % interval", "wanted", "what is positive if it holds"),
+        header=(
+            "",
+            "",
+            "seeds",
+            "mean",
+            "95 % interval",
+            "seeds needed",
+            "positive if the claim holds",
+        ),
         rows=tuple(rows),
-        caption="Wanted is how many paired seeds would show a mean of this size four "
-        "times in five, where nothing is shown yet.",
+        caption="Seeds needed: the number of paired seeds that detects a mean of this size with a "
+        "power of 0.8, if the difference is undecided.",
     )
     yield from _search(study)
 
 
 def _search(study: FaceStudy) -> Iterator[Block]:
-    found = searched(study.runs)
-    if not found:
+    results = search_results(study.runs)
+    if not results:
         return
-    best = max(found, key=lambda weight: found[weight].estimate.mean)
+    best = max(results, key=lambda weight: results[weight].estimate.mean)
     yield Table(
-        header=("side weights in all", "rank-1", "seeds"),
+        header=("total side weight", "rank-1", "seeds"),
         rows=tuple(
-            (f"{weight:g}", _percent(part), len(part.values)) for weight, part in found.items()
+            (f"{weight:g}", _percent(part), len(part.values)) for weight, part in results.items()
         ),
-        caption=f"The search over the side weight, equal among tasks, on subjects held out of the "
-        f"training ones, in percent: {best:g} is best; the paper chose 0.1.",
+        caption=f"The search over the side weight, equal among tasks, on training subjects held "
+        f"out, in percent: {best:g} is best; the paper chose 0.1.",
     )
 
 
-def _made(study: FaceStudy) -> Iterator[Block]:
+def _setup(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=f"Size {study.size.name}: {study.size.about}.")
     yield Table(
         header=("", "network", "seconds a run"),
@@ -258,13 +274,13 @@ def _made(study: FaceStudy) -> Iterator[Block]:
             for arm in study.arms
         ),
     )
-    for seed, found in study.poses.items():
-        yield Text(text=f"Seed {seed}: by a network trained on other people, {found}.")
+    for seed, accuracy in study.poses.items():
+        yield Text(text=f"Seed {seed}: by a network trained on other people, {accuracy}.")
     if study.failed:
         yield Table(
-            header=("run", "failed for"),
+            header=("run", "error"),
             rows=tuple(study.failed.items()),
-            caption="Failed runs; the same command tries them again.",
+            caption="Failed runs; the same command retries them.",
         )
 
 

@@ -1,4 +1,4 @@
-"""The files of a study: a page, the same in Markdown, and every number as CSV."""
+"""The files of a study's report: HTML, Markdown, and every number as CSV."""
 
 import csv
 import io
@@ -12,8 +12,8 @@ from mtlkit_face.study.report import FaceStudy, sections
 
 
 def write_study(study: FaceStudy, folder: Path) -> Path:
-    """Write ``report.html``, ``report.md`` and ``results.csv`` into `folder`; the page's path."""
-    found = sections(study)
+    """Write ``report.html``, ``report.md`` and ``results.csv`` into `folder`; returns the first."""
+    content = sections(study)
     page = RunRecord(
         name=f"The experiments of Yin & Liu (TIP 2018), {study.size.name}",
         evaluation=Evaluation(
@@ -23,18 +23,18 @@ def write_study(study: FaceStudy, folder: Path) -> Path:
                 "networks": ", ".join(arm.name for arm in study.arms),
                 "seeds": str(len(study.seeds)),
             },
-            sections=found,
+            sections=content,
         ),
         versions=study.versions,
     )
     write_file(folder / "report.html", render_page(page).encode())
-    write_file(folder / "report.md", "".join(_markdown(found)).encode())
+    write_file(folder / "report.md", "".join(_markdown(content)).encode())
     write_file(folder / "results.csv", _csv(study).encode())
     return folder / "report.html"
 
 
-def _markdown(found: tuple[Section, ...]) -> Iterator[str]:
-    for section in found:
+def _markdown(content: tuple[Section, ...]) -> Iterator[str]:
+    for section in content:
         yield f"## {section.title}\n\n"
         for block in section.blocks:
             if isinstance(block, Text):
@@ -46,12 +46,12 @@ def _markdown(found: tuple[Section, ...]) -> Iterator[str]:
 
 
 def _as_table(chart: Chart) -> Table:
-    """The numbers of a chart, a row for each x: Markdown has no charts."""
-    every = list(dict.fromkeys(x for series in chart.series.values() for x in series.x))
+    """Return the numbers of a chart as a table for Markdown, a row for each x."""
+    xs = list(dict.fromkeys(x for series in chart.series.values() for x in series.x))
     points = [dict(zip(series.x, series.y, strict=True)) for series in chart.series.values()]
     return Table(
         header=(chart.x_label, *chart.series),
-        rows=tuple((x, *(series.get(x, math.nan) for series in points)) for x in every),
+        rows=tuple((x, *(series.get(x, math.nan) for series in points)) for x in xs),
         caption=f"{chart.title} ({chart.y_label}). {chart.caption}".strip(),
     )
 
@@ -64,7 +64,7 @@ def _markdown_table(table: Table) -> Iterator[str]:
 
 
 def _csv(study: FaceStudy) -> str:
-    """One row for each run and metric."""
+    """Return a row for each run and metric."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(("arm", "seed", "metric", "value"))

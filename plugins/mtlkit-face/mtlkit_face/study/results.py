@@ -1,4 +1,4 @@
-"""What the runs of a study measured, read from their folders."""
+"""The metrics of a study's runs, read from their folders."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,29 +13,29 @@ from mtlkit_face.study.learning_curves import curve_metrics
 
 
 def run_folder(study: Path, arm: str, seed: int) -> Path:
-    """Where the run of `arm` with `seed` is."""
+    """Return the folder of the run of `arm` with `seed`."""
     return study / "runs" / arm / f"seed-{seed}"
 
 
 def finished(study: Path, arm: str, seed: int) -> bool:
-    """Whether that run has come to its end."""
+    """Return true if the run of `arm` with `seed` is finished."""
     folder = RunFolder(run_folder(study, arm, seed))
     return folder.status_file.exists() and folder.status().state is State.FINISHED
 
 
 def read_runs(study: Path, arms: Iterable[Arm], seeds: Iterable[int]) -> Runs:
-    """The metrics of every finished run; `seconds` of training and the traces' are among them."""
-    found: dict[str, dict[int, Mapping[str, float]]] = {}
+    """Return the metrics of every finished run, with `seconds` of training and the traces."""
+    runs: dict[str, dict[int, Mapping[str, float]]] = {}
     for arm in arms:
         for seed in seeds:
             if finished(study, arm.name, seed):
                 folder = RunFolder(run_folder(study, arm.name, seed))
-                found.setdefault(arm.name, {})[seed] = _metrics(folder)
-    return found
+                runs.setdefault(arm.name, {})[seed] = _metrics(folder)
+    return runs
 
 
 def read_versions(study: Path, runs: Runs) -> Mapping[str, str]:
-    """What the first of the finished runs was made with; nothing without any."""
+    """Return the library versions of the first finished run, or nothing without runs."""
     for arm, seeds in runs.items():
         provenance = read_json(RunFolder(run_folder(study, arm, min(seeds))).provenance)
         versions: Mapping[str, str] = provenance["versions"]
@@ -45,14 +45,14 @@ def read_versions(study: Path, runs: Runs) -> Mapping[str, str]:
 
 def _metrics(folder: RunFolder) -> dict[str, float]:
     evaluation = json.loads(folder.evaluation.read_text("utf-8"))
-    found = {name: value for name, value in evaluation["metrics"].items() if value is not None}
-    found["seconds"] = folder.status().seconds
+    metrics = {name: value for name, value in evaluation["metrics"].items() if value is not None}
+    metrics["seconds"] = folder.status().seconds
     events = read_events(folder.log)
-    return found | _traces(events) | curve_metrics(events)
+    return metrics | _traces(events) | curve_metrics(events)
 
 
 def _traces(events: Iterable[Event]) -> dict[str, float]:
-    """How the weights of side tasks went with their losses, over the logged steps."""
+    """Return statistics of side tasks' weights and losses over the logged steps."""
     below: list[float] = []
     correlations: list[float] = []
     ends: dict[str, float] = {}

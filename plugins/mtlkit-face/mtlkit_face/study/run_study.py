@@ -1,4 +1,4 @@
-"""Make the runs of a study, several at once, each once; and write what is known so far."""
+"""Execution of a study: each run once, several at a time, and a report after each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -12,18 +12,19 @@ from mtlkit.comparison import Job, Outcome, Place, make_runs
 from mtlkit.data import Loading
 from mtlkit.plugins import RunError
 from mtlkit.runs import RunFolder, read_json, write_json
-from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
+from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, search_arms
 from mtlkit_face.study.estimated_poses import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.report import FaceStudy
 from mtlkit_face.study.report_files import write_study
 from mtlkit_face.study.results import finished, read_runs, read_versions, run_folder
 
-Say = Callable[[str], None]
+Progress = Callable[[str], None]
+"""Receives a line of text at every step."""
 
 
 @attrs.frozen(kw_only=True)
-class Asked:
-    """What is asked for: the size, the arms and the seeds of a study, and where it lies."""
+class StudyRequest:
+    """The size, arms and seeds of a study, and its folder."""
 
     folder: Path
     size: Size
@@ -32,143 +33,163 @@ class Asked:
 
     @property
     def keys(self) -> list[tuple[Arm, int]]:
-        """Every run, all arms of the first seed first: what is finished can be compared soon."""
+        """Every run, by seed, so that finished runs can be compared early."""
         return [(arm, seed) for seed in self.seeds for arm in self.arms]
 
 
 def run_study(
-    asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say
+    request: StudyRequest,
+    catalog: Catalog,
+    loading: Loading,
+    executor_config: Place,
+    progress: Progress,
 ) -> FaceStudy:
-    """Make the runs that the folder lacks at a place; write the report, also when it is stopped.
+    """Execute the runs that the folder lacks, and write the report, also after an interrupt.
 
-    Raises `RunError` where the folder holds a study of another size or a process is at work on it,
-    and `InterruptedRunError` after Ctrl-C. A run that fails is reported, and tried again next time.
+    Raises `RunError` if the folder holds a study of another size or is in use by another process,
+    and `InterruptedRunError` after Ctrl-C. Failed runs are reported, and retried the next time.
     """
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(asked.folder / ".lock")
+    request.folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(request.folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise RunError(f"{asked.folder}: another process is at work on this study") from None
+        raise RunError(f"{request.folder}: another process runs this study; let it end") from None
     try:
-        _same_size(asked)
-        return _run(asked, catalog, loading, place, say)
+        _same_size(request)
+        return _run(request, catalog, loading, executor_config, progress)
     finally:
         lock.release()
 
 
-def _same_size(asked: Asked) -> None:
-    file = asked.folder / "study.json"
+def _same_size(request: StudyRequest) -> None:
+    file = request.folder / "study.json"
     if not file.exists():
-        # a lock, or what was half-written when the study was killed at its very beginning
-        if any(not item.name.startswith(".") for item in asked.folder.iterdir()):
-            raise RunError(f"{asked.folder}: is not empty; expected a new or empty folder")
-        write_json(file, {"size": asked.size.name})
+        # hidden files are the lock, or temporary files of a killed study
+        if any(not item.name.startswith(".") for item in request.folder.iterdir()):
+            raise RunError(f"{request.folder}: is not empty; expected a new or empty folder")
+        write_json(file, {"size": request.size.name})
     before = read_json(file)["size"]
-    if before != asked.size.name:
+    if before != request.size.name:
         raise RunError(
-            f"{asked.folder}: holds a study of the size {before!r}; choose another folder"
+            f"{request.folder}: holds a study of the size {before!r}; choose another folder"
         )
 
 
-def _run(asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say) -> FaceStudy:
-    loading = attrs.evolve(loading, base=asked.folder)
+def _run(
+    request: StudyRequest,
+    catalog: Catalog,
+    loading: Loading,
+    executor_config: Place,
+    progress: Progress,
+) -> FaceStudy:
+    loading = attrs.evolve(loading, base=request.folder)
     failed: dict[str, str] = {}
     try:
-        jobs = _jobs(asked, catalog, loading)
-        if ESTIMATED in asked.arms:
-            _estimate(asked, catalog, loading, say)
-        _make(asked, jobs, place, failed, say)
+        jobs = _jobs(request, catalog, loading)
+        if ESTIMATED in request.arms:
+            _estimate(request, catalog, loading, progress)
+        _execute(request, jobs, executor_config, failed, progress)
     finally:
-        study = _known(asked, failed)
-        write_study(study, asked.folder)
+        study = _read_study(request, failed)
+        write_study(study, request.folder)
     return study
 
 
-def _jobs(asked: Asked, catalog: Catalog, loading: Loading) -> dict[str, Job]:
-    """The runs that are not finished."""
+def _jobs(request: StudyRequest, catalog: Catalog, loading: Loading) -> dict[str, Job]:
+    """Return the unfinished runs."""
     jobs = {}
-    for arm, seed in asked.keys:
-        recipe = asked.size.recipe(arm, seed, catalog).check()
-        path = run_folder(asked.folder, arm.name, seed)
-        _refuse_another(RunFolder(path), dump_recipe(recipe, catalog))
-        if not finished(asked.folder, arm.name, seed):
+    for arm, seed in request.keys:
+        recipe = request.size.recipe(arm, seed, catalog).check()
+        path = run_folder(request.folder, arm.name, seed)
+        _check_recipe(RunFolder(path), dump_recipe(recipe, catalog))
+        if not finished(request.folder, arm.name, seed):
             jobs[f"{arm.name}, seed {seed}"] = Job(
                 recipe=recipe, path=path, catalog=catalog, loading=loading
             )
     return jobs
 
 
-def _make(
-    asked: Asked, jobs: Mapping[str, Job], place: Place, failed: dict[str, str], say: Say
+def _execute(
+    request: StudyRequest,
+    jobs: Mapping[str, Job],
+    executor_config: Place,
+    failed: dict[str, str],
+    progress: Progress,
 ) -> None:
-    """Make the runs, and put into `failed` why some could not be made."""
-    total = len(asked.keys)
+    """Execute the runs, and store errors of failed ones in `failed`."""
+    total = len(request.keys)
     done = total - len(jobs)
-    say(f"{total} run{'s' if total > 1 else ''}, {place.at_once} at once; {done} made before")
+    progress(
+        f"{total} run{'s' if total > 1 else ''}, {executor_config.at_once} at once; "
+        f"{done} already finished"
+    )
 
-    def ended(key: str, outcome: Outcome, seconds: float) -> None:
+    def on_finished(key: str, outcome: Outcome, seconds: float) -> None:
         nonlocal done
         if outcome.error is not None:
             failed[key] = outcome.error
-            say(f"{key}: failed: {outcome.error}")
+            progress(f"{key}: failed: {outcome.error}")
             return
         done += 1
-        say(f"[{done}/{total}] {key}: {seconds:.0f} s")
-        write_study(_known(asked, failed), asked.folder)
+        progress(f"[{done}/{total}] {key}: {seconds:.0f} s")
+        write_study(_read_study(request, failed), request.folder)
 
-    with closing(place.executor()) as executor:
-        make_runs(jobs, executor, ended)
+    with closing(executor_config.executor()) as executor:
+        make_runs(jobs, executor, on_finished)
 
 
-def _refuse_another(folder: RunFolder, recipe: str) -> None:
-    """`RunError` where a run was made by another recipe: the two do not belong in one table."""
+def _check_recipe(folder: RunFolder, recipe: str) -> None:
+    """Raise `RunError` if a run has another recipe, since the two are not comparable."""
     if folder.recipe.exists() and folder.recipe.read_text("utf-8") != recipe:
         raise RunError(
-            f"{folder.path}: was made by another recipe than the study now has; choose another "
-            f"folder for the study, or delete this run to make it anew"
+            f"{folder.path}: has another recipe than the study; choose another folder for the "
+            f"study, or delete this run to repeat it"
         )
 
 
-def _estimate(asked: Asked, catalog: Catalog, loading: Loading, say: Say) -> None:
+def _estimate(
+    request: StudyRequest, catalog: Catalog, loading: Loading, progress: Progress
+) -> None:
     """Train the network that estimates poses, and label the training faces of each seed."""
-    missing = [seed for seed in asked.seeds if not estimates(asked.folder, seed).exists()]
+    missing = [seed for seed in request.seeds if not estimates(request.folder, seed).exists()]
     if not missing:
         return
-    say("training a network that estimates poses, on other people")
-    job = estimator_job(asked.folder, asked.size, catalog, loading)
+    progress("training a network that estimates poses, on other people")
+    job = estimator_job(request.folder, request.size, catalog, loading)
 
-    def ended(_key: str, outcome: Outcome, _seconds: float) -> None:
+    def on_finished(_key: str, outcome: Outcome, _seconds: float) -> None:
         if outcome.error is not None:
             raise RunError(f"{job.path}: the network that estimates poses failed: {outcome.error}")
 
     with closing(Place(workers=1).executor()) as executor:
-        make_runs({ESTIMATOR: job}, executor, ended)
+        make_runs({ESTIMATOR: job}, executor, on_finished)
     for seed in missing:
-        found = write_estimates(asked.folder, asked.size, seed, catalog, loading)
-        file = asked.folder / "study.json"
+        accuracy = write_estimates(request.folder, request.size, seed, catalog, loading)
+        file = request.folder / "study.json"
         before = read_json(file)
-        poses = {**before.get("poses", {}), str(seed): found}
+        poses = {**before.get("poses", {}), str(seed): accuracy}
         write_json(file, {**before, "poses": poses})
-        say(f"seed {seed}: {found}")
+        progress(f"seed {seed}: {accuracy}")
 
 
-def _known(asked: Asked, failed: dict[str, str]) -> FaceStudy:
-    """Everything that the folder holds, be it asked for now or before."""
-    every = {**ARMS, **searching(asked.size)}
-    there = {path.name for path in (asked.folder / "runs").glob("*")}
-    names = {arm.name for arm in asked.arms} | there
-    arms = [arm for arm in every.values() if arm.name in names]
-    strays = [arm for arm in asked.arms if arm.name not in every]
-    made = {int(path.name.removeprefix("seed-")) for path in asked.folder.glob("runs/*/seed-*")}
-    seeds = sorted({*asked.seeds, *made})
-    runs = read_runs(asked.folder, [*arms, *strays], seeds)
+def _read_study(request: StudyRequest, failed: dict[str, str]) -> FaceStudy:
+    """Read everything in the folder, whether requested now or before."""
+    available = {**ARMS, **search_arms(request.size)}
+    names = {arm.name for arm in request.arms}
+    names |= {path.name for path in (request.folder / "runs").glob("*")}
+    arms = [arm for arm in available.values() if arm.name in names]
+    arms += [arm for arm in request.arms if arm.name not in available]
+    paths = request.folder.glob("runs/*/seed-*")
+    stored = {int(path.name.removeprefix("seed-")) for path in paths}
+    seeds = sorted({*request.seeds, *stored})
+    runs = read_runs(request.folder, arms, seeds)
     return FaceStudy(
-        size=asked.size,
-        arms=[*arms, *strays],
+        size=request.size,
+        arms=arms,
         seeds=seeds,
         runs=runs,
         failed=failed,
-        poses=read_json(asked.folder / "study.json").get("poses", {}),
-        versions=read_versions(asked.folder, runs),
+        poses=read_json(request.folder / "study.json").get("poses", {}),
+        versions=read_versions(request.folder, runs),
     )

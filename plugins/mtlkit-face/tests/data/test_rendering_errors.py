@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_synthetic_faces import crew
+from mtlkit_synthetic_faces import worker_pool
 
 from mtlkit.cli import main
 from mtlkit.data import Loading
@@ -17,7 +17,7 @@ DYING = (
 
 @pytest.fixture(autouse=True)
 def dying(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crew, "_PROGRAM", DYING)
+    monkeypatch.setattr(worker_pool, "_PROGRAM", DYING)
 
 
 def test_a_dying_worker_is_a_data_error_of_a_recipe() -> None:
@@ -33,5 +33,5 @@ def test_a_dying_worker_is_an_error_of_the_command_line(
         main(["face", "render", "--out", str(tmp_path / "out"), "--workers", "2",
               "--size", "32"])  # fmt: skip
     assert caught.value.code == 2
-    assert "worker process that ended with code 3" in capsys.readouterr().err
+    assert "a worker process ended with code 3" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

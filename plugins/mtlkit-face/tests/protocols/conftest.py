@@ -1,4 +1,4 @@
-"""Sets to be damaged, and a model whose scores are known by hand."""
+"""Copies of the sets for tests that damage them, and a model with simple scores."""
 
 import shutil
 from pathlib import Path
@@ -12,12 +12,12 @@ from mtlkit.model import Assembly, Outputs
 
 @pytest.fixture
 def sets(built, tmp_path) -> Path:
-    """A copy of all sets, to be damaged."""
+    """A copy of all sets that a test may damage."""
     return Path(shutil.copytree(built, tmp_path / "sets"))
 
 
 class PixelModel(nn.Module):
-    """Says of a picture its pixels: templates and scores can be worked out without a network."""
+    """Returns a picture's pixels, so that templates and scores have simple formulas."""
 
     tasks = ("identity", "pose")
 

@@ -1,12 +1,12 @@
-"""The layouts of LFW and CFP: read as their definitions say, odd cases and traps included."""
+"""Readers of LFW and CFP, with invalid and malicious lists."""
 
 import re
 
 import numpy as np
 import pytest
 from mtlkit_face.protocols.mode import Mode
-from mtlkit_face.protocols.pairs.cfp import Cfp, Faces, read_cfp
-from mtlkit_face.protocols.pairs.lfw import Lfw, read_lfw
+from mtlkit_face.protocols.pairs.cfp import CFP, Faces, read_cfp
+from mtlkit_face.protocols.pairs.lfw import LFW, read_lfw
 
 from mtlkit.plugins import DataError
 
@@ -26,11 +26,11 @@ def test_lfw_is_read_in_the_order_of_its_folds(sets):
     assert pairs.fold.tolist() == [0] * 4 + [1] * 4
     assert pairs.version == "View 2, 2 folds of 2 + 2 pairs"
     lines = (sets / "lfw/pairs.txt").read_text().splitlines()[1:]
-    for place, line in enumerate(lines):
+    for index, line in enumerate(lines):
         fields = line.split("\t")
         name, other = fields[0], fields[-2] if len(fields) == 4 else fields[0]
         named = [f"{n}/{n}_{int(i):04d}.jpg" for n, i in ((name, fields[1]), (other, fields[-1]))]
-        both = [pairs.pictures[int(side[place])] for side in (pairs.first, pairs.second)]
+        both = [pairs.pictures[int(side[index])] for side in (pairs.first, pairs.second)]
         assert [picture.name for picture in both] == named
         assert [p.source.relative_to(sets / "lfw").as_posix() for p in both] == named
     person = pairs.person
@@ -48,9 +48,9 @@ def test_the_list_of_lfw_may_be_elsewhere_have_other_ends_and_spaces(sets):
         b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode() + b"\r\n"
     )
     (sets / "mine.txt").write_text(text.replace("\t", "  "))
-    for found in (read_lfw(sets / "lfw"), read_lfw(sets / "lfw", sets / "mine.txt")):
-        assert [p.name for p in found.pictures] == [p.name for p in expected.pictures]
-        np.testing.assert_array_equal(found.first, expected.first)
+    for other in (read_lfw(sets / "lfw"), read_lfw(sets / "lfw", sets / "mine.txt")):
+        assert [p.name for p in other.pictures] == [p.name for p in expected.pictures]
+        np.testing.assert_array_equal(other.first, expected.first)
 
 
 def test_aligned_copies_may_have_another_format(sets):
@@ -59,7 +59,7 @@ def test_aligned_copies_may_have_another_format(sets):
     pairs = read_lfw(sets / "lfw")
     assert not pairs.missing()
     assert {p.source.suffix for p in pairs.pictures} == {".png"}
-    assert pairs.pictures[0].name.endswith(".jpg")  # as the list calls it
+    assert pairs.pictures[0].name.endswith(".jpg")  # the listed name
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_aligned_copies_may_have_another_format(sets):
         (
             lambda lines: ["10", *lines[1:]],
             "lfw/pairs.txt:1: expected the number of folds and of pairs of each kind, such as "
-            "`10 300`, found '10'; give View 2's list",
+            "`10 300`, found '10'; use View 2's list",
         ),
         (
             lambda lines: lines[:-1],
@@ -90,11 +90,11 @@ def test_aligned_copies_may_have_another_format(sets):
         (
             lambda lines: [lines[0], "../../etc/x\t1\t2", *lines[2:]],
             "lfw/pairs.txt:2: the path '../../etc/x/../../etc/x_0001.jpg' leaves the folder of the "
-            "set (lfw); expected one inside. A list that asks for other files is not to be trusted",
+            "set (lfw); expected one inside. Do not trust a list that names other files",
         ),
         (
             lambda lines: [lines[0], "a/b\t1\t2", *lines[2:]],
-            "lfw/pairs.txt:2: the name 'a/b' is no name of a folder",
+            "lfw/pairs.txt:2: the name 'a/b' is not the name of a folder",
         ),
         (
             lambda lines: [],
@@ -102,14 +102,14 @@ def test_aligned_copies_may_have_another_format(sets):
         ),
     ],
 )
-def test_a_list_of_lfw_that_is_none_is_refused(sets, change, message):
+def test_an_invalid_list_of_lfw_is_an_error(sets, change, message):
     path = sets / "lfw/pairs.txt"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(change(lines)))
     refused(lambda: read_lfw(sets / "lfw"), message.replace("LINE", lines[3].replace("\t", "\\t")))
 
 
-def test_what_is_not_there_is_named(sets):
+def test_missing_files_are_errors(sets):
     (sets / "lfw/pairs.txt").unlink()
     refused(
         lambda: read_lfw(sets / "lfw"),
@@ -118,7 +118,7 @@ def test_what_is_not_there_is_named(sets):
     )
     refused(
         lambda: read_lfw(sets / "nowhere"),
-        "nowhere: is no folder; expected the images of the set. Correct the option `images` (a "
+        "nowhere: is not a folder; expected the images of the set. Correct the option `images` (a "
         "relative path starts from the working directory)",
     )
 
@@ -152,8 +152,8 @@ def test_paths_of_windows_and_lists_elsewhere_are_read(sets):
         text = path.read_text().replace("/", "\\").replace("\n", "\r\n")
         path.write_bytes(text.encode())
     (sets / "cfp/Protocol").rename(sets / "lists")
-    found = read_cfp(sets / "cfp", Faces.FRONTAL_PROFILE, sets / "lists")
-    assert [p.source for p in found.pictures] == [p.source for p in expected.pictures]
+    pairs = read_cfp(sets / "cfp", Faces.FRONTAL_PROFILE, sets / "lists")
+    assert [p.source for p in pairs.pictures] == [p.source for p in expected.pictures]
 
 
 @pytest.mark.parametrize(
@@ -163,20 +163,20 @@ def test_paths_of_windows_and_lists_elsewhere_are_read(sets):
             "Pair_list_F.txt",
             lambda text: text.replace("1 ../Data", "1 ../../Data", 1),
             "cfp/Protocol/Pair_list_F.txt:1: the path '../../Data/Images/001/frontal/01.jpg' "
-            "leaves the folder of the set (cfp); expected one inside. A list that asks for other "
-            "files is not to be trusted",
+            "leaves the folder of the set (cfp); expected one inside. Do not trust a list that "
+            "names other files",
         ),
         (
             "Pair_list_F.txt",
             lambda text: text.replace("1 ../Data", "1 /Data", 1),
             "cfp/Protocol/Pair_list_F.txt:1: the path '/Data/Images/001/frontal/01.jpg' leaves the "
-            "folder of the set (cfp); expected one inside. A list that asks for other files is not "
-            "to be trusted",
+            "folder of the set (cfp); expected one inside. Do not trust a list that names other "
+            "files",
         ),
         (
             "Pair_list_F.txt",
             lambda text: text.replace("2 ../", "1 ../", 1),
-            "cfp/Protocol/Pair_list_F.txt:2: the number 1 was given already",
+            "cfp/Protocol/Pair_list_F.txt:2: the number 1 is listed twice",
         ),
         (
             "Pair_list_F.txt",
@@ -204,17 +204,17 @@ def test_paths_of_windows_and_lists_elsewhere_are_read(sets):
             "Split/FF/01/diff.txt",
             lambda text: "1,2\n1,2\n",
             "cfp/Protocol/Split/FF/01: a pair of diff.txt is of the person '001' and of '001'; the "
-            "numbered list is not the one that these pairs were made for",
+            "numbered list belongs to other pairs",
         ),
     ],
 )
-def test_lists_of_cfp_that_disagree_are_refused(sets, file, change, message):
+def test_inconsistent_lists_of_cfp_are_errors(sets, file, change, message):
     path = sets / "cfp/Protocol" / file
     path.write_text(change(path.read_text()))
     refused(lambda: read_cfp(sets / "cfp", Faces.FRONTAL_FRONTAL), message)
 
 
-def test_a_gap_between_folds_is_noticed(sets):
+def test_a_gap_between_folds_is_an_error(sets):
     (sets / "cfp/Protocol/Split/FF/01").rename(sets / "cfp/Protocol/Split/FF/03")
     refused(
         lambda: read_cfp(sets / "cfp", Faces.FRONTAL_FRONTAL),
@@ -223,37 +223,37 @@ def test_a_gap_between_folds_is_noticed(sets):
 
 
 def lfw(sets, **options):
-    return Lfw(images=sets / "lfw", **{"folds": 2, "fold_pairs": 2, **options})
+    return LFW(images=sets / "lfw", **{"folds": 2, "fold_pairs": 2, **options})
 
 
-def test_strict_wants_the_official_numbers(sets):
-    lfw(sets).look()
+def test_strict_expects_the_official_numbers(sets):
+    lfw(sets).verify()
     refused(
-        Lfw(images=sets / "lfw").look,
+        LFW(images=sets / "lfw").verify,
         "lfw: expected 10 folds of 300 + 300 pairs, found View 2, 2 folds of 2 + 2 pairs. Complete "
-        "the lists, or for another set say its `folds` and `fold_pairs`, or set `mode: compatible`",
+        "the lists, or set `folds` and `fold_pairs` of the set, or `mode: compatible`",
     )
-    Lfw(images=sets / "lfw", mode=Mode.COMPATIBLE).look()
+    LFW(images=sets / "lfw", mode=Mode.COMPATIBLE).verify()
     with pytest.raises(DataError, match="cfp: expected 10 folds of 350"):
-        Cfp(images=sets / "cfp").look()
+        CFP(images=sets / "cfp").verify()
 
 
 def test_missing_files_are_counted_and_named(sets):
     first = read_lfw(sets / "lfw").pictures[0]
     first.source.unlink()
     refused(
-        lfw(sets).look,
+        lfw(sets).verify,
         f"lfw: 1 picture cannot be used: {first.name} is missing. The set is incomplete. Complete "
-        f"it, or set `count_failures: true` to count them as recognised by nobody",
+        f"it, or set `count_failures: true` to count them as never matched",
     )
-    lfw(sets, count_failures=True).look()
-    lfw(sets, mode=Mode.COMPATIBLE).look()
+    lfw(sets, count_failures=True).verify()
+    lfw(sets, mode=Mode.COMPATIBLE).verify()
     with pytest.raises(DataError, match="1 picture cannot be used"):
-        lfw(sets, mode=Mode.COMPATIBLE, count_failures=False).look()
+        lfw(sets, mode=Mode.COMPATIBLE, count_failures=False).verify()
 
 
 def test_a_file_that_no_pair_names_may_be_missing(sets):
     pairs = read_cfp(sets / "cfp", Faces.FRONTAL_FRONTAL)
     unused = next(p for i, p in enumerate(pairs.pictures) if i not in pairs.used())
     unused.source.unlink()
-    Cfp(images=sets / "cfp", faces=(Faces.FRONTAL_FRONTAL,), folds=2, fold_pairs=2).look()
+    CFP(images=sets / "cfp", faces=(Faces.FRONTAL_FRONTAL,), folds=2, fold_pairs=2).verify()

@@ -1,4 +1,4 @@
-"""The evaluators as a whole: scores, mirror images, failures, results and reports."""
+"""Evaluators end to end: scores, mirror images, failures, results and reports."""
 
 import json
 import math
@@ -9,13 +9,13 @@ import pytest
 import torch
 from mtlkit_face.protocols.embedding import ImageEmbedder
 from mtlkit_face.protocols.mode import Mode
-from mtlkit_face.protocols.pairs.cfp import Cfp, Faces
-from mtlkit_face.protocols.pairs.lfw import Lfw, read_lfw
+from mtlkit_face.protocols.pairs.cfp import CFP, Faces
+from mtlkit_face.protocols.pairs.lfw import LFW, read_lfw
 from mtlkit_face.protocols.pairs.scores import score_pairs
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 from mtlkit_face.protocols.pictures import Box, FaceImage, decode
-from mtlkit_face.protocols.protocol import silence as nobody
-from mtlkit_face.protocols.templates.ijb_a import IjbA
+from mtlkit_face.protocols.protocol import no_progress
+from mtlkit_face.protocols.templates.ijb_a import IJBA
 from PIL import Image
 
 from mtlkit import Role, Task
@@ -27,15 +27,15 @@ from mtlkit.routers import BranchSelection, Grouped
 
 @pytest.fixture
 def lfw(sets):
-    return Lfw(images=sets / "lfw", folds=2, fold_pairs=2)
+    return LFW(images=sets / "lfw", folds=2, fold_pairs=2)
 
 
 def every(sets, **options):
     return {
-        "lfw": Lfw(images=sets / "lfw", folds=2, fold_pairs=2, **options),
-        "cfp": Cfp(images=sets / "cfp", folds=2, fold_pairs=2, **options),
+        "lfw": LFW(images=sets / "lfw", folds=2, fold_pairs=2, **options),
+        "cfp": CFP(images=sets / "cfp", folds=2, fold_pairs=2, **options),
         "bin": VerificationBin(file=sets / "pairs.bin", folds=2, **options),
-        "ijb-a": IjbA(images=sets / "ijb-a/aligned", protocol=sets / "ijb-a", splits=2, **options),
+        "ijb-a": IJBA(images=sets / "ijb-a/aligned", protocol=sets / "ijb-a", splits=2, **options),
     }
 
 
@@ -46,30 +46,32 @@ def cosine(a, b):
 def test_a_score_is_the_mean_of_four_cosines(lfw, model):
     """Yin & Liu (TIP 2018): (picture, mirror image) with (picture, mirror image)."""
     pairs = read_lfw(lfw.images)
-    score = score_pairs(pairs, ImageEmbedder(lfw, model, nobody))
-    for place in range(len(pairs)):
+    score = score_pairs(pairs, ImageEmbedder(lfw, model, no_progress))
+    for index in range(len(pairs)):
         both = []
         for side in (pairs.first, pairs.second):
-            pixels = decode(pairs.pictures[side[place]], (1, 8, 8)).pixels.astype(float)
+            pixels = decode(pairs.pictures[side[index]], (1, 8, 8)).pixels.astype(float)
             both.append([x.ravel() - x.mean() for x in (pixels, pixels[:, :, ::-1])])
         expected = np.mean([cosine(a, b) for a in both[0] for b in both[1]])
-        assert score[place] == pytest.approx(expected, abs=1e-5)
+        assert score[index] == pytest.approx(expected, abs=1e-5)
 
 
-def test_compatible_normalises_the_sum_again(lfw, model):
+def test_compatible_normalizes_the_sum_again(lfw, model):
     pairs = read_lfw(lfw.images)
-    kits = attrs.evolve(lfw, mode=Mode.COMPATIBLE)
-    strict, again = (score_pairs(pairs, ImageEmbedder(c, model, nobody)) for c in (lfw, kits))
+    compatible = attrs.evolve(lfw, mode=Mode.COMPATIBLE)
+    strict, again = (
+        score_pairs(pairs, ImageEmbedder(c, model, no_progress)) for c in (lfw, compatible)
+    )
     image = torch.from_numpy(decode(pairs.pictures[0], (1, 8, 8)).pixels.copy())[None]
-    assert ImageEmbedder(kits, model, nobody).embed(image).norm() == pytest.approx(1)
-    assert ImageEmbedder(lfw, model, nobody).embed(image).norm() < 0.999
+    assert ImageEmbedder(compatible, model, no_progress).embed(image).norm() == pytest.approx(1)
+    assert ImageEmbedder(lfw, model, no_progress).embed(image).norm() < 0.999
     assert (np.abs(again) >= np.abs(strict)).all()
 
 
 def test_without_mirror_images_it_is_the_plain_cosine(lfw, model):
     pairs = read_lfw(lfw.images)
     plain = attrs.evolve(lfw, mirror=False)
-    score = score_pairs(pairs, ImageEmbedder(plain, model, nobody))
+    score = score_pairs(pairs, ImageEmbedder(plain, model, no_progress))
     pixels = [
         decode(pairs.pictures[side[0]], (1, 8, 8)).pixels.astype(float).ravel()
         for side in (pairs.first, pairs.second)
@@ -88,17 +90,17 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     assembly = Assembly(sample_shape=shape, classes=classes, mean=127.5, std=128.0)
     model = assemble(MLP(hidden=(16,)), grouping, tasks, assembly).eval()
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
-    mean = ImageEmbedder(lfw, model, nobody).embed(images)
+    mean = ImageEmbedder(lfw, model, no_progress).embed(images)
     with torch.no_grad():
         views = [model(images), model(images.flip(-1))]
 
     def eq12(one, other):
         scores = []
         for a, b in ((one, 0), (other, 1)):
-            said = a.branches["identity"]
-            unit = said.logits[b] / said.logits[b].norm(dim=-1, keepdim=True)
+            output = a.branches["identity"]
+            unit = output.logits[b] / output.logits[b].norm(dim=-1, keepdim=True)
             generic = a.outputs["identity"][b]
-            scores.append((generic / generic.norm(), unit, said.probability[b]))
+            scores.append((generic / generic.norm(), unit, output.probability[b]))
         (g, u, p), (h, v, q) = scores
         return float(g @ h / 2 + (p[:, None] * q[None] * (u @ v.T)).sum() / 2)
 
@@ -110,60 +112,60 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     with pytest.raises(
         DataError, match=r"evaluate a run whose recipe has `router\.test: expected`"
     ):
-        ImageEmbedder(lfw, label, nobody).embed(images)
+        ImageEmbedder(lfw, label, no_progress).embed(images)
 
 
 @pytest.mark.parametrize("name", ["lfw", "cfp", "bin", "ijb-a"])
 @pytest.mark.parametrize("mode", Mode)
-def test_a_result_carries_all_that_makes_it_a_result(sets, model, name, mode):
+def test_a_result_has_its_setup_and_measures(sets, model, name, mode):
     outcome = every(sets, mode=mode)[name].outcome(model, weights="5ha256")
-    found = json.loads(outcome.to_json())
-    assert found["format"] == 1
-    for each in found["results"]:
-        assert each["mode"] == mode.value
-        assert each["n_genuine"] > 0
-        assert each["n_impostor"] > 0
-        assert each["failures"] == 0
-        assert each["version"]
-        assert "cosine" in each["matching"]
-        assert each["weights"] == "5ha256"
-        assert each["preprocessing"] == {
+    content = json.loads(outcome.to_json())
+    assert content["format"] == 1
+    for result in content["results"]:
+        assert result["mode"] == mode.value
+        assert result["n_genuine"] > 0
+        assert result["n_impostor"] > 0
+        assert result["failures"] == 0
+        assert result["version"]
+        assert "cosine" in result["matching"]
+        assert result["weights"] == "5ha256"
+        assert result["preprocessing"] == {
             "shape": [1, 8, 8], "mean": 127.5, "std": 128.0, "margin": None,
         }  # fmt: skip
-        for key, measure in each["measures"].items():
+        for key, measure in result["measures"].items():
             assert measure["interval"].startswith("bootstrap over ")
             if "tar-at-far" in key:
                 kept = {k.partition("/")[0] for k in measure["at"]}
                 assert {"threshold", "achieved-far", "impostors"} <= kept
             if key == "accuracy":
                 assert {"threshold/1", "threshold/2", "wilson-low"} <= set(measure["at"])
-    findings = outcome.findings()
-    assert all(metric.startswith(outcome.prefix + "/") for metric in findings.metrics)
-    assert set(findings.headlines) <= set(findings.metrics)
-    kinds = [type(block).__name__ for block in findings.sections[0].blocks]
+    evaluated = outcome.evaluation_result()
+    assert all(metric.startswith(outcome.prefix + "/") for metric in evaluated.metrics)
+    assert set(evaluated.headlines) <= set(evaluated.metrics)
+    kinds = [type(block).__name__ for block in evaluated.sections[0].blocks]
     assert {"Text", "Chart", "Table"} <= set(kinds)
-    titles = [b.title for b in findings.sections[0].blocks if type(b).__name__ == "Chart"]
+    titles = [b.title for b in evaluated.sections[0].blocks if type(b).__name__ == "Chart"]
     assert [title.partition(":")[0] for title in titles][:1] == ["ROC"]
     assert any(title.startswith("CMC") for title in titles) == (name == "ijb-a")
-    tables = [b for b in findings.sections[0].blocks if type(b).__name__ == "Table"]
-    facts = dict(next(b.rows for b in tables if b.caption == "How it was done."))
-    assert "taken as aligned" in facts["alignment"]
+    tables = [b for b in evaluated.sections[0].blocks if type(b).__name__ == "Table"]
+    facts = dict(next(b.rows for b in tables if b.caption == "Setup."))
+    assert "assumed to be aligned" in facts["alignment"]
     assert "resized (32 x 32)" in facts["size"]
     assert facts["weights, SHA-256"] == "5ha256"
     assert facts["preprocessing"] == "gray, 8 x 8, (pixel - 127.5) / 128"
 
 
-def test_of_cut_out_faces_the_margin_is_said(sets, model):
-    asked = IjbA(images=sets / "ijb-a", margin=0.25, splits=2)
-    result = asked.outcome(model).results["media-mean"]
-    assert result.weights is None  # the model is of no file
+def test_the_margin_of_cropped_faces_is_in_the_result(sets, model):
+    protocol = IJBA(images=sets / "ijb-a", margin=0.25, splits=2)
+    result = protocol.outcome(model).results["media-mean"]
+    assert result.weights is None  # the model has no file
     assert result.preprocessing.margin == 0.25
     assert str(result.preprocessing).startswith("face boxes with a margin of 0.25, gray")
 
 
 def test_a_perfect_model_is_perfect_and_a_blind_one_is_chance(lfw, sets, model):
     class Oracle(type(model)):
-        """Knows the person by the colour that the test paints."""
+        """Recognizes a person by the row that the test paints."""
 
     pairs = read_lfw(lfw.images)
     for picture, person in zip(pairs.pictures, pairs.person, strict=True):
@@ -184,7 +186,7 @@ def test_a_perfect_model_is_perfect_and_a_blind_one_is_chance(lfw, sets, model):
 
 
 def test_a_failure_is_a_pair_that_does_not_match(lfw, model):
-    """It is not left out: the genuine pair is an error, the impostor pair is rejected rightly."""
+    """The genuine pair is an error, and the impostor pair is rejected correctly."""
     pairs = read_lfw(lfw.images)
     genuine = pairs.pictures[pairs.first[0]]
     genuine.source.unlink()
@@ -192,7 +194,7 @@ def test_a_failure_is_a_pair_that_does_not_match(lfw, model):
     result = counted.outcome(model).results[""]
     assert (result.n_genuine, result.n_impostor, result.failures) == (4, 4, 1)
     assert result.failed == {genuine.name: "is missing"}
-    score = score_pairs(read_lfw(lfw.images), ImageEmbedder(counted, model, nobody))
+    score = score_pairs(read_lfw(lfw.images), ImageEmbedder(counted, model, no_progress))
     with_it = (pairs.first == pairs.first[0]) | (pairs.second == pairs.first[0])
     np.testing.assert_array_equal(np.isneginf(score), with_it)
 
@@ -200,8 +202,8 @@ def test_a_failure_is_a_pair_that_does_not_match(lfw, model):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "is no image of a known format"),
-        (b"no image", "is no image of a known format"),
+        (b"", "is not an image of a known format"),
+        (b"no image", "is not an image of a known format"),
         (b"HALF", "cannot be read"),
     ],
 )
@@ -209,7 +211,7 @@ def test_a_picture_that_cannot_be_read_is_named(lfw, model, content, why):
     picture = read_lfw(lfw.images).pictures[0]
     whole = picture.source.read_bytes()
     picture.source.write_bytes(whole[: len(whole) // 3] if content == b"HALF" else content)
-    lfw.look()  # a quick look does not decode
+    lfw.verify()  # does not decode
     with pytest.raises(DataError, match=f"1 picture cannot be used: {picture.name} {why}"):
         lfw.outcome(model)
     result = attrs.evolve(lfw, count_failures=True).outcome(model).results[""]
@@ -236,16 +238,16 @@ def test_a_template_that_is_not_finite_is_a_failure(lfw, model):
 
 
 def test_memory_does_not_grow_with_the_set(sets, model):
-    """Batches are as asked for, and a `.bin` is matched as it comes."""
-    asked = VerificationBin(file=sets / "pairs.bin", folds=2, batch=3, mirror=False)
-    asked.outcome(model)
+    """Batches have the size of the option, and a `.bin` is matched in chunks."""
+    protocol = VerificationBin(file=sets / "pairs.bin", folds=2, batch=3, mirror=False)
+    protocol.outcome(model)
     assert max(model.batches) == 3
     assert sum(model.batches) == 16
 
 
 def test_a_model_of_no_pictures_is_refused(lfw, model):
     model.assembly = attrs.evolve(model.assembly, sample_shape=(7,))
-    with pytest.raises(DataError, match=r"takes inputs of shape \(7,\); expected pictures"):
+    with pytest.raises(DataError, match=r"has inputs of shape \(7,\); expected pictures"):
         lfw.outcome(model)
     model.assembly = attrs.evolve(model.assembly, sample_shape=(1, 8, 8))
     with pytest.raises(DataError, match="no task named 'who'; the tasks are identity, pose"):
@@ -265,9 +267,9 @@ def test_pictures_become_what_the_model_takes(tmp_path):
     )
     wide = attrs.evolve(picture, box=Box(left=0, top=0, width=4, height=2, margin=0.5))
     assert wide.box.corners() == (-2, -3, 6, 5)
-    found = decode(wide, (3, 8, 8)).pixels
-    np.testing.assert_array_equal(found[:, 3:7, 2:6], decode(picture, (3, 4, 4)).pixels)
-    assert found[:, :3].sum() == 0
+    padded = decode(wide, (3, 8, 8)).pixels
+    np.testing.assert_array_equal(padded[:, 3:7, 2:6], decode(picture, (3, 4, 4)).pixels)
+    assert padded[:, :3].sum() == 0
     outside = attrs.evolve(picture, box=Box(left=9, top=0, width=2, height=2))
     with pytest.raises(DataError, match="its face box lies outside of the 4 x 4 picture"):
         decode(outside, (3, 2, 2))
@@ -280,13 +282,13 @@ def test_a_picture_too_large_for_a_face_is_not_decoded(tmp_path):
         decode(FaceImage(name="a", source=path), (1, 8, 8))
 
 
-def test_one_part_of_cfp_may_be_asked_for(sets, model):
-    asked = Cfp(images=sets / "cfp", folds=2, fold_pairs=2, faces=(Faces.FRONTAL_PROFILE,))
-    assert list(asked.outcome(model).results) == ["frontal-profile"]
+def test_one_part_of_cfp_may_be_selected(sets, model):
+    protocol = CFP(images=sets / "cfp", folds=2, fold_pairs=2, faces=(Faces.FRONTAL_PROFILE,))
+    assert list(protocol.outcome(model).results) == ["frontal-profile"]
 
 
-def test_modes_have_names_of_their_own(sets):
-    names = [each.prefix for mode in Mode for each in every(sets, mode=mode).values()]
+def test_modes_have_their_own_names(sets):
+    names = [protocol.prefix for mode in Mode for protocol in every(sets, mode=mode).values()]
     assert names == [
         "face/lfw", "face/cfp", "face/verification-bin/pairs", "face/ijb-a",
         "face/lfw/compatible", "face/cfp/compatible", "face/verification-bin/pairs/compatible",

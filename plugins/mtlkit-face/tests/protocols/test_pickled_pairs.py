@@ -1,4 +1,4 @@
-"""`.bin` sets: read as every writer makes them, and never run, whatever a file asks for."""
+"""`.bin` sets: readable from every pickle protocol, and never executed."""
 
 import io
 import os
@@ -28,20 +28,20 @@ def written(tmp_path, content):
     return path
 
 
-def pairs_of(found):
-    contents = [picture.source for picture in found.pictures]
-    return [(contents[a], contents[b]) for a, b in zip(found.first, found.second, strict=True)]
+def pairs_of(pairs):
+    contents = [picture.source for picture in pairs.pictures]
+    return [(contents[a], contents[b]) for a, b in zip(pairs.first, pairs.second, strict=True)]
 
 
 @pytest.mark.parametrize("protocol", range(6))
 @pytest.mark.parametrize("wrap", [list, tuple])
 def test_every_protocol_of_pickle_is_read(tmp_path, protocol, wrap):
     path = written(tmp_path, pickle.dumps((wrap(IMAGES), wrap(SAME)), protocol))
-    found = read_pickled_pairs(path, 2)
-    assert pairs_of(found) == EXPECTED
-    assert found.same.tolist() == SAME
-    assert found.fold.tolist() == [0, 0, 1, 1]
-    assert found.person is None
+    pairs = read_pickled_pairs(path, 2)
+    assert pairs_of(pairs) == EXPECTED
+    assert pairs.same.tolist() == SAME
+    assert pairs.fold.tolist() == [0, 0, 1, 1]
+    assert pairs.person is None
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -49,10 +49,10 @@ def test_arrays_of_numpy_are_read_without_numpy(tmp_path, protocol, monkeypatch)
     arrays = [np.frombuffer(image, np.uint8).copy() for image in IMAGES]
     path = written(tmp_path, pickle.dumps((arrays, np.array(SAME)), protocol))
     monkeypatch.setattr(np, "ndarray", None)  # no name of numpy's is looked up
-    found = read_pickled_pairs(path, 2)
+    pairs = read_pickled_pairs(path, 2)
     monkeypatch.undo()
-    assert pairs_of(found) == EXPECTED
-    assert found.same.tolist() == SAME
+    assert pairs_of(pairs) == EXPECTED
+    assert pairs.same.tolist() == SAME
 
 
 def test_a_file_of_python_2_is_read(tmp_path):
@@ -66,13 +66,13 @@ def test_a_file_of_python_2_is_read(tmp_path):
 
 
 class Evil:
-    """Runs a command when it is unpickled, as any pickle may."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, function, *arguments):
-        self.asked = function, arguments
+        self.reduced = function, arguments
 
     def __reduce__(self):
-        return self.asked
+        return self.reduced
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -98,21 +98,21 @@ def test_whatever_else_a_file_names_is_refused_and_not_run(
     if protocol < 3:  # which write the names of Python 2
         named = named.replace("builtins", "__builtin__").replace("subprocess", "commands")
     assert str(caught.value) == (
-        f"{tmp_path}/a.bin: asks for {named}, which a set of image bytes has no use for. Nothing "
-        f"of it was run; do not trust the file, and get it from its publisher"
+        f"{tmp_path}/a.bin: names {named}, which a set of image bytes does not need. Nothing "
+        f"was executed; do not trust the file, and download it from its publisher"
     )
-    assert [each.name for each in tmp_path.iterdir()] == ["a.bin"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
 
 
 OTHER = [
-    (b"cos\nsystem\n(S'touch TRACE'\ntR.", "asks for os.system"),
-    (b"(S'touch TRACE'\nios\nsystem\n.", "the pickle instruction INST makes more"),
-    (b"(cos\nsystem\nS'touch TRACE'\no.", "asks for os.system"),
-    (b"Pa name\n.", "the pickle instruction PERSID makes more"),
-    (b"\x80\x02\x82\x01.", "the pickle instruction EXT1 makes more"),
-    (b"\x80\x04}\x94.", "the pickle instruction EMPTY_DICT makes more"),
-    (b"\x80\x04\x8f\x94.", "the pickle instruction EMPTY_SET makes more"),
-    (b"\x80\x05\x97.", "the pickle instruction NEXT_BUFFER makes more"),
+    (b"cos\nsystem\n(S'touch TRACE'\ntR.", "names os.system"),
+    (b"(S'touch TRACE'\nios\nsystem\n.", "the pickle instruction INST creates more"),
+    (b"(cos\nsystem\nS'touch TRACE'\no.", "names os.system"),
+    (b"Pa name\n.", "the pickle instruction PERSID creates more"),
+    (b"\x80\x02\x82\x01.", "the pickle instruction EXT1 creates more"),
+    (b"\x80\x04}\x94.", "the pickle instruction EMPTY_DICT creates more"),
+    (b"\x80\x04\x8f\x94.", "the pickle instruction EMPTY_SET creates more"),
+    (b"\x80\x05\x97.", "the pickle instruction NEXT_BUFFER creates more"),
 ]
 
 
@@ -123,10 +123,10 @@ def test_other_instructions_are_refused(tmp_path, content, message):
 
 
 def test_the_unpickler_alone_would_refuse_as_well(tmp_path):
-    """The second guard holds without the first."""
+    """The second check works without the first."""
     path = tmp_path / "a.bin"
     guarded = guarded_pickle._Guarded(path, io.BytesIO(b"cos\nsystem\n."))
-    with pytest.raises(DataError, match=r"asks for os\.system"):
+    with pytest.raises(DataError, match=r"names os\.system"):
         guarded.load()
     with pytest.raises(pickle.UnpicklingError, match="persistent"):
         guarded_pickle._Guarded(path, io.BytesIO(b"Pa name\n.")).load()
@@ -139,9 +139,7 @@ def test_no_stand_in_is_a_function_of_another_module():
 
 def test_only_latin1_is_an_encoding_of_bytes(tmp_path):
     content = pickle.dumps((IMAGES, SAME), 2).replace(b"latin1", b"base64")
-    with pytest.raises(
-        DataError, match=r"asks for bytes in the encoding 'base64'; expected latin1"
-    ):
+    with pytest.raises(DataError, match=r"has bytes in the encoding 'base64'; expected latin1"):
         read_pickled_pairs(written(tmp_path, content))
 
 
@@ -157,14 +155,14 @@ def test_only_latin1_is_an_encoding_of_bytes(tmp_path):
         b"\x80\x63.",
     ],
 )
-def test_a_damaged_file_says_so_without_filling_the_memory(tmp_path, content):
-    with pytest.raises(DataError, match=r"a\.bin: (is no whole pickle|byte)"):
+def test_a_damaged_file_is_an_error_without_filling_the_memory(tmp_path, content):
+    with pytest.raises(DataError, match=r"a\.bin: (is not a complete pickle|byte)"):
         read_pickled_pairs(written(tmp_path, content))
 
 
 def test_a_memo_that_would_fill_the_memory_is_refused(tmp_path):
     content = b"\x80\x02]r" + struct.pack("<I", 0xFFFFFFF0) + b"."
-    with pytest.raises(DataError, match=r"byte 3: numbers a value 4294967280, of 2"):
+    with pytest.raises(DataError, match=r"byte 3: stores a value as number 4294967280, of 2"):
         read_pickled_pairs(written(tmp_path, content))
 
 
@@ -176,7 +174,7 @@ NESTED = b"]" + b"2\x86" * 40  # DUP, TUPLE2: a pair of a pair of ..., 2 ** 40 l
     [
         (
             b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00a" + NESTED + b"\x86R.",
-            "asks for bytes in the encoding tuple; expected latin1",
+            "has bytes in the encoding tuple; expected latin1",
         ),
         (
             b"\x80\x03(cnumpy.core.numeric\n_frombuffer\nC\x01a" + NESTED + b"\x86R]t.",
@@ -206,7 +204,7 @@ def test_a_message_is_short_whatever_a_file_nests(tmp_path, content, message):
 
 
 def test_a_giant_file_is_not_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr(guarded_pickle, "MOST_BYTES", 100)
+    monkeypatch.setattr(guarded_pickle, "MAX_BYTES", 100)
     path = written(tmp_path, pickle.dumps((IMAGES, SAME)))
     with pytest.raises(DataError, match=r"has \d+ bytes; expected at most 100"):
         read_pickled_pairs(path)
@@ -225,54 +223,54 @@ def test_a_giant_file_is_not_opened(tmp_path, monkeypatch):
         (([np.zeros(3)] * 8, SAME), "image 0: expected encoded bytes, found an array of 'f8'"),
         ((7, SAME), "expected a list of encoded images, found int '7'"),
         ((IMAGES, 7), "expected a list of truth values, found int '7'"),
-        ((IMAGES, [True, 2, True, True]), "pair 1: expected whether it matches, True or False, "
+        ((IMAGES, [True, 2, True, True]), "pair 1: expected True or False for a match, "
                                           "found int '2'"),
-        ((IMAGES, [True, None, True, True]), "pair 1: expected whether it matches, True or False, "
+        ((IMAGES, [True, None, True, True]), "pair 1: expected True or False for a match, "
                                              "found NoneType 'None'"),
         (([b"x" * 99] * 8, SAME), "image 0: has 99 bytes; expected an encoded face of at most 50"),
     ],
 )  # fmt: skip
-def test_what_is_no_set_of_pairs_is_refused(tmp_path, monkeypatch, value, message):
+def test_other_contents_are_errors(tmp_path, monkeypatch, value, message):
     if "at most 50" in message:
-        monkeypatch.setattr(verification_bin, "MOST_IMAGE_BYTES", 50)
+        monkeypatch.setattr(verification_bin, "MAX_IMAGE_BYTES", 50)
     path = written(tmp_path, pickle.dumps(value))
     with pytest.raises(DataError) as caught:
         read_pickled_pairs(path, 2)
     assert str(caught.value) == f"{path}: {message}"
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"is missing; expected a set of pairs"):
         read_pickled_pairs(tmp_path / "a.bin")
 
 
-def test_folds_are_cut_as_cross_validation_without_shuffling_cuts_them(tmp_path):
+def test_folds_are_those_of_cross_validation_without_shuffling(tmp_path):
     from sklearn.model_selection import KFold
 
     same = [True, False] * 6 + [True]
     path = written(tmp_path, pickle.dumps(([b"x"] * 26, same)))
-    found = read_pickled_pairs(path, 4)
+    pairs = read_pickled_pairs(path, 4)
     for fold, (_, test) in enumerate(KFold(4).split(same)):
-        assert np.flatnonzero(found.fold == fold).tolist() == test.tolist()
+        assert np.flatnonzero(pairs.fold == fold).tolist() == test.tolist()
     with pytest.raises(DataError, match="13 pairs do not divide into 4 equal folds"):
-        VerificationBin(file=path, folds=4).look()
-    VerificationBin(file=path, folds=4, mode=Mode.COMPATIBLE).look()
+        VerificationBin(file=path, folds=4).verify()
+    VerificationBin(file=path, folds=4, mode=Mode.COMPATIBLE).verify()
 
 
-def test_a_fold_of_one_kind_is_refused_where_it_matters(tmp_path):
+def test_a_fold_of_one_kind_is_refused_in_strict_mode(tmp_path):
     path = written(tmp_path, pickle.dumps((IMAGES, [True, True, False, False])))
     with pytest.raises(DataError, match="the fold 1 of 2 has pairs of one kind only"):
-        VerificationBin(file=path, folds=2).look()
-    VerificationBin(file=path, folds=2, mode=Mode.COMPATIBLE).look()
+        VerificationBin(file=path, folds=2).verify()
+    VerificationBin(file=path, folds=2, mode=Mode.COMPATIBLE).verify()
     path = written(tmp_path, pickle.dumps((IMAGES, [True] * 4)))
     with pytest.raises(DataError, match="all pairs are of one kind"):
-        VerificationBin(file=path, folds=2, mode=Mode.COMPATIBLE).look()
+        VerificationBin(file=path, folds=2, mode=Mode.COMPATIBLE).verify()
 
 
 def test_an_image_without_bytes_is_missing(tmp_path):
     path = written(tmp_path, pickle.dumps(([b"", *IMAGES[1:]], SAME)))
     with pytest.raises(DataError, match="1 picture cannot be used: pair 1, image 1 is missing"):
-        VerificationBin(file=path, folds=2).look()
+        VerificationBin(file=path, folds=2).verify()
 
 
 def test_reading_takes_little_more_than_the_file(tmp_path):
@@ -281,14 +279,14 @@ def test_reading_takes_little_more_than_the_file(tmp_path):
     content = pickle.dumps(([random.bytes(7_000) for _ in range(400)], [True, False] * 100), 4)
     path = written(tmp_path, content)
     tracemalloc.start()
-    found = read_pickled_pairs(path)
+    pairs = read_pickled_pairs(path)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(content) < peak < 1.2 * len(content)
-    assert len(found) == 200
+    assert len(pairs) == 200
 
 
-def test_pickletools_knows_every_instruction_that_is_admitted():
+def test_every_admitted_instruction_exists():
     known = {opcode.name for opcode in pickletools.opcodes}
     assert known >= guarded_pickle._PLAIN
     assert not guarded_pickle._PLAIN & {"INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "PERSID"}

@@ -1,4 +1,4 @@
-"""`mtlkit face protocol`: a trained run judged from the command line, and in a recipe."""
+"""`mtlkit face protocol`: evaluation of a run from the command line, and in a recipe."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pytest
 from mtlkit_face.data.rendered import Rendered
-from mtlkit_face.protocols.pairs.lfw import Lfw
+from mtlkit_face.protocols.pairs.lfw import LFW
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 
 from mtlkit import Recipe, Role, Task, Train, fit, load_catalog
@@ -21,7 +21,7 @@ from mtlkit.recipe_io import parse_recipe
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, built):
-    """A run of a small network that was judged by a `.bin` set at its end."""
+    """A run of a small network, evaluated on a `.bin` set at its end."""
     folder = tmp_path_factory.mktemp("run") / "small"
     data = Rendered(subjects=3, test_subjects=2, images_per_subject=6, size=32, sessions=1,
                     lights_per_geometry=2)  # fmt: skip
@@ -38,13 +38,13 @@ def run(tmp_path_factory, built):
 
 @pytest.fixture
 def protocol(capsys):
-    """Calls ``mtlkit face protocol``: gives the exit code, and all that was said."""
+    """Calls ``mtlkit face protocol``, and returns the exit code and the output."""
 
     def call(*arguments: object) -> tuple[int, str]:
         with pytest.raises(SystemExit) as caught:
             main(["face", "protocol", *map(str, arguments)])
-        said = capsys.readouterr()
-        return caught.value.code, said.out + " ".join(said.err.split())
+        output = capsys.readouterr()
+        return caught.value.code, output.out + " ".join(output.err.split())
 
     return call
 
@@ -62,37 +62,37 @@ def commands(built):
 @pytest.mark.parametrize("name", ["lfw", "cfp", "ijb-a", "bin"])
 def test_a_command_writes_result_evaluation_and_report(protocol, run, built, tmp_path, name):
     out = tmp_path / "out"
-    code, said = protocol(*commands(built)[name], "--run", run, "--out", out, "--device", "cpu")
-    assert code == 0, said
+    code, output = protocol(*commands(built)[name], "--run", run, "--out", out, "--device", "cpu")
+    assert code == 0, output
     assert sorted(path.name for path in out.iterdir()) == [
         "evaluation.json", "report.html", "result.json",
     ]  # fmt: skip
     results = json.loads((out / "result.json").read_text())["results"]
     weights = hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest()
     assembly = json.loads((run / "assembly.json").read_text())
-    for each in results:
-        assert each["weights"] == weights
-        how = each["preprocessing"]
-        assert how["shape"] == assembly["sample_shape"]
-        assert (how["mean"], how["std"]) == (assembly["mean"], assembly["std"])
+    for result in results:
+        assert result["weights"] == weights
+        preprocessing = result["preprocessing"]
+        assert preprocessing["shape"] == assembly["sample_shape"]
+        assert (preprocessing["mean"], preprocessing["std"]) == (assembly["mean"], assembly["std"])
     facts = json.loads((out / "evaluation.json").read_text())["facts"]
     assert facts["weights, SHA-256"] == weights
     assert weights in (out / "report.html").read_text()
-    assert f"weights {weights} (SHA-256); {facts['preprocessing']}" in said
-    assert all(each["n_genuine"] and each["n_impostor"] for each in results)
+    assert f"weights {weights} (SHA-256); {facts['preprocessing']}" in output
+    assert all(result["n_genuine"] and result["n_impostor"] for result in results)
     assert "<svg" in (out / "report.html").read_text()
     assert str(built) not in (out / "report.html").read_text().split("evaluators:")[0]
     value = next(iter(results[0]["measures"].values()))["value"]
-    assert f"{value:.4f}" in said
+    assert f"{value:.4f}" in output
 
 
 def test_the_evaluator_of_a_recipe_and_the_command_agree(protocol, run, built, tmp_path):
     trained = json.loads((run / "evaluation.json").read_text())["metrics"]
     out = tmp_path / "out"
     assert protocol(*commands(built)["bin"], "--run", run, "--out", out, "--device", "cpu")[0] == 0
-    found = json.loads((out / "evaluation.json").read_text())["metrics"]
-    assert found
-    assert {name: trained[name] for name in found} == pytest.approx(found, nan_ok=True)
+    metrics = json.loads((out / "evaluation.json").read_text())["metrics"]
+    assert metrics
+    assert {name: trained[name] for name in metrics} == pytest.approx(metrics, nan_ok=True)
 
 
 def test_by_default_results_go_into_the_run_once(protocol, run, built):
@@ -100,11 +100,9 @@ def test_by_default_results_go_into_the_run_once(protocol, run, built):
     assert protocol(*call)[0] == 0
     folder = run / "protocols/lfw/compatible"
     assert (folder / "result.json").is_file()
-    code, said = protocol(*call)
+    code, output = protocol(*call)
     assert code == 2
-    assert said == (
-        f"mtlkit: error: {folder} is there already; choose a new or empty folder with --out"
-    )
+    assert output == (f"mtlkit: error: {folder} exists; choose a new or empty folder with --out")
 
 
 @pytest.mark.parametrize(
@@ -116,41 +114,41 @@ def test_by_default_results_go_into_the_run_once(protocol, run, built):
         (("--fold-pairs", "3"), "expected 2 folds of 3 + 3 pairs"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_written(
+def test_a_mistake_is_an_error_before_anything_is_written(
     protocol, run, built, tmp_path, arguments, message
 ):
     out = tmp_path / "out"
-    code, said = protocol(*commands(built)["lfw"], "--run", run, "--out", out, *arguments)
+    code, output = protocol(*commands(built)["lfw"], "--run", run, "--out", out, *arguments)
     assert code == 2
-    assert message in said
+    assert message in output
     assert not out.exists()
 
 
 def test_a_folder_without_a_run_is_named(protocol, built, tmp_path):
-    code, said = protocol(*commands(built)["lfw"], "--run", tmp_path)
+    code, output = protocol(*commands(built)["lfw"], "--run", tmp_path)
     assert code == 2
-    assert "holds no run" in said
+    assert "holds no run" in output
 
 
 def test_rendered_sets_are_written_into_an_empty_folder(protocol, tmp_path):
     small = ("--subjects", 6, "--folds", 2, "--fold-pairs", 1, "--splits", 1, "--size", 32)
-    code, said = protocol("render", "--out", tmp_path / "sets", *small)
-    assert code == 0, said
+    code, output = protocol("render", "--out", tmp_path / "sets", *small)
+    assert code == 0, output
     assert sorted(path.name for path in (tmp_path / "sets").iterdir()) == [
         "cfp", "ijb-a", "lfw", "pairs.bin",
     ]  # fmt: skip
-    code, said = protocol("render", "--out", tmp_path / "sets", *small)
-    assert (code, "is there already" in said) == (2, True)
-    code, said = protocol("render", "--out", tmp_path / "few", "--subjects", 6, "--folds", 4)
+    code, output = protocol("render", "--out", tmp_path / "sets", *small)
+    assert (code, "exists; choose" in output) == (2, True)
+    code, output = protocol("render", "--out", tmp_path / "few", "--subjects", 6, "--folds", 4)
     assert code == 2
-    assert "expected two subjects or more for each of 4 folds, found 6" in said
+    assert "expected two subjects or more for each of 4 folds, found 6" in output
 
 
 @pytest.mark.parametrize("command", ["", "lfw", "cfp", "ijb-a", "bin", "render"])
 def test_commands_explain_themselves(protocol, command):
-    code, said = protocol(*([command] if command else []), "--help")
+    code, output = protocol(*([command] if command else []), "--help")
     assert code == 0
-    assert "Usage" in said
+    assert "Usage" in output
 
 
 def test_every_option_of_an_evaluator_is_one_of_its_command(protocol):
@@ -196,22 +194,22 @@ def test_a_mistake_in_a_recipe_has_its_line(option, line):
     assert caught.value.lines == (line,)
 
 
-def test_a_set_may_be_asked_twice_by_different_rules(built):
+def test_a_set_may_be_evaluated_twice_by_different_rules(built):
     text = TEXT.replace("OPTION", "folds: 2")
     second = "  - {type: face/lfw, images: lfw, mode: MODE}\n"
     parse_recipe(text + second.replace("MODE", "compatible"), "r.yaml", load_catalog("face"))
     with pytest.raises(RecipeError, match="gives metrics of the same names"):
         parse_recipe(text + second.replace("MODE", "strict"), "r.yaml", load_catalog("face"))
-    assert Lfw(images=built).prefix == "face/lfw"
+    assert LFW(images=built).prefix == "face/lfw"
 
 
-def test_what_the_page_shows_is_a_recipe_and_commands_that_exist(protocol):
+def test_the_recipe_and_commands_of_the_page_exist(protocol):
     page = Path(__file__).parents[4] / "docs/how-to/face-protocols.md"
     text = page.read_text(encoding="utf-8")
     shown = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1]
     recipe = TEXT.partition("evaluators:")[0] + shown
-    found = parse_recipe(recipe, "r.yaml", load_catalog("face"))
-    assert len({each.prefix for each in found.evaluators}) == 5
+    parsed = parse_recipe(recipe, "r.yaml", load_catalog("face"))
+    assert len({evaluator.prefix for evaluator in parsed.evaluators}) == 5
     called = re.findall(r"^mtlkit face protocol ([\w-]+) (.*?)(?: +#.*)?$", text, re.MULTILINE)
     assert [name for name, _ in called] == ["lfw", "cfp", "ijb-a", "bin", "render"]
     for name, options in called:

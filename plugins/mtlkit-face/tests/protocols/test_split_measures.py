@@ -1,4 +1,4 @@
-"""The measures of splits: who is drawn, and what stands beside a number."""
+"""The measures of splits: the people drawn, and the operating points."""
 
 import math
 
@@ -16,7 +16,7 @@ PEOPLE = 12
 
 
 def split(seed: int) -> SplitScores:
-    """60 comparisons of twelve people, and a search of 24 probes among eight of them."""
+    """Return 60 comparisons of twelve people, and a search of 24 probes among eight of them."""
     random = np.random.default_rng(seed)
     first = random.integers(0, PEOPLE, 60)
     second = np.where(np.arange(60) < 25, first, random.integers(0, PEOPLE, 60))
@@ -40,36 +40,36 @@ def measured(splits):
 
 
 def test_people_are_drawn_whatever_their_numbers(monkeypatch):
-    """Numbers of a table say nothing: with gaps between them nobody else is drawn."""
+    """Gaps between the numbers of a table do not add people."""
     splits = [split(0), split(1)]
-    asked = []
-    monkeypatch.setattr(module, "resamples", lambda n: asked.append(n) or resamples(n, 0, 20))
+    drawn = []
+    monkeypatch.setattr(module, "resamples", lambda n: drawn.append(n) or resamples(n, 0, 20))
     numbers = 10**15 + 7 * np.arange(PEOPLE) ** 2
     gaps = [
         attrs.evolve(
-            each,
-            first=numbers[each.first],
-            second=numbers[each.second],
-            probe=numbers[each.probe],
+            one,
+            first=numbers[one.first],
+            second=numbers[one.second],
+            probe=numbers[one.probe],
         )
-        for each in splits
+        for one in splits
     ]
     assert measured(gaps) == measured(splits)
-    assert asked == [PEOPLE, PEOPLE]
+    assert drawn == [PEOPLE, PEOPLE]
 
 
 @pytest.mark.parametrize("target", [0.1, 0.01])
-def test_how_many_may_be_accepted_stands_beside_the_number(target):
-    """Of N impostors floor(far N), of M strangers floor(fpir M), and strictly never more."""
+def test_operating_points_have_the_number_of_allowed_errors(target):
+    """Of N impostors floor(far N), of M non-mated probes floor(fpir M), and strictly never more."""
     splits = [split(0), split(1)]
-    found = split_measures(splits, (target,), (1,), (target,), RULES[Mode.STRICT])
+    measures = split_measures(splits, (target,), (1,), (target,), RULES[Mode.STRICT])
     for name, among, rate in (
         (f"tar-at-far/{target:g}", "impostors", "achieved-far"),
-        (f"tpir-at-fpir/{target:g}", "strangers", "achieved-fpir"),
+        (f"tpir-at-fpir/{target:g}", "non-mated", "achieved-fpir"),
     ):
-        at = found[name].at
-        for number, each in enumerate(splits, start=1):
-            of = {"impostors": ~each.same, "strangers": ~each.search.mated}[among].sum()
+        at = measures[name].at
+        for number, one in enumerate(splits, start=1):
+            of = {"impostors": ~one.same, "non-mated": ~one.search.mated}[among].sum()
             assert at[f"{among}/{number}"] == of > 0
             assert at[f"{among}-allowed/{number}"] == math.floor(target * of)
             assert round(at[f"{rate}/{number}"] * of) <= math.floor(target * of)

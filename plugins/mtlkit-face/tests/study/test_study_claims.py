@@ -1,4 +1,4 @@
-"""Each of the paper's claims where it holds, and where a part of it does not."""
+"""Each of the paper's claims on results under which it holds, and under which a part fails."""
 
 import copy
 import random
@@ -121,7 +121,7 @@ FALSE = [
 
 
 def runs_of(world):
-    """Five seeds, each with its own small noise in every number."""
+    """Return runs of five seeds with a little noise in every number."""
     noise = random.Random(0)
     return {
         arm: {
@@ -132,24 +132,24 @@ def runs_of(world):
     }
 
 
-def judged(runs, name: str):
-    (hypothesis,) = [each for each in HYPOTHESES if each.name == name]
-    return hypothesis.judged(runs)
+def result_of(runs, name: str):
+    (hypothesis,) = [hypothesis for hypothesis in HYPOTHESES if hypothesis.name == name]
+    return hypothesis.test(runs)
 
 
 def test_every_claim_of_the_paper_has_a_world():
-    assert [each.name for each in HYPOTHESES] == list(TRUE)
+    assert [hypothesis.name for hypothesis in HYPOTHESES] == list(TRUE)
     assert {f"H{number}" for number in range(1, 13)} <= set(TRUE)
     assert {name for name, _, _ in FALSE} == set(TRUE)
 
 
-def test_without_runs_nothing_is_said_of_any_claim():
-    assert {each.judged({}).state for each in HYPOTHESES} == {ClaimState.NOT_RUN}
+def test_without_runs_every_claim_is_not_run():
+    assert {hypothesis.test({}).state for hypothesis in HYPOTHESES} == {ClaimState.NOT_RUN}
 
 
 @pytest.mark.parametrize("name", TRUE)
 def test_a_claim_is_supported_where_it_holds(name):
-    assert judged(runs_of(TRUE[name]), name).state is ClaimState.SUPPORTED
+    assert result_of(runs_of(TRUE[name]), name).state is ClaimState.SUPPORTED
 
 
 @pytest.mark.parametrize("number", range(len(FALSE)))
@@ -157,39 +157,39 @@ def test_a_claim_is_contradicted_where_a_part_of_it_fails(number):
     name, arm, changes = FALSE[number]
     world = copy.deepcopy(TRUE[name])
     world[arm] |= changes
-    assert judged(runs_of(world), name).state is ClaimState.CONTRADICTED
+    assert result_of(runs_of(world), name).state is ClaimState.CONTRADICTED
 
 
 @pytest.mark.parametrize("name", TRUE)
 def test_arms_that_are_missing_leave_a_claim_open(name):
     for arm in TRUE[name]:
         world = {key: value for key, value in TRUE[name].items() if key != arm}
-        assert judged(runs_of(world), name).state in (ClaimState.NOT_RUN, ClaimState.UNDECIDED)
+        assert result_of(runs_of(world), name).state in (ClaimState.NOT_RUN, ClaimState.UNDECIDED)
 
 
 @pytest.mark.parametrize("name", TRUE)
 def test_a_run_that_is_missing_takes_its_seed_with_it(name):
-    """A seed's values are never laid beside another's."""
+    """Values of different seeds are never paired."""
     for arm in TRUE[name]:
         runs = runs_of(TRUE[name])
         for metrics in runs.values():
             # a seed far off in all arms: were it paired with another, the difference would show
             metrics[1] = {key: value + 100.0 for key, value in metrics[1].items()}
         del runs[arm][0]
-        whole = judged(runs, name)
+        whole = result_of(runs, name)
         for part in whole.parts:
-            single = len(part.values) == len(SEEDS)  # a part that does not ask for this arm
+            single = len(part.values) == len(SEEDS)  # a part without this arm
             alone = part.unit.endswith(")")  # a value of one arm, no difference
             assert single or alone or max(map(abs, part.values)) < 10, part
 
 
-def test_the_best_side_task_is_not_chosen_by_the_seed_it_is_judged_on():
-    """Three tasks that help nobody, each lucky once: the luckiest of a seed would always lead."""
+def test_the_best_side_task_is_selected_on_other_seeds():
+    """Three useless tasks, each lucky once: the best of each seed would always lead."""
     singles = ("m-cnn-pose", "m-cnn-illumination", "m-cnn-expression")
     runs = {
         single: {seed: rank1(0.70 + (0.05 if seed == number else 0.0)) for seed in range(3)}
         for number, single in enumerate(singles)
     }
     runs["m-cnn-equal"] = {seed: rank1(0.71) for seed in range(3)}
-    (part,) = judged(runs, "H2b").parts
+    (part,) = result_of(runs, "H2b").parts
     assert part.estimate.mean == pytest.approx(-0.01)

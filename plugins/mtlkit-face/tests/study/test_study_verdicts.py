@@ -1,13 +1,19 @@
-"""What a study says of the paper's claims, on made-up results."""
+"""The verdicts and the report of a study, on synthetic results."""
 
 import random
 
 import numpy as np
 import pytest
-from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, chosen, searching
-from mtlkit_face.study.claim_parts import ClaimPart, ClaimState, claim_state, less, searched
+from mtlkit_face.study.arms import ARMS, FULL, SIZES, SMALL, search_arms, select_arms
+from mtlkit_face.study.claim_parts import (
+    ClaimPart,
+    ClaimState,
+    claim_state,
+    difference,
+    search_results,
+)
 from mtlkit_face.study.learning_curves import curve_charts, curve_metrics
-from mtlkit_face.study.paper_results import REPORTED
+from mtlkit_face.study.paper_results import PAPER_RESULTS
 from mtlkit_face.study.report import FaceStudy, sections
 from mtlkit_face.study.report_files import write_study
 from scipy import stats
@@ -20,7 +26,7 @@ SEEDS = range(5)
 
 
 def runs_of(**rank1: float):
-    """Runs whose arms have these mean rank-1s, with a little noise that seeds share."""
+    """Return runs with these mean rank-1s by arm, and noise shared by the runs of a seed."""
     noise = random.Random(0)
     shared = [noise.gauss(0, 0.02) for _ in SEEDS]
     return {
@@ -39,8 +45,8 @@ def runs_of(**rank1: float):
 def test_the_interval_is_that_of_students_t():
     values = (0.02, -0.01, 0.03, 0.015, 0.0)
     part = ClaimPart(unit="gain", values=values)
-    wanted = stats.t.interval(0.95, 4, loc=part.estimate.mean, scale=stats.sem(values))
-    assert (part.estimate.low, part.estimate.high) == pytest.approx(wanted)
+    expected = stats.t.interval(0.95, 4, loc=part.estimate.mean, scale=stats.sem(values))
+    assert (part.estimate.low, part.estimate.high) == pytest.approx(expected)
     assert part.state is ClaimState.UNDECIDED
     assert (stats.ttest_1samp(values, 0).pvalue < 0.05) == (part.state is ClaimState.SUPPORTED)
 
@@ -84,27 +90,27 @@ def test_differences_that_do_not_vary_show_nothing():
 def test_pairs_are_of_one_seed():
     runs = runs_of(s_cnn=0.7, m_cnn=0.75)
     del runs["m-cnn"][3]
-    part = less(runs, "m-cnn", "s-cnn")
+    part = difference(runs, "m-cnn", "s-cnn")
     assert len(part.values) == 4
     assert np.std(part.values) < 0.01  # the noise that a seed's runs share is gone
 
 
-def test_the_search_is_shown_weight_by_weight():
+def test_the_search_is_a_table_by_weight():
     values = {"search-0.1": (0.5, 0.52), "search-1": (0.6,)}
     runs = {
-        arm: {seed: {"face/rank1": value, "seconds": 1.0} for seed, value in enumerate(each)}
-        for arm, each in values.items()
+        arm: {seed: {"face/rank1": value, "seconds": 1.0} for seed, value in enumerate(ranks)}
+        for arm, ranks in values.items()
     }
-    found = {weight: part.values for weight, part in searched(runs).items()}
-    assert found == {0.1: values["search-0.1"], 1.0: values["search-1"]}
-    study = FaceStudy(size=SMALL, arms=chosen(("search",), SMALL), seeds=[0, 1], runs=runs)
+    results = {weight: part.values for weight, part in search_results(runs).items()}
+    assert results == {0.1: values["search-0.1"], 1.0: values["search-1"]}
+    study = FaceStudy(size=SMALL, arms=select_arms(("search",), SMALL), seeds=[0, 1], runs=runs)
     (table,) = [b for s in sections(study) for b in s.blocks if "The search" in str(b)]
     assert table.rows == (("0.1", "51.0 ± 12.7", 2), ("1", "60.0", 1))
     assert "1 is best" in table.caption
-    assert searched({}) == {}
+    assert search_results({}) == {}
 
 
-def test_wrong_poses_are_shown_share_by_share():
+def test_wrong_poses_are_a_table_by_share():
     metrics = {
         f"face/pose-errors/{share}/{way}/rank1": value
         for share, way, value in [
@@ -124,39 +130,39 @@ def test_wrong_poses_are_shown_share_by_share():
 @pytest.mark.parametrize("size", SIZES.values(), ids=lambda size: size.name)
 def test_every_arm_is_a_recipe_of_every_size(size):
     catalog = load_catalog()
-    for arm in chosen(("all",), size):
+    for arm in select_arms(("all",), size):
         recipe = size.recipe(arm, 3, catalog)
         assert recipe.seed == 3
         assert recipe.problems() == []
 
 
-def test_the_search_sees_no_test_subject():
+def test_the_search_uses_no_test_subject():
     catalog = load_catalog()
     for size in (SMALL, FULL):
         main = size.recipe(ARMS["s-cnn"], 0, catalog).data
-        for arm in searching(size).values():
-            own = size.recipe(arm, 0, catalog).data
-            assert own.subjects + own.test_subjects == main.subjects
+        for arm in search_arms(size).values():
+            data = size.recipe(arm, 0, catalog).data
+            assert data.subjects + data.test_subjects == main.subjects
 
 
 def test_an_arm_that_full_size_has_by_another_name_is_not_trained_twice():
-    recipes = [FULL.recipe(arm, 0, load_catalog()) for arm in chosen(("all",), FULL)]
-    assert all(one not in recipes[:place] for place, one in enumerate(recipes))
-    assert "m-cnn-fast-gate" in {arm.name for arm in chosen(("all",), SMALL)}
-    assert [arm.name for arm in chosen(("search-0.1",), SMALL)] == ["search-0.1"]
+    recipes = [FULL.recipe(arm, 0, load_catalog()) for arm in select_arms(("all",), FULL)]
+    assert all(one not in recipes[:index] for index, one in enumerate(recipes))
+    assert "m-cnn-fast-gate" in {arm.name for arm in select_arms(("all",), SMALL)}
+    assert [arm.name for arm in select_arms(("search-0.1",), SMALL)] == ["search-0.1"]
 
 
-def test_a_wrong_arm_is_named_with_what_there_is():
+def test_an_unknown_arm_is_an_error_with_the_names():
     with pytest.raises(RunError, match="no arm of the study is named 'm-cn'; did you mean 'm-cnn'"):
-        chosen(("m-cn",), SMALL)
+        select_arms(("m-cn",), SMALL)
 
 
 def test_every_row_of_the_papers_table_has_its_arm():
-    assert set(REPORTED) <= set(ARMS)
+    assert set(PAPER_RESULTS) <= set(ARMS)
 
 
-def test_the_report_stands_beside_the_paper(tmp_path):
-    arms = chosen(("core",), SMALL)
+def test_the_report_has_the_papers_results(tmp_path):
+    arms = select_arms(("core",), SMALL)
     runs = runs_of(s_cnn=0.70, m_cnn_equal=0.72, m_cnn=0.74)
     study = FaceStudy(
         size=SMALL, arms=arms, seeds=list(SEEDS), runs=runs, failed={"p-cnn, seed 0": "no memory"}
@@ -181,7 +187,7 @@ def step(epoch: float, **values: tuple[float, float]) -> StepEvent:
     )
 
 
-def test_a_curve_has_what_was_since_the_evaluation_before():
+def test_a_curve_has_means_since_the_previous_evaluation():
     events = [
         step(0.5, identity=(4.0, 1.0), pose=(2.0, 0.3)),
         step(1.0, identity=(2.0, 1.0), pose=(1.0, 0.5)),
@@ -190,10 +196,10 @@ def test_a_curve_has_what_was_since_the_evaluation_before():
         EvaluationEvent(step=150, epoch=1.5, metrics={"identity/accuracy": 0.75}),
         step(2.0, identity=(0.1, 1.0)),  # nothing was evaluated after it
     ]
-    found = curve_metrics(events)
-    assert found.pop("epoch-1/loss/pose") == pytest.approx(1.5)
-    assert found.pop("epoch-1/weight/pose") == pytest.approx(0.4)
-    assert found == {
+    metrics = curve_metrics(events)
+    assert metrics.pop("epoch-1/loss/pose") == pytest.approx(1.5)
+    assert metrics.pop("epoch-1/weight/pose") == pytest.approx(0.4)
+    assert metrics == {
         "epoch-1/accuracy/identity": 0.5, "epoch-1/loss/identity": 3.0,
         "epoch-1/weight/identity": 1.0, "epoch-1.5/accuracy/identity": 0.75,
         "epoch-1.5/loss/identity": 1.0, "epoch-1.5/loss/pose": 0.5,
@@ -218,7 +224,7 @@ def test_curves_are_means_over_seeds_and_constant_weights_are_not_drawn():
     assert list(weights.series) == ["m-cnn: expression"]
 
 
-def test_an_empty_study_has_a_report_that_says_so():
-    study = FaceStudy(size=FULL, arms=chosen(("core",), FULL), seeds=[0], runs={})
+def test_an_empty_study_has_a_report():
+    study = FaceStudy(size=FULL, arms=select_arms(("core",), FULL), seeds=[0], runs={})
     text = sections(study)[0].blocks[0].text
     assert text.startswith("0 of 4 runs are finished")

@@ -1,1 +1,1 @@
-"""From a scene to a picture: camera, rasterizer, light and development."""
+"""The renderer: camera, rasterizer, light and development."""

@@ -1,4 +1,4 @@
-"""What is behind the head: a wall with a gradient and a few soft stains."""
+"""The background: a wall with a gradient and a few soft stains."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +10,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def wall(session: SessionTraits, pose: int, size: int, channels: int) -> Floats:
-    """(C, size*size) reflectance of the wall that a camera sees; another camera, another wall."""
+    """Return the reflectance (C, size*size) of the wall behind the head, which varies by camera."""
     draw = session.background
     yaw = np.radians(POSES[pose].yaw)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
@@ -27,7 +27,7 @@ def wall(session: SessionTraits, pose: int, size: int, channels: int) -> Floats:
 
 
 def wall_light(light: Light, pose: int) -> float:
-    """How bright the wall is: a flash reaches it weakly, and hardly at all from behind it."""
+    """Return the brightness of the wall: weak under a flash, and weakest from behind it."""
     if not light.flash:
         return 0.6
     turn = np.radians(light.azimuth - POSES[pose].yaw)

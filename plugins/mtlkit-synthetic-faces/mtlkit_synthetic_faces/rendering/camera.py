@@ -8,18 +8,18 @@ from mtlkit_synthetic_faces.head import EYE, HeadModel
 from mtlkit_synthetic_faces.protocol import Camera
 
 Floats = npt.NDArray[np.float32]
-EYES_TO_MOUTH = 0.285  # share of the picture's height
-ROW = 0.54  # where the middle between eyes and mouth lies, from the top
-_BEHIND = 0.9  # the camera turns about a point this many eye-mouth distances behind the face
-_DISTANCE = 13.0  # decimetres from the camera to that point
+EYES_TO_MOUTH = 0.285  # as a part of the picture's height
+ROW = 0.54  # of the middle between eyes and mouth, from the top
+_BEHIND = 0.9  # distance of the pivot behind the face, in eye-mouth distances
+_DISTANCE = 13.0  # decimeters from the camera to the pivot
 
 
 @attrs.frozen(eq=False)
 class Alignment:
-    """Where a neutral face is: `middle` (3,) to turn about, `reach` from eyes to mouth.
+    """The position of a neutral face: its pivot `middle` (3,), and `reach` from eyes to mouth.
 
-    It is taken from the neutral face and kept for the expressions, else the size of the face in
-    the picture would tell the expression.
+    All expressions use that of the neutral face; otherwise the size of the face in the picture
+    would reveal the expression.
     """
 
     middle: Floats
@@ -27,7 +27,7 @@ class Alignment:
 
     @classmethod
     def of(cls, model: HeadModel, neutral: Floats) -> "Alignment":
-        """The alignment of a neutral head (V,3)."""
+        """Measure the alignment of a neutral head (V,3)."""
         eye = np.unique(model.triangles[model.material == EYE])
         eyes = (neutral[eye][model.rest[eye, 0] > 0].mean(0)
                 + neutral[eye][model.rest[eye, 0] < 0].mean(0)) / 2  # fmt: skip
@@ -41,7 +41,7 @@ class Alignment:
 
 @attrs.frozen(eq=False)
 class View:
-    """One camera: rows of `axes` (3,3) are right, down and away; `toward` (3,) points at it."""
+    """The view of a camera: rows of `axes` (3,3) are right, down and away from it."""
 
     axes: Floats
     scale: float
@@ -55,7 +55,7 @@ class View:
         return np.asarray(-self.axes[2], np.float32)
 
     def project(self, points: Floats) -> Floats:
-        """(V,3) column, row (in samples of the picture) and depth of points."""
+        """Return column, row (in samples of the picture) and depth (V,3) of points."""
         turned = (points - self.middle) @ self.axes.T
         near = self.distance / (self.distance + turned[:, 2:])
         flat = turned[:, :2] * near * self.scale + self.shift
@@ -71,7 +71,7 @@ def view_of(
     roll: float = 0.0,
     zoom: float = 1.0,
 ) -> View:
-    """The view of a camera in a picture of `samples` x `samples`; jitter in samples, roll in deg.
+    """Return a camera's view for a picture of `samples` x `samples`; roll is in degrees.
 
     >>> face = Alignment(np.zeros(3, np.float32), 0.7)
     >>> view_of(Camera(0), face, 100).project(np.zeros((1, 3), np.float32)).round(1).tolist()

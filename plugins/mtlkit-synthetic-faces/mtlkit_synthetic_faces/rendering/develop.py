@@ -1,4 +1,4 @@
-"""From linear light to the grey levels of a photograph: blur, exposure, tone, noise."""
+"""From linear light to the gray levels of a photograph: blur, exposure, tone, noise."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ _CURVE_STEPS = 2048
 
 
 def tone_curve() -> Floats:
-    """(2048,) linear light 0..2 to grey 0..1: gamma 2.2 with a soft shoulder."""
+    """Return the curve (2048,) from linear light 0..2 to gray 0..1: gamma 2.2, soft shoulder."""
     linear = np.linspace(0, 2, _CURVE_STEPS)
     return np.asarray(np.minimum((linear * 1.25 / (1 + 0.25 * linear)), 1) ** (1 / 2.2), np.float32)
 
@@ -26,10 +26,10 @@ def develop(
     curve: Floats,
     out: npt.NDArray[np.uint8],
 ) -> None:
-    """Turn `linear` (C,H,W) into grey levels `out` (C,H,W).
+    """Convert `linear` (C,H,W) to gray levels `out` (C,H,W).
 
-    `blur` in 0..1 is the share of a 3x3 binomial filter; `noise` the standard deviation in units
-    of the full scale, drawn from a counter so that no order of work can change it.
+    `blur` in 0..1 is the weight of a 3x3 binomial filter; `noise` is a standard deviation relative
+    to the full scale. Noise is drawn from a counter, so it does not depend on the order of work.
     """
     channels, rows, columns = linear.shape
     steps = np.float32((_CURVE_STEPS - 1) * 0.5)
@@ -47,12 +47,11 @@ def develop(
             for column in range(columns):
                 left, right = line[max(column - 1, 0)], line[min(column + 1, columns - 1)]
                 value = (middle * line[column] + side * (left + right)) * gain * steps
-                index = min(int(value), _CURVE_STEPS - 1)
-                level = curve[index]
+                level = curve[min(int(value), _CURVE_STEPS - 1)]
                 if noise > 0:
-                    place = (ch * rows + row) * columns + column
-                    # three uniforms add up to nearly a normal number of variance 1/4
-                    normal = hashed(place, 1, 0, key) + hashed(place, 2, 0, key)
-                    normal += hashed(place, 3, 0, key) - 1.5
+                    index = (ch * rows + row) * columns + column
+                    # the sum of three uniforms is nearly normal, with variance 1/4
+                    normal = hashed(index, 1, 0, key) + hashed(index, 2, 0, key)
+                    normal += hashed(index, 3, 0, key) - 1.5
                     level += np.float32(2 * noise * normal)
                 out[ch, row, column] = int(min(max(level * 255 + 0.5, 0.0), 255.0))

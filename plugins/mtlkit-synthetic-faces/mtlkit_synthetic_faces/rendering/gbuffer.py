@@ -1,4 +1,4 @@
-"""The G-buffer: everything that shading needs, at each visible sample of a geometry."""
+"""The G-buffer: the inputs of shading at each visible sample of a geometry."""
 
 from typing import NamedTuple
 
@@ -11,15 +11,15 @@ from mtlkit_synthetic_faces.value_noise import noise
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
-Share = float | np.float32
+Fraction = float | np.float32
 _EYE, _HAIR, _TEETH, _TORSO = EYE, HAIR, TEETH, TORSO
-# The room's light at a vertex is that of the neutral face: an open mouth lets some in to teeth
-# and tongue. Hair is not solid: light comes through its edge.
-_LEAST_ROOM = np.array([0, 0, 0.22, 0.12, 0, 0.3], np.float32)
+# The room's light at a vertex is that of the neutral face, so teeth and tongue get a minimum for
+# open mouths; hair gets one because its edge is translucent.
+_MIN_ROOM = np.array([0, 0, 0.22, 0.12, 0, 0.3], np.float32)
 
 
 class Palette(NamedTuple):
-    """Linear reflectances (C,) of what has no texture, and the height of the neckline."""
+    """Linear reflectances (C,) of untextured parts, and the height of the neckline."""
 
     skin: Floats
     lips: Floats
@@ -32,9 +32,9 @@ class Palette(NamedTuple):
 class GBuffer(NamedTuple):
     """The visible samples of a geometry, one row each: N samples, C channels.
 
-    `pixel` (N,) which pixel of the picture, `position` and `normal` (N,3) in head space, `albedo`
+    `pixel` (N,) is the pixel's index, `position` and `normal` (N,3) are in head space; `albedo`
     (N,C), `room` (N,) room irradiance, `gloss` (N,) strength of the highlight, negative for the
-    hard highlight of an eye; `empty` (pixels,) the share of each pixel that shows the background.
+    hard highlight of an eye; `empty` (pixels,) the part of each pixel that shows the background.
     """
 
     pixel: Integers
@@ -48,7 +48,7 @@ class GBuffer(NamedTuple):
 
 @compiled
 def _plain(kind: int, rest: Floats, palette: Palette, out: Floats) -> float:
-    """Reflectance into `out` (C,) and gloss of eye, teeth, tongue or torso at a rest position."""
+    """Write the reflectance of an untextured part into `out` (C,), and return its gloss."""
     channels = len(out)
     if kind == _EYE:
         radius = np.hypot(abs(rest[0]) - 0.308, rest[1] - 7.284)
@@ -76,9 +76,15 @@ def _plain(kind: int, rest: Floats, palette: Palette, out: Floats) -> float:
 
 @compiled
 def _textured(
-    texture: Floats, u: float, v: float, lips: Share, inside: Share, palette: Palette, out: Floats
+    texture: Floats,
+    u: float,
+    v: float,
+    lips: Fraction,
+    inside: Fraction,
+    palette: Palette,
+    out: Floats,
 ) -> None:
-    """Reflectance of skin or hair into `out` (C,): bilinear at column u, row v, then the mouth."""
+    """Write the reflectance of skin or hair into `out` (C,): bilinear at column u, row v."""
     u0, v0 = int(u), int(v)
     fu, fv = u - np.float32(u0), v - np.float32(v0)
     u1 = (u0 + 1) % texture.shape[1]
@@ -95,7 +101,7 @@ def _textured(
 
 @compiled
 def resolve(
-    seen: Integers,
+    visible: Integers,
     supersampling: int,
     screen: Floats,
     triangles: Integers,
@@ -110,18 +116,19 @@ def resolve(
     view: Floats,
     palette: Palette,
 ) -> GBuffer:
-    """Interpolate everything that shading needs at each visible sample.
+    """Interpolate the inputs of shading at each visible sample.
 
-    `seen` (rows, columns) from `raster.visible_triangles`; `texture` (rows, columns, C); `masks`
-    (2,V) lips and inside of the mouth; `view` (3,) unit vector towards the camera.
+    `visible` (rows, columns) comes from `raster.visible_triangles`; `texture` is
+    (rows, columns, C), `masks` (2,V) are lips and inside of the mouth, and `view` (3,) is the unit
+    vector towards the camera.
     """
-    rows, columns = seen.shape
+    rows, columns = visible.shape
     channels = texture.shape[2]
     across = columns // supersampling
     count = 0
     for row in range(rows):
         for column in range(columns):
-            if seen[row, column] >= 0:
+            if visible[row, column] >= 0:
                 count += 1
     pixel = np.empty(count, np.int32)
     position = np.empty((count, 3), np.float32)
@@ -135,7 +142,7 @@ def resolve(
     n = 0
     for row in range(rows):
         for column in range(columns):
-            t = seen[row, column]
+            t = visible[row, column]
             if t < 0:
                 continue
             i, j, k = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -147,9 +154,9 @@ def resolve(
             a = ((x - x2) * vy - (y - y2) * vx) * over
             b = ((y - y2) * ux - (x - x2) * uy) * over
             c = np.float32(1) - a - b
-            where = (row // supersampling) * across + column // supersampling
-            pixel[n] = where
-            empty[where] -= share
+            index = (row // supersampling) * across + column // supersampling
+            pixel[n] = index
+            empty[index] -= share
             length = np.float32(0)
             for d in range(3):
                 position[n, d] = a * points[i, d] + b * points[j, d] + c * points[k, d]
@@ -163,14 +170,14 @@ def resolve(
                 toward = normal[n, 0] * view[0] + normal[n, 1] * view[1] + normal[n, 2] * view[2]
                 if toward < 0:
                     length = -length
-                room[n] = max(room[n], _LEAST_ROOM[kind])
+                room[n] = max(room[n], _MIN_ROOM[kind])
             for d in range(3):
                 normal[n, d] *= length
             if _EYE <= kind <= _TORSO:
                 for d in range(3):
                     at_rest[d] = a * rest[i, d] + b * rest[j, d] + c * rest[k, d]
                 gloss[n] = _plain(kind, at_rest, palette, albedo[n])
-                room[n] = max(room[n], _LEAST_ROOM[kind])
+                room[n] = max(room[n], _MIN_ROOM[kind])
             else:
                 u = a * corners[t, 0, 0] + b * corners[t, 1, 0] + c * corners[t, 2, 0]
                 v = a * corners[t, 0, 1] + b * corners[t, 1, 1] + c * corners[t, 2, 1]

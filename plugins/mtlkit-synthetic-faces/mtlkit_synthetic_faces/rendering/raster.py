@@ -1,4 +1,4 @@
-"""The z-buffer: which triangle a camera, or a light, sees in each sample, and how far it is."""
+"""The z-buffer: the nearest triangle of each sample, and its depth, for a camera or a light."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,13 @@ def visible_triangles(
     corners: Floats,
     alpha: Floats,
     depth: Floats,
-    seen: Integers,
+    nearest: Integers,
 ) -> None:
-    """Fill `depth` and `seen` (rows, columns) with the nearest triangle of each sample.
+    """Write depth and index of the nearest triangle of each sample into `depth` and `nearest`.
 
     `screen` (V,3) holds column, row, depth in samples; `corners` (T,3,2) the texels whose `alpha`
-    (rows, columns) cuts out hair. Triangles facing away are skipped, hair has two sides. `depth`
-    must come filled with FAR and `seen` with -1.
+    (rows, columns) cuts out hair. Triangles facing away are skipped, except hair. `depth` must be
+    filled with FAR and `nearest` with -1.
     """
     rows, columns = depth.shape
     width = alpha.shape[1]
@@ -67,4 +67,4 @@ def visible_triangles(
                     if alpha[int(v), int(u) % width] < 0.5:
                         continue
                 depth[row, column] = z
-                seen[row, column] = t
+                nearest[row, column] = t

@@ -1,4 +1,4 @@
-"""One subject in one session: from the plan's rows to pictures."""
+"""Rendering of one subject in one session, from the plan's rows to pictures."""
 
 from functools import cached_property
 
@@ -42,7 +42,7 @@ ROOM_ALONE, ROOM_UNDER_FLASH, FLASH = 1.1, 0.24, 1.3
 
 @attrs.frozen(eq=False)
 class Studio:
-    """What all subjects of a face set share: the head model, the atlas, the scalp's grid."""
+    """The data shared by all subjects of a face set: head model, atlas, scalp grid, lights."""
 
     faces: FaceSet
     model: HeadModel
@@ -58,7 +58,7 @@ class Studio:
 
     @classmethod
     def open(cls, faces: FaceSet) -> "Studio":
-        """Load the head model and lay out the texture for the set's picture size."""
+        """Load the head model and size the textures for the set's pictures."""
         model = HeadModel.load()
         size = atlas.AtlasSize.fitting(faces.size * faces.supersampling)
         scalp = hair.Scalp.of(model)
@@ -84,13 +84,13 @@ class Studio:
 
     @property
     def shadow_texels(self) -> int:
-        """Width of the shadow maps: about one texel a sample."""
+        """The width of the shadow maps: about one texel a sample."""
         return 96 if self.faces.size * self.faces.supersampling <= 128 else 160
 
 
 @attrs.frozen(eq=False)
 class PhotoSession:
-    """One subject in one session, ready to be photographed."""
+    """One subject in one session, ready to render."""
 
     studio: Studio
     number: int
@@ -115,12 +115,12 @@ class PhotoSession:
 
     @cached_property
     def alignment(self) -> Alignment:
-        """Where the neutral face is."""
+        """The position of the neutral face."""
         return Alignment.of(self.studio.model, self._neutral)
 
     @cached_property
     def _painted(self) -> tuple[Floats, Floats]:
-        """Texture (rows, width, C) in the set's channels and alpha (rows, width)."""
+        """The texture (rows, width, C) in the set's channels, and its alpha (rows, width)."""
         studio = self.studio
         cover = hair.scalp_cover(studio.rest_map, self.session)
         paint = skin.paint_of(self.subject, self.session)
@@ -131,14 +131,14 @@ class PhotoSession:
         return self._in_channels(texture), alpha
 
     def _in_channels(self, color: npt.NDArray[np.floating]) -> Floats:
-        """Linear RGB (..., 3) in the set's channels (..., C)."""
+        """Convert linear RGB (..., 3) to the set's channels (..., C)."""
         if self.studio.faces.channels == 1:
             color = (color @ LUMINANCE)[..., None]
         return np.ascontiguousarray(color, np.float32)
 
     @cached_property
     def palette(self) -> Palette:
-        """Colours of what the texture does not hold."""
+        """The colors of untextured parts."""
         tan = self.session.skin_gain
         return Palette(
             skin=self._in_channels(self.subject.skin * tan),
@@ -150,7 +150,7 @@ class PhotoSession:
         )
 
     def mesh(self, expression: int) -> Mesh:
-        """The scene with an expression."""
+        """Return the scene with an expression."""
         studio = self.studio
         units = expression_units(self.subject, expression)
         head = studio.model.vertices(units, self._neutral)
@@ -166,15 +166,15 @@ class PhotoSession:
 
     @cached_property
     def room(self) -> Floats:
-        """(V,) room light at the vertices of the neutral scene; expressions keep it."""
+        """The room light (V,) at the vertices of the neutral scene, shared by all expressions."""
         return room_light(self.mesh(0), self.studio.room, self.alignment.middle)
 
-    def random(self, *what: int) -> np.random.Generator:
-        """The random numbers of a picture: they depend on nothing but what it shows."""
-        return np.random.default_rng([self.studio.faces.seed, self.number, self.day, *what])
+    def random(self, *factors: int) -> np.random.Generator:
+        """Return a generator seeded by subject, session and the `factors` of a picture."""
+        return np.random.default_rng([self.studio.faces.seed, self.number, self.day, *factors])
 
     def view(self, expression: int, pose: int) -> View:
-        """The camera of a geometry, with its crop jitter."""
+        """Return the view of a geometry, with its crop jitter."""
         faces = self.studio.faces
         draw = np.clip(self.random(expression, pose).normal(size=4), -2.5, 2.5)
         samples, spread = faces.size * faces.supersampling, faces.jitter_px * faces.supersampling
@@ -188,23 +188,23 @@ class PhotoSession:
         )
 
     def geometry(self, mesh: Mesh, view: View) -> GBuffer:
-        """The G-buffer of a scene from a camera."""
+        """Return the G-buffer of a scene from a camera."""
         studio = self.studio
         samples = studio.faces.size * studio.faces.supersampling
         screen = view.project(mesh.points)
         depth = np.full((samples, samples), FAR, np.float32)
-        seen = np.full((samples, samples), -1, np.int32)
+        nearest = np.full((samples, samples), -1, np.int32)
         visible_triangles(
-            screen, mesh.triangles, mesh.material, mesh.corners, mesh.alpha, depth, seen
+            screen, mesh.triangles, mesh.material, mesh.corners, mesh.alpha, depth, nearest
         )
         return resolve(
-            seen, studio.faces.supersampling, screen, mesh.triangles, mesh.material, mesh.corners,
-            self._painted[0], mesh.points, mesh.normals, studio.model.rest, studio.model.masks,
-            self.room, view.toward, self.palette,
+            nearest, studio.faces.supersampling, screen, mesh.triangles, mesh.material,
+            mesh.corners, self._painted[0], mesh.points, mesh.normals, studio.model.rest,
+            studio.model.masks, self.room, view.toward, self.palette,
         )  # fmt: skip
 
     def photographs(self, rows: Rows) -> Images:
-        """Pictures (N,C,H,W) of rows that all show this subject in this session."""
+        """Render pictures (N,C,H,W) of rows of this subject in this session."""
         faces = self.studio.faces
         out = np.empty((len(rows), faces.channels, faces.size, faces.size), np.uint8)
         for expression in np.unique(rows.expression).tolist():
@@ -217,8 +217,8 @@ class PhotoSession:
                 behind = wall(self.session, pose, faces.size, faces.channels)
                 for row in np.flatnonzero(same & (rows.pose == pose)).tolist():
                     light = int(rows.light[row])
-                    what = (expression, pose, light)
-                    self._expose(buffer, behind, mesh, view, shadows, what, out[row])
+                    factors = (expression, pose, light)
+                    self._expose(buffer, behind, mesh, view, shadows, factors, out[row])
         return out
 
     def _expose(
@@ -228,12 +228,12 @@ class PhotoSession:
         mesh: Mesh,
         view: View,
         shadows: dict[int, Floats],
-        what: tuple[int, int, int],
+        factors: tuple[int, int, int],
         out: Images,
     ) -> None:
-        """One picture of a G-buffer under one light into `out` (C,H,W)."""
+        """Render one picture of a G-buffer under one light into `out` (C,H,W)."""
         faces = self.studio.faces
-        number = what[2]
+        number = factors[2]
         light = LIGHTS[number]
         beam = self.studio.beams[number]
         middle = self.alignment.middle
@@ -251,9 +251,9 @@ class PhotoSession:
             middle=middle,
             reach=REACH,
         )
-        random = self.random(*what)
+        random = self.random(*factors)
         linear = np.empty((faces.channels, faces.size * faces.size), np.float32)
-        light_up(buffer, flash, behind, wall_light(light, what[1]), linear)
+        light_up(buffer, flash, behind, wall_light(light, factors[1]), linear)
         develop(
             linear.reshape(out.shape),
             self.session.gain * float(np.exp(faces.exposure * random.normal())),

@@ -1,4 +1,4 @@
-"""From a G-buffer to linear light: one light after the other, at little cost."""
+"""Shading of a G-buffer under one light at a time."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,15 @@ from mtlkit_synthetic_faces.compiled import compiled
 from mtlkit_synthetic_faces.rendering.gbuffer import GBuffer
 
 Floats = npt.NDArray[np.float32]
-_BIAS = np.float32(0.035)  # decimetres: how far a surface is lifted off its own shadow
+_BIAS = np.float32(0.035)  # decimeters by which a surface is lifted off its own shadow
 _SOFT = np.float32(25.0)  # one over the depth range in which a shadow fades in
 
 
 class Flash(NamedTuple):
-    """One light over one geometry; without `strength` only the room is lit.
+    """One light over one geometry; a `strength` of 0 leaves the room's light only.
 
-    `axes` (3,3) rows: right, down, away; `depth` its shadow map; `middle` (3,) of the map.
+    Rows of `axes` (3,3) are right, down, away; `depth` is the shadow map and `middle` (3,) its
+    center.
     """
 
     strength: float
@@ -31,12 +32,12 @@ class Flash(NamedTuple):
 
 @compiled
 def light_up(buffer: GBuffer, flash: Flash, background: Floats, behind: float, out: Floats) -> None:
-    """Fill `out` (C, pixels) with the linear picture under one light.
+    """Write the linear picture under one light into `out` (C, pixels).
 
     `background` (C, pixels) is multiplied by `behind`.
 
-    Wrapped Lambert (light creeps a little round the edge, as under skin), a Blinn highlight, the
-    room's light, and a shadow that is interpolated between four texels of the map.
+    The model is wrapped Lambert (light extends past the edge, as under skin), a Blinn highlight,
+    the room's light, and a shadow interpolated between four texels of the map.
     """
     channels, pixels = out.shape
     for ch in range(channels):

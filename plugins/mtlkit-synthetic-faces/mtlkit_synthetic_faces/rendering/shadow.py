@@ -1,6 +1,6 @@
-"""What the light reaches: shadow maps of the flashes, and the room's light with its occlusion.
+"""Shadow maps of the flashes, and the room's light with its occlusion.
 
-Shadow maps depend on the geometry and the light, not on the camera: one set serves all poses.
+Shadow maps depend on the geometry and the light, not on the camera, so all poses share them.
 """
 
 import attrs
@@ -12,13 +12,13 @@ from mtlkit_synthetic_faces.protocol import Light
 from mtlkit_synthetic_faces.rendering.raster import FAR, visible_triangles
 
 Floats = npt.NDArray[np.float32]
-REACH = 2.05  # half the width of what a light sees, in decimetres
+REACH = 2.05  # half the width of a light's view, in decimeters
 _ROOM_TEXELS = 56
 
 
 @attrs.frozen(eq=False)
 class Mesh:
-    """A scene ready to be seen: vertices, unit normals, triangles, materials, texel corners."""
+    """A scene: vertices, unit normals, triangles, materials, texel corners, alpha."""
 
     points: Floats
     normals: Floats
@@ -38,12 +38,12 @@ class Beam:
 
     @property
     def axes(self) -> Floats:
-        """(3,3) rows right, down, away."""
+        """The axes (3,3), with the rows right, down, away."""
         return np.stack([self.right, -self.up, -self.direction])
 
     @classmethod
     def towards(cls, direction: npt.NDArray[np.floating]) -> "Beam":
-        """The beam from a direction."""
+        """Create the beam from a direction."""
         unit = np.asarray(direction / np.linalg.norm(direction), np.float32)
         helper = np.array([0, 1, 0] if abs(unit[1]) < 0.9 else [0, 0, 1], np.float32)
         right = np.cross(helper, unit)
@@ -55,7 +55,7 @@ class Beam:
 class Room:
     """The soft light of a room: beams evenly spread by the golden angle, and their power.
 
-    The room is brighter above and in front. `whole` is what a free surface facing it gets.
+    The room is brighter above and in front. `whole` is the irradiance of a free surface facing it.
     """
 
     beams: tuple[Beam, ...]
@@ -64,7 +64,7 @@ class Room:
 
     @classmethod
     def of(cls, directions: int = 32) -> "Room":
-        """The room as so many beams."""
+        """Create a room of `directions` beams."""
         k = np.arange(directions) + 0.5
         height = 1 - 2 * k / directions
         turn = np.pi * (1 + np.sqrt(5)) * k
@@ -77,7 +77,7 @@ class Room:
 
 
 def beam_of(light: Light) -> Beam:
-    """The beam of a flash; azimuth +90 stands where the camera at yaw +90 stands."""
+    """Return the beam of a flash; azimuth +90 is on the side of the camera at yaw +90."""
     azimuth, elevation = np.radians(light.azimuth), np.radians(light.elevation)
     level = np.cos(elevation)
     return Beam.towards(
@@ -96,25 +96,25 @@ def _turned(points: Floats, middle: Floats, axes: Floats, scale: float, out: Flo
 
 
 def _view(mesh: Mesh, beam: Beam, middle: Floats, texels: int) -> Floats:
-    """Vertices (V,3) as the light sees them: column, row in texels, distance in decimetres."""
-    seen = np.empty_like(mesh.points)
-    _turned(mesh.points, middle, beam.axes, texels / 2, seen)
-    return seen
+    """Return vertices (V,3) in the light's view: column, row in texels, distance in decimeters."""
+    view = np.empty_like(mesh.points)
+    _turned(mesh.points, middle, beam.axes, texels / 2, view)
+    return view
 
 
 def shadow_map(mesh: Mesh, beam: Beam, middle: Floats, texels: int) -> Floats:
-    """(texels, texels) distance of the nearest surface along the beam, FAR where there is none."""
+    """Return the distance (texels, texels) of the nearest surface along the beam, or FAR."""
     return _distances(mesh, _view(mesh, beam, middle, texels), texels)
 
 
 def _distances(mesh: Mesh, view: Floats, texels: int) -> Floats:
-    """(texels, texels) distance of the nearest surface in a `view` (V,3), FAR where none is.
+    """Return the distance (texels, texels) of the nearest surface in a `view` (V,3), or FAR.
 
-    Surfaces facing away are skipped: the head is closed, so something stands before them.
+    Surfaces facing away are skipped: the head is closed, so others hide them.
     """
     depth = np.full((texels, texels), FAR, np.float32)
-    seen = np.full((texels, texels), -1, np.int32)
-    visible_triangles(view, mesh.triangles, mesh.material, mesh.corners, mesh.alpha, depth, seen)
+    nearest = np.full((texels, texels), -1, np.int32)
+    visible_triangles(view, mesh.triangles, mesh.material, mesh.corners, mesh.alpha, depth, nearest)
     return depth
 
 
@@ -135,9 +135,9 @@ def _gather(
 
 
 def room_light(mesh: Mesh, room: Room, middle: Floats) -> Floats:
-    """(V,) irradiance by the room's soft light at each vertex, 1 for a free surface facing it.
+    """Return the irradiance (V,) by the room at each vertex, 1 for a free surface facing it.
 
-    What hair, brows, nose and chin hide from the room is dark.
+    Parts hidden from the room by hair, brows, nose and chin are dark.
     """
     total = np.zeros(len(mesh.points), np.float32)
     for beam, power in zip(room.beams, room.power, strict=True):

@@ -43,14 +43,14 @@ _SIDES = {
 
 
 @attrs.frozen(kw_only=True)
-class Cfp(PairProtocol):
+class CFP(PairProtocol):
     """CFP: frontal faces verified with frontal ones and with profiles, in ten folds each.
 
     `images` holds `Data`, aligned already; `protocol` the lists, by default `images/Protocol`.
     Relative paths start from the working directory. The strict mode expects `folds` folds of
     `fold_pairs` pairs of each kind.
 
-    >>> Cfp(images=Path("cfp"), faces=(Faces.FRONTAL_PROFILE,)).name
+    >>> CFP(images=Path("cfp"), faces=(Faces.FRONTAL_PROFILE,)).name
     'cfp'
     """
 
@@ -71,7 +71,7 @@ class Cfp(PairProtocol):
         return "CFP"
 
     def read(self) -> dict[str, PairSet]:
-        parts = {each.value: read_cfp(self.images, each, self.protocol) for each in self.faces}
+        parts = {faces.value: read_cfp(self.images, faces, self.protocol) for faces in self.faces}
         for pairs in parts.values():
             expect_folds(self, pairs, self.folds, self.fold_pairs)
         return parts
@@ -79,115 +79,115 @@ class Cfp(PairProtocol):
 
 @attrs.frozen(eq=False)
 class _Numbered:
-    """A numbered list: the place in the set's pictures of each number."""
+    """A numbered list: the index in the set's pictures of each number."""
 
     path: Path
-    places: dict[int, int]
+    indices: dict[int, int]
 
 
 def read_cfp(images: Path, faces: Faces, protocol: Path | None = None) -> PairSet:
-    """The pairs of CFP below `images`, frontal with frontal or with profile.
+    """Read the pairs of CFP below `images`, frontal with frontal or with profile.
 
-    `protocol` is the folder of the lists, by default `images/Protocol`. Raises `DataError` where
-    lists are incomplete, or disagree in their numbers.
+    `protocol` is the folder of the lists, by default `images/Protocol`. Raises `DataError` if
+    lists are incomplete or inconsistent.
     """
     tree = Tree(images)
     root = protocol or images / "Protocol"
-    name, *lists = _SIDES[faces]
+    folder, *lists = _SIDES[faces]
     pictures: list[FaceImage] = []
     people: list[str] = []
     numbered = {
-        each: _numbered(tree, root / each.value, pictures, people) for each in dict.fromkeys(lists)
+        name: _numbered(tree, root / name.value, pictures, people) for name in dict.fromkeys(lists)
     }
-    split = root / "Split" / name
-    first, second = (numbered[each] for each in lists)
+    split = root / "Split" / folder
+    first, second = (numbered[name] for name in lists)
     rows: list[tuple[int, int, bool, int]] = []
     folds = _folds(split)
-    for fold, folder in enumerate(folds):
+    for fold, path in enumerate(folds):
         for file, same in (("same.txt", True), ("diff.txt", False)):
-            pairs = _pairs(folder / file, first, second)
+            pairs = _pairs(path / file, first, second)
             rows += [(one, other, same, fold) for one, other in pairs]
-    _same_number_in_each(split, rows, len(folds))
-    _agree(split, rows, people)
+    _check_counts(split, rows, len(folds))
+    _check_people(split, rows, people)
     codes = {person: code for code, person in enumerate(dict.fromkeys(people))}
     a, b, kind, fold_of = (np.array(column) for column in zip(*rows, strict=True))
-    each = len(rows) // (2 * len(folds))
+    count = len(rows) // (2 * len(folds))
     return PairSet(
         pictures=pictures, first=a, second=b, same=kind, fold=fold_of,
         person=np.array([codes[person] for person in people], np.int64),
-        version=f"{name}, {len(folds)} folds of {each} + {each} pairs",
+        version=f"{folder}, {len(folds)} folds of {count} + {count} pairs",
     )  # fmt: skip
 
 
 def _numbered(tree: Tree, path: Path, pictures: list[FaceImage], people: list[str]) -> _Numbered:
-    """The pictures of a list, added to `pictures`, and who they show, added to `people`."""
-    places: dict[int, int] = {}
+    """Read a list; its pictures are added to `pictures`, and their people to `people`."""
+    indices: dict[int, int] = {}
     for number, line in enumerate(read_lines(path, "a numbered list of CFP", "protocol"), start=1):
         if not line.strip():
             continue
-        place = f"{path}:{number}"
+        location = f"{path}:{number}"
         key, _, listed = line.strip().partition(" ")
         if not key.isdecimal() or not listed.strip():
-            raise DataError(f"{place}: expected `number path`, found {line.strip()!r}")
-        if int(key) in places:
-            raise DataError(f"{place}: the number {key} was given already")
-        relative = inside(tree.root, listed, place, start="Protocol")
-        found = tree.find(relative)
-        places[int(key)] = len(pictures)
+            raise DataError(f"{location}: expected `number path`, found {line.strip()!r}")
+        if int(key) in indices:
+            raise DataError(f"{location}: the number {key} is listed twice")
+        relative = inside(tree.root, listed, location, start="Protocol")
+        file = tree.find(relative)
+        indices[int(key)] = len(pictures)
         pictures.append(
-            FaceImage(name=str(relative), source=found, fault="" if found else "is missing")
+            FaceImage(name=str(relative), source=file, fault="" if file else "is missing")
         )
-        people.append(_person(relative, place))
-    return _Numbered(path, places)
+        people.append(_person(relative, location))
+    return _Numbered(path, indices)
 
 
-def _person(relative: PurePosixPath, place: str) -> str:
-    """The folder two above a picture: ``Data/Images/001/frontal/01.jpg``."""
+def _person(relative: PurePosixPath, location: str) -> str:
+    """Return the folder two above a picture: ``Data/Images/001/frontal/01.jpg``."""
     if len(relative.parts) < 3:
         raise DataError(
-            f"{place}: expected a path as `../Data/Images/001/frontal/01.jpg`, found {relative}"
+            f"{location}: expected a path as `../Data/Images/001/frontal/01.jpg`, found {relative}"
         )
     return relative.parts[-3]
 
 
 def _folds(split: Path) -> list[Path]:
-    """The folders of the folds, in the order of their numbers, which have no gap."""
+    """Return the folders of the folds, numbered without a gap."""
     try:
-        folders = [each for each in split.iterdir() if each.is_dir() and each.name.isdecimal()]
+        folders = [path for path in split.iterdir() if path.is_dir() and path.name.isdecimal()]
     except OSError as cause:
         raise DataError(
             f"{split}: cannot be read ({cause.strerror or cause}); expected a folder for each fold "
             f"in it. Correct the option `protocol`"
         ) from cause
-    found = sorted(folders, key=lambda folder: int(folder.name))
-    numbers = [int(folder.name) for folder in found]
-    if len(found) < 2 or numbers != list(range(1, len(found) + 1)):
+    folders.sort(key=lambda folder: int(folder.name))
+    numbers = [int(folder.name) for folder in folders]
+    if len(folders) < 2 or numbers != list(range(1, len(folders) + 1)):
         raise DataError(
             f"{split}: expected folders 01, 02, ... for two folds or more, found "
-            f"{', '.join(folder.name for folder in found) or 'none'}"
+            f"{', '.join(folder.name for folder in folders) or 'none'}"
         )
-    return found
+    return folders
 
 
 def _pairs(path: Path, first: _Numbered, second: _Numbered) -> list[tuple[int, int]]:
-    found = []
+    pairs = []
     for number, line in enumerate(read_lines(path, "pairs of numbers", "protocol"), start=1):
         if not line.strip():
             continue
         words = re.split(r"[\s,]+", line.strip())
         if len(words) != 2 or not all(word.isdecimal() for word in words):
             raise DataError(f"{path}:{number}: expected two numbers, `3,7`; found {line.strip()!r}")
-        for word, known in zip(words, (first, second), strict=True):
-            if int(word) not in known.places:
+        for word, side in zip(words, (first, second), strict=True):
+            if int(word) not in side.indices:
                 raise DataError(
-                    f"{path}:{number}: the number {word} is not in {known.path.name}, which has "
-                    f"{len(known.places)}"
+                    f"{path}:{number}: the number {word} is not in {side.path.name}, which has "
+                    f"{len(side.indices)}"
                 )
-        found.append((first.places[int(words[0])], second.places[int(words[1])]))
-    return found
+        pairs.append((first.indices[int(words[0])], second.indices[int(words[1])]))
+    return pairs
 
 
-def _same_number_in_each(split: Path, rows: list[tuple[int, int, bool, int]], folds: int) -> None:
+def _check_counts(split: Path, rows: list[tuple[int, int, bool, int]], folds: int) -> None:
     for fold in range(folds):
         counts = {
             same: sum(1 for r in rows if r[2] is same and r[3] == fold) for same in (True, False)
@@ -201,12 +201,12 @@ def _same_number_in_each(split: Path, rows: list[tuple[int, int, bool, int]], fo
             )
 
 
-def _agree(split: Path, rows: list[tuple[int, int, bool, int]], people: list[str]) -> None:
-    """A pair of same.txt is in one person's folder, one of diff.txt in two."""
+def _check_people(split: Path, rows: list[tuple[int, int, bool, int]], people: list[str]) -> None:
+    """Check that pairs of same.txt are of one person, and those of diff.txt of two."""
     for one, other, same, fold in rows:
         if (people[one] == people[other]) is not same:
             raise DataError(
                 f"{split / f'{fold + 1:02d}'}: a pair of {'same' if same else 'diff'}.txt is of "
-                f"the person {people[one]!r} and of {people[other]!r}; the numbered list is not "
-                f"the one that these pairs were made for"
+                f"the person {people[one]!r} and of {people[other]!r}; the numbered list "
+                f"belongs to other pairs"
             )

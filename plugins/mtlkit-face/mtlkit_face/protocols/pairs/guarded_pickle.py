@@ -1,9 +1,9 @@
-"""Reading a pickle from elsewhere that may hold bytes, lists, tuples, truth values, nothing more.
+"""Reader of untrusted pickles that may contain bytes, lists, tuples and truth values only.
 
-A pickle is a program. Two guards stand before this one is run: every instruction is looked at
-first, and only those that make plain values, or name one of `ADMITTED`, are let through; then the
-unpickler itself maps each admitted name to a value of ours that keeps bytes and calls nothing.
-So no function that a file names is ever called, neither numpy's nor Python's.
+A pickle is a program. Two checks restrict it: before it is run, every instruction must create plain
+values or name one of `ADMITTED`; then the unpickler maps each admitted name to a stand-in that
+stores bytes and calls nothing. No function named by a file is ever called, whether of numpy or
+Python.
 """
 
 import pickle
@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 
 from mtlkit.plugins import DataError
 
-MOST_BYTES = 4 * 1024**3
-"""A larger file is refused; the largest known set of pairs has less than a tenth of it."""
+MAX_BYTES = 4 * 1024**3
+"""The largest file accepted; known sets of pairs have less than a tenth of it."""
 
-MOST_SHOWN = 40
-"""A longer text of a file is not repeated in a message."""
+MAX_SHOWN = 40
+"""The longest text of a file that is repeated in an error."""
 
 _PLAIN = frozenset({
     "PROTO", "FRAME", "STOP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "POP", "POP_MARK", "DUP",
@@ -29,11 +29,11 @@ _PLAIN = frozenset({
     "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET",
     "GLOBAL", "STACK_GLOBAL", "REDUCE", "BUILD",
 })  # fmt: skip
-_PLACES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_MEMO_WRITES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 
 
 class StoredArray:
-    """An array of bytes or truth values as numpy pickles one: raw bytes, and its type's name."""
+    """A pickled numpy array of bytes or truth values: raw bytes, and its type's name."""
 
     def __init__(self, raw: bytes = b"", kind: object = "") -> None:
         self.raw = raw
@@ -50,7 +50,7 @@ class _Kind:
         self.name = name.decode() if isinstance(name, bytes) else name
 
     def __setstate__(self, state: object) -> None:
-        """The byte order and what else a type of one byte does not need."""
+        """Ignore the byte order and other state, which a type of one byte does not need."""
 
     def __eq__(self, other: object) -> bool:
         return self.name == other
@@ -59,19 +59,19 @@ class _Kind:
 
 
 def named(value: object) -> str:
-    """A value of a pickle in a message: a short text as it is, of anything else its type alone.
+    """Return a value of a pickle for an error: a short text itself, of anything else the type.
 
-    Nested tuples share their parts: written out, they double with every two bytes of the file.
+    Nested tuples share their parts, so their text can double with every two bytes of the file.
     """
-    if isinstance(value, str | bytes) and len(value) <= MOST_SHOWN:
+    if isinstance(value, str | bytes) and len(value) <= MAX_SHOWN:
         return repr(value)
     return type(value).__name__
 
 
 def _encoded(text: str, encoding: str | bytes = "latin1") -> bytes:
-    """How protocols 0 to 2 write bytes: as text of the same code points."""
+    """Return bytes from text of the same code points, as protocols 0 to 2 write them."""
     if encoding not in ("latin1", b"latin1", "latin-1", b"latin-1"):
-        raise DataError(f"asks for bytes in the encoding {named(encoding)}; expected latin1")
+        raise DataError(f"has bytes in the encoding {named(encoding)}; expected latin1")
     return text.encode("latin1")
 
 
@@ -80,8 +80,8 @@ def _array(*_: object) -> StoredArray:
 
 
 def _from_buffer(buffer: bytes, kind: object, *_: object) -> StoredArray:
-    if not isinstance(buffer, bytes | bytearray):  # a number would be as many bytes of memory
-        raise DataError(f"makes an array of a {type(buffer).__name__}; expected bytes")
+    if not isinstance(buffer, bytes | bytearray):  # a number would allocate as many bytes
+        raise DataError(f"has an array made of a {type(buffer).__name__}; expected bytes")
     return StoredArray(bytes(buffer), kind)
 
 
@@ -94,17 +94,17 @@ ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy.core.numeric", "_frombuffer"): _from_buffer,
     ("numpy._core.numeric", "_frombuffer"): _from_buffer,
 }
-"""Every name that a file may use, and the harmless stand-in that it gets."""
+"""The names that a file may use, and their harmless stand-ins."""
 
 
 def read_guarded(path: Path) -> object:
-    """The value pickled in `path`; `DataError` where it is damaged or asks for anything else."""
+    """Return the value pickled in `path`; raises `DataError` if it is damaged or not admitted."""
     try:
         size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise DataError(f"{path}: has {size:,} bytes; expected at most {MOST_BYTES:,}")
+        if size > MAX_BYTES:
+            raise DataError(f"{path}: has {size:,} bytes; expected at most {MAX_BYTES:,}")
         with path.open("rb") as stream:
-            _look_through(path, _Bounded(stream, size))
+            _check_instructions(path, _Bounded(stream, size))
             stream.seek(0)
             return _Guarded(path, _Bounded(stream, size)).load()
     except DataError:
@@ -116,15 +116,15 @@ def read_guarded(path: Path) -> object:
         ) from None
     except OSError as cause:
         raise DataError(f"{path}: cannot be read: {cause.strerror or cause}") from cause
-    except Exception as cause:  # a damaged pickle makes its reader raise nearly anything
+    except Exception as cause:  # unpickling raises nearly anything on damaged files
         raise DataError(
-            f"{path}: is no whole pickle ({type(cause).__name__}: {cause}); expected a set of "
-            f"pairs. Copy it again"
+            f"{path}: is not a complete pickle ({type(cause).__name__}: {cause}); expected a set "
+            f"of pairs. Copy it again"
         ) from cause
 
 
 class _Bounded:
-    """A file that is never asked for more than it has: a length in it may be a lie."""
+    """A file whose reads are limited to its size, since lengths in it may be wrong."""
 
     def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream = stream
@@ -132,7 +132,7 @@ class _Bounded:
 
     def read(self, count: int = -1) -> bytes:
         if count > self._size - self._stream.tell():
-            raise EOFError(f"{count:,} bytes are announced where fewer are left")
+            raise EOFError(f"{count:,} bytes are announced but fewer are left")
         return self._stream.read(count)
 
     def readline(self) -> bytes:
@@ -142,34 +142,36 @@ class _Bounded:
         return self._stream.tell()
 
 
-def _look_through(path: Path, stream: Any) -> None:
-    """Refuse an instruction that makes anything but plain values, before any is carried out."""
+def _check_instructions(path: Path, stream: Any) -> None:
+    """Raise `DataError` for an instruction not admitted, before any is executed."""
     for step, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
         if opcode.name == "GLOBAL":
             module, _, name = str(argument).partition(" ")
             _admit(path, module, name)
         elif opcode.name not in _PLAIN:
             raise DataError(
-                f"{path}: byte {position}: the pickle instruction {opcode.name} makes more than "
-                f"bytes and lists. Nothing of the file was run; do not trust it"
+                f"{path}: byte {position}: the pickle instruction {opcode.name} creates more "
+                f"than bytes and lists. Nothing was executed; do not trust the file"
             )
-        elif opcode.name in _PLACES and argument is not None and argument > step:
-            raise DataError(f"{path}: byte {position}: numbers a value {argument}, of {step}")
+        elif opcode.name in _MEMO_WRITES and argument is not None and argument > step:
+            raise DataError(
+                f"{path}: byte {position}: stores a value as number {argument}, of {step}"
+            )
 
 
 def _admit(path: Path, module: str, name: str) -> Callable[..., Any]:
-    found = ADMITTED.get((module, name))
-    if found is None:
+    stand_in = ADMITTED.get((module, name))
+    if stand_in is None:
         raise DataError(
-            f"{path}: asks for {module[:MOST_SHOWN]}.{name[:MOST_SHOWN]}, which a set of image "
-            f"bytes has no use for. Nothing of it was run; do not trust the file, and get it from "
-            f"its publisher"
+            f"{path}: names {module[:MAX_SHOWN]}.{name[:MAX_SHOWN]}, which a set of image bytes "
+            f"does not need. Nothing was executed; do not trust the file, and download it from its "
+            f"publisher"
         )
-    return found
+    return stand_in
 
 
 class _Guarded(pickle.Unpickler):
-    """Knows the stand-ins of `ADMITTED` and no other name."""
+    """An unpickler that resolves the names of `ADMITTED` only."""
 
     def __init__(self, path: Path, stream: Any) -> None:
         super().__init__(stream, encoding="bytes")

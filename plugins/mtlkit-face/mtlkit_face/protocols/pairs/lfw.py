@@ -1,4 +1,4 @@
-"""LFW, View 2: `pairs.txt` beside folders of images `Name/Name_0001.jpg`.
+"""LFW, View 2: `pairs.txt` next to folders of images `Name/Name_0001.jpg`.
 
 The list's first line is the number of folds and of pairs of each kind in a fold. Every fold is so
 many lines ``name i j``, two images of one person, and so many ``name i name j``, of two. Folds are
@@ -21,18 +21,18 @@ from mtlkit_face.protocols.pictures import FaceImage
 OFFICIAL = (10, 300)
 """Folds, and pairs of each kind in a fold."""
 
-_WHAT = "the list of pairs of LFW's View 2 (`pairs.txt`)"
+_DESCRIPTION = "the list of pairs of LFW's View 2 (`pairs.txt`)"
 
 
 @attrs.frozen(kw_only=True)
-class Lfw(PairProtocol):
-    """LFW, View 2: ten folds of pairs, each judged at a threshold that the other nine chose.
+class LFW(PairProtocol):
+    """LFW, View 2: ten folds of pairs, each at the threshold selected on the other nine.
 
     `images` holds the folders of people, aligned already; `pairs` is the list, by default
-    `pairs.txt` there or one folder up. Relative paths start from the working directory. The strict
+    `pairs.txt` in it or one folder up. Relative paths start from the working directory. The strict
     mode expects `folds` folds of `fold_pairs` pairs of each kind.
 
-    >>> Lfw(images=Path("lfw")).prefix
+    >>> LFW(images=Path("lfw")).prefix
     'face/lfw'
     """
 
@@ -56,41 +56,40 @@ class Lfw(PairProtocol):
 
 
 def read_lfw(images: Path, pairs: Path | None = None) -> PairSet:
-    """The pairs of LFW below `images`; `pairs` is the list, by default there or one folder up.
+    """Read the pairs of LFW below `images`; `pairs` is the list, by default there or one folder up.
 
-    Raises `DataError` where the list is none, or says another number of pairs than it has.
+    Raises `DataError` if the list is invalid, or its number of pairs differs from its first line.
     """
     tree = Tree(images)
     path = pairs or _list_of(images)
-    lines = read_lines(path, _WHAT, "pairs")
-    folds, each = _counts(path, lines)
+    lines = read_lines(path, _DESCRIPTION, "pairs")
+    folds, count = _counts(path, lines)
     first: list[int] = []
     second: list[int] = []
-    places: dict[tuple[str, int], int] = {}
+    indices: dict[tuple[str, int], int] = {}
     pictures: list[FaceImage] = []
-    for number, fields in _pairs(path, lines, folds, each):
+    for number, fields in _pairs(path, lines, folds, count):
         for name, image, side in _sides(path, number, fields, first, second):
-            if (name, image) not in places:
-                places[name, image] = len(pictures)
+            if (name, image) not in indices:
+                indices[name, image] = len(pictures)
                 pictures.append(_picture(tree, name, image, f"{path}:{number}"))
-            side.append(places[name, image])
-    names = {name: code for code, name in enumerate(dict.fromkeys(name for name, _ in places))}
-    count = 2 * each * folds
+            side.append(indices[name, image])
+    names = {name: code for code, name in enumerate(dict.fromkeys(name for name, _ in indices))}
+    order = np.arange(2 * count * folds)
     return PairSet(
         pictures=pictures,
         first=np.array(first, np.int64),
         second=np.array(second, np.int64),
-        same=np.arange(count) % (2 * each) < each,
-        fold=np.arange(count) // (2 * each),
-        person=np.array([names[name] for name, _ in places], np.int64),
-        version=f"View 2, {folds} folds of {each} + {each} pairs",
+        same=order % (2 * count) < count,
+        fold=order // (2 * count),
+        person=np.array([names[name] for name, _ in indices], np.int64),
+        version=f"View 2, {folds} folds of {count} + {count} pairs",
     )
 
 
 def _list_of(images: Path) -> Path:
-    own = images / "pairs.txt"
-    above = images.parent / "pairs.txt"
-    return above if above.is_file() and not own.is_file() else own
+    inner, outer = images / "pairs.txt", images.parent / "pairs.txt"
+    return outer if outer.is_file() and not inner.is_file() else inner
 
 
 def _counts(path: Path, lines: list[str]) -> tuple[int, int]:
@@ -98,26 +97,26 @@ def _counts(path: Path, lines: list[str]) -> tuple[int, int]:
     if len(head) != 2 or not all(word.isdecimal() and int(word) > 0 for word in head):
         raise DataError(
             f"{path}:1: expected the number of folds and of pairs of each kind, such as `10 300`, "
-            f"found {lines[0].strip()!r}; give View 2's list"
+            f"found {lines[0].strip()!r}; use View 2's list"
             if lines
-            else f"{path}: is empty; expected {_WHAT}"
+            else f"{path}: is empty; expected {_DESCRIPTION}"
         )
     return int(head[0]), int(head[1])
 
 
-def _pairs(path: Path, lines: list[str], folds: int, each: int) -> Iterator[tuple[int, list[str]]]:
-    """Line number and fields of each pair; their number of fields says of which kind it is."""
+def _pairs(path: Path, lines: list[str], folds: int, count: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and fields of each pair; three fields are one person, four are two."""
     rows = [(n, line) for n, line in enumerate(lines[1:], start=2) if line.strip()]
-    if len(rows) != 2 * each * folds:
+    if len(rows) != 2 * count * folds:
         raise DataError(
-            f"{path}: expected {folds} folds of {each} + {each} pairs, {2 * each * folds} lines "
+            f"{path}: expected {folds} folds of {count} + {count} pairs, {2 * count * folds} lines "
             f"after the first, as its first line says; found {len(rows)}. The list is incomplete"
         )
     for order, (number, line) in enumerate(rows):
         fields = line.strip().split("\t") if "\t" in line.strip() else line.split()
-        wanted = 3 if order % (2 * each) < each else 4
-        if len(fields) != wanted:
-            form = "`name i j`, one person" if wanted == 3 else "`name i name j`, two people"
+        expected = 3 if order % (2 * count) < count else 4
+        if len(fields) != expected:
+            form = "`name i j`, one person" if expected == 3 else "`name i name j`, two people"
             raise DataError(f"{path}:{number}: expected {form}; found {line.strip()!r}")
         yield number, [field.strip() for field in fields]
 
@@ -125,7 +124,7 @@ def _pairs(path: Path, lines: list[str], folds: int, each: int) -> Iterator[tupl
 def _sides(
     path: Path, number: int, fields: list[str], first: list[int], second: list[int]
 ) -> Iterator[tuple[str, int, list[int]]]:
-    """The two pictures of a line, each with the list that its place goes to."""
+    """Yield the two pictures of a line, each with the list for its index."""
     name, other = fields[0], fields[0] if len(fields) == 3 else fields[2]
     for word in (fields[1], fields[-1]):
         if not word.isdecimal():
@@ -136,10 +135,10 @@ def _sides(
     yield other, int(fields[-1]), second
 
 
-def _picture(tree: Tree, name: str, image: int, place: str) -> FaceImage:
+def _picture(tree: Tree, name: str, image: int, location: str) -> FaceImage:
     listed = f"{name}/{name}_{image:04d}.jpg"
-    relative = inside(tree.root, listed, place)
+    relative = inside(tree.root, listed, location)
     if relative != PurePosixPath(listed) or len(relative.parts) != 2:
-        raise DataError(f"{place}: the name {name!r} is no name of a folder")
-    found = tree.find(relative)
-    return FaceImage(name=listed, source=found, fault="" if found else "is missing")
+        raise DataError(f"{location}: the name {name!r} is not the name of a folder")
+    file = tree.find(relative)
+    return FaceImage(name=listed, source=file, fault="" if file else "is missing")

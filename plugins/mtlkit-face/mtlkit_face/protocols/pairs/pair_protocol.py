@@ -1,4 +1,4 @@
-"""Protocols of pairs in folds: score, judge and report."""
+"""Protocols of pairs in folds: scores, measures and report."""
 
 from abc import abstractmethod
 
@@ -14,7 +14,7 @@ from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.pairs.measures import pair_measures
 from mtlkit_face.protocols.pairs.pair_set import PairSet
 from mtlkit_face.protocols.pairs.scores import score_pairs
-from mtlkit_face.protocols.protocol import Progress, Protocol, silence
+from mtlkit_face.protocols.protocol import Progress, Protocol, no_progress
 from mtlkit_face.protocols.report_blocks import facts, tables, worst_errors
 from mtlkit_face.protocols.result import ProtocolReport, ProtocolResult
 from mtlkit_face.protocols.rules import RULES, matching
@@ -33,18 +33,18 @@ class PairProtocol(Protocol):
 
     @abstractmethod
     def read(self) -> dict[str, PairSet]:
-        """The pairs of each part of the set (an only part is called ""), from its lists.
+        """Read the pairs of each part of the set (a single part is called "") from its lists.
 
-        Raises `DataError` where the lists are not as they must be.
+        Raises `DataError` if the lists are invalid.
         """
 
-    def look(self) -> None:
+    def verify(self) -> None:
         self.pair_sets()
 
     def pair_sets(self) -> dict[str, PairSet]:
-        """The pairs of each part; `DataError` where the set is not as the mode wants it.
+        """Read the pairs of each part, and raise `DataError` if the mode does not accept the set.
 
-        No file is missing unless failures count, and each fold has both kinds of pairs.
+        Files may be missing only if failures count, and strict folds need both kinds of pairs.
         """
         parts = self.read()
         missing = dict.fromkeys(
@@ -57,8 +57,8 @@ class PairProtocol(Protocol):
                 if self.mode is Mode.STRICT and len(set(pairs.same[pairs.fold == fold])) < 2:
                     raise DataError(
                         f"{self.name}: the fold {fold + 1} of {pairs.folds} has pairs of one kind "
-                        f"only; a fold's threshold, EER and AUC need both. Set `folds` as the set "
-                        f"was made, or `mode: compatible`"
+                        f"only; a fold's threshold, EER and AUC need both. Set `folds` to the "
+                        f"number of the set, or `mode: compatible`"
                     )
             if len(set(pairs.same)) < 2:
                 raise DataError(f"{self.name}: all pairs are of one kind; expected both")
@@ -67,7 +67,7 @@ class PairProtocol(Protocol):
     def outcome(
         self,
         model: MultiTaskModel,
-        progress: Progress = silence,
+        progress: Progress = no_progress,
         weights: str | None = None,
     ) -> ProtocolReport:
         embedder = ImageEmbedder(self, model, progress, weights)
@@ -78,13 +78,15 @@ class PairProtocol(Protocol):
         errors: list[Block] = []
         for part, pairs in parts.items():
             score = score_pairs(pairs, embedder)
-            judged = fold_accuracy(score, pairs.same, pairs.fold, rules.threshold)
-            results[part] = self._result(pairs, score, judged, embedder)
+            decisions = fold_accuracy(score, pairs.same, pairs.fold, rules.threshold)
+            results[part] = self._result(pairs, score, decisions, embedder)
             curves[part or "pairs"] = roc(score, pairs.same)
             first, second = (
-                [pairs.pictures[place] for place in side] for side in (pairs.first, pairs.second)
+                [pairs.pictures[i] for i in side] for side in (pairs.first, pairs.second)
             )
-            errors.append(worst_errors((first, second), score, pairs.same, judged.right, embedder))
+            errors.append(
+                worst_errors((first, second), score, pairs.same, decisions.right, embedder)
+            )
         title = self.title + ("" if self.mode is Mode.STRICT else f" ({self.mode.value})")
         return ProtocolReport(
             prefix=self.prefix,
@@ -100,9 +102,9 @@ class PairProtocol(Protocol):
         )
 
     def _result(
-        self, pairs: PairSet, score: Floats, judged: FoldAccuracy, embedder: ImageEmbedder
+        self, pairs: PairSet, score: Floats, decisions: FoldAccuracy, embedder: ImageEmbedder
     ) -> ProtocolResult:
-        used = [pairs.pictures[place].name for place in pairs.used()]
+        used = [pairs.pictures[i].name for i in pairs.used()]
         failed = {name: embedder.failed[name] for name in used if name in embedder.failed}
         return ProtocolResult(
             protocol=self.name,
@@ -116,7 +118,7 @@ class PairProtocol(Protocol):
             pictures=len(used),
             failures=len(failed),
             failed=dict(list(failed.items())[:20]),
-            measures=pair_measures(pairs, score, judged, self.far, RULES[self.mode]),
+            measures=pair_measures(pairs, score, decisions, self.far, RULES[self.mode]),
         )
 
 
@@ -126,15 +128,15 @@ def _sentence(part: str, result: ProtocolResult) -> str:
         f"{part.capitalize() + ': a' if part else 'A'}ccuracy {accuracy.value:.4f} "
         f"± {accuracy.standard_error:.4f} (standard error over {len(accuracy.folds)} folds) on "
         f"{result.n_genuine:,} genuine and {result.n_impostor:,} impostor pairs; the threshold of "
-        f"each fold was chosen on the others."
+        f"each fold is selected on the others."
     )
 
 
-def expect_folds(config: PairProtocol, pairs: PairSet, folds: int, each: int) -> None:
-    """Strict: the numbers of the official set, or those that the options say."""
-    if config.mode is Mode.STRICT and (pairs.folds, len(pairs)) != (folds, 2 * each * folds):
+def expect_folds(config: PairProtocol, pairs: PairSet, folds: int, fold_pairs: int) -> None:
+    """Raise `DataError` in strict mode if the set has other numbers than the options."""
+    if config.mode is Mode.STRICT and (pairs.folds, len(pairs)) != (folds, 2 * fold_pairs * folds):
         raise DataError(
-            f"{config.name}: expected {folds} folds of {each} + {each} pairs, found "
-            f"{pairs.version}. Complete the lists, or for another set say its `folds` and "
-            f"`fold_pairs`, or set `mode: compatible`"
+            f"{config.name}: expected {folds} folds of {fold_pairs} + {fold_pairs} pairs, found "
+            f"{pairs.version}. Complete the lists, or set `folds` and `fold_pairs` of "
+            f"the set, or `mode: compatible`"
         )

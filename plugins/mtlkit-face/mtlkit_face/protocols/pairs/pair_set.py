@@ -1,4 +1,4 @@
-"""Pairs of pictures to verify, as every protocol of pairs comes down to."""
+"""The common form of all protocols of pairs."""
 
 from collections.abc import Sequence
 
@@ -9,24 +9,24 @@ import numpy.typing as npt
 from mtlkit_face.metrics.roc import Bools
 from mtlkit_face.protocols.pictures import FaceImage
 
-Places = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class PairSet:
     """P pairs of N pictures.
 
-    `first` and `second` (P,) are places in `pictures`, `same` (P,) says who shows one person,
-    `fold` (P,) is the fold of each pair, from 0. `person` (N,) numbers who is shown; None where
-    the set does not say. `version` is what the set says it is, for the result.
+    `first` and `second` (P,) are indices into `pictures`, `same` (P,) is true for pairs of one
+    person, `fold` (P,) is the fold of each pair, from 0. `person` (N,) is the number of the person,
+    or None if unknown. `version` describes the set in results.
     """
 
     pictures: Sequence[FaceImage]
-    first: Places
-    second: Places
+    first: Indices
+    second: Indices
     same: Bools
-    fold: Places
-    person: Places | None
+    fold: Indices
+    person: Indices | None
     version: str
 
     def __len__(self) -> int:
@@ -34,14 +34,14 @@ class PairSet:
 
     @property
     def folds(self) -> int:
-        """How many folds there are."""
+        """The number of folds."""
         return int(self.fold.max()) + 1
 
-    def used(self) -> Places:
-        """The places of the pictures that are in a pair."""
+    def used(self) -> Indices:
+        """Return the indices of the pictures that are in a pair."""
         return np.unique(np.concatenate([self.first, self.second]))
 
     def missing(self) -> list[str]:
-        """The pictures of a pair without a file, as the lists call them."""
-        used = (self.pictures[place] for place in self.used())
+        """Return the listed names of pictures of pairs without a file."""
+        used = (self.pictures[index] for index in self.used())
         return [picture.name for picture in used if picture.source is None]

@@ -1,4 +1,4 @@
-"""IJB-A as an evaluator: embed each picture once, pool, compare, search, and report."""
+"""IJB-A: each picture is embedded once, then templates are pooled, compared and searched."""
 
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from mtlkit_face.protocols.embedding import ImageEmbedder, refusal
 from mtlkit_face.protocols.listed_files import Tree
 from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.pictures import FaceImage
-from mtlkit_face.protocols.protocol import Progress, Protocol, silence
+from mtlkit_face.protocols.protocol import Progress, Protocol, no_progress
 from mtlkit_face.protocols.report_blocks import facts, tables, worst_errors
 from mtlkit_face.protocols.result import Measure, ProtocolReport, ProtocolResult
 from mtlkit_face.protocols.rules import RULES, matching
@@ -37,18 +37,17 @@ from mtlkit_face.protocols.templates.template_store import TemplateStore, store_
 
 
 @attrs.frozen(kw_only=True)
-class IjbA(Protocol):
-    """IJB-A: templates of many pictures compared one to one and searched for, over ten splits.
+class IJBA(Protocol):
+    """IJB-A: comparison and search of templates of many pictures, over ten splits.
 
     `images` holds `img` and `frame`; `protocol` the folders `IJB-A_11_sets` and `IJB-A_1N_sets`,
     by default `images`. Relative paths start from the working directory. With `margin` the face
-    boxes, enlarged by so much of their sides, are cut out of the pictures; None takes the pictures
-    as aligned faces, each named as the list says or, where one picture shows several people, with
-    its sighting behind the name: `img/7.jpg`, `img/7_345.jpg`. `well_aligned` is a list of files,
-    one a line: a template that has any of them is made of those alone. The strict mode expects
-    `splits` splits.
+    boxes, enlarged by this part of their sides, are cropped; None expects aligned faces, with the
+    listed name or, if a picture shows several people, with the sighting appended: `img/7.jpg`,
+    `img/7_345.jpg`. `well_aligned` is a list of files, one a line: a template with any of them
+    pools these only. The strict mode expects `splits` splits.
 
-    >>> IjbA(images=Path("ijb-a")).fpir
+    >>> IJBA(images=Path("ijb-a")).fpir
     (0.1, 0.01)
     """
 
@@ -65,41 +64,41 @@ class IjbA(Protocol):
     def name(self) -> str:
         return "ijb-a"
 
-    def look(self) -> None:
+    def verify(self) -> None:
         self.template_set()
 
     def template_set(self) -> TemplateSet:
-        """The set as the mode wants it; `DataError` where it is incomplete."""
+        """Read the set, and raise `DataError` if the mode does not accept it."""
         splits = read_splits(self.protocol or self.images)
         if self.mode is Mode.STRICT and len(splits) != self.splits:
             raise DataError(
                 f"{self.name}: expected {self.splits} splits, found {len(splits)}. Complete the "
-                f"set, or for another one say its `splits`, or set `mode: compatible`"
+                f"set, or set `splits` of another one, or `mode: compatible`"
             )
         rows = (row for split in splits for row in split.sightings())
         sightings = Sightings(rows, Tree(self.images, ALIASES), self.margin)
         missing = {
-            each.name: each.fault
-            for each in sightings.pictures
-            if each.source is None and not each.faceless
+            picture.name: picture.fault
+            for picture in sightings.pictures
+            if picture.source is None and not picture.faceless
         }
         if missing and not self.counts_failures:
             raise DataError(refusal(self.name, missing))
         for split in splits:
-            _both_kinds(self, split)
+            _check_kinds(self, split)
         well = _well_aligned(self.well_aligned, sightings)
         return TemplateSet(splits=splits, sightings=sightings, well=well)
 
     def outcome(
         self,
         model: MultiTaskModel,
-        progress: Progress = silence,
+        progress: Progress = no_progress,
         weights: str | None = None,
     ) -> ProtocolReport:
         embedder = ImageEmbedder(self, model, progress, weights)
         templates = self.template_set()
         store = store_templates(templates.sightings.pictures, embedder)
-        found = {
+        scores = {
             name: [
                 score_split(split, partial(templates.pooled, store, pooling))
                 for split in templates.splits
@@ -107,23 +106,23 @@ class IjbA(Protocol):
             for name, pooling in POOLINGS.items()
         }
         results = {
-            name: self._result(templates, embedder, name, scored) for name, scored in found.items()
+            name: self._result(templates, embedder, name, scored) for name, scored in scores.items()
         }
-        main = next(iter(found))
+        main = next(iter(scores))
         title = "IJB-A" if self.mode is Mode.STRICT else f"IJB-A ({self.mode.value})"
         curves = {
-            name: mean_curve([roc(each.score, each.same) for each in splits])
-            for name, splits in found.items()
+            name: mean_curve([roc(split.score, split.same) for split in splits])
+            for name, splits in scores.items()
         }
         persons = min(len(split.gallery) for split in templates.splits)
         rates = {
             name: [
-                float(np.mean([identification_rate(each.search.rank, rank) for each in splits]))
+                float(np.mean([identification_rate(split.search.rank, rank) for split in splits]))
                 for rank in range(1, min(RANKS, persons) + 1)
             ]
-            for name, splits in found.items()
+            for name, splits in scores.items()
         }
-        done = facts(results, embedder) | self._pooling_facts(templates, found[main])
+        setup = facts(results, embedder) | self._pooling_facts(templates, scores[main])
         threshold = results[main].measures[f"tar-at-far/{self.far[0]:g}"].at["threshold/1"]
         heads = (f"tar-at-far/{self.far[0]:g}", f"rank-{self.ranks[0]}")
         return ProtocolReport(
@@ -135,8 +134,8 @@ class IjbA(Protocol):
                 Text(text=_sentence(results[main], heads)),
                 *roc_and_det(curves, title),
                 cmc_chart(rates, f"CMC: {title}"),
-                *tables(results, done),
-                _worst_errors(templates, store, found[main][0], threshold, embedder),
+                *tables(results, setup),
+                _worst_errors(templates, store, scores[main][0], threshold, embedder),
             ),
         )
 
@@ -154,8 +153,8 @@ class IjbA(Protocol):
             matching=f"pooled templates; pictures by {matching(self.mode, self.mirror)}",
             weights=embedder.weights,
             preprocessing=attrs.evolve(embedder.preprocessing, margin=self.margin),
-            n_genuine=sum(int(each.same.sum()) for each in scored),
-            n_impostor=sum(int((~each.same).sum()) for each in scored),
+            n_genuine=sum(int(split.same.sum()) for split in scored),
+            n_impostor=sum(int((~split.same).sum()) for split in scored),
             pictures=len(templates.sightings.pictures),
             failures=len(embedder.failed),
             failed=dict(list(embedder.failed.items())[:20]),
@@ -163,15 +162,15 @@ class IjbA(Protocol):
         )
 
     def _pooling_facts(self, templates: TemplateSet, scored: list[SplitScores]) -> dict[str, str]:
-        boxes = "taken as aligned faces"
+        boxes = "assumed to be aligned faces"
         if self.margin is not None:
             boxes = (
-                f"face boxes of the tables, enlarged by {self.margin:g} of their sides all around"
+                f"face boxes of the tables, enlarged by {self.margin:g} of their sides on each side"
             )
-        well = "not known: all pictures are pooled"
+        well = "unknown: all pictures are pooled"
         if self.well_aligned is not None:
-            well = f"{len(templates.well):,} pictures; pooled alone where a template has any"
-        empty = sum(each.failed for each in scored)
+            well = f"{len(templates.well):,} pictures; a template with any pools these only"
+        empty = sum(split.failed for split in scored)
         return {
             "faces": boxes,
             "well-aligned pictures": well,
@@ -179,43 +178,43 @@ class IjbA(Protocol):
         }
 
 
-def _both_kinds(config: IjbA, split: SplitTables) -> None:
-    """A split needs genuine and impostor comparisons; and a mate for some probe."""
-    subjects = {number: each.subject for number, each in split.verify.items()}
+def _check_kinds(config: IJBA, split: SplitTables) -> None:
+    """Check that a split has genuine and impostor comparisons, and a mate for some probe."""
+    subjects = {number: template.subject for number, template in split.verify.items()}
     kinds = {subjects[a] == subjects[b] for a, b in split.comparisons.tolist()}
     if len(kinds) < 2:
         raise DataError(
             f"{config.name}: the comparisons of split {split.number} are all "
             f"{'genuine' if True in kinds else 'of impostors'}; expected both"
         )
-    gallery = {each.subject for each in split.gallery.values()}
-    if not any(each.subject in gallery for each in split.probes.values()):
+    gallery = {template.subject for template in split.gallery.values()}
+    if not any(template.subject in gallery for template in split.probes.values()):
         raise DataError(
             f"{config.name}: no probe of split {split.number} has its subject in the gallery"
         )
 
 
 def _well_aligned(path: Path | None, sightings: Sightings) -> frozenset[int]:
-    """The pictures of the list `well_aligned`, by the name of the file or of the aligned face."""
+    """Return the indices of pictures in the list, by name of the file or of the aligned face."""
     if path is None:
         return frozenset()
     lines = read_lines(path, "a list of well-aligned files", "well_aligned")
     listed = {line.strip() for line in lines if line.strip()}
-    places: dict[str, list[int]] = {}
-    for place, picture in enumerate(sightings.pictures):
+    indices: dict[str, list[int]] = {}
+    for index, picture in enumerate(sightings.pictures):
         for name in _names(picture):
-            places.setdefault(name, []).append(place)
-    unknown = sorted(listed - places.keys())
+            indices.setdefault(name, []).append(index)
+    unknown = sorted(listed - indices.keys())
     if unknown:
         raise DataError(
             f"{path}: {len(unknown)} lines name no picture of the set, "
-            f"{unknown[0]!r} for one; expected names as `img/7.jpg` or `img/7_345.jpg`"
+            f"such as {unknown[0]!r}; expected names as `img/7.jpg` or `img/7_345.jpg`"
         )
-    return frozenset(place for name in listed for place in places[name])
+    return frozenset(index for name in listed for index in indices[name])
 
 
 def _names(picture: FaceImage) -> tuple[str, ...]:
-    """``img/7.jpg``, and of its sighting 345 ``img/7_345.jpg``."""
+    """Return the names ``img/7.jpg`` and, of its sighting 345, ``img/7_345.jpg``."""
     file, _, face = picture.name.partition(", ")
     stem, dot, suffix = file.rpartition(".")
     return file, f"{stem}_{face.removeprefix('sighting ')}{dot}{suffix}"
@@ -227,8 +226,8 @@ def _sentence(result: ProtocolResult, heads: tuple[str, str]) -> str:
         return f"{name} is {m.value:.4f} ± {m.deviation:.4f} (deviation over {len(m.folds)} splits)"
 
     return (
-        f"{one(heads[0])} and {one(heads[1])}. Every split is judged apart, and the mean is taken; "
-        f"scores of splits are never put together."
+        f"{one(heads[0])} and {one(heads[1])}. Both are means over splits; scores of different "
+        f"splits are never pooled."
     )
 
 
@@ -236,15 +235,15 @@ def _worst_errors(
     templates: TemplateSet, store: TemplateStore, scored: SplitScores, threshold: float,
     embedder: ImageEmbedder,
 ) -> Block:  # fmt: skip
-    """The worst errors of the first split, each template by its first picture."""
+    """Return the worst errors of the first split, each template shown by its first picture."""
     split = templates.splits[0]
 
-    def shown(number: int) -> FaceImage:
+    def picture(number: int) -> FaceImage:
         rows = split.verify[number]
         used = templates.used(store, rows)
-        place = used[0][0] if used else templates.sightings.place(rows.sightings[0])
-        return templates.sightings.pictures[place]
+        index = used[0][0] if used else templates.sightings.index(rows.sightings[0])
+        return templates.sightings.pictures[index]
 
-    first, second = ([shown(n) for n in side] for side in split.comparisons.T.tolist())
+    first, second = ([picture(n) for n in side] for side in split.comparisons.T.tolist())
     right = (scored.score >= threshold) == scored.same
     return worst_errors((first, second), scored.score, scored.same, right, embedder)

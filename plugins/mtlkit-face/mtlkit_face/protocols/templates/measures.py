@@ -1,4 +1,4 @@
-"""The measures of IJB-A, each the mean over splits that are judged apart."""
+"""The measures of IJB-A, which are means over splits."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,7 @@ from mtlkit_face.metrics.open_set import tpir_at_fpir
 from mtlkit_face.metrics.operating_point import most_allowed
 from mtlkit_face.metrics.rank import SearchResult, identification_rate
 from mtlkit_face.metrics.roc import Bools, Floats, SortedScores
-from mtlkit_face.protocols.pairs.pair_set import Places
+from mtlkit_face.protocols.pairs.pair_set import Indices
 from mtlkit_face.protocols.result import Measure, over_folds
 from mtlkit_face.protocols.rules import Rules
 
@@ -19,27 +19,27 @@ BY_PEOPLE = "bootstrap over people, the same in all splits"
 
 @attrs.frozen(eq=False, kw_only=True)
 class SplitScores:
-    """The scores of one split: of comparisons (P,) of subjects `first` and `second`, and a search.
+    """The scores of one split: comparisons (P,) of subjects `first` and `second`, and a search.
 
-    `probe` are the subjects of the probes, `failed` counts templates without any picture.
+    `probe` are the subjects of the probes; `failed` counts templates without a picture.
     """
 
     score: Floats
-    first: Places
-    second: Places
+    first: Indices
+    second: Indices
     search: SearchResult
-    probe: Places
+    probe: Indices
     failed: int
 
     @property
     def same(self) -> Bools:
-        """Which comparisons (P,) are genuine."""
+        """True for genuine comparisons (P,)."""
         same: Bools = self.first == self.second
         return same
 
 
-Taken = dict[str, tuple[float, dict[str, float]]]
-"""Each measure of a split: its value, and where it was taken."""
+SplitMeasures = dict[str, tuple[float, dict[str, float]]]
+"""The value and the operating point of each measure of a split."""
 
 
 def split_measures(
@@ -49,30 +49,30 @@ def split_measures(
     fpirs: Sequence[float],
     rules: Rules,
 ) -> dict[str, Measure]:
-    """TAR at each FAR, the EER, each rank, and TPIR at each FPIR, of the splits.
+    """Return TAR at each FAR, the EER, each rank, and TPIR at each FPIR, over the splits.
 
-    People are drawn once for all splits of a replicate: a person is in many of them.
+    A bootstrap replicate draws people once for all splits, since a person is in many of them.
     """
     splits, people = _numbered(splits)
-    judges = [_judge(split, fars, ranks, fpirs, rules) for split in splits]
-    taken = [judge(None) for judge in judges]
-    names = list(taken[0])
+    measured = [_measures_of(split, fars, ranks, fpirs, rules) for split in splits]
+    by_split = [measures(None) for measures in measured]
+    names = list(by_split[0])
 
     def statistics(drawn: Floats) -> list[float]:
-        found = [judge(drawn) for judge in judges]
-        return [mean_of_finite([each[name][0] for each in found]) for name in names]
+        replicate = [measures(drawn) for measures in measured]
+        return [mean_of_finite([split[name][0] for split in replicate]) for name in names]
 
     ends = percentiles(statistics, resamples(people))
     return {
         name: over_folds(
-            [each[name][0] for each in taken],
+            [split[name][0] for split in by_split],
             interval_ends,
             BY_PEOPLE,
             population=rules.population,
             at={
-                f"{where}/{number}": value
-                for number, each in enumerate(taken, start=1)
-                for where, value in each[name][1].items()
+                f"{point}/{number}": value
+                for number, split in enumerate(by_split, start=1)
+                for point, value in split[name][1].items()
             },
         )
         for name, interval_ends in zip(names, ends, strict=True)
@@ -80,13 +80,13 @@ def split_measures(
 
 
 def _numbered(splits: Sequence[SplitScores]) -> tuple[list[SplitScores], int]:
-    """The splits with their people numbered from 0, and how many these are.
+    """Return the splits with people renumbered from 0, and the number of people.
 
-    A table may give them any numbers: who is in no split is not drawn.
+    Numbers in tables may have gaps, and people in no split are not drawn.
     """
     sides = [side for split in splits for side in (split.first, split.second, split.probe)]
-    people, places = np.unique(np.concatenate(sides), return_inverse=True)
-    parts = iter(np.split(places, np.cumsum([len(side) for side in sides])[:-1]))
+    people, codes = np.unique(np.concatenate(sides), return_inverse=True)
+    parts = iter(np.split(codes, np.cumsum([len(side) for side in sides])[:-1]))
     numbered = [
         attrs.evolve(split, first=next(parts), second=next(parts), probe=next(parts))
         for split in splits
@@ -94,37 +94,37 @@ def _numbered(splits: Sequence[SplitScores]) -> tuple[list[SplitScores], int]:
     return numbered, len(people)
 
 
-def _judge(
+def _measures_of(
     split: SplitScores,
     fars: Sequence[float],
     ranks: Sequence[int],
     fpirs: Sequence[float],
     rules: Rules,
-) -> Callable[[Floats | None], Taken]:
-    """What measures one split, given how often each person was drawn; None is each once."""
+) -> Callable[[Floats | None], SplitMeasures]:
+    """Return a function from people's weights (None is 1 each) to the measures of a split."""
     ranking = SortedScores(split.score, split.same)
     impostors = int((~split.same).sum())
-    strangers = int((~split.search.mated).sum())
+    non_mated = int((~split.search.mated).sum())
 
-    def measures(drawn: Floats | None) -> Taken:
+    def measures(drawn: Floats | None) -> SplitMeasures:
         pairs = None if drawn is None else pair_weight(drawn, split.first, split.second)
         probes = None if drawn is None else drawn[split.probe]
         curve = ranking.roc(pairs)
-        found: Taken = {}
+        result: SplitMeasures = {}
         for far in fars:
-            at = rules.operating(curve, far)
-            where = {"threshold": at.threshold, "achieved-far": at.far}
-            where |= {"impostors": impostors, "impostors-allowed": most_allowed(impostors, far)}
-            found[f"tar-at-far/{far:g}"] = at.tar, where
+            operating = rules.operating(curve, far)
+            point = {"threshold": operating.threshold, "achieved-far": operating.far}
+            point |= {"impostors": impostors, "impostors-allowed": most_allowed(impostors, far)}
+            result[f"tar-at-far/{far:g}"] = operating.tar, point
         equal = curve.equal_error()
-        found["eer"] = equal.rate, {"threshold": equal.threshold}
+        result["eer"] = equal.rate, {"threshold": equal.threshold}
         for rank in ranks:
-            found[f"rank-{rank}"] = identification_rate(split.search.rank, rank, probes), {}
+            result[f"rank-{rank}"] = identification_rate(split.search.rank, rank, probes), {}
         for fpir in fpirs:
-            alarm = tpir_at_fpir(split.search, fpir, rules.operating, probes)
-            where = {"threshold": alarm.threshold, "achieved-fpir": alarm.fpir}
-            where |= {"strangers": strangers, "strangers-allowed": most_allowed(strangers, fpir)}
-            found[f"tpir-at-fpir/{fpir:g}"] = alarm.tpir, where
-        return found
+            open_set = tpir_at_fpir(split.search, fpir, rules.operating, probes)
+            point = {"threshold": open_set.threshold, "achieved-fpir": open_set.fpir}
+            point |= {"non-mated": non_mated, "non-mated-allowed": most_allowed(non_mated, fpir)}
+            result[f"tpir-at-fpir/{fpir:g}"] = open_set.tpir, point
+        return result
 
     return measures

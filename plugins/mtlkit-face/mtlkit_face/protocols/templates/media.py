@@ -1,4 +1,4 @@
-"""From the rows of IJB-A to pictures: which file shows the face of a row, and what part of it."""
+"""The picture of each row of IJB-A: its file, and its face box in it."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,25 +9,25 @@ from mtlkit_face.protocols.pictures import Box, FaceImage
 from mtlkit_face.protocols.templates.ijb_a_tables import Sighting
 
 ALIASES = {"img": "images", "frame": "frames", "frames": "frame", "images": "img"}
-"""The tables say `img` and `frame`; on the disk the folders are often called otherwise."""
+"""Other names of the tables' folders `img` and `frame` that copies have."""
 
 
 class Sightings:
-    """The pictures of all rows, each face once; `place` says where in `pictures` a row's is."""
+    """The pictures of all rows, each face once; `index` returns that of a row in `pictures`."""
 
     def __init__(self, rows: Iterable[Sighting], tree: Tree, margin: float | None) -> None:
         self.pictures: list[FaceImage] = []
-        self._places: dict[tuple[str, str], int] = {}
+        self._indices: dict[tuple[str, str], int] = {}
         rows = list(rows)
         faces = defaultdict(set)
         for row in rows:
             faces[row.file].add(_face(row))
         for row in rows:
             key = (row.file, _face(row))
-            if key in self._places:
+            if key in self._indices:
                 continue
-            relative = inside(tree.root, row.file, row.place)
-            self._places[key] = len(self.pictures)
+            relative = inside(tree.root, row.file, row.location)
+            self._indices[key] = len(self.pictures)
             shared = len(faces[row.file]) > 1
             self.pictures.append(
                 _aligned(tree, relative, row, shared)
@@ -35,42 +35,42 @@ class Sightings:
                 else _boxed(tree, relative, row, margin)
             )
 
-    def place(self, row: Sighting) -> int:
-        """Where the picture of `row` is."""
-        return self._places[row.file, _face(row)]
+    def index(self, row: Sighting) -> int:
+        """Return the index of the picture of `row`."""
+        return self._indices[row.file, _face(row)]
 
 
 def _face(row: Sighting) -> str:
-    """What tells the faces in a file apart: the sighting, or else the subject."""
+    """Return the key of a face in its file: the sighting, or else the subject."""
     return row.sighting or f"subject {row.subject}"
 
 
 def _boxed(tree: Tree, relative: PurePosixPath, row: Sighting, margin: float) -> FaceImage:
     name = _named(relative, row)
-    found = tree.find(relative)
-    if found is None:
+    file = tree.find(relative)
+    if file is None:
         return FaceImage(name=name, source=None, fault="is missing")
     if row.box is None:
         return FaceImage(name=name, source=None, fault="has an empty face box", faceless=True)
     left, top, width, height = row.box
     box = Box(left=left, top=top, width=width, height=height, margin=margin)
-    return FaceImage(name=name, source=found, box=box)
+    return FaceImage(name=name, source=file, box=box)
 
 
 def _aligned(tree: Tree, relative: PurePosixPath, row: Sighting, shared: bool) -> FaceImage:
-    """The face's own file; or the picture's, where it shows one face only."""
-    own = relative.with_name(f"{relative.stem}_{row.sighting}{relative.suffix}")
+    """Return the file of the aligned face, or the whole picture if it shows one face only."""
+    aligned = relative.with_name(f"{relative.stem}_{row.sighting}{relative.suffix}")
     name = _named(relative, row)
-    found = tree.find(own) if row.sighting else None
-    if found is None and not shared:
-        found = tree.find(relative)
-    if found is not None:
-        return FaceImage(name=name, source=found)
+    file = tree.find(aligned) if row.sighting else None
+    if file is None and not shared:
+        file = tree.find(relative)
+    if file is not None:
+        return FaceImage(name=name, source=file)
     if row.box is None:
         return FaceImage(name=name, source=None, fault="has no aligned face, nor a face box",
                        faceless=True)  # fmt: skip
-    why = f"is missing (several people are in it: expected {own})" if shared else "is missing"
-    return FaceImage(name=name, source=None, fault=why)
+    hint = f" (the picture has several people; expected {aligned})" if shared else ""
+    return FaceImage(name=name, source=None, fault=f"is missing{hint}")
 
 
 def _named(relative: PurePosixPath, row: Sighting) -> str:

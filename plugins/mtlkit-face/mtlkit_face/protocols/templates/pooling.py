@@ -1,11 +1,10 @@
-"""One template of many pictures: the mean within each medium first, then over media.
+"""Pooling of many pictures into one template.
 
-A video of a hundred frames counts as much as a photograph, not a hundred times as much. The mean
-of all pictures alike is the other form that is published; both are normalised to unit length, and
-a result says which it is. Where it is known which pictures are well aligned, these alone are
-pooled, if there are any (Yin & Liu, TIP 2018).
+`media_mean` averages within each medium first, then over media, so a video counts as much as a
+photograph. `image_mean` averages all pictures. Both forms are published, and both normalize to unit
+length. Well-aligned pictures, if known, are pooled alone (Yin & Liu, TIP 2018).
 
-Shapes: N pictures, K numbers of a template.
+Shapes: N pictures, templates of length K.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ Pooling = Callable[[Rows, Sequence[str]], Rows]
 
 
 def media_mean(rows: Rows, media: Sequence[str]) -> Rows:
-    """The template (K,) of pictures (N, K) of `media` (N,): each medium counts once.
+    """Return the template (K,) of pictures (N, K) of `media` (N,): each medium counts once.
 
     >>> rows = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     >>> media_mean(rows, ["video", "video", "photo"]).round(4).tolist()
@@ -29,15 +28,15 @@ def media_mean(rows: Rows, media: Sequence[str]) -> Rows:
 
 
 def image_mean(rows: Rows, media: Sequence[str]) -> Rows:
-    """The template (K,) of pictures (N, K): each picture counts once, whatever its medium."""
+    """Return the template (K,) of pictures (N, K): each picture counts once."""
     return _unit(rows)
 
 
 POOLINGS: dict[str, Pooling] = {"media-mean": media_mean, "image-mean": image_mean}
-"""The two forms; the first one is a result's headline."""
+"""The two forms; the first one gives the headlines of a result."""
 
 
 def _unit(rows: Rows) -> Rows:
     mean: Rows = rows.mean(axis=0)
-    length = np.linalg.norm(mean)
-    return mean / length if length > 0 else np.full_like(mean, np.nan)
+    norm = np.linalg.norm(mean)
+    return mean / norm if norm > 0 else np.full_like(mean, np.nan)

@@ -1,4 +1,4 @@
-"""Templates of many pictures, embedded once and kept in a temporary file rather than in memory."""
+"""Storage of the templates of many pictures in a temporary file."""
 
 import tempfile
 from collections.abc import Sequence
@@ -16,24 +16,24 @@ CHUNK = 1024
 
 @attrs.frozen(eq=False)
 class TemplateStore:
-    """The template of each picture (N, K) in a file that is gone with it; which are there (N,)."""
+    """Templates of pictures (N, K) in a temporary file; `valid` (N,) is false for failed ones."""
 
     rows: Rows
-    there: Bools
+    valid: Bools
 
 
 def store_templates(pictures: Sequence[FaceImage], embedder: ImageEmbedder) -> TemplateStore:
-    """Embed all `pictures`, a thousand at a time."""
-    there = np.zeros(len(pictures), bool)
+    """Embed all `pictures`, in chunks."""
+    valid = np.zeros(len(pictures), bool)
     rows: Rows | None = None
-    with tempfile.TemporaryFile() as file:  # the mapping outlives the name
+    with tempfile.TemporaryFile() as file:  # the memory map outlives it
         for start in range(0, len(pictures), CHUNK):
-            found = embedder.templates(pictures[start : start + CHUNK]).rows.numpy()
-            whole = np.isfinite(found).all(axis=1)
-            if rows is None and whole.any():
-                shape = (len(pictures), found.shape[1])
+            templates = embedder.templates(pictures[start : start + CHUNK]).rows.numpy()
+            finite = np.isfinite(templates).all(axis=1)
+            if rows is None and finite.any():
+                shape = (len(pictures), templates.shape[1])
                 rows = np.memmap(file, np.float32, "w+", shape=shape)
             if rows is not None:
-                rows[start : start + len(found)][whole] = found[whole]
-            there[start : start + len(found)] = whole
-    return TemplateStore(np.zeros((len(pictures), 1), np.float32) if rows is None else rows, there)
+                rows[start : start + len(templates)][finite] = templates[finite]
+            valid[start : start + len(templates)] = finite
+    return TemplateStore(np.zeros((len(pictures), 1), np.float32) if rows is None else rows, valid)

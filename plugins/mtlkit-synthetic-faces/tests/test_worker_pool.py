@@ -1,4 +1,4 @@
-"""Worker processes: they need no guarded script, and end with whoever asked for them."""
+"""Worker processes: they need no guarded script, and end with their parent."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mtlkit_synthetic_faces import FaceSet, crew, render_set
-from mtlkit_synthetic_faces.crew import WorkerError, rendered_by_workers
+from mtlkit_synthetic_faces import FaceSet, render_set, worker_pool
 from mtlkit_synthetic_faces.plan import plan
+from mtlkit_synthetic_faces.worker_pool import WorkerError, rendered_by_workers
 
 SMALL = FaceSet(subjects=3, size=32, sessions=2, images_per_subject=6, lights_per_geometry=2)
 
@@ -26,15 +26,15 @@ assert len(rendered.rows) > 400
 print(rendered.images.sum())
 """
 
-# tells who its workers are, then works for longer than a test waits
+# prints the ids of its workers, then renders for longer than the test waits
 LONG = """
 import subprocess
 from mtlkit_synthetic_faces import FaceSet, render_set
 start = subprocess.Popen.__init__
-def told(self, *args, **options):
+def start_and_print(self, *args, **options):
     start(self, *args, **options)
     print(self.pid, flush=True)
-subprocess.Popen.__init__ = told
+subprocess.Popen.__init__ = start_and_print
 def progress(done, total):
     print("working", flush=True)
 render_set(FaceSet(subjects=5000, images_per_subject=4, size=32), cache=None, workers=2,
@@ -43,7 +43,7 @@ render_set(FaceSet(subjects=5000, images_per_subject=4, size=32), cache=None, wo
 
 
 def lives(pid: int) -> bool:
-    """Whether a process runs; one that ended and waits for its parent does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
@@ -77,7 +77,7 @@ def test_workers_render_what_one_process_renders(workers: int) -> None:
 
 
 def test_a_worker_ends_with_its_input() -> None:
-    command = [sys.executable, "-P", "-c", crew._PROGRAM, *sys.path]
+    command = [sys.executable, "-P", "-c", worker_pool._PROGRAM, *sys.path]
     worker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     out, _ = worker.communicate(b'{"size": 32}\n[[0, 0, 6, 0, 0], [0, 0, 7, 0, 0]]\n', timeout=60)
     assert worker.returncode == 0
@@ -101,10 +101,10 @@ def test_workers_end_with_the_program_however_it_ends(ending: signal.Signals) ->
         assert program.stdout.readline() == "working\n"
         assert all(map(lives, workers))
         program.send_signal(ending)
-        _, said = program.communicate(timeout=20)
+        _, errors = program.communicate(timeout=20)
     assert program.returncode != 0
     if ending == signal.SIGINT:
-        assert said.rstrip().endswith("KeyboardInterrupt")
+        assert errors.rstrip().endswith("KeyboardInterrupt")
     deadline = time.monotonic() + 10
     while any(map(lives, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -115,17 +115,17 @@ def test_leaving_the_rendering_ends_the_workers(monkeypatch: pytest.MonkeyPatch)
     started = []
     start = subprocess.Popen
 
-    def told(*args, **options):  # type: ignore[no-untyped-def]
+    def recorded(*args, **options):  # type: ignore[no-untyped-def]
         started.append(start(*args, **options))
         return started[-1]
 
-    monkeypatch.setattr(crew.subprocess, "Popen", told)
+    monkeypatch.setattr(worker_pool.subprocess, "Popen", recorded)
     rows = plan(SMALL)
-    sittings = [np.flatnonzero((rows.subject == s) & (rows.session == t))
+    groups = [np.flatnonzero((rows.subject == s) & (rows.session == t))
                 for s in range(3) for t in range(2)]  # fmt: skip
-    shares = rendered_by_workers(SMALL, rows, sittings, 2)
-    next(shares)
-    shares.close()
+    finished = rendered_by_workers(SMALL, rows, groups, 2)
+    next(finished)
+    finished.close()
     assert len(started) == 2
     assert all(process.returncode is not None for process in started)
 
@@ -138,10 +138,12 @@ DYING = (
 class TestADyingWorker:
     @pytest.fixture(autouse=True)
     def dying(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(crew, "_PROGRAM", DYING)
+        monkeypatch.setattr(worker_pool, "_PROGRAM", DYING)
 
-    def test_is_an_error_that_tells_its_last_words(self) -> None:
-        with pytest.raises(WorkerError, match=r"ended with code 3 after saying 'no more memory'"):
+    def test_is_an_error_with_its_last_message(self) -> None:
+        with pytest.raises(
+            WorkerError, match=r"ended with code 3 after the message 'no more memory'"
+        ):
             render_set(SMALL, cache=None, workers=2)
 
     def test_leaves_nothing_in_the_cache(self, tmp_path: Path) -> None:
@@ -150,7 +152,7 @@ class TestADyingWorker:
         assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_a_worker_that_cannot_be_started_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", os.devnull)
     with pytest.raises(WorkerError, match=r"could not be started: .*; use workers=1"):
         render_set(SMALL, cache=None, workers=2)
