@@ -12,7 +12,6 @@ from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
 from mtlkit.component import type_key
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
-from mtlkit.ops.configs import OpImplementation
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Registry
 from mtlkit.recipe_io.dump import dump_plain, plain, plain_text
@@ -46,19 +45,21 @@ def show(name: str) -> None:
     entry, component = registry.entry(name), registry.get(name)
     click.echo(f"{registry.family} {name}: {entry.summary}")
     click.echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}\n")
-    click.echo(f"{inspect.getdoc(component) or '(not documented)'}\n")
+    documented = component.run if plural == "implementations" else component
+    click.echo(f"{inspect.getdoc(documented) or '(not documented)'}\n")
+    if plural in ("ops", "implementations"):
+        click.echo("on the command line")
+        if plural == "ops":
+            click.echo(f"mtlkit ops explain {name}")
+        else:
+            click.echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
+        return
     options = options_of(component)
     rows = option_rows(options, catalog)
     click.echo("options" if rows else "no options")
     for line in aligned(rows):
         click.echo(f"  {line}")
-    if plural in PLACES:
-        click.echo(f"\nin a recipe\n{_snippet(catalog, plural, name, options)}", nl=False)
-    elif issubclass(component, OpImplementation):
-        click.echo("\non the command line")
-        click.echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
-    else:
-        click.echo(f"\non the command line\nmtlkit ops explain {name}")
+    click.echo(f"\nin a recipe\n{_snippet(catalog, plural, name, options)}", nl=False)
 
 
 def option_rows(options: dict[str, Field], catalog: Catalog) -> list[tuple[str, str, str]]:

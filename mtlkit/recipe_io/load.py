@@ -6,7 +6,6 @@ from pathlib import Path
 import attrs
 
 from mtlkit.errors import RecipeError
-from mtlkit.ops.dispatch.plugin_ops import searched_in
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.layers import read_layers, read_text
@@ -79,9 +78,8 @@ def _parse(
 ) -> Written:
     try:
         tree = read_layers(text, source, folder, overrides)
-        with searched_in(catalog):
-            recipe: Recipe = new_converter(catalog).structure(tree, Recipe)
-        mistakes = list(_between_parts(recipe, tree))
+        recipe: Recipe = new_converter(catalog).structure(tree, Recipe)
+        mistakes = list(_between_parts(recipe, tree, catalog))
         if mistakes:
             raise RefusedError(mistakes)
     except RefusedError as cause:
@@ -89,10 +87,10 @@ def _parse(
     return Written(recipe, tree)
 
 
-def _between_parts(recipe: Recipe, tree: Entries) -> Iterable[Mistake]:
+def _between_parts(recipe: Recipe, tree: Entries, catalog: Catalog) -> Iterable[Mistake]:
     """What is wrong between parts that are right by themselves."""
     try:
-        problems = recipe.problems()
+        problems = recipe.problems(catalog)
     except Exception as cause:  # a plugin's check may break; that is a mistake too, not a crash
         message = f"the check of the parts together broke: {type(cause).__name__}: {cause}"
         return [Mistake(tree.place, message)]

@@ -14,7 +14,6 @@ from mtlkit.errors import ComponentError, MtlkitError, did_you_mean
 from mtlkit.evaluators.base import Evaluator
 from mtlkit.heads.base import Head
 from mtlkit.loggers.base import Logger
-from mtlkit.ops.configs import HeadOp, OpImplementation
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry, Registry
@@ -48,8 +47,6 @@ def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
         Schedule: catalog.schedules,
         Evaluator: catalog.evaluators,
         Logger: catalog.loggers,
-        HeadOp: catalog.ops,
-        OpImplementation: catalog.implementations,
     }
     for base in component.__mro__:
         if base in families:

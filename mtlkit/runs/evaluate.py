@@ -7,29 +7,30 @@ from pathlib import Path
 import attrs
 import torch
 
-from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.atomic_files import write_file
 from mtlkit.component import Component
-from mtlkit.data.source import Loading
 from mtlkit.data.dataset import Data
+from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.evaluators.base import Evaluator, EvaluationResult
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
-from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
-from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.ops.dispatch.choice import use
+from mtlkit.ops.dispatch.table import OpTable
+from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.history import duration
 from mtlkit.routers.shared import Shared
-from mtlkit.runs.run_data import load_data
 from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
 from mtlkit.runs.report import read_records, write_report
+from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
-from mtlkit.training.device import chosen_device
-from mtlkit.atomic_files import write_file
 from mtlkit.task_types import Role
+from mtlkit.training.device import chosen_device
 
 
 def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
@@ -55,11 +56,13 @@ def evaluate_run(
     recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
     model, data = _model_and_data(folder, recipe, loading)
-    with folder.locked(), searched_in(catalog):
+    with folder.locked(), use(OpTable(catalog.ops, catalog.implementations)):
         evaluate_trained(folder, recipe, model, data, device, beside)
 
 
-def load_trained(path: Path | str, loading: Loading, catalog: Catalog | None = None) -> EvaluationContext:
+def load_trained(
+    path: Path | str, loading: Loading, catalog: Catalog | None = None
+) -> EvaluationContext:
     """The trained model of the run at `path` beside its data, for an evaluator to look at.
 
     Nothing is written. Relative paths in its recipe start from where they did in training. Raises

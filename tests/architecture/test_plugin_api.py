@@ -55,12 +55,6 @@ PLUGIN_API: dict[str, set[str]] = {
     "mtlkit.loggers.read_events": {"read_events"},
     "mtlkit.model": {"MultiTaskModel"},
     "mtlkit.ops": set(mtlkit.ops.__all__),
-    "mtlkit.ops.dispatch.choice": {"choose"},
-    "mtlkit.ops.configs": {"HeadOp", "OpImplementation", "implementation_for"},
-    "mtlkit.ops.kernels.costs": {"products", "refuses_forward_mode"},
-    "mtlkit.ops.dispatch.implementation": {"Cost", "Implementation", "Op", "Request", "serves_all"},
-    "mtlkit.ops.linear_call": {"Call"},
-    "mtlkit.ops.trials": {"Trial"},
     "mtlkit.optim.base": {"Optimizer", "Schedule"},
     "mtlkit.report.blocks": {
         "Block", "Chart", "Gallery", "Picture", "Section", "Series", "Table", "Text",
@@ -122,8 +116,8 @@ def test_every_error_and_every_family_is_public():
     assert PLUGIN_API["mtlkit.errors"] - {"did_you_mean"} == errors
     names = {name for names in PLUGIN_API.values() for name in names}
     families = (
-        "Backbone", "Branch", "DataSource", "Evaluator", "Head", "HeadOp", "Logger",
-        "OpImplementation", "Optimizer", "Router", "Schedule", "Weighting",
+        "Backbone", "Branch", "DataSource", "Evaluator", "Head", "Logger",
+        "Optimizer", "Router", "Schedule", "Weighting",
     )  # fmt: skip
     assert names >= set(families)
 
