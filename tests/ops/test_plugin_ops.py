@@ -21,7 +21,7 @@ from mtlkit.ops import (
 )
 from mtlkit.ops.dispatch import table
 from mtlkit.ops.dispatch.choice import find_op
-from mtlkit.ops.dispatch.table import Registrations, builtin_ops
+from mtlkit.ops.dispatch.table import builtin_ops
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.testing import small_recipe
 
@@ -144,9 +144,7 @@ def test_a_recipe_names_it_and_is_checked_with_the_catalog(acme):
     recipe = attrs.evolve(
         small_recipe(), train=attrs.evolve(small_recipe().train, ops={"gate": "acme/zeros"})
     )
-    with pytest.raises(
-        RecipeError, match=r"train\.ops\.gate: 'acme/zeros' is an implementation"
-    ):
+    with pytest.raises(RecipeError, match=r"train\.ops\.gate: 'acme/zeros' is an implementation"):
         recipe.check(acme)
 
 
@@ -168,9 +166,7 @@ def test_it_is_passed_as_a_value(acme):
 
 
 def test_it_is_registered_by_its_name(acme, monkeypatch):
-    registered = Registrations("implementation", {})
-    monkeypatch.setattr(table, "REGISTERED", table.REGISTERED._replace(implementations=registered))
-    monkeypatch.setattr("mtlkit.ops.dispatch.choice.REGISTERED", table.REGISTERED)
+    monkeypatch.setattr(table.REGISTERED.implementations, "_values", {})
     sevens = acme.implementations.get("acme/sevens")
     with use(table.REGISTERED):
         with pytest.raises(
