@@ -1,8 +1,8 @@
 """Several heads and a gate by few matrix products, with the log-probabilities kept.
 
-Heads of few classes are joined into one matrix. Logits are laid out class by class, (C, N): then
-the classes of a head are one block of memory, and all of it is vectorised over the rows. A head of
-many classes keeps a product of its own: joining it would copy its matrix.
+Heads of few classes are concatenated into one matrix. Logits are laid out class by class, (C, N):
+then the classes of a head are one block of memory, and all of it is vectorized over the rows.
+A head of many classes keeps its own product: concatenating it would copy its matrix.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.tiles import accumulator
 
 FEW = 256
-"""Up to how many classes a head is joined to others."""
+"""Most classes of a head that is concatenated with others."""
 
 
 class ClassRange(NamedTuple):
@@ -169,7 +169,7 @@ def _cat(parts: list[Tensor]) -> Tensor:
 def fake_heads(
     x: Tensor, weights: list[Tensor], biases: list[Tensor], targets: Tensor, smoothing: float
 ) -> list[Tensor]:
-    """What the results of joined heads look like."""
+    """Return fake results of concatenated heads."""
     wide, classes = accumulator(x.dtype), [len(weight) for weight in weights]
     gate = (classes[-1], len(x)) if len(classes) > len(targets) else (0,)
     return [
@@ -190,7 +190,7 @@ def fake_gradients(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """What the gradients of joined heads look like, by group."""
+    """Return fake gradients of concatenated heads, by group."""
     of_x = torch.empty_like(x) if need_x else x.new_empty(0)
     sizes = [ranges[-1].stop for ranges in groups([len(weight) for weight in weights])]
     return [of_x, *(x.new_empty(c, x.shape[1]) for c in sizes), *map(x.new_empty, sizes)]
@@ -208,7 +208,7 @@ def _(
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    """Keep what the backward pass of joined heads needs."""
+    """Save the tensors that the backward pass of concatenated heads needs."""
     x, weights, _, targets, ctx.smoothing = inputs
     ctx.heads = len(weights)
     ctx.need_x = x.requires_grad
@@ -219,7 +219,7 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 
 
 def make_backward(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tuple[Any, ...]]:
-    """The backward pass of joined heads, by an op that gives the gradients of x, W and b by group.
+    """Return the backward pass of concatenated heads, from an operator of gradients by group.
 
     Those of a head are parts of its group's, which no operator may give.
     """
@@ -232,14 +232,14 @@ def make_backward(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tu
             of_losses = kept[0].new_zeros(targets.shape)
         if of_shares is None:
             of_shares = kept[0].new_zeros(ctx.shares)
-        of_x, *joined = gradients_of(
+        of_x, *by_group = gradients_of(
             x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
         )
         all_ranges = groups([len(weight) for weight in weights])
         of_weights: list[Tensor | None] = [None] * ctx.heads
         of_biases: list[Tensor | None] = [None] * ctx.heads
         for ranges, weight, bias in zip(
-            all_ranges, joined, joined[len(all_ranges) :], strict=False
+            all_ranges, by_group, by_group[len(all_ranges) :], strict=False
         ):
             for head, start, stop in ranges:
                 of_weights[head], of_biases[head] = weight[start:stop], bias[start:stop]

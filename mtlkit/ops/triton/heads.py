@@ -38,7 +38,7 @@ def small_heads(
     targets: Tensor,
     smoothing: float,
 ) -> list[Tensor]:
-    """What `joined.concatenated_heads` gives, with the same meaning and the same kept matrix."""
+    """Compute the results of `concatenated.concatenated_heads`, with the same saved matrix."""
     sizes = tuple(len(weight) for weight in weights)
     wide, classes = accumulator(x.dtype), sum(sizes)
     losses = x.new_empty(targets.shape, dtype=wide)
