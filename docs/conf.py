@@ -49,7 +49,8 @@ def components() -> str:
             component = registry.get(entry.name)
             parts.append(f"### {entry.name} ({registry.family})\n\n*{entry.summary}*\n")
             parts.append(f"{(inspect.getdoc(component) or '').partition('>>>')[0].strip()}\n")
-            rows = option_rows(options_of(component), catalog)
+            options = options_of(component) if isinstance(component, type) else {}
+            rows = option_rows(options, catalog)
             if rows:
                 parts.append("| option | what it may be | default |\n|---|---|---|")
                 cells = ["| " + " | ".join(f"`{cell}`" for cell in row) + " |" for row in rows]

@@ -18,7 +18,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "weighting": ("discount", "discount_weights"),
     "router": ("adapters", "adapters_router"),
     "data": ("stripes", "draw_stripes"),
-    "op": ("by_rows", "by_rows_op"),
+    "op": ("by_rows",),
 }
 """The families that a new plugin can show, and the modules that show each."""
 

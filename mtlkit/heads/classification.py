@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from mtlkit.component import at_least, between, optional
 from mtlkit.errors import AssemblyError
 from mtlkit.heads.base import Head, HeadModule
+from mtlkit.heads.op_choice import implementation_for
 from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
-from mtlkit.ops import linear_cross_entropy
-from mtlkit.ops.configs import implementation_for
-from mtlkit.ops.dispatch.names import AUTO, PER_SAMPLE, left_open
+from mtlkit.ops.dispatch.choice import AUTO, left_open
+from mtlkit.ops.linear import LINEAR_CROSS_ENTROPY, linear_cross_entropy
 from mtlkit.task_types import MISSING, TaskKind
 
 
@@ -30,7 +30,7 @@ class Classification(Head):
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
     implementation: str = attrs.field(
-        default=AUTO, validator=implementation_for("linear_cross_entropy", *PER_SAMPLE)
+        default=AUTO, validator=implementation_for(LINEAR_CROSS_ENTROPY)
     )
 
     def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":

@@ -35,6 +35,7 @@ from mtlkit.plugins.discovery import (
     installed_plugins,
 )
 from mtlkit.plugins.namespaced_registry import NamespacedRegistry
+from mtlkit.plugins.op_registry import NamespacedValues, ValueRegistry
 from mtlkit.plugins.registry import Origin, Registry, UnavailablePlugin
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from mtlkit.heads.base import Head
     from mtlkit.loggers.base import Logger
     from mtlkit.metrics.base import Metric
-    from mtlkit.ops.configs import HeadOp, OpImplementation
+    from mtlkit.ops.dispatch.implementation import Implementation, Op
     from mtlkit.optim.base import Optimizer, Schedule
     from mtlkit.routers.base import Router
     from mtlkit.routers.branches import Branch
@@ -96,9 +97,13 @@ class Catalog:
     schedules: "Registry[Schedule]" = attrs.field(factory=lambda: Registry("schedule"))
     evaluators: "Registry[Evaluator]" = attrs.field(factory=lambda: Registry("evaluator"))
     loggers: "Registry[Logger]" = attrs.field(factory=lambda: Registry("logger"))
-    ops: "Registry[HeadOp]" = attrs.field(factory=lambda: Registry("op"))
-    implementations: "Registry[OpImplementation]" = attrs.field(
-        factory=lambda: Registry("implementation")
+    ops: "ValueRegistry[Op]" = attrs.field(
+        factory=lambda: ValueRegistry("op", "mtlkit.ops.dispatch.implementation:Op")
+    )
+    implementations: "ValueRegistry[Implementation]" = attrs.field(
+        factory=lambda: ValueRegistry(
+            "implementation", "mtlkit.ops.dispatch.implementation:Implementation"
+        )
     )
     plugins: list[PluginRecord] = attrs.field(factory=list)
     commands: dict[str, Command] = attrs.field(factory=dict)
@@ -143,8 +148,10 @@ class Registrar:
         self.schedules = NamespacedRegistry(catalog.schedules, namespace, origin)
         self.evaluators = NamespacedRegistry(catalog.evaluators, namespace, origin)
         self.loggers = NamespacedRegistry(catalog.loggers, namespace, origin)
-        self.ops = NamespacedRegistry(catalog.ops, namespace, origin)
-        self.implementations = NamespacedRegistry(catalog.implementations, namespace, origin)
+        self.ops: NamespacedValues[Op] = NamespacedValues(catalog.ops, namespace, origin)
+        self.implementations: NamespacedValues[Implementation] = NamespacedValues(
+            catalog.implementations, namespace, origin
+        )
 
     def _shelves(self) -> "list[NamespacedRegistry[Any]]":
         return [shelf for shelf in vars(self).values() if isinstance(shelf, NamespacedRegistry)]

@@ -41,7 +41,8 @@ class NamespacedRegistry(Generic[C]):
             entry = Entry(self._registry.family, name, target, summary, self._origin, number)
             self.added.append((entry, None))
         else:
-            path = f"{target.__module__}:{target.__qualname__}"
+            kind = target if isinstance(target, type) else type(target)  # ops are values
+            path = f"{kind.__module__}:{kind.__qualname__}"
             summary = summary or (inspect.getdoc(target) or "").partition("\n")[0]
             entry = Entry(self._registry.family, name, path, summary, self._origin, number)
             self.added.append((entry, target))

@@ -16,7 +16,6 @@ from mtlkit.evaluators.base import Evaluator
 from mtlkit.heads.base import Head
 from mtlkit.loggers.base import Logger
 from mtlkit.metrics.base import Metric
-from mtlkit.ops.configs import HeadOp, OpImplementation
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry, Registry
@@ -45,8 +44,6 @@ def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
         Schedule: catalog.schedules,
         Evaluator: catalog.evaluators,
         Logger: catalog.loggers,
-        HeadOp: catalog.ops,
-        OpImplementation: catalog.implementations,
     }
     for base in component.__mro__:
         if base in families:

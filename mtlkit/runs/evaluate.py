@@ -17,7 +17,8 @@ from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
-from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.ops.dispatch.choice import use
+from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
@@ -55,7 +56,7 @@ def evaluate_run(
     recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
     model, data = _model_and_data(folder, recipe, loading)
-    with folder.locked(), searched_in(catalog):
+    with folder.locked(), use(OpTable(catalog.ops, catalog.implementations)):
         evaluate_trained(folder, recipe, model, data, device, beside)
 
 

@@ -15,7 +15,8 @@ from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
-from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.ops.dispatch.choice import use
+from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
@@ -102,13 +103,17 @@ def fit(
     after Ctrl-C; the run can then be resumed. Before the first checkpoint, any error but a
     `RunError` leaves no folder behind.
     """
-    recipe.check()
     catalog = catalog or load_catalog()
+    recipe.check(catalog)
     text = dump_recipe(recipe, catalog)
     read_records(beside)  # a mistake in these is told before the work, not after it
     loading = loading or Loading()
     device = chosen_device(recipe.train.device)
-    with joined(device) as ranks, searched_in(catalog), ExitStack() as stack:
+    with (
+        joined(device) as ranks,
+        use(OpTable(catalog.ops, catalog.implementations)),
+        ExitStack() as stack,
+    ):
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
         if ranks.first:
@@ -159,7 +164,11 @@ def resume(
     base = Path(read_json(folder.provenance)["base"])
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
-    with joined(device) as ranks, searched_in(catalog), ExitStack() as stack:
+    with (
+        joined(device) as ranks,
+        use(OpTable(catalog.ops, catalog.implementations)),
+        ExitStack() as stack,
+    ):
         require_same_plugins(catalog, ranks, device)
         if ranks.first:
             stack.enter_context(folder.locked())

@@ -21,7 +21,7 @@ class Example:
     of a data source start. An evaluator is asked of `recipe`; None means that of the small world.
     """
 
-    value: Component
+    value: Any  # a component, an op or an implementation
     sample_shape: tuple[int, ...] = (1, 32, 32)
     base: Path = Path()
     recipe: Recipe | None = None

@@ -40,8 +40,8 @@ FAMILIES: Mapping[str, tuple[Check, ...]] = {
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),
     "loggers": (*values.CHECKS, *evaluators.LOGGER_CHECKS),
-    "ops": (*values.CHECKS, *ops.CHECKS, *ops.OP_CHECKS),
-    "implementations": (*values.CHECKS, *ops.CHECKS),
+    "ops": (*ops.CHECKS, *ops.OP_CHECKS),
+    "implementations": ops.CHECKS,
 }
 """The checks of each family."""
 
@@ -181,7 +181,9 @@ def _example(registry: Registry[Any], entry: Entry, given: Component | Example |
         return given
     if given is not None:
         return Example(value=given)
-    component = registry.get(entry.pinned)
+    component: Any = registry.get(entry.pinned)
+    if not isinstance(component, type):  # an op or an implementation, which has no options
+        return Example(value=component)
     try:
         return Example(value=component())
     except (TypeError, ValueError) as cause:

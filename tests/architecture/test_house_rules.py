@@ -89,6 +89,7 @@ def test_the_environment_is_read_at_the_top_only():
         "mtlkit/cli/",
         "mtlkit/plugins/catalog.py",
         "mtlkit/ops/dispatch/choice.py",
+        "mtlkit/ops/dispatch/estimate.py",
         "plugins/",
     )
     readers = [named(path) for path in SOURCES if environment_readers(ast.parse(path.read_text()))]

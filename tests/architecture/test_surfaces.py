@@ -9,7 +9,7 @@ import click
 import mtlkit
 from mtlkit.cli import COMMANDS, _imported
 from mtlkit.cli import mtlkit as group
-from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
+from mtlkit.ops.dispatch.table import builtin_ops
 from mtlkit.plugins.catalog import Catalog, Registrar, load_catalog
 from mtlkit.plugins.hooks import API, API_FLOOR, Hooks
 
@@ -63,7 +63,7 @@ COMPONENTS = {
     "schedules": {"constant", "cosine", "steps"},
     "evaluators": {"tasks"},
     "loggers": {"jsonl", "tensorboard"},
-    "ops": set(IMPLEMENTATIONS),
+    "ops": set(builtin_ops()),
     "implementations": set(),
 }  # fmt: skip
 

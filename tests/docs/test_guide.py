@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from mtlkit.cli import main
+from mtlkit.ops.dispatch.table import REGISTERED
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [DOCS / "gallery.md", DOCS / "several-processes.md", *sorted((DOCS / "guide").glob("*.md"))]
@@ -118,6 +119,7 @@ class Reader:
 @pytest.fixture
 def reader(tmp_path, capsys, monkeypatch, distribution):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(REGISTERED.implementations, "_values", {})  # a page may register one
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-packages"))
     return Reader(tmp_path, capsys, monkeypatch, distribution)

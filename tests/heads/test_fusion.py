@@ -6,7 +6,9 @@ import torch
 from mtlkit.heads import Classification, ClassificationHead, Margin, Regression, fusion
 from mtlkit.heads.fusion import losses_of_heads
 from mtlkit.ops import use
-from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
+from mtlkit.ops.dispatch.table import builtin_ops
+
+IMPLEMENTATIONS = {name: tuple(op.implementations) for name, op in builtin_ops().items()}
 
 NAMES = [name for name in IMPLEMENTATIONS["multi_head_cross_entropy"] if name != "triton"]
 
@@ -25,7 +27,7 @@ def heads_and_targets():
         "who": plain.build(6, tuple(map(str, range(9)))),
         "pose": plain.build(6, ("l", "f", "r")),
         "smooth": Classification(label_smoothing=0.1).build(6, ("a", "b")),
-        "stored": Classification(implementation="stored").build(6, ("a", "b")),
+        "saved-softmax": Classification(implementation="saved-softmax").build(6, ("a", "b")),
         "age": Regression().build(6, ()),
         "angle": Margin().build(6, ("a", "b", "c")),
         "doubled": Doubled(plain, 6, ("a", "b")),

@@ -122,6 +122,7 @@ NAMES = [
     (plural, name)
     for plural, registry in load_catalog("all").families().items()
     for name in registry.names()
+    if plural not in ("ops", "implementations")  # values, which no recipe contains
 ] + [("weightings", "acme/everything")]
 
 RELAXED = settings(
@@ -195,6 +196,6 @@ def test_provenance_names_owner_version_target_and_file(good, rich_catalog):
 
 
 def test_every_family_of_the_catalog_can_be_written(rich_catalog):
-    for registry in rich_catalog.families().values():
-        for name in registry.names():
+    for plural, registry in rich_catalog.families().items():
+        for name in registry.names() if plural not in ("ops", "implementations") else ():
             assert family_of(rich_catalog, registry.get(name)) is registry

@@ -39,14 +39,15 @@ def subject_of(family, value, shape=(4, 2, 2)):
     catalog = load_catalog("none")
     registry = catalog.families()[family]
     kind = type(value)
+    is_op = family in ("ops", "implementations")
     entry = Entry(
         registry.family,
-        f"broken/{kind.__name__.lower()}",
+        value.name if is_op else f"broken/{kind.__name__.lower()}",
         f"{kind.__module__}:{kind.__qualname__}",
         "it breaks a promise",
         Origin("mtlkit-broken", "1.0", "broken.py"),
     )
-    registry.add(entry, kind)
+    registry.add(entry, value if is_op else kind)
     example = testing.Example(value=value, sample_shape=shape)
     return Subject(catalog=catalog, plural=family, entry=entry, example=example)
 
@@ -103,8 +104,9 @@ RIGHT = {
 @pytest.mark.parametrize("family", RIGHT)
 def test_the_same_component_without_the_defect_passes(family, broken):
     """So that what is noticed above is the defect, and nothing else about these components."""
-    home = broken.broken_ops if family in ("implementations", "ops") else broken
-    subject = subject_of(family, getattr(home, RIGHT[family])())
+    is_op = family in ("implementations", "ops")
+    right = getattr(broken.broken_ops if is_op else broken, RIGHT[family])
+    subject = subject_of(family, right if is_op else right())
     names = {check.name for check in FAMILIES[family]} - DEAR
     assert failures(subject, names) == {}
 

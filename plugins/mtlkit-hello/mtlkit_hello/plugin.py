@@ -43,6 +43,6 @@ def mtlkit_register(catalog: "Registrar") -> None:
     )
     catalog.implementations.add(
         "hello/by-rows",
-        "mtlkit_hello.by_rows:ByRows",
+        "mtlkit_hello.by_rows:BY_ROWS",
         "a few rows at a time",
     )

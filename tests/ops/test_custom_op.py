@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mtlkit.ops.kernels.custom_op import Node, node
+from mtlkit.ops.kernels.custom_op import CustomOp, custom_op
 
 CALLS = []
 
 
-@node("test_scaled_sums")
+@custom_op("test_scaled_sums")
 def scaled_sums(parts: list[Tensor], offset: Tensor | None, scale: float) -> list[Tensor]:
     """The sum of each part times `scale`, and of all together."""
     CALLS.append("function")
@@ -44,13 +44,13 @@ def _backward(ctx: Any, gradients: list[Tensor]) -> tuple[Any, ...]:
 scaled_sums.register_autograd(_save, _backward)
 
 
-@node("test_doubled")
+@custom_op("test_doubled")
 def doubled(x: Tensor) -> Tensor:
     """Twice x."""
     return 2 * x
 
 
-@node("test_doubled_backward")
+@custom_op("test_doubled_backward")
 def doubled_backward(upstream: Tensor) -> Tensor:
     """Twice what comes from above."""
     return 2 * upstream
@@ -159,7 +159,7 @@ def test_a_graph_has_it_as_one_node():
 
 def test_it_says_what_its_function_does():
     assert scaled_sums.__doc__.startswith("The sum of each part")
-    assert isinstance(scaled_sums, Node)
+    assert isinstance(scaled_sums, CustomOp)
     torch.library.opcheck(
         scaled_sums.op, ([torch.ones(2), torch.ones(3)], torch.ones(()), 2.0),
         test_utils=("test_schema", "test_faketensor"),
