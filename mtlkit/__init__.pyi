@@ -14,6 +14,7 @@ from .component import Component as Component
 from .errors import MtlkitError as MtlkitError
 from .plugins.catalog import Catalog as Catalog
 from .plugins.catalog import load_catalog as load_catalog
+from .plugins.families import Registrar as Registrar
 from .plugins.hooks import hookimpl as hookimpl
 from .recipe import Recipe as Recipe
 from .recipe import Train as Train

@@ -1,16 +1,15 @@
 """Lazy public namespaces: names declared in a stub, imported on first use.
 
 The stub (``__init__.pyi``) next to a package lists its public names, once, for editors, type
-checkers and the interpreter. `lazy_loader` imports each when it is first used.
+checkers and the interpreter. Each is imported when it is first used.
 """
 
 import ast
 import difflib
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import lazy_loader
 
 from mtlkit.errors import did_you_mean
 
@@ -47,14 +46,18 @@ def attach(
     Traceback (most recent call last):
     AttributeError: module 'mtlkit' has no public name 'CAGrad'; use mtlkit.weightings.CAGrad
     """
-    load, list_names, names = lazy_loader.attach_stub(package, file)
+    targets = _targets(Path(file).with_suffix(".pyi"))
+    names = sorted(targets)
 
     def get(name: str) -> Any:
-        if name in names:
-            return load(name)
-        raise AttributeError(f"module {package!r} has no public name {name!r}{_hint(name, names)}")
+        if name not in targets:
+            hint = _hint(name, names)
+            raise AttributeError(f"module {package!r} has no public name {name!r}{hint}")
+        module, _, attribute = targets[name].partition(":")
+        imported = importlib.import_module(module, package)
+        return getattr(imported, attribute) if attribute else imported
 
-    return get, list_names, names
+    return get, lambda: names, names
 
 
 def public_names(namespace: str) -> list[str]:
@@ -64,13 +67,18 @@ def public_names(namespace: str) -> list[str]:
     True
     """
     root = Path(__file__).parent.joinpath(*namespace.split(".")[1:])
-    tree = ast.parse((root / "__init__.pyi").read_text("utf-8"))
-    return sorted(
-        alias.asname or alias.name
-        for node in tree.body
+    return sorted(_targets(root / "__init__.pyi"))
+
+
+def _targets(stub: Path) -> dict[str, str]:
+    """Return the import of each name in the stub: ``".module:name"``, or ``".submodule"``."""
+    return {
+        alias.name: "." * node.level
+        + (f"{node.module}:{alias.name}" if node.module else alias.name)
+        for node in ast.parse(stub.read_text("utf-8")).body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
-    )
+    }
 
 
 def _hint(name: str, names: list[str]) -> str:

@@ -14,7 +14,7 @@ from mtlkit.component import Component, type_key
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe_io import Written, read_recipe
 from mtlkit.recipe_io.dump import plain, plain_text
-from mtlkit.recipe_io.structuring import family_of, options_of
+from mtlkit.recipe_io.structuring import options_of
 
 Row = tuple[str, str]
 
@@ -41,7 +41,7 @@ def _rows(catalog: Catalog, written: Written, value: Any, path: tuple[str, ...])
         here = (*path, name)
         label = f"{'  ' * len(path)}{name}:"
         if isinstance(item, Component):
-            registry = family_of(catalog, type(item))
+            registry = catalog.registry_of(type(item))
             entry = registry.entry_of(type(item))
             source = _source(written, here, (*here, type_key))
             yield f"{label} {registry.name_of(type(item))}", f"{entry.origin}; {source}"

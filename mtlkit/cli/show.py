@@ -14,27 +14,11 @@ from mtlkit.component import type_key
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.ops.configs import OpImplementation
 from mtlkit.plugins.catalog import Catalog
-from mtlkit.plugins.registry import Registry
+from mtlkit.plugins.families import FAMILIES
+from mtlkit.plugins.registry import Registry, UnavailablePlugin
 from mtlkit.recipe_io.dump import dump_plain, plain, plain_text
 from mtlkit.recipe_io.error_text import expected
 from mtlkit.recipe_io.structuring import Field, options_of
-
-PLACES: dict[str, tuple[str, ...]] = {
-    "backbones": ("backbone",),
-    "heads": ("tasks", "my-task", "head"),
-    "routers": ("routing",),
-    "branches": ("routing", "branch"),
-    "weightings": ("weighting",),
-    "data": ("data",),
-    "optimizers": ("optimizer",),
-    "schedules": ("schedule",),
-    "evaluators": ("evaluation", ""),
-    "loggers": ("train", "loggers", ""),
-}
-"""Where a component of each family stands in a recipe; an empty step is a list.
-
-Ops and their implementations stand nowhere: they are asked for by name.
-"""
 
 
 @click.command()
@@ -42,7 +26,7 @@ Ops and their implementations stand nowhere: they are asked for by name.
 def show(name: str) -> None:
     """Show the component NAME, or FAMILY/NAME where two families have one of that name."""
     catalog = current_catalog()
-    plural, registry, name = find_component(catalog, name)
+    _, registry, name = find_component(catalog, name)
     entry, component = registry.entry(name), registry.get(name)
     click.echo(f"{registry.family} {name}: {entry.summary}")
     click.echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}\n")
@@ -52,8 +36,8 @@ def show(name: str) -> None:
     click.echo("options" if rows else "no options")
     for line in aligned(rows):
         click.echo(f"  {line}")
-    if plural in PLACES:
-        click.echo(f"\nin a recipe\n{_snippet(catalog, plural, name, options)}", nl=False)
+    if path := recipe_path(registry):
+        click.echo(f"\nin a recipe\n{_snippet(catalog, path, name, options)}", nl=False)
     elif issubclass(component, OpImplementation):
         click.echo("\non the command line")
         click.echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
@@ -74,18 +58,25 @@ def find_component(catalog: Catalog, name: str) -> tuple[str, Registry[Any], str
     if found:
         choices = " or ".join(f"`mtlkit show {plural}/{bare}`" for plural, _, bare in found)
         raise MtlkitError(f"{len(found)} components are named {name!r}; use {choices}")
-    for registry in catalog.families().values():
-        blocked = registry.blocked(name)
-        if blocked is not None:
-            raise blocked.error(
-                f"{name!r} cannot be had: {blocked.reason}", family="component", name=name
-            )
+    unavailable = _unavailable(catalog, name)
+    if unavailable is not None:
+        raise unavailable.error(
+            f"{name!r} is unavailable: {unavailable.reason}", family="component", name=name
+        )
     known = [entry.name for registry in catalog.families().values() for entry in registry]
     raise UnknownComponentError(
         f"no component named {name!r}{did_you_mean(name, known)}; `mtlkit list` shows all",
         family="component",
         name=name,
     )
+
+
+def _unavailable(catalog: Catalog, name: str) -> UnavailablePlugin | None:
+    family, _, bare = name.partition("/")
+    for registry in catalog.families().values():
+        if family in (registry.plural, registry.family):
+            return registry.blocked(bare)
+    return catalog.heads.blocked(name)  # every registry is closed to the same namespaces
 
 
 def _candidates(catalog: Catalog, name: str) -> Iterator[tuple[str, Registry[Any], str]]:
@@ -123,12 +114,18 @@ def _plain_default(field: Field, catalog: Catalog) -> Any:
     return plain(default.factory() if isinstance(default, attrs.Factory) else default, catalog)  # type: ignore[arg-type,union-attr]
 
 
-def _snippet(catalog: Catalog, plural: str, name: str, options: dict[str, Field]) -> str:
+def recipe_path(registry: Registry[Any]) -> tuple[str, ...]:
+    """Return the path of a component of the family in a recipe; empty for what is not in one."""
+    [path] = [family.recipe for family in FAMILIES if family.plural == registry.plural]
+    return path
+
+
+def _snippet(catalog: Catalog, path: tuple[str, ...], name: str, options: dict[str, Field]) -> str:
     """The component as it is pasted into a recipe; a required option says what it wants."""
     value: Any = {type_key: name}
     for key, field in options.items():
         required = field.default is attrs.NOTHING
         value[key] = f"<{expected(field.type)}>" if required else _plain_default(field, catalog)
-    for step in reversed(PLACES[plural]):
+    for step in reversed(path):
         value = {step: value} if step else [value]
     return dump_plain(value)

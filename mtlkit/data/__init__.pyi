@@ -1,3 +1,4 @@
+from ..task_types import MISSING as MISSING
 from .dataset import Categorical as Categorical
 from .dataset import Data as Data
 from .dataset import Inputs as Inputs

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from mtlkit.plugins.hooks import hookimpl
 
 if TYPE_CHECKING:
-    from mtlkit.plugins.catalog import Registrar
+    from mtlkit.plugins.families import Registrar
 
 
 @hookimpl

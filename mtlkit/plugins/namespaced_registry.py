@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 from mtlkit.component import Component
 from mtlkit.errors import InvalidNameError
-from mtlkit.plugins.registry import VERSION, Entry, Origin, Registry
+from mtlkit.plugins.registry import Entry, Origin, Registry
 
 C = TypeVar("C", bound=Component)
 
@@ -22,29 +22,20 @@ class NamespacedRegistry(Generic[C]):
     def add(self, name: str, target: str | type[C], summary: str = "") -> None:
         """Register `target`, a class or better ``"module:Class"``, which is imported on first use.
 
-        A plugin's names start with its namespace: ``acme/halves``. A version other than the first
-        is added as ``acme/halves@2``, beside the older ones, which resolved recipes ask for.
+        A plugin's names start with its namespace: ``acme/halves``.
         """
-        bare, pin, version = name.rpartition("@")
-        if pin and not VERSION.fullmatch(version):
-            raise InvalidNameError(
-                f"the name {name!r} ends in {pin + version!r}; expected a version such as '@2'"
-            )
-        name, number = (bare, int(version)) if pin else (name, 1)
         namespace, slash, _ = name.partition("/")
         if self._namespace and (not slash or namespace != self._namespace):
             raise InvalidNameError(
                 f"the name {name!r} lies outside the plugin's namespace; "
                 f"expected '{self._namespace}/...'"
             )
-        if isinstance(target, str):
-            entry = Entry(self._registry.family, name, target, summary, self._origin, number)
-            self.added.append((entry, None))
-        else:
-            path = f"{target.__module__}:{target.__qualname__}"
+        component = None if isinstance(target, str) else target
+        if not isinstance(target, str):
             summary = summary or (inspect.getdoc(target) or "").partition("\n")[0]
-            entry = Entry(self._registry.family, name, path, summary, self._origin, number)
-            self.added.append((entry, target))
+            target = f"{target.__module__}:{target.__qualname__}"
+        entry = Entry(self._registry.family, name, target, summary, self._origin)
+        self.added.append((entry, component))
 
     def commit(self) -> None:
         """Put what was added into the registry."""

@@ -7,29 +7,31 @@ from pathlib import Path
 import attrs
 import torch
 
-from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.atomic_files import write_file
 from mtlkit.component import Component
-from mtlkit.data.source import Loading
 from mtlkit.data.dataset import Data
+from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.evaluators.base import Evaluator, EvaluationResult
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
-from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
 from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.plugins.observers import Observers
+from mtlkit.plugins.run_events import Evaluated, RunInfo
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.history import duration
 from mtlkit.routers.shared import Shared
-from mtlkit.runs.run_data import load_data
 from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
 from mtlkit.runs.report import read_records, write_report
+from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
-from mtlkit.training.device import chosen_device
-from mtlkit.atomic_files import write_file
 from mtlkit.task_types import Role
+from mtlkit.training.device import chosen_device
 
 
 def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
@@ -56,10 +58,14 @@ def evaluate_run(
     device = chosen_device(recipe.train.device)
     model, data = _model_and_data(folder, recipe, loading)
     with folder.locked(), searched_in(catalog):
-        evaluate_trained(folder, recipe, model, data, device, beside)
+        run = RunInfo(folder=path, recipe=recipe, device=str(device))
+        observers = Observers(catalog.manager, run)
+        evaluate_trained(folder, recipe, model, data, device, beside, observers)
 
 
-def load_trained(path: Path | str, loading: Loading, catalog: Catalog | None = None) -> EvaluationContext:
+def load_trained(
+    path: Path | str, loading: Loading, catalog: Catalog | None = None
+) -> EvaluationContext:
     """The trained model of the run at `path` beside its data, for an evaluator to look at.
 
     Nothing is written. Relative paths in its recipe start from where they did in training. Raises
@@ -89,10 +95,12 @@ def evaluate_trained(
     data: Data,
     device: torch.device,
     beside: Sequence[Path] | None = (),
+    observers: Observers | None = None,
 ) -> None:
     """Ask the `tasks` evaluator and the recipe's, and write ``evaluation.json`` and the report.
 
-    The report shows the runs `beside`, too; None: it is not drawn.
+    The report shows the runs `beside`, too; None: it is not drawn. The `observers` are notified of
+    the metrics, and add their sections.
     """
     trained = TrainedModel(model, data, recipe.tasks, device)
     asked = [TaskMetrics(), *(each for each in recipe.evaluation if each != TaskMetrics())]
@@ -100,12 +108,20 @@ def evaluate_trained(
     _refuse_doubles(asked, found)
     # what a recipe asked for says more about its aim than what is always asked
     order = [*found[1:], found[0]]
+    status = folder.status()
+    metrics = {name: value for findings in order for name, value in findings.metrics.items()}
+    event = Evaluated(
+        step=status.step, epoch=float(recipe.train.epochs), metrics=metrics, final=True
+    )
+    observers = observers or Observers()
+    observers.notify(event)
+    sections = tuple(section for findings in order for section in findings.sections)
     evaluation = Evaluation(
-        facts=_facts(recipe, model, data, folder.status(), device),
-        budget=_budget(recipe, model, data, folder.status()),
+        facts=_facts(recipe, model, data, status, device),
+        budget=_budget(recipe, model, data, status),
         headlines=tuple(name for findings in order for name in findings.headlines),
-        metrics={name: value for findings in order for name, value in findings.metrics.items()},
-        sections=tuple(section for findings in order for section in findings.sections),
+        metrics=metrics,
+        sections=(*sections, *observers.report_sections(event)),
     )
     write_file(folder.evaluation, evaluation_to_json(evaluation).encode())
     if beside is not None:

@@ -10,53 +10,41 @@ from typing import Any
 import attrs
 import torch
 
-from mtlkit.plugins.catalog import Catalog, load_catalog
-from mtlkit.data.source import Loading
+from mtlkit.atomic_files import write_file
 from mtlkit.data.dataset import Data
+from mtlkit.data.source import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
 from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.plugins.observers import Observers
+from mtlkit.plugins.run_events import RunEnded, RunInfo, RunStarted
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
-from mtlkit.runs.numerics import changed_arithmetic, threads_of
-from mtlkit.runs.run_data import load_data
 from mtlkit.runs.evaluate import evaluate_trained
-from mtlkit.runs.folder import RunFolder, State, Status, open_run, read_json, refuse_taken, write_json
+from mtlkit.runs.folder import (
+    RunFolder,
+    State,
+    Status,
+    open_run,
+    read_json,
+    refuse_taken,
+    write_json,
+)
+from mtlkit.runs.numerics import changed_arithmetic, threads_of
+from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
-from mtlkit.runs.plugin_agreement import require_same_plugins
+from mtlkit.runs.run import Run
+from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, save_assembly, save_model
 from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
+from mtlkit.training.context import TrainingContext
 from mtlkit.training.device import chosen_device
-from mtlkit.atomic_files import write_file
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks, joined
-from mtlkit.training.context import TrainingContext
-
-
-@attrs.frozen
-class Run:
-    """A finished run: its folder, and what is in it."""
-
-    path: Path
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """What the evaluators measured, by name."""
-        found: Mapping[str, float] = read_json(RunFolder(self.path).evaluation)["metrics"]
-        return found
-
-    @property
-    def model(self) -> Path:
-        """The weights of the trained model."""
-        return RunFolder(self.path).model
-
-    @property
-    def report(self) -> Path:
-        """The page that shows the run."""
-        return RunFolder(self.path).report
 
 
 @attrs.frozen(eq=False)
@@ -70,6 +58,15 @@ class RunSession:
     ranks: Ranks
     beside: tuple[Path, ...]
     report: bool  # whether one is drawn at the end
+    catalog: Catalog
+    observers: Observers = attrs.field(init=False)
+
+    @observers.default
+    def _first_ranks_observers(self) -> Observers:
+        if not self.ranks.first:
+            return Observers()
+        run = RunInfo(folder=self.folder.path, recipe=self.recipe, device=str(self.device))
+        return Observers(self.catalog.manager, run)
 
 
 def fit(
@@ -109,7 +106,7 @@ def fit(
             refuse_taken(folder)  # now that nobody else can come between
             _begin(folder, text, provenance_of(recipe, catalog, loading.base, device))
         ranks.wait()
-        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report)
+        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         try:
             return _sit(sitting, quiet=quiet)
         except RunError:
@@ -158,13 +155,14 @@ def resume(
             remove_half_written(folder.path)
             remove_half_written(folder.checkpoints)
         ranks.wait()
-        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report)
+        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         return _sit(sitting, quiet=quiet)
 
 
 def _sit(sitting: RunSession, *, quiet: bool) -> Run:
     """Work on the run to its end, and say in its status how that went."""
     folder, progress = sitting.folder, shown(quiet=quiet or not sitting.ranks.first)
+    sitting.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
     try:
         with threads_of(folder, sitting.recipe.train.threads):
             _work(sitting, progress)
@@ -178,6 +176,7 @@ def _sit(sitting: RunSession, *, quiet: bool) -> Run:
         raise
     finally:
         progress.close()
+    sitting.observers.notify(RunEnded(state=State.FINISHED.value))
     return Run(folder.path)
 
 
@@ -190,6 +189,7 @@ def _say_status(sitting: RunSession, state: State, reason: str) -> None:
             folder.write_status(
                 attrs.evolve(folder.status(), state=state, step=step, reason=reason, pid=0)
             )
+    sitting.observers.notify(RunEnded(state=state.value, reason=reason))
 
 
 def _work(sitting: RunSession, progress: Progress) -> None:
@@ -227,6 +227,7 @@ def _work(sitting: RunSession, progress: Progress) -> None:
             device=sitting.device,
             ranks=ranks,
             progress=progress,
+            observers=sitting.observers,
         ),
     )
     if checkpoint is not None:
@@ -285,5 +286,13 @@ def _finish(sitting: RunSession, training: Training, data: Data, progress: Progr
     folder.write_status(status)
     progress.say("evaluating")
     compared = sitting.beside if sitting.report else None
-    evaluate_trained(folder, sitting.recipe, training.model, data, sitting.device, compared)
+    evaluate_trained(
+        folder,
+        sitting.recipe,
+        training.model,
+        data,
+        sitting.device,
+        compared,
+        sitting.observers,
+    )
     folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))

@@ -12,8 +12,8 @@ from typing import Any
 import attrs
 from filelock import FileLock, Timeout
 
-from mtlkit.errors import RunError
 from mtlkit.atomic_files import disk_errors, write_file
+from mtlkit.errors import RunError
 
 LOCK = ".lock"
 """The file whose lock the process at work holds."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
 from mtlkit.component import at_least, between
 from mtlkit.data.source import Loading
 from mtlkit.errors import (
@@ -21,15 +21,15 @@ from mtlkit.errors import (
     RecipeError,
     RunError,
 )
+from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.report.tuning import Point, draw_trials
-from mtlkit.runs.run_data import load_data
-from mtlkit.runs.folder import RunFolder, read_json, write_json
 from mtlkit.runs.fit_once import fit_once, mean_ratio, validation_losses
+from mtlkit.runs.folder import RunFolder, read_json, write_json
 from mtlkit.runs.progress_display import shown
+from mtlkit.runs.run_data import load_data
 from mtlkit.runs.search import Searched, Tried, propose, require_optuna
-from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.fixed import Fixed
 

@@ -1,3 +1,4 @@
+from ..task_types import LossTerm as LossTerm
 from .aligned_mtl import AlignedMTL as AlignedMTL
 from .aligned_mtl import Singular as Singular
 from .auto_lambda import AutoLambda as AutoLambda

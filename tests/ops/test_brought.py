@@ -127,9 +127,13 @@ def test_a_recipe_may_name_it_and_is_told_where_it_may_not(acme):
 
 def test_one_that_is_left_out_or_not_installed_says_so():
     with searched_in(load_catalog("none")):
-        with pytest.raises(NotInstalledError, match="'hello/by-rows' cannot be had: left out by M"):
+        with pytest.raises(
+            NotInstalledError, match="'hello/by-rows' is unavailable: left out by M"
+        ):
             gate(*ARGS, implementation="hello/by-rows")
-        with pytest.raises(NotInstalledError, match="the op 'hello/focal' cannot be had: left out"):
+        with pytest.raises(
+            NotInstalledError, match="the op 'hello/focal' is unavailable: left out"
+        ):
             op_called("hello/focal")
 
 

@@ -16,7 +16,7 @@ from mtlkit.recipe import Recipe, Train
 from mtlkit.recipe_io import dump_recipe, parse_recipe, provenance
 from mtlkit.recipe_io.dump import dump_plain, plain
 from mtlkit.recipe_io.error_text import is_union
-from mtlkit.recipe_io.structuring import family_of, new_converter, options_of
+from mtlkit.recipe_io.structuring import new_converter, options_of
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.task import Task
 
@@ -82,7 +82,7 @@ def value_of(kind: Any, catalog: Catalog, depth: int) -> st.SearchStrategy[Any]:
     if issubclass(kind, Enum):
         return st.sampled_from(list(kind))
     if issubclass(kind, Component):
-        registry = family_of(catalog, kind)
+        registry = catalog.registry_of(kind)
         fitting = [cls for cls in map(registry.get, registry.names()) if issubclass(cls, kind)]
         return st.one_of(
             [instance_of(cls, catalog, depth - 1) for cls in fitting]
@@ -197,4 +197,4 @@ def test_provenance_names_owner_version_target_and_file(good, rich_catalog):
 def test_every_family_of_the_catalog_can_be_written(rich_catalog):
     for registry in rich_catalog.families().values():
         for name in registry.names():
-            assert family_of(rich_catalog, registry.get(name)) is registry
+            assert rich_catalog.registry_of(registry.get(name)) is registry
