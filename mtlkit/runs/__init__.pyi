@@ -11,3 +11,4 @@ from .folder import open_run as open_run
 from .folder import read_json as read_json
 from .folder import write_json as write_json
 from .report import read_evaluation as read_evaluation
+from .run import Run as Run
