@@ -148,7 +148,7 @@ def test_in_a_file(catalog):
     for wrong, told in (
         ("gates: eager", "train.ops: no op named 'gates'; did you mean 'gate'?"),
         ("gate: eagre", "train.ops: gate: expected one of auto, eager, joined, or a plugin's"),
-        ("gate: acme/fast", "train.ops: gate: no implementation named 'acme/fast'"),
+        ("gate: acme/fast", "train.ops: gate: the implementation 'acme/fast' is unavailable"),
         ("gate: 1", "train.ops.gate: expected"),
     ):
         changed = text.replace("gate: eager", wrong)
