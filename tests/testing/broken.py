@@ -780,7 +780,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("round-trips", Doubling(), "read again it is another value"),
         ("fits-its-schema", WrongSchema(), "its schema refuses it: start: 1.0 is greater"),
         ("survives-spawn", only_here()(), "another process cannot make it: ModuleNotFoundError"),
-        ("imports-lightly", Heavy(), "heavy_config imports torch"),
+        ("imports-lightly", Heavy(), "heavy_config imports matplotlib"),
         ("is-a-factor", Falling(), "the factor of step [26] is negative"),
         ("remembers-nothing", Remembering(), "asked again it gives other factors"),
     ],

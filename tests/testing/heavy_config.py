@@ -1,7 +1,7 @@
-"""A component whose module imports torch at its top, for which every listing would wait."""
+"""A component whose module imports matplotlib, for which every check of a recipe would wait."""
 
 import attrs
-import torch
+import matplotlib
 
 from mtlkit.optim import Constant
 
@@ -10,4 +10,4 @@ from mtlkit.optim import Constant
 class Heavy(Constant):
     """A schedule that is right but heavy."""
 
-    start: float = float(torch.tensor(1.0))
+    start: float = float(len(matplotlib.__version__) > 0)
