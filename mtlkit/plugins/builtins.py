@@ -6,7 +6,7 @@ from mtlkit.ops.builtins import BUILTIN_OPS
 from mtlkit.plugins.hooks import hookimpl
 
 if TYPE_CHECKING:
-    from mtlkit.plugins.catalog import Registrar
+    from mtlkit.plugins.families import Registrar
 
 
 @hookimpl

@@ -98,7 +98,7 @@ class Reader:
         """Do one block; what a console says is given back, beside what is shown."""
         self.monkeypatch.setenv("MTLKIT_PLUGINS", ",".join(self.plugins))
         if (plugin := PLUGIN_FILE.match(block.text)) is not None:
-            self.distribution(plugin[1], block.text, api=plugin[2] or "1.0")
+            self.distribution(plugin[1], block.text, api=plugin[2] or "2.0")
             self.plugins = ["hello", plugin[1]]
         elif block.kind == "python":
             exec(compile(textwrap.dedent(block.text), "guide", "exec"), self.namespace)

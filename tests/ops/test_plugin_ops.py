@@ -66,7 +66,7 @@ def table_of(selection):
 
 @pytest.fixture
 def acme(distribution, monkeypatch):
-    distribution("acme", ACME, api="1.2")
+    distribution("acme", ACME)
     monkeypatch.setenv("MTLKIT_PLUGINS", "acme")
     catalog = load_catalog("acme")
     with use(OpTable(catalog.ops, catalog.implementations)):

@@ -1,16 +1,12 @@
 """What this plugin brings to mtlkit."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from mtlkit.plugins import hookimpl
-
-if TYPE_CHECKING:
-    from mtlkit.plugins import Registrar
+from mtlkit.plugins import Registrar, hookimpl
 
 
 @hookimpl
-def mtlkit_register(catalog: "Registrar") -> None:
+def mtlkit_register(catalog: Registrar) -> None:
     """Faces as data, rendered or from files, and what is asked of a network that knows them."""
     catalog.data.add(
         "face/rendered", "mtlkit_face.data.rendered:Rendered", "rendered, labelled faces"

@@ -1,11 +1,6 @@
 """What this plugin brings to mtlkit."""
 
-from typing import TYPE_CHECKING
-
-from mtlkit.plugins import hookimpl
-
-if TYPE_CHECKING:
-    from mtlkit.plugins import Registrar
+from mtlkit.plugins import Registrar, hookimpl
 
 WEIGHTINGS = {
     "upgrad": ("of_gramians:UpGrad", "each gradient freed of conflict, then their mean"),
@@ -20,7 +15,7 @@ WEIGHTINGS = {
 
 
 @hookimpl
-def mtlkit_register(catalog: "Registrar") -> None:
+def mtlkit_register(catalog: Registrar) -> None:
     """Eight weightings of gradients."""
     for name, (target, summary) in WEIGHTINGS.items():
         catalog.weightings.add(f"torchjd/{name}", f"mtlkit_torchjd.configs.{target}", summary)
