@@ -11,6 +11,7 @@ import attrs
 import click
 from click.testing import CliRunner
 
+from mtlkit import ops
 from mtlkit.cli import Session
 from mtlkit.cli import mtlkit as command_line
 from mtlkit.namespace import NAMESPACES, public_names
@@ -65,7 +66,9 @@ def family_page(plural: str, registry: Registry[Any]) -> str:
     parts.append("| recipe name | class | what it does |\n|---|---|---|")
     for entry in registry:
         link = f"[`{entry.name}`]({plural}/{entry.name}.md)"
-        parts.append(f"| {link} | `{registry.get(entry.name).__name__}` | {entry.summary} |")
+        component = registry.get(entry.name)
+        name = component.__name__ if isinstance(component, type) else entry.name
+        parts.append(f"| {link} | `{name}` | {entry.summary} |")
     names = [f"{plural}/{entry.name}" for entry in registry]
     return "\n".join([*parts, "", toctree(*names)])
 
@@ -78,8 +81,15 @@ def component_page(
     The page's title and paper are what readers search for: the class name and the paper's title.
     """
     component = registry.get(entry.name)
+    if not isinstance(component, type):  # an op: its page is that of its function
+        call = f"from mtlkit import ops\n\nops.{entry.name}(...)"
+        return (
+            f"# {entry.name}\n\nOp: {entry.summary}.\n\n"
+            f"{(inspect.getdoc(getattr(ops, entry.name)) or '').partition('>>>')[0].strip()}\n\n"
+            f"## In Python\n\n```python\n{call}\n```\n\nAPI: {{py:obj}}`mtlkit.ops.{entry.name}`.\n"
+        )
     name = component.__name__
-    title = entry.name if plural in ("ops", "implementations") else f"{name} (`{entry.name}`)"
+    title = f"{name} (`{entry.name}`)"
     parts = [f"# {title}\n\n{registry.family.capitalize()}: {entry.summary}.\n"]
     if paper := paper_of(component):
         parts.append(f"{paper}\n")

@@ -1,17 +1,16 @@
 """Lazy public namespaces: names declared in a stub, imported on first use.
 
 The stub (``__init__.pyi``) next to a package lists its public names, once, for editors, type
-checkers and the interpreter. `lazy_loader` imports each when it is first used.
+checkers and the interpreter. Each is imported when it is first used.
 """
 
 import ast
 import difflib
 import importlib
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import lazy_loader
 
 from mtlkit.errors import did_you_mean
 
@@ -50,25 +49,19 @@ def attach(
     Traceback (most recent call last):
     AttributeError: module 'mtlkit' has no public name 'CAGrad'; use mtlkit.weightings.CAGrad
     """
-    submodules: list[str] = []
-    inside: dict[str, list[str]] = {}
-    elsewhere: dict[str, str] = {}
-    for node, name in _stub_names(Path(file).with_suffix(".pyi")):
-        if node.level == 0:
-            elsewhere[name] = str(node.module)
-        elif node.module is None:
-            submodules.append(name)
-        else:
-            inside.setdefault(node.module, []).append(name)
-    load, _, own = lazy_loader.attach(package, submodules, inside)
-    names = sorted([*own, *elsewhere])
+    targets = _targets(Path(file).with_suffix(".pyi"))
+    names = sorted(targets)
 
     def get(name: str) -> Any:
-        if name in elsewhere:
-            return getattr(importlib.import_module(elsewhere[name]), name)
-        if name in own:
-            return load(name)
-        raise AttributeError(f"module {package!r} has no public name {name!r}{_hint(name, names)}")
+        if name not in targets:
+            hint = _hint(name, names)
+            raise AttributeError(f"module {package!r} has no public name {name!r}{hint}")
+        module, _, attribute = targets[name].partition(":")
+        value = importlib.import_module(module, package)
+        if attribute:
+            value = getattr(value, attribute)
+        setattr(sys.modules[package], name, value)  # instead of a module of the same name
+        return value
 
     return get, lambda: list(names), names
 
@@ -79,16 +72,19 @@ def public_names(namespace: str) -> list[str]:
     >>> "CAGrad" in public_names("mtlkit.weightings")
     True
     """
-    folder = Path(__file__).parent.joinpath(*namespace.split(".")[1:])
-    return sorted(name for _, name in _stub_names(folder / "__init__.pyi"))
+    root = Path(__file__).parent.joinpath(*namespace.split(".")[1:])
+    return sorted(_targets(root / "__init__.pyi"))
 
 
-def _stub_names(stub: Path) -> Iterator[tuple[ast.ImportFrom, str]]:
-    """Yield each name that `stub` imports, with the statement that imports it."""
-    for node in ast.parse(stub.read_text("utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                yield node, alias.name
+def _targets(stub: Path) -> dict[str, str]:
+    """Return the import of each name in the stub: ``".module:name"``, or ``".submodule"``."""
+    return {
+        alias.name: "." * node.level
+        + (f"{node.module}:{alias.name}" if node.module else alias.name)
+        for node in ast.parse(stub.read_text("utf-8")).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
 def _hint(name: str, names: list[str]) -> str:

@@ -1,6 +1,7 @@
 """The recipe: every setting of a run, as one value."""
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -9,9 +10,10 @@ from mtlkit.component import Problem, above, at_least, one_of, optional
 from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
 from mtlkit.evaluators.base import Evaluator
+from mtlkit.heads.op_choice import choice_problems, op_choices
 from mtlkit.loggers.base import Logger
 from mtlkit.loggers.json_lines import JsonLines
-from mtlkit.ops.configs import choices_of_ops
+from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.optim.constant import Constant
 from mtlkit.optim.sgd import SGD
@@ -21,6 +23,9 @@ from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
+
+if TYPE_CHECKING:
+    from mtlkit.plugins.catalog import Catalog
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +40,7 @@ class Train:
     threads: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
-    ops: Mapping[str, str] = attrs.field(factory=dict, validator=choices_of_ops())  # of updates
+    ops: Mapping[str, str] = attrs.field(factory=dict, validator=op_choices())  # of updates
     log_every: int = attrs.field(default=10, validator=at_least(1))  # steps
     watch: bool = True  # at a logged step, the norms and cosines of the tasks' gradients
     evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs
@@ -68,8 +73,11 @@ class Recipe:
         """Return the losses of a step, in order: one for each task, then those of the router."""
         return self.router.terms(loss_terms(self.tasks))
 
-    def problems(self) -> list[Problem]:
-        """Return the problems between the parts; none for a recipe that can be run."""
+    def problems(self, catalog: "Catalog | None" = None) -> list[Problem]:
+        """Return the problems between the parts; none for a recipe that can be run.
+
+        Implementations that a plugin provides are checked only if `catalog` is given.
+        """
         if not self.tasks:
             return [Problem(("tasks",), "expected one task or more, found none")]
         unnameable = [name for name in self.tasks if not name or "." in name]
@@ -88,6 +96,8 @@ class Recipe:
                 shared_last_layer=self.router.shared_last_layer,
             )
         )
+        if catalog is not None:
+            problems += choice_problems(self, OpTable(catalog.ops, catalog.implementations))
         return [*problems, *self._metric_problems(), *self._evaluator_problems()]
 
     def _metric_problems(self) -> Iterator[Problem]:
@@ -109,9 +119,9 @@ class Recipe:
                         f"leave one out",
                     )
 
-    def check(self) -> "Recipe":
+    def check(self, catalog: "Catalog | None" = None) -> "Recipe":
         """Return the recipe; raise `RecipeError` with every problem between its parts."""
-        problems = self.problems()
+        problems = self.problems(catalog)
         if problems:
             raise RecipeError([str(problem) for problem in problems])
         return self

@@ -80,7 +80,7 @@ def distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         *,
         name: str = "",
         version: str = "1.0",
-        api: str | None = "1.0",
+        api: str | None = "2.0",
         module: str = "",
         metadata: str = "",
     ) -> str:

@@ -106,6 +106,10 @@ BROKEN = {
     ),
     "not marked": ("def mtlkit_register(catalog): ...", ["not marked as a hook", "@hookimpl"]),
     "without hooks": ("x = 1", ["implements no hook", "mtlkit_register"]),
+    "a hook that wraps others": (
+        REGISTER + "...\n@hookimpl(wrapper=True)\ndef mtlkit_run_started(): yield",
+        ["'mtlkit_run_started' wraps the hooks of other plugins", "@hookimpl without wrapper"],
+    ),
     "wrong argument of a hook": (
         HEAD + "@hookimpl\ndef mtlkit_register(registry): ...",
         ["PluginValidationError", "registry"],
@@ -160,6 +164,8 @@ def test_a_broken_plugin_is_reported_and_harms_nobody_else(kind, distribution, t
         assert part in reason
     assert "\n" not in reason
     assert [problem.namespace for problem in catalog.problems()] == ["broken"]
+    assert {"aaa", "zzz"} <= {name for name, _ in catalog.manager.list_name_plugin()}
+    assert not catalog.manager.has_plugin("broken")
     error = refusal(catalog, "broken/first")
     assert type(error) is LoadFailedError
     assert reason in str(error)
@@ -209,9 +215,10 @@ def test_a_distribution_seen_twice_is_one_plugin(distribution, tmp_path, monkeyp
 
 APIS = {
     None: "names no plugin API",
-    "one": "expected a number like '1.0'",
-    "1.9": "pip install --upgrade mtlkit`",
-    "2.0": "pip install --upgrade mtlkit`",
+    "one": "expected a number like '2.0'",
+    "2.9": "expected 2.0; run `pip install --upgrade mtlkit`",
+    "3.0": "expected 2.0; run `pip install --upgrade mtlkit`",
+    "1.2": "run `pip install --upgrade mtlkit-acme`, or port it by docs/guide/migrate.md",
     "0.9": "pip install --upgrade mtlkit-acme`",
 }
 
@@ -285,7 +292,7 @@ class TestSelection:
         assert "bbb" in str(caught.value)
 
 
-def test_a_known_plugin_that_is_not_installed(monkeypatch):
+def test_a_plugin_that_is_not_installed(monkeypatch):
     monkeypatch.setattr("mtlkit.plugins.catalog.installed_plugins", list)
     catalog = load_catalog()
     with pytest.raises(NotInstalledError, match="pip install mtlkit-face"):
@@ -304,13 +311,22 @@ class TestTheFourErrors:
             "dynamc": "'dynamic' (built in)",
             "acme/halfes": "'acme/halves' (from mtlkit-acme 1.0)",
             "halves": "'acme/halves' (from mtlkit-acme 1.0)",
-            "acem/halves": "'acme/halves' (from mtlkit-acme 1.0)",
         }.items():
             error = refusal(catalog, asked)
             assert type(error) is UnknownComponentError
             assert f"no weighting named {asked!r}; did you mean {meant}?" in str(error)
             assert "`mtlkit list weightings`" in str(error)
             assert (error.family, error.name) == ("weighting", asked)
+
+    def test_a_namespace_that_is_not_installed_suggests_the_nearest_too(self, distribution):
+        distribution("acme", good("acme"))
+        error = refusal(load_catalog(), "acem/halves")
+        assert type(error) is NotInstalledError
+        assert str(error) == (
+            "the weighting 'acem/halves' is unavailable: no plugin named 'acem' is installed; did "
+            "you mean 'acme/halves' (from mtlkit-acme 1.0)? Or install the distribution that "
+            "provides it, for example `pip install mtlkit-acem`"
+        )
 
     def test_failed_on_import_names_the_owner_and_keeps_the_cause(self, distribution):
         code = REGISTER + "catalog.weightings.add('acme/a', 'mtlkit_no_such_module:B')\n"

@@ -13,7 +13,8 @@ from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
 from mtlkit.heads import Classification, Regression
 from mtlkit.model import assemble, assembly_of, encode_targets
 from mtlkit.optim import SGD, AdamW
-from mtlkit.plugins.catalog import Registrar, load_catalog
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
 from mtlkit.routers import BlockBranch, BranchSelection, Grouped, LinearBranch

@@ -23,7 +23,6 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mtlkit.ops.triton
-from mtlkit.ops import linear, margin
 from mtlkit.ops.triton import config
 from mtlkit.ops.triton import linear as triton_linear
 
@@ -174,11 +173,8 @@ def absent_gpu():
         stack.enter_context(mock.patch.object(mtlkit.ops.triton, "kernels", kernels, create=True))
         stack.enter_context(mock.patch("torch.cuda.device", return_value=ExitStack()))
         stack.enter_context(mock.patch.object(triton_linear, "gpu_of", return_value=config.H100))
-        for module in (linear, margin):  # what is compiled is the definition
-            definition = module.by_definition
-            stack.enter_context(
-                mock.patch.object(module, "_compiled_definition", lambda d=definition: d)
-            )
+        # what is compiled is the definition
+        stack.enter_context(mock.patch("mtlkit.ops.kernels.compiled.compiled", lambda run: run))
         stack.enter_context(absent.named)
         stack.enter_context(absent)
         yield absent

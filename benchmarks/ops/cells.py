@@ -12,9 +12,11 @@ import textbook
 import torch
 
 from mtlkit import ops
-from mtlkit.ops.catalog import OPS
 from mtlkit.ops.dispatch.choice import explain
 from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.table import builtin_ops
+
+OPS = builtin_ops()
 
 FLOOR = "three products"
 
@@ -222,7 +224,7 @@ def feature_gradients(rows, classes, *, features=512, device="cpu", dtype=torch.
             "separate heads, no feature gradients": lambda: textbook.heads(
                 x, weights, biases, targets
             ).backward(),
-            "joined": way("joined"),
+            "concatenated": way("concatenated"),
             "by autograd": by_autograd,
         },
         leaves,

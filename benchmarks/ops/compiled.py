@@ -20,8 +20,8 @@ from triton.compiler import ASTSource
 import mtlkit.ops.triton
 from mtlkit.ops.triton import config, kernels
 from mtlkit.ops.triton.heads import small_heads, small_heads_backward
-from mtlkit.ops.triton.linear import rivals_by_triton, rivals_by_triton_backward
-from mtlkit.ops.triton.saved import rivals_of_logits, rivals_of_logits_backward
+from mtlkit.ops.triton.linear import triton_negatives, triton_negatives_backward
+from mtlkit.ops.triton.saved import negatives_of_logits, negatives_of_logits_backward
 
 KERNELS = {k: f for k, f in vars(kernels).items() if k[0] != "_" and callable(f)}
 OPTIONS = {"num_warps": 4, "num_stages": 3, "maxnreg": None}
@@ -115,10 +115,10 @@ def started(gpu, dtype, sizes=Sizes(), biased=True, cosine=False):  # noqa: B008
         mock.patch.object(mtlkit.ops.triton, "kernels", notes),
         mock.patch.object(config, "H100", gpu),
     ):
-        rivals_by_triton.function(*linear)
-        rivals_by_triton_backward.function(*linear, number, number, number, needs)
-        *_, z = rivals_of_logits.function(*linear)
-        rivals_of_logits_backward.function(*linear, number, z, number, number, needs)
+        triton_negatives.function(*linear)
+        triton_negatives_backward.function(*linear, number, number, number, needs)
+        *_, z = negatives_of_logits.function(*linear)
+        negatives_of_logits_backward.function(*linear, number, z, number, number, needs)
         *_, kept = small_heads.function(x, parts, [matrix(h) for h in heads], several, 0.1)
         shares = matrix(heads[-1], rows).float()
         small_heads_backward.function(x, parts, several, 0.1, [kept], several.float(), shares, True)

@@ -9,8 +9,10 @@ from cells import FLOOR
 from competitors import TORCH
 from measure import each_way, errors, gradient_bytes, in_turns, told
 
-from mtlkit.ops.catalog import OPS
-from mtlkit.ops.dispatch.choice import estimate
+from mtlkit.ops.dispatch.estimate import estimate
+from mtlkit.ops.dispatch.table import builtin_ops
+
+OPS = builtin_ops()
 
 DEVICE = "cuda"
 FLUSH = 2**28

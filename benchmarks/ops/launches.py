@@ -16,8 +16,10 @@ import torch
 from absent import absent_gpu, backward
 
 from mtlkit import ops
-from mtlkit.ops.catalog import OPS
 from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.table import builtin_ops
+
+OPS = builtin_ops()
 
 ROWS, FEATURES, CLASSES = 512, 512, (200, 13, 20, 7)
 ASKED = 5

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -59,6 +58,8 @@ class TimmBackbone(BackboneModule):
 
 
 def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> nn.Module:
+    import timm  # seconds, which only the building of such a backbone takes
+
     if not timm.is_model(config.model.partition(".")[0]):
         near = timm.list_models(f"*{config.model}*")[:5]
         hint = f"; did you mean {', '.join(near)}?" if near else ""

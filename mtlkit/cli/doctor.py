@@ -13,9 +13,8 @@ from packaging.requirements import Requirement
 
 from mtlkit.cli import COMMANDS
 from mtlkit.errors import UnknownComponentError, did_you_mean
-from mtlkit.plugins import hooks
 from mtlkit.plugins.disabled import read_disabled
-from mtlkit.plugins.discovery import InstalledPlugin, incompatible, installed_plugins
+from mtlkit.plugins.discovery import InstalledPlugin, accepted_apis, incompatible, installed_plugins
 
 HEAVY = ("torch", "numpy", "timm", "torchvision", "matplotlib", "numba", "PIL", "scipy", "pandas")
 """What no plugin imports when it registers: every command would wait for it."""
@@ -218,7 +217,7 @@ def _tell(finding: Finding) -> None:
 
 def _lines(finding: Finding) -> Iterator[str]:
     plugin = finding.plugin
-    window = f"plugin API {plugin.api} of {_dotted(hooks.API_FLOOR)} to {_dotted(hooks.API)}"
+    window = f"plugin API {plugin.api} of {accepted_apis()}"
     yield f"{plugin.namespace}: {'has problems' if finding.problems else 'is well'}"
     yield f"  from     {plugin.origin}; {window}"
     if finding.seconds is not None:
@@ -230,7 +229,3 @@ def _lines(finding: Finding) -> Iterator[str]:
         yield f"  problem  {' '.join(problem.split())}"
     for note in finding.notes:
         yield f"  note     {note}"
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return ".".join(map(str, version))

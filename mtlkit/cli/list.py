@@ -8,7 +8,7 @@ import click
 from mtlkit.cli import current_catalog
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
-from mtlkit.plugins.registry import Registry
+from mtlkit.plugins.registry import Registry, UnavailablePlugin
 
 
 @click.command()
@@ -48,18 +48,25 @@ def find_component(catalog: Catalog, name: str) -> tuple[str, Registry[Any], str
     if candidates:
         choices = " or ".join(f"`mtlkit show {plural}/{bare}`" for plural, _, bare in candidates)
         raise MtlkitError(f"{len(candidates)} components are named {name!r}; use {choices}")
-    for registry in catalog.families().values():
-        blocked = registry.blocked(name)
-        if blocked is not None:
-            raise blocked.error(
-                f"{name!r} cannot be had: {blocked.reason}", family="component", name=name
-            )
+    unavailable = _unavailable(catalog, name)
+    if unavailable is not None:
+        raise unavailable.error(
+            f"{name!r} is unavailable: {unavailable.reason}", family="component", name=name
+        )
     known = [entry.name for registry in catalog.families().values() for entry in registry]
     raise UnknownComponentError(
         f"no component named {name!r}{did_you_mean(name, known)}; `mtlkit list` shows all",
         family="component",
         name=name,
     )
+
+
+def _unavailable(catalog: Catalog, name: str) -> UnavailablePlugin | None:
+    family, _, bare = name.partition("/")
+    for registry in catalog.families().values():
+        if family in (registry.plural, registry.family):
+            return registry.blocked(bare)
+    return catalog.heads.blocked(name)  # every registry is closed to the same namespaces
 
 
 def _candidates(catalog: Catalog, name: str) -> Iterator[tuple[str, Registry[Any], str]]:

@@ -1,5 +1,6 @@
 """``mtlkit ops``: which implementations the head ops have, and which would run."""
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ from mtlkit.errors import ImplementationError, MtlkitError
 from mtlkit.plugins.catalog import Catalog
 
 if TYPE_CHECKING:
-    from mtlkit.ops.dispatch.choice import Line
+    from mtlkit.ops.dispatch.choice import Candidate
     from mtlkit.ops.dispatch.implementation import Op
+    from mtlkit.ops.dispatch.table import OpTable
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 REDUCTIONS = ("none", "sum", "mean")
@@ -30,31 +32,36 @@ def list_ops() -> None:
     """List the ops and their implementations: what each costs, or why it cannot run here."""
     import torch
 
-    from mtlkit.ops.dispatch.choice import explain
-    from mtlkit.ops.dispatch.device import described
+    from mtlkit.ops.dispatch.choice import explain, use
+    from mtlkit.ops.dispatch.device import device_text
     from mtlkit.ops.dispatch.implementation import Request
-    from mtlkit.ops.dispatch.plugin_ops import broken, op_called, searched_in
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     catalog, usual = current_catalog(), Request(512, 512, 200, device=device)
     for entry in catalog.ops:
-        with searched_in(catalog):
-            try:
-                op = op_called(entry.name)
-            except MtlkitError as cause:
-                click.echo(f"{entry.name}: cannot be had: {cause}\n")
-                continue
-            lines = explain(op, usual)
-        whose = f" ({entry.origin})" if "/" in entry.name else ""
-        click.echo(f"{entry.name}: {op.summary}{whose}")
-        for line in aligned([_with_summary(catalog, op, told) for told in _rows(lines)]):
+        try:
+            with use(_table_of(catalog)):
+                candidates = explain(catalog.ops.get(entry.name), usual)
+        except MtlkitError as cause:
+            click.echo(f"{entry.name}: unavailable: {cause}\n")
+            continue
+        origin = f" ({entry.origin})" if "/" in entry.name else ""
+        click.echo(f"{entry.name}: {entry.summary}{origin}")
+        rows = [
+            (name, _summary(catalog, candidate), *cells)
+            for candidate in candidates
+            for name, *cells in _rows([candidate])
+        ]
+        for line in aligned(rows):
             click.echo(f"  {line}")
         click.echo()
     for entry in catalog.implementations:
-        if said := broken(catalog.implementations, entry):
-            click.echo(f"{entry.name}: cannot be had: {said}\n")
+        try:
+            catalog.implementations.get(entry.name)
+        except MtlkitError as cause:
+            click.echo(f"{entry.name}: unavailable: {cause}\n")
     click.echo(
-        f"estimates for 512 rows, 512 features, 200 classes, float32, on {described(device)}"
+        f"estimates for 512 rows, 512 features, 200 classes, float32, on {device_text(device)}"
     )
 
 
@@ -87,25 +94,23 @@ def explain(
     """Show which implementation of OP would run for these sizes, and why."""
     import torch
 
-    from mtlkit.ops.dispatch.choice import choose, explain
-    from mtlkit.ops.dispatch.device import described
+    from mtlkit.ops.dispatch.choice import choose, explain, find_op, use
+    from mtlkit.ops.dispatch.device import device_text
     from mtlkit.ops.dispatch.implementation import Request
-    from mtlkit.ops.dispatch.plugin_ops import op_called, searched_in
 
-    catalog = current_catalog()
     request = Request(
         rows, features, classes, getattr(torch, dtype), device, not forward_only, reduction, parts
     )
-    with searched_in(catalog):
-        found = op_called(op)
+    with use(_table_of(current_catalog())):
+        explained = find_op(op)
         if argument is not None:
-            choose(found, request, argument)  # its error says why it cannot run
-        lines = explain(found, request, argument)
+            choose(explained, request, argument)  # its error states why it cannot run
+        candidates = explain(explained, request, argument)
     header = ("implementation", "time", "memory", "")
-    for line in aligned([header, *_rows(lines)]):
+    for line in aligned([header, *_rows(candidates)]):
         click.echo(line)
-    told = f"estimates for {described(device)}"
-    click.echo(f"\ntimes and memory beyond inputs and gradients are {told}")
+    text = device_text(device)
+    click.echo(f"\ntimes and memory beyond inputs and gradients are estimates for {text}")
 
 
 @ops.command()
@@ -130,7 +135,8 @@ def tune(
     """Measure the implementations here, for MTLKIT_OPS_TABLE to name the table of their times."""
     import torch
 
-    from mtlkit.ops.tune import trials, tuned
+    from mtlkit.ops.dispatch.timing import Sizes
+    from mtlkit.ops.tune import tuned
 
     if device == "cuda" and not torch.cuda.is_available():
         raise ImplementationError("--device cuda: torch finds no GPU here")
@@ -140,27 +146,37 @@ def tune(
         for name, taken in sorted(seconds.items(), key=lambda item: item[1]):
             click.echo(f"  {name:<15} {taken * 1e3:.3g} ms")
 
-    sizes = trials(list(rows), features, list(classes), getattr(torch, dtype), device)
-    table = tuned(sizes, report)
+    sizes = Sizes(rows, features, classes, getattr(torch, dtype), device)
+    table = tuned(_usable_ops(current_catalog()), sizes, report)
     out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     click.echo(f"\nwrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
 
 
-def _with_summary(
-    catalog: Catalog, op: "Op", told: tuple[str, str, str, str]
-) -> tuple[str, str, str, str, str]:
-    """A line of the list: a plugin's implementation says whose it is."""
-    name = told[0]
-    if name in op.implementations:
-        return (name, op.implementations[name].summary, *told[1:])
-    entry = catalog.implementations.entry(name)
-    return (name, f"{entry.summary} ({entry.origin})", *told[1:])
+def _table_of(catalog: Catalog) -> "OpTable":
+    from mtlkit.ops.dispatch.table import OpTable
+
+    return OpTable(catalog.ops, catalog.implementations)
 
 
-def _rows(lines: list["Line"]) -> Iterator[tuple[str, str, str, str]]:
-    for line in lines:
-        if line.refuses:
-            yield line.name, "", "", f"cannot run: {line.refuses}"
+def _usable_ops(catalog: Catalog) -> "Iterator[Op]":
+    for name in catalog.ops.names():
+        with contextlib.suppress(MtlkitError):
+            yield catalog.ops.get(name)
+
+
+def _summary(catalog: Catalog, candidate: "Candidate") -> str:
+    """Return the summary of an implementation; a plugin's names its distribution."""
+    if candidate.name not in catalog.implementations:
+        return candidate.summary
+    entry = catalog.implementations.entry(candidate.name)
+    return f"{entry.summary} ({entry.origin})"
+
+
+def _rows(candidates: "list[Candidate]") -> Iterator[tuple[str, str, str, str]]:
+    for each in candidates:
+        if each.refuses:
+            yield each.name, "", "", f"cannot run: {each.refuses}"
         else:
-            told = f"chosen by {line.chosen}" if line.chosen else ""
-            yield line.name, f"{line.seconds * 1e3:.3g} ms", f"{line.peak / 2**20:.3g} MiB", told
+            chosen = f"chosen by {each.chosen}" if each.chosen else ""
+            memory = f"{each.peak / 2**20:.3g} MiB"
+            yield each.name, f"{each.seconds * 1e3:.3g} ms", memory, chosen

@@ -1,26 +1,56 @@
 """``mtlkit plugin new``: a package of one's own that installs, passes its tests, and is found."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib import metadata, resources
 from pathlib import Path
+from typing import Any
 
 import attrs
 import click
 
 from mtlkit.errors import InvalidNameError, MtlkitError
 from mtlkit.plugins import hooks
+from mtlkit.plugins.families import FAMILIES, Family
+from mtlkit.recipe_io.error_text import article
 
-FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "backbone": ("small_conv", "small_conv_trunk"),
-    "head": ("cosine", "cosine_head"),
-    "metric": ("within",),
-    "weighting": ("discount", "discount_weights"),
-    "router": ("adapters", "adapters_router"),
-    "data": ("stripes", "draw_stripes"),
-    "op": ("by_rows", "by_rows_op"),
-}
-"""The families that a new plugin can show, and the modules that show each."""
+
+@attrs.frozen
+class Example:
+    """A component that a new plugin shows: its family, its module and target, its name."""
+
+    plural: str
+    module: str
+    component: str
+    name: str
+    summary: str
+
+
+EXAMPLES = (
+    Example("backbones", "small_conv", "SmallConv", "small-conv", "two convolutions"),
+    Example("heads", "cosine", "Cosine", "cosine", "classes by the cosine of an angle"),
+    Example("metrics", "within", "Within", "within", "the fraction within a tolerance"),
+    Example("routers", "adapters", "Adapters", "adapters", "a small layer for each task"),
+    Example("branches", "scaled", "Scaled", "scaled", "features scaled for each group"),
+    Example("weightings", "discount", "Discount", "discount", "less for each later side task"),
+    Example("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
+    Example("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
+    Example("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
+    Example("evaluators", "calibration", "Calibration", "calibration", "confidence less accuracy"),
+    Example("loggers", "csv_lines", "CSVLines", "csv", "losses and weights as a table"),
+    Example("ops", "hinge", "HINGE", "hinge", "the squared hinge of each row"),
+    Example("implementations", "by_rows", "BY_ROWS", "by-rows", "a few rows at a time"),
+)
+"""One example for each family; its template and that of its test have the name of the module."""
+
+HOOKS = "hooks"
+"""The option for hooks that observe a run, which are no component."""
+
+
+def option_of(family: Family[Any]) -> str:
+    """Return the option of ``mtlkit plugin new`` for an example of the family."""
+    return "data" if family.plural == "data" else family.singular
+
 
 NAMESPACE = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 
@@ -30,10 +60,11 @@ LONGEST = 30
 
 @attrs.frozen
 class Start:
-    """A plugin that is to be written: its namespace, and the families it shows."""
+    """A plugin that is to be written: its namespace, its examples, and whether it has hooks."""
 
     name: str
-    families: tuple[str, ...]
+    examples: tuple[Example, ...]
+    hooks: bool
 
     @property
     def distribution(self) -> str:
@@ -53,13 +84,14 @@ class Start:
         yield f"{self.package}/__init__.py", "init.py"
         yield f"{self.package}/py.typed", "py.typed"
         yield f"{self.package}/plugin.py", "plugin.py"
-        for family in self.families:
-            for module in FAMILIES[family]:
-                yield f"{self.package}/{module}.py", f"{module}.py"
-        if "data" in self.families:  # with data of its own it can be tried at once
+        modules = [example.module for example in self.examples]
+        for module in [*modules, "observer"] if self.hooks else modules:
+            yield f"{self.package}/{module}.py", f"{module}.py"
+            yield f"tests/test_{module}.py", f"test_{module}.py"
+        if "stripes" in modules:  # with its own data it can be tried at once
             yield f"{self.package}/recipes/first.yaml", "recipe.yaml"
-        yield "tests/test_conformance.py", "test_conformance.py"
-        yield "tests/test_formulas.py", "test_formulas.py"
+        if modules:
+            yield "tests/test_conformance.py", "test_conformance.py"
 
     def write(self, folder: Path) -> None:
         """Write every file into the new `folder`."""
@@ -69,7 +101,7 @@ class Start:
             trim_blocks=True,
             keep_trailing_newline=True,
             undefined=jinja2.StrictUndefined,
-            autoescape=False,  # what is written is code, no page
+            autoescape=False,  # the output is code, not HTML
         )
         words = {
             "name": self.name,
@@ -77,7 +109,12 @@ class Start:
             "package": self.package,
             "api": ".".join(map(str, hooks.API)),
             "release": ".".join(metadata.version("mtlkit").split(".")[:2]),
-            **{family: family in self.families for family in FAMILIES},
+            "examples": self.examples,
+            HOOKS: self.hooks,
+            **{
+                option_of(family): any(each.plural == family.plural for each in self.examples)
+                for family in FAMILIES
+            },
         }
         templates = resources.files("mtlkit.cli") / "scaffold"
         for path, template in self.files():
@@ -92,23 +129,27 @@ def plugin() -> None:
     """Write a plugin of your own."""
 
 
+def _family_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each family, and one for hooks."""
+    text = "Show hooks that observe runs."
+    command = click.option(f"--{HOOKS}", is_flag=True, help=text)(command)
+    for family in reversed(FAMILIES):
+        text = f"Show {article(family.singular)}."
+        command = click.option(f"--{option_of(family)}", is_flag=True, help=text)(command)
+    return command
+
+
 @plugin.command()
 @click.argument("name")
-@click.option("--backbone", is_flag=True, help="Show a backbone.")
-@click.option("--head", is_flag=True, help="Show a head.")
-@click.option("--metric", is_flag=True, help="Show a metric.")
-@click.option("--weighting", is_flag=True, help="Show a weighting of losses.")
-@click.option("--router", is_flag=True, help="Show a router.")
-@click.option("--data", is_flag=True, help="Show a data source, and a recipe that can be run.")
-@click.option("--op", is_flag=True, help="Show an implementation of a head op.")
+@_family_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="The new folder; by default mtlkit-NAME here.",
 )
-def new(name: str, out: Path | None, **asked: bool) -> None:
-    """Start the plugin NAME, with a working component of each family that is asked for, or of all.
+def new(name: str, out: Path | None, **options: bool) -> None:
+    """Start the plugin NAME, with an example of each family that is given, or of all.
 
     NAME is its namespace: its components are called NAME/...
     """
@@ -118,8 +159,10 @@ def new(name: str, out: Path | None, **asked: bool) -> None:
             f"{name!r} cannot be the namespace of a plugin; expected at most {LONGEST} lower-case "
             f"letters and digits, parted by '-' or '_', such as acme or acme-vision"
         )
-    families = tuple(family for family, wanted in asked.items() if wanted)
-    start = Start(name, families or tuple(FAMILIES))
+    everything = not any(options.values())
+    plurals = {f.plural for f in FAMILIES if everything or options[option_of(f)]}
+    examples = tuple(example for example in EXAMPLES if example.plural in plurals)
+    start = Start(name, examples, hooks=everything or options[HOOKS])
     folder = out or Path(start.distribution)
     if folder.exists() and any(folder.iterdir()):
         raise MtlkitError(f"{folder}: is not empty; give another folder with --out")

@@ -12,8 +12,7 @@ from mtlkit.cli.list import aligned, find_component
 @click.argument("name")
 def show(name: str) -> None:
     """Show the component NAME, or FAMILY/NAME where two families have one of that name."""
-    from mtlkit.ops.configs import OpImplementation
-    from mtlkit.recipe_io.snippet import RECIPE_PATHS, option_rows, snippet
+    from mtlkit.recipe_io.snippet import option_rows, snippet
     from mtlkit.recipe_io.structuring import options_of
 
     catalog = current_catalog()
@@ -21,15 +20,17 @@ def show(name: str) -> None:
     entry, component = registry.entry(name), registry.get(name)
     click.echo(f"{registry.family} {name}: {entry.summary}")
     click.echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}\n")
-    click.echo(f"{inspect.getdoc(component) or '(not documented)'}\n")
+    documented = component.run if plural == "implementations" else component
+    click.echo(f"{inspect.getdoc(documented) or '(not documented)'}\n")
+    if plural in ("ops", "implementations"):
+        click.echo("on the command line")
+        if plural == "ops":
+            click.echo(f"mtlkit ops explain {name}")
+        else:
+            click.echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
+        return
     rows = option_rows(options_of(component), catalog)
     click.echo("options" if rows else "no options")
     for line in aligned(rows):
         click.echo(f"  {line}")
-    if plural in RECIPE_PATHS:
-        click.echo(f"\nin a recipe\n{snippet(catalog, plural, name, component)}", nl=False)
-    elif issubclass(component, OpImplementation):
-        click.echo("\non the command line")
-        click.echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
-    else:
-        click.echo(f"\non the command line\nmtlkit ops explain {name}")
+    click.echo(f"\nin a recipe\n{snippet(catalog, plural, name, component)}", nl=False)

@@ -5,4 +5,5 @@ from .classification import ClassificationHead as ClassificationHead
 from .cross_entropy import LinearCrossEntropy as LinearCrossEntropy
 from .linear import LinearHead as LinearHead
 from .margin import Margin as Margin
+from .op_choice import implementation_for as implementation_for
 from .regression import Regression as Regression

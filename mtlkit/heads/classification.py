@@ -10,10 +10,11 @@ from mtlkit.errors import AssemblyError
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.linear import LinearHead
+from mtlkit.heads.op_choice import implementation_for
 from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
-from mtlkit.ops.configs import implementation_for
-from mtlkit.ops.dispatch.names import AUTO, PER_SAMPLE, left_open
+from mtlkit.ops.dispatch.choice import AUTO, left_open
+from mtlkit.ops.linear import LINEAR_CROSS_ENTROPY
 from mtlkit.task_types import TaskKind
 
 
@@ -31,7 +32,7 @@ class Classification(Head):
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
     implementation: str = attrs.field(
-        default=AUTO, validator=implementation_for("linear_cross_entropy", *PER_SAMPLE)
+        default=AUTO, validator=implementation_for(LINEAR_CROSS_ENTROPY)
     )
 
     def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from mtlkit.component import above, at_least, between, optional
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.classification import check_classes
+from mtlkit.heads.op_choice import implementation_for
 from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
-from mtlkit.ops import adaface_margins, margin_cross_entropy, sampled_margin_cross_entropy
-from mtlkit.ops.configs import implementation_for
-from mtlkit.ops.dispatch.names import AUTO, OF_MARGINS, left_open
+from mtlkit.ops.dispatch.choice import AUTO, left_open
+from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, adaface_margins, margin_cross_entropy
+from mtlkit.ops.sampled import sampled_margin_cross_entropy
 from mtlkit.task_types import MISSING, TaskKind
 
 
@@ -53,7 +54,7 @@ class Margin(Head):
     easy_margin: bool = False
     sample: float = attrs.field(default=1.0, validator=between(0, 1))
     implementation: str = attrs.field(
-        default=AUTO, validator=implementation_for("margin_cross_entropy", *OF_MARGINS)
+        default=AUTO, validator=implementation_for(MARGIN_CROSS_ENTROPY)
     )
 
     def __attrs_post_init__(self) -> None:

@@ -1,14 +1,17 @@
-from .configs import HeadOp as HeadOp
-from .configs import OpImplementation as OpImplementation
-from .configs import implementation_for as implementation_for
 from .dispatch.choice import choose as choose
 from .dispatch.choice import explain as explain
+from .dispatch.choice import left_open as left_open
 from .dispatch.choice import use as use
 from .dispatch.implementation import Cost as Cost
 from .dispatch.implementation import Implementation as Implementation
 from .dispatch.implementation import Op as Op
 from .dispatch.implementation import Request as Request
 from .dispatch.implementation import serves_all as serves_all
+from .dispatch.table import OpTable as OpTable
+from .dispatch.table import register as register
+from .dispatch.timing import Sizes as Sizes
+from .dispatch.timing import Timing as Timing
+from .dispatch.trial import Trial as Trial
 from .gating import gate as gate
 from .grouped import grouped_linear_cross_entropy as grouped_linear_cross_entropy
 from .kernels.costs import products as products
@@ -25,4 +28,3 @@ from .multi_head import HeadLosses as HeadLosses
 from .multi_head import multi_head_cross_entropy as multi_head_cross_entropy
 from .sampled import SampledLoss as SampledLoss
 from .sampled import sampled_margin_cross_entropy as sampled_margin_cross_entropy
-from .trials import Trial as Trial

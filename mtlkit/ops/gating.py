@@ -1,23 +1,27 @@
 """The gate of dynamic weights: a softmax over the features, averaged over the batch."""
 
+from collections.abc import Iterator, Mapping
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.dispatch.timing import REDUCTIONS, Sizes, Timing, draw, draw_features
+from mtlkit.ops.dispatch.trial import Draw, Trial
 from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_matrix,
     check_reduction,
     check_vector,
     check_weight,
-    has_tangent,
+    request_of,
     same_type,
-    wants_gradient,
     without_autocast,
 )
-from mtlkit.ops.kernels.concatenated import heads_joined
+from mtlkit.ops.kernels.concatenated import concatenated_heads
 from mtlkit.ops.kernels.costs import products, refuses_forward_mode
 from mtlkit.ops.kernels.tiles import accumulator
 
@@ -30,7 +34,7 @@ def gate(
     bias: Tensor | None = None,
     *,
     reduction: str = "mean",
-    implementation: str | None = None,
+    implementation: str | Implementation | None = None,
 ) -> Tensor:
     """The dynamic weights mu = (1/N) sum_n softmax(W x_n + b) (Yin & Liu, TIP 2018, eq. 7).
 
@@ -47,32 +51,28 @@ def gate(
     if bias is not None:
         check_vector(NAME, "bias", bias, len(weight))
     check_devices(NAME, x, weight=weight, bias=bias)
-    own_x, own_weight, own_bias = same_type(NAME, x, weight, bias)
-    assert own_x is not None
-    assert own_weight is not None
-    request = Request(
-        len(x), x.shape[1], len(weight), own_x.dtype, x.device.type,
-        wants_gradient(x, weight, bias), reduction, 1,
-        ("forward_mode",) if has_tangent(x, weight, bias) else (),
-    )  # fmt: skip
+    cast_x, cast_weight, cast_bias = same_type(NAME, x, weight, bias)
+    assert cast_x is not None
+    assert cast_weight is not None
+    request = request_of(cast_x, len(weight), (x, weight, bias), reduction)
     chosen = choose(GATE, request, implementation)
     with without_autocast(x):
-        shares: Tensor = chosen.run(own_x, own_weight, own_bias)
+        shares: Tensor = chosen.run(cast_x, cast_weight, cast_bias)
         if reduction == "none":
             return shares
         return shares.sum(dim=0) if reduction == "sum" else shares.mean(dim=0)
 
 
-def by_definition(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def reference(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The softmax of the logits (N, K)."""
     return F.linear(x, weight, bias).to(accumulator(x.dtype)).softmax(dim=1)
 
 
-def _joined(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def _concatenated(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     none = torch.empty(0, len(x), dtype=torch.int64, device=x.device)
     offset = x.new_zeros(len(weight)) if bias is None else bias
     shares: Tensor
-    _, shares, *_ = heads_joined(x.contiguous(), [weight], [offset], none, 0.0)
+    _, shares, *_ = concatenated_heads(x.contiguous(), [weight], [offset], none, 0.0)
     return shares.T
 
 
@@ -81,16 +81,48 @@ def _eager_cost(request: Request) -> Cost:
     return Cost(flops=products(request), moved=10 * matrix, calls=8, peak=3 * matrix)
 
 
-def _joined_cost(request: Request) -> Cost:
+def _concatenated_cost(request: Request) -> Cost:
     matrix = request.logits * 4
     return Cost(flops=products(request), moved=8 * matrix, calls=40, peak=2 * matrix)
 
 
+def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
+    """Return calls for the task weights of each row, their sum, and without a bias."""
+    samples = Draw(rows, generator)
+    inputs = (samples.features(), *samples.linear(4))
+
+    def call(reduction: str, name: str, *inputs: Tensor) -> Tensor:
+        return gate(*inputs, reduction=reduction, implementation=name)
+
+    return {
+        "none": Trial(inputs, partial(call, "none")),
+        "sum": Trial(inputs, partial(call, "sum")),
+        "without bias": Trial(inputs[:2], partial(call, "none")),
+    }
+
+
+def _timings(sizes: Sizes) -> Iterator[Timing]:
+    """Yield the gate of four tasks."""
+    for rows in sizes.rows:
+        for reduction in REDUCTIONS:
+            request = sizes.request(rows, 4, reduction)
+            x, weight = draw_features(request), draw(request, 4, request.features)
+            yield Timing(request, partial(_step, request, x, weight))
+
+
+def _step(request: Request, x: Tensor, weight: Tensor, name: str) -> None:
+    shares = gate(x, weight, reduction=request.reduction, implementation=name)
+    torch.autograd.grad(shares[..., 0].sum(), (x, weight))
+
+
 GATE = Op(
     NAME,
-    "the shares of tasks by a softmax over the features",
-    Implementation("eager", "the definition", by_definition, serves_all, _eager_cost),
+    gate,
+    Implementation("eager", "the definition", reference, serves_all, _eager_cost),
     Implementation(
-        "joined", "task by task, over all rows at once", _joined, refuses_forward_mode, _joined_cost
+        "concatenated", "task by task, over all rows at once", _concatenated, refuses_forward_mode,
+        _concatenated_cost,
     ),
-)
+    trials=_trials,
+    timings=_timings,
+)  # fmt: skip

@@ -1,14 +1,18 @@
 """The cross-entropy of linear heads of which each row has its own: branches for groups of rows."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
-from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
+from mtlkit.ops.dispatch.timing import Sizes, Timing, draw, draw_features, draw_labels
+from mtlkit.ops.dispatch.trial import Draw, Trial
+from mtlkit.ops.kernels import group_costs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_heads,
@@ -16,21 +20,17 @@ from mtlkit.ops.kernels.arguments import (
     check_labels,
     check_reduction,
     check_smoothing,
-    has_tangent,
     heads_of_one_type,
-    wants_gradient,
+    request_of,
     without_autocast,
 )
-from mtlkit.ops.kernels.concatenated import heads_joined
-from mtlkit.ops.kernels.costs import CACHED, products, refuses_forward_mode
-from mtlkit.ops.kernels.sorted_groups import groups_sorted
+from mtlkit.ops.kernels.concatenated import concatenated_heads
+from mtlkit.ops.kernels.costs import refuses_forward_mode
+from mtlkit.ops.kernels.sorted_groups import sorted_groups
 from mtlkit.ops.kernels.tiles import accumulator
 
 NAME = "grouped_linear_cross_entropy"
 NO_GROUP = -1
-
-WAIT = 8
-"""A host that waits for a GPU loses about 40 us: as long as it takes to start so many kernels."""
 
 
 class Call(NamedTuple):
@@ -56,7 +56,7 @@ def grouped_linear_cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
     mean_of_groups: bool = False,
-    implementation: str | None = None,
+    implementation: str | Implementation | None = None,
 ) -> Tensor:
     """The cross-entropy of each row of x (N, D) by the head of its group, in float32.
 
@@ -116,15 +116,13 @@ def _checked(
     ends = [len(weight) for weight in weights]
     equal = len(set(ends)) == 1
     _check_targets(target, ends[0] if equal else _own_end(ends, group), left_out)
-    own_x, matrices, vectors = heads_of_one_type(NAME, x, weights, offsets)
-    options = {"ragged": not equal, "forward_mode": has_tangent(x, *weights, *offsets)}
-    request = Request(
-        len(x), x.shape[1], max(map(len, weights)), own_x.dtype, x.device.type,
-        wants_gradient(x, *weights, *offsets), reduction, len(weights),
-        tuple(name for name, given in options.items() if given),
+    cast_x, matrices, vectors = heads_of_one_type(NAME, x, weights, offsets)
+    request = request_of(
+        cast_x, max(map(len, weights)), (x, *weights, *offsets), reduction, len(weights),
+        ragged=not equal,
     )  # fmt: skip
     call = Call(
-        own_x, matrices, vectors, any(each is not None for each in offsets),
+        cast_x, matrices, vectors, any(each is not None for each in offsets),
         target.masked_fill(left_out, 0),
         group.masked_fill(left_out, len(weights)), label_smoothing,
     )  # fmt: skip
@@ -153,7 +151,7 @@ def _check_targets(target: Tensor, end: int | Tensor, left_out: Tensor) -> None:
         )
 
 
-def by_definition(call: Call) -> Tensor:
+def reference(call: Call) -> Tensor:
     """The losses (N,), group by group; which rows are of a group, a GPU is asked for each."""
     losses = call.x.new_zeros(len(call.x), dtype=accumulator(call.x.dtype))
     for number, (weight, bias) in enumerate(zip(call.weights, call.biases, strict=True)):
@@ -168,20 +166,20 @@ def by_definition(call: Call) -> Tensor:
 
 def _sorted(call: Call) -> Tensor:
     losses: Tensor
-    losses, *_ = groups_sorted(
+    losses, *_ = sorted_groups(
         call.x.contiguous(), list(call.weights), list(call.biases), call.target, call.group,
         call.label_smoothing,
     )  # fmt: skip
     return losses
 
 
-def _joined(call: Call) -> Tensor:
+def _concatenated(call: Call) -> Tensor:
     """Every head on every row, in few products: nothing of a row needs to be known to the host."""
     group = torch.arange(len(call.weights), device=call.x.device).unsqueeze(1)
     own = call.group == group
     none = (call.group == len(call.weights)).unsqueeze(1)  # such a row may be anything, NaN too
     losses: Tensor
-    losses, *_ = heads_joined(
+    losses, *_ = concatenated_heads(
         call.x.masked_fill(none, 0.0), list(call.weights), list(call.biases), call.target * own,
         call.label_smoothing,
     )  # fmt: skip
@@ -221,66 +219,64 @@ def _grouped_mm_refuses(request: Request) -> str:
     return refuses_forward_mode(request)
 
 
-def _eager_cost(request: Request) -> Cost:
-    return _cost(
-        request, passes=14, calls=30 * request.parts, weights=0, buffers=3, waits=request.parts
+def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
+    """Return calls of three groups, the last without rows, of equal and of different classes."""
+    samples = Draw(rows, generator)
+    x, target = samples.features(), samples.labels(3)
+    group = torch.randint(-1, 2, (rows,), generator=generator)
+
+    def call(options: Mapping[str, Any], name: str, x: Tensor, *parts: Tensor) -> Tensor:
+        return grouped_linear_cross_entropy(
+            x, parts[::2], target, group, parts[1::2], implementation=name, **options
+        )
+
+    equal, ragged = (x, *samples.linear(8, 8, 8)), (x, *samples.linear(3, 5, 9))
+    missing = (target == -100) | (group == -1)
+    return {
+        "none": Trial(equal, partial(call, {"reduction": "none"}), missing),
+        "mean": Trial(equal, partial(call, {}), missing),
+        "mean of groups": Trial(equal, partial(call, {"mean_of_groups": True}), missing),
+        "ragged": Trial(ragged, partial(call, {"label_smoothing": 0.1}), missing),
+    }
+
+
+def _timings(sizes: Sizes) -> Iterator[Timing]:
+    """Yield three groups with as many classes each."""
+    for request in sizes.requests(parts=3):
+        x = draw_features(request)
+        weights = [draw(request, request.classes, request.features) for _ in range(3)]
+        target, group = draw_labels(request, request.classes), draw_labels(request, 3)
+        yield Timing(request, partial(_step, request, x, weights, target, group))
+
+
+def _step(
+    request: Request, x: Tensor, weights: list[Tensor], target: Tensor, group: Tensor, name: str
+) -> None:
+    loss = grouped_linear_cross_entropy(
+        x, weights, target, group, reduction=request.reduction, implementation=name
     )
-
-
-def _sorted_cost(request: Request) -> Cost:
-    return _cost(request, passes=8, calls=70 + 12 * request.parts, weights=0, buffers=1, waits=1)
-
-
-def _joined_cost(request: Request) -> Cost:
-    # kernels were counted for a GPU; a CPU has to bear many small calls
-    parts, calls = request.parts, 33 if request.device == "cuda" else 115
-    one = _cost(request, passes=8, calls=calls + 12 * parts, weights=4, buffers=2, waits=0)
-    return one._replace(flops=parts * one.flops, moved=parts * one.moved, peak=parts * one.peak)
-
-
-def _grouped_mm_cost(request: Request) -> Cost:
-    # the stack of all W is copied, and so are its gradients; but for bfloat16 torch fetches where
-    # groups end, in each of its products
-    waits = 0 if request.dtype == torch.bfloat16 else 1 + 2 * request.gradient
-    return _cost(request, passes=8, calls=80, weights=12, buffers=3, waits=waits)
-
-
-def _cost(
-    request: Request, passes: float, calls: float, weights: float, buffers: float, waits: int
-) -> Cost:
-    """The three products, `passes` over the features and `weights` over all W."""
-    matrix = request.logits * 4
-    features = request.rows * request.features * request.size
-    weight = request.parts * request.classes * request.features * request.size
-    return Cost(
-        flops=products(request),
-        moved=passes * features
-        + (weights * weight if weight > CACHED else 0)
-        + (10 * matrix if matrix > CACHED else 0),
-        calls=calls + (WAIT * waits if request.device == "cuda" else 0),
-        peak=buffers * matrix + 2 * features + (weight if weights else 0),
-        buffers=buffers,
-        buffer=matrix / (1 if buffers == 1 else request.parts),
-    )
+    torch.autograd.grad(loss.sum(), (x, *weights), allow_unused=True)
 
 
 GROUPED_LINEAR_CROSS_ENTROPY = Op(
     NAME,
-    "the cross-entropy of each row by the linear head of its group",
+    grouped_linear_cross_entropy,
     Implementation(
-        "eager", "the definition: one group after the other; each waits for a GPU", by_definition,
-        serves_all, _eager_cost,
+        "eager", "the definition: one group after the other; each waits for a GPU", reference,
+        serves_all, group_costs.eager,
     ),
     Implementation(
         "sorted", "rows sorted once, one product for each group; waits for a GPU once", _sorted,
-        refuses_forward_mode, _sorted_cost,
+        refuses_forward_mode, group_costs.sorted_groups,
     ),
     Implementation(
-        "joined", "every head on every row, in one product", _joined, refuses_forward_mode,
-        _joined_cost,
+        "concatenated", "every head on every row, in one product", _concatenated,
+        refuses_forward_mode, group_costs.concatenated,
     ),
     Implementation(
         "grouped_mm", "torch's grouped product; waits for a GPU, but in bfloat16 from sm_90 on",
-        _grouped_mm, _grouped_mm_refuses, _grouped_mm_cost,
+        _grouped_mm, _grouped_mm_refuses, group_costs.grouped_mm,
     ),
+    trials=_trials,
+    timings=_timings,
 )  # fmt: skip

@@ -56,6 +56,16 @@ class Call(NamedTuple):
             return losses
         return losses.sum() if self.reduction == "sum" else losses.sum() / self.divisor()
 
+    @property
+    def torch_reduction(self) -> str:
+        """Reduction to request from torch, before `divided`."""
+        keeps = self.reduction == "none" or self.empty == "nan"
+        return self.reduction if keeps else "sum"
+
+    def divided(self, loss: Tensor) -> Tensor:
+        """Return a loss reduced by `torch_reduction`, divided if it still is a sum."""
+        return loss if self.torch_reduction == self.reduction else loss / self.divisor()
+
     def class_sum(self) -> float | Tensor:
         """The sum of the class weights."""
         return float(len(self.weight)) if self.class_weight is None else self.class_weight.sum()
@@ -63,7 +73,9 @@ class Call(NamedTuple):
     def weighted_logits(self) -> Tensor:
         """sum_c class_weight_c z_nc (N,): one product with the weighted sum of the rows of W."""
         wide = accumulator(self.x.dtype)
-        weight = self.class_weight
-        each = self.x.new_ones(len(self.weight), dtype=wide) if weight is None else weight.to(wide)
-        found = self.x.to(wide) @ (each @ self.weight.to(wide))
-        return found if self.bias is None else found + each @ self.bias.to(wide)
+        if self.class_weight is None:
+            weights = self.x.new_ones(len(self.weight), dtype=wide)
+        else:
+            weights = self.class_weight.to(wide)
+        logits = self.x.to(wide) @ (weights @ self.weight.to(wide))
+        return logits if self.bias is None else logits + weights @ self.bias.to(wide)

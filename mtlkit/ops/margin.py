@@ -1,17 +1,19 @@
 """The cross-entropy of cosines with a margin for the target: ArcFace, CosFace, both, AdaFace."""
 
 import math
-from collections.abc import Callable
-from functools import cache, partial
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
-from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
-from mtlkit.ops.kernels import margin_costs
+from mtlkit.ops.dispatch.implementation import Implementation, Op, serves_all
+from mtlkit.ops.dispatch.timing import linear_timings
+from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Draw, Trial
+from mtlkit.ops.kernels import by_negatives, margin_costs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_label_type,
@@ -21,18 +23,14 @@ from mtlkit.ops.kernels.arguments import (
     check_reduction,
     check_vector,
     check_weight,
-    has_tangent,
+    request_of,
     same_type,
-    wants_gradient,
     without_autocast,
 )
-from mtlkit.ops.kernels.chunked import rivals_by_classes
+from mtlkit.ops.kernels.by_negatives import Negatives
+from mtlkit.ops.kernels.compiled import compiled_later
 from mtlkit.ops.kernels.costs import refuses_forward_mode
-from mtlkit.ops.kernels.saved_softmax import rivals_stored
-from mtlkit.ops.kernels.tiles import EPSILON, accumulator
-from mtlkit.ops.triton.linear import rivals_by_triton
-from mtlkit.ops.triton.saved import rivals_of_logits
-from mtlkit.ops.triton.support import refuses as triton_refuses
+from mtlkit.ops.kernels.tiles import EPSILON, Logits, accumulator
 
 NAME = "margin_cross_entropy"
 
@@ -79,7 +77,7 @@ def margin_cross_entropy(
     easy_margin: bool = False,
     ignore_index: int = -100,
     reduction: str = "mean",
-    implementation: str | None = None,
+    implementation: str | Implementation | None = None,
 ) -> Tensor:
     """Cross-entropy of `scale` times the cosines of x and W, the target's lowered by a margin.
 
@@ -110,19 +108,14 @@ def margin_cross_entropy(
             check_vector(NAME, name, margin, len(x))
     if isinstance(angle, Tensor) and multiplier != 1:
         raise ValueError(f"{NAME}: multiplier: expected 1 with an angle for each row")
-    own_x, own_weight = same_type(NAME, x, weight)
-    assert own_x is not None
-    assert own_weight is not None
-    request = Request(
-        len(x), x.shape[1], len(weight), own_x.dtype, x.device.type, wants_gradient(x, weight),
-        reduction, 1, ("forward_mode",) if has_tangent(x, weight) else (),
-    )  # fmt: skip
+    cast_x, cast_weight = same_type(NAME, x, weight)
+    request = request_of(cast_x, len(weight), (x, weight), reduction)
     chosen = choose(MARGIN_CROSS_ENTROPY, request, implementation)
     with without_autocast(x):
         wide = x.to(accumulator(x.dtype))
         unit = F.normalize(wide, eps=EPSILON) * scale
         call = Call(
-            unit.to(own_x.dtype), own_weight, target, ignore_index, scale, multiplier, angle,
+            unit.to(cast_x.dtype), cast_weight, target, ignore_index, scale, multiplier, angle,
             additive, easy_margin, request.gradient,
         )  # fmt: skip
         losses: Tensor = torch.where(call.valid, chosen.run(call), 0.0)
@@ -167,28 +160,28 @@ def _cos_sin(angle: Margin) -> tuple[Margin, Margin]:
 
 
 def adaface_margins(
-    lengths: Tensor,
+    norms: Tensor,
     mean: Margin,
-    deviation: Margin,
+    std: Margin,
     margin: float = 0.4,
     spread: float = 0.333,
 ) -> tuple[Tensor, Tensor]:
-    """AdaFace's angle and additive margin (N,) from the lengths (N,) of the features.
+    """AdaFace's angle and additive margin (N,) from the norms (N,) of the features.
 
-    Kim et al. (CVPR 2022), eq. 12 and 13: with z the length in units of `deviation` /
+    Kim et al. (CVPR 2022), eq. 12 and 13: with z the norm in units of `std` /
     `spread` from the `mean`, kept in [-1, 1], the angle is -margin z and the additive margin
-    margin (z + 1). Mean and deviation are running ones over batches, which the caller keeps. No
-    gradient passes through the lengths.
+    margin (z + 1). Mean and std are running ones over batches, which the caller keeps. No
+    gradient passes through the norms.
 
     >>> angle, additive = adaface_margins(torch.tensor([20.0, 90.0]), 20.0, 5.0)
     >>> angle.tolist(), additive.tolist()
     ([-0.0, -0.4000000059604645], [0.4000000059604645, 0.800000011920929])
     """
-    quality = ((lengths.detach() - mean) / (deviation + 1e-3) * spread).clamp(-1, 1)
+    quality = ((norms.detach() - mean) / (std + 1e-3) * spread).clamp(-1, 1)
     return -margin * quality, margin * (quality + 1)
 
 
-def by_definition(call: Call) -> Tensor:
+def reference(call: Call) -> Tensor:
     """The losses (N,) by way of the matrix of cosines."""
     wide = accumulator(call.x.dtype)
     unit = F.normalize(call.weight.to(wide), eps=EPSILON).to(call.x.dtype)
@@ -199,79 +192,49 @@ def by_definition(call: Call) -> Tensor:
     return F.cross_entropy(logits, known.squeeze(1), reduction="none")
 
 
-@cache
-def _compiled_definition() -> Callable[[Call], Tensor]:
-    return torch.compile(by_definition)
-
-
-def _compiled(call: Call) -> Tensor:
-    found: Tensor = _compiled_definition()(call)
-    return found
-
-
-def _by_rivals(rivals: Callable[[Call], tuple[Tensor, Tensor]], call: Call) -> Tensor:
-    """The losses (N,): a margin changes the target's logit alone, its rivals are as they were."""
-    target_logit, others = rivals(call)
+def _by_negatives(negatives: Negatives, call: Call) -> Tensor:
+    """Compute the losses (N,): a margin changes the target's logit alone."""
+    logits = Logits(call.x, call.weight, None, call.known_target(), cosine=True)
+    target_logit, negative_lse = negatives(logits, call.gradient)
     cosine = (target_logit / call.scale).clamp(-1, 1)
-    return -F.logsigmoid(call.with_margin(cosine) - others)
+    return -F.logsigmoid(call.with_margin(cosine) - negative_lse)
 
 
-def _classes(call: Call) -> tuple[Tensor, Tensor]:
-    found: tuple[Tensor, Tensor] = rivals_by_classes(
-        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
-    )
-    return found
+def margin_trials(
+    function: Callable[..., Tensor], rows: int, generator: torch.Generator
+) -> Mapping[str, Trial]:
+    """Return a call of `function` for the margins of ArcFace, CosFace and both, and reductions."""
+    draw = Draw(rows, generator)
+    inputs, target = (draw.features(), draw.normal(CLASSES + rows, FEATURES)), draw.labels(3)
 
+    def call(options: Mapping[str, Any], name: str, x: Tensor, weight: Tensor) -> Tensor:
+        return function(x, weight, target, scale=8.0, implementation=name, **options)
 
-def _stored(call: Call) -> tuple[Tensor, Tensor]:
-    if not call.gradient:
-        return _classes(call)
-    found: tuple[Tensor, Tensor] = rivals_stored(
-        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
-    )[:2]
-    return found
-
-
-def _triton_logits(call: Call) -> tuple[Tensor, Tensor]:
-    found: tuple[Tensor, Tensor] = rivals_of_logits(
-        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
-    )[:2]
-    return found
-
-
-def _triton(call: Call) -> tuple[Tensor, Tensor]:
-    found: tuple[Tensor, Tensor] = rivals_by_triton(
-        call.x.contiguous(), call.weight.contiguous(), None, call.known_target(), True
-    )
-    return found
+    kinds: Mapping[str, Mapping[str, Any]] = {
+        "none": {"reduction": "none"},
+        "sum": {"reduction": "sum"},
+        "additive": {"reduction": "none", "angle": 0.0, "additive": 0.35},
+        "easy": {"reduction": "none", "easy_margin": True},
+        "multiplied": {"reduction": "none", "multiplier": 1.2},
+    }
+    return {
+        name: Trial(inputs, partial(call, options), target == -100)
+        for name, options in kinds.items()
+    }
 
 
 MARGIN_CROSS_ENTROPY = Op(
     NAME,
-    "the cross-entropy of cosines with a margin for the target",
+    margin_cross_entropy,
     Implementation(
-        "eager", "the definition: cosines, then cross-entropy", by_definition, serves_all,
+        "eager", "the definition: cosines, then cross-entropy", reference, serves_all,
         margin_costs.eager,
     ),
     Implementation(
-        "compiled", "the definition by torch.compile", _compiled, refuses_forward_mode,
-        margin_costs.compiled, automatic=False,
+        "compiled", "the definition by torch.compile", compiled_later(reference),
+        refuses_forward_mode, margin_costs.compiled, automatic=False,
     ),
-    Implementation(
-        "stored", "keeps one matrix of exponentials", partial(_by_rivals, _stored),
-        refuses_forward_mode, margin_costs.stored,
-    ),
-    Implementation(
-        "classes", "a tile of classes at a time, computed again for the backward pass",
-        partial(_by_rivals, _classes), refuses_forward_mode,
-        margin_costs.classes,
-    ),
-    Implementation(
-        "triton-logits", "logits of the inputs' type, by unit rows a tile of classes at a time",
-        partial(_by_rivals, _triton_logits), triton_refuses, margin_costs.triton_logits,
-    ),
-    Implementation(
-        "triton", "no logits, tiles computed again for the backward pass",
-        partial(_by_rivals, _triton), triton_refuses, margin_costs.triton,
-    ),
+    *by_negatives.implementations(_by_negatives, cosine=True),
+    trials=partial(margin_trials, margin_cross_entropy),
+    timings=partial(linear_timings, margin_cross_entropy),
 )  # fmt: skip

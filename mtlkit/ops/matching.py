@@ -1,6 +1,8 @@
 """Matching by templates: the scores of all pairs in one matrix product."""
 
 import math
+from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Draw, Trial
 from mtlkit.ops.kernels.arguments import check_devices, check_matrix, same_type, without_autocast
 from mtlkit.ops.kernels.tiles import EPSILON
 
@@ -20,7 +23,11 @@ GALLERY_TILE = 4096
 
 
 def match_template(
-    generic: Tensor, branches: Tensor, weights: Tensor, *, implementation: str | None = None
+    generic: Tensor,
+    branches: Tensor,
+    weights: Tensor,
+    *,
+    implementation: str | Implementation | None = None,
 ) -> Tensor:
     """Templates (N, 2C) whose dot products are the scores of Yin & Liu (TIP 2018), eq. 12.
 
@@ -75,9 +82,9 @@ def match_scores(probes: Tensor, gallery: Tensor) -> Tensor:
     >>> match_scores(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8], [1.0, 0.0]]))
     tensor([[0.6000, 1.0000]])
     """
-    own_probes, own_gallery = _checked(probes, gallery)
+    cast_probes, cast_gallery = _checked(probes, gallery)
     with without_autocast(probes):
-        return own_probes @ own_gallery.T
+        return cast_probes @ cast_gallery.T
 
 
 def _checked(probes: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,21 +92,23 @@ def _checked(probes: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor]:
     check_matrix(SCORES, "gallery", gallery)
     check_matrix(SCORES, "probes", probes, gallery.shape[1])
     check_devices(SCORES, gallery, "the gallery", probes=probes)
-    own_probes, own_gallery = same_type(SCORES, probes, gallery)
-    assert own_probes is not None
-    assert own_gallery is not None
-    return own_probes, own_gallery
+    cast_probes, cast_gallery = same_type(SCORES, probes, gallery)
+    return cast_probes, cast_gallery
 
 
 def best_matches(
-    probes: Tensor, gallery: Tensor, most: int, *, implementation: str | None = None
+    probes: Tensor,
+    gallery: Tensor,
+    most: int,
+    *,
+    implementation: str | Implementation | None = None,
 ) -> Best:
     """The `most` gallery templates (S, K) with the highest scores for every probe (P, K).
 
     >>> best_matches(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8], [1.0, 0.0]]), 1).places
     tensor([[1]])
     """
-    own_probes, own_gallery = _checked(probes, gallery)
+    cast_probes, cast_gallery = _checked(probes, gallery)
     if not isinstance(most, int) or isinstance(most, bool):
         raise TypeError(f"{SCORES}: most: expected an int, found {type(most).__name__}")
     if not 1 <= most <= len(gallery):
@@ -107,12 +116,12 @@ def best_matches(
             f"{SCORES}: most: expected 1 to {len(gallery)}, the size of the gallery, found {most}"
         )
     request = Request(
-        len(probes), probes.shape[1], len(gallery), own_probes.dtype, probes.device.type, False,
+        len(probes), probes.shape[1], len(gallery), cast_probes.dtype, probes.device.type, False,
         "none",
     )  # fmt: skip
     chosen = choose(MATCH_SCORES, request, implementation)
     with without_autocast(probes):
-        found: Best = chosen.run(own_probes, own_gallery, most)
+        found: Best = chosen.run(cast_probes, cast_gallery, most)
         return found
 
 
@@ -164,9 +173,33 @@ def _scores_cost(whole: bool, request: Request) -> Cost:
     )
 
 
+def _template_trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
+    """Return a call with two branches, weighted."""
+    draw = Draw(rows, generator)
+    inputs = (
+        draw.normal(rows, CLASSES), draw.normal(rows, 2, CLASSES), draw.normal(rows, 2).abs(),
+    )  # fmt: skip
+
+    def call(name: str, *inputs: Tensor) -> Tensor:
+        return match_template(*inputs, implementation=name)
+
+    return {"templates": Trial(inputs, call)}
+
+
+def _score_trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
+    """Return a call for the best one and the best five; indices have no gradient."""
+    draw = Draw(rows, generator)
+    inputs = (draw.features(), draw.normal(2 * CLASSES, FEATURES))
+
+    def call(most: int, name: str, probes: Tensor, gallery: Tensor) -> Tensor:
+        return best_matches(probes, gallery, most, implementation=name).scores
+
+    return {f"best {most}": Trial(inputs, partial(call, most)) for most in (1, 5)}
+
+
 MATCH_TEMPLATE = Op(
     TEMPLATE,
-    "templates whose dot products are the scores of eq. 12",
+    match_template,
     Implementation(
         "eager", "the definition: unit vectors, then their weighted mean", _unit_vectors,
         serves_all, lambda request: _template_cost(6, request),
@@ -175,11 +208,12 @@ MATCH_TEMPLATE = Op(
         "lengths", "lengths in the weights, one small product for each row", _lengths, serves_all,
         lambda request: _template_cost(2, request),
     ),
+    trials=_template_trials,
 )  # fmt: skip
 
 MATCH_SCORES = Op(
     SCORES,
-    "the best gallery templates of every probe",
+    best_matches,
     Implementation(
         "eager", "the definition: all scores, then the best", _whole, serves_all,
         lambda request: _scores_cost(True, request),
@@ -188,4 +222,5 @@ MATCH_SCORES = Op(
         "tiled", "a tile of the gallery at a time", _tiled, serves_all,
         lambda request: _scores_cost(False, request),
     ),
+    trials=_score_trials,
 )  # fmt: skip

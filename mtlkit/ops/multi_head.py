@@ -1,31 +1,33 @@
 """The losses of several heads on the same features, their gate, and each head's own gradient."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
-from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
+from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
+from mtlkit.ops.dispatch.timing import REDUCTIONS, Sizes, Timing, draw, draw_features, draw_labels
+from mtlkit.ops.dispatch.trial import CLASSES, Draw, Trial
+from mtlkit.ops.kernels import head_costs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
+    check_head_labels,
     check_heads,
     check_label_type,
-    check_labels,
     check_reduction,
     check_smoothing,
     check_vector,
     check_weight,
-    has_tangent,
     heads_of_one_type,
-    wants_gradient,
+    request_of,
     without_autocast,
 )
-from mtlkit.ops.kernels.concatenated import FEW, heads_feature_gradients, heads_joined
-from mtlkit.ops.kernels.costs import CACHED, INTERPRETED, products, refuses_forward_mode
+from mtlkit.ops.kernels.concatenated import concatenated_heads, heads_feature_gradients
+from mtlkit.ops.kernels.costs import refuses_forward_mode
 from mtlkit.ops.kernels.tiles import accumulator
 from mtlkit.ops.triton.heads import refuses as triton_refuses
 from mtlkit.ops.triton.heads import small_heads
@@ -90,7 +92,7 @@ def multi_head_cross_entropy(
     reduction: str = "mean",
     feature_gradients: bool = False,
     gate: tuple[Tensor, Tensor | None] | None = None,
-    implementation: str | None = None,
+    implementation: str | Implementation | None = None,
 ) -> HeadLosses:
     """The cross-entropy of each of T linear heads on the features x (N, D), never their sum.
 
@@ -143,7 +145,7 @@ def _checked(
     stacked = torch.stack(list(targets))
     valid = stacked != ignore_index
     known = stacked * valid
-    _check_targets(stacked, known, [len(weight) for weight in weights], ignore_index)
+    check_head_labels(NAME, stacked, known, [len(weight) for weight in weights], ignore_index)
     matrices = [*weights, *([] if gate is None else [gate[0]])]
     offsets += [] if gate is None else [gate[1]]
     if gate is not None:
@@ -151,42 +153,17 @@ def _checked(
         if gate[1] is not None:
             check_vector(NAME, "the gate's bias", gate[1], len(gate[0]))
         check_devices(NAME, x, gate=gate[0], **{"the gate's bias": gate[1]})
-    given = [*matrices, *offsets]
-    gradient = wants_gradient(x, *given)
-    own_x, own_matrices, own_offsets = heads_of_one_type(NAME, x, matrices, offsets)
-    options = ("forward_mode",) if has_tangent(x, *given) else ()
-    request = Request(
-        len(x), x.shape[1], sum(map(len, matrices)), own_x.dtype, x.device.type, gradient,
-        reduction, len(matrices), options,
-    )  # fmt: skip
+    cast_x, cast_matrices, cast_offsets = heads_of_one_type(NAME, x, matrices, offsets)
+    classes = sum(map(len, matrices))
+    request = request_of(cast_x, classes, (x, *matrices, *offsets), reduction, len(matrices))
     call = Call(
-        own_x, own_matrices, own_offsets, stacked, valid, known, ignore_index, label_smoothing,
+        cast_x, cast_matrices, cast_offsets, stacked, valid, known, ignore_index, label_smoothing,
         reduction, feature_gradients, gate is not None,
     )  # fmt: skip
     return call, request
 
 
-def _check_targets(targets: Tensor, known: Tensor, ends: list[int], missing: int) -> None:
-    """`IndexError` for a target (T, N) outside [0, end) of its head; one look where all is well.
-
-    `known` are the same with a class where one is missing.
-    """
-    if targets.device.type != "cpu" or torch.compiler.is_compiling():
-        # the device's own assertion, with few kernels: it must not wait
-        inside = torch.stack([own.clamp(0, end - 1) for own, end in zip(known, ends, strict=True)])
-        torch._assert_async(
-            (known == inside).all(), f"{NAME}: targets: a label is outside its head's classes"
-        )
-        return
-    if targets.numel():
-        lowest, highest = torch.aminmax(targets, dim=1)
-        if lowest.min() >= 0 and all(map(int.__lt__, highest.tolist(), ends)):
-            return
-    for head, (target, end) in enumerate(zip(targets, ends, strict=True)):
-        check_labels(NAME, f"targets[{head}]", target, end, missing)
-
-
-def by_definition(call: Call) -> HeadLosses:
+def reference(call: Call) -> HeadLosses:
     """Head by head, and a backward pass through each where its gradient is asked for."""
     x = call.x
     if call.feature_gradients and not x.requires_grad:
@@ -216,8 +193,8 @@ def by_definition(call: Call) -> HeadLosses:
     return found._replace(feature_gradients=torch.stack(gradients))
 
 
-def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
-    """By an op that gives losses and shares, and keeps the log-probabilities."""
+def _kept_log_probabilities(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
+    """Compute by an operator that returns losses and shares, and keeps the log-probabilities."""
     weights = list(call.weights)
     losses, shares, *kept = heads(
         call.x.contiguous(), weights, list(call.biases), call.known, call.label_smoothing
@@ -233,55 +210,76 @@ def _joined(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
     return found._replace(feature_gradients=gradients)
 
 
-def _eager_cost(request: Request) -> Cost:
-    matrix = request.logits * max(request.size, 4)
-    # thin products run at a fraction of the speed, and each reads x and adds to its gradient
-    reread = request.parts * 5 * request.rows * request.features * request.size
-    return Cost(
-        flops=products(request),
-        moved=reread + (10 * matrix if matrix > CACHED else 0),
-        calls=28 * request.parts,
-        peak=3 * matrix + 2 * request.rows * request.features * request.size,
-        buffers=3,
-        buffer=matrix / request.parts,
+def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
+    """Return calls of three heads of different sizes and a gate; all results are one vector."""
+    samples = Draw(rows, generator)
+    sizes = (2, 7, CLASSES)
+    heads, targets = samples.linear(*sizes), [samples.labels(size) for size in sizes]
+    inputs = (samples.features(), *heads, *samples.linear(4))
+
+    def call(options: Mapping[str, Any], name: str, x: Tensor, *parts: Tensor) -> Tensor:
+        result = multi_head_cross_entropy(
+            x, parts[0:6:2], targets, parts[1:6:2], gate=(parts[6], parts[7]), implementation=name,
+            **options,
+        )  # fmt: skip
+        assert result.gate is not None
+        return torch.cat([result.losses.flatten(), result.gate.flatten()])
+
+    return {
+        "none": Trial(inputs, partial(call, {"reduction": "none"})),
+        "sum": Trial(inputs, partial(call, {"reduction": "sum"})),
+        "smooth": Trial(inputs, partial(call, {"reduction": "none", "label_smoothing": 0.2})),
+    }
+
+
+FEW = (13, 20, 7)
+"""Classes of the small heads that are measured, alone and next to a larger head."""
+
+
+def _timings(sizes: Sizes) -> Iterator[Timing]:
+    """Yield small heads with a gate, alone and with a head of each number of classes."""
+    for rows in sizes.rows:
+        for reduction in REDUCTIONS:
+            for classes in (FEW, *((count, *FEW) for count in sizes.classes)):
+                whole = sum(classes) + len(classes)  # the gate is one more head
+                request = sizes.request(rows, whole, reduction, len(classes) + 1)
+                x, gate = draw_features(request), draw(request, len(classes), request.features)
+                weights = [draw(request, count, request.features) for count in classes]
+                targets = [draw_labels(request, count) for count in classes]
+                yield Timing(request, partial(_step, request, x, gate, weights, targets))
+
+
+def _step(
+    request: Request,
+    x: Tensor,
+    gate: Tensor,
+    weights: list[Tensor],
+    targets: list[Tensor],
+    name: str,
+) -> None:
+    result = multi_head_cross_entropy(
+        x, weights, targets, gate=(gate, None), reduction=request.reduction, implementation=name
     )
-
-
-def _joined_cost(request: Request) -> Cost:
-    matrix = request.logits * 4
-    groups = 1 if request.classes <= FEW else 2
-    return Cost(
-        flops=products(request),
-        moved=groups * 6 * request.rows * request.features * request.size + 12 * matrix,
-        calls=115 + 12 * request.parts,
-        peak=2 * matrix,
-        buffers=2,
-        buffer=matrix / groups,
-    )
-
-
-def _triton_cost(request: Request) -> Cost:
-    traffic = 1.0 if request.device == "cuda" else INTERPRETED
-    return Cost(
-        flops=products(request),
-        moved=traffic * (3 * request.rows * request.features * request.size + 12 * request.logits),
-        calls=8 + 2 * request.parts,
-        peak=8 * request.logits,
-    )
+    assert result.gate is not None
+    torch.autograd.grad(result.losses.sum() + result.gate.sum(), (x, *weights))
 
 
 MULTI_HEAD_CROSS_ENTROPY = Op(
     NAME,
-    "the cross-entropies of several heads, the gradient of each at the features, and a gate",
+    multi_head_cross_entropy,
     Implementation(
-        "eager", "the definition: one head after the other", by_definition, serves_all, _eager_cost
+        "eager", "the definition: one head after the other", reference, serves_all,
+        head_costs.eager,
     ),
     Implementation(
-        "joined", "heads of few classes in one product", partial(_joined, heads_joined),
-        refuses_forward_mode, _joined_cost,
+        "concatenated", "heads of few classes in one product",
+        partial(_kept_log_probabilities, concatenated_heads), refuses_forward_mode,
+        head_costs.concatenated,
     ),
     Implementation(
-        "triton", "one kernel for all heads and the gate", partial(_joined, small_heads),
-        triton_refuses, _triton_cost,
+        "triton", "one kernel for all heads and the gate",
+        partial(_kept_log_probabilities, small_heads), triton_refuses, head_costs.triton,
     ),
+    trials=_trials,
+    timings=_timings,
 )  # fmt: skip

@@ -1,23 +1,24 @@
 """Partial FC: the margin cross-entropy against some of the classes, drawn anew at every step."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
-from mtlkit.ops.dispatch.implementation import Op, Request
+from mtlkit.ops.dispatch.implementation import Implementation, Op
+from mtlkit.ops.dispatch.trial import Trial
 from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_label_type,
     check_labels,
     check_matrix,
     check_weight,
-    has_tangent,
+    request_of,
     same_type,
-    wants_gradient,
 )
-from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, Margin, margin_cross_entropy
+from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, Margin, margin_cross_entropy, margin_trials
 
 NAME = "sampled_margin_cross_entropy"
 
@@ -43,7 +44,7 @@ def sampled_margin_cross_entropy(
     easy_margin: bool = False,
     ignore_index: int = -100,
     reduction: str = "mean",
-    implementation: str | None = None,
+    implementation: str | Implementation | None = None,
 ) -> SampledLoss:
     """`margin_cross_entropy` against `samples` classes: those of the batch, and others by chance.
 
@@ -68,12 +69,8 @@ def sampled_margin_cross_entropy(
             f"{NAME}: samples: expected from {len(x)}, the rows, to {len(weight)}, the classes; "
             f"found {samples}"
         )
-    (own_x,) = same_type(NAME, x)  # the type that autocast will make of all
-    assert own_x is not None
-    request = Request(
-        len(x), weight.shape[1], samples, own_x.dtype, x.device.type, wants_gradient(x, weight),
-        reduction, 1, ("forward_mode",) if has_tangent(x, weight) else (),
-    )  # fmt: skip
+    (cast_x,) = same_type(NAME, x)  # autocast casts the weight to the same type
+    request = request_of(cast_x, samples, (x, weight), reduction)
     chosen = choose(SAMPLED_MARGIN_CROSS_ENTROPY, request, implementation)
     valid = target != ignore_index
     known = target.masked_fill(~valid, 0)
@@ -93,14 +90,24 @@ def sampled_margin_cross_entropy(
         easy_margin=easy_margin,
         ignore_index=ignore_index,
         reduction=reduction,
-        implementation=chosen.name,
+        implementation=chosen,
     )
     return SampledLoss(loss, classes)
 
 
+def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
+    """Return the calls of the margin cross-entropy, against a sample of all classes: no chance."""
+
+    def loss(x: Tensor, weight: Tensor, target: Tensor, **options: Any) -> Tensor:
+        return sampled_margin_cross_entropy(x, weight, target, len(weight), **options).loss
+
+    return margin_trials(loss, rows, generator)
+
+
 SAMPLED_MARGIN_CROSS_ENTROPY = Op(
     NAME,
-    "the margin cross-entropy against a sample of the classes (Partial FC)",
+    sampled_margin_cross_entropy,
     *MARGIN_CROSS_ENTROPY.implementations.values(),
+    trials=_trials,
     like=MARGIN_CROSS_ENTROPY.name,
 )

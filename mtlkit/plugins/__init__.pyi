@@ -35,5 +35,5 @@ from mtlkit.task_types import LossTerm as LossTerm
 from mtlkit.task_types import Role as Role
 from mtlkit.task_types import TaskKind as TaskKind
 
-from .catalog import Registrar as Registrar
+from .families import Registrar as Registrar
 from .hooks import hookimpl as hookimpl

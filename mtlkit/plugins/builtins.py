@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+from mtlkit.ops.builtins import BUILTIN_OPS
 from mtlkit.plugins.hooks import hookimpl
 
 if TYPE_CHECKING:
-    from mtlkit.plugins.catalog import Registrar
+    from mtlkit.plugins.families import Registrar
 
 
 @hookimpl
@@ -102,20 +103,8 @@ def mtlkit_register(catalog: "Registrar") -> None:
     catalog.loggers.add(
         "tensorboard", "mtlkit.loggers.tensorboard:TensorBoard", "event files for TensorBoard"
     )
-    _ops(catalog, "mtlkit.ops.configs")
-
-
-def _ops(catalog: "Registrar", at: str) -> None:
-    """What heads compute."""
-    add = catalog.ops.add
-    add("linear_cross_entropy", f"{at}:LinearCrossEntropy", "cross-entropy of a linear map")
-    add("multi_head_cross_entropy", f"{at}:MultiHeadCrossEntropy", "several heads, and a gate")
-    add("gate", f"{at}:Gate", "the shares of tasks by a softmax over the features")
-    add("grouped_linear_cross_entropy", f"{at}:GroupedLinearCrossEntropy", "by a row's own head")
-    add("margin_cross_entropy", f"{at}:MarginCrossEntropy", "ArcFace, CosFace, both, AdaFace")
-    add("sampled_margin_cross_entropy", f"{at}:SampledMarginCrossEntropy", "of sampled classes")
-    add("match_template", f"{at}:MatchTemplate", "templates for the scores of Yin & Liu, eq. 12")
-    add("match_scores", f"{at}:MatchScores", "the best of a gallery")
+    for name, (target, summary) in BUILTIN_OPS.items():
+        catalog.ops.add(name, target, summary)
 
 
 def _losses(catalog: "Registrar") -> None:

@@ -8,11 +8,10 @@ import importlib
 import importlib.metadata
 import inspect
 import os
-from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 import pluggy
@@ -34,24 +33,8 @@ from mtlkit.plugins.discovery import (
     incompatible,
     installed_plugins,
 )
-from mtlkit.plugins.namespaced_registry import NamespacedRegistry
-from mtlkit.plugins.registry import Origin, Registry, UnavailablePlugin
-
-if TYPE_CHECKING:
-    from mtlkit.backbones.base import Backbone
-    from mtlkit.data.source import DataSource
-    from mtlkit.evaluators.base import Evaluator
-    from mtlkit.heads.base import Head
-    from mtlkit.loggers.base import Logger
-    from mtlkit.metrics.base import Metric
-    from mtlkit.ops.configs import HeadOp, OpImplementation
-    from mtlkit.optim.base import Optimizer, Schedule
-    from mtlkit.routers.base import Router
-    from mtlkit.routers.branches import Branch
-    from mtlkit.weightings.base import Weighting
-
-KNOWN_PLUGINS: Mapping[str, str] = {"face": "mtlkit-face", "torchjd": "mtlkit-torchjd"}
-"""Namespaces of plugins we know of, and the distribution that brings each."""
+from mtlkit.plugins.families import Registrar, Registries
+from mtlkit.plugins.registry import Origin, UnavailablePlugin
 
 
 class Status(Enum):
@@ -81,35 +64,17 @@ class Command:
     origin: Origin
 
 
-@attrs.frozen
-class Catalog:
-    """One registry for each family of components, the plugins behind them, and their commands."""
+class Catalog(Registries):
+    """The registry of each family, the plugins behind them, their commands and their hooks.
 
-    backbones: "Registry[Backbone]" = attrs.field(factory=lambda: Registry("backbone"))
-    heads: "Registry[Head]" = attrs.field(factory=lambda: Registry("head"))
-    metrics: "Registry[Metric]" = attrs.field(factory=lambda: Registry("metric"))
-    routers: "Registry[Router]" = attrs.field(factory=lambda: Registry("router"))
-    branches: "Registry[Branch]" = attrs.field(factory=lambda: Registry("branch", "branches"))
-    weightings: "Registry[Weighting]" = attrs.field(factory=lambda: Registry("weighting"))
-    data: "Registry[DataSource]" = attrs.field(factory=lambda: Registry("data source", "data"))
-    optimizers: "Registry[Optimizer]" = attrs.field(factory=lambda: Registry("optimizer"))
-    schedules: "Registry[Schedule]" = attrs.field(factory=lambda: Registry("schedule"))
-    evaluators: "Registry[Evaluator]" = attrs.field(factory=lambda: Registry("evaluator"))
-    loggers: "Registry[Logger]" = attrs.field(factory=lambda: Registry("logger"))
-    ops: "Registry[HeadOp]" = attrs.field(factory=lambda: Registry("op"))
-    implementations: "Registry[OpImplementation]" = attrs.field(
-        factory=lambda: Registry("implementation")
-    )
-    plugins: list[PluginRecord] = attrs.field(factory=list)
-    commands: dict[str, Command] = attrs.field(factory=dict)
+    It can be pickled: in another process the modules of its plugins are imported again.
+    """
 
-    def families(self) -> dict[str, Registry[Any]]:
-        """Every registry by the plural under which users know it."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in attrs.fields(Catalog)
-            if field.name not in ("plugins", "commands")
-        }
+    def __init__(self) -> None:
+        super().__init__()
+        self.plugins: list[PluginRecord] = []
+        self.commands: dict[str, Command] = {}
+        self.manager = _new_manager()
 
     def registered(self) -> list[str]:
         """A line for each component: its family, name and target, and who brought it.
@@ -117,77 +82,55 @@ class Catalog:
         Two processes with the same lines build the same from the same recipe.
         """
         return [
-            f"{entry.family} {entry.pinned} = {entry.target} ({entry.origin})"
+            f"{entry.family} {entry.name} = {entry.target} ({entry.origin})"
             for registry in self.families().values()
-            for name in registry.names()
-            for entry in registry.versions(name)
+            for entry in registry
         ]
 
     def problems(self) -> list[PluginRecord]:
         """The plugins that could not be loaded."""
         return [p for p in self.plugins if p.status in (Status.FAILED, Status.INCOMPATIBLE)]
 
+    def __getstate__(self) -> dict[str, Any]:
+        plugins = [
+            (name, plugin.__name__ if isinstance(plugin, ModuleType) else plugin)
+            for name, plugin in self.manager.list_name_plugin()
+        ]
+        return {**vars(self), "manager": plugins}
 
-class Registrar:
-    """The catalog as a plugin sees it while it registers: one shelf for each family."""
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.manager = _new_manager()
+        for name, plugin in state["manager"]:
+            module = importlib.import_module(plugin) if isinstance(plugin, str) else plugin
+            self.manager.register(module, name)
 
-    def __init__(self, catalog: Catalog, namespace: str, origin: Origin) -> None:
-        self.backbones = NamespacedRegistry(catalog.backbones, namespace, origin)
-        self.heads = NamespacedRegistry(catalog.heads, namespace, origin)
-        self.metrics = NamespacedRegistry(catalog.metrics, namespace, origin)
-        self.routers = NamespacedRegistry(catalog.routers, namespace, origin)
-        self.branches = NamespacedRegistry(catalog.branches, namespace, origin)
-        self.weightings = NamespacedRegistry(catalog.weightings, namespace, origin)
-        self.data = NamespacedRegistry(catalog.data, namespace, origin)
-        self.optimizers = NamespacedRegistry(catalog.optimizers, namespace, origin)
-        self.schedules = NamespacedRegistry(catalog.schedules, namespace, origin)
-        self.evaluators = NamespacedRegistry(catalog.evaluators, namespace, origin)
-        self.loggers = NamespacedRegistry(catalog.loggers, namespace, origin)
-        self.ops = NamespacedRegistry(catalog.ops, namespace, origin)
-        self.implementations = NamespacedRegistry(catalog.implementations, namespace, origin)
 
-    def _shelves(self) -> "list[NamespacedRegistry[Any]]":
-        return [shelf for shelf in vars(self).values() if isinstance(shelf, NamespacedRegistry)]
-
-    def commit(self) -> None:
-        """Register everything that was added, or, where one name is refused, nothing."""
-        try:
-            for shelf in self._shelves():
-                shelf.commit()
-        except MtlkitError:
-            for shelf in self._shelves():
-                shelf.rollback()
-            raise
+def _new_manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(hooks.GROUP)
+    manager.add_hookspecs(hooks.Hooks)
+    return manager
 
 
 def load_catalog(selection: str | None = None) -> Catalog:
-    """The catalog of all built-in components and those of the selected plugins.
+    """Return the catalog of all built-in components and those of the selected plugins.
 
-    `selection` is ``all``, ``none`` or namespaces divided by commas; None asks the environment
-    variable ``MTLKIT_PLUGINS``, and then means all that ``mtlkit plugins disable`` left. An unknown
-    namespace is an error.
+    `selection` is ``all``, ``none`` or namespaces divided by commas. None reads the environment
+    variable ``MTLKIT_PLUGINS``; if it is not set, every plugin that is not disabled is selected. An
+    unknown namespace is an error.
 
     >>> "casia-net" in load_catalog("none").backbones
     True
     """
     if selection is None:
-        selection = selection_here()
+        selection = os.environ.get(SELECTION_VARIABLE)
     disabled = read_disabled() if selection is None else frozenset[str]()
     catalog = Catalog()
     own = Registrar(catalog, "", _own_origin())
     builtins.mtlkit_register(own)
     own.commit()
-    _load_plugins(catalog, selection or ("all" if selection is None else ""), disabled)
-    for namespace, distribution in KNOWN_PLUGINS.items():
-        if all(plugin.namespace != namespace for plugin in catalog.plugins):
-            reason = f"its plugin is not installed; run `pip install {distribution}`"
-            _refuse(catalog, UnavailablePlugin(namespace, NotInstalledError, reason))
+    _load_plugins(catalog, "all" if selection is None else selection, disabled)
     return catalog
-
-
-def selection_here() -> str | None:
-    """What the environment selects; None where it says nothing."""
-    return os.environ.get(SELECTION_VARIABLE)
 
 
 def _own_origin() -> Origin:
@@ -201,6 +144,7 @@ def _own_origin() -> Origin:
 def _load_plugins(catalog: Catalog, selection: str, disabled: frozenset[str]) -> None:
     installed = installed_plugins()
     chosen = chosen_namespaces(installed, selection)
+    catalog.namespaces.update(plugin.namespace for plugin in installed)
     for plugin in installed:
         rivals = [p for p in installed if p.namespace == plugin.namespace and p != plugin]
         if plugin.namespace not in chosen:
@@ -223,22 +167,25 @@ def _load_plugins(catalog: Catalog, selection: str, disabled: frozenset[str]) ->
 
 def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
     """Import, check and register one plugin; a failure leaves no trace but its record."""
-    manager = pluggy.PluginManager(hooks.GROUP)
-    manager.add_hookspecs(hooks.Hooks)
+    manager = catalog.manager
     try:
         module = importlib.import_module(plugin.module)
         origin = attrs.evolve(plugin.origin, file=module.__file__ or plugin.module)
+        _refuse_unknown_hooks(manager, module)
         manager.register(module, plugin.namespace)
-        _refuse_strange_hooks(manager, module)
+        others = [other for other in manager.get_plugins() if other is not module]
         registrar = Registrar(catalog, plugin.namespace, origin)
-        manager.hook.mtlkit_register(catalog=registrar)
-        commands = {k: v for found in manager.hook.mtlkit_commands() for k, v in found.items()}
+        manager.subset_hook_caller("mtlkit_register", others)(catalog=registrar)
+        own_commands = manager.subset_hook_caller("mtlkit_commands", others)()
+        commands = {k: v for returned in own_commands for k, v in returned.items()}
         taken = sorted(set(commands) & set(catalog.commands))
         if taken:
             owner = catalog.commands[taken[0]].origin
             raise MtlkitError(f"the command {taken[0]!r} belongs to {owner} already")
         registrar.commit()
-    except (Exception, SystemExit) as cause:  # a stranger: what it raises is its own problem
+    except (Exception, SystemExit) as cause:  # whatever a plugin raises is its own problem
+        if manager.has_plugin(plugin.namespace):
+            manager.unregister(name=plugin.namespace)
         message = " ".join(str(cause).split())[:400] or "(no message)"
         failure = f"{plugin.origin}: {type(cause).__name__}: {message}"
         _record(catalog, plugin, Status.FAILED, failure, LoadFailedError, cause)
@@ -248,21 +195,26 @@ def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
     catalog.plugins.append(PluginRecord(plugin.namespace, origin, Status.LOADED))
 
 
-def _refuse_strange_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
-    """A hook that is misspelt or not marked would be ignored silently; it is an error instead."""
+def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
+    """Refuse a hook that is misspelled, not marked, or a wrapper: it would be ignored silently."""
     known = [name for name in vars(hooks.Hooks) if not name.startswith("_")]
     functions = {name: value for name, value in vars(module).items() if inspect.isfunction(value)}
-    marked = {name for name in functions if manager.parse_hookimpl_opts(module, name) is not None}
+    options = {name: manager.parse_hookimpl_opts(module, name) for name in functions}
     for name, function in functions.items():
-        if name in known and name not in marked:
+        marked = options[name]
+        if name in known and marked is None:
             raise MtlkitError(f"{name!r} is not marked as a hook; put @hookimpl above it")
         own = function.__module__ == module.__name__  # what is imported may be called anything
         meant = did_you_mean(name, known) if name.startswith(f"{hooks.GROUP}_") else ""
-        if name not in known and (name in marked or (own and meant)):
+        if name not in known and (marked is not None or (own and meant)):
             raise MtlkitError(
                 f"{name!r} is no hook of mtlkit{meant}; expected one of {', '.join(known)}"
             )
-    if not marked:
+        if marked is not None and (marked["wrapper"] or marked["hookwrapper"]):
+            raise MtlkitError(
+                f"{name!r} wraps the hooks of other plugins; expected @hookimpl without wrapper"
+            )
+    if not any(options.values()):
         raise MtlkitError(f"implements no hook; expected one of {', '.join(known)}")
 
 
@@ -275,9 +227,5 @@ def _record(
     cause: BaseException | None = None,
 ) -> None:
     catalog.plugins.append(PluginRecord(plugin.namespace, plugin.origin, status, reason))
-    _refuse(catalog, UnavailablePlugin(plugin.namespace, error, reason, cause))
-
-
-def _refuse(catalog: Catalog, unusable: UnavailablePlugin) -> None:
     for registry in catalog.families().values():
-        registry.refuse(unusable)
+        registry.refuse(UnavailablePlugin(plugin.namespace, error, reason, cause))

@@ -73,9 +73,19 @@ def chosen_namespaces(plugins: Sequence[InstalledPlugin], selection: str) -> set
     return wanted
 
 
+CHANGES = (
+    "since 2.0 public names are in family namespaces such as mtlkit.heads, components have no "
+    "versions, and classes have new names"
+)
+"""The difference between the oldest accepted plugin API and those before it."""
+
+MIGRATION = "docs/guide/migrate.md"
+"""The page with the old and the new names."""
+
+
 def incompatible(plugin: InstalledPlugin) -> str | None:
-    """Why this mtlkit cannot load the plugin; None where nothing stands in the way."""
-    window = f"from {_dotted(hooks.API_FLOOR)} to {_dotted(hooks.API)}"
+    """Return why this mtlkit cannot load the plugin; None if it can."""
+    window = accepted_apis()
     if plugin.api is None:
         return (
             f"{plugin.origin} names no plugin API; its pyproject needs "
@@ -83,15 +93,23 @@ def incompatible(plugin: InstalledPlugin) -> str | None:
         )
     match = re.fullmatch(r"(\d+)\.(\d+)", plugin.api)
     if match is None:
-        return f"{plugin.origin} names the plugin API {plugin.api!r}; expected a number like '1.0'"
+        return f"{plugin.origin} names the plugin API {plugin.api!r}; expected a number like '2.0'"
     api = (int(match[1]), int(match[2]))
     if hooks.API_FLOOR <= api <= hooks.API:
         return None
-    outdated = "mtlkit" if api > hooks.API else plugin.distribution
+    made_for = f"{plugin.origin} was made for plugin API {plugin.api}; expected {window}"
+    if api > hooks.API:
+        return f"{made_for}; run `pip install --upgrade mtlkit`"
     return (
-        f"{plugin.origin} was made for plugin API {plugin.api}, this mtlkit speaks {window}; "
-        f"run `pip install --upgrade {outdated}`"
+        f"{made_for}: {CHANGES}; run `pip install --upgrade {plugin.distribution}`, or port it by "
+        f"{MIGRATION}"
     )
+
+
+def accepted_apis() -> str:
+    """Return the plugin APIs that this mtlkit accepts, as text."""
+    floor, newest = _dotted(hooks.API_FLOOR), _dotted(hooks.API)
+    return newest if floor == newest else f"{floor} to {newest}"
 
 
 def _dotted(version: tuple[int, int]) -> str:

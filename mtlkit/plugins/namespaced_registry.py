@@ -3,48 +3,39 @@
 import inspect
 from typing import Generic, TypeVar
 
-from mtlkit.component import Component
 from mtlkit.errors import InvalidNameError
-from mtlkit.plugins.registry import VERSION, Entry, Origin, Registry
+from mtlkit.plugins.registry import Entry, Origin, Registry
 
-C = TypeVar("C", bound=Component)
+T = TypeVar("T")
 
 
-class NamespacedRegistry(Generic[C]):
+class NamespacedRegistry(Generic[T]):
     """One family as a plugin sees it: `add`, within the plugin's namespace."""
 
-    def __init__(self, registry: Registry[C], namespace: str, origin: Origin) -> None:
+    def __init__(self, registry: Registry[T], namespace: str, origin: Origin) -> None:
         self._registry = registry
         self._namespace = namespace
         self._origin = origin
-        self.added: list[tuple[Entry, type[C] | None]] = []
+        self.added: list[tuple[Entry, T | None]] = []
 
-    def add(self, name: str, target: str | type[C], summary: str = "") -> None:
-        """Register `target`, a class or better ``"module:Class"``, which is imported on first use.
+    def add(self, name: str, target: str | T, summary: str = "") -> None:
+        """Register `target`, a component or better ``"module:NAME"``, imported on first use.
 
-        A plugin's names start with its namespace: ``acme/halves``. A version other than the first
-        is added as ``acme/halves@2``, beside the older ones, which resolved recipes ask for.
+        A plugin's names start with its namespace: ``acme/halves``.
         """
-        bare, pin, version = name.rpartition("@")
-        if pin and not VERSION.fullmatch(version):
-            raise InvalidNameError(
-                f"the name {name!r} ends in {pin + version!r}; expected a version such as '@2'"
-            )
-        name, number = (bare, int(version)) if pin else (name, 1)
         namespace, slash, _ = name.partition("/")
         if self._namespace and (not slash or namespace != self._namespace):
             raise InvalidNameError(
                 f"the name {name!r} lies outside the plugin's namespace; "
                 f"expected '{self._namespace}/...'"
             )
-        if isinstance(target, str):
-            entry = Entry(self._registry.family, name, target, summary, self._origin, number)
-            self.added.append((entry, None))
-        else:
-            path = f"{target.__module__}:{target.__qualname__}"
+        component = None if isinstance(target, str) else target
+        if not isinstance(target, str):
             summary = summary or (inspect.getdoc(target) or "").partition("\n")[0]
-            entry = Entry(self._registry.family, name, path, summary, self._origin, number)
-            self.added.append((entry, target))
+            kind = target if isinstance(target, type) else type(target)  # ops are values
+            target = f"{kind.__module__}:{kind.__qualname__}"
+        entry = Entry(self._registry.family, name, target, summary, self._origin)
+        self.added.append((entry, component))
 
     def commit(self) -> None:
         """Put what was added into the registry."""

@@ -13,31 +13,30 @@ from mtlkit.component import Component, type_key
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry
 from mtlkit.recipe import Recipe
-from mtlkit.recipe_io.structuring import family_of, options_of
+from mtlkit.recipe_io.structuring import options_of
 from mtlkit.recipe_io.yaml_reader import FLOAT, INTEGER
 
 
 def dump_recipe(recipe: Recipe, catalog: Catalog) -> str:
     """`recipe` as YAML, defaults filled in, under a comment that names every component's owner.
 
-    Reading it gives an equal recipe, also when a component has a newer version: names are written
-    with theirs. Raises `UnknownComponentError` for a component that no
+    Reading it gives an equal recipe. Raises `UnknownComponentError` for a component that no
     registry of `catalog` names.
     """
     header = ["# A recipe of mtlkit with every option written out; it was made by:"]
     lines = sorted(
-        {(entry.family, entry.pinned, str(entry.origin)) for entry in _entries(recipe, catalog)}
+        {(entry.family, entry.name, str(entry.origin)) for entry in _entries(recipe, catalog)}
     )
     width = max(len(f"{family} {name}") for family, name, _ in lines)
     header += [f"#   {f'{family} {name}':{width}}  {origin}" for family, name, origin in lines]
-    return "\n".join([*header, "", dump_plain(plain(recipe, catalog, pinned=True))])
+    return "\n".join([*header, "", dump_plain(plain(recipe, catalog))])
 
 
 def provenance(recipe: Recipe, catalog: Catalog) -> dict[str, dict[str, str]]:
-    """Who brought each component of `recipe`, by ``family/name``, later versions with theirs."""
+    """Who brought each component of `recipe`, by ``family/name``."""
     plurals = {registry.family: plural for plural, registry in catalog.families().items()}
     return {
-        f"{plurals[entry.family]}/{entry.name if entry.version == 1 else entry.pinned}": {
+        f"{plurals[entry.family]}/{entry.name}": {
             "distribution": entry.origin.distribution,
             "version": entry.origin.version,
             "target": entry.target,
@@ -47,8 +46,8 @@ def provenance(recipe: Recipe, catalog: Catalog) -> dict[str, dict[str, str]]:
     }
 
 
-def plain(value: Any, catalog: Catalog, *, pinned: bool = False) -> Any:
-    """`value` as YAML knows it: a component is a mapping with its name, `pinned`, as ``type``."""
+def plain(value: Any, catalog: Catalog) -> Any:
+    """`value` as YAML knows it: a component is a mapping with its name as ``type``."""
     converter = cattrs.Converter()
 
     def fields(value: Any) -> dict[str, Any]:
@@ -58,10 +57,8 @@ def plain(value: Any, catalog: Catalog, *, pinned: bool = False) -> Any:
         }
 
     def component(value: Component) -> dict[str, Any]:
-        registry = family_of(catalog, type(value))
-        entry = registry.entry_of(type(value))
-        name = entry.pinned if pinned else registry.name_of(type(value))
-        return {type_key: name, **fields(value)}
+        registry = catalog.registry_of(type(value))
+        return {type_key: registry.name_of(type(value)), **fields(value)}
 
     converter.register_unstructure_hook_func(attrs.has, fields)
     converter.register_unstructure_hook_func(
@@ -128,5 +125,4 @@ def components(value: Any) -> Iterator[Component]:
 
 def _entries(recipe: Recipe, catalog: Catalog) -> Iterator[Entry]:
     for component in components(recipe):
-        registry = family_of(catalog, type(component))
-        yield registry.entry_of(type(component))
+        yield catalog.registry_of(type(component)).entry_of(type(component))

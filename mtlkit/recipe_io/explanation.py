@@ -9,7 +9,7 @@ from mtlkit.component import Component, type_key
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe_io.dump import plain, plain_text
 from mtlkit.recipe_io.load import Written
-from mtlkit.recipe_io.structuring import family_of, options_of
+from mtlkit.recipe_io.structuring import options_of
 
 Row = tuple[str, str]
 
@@ -24,7 +24,7 @@ def _rows(catalog: Catalog, written: Written, value: Any, path: tuple[str, ...])
         part_path = (*path, name)
         label = f"{'  ' * len(path)}{name}:"
         if isinstance(part, Component):
-            registry = family_of(catalog, type(part))
+            registry = catalog.registry_of(type(part))
             entry = registry.entry_of(type(part))
             source = _source(written, part_path, (*part_path, type_key))
             yield f"{label} {registry.name_of(type(part))}", f"{entry.origin}; {source}"

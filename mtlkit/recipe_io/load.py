@@ -7,7 +7,6 @@ import attrs
 from yaml import MappingNode
 
 from mtlkit.errors import RecipeError
-from mtlkit.ops.dispatch.plugin_ops import searched_in
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.layers import read_layers, read_text
@@ -74,9 +73,8 @@ def _parse(
 ) -> Written:
     try:
         tree = read_layers(text, source, folder, overrides)
-        with searched_in(catalog):
-            recipe: Recipe = new_converter(catalog).structure(tree, Recipe)
-        mistakes = list(_between_parts(recipe, tree))
+        recipe: Recipe = new_converter(catalog).structure(tree, Recipe)
+        mistakes = list(_between_parts(recipe, tree, catalog))
         if mistakes:
             raise RefusedError(mistakes)
     except RefusedError as cause:
@@ -84,10 +82,10 @@ def _parse(
     return Written(recipe, tree)
 
 
-def _between_parts(recipe: Recipe, tree: MappingNode) -> Iterable[Mistake]:
+def _between_parts(recipe: Recipe, tree: MappingNode, catalog: Catalog) -> Iterable[Mistake]:
     """Return the mistakes between parts that are valid by themselves."""
     try:
-        problems = recipe.problems()
+        problems = recipe.problems(catalog)
     except Exception as cause:  # a plugin's check may break; that is a mistake too, not a crash
         message = f"the check of the parts together broke: {type(cause).__name__}: {cause}"
         return [Mistake(location(tree), message)]

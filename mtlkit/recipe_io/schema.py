@@ -21,7 +21,7 @@ from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.dump import plain
 from mtlkit.recipe_io.error_text import is_union
 from mtlkit.recipe_io.layers import EXTENDS
-from mtlkit.recipe_io.structuring import Field, family_of, options_of
+from mtlkit.recipe_io.structuring import Field, options_of
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -68,7 +68,7 @@ def recipe_schema(catalog: Catalog) -> Schema:
 def component_schema(catalog: Catalog, registry: Registry[Any], entry: Entry) -> Schema:
     """The schema of one component, whole by itself."""
     writer = _Writer(catalog)
-    schema = writer.component(registry, entry, options_of(registry.get(entry.pinned)))
+    schema = writer.component(registry, entry, options_of(registry.get(entry.name)))
     return {**schema, "$defs": writer.definitions}
 
 
@@ -87,11 +87,11 @@ class _Writer:
         """A reference to the definition of an attrs class or of a family, which is made once."""
         component = issubclass(kind, Component)
         own = f"{kind.__module__}:{kind.__qualname__}"  # two plugins may use one class name
-        name = self.name(family_of(self.catalog, kind).plural if component else own)
+        name = self.name(self.catalog.registry_of(kind).plural if component else own)
         if name not in self.definitions:
             self.definitions[name] = {}  # a value may hold others of its own kind
             self.definitions[name] = (
-                self._family(family_of(self.catalog, kind))
+                self._family(self.catalog.registry_of(kind))
                 if component
                 else self._value(kind, options_of(kind))
             )
@@ -100,11 +100,11 @@ class _Writer:
     def _family(self, registry: Registry[Any]) -> Schema:
         """Any component of a family: by its bare name, or as a mapping with its name as type."""
         bare, typed = list[Schema](), list[Schema]()
-        for entry in (version for name in registry.names() for version in registry.versions(name)):
-            options, names = _entry_options(registry, entry), _names(registry, entry)
+        for entry in registry:
+            options = _entry_options(registry, entry)
             if self.layer or not _required(options or {}):
-                bare += [{"const": name, "description": _described(entry)} for name in names]
-            definition = self.name(f"{registry.plural}/{names[0]}")
+                bare.append({"const": entry.name, "description": _described(entry)})
+            definition = self.name(f"{registry.plural}/{entry.name}")
             self.definitions[definition] = self.component(registry, entry, options)
             typed.append({"$ref": f"#/$defs/{_pointer(definition)}"})
         unnamed = {"type": "object", "properties": {type_key: False}}
@@ -118,9 +118,8 @@ class _Writer:
         if options is not None:
             # a stranger's default that breaks costs that component its options, and no other
             with contextlib.suppress(Exception):
-                schema = self._value(registry.get(entry.pinned), options)
-        names = {"enum": _names(registry, entry)}
-        schema["properties"] = {type_key: names, **schema["properties"]}
+                schema = self._value(registry.get(entry.name), options)
+        schema["properties"] = {type_key: {"const": entry.name}, **schema["properties"]}
         schema["required"] = [type_key, *schema.get("required", [])]
         return {"title": entry.name, "x-provider": str(entry.origin), **schema}
 
@@ -173,19 +172,13 @@ class _Writer:
 def _entry_options(registry: Registry[Any], entry: Entry) -> Mapping[str, Field] | None:
     """The options of a component; None where it cannot be imported, or its types be read."""
     try:
-        return options_of(registry.get(entry.pinned))
+        return options_of(registry.get(entry.name))
     except (ComponentError, NameError):
         return None
 
 
 def _required(options: Mapping[str, Field]) -> list[str]:
     return [key for key, field in options.items() if field.default is attrs.NOTHING]
-
-
-def _names(registry: Registry[Any], entry: Entry) -> list[str]:
-    """What a recipe may call the component: the newest version has a bare name too."""
-    newest = registry.entry(entry.name) == entry
-    return [entry.name, entry.pinned] if newest else [entry.pinned]
 
 
 def _described(entry: Entry) -> str:

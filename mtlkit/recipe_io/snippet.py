@@ -7,23 +7,12 @@ import attrs
 
 from mtlkit.component import type_key
 from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.families import FAMILIES
 from mtlkit.recipe_io.dump import dump_plain, plain, plain_text
 from mtlkit.recipe_io.error_text import expected
 from mtlkit.recipe_io.structuring import Field, options_of
 
-RECIPE_PATHS: dict[str, tuple[str, ...]] = {
-    "backbones": ("backbone",),
-    "heads": ("tasks", "my-task", "head"),
-    "metrics": ("tasks", "my-task", "metrics", ""),
-    "routers": ("router",),
-    "branches": ("router", "branch"),
-    "weightings": ("weighting",),
-    "data": ("data",),
-    "optimizers": ("optimizer",),
-    "schedules": ("schedule",),
-    "evaluators": ("evaluators", ""),
-    "loggers": ("train", "loggers", ""),
-}
+RECIPE_PATHS = {family.plural: family.recipe for family in FAMILIES if family.recipe}
 """The path in a recipe of a component of each family; an empty step is a list.
 
 Ops and their implementations have no path: they are chosen by name.

@@ -8,50 +8,16 @@ import attrs
 import cattrs
 from yaml import MappingNode, Node, ScalarNode
 
-from mtlkit.backbones.base import Backbone
 from mtlkit.component import Component, type_key
-from mtlkit.data.source import DataSource
-from mtlkit.errors import ComponentError, MtlkitError, did_you_mean
-from mtlkit.evaluators.base import Evaluator
-from mtlkit.heads.base import Head
-from mtlkit.loggers.base import Logger
-from mtlkit.metrics.base import Metric
-from mtlkit.ops.configs import HeadOp, OpImplementation
-from mtlkit.optim.base import Optimizer, Schedule
+from mtlkit.errors import ComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.recipe_io.error_text import article, describe, expected, is_union
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
 from mtlkit.recipe_io.values import register_values
 from mtlkit.recipe_io.yaml_nodes import entries, entry, is_text, keys, location, mapping, without
-from mtlkit.routers.base import Router
-from mtlkit.routers.branches import Branch
-from mtlkit.weightings.base import Weighting
 
 Field: TypeAlias = "attrs.Attribute[Any]"
-
-
-def family_of(catalog: Catalog, component: type[Component]) -> Registry[Any]:
-    """Return the registry of the family that `component` derives from."""
-    families: dict[type[Component], Registry[Any]] = {
-        Backbone: catalog.backbones,
-        Head: catalog.heads,
-        Metric: catalog.metrics,
-        Router: catalog.routers,
-        Branch: catalog.branches,
-        Weighting: catalog.weightings,
-        DataSource: catalog.data,
-        Optimizer: catalog.optimizers,
-        Schedule: catalog.schedules,
-        Evaluator: catalog.evaluators,
-        Logger: catalog.loggers,
-        HeadOp: catalog.ops,
-        OpImplementation: catalog.implementations,
-    }
-    for base in component.__mro__:
-        if base in families:
-            return families[base]
-    raise MtlkitError(f"{component.__name__} belongs to no family of components")
 
 
 def options_of(kind: type) -> dict[str, Field]:
@@ -71,7 +37,7 @@ def new_converter(catalog: Catalog) -> cattrs.Converter:
         return _Owner(kind, name, "key").structure(converter, node)
 
     def component(node: Node, kind: type[Component]) -> Any:
-        return _component(converter, family_of(catalog, kind), node, kind)
+        return _component(converter, catalog.registry_of(kind), node, kind)
 
     converter.register_structure_hook_func(attrs.has, value)
     converter.register_structure_hook_func(

@@ -1,3 +1,9 @@
+from ..plugins.run_events import CheckpointSaved as CheckpointSaved
+from ..plugins.run_events import EpochEnded as EpochEnded
+from ..plugins.run_events import Evaluated as Evaluated
+from ..plugins.run_events import RunEnded as RunEnded
+from ..plugins.run_events import RunInfo as RunInfo
+from ..plugins.run_events import RunStarted as RunStarted
 from .evaluate import load_trained as load_trained
 from .folder import RunFolder as RunFolder
 from .folder import State as State
@@ -5,3 +11,4 @@ from .folder import open_run as open_run
 from .folder import read_json as read_json
 from .folder import write_json as write_json
 from .report import read_evaluation as read_evaluation
+from .run import Run as Run

@@ -17,8 +17,11 @@ from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
-from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.ops.dispatch.choice import use
+from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.plugins.observers import Observers
+from mtlkit.plugins.run_events import Evaluated, RunInfo
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
@@ -55,8 +58,10 @@ def evaluate_run(
     recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
     model, data = _model_and_data(folder, recipe, loading)
-    with folder.locked(), searched_in(catalog):
-        evaluate_trained(folder, recipe, model, data, device, beside)
+    with folder.locked(), use(OpTable(catalog.ops, catalog.implementations)):
+        run = RunInfo(folder=path, recipe=recipe, device=str(device))
+        observers = Observers(catalog.manager, run)
+        evaluate_trained(folder, recipe, model, data, device, beside, observers)
 
 
 def load_trained(
@@ -91,10 +96,12 @@ def evaluate_trained(
     data: Data,
     device: torch.device,
     beside: Sequence[Path] | None = (),
+    observers: Observers | None = None,
 ) -> None:
     """Ask the `tasks` evaluator and the recipe's, and write ``evaluation.json`` and the report.
 
-    The report shows the runs `beside`, too; None: it is not drawn.
+    The report shows the runs `beside`, too; None: it is not drawn. The `observers` are notified of
+    the metrics, and add their sections.
     """
     trained = TrainedModel(model, data, recipe.tasks, device)
     listed = [evaluator for evaluator in recipe.evaluators if evaluator != TaskMetrics()]
@@ -102,13 +109,21 @@ def evaluate_trained(
     # say less about the aim of the recipe than the evaluators that it lists
     order = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
     _refuse_doubles([TaskMetrics(), *listed], [order[-1], *order[:-1]])
+    status = folder.status()
+    metrics = {name: value for findings in order for name, value in findings.metrics.items()}
+    event = Evaluated(
+        step=status.step, epoch=float(recipe.train.epochs), metrics=metrics, final=True
+    )
+    observers = observers or Observers()
+    observers.notify(event)
+    sections = tuple(section for findings in order for section in findings.sections)
     evaluation = Evaluation(
-        facts=_facts(recipe, model, data, folder.status(), device),
-        budget=_budget(recipe, model, data, folder.status()),
+        facts=_facts(recipe, model, data, status, device),
+        budget=_budget(recipe, model, data, status),
         headlines=tuple(name for findings in order for name in findings.headlines),
-        metrics={name: value for findings in order for name, value in findings.metrics.items()},
+        metrics=metrics,
         scales={name: scale for findings in order for name, scale in findings.scales.items()},
-        sections=tuple(section for findings in order for section in findings.sections),
+        sections=(*sections, *observers.report_sections(event)),
     )
     write_file(folder.evaluation, evaluation_to_json(evaluation).encode())
     if beside is not None:

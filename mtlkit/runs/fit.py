@@ -15,8 +15,11 @@ from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
-from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.ops.dispatch.choice import use
+from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.plugins.observers import Observers
+from mtlkit.plugins.run_events import RunEnded, RunInfo, RunStarted
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.runs.evaluate import evaluate_trained
@@ -34,6 +37,7 @@ from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
+from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, save_assembly, save_model
 from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
@@ -42,29 +46,6 @@ from mtlkit.training.device import chosen_device
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks, joined
-
-
-@attrs.frozen
-class Run:
-    """A finished run: its folder, and what is in it."""
-
-    path: Path
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """What the evaluators measured, by name."""
-        found: Mapping[str, float] = read_json(RunFolder(self.path).evaluation)["metrics"]
-        return found
-
-    @property
-    def model(self) -> Path:
-        """The weights of the trained model."""
-        return RunFolder(self.path).model
-
-    @property
-    def report(self) -> Path:
-        """The page that shows the run."""
-        return RunFolder(self.path).report
 
 
 @attrs.frozen(eq=False)
@@ -78,6 +59,15 @@ class RunSession:
     ranks: Ranks
     beside: tuple[Path, ...]
     report: bool  # whether one is drawn at the end
+    catalog: Catalog
+    observers: Observers = attrs.field(init=False)
+
+    @observers.default
+    def _first_ranks_observers(self) -> Observers:
+        if not self.ranks.first:
+            return Observers()
+        run = RunInfo(folder=self.folder.path, recipe=self.recipe, device=str(self.device))
+        return Observers(self.catalog.manager, run)
 
 
 def fit(
@@ -102,13 +92,14 @@ def fit(
     after Ctrl-C; the run can then be resumed. Before the first checkpoint, any error but a
     `RunError` leaves no folder behind.
     """
-    recipe.check()
     catalog = catalog or load_catalog()
+    recipe.check(catalog)
     text = dump_recipe(recipe, catalog)
     read_records(beside)  # a mistake in these is told before the work, not after it
     loading = loading or Loading()
     device = chosen_device(recipe.train.device)
-    with joined(device) as ranks, searched_in(catalog), ExitStack() as stack:
+    ops = OpTable(catalog.ops, catalog.implementations)
+    with joined(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
         if ranks.first:
@@ -117,7 +108,7 @@ def fit(
             refuse_taken(folder)  # now that nobody else can come between
             _begin(folder, text, provenance_of(recipe, catalog, loading.base, device))
         ranks.wait()
-        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report)
+        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         try:
             return _sit(sitting, quiet=quiet)
         except RunError:
@@ -159,20 +150,22 @@ def resume(
     base = Path(read_json(folder.provenance)["base"])
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
-    with joined(device) as ranks, searched_in(catalog), ExitStack() as stack:
+    ops = OpTable(catalog.ops, catalog.implementations)
+    with joined(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         if ranks.first:
             stack.enter_context(folder.locked())
             remove_half_written(folder.path)
             remove_half_written(folder.checkpoints)
         ranks.wait()
-        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report)
+        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         return _sit(sitting, quiet=quiet)
 
 
 def _sit(sitting: RunSession, *, quiet: bool) -> Run:
     """Work on the run to its end, and say in its status how that went."""
     folder, progress = sitting.folder, shown(quiet=quiet or not sitting.ranks.first)
+    sitting.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
     try:
         with threads_of(folder, sitting.recipe.train.threads):
             _work(sitting, progress)
@@ -186,6 +179,7 @@ def _sit(sitting: RunSession, *, quiet: bool) -> Run:
         raise
     finally:
         progress.close()
+    sitting.observers.notify(RunEnded(state=State.FINISHED.value))
     return Run(folder.path)
 
 
@@ -198,6 +192,7 @@ def _say_status(sitting: RunSession, state: State, reason: str) -> None:
             folder.write_status(
                 attrs.evolve(folder.status(), state=state, step=step, reason=reason, pid=0)
             )
+    sitting.observers.notify(RunEnded(state=state.value, reason=reason))
 
 
 def _work(sitting: RunSession, progress: Progress) -> None:
@@ -235,6 +230,7 @@ def _work(sitting: RunSession, progress: Progress) -> None:
             device=sitting.device,
             ranks=ranks,
             progress=progress,
+            observers=sitting.observers,
         ),
     )
     if checkpoint is not None:
@@ -293,5 +289,7 @@ def _finish(sitting: RunSession, training: Training, data: Data, progress: Progr
     folder.write_status(status)
     progress.say("evaluating")
     compared = sitting.beside if sitting.report else None
-    evaluate_trained(folder, sitting.recipe, training.model, data, sitting.device, compared)
+    evaluate_trained(
+        folder, sitting.recipe, training.model, data, sitting.device, compared, sitting.observers
+    )
     folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))

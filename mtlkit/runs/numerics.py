@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mtlkit.ops.dispatch.choice import of_environment
+from mtlkit.ops.dispatch.choice import environment_choices
 from mtlkit.runs.folder import RunFolder, read_json
 from mtlkit.training.checkpoint import Checkpoint
 
@@ -37,7 +37,7 @@ def changed_arithmetic(
     found = (
         ("torch", checkpoint.torch, torch.__version__),
         ("the device", provenance["device"], device_name(device)),
-        ("the choice of ops", provenance.get("ops", ""), of_environment()),
+        ("the choice of ops", provenance.get("ops", ""), environment_choices()),
     )
     changed = [
         f"{what} was {then or 'left open'} and is {now or 'left open'}"

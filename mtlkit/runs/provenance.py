@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mtlkit.ops.dispatch.choice import of_environment
+from mtlkit.ops.dispatch.choice import environment_choices
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import provenance
@@ -29,7 +29,7 @@ def provenance_of(
         "platform": platform.platform(),
         "device": device_name(device),
         "threads": recipe.train.threads or torch.get_num_threads(),
-        "ops": of_environment(),
+        "ops": environment_choices(),
         "base": str(base.resolve()),
     }
 

@@ -123,7 +123,7 @@ def tune(
     without Optuna, and `InterruptedRunError` after Ctrl-C.
     """
     search, catalog, loading = search or Search(), catalog or load_catalog(), loading or Loading()
-    asked_for, recipe = recipe, _without_test(recipe).check()
+    asked_for, recipe = recipe, _without_test(recipe).check(catalog)
     names = searched_losses(recipe.terms())
     _require_best_values(recipe)
     require_optuna()

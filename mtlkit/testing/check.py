@@ -9,6 +9,7 @@ import attrs
 from mtlkit.component import Component
 from mtlkit.errors import MtlkitError
 from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.hooks import API_FLOOR
 from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.recipe import Recipe
 
@@ -21,7 +22,7 @@ class Example:
     of a data source start. An evaluator is asked of `recipe`; None means that of the small world.
     """
 
-    value: Component
+    value: Any  # a component, an op or an implementation
     sample_shape: tuple[int, ...] = (1, 32, 32)
     base: Path = Path()
     recipe: Recipe | None = None
@@ -60,8 +61,8 @@ class Subject:
 
 
 def label_of(plural: str, entry: Entry) -> str:
-    """A component as the kit names it: ``heads/acme/tall``, and later versions with theirs."""
-    return f"{plural}/{entry.name if entry.version == 1 else entry.pinned}"
+    """A component as the kit names it: ``heads/acme/tall``."""
+    return f"{plural}/{entry.name}"
 
 
 class BrokenPromiseError(AssertionError, MtlkitError):
@@ -85,15 +86,11 @@ class Check:
     name: str
     promise: str
     run: Callable[[Subject], None]
-    since: tuple[int, int] = (1, 1)
-
-
-FIRST = (1, 1)
-"""The plugin API that brought the kit."""
+    since: tuple[int, int] = API_FLOOR
 
 
 def checks(
-    *functions: Callable[[Subject], None], since: tuple[int, int] = FIRST
+    *functions: Callable[[Subject], None], since: tuple[int, int] = API_FLOOR
 ) -> tuple[Check, ...]:
     """A check for each function, named and described as the function is."""
     return tuple(

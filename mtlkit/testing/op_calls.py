@@ -1,4 +1,4 @@
-"""How implementations of an op are called, differentiated, traced and compared."""
+"""Calls of the implementations of an op: results, derivatives and traces to compare."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,10 +10,10 @@ import torch.autograd.forward_ad as forward_ad
 from torch import Tensor, nn
 
 from mtlkit.errors import ImplementationError
-from mtlkit.ops.configs import HeadOp
-from mtlkit.ops.dispatch.implementation import Op, Request
-from mtlkit.ops.dispatch.plugin_ops import op_called, searched_in
-from mtlkit.ops.trials import Trial
+from mtlkit.ops.dispatch.choice import use
+from mtlkit.ops.dispatch.implementation import Implementation, Op, Request
+from mtlkit.ops.dispatch.table import OpTable
+from mtlkit.ops.dispatch.trial import Trial
 from mtlkit.testing.check import Subject
 from mtlkit.testing.operators import Operators
 
@@ -40,41 +40,38 @@ def new_generator() -> torch.Generator:
     return torch.Generator().manual_seed(11)
 
 
-def component_of(subject: Subject) -> HeadOp:
-    """The component of the op that a subject is, or implements."""
-    name = subject.entry.name if subject.plural == "ops" else subject.kind.op  # type: ignore[attr-defined]
-    return subject.catalog.ops.get(name)()
+def table_of(subject: Subject) -> OpTable:
+    """Return the ops and implementations of the subject's catalog."""
+    return OpTable(subject.catalog.ops, subject.catalog.implementations)
 
 
-def candidates(subject: Subject) -> tuple[Op, list[str]]:
-    """The op, and the implementations that are checked."""
-    if subject.plural == "implementations":
-        op = op_called(subject.kind.op)  # type: ignore[attr-defined]
-        return op, [op[subject.entry.name].name]
-    op = op_called(subject.entry.name)
-    others = [n for n, i in op.implementations.items() if i.automatic and i != op.definition]
-    able = [name for name in others if not op[name].refuses(Request(ROWS, 6, 11))]
-    return op, able or [op.definition.name]
+def op_of(subject: Subject) -> Op:
+    """Return the op that a subject is, or implements."""
+    value = subject.value
+    return subject.catalog.ops.get(value.op) if isinstance(value, Implementation) else value
 
 
-def names_of(subject: Subject) -> list[str]:
-    """The implementations that are checked."""
-    with searched_in(subject.catalog):
-        return candidates(subject)[1]
+def implementations_of(subject: Subject) -> list[Implementation]:
+    """Return the implementations that are checked."""
+    op = op_of(subject)
+    if isinstance(subject.value, Implementation):
+        return [table_of(subject).implementation(op, subject.value.name)]
+    others = [i for i in op.implementations.values() if i.automatic and i is not op.reference]
+    able = [each for each in others if not each.refuses(Request(ROWS, 6, 11))]
+    return able or [op.reference]
 
 
-def definition_of(subject: Subject) -> str:
-    """The name of the definition."""
-    with searched_in(subject.catalog):
-        return candidates(subject)[0].definition.name
+def reference_of(subject: Subject) -> str:
+    """Return the name of the reference."""
+    return op_of(subject).reference.name
 
 
 def trials_of(subject: Subject, rows: int = ROWS) -> Iterator[tuple[str, str, Trial]]:
-    """Every call of every implementation: what it is called, the implementation, and the call."""
-    with searched_in(subject.catalog):
-        for name in candidates(subject)[1]:
-            for label, trial in component_of(subject).trials(rows, new_generator()).items():
-                yield f"{name}, {label}", name, trial
+    """Yield every call of every implementation: its label, the implementation, and the call."""
+    with use(table_of(subject)):
+        for each in implementations_of(subject):
+            for label, trial in op_of(subject).trials(rows, new_generator()).items():
+                yield f"{each.name}, {label}", each.name, trial
 
 
 def leaves(inputs: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:

@@ -9,25 +9,25 @@ import math
 import torch
 from torch import Tensor
 
+from mtlkit.ops.dispatch.choice import use
 from mtlkit.ops.dispatch.implementation import Request
-from mtlkit.ops.dispatch.plugin_ops import searched_in
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.modules import fresh_compiler
 from mtlkit.testing.op_calls import (
     OpCall,
     answer,
     called,
-    candidates,
-    component_of,
     custom_ops,
-    definition_of,
     gradients,
+    implementations_of,
     leaves,
-    names_of,
     new_generator,
+    op_of,
     place_of,
+    reference_of,
     second_derivatives,
     spread,
+    table_of,
     tangent,
     trials_of,
     upstream_of,
@@ -55,26 +55,24 @@ def errors(found: Tensor, truth: Tensor) -> tuple[float, float]:
 
 def says_what_it_is_of(subject: Subject) -> None:
     """It builds an implementation of an op that exists, or an op, and says what it costs."""
-    with searched_in(subject.catalog):
-        op, names = candidates(subject)
-        for name in names:
-            small, large = (Request(rows, 64, 1000) for rows in (64, 4096))
-            said = op[name].refuses(small)
-            require(isinstance(said, str), f"{name}: refuses gives {said!r}; expected a text")
-            low, high = op[name].cost(small), op[name].cost(large)
-            numbers = (*low, *high)
-            require(
-                all(math.isfinite(each) and each >= 0 for each in numbers),
-                f"{name}: a cost is negative or not finite: {low}, {high}",
-            )
-            grows = low.flops + low.moved <= high.flops + high.moved
-            require(grows, f"{name}: 64 times the rows cost less than before")
+    require(bool(subject.entry.summary), "it was added without a summary; say it in a few words")
+    for each in implementations_of(subject):
+        small, large = (Request(rows, 64, 1000) for rows in (64, 4096))
+        reason = each.refuses(small)
+        require(isinstance(reason, str), f"{each.name}: refuses gives {reason!r}; expected a text")
+        low, high = each.cost(small), each.cost(large)
+        require(
+            all(math.isfinite(number) and number >= 0 for number in (*low, *high)),
+            f"{each.name}: a cost is negative or not finite: {low}, {high}",
+        )
+        grows = low.flops + low.moved <= high.flops + high.moved
+        require(grows, f"{each.name}: 64 times the rows cost less than before")
 
 
 def gives_what_the_definition_gives(subject: Subject) -> None:
     """In float64 its result and all gradients are those of the definition, with every option."""
     for label, name, trial in trials_of(subject):
-        wanted = answer(trial, definition_of(subject), torch.float64)
+        wanted = answer(trial, reference_of(subject), torch.float64)
         found = answer(trial, name, torch.float64)
         if found is None or wanted is None:
             continue  # it may not know this option, or float64; the next check asks for float32
@@ -90,7 +88,7 @@ def is_as_accurate_as_eager(subject: Subject) -> None:
         for dtype, floors in FLOORS.items():
             low = trial._replace(inputs=tuple(each.to(dtype) for each in trial.inputs))
             found = answer(low, name, dtype)
-            eager, truth = (answer(low, definition_of(subject), d) for d in (dtype, torch.float64))
+            eager, truth = (answer(low, reference_of(subject), d) for d in (dtype, torch.float64))
             if found is None or eager is None or truth is None:
                 continue
             served.add(name)
@@ -104,7 +102,7 @@ def is_as_accurate_as_eager(subject: Subject) -> None:
                         f"{label}: in {dtype} {place_of(place)} is off by {mine:.1g}, the "
                         f"definition by {other:.1g}",
                     )
-    missing = [name for name in names_of(subject) if name not in served]
+    missing = [each.name for each in implementations_of(subject) if each.name not in served]
     require(not missing, f"{', '.join(missing)}: refuses every call, so nothing can be said of it")
 
 
@@ -113,7 +111,7 @@ def bears_an_empty_batch(subject: Subject) -> None:
     for rows in (0, 1):
         for label, name, trial in trials_of(subject, rows):
             found = answer(trial, name, torch.float32)
-            wanted = answer(trial, definition_of(subject), torch.float32)
+            wanted = answer(trial, reference_of(subject), torch.float32)
             if found is None or wanted is None:
                 continue
             for place, (ours, true) in enumerate(zip(found, wanted, strict=True)):
@@ -165,7 +163,7 @@ def gives_no_wrong_second_derivative(subject: Subject) -> None:
     for label, name, trial in trials_of(subject):
         for power in (1, 2):
             found, wanted = (
-                second_derivatives(trial, each, power) for each in (name, definition_of(subject))
+                second_derivatives(trial, each, power) for each in (name, reference_of(subject))
             )
             if found is not None and wanted is not None:
                 pairs = zip(found, wanted, strict=True)
@@ -176,7 +174,7 @@ def gives_no_wrong_second_derivative(subject: Subject) -> None:
 def gives_no_wrong_tangent(subject: Subject) -> None:
     """Forward-mode derivatives are those of the definition, or an error; never zero."""
     for label, name, trial in trials_of(subject):
-        found, wanted = (tangent(trial, each) for each in (name, definition_of(subject)))
+        found, wanted = (tangent(trial, each) for each in (name, reference_of(subject)))
         if found is not None and wanted is not None:
             require(
                 torch.allclose(found, wanted, 1e-6, 1e-8),
@@ -242,9 +240,9 @@ def can_be_exported(subject: Subject) -> None:
 
 def has_a_definition_with_right_gradients(subject: Subject) -> None:
     """The gradients of the definition are those of finite differences, and its batch is whole."""
-    with searched_in(subject.catalog):
-        component, definition = component_of(subject), definition_of(subject)
-        for label, trial in component.trials(5, new_generator()).items():
+    with use(table_of(subject)):
+        definition = reference_of(subject)
+        for label, trial in op_of(subject).trials(5, new_generator()).items():
             inputs = leaves(trial.inputs, torch.float64)
             result = called(trial, definition, inputs)
             require(result is not None, f"{label}: the definition refuses a call of its own op")

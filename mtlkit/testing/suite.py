@@ -24,11 +24,11 @@ from mtlkit.testing import (
     values,
     weightings,
 )
-from mtlkit.testing.check import FIRST, Check, Example, Subject, label_of
+from mtlkit.testing.check import Check, Example, Subject, label_of
 
 MODULE_CHECKS = (*values.CHECKS, *modules.CHECKS)
 
-FAMILIES: Mapping[str, tuple[Check, ...]] = {
+CHECKS: Mapping[str, tuple[Check, ...]] = {
     "backbones": (*MODULE_CHECKS, *modules.GRAPH_CHECKS, *backbones.CHECKS),
     "heads": (*MODULE_CHECKS, *modules.GRAPH_CHECKS, *heads.CHECKS),
     "metrics": (*values.CHECKS, *metrics.CHECKS),
@@ -40,8 +40,8 @@ FAMILIES: Mapping[str, tuple[Check, ...]] = {
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),
     "loggers": (*values.CHECKS, *evaluators.LOGGER_CHECKS),
-    "ops": (*values.CHECKS, *ops.CHECKS, *ops.OP_CHECKS),
-    "implementations": (*values.CHECKS, *ops.CHECKS),
+    "ops": (*ops.CHECKS, *ops.OP_CHECKS),
+    "implementations": ops.CHECKS,
 }
 """The checks of each family."""
 
@@ -119,8 +119,7 @@ did you mean 'heads/classification'?
     found = [
         (plural, registry, entry)
         for plural, registry in catalog.families().items()
-        for name in registry.names()
-        for entry in registry.versions(name)
+        for entry in registry
         if entry.name.partition("/")[0] == namespace or ("/" not in entry.name and not namespace)
     ]
     if not found:
@@ -151,15 +150,12 @@ did you mean 'heads/classification'?
 
 
 def _api_of(namespace: str) -> tuple[int, int]:
-    """The plugin API that a plugin was made for, or that which brought the kit, if that is later.
-
-    mtlkit's own components are made for its own.
-    """
+    """Return the plugin API that a plugin was made for; mtlkit's own components use the newest."""
     made_for = {p.namespace: p.api or "" for p in installed_plugins() if incompatible(p) is None}
     if namespace not in made_for:
         return API
     major, _, minor = made_for[namespace].partition(".")
-    return max(FIRST, (int(major), int(minor)))
+    return int(major), int(minor)
 
 
 def _require_loaded(catalog: Catalog, namespace: str) -> None:
@@ -181,7 +177,9 @@ def _example(registry: Registry[Any], entry: Entry, given: Component | Example |
         return given
     if given is not None:
         return Example(value=given)
-    component = registry.get(entry.pinned)
+    component: Any = registry.get(entry.name)
+    if not isinstance(component, type):  # an op or an implementation, which has no options
+        return Example(value=component)
     try:
         return Example(value=component())
     except (TypeError, ValueError) as cause:
@@ -192,7 +190,7 @@ def _example(registry: Registry[Any], entry: Entry, given: Component | Example |
 
 
 def _cases(subject: Subject, excuses: Mapping[str, str], api: tuple[int, int]) -> Iterator[Case]:
-    known = FAMILIES[subject.plural]
+    known = CHECKS[subject.plural]
     names = [check.name for check in known]
     for name, reason in excuses.items():
         if name not in names:

@@ -18,7 +18,8 @@ from mtlkit.data.source import DataSource, Loading
 from mtlkit.heads.regression import Regression
 from mtlkit.model import MultiTaskModel, assemble, assembly_of, encode_targets
 from mtlkit.optim.sgd import SGD
-from mtlkit.plugins.catalog import Catalog, Registrar
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.data.dataset import Data
+from mtlkit.plugins.observers import Observers
 from mtlkit.recipe import Recipe
 from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks
@@ -25,6 +26,7 @@ class TrainingContext:
     device: torch.device
     ranks: Ranks
     progress: Progress
+    observers: Observers = attrs.field(factory=Observers)  # on the first rank those of plugins
 
     def autocast(self) -> torch.autocast:
         """The arithmetic of forward passes."""

@@ -8,6 +8,7 @@ from mtlkit.errors import InterruptedRunError
 from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 from mtlkit.model import MultiTaskModel
+from mtlkit.plugins.run_events import CheckpointSaved, EpochEnded, Evaluated
 from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.finite_checks import broken_state, names_of_broken
@@ -96,6 +97,9 @@ class Training:
         if self.step % self.train.log_every == 0 or self.step == self.steps:
             self._log()
         self._show()
+        if ended:
+            event = EpochEnded(epoch=epochs, step=self.step, seconds=self.pace.seconds)
+            self.setting.observers.notify(event)
         if ended and (epochs % self.train.evaluate_every == 0 or self.step == self.steps):
             self._validate()
         every = self.train.checkpoint_every
@@ -116,6 +120,7 @@ class Training:
             gradient_cosines=cosines,
         )
         self._write(self._newest)
+        self.setting.observers.notify(self._newest)
         self._write(
             Speed(
                 step=self.step,
@@ -147,6 +152,8 @@ class Training:
         self._warn_of(metrics)
         self._write(EvaluationEvent(step=self.step, epoch=self.epoch, metrics=metrics))
         self.setting.progress.validated(self.epoch, metrics)
+        event = Evaluated(step=self.step, epoch=self.epoch, metrics=metrics)
+        self.setting.observers.notify(event)
 
     def _warn_of(self, metrics: Mapping[str, float]) -> None:
         """Say once of each validation metric that it is not finite; that need not stop training."""
@@ -187,8 +194,9 @@ class Training:
                 "untrained": self.untrained,
             },
         )
-        save_checkpoint(self.setting.checkpoints, checkpoint)
+        folder = save_checkpoint(self.setting.checkpoints, checkpoint)
         self._saved = self.step
+        self.setting.observers.notify(CheckpointSaved(step=self.step, folder=folder))
 
     def _show(self) -> None:
         train, per_epoch = self.train, self.updater.batches.per_epoch

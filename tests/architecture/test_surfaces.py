@@ -2,16 +2,25 @@
 
 import importlib
 import importlib.metadata
+import inspect
+import json
 
-import attrs
 import click
+import pytest
 
 import mtlkit
 from mtlkit.cli import COMMANDS, _imported
 from mtlkit.cli import mtlkit as group
-from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
-from mtlkit.plugins.catalog import Catalog, Registrar, load_catalog
+from mtlkit.cli.plugin import EXAMPLES
+from mtlkit.errors import RecipeError
+from mtlkit.namespace import NAMESPACES, public_names
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.plugins.families import FAMILIES, Registrar
 from mtlkit.plugins.hooks import API, API_FLOOR, Hooks
+from mtlkit.plugins.registry import ValueRegistry
+from mtlkit.recipe_io import parse_recipe
+from mtlkit.testing import add_small_data, values
+from mtlkit.testing.suite import CHECKS
 
 PUBLIC = {
     *("Catalog", "Component", "MtlkitError", "Recipe", "Role", "Task", "TaskKind", "Train"),
@@ -19,53 +28,6 @@ PUBLIC = {
     *("backbones", "data", "evaluators", "heads", "loggers", "ops", "optim", "report"),
     *("routers", "runs", "testing", "weightings"),
 }
-
-FAMILIES = {
-    "backbones": "backbone",
-    "heads": "head",
-    "metrics": "metric",
-    "routers": "router",
-    "branches": "branch",
-    "weightings": "weighting",
-    "data": "data source",
-    "optimizers": "optimizer",
-    "schedules": "schedule",
-    "evaluators": "evaluator",
-    "loggers": "logger",
-    "ops": "op",
-    "implementations": "implementation",
-}
-
-COMPONENTS = {
-    "backbones": {"casia-net", "mlp", "timm"},
-    "heads": {"classification", "margin", "regression"},
-    "metrics": {"accuracy", "mae", "r2", "rmse"},
-    "routers": {
-        "cgc",
-        "cross-stitch",
-        "dselect-k",
-        "grouped",
-        "learn-to-branch",
-        "mmoe",
-        "mtan",
-        "ple",
-        "shared",
-    },
-    "branches": {"block", "linear"},
-    "weightings": {
-        "aligned-mtl", "auto-lambda", "bounded-uncertainty", "cagrad", "cov", "cr-mogm", "db-mtl",
-        "dwa", "dynamic", "equal", "excess-mtl", "fairgrad", "famo", "fixed", "gls", "gradnorm",
-        "gradvac", "harder-first", "imtl-g", "imtl-l", "log", "mgda", "moco", "modo", "nash-mtl",
-        "pcgrad", "rlw", "sdmgrad", "stch", "uncertainty",
-    },
-    "data": {"images", "table"},
-    "optimizers": {"adamw", "sgd"},
-    "schedules": {"constant", "cosine", "steps"},
-    "evaluators": {"tasks"},
-    "loggers": {"jsonl", "tensorboard"},
-    "ops": set(IMPLEMENTATIONS),
-    "implementations": set(),
-}  # fmt: skip
 
 OPTIONS = {
     "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
@@ -97,26 +59,64 @@ def test_the_hooks():
     assert [name for name in vars(Hooks) if not name.startswith("_")] == [
         "mtlkit_register",
         "mtlkit_commands",
+        "mtlkit_run_started",
+        "mtlkit_step_logged",
+        "mtlkit_epoch_ended",
+        "mtlkit_evaluated",
+        "mtlkit_checkpoint_saved",
+        "mtlkit_run_ended",
+        "mtlkit_report_sections",
     ]
-    assert (API_FLOOR, API) == ((1, 0), (1, 2))
+    assert (API_FLOOR, API) == ((2, 0), (2, 0))
 
 
-def test_the_families():
-    families = Catalog().families()
-    assert {plural: registry.family for plural, registry in families.items()} == FAMILIES
-    assert {plural: registry.plural for plural, registry in families.items()} == {
-        plural: plural for plural in FAMILIES
-    }
-    origin = load_catalog("none").weightings.entry("equal").origin
-    assert set(vars(Registrar(Catalog(), "", origin))) == set(FAMILIES)
-    assert {field.name for field in attrs.fields(Catalog)} == {*FAMILIES, "plugins", "commands"}
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.plural)
+def test_a_family_is_declared_once(family):
+    """What is declared in the table is what the catalog, recipes, the kit and plugins use."""
+    module, _, name = family.base.partition(":")
+    base = getattr(importlib.import_module(module), name)
+    assert name in {name for space in NAMESPACES for name in public_names(space)}
+    catalog = load_catalog("none")
+    registry = getattr(catalog, family.plural)
+    assert catalog.families()[family.plural] is registry
+    assert (registry.family, registry.plural) == (family.singular, family.plural)
+    registrar = Registrar(catalog, "acme", catalog.weightings.entry("equal").origin)
+    getattr(registrar, family.plural).add("acme/x", "acme:X", "an x")
+    registrar.commit()
+    assert registry.entry("acme/x").family == family.singular
+    if family.recipe:
+        assert issubclass(base, mtlkit.Component)
+        assert inspect.isabstract(base)
+        assert catalog.registry_of(base) is registry
+        assert set(CHECKS[family.plural]) >= set(values.CHECKS)
+    else:
+        assert isinstance(registry, ValueRegistry)
+        assert CHECKS[family.plural]
+    assert [each.plural for each in EXAMPLES].count(family.plural) == 1
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.plural)
+def test_the_place_of_a_family_in_a_recipe_exists(family):
+    """At its path a name that is not registered is refused as one of the family."""
+    if not family.recipe:
+        assert family.plural in ("ops", "implementations")
+        return
+    value = "acme/nothing"
+    for step in reversed(family.recipe):
+        value = {step: value} if step else [value]
+    if family.plural == "branches":
+        groups = {"l": ["left"], "r": ["right"]}
+        value["router"] |= {"type": "grouped", "task": "kind", "by": "side", "groups": groups}
+    tasks = {"kind": {}, "side": {}}
+    tree = {"data": "small-data", "backbone": {"type": "mlp"}, "tasks": tasks, **value}
+    catalog = add_small_data(load_catalog("none"))
+    with pytest.raises(RecipeError, match=f"the {family.singular} 'acme/nothing' is unavailable"):
+        parse_recipe(json.dumps(tree), "r.json", catalog)
 
 
 def test_the_built_in_components():
-    catalog = load_catalog("none")
-    found = {plural: set(registry.names()) for plural, registry in catalog.families().items()}
-    assert {plural: found[plural] & names for plural, names in COMPONENTS.items()} == COMPONENTS
-    for registry in catalog.families().values():
+    for registry in load_catalog("none").families().values():
+        assert len(registry) or registry.plural == "implementations"
         for entry in registry:
             assert entry.summary
             assert registry.get(entry.name).__doc__

@@ -56,7 +56,7 @@ def test_a_misspelt_component_is_recognised(plural, told):
 @pytest.mark.parametrize("plural", FAMILIES)
 def test_a_component_of_a_plugin_that_was_left_out(plural, told):
     [line] = told(setting(plural, "{type: face/nothing}"))
-    assert "'face/nothing' cannot be had: left out by MTLKIT_PLUGINS=none" in line
+    assert "'face/nothing' is unavailable: left out by MTLKIT_PLUGINS=none" in line
 
 
 @pytest.mark.parametrize("plural", FAMILIES)

@@ -134,7 +134,7 @@ class TestShow:
         assert "no component named 'dinamic'; did you mean 'dynamic'?" in err
         code, _, err = call("show", "face/rendered")
         assert code == 2
-        assert "'face/rendered' cannot be had: left out by MTLKIT_PLUGINS=none" in err
+        assert "'face/rendered' is unavailable: left out by MTLKIT_PLUGINS=none" in err
         twice = PLUGIN.replace(
             '"halve it")', '"halve it")\n        catalog.heads.add("acme/halves", "a:B")'
         )

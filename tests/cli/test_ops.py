@@ -7,7 +7,10 @@ import torch
 
 from mtlkit.cli import main
 from mtlkit.cli.ops import ops
-from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
+from mtlkit.ops import gate
+from mtlkit.ops.dispatch.table import builtin_ops
+
+IMPLEMENTATIONS = {name: tuple(op.implementations) for name, op in builtin_ops().items()}
 
 
 def run(capsys, *arguments):
@@ -15,6 +18,24 @@ def run(capsys, *arguments):
         main(["ops", *arguments])
     captured = capsys.readouterr()
     return done.value.code, captured.out, captured.err
+
+
+def test_show_explains_an_op_and_an_implementation(capsys, monkeypatch):
+    monkeypatch.setenv("MTLKIT_PLUGINS", "hello")
+    for name, documented, command in (
+        ("gate", gate.__doc__, "mtlkit ops explain gate"),
+        (
+            "hello/by-rows",
+            "Return the losses, reduced as the call requests.",
+            "MTLKIT_OPS=linear_cross_entropy=hello/by-rows mtlkit train RECIPE.yaml",
+        ),
+    ):
+        with pytest.raises(SystemExit) as done:
+            main(["show", name])
+        assert done.value.code == 0
+        out = capsys.readouterr().out
+        assert documented.splitlines()[0] in out
+        assert out.endswith(f"on the command line\n{command}\n")
 
 
 def test_list_names_every_implementation(capsys, monkeypatch):
@@ -36,8 +57,10 @@ def test_explain_shows_the_choice_and_the_reasons(capsys):
     )
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines() if line}
-    assert "chosen by auto" in lines["stored"]
-    assert "cannot run: gradients in the forward pass need one number upstream" in lines["rows"]
+    assert "chosen by auto" in lines["saved-softmax"]
+    assert (
+        "cannot run: gradients in the forward pass need one number upstream" in lines["fused-grad"]
+    )
     assert "MiB" in lines["eager"]
     assert "torch's op rounds" in run(
         capsys, "explain", "linear_cross_entropy", "--dtype", "bfloat16"
@@ -61,10 +84,10 @@ def test_explain_of_what_cannot_be(capsys):
     assert code == 2
     assert "no op named 'linear_cros_entropy'; did you mean 'linear_cross_entropy'?" in err
     code, _, err = run(
-        capsys, "explain", "linear_cross_entropy", "--reduction", "none", "--use", "rows"
+        capsys, "explain", "linear_cross_entropy", "--reduction", "none", "--use", "fused-grad"
     )
     assert code == 2
-    assert "'rows', chosen by argument, cannot run: gradients in the forward pass" in err
+    assert "'fused-grad', chosen by argument, cannot run: gradients in the forward pass" in err
 
 
 def test_tune_writes_a_table_that_the_choice_goes_by(capsys, tmp_path, monkeypatch):

@@ -60,7 +60,7 @@ class TestWhy:
         assert lines[2].startswith("  from  mtlkit-acme 1.0 (")
         assert lines[2].endswith(f"{module}.py)")
         assert lines[3] == (
-            "  by    the entry point 'acme' of mtlkit-acme, made for plugin API 1.0"
+            "  by    the entry point 'acme' of mtlkit-acme, made for plugin API 2.0"
         )
         assert lines[4] == "  see   `mtlkit show weightings/acme/even`"
 
@@ -107,7 +107,7 @@ class TestDisable:
         call("disable", "acme")
         code, _, err = call("why", "acme/even")
         assert code == 2
-        assert "'acme/even' cannot be had: disabled; `mtlkit plugins enable acme` brings" in err
+        assert "'acme/even' is unavailable: disabled; `mtlkit plugins enable acme` brings" in err
 
     def test_a_selection_that_is_named_counts_for_more(self, call, distribution, monkeypatch):
         distribution("acme", GOOD)
@@ -167,7 +167,7 @@ SICK = {
     "is made for another API": (
         GOOD,
         {"api": "9.0"},
-        "mtlkit-acme 1.0 was made for plugin API 9.0, this mtlkit speaks from 1.0 to 1.2; run "
+        "mtlkit-acme 1.0 was made for plugin API 9.0; expected 2.0; run "
         "`pip install --upgrade mtlkit`",
     ),
     "lacks a package": (
@@ -207,7 +207,7 @@ class TestDoctor:
         lines = out.splitlines()
         assert lines[:2] == [
             "acme: is well",
-            "  from     mtlkit-acme 1.0; plugin API 1.0 of 1.0 to 1.2",
+            "  from     mtlkit-acme 1.0; plugin API 2.0 of 2.0",
         ]
         assert lines[2].endswith(" ms; components: 1, commands: 1")
         assert lines[3:] == ["1 plugin examined, 0 with problems"]

@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 from mtlkit.cli import main
+from mtlkit.ops.dispatch.table import REGISTERED
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
@@ -123,7 +124,7 @@ class Reader:
         """Do one block; what a console says is given back, beside what is shown."""
         self.monkeypatch.setenv("MTLKIT_PLUGINS", ",".join(self.plugins))
         if (plugin := PLUGIN_FILE.match(block.text)) is not None:
-            self.distribution(plugin[1], block.text, api=plugin[2] or "1.0")
+            self.distribution(plugin[1], block.text, api=plugin[2] or "2.0")
             self.plugins = ["hello", plugin[1]]
         elif (named := FILE_NAME.match(block.text)) is not None:
             self.write(named[1], block.text)
@@ -147,6 +148,7 @@ class Reader:
 @pytest.fixture
 def reader(tmp_path, capsys, monkeypatch, distribution):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(REGISTERED.implementations, "_values", {})  # a page may register one
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-packages"))
     return Reader(tmp_path, capsys, monkeypatch, distribution)

@@ -20,9 +20,11 @@ from mtlkit.heads import (
 )
 from mtlkit.heads.fusion import head_losses
 from mtlkit.ops import use
-from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
+from mtlkit.ops.dispatch.table import builtin_ops
 from mtlkit.routers import Features
 from mtlkit.routers.linear_branch import LinearBranches
+
+IMPLEMENTATIONS = {name: tuple(op.implementations) for name, op in builtin_ops().items()}
 
 NAMES = [name for name in IMPLEMENTATIONS["multi_head_cross_entropy"] if name != "triton"]
 
@@ -81,7 +83,7 @@ def heads_and_targets():
         "who": plain.build(6, tuple(map(str, range(9)))),
         "pose": plain.build(6, ("l", "f", "r")),
         "smooth": Classification(label_smoothing=0.1).build(6, ("a", "b")),
-        "stored": Classification(implementation="stored").build(6, ("a", "b")),
+        "saved-softmax": Classification(implementation="saved-softmax").build(6, ("a", "b")),
         "age": Regression().build(6, ()),
         "angle": Margin().build(6, ("a", "b", "c")),
         "doubled": Doubled(plain, 6, ("a", "b")),

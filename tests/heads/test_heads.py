@@ -151,7 +151,7 @@ def test_a_recipe_can_choose_how_the_loss_is_computed():
     features, target = torch.randn(5, 6), torch.tensor([0, -1, 1, 2, 0])
     state = Classification().build(6, CLASSES).state_dict()
     wanted = None
-    for name in ("eager", "stored", "classes"):
+    for name in ("eager", "saved-softmax", "chunked"):
         head = Classification(implementation=name, label_smoothing=0.0).build(6, CLASSES)
         head.load_state_dict(state)
         with use(linear_cross_entropy="eager"):  # the recipe's word is the argument
@@ -159,5 +159,7 @@ def test_a_recipe_can_choose_how_the_loss_is_computed():
         wanted = loss if wanted is None else wanted
         assert torch.allclose(loss, wanted, atol=1e-6)
         assert (type(loss.grad_fn) is type(wanted.grad_fn)) is (name == "eager")
-    with pytest.raises(ValueError, match=r"implementation: expected one of auto, eager.*'rows'"):
-        Classification(implementation="rows")
+    with pytest.raises(
+        ValueError, match=r"implementation: expected one of auto, eager.*'fused-grad'"
+    ):
+        Classification(implementation="fused-grad")

@@ -114,7 +114,10 @@ def test_lengths_of_fewer_than_two_samples_are_not_remembered():
         ({"multiplier": 0.5}, "multiplier: expected a number from 1 to 4, found 0.5"),
         ({"adaptive": True, "additive": 0.3}, "adaptive: expected no other margin than `angle`"),
         ({"adaptive": True, "multiplier": 2.0}, "found additive 0.0 and multiplier 2.0"),
-        ({"implementation": "rows"}, "implementation: expected one of auto, eager, compiled, st"),
+        (
+            {"implementation": "fused-grad"},
+            "implementation: expected one of auto, eager, compiled, sa",
+        ),
     ],
 )
 def test_options_that_make_no_sense(options, words):

@@ -11,18 +11,20 @@ from torch import nn
 
 from mtlkit.errors import ImplementationError
 from mtlkit.ops import linear_cross_entropy, margin_cross_entropy, multi_head_cross_entropy
-from mtlkit.ops.catalog import OPS
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.table import builtin_ops
 from mtlkit.ops.triton import config
 from mtlkit.ops.triton import linear as triton_linear
 from mtlkit.ops.triton import saved as triton_logits
 from mtlkit.ops.triton.heads import small_heads
-from mtlkit.ops.triton.linear import rivals_by_triton
-from mtlkit.ops.triton.saved import rivals_of_logits, rivals_of_logits_backward
+from mtlkit.ops.triton.linear import triton_negatives
+from mtlkit.ops.triton.saved import negatives_of_logits, negatives_of_logits_backward
+
+OPS = builtin_ops()
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-NAMES = ["triton-logits", "triton"]
+NAMES = ["triton-saved", "triton"]
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 
 
@@ -416,13 +418,13 @@ def test_opcheck():
     # that a traced graph gives the same is tested above
     all_but_one = ("test_schema", "test_autograd_registration", "test_faketensor")
     for given in ((x, weight, bias, target, False), (x, weight, None, target, True)):
-        torch.library.opcheck(rivals_by_triton.op, given)
-        torch.library.opcheck(rivals_of_logits.op, given, test_utils=all_but_one)
+        torch.library.opcheck(triton_negatives.op, given)
+        torch.library.opcheck(negatives_of_logits.op, given, test_utils=all_but_one)
         one, needs = torch.rand(3, device=DEVICE), [True, True, given[2] is not None]
         plain = [each.detach() if isinstance(each, torch.Tensor) else each for each in given]
         z = torch.randn(3, 12, device=DEVICE)
         backward = (*plain, one, z, one, one, needs)
-        torch.library.opcheck(rivals_of_logits_backward.op, backward)
+        torch.library.opcheck(negatives_of_logits_backward.op, backward)
     heads = [weight[:5].detach().requires_grad_(), weight[5:].detach().requires_grad_()]
     offsets = [bias[:5].detach().requires_grad_(), bias[5:].detach().requires_grad_()]
     torch.library.opcheck(small_heads.op, (x, heads, offsets, target[None] % 5, 0.1))

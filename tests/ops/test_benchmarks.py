@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import attrs
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from mtlkit.ops.catalog import OPS
+from mtlkit.ops.dispatch.table import builtin_ops
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "ops"))
 import gpu
@@ -19,6 +20,8 @@ import matrix
 import measure
 import report
 from cells import FLOOR, Cell
+
+OPS = builtin_ops()
 
 CELLS = list(matrix.gpu("cpu", torch.float32, shrink=64))
 
@@ -81,7 +84,7 @@ def test_what_auto_takes(number, monkeypatch):
             ran.append(name)
             return super().__getitem__(name)
 
-    monkeypatch.setattr(op, "at_hand", Heard(op.at_hand))
+    monkeypatch.setattr(op, "chosen", Heard(op.chosen))
     cell.ways["auto"]()
     assert ran == [cell.taken]
 
@@ -208,19 +211,19 @@ def test_what_waits_for_the_device_is_not_captured(cuda):
 
 def test_what_does_not_fit_or_takes_too_long_is_not_tried(cuda, monkeypatch):
     cell = matrix.linear(8, 8, 16)
-    costs = {"eager": (1.0, 10), "rows": (0.05, 1), "stored": (0.06, 2**41)}
+    costs = {"eager": (1.0, 10), "fused-grad": (0.05, 1), "saved-softmax": (0.06, 2**41)}
     monkeypatch.setattr(
         gpu, "estimate", lambda op, like, request: costs.get(like.name, (0.1, 1))[0]
     )
     for name, each in OPS[cell.op].implementations.items():
         peak = costs.get(name, (0.1, 1))[1]
-        replaced = each._replace(cost=lambda request, peak=peak: SimpleNamespace(peak=peak))
+        replaced = attrs.evolve(each, cost=lambda request, peak=peak: SimpleNamespace(peak=peak))
         monkeypatch.setitem(OPS[cell.op].implementations, name, replaced)
     gpu.leave_out(cell)
     assert cell.left_out == {
         "textbook": "1 s by estimate, 20 times the least",
         "eager": "1 s by estimate, 20 times the least",
-        "stored": "needs 2048 GiB by estimate, 1024 are free",
+        "saved-softmax": "needs 2048 GiB by estimate, 1024 are free",
     }
     assert "auto" in cell.ways
     assert "eager" not in cell.ways
@@ -234,7 +237,7 @@ def test_a_report_says_what_ran_and_what_did_not(cuda, monkeypatch, tmp_path):
     cell.ways["Liger-Kernel"] = full
     absent = [{"op": "gate", "title": "a | cell", "why": "no time"}]
     found = gpu.measured(cell)
-    found["seconds"] |= {cell.taken: 3e-3, "rows": 5e-4, "auto": 2e-3, FLOOR: 1e-4}
+    found["seconds"] |= {cell.taken: 3e-3, "fused-grad": 5e-4, "auto": 2e-3, FLOOR: 1e-4}
     monkeypatch.setattr(report, "PACKAGES", ("no-such-package",))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU")
     written = tmp_path / "measured.json"
@@ -248,8 +251,8 @@ def test_a_report_says_what_ran_and_what_did_not(cuda, monkeypatch, tmp_path):
     assert "\nNot measured:\n\n- gate, a / cell: no time\n" in text
     assert "- native was left out: too many logits" in text
     assert "- Liger-Kernel did not run: out of memory" in text
-    assert f"| rows | {cell.taken} | 6.00 |" in text
-    assert "\n| **rows** | 0.5000 |" in text
+    assert f"| fused-grad | {cell.taken} | 6.00 |" in text
+    assert "\n| **fused-grad** | 0.5000 |" in text
     assert f"\n| auto ({cell.taken}) | 2.00 |" in text
     assert (tmp_path / "ops-gpu.png").exists()
 

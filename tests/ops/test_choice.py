@@ -11,13 +11,16 @@ import torch
 import mtlkit.ops
 from mtlkit.errors import ImplementationError
 from mtlkit.ops import explain, use
-from mtlkit.ops.catalog import OPS
-from mtlkit.ops.dispatch import choice
-from mtlkit.ops.dispatch.choice import choose, table_key
-from mtlkit.ops.dispatch.device import described
+from mtlkit.ops.builtins import BUILTIN_OPS
+from mtlkit.ops.dispatch import choice, estimate
+from mtlkit.ops.dispatch.choice import choose
+from mtlkit.ops.dispatch.device import device_text
+from mtlkit.ops.dispatch.estimate import table_key
 from mtlkit.ops.dispatch.implementation import Op, Request
-from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
-from mtlkit.ops.tune import trials
+from mtlkit.ops.dispatch.table import builtin_ops
+from mtlkit.ops.dispatch.timing import Sizes
+
+OPS = builtin_ops()
 
 LINEAR = OPS["linear_cross_entropy"]
 SMALL, LARGE = Request(512, 512, 200), Request(512, 512, 100_000)
@@ -31,37 +34,52 @@ def told_by(request=SMALL, argument=None):
     return {line.name: line.chosen for line in explain(LINEAR, request, argument) if line.chosen}
 
 
-def test_the_names_are_those_of_the_ops():
-    assert set(OPS) == set(IMPLEMENTATIONS)
+def test_each_op_is_declared_under_its_name():
+    assert set(OPS) == set(BUILTIN_OPS)
     for name, op in OPS.items():
         assert op.name == name
-        assert tuple(op.implementations) == IMPLEMENTATIONS[name]
+        assert op.reference is next(iter(op.implementations.values()))
+        assert op.__doc__
         assert all(each.summary for each in op.implementations.values())
+        assert op.trials(3, torch.Generator())
 
 
-def test_an_op_has_the_implementations_of_its_list():
-    with pytest.raises(ValueError, match="linear_cross_entropy: expected"):
-        Op("linear_cross_entropy", "", LINEAR["eager"])
+def test_a_loss_for_each_row_is_what_heads_choose_from():
+    assert "fused-grad" in LINEAR.implementations
+    assert "fused-grad" not in LINEAR.names_for_heads()
+    for op in OPS.values():
+        request = Request(8, 16, 16, reduction="none")
+        refusing = {
+            n for n, each in op.implementations.items() if "upstream" in each.refuses(request)
+        }
+        assert refusing == set(op.implementations) - set(op.names_for_heads())
+
+
+def test_an_op_has_implementations_of_distinct_names():
+    eager = LINEAR.implementations["eager"]
+    for given in ((), (eager, eager)):
+        with pytest.raises(ValueError, match=r"acme/x: got .*, expected one or more with distinct"):
+            Op("acme/x", print, *given, trials=LINEAR.trials)
 
 
 def test_the_argument_is_stronger_than_the_context_than_the_environment(monkeypatch):
     assert told_by() == {"eager": "auto"}
-    monkeypatch.setenv("MTLKIT_OPS", "linear_cross_entropy=stored")
-    assert told_by() == {"stored": "environment"}
-    with use(linear_cross_entropy="rows"):
-        assert told_by() == {"rows": "context"}
-        assert told_by(argument="classes") == {"classes": "argument"}
+    monkeypatch.setenv("MTLKIT_OPS", "linear_cross_entropy=saved-softmax")
+    assert told_by() == {"saved-softmax": "environment"}
+    with use(linear_cross_entropy="fused-grad"):
+        assert told_by() == {"fused-grad": "context"}
+        assert told_by(argument="chunked") == {"chunked": "argument"}
         with use(linear_cross_entropy="native"):
             assert told_by() == {"native": "context"}
-        assert told_by() == {"rows": "context"}
+        assert told_by() == {"fused-grad": "context"}
         assert told_by(argument="auto") == {"eager": "auto"}
-    assert told_by() == {"stored": "environment"}
+    assert told_by() == {"saved-softmax": "environment"}
 
 
 def test_auto_fits_the_size():
     assert chosen(SMALL) == "eager"
-    assert chosen(LARGE) == "rows"
-    assert chosen(LARGE._replace(reduction="none")) == "stored"
+    assert chosen(LARGE) == "fused-grad"
+    assert chosen(LARGE._replace(reduction="none")) == "saved-softmax"
     assert chosen(LARGE._replace(options=("forward_mode",))) == "eager"
 
 
@@ -71,34 +89,38 @@ def test_auto_never_takes_what_must_be_asked_for():
 
 def test_auto_keeps_within_half_of_the_memory():
     request = Request(2**17, 512, 2**22, reduction="none")
-    assert chosen(request) == "classes"
+    assert chosen(request) == "chunked"
 
 
 @pytest.mark.parametrize("by", ["argument", "context", "environment"])
 def test_a_choice_that_cannot_run_is_an_error_that_says_why(by, monkeypatch):
     request = SMALL._replace(reduction="none")
-    wanted = re.escape(f"linear_cross_entropy: 'rows', chosen by {by}, cannot run: gradients in")
+    wanted = re.escape(
+        f"linear_cross_entropy: 'fused-grad', chosen by {by}, cannot run: gradients in"
+    )
     if by == "environment":
-        monkeypatch.setenv("MTLKIT_OPS", "linear_cross_entropy=rows")
-    with use(**({"linear_cross_entropy": "rows"} if by == "context" else {})):
+        monkeypatch.setenv("MTLKIT_OPS", "linear_cross_entropy=fused-grad")
+    with use(**({"linear_cross_entropy": "fused-grad"} if by == "context" else {})):
         with pytest.raises(ImplementationError, match=wanted):
-            chosen(request, "rows" if by == "argument" else None)
+            chosen(request, "fused-grad" if by == "argument" else None)
         if by != "argument":
             assert chosen(request, "eager") == "eager"
 
 
 def test_unknown_names_are_errors(monkeypatch):
-    with pytest.raises(ImplementationError, match="no implementation named 'row'; did you mean 'r"):
-        chosen(argument="row")
+    with pytest.raises(
+        ImplementationError, match="no implementation named 'chunk'; did you mean 'ch"
+    ):
+        chosen(argument="chunk")
     with (
         pytest.raises(ImplementationError, match=r"use\(\): no op named 'linear'; the ops are"),
-        use(linear="rows"),
+        use(linear="fused-grad"),
     ):
         pass
     monkeypatch.setenv("MTLKIT_OPS", "linear_cross_entropy:rows")
     with pytest.raises(ImplementationError, match="MTLKIT_OPS: expected op=implementation, sepa"):
         chosen()
-    monkeypatch.setenv("MTLKIT_OPS", "gates=rows")
+    monkeypatch.setenv("MTLKIT_OPS", "gates=fused-grad")
     with pytest.raises(ImplementationError, match="MTLKIT_OPS: no op named 'gates'"):
         chosen()
 
@@ -106,11 +128,11 @@ def test_unknown_names_are_errors(monkeypatch):
 def test_a_tuned_table_is_stronger_than_the_cost_model(monkeypatch, tmp_path):
     path = tmp_path / "table.json"
     key = table_key(LINEAR.name, SMALL)
-    table = {"torch": torch.__version__, "seconds": {key: {"classes": 1e-9}}}
+    table = {"torch": torch.__version__, "seconds": {key: {"chunked": 1e-9}}}
     path.write_text(json.dumps(table))
     monkeypatch.setenv("MTLKIT_OPS_TABLE", str(path))
-    assert chosen(SMALL) == "classes"
-    assert chosen(SMALL._replace(rows=400)) == "classes"  # the same step of sizes
+    assert chosen(SMALL) == "chunked"
+    assert chosen(SMALL._replace(rows=400)) == "chunked"  # the same step of sizes
     assert chosen(SMALL._replace(rows=4000)) == "eager"
     old = tmp_path / "old.json"
     old.write_text(json.dumps({**table, "torch": "1.0"}))
@@ -130,18 +152,18 @@ def test_a_tuned_table_is_stronger_than_the_cost_model(monkeypatch, tmp_path):
 def test_a_table_serves_heads_of_another_number(monkeypatch, tmp_path):
     """`mtlkit ops tune` measures three groups, and three and four heads with their gate."""
     op, path = OPS["multi_head_cross_entropy"], tmp_path / "table.json"
-    heads = [
-        trial for trial in trials([512], 16, [200], torch.float32, "cpu") if trial.op is op
-    ]  # fmt: skip
+    heads = list(op.timings(Sizes([512], 16, [200])))
     assert {trial.request.parts for trial in heads} == {4, 5}
-    keys = {table_key(op.name, trial.request): {"triton": 1.0, "joined": 1e-9} for trial in heads}
+    keys = {
+        table_key(op.name, trial.request): {"triton": 1.0, "concatenated": 1e-9} for trial in heads
+    }
     path.write_text(json.dumps({"torch": torch.__version__, "seconds": keys}))
     monkeypatch.setenv("MTLKIT_OPS_TABLE", str(path))
     for parts, classes in ((2, 40), (3, 60), (4, 44), (5, 244), (8, 250)):
         asked = Request(512, 16, classes, parts=parts)
-        assert told_seconds(op, asked)["joined"] == 1e-9, parts
+        assert told_seconds(op, asked)["concatenated"] == 1e-9, parts
     for parts in (1, 9, 40):  # one is no several, and many take longer
-        assert told_seconds(op, Request(512, 16, 44, parts=parts))["joined"] > 1e-6
+        assert told_seconds(op, Request(512, 16, 44, parts=parts))["concatenated"] > 1e-6
 
 
 def told_seconds(op, request):
@@ -151,7 +173,7 @@ def told_seconds(op, request):
 def test_a_table_of_another_form_is_an_error(monkeypatch, tmp_path):
     path = tmp_path / "table.json"
     key = table_key(LINEAR.name, SMALL).replace("parts<=1", "parts=1")
-    path.write_text(json.dumps({"torch": torch.__version__, "seconds": {key: {"rows": 1.0}}}))
+    path.write_text(json.dumps({"torch": torch.__version__, "seconds": {key: {"fused-grad": 1.0}}}))
     monkeypatch.setenv("MTLKIT_OPS_TABLE", str(path))
     with pytest.raises(ImplementationError, match=r"parts=1 gradient reduction=mean', as another"):
         chosen(SMALL)
@@ -166,20 +188,24 @@ def test_no_more_is_remembered_than_is_sensible():
 
 
 def test_what_is_remembered_without_bound_is_known():
+    names = [
+        module.name
+        for module in pkgutil.walk_packages(mtlkit.ops.__path__, "mtlkit.ops.")
+        if module.name != "mtlkit.ops.triton.kernels"  # they need Triton
+    ]
     unbounded = {
-        f"{module.name}.{name}"
-        for module in pkgutil.iter_modules(mtlkit.ops.__path__)
-        if module.name != "kernels"  # they need Triton
-        for name, value in vars(importlib.import_module(f"mtlkit.ops.{module.name}")).items()
+        f"{name.removeprefix('mtlkit.ops.')}.{key}"
+        for name in names
+        for key, value in vars(importlib.import_module(name)).items()
         if getattr(value, "cache_parameters", dict)().get("maxsize", 0) is None
+        and value.__module__ == name
     }
-    assert unbounded <= {
-        "brought._installed", "brought._built", "brought._op",  # one for each plugin
-        "blocks._gpu",  # one for each GPU
-        "device.device_of",  # a CPU and a GPU
-        "linear._compiled_definition", "margin._compiled_definition",  # one
-        "triton_heads._starts",  # one for each net
-    }  # fmt: skip
+    assert unbounded == {
+        "kernels.compiled.compiled",  # the definitions of two ops
+        "triton.config._gpu",  # one for each GPU
+        "dispatch.device.device_of",  # a CPU and a GPU
+        "triton.heads._starts",  # one for each net
+    }
 
 
 @pytest.mark.parametrize(("kind", "name", "told"), [
@@ -191,7 +217,7 @@ def test_what_is_remembered_without_bound_is_known():
 def test_for_which_device_estimates_are(kind, name, told, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(name))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: name)
-    assert described(kind) == told
+    assert device_text(kind) == told
 
 
 def test_explain_has_a_line_for_each():
@@ -200,8 +226,14 @@ def test_explain_has_a_line_for_each():
     assert own == list(LINEAR.implementations)
     assert all(line.seconds > 0 and line.peak >= 0 for line in lines)
     refusing = [line.name for line in lines if line.refuses and "triton" not in line.name]
-    assert refusing == ["rows"]
+    assert refusing == ["fused-grad"]
 
 
 def test_sizes_are_rounded_up_in_a_trace():
-    assert [choice._step(size) for size in (1, 32, 33, 1025, 10**9)] == [32, 32, 64, 4096, 2**30]
+    assert [estimate.round_up(size) for size in (1, 32, 33, 1025, 10**9)] == [
+        32,
+        32,
+        64,
+        4096,
+        2**30,
+    ]

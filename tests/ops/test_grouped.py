@@ -10,9 +10,9 @@ from mtlkit.errors import ImplementationError
 from mtlkit.ops import grouped_linear_cross_entropy
 from mtlkit.ops.dispatch.implementation import Request
 from mtlkit.ops.grouped import GROUPED_LINEAR_CROSS_ENTROPY
-from mtlkit.ops.kernels.sorted_groups import groups_sorted
+from mtlkit.ops.kernels.sorted_groups import sorted_groups
 
-NAMES = ["eager", "sorted", "joined"]
+NAMES = ["eager", "sorted", "concatenated"]
 ALL = [
     n for n, i in GROUPED_LINEAR_CROSS_ENTROPY.implementations.items()
     if not i.refuses(Request(8, 8, 8))
@@ -152,7 +152,7 @@ def test_it_can_be_traced_and_heeds_autocast():
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # opcheck reads it from its own copies
 def test_opcheck():
     x, weights, target, group, biases = inputs(missing=False, dtype=torch.float32)
-    torch.library.opcheck(groups_sorted.op, (x, weights, biases, target, group, 0.1))
+    torch.library.opcheck(sorted_groups.op, (x, weights, biases, target, group, 0.1))
 
 
 @pytest.mark.parametrize("name", NAMES)

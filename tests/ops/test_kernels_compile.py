@@ -33,7 +33,7 @@ from compiled import GPUS, KERNELS, OPTIONS, SHARED, Sizes, compiled, source, st
 from mtlkit.ops.triton import kernels
 
 H100 = GPUS["H100"]
-PRODUCTS = ("rivals_of_rows", "shares_of_tile", "small_heads")
+PRODUCTS = ("negatives_of_rows", "shares_of_tile", "small_heads")
 TENSOR_CORES = {9: "wgmma.mma_async", 10: "tcgen05.mma"}
 """By the first digits of a capability; before, and where a block has 16 rows, it is `mma.sync`."""
 
@@ -91,7 +91,7 @@ def test_a_kernel_fits_every_gpu(card, name):
 @pytest.mark.parametrize(
     ("card", "name"),
     [(card, name) for card in ("A100", "H100") for name in PRODUCTS]
-    + [("A40", "small_heads"), ("B200", "rivals_of_rows")],
+    + [("A40", "small_heads"), ("B200", "negatives_of_rows")],
 )
 def test_exact_products_fit_every_gpu(card, name):
     found = check(name, GPUS[card], torch.float32)[1]

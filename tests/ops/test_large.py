@@ -10,12 +10,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import mtlkit.ops
 from mtlkit.ops import linear_cross_entropy, margin_cross_entropy
-from mtlkit.ops.catalog import OPS
 from mtlkit.ops.dispatch.choice import choose, explain
 from mtlkit.ops.dispatch.implementation import Request
-from mtlkit.ops.kernels.chunked import rivals_by_classes, rivals_by_classes_backward
-from mtlkit.ops.kernels.fused_grad import linear_cross_entropy_by_rows
-from mtlkit.ops.kernels.saved_softmax import rivals_stored, rivals_stored_backward
+from mtlkit.ops.dispatch.table import builtin_ops
+from mtlkit.ops.kernels.chunked import chunked_negatives, chunked_negatives_backward
+from mtlkit.ops.kernels.fused_grad import fused_grad_cross_entropy
+from mtlkit.ops.kernels.saved_softmax import (
+    saved_softmax_negatives,
+    saved_softmax_negatives_backward,
+)
+
+OPS = builtin_ops()
 
 ROWS, FEATURES, CLASSES = 4096, 64, 1_000_000
 
@@ -56,26 +61,37 @@ class TestEveryTileIsReached:
     def test_classes(self, cosine):
         x, weight, bias, target = large("meta", MANY_ROWS)
         bias = None if cosine else bias
-        _, rivals = self.check(rivals_by_classes, x, weight, bias, target, cosine)
-        upstream, needs = torch.empty_like(rivals), [True, True, bias is not None]
-        given = (x, weight, bias, target, cosine, rivals, upstream, upstream, needs)
-        self.check(rivals_by_classes_backward, *given)
+        _, negative_lse = self.check(chunked_negatives, x, weight, bias, target, cosine)
+        upstream, needs = torch.empty_like(negative_lse), [True, True, bias is not None]
+        given = (x, weight, bias, target, cosine, negative_lse, upstream, upstream, needs)
+        self.check(chunked_negatives_backward, *given)
 
     def test_stored(self):
         x, weight, bias, target = large("meta", MANY_ROWS)
-        _, rivals, *kept = self.check(rivals_stored, x, weight, bias, target, False)
+        _, negative_lse, *kept = self.check(saved_softmax_negatives, x, weight, bias, target, False)
         assert max(each.numel() for each in kept) > 2**31
-        upstream = torch.empty_like(rivals)
-        given = (x, weight, bias, target, False, rivals, *kept, upstream, upstream, [True] * 3)
-        self.check(rivals_stored_backward, *given)
+        upstream = torch.empty_like(negative_lse)
+        given = (
+            x,
+            weight,
+            bias,
+            target,
+            False,
+            negative_lse,
+            *kept,
+            upstream,
+            upstream,
+            [True] * 3,
+        )
+        self.check(saved_softmax_negatives_backward, *given)
 
     def test_rows(self):
         x, weight, bias, target = large("meta", WIDE)
         one = torch.empty(len(x), device="meta")
-        self.check(linear_cross_entropy_by_rows, x, weight, bias, target, one, one, [True] * 3)
+        self.check(fused_grad_cross_entropy, x, weight, bias, target, one, one, [True] * 3)
 
 
-@pytest.mark.parametrize("name", ["eager", "rows", "stored", "classes"])
+@pytest.mark.parametrize("name", ["eager", "fused-grad", "saved-softmax", "chunked"])
 def test_a_whole_call_has_its_shapes(name):
     with FakeTensorMode():
         x, weight, bias, target = (
@@ -87,7 +103,7 @@ def test_a_whole_call_has_its_shapes(name):
         assert [each.shape for each in found] == [x.shape, weight.shape, bias.shape]
 
 
-@pytest.mark.parametrize("name", ["eager", "stored", "classes"])
+@pytest.mark.parametrize("name", ["eager", "saved-softmax", "chunked"])
 def test_a_whole_margin_has_its_shapes(name):
     with FakeTensorMode():
         x, weight, _, target = large()
@@ -112,11 +128,13 @@ def test_costs_are_counted_beyond_32_bits(op, device):
     for line in explain(OPS[op], request):
         assert line.seconds > 0
         assert line.peak >= 0
-    eager = OPS[op]["eager"].cost(request)
+    eager = OPS[op].implementations["eager"].cost(request)
     assert eager.flops == 3 * 2.0 * 2**17 * 2**22 * 512
     assert eager.peak >= 2 * 4 * 2**39
     name = choose(OPS[op], request, None).name
-    assert OPS[op][name].cost(request).peak < eager.peak / 100  # never one that keeps the matrix
+    assert (
+        OPS[op].implementations[name].cost(request).peak < eager.peak / 100
+    )  # never one that keeps the matrix
 
 
 # --- the kernels' offsets ------------------------------------------------------------------------

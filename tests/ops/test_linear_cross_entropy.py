@@ -32,7 +32,7 @@ OPTIONS = {
 
 def able(name, dtype=torch.float64, reduction="mean", options=()):
     request = Request(4, 4, 4, dtype, reduction=reduction, options=tuple(options))
-    return not LINEAR_CROSS_ENTROPY[name].refuses(request)
+    return not LINEAR_CROSS_ENTROPY.implementations[name].refuses(request)
 
 
 ABLE = [
@@ -97,7 +97,7 @@ def gradients(loss, upstream, tensors, **kwargs):
     ],
 )
 def test_it_is_the_formula(name, reduction, options):
-    for rows, classes in ((7, 9), (5, 1100), (300, 4), (1, 1)):  # tiles, parts of rows, no rival
+    for rows, classes in ((7, 9), (5, 1100), (300, 4), (1, 1)):  # tiles, parts of rows, no negative
         x, weight, target, bias = inputs(rows, 5, classes, ignored=rows > 1)
         kwargs = {**arguments(options, classes), "reduction": reduction}
         wanted = formula(x, weight, target, bias, **kwargs)
@@ -197,7 +197,7 @@ def test_long_sums_over_a_class_do_not_stand_still(name, dtype, no_worse_than_ea
 
 @pytest.mark.parametrize("name", FUSED)
 def test_a_sure_net_has_an_exact_loss(name):
-    """softplus(rivals - target) keeps its digits where log-sum-exp less the logit loses them."""
+    """softplus(negatives - target) keeps its digits where log-sum-exp less the logit loses them."""
     weight = torch.eye(3) * 30
     x = torch.eye(3)
     loss = linear_cross_entropy(x, weight, torch.arange(3), reduction="sum", implementation=name)
@@ -453,23 +453,25 @@ def test_it_can_be_exported(name):
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # opcheck reads it from its own copies
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_opcheck(dtype):
-    from mtlkit.ops.kernels.chunked import rivals_by_classes
-    from mtlkit.ops.kernels.fused_grad import linear_cross_entropy_by_rows
-    from mtlkit.ops.kernels.saved_softmax import rivals_stored
+    from mtlkit.ops.kernels.chunked import chunked_negatives
+    from mtlkit.ops.kernels.fused_grad import fused_grad_cross_entropy
+    from mtlkit.ops.kernels.saved_softmax import saved_softmax_negatives
 
     x, weight, target, bias = inputs(6, 5, 12, dtype, ignored=False)
     for cosine in (False, True):
-        torch.library.opcheck(rivals_by_classes.op, (x, weight, bias, target, cosine))
-        torch.library.opcheck(rivals_stored.op, (x, weight, None, target, cosine))
+        torch.library.opcheck(chunked_negatives.op, (x, weight, bias, target, cosine))
+        torch.library.opcheck(saved_softmax_negatives.op, (x, weight, None, target, cosine))
     one = torch.rand(6)
     torch.library.opcheck(
-        linear_cross_entropy_by_rows.op, (x, weight, bias, target, one, one, [True, True, True])
+        fused_grad_cross_entropy.op, (x, weight, bias, target, one, one, [True, True, True])
     )
 
 
 def test_the_reduction_none_is_not_served_by_gradients_of_a_sum():
-    with pytest.raises(ImplementationError, match="'rows', chosen by argument, cannot run: grad"):
-        linear_cross_entropy(*inputs(), reduction="none", implementation="rows")
+    with pytest.raises(
+        ImplementationError, match="'fused-grad', chosen by argument, cannot run: grad"
+    ):
+        linear_cross_entropy(*inputs(), reduction="none", implementation="fused-grad")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from mtlkit.ops import best_matches, match_scores, match_template
-from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
+from mtlkit.ops.dispatch.table import builtin_ops
+
+IMPLEMENTATIONS = {name: tuple(op.implementations) for name, op in builtin_ops().items()}
 
 GROUPS = 3
 

@@ -11,8 +11,10 @@ from torch.profiler import ProfilerActivity, profile
 
 import mtlkit.ops.triton
 from mtlkit.ops import linear_cross_entropy, margin_cross_entropy
-from mtlkit.ops.catalog import OPS
 from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.table import builtin_ops
+
+OPS = builtin_ops()
 
 CALLS = {"linear_cross_entropy": linear_cross_entropy, "margin_cross_entropy": margin_cross_entropy}
 
@@ -42,11 +44,11 @@ def allocated(call):
 @pytest.mark.parametrize(("rows", "features"), [(64, 128), (512, 64)])
 @pytest.mark.parametrize(
     ("op", "name"),
-    [(op, name) for op in CALLS for name in ("stored", "classes", "triton", "triton-logits")]
-    + [("linear_cross_entropy", "rows")],
+    [(op, name) for op in CALLS for name in ("saved-softmax", "chunked", "triton", "triton-saved")]
+    + [("linear_cross_entropy", "fused-grad")],
 )
 def test_the_memory_expected_is_that_allocated(op, name, rows, features, dtype, monkeypatch):
-    classes, reduction = 20_000, "mean" if name == "rows" else "none"
+    classes, reduction = 20_000, "mean" if name == "fused-grad" else "none"
     x = torch.randn(rows, features).to(dtype).requires_grad_()
     weight = torch.randn(classes, features).to(dtype).requires_grad_()
     target = torch.randint(classes, (rows,))
@@ -59,5 +61,5 @@ def test_the_memory_expected_is_that_allocated(op, name, rows, features, dtype, 
     with mock.patch.object(mtlkit.ops.triton, "kernels", NoKernels(), create=True):
         found = allocated(call) - x.nbytes - weight.nbytes
     request = Request(rows, features, classes, dtype, reduction=reduction)
-    expected = OPS[op][name].cost(request).peak
+    expected = OPS[op].implementations[name].cost(request).peak
     assert 0.45 * expected < found < 1.1 * expected

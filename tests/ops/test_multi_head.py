@@ -12,7 +12,7 @@ from mtlkit.errors import ImplementationError
 from mtlkit.ops import gate, multi_head_cross_entropy
 from mtlkit.ops.dispatch.implementation import Request
 from mtlkit.ops.gating import GATE
-from mtlkit.ops.kernels.concatenated import groups, heads_feature_gradients, heads_joined
+from mtlkit.ops.kernels.concatenated import concatenated_heads, groups, heads_feature_gradients
 from mtlkit.ops.multi_head import MULTI_HEAD_CROSS_ENTROPY
 
 REQUEST = Request(4, 4, 4)
@@ -233,13 +233,13 @@ def test_autocast_is_heeded(name):
     assert torch.equal(found.losses, wanted.losses)
 
 
-@pytest.mark.parametrize("name", ["auto", "joined"])
+@pytest.mark.parametrize("name", ["auto", "concatenated"])
 def test_it_can_be_traced(name):
     torch._dynamo.reset()
 
     def call(x, weights, targets, biases, gate):
         return multi_head_cross_entropy(
-            x, weights, targets, biases, gate=gate, feature_gradients=name == "joined",
+            x, weights, targets, biases, gate=gate, feature_gradients=name == "concatenated",
             implementation=name,
         )  # fmt: skip
 
@@ -248,7 +248,7 @@ def test_it_can_be_traced(name):
         x, weights, targets, biases, own_gate = inputs(rows)
         found, wanted = (f(x, weights, targets, biases, own_gate) for f in (traced, call))
         torch.testing.assert_close(found.losses, wanted.losses)
-        if name == "joined":
+        if name == "concatenated":
             torch.testing.assert_close(found.feature_gradients, wanted.feature_gradients)
         ours, theirs = (
             torch.autograd.grad((f.losses.sum() + f.gate[0]), flat(x, weights, biases, own_gate))
@@ -261,7 +261,7 @@ def test_it_can_be_exported():
     class Heads(torch.nn.Module):
         def forward(self, x, one, other, first, second):
             return multi_head_cross_entropy(
-                x, [one, other], [first, second], implementation="joined"
+                x, [one, other], [first, second], implementation="concatenated"
             ).losses
 
     x, weights, targets, _, _ = inputs(classes=(4, 300))
@@ -275,9 +275,9 @@ def test_it_can_be_exported():
 def test_opcheck():
     x, weights, targets, biases, own_gate = inputs(missing=False, dtype=torch.float32)
     with_gate = ([*weights, own_gate[0]], [*biases, own_gate[1]])
-    torch.library.opcheck(heads_joined.op, (x, *with_gate, torch.stack(targets), 0.1))
+    torch.library.opcheck(concatenated_heads.op, (x, *with_gate, torch.stack(targets), 0.1))
     given = [[each.detach() for each in part] for part in (weights, biases)]
-    _, _, *kept = heads_joined(x.detach(), *given, torch.stack(targets), 0.1)
+    _, _, *kept = concatenated_heads(x.detach(), *given, torch.stack(targets), 0.1)
     torch.library.opcheck(
         heads_feature_gradients.op, (given[0], torch.stack(targets), 0.1, kept, torch.rand(4, 7))
     )
@@ -289,9 +289,9 @@ def test_forward_mode_is_refused_not_answered_with_zero():
     with forward_ad.dual_level():
         dual = forward_ad.make_dual(x.detach(), torch.ones_like(x))
         with pytest.raises(ImplementationError, match="forward-mode"):
-            multi_head_cross_entropy(dual, weights, targets, implementation="joined")
+            multi_head_cross_entropy(dual, weights, targets, implementation="concatenated")
         with pytest.raises(ImplementationError, match="forward-mode"):
-            gate(dual, weights[0], implementation="joined")
+            gate(dual, weights[0], implementation="concatenated")
         found = multi_head_cross_entropy(dual, weights, targets).losses
         assert forward_ad.unpack_dual(found).tangent.abs().sum() > 0
 
@@ -329,7 +329,7 @@ def test_gradients_of_joined_heads_are_tensors_of_their_own():
     """They are parts of one matrix, and yet what becomes of one is nothing to the others."""
     x, weights, targets, biases, own_gate = inputs(classes=(4, 300, 3))
     found = multi_head_cross_entropy(
-        x, weights, targets, biases, gate=own_gate, implementation="joined"
+        x, weights, targets, biases, gate=own_gate, implementation="concatenated"
     )
     (found.losses.sum() + found.gate[0]).backward()
     leaves = [*weights, *biases, *own_gate]

@@ -17,15 +17,16 @@ from mtlkit.ops import (
     margin_cross_entropy,
     multi_head_cross_entropy,
     sampled_margin_cross_entropy,
-    trials,
 )
-from mtlkit.ops.catalog import OPS
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.table import builtin_ops
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks" / "ops"))
 import launches
 from absent import GPU, WaitError, absent_gpu, backward
+
+OPS = builtin_ops()
 
 WAITING = {
     ("grouped_linear_cross_entropy", "eager"): "nonzero: the rows of each group are picked",
@@ -110,9 +111,9 @@ MORE = {
 
 def calls_of(op, name, dtype):
     """Functions that call an op in every way, each of which gives a result and its inputs."""
-    for rows in (5, 300) if name == "rows" else (5,):  # one part of the rows and several
+    for rows in (5, 300) if name == "fused-grad" else (5,):  # one part of the rows and several
         with torch.device("meta"):
-            drawn = getattr(trials, op)(rows, torch.Generator())
+            drawn = OPS[op].trials(rows, torch.Generator())
         # options do what they do in either type; the ways of the types differ elsewhere
         for trial in islice(drawn.values(), None if dtype == torch.float32 else 1):
 
@@ -150,7 +151,9 @@ def served(op, name, dtype):
 @pytest.mark.parametrize(("op", "name"), [way for way in WAYS if way not in WAITING])
 def test_it_waits_for_nothing(op, name):
     counts = [served(op, name, dtype) for dtype in DTYPES]
-    missing = "triton" in name and OPS[op][name].refuses(Request(8, 8, 8, device="cuda"))
+    missing = "triton" in name and OPS[op].implementations[name].refuses(
+        Request(8, 8, 8, device="cuda")
+    )
     assert bool(missing) != any(counts), "refuses every call, so nothing can be said of it"
 
 
@@ -159,7 +162,7 @@ def test_what_waits_says_so_and_is_charged_for_it(op, name):
     operator, _, _ = WAITING[op, name].partition(":")
     with pytest.raises(WaitError, match=operator):
         served(op, name, torch.float32)
-    implementation = OPS[op][name]
+    implementation = OPS[op].implementations[name]
     assert "for a GPU" in implementation.summary
     here, there = (Request(512, 512, 200, device=device, parts=3) for device in ("cpu", "cuda"))
     assert implementation.cost(there).calls > implementation.cost(here).calls
@@ -169,7 +172,10 @@ def test_the_grouped_product_does_not_wait_in_bfloat16_and_is_taken_for_many_cla
     op = "grouped_linear_cross_entropy"
     assert served(op, "grouped_mm", torch.bfloat16) == 1  # the trials are too thin for it
     request = Request(512, 512, 10_000, torch.bfloat16, "cuda", parts=3)
-    there, here = (OPS[op]["grouped_mm"].cost(request._replace(device=d)) for d in ("cuda", "cpu"))
+    there, here = (
+        OPS[op].implementations["grouped_mm"].cost(request._replace(device=d))
+        for d in ("cuda", "cpu")
+    )
     assert there.calls == here.calls
     assert choose(OPS[op], request, None).name == "grouped_mm"
 
@@ -181,15 +187,15 @@ def test_groups_are_not_waited_for_where_classes_are_few(rows, options, dtype):
     op = "grouped_linear_cross_entropy"
     request = Request(rows, 512, 200, dtype, "cuda", parts=3, options=options)
     name = choose(OPS[op], request, None).name
-    assert name == "joined" or (name == "grouped_mm" and dtype == torch.bfloat16)
-    assert choose(OPS[op], request._replace(device="cpu"), None).name != "joined"
+    assert name == "concatenated" or (name == "grouped_mm" and dtype == torch.bfloat16)
+    assert choose(OPS[op], request._replace(device="cpu"), None).name != "concatenated"
 
 
 @pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("name", ["eager", "joined", "triton"])
+@pytest.mark.parametrize("name", ["eager", "concatenated", "triton"])
 def test_a_step_of_heads_can_be_captured(name, wide):
     """Nothing waits, nothing is copied, no shape is in a value; each step starts the same."""
-    if wide and OPS["multi_head_cross_entropy"][name].refuses(
+    if wide and OPS["multi_head_cross_entropy"].implementations[name].refuses(
         Request(9, 16, 244, device="cuda", parts=5)
     ):
         pytest.skip("Triton is not installed")
@@ -244,7 +250,7 @@ def test_what_does_not_wait_is_counted():
 def test_the_gradients_of_a_custom_op_are_its_own():
     """Not its fake ones: what would wait in them is seen."""
     with absent_gpu() as gpu:
-        step(lambda: heads_and_a_gate("joined", torch.float32))
+        step(lambda: heads_and_a_gate("concatenated", torch.float32))
     assert gpu.started["scatter_add_"] == 4  # one for each head, by the backward pass
 
 
@@ -274,17 +280,17 @@ def call_with(op, labels, missing):
     x, weight = torch.ones(4, 5), torch.ones(3, 5)
     if op == "linear_cross_entropy":
         return linear_cross_entropy(
-            x, weight, labels, ignore_index=missing, implementation="classes"
+            x, weight, labels, ignore_index=missing, implementation="chunked"
         )
     if op == "multi_head_cross_entropy":
         heads = [torch.ones(9, 5), weight]
         return multi_head_cross_entropy(
-            x, heads, [LABELS, labels], ignore_index=missing, implementation="joined"
+            x, heads, [LABELS, labels], ignore_index=missing, implementation="concatenated"
         ).losses
     heads = [weight, torch.ones(3 if op == "groups" else 9, 5)]
     group = torch.tensor([1, 0, 0, 0])
     return grouped_linear_cross_entropy(
-        x, heads, labels, group, ignore_index=missing, implementation="joined"
+        x, heads, labels, group, ignore_index=missing, implementation="concatenated"
     )
 
 

@@ -15,10 +15,11 @@ from mtlkit.ops import (
     match_template,
     multi_head_cross_entropy,
     sampled_margin_cross_entropy,
-    trials,
 )
-from mtlkit.ops.catalog import OPS
 from mtlkit.ops.dispatch.implementation import Request
+from mtlkit.ops.dispatch.table import builtin_ops
+
+OPS = builtin_ops()
 
 X, W, B, T = torch.ones(4, 5), torch.ones(3, 5), torch.ones(3), torch.tensor([0, 1, 2, 0])
 NONE, INTS = torch.ones(0, 5), torch.ones(3, 5, dtype=torch.int64)
@@ -127,8 +128,8 @@ def test_how_many_of_a_gallery(most, error, message):
 def test_shapes_are_told_without_values(op):
     """On torch's meta device; all but the definition of groups, whose shapes are in the values."""
     with torch.device("meta"):
-        drawn = getattr(trials, op)(5, torch.Generator())
-    name = "sorted" if op == "grouped_linear_cross_entropy" else OPS[op].definition.name
+        drawn = OPS[op].trials(5, torch.Generator())
+    name = "sorted" if op == "grouped_linear_cross_entropy" else OPS[op].reference.name
     for trial in drawn.values():
         assert trial.call(name, *trial.inputs).is_meta
 

@@ -181,7 +181,7 @@ ONE_MISTAKE = [
     (
         "casia-net, width: 0.5",
         "face/x",
-        "r.yaml:2:18: backbone.type: the backbone 'face/x' cannot be had: left out by "
+        "r.yaml:2:18: backbone.type: the backbone 'face/x' is unavailable: left out by "
         "MTLKIT_PLUGINS=none",
     ),
     (

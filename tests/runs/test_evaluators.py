@@ -34,7 +34,7 @@ class Asks(Evaluator):
 
 @pytest.fixture
 def catalog(points):
-    from mtlkit.plugins.catalog import Registrar
+    from mtlkit.plugins.families import Registrar
 
     found = points.catalog()
     own = Registrar(found, "", Origin("asks", "0", __file__))

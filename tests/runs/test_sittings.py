@@ -68,7 +68,7 @@ def test_two_ranks_with_a_plugin(tmp_path, distribution):
         told[0]
         == told[1]
         == (
-            "the processes have different components: rank 1 alone has weighting later/even@1 = "
+            "the processes have different components: rank 1 alone has weighting later/even = "
             "mtlkit.weightings.equal:Equal (mtlkit-later 2.0). Install the same plugins in the "
             "same versions on every machine (`mtlkit plugins` lists them)"
         )

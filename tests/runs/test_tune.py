@@ -18,7 +18,7 @@ from mtlkit.errors import (
 )
 from mtlkit.evaluators import TaskMetrics
 from mtlkit.metrics import Accuracy
-from mtlkit.plugins.catalog import Registrar
+from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs import fit_once as module

@@ -14,7 +14,8 @@ import attrs
 import points
 
 from mtlkit.errors import RunError
-from mtlkit.plugins.catalog import Registrar, load_catalog
+from mtlkit.plugins.catalog import load_catalog
+from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.runs import fit as run_fit
 

@@ -8,8 +8,9 @@ import pytest
 
 from mtlkit import testing
 from mtlkit.cli import main
-from mtlkit.cli.plugin import FAMILIES, LONGEST
-from mtlkit.plugins.catalog import load_catalog
+from mtlkit.cli.plugin import LONGEST, option_of
+from mtlkit.plugins.catalog import Status, load_catalog
+from mtlkit.plugins.families import FAMILIES
 from mtlkit.recipe_io import load_recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ def contents(folder):
 def test_the_teaching_plugin_is_what_is_written(new):
     code, said, folder = new("hello")
     assert code == 0
-    assert said.startswith(f"{folder}: 22 files; now\n  cd {folder}\n  pip install --editable")
+    assert said.startswith(f"{folder}: 36 files; now\n  cd {folder}\n  pip install --editable")
     assert contents(folder) == contents(HELLO)
 
 
@@ -55,12 +56,8 @@ def test_with_or_without_the_prefix(new):
     assert "acme/discount" in (folder / "README.md").read_text()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_plugin_of_one_family(family, new, monkeypatch, tmp_path):
-    """Under the longest name there is, it passes its linters and what is cheap of the kit."""
-    name = f"an-outsider-of-{family}".ljust(LONGEST, "x")
-    code, _, folder = new(name, f"--{family}")
-    assert code == 0
+def installed(folder, name, monkeypatch):
+    """Lint the new plugin, install it, and return its catalog."""
     for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
         done = subprocess.run(
             [sys.executable, "-m", "ruff", *command, "."],
@@ -72,16 +69,39 @@ def test_a_plugin_of_one_family(family, new, monkeypatch, tmp_path):
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: mtlkit-{name}\nVersion: 0.1.0\n")
     (info / "entry_points.txt").write_text(
-        f"[mtlkit]\n{name} = {package}.plugin\n[mtlkit.api]\n1.2 = {package}.plugin\n"
+        f"[mtlkit]\n{name} = {package}.plugin\n[mtlkit.api]\n2.0 = {package}.plugin\n"
     )
     monkeypatch.syspath_prepend(str(folder))
-    catalog = load_catalog(name)
+    return load_catalog(name)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=option_of)
+def test_a_plugin_of_one_family(family, new, monkeypatch):
+    """Under the longest name there is, it passes its linters and what is cheap of the kit."""
+    name = f"an-outsider-of-{option_of(family)}".ljust(LONGEST, "x")
+    code, _, folder = new(name, f"--{option_of(family)}")
+    assert code == 0
+    catalog = installed(folder, name, monkeypatch)
     suite = testing.suite_of(name, catalog=catalog)
-    assert len({case.subject.label for case in suite.cases}) == 1
+    [label] = {case.subject.label for case in suite.cases}
+    assert label.startswith(f"{family.plural}/{name}/")
     for case in suite.cases[:8]:  # the values'; the teaching plugin goes through all of them
         case.run()
-    if family == "data":
-        assert load_recipe(folder / package / "recipes" / "first.yaml", catalog).tasks
+    recipes = list(folder.rglob("first.yaml"))
+    assert len(recipes) == (family.plural == "data")
+    for recipe in recipes:
+        assert load_recipe(recipe, catalog).tasks
+
+
+def test_a_plugin_with_hooks_alone(new, monkeypatch):
+    code, _, folder = new("acme", "--hooks")
+    assert code == 0
+    catalog = installed(folder, "acme", monkeypatch)
+    [record] = [plugin for plugin in catalog.plugins if plugin.namespace == "acme"]
+    assert record.status is Status.LOADED, record.reason
+    module = catalog.manager.get_plugin("acme")
+    hooks = {caller.name for caller in catalog.manager.get_hookcallers(module)}
+    assert hooks == {"mtlkit_register", "mtlkit_epoch_ended", "mtlkit_report_sections"}
 
 
 @pytest.mark.parametrize("name", ["Acme", "acme/x", "1acme", "acme--x", "mtlkit", "", "a" * 31])

@@ -1,54 +1,51 @@
 """Implementations of ops, and an op, each of which breaks one promise."""
 
-from typing import Any
-
-import attrs
 import torch
 import torch.nn.functional as F
 
-from mtlkit.ops.configs import Gate, HeadOp, OpImplementation
-from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
-from mtlkit.ops.gating import by_definition
-from mtlkit.ops.kernels.concatenated import heads_joined
-from mtlkit.ops.kernels.costs import refuses_forward_mode
-from mtlkit.ops.trials import Trial
+from mtlkit.ops import (
+    Cost,
+    Implementation,
+    Op,
+    Request,
+    Trial,
+    choose,
+    refuses_forward_mode,
+    serves_all,
+)
+from mtlkit.ops.gating import reference
+from mtlkit.ops.kernels.concatenated import concatenated_heads
 
 FREE = Cost(flops=0, moved=1, calls=1, peak=0)
 
 
-def way(run, op="gate", refuses=serves_all, cost=FREE) -> type[OpImplementation]:
-    """A component that implements `op` by `run`."""
-
-    def build(self):
-        return Implementation("way", "one more way", run, refuses, lambda _: cost)
-
-    name = run.__name__.title().replace("_", "")
-    space: dict[str, Any] = {"__doc__": "One more way.", "__module__": __name__, "op": op}
-    kind = type(name, (OpImplementation,), {**space, "build": build})
-    return attrs.frozen(kw_only=True)(kind)
+def way(run, op="gate", refuses=serves_all, cost=FREE) -> Implementation:
+    """Return an implementation of `op` by `run`."""
+    name = f"broken/{run.__name__}"
+    return Implementation(name, "one more way", run, refuses, lambda _: cost, op=op)
 
 
 def right(x, weight, bias):
     """As the definition, its own gradient but no derivative beyond the first."""
-    return by_definition(x, weight, bias)
+    return reference(x, weight, bias)
 
 
 def costly(x, weight, bias):
-    return by_definition(x, weight, bias)
+    return reference(x, weight, bias)
 
 
 def shifted(x, weight, bias):
-    return by_definition(x, weight, bias) + 1e-6
+    return reference(x, weight, bias) + 1e-6
 
 
 def coarse(x, weight, bias):
     if x.dtype == torch.float32:
         x = x.bfloat16().float()
-    return by_definition(x, weight, bias)
+    return reference(x, weight, bias)
 
 
 def unprepared(x, weight, bias):
-    return by_definition(x - x[0] * 0, weight, bias)
+    return reference(x - x[0] * 0, weight, bias)
 
 
 def charging(call):
@@ -95,17 +92,17 @@ def flat(x, weight, bias):
 def tangentless(x, weight, bias):
     none = torch.empty(0, len(x), dtype=torch.int64)
     offset = x.new_zeros(len(weight)) if bias is None else bias
-    return heads_joined.op(x, [weight], [offset], none, 0.0)[1].T
+    return concatenated_heads.op(x, [weight], [offset], none, 0.0)[1].T
 
 
 def scribbling(x, weight, bias):
-    found = by_definition(x.clone(), weight, bias)
+    found = reference(x.clone(), weight, bias)
     x.detach().neg_()
     return found
 
 
 def peeking(x, weight, bias):
-    return by_definition(x, weight, bias if x.sum().item() < 1e9 else None)
+    return reference(x, weight, bias if x.sum().item() < 1e9 else None)
 
 
 Right, Shifted, Coarse = way(right), way(shifted), way(coarse)
@@ -115,34 +112,20 @@ Consuming, Flat = (way(each, refuses=refuses_forward_mode) for each in (consumin
 Tangentless, Scribbling, Peeking = way(tangentless), way(scribbling), way(peeking)
 
 
-def hinge(name: str, scores) -> Op:
-    return Op(name, "a hinge", Implementation("eager", "", scores, serves_all, lambda _: FREE))
+def hinge(name: str, scores, cost=FREE) -> Op:
+    """Return an op of a plugin, with one implementation."""
 
-
-@attrs.frozen(kw_only=True)
-class Hinge(HeadOp):
-    """An op of a plugin's own, which is right."""
-
-    def build(self):
-        return hinge(self.name(), self.scores)
-
-    def name(self):
-        return f"broken/{type(self).__name__.lower()}"
-
-    def scores(self, x):
-        return (1 - x).clamp_min(0).square()
-
-    def trials(self, rows, generator):
-        from mtlkit.ops.dispatch.choice import choose
-
+    def trials(rows, generator):
         x = torch.randn(rows, 3, generator=generator, dtype=torch.float64)
-        op = self.build()
 
         def call(name, x):
-            request = Request(len(x), 3, 1, x.dtype)
-            return choose(op, request, name).run(x)
+            return choose(op, Request(len(x), 3, 1, x.dtype), name).run(x)
 
         return {"hinge": Trial((x,), call)}
+
+    eager = Implementation("eager", "as written", scores, serves_all, lambda _: cost)
+    op = Op(f"broken/{name}", scores, eager, trials=trials)
+    return op
 
 
 class Misled(torch.autograd.Function):
@@ -158,14 +141,6 @@ class Misled(torch.autograd.Function):
         return ctx.saved_tensors[0] * upstream
 
 
-@attrs.frozen(kw_only=True)
-class Misleading(Hinge):
-    """An op whose definition has a wrong gradient."""
-
-    def scores(self, x):
-        return Misled.apply((1 - x).clamp_min(0))
-
-
-@attrs.frozen(kw_only=True)
-class Borrowed(Gate):
-    """An op under a name that is not its own."""
+Hinge = hinge("hinge", lambda x: (1 - x).clamp_min(0).square())
+Misleading = hinge("misleading", lambda x: Misled.apply((1 - x).clamp_min(0)))
+Priceless = hinge("priceless", lambda x: x, FREE._replace(peak=float("nan")))

@@ -126,9 +126,9 @@ from typing import assert_type
 import attrs
 from mtlkit.weightings import Dynamic
 from mtlkit import fit, load_catalog, load_recipe
-from mtlkit.component import above
+from mtlkit.plugins import Registrar, above, hookimpl
 from mtlkit.optim import Schedule
-from mtlkit.runs.fit import Run
+from mtlkit.runs import Evaluated, Run
 from mtlkit_hello.discount import Discount
 
 assert_type(Discount(rate=0.5).rate, float)
@@ -145,12 +145,31 @@ class Slow(Schedule):
 
 
 Slow(rate=0.1)
+
+
+@hookimpl
+def mtlkit_register(catalog: Registrar) -> None:
+    catalog.schedules.add("acme/slow", Slow, "slow")
+
+
+@hookimpl
+def mtlkit_evaluated(event: Evaluated) -> None:
+    assert_type(event.metrics["pose/loss"], float)
+
+
+assert_type(load_catalog().schedules.get("acme/slow"), type[Schedule])
 """
 
 WRONG_TYPES = """
 import attrs
+from mtlkit.plugins import Registrar
 from mtlkit.weightings import Dynamic
 from mtlkit.optim import Schedule
+
+
+def mtlkit_register(catalog: Registrar) -> None:
+    catalog.weightings.add("acme/wrong", Wrong)  # a schedule
+    catalog.wieghtings.add("acme/wrong", Dynamic)  # misspelled
 
 
 @attrs.frozen(kw_only=True)
@@ -190,3 +209,5 @@ def test_pyright_knows_the_types_of_the_installed_wheels(python, outside):
     assert "reportIncompatibleMethodOverride" in said, said
     assert "reportArgumentType" in said
     assert "reportCallIssue" in said
+    assert 'Cannot access attribute "wieghtings" for class "Registrar"' in said
+    assert '"type[Wrong]" is not assignable to "type[Weighting]"' in said.replace("\xa0", " ")

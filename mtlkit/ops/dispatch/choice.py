@@ -1,93 +1,155 @@
-"""Which implementation runs: argument, then context, then environment, then the cost model.
+"""The choice of an implementation: argument, then context, then environment, then the cost model.
 
-An explicit choice that cannot run is an error that says why. Everything is decided by what is known
-before the call, so that it can be traced: a compiled graph keeps the choice it was traced with.
+An explicit choice that cannot run is an error that states why. Everything is decided from the
+request before the call, so that it can be traced: a compiled graph keeps the choice it was traced
+with.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import torch
 
-from mtlkit.errors import ImplementationError, MtlkitError
-from mtlkit.ops.dispatch.device import fits, seconds
+from mtlkit.errors import ImplementationError, MtlkitError, did_you_mean
+from mtlkit.ops.dispatch.device import fits
+from mtlkit.ops.dispatch.estimate import TABLE, estimate, round_up
 from mtlkit.ops.dispatch.implementation import Implementation, Op, Request
-from mtlkit.ops.dispatch.names import AUTO
-from mtlkit.ops.dispatch.plugin_ops import implementations_of, known_op
+from mtlkit.ops.dispatch.table import REGISTERED, OpTable, require_op
+
+AUTO = "auto"
+"""Leave the choice to the cost model."""
 
 CHOICES = "MTLKIT_OPS"
-"""The environment variable with choices: ``linear_cross_entropy=classes,gate=eager``."""
+"""The environment variable with choices: ``linear_cross_entropy=chunked,gate=eager``."""
 
-TABLE = "MTLKIT_OPS_TABLE"
-"""The environment variable with the path of a table written by ``mtlkit ops tune``."""
+CACHE_SIZE = 1024
+"""Number of requests whose choice is cached; the last batch of an epoch has its own row count."""
 
-REMEMBERED = 1024
-"""For how many requests the choice is kept; the last batch of an epoch, or each, has its rows."""
+
+class _Context(NamedTuple):
+    """Everything that the enclosing `use` blocks set."""
+
+    table: OpTable = REGISTERED
+    choices: Mapping[str, str | Implementation] = {}
+
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
-_context: ContextVar[Mapping[str, str]] = ContextVar("mtlkit_ops", default={})  # noqa: B039
+_context: ContextVar[_Context] = ContextVar("mtlkit_ops", default=_Context())  # noqa: B039
 
 
 @contextmanager
-def use(**choices: str) -> Iterator[None]:
-    """Choose implementations for the calls inside: ``with use(linear_cross_entropy="classes"):``.
+def use(table: OpTable | None = None, /, **choices: str | Implementation) -> Iterator[None]:
+    """Choose implementations for the calls inside: ``with use(linear_cross_entropy="chunked"):``.
 
-    Several contexts add up, the inner one first. An op with a namespace is given as in
-    ``use(**{"acme/focal": "fused"})``. `ImplementationError` for an unknown op.
+    A choice is a name or an `Implementation`; contexts add up, the inner one first. Names of
+    plugins' ops and implementations are looked up in `table`, and in what `register` added. An op
+    with a namespace is given as in ``use(**{"acme/focal": "fused"})``. `ImplementationError` for an
+    unknown op.
     """
-    for name in choices:
-        known_op(name, "use(): ")
-    token = _context.set({**_context.get(), **choices})
+    outer = _context.get()
+    inner = _Context(outer.table if table is None else table, {**outer.choices, **choices})
+    token = _context.set(inner)
     try:
+        for name in choices:
+            find_op(name, "use(): ")
         yield
     finally:
         _context.reset(token)
 
 
-def of_environment() -> str:
-    """What the environment says of the choice, as it is typed; empty where it is silent."""
+def find_op(name: str, place: str = "") -> Op:
+    """Return the op named `name`; an error that begins with `place` if there is none."""
+    table = _context.get().table
+    for lookup in (REGISTERED.ops, table.ops):
+        if name in lookup:
+            return lookup.get(name)
+    if "/" in name:
+        try:
+            return table.ops.get(name)  # its error states the reason
+        except MtlkitError as cause:
+            cause.args = (f"{place}{cause}", *cause.args[1:])
+            raise
+    names = dict.fromkeys([*REGISTERED.ops.names(), *table.ops.names()])
+    raise ImplementationError(
+        f"{place}no op named {name!r}{did_you_mean(name, names)}; the ops are {', '.join(names)}"
+    )
+
+
+def find_implementation(op: Op, choice: str | Implementation) -> Implementation:
+    """Return the implementation of `op` that is chosen; an error if there is none."""
+    if isinstance(choice, Implementation):
+        return require_op(op, choice)
+    table = REGISTERED if choice in REGISTERED.implementations else _context.get().table
+    return table.implementation(op, choice)
+
+
+def left_open(choice: str) -> str | None:
+    """Return a recipe's choice as the argument of an op: None for ``auto``.
+
+    The context and the environment still apply to what a recipe leaves open; the argument ``auto``
+    would override them.
+
+    >>> left_open("auto"), left_open("eager")
+    (None, 'eager')
+    """
+    return None if choice == AUTO else choice
+
+
+def environment_choices() -> str:
+    """Return the choices in the environment as they are typed; empty if there are none."""
     return " ".join(f"{name}={os.environ[name]}" for name in (CHOICES, TABLE) if name in os.environ)
 
 
-class Line(NamedTuple):
-    """What `explain` says of one implementation; `chosen` tells by what, where it is chosen."""
+def interpreting() -> bool:
+    """Return whether Triton interprets its kernels, which needs no GPU and is slow."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
+
+
+class Candidate(NamedTuple):
+    """An implementation, as `explain` lists it.
+
+    `refuses` is the reason why it cannot run, or empty; `chosen` is the source of the choice if it
+    is the one that would run.
+    """
 
     name: str
+    summary: str
     refuses: str
     seconds: float
     peak: float
     chosen: str
 
 
-def interpreting() -> bool:
-    """Whether Triton is told to interpret its kernels, which needs no GPU and much patience."""
-    return os.environ.get("TRITON_INTERPRET") == "1"
-
-
-def explain(op: Op, request: Request, argument: str | None = None) -> list[Line]:
-    """Each implementation of `op`: why it cannot serve `request`, time, memory, and the choice.
+def explain(
+    op: Op, request: Request, argument: str | Implementation | None = None
+) -> list[Candidate]:
+    """Return each implementation of `op` with its estimates or the reason why it cannot run.
 
     Those of plugins come last.
     """
     try:
-        name, by = _decide(op, request, argument)
+        chosen, source = _decide(op, request, argument)
     except MtlkitError:
-        name, by = "", ""
-    lines = []
-    for own, each in [*op.implementations.items(), *implementations_of(op).items()]:
-        if isinstance(each, str):
-            lines.append(Line(own, each, 0.0, 0.0, ""))
-            continue
-        seconds, peak = estimate(op, each, request), each.cost(request).peak
-        lines.append(Line(own, each.refuses(request), seconds, peak, by if own == name else ""))
-    return lines
+        chosen, source = None, ""
+    others = {
+        **REGISTERED.implementations_of(op), **_context.get().table.implementations_of(op),
+    }  # fmt: skip
+    return [
+        Candidate(
+            each.name,
+            each.summary,
+            each.refuses(request),
+            estimate(op, each, request),
+            each.cost(request).peak,
+            source if each is chosen else "",
+        )
+        for each in (*op.implementations.values(), *others.values())
+    ]
 
 
 def _constant_in_graphs(function: _Function) -> _Function:
@@ -100,78 +162,56 @@ def _constant_in_graphs(function: _Function) -> _Function:
 
 
 @_constant_in_graphs
-def chosen_name(op: Op, argument: str | None, *request: object) -> str:
-    """The name of the implementation that serves a request, given as its fields.
+def chosen_name(op: Op, argument: str | Implementation | None, *request: object) -> str:
+    """Return the name of the implementation that serves a request, given as its fields.
 
-    It is put at hand of the op, where a traced graph finds a plugin's like the others.
+    The implementation is put into `op.chosen`, from which a traced graph can read it.
     """
-    name = _decide(op, Request(*request), argument)[0]  # type: ignore[arg-type]
-    if name not in op.implementations:
-        op.at_hand[name] = op[name]
-    return name
+    chosen, _ = _decide(op, Request(*request), argument)  # type: ignore[arg-type]
+    if chosen.name not in op.implementations:
+        op.chosen[chosen.name] = chosen
+    return chosen.name
 
 
-def choose(op: Op, request: Request, argument: str | None) -> Implementation:
-    """The implementation of `op` that serves `request`; `ImplementationError` says why none does.
+def choose(op: Op, request: Request, argument: str | Implementation | None) -> Implementation:
+    """Return the implementation of `op` that serves `request`; an error states why none does.
 
     While a graph is traced, sizes are rounded up to a few steps: the graph then holds for the whole
     step, and a size that varies does not stop the trace.
     """
     if torch.compiler.is_compiling():
-        rows, classes = _step(request.rows), _step(request.classes)
+        rows, classes = round_up(request.rows), round_up(request.classes)
         request = request._replace(rows=rows, classes=classes)
-    return op.at_hand[chosen_name(op, argument, *request)]
+    return op.chosen[chosen_name(op, argument, *request)]
 
 
-def estimate(op: Op, implementation: Implementation, request: Request) -> float:
-    """Seconds: from the tuned table where it has this step of sizes, else from the cost model."""
-    path = os.environ.get(TABLE)
-    if path:
-        measured = _table(path).get(table_key(op.name, request), {})
-        if implementation.name in measured:
-            return measured[implementation.name]
-    return seconds(implementation.cost(request), request)
-
-
-def table_key(op: str, request: Request) -> str:
-    """Under which key a tuned table keeps the times of requests like this one.
-
-    >>> table_key("gate", Request(500, 512, 4))
-    'gate cpu float32 rows<=512 features<=512 classes<=32 parts<=1 gradient reduction=mean'
-    """
-    return (
-        f"{op} {request.device} {str(request.dtype).removeprefix('torch.')} "
-        f"rows<={_step(request.rows)} features<={_step(request.features)} "
-        f"classes<={_step(request.classes)} parts<={_few(request.parts)} "
-        f"{'gradient' if request.gradient else 'forward'} reduction={request.reduction}"
-    )
-
-
-def _decide(op: Op, request: Request, argument: str | None) -> tuple[str, str]:
-    """The name of the implementation, and by what it was chosen."""
-    for name, by in (
+def _decide(
+    op: Op, request: Request, argument: str | Implementation | None
+) -> tuple[Implementation, str]:
+    """Return the implementation that runs, and the source of the choice."""
+    for choice, source in (
         (argument, "argument"),
-        (_context.get().get(op.name), "context"),
-        (_environment(os.environ.get(CHOICES, "")).get(op.name), "environment"),
+        (_context.get().choices.get(op.name), "context"),
+        (_environment(op.name), "environment"),
     ):
-        if name is not None and name != AUTO:
-            reason = op[name].refuses(request)
-            if reason:
+        if choice is not None and choice != AUTO:
+            implementation = find_implementation(op, choice)
+            if reason := implementation.refuses(request):
                 raise ImplementationError(
-                    f"{op.name}: {name!r}, chosen by {by}, cannot run: {reason}; "
-                    f"`mtlkit ops explain {op.name}` shows what can"
+                    f"{op.name}: {implementation.name!r}, chosen by {source}, cannot run: "
+                    f"{reason}; `mtlkit ops explain {op.name}` shows what can"
                 )
-            return name, by
-        if name == AUTO:
+            return implementation, source
+        if choice == AUTO:
             break
     return _fastest(op, request, os.environ.get(TABLE)), AUTO
 
 
-@lru_cache(maxsize=REMEMBERED)
-def _fastest(op: Op, request: Request, table: str | None) -> str:
-    """The fastest implementation whose memory fits, or else the one that needs least memory.
+@lru_cache(maxsize=CACHE_SIZE)
+def _fastest(op: Op, request: Request, table: str | None) -> Implementation:
+    """Return the fastest implementation whose memory fits, or else the one with least memory.
 
-    `table` is part of the key of this memory only.
+    `table` is only part of the key of this cache.
     """
     able = [each for each in op.implementations.values() if not each.refuses(request)]
     if not able:
@@ -180,13 +220,22 @@ def _fastest(op: Op, request: Request, table: str | None) -> str:
     automatic = [each for each in able if each.automatic]
     fitting = [each for each in automatic if fits(each.cost(request), request)]
     if not fitting:
-        return min(automatic or able, key=lambda each: each.cost(request).peak).name
-    return min(fitting, key=lambda each: estimate(op, each, request)).name
+        return min(automatic or able, key=lambda each: each.cost(request).peak)
+    return min(fitting, key=lambda each: estimate(op, each, request))
+
+
+def _environment(op: str) -> str | None:
+    """Return the choice for `op` in the environment variable; every op in it must exist."""
+    choices = _parsed(os.environ.get(CHOICES, ""))
+    for name in choices:
+        # without a table nothing is known about the ops of plugins, and these have no effect
+        if "/" not in name or _context.get().table is not REGISTERED:
+            find_op(name, f"{CHOICES}: ")
+    return choices.get(op)
 
 
 @lru_cache(maxsize=16)
-def _environment(text: str) -> dict[str, str]:
-    """The choices in the environment variable."""
+def _parsed(text: str) -> Mapping[str, str]:
     choices = {}
     for pair in filter(None, text.split(",")):
         name, equals, value = (part.strip() for part in pair.partition("="))
@@ -194,53 +243,5 @@ def _environment(text: str) -> dict[str, str]:
             raise ImplementationError(
                 f"{CHOICES}: expected op=implementation, separated by commas; found {pair!r}"
             )
-        choices[known_op(name, f"{CHOICES}: ")] = value
+        choices[name] = value
     return choices
-
-
-@lru_cache(maxsize=16)
-def _table(path: str) -> dict[str, dict[str, float]]:
-    """The tuned table, which must have been measured by the same torch on the same device."""
-    try:
-        table = json.loads(Path(path).read_text(encoding="utf-8"))
-        torch_version, seconds_by_key = table["torch"], table["seconds"]
-        gpu = table.get("gpu", "")
-    except (OSError, ValueError, KeyError, TypeError) as cause:
-        raise ImplementationError(
-            f"{TABLE}: {path} is no table of `mtlkit ops tune`: {type(cause).__name__}: {cause}"
-        ) from cause
-    if torch_version != torch.__version__:
-        raise ImplementationError(
-            f"{TABLE}: {path} was measured with torch {torch_version}, this is torch "
-            f"{torch.__version__}; run `mtlkit ops tune` again"
-        )
-    if gpu and gpu != gpu_name():
-        raise ImplementationError(
-            f"{TABLE}: {path} was measured on {gpu}, this is {gpu_name() or 'no GPU'}; run "
-            f"`mtlkit ops tune` again"
-        )
-    found: dict[str, dict[str, float]] = seconds_by_key
-    if strange := next((key for key in found if " parts<=" not in key), ""):
-        raise ImplementationError(
-            f"{TABLE}: {path} has the line {strange!r}, as another mtlkit wrote it; run `mtlkit "
-            f"ops tune` again"
-        )
-    return found
-
-
-def gpu_name() -> str:
-    """What the GPU is called; nothing where there is none."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-
-
-def _step(size: int) -> int:
-    """The size rounded up: by 2 where a batch may be small, by 4 beyond."""
-    for bound in (32, 64, 128, 256, 512, 1024, 4096, 16384, 65536, 262144, 1048576):
-        if size <= bound:
-            return bound
-    return 2**30
-
-
-def _few(parts: int) -> int:
-    """The number of heads or groups rounded up: one has no other beside it, a few are alike."""
-    return 1 if parts <= 1 else 8 if parts <= 8 else _step(parts)

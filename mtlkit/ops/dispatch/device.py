@@ -57,8 +57,8 @@ def device_of(kind: str) -> Device:
     )  # fmt: skip
 
 
-def described(kind: str) -> str:
-    """For which device estimates are, in words: that of this machine, or one that is assumed."""
+def device_text(kind: str) -> str:
+    """Return the device that estimates are for: the one of this machine, or an assumed one."""
     if kind != "cuda":
         return "a CPU"
     if not torch.cuda.is_available():

@@ -1,17 +1,18 @@
-"""What an op is: one written definition, and implementations that are measured against it."""
+"""Declarations: an op, the implementations of it, and the requests they serve."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import attrs
 import torch
 
-from mtlkit.errors import ImplementationError, did_you_mean
-from mtlkit.ops.dispatch.names import IMPLEMENTATIONS
-from mtlkit.ops.dispatch.plugin_ops import implementation_of
+if TYPE_CHECKING:
+    from mtlkit.ops.dispatch.timing import Sizes, Timing
+    from mtlkit.ops.dispatch.trial import Trial
 
 
 class Request(NamedTuple):
-    """What is known of a call before it runs: shapes, types and which options are in use.
+    """Everything the choice of an implementation depends on: sizes, types and options in use.
 
     `rows` N, `features` D, `classes` C; `parts` is the number of heads or groups. `options` names
     the optional arguments that are given, such as ``label_smoothing``.
@@ -29,7 +30,7 @@ class Request(NamedTuple):
 
     @property
     def logits(self) -> int:
-        """How many logits there are."""
+        """Number of logits."""
         return self.rows * self.classes
 
     @property
@@ -39,10 +40,10 @@ class Request(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a call costs: work, traffic, and memory beyond its inputs, result and gradients.
+    """Cost of a call: work, traffic, and memory beyond its inputs, result and gradients.
 
-    `moved` are the bytes that do not stay in a cache, `buffers` how many buffers of `buffer` bytes
-    are allocated, and `calls` the kernels or operators started.
+    `moved` are the bytes that do not stay in a cache, `buffers` the number of allocated buffers of
+    `buffer` bytes, and `calls` the number of kernels or operators started.
     """
 
     flops: float
@@ -53,12 +54,16 @@ class Cost(NamedTuple):
     buffer: float = 0.0
 
 
-class Implementation(NamedTuple):
+@attrs.frozen(eq=False)
+class Implementation:
     """One way to compute an op.
 
-    `refuses` says why it cannot serve a request, or nothing; `cost` is an estimate of that request.
-    One that is not `automatic` runs only where it is asked for: torch.compile takes seconds before
-    the first call, and again for other shapes, which a cost model of one call cannot weigh.
+    `run` is called like the op's reference. `refuses` returns the reason why a request cannot be
+    served, or an empty string; `cost` estimates a request. If `automatic` is false, it runs only
+    when chosen by name: torch.compile, for example, takes seconds before the first call, which a
+    cost model of one call cannot weigh. If `per_row` is false, it returns reduced losses only, so
+    heads cannot use it. `op` is the name of the op, for an implementation that is declared outside
+    the op's own file, such as a plugin's.
     """
 
     name: str
@@ -67,49 +72,50 @@ class Implementation(NamedTuple):
     refuses: Callable[[Request], str]
     cost: Callable[[Request], Cost]
     automatic: bool = True
+    per_row: bool = True
+    op: str = ""
 
 
 class Op:
-    """A name and its own implementations, the first of which is the definition.
+    """One computation, declared once: a function, its implementations, and calls that try them.
 
-    Plugins may bring more. The implementations of another op that is called `like` this one serve
-    it too.
+    `function` is the public function, which chooses an implementation by `choose`. The first
+    implementation is the reference, to which all others are compared. `trials` returns small calls
+    with a number of samples that try every option, drawn from a generator, by name. `timings`
+    yields the calls that ``mtlkit ops tune`` measures; an op without them is not tuned. An
+    implementation of the op named `like` serves this op too.
     """
 
     def __init__(
-        self, name: str, summary: str, *implementations: Implementation, like: str = ""
+        self,
+        name: str,
+        function: Callable[..., Any],
+        *implementations: Implementation,
+        trials: "Callable[[int, torch.Generator], Mapping[str, Trial]]",
+        timings: "Callable[[Sizes], Iterator[Timing]] | None" = None,
+        like: str = "",
     ) -> None:
-        found = tuple(each.name for each in implementations)
-        if not found or (name in IMPLEMENTATIONS and found != IMPLEMENTATIONS[name]):
-            expected = IMPLEMENTATIONS.get(name, "at least the definition")
-            raise ValueError(f"{name}: expected {expected}, found {found}")
         self.name = name
-        self.summary = summary
-        self.like = like
         self.implementations = {each.name: each for each in implementations}
-        self.at_hand = dict(self.implementations)  # and those of plugins that were chosen
+        if not implementations or len(self.implementations) < len(implementations):
+            names = ", ".join(each.name for each in implementations) or "no implementation"
+            raise ValueError(f"{name}: got {names}, expected one or more with distinct names")
+        self.__doc__ = function.__doc__
+        self.trials = trials
+        self.timings = timings
+        self.like = like
+        self.chosen = dict(self.implementations)  # with the plugins' that were chosen so far
 
     @property
-    def definition(self) -> Implementation:
-        """The implementation that says what the op is."""
+    def reference(self) -> Implementation:
+        """Implementation that defines the op."""
         return next(iter(self.implementations.values()))
 
-    def __getitem__(self, name: str) -> Implementation:
-        """The implementation called `name`; `ImplementationError` where there is none.
-
-        What has a namespace is a plugin's, imported on first use.
-        """
-        if "/" in name and name not in self.implementations:
-            return implementation_of(self, name)
-        if name not in self.implementations:
-            raise ImplementationError(
-                f"{self.name} has no implementation named {name!r}"
-                f"{did_you_mean(name, self.implementations)}; "
-                f"it has {', '.join(self.implementations)}"
-            )
-        return self.implementations[name]
+    def names_for_heads(self) -> tuple[str, ...]:
+        """Return the implementations that compute a loss for each row, as heads need."""
+        return tuple(name for name, each in self.implementations.items() if each.per_row)
 
 
 def serves_all(request: Request) -> str:
-    """The answer of an implementation that refuses nothing."""
+    """Return no reason: the `refuses` of an implementation that serves every request."""
     return ""

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import overload
 
 import torch
 import torch.autograd.forward_ad as forward_ad
 from torch import Tensor
+
+from mtlkit.ops.dispatch.implementation import Request
 
 REDUCTIONS = ("none", "sum", "mean")
 
@@ -95,6 +98,28 @@ def _all_within(labels: Tensor, end: int) -> bool:
     return bool(lowest >= 0) and bool(highest < end)
 
 
+def check_head_labels(
+    op: str, targets: Tensor, known: Tensor, ends: Sequence[int], missing: int
+) -> None:
+    """As `check_labels`, for targets (T, N) of several heads, in one reduction if none is wrong.
+
+    `known` are the targets with class 0 in place of missing ones.
+    """
+    if targets.device.type != "cpu" or torch.compiler.is_compiling():
+        # the device's own assertion, with few kernels: it must not wait
+        inside = torch.stack([own.clamp(0, end - 1) for own, end in zip(known, ends, strict=True)])
+        torch._assert_async(
+            (known == inside).all(), f"{op}: targets: a label is outside its head's classes"
+        )
+        return
+    if targets.numel():
+        lowest, highest = torch.aminmax(targets, dim=1)
+        if lowest.min() >= 0 and all(map(int.__lt__, highest.tolist(), ends)):
+            return
+    for head, (target, end) in enumerate(zip(targets, ends, strict=True)):
+        check_labels(op, f"targets[{head}]", target, end, missing)
+
+
 def check_reduction(op: str, reduction: str) -> None:
     """`ValueError` for an unknown reduction."""
     if reduction not in REDUCTIONS:
@@ -125,20 +150,28 @@ def heads_of_one_type(
     op: str, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
 ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
     """x, the weights and the biases as `same_type` has them, with zeros for a bias of None."""
-    own_x, *own = same_type(op, x, *weights, *biases)
-    assert own_x is not None
-    matrices = tuple(each for each in own[: len(weights)] if each is not None)
+    given = (bias for bias in biases if bias is not None)
+    cast_x, *cast = same_type(op, x, *weights, *given)
+    matrices, vectors = tuple(cast[: len(weights)]), iter(cast[len(weights) :])
     offsets = tuple(
-        own_x.new_zeros(len(matrix)) if bias is None else bias
-        for matrix, bias in zip(matrices, own[len(weights) :], strict=True)
+        cast_x.new_zeros(len(matrix)) if bias is None else next(vectors)
+        for matrix, bias in zip(matrices, biases, strict=True)
     )
-    return own_x, matrices, offsets
+    return cast_x, matrices, offsets
+
+
+@overload
+def same_type(op: str, *tensors: Tensor) -> tuple[Tensor, ...]: ...
+
+
+@overload
+def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]: ...
 
 
 def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
-    """The tensors in the type in which autocast wants matrix products, or as they are.
+    """Return the tensors in the type that autocast uses for matrix products, or as they are.
 
-    `TypeError` where they then differ.
+    `TypeError` if they then differ.
     """
     given = [each for each in tensors if each is not None]
     device = given[0].device.type
@@ -153,6 +186,25 @@ def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
         found = ", ".join(sorted(str(kind) for kind in kinds))
         raise TypeError(f"{op}: inputs of one type are expected outside autocast, found {found}")
     return tensors
+
+
+def request_of(
+    x: Tensor,
+    classes: int,
+    inputs: Sequence[Tensor | None],
+    reduction: str,
+    parts: int = 1,
+    **options: bool,
+) -> Request:
+    """Return the request of a call with features x (N, D), from the `inputs` as they were given.
+
+    `options` are the optional arguments by name, true for those in use.
+    """
+    options["forward_mode"] = has_tangent(*inputs)
+    return Request(
+        x.shape[0], x.shape[1], classes, x.dtype, x.device.type, wants_gradient(*inputs), reduction,
+        parts, tuple(name for name, in_use in options.items() if in_use),
+    )  # fmt: skip
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[None]:

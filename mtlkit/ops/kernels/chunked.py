@@ -1,4 +1,4 @@
-"""Rivals a tile of classes at a time, computed again for the backward pass: least memory.
+"""Negatives by tiles of classes, computed again for the backward pass: least memory.
 
 The forward pass keeps nothing but one number a row; the backward pass makes each tile of
 probabilities anew, a fourth matrix product beside the three that there must be. It is the algorithm
@@ -10,8 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mtlkit.ops.kernels.custom_op import node
-from mtlkit.ops.kernels.negatives import backward_by, fake_gradients, fake_rivals, save
+from mtlkit.ops.kernels.custom_op import custom_op
+from mtlkit.ops.kernels.negatives import fake_gradients, fake_negatives, make_backward, save
 from mtlkit.ops.kernels.tiles import (
     Gradients,
     Logits,
@@ -31,39 +31,39 @@ def tile_width(rows: int) -> int:
     return max(256, min(8192, TILE_NUMBERS // max(rows, 1)))
 
 
-@node("rivals_by_classes")
-def rivals_by_classes(
+@custom_op("chunked_negatives")
+def chunked_negatives(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor]:
-    """The target's logit and the log-sum-exp of its rivals, (N,) each; see `tiles.Logits`."""
+    """The target's logit and the log-sum-exp of its negatives, (N,) each; see `tiles.Logits`."""
     logits = Logits(x, weight, bias, target, cosine)
     scan = Scan(logits, pull=False)
     for start, stop in spans(len(weight), tile_width(len(x))):
         scan.step(start, stop)
-    return logits.target_logit(), scan.rivals()
+    return logits.target_logit(), scan.negative_lse()
 
 
-@node("rivals_by_classes_backward")
-def rivals_by_classes_backward(
+@custom_op("chunked_negatives_backward")
+def chunked_negatives_backward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     target: Tensor,
     cosine: bool,
-    rivals: Tensor,
+    negative_lse: Tensor,
     of_target: Tensor,
-    of_rivals: Tensor,
+    of_negatives: Tensor,
     needs: list[bool],
 ) -> list[Tensor]:
     """The gradients of x, W and b, empty where not needed, from those of both results."""
     logits = Logits(x, weight, bias, target, cosine)
     found = Gradients(x, weight, bias, needs)
-    shift = finite(rivals).unsqueeze(1)
+    shift = finite(negative_lse).unsqueeze(1)
 
     def shares(start: int, stop: int, tile: Tensor) -> Tensor:
-        return logits.rivals(start, stop, tile).sub_(shift).exp_()
+        return logits.negative_logits(start, stop, tile).sub_(shift).exp_()
 
-    gradients_by_tiles(found, logits, of_target, of_rivals, tile_width(len(x)), shares)
+    gradients_by_tiles(found, logits, of_target, of_negatives, tile_width(len(x)), shares)
     return found.tensors(x)
 
 
@@ -71,11 +71,11 @@ def gradients_by_tiles(
     found: Gradients,
     logits: Logits,
     of_target: Tensor,
-    of_rivals: Tensor,
+    of_negatives: Tensor,
     width: int,
     shares: Callable[[int, int, Tensor], Tensor],
 ) -> None:
-    """Put all gradients into `found`; `shares` makes exp(z - rivals) (N, T) of a tile of W."""
+    """Put all gradients into `found`; `shares` returns exp(z - negative_lse) (N, T) of a tile."""
     x = logits.x
     pull = torch.zeros_like(x, dtype=accumulator(x.dtype))
     for start, stop in spans(len(logits.weight), width):
@@ -83,11 +83,11 @@ def gradients_by_tiles(
         own = shares(start, stop, tile)
         if found.x is not None:
             add_product(pull, own, tile)
-        found.add_tile(logits, (start, stop), own, of_rivals, more=False)
+        found.add_tile(logits, (start, stop), own, of_negatives, more=False)
         del own, tile  # or the next ones are made beside them
-    found.add_rows(slice(None), logits, pull, of_rivals, of_target)
+    found.add_rows(slice(None), logits, pull, of_negatives, of_target)
 
 
-rivals_by_classes.register_fake(fake_rivals)
-rivals_by_classes_backward.register_fake(fake_gradients)
-rivals_by_classes.register_autograd(save, backward_by(rivals_by_classes_backward))
+chunked_negatives.register_fake(fake_negatives)
+chunked_negatives_backward.register_fake(fake_gradients)
+chunked_negatives.register_autograd(save, make_backward(chunked_negatives_backward))

@@ -1,8 +1,8 @@
 """Several heads and a gate by few matrix products, with the log-probabilities kept.
 
-Heads of few classes are joined into one matrix. Logits are laid out class by class, (C, N): then
-the classes of a head are one block of memory, and all of it is vectorised over the rows. A head of
-many classes keeps a product of its own: joining it would copy its matrix.
+Heads of few classes are concatenated into one matrix. Logits are laid out class by class, (C, N):
+then the classes of a head are one block of memory, and all of it is vectorized over the rows.
+A head of many classes keeps its own product: concatenating it would copy its matrix.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from mtlkit.ops.kernels.custom_op import node
+from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.tiles import accumulator
 
 FEW = 256
-"""Up to how many classes a head is joined to others."""
+"""Most classes of a head that is concatenated with others."""
 
 
-class Place(NamedTuple):
+class ClassRange(NamedTuple):
     """Where the logits of a head are: rows [start, stop) of the matrix of a group."""
 
     head: int
@@ -26,22 +26,22 @@ class Place(NamedTuple):
     stop: int
 
 
-def groups(classes: list[int]) -> list[list[Place]]:
+def groups(classes: list[int]) -> list[list[ClassRange]]:
     """The heads by the matrix product that they share, from the number of classes of each."""
     few = [head for head, count in enumerate(classes) if count <= FEW]
     many = [[head] for head, count in enumerate(classes) if count > FEW]
     found = []
     for heads in [few, *many] if few else many:
-        places, start = [], 0
+        ranges, start = [], 0
         for head in heads:
-            places.append(Place(head, start, start + classes[head]))
+            ranges.append(ClassRange(head, start, start + classes[head]))
             start += classes[head]
-        found.append(places)
+        found.append(ranges)
     return found
 
 
-@node("heads_joined")
-def heads_joined(
+@custom_op("concatenated_heads")
+def concatenated_heads(
     x: Tensor,
     weights: list[Tensor],
     biases: list[Tensor],
@@ -58,11 +58,11 @@ def heads_joined(
     means = torch.empty_like(losses)
     shares = x.new_empty(0, dtype=wide)
     kept = []
-    for places in groups([len(weight) for weight in weights]):
-        weight = _joined([weights[place.head] for place in places])
-        bias = _joined([biases[place.head] for place in places])
+    for ranges in groups([len(weight) for weight in weights]):
+        weight = _cat([weights[part.head] for part in ranges])
+        bias = _cat([biases[part.head] for part in ranges])
         logits = torch.addmm(bias.unsqueeze(1), weight, x.T).to(wide)
-        for head, start, stop in places:
+        for head, start, stop in ranges:
             own, row = logits[start:stop], slice(head, head + 1)
             torch.log_softmax(own, dim=0, out=own)
             if head == len(targets):
@@ -85,12 +85,12 @@ def logit_gradients(
     smoothing: float,
     of_losses: Tensor,
     of_shares: Tensor,
-) -> Iterator[tuple[list[Place], Tensor]]:
+) -> Iterator[tuple[list[ClassRange], Tensor]]:
     """The gradient of the logits (C, N) of every group, from those of losses and shares."""
     away = kept[0].new_full((1, targets.shape[1]), smoothing - 1)
-    for places, logits in zip(groups(classes), kept, strict=True):
+    for ranges, logits in zip(groups(classes), kept, strict=True):
         gradient = logits.exp()
-        for head, start, stop in places:
+        for head, start, stop in ranges:
             own = gradient[start:stop]
             if head == len(targets):
                 own.mul_(of_shares - (own * of_shares).sum(dim=0))
@@ -99,11 +99,11 @@ def logit_gradients(
                 own.sub_(smoothing / (stop - start))
             own.scatter_add_(0, targets[head : head + 1], away)
             own.mul_(of_losses[head])
-        yield places, gradient
+        yield ranges, gradient
 
 
-@node("heads_joined_backward")
-def heads_joined_backward(
+@custom_op("concatenated_heads_backward")
+def concatenated_heads_backward(
     x: Tensor,
     weights: list[Tensor],
     targets: Tensor,
@@ -116,12 +116,12 @@ def heads_joined_backward(
     """The gradients of x (empty where not needed), and of the weights and biases of each group."""
     classes = [len(weight) for weight in weights]
     parts, of_weights, of_biases = [], [], []
-    for places, gradient in logit_gradients(
+    for ranges, gradient in logit_gradients(
         classes, kept, targets, smoothing, of_losses, of_shares
     ):
         low = gradient.to(x.dtype)
         if need_x:
-            parts.append(torch.mm(low.T, _joined([weights[place.head] for place in places])))
+            parts.append(torch.mm(low.T, _cat([weights[part.head] for part in ranges])))
         of_weights.append(torch.mm(low, x))
         of_biases.append(gradient.sum(dim=1).to(x.dtype))
     of_x = _total(parts) if need_x else x.new_empty(0)
@@ -138,7 +138,7 @@ def _total(parts: list[Tensor]) -> Tensor:
     return total.to(parts[0].dtype)
 
 
-@node("heads_feature_gradients")
+@custom_op("heads_feature_gradients")
 def heads_feature_gradients(
     weights: list[Tensor],
     targets: Tensor,
@@ -151,35 +151,35 @@ def heads_feature_gradients(
     classes = [len(weight) for weight in weights]
     found = weights[0].new_empty(heads, rows, weights[0].shape[1])
     of_shares = kept[0].new_zeros(())
-    for places, gradient in logit_gradients(
+    for ranges, gradient in logit_gradients(
         classes, kept, targets, smoothing, of_losses, of_shares
     ):
         low = gradient.to(found.dtype)
-        for head, start, stop in places:
+        for head, start, stop in ranges:
             if head < heads:
                 torch.mm(low[start:stop].T, weights[head], out=found[head])
     return found
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
+def _cat(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-@heads_joined.register_fake
+@concatenated_heads.register_fake
 def fake_heads(
     x: Tensor, weights: list[Tensor], biases: list[Tensor], targets: Tensor, smoothing: float
 ) -> list[Tensor]:
-    """What the results of joined heads look like."""
+    """Return fake results of concatenated heads."""
     wide, classes = accumulator(x.dtype), [len(weight) for weight in weights]
     gate = (classes[-1], len(x)) if len(classes) > len(targets) else (0,)
     return [
         x.new_empty(targets.shape, dtype=wide),
         x.new_empty(gate, dtype=wide),
-        *(x.new_empty((places[-1].stop, len(x)), dtype=wide) for places in groups(classes)),
+        *(x.new_empty((ranges[-1].stop, len(x)), dtype=wide) for ranges in groups(classes)),
     ]
 
 
-@heads_joined_backward.register_fake
+@concatenated_heads_backward.register_fake
 def fake_gradients(
     x: Tensor,
     weights: list[Tensor],
@@ -190,9 +190,9 @@ def fake_gradients(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """What the gradients of joined heads look like, by group."""
+    """Return fake gradients of concatenated heads, by group."""
     of_x = torch.empty_like(x) if need_x else x.new_empty(0)
-    sizes = [places[-1].stop for places in groups([len(weight) for weight in weights])]
+    sizes = [ranges[-1].stop for ranges in groups([len(weight) for weight in weights])]
     return [of_x, *(x.new_empty(c, x.shape[1]) for c in sizes), *map(x.new_empty, sizes)]
 
 
@@ -208,7 +208,7 @@ def _(
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
-    """Keep what the backward pass of joined heads needs."""
+    """Save the tensors that the backward pass of concatenated heads needs."""
     x, weights, _, targets, ctx.smoothing = inputs
     ctx.heads = len(weights)
     ctx.need_x = x.requires_grad
@@ -218,8 +218,8 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     ctx.set_materialize_grads(False)
 
 
-def backward_by(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tuple[Any, ...]]:
-    """The backward pass of joined heads, by an op that gives the gradients of x, W and b by group.
+def make_backward(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tuple[Any, ...]]:
+    """Return the backward pass of concatenated heads, from an operator of gradients by group.
 
     Those of a head are parts of its group's, which no operator may give.
     """
@@ -232,20 +232,20 @@ def backward_by(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tupl
             of_losses = kept[0].new_zeros(targets.shape)
         if of_shares is None:
             of_shares = kept[0].new_zeros(ctx.shares)
-        of_x, *joined = gradients_of(
+        of_x, *by_group = gradients_of(
             x, weights, targets, ctx.smoothing, kept, of_losses, of_shares, ctx.need_x
         )
-        all_places = groups([len(weight) for weight in weights])
+        all_ranges = groups([len(weight) for weight in weights])
         of_weights: list[Tensor | None] = [None] * ctx.heads
         of_biases: list[Tensor | None] = [None] * ctx.heads
-        for places, weight, bias in zip(
-            all_places, joined, joined[len(all_places) :], strict=False
+        for ranges, weight, bias in zip(
+            all_ranges, by_group, by_group[len(all_ranges) :], strict=False
         ):
-            for head, start, stop in places:
+            for head, start, stop in ranges:
                 of_weights[head], of_biases[head] = weight[start:stop], bias[start:stop]
         return of_x if ctx.need_x else None, of_weights, of_biases, None, None
 
     return backward
 
 
-heads_joined.register_autograd(save, backward_by(heads_joined_backward))
+concatenated_heads.register_autograd(save, make_backward(concatenated_heads_backward))

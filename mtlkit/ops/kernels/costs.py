@@ -1,4 +1,4 @@
-"""What the ways to compute a cross-entropy of linear logits cost, by their sizes.
+"""Costs of the implementations of a cross-entropy of linear logits, from their sizes.
 
 The counts of passes were fitted to measured times on a CPU, see docs/explanation/ops.md; those of a
 GPU are by counting alone.
@@ -59,7 +59,7 @@ def native(request: Request) -> Cost:
     )
 
 
-def rows(request: Request) -> Cost:
+def fused_grad(request: Request) -> Cost:
     """Tiles in the memory of the gradient of W, or in a matrix of some rows."""
     whole = request.rows <= request.features
     chunks = 1 if whole else math.ceil(request.rows / ROWS)
@@ -79,7 +79,7 @@ def rows(request: Request) -> Cost:
     )
 
 
-def stored(request: Request) -> Cost:
+def saved_softmax(request: Request) -> Cost:
     """One matrix of exponentials."""
     matrix = request.logits * request.size if request.gradient else 0
     return Cost(
@@ -92,7 +92,7 @@ def stored(request: Request) -> Cost:
     )
 
 
-def classes(request: Request) -> Cost:
+def chunked(request: Request) -> Cost:
     """One tile; a product more."""
     width = tile_width(request.rows)
     tiles = math.ceil(request.classes / width)
@@ -107,7 +107,7 @@ def classes(request: Request) -> Cost:
     )
 
 
-def triton_logits(request: Request) -> Cost:
+def triton_saved(request: Request) -> Cost:
     """One matrix of logits, read and written a few times; 12 bytes for each in 16 bits."""
     matrix = request.logits * request.size
     return Cost(
@@ -144,7 +144,7 @@ def tile_bytes(request: Request) -> float:
 
 
 def refuses_forward_mode(request: Request) -> str:
-    """Forward-mode differentiation is only for the definition: an operator would answer zero."""
+    """Refuse forward-mode differentiation: a custom operator would return a tangent of zero."""
     if "forward_mode" in request.options:
-        return "forward-mode differentiation is under way, which only eager can follow"
+        return "forward-mode differentiation is under way, which only eager supports"
     return ""

@@ -18,7 +18,7 @@ Save = Callable[[Any, tuple[Any, ...], Any], None]
 Backward = Callable[..., tuple[Any, ...]]
 
 
-class Node:
+class CustomOp:
     """A function of tensors, of lists of tensors and of numbers, as an operator.
 
     `function` is what it holds, and `op` the operator in torch's library, ``mtlkit::name``. It is
@@ -62,11 +62,13 @@ class Node:
         return found
 
 
-def node(name: str, *, changes: Sequence[str] = ()) -> Callable[[Callable[..., Any]], Node]:
-    """Make a `Node` of a function; a decorator."""
+def custom_op(
+    name: str, *, changes: Sequence[str] = ()
+) -> Callable[[Callable[..., Any]], CustomOp]:
+    """Make a `CustomOp` of a function; a decorator."""
 
-    def made(function: Callable[..., Any]) -> Node:
-        return Node(name, function, changes)
+    def made(function: Callable[..., Any]) -> CustomOp:
+        return CustomOp(name, function, changes)
 
     return made
 

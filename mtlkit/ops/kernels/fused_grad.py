@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.ops.kernels.custom_op import node
+from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.grad_buffers import scaled
 from mtlkit.ops.kernels.negatives import fake_gradients
 from mtlkit.ops.kernels.saved_softmax import TILE
@@ -22,8 +22,8 @@ ROWS = 256
 """How many rows are taken at a time where the batch has more rows than features."""
 
 
-@node("linear_cross_entropy_by_rows")
-def linear_cross_entropy_by_rows(
+@custom_op("fused_grad_cross_entropy")
+def fused_grad_cross_entropy(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -74,30 +74,30 @@ def _add_rows(
     kept = []
     for start, stop in spans(classes, TILE):
         out = storage[pitch * start :][: rows * (stop - start)].view(rows, stop - start)
-        shares, reference = scan.step(start, stop, out)
-        kept.append((start, stop, shares, reference))
-    rivals, of_target = scan.rivals(), logits.target_logit()
-    total, of_rivals, of_target = _losses(of_target, rivals, of_loss, of_partition)
-    for start, stop, shares, reference in reversed(kept):  # the last tiles are still in a cache
+        shares, shift = scan.step(start, stop, out)
+        kept.append((start, stop, shares, shift))
+    negative_lse, of_target = scan.negative_lse(), logits.target_logit()
+    total, of_negatives, of_target = _losses(of_target, negative_lse, of_loss, of_partition)
+    for start, stop, shares, shift in reversed(kept):  # the last tiles are still in a cache
         if shared and found.weight is not None:
             shares = shares.clone()  # they lie where this tile's gradient goes
-        factor = share_of(reference, rivals) * of_rivals
+        factor = share_of(shift, negative_lse) * of_negatives
         found.add_tile(logits, (start, stop), shares, factor, more=place.start > 0)
     pull = scan.mean() if found.x is not None else logits.x
-    found.add_rows(place, logits, pull, of_rivals, of_target)
+    found.add_rows(place, logits, pull, of_negatives, of_target)
     return total
 
 
 def _losses(
-    target_logit: Tensor, rivals: Tensor, of_loss: Tensor, of_partition: Tensor
+    target_logit: Tensor, negative_lse: Tensor, of_loss: Tensor, of_partition: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The sum of the losses, and its derivatives by the rivals and by the target's logit."""
-    margin = target_logit - rivals
+    """The sum of the losses, and its derivatives by the negatives and by the target's logit."""
+    margin = target_logit - negative_lse
     wrong, right = torch.sigmoid(-margin), torch.sigmoid(margin)
     # a row that counts nothing may have an infinite loss
     losses = torch.where(of_loss == 0, 0.0, -of_loss * F.logsigmoid(margin))
     partition = torch.where(
-        of_partition == 0, 0.0, of_partition * torch.logaddexp(target_logit, rivals)
+        of_partition == 0, 0.0, of_partition * torch.logaddexp(target_logit, negative_lse)
     )
     return (
         (losses + partition).sum(),
@@ -106,7 +106,7 @@ def _losses(
     )
 
 
-@linear_cross_entropy_by_rows.register_fake
+@fused_grad_cross_entropy.register_fake
 def _(
     x: Tensor,
     weight: Tensor,
@@ -138,4 +138,4 @@ def _backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | Non
     return (*found, None, None, None, None)
 
 
-linear_cross_entropy_by_rows.register_autograd(_save, _backward)
+fused_grad_cross_entropy.register_autograd(_save, _backward)

@@ -1,8 +1,9 @@
-"""What the ways to have rivals share: fake results, and the road through autograd.
+"""Fake results and autograd of the operators that compute negatives.
 
-An op of rivals gives the target's logit and the log-sum-exp of its rivals, (N,) each, and after
-them what its backward pass is to find again. That pass is an op of its own, which takes the inputs,
-the rivals, what was kept, the gradients of both results, and whose gradients are needed.
+Such an operator returns the target's logit and the log-sum-exp of its negatives, (N,) each, and
+then the tensors that its backward pass needs. That pass is a separate operator, whose arguments are
+the inputs, the log-sum-exp, the saved tensors, the gradients of both results, and which gradients
+are needed.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ def row_numbers(x: Tensor) -> Tensor:
     return x.new_empty(len(x), dtype=accumulator(x.dtype))
 
 
-def fake_rivals(x: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+def fake_negatives(x: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     """What the results of an op that keeps nothing look like."""
     return row_numbers(x), row_numbers(x)
 
@@ -35,27 +36,27 @@ def fake_gradients(x: Tensor, weight: Tensor, bias: Tensor | None, *others: Any)
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    """Keep what the backward pass needs: the inputs, the rivals, and what the op gave for it."""
+    """Keep what the backward pass needs: the inputs, the negatives, and what the op gave for it."""
     x, weight, bias, target, ctx.cosine = inputs
     ctx.needs = [t is not None and t.requires_grad for t in (x, weight, bias)]
-    _, rivals, *kept = output
-    ctx.save_for_backward(x, weight, bias, target, rivals, *kept)
+    _, negative_lse, *kept = output
+    ctx.save_for_backward(x, weight, bias, target, negative_lse, *kept)
     ctx.mark_non_differentiable(*kept)
     ctx.set_materialize_grads(False)  # or zeros the size of the logits are made for what is kept
 
 
-def backward_by(
+def make_backward(
     gradients_of: Callable[..., list[Tensor]],
 ) -> Callable[..., tuple[Tensor | None, ...]]:
     """The backward pass, by an op that gives the gradients of x, W and b."""
 
     def backward(
-        ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None, *_: Tensor | None
+        ctx: Any, of_target: Tensor | None, of_negatives: Tensor | None, *_: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        x, weight, bias, target, rivals, *kept = ctx.saved_tensors
-        upstream = zeros_for_none(rivals, of_target, of_rivals)
+        x, weight, bias, target, negative_lse, *kept = ctx.saved_tensors
+        upstream = zeros_for_none(negative_lse, of_target, of_negatives)
         found = gradients_of(
-            x, weight, bias, target, ctx.cosine, rivals, *kept, *upstream, ctx.needs
+            x, weight, bias, target, ctx.cosine, negative_lse, *kept, *upstream, ctx.needs
         )
         needed = (each if need else None for each, need in zip(found, ctx.needs, strict=True))
         return (*needed, None, None)

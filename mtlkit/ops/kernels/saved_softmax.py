@@ -1,6 +1,6 @@
-"""Rivals with one matrix kept for the backward pass: three matrix products, half eager's memory.
+"""Negatives with one matrix kept for the backward pass: three matrix products, half eager's memory.
 
-The matrix holds exp(z - reference), a tile of classes at a time in place of the logits. The
+The matrix holds exp(z - shift), a tile of classes at a time in place of the logits. The
 backward pass only reads it: whatever differs between rows is applied to x, so that a second
 backward finds everything as it was.
 """
@@ -8,8 +8,8 @@ backward finds everything as it was.
 import torch
 from torch import Tensor
 
-from mtlkit.ops.kernels.custom_op import node
-from mtlkit.ops.kernels.negatives import backward_by, fake_gradients, row_numbers, save
+from mtlkit.ops.kernels.custom_op import custom_op
+from mtlkit.ops.kernels.negatives import fake_gradients, make_backward, row_numbers, save
 from mtlkit.ops.kernels.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
 
 TILE = 1024
@@ -21,54 +21,54 @@ def tile_of(storage: Tensor, rows: int, start: int, stop: int) -> Tensor:
     return storage[rows * start : rows * stop].view(rows, stop - start)
 
 
-@node("rivals_stored")
-def rivals_stored(
+@custom_op("saved_softmax_negatives")
+def saved_softmax_negatives(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The target's logit and the log-sum-exp of its rivals, (N,) each, and what is kept.
+    """The target's logit and the log-sum-exp of its negatives, (N,) each, and what is kept.
 
-    Kept are the tiles of exp(z - reference) (N * C,), the references (tiles, N) and the mean of W
-    over the rivals (N, D).
+    Kept are the tiles of exp(z - shift) (N * C,), the shifts (tiles, N) and the mean of W
+    over the negatives (N, D).
     """
     logits = Logits(x, weight, bias, target, cosine)
     scan = Scan(logits, pull=True)
     storage = x.new_empty(len(x) * len(weight))
-    references = []
+    shifts = []
     for start, stop in spans(len(weight), TILE):
-        _, reference = scan.step(start, stop, tile_of(storage, len(x), start, stop))
-        references.append(reference)
+        _, shift = scan.step(start, stop, tile_of(storage, len(x), start, stop))
+        shifts.append(shift)
     return (
-        logits.target_logit(), scan.rivals(), storage, torch.stack(references), scan.mean(),
+        logits.target_logit(), scan.negative_lse(), storage, torch.stack(shifts), scan.mean(),
     )  # fmt: skip
 
 
-@node("rivals_stored_backward")
-def rivals_stored_backward(
+@custom_op("saved_softmax_negatives_backward")
+def saved_softmax_negatives_backward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     target: Tensor,
     cosine: bool,
-    rivals: Tensor,
+    negative_lse: Tensor,
     storage: Tensor,
-    references: Tensor,
+    shifts: Tensor,
     mean: Tensor,
     of_target: Tensor,
-    of_rivals: Tensor,
+    of_negatives: Tensor,
     needs: list[bool],
 ) -> list[Tensor]:
     """The gradients of x, W and b, empty where not needed, from those of both results."""
     logits = Logits(x, weight, bias, target, cosine)
     found = Gradients(x, weight, bias, needs)
-    for (start, stop), reference in zip(spans(len(weight), TILE), references, strict=True):
+    for (start, stop), shift in zip(spans(len(weight), TILE), shifts, strict=True):
         shares = tile_of(storage, len(x), start, stop)
-        factor = share_of(reference, rivals) * of_rivals
+        factor = share_of(shift, negative_lse) * of_negatives
         found.add_tile(logits, (start, stop), shares, factor, more=False)
-    found.add_rows(slice(None), logits, mean, of_rivals, of_target)
+    found.add_rows(slice(None), logits, mean, of_negatives, of_target)
     return found.tensors(x)
 
 
-@rivals_stored.register_fake
+@saved_softmax_negatives.register_fake
 def _(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -80,5 +80,5 @@ def _(
     )  # fmt: skip
 
 
-rivals_stored_backward.register_fake(fake_gradients)
-rivals_stored.register_autograd(save, backward_by(rivals_stored_backward))
+saved_softmax_negatives_backward.register_fake(fake_gradients)
+saved_softmax_negatives.register_autograd(save, make_backward(saved_softmax_negatives_backward))

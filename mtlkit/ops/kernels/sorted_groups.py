@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.ops.kernels.costs import CACHED
-from mtlkit.ops.kernels.custom_op import node
+from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.tiles import accumulator
 
 
@@ -26,7 +26,7 @@ class Part(NamedTuple):
     classes: int
 
 
-class Portion(NamedTuple):
+class RowBlock(NamedTuple):
     """Rows [start, stop) of some groups, whose logits are gone over at once."""
 
     start: int
@@ -34,7 +34,7 @@ class Portion(NamedTuple):
     parts: list[Part]
 
 
-def portions(counts: Tensor, weights: list[Tensor], logits: Tensor) -> list[Portion]:
+def row_blocks(counts: Tensor, weights: list[Tensor], logits: Tensor) -> list[RowBlock]:
     """All groups that have rows in one portion, or, where the logits leave the cache, each apart.
 
     `counts` are the numbers of rows of each group. Rows behind the last portion are of no group.
@@ -45,12 +45,12 @@ def portions(counts: Tensor, weights: list[Tensor], logits: Tensor) -> list[Port
             parts.append(Part(group, start, start + rows, len(weight)))
         start += rows
     if parts and logits.nbytes <= CACHED:
-        return [Portion(0, start, parts)]
-    return [Portion(part.start, part.stop, [part]) for part in parts]
+        return [RowBlock(0, start, parts)]
+    return [RowBlock(part.start, part.stop, [part]) for part in parts]
 
 
-@node("groups_sorted")
-def groups_sorted(
+@custom_op("sorted_groups")
+def sorted_groups(
     x: Tensor,
     weights: list[Tensor],
     biases: list[Tensor],
@@ -73,7 +73,7 @@ def groups_sorted(
     if min(classes) < max(classes):
         logits.fill_(-torch.inf)
     found = x.new_zeros(len(x), dtype=wide)
-    for begin, end, parts in portions(counts, weights, logits):
+    for begin, end, parts in row_blocks(counts, weights, logits):
         for number, start, stop, size in parts:
             own, given = logits[start:stop, :size], (rows[start:stop], weights[number].T)
             if x.dtype == wide and own.is_contiguous():
@@ -90,8 +90,8 @@ def groups_sorted(
     return losses, rows, logits, order, counts
 
 
-@node("groups_sorted_backward")
-def groups_sorted_backward(
+@custom_op("sorted_groups_backward")
+def sorted_groups_backward(
     rows: Tensor,
     weights: list[Tensor],
     target: Tensor,
@@ -109,7 +109,7 @@ def groups_sorted_backward(
     of_weights = [torch.empty_like(weight) for weight in weights]
     of_biases = [weight.new_zeros(len(weight)) for weight in weights]
     last, empty = 0, set(range(len(weights)))
-    for begin, last, parts in portions(counts, weights, logits):
+    for begin, last, parts in row_blocks(counts, weights, logits):
         gradient, own = logits[begin:last].exp(), labels[begin:last]
         gradient.scatter_add_(1, own, gradient.new_full(own.shape, smoothing - 1))
         if smoothing:
@@ -131,7 +131,7 @@ def groups_sorted_backward(
     return [of_x, *of_weights, *of_biases]
 
 
-@groups_sorted.register_fake
+@sorted_groups.register_fake
 def _(
     x: Tensor,
     weights: list[Tensor],
@@ -150,7 +150,7 @@ def _(
     )
 
 
-@groups_sorted_backward.register_fake
+@sorted_groups_backward.register_fake
 def _(
     rows: Tensor,
     weights: list[Tensor],
@@ -179,7 +179,7 @@ def _backward(ctx: Any, of_losses: Tensor | None, *_: None) -> tuple[Any, ...]:
     target, rows, storage, order, counts, *weights = ctx.saved_tensors
     if of_losses is None:
         return None, [None] * ctx.groups, [None] * ctx.groups, None, None, None
-    of_x, *others = groups_sorted_backward(
+    of_x, *others = sorted_groups_backward(
         rows, weights, target, ctx.smoothing, storage, order, counts, of_losses, ctx.need_x
     )
     return (
@@ -187,4 +187,4 @@ def _backward(ctx: Any, of_losses: Tensor | None, *_: None) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-groups_sorted.register_autograd(_save, _backward)
+sorted_groups.register_autograd(_save, _backward)

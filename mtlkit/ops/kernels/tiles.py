@@ -1,8 +1,8 @@
 """Logits a tile of classes at a time, so that they need not all be held.
 
 Everything here rests on one split. A cross-entropy is softplus(r - z_t), where z_t is the target's
-logit and r = log sum_{c != t} exp(z_c) that of its rivals. The softplus of the difference is exact
-however confident the net is, margins change z_t alone, and r is all that is expensive.
+logit and r = log sum_{c != t} exp(z_c) the log-sum-exp of its negatives. The softplus of the
+difference is exact however confident the net is, margins change z_t alone, and only r is expensive.
 
 Shapes: N rows, D features, C classes. Arithmetic on logits is in float32 (float64 for float64).
 """
@@ -51,7 +51,9 @@ class Logits(NamedTuple):
             return tile
         return torch.mul(tile, inverse_norm(tile), out=torch.empty_like(tile))
 
-    def rivals(self, start: int, stop: int, weight: Tensor, out: Tensor | None = None) -> Tensor:
+    def negative_logits(
+        self, start: int, stop: int, weight: Tensor, out: Tensor | None = None
+    ) -> Tensor:
         """The logits (N, stop - start) of a tile, with -inf in place of the target's own."""
         wide = accumulator(self.x.dtype)
         z = torch.mm(self.x, weight.T, out=out if self.x.dtype == wide else None).to(wide)
@@ -124,7 +126,7 @@ def inverse_norm(rows: Tensor) -> Tensor:
 
 
 class Scan:
-    """The running log-sum-exp of the rivals, and what the backward pass needs of it.
+    """The running log-sum-exp of the negatives, and what the backward pass needs of it.
 
     `pull` (N, D), where wanted, is sum_c exp(z_c) w_c in units of exp(`top`): flash attention's
     rescaled sum (Dao et al. 2022), by which the features' gradient needs no second pass over W.
@@ -139,33 +141,33 @@ class Scan:
         self.pull = torch.zeros_like(logits.x, dtype=wide) if pull else None
 
     def step(self, start: int, stop: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Take in a tile; exp(z - reference) (N, stop - start), in `out` or not, and reference."""
+        """Take in a tile; exp(z - shift) (N, stop - start), in `out` or not, and shift."""
         weight = self.logits.weight_tile(start, stop)
-        z = self.logits.rivals(start, stop, weight, out)
+        z = self.logits.negative_logits(start, stop, weight, out)
         top = torch.maximum(self.top, z.amax(dim=1, keepdim=True))
-        reference = finite(top)
-        shrink = (self.top - reference).exp_()
-        shares = z.sub_(reference).exp_()
+        shift = finite(top)
+        shrink = (self.top - shift).exp_()
+        shares = z.sub_(shift).exp_()
         self.total.mul_(shrink).add_(shares.sum(dim=1, keepdim=True))
         if out is not None and out.dtype != shares.dtype:
             shares = out.copy_(shares)
         if self.pull is not None:
             add_product(self.pull.mul_(shrink), shares, weight)
         self.top = top
-        return shares, reference.squeeze(1)
+        return shares, shift.squeeze(1)
 
     def mean(self) -> Tensor:
-        """The mean of W over the rivals (N, D), by their probability; 0 where there is no rival."""
+        """Return the mean of W (N, D) over the negatives by probability; 0 if there is none."""
         assert self.pull is not None
         return torch.where(self.total == 0, 0.0, self.pull / self.total)
 
-    def rivals(self) -> Tensor:
-        """log sum_{c != t} exp(z_c) (N,), -inf where there is no rival."""
+    def negative_lse(self) -> Tensor:
+        """log sum_{c != t} exp(z_c) (N,), -inf where there is no negative."""
         return (finite(self.top) + self.total.log()).squeeze(1)
 
 
 def finite(logits: Tensor) -> Tensor:
-    """The same with 0 for -inf, so that exp(z - reference) is 0 and not NaN for z of -inf."""
+    """The same with 0 for -inf, so that exp(z - shift) is 0 and not NaN for z of -inf."""
     return logits.masked_fill(logits == -torch.inf, 0.0)
 
 
@@ -177,9 +179,9 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.add_(torch.mm(left.to(right.dtype), right))
 
 
-def share_of(reference: Tensor, rivals: Tensor) -> Tensor:
-    """exp(reference - rivals), 0 where there is no rival."""
-    return torch.where(rivals == -torch.inf, 0.0, (reference - rivals).exp())
+def share_of(shift: Tensor, negative_lse: Tensor) -> Tensor:
+    """exp(shift - negatives), 0 where there is no negative."""
+    return torch.where(negative_lse == -torch.inf, 0.0, (shift - negative_lse).exp())
 
 
 class Gradients:
@@ -221,13 +223,13 @@ class Gradients:
             self.bias[start:stop] += torch.mv(shares.T, factor.to(shares.dtype))
 
     def add_rows(
-        self, place: slice, logits: Logits, pull: Tensor, of_rivals: Tensor, of_target: Tensor
+        self, place: slice, logits: Logits, pull: Tensor, of_negatives: Tensor, of_target: Tensor
     ) -> None:
-        """Take in what is of rows: `pull` (N, D), the mean of their rivals, and the targets."""
+        """Take in what is of rows: `pull` (N, D), the mean of their negatives, and the targets."""
         own = None
         if self.x is not None:
             own = self.x[place]
-            torch.mul(pull, of_rivals.unsqueeze(1), out=own)
+            torch.mul(pull, of_negatives.unsqueeze(1), out=own)
         logits.add_target_gradient(of_target, own, self.weight, self.bias)
 
     def tensors(self, like: Tensor) -> list[Tensor]:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.ops.dispatch.implementation import Request
-from mtlkit.ops.kernels.concatenated import backward_by, fake_gradients, fake_heads, save
-from mtlkit.ops.kernels.custom_op import node
+from mtlkit.ops.kernels.concatenated import fake_gradients, fake_heads, make_backward, save
+from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.tiles import accumulator
 from mtlkit.ops.triton.config import count, even, of_heads
 from mtlkit.ops.triton.support import kernels, on_device_of, upcast
@@ -30,7 +30,7 @@ def _starts(sizes: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.tensor([0, *sizes]).cumsum(0).to(device)
 
 
-@node("small_heads_triton")
+@custom_op("small_heads_triton")
 def small_heads(
     x: Tensor,
     weights: list[Tensor],
@@ -38,7 +38,7 @@ def small_heads(
     targets: Tensor,
     smoothing: float,
 ) -> list[Tensor]:
-    """What `joined.heads_joined` gives, with the same meaning and the same kept matrix."""
+    """Compute the results of `concatenated.concatenated_heads`, with the same saved matrix."""
     sizes = tuple(len(weight) for weight in weights)
     wide, classes = accumulator(x.dtype), sum(sizes)
     losses = x.new_empty(targets.shape, dtype=wide)
@@ -57,7 +57,7 @@ def small_heads(
     return [losses, shares, kept]
 
 
-@node("small_heads_triton_backward")
+@custom_op("small_heads_triton_backward")
 def small_heads_backward(
     x: Tensor,
     weights: list[Tensor],
@@ -87,4 +87,4 @@ def small_heads_backward(
 
 small_heads.register_fake(fake_heads)
 small_heads_backward.register_fake(fake_gradients)
-small_heads.register_autograd(save, backward_by(small_heads_backward))
+small_heads.register_autograd(save, make_backward(small_heads_backward))

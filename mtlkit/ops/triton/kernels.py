@@ -22,7 +22,7 @@ def _merge(top, total, values):
 
 
 @triton.jit
-def rivals_of_logits(z, target, target_logit, rivals, classes, BLOCK: tl.constexpr):
+def negatives_of_logits(z, target, target_logit, negative_lse, classes, BLOCK: tl.constexpr):
     """One row of logits: that of its target, and the log-sum-exp of all others."""
     row = tl.program_id(0).to(tl.int64)
     own = tl.load(target + row)
@@ -37,19 +37,21 @@ def rivals_of_logits(z, target, target_logit, rivals, classes, BLOCK: tl.constex
     reference = tl.where(top == -float("inf"), 0.0, top)
     lse = reference + tl.log(tl.where(total == 0, 1.0, total))
     tl.store(target_logit + row, mine)
-    tl.store(rivals + row, tl.where(total == 0, -float("inf"), lse))
+    tl.store(negative_lse + row, tl.where(total == 0, -float("inf"), lse))
 
 
 @triton.jit
-def gradient_of_logits(z, target, rivals, of_target, of_rivals, classes, BLOCK: tl.constexpr):
+def gradient_of_logits(
+    z, target, negative_lse, of_target, of_negatives, classes, BLOCK: tl.constexpr
+):
     """The gradient of a block of a row of logits, in their place."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = column < classes
     place = z + row * classes + column
     value = tl.load(place, mask=inside, other=-float("inf")).to(tl.float32)
-    lse = tl.load(rivals + row)
-    factor = tl.load(of_rivals + row)
+    lse = tl.load(negative_lse + row)
+    factor = tl.load(of_negatives + row)
     found = tl.exp(value - tl.where(lse == -float("inf"), 0.0, lse)) * factor
     found = tl.where(column == tl.load(target + row), tl.load(of_target + row), found)
     tl.store(place, found.to(z.dtype.element_ty), mask=inside)
@@ -79,7 +81,7 @@ def _product(
 
 
 @triton.jit
-def _rivals_block(
+def _negatives_block(
     x, weight, bias, scale, target, row, column, first, rows, classes, features,
     BIASED: tl.constexpr, SCALED: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_D: tl.constexpr, UPCAST: tl.constexpr,
@@ -99,19 +101,19 @@ def _rivals_block(
 
 
 @triton.jit
-def rivals_of_rows(
+def negatives_of_rows(
     x, weight, bias, scale, target, tops, totals, rows, classes, features, split,
     BIASED: tl.constexpr, SCALED: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_D: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
-    """Maximum and sum of exponentials of the rivals among `split` classes, for some rows."""
+    """Maximum and sum of exponentials of the negatives among `split` classes, for some rows."""
     row = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     part = tl.program_id(1)
     top = tl.full((BLOCK_N,), -float("inf"), tl.float32)
     total = tl.zeros((BLOCK_N,), tl.float32)
     for start in range(part * split, min((part + 1) * split, classes), BLOCK_C):
         column = start + tl.arange(0, BLOCK_C)
-        block = _rivals_block(
+        block = _negatives_block(
             x, weight, bias, scale, target, row, column, 0, rows, classes, features,
             BIASED, SCALED, BLOCK_N, BLOCK_C, BLOCK_D, UPCAST,
         )  # fmt: skip
@@ -123,18 +125,18 @@ def rivals_of_rows(
 
 @triton.jit
 def shares_of_tile(
-    x, weight, bias, scale, target, rivals, out, first, rows, classes, features,
+    x, weight, bias, scale, target, negative_lse, out, first, rows, classes, features,
     BIASED: tl.constexpr, SCALED: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_D: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
-    """exp(z - rivals) of a tile of classes that begins at `first`, 0 for the target's own."""
+    """exp(z - negative_lse) of a tile of classes that begins at `first`, 0 for the target's own."""
     row = tl.program_id(0) * BLOCK_N + tl.arange(0, BLOCK_N)
     column = tl.program_id(1) * BLOCK_C + tl.arange(0, BLOCK_C)
-    block = _rivals_block(
+    block = _negatives_block(
         x, weight, bias, scale, target, row, column, first, rows, classes, features,
         BIASED, SCALED, BLOCK_N, BLOCK_C, BLOCK_D, UPCAST,
     )  # fmt: skip
-    lse = tl.load(rivals + row, mask=row < rows, other=0.0)
+    lse = tl.load(negative_lse + row, mask=row < rows, other=0.0)
     lse = tl.where(lse == -float("inf"), 0.0, lse)
     tl.store(
         out + row[:, None].to(tl.int64) * classes + column[None, :],

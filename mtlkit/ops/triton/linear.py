@@ -1,11 +1,11 @@
-"""Rivals by Triton without a matrix of logits: tiles that are made again for the backward pass."""
+"""Negatives by Triton without a matrix of logits: tiles are computed again in the backward pass."""
 
 import torch
 from torch import Tensor
 
 from mtlkit.ops.kernels.chunked import gradients_by_tiles
-from mtlkit.ops.kernels.custom_op import node
-from mtlkit.ops.kernels.negatives import backward_by, fake_gradients, fake_rivals, save
+from mtlkit.ops.kernels.custom_op import custom_op
+from mtlkit.ops.kernels.negatives import fake_gradients, fake_negatives, make_backward, save
 from mtlkit.ops.kernels.tiles import Gradients, Logits, finite, inverse_norm
 from mtlkit.ops.triton.config import TILE, classes_of_a_program, count, even, gpu_of, of_product
 from mtlkit.ops.triton.support import kernels, on_device_of, upcast
@@ -16,11 +16,11 @@ def class_scale(logits: Logits) -> Tensor | None:
     return inverse_norm(logits.weight).squeeze(1).contiguous() if logits.cosine else None
 
 
-@node("rivals_by_triton")
-def rivals_by_triton(
+@custom_op("triton_negatives")
+def triton_negatives(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor]:
-    """The target's logit and the log-sum-exp of its rivals (N,), without a matrix of logits."""
+    """The target's logit and the log-sum-exp of its negatives (N,), without a matrix of logits."""
     logits = Logits(x, weight, bias, target, cosine)
     blocks = of_product(x.dtype, gpu_of(x), len(x), len(weight), even(x, weight))
     split = classes_of_a_program(blocks, gpu_of(x), max(len(x), 1), len(weight))
@@ -29,7 +29,7 @@ def rivals_by_triton(
     totals = torch.empty_like(tops)
     if len(x):
         with on_device_of(x):
-            kernels().rivals_of_rows[(count(len(x), blocks.rows), parts)](
+            kernels().negatives_of_rows[(count(len(x), blocks.rows), parts)](
                 x, weight, None if bias is None else bias.contiguous(), class_scale(logits),
                 target.contiguous(), tops, totals, len(x), len(weight), x.shape[1], split,
                 BIASED=bias is not None, SCALED=cosine, UPCAST=upcast(x), **blocks.options(),
@@ -37,16 +37,16 @@ def rivals_by_triton(
     return logits.target_logit(), torch.logsumexp(finite(tops) + totals.log(), dim=0)
 
 
-@node("rivals_by_triton_backward")
-def rivals_by_triton_backward(
+@custom_op("triton_negatives_backward")
+def triton_negatives_backward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     target: Tensor,
     cosine: bool,
-    rivals: Tensor,
+    negative_lse: Tensor,
     of_target: Tensor,
-    of_rivals: Tensor,
+    of_negatives: Tensor,
     needs: list[bool],
 ) -> list[Tensor]:
     """The gradients of x, W and b: tiles of shares by a kernel, their products by torch."""
@@ -62,17 +62,17 @@ def rivals_by_triton_backward(
             with on_device_of(x):
                 kernels().shares_of_tile[grid](
                     x, weight[start:stop], None if bias is None else bias[start:stop],
-                    None if scale is None else scale[start:stop], target.contiguous(), rivals,
+                    None if scale is None else scale[start:stop], target.contiguous(), negative_lse,
                     found, start, len(x), stop - start, x.shape[1], BIASED=bias is not None,
                     SCALED=cosine, UPCAST=upcast(x), **blocks.options(),
                 )  # fmt: skip
         return found
 
     found = Gradients(x, weight, bias, needs)
-    gradients_by_tiles(found, logits, of_target, of_rivals, TILE, shares)
+    gradients_by_tiles(found, logits, of_target, of_negatives, TILE, shares)
     return found.tensors(x)
 
 
-rivals_by_triton.register_fake(fake_rivals)
-rivals_by_triton_backward.register_fake(fake_gradients)
-rivals_by_triton.register_autograd(save, backward_by(rivals_by_triton_backward))
+triton_negatives.register_fake(fake_negatives)
+triton_negatives_backward.register_fake(fake_gradients)
+triton_negatives.register_autograd(save, make_backward(triton_negatives_backward))

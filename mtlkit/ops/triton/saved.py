@@ -1,4 +1,4 @@
-"""Rivals by Triton from a matrix of logits of the inputs' type, which each pass reads once.
+"""Negatives by Triton from a matrix of logits of the inputs' type, which each pass reads once.
 
 The backward pass makes of the logits their gradients, in their place. Cosines are products with
 unit rows of W, made a tile of classes at a time: |w| scales no number before it is divided out, so
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mtlkit.ops.kernels.custom_op import node
+from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.grad_buffers import consumable, zeros_for_none
 from mtlkit.ops.kernels.negatives import fake_gradients, row_numbers, save
 from mtlkit.ops.kernels.tiles import Logits, accumulator, add_product, spans
@@ -23,19 +23,19 @@ TILE = 16384
 So they cost no traffic beside that of W, and few launches."""
 
 
-@node("rivals_of_logits_triton")
-def rivals_of_logits(
+@custom_op("negatives_of_logits_triton")
+def negatives_of_logits(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The target's logit, the log-sum-exp of its rivals (N,), and the logits, which are kept."""
+    """The target's logit, the log-sum-exp of its negatives (N,), and the logits, which are kept."""
     z = _logits(Logits(x, weight, bias, target, cosine))
-    found, rivals = torch.empty_like(row_numbers(x)), torch.empty_like(row_numbers(x))
+    found, negative_lse = torch.empty_like(row_numbers(x)), torch.empty_like(row_numbers(x))
     if len(x):
         with on_device_of(x):
-            kernels().rivals_of_logits[(len(x),)](
-                z, target.contiguous(), found, rivals, len(weight), **of_row(len(weight))
+            kernels().negatives_of_logits[(len(x),)](
+                z, target.contiguous(), found, negative_lse, len(weight), **of_row(len(weight))
             )
-    return found, rivals, z
+    return found, negative_lse, z
 
 
 def _logits(logits: Logits) -> Tensor:
@@ -49,17 +49,17 @@ def _logits(logits: Logits) -> Tensor:
     return z
 
 
-@node("rivals_of_logits_triton_backward", changes=["z"])
-def rivals_of_logits_backward(
+@custom_op("negatives_of_logits_triton_backward", changes=["z"])
+def negatives_of_logits_backward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
     target: Tensor,
     cosine: bool,
-    rivals: Tensor,
+    negative_lse: Tensor,
     z: Tensor,
     of_target: Tensor,
-    of_rivals: Tensor,
+    of_negatives: Tensor,
     needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of x, W and b, empty where not needed; `z` becomes that of the logits."""
@@ -68,8 +68,8 @@ def rivals_of_logits_backward(
         one = of_row(classes)
         with on_device_of(z):
             kernels().gradient_of_logits[(rows, count(classes, one["BLOCK"]))](
-                z, target.contiguous(), rivals, of_target.contiguous(), of_rivals.contiguous(),
-                classes, **one,
+                z, target.contiguous(), negative_lse, of_target.contiguous(),
+                of_negatives.contiguous(), classes, **one,
             )  # fmt: skip
     logits, (need_x, need_weight, need_bias) = Logits(x, weight, bias, target, cosine), needs
     return (
@@ -99,28 +99,28 @@ def _of_weight(logits: Logits, z: Tensor) -> Tensor:
     return found
 
 
-@rivals_of_logits.register_fake
+@negatives_of_logits.register_fake
 def _(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     return row_numbers(x), row_numbers(x), x.new_empty(len(x), len(weight))
 
 
-@rivals_of_logits_backward.register_fake
+@negatives_of_logits_backward.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:
     return tuple(fake_gradients(*inputs))
 
 
 def _backward(
-    ctx: Any, of_target: Tensor | None, of_rivals: Tensor | None, _: None
+    ctx: Any, of_target: Tensor | None, of_negatives: Tensor | None, _: None
 ) -> tuple[Tensor | None, ...]:
-    x, weight, bias, target, rivals, kept = ctx.saved_tensors
-    upstream = zeros_for_none(rivals, of_target, of_rivals)
-    found = rivals_of_logits_backward(
-        x, weight, bias, target, ctx.cosine, rivals, consumable(kept), *upstream, ctx.needs
+    x, weight, bias, target, negative_lse, kept = ctx.saved_tensors
+    upstream = zeros_for_none(negative_lse, of_target, of_negatives)
+    found = negatives_of_logits_backward(
+        x, weight, bias, target, ctx.cosine, negative_lse, consumable(kept), *upstream, ctx.needs
     )
     needed = (each if need else None for each, need in zip(found, ctx.needs, strict=True))
     return (*needed, None, None)
 
 
-rivals_of_logits.register_autograd(save, _backward)
+negatives_of_logits.register_autograd(save, _backward)

@@ -1,16 +1,12 @@
 """Hooks of the plugin: its components and its commands."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from mtlkit.plugins import hookimpl
-
-if TYPE_CHECKING:
-    from mtlkit.plugins import Registrar
+from mtlkit.plugins import Registrar, hookimpl
 
 
 @hookimpl
-def mtlkit_register(catalog: "Registrar") -> None:
+def mtlkit_register(catalog: Registrar) -> None:
     """Register data sources of faces, evaluators of face recognition, and a router."""
     catalog.data.add(
         "face/rendered", "mtlkit_face.data.rendered:Rendered", "rendered, labeled faces"

@@ -1,1 +1,1 @@
-"""A plugin of mtlkit; what it brings is in `mtlkit_hello.plugin`."""
+"""A plugin of mtlkit; `mtlkit_hello.plugin` registers its components."""

@@ -1,33 +1,49 @@
-"""The head `cosine`: its options. The network and the loss are in `cosine_head`."""
+"""The head `cosine`."""
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import attrs
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from mtlkit import TaskKind
-from mtlkit.heads import Head
+from mtlkit.heads import Head, HeadModule
 from mtlkit.metrics import Accuracy, Metric
-from mtlkit.plugins import above
-
-if TYPE_CHECKING:
-    from mtlkit.heads import HeadModule
+from mtlkit.plugins import MISSING, above
 
 
 @attrs.frozen(kw_only=True)
 class Cosine(Head):
     """Classes by the cosine of the angle between the features and a direction of each class.
 
-    `scale` is what the cosines are multiplied by before the softmax.
+    The cosines are multiplied by `scale` before the softmax.
     """
 
-    kind: ClassVar[TaskKind] = (
-        TaskKind.CLASSIFICATION
-    )  # what the task predicts, known before any data
+    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION  # of the task, fixed before data is loaded
     default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)  # of tasks that list none
 
     scale: float = attrs.field(default=16.0, validator=above(0))
 
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        from mtlkit_hello.cosine_head import CosineHead
+    def build(self, features: int, classes: tuple[str, ...]) -> HeadModule:
+        return CosineHead(self.scale, features, len(classes))
 
-        return CosineHead(self, features, len(classes))
+
+class CosineHead(HeadModule):
+    """Logits s * cos(x, w_c) (N, C), and their cross-entropy."""
+
+    def __init__(self, scale: float, features: int, classes: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.directions = nn.Parameter(torch.randn(classes, features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.scale * F.linear(F.normalize(features), F.normalize(self.directions))
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        # float32 in every precision; one loss for each sample, 0 if its target is missing
+        logits = self(features).float()
+        return F.cross_entropy(logits, target, ignore_index=MISSING, reduction="none")
+
+    def present(self, target: Tensor) -> Tensor:
+        return target != MISSING

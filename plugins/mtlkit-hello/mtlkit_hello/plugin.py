@@ -1,20 +1,17 @@
-"""What this plugin brings to mtlkit. Nothing is imported before it is used."""
+"""Everything that this plugin adds to mtlkit. No component is imported before it is used."""
 
-from typing import TYPE_CHECKING
-
-from mtlkit.plugins import hookimpl
-
-if TYPE_CHECKING:
-    from mtlkit.plugins import Registrar
+from mtlkit.plugins import Registrar, hookimpl
+from mtlkit_hello.observer import mtlkit_epoch_ended as mtlkit_epoch_ended
+from mtlkit_hello.observer import mtlkit_report_sections as mtlkit_report_sections
 
 
 @hookimpl
-def mtlkit_register(catalog: "Registrar") -> None:
-    """Every component: its name, where its class is, and what it is in a few words."""
+def mtlkit_register(catalog: Registrar) -> None:
+    """Register every component: its name, the place of its class, and a summary."""
     catalog.backbones.add(
         "hello/small-conv",
         "mtlkit_hello.small_conv:SmallConv",
-        "two convolutions, for small images",
+        "two convolutions",
     )
     catalog.heads.add(
         "hello/cosine",
@@ -24,25 +21,55 @@ def mtlkit_register(catalog: "Registrar") -> None:
     catalog.metrics.add(
         "hello/within",
         "mtlkit_hello.within:Within",
-        "the fraction of numbers within a tolerance",
-    )
-    catalog.weightings.add(
-        "hello/discount",
-        "mtlkit_hello.discount:Discount",
-        "each side task counts less than the last",
+        "the fraction within a tolerance",
     )
     catalog.routers.add(
         "hello/adapters",
         "mtlkit_hello.adapters:Adapters",
         "a small layer for each task",
     )
+    catalog.branches.add(
+        "hello/scaled",
+        "mtlkit_hello.scaled:Scaled",
+        "features scaled for each group",
+    )
+    catalog.weightings.add(
+        "hello/discount",
+        "mtlkit_hello.discount:Discount",
+        "less for each later side task",
+    )
     catalog.data.add(
         "hello/stripes",
         "mtlkit_hello.stripes:Stripes",
         "drawn images of stripes",
     )
+    catalog.optimizers.add(
+        "hello/rmsprop",
+        "mtlkit_hello.rmsprop:RMSprop",
+        "by the root mean square",
+    )
+    catalog.schedules.add(
+        "hello/polynomial",
+        "mtlkit_hello.polynomial:Polynomial",
+        "falls to 0 by a power",
+    )
+    catalog.evaluators.add(
+        "hello/calibration",
+        "mtlkit_hello.calibration:Calibration",
+        "confidence less accuracy",
+    )
+    catalog.loggers.add(
+        "hello/csv",
+        "mtlkit_hello.csv_lines:CSVLines",
+        "losses and weights as a table",
+    )
+    catalog.ops.add(
+        "hello/hinge",
+        "mtlkit_hello.hinge:HINGE",
+        "the squared hinge of each row",
+    )
     catalog.implementations.add(
         "hello/by-rows",
-        "mtlkit_hello.by_rows:ByRows",
+        "mtlkit_hello.by_rows:BY_ROWS",
         "a few rows at a time",
     )

@@ -1,14 +1,10 @@
-"""The backbone `small-conv`: its options. The network is in `small_conv_trunk`."""
-
-from typing import TYPE_CHECKING
+"""The backbone `small-conv`."""
 
 import attrs
+from torch import Tensor, nn
 
-from mtlkit.backbones import Backbone
-from mtlkit.plugins import at_least
-
-if TYPE_CHECKING:
-    from mtlkit.backbones import BackboneModule
+from mtlkit.backbones import Backbone, BackboneModule
+from mtlkit.plugins import AssemblyError, at_least
 
 
 @attrs.frozen(kw_only=True)
@@ -20,8 +16,30 @@ class SmallConv(Backbone):
 
     channels: int = attrs.field(default=8, validator=at_least(1))
 
-    def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
-        # torch is imported here and no earlier: listing and checking must not wait for it
-        from mtlkit_hello.small_conv_trunk import SmallConvTrunk
+    def build(self, sample_shape: tuple[int, ...]) -> BackboneModule:
+        return SmallConvModule(self.channels, sample_shape)
 
-        return SmallConvTrunk(self, sample_shape)
+
+class SmallConvModule(BackboneModule):
+    """Map images (N, C, H, W) to features (N, 2 * channels)."""
+
+    def __init__(self, channels: int, sample_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        if len(sample_shape) != 3:
+            raise AssemblyError(
+                f"small-conv: got samples of shape {sample_shape}, expected images (C, H, W); "
+                f"for tables use `backbone: mlp`"
+            )
+        self.layers = nn.Sequential(
+            nn.Conv2d(sample_shape[0], channels, kernel_size=3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(channels, 2 * channels, kernel_size=3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+        )
+        self.features = 2 * channels  # the width that heads and routers read
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        features: Tensor = self.layers(inputs)
+        return features

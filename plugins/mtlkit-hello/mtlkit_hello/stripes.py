@@ -1,14 +1,15 @@
-"""The data source `stripes`: its options. The drawing is in `draw_stripes`."""
+"""The data source `stripes`."""
 
-from typing import TYPE_CHECKING
+import math
 
 import attrs
+import torch
+from torch import Tensor
 
-from mtlkit.data import DataSource, Loading
+from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
 from mtlkit.plugins import at_least
 
-if TYPE_CHECKING:
-    from mtlkit.data import Data
+DIRECTIONS = ("across", "down", "falling", "rising")
 
 
 @attrs.frozen(kw_only=True)
@@ -23,7 +24,39 @@ class Stripes(DataSource):
     size: int = attrs.field(default=16, validator=at_least(8))
     seed: int = attrs.field(default=0, validator=at_least(0))
 
-    def load(self, loading: Loading) -> "Data":
-        from mtlkit_hello.draw_stripes import draw_stripes
+    def load(self, loading: Loading) -> Data:
+        # a sample is a function of the seed and its number alone
+        first, second, third = (self.samples * quarters // 4 for quarters in (4, 5, 6))
+        return Data(
+            train=self._split(range(first)),
+            validation=self._split(range(first, second)),
+            test=self._split(range(second, third)),
+        )
 
-        return draw_stripes(self)
+    def _split(self, numbers: range) -> Split:
+        images, codes, widths = [], [], []
+        for number in numbers:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+            direction = int(torch.randint(len(DIRECTIONS), (), generator=generator))
+            width = 2 + 3 * float(torch.rand((), generator=generator))
+            phase = float(torch.rand((), generator=generator))
+            images.append(draw_stripes(self.size, direction, width, phase))
+            codes.append(direction)
+            widths.append(math.nan if number % 10 == 9 else width)  # a missing number is NaN
+        return Split(
+            inputs=torch.stack(images),
+            columns={
+                "direction": Categorical(torch.tensor(codes), DIRECTIONS),
+                "width": Numeric(torch.tensor(widths)),
+            },
+            ids=[f"stripes {number}" for number in numbers],
+        )
+
+
+def draw_stripes(size: int, direction: int, width: float, phase: float) -> Tensor:
+    """Return one image (1, size, size) of bytes."""
+    angle = direction * math.pi / len(DIRECTIONS)
+    rows, columns = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    along = math.sin(angle) * columns + math.cos(angle) * rows
+    wave = torch.sin(math.pi * along / width + 2 * math.pi * phase)
+    return (127.5 + 127.5 * wave).to(torch.uint8).unsqueeze(0)

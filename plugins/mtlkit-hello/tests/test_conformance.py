@@ -1,4 +1,4 @@
-"""What this plugin brings keeps what mtlkit's families promise.
+"""The components of this plugin keep the promises of mtlkit's families.
 
 Each of its components is checked. A component with options that have no default needs a value in
 `examples`; a check that it cannot pass needs a reason in `excuses`.
@@ -8,7 +8,7 @@ from mtlkit import testing
 
 EXCUSES = {
     "weightings/hello/discount": {
-        "heeds-no-order-of-tasks": "each side task counts less than the one before it"
+        "heeds-no-order-of-tasks": "each side task has a smaller weight than the one before it"
     }
 }
 test_conformance = testing.conformance("hello", excuses=EXCUSES)

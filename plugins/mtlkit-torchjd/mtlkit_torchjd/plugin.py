@@ -1,12 +1,8 @@
 """Registration of the weightings with mtlkit."""
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
-from mtlkit.plugins import MissingExtraError, hookimpl
-
-if TYPE_CHECKING:
-    from mtlkit.plugins import Registrar
+from mtlkit.plugins import MissingExtraError, Registrar, hookimpl
 
 REQUIRED = ("torchjd", "qpsolvers", "quadprog")
 
@@ -23,7 +19,7 @@ WEIGHTINGS = {
 
 
 @hookimpl
-def mtlkit_register(catalog: "Registrar") -> None:
+def mtlkit_register(catalog: Registrar) -> None:
     """Register all weightings. Raises `MissingExtraError` if TorchJD or a solver is missing."""
     missing = [name for name in REQUIRED if find_spec(name) is None]
     if missing:

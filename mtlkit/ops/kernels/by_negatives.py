@@ -1,0 +1,105 @@
+"""Algorithms that reduce logits to two numbers a row: the target's logit and its negatives' LSE.
+
+A cross-entropy is softplus(r - z_t), where z_t is the target's logit and r the log-sum-exp of all
+other logits. Each algorithm computes both for logits x W^T + b, or for cosines times a scale, and
+so serves every loss that changes the target's logit alone.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from mtlkit.ops.dispatch.implementation import Cost, Implementation, Request
+from mtlkit.ops.kernels import costs
+from mtlkit.ops.kernels.chunked import chunked_negatives, tile_width
+from mtlkit.ops.kernels.margin_costs import with_unit_vectors
+from mtlkit.ops.kernels.saved_softmax import TILE, saved_softmax_negatives
+from mtlkit.ops.kernels.tiles import Logits
+from mtlkit.ops.triton import config, saved
+from mtlkit.ops.triton.linear import triton_negatives
+from mtlkit.ops.triton.saved import negatives_of_logits
+from mtlkit.ops.triton.support import refuses as triton_refuses
+
+Negatives = Callable[[Logits, bool], tuple[Tensor, Tensor]]
+"""A function of the logits, and of whether a backward pass follows.
+
+It returns the target's logit (N,) and the log-sum-exp of its negatives (N,)."""
+
+
+def _arguments(logits: Logits) -> Logits:
+    """Return the arguments of a custom operator."""
+    return logits._replace(x=logits.x.contiguous(), weight=logits.weight.contiguous())
+
+
+def chunked(logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
+    """Compute a tile of classes at a time, and each tile again in the backward pass."""
+    target_logit, negative_lse = chunked_negatives(*_arguments(logits))
+    return target_logit, negative_lse
+
+
+def _saved_softmax(logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
+    if not gradient:
+        return chunked(logits, gradient)
+    target_logit, negative_lse, *_ = saved_softmax_negatives(*_arguments(logits))
+    return target_logit, negative_lse
+
+
+def _triton_saved(logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
+    target_logit, negative_lse, _ = negatives_of_logits(*_arguments(logits))
+    return target_logit, negative_lse
+
+
+def _triton(logits: Logits, gradient: bool) -> tuple[Tensor, Tensor]:
+    target_logit, negative_lse = triton_negatives(*_arguments(logits))
+    return target_logit, negative_lse
+
+
+def _saved_softmax_cosine(request: Request) -> Cost:
+    return with_unit_vectors(costs.saved_softmax, 6, TILE, request)
+
+
+def _chunked_cosine(request: Request) -> Cost:
+    return with_unit_vectors(costs.chunked, 6, tile_width(request.rows), request)
+
+
+def _triton_saved_cosine(request: Request) -> Cost:
+    # unit rows are made by tiles, each by some kernels in both passes
+    cost = with_unit_vectors(costs.triton_saved, 4, saved.TILE, request)
+    return cost._replace(calls=cost.calls + 16 * math.ceil(request.classes / saved.TILE))
+
+
+def _triton_cosine(request: Request) -> Cost:
+    return with_unit_vectors(costs.triton, 4, config.TILE, request)
+
+
+def implementations(
+    losses: Callable[[Negatives, Any], Tensor], *, cosine: bool
+) -> list[Implementation]:
+    """Return an implementation for each algorithm, of an op whose result `losses` computes."""
+    once = costs.refuses_forward_mode
+    return [
+        Implementation(
+            name, summary, partial(losses, negatives), refuses, cosine_cost if cosine else cost
+        )
+        for name, summary, negatives, refuses, cost, cosine_cost in (
+            (
+                "saved-softmax", "keeps one matrix of exponentials", _saved_softmax, once,
+                costs.saved_softmax, _saved_softmax_cosine,
+            ),
+            (
+                "chunked", "a tile of classes at a time, computed again for the backward pass",
+                chunked, once, costs.chunked, _chunked_cosine,
+            ),
+            (
+                "triton-saved", "logits of the inputs' type, read once by each pass",
+                _triton_saved, triton_refuses, costs.triton_saved, _triton_saved_cosine,
+            ),
+            (
+                "triton", "no logits, tiles computed again for the backward pass", _triton,
+                triton_refuses, costs.triton, _triton_cosine,
+            ),
+        )
+    ]  # fmt: skip

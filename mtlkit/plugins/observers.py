@@ -1,0 +1,112 @@
+"""Plugins as observers of a run: their lifecycle hooks, each call isolated.
+
+A hook that raises is reported once and not called again in that run. It neither stops the run nor
+keeps other plugins' hooks from being called. Hooks receive copies, and the state of torch's random
+number generators is restored after each call, so that a run computes the same with and without
+observers.
+"""
+
+import copy
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from mtlkit.loggers.events import StepEvent
+from mtlkit.plugins.hooks import Hooks
+from mtlkit.plugins.run_events import (
+    CheckpointSaved,
+    EpochEnded,
+    Evaluated,
+    RunEnded,
+    RunInfo,
+    RunStarted,
+)
+
+if TYPE_CHECKING:
+    from mtlkit.report.blocks import Section
+
+HOOK_OF: Mapping[type, str] = {
+    RunStarted: Hooks.mtlkit_run_started.__name__,
+    StepEvent: Hooks.mtlkit_step_logged.__name__,
+    EpochEnded: Hooks.mtlkit_epoch_ended.__name__,
+    Evaluated: Hooks.mtlkit_evaluated.__name__,
+    CheckpointSaved: Hooks.mtlkit_checkpoint_saved.__name__,
+    RunEnded: Hooks.mtlkit_run_ended.__name__,
+}
+"""The hook that each event is passed to."""
+
+SECTIONS = Hooks.mtlkit_report_sections.__name__
+
+_LOG = logging.getLogger(__name__)
+
+
+class Observers:
+    """The implementations of the lifecycle hooks, called for one run; none without a `manager`."""
+
+    def __init__(
+        self, manager: pluggy.PluginManager | None = None, run: RunInfo | None = None
+    ) -> None:
+        self._run = copy.deepcopy(run)
+        self._implementations: dict[str, list[pluggy.HookImpl]] = {}
+        if manager is not None:
+            for name in (*HOOK_OF.values(), SECTIONS):
+                # pluggy's order: tryfirst, the last registered first, trylast
+                found = getattr(manager.hook, name).get_hookimpls()[::-1]
+                if found:
+                    self._implementations[name] = found
+
+    def notify(self, event: object) -> None:
+        """Call the hooks for `event`, an instance of one of the types in `HOOK_OF`."""
+        if self._implementations:
+            self._call(HOOK_OF[type(event)], event)
+
+    def report_sections(self, event: Evaluated) -> "tuple[Section, ...]":
+        """Return the sections that plugins add to the report, without those it cannot draw."""
+        return tuple(section for sections in self._call(SECTIONS, event) for section in sections)
+
+    def _call(self, name: str, event: object) -> list[Any]:
+        """Return what the implementations of the hook `name` return, in order."""
+        results = []
+        for implementation in list(self._implementations.get(name, ())):
+            try:
+                result = _isolated(implementation, {"run": self._run, "event": event})
+                results.append(_drawable(result) if name == SECTIONS else result)
+            except (Exception, SystemExit) as cause:  # a plugin's failure is its own
+                self._implementations[name].remove(implementation)
+                _LOG.warning(
+                    "the plugin %r: %s raised %s: %s; the run continues without this hook",
+                    implementation.plugin_name,
+                    name,
+                    type(cause).__name__,
+                    cause,
+                )
+                _LOG.debug("the exception of %s", name, exc_info=cause)
+        return results
+
+
+def _isolated(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) -> Any:
+    """Call an implementation with copies of the arguments it names."""
+    import torch  # loaded by every run; a catalog is made without it
+
+    copies = [copy.deepcopy(arguments[name]) for name in implementation.argnames]
+    cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    devices = [torch.cuda.current_device()] if cuda else []
+    with torch.random.fork_rng(devices=devices):
+        return implementation.function(*copies)
+
+
+def _drawable(sections: Any) -> "tuple[Section, ...]":
+    """Return `sections` as a tuple; raise if a report cannot keep them or draw them."""
+    from mtlkit.report.blocks import Section
+    from mtlkit.report.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
+    from mtlkit.report.page import RunRecord, render_page
+
+    for section in sections:
+        if not isinstance(section, Section):
+            raise TypeError(f"got {type(section).__name__} in the result, expected a Section")
+    kept = evaluation_from_json(evaluation_to_json(Evaluation(sections=tuple(sections))))
+    if kept.sections:
+        render_page(RunRecord(name="report", evaluation=kept))
+    return kept.sections

@@ -1,0 +1,27 @@
+"""The branch `scaled`."""
+
+import torch
+
+from mtlkit.backbones import MLP
+from mtlkit.heads import Classification
+from mtlkit.routers import Features, Wiring
+from mtlkit_hello.scaled import Scaled
+
+
+def test_a_group_reads_the_features_times_its_scales():
+    backbone = MLP(hidden=(4,)).build((3,))
+    wiring = Wiring(
+        backbone=backbone,
+        sample_shape=(3,),
+        new_backbone=lambda: MLP(hidden=(4,)).build((3,)),
+        tasks=("pose",),
+        new_head=lambda task, features: Classification().build(features, ("left", "right")),
+        classes={"pose": ("left", "right")},
+    )
+    branches = Scaled().build(wiring, "pose", groups=2)
+    torch.nn.init.constant_(branches.scales[1], 2.0)
+    x, target = torch.randn(3, 4), torch.tensor([0, 1, 1])
+    losses = branches.losses(torch.tensor([0, 1, -1]), Features(x), target)
+    assert torch.allclose(losses[0], branches.head.loss(x[:1], target[:1]))
+    assert torch.allclose(losses[1], branches.head.loss(2 * x[1:2], target[1:2]))
+    assert losses[2] == 0
