@@ -11,7 +11,7 @@ from mtlkit.cli.list import aligned
 from mtlkit.cli.options import cache_option
 
 if TYPE_CHECKING:
-    from mtlkit.comparison.execute.executor_config import Place
+    from mtlkit.comparison.execute.executor_config import ExecutorConfig
     from mtlkit.comparison.results.store import StudyFolder
     from mtlkit.comparison.spec.comparison import Comparison
     from mtlkit.data.source import Loading
@@ -70,7 +70,7 @@ def compare(
         _refuse_options(click.get_current_context())
         _show_differences(what, other)
         return
-    from mtlkit.comparison.execute.executor_config import place_of
+    from mtlkit.comparison.execute.executor_config import parse_executor_config
     from mtlkit.comparison.spec.load import load_comparison
     from mtlkit.data.source import Loading
 
@@ -79,9 +79,9 @@ def compare(
     catalog = current_catalog()
     comparison = load_comparison(what, catalog)
     out, loading = out or Path("runs") / what.stem, Loading(cache=cache)
-    place = place_of(workers, devices, on_ray=on == "ray")
+    executor_config = parse_executor_config(workers, devices, ray=on == "ray")
     if dry_run:
-        _show_plan(comparison, out, loading, place, catalog)
+        _show_plan(comparison, out, loading, executor_config, catalog)
         return
     from mtlkit.comparison.results.summary import summary
     from mtlkit.comparison.study import run_study
@@ -91,7 +91,7 @@ def compare(
         out,
         catalog=catalog,
         loading=loading,
-        place=place,
+        executor_config=executor_config,
         retry_failed=retry_failed,
         quiet=quiet,
     )
@@ -148,7 +148,11 @@ def _show_differences(one: Path, other: Path) -> None:
 
 
 def _show_plan(
-    comparison: "Comparison", out: Path, loading: "Loading", place: "Place", catalog: "Catalog"
+    comparison: "Comparison",
+    out: Path,
+    loading: "Loading",
+    executor_config: "ExecutorConfig",
+    catalog: "Catalog",
 ) -> None:
     from mtlkit.comparison.execute.time_estimate import estimate
     from mtlkit.comparison.report.dependencies import require_libraries
@@ -162,7 +166,7 @@ def _show_plan(
     require_libraries()  # what would stop the study is told now
     if comparison.tuning.searches:
         require_optuna("compare")
-    comparison = resolved(comparison, folder, place)
+    comparison = resolved(comparison, folder, executor_config)
     refuse_another_study(comparison, folder, catalog)
     judges_of(comparison, loading)
     found = estimate(comparison, folder.records(), loading)
@@ -173,7 +177,7 @@ def _show_plan(
     for line in aligned(rows):
         click.echo(line)
     left, seconds = sum(share.left for share in found), sum(share.seconds for share in found)
-    workers = place.at_once
+    workers = executor_config.slots
     click.echo(
         f"\n{left} runs to make, about {duration(seconds / workers)} of training by {workers} "
         f"at once; nothing was written to {out}"

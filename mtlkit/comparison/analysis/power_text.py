@@ -2,19 +2,19 @@
 
 import statistics
 
-from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, Comparison
+from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PairedComparison
 from mtlkit.comparison.analysis.delta_m import worthless
-from mtlkit.comparison.analysis.evidence import Evidence, Mood, Statement, deciding_budget
+from mtlkit.comparison.analysis.evidence import Evidence, Statement, StatementKind, deciding_budget
 from mtlkit.comparison.analysis.power import detectable, seeds_needed
-from mtlkit.comparison.analysis.statistics import deviation
+from mtlkit.comparison.analysis.statistics import std
 from mtlkit.comparison.analysis.text import counted, listed
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 
-def more_seeds(evidence: Evidence, comparison: Comparison) -> str:
+def more_seeds(evidence: Evidence, comparison: PairedComparison) -> str:
     """How many seeds would show the difference that was seen, if it is the true one."""
     alpha, have = evidence.family.alpha, len(comparison.differences)
-    spread = deviation(comparison.differences)
+    spread = std(comparison.differences)
     if spread == 0:
         return " The seeds do not differ, so they say nothing about chance."
     needed = seeds_needed(comparison.estimate.mean, spread, alpha)
@@ -34,9 +34,9 @@ def more_seeds(evidence: Evidence, comparison: Comparison) -> str:
 def limits(evidence: Evidence, problem: str) -> list[Statement]:
     """How small a difference this study could have shown."""
     study, family = evidence.study, evidence.family
-    equal = study.yardstick("equal")
+    equal = study.baseline("equal")
     mine = family.against(problem, equal) if equal else ()
-    spreads = [deviation(c.differences) for c in mine]
+    spreads = [std(c.differences) for c in mine]
     if not any(spreads):
         return []
     seeds = statistics.median_low(len(c.differences) for c in mine)
@@ -47,7 +47,7 @@ def limits(evidence: Evidence, problem: str) -> list[Statement]:
     more = "more than 1,000" if needed is None else f"about {needed:,}"
     return [
         Statement(
-            Mood.LIMIT,
+            StatementKind.LIMIT,
             f"With {counted(seeds, 'seed')} and {counted(len(family.comparisons), 'comparison')} "
             f"the smallest difference from equal weights that shows in four of five studies is "
             f"{reach}; one of {study.relevant:g}% takes {more} seeds.",
@@ -55,8 +55,8 @@ def limits(evidence: Evidence, problem: str) -> list[Statement]:
     ]
 
 
-def worthless_yardstick(study: Study, problem: str, method: str) -> list[Statement]:
-    """That there is no share of what a yardstick comes to, where that is zero or negative."""
+def worthless_baseline(study: StudyResults, problem: str, method: str) -> list[Statement]:
+    """That there is no share of what a baseline comes to, where that is zero or negative."""
     tasks = study.tasks(problem)
     found = worthless(study.scores(problem, method, deciding_budget(study)), tasks)
     if not found:
@@ -65,14 +65,14 @@ def worthless_yardstick(study: Study, problem: str, method: str) -> list[Stateme
     mean = "mean" if len(found) == 1 else "means"
     return [
         Statement(
-            Mood.LIMIT,
+            StatementKind.LIMIT,
             f"No delta-m against {method}: its {mean} of {listed(found)} {verb} 0 or below; judge "
             f"{'it' if len(found) == 1 else 'them'} by {whose}.",
         )
     ]
 
 
-def why_nothing(study: Study, problem: str) -> str:
+def why_nothing(study: StudyResults, problem: str) -> str:
     """Why there is no comparison on a problem."""
     if problem == EVERY_PROBLEM:
         return (

@@ -113,10 +113,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def deviation(values: Sequence[float]) -> float:
+def std(values: Sequence[float]) -> float:
     """The standard deviation of a sample; 0 of fewer than two.
 
-    >>> deviation([1.0, 3.0])
+    >>> std([1.0, 3.0])
     1.4142135623730951
     """
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

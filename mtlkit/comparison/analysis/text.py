@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mtlkit.comparison.analysis.baseline_tests import Comparison
+from mtlkit.comparison.analysis.baseline_tests import PairedComparison
 from mtlkit.comparison.analysis.statistics import Estimate
 
 MINUS = "\N{MINUS SIGN}"
@@ -33,7 +33,7 @@ def interval(estimate: Estimate) -> str:
     return f"{_signed(estimate.low)} to {_signed(estimate.high)}"
 
 
-def by_how_much(comparison: Comparison) -> str:
+def by_how_much(comparison: PairedComparison) -> str:
     """The mean, its interval and the adjusted p of a comparison."""
     estimate = comparison.estimate
     return (

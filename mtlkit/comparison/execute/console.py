@@ -29,7 +29,7 @@ class ConsoleReporter:
         done = self._total - len(self._left)
         self._say(f"{what}; {done} are made" if done else what)
 
-    def told(self, record: Record, seconds: float) -> None:
+    def on_record(self, record: Record, seconds: float) -> None:
         """Say that a run ended, after so many seconds of this session."""
         self._left.pop(record.key, None)
         self._known[record.key] = record

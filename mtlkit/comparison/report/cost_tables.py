@@ -8,13 +8,13 @@ from mtlkit.comparison.analysis.pareto import trade
 from mtlkit.comparison.analysis.sensitivity import chosen_settings, sensitivities
 from mtlkit.comparison.report.report_table import ReportTable, Row, mark_best
 from mtlkit.comparison.results.record import Record, Stage
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 from mtlkit.report.history import duration
 
 MEBIBYTE = 2**20
 
 
-def costing(study: Study, problem: str) -> ReportTable:
+def costing(study: StudyResults, problem: str) -> ReportTable:
     """Time and memory beside equal weights."""
     rows = [
         Row(
@@ -33,7 +33,7 @@ def costing(study: Study, problem: str) -> ReportTable:
     ]
     return ReportTable(
         name="cost",
-        title="Cost",
+        title="TrainingCost",
         problem=problem,
         header=(
             *("method", "a step, times equal", "a step, ms", "training"),
@@ -45,7 +45,7 @@ def costing(study: Study, problem: str) -> ReportTable:
     )
 
 
-def trading(study: Study, problem: str) -> ReportTable | None:
+def trading(study: StudyResults, problem: str) -> ReportTable | None:
     """Volumes beside the sweep of constant weights; None where there is nothing to trade."""
     found = trade(study, problem, deciding_budget(study))
     if found is None:
@@ -68,7 +68,7 @@ def trading(study: Study, problem: str) -> ReportTable | None:
     )
 
 
-def rates(study: Study, problem: str) -> ReportTable | None:
+def rates(study: StudyResults, problem: str) -> ReportTable | None:
     """How scores hang on the learning rate; None where it was not searched."""
     rows = []
     for name, found in sensitivities(study, problem).items():
@@ -90,7 +90,7 @@ def rates(study: Study, problem: str) -> ReportTable | None:
     )
 
 
-def settings(study: Study, problem: str) -> ReportTable | None:
+def settings(study: StudyResults, problem: str) -> ReportTable | None:
     """What the searches chose; None where nothing was searched."""
     chosen: Mapping[str, Mapping[str, float | int | str | bool]] = chosen_settings(study, problem)
     paths = sorted({path for each in chosen.values() for path in each})
@@ -109,7 +109,7 @@ def settings(study: Study, problem: str) -> ReportTable | None:
     )
 
 
-def failures(study: Study) -> ReportTable:
+def failures(study: StudyResults) -> ReportTable:
     """The runs that failed, with their errors."""
     rows = tuple(Row(cells=(r.key, _stage(r), r.error), method=r.method) for r in study.failed())
     return ReportTable(

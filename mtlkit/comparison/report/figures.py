@@ -25,13 +25,13 @@ from mtlkit.comparison.report.plotly_parts import (
 )
 from mtlkit.comparison.report.tables import improvement
 from mtlkit.comparison.results.record import Budget, Judged
-from mtlkit.comparison.results.study_results import YARDSTICKS, Study
+from mtlkit.comparison.results.study_results import BASELINE_ROLES, StudyResults
 
 
 def forest(evidence: Evidence, problem: str, role: str, looks: Mapping[str, Look]) -> Figure | None:
-    """Delta-m of each method against a yardstick: bootstrap interval thick, Student's thin."""
+    """Delta-m of each method against a baseline: bootstrap interval thick, Student's thin."""
     study, budget = evidence.study, deciding_budget(evidence.study)
-    reference = study.yardstick(role)
+    reference = study.baseline(role)
     found = [
         (method, estimate)
         for method in study.methods
@@ -58,7 +58,9 @@ def forest(evidence: Evidence, problem: str, role: str, looks: Mapping[str, Look
     )
 
 
-def task_intervals(study: Study, problem: str, looks: Mapping[str, Look]) -> Iterator[Figure]:
+def task_intervals(
+    study: StudyResults, problem: str, looks: Mapping[str, Look]
+) -> Iterator[Figure]:
     """For each task, the metric of each method: seeds, mean and bootstrap interval."""
     budget = deciding_budget(study)
     for judged in study.tasks(problem):
@@ -81,7 +83,7 @@ def task_intervals(study: Study, problem: str, looks: Mapping[str, Look]) -> Ite
             )
 
 
-def pareto(study: Study, problem: str, looks: Mapping[str, Look]) -> Choice | None:
+def pareto(study: StudyResults, problem: str, looks: Mapping[str, Look]) -> Choice | None:
     """The sweep of constant weights and every method, for each pair of tasks."""
     found = trade(study, problem, deciding_budget(study))
     if found is None:
@@ -100,7 +102,7 @@ def pareto(study: Study, problem: str, looks: Mapping[str, Look]) -> Choice | No
     )
 
 
-def cost_and_gain(study: Study, problem: str, looks: Mapping[str, Look]) -> Figure | None:
+def cost_and_gain(study: StudyResults, problem: str, looks: Mapping[str, Look]) -> Figure | None:
     """What a step costs and what it brings."""
     budget = deciding_budget(study)
     traces = []
@@ -108,17 +110,17 @@ def cost_and_gain(study: Study, problem: str, looks: Mapping[str, Look]) -> Figu
         estimate = improvement(study, problem, method, "equal", budget)
         mean = estimate.mean if estimate is not None else 0.0  # equal against itself
         if cost.relative is not None and (
-            estimate is not None or method == study.yardstick("equal")
+            estimate is not None or method == study.baseline("equal")
         ):
             told = f"{cost.peak_memory_bytes / 2**20:,.0f} MiB" if cost.peak_memory_bytes else ""
             traces.append(method_point(method, cost.relative, mean, looks[method], told))
     if len(traces) < 2:
         return None
     layout = axes("time of a step, times equal", "Δm against equal, %")
-    return Figure(title="Cost and gain", traces=traces, layout=layout)
+    return Figure(title="TrainingCost and gain", traces=traces, layout=layout)
 
 
-def two_budgets(study: Study, problem: str, looks: Mapping[str, Look]) -> Figure | None:
+def two_budgets(study: StudyResults, problem: str, looks: Mapping[str, Look]) -> Figure | None:
     """Delta-m against equal at equal epochs (full) and at equal time (hollow)."""
     if len(study.budgets) < 2:
         return None
@@ -155,7 +157,7 @@ def two_budgets(study: Study, problem: str, looks: Mapping[str, Look]) -> Figure
     )
 
 
-def learning_rates(study: Study, problem: str, looks: Mapping[str, Look]) -> Figure | None:
+def learning_rates(study: StudyResults, problem: str, looks: Mapping[str, Look]) -> Figure | None:
     """The score of each trial over its learning rate."""
     traces = []
     for name, found in sensitivities(study, problem).items():
@@ -175,13 +177,13 @@ def learning_rates(study: Study, problem: str, looks: Mapping[str, Look]) -> Fig
     return Figure(title=title, traces=traces, layout=layout, caption="Trials of the searches.")
 
 
-def traces(study: Study, found: Mapping[str, Traces]) -> Choice | None:
-    """Weights and cosines of a method that the reader picks; yardsticks come last."""
+def traces(study: StudyResults, found: Mapping[str, Traces]) -> Choice | None:
+    """Weights and cosines of a method that the reader picks; baselines come last."""
     if not found:
         return None
     options = {}
-    yardsticks = {study.yardstick(role) for role in YARDSTICKS}
-    for method, one in sorted(found.items(), key=lambda item: item[0] in yardsticks):
+    baselines = {study.baseline(role) for role in BASELINE_ROLES}
+    for method, one in sorted(found.items(), key=lambda item: item[0] in baselines):
         title = f"Weights of the losses, {method}"
         figures = [_curves(title, one.weights, "weight")]
         if one.cosines:

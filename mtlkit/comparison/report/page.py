@@ -118,14 +118,14 @@ def _part(
     plan: list[tuple[str, list[Figure | Choice | None], tuple[str, ...]]] = [
         ("", [], ("ranking",)),
         (
-            "Improvement over yardsticks",
+            "Improvement over baselines",
             [forest(evidence, problem, role, shapes) for role in ("equal", "single-task")],
             ("comparisons", "tasks"),
         ),
         ("Task by task", [*task_intervals(study, problem, shapes)], ()),
         ("Trade between tasks", [pareto(study, problem, shapes)], ("hypervolume",)),
         (
-            "Cost",
+            "TrainingCost",
             [cost_and_gain(study, problem, shapes), two_budgets(study, problem, shapes)],
             ("cost", "budgets"),
         ),

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from mtlkit.comparison.analysis.statistics import Estimate
-from mtlkit.comparison.results.study_results import YARDSTICKS, Study
+from mtlkit.comparison.results.study_results import BASELINE_ROLES, StudyResults
 
 Trace = dict[str, Any]
 
@@ -23,12 +23,18 @@ GLYPHS = {
 }
 """The symbols in text."""
 
-_YARDSTICKS = ("square-open", "circle-open", "diamond-open", "triangle-up-open", "x-thin-open")
+_BASELINE_SYMBOLS = (
+    "square-open",
+    "circle-open",
+    "diamond-open",
+    "triangle-up-open",
+    "x-thin-open",
+)
 
 
 @attrs.frozen
 class Look:
-    """How a method is drawn everywhere: yardsticks in grey and hollow, the others in colour."""
+    """How a method is drawn everywhere: baselines in grey and hollow, the others in colour."""
 
     colour: str
     symbol: str
@@ -61,13 +67,13 @@ class Choice:
     caption: str = ""
 
 
-def looks(study: Study) -> dict[str, Look]:
+def looks(study: StudyResults) -> dict[str, Look]:
     """The look of each method."""
-    yardsticks = {study.yardstick(role): place for place, role in enumerate(YARDSTICKS)}
+    baselines = {study.baseline(role): place for place, role in enumerate(BASELINE_ROLES)}
     found, colours = {}, itertools.count()
     for method in study.methods:
-        if method in yardsticks:
-            found[method] = Look("var(--muted)", _YARDSTICKS[yardsticks[method]])
+        if method in baselines:
+            found[method] = Look("var(--muted)", _BASELINE_SYMBOLS[baselines[method]])
         else:
             number = next(colours)
             symbol = SYMBOLS[number // COLOURS % len(SYMBOLS)]

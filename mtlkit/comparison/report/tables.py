@@ -5,16 +5,16 @@ from collections.abc import Mapping
 
 import attrs
 
-from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, Comparison
+from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PairedComparison
 from mtlkit.comparison.analysis.delta_m import delta_m
 from mtlkit.comparison.analysis.evidence import Evidence, deciding_budget
 from mtlkit.comparison.analysis.power import seeds_needed
 from mtlkit.comparison.analysis.ranks import Ranking
-from mtlkit.comparison.analysis.statistics import Estimate, bootstrap_mean, deviation
+from mtlkit.comparison.analysis.statistics import Estimate, bootstrap_mean, std
 from mtlkit.comparison.report.cost_tables import costing, failures, rates, settings, trading
 from mtlkit.comparison.report.report_table import DASH, Cell, ReportTable, Row, mark_best
 from mtlkit.comparison.results.record import Budget
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 
 def ranking(evidence: Evidence, problem: str, ranks: Ranking) -> ReportTable:
@@ -38,7 +38,7 @@ def ranking(evidence: Evidence, problem: str, ranks: Ranking) -> ReportTable:
             len(scores),
         )
         rows.append(Row(cells=cells, method=method))
-    equal = study.yardstick("equal")
+    equal = study.baseline("equal")
     rows.sort(key=lambda row: -_mean(row.cells[2], 0.0 if row.method == equal else -math.inf))
     for column, upward in ((1, True), (2, True), (4, False)):
         rows = mark_best(rows, column, upward)
@@ -67,10 +67,10 @@ def ranking(evidence: Evidence, problem: str, ranks: Ranking) -> ReportTable:
 
 
 def improvement(
-    study: Study, problem: str, method: str, role: str, budget: Budget
+    study: StudyResults, problem: str, method: str, role: str, budget: Budget
 ) -> Estimate | None:
-    """Delta-m against a yardstick, with a bootstrap interval; None where there is none."""
-    reference = study.yardstick(role)
+    """Delta-m against a baseline, with a bootstrap interval; None where there is none."""
+    reference = study.baseline(role)
     if reference is None or reference == method:
         return None
     scores, other = (study.scores(problem, name, budget) for name in (method, reference))
@@ -78,7 +78,7 @@ def improvement(
     return bootstrap_mean(list(seeds.values())) if seeds else None
 
 
-def budgets(study: Study, problem: str) -> ReportTable | None:
+def budgets(study: StudyResults, problem: str) -> ReportTable | None:
     """Equal epochs beside equal time; None where the study has one budget."""
     if len(study.budgets) < 2:
         return None
@@ -215,17 +215,17 @@ def all_sheets(evidence: Evidence, ranks: Mapping[str, Ranking]) -> list[ReportT
     return [sheet for sheet in found if sheet is not None and sheet.rows]
 
 
-def _needed(comparison: Comparison, alpha: float) -> int | str | None:
+def _needed(comparison: PairedComparison, alpha: float) -> int | str | None:
     if comparison.shown:
         return None
-    spread = deviation(comparison.differences)
+    spread = std(comparison.differences)
     if spread == 0:
         return None
     return seeds_needed(comparison.estimate.mean, spread, alpha) or "more than 1,000"
 
 
 def _word(evidence: Evidence, problem: str, method: str) -> str:
-    equal = evidence.study.yardstick("equal")
+    equal = evidence.study.baseline("equal")
     found = None if equal is None else evidence.family.of(problem, method, equal)
     if found is None:
         return DASH

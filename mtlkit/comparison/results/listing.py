@@ -19,7 +19,7 @@ DAMAGED = "damaged"
 
 
 @attrs.frozen(kw_only=True)
-class Listed:
+class ListedRun:
     """A run or a study: where it is, how far it has come and what it measured.
 
     `options` are those of its recipe by their paths; `headlines` name the metrics to show first.
@@ -49,14 +49,14 @@ class Listed:
         return next((self.metrics[each] for each in asked if each in self.metrics), None)
 
 
-def listed(folder: Path, *, inside: bool = False) -> list[Listed]:
+def list_runs(folder: Path, *, inside: bool = False) -> list[ListedRun]:
     """The runs and studies below `folder`, the newest last; `inside`: also the runs of studies."""
     if not folder.is_dir():
         raise RunError(f"{folder}: is no folder; expected one with runs below it")
     return sorted(_found(folder, inside), key=lambda each: each.date)
 
 
-def _found(folder: Path, inside: bool) -> Iterator[Listed]:
+def _found(folder: Path, inside: bool) -> Iterator[ListedRun]:
     for name, below, files in os.walk(folder):
         here = Path(name)
         if "study.json" in files and _is_study(StudyFolder(here)):
@@ -75,17 +75,17 @@ def _is_study(folder: StudyFolder) -> bool:
         return True
 
 
-def _as_found(path: Path, kind: str) -> Listed:
+def _as_found(path: Path, kind: str) -> ListedRun:
     """The run or study at `path`; one whose files do not tell what they should is damaged."""
     try:
         return _study(StudyFolder(path)) if kind == "study" else _run(RunFolder(path))
     except (MtlkitError, KeyError, TypeError, ValueError):
         report = StudyFolder(path).report if kind == "study" else RunFolder(path).report
         date = _changed(path)
-        return Listed(path=path, kind=kind, state=DAMAGED, what="?", date=date, report=report)
+        return ListedRun(path=path, kind=kind, state=DAMAGED, what="?", date=date, report=report)
 
 
-def _run(folder: RunFolder) -> Listed:
+def _run(folder: RunFolder) -> ListedRun:
     state, seconds = DAMAGED, 0.0
     if folder.status_file.exists():
         status = folder.status()
@@ -100,7 +100,7 @@ def _run(folder: RunFolder) -> Listed:
         options = flat_yaml(folder.recipe)
     except MtlkitError:
         options = {}
-    return Listed(
+    return ListedRun(
         path=folder.path,
         kind="run",
         state=state,
@@ -114,11 +114,11 @@ def _run(folder: RunFolder) -> Listed:
     )
 
 
-def _study(folder: StudyFolder) -> Listed:
+def _study(folder: StudyFolder) -> ListedRun:
     study, records = read_json(folder.study), folder.records().values()
     failed = sum(record.error is not None for record in records)
     state = "running" if is_locked(folder.path) else _how_far(folder)
-    return Listed(
+    return ListedRun(
         path=folder.path,
         kind="study",
         state=f"{state}, {failed} failed" if failed else state,
@@ -157,9 +157,9 @@ def _changed(*files: Path) -> datetime:
     return datetime.fromtimestamp(newest).astimezone()
 
 
-def chosen(
-    found: Sequence[Listed], where: Mapping[str, str], state: str | None, sort: str | None
-) -> list[Listed]:
+def filter_runs(
+    found: Sequence[ListedRun], where: Mapping[str, str], state: str | None, sort: str | None
+) -> list[ListedRun]:
     """Those of `found` whose options are as `where` says and in whose state is `state`.
 
     They are sorted by the metric `sort`, the lowest first; those without it come last. Raises

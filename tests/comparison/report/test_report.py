@@ -173,7 +173,7 @@ def test_a_baseline_left_out(synthetic, draw, tmp_path):
     assert read_study(tmp_path / "s").without == {"rlw": "as the file says"}
 
 
-def test_without_equal_or_any_yardstick(synthetic, draw, tmp_path):
+def test_without_equal_or_any_baseline(synthetic, draw, tmp_path):
     text = rewritten(synthetic, draw(methods=("famo", "mgda")), tmp_path / "s")
     assert "Nothing can be compared yet." in text
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM
-from mtlkit.comparison.analysis.evidence import Mood, gather
+from mtlkit.comparison.analysis.evidence import StatementKind, gather
 from mtlkit.comparison.analysis.verdict import headline, verdicts
 from mtlkit.comparison.results.record import Budget, Judged, Record, Stage
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 NOISE = np.array([0.4, -0.3, 0.1, -0.5, 0.3, -0.2, 0.5, -0.1, 0.2, -0.4])
 
@@ -43,7 +43,7 @@ def study_of(gains, *, seeds=10, tasks=("a",), time_gains=None, without=None):
                         test=metrics,
                     )
                 )
-    return Study(
+    return StudyResults(
         name="s",
         methods=methods,
         problems=("faces",),
@@ -130,7 +130,7 @@ def test_too_few_seeds():
 
 
 def test_seeds_that_make_no_difference():
-    """A method that equals its yardstick run for run is not declared better by a rounding."""
+    """A method that equals its baseline run for run is not declared better by a rounding."""
     study = study_of({"famo": 2.0})
     still = [attrs.evolve(r, test={"a/accuracy": 0.5 + 0.1 * (r.method == "famo")})
              for r in study.records]  # fmt: skip
@@ -198,7 +198,7 @@ def test_sentences_and_tests_agree(draw):
     for seed in range(3):
         evidence = gather(draw(seed, effects={"famo": 5.0, "mgda": -5.0}))
         (verdict,) = verdicts(evidence)
-        text = " ".join(s.text for s in verdict.statements if s.mood is Mood.BETTER)
+        text = " ".join(s.text for s in verdict.statements if s.mood is StatementKind.BETTER)
         for comparison in evidence.family.against("faces", "equal"):
             claim = f"{comparison.method} is better than equal weights"
             assert (claim in text) == comparison.better
@@ -216,7 +216,7 @@ def below_zero(study, *methods):
 NO_SHARE = "No delta-m against {}: its mean of a is 0 or below; judge it by another metric."
 
 
-def test_a_yardstick_that_is_zero_or_below_is_told():
+def test_a_baseline_that_is_zero_or_below_is_told():
     study = study_of({"famo": 6.0, "tuned": 0.1, "rlw": 0.0}, tasks=("a", "b"))
     _, sentences = said(below_zero(study, "equal", "tuned"))
     told = [text for _, text in sentences]

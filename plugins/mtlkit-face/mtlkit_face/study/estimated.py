@@ -9,7 +9,7 @@ import torch
 
 from mtlkit import Catalog, load_recipe
 from mtlkit.atomic_files import write_file
-from mtlkit.comparison.execute.worker import Job
+from mtlkit.comparison import Job
 from mtlkit.data import Loading
 from mtlkit.errors import RunError
 from mtlkit_face.pose_labels import Estimator, Poses, group_of
