@@ -159,7 +159,7 @@ def _show_plan(
     from mtlkit.comparison.results.store import StudyFolder
     from mtlkit.comparison.spec.data_checks import judges_of
     from mtlkit.comparison.study import refuse_another_study, resolved
-    from mtlkit.report.history import duration
+    from mtlkit.report.numbers import duration
     from mtlkit.runs.search import require_optuna
 
     folder = StudyFolder(out)

@@ -15,7 +15,7 @@ from mtlkit.cli.options import beside_option, cache_option
 def evaluate(run: Path, beside: tuple[Path, ...], cache: Path) -> None:
     """Evaluate the finished RUN again: print its metrics and write its report."""
     from mtlkit.data.source import Loading
-    from mtlkit.report.page import number
+    from mtlkit.report.numbers import number
     from mtlkit.runs.evaluate import evaluate_run
     from mtlkit.runs.folder import open_run
     from mtlkit.runs.report import read_evaluation

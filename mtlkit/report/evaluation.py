@@ -10,7 +10,7 @@ import cattrs
 from cattrs.strategies import configure_tagged_union
 
 from mtlkit.errors import RunError
-from mtlkit.report.blocks import Block, Section
+from mtlkit.report.blocks import Block, Cell, Estimate, Section
 
 FORMAT = 1
 
@@ -63,6 +63,10 @@ def _converter() -> cattrs.Converter:
     converter.register_unstructure_hook(float, lambda x: x if math.isfinite(x) else None)
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(lambda kind: kind == str | int | float, lambda x, _: x)
+    converter.register_structure_hook_func(
+        lambda kind: kind == Cell,
+        lambda x, _: converter.structure(x, Estimate) if isinstance(x, dict) else x,
+    )
     configure_tagged_union(Block, converter, tag_name="block")
     return converter
 

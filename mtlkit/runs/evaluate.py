@@ -21,7 +21,7 @@ from mtlkit.ops.dispatch.plugin_ops import searched_in
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
-from mtlkit.report.history import duration
+from mtlkit.report.numbers import duration
 from mtlkit.routers.shared import Shared
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.folder import RunFolder, Status, open_run, read_json

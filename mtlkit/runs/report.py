@@ -7,7 +7,7 @@ from typing import Any
 from mtlkit.errors import RunError
 from mtlkit.loggers.read_events import read_events
 from mtlkit.report.evaluation import Evaluation, evaluation_from_json
-from mtlkit.report.page import RunRecord, render_page
+from mtlkit.report.run_page import RunRecord, render_page
 from mtlkit.runs.folder import RunFolder, open_run, read_json
 from mtlkit.atomic_files import write_file
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from mtlkit.comparison.analysis.delta_m import delta_m, task_delta
-from mtlkit.comparison.analysis.statistics import ALPHA, Estimate, holm, paired_test, student_mean
+from mtlkit.comparison.analysis.statistics import ALPHA, holm, paired_test, student_mean
 from mtlkit.comparison.results.record import Budget, Judged
 from mtlkit.comparison.results.study_results import SeedScores, StudyResults
+from mtlkit.report.blocks import Estimate
 
 VERDICT_BASELINES = ("equal", "tuned", "single-task")
 """What methods are judged against, by role, in the order in which a verdict speaks of them."""

@@ -18,7 +18,7 @@ class StatementKind(Enum):
 
     BETTER = "better"
     WORSE = "worse"
-    UNDECIDED = "no difference shown"
+    UNDECIDED = "undecided"
     WARNING = "warning"
     LIMIT = "limit"  # of what this study can show
 
@@ -27,7 +27,7 @@ class StatementKind(Enum):
 class Statement:
     """One finding."""
 
-    mood: StatementKind
+    kind: StatementKind
     text: str
 
 

@@ -2,6 +2,8 @@
 
 import statistics
 
+import attrs
+
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PairedComparison
 from mtlkit.comparison.analysis.delta_m import worthless
 from mtlkit.comparison.analysis.evidence import Evidence, Statement, StatementKind, deciding_budget
@@ -31,26 +33,58 @@ def more_seeds(evidence: Evidence, comparison: PairedComparison) -> str:
     )
 
 
-def limits(evidence: Evidence, problem: str) -> list[Statement]:
-    """How small a difference this study could have shown."""
+@attrs.frozen(kw_only=True)
+class _Reach:
+    """The difference that a study can show, and the seeds that a relevant one takes, in words."""
+
+    seeds: str
+    smallest: str
+    needed: str
+
+
+def _reach(evidence: Evidence, problem: str) -> _Reach | None:
     study, family = evidence.study, evidence.family
     equal = study.baseline("equal")
     mine = family.against(problem, equal) if equal else ()
     spreads = [std(c.differences) for c in mine]
     if not any(spreads):
-        return []
+        return None
     seeds = statistics.median_low(len(c.differences) for c in mine)
     spread = statistics.median(spreads)
     smallest = detectable(spread, seeds, family.alpha)
     needed = seeds_needed(study.relevant, spread, family.alpha)
-    reach = "only an enormous difference" if smallest is None else f"about {smallest:.1f}%"
-    more = "more than 1,000" if needed is None else f"about {needed:,}"
+    return _Reach(
+        seeds=counted(seeds, "seed"),
+        smallest="only an enormous difference" if smallest is None else f"about {smallest:.1f}%",
+        needed="more than 1,000" if needed is None else f"about {needed:,}",
+    )
+
+
+def short_limit(evidence: Evidence, problem: str) -> list[Statement]:
+    """Return the smallest difference that the study can show, in one line."""
+    reach = _reach(evidence, problem)
+    if reach is None:
+        return []
     return [
         Statement(
             StatementKind.LIMIT,
-            f"With {counted(seeds, 'seed')} and {counted(len(family.comparisons), 'comparison')} "
+            f"With {reach.seeds}, {reach.smallest} shows in four of five studies; "
+            f"{evidence.study.relevant:g}% takes {reach.needed} seeds.",
+        )
+    ]
+
+
+def limits(evidence: Evidence, problem: str) -> list[Statement]:
+    """Return how small a difference the study can show."""
+    reach, family = _reach(evidence, problem), evidence.family
+    if reach is None:
+        return []
+    return [
+        Statement(
+            StatementKind.LIMIT,
+            f"With {reach.seeds} and {counted(len(family.comparisons), 'comparison')} "
             f"the smallest difference from equal weights that shows in four of five studies is "
-            f"{reach}; one of {study.relevant:g}% takes {more} seeds.",
+            f"{reach.smallest}; one of {evidence.study.relevant:g}% takes {reach.needed} seeds.",
         )
     ]
 

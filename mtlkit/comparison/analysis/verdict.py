@@ -16,6 +16,7 @@ from mtlkit.comparison.analysis.evidence import Evidence, Statement, StatementKi
 from mtlkit.comparison.analysis.power_text import (
     limits,
     more_seeds,
+    short_limit,
     why_nothing,
     worthless_baseline,
 )
@@ -29,6 +30,49 @@ def verdicts(evidence: Evidence) -> tuple[Verdict, ...]:
     problems = evidence.study.problems
     every = (EVERY_PROBLEM, *problems) if len(problems) > 1 else problems
     return tuple(Verdict(problem=p, statements=tuple(_statements(evidence, p))) for p in every)
+
+
+LINES, NAMES = 5, 6
+"""The most lines of a short verdict, and the most methods that one of them names."""
+
+
+def short_verdict(evidence: Evidence) -> tuple[Statement, ...]:
+    """Return the verdict in at most five lines: against equal weights, tuning, and chance."""
+    study, family = evidence.study, evidence.family
+    problem = EVERY_PROBLEM if len(study.problems) > 1 else study.problems[0]
+    equal, tuned = study.baseline("equal"), study.baseline("tuned")
+    ordered = sorted(family.against(problem, equal or ""), key=lambda c: -c.estimate.mean)
+    if not ordered:
+        return tuple(_statements(evidence, problem)[:LINES])
+    groups = (
+        (StatementKind.BETTER, "Better than", [c for c in ordered if c.better]),
+        (StatementKind.WORSE, "Worse than", [c for c in reversed(ordered) if c.worse]),
+        (StatementKind.UNDECIDED, "Not distinguished from", [c for c in ordered if not c.shown]),
+    )
+    lines = [
+        Statement(kind, f"{words} {SPOKEN['equal']}: {_some(group)}.")
+        for kind, words, group in groups
+        if group
+    ]
+    if tuned is not None:
+        mine = family.against(problem, tuned)
+        better = [c for c in mine if c.better and c.method not in BASELINE_ROLES]
+        kind = StatementKind.BETTER if better else StatementKind.UNDECIDED
+        text = f"Better than {SPOKEN['tuned']}: {_some(better)}."
+        lines.append(Statement(kind, text if better else f"None beats {SPOKEN['tuned']}."))
+    placebo = [s for s in _placebo(evidence, problem) if s.kind is StatementKind.WARNING]
+    best = f"The best is not shown to beat {SPOKEN[PLACEBO]}: its rank may be chance."
+    warning = [Statement(StatementKind.WARNING, best) for _ in placebo]
+    return (*lines, *(warning or short_limit(evidence, problem)))
+
+
+def _some(comparisons: Sequence[PairedComparison]) -> str:
+    named = [
+        f"{c.method} {percent(c.estimate.mean)}" if c.shown else c.method
+        for c in comparisons[:NAMES]
+    ]
+    more = len(comparisons) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def headline(evidence: Evidence) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 
 from mtlkit.comparison.results.record import Record, Stage
-from mtlkit.report.history import duration
+from mtlkit.report.numbers import duration
 
 
 class ConsoleReporter:

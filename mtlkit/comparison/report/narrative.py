@@ -34,31 +34,35 @@ class Narrative:
         ]
         return " · ".join(part for part in parts if part) + "."
 
-    def missing(self) -> list[str]:
-        """What has not ended, has failed, or was left out."""
+    def notices(self) -> list[str]:
+        """Return that runs have not ended or have failed."""
         study = self.evidence.study
-        said = []
+        notices = []
         missing = study.missing()
         if missing:
             counts = [counted(n, name.rstrip("s")) for name, n in missing.items()]
             verb = "has" if list(missing.values()) == [1] else "have"
-            said.append(
+            notices.append(
                 f"The study is not finished: {listed(counts)} {verb} not ended. What follows is "
                 f"of those that have."
             )
         failed = study.failed()
         if failed:
             finals = sum(record.stage is Stage.FINAL for record in failed)
-            said.append(
+            notices.append(
                 f"{counted(len(failed), 'run')} failed, {finals} of them final; a method is judged "
                 f"by the seeds that it finished, which may flatter it."
             )
-        for role, reason in study.without.items():
-            said.append(f"The baseline {role} was left out: {reason}")
+        return notices
+
+    def left_out(self) -> list[str]:
+        """Return the baselines that are not part of the study, with the reasons given."""
+        study = self.evidence.study
+        lines = [f"The baseline {role} was left out: {why}" for role, why in study.without.items()]
         absent = [r for r in BASELINE_ROLES if study.baseline(r) is None and r not in study.without]
         if absent:
-            said.append(f"Without a reason given, the study lacks {listed(absent)}.")
-        return said
+            lines.append(f"Without a reason given, the study lacks {listed(absent)}.")
+        return lines
 
     def judged(self, problem: str) -> str:
         """What the tasks of a problem are judged by."""

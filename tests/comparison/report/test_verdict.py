@@ -62,7 +62,7 @@ def said(study):
     """The headline and the sentences, with their moods."""
     evidence = gather(study)
     (verdict,) = verdicts(evidence)
-    return headline(evidence), [(s.mood.value, s.text) for s in verdict.statements]
+    return headline(evidence), [(s.kind.value, s.text) for s in verdict.statements]
 
 
 def test_a_clear_win():
@@ -76,7 +76,7 @@ def test_a_clear_win():
         "training time this is not shown: 0.0% (\N{MINUS SIGN}0.3 to +0.3; p = 1).",
     )
     assert [mood for mood, _ in sentences] == [
-        *("better", "no difference shown", "better", "no difference shown"),
+        *("better", "undecided", "better", "undecided"),
         *("limit", "limit"),
     ]
     assert sentences[4] == ("limit", "Single-task training is not part of this study.")
@@ -86,7 +86,7 @@ def test_no_difference():
     first, sentences = said(study_of({"famo": 0.2, "mgda": 0.0, "rlw": 0.1}))
     assert first == "No method is shown to beat equal weights."
     assert sentences[0] == (
-        "no difference shown",
+        "undecided",
         "No difference from equal weights shown for 3 methods: famo, rlw and mgda. Nearest to one "
         "is famo: +0.2% (\N{MINUS SIGN}0.1 to +0.5). If the true difference is what was seen, it "
         "takes about 35 seeds to show it, 25 more.",
@@ -198,7 +198,7 @@ def test_sentences_and_tests_agree(draw):
     for seed in range(3):
         evidence = gather(draw(seed, effects={"famo": 5.0, "mgda": -5.0}))
         (verdict,) = verdicts(evidence)
-        text = " ".join(s.text for s in verdict.statements if s.mood is StatementKind.BETTER)
+        text = " ".join(s.text for s in verdict.statements if s.kind is StatementKind.BETTER)
         for comparison in evidence.family.against("faces", "equal"):
             claim = f"{comparison.method} is better than equal weights"
             assert (claim in text) == comparison.better
