@@ -30,8 +30,7 @@ def runs(
     """List the runs and studies below FOLDER, by default runs/, the newest last."""
     from mtlkit.comparison.results.listing import ListedRun, filter_runs, list_runs
     from mtlkit.errors import RunError
-    from mtlkit.report.numbers import duration
-    from mtlkit.report.numbers import number
+    from mtlkit.report.numbers import duration, number
 
     wanted = {}
     for text in where:

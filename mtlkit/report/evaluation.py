@@ -3,14 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import cattrs
-from cattrs.strategies import configure_tagged_union
 
 from mtlkit.errors import RunError
 from mtlkit.report.blocks import Block, Cell, Estimate, Section
+
+if TYPE_CHECKING:
+    import cattrs
 
 FORMAT = 1
 
@@ -42,6 +43,8 @@ def evaluation_to_json(evaluation: Evaluation) -> str:
 
 def evaluation_from_json(text: str, place: str = "evaluation.json") -> Evaluation:
     """The evaluation written as `text`; `RunError` names `place` where it is none."""
+    import cattrs
+
     again = "run `mtlkit evaluate` to make it anew"
     try:
         found = json.loads(text)
@@ -58,7 +61,21 @@ def evaluation_from_json(text: str, place: str = "evaluation.json") -> Evaluatio
         raise RunError(f"{place}: {mistakes}; {again}") from cause
 
 
-def _converter() -> cattrs.Converter:
+def read_metrics(value: Mapping[str, Any]) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Return the metrics and the headlines of an evaluation read as JSON, without its sections.
+
+    Raises `KeyError`, `TypeError` or `ValueError` if `value` is not an evaluation.
+    """
+    if value["format"] != FORMAT:
+        raise ValueError(f"got format {value['format']!r}, expected {FORMAT}")
+    metrics = {name: _number(found, float) for name, found in value["metrics"].items()}
+    return metrics, tuple(value["headlines"])
+
+
+def _converter() -> "cattrs.Converter":
+    import cattrs
+    from cattrs.strategies import configure_tagged_union
+
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(float, lambda x: x if math.isfinite(x) else None)
     converter.register_structure_hook(float, _number)

@@ -43,6 +43,18 @@ def test_listing_imports_nothing_heavy(arguments):
     assert not modules & set(HEAVY)
 
 
+def test_listing_runs_imports_nothing_heavy(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("seed: 3\nweighting: {type: equal}\n")
+    (tmp_path / "provenance.json").write_text("{}")
+    (tmp_path / "evaluation.json").write_text(
+        '{"format": 1, "metrics": {"a": 1.5}, "headlines": ["a"]}'
+    )
+    code, modules, out = modules_of("runs", str(tmp_path))
+    assert code == 0
+    assert "a 1.500" in out
+    assert not modules & (set(HEAVY) - {"yaml"})
+
+
 def test_explaining_a_recipe_imports_no_torch(tmp_path):
     (tmp_path / "r.yaml").write_text(
         "data: {type: images, folder: f, pattern: '{yaw}.png', size: 32}\n"

@@ -11,8 +11,8 @@ from filelock import FileLock, Timeout
 from mtlkit.comparison.results.differences import flat_yaml
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
+from mtlkit.report.evaluation import read_metrics
 from mtlkit.runs.folder import LOCK, RunFolder, State, read_json
-from mtlkit.runs.report import read_evaluation
 
 TYPE = ".type"
 DAMAGED = "damaged"
@@ -94,8 +94,7 @@ def _run(folder: RunFolder) -> ListedRun:
     metrics: Mapping[str, float] = {}
     headlines: tuple[str, ...] = ()
     if folder.evaluation.exists():
-        evaluation = read_evaluation(folder)
-        metrics, headlines = evaluation.metrics, evaluation.headlines
+        metrics, headlines = read_metrics(read_json(folder.evaluation))
     try:
         options = flat_yaml(folder.recipe)
     except MtlkitError:
