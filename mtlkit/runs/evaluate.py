@@ -7,29 +7,29 @@ from pathlib import Path
 import attrs
 import torch
 
-from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.atomic_files import write_file
 from mtlkit.component import Component
-from mtlkit.data.source import Loading
 from mtlkit.data.dataset import Data
+from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, DataError
-from mtlkit.evaluators.base import Evaluator, EvaluationResult
+from mtlkit.evaluators.base import EvaluationResult, Evaluator
+from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
-from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
 from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.numbers import duration
 from mtlkit.routers.shared import Shared
-from mtlkit.runs.run_data import load_data
 from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
 from mtlkit.runs.report import read_records, write_report
+from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
-from mtlkit.training.device import chosen_device
-from mtlkit.atomic_files import write_file
 from mtlkit.task_types import Role
+from mtlkit.training.device import chosen_device
 
 
 def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:

@@ -10,30 +10,38 @@ from typing import Any
 import attrs
 import torch
 
-from mtlkit.plugins.catalog import Catalog, load_catalog
-from mtlkit.data.source import Loading
+from mtlkit.atomic_files import write_file
 from mtlkit.data.dataset import Data
+from mtlkit.data.source import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
 from mtlkit.ops.dispatch.plugin_ops import searched_in
+from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
-from mtlkit.runs.numerics import changed_arithmetic, threads_of
-from mtlkit.runs.run_data import load_data
 from mtlkit.runs.evaluate import evaluate_trained
-from mtlkit.runs.folder import RunFolder, State, Status, open_run, read_json, refuse_taken, write_json
+from mtlkit.runs.folder import (
+    RunFolder,
+    State,
+    Status,
+    open_run,
+    read_json,
+    refuse_taken,
+    write_json,
+)
+from mtlkit.runs.numerics import changed_arithmetic, threads_of
+from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
-from mtlkit.runs.plugin_agreement import require_same_plugins
+from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, save_assembly, save_model
 from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
+from mtlkit.training.context import TrainingContext
 from mtlkit.training.device import chosen_device
-from mtlkit.atomic_files import write_file
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks, joined
-from mtlkit.training.context import TrainingContext
 
 
 @attrs.frozen

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mtlkit.plugins.catalog import Catalog
 from mtlkit.data.source import Loading
 from mtlkit.errors import RunError
 from mtlkit.loggers.events import EvaluationEvent
 from mtlkit.loggers.read_events import read_events
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit import fit, resume

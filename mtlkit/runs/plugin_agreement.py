@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import torch
 
-from mtlkit.plugins.catalog import Catalog
 from mtlkit.errors import RunError
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.training.ranks import Ranks
 
 SHOWN = 10

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from mtlkit.plugins.catalog import Catalog
 from mtlkit.ops.dispatch.choice import of_environment
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import provenance
 from mtlkit.runs.numerics import device_name

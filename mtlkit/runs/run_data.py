@@ -2,8 +2,8 @@
 
 import attrs
 
-from mtlkit.data.source import Loading
 from mtlkit.data.dataset import Data
+from mtlkit.data.source import Loading
 from mtlkit.recipe import Recipe
 
 

@@ -4,12 +4,12 @@ import attrs
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from mtlkit.atomic_files import write_file
 from mtlkit.errors import RunError
 from mtlkit.model import Assembly, MultiTaskModel, assemble
 from mtlkit.recipe import Recipe
 from mtlkit.runs.folder import RunFolder, read_json, write_json
 from mtlkit.training.checkpoint import tensor_bytes, tensors_of
-from mtlkit.atomic_files import write_file
 
 
 def save_assembly(folder: RunFolder, assembly: Assembly) -> None:

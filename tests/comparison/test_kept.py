@@ -15,7 +15,8 @@ from mtlkit.data import Loading
 from mtlkit.errors import RunError
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit_once import fit_once, is_made
-from mtlkit.runs.folder import LOCK, RunFolder
+from mtlkit.runs.folder import RunFolder
+from mtlkit.runs.lock import LOCK
 
 SMALL = """
 problems: {plane: recipe.yaml}

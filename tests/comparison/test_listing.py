@@ -6,8 +6,8 @@ import shutil
 import pytest
 from filelock import FileLock
 
-from mtlkit.comparison.results.listing import is_locked, list_runs
-from mtlkit.runs.folder import LOCK
+from mtlkit.comparison.results.listing import list_runs
+from mtlkit.runs.lock import LOCK, is_locked
 
 
 @pytest.fixture
@@ -63,6 +63,6 @@ def test_a_study_that_is_only_read_is_not_running(copied, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError
 
-    monkeypatch.setattr("mtlkit.comparison.results.listing.FileLock.acquire", refuse)
+    monkeypatch.setattr("mtlkit.runs.lock.FileLock.acquire", refuse)
     (study,) = list_runs(copied)
     assert study.state == "finished"

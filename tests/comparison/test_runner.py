@@ -164,7 +164,7 @@ def test_a_study_can_grow_but_not_change(bench):
 def test_two_comparisons_in_one_folder_are_refused(bench):
     with (
         StudyFolder(bench.folder / "study").locked(),
-        pytest.raises(RunError, match="another process is at work on this study"),
+        pytest.raises(RunError, match="another process is working on this study"),
     ):
         bench.run(bench.load())
 

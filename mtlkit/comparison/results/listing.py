@@ -6,13 +6,13 @@ from datetime import datetime
 from pathlib import Path
 
 import attrs
-from filelock import FileLock, Timeout
 
 from mtlkit.comparison.results.differences import flat_yaml
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
 from mtlkit.report.evaluation import read_metrics
-from mtlkit.runs.folder import LOCK, RunFolder, State, read_json
+from mtlkit.runs.folder import RunFolder, State, read_json
+from mtlkit.runs.lock import is_locked
 
 TYPE = ".type"
 DAMAGED = "damaged"
@@ -131,24 +131,6 @@ def _study(folder: StudyFolder) -> ListedRun:
 def _how_far(folder: StudyFolder) -> str:
     made, all_runs = len(folder.records()), read_json(folder.study)["runs"]
     return "finished" if made >= all_runs else f"{made} of {all_runs} runs"
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a process is at work in the folder of a run or a study.
-
-    In one whose lock cannot be tried, such as on a disk that is only read, none is taken to be.
-    """
-    if not (path / LOCK).exists():
-        return False
-    lock = FileLock(path / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:
-        return False
-    lock.release()
-    return False
 
 
 def _changed(*files: Path) -> datetime:

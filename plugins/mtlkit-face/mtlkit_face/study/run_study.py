@@ -5,13 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 import attrs
-from filelock import FileLock, Timeout
 
 from mtlkit import Catalog, dump_recipe
 from mtlkit.comparison import ExecutorConfig, Job, Outcome, make_runs
 from mtlkit.data import Loading
 from mtlkit.errors import RunError
-from mtlkit.runs import RunFolder, read_json, write_json
+from mtlkit.runs import RunFolder, lock_folder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
 from mtlkit_face.study.estimated import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.pages import Study
@@ -44,17 +43,9 @@ def run_study(
     Raises `RunError` where the folder holds a study of another size or a process is at work on it,
     and `InterruptedRunError` after Ctrl-C. A run that fails is reported, and tried again next time.
     """
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(asked.folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"{asked.folder}: another process is at work on this study") from None
-    try:
+    with lock_folder(asked.folder, "study"):
         _same_size(asked)
         return _run(asked, catalog, loading, executor_config, say)
-    finally:
-        lock.release()
 
 
 def _same_size(asked: Asked) -> None:
