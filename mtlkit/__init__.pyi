@@ -1,4 +1,5 @@
 from . import backbones as backbones
+from . import comparison as comparison
 from . import data as data
 from . import evaluators as evaluators
 from . import heads as heads
@@ -10,6 +11,7 @@ from . import routers as routers
 from . import runs as runs
 from . import testing as testing
 from . import weightings as weightings
+from .comparison.compare import compare as compare
 from .component import Component as Component
 from .errors import MtlkitError as MtlkitError
 from .plugins.catalog import Catalog as Catalog
@@ -19,9 +21,11 @@ from .recipe import Recipe as Recipe
 from .recipe import Train as Train
 from .recipe_io.dump import dump_recipe as dump_recipe
 from .recipe_io.load import load_recipe as load_recipe
+from .runs.evaluate import evaluate as evaluate
 from .runs.evaluate import load_model as load_model
 from .runs.fit import fit as fit
 from .runs.fit import resume as resume
+from .runs.tune import tune as tune
 from .task import Task as Task
 from .task_types import Role as Role
 from .task_types import TaskKind as TaskKind

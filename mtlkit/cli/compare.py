@@ -83,10 +83,11 @@ def compare(
     if dry_run:
         _show_plan(comparison, out, loading, executor_config, catalog)
         return
+    from mtlkit.comparison.compare import compare as run_comparison
+    from mtlkit.comparison.results.store import StudyFolder
     from mtlkit.comparison.results.summary import summary
-    from mtlkit.comparison.study import run_study
 
-    folder = run_study(
+    result = run_comparison(
         comparison,
         out,
         catalog=catalog,
@@ -95,6 +96,7 @@ def compare(
         retry_failed=retry_failed,
         quiet=quiet,
     )
+    folder = StudyFolder(result.path)
     for table in summary(folder):
         for line in aligned(table):
             click.echo(line)

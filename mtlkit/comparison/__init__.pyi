@@ -1,4 +1,11 @@
+from . import analysis as analysis
+from .compare import ComparisonResult as ComparisonResult
+from .compare import compare as compare
 from .execute.executor_config import ExecutorConfig as ExecutorConfig
 from .execute.run_many import make_runs as make_runs
 from .execute.worker import Job as Job
 from .execute.worker import Outcome as Outcome
+from .results.record import Budget as Budget
+from .spec.comparison import Comparison as Comparison
+from .spec.comparison import Tuning as Tuning
+from .spec.load import load_comparison as load_comparison

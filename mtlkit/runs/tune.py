@@ -100,6 +100,24 @@ class TuneResult:
         """The run of a trial, with its model and report."""
         return self.path / "trials" / f"{number:03d}"
 
+    @property
+    def report(self) -> Path:
+        """The page that shows the run with the best weights."""
+        return RunFolder(self.run(self.best.number)).report
+
+    def rows(self) -> list[dict[str, str | int | float | None]]:
+        """Return the trials as rows, for pandas or polars: weights, losses and scores."""
+        return [
+            {
+                "trial": trial.number,
+                "score": trial.score,
+                "reason": trial.reason,
+                **{f"weight/{name}": weight for name, weight in trial.weights.items()},
+                **{f"loss/{name}": loss for name, loss in trial.losses.items()},
+            }
+            for trial in self.trials
+        ]
+
 
 def tune(
     recipe: Recipe,

@@ -76,6 +76,11 @@ class PairedComparison:
         """Whether the method is shown to be worse."""
         return self.shown and math.fsum(self.differences) < 0
 
+    @property
+    def verdict(self) -> str:
+        """The word for the difference: better, worse or undecided."""
+        return "better" if self.better else "worse" if self.worse else "undecided"
+
 
 @attrs.frozen(kw_only=True)
 class ComparisonFamily:

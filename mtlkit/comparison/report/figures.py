@@ -87,7 +87,7 @@ def forest(evidence: Evidence, problem: str, role: str) -> Chart | None:
         word = "undecided"
         note = f"{method}: {estimate.mean:+.2f}%, one seed"
         if compared is not None:
-            word = "better" if compared.better else "worse" if compared.worse else word
+            word = compared.verdict
             note = f"{method}: {by_how_much(compared)}<br>{word}, {estimate.count} seeds"
         series[method] = _interval(method, estimate, VERDICTS[word], note, label=word)
     if not series:

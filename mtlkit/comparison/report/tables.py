@@ -154,7 +154,7 @@ def test_table(evidence: Evidence, problem: str) -> Table:
             len(c.differences),
             c.p_value,
             c.adjusted,
-            "better" if c.better else "worse" if c.worse else "undecided",
+            c.verdict,
             _needed(c, family.alpha),
         )
         for c in family.comparisons
@@ -222,12 +222,10 @@ def summary_table(evidence: Evidence) -> Table | None:
 
 
 def verdict_word(evidence: Evidence, problem: str, method: str) -> str:
-    """Return the verdict on a method against equal weights in a word or three."""
+    """Return the verdict on a method against equal weights in a word."""
     equal = evidence.study.baseline("equal")
     found = None if equal is None else evidence.family.of(problem, method, equal)
-    if found is None:
-        return DASH
-    return "better" if found.better else "worse" if found.worse else "undecided"
+    return DASH if found is None else found.verdict
 
 
 def _needed(comparison: PairedComparison, alpha: float) -> int | str | None:

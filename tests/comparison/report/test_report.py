@@ -107,9 +107,8 @@ def test_the_forest_is_colored_by_verdict(reported):
         for method, series in chart.series.items():
             problem = chart.caption.split(",")[0].replace("Mean of ", "")
             compared = evidence.family.of(problem, method, "equal")
-            word = "better" if compared.better else "worse" if compared.worse else "undecided"
-            assert series.label == word
-            assert series.style == VERDICTS[word]
+            assert series.label == compared.verdict
+            assert series.style == VERDICTS[compared.verdict]
             assert (series.low[0], series.y[0]) == (compared.estimate.low, compared.estimate.mean)
 
 
