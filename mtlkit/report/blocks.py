@@ -125,7 +125,6 @@ class Chart:
     x_log: bool = False
     zero: bool = False
     labeled: bool = False
-    wide: bool = False
     comparable: bool = False
     caption: str = ""
 

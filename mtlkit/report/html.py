@@ -91,7 +91,7 @@ class _Figures:
             {"label": label, "color": style.color, "glyph": GLYPHS.get(style.symbol, "\u2501")}
             for label, style in legend(chart).items()
         ]
-        known = {"title": chart.title, "wide": chart.wide, "legend": keys, "caption": chart.caption}
+        known = {"title": chart.title, "legend": keys, "caption": chart.caption}
         self._stored[name] = plotly_figure(chart) | known
         return name
 

@@ -66,7 +66,7 @@ PageBlock = Block | Heading | Findings | Facts | Code | Choice | Diagram
 
 
 @attrs.frozen(kw_only=True)
-class Part:
+class PagePart:
     """A titled part of a page; a `folded` one shows its title only, until it is opened."""
 
     title: str
@@ -99,7 +99,7 @@ class Page:
     headlines: tuple[Headline, ...] = ()
     opening: tuple[Chart | Choice, ...] = ()
     groups: Mapping[str, Style] = attrs.field(factory=dict)
-    parts: tuple[Part, ...] = ()
+    parts: tuple[PagePart, ...] = ()
     interactive: bool = False
     footer: str = ""
 

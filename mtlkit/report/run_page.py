@@ -13,7 +13,7 @@ from mtlkit.report.history import opening_charts, speed_section, training_sectio
 from mtlkit.report.html import render_html
 from mtlkit.report.numbers import duration
 from mtlkit.report.overlay import overlay
-from mtlkit.report.page import Code, Facts, Headline, Page, Part
+from mtlkit.report.page import Code, Facts, Headline, Page, PagePart
 
 OPENING = 2
 """The number of charts above the first heading if there are no training curves."""
@@ -52,7 +52,7 @@ def run_page(run: RunRecord, others: Sequence[RunRecord] = ()) -> Page:
     evaluated = [block for _, blocks in sections for block in blocks if isinstance(block, Chart)]
     opening = opening_charts(run.events) or evaluated[:OPENING]
     parts = [
-        Part(title=title, anchor=f"section-{number}", blocks=rest)
+        PagePart(title=title, anchor=f"section-{number}", blocks=rest)
         for number, (title, blocks) in enumerate(sections)
         if (rest := tuple(block for block in blocks if block not in opening))
     ]
@@ -60,22 +60,22 @@ def run_page(run: RunRecord, others: Sequence[RunRecord] = ()) -> Page:
     compared = [_compared(runs)] if others else []
     metrics = _all_metrics(runs)
     optional = [
-        Part(title="Compared with other runs", anchor="compared", blocks=tuple(compared)),
+        PagePart(title="Compared with other runs", anchor="compared", blocks=tuple(compared)),
         *parts,
-        Part(title="Setup", anchor="setup", blocks=(Facts(items=facts),) if facts else ()),
-        Part(
+        PagePart(title="Setup", anchor="setup", blocks=(Facts(items=facts),) if facts else ()),
+        PagePart(
             title=f"All {len(metrics.rows)} metrics",
             anchor="metrics",
             blocks=(metrics,) if metrics.rows else (),
             folded=True,
         ),
-        Part(
+        PagePart(
             title="Recipe, resolved",
             anchor="recipe",
             blocks=(Code(text=run.recipe),) if run.recipe else (),
             folded=True,
         ),
-        Part(
+        PagePart(
             title="Versions",
             anchor="versions",
             blocks=(Facts(items=run.versions),) if run.versions else (),

@@ -55,7 +55,7 @@ def short_verdict(evidence: Evidence) -> tuple[Statement, ...]:
         if group
     ]
     if tuned is not None:
-        mine = family.against(problem, tuned)
+        mine = sorted(family.against(problem, tuned), key=lambda c: -c.estimate.mean)
         better = [c for c in mine if c.better and c.method not in BASELINE_ROLES]
         kind = StatementKind.BETTER if better else StatementKind.UNDECIDED
         text = f"Better than {SPOKEN['tuned']}: {_some(better)}."

@@ -99,9 +99,9 @@ def forest(evidence: Evidence, problem: str, role: str) -> Chart | None:
         y_label="Δm, %: better to the right",
         series=series,
         zero=True,
-        caption=f"{'Mean of all problems' if problem == EVERY_PROBLEM else problem}, test split. "
-        "Mean over seeds with Student's interval of 95%; the color is the verdict, which also "
-        "adjusts for the number of comparisons.",
+        caption=f"{'The mean of all problems' if problem == EVERY_PROBLEM else problem}: mean over "
+        "seeds of the test split, with Student's interval of 95%. The color is the verdict, which "
+        "also adjusts for the number of comparisons.",
     )
 
 

@@ -31,7 +31,7 @@ from mtlkit.report.page import (
     Heading,
     Page,
     PageBlock,
-    Part,
+    PagePart,
 )
 
 StudyTraces = Mapping[str, tuple[Mapping[str, Traces], Sequence[str]]]
@@ -43,7 +43,7 @@ def study_page(narrative: Narrative, tables: StudyTables, traces: StudyTraces) -
     evidence, study = narrative.evidence, narrative.evidence.study
     styles, whole = looks(study), tables[STUDY]
     parts = [
-        Part(title="Verdict", anchor="verdict", blocks=(_findings(short_verdict(evidence)),)),
+        PagePart(title="Verdict", anchor="verdict", blocks=(_findings(short_verdict(evidence)),)),
         _folded("Every finding in words", "findings", _words(narrative)),
         _folded("Problem by problem", "summary", [whole.get("summary")]),
     ]
@@ -71,13 +71,13 @@ def study_page(narrative: Narrative, tables: StudyTables, traces: StudyTraces) -
     )
 
 
-def _folded(title: str, anchor: str, blocks: Iterable[PageBlock | None]) -> Part:
+def _folded(title: str, anchor: str, blocks: Iterable[PageBlock | None]) -> PagePart:
     known = tuple(
         block
         for block in blocks
         if block is not None and not (isinstance(block, Facts) and not block.items)
     )
-    return Part(title=title, anchor=anchor, blocks=known, folded=True)
+    return PagePart(title=title, anchor=anchor, blocks=known, folded=True)
 
 
 def _findings(statements: Sequence[Statement]) -> Findings:

@@ -101,11 +101,11 @@ def test_pictures_and_a_short_verdict_come_first_and_details_are_folded(reported
 
 def test_the_forest_is_colored_by_verdict(reported):
     evidence = gather(read_study(reported))
-    for chart in (forest(evidence, p, "equal") for p in ("all problems", "faces")):
+    for problem in ("all problems", "faces"):
+        chart = forest(evidence, problem, "equal")
         means = [series.y[0] for series in chart.series.values()]
         assert means == sorted(means, reverse=True)
         for method, series in chart.series.items():
-            problem = chart.caption.split(",")[0].replace("Mean of ", "")
             compared = evidence.family.of(problem, method, "equal")
             assert series.label == compared.verdict
             assert series.style == VERDICTS[compared.verdict]

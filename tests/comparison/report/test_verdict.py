@@ -1,12 +1,14 @@
 """What a verdict says, word by word, and how often it is wrong."""
 
+import re
+
 import attrs
 import numpy as np
 import pytest
 
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM
 from mtlkit.comparison.analysis.evidence import StatementKind, gather
-from mtlkit.comparison.analysis.verdict import headline, verdicts
+from mtlkit.comparison.analysis.verdict import headline, short_verdict, verdicts
 from mtlkit.comparison.results.record import Budget, Judged, Record, Stage
 from mtlkit.comparison.results.study_results import StudyResults
 
@@ -230,3 +232,23 @@ def test_a_baseline_that_is_zero_or_below_is_told():
     assert NO_SHARE.format("rlw") in [text for _, text in sentences]
     _, sentences = said(below_zero(study_of({"famo": {"a": 1, "b": 1}}, tasks=("a", "b")), "famo"))
     assert not any("No delta-m" in text for _, text in sentences)
+
+
+def test_the_short_verdict_has_five_lines_at_most_and_agrees_with_the_tests(draw):
+    for seed, problems in ((0, ("faces",)), (1, ("x", "y"))):
+        evidence = gather(draw(seed, problems=problems, effects={"famo": 8.0, "mgda": -8.0}))
+        lines = short_verdict(evidence)
+        assert 3 <= len(lines) <= 5
+        problem = EVERY_PROBLEM if len(problems) > 1 else problems[0]
+        better = [c.method for c in evidence.family.against(problem, "equal") if c.better]
+        (text,) = [s.text for s in lines if s.text.startswith("Better than equal weights")]
+        named = re.findall(r"([\w-]+) \+", text)
+        assert "famo" in named
+        assert sorted(named) == sorted(better)
+        assert lines[-1].kind in (StatementKind.LIMIT, StatementKind.WARNING)
+
+
+def test_the_short_verdict_of_a_study_without_tests_says_why(draw):
+    lines = short_verdict(gather(draw(seeds=1)))
+    assert 1 <= len(lines) <= 5
+    assert any("One seed" in s.text for s in lines)
