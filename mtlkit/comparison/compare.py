@@ -19,11 +19,10 @@ from mtlkit.comparison.study import run_study
 from mtlkit.data.source import Loading
 from mtlkit.errors import RecipeError, RunError
 from mtlkit.plugins.catalog import Catalog, load_catalog
+from mtlkit.report.csv_file import Value
 
 if TYPE_CHECKING:
     from mtlkit.comparison.analysis.evidence import Evidence
-
-Value = str | int | float | bool | None
 
 
 @attrs.frozen

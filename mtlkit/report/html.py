@@ -19,7 +19,7 @@ from mtlkit.errors import RunError
 from mtlkit.report.blocks import Cell, Chart, Estimate, Gallery, Table, Text
 from mtlkit.report.interactive import plotly_figure
 from mtlkit.report.numbers import number
-from mtlkit.report.overlay import COLORS, legend
+from mtlkit.report.overlay import legend
 from mtlkit.report.page import (
     Choice,
     Code,
@@ -65,7 +65,6 @@ def render_html(page: Page) -> str:
     html = environment.get_template("page.html").render(
         page=page,
         glyphs=GLYPHS,
-        colors=COLORS,
         plotly=Markup(_packed_plotly()) if page.interactive else "",
         script=Markup(_script()) if page.interactive else "",
         figures=Markup(_FIGURES),

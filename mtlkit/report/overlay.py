@@ -9,8 +9,6 @@ from mtlkit.report.blocks import Chart, Series, Style
 COLORS = 8
 """The number of series colors in the style sheet; further series reuse them."""
 
-DASHES = 4
-
 
 def palette(number: int) -> str:
     """Return the CSS color of the series with this number."""

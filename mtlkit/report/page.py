@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from mtlkit.report.blocks import Block, Chart, Style, Table
+from mtlkit.report.blocks import Block, Chart, Style
 
 
 @attrs.frozen
@@ -59,7 +59,6 @@ class Diagram:
     """An SVG made for this page, which must be safe to include."""
 
     svg: str
-    caption: str = ""
 
 
 PageBlock = Block | Heading | Findings | Facts | Code | Choice | Diagram
@@ -102,7 +101,3 @@ class Page:
     parts: tuple[PagePart, ...] = ()
     interactive: bool = False
     footer: str = ""
-
-    def tables(self) -> list[Table]:
-        """Return every table of the page in order."""
-        return [block for part in self.parts for block in part.blocks if isinstance(block, Table)]

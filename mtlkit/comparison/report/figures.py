@@ -61,13 +61,17 @@ def opening(evidence: Evidence, styles: Looks) -> list[Chart | Choice]:
         fronts = {p: c for p in study.problems if (c := cost_and_gain(study, p, styles))}
     pictures: list[Chart | Choice] = []
     for asks, charts in (("Problem", forests), ("Tasks", fronts)):
-        first = next(iter(charts.values()), None)
-        if first is not None and len(charts) == 1:
-            pictures.append(first)
-        elif first is not None:
-            options = {name: (attrs.evolve(c, title=""),) for name, c in charts.items()}
-            pictures.append(Choice(title=first.title, asks=asks, options=options))
+        pictures += list(charts.values()) if len(charts) == 1 else choice(asks, charts)
     return pictures
+
+
+def choice(asks: str, charts: Mapping[str, Chart]) -> list[Choice]:
+    """Return the choice among charts with one title; nothing without charts."""
+    if not charts:
+        return []
+    title = next(iter(charts.values())).title
+    options = {name: (attrs.evolve(chart, title=""),) for name, chart in charts.items()}
+    return [Choice(title=title, asks=asks, options=options)]
 
 
 def forest(evidence: Evidence, problem: str, role: str) -> Chart | None:

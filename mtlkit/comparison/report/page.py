@@ -9,6 +9,7 @@ from mtlkit.comparison.analysis.verdict import short_verdict
 from mtlkit.comparison.report.critical_difference import draw_critical_difference
 from mtlkit.comparison.report.figures import (
     Looks,
+    choice,
     cost_and_gain,
     forest,
     learning_rates,
@@ -106,8 +107,7 @@ def _problem(
     unread: Sequence[str],
 ) -> list[PageBlock]:
     evidence, study = narrative.evidence, narrative.evidence.study
-    pairs = {pair: (chart,) for pair, chart in pareto(study, problem, styles).items()}
-    trade = Choice(title="Trade between tasks", asks="Tasks", options=pairs) if pairs else None
+    fronts = pareto(study, problem, styles)
     plan: list[tuple[str, list[Chart | Choice | None], tuple[str, ...]]] = [
         ("", [], ("ranking",)),
         (
@@ -116,7 +116,11 @@ def _problem(
             ("comparisons", "tasks"),
         ),
         ("Task by task", [*task_intervals(study, problem, styles)], ()),
-        ("Trade between tasks", [trade], ("hypervolume",)),
+        (
+            "Trade between tasks",
+            [*choice("Tasks", pareto(study, problem, styles))],
+            ("hypervolume",),
+        ),
         (
             "Cost",
             [cost_and_gain(study, problem, styles), two_budgets(study, problem)],
