@@ -118,7 +118,7 @@ def _problem(
         ("Task by task", [*task_intervals(study, problem, styles)], ()),
         (
             "Trade between tasks",
-            [*choice("Tasks", pareto(study, problem, styles))],
+            [*choice("Tasks", fronts)],
             ("hypervolume",),
         ),
         (
