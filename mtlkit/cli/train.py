@@ -10,7 +10,7 @@ from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option, cache_option, set_option
 
 if TYPE_CHECKING:
-    from mtlkit.runs.fit import Run
+    from mtlkit.runs.run import Run
 
 
 def print_files(run: "Run") -> None:

@@ -34,6 +34,7 @@ from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
+from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, save_assembly, save_model
 from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
@@ -42,29 +43,6 @@ from mtlkit.training.device import chosen_device
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks, joined
-
-
-@attrs.frozen
-class Run:
-    """A finished run: its folder, and what is in it."""
-
-    path: Path
-
-    @property
-    def metrics(self) -> Mapping[str, float]:
-        """What the evaluators measured, by name."""
-        found: Mapping[str, float] = read_json(RunFolder(self.path).evaluation)["metrics"]
-        return found
-
-    @property
-    def model(self) -> Path:
-        """The weights of the trained model."""
-        return RunFolder(self.path).model
-
-    @property
-    def report(self) -> Path:
-        """The page that shows the run."""
-        return RunFolder(self.path).report
 
 
 @attrs.frozen(eq=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-TRAIN_TESTS = Path(__file__).parents[1] / "train"
+TRAIN_TESTS = Path(__file__).parents[1] / "training"
 
 collect_ignore = [
     "killed.py",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from mtlkit.report import Chart, Gallery, Series, Table
+from mtlkit.report import Chart, Gallery, Series, TableBlock
 from mtlkit_face.energy.curves import SHUFFLES, Curves, dimension_counts, largest_fall
 from mtlkit_face.energy.probes import LOWER, UPPER, Probed, X, Y
 from mtlkit_face.energy.vectors import LinearHeads, Overlap, overlap, rank_correlation, strongest
@@ -45,7 +45,7 @@ def pictures(heads: LinearHeads) -> Iterator[Gallery]:
     yield Gallery(rows=tuple(rows), wide=True)
 
 
-def energy_table(heads: LinearHeads) -> Table:
+def energy_table(heads: LinearHeads) -> TableBlock:
     """Every energy as eq. 13 has it, not divided by anything; a row for each dimension of x.
 
     Rows are in the order of the picture of the weights as they are; a curve's own order is that of
@@ -53,7 +53,7 @@ def energy_table(heads: LinearHeads) -> Table:
     """
     vectors = _with_all(heads)
     columns = [values.tolist() for values in vectors.values()]
-    return Table(
+    return TableBlock(
         header=("dimension of x", *vectors),
         rows=tuple(
             (dimension, *(column[dimension] for column in columns))
@@ -108,7 +108,7 @@ def curves_chart(found: Curves) -> Chart:
 
 def overlap_blocks(
     task: str, vectors: Mapping[str, Tensor], overlaps: Mapping[str, tuple[Overlap, ...]]
-) -> Iterator[Chart | Table]:
+) -> Iterator[Chart | TableBlock]:
     """How many of their strongest dimensions each side task shares with `task`."""
     if not overlaps:
         return
@@ -130,7 +130,7 @@ def overlap_blocks(
         y_range=(0.0, 1.0),
         caption="Below chance, the tasks read different dimensions; above it, the same.",
     )
-    yield Table(
+    yield TableBlock(
         header=("", "K", "shared", "by chance", "standard deviations", "rank correlation"),
         rows=tuple(
             (side, one.most, one.shared, one.expected, one.deviations,
@@ -147,7 +147,7 @@ def overlap_blocks(
 
 def probe_blocks(
     probed: Mapping[str, Probed], task: str, split: str, size: int, half: int
-) -> Iterator[Chart | Table]:
+) -> Iterator[Chart | TableBlock]:
     """What probes read of `size` features, the `half` strongest for `task` among them."""
     if not probed:
         return
@@ -168,7 +168,7 @@ def probe_blocks(
         y_range=(0.0, 1.0),
         comparable=True,
     )
-    yield Table(
+    yield TableBlock(
         header=("", "classes", *names, "chance"),
         rows=tuple(
             (

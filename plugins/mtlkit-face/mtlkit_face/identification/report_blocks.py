@@ -6,7 +6,7 @@ from statistics import fmean
 import torch
 import torch.nn.functional as F
 
-from mtlkit.report import Block, Chart, Series, Table, Text
+from mtlkit.report import Block, Chart, Series, TableBlock, Text
 from mtlkit_face.identification.gallery import GalleryTrial
 from mtlkit_face.identification.matching import BINS, Matches
 from mtlkit_face.identification.subsets import Subsets
@@ -101,7 +101,7 @@ def _scores(network: Matches) -> Chart:
     )
 
 
-def _abs_yaw_table(network: Matches, pixels: Matches, parts: Subsets) -> tuple[Table, ...]:
+def _abs_yaw_table(network: Matches, pixels: Matches, parts: Subsets) -> tuple[TableBlock, ...]:
     """Rank-1 by yaw without its sign, as the paper's tables of Multi-PIE have it."""
     if not parts.abs_yaws:
         return ()
@@ -115,10 +115,12 @@ def _abs_yaw_table(network: Matches, pixels: Matches, parts: Subsets) -> tuple[T
     )
     header = ("", *(size if size == "0" else f"±{size}" for size in parts.abs_yaws), "mean")
     caption = "Rank-1 by degrees of yaw, both sides together, and the plain mean of these columns."
-    return (Table(header=header, rows=rows, caption=caption),)
+    return (TableBlock(header=header, rows=rows, caption=caption),)
 
 
-def _ways_table(ways: Mapping[str, Matches], pixels: Matches, parts: Subsets) -> tuple[Table, ...]:
+def _ways_table(
+    ways: Mapping[str, Matches], pixels: Matches, parts: Subsets
+) -> tuple[TableBlock, ...]:
     """Rank-1 of each way of matching, overall and by group."""
     if len(ways) == 1 and not parts.groups:
         return ()
@@ -132,4 +134,4 @@ def _ways_table(ways: Mapping[str, Matches], pixels: Matches, parts: Subsets) ->
             ": the network as its recipe routes, its generic branch alone, its pose branches "
             "alone, and both together by expected (the paper's stochastic), best and label routing"
         )
-    return (Table(header=("", "all", *parts.groups), rows=rows, caption=caption + "."),)
+    return (TableBlock(header=("", "all", *parts.groups), rows=rows, caption=caption + "."),)

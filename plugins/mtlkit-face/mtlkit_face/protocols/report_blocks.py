@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mtlkit.plugins import DataError
-from mtlkit.report import Block, Gallery, Table, Text
+from mtlkit.report import Block, Gallery, TableBlock, Text
 from mtlkit.report import Picture as Shown
 from mtlkit_face.metrics.roc import Bools, Floats
 from mtlkit_face.protocols.embedding import ImageEmbedder
@@ -23,7 +23,7 @@ MOST = 6
 def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> Iterable[Block]:
     """The measures, where each was taken, and what was matched with what."""
     rows = [(part, name, m) for part, r in results.items() for name, m in r.measures.items()]
-    yield Table(
+    yield TableBlock(
         header=("", "value", "95% interval", "standard error", "deviation", "interval by"),
         rows=tuple(
             (_named(part, name), m.value, _ends(m), m.standard_error, m.deviation, m.interval)
@@ -33,7 +33,7 @@ def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> I
     )
     where = [(_named(part, n), key, x) for part, n, m in rows for key, x in m.at.items()]
     if where:
-        yield Table(
+        yield TableBlock(
             header=("", "at", "value"),
             rows=tuple(where),
             caption="Where the numbers were taken: thresholds of scores, rates that they have.",
@@ -42,13 +42,13 @@ def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> I
     by_fold = [(_named(part, name), m.folds) for part, name, m in rows if m.folds]
     if by_fold:
         most = max(len(values) for _, values in by_fold)
-        yield Table(
+        yield TableBlock(
             header=("", *(str(fold + 1) for fold in range(most))),
             rows=tuple((n, *values, *[math.nan] * (most - len(values))) for n, values in by_fold),
             caption="Each fold or split.",
             folded=True,
         )
-    yield Table(header=("", ""), rows=tuple(facts.items()), caption="How it was done.")
+    yield TableBlock(header=("", ""), rows=tuple(facts.items()), caption="How it was done.")
 
 
 def facts(results: Mapping[str, ProtocolResult], embedder: ImageEmbedder) -> dict[str, str]:

@@ -8,13 +8,13 @@ import attrs
 
 from mtlkit.comparison import (
     ALPHA,
-    Estimate,
-    deviation,
     holm,
     paired_test,
     seeds_needed,
+    std,
     student_mean,
 )
+from mtlkit.report import Estimate
 from mtlkit_face.study.arms import SIDE_WEIGHTS
 
 
@@ -62,7 +62,7 @@ class ClaimPart:
         """How many seeds would show a mean of this size four times in five."""
         if len(self.values) < 2:
             return None
-        return seeds_needed(self.estimate.mean, deviation(self.values), ALPHA)
+        return seeds_needed(self.estimate.mean, std(self.values), ALPHA)
 
 
 def claim_state(parts: Sequence[ClaimPart]) -> ClaimState:

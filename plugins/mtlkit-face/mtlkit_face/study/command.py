@@ -45,7 +45,7 @@ def study(
     on with a study that was stopped; more networks and seeds can be asked for later.
     """
     from mtlkit import load_catalog
-    from mtlkit.comparison import Place
+    from mtlkit.comparison import ExecutorConfig
     from mtlkit.data import Loading
     from mtlkit.plugins import RunError
     from mtlkit_face.study.arms import SIZES, chosen
@@ -68,7 +68,7 @@ def study(
         asked,
         load_catalog(),
         Loading(cache=cache, workers=1),
-        Place(workers=workers),
+        ExecutorConfig(workers=workers),
         lambda line: click.echo(line, err=True),
     )
     for one in study.judged():

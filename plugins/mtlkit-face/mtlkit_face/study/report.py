@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from mtlkit.report import Block, Chart, Section, Series, Table, Text
+from mtlkit.report import Block, Chart, Section, Series, TableBlock, Text
 from mtlkit_face.study.arms import Arm, Size
 from mtlkit_face.study.claim_parts import RANK1, SIDES, ClaimPart, ClaimState, Runs, less, searched
 from mtlkit_face.study.hypotheses import HYPOTHESES, JudgedClaim
@@ -67,7 +67,7 @@ def sections(study: FaceStudy) -> tuple[Section, ...]:
 
 def _answers(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=_state(study))
-    yield Table(
+    yield TableBlock(
         header=("", "verdict", "claim"),
         rows=tuple((one.name, one.state.value, one.claim) for one in study.judged()),
         caption="A claim is supported where the 95 % interval of every one of its differences, "
@@ -136,7 +136,7 @@ def _beside_the_paper(study: FaceStudy) -> Iterator[Block]:
         )
         if arm.name in REPORTED:
             rows.append(("· the paper", *_reported(REPORTED[arm.name])))
-    yield Table(
+    yield TableBlock(
         header=("percent", "rank-1", *list(COLUMNS)[1:]),
         rows=tuple(rows),
         caption="Mean over seeds ± half the 95 % interval, on subjects that no network has seen; "
@@ -150,14 +150,14 @@ WAYS = ("generic", "branches", "best", "expected", "label")
 """How the templates of a network with branches are made."""
 
 
-def _routing(study: FaceStudy) -> Iterator[Table]:
+def _routing(study: FaceStudy) -> Iterator[TableBlock]:
     rows = []
     for arm in study.arms:
         runs = study.runs.get(arm.name, {})
         if any(f"face/{way}/rank1" in found for found in runs.values() for way in WAYS):
             rows.append((arm.name, *(_cell(runs.values(), f"face/{way}/rank1") for way in WAYS)))
     if rows:
-        yield Table(
+        yield TableBlock(
             header=("percent", *WAYS),
             rows=tuple(rows),
             caption="Rank-1 by way of routing: the generic identity head alone, the pose branches "
@@ -169,7 +169,7 @@ def _routing(study: FaceStudy) -> Iterator[Table]:
 ERRORS = re.compile(r"face/pose-errors/(?P<share>[0-9.]+)/(?P<way>\w+)/rank1")
 
 
-def _wrong_poses(study: FaceStudy) -> Iterator[Table]:
+def _wrong_poses(study: FaceStudy) -> Iterator[TableBlock]:
     """How routing stands wrong estimates of the pose: a row for each share of them."""
     rows = []
     for arm in study.arms:
@@ -180,7 +180,7 @@ def _wrong_poses(study: FaceStudy) -> Iterator[Table]:
             ways = (_cell(runs, f"{start}/{way}/rank1") for way in ("expected", "best"))
             rows.append((arm.name, f"{share:.0%}", *ways, _cell(runs, "face/label/rank1")))
     if rows:
-        yield Table(
+        yield TableBlock(
             header=("percent", "wrong", "expected", "best", "label"),
             rows=tuple(rows),
             caption="Rank-1 where a share of the pose estimates is replaced by that of an image "
@@ -225,7 +225,7 @@ def _numbers(study: FaceStudy) -> Iterator[Block]:
                     part.unit,
                 )
             )
-    yield Table(
+    yield TableBlock(
         header=("", "", "seeds", "mean", "95 % interval", "wanted", "what is positive if it holds"),
         rows=tuple(rows),
         caption="Wanted is how many paired seeds would show a mean of this size four "
@@ -239,7 +239,7 @@ def _search(study: FaceStudy) -> Iterator[Block]:
     if not found:
         return
     best = max(found, key=lambda weight: found[weight].estimate.mean)
-    yield Table(
+    yield TableBlock(
         header=("side weights in all", "rank-1", "seeds"),
         rows=tuple(
             (f"{weight:g}", _percent(part), len(part.values)) for weight, part in found.items()
@@ -251,7 +251,7 @@ def _search(study: FaceStudy) -> Iterator[Block]:
 
 def _made(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=f"Size {study.size.name}: {study.size.about}.")
-    yield Table(
+    yield TableBlock(
         header=("", "network", "seconds a run"),
         rows=tuple(
             (arm.name, arm.about, _seconds(study.runs.get(arm.name, {}).values()))
@@ -261,7 +261,7 @@ def _made(study: FaceStudy) -> Iterator[Block]:
     for seed, found in study.poses.items():
         yield Text(text=f"Seed {seed}: by a network trained on other people, {found}.")
     if study.failed:
-        yield Table(
+        yield TableBlock(
             header=("run", "failed for"),
             rows=tuple(study.failed.items()),
             caption="Failed runs; the same command tries them again.",

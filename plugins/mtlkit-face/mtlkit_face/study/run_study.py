@@ -5,13 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 import attrs
-from filelock import FileLock, Timeout
 
 from mtlkit import Catalog, dump_recipe
-from mtlkit.comparison import Job, Outcome, Place, make_runs
+from mtlkit.comparison import ExecutorConfig, Job, Outcome, make_runs
 from mtlkit.data import Loading
 from mtlkit.plugins import RunError
-from mtlkit.runs import RunFolder, read_json, write_json
+from mtlkit.runs import RunFolder, lock_folder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, searching
 from mtlkit_face.study.estimated_poses import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.report import FaceStudy
@@ -37,24 +36,16 @@ class Asked:
 
 
 def run_study(
-    asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say
+    asked: Asked, catalog: Catalog, loading: Loading, executor_config: ExecutorConfig, say: Say
 ) -> FaceStudy:
-    """Make the runs that the folder lacks at a place; write the report, also when it is stopped.
+    """Make the runs that the folder lacks; write the report, also when it is stopped.
 
     Raises `RunError` where the folder holds a study of another size or a process is at work on it,
     and `InterruptedRunError` after Ctrl-C. A run that fails is reported, and tried again next time.
     """
-    asked.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(asked.folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"{asked.folder}: another process is at work on this study") from None
-    try:
+    with lock_folder(asked.folder, "study"):
         _same_size(asked)
-        return _run(asked, catalog, loading, place, say)
-    finally:
-        lock.release()
+        return _run(asked, catalog, loading, executor_config, say)
 
 
 def _same_size(asked: Asked) -> None:
@@ -71,14 +62,16 @@ def _same_size(asked: Asked) -> None:
         )
 
 
-def _run(asked: Asked, catalog: Catalog, loading: Loading, place: Place, say: Say) -> FaceStudy:
+def _run(
+    asked: Asked, catalog: Catalog, loading: Loading, executor_config: ExecutorConfig, say: Say
+) -> FaceStudy:
     loading = attrs.evolve(loading, base=asked.folder)
     failed: dict[str, str] = {}
     try:
         jobs = _jobs(asked, catalog, loading)
         if ESTIMATED in asked.arms:
             _estimate(asked, catalog, loading, say)
-        _make(asked, jobs, place, failed, say)
+        _make(asked, jobs, executor_config, failed, say)
     finally:
         study = _known(asked, failed)
         write_study(study, asked.folder)
@@ -100,12 +93,17 @@ def _jobs(asked: Asked, catalog: Catalog, loading: Loading) -> dict[str, Job]:
 
 
 def _make(
-    asked: Asked, jobs: Mapping[str, Job], place: Place, failed: dict[str, str], say: Say
+    asked: Asked,
+    jobs: Mapping[str, Job],
+    executor_config: ExecutorConfig,
+    failed: dict[str, str],
+    say: Say,
 ) -> None:
     """Make the runs, and put into `failed` why some could not be made."""
     total = len(asked.keys)
     done = total - len(jobs)
-    say(f"{total} run{'s' if total > 1 else ''}, {place.at_once} at once; {done} made before")
+    runs = "run" if total == 1 else "runs"
+    say(f"{total} {runs}, {executor_config.slots} at once; {done} made before")
 
     def ended(key: str, outcome: Outcome, seconds: float) -> None:
         nonlocal done
@@ -117,7 +115,7 @@ def _make(
         say(f"[{done}/{total}] {key}: {seconds:.0f} s")
         write_study(_known(asked, failed), asked.folder)
 
-    with closing(place.executor()) as executor:
+    with closing(executor_config.executor()) as executor:
         make_runs(jobs, executor, ended)
 
 
@@ -142,7 +140,7 @@ def _estimate(asked: Asked, catalog: Catalog, loading: Loading, say: Say) -> Non
         if outcome.error is not None:
             raise RunError(f"{job.path}: the network that estimates poses failed: {outcome.error}")
 
-    with closing(Place(workers=1).executor()) as executor:
+    with closing(ExecutorConfig(workers=1).executor()) as executor:
         make_runs({ESTIMATOR: job}, executor, ended)
     for seed in missing:
         found = write_estimates(asked.folder, asked.size, seed, catalog, loading)

@@ -19,7 +19,7 @@ from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.heads import Regression
 from mtlkit.model import assemble, assembly_of
 from mtlkit.plugins import DataError, RecipeError
-from mtlkit.report import Chart, Evaluation, Gallery, Table, Text, evaluation_to_json
+from mtlkit.report import Chart, Evaluation, Gallery, TableBlock, Text, evaluation_to_json
 from mtlkit.routers import BranchSelection, Grouped, MMoE, Shared
 
 IDENTITY = {"identity": Task(role=Role.MAIN, target="subject")}
@@ -116,7 +116,7 @@ def test_the_report_shows_sorted_curves_and_wide_pictures(m_cnn):
     probes = charts["What linear probes read"]
     assert set(probes.series) == {"x", "x-upper", "x-lower", "y", "chance"}
     assert charts["Rank-1 by the number of dimensions"].comparable
-    table = blocks(found, Table)[1]
+    table = blocks(found, TableBlock)[1]
     assert [row[:2] for row in table.rows] == [(t, k) for t in ("pose", "mood") for k in (1, 3, 6)]
 
 
@@ -130,7 +130,7 @@ def kept_energies(found, tasks):
     (table,) = [
         block
         for block in json.loads(text)["sections"][0]["blocks"]
-        if block["block"] == "Table" and block["header"][0] == "dimension of x"
+        if block["block"] == "TableBlock" and block["header"][0] == "dimension of x"
     ]
     assert table["header"][1:] == tasks
     order = [row[0] for row in table["rows"]]

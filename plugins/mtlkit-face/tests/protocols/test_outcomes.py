@@ -141,11 +141,11 @@ def test_a_result_carries_all_that_makes_it_a_result(sets, model, name, mode):
     assert all(metric.startswith(outcome.prefix + "/") for metric in findings.metrics)
     assert set(findings.headlines) <= set(findings.metrics)
     kinds = [type(block).__name__ for block in findings.sections[0].blocks]
-    assert {"Text", "Chart", "Table"} <= set(kinds)
+    assert {"Text", "Chart", "TableBlock"} <= set(kinds)
     titles = [b.title for b in findings.sections[0].blocks if type(b).__name__ == "Chart"]
     assert [title.partition(":")[0] for title in titles][:1] == ["ROC"]
     assert any(title.startswith("CMC") for title in titles) == (name == "ijb-a")
-    tables = [b for b in findings.sections[0].blocks if type(b).__name__ == "Table"]
+    tables = [b for b in findings.sections[0].blocks if type(b).__name__ == "TableBlock"]
     facts = dict(next(b.rows for b in tables if b.caption == "How it was done."))
     assert "taken as aligned" in facts["alignment"]
     assert "resized (32 x 32)" in facts["size"]

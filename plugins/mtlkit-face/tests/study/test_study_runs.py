@@ -9,7 +9,7 @@ from mtlkit_face.study.arms import ARMS, ESTIMATED, Size
 from mtlkit_face.study.run_study import Asked, run_study
 
 from mtlkit import load_catalog
-from mtlkit.comparison import Place
+from mtlkit.comparison import ExecutorConfig
 from mtlkit.data import Loading
 from mtlkit.plugins import InterruptedRunError, RunError
 
@@ -52,7 +52,7 @@ def run(folder, arms, seeds=(0,), size=TINY):
     said: list[str] = []
     asked = Asked(folder=folder / "study", size=size, arms=arms, seeds=seeds)
     loading = Loading(cache=folder / "cache", workers=1)
-    return run_study(asked, load_catalog(), loading, Place(workers=2), said.append), said
+    return run_study(asked, load_catalog(), loading, ExecutorConfig(workers=2), said.append), said
 
 
 def test_a_study_makes_each_run_once_and_takes_more_arms_later(folder):
@@ -91,11 +91,11 @@ def test_a_study_that_is_stopped_goes_on_and_makes_no_run_twice(tmp_path):
     loading = Loading(cache=tmp_path / "cache", workers=1)
     said = Stop()
     with pytest.raises(InterruptedRunError):
-        run_study(asked, load_catalog(), loading, Place(workers=1), said.append)
+        run_study(asked, load_catalog(), loading, ExecutorConfig(workers=1), said.append)
     (first,) = [line for line in said if line.startswith("[")]
     assert "1 of 3 runs are finished" in (tmp_path / "study" / "report.md").read_text()
     again: list[str] = []
-    study = run_study(asked, load_catalog(), loading, Place(workers=1), again.append)
+    study = run_study(asked, load_catalog(), loading, ExecutorConfig(workers=1), again.append)
     assert again[0] == "3 runs, 1 at once; 1 made before"
     assert study.missing == 0
     assert first.partition("] ")[2].partition(":")[0] not in "\n".join(again)
