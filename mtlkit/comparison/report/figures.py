@@ -13,41 +13,16 @@ from mtlkit.comparison.analysis.sensitivity import sensitivities
 from mtlkit.comparison.analysis.statistics import bootstrap_mean
 from mtlkit.comparison.analysis.text import SPOKEN, by_how_much
 from mtlkit.comparison.analysis.traces import Curve, Traces
+from mtlkit.comparison.report.styles import VERDICTS, MethodStyles
 from mtlkit.comparison.report.tables import improvement
 from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.study_results import BASELINE_ROLES, StudyResults
 from mtlkit.report.blocks import Chart, Estimate, Series, Style
-from mtlkit.report.overlay import COLORS, palette
+from mtlkit.report.overlay import palette
 from mtlkit.report.page import Choice
 
-Looks = Mapping[str, Style]
-"""The style of each method."""
 
-VERDICTS = {
-    "better": Style(color="var(--better)", symbol="circle"),
-    "undecided": Style(color="var(--muted)", symbol="circle-open"),
-    "worse": Style(color="var(--worse)", symbol="square"),
-}
-
-_BASELINES = ("square-open", "circle-open", "diamond-open", "triangle-up-open", "x-thin")
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
-
-
-def looks(study: StudyResults) -> dict[str, Style]:
-    """Return the style of each method: baselines hollow and gray, the others in color."""
-    baselines = {study.baseline(role): place for place, role in enumerate(BASELINE_ROLES)}
-    styles, numbers = {}, itertools.count()
-    for method in study.methods:
-        if method in baselines:
-            styles[method] = Style(color="var(--muted)", symbol=_BASELINES[baselines[method]])
-        else:
-            number = next(numbers)
-            symbol = _SYMBOLS[number // COLORS % len(_SYMBOLS)]
-            styles[method] = Style(color=palette(number), symbol=symbol)
-    return styles
-
-
-def opening(evidence: Evidence, styles: Looks) -> list[Chart | Choice]:
+def opening(evidence: Evidence, styles: MethodStyles) -> list[Chart | Choice]:
     """Return the pictures at the top: gains over equal weights, and the Pareto front."""
     study = evidence.study
     problems = (EVERY_PROBLEM, *study.problems) if len(study.problems) > 1 else study.problems
@@ -109,7 +84,7 @@ def forest(evidence: Evidence, problem: str, role: str) -> Chart | None:
     )
 
 
-def task_intervals(study: StudyResults, problem: str, styles: Looks) -> Iterator[Chart]:
+def task_intervals(study: StudyResults, problem: str, styles: MethodStyles) -> Iterator[Chart]:
     """Yield for each task the metric of each method: seeds, mean and bootstrap interval."""
     budget = deciding_budget(study)
     for judged in study.tasks(problem):
@@ -140,7 +115,7 @@ def task_intervals(study: StudyResults, problem: str, styles: Looks) -> Iterator
             )
 
 
-def pareto(study: StudyResults, problem: str, styles: Looks) -> dict[str, Chart]:
+def pareto(study: StudyResults, problem: str, styles: MethodStyles) -> dict[str, Chart]:
     """Return the sweep of constant weights and every method, for each pair of tasks."""
     found = trade(study, problem, deciding_budget(study))
     if found is None:
@@ -151,7 +126,7 @@ def pareto(study: StudyResults, problem: str, styles: Looks) -> dict[str, Chart]
     }
 
 
-def _pair(found: Trade, a: TaskMetric, b: TaskMetric, styles: Looks) -> Chart:
+def _pair(found: Trade, a: TaskMetric, b: TaskMetric, styles: MethodStyles) -> Chart:
     def points(of: list[Mapping[str, float]] | tuple[Mapping[str, float], ...]) -> Series:
         return Series(
             x=tuple(point[a.task] for point in of),
@@ -182,7 +157,7 @@ def _pair(found: Trade, a: TaskMetric, b: TaskMetric, styles: Looks) -> Chart:
     )
 
 
-def cost_and_gain(study: StudyResults, problem: str, styles: Looks) -> Chart | None:
+def cost_and_gain(study: StudyResults, problem: str, styles: MethodStyles) -> Chart | None:
     """Return the cost of a step and the gain over equal weights; None without two methods."""
     budget = deciding_budget(study)
     series = {}
@@ -233,7 +208,7 @@ def two_budgets(study: StudyResults, problem: str) -> Chart | None:
     )
 
 
-def learning_rates(study: StudyResults, problem: str, styles: Looks) -> Chart | None:
+def learning_rates(study: StudyResults, problem: str, styles: MethodStyles) -> Chart | None:
     """Return the score of each trial over its learning rate; None if it was not searched."""
     series = {}
     for name, found in sensitivities(study, problem).items():

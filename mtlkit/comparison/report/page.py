@@ -8,12 +8,10 @@ from mtlkit.comparison.analysis.traces import Traces
 from mtlkit.comparison.analysis.verdict import short_verdict
 from mtlkit.comparison.report.critical_difference import draw_critical_difference
 from mtlkit.comparison.report.figures import (
-    Looks,
     choice,
     cost_and_gain,
     forest,
     learning_rates,
-    looks,
     opening,
     pareto,
     task_intervals,
@@ -21,6 +19,7 @@ from mtlkit.comparison.report.figures import (
     two_budgets,
 )
 from mtlkit.comparison.report.narrative import Narrative
+from mtlkit.comparison.report.styles import MethodStyles, method_styles
 from mtlkit.comparison.report.tables import STUDY, StudyTables
 from mtlkit.report.blocks import Chart, TableBlock, Text
 from mtlkit.report.page import (
@@ -42,7 +41,7 @@ StudyTraces = Mapping[str, tuple[Mapping[str, Traces], Sequence[str]]]
 def study_page(narrative: Narrative, tables: StudyTables, traces: StudyTraces) -> Page:
     """Return the page of a study."""
     evidence, study = narrative.evidence, narrative.evidence.study
-    styles, whole = looks(study), tables[STUDY]
+    styles, whole = method_styles(study), tables[STUDY]
     parts = [
         PagePart(title="Verdict", anchor="verdict", blocks=(_findings(short_verdict(evidence)),)),
         _folded("Every finding in words", "findings", _words(narrative)),
@@ -101,7 +100,7 @@ def _title(verdict: Verdict) -> str:
 def _problem(
     narrative: Narrative,
     problem: str,
-    styles: Looks,
+    styles: MethodStyles,
     tables: Mapping[str, TableBlock],
     traces: Mapping[str, Traces],
     unread: Sequence[str],
@@ -138,7 +137,7 @@ def _problem(
     return [*blocks, *(Text(text=f"No traces of {line}") for line in unread)]
 
 
-def _ranks(narrative: Narrative, styles: Looks) -> list[PageBlock]:
+def _ranks(narrative: Narrative, styles: MethodStyles) -> list[PageBlock]:
     ranks, text = narrative.ranks, narrative.about_ranks()
     if not ranks.ranks:
         return []

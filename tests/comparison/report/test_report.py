@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from mtlkit.comparison.analysis.evidence import gather
-from mtlkit.comparison.report.figures import VERDICTS, forest
+from mtlkit.comparison.report.figures import forest
+from mtlkit.comparison.report.styles import VERDICTS
 from mtlkit.comparison.report.write import write_reports
 from mtlkit.comparison.results.record import Budget, Stage, read_results
 from mtlkit.comparison.results.study_results import read_study
