@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.results.record import read_results
 from mtlkit.comparison.spec.load import load_comparison
 from mtlkit.comparison.study import run_study
@@ -53,7 +53,11 @@ def main() -> None:
         problem.recipe.data.load(loading)  # rendered before the clock starts
     start = time.time()
     study = run_study(
-        comparison, folder / "study", catalog=catalog, loading=loading, place=Place(workers=1)
+        comparison,
+        folder / "study",
+        catalog=catalog,
+        loading=loading,
+        executor_config=ExecutorConfig(workers=1),
     )
     wall = time.time() - start
     records = read_results(study.results)

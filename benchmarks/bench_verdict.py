@@ -2,7 +2,7 @@
 
 ``python benchmarks/bench_verdict.py --studies 1000 --out benchmarks/results`` prints the tables and
 writes them to ``verdict.md``. A study has 12 methods and four tasks, whose errors have a standard
-deviation of 1% and correlate by 0.5 within a run.
+standard deviation of 1% and correlate by 0.5 within a run.
 """
 
 import argparse
@@ -15,7 +15,11 @@ import numpy as np
 from scipy import stats
 from synthetic_study import Truth, draw_study
 
-from mtlkit.comparison.analysis.baseline_tests import Family, compare_all, compare_with_placebo
+from mtlkit.comparison.analysis.baseline_tests import (
+    ComparisonFamily,
+    compare_all,
+    compare_with_placebo,
+)
 from mtlkit.comparison.analysis.power import detectable
 from mtlkit.comparison.analysis.statistics import ALPHA, bootstrap_mean, holm, student_mean
 from mtlkit.comparison.results.record import Budget
@@ -25,7 +29,7 @@ NOISES = ("normal", "unequal", "heavy", "skewed", "counted")
 EFFECTS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 
 
-def families(truth: Truth, studies: int) -> Iterator[Family]:
+def families(truth: Truth, studies: int) -> Iterator[ComparisonFamily]:
     """The verdict's family of tests, of as many studies."""
     for number in range(studies):
         study = draw_study(truth, np.random.default_rng(number))
@@ -85,7 +89,7 @@ def _wilcoxon(deltas: np.ndarray) -> bool:
 
 
 def _pooled(deltas: np.ndarray) -> bool:
-    """Two-way analysis of variance: one deviation for all methods (with Holm)."""
+    """Two-way analysis of variance: one variance for all methods (with Holm)."""
     table = np.vstack([np.zeros(deltas.shape[1]), deltas])
     left = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
@@ -119,7 +123,7 @@ def power(studies: int) -> Iterator[str]:
     yield ""
     yield (
         f"The power analysis puts 80% at {predicted[0]:.1f}% and {predicted[1]:.1f}% "
-        f"(mean deviation of a paired difference {spread:.2f}%, {len(few[0].comparisons)} tests)."
+        f"(mean std of a paired difference {spread:.2f}%, {len(few[0].comparisons)} tests)."
     )
 
 
@@ -170,7 +174,8 @@ def blocks(studies: int) -> Iterator[str]:
     """How often Friedman's test sees a difference that no method has, on average over problems.
 
     Three problems of four tasks, five seeds. Where methods differ by problem, each is better on
-    some and worse on others, by 1% (one deviation), and none is better on problems in general.
+    some and worse on others, by 1% (one standard deviation), and none is better on problems in
+    general.
     """
     names = ("task of a problem", "task and seed", "seed of a problem", "problem")
     yield "| what differs | " + " | ".join(f"a block is a {name}" for name in names) + " |"

@@ -15,7 +15,7 @@ import attrs
 import numpy as np
 
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, record_to_line
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 BASELINES = ("single-task", "equal", "log", "tuned", "rlw")
 SCHEMES = ("famo", "dynamic", "mgda", "cagrad", "nash-mtl", "uncertainty", "gradnorm", "pcgrad")
@@ -40,17 +40,17 @@ class Truth:
     tasks: tuple[tuple[str, str, bool, float], ...] = TASKS
     effects: Mapping[str, float] = attrs.field(factory=dict)
     on_task: Mapping[tuple[str, str], float] = attrs.field(factory=dict)
-    deviation: float = 1.0
+    std: float = 1.0
     correlation: float = 0.5
     noise: str = "normal"
     budgets: tuple[Budget, ...] = (Budget.EPOCHS,)
     trials: int = 0
 
 
-def draw_study(truth: Truth, rng: np.random.Generator, name: str = "synthetic") -> Study:
+def draw_study(truth: Truth, rng: np.random.Generator, name: str = "synthetic") -> StudyResults:
     """A study whose results are drawn from the truth."""
     records = [r for problem in truth.problems for r in _problem(truth, problem, rng)]
-    return Study(
+    return StudyResults(
         name=name,
         methods=truth.methods,
         problems=truth.problems,
@@ -69,7 +69,7 @@ def draw_study(truth: Truth, rng: np.random.Generator, name: str = "synthetic") 
     )
 
 
-def write_study(folder: Path, study: Study, logged_steps: int = 0) -> Path:
+def write_study(folder: Path, study: StudyResults, logged_steps: int = 0) -> Path:
     """Put the study into `folder`, as a runner would, with logs of so many steps."""
     folder.mkdir(parents=True)
     value = {
@@ -105,7 +105,7 @@ def _problem(truth: Truth, problem: str, rng: np.random.Generator) -> list[Recor
             found += _trials(truth, problem, method, rng)
         for budget in truth.budgets:
             for seed in range(truth.seeds):
-                noise = _noise(truth, place, rng) + truth.deviation * common[seed]
+                noise = _noise(truth, place, rng) + truth.std * common[seed]
                 found += _finals(truth, problem, method, budget, seed, noise, rng)
     return found
 
@@ -122,7 +122,7 @@ def _noise(truth: Truth, place: int, rng: np.random.Generator) -> np.ndarray:
     rho = truth.correlation
     mixed = math.sqrt(rho) * drawn[0] + math.sqrt(1 - rho) * drawn[1:]
     unequal = (1.0, 0.5, 2.0, 4.0)[place % 4] if truth.noise == "unequal" else 1.0
-    return truth.deviation * unequal * mixed
+    return truth.std * unequal * mixed
 
 
 def _finals(
@@ -248,7 +248,7 @@ EXAMPLE = Truth(
     on_task={("famo", "age"): -5.0, ("nash-mtl", "pose"): 3.0, ("nash-mtl", "light"): -3.0},
     budgets=(Budget.EPOCHS, Budget.TIME),
     trials=8,
-    deviation=0.6,
+    std=0.6,
 )
 
 

@@ -26,7 +26,6 @@ NAMESPACES = (
     "mtlkit.ops",
     "mtlkit.optim",
     "mtlkit.plugins",
-    "mtlkit.report",
     "mtlkit.routers",
     "mtlkit.runs",
     "mtlkit.testing",

@@ -14,11 +14,11 @@ from mtlkit import fit, hookimpl, load_catalog, resume
 from mtlkit.backbones import MLP
 from mtlkit.data import DataSource, Loading
 from mtlkit.errors import DataError
+from mtlkit.evaluators import Chart, Section, Series, Text
 from mtlkit.loggers import StepEvent
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.hooks import Hooks
 from mtlkit.plugins.observers import HOOK_OF, SECTIONS, Observers
-from mtlkit.report import Chart, Section, Series, Text
 from mtlkit.runs import CheckpointSaved, EpochEnded, Evaluated, RunEnded, RunInfo, RunStarted
 from mtlkit.runs.evaluate import evaluate_run
 from mtlkit.runs.fit import RunSession

@@ -18,7 +18,7 @@ from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
 from mtlkit.routers import BlockBranch, BranchSelection, Grouped, LinearBranch
-from mtlkit.runs.evaluate import evaluate_run, load_model
+from mtlkit.runs.evaluate import evaluate, load_model
 from mtlkit.runs.fit import fit
 from mtlkit.task import Task
 from mtlkit.task_types import Role
@@ -223,7 +223,7 @@ class TestMixedTasksWithGaps:
 
     def test_evaluating_again_changes_nothing(self, mixed, catalog):
         before = (mixed.path / "evaluation.json").read_bytes()
-        evaluate_run(mixed.path, catalog, Loading())
+        evaluate(mixed.path, catalog=catalog, loading=Loading())
         assert (mixed.path / "evaluation.json").read_bytes() == before
 
     def test_the_logged_weights_are_finite_and_of_every_term(self, mixed):

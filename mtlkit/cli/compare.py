@@ -11,7 +11,7 @@ from mtlkit.cli.list import aligned
 from mtlkit.cli.options import cache_option
 
 if TYPE_CHECKING:
-    from mtlkit.comparison.execute.executor_config import Place
+    from mtlkit.comparison.execute.executor_config import ExecutorConfig
     from mtlkit.comparison.results.store import StudyFolder
     from mtlkit.comparison.spec.comparison import Comparison
     from mtlkit.data.source import Loading
@@ -70,7 +70,7 @@ def compare(
         _refuse_options(click.get_current_context())
         _show_differences(what, other)
         return
-    from mtlkit.comparison.execute.executor_config import place_of
+    from mtlkit.comparison.execute.executor_config import parse_executor_config
     from mtlkit.comparison.spec.load import load_comparison
     from mtlkit.data.source import Loading
 
@@ -79,22 +79,24 @@ def compare(
     catalog = current_catalog()
     comparison = load_comparison(what, catalog)
     out, loading = out or Path("runs") / what.stem, Loading(cache=cache)
-    place = place_of(workers, devices, on_ray=on == "ray")
+    executor_config = parse_executor_config(workers, devices, ray=on == "ray")
     if dry_run:
-        _show_plan(comparison, out, loading, place, catalog)
+        _show_plan(comparison, out, loading, executor_config, catalog)
         return
+    from mtlkit.comparison.compare import compare as run_comparison
+    from mtlkit.comparison.results.store import StudyFolder
     from mtlkit.comparison.results.summary import summary
-    from mtlkit.comparison.study import run_study
 
-    folder = run_study(
+    result = run_comparison(
         comparison,
         out,
         catalog=catalog,
         loading=loading,
-        place=place,
+        executor_config=executor_config,
         retry_failed=retry_failed,
         quiet=quiet,
     )
+    folder = StudyFolder(result.path)
     for table in summary(folder):
         for line in aligned(table):
             click.echo(line)
@@ -148,21 +150,25 @@ def _show_differences(one: Path, other: Path) -> None:
 
 
 def _show_plan(
-    comparison: "Comparison", out: Path, loading: "Loading", place: "Place", catalog: "Catalog"
+    comparison: "Comparison",
+    out: Path,
+    loading: "Loading",
+    executor_config: "ExecutorConfig",
+    catalog: "Catalog",
 ) -> None:
     from mtlkit.comparison.execute.time_estimate import estimate
     from mtlkit.comparison.report.dependencies import require_libraries
     from mtlkit.comparison.results.store import StudyFolder
     from mtlkit.comparison.spec.data_checks import primary_metrics_of
     from mtlkit.comparison.study import refuse_another_study, resolved
-    from mtlkit.report.history import duration
+    from mtlkit.report.numbers import duration
     from mtlkit.runs.search import require_optuna
 
     folder = StudyFolder(out)
     require_libraries()  # what would stop the study is told now
     if comparison.tuning.searches:
         require_optuna("compare")
-    comparison = resolved(comparison, folder, place)
+    comparison = resolved(comparison, folder, executor_config)
     refuse_another_study(comparison, folder, catalog)
     primary_metrics_of(comparison, loading)
     found = estimate(comparison, folder.records(), loading)
@@ -173,7 +179,7 @@ def _show_plan(
     for line in aligned(rows):
         click.echo(line)
     left, seconds = sum(share.left for share in found), sum(share.seconds for share in found)
-    workers = place.at_once
+    workers = executor_config.slots
     click.echo(
         f"\n{left} runs to make, about {duration(seconds / workers)} of training by {workers} "
         f"at once; nothing was written to {out}"

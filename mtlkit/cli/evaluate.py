@@ -15,15 +15,11 @@ from mtlkit.cli.options import beside_option, cache_option
 def evaluate(run: Path, beside: tuple[Path, ...], cache: Path) -> None:
     """Evaluate the finished RUN again: print its metrics and write its report."""
     from mtlkit.data.source import Loading
-    from mtlkit.report.page import number
-    from mtlkit.runs.evaluate import evaluate_run
-    from mtlkit.runs.folder import open_run
-    from mtlkit.runs.report import read_evaluation
+    from mtlkit.report.numbers import number
+    from mtlkit.runs.evaluate import evaluate as evaluate_run
 
-    evaluate_run(run, current_catalog(), Loading(cache=cache), beside)
-    folder = open_run(run)
-    metrics = read_evaluation(folder).metrics
-    width = max(map(len, metrics), default=0)
-    for name, value in metrics.items():
+    done = evaluate_run(run, beside, catalog=current_catalog(), loading=Loading(cache=cache))
+    width = max(map(len, done.metrics), default=0)
+    for name, value in done.metrics.items():
         click.echo(f"{name:{width}}  {number(value):>8}")
-    click.echo(f"\nreport: {folder.report}")
+    click.echo(f"\nreport: {done.report}")

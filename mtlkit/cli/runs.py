@@ -28,10 +28,9 @@ def runs(
     opens: bool,
 ) -> None:
     """List the runs and studies below FOLDER, by default runs/, the newest last."""
-    from mtlkit.comparison.results.listing import Listed, chosen, listed
+    from mtlkit.comparison.results.listing import ListedRun, filter_runs, list_runs
     from mtlkit.errors import RunError
-    from mtlkit.report.history import duration
-    from mtlkit.report.page import number
+    from mtlkit.report.numbers import duration, number
 
     wanted = {}
     for text in where:
@@ -39,9 +38,9 @@ def runs(
         if not (path and equals):
             raise click.BadParameter(f"--where {text}: expected PATH=VALUE, such as seed=0")
         wanted[path] = value
-    found = chosen(listed(folder, inside=inside), wanted, state, sort)
+    found = filter_runs(list_runs(folder, inside=inside), wanted, state, sort)
 
-    def numbers(each: Listed) -> str:
+    def numbers(each: ListedRun) -> str:
         shown = [sort] if sort is not None else each.headlines[:2]
         pairs = ((name, each.metric(name)) for name in shown)
         return ", ".join(f"{name} {number(value)}" for name, value in pairs if value is not None)

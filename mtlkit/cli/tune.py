@@ -54,7 +54,7 @@ def tune(
     """
     from mtlkit.data.source import Loading
     from mtlkit.recipe_io import load_recipe
-    from mtlkit.runs.tune import Search
+    from mtlkit.runs.tune import WeightSearch
     from mtlkit.runs.tune import tune as search_weights
 
     lowest, highest = between
@@ -67,7 +67,7 @@ def tune(
     tuned = search_weights(
         load_recipe(recipe, catalog, overrides),
         out or Path("runs") / f"{recipe.stem}-tuned",
-        Search(trials=trials, lowest=lowest, highest=highest, seed=seed),
+        WeightSearch(trials=trials, lowest=lowest, highest=highest, seed=seed),
         catalog=catalog,
         loading=Loading(cache=cache, base=recipe.parent),
         quiet=quiet,

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from mtlkit.comparison.execute.console import ConsoleReporter
-from mtlkit.comparison.execute.executor_config import Place, cores
+from mtlkit.comparison.execute.executor_config import ExecutorConfig, cores
 from mtlkit.comparison.execute.plan import planned
 from mtlkit.comparison.execute.runner import Runner
 from mtlkit.comparison.execute.trial_scores import SELECTION
@@ -39,7 +39,7 @@ def run_study(
     *,
     catalog: Catalog,
     loading: Loading,
-    place: Place | None = None,
+    executor_config: ExecutorConfig | None = None,
     retry_failed: bool = False,
     quiet: bool = False,
 ) -> StudyFolder:
@@ -51,14 +51,14 @@ def run_study(
     `InterruptedRunError` after Ctrl-C, and `MissingExtraError` without the extra ``compare``.
     """
     # a worker may have another working directory
-    folder, place = StudyFolder(out.absolute()), place or Place()
+    folder, executor_config = StudyFolder(out.absolute()), executor_config or ExecutorConfig()
     comparison, loading = _from_anywhere(comparison, loading)
     require_libraries()  # now, rather than after hours of training
     if comparison.tuning.searches:
         require_optuna("compare")
     with folder.locked():
-        threads = _threads(folder, place)
-        comparison = resolved(comparison, folder, place)
+        threads = _threads(folder, executor_config)
+        comparison = resolved(comparison, folder, executor_config)
         progress = shown(quiet=quiet)
         try:
             loading = attrs.evolve(loading, progress=progress.loading)
@@ -68,11 +68,15 @@ def run_study(
         _write(folder, comparison, metrics, catalog, threads)
         for record in folder.mend(without_failed=retry_failed):
             _discard(folder, record.key)
-        lines = ConsoleReporter(planned(comparison), folder.records(), place.at_once, quiet=quiet)
+        lines = ConsoleReporter(
+            planned(comparison), folder.records(), executor_config.slots, quiet=quiet
+        )
         try:
-            with contextlib.closing(place.executor()) as executor:
-                loading = Loading(cache=loading.cache, workers=place.threads)
-                Runner(comparison, folder, executor, catalog, loading, lines.told, metrics).run()
+            with contextlib.closing(executor_config.executor()) as executor:
+                loading = Loading(cache=loading.cache, workers=executor_config.threads)
+                Runner(
+                    comparison, folder, executor, catalog, loading, lines.on_record, metrics
+                ).run()
         except BaseException:
             with contextlib.suppress(MtlkitError):  # the error that led here is the one to see
                 write_reports(folder.path)  # what is known so far, also of a study that is stopped
@@ -91,30 +95,34 @@ def _from_anywhere(comparison: Comparison, loading: Loading) -> tuple[Comparison
     return attrs.evolve(comparison, problems=problems), attrs.evolve(loading, cache=cache)
 
 
-def resolved(comparison: Comparison, folder: StudyFolder, place: Place) -> Comparison:
+def resolved(
+    comparison: Comparison, folder: StudyFolder, executor_config: ExecutorConfig
+) -> Comparison:
     """The comparison with what this machine decides: threads, and the kind of device.
 
     A recipe that states its threads keeps them.
     """
-    threads = _threads(folder, place)
+    threads = _threads(folder, executor_config)
     problems = {}
     for name, problem in comparison.problems.items():
         train = problem.recipe.train
         train = attrs.evolve(
-            train, threads=train.threads or threads, device=place.kind or train.device
+            train,
+            threads=train.threads or threads,
+            device=executor_config.device_type or train.device,
         )
         recipe = attrs.evolve(problem.recipe, train=train)
         problems[name] = attrs.evolve(problem, recipe=recipe)
     return attrs.evolve(comparison, problems=problems)
 
 
-def _threads(folder: StudyFolder, place: Place) -> int:
+def _threads(folder: StudyFolder, executor_config: ExecutorConfig) -> int:
     """The threads of a run whose recipe states none.
 
     A study keeps those that it began with: with others, sums differ in their last bits.
     """
     if not folder.study.exists():
-        return place.threads
+        return executor_config.threads
     threads: int = read_json(folder.study)["threads"]
     return threads
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
 from mtlkit.evaluators.task_scores import score_tasks, task_scales
-from mtlkit.report.blocks import Block, Section, Table
+from mtlkit.report.blocks import Block, Section, TableBlock
 from mtlkit.task import Task
 from mtlkit.task_types import Role, TaskKind
 
@@ -57,14 +57,14 @@ def task_metrics(trained: EvaluationContext) -> EvaluationResult:
     )
 
 
-def _table(trained: EvaluationContext, metrics: Mapping[str, float]) -> Table:
+def _table(trained: EvaluationContext, metrics: Mapping[str, float]) -> TableBlock:
     """A row for each task and metric, a column for each split."""
     splits = list(trained.data.splits())
     names = dict.fromkeys(name.partition("/")[2] for name in metrics)
     rows: tuple[tuple[str | float, ...], ...] = tuple(
         (name, *(metrics.get(f"{split}/{name}", math.nan) for split in splits)) for name in names
     )
-    return Table(
+    return TableBlock(
         header=("", *splits),
         rows=rows,
         caption="Every number is over the labels that are present; a dash means there is none.",
@@ -100,7 +100,7 @@ class _Confusions:
                 self._counts[task] += confusion(outputs, targets[task][known], len(classes)).cpu()
             yield predictions, targets
 
-    def tables(self, split_name: str) -> Iterator[Table]:
+    def tables(self, split_name: str) -> Iterator[TableBlock]:
         """Yield how often each class is taken for which, in percent of its samples."""
         for task, counts in self._counts.items():
             if counts.any():
@@ -119,14 +119,14 @@ def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...]) -> Table:
+def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...]) -> TableBlock:
     shares = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).round().long().tolist()
     totals = counts.sum(dim=1).tolist()
     rows = tuple(
         (name, *(share or "" for share in row), total)
         for name, row, total in zip(classes, shares, totals, strict=True)
     )
-    return Table(
+    return TableBlock(
         header=("true class", *classes, "samples"),
         rows=rows,
         caption=f"{title}: what each class is taken for, in percent of its samples.",

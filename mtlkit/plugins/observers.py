@@ -101,7 +101,7 @@ def _drawable(sections: Any) -> "tuple[Section, ...]":
     """Return `sections` as a tuple; raise if a report cannot keep them or draw them."""
     from mtlkit.report.blocks import Section
     from mtlkit.report.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
-    from mtlkit.report.page import RunRecord, render_page
+    from mtlkit.report.run_page import RunRecord, render_page
 
     for section in sections:
         if not isinstance(section, Section):

@@ -1,5 +1,1 @@
-"""Reports: blocks of text, tables and charts, and the page drawn from them."""
-
-from mtlkit.namespace import attach
-
-__getattr__, __dir__, __all__ = attach(__name__, __file__)
+"""Reports: blocks of text, tables and charts, and the pages drawn from them."""

@@ -3,14 +3,15 @@
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
-import cattrs
-from cattrs.strategies import configure_tagged_union
 
 from mtlkit.errors import RunError
-from mtlkit.report.blocks import Block, Section
+from mtlkit.report.blocks import Block, Cell, Estimate, Section
+
+if TYPE_CHECKING:
+    import cattrs
 
 FORMAT = 1
 
@@ -52,6 +53,8 @@ def evaluation_to_json(evaluation: Evaluation) -> str:
 
 def evaluation_from_json(text: str, place: str = "evaluation.json") -> Evaluation:
     """The evaluation written as `text`; `RunError` names `place` where it is none."""
+    import cattrs
+
     again = "run `mtlkit evaluate` to make it anew"
     try:
         found = json.loads(text)
@@ -68,11 +71,30 @@ def evaluation_from_json(text: str, place: str = "evaluation.json") -> Evaluatio
         raise RunError(f"{place}: {mistakes}; {again}") from cause
 
 
-def _converter() -> cattrs.Converter:
+def read_metrics(value: Mapping[str, Any]) -> Evaluation:
+    """Return the metrics, scales and headlines of an evaluation read as JSON, without cattrs.
+
+    Raises `KeyError`, `TypeError` or `ValueError` if `value` is not an evaluation.
+    """
+    if value["format"] != FORMAT:
+        raise ValueError(f"got format {value['format']!r}, expected {FORMAT}")
+    metrics = {name: _number(found, float) for name, found in value["metrics"].items()}
+    scales = {name: MetricScale(**scale) for name, scale in value.get("scales", {}).items()}
+    return Evaluation(metrics=metrics, scales=scales, headlines=tuple(value["headlines"]))
+
+
+def _converter() -> "cattrs.Converter":
+    import cattrs
+    from cattrs.strategies import configure_tagged_union
+
     converter = cattrs.Converter(forbid_extra_keys=True)
     converter.register_unstructure_hook(float, lambda x: x if math.isfinite(x) else None)
     converter.register_structure_hook(float, _number)
     converter.register_structure_hook_func(lambda kind: kind == str | int | float, lambda x, _: x)
+    converter.register_structure_hook_func(
+        lambda kind: kind == Cell,
+        lambda x, _: converter.structure(x, Estimate) if isinstance(x, dict) else x,
+    )
     configure_tagged_union(Block, converter, tag_name="block")
     return converter
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
-from mtlkit.report.blocks import Block, Chart, Section, Series, Table
+from mtlkit.report.blocks import Block, Chart, Section, Series, TableBlock
+from mtlkit.report.numbers import duration
 
 _POINTS = 400
 """A curve is thinned to about this many points: more cannot be seen."""
@@ -48,7 +49,7 @@ def speed_section(events: Sequence[Event]) -> Section | None:
     peak = max(event.peak_memory_bytes for event in speeds)
     if peak:
         rows.append(("peak memory", f"{peak / 2**20:,.0f} MiB"))
-    table = Table(header=("", ""), rows=tuple(rows))
+    table = TableBlock(header=("", ""), rows=tuple(rows))
     chart = Chart(
         title="Speed",
         kind="line",
@@ -59,18 +60,12 @@ def speed_section(events: Sequence[Event]) -> Section | None:
     return Section(title="Time and memory", blocks=(table, chart))
 
 
-def duration(seconds: float) -> str:
-    """A time for people.
-
-    >>> duration(42.4), duration(301), duration(9000)
-    ('42 s', '5 min 1 s', '2 h 30 min')
-    """
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+def opening_charts(events: Sequence[Event]) -> list[Chart]:
+    """Return the curves that say most: validation, without its losses, and the training loss."""
+    section = training_section(events)
+    charts = [block for block in section.blocks if isinstance(block, Chart)] if section else []
+    validation = [c for c in charts if c.title.startswith("Validation") and c.y_label != "loss"]
+    return [*validation[:1], *(chart for chart in charts if chart.title == "Training loss")]
 
 
 def _weights(epochs: Sequence[float], values: Sequence[Mapping[str, float]]) -> Chart:

@@ -11,14 +11,14 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 
 @attrs.frozen(kw_only=True)
-class Point:
+class TrialPoint:
     """A trial: its weights by the name of the loss, and its score (lower is better)."""
 
     weights: Mapping[str, float]
     score: float
 
 
-def draw_trials(points: Sequence[Point], bounds: tuple[float, float]) -> str:
+def draw_trials(points: Sequence[TrialPoint], bounds: tuple[float, float]) -> str:
     """The score over each weight between its `bounds`, the first and the best trial marked."""
     names = list(points[0].weights)
     best = min(points, key=lambda point: point.score)
@@ -45,5 +45,5 @@ def draw_trials(points: Sequence[Point], bounds: tuple[float, float]) -> str:
     return target.getvalue()
 
 
-def _over(name: str, points: Sequence[Point]) -> tuple[list[float], list[float]]:
+def _over(name: str, points: Sequence[TrialPoint]) -> tuple[list[float], list[float]]:
     return [point.weights[name] for point in points], [point.score for point in points]

@@ -25,10 +25,11 @@ from mtlkit.plugins.run_events import Evaluated, RunInfo
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
-from mtlkit.report.history import duration
+from mtlkit.report.numbers import duration
 from mtlkit.routers.shared import Shared
 from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
 from mtlkit.runs.report import read_records, write_report
+from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
 from mtlkit.task_types import Role
@@ -44,24 +45,30 @@ def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskMod
     return read_model(folder, load_recipe(folder.recipe, catalog or load_catalog()))
 
 
-def evaluate_run(
-    path: Path, catalog: Catalog, loading: Loading, beside: Sequence[Path] = ()
-) -> None:
-    """Evaluate the finished run at `path` again and write its report, other runs beside it.
+def evaluate(
+    path: Path | str,
+    others: Sequence[Path | str] = (),
+    *,
+    catalog: Catalog | None = None,
+    loading: Loading | None = None,
+) -> Run:
+    """Evaluate the finished run at `path` again, and write its report.
 
-    Relative paths in its recipe start from where they did in training. Raises `RunError` for a run
-    that is unfinished or damaged, and `DataError` where the data is no
-    longer what the model was made for.
+    The report compares it with the runs `others`. Relative paths in the recipe start from where
+    they did in training. Raises `RunError` for a run that is unfinished or damaged, and `DataError`
+    if the data is no longer that which the model was trained on.
     """
-    folder = open_run(path)
-    read_records(beside)  # a mistake in these is told before the work, not after it
+    folder, beside = open_run(Path(path)), [Path(other) for other in others]
+    catalog, loading = catalog or load_catalog(), loading or Loading()
+    read_records(beside)  # reports a mistake in these before the work starts
     recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
     model, data = _model_and_data(folder, recipe, loading)
     with folder.locked(), use(OpTable(catalog.ops, catalog.implementations)):
-        run = RunInfo(folder=path, recipe=recipe, device=str(device))
+        run = RunInfo(folder=folder.path, recipe=recipe, device=str(device))
         observers = Observers(catalog.manager, run)
         evaluate_trained(folder, recipe, model, data, device, beside, observers)
+    return Run(folder.path)
 
 
 def load_trained(
@@ -70,7 +77,7 @@ def load_trained(
     """The trained model of the run at `path` beside its data, for an evaluator to look at.
 
     Nothing is written. Relative paths in its recipe start from where they did in training. Raises
-    what `evaluate_run` raises.
+    what `evaluate` raises.
     """
     folder = open_run(Path(path))
     recipe = load_recipe(folder.recipe, catalog or load_catalog())

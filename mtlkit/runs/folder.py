@@ -3,20 +3,17 @@
 import contextlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import attrs
-from filelock import FileLock, Timeout
 
 from mtlkit.atomic_files import disk_errors, write_file
 from mtlkit.errors import RunError
-
-LOCK = ".lock"
-"""The file whose lock the process at work holds."""
+from mtlkit.runs.lock import LOCK, lock_folder
 
 
 class State(Enum):
@@ -127,27 +124,12 @@ class RunFolder:
                 shutil.rmtree(inner, ignore_errors=True)
             self.path.rmdir()  # refused where something else is in it, which is not ours to remove
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes out; `RunError` where one is in already.
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes out; `RunError` if one is working in the folder."""
+        return lock_folder(self.path, "run", holder=self._holder)
 
-        The lock is the system's and dies with its holder, so none is ever stale.
-        """
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            holder = self.status().pid if self.status_file.exists() else 0
-            raise RunError(
-                f"{self.path}: another process{f' ({holder})' if holder else ''} is working on "
-                f"this run; wait for it, or stop it first"
-            ) from None
-        except OSError as cause:
-            raise RunError(f"{self.path}: could not be locked: {cause.strerror}") from cause
-        try:
-            yield
-        finally:
-            lock.release()
+    def _holder(self) -> int:
+        return self.status().pid if self.status_file.exists() else 0
 
 
 def refuse_taken(folder: RunFolder) -> None:

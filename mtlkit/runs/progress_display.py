@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from mtlkit.report.history import duration
+from mtlkit.report.numbers import duration
 from mtlkit.training.progress import Progress, Silence, TrainingProgress
 
 PATIENCE = 10.0

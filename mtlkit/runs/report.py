@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mtlkit.atomic_files import write_file
 from mtlkit.errors import RunError
-from mtlkit.loggers.read_events import read_events
 from mtlkit.report.evaluation import Evaluation, evaluation_from_json
-from mtlkit.report.page import RunRecord, render_page
 from mtlkit.runs.folder import RunFolder, open_run, read_json
+
+if TYPE_CHECKING:
+    from mtlkit.report.run_page import RunRecord
 
 _MACHINE = ("python", "platform", "device", "threads")
 
@@ -19,6 +20,8 @@ def write_report(path: Path, beside: Sequence[Path] = (), out: Path | None = Non
 
     None writes it into the run. Raises `RunError` for a folder that is no evaluated run.
     """
+    from mtlkit.report.run_page import render_page
+
     folder = open_run(path)
     target = out or folder.report
     if not target.parent.is_dir():
@@ -39,12 +42,15 @@ def read_evaluation(folder: RunFolder) -> Evaluation:
     return evaluation_from_json(text, str(folder.evaluation))
 
 
-def read_records(paths: Sequence[Path]) -> list[RunRecord]:
+def read_records(paths: Sequence[Path]) -> "list[RunRecord]":
     """What the runs' files say, under names that tell the runs apart."""
     return [_record(open_run(path), name) for path, name in zip(paths, _names(paths), strict=True)]
 
 
-def _record(folder: RunFolder, name: str) -> RunRecord:
+def _record(folder: RunFolder, name: str) -> "RunRecord":
+    from mtlkit.loggers.read_events import read_events
+    from mtlkit.report.run_page import RunRecord
+
     return RunRecord(
         name=name,
         evaluation=read_evaluation(folder),

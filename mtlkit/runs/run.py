@@ -5,6 +5,7 @@ from pathlib import Path
 
 import attrs
 
+from mtlkit.report.evaluation import Evaluation, read_metrics
 from mtlkit.runs.folder import RunFolder, read_json
 
 
@@ -16,9 +17,18 @@ class Run:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """What the evaluators measured, by name."""
-        found: Mapping[str, float] = read_json(RunFolder(self.path).evaluation)["metrics"]
-        return found
+        """Every metric by name, such as ``test/pose/accuracy``; NaN if it is not defined."""
+        return self._evaluation.metrics
+
+    @property
+    def headlines(self) -> Mapping[str, float]:
+        """The metrics to show first."""
+        known = self._evaluation
+        return {name: known.metrics[name] for name in known.headlines if name in known.metrics}
+
+    def rows(self) -> list[dict[str, str | float]]:
+        """Return the metrics as rows, for pandas or polars."""
+        return [{"metric": name, "value": value} for name, value in self.metrics.items()]
 
     @property
     def model(self) -> Path:
@@ -29,3 +39,7 @@ class Run:
     def report(self) -> Path:
         """The page that shows the run."""
         return RunFolder(self.path).report
+
+    @property
+    def _evaluation(self) -> Evaluation:
+        return read_metrics(read_json(RunFolder(self.path).evaluation))

@@ -24,7 +24,7 @@ from mtlkit.errors import (
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
-from mtlkit.report.tuning import Point, draw_trials
+from mtlkit.report.tuning import TrialPoint, draw_trials
 from mtlkit.runs.fit_once import fit_once, mean_ratio, validation_values
 from mtlkit.runs.folder import RunFolder, read_json, write_json
 from mtlkit.runs.progress_display import shown
@@ -35,7 +35,7 @@ from mtlkit.weightings.fixed import Fixed
 
 
 @attrs.frozen(kw_only=True)
-class Search:
+class WeightSearch:
     """How weights are searched: how often, and between which bounds (in magnitudes).
 
     The bounds have 1 between them, for equal weights are tried first.
@@ -48,7 +48,7 @@ class Search:
 
 
 @attrs.frozen(kw_only=True)
-class Trial:
+class WeightTrial:
     """One choice of weights and what came of it.
 
     `values` are the tasks' primary metrics on the validation split at the end. `score` is the mean,
@@ -65,20 +65,20 @@ class Trial:
 
 
 @attrs.frozen
-class Tuned:
+class TuneResult:
     """A search: its folder, and its trials so far."""
 
     path: Path
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[WeightTrial, ...] = ()
 
     @property
-    def scored(self) -> list[tuple[float, Trial]]:
+    def scored(self) -> list[tuple[float, WeightTrial]]:
         """The trials that came to their end, with their scores, the best one first."""
         found = [(trial.score, trial) for trial in self.trials if trial.score is not None]
         return sorted(found, key=lambda pair: pair[0])
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> WeightTrial:
         """The trial with the lowest score; there is one."""
         return self.scored[0][1]
 
@@ -101,16 +101,34 @@ class Tuned:
         """The run of a trial, with its model and report."""
         return self.path / "trials" / f"{number:03d}"
 
+    @property
+    def report(self) -> Path:
+        """The page that shows the run with the best weights."""
+        return RunFolder(self.run(self.best.number)).report
+
+    def rows(self) -> list[dict[str, str | int | float | None]]:
+        """Return the trials as rows, for pandas or polars: weights, primary metrics and scores."""
+        return [
+            {
+                "trial": trial.number,
+                "score": trial.score,
+                "reason": trial.reason,
+                **{f"weight/{name}": weight for name, weight in trial.weights.items()},
+                **{f"value/{name}": value for name, value in trial.values.items()},
+            }
+            for trial in self.trials
+        ]
+
 
 def tune(
     recipe: Recipe,
     out: Path | str,
-    search: Search | None = None,
+    search: WeightSearch | None = None,
     *,
     catalog: Catalog | None = None,
     loading: Loading | None = None,
     quiet: bool = False,
-) -> Tuned:
+) -> TuneResult:
     """Search constant loss weights for `recipe`, whose own weighting they replace.
 
     The first main loss keeps weight 1; the others are searched by Optuna's TPE, from equal weights
@@ -122,7 +140,11 @@ def tune(
     `RunError` where the folder holds another search or every trial failed, `MissingExtraError`
     without Optuna, and `InterruptedRunError` after Ctrl-C.
     """
-    search, catalog, loading = search or Search(), catalog or load_catalog(), loading or Loading()
+    search, catalog, loading = (
+        search or WeightSearch(),
+        catalog or load_catalog(),
+        loading or Loading(),
+    )
     asked_for, recipe = recipe, _without_test(recipe).check(catalog)
     names = searched_losses(recipe.terms())
     _require_best_values(recipe)
@@ -139,7 +161,7 @@ def tune(
             weights = _proposed(names, search, tuned)
             progress.say(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
             own = attrs.evolve(recipe, weighting=Fixed(weights=weights))
-            trial = Trial(number=number, weights=weights)
+            trial = WeightTrial(number=number, weights=weights)
             trial = _scored(tuned, _tried(own, tuned.run(number), trial, catalog, loading), recipe)
             tuned = attrs.evolve(tuned, trials=(*tuned.trials, trial))
             _keep(tuned)
@@ -176,7 +198,7 @@ def searched_losses(terms: Sequence[LossTerm]) -> list[str]:
     return found
 
 
-def _proposed(names: Sequence[str], search: Search, tuned: Tuned) -> dict[str, float]:
+def _proposed(names: Sequence[str], search: WeightSearch, tuned: TuneResult) -> dict[str, float]:
     """The weights of the next trial; equal ones come first."""
     if not tuned.trials:
         return dict.fromkeys(names, 1.0)
@@ -186,7 +208,7 @@ def _proposed(names: Sequence[str], search: Search, tuned: Tuned) -> dict[str, f
     return {name: float(value) for name, value in found.items()}
 
 
-def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned:
+def _begun(out: Path, recipe: Recipe, search: WeightSearch, catalog: Catalog) -> TuneResult:
     """The search in the folder `out`, new or the same as before; `RunError` where it is another."""
     asked = {"recipe": dump_recipe(recipe, catalog), **attrs.asdict(search)}
     file = out / "search.json"
@@ -196,7 +218,7 @@ def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned
         if any(not item.name.startswith(TEMPORARY) for item in out.iterdir()):
             raise RunError(f"{out}: is not empty; expected a new or empty folder for the search")
         write_json(file, asked)
-        return Tuned(out)
+        return TuneResult(out)
     # more trials are the same search, gone on with
     differs = [name for name, value in read_json(file).items() if value != asked[name]]
     if [name for name in differs if name != "trials"]:
@@ -205,10 +227,12 @@ def _begun(out: Path, recipe: Recipe, search: Search, catalog: Catalog) -> Tuned
             f"or call with the same arguments to go on with it"
         )
     write_json(file, asked)
-    return Tuned(out)
+    return TuneResult(out)
 
 
-def _tried(recipe: Recipe, path: Path, trial: Trial, catalog: Catalog, loading: Loading) -> Trial:
+def _tried(
+    recipe: Recipe, path: Path, trial: WeightTrial, catalog: Catalog, loading: Loading
+) -> WeightTrial:
     """Return the trial with its validation metrics, trained now or before."""
     try:
         fit_once(recipe, path, catalog=catalog, loading=loading)
@@ -234,7 +258,7 @@ def _require_best_values(recipe: Recipe) -> None:
             )
 
 
-def _scored(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
+def _scored(tuned: TuneResult, trial: WeightTrial, recipe: Recipe) -> WeightTrial:
     """Return the trial with its score, in units of the first one."""
     first = next((earlier for earlier in (*tuned.trials, trial) if earlier.values), trial)
     tasks = [name for name in _scored_tasks(recipe) if name in first.values]
@@ -254,18 +278,18 @@ def _scored(tuned: Tuned, trial: Trial, recipe: Recipe) -> Trial:
     return attrs.evolve(trial, score=score)
 
 
-def _keep(tuned: Tuned) -> None:
+def _keep(tuned: TuneResult) -> None:
     lines = [json.dumps(attrs.asdict(trial)) for trial in tuned.trials]
     write_file(tuned.table, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _drawn(tuned: Tuned, search: Search) -> str:
+def _drawn(tuned: TuneResult, search: WeightSearch) -> str:
     in_order = sorted(tuned.scored, key=lambda pair: pair[1].number)
-    points = [Point(weights=trial.weights, score=score) for score, trial in in_order]
+    points = [TrialPoint(weights=trial.weights, score=score) for score, trial in in_order]
     return draw_trials(points, (search.lowest, search.highest))
 
 
-def _said(tuned: Tuned, trial: Trial) -> str:
+def _said(tuned: TuneResult, trial: WeightTrial) -> str:
     if trial.score is None:
         return f"trial {trial.number + 1} failed: {trial.reason}"
     best = tuned.scored[0][0]

@@ -25,8 +25,9 @@ from mtlkit.testing.suite import CHECKS
 PUBLIC = {
     *("Catalog", "Component", "MtlkitError", "Recipe", "Role", "Task", "TaskKind", "Train"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
-    *("backbones", "data", "evaluators", "heads", "loggers", "ops", "optim", "report"),
-    *("routers", "runs", "testing", "weightings"),
+    *("compare", "evaluate", "tune"),
+    *("backbones", "comparison", "data", "evaluators", "heads", "loggers", "metrics", "ops"),
+    *("optim", "plugins", "report", "routers", "runs", "testing", "weightings"),
 }
 
 OPTIONS = {

@@ -103,8 +103,9 @@ def test_the_report_of_a_real_run_says_what_it_must(home):
     text = _Text(page).text
     for wanted in (
         "MLP with 2 tasks (who, side)", "who (main, 2 classes)", "Training loss", "who.branches",
-        "Weights of the losses", "Validation accuracy", "Learning rate", "Beside other runs", "one",
-        "training time", "type: grouped", "Versions", "torch", "Time and memory", "parameters",
+        "Weights of the losses", "Validation accuracy", "Learning rate",
+        "Compared with other runs", "one", "training time", "type: grouped", "Versions", "torch",
+        "Time and memory", "parameters",
     ):  # fmt: skip
         assert wanted in text
     assert str(home) not in text.replace(str(home / "pictures"), "")

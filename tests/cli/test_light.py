@@ -55,6 +55,18 @@ def test_help_imports_nothing_heavy(command):
     assert not modules & set(HEAVY)
 
 
+def test_listing_runs_imports_nothing_heavy(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("seed: 3\nweighting: {type: equal}\n")
+    (tmp_path / "provenance.json").write_text("{}")
+    (tmp_path / "evaluation.json").write_text(
+        '{"format": 1, "metrics": {"a": 1.5}, "headlines": ["a"]}'
+    )
+    code, modules, out = modules_of("runs", str(tmp_path))
+    assert code == 0
+    assert "a 1.500" in out
+    assert not modules & (set(HEAVY) - {"yaml"})
+
+
 UNUSED = {"timm", "torchvision", "matplotlib", "pyarrow", "pandas", "scipy", "PIL", "triton"}
 """Modules that no part of the recipe below needs; torch is free to import numpy."""
 

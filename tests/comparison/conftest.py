@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mtlkit.comparison.execute.executor import Executor
-from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.execute.worker import Outcome, run_job
 from mtlkit.comparison.spec.load import load_comparison
 from mtlkit.comparison.study import run_study
@@ -86,13 +86,13 @@ class Bench:
         (self.folder / "comparison.yaml").write_text(text)
         return load_comparison(self.folder / "comparison.yaml", self.tiny.catalog())
 
-    def run(self, comparison, name="study", *, place=None, executor=None, **options):
+    def run(self, comparison, name="study", *, executor_config=None, executor=None, **options):
         """The study's folder."""
         options = {"quiet": True, "loading": Loading(), "catalog": self.tiny.catalog()} | options
-        if place is None:
+        if executor_config is None:
             executor = executor or InThisProcess(2)
-            place = Place(workers=executor.slots, make=lambda *_: executor)
-        return run_study(comparison, self.folder / name, place=place, **options)
+            executor_config = ExecutorConfig(workers=executor.slots, factory=lambda *_: executor)
+        return run_study(comparison, self.folder / name, executor_config=executor_config, **options)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tiny
 
-from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.spec.load import load_comparison
 from mtlkit.comparison.study import run_study
 from mtlkit.data import Loading
@@ -18,5 +18,5 @@ if __name__ == "__main__":
         folder / "study",
         catalog=tiny.catalog(),
         loading=Loading(),
-        place=Place(workers=2),
+        executor_config=ExecutorConfig(workers=2),
     )

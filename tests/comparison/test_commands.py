@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from mtlkit.cli import main
-from mtlkit.comparison.execute.executor_config import Place
+from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.results.record import Stage, record_to_line
 from mtlkit.comparison.results.store import StudyFolder
 
@@ -30,8 +30,10 @@ def test_a_comparison_is_run_and_summed_up(called, bench, made, monkeypatch):
     bench.load()
     shutil.copytree(made[0].path, bench.folder / "study")
     nobody = bench.worker(2)
-    here = Place(workers=2, make=lambda *_: nobody)
-    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.place_of", lambda *_, **__: here)
+    here = ExecutorConfig(workers=2, factory=lambda *_: nobody)
+    monkeypatch.setattr(
+        "mtlkit.comparison.execute.executor_config.parse_executor_config", lambda *_, **__: here
+    )
     code, out, err = called("compare", bench.folder / "comparison.yaml", "--out",
                             bench.folder / "study")  # fmt: skip
     assert code == 0
@@ -183,8 +185,10 @@ def test_failed_runs_are_told_of_and_without_any_other_the_command_fails(
         for record in study.records().values()
     ]
     study.results.write_text("".join(f"{record_to_line(record)}\n" for record in records))
-    here = Place(workers=2, make=lambda *_: bench.worker(2))
-    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.place_of", lambda *_, **__: here)
+    here = ExecutorConfig(workers=2, factory=lambda *_: bench.worker(2))
+    monkeypatch.setattr(
+        "mtlkit.comparison.execute.executor_config.parse_executor_config", lambda *_, **__: here
+    )
     monkeypatch.setattr("mtlkit.comparison.study.write_reports", lambda _folder: None)
     code, out, err = called("compare", bench.folder / "comparison.yaml", "--out", study.path)
     assert f"{4 if every else 1} of 12 runs failed; the report tells why" in out

@@ -8,14 +8,15 @@ import pytest
 
 from mtlkit.atomic_files import TEMPORARY
 from mtlkit.comparison import study as studies
-from mtlkit.comparison.execute.plan import Known, next_runs, strands
+from mtlkit.comparison.execute.plan import FinishedRuns, method_jobs, ready_runs
 from mtlkit.comparison.results.record import Record, Stage, read_results, record_to_line
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.data import Loading
 from mtlkit.errors import RunError
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit_once import fit_once, is_made
-from mtlkit.runs.folder import LOCK, RunFolder
+from mtlkit.runs.folder import RunFolder
+from mtlkit.runs.lock import LOCK
 
 SMALL = """
 problems: {plane: recipe.yaml}
@@ -126,11 +127,11 @@ def test_a_line_torn_inside_a_character_is_left_out_and_mended(tmp_path):
 
 def test_a_trial_made_again_does_not_part_the_seeds_of_a_method(bench):
     comparison = bench.load(bench.file.replace("[3]", "[3, 4]"))
-    strand = next(s for s in strands(comparison) if s.method.name == "gls")
+    method_job = next(s for s in method_jobs(comparison) if s.method.name == "gls")
     first, second, final = (
-        strand.trial(0, 0),
-        strand.trial(1, 0),
-        strand.final(3, comparison.budgets[0]),
+        method_job.trial(0, 0),
+        method_job.trial(1, 0),
+        method_job.final(3, comparison.budgets[0]),
     )
     known = {
         first.key: attrs.evolve(first, score=1.0, settings={"optimizer.lr": 0.05}),
@@ -138,7 +139,7 @@ def test_a_trial_made_again_does_not_part_the_seeds_of_a_method(bench):
         second.key: attrs.evolve(second, score=0.5, settings={"optimizer.lr": 0.1}),
         final.key: attrs.evolve(final, settings={"optimizer.lr": 0.05}),
     }
-    (other,) = next_runs(strand, comparison, Known(known))
+    (other,) = ready_runs(method_job, comparison, FinishedRuns(known))
     assert (other.record.seed, other.record.settings) == (4, {"optimizer.lr": 0.05})
 
 

@@ -6,8 +6,8 @@ import shutil
 import pytest
 from filelock import FileLock
 
-from mtlkit.comparison.results.listing import is_locked, listed
-from mtlkit.runs.folder import LOCK
+from mtlkit.comparison.results.listing import list_runs
+from mtlkit.runs.lock import LOCK, is_locked
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ DAMAGES = {
 def test_a_damaged_study_hides_no_other(copied, made, name, text):
     shutil.copytree(made[0].path, copied.parent / "whole")
     (copied / name).write_text(text)
-    states = {each.path.name: (each.kind, each.state) for each in listed(copied.parent)}
+    states = {each.path.name: (each.kind, each.state) for each in list_runs(copied.parent)}
     assert states == {"broken": ("study", "damaged"), "whole": ("study", "finished")}
 
 
@@ -44,7 +44,7 @@ def test_a_damaged_study_hides_no_other(copied, made, name, text):
 def test_a_damaged_run_hides_no_other(copied, name, text):
     broken = copied / "runs" / "plane" / "gls" / "trial0"
     (broken / name).write_text(text)
-    found = {each.path: each for each in listed(copied, inside=True)}
+    found = {each.path: each for each in list_runs(copied, inside=True)}
     assert len(found) == 1 + 12
     assert found[broken].state == "damaged"
     assert sum(each.state == "damaged" for each in found.values()) == 1
@@ -52,7 +52,7 @@ def test_a_damaged_run_hides_no_other(copied, name, text):
 
 def test_a_study_of_a_plugin_is_the_runs_in_it(copied):
     (copied / "study.json").write_text(json.dumps({"size": "small"}))
-    assert [each.kind for each in listed(copied)] == ["run"] * 12
+    assert [each.kind for each in list_runs(copied)] == ["run"] * 12
 
 
 def test_a_study_that_is_only_read_is_not_running(copied, monkeypatch):
@@ -63,6 +63,6 @@ def test_a_study_that_is_only_read_is_not_running(copied, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError
 
-    monkeypatch.setattr("mtlkit.comparison.results.listing.FileLock.acquire", refuse)
-    (study,) = listed(copied)
+    monkeypatch.setattr("mtlkit.runs.lock.FileLock.acquire", refuse)
+    (study,) = list_runs(copied)
     assert study.state == "finished"

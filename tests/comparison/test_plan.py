@@ -5,7 +5,7 @@ from collections import Counter
 import attrs
 import pytest
 
-from mtlkit.comparison.execute.plan import Known, next_runs, planned, strands
+from mtlkit.comparison.execute.plan import FinishedRuns, method_jobs, planned, ready_runs
 from mtlkit.comparison.results.record import Budget, Stage
 from mtlkit.comparison.spec.comparison import BASELINES
 from mtlkit.comparison.spec.recipes import for_final, for_trial, recipe_of, with_settings
@@ -57,52 +57,52 @@ def test_no_search_means_no_trials(bench):
 
 
 def test_a_search_begins_with_the_recipes_own_settings(comparison):
-    for strand in strands(comparison):
-        (first,) = next_runs(strand, comparison, Known({}))
+    for method_job in method_jobs(comparison):
+        (first,) = ready_runs(method_job, comparison, FinishedRuns({}))
         own = {"optimizer.lr": 0.05}
-        if strand.method.name == "tuned":
+        if method_job.method.name == "tuned":
             own["weighting.weights.size"] = 1.0
-        if strand.method.name == "half":
-            own["weighting.learning_rate"] = strand.recipe.weighting.learning_rate
+        if method_job.method.name == "half":
+            own["weighting.learning_rate"] = method_job.recipe.weighting.learning_rate
         assert first.record.settings == own
         assert first.record.trial == 0
 
 
 def test_methods_see_the_same_values_of_what_they_share(comparison):
     second = {}
-    for strand in strands(comparison):
-        first = attrs.evolve(strand.trial(0, 5), settings={"optimizer.lr": 0.05}, score=1.0)
-        (found,) = next_runs(strand, comparison, Known({first.key: first}))
-        second[strand.method.name] = found.record.settings["optimizer.lr"]
+    for method_job in method_jobs(comparison):
+        first = attrs.evolve(method_job.trial(0, 5), settings={"optimizer.lr": 0.05}, score=1.0)
+        (found,) = ready_runs(method_job, comparison, FinishedRuns({first.key: first}))
+        second[method_job.method.name] = found.record.settings["optimizer.lr"]
     assert len(set(second.values())) == 1
     assert 0.01 <= second["equal"] <= 0.2
     assert second["equal"] != 0.05
 
 
 def test_the_best_trial_gives_the_settings_of_the_final_runs(comparison):
-    strand = next(s for s in strands(comparison) if s.method.name == "equal")
+    method_job = next(s for s in method_jobs(comparison) if s.method.name == "equal")
     scores = [(1.0, 0.05), (0.8, 0.1), (None, 0.19)]
     known = {}
     for number, (score, rate) in enumerate(scores):
         trial = attrs.evolve(
-            strand.trial(number, 5),
+            method_job.trial(number, 5),
             settings={"optimizer.lr": rate},
             score=score,
             error=None if score else "NotFiniteError: too large",
         )
         known[trial.key] = trial
-    found = next_runs(strand, comparison, Known(known))
+    found = ready_runs(method_job, comparison, FinishedRuns(known))
     assert [each.record.settings["optimizer.lr"] for each in found] == [0.1, 0.1]
     assert [each.record.seed for each in found] == [4, 7]
     none = {key: attrs.evolve(trial, score=None, error="x") for key, trial in known.items()}
-    assert {each.hopeless for each in next_runs(strand, comparison, Known(none))} == {
-        "no trial came to its end"
-    }
+    assert {
+        each.skip_reason for each in ready_runs(method_job, comparison, FinishedRuns(none))
+    } == {"no trial came to its end"}
 
 
-def final(strand, seed, seconds, budget=Budget.EPOCHS, epochs=2):
+def final(method_job, seed, seconds, budget=Budget.EPOCHS, epochs=2):
     return attrs.evolve(
-        strand.final(seed, budget), seconds=seconds, steps=100, epochs=epochs, settings={}
+        method_job.final(seed, budget), seconds=seconds, steps=100, epochs=epochs, settings={}
     )
 
 
@@ -111,26 +111,30 @@ def test_a_step_that_costs_twice_as_much_leaves_half_the_epochs(bench, tiny):
         "problems: {plane: {recipe: recipe.yaml, set: [train.epochs=10]}}\nweightings: [gls]\n"
         "seeds: 2\nbudgets: [epochs, time]\n"
     )
-    all_strands = strands(found)
+    all_strands = method_jobs(found)
     seconds = {"equal": 1.0, "gls": 2.0, "single-task": 0.8, "log": 1.01}
     known = {}
-    for strand in all_strands:
+    for method_job in all_strands:
         for seed in (0, 1):
-            record = final(strand, seed, seconds.get(strand.method.name, 1.0))
+            record = final(method_job, seed, seconds.get(method_job.method.name, 1.0))
             known[record.key] = record
     epochs = {}
-    for strand in all_strands:
-        runs = next_runs(strand, found, Known(known))
+    for method_job in all_strands:
+        runs = ready_runs(method_job, found, FinishedRuns(known))
         assert {run.record.budget for run in runs} == {Budget.TIME}
-        (epochs[strand.method.name],) = {run.epochs for run in runs}
+        (epochs[method_job.method.name],) = {run.epochs for run in runs}
     assert epochs == {"equal": 10, "gls": 5, "log": 10, "tuned": 10, "rlw": 10, "single-task": 6}
     # what was begun is not changed by what is measured later
-    gls = next(strand for strand in all_strands if strand.method.name == "gls")
+    gls = next(method_job for method_job in all_strands if method_job.method.name == "gls")
     made = final(gls, 0, 0.1, Budget.TIME, epochs=4)
-    assert [run.epochs for run in next_runs(gls, found, Known({**known, made.key: made}))] == [4]
+    assert [
+        run.epochs for run in ready_runs(gls, found, FinishedRuns({**known, made.key: made}))
+    ] == [4]
     # and nothing is begun before all is measured
     del known[final(gls, 1, 0).key]
-    assert {run.record.budget for run in next_runs(gls, found, Known(known))} == {Budget.EPOCHS}
+    assert {run.record.budget for run in ready_runs(gls, found, FinishedRuns(known))} == {
+        Budget.EPOCHS
+    }
 
 
 def test_a_network_for_one_task_has_the_router_only_where_it_fits(bench, tiny):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlkit.comparison.execute.executor_config import Place, place_of
+from mtlkit.comparison.execute.executor_config import ExecutorConfig, parse_executor_config
 from mtlkit.comparison.results.record import read_results
 from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
 
@@ -66,7 +66,7 @@ def test_a_study_that_is_killed_goes_on_and_loses_nothing(bench, made):
         for record in written
         if record.error is None
     }
-    folder = bench.run(comparison, place=Place(workers=2))
+    folder = bench.run(comparison, executor_config=ExecutorConfig(workers=2))
     found = {record.key: record for record in read_results(folder.results)}
     assert len(found) == len(folder.results.read_text().splitlines()) == 3 * 3
     for name, changed in finished.items():  # nothing is made twice
@@ -92,7 +92,7 @@ def test_control_c_stops_all_workers_and_says_how_to_go_on(bench, capsys):
 
     threading.Thread(target=stop).start()
     with pytest.raises(InterruptedRunError, match="runs; the same command goes on"):
-        bench.run(bench.load(), place=Place(workers=2), quiet=False)
+        bench.run(bench.load(), executor_config=ExecutorConfig(workers=2), quiet=False)
     assert multiprocessing.active_children() == []
     assert 1 <= len(read_results(results)) < 12
     assert "12 runs, 2 at once" in capsys.readouterr().err
@@ -107,38 +107,40 @@ def test_control_c_stops_all_workers_and_says_how_to_go_on(bench, capsys):
 )
 def test_devices_that_are_none_are_refused(devices, message):
     with pytest.raises(RunError, match=message):
-        place_of(1, devices, on_ray=False)
+        parse_executor_config(1, devices, ray=False)
 
 
 def test_cores_are_shared_out(monkeypatch):
     monkeypatch.setattr("mtlkit.comparison.execute.executor_config.cores", lambda: 8)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert (Place().at_once, Place().threads) == (8, 1)
-    assert (Place(workers=3).threads, Place(workers=20).threads) == (2, 1)
-    two = place_of(None, "cuda:0,cuda:1", on_ray=False)
-    assert (two.at_once, two.threads, two.kind) == (2, 4, "cuda")
+    assert (ExecutorConfig().slots, ExecutorConfig().threads) == (8, 1)
+    assert (ExecutorConfig(workers=3).threads, ExecutorConfig(workers=20).threads) == (2, 1)
+    two = parse_executor_config(None, "cuda:0,cuda:1", ray=False)
+    assert (two.slots, two.threads, two.device_type) == (2, 4, "cuda")
 
 
 def test_a_gpu_is_not_shared_unless_asked(monkeypatch):
     monkeypatch.setattr("mtlkit.comparison.execute.executor_config.cores", lambda: 8)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert (Place().at_once, Place().threads) == (2, 4)
-    assert Place(workers=4).at_once == 4
-    assert place_of(None, "cpu", on_ray=False).at_once == 1
-    assert place_of(None, "", on_ray=True).at_once == 8  # Ray counts its GPUs itself
+    assert (ExecutorConfig().slots, ExecutorConfig().threads) == (2, 4)
+    assert ExecutorConfig(workers=4).slots == 4
+    assert parse_executor_config(None, "cpu", ray=False).slots == 1
+    assert parse_executor_config(None, "", ray=True).slots == 8  # Ray counts its GPUs itself
 
 
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'mtlkit\[ray\]'"):
-        place_of(2, "", on_ray=True).executor()
+        parse_executor_config(2, "", ray=True).executor()
 
 
 def test_two_workers_of_ray_come_to_the_same(bench, monkeypatch):
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'mtlkit[ray]'")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # where the workers find `tiny`
     comparison = bench.load(SMALL)
-    found = read_results(bench.run(comparison, place=place_of(2, "", on_ray=True)).results)
+    found = read_results(
+        bench.run(comparison, executor_config=parse_executor_config(2, "", ray=True)).results
+    )
     assert [record.error for record in found] == [None, None]
     here = read_results(bench.run(comparison, "here").results)
     assert {record.key: values(record) for record in found} == {

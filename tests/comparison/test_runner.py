@@ -10,7 +10,7 @@ from mtlkit.comparison.results.record import Budget, Stage, read_results
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.data import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RecipeError, RunError
-from mtlkit.runs.evaluate import evaluate_run
+from mtlkit.runs.evaluate import evaluate
 
 SMALL = """
 problems: {plane: recipe.yaml}
@@ -86,7 +86,7 @@ def test_trials_never_read_the_test_split(bench):
 def test_a_trial_that_is_evaluated_again_still_leaves_the_test_alone(bench, made, tiny):
     run = shutil.copytree(made[0].run("plane/equal/trial1"), bench.folder / "run")
     (run / "evaluation.json").unlink()
-    evaluate_run(run, tiny.catalog(), Loading())
+    evaluate(run, catalog=tiny.catalog(), loading=Loading())
     metrics = json.loads((run / "evaluation.json").read_text())["metrics"]
     assert any(name.startswith("validation/") for name in metrics)
     assert not any(name.startswith("test/") for name in metrics)
@@ -164,7 +164,7 @@ def test_a_study_can_grow_but_not_change(bench):
 def test_two_comparisons_in_one_folder_are_refused(bench):
     with (
         StudyFolder(bench.folder / "study").locked(),
-        pytest.raises(RunError, match="another process is at work on this study"),
+        pytest.raises(RunError, match="another process is working on this study"),
     ):
         bench.run(bench.load())
 

@@ -22,7 +22,7 @@ without: {log: speed, tuned: speed, rlw: speed, single-task: speed}
 
 
 @attrs.define
-class Told(Executor):
+class OnRecord(Executor):
     """Ends runs in order with the outcomes it was given; with `signals`, after a Ctrl-C."""
 
     outcomes: list[Outcome]
@@ -52,7 +52,7 @@ class Told(Executor):
 
 def test_a_worker_that_is_killed_while_all_stop_has_not_failed(bench):
     with pytest.raises(InterruptedRunError, match="stopped after 0 runs"):
-        bench.run(bench.load(SMALL), executor=Told([KILLED, KILLED], signals=True))
+        bench.run(bench.load(SMALL), executor=OnRecord([KILLED, KILLED], signals=True))
     rest = bench.worker(1)
     folder = bench.run(bench.load(SMALL), executor=rest)
     assert [record.error for record in folder.records().values()] == [None, None]
@@ -61,16 +61,16 @@ def test_a_worker_that_is_killed_while_all_stop_has_not_failed(bench):
 
 def test_a_killed_run_is_told_of_unless_all_stop():
     told = []
-    make_runs({"a": None}, Told([KILLED]), lambda key, outcome, _: told.append((key, outcome)))
+    make_runs({"a": None}, OnRecord([KILLED]), lambda key, outcome, _: told.append((key, outcome)))
     assert told == [("a", KILLED)]
     with pytest.raises(InterruptedRunError):
-        make_runs({"b": None}, Told([KILLED], signals=True), lambda *_: told.append("b"))
+        make_runs({"b": None}, OnRecord([KILLED], signals=True), lambda *_: told.append("b"))
     assert told == [("a", KILLED)]
 
 
 def test_a_run_that_somebody_else_interrupts_is_begun_again():
     told = []
-    executor = Told([Outcome(interrupted=True), Outcome(), Outcome()])
+    executor = OnRecord([Outcome(interrupted=True), Outcome(), Outcome()])
     make_runs({"a": None, "b": None}, executor, lambda key, *_: told.append(key))
     assert sorted(told) == ["a", "b"]
     assert executor.begun == ["a", "b", "a"]

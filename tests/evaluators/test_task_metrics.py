@@ -11,7 +11,7 @@ from mtlkit.data import Categorical
 from mtlkit.evaluators import TaskMetrics
 from mtlkit.evaluators.task_metrics import confusion
 from mtlkit.metrics import R2
-from mtlkit.report.blocks import Table
+from mtlkit.report.blocks import TableBlock
 
 from .test_predict import TASKS, some_data, some_split, trained
 
@@ -113,7 +113,7 @@ def test_confusion_counts_pairs(classes):
 def test_confusion_rows_are_percent_of_the_true_class():
     one = trained()
     tables = list(TaskMetrics().evaluate(one).sections[0].blocks[1:])
-    assert all(isinstance(table, Table) for table in tables)
+    assert all(isinstance(table, TableBlock) for table in tables)
     assert [table.header[1:-1] for table in tables] == [("ann", "bob", "cid"), ("left", "right")]
     for table in tables:
         for row in table.rows:

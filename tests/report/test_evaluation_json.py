@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlkit.errors import RunError
-from mtlkit.report.blocks import Chart, Gallery, Picture, Section, Series, Table, Text
+from mtlkit.report.blocks import Chart, Gallery, Picture, Section, Series, TableBlock, Text
 from mtlkit.report.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
 
 words = st.text(max_size=12)
@@ -20,7 +20,7 @@ series = st.builds(
 blocks = st.one_of(
     st.builds(Text, text=words),
     st.builds(
-        Table,
+        TableBlock,
         header=st.lists(words, max_size=3).map(tuple),
         rows=st.lists(st.lists(cells, max_size=3).map(tuple), max_size=3).map(tuple),
         caption=words,
@@ -67,7 +67,7 @@ def test_numbers_that_json_lacks_become_null_and_come_back_as_nan(value):
     chart = Chart(
         title="t", kind="line", x_label="", y_label="", series={"a": Series(x=(1,), y=(value,))}
     )
-    table = Table(header=("a",), rows=((value,),))
+    table = TableBlock(header=("a",), rows=((value,),))
     section = Section(title="s", blocks=(chart, table))
     text = evaluation_to_json(Evaluation(metrics={"a": value}, sections=(section,)))
     found = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -78,7 +78,7 @@ def test_numbers_that_json_lacks_become_null_and_come_back_as_nan(value):
 
 
 def test_whole_numbers_in_tables_stay_whole():
-    table = Table(header=("n",), rows=((3, 3.0, "3"),))
+    table = TableBlock(header=("n",), rows=((3, 3.0, "3"),))
     evaluation = Evaluation(sections=(Section(title="s", blocks=(table,)),))
     (row,) = evaluation_from_json(evaluation_to_json(evaluation)).sections[0].blocks[0].rows
     assert [type(cell) for cell in row] == [int, float, str]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from mtlkit.errors import RunError
 from mtlkit.loggers import EvaluationEvent, Speed, StepEvent, read_events
 from mtlkit.loggers.json_lines import JsonLinesWriter
-from mtlkit.report.charts import draw
 from mtlkit.report.history import speed_section, training_section
+from mtlkit.report.svg import draw
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
 named = st.dictionaries(st.text(max_size=5), finite, max_size=3)
@@ -119,7 +119,7 @@ def test_what_is_not_finite_is_a_gap_in_its_curve(tmp_path):
     assert (first, math.isnan(gap), last) == (1.0, True, 0.5)
     assert charts["Weights of the losses"].y_log
     for chart in charts.values():
-        svg = draw(chart, {}, "run", "c0").svg
+        svg = draw(chart, "c0")
         assert "nan" not in svg
         assert "inf" not in svg
 

@@ -13,10 +13,11 @@ from PIL import Image
 
 from mtlkit.errors import RunError
 from mtlkit.loggers import EvaluationEvent, Speed, StepEvent
-from mtlkit.report.blocks import Chart, Gallery, Picture, Section, Series, Table, Text
-from mtlkit.report.charts import draw
+from mtlkit.report.blocks import Chart, Gallery, Picture, Section, Series, TableBlock, Text
 from mtlkit.report.evaluation import Evaluation
-from mtlkit.report.page import RunRecord, render_page
+from mtlkit.report.overlay import legend, overlay
+from mtlkit.report.run_page import RunRecord, render_page
+from mtlkit.report.svg import draw
 
 EVIL = "<script>alert('x')</script> & \"quotes\" ]]> {{ 7 * 7 }}"
 VOID = {"meta", "link", "img", "wbr"}
@@ -48,7 +49,7 @@ def record(name: str = "p-cnn", text: str = "ann", **values: tuple[float, ...]) 
             chart(**values),
             chart("Bars", "bar"),
             chart("Areas", "area"),
-            Table(header=("", text), rows=((text, 0.25), ("count", 12)), caption=text),
+            TableBlock(header=("", text), rows=((text, 0.25), ("count", 12)), caption=text),
             Gallery(rows=((Picture(png=png(), caption=text),),), caption=text),
         ),
     )
@@ -161,7 +162,7 @@ def test_what_the_page_says():
 
 
 def test_sentences_in_a_table_are_broken_and_figures_are_not():
-    table = Table(header=("", "why"), rows=(("a", 'x < y, "which" ' * 5), ("b", "short")))
+    table = TableBlock(header=("", "why"), rows=(("a", 'x < y, "which" ' * 5), ("b", "short")))
     section = Section(title="Claims", blocks=(table,))
     page = render_page(attrs.evolve(record(), evaluation=Evaluation(sections=(section,))))
     assert page.count('class="words"') == 3  # the head of the column, and both of its cells
@@ -171,14 +172,15 @@ def test_sentences_in_a_table_are_broken_and_figures_are_not():
 def test_what_there_is_nothing_of_has_no_place():
     bare = RunRecord(name="study", evaluation=Evaluation(facts={"seeds": "5"}))
     shown = Reader(render_page(bare)).shown()
-    for missing in ("Recipe", "Versions", "numbers", "All metrics"):
+    for missing in ("Recipe", "Versions", "metrics"):
         assert missing not in shown
 
 
-def test_headlines_come_before_everything_else():
+def test_headlines_and_curves_come_before_everything_else():
     shown = Reader(render_page(record())).shown()
-    assert shown.index("0.7123") < shown.index("What was trained on what")
-    assert shown.index("What was trained on what") < shown.index("paragraph ann")
+    order = ["0.7123", "Validation accuracy", "Training loss", "paragraph ann", "Learning rate"]
+    places = [shown.index(words) for words in order]
+    assert places == sorted(places)
 
 
 def test_another_run_stands_beside_with_its_budget_and_curves():
@@ -188,14 +190,14 @@ def test_another_run_stands_beside_with_its_budget_and_curves():
     )
     page = render_page(record(), [other])
     shown = Reader(page).shown()
-    for wanted in ("Beside other runs", "s-cnn", "0.1111", "training time", "3 min 20 s"):
+    for wanted in ("Compared with other runs", "s-cnn", "0.1111", "training time", "3 min 20 s"):
         assert wanted in shown
     assert "s-cnn: network" in shown
     assert "–" in shown  # noqa: RUF001 - the metric that only one run has
 
 
 def test_runs_of_one_name_are_refused():
-    with pytest.raises(RunError, match="need different names, found p-cnn, p-cnn"):
+    with pytest.raises(RunError, match="need different names, got p-cnn, p-cnn"):
         render_page(record(), [record()])
 
 
@@ -205,20 +207,15 @@ def test_a_page_is_the_same_each_time():
 
 def test_drawing_leaves_the_settings_of_matplotlib_alone():
     before = dict(matplotlib.rcParams)
-    draw(chart(), {}, "run", "c")
+    draw(chart(), "c")
     assert dict(matplotlib.rcParams) == before
 
 
-@pytest.mark.parametrize("kind", ["line", "bar", "area"])
+@pytest.mark.parametrize("kind", ["line", "bar", "area", "intervals"])
 @pytest.mark.parametrize("xs", [(-90, 0, 90), ("left", "front", "a rather long name of a class")])
 def test_a_chart_is_an_svg_with_a_title_that_scales(kind, xs):
-    drawn = draw(
-        attrs.evolve(chart(kind=kind), series={"a": Series(x=xs, y=(0.1, float("nan"), 0.4))}),
-        {},
-        "run",
-        "c1",
-    )
-    root = ElementTree.fromstring(drawn.svg)
+    series = {"a": Series(x=xs, y=(0.1, float("nan"), 0.4))}
+    root = ElementTree.fromstring(draw(attrs.evolve(chart(kind=kind), series=series), "c1"))
     assert root.attrib["role"] == "img"
     assert "width" not in root.attrib
     assert "viewBox" in root.attrib
@@ -230,7 +227,7 @@ def test_a_chart_is_an_svg_with_a_title_that_scales(kind, xs):
 
 
 def test_colours_are_those_of_the_page():
-    svg = draw(chart(), {}, "run", "c").svg
+    svg = draw(chart(), "c")
     assert "var(--series-0)" in svg
     assert "var(--series-1)" in svg
     assert "#0102" not in svg
@@ -238,51 +235,50 @@ def test_colours_are_those_of_the_page():
 
 
 def test_a_title_with_markup_is_escaped_in_the_svg():
-    svg = draw(chart(title=EVIL), {}, "run", "c").svg
+    svg = draw(chart(title=EVIL), "c")
     assert ElementTree.fromstring(svg)[0].text == EVIL
 
 
 def test_texts_with_dollars_are_no_formulas():
-    svg = draw(attrs.evolve(chart(), x_label="a$b$c"), {}, "run", "c").svg
+    svg = draw(attrs.evolve(chart(), x_label="a$b$c"), "c")
     assert ">a$b$c</text>" in svg
     assert "<!--" not in svg
 
 
 def test_magnitudes_are_written_as_plain_numbers():
-    svg = draw(attrs.evolve(chart(a=(0.02, 1.0)), y_log=True), {}, "run", "c").svg
+    svg = draw(attrs.evolve(chart(a=(0.02, 1.0)), y_log=True), "c")
     assert {">0.1</text>", ">1</text>"} <= set(re.findall(r">[\d.]+</text>", svg))
     assert "math" not in svg
 
 
 def test_runs_of_one_curve_each_are_told_apart_by_colour():
-    drawn = draw(chart(network=(1.0,)), {"other": chart(network=(0.5,))}, "this", "c")
-    assert [label for label, _ in drawn.legend] == ["this", "other"]
-    assert [stroke.colour for _, stroke in drawn.legend] == [0, 1]
+    entries = legend(overlay("this", chart(network=(1.0,)), {"other": chart(network=(0.5,))}))
+    assert list(entries) == ["this", "other"]
+    assert [style.color for style in entries.values()] == ["var(--series-0)", "var(--series-1)"]
 
 
 def test_runs_of_several_curves_are_told_apart_by_dashes():
     other = chart(network=(0.2, 0.2, 0.2), pixels=(0.3, 0.3, 0.3))
-    drawn = draw(chart(), {"other": other}, "this", "c")
-    found = {label: (stroke.colour, stroke.dashes) for label, stroke in drawn.legend}
-    assert found == {
-        "this: network": (0, 0),
-        "this: pixels": (1, 0),
-        "other: network": (0, 1),
-        "other: pixels": (1, 1),
+    entries = legend(overlay("this", chart(), {"other": other}))
+    assert {label: (style.color[-2], style.dash) for label, style in entries.items()} == {
+        "this: network": ("0", 0),
+        "this: pixels": ("1", 0),
+        "other: network": ("0", 1),
+        "other: pixels": ("1", 1),
     }
 
 
 def test_a_baseline_that_all_runs_share_is_drawn_once():
     other = chart(network=(0.2, 0.2, 0.2), pixels=(0.1, 0.8, 0.1))
-    drawn = draw(chart(), {"other": other}, "this", "c")
-    assert [label for label, _ in drawn.legend] == ["this: network", "pixels", "other: network"]
+    entries = legend(overlay("this", chart(), {"other": other}))
+    assert list(entries) == ["this: network", "pixels", "other: network"]
 
 
 @pytest.mark.parametrize("bad", ["not base64!", base64.b64encode(b"<svg onload=x>").decode()])
 def test_a_picture_that_is_no_png_is_refused(bad):
     gallery = Gallery(rows=((Picture(png=bad, caption=""),),))
     section = Section(title="s", blocks=(gallery,))
-    with pytest.raises(RunError, match="a picture of the report is no"):
+    with pytest.raises(RunError, match="a picture of the report is not"):
         render_page(RunRecord(name="a", evaluation=Evaluation(sections=(section,))))
 
 

@@ -7,7 +7,7 @@ from mtlkit.component import Problem
 from mtlkit.errors import AssemblyError, DataError, RecipeError
 from mtlkit.evaluators import EvaluationResult, Evaluator, TaskMetrics
 from mtlkit.plugins.registry import Origin
-from mtlkit.runs.evaluate import evaluate_run, load_trained
+from mtlkit.runs.evaluate import evaluate, load_trained
 from mtlkit.runs.fit import fit
 from mtlkit.training.loop import Training
 
@@ -117,7 +117,7 @@ def test_metrics_of_other_names_stand_side_by_side(start, catalog):
 
     run = start(Asks(), Asks(metric="yours"))
     assert (run.metrics["mine"], run.metrics["yours"]) == (0.5, 0.5)
-    evaluate_run(run.path, catalog, Loading(cache=run.path / "cache"))
+    evaluate(run.path, catalog=catalog, loading=Loading(cache=run.path / "cache"))
     assert run.metrics["yours"] == 0.5
 
 

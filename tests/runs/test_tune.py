@@ -22,7 +22,7 @@ from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs import fit_once as module
-from mtlkit.runs.tune import Search, tune
+from mtlkit.runs.tune import WeightSearch, tune
 from mtlkit.task_types import Role
 
 
@@ -50,7 +50,7 @@ def own_catalog(points):
     return found
 
 
-SEARCH = Search(trials=3, seed=4)
+SEARCH = WeightSearch(trials=3, seed=4)
 
 
 def tuned_in(folder, recipe, catalog, search=SEARCH):
@@ -104,11 +104,11 @@ def test_it_goes_on_where_it_was_stopped_and_comes_to_the_same(
 
 
 def test_more_trials_go_on_with_a_search_and_other_bounds_do_not(recipe, own_catalog, tmp_path):
-    found = tuned_in(tmp_path, recipe, own_catalog, Search(trials=1, seed=4))
-    more = tuned_in(tmp_path, recipe, own_catalog, Search(trials=2, seed=4))
+    found = tuned_in(tmp_path, recipe, own_catalog, WeightSearch(trials=1, seed=4))
+    more = tuned_in(tmp_path, recipe, own_catalog, WeightSearch(trials=2, seed=4))
     assert more.trials[:1] == found.trials
     with pytest.raises(RunError, match="holds a search with another highest and seed"):
-        tuned_in(tmp_path, recipe, own_catalog, Search(trials=2, seed=5, highest=2.0))
+        tuned_in(tmp_path, recipe, own_catalog, WeightSearch(trials=2, seed=5, highest=2.0))
     with pytest.raises(RunError, match="holds a search with another recipe"):
         tuned_in(tmp_path, attrs.evolve(recipe, seed=9), own_catalog)
 
@@ -130,7 +130,7 @@ def test_a_trial_that_breaks_does_not_end_the_search(recipe, own_catalog, tmp_pa
 def test_without_a_main_task_all_are_scored(recipe, own_catalog, tmp_path):
     tasks = {name: attrs.evolve(task, role=Role.SIDE) for name, task in recipe.tasks.items()}
     found = tuned_in(tmp_path / "t", attrs.evolve(recipe, tasks=tasks), own_catalog,
-                     Search(trials=2, seed=4))  # fmt: skip
+                     WeightSearch(trials=2, seed=4))  # fmt: skip
     first, second = found.trials
     assert set(second.weights) == {"side", "rare", "age"}
     best = {"who": 1, "side": 1, "rare": 1, "age": 0}  # accuracies, and a mean absolute error
@@ -201,18 +201,18 @@ def test_the_best_recipe_keeps_what_the_recipe_asked_of_a_trained_model(
     recipe, own_catalog, tmp_path
 ):
     asked = attrs.evolve(recipe, evaluators=(TaskMetrics(),))
-    found = tuned_in(tmp_path / "t", asked, own_catalog, Search(trials=1))
+    found = tuned_in(tmp_path / "t", asked, own_catalog, WeightSearch(trials=1))
     assert load_recipe(found.recipe, own_catalog).evaluators == (TaskMetrics(),)
 
 
 def test_a_trial_of_other_weights_is_not_taken_for_this_one(recipe, own_catalog, tmp_path):
-    found = tuned_in(tmp_path, recipe, own_catalog, Search(trials=1))
+    found = tuned_in(tmp_path, recipe, own_catalog, WeightSearch(trials=1))
     written = found.run(0) / "recipe.yaml"
     written.write_text(written.read_text().replace("1.0", "1.5"))
     with pytest.raises(RunError, match="was trained by another recipe than is now asked for"):
-        tuned_in(tmp_path, recipe, own_catalog, Search(trials=1))
+        tuned_in(tmp_path, recipe, own_catalog, WeightSearch(trials=1))
 
 
 def test_bounds_have_equal_weights_between_them():
     with pytest.raises(ValueError, match="lowest: expected a number from 1e-09 to 1, found 2"):
-        Search(lowest=2.0)
+        WeightSearch(lowest=2.0)

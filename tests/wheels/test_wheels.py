@@ -78,7 +78,8 @@ def test_wheels_hold_what_they_need_and_no_tests(wheels):
             if name.endswith(".py") and "/test" in name.replace("/testing/", "/")
         ]
     assert "mtlkit/py.typed" in names["mtlkit"]
-    assert "mtlkit/report/page.html" in names["mtlkit"]
+    for name in ("page.html", "page.js", "style.css"):
+        assert f"mtlkit/report/{name}" in names["mtlkit"]
     assert "mtlkit/cli/scaffold/plugin.py.jinja" in names["mtlkit"]
     assert "mtlkit_hello/recipes/first.yaml" in names["mtlkit_hello"]
     assert "mtlkit_face/recipes/demo-p-cnn.yaml" in names["mtlkit_face"]

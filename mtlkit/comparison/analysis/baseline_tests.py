@@ -1,6 +1,6 @@
-"""Every method against every yardstick, seed by seed, as one family of tests.
+"""Every method against every baseline, seed by seed, as one family of tests.
 
-The family is all pairs of a method and a yardstick (equal weights, tuned scalarisation,
+The family is all pairs of a method and a baseline (equal weights, tuned scalarisation,
 single-task) on all problems, and on their mean where there are several: the chance that *one or
 more* of a study's differences is shown though there is none stays at 5% (Holm, 1979).
 """
@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from mtlkit.comparison.analysis.delta_m import delta_m, task_delta
-from mtlkit.comparison.analysis.statistics import ALPHA, Estimate, holm, paired_test, student_mean
+from mtlkit.comparison.analysis.statistics import ALPHA, holm, paired_test, student_mean
 from mtlkit.comparison.results.record import Budget, TaskMetric
-from mtlkit.comparison.results.study_results import Scores, Study
+from mtlkit.comparison.results.study_results import SeedScores, StudyResults
+from mtlkit.report.blocks import Estimate
 
-REFERENCES = ("equal", "tuned", "single-task")
+VERDICT_BASELINES = ("equal", "tuned", "single-task")
 """What methods are judged against, by role, in the order in which a verdict speaks of them."""
 
 PLACEBO = "rlw"
@@ -27,7 +28,7 @@ EVERY_PROBLEM = "all problems"
 
 @attrs.frozen(kw_only=True)
 class TaskDifference:
-    """What a comparison comes to on one task, in percent of the yardstick's mean."""
+    """What a comparison comes to on one task, in percent of the baseline's mean."""
 
     task: str
     estimate: Estimate
@@ -35,8 +36,8 @@ class TaskDifference:
 
 
 @attrs.frozen(kw_only=True)
-class Comparison:
-    """A method against a yardstick: delta-m of each seed in percent, better up."""
+class PairedComparison:
+    """A method against a baseline: delta-m of each seed in percent, better up."""
 
     problem: str
     method: str
@@ -75,24 +76,29 @@ class Comparison:
         """Whether the method is shown to be worse."""
         return self.shown and math.fsum(self.differences) < 0
 
+    @property
+    def verdict(self) -> str:
+        """The word for the difference: better, worse or undecided."""
+        return "better" if self.better else "worse" if self.worse else "undecided"
+
 
 @attrs.frozen(kw_only=True)
-class Family:
+class ComparisonFamily:
     """The comparisons of a study within one budget, adjusted together."""
 
     budget: Budget
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[PairedComparison, ...]
 
     @functools.cached_property
-    def _by_pair(self) -> dict[tuple[str, str, str], Comparison]:
+    def _by_pair(self) -> dict[tuple[str, str, str], PairedComparison]:
         return {(c.problem, c.method, c.reference): c for c in self.comparisons}
 
-    def of(self, problem: str, method: str, reference: str) -> Comparison | None:
+    def of(self, problem: str, method: str, reference: str) -> PairedComparison | None:
         """The comparison of a pair, in the direction in which it was made."""
         return self._by_pair.get((problem, method, reference))
 
-    def against(self, problem: str, reference: str) -> tuple[Comparison, ...]:
-        """All comparisons with one yardstick on a problem."""
+    def against(self, problem: str, reference: str) -> tuple[PairedComparison, ...]:
+        """All comparisons with one baseline on a problem."""
         return tuple(
             c for c in self.comparisons if c.problem == problem and c.reference == reference
         )
@@ -103,22 +109,22 @@ class Family:
         return ALPHA / max(1, len(self.comparisons))
 
 
-def compare_all(study: Study, budget: Budget) -> Family:
+def compare_all(study: StudyResults, budget: Budget) -> ComparisonFamily:
     """The family of the verdict; a pair without two seeds in common is not in it."""
-    roles = [study.yardstick(role) for role in REFERENCES]
+    roles = [study.baseline(role) for role in VERDICT_BASELINES]
     return _family(study, budget, [role for role in roles if role is not None])
 
 
-def compare_with_placebo(study: Study, budget: Budget) -> Family:
+def compare_with_placebo(study: StudyResults, budget: Budget) -> ComparisonFamily:
     """All methods against random weights: a family of its own, from which a warning comes alone.
 
     It is apart so that the warning, which claims no difference, makes no claim harder.
     """
-    placebo = study.yardstick(PLACEBO)
+    placebo = study.baseline(PLACEBO)
     return _family(study, budget, [] if placebo is None else [placebo])
 
 
-def _family(study: Study, budget: Budget, references: Sequence[str]) -> Family:
+def _family(study: StudyResults, budget: Budget, references: Sequence[str]) -> ComparisonFamily:
     found = []
     for problem in study.problems:
         tasks = study.tasks(problem)
@@ -131,10 +137,10 @@ def _family(study: Study, budget: Budget, references: Sequence[str]) -> Family:
     if len(study.problems) > 1:
         found += _over_problems(study, found)
     p_values = [paired_test(tuple(seeds.values())) for *_, seeds, _ in found]
-    return Family(
+    return ComparisonFamily(
         budget=budget,
         comparisons=tuple(
-            Comparison(
+            PairedComparison(
                 problem=problem,
                 method=method,
                 reference=reference,
@@ -151,7 +157,7 @@ def _family(study: Study, budget: Budget, references: Sequence[str]) -> Family:
 
 
 def _pairs(methods: Sequence[str], references: Sequence[str]) -> list[tuple[str, str]]:
-    """Each pair once: of two yardsticks, the one that REFERENCES names later is the method."""
+    """Return each pair once: of two baselines, the later one is the method."""
     return [
         (method, reference)
         for place, reference in enumerate(references)
@@ -163,7 +169,7 @@ def _pairs(methods: Sequence[str], references: Sequence[str]) -> list[tuple[str,
 _Found = tuple[str, str, str, dict[int, float], dict[str, tuple[float, ...]]]
 
 
-def _over_problems(study: Study, found: Sequence[_Found]) -> list[_Found]:
+def _over_problems(study: StudyResults, found: Sequence[_Found]) -> list[_Found]:
     """The mean of delta-m over the problems, for pairs that every problem has; seed by seed."""
     by_pair: dict[tuple[str, str], list[dict[int, float]]] = {}
     for _, method, reference, seeds, _ in found:
@@ -178,6 +184,6 @@ def _over_problems(study: Study, found: Sequence[_Found]) -> list[_Found]:
 
 
 def _by_task(
-    method: Scores, reference: Scores, tasks: Sequence[TaskMetric]
+    method: SeedScores, reference: SeedScores, tasks: Sequence[TaskMetric]
 ) -> dict[str, tuple[float, ...]]:
     return {j.task: tuple(task_delta(method, reference, j).values()) for j in tasks}

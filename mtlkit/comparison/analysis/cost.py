@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import attrs
 
 from mtlkit.comparison.results.record import Budget, Record
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 
 @attrs.frozen(kw_only=True)
-class Cost:
+class TrainingCost:
     """The time of the fastest seed; of networks trained one for each task, of all together.
 
     Other work on the machine only ever slows a run down, so the fastest one tells the cost best.
@@ -25,7 +25,7 @@ class Cost:
     parameters: int
 
 
-def costs(study: Study, problem: str, budget: Budget) -> dict[str, Cost]:
+def costs(study: StudyResults, problem: str, budget: Budget) -> dict[str, TrainingCost]:
     """The cost of each method that has a final run."""
     found = {}
     for method in study.methods:
@@ -35,7 +35,7 @@ def costs(study: Study, problem: str, budget: Budget) -> dict[str, Cost]:
                 by_task.setdefault(record.task, []).append(record)
         if by_task:
             found[method] = _cost(list(by_task.values()))
-    equal = study.yardstick("equal")
+    equal = study.baseline("equal")
     if equal not in found:
         return found
     unit = found[equal].step_seconds or math.inf
@@ -45,7 +45,7 @@ def costs(study: Study, problem: str, budget: Budget) -> dict[str, Cost]:
     }
 
 
-def _cost(networks: Sequence[Sequence[Record]]) -> Cost:
+def _cost(networks: Sequence[Sequence[Record]]) -> TrainingCost:
     """The cost of networks that together know all tasks, each trained with several seeds."""
     fastest = [
         (
@@ -56,7 +56,7 @@ def _cost(networks: Sequence[Sequence[Record]]) -> Cost:
         for runs in networks
     ]
     every = [record for runs in networks for record in runs]
-    return Cost(
+    return TrainingCost(
         step_seconds=math.fsum(step for step, _, _ in fastest),
         relative=None,
         seconds=math.fsum(seconds for _, seconds, _ in fastest),

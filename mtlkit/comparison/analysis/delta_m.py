@@ -13,10 +13,12 @@ import math
 from collections.abc import Sequence
 
 from mtlkit.comparison.results.record import TaskMetric
-from mtlkit.comparison.results.study_results import Scores
+from mtlkit.comparison.results.study_results import SeedScores
 
 
-def delta_m(method: Scores, baseline: Scores, tasks: Sequence[TaskMetric]) -> dict[int, float]:
+def delta_m(
+    method: SeedScores, baseline: SeedScores, tasks: Sequence[TaskMetric]
+) -> dict[int, float]:
     """Delta-m by seed, in percent, over the seeds that both have; empty where it has no meaning.
 
     It has none where the baseline's mean is zero or negative, as that of R² may be: a share of it
@@ -35,13 +37,13 @@ def delta_m(method: Scores, baseline: Scores, tasks: Sequence[TaskMetric]) -> di
     return {seed: math.fsum(task[seed] for task in every) / len(every) for seed in every[0]}
 
 
-def worthless(baseline: Scores, tasks: Sequence[TaskMetric]) -> list[str]:
+def worthless(baseline: SeedScores, tasks: Sequence[TaskMetric]) -> list[str]:
     """The tasks whose mean over the baseline's seeds is such that `delta_m` has no meaning."""
     means = {j.task: math.fsum(seed[j.task] for seed in baseline.values()) for j in tasks}
     return [task for task, total in means.items() if baseline and total <= 0]
 
 
-def task_delta(method: Scores, baseline: Scores, judged: TaskMetric) -> dict[int, float]:
+def task_delta(method: SeedScores, baseline: SeedScores, judged: TaskMetric) -> dict[int, float]:
     """The part of one task in `delta_m`: by seed, in percent of the baseline's mean, better up."""
     seeds = [seed for seed in method if seed in baseline]
     if not seeds:

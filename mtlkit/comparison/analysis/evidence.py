@@ -4,17 +4,21 @@ from enum import Enum
 
 import attrs
 
-from mtlkit.comparison.analysis.baseline_tests import Family, compare_all, compare_with_placebo
+from mtlkit.comparison.analysis.baseline_tests import (
+    ComparisonFamily,
+    compare_all,
+    compare_with_placebo,
+)
 from mtlkit.comparison.results.record import Budget
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 
-class Mood(Enum):
+class StatementKind(Enum):
     """What a sentence is to its reader."""
 
     BETTER = "better"
     WORSE = "worse"
-    UNDECIDED = "no difference shown"
+    UNDECIDED = "undecided"
     WARNING = "warning"
     LIMIT = "limit"  # of what this study can show
 
@@ -23,7 +27,7 @@ class Mood(Enum):
 class Statement:
     """One finding."""
 
-    mood: Mood
+    kind: StatementKind
     text: str
 
 
@@ -39,13 +43,13 @@ class Verdict:
 class Evidence:
     """What a verdict rests on: the families of tests, by what they were made for."""
 
-    study: Study
-    family: Family  # at the budget that decides
-    placebo: Family
-    at_equal_time: Family | None = None
+    study: StudyResults
+    family: ComparisonFamily  # at the budget that decides
+    placebo: ComparisonFamily
+    at_equal_time: ComparisonFamily | None = None
 
 
-def gather(study: Study) -> Evidence:
+def gather(study: StudyResults) -> Evidence:
     """The tests of a study."""
     budget = deciding_budget(study)
     timed = Budget.TIME in study.budgets and budget is not Budget.TIME
@@ -57,6 +61,6 @@ def gather(study: Study) -> Evidence:
     )
 
 
-def deciding_budget(study: Study) -> Budget:
+def deciding_budget(study: StudyResults) -> Budget:
     """The budget that decides: equal epochs, where the study has them."""
     return Budget.EPOCHS if Budget.EPOCHS in study.budgets else study.budgets[0]

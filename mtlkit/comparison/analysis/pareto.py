@@ -12,7 +12,7 @@ import moocore
 import numpy as np
 
 from mtlkit.comparison.results.record import Budget, TaskMetric
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 MARGIN = 0.1
 """How far the reference point lies beyond the worst value seen, as a share of what was seen."""
@@ -39,7 +39,7 @@ class Trade:
     sweep_volume: float
 
 
-def trade(study: Study, problem: str, budget: Budget) -> Trade | None:
+def trade(study: StudyResults, problem: str, budget: Budget) -> Trade | None:
     """The trade between the tasks of a problem; None where there is one task, or no result."""
     tasks = study.tasks(problem)
     methods = {}
@@ -83,8 +83,8 @@ def hypervolume(points: Sequence[Point], tasks: Sequence[TaskMetric], reference:
     return float(moocore.hypervolume(_array(points, tasks), ref=corner, maximise=upward))
 
 
-def _sweep(study: Study, problem: str, tasks: Sequence[TaskMetric]) -> tuple[Point, ...]:
-    tuned = study.yardstick("tuned")
+def _sweep(study: StudyResults, problem: str, tasks: Sequence[TaskMetric]) -> tuple[Point, ...]:
+    tuned = study.baseline("tuned")
     records = [] if tuned is None else study.trials_of(problem, tuned)
     return tuple(
         {judged.task: record.validation[judged.metric] for judged in tasks}

@@ -12,28 +12,28 @@ MOST_SEEDS = 1000
 """Beyond this a number of seeds is not counted: nobody runs them."""
 
 
-def seeds_needed(difference: float, deviation: float, alpha: float) -> int | None:
+def seeds_needed(difference: float, std: float, alpha: float) -> int | None:
     """The fewest paired seeds with which a true `difference` is shown with a chance of 80%.
 
-    `deviation` is that of the paired differences, in the unit of `difference`, and `alpha` the
+    `std` is that of the paired differences, in the unit of `difference`, and `alpha` the
     level of the two-sided Student's test. None where it would take more than 1,000.
 
-    Half a deviation takes 34 pairs at the usual 5%:
+    Half a standard deviation takes 34 pairs at the usual 5%:
 
     >>> seeds_needed(0.5, 1.0, 0.05)
     34
     """
-    if difference == 0 or _power(abs(difference), deviation, MOST_SEEDS, alpha) < POWER:
+    if difference == 0 or _power(abs(difference), std, MOST_SEEDS, alpha) < POWER:
         return None
     low, high = 1, MOST_SEEDS  # too few; enough
     while high - low > 1:
         middle = (low + high) // 2
-        enough = _power(abs(difference), deviation, middle, alpha) >= POWER
+        enough = _power(abs(difference), std, middle, alpha) >= POWER
         low, high = (low, middle) if enough else (middle, high)
     return high
 
 
-def detectable(deviation: float, seeds: int, alpha: float) -> float | None:
+def detectable(std: float, seeds: int, alpha: float) -> float | None:
     """The smallest true difference that `seeds` paired seeds show with a chance of 80%.
 
     None with fewer than two seeds.
@@ -51,17 +51,17 @@ def detectable(deviation: float, seeds: int, alpha: float) -> float | None:
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if _power(middle, 1.0, seeds, alpha) >= POWER else (middle, high)
-    return high * deviation
+    return high * std
 
 
-def _power(difference: float, deviation: float, seeds: int, alpha: float) -> float:
+def _power(difference: float, std: float, seeds: int, alpha: float) -> float:
     """The chance to show it in its own direction: the other tail shows nothing that is there.
 
     SciPy's non-central t is also NaN in that tail, here and there, where it is next to nothing.
     """
     if seeds < 2:
         return 0.0
-    effect = difference / max(deviation, 1e-9 * difference)
+    effect = difference / max(std, 1e-9 * difference)
     effect = min(effect, 1e3)
     found = float(TTestPower().power(effect, seeds, alpha / 2, alternative="larger"))
     return found if math.isfinite(found) else _far_power(effect, seeds, alpha)
@@ -69,7 +69,7 @@ def _power(difference: float, deviation: float, seeds: int, alpha: float) -> flo
 
 def _far_power(effect: float, seeds: int, alpha: float) -> float:
     """The power where the non-central t cannot be computed, far out: there the mean's own chance is
-    nothing beside that of the deviation, which has a chi-squared.
+    nothing beside that of the standard deviation, which has a chi-squared.
     """
     freedom = seeds - 1
     threshold = float(stats.t.isf(alpha / 2, freedom))

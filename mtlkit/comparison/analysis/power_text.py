@@ -2,19 +2,21 @@
 
 import statistics
 
-from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, Comparison
+import attrs
+
+from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PairedComparison
 from mtlkit.comparison.analysis.delta_m import worthless
-from mtlkit.comparison.analysis.evidence import Evidence, Mood, Statement, deciding_budget
+from mtlkit.comparison.analysis.evidence import Evidence, Statement, StatementKind, deciding_budget
 from mtlkit.comparison.analysis.power import detectable, seeds_needed
-from mtlkit.comparison.analysis.statistics import deviation
+from mtlkit.comparison.analysis.statistics import std
 from mtlkit.comparison.analysis.text import counted, listed
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 
-def more_seeds(evidence: Evidence, comparison: Comparison) -> str:
+def more_seeds(evidence: Evidence, comparison: PairedComparison) -> str:
     """How many seeds would show the difference that was seen, if it is the true one."""
     alpha, have = evidence.family.alpha, len(comparison.differences)
-    spread = deviation(comparison.differences)
+    spread = std(comparison.differences)
     if spread == 0:
         return " The seeds do not differ, so they say nothing about chance."
     needed = seeds_needed(comparison.estimate.mean, spread, alpha)
@@ -31,32 +33,64 @@ def more_seeds(evidence: Evidence, comparison: Comparison) -> str:
     )
 
 
-def limits(evidence: Evidence, problem: str) -> list[Statement]:
-    """How small a difference this study could have shown."""
+@attrs.frozen(kw_only=True)
+class _Reach:
+    """The difference that a study can show, and the seeds that a relevant one takes, in words."""
+
+    seeds: str
+    smallest: str
+    needed: str
+
+
+def _reach(evidence: Evidence, problem: str) -> _Reach | None:
     study, family = evidence.study, evidence.family
-    equal = study.yardstick("equal")
+    equal = study.baseline("equal")
     mine = family.against(problem, equal) if equal else ()
-    spreads = [deviation(c.differences) for c in mine]
+    spreads = [std(c.differences) for c in mine]
     if not any(spreads):
-        return []
+        return None
     seeds = statistics.median_low(len(c.differences) for c in mine)
     spread = statistics.median(spreads)
     smallest = detectable(spread, seeds, family.alpha)
     needed = seeds_needed(study.relevant, spread, family.alpha)
-    reach = "only an enormous difference" if smallest is None else f"about {smallest:.1f}%"
-    more = "more than 1,000" if needed is None else f"about {needed:,}"
+    return _Reach(
+        seeds=counted(seeds, "seed"),
+        smallest="only an enormous difference" if smallest is None else f"about {smallest:.1f}%",
+        needed="more than 1,000" if needed is None else f"about {needed:,}",
+    )
+
+
+def short_limit(evidence: Evidence, problem: str) -> list[Statement]:
+    """Return the smallest difference that the study can show, in one line."""
+    reach = _reach(evidence, problem)
+    if reach is None:
+        return []
     return [
         Statement(
-            Mood.LIMIT,
-            f"With {counted(seeds, 'seed')} and {counted(len(family.comparisons), 'comparison')} "
-            f"the smallest difference from equal weights that shows in four of five studies is "
-            f"{reach}; one of {study.relevant:g}% takes {more} seeds.",
+            StatementKind.LIMIT,
+            f"With {reach.seeds}, {reach.smallest} shows in four of five studies; "
+            f"{evidence.study.relevant:g}% takes {reach.needed} seeds.",
         )
     ]
 
 
-def worthless_yardstick(study: Study, problem: str, method: str) -> list[Statement]:
-    """That there is no share of what a yardstick comes to, where that is zero or negative."""
+def limits(evidence: Evidence, problem: str) -> list[Statement]:
+    """Return how small a difference the study can show."""
+    reach, family = _reach(evidence, problem), evidence.family
+    if reach is None:
+        return []
+    return [
+        Statement(
+            StatementKind.LIMIT,
+            f"With {reach.seeds} and {counted(len(family.comparisons), 'comparison')} "
+            f"the smallest difference from equal weights that shows in four of five studies is "
+            f"{reach.smallest}; one of {evidence.study.relevant:g}% takes {reach.needed} seeds.",
+        )
+    ]
+
+
+def worthless_baseline(study: StudyResults, problem: str, method: str) -> list[Statement]:
+    """That there is no share of what a baseline comes to, where that is zero or negative."""
     tasks = study.tasks(problem)
     found = worthless(study.scores(problem, method, deciding_budget(study)), tasks)
     if not found:
@@ -65,14 +99,14 @@ def worthless_yardstick(study: Study, problem: str, method: str) -> list[Stateme
     mean = "mean" if len(found) == 1 else "means"
     return [
         Statement(
-            Mood.LIMIT,
+            StatementKind.LIMIT,
             f"No delta-m against {method}: its {mean} of {listed(found)} {verb} 0 or below; judge "
             f"{'it' if len(found) == 1 else 'them'} by {whose}.",
         )
     ]
 
 
-def why_nothing(study: Study, problem: str) -> str:
+def why_nothing(study: StudyResults, problem: str) -> str:
     """Why there is no comparison on a problem."""
     if problem == EVERY_PROBLEM:
         return (

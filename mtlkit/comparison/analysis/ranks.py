@@ -16,7 +16,7 @@ from scipy import stats
 
 from mtlkit.comparison.analysis.statistics import ALPHA, holm
 from mtlkit.comparison.results.record import Budget
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 _ENUMERATED = 13
 
@@ -50,7 +50,7 @@ def smallest_p(methods: int, blocks: int) -> float:
     return min(1.0, pairs * 2.0 ** (1 - blocks))
 
 
-def rank_methods(study: Study, budget: Budget) -> Ranking:
+def rank_methods(study: StudyResults, budget: Budget) -> Ranking:
     """The ranks of the methods that have results for half of the blocks or more.
 
     Blocks are those that all of these methods have.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 from mtlkit.comparison.results.record import Record, Stage
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 RATE = "lr"
 """The last word of the path of a learning rate in a recipe."""
@@ -42,7 +42,7 @@ class Sensitivity:
         return 100.0 * (median / self.best[1] - 1.0)
 
 
-def sensitivities(study: Study, problem: str) -> dict[str, Sensitivity]:
+def sensitivities(study: StudyResults, problem: str) -> dict[str, Sensitivity]:
     """Of each method whose search chose a learning rate; networks of one task by task."""
     found = {}
     for method in study.methods:
@@ -69,7 +69,7 @@ def _sensitivity(records: Sequence[Record]) -> Sensitivity:
     return Sensitivity(points=tuple(sorted(points)), failed=tuple(sorted(failed)))
 
 
-def chosen_settings(study: Study, problem: str) -> dict[str, Mapping[str, Setting]]:
+def chosen_settings(study: StudyResults, problem: str) -> dict[str, Mapping[str, Setting]]:
     """What the search of each method chose, from its final runs; by method, or method and task."""
     found: dict[str, Mapping[str, Setting]] = {}
     for record in study.records:

@@ -10,9 +10,10 @@ import functools
 import math
 from collections.abc import Sequence
 
-import attrs
 import numpy as np
 from scipy import stats
+
+from mtlkit.report.blocks import Estimate as Estimate
 
 LEVEL = 0.95
 """Of every interval."""
@@ -21,16 +22,6 @@ ALPHA = 0.05
 """The chance, under no difference at all, that one or more differences of a study are shown."""
 
 RESAMPLES = 4999
-
-
-@attrs.frozen
-class Estimate:
-    """A mean of `count` values, with an interval where there is more than one."""
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-    count: int = 1
 
 
 def bootstrap_mean(values: Sequence[float]) -> Estimate:
@@ -113,10 +104,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def deviation(values: Sequence[float]) -> float:
+def std(values: Sequence[float]) -> float:
     """The standard deviation of a sample; 0 of fewer than two.
 
-    >>> deviation([1.0, 3.0])
+    >>> std([1.0, 3.0])
     1.4142135623730951
     """
     return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

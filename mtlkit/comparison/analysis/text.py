@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from mtlkit.comparison.analysis.baseline_tests import Comparison
-from mtlkit.comparison.analysis.statistics import Estimate
-
-MINUS = "\N{MINUS SIGN}"
+from mtlkit.comparison.analysis.baseline_tests import PairedComparison
+from mtlkit.report.blocks import Estimate
+from mtlkit.report.numbers import signed
 
 SPOKEN = {
     "equal": "equal weights",
@@ -20,20 +19,20 @@ SPOKEN = {
 def percent(value: float) -> str:
     """A difference in percent, with its sign.
 
-    >>> percent(3.21), percent(-0.5) == f"{MINUS}0.5%", percent(0.004)
-    ('+3.2%', True, '0.0%')
+    >>> percent(3.21), percent(-0.5), percent(0.004)
+    ('+3.2%', '−0.5%', '0.0%')
     """
-    return f"{_signed(value)}%"
+    return f"{signed(value)}%"
 
 
 def interval(estimate: Estimate) -> str:
     """An interval in percent: ``+1.1 to +5.3``."""
     if estimate.low is None or estimate.high is None:
         return "no interval"
-    return f"{_signed(estimate.low)} to {_signed(estimate.high)}"
+    return f"{signed(estimate.low)} to {signed(estimate.high)}"
 
 
-def by_how_much(comparison: Comparison) -> str:
+def by_how_much(comparison: PairedComparison) -> str:
     """The mean, its interval and the adjusted p of a comparison."""
     estimate = comparison.estimate
     return (
@@ -72,10 +71,3 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     ('1 seed', '1,200 runs')
     """
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
-
-
-def _signed(value: float) -> str:
-    rounded = f"{abs(value):.1f}"
-    if float(rounded) == 0:
-        return rounded
-    return ("+" if value > 0 else MINUS) + rounded

@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit.comparison.results.record import Budget
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 from mtlkit.errors import RunError
 from mtlkit.loggers.events import StepEvent
 from mtlkit.loggers.read_events import read_events
@@ -28,7 +28,7 @@ class Traces:
 
 
 def read_traces(
-    folder: Path, study: Study, problem: str, budget: Budget
+    folder: Path, study: StudyResults, problem: str, budget: Budget
 ) -> tuple[dict[str, Traces], list[str]]:
     """The curves of each method's first seed, and what of them could not be read.
 

@@ -6,17 +6,23 @@ from one that is shown, on which tasks and whether also at equal time, is asked 
 
 from collections.abc import Sequence
 
-from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PLACEBO, REFERENCES, Comparison
-from mtlkit.comparison.analysis.evidence import Evidence, Mood, Statement, Verdict
+from mtlkit.comparison.analysis.baseline_tests import (
+    EVERY_PROBLEM,
+    PLACEBO,
+    VERDICT_BASELINES,
+    PairedComparison,
+)
+from mtlkit.comparison.analysis.evidence import Evidence, Statement, StatementKind, Verdict
 from mtlkit.comparison.analysis.power_text import (
     limits,
     more_seeds,
+    short_limit,
     why_nothing,
-    worthless_yardstick,
+    worthless_baseline,
 )
 from mtlkit.comparison.analysis.statistics import ALPHA, holm
 from mtlkit.comparison.analysis.text import SPOKEN, by_how_much, interval, listed, p_value, percent
-from mtlkit.comparison.results.study_results import YARDSTICKS
+from mtlkit.comparison.results.study_results import BASELINE_ROLES
 
 
 def verdicts(evidence: Evidence) -> tuple[Verdict, ...]:
@@ -26,18 +32,61 @@ def verdicts(evidence: Evidence) -> tuple[Verdict, ...]:
     return tuple(Verdict(problem=p, statements=tuple(_statements(evidence, p))) for p in every)
 
 
+LINES, NAMES = 5, 6
+"""The most lines of a short verdict, and the most methods that one of them names."""
+
+
+def short_verdict(evidence: Evidence) -> tuple[Statement, ...]:
+    """Return the verdict in at most five lines: against equal weights, tuning, and chance."""
+    study, family = evidence.study, evidence.family
+    problem = EVERY_PROBLEM if len(study.problems) > 1 else study.problems[0]
+    equal, tuned = study.baseline("equal"), study.baseline("tuned")
+    ordered = sorted(family.against(problem, equal or ""), key=lambda c: -c.estimate.mean)
+    if not ordered:
+        return tuple(_statements(evidence, problem)[:LINES])
+    groups = (
+        (StatementKind.BETTER, "Better than", [c for c in ordered if c.better]),
+        (StatementKind.WORSE, "Worse than", [c for c in reversed(ordered) if c.worse]),
+        (StatementKind.UNDECIDED, "Not distinguished from", [c for c in ordered if not c.shown]),
+    )
+    lines = [
+        Statement(kind, f"{words} {SPOKEN['equal']}: {_some(group)}.")
+        for kind, words, group in groups
+        if group
+    ]
+    if tuned is not None:
+        mine = sorted(family.against(problem, tuned), key=lambda c: -c.estimate.mean)
+        better = [c for c in mine if c.better and c.method not in BASELINE_ROLES]
+        kind = StatementKind.BETTER if better else StatementKind.UNDECIDED
+        text = f"Better than {SPOKEN['tuned']}: {_some(better)}."
+        lines.append(Statement(kind, text if better else f"None beats {SPOKEN['tuned']}."))
+    placebo = [s for s in _placebo(evidence, problem) if s.kind is StatementKind.WARNING]
+    best = f"The best is not shown to beat {SPOKEN[PLACEBO]}: its rank may be chance."
+    warning = [Statement(StatementKind.WARNING, best) for _ in placebo]
+    return (*lines, *(warning or short_limit(evidence, problem)))
+
+
+def _some(comparisons: Sequence[PairedComparison]) -> str:
+    named = [
+        f"{c.method} {percent(c.estimate.mean)}" if c.shown else c.method
+        for c in comparisons[:NAMES]
+    ]
+    more = len(comparisons) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
+
+
 def headline(evidence: Evidence) -> str:
     """The study in one sentence."""
     study, family = evidence.study, evidence.family
     if not family.comparisons:
         return "Nothing can be compared yet."
     said = []
-    for role in REFERENCES:
-        name = study.yardstick(role)
+    for role in VERDICT_BASELINES:
+        name = study.baseline(role)
         if name is None:
             continue
         better = [c for p in study.problems for c in family.against(p, name) if c.better]
-        better = [c for c in better if role == "equal" or c.method not in YARDSTICKS]
+        better = [c for c in better if role == "equal" or c.method not in BASELINE_ROLES]
         if better and role != "single-task":
             where = _where(better, len(study.problems))
             said.append(f"{listed(where)} {_beat(where)} {SPOKEN[role]}")
@@ -54,7 +103,7 @@ def _beat(names: Sequence[str]) -> str:
     return "beats" if len(names) == 1 else "beat"
 
 
-def _where(better: Sequence[Comparison], problems: int) -> list[str]:
+def _where(better: Sequence[PairedComparison], problems: int) -> list[str]:
     by_method: dict[str, list[str]] = {}
     for comparison in better:
         by_method.setdefault(comparison.method, []).append(comparison.problem)
@@ -67,50 +116,54 @@ def _statements(evidence: Evidence, problem: str) -> list[Statement]:
     study, family = evidence.study, evidence.family
     found: list[Statement] = []
     without_meaning = False
-    for role in REFERENCES:
-        reference = study.yardstick(role)
+    for role in VERDICT_BASELINES:
+        reference = study.baseline(role)
         if reference is None:
             reason = study.without.get(role)
             why = f"left out: {reason}" if reason else "not part of this study"
-            found.append(Statement(Mood.LIMIT, f"{_name(role)} {_is(role)} {why}."))
+            found.append(Statement(StatementKind.LIMIT, f"{_name(role)} {_is(role)} {why}."))
         else:
             mine = family.against(problem, reference)
-            unsaid = [] if mine else worthless_yardstick(study, problem, reference)
+            unsaid = [] if mine else worthless_baseline(study, problem, reference)
             found += unsaid or _against(evidence, problem, role, mine)
             without_meaning = without_meaning or bool(unsaid)
     if not any(c.problem == problem for c in family.comparisons):
         told = without_meaning and len(study.seeds) > 1
-        rest = [] if told else [Statement(Mood.LIMIT, why_nothing(study, problem))]
+        rest = [] if told else [Statement(StatementKind.LIMIT, why_nothing(study, problem))]
         return [*found, *rest]
     return [*found, *_placebo(evidence, problem), *limits(evidence, problem)]
 
 
 def _against(
-    evidence: Evidence, problem: str, role: str, comparisons: Sequence[Comparison]
+    evidence: Evidence, problem: str, role: str, comparisons: Sequence[PairedComparison]
 ) -> list[Statement]:
-    """What is shown beside one yardstick, best first, and what is not."""
+    """What is shown beside one baseline, best first, and what is not."""
     ordered = sorted(comparisons, key=lambda c: -c.estimate.mean)
     better = [c for c in ordered if c.better]
     worse = [c for c in reversed(ordered) if c.worse]
     undecided = [c for c in ordered if not c.shown]
     if role == "single-task" and len(better) > 1:
-        found = [Statement(Mood.BETTER, f"Better than {SPOKEN[role]}: {_briefly(better)}.")]
+        found = [
+            Statement(StatementKind.BETTER, f"Better than {SPOKEN[role]}: {_briefly(better)}.")
+        ]
     else:
-        found = [Statement(Mood.BETTER, _won(evidence, c, role)) for c in better]
+        found = [Statement(StatementKind.BETTER, _won(evidence, c, role)) for c in better]
     if undecided:
-        found.append(Statement(Mood.UNDECIDED, _undecided(evidence, undecided, role)))
+        found.append(Statement(StatementKind.UNDECIDED, _undecided(evidence, undecided, role)))
     if worse:
-        found.append(Statement(Mood.WORSE, f"Worse than {SPOKEN[role]}: {_briefly(worse)}."))
+        found.append(
+            Statement(StatementKind.WORSE, f"Worse than {SPOKEN[role]}: {_briefly(worse)}.")
+        )
     return found
 
 
-def _briefly(comparisons: Sequence[Comparison]) -> str:
+def _briefly(comparisons: Sequence[PairedComparison]) -> str:
     return listed(
         [f"{c.method} ({percent(c.estimate.mean)}, {interval(c.estimate)})" for c in comparisons]
     )
 
 
-def _won(evidence: Evidence, comparison: Comparison, role: str) -> str:
+def _won(evidence: Evidence, comparison: PairedComparison, role: str) -> str:
     said = f"{comparison.method} is better than {SPOKEN[role]}: {by_how_much(comparison)}."
     said += _on_which_tasks(comparison)
     if role == "equal" and evidence.at_equal_time is not None:
@@ -118,7 +171,7 @@ def _won(evidence: Evidence, comparison: Comparison, role: str) -> str:
     return said
 
 
-def _on_which_tasks(comparison: Comparison) -> str:
+def _on_which_tasks(comparison: PairedComparison) -> str:
     """Tasks are asked for once the whole is shown, adjusted among themselves."""
     if len(comparison.tasks) < 2:
         return ""
@@ -139,7 +192,7 @@ def _on_which_tasks(comparison: Comparison) -> str:
     return f" It is {'; '.join(parts)}."
 
 
-def _at_equal_time(evidence: Evidence, comparison: Comparison) -> str:
+def _at_equal_time(evidence: Evidence, comparison: PairedComparison) -> str:
     """Whether it holds where a costly step is charged for, adjusted over the shown ones."""
     assert evidence.at_equal_time is not None
     shown = [c for c in evidence.family.comparisons if c.better]
@@ -162,7 +215,7 @@ def _at_equal_time(evidence: Evidence, comparison: Comparison) -> str:
     return " At equal training time it has not been run."
 
 
-def _undecided(evidence: Evidence, comparisons: Sequence[Comparison], role: str) -> str:
+def _undecided(evidence: Evidence, comparisons: Sequence[PairedComparison], role: str) -> str:
     names = [c.method for c in comparisons]
     if len(names) == 1:
         said = f"No difference shown between {names[0]} and {SPOKEN[role]}"
@@ -178,14 +231,16 @@ def _undecided(evidence: Evidence, comparisons: Sequence[Comparison], role: str)
 def _placebo(evidence: Evidence, problem: str) -> list[Statement]:
     """A warning unless the best method is shown to be better than random weights."""
     study = evidence.study
-    placebo = study.yardstick(PLACEBO)
+    placebo = study.baseline(PLACEBO)
     if placebo is None:
         reason = study.without.get(PLACEBO, "no reason was given")
-        return [Statement(Mood.LIMIT, f"The placebo (random weights) was left out: {reason}.")]
+        return [
+            Statement(StatementKind.LIMIT, f"The placebo (random weights) was left out: {reason}.")
+        ]
     candidates = evidence.placebo.against(problem, placebo)
-    weighted = [c for c in candidates if c.method not in YARDSTICKS] or list(candidates)
+    weighted = [c for c in candidates if c.method not in BASELINE_ROLES] or list(candidates)
     if not weighted:
-        return worthless_yardstick(study, problem, placebo)
+        return worthless_baseline(study, problem, placebo)
     best = max(weighted, key=lambda c: c.estimate.mean)
     if best.better:
         return []
@@ -193,7 +248,7 @@ def _placebo(evidence: Evidence, problem: str) -> list[Statement]:
     shown = f"{percent(estimate.mean)} ({interval(estimate)}; {p_value(best.adjusted)})"
     return [
         Statement(
-            Mood.WARNING,
+            StatementKind.WARNING,
             f"The placebo is as good as the best, as far as this study can tell: {best.method} is "
             f"not shown to be better than random weights ({placebo}), {shown}. What a ranking "
             f"says here may be chance.",

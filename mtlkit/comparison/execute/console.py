@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from rich.console import Console
 
 from mtlkit.comparison.results.record import Record, Stage
-from mtlkit.report.history import duration
+from mtlkit.report.numbers import duration
 
 
 class ConsoleReporter:
@@ -29,7 +29,7 @@ class ConsoleReporter:
         done = self._total - len(self._left)
         self._say(f"{what}; {done} are made" if done else what)
 
-    def told(self, record: Record, seconds: float) -> None:
+    def on_record(self, record: Record, seconds: float) -> None:
         """Say that a run ended, after so many seconds of this session."""
         self._left.pop(record.key, None)
         self._known[record.key] = record

@@ -16,48 +16,53 @@ Devices = tuple[str | None, ...]
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 
-def _every_device() -> Devices:
+def _all_gpus() -> Devices:
     """The GPUs in turn, for recipes that choose one where there is any."""
     import torch
 
     return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or (None,)
 
 
-def _here(workers: int, threads: int, devices: Devices) -> Executor:
+def _local(workers: int, threads: int, devices: Devices) -> Executor:
     return LocalProcesses(workers, devices)
 
 
 @attrs.frozen(kw_only=True)
-class Place:
-    """How many runs at once, on which devices, by what: `make` takes workers, threads, devices."""
+class ExecutorConfig:
+    """How runs are executed: how many at once, on which devices, by which executor.
+
+    `factory` takes the number of workers, the threads of each, and the devices.
+    """
 
     workers: int | None = None  # None: one for each GPU, or else for each core, but at most eight
     devices: tuple[str, ...] = ()  # empty: as the recipes say
-    make: Callable[[int, int, Devices], Executor] = _here
-    default: Callable[[], Devices] = _every_device  # where no devices are named
+    factory: Callable[[int, int, Devices], Executor] = _local
+    default_devices: Callable[[], Devices] = _all_gpus  # where no devices are named
 
     @property
-    def at_once(self) -> int:
+    def slots(self) -> int:
         """How many runs there are at once."""
-        named = self.devices or tuple(device for device in self.default() if device is not None)
+        named = self.devices or tuple(
+            device for device in self.default_devices() if device is not None
+        )
         return self.workers or len(named) or min(cores(), 8)
 
     @property
     def threads(self) -> int:
         """The threads of each run, so that the cores are shared out."""
-        return max(1, cores() // self.at_once)
+        return max(1, cores() // self.slots)
 
     @property
-    def kind(self) -> str | None:
+    def device_type(self) -> str | None:
         """What the devices are, cpu or cuda; None where the recipes say it."""
         return self.devices[0].partition(":")[0] if self.devices else None
 
     def executor(self) -> Executor:
         """What makes the runs."""
-        return self.make(self.at_once, self.threads, self.devices or self.default())
+        return self.factory(self.slots, self.threads, self.devices or self.default_devices())
 
 
-def place_of(workers: int | None, devices: str, *, on_ray: bool) -> Place:
+def parse_executor_config(workers: int | None, devices: str, *, ray: bool) -> ExecutorConfig:
     """The place that the command line names; `RunError` for devices that are none."""
     named = tuple(name.strip() for name in devices.split(",")) if devices else ()
     for name in named:
@@ -68,8 +73,8 @@ def place_of(workers: int | None, devices: str, *, on_ray: bool) -> Place:
             f"--devices: {devices} are of two kinds, whose results differ in their last bits; "
             f"expected one kind"
         )
-    place = Place(workers=workers, devices=named)
-    return attrs.evolve(place, make=_on_ray, default=_none) if on_ray else place
+    config = ExecutorConfig(workers=workers, devices=named)
+    return attrs.evolve(config, factory=_on_ray, default_devices=_no_device) if ray else config
 
 
 def _on_ray(workers: int, threads: int, devices: Devices) -> Executor:
@@ -78,7 +83,7 @@ def _on_ray(workers: int, threads: int, devices: Devices) -> Executor:
     return RayTasks(workers, gpus=int(devices[0] is not None and devices[0] != "cpu"), cpus=threads)
 
 
-def _none() -> Devices:
+def _no_device() -> Devices:
     """No device: a task of Ray has a GPU where it asks for one, wherever it is run."""
     return (None,)
 

@@ -15,7 +15,7 @@ from mtlkit.runs.search import Searched, Settings, Tried, propose
 class MethodJob:
     """What is trained one after another: the trials of a method on a problem, then its final runs.
 
-    A method that trains each task alone has a strand for each `task`.
+    A method that trains each task alone has a method_job for each `task`.
     """
 
     problem: str
@@ -36,8 +36,8 @@ class MethodJob:
         return Record(problem=self.problem, method=self.method.name, task=self.task, **known)  # type: ignore[arg-type]
 
 
-def strands(comparison: Comparison) -> list[MethodJob]:
-    """The strands of `comparison`, in the order in which they are begun."""
+def method_jobs(comparison: Comparison) -> list[MethodJob]:
+    """The method_jobs of `comparison`, in the order in which they are begun."""
     found = []
     for name, problem in comparison.problems.items():
         for method in comparison.methods:
@@ -55,23 +55,25 @@ def planned(comparison: Comparison) -> list[Record]:
 
     Those of the time budget that come to as many epochs as those of the other are the same runs.
     """
-    return [record for strand in strands(comparison) for record in _all(strand, comparison)]
+    return [
+        record for method_job in method_jobs(comparison) for record in _all(method_job, comparison)
+    ]
 
 
-def _all(strand: MethodJob, comparison: Comparison) -> Iterator[Record]:
+def _all(method_job: MethodJob, comparison: Comparison) -> Iterator[Record]:
     tuning = comparison.tuning
-    yield from (strand.trial(number, tuning.seed) for number in range(tuning.searches))
+    yield from (method_job.trial(number, tuning.seed) for number in range(tuning.searches))
     for budget in comparison.budgets:
-        yield from (strand.final(seed, budget) for seed in comparison.seeds)
+        yield from (method_job.final(seed, budget) for seed in comparison.seeds)
 
 
 @attrs.frozen
-class Known:
+class FinishedRuns:
     """The runs that ended, by their keys, and what follows from them."""
 
     records: Mapping[str, Record]
 
-    def of(self, expected: Iterable[Record]) -> list[Record] | None:
+    def all_of(self, expected: Iterable[Record]) -> list[Record] | None:
         """The records of the runs that were `expected`; None while one is missing."""
         found = [self.records.get(record.key) for record in expected]
         whole = [record for record in found if record is not None]
@@ -79,57 +81,59 @@ class Known:
 
 
 @attrs.frozen(kw_only=True)
-class Next:
-    """A run that can be made now; `hopeless` says why it cannot come to anything."""
+class ReadyRun:
+    """A run that can be made now; `skip_reason` says why it cannot come to anything."""
 
-    strand: MethodJob
+    method_job: MethodJob
     record: Record  # with the settings to train with
     epochs: int | None = None  # where they are not the recipe's own
-    hopeless: str = ""
+    skip_reason: str = ""
 
 
-def next_runs(strand: MethodJob, comparison: Comparison, known: Known) -> list[Next]:
-    """The runs of `strand` that nothing stands in the way of, among them those already begun."""
+def ready_runs(
+    method_job: MethodJob, comparison: Comparison, known: FinishedRuns
+) -> list[ReadyRun]:
+    """Return the runs of `method_job` that can start now, including those already begun."""
     tuning = comparison.tuning
     trials: list[Record] = []
     for number in range(tuning.searches):
-        asked = strand.trial(number, tuning.seed)
+        asked = method_job.trial(number, tuning.seed)
         found = known.records.get(asked.key)
         if found is None:
-            settings = _proposed(strand, trials, tuning.seed, number)
-            return [Next(strand=strand, record=attrs.evolve(asked, settings=settings))]
+            settings = _proposed(method_job, trials, tuning.seed, number)
+            return [ReadyRun(method_job=method_job, record=attrs.evolve(asked, settings=settings))]
         trials.append(found)
     scored = [trial for trial in trials if trial.score is not None]
-    settings = own_settings(strand.recipe, strand.space)
+    settings = own_settings(method_job.recipe, method_job.space)
     if scored:
         settings = dict(min(scored, key=lambda trial: trial.score or 0.0).settings)
-    made = _made(strand, comparison.seeds, comparison.budgets, known)
+    made = _made(method_job, comparison.seeds, comparison.budgets, known)
     if made:  # a trial that failed and was made again must not part the seeds of a method
         settings = dict(made[0].settings)
-    hopeless = "no trial came to its end" if trials and not scored else ""
+    skip_reason = "no trial came to its end" if trials and not scored else ""
     return [
-        Next(
-            strand=strand,
-            record=attrs.evolve(strand.final(seed, budget), settings=settings),
+        ReadyRun(
+            method_job=method_job,
+            record=attrs.evolve(method_job.final(seed, budget), settings=settings),
             epochs=epochs,
-            hopeless=hopeless,
+            skip_reason=skip_reason,
         )
-        for budget, epochs in _budgets(strand, comparison, known)
+        for budget, epochs in _budgets(method_job, comparison, known)
         for seed in comparison.seeds
-        if strand.final(seed, budget).key not in known.records
+        if method_job.final(seed, budget).key not in known.records
     ]
 
 
-def _proposed(strand: MethodJob, trials: list[Record], seed: int, number: int) -> Settings:
+def _proposed(method_job: MethodJob, trials: list[Record], seed: int, number: int) -> Settings:
     """The settings of the next trial; the recipe's own ones come first."""
-    if number == 0 or not strand.space:
-        return own_settings(strand.recipe, strand.space)
+    if number == 0 or not method_job.space:
+        return own_settings(method_job.recipe, method_job.space)
     tried = [Tried(trial.settings, trial.score) for trial in trials if trial.score is not None]
-    return propose(strand.space, tried, seed=seed, number=number)
+    return propose(method_job.space, tried, seed=seed, number=number)
 
 
 def _budgets(
-    strand: MethodJob, comparison: Comparison, known: Known
+    method_job: MethodJob, comparison: Comparison, known: FinishedRuns
 ) -> Iterator[tuple[Budget, int | None]]:
     """The budgets whose final runs can be made, and their epochs where they are not the recipe's.
 
@@ -138,34 +142,36 @@ def _budgets(
     if Budget.EPOCHS in comparison.budgets:
         yield Budget.EPOCHS, None
     if Budget.TIME in comparison.budgets:
-        epochs = _epochs_in_time(strand, comparison, known)
+        epochs = _epochs_in_time(method_job, comparison, known)
         if epochs is not None:
             yield Budget.TIME, epochs
 
 
-def _epochs_in_time(strand: MethodJob, comparison: Comparison, known: Known) -> int | None:
+def _epochs_in_time(
+    method_job: MethodJob, comparison: Comparison, known: FinishedRuns
+) -> int | None:
     """The epochs that take as long as those of `equal`; None while that is not known."""
-    made = _made(strand, comparison.seeds, [Budget.TIME], known)
+    made = _made(method_job, comparison.seeds, [Budget.TIME], known)
     if made:  # more seeds, with other runs to measure, must not change what was begun
         return made[0].epochs
-    own = step_seconds(strand.problem, strand.method, comparison, known)
-    equal = step_seconds(strand.problem, comparison.method(EQUAL), comparison, known)
+    own = step_seconds(method_job.problem, method_job.method, comparison, known)
+    equal = step_seconds(method_job.problem, comparison.method(EQUAL), comparison, known)
     if own is None or equal is None:
         return None
-    epochs = strand.recipe.train.epochs
+    epochs = method_job.recipe.train.epochs
     return max(1, round(epochs * equal / own)) if own and equal else epochs
 
 
 def _made(
-    strand: MethodJob, seeds: Iterable[int], budgets: Iterable[Budget], known: Known
+    method_job: MethodJob, seeds: Iterable[int], budgets: Iterable[Budget], known: FinishedRuns
 ) -> list[Record]:
-    """The final runs of a strand that ended."""
-    asked = [strand.final(seed, budget).key for budget in budgets for seed in seeds]
+    """The final runs of a method_job that ended."""
+    asked = [method_job.final(seed, budget).key for budget in budgets for seed in seeds]
     return [known.records[key] for key in asked if key in known.records]
 
 
 def step_seconds(
-    problem: str, method: Method, comparison: Comparison, known: Known
+    problem: str, method: Method, comparison: Comparison, known: FinishedRuns
 ) -> float | None:
     """What a step of `method` costs, in seconds: that of all its networks together.
 
@@ -174,7 +180,7 @@ def step_seconds(
     tasks = comparison.problems[problem].recipe.tasks if method.alone else (None,)
     total = 0.0
     for task in tasks:
-        found = known.of(
+        found = known.all_of(
             Record(problem=problem, method=method.name, task=task, stage=Stage.FINAL, seed=seed)
             for seed in comparison.seeds
         )

@@ -11,11 +11,11 @@ from mtlkit.training.signals import StopRequest, stop_on_signal
 POLL = 0.5
 """Seconds between two looks at whether somebody wishes to stop."""
 
-Ended = Callable[[str, Outcome, float], None]
-"""Told of the key of a run that ended, of its outcome, and of the seconds it took."""
+OnFinished = Callable[[str, Outcome, float], None]
+"""OnRecord of the key of a run that ended, of its outcome, and of the seconds it took."""
 
 
-def make_runs(jobs: Mapping[str, Job], executor: Executor, ended: Ended) -> None:
+def make_runs(jobs: Mapping[str, Job], executor: Executor, on_finished: OnFinished) -> None:
     """Make the runs of `jobs`, in order, as many at once as the executor has slots.
 
     A run that fails is told of and does not stop the others. Raises `InterruptedRunError` after
@@ -28,17 +28,17 @@ def make_runs(jobs: Mapping[str, Job], executor: Executor, ended: Ended) -> None
             if wish.wished:
                 executor.stop()
                 while begun:
-                    _tell(begun, executor, ended, wish)
+                    _tell(begun, executor, on_finished, wish)
                 raise InterruptedRunError("stopped; the same command goes on")
             while waiting and len(begun) < executor.slots:
                 key = waiting.pop(0)
                 begun[key] = time.monotonic()
                 executor.submit(key, jobs[key])
-            waiting += _tell(begun, executor, ended, wish)
+            waiting += _tell(begun, executor, on_finished, wish)
 
 
 def _tell(
-    begun: dict[str, float], executor: Executor, ended: Ended, wish: StopRequest
+    begun: dict[str, float], executor: Executor, on_finished: OnFinished, wish: StopRequest
 ) -> list[str]:
     """Tell of the runs that ended; the keys of those that are to go on are returned."""
     again = []
@@ -47,5 +47,5 @@ def _tell(
         if outcome.unfinished(stopping=wish.wished):
             again.append(key)
         else:
-            ended(key, outcome, seconds)
+            on_finished(key, outcome, seconds)
     return again

@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 import attrs
 
 from mtlkit.comparison.execute.executor import Executor
-from mtlkit.comparison.execute.plan import Known, MethodJob, Next, next_runs, strands
-from mtlkit.comparison.execute.trial_scores import Ended, Scores
+from mtlkit.comparison.execute.plan import (
+    FinishedRuns,
+    MethodJob,
+    ReadyRun,
+    method_jobs,
+    ready_runs,
+)
+from mtlkit.comparison.execute.trial_scores import FinishedRun, TrialScores
 from mtlkit.comparison.execute.worker import Job, Outcome
 from mtlkit.comparison.results.outcome import measured
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric
@@ -26,15 +32,15 @@ from mtlkit.training.signals import stop_on_signal
 POLL = 0.5
 """Seconds between two looks at whether somebody wishes to stop."""
 
-Told = Callable[[Record, float], None]
-"""Told of a record that was written, and of the seconds that its run took this time."""
+OnRecord = Callable[[Record, float], None]
+"""OnRecord of a record that was written, and of the seconds that its run took this time."""
 
 
 @attrs.define(eq=False)
 class _Begun:
     """A run in the hands of a worker."""
 
-    next: Next
+    next: ReadyRun
     recipe: Recipe
     text: str
     start: float = attrs.field(factory=time.monotonic)
@@ -54,16 +60,16 @@ class Runner:
         executor: Executor,
         catalog: Catalog,
         loading: Loading,
-        told: Told,
+        on_record: OnRecord,
         primary_metrics: Sequence[TaskMetric],
     ) -> None:
         self.comparison, self.folder, self.executor = comparison, folder, executor
-        self._catalog, self._loading, self._told = catalog, loading, told
+        self._catalog, self._loading, self._on_record = catalog, loading, on_record
         self._primary_metrics = primary_metrics
         self._records = folder.records()
-        self._scores = Scores(comparison, folder)
-        self._strands = strands(comparison)
-        self._next = {n: self._ready(strand) for n, strand in enumerate(self._strands)}
+        self._scores = TrialScores(comparison, folder)
+        self._method_jobs = method_jobs(comparison)
+        self._next = {n: self._ready(method_job) for n, method_job in enumerate(self._method_jobs)}
         self._begun: dict[str, _Begun] = {}
         self._twins = dict(self._known_recipes())  # the run of each recipe that was trained
 
@@ -76,8 +82,8 @@ class Runner:
                 for key, outcome in self.executor.ended(POLL):
                     self._ended(key, outcome, stopping=wish.wished)
 
-    def _ready(self, strand: MethodJob) -> list[Next]:
-        return next_runs(strand, self.comparison, Known(self._records))
+    def _ready(self, method_job: MethodJob) -> list[ReadyRun]:
+        return ready_runs(method_job, self.comparison, FinishedRuns(self._records))
 
     def _known_recipes(self) -> Iterator[tuple[str, Record]]:
         for record in self._records.values():
@@ -99,11 +105,11 @@ class Runner:
     def _is_known(self, key: str) -> bool:
         return key in self._begun or key in self._records or key in self._scores
 
-    def _begin(self, following: Next) -> bool:
+    def _begin(self, following: ReadyRun) -> bool:
         """Begin with a run, or, where it exists already or cannot be made, settle it: True."""
         record = following.record
-        if following.hopeless:
-            self._settle(following, attrs.evolve(record, error=following.hopeless))
+        if following.skip_reason:
+            self._settle(following, attrs.evolve(record, error=following.skip_reason))
             return True
         try:
             recipe = self._recipe(following)
@@ -134,9 +140,9 @@ class Runner:
         self.executor.submit(record.key, job)
         return False
 
-    def _recipe(self, following: Next) -> Recipe:
+    def _recipe(self, following: ReadyRun) -> Recipe:
         record = following.record
-        recipe = with_settings(following.strand.recipe, record.settings, self._catalog)
+        recipe = with_settings(following.method_job.recipe, record.settings, self._catalog)
         if record.stage is Stage.TRIAL:
             return for_trial(recipe, record.seed)
         return for_final(recipe, record.seed, following.epochs)
@@ -159,17 +165,17 @@ class Runner:
             self._twins[begun.text] = record
         self._settle(begun.next, record, time.monotonic() - begun.start)
 
-    def _settle(self, following: Next, record: Record, seconds: float = 0.0) -> None:
+    def _settle(self, following: ReadyRun, record: Record, seconds: float = 0.0) -> None:
         """Write `record` down, and with it what waited for it; a trial may have to wait itself."""
-        for ended in self._scores.add(Ended(next=following, record=record, seconds=seconds)):
+        for ended in self._scores.add(FinishedRun(next=following, record=record, seconds=seconds)):
             record = self._measured(ended.record)
             self.folder.append(record)
             self._records[record.key] = record
-            self._told(record, ended.seconds)
-            for number, strand in enumerate(self._strands):
-                affected = record.method in (strand.method.name, EQUAL)
-                if strand.problem == record.problem and affected:
-                    self._next[number] = self._ready(strand)
+            self._on_record(record, ended.seconds)
+            for number, method_job in enumerate(self._method_jobs):
+                affected = record.method in (method_job.method.name, EQUAL)
+                if method_job.problem == record.problem and affected:
+                    self._next[number] = self._ready(method_job)
 
     def _measured(self, record: Record) -> Record:
         """Return the record, with an error if a final run lacks a primary metric."""
@@ -210,7 +216,7 @@ def _as(record: Record, twin: Record) -> Record:
     )
 
 
-def _turn(following: Next) -> tuple[bool, bool, int]:
+def _turn(following: ReadyRun) -> tuple[bool, bool, int]:
     """Methods take turns: what else a machine does in an hour then slows none of them alone.
 
     So the fastest run of each says what a step of it costs, and what is made can be compared soon.

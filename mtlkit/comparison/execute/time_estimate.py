@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 import torch
 
-from mtlkit.comparison.execute.plan import MethodJob, planned, strands
+from mtlkit.comparison.execute.plan import MethodJob, method_jobs, planned
 from mtlkit.comparison.results.record import Budget, Record, Stage
 from mtlkit.comparison.spec.comparison import Comparison
 from mtlkit.data.source import Loading
@@ -25,7 +25,7 @@ STEPS = 3
 
 
 @attrs.frozen(kw_only=True)
-class Share:
+class TimeEstimate:
     """The runs of a method on a problem, all its tasks together, and their seconds by one worker.
 
     `left` are those that a study has not made yet.
@@ -39,7 +39,9 @@ class Share:
     seconds: float
 
 
-def estimate(comparison: Comparison, known: Mapping[str, Record], loading: Loading) -> list[Share]:
+def estimate(
+    comparison: Comparison, known: Mapping[str, Record], loading: Loading
+) -> list[TimeEstimate]:
     """What each method on each problem takes, by records that are there, else by a few steps.
 
     Nothing is written, but that data which is rendered is kept in the cache.
@@ -62,7 +64,7 @@ def estimate(comparison: Comparison, known: Mapping[str, Record], loading: Loadi
             )
             trials = sum(record.stage is Stage.TRIAL for record in runs)
             found.append(
-                Share(
+                TimeEstimate(
                     problem=problem,
                     method=method.name,
                     trials=trials,
@@ -80,18 +82,18 @@ Costs = dict[tuple[str, str, str | None], float]
 
 def _costs(comparison: Comparison, known: Mapping[str, Record], loading: Loading) -> Costs:
     costs: Costs = {}
-    for strand in strands(comparison):
+    for method_job in method_jobs(comparison):
         made = [
             record
             for record in known.values()
             if (record.problem, record.method, record.task)
-            == (strand.problem, strand.method.name, strand.task)
+            == (method_job.problem, method_job.method.name, method_job.task)
             and record.error is None
             and record.budget is Budget.EPOCHS
         ]
-        key = (strand.problem, strand.method.name, strand.task)
-        base = comparison.problems[strand.problem].base
-        costs[key] = _seconds(made) or probe(strand, attrs.evolve(loading, base=base))
+        key = (method_job.problem, method_job.method.name, method_job.task)
+        base = comparison.problems[method_job.problem].base
+        costs[key] = _seconds(made) or probe(method_job, attrs.evolve(loading, base=base))
     return costs
 
 
@@ -99,9 +101,9 @@ def _seconds(made: Sequence[Record]) -> float:
     return sum(record.seconds for record in made) / len(made) if made else 0.0
 
 
-def probe(strand: MethodJob, loading: Loading) -> float:
-    """The seconds that a run of `strand` trains, going by a few of its steps."""
-    recipe = strand.recipe
+def probe(method_job: MethodJob, loading: Loading) -> float:
+    """The seconds that a run of `method_job` trains, going by a few of its steps."""
+    recipe = method_job.recipe
     before = torch.get_num_threads()
     torch.set_num_threads(recipe.train.threads or before)
     try:

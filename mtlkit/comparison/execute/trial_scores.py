@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from mtlkit.comparison.execute.plan import Next
+from mtlkit.comparison.execute.plan import ReadyRun
 from mtlkit.comparison.results.outcome import losses_of
 from mtlkit.comparison.results.record import Record, Stage
 from mtlkit.comparison.results.store import StudyFolder
@@ -14,7 +14,7 @@ from mtlkit.runs.fit_once import mean_ratio
 SELECTION = (
     "A trial is scored by its losses on the validation split after the last epoch: the mean, over "
     "all tasks, of each loss in units of what `equal` reaches with the recipe's own settings. No "
-    "scheme's weights enter, so every scheme is judged by the same yardstick. The trial with the "
+    "weighting's weights enter, so all weightings share one measure. The trial with the "
     "lowest score gives the settings of the method's final runs; for single-task that is so for "
     "each task alone. Every method has the same number of trials, begins with the recipe's own "
     "settings and searches what the others search. Trials never see the test split: it is read "
@@ -26,15 +26,15 @@ SELECTION = (
 
 
 @attrs.frozen(kw_only=True)
-class Ended:
+class FinishedRun:
     """A run that ended, and the seconds it took this time."""
 
-    next: Next
+    next: ReadyRun
     record: Record
     seconds: float
 
 
-class Scores:
+class TrialScores:
     """Holds trials back until their unit is known, then scores them.
 
     The unit is the first trial of `equal`, or of the first method whose trial did not fail. It is
@@ -45,18 +45,18 @@ class Scores:
         self._comparison, self._folder = comparison, folder
         self._units: dict[str, dict[str, float]] = folder.read_units()
         self._trials = dict(folder.records())
-        self._held: dict[str, Ended] = {}
+        self._held: dict[str, FinishedRun] = {}
 
     def __contains__(self, key: str) -> bool:
         return key in self._held
 
-    def add(self, ended: Ended) -> list[Ended]:
+    def add(self, ended: FinishedRun) -> list[FinishedRun]:
         """Take one more run that ended; those that can be written down now."""
         record = ended.record
         if record.stage is Stage.FINAL:
             return [ended]
         if record.error is None:
-            tasks = ended.next.strand.recipe.tasks
+            tasks = ended.next.method_job.recipe.tasks
             missing = [task for task in tasks if task not in losses_of(record)]
             if missing:
                 why = f"the validation loss of {', '.join(missing)} is not finite"

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import attrs
 import torch
-from filelock import FileLock, Timeout
 
 from mtlkit.data.source import Loading
-from mtlkit.errors import InterruptedRunError, RunError
+from mtlkit.errors import InterruptedRunError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.runs.fit_once import fit_once
-from mtlkit.runs.folder import LOCK, RunFolder
+from mtlkit.runs.folder import RunFolder
+from mtlkit.runs.lock import LOCK, lock_folder
 
 PATIENCE = 60.0
 """Seconds that a run may still be held by the worker of a comparison that was killed."""
@@ -75,15 +75,10 @@ def run_job(job: Job) -> Outcome:
 
 
 def _await(folder: RunFolder) -> None:
-    """Wait until the worker of a comparison that was killed has noticed, and is gone."""
-    if not (folder.path / LOCK).exists():
-        return
-    lock = FileLock(folder.path / LOCK)
-    try:
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        raise RunError(f"{folder.path}: another process is working on this run") from None
-    lock.release()
+    """Wait until the worker of a comparison that was killed has ended."""
+    if (folder.path / LOCK).exists():
+        with lock_folder(folder.path, "run", timeout=PATIENCE):
+            pass
 
 
 def work(job: Job, results: Connection) -> None:

@@ -1,120 +1,122 @@
-"""The tables of what runs cost, reached, searched for and failed at."""
+"""Tables of the cost of runs, the trade between tasks, the searches, and failures."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from mtlkit.comparison.analysis.cost import costs
 from mtlkit.comparison.analysis.evidence import deciding_budget
 from mtlkit.comparison.analysis.pareto import trade
 from mtlkit.comparison.analysis.sensitivity import chosen_settings, sensitivities
-from mtlkit.comparison.report.report_table import ReportTable, Row, mark_best
 from mtlkit.comparison.results.record import Record, Stage
-from mtlkit.comparison.results.study_results import Study
-from mtlkit.report.history import duration
+from mtlkit.comparison.results.study_results import StudyResults
+from mtlkit.report.blocks import Cell, TableBlock
+from mtlkit.report.numbers import duration
 
 MEBIBYTE = 2**20
 
 
-def costing(study: Study, problem: str) -> ReportTable:
-    """Time and memory beside equal weights."""
+def cost_table(study: StudyResults, problem: str) -> TableBlock:
+    """Return time and memory of each method, relative to equal weights."""
     rows = [
-        Row(
-            cells=(
-                method,
-                cost.relative,
-                cost.step_seconds * 1000,
-                duration(cost.seconds),
-                round(cost.peak_memory_bytes / MEBIBYTE) or None,
-                cost.parameters or None,
-                cost.epochs,
-            ),
-            method=method,
+        (
+            method,
+            cost.relative,
+            cost.step_seconds * 1000,
+            duration(cost.seconds),
+            round(cost.peak_memory_bytes / MEBIBYTE) or None,
+            cost.parameters or None,
+            cost.epochs,
         )
         for method, cost in costs(study, problem, deciding_budget(study)).items()
     ]
-    return ReportTable(
+    return TableBlock(
         name="cost",
         title="Cost",
-        problem=problem,
         header=(
             *("method", "a step, times equal", "a step, ms", "training"),
             *("peak memory, MiB", "parameters", "epochs"),
         ),
         rows=tuple(rows),
-        caption="Times are those of the fastest seed, memory is the most of any. Single-task "
+        groups=methods_of(rows),
+        caption="Times are those of the fastest seed, memory is the largest of any. Single-task "
         "networks are counted together: a step is one of each.",
     )
 
 
-def trading(study: Study, problem: str) -> ReportTable | None:
-    """Volumes beside the sweep of constant weights; None where there is nothing to trade."""
+def trade_table(study: StudyResults, problem: str) -> TableBlock | None:
+    """Return hypervolumes next to that of the sweep of constant weights; None without a trade."""
     found = trade(study, problem, deciding_budget(study))
     if found is None:
         return None
     rows = [
-        Row(cells=(method, 100 * found.volumes[method], 100 * found.gains[method]), method=method)
-        for method in found.methods
+        (method, 100 * found.volumes[method], 100 * found.gains[method]) for method in found.methods
     ]
     corner = ", ".join(f"{task} {value:.4g}" for task, value in found.reference.items())
-    return ReportTable(
+    return TableBlock(
         name="hypervolume",
         title="Hypervolume",
-        problem=problem,
         header=("method", "hypervolume, % of the box", "added to the sweep, points"),
-        rows=tuple(mark_best(rows, 1)),
+        rows=tuple(rows),
+        groups=methods_of(rows),
         caption=f"Validation split, all tasks. The sweep of {len(found.sweep)} constant "
         f"weightings has {100 * found.sweep_volume:.1f}%. The box reaches from the reference point "
         f"({corner}), a tenth beyond the worst value seen, to the best of each task. A method is "
         f"the mean of its seeds, a point of the sweep is one run.",
-    )
+    ).mark_best({1: True})
 
 
-def rates(study: Study, problem: str) -> ReportTable | None:
-    """How scores hang on the learning rate; None where it was not searched."""
-    rows = []
+def rate_table(study: StudyResults, problem: str) -> TableBlock | None:
+    """Return the sensitivity of scores to the learning rate; None if it was not searched."""
+    rows: list[tuple[Cell, ...]] = []
     for name, found in sensitivities(study, problem).items():
         best = found.best or (None, None)
-        cells = (name, *best, found.loss_of_median, len(found.points), len(found.failed))
-        rows.append(Row(cells=cells, method=name.split(": ")[0]))
+        rows.append((name, *best, found.loss_of_median, len(found.points), len(found.failed)))
     if not rows:
         return None
-    return ReportTable(
+    return TableBlock(
         name="learning-rates",
         title="Sensitivity to the learning rate",
-        problem=problem,
         header=(
             *("method", "best rate", "its score", "median trial worse by, %"),
             *("trials", "failed"),
         ),
-        rows=tuple(mark_best(rows, 3, higher_is_better=False)),
-        caption="Trials of the search, judged on the validation split; a lower score is better.",
-    )
+        rows=tuple(rows),
+        groups=methods_of(rows),
+        caption="Trials of the search, scored on the validation split; a lower score is better.",
+    ).mark_best({3: False})
 
 
-def settings(study: Study, problem: str) -> ReportTable | None:
-    """What the searches chose; None where nothing was searched."""
-    chosen: Mapping[str, Mapping[str, float | int | str | bool]] = chosen_settings(study, problem)
-    paths = sorted({path for each in chosen.values() for path in each})
+def settings_table(study: StudyResults, problem: str) -> TableBlock | None:
+    """Return the settings that the searches chose; None if nothing was searched."""
+    chosen = chosen_settings(study, problem)
+    paths = sorted({path for settings in chosen.values() for path in settings})
     if not paths:
         return None
     rows = [
-        Row(cells=(name, *(_plain(each.get(path)) for path in paths)), method=name.split(": ")[0])
-        for name, each in chosen.items()
+        (name, *(_plain(settings.get(path)) for path in paths)) for name, settings in chosen.items()
     ]
-    return ReportTable(
+    return TableBlock(
         name="settings",
         title="Settings that the searches chose",
-        problem=problem,
         header=("method", *paths),
         rows=tuple(rows),
+        groups=methods_of(rows),
     )
 
 
-def failures(study: Study) -> ReportTable:
-    """The runs that failed, with their errors."""
-    rows = tuple(Row(cells=(r.key, _stage(r), r.error), method=r.method) for r in study.failed())
-    return ReportTable(
-        name="failures", title="Failed runs", header=("run", "for", "error"), rows=rows
+def failure_table(study: StudyResults) -> TableBlock:
+    """Return the runs that failed, with their errors."""
+    failed = study.failed()
+    return TableBlock(
+        name="failures",
+        header=("run", "for", "error"),
+        rows=tuple((record.key, _stage(record), record.error) for record in failed),
+        groups=tuple(record.method for record in failed),
     )
+
+
+def methods_of(rows: Sequence[Sequence[Cell]]) -> tuple[str, ...]:
+    """Return the method of each row, whose first cell is ``method`` or ``method: task``."""
+    return tuple(str(row[0]).split(": ")[0] for row in rows)
 
 
 def _plain(value: float | int | str | bool | None) -> str | int | float | None:

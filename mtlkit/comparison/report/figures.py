@@ -1,222 +1,277 @@
-"""The figures of a study's page."""
+"""The charts of a study's page."""
 
 import itertools
 from collections.abc import Iterator, Mapping
 
+import attrs
+
+from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PairedComparison
 from mtlkit.comparison.analysis.cost import costs
 from mtlkit.comparison.analysis.evidence import Evidence, deciding_budget
 from mtlkit.comparison.analysis.pareto import Trade, front, trade
 from mtlkit.comparison.analysis.sensitivity import sensitivities
 from mtlkit.comparison.analysis.statistics import bootstrap_mean
+from mtlkit.comparison.analysis.text import SPOKEN, by_how_much
 from mtlkit.comparison.analysis.traces import Curve, Traces
-from mtlkit.comparison.report.plotly_parts import (
-    AT,
-    COLOURS,
-    Choice,
-    Figure,
-    Look,
-    Trace,
-    axes,
-    curve,
-    interval,
-    method_point,
-    method_rows,
-    seed_marks,
-)
+from mtlkit.comparison.report.styles import VERDICTS, MethodStyles
 from mtlkit.comparison.report.tables import improvement
 from mtlkit.comparison.results.record import Budget, TaskMetric
-from mtlkit.comparison.results.study_results import YARDSTICKS, Study
+from mtlkit.comparison.results.study_results import BASELINE_ROLES, StudyResults
+from mtlkit.report.blocks import Chart, Estimate, Series, Style
+from mtlkit.report.overlay import palette
+from mtlkit.report.page import BranchSelection
 
 
-def forest(evidence: Evidence, problem: str, role: str, looks: Mapping[str, Look]) -> Figure | None:
-    """Delta-m of each method against a yardstick: bootstrap interval thick, Student's thin."""
+def opening(evidence: Evidence, styles: MethodStyles) -> list[Chart | BranchSelection]:
+    """Return the pictures at the top: gains over equal weights, and the Pareto front."""
+    study = evidence.study
+    problems = (EVERY_PROBLEM, *study.problems) if len(study.problems) > 1 else study.problems
+    forests = {p: chart for p in problems if (chart := forest(evidence, p, "equal"))}
+    fronts = {
+        (f"{problem}: {pair}" if len(study.problems) > 1 else pair): chart
+        for problem in study.problems
+        for pair, chart in pareto(study, problem, styles).items()
+    }
+    if not fronts:
+        fronts = {p: c for p in study.problems if (c := cost_and_gain(study, p, styles))}
+    pictures: list[Chart | BranchSelection] = []
+    for asks, charts in (("Problem", forests), ("Tasks", fronts)):
+        pictures += list(charts.values()) if len(charts) == 1 else choice(asks, charts)
+    return pictures
+
+
+def choice(asks: str, charts: Mapping[str, Chart]) -> list[BranchSelection]:
+    """Return the choice among charts with one title; nothing without charts."""
+    if not charts:
+        return []
+    title = next(iter(charts.values())).title
+    options = {name: (attrs.evolve(chart, title=""),) for name, chart in charts.items()}
+    return [BranchSelection(title=title, asks=asks, options=options)]
+
+
+def forest(evidence: Evidence, problem: str, role: str) -> Chart | None:
+    """Return delta-m of each method against a baseline, colored by verdict, best first."""
     study, budget = evidence.study, deciding_budget(evidence.study)
-    reference = study.yardstick(role)
-    found = [
-        (method, estimate)
-        for method in study.methods
-        if (estimate := improvement(study, problem, method, role, budget)) is not None
-    ]
-    traces: list[Trace] = []
-    for method, estimate in sorted(found, key=lambda item: item[1].mean):
+    reference = study.baseline(role)
+    gains: list[tuple[str, Estimate, PairedComparison | None]] = []
+    for method in study.methods:
         compared = evidence.family.of(problem, method, reference or "")
-        told = f"{estimate.count} seeds"
         if compared is not None:
-            thin = compared.estimate
-            traces.append(interval(method, thin, looks[method], 1.3, "skip", size=0))
-            told += f"<br>adjusted p = {compared.adjusted:.2g}"
-        traces.append(interval(method, estimate, looks[method], 5, told))
-    if not traces:
+            gains.append((method, compared.estimate, compared))
+        elif problem != EVERY_PROBLEM:
+            estimate = improvement(study, problem, method, role, budget)
+            gains += [(method, estimate, None)] if estimate is not None else []
+    series = {}
+    for method, estimate, compared in sorted(gains, key=lambda gain: -gain[1].mean):
+        word = "undecided"
+        note = f"{method}: {estimate.mean:+.2f}%, one seed"
+        if compared is not None:
+            word = compared.verdict
+            note = f"{method}: {by_how_much(compared)}<br>{word}, {estimate.count} seeds"
+        series[method] = _interval(method, estimate, VERDICTS[word], note, label=word)
+    if not series:
         return None
-    return Figure(
-        title=f"Δm against {reference}",
-        traces=traces,
-        layout=method_rows("Δm in percent: better to the right", zero=True),
-        caption="Mean over seeds; thick: bootstrap interval, thin: Student's, by which the verdict "
-        "goes before it is adjusted for the number of comparisons.",
-        rows=True,
+    return Chart(
+        title=f"Gain over {SPOKEN[role]}" if role == "equal" else f"Against {SPOKEN[role]}",
+        kind="intervals",
+        x_label="",
+        y_label="Δm, %: better to the right",
+        series=series,
+        zero=True,
+        caption=f"{'The mean of all problems' if problem == EVERY_PROBLEM else problem}: mean over "
+        "seeds of the test split, with Student's interval of 95%. The color is the verdict, which "
+        "also adjusts for the number of comparisons.",
     )
 
 
-def task_intervals(study: Study, problem: str, looks: Mapping[str, Look]) -> Iterator[Figure]:
-    """For each task, the metric of each method: seeds, mean and bootstrap interval."""
+def task_intervals(study: StudyResults, problem: str, styles: MethodStyles) -> Iterator[Chart]:
+    """Yield for each task the metric of each method: seeds, mean and bootstrap interval."""
     budget = deciding_budget(study)
     for judged in study.tasks(problem):
-        traces: list[Trace] = []
-        for method in reversed(study.methods):
+        series: dict[str, Series] = {}
+        for method in study.methods:
             scores = study.scores(problem, method, budget)
             values = [scores[seed][judged.task] for seed in scores]
             if values:
                 estimate = bootstrap_mean(values)
-                traces.append(seed_marks(method, scores, judged.task, looks[method]))
-                told = f"{estimate.count} seeds"
-                traces.append(interval(method, estimate, looks[method], 3, told))
-        if traces:
+                note = f"{method}: {estimate.mean:.4g}<br>{estimate.count} seeds"
+                series[f"{method}, seeds"] = Series(
+                    x=(method,) * len(values),
+                    y=tuple(values),
+                    notes=tuple(f"{method}, seed {seed}: {scores[seed][judged.task]:.4g}"
+                                for seed in scores),
+                    group=method,
+                    style=Style(color=styles[method].color, symbol="tick"),
+                )  # fmt: skip
+                series[method] = _interval(method, estimate, styles[method], note)
+        if series:
             better = "right" if judged.higher_is_better else "left"
-            yield Figure(
+            yield Chart(
                 title=judged.task,
-                traces=traces,
-                layout=method_rows(f"{judged.metric}: better to the {better}"),
-                rows=True,
+                kind="intervals",
+                x_label="",
+                y_label=f"{judged.metric}: better to the {better}",
+                series=series,
             )
 
 
-def pareto(study: Study, problem: str, looks: Mapping[str, Look]) -> Choice | None:
-    """The sweep of constant weights and every method, for each pair of tasks."""
+def pareto(study: StudyResults, problem: str, styles: MethodStyles) -> dict[str, Chart]:
+    """Return the sweep of constant weights and every method, for each pair of tasks."""
     found = trade(study, problem, deciding_budget(study))
     if found is None:
-        return None
-    options = {
-        f"{a.task} and {b.task}": (_pair(found, a, b, looks),)
+        return {}
+    return {
+        f"{a.task} and {b.task}": _pair(found, a, b, styles)
         for a, b in itertools.combinations(found.tasks, 2)
     }
-    return Choice(
-        title="The sweep and the methods",
-        asks="Tasks",
-        options=options,
-        caption="Validation split. Grey: trials of tuned scalarisation, joined where none beats "
-        "them in both tasks. A method is the mean of its seeds, a trial is one run, so the best "
-        "trials owe something to chance.",
+
+
+def _pair(found: Trade, a: TaskMetric, b: TaskMetric, styles: MethodStyles) -> Chart:
+    def points(of: list[Mapping[str, float]] | tuple[Mapping[str, float], ...]) -> Series:
+        return Series(
+            x=tuple(point[a.task] for point in of),
+            y=tuple(point[b.task] for point in of),
+            style=Style(color="var(--muted)", symbol="circle"),
+        )
+
+    series: dict[str, Series] = {}
+    if found.sweep:
+        line = "vh" if a.higher_is_better else "hv"  # the region between two points is reached
+        edge = points(tuple(front(found.sweep, (a, b))))
+        series["front of tuned constant weights"] = Series(
+            x=edge.x, y=edge.y, style=Style(color="var(--muted)", line=line), group=""
+        )
+        series["trial of constant weights"] = points(found.sweep)
+    for method, point in found.methods.items():
+        series[method] = _point(method, point[a.task], point[b.task], styles[method])
+    arrows = [f"{j.metric} {'↑' if j.higher_is_better else '↓'}" for j in (a, b)]
+    return Chart(
+        title="Trade between tasks",
+        kind="points",
+        x_label=arrows[0],
+        y_label=arrows[1],
+        series=series,
+        labeled=True,
+        caption="Validation split. A method is the mean of its seeds, a trial of constant weights "
+        "is one run, so the best trials are partly luck.",
     )
 
 
-def cost_and_gain(study: Study, problem: str, looks: Mapping[str, Look]) -> Figure | None:
-    """What a step costs and what it brings."""
+def cost_and_gain(study: StudyResults, problem: str, styles: MethodStyles) -> Chart | None:
+    """Return the cost of a step and the gain over equal weights; None without two methods."""
     budget = deciding_budget(study)
-    traces = []
+    series = {}
     for method, cost in costs(study, problem, budget).items():
         estimate = improvement(study, problem, method, "equal", budget)
         mean = estimate.mean if estimate is not None else 0.0  # equal against itself
-        if cost.relative is not None and (
-            estimate is not None or method == study.yardstick("equal")
-        ):
-            told = f"{cost.peak_memory_bytes / 2**20:,.0f} MiB" if cost.peak_memory_bytes else ""
-            traces.append(method_point(method, cost.relative, mean, looks[method], told))
-    if len(traces) < 2:
+        known = estimate is not None or method == study.baseline("equal")
+        if cost.relative is not None and known:
+            memory = f"{cost.peak_memory_bytes / 2**20:,.0f} MiB" if cost.peak_memory_bytes else ""
+            series[method] = _point(method, cost.relative, mean, styles[method], memory)
+    if len(series) < 2:
         return None
-    layout = axes("time of a step, times equal", "Δm against equal, %")
-    return Figure(title="Cost and gain", traces=traces, layout=layout)
-
-
-def two_budgets(study: Study, problem: str, looks: Mapping[str, Look]) -> Figure | None:
-    """Delta-m against equal at equal epochs (full) and at equal time (hollow)."""
-    if len(study.budgets) < 2:
-        return None
-    traces: list[Trace] = []
-    for method in reversed(study.methods):
-        each = [(b, improvement(study, problem, method, "equal", b)) for b in study.budgets]
-        known = [(budget, estimate) for budget, estimate in each if estimate is not None]
-        if not known:
-            continue
-        traces.append(
-            {
-                **{"type": "scatter", "mode": "lines+markers", "name": method, "meta": method},
-                "x": [estimate.mean for _, estimate in known],
-                "y": [method] * len(known),
-                "line": {"color": looks[method].colour, "width": 1.5},
-                "marker": {
-                    "color": looks[method].colour,
-                    "size": 10,
-                    "symbol": ["circle" if b is Budget.EPOCHS else "circle-open" for b, _ in known],
-                    "line": {"width": 2, "color": looks[method].colour},
-                },
-                "customdata": [budget.value for budget, _ in known],
-                "hovertemplate": "%{y}, equal %{customdata}: %{x:+.2f}%<extra></extra>",
-            }
-        )
-    if not traces:
-        return None
-    return Figure(
-        title="Equal epochs and equal time",
-        traces=traces,
-        layout=method_rows("Δm against equal, in percent", zero=True),
-        caption="Full: equal epochs. Hollow: equal time.",
-        rows=True,
+    return Chart(
+        title="Cost and gain",
+        kind="points",
+        x_label="time of a step, times equal",
+        y_label="Δm against equal, %",
+        series=series,
+        labeled=True,
     )
 
 
-def learning_rates(study: Study, problem: str, looks: Mapping[str, Look]) -> Figure | None:
-    """The score of each trial over its learning rate."""
-    traces = []
+def two_budgets(study: StudyResults, problem: str) -> Chart | None:
+    """Return delta-m against equal at equal epochs and at equal time; None for one budget."""
+    if len(study.budgets) < 2:
+        return None
+    series = {}
+    for method in study.methods:
+        for budget in study.budgets:
+            estimate = improvement(study, problem, method, "equal", budget)
+            if estimate is not None:
+                first = budget is Budget.EPOCHS
+                style = Style(
+                    color=palette(0 if first else 1), symbol="circle" if first else "circle-open"
+                )
+                label = f"equal {budget.value}"
+                note = f"{method}, {label}: {estimate.mean:+.2f}%"
+                series[f"{method}, {label}"] = _interval(method, estimate, style, note, label=label)
+    if not series:
+        return None
+    return Chart(
+        title="Equal epochs and equal time",
+        kind="intervals",
+        x_label="",
+        y_label="Δm against equal, %",
+        series=series,
+        zero=True,
+    )
+
+
+def learning_rates(study: StudyResults, problem: str, styles: MethodStyles) -> Chart | None:
+    """Return the score of each trial over its learning rate; None if it was not searched."""
+    series = {}
     for name, found in sensitivities(study, problem).items():
         method = name.split(": ")[0]
-        look = looks.get(method)
-        if found.points and look is not None:
-            trace = curve(name, found.points, look.colour)
-            hover = f"{name}<br>rate %{{x:.3g}}, score %{{y:.4g}}<extra></extra>"
-            marker = {"symbol": look.symbol, "size": 7, "color": look.colour}
-            trace |= {"mode": "lines+markers", "meta": method, "marker": marker}
-            traces.append(trace | {"hovertemplate": hover})
-    if not traces:
+        if found.points and method in styles:
+            series[name] = _series(found.points, method, styles[method])
+    if not series:
         return None
-    layout = axes("learning rate", "score: better down")
-    layout["xaxis"] |= {"type": "log", "dtick": 1}
-    title = "Sensitivity to the learning rate"
-    return Figure(title=title, traces=traces, layout=layout, caption="Trials of the searches.")
+    return Chart(
+        title="Sensitivity to the learning rate",
+        kind="line",
+        x_label="learning rate",
+        y_label="score: better down",
+        series=series,
+        x_log=True,
+        caption="Trials of the searches.",
+    )
 
 
-def traces(study: Study, found: Mapping[str, Traces]) -> Choice | None:
-    """Weights and cosines of a method that the reader picks; yardsticks come last."""
+def training_traces(study: StudyResults, found: Mapping[str, Traces]) -> BranchSelection | None:
+    """Return weights and cosines of a method that the reader picks; baselines come last."""
     if not found:
         return None
+    baselines = {study.baseline(role) for role in BASELINE_ROLES}
     options = {}
-    yardsticks = {study.yardstick(role) for role in YARDSTICKS}
-    for method, one in sorted(found.items(), key=lambda item: item[0] in yardsticks):
-        title = f"Weights of the losses, {method}"
-        figures = [_curves(title, one.weights, "weight")]
-        if one.cosines:
-            title = f"Cosines between the tasks' gradients, {method}"
-            figures.append(_curves(title, one.cosines, "cosine"))
-        options[method] = tuple(figures)
-    return Choice(
+    for method, traces in sorted(found.items(), key=lambda item: item[0] in baselines):
+        charts = [_curves("Weights of the losses", traces.weights, "weight")]
+        if traces.cosines:
+            charts.append(_curves("Cosines between the tasks' gradients", traces.cosines, "cosine"))
+        options[method] = tuple(charts)
+    return BranchSelection(
         title="Weights and gradients",
         asks="Method",
         options=options,
-        caption="One run, that of the first seed, thinned to what can be seen.",
+        caption="One run, that of the first seed, thinned to what a screen resolves.",
+        wide=True,
     )
 
 
-def _curves(title: str, curves: Mapping[str, Curve], name: str) -> Figure:
-    colours = {key: f"var(--series-{place % COLOURS})" for place, key in enumerate(curves)}
-    layout = axes("epoch", name)
-    layout |= {"showlegend": True, "hovermode": "x unified"}
-    drawn = [curve(key, points, colours[key]) for key, points in curves.items()]
-    return Figure(title=title, traces=drawn, layout=layout)
+def _curves(title: str, curves: Mapping[str, Curve], y_label: str) -> Chart:
+    series = {name: _series(points, "", Style()) for name, points in curves.items()}
+    return Chart(title=title, kind="line", x_label="epoch", y_label=y_label, series=series)
 
 
-def _pair(found: Trade, a: TaskMetric, b: TaskMetric, looks: Mapping[str, Look]) -> Figure:
-    sweep = [(point[a.task], point[b.task]) for point in found.sweep]
-    best = front(found.sweep, (a, b))
-    grey = {"color": "var(--muted)", "size": 6, "opacity": 0.6}
-    drawn: list[Trace] = []
-    if sweep:
-        points = {"mode": "markers", "marker": grey, "hovertemplate": AT.format("trial of tuned")}
-        drawn.append(curve("sweep", sweep, "var(--muted)") | points)
-        edge = [(point[a.task], point[b.task]) for point in best]
-        step = "vh" if a.higher_is_better else "hv"  # what is reached between two points
-        stroke = {"color": "var(--muted)", "width": 1.2, "shape": step}
-        drawn.append(curve("front", edge, "") | {"line": stroke, "hoverinfo": "skip"})
-    for method, point in found.methods.items():
-        drawn.append(method_point(method, point[a.task], point[b.task], looks[method], ""))
-    arrows = [f"{j.metric} {'↑' if j.higher_is_better else '↓'}" for j in (a, b)]
-    return Figure(title="", traces=drawn, layout=axes(*arrows), wide=True)
+def _series(points: Curve, method: str, style: Style) -> Series:
+    x, y = zip(*points, strict=True)
+    return Series(x=x, y=y, group=method, style=style)
+
+
+def _point(method: str, x: float, y: float, style: Style, note: str = "") -> Series:
+    text = f"{method}<br>{x:.4g}, {y:.4g}" + (f"<br>{note}" if note else "")
+    return Series(x=(x,), y=(y,), notes=(text,), group=method, style=style)
+
+
+def _interval(method: str, estimate: Estimate, style: Style, note: str, label: str = "") -> Series:
+    known = estimate.low is not None and estimate.high is not None
+    return Series(
+        x=(method,),
+        y=(estimate.mean,),
+        low=(estimate.low,) if estimate.low is not None and known else (),
+        high=(estimate.high,) if estimate.high is not None and known else (),
+        notes=(note,),
+        group=method,
+        label=label,
+        style=style,
+    )

@@ -10,7 +10,7 @@ from mtlkit.comparison.analysis.statistics import ALPHA
 from mtlkit.comparison.analysis.text import SPOKEN, counted, listed, p_value
 from mtlkit.comparison.analysis.verdict import headline, verdicts
 from mtlkit.comparison.results.record import Budget, Stage
-from mtlkit.comparison.results.study_results import YARDSTICKS, Study
+from mtlkit.comparison.results.study_results import BASELINE_ROLES, StudyResults
 
 
 @attrs.frozen(kw_only=True)
@@ -34,31 +34,35 @@ class Narrative:
         ]
         return " · ".join(part for part in parts if part) + "."
 
-    def missing(self) -> list[str]:
-        """What has not ended, has failed, or was left out."""
+    def notices(self) -> list[str]:
+        """Return that runs have not ended or have failed."""
         study = self.evidence.study
-        said = []
+        notices = []
         missing = study.missing()
         if missing:
             counts = [counted(n, name.rstrip("s")) for name, n in missing.items()]
             verb = "has" if list(missing.values()) == [1] else "have"
-            said.append(
+            notices.append(
                 f"The study is not finished: {listed(counts)} {verb} not ended. What follows is "
                 f"of those that have."
             )
         failed = study.failed()
         if failed:
             finals = sum(record.stage is Stage.FINAL for record in failed)
-            said.append(
+            notices.append(
                 f"{counted(len(failed), 'run')} failed, {finals} of them final; a method is judged "
                 f"by the seeds that it finished, which may flatter it."
             )
-        for role, reason in study.without.items():
-            said.append(f"The baseline {role} was left out: {reason}")
-        absent = [r for r in YARDSTICKS if study.yardstick(r) is None and r not in study.without]
+        return notices
+
+    def left_out(self) -> list[str]:
+        """Return the baselines that are not part of the study, with the reasons given."""
+        study = self.evidence.study
+        lines = [f"The baseline {role} was left out: {why}" for role, why in study.without.items()]
+        absent = [r for r in BASELINE_ROLES if study.baseline(r) is None and r not in study.without]
         if absent:
-            said.append(f"Without a reason given, the study lacks {listed(absent)}.")
-        return said
+            lines.append(f"Without a reason given, the study lacks {listed(absent)}.")
+        return lines
 
     def judged(self, problem: str) -> str:
         """What the tasks of a problem are judged by."""
@@ -94,21 +98,21 @@ class Narrative:
         """How the comparison was kept fair."""
         study = self.evidence.study
         facts = {
-            "trials": f"{study.trials} for each method, yardsticks included"
+            "trials": f"{study.trials} for each method, baselines included"
             if study.trials
             else "none: every method ran with the settings of its recipe",
             "selection": study.selection or "on the validation split",
             "test split": "read once, by the final runs; no setting was chosen on it",
             "seeds": f"{', '.join(map(str, study.seeds))}; paired: seed by seed every method is "
-            f"compared with the yardstick's run of the same seed",
+            f"compared with the baseline's run of the same seed",
             "budgets": listed([f"equal {budget.value}" for budget in study.budgets])
             + f"; equal {deciding_budget(study).value} decides",
-            "yardsticks": listed(
-                [f"{r} ({SPOKEN[r]})" for r in YARDSTICKS if study.yardstick(r) is not None]
+            "baselines": listed(
+                [f"{r} ({SPOKEN[r]})" for r in BASELINE_ROLES if study.baseline(r) is not None]
             )
-            if any(study.yardstick(role) for role in YARDSTICKS)
+            if any(study.baseline(role) for role in BASELINE_ROLES)
             else "none",
-            "Δm": "the mean over tasks of the improvement over the yardstick's mean in percent, "
+            "Δm": "the mean over tasks of the improvement over the baseline's mean in percent, "
             "above zero is better (Maninis et al., CVPR 2019)",
             "tests": f"Student's paired test; one family of {len(self.evidence.family.comparisons)}"
             f" comparisons, adjusted so that the chance of one or more false findings is 5% (Holm)",
@@ -118,7 +122,7 @@ class Narrative:
         return facts
 
 
-def narrate(study: Study) -> Narrative:
+def narrate(study: StudyResults) -> Narrative:
     """The words of the study's report."""
     evidence, budget = gather(study), deciding_budget(study)
     return Narrative(

@@ -1,216 +1,150 @@
-"""The page of a study: verdict, tables and figures in one HTML file that needs no network."""
+"""The page of a study: pictures and a short verdict, and every detail folded below."""
 
-import base64
-import functools
-import gzip
-import importlib.resources
-import json
-import math
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import attrs
-import jinja2
-from markupsafe import Markup, escape
-from plotly.offline import get_plotlyjs
+from collections.abc import Iterable, Mapping, Sequence
 
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM
-from mtlkit.comparison.analysis.evidence import Verdict
-from mtlkit.comparison.analysis.statistics import Estimate
+from mtlkit.comparison.analysis.evidence import Statement, Verdict
 from mtlkit.comparison.analysis.traces import Traces
+from mtlkit.comparison.analysis.verdict import short_verdict
 from mtlkit.comparison.report.critical_difference import draw_critical_difference
 from mtlkit.comparison.report.figures import (
+    choice,
     cost_and_gain,
     forest,
     learning_rates,
+    opening,
     pareto,
     task_intervals,
-    traces,
+    training_traces,
     two_budgets,
 )
 from mtlkit.comparison.report.narrative import Narrative
-from mtlkit.comparison.report.plotly_parts import Choice, Figure, Look, looks
-from mtlkit.comparison.report.report_table import Cell, ReportTable, shown
-from mtlkit.comparison.report.tables import SUMMARY
+from mtlkit.comparison.report.styles import MethodStyles, method_styles
+from mtlkit.comparison.report.tables import STUDY, StudyTables
+from mtlkit.report.blocks import Chart, TableBlock, Text
+from mtlkit.report.page import (
+    BranchSelection,
+    Diagram,
+    EvaluationResult,
+    Facts,
+    Finding,
+    Heading,
+    Page,
+    PageBlock,
+    PagePart,
+)
+
+StudyTraces = Mapping[str, tuple[Mapping[str, Traces], Sequence[str]]]
+"""By problem: the traces of methods, and messages about those that could not be read."""
 
 
-@attrs.frozen(kw_only=True)
-class _Block:
-    title: str
-    figures: Sequence[Figure | Choice]
-    sheets: Sequence[ReportTable]
-
-
-@attrs.frozen(kw_only=True)
-class _Part:
-    problem: str
-    anchor: str
-    judged: str
-    verdict: Verdict
-    blocks: Sequence[_Block]
-    unread: Sequence[str]
-
-
-def render_study(
-    narrative: Narrative,
-    sheets: Sequence[ReportTable],
-    found: Mapping[str, tuple[Mapping[str, Traces], Sequence[str]]],
-) -> str:
-    """The page as HTML; `found` has the traces of each problem, and which could not be read."""
-    study = narrative.evidence.study
-    shapes = looks(study)
-    kept: dict[str, Figure] = {}
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("mtlkit.comparison.report", "."),
-                jinja2.PackageLoader("mtlkit.report", "."),
-            ]
-        ),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"cell": _cell, "breakable": _breakable, "kept": _keeper(kept)}
-    by_problem = {verdict.problem: verdict for verdict in narrative.verdicts}
-    parts = [
-        _part(narrative, by_problem[problem], number, shapes, sheets, *found[problem])
-        for number, problem in enumerate(study.problems)
-    ]
-    template = environment.get_template("page.html")
-    context: dict[str, Any] = {
-        "study": study,
-        "lead": narrative.lead(),
-        "missing": narrative.missing(),
-        "headline": narrative.headline,
-        "overall": by_problem.get(EVERY_PROBLEM),
-        "summary": [sheet for sheet in sheets if sheet.name == SUMMARY],
-        "looks": shapes,
-        "parts": parts,
-        "ranks": _ranks(narrative, shapes),
-        "rest": [s for s in sheets if s.problem not in study.problems and s.name != SUMMARY],
-        "fair": narrative.fair(),
-        "plotly": Markup(_packed_plotly()),
-        "script": Markup(_script()),
-    }
-    # figures are kept while the page is filled in, and stand at its end
-    page = template.render(**context, figures=Markup(_PLACE))
-    return page.replace(_PLACE, _json(kept), 1)
-
-
-_PLACE = "@@figures@@"
-
-
-def _part(
-    narrative: Narrative,
-    verdict: Verdict,
-    number: int,
-    shapes: Mapping[str, Look],
-    sheets: Sequence[ReportTable],
-    found: Mapping[str, Traces],
-    unread: Sequence[str],
-) -> _Part:
+def study_page(narrative: Narrative, tables: StudyTables, traces: StudyTraces) -> Page:
+    """Return the page of a study."""
     evidence, study = narrative.evidence, narrative.evidence.study
-    problem = verdict.problem
-    mine = {sheet.name: sheet for sheet in sheets if sheet.problem == problem}
-    plan: list[tuple[str, list[Figure | Choice | None], tuple[str, ...]]] = [
+    styles, whole = method_styles(study), tables[STUDY]
+    parts = [
+        PagePart(title="Verdict", anchor="verdict", blocks=(_findings(short_verdict(evidence)),)),
+        _folded("Every finding in words", "findings", _words(narrative)),
+        _folded("Problem by problem", "summary", [whole.get("summary")]),
+    ]
+    for number, problem in enumerate(study.problems):
+        blocks = _problem(narrative, problem, styles, tables[problem], *traces[problem])
+        parts.append(_folded(f"Problem {problem}", f"problem-{number}", blocks))
+    mean_of_all = "Every comparison on the mean of all problems"
+    parts += [
+        _folded("Ranks", "ranks", _ranks(narrative, styles)),
+        _folded(mean_of_all, "comparisons", [whole.get("comparisons")]),
+        _folded("Failed runs", "failures", [whole.get("failures")]),
+        _folded("How it was made fair", "fair", [Facts(items=narrative.fair())]),
+        _folded("Machine and versions", "machine", [Facts(items=study.machine)]),
+    ]
+    return Page(
+        title=study.name,
+        subject="mtlkit comparison",
+        lead=narrative.lead(),
+        notices=tuple(narrative.notices()),
+        opening=tuple(opening(evidence, styles)),
+        groups=styles,
+        parts=tuple(part for part in parts if part.blocks),
+        interactive=True,
+        footer="The same is in report.md, and every table in tables/.",
+    )
+
+
+def _folded(title: str, anchor: str, blocks: Iterable[PageBlock | None]) -> PagePart:
+    known = tuple(
+        block
+        for block in blocks
+        if block is not None and not (isinstance(block, Facts) and not block.items)
+    )
+    return PagePart(title=title, anchor=anchor, blocks=known, folded=True)
+
+
+def _findings(statements: Sequence[Statement]) -> EvaluationResult:
+    return EvaluationResult(items=tuple(Finding(s.kind.value, s.text) for s in statements))
+
+
+def _words(narrative: Narrative) -> list[PageBlock]:
+    blocks: list[PageBlock] = [Text(text=narrative.headline)]
+    blocks += [Text(text=line) for line in narrative.left_out()]
+    for verdict in narrative.verdicts:
+        blocks += [Heading(_title(verdict)), _findings(verdict.statements)]
+    return blocks
+
+
+def _title(verdict: Verdict) -> str:
+    every = verdict.problem == EVERY_PROBLEM
+    return "On the mean of all problems" if every else verdict.problem
+
+
+def _problem(
+    narrative: Narrative,
+    problem: str,
+    styles: MethodStyles,
+    tables: Mapping[str, TableBlock],
+    traces: Mapping[str, Traces],
+    unread: Sequence[str],
+) -> list[PageBlock]:
+    evidence, study = narrative.evidence, narrative.evidence.study
+    fronts = pareto(study, problem, styles)
+    plan: list[tuple[str, list[Chart | BranchSelection | None], tuple[str, ...]]] = [
         ("", [], ("ranking",)),
         (
-            "Improvement over yardsticks",
-            [forest(evidence, problem, role, shapes) for role in ("equal", "single-task")],
+            "Improvement over baselines",
+            [forest(evidence, problem, role) for role in ("equal", "tuned", "single-task")],
             ("comparisons", "tasks"),
         ),
-        ("Task by task", [*task_intervals(study, problem, shapes)], ()),
-        ("Trade between tasks", [pareto(study, problem, shapes)], ("hypervolume",)),
+        ("Task by task", [*task_intervals(study, problem, styles)], ()),
+        (
+            "Trade between tasks",
+            [*choice("Tasks", fronts)],
+            ("hypervolume",),
+        ),
         (
             "Cost",
-            [cost_and_gain(study, problem, shapes), two_budgets(study, problem, shapes)],
+            [cost_and_gain(study, problem, styles), two_budgets(study, problem)],
             ("cost", "budgets"),
         ),
-        (
-            "Search",
-            [learning_rates(study, problem, shapes)],
-            ("learning-rates", "settings"),
-        ),
-        ("Training", [traces(study, found)], ()),
+        ("Search", [learning_rates(study, problem, styles)], ("learning-rates", "settings")),
+        ("Training", [training_traces(study, traces)], ()),
     ]
-    blocks = []
-    for title, figures, names in plan:
-        drawn = [figure for figure in figures if figure is not None]
-        tables = [mine[name] for name in names if name in mine]
-        if drawn or tables:
-            blocks.append(_Block(title=title, figures=drawn, sheets=tables))
-    return _Part(
-        problem=problem,
-        anchor=f"problem-{number}",
-        judged=narrative.judged(problem),
-        verdict=verdict,
-        blocks=blocks,
-        unread=unread,
+    blocks: list[PageBlock] = [Text(text=narrative.judged(problem))]
+    for title, charts, names in plan:
+        drawn = [chart for chart in charts if chart is not None]
+        found = [tables[name] for name in names if name in tables]
+        heading = [Heading(title)] if title and (drawn or found) else []
+        blocks += [*heading, *drawn, *found]
+    return [*blocks, *(Text(text=f"No traces of {line}") for line in unread)]
+
+
+def _ranks(narrative: Narrative, styles: MethodStyles) -> list[PageBlock]:
+    ranks, text = narrative.ranks, narrative.about_ranks()
+    if not ranks.ranks:
+        return []
+    colors = {method: style.color for method, style in styles.items()}
+    svg = draw_critical_difference(ranks, colors, "ranks")
+    rows = tuple(ranks.ranks.items())
+    table = TableBlock(
+        header=("method", "mean rank"), rows=rows, groups=tuple(ranks.ranks), caption=text
     )
-
-
-def _ranks(narrative: Narrative, shapes: Mapping[str, Look]) -> dict[str, Any] | None:
-    colours = {method: look.colour for method, look in shapes.items()}
-    svg = draw_critical_difference(narrative.ranks, colours, "ranks")
-    return {"svg": Markup(svg), "text": narrative.about_ranks()} if svg else None
-
-
-def _keeper(kept: dict[str, Figure]) -> Any:
-    def keep(figure: Figure) -> str:
-        name = f"figure-{len(kept)}"
-        kept[name] = figure
-        return name
-
-    return keep
-
-
-def _json(figures: Mapping[str, Figure]) -> str:
-    """The figures as JSON that may stand in HTML; numbers to five digits, NaN as null."""
-    value = {
-        name: {
-            "title": figure.title,
-            "traces": figure.traces,
-            "layout": figure.layout,
-            "rows": figure.rows,
-            "wide": figure.wide,
-        }
-        for name, figure in figures.items()
-    }
-    text = json.dumps(_short(value), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c")
-
-
-def _short(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.5g}") if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _short(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_short(each) for each in value]
-    return value
-
-
-def _cell(cell: Cell, signed: bool = False) -> str | Markup:
-    text = shown(cell, signed)
-    if not isinstance(cell, Estimate) or "[" not in text:
-        return text
-    mean, bounds = text.split(" ", 1)
-    return Markup('{}<span class="interval">{}</span>').format(mean, bounds)
-
-
-def _breakable(path: str) -> Markup:
-    return Markup(re.sub(r"/", "/<wbr>", str(escape(path))))
-
-
-@functools.cache
-def _packed_plotly() -> str:
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()
-
-
-def _script() -> str:
-    return (
-        importlib.resources.files("mtlkit.comparison.report").joinpath("page.js").read_text("utf-8")
-    )
+    return [*([Diagram(svg=svg)] if svg else []), table]

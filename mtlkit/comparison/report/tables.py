@@ -3,74 +3,109 @@
 import math
 from collections.abc import Mapping
 
-import attrs
-
-from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, Comparison
+from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM, PairedComparison
 from mtlkit.comparison.analysis.delta_m import delta_m
 from mtlkit.comparison.analysis.evidence import Evidence, deciding_budget
 from mtlkit.comparison.analysis.power import seeds_needed
 from mtlkit.comparison.analysis.ranks import Ranking
-from mtlkit.comparison.analysis.statistics import Estimate, bootstrap_mean, deviation
-from mtlkit.comparison.report.cost_tables import costing, failures, rates, settings, trading
-from mtlkit.comparison.report.report_table import DASH, Cell, ReportTable, Row, mark_best
+from mtlkit.comparison.analysis.statistics import bootstrap_mean, std
+from mtlkit.comparison.report.cost_tables import (
+    cost_table,
+    failure_table,
+    methods_of,
+    rate_table,
+    settings_table,
+    trade_table,
+)
 from mtlkit.comparison.results.record import Budget
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
+from mtlkit.report.blocks import Cell, Estimate, TableBlock
+from mtlkit.report.numbers import DASH
+
+StudyTables = Mapping[str, Mapping[str, TableBlock]]
+"""Tables by problem and name; those of the whole study have the problem `STUDY`."""
+
+STUDY = ""
 
 
-def ranking(evidence: Evidence, problem: str, ranks: Ranking) -> ReportTable:
-    """Methods by delta-m against equal, with what each task came to; the best are marked."""
+def study_tables(evidence: Evidence, ranks: Mapping[str, Ranking]) -> StudyTables:
+    """Return every table of the study that has rows; `ranks` by problem."""
+    study = evidence.study
+    found: dict[str, list[TableBlock | None]] = {
+        problem: [
+            ranking_table(evidence, problem, ranks[problem]),
+            budget_table(study, problem),
+            trade_table(study, problem),
+            cost_table(study, problem),
+            rate_table(study, problem),
+            settings_table(study, problem),
+            test_table(evidence, problem),
+            task_table(evidence, problem),
+        ]
+        for problem in study.problems
+    }
+    found[STUDY] = [summary_table(evidence), failure_table(study)]
+    if len(study.problems) > 1:
+        found[STUDY].append(test_table(evidence, EVERY_PROBLEM))
+    return {
+        problem: {table.name: table for table in tables if table is not None and table.rows}
+        for problem, tables in found.items()
+    }
+
+
+def ranking_table(evidence: Evidence, problem: str, ranks: Ranking) -> TableBlock:
+    """Return the methods by delta-m against equal, with the mean of each task."""
     study, budget = evidence.study, deciding_budget(evidence.study)
     tasks = study.tasks(problem)
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for method in study.methods:
         scores = study.scores(problem, method, budget)
         means = [
             bootstrap_mean([scores[seed][j.task] for seed in scores]) if scores else None
             for j in tasks
         ]
-        cells = (
-            method,
-            improvement(study, problem, method, "single-task", budget),
-            improvement(study, problem, method, "equal", budget),
-            _word(evidence, problem, method),
-            ranks.ranks.get(method),
-            *means,
-            len(scores),
+        rows.append(
+            (
+                method,
+                improvement(study, problem, method, "single-task", budget),
+                improvement(study, problem, method, "equal", budget),
+                verdict_word(evidence, problem, method),
+                ranks.ranks.get(method),
+                *means,
+                len(scores),
+            )
         )
-        rows.append(Row(cells=cells, method=method))
-    equal = study.yardstick("equal")
-    rows.sort(key=lambda row: -_mean(row.cells[2], 0.0 if row.method == equal else -math.inf))
-    for column, upward in ((1, True), (2, True), (4, False)):
-        rows = mark_best(rows, column, upward)
-    for place, judged in enumerate(tasks):
-        rows = mark_best(rows, 5 + place, judged.higher_is_better)
+    equal = study.baseline("equal")
+    rows.sort(key=lambda row: -_mean(row[2], 0.0 if row[0] == equal else -math.inf))
     arrows = [f"{j.metric} {'↑' if j.higher_is_better else '↓'}" for j in tasks]
-    return ReportTable(
+    return TableBlock(
         name="ranking",
         title="Ranking",
-        problem=problem,
         header=(
             "method",
             "Δm against single-task, %",
             "Δm against equal, %",
-            "beside equal",
+            "verdict",
             "mean rank",
             *arrows,
             "seeds",
         ),
         rows=tuple(rows),
-        signed=frozenset((1, 2)),
+        groups=methods_of(rows),
+        signed=(1, 2),
         caption="Test split; means over seeds with bootstrap intervals of 95%. Δm is the mean "
-        "improvement over tasks; above zero is better. Best of a column in bold, which says "
-        "nothing of chance: the column 'beside equal' does.",
+        "improvement over tasks; above zero is better. The best of a column is bold, which does "
+        "not exclude chance: the verdict against equal weights does.",
+    ).mark_best(
+        {1: True, 2: True, 4: False, **{5 + i: j.higher_is_better for i, j in enumerate(tasks)}}
     )
 
 
 def improvement(
-    study: Study, problem: str, method: str, role: str, budget: Budget
+    study: StudyResults, problem: str, method: str, role: str, budget: Budget
 ) -> Estimate | None:
-    """Delta-m against a yardstick, with a bootstrap interval; None where there is none."""
-    reference = study.yardstick(role)
+    """Return delta-m against a baseline with a bootstrap interval; None if it is unknown."""
+    reference = study.baseline(role)
     if reference is None or reference == method:
         return None
     scores, other = (study.scores(problem, name, budget) for name in (method, reference))
@@ -78,158 +113,128 @@ def improvement(
     return bootstrap_mean(list(seeds.values())) if seeds else None
 
 
-def budgets(study: Study, problem: str) -> ReportTable | None:
-    """Equal epochs beside equal time; None where the study has one budget."""
+def budget_table(study: StudyResults, problem: str) -> TableBlock | None:
+    """Return equal epochs next to equal time; None if the study has one budget."""
     if len(study.budgets) < 2:
         return None
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for method in study.methods:
-        each = [improvement(study, problem, method, "equal", budget) for budget in study.budgets]
-        epochs = [max((r.epochs for r in study.finals(problem, method, b)), default=None)
-                  for b in study.budgets]  # fmt: skip
+        gains = [improvement(study, problem, method, "equal", budget) for budget in study.budgets]
+        epochs = [
+            max((r.epochs for r in study.finals(problem, method, budget)), default=None)
+            for budget in study.budgets
+        ]
         if any(epochs):
-            rows.append(Row(cells=(method, *each, *epochs), method=method))
-    for column in range(1, 1 + len(study.budgets)):
-        rows = mark_best(rows, column)
-    return ReportTable(
+            rows.append((method, *gains, *epochs))
+    columns = range(1, 1 + len(study.budgets))
+    return TableBlock(
         name="budgets",
         title="Equal epochs and equal time",
-        problem=problem,
         header=(
             "method",
             *(f"Δm at equal {budget.value}, %" for budget in study.budgets),
             *(f"epochs at equal {budget.value}" for budget in study.budgets),
         ),
         rows=tuple(rows),
-        signed=frozenset(range(1, 1 + len(study.budgets))),
+        groups=methods_of(rows),
+        signed=tuple(columns),
         caption="Against equal weights. At equal time a method whose step costs twice as much "
         "trains for half as many epochs.",
-    )
+    ).mark_best(dict.fromkeys(columns, True))
 
 
-def comparisons(evidence: Evidence, problem: str) -> ReportTable:
-    """Every test of the family on a problem."""
+def test_table(evidence: Evidence, problem: str) -> TableBlock:
+    """Return every test of the family on a problem."""
     family = evidence.family
-    rows = [
-        Row(
-            cells=(
-                c.method,
-                c.reference,
-                c.estimate,
-                len(c.differences),
-                c.p_value,
-                c.adjusted,
-                "better" if c.better else "worse" if c.worse else "not shown",
-                _needed(c, family.alpha),
-            ),
-            method=c.method,
+    rows: list[tuple[Cell, ...]] = [
+        (
+            c.method,
+            c.reference,
+            c.estimate,
+            len(c.differences),
+            c.p_value,
+            c.adjusted,
+            c.verdict,
+            _needed(c, family.alpha),
         )
         for c in family.comparisons
         if c.problem == problem
     ]
-    return ReportTable(
+    return TableBlock(
         name="comparisons",
         title="Every comparison",
-        problem=problem,
         folded=True,
         header=(
             *("method", "against", "Δm, %", "seeds", "p", "p adjusted"),
             *("a difference is", "seeds to show what was seen"),
         ),
         rows=tuple(rows),
-        signed=frozenset((2,)),
+        groups=methods_of(rows),
+        signed=(2,),
         caption=f"Student's paired test and its interval, seed by seed; adjusted over the "
         f"{len(family.comparisons)} comparisons of the study (Holm).",
     )
 
 
-def on_tasks(evidence: Evidence, problem: str) -> ReportTable:
-    """What each comparison comes to on each task."""
-    rows = [
-        Row(cells=(c.method, c.reference, t.task, t.estimate, t.p_value), method=c.method)
+def task_table(evidence: Evidence, problem: str) -> TableBlock:
+    """Return the difference of each comparison on each task."""
+    rows: list[tuple[Cell, ...]] = [
+        (c.method, c.reference, t.task, t.estimate, t.p_value)
         for c in evidence.family.comparisons
         if c.problem == problem
         for t in c.tasks
     ]
-    return ReportTable(
+    return TableBlock(
         name="tasks",
         title="Every comparison, task by task",
-        problem=problem,
         folded=True,
         header=("method", "against", "task", "improvement, %", "p adjusted"),
         rows=tuple(rows),
-        signed=frozenset((3,)),
-        caption="Adjusted over the tasks of a comparison alone: of all these rows some look shown "
-        "by chance. The verdict asks for tasks only where the whole is shown.",
+        groups=methods_of(rows),
+        signed=(3,),
+        caption="Adjusted over the tasks of a comparison alone: some of all these rows look shown "
+        "by chance. The verdict names tasks only if the whole difference is shown.",
     )
 
 
-SUMMARY = "summary"
-
-
-def summary(evidence: Evidence) -> ReportTable | None:
-    """Methods by problem, against equal; None of one problem, whose ranking says it."""
+def summary_table(evidence: Evidence) -> TableBlock | None:
+    """Return methods by problem, against equal; None for one problem, which its ranking shows."""
     study, budget = evidence.study, deciding_budget(evidence.study)
     if len(study.problems) < 2:
         return None
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for method in study.methods:
         cells: list[Cell] = [method]
         for problem in study.problems:
             cells.append(improvement(study, problem, method, "equal", budget))
-            cells.append(_word(evidence, problem, method))
-        rows.append(Row(cells=tuple(cells), method=method))
-    header = [head for p in study.problems for head in (f"{p}: Δm, %", f"{p}: beside equal")]
+            cells.append(verdict_word(evidence, problem, method))
+        rows.append(tuple(cells))
+    header = [head for p in study.problems for head in (f"{p}: Δm, %", f"{p}: verdict")]
     columns = range(1, 2 * len(study.problems), 2)
-    for column in columns:
-        rows = mark_best(rows, column)
-    return ReportTable(
-        name=SUMMARY,
-        title="Against equal weights, problem by problem",
+    return TableBlock(
+        name="summary",
         header=("method", *header),
         rows=tuple(rows),
-        signed=frozenset(columns),
+        groups=methods_of(rows),
+        signed=tuple(columns),
         caption="Δm against equal weights with bootstrap intervals; the words are the verdict's.",
-    )
+    ).mark_best(dict.fromkeys(columns, True))
 
 
-def all_sheets(evidence: Evidence, ranks: Mapping[str, Ranking]) -> list[ReportTable]:
-    """Every table of the study that has rows, problem by problem; `ranks` by problem."""
-    study = evidence.study
-    found: list[ReportTable | None] = [summary(evidence)]
-    for problem in study.problems:
-        found += [
-            ranking(evidence, problem, ranks[problem]),
-            budgets(study, problem),
-            trading(study, problem),
-            costing(study, problem),
-            rates(study, problem),
-            settings(study, problem),
-            comparisons(evidence, problem),
-            on_tasks(evidence, problem),
-        ]
-    if len(study.problems) > 1:
-        mean = comparisons(evidence, EVERY_PROBLEM)
-        found.append(attrs.evolve(mean, title="Every comparison on the mean of all problems"))
-    found.append(failures(study))
-    return [sheet for sheet in found if sheet is not None and sheet.rows]
+def verdict_word(evidence: Evidence, problem: str, method: str) -> str:
+    """Return the verdict on a method against equal weights in a word."""
+    equal = evidence.study.baseline("equal")
+    found = None if equal is None else evidence.family.of(problem, method, equal)
+    return DASH if found is None else found.verdict
 
 
-def _needed(comparison: Comparison, alpha: float) -> int | str | None:
+def _needed(comparison: PairedComparison, alpha: float) -> int | str | None:
     if comparison.shown:
         return None
-    spread = deviation(comparison.differences)
+    spread = std(comparison.differences)
     if spread == 0:
         return None
     return seeds_needed(comparison.estimate.mean, spread, alpha) or "more than 1,000"
-
-
-def _word(evidence: Evidence, problem: str, method: str) -> str:
-    equal = evidence.study.yardstick("equal")
-    found = None if equal is None else evidence.family.of(problem, method, equal)
-    if found is None:
-        return DASH
-    return "better" if found.better else "worse" if found.worse else "no difference shown"
 
 
 def _mean(cell: Cell, otherwise: float) -> float:

@@ -12,7 +12,7 @@ from mtlkit.comparison.results.store import StudyFolder, open_study
 from mtlkit.errors import RunError
 from mtlkit.recipe_io.yaml_nodes import entries
 from mtlkit.recipe_io.yaml_reader import read_yaml
-from mtlkit.report.page import number
+from mtlkit.report.numbers import number
 from mtlkit.runs.folder import open_run, read_json
 from mtlkit.runs.report import read_evaluation
 

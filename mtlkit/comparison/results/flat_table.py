@@ -1,7 +1,5 @@
-"""The records of a study as one flat table, for CSV and Parquet."""
+"""The records of a study as rows of a flat table, for CSV and Parquet."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 import attrs
@@ -9,8 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mtlkit.comparison.results.record import Record
-
-Value = str | int | float | bool | None
+from mtlkit.report.csv_file import Value
 
 NESTED = ("settings", "validation", "test")
 
@@ -29,15 +26,6 @@ def flat_rows(records: Sequence[Record]) -> list[dict[str, Value]]:
         rows.append(row)
     columns = dict.fromkeys(name for row in rows for name in row)
     return [{name: row.get(name) for name in columns} for row in rows]
-
-
-def rows_as_csv(rows: Sequence[dict[str, Value]]) -> str:
-    """The rows as CSV; what is unknown stays empty."""
-    target = io.StringIO()
-    writer = csv.DictWriter(target, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return target.getvalue()
 
 
 def rows_as_parquet(rows: Sequence[dict[str, Value]]) -> bytes:

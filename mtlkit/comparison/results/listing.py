@@ -6,21 +6,20 @@ from datetime import datetime
 from pathlib import Path
 
 import attrs
-from filelock import FileLock, Timeout
 
 from mtlkit.comparison.results.differences import flat_yaml
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
-from mtlkit.report.evaluation import Evaluation, MetricScale
-from mtlkit.runs.folder import LOCK, RunFolder, State, read_json
-from mtlkit.runs.report import read_evaluation
+from mtlkit.report.evaluation import Evaluation, MetricScale, read_metrics
+from mtlkit.runs.folder import RunFolder, State, read_json
+from mtlkit.runs.lock import is_locked
 
 TYPE = ".type"
 DAMAGED = "damaged"
 
 
 @attrs.frozen(kw_only=True)
-class Listed:
+class ListedRun:
     """A run or a study: where it is, how far it has come and what it measured.
 
     `options` are those of its recipe by their paths; `headlines` name the metrics to show first.
@@ -60,14 +59,14 @@ class Listed:
         return next((full_name for full_name in names if full_name in self.metrics), None)
 
 
-def listed(folder: Path, *, inside: bool = False) -> list[Listed]:
+def list_runs(folder: Path, *, inside: bool = False) -> list[ListedRun]:
     """The runs and studies below `folder`, the newest last; `inside`: also the runs of studies."""
     if not folder.is_dir():
         raise RunError(f"{folder}: is no folder; expected one with runs below it")
     return sorted(_found(folder, inside), key=lambda each: each.date)
 
 
-def _found(folder: Path, inside: bool) -> Iterator[Listed]:
+def _found(folder: Path, inside: bool) -> Iterator[ListedRun]:
     for name, below, files in os.walk(folder):
         here = Path(name)
         if "study.json" in files and _is_study(StudyFolder(here)):
@@ -86,28 +85,30 @@ def _is_study(folder: StudyFolder) -> bool:
         return True
 
 
-def _as_found(path: Path, kind: str) -> Listed:
+def _as_found(path: Path, kind: str) -> ListedRun:
     """The run or study at `path`; one whose files do not tell what they should is damaged."""
     try:
         return _study(StudyFolder(path)) if kind == "study" else _run(RunFolder(path))
     except (MtlkitError, KeyError, TypeError, ValueError):
         report = StudyFolder(path).report if kind == "study" else RunFolder(path).report
         date = _changed(path)
-        return Listed(path=path, kind=kind, state=DAMAGED, what="?", date=date, report=report)
+        return ListedRun(path=path, kind=kind, state=DAMAGED, what="?", date=date, report=report)
 
 
-def _run(folder: RunFolder) -> Listed:
+def _run(folder: RunFolder) -> ListedRun:
     state, seconds = DAMAGED, 0.0
     if folder.status_file.exists():
         status = folder.status()
         dead = status.state is State.RUNNING and not is_locked(folder.path)
         state, seconds = "killed" if dead else status.state.value, status.seconds
-    evaluation = read_evaluation(folder) if folder.evaluation.exists() else Evaluation()
+    evaluation = Evaluation()
+    if folder.evaluation.exists():
+        evaluation = read_metrics(read_json(folder.evaluation))
     try:
         options = flat_yaml(folder.recipe)
     except MtlkitError:
         options = {}
-    return Listed(
+    return ListedRun(
         path=folder.path,
         kind="run",
         state=state,
@@ -122,11 +123,11 @@ def _run(folder: RunFolder) -> Listed:
     )
 
 
-def _study(folder: StudyFolder) -> Listed:
+def _study(folder: StudyFolder) -> ListedRun:
     study, records = read_json(folder.study), folder.records().values()
     failed = sum(record.error is not None for record in records)
     state = "running" if is_locked(folder.path) else _how_far(folder)
-    return Listed(
+    return ListedRun(
         path=folder.path,
         kind="study",
         state=f"{state}, {failed} failed" if failed else state,
@@ -142,32 +143,14 @@ def _how_far(folder: StudyFolder) -> str:
     return "finished" if made >= all_runs else f"{made} of {all_runs} runs"
 
 
-def is_locked(path: Path) -> bool:
-    """Whether a process is at work in the folder of a run or a study.
-
-    In one whose lock cannot be tried, such as on a disk that is only read, none is taken to be.
-    """
-    if not (path / LOCK).exists():
-        return False
-    lock = FileLock(path / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:
-        return False
-    lock.release()
-    return False
-
-
 def _changed(*files: Path) -> datetime:
     newest = max(file.stat().st_mtime for file in files if file.exists())
     return datetime.fromtimestamp(newest).astimezone()
 
 
-def chosen(
-    found: Sequence[Listed], where: Mapping[str, str], state: str | None, sort: str | None
-) -> list[Listed]:
+def filter_runs(
+    found: Sequence[ListedRun], where: Mapping[str, str], state: str | None, sort: str | None
+) -> list[ListedRun]:
     """Those of `found` whose options are as `where` says and in whose state is `state`.
 
     They are sorted by the metric `sort`, the best first, or the lowest if it declares no direction;
@@ -190,7 +173,7 @@ def chosen(
     if sort is None:
         return kept
 
-    def order(one: Listed) -> tuple[bool, float]:
+    def order(one: ListedRun) -> tuple[bool, float]:
         value = one.metric(sort)
         if value is None:
             return True, 0.0

@@ -2,17 +2,17 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import attrs
-from filelock import FileLock, Timeout
 
 from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
 from mtlkit.comparison.results.record import Record, read_results, record_to_line
 from mtlkit.errors import RunError
-from mtlkit.runs.folder import LOCK, read_json, write_json
+from mtlkit.runs.folder import read_json, write_json
+from mtlkit.runs.lock import LOCK, lock_folder
 
 
 @attrs.frozen
@@ -91,25 +91,9 @@ class StudyFolder:
         """Keep the units for good: scores in different ones could not be compared."""
         write_json(self.units, units)
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other comparisons out; `RunError` where one is in already."""
-        with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunError(
-                f"{self.path}: another process is at work on this study; wait for it, or stop it "
-                f"first"
-            ) from None
-        except OSError as cause:
-            raise RunError(f"{self.path}: could not be locked: {cause.strerror}") from cause
-        try:
-            yield
-        finally:
-            lock.release()
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other comparisons out; `RunError` if one is running in the folder."""
+        return lock_folder(self.path, "study")
 
 
 def open_study(path: Path) -> StudyFolder:

@@ -16,15 +16,15 @@ import yaml
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, read_results
 from mtlkit.errors import RunError
 
-YARDSTICKS = ("single-task", "equal", "log", "tuned", "rlw")
+BASELINE_ROLES = ("single-task", "equal", "log", "tuned", "rlw")
 """The baselines, which every study has unless it says why not."""
 
-Scores = Mapping[int, Mapping[str, float]]
+SeedScores = Mapping[int, Mapping[str, float]]
 """A method's metrics: by seed, then by task."""
 
 
 @attrs.frozen(kw_only=True)
-class Study:
+class StudyResults:
     """A study as its files tell it.
 
     `records` are the last of each run, so that a run that failed and was made again counts once.
@@ -45,7 +45,7 @@ class Study:
     selection: str = ""
     relevant: float = 1.0  # the smallest delta-m worth knowing of, in percent
 
-    def yardstick(self, role: str) -> str | None:
+    def baseline(self, role: str) -> str | None:
         """The method that plays the `role` of a baseline; None where the study has none."""
         name = self.reference.get(role, role)
         return name if name in self.methods else None
@@ -69,7 +69,7 @@ class Study:
 
     def scores(
         self, problem: str, method: str, budget: Budget, *, validation: bool = False
-    ) -> Scores:
+    ) -> SeedScores:
         """Return the primary metrics of the seeds for which those of all tasks are known."""
         tasks = self.tasks(problem)
         found: dict[int, dict[str, float]] = {}
@@ -98,7 +98,7 @@ class Study:
         return {name: count for name, count in counts.items() if count}
 
     def _runs_each(self, problem: str, method: str) -> int:
-        return len(self.tasks(problem)) if method == self.yardstick("single-task") else 1
+        return len(self.tasks(problem)) if method == self.baseline("single-task") else 1
 
     @functools.cached_property
     def _by_method(self) -> dict[tuple[str, str], list[Record]]:
@@ -108,14 +108,14 @@ class Study:
         return found
 
 
-def read_study(folder: Path) -> Study:
+def read_study(folder: Path) -> StudyResults:
     """What the files in `folder` say; `RunError` where it is no study."""
     place = folder / "study.json"
     try:
         value = json.loads(place.read_text(encoding="utf-8"))
         results = folder / "results.jsonl"
         records = read_results(results) if results.exists() else []
-        return Study(
+        return StudyResults(
             name=folder.absolute().name,
             methods=tuple(dict.fromkeys(value["methods"])),
             problems=tuple(value["problems"]),

@@ -1,6 +1,6 @@
 """The comparison as a value: methods, problems, budgets and primary metrics."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
@@ -132,6 +132,34 @@ class Comparison:
     tuning: Tuning = attrs.field(factory=Tuning)
     budgets: tuple[Budget, ...] = (Budget.EPOCHS,)
     without: Mapping[str, str] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        problems: Mapping[str, Recipe],
+        weightings: Mapping[str, Weighting],
+        *,
+        seeds: int | Sequence[int] = 5,
+        tuning: Tuning | None = None,
+        budgets: Sequence[Budget] = (Budget.EPOCHS,),
+        without: Mapping[str, str] | None = None,
+    ) -> "Comparison":
+        """Return the comparison of named weightings, and the baselines, on named recipes.
+
+        `seeds` is their number, or the seeds. Relative paths in the recipes start from the working
+        directory. `without` gives the reason for each baseline that is left out.
+        """
+        without = without or {}
+        baselines = [method for method in BASELINES if method.name not in without]
+        own = [Method(name=name, weighting=value) for name, value in weightings.items()]
+        return cls(
+            problems={name: Compared(recipe=one, base=Path()) for name, one in problems.items()},
+            methods=(*baselines, *own),
+            seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
+            tuning=tuning or Tuning(),
+            budgets=tuple(budgets),
+            without=without,
+        )
 
     def method(self, name: str) -> Method:
         """The method called `name`; there is one."""

@@ -36,7 +36,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]*")
 
 
 @attrs.frozen(kw_only=True)
-class Problem:
+class ProblemEntry:
     """A problem as it is written."""
 
     recipe: Path
@@ -45,7 +45,7 @@ class Problem:
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
+class WeightingEntry:
     """A weighting as it is written in its long form."""
 
     weighting: Weighting
@@ -57,8 +57,8 @@ class Entry:
 class File:
     """The whole file."""
 
-    problems: Mapping[str, Problem]
-    weightings: tuple[Entry, ...] = ()
+    problems: Mapping[str, ProblemEntry]
+    weightings: tuple[WeightingEntry, ...] = ()
     seeds: int | tuple[int, ...] = 5
     tuning: Tuning = attrs.field(factory=Tuning)
     budgets: tuple[Budget, ...] = (Budget.EPOCHS,)

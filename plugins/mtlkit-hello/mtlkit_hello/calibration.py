@@ -5,9 +5,8 @@ import torch
 from torch import Tensor
 
 from mtlkit import TaskKind
-from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator
+from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator, Section, TableBlock
 from mtlkit.plugins import MISSING, at_least
-from mtlkit.report import Section, Table
 
 
 @attrs.frozen(kw_only=True)
@@ -31,7 +30,7 @@ class Calibration(Evaluator):
             for name, task in trained.tasks.items()
             if task.head.kind is TaskKind.CLASSIFICATION
         }
-        table = Table(header=("task", "calibration error"), rows=tuple(metrics.items()))
+        table = TableBlock(header=("task", "calibration error"), rows=tuple(metrics.items()))
         return EvaluationResult(
             metrics=metrics,
             headlines=tuple(metrics),

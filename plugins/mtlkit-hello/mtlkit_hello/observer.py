@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from itertools import pairwise
 
+from mtlkit.evaluators import Chart, Section, Series
 from mtlkit.plugins import hookimpl
-from mtlkit.report import Chart, Section, Series
 from mtlkit.runs import EpochEnded, Evaluated, RunInfo
 
 FILE = "hello-epochs.jsonl"

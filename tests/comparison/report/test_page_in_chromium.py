@@ -25,6 +25,7 @@ PROBE = """
   const until = async (right) => { while (!right()) await pause(); };
   const plots = () => [...document.querySelectorAll(".plot")];
   const drawn = (plot) => plot.querySelectorAll("svg.main-svg .trace").length;
+  document.querySelectorAll("details").forEach((each) => { each.open = true; });
   await until(() => document.documentElement.dataset.ready === "true" && plots().every(drawn));
   const methods = () => plots().flatMap((plot) => plot.data.map((trace) => trace.meta ?? ""));
   const found = { plots: plots().length, traces: plots().map(drawn), before: methods() };
@@ -32,7 +33,7 @@ PROBE = """
   document.querySelector('[data-pick="famo"]').click();
   await until(() => !methods().includes("famo"));
   found.after = methods();
-  found.off = [...document.querySelectorAll(".off")].map((mark) => mark.dataset.method);
+  found.off = [...document.querySelectorAll(".off")].map((mark) => mark.dataset.group);
   document.querySelector('[data-pick="famo"]').click();
   await until(() => methods().includes("famo"));
   const choice = document.querySelector(".choice select");
@@ -49,7 +50,7 @@ PROBE = """
 """
 
 
-@pytest.mark.parametrize("size", ["1280,24000", "500,40000"])
+@pytest.mark.parametrize("size", ["1280,40000", "500,60000"])
 def test_the_page_draws_itself_and_obeys(reported, tmp_path, size):
     page = tmp_path / "page.html"
     page.write_text((reported / "report.html").read_text("utf-8") + PROBE, encoding="utf-8")

@@ -4,11 +4,15 @@ import csv
 import json
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import attrs
 import pyarrow.parquet as pq
 import pytest
 
+from mtlkit.comparison.analysis.evidence import gather
+from mtlkit.comparison.report.figures import forest
+from mtlkit.comparison.report.styles import VERDICTS
 from mtlkit.comparison.report.write import write_reports
 from mtlkit.comparison.results.record import Budget, Stage, read_results
 from mtlkit.comparison.results.study_results import read_study
@@ -68,11 +72,11 @@ def test_every_method_and_problem_is_on_the_page(reported):
     study, page = read_study(reported), page_of(reported)
     for method in study.methods:
         assert f'data-pick="{method}"' in page
-        assert f'<g data-method="{method}"' in page, "in the critical-difference diagram"
+        assert f'<g data-group="{method}"' in page, "in the critical-difference diagram"
         drawn = [f for f in figures_of(reported).values() if f["rows"]]
         named = {trace["meta"] for figure in drawn for trace in figure["traces"]}
         assert method in named
-    assert '<h2 class="problem">a &lt;b&gt; &amp; co</h2>' in page
+    assert "<h2>Problem a &lt;b&gt; &amp; co</h2>" in page
     assert "<age>" not in page
     assert "loss of &lt;age&gt; is not finite at step 212" in page
 
@@ -82,6 +86,39 @@ def test_figures_have_traces_of_one_length(reported):
         assert figure["traces"]
         for trace in figure["traces"]:
             assert len(trace["x"]) == len(trace["y"]) > 0
+
+
+def test_pictures_and_a_short_verdict_come_first_and_details_are_folded(reported):
+    page = page_of(reported)
+    opening, verdict = page.index('class="opening"'), page.index('id="verdict"')
+    assert opening < verdict < page.index("<details")
+    first = page[verdict : page.index("</ul>", verdict)]
+    assert 0 < first.count("<li") <= 5
+    titles = re.findall(r"<h3>(.*?)</h3>", page[opening:verdict])
+    assert titles == ["Gain over equal weights", "Trade between tasks"]
+    folded = re.findall(r'<details class="part"><summary><h2>(.*?)</h2>', page)
+    assert len(folded) == page.count("<h2>") - 1  # the verdict alone is open
+
+
+def test_the_forest_is_colored_by_verdict(reported):
+    evidence = gather(read_study(reported))
+    for problem in ("all problems", "faces"):
+        chart = forest(evidence, problem, "equal")
+        means = [series.y[0] for series in chart.series.values()]
+        assert means == sorted(means, reverse=True)
+        for method, series in chart.series.items():
+            compared = evidence.family.of(problem, method, "equal")
+            assert series.label == compared.verdict
+            assert series.style == VERDICTS[compared.verdict]
+            assert (series.low[0], series.y[0]) == (compared.estimate.low, compared.estimate.mean)
+
+
+def test_markdown_shows_the_pictures(reported):
+    text = (reported / "report.md").read_text(encoding="utf-8")
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        svg = (reported / path).read_text(encoding="utf-8")
+        assert ElementTree.fromstring(svg).attrib["role"] == "img"
+        assert set(re.findall(r"var\((--[\w-]+)\)", svg)) <= set(re.findall(r"(--[\w-]+):", svg))
 
 
 def test_markdown_says_the_same(reported):
@@ -173,7 +210,7 @@ def test_a_baseline_left_out(synthetic, draw, tmp_path):
     assert read_study(tmp_path / "s").without == {"rlw": "as the file says"}
 
 
-def test_without_equal_or_any_yardstick(synthetic, draw, tmp_path):
+def test_without_equal_or_any_baseline(synthetic, draw, tmp_path):
     text = rewritten(synthetic, draw(methods=("famo", "mgda")), tmp_path / "s")
     assert "Nothing can be compared yet." in text
 

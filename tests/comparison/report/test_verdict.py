@@ -1,14 +1,16 @@
 """What a verdict says, word by word, and how often it is wrong."""
 
+import re
+
 import attrs
 import numpy as np
 import pytest
 
 from mtlkit.comparison.analysis.baseline_tests import EVERY_PROBLEM
-from mtlkit.comparison.analysis.evidence import Mood, gather
-from mtlkit.comparison.analysis.verdict import headline, verdicts
+from mtlkit.comparison.analysis.evidence import StatementKind, gather
+from mtlkit.comparison.analysis.verdict import headline, short_verdict, verdicts
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric
-from mtlkit.comparison.results.study_results import Study
+from mtlkit.comparison.results.study_results import StudyResults
 
 NOISE = np.array([0.4, -0.3, 0.1, -0.5, 0.3, -0.2, 0.5, -0.1, 0.2, -0.4])
 
@@ -43,7 +45,7 @@ def study_of(gains, *, seeds=10, tasks=("a",), time_gains=None, without=None):
                         test=metrics,
                     )
                 )
-    return Study(
+    return StudyResults(
         name="s",
         methods=methods,
         problems=("faces",),
@@ -62,7 +64,7 @@ def said(study):
     """The headline and the sentences, with their moods."""
     evidence = gather(study)
     (verdict,) = verdicts(evidence)
-    return headline(evidence), [(s.mood.value, s.text) for s in verdict.statements]
+    return headline(evidence), [(s.kind.value, s.text) for s in verdict.statements]
 
 
 def test_a_clear_win():
@@ -76,7 +78,7 @@ def test_a_clear_win():
         "training time this is not shown: 0.0% (\N{MINUS SIGN}0.3 to +0.3; p = 1).",
     )
     assert [mood for mood, _ in sentences] == [
-        *("better", "no difference shown", "better", "no difference shown"),
+        *("better", "undecided", "better", "undecided"),
         *("limit", "limit"),
     ]
     assert sentences[4] == ("limit", "Single-task training is not part of this study.")
@@ -86,7 +88,7 @@ def test_no_difference():
     first, sentences = said(study_of({"famo": 0.2, "mgda": 0.0, "rlw": 0.1}))
     assert first == "No method is shown to beat equal weights."
     assert sentences[0] == (
-        "no difference shown",
+        "undecided",
         "No difference from equal weights shown for 3 methods: famo, rlw and mgda. Nearest to one "
         "is famo: +0.2% (\N{MINUS SIGN}0.1 to +0.5). If the true difference is what was seen, it "
         "takes about 35 seeds to show it, 25 more.",
@@ -130,7 +132,7 @@ def test_too_few_seeds():
 
 
 def test_seeds_that_make_no_difference():
-    """A method that equals its yardstick run for run is not declared better by a rounding."""
+    """A method that equals its baseline run for run is not declared better by a rounding."""
     study = study_of({"famo": 2.0})
     still = [attrs.evolve(r, test={"a/accuracy": 0.5 + 0.1 * (r.method == "famo")})
              for r in study.records]  # fmt: skip
@@ -198,7 +200,7 @@ def test_sentences_and_tests_agree(draw):
     for seed in range(3):
         evidence = gather(draw(seed, effects={"famo": 5.0, "mgda": -5.0}))
         (verdict,) = verdicts(evidence)
-        text = " ".join(s.text for s in verdict.statements if s.mood is Mood.BETTER)
+        text = " ".join(s.text for s in verdict.statements if s.kind is StatementKind.BETTER)
         for comparison in evidence.family.against("faces", "equal"):
             claim = f"{comparison.method} is better than equal weights"
             assert (claim in text) == comparison.better
@@ -216,7 +218,7 @@ def below_zero(study, *methods):
 NO_SHARE = "No delta-m against {}: its mean of a is 0 or below; judge it by another metric."
 
 
-def test_a_yardstick_that_is_zero_or_below_is_told():
+def test_a_baseline_that_is_zero_or_below_is_told():
     study = study_of({"famo": 6.0, "tuned": 0.1, "rlw": 0.0}, tasks=("a", "b"))
     _, sentences = said(below_zero(study, "equal", "tuned"))
     told = [text for _, text in sentences]
@@ -230,3 +232,23 @@ def test_a_yardstick_that_is_zero_or_below_is_told():
     assert NO_SHARE.format("rlw") in [text for _, text in sentences]
     _, sentences = said(below_zero(study_of({"famo": {"a": 1, "b": 1}}, tasks=("a", "b")), "famo"))
     assert not any("No delta-m" in text for _, text in sentences)
+
+
+def test_the_short_verdict_has_five_lines_at_most_and_agrees_with_the_tests(draw):
+    for seed, problems in ((0, ("faces",)), (1, ("x", "y"))):
+        evidence = gather(draw(seed, problems=problems, effects={"famo": 8.0, "mgda": -8.0}))
+        lines = short_verdict(evidence)
+        assert 3 <= len(lines) <= 5
+        problem = EVERY_PROBLEM if len(problems) > 1 else problems[0]
+        better = [c.method for c in evidence.family.against(problem, "equal") if c.better]
+        (text,) = [s.text for s in lines if s.text.startswith("Better than equal weights")]
+        named = re.findall(r"([\w-]+) \+", text)
+        assert "famo" in named
+        assert sorted(named) == sorted(better)
+        assert lines[-1].kind in (StatementKind.LIMIT, StatementKind.WARNING)
+
+
+def test_the_short_verdict_of_a_study_without_tests_says_why(draw):
+    lines = short_verdict(gather(draw(seeds=1)))
+    assert 1 <= len(lines) <= 5
+    assert any("One seed" in s.text for s in lines)

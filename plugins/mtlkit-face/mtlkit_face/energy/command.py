@@ -30,8 +30,14 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     """
     from mtlkit import load_catalog, load_recipe
     from mtlkit.data import Loading
-    from mtlkit.report import RunRecord, evaluation_to_json, render_page
-    from mtlkit.runs import load_trained, open_run, read_evaluation
+    from mtlkit.runs import (
+        RunRecord,
+        evaluation_to_json,
+        load_trained,
+        open_run,
+        read_evaluation,
+        render_page,
+    )
     from mtlkit_face.inference.atomic_file import atomic_path
 
     catalog = load_catalog()

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.data import Data, Split
-from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator
+from mtlkit.evaluators import Block, EvaluationContext, EvaluationResult, Evaluator, Section, Text
 from mtlkit.plugins import LossTerm, Problem, at_least, between, one_of
-from mtlkit.report import Block, Section, Text
 from mtlkit_face.energy.curves import Curves, curves, dimension_counts, largest_fall
 from mtlkit_face.energy.probes import (
     LOWER,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from mtlkit.report import Chart, Gallery, Series, Table
+from mtlkit.evaluators import Chart, Gallery, Series, TableBlock
 from mtlkit_face.energy.curves import SHUFFLES, Curves, dimension_counts, largest_fall
 from mtlkit_face.energy.probes import LOWER, UPPER, ProbeResults, X, Y
 from mtlkit_face.energy.vectors import LinearHeads, Overlap, overlap, rank_correlation, strongest
@@ -45,14 +45,14 @@ def pictures(heads: LinearHeads) -> Iterator[Gallery]:
     yield Gallery(rows=tuple(rows), wide=True)
 
 
-def energy_table(heads: LinearHeads) -> Table:
+def energy_table(heads: LinearHeads) -> TableBlock:
     """Return the table of all energies (eq. 13, unscaled), one row per dimension of x.
 
     Rows have the order of the unscaled weight image: descending energy over all tasks.
     """
     vectors = _with_all(heads)
     columns = [values.tolist() for values in vectors.values()]
-    return Table(
+    return TableBlock(
         header=("dimension of x", *vectors),
         rows=tuple(
             (dimension, *(column[dimension] for column in columns))
@@ -107,7 +107,7 @@ def curves_chart(rank1: Curves) -> Chart:
 
 def overlap_blocks(
     task: str, vectors: Mapping[str, Tensor], overlaps: Mapping[str, tuple[Overlap, ...]]
-) -> Iterator[Chart | Table]:
+) -> Iterator[Chart | TableBlock]:
     """Yield the overlap of the strongest dimensions of each side task with those of `task`."""
     if not overlaps:
         return
@@ -129,7 +129,7 @@ def overlap_blocks(
         y_range=(0.0, 1.0),
         caption="Below chance, the tasks read different dimensions; above chance, the same ones.",
     )
-    yield Table(
+    yield TableBlock(
         header=("", "K", "shared", "by chance", "standard deviations", "rank correlation"),
         rows=tuple(
             (side, one.most, one.shared, one.expected, one.z_score,
@@ -146,7 +146,7 @@ def overlap_blocks(
 
 def probe_blocks(
     probed: Mapping[str, ProbeResults], task: str, split: str, size: int, half: int
-) -> Iterator[Chart | Table]:
+) -> Iterator[Chart | TableBlock]:
     """Yield probe accuracies on `size` features and on the `half` strongest for `task`."""
     if not probed:
         return
@@ -167,7 +167,7 @@ def probe_blocks(
         y_range=(0.0, 1.0),
         comparable=True,
     )
-    yield Table(
+    yield TableBlock(
         header=("", "classes", *names, "chance"),
         rows=tuple(
             (

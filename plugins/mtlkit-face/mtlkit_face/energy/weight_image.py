@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from mtlkit.report import Picture
+from mtlkit.evaluators import Picture
 
 _CLIP = 0.995  # quantile of the darkest shade: a few large weights would hide the others
 _MIN_WIDTH = 0.115  # least fraction of the image's width for one task

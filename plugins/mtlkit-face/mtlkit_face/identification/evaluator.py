@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.data import Data, Split
-from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator
+from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator, Section
 from mtlkit.plugins import DataError, LossTerm, Problem, TaskKind, one_of
-from mtlkit.report import Section
 from mtlkit.routers import BranchOutputs, GroupedRouter
 from mtlkit_face.identification.failures import failure_gallery
 from mtlkit_face.identification.gallery import GalleryTrial, arrange

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtlkit.data import Categorical, Split
-from mtlkit.report import Block, Gallery, Picture, Text
+from mtlkit.evaluators import Block, Gallery, Picture, Text
 from mtlkit_face.identification.gallery import GalleryTrial
 from mtlkit_face.identification.matching import Matches
 from mtlkit_face.identification.subsets import Subsets

@@ -9,9 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.data import Data, Split
-from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator
+from mtlkit.evaluators import (
+    Chart,
+    EvaluationContext,
+    EvaluationResult,
+    Evaluator,
+    Section,
+    Series,
+    Text,
+)
 from mtlkit.plugins import LossTerm, Problem, at_least, one_of
-from mtlkit.report import Chart, Section, Series, Text
 from mtlkit_face.identification.evaluator import Identification, frontal_and_neutral
 from mtlkit_face.identification.gallery import GalleryTrial
 from mtlkit_face.identification.matching import match_templates

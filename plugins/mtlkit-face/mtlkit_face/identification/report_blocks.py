@@ -6,7 +6,7 @@ from statistics import fmean
 import torch
 import torch.nn.functional as F
 
-from mtlkit.report import Block, Chart, Series, Table, Text
+from mtlkit.evaluators import Block, Chart, Series, TableBlock, Text
 from mtlkit_face.identification.gallery import GalleryTrial
 from mtlkit_face.identification.matching import BINS, Matches
 from mtlkit_face.identification.subsets import Subsets
@@ -101,7 +101,7 @@ def _score_histograms(network: Matches) -> Chart:
     )
 
 
-def _abs_yaw_table(network: Matches, pixels: Matches, subsets: Subsets) -> tuple[Table, ...]:
+def _abs_yaw_table(network: Matches, pixels: Matches, subsets: Subsets) -> tuple[TableBlock, ...]:
     """Return the table of rank-1 by absolute yaw, the layout of the paper's Multi-PIE tables."""
     if not subsets.abs_yaws:
         return ()
@@ -111,12 +111,12 @@ def _abs_yaw_table(network: Matches, pixels: Matches, subsets: Subsets) -> tuple
         rows.append((name, *rates, fmean(rates)))
     header = ("", *(size if size == "0" else f"±{size}" for size in subsets.abs_yaws), "mean")
     caption = "Rank-1 by absolute yaw in degrees, and the unweighted mean of these columns."
-    return (Table(header=header, rows=tuple(rows), caption=caption),)
+    return (TableBlock(header=header, rows=tuple(rows), caption=caption),)
 
 
 def _methods_table(
     methods: Mapping[str, Matches], pixels: Matches, subsets: Subsets
-) -> tuple[Table, ...]:
+) -> tuple[TableBlock, ...]:
     """Return the table of rank-1 of each matching method, overall and by group."""
     if len(methods) == 1 and not subsets.groups:
         return ()
@@ -130,4 +130,4 @@ def _methods_table(
             ": the network with its recipe's routing, its generic branch alone, its pose branches "
             "alone, and both combined by expected (the paper's stochastic), best and label routing"
         )
-    return (Table(header=("", "all", *subsets.groups), rows=rows, caption=caption + "."),)
+    return (TableBlock(header=("", "all", *subsets.groups), rows=rows, caption=caption + "."),)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.report import Evaluation, number
-from mtlkit.runs import read_evaluation
+from mtlkit.runs import Evaluation, number, read_evaluation
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.inference.model import FaceModel
 from mtlkit_face.inference.onnx_export import Exported

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from mtlkit.report import Chart, Series
+from mtlkit.evaluators import Chart, Series
 from mtlkit_face.metrics.roc import Roc
 
 POINTS = 160

@@ -232,7 +232,7 @@ def _evaluate(
 
 
 def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> None:
-    from mtlkit.report import Evaluation, RunRecord, evaluation_to_json, render_page
+    from mtlkit.runs import Evaluation, RunRecord, evaluation_to_json, render_page
 
     evaluated = outcome.evaluation_result()
     result = next(iter(outcome.results.values()))  # all parts have the same model

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
+from mtlkit.evaluators import Block, Gallery, TableBlock, Text
+from mtlkit.evaluators import Picture as Shown
 from mtlkit.plugins import DataError
-from mtlkit.report import Block, Gallery, Table, Text
-from mtlkit.report import Picture as Shown
 from mtlkit_face.metrics.roc import Bools, Floats
 from mtlkit_face.protocols.embedding import ImageEmbedder
 from mtlkit_face.protocols.pictures import FaceImage, decode
@@ -23,7 +23,7 @@ MAX_ERRORS = 6
 def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> Iterable[Block]:
     """Yield tables of the measures, their thresholds, their values by fold, and the `facts`."""
     rows = [(part, name, m) for part, r in results.items() for name, m in r.measures.items()]
-    yield Table(
+    yield TableBlock(
         header=("", "value", "95% interval", "standard error", "deviation", "interval by"),
         rows=tuple(
             (_named(part, name), m.value, _ends(m), m.standard_error, m.deviation, m.interval)
@@ -33,7 +33,7 @@ def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> I
     )
     points = [(_named(part, n), key, x) for part, n, m in rows for key, x in m.at.items()]
     if points:
-        yield Table(
+        yield TableBlock(
             header=("", "at", "value"),
             rows=tuple(points),
             caption="Operating points of the measures: thresholds of scores, and their rates.",
@@ -42,13 +42,13 @@ def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> I
     by_fold = [(_named(part, name), m.folds) for part, name, m in rows if m.folds]
     if by_fold:
         most = max(len(values) for _, values in by_fold)
-        yield Table(
+        yield TableBlock(
             header=("", *(str(fold + 1) for fold in range(most))),
             rows=tuple((n, *values, *[math.nan] * (most - len(values))) for n, values in by_fold),
             caption="Each fold or split.",
             folded=True,
         )
-    yield Table(header=("", ""), rows=tuple(facts.items()), caption="Setup.")
+    yield TableBlock(header=("", ""), rows=tuple(facts.items()), caption="Setup.")
 
 
 def facts(results: Mapping[str, ProtocolResult], embedder: ImageEmbedder) -> dict[str, str]:

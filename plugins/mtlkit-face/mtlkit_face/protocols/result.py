@@ -7,8 +7,7 @@ from typing import Any
 
 import attrs
 
-from mtlkit.evaluators import EvaluationResult
-from mtlkit.report import Block, Section
+from mtlkit.evaluators import Block, EvaluationResult, Section
 from mtlkit_face.metrics.intervals import Interval, mean_of_finite, standard_error, std
 
 FORMAT = 1

@@ -8,13 +8,13 @@ import attrs
 
 from mtlkit.comparison import (
     ALPHA,
-    Estimate,
-    deviation,
     holm,
     paired_test,
     seeds_needed,
+    std,
     student_mean,
 )
+from mtlkit.evaluators import Estimate
 from mtlkit_face.study.arms import SIDE_WEIGHTS
 
 
@@ -62,7 +62,7 @@ class ClaimPart:
         """The number of seeds that detects a mean of this size with a power of 0.8."""
         if len(self.values) < 2:
             return None
-        return seeds_needed(self.estimate.mean, deviation(self.values), ALPHA)
+        return seeds_needed(self.estimate.mean, std(self.values), ALPHA)
 
 
 def claim_state(parts: Sequence[ClaimPart]) -> ClaimState:

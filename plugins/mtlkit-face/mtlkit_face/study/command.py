@@ -47,7 +47,7 @@ def study(
     a study, also with more networks or seeds.
     """
     from mtlkit import load_catalog
-    from mtlkit.comparison import Place
+    from mtlkit.comparison import ExecutorConfig
     from mtlkit.data import Loading
     from mtlkit.plugins import RunError
     from mtlkit_face.study.arms import SIZES, select_arms
@@ -70,7 +70,7 @@ def study(
         request,
         load_catalog(),
         Loading(cache=cache, workers=1),
-        Place(workers=workers),
+        ExecutorConfig(workers=workers),
         lambda line: click.echo(line, err=True),
     )
     for claim in study.claims():

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
-from mtlkit.report import Block, Chart, Section, Series, Table, Text
+from mtlkit.evaluators import Block, Chart, Section, Series, TableBlock, Text
 from mtlkit_face.study.arms import Arm, Size
 from mtlkit_face.study.claim_parts import (
     RANK1,
@@ -75,7 +75,7 @@ def sections(study: FaceStudy) -> tuple[Section, ...]:
 
 def _answers(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=_state(study))
-    yield Table(
+    yield TableBlock(
         header=("", "verdict", "claim"),
         rows=tuple((claim.name, claim.state.value, claim.claim) for claim in study.claims()),
         caption="A claim is supported if the 95 % interval of each of its differences, over paired "
@@ -144,7 +144,7 @@ def _comparison_with_paper(study: FaceStudy) -> Iterator[Block]:
         )
         if arm.name in PAPER_RESULTS:
             rows.append(("· the paper", *_reported(PAPER_RESULTS[arm.name])))
-    yield Table(
+    yield TableBlock(
         header=("percent", "rank-1", *list(COLUMNS)[1:]),
         rows=tuple(rows),
         caption="Mean over seeds ± half the 95 % interval, on unseen subjects; side tasks by "
@@ -158,14 +158,14 @@ WAYS = ("generic", "branches", "best", "expected", "label")
 """The ways to compute templates of a network with branches."""
 
 
-def _routing(study: FaceStudy) -> Iterator[Table]:
+def _routing(study: FaceStudy) -> Iterator[TableBlock]:
     rows = []
     for arm in study.arms:
         runs = study.runs.get(arm.name, {})
         if any(f"face/{way}/rank1" in metrics for metrics in runs.values() for way in WAYS):
             rows.append((arm.name, *(_cell(runs.values(), f"face/{way}/rank1") for way in WAYS)))
     if rows:
-        yield Table(
+        yield TableBlock(
             header=("percent", *WAYS),
             rows=tuple(rows),
             caption="Rank-1 by routing: the generic identity head alone, the pose branches alone, "
@@ -177,7 +177,7 @@ def _routing(study: FaceStudy) -> Iterator[Table]:
 ERRORS = re.compile(r"face/pose-errors/(?P<share>[0-9.]+)/(?P<way>\w+)/rank1")
 
 
-def _wrong_poses(study: FaceStudy) -> Iterator[Table]:
+def _wrong_poses(study: FaceStudy) -> Iterator[TableBlock]:
     """Yield rank-1 under wrong pose estimates, with a row for each share of them."""
     rows = []
     for arm in study.arms:
@@ -188,7 +188,7 @@ def _wrong_poses(study: FaceStudy) -> Iterator[Table]:
             ways = (_cell(runs, f"{start}/{way}/rank1") for way in ("expected", "best"))
             rows.append((arm.name, f"{share:.0%}", *ways, _cell(runs, "face/label/rank1")))
     if rows:
-        yield Table(
+        yield TableBlock(
             header=("percent", "wrong", "expected", "best", "label"),
             rows=tuple(rows),
             caption="Rank-1 if a share of the pose estimates is replaced by those of images of "
@@ -233,7 +233,7 @@ def _numbers(study: FaceStudy) -> Iterator[Block]:
                     part.unit,
                 )
             )
-    yield Table(
+    yield TableBlock(
         header=(
             "",
             "",
@@ -255,7 +255,7 @@ def _search(study: FaceStudy) -> Iterator[Block]:
     if not results:
         return
     best = max(results, key=lambda weight: results[weight].estimate.mean)
-    yield Table(
+    yield TableBlock(
         header=("total side weight", "rank-1", "seeds"),
         rows=tuple(
             (f"{weight:g}", _percent(part), len(part.values)) for weight, part in results.items()
@@ -267,7 +267,7 @@ def _search(study: FaceStudy) -> Iterator[Block]:
 
 def _setup(study: FaceStudy) -> Iterator[Block]:
     yield Text(text=f"Size {study.size.name}: {study.size.about}.")
-    yield Table(
+    yield TableBlock(
         header=("", "network", "seconds a run"),
         rows=tuple(
             (arm.name, arm.about, _seconds(study.runs.get(arm.name, {}).values()))
@@ -277,7 +277,7 @@ def _setup(study: FaceStudy) -> Iterator[Block]:
     for seed, accuracy in study.poses.items():
         yield Text(text=f"Seed {seed}: by a network trained on other people, {accuracy}.")
     if study.failed:
-        yield Table(
+        yield TableBlock(
             header=("run", "error"),
             rows=tuple(study.failed.items()),
             caption="Failed runs; the same command retries them.",

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
+from mtlkit.evaluators import Chart, Section, TableBlock, Text
 from mtlkit.plugins import write_file
-from mtlkit.report import Chart, Evaluation, RunRecord, Section, Table, Text, number, render_page
+from mtlkit.runs import Evaluation, RunRecord, number, render_page
 from mtlkit_face.study.report import FaceStudy, sections
 
 
@@ -39,24 +40,24 @@ def _markdown(content: tuple[Section, ...]) -> Iterator[str]:
         for block in section.blocks:
             if isinstance(block, Text):
                 yield f"{block.text}\n\n"
-            elif isinstance(block, Table):
+            elif isinstance(block, TableBlock):
                 yield from _markdown_table(block)
             elif isinstance(block, Chart):
                 yield from _markdown_table(_as_table(block))
 
 
-def _as_table(chart: Chart) -> Table:
+def _as_table(chart: Chart) -> TableBlock:
     """Return the numbers of a chart as a table for Markdown, a row for each x."""
     xs = list(dict.fromkeys(x for series in chart.series.values() for x in series.x))
     points = [dict(zip(series.x, series.y, strict=True)) for series in chart.series.values()]
-    return Table(
+    return TableBlock(
         header=(chart.x_label, *chart.series),
         rows=tuple((x, *(series.get(x, math.nan) for series in points)) for x in xs),
         caption=f"{chart.title} ({chart.y_label}). {chart.caption}".strip(),
     )
 
 
-def _markdown_table(table: Table) -> Iterator[str]:
+def _markdown_table(table: TableBlock) -> Iterator[str]:
     yield f"| {' | '.join(table.header)} |\n|{'---|' * len(table.header)}\n"
     for row in table.rows:
         yield f"| {' | '.join(number(cell) for cell in row)} |\n"

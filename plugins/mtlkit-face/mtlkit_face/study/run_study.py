@@ -5,13 +5,12 @@ from contextlib import closing
 from pathlib import Path
 
 import attrs
-from filelock import FileLock, Timeout
 
 from mtlkit import Catalog, dump_recipe
-from mtlkit.comparison import Job, Outcome, Place, make_runs
+from mtlkit.comparison import ExecutorConfig, Job, Outcome, make_runs
 from mtlkit.data import Loading
 from mtlkit.plugins import RunError
-from mtlkit.runs import RunFolder, read_json, write_json
+from mtlkit.runs import RunFolder, lock_folder, read_json, write_json
 from mtlkit_face.study.arms import ARMS, ESTIMATED, Arm, Size, search_arms
 from mtlkit_face.study.estimated_poses import ESTIMATOR, estimates, estimator_job, write_estimates
 from mtlkit_face.study.report import FaceStudy
@@ -41,7 +40,7 @@ def run_study(
     request: StudyRequest,
     catalog: Catalog,
     loading: Loading,
-    executor_config: Place,
+    executor_config: ExecutorConfig,
     progress: Progress,
 ) -> FaceStudy:
     """Execute the runs that the folder lacks, and write the report, also after an interrupt.
@@ -49,17 +48,9 @@ def run_study(
     Raises `RunError` if the folder holds a study of another size or is in use by another process,
     and `InterruptedRunError` after Ctrl-C. Failed runs are reported, and retried the next time.
     """
-    request.folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(request.folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise RunError(f"{request.folder}: another process runs this study; let it end") from None
-    try:
+    with lock_folder(request.folder, "study"):
         _same_size(request)
         return _run(request, catalog, loading, executor_config, progress)
-    finally:
-        lock.release()
 
 
 def _same_size(request: StudyRequest) -> None:
@@ -80,7 +71,7 @@ def _run(
     request: StudyRequest,
     catalog: Catalog,
     loading: Loading,
-    executor_config: Place,
+    executor_config: ExecutorConfig,
     progress: Progress,
 ) -> FaceStudy:
     loading = attrs.evolve(loading, base=request.folder)
@@ -113,7 +104,7 @@ def _jobs(request: StudyRequest, catalog: Catalog, loading: Loading) -> dict[str
 def _execute(
     request: StudyRequest,
     jobs: Mapping[str, Job],
-    executor_config: Place,
+    executor_config: ExecutorConfig,
     failed: dict[str, str],
     progress: Progress,
 ) -> None:
@@ -121,7 +112,7 @@ def _execute(
     total = len(request.keys)
     done = total - len(jobs)
     progress(
-        f"{total} run{'s' if total > 1 else ''}, {executor_config.at_once} at once; "
+        f"{total} run{'s' if total > 1 else ''}, {executor_config.slots} at once; "
         f"{done} already finished"
     )
 
@@ -162,7 +153,7 @@ def _estimate(
         if outcome.error is not None:
             raise RunError(f"{job.path}: the network that estimates poses failed: {outcome.error}")
 
-    with closing(Place(workers=1).executor()) as executor:
+    with closing(ExecutorConfig(workers=1).executor()) as executor:
         make_runs({ESTIMATOR: job}, executor, on_finished)
     for seed in missing:
         accuracy = write_estimates(request.folder, request.size, seed, catalog, loading)

@@ -15,12 +15,13 @@ from PIL import Image
 from mtlkit import Recipe, Role, Task
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, Numeric, Split
+from mtlkit.evaluators import Chart, Gallery, TableBlock, Text
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.heads import Regression
 from mtlkit.model import assemble, assembly_of
 from mtlkit.plugins import DataError, RecipeError
-from mtlkit.report import Chart, Evaluation, Gallery, Table, Text, evaluation_to_json
 from mtlkit.routers import BranchSelection, Grouped, MMoE, Shared
+from mtlkit.runs import Evaluation, evaluation_to_json
 
 IDENTITY = {"identity": Task(role=Role.MAIN, target="subject")}
 TASKS = {**IDENTITY, "pose": Task(target="yaw"), "mood": Task(target="expression")}
@@ -116,7 +117,7 @@ def test_the_report_shows_sorted_curves_and_wide_pictures(m_cnn):
     probes = charts["Accuracy of linear probes"]
     assert set(probes.series) == {"x", "x-upper", "x-lower", "y", "chance"}
     assert charts["Rank-1 by the number of dimensions"].comparable
-    table = blocks(found, Table)[1]
+    table = blocks(found, TableBlock)[1]
     assert [row[:2] for row in table.rows] == [(t, k) for t in ("pose", "mood") for k in (1, 3, 6)]
 
 
@@ -130,7 +131,7 @@ def kept_energies(found, tasks):
     (table,) = [
         block
         for block in json.loads(text)["sections"][0]["blocks"]
-        if block["block"] == "Table" and block["header"][0] == "dimension of x"
+        if block["block"] == "TableBlock" and block["header"][0] == "dimension of x"
     ]
     assert table["header"][1:] == tasks
     order = [row[0] for row in table["rows"]]

@@ -15,12 +15,13 @@ from PIL import Image
 from mtlkit import Role, Task
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, Split
+from mtlkit.evaluators import Chart, Gallery, TableBlock
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import assemble, assembly_of
 from mtlkit.plugins import DataError
-from mtlkit.report import Chart, Evaluation, Gallery, Table, evaluation_to_json
 from mtlkit.report.evaluation import evaluation_from_json
 from mtlkit.routers import BranchSelection, Grouped, Shared
+from mtlkit.runs import Evaluation, evaluation_to_json
 
 YAWS = (-90, -45, 0, 45, 90)
 EXPRESSIONS = ("neutral", "smile")
@@ -128,7 +129,9 @@ def test_rank_1_by_yaw_without_its_sign_and_its_mean_are_those_of_brute_force():
         assert mean == pytest.approx(sum(bins.values()) / 3)
         assert mean != pytest.approx(found.metrics[f"{start}/rank1"])
         rows.append((*bins.values(), mean))
-    (table,) = [b for b in found.sections[0].blocks if isinstance(b, Table) and "±45" in b.header]
+    (table,) = [
+        b for b in found.sections[0].blocks if isinstance(b, TableBlock) and "±45" in b.header
+    ]
     assert table.header == ("", "0", "±45", "±90", "mean")
     assert [row[0] for row in table.rows] == ["network", "raw pixels"]
     assert [row[1:] for row in table.rows] == [pytest.approx(row) for row in rows]
@@ -226,7 +229,7 @@ def test_the_report_shows_curves_scores_and_failures():
     for curve in charts["Scores of genuine and impostor pairs"].series.values():
         step = curve.x[1] - curve.x[0]
         assert sum(curve.y) * step == pytest.approx(1, abs=1e-6)
-    _, table = [b for b in section.blocks if isinstance(b, Table)]
+    _, table = [b for b in section.blocks if isinstance(b, TableBlock)]
     assert [row[0] for row in table.rows][:3] == ["network", "generic", "branches"]
     (gallery,) = [b for b in section.blocks if isinstance(b, Gallery)]
     assert 1 <= len(gallery.rows) <= 12

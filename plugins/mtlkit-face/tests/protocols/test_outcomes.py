@@ -143,11 +143,11 @@ def test_a_result_has_its_setup_and_measures(sets, model, name, mode):
     assert all(metric.startswith(outcome.prefix + "/") for metric in evaluated.metrics)
     assert set(evaluated.headlines) <= set(evaluated.metrics)
     kinds = [type(block).__name__ for block in evaluated.sections[0].blocks]
-    assert {"Text", "Chart", "Table"} <= set(kinds)
+    assert {"Text", "Chart", "TableBlock"} <= set(kinds)
     titles = [b.title for b in evaluated.sections[0].blocks if type(b).__name__ == "Chart"]
     assert [title.partition(":")[0] for title in titles][:1] == ["ROC"]
     assert any(title.startswith("CMC") for title in titles) == (name == "ijb-a")
-    tables = [b for b in evaluated.sections[0].blocks if type(b).__name__ == "Table"]
+    tables = [b for b in evaluated.sections[0].blocks if type(b).__name__ == "TableBlock"]
     facts = dict(next(b.rows for b in tables if b.caption == "Setup."))
     assert "assumed to be aligned" in facts["alignment"]
     assert "resized (32 x 32)" in facts["size"]

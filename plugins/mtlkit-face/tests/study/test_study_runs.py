@@ -9,7 +9,7 @@ from mtlkit_face.study.arms import ARMS, ESTIMATED, Size
 from mtlkit_face.study.run_study import StudyRequest, run_study
 
 from mtlkit import load_catalog
-from mtlkit.comparison import Place
+from mtlkit.comparison import ExecutorConfig
 from mtlkit.data import Loading
 from mtlkit.plugins import InterruptedRunError, RunError
 
@@ -52,7 +52,9 @@ def run(folder, arms, seeds=(0,), size=TINY):
     lines: list[str] = []
     request = StudyRequest(folder=folder / "study", size=size, arms=arms, seeds=seeds)
     loading = Loading(cache=folder / "cache", workers=1)
-    return run_study(request, load_catalog(), loading, Place(workers=2), lines.append), lines
+    return run_study(
+        request, load_catalog(), loading, ExecutorConfig(workers=2), lines.append
+    ), lines
 
 
 def test_a_study_executes_each_run_once_and_accepts_more_arms_later(folder):
@@ -91,11 +93,11 @@ def test_an_interrupted_study_resumes_and_repeats_no_run(tmp_path):
     loading = Loading(cache=tmp_path / "cache", workers=1)
     lines = Stop()
     with pytest.raises(InterruptedRunError):
-        run_study(request, load_catalog(), loading, Place(workers=1), lines.append)
+        run_study(request, load_catalog(), loading, ExecutorConfig(workers=1), lines.append)
     (first,) = [line for line in lines if line.startswith("[")]
     assert "1 of 3 runs are finished" in (tmp_path / "study" / "report.md").read_text()
     again: list[str] = []
-    study = run_study(request, load_catalog(), loading, Place(workers=1), again.append)
+    study = run_study(request, load_catalog(), loading, ExecutorConfig(workers=1), again.append)
     assert again[0] == "3 runs, 1 at once; 1 already finished"
     assert study.missing == 0
     assert first.partition("] ")[2].partition(":")[0] not in "\n".join(again)

@@ -16,7 +16,7 @@ from mtlkit.loggers import Logger, LogWriter
 from mtlkit.metrics import MAE, Metric, MetricState, is_present
 from mtlkit.optim import Optimizer, Schedule
 from mtlkit.plugins import Problem, above, at_least
-from mtlkit.report import Section, Table
+from mtlkit.evaluators import Section, TableBlock
 from mtlkit.routers import Branch, BranchesModule, Features, Router, RouterModule
 from mtlkit.weightings import Direction as SummedDirection
 from mtlkit.weightings import (
@@ -148,7 +148,7 @@ class Count(Evaluator):
     def evaluate(self, trained):
         size = len(trained.data.train)
         said = trained.predict(trained.data.train)
-        table = Table(header=("split", "samples"), rows=(("train", size),))
+        table = TableBlock(header=("split", "samples"), rows=(("train", size),))
         return EvaluationResult(
             metrics={"second/samples": float(size), "second/features": float(said.features.shape[1])},
             headlines=("second/samples",),

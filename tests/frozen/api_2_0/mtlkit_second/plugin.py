@@ -58,7 +58,7 @@ def mtlkit_run_ended(run, event):
 
 @hookimpl
 def mtlkit_report_sections(event):
-    from mtlkit.report import Section, Text
+    from mtlkit.evaluators import Section, Text
 
     return [Section(title="Second", blocks=(Text(text=f"{len(event.metrics)} metrics"),))]
 

@@ -4,8 +4,8 @@ from abc import abstractmethod
 
 import attrs
 
+from mtlkit.evaluators import Block, Text
 from mtlkit.plugins import DataError, MultiTaskModel, above, each
-from mtlkit.report import Block, Text
 from mtlkit_face.metrics.charts import roc_and_det
 from mtlkit_face.metrics.fold_accuracy import FoldAccuracy, fold_accuracy
 from mtlkit_face.metrics.roc import Floats, Roc, roc

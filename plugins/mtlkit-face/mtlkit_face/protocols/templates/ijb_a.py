@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from mtlkit.evaluators import Block, Text
 from mtlkit.plugins import (
     DataError,
     MultiTaskModel,
@@ -15,7 +16,6 @@ from mtlkit.plugins import (
     each,
     optional,
 )
-from mtlkit.report import Block, Text
 from mtlkit_face.data.input_files import read_lines
 from mtlkit_face.metrics.charts import RANKS, cmc_chart, roc_and_det
 from mtlkit_face.metrics.rank import identification_rate

@@ -1,4 +1,4 @@
-// Draws the figures of the page when they come into view, and hides and shows methods everywhere.
+// Draws the figures of the page when they come into view, and hides and shows groups everywhere.
 "use strict";
 (async () => {
   const specs = JSON.parse(document.getElementById("figures").textContent);
@@ -20,14 +20,16 @@
     button.addEventListener("click", () => pick([button.dataset.pick], hidden.has(button.dataset.pick)));
   }
   for (const button of document.querySelectorAll("[data-pick-all]")) {
-    const methods = [...document.querySelectorAll("[data-pick]")].map((each) => each.dataset.pick);
-    button.addEventListener("click", () => pick(methods, button.dataset.pickAll === "true"));
+    const groups = [...document.querySelectorAll("[data-pick]")].map((each) => each.dataset.pick);
+    button.addEventListener("click", () => pick(groups, button.dataset.pickAll === "true"));
   }
+  window.addEventListener("hashchange", unfold);
+  unfold();
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   window.addEventListener("beforeprint", () => document.querySelectorAll(".plot").forEach(draw));
   document.documentElement.dataset.ready = "true";
 
-  // The library comes compressed within the page: a third of its size, unpacked in a moment.
+  // The library is stored compressed in the page, at a third of its size.
   async function plotly() {
     const packed = atob(document.getElementById("plotly").textContent.trim());
     const bytes = Uint8Array.from(packed, (letter) => letter.charCodeAt(0));
@@ -43,14 +45,14 @@
     const show = () => {
       place.querySelectorAll(".plot").forEach(drop);
       place.replaceChildren(...select.value.trim().split(" ").map((name) => {
-        const box = document.createElement("div");
-        const title = document.createElement("h4");
-        title.textContent = specs[name].title;
-        const plot = document.createElement("div");
-        plot.className = "plot";
+        const box = element("div");
+        const plot = element("div", "plot");
         plot.dataset.figure = name;
-        if (specs[name].wide) box.className = "wide";
-        box.append(...(specs[name].title ? [title, plot] : [plot]));
+        const { title, legend, caption } = specs[name];
+        if (title) box.append(element("h4", "", title));
+        if (legend.length) box.append(keys(legend));
+        box.append(plot);
+        if (caption) box.append(element("figcaption", "", caption));
         return box;
       }));
       for (const plot of place.querySelectorAll(".plot")) watch.observe(plot);
@@ -59,7 +61,32 @@
     show();
   }
 
-  // What is being drawn must be let finish: a purged plot cannot take its own last event.
+  function element(tag, name = "", text = "") {
+    const made = document.createElement(tag);
+    made.className = name;
+    made.textContent = text;
+    return made;
+  }
+
+  function keys(legend) {
+    const list = element("ul", "legend");
+    for (const { label, color, glyph } of legend) {
+      const mark = element("span", "glyph", glyph);
+      mark.style.color = color;
+      const item = element("li");
+      item.append(mark, label);
+      list.append(item);
+    }
+    return list;
+  }
+
+  // A link to a folded part opens it.
+  function unfold() {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    target?.querySelector(":scope > details")?.setAttribute("open", "");
+  }
+
+  // A plot that is being drawn must finish before it is purged: it still receives its last event.
   function drop(plot) {
     watch.unobserve(plot);
     near.delete(plot);
@@ -67,18 +94,18 @@
     drawn.delete(plot);
   }
 
-  function pick(methods, shown) {
-    for (const method of methods) shown ? hidden.delete(method) : hidden.add(method);
+  function pick(groups, shown) {
+    for (const group of groups) shown ? hidden.delete(group) : hidden.add(group);
     for (const button of document.querySelectorAll("[data-pick]")) {
       button.setAttribute("aria-pressed", String(!hidden.has(button.dataset.pick)));
     }
-    for (const mark of document.querySelectorAll("[data-method]")) {
-      mark.classList.toggle("off", hidden.has(mark.dataset.method));
+    for (const mark of document.querySelectorAll("[data-group]")) {
+      mark.classList.toggle("off", hidden.has(mark.dataset.group));
     }
     redraw();
   }
 
-  // What is out of sight is drawn when it comes back: a click answers at once on long pages.
+  // Charts out of sight are drawn when they return, so a click responds at once on long pages.
   function redraw() {
     drawn.clear();
     near.forEach(draw);
@@ -87,32 +114,36 @@
   function draw(plot) {
     if (drawn.has(plot)) return;
     const spec = specs[plot.dataset.figure];
-    const traces = spec.traces.filter((trace) => !hidden.has(trace.meta));
+    const traces = spec.traces.filter((trace) => !hidden.has(trace.meta)).map(unlabeled);
     plot.querySelector("noscript")?.remove();
     drawn.set(plot, Plotly.react(plot, coloured(traces), layout(spec, traces), {
       displayModeBar: false, responsive: true, scrollZoom: false, doubleClick: false,
     }));
   }
 
+  // Labels overlap on a narrow screen, where the buttons serve as the legend.
+  function unlabeled(trace) {
+    return trace.text && narrow() ? { ...trace, mode: "markers", text: null } : trace;
+  }
+
   function layout(spec, traces) {
-    const shown = new Set(traces.map((trace) => trace.meta));
+    const rows = new Set(traces.flatMap((trace) => trace.y));
     const axis = { gridcolor: "var(--line)", zerolinecolor: "var(--muted)", zerolinewidth: 1.5,
       linecolor: "var(--line)", automargin: true, fixedrange: true, zeroline: false, ticklabeloverflow: "hide past div" };
     const merged = (own) => ({ ...axis, ...own, title: { font: { size: 12, color: "var(--muted)" }, standoff: 8, ...own?.title } });
     const base = {
       ...spec.layout, xaxis: merged(spec.layout.xaxis), yaxis: merged(spec.layout.yaxis),
-      height: spec.rows ? 90 + 27 * Math.max(shown.size, 2) : narrow() ? 300 : 340,
+      height: spec.rows ? 76 + 27 * Math.max(rows.size, 2) : narrow() ? 300 : 340,
       margin: { l: 10, r: 14, t: 12, b: 46 }, dragmode: false,
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: spec.layout.showlegend ?? false,
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
       hovermode: spec.layout.hovermode ?? "closest", hoverdistance: 24,
       font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: "var(--ink)" },
       hoverlabel: { bgcolor: "var(--card)", bordercolor: "var(--line)", font: { color: "var(--ink)", size: 12.5 } },
-      legend: { orientation: "h", y: -0.2, yanchor: "top", x: 0, bgcolor: "rgba(0,0,0,0)" },
     };
     return coloured(base);
   }
 
-  // The same value with "var(--x)" replaced by what the style sheet says now.
+  // The same value with "var(--x)" replaced by the current style sheet.
   function coloured(value) {
     if (typeof value === "string") {
       return value.startsWith("var(--") ? getComputedStyle(document.documentElement).getPropertyValue(value.slice(4, -1)).trim() : value;

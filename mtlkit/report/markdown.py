@@ -1,0 +1,53 @@
+"""A page as Markdown: the words and tables of the HTML page, and pictures in files next to it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mtlkit.report.blocks import TableBlock, Text
+from mtlkit.report.numbers import number
+from mtlkit.report.page import Code, EvaluationResult, Facts, Heading, Page, PageBlock
+
+
+def render_markdown(page: Page, pictures: Mapping[str, str]) -> str:
+    """Return the page as Markdown; `pictures` are paths of images by their titles."""
+    lines = [f"# {page.title}", "", page.lead, ""]
+    lines += [f"{notice}\n" for notice in page.notices]
+    lines += [f"![{title}]({path})\n" for title, path in pictures.items()]
+    for part in page.parts:
+        body = [line for block in part.blocks for line in _lines(block)]
+        if body:
+            lines += [f"## {part.title}", "", *body]
+    return "\n".join(lines) + "\n"
+
+
+def table_markdown(table: TableBlock) -> str:
+    """Return the table in GitHub's Markdown, with the best numbers in bold."""
+    if not table.rows:
+        return ""
+    lines = [_row(table.header), _row(["---", *["---:"] * (len(table.header) - 1)])]
+    for place, row in enumerate(table.rows):
+        texts = [number(cell, difference=column in table.signed) for column, cell in enumerate(row)]
+        best = {column for row_number, column in table.best if row_number == place}
+        lines.append(_row([f"**{text}**" if i in best else text for i, text in enumerate(texts)]))
+    return "\n".join([*lines, *(["", table.caption] if table.caption else []), ""])
+
+
+def _lines(block: PageBlock) -> Iterator[str]:
+    if isinstance(block, Text):
+        yield from (block.text, "")
+    elif isinstance(block, Heading):
+        yield from (f"### {block.text}", "")
+    elif isinstance(block, EvaluationResult):
+        yield from (f"- *{item.kind}*: {item.text}" for item in block.items)
+        yield ""
+    elif isinstance(block, Facts):
+        yield from (f"- {name}: {text}" for name, text in block.items.items())
+        yield ""
+    elif isinstance(block, Code):
+        yield from ("```", block.text.rstrip("\n"), "```", "")
+    elif isinstance(block, TableBlock) and block.rows:
+        yield from ([f"#### {block.title}", ""] if block.title else [])
+        yield table_markdown(block)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
