@@ -20,7 +20,7 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.hooks import Hooks
 from mtlkit.plugins.observers import HOOK_OF, SECTIONS, Observers
 from mtlkit.runs import CheckpointSaved, EpochEnded, Evaluated, RunEnded, RunInfo, RunStarted
-from mtlkit.runs.evaluate import evaluate_run
+from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import RunSession
 from mtlkit.runs.folder import RunFolder
 from mtlkit.testing import add_small_data, small_recipe
@@ -212,7 +212,7 @@ def test_a_resumed_run_starts_at_its_checkpoint(tmp_path):
     resume(tmp_path / "run", catalog=catalog, quiet=True)
     assert calls[0][2] == RunStarted(step=4)
     calls.clear()
-    evaluate_run(tmp_path / "run", catalog, Loading())
+    evaluate(tmp_path / "run", catalog, Loading())
     assert [name for name, _, _ in calls] == ["mtlkit_evaluated", SECTIONS]
 
 

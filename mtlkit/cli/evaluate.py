@@ -16,9 +16,9 @@ def evaluate(run: Path, beside: tuple[Path, ...], cache: Path) -> None:
     """Evaluate the finished RUN again: print its metrics and write its report."""
     from mtlkit.data.source import Loading
     from mtlkit.report.numbers import number
-    from mtlkit.runs.evaluate import evaluate as evaluate_run
+    from mtlkit.runs.evaluate import evaluate as evaluate
 
-    done = evaluate_run(run, beside, catalog=current_catalog(), loading=Loading(cache=cache))
+    done = evaluate(run, beside, catalog=current_catalog(), loading=Loading(cache=cache))
     width = max(map(len, done.metrics), default=0)
     for name, value in done.metrics.items():
         click.echo(f"{name:{width}}  {number(value):>8}")
