@@ -71,7 +71,6 @@ class ClassificationHead(LinearHead):
         )
 
 
-
 def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:
     """`AssemblyError` where a head states another number of classes than there are."""
     if stated is not None and stated != len(classes):

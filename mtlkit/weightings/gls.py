@@ -1,4 +1,4 @@
-"""The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019, eq. 2)."""
+"""Geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019, eq. 2)."""
 
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from mtlkit.weightings.kinds import (
 
 @attrs.frozen(kw_only=True)
 class GLS(Weighting):
-    """The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019)."""
+    """Geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019)."""
 
     min_tasks: ClassVar[int] = 2
 

@@ -59,7 +59,7 @@ TRAIN = ("train", "faces.yaml", "--quiet", "--out", "run", "--cache", "kept")
         ("data.type=face/renderd", "did you mean 'face/rendered'"),
         ("evaluators=[face/identificaton]", "did you mean 'face/identification'"),
         ("router.by=yaw", "router.by: no task named 'yaw'; the tasks are identity, pose"),
-        ("tasks.identity.role=side", "need a main task and found none"),
+        ("tasks.identity.role=side", "got no main task, expected at least 1 for dynamic weights"),
     ],
 )
 @pytest.mark.parametrize("command", ["explain", "train"])

@@ -59,7 +59,7 @@ def gramian_of(jacobian):
         (ConFig(heads=HeadGradients.WEIGHTED), "Ms", "weighting.heads", "use `heads: unweighted`"),
         (GradDrop(heads=HeadGradients.WEIGHTED), "Ms", "weighting.heads", "GradDrop gives a"),
         (ConFig(at=GradientLocation.LAST_SHARED_LAYER), "Ms", "weighting.at", "`at: parameters`"),
-        (UpGrad(), "M", "weighting", "UpGrad balances 2 losses or more and found 1"),
+        (UpGrad(), "M", "weighting", "expected at least 2 losses for UpGrad"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_weighed_is_refused_when_a_recipe_is_read(scheme, roles, path, words):
@@ -130,10 +130,10 @@ class TestMissingLabels:
         jacobian = normal(2, 20)
         gradual = {"preferences": {"t1": 3.0}} if not isinstance(scheme, GradDrop) else None
         alone = attrs.evolve(scheme, **(gradual or {"leak": {"t1": 0.5}}))
-        seen = jacobian if scheme.directs else gramian_of(jacobian)
+        seen = jacobian if scheme.returns_direction else gramian_of(jacobian)
         one = scheme.build(terms_of("Msss"), 1)(seen, stats(0, 3))
         other = alone.build(terms_of("Ms"), 1)(seen, stats(0, 1))
-        if scheme.directs:
+        if scheme.returns_direction:
             one, other = one.direction, other.direction
         torch.testing.assert_close(one, other)
 
@@ -142,9 +142,9 @@ class TestMissingLabels:
         weighting = component().build(terms_of("Msss"), 1)
         for indices in ((0, 1, 2, 3), (0, 2, 3), (0, 3), (0,), (0, 1, 2, 3)):
             jacobian = normal(len(indices), 20)
-            seen = jacobian if component.directs else gramian_of(jacobian)
+            seen = jacobian if component.returns_direction else gramian_of(jacobian)
             found = weighting(seen, stats(*indices))
-            direction = found.direction if component.directs else found @ jacobian
+            direction = found.direction if component.returns_direction else found @ jacobian
             assert direction.norm() > 0.05
 
     def test_krum_suspects_fewer(self):

@@ -20,7 +20,7 @@ class Directing(GradientWeighting):
     So there is nothing to weigh the heads with, and `heads: weighted` is refused.
     """
 
-    directs: ClassVar[bool] = True
+    returns_direction: ClassVar[bool] = True
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         if self.heads is HeadGradients.WEIGHTED:
