@@ -1,7 +1,7 @@
 """Lazy public namespaces: names declared in a stub, imported on first use.
 
-The stub (``__init__.pyi``) next to a package lists its public names, once, for editors, type
-checkers and the interpreter. `lazy_loader` imports each when it is first used.
+The stub (``__init__.pyi``) of a package lists its public names for editors, type checkers and the
+interpreter. `lazy_loader` imports each name when it is first used.
 """
 
 import ast
@@ -33,7 +33,7 @@ NAMESPACES = (
     "mtlkit.testing",
     "mtlkit.weightings",
 )
-"""The public namespaces: plugins import from these and from nothing deeper."""
+"""Public namespaces; plugins import only from these."""
 
 
 def attach(
@@ -42,8 +42,8 @@ def attach(
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for the package whose stub is at `file`.
 
     A stub imports a name from a module of the package (``from .cagrad import CAGrad as CAGrad``) or
-    re-exports one of another package by its absolute path. An unknown name raises an
-    `AttributeError` that names the namespace that has it, or the nearest public name:
+    re-exports a name of another package by its absolute path. An unknown name raises an
+    `AttributeError` that suggests its namespace, or the closest public name:
 
     >>> import mtlkit
     >>> mtlkit.CAGrad
@@ -60,13 +60,13 @@ def attach(
             submodules.append(name)
         else:
             inside.setdefault(node.module, []).append(name)
-    load, _, own = lazy_loader.attach(package, submodules, inside)
-    names = sorted([*own, *elsewhere])
+    load, _, lazy_names = lazy_loader.attach(package, submodules, inside)
+    names = sorted([*lazy_names, *elsewhere])
 
     def get(name: str) -> Any:
         if name in elsewhere:
             return getattr(importlib.import_module(elsewhere[name]), name)
-        if name in own:
+        if name in lazy_names:
             return load(name)
         raise AttributeError(f"module {package!r} has no public name {name!r}{_hint(name, names)}")
 
@@ -92,12 +92,12 @@ def _stub_names(stub: Path) -> Iterator[tuple[ast.ImportFrom, str]]:
 
 
 def _hint(name: str, names: list[str]) -> str:
-    if name.startswith("__"):  # asked for by the interpreter and by tools, never by people
+    if name.startswith("__"):  # looked up by the interpreter and by tools, not by users
         return ""
-    homes = {public: space for space in reversed(NAMESPACES) for public in public_names(space)}
-    if name in homes:
-        return f"; use {homes[name]}.{name}"
-    near = did_you_mean(name, names)
-    if not near and (close := difflib.get_close_matches(name, homes, n=1)):
-        near = f"; did you mean {homes[close[0]]}.{close[0]}?"
-    return near
+    spaces = {public: space for space in reversed(NAMESPACES) for public in public_names(space)}
+    if name in spaces:
+        return f"; use {spaces[name]}.{name}"
+    hint = did_you_mean(name, names)
+    if not hint and (close := difflib.get_close_matches(name, spaces, n=1)):
+        hint = f"; did you mean {spaces[close[0]]}.{close[0]}?"
+    return hint

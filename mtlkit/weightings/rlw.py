@@ -13,7 +13,7 @@ from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingMo
 
 @attrs.frozen(kw_only=True)
 class RLW(Weighting):
-    """Random weights, drawn for each update (RLW; Lin et al., TMLR 2022): a control."""
+    """Random weights, drawn for each update (RLW; Lin et al., TMLR 2022): a placebo."""
 
     min_tasks: ClassVar[int] = 2
 
