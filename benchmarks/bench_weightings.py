@@ -149,11 +149,11 @@ def plain(losses, features, shared, heads, trunk):
 
 def task_by_task(losses, features, shared, heads, trunk):
     """LibMTL's way: every task's gradient at all shared parameters, here weighted by MGDA."""
-    from mtlkit.weightings.solvers.simplex import shortest
+    from mtlkit.weightings.solvers.simplex import min_norm
 
     rows = [torch.autograd.grad(loss, shared, retain_graph=True) for loss in losses]
     jacobian = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
-    weights = shortest((jacobian @ jacobian.T).double()).float()
+    weights = min_norm((jacobian @ jacobian.T).double()).float()
     direction = torch.split(weights @ jacobian, [p.numel() for p in shared])
     for loss, own in zip(losses, heads, strict=True):
         found = torch.autograd.grad(loss, own, retain_graph=True)

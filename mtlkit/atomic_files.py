@@ -1,4 +1,4 @@
-"""Files that are on disk whole or not at all."""
+"""Atomic writes of files and folders."""
 
 import errno
 import os
@@ -10,27 +10,27 @@ from pathlib import Path
 from mtlkit.errors import RunError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the system says when a file cannot grow: disk full, quota used up, file too large."""
+"""Error numbers of a full disk, an exhausted quota and a file that is too large."""
 
 TEMPORARY = ".partial-"
-"""How the name of a file or folder begins while it is being written."""
+"""Prefix of the name of a file or folder while it is being written."""
 
 
 @contextmanager
-def disk_errors(place: Path) -> Iterator[None]:
-    """Turn a failure to write at `place` into a `RunError` that says what to do."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """Raise a failure to write at `path` as a `RunError`."""
     try:
         yield
     except OSError as cause:
         why = "the disk is full" if cause.errno in FULL else (cause.strerror or str(cause))
         raise RunError(
-            f"{place}: could not be written: {why}. Nothing half-written was left and the last "
-            f"checkpoint is kept; free some space or mend the cause, then resume the run"
+            f"{path}: could not be written: {why}. No partial file was left and the last "
+            f"checkpoint is kept; free some space or fix the cause, then resume the run"
         ) from cause
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, whole or not at all; `RunError` where the disk refuses."""
+    """Write `content` to `path` atomically. Raises `RunError` if writing fails."""
     partial = path.with_name(f"{TEMPORARY}{path.name}")
     with disk_errors(path):
         try:
@@ -43,9 +43,9 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    """Put a folder with `files`, content by name, at `path`, whole or not at all.
+    """Write a folder with `files`, content by name, to `path` atomically.
 
-    Raises `RunError` where the disk refuses. A folder at `path` is replaced.
+    Replaces a folder at `path`. Raises `RunError` if writing fails.
     """
     partial = path.with_name(f"{TEMPORARY}{path.name}")
     with disk_errors(path):
@@ -72,7 +72,7 @@ def _write_synced(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a rename durable; systems without folder handles do so by themselves."""
+    """Make a rename durable; not needed on systems without folder handles."""
     if os.name == "posix":
         handle = os.open(path, os.O_RDONLY)
         try:

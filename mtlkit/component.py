@@ -1,7 +1,6 @@
-"""The component: a frozen, keyword-only attrs value that builds itself.
+"""Components: frozen, keyword-only attrs values with a `build` method, and validators of options.
 
-A component's fields are its options; the same names stand in YAML. Modules that define components
-import no torch at the top, so that listing and validating stay instant; `build` imports it.
+The fields of a component are its options, under the same names as in YAML.
 """
 
 import math
@@ -15,21 +14,21 @@ import attrs
 from mtlkit.errors import did_you_mean
 
 type_key = "type"
-"""The key that names a component in YAML: ``{type: casia-net, width: 0.5}``."""
+"""Key of a component's name in YAML: ``{type: casia-net, width: 0.5}``."""
 
 
 @attrs.frozen(kw_only=True)
 class Component(ABC):  # noqa: B024 - families add the abstract build
-    """A value that describes a part and knows how to build it.
+    """Base class of components, the options of one part of a recipe.
 
-    Subclasses are families (`Backbone`, `Head`, ...), which add an abstract `build`; their
+    Subclasses are families (`Backbone`, `Head`, ...), which add an abstract `build`. Their
     subclasses are components, decorated with ``@attrs.frozen(kw_only=True)`` and final.
     """
 
 
 @attrs.frozen
 class Problem:
-    """A mistake that shows only when parts are seen together, with its path in the recipe.
+    """A mistake in the combination of options, with its path in the recipe.
 
     >>> str(Problem(path=("weighting",), message="needs a main task"))
     'weighting: needs a main task'
@@ -47,10 +46,9 @@ Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 @attrs.frozen
 class Rule:
-    """A validator that says in JSON Schema what it accepts, so that an editor can tell.
+    """A validator that also describes the accepted values in JSON Schema, for editors.
 
-    What the keywords say of other types than theirs counts for nothing: ``minimum`` asks nothing
-    of null.
+    JSON Schema keywords apply only to values of their type: ``minimum`` ignores null.
     """
 
     check: Validator
@@ -61,12 +59,12 @@ class Rule:
 
 
 def _number(value: object) -> bool:
-    # an infinite or undefined number is within no bounds
+    # infinite numbers and NaN are outside all bounds
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def above(bound: float) -> Validator:
-    """A number strictly above `bound`.
+    """Accept a number strictly above `bound`.
 
     >>> @attrs.frozen(kw_only=True)
     ... class Step:
@@ -84,7 +82,7 @@ def above(bound: float) -> Validator:
 
 
 def between(low: float, high: float) -> Validator:
-    """A number from `low` to `high`, both included."""
+    """Accept a number from `low` to `high`, both included."""
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not _number(value) or not low <= value <= high:
@@ -96,7 +94,7 @@ def between(low: float, high: float) -> Validator:
 
 
 def at_least(bound: int) -> Validator:
-    """A whole number not below `bound`."""
+    """Accept a whole number not below `bound`."""
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < bound:
@@ -108,7 +106,7 @@ def at_least(bound: int) -> Validator:
 
 
 def at_least_number(bound: float) -> Validator:
-    """A number not below `bound`."""
+    """Accept a number not below `bound`."""
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not _number(value) or not value >= bound:
@@ -120,7 +118,7 @@ def at_least_number(bound: float) -> Validator:
 
 
 def one_of(*choices: str) -> Validator:
-    """One of the given words."""
+    """Accept one of the given words."""
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if value not in choices:
@@ -133,7 +131,7 @@ def one_of(*choices: str) -> Validator:
 
 
 def member_of(kind: type[Enum]) -> Validator:
-    """A member of an enumeration, not merely its value: ``Role.MAIN``, not ``"main"``."""
+    """Accept a member of an enumeration, not its value: ``Role.MAIN``, not ``"main"``."""
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, kind):
@@ -147,7 +145,7 @@ def member_of(kind: type[Enum]) -> Validator:
 
 
 def below(bound: float) -> Validator:
-    """A number from 0 to `bound`, which is not included."""
+    """Accept a number from 0 to `bound`, excluding `bound`."""
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not _number(value) or not 0 <= value < bound:
@@ -159,7 +157,7 @@ def below(bound: float) -> Validator:
 
 
 def optional(validator: Validator) -> Validator:
-    """None, or what `validator` accepts."""
+    """Accept None and the values that `validator` accepts."""
 
     def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if value is not None:
@@ -170,7 +168,7 @@ def optional(validator: Validator) -> Validator:
 
 
 def each(validator: Validator) -> Validator:
-    """A collection (for a mapping: its values) of which `validator` accepts every item."""
+    """Accept a collection if `validator` accepts every item (of a mapping: every value)."""
 
     def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         items: Iterable[Any] = value.values() if isinstance(value, Mapping) else value
@@ -182,7 +180,7 @@ def each(validator: Validator) -> Validator:
 
 
 def schema_of(validator: Validator | None) -> Mapping[str, Any]:
-    """What `validator` accepts, in JSON Schema; empty for one that does not say.
+    """Return the JSON Schema of the values that `validator` accepts; empty if it has none.
 
     >>> schema_of(each(above(0)))["items"]
     {'exclusiveMinimum': 0}

@@ -1,7 +1,7 @@
-"""Every error that mtlkit raises on purpose.
+"""Exceptions of mtlkit.
 
-A message says the place, what was found, what was expected and what to do next. Each class carries
-its data as attributes, so that a program can read the failure as well as a person.
+A message has the form ``PLACE: got X, expected Y; do Z``. Exceptions carry their data as
+attributes.
 """
 
 import difflib
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message that suggests the nearest of the `known` words, if one is near.
+    """Return the end of a message that suggests the closest of the `known` words, or "".
 
     >>> did_you_mean("totl", ["total", "form"]), did_you_mean("speed", ["total"])
     ("; did you mean 'total'?", '')
@@ -19,11 +19,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class MtlkitError(Exception):
-    """The parent of every error a user can act on; the command line prints it and exits with 2."""
+    """Base class of errors that a user can fix; the command line prints them and exits with 2."""
 
 
 class ComponentError(MtlkitError):
-    """A component could not be had by its name."""
+    """A component is unavailable under the given name."""
 
     def __init__(self, message: str, *, family: str, name: str) -> None:
         super().__init__(message)
@@ -32,11 +32,11 @@ class ComponentError(MtlkitError):
 
 
 class UnknownComponentError(ComponentError):
-    """No component of the family has this name; the message suggests the nearest names."""
+    """No component of the family has this name; the message suggests similar names."""
 
 
 class NotInstalledError(ComponentError):
-    """The name belongs to a plugin that is known but not installed."""
+    """The name belongs to a plugin that is not installed or is disabled."""
 
 
 class LoadFailedError(ComponentError):
@@ -44,31 +44,31 @@ class LoadFailedError(ComponentError):
 
 
 class IncompatibleError(ComponentError):
-    """The plugin that owns the name was made for a plugin API this mtlkit does not speak."""
+    """The plugin of the name was built for a plugin API that this version does not support."""
 
 
 class DuplicateNameError(MtlkitError):
-    """Two owners registered one name; both are named."""
+    """Two owners registered the same name; the message names both."""
 
 
 class InvalidNameError(MtlkitError):
-    """A name breaks the naming rule, or lies outside the namespace of its plugin."""
+    """A name violates the naming rule, or is outside the namespace of its plugin."""
 
 
 class DataError(MtlkitError):
-    """The data cannot be used: a missing file, an unreadable image, a label out of place."""
+    """The data cannot be used: a missing file, an unreadable image, an invalid label."""
 
 
 class AssemblyError(MtlkitError):
-    """The parts of a recipe, each right by itself, do not fit together."""
+    """The parts of a recipe are individually valid but do not fit together."""
 
 
 class RunError(MtlkitError):
-    """A run folder cannot be used, or a run cannot go on."""
+    """A run folder cannot be used, or a run cannot continue."""
 
 
 class NotFiniteError(RunError):
-    """A loss became NaN or infinite; training stopped before the update was made."""
+    """A loss became NaN or infinite; training stopped before the update."""
 
     def __init__(
         self, message: str, *, step: int, tasks: Sequence[str], ids: Sequence[str]
@@ -80,19 +80,19 @@ class NotFiniteError(RunError):
 
 
 class InterruptedRunError(RunError):
-    """The user stopped the run; a checkpoint was written and the message says how to resume."""
+    """The user stopped the run; a checkpoint was written. The message explains how to resume."""
 
 
 class ImplementationError(MtlkitError):
-    """An implementation of an op was chosen that does not exist or cannot run; it says why."""
+    """The selected implementation of an op does not exist or cannot run."""
 
 
 class MissingExtraError(MtlkitError):
-    """A part needs an optional package; the message names the extra that brings it."""
+    """A part needs an optional package; the message names the extra that installs it."""
 
 
 class RecipeError(MtlkitError):
-    """One or more mistakes in a recipe, all reported at once, one line each."""
+    """One or more mistakes in a recipe, reported together, one per line."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"

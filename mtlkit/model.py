@@ -1,4 +1,4 @@
-"""The network: a router over a backbone, and a head for each task. It knows no weighting."""
+"""The network: a router over a backbone, and a head for each task."""
 
 from collections.abc import Mapping
 
@@ -19,17 +19,17 @@ from mtlkit.weightings.kinds import StepLosses
 
 @attrs.frozen(kw_only=True)
 class Assembly:
-    """What the data decides about a network; kept with a saved model, which then needs no data."""
+    """Properties of the data that define a network, saved with the model."""
 
     sample_shape: tuple[int, ...]
-    classes: Mapping[str, tuple[str, ...]]  # of each classification task
+    classes: Mapping[str, tuple[str, ...]]  # names, for each classification task
     mean: float  # of raw inputs
     std: float
 
 
 @attrs.frozen(eq=False)
 class Outputs:
-    """What the network says of a batch."""
+    """Outputs of the network for a batch."""
 
     features: Tensor  # shared, (N, D)
     outputs: Mapping[str, Tensor]  # raw outputs of each task: logits (N, C) or values (N,)
@@ -37,10 +37,10 @@ class Outputs:
 
 
 class MultiTaskModel(nn.Module):
-    """Raw inputs (N, ...) to the outputs of every task.
+    """Maps raw inputs (N, ...) to the outputs of every task.
 
-    Inputs are taken as the data has them, 8-bit images for instance: the normalization is a part
-    of the network, so that a saved model cannot be fed wrongly.
+    Inputs are those of the data, such as 8-bit images. The network includes their normalization, so
+    a saved model needs no preprocessing.
     """
 
     mean: Tensor
@@ -56,7 +56,7 @@ class MultiTaskModel(nn.Module):
         super().__init__()
         self.router = router
         self.tasks = tuple(heads)
-        # a name of its own for each head: a module cannot be called "type", a task can
+        # suffixed names, because a task may be named "type" but a submodule may not
         self.heads = nn.ModuleDict({_key(task): head for task, head in heads.items()})
         self.terms = terms
         self.assembly = assembly
@@ -64,19 +64,19 @@ class MultiTaskModel(nn.Module):
         self.register_buffer("std", torch.tensor(assembly.std), persistent=False)
 
     def features(self, inputs: Tensor) -> Features:
-        """The features of raw inputs (N, ...) at the end of the trunk."""
+        """Return the features of raw inputs (N, ...) at the end of the shared network."""
         normalized = (inputs.float() - self.mean) / self.std
         if normalized.dim() == 4:
             normalized = normalized.contiguous(memory_format=torch.channels_last)
-        found: Features = self.router(normalized)
-        return found
+        features: Features = self.router(normalized)
+        return features
 
     def all_features(self, inputs: Tensor) -> Features:
-        """Return the features of raw inputs (N, ...), with those that each task computes."""
+        """Return the features of raw inputs (N, ...), including those computed for each task."""
         return self.router.specialize(self.features(inputs))
 
     def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
-        """The outputs for raw inputs; `targets` is needed only where a label chooses the branch."""
+        """Return the outputs for raw inputs; `targets` is needed only if labels select branches."""
         features = self.all_features(inputs)
         outputs = {task: self.head(task)(features.of(task)) for task in self.tasks}
         branches = self.router.branch_outputs(features, outputs, targets)
@@ -115,16 +115,16 @@ class MultiTaskModel(nn.Module):
     def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss (N,) of each task's head at specialized `features`."""
         heads = {task: self.head(task) for task in self.tasks}
-        return head_losses(heads, features.shared, features.own, targets)
+        return head_losses(heads, features.shared, features.per_task, targets)
 
     def head(self, task: str) -> HeadModule:
-        """The head of `task`."""
+        """Return the head of `task`."""
         head = self.heads[_key(task)]
         assert isinstance(head, HeadModule)
         return head
 
     def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
-        """How many targets of each loss term are present (T,), in float32."""
+        """Return the number of targets present for each loss term (T,), in float32."""
         present = {task: self.head(task).present(targets[task]) for task in self.tasks}
         present |= self.router.branch_present(present, targets)
         return torch.stack([present[term.name].sum() for term in self.terms]).float()
@@ -135,14 +135,14 @@ def _key(task: str) -> str:
 
 
 def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
-    """What `data` decides about a network for `tasks`; `DataError` where a label does not fit."""
+    """Return the assembly for `tasks` on `data`. Raises `DataError` if a label does not fit."""
     classes: dict[str, tuple[str, ...]] = {}
     for name, task in tasks.items():
         column = data.train.column(task.target or name)
         if not column.present().any():
             raise DataError(
                 f"tasks.{name}: no training sample has the label {task.target or name!r}; "
-                f"leave the task out"
+                f"remove the task"
             )
         if task.head.kind is TaskKind.CLASSIFICATION:
             if not isinstance(column, Categorical):
@@ -162,11 +162,11 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
 def assemble(
     backbone: Backbone, router: Router, tasks: Mapping[str, Task], assembly: Assembly
 ) -> MultiTaskModel:
-    """The network of these parts; `AssemblyError` where they do not fit together.
+    """Return the network of these parts. Raises `AssemblyError` if they do not fit together.
 
-    Weights are drawn from torch's global generator: seed it first.
+    Weights are drawn from torch's global generator; seed it first.
     """
-    trunk = backbone.build(assembly.sample_shape)
+    backbone_module = backbone.build(assembly.sample_shape)
 
     def new_head(task: str, features: int) -> HeadModule:
         try:
@@ -174,10 +174,10 @@ def assemble(
         except AssemblyError as cause:
             raise AssemblyError(f"tasks.{task}.head: {cause}") from cause
 
-    width = router.head_features(trunk.features)
+    width = router.head_features(backbone_module.features)
     heads = {name: new_head(name, width) for name in tasks}
     wiring = Wiring(
-        backbone=trunk,
+        backbone=backbone_module,
         sample_shape=assembly.sample_shape,
         new_backbone=lambda: backbone.build(assembly.sample_shape),
         tasks=tuple(tasks),
@@ -198,9 +198,10 @@ def encode_targets(
     assembly: Assembly,
     open_labels: frozenset[str] = frozenset(),
 ) -> dict[str, Tensor]:
-    """The targets (N,) of each task in `split`, classes encoded by the training vocabulary.
+    """Return the targets (N,) of each task in `split`, with the class codes of training.
 
-    A class outside it is missing for `open_labels`, and otherwise a `DataError`.
+    A class that is absent from training counts as missing for `open_labels`; otherwise raises
+    `DataError`.
     """
     targets: dict[str, Tensor] = {}
     for name, task in tasks.items():
@@ -210,16 +211,16 @@ def encode_targets(
             targets[name] = column.values
             continue
         known = assembly.classes[name]
-        place = {value: code for code, value in enumerate(known)}
-        table = torch.tensor([place.get(value, MISSING) for value in column.names] + [MISSING])
-        targets[name] = table[column.codes]  # the code -1 picks the last entry, MISSING
-        strange = (targets[name] == MISSING) & column.present()
-        if label not in open_labels and strange.any():
-            first = int(strange.nonzero()[0])
+        codes = {value: code for code, value in enumerate(known)}
+        table = torch.tensor([codes.get(value, MISSING) for value in column.names] + [MISSING])
+        targets[name] = table[column.codes]  # the code -1 selects the last entry, MISSING
+        unknown = (targets[name] == MISSING) & column.present()
+        if label not in open_labels and unknown.any():
+            first = int(unknown.nonzero()[0])
             raise DataError(
                 f"tasks.{name}: {split.ids[first]}: the label {label!r} is "
                 f"{column.names[int(column.codes[first])]!r}, which no training sample has; "
                 f"expected one of {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. "
-                f"Divide the samples otherwise, or correct the label"
+                f"Change the split, or correct the label"
             )
     return targets

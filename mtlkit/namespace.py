@@ -31,7 +31,7 @@ NAMESPACES = (
     "mtlkit.testing",
     "mtlkit.weightings",
 )
-"""The public namespaces: plugins import from these and from nothing deeper."""
+"""Public namespaces; plugins import only from these."""
 
 
 def attach(
@@ -40,8 +40,8 @@ def attach(
     """Return ``__getattr__``, ``__dir__`` and ``__all__`` for the package whose stub is at `file`.
 
     A stub imports a name from a module of the package (``from .cagrad import CAGrad as CAGrad``) or
-    re-exports one of another package by its absolute path. An unknown name raises an
-    `AttributeError` that names the namespace that has it, or the nearest public name:
+    re-exports a name of another package by its absolute path. An unknown name raises an
+    `AttributeError` that suggests its namespace, or the closest public name:
 
     >>> import mtlkit
     >>> mtlkit.CAGrad
@@ -87,12 +87,12 @@ def _targets(stub: Path) -> dict[str, str]:
 
 
 def _hint(name: str, names: list[str]) -> str:
-    if name.startswith("__"):  # asked for by the interpreter and by tools, never by people
+    if name.startswith("__"):  # looked up by the interpreter and by tools, not by users
         return ""
-    homes = {public: space for space in reversed(NAMESPACES) for public in public_names(space)}
-    if name in homes:
-        return f"; use {homes[name]}.{name}"
-    near = did_you_mean(name, names)
-    if not near and (close := difflib.get_close_matches(name, homes, n=1)):
-        near = f"; did you mean {homes[close[0]]}.{close[0]}?"
-    return near
+    spaces = {public: space for space in reversed(NAMESPACES) for public in public_names(space)}
+    if name in spaces:
+        return f"; use {spaces[name]}.{name}"
+    hint = did_you_mean(name, names)
+    if not hint and (close := difflib.get_close_matches(name, spaces, n=1)):
+        hint = f"; did you mean {spaces[close[0]]}.{close[0]}?"
+    return hint

@@ -1,4 +1,4 @@
-"""A task: which label is predicted, by which head, how it is measured, and its role."""
+"""A task: its label, head, metrics and role."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -14,10 +14,10 @@ from mtlkit.task_types import LossTerm, Role
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """A task of a recipe: the label it predicts (None: the task's own name), and its head.
+    """A task of a recipe: the label it predicts (None: the name of the task) and its head.
 
-    `metrics` replace the head's default metrics. `primary` names the metric by which the task is
-    compared; by default it is the first one.
+    `metrics` replace the head's default metrics. `primary` names the metric used in comparisons; by
+    default it is the first one.
 
     >>> Task(target="yaw").role
     <Role.SIDE: 'side'>
@@ -31,12 +31,12 @@ class Task:
 
     @property
     def measured_by(self) -> tuple[Metric, ...]:
-        """The task's own metrics, or else those of its head."""
+        """Metrics of the task, or the default metrics of its head if it lists none."""
         return self.metrics or self.head.default_metrics
 
     @property
     def primary_metric(self) -> Metric:
-        """The metric by which the task is compared.
+        """Metric used to compare runs on this task.
 
         >>> Task().primary_metric
         Accuracy()
@@ -46,7 +46,7 @@ class Task:
         return metric_named(self.measured_by, self.primary)
 
     def problems(self) -> Iterator[Problem]:
-        """Yield the mistakes in how the task is measured, with paths from its options."""
+        """Yield the mistakes in the metrics, with paths in the task's options."""
         if not self.measured_by:
             head = type(self.head).__name__
             yield Problem(("metrics",), f"got none, and the head {head} has no default; list one")
@@ -70,7 +70,7 @@ class Task:
 
 
 def loss_terms(tasks: Mapping[str, Task]) -> tuple[LossTerm, ...]:
-    """One loss term for each task, in the recipe's order.
+    """Return a loss term for each task, in the order of the recipe.
 
     >>> [term.name for term in loss_terms({"pose": Task(), "light": Task()})]
     ['pose', 'light']

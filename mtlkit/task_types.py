@@ -1,4 +1,4 @@
-"""The words every part of mtlkit shares.
+"""Types shared by all parts of the framework: roles, kinds of tasks and loss terms.
 
 Shapes: N samples, D features, C classes, T loss terms, G groups, P parameters.
 """
@@ -8,18 +8,18 @@ from enum import Enum
 import attrs
 
 MISSING = -1
-"""The code of a missing categorical label; a missing number is NaN."""
+"""Code of a missing categorical label; a missing number is NaN."""
 
 
 class Role(Enum):
-    """What a task is for: a main task is the aim, a side task helps."""
+    """Role of a task: main tasks are the goal of training, side tasks support them."""
 
     MAIN = "main"
     SIDE = "side"
 
 
 class TaskKind(Enum):
-    """What a task predicts, which decides how losses of several tasks compare."""
+    """Kind of prediction of a task."""
 
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
@@ -27,9 +27,9 @@ class TaskKind(Enum):
 
 @attrs.frozen
 class LossTerm:
-    """One loss that a weighting weighs: that of a task, or of the branches of a task.
+    """One loss that a weighting combines: that of a task, or of the branches of a task.
 
-    `classes` is the number of classes once the data is known, 0 before and for a regression.
+    `classes` is the number of classes; 0 for a regression and before the data is loaded.
     """
 
     name: str

@@ -19,7 +19,7 @@ from mtlkit.data import RandomSplit
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import options_of
 from mtlkit.routers import BlockBranch, BranchSelection
-from mtlkit.weightings import GradientLocation, HeadGradients, Normalisation, PCGrad, Singular
+from mtlkit.weightings import GradientLocation, HeadGradients, Normalization, PCGrad, Singular
 
 CATALOG = load_catalog("all")
 OURS = ("mtlkit", "mtlkit-face", "mtlkit-torchjd")
@@ -45,10 +45,10 @@ EXAMPLES = {
         "branch": BlockBranch(),
         "test": BranchSelection.BEST,
     },
-    "routers/cross-stitch": {"own": 0.5},
+    "routers/cross-stitch": {"same_task": 0.5},
     "routers/mmoe": {"experts": 3, "width": 8},
-    "routers/cgc": {"shared": 1, "own": 2, "width": 8},
-    "routers/ple": {"levels": 3, "shared": 1, "own": 2, "width": 8},
+    "routers/cgc": {"shared": 1, "per_task": 2, "width": 8},
+    "routers/ple": {"levels": 3, "shared": 1, "per_task": 2, "width": 8},
     "routers/mtan": {"maps": False, "reduction": 2},
     "routers/dselect-k": {"experts": 8, "k": 3, "gamma": 0.5, "per_sample": True, "width": 8},
     "routers/learn-to-branch": {"levels": 1, "nodes": 4, "temperature": 5.0, "cooling": 0.5},
@@ -57,9 +57,9 @@ EXAMPLES = {
     "weightings/fixed": {"weights": {"pose": 0.5}},
     "weightings/equal": {"total": 0.1},
     "weightings/uncertainty": {"learning_rate": 0.1},
-    "weightings/dynamic": {"total": 0.2, "form": "product-of-means", "normalise": True},
+    "weightings/dynamic": {"total": 0.2, "form": "product-of-means", "normalize": True},
     "weightings/bounded-uncertainty": {"learning_rate": 0.1},
-    "weightings/harder-first": {"total": 0.2, "normalise": True},
+    "weightings/harder-first": {"total": 0.2, "normalize": True},
     "weightings/imtl-l": {"learning_rate": 0.1},
     "weightings/log": {},
     "weightings/gls": {},
@@ -69,7 +69,7 @@ EXAMPLES = {
     "weightings/rlw": {},
     "weightings/famo": {"learning_rate": 0.1, "decay": 0.0},
     "weightings/gradnorm": {"alpha": 0.5, "at": GradientLocation.LAST_SHARED_LAYER},
-    "weightings/mgda": {"normalise": Normalisation.LOSS, "heads": HeadGradients.WEIGHTED},
+    "weightings/mgda": {"normalize": Normalization.LOSS, "heads": HeadGradients.WEIGHTED},
     "weightings/pcgrad": {"at": GradientLocation.PARAMETERS},
     "weightings/gradvac": {"rate": 0.25},
     "weightings/imtl-g": {"at": GradientLocation.PARAMETERS},
@@ -263,7 +263,7 @@ def test_its_repr_is_python_that_makes_it_again(name):
             Faces,
             HeadGradients,
             Mode,
-            Normalisation,
+            Normalization,
             Singular,
         )
     }

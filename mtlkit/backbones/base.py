@@ -1,4 +1,4 @@
-"""The contract of backbones: options, and a module from inputs to features."""
+"""Base classes of backbones: options, and a module that maps inputs to features."""
 
 from abc import ABC, abstractmethod
 
@@ -10,31 +10,31 @@ from mtlkit.component import Component
 
 @attrs.frozen(kw_only=True)
 class Backbone(Component):
-    """What turns inputs into the features that all tasks share."""
+    """Options of a backbone, which maps inputs to the features that all tasks share."""
 
     @abstractmethod
     def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
-        """The module for inputs ``(N, *sample_shape)``."""
+        """Return the module for inputs ``(N, *sample_shape)``."""
 
     def blank(self) -> "Backbone":
-        """The same backbone without weights from elsewhere: a saved model brings its own."""
+        """Return the options without pretrained weights, used to load a saved model."""
         return self
 
 
 class BackboneModule(nn.Module, ABC):
-    """Inputs (N, ...) to features (N, D), with D in `features`."""
+    """Maps inputs (N, ...) to features (N, D), where D is `features`."""
 
     features: int
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Tensor:
-        """Features (N, D) of inputs (N, ...)."""
+        """Return the features (N, D) of inputs (N, ...)."""
 
 
 class SplittableBackbone(BackboneModule):
-    """A backbone whose last block can be taken apart, so that branches may have their own.
+    """A backbone that can be split before its last block, so that branches can copy the block.
 
-    `tail(stem(inputs))` is what `forward` computes.
+    `forward` computes `tail(stem(inputs))`.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -42,12 +42,12 @@ class SplittableBackbone(BackboneModule):
 
     @abstractmethod
     def stem(self, inputs: Tensor) -> Tensor:
-        """The maps that enter the last block."""
+        """Return the maps that enter the last block."""
 
     @abstractmethod
     def tail(self, maps: Tensor) -> Tensor:
-        """The last block: maps to features (N, D)."""
+        """Apply the last block: map `maps` to features (N, D)."""
 
     @abstractmethod
     def new_tail(self) -> nn.Module:
-        """Another last block of the same shape, with weights and statistics of its own."""
+        """Return a new last block of the same shape, with its own weights and statistics."""

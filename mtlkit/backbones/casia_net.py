@@ -1,4 +1,4 @@
-"""CASIA-Net with batch normalisation, the trunk of Yin & Liu (TIP 2018).
+"""CASIA-Net with batch normalization, the backbone of Yin & Liu (TIP 2018).
 
 Paper: Dong Yi, Zhen Lei, Shengcai Liao and Stan Z. Li, "Learning Face Representation from Scratch",
 arXiv:1411.7923, 2014; with the batch normalization of Xi Yin and Xiaoming Liu, "Multi-Task
@@ -17,10 +17,10 @@ from mtlkit.errors import AssemblyError
 
 @attrs.frozen(kw_only=True)
 class CasiaNet(Backbone):
-    """CASIA-Net with batch normalisation, the trunk of Yin & Liu (TIP 2018), section 3.1.
+    """CASIA-Net with batch normalization, the backbone of Yin & Liu (TIP 2018), section 3.1.
 
-    Ten 3x3 convolutions in five blocks, 320 features at `width` 1; the input may be of any size
-    from 16 pixels. `width` scales every channel count.
+    It has ten 3x3 convolutions in five blocks and 320 features; inputs have at least 16 pixels per
+    side. `width` scales all channel counts.
     """
 
     width: float = attrs.field(default=1.0, validator=above(0))
@@ -35,11 +35,11 @@ CHANNELS = ((32, 64), (64, 128), (96, 192), (128, 256), (160, 320))
 
 
 POOL_PADDING = (0, 0, 1, 1)
-"""The padding of the max pooling after blocks 1 to 4 (25 to 13 and 13 to 7 pixels)."""
+"""Padding of the max pooling after blocks 1 to 4 (25 to 13 and 13 to 7 pixels)."""
 
 
 SMALLEST = 16
-"""The smallest input side, in pixels, that leaves the last block something to look at."""
+"""Smallest input side in pixels, for which the last block has a nonempty input."""
 
 
 class ConvBlock(nn.Sequential):
@@ -57,15 +57,15 @@ def _convolution(inputs: int, outputs: int) -> list[nn.Module]:
     convolution = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1)
     nn.init.normal_(convolution.weight, std=0.01)
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
-    # Caffe's moving-average fraction 0.999 is torch's momentum 0.001, meant for half a million
-    # steps at batch 4; at the lengths trained here the statistics would never arrive, hence 0.1.
+    # Caffe's moving-average fraction 0.999 is torch's momentum 0.001, for half a million steps at
+    # batch 4; in shorter training the statistics would not converge, so keep torch's default 0.1
     return [convolution, nn.BatchNorm2d(outputs, eps=1e-5)]
 
 
 class LastBlock(nn.Module):
     """Block 5, average pooling and dropout: maps (N, 256, h, w) to features (N, 320).
 
-    The last convolution has no ReLU, so that features may be negative.
+    The last convolution has no ReLU, so features may be negative.
     """
 
     def __init__(self, inputs: int, middle: int, outputs: int, dropout: float) -> None:
@@ -80,7 +80,7 @@ class LastBlock(nn.Module):
 
 
 class CasiaNetBackbone(SplittableBackbone):
-    """Images (N, C, H, W) to features (N, 320 * width).
+    """Maps images (N, C, H, W) to features (N, 320 * width).
 
     >>> CasiaNetBackbone(CasiaNet(width=0.5), (1, 48, 48)).features
     160

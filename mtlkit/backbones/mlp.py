@@ -12,7 +12,7 @@ from mtlkit.errors import AssemblyError
 
 @attrs.frozen(kw_only=True)
 class MLP(Backbone):
-    """Fully connected layers with ReLU, for tables: one layer for each entry of `hidden`."""
+    """Fully connected layers with ReLU for tables; `hidden` lists the width of each layer."""
 
     hidden: tuple[int, ...] = attrs.field(default=(64, 64), validator=each(at_least(1)))
     dropout: float = attrs.field(default=0.0, validator=between(0, 1))
@@ -22,7 +22,7 @@ class MLP(Backbone):
 
 
 class MLPBackbone(BackboneModule):
-    """Inputs (N, ...), flattened, to features (N, hidden[-1]).
+    """Maps flattened inputs (N, ...) to features (N, hidden[-1]).
 
     >>> MLPBackbone(MLP(hidden=(32, 16)), (10,)).features
     16

@@ -15,11 +15,10 @@ from mtlkit.errors import AssemblyError
 
 @attrs.frozen(kw_only=True)
 class TimmModel(Backbone):
-    """Any model of timm by its name, without its classifier.
+    """Any timm model by name, without its classifier.
 
-    `weights` is a local file of pretrained weights (safetensors, or a torch file that holds
-    tensors only), sought from the working directory. Nothing is downloaded unless `download` says
-    so.
+    `weights` is a local file of pretrained weights (safetensors, or a torch file of tensors),
+    relative to the working directory. `download` allows timm to download pretrained weights.
     """
 
     model: str
@@ -35,11 +34,10 @@ class TimmModel(Backbone):
 
 
 class TimmBackbone(BackboneModule):
-    """Images (N, C, H, W) to the pooled features of a timm model.
+    """Maps images (N, C, H, W) to the pooled features of a timm model.
 
-    The model is made for the channel count and, where it depends on it, the size of the data.
-    Raises `AssemblyError` for an unknown model, a weights file that does not fit, or images that
-    the model cannot take.
+    The model is created for the data's channel count and, if it depends on it, image size. Raises
+    `AssemblyError` if the model is unknown, or the weights file or the images do not fit.
     """
 
     def __init__(self, config: TimmModel, sample_shape: tuple[int, ...]) -> None:
@@ -65,7 +63,7 @@ def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> nn.Module:
         hint = f"; did you mean {', '.join(near)}?" if near else ""
         raise AssemblyError(
             f"timm {timm.__version__} has no model named {config.model!r}{hint} "
-            f"`python -c 'import timm; print(timm.list_models())'` shows all"
+            f"`python -c 'import timm; print(timm.list_models())'` lists all"
         )
     channels, height, width = sample_shape
     options: dict[str, Any] = {
@@ -74,13 +72,13 @@ def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> nn.Module:
         "in_chans": channels,
     }
     try:
-        try:  # models with position embeddings want the image size; the others refuse the word
+        try:  # models with position embeddings need `img_size`; others do not accept it
             model: nn.Module = timm.create_model(config.model, img_size=(height, width), **options)
         except TypeError:
             model = timm.create_model(config.model, **options)
     except (RuntimeError, AssertionError, ValueError) as cause:
         raise AssemblyError(
-            f"timm cannot make {config.model!r} for images of shape {sample_shape}: {cause}"
+            f"timm cannot create {config.model!r} for images of shape {sample_shape}: {cause}"
         ) from cause
     return model
 
@@ -89,37 +87,38 @@ def _load_weights(model: nn.Module, config: TimmModel) -> None:
     path = config.weights
     assert path is not None
     if not path.is_file():
-        raise AssemblyError(f"backbone.weights: there is no file {str(path.absolute())!r}")
+        raise AssemblyError(f"backbone.weights: no file {str(path.absolute())!r}")
     try:
         if path.suffix == ".safetensors":
             state = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # torch and safetensors raise much for a file that is none of theirs
-        why = str(cause).partition(". ")[0]  # torch goes on to advise unsafe loading
+    except Exception as cause:  # torch and safetensors raise many types for other files
+        why = str(cause).partition(". ")[0]  # omits torch's advice on unsafe loading
         raise AssemblyError(
-            f"backbone.weights: {str(path)!r} is no file of weights: {type(cause).__name__}: {why}"
+            f"backbone.weights: {str(path)!r} is not a file of weights: "
+            f"{type(cause).__name__}: {why}"
         ) from cause
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise AssemblyError(
-            f"backbone.weights: {str(path)!r} holds no mapping of names to tensors; save the "
+            f"backbone.weights: expected a mapping of names to tensors in {str(path)!r}; save the "
             f"model's state_dict"
         )
-    own = model.state_dict()
-    # a file made with a classifier has more tensors than the model: those are left alone
-    fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
-    missing = sorted(set(own) - set(fitting))
+    expected = model.state_dict()
+    # ignore additional tensors, such as those of a classifier
+    fitting = {k: v for k, v in state.items() if k in expected and v.shape == expected[k].shape}
+    missing = sorted(set(expected) - set(fitting))
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         raise AssemblyError(
-            f"backbone.weights: {str(path)!r} gives {len(fitting)} of the {len(own)} tensors of "
+            f"backbone.weights: {str(path)!r} has {len(fitting)} of the {len(expected)} tensors of "
             f"{config.model!r}; missing or of another shape: {shown}"
         )
     model.load_state_dict(fitting)
 
 
 def _feature_count(model: nn.Module, config: TimmModel, sample_shape: tuple[int, ...]) -> int:
-    """The width of the pooled features, found by asking the model: not all of timm declare it."""
+    """Return the width of the pooled features, measured because not all timm models declare it."""
     training = model.training
     model.eval()
     try:
@@ -127,13 +126,13 @@ def _feature_count(model: nn.Module, config: TimmModel, sample_shape: tuple[int,
             features = model(torch.zeros(1, *sample_shape))
     except (RuntimeError, AssertionError, ValueError) as cause:
         raise AssemblyError(
-            f"the timm model {config.model!r} cannot take images of shape {sample_shape}: {cause}"
+            f"the timm model {config.model!r} failed on images of shape {sample_shape}: {cause}"
         ) from cause
     finally:
         model.train(training)
     if features.dim() != 2:
         raise AssemblyError(
-            f"the timm model {config.model!r} gives features of shape {tuple(features.shape[1:])}, "
-            f"expected one vector for each image"
+            f"got features of shape {tuple(features.shape[1:])} from the timm model "
+            f"{config.model!r}, expected one vector per image"
         )
     return int(features.shape[1])

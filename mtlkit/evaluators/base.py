@@ -1,4 +1,4 @@
-"""The family of evaluators."""
+"""Base classes of evaluators."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,23 +32,23 @@ class EvaluationResult:
 
 @attrs.frozen(kw_only=True)
 class Evaluator(Component):
-    """A question asked of a trained model; what is wrong with it is found before training."""
+    """Options of an evaluator, which computes metrics and report sections of a trained model."""
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        """Why this cannot be asked of these tasks; paths start from its options.
+        """Yield the reasons why this evaluator does not fit the tasks, with paths in its options.
 
-        `terms` are the tasks' own, one each, and after them those of the router.
+        `terms` are those of the tasks, one each, followed by those of the router.
         """
         return ()
 
     def check(self, data: "Data") -> None:
-        """A quick look, before training; `DataError` where the data cannot answer."""
+        """Check the data before training. Raises `DataError` if `evaluate` cannot use it."""
 
     @property
     def prefix(self) -> str:
-        """What all its metrics' names start with, unlike another's; empty where that may vary."""
+        """Unique prefix of the names of all its metrics; empty if it is not fixed."""
         return ""
 
     @abstractmethod
     def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
-        """The answer; `DataError` where the data cannot answer it."""
+        """Return the result. Raises `DataError` if the data cannot be used."""

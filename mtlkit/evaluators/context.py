@@ -1,4 +1,4 @@
-"""The trained model and its data that evaluators read, as predictions by batches or whole."""
+"""Inputs of evaluators: the trained model, its data, and predictions by batch or for a split."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,11 @@ from mtlkit.task import Task
 
 @attrs.frozen(eq=False, kw_only=True)
 class Predictions:
-    """The model's predictions for M samples in float32, in the order of the samples.
+    """Float32 predictions for M samples, in the order of the samples.
 
-    `features` (M, D) are the shared ones; `outputs` are each task's raw outputs, (M, C) logits or
-    (M,) values; `losses` each task's losses (M,), 0 where the target is missing; `branches` what
-    the branches of a task say.
+    `features` (M, D) are the shared ones. `outputs` are raw outputs of each task, logits (M, C) or
+    values (M,). `losses` (M,) of each task are 0 if the target is missing. `branches` are the
+    branch outputs of tasks that have branches.
     """
 
     features: Tensor
@@ -43,8 +43,8 @@ class EvaluationContext(ABC):
 
     @abstractmethod
     def batches(self, split: Split) -> Iterator[tuple[Predictions, Mapping[str, Tensor]]]:
-        """Yield predictions and targets of consecutive samples of `split`, and keep none."""
+        """Yield predictions and targets of consecutive samples of `split`, without caching."""
 
     @abstractmethod
     def targets(self, split: Split) -> Mapping[str, Tensor]:
-        """The targets (N,) of each task in `split`, encoded by the training vocabularies."""
+        """Return the targets (N,) of each task in `split`, with the class codes of training."""

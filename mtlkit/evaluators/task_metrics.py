@@ -1,4 +1,4 @@
-"""Loss and metrics of every task on every split that carries its label."""
+"""Loss and metrics of every task on every split with labels."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,18 +19,18 @@ Batch = tuple[Predictions, Mapping[str, Tensor]]
 
 @attrs.frozen(kw_only=True)
 class TaskMetrics(Evaluator):
-    """Loss and metrics of every task on every split that carries its label."""
+    """Loss and metrics of every task on every split with labels."""
 
     def evaluate(self, trained: "EvaluationContext") -> EvaluationResult:
         return task_metrics(trained)
 
 
 CONFUSION_CLASSES = 20
-"""The confusion table of a task with more classes cannot be read."""
+"""Largest number of classes for which a confusion table is shown."""
 
 
 def task_metrics(trained: EvaluationContext) -> EvaluationResult:
-    """Return ``split/task/metric`` for every task and split, and the same as tables.
+    """Return ``split/task/metric`` for every task and split, with tables of the same numbers.
 
     ``split/task/loss`` is the mean over the present labels, ``split/task/labels`` their count, and
     ``split/task/branches/...`` are metrics of the outputs after routing.
@@ -58,7 +58,7 @@ def task_metrics(trained: EvaluationContext) -> EvaluationResult:
 
 
 def _table(trained: EvaluationContext, metrics: Mapping[str, float]) -> TableBlock:
-    """A row for each task and metric, a column for each split."""
+    """Return a table with a row for each task and metric and a column for each split."""
     splits = list(trained.data.splits())
     names = dict.fromkeys(name.partition("/")[2] for name in metrics)
     rows: tuple[tuple[str | float, ...], ...] = tuple(
@@ -67,12 +67,12 @@ def _table(trained: EvaluationContext, metrics: Mapping[str, float]) -> TableBlo
     return TableBlock(
         header=("", *splits),
         rows=rows,
-        caption="Every number is over the labels that are present; a dash means there is none.",
+        caption="Every number is over the labels that are present; a dash means there are none.",
     )
 
 
 def _scored_split(trained: EvaluationContext) -> str | None:
-    """Return the split that the model did not learn from: test, else validation, else None."""
+    """Return the name of the split for confusion tables: test, else validation, else None."""
     return next((name for name in ("test", "validation") if name in trained.data.splits()), None)
 
 
@@ -92,7 +92,7 @@ class _Confusions:
         }
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Yield `batches` unchanged and count what each class is taken for."""
+        """Yield `batches` unchanged and count the predictions of each class."""
         for predictions, targets in batches:
             for task, classes in self._classes.items():
                 known = targets[task] >= 0
@@ -101,16 +101,16 @@ class _Confusions:
             yield predictions, targets
 
     def tables(self, split_name: str) -> Iterator[TableBlock]:
-        """Yield how often each class is taken for which, in percent of its samples."""
+        """Yield a confusion table for each task, in percent of the samples of each class."""
         for task, counts in self._counts.items():
             if counts.any():
                 yield _confusion_table(f"{task} ({split_name})", counts, self._classes[task])
 
 
 def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
-    """How many samples of each class (rows) are taken for which (columns), (C, C).
+    """Return the number of samples (C, C) by true class (rows) and predicted class (columns).
 
-    `outputs` are logits (N, C), `target` the true classes (N,), all present.
+    `outputs` are logits (N, C); `target` (N,) are the true classes, none missing.
 
     >>> confusion(torch.eye(3), torch.tensor([0, 1, 1]), 3).tolist()
     [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
@@ -120,22 +120,22 @@ def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
 
 
 def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...]) -> TableBlock:
-    shares = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).round().long().tolist()
+    percent = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).round().long().tolist()
     totals = counts.sum(dim=1).tolist()
     rows = tuple(
-        (name, *(share or "" for share in row), total)
-        for name, row, total in zip(classes, shares, totals, strict=True)
+        (name, *(value or "" for value in row), total)
+        for name, row, total in zip(classes, percent, totals, strict=True)
     )
     return TableBlock(
         header=("true class", *classes, "samples"),
         rows=rows,
-        caption=f"{title}: what each class is taken for, in percent of its samples.",
+        caption=f"{title}: predicted classes, in percent of the samples of each true class.",
         folded=True,
     )
 
 
 def _headlines(tasks: Mapping[str, Task], metrics: Mapping[str, float]) -> tuple[str, ...]:
-    """Return each task's primary metric on unseen samples, the main tasks' first."""
+    """Return the names of the tasks' primary metrics on held-out samples, main tasks first."""
     order = sorted(tasks, key=lambda task: tasks[task].role is not Role.MAIN)
     names = (
         [f"{split}/{task}/{tasks[task].primary_metric.name}" for split in ("test", "validation")]

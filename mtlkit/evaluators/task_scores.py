@@ -15,10 +15,9 @@ LOSS_SCALE = MetricScale(unit="", higher_is_better=False)
 
 
 class TaskScores:
-    """Means of losses and states of metrics for every task.
+    """Mean losses and metric states of every task, for validation and evaluation.
 
-    Validation, evaluation and comparison all read these numbers. No outputs are kept, so that a
-    split need not fit in memory.
+    Outputs are not kept, so a split need not fit in memory.
     """
 
     def __init__(self, model: MultiTaskModel, tasks: Mapping[str, Task]) -> None:
@@ -30,7 +29,7 @@ class TaskScores:
         self._branches: dict[str, dict[str, MetricState]] = {}
 
     def update(self, predictions: Predictions, targets: Mapping[str, Tensor]) -> None:
-        """Add a batch; every tensor is on one device."""
+        """Add a batch whose tensors are on one device."""
         for task, states in self._metrics.items():
             target, losses = targets[task], predictions.losses[task]
             self._losses[task] = self._losses[task].to(losses.device) + losses.double().sum()
@@ -48,7 +47,7 @@ class TaskScores:
     def compute(self) -> dict[str, float]:
         """Return ``pose/loss``, ``pose/accuracy``, ``pose/branches/accuracy``, ``pose/labels``.
 
-        A task without labels has no numbers: that is not the same as a loss of 0.
+        A task without labels has no entries.
         """
         values: dict[str, float] = {}
         for task, states in self._metrics.items():
@@ -76,7 +75,7 @@ def score_tasks(
     tasks: Mapping[str, Task],
     batches: Iterable[tuple[Predictions, Mapping[str, Tensor]]],
 ) -> dict[str, float]:
-    """Return the numbers of every task over all `batches`, named as `TaskScores.compute` does."""
+    """Return the numbers of `TaskScores.compute` over all `batches`."""
     scores = TaskScores(model, tasks)
     for predictions, targets in batches:
         scores.update(predictions, targets)
@@ -84,7 +83,7 @@ def score_tasks(
 
 
 def task_scales(tasks: Mapping[str, Task]) -> Iterator[tuple[str, MetricScale]]:
-    """Yield the unit and direction of each number of `score_tasks` that has them."""
+    """Yield the scale of each number of `score_tasks` that has a unit and a direction."""
     for task, value in tasks.items():
         yield f"{task}/loss", LOSS_SCALE
         for metric in value.measured_by:

@@ -15,11 +15,11 @@ from mtlkit.task import Task
 
 
 class TrainedModel(EvaluationContext):
-    """A trained model on a device, beside its data.
+    """A trained model on a device, with its data.
 
-    Predictions are made in evaluation mode, in float32 and without autocast, so that the numbers
-    do not depend on the precision of training. Targets of `open_labels` may be strangers in every
-    split but the training and the validation split.
+    Predictions are computed in evaluation mode in float32, without autocast, so that they do not
+    depend on the precision of training. Labels in `Data.open_labels` may have classes that are
+    absent from training in all splits except training and validation.
     """
 
     def __init__(
@@ -47,21 +47,21 @@ class TrainedModel(EvaluationContext):
         if split not in self._targets:
             closed = split is self.data.train or split is self.data.validation
             labels = frozenset[str]() if closed else self.data.open_labels
-            found = encode_targets(split, self.tasks, self.model.assembly, labels)
-            self._targets[split] = found
+            targets = encode_targets(split, self.tasks, self.model.assembly, labels)
+            self._targets[split] = targets
         return self._targets[split]
 
     def batches(self, split: Split) -> Iterator[tuple[Predictions, Mapping[str, Tensor]]]:
         targets = self.targets(split)
-        kept = self._predictions.get(split)
+        cached = self._predictions.get(split)
         for index in torch.split(torch.arange(len(split)), self._batch):
-            if kept is not None:
-                yield _map_tensors(kept, itemgetter(index)), _rows(targets, index)
+            if cached is not None:
+                yield _map_tensors(cached, itemgetter(index)), _rows(targets, index)
             else:
                 yield self._one_batch(split, _rows(targets, index), index)
 
     def _predict(self, split: Split) -> Predictions:
-        return _joined([_map_tensors(batch, _to_cpu) for batch, _ in self.batches(split)])
+        return _concatenate([_map_tensors(batch, _to_cpu) for batch, _ in self.batches(split)])
 
     def _one_batch(
         self, split: Split, targets: Mapping[str, Tensor], index: Tensor
@@ -96,8 +96,8 @@ def _map_tensors(batch: Predictions, change: Callable[[Tensor], Tensor]) -> Pred
     )
 
 
-def _joined(parts: list[Predictions]) -> Predictions:
-    """The predictions of consecutive batches as one."""
+def _concatenate(parts: list[Predictions]) -> Predictions:
+    """Return the predictions of consecutive batches as one."""
     first = parts[0]
     return Predictions(
         features=torch.cat([part.features for part in parts]),
@@ -105,11 +105,11 @@ def _joined(parts: list[Predictions]) -> Predictions:
         losses={task: torch.cat([p.losses[task] for p in parts]) for task in first.losses},
         branches={
             task: BranchOutputs(
-                said.groups,
+                value.groups,
                 torch.cat([part.branches[task].logits for part in parts]),
                 torch.cat([part.branches[task].probability for part in parts]),
                 torch.cat([part.branches[task].weights for part in parts]),
             )
-            for task, said in first.branches.items()
+            for task, value in first.branches.items()
         },
     )

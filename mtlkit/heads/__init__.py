@@ -1,4 +1,4 @@
-"""Heads: a prediction and a loss for each task."""
+"""Heads, which compute a prediction and a loss for each task."""
 
 from mtlkit.namespace import attach
 

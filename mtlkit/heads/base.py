@@ -1,4 +1,4 @@
-"""The contract of heads: options, and a module that owns its loss."""
+"""Base classes of heads: options, and a module with outputs and a loss."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -14,9 +14,9 @@ from mtlkit.task_types import TaskKind
 
 @attrs.frozen(kw_only=True)
 class Head(Component):
-    """What turns shared features into the prediction and the loss of one task.
+    """Options of a head, which computes the prediction and the loss of one task from features.
 
-    `default_metrics` measure a task that lists none; the first is then its primary metric.
+    `default_metrics` apply to a task that lists none; the first is then its primary metric.
     """
 
     kind: ClassVar[TaskKind]
@@ -24,33 +24,33 @@ class Head(Component):
 
     @abstractmethod
     def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        """The module for features (N, `features`); `classes` is empty for a regression."""
+        """Return the module for features (N, `features`); `classes` is empty for a regression."""
 
 
 class HeadModule(nn.Module, ABC):
-    """Features (N, D) to a prediction and a loss of each sample.
+    """Maps features (N, D) to a prediction and a loss of each sample.
 
     Shapes: N samples, D features, C classes.
     """
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
-        """The raw outputs for features (N, D): logits (N, C), or values (N,)."""
+        """Return the raw outputs for features (N, D): logits (N, C) or values (N,)."""
 
     @abstractmethod
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        """The loss of each sample (N,) in float32; exactly 0 where the target is missing."""
+        """Return the float32 loss of each sample (N,); exactly 0 if the target is missing."""
 
     @abstractmethod
     def present(self, target: Tensor) -> Tensor:
-        """Which targets (N,) are there, as a boolean tensor (N,)."""
+        """Return a boolean mask (N,) of the targets (N,) that are not missing."""
 
     def fusion(self) -> LinearCrossEntropy | None:
-        """Return what a fused op must compute for this loss; None for a loss of another form.
+        """Return the description of this loss for fused ops; None for a loss of another form.
 
-        `LinearHead` derives both from one description, and so cannot let them differ.
+        `LinearHead` computes the loss from the same description, so the two cannot differ.
         """
         return None
 
     def fit_targets(self, target: Tensor) -> None:
-        """Learn from the training targets what the head must know about their scale."""
+        """Compute statistics of the training targets, such as their scale; by default nothing."""

@@ -20,10 +20,10 @@ from mtlkit.task_types import TaskKind
 
 @attrs.frozen(kw_only=True)
 class Classification(Head):
-    """One of several classes: a linear map to logits, and the cross-entropy.
+    """Linear classifier trained with the cross-entropy.
 
-    `classes` may state the number of classes; it then must agree with the data. `implementation`
-    is how the loss is computed, by its name in `mtlkit ops list`.
+    `classes`, if given, must equal the number of classes in the data. `implementation` selects the
+    implementation of the loss by its name in `mtlkit ops list`.
     """
 
     kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
@@ -42,11 +42,11 @@ class Classification(Head):
 class ClassificationHead(LinearHead):
     """Logits y = W x + b and the loss -log softmax(y)[target] (Yin & Liu, TIP 2018, eq. 2-4).
 
-    Weights start from N(0, 0.01) and biases from 0, as in the authors' released nets.
+    Weights are initialized from N(0, 0.01) and biases to 0, as in the authors' released nets.
 
     >>> import torch
     >>> head = ClassificationHead(Classification(), 8, ("left", "right"))
-    >>> head.loss(torch.zeros(2, 8), torch.tensor([1, -1])).tolist()  # ln 2, and nothing
+    >>> head.loss(torch.zeros(2, 8), torch.tensor([1, -1])).tolist()  # ln 2; 0 for a missing target
     [0.6931471824645996, 0.0]
     """
 
@@ -73,9 +73,9 @@ class ClassificationHead(LinearHead):
 
 
 def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:
-    """`AssemblyError` where a head states another number of classes than there are."""
+    """Raise `AssemblyError` if a head states a number of classes that differs from the data's."""
     if stated is not None and stated != len(classes):
         raise AssemblyError(
             f"the head states {stated} classes, the training data has {len(classes)}; "
-            f"leave `classes` out to take the data's"
+            f"remove `classes` to use the data's"
         )

@@ -1,4 +1,4 @@
-"""Description of a linear classifier to the ops that compute several of them in one call."""
+"""Description of a linear classifier, from which ops compute several losses in one call."""
 
 from collections.abc import Mapping
 from typing import Any, final
@@ -12,8 +12,8 @@ from torch import Tensor
 class LinearCrossEntropy:
     """Cross-entropy of the logits W x + b: the operands and options of one head's loss.
 
-    Every option is passed to the ops by its name, so that they honor it or raise. A head that fixes
-    an `implementation`, one of `linear_cross_entropy`, is never fused.
+    Every option is passed to the ops by name, so an op applies it or raises. A head with an
+    `implementation` of `linear_cross_entropy` is never fused.
 
     >>> import torch
     >>> LinearCrossEntropy(weight=torch.zeros(2, 8), label_smoothing=0.1).key
@@ -27,12 +27,12 @@ class LinearCrossEntropy:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """The options that the fused ops share with `linear_cross_entropy`."""
+        """Options that the fused ops share with `linear_cross_entropy`."""
         return {name: getattr(self, name) for name in _OPTIONS}
 
     @property
     def key(self) -> tuple[tuple[str, Any], ...] | None:
-        """Equal for heads that one call can compute; None for a head that is computed alone."""
+        """Key that is equal for heads that can be fused; None for a head that is never fused."""
         return tuple(self.options.items()) if self.implementation is None else None
 
 

@@ -1,7 +1,7 @@
-"""Losses of linear classifiers from their descriptions: alone, or several in one op call.
+"""Losses of linear classifiers from their descriptions: one at a time, or several in one op call.
 
-A `LinearHead` computes its own loss from the description too. An option that the description lacks
-therefore cannot take part in the loss of one head and be dropped when heads are fused.
+`LinearHead` computes its loss from the same description. An option can therefore not affect the
+loss of a single head and be dropped when heads are fused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,21 +18,21 @@ from mtlkit.task_types import MISSING
 def head_losses(
     heads: Mapping[str, HeadModule],
     shared: Tensor,
-    own: Mapping[str, Tensor],
+    per_task: Mapping[str, Tensor],
     targets: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     """Return the loss (N,) of each head from its features (N, D) and targets (N,).
 
-    A head reads its `own` features if it has any, and the `shared` ones otherwise. Heads of the
-    shared features whose fusion keys are equal are one call of `multi_head_cross_entropy`, which
-    chooses between one matrix product for all and one for each.
+    A head reads its `per_task` features if it has any, and the `shared` ones otherwise. Heads of
+    shared features with equal fusion keys are computed by one call of `multi_head_cross_entropy`,
+    which selects one matrix product for all or one for each.
     """
     losses: dict[str, Tensor] = {}
     groups: dict[tuple[tuple[str, Any], ...], dict[str, LinearCrossEntropy]] = {}
     for task, head in heads.items():
-        description = None if task in own else head.fusion()
+        description = None if task in per_task else head.fusion()
         if description is None or description.key is None:
-            losses[task] = head.loss(own.get(task, shared), targets[task])
+            losses[task] = head.loss(per_task.get(task, shared), targets[task])
         else:
             groups.setdefault(description.key, {})[task] = description
     for group in groups.values():
@@ -44,7 +44,7 @@ def head_losses(
 def multi_head_losses(
     heads: Sequence[LinearCrossEntropy], features: Tensor, targets: Sequence[Tensor]
 ) -> Sequence[Tensor]:
-    """Return the loss (N,) of each head at `features` (N, D); all heads have one key."""
+    """Return the loss (N,) of each head at `features` (N, D); all heads have the same key."""
     if len(heads) == 1:
         return [linear_loss(heads[0], features, targets[0])]
     return multi_head_cross_entropy(
@@ -75,9 +75,9 @@ def linear_loss(head: LinearCrossEntropy, features: Tensor, target: Tensor) -> T
 def grouped_losses(
     heads: Sequence[LinearCrossEntropy], features: Tensor, target: Tensor, group: Tensor
 ) -> Tensor:
-    """Return the loss of each sample (N,) by the head of its `group` (N,); 0 if that is -1.
+    """Return the loss of each sample (N,) by the head of its `group` (N,); 0 for group -1.
 
-    All heads have one key.
+    All heads have the same key.
     """
     return grouped_linear_cross_entropy(
         features,
@@ -92,7 +92,7 @@ def grouped_losses(
 
 
 def fusible(heads: Sequence[HeadModule]) -> Sequence[LinearCrossEntropy]:
-    """Return the descriptions of `heads` if all have one and their keys are equal, else nothing."""
+    """Return the descriptions of `heads` if they can be fused together, else an empty list."""
     described = [description for head in heads if (description := head.fusion()) is not None]
     keys = {description.key for description in described}
     return described if len(described) == len(heads) and len(keys) == 1 and None not in keys else []

@@ -1,4 +1,4 @@
-"""Base of linear classifiers trained with the cross-entropy, whose losses can be fused."""
+"""Base class of linear classifiers trained with the cross-entropy, whose losses can be fused."""
 
 from abc import abstractmethod
 from typing import final
@@ -12,15 +12,15 @@ from mtlkit.task_types import MISSING
 
 
 class LinearHead(HeadModule):
-    """A head whose loss is the cross-entropy that `cross_entropy` describes.
+    """A head whose loss is the cross-entropy described by `cross_entropy`.
 
-    Heads with equal options that read the same features are computed by one op call. A subclass
-    that overrides `loss` is computed by that method and is never fused.
+    One op call computes all heads with equal options that read the same features. A subclass that
+    overrides `loss` is never fused.
     """
 
     @abstractmethod
     def cross_entropy(self) -> LinearCrossEntropy:
-        """Return the weight, the bias and every option of the loss."""
+        """Return the weight, the bias and all options of the loss."""
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         return linear_loss(self.cross_entropy(), features, target)

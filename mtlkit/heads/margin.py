@@ -1,4 +1,4 @@
-"""A classifier by angles, trained with a margin: ArcFace, CosFace, both, AdaFace.
+"""Cosine classifier trained with a margin: ArcFace, CosFace, AdaFace.
 
 Paper: Jiankang Deng, Jia Guo, Niannan Xue and Stefanos Zafeiriou, "ArcFace: Additive Angular Margin
 Loss for Deep Face Recognition", CVPR 2019; Hao Wang, Yitong Wang, Zheng Zhou, Xing Ji, Dihong Gong,
@@ -29,17 +29,19 @@ from mtlkit.task_types import MISSING, TaskKind
 
 @attrs.frozen(kw_only=True)
 class Margin(Head):
-    """One of several classes by the angle to a direction of each, trained with a margin.
+    """Cosine classifier trained with a margin.
 
-    Logits are `scale` times the cosines of features and directions. In training the target's, cos
-    t, becomes cos(`multiplier` t + `angle`) - `additive`: ArcFace (Deng et al., CVPR 2019) is an
-    angle of 0.5, the default, and CosFace (Wang et al., CVPR 2018) ``angle: 0`` with ``additive:
-    0.35``. With `adaptive`, AdaFace (Kim et al., CVPR 2022), both come from `angle` and the length
-    of the features, which tells how good an image is. With `easy_margin` a target more than a right
-    angle away has none. With a `sample` below 1 every micro-batch is trained against that share of
-    the classes only, but no fewer than it has samples: those of its samples, and others drawn at
-    random (Partial FC, An et al., CVPR 2022). `classes` may state the number of classes.
-    `implementation` is how the loss is computed, by its name in `mtlkit ops list`.
+    Logits are `scale` times the cosines of features and class directions. In training the target's
+    cos t becomes cos(`multiplier` t + `angle`) - `additive`. The default ``angle: 0.5`` is ArcFace
+    (Deng et al., CVPR 2019); ``angle: 0`` with ``additive: 0.35`` is CosFace (Wang et al., CVPR
+    2018). `adaptive` computes both margins from `angle` and the norm of the features, an estimate
+    of image quality (AdaFace; Kim et al., CVPR 2022). `easy_margin` omits the margin if t exceeds
+    pi / 2.
+
+    A `sample` below 1 trains each micro-batch on that fraction of the classes, but at least as many
+    as it has samples: the classes of its samples, and others drawn at random (Partial FC; An et
+    al., CVPR 2022). `classes`, if given, must equal the number of classes in the data.
+    `implementation` selects the implementation of the loss by its name in `mtlkit ops list`.
     """
 
     kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
@@ -60,7 +62,7 @@ class Margin(Head):
     def __attrs_post_init__(self) -> None:
         if self.adaptive and (self.additive != 0 or self.multiplier != 1):
             raise ValueError(
-                f"adaptive: expected no other margin than `angle` beside it, found additive "
+                f"adaptive: expected no other margin than `angle`, found additive "
                 f"{self.additive} and multiplier {self.multiplier}"
             )
 
@@ -69,14 +71,13 @@ class Margin(Head):
 
 
 MOMENTUM = 0.99
-"""How much of the running mean and standard deviation of norms is kept in a step, as in AdaFace."""
+"""Factor of the running mean and standard deviation of norms in each step, as in AdaFace."""
 
 
 class MarginHead(HeadModule):
     """Logits y = s cos(x, w_c), and in training their cross-entropy with a margin for the target.
 
-    Out of training there is no margin: outputs and losses are those of the plain cosines, by which
-    faces are identified. Directions start from N(0, 0.01).
+    In evaluation mode the loss has no margin. Directions are initialized from N(0, 0.01).
 
     >>> head = MarginHead(Margin(scale=1.0), 2, ("ann", "bob")).eval()
     >>> _ = head.directions.data.copy_(torch.eye(2))
@@ -92,7 +93,7 @@ class MarginHead(HeadModule):
         self.config = config
         self.implementation = left_open(config.implementation)
         self.directions = nn.Parameter(torch.randn(len(classes), features) * 0.01)
-        # the mean and the standard deviation of the norms of features, as AdaFace starts them
+        # initial mean and standard deviation of feature norms, as in AdaFace
         running = torch.tensor([20.0, 100.0]) if config.adaptive else torch.zeros(0)
         self.register_buffer("running", running)
 
@@ -116,10 +117,9 @@ class MarginHead(HeadModule):
         classes = len(self.directions)
         samples = min(classes, max(1, len(features), math.ceil(config.sample * classes)))
         if self.training and samples < classes:
-            found = sampled_margin_cross_entropy(
+            return sampled_margin_cross_entropy(
                 features, self.directions, target, samples, **options
-            )
-            return found.loss
+            ).loss
         return margin_cross_entropy(features, self.directions, target, **options)
 
     def present(self, target: Tensor) -> Tensor:
@@ -128,7 +128,7 @@ class MarginHead(HeadModule):
     def _margins(
         self, features: Tensor, target: Tensor
     ) -> tuple[float, float] | tuple[Tensor, Tensor]:
-        """The angle and the additive margin, of all samples or of each (N,)."""
+        """Return the angle and the additive margin, for all samples or for each (N,)."""
         if not self.training:
             return 0.0, 0.0
         if not self.config.adaptive:
@@ -140,10 +140,10 @@ class MarginHead(HeadModule):
 
     @torch.no_grad()
     def _track(self, norms: Tensor, counts: Tensor) -> None:
-        """Move the running mean and standard deviation towards those of the samples that count."""
+        """Update the running mean and standard deviation of `norms` (N,), weighted by `counts`."""
         total = counts.sum()
         mean = (norms * counts).sum() / total.clamp_min(1)
         square = ((norms - mean).square() * counts).sum() / (total - 1).clamp_min(1)
         stats = torch.stack([mean, square.sqrt()])
-        # of fewer than two samples there is no deviation; a branch would wait for the device
+        # fewer than two samples have no standard deviation; `where` avoids a device sync
         self.running.lerp_(torch.where(total > 1, stats, self.running), 1 - MOMENTUM)

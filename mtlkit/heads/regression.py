@@ -1,4 +1,4 @@
-"""A linear regression with half the squared error."""
+"""Linear regression with half the squared error."""
 
 from typing import ClassVar
 
@@ -16,11 +16,11 @@ from mtlkit.task_types import TaskKind
 
 @attrs.frozen(kw_only=True)
 class Regression(Head):
-    """A number: a linear map of the features, and half the squared error.
+    """Linear regression trained with half the squared error.
 
-    The half makes the loss the negative log-likelihood of a unit Gaussian, up to a constant.
-    Targets are standardized by the training split, so that no unit outweighs another; predictions
-    come back in the target's own unit.
+    The loss is the negative log-likelihood of a unit Gaussian, up to a constant. Targets are
+    standardized with statistics of the training split, so that losses do not depend on the unit;
+    predictions are in the unit of the target.
     """
 
     kind: ClassVar[TaskKind] = TaskKind.REGRESSION
@@ -33,9 +33,9 @@ class Regression(Head):
 class RegressionHead(HeadModule):
     """A value and the loss (value - target)^2 / 2, in units of the target's standard deviation.
 
-    That is -log N(target; value, 1) without its constant, which makes the loss comparable with a
-    cross-entropy and right for uncertainty weighting (Kendall et al. 2018, eq. 5). Targets are
-    numbers (N,), NaN where missing.
+    That is -log N(target; value, 1) up to a constant, comparable with a cross-entropy and suitable
+    for uncertainty weighting (Kendall et al. 2018, eq. 5). Targets are numbers (N,), NaN if
+    missing.
 
     >>> head = RegressionHead(8)
     >>> head.fit_targets(torch.tensor([0.0, 20.0]))
@@ -66,13 +66,13 @@ class RegressionHead(HeadModule):
         return self._standard(features) * self.std + self.mean
 
     def _standard(self, features: Tensor) -> Tensor:
-        """The value in units of the standard deviation from the mean."""
+        """Return the standardized prediction (N,)."""
         standard: Tensor = self.linear(features).squeeze(-1).float()
         return standard
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
         present = self.present(target)
-        # NaN times 0 is NaN: a missing target is replaced before the arithmetic, not after
+        # replace missing targets before the arithmetic, because NaN times 0 is NaN
         known = torch.where(present, target, self.mean)
         error = self._standard(features) - (known - self.mean) / self.std
         return torch.where(present, error.square() / 2, 0.0)

@@ -1,4 +1,4 @@
-"""The family of loggers, and the built-in ones."""
+"""Base classes of loggers."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -10,25 +10,25 @@ from mtlkit.loggers.events import Event
 
 
 class LogWriter(ABC):
-    """An open log. A run that is resumed truncates it to the step of its checkpoint."""
+    """An open log; resuming a run truncates it to the step of the checkpoint."""
 
     @abstractmethod
     def write(self, event: Event) -> None:
-        """Take one event."""
+        """Write one event."""
 
     @abstractmethod
     def flush(self) -> None:
-        """Put everything written so far on disk; called before each checkpoint."""
+        """Write all buffered events to disk; called before each checkpoint."""
 
     @abstractmethod
     def close(self) -> None:
-        """Flush and let go."""
+        """Flush and release the resources."""
 
 
 @attrs.frozen(kw_only=True)
 class Logger(Component):
-    """Where the events of a run go."""
+    """Options of a logger, which writes the events of a run."""
 
     @abstractmethod
     def open(self, folder: Path, step: int) -> LogWriter:
-        """The log in the run's `folder`, without anything written after `step`."""
+        """Open the log in the run's `folder`, without events after `step`."""

@@ -1,4 +1,4 @@
-"""What training tells its loggers. Everything but `Speed` is a function of the recipe alone."""
+"""Events that training passes to loggers. All except `Speed` are functions of the recipe alone."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class StepEvent:
-    """One logged step: the means, since the last logged step, of losses and weights by term.
+    """One logged step: the mean losses and weights of each term since the last logged step.
 
     `gradient_norms`, by term, and `gradient_cosines`, by two terms (``identity, pose``), are of the
-    tasks' gradients where the weighting takes them, or else at the shared features in the logged
-    step alone; empty where they were not looked at.
+    gradients that the weighting reads. If it reads none, they are of gradients at the shared
+    features in the logged step; empty if these were not computed.
     """
 
     step: int  # counted from 1
@@ -25,7 +25,7 @@ class StepEvent:
 
 @attrs.frozen(kw_only=True)
 class EvaluationEvent:
-    """What the model was worth on the validation split after a step, by metric name."""
+    """Metrics of the model on the validation split after a step, by name."""
 
     step: int
     epoch: float
@@ -34,7 +34,7 @@ class EvaluationEvent:
 
 @attrs.frozen(kw_only=True)
 class Speed:
-    """How fast it goes; kept apart from the rest because it differs from run to run."""
+    """Training speed, logged separately because it is not reproducible."""
 
     step: int
     seconds: float  # of training so far

@@ -1,4 +1,4 @@
-"""Events as JSON, one object a line: what is reproducible apart from how fast it went."""
+"""Events as JSON Lines, with reproducible values and training speed in separate files."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 
 @attrs.frozen(kw_only=True)
 class JsonLines(Logger):
-    """One JSON object a line: ``log.jsonl`` for what is reproducible, ``speed.jsonl`` beside it."""
+    """JSON Lines: ``log.jsonl`` for reproducible events and ``speed.jsonl`` for training speed."""
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return JsonLinesWriter(folder, step)
@@ -26,11 +26,10 @@ KINDS = {StepEvent: "step", EvaluationEvent: "evaluation", Speed: "speed"}
 
 
 class JsonLinesWriter(LogWriter):
-    """``log.jsonl`` and ``speed.jsonl`` in `folder`, without what was written after `step`.
+    """Writer of ``log.jsonl`` and ``speed.jsonl`` in `folder`, truncated after `step`.
 
-    ``log.jsonl`` is a function of the recipe alone: two runs of it on a CPU agree to the byte.
-    A number that is NaN or infinite, such as a validation loss, is written as null. Raises
-    `RunError` where the disk refuses.
+    ``log.jsonl`` is a function of the recipe alone: two runs on a CPU write the same bytes. NaN and
+    infinite numbers are written as null. Raises `RunError` if writing fails.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -47,9 +46,9 @@ class JsonLinesWriter(LogWriter):
         line = json.dumps({"kind": KINDS[type(event)], **fields}, allow_nan=False)
         try:
             file.write(f"{line}\n")
-            file.flush()  # so that others can follow, and a full disk is found now
+            file.flush()  # makes the event visible to readers and detects a full disk
         except OSError as cause:
-            raise _refused(file, cause) from cause
+            raise _write_error(file, cause) from cause
 
     def flush(self) -> None:
         for file in (self._log, self._speed):
@@ -57,7 +56,7 @@ class JsonLinesWriter(LogWriter):
                 file.flush()
                 os.fsync(file.fileno())
             except OSError as cause:
-                raise _refused(file, cause) from cause
+                raise _write_error(file, cause) from cause
 
     def close(self) -> None:
         try:
@@ -67,7 +66,7 @@ class JsonLinesWriter(LogWriter):
 
 
 def _opened(path: Path, step: int) -> TextIOWrapper:
-    """The file, open for appending, cut after the last whole line of a step up to `step`."""
+    """Open the file at `path` for appending, truncated after the last complete line of `step`."""
     try:
         with path.open("ab+") as file:
             file.seek(0)
@@ -82,7 +81,8 @@ def _opened(path: Path, step: int) -> TextIOWrapper:
         raise RunError(f"{path}: could not be opened for writing: {cause.strerror}") from cause
     except (ValueError, KeyError, TypeError) as cause:
         raise RunError(
-            f"{path}: holds a line that mtlkit did not write ({cause}); move the file away to go on"
+            f"{path}: contains a line that mtlkit did not write ({cause}); move the file away and "
+            f"resume the run"
         ) from cause
 
 
@@ -90,11 +90,11 @@ def _close(file: TextIOWrapper) -> None:
     try:
         file.close()
     except OSError as cause:
-        raise _refused(file, cause) from cause
+        raise _write_error(file, cause) from cause
 
 
-def _refused(file: TextIOWrapper, cause: OSError) -> RunError:
+def _write_error(file: TextIOWrapper, cause: OSError) -> RunError:
     return RunError(
         f"{file.name}: could not be written: {cause.strerror}. The last checkpoint is kept; free "
-        f"some space or mend the cause, then resume the run"
+        f"some space or fix the cause, then resume the run"
     )

@@ -1,4 +1,4 @@
-"""Events read back from JSON lines."""
+"""Reading of events from JSON Lines."""
 
 import json
 import math
@@ -17,11 +17,10 @@ _TYPES: dict[str, type[Event]] = {
 
 
 def read_events(path: Path) -> list[Event]:
-    """The events in the file at `path`, in their order; none where there is no file.
+    """Return the events in the file at `path` in order; empty if the file does not exist.
 
-    A number that was not finite is NaN. An unfinished last line, of a run that is going on, is left
-    out. Raises `RunError` with the
-    number of a line that mtlkit did not write.
+    Numbers that were not finite are NaN. An incomplete last line, of a run in progress, is skipped.
+    Raises `RunError` with the line number if a line is not an event.
     """
     if not path.exists():
         return []
@@ -34,8 +33,8 @@ def read_events(path: Path) -> list[Event]:
         if not line.endswith("\n"):
             break
         try:
-            found = json.loads(line)
-            events.append(converter.structure(found, _TYPES[found.pop("kind")]))
+            fields = json.loads(line)
+            events.append(converter.structure(fields, _TYPES[fields.pop("kind")]))
         except (
             ValueError,
             KeyError,

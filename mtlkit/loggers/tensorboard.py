@@ -1,4 +1,4 @@
-"""Events as curves in TensorBoard."""
+"""Events as TensorBoard curves."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 
 @attrs.frozen(kw_only=True)
 class TensorBoard(Logger):
-    """Event files for TensorBoard in ``tensorboard/``; needs the extra ``mtlkit[tensorboard]``."""
+    """Event files in ``tensorboard/``; requires the extra ``mtlkit[tensorboard]``."""
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return TensorBoardWriter(folder, step)
 
 
 class TensorBoardWriter(LogWriter):
-    """Event files in ``tensorboard/`` of `folder`; TensorBoard hides what came after `step`.
+    """Writer of event files in ``tensorboard/`` of `folder`; TensorBoard hides events after `step`.
 
-    Raises `MissingExtraError` where TensorBoard is not installed.
+    Raises `MissingExtraError` if TensorBoard is not installed.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
@@ -45,7 +45,7 @@ class TensorBoardWriter(LogWriter):
 
 
 def _curves(event: Event) -> dict[str, float]:
-    """The values of an event by the name of their curve."""
+    """Return the values of an event by curve name."""
     match event:
         case StepEvent():
             return {

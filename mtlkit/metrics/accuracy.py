@@ -1,4 +1,4 @@
-"""The fraction of samples whose class is predicted."""
+"""Fraction of correct class predictions."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from mtlkit.task_types import TaskKind
 
 @attrs.frozen(kw_only=True)
 class Accuracy(Metric):
-    """The fraction of targets (N,) with the largest of the logits (N, C)."""
+    """Fraction of samples whose target class (N,) has the largest logit (N, C)."""
 
     name = "accuracy"
     kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.CLASSIFICATION,)
@@ -25,5 +25,5 @@ class Accuracy(Metric):
 
 
 def is_correct(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return whether the largest of the outputs (N, C) is that of the target (N,)."""
+    """Return True for each sample whose largest output (N, C) is that of the target (N,)."""
     return outputs.argmax(dim=1) == target

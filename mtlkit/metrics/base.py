@@ -1,4 +1,4 @@
-"""The contract of metrics: options with a direction and a unit, and a state that accumulates."""
+"""Base classes of metrics: options with a direction and a unit, and an accumulating state."""
 
 import math
 from abc import ABC, abstractmethod
@@ -17,9 +17,9 @@ from mtlkit.task_types import MISSING, TaskKind
 class Metric(Component):
     """Agreement of the outputs of a task with its targets, as one number for a split.
 
-    `kinds` lists the kinds of tasks whose outputs it reads, `higher_is_better` is its direction,
-    `unit` is the unit of its values ("label" for the unit of the label itself), and `bounds` are
-    the lowest and the highest value that it can have.
+    `kinds` lists the kinds of tasks it applies to, `higher_is_better` is its direction, `unit` the
+    unit of its values ("label" for the unit of the label), and `bounds` are its lowest and highest
+    possible values.
     """
 
     kinds: ClassVar[tuple[TaskKind, ...]]
@@ -29,7 +29,7 @@ class Metric(Component):
 
     @property
     def best(self) -> float:
-        """The best value that it can have; infinite if there is no best one.
+        """Best possible value; infinite if it is unbounded.
 
         >>> from mtlkit.metrics import Accuracy, MAE
         >>> Accuracy().best, MAE().best
@@ -51,10 +51,10 @@ class Metric(Component):
 
 
 class MetricState(ABC):
-    """What a metric has accumulated of a split; it can be pickled.
+    """Accumulated state of a metric over a split; it can be pickled.
 
-    The result depends neither on the order of the samples nor on their division into batches, so
-    that the states of several ranks merge to the state of one.
+    The result depends neither on the order of samples nor on their division into batches, so the
+    states of several ranks can be merged.
     """
 
     @abstractmethod
@@ -63,18 +63,15 @@ class MetricState(ABC):
 
     @abstractmethod
     def merge(self, other: Self) -> None:
-        """Add what `other` has accumulated from other batches, on another rank for instance."""
+        """Add the state of `other`, accumulated from other batches or on another rank."""
 
     @abstractmethod
     def compute(self) -> float | None:
-        """Return the metric of everything added so far; None if it is undefined.
-
-        Without any target it is always undefined.
-        """
+        """Return the metric over all added batches; None if undefined, as without any target."""
 
 
 def is_present(target: Tensor) -> Tensor:
-    """Return which elements of `target` are present: numbers that are not NaN, classes not -1.
+    """Return a mask of the elements of `target` that are present: numbers not NaN, classes not -1.
 
     >>> import torch
     >>> is_present(torch.tensor([2, -1])).tolist()

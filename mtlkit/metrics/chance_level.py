@@ -1,4 +1,4 @@
-"""The value of a metric for the best constant prediction."""
+"""Value of a metric for a constant prediction."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from mtlkit.metrics.base import Metric, is_present
 
 
 def chance_level(metric: Metric, target: Tensor, classes: tuple[str, ...]) -> float | None:
-    """Return what predicting the commonest class, or the mean, of `target` (N,) scores on it.
+    """Return the metric of predicting the most common class, or the mean, of `target` (N,).
 
     >>> from mtlkit.metrics import Accuracy
     >>> chance_level(Accuracy(), torch.tensor([0, 1, 1, 1, -1]), ("a", "b"))
@@ -19,9 +19,9 @@ def chance_level(metric: Metric, target: Tensor, classes: tuple[str, ...]) -> fl
 
 
 def _constant_outputs(target: Tensor, classes: int) -> Tensor:
-    """Return logits (N, C) of the commonest class, or the mean (N,) of a number."""
+    """Return logits (N, C) of the most common class, or the mean (N,) for a regression."""
     present = target[is_present(target)]
     if not classes:
         return present.double().mean().float().expand(len(target))
-    commonest = torch.bincount(present, minlength=classes).argmax()
-    return torch.nn.functional.one_hot(commonest, classes).float().expand(len(target), classes)
+    mode = torch.bincount(present, minlength=classes).argmax()
+    return torch.nn.functional.one_hot(mode, classes).float().expand(len(target), classes)

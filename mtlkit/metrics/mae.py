@@ -1,4 +1,4 @@
-"""The mean absolute error."""
+"""Mean absolute error."""
 
 import math
 from typing import ClassVar
@@ -13,7 +13,7 @@ from mtlkit.task_types import TaskKind
 
 @attrs.frozen(kw_only=True)
 class MAE(Metric):
-    """The mean of \\|value - target\\|, in the label's unit."""
+    """Mean of \\|value - target\\|, in the unit of the label."""
 
     name = "mae"
     kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)

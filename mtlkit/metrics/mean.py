@@ -1,4 +1,4 @@
-"""A mean over all present targets, the state of most metrics."""
+"""Mean over all present targets, the state of most metrics."""
 
 from collections.abc import Callable
 
@@ -11,9 +11,9 @@ from mtlkit.metrics.base import MetricState, is_present
 class MeanState(MetricState):
     """Mean of ``values(outputs, target)`` over the present targets, summed in float64.
 
-    `values` returns a tensor of the shape of the target; what it holds for a missing target is
-    ignored. `finish` maps the mean to the metric, such as a square root. Both must be importable
-    functions, because states are pickled.
+    `values` returns a tensor of the shape of the target; elements of missing targets are ignored.
+    `finish` maps the mean to the metric, such as a square root. Both must be importable functions,
+    because states are pickled.
 
     >>> state = MeanState(torch.sub)
     >>> state.update(torch.tensor([5.0, 9.0]), torch.tensor([2.0, torch.nan]))
@@ -33,7 +33,7 @@ class MeanState(MetricState):
 
     def update(self, outputs: Tensor, target: Tensor) -> None:
         present = is_present(target)
-        # selecting by a mask would wait for the device; a sum with zeros does not
+        # `where` avoids the device sync of indexing by a mask
         values = torch.where(present, self._values(outputs, target).double(), 0.0)
         self._total = self._total.to(target.device) + values.sum()
         self._count = self._count.to(target.device) + present.sum()

@@ -1,4 +1,4 @@
-"""The coefficient of determination."""
+"""Coefficient of determination."""
 
 import math
 from typing import ClassVar
@@ -13,9 +13,9 @@ from mtlkit.task_types import TaskKind
 
 @attrs.frozen(kw_only=True)
 class R2(Metric):
-    """The fraction of the targets' variance that is explained, 1 - SSE / SST.
+    """Fraction of the targets' variance that is explained, 1 - SSE / SST.
 
-    0 is what the mean of the evaluated targets reaches; it is undefined for constant targets.
+    Predicting the mean of the targets scores 0. Undefined for constant targets.
     """
 
     name = "r2"
@@ -29,9 +29,9 @@ class R2(Metric):
 
 
 class R2State(MetricState):
-    """Squared errors and the moments of the targets, which merge as in Chan et al. (1983).
+    """Sum of squared errors and moments of the targets, merged as in Chan et al. (1983).
 
-    A difference of large sums would lose the variance of targets far from zero.
+    Merging moments avoids the cancellation of a difference of large sums.
     """
 
     def __init__(self) -> None:
@@ -54,13 +54,13 @@ class R2State(MetricState):
         return 1 - self._error.item() / spread if spread > 0 else None
 
     def _add(self, count: Tensor, mean: Tensor, spread: Tensor, error: Tensor) -> None:
-        """Merge the moments of other targets into the state's, on the device of the others."""
+        """Merge the moments of other targets into the state, on their device."""
         device = count.device
         total = self._count.to(device) + count
         difference = mean - self._mean.to(device)
         fraction = count / total.clamp_min(1)
-        own = self._count.to(device)
-        self._spread = self._spread.to(device) + spread + difference.square() * own * fraction
+        between = difference.square() * self._count.to(device) * fraction
+        self._spread = self._spread.to(device) + spread + between
         self._mean = self._mean.to(device) + difference * fraction
         self._error = self._error.to(device) + error
         self._count = total

@@ -1,4 +1,4 @@
-"""The root of the mean squared error."""
+"""Root mean squared error."""
 
 import math
 from typing import ClassVar
@@ -13,7 +13,7 @@ from mtlkit.task_types import TaskKind
 
 @attrs.frozen(kw_only=True)
 class RMSE(Metric):
-    """The root of the mean of (value - target)^2, in the label's unit."""
+    """Root of the mean of (value - target)^2, in the unit of the label."""
 
     name = "rmse"
     kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)

@@ -1,4 +1,4 @@
-"""The families of optimisers and learning-rate schedules, and the built-in ones."""
+"""Base classes of optimizers and learning-rate schedules."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Optimizer(Component):
-    """The rule of the update; `lr` and `weight_decay` are the defaults of its groups."""
+    """Options of an optimizer; `lr` and `weight_decay` are the defaults of parameter groups."""
 
     lr: float = attrs.field(default=0.01, validator=above(0))
     weight_decay: float = attrs.field(default=0.0, validator=at_least_number(0))
 
     @abstractmethod
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
-        """The optimiser of parameter groups, each with its own ``lr`` and ``weight_decay``."""
+        """Return the optimizer of parameter groups, each with ``lr`` and ``weight_decay``."""
 
 
 @attrs.frozen(kw_only=True)
 class Schedule(Component):
-    """How the learning rate changes: a pure function of how far training has come."""
+    """Factor of the learning rate, a pure function of training progress."""
 
-    warmup: int = attrs.field(default=0, validator=at_least(0))  # steps of linear growth from 0
+    warmup: int = attrs.field(default=0, validator=at_least(0))  # steps of linear increase from 0
 
     @abstractmethod
     def factor(self, progress: float) -> float:
-        """What the learning rate is multiplied by at `progress`, from 0 (start) to 1 (end)."""
+        """Return the factor of the learning rate at `progress`, from 0 (start) to 1 (end)."""
 
     def at(self, step: int, steps: int) -> float:
-        """The factor of step `step` (from 0) of `steps`, warm-up included."""
-        warm = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
-        return warm * self.factor(step / max(steps, 1))
+        """Return the factor of step `step` (from 0) of `steps`, including warm-up."""
+        warmup = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        return warmup * self.factor(step / max(steps, 1))

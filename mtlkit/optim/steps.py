@@ -1,4 +1,4 @@
-"""A learning rate that drops at given parts of training."""
+"""A learning rate that drops at given fractions of training."""
 
 import attrs
 
@@ -8,7 +8,7 @@ from mtlkit.optim.base import Schedule
 
 @attrs.frozen(kw_only=True)
 class Steps(Schedule):
-    """A drop by `factor_each` at each of the given parts of training.
+    """A drop by `factor_each` at each of the given fractions of training.
 
     The default is the schedule of Yin & Liu (TIP 2018): drops at epochs 10, 15 and 19 of 20.
     """

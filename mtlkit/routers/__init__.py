@@ -1,4 +1,4 @@
-"""Routers: the part of the network that each task and each sample uses."""
+"""Routers, which select the part of the network for each task and each sample."""
 
 from mtlkit.namespace import attach
 

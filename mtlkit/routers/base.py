@@ -1,4 +1,4 @@
-"""The contract of routers: the part of the network each task and sample uses."""
+"""Base classes of routers, which select the part of the network for each task and sample."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,53 +15,54 @@ from mtlkit.task_types import LossTerm
 
 @attrs.frozen(kw_only=True)
 class Wiring:
-    """What a router is built next to: the backbone, the tasks, and how more of each are had."""
+    """Inputs of `Router.build`: the backbone, the tasks, and factories of backbones and heads."""
 
     backbone: "BackboneModule"
-    sample_shape: tuple[int, ...]  # of the backbone's inputs (N, *sample_shape)
-    new_backbone: "Callable[[], BackboneModule]"  # another like it, with weights of its own
+    sample_shape: tuple[int, ...]  # the backbone reads inputs (N, *sample_shape)
+    new_backbone: "Callable[[], BackboneModule]"  # returns another backbone with its own weights
     tasks: tuple[str, ...]
-    new_head: "Callable[[str, int], HeadModule]"  # (task, features) to a fresh head of that task
-    classes: Mapping[str, tuple[str, ...]]  # the class names of each classification task
+    new_head: "Callable[[str, int], HeadModule]"  # (task, features) to a new head of that task
+    classes: Mapping[str, tuple[str, ...]]  # class names of each classification task
 
 
 @attrs.frozen(kw_only=True)
 class Router(Component):
-    """Which part of the network sees which sample, and which losses come of it."""
+    """Options of a router, which selects the features of each head and adds losses of branches."""
 
     @abstractmethod
     def build(self, wiring: Wiring) -> "RouterModule":
-        """The module; `AssemblyError` where backbone and router do not fit."""
+        """Return the module. Raises `AssemblyError` if the backbone does not fit the router."""
 
     @abstractmethod
     def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
-        """The tasks' own loss terms, and after them the router's."""
+        """Return the loss terms of the tasks, followed by those of the router."""
 
     def head_features(self, features: int) -> int:
-        """How wide the features are that heads see, next to a backbone with `features` of them."""
+        """Return the width of the heads' inputs, for a backbone with `features` features."""
         return features
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        """Why this router cannot serve these tasks, found before anything is built."""
+        """Yield the reasons why this router does not fit the tasks; called before `build`."""
         return ()
 
     @property
     def shared_features(self) -> bool:
-        """Whether all heads see the same features, at which gradients can then be compared.
+        """Return True if all heads depend on the backbone only through shared features.
 
-        What a head sees may be made of these features alone (`RouterModule.own_features`).
+        Gradients can then be compared at these features. Each head may still read a function of
+        them (`RouterModule.own_features`).
         """
         return True
 
     @property
     def shared_last_layer(self) -> bool:
-        """Whether every loss depends on the last layer before the features."""
+        """Return True if every loss depends on the last layer before the features."""
         return self.shared_features
 
 
 @attrs.frozen(kw_only=True)
 class Unbranched(Router):
-    """A router that adds no loss to those of the tasks."""
+    """A router that adds no loss terms."""
 
     def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
         return terms
@@ -71,8 +72,8 @@ class Unbranched(Router):
 class Features:
     """Features of a batch: shared (N, D), and the maps before the last block if they are kept.
 
-    If no features are shared (`Router.shared_features` is false), `shared` may be the mean of the
-    tasks' own features, for evaluators that look at features.
+    If no features are shared (`Router.shared_features` is False), `shared` may be the mean over
+    tasks of `per_task`, for evaluators that read features.
 
     If `copies` is not empty, each head reads its own detached copy of the features, and branches
     read these features.
@@ -80,20 +81,20 @@ class Features:
 
     shared: Tensor
     maps: Tensor | None = None
-    own: Mapping[str, Tensor] = attrs.field(factory=dict)  # features that one task reads
-    copies: Mapping[str, "Features"] = attrs.field(factory=dict)  # by task, without `own`
+    per_task: Mapping[str, Tensor] = attrs.field(factory=dict)  # features that one task reads
+    copies: Mapping[str, "Features"] = attrs.field(factory=dict)  # by task, without `per_task`
 
     def of(self, task: str) -> Tensor:
         """Return the features (N, D) that the head of `task` reads."""
-        return self.own.get(task, self.shared)
+        return self.per_task.get(task, self.shared)
 
 
 @attrs.frozen(eq=False)
 class BranchOutputs:
-    """What the branches of a task say.
+    """Outputs of the branches of a task.
 
-    `logits` (N, G, C) are those of every branch, `probability` (N, G) that of each group, and
-    `weights` (N, G) how much each branch counts by the chosen way of routing.
+    `logits` (N, G, C) are those of every branch, `probability` (N, G) is that of each group, and
+    `weights` (N, G) are the branches' weights under the selected routing.
     """
 
     groups: tuple[str, ...]
@@ -103,35 +104,34 @@ class BranchOutputs:
 
     @property
     def posterior(self) -> Tensor:
-        """The class probabilities (N, C) after routing."""
+        """Class probabilities (N, C) after routing."""
         return (self.logits.softmax(dim=-1) * self.weights.unsqueeze(-1)).sum(dim=1)
 
 
 class RouterModule(nn.Module, ABC):
-    """Owns the way from inputs to the features of each task, and the branches, if any.
+    """Maps inputs to the features of each task, and computes the branches if there are any.
 
-    `features` is the width D of `Features.shared`. A router that gives tasks features of their own
-    gives them to every task, by name, in `Features.own`: those that are made of shared features in
-    `own_features`, those of a network apart in `forward`. Gradients of tasks are compared at what
-    `forward` gives, which is where the trunk ends.
+    `features` is the width D of `Features.shared`. A router with separate features for tasks
+    returns them for every task in `Features.per_task`: functions of shared features from
+    `own_features`, outputs of separate networks from `forward`. Gradients of tasks are compared at
+    the output of `forward`, the end of the shared network.
     """
 
     features: int
 
     @abstractmethod
     def forward(self, inputs: Tensor) -> Features:
-        """The features of inputs (N, ...)."""
+        """Return the features of inputs (N, ...)."""
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        """What each task makes of shared features (N, D), and of the maps where there are any.
+        """Return the features (N, width) of each head from shared features (N, D) and maps.
 
-        The features (N, width) that each head then sees; empty where no task makes anything. A
-        router that answers this question answers it for every task.
+        Empty if heads read the shared features; otherwise it has an entry for every task.
         """
         return {}
 
     def own_modules(self) -> Sequence[nn.Module]:
-        """The modules that `own_features` uses: like heads, they lie behind the shared features."""
+        """Return the modules that `own_features` uses; they train as heads do."""
         return ()
 
     @final
@@ -141,26 +141,28 @@ class RouterModule(nn.Module, ABC):
         If each head reads its own copy, the task's features are computed from that copy.
         """
         if features.copies:
-            own: Mapping[str, Tensor] = {
+            computed: Mapping[str, Tensor] = {
                 task: self.own_features(copy.shared, copy.maps).get(task, copy.shared)
                 for task, copy in features.copies.items()
             }
         else:
-            own = self.own_features(features.shared, features.maps)
-        return attrs.evolve(features, own={**features.own, **own}) if own else features
+            computed = self.own_features(features.shared, features.maps)
+        if not computed:
+            return features
+        return attrs.evolve(features, per_task={**features.per_task, **computed})
 
     @abstractmethod
     def branch_present(
         self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
-        """Which samples (N,) have what each of the router's own terms needs, by its name.
+        """Return a mask (N,) of the samples with a loss, for each of the router's terms by name.
 
-        `present` says which targets of each task are there.
+        `present` masks the samples with a target of each task.
         """
 
     @abstractmethod
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The losses (N,) of the router's own terms, by the name of the term."""
+        """Return the losses (N,) of the router's terms by name."""
 
     @abstractmethod
     def branch_outputs(
@@ -169,11 +171,11 @@ class RouterModule(nn.Module, ABC):
         logits: Mapping[str, Tensor],
         targets: Mapping[str, Tensor] | None,
     ) -> dict[str, BranchOutputs]:
-        """What the branches say, by task; `targets` is needed where a label chooses the branch."""
+        """Return the branch outputs by task; `targets` is needed if labels select the branch."""
 
 
 class UnbranchedRouter(RouterModule):
-    """A router without branches, and so without loss terms of its own."""
+    """A router without branches, which adds no loss terms."""
 
     def branch_present(
         self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]

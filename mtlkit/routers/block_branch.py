@@ -18,27 +18,28 @@ from mtlkit.routers.branches import Branch, BranchesModule, losses_by_group
 
 @attrs.frozen(kw_only=True)
 class BlockBranch(Branch):
-    """A last block of the backbone of its own, one head for all (the authors' released nets)."""
+    """A separate last block of the backbone, with a common head (the authors' released nets)."""
 
-    leaves_early: ClassVar[bool] = True
+    copies_last_block: ClassVar[bool] = True
 
     def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
         return BlockBranches(wiring, task, groups)
 
 
 class BlockBranches(BranchesModule):
-    """A last block for each group and one head for all: the form of the authors' released nets.
+    """A last block for each group and one head for all, as in the authors' released nets.
 
-    Each block sees its own samples only, so that its batch statistics are theirs; the released
-    nets let the zero rows of the other groups in.
+    Each block reads only the samples of its group, so that batch statistics are those of the group;
+    in the released nets they include zero rows for the other groups.
     """
 
     def __init__(self, wiring: Wiring, task: str, groups: int) -> None:
         super().__init__()
         if not isinstance(wiring.backbone, SplittableBackbone):
             raise AssemblyError(
-                f"router.branch: {type(wiring.backbone).__name__} cannot be taken apart before "
-                f"its last block; use `branch: linear`, or a backbone such as casia-net"
+                f"router.branch: got the backbone {type(wiring.backbone).__name__}, expected one "
+                f"that can be split before its last block; use `branch: linear`, or a backbone "
+                f"such as casia-net"
             )
         self.blocks = nn.ModuleList(wiring.backbone.new_tail() for _ in range(groups))
         self.head = wiring.new_head(task, wiring.backbone.features)
@@ -50,13 +51,13 @@ class BlockBranches(BranchesModule):
         def loss(number: int, index: Tensor) -> Tensor:
             block = self.blocks[number]
             if self.training and len(index) == 1:
-                # one sample has no batch statistics; the running ones serve it
+                # one sample has no batch statistics; use the running ones
                 block.eval()
-                own = block(maps[index])
+                block_features = block(maps[index])
                 block.train()
             else:
-                own = block(maps[index])
-            return self.head.loss(own, target[index])
+                block_features = block(maps[index])
+            return self.head.loss(block_features, target[index])
 
         return losses_by_group(group, len(self.blocks), loss)
 

@@ -1,4 +1,4 @@
-"""The contract of branches: what each group of samples has instead of the shared parts."""
+"""Base classes of branches, the parts of the network that belong to one group of samples."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,18 +12,22 @@ from mtlkit.component import Component
 from mtlkit.routers.base import Features, Wiring
 
 BRANCHES = "branches"
-"""What the loss of a task's branches is called: ``identity.branches``."""
+"""Suffix of the name of the branches' loss: ``identity.branches``."""
 
 
 @attrs.frozen(kw_only=True)
 class Branch(Component):
-    """What each group has of its own; `leaves_early` where it is more than a head."""
+    """Options of the branch of each group.
 
-    leaves_early: ClassVar[bool] = False
+    `copies_last_block` is True if a branch replaces the last block of the backbone, and not only
+    the head.
+    """
+
+    copies_last_block: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
-        """The branches of `task` for `groups` groups."""
+        """Return the branches of `task` for `groups` groups."""
 
 
 class BranchesModule(nn.Module, ABC):
@@ -31,15 +35,15 @@ class BranchesModule(nn.Module, ABC):
 
     @abstractmethod
     def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
-        """The losses (N,) in float32 of samples of a `group` (N,); 0 where that is -1."""
+        """Return the float32 losses (N,) of samples by their `group` (N,); 0 for group -1."""
 
     @abstractmethod
     def outputs(self, features: Features) -> Tensor:
-        """The raw outputs of every branch for every sample (N, G, C)."""
+        """Return the raw outputs of every branch for every sample (N, G, C)."""
 
 
 def losses_by_group(group: Tensor, groups: int, loss: Callable[[int, Tensor], Tensor]) -> Tensor:
-    """The losses (N,), from those (M,) of the samples at an index (M,) in each `group` (N,)."""
+    """Return losses (N,), where ``loss(g, index)`` returns those (M,) of the samples of group g."""
     losses = torch.zeros(len(group), device=group.device)
     for number in range(groups):
         index = (group == number).nonzero().squeeze(1)

@@ -14,14 +14,14 @@ from mtlkit.routers.extraction import ExtractionRouter
 
 @attrs.frozen(kw_only=True)
 class CGC(ExpertSharing):
-    """Experts of all tasks beside experts of each (CGC; Tang et al., RecSys 2020).
+    """Shared experts and task-specific experts (CGC; Tang et al., RecSys 2020).
 
-    A task's gate mixes its `own` experts with the `shared` ones and sees no other task's. `width`
-    is that of the features of each expert; None means the backbone's.
+    The gate of each task mixes the `shared` experts with the `per_task` experts of that task.
+    `width` is the width of each expert's features; None uses that of the backbone.
     """
 
     shared: int = attrs.field(default=2, validator=at_least(1))
-    own: int = attrs.field(default=1, validator=at_least(1))
+    per_task: int = attrs.field(default=1, validator=at_least(1))
 
     def build(self, wiring: Wiring) -> "RouterModule":
-        return ExtractionRouter(wiring, self, self.shared, self.own, levels=1)
+        return ExtractionRouter(wiring, self, self.shared, self.per_task, levels=1)

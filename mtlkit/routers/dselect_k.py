@@ -1,4 +1,4 @@
-"""The sparse gate DSelect-k (Hazimeh et al., NeurIPS 2021).
+"""Sparse gate DSelect-k (Hazimeh et al., NeurIPS 2021).
 
 Paper: Hussein Hazimeh, Zhe Zhao, Aakanksha Chowdhery, Maheswaran Sathiamoorthy, Yihua Chen, Rahul
 Mazumder, Lichan Hong and Ed H. Chi, "DSelect-k: Differentiable Selection in the Mixture of Experts
@@ -19,18 +19,18 @@ from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
 
 def _power_of_two(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 2 or value & (value - 1):
-        raise ValueError(f"{field.name}: expected a power of two from 2 on, found {value!r}")
+        raise ValueError(f"{field.name}: expected a power of two of at least 2, found {value!r}")
 
 
 @attrs.frozen(kw_only=True)
 class DSelectK(ExpertSharing):
-    """A sparse choice of `k` of the experts for each task (Hazimeh et al., NeurIPS 2021).
+    """A sparse selection of `k` of the experts for each task (Hazimeh et al., NeurIPS 2021).
 
-    Each of the `k` selectors names an expert in binary digits, every digit softened by a smooth
-    step of width `gamma`, outside of which it is 0 or 1 exactly. `per_sample` makes the choice
-    depend on the sample. The paper's penalty on the selectors' entropy is not added: it hastens
-    the choice, and would be a loss of no task. `width` is that of the features of each expert;
-    None means the backbone's.
+    Each of the `k` selectors encodes an expert in binary digits. A smooth step of width `gamma`
+    relaxes each digit; outside that width it is exactly 0 or 1. With `per_sample` the selection
+    depends on the sample. The paper's entropy penalty, which speeds up convergence to a single
+    expert, is omitted because it is not the loss of a task. `width` is the width of each expert's
+    features; None uses that of the backbone.
     """
 
     experts: int = attrs.field(default=4, validator=_power_of_two)
@@ -43,7 +43,7 @@ class DSelectK(ExpertSharing):
 
 
 def smooth_step(value: Tensor, gamma: float) -> Tensor:
-    """0 up to -gamma / 2, 1 from gamma / 2 on, and a cubic with a continuous slope between.
+    """Return 0 below -gamma / 2, 1 above gamma / 2, and a cubic with a continuous slope between.
 
     >>> smooth_step(torch.tensor([-1.0, 0.0, 0.25, 1.0]), 1.0).tolist()
     [0.0, 0.5, 0.84375, 1.0]
@@ -53,9 +53,9 @@ def smooth_step(value: Tensor, gamma: float) -> Tensor:
 
 
 def selected(digits: Tensor, codes: Tensor) -> Tensor:
-    """How much each expert is selected (..., E) by softened digits (..., m).
+    """Return the weight of each expert (..., E) from relaxed digits (..., m); weights sum to 1.
 
-    `codes` (E, m) are the numbers of the experts in binary; the products sum to 1.
+    `codes` (E, m) are the numbers of the experts in binary.
 
     >>> selected(torch.tensor([1.0, 0.0]), binary_codes(4)).tolist()
     [0.0, 1.0, 0.0, 0.0]
@@ -65,16 +65,16 @@ def selected(digits: Tensor, codes: Tensor) -> Tensor:
 
 
 def binary_codes(experts: int) -> Tensor:
-    """The numbers 0 to E - 1 in binary, (E, m), the lowest digit first."""
-    places = torch.arange((experts - 1).bit_length())
-    return (torch.arange(experts).unsqueeze(1) >> places & 1).bool()
+    """Return the numbers 0 to E - 1 in binary (E, m), lowest digit first."""
+    shifts = torch.arange((experts - 1).bit_length())
+    return (torch.arange(experts).unsqueeze(1) >> shifts & 1).bool()
 
 
 class DSelectKRouter(UnbranchedRouter):
-    """q(alpha, z) = sum_k softmax(alpha)_k r(z_k) as the weights of the experts.
+    """Weights q(alpha, z) = sum_k softmax(alpha)_k r(z_k) of the experts.
 
-    `per_sample` makes alpha and z linear maps of the features, otherwise they are parameters. They
-    start near 0, where no smooth step is flat.
+    With `per_sample`, alpha and z are linear maps of the features; otherwise they are parameters.
+    They start near 0, where the slope of the smooth step is largest.
     """
 
     codes: Tensor
@@ -102,9 +102,9 @@ class DSelectKRouter(UnbranchedRouter):
         return by_task(self.tasks, mixed(self.weights(features), self.experts(features)))
 
     def weights(self, features: Tensor) -> Tensor:
-        """How much each task takes of each expert (N, T, E), for features (N, D)."""
-        seen = features if self.per_sample else features.new_ones(len(features), 1)
-        choice = self.choice(seen).float().unflatten(-1, self.shape)
-        each = selected(smooth_step(choice[..., 1:], self.gamma), self.codes)
-        share = choice[..., 0].softmax(dim=-1)
-        return torch.sum(share.unsqueeze(-1) * each, dim=-2)
+        """Return the weight of each expert for each task (N, T, E), from features (N, D)."""
+        inputs = features if self.per_sample else features.new_ones(len(features), 1)
+        choice = self.choice(inputs).float().unflatten(-1, self.shape)
+        experts = selected(smooth_step(choice[..., 1:], self.gamma), self.codes)
+        fraction = choice[..., 0].softmax(dim=-1)
+        return torch.sum(fraction.unsqueeze(-1) * experts, dim=-2)

@@ -11,7 +11,7 @@ from mtlkit.routers.base import Unbranched
 
 @attrs.frozen(kw_only=True)
 class ExpertSharing(Unbranched):
-    """A router with experts on the shared features, each `width` wide (None: as the backbone)."""
+    """A router with experts on the shared features, of width `width` (None: the backbone's)."""
 
     width: int | None = attrs.field(default=None, validator=optional(at_least(1)))
 
@@ -24,21 +24,21 @@ class Experts(nn.Module):
 
     def __init__(self, features: int, experts: int, width: int) -> None:
         super().__init__()
-        # one matrix for all experts: its rows start as those of E layers of their own would
+        # one matrix for all experts, whose rows are initialized as those of E separate layers
         self.layer = nn.Linear(features, experts * width)
         self.shape = (experts, width)
 
     def forward(self, features: Tensor) -> Tensor:
-        """What every expert says, (N, E, W)."""
-        said: Tensor = self.layer(features).relu().unflatten(-1, self.shape)
-        return said
+        """Return the output of every expert (N, E, W)."""
+        outputs: Tensor = self.layer(features).relu().unflatten(-1, self.shape)
+        return outputs
 
 
 def mixed(weights: Tensor, experts: Tensor) -> Tensor:
-    """The mixtures (N, T, W) by weights (N, T, E) of what experts say (N, E, W)."""
+    """Return the mixtures (N, T, W) of expert outputs (N, E, W) with weights (N, T, E)."""
     return weights.to(experts.dtype) @ experts
 
 
-def by_task(tasks: tuple[str, ...], own: Tensor) -> Mapping[str, Tensor]:
-    """The features of each task by its name, from (N, T, W)."""
-    return dict(zip(tasks, own.unbind(dim=1), strict=True))
+def by_task(tasks: tuple[str, ...], features: Tensor) -> Mapping[str, Tensor]:
+    """Return the features (N, W) of each task by name, from (N, T, W)."""
+    return dict(zip(tasks, features.unbind(dim=1), strict=True))

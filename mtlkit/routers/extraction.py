@@ -10,7 +10,7 @@ from mtlkit.routers.experts import Experts, ExpertSharing, by_task
 
 
 class Gate(nn.Module):
-    """w(x) S with w(x) = softmax(W x): inputs (N, D) and experts (N, E, W) to (N, W)."""
+    """Mixture w(x) S with w(x) = softmax(W x): inputs (N, D) and experts (N, E, W) to (N, W)."""
 
     def __init__(self, features: int, experts: int) -> None:
         super().__init__()
@@ -22,48 +22,48 @@ class Gate(nn.Module):
 
 
 class ExtractionLevel(nn.Module):
-    """One level: own and shared experts, a gate for each task, and one for the way on, if any."""
+    """One level: shared and task-specific experts, and gates; the last level has no shared gate."""
 
     def __init__(
-        self, features: int, width: int, tasks: int, shared: int, own: int, *, goes_on: bool
+        self, features: int, width: int, tasks: int, shared: int, per_task: int, *, last: bool
     ) -> None:
         super().__init__()
         self.shared = Experts(features, shared, width)
-        self.own = nn.ModuleList(Experts(features, own, width) for _ in range(tasks))
-        self.gates = nn.ModuleList(Gate(features, own + shared) for _ in range(tasks))
-        self.way_on = Gate(features, tasks * own + shared) if goes_on else None
+        self.per_task = nn.ModuleList(Experts(features, per_task, width) for _ in range(tasks))
+        self.gates = nn.ModuleList(Gate(features, per_task + shared) for _ in range(tasks))
+        self.shared_gate = None if last else Gate(features, tasks * per_task + shared)
 
-    def forward(self, shared: Tensor, own: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """What enters the next level: for all (N, W), and for each of T tasks (N, W)."""
+    def forward(self, shared: Tensor, per_task: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Return the inputs of the next level: shared (N, W), and for each of T tasks (N, W)."""
         common = self.shared(shared)
-        special = [experts(inputs) for experts, inputs in zip(self.own, own, strict=True)]
-        found = [
-            gate(inputs, torch.cat([mine, common], dim=1))
-            for gate, inputs, mine in zip(self.gates, own, special, strict=True)
+        special = [experts(inputs) for experts, inputs in zip(self.per_task, per_task, strict=True)]
+        mixtures = [
+            gate(inputs, torch.cat([outputs, common], dim=1))
+            for gate, inputs, outputs in zip(self.gates, per_task, special, strict=True)
         ]
-        if self.way_on is not None:
-            shared = self.way_on(shared, torch.cat([*special, common], dim=1))
-        return shared, found
+        if self.shared_gate is not None:
+            shared = self.shared_gate(shared, torch.cat([*special, common], dim=1))
+        return shared, mixtures
 
 
 class ExtractionRouter(UnbranchedRouter):
-    """CGC with one level, PLE with more; the features of the backbone enter the first."""
+    """CGC with one level, PLE with several; the first level reads the backbone's features."""
 
     def __init__(
-        self, wiring: Wiring, config: ExpertSharing, shared: int, own: int, levels: int
+        self, wiring: Wiring, config: ExpertSharing, shared: int, per_task: int, levels: int
     ) -> None:
         super().__init__()
         self.backbone, self.tasks = wiring.backbone, wiring.tasks
         self.features = wiring.backbone.features
-        wide, tasks = config.head_features(self.features), len(self.tasks)
+        width, tasks = config.head_features(self.features), len(self.tasks)
         self.levels = nn.ModuleList(
             ExtractionLevel(
-                wide if level else self.features,
-                wide,
+                width if level else self.features,
+                width,
                 tasks,
                 shared,
-                own,
-                goes_on=level < levels - 1,
+                per_task,
+                last=level == levels - 1,
             )
             for level in range(levels)
         )
@@ -75,7 +75,7 @@ class ExtractionRouter(UnbranchedRouter):
         return (self.levels,)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        shared, own = features, [features] * len(self.tasks)
+        shared, per_task = features, [features] * len(self.tasks)
         for level in self.levels:
-            shared, own = level(shared, own)
-        return by_task(self.tasks, torch.stack(own, dim=1))
+            shared, per_task = level(shared, per_task)
+        return by_task(self.tasks, torch.stack(per_task, dim=1))

@@ -1,7 +1,7 @@
-"""Branches for groups of samples: the pose-directed network of Yin & Liu (TIP 2018), in general.
+"""Branches for groups of samples, generalizing the pose-directed network of Yin & Liu (TIP 2018).
 
-A sample's group is that of its class in the task `by`: labelled in training (eq. 9, the batch
-split), predicted at test (eq. 12). Shapes: N samples, D features, C classes, G groups.
+The class of a sample in the task `by` selects its group: the label in training (eq. 9, the batch
+split), the prediction at test (eq. 12). Shapes: N samples, D features, C classes, G groups.
 
 Paper: Xi Yin and Xiaoming Liu, "Multi-Task Convolutional Neural Network for Pose-Invariant Face
 Recognition", IEEE Transactions on Image Processing 2018.
@@ -25,20 +25,20 @@ from mtlkit.task_types import LossTerm, TaskKind
 
 
 class BranchSelection(Enum):
-    """How a branch is chosen at test time."""
+    """Selection of branches at test time."""
 
-    EXPECTED = "expected"  # every branch, weighed by its group's probability: stochastic routing
+    EXPECTED = "expected"  # all branches, weighted by group probability: stochastic routing
     BEST = "best"  # the branch of the most probable group
-    LABEL = "label"  # the branch of the labelled group
+    LABEL = "label"  # the branch of the labeled group
 
 
 @attrs.frozen(kw_only=True)
 class Grouped(Router):
     """Branches for groups of samples (the pose-directed network of Yin & Liu, TIP 2018, eq. 9-12).
 
-    `task` gets the branches beside its own head. `by` is a classification task: its label chooses
-    the branch in training; at test its prediction does, or its label, as `test` says. `groups`
-    names each group's classes; every class of `by` belongs to exactly one group.
+    `task` has the branches in addition to its head. `by` is a classification task: its label
+    selects the branch in training, its prediction or label at test, according to `test`. `groups`
+    lists the classes of each group; every class of `by` belongs to exactly one group.
     """
 
     task: str
@@ -62,36 +62,37 @@ class Grouped(Router):
             yield Problem(
                 ("router", "groups"), f"expected two groups or more, found {len(self.groups)}"
             )
-        seen: dict[str, str] = {}
+        group_of: dict[str, str] = {}
         for group, members in self.groups.items():
             for member in map(class_name, members):
-                if member in seen:
+                if member in group_of:
                     yield Problem(
                         ("router", "groups", group),
-                        f"the class {member!r} stands in the group {seen[member]!r} already",
+                        f"the class {member!r} is already in the group {group_of[member]!r}; "
+                        f"remove it from one of them",
                     )
-                seen[member] = group
+                group_of[member] = group
 
     def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
-        own = [attrs.evolve(t, name=f"{t.task}.{BRANCHES}") for t in terms if t.task == self.task]
-        return (*terms, *own)
+        added = [attrs.evolve(t, name=f"{t.task}.{BRANCHES}") for t in terms if t.task == self.task]
+        return (*terms, *added)
 
     @property
     def shared_last_layer(self) -> bool:
-        return not self.branch.leaves_early
+        return not self.branch.copies_last_block
 
     def build(self, wiring: Wiring) -> "RouterModule":
         return GroupedRouter(self, wiring)
 
 
 def class_name(label: str | int | float) -> str:
-    """A class as it is written in a vocabulary.
+    """Return the name of a class as the data spells it.
 
     >>> class_name(-90), class_name(7.5), class_name(30.0), class_name("left")
     ('-90', '7.5', '30', 'left')
     """
-    whole = isinstance(label, float) and label.is_integer()
-    return str(int(label) if whole else label)
+    integral = isinstance(label, float) and label.is_integer()
+    return str(int(label) if integral else label)
 
 
 NO_GROUP = -1
@@ -144,7 +145,7 @@ class GroupedRouter(RouterModule):
         return {self.task: BranchOutputs(self.groups, outputs, probability, weights)}
 
     def groups_of(self, by: Tensor) -> Tensor:
-        """The group (N,) of each label of the task `by`; -1 where the label is missing."""
+        """Return the group (N,) of each label of the task `by`; -1 if the label is missing."""
         return self.group_of[by]
 
     def _weights(self, probability: Tensor, targets: Mapping[str, Tensor] | None) -> Tensor:
@@ -154,7 +155,8 @@ class GroupedRouter(RouterModule):
             return F.one_hot(probability.argmax(dim=1), len(self.groups)).to(probability)
         if targets is None:
             raise DataError(
-                f"router.test is 'label': the labels of {self.by!r} are needed to choose branches"
+                f"router.test is 'label': the labels of {self.by!r} are needed to select branches; "
+                f"use `test: expected`"
             )
         group = self.groups_of(targets[self.by])
         if (group == NO_GROUP).any():
@@ -166,24 +168,24 @@ class GroupedRouter(RouterModule):
 
 
 def _zero(branches: nn.Module, features: Features) -> Tensor:
-    """Zero, with a zero gradient rather than none for whatever no sample reaches."""
+    """Return 0, with a gradient of zero for parameters and features that no sample uses."""
     return sum((p.sum() * 0.0 for p in branches.parameters()), features.shared.sum() * 0.0).float()
 
 
 def _group_table(config: Grouped, classes: tuple[str, ...]) -> Tensor:
-    """The group of each class (C + 1,); the last entry is that of the missing label, -1."""
-    place = {
+    """Return the group of each class (C + 1,); the last entry is that of a missing label, -1."""
+    index = {
         class_name(member): number
         for number, members in enumerate(config.groups.values())
         for member in members
     }
-    for strays, what in (
-        ([c for c in classes if c not in place], "classes that stand in no group"),
-        ([c for c in place if c not in classes], "members of groups that the data does not have"),
+    for names, mistake in (
+        ([c for c in classes if c not in index], "classes without a group"),
+        ([c for c in index if c not in classes], "classes that the data does not have"),
     ):
-        if strays:
+        if names:
             raise AssemblyError(
-                f"router.groups: {what}: {', '.join(strays)}; "
+                f"router.groups: got {mistake}: {', '.join(names)}; "
                 f"the classes of {config.by!r} are {', '.join(classes)}"
             )
-    return torch.tensor([place[name] for name in classes] + [NO_GROUP])
+    return torch.tensor([index[name] for name in classes] + [NO_GROUP])

@@ -19,10 +19,10 @@ from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
 class LearnToBranch(ExpertSharing):
     """A tree whose branches are learned by sampling (Guo, Lee & Ulbricht, ICML 2020).
 
-    Each of the `nodes` of a level, and each task, has one parent in the level above, drawn from a
-    Gumbel-softmax in training; in evaluation it is the likeliest one. The temperature starts from
-    `temperature` and falls by the factor `cooling` with each training pass, down to 0.1. `width`
-    is that of the features of a node; None means the backbone's.
+    Each of the `nodes` of a level, and each task, has one parent in the level above: a
+    Gumbel-softmax sample in training, the most likely parent in evaluation. The temperature starts
+    at `temperature` and is multiplied by `cooling` after each training pass, down to 0.1. `width`
+    is the width of a node's features; None uses that of the backbone.
     """
 
     levels: int = attrs.field(default=2, validator=at_least(1))
@@ -34,15 +34,15 @@ class LearnToBranch(ExpertSharing):
         return LearnToBranchRouter(self, wiring)
 
 
-COLDEST = 0.1
-"""The temperature at which cooling ends: draws are as good as one parent each."""
+MIN_TEMPERATURE = 0.1
+"""Temperature at which cooling ends; samples are then close to one-hot."""
 
 
 class ParentChoice(nn.Module):
-    """The parent of each of M children among P parents, drawn from softmax(alpha).
+    """Parent of each of M children among P parents, sampled from softmax(alpha).
 
-    In training the draw is relaxed: softmax((alpha + g) / temperature) with Gumbel noise g, drawn
-    once a pass, so that all tasks see one tree. In evaluation it is the likeliest parent.
+    In training the sample is relaxed: softmax((alpha + g) / temperature) with Gumbel noise g,
+    drawn once per pass, so that all tasks use one tree. In evaluation it is the most likely parent.
     """
 
     gumbel: Tensor
@@ -53,11 +53,11 @@ class ParentChoice(nn.Module):
         self.register_buffer("gumbel", torch.zeros(children, parents), persistent=False)
 
     def draw(self) -> None:
-        """Draw the noise of a pass."""
+        """Draw the noise of one pass."""
         self.gumbel.exponential_().log_().neg_()
 
     def forward(self, temperature: Tensor) -> Tensor:
-        """How much of each parent each child takes (M, P)."""
+        """Return the weight of each parent for each child (M, P)."""
         alpha = self.alpha.float()
         if not self.training:
             return torch.zeros_like(alpha).scatter(1, alpha.argmax(dim=1, keepdim=True), 1.0)
@@ -65,9 +65,9 @@ class ParentChoice(nn.Module):
 
 
 class LearnToBranchRouter(UnbranchedRouter):
-    """Levels of nodes y_j = f_j(sum_i d_ij y_i); the tasks choose among the last level's.
+    """Levels of nodes y_j = f_j(sum_i d_ij y_i); tasks select among the nodes of the last level.
 
-    The nodes of the first level look at the backbone's features, the root of the tree.
+    The nodes of the first level read the backbone's features, the root of the tree.
     """
 
     passes: Tensor
@@ -76,7 +76,7 @@ class LearnToBranchRouter(UnbranchedRouter):
         super().__init__()
         self.backbone, self.tasks = wiring.backbone, wiring.tasks
         self.features = wiring.backbone.features
-        self.hottest, self.cooling = config.temperature, config.cooling
+        self.start, self.cooling = config.temperature, config.cooling
         width, nodes = config.head_features(self.features), config.nodes
         self.first = Experts(self.features, nodes, width)
         self.nodes = nn.ModuleList(
@@ -85,7 +85,7 @@ class LearnToBranchRouter(UnbranchedRouter):
         )
         children = [nodes] * (config.levels - 1) + [len(self.tasks)]
         self.parents = nn.ModuleList(ParentChoice(number, nodes) for number in children)
-        self.register_buffer("passes", torch.tensor(0))  # made in training
+        self.register_buffer("passes", torch.tensor(0))  # forward passes in training
 
     def forward(self, inputs: Tensor) -> Features:
         if self.training:
@@ -100,16 +100,15 @@ class LearnToBranchRouter(UnbranchedRouter):
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         temperature = self.temperature
-        said = self.first(features)
+        outputs = self.first(features)
         for level, parents in zip(self.nodes, self.parents, strict=False):
             assert isinstance(level, nn.ModuleList)
-            inputs = mixed(parents(temperature), said)
-            made = zip(level, inputs.unbind(dim=1), strict=True)
-            said = torch.cat([node(one) for node, one in made], dim=1)
-        return by_task(self.tasks, mixed(self.parents[-1](temperature), said))
+            inputs = mixed(parents(temperature), outputs).unbind(dim=1)
+            outputs = torch.cat([node(x) for node, x in zip(level, inputs, strict=True)], dim=1)
+        return by_task(self.tasks, mixed(self.parents[-1](temperature), outputs))
 
     @property
     def temperature(self) -> Tensor:
-        """How far from a single parent the draws of this pass are; the first is hottest."""
-        colder = self.cooling ** (self.passes - 1).clamp(min=0)
-        return (self.hottest * colder).clamp(min=min(COLDEST, self.hottest))
+        """Temperature of the samples in this pass."""
+        factor = self.cooling ** (self.passes - 1).clamp(min=0)
+        return (self.start * factor).clamp(min=min(MIN_TEMPERATURE, self.start))

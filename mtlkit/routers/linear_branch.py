@@ -18,14 +18,14 @@ from mtlkit.routers.branches import Branch, BranchesModule, losses_by_group
 
 @attrs.frozen(kw_only=True)
 class LinearBranch(Branch):
-    """A head of its own on the shared features (Yin & Liu, TIP 2018, section III.C, eq. 9-11)."""
+    """A separate head on the shared features (Yin & Liu, TIP 2018, section III.C, eq. 9-11)."""
 
     def build(self, wiring: Wiring, task: str, groups: int) -> "BranchesModule":
         return LinearBranches(wiring, task, groups)
 
 
 class LinearBranches(BranchesModule):
-    """A head for each group on the shared features: the paper's form, W^l, W^f and W^r."""
+    """A head for each group on the shared features: W^l, W^f and W^r of the paper."""
 
     def __init__(self, wiring: Wiring, task: str, groups: int) -> None:
         super().__init__()

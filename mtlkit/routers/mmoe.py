@@ -1,4 +1,4 @@
-"""Experts on the shared features, and the multi-gate mixture of them (Ma et al., KDD 2018).
+"""Multi-gate mixture of experts (MMoE; Ma et al., KDD 2018).
 
 Paper: Jiaqi Ma, Zhe Zhao, Xinyang Yi, Jilin Chen, Lichan Hong and Ed H. Chi, "Modeling Task
 Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD 2018.
@@ -19,7 +19,7 @@ from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
 class MMoE(ExpertSharing):
     """Experts that all tasks share, mixed by a gate for each task (Ma et al., KDD 2018).
 
-    `experts` is their number, `width` that of the features of each; None means the backbone's.
+    `experts` is their number and `width` the width of their features; None uses the backbone's.
     """
 
     experts: int = attrs.field(default=4, validator=at_least(2))
@@ -29,7 +29,7 @@ class MMoE(ExpertSharing):
 
 
 class MMoERouter(UnbranchedRouter):
-    """f^k(x) = sum_e g^k(x)_e f_e(x) with g^k(x) = softmax(W_gk x), x the features."""
+    """Mixtures f^k(x) = sum_e g^k(x)_e f_e(x) with g^k(x) = softmax(W_gk x) of features x."""
 
     def __init__(self, config: MMoE, wiring: Wiring) -> None:
         super().__init__()
@@ -48,6 +48,6 @@ class MMoERouter(UnbranchedRouter):
         return by_task(self.tasks, mixed(self.weights(features), self.experts(features)))
 
     def weights(self, features: Tensor) -> Tensor:
-        """How much each task asks of each expert (N, T, E), for features (N, D)."""
+        """Return the weight of each expert for each task (N, T, E), from features (N, D)."""
         logits = self.gates(features).unflatten(-1, (len(self.tasks), -1))
         return torch.softmax(logits.float(), dim=-1)

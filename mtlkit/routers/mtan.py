@@ -1,4 +1,4 @@
-"""The multi-task attention network (Liu, Johns & Davison, CVPR 2019).
+"""Multi-task attention network (MTAN; Liu, Johns & Davison, CVPR 2019).
 
 Paper: Shikun Liu, Edward Johns and Andrew J. Davison, "End-to-End Multi-Task Learning with
 Attention", CVPR 2019.
@@ -17,12 +17,11 @@ from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRo
 
 @attrs.frozen(kw_only=True)
 class MTAN(Unbranched):
-    """A shared network and a soft attention of each task to it (Liu et al., CVPR 2019).
+    """A shared network with soft attention masks of each task (Liu et al., CVPR 2019).
 
-    Attention is paid to the features, and with `maps`, if the backbone can be taken apart, to the
-    maps before its last block too; tasks then share more than features, at which their gradients
-    cannot be compared. The hidden layers of the attention are `reduction` times narrower than
-    what they look at.
+    Masks apply to the features and, with `maps` and a backbone that can be split, also to the maps
+    before its last block. Gradients then cannot be compared at the features, because tasks share
+    the maps too. The hidden layers of the masks are `reduction` times narrower than their inputs.
     """
 
     maps: bool = True
@@ -34,16 +33,16 @@ class MTAN(Unbranched):
 
     @property
     def shared_last_layer(self) -> bool:
-        return True  # every mask is laid on the features that this layer gives
+        return True  # every mask multiplies the features, which this layer returns
 
     def build(self, wiring: Wiring) -> "RouterModule":
         return MTANRouter(self, wiring)
 
 
 class MapAttention(nn.Module):
-    """a = sigmoid(h(g(p))) on maps p (N, C, H, W), and a * p; g and h are 1x1 layers.
+    """Masks a = sigmoid(h(g(p))) of maps p (N, C, H, W), and a * p; g and h are 1x1 layers.
 
-    The paper's batch norm is left out: a part of a batch may be a single sample.
+    The paper's batch norm is omitted because a micro-batch may be a single sample.
     """
 
     def __init__(self, channels: int, hidden: int) -> None:
@@ -61,9 +60,9 @@ class MapAttention(nn.Module):
 
 
 class FeatureAttention(nn.Module):
-    """a = sigmoid(h(g([u; f(a')]))) on features u (N, D), and a * u.
+    """Masks a = sigmoid(h(g([u; f(a')]))) of features u (N, D), and a * u.
 
-    f(a') (N, D), where there is one, is what the attention before has found.
+    f(a') (N, D) is the output of the attention to the maps, if there is one.
     """
 
     def __init__(self, features: int, hidden: int, *, before: bool) -> None:
@@ -76,16 +75,16 @@ class FeatureAttention(nn.Module):
         )
 
     def forward(self, features: Tensor, before: Tensor | None = None) -> Tensor:
-        seen = features if before is None else torch.cat([features, before], dim=1)
-        attended: Tensor = self.mask(seen) * features
+        inputs = features if before is None else torch.cat([features, before], dim=1)
+        attended: Tensor = self.mask(inputs) * features
         return attended
 
 
 class MTANRouter(UnbranchedRouter):
-    """One backbone, and for each task an attention to its maps (if it shows any) and features.
+    """One backbone, and for each task attention to its features and, if available, its maps.
 
-    What the tasks find in the maps passes a layer f that they share, here pooled,
-    since the last block of a backbone gives one vector.
+    The attended maps pass a shared layer f with pooling, because the last block of a backbone
+    returns one vector.
     """
 
     def __init__(self, config: MTAN, wiring: Wiring) -> None:
@@ -115,17 +114,17 @@ class MTANRouter(UnbranchedRouter):
         return [m for m in (self.at_maps, self.pooled, self.at_features) if m is not None]
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        found: list[Tensor | None] = [None] * len(self.tasks)
+        attended: list[Tensor | None] = [None] * len(self.tasks)
         if self.at_maps is not None and self.pooled is not None:
-            found = [self.pooled(attention(maps)) for attention in self.at_maps]
+            attended = [self.pooled(attention(maps)) for attention in self.at_maps]
         return {
             task: attention(features, before)
-            for task, attention, before in zip(self.tasks, self.at_features, found, strict=True)
+            for task, attention, before in zip(self.tasks, self.at_features, attended, strict=True)
         }
 
 
 def _map_channels(backbone: BackboneModule, sample_shape: tuple[int, ...]) -> int | None:
-    """The channels of the maps before the last block; None where the backbone shows no maps."""
+    """Return the channels of the maps before the last block; None if the backbone has no maps."""
     if not isinstance(backbone, SplittableBackbone):
         return None
     training = backbone.training

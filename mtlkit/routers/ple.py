@@ -14,15 +14,15 @@ from mtlkit.routers.extraction import ExtractionRouter
 
 @attrs.frozen(kw_only=True)
 class PLE(ExpertSharing):
-    """Several levels of CGC, one on the other (PLE; Tang et al., RecSys 2020).
+    """Stacked levels of CGC (PLE; Tang et al., RecSys 2020).
 
-    Between `levels` the shared experts go on from a gate of their own, which sees every expert.
-    The other options are those of `cgc`.
+    Between `levels`, a separate gate over all experts computes the input of the next shared
+    experts. The other options are those of `cgc`.
     """
 
     levels: int = attrs.field(default=2, validator=at_least(2))
     shared: int = attrs.field(default=2, validator=at_least(1))
-    own: int = attrs.field(default=1, validator=at_least(1))
+    per_task: int = attrs.field(default=1, validator=at_least(1))
 
     def build(self, wiring: Wiring) -> "RouterModule":
-        return ExtractionRouter(wiring, self, self.shared, self.own, self.levels)
+        return ExtractionRouter(wiring, self, self.shared, self.per_task, self.levels)

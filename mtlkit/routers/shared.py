@@ -12,14 +12,14 @@ from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRo
 
 @attrs.frozen(kw_only=True)
 class Shared(Unbranched):
-    """Hard sharing: every head sees every sample's shared features."""
+    """Hard sharing: every head reads the shared features of every sample."""
 
     def build(self, wiring: Wiring) -> "RouterModule":
         return SharedRouter(wiring.backbone)
 
 
 class SharedRouter(UnbranchedRouter):
-    """One backbone, whose features (N, D) every head sees."""
+    """One backbone, whose features (N, D) every head reads."""
 
     def __init__(self, backbone: BackboneModule) -> None:
         super().__init__()

@@ -61,8 +61,8 @@ def gives_features_of_the_declared_widths(subject: Subject) -> None:
         tuple(found.shared.shape) == wanted,
         f"shared features are {tuple(found.shared.shape)}, `features` says {wanted}",
     )
-    if found.own:
-        missing = [task for task in recipe.tasks if task not in found.own]
+    if found.per_task:
+        missing = [task for task in recipe.tasks if task not in found.per_task]
         require(not missing, f"{', '.join(missing)} has no features of its own, others have")
     width = recipe.router.head_features(_trunk_width(recipe))
     for task in recipe.tasks:
@@ -102,7 +102,7 @@ def names_what_lies_behind_the_features(subject: Subject) -> None:
     recipe = recipe_of(subject)
     model, inputs, _ = built(recipe)
     found = model.train().features(inputs)
-    ends = [found.shared, *found.own.values()]
+    ends = [found.shared, *found.per_task.values()]
     torch.autograd.backward([end.sum() for end in ends])
     branches = [m for m in model.router.modules() if isinstance(m, BranchesModule)]
     behind = {id(p) for m in (*model.router.own_modules(), *branches) for p in m.parameters()}

@@ -43,7 +43,7 @@ from .kinds import positive as positive
 from .kinds import scatter as scatter
 from .log import Log as Log
 from .mgda import MGDA as MGDA
-from .mgda import Normalisation as Normalisation
+from .mgda import Normalization as Normalization
 from .moco import MoCo as MoCo
 from .modo import MoDo as MoDo
 from .nash_mtl import NashMTL as NashMTL

@@ -17,18 +17,18 @@ from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModu
 
 
 class Singular(Enum):
-    """Which singular value all of them are brought to."""
+    """Singular value that replaces all others."""
 
-    SMALLEST = "smallest"  # the paper's
+    SMALLEST = "smallest"  # as in the paper
     MEDIAN = "median"
     MEAN_SQUARE = "mean-square"
 
 
 @attrs.frozen(kw_only=True)
 class AlignedMTL(GradientWeighting):
-    """Gradients made orthogonal and equally long (Senushkin et al., CVPR 2023, algorithm 1).
+    """Gradients made orthogonal and equal in norm (Senushkin et al., CVPR 2023, algorithm 1).
 
-    `scale` is the singular value that all are brought to.
+    `scale` selects the singular value that replaces all others.
     """
 
     scale: Singular = attrs.field(default=Singular.SMALLEST, validator=member_of(Singular))
@@ -37,16 +37,17 @@ class AlignedMTL(GradientWeighting):
         return AlignedMTLWeights(self.scale)
 
 
-RANK = 1e-10
-"""Eigenvalues below this part of the largest count as zero."""
+TOLERANCE = 1e-10
+"""Eigenvalues below this fraction of the largest count as zero."""
 
 
 class AlignedMTLWeights(GramianWeighting):
     """Weights of the mean of the aligned gradients (algorithm 1).
 
     With the eigenvalues l and eigenvectors V of G the aligned gradients are B J with
-    B = sqrt(l_r) V l^(-1/2) V', l_r being the smallest eigenvalue above zero: orthogonal within
-    their span, and equally long. Weights may be negative. A gradient of zero has no part in it.
+    B = sqrt(l_r) V l^(-1/2) V', where l_r is the smallest eigenvalue above zero. They are
+    orthogonal within their span and equal in norm. Weights may be negative; a gradient of zero has
+    no effect.
     """
 
     def __init__(self, scale: Singular) -> None:
@@ -54,21 +55,21 @@ class AlignedMTLWeights(GramianWeighting):
         self.scale = scale
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        values, vectors = torch.linalg.eigh(gramian)  # rising
-        there = values > RANK * values[-1]
-        inverse = torch.where(there, values.clamp(min=0).rsqrt(), 0.0)
-        rank = there.sum()
+        values, vectors = torch.linalg.eigh(gramian)  # in ascending order
+        nonzero = values > TOLERANCE * values[-1]
+        inverse = torch.where(nonzero, values.clamp(min=0).rsqrt(), 0.0)
+        rank = nonzero.sum()
         match self.scale:
             case Singular.SMALLEST:
-                place = len(values) - rank
-            case Singular.MEDIAN:  # of those above zero, the lower of two
-                place = len(values) - rank + (rank - 1).clamp(min=0) // 2
+                index = len(values) - rank
+            case Singular.MEDIAN:  # of the nonzero values, the lower of two
+                index = len(values) - rank + (rank - 1).clamp(min=0) // 2
             case Singular.MEAN_SQUARE:
-                place = None
-        if place is None:
-            chosen = (values * there).sum() / rank.clamp(min=1)
-        else:  # by a tensor of one place: a number would have to be asked of the device
-            chosen = values.index_select(0, place.clamp(max=len(values) - 1).reshape(1))[0]
+                index = None
+        if index is None:
+            scale = (values * nonzero).sum() / rank.clamp(min=1)
+        else:  # index_select avoids a device sync
+            scale = values.index_select(0, index.clamp(max=len(values) - 1).reshape(1))[0]
         mean = torch.full_like(values, 1 / len(values))
-        weights: Tensor = chosen.clamp(min=0).sqrt() * (vectors @ (inverse * (vectors.T @ mean)))
+        weights: Tensor = scale.clamp(min=0).sqrt() * (vectors @ (inverse * (vectors.T @ mean)))
         return weights

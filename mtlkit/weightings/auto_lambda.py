@@ -1,4 +1,4 @@
-"""Weights by look-ahead (Auto-Lambda; Liu et al., TMLR 2022).
+"""Weights learned by a lookahead step (Auto-Lambda; Liu et al., TMLR 2022).
 
 Paper: Shikun Liu, Stephen James, Andrew J. Davison and Edward Johns, "Auto-Lambda: Disentangling
 Dynamic Task Relationships", TMLR 2022.
@@ -19,11 +19,11 @@ from mtlkit.weightings.solvers.adam import AdamState
 
 @attrs.frozen(kw_only=True)
 class AutoLambda(GradientWeighting):
-    """Weights by whether a step along a task helps the main tasks (Liu et al., TMLR 2022, eq. 3).
+    """Weights that minimize the main losses after a trial step (Liu et al., TMLR 2022, eq. 3).
 
-    The samples of an update are divided into two draws: a step is looked at on the first and judged
-    by the main losses on the second. `start` is each weight at first, `learning_rate` that of the
-    weights. Where every task is a main task, all judge.
+    The samples of an update are split into two draws: the trial step is computed on the first and
+    evaluated by the main losses on the second. `start` is the initial weight of each task and
+    `learning_rate` that of the weights.
     """
 
     at: GradientLocation = attrs.field(
@@ -33,20 +33,19 @@ class AutoLambda(GradientWeighting):
     learning_rate: float = attrs.field(default=1e-3, validator=above(0))
 
     @property
-    def remembers(self) -> bool:
+    def compares_samples(self) -> bool:
         return True
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         if all(term.role is not Role.MAIN for term in terms):
             yield Problem(
                 ("weighting",),
-                "AutoLambda asks what helps the main tasks and found none; give one task "
-                "`role: main`",
+                "got no main task, expected at least 1 for AutoLambda; give one task `role: main`",
             )
         if self.at is GradientLocation.LAST_SHARED_LAYER:
             yield Problem(
                 ("weighting", "at"),
-                "AutoLambda looks at a step of all that is shared; use `at: parameters`",
+                "AutoLambda needs a trial step of all shared parameters; use `at: parameters`",
             )
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
@@ -57,8 +56,9 @@ class AutoLambdaWeights(Lookahead):
     """Weights that descend on the main losses after a step along the weighted sum (eq. 3).
 
     With the step theta - rate * sum_t w_t g_t, the slope of a main loss in w_t is -rate g_t . h,
-    h being that loss's gradient after the step and on other samples: no second derivative is left
-    out. The factor `rate` is left out, for Adam would take it out again. No weight is negative.
+    where h is that loss's gradient after the step on other samples. This is exact: no second
+    derivative is omitted. The factor `rate` is omitted because Adam is invariant to it. Weights are
+    clamped at 0.
     """
 
     values: Tensor

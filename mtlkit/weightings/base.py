@@ -1,4 +1,4 @@
-"""The family of weightings, and what those of gradients have in common."""
+"""Base classes of the options of weightings, and checks that pair them with tasks and routers."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Weighting(Component):
-    """How the losses of a step become one update.
+    """Options of a weighting, which combines the losses of a step into one update.
 
-    What a weighting needs is declared, so that a recipe that cannot give it is refused when it is
-    read: `min_tasks` loss terms, and `reads_features` for one that looks at the shared features.
+    Requirements are declared, so that an unsuitable recipe is rejected when it is read: `min_tasks`
+    is the smallest number of loss terms, and `reads_features` requires shared features.
     """
 
     min_tasks: ClassVar[int] = 1
@@ -27,52 +27,51 @@ class Weighting(Component):
 
     @abstractmethod
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
-        """The module that weighs `terms`, next to shared features (N, `features`)."""
+        """Return the module that weights `terms`, given shared features (N, `features`)."""
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        """Why this weighting cannot weigh these terms, found before anything is built."""
+        """Yield the reasons why this weighting cannot weight `terms`; called before `build`."""
         return ()
 
     @property
     def scale_free(self) -> bool:
-        """Whether the update of what is shared is the same in whatever unit a loss is.
+        """Return True if scaling a loss leaves the update of shared parameters unchanged.
 
-        The conformance kit holds a weighting to it.
+        The conformance kit checks the claim.
         """
         return False
 
     @property
     def own_learning_rate(self) -> float | None:
-        """The learning rate of learned weights; None is the optimiser's own."""
+        """Learning rate of learned weights; None uses that of the optimizer."""
         return None
 
 
 class GradientLocation(Enum):
-    """Where the gradients of the tasks are taken."""
+    """Tensors with respect to which the tasks' gradients are computed."""
 
-    FEATURES = "features"  # at the shared features: one pass through the heads alone
-    LAST_SHARED_LAYER = "last-shared-layer"  # at the weights of the last layer that all share
-    PARAMETERS = "parameters"  # at all parameters that the tasks share: a pass for each task
+    FEATURES = "features"  # the shared features: one backward pass through the heads
+    LAST_SHARED_LAYER = "last-shared-layer"  # weights of the last layer that all tasks share
+    PARAMETERS = "parameters"  # all shared parameters: one backward pass per task
 
 
 class HeadGradients(Enum):
-    """What the parameters of one task's head get; libraries differ in it, and rarely say so."""
+    """Gradient of the parameters of a task's head; libraries differ, mostly undocumented."""
 
-    WEIGHTED = "weighted"  # the gradient of w_t L_t, as by one backward of the weighted sum
-    UNWEIGHTED = "unweighted"  # that of L_t: weights are for what is shared (MGDA, algorithm 1)
+    WEIGHTED = "weighted"  # of w_t L_t, as in one backward pass of the weighted sum
+    UNWEIGHTED = "unweighted"  # of L_t: weights apply to shared parameters (MGDA, algorithm 1)
 
 
 @attrs.frozen(kw_only=True)
 class GradientWeighting(Weighting):
-    """A weighting of the tasks' gradients: `at` says where they are taken.
+    """Options of a weighting of the tasks' gradients.
 
-    `heads` is what the heads get. `remembers` says whether gradients of earlier updates are kept:
-    at the features they belong to other samples, so there is nothing to keep; and `directs` whether
-    a direction comes out rather than weights, which then must have an entry for every parameter.
+    `at` selects where gradients are computed and `heads` the gradient of each head.
+    `returns_direction` is True for a direction with an entry per parameter instead of weights.
     """
 
     min_tasks: ClassVar[int] = 2
-    directs: ClassVar[bool] = False
+    returns_direction: ClassVar[bool] = False
 
     at: GradientLocation = attrs.field(
         default=GradientLocation.FEATURES, validator=member_of(GradientLocation)
@@ -82,8 +81,8 @@ class GradientWeighting(Weighting):
     )
 
     @property
-    def remembers(self) -> bool:
-        """Whether gradients are compared with those of other samples."""
+    def compares_samples(self) -> bool:
+        """Return True if gradients of different samples are compared, which excludes features."""
         return False
 
 
@@ -94,17 +93,17 @@ def pairing_problems(
     shared_features: bool = True,
     shared_last_layer: bool = True,
 ) -> Iterable[Problem]:
-    """Why `weighting` cannot serve these terms, behind a router that shares so much or so little.
+    """Yield the reasons why `weighting` cannot weight `terms` behind a router.
 
-    The scheme's own `problems` come last.
+    `shared_features` and `shared_last_layer` are the router's. `weighting.problems` come last.
     """
     name = type(weighting).__name__
     if len(terms) < weighting.min_tasks:
-        found = ", ".join(repr(term.name) for term in terms)
+        names = ", ".join(repr(term.name) for term in terms)
         yield Problem(
             ("weighting",),
-            f"{name} balances {weighting.min_tasks} losses or more and found {len(terms)} "
-            f"({found}); use `equal` for one task",
+            f"got {len(terms)} ({names}), expected at least {weighting.min_tasks} losses for "
+            f"{name}; use `equal` for one task",
         )
         return
     gradients = weighting if isinstance(weighting, GradientWeighting) else None
@@ -113,26 +112,26 @@ def pairing_problems(
         remedy = "use `at: parameters`" if gradients else "use another weighting, or `shared`"
         yield Problem(
             ("weighting", "at") if gradients else ("weighting",),
-            f"{name} looks at the shared features, and this router gives each task features of "
-            f"its own; {remedy}",
+            f"{name} reads the shared features, but this router returns separate features for "
+            f"each task; {remedy}",
         )
     at_last_layer = gradients is not None and gradients.at is GradientLocation.LAST_SHARED_LAYER
     if at_last_layer and not shared_last_layer:
         yield Problem(
             ("weighting", "at"),
-            "not every loss depends on the last layer of this network, so none is the last that "
-            "all share; use `at: parameters`",
+            "got losses that do not depend on the last layer of this network, expected a last "
+            "layer that all share; use `at: parameters`",
         )
-    if gradients is not None and gradients.remembers and at_features:
+    if gradients is not None and gradients.compares_samples and at_features:
         yield Problem(
             ("weighting", "at"),
-            f"{name} compares the gradients of different samples, and gradients at the features "
+            f"{name} compares the gradients of different samples, but gradients at the features "
             f"belong to the samples of one update; use `at: parameters`",
         )
-    if gradients is not None and gradients.directs and at_last_layer:
+    if gradients is not None and gradients.returns_direction and at_last_layer:
         yield Problem(
             ("weighting", "at"),
-            f"{name} gives a direction, which at the last shared layer says nothing of the layers "
-            f"before it; use `at: parameters`",
+            f"{name} returns a direction, which at the last shared layer has no entries for the "
+            f"layers before it; use `at: parameters`",
         )
     yield from weighting.problems(terms)

@@ -1,4 +1,4 @@
-"""Learned uncertainty without negative sums (Liebel & Koerner, 2018).
+"""Learned uncertainty with a non-negative loss (Liebel & Koerner, 2018).
 
 Paper: Lukas Liebel and Marco Körner, "Auxiliary Tasks in Multi-task Learning", arXiv:1805.06334,
 2018.
@@ -16,9 +16,9 @@ from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, Wei
 
 @attrs.frozen(kw_only=True)
 class BoundedUncertainty(Weighting):
-    """Learned uncertainty whose regulariser keeps the sum above zero (Liebel & Koerner, 2018).
+    """Learned uncertainty whose regularizer keeps the sum above zero (Liebel & Koerner, 2018).
 
-    `learning_rate` is that of the learned deviations; None means the optimiser's own.
+    `learning_rate` is that of the learned standard deviations; None uses that of the optimizer.
     """
 
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
@@ -32,10 +32,10 @@ class BoundedUncertainty(Weighting):
 
 
 class BoundedUncertaintyWeights(LossWeighting):
-    """The sum of L_t / (2 c_t^2) + ln(1 + c_t^2), c learned from 1 (arXiv:1805.06334, eq. 3).
+    """Sum of L_t / (2 c_t^2) + ln(1 + c_t^2), with learned c from 1 (arXiv:1805.06334, eq. 3).
 
-    Kendall's regulariser ln c falls below zero for small c, and the sum with it; this one does not.
-    A term without any label in the update contributes nothing, its regulariser included.
+    Kendall's regularizer ln c is negative for small c; this one is not. A term without targets in
+    the update contributes neither its loss nor its regularizer.
     """
 
     def __init__(self, terms: tuple[LossTerm, ...]) -> None:
@@ -45,5 +45,5 @@ class BoundedUncertaintyWeights(LossWeighting):
     def forward(self, losses: StepLosses) -> WeightedLoss:
         squares = self.std.square()
         weights = 1 / (2 * squares)
-        bound = losses.present * losses.fraction * squares.log1p()
-        return WeightedLoss((weights * losses.mean + bound).sum(), weights.detach())
+        regularizer = losses.present * losses.fraction * squares.log1p()
+        return WeightedLoss((weights * losses.mean + regularizer).sum(), weights.detach())

@@ -18,10 +18,10 @@ from mtlkit.weightings.solvers.simplex import conflict_averse
 
 @attrs.frozen(kw_only=True)
 class CAGrad(GradientWeighting):
-    """The best worst improvement near the mean gradient (CAGrad; Liu et al., NeurIPS 2021, eq. 4).
+    """Maximize the worst improvement near the mean gradient (Liu et al., NeurIPS 2021, eq. 4).
 
-    `c` is how far from the mean gradient the direction may be, in units of its norm: 0 is the mean,
-    and the larger, the nearer to MGDA.
+    `c` is the largest distance of the direction from the mean gradient, relative to its norm: 0 is
+    the mean gradient, and larger values approach MGDA.
     """
 
     c: float = attrs.field(default=0.5, validator=below(1))
@@ -33,9 +33,9 @@ class CAGrad(GradientWeighting):
 class CAGradWeights(GramianWeighting):
     """Weights of g_0 + c |g_0| g_w / |g_w|, the best worst case within c |g_0| of the mean g_0.
 
-    g_w solves the dual problem (eq. 4). Where it is 0 (a gradient is zero, or all cancel) the
-    direction is not defined and the mean is kept, to which the authors' code comes too; so a task
-    without gradient does not stop the others.
+    g_w solves the dual problem (eq. 4). If g_w is 0 (a gradient is zero, or all cancel), the
+    direction is undefined and the mean gradient is returned, as in the authors' code; a task
+    without gradient therefore does not stop the others.
     """
 
     def __init__(self, c: float) -> None:
@@ -45,8 +45,8 @@ class CAGradWeights(GramianWeighting):
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         mean = torch.full_like(gramian[0], 1 / len(gramian))
         radius = self.c * (mean @ gramian @ mean).clamp(min=0).sqrt()
-        found = conflict_averse(gramian, radius)
-        length = (found @ gramian @ found).clamp(min=0).sqrt()
-        counts = length > 1e-7 * norms(gramian).max()
-        added = torch.where(counts, radius / length.where(counts, 1.0), 0.0)
-        return mean + added * found
+        dual = conflict_averse(gramian, radius)
+        norm = (dual @ gramian @ dual).clamp(min=0).sqrt()
+        defined = norm > 1e-7 * norms(gramian).max()
+        scale = torch.where(defined, radius / norm.where(defined, 1.0), 0.0)
+        return mean + scale * dual

@@ -1,4 +1,4 @@
-"""The coefficient of variation as a weight (CoV; Groenendijk et al., WACV 2021).
+"""Coefficient of variation as a weight (CoV; Groenendijk et al., WACV 2021).
 
 Paper: Rick Groenendijk, Sezer Karaoglu, Theo Gevers and Thomas Mensink, "Multi-Loss Weighting with
 Coefficient of Variations", WACV 2021.
@@ -24,10 +24,9 @@ from mtlkit.weightings.kinds import (
 
 @attrs.frozen(kw_only=True)
 class CoV(Weighting):
-    """Weights by the coefficient of variation of a loss (CoV; Groenendijk et al., WACV 2021).
+    """Weights from the coefficient of variation of a loss (CoV; Groenendijk et al., WACV 2021).
 
-    `decay` forgets early losses: a mean is `decay` of itself and the rest of the new value. None
-    counts all updates alike.
+    `decay` is the factor of exponential running means; None averages all updates equally.
     """
 
     min_tasks: ClassVar[int] = 2
@@ -41,8 +40,8 @@ class CoV(Weighting):
 class CoVWeights(BatchLossWeighting, RequiresPositiveLosses):
     """Weights proportional to std(l) / mean(l) of ratios l = L / mean(L so far) (eq. 4-6).
 
-    They add up to 1, and are equal for the first two updates. Means and standard deviations are
-    running ones, of all updates alike or, with `decay`, of the newest most.
+    Weights sum to 1 and are equal for the first two updates. Means and standard deviations run over
+    all updates equally, or decay exponentially with `decay`.
     """
 
     losses: Tensor
@@ -61,24 +60,24 @@ class CoVWeights(BatchLossWeighting, RequiresPositiveLosses):
         updates, mean = self.updates[at], self.ratios[at]
         std = self.variance[at].sqrt()
         variation = torch.where(updates >= 2, std / mean, torch.zeros_like(mean))
-        fresh = (updates < 2).any() | (variation.sum() == 0)
+        undefined = (updates < 2).any() | (variation.sum() == 0)
         equal = torch.full_like(variation, 1 / len(variation))
-        weights = torch.where(fresh, equal, variation / variation.sum())
-        self._learn(at, losses)
-        return weights + 0 * losses  # NaN for a negative loss, from the first update on
+        weights = torch.where(undefined, equal, variation / variation.sum())
+        self._update(at, losses)
+        return weights + 0 * losses  # NaN for a negative loss, including the first update
 
-    def _learn(self, at: Tensor, losses: Tensor) -> None:
-        """Move the running means to the newest `losses` of the terms `at` (Welford)."""
+    def _update(self, at: Tensor, losses: Tensor) -> None:
+        """Update the running means with the `losses` of the terms `at` (Welford's algorithm)."""
         updates = self.updates[at]
         before = self.losses[at]
         ratio = losses / torch.where(updates > 0, before, losses)
-        rest = 1 / (updates + 1)
+        rate = 1 / (updates + 1)
         if self.decay is not None:
-            rest = torch.where(updates > 0, 1 - self.decay, rest)
+            rate = torch.where(updates > 0, 1 - self.decay, rate)
         mean, variance = self.ratios[at], self.variance[at]
-        moved = mean + rest * (ratio - mean)
-        new = (ratio - mean) * (ratio - moved)
-        self.variance[at] = variance + rest * (new - variance)
-        self.ratios[at] = moved
-        self.losses[at] = before + rest * (losses - before)
+        new_mean = mean + rate * (ratio - mean)
+        square = (ratio - mean) * (ratio - new_mean)
+        self.variance[at] = variance + rate * (square - variance)
+        self.ratios[at] = new_mean
+        self.losses[at] = before + rate * (losses - before)
         self.updates[at] += 1

@@ -19,20 +19,20 @@ from mtlkit.weightings.mgda import MGDA
 
 @attrs.frozen(kw_only=True)
 class CRMOGM(GradientWeighting):
-    """The weights of another scheme, averaged over updates (CR-MOGM; Zhou et al., NeurIPS 2022).
+    """Weights of another weighting, averaged over updates (CR-MOGM; Zhou et al., NeurIPS 2022).
 
-    `of` is the other scheme, and `momentum` how much of the weights of before is kept.
+    `of` is the other weighting, and `momentum` the factor of the previous average.
     """
 
     of: GradientWeighting = attrs.field(factory=MGDA)
     momentum: float = attrs.field(default=0.9, validator=below(1))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        if self.of.directs or self.of.remembers:
+        if self.of.returns_direction or self.of.compares_samples:
             yield Problem(
                 ("weighting", "of"),
-                f"CRMOGM averages weights, and {type(self.of).__name__} is no scheme that turns "
-                f"the Gramian of one update into weights; use one that does, such as `mgda`",
+                f"got {type(self.of).__name__}, expected a weighting that maps the Gramian of one "
+                f"update to weights; use one such as `mgda`",
             )
             return
         for option, default in (
@@ -42,7 +42,8 @@ class CRMOGM(GradientWeighting):
             if getattr(self.of, option) is not default:
                 yield Problem(
                     ("weighting", "of", option),
-                    f"the averaged weights are taken where CRMOGM says; put `{option}` beside `of`",
+                    f"CRMOGM ignores `{option}` of the inner weighting; set `{option}` next to "
+                    f"`of` instead",
                 )
         yield from self.of.problems(terms)
 
@@ -51,7 +52,7 @@ class CRMOGM(GradientWeighting):
 
 
 class CRMOGMWeights(GramianWeighting):
-    """Weights a w_before + (1 - a) w of another scheme's w (algorithm 1); its first ones whole."""
+    """Weights a w_before + (1 - a) w, with another weighting's w (algorithm 1); w at first."""
 
     values: Tensor
     updates: Tensor
@@ -60,7 +61,7 @@ class CRMOGMWeights(GramianWeighting):
         super().__init__()
         inner = config.of.build(terms, features)
         if not isinstance(inner, GramianWeighting):
-            raise TypeError(f"{type(config.of).__name__} builds no weighting of Gramians")
+            raise TypeError(f"{type(config.of).__name__}.build must return a GramianWeighting")
         self.of = inner
         self.momentum = config.momentum
         self.register_buffer("values", torch.zeros(len(terms)))

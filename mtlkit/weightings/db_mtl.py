@@ -27,10 +27,10 @@ from mtlkit.weightings.solvers.gramian import inverse_norms, norms
 
 @attrs.frozen(kw_only=True)
 class DBMTL(GradientWeighting):
-    """Gradients of log-losses, all made as long as the longest (DB-MTL; Lin et al., 2023).
+    """Gradients of log-losses, scaled to the largest norm (DB-MTL; Lin et al., 2023).
 
-    `momentum` is how much of the gradients of before is kept (the paper's beta), which needs the
-    parameters' gradients: ``at: parameters``. 0 needs the Gramian alone.
+    `momentum` is the factor of the running mean of gradients (the paper's beta) and requires
+    ``at: parameters``. With 0 the Gramian suffices.
     """
 
     momentum: float = attrs.field(default=0.0, validator=below(1))
@@ -40,35 +40,35 @@ class DBMTL(GradientWeighting):
         return True
 
     @property
-    def remembers(self) -> bool:
+    def compares_samples(self) -> bool:
         return self.momentum > 0
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        if self.remembers and self.at is GradientLocation.LAST_SHARED_LAYER:
+        if self.compares_samples and self.at is GradientLocation.LAST_SHARED_LAYER:
             yield Problem(
                 ("weighting", "at"),
-                "DBMTL with momentum gives a direction, which at the last shared layer says "
-                "nothing of the layers before it; use `at: parameters`",
+                "DBMTL with momentum returns a direction, which at the last shared layer has no "
+                "entries for the layers before it; use `at: parameters`",
             )
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
-        return DBMTLDirection(self.momentum, terms) if self.remembers else DBMTLWeights()
+        return DBMTLDirection(self.momentum, terms) if self.compares_samples else DBMTLWeights()
 
 
 class DBMTLWeights(GramianWeighting, RequiresPositiveLosses):
-    """The sum of max_s |h_s| h_t / |h_t| with h_t = g_t / L_t, the gradient of log L_t (eq. 3-4).
+    """Sum of max_s |h_s| h_t / |h_t| with h_t = g_t / L_t, the gradient of log L_t (eq. 3-4).
 
-    A gradient of zero has no direction and adds nothing.
+    A gradient of zero has no direction and contributes nothing.
     """
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         losses = positive(stats.losses).to(gramian)
-        longest = (norms(gramian) / losses).max()
-        return longest * inverse_norms(gramian)
+        largest = (norms(gramian) / losses).max()
+        return largest * inverse_norms(gramian)
 
 
 class DBMTLDirection(StatefulJacobian, RequiresPositiveLosses):
-    """As `DBMTLWeights`, with h_t a running mean: `momentum` of itself and the rest the newest."""
+    """`DBMTLWeights` with the running mean of h_t, whose factor is `momentum`."""
 
     means: Tensor
     updates: Tensor
@@ -86,8 +86,8 @@ class DBMTLDirection(StatefulJacobian, RequiresPositiveLosses):
         at = stats.indices
         losses = positive(stats.losses)
         newest = jacobian / losses.unsqueeze(1)
-        kept = (self.momentum * (self.updates[at] > 0)).unsqueeze(1)  # the first one counts whole
-        means = newest + kept * (self.means[at] - newest)
+        momentum = (self.momentum * (self.updates[at] > 0)).unsqueeze(1)  # 0 at the first update
+        means = newest + momentum * (self.means[at] - newest)
         self.means[at] = means
         self.updates[at] += 1
         gramian = means @ means.T

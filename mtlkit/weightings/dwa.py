@@ -24,9 +24,10 @@ from mtlkit.weightings.kinds import (
 
 @attrs.frozen(kw_only=True)
 class DWA(Weighting):
-    """Weights by how slowly a loss fell over the last two epochs (DWA; Liu et al., CVPR 2019).
+    """Weights from the rate at which each loss fell over two epochs (DWA; Liu et al., CVPR 2019).
 
-    `temperature` is the paper's T: the higher, the more equal. The first two epochs are equal.
+    Slow tasks get more weight. `temperature` is the paper's T: the higher, the more equal. Weights
+    are equal in the first two epochs.
     """
 
     min_tasks: ClassVar[int] = 2
@@ -40,8 +41,8 @@ class DWA(Weighting):
 class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):
     """Weights K softmax(r / T) with r_t = L_t(epoch - 1) / L_t(epoch - 2) (eq. 7).
 
-    The losses of an epoch are means over its updates. A task whose loss was not seen in both epochs
-    counts with r = 1, so that the first two epochs have equal weights.
+    The loss of an epoch is the mean over its updates. A task without a loss in either epoch has
+    r = 1, so weights are equal in the first two epochs.
     """
 
     totals: Tensor
@@ -51,13 +52,13 @@ class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):
     def __init__(self, temperature: float, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.temperature = temperature
-        self.register_buffer("totals", torch.zeros(2, len(terms)))  # in this epoch: sums and counts
-        self.register_buffer("before", torch.zeros(len(terms)))  # means of the last; 0: not seen
+        self.register_buffer("totals", torch.zeros(2, len(terms)))  # sums and counts of this epoch
+        self.register_buffer("before", torch.zeros(len(terms)))  # means of the last epoch; 0: none
         self.register_buffer("rate", torch.ones(len(terms)))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         if stats.step.opens_epoch:
-            self._turn()
+            self._start_epoch()
         losses = positive(stats.losses)
         self.totals[0].index_add_(0, stats.indices, losses)
         self.totals[1].index_add_(0, stats.indices, torch.ones_like(losses))
@@ -65,10 +66,10 @@ class DWAWeights(BatchLossWeighting, RequiresPositiveLosses):
         weights = len(rate) * (rate / self.temperature).softmax(dim=0)
         return weights + 0 * losses  # NaN for a negative loss
 
-    def _turn(self) -> None:
-        """Close the epoch: its means become those of before."""
+    def _start_epoch(self) -> None:
+        """Update rates from the means of the last two epochs and reset the running totals."""
         means = self.totals[0] / self.totals[1].clamp(min=1)
-        both = (means > 0) & (self.before > 0)
-        self.rate.copy_(torch.where(both, means / self.before, 1.0))
+        in_both = (means > 0) & (self.before > 0)
+        self.rate.copy_(torch.where(in_both, means / self.before, 1.0))
         self.before.copy_(means)
         self.totals.zero_()

@@ -24,23 +24,24 @@ from mtlkit.weightings.kinds import (
     WeightingModule,
     WholeBatch,
 )
-from mtlkit.weightings.term_checks import _main_and_side
+from mtlkit.weightings.term_checks import main_and_side_problems
 
 
 @attrs.frozen(kw_only=True)
 class Dynamic(Weighting):
     """Weights from a softmax of the shared features (Yin & Liu, TIP 2018, eq. 7-8).
 
-    The side tasks share `total` (the paper's phi_s). The main tasks have weight 1 each, or share
-    `main_total` by a gate of their own where `gate_main` says so (eq. 10-11).
+    The side tasks share `total` (the paper's phi_s). Each main task has weight 1; with `gate_main`
+    a second gate divides `main_total` among them (eq. 10-11).
 
-    `form` is what is averaged over the batch: ``mean-of-products`` weighs each sample's loss with
-    its own weight (eq. 8), ``product-of-means`` the mean loss with the mean weight. ``released`` is
-    that with the gradient of the authors' released layer, in which a weight scales the loss that
-    is reported and moves its gate, while the task's gradient is scaled by the whole `total`. With
-    `normalise` a loss is measured in units of ln(classes), the loss of a guess: otherwise the gate,
-    which favours the lowest loss, starts by favouring the task with the fewest classes.
-    `learning_rate` is that of the gates; None means the optimiser's own.
+    `form` selects the average over the batch. ``mean-of-products`` multiplies each sample's loss by
+    its own weight (eq. 8), ``product-of-means`` the mean loss by the mean weight. ``released``
+    reports the same value with the gradient of the authors' released layer: the gate learns from
+    the product, and each task's gradient is scaled by the whole `total`.
+
+    `normalize` divides each loss by ln(classes), its value at chance level. Without it the gate,
+    which favors the lowest loss, first favors the task with the fewest classes. `learning_rate` is
+    that of the gates; None uses that of the optimizer.
     """
 
     reads_features: ClassVar[bool] = True
@@ -50,18 +51,18 @@ class Dynamic(Weighting):
         default="mean-of-products",
         validator=one_of("mean-of-products", "product-of-means", "released"),
     )
-    normalise: bool = False
+    normalize: bool = False
     gate_main: bool = False
     main_total: float = attrs.field(default=1.0, validator=above(0))
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from _main_and_side(terms, "dynamic weights")
+        yield from main_and_side_problems(terms, "dynamic weights")
         if self.gate_main and sum(term.role is Role.MAIN for term in terms) == 1:
             yield Problem(
                 ("weighting", "gate_main"),
-                "gate_main divides a total among main losses and found 1; leave it out, or route "
-                "the main task with `grouped`, whose branches are a second main loss",
+                "got 1 main loss, expected at least 2 for `gate_main`; remove it, or route the "
+                "main task with `grouped`, whose branches are a second main loss",
             )
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
@@ -73,45 +74,51 @@ class Dynamic(Weighting):
 
 
 class Gate(nn.Module):
-    """Weights total * softmax(W^T x + e) of some terms for each sample (eq. 7).
+    """Weights total * softmax(W^T x + e) of the terms of one role for each sample (eq. 7).
 
-    `guess` (G,) divides them: the loss of a guess, where losses are measured in units of it.
+    `units` (G,) divide the weights: the loss at chance level if losses are normalized, or 1.
     """
 
     indices: Tensor
-    guess: Tensor
+    units: Tensor
 
     def __init__(
-        self, terms: tuple[LossTerm, ...], role: Role, total: float, features: int, *, units: bool
+        self,
+        terms: tuple[LossTerm, ...],
+        role: Role,
+        total: float,
+        features: int,
+        *,
+        normalize: bool,
     ) -> None:
         super().__init__()
-        own = [place for place, term in enumerate(terms) if term.role is role]
+        indices = [index for index, term in enumerate(terms) if term.role is role]
         self.total = total
-        self.linear = nn.Linear(features, len(own))
+        self.linear = nn.Linear(features, len(indices))
         nn.init.zeros_(self.linear.weight)  # every gate starts from equal weights
         nn.init.zeros_(self.linear.bias)
-        # a buffer is on the device already; a tensor made in every step must be sent there
-        self.register_buffer("indices", torch.tensor(own), persistent=False)
-        guesses = [guess_of(terms[place]) if units else 1.0 for place in own]
-        self.register_buffer("guess", torch.tensor(guesses), persistent=False)
+        # buffers avoid a copy to the device in every step
+        self.register_buffer("indices", torch.tensor(indices), persistent=False)
+        units = [chance_loss(terms[index]) if normalize else 1.0 for index in indices]
+        self.register_buffer("units", torch.tensor(units), persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """The weights (G, N) of its terms for each sample, from shared features (N, D)."""
+        """Return the weights (G, N) of the gated terms, from shared features (N, D)."""
         fraction = ops.gate(features, self.linear.weight, self.linear.bias, reduction="none").T
-        return self.total * fraction / self.guess.unsqueeze(1)
+        return self.total * fraction / self.units.unsqueeze(1)
 
 
-def guess_of(term: LossTerm) -> float:
-    """The loss of a guess among the term's classes, ln(classes); 1 for a regression."""
+def chance_loss(term: LossTerm) -> float:
+    """Return the loss at chance level: ln(classes), or 1 for a regression."""
     return math.log(term.classes) if term.classes > 1 else 1.0
 
 
 class GatedWeights(LossWeighting):
-    """Weights from gates: side terms share `total`, main terms have 1 or share `main_total`.
+    """Weights from gates: side terms share `total`; main terms have weight 1 or share `main_total`.
 
-    With `gate_main` the main terms have a second gate of the same form (eq. 10-11). Nothing in a
-    gate's gradient sees the main loss, so descent moves weight to the term with the lowest loss: a
-    gate favours the easy task.
+    With `gate_main` the main terms have a second gate of the same form (eq. 10-11). A gate's
+    gradient does not depend on the other role's losses, so descent moves weight to the term with
+    the lowest loss: a gate favors the easiest task.
     """
 
     def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
@@ -122,13 +129,13 @@ class GatedWeights(LossWeighting):
             totals[Role.MAIN] = config.main_total
         self.gates = nn.ModuleDict(
             {
-                role.value: Gate(terms, role, total, features, units=config.normalise)
+                role.value: Gate(terms, role, total, features, normalize=config.normalize)
                 for role, total in totals.items()
             }
         )
 
     def sample_weights(self, features: Tensor) -> Tensor:
-        """The weights of each term for each sample (T, N), from shared features (N, D)."""
+        """Return the weights of each term for each sample (T, N), from shared features (N, D)."""
         weights = features.new_ones(self.terms, len(features), dtype=torch.float32)
         for gate in self.gates.values():
             assert isinstance(gate, Gate)
@@ -137,23 +144,23 @@ class GatedWeights(LossWeighting):
 
     @abstractmethod
     def forward(self, losses: StepLosses) -> WeightedLoss:
-        """The gated sum."""
+        """Return the gated sum."""
 
 
 class DynamicWeights(GatedWeights):
-    """Each sample's loss times its own weight, and then the mean (eq. 8)."""
+    """Mean over samples of each loss times the sample's weight (eq. 8)."""
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         weights = self.sample_weights(losses.features)
-        weighed = (weights * losses.per_sample).sum(dim=1) / losses.counts.clamp(min=1)
-        return WeightedLoss(weighed.sum(), weights.detach().mean(dim=1))
+        weighted = (weights * losses.per_sample).sum(dim=1) / losses.counts.clamp(min=1)
+        return WeightedLoss(weighted.sum(), weights.detach().mean(dim=1))
 
 
 class MeanDynamicWeights(GatedWeights, WholeBatch):
-    """The mean loss times the mean weight.
+    """Mean loss times mean weight.
 
-    A product of two means over the whole update is no sum over its parts. Its gradient is: that of
-    (mean weight) * loss + weight * (mean loss), the means being constants of the update.
+    A product of two means over the whole update is not a sum over its parts, but its gradient is:
+    that of (mean weight) * loss + weight * (mean loss), with the means as constants.
     """
 
     def summarize(self, losses: StepLosses) -> Tensor:
@@ -162,27 +169,30 @@ class MeanDynamicWeights(GatedWeights, WholeBatch):
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         weights = self.sample_weights(losses.features).mean(dim=1) * losses.fraction
-        own = torch.stack([losses.mean, weights])
-        whole = own.detach() if losses.summary is None else losses.summary
-        scale = self.scale(whole[1])
-        # the third term leaves the product as the value, and has no gradient
-        total = scale * own[0] + own[1] * whole[0] - scale * whole[0] * losses.fraction
-        return WeightedLoss(total.sum(), whole[1])
+        mean_loss, mean_weight = (
+            torch.stack([losses.mean, weights]).detach()
+            if losses.summary is None
+            else losses.summary
+        )
+        scale = self.scale(mean_weight)
+        # the third term has no gradient and makes the value the product
+        total = scale * losses.mean + weights * mean_loss - scale * mean_loss * losses.fraction
+        return WeightedLoss(total.sum(), mean_weight)
 
     def scale(self, weights: Tensor) -> Tensor:
-        """What each task's gradient is multiplied with (T,), given the mean `weights` (T,)."""
+        """Return the factor of each task's gradient (T,), given the mean `weights` (T,)."""
         return weights
 
 
 class ReleasedDynamicWeights(MeanDynamicWeights):
-    """The layer that the authors released: its weights do not reach the tasks' own gradients.
+    """Weights of the authors' released layer, which do not scale the tasks' gradients.
 
-    The backward pass of `SoftmaxWithLossDynamic` gives the gate the mean loss, and the logits their
-    plain gradient; only the loss that it reports is a product. So each side task trains at the full
-    `total`, however the gate divides it.
+    The backward pass of `SoftmaxWithLossDynamic` passes the mean loss to the gate and the plain
+    gradient to the logits; only the reported loss is a product. Each side task therefore trains
+    with the full `total`, whatever the gate's weights are.
     """
 
-    whole: Tensor
+    totals: Tensor
 
     def __init__(self, config: Dynamic, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__(config, terms, features)
@@ -191,11 +201,11 @@ class ReleasedDynamicWeights(MeanDynamicWeights):
             Role.MAIN: config.main_total if config.gate_main else 1.0,
         }
         self.register_buffer(
-            "whole", torch.tensor([totals[term.role] for term in terms]), persistent=False
+            "totals", torch.tensor([totals[term.role] for term in terms]), persistent=False
         )
 
     def scale(self, weights: Tensor) -> Tensor:
-        return self.whole
+        return self.totals
 
 
 FORMS: Mapping[str, type[GatedWeights]] = {
@@ -203,4 +213,4 @@ FORMS: Mapping[str, type[GatedWeights]] = {
     "product-of-means": MeanDynamicWeights,
     "released": ReleasedDynamicWeights,
 }
-"""What the option `form` names."""
+"""Modules by the option `form`."""

@@ -18,13 +18,13 @@ from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats, We
 
 @attrs.frozen(kw_only=True)
 class ExcessMTL(GradientWeighting):
-    """More weight to the tasks that are farther from their best (He et al., ICML 2024, eq. 6-9).
+    """More weight for tasks with a larger excess risk (He et al., ICML 2024, eq. 6-9).
 
-    `rate` is that of the weights (the paper's eta). The distance is estimated from gradients and
-    their running squares, and measured in units of the first one.
+    The excess risk is estimated from gradients and their accumulated squares, relative to the
+    task's first estimate. `rate` is the step size of the weights (the paper's eta).
     """
 
-    directs: ClassVar[bool] = True
+    returns_direction: ClassVar[bool] = True
 
     at: GradientLocation = attrs.field(
         default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
@@ -32,7 +32,7 @@ class ExcessMTL(GradientWeighting):
     rate: float = attrs.field(default=1.0, validator=above(0))
 
     @property
-    def remembers(self) -> bool:
+    def compares_samples(self) -> bool:
         return True
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
@@ -40,10 +40,10 @@ class ExcessMTL(GradientWeighting):
 
 
 class ExcessMTLDirection(StatefulJacobian):
-    """Weights w_t proportional to w_t exp(rate E_t / E_t0), by the excess risk E_t = g' H^-1 g.
+    """Weights w_t proportional to w_t exp(rate E_t / E_t0), with the excess risk E_t = g' H^-1 g.
 
-    H is the diagonal sqrt(sum of squared gradients), as AdaGrad's (eq. 6-7, 9). E_t0 is the first
-    excess risk of the task (section 3.2). Weights start equal and add up to 1.
+    H is the diagonal sqrt(sum of squared gradients), as in AdaGrad (eq. 6-7, 9). E_t0 is the first
+    excess risk of the task (section 3.2). Weights start equal and sum to 1.
     """
 
     squares: Tensor
@@ -54,7 +54,7 @@ class ExcessMTLDirection(StatefulJacobian):
         super().__init__()
         self.rate = rate
         self.register_buffer("squares", torch.zeros(len(terms), 0))
-        self.register_buffer("first", torch.zeros(len(terms)))  # 0: not seen yet
+        self.register_buffer("first", torch.zeros(len(terms)))  # 0: no estimate yet
         self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
 
     def allocate(self, elements: int) -> None:
@@ -69,7 +69,7 @@ class ExcessMTLDirection(StatefulJacobian):
         first = torch.where(self.first[at] > 0, self.first[at], excess)
         self.first[at] = first
         relative = excess / first.clamp(min=1e-12)
-        own = self.values[at]
-        weights = (own.log() + self.rate * relative).softmax(dim=0).clamp(min=1e-8)
-        self.values[at] = weights * own.sum()
+        values = self.values[at]
+        weights = (values.log() + self.rate * relative).softmax(dim=0).clamp(min=1e-8)
+        self.values[at] = weights * values.sum()
         return Direction(weights @ jacobian, weights)

@@ -1,4 +1,4 @@
-"""Fair shares of the progress (FairGrad; Ban & Ji, ICML 2024).
+"""Fair resource allocation among tasks (FairGrad; Ban & Ji, ICML 2024).
 
 Paper: Hao Ban and Kaiyi Ji, "Fair Resource Allocation in Multi-Task Learning", ICML 2024.
 """
@@ -15,28 +15,24 @@ from mtlkit.weightings.solvers.bargaining import bargain
 
 @attrs.frozen(kw_only=True)
 class FairGrad(GradientWeighting):
-    """Fair shares of the progress, G a = a^(-1 / alpha) (FairGrad; Ban & Ji, ICML 2024, eq. 8).
+    """Alpha-fair decrease of the losses, G a = a^(-1 / alpha) (Ban & Ji, ICML 2024, eq. 8).
 
-    `alpha` is the kind of fairness: 1 is that of Nash-MTL, and the larger, the more the task that
-    gains least counts. Beyond these bounds gradients of very unequal lengths were not solved.
+    `alpha` = 1 is Nash-MTL; larger values favor the task that improves least. The solver does not
+    converge outside these bounds if gradient norms are very unequal.
     """
 
     alpha: float = attrs.field(default=1.0, validator=between(0.5, 2))
 
     @property
     def scale_free(self) -> bool:
-        return self.alpha == 1  # Nash's product, which no unit changes
+        return self.alpha == 1  # the Nash product is invariant to scales
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return FairGradWeights(self.alpha)
 
 
 class FairGradWeights(GramianWeighting):
-    """Weights a > 0 with G a = a^(-1 / alpha) (eq. 8): alpha-fair shares of what the losses fall.
-
-    With alpha = 1 it is Nash-MTL's bargain; the larger alpha, the more the task that gains least
-    counts. A gradient of zero gains nothing whatever it pays: it gets the weight 0.
-    """
+    """Weights a > 0 with G a = a^(-1 / alpha) (eq. 8); 0 for a gradient of zero."""
 
     def __init__(self, alpha: float) -> None:
         super().__init__()

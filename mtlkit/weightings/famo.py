@@ -1,4 +1,4 @@
-"""Fast adaptive multitask optimisation (FAMO; Liu et al., NeurIPS 2023).
+"""Fast adaptive multitask optimization (FAMO; Liu et al., NeurIPS 2023).
 
 Paper: Bo Liu, Yihao Feng, Peter Stone and Qiang Liu, "FAMO: Fast Adaptive Multitask Optimization",
 NeurIPS 2023.
@@ -26,10 +26,10 @@ from mtlkit.weightings.solvers.adam import AdamState
 
 @attrs.frozen(kw_only=True)
 class FAMO(Weighting):
-    """All losses fall at one rate, seen from their change in an update (FAMO; Liu et al., 2023).
+    """Equal rates of decrease of all losses (FAMO; Liu et al., NeurIPS 2023).
 
-    A second forward pass after each update tells how much each loss fell. `learning_rate` (the
-    paper's beta) and `decay` (gamma) are those of the logits of the weights.
+    A second forward pass after each update measures the decrease. `learning_rate` (the paper's
+    beta) and `decay` (gamma) apply to the logits of the weights.
     """
 
     min_tasks: ClassVar[int] = 2
@@ -44,9 +44,9 @@ class FAMO(Weighting):
 class FAMOWeights(BatchLossWeighting, AfterStep, RequiresPositiveLosses):
     """Weights c z_t / L_t with z = softmax(xi) and c = 1 / sum(z_t / L_t) (algorithm 1).
 
-    After the update, xi descends on J^T (log L_before - log L_after), J being the Jacobian of the
-    softmax, by Adam with L2 decay as in the authors' code (the paper writes plain descent): a loss
-    that fell more than the others loses weight.
+    After the update, xi descends along J^T (log L_before - log L_after) with the Jacobian J of the
+    softmax, which reduces the weight of a loss that fell more than the others. The optimizer is
+    Adam with L2 decay, as in the authors' code (the paper has plain gradient descent).
     """
 
     logits: Tensor
@@ -58,13 +58,13 @@ class FAMOWeights(BatchLossWeighting, AfterStep, RequiresPositiveLosses):
 
     def weights(self, stats: UpdateStats) -> Tensor:
         fraction = self.logits[stats.indices].softmax(dim=0)
-        divided = fraction / positive(stats.losses)
-        return divided / divided.sum()
+        weights = fraction / positive(stats.losses)
+        return weights / weights.sum()
 
     def after_step(self, before: UpdateStats, after: Tensor) -> None:
-        fell = positive(before.losses).log() - positive(after).log()
-        # a loss that fell below zero tells no rate; the next step names it
-        fell = torch.where(fell.isfinite(), fell, 0.0)
+        decrease = positive(before.losses).log() - positive(after).log()
+        # a loss that fell below zero has no logarithm; the next step raises the error
+        decrease = torch.where(decrease.isfinite(), decrease, 0.0)
         fraction = self.logits[before.indices].softmax(dim=0)
-        gradient = fraction * (fell - (fraction * fell).sum())
+        gradient = fraction * (decrease - (fraction * decrease).sum())
         self.adam.descend(self.logits, gradient, before.indices)

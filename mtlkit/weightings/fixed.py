@@ -10,27 +10,27 @@ from mtlkit.component import Problem, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, WeightingModule
-from mtlkit.weightings.term_checks import _strangers
+from mtlkit.weightings.term_checks import unknown_names
 
 
 @attrs.frozen(kw_only=True)
 class Fixed(Weighting):
-    """Constant weights, by the name of the task; a task that is not named has weight 1.
+    """Constant weights by task name; a task that is not named has weight 1.
 
-    With routing in groups the branches' loss is named ``<task>.branches``.
+    With the router `grouped` the loss of the branches is named ``<task>.branches``.
     """
 
     weights: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from _strangers(self.weights, terms, "weights")
+        yield from unknown_names(self.weights, terms, "weights")
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return FixedWeights([self.weights.get(term.name, 1.0) for term in terms])
 
 
 class FixedWeights(LossWeighting):
-    """The sum of w_t L_t with constant weights w (T,)."""
+    """Sum of w_t L_t with constant weights w (T,)."""
 
     weights: Tensor
 

@@ -1,4 +1,4 @@
-"""The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019, eq. 2).
+"""Geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019, eq. 2).
 
 Paper: Sumanth Chennupati, Ganesh Sistu, Senthil Yogamani and Samir Rawashdeh, "MultiNet++:
 Multi-Stream Feature Aggregation and Geometric Loss Strategy for Multi-Task Learning", CVPR
@@ -23,7 +23,7 @@ from mtlkit.weightings.kinds import (
 
 @attrs.frozen(kw_only=True)
 class GLS(Weighting):
-    """The geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019)."""
+    """Geometric mean of the losses (GLS; Chennupati et al., CVPR workshops 2019)."""
 
     min_tasks: ClassVar[int] = 2
 

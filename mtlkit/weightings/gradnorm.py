@@ -1,4 +1,4 @@
-"""Gradient normalisation (GradNorm; Chen et al., ICML 2018).
+"""Gradient normalization (GradNorm; Chen et al., ICML 2018).
 
 Paper: Zhao Chen, Vijay Badrinarayanan, Chen-Yu Lee and Andrew Rabinovich, "GradNorm: Gradient
 Normalization for Adaptive Loss Balancing in Deep Multitask Networks", ICML 2018.
@@ -23,9 +23,9 @@ from mtlkit.weightings.solvers.gramian import norms
 
 @attrs.frozen(kw_only=True)
 class GradNorm(GradientWeighting):
-    """Learned weights that let all tasks train at similar rates (Chen et al., ICML 2018, eq. 2).
+    """Learned weights that equalize the training rates of tasks (Chen et al., ICML 2018, eq. 2).
 
-    `alpha` is how strongly a task that lags is favoured, 0 for equal gradient norms;
+    `alpha` controls how strongly slow tasks are favored; 0 equalizes gradient norms.
     `learning_rate` is that of the weights, whose sum stays the number of tasks.
     """
 
@@ -39,9 +39,10 @@ class GradNorm(GradientWeighting):
 class GradNormWeights(GramianWeighting, RequiresPositiveLosses):
     """Weights that descend on the sum of | w_t |g_t| - mean_s(w_s |g_s|) r_t^alpha | (eq. 2).
 
-    r_t is the task's loss in units of its first, over the mean of these: how far it lags behind.
-    The target is a constant of the descent. After each step the weights are scaled so that their
-    sum is the number of tasks (algorithm 1); those of before the step weigh the update.
+    r_t is the relative inverse training rate: the task's loss divided by its first loss, over the
+    mean of these ratios. The target mean_s(...) r_t^alpha is a constant. After each step the
+    weights are scaled to sum to the number of tasks (algorithm 1); the update uses the weights from
+    before the step.
     """
 
     values: Tensor
@@ -51,18 +52,18 @@ class GradNormWeights(GramianWeighting, RequiresPositiveLosses):
         super().__init__()
         self.alpha, self.learning_rate = config.alpha, config.learning_rate
         self.register_buffer("values", torch.ones(len(terms)))
-        self.register_buffer("first", torch.zeros(len(terms)))  # 0: not seen yet
+        self.register_buffer("first", torch.zeros(len(terms)))  # 0: no loss yet
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         at, losses = stats.indices, positive(stats.losses)
         first = torch.where(self.first[at] > 0, self.first[at], losses)
         self.first[at] = first
         weights = self.values[at]
-        length = norms(gramian).to(weights)
-        scaled = weights * length
-        lag = losses / first
-        target = scaled.mean() * (lag / lag.mean()) ** self.alpha
-        moved = weights - self.learning_rate * length * (scaled - target).sign()
-        moved = moved.clamp(min=1e-4)  # a weight of 0 would stay there for good
-        self.values[at] = moved * weights.sum() / moved.sum()
+        norm = norms(gramian).to(weights)
+        scaled = weights * norm
+        ratio = losses / first
+        target = scaled.mean() * (ratio / ratio.mean()) ** self.alpha
+        values = weights - self.learning_rate * norm * (scaled - target).sign()
+        values = values.clamp(min=1e-4)  # a weight of 0 would stay 0
+        self.values[at] = values * weights.sum() / values.sum()
         return (weights + 0 * losses).to(gramian)  # NaN for a negative loss

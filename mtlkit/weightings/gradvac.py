@@ -12,14 +12,14 @@ from mtlkit.component import below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientWeighting
 from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModule
-from mtlkit.weightings.pcgrad import meetings
+from mtlkit.weightings.pcgrad import projection_order
 
 
 @attrs.frozen(kw_only=True)
 class GradVac(GradientWeighting):
-    """Gradients turned to the cosines that they had before (Wang et al., ICLR 2021, eq. 4-5).
+    """Gradients rotated to running means of their cosines (Wang et al., ICLR 2021, eq. 4-5).
 
-    `rate` is the share of the newest cosine in the running target (the paper's beta).
+    `rate` is the weight of the newest cosine in the running mean (the paper's beta).
     """
 
     rate: float = attrs.field(default=0.5, validator=below(1))
@@ -29,10 +29,10 @@ class GradVac(GradientWeighting):
 
 
 class GradVacWeights(GramianWeighting):
-    """The sum of all g_i, each turned to the target cosine with every other it falls short of.
+    """Sum of all g_i, each rotated to at least the target cosine with every g_j.
 
-    Equation 4 says how much of g_j is added; the target of a pair is the running mean of its
-    cosines (eq. 5), 0 at first. With targets of 0 it is PCGrad.
+    Equation 4 is the multiple of g_j to add. The target of a pair is the running mean of its
+    cosines (eq. 5), initially 0. With targets of 0 it is PCGrad.
     """
 
     targets: Tensor
@@ -43,24 +43,24 @@ class GradVacWeights(GramianWeighting):
         self.register_buffer("targets", torch.zeros(len(terms), len(terms)))
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        own = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
-        met = meetings(len(gramian), stats).to(gramian.device)  # each pair once: no target twice
+        coefficients = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
+        order = projection_order(len(gramian), stats).to(gramian.device)  # each pair (i, j) once
         grid = (stats.indices.unsqueeze(1), stats.indices)
         before = self.targets[grid].to(gramian)
-        target = before.gather(1, met).clamp(max=1 - 1e-6)  # nothing is turned to parallel
-        wanted = (1 - target.square()).sqrt()
-        other = gramian.diagonal()[met]  # |g_j|^2
+        target = before.gather(1, order).clamp(max=1 - 1e-6)  # excludes parallel gradients
+        sine = (1 - target.square()).sqrt()
+        square = gramian.diagonal()[order]  # |g_j|^2
         cosines = []
-        for place in range(met.shape[1]):
-            at, t, w, o = (each[:, place : place + 1] for each in (met, target, wanted, other))
-            products = own @ gramian
-            dot = products.gather(1, at)
-            both = (products * own).sum(dim=1, keepdim=True) * o  # |g_i'|^2 |g_j|^2
-            rest = (both - dot.square()).clamp(min=0).sqrt()  # its root times the sine
-            short = (dot < t * both.clamp(min=0).sqrt()) & (both > 0)
-            added = torch.where(short, (t * rest - dot * w) / (o * w), 0.0)
-            own = own.scatter_add(1, at, added)
+        columns = (torch.split(values, 1, dim=1) for values in (order, target, sine, square))
+        for j, t, s, o in zip(*columns, strict=True):
+            products = coefficients @ gramian
+            dot = products.gather(1, j)
+            both = (products * coefficients).sum(dim=1, keepdim=True) * o  # |g_i'|^2 |g_j|^2
+            cross = (both - dot.square()).clamp(min=0).sqrt()  # |g_i'| |g_j| times the sine
+            below = (dot < t * both.clamp(min=0).sqrt()) & (both > 0)
+            added = torch.where(below, (t * cross - dot * s) / (o * s), 0.0)
+            coefficients = coefficients.scatter_add(1, j, added)
             cosines.append(torch.where(both > 0, dot * both.rsqrt(), 0.0))
         newest = target.lerp(torch.cat(cosines, dim=1).clamp(-1, 1), self.rate)
-        self.targets[grid] = before.scatter(1, met, newest).to(self.targets)
-        return own.sum(dim=0)
+        self.targets[grid] = before.scatter(1, order, newest).to(self.targets)
+        return coefficients.sum(dim=0)

@@ -25,18 +25,17 @@ class IMTLG(GradientWeighting):
 class IMTLGWeights(GramianWeighting):
     """Weights with sum 1 whose combination has the same projection on every unit gradient (eq. 3).
 
-    With G = D C D, D the norms and C the cosines, they are proportional to D^-1 C^+ 1. Weights may
-    be negative. Where gradients are linearly dependent, of several solutions the one with the
-    smallest C^+ 1 is taken, and where their sum is 0 (opposite gradients) all weights are 0. A
-    gradient of zero gets the weight 0.
+    With G = D C D, where D are the norms and C the cosines, weights are proportional to D^-1 C^+ 1.
+    They may be negative. The pseudoinverse selects a solution if gradients are linearly dependent.
+    If the weights sum to 0 (opposite gradients), all are 0. A gradient of zero gets weight 0.
     """
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         inverse = inverse_norms(gramian)
         values, vectors = torch.linalg.eigh(cosines(gramian, inverse))
-        there = values > 1e-9 * values[-1]
-        part = torch.where(there, vectors.sum(dim=0) / values, 0.0)  # C^+ 1 in eigenvectors
-        raw = (vectors @ part) * inverse
+        nonzero = values > 1e-9 * values[-1]
+        solution = torch.where(nonzero, vectors.sum(dim=0) / values, 0.0)  # C^+ 1 in eigenvectors
+        raw = (vectors @ solution) * inverse
         total = raw.sum()
         vanishes = total.abs() <= 1e-9 * raw.abs().max()
         return torch.where(vanishes, torch.zeros_like(raw), raw / total)

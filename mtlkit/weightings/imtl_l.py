@@ -20,7 +20,7 @@ from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, Wei
 class IMTLL(Weighting):
     """Learned scales that bring every loss to the same size (IMTL-L; Liu et al., ICLR 2021).
 
-    `learning_rate` is that of the learned scales; None means the optimiser's own.
+    `learning_rate` is that of the learned scales; None uses that of the optimizer.
     """
 
     min_tasks: ClassVar[int] = 2
@@ -36,9 +36,9 @@ class IMTLL(Weighting):
 
 
 class IMTLLWeights(LossWeighting):
-    """The sum of exp(s_t) L_t - s_t with learned s (section 3.2); at its minimum exp(s_t) L_t = 1.
+    """Sum of exp(s_t) L_t - s_t with learned s (section 3.2); at its minimum exp(s_t) L_t = 1.
 
-    A term without any label in the update contributes nothing, its s included.
+    A term without targets in the update contributes nothing, and its s_t does not move.
     """
 
     def __init__(self, terms: tuple[LossTerm, ...]) -> None:

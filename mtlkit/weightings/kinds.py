@@ -1,16 +1,16 @@
-"""The contract between losses and updates: what a weighting reads, and the kinds of weightings.
+"""Interfaces between training steps and weightings.
 
-The training step is chosen by the kind, which is the type, never by a name:
+The parent class of a weighting selects the training step:
 
 - `LossWeighting` maps the losses of a (micro-)batch to one scalar; `WholeBatch` first reads a
-  summary of the whole update, and `BatchLossWeighting` maps its mean losses to weights;
+  summary of the whole update, and `BatchLossWeighting` maps mean losses to weights;
 - `GramianWeighting` maps the Gramian (K, K) of the tasks' gradients to weights (K,);
   `DoubleSampling` and `Lookahead` read the product of the Jacobians of two draws instead;
 - `JacobianWeighting` maps the Jacobian (K, P) of the tasks' gradients to a direction (P,);
-  `StatefulJacobian` keeps state of that size.
+  `StatefulJacobian` also keeps state of that size.
 
-`AfterStep` and `RequiresPositiveLosses` are mixed into any of them. Of T loss terms, a weighting
-reads the K that have a label in the update: a task without labels has no gradient, which differs
+`AfterStep` and `RequiresPositiveLosses` are mixins for any of them. Of T loss terms, a weighting
+reads the K that have a target in the update: a task without targets has no gradient, which differs
 from a gradient of zero.
 """
 
@@ -25,15 +25,15 @@ from mtlkit.task_types import LossTerm
 
 @attrs.frozen
 class StepInfo:
-    """The time of an update, and the seed of what is random in it: equal on every rank."""
+    """Position of an update in training and seed of its random numbers; equal on every rank."""
 
     number: int = 0  # updates before this one
     epoch: int = 0
-    opens_epoch: bool = False  # whether it is the first of its epoch
+    opens_epoch: bool = False  # True for the first update of an epoch
     seed: int = 0
 
     def generator(self) -> torch.Generator:
-        """Return a new generator on the CPU, always in the same state.
+        """Return a new CPU generator, always in the same state.
 
         >>> step = StepInfo(seed=7)
         >>> bool(torch.rand(2, generator=step.generator()).equal(
@@ -57,15 +57,15 @@ class UpdateStats:
 
 @attrs.frozen(eq=False)
 class StepLosses:
-    """The losses of one (micro-)batch.
+    """Losses of one (micro-)batch.
 
-    `per_sample` (T, N) is exactly 0 where a target is missing. `counts` (T,) is the number of
-    targets present in the whole update, over all its micro-batches and ranks, by which sums are
-    divided, and `fraction` the part of the update that these N samples are. So what is summed over
-    micro-batches and ranks has the value of the whole update.
+    `per_sample` (T, N) is exactly 0 for a missing target. `counts` (T,) is the number of targets in
+    the whole update, over all micro-batches and ranks, and divides sums over samples. `fraction` is
+    the fraction of the update's samples in this batch. Results summed over micro-batches and ranks
+    therefore have the value of the whole update.
 
-    `summary` is the sum of what a `WholeBatch` summarized, and `decided` (T,) the weights of a
-    `BatchLossWeighting`, both for the whole update; None if this batch is all of it.
+    `summary` is the sum of the summaries of a `WholeBatch`, and `decided` (T,) the weights of a
+    `BatchLossWeighting`, both for the whole update; None if this batch is the whole update.
     """
 
     terms: tuple[LossTerm, ...]
@@ -78,12 +78,12 @@ class StepLosses:
 
     @property
     def mean(self) -> Tensor:
-        """The mean loss of each term (T,) over the targets present; 0 if there is none."""
+        """Mean loss of each term (T,) over its targets; 0 for a term without targets."""
         return self.per_sample.sum(dim=1) / self.counts.clamp(min=1)
 
     @property
     def present(self) -> Tensor:
-        """1 for each term (T,) that has a target in the whole update, 0 for the others."""
+        """1 for each term (T,) with a target in the whole update, 0 for the others."""
         return (self.counts > 0).to(self.per_sample.dtype)
 
 
@@ -104,7 +104,7 @@ class Direction:
 
 
 class WeightingModule(nn.Module, ABC):
-    """The parent of the kinds; all state is in parameters and buffers, and so in checkpoints.
+    """Base class of all weightings. State lives in parameters and buffers, and so in checkpoints.
 
     Learned weights form an optimizer group without weight decay, whose learning rate is
     `Weighting.own_learning_rate`.
@@ -112,30 +112,30 @@ class WeightingModule(nn.Module, ABC):
 
 
 class LossWeighting(WeightingModule):
-    """Maps the losses of a (micro-)batch to one scalar, which must be a sum over samples.
+    """Map the losses of a (micro-)batch to one scalar, which must be a sum over samples.
 
-    Called once for each micro-batch of an update, so it keeps no count of calls.
+    Called once per micro-batch, so the number of calls differs from the number of updates.
     """
 
     @abstractmethod
     def forward(self, losses: StepLosses) -> WeightedLoss:
-        """Return the scalar to differentiate, and the weights (T,) it amounts to."""
+        """Return the scalar to differentiate and the effective weights (T,)."""
 
 
 class WholeBatch(LossWeighting):
-    """A loss weighting that reads a summary of the whole update before it weighs a part."""
+    """A loss weighting that reads a summary of the whole update before it weights a part."""
 
     @abstractmethod
     def summarize(self, losses: StepLosses) -> Tensor:
-        """Return what is summed over all parts, detached; `losses.summary` holds the sum."""
+        """Return a detached summary of this part; `losses.summary` is the sum over all parts."""
 
 
 class BatchLossWeighting(WholeBatch):
-    """Weights from the mean losses of the whole update; `weights` is called once an update."""
+    """Map the mean losses of the whole update to weights; `weights` is called once per update."""
 
     @abstractmethod
     def weights(self, stats: UpdateStats) -> Tensor:
-        """Return weights (K,) from the mean losses (K,) of the terms present."""
+        """Return weights (K,) from the mean losses (K,) of the terms with targets."""
 
     def summarize(self, losses: StepLosses) -> Tensor:
         return losses.mean.detach()
@@ -150,35 +150,35 @@ class BatchLossWeighting(WholeBatch):
 
 
 class GramianWeighting(WeightingModule):
-    """Maps the Gramian of the tasks' gradients to weights; called once an update."""
+    """Map the Gramian of the tasks' gradients to weights; called once per update."""
 
     @abstractmethod
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        """Return weights (K,) from the Gramian (K, K) of the gradients, in float64."""
+        """Return weights (K,) from the float64 Gramian (K, K) of the gradients."""
 
 
 class DoubleSampling(GramianWeighting):
-    """Reads J1 J2', the product of the Jacobians of two draws, instead of the Gramian.
+    """Read J1 J2', the product of the Jacobians of two draws, instead of the Gramian.
 
-    The samples of an update are divided into three draws; the third gets the weights, which are
-    then independent of it (the double sampling of MoDo and SDMGrad).
+    The samples of an update are split into three draws. The weights apply to the third and are
+    therefore independent of it (the double sampling of MoDo and SDMGrad).
     """
 
 
 class Lookahead(GramianWeighting):
-    """Reads J1 J2', with J2 taken after a step along its current weights.
+    """Read J1 J2', with J2 computed after a trial step along the current weights.
 
-    The samples of an update are divided into two draws; the first gives the step and then gets the
-    weights, the second evaluates the step (Auto-Lambda).
+    The samples of an update are split into two draws. The first defines the trial step and receives
+    the weights; the second evaluates the trial step (Auto-Lambda).
     """
 
     @abstractmethod
     def current_weights(self, indices: Tensor) -> Tensor:
-        """Return the weights (K,) of the step that is tried."""
+        """Return the weights (K,) of the trial step."""
 
 
 class JacobianWeighting(WeightingModule):
-    """Maps the Jacobian of the tasks' gradients to a direction; called once an update."""
+    """Map the Jacobian of the tasks' gradients to a direction; called once per update."""
 
     @abstractmethod
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
@@ -190,7 +190,7 @@ class StatefulJacobian(JacobianWeighting):
 
     @abstractmethod
     def allocate(self, elements: int) -> None:
-        """Allocate state for Jacobians (T, `elements`); called once, before any state is loaded."""
+        """Allocate state for Jacobians (T, `elements`); called once, before state is loaded."""
 
 
 class AfterStep(ABC):
@@ -198,7 +198,7 @@ class AfterStep(ABC):
 
     @abstractmethod
     def after_step(self, before: UpdateStats, after: Tensor) -> None:
-        """Learn from the losses (K,) before and after the update just made."""
+        """Update the weights from the losses (K,) before and after the update."""
 
 
 class RequiresPositiveLosses:
@@ -206,7 +206,7 @@ class RequiresPositiveLosses:
 
 
 def scatter(values: Tensor, indices: Tensor, terms: int) -> Tensor:
-    """Return `values` (K,) at their `indices` among `terms` terms (T,), and 0 elsewhere.
+    """Return `values` (K,) at their `indices` in a vector (`terms`,), and 0 elsewhere.
 
     >>> scatter(torch.tensor([3.0, 5.0]), torch.tensor([0, 2]), 3).tolist()
     [3.0, 0.0, 5.0]
@@ -215,10 +215,10 @@ def scatter(values: Tensor, indices: Tensor, terms: int) -> Tensor:
 
 
 def positive(losses: Tensor) -> Tensor:
-    """Return losses whose logarithm exists: a loss of 0 becomes 1e-8, a negative one NaN.
+    """Return `losses` with 0 replaced by 1e-8 and negative values by NaN, for logarithms.
 
-    The NaN makes a weight that is not finite, at which the step stops with an error. Testing the
-    sign in every step would sync with the device.
+    A NaN makes the weight NaN, which the step reports as an error. Testing the sign in every step
+    would sync with the device.
 
     >>> positive(torch.tensor([2.0, 0.0, -1.0])).tolist()
     [2.0, 9.99999993922529e-09, nan]

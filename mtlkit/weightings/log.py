@@ -1,4 +1,4 @@
-"""The sum of the logarithms of the losses: scale-invariant weighting.
+"""Sum of the logarithms of the losses: scale-invariant weighting.
 
 Paper: the scale-invariant (SI) baseline of Aviv Navon, Aviv Shamsian, Idan Achituve, Haggai Maron,
 Kenji Kawaguchi, Gal Chechik and Ethan Fetaya, "Multi-Task Learning as a Bargaining Game", ICML
@@ -23,7 +23,7 @@ from mtlkit.weightings.kinds import (
 
 @attrs.frozen(kw_only=True)
 class Log(Weighting):
-    """The sum of the logarithms of the losses, which no scale of a loss can change (SI)."""
+    """Sum of the logarithms of the losses, invariant to the scale of each loss (SI)."""
 
     min_tasks: ClassVar[int] = 2
 
@@ -38,7 +38,7 @@ class Log(Weighting):
 class LogWeights(BatchLossWeighting, RequiresPositiveLosses):
     """Weights 1 / L_t, the gradient of the sum of log L_t (the baseline SI of Navon et al., 2022).
 
-    A loss multiplied by a constant has the same gradient as before.
+    Multiplying a loss by a constant does not change its gradient.
 
     >>> import torch
     >>> LogWeights().weights(UpdateStats(torch.tensor([0.5, 4.0]), torch.arange(2))).tolist()

@@ -21,58 +21,56 @@ from mtlkit.weightings.kinds import (
     positive,
 )
 from mtlkit.weightings.solvers.gramian import norms
-from mtlkit.weightings.solvers.simplex import shortest
+from mtlkit.weightings.solvers.simplex import min_norm
 
 
-class Normalisation(Enum):
-    """What a gradient is divided by before gradients are compared."""
+class Normalization(Enum):
+    """Divisor of each gradient."""
 
     NONE = "none"
-    NORM = "norm"  # its own norm
-    LOSS = "loss"  # the loss of its task
+    NORM = "norm"  # the gradient's norm
+    LOSS = "loss"  # the task's loss
     LOSS_AND_NORM = "loss-and-norm"  # both
 
 
 @attrs.frozen(kw_only=True)
 class MGDA(GradientWeighting):
-    """The shortest vector among the convex combinations (MGDA; Sener & Koltun, NeurIPS 2018).
+    """Convex combination of gradients with the smallest norm (MGDA; Sener & Koltun, NeurIPS 2018).
 
-    At the features it is the paper's MGDA-UB. `normalise` divides gradients before they are
-    compared. By definition a task whose gradient is zero makes the shortest vector zero: training
-    of what is shared then stops.
+    At the features it is the paper's MGDA-UB. `normalize` selects the divisor of each gradient. By
+    definition one gradient of zero makes the combination zero, and shared parameters stop training.
     """
 
-    normalise: Normalisation = attrs.field(
-        default=Normalisation.NONE, validator=member_of(Normalisation)
+    normalize: Normalization = attrs.field(
+        default=Normalization.NONE, validator=member_of(Normalization)
     )
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
-        by_loss = self.normalise in (Normalisation.LOSS, Normalisation.LOSS_AND_NORM)
-        return (MGDAOfLosses if by_loss else MGDAWeights)(self.normalise)
+        by_loss = self.normalize in (Normalization.LOSS, Normalization.LOSS_AND_NORM)
+        return (MGDAOfLosses if by_loss else MGDAWeights)(self.normalize)
 
 
 class MGDAWeights(GramianWeighting):
-    """Weights on the simplex whose combination of gradients is shortest (eq. 3).
+    """Weights on the simplex whose combination of gradients has the smallest norm (eq. 3).
 
-    The combination conflicts with no gradient. One gradient of zero makes it zero: by this
-    definition a point where one task cannot improve is where training ends.
+    The combination conflicts with no gradient. One gradient of zero makes it zero.
     """
 
-    def __init__(self, normalise: Normalisation) -> None:
+    def __init__(self, normalize: Normalization) -> None:
         super().__init__()
-        self.normalise = normalise
+        self.normalize = normalize
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        if self.normalise is Normalisation.NONE:
-            return shortest(gramian)
+        if self.normalize is Normalization.NONE:
+            return min_norm(gramian)
         scale = gramian.new_ones(len(gramian))
-        if self.normalise in (Normalisation.NORM, Normalisation.LOSS_AND_NORM):
+        if self.normalize in (Normalization.NORM, Normalization.LOSS_AND_NORM):
             scale = scale * norms(gramian)
-        if self.normalise in (Normalisation.LOSS, Normalisation.LOSS_AND_NORM):
+        if self.normalize in (Normalization.LOSS, Normalization.LOSS_AND_NORM):
             scale = scale * positive(stats.losses).to(scale)
         inverse = torch.where(scale == 0, 0.0, 1 / scale)  # NaN for a negative loss
-        return shortest(inverse.unsqueeze(1) * gramian * inverse)
+        return min_norm(inverse.unsqueeze(1) * gramian * inverse)
 
 
 class MGDAOfLosses(MGDAWeights, RequiresPositiveLosses):
-    """As `MGDAWeights`, for gradients that are divided by the loss."""
+    """`MGDAWeights` for gradients divided by the loss."""

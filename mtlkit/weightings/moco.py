@@ -20,13 +20,13 @@ from mtlkit.weightings.solvers.simplex import normalized, project
 
 @attrs.frozen(kw_only=True)
 class MoCo(GradientWeighting):
-    """MGDA on running means of the gradients, against its bias (MoCo; Fernando et al., ICLR 2023).
+    """MGDA on running means of gradients, to reduce its bias (MoCo; Fernando et al., ICLR 2023).
 
-    `tracking` (the paper's beta) is how far a mean goes to the newest gradient, `rate` (gamma) how
-    far the weights go in an update, and `pull` (rho) keeps them near equal.
+    `tracking` (the paper's beta) is the weight of the newest gradient in the mean, `rate` (gamma)
+    the step size of the weights, and `pull` (rho) regularizes them towards equal weights.
     """
 
-    directs: ClassVar[bool] = True
+    returns_direction: ClassVar[bool] = True
 
     at: GradientLocation = attrs.field(
         default=GradientLocation.PARAMETERS, validator=member_of(GradientLocation)
@@ -36,7 +36,7 @@ class MoCo(GradientWeighting):
     pull: float = attrs.field(default=0.0, validator=at_least_number(0))
 
     @property
-    def remembers(self) -> bool:
+    def compares_samples(self) -> bool:
         return True
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
@@ -44,11 +44,11 @@ class MoCo(GradientWeighting):
 
 
 class MoCoDirection(StatefulJacobian):
-    """Y' w with tracked gradients Y and weights w that follow the shortest of their combinations.
+    """Y' w with running means of gradients Y, and weights w that descend on the norm of Y' w.
 
     Each update moves y_t towards g_t by `tracking` (eq. 7) and w along -(Y Y' + pull I) w by
-    `rate`, back onto the simplex (eq. 8). A task's first gradient is taken whole, where the paper
-    leaves the start open.
+    `rate`, then projects w onto the simplex (eq. 8). A mean starts at the task's first gradient;
+    the paper does not define the start.
     """
 
     tracked: Tensor

@@ -17,10 +17,11 @@ from mtlkit.weightings.solvers.simplex import normalized, project
 
 @attrs.frozen(kw_only=True)
 class MoDo(GradientWeighting):
-    """MGDA's weights by small steps from two draws of samples (MoDo; Chen et al., JMLR 2024).
+    """MGDA's weights by gradient steps from two draws of samples (MoDo; Chen et al., JMLR 2024).
 
-    The samples of an update are divided into three draws: two for the weights, one for the update.
-    `rate` is the paper's gamma and `pull` its rho.
+    The samples of an update are split into three draws: two for the weights, one for the update.
+    `rate` is the step size of the weights (the paper's gamma), and `pull` (rho) regularizes them
+    towards equal weights.
     """
 
     at: GradientLocation = attrs.field(
@@ -30,7 +31,7 @@ class MoDo(GradientWeighting):
     pull: float = attrs.field(default=0.1, validator=at_least_number(0))
 
     @property
-    def remembers(self) -> bool:
+    def compares_samples(self) -> bool:
         return True
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
@@ -38,9 +39,9 @@ class MoDo(GradientWeighting):
 
 
 class MoDoWeights(DoubleSampling):
-    """w moves along -(J1 J2' + pull I) w by `rate`, back onto the simplex (eq. 2.9).
+    """Weights w that move along -(J1 J2' + pull I) w by `rate`, projected on the simplex (eq. 2.9).
 
-    Two draws make J1 J2' w an unbiased slope, which the Gramian of one is not.
+    Two draws make J1 J2' w an unbiased gradient; the Gramian of one draw is biased.
     """
 
     values: Tensor

@@ -17,10 +17,10 @@ from mtlkit.weightings.solvers.bargaining import bargain
 
 @attrs.frozen(kw_only=True)
 class NashMTL(GradientWeighting):
-    """The Nash bargaining solution, G a = 1 / a (Navon et al., ICML 2022, algorithm 1).
+    """Nash bargaining solution, G a = 1 / a (Navon et al., ICML 2022, algorithm 1).
 
-    `largest_norm` is how long the direction may be; None leaves it as it is. `every` is how many
-    updates the weights are kept for.
+    `largest_norm` clips the norm of the direction; None disables clipping. Weights are solved every
+    `every` updates.
     """
 
     largest_norm: float | None = attrs.field(default=1.0, validator=optional(above(0)))
@@ -35,10 +35,9 @@ class NashMTL(GradientWeighting):
 
 
 class NashMTLWeights(GramianWeighting):
-    """Weights a > 0 with G a = 1 / a (claim 3.1): each task gains as much as the others' product.
+    """Weights a > 0 with G a = 1 / a (claim 3.1), solved every `every` updates.
 
-    The direction is then shortened to `largest_norm`. A gradient of zero gains nothing whatever it
-    pays: it gets the weight 0. For `every` updates the weights are kept.
+    The norm of the direction is clipped to `largest_norm`. A gradient of zero gets weight 0.
     """
 
     kept: Tensor
@@ -52,17 +51,17 @@ class NashMTLWeights(GramianWeighting):
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         if self.every == 1:
-            return self._shortened(bargain(gramian), gramian)
-        # a task that was absent when the weights were made has none yet, and is bargained for
+            return self._clip(bargain(gramian), gramian)
+        # a task without targets when the weights were solved has none yet and triggers a solve
         kept = self.kept[stats.indices].to(gramian)
         stale = (self.age % self.every == 0) | (kept < 0).any()
         weights = torch.where(stale, bargain(gramian), kept)
         self.kept[stats.indices] = weights.to(self.kept)
         self.age += 1
-        return self._shortened(weights, gramian)
+        return self._clip(weights, gramian)
 
-    def _shortened(self, weights: Tensor, gramian: Tensor) -> Tensor:
+    def _clip(self, weights: Tensor, gramian: Tensor) -> Tensor:
         if self.largest_norm is None:
             return weights
-        length = (weights @ gramian @ weights).clamp(min=0).sqrt()
-        return weights * (self.largest_norm / length.clamp(min=self.largest_norm))
+        norm = (weights @ gramian @ weights).clamp(min=0).sqrt()
+        return weights * (self.largest_norm / norm.clamp(min=self.largest_norm))

@@ -15,36 +15,35 @@ from mtlkit.weightings.kinds import GramianWeighting, UpdateStats, WeightingModu
 
 @attrs.frozen(kw_only=True)
 class PCGrad(GradientWeighting):
-    """Each gradient without its parts against the others (PCGrad; Yu et al., NeurIPS 2020)."""
+    """Gradients projected to remove conflicts (PCGrad; Yu et al., NeurIPS 2020)."""
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return PCGradWeights()
 
 
 class PCGradWeights(GramianWeighting):
-    """The sum of all g_i, each projected off every g_j that it conflicts with (algorithm 1).
+    """Sum of all g_i, each projected onto the normal plane of every conflicting g_j (algorithm 1).
 
-    The others are met in a random order, of each gradient its own. A projected gradient is a
-    combination of the given ones, so its coefficients are all that is kept.
+    Each gradient visits the others in its own random order. A projected gradient is a linear
+    combination of the given ones, so its coefficients suffice.
     """
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        own = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
-        square = gramian.diagonal()
-        for met in meetings(len(gramian), stats).to(gramian.device).T:
-            product = (own @ gramian).gather(1, met.unsqueeze(1)).squeeze(1)  # g_i' . g_j
-            length = square[met]
-            part = torch.where((product < 0) & (length > 0), product / length, 0.0)
-            own = own.scatter_add(1, met.unsqueeze(1), -part.unsqueeze(1))
-        return own.sum(dim=0)
+        coefficients = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
+        for j in projection_order(len(gramian), stats).to(gramian.device).T:
+            dot = (coefficients @ gramian).gather(1, j.unsqueeze(1)).squeeze(1)  # g_i' . g_j
+            square = gramian.diagonal()[j]
+            part = torch.where((dot < 0) & (square > 0), dot / square, 0.0)
+            coefficients = coefficients.scatter_add(1, j.unsqueeze(1), -part.unsqueeze(1))
+        return coefficients.sum(dim=0)
 
 
-def meetings(count: int, stats: UpdateStats) -> Tensor:
-    """For each of `count` tasks the others in a random order (count, count - 1), by the step.
+def projection_order(count: int, stats: UpdateStats) -> Tensor:
+    """Return a random order of the other tasks for each of `count` tasks (count, count - 1).
 
-    >>> meetings(2, UpdateStats(torch.ones(2), torch.arange(2))).tolist()
+    >>> projection_order(2, UpdateStats(torch.ones(2), torch.arange(2))).tolist()
     [[1], [0]]
     """
     drawn = torch.rand(count, count, generator=stats.step.generator())
-    drawn.fill_diagonal_(2)  # itself last, and left out
+    drawn.fill_diagonal_(2)  # sorts the task itself last, where it is dropped
     return drawn.argsort(dim=1)[:, :-1]

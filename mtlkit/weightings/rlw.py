@@ -17,7 +17,7 @@ from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingMo
 
 @attrs.frozen(kw_only=True)
 class RLW(Weighting):
-    """Random weights, drawn anew for each update (RLW; Lin et al., TMLR 2022): a placebo."""
+    """Random weights, drawn for each update (RLW; Lin et al., TMLR 2022): a placebo."""
 
     min_tasks: ClassVar[int] = 2
 
@@ -26,9 +26,9 @@ class RLW(Weighting):
 
 
 class RLWWeights(BatchLossWeighting):
-    """Weights softmax(z) with z from N(0, I), drawn anew for each update, the same on every rank.
+    """Weights softmax(z) with z from N(0, I), drawn for each update, equal on every rank.
 
-    Their sum is 1. A scheme that does not beat them has shown nothing.
+    The sum is 1.
     """
 
     def weights(self, stats: UpdateStats) -> Tensor:

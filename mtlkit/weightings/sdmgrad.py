@@ -19,9 +19,9 @@ from mtlkit.weightings.solvers.simplex import normalized, project
 class SDMGrad(GradientWeighting):
     """A direction between MGDA's and the mean (SDMGrad; Xiao et al., NeurIPS 2023, algorithm 1).
 
-    The samples of an update are divided into three draws: two for the weights, one for the update.
-    `nearness` (the paper's lambda) draws to the mean gradient; the weights are found by `steps`
-    steps of `rate` with `momentum`, on gradients in units of their mean norm.
+    The samples of an update are split into three draws: two for the weights, one for the update.
+    `nearness` (the paper's lambda) regularizes towards the mean gradient. The weights are solved by
+    `steps` steps of size `rate` with `momentum`, on gradients divided by their mean norm.
     """
 
     at: GradientLocation = attrs.field(
@@ -33,7 +33,7 @@ class SDMGrad(GradientWeighting):
     steps: int = attrs.field(default=20, validator=at_least(1))
 
     @property
-    def remembers(self) -> bool:
+    def compares_samples(self) -> bool:
         return True
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
@@ -41,10 +41,10 @@ class SDMGrad(GradientWeighting):
 
 
 class SDMGradWeights(DoubleSampling):
-    """Weights (w + l / K) / (1 + l), with w on the simplex minimising |g_w + l g_0|^2 (eq. 7).
+    """Weights (w + l / K) / (1 + l), with w on the simplex minimizing |g_w + l g_0|^2 (eq. 7).
 
-    w follows the slope J1 J2' (w + l / K) of two draws, in units of the mean gradient norm
-    (section 6.1), and goes on from where it was (algorithm 1).
+    w descends along J1 J2' (w + l / K) of two draws, divided by the squared mean gradient norm
+    (section 6.1), from its value in the previous update (algorithm 1).
     """
 
     values: Tensor
@@ -57,13 +57,13 @@ class SDMGradWeights(DoubleSampling):
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
         weights, total = normalized(self.values.to(gramian), stats.indices)
-        towards = self.nearness / len(weights)
-        # two draws of one gradient may point apart; their product is then no square of a norm
+        mean = self.nearness / len(weights)
+        # the product of two draws of one gradient may be negative
         unit = gramian.diagonal().clamp(min=0).sqrt().mean().square()
         matrix = gramian / (unit + 1e-8)
-        speed = torch.zeros_like(weights)
+        velocity = torch.zeros_like(weights)
         for _ in range(self.steps):
-            speed = self.momentum * speed + matrix @ (weights + towards)
-            weights = project(weights - self.rate * speed)
+            velocity = self.momentum * velocity + matrix @ (weights + mean)
+            weights = project(weights - self.rate * velocity)
         self.values[stats.indices] = (weights * total).to(self.values)
-        return (weights + towards) / (1 + self.nearness)
+        return (weights + mean) / (1 + self.nearness)

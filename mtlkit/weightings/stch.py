@@ -1,4 +1,4 @@
-"""A smooth maximum of the losses (STCH; Lin et al., ICML 2024).
+"""Smooth maximum of the losses (STCH; Lin et al., ICML 2024).
 
 Paper: Xi Lin, Xiaoyuan Zhang, Zhiyuan Yang, Fei Liu, Zhenkun Wang and Qingfu Zhang, "Smooth
 Tchebycheff Scalarization for Multi-Objective Optimization", ICML 2024.
@@ -15,16 +15,16 @@ from mtlkit.component import Problem, above, at_least_number, each
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
-from mtlkit.weightings.term_checks import _strangers
+from mtlkit.weightings.term_checks import unknown_names
 
 
 @attrs.frozen(kw_only=True)
 class STCH(Weighting):
-    """A smooth maximum of the losses (STCH; Lin et al., ICML 2024, eq. 12).
+    """Smooth maximum of the losses (STCH; Lin et al., ICML 2024, eq. 12).
 
-    `smoothing` is the paper's mu: near 0 only the largest loss counts. `preferences` multiply the
-    losses before they are compared, by the name of the task; the others have 1 / T. `ideal` is
-    subtracted before, 0 where a task is not named.
+    `smoothing` is the paper's mu: near 0 only the largest loss counts. `ideal` losses, by task name
+    with default 0, are subtracted first; then `preferences`, by task name with default 1 / T,
+    multiply the difference.
     """
 
     min_tasks: ClassVar[int] = 2
@@ -34,18 +34,18 @@ class STCH(Weighting):
     ideal: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
-        yield from _strangers(self.preferences, terms, "preferences")
-        yield from _strangers(self.ideal, terms, "ideal")
+        yield from unknown_names(self.preferences, terms, "preferences")
+        yield from unknown_names(self.ideal, terms, "ideal")
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return STCHWeights(self, terms)
 
 
 class STCHWeights(BatchLossWeighting):
-    """The gradient of mu log sum_t exp(p_t (L_t - z_t) / mu), the smooth Tchebycheff (eq. 12).
+    """Gradient of mu log sum_t exp(p_t (L_t - z_t) / mu), the smooth Tchebycheff (eq. 12).
 
-    That is p_t times the softmax over tasks of p_t (L_t - z_t) / mu, with preferences p, the ideal
-    losses z and the smoothing mu.
+    That is p_t times the softmax over tasks of p_t (L_t - z_t) / mu, with preferences p, ideal
+    losses z and smoothing mu.
     """
 
     preferences: Tensor
@@ -54,11 +54,10 @@ class STCHWeights(BatchLossWeighting):
     def __init__(self, config: STCH, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
         self.smoothing = config.smoothing
-        each = [config.preferences.get(term.name, 1 / len(terms)) for term in terms]
-        self.register_buffer("preferences", torch.tensor(each))
-        self.register_buffer(
-            "ideal", torch.tensor([config.ideal.get(term.name, 0.0) for term in terms])
-        )
+        preferences = [config.preferences.get(term.name, 1 / len(terms)) for term in terms]
+        ideal = [config.ideal.get(term.name, 0.0) for term in terms]
+        self.register_buffer("preferences", torch.tensor(preferences))
+        self.register_buffer("ideal", torch.tensor(ideal))
 
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]

@@ -1,4 +1,4 @@
-"""Checks of loss terms that several weightings share."""
+"""Checks of loss terms shared by several weightings."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,28 +6,28 @@ from mtlkit.component import Problem
 from mtlkit.task_types import LossTerm, Role
 
 
-def _main_and_side(terms: Sequence[LossTerm], what: str) -> Iterable[Problem]:
-    """A problem where there is no main task, or no side task to share a total."""
+def main_and_side_problems(terms: Sequence[LossTerm], name: str) -> Iterable[Problem]:
+    """Yield a problem if no term is a main task or no term is a side task."""
     if all(term.role is not Role.MAIN for term in terms):
         yield Problem(
-            ("weighting",), f"{what} need a main task and found none; give one task `role: main`"
+            ("weighting",),
+            f"got no main task, expected at least 1 for {name}; give one task `role: main`",
         )
     if all(term.role is not Role.SIDE for term in terms):
         yield Problem(
             ("weighting",),
-            f"{what} divide a total among side tasks and found none; "
-            f"use `equal` for main tasks alone",
+            f"got no side task, expected at least 1 for {name}; use `equal` for main tasks only",
         )
 
 
-def _strangers(
-    named: Mapping[str, float], terms: Sequence[LossTerm], option: str
+def unknown_names(
+    values: Mapping[str, float], terms: Sequence[LossTerm], option: str
 ) -> Iterable[Problem]:
-    """A problem for each name that no loss has."""
+    """Yield a problem for each key of `values` that is not the name of a loss."""
     names = [term.name for term in terms]
-    for name in named:
+    for name in values:
         if name not in names:
             yield Problem(
                 ("weighting", option, name),
-                f"no loss is named {name!r}; the losses are {', '.join(names)}",
+                f"got {name!r}, expected the name of a loss ({', '.join(names)})",
             )

@@ -18,7 +18,7 @@ from mtlkit.weightings.kinds import LossWeighting, StepLosses, WeightedLoss, Wei
 class Uncertainty(Weighting):
     """Weights learned as homoscedastic uncertainty (Kendall, Gal & Cipolla, CVPR 2018, eq. 10).
 
-    `learning_rate` is that of the learned log-variances; None means the optimiser's own.
+    `learning_rate` is that of the learned log-variances; None uses that of the optimizer.
     """
 
     learning_rate: float | None = attrs.field(default=None, validator=optional(above(0)))
@@ -32,12 +32,12 @@ class Uncertainty(Weighting):
 
 
 class UncertaintyWeights(LossWeighting):
-    """The sum of exp(-s_t) L_t + s_t / 2 with learned log-variances s = log sigma^2 (T,).
+    """Sum of exp(-s_t) L_t + s_t / 2 with learned log-variances s = log sigma^2 (T,).
 
-    Equation 10 weighs a regression's squared error with 1 / (2 sigma^2) and a classification's
-    cross-entropy with 1 / sigma^2. mtlkit's regression loss is *half* the squared error, so the
-    factor exp(-s) is right for both. A term without any label in the batch contributes nothing,
-    its s / 2 included: its variance would otherwise drift to zero unobserved.
+    Equation 10 multiplies the squared error of a regression by 1 / (2 sigma^2) and the
+    cross-entropy of a classification by 1 / sigma^2. The regression loss here is *half* the squared
+    error, so the factor exp(-s) fits both. A term without targets in the update contributes
+    nothing; otherwise its variance would drift to zero.
     """
 
     def __init__(self, terms: tuple[LossTerm, ...]) -> None:

@@ -142,7 +142,7 @@ def test_files_that_are_no_weights_are_named(tmp_path, name):
 
 
 def test_an_unknown_tag_of_weights_is_named():
-    with pytest.raises(AssemblyError, match=r"timm cannot make 'resnet18\.nope'"):
+    with pytest.raises(AssemblyError, match=r"timm cannot create 'resnet18\.nope'"):
         TimmModel(model="resnet18.nope").build((3, 32, 32))
 
 
@@ -161,7 +161,7 @@ def test_a_saved_model_needs_no_file_of_starting_weights(tmp_path):
 def test_timm_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"conv1.weight": torch.zeros(3)}, path)
-    with pytest.raises(AssemblyError, match=r"gives 0 of the \d+ tensors"):
+    with pytest.raises(AssemblyError, match=r"has 0 of the \d+ tensors"):
         TimmModel(model="resnet10t", weights=path).build((3, 32, 32))
-    with pytest.raises(AssemblyError, match="there is no file"):
+    with pytest.raises(AssemblyError, match="no file"):
         TimmModel(model="resnet10t", weights=tmp_path / "none.safetensors").build((3, 32, 32))

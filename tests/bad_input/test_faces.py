@@ -59,7 +59,7 @@ TRAIN = ("train", "faces.yaml", "--quiet", "--out", "run", "--cache", "kept")
         ("data.type=face/renderd", "did you mean 'face/rendered'"),
         ("evaluators=[face/identificaton]", "did you mean 'face/identification'"),
         ("router.by=yaw", "router.by: no task named 'yaw'; the tasks are identity, pose"),
-        ("tasks.identity.role=side", "need a main task and found none"),
+        ("tasks.identity.role=side", "got no main task, expected at least 1 for dynamic weights"),
     ],
 )
 @pytest.mark.parametrize("command", ["explain", "train"])
@@ -71,14 +71,14 @@ def test_a_recipe_with_a_mistake(command, override, words, refused):
     ("override", "words"),
     [
         ("tasks.pose.target=angle", "the data has no label 'angle'; it has: expression, light"),
-        ("router.groups.front=[0]", "classes that stand in no group: -30, -15, 15, 30"),
+        ("router.groups.front=[0]", "got classes without a group: -30, -15, 15, 30"),
         ("router.groups.front=[-30, -15, 0, 15, 30, 7]", "that the data does not have: 7"),
         ("tasks.pose.head={type: classification, classes: 12}", "states 12 classes, the training"),
         (
             "tasks.more={target: expression, head: regression}",
             "the label 'expression' has classes, the head predicts a number",
         ),
-        ("router.branch=block", "cannot be taken apart before its last block"),
+        ("router.branch=block", "can be split before its last block"),
         ("evaluators=[{type: face/identification, by: angle}]", "'angle'"),
         ("evaluators=[{type: face/identification, split: tset}]", "tset"),
         ("evaluators=[{type: face/identification, task: identty}]", "identty"),

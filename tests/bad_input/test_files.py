@@ -66,7 +66,10 @@ def overridden(refused, *overrides):
         ("data.labels=good.yaml", r"expected a table that ends in \.csv"),
         ("data.labels=pictures/p00.png", r"expected a table that ends in \.csv or \.parquet"),
         ("backbone={type: timm, model: resnet10t, weights: void.pt}", r"no file '.*void\.pt'"),
-        ("backbone={type: timm, model: resnet10t, weights: good.yaml}", r"is no file of weights"),
+        (
+            "backbone={type: timm, model: resnet10t, weights: good.yaml}",
+            r"is not a file of weights",
+        ),
         ("backbone={type: timm, model: resnte10t}", r"no model named 'resnte10t'"),
     ],
 )
@@ -235,16 +238,16 @@ def test_a_class_count_that_disagrees_with_the_data(classes, home, refused):
         ("data.split={validation: 0.01, test: 0}", "the validation split is empty"),
         (
             "router={type: grouped, task: who, by: side, groups: {a: [left], b: [up, right]}}",
-            "members of groups that the data does not have: up",
+            "got classes that the data does not have: up",
         ),
         (
             "router={type: grouped, task: who, by: who, groups: {a: [ann], b: [bob]}}",
-            "classes that stand in no group: cid, dan",
+            "got classes without a group: cid, dan",
         ),
         (
             "router={type: grouped, task: who, by: side, groups: {a: [left], b: [right]}, "
             "branch: block}",
-            "cannot be taken apart before its last block; use `branch: linear`",
+            "can be split before its last block; use `branch: linear`",
         ),
     ],
 )

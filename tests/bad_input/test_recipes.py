@@ -98,11 +98,20 @@ NO_MAIN = "tasks.who.role=side"
 @pytest.mark.parametrize(
     ("overrides", "line"),
     [
-        ([NO_MAIN], "need a main task and found none; give one task `role: main`"),
-        ([NO_MAIN, "weighting.form=product-of-means"], "need a main task and found none"),
-        ([NO_MAIN, GROUPED.format("branch: linear")], "need a main task and found none"),
-        (["weighting.gate_main=true"], "gate_main divides a total among main losses and found 1"),
-        (["tasks.side.role=main", "tasks.age.role=main"], "among side tasks and found none"),
+        (
+            [NO_MAIN],
+            "got no main task, expected at least 1 for dynamic weights; give one task `role: main`",
+        ),
+        (
+            [NO_MAIN, "weighting.form=product-of-means"],
+            "got no main task, expected at least 1 for dynamic weights",
+        ),
+        (
+            [NO_MAIN, GROUPED.format("branch: linear")],
+            "got no main task, expected at least 1 for dynamic weights",
+        ),
+        (["weighting.gate_main=true"], "got 1 main loss, expected at least 2 for `gate_main`"),
+        (["tasks.side.role=main", "tasks.age.role=main"], "got no side task, expected at least 1"),
     ],
 )
 def test_tasks_that_the_weighting_cannot_weigh(overrides, line, told):
@@ -121,7 +130,10 @@ def test_weightings_that_need_no_main_task_take_none(weighting, home, call):
     [
         ([GROUPED.format("branch: linear").replace("by: side", "by: age")], "predicts no classes"),
         ([GROUPED.format("branch: linear").replace("task: who", "task: x")], "no task named 'x'"),
-        (["weighting={type: fixed, weights: {whoo: 1}}"], "no loss is named 'whoo'"),
+        (
+            ["weighting={type: fixed, weights: {whoo: 1}}"],
+            "got 'whoo', expected the name of a loss",
+        ),
         (["seed=-1"], "seed: expected a whole number of at least 0, found -1"),
         (["optimizer.lr=1e999"], "1e999 is too large"),
         (["optimizer={type: sgd, lr: .inf}"], "lr: expected a number above 0, found inf"),

@@ -82,4 +82,4 @@ def test_a_comparison_value_is_checked_like_a_file(bench, tiny):
     assert comparison.budgets == (Budget.EPOCHS,)
     searched = attrs.evolve(comparison, tuning=Tuning(trials=2, search={"optimizer.lt": (1, 2)}))
     with pytest.raises(RecipeError, match=r"tuning\.search\.optimizer\.lt: .* there is no 'lt'"):
-        mtlkit.comparison(searched, bench.folder / "study", catalog=tiny.catalog())
+        mtlkit.compare(searched, bench.folder / "study", catalog=tiny.catalog())

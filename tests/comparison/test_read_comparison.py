@@ -217,5 +217,5 @@ def test_a_weighting_that_does_not_fit_is_told_before_anything_is_run(bench, tin
     (found,) = lines(bench, "problems: {plane: soft.yaml}\nweightings: [dynamic]\n")
     assert found.startswith(
         "comparison.yaml:2:14: weightings.0: 'dynamic' on the problem 'plane': weighting: Dynamic "
-        "looks at the shared features"
+        "reads the shared features"
     )

@@ -76,7 +76,7 @@ def test_a_torn_last_line_is_dropped(tmp_path, torn):
 
 def test_a_strange_log_is_refused(tmp_path):
     (tmp_path / "log.jsonl").write_text("dear diary\n")
-    with pytest.raises(RunError, match=r"log\.jsonl: holds a line that mtlkit did not write"):
+    with pytest.raises(RunError, match=r"log\.jsonl: contains a line that mtlkit did not write"):
         JsonLines().open(tmp_path, 0)
 
 

@@ -175,8 +175,8 @@ ONE_MISTAKE = [
     (
         "role: main, ",
         "",
-        "r.yaml:13:12: weighting: dynamic weights need a main task and found none; give one task "
-        "`role: main`",
+        "r.yaml:13:12: weighting: got no main task, expected at least 1 for dynamic weights; "
+        "give one task `role: main`",
     ),
     (
         "casia-net, width: 0.5",

@@ -254,8 +254,8 @@ def test_block_branches_refuse_a_backbone_in_one_piece():
 @pytest.mark.parametrize(
     ("groups", "words"),
     [
-        ({"left": (-90, -45), "right": (45, 90)}, "classes that stand in no group: 0"),
-        ({**GROUPS, "up": ("up",)}, "members of groups that the data does not have: up"),
+        ({"left": (-90, -45), "right": (45, 90)}, "got classes without a group: 0"),
+        ({**GROUPS, "up": ("up",)}, "got classes that the data does not have: up"),
     ],
 )
 def test_groups_must_cover_the_classes(groups, words):
@@ -271,7 +271,7 @@ def test_groups_must_cover_the_classes(groups, words):
         ({"by": "age"}, "router.by: the task 'age' predicts no classes"),
         ({"task": "age"}, "router.task: the task 'age' predicts no classes"),
         ({"groups": {"all": POSES}}, "router.groups: expected two groups or more, found 1"),
-        ({"groups": {"a": (0, 45), "b": (45,)}}, "'45' stands in the group 'a' already"),
+        ({"groups": {"a": (0, 45), "b": (45,)}}, "'45' is already in the group 'a'"),
     ],
 )
 def test_routers_say_what_does_not_fit(changes, words):

@@ -17,7 +17,7 @@ from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import Train
 from mtlkit.routers import CGC, MTAN, PLE, CrossStitch, DSelectK, Features, LearnToBranch, MMoE
 from mtlkit.routers.dselect_k import binary_codes, selected, smooth_step
-from mtlkit.routers.learn_to_branch import COLDEST
+from mtlkit.routers.learn_to_branch import MIN_TEMPERATURE
 from mtlkit.routers.mmoe import MMoERouter
 from mtlkit.runs.evaluate import load_model
 from mtlkit.runs.fit import fit
@@ -58,7 +58,7 @@ def own_of(model, inputs):
     """The trunk's features, and what each task makes of them (T, N, W), as numpy arrays."""
     with torch.no_grad():
         features = model.router.specialize(model.router(inputs))
-    own = torch.stack([features.own[name] for name in NAMES])
+    own = torch.stack([features.per_task[name] for name in NAMES])
     return features.shared.numpy(), own.numpy()
 
 
@@ -80,7 +80,7 @@ INPUTS = torch.randn(5, 6, generator=torch.Generator().manual_seed(2))
 
 
 def test_cross_stitch_mixes_what_the_networks_say():
-    model = built(CrossStitch(own=0.8))
+    model = built(CrossStitch(same_task=0.8))
     router = model.router
     alpha = router.at_features.alpha.detach().numpy()
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_cross_stitch_mixes_what_the_networks_say():
 
 
 def test_cross_stitch_starts_from_its_own_share():
-    router = assemble(MLP, CrossStitch(own=0.8), TASKS, ASSEMBLY).router
+    router = assemble(MLP, CrossStitch(same_task=0.8), TASKS, ASSEMBLY).router
     assert router.at_features.alpha.tolist() == [
         pytest.approx([0.8 if s == t else 0.1 for t in range(3)]) for s in range(3)
     ]
@@ -117,7 +117,7 @@ def test_with_one_task_a_stitched_network_is_the_network():
     one = {"identity": Task(role=Role.MAIN)}
     router = assemble(MLP, CrossStitch(), one, ASSEMBLY).router
     found = router(INPUTS)
-    assert torch.allclose(found.own["identity"], router.backbones[0](INPUTS))
+    assert torch.allclose(found.per_task["identity"], router.backbones[0](INPUTS))
 
 
 def test_mmoe_is_a_mixture_by_each_tasks_gate():
@@ -144,15 +144,15 @@ def level(weights, prefix, shared, own):
         return sum(g * f for g, f in zip(gate, of, strict=True))
 
     common = said("shared", shared)
-    special = [said(f"own.{t}", own[t]) for t in range(3)]
+    special = [said(f"per_task.{t}", own[t]) for t in range(3)]
     found = [gated(f"gates.{t}", own[t], [*special[t], *common]) for t in range(3)]
     everyone = [one for said_by in special for one in said_by] + common
-    if f"{prefix}way_on.layer.weight" in weights:
-        shared = gated("way_on", shared, everyone)
+    if f"{prefix}shared_gate.layer.weight" in weights:
+        shared = gated("shared_gate", shared, everyone)
     return shared, found
 
 
-@pytest.mark.parametrize("config", [CGC(shared=2, own=3), PLE(levels=3, shared=1, own=2)],
+@pytest.mark.parametrize("config", [CGC(shared=2, per_task=3), PLE(levels=3, shared=1, per_task=2)],
                          ids=name_of)  # fmt: skip
 def test_cgc_and_ple_extract_level_by_level(config):
     model = built(config)
@@ -167,11 +167,11 @@ def test_cgc_and_ple_extract_level_by_level(config):
 
 
 def test_an_expert_of_one_task_is_trained_by_that_task_alone():
-    model = built(CGC(own=1))
+    model = built(CGC(per_task=1))
     features = model.router.specialize(model.router(INPUTS))
-    features.own["pose"].sum().backward()
+    features.per_task["pose"].sum().backward()
     reached = [any((p.grad is not None and p.grad.abs().sum() > 0) for p in module.parameters())
-               for module in model.router.levels[0].own]  # fmt: skip
+               for module in model.router.levels[0].per_task]  # fmt: skip
     assert reached == [False, True, False]
     assert model.router.levels[0].shared.layer.weight.grad.abs().sum() > 0
 
@@ -283,7 +283,7 @@ def test_learn_to_branch_follows_the_likeliest_parents():
 def test_parents_are_drawn_as_often_as_their_probability_says():
     router = built(LearnToBranch(levels=1, nodes=3)).router
     choice = router.parents[0].train()
-    cold = torch.tensor(COLDEST)
+    cold = torch.tensor(MIN_TEMPERATURE)
     draws = []
     for _ in range(4000):
         choice.draw()
@@ -309,7 +309,7 @@ def test_cooling_is_counted_and_saved():
     assert other.router.temperature.item() == 2.0
     for _ in range(9):
         model(INPUTS)
-    assert model.router.temperature.item() == pytest.approx(COLDEST)
+    assert model.router.temperature.item() == pytest.approx(MIN_TEMPERATURE)
 
 
 def test_each_task_may_be_shown_features_of_its_own():
@@ -322,12 +322,12 @@ def test_each_task_may_be_shown_features_of_its_own():
         found = model.router.specialize(Features(shared, copies=detached))
         for name in NAMES:
             slopes = torch.autograd.grad(
-                found.own[name].sum(), list(copies.values()), allow_unused=True
+                found.per_task[name].sum(), list(copies.values()), allow_unused=True
             )
             seen = [slope is not None and bool(slope.any()) for slope in slopes]
             assert seen == [other == name for other in NAMES]
         together = model.router.specialize(Features(shared))
-        assert all(torch.equal(found.own[name], together.own[name]) for name in NAMES)
+        assert all(torch.equal(found.per_task[name], together.per_task[name]) for name in NAMES)
 
 
 class Assisted(MMoERouter):
@@ -337,7 +337,7 @@ class Assisted(MMoERouter):
         return {"identity.extra": present["identity"]}
 
     def branch_losses(self, features, targets):
-        return {"identity.extra": features.own["pose"].square().mean(dim=1)}
+        return {"identity.extra": features.per_task["pose"].square().mean(dim=1)}
 
 
 def test_branches_read_specialized_features_with_and_without_copies():
@@ -407,9 +407,9 @@ def test_without_shared_features_every_task_has_its_own():
     assert not CrossStitch().shared_last_layer
     model = built(CrossStitch())
     found = model.router(INPUTS)
-    assert list(found.own) == NAMES
+    assert list(found.per_task) == NAMES
     at = detach_features(model.features(INPUTS), NAMES)
-    assert list(at.features.own) == NAMES
+    assert list(at.features.per_task) == NAMES
     assert list(at.features.copies) == NAMES
 
 
@@ -424,11 +424,11 @@ def test_heads_are_as_wide_as_the_experts(config):
 @pytest.mark.parametrize(
     ("config", "options", "words"),
     [
-        (DSelectK, {"experts": 6}, "experts: expected a power of two from 2 on, found 6"),
+        (DSelectK, {"experts": 6}, "experts: expected a power of two of at least 2, found 6"),
         (DSelectK, {"experts": True}, "experts: expected a power of two"),
         (MMoE, {"experts": 1}, "experts: expected a whole number of at least 2, found 1"),
         (PLE, {"levels": 1}, "levels: expected a whole number of at least 2, found 1"),
-        (CrossStitch, {"own": 1.1}, "own: expected a number from 0 to 1, found 1.1"),
+        (CrossStitch, {"same_task": 1.1}, "same_task: expected a number from 0 to 1, found 1.1"),
         (LearnToBranch, {"cooling": 1.0}, "cooling: expected a number from 0 to below 1"),
         (MTAN, {"reduction": 0}, "reduction: expected a whole number of at least 1"),
     ],

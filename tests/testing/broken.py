@@ -623,7 +623,7 @@ class Secluded(Way):
 class Pretending(Way):
     def forward(self, inputs):
         found = self.backbone(inputs)
-        return Features(found, own=dict.fromkeys(self.tasks, found))
+        return Features(found, per_task=dict.fromkeys(self.tasks, found))
 
 
 class Choosy(Way):

@@ -14,7 +14,7 @@ from mtlkit.weightings import (
     MGDA,
     LossWeighting,
     MoDo,
-    Normalisation,
+    Normalization,
     RequiresPositiveLosses,
 )
 
@@ -182,11 +182,11 @@ def test_a_negative_loss_is_named_with_the_scheme_that_cannot_take_it(points, sc
     assert list(raised.value.tasks) == ["age"]
 
 
-@pytest.mark.parametrize("normalise", ["loss", "loss-and-norm"])
+@pytest.mark.parametrize("normalize", ["loss", "loss-and-norm"])
 def test_a_negative_loss_is_named_by_mgda_of_losses_and_through_a_mean_of_weights(
-    points, normalise
+    points, normalize
 ):
-    inner = MGDA(normalise=Normalisation(normalise))
+    inner = MGDA(normalize=Normalization(normalize))
     for scheme in (inner, CRMOGM(of=inner)):
         made = points.updater(recipe_of(points, scheme, batch=50))
         head = made.inner.model.head("age")

@@ -14,7 +14,7 @@ TASKS = ("who", "age")
 
 def three_ways_out():
     x = torch.randn(4, 3, requires_grad=True)
-    return x, Features(x * 2, maps=(x + 1).unsqueeze(-1), own={"age": x.exp()})
+    return x, Features(x * 2, maps=(x + 1).unsqueeze(-1), per_task={"age": x.exp()})
 
 
 def test_the_leaves_have_the_values_and_not_the_graph():
@@ -22,12 +22,12 @@ def test_the_leaves_have_the_values_and_not_the_graph():
     at = detach_features(features, TASKS)
     who, age = at.features.copies["who"], at.features.copies["age"]
     assert who.shared.equal(features.shared)
-    assert age.shared.equal(features.own["age"])
+    assert age.shared.equal(features.per_task["age"])
     assert who.maps.equal(features.maps)
     assert age.maps.equal(features.maps)
     assert at.features.shared.equal(features.shared)
     assert at.features.maps.equal(features.maps)
-    assert at.features.of("age").equal(features.own["age"])
+    assert at.features.of("age").equal(features.per_task["age"])
     assert at.features.of("who").equal(features.shared)
     leaves = [leaf for each in (who, age, at.features) for leaf in ends_of(each)]
     assert all(leaf.is_leaf and leaf.requires_grad for leaf in leaves)
@@ -50,7 +50,7 @@ def test_one_pass_gives_each_task_its_row_and_zeros_where_nothing_depends():
     zeros, ones = torch.zeros(12), torch.ones(12)
     wanted = [[ones, zeros, zeros], [zeros, 2 * ones, 3 * ones], [5 * ones, 7 * ones, zeros]]
     assert rows.tolist() == torch.stack([torch.cat(row) for row in wanted]).tolist()
-    assert beside == features.own["age"].sum()
+    assert beside == features.per_task["age"].sum()
 
 
 def test_several_branches_are_told_apart_too():

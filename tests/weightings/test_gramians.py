@@ -29,7 +29,7 @@ from mtlkit.weightings import (
     MoCo,
     MoDo,
     NashMTL,
-    Normalisation,
+    Normalization,
     PCGrad,
     SDMGrad,
     Singular,
@@ -37,9 +37,9 @@ from mtlkit.weightings import (
     StepInfo,
     UpdateStats,
 )
-from mtlkit.weightings.pcgrad import meetings
+from mtlkit.weightings.pcgrad import projection_order
 from mtlkit.weightings.solvers.bargaining import bargain
-from mtlkit.weightings.solvers.simplex import FEW, conflict_averse, project, shortest
+from mtlkit.weightings.solvers.simplex import FEW, conflict_averse, min_norm, project
 
 _spec = importlib.util.spec_from_file_location(
     "jacobians", Path(__file__).with_name("jacobians.py")
@@ -160,7 +160,7 @@ class TestEveryScheme:
 
 
 SCALED_ALIKE = (
-    MGDA(normalise=Normalisation.NORM),
+    MGDA(normalize=Normalization.NORM),
     PCGrad(),
     IMTLG(),
     CAGrad(),
@@ -200,7 +200,7 @@ class TestMgda:
         """The certificate of a shortest vector d: g_t . d >= d . d for every task."""
         for jacobian in samples(kind):
             gramian = jacobian @ jacobian.T
-            weights = shortest(gramian)
+            weights = min_norm(gramian)
             assert weights.sum().item() == pytest.approx(1)
             assert (weights >= 0).all()
             products, length = gramian @ weights, weights @ gramian @ weights
@@ -212,7 +212,7 @@ class TestMgda:
             jacobian = torch.randn(tasks, 60, dtype=torch.float64) + 0.2
             jacobian[::3] *= scale
             gramian = jacobian @ jacobian.T
-            weights = shortest(gramian)
+            weights = min_norm(gramian)
             products, length = gramian @ weights, weights @ gramian @ weights
             assert (products >= length * (1 - 1e-5)).all()
             assert weights.sum().item() == pytest.approx(1)
@@ -224,20 +224,20 @@ class TestMgda:
             share = ((b - a) @ b / (a - b).square().sum()).clamp(0, 1)
             assert_close(direction(MGDA(), jacobian[:2]), share * a + (1 - share) * b, 1 - 1e-9)
 
-    @pytest.mark.parametrize("normalise", list(Normalisation))
-    def test_normalised_gradients_are_compared_after_the_division(self, normalise):
+    @pytest.mark.parametrize("normalize", list(Normalization))
+    def test_normalised_gradients_are_compared_after_the_division(self, normalize):
         losses = torch.tensor([0.5, 2.0, 1.0])
         jacobian = samples("badly scaled", 2)[1]
         divisor = torch.ones(3, dtype=torch.float64)
-        if "norm" in normalise.value:
+        if "norm" in normalize.value:
             divisor = divisor * jacobian.norm(dim=1)
-        if "loss" in normalise.value:
+        if "loss" in normalize.value:
             divisor = divisor * losses.double()
         scaled = jacobian / divisor.unsqueeze(1)
-        weights = MGDA(normalise=normalise).build(terms_of(3), 4)(
+        weights = MGDA(normalize=normalize).build(terms_of(3), 4)(
             jacobian @ jacobian.T, stats_of(3, losses)
         )
-        torch.testing.assert_close(weights, shortest(scaled @ scaled.T))
+        torch.testing.assert_close(weights, min_norm(scaled @ scaled.T))
 
     def test_it_agrees_with_torchjd_where_that_has_converged(self):
         for jacobian in samples("random"):
@@ -263,7 +263,7 @@ class TestPcGradAndGradVac:
 
         for number, jacobian in enumerate(samples(kind)):
             stats = stats_of(len(jacobian), step=number)
-            order = meetings(len(jacobian), stats).tolist()
+            order = projection_order(len(jacobian), stats).tolist()
             assert_close(
                 direction(PCGrad(), jacobian, stats),
                 self.by_vectors(jacobian, order, project_off),
@@ -289,13 +289,15 @@ class TestPcGradAndGradVac:
         for step in range(12):
             jacobian = torch.randn(4, 9, generator=generator, dtype=torch.float64)
             stats = stats_of(4, step=step)
-            order = meetings(4, stats).tolist()
+            order = projection_order(4, stats).tolist()
             found = module(jacobian @ jacobian.T, stats) @ jacobian
             assert_close(found, self.by_vectors(jacobian, order, turn), 1 - 1e-5, 1e-3)
             torch.testing.assert_close(module.targets.double(), targets, rtol=1e-4, atol=1e-6)
 
     def test_every_order_of_meeting_comes(self):
-        seen = {tuple(meetings(3, stats_of(3, step=step))[0].tolist()) for step in range(40)}
+        seen = {
+            tuple(projection_order(3, stats_of(3, step=step))[0].tolist()) for step in range(40)
+        }
         assert seen == {(1, 2), (2, 1)}
 
 
@@ -568,7 +570,7 @@ def test_schemes_of_two_draws_agree_with_torchjd(own, theirs):
 def test_a_scheme_of_draws_says_so_by_its_type(gradient_scheme):
     module = gradient_scheme.build(terms_of(4), 4)
     several = isinstance(module, DoubleSampling | Lookahead)
-    assert several == (gradient_scheme.remembers and isinstance(module, GramianWeighting))
+    assert several == (gradient_scheme.compares_samples and isinstance(module, GramianWeighting))
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 5, 30])

@@ -83,7 +83,9 @@ def test_stch_counts_preferences_and_ideals_by_name():
     torch.testing.assert_close(scheme.build(TERMS, 5).weights(stats(losses)), wanted)
     for option in ("preferences", "ideal"):
         (problem,) = STCH(**{option: {"poes": 0.5}}).problems(TERMS)
-        assert str(problem).startswith(f"weighting.{option}.poes: no loss is named 'poes'")
+        assert str(problem).startswith(
+            f"weighting.{option}.poes: got 'poes', expected the name of a loss"
+        )
 
 
 def test_dwa_agrees_with_torchjd_over_epochs():

@@ -240,7 +240,7 @@ def test_normalised_losses_start_alike_whatever_the_number_of_classes():
     terms = TERMS[:3]
     guesses = torch.tensor([[math.log(term.classes)] for term in terms]).expand(3, SAMPLES)
     losses = step_losses(guesses, terms=terms)
-    weighting = Dynamic(total=0.2, normalise=True).build(terms, FEATURES)
+    weighting = Dynamic(total=0.2, normalize=True).build(terms, FEATURES)
     found = weighting(losses)
     assert found.weights[1:].tolist() == pytest.approx([0.1 / math.log(13), 0.1 / math.log(20)])
     found.total.backward()  # equal losses in these units: the gate has no reason to move
@@ -262,10 +262,10 @@ def test_main_terms_share_their_total_by_a_gate_of_their_own():
 @pytest.mark.parametrize(
     ("weighting", "terms", "words"),
     [
-        (Dynamic(), TERMS[1:], "need a main task and found none"),
-        (Dynamic(), TERMS[:1], "among side tasks and found none"),
-        (Dynamic(gate_main=True), TERMS, "gate_main divides a total among main losses and found 1"),
-        (Fixed(weights={"poes": 1.0}), TERMS, "no loss is named 'poes'"),
+        (Dynamic(), TERMS[1:], "got no main task, expected at least 1 for dynamic weights"),
+        (Dynamic(), TERMS[:1], "got no side task, expected at least 1"),
+        (Dynamic(gate_main=True), TERMS, "got 1 main loss, expected at least 2 for `gate_main`"),
+        (Fixed(weights={"poes": 1.0}), TERMS, "got 'poes', expected the name of a loss"),
     ],
 )
 def test_weightings_say_what_they_cannot_weigh(weighting, terms, words):

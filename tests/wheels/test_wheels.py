@@ -133,7 +133,7 @@ from mtlkit.runs import Evaluated, Run
 from mtlkit_hello.discount import Discount
 
 assert_type(Discount(rate=0.5).rate, float)
-assert_type(Dynamic(total=0.1).normalise, bool)
+assert_type(Dynamic(total=0.1).normalize, bool)
 assert_type(fit(load_recipe(Path("r.yaml"), load_catalog()), "out"), Run)
 
 

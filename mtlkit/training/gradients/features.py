@@ -91,15 +91,15 @@ class DetachedFeatures:
 def ends_of(features: Features) -> tuple[Tensor, ...]:
     """Return the tensors in which a backbone ends: shared features, maps, each task's own."""
     maps = [features.maps] if features.maps is not None else []
-    return (features.shared, *maps, *features.own.values())
+    return (features.shared, *maps, *features.per_task.values())
 
 
 def detach_features(features: Features, tasks: Sequence[str]) -> DetachedFeatures:
     """Return `features` detached from the backbone, with a copy for the head of each of `tasks`."""
     ends = ends_of(features)
-    first_own = len(ends) - len(features.own)
+    first_own = len(ends) - len(features.per_task)
     maps = [1] if features.maps is not None else []
-    own = {task: first_own + number for number, task in enumerate(features.own)}
+    own = {task: first_own + number for number, task in enumerate(features.per_task)}
     sources = {task: [own.get(task, 0), *maps] for task in tasks}
     copies = {
         task: Features(_leaf(ends[own.get(task, 0)]), _leaf(ends[1]) if maps else None)
@@ -109,7 +109,7 @@ def detach_features(features: Features, tasks: Sequence[str]) -> DetachedFeature
     detached = Features(
         leaves[0],
         leaves[1] if maps else None,
-        dict(zip(features.own, leaves[first_own:], strict=True)),
+        dict(zip(features.per_task, leaves[first_own:], strict=True)),
         copies,
     )
     return DetachedFeatures(ends, detached, sources)

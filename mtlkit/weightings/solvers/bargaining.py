@@ -1,46 +1,46 @@
-"""Weights a > 0 with G a = a^(-p): what Nash-MTL and FairGrad ask of a Gramian.
+"""Solver of G a = a^(-p) for weights a > 0, used by Nash-MTL and FairGrad.
 
-The solution is the minimum of a' G a / 2 minus the sum of the antiderivatives of a^(-p), a convex
-function. Newton's steps are taken in units of a, in which gradients of any length look alike, and
-changed by at most `FURTHEST` of a, so that weights stay above zero. Shapes: K tasks.
+The solution minimizes a' G a / 2 minus the sum of the antiderivatives of a^(-p), a convex function.
+Newton steps are relative to a, which makes them invariant to gradient norms, and change a by at
+most the fraction `MAX_STEP`, which keeps weights above zero. Shapes: K tasks.
 """
 
 import torch
 from torch import Tensor
 
 STEPS = 16
-"""Steps of Newton's method; gradients with a solution were seen to need 15 at most, mostly 4.
+"""Newton steps; gradients with a solution need at most 15 in our tests, and mostly 4.
 
-Where some combination of the gradients is zero there is none: the weights then are as far out as
-they came, and the direction, which they say nothing about any more, is as short as it is.
+No solution exists if some positive combination of the gradients is zero. The weights are then
+large, and the norm of the direction is close to zero.
 """
 
-FURTHEST = 0.7
+MAX_STEP = 0.7
 
 
 def bargain(gramian: Tensor, power: float = 1.0) -> Tensor:
-    """The weights a (K,) with G a = a^(-power); 0 for a gradient of zero.
+    """Return the weights a (K,) with G a = a^(-power); 0 for a gradient of zero.
 
     >>> bargain(torch.tensor([[4.0, 0.0], [0.0, 1.0]], dtype=torch.float64)).tolist()
     [0.5, 1.0]
     """
-    there = gramian.diagonal() > 0
-    squares = torch.where(there, gramian.diagonal(), 1.0)
-    # a gradient of zero is at right angles to all others, and bargains by itself for nothing
+    nonzero = gramian.diagonal() > 0
+    squares = torch.where(nonzero, gramian.diagonal(), 1.0)
+    # a gradient of zero becomes a unit gradient orthogonal to all others, which affects none
     matrix = gramian + torch.diag(squares - gramian.diagonal())
     inverse = squares.rsqrt()
-    # orthogonal gradients start at their solution, conflicting ones farther out, where they meet
+    # exact for orthogonal gradients; conflicting ones start at larger weights
     agreement = (inverse @ matrix @ inverse) / len(matrix)
     a = squares ** (-1 / (1 + power)) * agreement.clamp(min=0.01).rsqrt()
     for _ in range(STEPS):
         rest = a ** (1 - power)
-        scale = (power * rest + a * a * squares).rsqrt()  # of the Hessian, to ones on its diagonal
+        scale = (power * rest + a * a * squares).rsqrt()  # scales the Hessian's diagonal to 1
         b = a * scale
         hessian = b.unsqueeze(1) * matrix * b + torch.diag(power * rest * scale * scale)
         solved, _ = torch.linalg.solve_ex(hessian, scale * (a * (matrix @ a) - rest))
         move = scale * solved
         size = move.abs().amax()
-        a = a * (1 - move * (FURTHEST / size).clamp(max=1))
-        if not a.is_cuda and size < 1e-5:  # on a CPU, asking costs nothing
+        a = a * (1 - move * (MAX_STEP / size).clamp(max=1))
+        if not a.is_cuda and size < 1e-5:  # on a GPU the test would force a sync
             break
-    return torch.where(there, a, 0.0)
+    return torch.where(nonzero, a, 0.0)

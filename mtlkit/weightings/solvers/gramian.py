@@ -1,6 +1,6 @@
-"""What schemes on a Gramian share: the gradients' norms and cosines.
+"""Norms and cosines of gradients, from their Gramian.
 
-Solvers work on cosines, so that a gradient a million times longer than another costs no digits.
+Solvers work on cosines, which avoids a loss of precision if gradient norms are very unequal.
 Shapes: K tasks.
 """
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def norms(gramian: Tensor) -> Tensor:
-    """The norms (K,) of the gradients.
+    """Return the norms (K,) of the gradients.
 
     >>> norms(torch.tensor([[9.0, 0.0], [0.0, 16.0]])).tolist()
     [3.0, 4.0]
@@ -18,15 +18,15 @@ def norms(gramian: Tensor) -> Tensor:
 
 
 def inverse_norms(gramian: Tensor) -> Tensor:
-    """1 / |g| (K,), and 0 for a gradient of zero, which then counts for nothing."""
+    """Return 1 / |g| (K,), and 0 for a gradient of zero."""
     squares = gramian.diagonal()
     return torch.where(squares > 0, squares.rsqrt(), 0.0)
 
 
 def cosines(gramian: Tensor, inverse: Tensor) -> Tensor:
-    """The cosines (K, K) between the gradients, from their `inverse` norms (K,).
+    """Return the cosines (K, K) between the gradients, from their `inverse` norms (K,).
 
-    They are 0 with a gradient of zero, its own included.
+    The row and column of a gradient of zero are 0, including the diagonal.
 
     >>> gramian = torch.tensor([[4.0, -2.0], [-2.0, 1.0]])
     >>> cosines(gramian, inverse_norms(gramian)).tolist()

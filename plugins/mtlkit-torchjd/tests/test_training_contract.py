@@ -58,7 +58,7 @@ def gramian_of(jacobian):
         (ConFIG(heads=HeadGradients.WEIGHTED), "Ms", "weighting.heads", "use `heads: unweighted`"),
         (GradDrop(heads=HeadGradients.WEIGHTED), "Ms", "weighting.heads", "GradDrop computes a"),
         (ConFIG(at=GradientLocation.LAST_SHARED_LAYER), "Ms", "weighting.at", "`at: parameters`"),
-        (UPGrad(), "M", "weighting", "UPGrad balances 2 losses or more and found 1"),
+        (UPGrad(), "M", "weighting", "expected at least 2 losses for UPGrad"),
     ],
 )  # fmt: skip
 def test_unsuitable_terms_are_refused_when_a_recipe_is_read(weighting, roles, path, words):
@@ -118,10 +118,10 @@ class TestMissingLabels:
         leaky = isinstance(weighting, GradDrop)
         options = {"leak": {"t1": 0.5}} if leaky else {"preferences": {"t1": 3.0}}
         alone = attrs.evolve(weighting, **options)
-        gradients = jacobian if weighting.directs else gramian_of(jacobian)
+        gradients = jacobian if weighting.returns_direction else gramian_of(jacobian)
         one = weighting.build(terms_of("Msss"), 1)(gradients, stats(0, 3))
         other = alone.build(terms_of("Ms"), 1)(gradients, stats(0, 1))
-        if weighting.directs:
+        if weighting.returns_direction:
             one, other = one.direction, other.direction
         torch.testing.assert_close(one, other)
 
@@ -130,7 +130,7 @@ class TestMissingLabels:
         weighting = component().build(terms_of("Msss"), 1)
         for indices in ((0, 1, 2, 3), (0, 2, 3), (0, 3), (0,), (0, 1, 2, 3)):
             jacobian = normal(len(indices), 20)
-            if component.directs:
+            if component.returns_direction:
                 direction = weighting(jacobian, stats(*indices)).direction
             else:
                 direction = weighting(gramian_of(jacobian), stats(*indices)) @ jacobian

@@ -71,4 +71,4 @@ class SideBlockRouter(UnbranchedRouter):
         maps = self.backbone.stem(inputs)
         main, side = self.backbone.tail(maps), self.side_block(maps)
         features = {task: side if task in self.side else main for task in self.tasks}
-        return Features(main, own=features)
+        return Features(main, per_task=features)
