@@ -119,5 +119,5 @@ def test_a_missing_gpu_is_an_error_and_no_fall_back(monkeypatch):
     from mtlkit.errors import RunError
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RunError, match=r"train\.device: 'cuda' was asked for"):
+    with pytest.raises(RunError, match=r"train\.device: got 'cuda', but torch finds no CUDA"):
         chosen_device("cuda")
