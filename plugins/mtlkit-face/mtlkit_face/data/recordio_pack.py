@@ -102,4 +102,4 @@ def _size(encoded: bytes, where: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
             return opened.size
     except (UnidentifiedImageError, OSError) as cause:
-        raise DataError(f"{where}: is no image of a known format") from cause
+        raise DataError(f"{where}: is not an image of a supported format") from cause
