@@ -82,7 +82,7 @@ def test_it_trains(first, routing, weighting, tmp_path):
     assert "StepEvent 6\n" in (tmp_path / "run" / "diary.txt").read_text()
 
 
-DEAR = {"trains-alike-on-two-ranks", "survives-spawn", "compiles", "exports"}
+DEAR = {"trains-equally-on-two-ranks", "survives-spawn", "compiles", "exports"}
 
 
 @pytest.mark.parametrize("family", ["heads", "routers", "weightings", "optimizers", "schedules"])
