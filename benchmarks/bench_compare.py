@@ -1,8 +1,8 @@
-"""What the runner of comparisons costs beside the runs; ``python benchmarks/bench_compare.py``.
+"""Measure the overhead of the comparison runner; run ``python benchmarks/bench_compare.py``.
 
-One worker makes runs of rendered faces one after another; what lies between the last file of one
-and the first file of the next is the runner's. Beside it stands what a fresh interpreter for each
-run would take, which a plain loop in a shell pays.
+One worker trains on rendered faces, one run after another. The overhead is the time between the
+last file of a run and the first file of the next. For comparison, the time to start a new
+interpreter is printed, which a shell loop over runs adds to each.
 """
 
 import argparse
@@ -37,20 +37,20 @@ weightings: [gls]
 
 
 def main() -> None:
-    """Print what the runner takes for a run, in seconds and in percent of the training."""
+    """Print the overhead for each run, in seconds and in percent of the training."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--cache", type=Path, default=None)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
-    loading = Loading(cache=asked.cache or folder / "cache")
-    recipe = RECIPE.replace("EPOCHS", str(asked.epochs))
+    loading = Loading(cache=options.cache or folder / "cache")
+    recipe = RECIPE.replace("EPOCHS", str(options.epochs))
     (folder / "recipe.yaml").write_text(recipe)
     (folder / "comparison.yaml").write_text(COMPARISON)
     catalog = load_catalog()
     comparison = load_comparison(folder / "comparison.yaml", catalog)
     for problem in comparison.problems.values():
-        problem.recipe.data.load(loading)  # rendered before the clock starts
+        problem.recipe.data.load(loading)  # render before the clock starts
     start = time.time()
     study = run_study(
         comparison,
@@ -66,16 +66,16 @@ def main() -> None:
     between = [later[0] - earlier[1] for earlier, later in itertools.pairwise(spans)]
     training = sum(record.seconds for record in records) / len(records)
     gap = sum(between) / len(between)
-    print(f"{len(records)} runs in {wall:.1f} s, of each {training:.1f} s training")
+    print(f"{len(records)} runs in {wall:.1f} s, {training:.1f} s of training each")
     print(f"before the first run, once: {spans[0][0] - start:.2f} s")
     print(f"between two runs: {gap:.2f} s, {100 * gap / training:.2f} % of the training")
     alone = time.time()
     subprocess.run([sys.executable, "-c", "import mtlkit.comparison.execute.worker"], check=True)
-    print(f"a fresh interpreter for each run: {time.time() - alone:.2f} s")
+    print(f"a new interpreter for each run: {time.time() - alone:.2f} s")
 
 
 def span_of(run: Path) -> tuple[float, float]:
-    """When the first and the last file of a run were written."""
+    """Return the times at which the first and the last file of a run were written."""
     first, last = (run / name for name in ("provenance.json", "status.json"))
     return first.stat().st_mtime, last.stat().st_mtime
 

@@ -1,4 +1,4 @@
-"""What plugins and large recipes cost; run with ``python benchmarks/bench_plugins.py``."""
+"""Measure the cost of plugins and large recipes; run ``python benchmarks/bench_plugins.py``."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def mtlkit_register(catalog):
 
 
 def install(site: Path, namespace: str, code: str) -> None:
-    """What pip would write of a plugin."""
+    """Write the files of an installed plugin to `site`."""
     module = f"mtlkit_{namespace}"
     (site / f"{module}.py").write_text(code)
     info = site / f"{module}-1.0.dist-info"
@@ -36,22 +36,22 @@ def install(site: Path, namespace: str, code: str) -> None:
 
 
 def seconds_of_list(site: Path) -> tuple[list[float], str]:
-    """The times of ``mtlkit list`` in fresh processes, sorted, and what the last one said."""
+    """Return the sorted times of ``mtlkit list`` in new processes, and the last output."""
     environment = {**os.environ, "PYTHONPATH": str(site), "MTLKIT_PLUGINS": "all"}
     code = "from mtlkit.cli import main; main(['list', 'heads'])"
-    taken = []
+    times = []
     for _ in range(RUNS + 1):
         start = time.perf_counter()
         done = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, check=True,
             env=environment,
         )  # fmt: skip
-        taken.append(time.perf_counter() - start)
-    return sorted(taken[1:]), done.stdout + done.stderr  # the first one compiles
+        times.append(time.perf_counter() - start)
+    return sorted(times[1:]), done.stdout + done.stderr  # without the first, which compiles
 
 
 def recipe_of_many_components() -> str:
-    """A recipe in which fifty components stand: tasks with their heads, evaluators, loggers."""
+    """Return a recipe with fifty components: heads of tasks, and one of each other family."""
     tasks = "".join(f"  t{n}: {{head: {{type: classification}}}}\n" for n in range(COMPONENTS - 7))
     return (
         "data: {type: images, folder: f, pattern: '{t0}.png', size: 32}\n"
@@ -63,33 +63,33 @@ def recipe_of_many_components() -> str:
 
 
 def milliseconds_of_reading() -> list[float]:
-    """The times of reading and checking that recipe, in one process, sorted."""
-    catalog, text, taken = load_catalog(), recipe_of_many_components(), []
+    """Return the sorted times of reading and checking this recipe, in one process."""
+    catalog, text, times = load_catalog(), recipe_of_many_components(), []
     for _ in range(5 * RUNS):
         start = time.perf_counter()
         parse_recipe(text, "many.yaml", catalog)
-        taken.append(1000 * (time.perf_counter() - start))
-    return sorted(taken)
+        times.append(1000 * (time.perf_counter() - start))
+    return sorted(times)
 
 
 def main() -> None:
-    """Print the best and the median of each."""
+    """Print the best and the median time of each."""
     with tempfile.TemporaryDirectory() as name:
         site = Path(name)
         for number in range(PLUGINS):
             install(site, f"dummy{number}", PLUGIN.format(f"dummy{number}"))
-        taken, said = seconds_of_list(site)
-        print(f"mtlkit list, {said.count('/head')} plugins: {_two(taken)} s")
+        times, output = seconds_of_list(site)
+        print(f"mtlkit list, {output.count('/head')} plugins: {_two(times)} s")
         install(site, "broken", "raise ImportError('no wheel')")
-        broken, said = seconds_of_list(site)
-        print(f"  and a broken one: {_two(broken)} s; {said.count('/head')} usable, "
-              f"{said.count('warning')} warning")  # fmt: skip
-    taken = milliseconds_of_reading()
-    print(f"a recipe of {COMPONENTS} components: {_two(taken)} ms")
+        broken, output = seconds_of_list(site)
+        print(f"  and a broken one: {_two(broken)} s; {output.count('/head')} usable, "
+              f"{output.count('warning')} warning")  # fmt: skip
+    times = milliseconds_of_reading()
+    print(f"a recipe of {COMPONENTS} components: {_two(times)} ms")
 
 
-def _two(taken: list[float]) -> str:
-    return f"best {taken[0]:.3f}, median {taken[len(taken) // 2]:.3f}"
+def _two(times: list[float]) -> str:
+    return f"best {times[0]:.3f}, median {times[len(times) // 2]:.3f}"
 
 
 if __name__ == "__main__":

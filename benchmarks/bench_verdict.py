@@ -1,4 +1,4 @@
-"""How often a verdict is wrong, and how often it sees what is there, on studies of known truth.
+"""Measure the error rates and the power of the verdict on studies with known differences.
 
 ``python benchmarks/bench_verdict.py --studies 1000 --out benchmarks/results`` prints the tables and
 writes them to ``verdict.md``. A study has 12 methods and four tasks, whose errors have a standard
@@ -30,14 +30,14 @@ EFFECTS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 
 
 def families(truth: Truth, studies: int) -> Iterator[ComparisonFamily]:
-    """The verdict's family of tests, of as many studies."""
+    """Yield the family of tests of the verdict for each study."""
     for number in range(studies):
         study = draw_study(truth, np.random.default_rng(number))
         yield compare_all(study, Budget.EPOCHS)
 
 
 def errors(studies: int) -> Iterator[str]:
-    """Studies without any difference in which one is shown, by noise and test."""
+    """Yield the rates at which a test shows a difference if there is none, by noise."""
     yield "| noise | seeds | the verdict | one difference, unadjusted | " + (
         " | ".join(f"{name}, against equal" for name in TESTS) + " |"
     )
@@ -61,7 +61,7 @@ def errors(studies: int) -> Iterator[str]:
 
 
 def closely(studies: int) -> Iterator[str]:
-    """The first table's rates nearest to the level, from more studies."""
+    """Yield the rates of the first table closest to the significance level, from more studies."""
     yield "| noise | seeds | the verdict | its standard error |"
     yield "|---|---|---|---|"
     for noise in ("normal", "counted"):
@@ -76,7 +76,7 @@ def _student(deltas: np.ndarray) -> bool:
 
 
 def _permutation(deltas: np.ndarray) -> bool:
-    """All 2^n changes of sign."""
+    """Return whether the permutation test with all 2^n sign changes rejects."""
     seeds = deltas.shape[1]
     signs = 1 - 2 * (np.arange(2**seeds)[:, None] >> np.arange(seeds) & 1)
     means = np.abs(deltas @ signs.T)  # (method, change of sign)
@@ -89,7 +89,7 @@ def _wilcoxon(deltas: np.ndarray) -> bool:
 
 
 def _pooled(deltas: np.ndarray) -> bool:
-    """Two-way analysis of variance: one variance for all methods (with Holm)."""
+    """Return whether a two-way analysis of variance with one std for all methods rejects (Holm)."""
     table = np.vstack([np.zeros(deltas.shape[1]), deltas])
     left = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
@@ -107,15 +107,15 @@ TESTS: dict[str, Callable[[np.ndarray], bool]] = {
 
 
 def power(studies: int) -> Iterator[str]:
-    """How often a method that is truly better than equal is shown to be."""
+    """Yield the rates at which a better method is shown to be better than equal weights."""
     yield "| true delta-m | " + " | ".join(f"{seeds} seeds" for seeds in SEEDS) + " |"
     yield "|---|" + "---|" * len(SEEDS)
     for effect in EFFECTS:
         rates = []
         for seeds in SEEDS:
             truth = Truth(seeds=seeds, effects={"famo": effect})
-            found = [f.of("faces", "famo", "equal") for f in families(truth, studies)]
-            rates.append(sum(c is not None and c.better for c in found) / studies)
+            comparisons = [f.of("faces", "famo", "equal") for f in families(truth, studies)]
+            rates.append(sum(c is not None and c.better for c in comparisons) / studies)
         yield f"| {effect:g}% | " + " | ".join(f"{rate:.0%}" for rate in rates) + " |"
     few = list(families(Truth(), 200))
     spread = float(np.mean([np.std(c.differences, ddof=1) for f in few for c in f.comparisons]))
@@ -128,7 +128,7 @@ def power(studies: int) -> Iterator[str]:
 
 
 def placebo(studies: int) -> Iterator[str]:
-    """How often the placebo is called as good as the best."""
+    """Yield the rates at which the best method is not shown to be better than the placebo."""
     yield "| true delta-m of the best | " + " | ".join(f"{seeds} seeds" for seeds in SEEDS) + " |"
     yield "|---|" + "---|" * len(SEEDS)
     for effect in (0.0, 2.0, 4.0, 6.0):
@@ -146,7 +146,7 @@ def placebo(studies: int) -> Iterator[str]:
 
 
 def coverage(studies: int) -> Iterator[str]:
-    """How often a 95% interval holds the true mean."""
+    """Yield the rates at which a 95% interval contains the true mean."""
     yield "| differences | seeds | bootstrap, BCa | bootstrap, percentile | Student |"
     yield "|---|---|---|---|---|"
     draws: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
@@ -166,22 +166,21 @@ def coverage(studies: int) -> Iterator[str]:
                     plain.confidence_interval.low <= 0 <= plain.confidence_interval.high,
                     student.low <= 0 <= student.high,
                 ]
-            shares = " | ".join(f"{share:.1%}" for share in hits / studies)
-            yield f"| {name} | {seeds} | {shares} |"
+            rates = " | ".join(f"{rate:.1%}" for rate in hits / studies)
+            yield f"| {name} | {seeds} | {rates} |"
 
 
 def blocks(studies: int) -> Iterator[str]:
-    """How often Friedman's test sees a difference that no method has, on average over problems.
+    """Yield the rates at which Friedman's test rejects if no method is better on average.
 
-    Three problems of four tasks, five seeds. Where methods differ by problem, each is better on
-    some and worse on others, by 1% (one standard deviation), and none is better on problems in
-    general.
+    Three problems of four tasks, five seeds. If methods differ by problem, each is better on some
+    and worse on others, by 1% (one std).
     """
     names = ("task of a problem", "task and seed", "seed of a problem", "problem")
     yield "| what differs | " + " | ".join(f"a block is a {name}" for name in names) + " |"
     yield "|---|" + "---|" * len(names)
     for what, interaction in (("nothing", 0.0), ("methods, by problem", 1.0)):
-        found = np.zeros(len(names))
+        rejected = np.zeros(len(names))
         for number in range(studies):
             rng = np.random.default_rng(number)
             shift = interaction * rng.normal(size=(12, 3, 1, 1))  # method, problem, task, seed
@@ -189,17 +188,17 @@ def blocks(studies: int) -> Iterator[str]:
             values = shift + run + np.sqrt(0.5) * rng.normal(size=(12, 3, 4, 5))
             by_task = -stats.rankdata(-values, axis=0).mean(axis=2)
             tables = (values.mean(axis=3), values, by_task, by_task.mean(axis=2))
-            for place, table in enumerate(tables):
+            for index, table in enumerate(tables):
                 rows = [row.ravel() for row in table]
-                found[place] += stats.friedmanchisquare(*rows).pvalue < ALPHA
-        yield f"| {what} | " + " | ".join(f"{share:.1%}" for share in found / studies) + " |"
+                rejected[index] += stats.friedmanchisquare(*rows).pvalue < ALPHA
+        yield f"| {what} | " + " | ".join(f"{rate:.1%}" for rate in rejected / studies) + " |"
 
 
 PARTS: dict[str, Callable[[int], Iterator[str]]] = {
-    "A difference is shown though there is none": errors,
-    "A difference is shown that is there": power,
-    "The warning of the placebo": placebo,
-    "A 95% interval holds the truth": coverage,
+    "False positives: a difference is shown, but there is none": errors,
+    "Power: an existing difference is shown": power,
+    "Warnings that the best does not beat the placebo": placebo,
+    "Coverage of 95% intervals": coverage,
     "Blocks of Friedman's test": blocks,
 }
 CLOSELY: dict[str, Callable[[int], Iterator[str]]] = {next(iter(PARTS)): closely}
@@ -209,27 +208,29 @@ CLOSELY: dict[str, Callable[[int], Iterator[str]]] = {next(iter(PARTS)): closely
 class _Page:
     lines: list[str] = attrs.field(factory=list)
 
-    def say(self, line: str = "") -> None:
+    def write(self, line: str = "") -> None:
         print(line, flush=True)
         self.lines.append(line)
 
 
 def main() -> None:
-    """Print every table, and write them where asked."""
+    """Print all tables, and write them to `--out`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=1000)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--closely", action="store_true", help="errors of the verdict alone")
+    parser.add_argument(
+        "--closely", action="store_true", help="only the error rates of the verdict"
+    )
     options = parser.parse_args()
     page, start = _Page(), time.perf_counter()
-    page.say("# The verdict on studies of known truth")
-    page.say()
+    page.write("# The verdict on studies with known differences")
+    page.write()
     option = " --closely" if options.closely else ""
-    page.say(f"`python benchmarks/bench_verdict.py --studies {options.studies}{option}`")
+    page.write(f"`python benchmarks/bench_verdict.py --studies {options.studies}{option}`")
     for title, part in (CLOSELY if options.closely else PARTS).items():
-        page.say(f"\n## {title}\n")
+        page.write(f"\n## {title}\n")
         for line in part(options.studies):
-            page.say(line)
+            page.write(line)
     print(f"\n{time.perf_counter() - start:.0f} s")
     if options.out is not None:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,12 @@
-"""What every weighting costs beyond the plain sum of the losses, in time and in memory.
+"""Measure the cost of every weighting relative to the plain sum of losses, in time and memory.
 
     python benchmarks/bench_weightings.py [--pairs 30] [--only mgda,pcgrad] [--out FOLDER]
 
-A step of each scheme and a step of the plain sum (`equal`) take turns in one process, both by
-mtlkit's own loop, on one thread; CPU time is taken, and the median of the ratios. Beside them stand
-the same network by hand with the gradients of all parameters task by task, as LibMTL takes them,
-and TorchJD's engines. Memory is the peak of a process of its own above what it held before the
-first step. The Gramian at all parameters is measured in backward passes of the plain sum.
+Steps of a weighting and of the plain sum (`equal`) alternate in one process, both by the loop of
+mtlkit, on one thread; the result is the median ratio of CPU times. For comparison, the same network
+is trained by hand with the gradients of all parameters task by task, as in LibMTL, and with the
+engines of TorchJD. Memory is the peak of a separate process minus its memory before the first step.
+The cost of the Gramian at all parameters is given in backward passes of the plain sum.
 """
 
 import argparse
@@ -48,8 +48,8 @@ CLASSES = {"who": 100, "yaw": 13}
 NUMBERS = ("age", "light")
 
 
-def schemes():
-    """The examples of the tests: every weighting, and some at other places."""
+def weightings():
+    """Return the examples of the tests: every weighting, some at several locations."""
     spec = importlib.util.spec_from_file_location("schemes", HERE.parent / "tests" / "schemes.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -105,7 +105,7 @@ NETWORKS = {
 
 
 def updater(recipe):
-    """mtlkit's loop over `recipe`, from the same weights each time."""
+    """Return the updater of `recipe`, always with the same initial weights."""
     data = recipe.data.load(Loading())
     assembly = assembly_of(data, recipe.tasks)
     targets = encode_targets(data.train, recipe.tasks, assembly)
@@ -113,58 +113,59 @@ def updater(recipe):
     model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets[task])
-    setting = TrainingContext(
+    context = TrainingContext(
         recipe=recipe, data=data, folder=None, checkpoints=None, device=torch.device("cpu"),
         targets={"train": targets}, ranks=Ranks(), progress=Silence(),
     )  # fmt: skip
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features), setting)
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features), context)
 
 
 def by_hand(recipe, engine):
-    """The same network in plain PyTorch; `engine` leaves the gradients in the parameters."""
-    made = updater(recipe)
-    trunk, data, targets = made.inner.model.router, made.setting.data, made.setting.targets["train"]
-    linears = {name: made.inner.model.head(name).linear for name in TASKS}
-    optimizer = torch.optim.SGD(made.inner.model.parameters(), lr=1e-3, momentum=0.9)
+    """Return a step of the same network in plain PyTorch; `engine` computes the gradients."""
+    source = updater(recipe)
+    model, data, targets = source.inner.model, source.context.data, source.context.targets["train"]
+    backbone = model.router
+    linears = {name: model.head(name).linear for name in TASKS}
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
     batch = recipe.train.batch
     if isinstance(engine, Autogram):
-        engine.hook(trunk)
+        engine.hook(backbone)
 
     def step(number):
         index = (torch.arange(batch) + number * batch) % len(data.train)
-        features = trunk(data.train.inputs[index]).shared
+        features = backbone(data.train.inputs[index]).shared
         losses = [F.cross_entropy(linears[n](features), targets[n][index]) for n in CLASSES]
         losses += [F.mse_loss(linears[n](features)[:, 0], targets[n][index]) / 2 for n in NUMBERS]
         optimizer.zero_grad()
         heads = [list(linear.parameters()) for linear in linears.values()]
-        engine(losses, features, list(trunk.parameters()), heads, trunk)
+        engine(losses, features, list(backbone.parameters()), heads, backbone)
         optimizer.step()
 
     return step
 
 
-def plain(losses, features, shared, heads, trunk):
+def plain(losses, features, shared, heads, backbone):
     sum(losses).backward()
 
 
-def task_by_task(losses, features, shared, heads, trunk):
-    """LibMTL's way: every task's gradient at all shared parameters, here weighted by MGDA."""
+def task_by_task(losses, features, shared, heads, backbone):
+    """Compute every task's gradient at all shared parameters, as LibMTL; weigh them by MGDA."""
     from mtlkit.weightings.solvers.simplex import min_norm
 
     rows = [torch.autograd.grad(loss, shared, retain_graph=True) for loss in losses]
     jacobian = torch.stack([torch.cat([part.flatten() for part in row]) for row in rows])
     weights = min_norm((jacobian @ jacobian.T).double()).float()
     direction = torch.split(weights @ jacobian, [p.numel() for p in shared])
-    for loss, own in zip(losses, heads, strict=True):
-        found = torch.autograd.grad(loss, own, retain_graph=True)
-        for p, part in zip(own, found, strict=True):
+    for loss, head in zip(losses, heads, strict=True):
+        gradients = torch.autograd.grad(loss, head, retain_graph=True)
+        for p, part in zip(head, gradients, strict=True):
             p.grad = part
     for p, part in zip(shared, direction, strict=True):
         p.grad = part.view_as(p)
 
 
 def autojac(aggregator, **options):
-    def engine(losses, features, shared, heads, trunk):
+    def engine(losses, features, shared, heads, backbone):
         from torchjd.autojac import jac_to_grad, mtl_backward
 
         mtl_backward(losses, features, tasks_params=heads, shared_params=shared, **options)
@@ -174,23 +175,23 @@ def autojac(aggregator, **options):
 
 
 class Autogram:
-    """TorchJD's engine for a Gramian without a Jacobian; it hooks the trunk before any forward."""
+    """TorchJD's engine for a Gramian without a Jacobian; it hooks the backbone first."""
 
     def __init__(self, weighting):
         self.weighting = weighting
 
-    def hook(self, trunk):
+    def hook(self, backbone):
         from torchjd.autogram import Engine
 
-        self.engine = Engine(trunk, batch_dim=None)
+        self.engine = Engine(backbone, batch_dim=None)
 
-    def __call__(self, losses, features, shared, heads, trunk):
+    def __call__(self, losses, features, shared, heads, backbone):
         stacked = torch.stack(losses)
         stacked.backward(self.weighting(self.engine.compute_gramian(stacked)))
 
 
 def peers():
-    """The engines of others, by name."""
+    """Return the engines of other libraries, by name."""
     import torchjd.aggregation as peer
 
     return {
@@ -208,7 +209,7 @@ def peers():
 
 
 def paired(one, other, pairs):
-    """The ratio of the CPU time of `one` to that of `other`, step by step in turns."""
+    """Return the median ratio of CPU times of `one` and `other`, and that of `one` in ms."""
     for step in range(3):
         one(step)
         other(step)
@@ -216,31 +217,30 @@ def paired(one, other, pairs):
     for step in range(3, pairs + 3):
         order = (one, other) if step % 2 else (other, one)
         spent = {}
-        for each in order:
+        for function in order:
             start = time.process_time()
-            each(step)
-            spent[each] = time.process_time() - start
+            function(step)
+            spent[function] = time.process_time() - start
         ratios.append(spent[one] / spent[other])
         times.append(spent[one])
     return statistics.median(ratios), statistics.median(times) * 1e3
 
 
-def kind_of(scheme):
-    if not isinstance(scheme, GradientWeighting):
-        return "losses"
-    return scheme.at.value
+def location_of(weighting):
+    return weighting.at.value if isinstance(weighting, GradientWeighting) else "losses"
 
 
-def time_schemes(network, chosen, pairs):
-    """A row for each scheme: its name, where it looks, its ratio, its time in milliseconds."""
+def time_weightings(network, chosen, pairs):
+    """Return a row for each weighting: name, location, ratio, and time in milliseconds."""
     recipe = NETWORKS[network]
     base = updater(recipe).update
     rows = []
-    for name, scheme in chosen.items():
-        own = updater(attrs.evolve(recipe, weighting=scheme)).update
-        ratio, milliseconds = paired(own, base, pairs)
-        rows.append((name, kind_of(scheme), ratio, milliseconds))
-        print(f"{network:5} {name:32} {kind_of(scheme):18} {ratio:6.3f}  {milliseconds:8.2f} ms")
+    for name, weighting in chosen.items():
+        update = updater(attrs.evolve(recipe, weighting=weighting)).update
+        ratio, milliseconds = paired(update, base, pairs)
+        location = location_of(weighting)
+        rows.append((name, location, ratio, milliseconds))
+        print(f"{network:5} {name:32} {location:18} {ratio:6.3f}  {milliseconds:8.2f} ms")
     return rows
 
 
@@ -256,22 +256,22 @@ def time_peers(network, pairs):
 
 
 def gramian_in_passes(network, pairs):
-    """The Gramian at all parameters, in backward passes of the plain sum."""
+    """Return the cost of the Gramian at all parameters, in backward passes of the plain sum."""
     recipe = NETWORKS[network]
-    made = updater(recipe)
-    model = made.inner.model
+    source = updater(recipe)
+    model, data = source.inner.model, source.context.data
     index = torch.arange(recipe.train.batch)
-    targets = {n: v[index] for n, v in made.setting.targets["train"].items()}
+    targets = {n: v[index] for n, v in source.context.targets["train"].items()}
     counts = model.counts(targets)
-    inputs = made.setting.data.train.inputs[index]
-    source = gradient_source(GradientLocation.PARAMETERS, model.router, Ranks())
+    inputs = data.train.inputs[index]
+    parameters = gradient_source(GradientLocation.PARAMETERS, model.router, Ranks())
 
     def gramian(step):
-        at = detach_features(model.features(inputs), model.tasks)
-        losses = model.losses_at(at.features, targets, counts)
+        detached = detach_features(model.features(inputs), model.tasks)
+        losses = model.losses_at(detached.features, targets, counts)
         start = time.process_time()
-        rows, _ = at.jacobian(losses.mean, model.tasks)
-        source.gramian(GradientStream([TaskGradients(at, losses, rows)]))
+        rows, _ = detached.jacobian(losses.mean, model.tasks)
+        parameters.gramian(GradientStream([TaskGradients(detached, losses, rows)]))
         return time.process_time() - start
 
     def backward(step):
@@ -280,10 +280,8 @@ def gramian_in_passes(network, pairs):
         losses.sum().backward()
         return time.process_time() - start
 
-    found = []
-    for step in range(pairs):
-        found.append(gramian(step) / backward(step))
-    return statistics.median(found[3:])
+    ratios = [gramian(step) / backward(step) for step in range(pairs)]
+    return statistics.median(ratios[3:])
 
 
 MEMORY = {
@@ -304,7 +302,7 @@ MEMORY = {
 
 
 def peak_of(name):
-    """The peak of this process over three steps, above what it held before them, in MiB."""
+    """Return the peak memory of three steps minus the memory before them, in MiB."""
     torch.set_num_threads(1)
     step = MEMORY[name]()
     gc.collect()
@@ -320,20 +318,20 @@ def _resident():
 
 
 def measure_memory():
-    found = {}
+    peaks = {}
     for name in MEMORY:
         done = subprocess.run(
             [sys.executable, __file__, "--memory", name], capture_output=True, text=True, check=True
         )
-        found[name] = float(done.stdout)
-        print(f"memory {name:40} {found[name]:8.0f} MiB")
-    return found
+        peaks[name] = float(done.stdout)
+        print(f"memory {name:40} {peaks[name]:8.0f} MiB")
+    return peaks
 
 
 def facts():
     from importlib.metadata import version
 
-    import torchjd  # noqa: F401 - its version stands beside its figures
+    import torchjd  # noqa: F401 - its version is reported
 
     cpu = next(
         (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -348,75 +346,75 @@ def facts():
     }
 
 
-def table(found):
-    """The results as Markdown."""
+def table(results):
+    """Return the results as Markdown."""
     lines = ["# What every weighting costs", ""]
-    lines += [f"- {key}: {value}" for key, value in found["facts"].items()]
+    lines += [f"- {key}: {value}" for key, value in results["facts"].items()]
     lines += [
-        f"- {found['pairs']} pairs of steps, CPU time, median ratio to the plain sum by the same "
+        f"- {results['pairs']} pairs of steps, CPU time, median ratio to the plain sum by the same "
         "loop; four tasks, two of classes and two of numbers",
         "- mlp: 656,896 shared parameters, batch 64",
         "- conv: CASIA-net of half width, 48 px, batch 32",
-        "", "`python benchmarks/bench_weightings.py` prints and writes it.", "",
-        "| scheme | gradients at | mlp | conv |", "|---|---|---|---|",
+        "", "`python benchmarks/bench_weightings.py` prints and writes this.", "",
+        "| weighting | gradients at | mlp | conv |", "|---|---|---|---|",
     ]  # fmt: skip
-    conv = {name: ratio for name, _, ratio, _ in found["conv"]}
-    for name, kind, ratio, _ in found["mlp"]:
-        where = "-" if kind == "losses" else kind
-        lines.append(f"| {name} | {where} | {ratio:.2f} | {conv[name]:.2f} |")
+    conv = {name: ratio for name, _, ratio, _ in results["conv"]}
+    for name, kind, ratio, _ in results["mlp"]:
+        location = "-" if kind == "losses" else kind
+        lines.append(f"| {name} | {location} | {ratio:.2f} | {conv[name]:.2f} |")
     lines += [
         "",
-        "Others, to the plain sum by hand:",
+        "Other libraries, relative to the plain sum by hand:",
         "",
         "| engine | mlp | conv |",
         "|---|---|---|",
     ]
-    conv = {name: ratio for name, _, ratio, _ in found["peers conv"]}
-    for name, _, ratio, _ in found["peers mlp"]:
+    conv = {name: ratio for name, _, ratio, _ in results["peers conv"]}
+    for name, _, ratio, _ in results["peers mlp"]:
         lines.append(f"| {name} | {ratio:.2f} | {conv[name]:.2f} |")
     lines += [
         "",
         "The Gramian at all parameters of T = 4 tasks, in backward passes of the sum:",
         "",
     ]
-    lines += [f"- {n}: {found['gramian'][n]:.2f}" for n in ("mlp", "conv")]
-    base = found["memory"]["plain sum"]
+    lines += [f"- {n}: {results['gramian'][n]:.2f}" for n in ("mlp", "conv")]
+    base = results["memory"]["plain sum"]
     lines += ["", "Peak memory of a step, 50 million shared parameters:", "",
               "| step | MiB | ratio |", "|---|---|---|"]  # fmt: skip
-    lines += [f"| {n} | {m:.0f} | {m / base:.2f} |" for n, m in found["memory"].items()]
+    lines += [f"| {n} | {m:.0f} | {m / base:.2f} |" for n, m in results["memory"].items()]
     return "\n".join(lines) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--only", help="names of schemes, with commas between")
+    parser.add_argument("--only", help="names of weightings, separated by commas")
     parser.add_argument("--out", type=Path, help="a folder for weightings.json and weightings.md")
     parser.add_argument("--memory", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.memory:
-        print(peak_of(asked.memory))
+    options = parser.parse_args()
+    if options.memory:
+        print(peak_of(options.memory))
         return
     torch.set_num_threads(1)
-    chosen = schemes()
-    if asked.only:
-        names = asked.only.split(",")
-        chosen = {name: scheme for name, scheme in chosen.items() if name in names}
-    found = {"facts": facts(), "pairs": asked.pairs}
+    chosen = weightings()
+    if options.only:
+        names = options.only.split(",")
+        chosen = {name: value for name, value in chosen.items() if name in names}
+    results = {"facts": facts(), "pairs": options.pairs}
     for network in ("mlp", "conv"):
-        found[network] = time_schemes(network, {"equal": Equal(), **chosen}, asked.pairs)
-    if asked.only:
+        results[network] = time_weightings(network, {"equal": Equal(), **chosen}, options.pairs)
+    if options.only:
         return
     for network in ("mlp", "conv"):
-        found[f"peers {network}"] = time_peers(network, asked.pairs)
-    found["gramian"] = {n: gramian_in_passes(n, asked.pairs) for n in ("mlp", "conv")}
-    found["memory"] = measure_memory()
-    text = table(found)
+        results[f"peers {network}"] = time_peers(network, options.pairs)
+    results["gramian"] = {n: gramian_in_passes(n, options.pairs) for n in ("mlp", "conv")}
+    results["memory"] = measure_memory()
+    text = table(results)
     print(text)
-    if asked.out:
-        asked.out.mkdir(parents=True, exist_ok=True)
-        (asked.out / "weightings.json").write_text(json.dumps(found, indent=1) + "\n")
-        (asked.out / "weightings.md").write_text(text)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "weightings.json").write_text(json.dumps(results, indent=1) + "\n")
+        (options.out / "weightings.md").write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A study that was never run: results drawn from known differences, to check what is made of them.
+"""Synthetic studies: results drawn from known differences, to test the analysis.
 
-``python benchmarks/synthetic_study.py FOLDER`` writes one, of 3 problems, 12 methods and 5 seeds,
-with `mtlkit.comparison.report.write.write_reports` beside it: a report to look at.
+``python benchmarks/synthetic_study.py FOLDER`` writes one with 3 problems, 12 methods and 5 seeds,
+and its report by `mtlkit.comparison.report.write.write_reports`.
 """
 
 import json
@@ -26,10 +26,10 @@ COST = {"mgda": 2.9, "cagrad": 2.7, "nash-mtl": 3.1, "pcgrad": 2.6, "gradnorm": 
 
 @attrs.frozen(kw_only=True)
 class Truth:
-    """What is so in a synthetic study; effects and deviations in percent.
+    """The distribution of a synthetic study; effects and standard deviations in percent.
 
     `effects` are true delta-m against equal weights, by method; `on_task` adds to that of a method
-    on one task. A run's noise is common to its tasks with `correlation`; `noise` is "normal",
+    on one task. Noise of the tasks of a run has a `correlation`; `noise` is "normal",
     "heavy" (Student's t with 3 degrees of freedom), "skewed" (log-normal), "unequal" (some methods
     vary up to four times as much) or "counted" (an accuracy over 200 samples).
     """
@@ -48,7 +48,7 @@ class Truth:
 
 
 def draw_study(truth: Truth, rng: np.random.Generator, name: str = "synthetic") -> StudyResults:
-    """A study whose results are drawn from the truth."""
+    """Draw the results of a study."""
     records = [r for problem in truth.problems for r in _problem(truth, problem, rng)]
     return StudyResults(
         name=name,
@@ -65,15 +65,15 @@ def draw_study(truth: Truth, rng: np.random.Generator, name: str = "synthetic") 
         trials=truth.trials,
         reference={"single-task": "single-task", "equal": "equal"},
         machine={"cpu": "synthetic", "cores": "2", "mtlkit": "0.1.0", "torch": "2.15.0"},
-        selection="Trials are judged by the mean validation loss in units of the first trial's.",
+        selection="Trials are ranked by the mean validation loss in units of the first trial's.",
     )
 
 
 def write_study(folder: Path, study: StudyResults, logged_steps: int = 0) -> Path:
-    """Put the study into `folder`, as a runner would, with logs of so many steps."""
+    """Write the study to `folder` as a runner does, with logs of `logged_steps` steps."""
     folder.mkdir(parents=True)
     value = {
-        "primary_metrics": [attrs.asdict(judged) for judged in study.primary_metrics],
+        "primary_metrics": [attrs.asdict(metric) for metric in study.primary_metrics],
         "reference": dict(study.reference),
         "methods": list(study.methods),
         "problems": list(study.problems),
@@ -90,7 +90,7 @@ def write_study(folder: Path, study: StudyResults, logged_steps: int = 0) -> Pat
     rng = np.random.default_rng(7)
     for record in study.records if logged_steps else ():
         if record.stage is Stage.FINAL and record.error is None and record.task is None:
-            tasks = [judged.task for judged in study.tasks(record.problem)]
+            tasks = [metric.task for metric in study.tasks(record.problem)]
             run = folder / record.folder
             run.mkdir(parents=True, exist_ok=True)
             (run / "log.jsonl").write_text(_log(record, tasks, logged_steps, rng))
@@ -98,20 +98,20 @@ def write_study(folder: Path, study: StudyResults, logged_steps: int = 0) -> Pat
 
 
 def _problem(truth: Truth, problem: str, rng: np.random.Generator) -> list[Record]:
-    found: list[Record] = []
-    common = rng.normal(size=truth.seeds)  # what a seed does to all methods
-    for place, method in enumerate(truth.methods):
+    records: list[Record] = []
+    common = rng.normal(size=truth.seeds)  # effect of a seed on all methods
+    for index, method in enumerate(truth.methods):
         if truth.trials:
-            found += _trials(truth, problem, method, rng)
+            records += _trials(truth, problem, method, rng)
         for budget in truth.budgets:
             for seed in range(truth.seeds):
-                noise = _noise(truth, place, rng) + truth.std * common[seed]
-                found += _finals(truth, problem, method, budget, seed, noise, rng)
-    return found
+                noise = _noise(truth, index, rng) + truth.std * common[seed]
+                records += _finals(truth, problem, method, budget, seed, noise, rng)
+    return records
 
 
-def _noise(truth: Truth, place: int, rng: np.random.Generator) -> np.ndarray:
-    """In percent, by task, with mean zero."""
+def _noise(truth: Truth, method: int, rng: np.random.Generator) -> np.ndarray:
+    """Return noise in percent, by task, with mean zero."""
     size = len(truth.tasks) + 1
     if truth.noise == "heavy":
         drawn = rng.standard_t(3, size) / math.sqrt(3)
@@ -121,7 +121,7 @@ def _noise(truth: Truth, place: int, rng: np.random.Generator) -> np.ndarray:
         drawn = rng.normal(size=size)
     rho = truth.correlation
     mixed = math.sqrt(rho) * drawn[0] + math.sqrt(1 - rho) * drawn[1:]
-    unequal = (1.0, 0.5, 2.0, 4.0)[place % 4] if truth.noise == "unequal" else 1.0
+    unequal = (1.0, 0.5, 2.0, 4.0)[method % 4] if truth.noise == "unequal" else 1.0
     return truth.std * unequal * mixed
 
 
@@ -171,8 +171,8 @@ def _finals(
 
 
 def _trials(truth: Truth, problem: str, method: str, rng: np.random.Generator) -> list[Record]:
-    """Trials over the learning rate, and of tuned scalarisation over weights, which trade tasks."""
-    found = []
+    """Return trials over the learning rate, and of tuned scalarization also over weights."""
+    records = []
     names = [task for task, *_ in truth.tasks] if method == "single-task" else [None]
     for task in names:
         for trial in range(truth.trials):
@@ -210,8 +210,8 @@ def _trials(truth: Truth, problem: str, method: str, rng: np.random.Generator) -
                 seconds=12.0,
                 validation={} if failed else metrics,
             )
-            found.append(attrs.evolve(record, folder=f"runs/{record.key}"))
-    return found
+            records.append(attrs.evolve(record, folder=f"runs/{record.key}"))
+    return records
 
 
 def _log(record: Record, tasks: list[str], steps: int, rng: np.random.Generator) -> str:
@@ -220,19 +220,19 @@ def _log(record: Record, tasks: list[str], steps: int, rng: np.random.Generator)
     drift = rng.normal(size=len(tasks)) * (0 if still else 0.7)
     pairs = [(a, b) for i, a in enumerate(tasks) for b in tasks[i + 1 :]]
     for step in range(1, steps + 1):
-        share = step / steps
-        logits = drift * share + (0 if still else 0.08) * rng.normal(size=len(tasks))
+        progress = step / steps
+        logits = drift * progress + (0 if still else 0.08) * rng.normal(size=len(tasks))
         weights = np.exp(logits) / np.exp(logits).mean()
         cosines = {
-            f"{a}, {b}": float(np.tanh(0.6 - 0.9 * share + 0.2 * rng.normal() + 0.2 * i))
+            f"{a}, {b}": float(np.tanh(0.6 - 0.9 * progress + 0.2 * rng.normal() + 0.2 * i))
             for i, (a, b) in enumerate(pairs)
         }
         event = {
             "kind": "step",
             "step": step,
-            "epoch": 12 * share,
+            "epoch": 12 * progress,
             "learning_rate": 0.02,
-            "losses": {task: float(math.exp(-2 * share)) for task in tasks},
+            "losses": {task: float(math.exp(-2 * progress)) for task in tasks},
             "weights": dict(zip(tasks, map(float, weights), strict=True)),
             "gradient_norms": {},
             "gradient_cosines": cosines,
@@ -253,23 +253,23 @@ EXAMPLE = Truth(
 
 
 def main() -> None:
-    """Write the example, with some runs failed, and its report."""
+    """Write the example, with some failed runs, and its report."""
     from mtlkit.comparison.report.write import write_reports
 
     folder = Path(sys.argv[1])
     study = draw_study(EXAMPLE, np.random.default_rng(3))
     records = list(study.records)
-    for place, record in enumerate(records):
+    for index, record in enumerate(records):
         lost = record.method == "gradnorm" and record.seed == 4 and record.problem == "scenes"
         if lost and record.stage is Stage.FINAL:
             error = "loss of age is not finite at step 212 (samples 17, 40)"
-            records[place] = attrs.evolve(record, error=error, validation={}, test={})
+            records[index] = attrs.evolve(record, error=error, validation={}, test={})
     write_study(folder, attrs.evolve(study, records=tuple(records)), logged_steps=300)
     start, busy = time.perf_counter(), time.process_time()
     write_reports(folder)
     seconds, cpu = time.perf_counter() - start, time.process_time() - busy
     size = (folder / "report.html").stat().st_size / 1e6
-    print(f"{len(records)} runs: {seconds:.1f} s, of the processor {cpu:.1f} s; {size:.2f} MB")
+    print(f"{len(records)} runs: {seconds:.1f} s, {cpu:.1f} s of CPU time; {size:.2f} MB")
 
 
 if __name__ == "__main__":

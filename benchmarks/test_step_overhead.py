@@ -1,8 +1,8 @@
-"""What a training step through mtlkit costs beyond the same step in plain PyTorch.
+"""Measure the overhead of a training step of mtlkit over the same step in plain PyTorch.
 
-Both are the same network on the same batches: CASIA-net of half width on 48x48 images, a main and
-two side tasks, SGD. The two ways take turns in one process, so that whatever slows the machine
-slows both; the ratio of each pair is taken and the median of the ratios reported. Run as
+Both train the same network on the same batches: CASIA-net of half width on 48x48 images, a main and
+two side tasks, SGD. The two steps alternate in one process, so that other load affects both. The
+reported value is the median of the ratios of pairs. Run
 
     python -m pytest benchmarks/test_step_overhead.py -s
 """
@@ -67,37 +67,37 @@ RECIPE = Recipe(
 
 
 def by_mtlkit(recipe):
-    """A function that makes update `step`, by mtlkit."""
+    """Return a function that makes update `step` with mtlkit, the model and the data."""
     data = recipe.data.load(Loading())
     assembly = assembly_of(data, recipe.tasks)
     torch.manual_seed(0)
     model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
-    setting = TrainingContext(
+    context = TrainingContext(
         recipe=recipe, data=data, folder=None, checkpoints=None, device=torch.device("cpu"),
         targets={"train": encode_targets(data.train, recipe.tasks, assembly)},
         ranks=Ranks(), progress=Silence(),
     )  # fmt: skip
     weighting = recipe.weighting.build(model.terms, model.router.features)
-    updater = Updater(model, weighting, setting)
+    updater = Updater(model, weighting, context)
     return updater.update, model, data
 
 
 class ByHand(nn.Module):
-    """The same network as somebody would write it for these three tasks."""
+    """The same network, written for these three tasks."""
 
     def __init__(self, model):
         super().__init__()
-        self.trunk = model.router.backbone
+        self.backbone = model.router.backbone
         self.heads = nn.ModuleDict({name: model.head(name).linear for name in CLASSES})
 
     def forward(self, images):
         x = (images.float() - 127.5) / 128
-        features = self.trunk(x.contiguous(memory_format=torch.channels_last))
+        features = self.backbone(x.contiguous(memory_format=torch.channels_last))
         return {name: head(features) for name, head in self.heads.items()}
 
 
 def by_hand(recipe):
-    """A function that makes update `step`, in plain PyTorch."""
+    """Return a function that makes update `step` in plain PyTorch."""
     _, model, data = by_mtlkit(recipe)  # the same weights
     net = ByHand(model).to(memory_format=torch.channels_last)
     weights = {"who": 1.0, "yaw": 0.05, "light": 0.05}
@@ -127,35 +127,35 @@ def by_hand(recipe):
 
 
 def seconds(update, step):
-    # with one thread this is wall time, less what other processes take of the core
+    # with one thread this is wall time without the time of other processes
     start = time.process_time()
     update(step)
     return time.process_time() - start
 
 
-def ratios(recipe, pairs=PAIRS):
-    """The time of mtlkit's step over that by hand, pair by pair, in turns."""
+def times(recipe, pairs=PAIRS):
+    """Return pairs of times of a step, by mtlkit and by hand."""
     ours, _, _ = by_mtlkit(recipe)
     plain = by_hand(recipe)
     for step in range(5):
         ours(step)
         plain(step)
-    found = []
+    measured = []
     for step in range(pairs):
         if step % 2:
             by_us, alone = seconds(ours, step), seconds(plain, step)
         else:
             alone, by_us = seconds(plain, step), seconds(ours, step)
-        found.append((by_us, alone))
-    return found
+        measured.append((by_us, alone))
+    return measured
 
 
 def test_a_step_costs_at_most_three_percent_more():
     torch.set_num_threads(1)
     for precision in ("fp32", "bf16"):
         recipe = attrs.evolve(RECIPE, train=attrs.evolve(RECIPE.train, precision=precision))
-        found = ratios(recipe)
-        ratio = statistics.median(one / other for one, other in found)
-        ours = statistics.median(one for one, _ in found)
-        print(f"{precision}: {ours * 1e3:.2f} ms a step, {ratio:.4f} times plain PyTorch")
+        measured = times(recipe)
+        ratio = statistics.median(one / other for one, other in measured)
+        ours = statistics.median(one for one, _ in measured)
+        print(f"{precision}: {ours * 1e3:.2f} ms a step, {ratio:.4f}x plain PyTorch")
         assert ratio <= LIMIT

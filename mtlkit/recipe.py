@@ -1,4 +1,4 @@
-"""The recipe: every setting of a run, as one value."""
+"""The recipe: all settings of a run as one value."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -40,11 +40,13 @@ class Train:
     threads: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
-    ops: Mapping[str, str] = attrs.field(factory=dict, validator=op_choices())  # of updates
+    ops: Mapping[str, str] = attrs.field(
+        factory=dict, validator=op_choices()
+    )  # implementation of each op, in updates
     log_every: int = attrs.field(default=10, validator=at_least(1))  # steps
-    watch: bool = True  # at a logged step, the norms and cosines of the tasks' gradients
+    watch: bool = True  # log norms and cosines of the tasks' gradients
     evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs
-    test: bool = True  # whether the test split is read in the end; trials of a search leave it
+    test: bool = True  # evaluate the test split at the end; trials of a search do not
     checkpoint_every: int | None = attrs.field(
         default=None, validator=optional(at_least(1))
     )  # steps; None: each epoch
@@ -55,7 +57,7 @@ class Train:
 class Recipe:
     """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
-    `check` raises an error if the parts, each valid by itself, do not fit together.
+    `check` raises an error if valid parts are incompatible.
     """
 
     data: DataSource
@@ -70,7 +72,7 @@ class Recipe:
     seed: int = attrs.field(default=0, validator=at_least(0))
 
     def terms(self) -> tuple[LossTerm, ...]:
-        """Return the losses of a step, in order: one for each task, then those of the router."""
+        """Return the loss terms of a step: one for each task, then those of the router."""
         return self.router.terms(loss_terms(self.tasks))
 
     def problems(self, catalog: "Catalog | None" = None) -> list[Problem]:
@@ -79,14 +81,12 @@ class Recipe:
         Implementations that a plugin provides are checked only if `catalog` is given.
         """
         if not self.tasks:
-            return [Problem(("tasks",), "expected one task or more, found none")]
-        unnameable = [name for name in self.tasks if not name or "." in name]
-        if unnameable:
+            return [Problem(("tasks",), "expected at least one task, found none")]
+        invalid = [name for name in self.tasks if not name or "." in name]
+        if invalid:
             return [
-                Problem(
-                    ("tasks", name), f"{name!r} is no name for a task; expected one without dots"
-                )
-                for name in unnameable
+                Problem(("tasks", name), f"got {name!r}, expected a name without dots")
+                for name in invalid
             ]
         problems = list(self.router.problems(loss_terms(self.tasks))) or list(
             pairing_problems(
@@ -106,17 +106,17 @@ class Recipe:
                 yield Problem(("tasks", name, *problem.path), problem.message)
 
     def _evaluator_problems(self) -> Iterator[Problem]:
-        for number, evaluator in enumerate(self.evaluators):
-            path = ("evaluators", str(number))
+        for index, evaluator in enumerate(self.evaluators):
+            path = ("evaluators", str(index))
             for problem in evaluator.problems(self.terms()):
                 yield Problem((*path, *problem.path), problem.message)
-            for earlier, other in enumerate(self.evaluators[:number]):
+            for earlier, other in enumerate(self.evaluators[:index]):
                 if other == evaluator or (evaluator.prefix and other.prefix == evaluator.prefix):
-                    named = f" (`{evaluator.prefix}/...`)" if evaluator.prefix else ""
+                    prefix = f" (`{evaluator.prefix}/...`)" if evaluator.prefix else ""
                     yield Problem(
                         path,
-                        f"gives metrics of the same names as evaluators.{earlier}{named}; "
-                        f"leave one out",
+                        f"returns metrics of the same names as evaluators.{earlier}{prefix}; "
+                        f"remove one",
                     )
 
     def check(self, catalog: "Catalog | None" = None) -> "Recipe":

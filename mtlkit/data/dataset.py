@@ -1,4 +1,4 @@
-"""The contract of data: splits of samples with named label columns, and batches of them.
+"""The interface of data: splits of samples with named label columns.
 
 A missing label is -1 in a categorical column and NaN in a numeric one, nowhere else.
 """
@@ -17,7 +17,7 @@ from mtlkit.task_types import MISSING
 
 @attrs.frozen(eq=False)
 class Categorical:
-    """A column of classes: codes (N,) into `names`, -1 where the label is missing.
+    """A column of classes: codes (N,) into `names`, -1 for a missing label.
 
     >>> Categorical.of(["left", "right", "left"]).codes.tolist()
     [0, 1, 0]
@@ -28,17 +28,17 @@ class Categorical:
 
     def __attrs_post_init__(self) -> None:
         if self.codes.dtype != torch.int64:
-            raise DataError(f"codes of classes are int64, found {self.codes.dtype}")
+            raise DataError(f"expected codes of classes in int64, found {self.codes.dtype}")
         unknown = self.codes[(self.codes < MISSING) | (self.codes >= len(self.names))]
         if len(unknown):
             raise DataError(
                 f"the code {int(unknown[0])} names none of {len(self.names)} classes; expected "
-                f"0 to {len(self.names) - 1}, or {MISSING} where the label is missing"
+                f"0 to {len(self.names) - 1}, or {MISSING} for a missing label"
             )
 
     @classmethod
     def of(cls, values: Sequence[str | None], names: Sequence[str] | None = None) -> "Categorical":
-        """A column of `values`; None is a missing label. Without `names`, the sorted values."""
+        """Encode `values`, None being a missing label; `names` default to the sorted values."""
         if names is None:
             names = sorted({value for value in values if value is not None}, key=_natural)
         code_of = {name: code for code, name in enumerate(names)}
@@ -52,26 +52,26 @@ class Categorical:
         return len(self.codes)
 
     def present(self) -> Tensor:
-        """Which labels (N,) are there."""
+        """Return the mask (N,) of labels that are present."""
         return self.codes != MISSING
 
     def values(self) -> list[str | None]:
-        """The labels by name, None where missing."""
+        """Return the labels by name, None for a missing one."""
         return [self.names[code] if code >= 0 else None for code in self.codes.tolist()]
 
 
 def _natural(name: str) -> tuple[int, float, str]:
-    """Numbers first and by size, so that -90 stands before 15."""
+    """Return a sort key: numbers first, by value (-90 before 15), then other names."""
     try:
-        size = float(name)
+        number = float(name)
     except ValueError:
-        size = math.nan
-    return (0, size, name) if math.isfinite(size) else (1, 0.0, name)  # "nan" has no place in order
+        number = math.nan
+    return (0, number, name) if math.isfinite(number) else (1, 0.0, name)  # NaN has no order
 
 
 @attrs.frozen(eq=False)
 class Numeric:
-    """A column of numbers: values (N,) float32, NaN where missing."""
+    """A column of numbers: values (N,) float32, NaN for a missing one."""
 
     values: Tensor
 
@@ -79,7 +79,7 @@ class Numeric:
         return len(self.values)
 
     def present(self) -> Tensor:
-        """Which numbers (N,) are there."""
+        """Return the mask (N,) of numbers that are present."""
         return ~self.values.isnan()
 
 
@@ -87,18 +87,18 @@ Column = Categorical | Numeric
 
 
 class Inputs(Protocol):
-    """Samples by position: a tensor (N, ...), or anything that gathers rows the same way."""
+    """Samples by index: a tensor (N, ...), or an object that gathers rows the same way."""
 
     def __len__(self) -> int:
-        """How many samples there are, N."""
+        """Return the number of samples, N."""
 
     def __getitem__(self, index: Tensor, /) -> Tensor:
-        """The samples at `index` (B,), as a tensor (B, ...): uint8 images or float32 features."""
+        """Return the samples at `index` (B,) as (B, ...): uint8 images or float32 features."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Split:
-    """Some samples with their labels: inputs (N, ...), named columns of length N, and ids."""
+    """Samples with their labels: inputs (N, ...), named columns of length N, and ids."""
 
     inputs: Inputs
     columns: Mapping[str, Column]
@@ -111,13 +111,13 @@ class Split:
                     f"the column {name!r} has {len(column)} labels for {len(self.inputs)} samples"
                 )
         if len(self.ids) != len(self.inputs):
-            raise DataError(f"{len(self.ids)} ids were given for {len(self.inputs)} samples")
+            raise DataError(f"got {len(self.ids)} ids for {len(self.inputs)} samples")
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def column(self, name: str) -> Column:
-        """The column called `name`; `DataError` lists the columns there are."""
+        """Return the column `name`; `DataError` lists the columns if there is none."""
         if name not in self.columns:
             raise DataError(
                 f"the data has no label {name!r}; it has: {', '.join(sorted(self.columns))}"
@@ -125,14 +125,14 @@ class Split:
         return self.columns[name]
 
     def categorical(self, name: str) -> Categorical:
-        """The categorical column called `name`."""
+        """Return the categorical column `name`; `DataError` if it is missing or numeric."""
         column = self.column(name)
         if not isinstance(column, Categorical):
             raise DataError(f"the label {name!r} is a number; expected classes")
         return column
 
     def subset(self, index: Tensor) -> "Split":
-        """The samples at `index` (M,), gathered into memory."""
+        """Return the samples at `index` (M,), copied into memory."""
         columns: dict[str, Column] = {}
         for name, column in self.columns.items():
             if isinstance(column, Categorical):
@@ -147,10 +147,10 @@ class Split:
 class Data:
     """The splits of a data source and the normalization of their inputs.
 
-    `open_labels` are labels whose values in `test` are unseen in training by design (the subjects
-    of a recognition protocol): there, a value outside the training vocabulary counts as missing.
-    For all other labels it is an error. Raw inputs are normalized to (input - `mean`) / `std`; the
-    default suits 8-bit images, (x - 127.5) / 128.
+    `open_labels` are labels whose values in `test` are unseen in training by design, such as the
+    subjects of a recognition protocol. In `test`, a value outside the training vocabulary of such a
+    label is treated as missing; for all other labels it is an error. Raw inputs are normalized to
+    (input - `mean`) / `std`; the default suits 8-bit images, (x - 127.5) / 128.
     """
 
     train: Split
@@ -159,14 +159,14 @@ class Data:
     open_labels: frozenset[str] = frozenset()
     mean: float = 127.5
     std: float = 128.0
-    summary: Mapping[str, str] = attrs.field(factory=dict)  # facts for people: 'subjects': '240'
+    summary: Mapping[str, str] = attrs.field(factory=dict)  # facts to display: 'subjects': '240'
 
     def splits(self) -> dict[str, Split]:
-        """The splits there are, by name."""
-        every = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in every.items() if split is not None}
+        """Return the splits that exist, by name."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """The shape of one input, such as (C, H, W)."""
+        """Shape of one input, such as (C, H, W)."""
         return tuple(self.train.inputs[torch.tensor([0])].shape[1:])

@@ -1,4 +1,4 @@
-"""Image files as tensors: decoded at once where they fit into memory, or else when asked for."""
+"""Image files as tensors: decoded in advance if they fit into memory, otherwise on access."""
 
 import io
 import os
@@ -18,18 +18,18 @@ from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""What is taken for an image: others, such as EPS, have Pillow start programs."""
+"""Formats to decode; Pillow runs external programs for some others, such as EPS."""
 
 MEMORY = 2 * 1024**3
-"""Decoded images of up to so many bytes are kept in memory."""
+"""Maximum size of the decoded images kept in memory, in bytes."""
 
-PORTION = 256
-"""Images handed to the threads at a time, which bounds what waits in memory."""
+CHUNK = 256
+"""Number of images submitted to the threads at a time, to bound memory."""
 
 
 @attrs.frozen
 class Frame:
-    """The shape that every image is brought to."""
+    """The shape to which every image is converted."""
 
     height: int
     width: int
@@ -37,22 +37,21 @@ class Frame:
 
     @property
     def bytes(self) -> int:
-        """The size of one decoded image."""
+        """Size of one decoded image, in bytes."""
         return self.channels * self.height * self.width
 
 
 def decode(source: Path | bytes, frame: Frame) -> NDArray[np.uint8]:
-    """An image file as (C, H, W), upright, resized by bicubic interpolation with antialias.
+    """Decode an image file to (C, H, W), upright, resized by antialiased bicubic interpolation.
 
-    `source` is where the file is, or what stands in it. Raises `DataError` where it cannot be read
-    as an image.
+    `source` is the path of the file or its content. Raises `DataError` if it cannot be decoded.
     """
     try:
         size = len(source) if isinstance(source, bytes) else source.stat().st_size
         if size == 0:
             raise DataError("is empty (0 bytes)")
-        place = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(place, formats=FORMATS) as opened:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with Image.open(file, formats=FORMATS) as opened:
             image = _eight_bits(ImageOps.exif_transpose(opened), frame.channels)
             if image.size != (frame.width, frame.height):
                 image = image.resize((frame.width, frame.height), Image.Resampling.BICUBIC)
@@ -60,16 +59,16 @@ def decode(source: Path | bytes, frame: Frame) -> NDArray[np.uint8]:
     except DataError:
         raise
     except UnidentifiedImageError as cause:
-        raise DataError("is no image of a known format") from cause
+        raise DataError("is not an image of a supported format") from cause
     except OSError as cause:
         raise DataError(f"cannot be read: {cause.strerror or cause}") from cause
-    except Exception as cause:  # a damaged file makes decoders raise nearly anything
+    except Exception as cause:  # decoders raise many types for a damaged file
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}") from cause
     return pixels[None] if frame.channels == 1 else pixels.transpose(2, 0, 1)
 
 
 def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
-    """Gray or RGB; 16-bit gray is scaled, which Pillow's own conversion would clip to white."""
+    """Convert to gray or RGB; scale 16-bit gray, which Pillow's conversion clips to white."""
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
@@ -78,13 +77,13 @@ def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
     elif image.mode == "F":
         raise DataError("has pixels of floating point; expected 8 or 16 bits")
     elif "transparency" in image.info:
-        image = image.convert("RGBA")  # a palette with transparency converts cleanly only so
+        image = image.convert("RGBA")  # required for a palette with transparency
     return image.convert("L" if channels == 1 else "RGB")
 
 
 @attrs.frozen(eq=False)
 class StoredImages:
-    """Images that are decoded whenever they are asked for, by several threads."""
+    """Images that several threads decode on each access."""
 
     paths: Sequence[Path]
     frame: Frame
@@ -98,7 +97,9 @@ class StoredImages:
             try:
                 return decode(self.paths[position], self.frame)
             except DataError as cause:
-                raise DataError(f"{self.paths[position]}: {cause} any more") from cause
+                raise DataError(
+                    f"{self.paths[position]}: {cause}, though it was readable before"
+                ) from cause
 
         with ThreadPoolExecutor(self.workers) as pool:
             return torch.from_numpy(np.stack(list(pool.map(one, index.tolist()))))
@@ -107,15 +108,15 @@ class StoredImages:
 def read_images(
     paths: Sequence[Path], frame: Frame, loading: Loading, memory: int = MEMORY
 ) -> tuple[Tensor | None, dict[int, str]]:
-    """All images (N, C, H, W) in uint8, and for those that cannot be read (by position) why.
+    """Return all images (N, C, H, W) in uint8, and the errors of unreadable ones by position.
 
-    Every file is decoded once, whatever the memory: a damaged one is found before training. The
-    images are None where they would take more than `memory` bytes: see `StoredImages`.
+    Every file is decoded once, so that damaged ones are reported before training. The images are
+    None if they would take more than `memory` bytes; use `StoredImages` in this case.
     """
     fits = len(paths) * frame.bytes <= memory
     shape = (len(paths) if fits else 0, frame.channels, frame.height, frame.width)
     pixels = torch.zeros(shape, dtype=torch.uint8)
-    faults: dict[int, str] = {}
+    errors: dict[int, str] = {}
 
     def one(position: int) -> NDArray[np.uint8] | str:
         try:
@@ -125,17 +126,17 @@ def read_images(
 
     with warnings.catch_warnings(), ThreadPoolExecutor(threads(loading)) as pool:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for start in range(0, len(paths), PORTION):
-            positions = range(start, min(start + PORTION, len(paths)))
+        for start in range(0, len(paths), CHUNK):
+            positions = range(start, min(start + CHUNK, len(paths)))
             for position, decoded in zip(positions, pool.map(one, positions), strict=True):
                 if isinstance(decoded, str):
-                    faults[position] = decoded
+                    errors[position] = decoded
                 elif fits:
                     pixels[position] = torch.from_numpy(decoded.copy())
             loading.progress("reading images", positions.stop, len(paths))
-    return (pixels if fits else None), faults
+    return (pixels if fits else None), errors
 
 
 def threads(loading: Loading) -> int:
-    """How many threads decode."""
+    """Return the number of threads that decode."""
     return loading.workers or os.cpu_count() or 1

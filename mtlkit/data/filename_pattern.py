@@ -1,4 +1,4 @@
-"""File names that carry labels: a pattern such as ``{subject}_{pose}_{eyes}.pgm``."""
+"""Labels in file names: a pattern such as ``{subject}_{pose}_{eyes}.pgm``."""
 
 import re
 
@@ -6,12 +6,12 @@ TOKEN = re.compile(r"\{(?P<name>[^{}]*)\}|(?P<folders>\*\*/)|(?P<wild>\*)|(?P<te
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """The expression whose groups are the labels in a file's name, relative to the data's folder.
+    """Compile to an expression whose groups are the labels in a path relative to the data folder.
 
-    ``{name}`` is a label, ``*`` any text that is none, ``**/`` any number of folders; all other
-    text stands for itself. Neither a label nor ``*`` contains a ``/``. A label contains no
-    character that ends a label elsewhere in the pattern, so that a name is never read in two ways:
-    under ``{subject}_{pose}.png``, ``a_b_left.png`` is no match. ``ValueError`` says what is wrong.
+    ``{name}`` is a label, ``*`` any other text, ``**/`` any number of folders; all other text is
+    literal. Neither a label nor ``*`` contains a ``/``. A label contains no character that ends a
+    label elsewhere in the pattern, so that every match is unique: ``{subject}_{pose}.png`` does not
+    match ``a_b_left.png``. Raises `ValueError` if the pattern is invalid.
 
     >>> compile_pattern("{subject}/*_{yaw}.png").fullmatch("ann/x_-30.png").groupdict()
     {'subject': 'ann', 'yaw': '-30'}
@@ -19,12 +19,12 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     tokens = _tokens(pattern)
     names = [token["name"] for token in tokens if token["name"] is not None]
     if not names:
-        raise ValueError("expected one label such as {subject} or more, found none")
+        raise ValueError("expected at least one label such as {subject}, found none")
     for name in names:
         if not name.isidentifier():
             raise ValueError(f"expected a name of letters, digits and '_', found {{{name}}}")
         if names.count(name) > 1:
-            raise ValueError(f"the label {{{name}}} stands twice; use * for one of them")
+            raise ValueError(f"the label {{{name}}} occurs twice; use * for one of them")
     label = f"[^{re.escape('/' + ''.join(sorted(_separators(tokens))))}]+"
     return re.compile("".join(_expression(token, label) for token in tokens))
 
@@ -35,16 +35,16 @@ def _tokens(pattern: str) -> list[re.Match[str]]:
     while end < len(pattern):
         token = TOKEN.match(pattern, end)
         if token is None:
-            raise ValueError(f"a brace without its partner, at {pattern[end:]!r}")
+            raise ValueError(f"expected matching braces, found a single one at {pattern[end:]!r}")
         tokens.append(token)
         end = token.end()
     return tokens
 
 
 def _separators(tokens: list[re.Match[str]]) -> set[str]:
-    """The first character between each label or wildcard and the next that is no letter or digit.
+    """Return the first character after each label or wildcard that is not a letter or a digit.
 
-    Kept out of labels, they leave one way to read a name.
+    Excluding them from labels makes a match unique.
     """
     separators = set()
     gaps = re.split(r"\{[^{}]*\}|(?<!\*)\*(?!\*)", "".join(token[0] for token in tokens))

@@ -1,4 +1,4 @@
-"""Which files there are and what their labels are, before any file is opened."""
+"""Files and their labels, listed before any file is opened."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,12 @@ SUFFIXES = frozenset(
     {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif"}
     | {".tiff", ".webp"}
 )
-"""The endings by which a file that matches no pattern is still taken for an image."""
+"""Suffixes of images: such a file is an error if it does not match the pattern."""
 
 
 @attrs.frozen
 class Row:
-    """A labelled file: its name in the folder, its labels (None: missing), and where they stand."""
+    """A labeled file: its name in the folder, its labels (None: missing), and their source."""
 
     file: str
     labels: Mapping[str, str | None]
@@ -27,7 +27,7 @@ class Row:
 
 @attrs.frozen
 class Fault:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used, and the reason."""
 
     file: str
     reason: str
@@ -35,7 +35,7 @@ class Fault:
 
 @attrs.frozen
 class Listing:
-    """The labelled files by name, those that cannot be used, and those that are no images."""
+    """The labeled files by name, those that cannot be used, and those that are not images."""
 
     rows: Sequence[Row]
     faults: Sequence[Fault] = ()
@@ -43,9 +43,9 @@ class Listing:
 
 
 def list_by_pattern(folder: Path, pattern: str, ignore: Sequence[str]) -> Listing:
-    """The files of `folder` with the labels in their names.
+    """Return the files of `folder` with the labels in their names.
 
-    A file that does not match is a fault if it ends like an image, and otherwise no image.
+    A file that does not match is a fault if it has the suffix of an image; others are not images.
     """
     expression = compile_pattern(pattern)
     rows, faults, other = [], [], []
@@ -63,9 +63,9 @@ def list_by_pattern(folder: Path, pattern: str, ignore: Sequence[str]) -> Listin
 
 
 def list_by_table(folder: Path, rows: Sequence[Row], ignore: Sequence[str]) -> Listing:
-    """The files that `rows` of a table name; one that `folder` does not hold is a fault.
+    """Return the files in `rows` of a table; a file that `folder` does not contain is a fault.
 
-    Raises `DataError` where two rows name one file.
+    Raises `DataError` if two rows name the same file.
     """
     places: dict[str, str] = {}
     present, faults = [], []
@@ -91,11 +91,11 @@ def _ignored(name: str, globs: Sequence[str]) -> bool:
 
 def _names(folder: Path) -> list[str]:
     def refuse(cause: OSError) -> None:
-        # os.walk would leave a folder it may not read out without a word
+        # os.walk skips unreadable folders silently by default
         raise DataError(f"the folder {cause.filename} cannot be read: {cause.strerror}") from cause
 
     return [
-        (Path(place) / name).relative_to(folder).as_posix()
-        for place, _, names in os.walk(folder, onerror=refuse)
+        (Path(parent) / name).relative_to(folder).as_posix()
+        for parent, _, names in os.walk(folder, onerror=refuse)
         for name in names
     ]

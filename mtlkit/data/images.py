@@ -1,4 +1,4 @@
-"""Photographs with labels: a folder, and a table of labels or a pattern of file names."""
+"""Images with labels: a folder, and a table of labels or a pattern of file names."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from mtlkit.data.dataset import Data, Inputs, Split
 from mtlkit.data.decode import MEMORY, Frame, StoredImages, read_images, threads
 from mtlkit.data.filename_pattern import compile_pattern
 from mtlkit.data.image_listing import Fault, Listing, list_by_pattern, list_by_table
-from mtlkit.data.label_columns import check_labels, columns_by_split, describe, named
+from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.read_table import read_table
 from mtlkit.data.source import DataSource, Loading
@@ -22,7 +22,7 @@ from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.errors import DataError
 
 SHOWN = 10
-"""How many files a message names before it only counts them."""
+"""Number of files that a message lists before it counts the rest."""
 
 
 def _one_source_of_labels(images: "Images", _: "attrs.Attribute[Any]", value: str | None) -> None:
@@ -49,35 +49,36 @@ def _gray_or_color(_: "Images", __: "attrs.Attribute[Any]", value: Any) -> None:
         raise ValueError(f"channels: expected 1 (gray) or 3 (RGB), found {value!r}")
 
 
-def _words(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
+def _vocabulary(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
     for label, names in value.items():
         if len(set(names)) != len(names) or not names:
             raise ValueError(f"vocabulary: {label}: expected different names, found {list(names)}")
         if label in images.numeric:
-            raise ValueError(f"vocabulary: {label}: is a number (see `numeric`), it has no names")
+            raise ValueError(f"vocabulary: {label}: is a number (see `numeric`) and has no names")
         groups = images.split.groups if images.split else None
         if label in (groups, *images.open_labels):
-            raise ValueError(f"vocabulary: {label}: has strangers in the test, it cannot be fixed")
+            raise ValueError(
+                f"vocabulary: {label}: cannot be fixed, since the test split has other values"
+            )
 
 
 @attrs.frozen(kw_only=True)
 class Images(DataSource):
     """The images in a folder, with labels from a table or from the names of the files.
 
-    `labels` is a table, CSV or Parquet, with a column `file`; it is looked for in `folder`, then
-    beside the recipe. `pattern` reads the labels from each file's name instead:
-    ``{subject}_{pose}_*.png``, see `mtlkit.data.filename_pattern`. An empty cell is a missing
-    label.
-    `folder` is relative to the recipe, or else to the working directory.
+    `folder` is relative to the recipe, otherwise to the working directory. `labels` is a table, CSV
+    or Parquet, with a column `file`; its path is relative to `folder`, otherwise to the recipe. An
+    empty cell is a missing label. `pattern` reads the labels from file names instead:
+    ``{subject}_{pose}_*.png``, see `mtlkit.data.filename_pattern`.
 
-    Every image is brought to `size` (a side, or height and width) and to `channels`. Labels are
-    classes, with the names found in training in natural order or those of `vocabulary`, except
-    for `numeric` ones. A label called `split` (train, validation or test) names the split of each
-    sample; without it, samples are split at random by the option `split`. The labels of
-    `open_labels` may have other values in the test.
+    Every image is resized to `size` (a side, or height and width) and converted to `channels`.
+    Labels are classes, except for `numeric` ones. Their names are those of `vocabulary`, or the
+    values in the training split in natural order. A label called `split` (train, validation or
+    test) names the split of each sample; without it, samples are split at random by the option
+    `split`. The labels of `open_labels` may have other values in the test split.
 
-    Files that match a glob of `ignore` are not looked at. Any other that is missing, damaged or
-    matches no pattern stops the run, unless `skip_bad` leaves them out and counts them.
+    Files that match a glob of `ignore` are ignored. Any other file that is missing, damaged or does
+    not match the pattern is an error, unless `skip_bad` is true: then it is skipped and counted.
 
     >>> Images(folder=Path("faces"), pattern="{subject}_{yaw}.png", size=32).channels
     3
@@ -89,8 +90,8 @@ class Images(DataSource):
     pattern: str | None = attrs.field(default=None, validator=_one_source_of_labels)
     channels: int = attrs.field(default=3, validator=_gray_or_color)
     numeric: tuple[str, ...] = ()
-    vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_words)
-    split: RandomSplit | None = None  # None: the label `split`, or else the defaults
+    vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
+    split: RandomSplit | None = None  # None: by the label `split`, otherwise by the defaults
     open_labels: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     skip_bad: bool = False
@@ -100,9 +101,9 @@ class Images(DataSource):
 
 
 def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
-    """The images and labels that `config` describes; `DataError` where they cannot be had whole.
+    """Load the images and labels that `config` describes; `DataError` if any is unavailable.
 
-    Decoded images of more than `memory` bytes are left on disk and decoded whenever needed.
+    If the decoded images take more than `memory` bytes, they are decoded on each access.
     """
     folder = find_folder(config.folder, (loading.base, Path()), "data.folder")
     listing = _list(config, folder, loading.base)
@@ -115,10 +116,10 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     faults.sort(key=lambda fault: fault.file)
     total = len(listing.rows) + len(listing.faults)
     if faults and not config.skip_bad:
-        raise DataError(_complaint(faults, total, config.folder))
+        raise DataError(_fault_report(faults, total, config.folder))
     good = [index for index in range(len(listing.rows)) if index not in unreadable]
     if not good:
-        raise DataError(f"{config.folder}: {_nothing(faults, listing.other)}")
+        raise DataError(f"{config.folder}: {_no_images(faults, listing.other)}")
     rows = [listing.rows[index] for index in good]
     indices = split_indices(config.split, rows)
     columns = columns_by_split(config, rows, indices, without=SPLIT)
@@ -133,7 +134,7 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     summary = {"images": str(len(rows)), "size": _size(frame)}
     summary["splits"] = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
     summary |= describe(config, rows, without=SPLIT)
-    summary |= _left_out(faults, listing.other)
+    summary |= _skipped(faults, listing.other)
     groups = config.split.groups if config.split else None
     return Data(
         train=splits["train"],
@@ -147,7 +148,7 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
 def _list(config: Images, folder: Path, base: Path) -> Listing:
     if config.pattern is not None:
         return list_by_pattern(folder, config.pattern, config.ignore)
-    assert config.labels is not None, "the component takes labels or a pattern"
+    assert config.labels is not None, "the validator requires labels or a pattern"
     table = find_file(config.labels, (folder, base, Path()), "data.labels")
     return list_by_table(folder, read_table(table), config.ignore)
 
@@ -169,33 +170,33 @@ def _inputs(
     return pixels[torch.tensor(indices)]
 
 
-def _complaint(faults: Sequence[Fault], total: int, folder: Path) -> str:
+def _fault_report(faults: Sequence[Fault], total: int, folder: Path) -> str:
     lines = [f"{folder}: {len(faults)} of {total} files cannot be used:"]
     lines += [f"  {fault.file}: {fault.reason}" for fault in faults[:SHOWN]]
     if len(faults) > SHOWN:
         lines.append(f"  and {len(faults) - SHOWN} more")
     lines.append(
-        "mend them, name them under `ignore`, or let `skip_bad: true` leave them out and count them"
+        "repair them, list them under `ignore`, or skip and count them with `skip_bad: true`"
     )
     return "\n".join(lines)
 
 
-def _nothing(faults: Sequence[Fault], other: Sequence[str]) -> str:
-    facts = [f"{key}: {value}" for key, value in _left_out(faults, other).items()]
-    return "; ".join(["no image can be used", *(facts or ["no file was found"])])
+def _no_images(faults: Sequence[Fault], other: Sequence[str]) -> str:
+    facts = [f"{key}: {value}" for key, value in _skipped(faults, other).items()]
+    return "; ".join(["no image can be used", *(facts or ["the folder has no file"])])
 
 
-def _left_out(faults: Sequence[Fault], other: Sequence[str]) -> dict[str, str]:
+def _skipped(faults: Sequence[Fault], other: Sequence[str]) -> dict[str, str]:
     facts = {}
     if faults:
-        facts["left out"] = _files([fault.file for fault in faults])
+        facts["skipped"] = _files([fault.file for fault in faults])
     if other:
-        facts["no images"] = _files(other)
+        facts["not images"] = _files(other)
     return facts
 
 
 def _files(names: Sequence[str]) -> str:
-    return f"{len(names)} {'file' if len(names) == 1 else 'files'}: {named(names)}"
+    return f"{len(names)} {'file' if len(names) == 1 else 'files'}: {shortened(names)}"
 
 
 def _size(frame: Frame) -> str:

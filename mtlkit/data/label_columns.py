@@ -1,4 +1,4 @@
-"""Columns of labels from their text: classes by vocabulary, numbers, and what is missing."""
+"""Columns of labels from their text: classes by vocabulary, numbers, and missing labels."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,41 +12,41 @@ from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError
 
 SHOWN = 10
-"""How many labels a message names before it only counts them."""
+"""Number of labels that a message lists before it counts the rest."""
 
 
-class Labelled(Protocol):
-    """What a source says of its labels; see `mtlkit.data.images.Images`."""
+class LabelOptions(Protocol):
+    """The options of a source for its labels; see `mtlkit.data.images.Images`."""
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """The labels that are numbers."""
+        """Labels that are numbers."""
 
     @property
     def vocabulary(self) -> Mapping[str, tuple[str, ...]]:
-        """The classes of labels whose classes are fixed."""
+        """Classes of the labels whose classes are fixed."""
 
     @property
     def open_labels(self) -> tuple[str, ...]:
-        """The labels whose test values are not all seen in training."""
+        """Labels with test values that training lacks."""
 
     @property
     def split(self) -> RandomSplit | None:
-        """The random split, if no label names the split of a sample."""
+        """Random split, if no label names the split of a sample."""
 
 
-def named(words: Sequence[str]) -> str:
-    """The words one after another, no more than a reader wants.
+def shortened(words: Sequence[str]) -> str:
+    """Join the words, at most `SHOWN` of them.
 
-    >>> named(["a", "b"])
+    >>> shortened(["a", "b"])
     'a, b'
     """
     more = f", ... ({len(words)} in all)" if len(words) > SHOWN else ""
     return ", ".join(words[:SHOWN]) + more
 
 
-def check_labels(config: Labelled, rows: Sequence[Row]) -> None:
-    """Raise `DataError` for options that name no label, and labels that their options forbid."""
+def check_labels(config: LabelOptions, rows: Sequence[Row]) -> None:
+    """Raise `DataError` for options that name no label, and labels that the options forbid."""
     if not rows:
         return
     known = sorted(rows[0].labels)
@@ -62,31 +62,31 @@ def check_labels(config: Labelled, rows: Sequence[Row]) -> None:
         for name in names:
             if name not in known:
                 raise DataError(
-                    f"data.{option}: there is no label {name!r}; there are: {named(known)}"
+                    f"data.{option}: got {name!r}, expected one of the labels: {shortened(known)}"
                 )
-    wrong = [
-        f"  {row.place}: {name}: {complaint}" + ("" if row.place == row.file else f" ({row.file})")
+    problems = [
+        f"  {row.place}: {name}: {problem}" + ("" if row.place == row.file else f" ({row.file})")
         for row in rows
         for name, value in row.labels.items()
-        if value is not None and (complaint := _complaint(config, name, value))
+        if value is not None and (problem := _problem(config, name, value))
     ]
-    if wrong:
-        more = [f"  and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else []
-        count = "1 label" if len(wrong) == 1 else f"{len(wrong)} labels"
-        raise DataError("\n".join([f"{count} cannot be used:", *wrong[:SHOWN], *more]))
+    if problems:
+        more = [f"  and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
+        count = "1 label" if len(problems) == 1 else f"{len(problems)} labels"
+        raise DataError("\n".join([f"{count} cannot be used:", *problems[:SHOWN], *more]))
 
 
-def _complaint(config: Labelled, name: str, value: str) -> str | None:
+def _problem(config: LabelOptions, name: str, value: str) -> str | None:
     if name in config.numeric and not math.isfinite(_number(value)):
         return f"expected a number, found {value!r}"
     names = config.vocabulary.get(name)
     if names is not None and value not in names:
-        return f"found {value!r}, which is outside the vocabulary: {named(names)}"
+        return f"found {value!r}, which is outside the vocabulary: {shortened(names)}"
     return None
 
 
 def _number(value: str | None) -> float:
-    """NaN for what is missing, or no number."""
+    """Return the number; NaN for a missing or invalid one."""
     try:
         return math.nan if value is None else float(value)
     except ValueError:
@@ -94,12 +94,12 @@ def _number(value: str | None) -> float:
 
 
 def columns_by_split(
-    config: Labelled, rows: Sequence[Row], indices: Mapping[str, Sequence[int]], without: str
+    config: LabelOptions, rows: Sequence[Row], indices: Mapping[str, Sequence[int]], without: str
 ) -> dict[str, dict[str, Column]]:
-    """The columns of every split, all labels but `without`.
+    """Return the columns of every split, for all labels but `without`.
 
-    The names of a class label are those of the configured vocabulary, or else the ones training
-    has; a split with others knows them after those, so that codes agree among the splits.
+    The names of a class label are those of the vocabulary, otherwise those of the training split.
+    Other names of a split are appended, so that codes agree between splits.
     """
     columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
     for label in rows[0].labels:
@@ -122,9 +122,9 @@ def columns_by_split(
 
 
 def describe(
-    config: Labelled, rows: Sequence[Row], without: str, what: str = "images"
+    config: LabelOptions, rows: Sequence[Row], without: str, what: str = "images"
 ) -> dict[str, str]:
-    """What there is of each label, for people; the samples are called `what`."""
+    """Return a summary of each label to display; `what` is the noun for samples."""
     facts = {}
     for label in rows[0].labels:
         if label == without:
@@ -136,7 +136,7 @@ def describe(
             fact = f"{min(numbers):g} to {max(numbers):g}"
         else:
             names = Categorical.of(present).names
-            fact = f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {named(names)}"
+            fact = f"{len(names)} {'class' if len(names) == 1 else 'classes'}: {shortened(names)}"
         missing = len(values) - len(present)
         facts[label] = fact + (f"; missing for {missing} {what}" if missing else "")
     return facts

@@ -1,4 +1,4 @@
-"""Where the path of a recipe leads: it is looked for in several places, in order."""
+"""Paths in a recipe: relative to the first of several folders that contains them."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,22 +7,22 @@ from mtlkit.errors import DataError
 
 
 def find_folder(path: Path, bases: Sequence[Path], option: str) -> Path:
-    """The first folder called `path` below one of `bases`; `DataError` names the `option`."""
+    """Return the first folder `path` below one of `bases`; `DataError` names the `option`."""
     return _find(path, bases, option, "folder", Path.is_dir)
 
 
 def find_file(path: Path, bases: Sequence[Path], option: str) -> Path:
-    """The first file called `path` below one of `bases`; `DataError` names the `option`."""
+    """Return the first file `path` below one of `bases`; `DataError` names the `option`."""
     return _find(path, bases, option, "file", Path.is_file)
 
 
 def _find(
-    path: Path, bases: Sequence[Path], option: str, what: str, fits: Callable[[Path], bool]
+    path: Path, bases: Sequence[Path], option: str, noun: str, exists: Callable[[Path], bool]
 ) -> Path:
     for base in bases:
-        if fits(base / path):
+        if exists(base / path):
             return base / path
-    places = " and ".join(dict.fromkeys(str((base / path).absolute()) for base in bases))
+    candidates = " and ".join(dict.fromkeys(str((base / path).absolute()) for base in bases))
     raise DataError(
-        f"{option}: no such {what}: {path} (looked for {places}); set it by `--set {option}=...`"
+        f"{option}: no such {noun}: {path} (tried {candidates}); set it by `--set {option}=...`"
     )

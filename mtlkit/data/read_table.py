@@ -13,10 +13,10 @@ FILE = "file"
 
 
 def read_table(path: Path, key: str | None = FILE) -> list[Row]:
-    """The rows of a table that ends in ``.csv`` or ``.parquet``; an empty cell is a missing label.
+    """Return the rows of a ``.csv`` or ``.parquet`` table; an empty cell is a missing label.
 
-    The column `key` names the samples; None numbers them. Raises `DataError` where the table cannot
-    be read or has no such column.
+    The column `key` names the samples; None numbers them. Raises `DataError` if the table cannot be
+    read or lacks the column.
     """
     readers = {".csv": _csv_rows, ".parquet": _parquet_rows}
     reader = readers.get(path.suffix.lower())
@@ -62,7 +62,7 @@ def _csv_rows(path: Path) -> tuple[list[str], Cells]:
                     lines.append((first, cells))
                 first = reader.line_num + 1
     except (csv.Error, UnicodeDecodeError) as cause:
-        raise DataError(f"{path}: no CSV in UTF-8: {cause}") from cause
+        raise DataError(f"{path}: is not CSV in UTF-8: {cause}") from cause
     if not lines:
         raise DataError(f"{path}: the table is empty")
     names = [cell.strip() for cell in lines[0][1]]
@@ -79,7 +79,7 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
     try:
         table = parquet.read_table(path)
     except pyarrow.ArrowException as cause:
-        raise DataError(f"{path}: no Parquet table: {cause}") from cause
+        raise DataError(f"{path}: is not a Parquet table: {cause}") from cause
     columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
     return list(table.column_names), [
         (f"{path.name}, row {row}", cells)
@@ -88,9 +88,9 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
 
 
 def _text(value: object) -> str | None:
-    """The cell as CSV would have it."""
+    """Return the text of a cell as in CSV."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))  # pandas makes a column of integers with gaps one of floats
+        return str(int(value))  # pandas stores integers with gaps as floats
     return str(value).strip() or None

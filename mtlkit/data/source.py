@@ -19,18 +19,18 @@ def _silent(_label: str, _done: int, _total: int) -> None:
 
 @attrs.frozen(kw_only=True)
 class Loading:
-    """The circumstances under which data is loaded; they never change what is loaded."""
+    """Settings for loading data, which never change the loaded data."""
 
-    cache: Path | None = None  # where rendered or converted data may be kept; None: nowhere
+    cache: Path | None = None  # folder for rendered or converted data; None: no cache
     workers: int | None = None  # processes; None: one for each core
-    progress: Callable[[str, int, int], None] = _silent  # (what is done, items done, items in all)
-    base: Path = attrs.field(factory=Path)  # the folder that relative paths of a recipe start from
+    progress: Callable[[str, int, int], None] = _silent  # (label, items done, total items)
+    base: Path = attrs.field(factory=Path)  # base folder of relative paths
 
 
 @attrs.frozen(kw_only=True)
 class DataSource(Component):
-    """Where labelled samples come from, and how they are divided into splits."""
+    """A source of labeled samples in splits."""
 
     @abstractmethod
     def load(self, loading: Loading) -> "Data":
-        """The samples and labels; `DataError` where they cannot be had whole."""
+        """Load the samples and labels; raise `DataError` if any of them is unavailable."""

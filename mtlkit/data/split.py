@@ -1,4 +1,4 @@
-"""The random split of samples, by ratio or by groups that stay whole."""
+"""The random split of samples, by fraction or by whole groups."""
 
 import hashlib
 from collections import Counter
@@ -31,7 +31,7 @@ class RandomSplit:
     def _leaves_training(self, _: "attrs.Attribute[float]", __: Any) -> None:
         if self.validation + self.test >= 1:
             raise ValueError(
-                f"test: expected validation and test to leave something for training, "
+                f"test: expected validation and test to sum to less than 1, "
                 f"found {self.validation} + {self.test}"
             )
 

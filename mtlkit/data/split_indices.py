@@ -18,17 +18,17 @@ def split_indices(split: RandomSplit | None, rows: Sequence[Row]) -> Mapping[str
     if any(SPLIT in row.labels for row in rows):
         if split is not None:
             raise DataError(
-                f"data.split: the labels say themselves, under {SPLIT!r}, which split each file "
-                f"belongs to; leave out one of the two"
+                f"data.split: the label {SPLIT!r} names the split of each file already; remove one "
+                f"of the two"
             )
-        return _labelled(rows)
+        return _by_label(rows)
     split = split or RandomSplit()
     label = split.groups or split.stratify
     labels = None if label is None else [row.labels[label] for row in rows]
     return split_samples(split, [row.file for row in rows], labels)
 
 
-def _labelled(rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
+def _by_label(rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
     indices: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for index, row in enumerate(rows):
         name = row.labels[SPLIT]
@@ -38,5 +38,5 @@ def _labelled(rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
             )
         indices[name].append(index)
     if not indices["train"]:
-        raise DataError(f"no file belongs to the training split; give some {SPLIT} 'train'")
+        raise DataError(f"the training split is empty; set {SPLIT} to 'train' for some files")
     return {name: chosen for name, chosen in indices.items() if chosen}

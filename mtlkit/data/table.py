@@ -1,4 +1,4 @@
-"""Rows of numbers and words with labels: one table, in CSV or Parquet."""
+"""Tabular data with labels: one table, in CSV or Parquet."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.data.image_listing import Row
-from mtlkit.data.label_columns import check_labels, columns_by_split, describe, named
+from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
 from mtlkit.data.paths import find_file
 from mtlkit.data.read_table import read_table
 from mtlkit.data.source import DataSource, Loading
@@ -23,7 +23,7 @@ _CONSTANT = 1e-12
 """A column is constant if its std is less than this fraction of its size."""
 
 
-def _some(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
+def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
     if not value or len(set(value)) != len(value):
         raise ValueError(f"{field.name}: expected different columns, found {list(value)}")
 
@@ -32,8 +32,7 @@ def _labels_only(table: "Table", field: "attrs.Attribute[Any]", value: Any) -> N
     unknown = [name for name in value if name not in table.labels]
     if unknown:
         raise ValueError(
-            f"{field.name}: {unknown[0]!r} is none of the labels, which are "
-            f"{', '.join(table.labels)}"
+            f"{field.name}: {unknown[0]!r} is not a label; the labels are {', '.join(table.labels)}"
         )
 
 
@@ -44,37 +43,37 @@ def _features(table: "Table", _: "attrs.Attribute[Any]", value: tuple[str, ...] 
         raise ValueError(f"features: expected different columns, found {list(value)}")
     both = [name for name in value if name in (*table.labels, table.key)]
     if both:
-        raise ValueError(f"features: {both[0]!r} is a label or the key; a model must not see it")
+        raise ValueError(f"features: {both[0]!r} is a label or the key; remove it")
 
 
 @attrs.frozen(kw_only=True)
 class Table(DataSource):
-    """The rows of a table: some columns are what is known, others the labels to predict.
+    """The rows of a table: some columns are features, others are labels to predict.
 
-    `file`, CSV or Parquet, is relative to the recipe, or else to the working directory. `features`
-    are the columns that a model sees; None means all that are neither labels, nor the `key` that
-    names the rows, nor `split`. A column of numbers is normalized to mean 0 and std 1 by the
-    training rows; any other becomes one input of 0 or 1 for each of its training values. An empty
-    cell among the features is an error unless `fill` puts the training mean (for words: none of
-    the values) in its place.
+    `file`, CSV or Parquet, is relative to the recipe, otherwise to the working directory.
+    `features` are the input columns; None means all columns except labels, the `key` that names the
+    rows, and `split`. A column of numbers is normalized to mean 0 and std 1 on the training rows.
+    Any other column is one-hot encoded by its training values. An empty cell among the features is
+    an error, unless `fill` is true: then it is the training mean, or zeros for one-hot inputs.
 
-    `labels` are classes, with the names found in training in natural order or those of
-    `vocabulary`, except for `numeric` ones; an empty cell is a missing label. A column called
+    `labels` are classes, except for `numeric` ones; an empty cell is a missing label. Their names
+    are those of `vocabulary`, or the values in the training split in natural order. A column called
     `split` (train, validation or test) names the split of each row; without it, rows are split at
-    random by the option `split`. The labels of `open_labels` may have other values in the test.
+    random by the option `split`. The labels of `open_labels` may have other values in the test
+    split.
 
-    >>> Table(file=Path("wine.csv"), labels=("quality", "colour"), numeric=("quality",)).fill
+    >>> Table(file=Path("wine.csv"), labels=("quality", "color"), numeric=("quality",)).fill
     False
     """
 
     file: Path
-    labels: tuple[str, ...] = attrs.field(validator=_some)
+    labels: tuple[str, ...] = attrs.field(validator=_distinct)
     numeric: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_labels_only)
     key: str | None = None
     features: tuple[str, ...] | None = attrs.field(default=None, validator=_features)
     fill: bool = False
-    split: RandomSplit | None = None  # None: the column `split`, or else the defaults
+    split: RandomSplit | None = None  # None: by the column `split`, otherwise by the defaults
     open_labels: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
 
     def load(self, loading: Loading) -> "Data":
@@ -82,17 +81,17 @@ class Table(DataSource):
 
 
 def load_table(config: Table, loading: Loading) -> Data:
-    """The rows and labels that `config` describes; `DataError` where they cannot be had whole."""
+    """Load the rows and labels that `config` describes; `DataError` if any is unavailable."""
     path = find_file(config.file, (loading.base, Path()), "data.file")
     rows = read_table(path, config.key)
     if not rows:
-        raise DataError(f"{config.file}: the table has a header and no rows")
+        raise DataError(f"{config.file}: the table has no rows")
     _refuse_repeated(rows)
     features = _feature_names(config, rows)
-    labelled = [_labels(config, row) for row in rows]
-    check_labels(config, labelled)
-    indices = split_indices(config.split, labelled)
-    columns = columns_by_split(config, labelled, indices, without=SPLIT)
+    labeled = [_labels(config, row) for row in rows]
+    check_labels(config, labeled)
+    indices = split_indices(config.split, labeled)
+    columns = columns_by_split(config, labeled, indices, without=SPLIT)
     inputs = torch.cat([_inputs(config, rows, name, indices["train"]) for name in features], 1)
     splits = {
         name: Split(
@@ -102,9 +101,9 @@ def load_table(config: Table, loading: Loading) -> Data:
         )
         for name, chosen in indices.items()
     }
-    summary = {"rows": str(len(rows)), "features": f"{len(features)}: {named(features)}"}
+    summary = {"rows": str(len(rows)), "features": f"{len(features)}: {shortened(features)}"}
     summary["splits"] = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
-    summary |= describe(config, labelled, without=SPLIT, what="rows")
+    summary |= describe(config, labeled, without=SPLIT, what="rows")
     groups = config.split.groups if config.split else None
     return Data(
         train=splits["train"],
@@ -118,33 +117,33 @@ def load_table(config: Table, loading: Loading) -> Data:
 
 
 def _refuse_repeated(rows: Sequence[Row]) -> None:
-    places: dict[str, str] = {}
+    first: dict[str, str] = {}
     for row in rows:
-        if row.file in places:
-            raise DataError(f"{row.place}: the row {row.file!r} is in {places[row.file]} already")
-        places[row.file] = row.place
+        if row.file in first:
+            raise DataError(f"{row.place}: the row {row.file!r} is in {first[row.file]} already")
+        first[row.file] = row.place
 
 
 def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
-    """The columns of features; `DataError` where the table lacks one that is asked for."""
+    """Return the columns of features; `DataError` if the table lacks a configured column."""
     known = list(rows[0].labels)
     for option, names in (("labels", config.labels), ("features", config.features or ())):
         for name in names:
             if name not in known:
                 raise DataError(
                     f"data.{option}: the table has no column {name!r}"
-                    f"{did_you_mean(name, known)}; it has: {named(known)}"
+                    f"{did_you_mean(name, known)}; it has: {shortened(known)}"
                 )
-    # the label that splits the rows into groups has other values in the test
+    # the label that groups the rows has other values in the test split
     others = [n for n in known if n not in (*config.labels, SPLIT, *_split_labels(config))]
     features = list(config.features) if config.features is not None else others
     if not features:
-        raise DataError("data.features: every column is a label, so that nothing is known of a row")
+        raise DataError("data.features: every column is a label; add a column of features")
     return features
 
 
 def _labels(config: Table, row: Row) -> Row:
-    """The row with its labels alone, and what divides it."""
+    """Return the row with only its labels and the columns that define its split."""
     kept = [name for name in (*config.labels, SPLIT, *_split_labels(config)) if name in row.labels]
     return attrs.evolve(row, labels={name: row.labels[name] for name in dict.fromkeys(kept)})
 
@@ -156,17 +155,17 @@ def _split_labels(config: Table) -> list[str]:
 
 
 def _inputs(config: Table, rows: Sequence[Row], name: str, train: Sequence[int]) -> Tensor:
-    """The inputs (N, K) of one column, K being 1 for numbers."""
+    """Return the inputs (N, K) of one column; K is 1 for numbers."""
     cells = [row.labels[name] for row in rows]
     numbers = _numbers(cells)
     unknown = [cell is None for cell in cells] if numbers is None else numbers.isnan().tolist()
-    missing = [row for row, lacks in zip(rows, unknown, strict=True) if lacks]
+    missing = [row for row, is_missing in zip(rows, unknown, strict=True) if is_missing]
     if missing and not config.fill:
-        word = missing[0].labels[name]
-        cell = "empty" if word is None else repr(word)
+        text = missing[0].labels[name]
+        cell = "empty" if text is None else repr(text)
         raise DataError(
-            f"{missing[0].place}: the column {name!r} is {cell}, here and in {len(missing) - 1} "
-            f"other rows; complete it, leave it out of `features`, or set `fill: true`"
+            f"{missing[0].place}: the column {name!r} is {cell}, as in {len(missing) - 1} other "
+            f"rows; complete it, remove it from `features`, or set `fill: true`"
         )
     if numbers is None:
         return _indicators(name, cells, train)
@@ -174,7 +173,7 @@ def _inputs(config: Table, rows: Sequence[Row], name: str, train: Sequence[int])
 
 
 def _numbers(cells: Sequence[str | None]) -> Tensor | None:
-    """The cells as numbers (N,), NaN where empty or `nan`; None where one of them is a word."""
+    """Return the cells as numbers (N,), NaN if empty or `nan`; None if one is not a number."""
     numbers = []
     for cell in cells:
         try:

@@ -1,4 +1,4 @@
-"""Recipes as YAML: read with every mistake reported at once, and written with every option."""
+"""Recipes as YAML: reading, which reports all mistakes at once, and writing with all options."""
 
 from mtlkit.namespace import attach
 

@@ -1,4 +1,4 @@
-"""From a recipe to YAML with every option written out, and to the list of who brought what."""
+"""Recipes to YAML with all options, and the provenance of their components."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -18,12 +18,12 @@ from mtlkit.recipe_io.yaml_reader import FLOAT, INTEGER
 
 
 def dump_recipe(recipe: Recipe, catalog: Catalog) -> str:
-    """`recipe` as YAML, defaults filled in, under a comment that names every component's owner.
+    """Return `recipe` as YAML with all defaults, and a comment with the origin of each component.
 
     Reading it gives an equal recipe. Raises `UnknownComponentError` for a component that no
     registry of `catalog` names.
     """
-    header = ["# A recipe of mtlkit with every option written out; it was made by:"]
+    header = ["# A recipe of mtlkit with all options. Its components are from:"]
     lines = sorted(
         {(entry.family, entry.name, str(entry.origin)) for entry in _entries(recipe, catalog)}
     )
@@ -33,7 +33,7 @@ def dump_recipe(recipe: Recipe, catalog: Catalog) -> str:
 
 
 def provenance(recipe: Recipe, catalog: Catalog) -> dict[str, dict[str, str]]:
-    """Who brought each component of `recipe`, by ``family/name``."""
+    """Return the origin of each component of `recipe`, by ``family/name``."""
     plurals = {registry.family: plural for plural, registry in catalog.families().items()}
     return {
         f"{plurals[entry.family]}/{entry.name}": {
@@ -47,7 +47,7 @@ def provenance(recipe: Recipe, catalog: Catalog) -> dict[str, dict[str, str]]:
 
 
 def plain(value: Any, catalog: Catalog) -> Any:
-    """`value` as YAML knows it: a component is a mapping with its name as ``type``."""
+    """Return `value` as plain data, in which the name of a component is its ``type``."""
     converter = cattrs.Converter()
 
     def fields(value: Any) -> dict[str, Any]:
@@ -72,14 +72,14 @@ def plain(value: Any, catalog: Catalog) -> Any:
 
 
 class _Writer(yaml.SafeDumper):
-    """Writes what our reader reads back: quotes whatever either YAML takes for a number."""
+    """Quote every text that YAML 1.1 or 1.2 would read as a number."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _write_text(writer: _Writer, text: str) -> yaml.Node:
-    # every other style folds line breaks, of which Unicode has more than YAML 1.2
+    # other styles fold line breaks, and Unicode has line breaks that YAML 1.2 lacks
     style = '"' if any(character in text for character in "\n\r\x85\u2028\u2029") else None
     return writer.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
@@ -90,7 +90,7 @@ for _tag, _number in {"int": INTEGER, "float": FLOAT}.items():
 
 
 def dump_plain(value: Any) -> str:
-    """Plain data as YAML, in the order given."""
+    """Return plain data as YAML, in the given order."""
     text: str = yaml.dump(
         value,
         Dumper=_Writer,
@@ -103,13 +103,13 @@ def dump_plain(value: Any) -> str:
 
 
 def plain_text(value: Any) -> str:
-    """A value without named parts on one line: ``[32, 32]``, ``null``, ``text``."""
+    """Return a value without named parts on one line: ``[32, 32]``, ``null``, ``text``."""
     text: str = yaml.dump([value], Dumper=_Writer, default_flow_style=True, width=math.inf)
     return text.strip()[1:-1]
 
 
 def components(value: Any) -> Iterator[Component]:
-    """Every component in `value`, at any depth."""
+    """Yield every component in `value`, at any depth."""
     if isinstance(value, Component):
         yield value
     if attrs.has(type(value)):

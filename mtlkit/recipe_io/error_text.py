@@ -24,7 +24,7 @@ _SCALARS: dict[Any, str] = {
 
 
 def expected(kind: Any) -> str:
-    """Return the text for the values of the type `kind` in a recipe.
+    """Describe the values of the type `kind` in a recipe.
 
     >>> expected(float), expected(int | None), expected(tuple[str, ...])
     ('a number', 'a whole number or null', 'a list (text each)')
@@ -52,7 +52,7 @@ def expected(kind: Any) -> str:
 
 
 def describe(node: Node) -> str:
-    """Return the text for a value that was written."""
+    """Describe the value of a node."""
     if isinstance(node, MappingNode):
         return "a mapping"
     if isinstance(node, SequenceNode):
@@ -69,7 +69,7 @@ def describe(node: Node) -> str:
 
 
 def one_of(words: Iterable[str]) -> str:
-    """Return the text for a choice of `words`."""
+    """Describe a choice of `words`."""
     return f"one of {', '.join(words)}"
 
 

@@ -1,4 +1,4 @@
-"""A recipe with every option, each with the location or the plugin that it comes from."""
+"""A recipe with all options, and the source location or plugin of each."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -47,6 +47,6 @@ def _parts(value: Any) -> list[tuple[str, Any]]:
 
 
 def _source(written: Written, *paths: tuple[str, ...]) -> str:
-    """Return the location of the last of `paths` that was written, or ``default``."""
+    """Return the location of the last of `paths` in the recipe, or ``default``."""
     locations = [str(at) for path in paths if (at := written.location(path)) is not None]
     return locations[-1] if locations else "default"

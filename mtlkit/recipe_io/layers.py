@@ -1,8 +1,8 @@
 """Layers of a recipe: the file it extends, the file itself, and ``--set``, in this order.
 
-One rule merges them all: mappings merge, everything else replaces; a component that is named anew
-replaces the whole component, so that no option of the old one leaks into the new. All of ``--set``
-is one layer, from which nothing is dropped.
+Mappings merge, and other values replace. A component with another name replaces the whole
+component, so that no option of the old one remains. All ``--set`` form one layer, in which no value
+is dropped.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,16 +25,16 @@ from mtlkit.recipe_io.yaml_nodes import (
 from mtlkit.recipe_io.yaml_reader import read_yaml
 
 EXTENDS = "extends"
-"""The key of a recipe that names the file it extends, relative to the recipe's own folder."""
+"""The key for the file that a recipe extends, relative to the folder of the recipe."""
 
 
 def read_text(path: Path, what: str = "recipe") -> str:
-    """The text of a file that holds a recipe, or `what`; `RefusedError` where there is none."""
+    """Return the text of the `what` file at `path`; `RefusedError` if it cannot be read."""
     source = SourceLocation(str(path))
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as cause:
-        raise refuse(source, f"there is no such file; expected a {what}") from cause
+        raise refuse(source, f"no such file; expected a {what}") from cause
     except IsADirectoryError as cause:
         raise refuse(source, f"is a folder; expected a {what}") from cause
     except UnicodeDecodeError as cause:
@@ -47,9 +47,9 @@ def read_text(path: Path, what: str = "recipe") -> str:
 
 
 def read_layers(text: str, source: str, folder: Path, overrides: Sequence[str]) -> MappingNode:
-    """Return all layers as one tree, in which every node has the location it was written at.
+    """Return all layers as one tree of nodes with their source locations.
 
-    `folder` holds the recipe. Raises `RefusedError`.
+    `folder` is that of the recipe. Raises `RefusedError` with all mistakes.
     """
     mistakes: list[Mistake] = []
     tree: Node = mapping([], whole(source))
@@ -91,21 +91,23 @@ def _extended(tree: MappingNode, folder: Path) -> Node:
         base = _document(read_text(path), str(path))
     except RefusedError as cause:
         first = cause.mistakes[0]
-        if first.location == SourceLocation(str(path)):  # a file as a whole: name who extends it
+        if first.location == SourceLocation(
+            str(path)
+        ):  # the whole file: report it at the `extends` key
             message = f"{first.location}: {first.message}"
             raise RefusedError([Mistake(at, message, (EXTENDS,))]) from cause
         raise
     if entry(base, EXTENDS) is not None:
-        message = f"{path} extends another recipe itself; one level is allowed"
+        message = f"{path} extends another recipe; expected one level"
         raise RefusedError([Mistake(at, message, (EXTENDS,))])
     return merge(base, without(tree, EXTENDS))
 
 
 def read_overrides(texts: Sequence[str]) -> Node:
-    """Return the layer that several ``--set`` make together, in whatever order they are given.
+    """Return the layer of all ``--set`` arguments, independent of their order.
 
-    Of one path given twice the last counts, and a longer path overrides a shorter one. Raises
-    `RefusedError` with every mistake, one of which is a path within a value that has no parts.
+    The last value of a repeated path applies, and a longer path overrides a shorter one. Raises
+    `RefusedError` with all mistakes, such as a path into a value that has no parts.
 
     >>> layer = read_overrides(["optimizer.lr=3e-4", "optimizer=adamw"])
     >>> {key.value: node.value for key, node in entry(layer, "optimizer").value}
@@ -125,7 +127,7 @@ def read_overrides(texts: Sequence[str]) -> Node:
         for step in reversed(path):
             node = wrap(step, node)
         try:
-            layer = _joined(layer, node)
+            layer = _combined(layer, node)
         except RefusedError as cause:
             mistakes.extend(cause.mistakes)
     if mistakes:
@@ -143,8 +145,8 @@ def _override(text: str) -> tuple[tuple[str, ...], Node]:
     return steps, read_yaml(value, source, lines=False)
 
 
-def _joined(layer: Node, more: Node) -> Node:
-    """Return both of two parts of ``--set``: unlike in `merge`, a new name replaces nothing."""
+def _combined(layer: Node, more: Node) -> Node:
+    """Merge two ``--set`` arguments; unlike in `merge`, a component name replaces no options."""
     if isinstance(more, MappingNode) and is_text(layer):
         layer = wrap(type_key, layer)
     elif isinstance(layer, MappingNode) and is_text(more):
@@ -152,12 +154,12 @@ def _joined(layer: Node, more: Node) -> Node:
     if not isinstance(more, MappingNode):
         return more
     if not isinstance(layer, MappingNode):
-        raise refuse(location(more), f"contradicts {location(layer)}; leave one out")
-    return mapping(_merged_pairs(layer, more, _joined), layer.start_mark)
+        raise refuse(location(more), f"contradicts {location(layer)}; remove one")
+    return mapping(_merged_pairs(layer, more, _combined), layer.start_mark)
 
 
 def merge(base: Node, over: Node) -> Node:
-    """Return `over` on top of `base`."""
+    """Return `base` with the values of `over`."""
     bare = isinstance(over, MappingNode) and is_text(base)
     if bare:
         base = wrap(type_key, base)
@@ -168,7 +170,7 @@ def merge(base: Node, over: Node) -> Node:
     old, new = entry(base, type_key), entry(over, type_key)
     if is_text(old) and is_text(new) and old.value != new.value:
         return over
-    # a mapping is located where a person would add the key that it lacks: in a file, if possible
+    # report missing keys at the mapping in a file, if there is one
     at = over if location(over).line or bare else base
     return mapping(_merged_pairs(base, over, merge), at.start_mark)
 

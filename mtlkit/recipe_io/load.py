@@ -1,4 +1,4 @@
-"""From the text of a recipe to the recipe, or to all of its mistakes."""
+"""Reading recipes from YAML, with all mistakes reported at once."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -29,9 +29,9 @@ class Written:
 
 
 def load_recipe(path: Path, catalog: Catalog, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in the YAML file at `path`, changed by `overrides` such as ``optimizer.lr=0.1``.
+    """Return the recipe in the YAML file `path`, with `overrides` such as ``optimizer.lr=0.1``.
 
-    Raises `RecipeError` with all mistakes at once, each with its location and path.
+    Raises `RecipeError` with all mistakes, each with its location and path.
     """
     return read_recipe(path, catalog, overrides).recipe
 
@@ -53,9 +53,9 @@ def parse_recipe(
     overrides: Sequence[str] = (),
     folder: Path | None = None,
 ) -> Recipe:
-    """The recipe in `text`; as `load_recipe`, with `source_name` as the file in messages.
+    """Return the recipe in `text`; as `load_recipe`, with `source_name` as the file in messages.
 
-    `folder` is where the path after ``extends`` starts from; None: the working directory.
+    A path after ``extends`` is relative to `folder`; None: the working directory.
 
     >>> from mtlkit.plugins.catalog import load_catalog
     >>> text = "{data: {type: images, folder: f, pattern: '{yaw}.png', size: 32}, " + (

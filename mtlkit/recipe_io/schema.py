@@ -1,7 +1,7 @@
-"""Recipes as JSON Schema 2020-12: what an editor needs to complete and to check them.
+"""Recipes as JSON Schema 2020-12, for completion and checks in editors.
 
-Whatever the schema refuses, reading refuses too. Reading is stricter where JSON knows less than a
-recipe (1.0 is a whole number to JSON), and where parts must fit together.
+The reader rejects every recipe that the schema rejects. It is stricter for types that JSON cannot
+distinguish (1.0 is an integer in JSON Schema), and for incompatible parts.
 """
 
 import contextlib
@@ -38,10 +38,10 @@ _SCALARS: Mapping[Any, str] = {
 
 
 def recipe_schema(catalog: Catalog) -> Schema:
-    """The schema of a recipe with every component of `catalog`.
+    """Return the schema of a recipe with every component of `catalog`.
 
-    A recipe with ``extends`` is a layer: of it nothing is required, and a component may be without
-    its name. A component that cannot be imported may have any options.
+    A recipe with ``extends`` is a layer: it has no required keys, and a component may lack its
+    name. A component that cannot be imported may have any options.
 
     >>> from mtlkit.plugins.catalog import load_catalog
     >>> schema = recipe_schema(load_catalog("none"))
@@ -49,7 +49,7 @@ def recipe_schema(catalog: Catalog) -> Schema:
     0
     """
     whole, layer = _Writer(catalog), _Writer(catalog, layer=True)
-    own, extending = whole.reference(Recipe), layer.reference(Recipe)
+    complete, extending = whole.reference(Recipe), layer.reference(Recipe)
     layer.definitions["layer/mtlkit.recipe:Recipe"]["properties"][EXTENDS] = {
         "type": "string",
         "description": "The recipe that this one changes; a path from this recipe's folder.",
@@ -60,13 +60,13 @@ def recipe_schema(catalog: Catalog) -> Schema:
         "type": "object",
         "if": {"required": [EXTENDS]},
         "then": extending,
-        "else": own,
+        "else": complete,
         "$defs": {**whole.definitions, **layer.definitions},
     }
 
 
 def component_schema(catalog: Catalog, registry: Registry[Any], entry: Entry) -> Schema:
-    """The schema of one component, whole by itself."""
+    """Return the self-contained schema of one component."""
     writer = _Writer(catalog)
     schema = writer.component(registry, entry, options_of(registry.get(entry.name)))
     return {**schema, "$defs": writer.definitions}
@@ -74,7 +74,7 @@ def component_schema(catalog: Catalog, registry: Registry[Any], entry: Entry) ->
 
 @attrs.define
 class _Writer:
-    """Collects the definitions that a schema refers to."""
+    """Collect the definitions that a schema refers to."""
 
     catalog: Catalog
     layer: bool = False  # nothing is required
@@ -84,12 +84,12 @@ class _Writer:
         return f"layer/{of}" if self.layer else of
 
     def reference(self, kind: type) -> Schema:
-        """A reference to the definition of an attrs class or of a family, which is made once."""
+        """Return a reference to the definition of an attrs class or a family; define it once."""
         component = issubclass(kind, Component)
-        own = f"{kind.__module__}:{kind.__qualname__}"  # two plugins may use one class name
-        name = self.name(self.catalog.registry_of(kind).plural if component else own)
+        path = f"{kind.__module__}:{kind.__qualname__}"  # two plugins may use one class name
+        name = self.name(self.catalog.registry_of(kind).plural if component else path)
         if name not in self.definitions:
-            self.definitions[name] = {}  # a value may hold others of its own kind
+            self.definitions[name] = {}  # ends the recursion of a type that contains itself
             self.definitions[name] = (
                 self._family(self.catalog.registry_of(kind))
                 if component
@@ -98,7 +98,7 @@ class _Writer:
         return {"$ref": f"#/$defs/{_pointer(name)}"}
 
     def _family(self, registry: Registry[Any]) -> Schema:
-        """Any component of a family: by its bare name, or as a mapping with its name as type."""
+        """Return the schema of a family: a bare name, or a mapping with the name as type."""
         bare, typed = list[Schema](), list[Schema]()
         for entry in registry:
             options = _entry_options(registry, entry)
@@ -113,10 +113,10 @@ class _Writer:
     def component(
         self, registry: Registry[Any], entry: Entry, options: Mapping[str, Field] | None
     ) -> Schema:
-        """One component as a mapping with its name as type."""
+        """Return the schema of a component as a mapping with its name as type."""
         schema: Schema = {"type": "object", "properties": {}}
         if options is not None:
-            # a stranger's default that breaks costs that component its options, and no other
+            # a failing default of a plugin removes only the options of that component
             with contextlib.suppress(Exception):
                 schema = self._value(registry.get(entry.name), options)
         schema["properties"] = {type_key: {"const": entry.name}, **schema["properties"]}
@@ -136,9 +136,9 @@ class _Writer:
 
     def _option(self, field: Field) -> Schema:
         schema, rule = self._type(field.type), schema_of(field.validator)
-        # a reference stands alone, and a keyword of the type must not be lost to the rule's
-        apart = "$ref" in schema or set(schema) & set(rule)
-        schema = {"allOf": [schema, dict(rule)]} if apart and rule else {**schema, **rule}
+        # a reference allows no other keyword, and the rule must not replace one of the type
+        separate = "$ref" in schema or set(schema) & set(rule)
+        schema = {"allOf": [schema, dict(rule)]} if separate and rule else {**schema, **rule}
         if field.default is not attrs.NOTHING:
             default: Any = field.default
             value = default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
@@ -146,7 +146,7 @@ class _Writer:
         return schema
 
     def _type(self, kind: Any) -> Schema:
-        """What the strict rules of reading accept for a value of the type `kind`."""
+        """Return the schema of the values that the reader accepts for the type `kind`."""
         origin, arguments = get_origin(kind), get_args(kind)
         if kind in _SCALARS:
             return {"type": _SCALARS[kind]}
@@ -166,11 +166,11 @@ class _Writer:
             return {"enum": [member.value for member in kind]}
         if isinstance(kind, type) and attrs.has(kind):
             return self.reference(kind)
-        return {}  # an option that cannot be written; reading says so
+        return {}  # an option that cannot be written; the reader reports it
 
 
 def _entry_options(registry: Registry[Any], entry: Entry) -> Mapping[str, Field] | None:
-    """The options of a component; None where it cannot be imported, or its types be read."""
+    """Return the options of a component; None if its class or its types cannot be imported."""
     try:
         return options_of(registry.get(entry.name))
     except (ComponentError, NameError):

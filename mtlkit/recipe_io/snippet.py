@@ -1,4 +1,4 @@
-"""The options of a component: as rows to show, and as YAML to paste into a recipe."""
+"""The options of a component, as table rows and as YAML to paste into a recipe."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ from mtlkit.recipe_io.structuring import Field, options_of
 RECIPE_PATHS = {family.plural: family.recipe for family in FAMILIES if family.recipe}
 """The path in a recipe of a component of each family; an empty step is a list.
 
-Ops and their implementations have no path: they are chosen by name.
+Ops and their implementations have no path: they are selected by name.
 """
 
 
@@ -25,7 +25,7 @@ def option_rows(options: dict[str, Field], catalog: Catalog) -> list[tuple[str, 
 
 
 def snippet(catalog: Catalog, plural: str, name: str, component: type) -> str:
-    """Return the component as YAML for a recipe; a required option is its type in brackets."""
+    """Return the component as YAML for a recipe; required options show their type in brackets."""
     value: Any = {type_key: name}
     for key, field in options_of(component).items():
         required = field.default is attrs.NOTHING

@@ -7,7 +7,7 @@ import attrs
 
 @attrs.frozen
 class SourceLocation:
-    """A position in a file, or an argument of the command line, which has no lines.
+    """A position in a file, or an argument of the command line, without lines.
 
     >>> str(SourceLocation("wrong.yaml", 2, 18)), str(SourceLocation("--set seed=x"))
     ('wrong.yaml:2:18', '--set seed=x')
@@ -39,12 +39,12 @@ class Mistake:
         return ": ".join(filter(None, parts))
 
     def under(self, step: str) -> "Mistake":
-        """Return the same mistake as seen from the mapping that holds the value as `step`."""
+        """Return the mistake with `step` prepended to its path."""
         return attrs.evolve(self, path=(step, *self.path))
 
 
 class RefusedError(Exception):
-    """A value that cannot be used, with every mistake in it; readers turn it into `RecipeError`."""
+    """A value with mistakes; the public functions turn it into a `RecipeError`."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)

@@ -69,7 +69,7 @@ def _component(
     except ComponentError as cause:
         raise RefusedError([Mistake(location(named), str(cause), path)]) from cause
     if not issubclass(cls, kind):
-        message = f"{_credit(owner)} is no {registry.family} that can stand here"
+        message = f"{_credit(owner)} is not {article(registry.family)} that is allowed here"
         raise RefusedError([Mistake(location(named), message, path)])
     options = (
         without(node, type_key) if isinstance(node, MappingNode) else mapping([], node.start_mark)
@@ -97,11 +97,11 @@ def _unnamed(registry: Registry[Any], node: Node) -> RefusedError:
 
 @attrs.frozen
 class _Owner:
-    """A class whose options are read, and its name in messages."""
+    """A class with options to read, and its name in messages."""
 
     kind: type
     name: str
-    noun: str  # what its fields are called: option or key
+    noun: str  # for its fields: option or key
 
     def structure(self, converter: cattrs.Converter, node: Node) -> Any:
         """Return the value; raise `RefusedError` with every mistake in its options."""
@@ -125,7 +125,7 @@ class _Owner:
         if not mistakes:
             try:
                 return self.kind(**values)
-            except Exception as cause:  # whatever a component's own check raises is a mistake
+            except Exception as cause:  # report any error of a component as a mistake
                 failed = cause
         else:
             failed = None
@@ -137,7 +137,7 @@ class _Owner:
     def _unknown_and_missing(
         self, node: MappingNode, options: Mapping[str, Field]
     ) -> Iterator[Mistake]:
-        """Yield unknown keys and missing ones; a pair of both is one mistake."""
+        """Yield unknown and missing keys; one of each form a single mistake."""
         written = keys(node)
         unknown = [key for key in written if key not in options]
         unset = [name for name in options if name not in written]
@@ -159,13 +159,13 @@ class _Owner:
 def _refused_by_validators(
     kind: type, node: MappingNode, options: Mapping[str, Field], values: Mapping[str, Any]
 ) -> Iterator[Mistake]:
-    """Yield the mistakes that validators find in the options of the right type.
+    """Yield the mistakes that validators report in options of the right type.
 
-    Each runs by itself on a draft, so that no unknown key and no other validator hides a mistake.
+    Each validator runs alone on a draft, so that other mistakes hide none.
     """
     try:
         draft: Any = object.__new__(kind)
-    except TypeError:  # an abstract class: making it fails with a better message
+    except TypeError:  # abstract: its construction fails with a better message
         return
     written = keys(node)
     whole = True
@@ -189,7 +189,7 @@ def _refused_by_validators(
             field.validator(draft, field, getattr(draft, field.name))
         except (ValueError, TypeError) as cause:
             yield _by_validator(cause, node, options, name)
-        except Exception as cause:  # on a draft with holes even a sound validator may break
+        except Exception as cause:  # a validator may fail on an incomplete draft
             if whole:
                 yield _by_validator(cause, node, options, name)
 

@@ -1,7 +1,7 @@
-"""The strict rules for plain values: nothing is turned into something else, silently or not.
+"""Strict rules for plain values, without conversions between types.
 
-The one liberty is a whole number where a number is expected. Each rule takes a located value and
-its expected type, and gives the Python value or raises `RefusedError`.
+The exception is a whole number for an option that is a number. Each rule takes a node and the
+expected type, and returns the Python value or raises `RefusedError`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from mtlkit.recipe_io.yaml_nodes import Plain, entries, is_text, location
 
 
 def register_values(converter: cattrs.Converter) -> None:
-    """Give `converter` the rules of this module."""
+    """Register the rules of this module with `converter`."""
     for kind in (int, float, bool, str, type(None)):
         converter.register_structure_hook(kind, _scalar)
     converter.register_structure_hook(Path, _path)
@@ -36,7 +36,7 @@ def register_values(converter: cattrs.Converter) -> None:
 
 
 def collect(parts: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    """The result of every part; `RefusedError` with the mistakes of all of them."""
+    """Return the results of all parts; raise `RefusedError` with the mistakes of all of them."""
     values: dict[str, Any] = {}
     mistakes: list[Mistake] = []
     for name, part in parts.items():
@@ -69,7 +69,7 @@ def _wrong(node: Node, kind: Any, suggestion: str = "") -> RefusedError:
 def _scalar(node: Node, kind: type) -> Plain:
     if isinstance(node, ScalarNode):
         value: Plain = node.value
-        if type(value) is kind:  # not isinstance: a bool is an int to Python
+        if type(value) is kind:  # not isinstance: bool is a subclass of int
             return value
         if kind is float and type(value) is int:
             try:
@@ -114,7 +114,7 @@ def _suggestion(node: Node, known: list[str]) -> str:
 
 def _union(converter: cattrs.Converter, node: Node, kind: Any) -> Any:
     members = list(get_args(kind))
-    # the exact type first: 3 is the whole number 3 to `int | float`, in whatever order they stand
+    # try the exact type first: 3 is an int for `int | float` and for `float | int`
     members.sort(key=lambda member: isinstance(node, ScalarNode) and member is not type(node.value))
     refused: dict[Any, RefusedError] = {}
     for member in members:
@@ -122,13 +122,13 @@ def _union(converter: cattrs.Converter, node: Node, kind: Any) -> Any:
             return converter.structure(node, member)
         except RefusedError as cause:
             refused[member] = cause
-    fitting = [member for member in members if _fits(node, member)]
-    if len(fitting) == 1:  # the only type of this form: report the mistakes inside
-        raise refused[fitting[0]]
+    matching = [member for member in members if _has_form(node, member)]
+    if len(matching) == 1:  # the only type of this form: report the mistakes inside
+        raise refused[matching[0]]
     raise _wrong(node, kind)
 
 
-def _fits(node: Node, kind: Any) -> bool:
+def _has_form(node: Node, kind: Any) -> bool:
     if isinstance(node, SequenceNode):
         return get_origin(kind) is tuple
     if isinstance(node, MappingNode):

@@ -1,4 +1,4 @@
-"""Trees of YAML nodes, as `mtlkit.recipe_io.yaml_reader` composes them.
+"""Helpers for the YAML nodes of `mtlkit.recipe_io.yaml_reader`.
 
 The value of a scalar node is a plain Python value, and the keys of a mapping node are unique texts.
 """
@@ -12,14 +12,14 @@ from yaml import MappingNode, Node, ScalarNode, SequenceNode
 from mtlkit.recipe_io.source_location import SourceLocation
 
 Plain: TypeAlias = str | int | float | bool | None
-"""The values that a scalar of YAML's core schema can have."""
+"""A value of a scalar in the core schema of YAML."""
 
 Pair: TypeAlias = tuple[ScalarNode, Node]
 """A key and its value."""
 
 
 def whole(source: str) -> yaml.Mark:
-    """Return the mark of a source as a whole, such as an argument of the command line."""
+    """Return the mark of a whole source, such as an argument of the command line."""
     return yaml.Mark(source, 0, -1, -1, None, 0)
 
 
@@ -65,7 +65,7 @@ def is_text(node: Node | None) -> TypeGuard[ScalarNode]:
 
 
 def child_at(root: Node, path: Sequence[str]) -> Node | None:
-    """Return the node at `path`; None if nothing was written there."""
+    """Return the node at `path`; None if the document has none."""
     node: Node | None = root
     for step in path:
         if isinstance(node, SequenceNode) and step.isdecimal() and int(step) < len(node.value):
@@ -76,6 +76,6 @@ def child_at(root: Node, path: Sequence[str]) -> Node | None:
 
 
 def node_at(root: Node, path: Sequence[str]) -> Node:
-    """Return the deepest node on `path` that was written."""
+    """Return the deepest node on `path` that exists."""
     nodes = (child_at(root, path[:length]) for length in range(len(path), 0, -1))
     return next((node for node in nodes if node is not None), root)

@@ -1,4 +1,4 @@
-"""YAML text to nodes with plain values: the core schema of YAML 1.2, within bounds.
+"""YAML text to nodes with plain values: the core schema of YAML 1.2, with limits on size.
 
 PyYAML composes the nodes. The values of scalars are resolved here, because PyYAML follows YAML 1.1,
 in which ``1e-4`` is a text, ``no`` is false and ``010`` is eight.
@@ -16,7 +16,7 @@ from mtlkit.recipe_io.yaml_nodes import Pair, Plain, location, whole
 
 MAX_CHARACTERS = 1_000_000
 MAX_DEPTH = 40
-MAX_NODES = 50_000  # with every alias written out
+MAX_NODES = 50_000  # aliases expanded
 
 INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 FLOAT = re.compile(
@@ -67,7 +67,7 @@ def read_yaml(text: str, source: str, *, lines: bool = True) -> Node:
 
 
 class _Loader(yaml.BaseLoader):
-    """Compose nodes with plain values and unique keys, and bound their depth and their number."""
+    """Compose nodes with plain values and unique keys, within limits on depth and number."""
 
     def __init__(self, text: str, source: str, lines: bool) -> None:
         self._source, self._lines = source, lines
@@ -117,7 +117,7 @@ class _Loader(yaml.BaseLoader):
         text: str = node.value
         if any("\ud800" <= character <= "\udfff" for character in text):
             self._mistake(location(node), "a text with half of a surrogate pair is not Unicode")
-        if node.style:  # in quotes, or a block: a text
+        if node.style:  # quoted or a block
             return text
         try:
             return resolve(text)
@@ -138,7 +138,7 @@ class _Loader(yaml.BaseLoader):
             elif key.value in unique:
                 first = location(unique[key.value][0])
                 self._mistake(
-                    location(key), f"the key {key.value!r} stands twice, first at {first}"
+                    location(key), f"the key {key.value!r} occurs twice, first at {first}"
                 )
             else:
                 unique[key.value] = (key, value)
@@ -147,7 +147,7 @@ class _Loader(yaml.BaseLoader):
     def _grow(self, nodes: int, at: SourceLocation) -> None:
         self._nodes += nodes
         if self._nodes > MAX_NODES:
-            raise refuse(at, f"more than {MAX_NODES} values, aliases written out")
+            raise refuse(at, f"expected at most {MAX_NODES} values, aliases expanded")
 
     def _mistake(self, at: SourceLocation, message: str) -> None:
         self.mistakes.append(Mistake(at, message))

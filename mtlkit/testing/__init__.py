@@ -1,11 +1,11 @@
-"""The conformance kit: checks that a plugin's components keep what their families promise.
+"""The conformance kit: tests that a plugin's components meet the requirements of their families.
 
-A plugin's whole test of it, run by pytest:
+The complete test module of a plugin:
 
 >>> from mtlkit import testing
 >>> test_conformance = testing.conformance("acme")  # doctest: +SKIP
 
-It needs ``pip install 'mtlkit[testing]'``.
+Requires ``pip install 'mtlkit[testing]'``.
 """
 
 from mtlkit.namespace import attach

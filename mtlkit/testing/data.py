@@ -1,4 +1,4 @@
-"""What a data source promises."""
+"""Checks of data sources."""
 
 import math
 import tempfile
@@ -12,44 +12,44 @@ from mtlkit.data.source import Loading
 from mtlkit.testing.check import Subject, checks, require
 
 
-def loaded(subject: Subject, **circumstances: object) -> Data:
-    """The example's data, loaded under some circumstances."""
-    options = {"base": subject.example.base, "workers": 1, **circumstances}
+def load(subject: Subject, **settings: object) -> Data:
+    """Load the data of the example with some settings of `Loading`."""
+    options = {"base": subject.example.base, "workers": 1, **settings}
     data: Data = subject.value.load(Loading(**options))  # type: ignore[arg-type]
     return data
 
 
-def loads_samples_to_train_on(subject: Subject) -> None:
-    """It gives Data with training samples, and a scale by which inputs can be divided."""
-    data = loaded(subject)
-    require(isinstance(data, Data), f"load gives a {type(data).__name__}, no Data")
-    require(len(data.train) > 0, "there is no training sample")
+def loads_training_samples(subject: Subject) -> None:
+    """It returns Data with training samples, labels and a valid mean and std."""
+    data = load(subject)
+    require(isinstance(data, Data), f"load returns a {type(data).__name__}; expected Data")
+    require(len(data.train) > 0, "the training split is empty")
     require(bool(data.train.columns), "training samples have no label")
     usable = math.isfinite(data.mean) and math.isfinite(data.std) and data.std > 0
-    require(usable, f"inputs cannot be normalised by {data.mean} and {data.std}")
+    require(usable, f"inputs cannot be normalized by {data.mean} and {data.std}")
 
 
 def gathers_samples(subject: Subject) -> None:
-    """Samples are had by position, in any order and repeatedly: bytes or float32."""
-    for name, split in loaded(subject).splits().items():
+    """Samples can be gathered by index, in any order and repeatedly, as uint8 or float32."""
+    for name, split in load(subject).splits().items():
         last = len(split) - 1
         index = torch.tensor([last, 0, last])
-        found = split.inputs[index]
+        batch = split.inputs[index]
         require(
-            found.dtype in (torch.uint8, torch.float32),
-            f"inputs of {name} are {found.dtype}; expected uint8 or float32",
+            batch.dtype in (torch.uint8, torch.float32),
+            f"inputs of {name} are {batch.dtype}; expected uint8 or float32",
         )
-        rows = [split.inputs[torch.tensor([int(place)])][0] for place in index]
+        rows = [split.inputs[torch.tensor([int(i)])][0] for i in index]
         require(
-            all(torch.equal(one, row) for one, row in zip(found, rows, strict=True)),
+            all(torch.equal(one, row) for one, row in zip(batch, rows, strict=True)),
             f"samples of {name} gathered together are not those gathered one by one",
         )
-        require(bool(found.float().isfinite().all()), f"inputs of {name} are not finite")
+        require(bool(batch.float().isfinite().all()), f"inputs of {name} are not finite")
 
 
 def has_inputs_of_one_shape(subject: Subject) -> None:
-    """All splits have inputs of the shape of the training samples."""
-    data = loaded(subject)
+    """All splits have inputs of the same shape."""
+    data = load(subject)
     for name, split in data.splits().items():
         shape = tuple(split.inputs[torch.tensor([0])].shape[1:])
         require(
@@ -58,41 +58,41 @@ def has_inputs_of_one_shape(subject: Subject) -> None:
         )
 
 
-def loads_the_same_again(subject: Subject) -> None:
-    """Loaded twice it is the same, sample by sample."""
-    _require_same(loaded(subject), loaded(subject), "loaded again")
+def loads_deterministically(subject: Subject) -> None:
+    """Loading twice returns the same samples and labels."""
+    _require_same(load(subject), load(subject), "loaded again")
 
 
-def is_the_same_under_all_circumstances(subject: Subject) -> None:
-    """Cache, workers and progress never change what is loaded."""
-    plain = loaded(subject)
+def ignores_cache_and_workers(subject: Subject) -> None:
+    """Cache, workers and progress do not change the loaded data."""
+    plain = load(subject)
     with tempfile.TemporaryDirectory() as name:
-        for what in ("with an empty cache", "from the cache"):
-            again = loaded(subject, cache=Path(name) / "cache", progress=_unheard)
-            _require_same(plain, again, what)
-            del again  # what is mapped from the cache must be let go before the folder goes
-    _require_same(plain, loaded(subject, workers=2), "with two workers")
+        for prefix in ("with an empty cache", "from the cache"):
+            again = load(subject, cache=Path(name) / "cache", progress=_require_valid_counts)
+            _require_same(plain, again, prefix)
+            del again  # release memory maps of the cache before its folder is deleted
+    _require_same(plain, load(subject, workers=2), "with two workers")
 
 
-def _unheard(label: str, done: int, total: int) -> None:
+def _require_valid_counts(label: str, done: int, total: int) -> None:
     require(0 <= done <= total, f"it reports {done} of {total} {label}")
 
 
-def keeps_its_splits_apart(subject: Subject) -> None:
-    """Ids are unique, and no sample is in two splits."""
-    seen: dict[str, str] = {}
-    for name, split in loaded(subject).splits().items():
+def has_disjoint_splits(subject: Subject) -> None:
+    """Ids are unique, within and across splits."""
+    split_of: dict[str, str] = {}
+    for name, split in load(subject).splits().items():
         for identifier in split.ids:
             require(
-                identifier not in seen,
-                f"the sample {identifier!r} is in {seen.get(identifier)} and in {name}",
+                identifier not in split_of,
+                f"the sample {identifier!r} is in {split_of.get(identifier)} and in {name}",
             )
-            seen[identifier] = name
+            split_of[identifier] = name
 
 
-def labels_all_splits_alike(subject: Subject) -> None:
-    """A label has one kind in all splits, and classes with different names."""
-    data = loaded(subject)
+def labels_splits_consistently(subject: Subject) -> None:
+    """A label has the same type in all splits, and its classes have distinct names."""
+    data = load(subject)
     for name, split in data.splits().items():
         for label, column in split.columns.items():
             if label in data.train.columns:
@@ -109,15 +109,15 @@ def labels_all_splits_alike(subject: Subject) -> None:
                 )
 
 
-def _require_same(first: Data, second: Data, how: str) -> None:
-    require(list(first.splits()) == list(second.splits()), f"{how} it has other splits")
+def _require_same(first: Data, second: Data, prefix: str) -> None:
+    require(list(first.splits()) == list(second.splits()), f"{prefix} it has other splits")
     for name, split in first.splits().items():
         other = second.splits()[name]
-        require(list(split.ids) == list(other.ids), f"{how} {name} has other samples")
-        require(torch.equal(_all(split), _all(other)), f"{how} inputs of {name} differ")
+        require(list(split.ids) == list(other.ids), f"{prefix} {name} has other samples")
+        require(torch.equal(_all(split), _all(other)), f"{prefix} inputs of {name} differ")
         for label, column in split.columns.items():
             one, two = _labels(column), _labels(other.columns[label])
-            require(torch.equal(one, two), f"{how} the labels {label!r} of {name} differ")
+            require(torch.equal(one, two), f"{prefix} the labels {label!r} of {name} differ")
 
 
 def _all(split: Split) -> Tensor:
@@ -132,11 +132,11 @@ def _labels(column: object) -> Tensor:
 
 
 CHECKS = checks(
-    loads_samples_to_train_on,
+    loads_training_samples,
     gathers_samples,
     has_inputs_of_one_shape,
-    loads_the_same_again,
-    is_the_same_under_all_circumstances,
-    keeps_its_splits_apart,
-    labels_all_splits_alike,
+    loads_deterministically,
+    ignores_cache_and_workers,
+    has_disjoint_splits,
+    labels_splits_consistently,
 )

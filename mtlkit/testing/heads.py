@@ -1,4 +1,4 @@
-"""What a head promises beside what every module does."""
+"""Checks of heads, in addition to those of all modules."""
 
 import torch
 from torch import Tensor
@@ -7,80 +7,87 @@ from mtlkit.heads.base import HeadModule
 from mtlkit.heads.fusion import head_losses
 from mtlkit.metrics.base import Metric
 from mtlkit.task_types import MISSING, TaskKind
-from mtlkit.testing.bench import CLASSES, head_batch, new_head
 from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.harness import CLASSES, head_batch, new_head
 
 
-def says_which_kind_it_is(subject: Subject) -> None:
-    """Its class says whether it predicts classes or a number, before it is built."""
+def declares_its_kind(subject: Subject) -> None:
+    """Its class declares whether it predicts classes or a number."""
     kind = getattr(subject.kind, "kind", None)
     require(
-        isinstance(kind, TaskKind), f"{subject.kind.__name__}.kind is {kind!r}; expected a Kind"
+        isinstance(kind, TaskKind), f"{subject.kind.__name__}.kind is {kind!r}; expected a TaskKind"
     )
     head = new_head(subject.value)
-    require(isinstance(head, HeadModule), f"build gives a {type(head).__name__}, no HeadModule")
+    require(
+        isinstance(head, HeadModule),
+        f"build returns a {type(head).__name__}; expected a HeadModule",
+    )
 
 
-def gives_outputs_for_its_kind(subject: Subject) -> None:
-    """Outputs are logits (N, C) of classes, or values (N,), and finite."""
+def returns_outputs_for_its_kind(subject: Subject) -> None:
+    """Outputs are finite logits (N, C) for classes, or finite values (N,)."""
     head = new_head(subject.value).eval()
     for count in (1, 5):
-        found = head(head_batch(subject.value, count)[0])
+        outputs = head(head_batch(subject.value, count)[0])
         classes = subject.value.kind is TaskKind.CLASSIFICATION
-        wanted = (count, len(CLASSES)) if classes else (count,)
-        require(tuple(found.shape) == wanted, f"outputs are {tuple(found.shape)}, not {wanted}")
-        require(bool(found.isfinite().all()), "outputs are not finite")
+        expected = (count, len(CLASSES)) if classes else (count,)
+        shape = tuple(outputs.shape)
+        require(shape == expected, f"outputs are {shape}, not {expected}")
+        require(bool(outputs.isfinite().all()), "outputs are not finite")
 
 
-def gives_a_loss_for_each_sample(subject: Subject) -> None:
-    """The loss is one number (N,) for each sample, in float32 whatever the precision."""
+def returns_a_loss_per_sample(subject: Subject) -> None:
+    """The loss has one value per sample (N,), in float32 at any precision."""
     head = new_head(subject.value)
     features, target = head_batch(subject.value, 6)
     with torch.autocast("cpu", torch.bfloat16):
         low = head.loss(features, target)
-    for found in (head.loss(features, target), low):
-        require(tuple(found.shape) == (6,), f"losses are {tuple(found.shape)}, not (6,)")
-        require(found.dtype == torch.float32, f"losses are {found.dtype}, not float32")
-        require(bool(found.isfinite().all()), "losses are not finite")
+    for losses in (head.loss(features, target), low):
+        require(tuple(losses.shape) == (6,), f"losses are {tuple(losses.shape)}, not (6,)")
+        require(losses.dtype == torch.float32, f"losses are {losses.dtype}, not float32")
+        require(bool(losses.isfinite().all()), "losses are not finite")
 
 
-def a_missing_target_costs_nothing(subject: Subject) -> None:
-    """Where the target is missing the loss is exactly 0 and no gradient flows."""
+def ignores_each_missing_target(subject: Subject) -> None:
+    """The loss of a missing target is exactly 0, and so is its gradient."""
     head = new_head(subject.value)
     features, target = head_batch(subject.value, 8)
     features.requires_grad_()
     loss = head.loss(features, target)
     missing = _missing(target)
-    require(bool((loss[missing] == 0).all()), f"it charges {loss[missing].max():g} for no target")
+    require(
+        bool((loss[missing] == 0).all()),
+        f"the loss of a missing target is {loss[missing].max():g}, not 0",
+    )
     torch.autograd.backward(loss.sum())
     assert features.grad is not None
     require(bool(features.grad.isfinite().all()), "a missing target makes the gradient not finite")
-    require(bool((features.grad[missing] == 0).all()), "a gradient flows from a missing target")
+    require(bool((features.grad[missing] == 0).all()), "the gradient of a missing target is not 0")
 
 
-def a_batch_without_targets_trains_nothing(subject: Subject) -> None:
-    """A batch in which every target is missing, or which is empty, gives zeros and no error."""
+def handles_a_batch_without_targets(subject: Subject) -> None:
+    """A batch without targets has zero gradients, and an empty batch has an empty loss."""
     head = new_head(subject.value)
     features, target = head_batch(subject.value, 8)
-    nothing = target[3:4].expand(8)  # a missing one, as `head_batch` makes it
-    torch.autograd.backward(head.loss(features, nothing).sum())
-    moved = [n for n, p in head.named_parameters() if p.grad is not None and (p.grad != 0).any()]
-    require(not moved, f"a batch without targets changes {', '.join(moved)}")
+    all_missing = target[3:4].expand(8)  # `head_batch` returns a missing target at index 3
+    torch.autograd.backward(head.loss(features, all_missing).sum())
+    changed = [n for n, p in head.named_parameters() if p.grad is not None and (p.grad != 0).any()]
+    require(not changed, f"a batch without targets changes {', '.join(changed)}")
     empty = head.loss(features[:0], target[:0])
     require(tuple(empty.shape) == (0,), f"an empty batch has losses {tuple(empty.shape)}, not (0,)")
 
 
-def knows_what_is_present(subject: Subject) -> None:
-    """`present` is true (N,) exactly where there is a target."""
+def masks_present_targets(subject: Subject) -> None:
+    """`present` is the mask (N,) of targets that are not missing."""
     head = new_head(subject.value)
     target = head_batch(subject.value, 8)[1]
-    found = head.present(target)
-    require(found.dtype == torch.bool, f"`present` gives {found.dtype}, not bool")
-    require(torch.equal(found, ~_missing(target)), "`present` disagrees with the targets")
+    present = head.present(target)
+    require(present.dtype == torch.bool, f"`present` returns {present.dtype}, not bool")
+    require(torch.equal(present, ~_missing(target)), "`present` disagrees with the targets")
 
 
 def declares_its_metrics(subject: Subject) -> None:
-    """It declares one default metric or more, and they measure its outputs."""
+    """It declares at least one default metric, and they accept its outputs."""
     metrics = getattr(subject.kind, "default_metrics", ())
     require(bool(metrics) and all(isinstance(metric, Metric) for metric in metrics),
             f"{subject.kind.__name__}.default_metrics is {metrics!r}; expected a tuple of "
@@ -99,7 +106,7 @@ def declares_its_metrics(subject: Subject) -> None:
 
 
 def learns(subject: Subject) -> None:
-    """Descent on its loss fits a few samples."""
+    """Gradient descent on its loss fits a few samples."""
     torch.manual_seed(0)
     head = new_head(subject.value)
     features, target = head_batch(subject.value, 8)
@@ -110,11 +117,11 @@ def learns(subject: Subject) -> None:
         torch.autograd.backward(head.loss(features, target).sum())
         optimizer.step()
     last = head.loss(features, target).sum().item()
-    require(last < first / 2, f"150 steps bring its loss from {first:.3g} to {last:.3g} only")
+    require(last < first / 2, f"150 steps reduce its loss from {first:.3g} only to {last:.3g}")
 
 
-def loses_the_same_when_fused(subject: Subject) -> None:
-    """Computed in one op call with a head like it, the loss and its gradients are the same."""
+def returns_the_same_loss_when_fused(subject: Subject) -> None:
+    """Fused with an equal head in one op call, the loss and its gradients are the same."""
     heads = {"first": new_head(subject.value), "second": new_head(subject.value)}
     if heads["first"].fusion() is None:
         return
@@ -143,13 +150,13 @@ def _missing(target: Tensor) -> Tensor:
 
 
 CHECKS = checks(
-    says_which_kind_it_is,
-    gives_outputs_for_its_kind,
-    gives_a_loss_for_each_sample,
-    a_missing_target_costs_nothing,
-    a_batch_without_targets_trains_nothing,
-    knows_what_is_present,
+    declares_its_kind,
+    returns_outputs_for_its_kind,
+    returns_a_loss_per_sample,
+    ignores_each_missing_target,
+    handles_a_batch_without_targets,
+    masks_present_targets,
     declares_its_metrics,
     learns,
-    loses_the_same_when_fused,
+    returns_the_same_loss_when_fused,
 )

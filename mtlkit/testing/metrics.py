@@ -1,4 +1,4 @@
-"""Promises of metrics: a declared scale, and a value that depends on the samples alone."""
+"""Checks of metrics: a declared scale, and a value that depends only on the samples."""
 
 import math
 import pickle
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from mtlkit.metrics.base import Metric, MetricState, is_present
 from mtlkit.task_types import MISSING, TaskKind
-from mtlkit.testing.bench import CLASSES
 from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.harness import CLASSES
 
 SAMPLES = 41
 TOLERANCE = 1e-6
@@ -61,7 +61,7 @@ def prefers_right_outputs(subject: Subject) -> None:
 
 
 def ignores_missing_targets(subject: Subject) -> None:
-    """A missing target changes nothing, and without any target it is undefined."""
+    """A missing target does not change the value; without any target the value is None."""
     for outputs, target in _examples(subject.value):
         present = is_present(target)
         _require_same(
@@ -85,7 +85,7 @@ def ignores_the_order_of_samples(subject: Subject) -> None:
 
 
 def ignores_the_division_into_batches(subject: Subject) -> None:
-    """Batches of any sizes, an empty one among them, give the value of one batch."""
+    """Batches of any size, including an empty one, give the value of a single batch."""
     for outputs, target in _examples(subject.value):
         whole = _value(subject.value, [(outputs, target)])
         parts = _value(subject.value, _batches(outputs, target, (1, 0, 7, 33)))
@@ -93,7 +93,7 @@ def ignores_the_division_into_batches(subject: Subject) -> None:
 
 
 def merges_over_ranks(subject: Subject) -> None:
-    """States of several ranks, one of them empty, are sent by pickle and merge to that of one."""
+    """Pickled states of several ranks, one of them empty, merge to the state of one rank."""
     for outputs, target in _examples(subject.value):
         states = [
             _state(subject.value, [(outputs[part], target[part])])

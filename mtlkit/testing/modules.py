@@ -1,4 +1,4 @@
-"""What every built module keeps to: weights, outputs and gradients that can be relied on."""
+"""Checks of all modules: reproducible weights, outputs and gradients."""
 
 import copy
 import os
@@ -15,129 +15,131 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
-from mtlkit.testing.bench import bench_of
 from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.harness import harness_of
 from mtlkit.training.checkpoint import tensor_bytes, tensors_of
 
 SAMPLES = 8
 
 
 def same_seed_same_weights(subject: Subject) -> None:
-    """All chance in building comes from torch's generator, so that a seed decides it."""
-    bench = bench_of(subject)
-    first, second = (bench.seeded(3).state_dict() for _ in range(2))
+    """The seed of torch's generator determines the initial weights."""
+    harness = harness_of(subject)
+    first, second = (harness.seeded(3).state_dict() for _ in range(2))
     require(list(first) == list(second), "two builds have tensors of different names")
-    strange = [name for name in first if not torch.equal(first[name], second[name])]
-    require(not strange, f"the same seed gives other values of {', '.join(strange[:5])}")
+    different = [name for name in first if not torch.equal(first[name], second[name])]
+    require(not different, f"the same seed gives other values of {', '.join(different[:5])}")
 
 
-def saved_and_loaded_says_the_same(subject: Subject) -> None:
-    """Its state is tensors, and holds everything that its outputs depend on."""
-    bench = bench_of(subject)
-    first, other = bench.seeded(3).eval(), bench.seeded(4).eval()
+def saves_and_loads(subject: Subject) -> None:
+    """Its state consists of tensors and determines its outputs."""
+    harness = harness_of(subject)
+    first, other = harness.seeded(3).eval(), harness.seeded(4).eval()
     other.load_state_dict(load(tensor_bytes(tensors_of(first))), strict=True)
-    batch = bench.batch(SAMPLES)
+    batch = harness.batch(SAMPLES)
     with torch.no_grad():
-        same = torch.equal(bench.say(first, batch), bench.say(other, batch))
-    require(same, "loaded from a saved state it says something else; keep state in buffers")
+        same = torch.equal(harness.outputs(first, batch), harness.outputs(other, batch))
+    require(same, "loaded from a saved state, its outputs differ; keep state in buffers")
 
 
-def a_copy_says_the_same(subject: Subject) -> None:
-    """A deep copy is whole, and shares no weight."""
-    bench = bench_of(subject)
-    module = bench.seeded().eval()
+def deep_copies(subject: Subject) -> None:
+    """A deep copy has the same outputs and shares no weights."""
+    harness = harness_of(subject)
+    module = harness.seeded().eval()
     other = copy.deepcopy(module)
-    batch = bench.batch(SAMPLES)
+    batch = harness.batch(SAMPLES)
     with torch.no_grad():
-        before = bench.say(module, batch)
-        require(torch.equal(before, bench.say(other, batch)), "a deep copy says something else")
+        before = harness.outputs(module, batch)
+        require(
+            torch.equal(before, harness.outputs(other, batch)), "a deep copy returns other outputs"
+        )
         for parameter in module.parameters():
             parameter.add_(1.0)
-        same = torch.equal(before, bench.say(other, batch))
-    require(same, "a deep copy changes with what it was copied from")
+        same = torch.equal(before, harness.outputs(other, batch))
+    require(same, "a deep copy changes with the original")
 
 
-def evaluation_repeats(subject: Subject) -> None:
-    """In evaluation mode the same inputs give the same outputs, and nothing changes."""
-    bench = bench_of(subject)
-    module, batch = bench.seeded().eval(), bench.batch(SAMPLES)
+def evaluates_deterministically(subject: Subject) -> None:
+    """In evaluation mode outputs are deterministic and the state does not change."""
+    harness = harness_of(subject)
+    module, batch = harness.seeded().eval(), harness.batch(SAMPLES)
     before = copy.deepcopy(module.state_dict())
     with torch.no_grad():
-        same = torch.equal(bench.say(module, batch), bench.say(module, batch))
-    require(same, "asked twice in evaluation mode it gives two answers")
+        same = torch.equal(harness.outputs(module, batch), harness.outputs(module, batch))
+    require(same, "two evaluations of the same batch differ")
     after = module.state_dict()
     changed = [name for name in before if not torch.equal(before[name], after[name])]
     require(not changed, f"evaluation changes {', '.join(changed)}")
 
 
-def sees_each_sample_alone(subject: Subject) -> None:
-    """In evaluation mode what is said of a sample depends on no other and not on its place."""
-    bench = bench_of(subject)
-    module, batch = bench.seeded().eval(), bench.batch(SAMPLES)
+def evaluates_samples_independently(subject: Subject) -> None:
+    """In evaluation mode outputs of a sample depend on no other sample and not on the order."""
+    harness = harness_of(subject)
+    module, batch = harness.seeded().eval(), harness.batch(SAMPLES)
     order = torch.tensor([5, 2, 7, 0, 1, 6, 3, 4])
     with torch.no_grad():
-        whole = bench.say(module, batch)
-        turned = bench.say(module, tuple(part[order] for part in batch))
-        alone = bench.say(module, tuple(part[2:3] for part in batch))
+        whole = harness.outputs(module, batch)
+        permuted = harness.outputs(module, tuple(part[order] for part in batch))
+        alone = harness.outputs(module, tuple(part[2:3] for part in batch))
     require(
-        torch.allclose(whole[order], turned, atol=1e-4, rtol=1e-3),
-        "the order of the samples changes what is said of them",
+        torch.allclose(whole[order], permuted, atol=1e-4, rtol=1e-3),
+        "the order of the samples changes their outputs",
     )
     require(
         torch.allclose(whole[2:3], alone, atol=1e-4, rtol=1e-3),
-        "a sample alone is told something else than among others",
+        "the outputs of a single sample differ from those in a batch",
     )
 
 
 def trains_every_parameter(subject: Subject) -> None:
     """The loss of a batch reaches every trainable parameter, with a finite gradient."""
-    bench = bench_of(subject)
-    module = bench.seeded().train()
-    torch.autograd.backward(bench.loss(module, bench.batch(SAMPLES)))
+    harness = harness_of(subject)
+    module = harness.seeded().train()
+    torch.autograd.backward(harness.loss(module, harness.batch(SAMPLES)))
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     without = [name for name, p in named if p.grad is None]
-    require(not without, f"no gradient reaches {', '.join(without[:5])}: it would stay untrained")
+    require(not without, f"no gradient reaches {', '.join(without[:5])}: it would not be trained")
     broken = [n for n, p in named if p.grad is not None and not p.grad.isfinite().all()]
     require(not broken, f"the gradient of {', '.join(broken[:5])} is not finite")
 
 
 def is_finite_in_bf16(subject: Subject) -> None:
-    """Under autocast to bf16 outputs, loss and gradients are finite, weights stay in float32."""
-    bench = bench_of(subject)
-    module, batch = bench.seeded().train(), bench.batch(SAMPLES)
+    """Under bf16 autocast outputs, loss and gradients are finite, and weights stay float32."""
+    harness = harness_of(subject)
+    module, batch = harness.seeded().train(), harness.batch(SAMPLES)
     with torch.autocast("cpu", torch.bfloat16):
-        said, loss = bench.say(module, batch), bench.loss(module, batch)
+        outputs, loss = harness.outputs(module, batch), harness.loss(module, batch)
     torch.autograd.backward(loss)
-    require(bool(said.isfinite().all() and loss.isfinite()), "in bf16 it is not finite")
-    kinds = {p.dtype for p in module.parameters() if p.is_floating_point()}
-    require(kinds <= {torch.float32}, f"its weights are {kinds}; expected float32")
+    require(bool(outputs.isfinite().all() and loss.isfinite()), "in bf16 it is not finite")
+    dtypes = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    require(dtypes <= {torch.float32}, f"its weights are {dtypes}; expected float32")
 
 
 def moves_to_a_device(subject: Subject) -> None:
-    """Moved to another device it makes no tensor on the old one (tried on torch's meta device)."""
-    bench = bench_of(subject)
-    module = bench.seeded().eval().to("meta")
-    batch = tuple(part.to("meta") for part in bench.batch(SAMPLES))
+    """After `.to(device)` it creates no tensor on another device (tested on meta)."""
+    harness = harness_of(subject)
+    module = harness.seeded().eval().to("meta")
+    batch = tuple(part.to("meta") for part in harness.batch(SAMPLES))
     with torch.no_grad():
-        said = bench.say(module, batch)
-    require(said.device.type == "meta", f"its outputs stay on the {said.device.type}")
+        outputs = harness.outputs(module, batch)
+    require(outputs.device.type == "meta", f"its outputs are on {outputs.device.type}")
 
 
-def leaves_the_process_alone(subject: Subject) -> None:
-    """Building and running change nothing that others rely on: defaults, modes, warnings."""
-    bench = bench_of(subject)
-    before = _surroundings()
+def leaves_global_state_unchanged(subject: Subject) -> None:
+    """Building and running change no global state, such as defaults, modes and warnings."""
+    harness = harness_of(subject)
+    before = _global_state()
     try:
-        bench.loss(bench.seeded(), bench.batch(SAMPLES))
-        changed = [name for name, value in _surroundings().items() if value != before[name]]
+        harness.loss(harness.seeded(), harness.batch(SAMPLES))
+        changed = [name for name, value in _global_state().items() if value != before[name]]
     finally:
         torch.set_default_dtype(before["the default dtype"])
         torch.set_grad_enabled(before["the gradient mode"])
         torch.set_num_threads(before["the number of threads"])
-    require(not changed, f"it changes {', '.join(changed)} of the whole process")
+    require(not changed, f"it changes {', '.join(changed)} of the process")
 
 
-def _surroundings() -> dict[str, Any]:
+def _global_state() -> dict[str, Any]:
     return {
         "the default dtype": torch.get_default_dtype(),
         "the gradient mode": torch.is_grad_enabled(),
@@ -150,9 +152,9 @@ def _surroundings() -> dict[str, Any]:
 
 
 def needs_no_network(subject: Subject) -> None:
-    """Building opens no connection: what is downloaded is downloaded on request only."""
+    """Building opens no network connection."""
     with mock.patch.object(socket.socket, "connect", _refuse_to_connect):
-        bench_of(subject).seeded()
+        harness_of(subject).seeded()
 
 
 def _refuse_to_connect(*_: object) -> None:
@@ -160,12 +162,12 @@ def _refuse_to_connect(*_: object) -> None:
 
 
 def builds_in_threads(subject: Subject) -> None:
-    """Several threads can build it at once."""
-    bench = bench_of(subject)
-    shapes = _shapes(bench.seeded().state_dict())
+    """It can be built in several threads at once."""
+    harness = harness_of(subject)
+    shapes = _shapes(harness.seeded().state_dict())
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: _shapes(bench.build().state_dict()), range(8)))
-    require(all(each == shapes for each in found), "built in several threads it differs")
+        built = list(pool.map(lambda _: _shapes(harness.build().state_dict()), range(8)))
+    require(all(state == shapes for state in built), "built in several threads it differs")
 
 
 def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -173,28 +175,28 @@ def _shapes(state: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 
 def compiles(subject: Subject) -> None:
-    """torch.compile takes it in one graph, and it then says the same."""
-    bench = bench_of(subject)
-    module, batch = bench.seeded().eval(), bench.batch(SAMPLES)
+    """`torch.compile` accepts it as one graph, with the same outputs."""
+    harness = harness_of(subject)
+    module, batch = harness.seeded().eval(), harness.batch(SAMPLES)
     with fresh_compiler(), torch.no_grad():
         compiled = torch.compile(module, backend="eager", fullgraph=True)
-        same = torch.allclose(compiled(batch[0]), bench.say(module, batch), atol=1e-5)
-    require(same, "compiled it says something else")
+        same = torch.allclose(compiled(batch[0]), harness.outputs(module, batch), atol=1e-5)
+    require(same, "compiled, its outputs differ")
 
 
 def exports(subject: Subject) -> None:
-    """torch.export takes it, and what it gives says the same."""
-    bench = bench_of(subject)
-    module, batch = bench.seeded().eval(), bench.batch(SAMPLES)
+    """`torch.export` accepts it, with the same outputs."""
+    harness = harness_of(subject)
+    module, batch = harness.seeded().eval(), harness.batch(SAMPLES)
     with fresh_compiler(), torch.no_grad():
         exported = torch.export.export(module, (batch[0],)).module()
-        same = torch.allclose(exported(batch[0]), bench.say(module, batch), atol=1e-5)
-    require(same, "exported it says something else")
+        same = torch.allclose(exported(batch[0]), harness.outputs(module, batch), atol=1e-5)
+    require(same, "exported, its outputs differ")
 
 
 @contextmanager
 def fresh_compiler() -> Iterator[None]:
-    """A compiler that remembers nothing of earlier checks, and is quiet about its own warnings."""
+    """Reset the compiler before and after, and ignore its warnings."""
     torch.compiler.reset()
     try:
         with warnings.catch_warnings():
@@ -206,18 +208,18 @@ def fresh_compiler() -> Iterator[None]:
 
 CHECKS = checks(
     same_seed_same_weights,
-    saved_and_loaded_says_the_same,
-    a_copy_says_the_same,
-    evaluation_repeats,
-    sees_each_sample_alone,
+    saves_and_loads,
+    deep_copies,
+    evaluates_deterministically,
+    evaluates_samples_independently,
     trains_every_parameter,
     is_finite_in_bf16,
     moves_to_a_device,
-    leaves_the_process_alone,
+    leaves_global_state_unchanged,
     needs_no_network,
     builds_in_threads,
 )
-"""For backbones, heads, routers and branches."""
+"""Checks of backbones, heads, routers and branches."""
 
 GRAPH_CHECKS = checks(compiles, exports)
-"""For backbones and heads, which are compiled and exported alone."""
+"""Checks of backbones and heads, which can be compiled and exported separately."""

@@ -1,4 +1,4 @@
-"""The conformance kit as a pytest test of every check of every component of a plugin."""
+"""The conformance kit as a pytest test."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,12 +17,11 @@ def conformance(
     excuses: Mapping[str, Mapping[str, str]] | None = None,
     catalog: Catalog | None = None,
 ) -> Callable[[Any], None]:
-    """A pytest test of every check of every component of the plugin with `namespace`.
+    """Return a pytest test of every check of every component of the plugin with `namespace`.
 
-    Its arguments are those of `suite_of`. An excused check must fail: once it passes, the excuse
-    is an error and is to be taken out. One that came with a later plugin API than the plugin was
-    made for may fail. Errors are those of `suite_of`, raised while pytest
-    collects; `MissingExtraError` where pytest is not installed.
+    Its arguments are those of `suite_of`. An excused check must fail: once it passes, remove the
+    excuse. A check that is newer than the plugin API of the plugin may fail. Raises the errors of
+    `suite_of`, while pytest collects, and `MissingExtraError` if pytest is not installed.
     """
     try:
         import pytest
@@ -36,8 +35,8 @@ def conformance(
     def parameter(case: Case) -> Any:
         marks = [pytest.mark.xfail(reason=case.excuse, strict=True)] if case.excuse else []
         if case.news:
-            told = f"new in plugin API {case.check.since[0]}.{case.check.since[1]}"
-            marks = [pytest.mark.xfail(reason=told, strict=False)]
+            reason = f"new in plugin API {case.check.since[0]}.{case.check.since[1]}"
+            marks = [pytest.mark.xfail(reason=reason, strict=False)]
         return pytest.param(case, id=case.name, marks=marks)
 
     @pytest.mark.parametrize("case", [parameter(case) for case in suite.cases])

@@ -1,4 +1,4 @@
-"""What a router promises beside what every module does; a branch is tried in the grouped router."""
+"""Checks of routers, in addition to those of all modules; branches are tested in `grouped`."""
 
 import attrs
 import torch
@@ -13,10 +13,10 @@ from mtlkit.routers.base import Router
 from mtlkit.routers.branches import Branch, BranchesModule
 from mtlkit.task import loss_terms
 from mtlkit.task_types import MISSING
-from mtlkit.testing.bench import TRUNK, grouped
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.weightings import made, with_one_task
-from mtlkit.testing.world import small_model, small_recipe, small_targets, small_updater
+from mtlkit.testing.harness import BACKBONE, grouped
+from mtlkit.testing.small_recipe import small_model, small_recipe, small_targets, small_updater
+from mtlkit.testing.weightings import run_updates, with_one_task
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
 
@@ -24,85 +24,85 @@ SAMPLES = 8
 
 
 def recipe_of(subject: Subject) -> Recipe:
-    """The small recipe with this router, or with this branch in the grouped router."""
+    """Return the small recipe with this router, or with this branch in the grouped router."""
     value = subject.value
     router = grouped(value) if isinstance(value, Branch) else value
     assert isinstance(router, Router)
-    return attrs.evolve(small_recipe(), backbone=TRUNK, router=router)
+    return attrs.evolve(small_recipe(), backbone=BACKBONE, router=router)
 
 
-def built(recipe: Recipe) -> tuple[MultiTaskModel, Tensor, dict[str, Tensor]]:
-    """The network, and some inputs of the small world with their targets."""
+def build(recipe: Recipe) -> tuple[MultiTaskModel, Tensor, dict[str, Tensor]]:
+    """Return the network, and some inputs of the small data with their targets."""
     model, data = small_model(recipe)
     targets = small_targets(model, recipe, data)
     inputs = data.train.inputs[torch.arange(SAMPLES)]
     return model, inputs, {task: target[:SAMPLES] for task, target in targets.items()}
 
 
-def keeps_the_tasks_terms(subject: Subject) -> None:
-    """The tasks' own loss terms come first and unchanged; every term has a name of its own."""
+def keeps_the_terms_of_tasks(subject: Subject) -> None:
+    """The loss terms of tasks come first and unchanged; all terms have distinct names."""
     recipe = recipe_of(subject)
-    own = loss_terms(recipe.tasks)
-    found = recipe.router.terms(own)
-    require(found[: len(own)] == own, "the terms of the tasks are changed, or not the first")
-    names = [term.name for term in found]
+    of_tasks = loss_terms(recipe.tasks)
+    terms = recipe.router.terms(of_tasks)
+    require(terms[: len(of_tasks)] == of_tasks, "the terms of tasks are changed, or not first")
+    names = [term.name for term in terms]
     require(len(set(names)) == len(names), f"two terms have one name: {names}")
-    strange = [term.task for term in found if term.task not in recipe.tasks]
-    require(not strange, f"a term belongs to {strange}, which is no task")
+    unknown = [term.task for term in terms if term.task not in recipe.tasks]
+    require(not unknown, f"a term belongs to {unknown}, which is not a task")
 
 
-def gives_features_of_the_declared_widths(subject: Subject) -> None:
-    """Shared features are (N, `features`), own ones (N, `head_features`), for all tasks or none."""
+def returns_features_of_the_declared_widths(subject: Subject) -> None:
+    """Shared features are (N, `features`); those of tasks (N, `head_features`), for all or none."""
     recipe = recipe_of(subject)
-    model, inputs, _ = built(recipe)
-    found = model.all_features(inputs)
-    wanted = (SAMPLES, model.router.features)
+    model, inputs, _ = build(recipe)
+    features = model.all_features(inputs)
+    expected = (SAMPLES, model.router.features)
     require(
-        tuple(found.shared.shape) == wanted,
-        f"shared features are {tuple(found.shared.shape)}, `features` says {wanted}",
+        tuple(features.shared.shape) == expected,
+        f"shared features are {tuple(features.shared.shape)}, `features` declares {expected}",
     )
-    if found.per_task:
-        missing = [task for task in recipe.tasks if task not in found.per_task]
-        require(not missing, f"{', '.join(missing)} has no features of its own, others have")
-    width = recipe.router.head_features(_trunk_width(recipe))
+    if features.per_task:
+        missing = [task for task in recipe.tasks if task not in features.per_task]
+        require(not missing, f"{', '.join(missing)} has no separate features, unlike other tasks")
+    width = recipe.router.head_features(_backbone_width(recipe))
     for task in recipe.tasks:
-        shape = tuple(found.of(task).shape)
+        shape = tuple(features.of(task).shape)
         require(
             shape == (SAMPLES, width),
-            f"the head of {task} sees {shape}, `head_features` says {(SAMPLES, width)}",
+            f"the head of {task} reads {shape}, `head_features` declares {(SAMPLES, width)}",
         )
 
 
-def _trunk_width(recipe: Recipe) -> int:
+def _backbone_width(recipe: Recipe) -> int:
     return recipe.backbone.build(recipe.data.load(Loading()).sample_shape).features
 
 
-def shares_what_it_says(subject: Subject) -> None:
+def shares_features_if_declared(subject: Subject) -> None:
     """With `shared_features` the loss of every task depends on the shared features."""
     recipe = recipe_of(subject)
     if not recipe.router.shared_features:
         return
-    model, inputs, targets = built(recipe)
-    found = model.train().features(inputs)
-    shared = found.shared.detach().requires_grad_()
+    model, inputs, targets = build(recipe)
+    features = model.train().features(inputs)
+    shared = features.shared.detach().requires_grad_()
     counts = model.counts(targets)
-    losses = model.losses_at(attrs.evolve(found, shared=shared), targets, counts)
+    losses = model.losses_at(attrs.evolve(features, shared=shared), targets, counts)
     for task, loss, count in zip(model.tasks, losses.mean, counts, strict=False):
-        [slope] = torch.autograd.grad(
+        [gradient] = torch.autograd.grad(
             loss, [shared], retain_graph=True, allow_unused=True, materialize_grads=True
         )
         require(
-            bool((slope != 0).any()) or not count,
+            bool((gradient != 0).any()) or not count,
             f"`shared_features` is true, but the loss of {task} does not depend on them",
         )
 
 
-def names_what_lies_behind_the_features(subject: Subject) -> None:
-    """`own_modules` are those, beside branches, whose parameters the features do not depend on."""
+def lists_modules_behind_the_features(subject: Subject) -> None:
+    """The features depend on all parameters except those of `own_modules` and branches."""
     recipe = recipe_of(subject)
-    model, inputs, _ = built(recipe)
-    found = model.train().features(inputs)
-    ends = [found.shared, *found.per_task.values()]
+    model, inputs, _ = build(recipe)
+    features = model.train().features(inputs)
+    ends = [features.shared, *features.per_task.values()]
     torch.autograd.backward([end.sum() for end in ends])
     branches = [m for m in model.router.modules() if isinstance(m, BranchesModule)]
     behind = {id(p) for m in (*model.router.own_modules(), *branches) for p in m.parameters()}
@@ -113,24 +113,24 @@ def names_what_lies_behind_the_features(subject: Subject) -> None:
     ]
     require(
         not wrong,
-        f"`own_modules` and what the features depend on disagree about {', '.join(wrong[:3])}",
+        f"`own_modules` disagrees with the dependencies of the features on {', '.join(wrong[:3])}",
     )
 
 
-def weighs_branches_to_one(subject: Subject) -> None:
-    """What branches say is (N, G, C); their weights and probabilities sum to 1."""
+def normalizes_branch_weights(subject: Subject) -> None:
+    """Logits of branches are (N, G, C); their weights and probabilities sum to 1."""
     recipe = recipe_of(subject)
-    model, inputs, targets = built(recipe)
+    model, inputs, targets = build(recipe)
     with torch.no_grad():
-        found = model.eval()(inputs, targets).branches
-    for task, said in found.items():
-        groups, classes = len(said.groups), len(model.assembly.classes[task])
-        wanted = (SAMPLES, groups, classes)
+        branches = model.eval()(inputs, targets).branches
+    for task, result in branches.items():
+        groups, classes = len(result.groups), len(model.assembly.classes[task])
+        expected = (SAMPLES, groups, classes)
         require(
-            tuple(said.logits.shape) == wanted,
-            f"the branches of {task} say {tuple(said.logits.shape)}, not {wanted}",
+            tuple(result.logits.shape) == expected,
+            f"the logits of {task} are {tuple(result.logits.shape)}, not {expected}",
         )
-        for name, part in (("weights", said.weights), ("probabilities", said.probability)):
+        for name, part in (("weights", result.weights), ("probabilities", result.probability)):
             sums = part.sum(dim=1)
             require(
                 torch.allclose(sums, torch.ones_like(sums), atol=1e-4) and bool((part >= 0).all()),
@@ -138,67 +138,67 @@ def weighs_branches_to_one(subject: Subject) -> None:
             )
 
 
-def bears_missing_labels(subject: Subject) -> None:
-    """A batch in which every label is missing costs nothing, and still reaches every parameter."""
+def handles_missing_labels(subject: Subject) -> None:
+    """A batch without labels has zero losses, and its gradients reach every parameter."""
     recipe = recipe_of(subject)
-    model, inputs, known = built(recipe)
+    model, inputs, labeled = build(recipe)
     model.train()
     targets = {
         task: torch.full_like(target, torch.nan if target.is_floating_point() else MISSING)
-        for task, target in known.items()
+        for task, target in labeled.items()
     }
     losses = model.losses(inputs, targets, model.counts(targets))
-    require(bool((losses.per_sample == 0).all()), "it charges for labels that are missing")
+    require(bool((losses.per_sample == 0).all()), "the loss of missing labels is not 0")
     torch.autograd.backward(losses.mean.sum())
     without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     require(
         not without,
-        f"without labels no gradient, not even 0, reaches {', '.join(without[:3])}: another rank "
-        f"would wait for it forever",
+        f"without labels no gradient, not even 0, reaches {', '.join(without[:3])}: DDP would "
+        f"deadlock",
     )
 
 
-def serves_any_backbone(subject: Subject) -> None:
-    """It works beside a backbone in one piece too, or refuses it with an AssemblyError."""
+def accepts_any_backbone(subject: Subject) -> None:
+    """It supports a backbone that is not splittable, or raises AssemblyError."""
     recipe = attrs.evolve(recipe_of(subject), backbone=MLP(hidden=(8,)))
     try:
-        model, inputs, _ = built(recipe)
+        model, inputs, _ = build(recipe)
     except AssemblyError:
         return
     with torch.no_grad():
         outputs = model.eval()(inputs).outputs
-    require(all(found.isfinite().all() for found in outputs.values()), "outputs are not finite")
+    require(all(output.isfinite().all() for output in outputs.values()), "outputs are not finite")
 
 
-def bears_one_task(subject: Subject) -> None:
-    """With one task it builds, or says beforehand that it cannot."""
+def handles_one_task(subject: Subject) -> None:
+    """With one task it trains, or `problems` rejects the recipe."""
     with_one_task(recipe_of(subject))
 
 
-def goes_on_where_it_stopped(subject: Subject) -> None:
-    """Saved after some updates and loaded into a new process, it takes the very same next ones."""
+def resumes_exactly(subject: Subject) -> None:
+    """Saved and restored after some updates, it makes the same next updates."""
     recipe = recipe_of(subject)
-    whole = made(small_updater(recipe), range(4))
-    half, other = made(small_updater(recipe), range(2)), small_updater(recipe)
+    whole = run_updates(small_updater(recipe), range(4))
+    half, other = run_updates(small_updater(recipe), range(2)), small_updater(recipe)
     other.inner.load_state_dict(tensors_of(half.inner), strict=True)
     restore_optimizer(other.optimizer, optimizer_state(half.optimizer))
-    made(other, range(2, 4))
+    run_updates(other, range(2, 4))
     first, second = tensors_of(whole.inner), tensors_of(other.inner)
     different = [name for name in first if not torch.equal(first[name], second[name])]
     require(
         not different,
-        f"after a stop it goes another way: {', '.join(different[:5])}; keep state in buffers",
+        f"after a restore it differs in {', '.join(different[:5])}; keep state in buffers",
     )
 
 
 CHECKS = checks(
-    keeps_the_tasks_terms,
-    gives_features_of_the_declared_widths,
-    shares_what_it_says,
-    names_what_lies_behind_the_features,
-    weighs_branches_to_one,
-    bears_missing_labels,
-    serves_any_backbone,
-    bears_one_task,
-    goes_on_where_it_stopped,
+    keeps_the_terms_of_tasks,
+    returns_features_of_the_declared_widths,
+    shares_features_if_declared,
+    lists_modules_behind_the_features,
+    normalizes_branch_weights,
+    handles_missing_labels,
+    accepts_any_backbone,
+    handles_one_task,
+    resumes_exactly,
 )

@@ -1,4 +1,4 @@
-"""What each of two processes does: it trains weightings a few updates, with its partner."""
+"""The function of each of two processes: train weightings for a few updates."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -9,20 +9,20 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from mtlkit.testing.weightings import UPDATES, made
-from mtlkit.testing.world import small_recipe, small_updater
+from mtlkit.testing.small_recipe import small_recipe, small_updater
+from mtlkit.testing.weightings import UPDATES, run_updates
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import Weighting
 
 PATIENCE = timedelta(seconds=20)
-"""How long one process waits for the other, which may have failed."""
+"""Timeout of collective operations, for when the other process has failed."""
 
 
 def train_all(values: Mapping[str, Weighting], folder: Path, rank: int) -> None:
-    """Leave in `folder` a file for each weighting: its state, or the error it raised.
+    """Write a file for each weighting to `folder`: its state, or the error that it raised.
 
-    A group of its own is made for each, so that one that breaks does not block the next.
+    Each has a separate process group, so that a failing one does not block the next.
     """
     torch.set_num_threads(1)
     for number, value in enumerate(values.values()):
@@ -39,8 +39,8 @@ def train_all(values: Mapping[str, Weighting], folder: Path, rank: int) -> None:
 def _train(value: Weighting, rank: int, path: Path) -> None:
     try:
         recipe = attrs.evolve(small_recipe(), weighting=value)
-        updater = made(small_updater(recipe, Ranks(rank, 2)), range(UPDATES))
+        updater = run_updates(small_updater(recipe, Ranks(rank, 2)), range(UPDATES))
         save_file(tensors_of(updater.inner), path)
-    except Exception as error:  # a component under test: what it raises is the answer
+    except Exception as error:  # report any error of the component
         text = f"{type(error).__name__}: {error}"
         path.with_suffix(f"{path.suffix}.error").write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What every component is: a documented, frozen value that can be written, read and sent."""
+"""Checks of all components: documented, frozen values that can be written, read and pickled."""
 
 import atexit
 import base64
@@ -22,54 +22,54 @@ from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.testing.check import Subject, checks, require
 
 
-def documented(subject: Subject) -> None:
-    """It has a documentation of its own, of which the first line is a sentence, and a summary."""
+def is_documented(subject: Subject) -> None:
+    """It has its own docstring, which starts with a sentence, and a summary."""
     text = inspect.cleandoc(vars(subject.kind).get("__doc__") or "")
     first = text.partition("\n")[0]
-    require(bool(text), f"{subject.kind.__name__} has no docstring of its own")
+    require(bool(text), f"{subject.kind.__name__} has no docstring")
     require(
         first.endswith((".", "?", ":", ";")) or ". " in first,
-        f"the first line of its docstring is no sentence: {first!r}",
+        f"the first line of its docstring is not a sentence: {first!r}",
     )
-    require(bool(subject.entry.summary), "it was added without a summary; say it in a few words")
+    require(bool(subject.entry.summary), "it was registered without a summary; add a few words")
 
 
 def has_typed_options(subject: Subject) -> None:
-    """Every option has a type that a recipe can write, and is given by name only."""
+    """Every option has a type that a recipe can contain, and is keyword-only."""
     schema = component_schema(subject.catalog, subject.registry, subject.entry)
     for name, field in options_of(subject.kind).items():
         require(field.type is not None, f"the option {name!r} has no type")
         require(
             bool(field.kw_only),
-            f"the option {name!r} can be given without its name; use @attrs.frozen(kw_only=True)",
+            f"the option {name!r} is not keyword-only; use @attrs.frozen(kw_only=True)",
         )
         require(
             bool(set(schema["properties"].get(name, {})) - {"default"}),
-            f"the option {name!r} has a type that no recipe can write: {field.type}",
+            f"the option {name!r} has a type that no recipe can contain: {field.type}",
         )
 
 
 def is_frozen(subject: Subject) -> None:
-    """None of its options can be changed."""
+    """Its options cannot be assigned."""
     value = copy.deepcopy(subject.value)
     for name in [*options_of(subject.kind), "something_else"]:
         try:
             setattr(value, name, None)
         except AttributeError:
             continue
-        require(False, f"{name!r} can be changed; use @attrs.frozen(kw_only=True)")
+        require(False, f"{name!r} can be assigned; use @attrs.frozen(kw_only=True)")
 
 
-def is_a_value(subject: Subject) -> None:
-    """Made again from the same options it is equal, and so are its copies."""
+def compares_by_value(subject: Subject) -> None:
+    """Values with the same options are equal, as are copies."""
     again = subject.kind(**{n: getattr(subject.value, n) for n in options_of(subject.kind)})
-    require(again == subject.value, "made again from the same options it is not equal")
+    require(again == subject.value, "values with the same options are not equal")
     require(copy.deepcopy(subject.value) == subject.value, "a deep copy of it is not equal")
-    require(again != object(), "it is equal to something that is no component")
+    require(again != object(), "it is equal to an object that is not a component")
 
 
 def shares_no_default(subject: Subject) -> None:
-    """A default that could be changed is made anew for each value."""
+    """No mutable default is shared between values."""
     for name, field in options_of(subject.kind).items():
         require(
             not isinstance(field.default, dict | list | set),
@@ -78,22 +78,22 @@ def shares_no_default(subject: Subject) -> None:
 
 
 def pickles(subject: Subject) -> None:
-    """It goes through pickle unchanged, by which worker processes get it."""
+    """Pickling returns an equal value."""
     require(pickle.loads(pickle.dumps(subject.value)) == subject.value, "its pickle is not equal")
 
 
 def round_trips(subject: Subject) -> None:
-    """Written as YAML and read again it is equal."""
+    """Writing it as YAML and reading it returns an equal value."""
     text = dump_plain(plain(subject.value, subject.catalog))
     try:
         again = new_converter(subject.catalog).structure(read_yaml(text, "example"), subject.kind)
     except RefusedError as cause:
-        require(False, f"what is written of it cannot be read: {cause}")
-    require(again == subject.value, f"read again it is another value: {again!r}")
+        require(False, f"its YAML cannot be read: {cause}")
+    require(again == subject.value, f"its YAML is read as another value: {again!r}")
 
 
-def fits_its_schema(subject: Subject) -> None:
-    """The schema, which its validators helped to write, accepts it."""
+def matches_its_schema(subject: Subject) -> None:
+    """Its JSON Schema, which is built from its validators, accepts it."""
     try:
         import jsonschema
     except ImportError as cause:
@@ -102,19 +102,19 @@ def fits_its_schema(subject: Subject) -> None:
             "`pip install 'mtlkit[testing]'`"
         ) from cause
     schema = component_schema(subject.catalog, subject.registry, subject.entry)
-    found = json.loads(json.dumps(plain(subject.value, subject.catalog)))
+    document = json.loads(json.dumps(plain(subject.value, subject.catalog)))
     validator = jsonschema.Draft202012Validator({"$schema": DIALECT, **schema})
-    said = [f"{'.'.join(map(str, e.path))}: {e.message}" for e in validator.iter_errors(found)]
-    require(not said, f"its schema refuses it: {'; '.join(said)}")
+    errors = [f"{'.'.join(map(str, e.path))}: {e.message}" for e in validator.iter_errors(document)]
+    require(not errors, f"its schema rejects it: {'; '.join(errors)}")
 
 
 def survives_spawn(subject: Subject) -> None:
-    """A process that starts from nothing can make it from its pickle."""
-    answer = _unpickled_elsewhere(subject.value)
-    require("error" not in answer, f"another process cannot make it: {answer.get('error')}")
+    """A spawned process can unpickle it."""
+    answer = _unpickled_in_process(subject.value)
+    require("error" not in answer, f"another process cannot unpickle it: {answer.get('error')}")
     require(
         answer["repr"] == repr(subject.value),
-        f"another process makes {answer['repr']} of {subject.value!r}",
+        f"another process unpickles {answer['repr']} instead of {subject.value!r}",
     )
 
 
@@ -134,7 +134,7 @@ for line in sys.stdin:
 @functools.cache
 def _interpreter() -> subprocess.Popen[str]:
     """Start an interpreter that unpickles values; importing torch once serves every component."""
-    # the module is imported anew there, from the same path, as a worker process would
+    # it imports modules from the same path, as a worker process does
     command = [sys.executable, "-c", INTERPRETER]
     process = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True)
     atexit.register(_end, process)
@@ -142,12 +142,12 @@ def _interpreter() -> subprocess.Popen[str]:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    with process:  # closes its pipes and waits for its end
+    with process:  # closes its pipes and waits
         process.kill()
 
 
-def _unpickled_elsewhere(value: object) -> Mapping[str, Any]:
-    """Return the `repr` that another process gives `value`, or the error it raises."""
+def _unpickled_in_process(value: object) -> Mapping[str, Any]:
+    """Return the `repr` of `value` in another process, or the error."""
     process = _interpreter()
     assert process.stdin is not None
     assert process.stdout is not None
@@ -163,13 +163,13 @@ def _unpickled_elsewhere(value: object) -> Mapping[str, Any]:
 
 
 CHECKS = checks(
-    documented,
+    is_documented,
     has_typed_options,
     is_frozen,
-    is_a_value,
+    compares_by_value,
     shares_no_default,
     pickles,
     round_trips,
-    fits_its_schema,
+    matches_its_schema,
     survives_spawn,
 )

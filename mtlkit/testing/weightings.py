@@ -1,4 +1,4 @@
-"""What a weighting promises; everything is tried through updates, whatever its kind is."""
+"""Checks of weightings of any kind, by updates of a small model."""
 
 import gc
 import math
@@ -17,7 +17,7 @@ from mtlkit.component import Problem
 from mtlkit.recipe import Recipe
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.operators import Operators
-from mtlkit.testing.world import SmallData, small_recipe, small_updater
+from mtlkit.testing.small_recipe import SmallData, small_recipe, small_updater
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.update import Updater
@@ -28,135 +28,135 @@ UPDATES = 4
 
 
 def recipe_of(subject: Subject) -> Recipe:
-    """The small recipe under this weighting."""
+    """Return the small recipe with this weighting."""
     return attrs.evolve(small_recipe(), weighting=subject.value)
 
 
-def made(updater: Updater, updates: range) -> Updater:
-    """The updater, after some updates."""
+def run_updates(updater: Updater, updates: range) -> Updater:
+    """Make some updates and return the updater."""
     for step in updates:
         updater.update(step)
     return updater
 
 
 def is_of_one_kind(subject: Subject) -> None:
-    """Built, it is a weighting of losses, of the Gramian or of the Jacobian."""
+    """It builds a weighting of losses, of the Gramian or of the Jacobian."""
     built = small_updater(recipe_of(subject)).inner.weighting
     kinds = (LossWeighting, GramianWeighting, JacobianWeighting)
     require(
         isinstance(built, kinds),
-        f"build gives a {type(built).__name__}; expected a LossWeighting, a GramianWeighting or "
+        f"build returns a {type(built).__name__}; expected a LossWeighting, a GramianWeighting or "
         f"a JacobianWeighting",
     )
 
 
-def tells_its_weights(subject: Subject) -> None:
-    """Each update is finite and tells one finite, detached weight for each loss term."""
+def returns_finite_weights(subject: Subject) -> None:
+    """Each update is finite and logs one finite, detached weight for each loss term."""
     updater = small_updater(recipe_of(subject))
     names = [term.name for term in updater.inner.model.terms]
     before = {name: value.clone() for name, value in tensors_of(updater.inner.model).items()}
-    made(updater, range(UPDATES))
+    run_updates(updater, range(UPDATES))
     _, weights = updater.meter.read()
-    require(list(weights) == names, f"weights are told of {list(weights)}, not of {names}")
-    strange = [name for name, weight in weights.items() if not math.isfinite(weight)]
-    require(not strange, f"the weight of {', '.join(strange)} is not finite")
-    require(not updater.meter.own.requires_grad, "the weights it tells are not detached")
+    require(list(weights) == names, f"the weights are those of {list(weights)}, not of {names}")
+    infinite = [name for name, weight in weights.items() if not math.isfinite(weight)]
+    require(not infinite, f"the weight of {', '.join(infinite)} is not finite")
+    require(not updater.meter.sums.requires_grad, "its weights are not detached")
     after = tensors_of(updater.inner.model)
     require(all(v.isfinite().all() for v in after.values()), "an update is not finite")
     require(any(not v.equal(before[n]) for n, v in after.items()), "updates change no weight")
 
 
-def trains_what_it_learns(subject: Subject) -> None:
-    """Every parameter of its own gets a gradient in every update."""
-    updater = made(small_updater(recipe_of(subject)), range(1))
+def trains_its_parameters(subject: Subject) -> None:
+    """Each of its parameters receives a gradient in every update."""
+    updater = run_updates(small_updater(recipe_of(subject)), range(1))
     without = [n for n, p in updater.inner.weighting.named_parameters() if p.grad is None]
-    require(not without, f"no gradient reaches {', '.join(without)}: it would stay untrained")
+    require(not without, f"no gradient reaches {', '.join(without)}: it would not be trained")
 
 
-def bears_a_term_without_labels(subject: Subject) -> None:
-    """An update in which a term has no label at all is finite."""
+def handles_a_term_without_labels(subject: Subject) -> None:
+    """An update in which a term has no labels is finite."""
     sparse = attrs.evolve(recipe_of(subject), data=SmallData(sparse=True))
     updater = small_updater(sparse)
-    made(updater, range(updater.batches.per_epoch))  # one of these has the labelled sample
+    run_updates(updater, range(updater.batches.per_epoch))  # one of these has the labeled sample
     state = {**tensors_of(updater.inner.model), **tensors_of(updater.inner.weighting)}
     broken = [name for name, value in state.items() if not value.isfinite().all()]
     require(not broken, f"a term without labels makes {', '.join(broken)} not finite")
 
 
-def goes_on_where_it_stopped(subject: Subject) -> None:
-    """Saved after some updates and loaded into a new process, it takes the very same next ones."""
-    whole = made(small_updater(recipe_of(subject)), range(2 * UPDATES))
-    half = made(small_updater(recipe_of(subject)), range(UPDATES))
+def resumes_exactly(subject: Subject) -> None:
+    """Saved and restored after some updates, it makes the same next updates."""
+    whole = run_updates(small_updater(recipe_of(subject)), range(2 * UPDATES))
+    half = run_updates(small_updater(recipe_of(subject)), range(UPDATES))
     other = small_updater(recipe_of(subject))
     other.inner.load_state_dict(tensors_of(half.inner), strict=True)
     restore_optimizer(other.optimizer, optimizer_state(half.optimizer))
-    made(other, range(UPDATES, 2 * UPDATES))
+    run_updates(other, range(UPDATES, 2 * UPDATES))
     different = _different(tensors_of(whole.inner), tensors_of(other.inner), exact=True)
-    require(not different, f"after a stop it goes another way: {different}; keep state in buffers")
+    require(not different, f"after a restore it differs in {different}; keep state in buffers")
 
 
-def keeps_no_graph(subject: Subject) -> None:
-    """It holds on to nothing of a step: the memory of training does not grow."""
-    updater = made(small_updater(recipe_of(subject)), range(2))
-    gc.freeze()  # what is here already need not be counted: the collector leaves it out
+def releases_the_graph(subject: Subject) -> None:
+    """It keeps no tensors of a step, so that memory does not grow."""
+    updater = run_updates(small_updater(recipe_of(subject)), range(2))
+    gc.freeze()  # excludes existing objects from the count
     try:
-        before = _new_tensors(made(updater, range(2, 2 + UPDATES)))
-        after = _new_tensors(made(updater, range(2 + UPDATES, 2 + 2 * UPDATES)))
+        before = _new_tensors(run_updates(updater, range(2, 2 + UPDATES)))
+        after = _new_tensors(run_updates(updater, range(2 + UPDATES, 2 + 2 * UPDATES)))
     finally:
         gc.unfreeze()
     require(after < before + UPDATES, f"{UPDATES} updates leave {after - before} tensors behind")
 
 
 def _new_tensors(_: Updater) -> int:
-    """How many tensors are alive of those made since the collector was frozen."""
+    """Count the live tensors created since the collector was frozen."""
     gc.collect()
     return sum(issubclass(type(value), Tensor) for value in gc.get_objects())
 
 
-def bears_one_task(subject: Subject) -> None:
-    """With one task it trains, or says beforehand that it cannot."""
+def handles_one_task(subject: Subject) -> None:
+    """With one task it trains, or `problems` rejects the recipe."""
     with_one_task(recipe_of(subject))
 
 
 def with_one_task(recipe: Recipe) -> None:
-    """Train what `recipe` describes with one of its tasks, unless it says that it cannot."""
+    """Train `recipe` with one of its tasks, unless `problems` rejects it."""
     recipe = attrs.evolve(recipe, tasks={"kind": recipe.tasks["kind"]})
-    said = recipe.problems()
-    require(all(isinstance(problem, Problem) for problem in said), "`problems` gives no Problem")
-    if not said:
-        made(small_updater(recipe), range(2))
+    problems = recipe.problems()
+    require(all(isinstance(p, Problem) for p in problems), "`problems` does not return Problems")
+    if not problems:
+        run_updates(small_updater(recipe), range(2))
 
 
-def adds_up_over_micro_batches(subject: Subject) -> None:
-    """A weighting of losses makes of two half batches the update that it makes of the whole."""
+def accumulates_micro_batches(subject: Subject) -> None:
+    """For a weighting of losses, two micro-batches give the same update as one."""
     recipe = recipe_of(subject)
     if not isinstance(small_updater(recipe).inner.weighting, LossWeighting):
         return
     halves = attrs.evolve(recipe, train=attrs.evolve(recipe.train, accumulate=2))
-    one, two = (made(small_updater(each), range(UPDATES)) for each in (recipe, halves))
+    one, two = (run_updates(small_updater(r), range(UPDATES)) for r in (recipe, halves))
     different = _different(tensors_of(one.inner), tensors_of(two.inner))
-    require(not different, f"in two micro-batches it goes another way: {different}")
+    require(not different, f"with two micro-batches it differs in {different}")
 
 
-def trains_alike_on_two_ranks(subject: Subject) -> None:
-    """Two processes that share each batch make the updates that one makes, and stay alike."""
-    alone = tensors_of(made(small_updater(recipe_of(subject)), range(UPDATES)).inner)
-    found = _on_two_ranks(subject)
-    require(isinstance(found, list), f"two processes cannot train it: {found}")
-    assert isinstance(found, list)
-    between = _different(found[0], found[1], exact=True)
-    require(not between, f"the ranks drift apart: {between}")
-    different = _different(alone, found[0])
-    require(not different, f"two processes go another way than one: {different}")
+def trains_equally_on_two_ranks(subject: Subject) -> None:
+    """Two processes that divide each batch make the updates of one, and stay equal."""
+    alone = tensors_of(run_updates(small_updater(recipe_of(subject)), range(UPDATES)).inner)
+    states = _on_two_ranks(subject)
+    require(isinstance(states, list), f"two processes cannot train it: {states}")
+    assert isinstance(states, list)
+    between = _different(states[0], states[1], exact=True)
+    require(not between, f"the two processes differ in {between}")
+    different = _different(alone, states[0])
+    require(not different, f"two processes differ from one in {different}")
 
 
 def _on_two_ranks(subject: Subject) -> list[Mapping[str, Tensor]] | str:
-    """The state after some updates on each rank, or what went wrong; one run for all subjects."""
+    """Return the state of each rank after some updates, or the error; one run for all subjects."""
     if "two ranks" not in subject.answers:
-        everyone = [s for s in subject.others or (subject,) if s.plural == subject.plural]
-        subject.answers["two ranks"] = _train_on_two_ranks({s.label: s.value for s in everyone})
-    found: list[Mapping[str, Tensor]] | str = subject.answers["two ranks"][subject.label]
-    return found
+        subjects = [s for s in subject.others or (subject,) if s.plural == subject.plural]
+        subject.answers["two ranks"] = _train_on_two_ranks({s.label: s.value for s in subjects})
+    states: list[Mapping[str, Tensor]] | str = subject.answers["two ranks"][subject.label]
+    return states
 
 
 def _train_on_two_ranks(
@@ -174,22 +174,22 @@ def _train_on_two_ranks(
             process.start()
         for process in processes:
             process.join()
-        found: dict[str, list[Mapping[str, Tensor]] | str] = {}
+        states: dict[str, list[Mapping[str, Tensor]] | str] = {}
         for number, label in enumerate(values):
             paths = [folder / f"{number}.{rank}" for rank in (0, 1)]
             errors = [path.with_suffix(f"{path.suffix}.error") for path in paths]
-            told = [error.read_text(encoding="utf-8") for error in errors if error.exists()]
+            messages = [error.read_text(encoding="utf-8") for error in errors if error.exists()]
             if all(path.exists() for path in paths):
-                found[label] = [load_file(path) for path in paths]
+                states[label] = [load_file(path) for path in paths]
             else:
-                found[label] = "; ".join(told) or "a process ended without a word"
-        return found
+                states[label] = "; ".join(messages) or "a process ended without an error"
+        return states
 
 
 def _different(
     first: Mapping[str, Tensor], second: Mapping[str, Tensor], *, exact: bool = False
 ) -> str:
-    """The tensors in which two states differ; empty where they are alike."""
+    """Return the names of the tensors that differ between two states."""
     if set(first) != set(second):
         return "their tensors have different names"
     close = torch.equal if exact else _close
@@ -200,49 +200,49 @@ def _close(one: Tensor, other: Tensor) -> bool:
     return torch.allclose(one.float(), other.float(), rtol=1e-3, atol=1e-5)
 
 
-def heeds_no_order_of_tasks(subject: Subject) -> None:
-    """Tasks are told apart by what they are: in another order they are trained alike."""
+def ignores_the_order_of_tasks(subject: Subject) -> None:
+    """The order of tasks does not change the updates."""
     recipe = recipe_of(subject)
-    turned = attrs.evolve(recipe, tasks=dict(reversed(list(recipe.tasks.items()))))
-    one, other = small_updater(recipe), small_updater(turned)
+    reordered = attrs.evolve(recipe, tasks=dict(reversed(list(recipe.tasks.items()))))
+    one, other = small_updater(recipe), small_updater(reordered)
     other.inner.model.load_state_dict(one.inner.model.state_dict(), strict=True)
-    first, second = (_trained_and_told(each) for each in (one, other))
+    first, second = (_model_and_weights(updater) for updater in (one, other))
     different = _different(first, second)
-    require(not different, f"with the tasks in another order it goes another way: {different}")
+    require(not different, f"with the tasks in another order it differs in {different}")
 
 
-def _trained_and_told(updater: Updater) -> Mapping[str, Tensor]:
-    """The model after some updates, and the weight that was told of each term."""
-    state = tensors_of(made(updater, range(UPDATES)).inner.model)
+def _model_and_weights(updater: Updater) -> Mapping[str, Tensor]:
+    """Return the model after some updates, and the logged weight of each term."""
+    state = tensors_of(run_updates(updater, range(UPDATES)).inner.model)
     _, weights = updater.meter.read()
     return {**state, **{f"the weight of {n}": torch.tensor(w) for n, w in weights.items()}}
 
 
-def is_free_of_scales_where_it_says_so(subject: Subject) -> None:
-    """Where `scale_free` says so, no unit of a loss changes the update of what is shared."""
+def is_scale_free_if_declared(subject: Subject) -> None:
+    """If `scale_free` is true, the scale of a loss does not change the shared parameters."""
     if not subject.value.scale_free:
         return
     first, second = (_shared_after(subject, factor) for factor in (1.0, 10.0))
     different = _different(first, second)
-    require(not different, f"ten times the loss of a task trains otherwise: {different}")
+    require(not different, f"ten times the loss of a task changes {different}")
 
 
 def _shared_after(subject: Subject, factor: float) -> Mapping[str, Tensor]:
-    """What tasks share, after an update in which the losses of one are multiplied.
+    """Return the shared parameters after an update in which the loss of one task is scaled.
 
-    A second update would see heads that the first one trained in another unit.
+    One update only: it trains the head of the task at the other scale.
     """
     updater = small_updater(recipe_of(subject))
     head = updater.inner.model.head("side")
     with mock.patch.object(head, "loss", _Times(head.loss, factor)):
-        made(updater, range(1))
+        run_updates(updater, range(1))
     shared = updater.inner.model.router.parameters()
-    return {str(place): p.detach() for place, p in enumerate(shared)}
+    return {str(i): p.detach() for i, p in enumerate(shared)}
 
 
 @attrs.frozen
 class _Times:
-    """A loss in another unit."""
+    """A scaled loss."""
 
     loss: Callable[[Tensor, Tensor], Tensor]
     factor: float
@@ -252,41 +252,41 @@ class _Times:
 
 
 OPERATORS = 3000
-"""How many operators an update of the small world may take; of `equal` they are 400."""
+"""Maximum number of operators in an update of the small recipe; `equal` takes 400."""
 
 
-def takes_few_operators(subject: Subject) -> None:
-    """An update takes a bounded number of operators, and later ones no more than the first.
+def runs_few_operators(subject: Subject) -> None:
+    """An update runs a bounded number of operators, and later updates no more than early ones.
 
-    Counted, since times on a shared machine tell little; each operator costs some microseconds.
+    Counts are reproducible, unlike times; each operator costs some microseconds.
     """
-    updater = made(small_updater(recipe_of(subject)), range(2))
-    early, late = (_operators(updater, range(at, at + UPDATES)) for at in (2, 2 + UPDATES))
-    require(early <= OPERATORS, f"an update takes {early} operators; at most {OPERATORS} may be")
-    require(late <= early * 1.1, f"updates take more and more operators: {early}, then {late}")
+    updater = run_updates(small_updater(recipe_of(subject)), range(2))
+    early, late = (_operators(updater, range(start, start + UPDATES)) for start in (2, 2 + UPDATES))
+    require(early <= OPERATORS, f"an update runs {early} operators; expected at most {OPERATORS}")
+    require(late <= early * 1.1, f"updates run more and more operators: {early}, then {late}")
 
 
 def _operators(updater: Updater, updates: range) -> int:
-    """The operators of an update, on average."""
+    """Return the mean number of operators of an update."""
     with Operators() as counter:
-        made(updater, updates)
+        run_updates(updater, updates)
     calls: int = counter.calls
     return calls // len(updates)
 
 
 CHECKS = checks(
     is_of_one_kind,
-    tells_its_weights,
-    trains_what_it_learns,
-    bears_a_term_without_labels,
-    goes_on_where_it_stopped,
-    keeps_no_graph,
-    bears_one_task,
-    adds_up_over_micro_batches,
-    trains_alike_on_two_ranks,
+    returns_finite_weights,
+    trains_its_parameters,
+    handles_a_term_without_labels,
+    resumes_exactly,
+    releases_the_graph,
+    handles_one_task,
+    accumulates_micro_batches,
+    trains_equally_on_two_ranks,
 ) + checks(
-    heeds_no_order_of_tasks,
-    is_free_of_scales_where_it_says_so,
-    takes_few_operators,
+    ignores_the_order_of_tasks,
+    is_scale_free_if_declared,
+    runs_few_operators,
     since=(1, 2),
 )

@@ -1,8 +1,8 @@
-"""Which samples make which update: a pure function of seed and step, so nothing need be saved.
+"""The samples of each update: a pure function of seed and step, so no state is saved.
 
-The order of an epoch is a permutation drawn from (seed, epoch), and what is random inside a step
-(dropout) is drawn from (seed, step, rank). A run that goes on from any step therefore sees exactly
-what it would have seen without the stop.
+The order of an epoch is a permutation drawn from (seed, epoch). Random numbers inside a step
+(dropout) are drawn from (seed, step, rank). A run that resumes at any step is therefore identical
+to an uninterrupted one.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from mtlkit.weightings.kinds import StepInfo
 
 @attrs.frozen(eq=False)
 class UpdateBatch:
-    """Samples of an update or a draw: `whole` over all ranks, and this rank's micro-batches."""
+    """Samples of an update or a draw: `whole` on all ranks, and this rank's micro-batches."""
 
     epoch: int
     whole: Tensor
@@ -27,10 +27,10 @@ class UpdateBatch:
 class Batches:
     """`samples` samples in updates of at most `batch`, over `world` ranks and micro-batches.
 
-    The updates of an epoch differ by one sample at most, so that no small rest is left over, which
-    would be a noisy update and, with one sample, no update at all under batch norm: 130 samples in
-    batches of 64 are updates of 44, 43 and 43. Draws, ranks and micro-batches divide an update as
-    evenly, in this order. Raises `AssemblyError` where a micro-batch would be empty.
+    The sizes of the updates of an epoch differ by at most one sample: 130 samples in batches of 64
+    are updates of 44, 43 and 43. A small last batch would be a noisy update, and batch norm fails
+    on a single sample. Draws, ranks and micro-batches divide an update as evenly, in this order.
+    Raises `AssemblyError` if a micro-batch would be empty.
 
     >>> [len(Batches(130, 64, seed=0).update(step).whole) for step in range(3)]
     [44, 43, 43]
@@ -66,35 +66,35 @@ class Batches:
         self._updates: tuple[Tensor, ...] = ()
 
     def update(self, step: int, rank: int = 0) -> UpdateBatch:
-        """The samples of the update `step`, counted from 0."""
-        epoch, place = divmod(step, self.per_epoch)
+        """Return the samples of the update `step`, counted from 0."""
+        epoch, position = divmod(step, self.per_epoch)
         if epoch != self._epoch:
             order = torch.randperm(self.samples, generator=_generator(self.seed, "order", epoch))
             self._epoch, self._updates = epoch, order.tensor_split(self.per_epoch)
-        return self._divided(epoch, self._updates[place], rank)
+        return self._divided(epoch, self._updates[position], rank)
 
     def drawn(self, batch: UpdateBatch, rank: int = 0) -> tuple[UpdateBatch, ...]:
-        """The draws of an update: disjoint, and each divided as an update is."""
+        """Return the draws of an update: disjoint, and each divided as an update is."""
         parts = batch.whole.tensor_split(self.draws)
         return tuple(self._divided(batch.epoch, part, rank) for part in parts)
 
     def _divided(self, epoch: int, whole: Tensor, rank: int) -> UpdateBatch:
-        own = whole.tensor_split(self.world)[rank]
-        return UpdateBatch(epoch, whole, own.tensor_split(self.accumulate))
+        part = whole.tensor_split(self.world)[rank]
+        return UpdateBatch(epoch, whole, part.tensor_split(self.accumulate))
 
 
 def step_info(seed: int, number: int, epoch: int, *, opens: bool) -> StepInfo:
-    """Return the time of update `number`, with a seed that is the same on every rank."""
+    """Return the position of update `number` in training, with a seed shared by all ranks."""
     return StepInfo(number, epoch, opens, _number(seed, "weighting", number))
 
 
 def seed_step(seed: int, step: int, rank: int, device: torch.device, draw: int = 0) -> None:
-    """Make what is random on `device` in the update `step` a function of the numbers.
+    """Seed the random number generators of the CPU and of `device` for the update `step`.
 
-    Each `draw` of samples has a chance of its own.
+    Each `rank` and each `draw` of samples has its own seed.
     """
     number = _number(seed, "step", step, rank, *([draw] if draw else []))
-    # what torch.manual_seed does for these devices; it takes 100 times as long, asking all others
+    # as torch.manual_seed, which takes 100 times as long because it seeds every device type
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":
         torch.cuda.manual_seed(number)
@@ -105,6 +105,6 @@ def _generator(*key: int | str) -> torch.Generator:
 
 
 def _number(*key: int | str) -> int:
-    """A number of 63 bits from `key`, the same on every machine and in every version."""
+    """Return a number of 63 bits from `key`, the same on every machine and in every version."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run needs to go on as if it had not stopped, without pickle."""
+"""Checkpoints: the complete state of a run, for an exact resume, without pickle."""
 
 import json
 import re
@@ -18,28 +18,28 @@ from mtlkit.errors import RunError
 from mtlkit.training.optimizer_state import OptimizerState
 
 FORMAT = 1
-"""The format of checkpoints written now."""
+"""The format of the checkpoints that this version writes."""
 
 KEEP = 2
-"""How many checkpoints are kept: the newest, and one before it should the newest be damaged."""
+"""Number of checkpoints to keep: the newest, and the one before in case the newest is damaged."""
 
 STATE = "state.json"
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Checkpoint:
-    """A run after `step` updates: its tensors, and what else is needed as JSON."""
+    """State of a run after `step` updates: tensors, and all other values as JSON."""
 
     step: int
     model: Mapping[str, Tensor]
     weighting: Mapping[str, Tensor]
     optimizer: OptimizerState
     progress: Mapping[str, Any]
-    torch: str = torch.__version__  # that made it
+    torch: str = torch.__version__  # the version that wrote it
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """The parameters and buffers of `module`; `RunError` where its state holds anything else."""
+    """Return the parameters and buffers of `module`; `RunError` if its state has other values."""
     state = module.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor):
@@ -51,21 +51,21 @@ def tensors_of(module: nn.Module) -> dict[str, Tensor]:
 
 
 def tensor_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """`tensors` in the safetensors format."""
-    found: bytes = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
-    return found
+    """Return `tensors` in the safetensors format."""
+    encoded: bytes = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    return encoded
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
-    """Write `checkpoint` below `folder` and drop all but the newest `KEEP`; the folder written.
+    """Write `checkpoint` below `folder`, delete all but the newest `KEEP`, return the new folder.
 
-    Raises `RunError` where the disk refuses; the older checkpoints are then untouched.
+    Raises `RunError` if writing fails; older checkpoints are kept in this case.
     """
     state = {
         "format": FORMAT,
         "step": checkpoint.step,
         "torch": checkpoint.torch,
-        "optimizer": checkpoint.optimizer.facts,
+        "optimizer": checkpoint.optimizer.values,
         "progress": checkpoint.progress,
     }
     with disk_errors(folder):
@@ -84,9 +84,9 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint below `folder`, or None where there is none.
+    """Return the newest checkpoint below `folder`, or None if there is none.
 
-    Raises `RunError` where the newest is damaged or of a format of another mtlkit.
+    Raises `RunError` if the newest is damaged or was written by a mtlkit with another format.
     """
     steps = saved_steps(folder)
     if not steps:
@@ -97,7 +97,7 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         if state["format"] != FORMAT:
             raise RunError(
                 f"{path}: is a checkpoint of format {state['format']}, this mtlkit reads {FORMAT}; "
-                f"go on with the mtlkit that wrote it"
+                f"resume with the mtlkit that wrote it"
             )
         model, weighting, optimizer = (
             load_file(path / f"{part}.safetensors") for part in ("model", "weighting", "optimizer")
@@ -112,13 +112,13 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         )
     except (OSError, ValueError, KeyError, SafetensorError) as cause:
         raise RunError(
-            f"{path}: the checkpoint is damaged ({cause}); delete this folder to go on from the "
-            f"one before it"
+            f"{path}: the checkpoint is damaged ({cause}); delete this folder to resume "
+            f"from the one before it"
         ) from cause
 
 
 def remove_half_written(folder: Path) -> None:
-    """Remove what a killed process left unfinished below `folder`."""
+    """Remove the unfinished files of a killed process below `folder`."""
     for path in folder.glob(f"{TEMPORARY}*"):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -127,9 +127,9 @@ def remove_half_written(folder: Path) -> None:
 
 
 def saved_steps(folder: Path) -> list[int]:
-    """The steps of the finished checkpoints below `folder`, oldest first."""
-    found = (re.fullmatch(r"step-(\d{8,})", path.name) for path in folder.glob("step-*"))
-    return sorted(int(match[1]) for match in found if match)
+    """Return the steps of the finished checkpoints below `folder`, oldest first."""
+    matches = (re.fullmatch(r"step-(\d{8,})", path.name) for path in folder.glob("step-*"))
+    return sorted(int(match[1]) for match in matches if match)
 
 
 def _path(folder: Path, step: int) -> Path:

@@ -1,4 +1,4 @@
-"""The backbone by torch.compile."""
+"""Compilation of the backbone by `torch.compile`."""
 
 from mtlkit.backbones.base import BackboneModule, SplittableBackbone
 from mtlkit.errors import AssemblyError
@@ -6,16 +6,15 @@ from mtlkit.model import MultiTaskModel
 
 
 def compile_backbone(model: MultiTaskModel) -> None:
-    """Compile the backbone of `model` in place; `AssemblyError` where its router has none.
+    """Compile the backbone of `model` in place; `AssemblyError` if its router has none.
 
-    Only the backbone: gradients at the features are taken from the graph behind it, and a whole
-    compiled model has no such place. A backbone that can be taken apart is called by its parts,
-    so its parts are what is compiled.
+    Only the backbone is compiled: weightings take gradients at the features, which a compiled model
+    does not expose. Routers call a splittable backbone by its parts, so its parts are compiled.
     """
     backbones = [m for m in model.router.modules() if isinstance(m, BackboneModule)]
     if not backbones:
         raise AssemblyError(
-            f"train.compile: {type(model.router).__name__} has no backbone that could be compiled; "
+            f"train.compile: {type(model.router).__name__} has no backbone to compile; "
             f"use `compile: false`"
         )
     for backbone in backbones:

@@ -1,4 +1,4 @@
-"""What training is given."""
+"""The inputs of a training run."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ from mtlkit.training.ranks import Ranks
 
 @attrs.frozen(eq=False, kw_only=True)
 class TrainingContext:
-    """What is trained on what, with whom, and where to it goes."""
+    """Everything a training run needs: recipe, data, device, process group, output folders."""
 
     recipe: Recipe
     data: Data
@@ -29,6 +29,6 @@ class TrainingContext:
     observers: Observers = attrs.field(factory=Observers)  # on the first rank those of plugins
 
     def autocast(self) -> torch.autocast:
-        """The arithmetic of forward passes."""
+        """Return the autocast context of forward passes, after `train.precision`."""
         bf16 = self.recipe.train.precision == "bf16"
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)

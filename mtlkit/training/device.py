@@ -1,4 +1,4 @@
-"""Where a run computes."""
+"""The device of a run."""
 
 import torch
 import torch.distributed as dist
@@ -7,9 +7,9 @@ from mtlkit.errors import RunError
 
 
 def chosen_device(name: str) -> torch.device:
-    """The device called ``auto``, ``cpu`` or ``cuda``; `RunError` where it is not there.
+    """Return the device named ``auto``, ``cpu`` or ``cuda``; `RunError` if it is unavailable.
 
-    ``auto`` is CUDA where there is any. Processes of one machine take one GPU each.
+    ``auto`` is CUDA if available. Each process of a machine uses its own GPU.
 
     >>> chosen_device("cpu")
     device(type='cpu')
@@ -18,14 +18,14 @@ def chosen_device(name: str) -> torch.device:
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise RunError(
-            "train.device: 'cuda' was asked for and torch sees no CUDA device; "
+            "train.device: got 'cuda', but torch finds no CUDA device; "
             "use `device: cpu`, or install a torch built for the machine's driver"
         )
-    current = torch.cuda.current_device()  # what a caller chose, else the first one
+    current = torch.cuda.current_device()  # the one a caller set, or the first
     local = dist.get_node_local_rank(current) if dist.is_available() else current
     if local >= torch.cuda.device_count():
         raise RunError(
-            f"train.device: process {local} of this machine has no GPU of its own; torch sees "
-            f"{torch.cuda.device_count()}, start as many processes"
+            f"train.device: process {local} of this machine has no separate GPU, torch finds "
+            f"{torch.cuda.device_count()}; start as many processes"
         )
     return torch.device("cuda", local)

@@ -1,4 +1,4 @@
-"""What to say when a loss or a weight is NaN or infinite."""
+"""Errors for a loss or a weight that is NaN or infinite."""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,7 +11,7 @@ from mtlkit.training.gradients.step import StepResult
 from mtlkit.weightings.kinds import RequiresPositiveLosses, WeightingModule
 
 SHOWN = 10
-"""How many sample ids a message shows; the error carries them all."""
+"""Number of sample ids in a message; the error stores all of them."""
 
 
 def not_finite(
@@ -23,10 +23,10 @@ def not_finite(
     parameters: Mapping[str, Tensor],
     weighting: WeightingModule,
 ) -> NotFiniteError:
-    """The error of the update `step` (from 1): which tasks' losses, of which samples.
+    """Return the error of the update `step` (from 1): it names the tasks and the samples.
 
-    `ids` are those of the training split, at which `micro_batches` point. Where the `parameters`
-    were broken before, by the update `step` - 1, neither the tasks nor the samples are to blame.
+    `ids` are those of the training split, which `micro_batches` index. If the `parameters` are not
+    finite, the cause is the update `step` - 1, and the error names the parameters instead.
     """
     broken = names_of_broken(parameters)
     if broken:
@@ -37,15 +37,15 @@ def not_finite(
     if not bad.any():
         return _by_weights(step, terms, losses, results, weighting)
     tasks = [term.name for term, row in zip(terms, bad, strict=True) if row.any()]
-    found = [ids[place] for place in index[bad.any(dim=0)].tolist()]
-    shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" * (len(found) > SHOWN))
+    samples = [ids[i] for i in index[bad.any(dim=0)].tolist()]
     return NotFiniteError(
-        f"step {step}: the loss of {', '.join(tasks)} is not finite for the samples {shown}; "
-        f"expected a finite number. Nothing was updated and the last checkpoint is kept; look at "
-        f"these samples, or use a lower learning rate, warm-up or `train.clip_norm`",
+        f"step {step}: the loss of {', '.join(tasks)} is not finite for the samples "
+        f"{_shortened(samples)}; expected a finite number. Nothing was updated and the last "
+        f"checkpoint is kept; check these samples, or use a lower learning rate, warm-up or "
+        f"`train.clip_norm`",
         step=step,
         tasks=tasks,
-        ids=found,
+        ids=samples,
     )
 
 
@@ -56,15 +56,15 @@ def _by_weights(
     results: Sequence[StepResult],
     weighting: WeightingModule,
 ) -> NotFiniteError:
-    """The error where the losses (T, N) seen here are finite: a weight, or another process."""
+    """Return the error for finite losses (T, N) on this rank: a weight or another rank is not."""
     negative = [t.name for t, row in zip(terms, losses.sum(dim=1), strict=True) if row < 0]
     divides = [m for m in weighting.modules() if isinstance(m, RequiresPositiveLosses)]
     if negative and divides:
         return _negative(step, type(divides[0]).__name__, negative)
     weights = torch.stack([result.weights for result in results]).isfinite().all(dim=0)
-    unweighed = [t.name for t, ok in zip(terms, weights.tolist(), strict=True) if not ok]
-    if unweighed:
-        return _unweighed(step, type(weighting).__name__, unweighed)
+    broken = [t.name for t, ok in zip(terms, weights.tolist(), strict=True) if not ok]
+    if broken:
+        return _broken_weights(step, type(weighting).__name__, broken)
     return NotFiniteError(
         f"step {step}: the loss is not finite on another process; nothing was updated",
         step=step,
@@ -74,7 +74,7 @@ def _by_weights(
 
 
 def _negative(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
-    """The error of a weighting that divides by losses, where some are below zero."""
+    """Return the error of a weighting that requires positive losses, for negative ones."""
     return NotFiniteError(
         f"step {step}: {name} divides by losses or takes their logarithm, and the loss of "
         f"{', '.join(tasks)} is below zero. Nothing was updated; use a head whose loss is never "
@@ -86,12 +86,12 @@ def _negative(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
     )
 
 
-def _unweighed(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
-    """The error of a weighting that found no weights for losses that are finite."""
+def _broken_weights(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
+    """Return the error of a weighting whose weights are not finite for finite losses."""
     return NotFiniteError(
-        f"step {step}: {name} gave {', '.join(tasks)} weights that are not finite, though the "
-        f"losses seen here are. Nothing was updated and the last checkpoint is kept; look in the "
-        f"log at how the losses and gradients of these tasks developed, or use another weighting",
+        f"step {step}: {name} returned weights for {', '.join(tasks)} that are not finite, though "
+        f"the losses on this process are. Nothing was updated and the last checkpoint is kept; "
+        f"check the losses and gradients of these tasks in the log, or use another weighting",
         step=step,
         tasks=tasks,
         ids=(),
@@ -99,22 +99,27 @@ def _unweighed(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:
 
 
 def names_of_broken(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The names of the `tensors` that hold a NaN or an infinity."""
+    """Return the names of the `tensors` that contain a NaN or an infinity."""
     return [name for name, value in tensors.items() if not value.isfinite().all()]
 
 
 def broken_state(step: int, names: Sequence[str]) -> NotFiniteError:
-    """The error of the update `step` (from 1) that broke what `names` name; 0 is the beginning."""
-    shown = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" * (len(names) > SHOWN))
+    """Return the error of the update `step` (from 1; 0: the start) that broke the named tensors."""
+    shown = _shortened(names)
     if step == 0:
         text = (
-            f"step 1: the weights {shown} were not finite before the first update; look at the "
-            f"pretrained weights of the backbone"
+            f"step 1: the weights {shown} were not finite before the first update; check "
+            f"the pretrained weights of the backbone"
         )
     else:
         text = (
-            f"step {step}: the update of step {step} broke the weights {shown}: they are not "
-            f"finite, though the losses were. The last checkpoint is kept; use a lower learning "
-            f"rate, warm-up or `train.clip_norm`"
+            f"step {step}: the update of step {step} broke the weights {shown}: they are "
+            f"not finite, though the losses were. The last checkpoint is kept; use a lower "
+            f"learning rate, warm-up or `train.clip_norm`"
         )
     return NotFiniteError(text, step=step, tasks=(), ids=())
+
+
+def _shortened(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

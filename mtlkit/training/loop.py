@@ -1,4 +1,4 @@
-"""The loop: updates, and between them logs, validation and checkpoints."""
+"""The training loop: updates, and logs, validation and checkpoints between them."""
 
 import math
 from collections.abc import Mapping
@@ -22,30 +22,30 @@ from mtlkit.weightings.kinds import WeightingModule
 
 
 class Training:
-    """A model in training: `restore` what was saved, if anything, then `run` to the end.
+    """A model in training: `restore` a checkpoint if there is one, then `run` to the end.
 
-    The model and the weighting are changed in place. Under DDP every rank makes the same calls;
-    the first one writes.
+    Changes the model and the weighting in place. Under DDP every rank makes the same calls, and
+    the first rank writes the files.
     """
 
     def __init__(
-        self, model: MultiTaskModel, weighting: WeightingModule, setting: TrainingContext
+        self, model: MultiTaskModel, weighting: WeightingModule, context: TrainingContext
     ) -> None:
-        self.setting = setting
-        self.train = setting.recipe.train
+        self.context = context
+        self.train = context.recipe.train
         self.model, self.weighting = model, weighting
-        self.updater = Updater(model, weighting, setting)
+        self.updater = Updater(model, weighting, context)
         self.steps = self.updater.steps
-        self.step = 0  # updates made
+        self.step = 0  # completed updates
         self.pace = Pace()
         self.untrained: tuple[str, ...] = ()  # parameters that no loss reaches
         self._loggers: list[LogWriter] = []
         self._newest: StepEvent | None = None
-        self._warned: set[str] = set()  # validation metrics that were said to be not finite
+        self._warned: set[str] = set()  # metrics already reported as not finite
         self._saved: int | None = None  # the step of the newest checkpoint
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go on from `checkpoint` as if there had been no stop."""
+        """Resume from `checkpoint` exactly."""
         self.model.load_state_dict(checkpoint.model)
         self.weighting.load_state_dict(checkpoint.weighting)
         restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
@@ -56,21 +56,21 @@ class Training:
         self.step = self._saved = checkpoint.step
 
     def run(self) -> None:
-        """Train to the end, and save a checkpoint there.
+        """Train to the end, and save a final checkpoint.
 
-        Raises `NotFiniteError` where a loss is not finite, `InterruptedRunError` after Ctrl-C or
-        SIGTERM, once a checkpoint is saved, and `RunError` where the disk refuses.
+        Raises `NotFiniteError` if a loss is not finite, `RunError` if writing fails, and
+        `InterruptedRunError` after Ctrl-C or SIGTERM, once a checkpoint is saved.
         """
         with ExitStack() as stack:
-            wish = stack.enter_context(stop_on_signal())
-            if self.setting.ranks.first:
+            stop_request = stack.enter_context(stop_on_signal())
+            if self.context.ranks.first:
                 for logger in self.train.loggers:
-                    writer = logger.open(self.setting.folder, self.step)
+                    writer = logger.open(self.context.folder, self.step)
                     stack.callback(writer.close)
                     self._loggers.append(writer)
             self.pace.start()
             while self.step < self.steps:
-                update = self.updater.update(self.step, wish)
+                update = self.updater.update(self.step, stop_request)
                 self.step += 1
                 self.pace.add(update.samples)
                 self._after_update()
@@ -81,35 +81,35 @@ class Training:
 
     @property
     def epoch(self) -> float:
-        """The epochs made so far, with a fraction."""
+        """The number of epochs trained so far, with a fraction."""
         return self.step / self.updater.batches.per_epoch
 
     def _after_update(self) -> None:
-        """Log, validate, save and show what is due after the update just made."""
+        """Log, validate, save and report progress if due after an update."""
         epochs, rest = divmod(self.step, self.updater.batches.per_epoch)
-        ended = rest == 0
+        epoch_ended = rest == 0
         self.untrained = self.updater.untrained or ()
         if self.step == 1 and self.untrained:
-            self.setting.progress.say(
-                f"warning: no loss reaches these parameters, they stay as they are: "
+            self.context.progress.say(
+                f"warning: no loss reaches these parameters, they are not trained: "
                 f"{', '.join(self.untrained)}"
             )
         if self.step % self.train.log_every == 0 or self.step == self.steps:
             self._log()
         self._show()
-        if ended:
+        if epoch_ended:
             event = EpochEnded(epoch=epochs, step=self.step, seconds=self.pace.seconds)
-            self.setting.observers.notify(event)
-        if ended and (epochs % self.train.evaluate_every == 0 or self.step == self.steps):
+            self.context.observers.notify(event)
+        if epoch_ended and (epochs % self.train.evaluate_every == 0 or self.step == self.steps):
             self._validate()
         every = self.train.checkpoint_every
-        if ended if every is None else self.step % every == 0:
+        if epoch_ended if every is None else self.step % every == 0:
             self._save()
 
     def _log(self) -> None:
         norms, cosines = self.updater.meter.gradients()
         losses, weights = self.updater.meter.read()
-        recipe = self.setting.recipe
+        recipe = self.context.recipe
         self._newest = StepEvent(
             step=self.step,
             epoch=self.epoch,
@@ -120,13 +120,13 @@ class Training:
             gradient_cosines=cosines,
         )
         self._write(self._newest)
-        self.setting.observers.notify(self._newest)
+        self.context.observers.notify(self._newest)
         self._write(
             Speed(
                 step=self.step,
                 seconds=self.pace.seconds,
                 samples_per_second=self.pace.samples_per_second,
-                peak_memory_bytes=self.pace.peak_memory(self.setting.device),
+                peak_memory_bytes=self.pace.peak_memory(self.context.device),
             )
         )
         self.pace.mark()
@@ -136,43 +136,43 @@ class Training:
             writer.write(event)
 
     def _validate(self) -> None:
-        """Look at the validation split, on the first rank; the others wait at the next update."""
-        split = self.setting.data.validation
-        if split is None or not self.setting.ranks.first:
+        """Evaluate the validation split on the first rank; the others wait at the next update."""
+        split = self.context.data.validation
+        if split is None or not self.context.ranks.first:
             return
         metrics = validation_metrics(
             self.model,
-            self.setting.recipe.tasks,
+            self.context.recipe.tasks,
             split,
-            self.setting.targets["validation"],
+            self.context.targets["validation"],
             batch=self.train.batch,
-            device=self.setting.device,
-            autocast=self.setting.autocast(),
+            device=self.context.device,
+            autocast=self.context.autocast(),
         )
-        self._warn_of(metrics)
+        self._warn_if_not_finite(metrics)
         self._write(EvaluationEvent(step=self.step, epoch=self.epoch, metrics=metrics))
-        self.setting.progress.validated(self.epoch, metrics)
+        self.context.progress.validated(self.epoch, metrics)
         event = Evaluated(step=self.step, epoch=self.epoch, metrics=metrics)
-        self.setting.observers.notify(event)
+        self.context.observers.notify(event)
 
-    def _warn_of(self, metrics: Mapping[str, float]) -> None:
-        """Say once of each validation metric that it is not finite; that need not stop training."""
+    def _warn_if_not_finite(self, metrics: Mapping[str, float]) -> None:
+        """Warn once for each validation metric that is not finite; training continues."""
         for name, value in metrics.items():
             if not math.isfinite(value) and name not in self._warned:
                 self._warned.add(name)
-                self.setting.progress.say(
+                self.context.progress.say(
                     f"warning: {name} on the validation split is {value} after step {self.step}; "
-                    f"the log and the report leave a gap. Training goes on, its losses are finite"
+                    f"the log and the report leave a gap. Training continues, its losses are finite"
                 )
 
     def _save(self) -> None:
-        """Save a checkpoint, unless there is one of this step already.
+        """Save a checkpoint, unless this step has one.
 
-        The logs are put on disk first, so that no checkpoint is ahead of them. Raises
-        `NotFiniteError` rather than save weights that a finite loss with infinite gradients broke.
+        Logs are flushed first, so that no checkpoint is ahead of them. Raises `NotFiniteError` if
+        a weight is not finite, which happens if a finite loss has infinite gradients.
         """
-        meter = self.updater.meter.state()  # a sum over ranks, so every rank must come here
-        if self._saved == self.step or not self.setting.ranks.first:
+        meter = self.updater.meter.state()  # a sum over ranks, so every rank must call it
+        if self._saved == self.step or not self.context.ranks.first:
             return
         model, weighting = tensors_of(self.model), tensors_of(self.weighting)
         optimizer = optimizer_state(self.updater.optimizer)
@@ -190,19 +190,19 @@ class Training:
             progress={
                 "meter": meter,
                 "seconds": self.pace.seconds,
-                "peak_memory_bytes": self.pace.peak_memory(self.setting.device),
+                "peak_memory_bytes": self.pace.peak_memory(self.context.device),
                 "untrained": self.untrained,
             },
         )
-        folder = save_checkpoint(self.setting.checkpoints, checkpoint)
+        folder = save_checkpoint(self.context.checkpoints, checkpoint)
         self._saved = self.step
-        self.setting.observers.notify(CheckpointSaved(step=self.step, folder=folder))
+        self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
 
     def _show(self) -> None:
         train, per_epoch = self.train, self.updater.batches.per_epoch
         losses: Mapping[str, float] = self._newest.losses if self._newest else {}
         weights: Mapping[str, float] = self._newest.weights if self._newest else {}
-        self.setting.progress.trained(
+        self.context.progress.trained(
             TrainingProgress(
                 step=self.step,
                 steps=self.steps,

@@ -1,4 +1,4 @@
-"""The means, since the last logged step, of losses, weights and gradient statistics."""
+"""Means of losses, weights and gradient statistics since the last logged step."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -15,37 +15,37 @@ from mtlkit.weightings.solvers.gramian import norms as norms_of
 
 
 class Meter:
-    """Sums on the device, read only when something is logged, so that no step waits for them."""
+    """Sums on the device, read only when a step is logged, to avoid a sync in every step."""
 
     def __init__(self, terms: Sequence[LossTerm], device: torch.device, ranks: Ranks) -> None:
         self.names = [term.name for term in terms]
         self.ranks = ranks
-        # rows: sums of losses, sums of weights, counts of targets present
-        self.own = torch.zeros(2, len(terms), device=device)
+        # rows: sums of losses, sums of weights
+        self.sums = torch.zeros(2, len(terms), device=device)
         self.counts = torch.zeros(len(terms), device=device)
         self.gramian = torch.zeros(len(terms), len(terms), dtype=torch.float64, device=device)
         self.updates = self.watched = 0
         self._watching = False
 
     def add(self, result: StepResult, fraction: float) -> None:
-        """Take the losses and weights of a micro-batch that is `fraction` of its update."""
-        self.own[0] += result.per_sample.sum(dim=1)
-        self.own[1].add_(result.weights, alpha=fraction)
+        """Add the losses and weights of a micro-batch that is `fraction` of its update."""
+        self.sums[0] += result.per_sample.sum(dim=1)
+        self.sums[1].add_(result.weights, alpha=fraction)
         if result.gramian is not None:
             self.gramian += result.gramian
             self._watching = True
 
     def finish_update(self, counts: Tensor) -> None:
-        """Take the `counts` (T,) of targets present in an update."""
+        """Add the `counts` (T,) of targets present in an update."""
         self.counts += counts
         self.updates += 1
         self.watched += self._watching
         self._watching = False
 
     def gradients(self) -> tuple[dict[str, float], dict[str, float]]:
-        """The norms of the tasks' gradients and the cosines between them, of the mean Gramian.
+        """Return the norms of the tasks' gradients and their cosines, from the mean Gramian.
 
-        Empty where no gradient was looked at since the last reading. To be asked before `read`.
+        Both are empty if no Gramian was added since the last `read`. Call it before `read`.
         """
         if not self.watched:
             return {}, {}
@@ -59,15 +59,15 @@ class Meter:
         )
 
     def read(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Mean losses over the targets present, and mean weights over updates; start afresh.
+        """Return mean losses over targets present and mean weights over updates; reset the sums.
 
-        A term without any target since the last reading has no loss to name.
+        The losses omit a term without any target since the last call.
         """
-        losses, weights = self.ranks.sum(self.own)
+        losses, weights = self.ranks.sum(self.sums)
         counts = self.counts.tolist()
         means = (losses / self.counts.clamp(min=1)).tolist()
         weights = (weights / max(self.updates, 1)).tolist()
-        self.own.zero_()
+        self.sums.zero_()
         self.counts.zero_()
         self.gramian.zero_()
         self.updates = self.watched = 0
@@ -77,9 +77,9 @@ class Meter:
         )
 
     def state(self) -> dict[str, Any]:
-        """The sums of all ranks, as JSON; they are exact, a float32 being a JSON number too."""
+        """Return the sums of all ranks as JSON values; a float32 is stored exactly."""
         return {
-            "own": self.ranks.sum(self.own).tolist(),
+            "sums": self.ranks.sum(self.sums).tolist(),
             "counts": self.counts.tolist(),
             "updates": self.updates,
             "gramian": self.ranks.sum(self.gramian).tolist(),
@@ -87,9 +87,9 @@ class Meter:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`, which the first rank then holds for all."""
+        """Restore `state`; the first rank holds the sums of all."""
         if self.ranks.first:
-            self.own.copy_(torch.tensor(state["own"]))
+            self.sums.copy_(torch.tensor(state["sums"]))
             self.gramian.copy_(torch.tensor(state["gramian"], dtype=torch.float64))
         self.counts.copy_(torch.tensor(state["counts"]))
         self.updates, self.watched = state["updates"], state["watched"]

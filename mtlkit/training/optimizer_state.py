@@ -1,4 +1,4 @@
-"""An optimiser's state as tensors and JSON, so that no pickle is needed."""
+"""The state of an optimizer as tensors and JSON, without pickle."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +12,14 @@ from mtlkit.errors import RunError
 
 @attrs.frozen(eq=False)
 class OptimizerState:
-    """The tensors of a state by ``<parameter>.<name>``, and everything else as JSON."""
+    """The tensors of a state by ``<parameter>.<name>``, and all other values as JSON."""
 
     tensors: Mapping[str, Tensor]
-    facts: Mapping[str, Any]
+    values: Mapping[str, Any]
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
-    """The state of `optimizer`; `RunError` where it holds what neither tensors nor JSON can."""
+    """Return the state of `optimizer`; `RunError` if a value is neither a tensor nor JSON."""
     state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
@@ -34,21 +34,21 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
         {k: _plain(v, f"{type(optimizer).__name__} group {k}") for k, v in group.items()}
         for group in state["param_groups"]
     ]
-    return OptimizerState(tensors, {"values": values, "groups": groups})
+    return OptimizerState(tensors, {"state": values, "groups": groups})
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, saved: OptimizerState) -> None:
-    """Put `saved` into a fresh `optimizer` of the same parameters."""
+    """Load `saved` into a new `optimizer` of the same parameters."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
-    for key, value in {**saved.tensors, **saved.facts["values"]}.items():
+    for key, value in {**saved.tensors, **saved.values["state"]}.items():
         number, _, name = key.partition(".")
         parameter = parameters[int(number)]
         if isinstance(value, Tensor) and value.shape == parameter.shape:
-            # in the parameter's memory format, or else every later update is slower
+            # keep the parameter's memory format: another one slows every later update
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": saved.facts["groups"]})
+    optimizer.load_state_dict({"state": state, "param_groups": saved.values["groups"]})
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -57,6 +57,6 @@ def _plain(value: Any, name: str) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise RunError(
-        f"{name}: a value of type {type(value).__name__} cannot be put in a checkpoint; "
-        f"an optimiser's state must be tensors, numbers, texts and lists of them"
+        f"{name}: got a value of type {type(value).__name__}, which a checkpoint cannot store; "
+        f"keep the state of an optimizer in tensors, numbers, strings and lists of them"
     )

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on."""
+"""The interface for progress reports of a run."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class TrainingProgress:
-    """How far training has come, and the newest logged means of losses and weights by term."""
+    """Progress of training, with the last logged mean loss and weight of each term."""
 
     step: int
     steps: int
@@ -21,36 +21,36 @@ class TrainingProgress:
 
 
 class Progress(ABC):
-    """Is told how far a run has come; never decides anything."""
+    """Receive the progress of a run; never change the run."""
 
     @abstractmethod
     def loading(self, label: str, done: int, total: int) -> None:
-        """`done` of `total` items of what `label` says are loaded."""
+        """Report that `done` of `total` items named `label` are loaded."""
 
     @abstractmethod
-    def trained(self, standing: TrainingProgress) -> None:
-        """An update was made; called after every one, so it must return at once."""
+    def trained(self, progress: TrainingProgress) -> None:
+        """Report an update; called after every one, so it must return at once."""
 
     @abstractmethod
     def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:
-        """The validation split was looked at."""
+        """Report the metrics of the validation split."""
 
     @abstractmethod
     def say(self, line: str) -> None:
-        """A sentence."""
+        """Print a message."""
 
     @abstractmethod
     def close(self) -> None:
-        """Nothing more will come."""
+        """End the report."""
 
 
 class Silence(Progress):
-    """Shows nothing."""
+    """Report nothing."""
 
     def loading(self, label: str, done: int, total: int) -> None:
         pass
 
-    def trained(self, standing: TrainingProgress) -> None:
+    def trained(self, progress: TrainingProgress) -> None:
         pass
 
     def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:

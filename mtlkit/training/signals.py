@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that the loop looks at, between two updates."""
+"""Ctrl-C and SIGTERM as a request to stop, which the loop reads between two updates."""
 
 import signal
 import threading
@@ -10,7 +10,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopRequest:
-    """Whether somebody asked the run to stop."""
+    """A flag that a signal sets."""
 
     def __init__(self) -> None:
         self.wished = False
@@ -18,23 +18,23 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """The wish, set by the first SIGINT or SIGTERM; the second one aborts at once.
+    """Yield a request that the first SIGINT or SIGTERM sets; the second one aborts at once.
 
-    Only the main thread hears signals: in another thread the wish is never set.
+    Only the main thread receives signals: in another thread the request is never set.
     """
-    wish = StopRequest()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield request
         return
 
-    def hear(_number: int, _frame: FrameType | None) -> None:
-        if wish.wished:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if request.wished:
             raise KeyboardInterrupt
-        wish.wished = True
+        request.wished = True
 
-    before = {number: signal.signal(number, hear) for number in SIGNALS}
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
     try:
-        yield wish
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""How fast training goes, and how much memory it takes."""
+"""Speed and memory use of training."""
 
 import sys
 import time
@@ -7,9 +7,9 @@ import torch
 
 
 class Pace:
-    """Seconds and memory of training over all sittings, and samples a second since the last mark.
+    """Seconds and peak memory over all sessions of a run, and samples/s since the last mark.
 
-    `earlier` are the seconds of earlier sittings, and `earlier_peak` their most bytes in use.
+    `earlier` is the time of earlier sessions in seconds, `earlier_peak` their peak memory in bytes.
     """
 
     def __init__(self, earlier: float = 0.0, earlier_peak: int = 0) -> None:
@@ -18,7 +18,7 @@ class Pace:
         self.start()
 
     def start(self) -> None:
-        """Start the clock of this sitting."""
+        """Start the clock of this session."""
         self._start = self._mark = time.perf_counter()
         self._updates = self._samples = self._rate = 0.0
 
@@ -29,32 +29,32 @@ class Pace:
 
     @property
     def seconds(self) -> float:
-        """The seconds of training so far."""
+        """Training time so far, in seconds."""
         return self.earlier + time.perf_counter() - self._start
 
     @property
     def samples_per_second(self) -> float:
-        """The speed since the last mark; that before it, right after one."""
-        spent = time.perf_counter() - self._mark
-        return self._samples / spent if self._samples else self._rate
+        """Speed since the last mark; right after a mark, the speed before it."""
+        elapsed = time.perf_counter() - self._mark
+        return self._samples / elapsed if self._samples else self._rate
 
     def mark(self) -> None:
-        """Measure the speed afresh from here."""
+        """Restart the measurement of speed."""
         self._rate = self.samples_per_second
         self._mark = time.perf_counter()
         self._samples = 0.0
 
     def seconds_for(self, updates: int) -> float:
-        """The seconds that `updates` more updates will take, going by those of this sitting."""
+        """Estimate the seconds of `updates` more updates from those of this session."""
         return updates * (time.perf_counter() - self._start) / max(self._updates, 1)
 
     def peak_memory(self, device: torch.device) -> int:
-        """The most bytes in use so far, over all sittings."""
+        """Return the peak memory over all sessions, in bytes."""
         return max(self.earlier_peak, peak_memory(device))
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most bytes in use so far: of the GPU on CUDA, else of the process; 0 where unknown."""
+    """Return the peak memory in bytes: of the GPU on CUDA, else of the process; 0 if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if sys.platform == "win32":

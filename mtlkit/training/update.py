@@ -1,4 +1,4 @@
-"""One update: its gradient, the check that it is finite, and the optimiser's step."""
+"""One update: gradients, the check for finite losses, and the optimizer step."""
 
 import attrs
 import torch
@@ -22,25 +22,25 @@ from mtlkit.weightings.kinds import WeightingModule
 
 @attrs.frozen
 class Update:
-    """An update that was made: how many samples it took, and whether any rank wishes to stop."""
+    """Result of an update: its number of samples, and `stop` if any rank requested it."""
 
     samples: int
     stop: bool
 
 
 class Updater:
-    """Makes update after update of a model and a weighting, which it changes in place."""
+    """Update a model and a weighting in place, step by step."""
 
     def __init__(
-        self, model: MultiTaskModel, weighting: WeightingModule, setting: TrainingContext
+        self, model: MultiTaskModel, weighting: WeightingModule, context: TrainingContext
     ) -> None:
-        self.setting = setting
-        self.train, self.ranks = setting.recipe.train, setting.ranks
-        # channels_last is how CPUs and GPUs convolve fastest; it changes no value
-        model.to(setting.device).to(memory_format=torch.channels_last)
-        recipe = setting.recipe
-        self.inner = training_step(model, weighting, recipe.weighting, self.ranks, setting.autocast)
-        self.inner.to(setting.device)
+        self.context = context
+        self.train, self.ranks = context.recipe.train, context.ranks
+        # channels_last is the fastest format for convolutions; it changes no value
+        model.to(context.device).to(memory_format=torch.channels_last)
+        recipe = context.recipe
+        self.inner = training_step(model, weighting, recipe.weighting, self.ranks, context.autocast)
+        self.inner.to(context.device)
         self.optimizer = recipe.optimizer.build(
             parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
         )
@@ -49,32 +49,32 @@ class Updater:
         alone = self.ranks.world == 1
         self.module = self.inner if alone else _distributed(self.inner)
         self.batches = Batches(
-            len(setting.data.train),
+            len(context.data.train),
             self.train.batch,
-            seed=setting.recipe.seed,
+            seed=context.recipe.seed,
             accumulate=self.train.accumulate,
             world=self.ranks.world,
             draws=self.inner.draws,
         )
         self.steps = self.batches.per_epoch * self.train.epochs
-        self.backward = Backward(self.inner, self.module, self.batches, setting)
-        self.meter = Meter(model.terms, setting.device, self.ranks)
-        self.untrained: tuple[str, ...] | None = None  # known after the first update
+        self.backward = Backward(self.inner, self.module, self.batches, context)
+        self.meter = Meter(model.terms, context.device, self.ranks)
+        self.untrained: tuple[str, ...] | None = None  # set by the first update
 
     def rate_factor(self, step: int) -> float:
-        """What the schedule multiplies every learning rate by in the update `step` (from 0)."""
-        return self.setting.recipe.schedule.at(step, self.steps)
+        """Return the schedule's factor of all learning rates in the update `step` (from 0)."""
+        return self.context.recipe.schedule.at(step, self.steps)
 
-    def update(self, step: int, wish: StopRequest | None = None) -> Update:
-        """Make the update `step` (from 0); this rank's `wish` is shared with the others.
+    def update(self, step: int, stop_request: StopRequest | None = None) -> Update:
+        """Make the update `step` (from 0); share this rank's `stop_request` with the others.
 
-        Raises `NotFiniteError`, on every rank and before the update, where a loss is not finite.
+        Raises `NotFiniteError` on every rank, before the update, if a loss is not finite.
         """
         with use(**self.train.ops):
-            return self._made(step, wish)
+            return self._update(step, stop_request)
 
-    def _made(self, step: int, wish: StopRequest | None) -> Update:
-        seed_step(self.setting.recipe.seed, step, self.ranks.rank, self.setting.device)
+    def _update(self, step: int, stop_request: StopRequest | None) -> Update:
+        seed_step(self.context.recipe.seed, step, self.ranks.rank, self.context.device)
         factor = self.rate_factor(step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
@@ -87,7 +87,7 @@ class Updater:
         self.meter.finish_update(backward.update.counts)
         if self.untrained is None:
             self.untrained = self._unreached()
-        stop = self._agree(step, backward, wish)
+        stop = self._agree(step, backward, stop_request)
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
         self.optimizer.step()
@@ -95,22 +95,22 @@ class Updater:
         return Update(len(batch.whole), stop)
 
     def _watches(self, step: int) -> bool:
-        """Whether the update `step` is one to be logged with the tasks' gradients."""
+        """Return whether the tasks' gradients are logged at the update `step`."""
         logged = (step + 1) % self.train.log_every == 0 or step + 1 == self.steps
         return self.train.watch and logged and len(self.inner.model.terms) > 1
 
-    def _agree(self, step: int, backward: BackwardResult, wish: StopRequest | None) -> bool:
-        """Whether any rank wishes to stop; the error, on all of them, where a loss is not finite.
+    def _agree(self, step: int, backward: BackwardResult, stop_request: StopRequest | None) -> bool:
+        """Return whether any rank requests a stop; raise on all ranks if a loss is not finite.
 
-        One small message decides both. Only here does a step of its own accord wait for the device;
-        a component may wait too, as grouped routing does to learn whose samples are where.
+        One all-reduce decides both. It is the only device sync of a step, except those of
+        components, such as the grouped router.
         """
         finite = torch.stack([result.total for result in backward.results]).isfinite().all()
-        wished = wish is not None and wish.wished
-        stop = finite.new_full((), wished)  # filled on the device: nothing is sent to it
+        requested = stop_request is not None and stop_request.wished
+        stop = finite.new_full((), requested)  # filled on the device, which avoids a copy
         bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
         if bad:
-            ids = self.setting.data.train.ids
+            ids = self.context.data.train.ids
             parameters = dict(self.inner.named_parameters())
             terms, weighting = self.inner.model.terms, self.inner.weighting
             samples, results = backward.samples, backward.results
@@ -118,18 +118,18 @@ class Updater:
         return bool(any_stop)
 
     def _unreached(self) -> tuple[str, ...]:
-        """The trainable parameters that no loss reaches; among several ranks they are an error."""
-        found = without_gradient(self.inner)
-        if found and self.ranks.world > 1:
+        """Return the trainable parameters that no loss reaches; `AssemblyError` if ranks > 1."""
+        names = without_gradient(self.inner)
+        if names and self.ranks.world > 1:
             raise AssemblyError(
                 f"no loss reaches these parameters, on which DDP would wait forever: "
-                f"{', '.join(found)}; freeze them (requires_grad = False) or train in one process"
+                f"{', '.join(names)}; freeze them (requires_grad = False) or train in one process"
             )
-        return found
+        return names
 
 
 def _distributed(step: TrainingStep) -> DistributedDataParallel:
-    """The step under DDP; what a weighting keeps follows from sums over ranks, and is not sent."""
+    """Wrap the step in DDP; buffers of a weighting are equal on all ranks and not broadcast."""
     names = [name for name, _ in step.named_buffers() if name.startswith("weighting.")]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(  # type: ignore[no-untyped-call]
         step, names

@@ -1,4 +1,4 @@
-"""Loss and metrics on the validation split during training."""
+"""Losses and metrics on the validation split during training."""
 
 from collections.abc import Iterator, Mapping
 

@@ -14,7 +14,7 @@ from mtlkit.runs.folder import RunFolder
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (lambda path: path.unlink(), "there is no such file"),
+        (lambda path: path.unlink(), "no such file"),
         (lambda path: (path.unlink(), path.mkdir()), "is a folder"),
         (lambda path: path.write_bytes(b""), "is empty"),
         (lambda path: path.write_bytes(b"\xff\xfe\x00"), "is not UTF-8 text"),
@@ -59,7 +59,7 @@ def overridden(refused, *overrides):
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("data.folder=void", r"data\.folder: no such folder: void \(looked for .*home/void"),
+        ("data.folder=void", r"data\.folder: no such folder: void \(tried .*home/void"),
         ("data.folder=labels.csv", r"data\.folder: no such folder: labels\.csv"),
         ("data.labels=void.csv", r"data\.labels: no such file: void\.csv"),
         ("data.labels=pictures", r"data\.labels: no such file: pictures"),
@@ -111,7 +111,7 @@ def folder(path):
 SPOILS = {
     "missing": (lambda path: path.unlink(), "is missing (listed at labels.csv:7)"),
     "empty": (lambda path: path.write_bytes(b""), "is empty (0 bytes)"),
-    "text": (lambda path: path.write_text("a picture"), "is no image of a known format"),
+    "text": (lambda path: path.write_text("a picture"), "is not an image of a supported format"),
     "cut": (cut, "cannot be read"),
     "garbled": (garble, "cannot be read"),
     "floating": (floating, "has pixels of floating point"),
@@ -233,8 +233,8 @@ def test_a_class_count_that_disagrees_with_the_data(classes, home, refused):
         ("tasks.age.head=classification", "the label 'age' is a number"),
         ("tasks.side.head=regression", "the label 'side' has classes"),
         ("tasks.more={}", "the data has no label 'more'; it has: age, side, who"),
-        ("data.numeric=[agee]", "data.numeric: there is no label 'agee'"),
-        ("data.split={groups: person}", "there is no label 'person'"),
+        ("data.numeric=[agee]", "data.numeric: got 'agee', expected one of"),
+        ("data.split={groups: person}", "data.split.groups: got 'person'"),
         ("data.split={validation: 0.01, test: 0}", "the validation split is empty"),
         (
             "router={type: grouped, task: who, by: side, groups: {a: [left], b: [up, right]}}",

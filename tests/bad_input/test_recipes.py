@@ -139,7 +139,7 @@ def test_weightings_that_need_no_main_task_take_none(weighting, home, call):
         (["optimizer={type: sgd, lr: .inf}"], "lr: expected a number above 0, found inf"),
         (["optimizer={type: sgd, lr: .nan}"], "lr: expected a number above 0, found nan"),
         (["optimizer.lr=1"], "expected `type` with the name of an optimizer: adamw, sgd"),
-        (["data.split={validation: 0.6, test: 0.5}"], "leave something for training"),
+        (["data.split={validation: 0.6, test: 0.5}"], "sum to less than 1"),
         (["data.split={groups: who, stratify: who}"], "expected one of `groups` and `stratify`"),
         (["data.channels=2"], "expected 1 (gray) or 3 (RGB), found 2"),
         (["backbone.hidden=[4, 0]"], "at least 1, found 0"),
@@ -176,7 +176,7 @@ def test_a_recipe_without_tasks(home, told):
     start, end = text.index("tasks:"), text.index("weighting:")
     (home / "bad.yaml").write_text(f"{text[:start]}tasks: {{}}\n{text[end:]}")
     [line] = told(recipe="bad.yaml")
-    assert line.endswith("tasks: expected one task or more, found none")
+    assert line.endswith("tasks: expected at least one task, found none")
 
 
 def test_the_good_recipe_is_good(home, call):

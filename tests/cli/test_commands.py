@@ -179,7 +179,7 @@ class TestExplain:
     def test_no_such_file(self, call, tmp_path):
         code, _, err = call("explain", str(tmp_path / "none.yaml"))
         assert code == 2
-        assert "there is no such file" in err
+        assert "no such file" in err
 
 
 class TestSchema:

@@ -85,7 +85,7 @@ def damaged(folder, kind):
     ("kind", "message"),
     [
         ("empty", "is empty (0 bytes)"),
-        ("text", "is no image of a known format"),
+        ("text", "is not an image of a supported format"),
         ("short", "cannot be read: "),
         ("folder", "cannot be read: Is a directory"),
         ("float", "has pixels of floating point; expected 8 or 16 bits"),
@@ -155,7 +155,7 @@ def test_the_bytes_of_a_file_are_decoded_as_the_file(tmp_path):
     assert np.array_equal(decode(path.read_bytes(), frame), decode(path, frame))
     for content, message in (
         (b"", r"is empty \(0 bytes\)"),
-        (b"x", "is no image of a known format"),
+        (b"x", "is not an image of a supported format"),
     ):
         with pytest.raises(DataError, match=message):
             decode(content, frame)

@@ -167,15 +167,24 @@ def test_a_label_outside_the_vocabulary_is_named_with_its_place(faces, rows, wri
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"numeric": ("age",)}, "data.numeric: there is no label 'age'; "),
-        ({"vocabulary": {"age": ("1",)}}, "data.vocabulary: there is no label 'age'; "),
-        ({"open_labels": ("age",)}, "data.open_labels: there is no label 'age'; "),
-        ({"split": RandomSplit(groups="age")}, "data.split.groups: there is no label 'age'; "),
-        ({"split": RandomSplit(stratify="age")}, "data.split.stratify: there is no label 'age'; "),
+        ({"numeric": ("age",)}, "data.numeric: got 'age', expected one of the labels: "),
+        (
+            {"vocabulary": {"age": ("1",)}},
+            "data.vocabulary: got 'age', expected one of the labels: ",
+        ),
+        ({"open_labels": ("age",)}, "data.open_labels: got 'age', expected one of the labels: "),
+        (
+            {"split": RandomSplit(groups="age")},
+            "data.split.groups: got 'age', expected one of the labels: ",
+        ),
+        (
+            {"split": RandomSplit(stratify="age")},
+            "data.split.stratify: got 'age', expected one of the labels: ",
+        ),
     ],
 )
 def test_an_option_that_names_no_label(faces, options, message):
-    assert refusal(faces, **options) == message + "there are: pose, shot, subject"
+    assert refusal(faces, **options) == message + "pose, shot, subject"
 
 
 def test_a_label_called_split_divides(faces, rows, write_csv):
@@ -193,7 +202,7 @@ def test_a_label_called_split_divides(faces, rows, write_csv):
     assert "split" not in data.train.columns
     assert "split" not in data.summary
     assert refusal(faces, labels=Path("labels.csv"), split=RandomSplit()).startswith(
-        "data.split: the labels say themselves, under 'split', which split each file belongs to"
+        "data.split: the label 'split' names the split of each file already; remove one of the two"
     )
 
 
@@ -202,7 +211,7 @@ def test_a_label_called_split_divides(faces, rows, write_csv):
     [
         ("dev", "labels.csv:2: split: expected train, validation or test, found 'dev'"),
         ("", "labels.csv:2: split: expected train, validation or test, found None"),
-        ("test", "no file belongs to the training split; give some split 'train'"),
+        ("test", "the training split is empty; set split to 'train' for some files"),
     ],
 )
 def test_a_wrong_split(faces, rows, write_csv, word, message):
@@ -227,7 +236,7 @@ def test_every_bad_file_is_told_before_training(faces):
     assert told[2] == "  s0_left_0.png: is empty (0 bytes)"
     assert told[3].startswith("  s1_left_2.png: cannot be read: ")
     assert told[4] == (
-        "mend them, name them under `ignore`, or let `skip_bad: true` leave them out and count them"
+        "repair them, list them under `ignore`, or skip and count them with `skip_bad: true`"
     )
 
 
@@ -236,8 +245,8 @@ def test_skip_bad_counts_them(faces):
     data = load(faces, skip_bad=True)
     assert len(labels_of(data, "pose")) == 18
     assert data.summary["images"] == "18"
-    assert data.summary["left out"] == "3 files: odd.JPG, s0_left_0.png, s1_left_2.png"
-    assert data.summary["no images"] == "1 file: README"
+    assert data.summary["skipped"] == "3 files: odd.JPG, s0_left_0.png, s1_left_2.png"
+    assert data.summary["not images"] == "1 file: README"
     good = labels_of(load(faces, skip_bad=True), "pose")
     assert good == labels_of(data, "pose")
 
@@ -258,7 +267,7 @@ def test_ignored_files_are_not_looked_at(faces):
     spoil(faces)
     data = load(faces, ignore=("*.JPG", "README", "s0_left_0.png", "s1_left_*.png"))
     assert data.summary["images"] == "17"
-    assert not {"left out", "no images"} & set(data.summary)
+    assert not {"skipped", "not images"} & set(data.summary)
 
 
 def test_missing_files_of_a_table_are_told(faces, rows, write_csv):
@@ -269,7 +278,7 @@ def test_missing_files_of_a_table_are_told(faces, rows, write_csv):
     assert told[1] == "  gone/00.png: is missing (listed at labels.csv:22)"
     assert told[11] == "  and 2 more"
     data = load(faces, labels=Path("labels.csv"), skip_bad=True)
-    assert data.summary["left out"].endswith("gone/09.png, ... (12 in all)")
+    assert data.summary["skipped"].endswith("gone/09.png, ... (12 in all)")
 
 
 def test_a_file_in_two_rows_is_refused(faces, rows, write_csv):
@@ -282,16 +291,16 @@ def test_a_file_in_two_rows_is_refused(faces, rows, write_csv):
 
 def test_no_folder_no_table_no_image(faces, tmp_path):
     assert refusal(faces / "no") == (
-        "data.folder: no such folder: FOLDER (looked for FOLDER); set it by `--set data.folder=...`"
+        "data.folder: no such folder: FOLDER (tried FOLDER); set it by `--set data.folder=...`"
     )
     assert refusal(faces, labels=Path("no.csv")).startswith("data.labels: no such file: no.csv")
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert refusal(empty) == "FOLDER: no image can be used; no file was found"
+    assert refusal(empty) == "FOLDER: no image can be used; the folder has no file"
     (empty / "a.txt").write_text("x")
-    assert refusal(empty) == "FOLDER: no image can be used; no images: 1 file: a.txt"
+    assert refusal(empty) == "FOLDER: no image can be used; not images: 1 file: a.txt"
     (empty / "a_b_c.png").write_bytes(b"")
-    assert "left out: 1 file: a_b_c.png" in refusal(empty, skip_bad=True)
+    assert "skipped: 1 file: a_b_c.png" in refusal(empty, skip_bad=True)
 
 
 def test_a_split_that_would_be_empty(faces):
@@ -321,7 +330,7 @@ def test_images_beyond_memory_are_the_same(faces):
         ),
         (
             {"pattern": "*.png"},
-            "pattern: expected one label such as {subject} or more, found none; found '*.png'",
+            "pattern: expected at least one label such as {subject}, found none; found '*.png'",
         ),
         ({"size": 0}, "size: expected a whole number of at least 1, found 0"),
         ({"size": (8, 0)}, "size: expected a whole number of at least 1, found 0"),
@@ -333,11 +342,11 @@ def test_images_beyond_memory_are_the_same(faces):
         ),
         (
             {"vocabulary": {"yaw": ("0",)}, "numeric": ("yaw",)},
-            "vocabulary: yaw: is a number (see `numeric`), it has no names",
+            "vocabulary: yaw: is a number (see `numeric`) and has no names",
         ),
         (
             {"vocabulary": {"subject": ("ann",)}, "split": RandomSplit(groups="subject")},
-            "vocabulary: subject: has strangers in the test, it cannot be fixed",
+            "vocabulary: subject: cannot be fixed, since the test split has other values",
         ),
     ],
 )

@@ -57,7 +57,7 @@ def test_the_text_nan_in_a_column_of_numbers_is_a_missing_number(table):
     text = ROWS.replace("c,train,5,40", "c,train,NaN,40")
     data = table(text)
     assert data.train.inputs[2, 0] == 0
-    message = "rows.csv:4: the column 'height' is 'NaN', here and in 0 other rows; complete it"
+    message = "rows.csv:4: the column 'height' is 'NaN', as in 0 other rows; complete it"
     with pytest.raises(DataError, match=message):
         table(text, features=("height",), fill=False)
     words = table(ROWS.replace("c,train,5,40,red", "c,train,5,40,nan"), features=("colour",))
@@ -100,8 +100,8 @@ def test_labels_and_what_divides_are_no_features(table):
         ),
         (
             {"fill": False},
-            "rows.csv:5: the column 'weight' is empty, here and in 0 other rows; complete it, "
-            "leave it out of `features`, or set `fill: true`",
+            "rows.csv:5: the column 'weight' is empty, as in 0 other rows; complete it, "
+            "remove it from `features`, or set `fill: true`",
         ),
         (
             {"key": "id"},
@@ -119,12 +119,12 @@ def test_what_the_table_lacks_is_named(table, options, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,kind,price\n", "the table has a header and no rows"),
+        ("name,kind,price\n", "the table has no rows"),
         (ROWS + "a,train,1,1,red,5,cat,1\n", "rows.csv:7: the row 'a' is in rows.csv:2 already"),
         (ROWS.replace("e,test,7", "e,test,inf"), "the column 'height' has an infinite number"),
         (
             "name,kind,price\na,cat,1\n",
-            "every column is a label, so that nothing is known of a row",
+            "every column is a label; add a column of features",
         ),
     ],
 )
@@ -138,7 +138,7 @@ def test_a_table_that_cannot_be_used_is_refused(table, text, message):
     ("options", "message"),
     [
         ({"labels": ()}, "labels: expected different columns, found []"),
-        ({"labels": ("a",), "numeric": ("b",)}, "numeric: 'b' is none of the labels, which are a"),
+        ({"labels": ("a",), "numeric": ("b",)}, "numeric: 'b' is not a label; the labels are a"),
         ({"labels": ("a",), "features": ("a",)}, "features: 'a' is a label or the key"),
     ],
 )
@@ -148,5 +148,5 @@ def test_options_that_cannot_be_are_refused_at_once(options, message):
 
 
 def test_a_missing_file_is_named_with_where_it_was_looked_for(tmp_path):
-    with pytest.raises(DataError, match=r"data.file: no such file: rows.csv \(looked for "):
+    with pytest.raises(DataError, match=r"data.file: no such file: rows.csv \(tried "):
         Table(file="rows.csv", labels=("a",)).load(Loading(base=tmp_path))

@@ -97,7 +97,7 @@ def test_it_trains_and_observes(second, router, weighting, tmp_path):
     assert lines[-3:] == ["saved step-00000006", "evaluated at the end", "finished"]
 
 
-SLOW = {"trains-alike-on-two-ranks", "survives-spawn", "compiles", "exports"}
+SLOW = {"trains-equally-on-two-ranks", "survives-spawn", "compiles", "exports"}
 
 
 @pytest.mark.parametrize("family", ["heads", "routers", "weightings", "optimizers", "schedules"])

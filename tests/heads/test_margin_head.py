@@ -11,7 +11,7 @@ from mtlkit.heads import Margin
 from mtlkit.metrics import Accuracy
 from mtlkit.optim import AdamW
 from mtlkit.testing import small_recipe
-from mtlkit.testing.world import small_updater
+from mtlkit.testing.small_recipe import small_updater
 
 CLASSES = ("a", "b", "c")
 FEATURES = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)) * 3
@@ -140,11 +140,11 @@ def test_it_learns_the_main_task_of_a_recipe():
     updater = small_updater(attrs.evolve(recipe, tasks=tasks, optimizer=AdamW(lr=0.01)))
     for step in range(60):
         updater.update(step)
-    model, data = updater.inner.model.eval(), updater.setting.data.train
+    model, data = updater.inner.model.eval(), updater.context.data.train
     with torch.no_grad():
         features = model.router.backbone(data.inputs.float() / 127.5 - 1)
     accuracy = Accuracy().build(())
-    accuracy.update(model.head("kind")(features), updater.setting.targets["train"]["kind"])
+    accuracy.update(model.head("kind")(features), updater.context.targets["train"]["kind"])
     assert accuracy.compute() > 0.6
 
 

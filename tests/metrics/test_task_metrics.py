@@ -12,7 +12,7 @@ from mtlkit.model import assemble, assembly_of
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.task import Task
 from mtlkit.testing import small_recipe
-from mtlkit.testing.bench import head_batch
+from mtlkit.testing.harness import head_batch
 
 
 def with_task(**options):

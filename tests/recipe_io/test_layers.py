@@ -99,7 +99,7 @@ class TestSet:
 
     def test_nothing_that_is_set_is_dropped(self, good, catalog):
         wrong = "--set weighting.totl=0.5: weighting.totl: unknown option of 'equal' "
-        contradiction = "--set tasks.a={}: contradicts --set tasks=null; leave one out"
+        contradiction = "--set tasks.a={}: contradicts --set tasks=null; remove one"
         for order in (1, -1):
             overrides = ("weighting.totl=0.5", "weighting.type=equal")[::order]
             [line] = mistakes(lambda o=overrides: self.parsed(good, catalog, *o))
@@ -203,13 +203,13 @@ class TestExtends:
         base.write_text("extends: other.yaml\n" + good)
         path = self.child(tmp_path, "extends: parts/base.yaml\n")
         assert mistakes(lambda: load_recipe(path, catalog)) == [
-            f"{path}:1:10: extends: {base} extends another recipe itself; one level is allowed"
+            f"{path}:1:10: extends: {base} extends another recipe; expected one level"
         ]
 
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("extends: none.yaml", "1:10: extends: {folder}/none.yaml: there is no such file"),
+            ("extends: none.yaml", "1:10: extends: {folder}/none.yaml: no such file"),
             ("extends: parts", "1:10: extends: {folder}/parts: is a folder"),
             ("extends: [a]", "1:10: extends: expected the path of one recipe"),
             ("extends: child.yaml", "1:10: extends: {folder}/child.yaml extends another"),

@@ -92,7 +92,7 @@ def test_the_same_evaluator_twice_is_refused(points):
     recipe = attrs.evolve(points.PLAIN, evaluators=(Asks(), TaskMetrics(), Asks()))
     (problem,) = recipe.problems()
     assert str(problem) == (
-        "evaluators.2: gives metrics of the same names as evaluators.0; leave one out"
+        "evaluators.2: returns metrics of the same names as evaluators.0; remove one"
     )
 
 

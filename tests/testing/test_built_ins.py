@@ -28,13 +28,13 @@ EXAMPLES = {
 CHANCE = "projects on the other tasks' gradients in an order drawn by chance, as published"
 EXCUSES = {
     "loggers/tensorboard": {
-        "forgets-what-came-after-the-checkpoint": "event files are only ever appended to, with "
+        "discards-events-after-the-checkpoint": "event files are only ever appended to, with "
         "the time of writing; TensorBoard itself hides what came after the step",
     },
-    "weightings/pcgrad": {"heeds-no-order-of-tasks": CHANCE},
-    "weightings/gradvac": {"heeds-no-order-of-tasks": CHANCE},
+    "weightings/pcgrad": {"ignores-the-order-of-tasks": CHANCE},
+    "weightings/gradvac": {"ignores-the-order-of-tasks": CHANCE},
     "weightings/rlw": {
-        "heeds-no-order-of-tasks": "its weights are drawn for the tasks one after the other"
+        "ignores-the-order-of-tasks": "its weights are drawn for the tasks one after the other"
     },
 }
 

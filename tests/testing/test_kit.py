@@ -14,7 +14,7 @@ from mtlkit.testing.check import Check, Subject
 from mtlkit.testing.suite import CHECKS, Case
 
 DEAR = {
-    "survives-spawn", "compiles", "exports", "trains-alike-on-two-ranks",
+    "survives-spawn", "compiles", "exports", "trains-equally-on-two-ranks",
     "can-be-traced", "can-be-exported",
 }  # fmt: skip
 """Checks that take long: tried on the component that breaks them, not on all others."""
@@ -113,11 +113,11 @@ def test_the_same_component_without_the_defect_passes(family, broken):
 
 ONLY = [pair for pair in BROKEN if pair[0] in ("heads", "data", "optimizers")]  # the quick ones
 SPREADS = {
-    "says-which-kind-it-is",  # every check of a head asks for its kind
-    "gives-outputs-for-its-kind",  # and for outputs
+    "declares-its-kind",  # every check of a head asks for its kind
+    "returns-outputs-for-its-kind",  # and for outputs
     "gathers-samples",
-    "a-missing-target-costs-nothing",  # nor do several
-    "loads-the-same-again",  # whatever the circumstances
+    "ignores-each-missing-target",  # nor do several
+    "loads-deterministically",  # whatever the circumstances
 }
 
 

@@ -148,7 +148,7 @@ def updater(recipe: Recipe, ranks: Ranks | None = None, folder: Path = Path()) -
     model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
-    setting = TrainingContext(
+    context = TrainingContext(
         recipe=recipe,
         data=data,
         targets=targets,
@@ -158,11 +158,11 @@ def updater(recipe: Recipe, ranks: Ranks | None = None, folder: Path = Path()) -
         ranks=ranks or Ranks(),
         progress=Silence(),
     )
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features), setting)
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features), context)
 
 
 def rebuilt(made: Updater) -> Updater:
     """The updater of the same network, as it is now."""
-    recipe, model = made.setting.recipe, made.inner.model
+    recipe, model = made.context.recipe, made.inner.model
     weighting = recipe.weighting.build(model.terms, model.router.features)
-    return Updater(model, weighting, made.setting)
+    return Updater(model, weighting, made.context)

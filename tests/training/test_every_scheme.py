@@ -111,7 +111,7 @@ def test_a_frozen_parameter_stays_and_the_others_move(points, scheme):
 
 def test_without_a_label_in_the_batch_a_task_takes_no_part(points, scheme):
     made = points.updater(recipe_of(points, scheme, batch=50))
-    made.setting.targets["train"]["rare"].fill_(-1)
+    made.context.targets["train"]["rare"].fill_(-1)
     head = [p.clone() for p in made.inner.model.head("rare").parameters()]
     made.update(0)
     assert all(p.isfinite().all() for p in made.inner.state_dict().values())
@@ -126,7 +126,7 @@ def test_without_a_label_in_the_batch_a_task_takes_no_part(points, scheme):
 
 def test_a_loss_that_is_not_finite_is_named_and_nothing_is_updated(points, scheme):
     made = points.updater(recipe_of(points, scheme, batch=50))
-    made.setting.targets["train"]["age"][3] = torch.inf
+    made.context.targets["train"]["age"][3] = torch.inf
     before = {name: value.clone() for name, value in tensors_of(made.inner.model).items()}
     with pytest.raises(NotFiniteError, match=r"the loss of age is not finite .* point3") as raised:
         made.update(0)

@@ -95,7 +95,7 @@ def test_a_group_waits_long_and_knows_the_device_of_its_process(monkeypatch, nam
     monkeypatch.setattr(dist, "init_process_group", lambda *a, **k: found.append((*a, k)))
     monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
     store = dist.HashStore()
-    monkeypatch.setattr(ranks_module, "_meeting_place", lambda: (store, 1, 2))
+    monkeypatch.setattr(ranks_module, "_torchrun_store", lambda: (store, 1, 2))
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     with joined(device) as ranks:
         assert ranks == Ranks(1, 2)
@@ -119,5 +119,5 @@ def test_a_missing_gpu_is_an_error_and_no_fall_back(monkeypatch):
     from mtlkit.errors import RunError
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RunError, match=r"train\.device: 'cuda' was asked for"):
+    with pytest.raises(RunError, match=r"train\.device: got 'cuda', but torch finds no CUDA"):
         chosen_device("cuda")

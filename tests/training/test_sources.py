@@ -18,11 +18,11 @@ from mtlkit.weightings import AutoLambda, GradientLocation, HeadGradients
 
 
 def batch_of(made, samples=12):
-    setting = made.setting
+    context = made.context
     index = torch.arange(samples)
-    targets = {task: target[index] for task, target in setting.targets["train"].items()}
+    targets = {task: target[index] for task, target in context.targets["train"].items()}
     counts = made.inner.model.counts(targets)
-    return setting.data.train.inputs[index], targets, UpdateInfo(counts, counts.nonzero().flatten())
+    return context.data.train.inputs[index], targets, UpdateInfo(counts, counts.nonzero().flatten())
 
 
 def rows_of(losses, parameters):
@@ -109,8 +109,8 @@ def test_a_frozen_trunk_has_no_gradients_to_take(points, at):
     made = points.updater(attrs.evolve(points.PLAIN, weighting=points.ByNorm()))
     made.inner.model.router.requires_grad_(False)
     recipe = attrs.evolve(points.PLAIN, weighting=points.ByNorm(at=at))
-    frozen = attrs.evolve(made.setting, recipe=recipe)
-    made.setting = frozen
+    frozen = attrs.evolve(made.context, recipe=recipe)
+    made.context = frozen
     with pytest.raises(AssemblyError, match=rf"{at.value} needs trained .* `at: features`"):
         points.rebuilt(made)
 
@@ -157,11 +157,11 @@ def test_auto_lambda_sees_the_main_loss_after_the_step(points):
 
     made.inner.weighting.forward = spy
     first, second = made.batches.drawn(made.batches.update(0))
-    model, setting = made.inner.model, made.setting
+    model, context = made.inner.model, made.context
 
     def losses_of(part):
-        targets = {t: v[part.whole] for t, v in setting.targets["train"].items()}
-        return model.losses(setting.data.train.inputs[part.whole], targets, model.counts(targets))
+        targets = {t: v[part.whole] for t, v in context.targets["train"].items()}
+        return model.losses(context.data.train.inputs[part.whole], targets, model.counts(targets))
 
     shared = shared_parameters(model.router)
     start = [p.detach().clone() for p in shared]

@@ -20,10 +20,10 @@ from mtlkit.weightings import (
 
 
 def batch_of(made, samples=12):
-    setting = made.setting
+    context = made.context
     index = torch.arange(samples)
-    targets = {task: target[index] for task, target in setting.targets["train"].items()}
-    return setting.data.train.inputs[index], targets, whole_of(made, targets)
+    targets = {task: target[index] for task, target in context.targets["train"].items()}
+    return context.data.train.inputs[index], targets, whole_of(made, targets)
 
 
 def whole_of(made, targets):

@@ -8,7 +8,7 @@ from torch import nn
 from mtlkit.errors import NotFiniteError
 from mtlkit.optim import SGD, Cosine
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.gradients.backward import sent
+from mtlkit.training.gradients.backward import to_device
 from mtlkit.training.parameter_groups import parameter_groups
 from mtlkit.training.signals import StopRequest
 from mtlkit.weightings import Dynamic, Equal, Uncertainty
@@ -28,8 +28,8 @@ def after(points, recipe, updates=4):
 def test_the_meter_gives_means_over_the_targets_present(points):
     recipe = with_train(points.PLAIN, batch=50)
     made = points.updater(recipe)
-    setting = made.setting
-    targets, inputs = setting.targets["train"], setting.data.train.inputs
+    context = made.context
+    targets, inputs = context.targets["train"], context.data.train.inputs
     with torch.no_grad():
         each = made.inner.model.losses(inputs, targets, made.inner.model.counts(targets))
     made.update(0)
@@ -112,7 +112,7 @@ def test_a_term_s_weight_that_is_not_finite_names_the_term(points, monkeypatch):
         made.update(0)
     assert caught.value.tasks == ("side",)
     assert caught.value.ids == ()  # no sample is to blame: the losses are finite
-    assert "ByNormWeights gave side weights that are not finite" in str(caught.value)
+    assert "ByNormWeights returned weights for side that are not finite" in str(caught.value)
 
 
 def test_a_gradient_that_is_not_finite_is_blamed_on_its_own_update(points):
@@ -163,8 +163,8 @@ def test_what_goes_to_a_gpu_is_pinned_first():
         def to(self, device, *, non_blocking):
             did.append((device.type, non_blocking))
 
-    sent(Values(), torch.device("cuda", 0))
-    sent(Values(), torch.device("cpu"))
+    to_device(Values(), torch.device("cuda", 0))
+    to_device(Values(), torch.device("cpu"))
     assert did == ["pinned", ("cuda", True), ("cpu", True)]
 
 
@@ -196,10 +196,10 @@ def test_the_gradients_of_a_logged_step_are_those_at_the_shared_features(points)
     made = points.updater(with_train(points.PLAIN, batch=50, log_every=2))
     made.update(0)
     assert made.meter.gradients() == ({}, {})  # a step that is not logged costs nothing
-    setting, model = made.setting, made.inner.model
+    context, model = made.context, made.inner.model
     index = made.batches.update(1).whole
-    targets = {task: target[index] for task, target in setting.targets["train"].items()}
-    features = model.features(setting.data.train.inputs[index])
+    targets = {task: target[index] for task, target in context.targets["train"].items()}
+    features = model.features(context.data.train.inputs[index])
     losses = model.losses_at(features, targets, model.counts(targets)).mean
     rows = torch.stack(
         [torch.autograd.grad(x, features.shared, retain_graph=True)[0].flatten() for x in losses]

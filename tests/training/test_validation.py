@@ -7,11 +7,11 @@ from mtlkit.training.validation import validation_metrics
 
 
 def validate(made, batch):
-    setting = made.setting
+    context = made.context
     return validation_metrics(
-        made.inner.model, setting.recipe.tasks, setting.data.validation,
-        setting.targets["validation"],
-        batch=batch, device=setting.device, autocast=setting.autocast(),
+        made.inner.model, context.recipe.tasks, context.data.validation,
+        context.targets["validation"],
+        batch=batch, device=context.device, autocast=context.autocast(),
     )  # fmt: skip
 
 
@@ -19,8 +19,8 @@ def test_metrics_are_those_of_one_pass(points):
     made = points.updater(points.PLAIN)
     found = validate(made, batch=10)
     assert validate(made, batch=3) == pytest.approx(found, rel=1e-5)
-    model, split = made.inner.model, made.setting.data.validation
-    targets = made.setting.targets["validation"]
+    model, split = made.inner.model, made.context.data.validation
+    targets = made.context.targets["validation"]
     with torch.no_grad():
         outputs = model(split.inputs).outputs
         losses = model.losses(split.inputs, targets, model.counts(targets)).mean
@@ -32,7 +32,7 @@ def test_metrics_are_those_of_one_pass(points):
 
 def test_a_task_without_labels_has_no_metrics(points):
     made = points.updater(points.PLAIN)
-    made.setting.targets["validation"]["rare"].fill_(-1)
+    made.context.targets["validation"]["rare"].fill_(-1)
     assert not any(name.startswith("rare") for name in validate(made, batch=4))
 
 

@@ -72,7 +72,7 @@ def train(name, recipe, ranks=None):
 def without_label(recipe, ranks):
     """How often this rank had no label of `rare` while another rank had one."""
     made = points.updater(recipe, ranks)
-    rare = made.setting.targets["train"]["rare"]
+    rare = made.context.targets["train"]["rare"]
     found = 0
     for step in range(UPDATES):
         batch = made.batches.update(step, ranks.rank)

@@ -1,7 +1,7 @@
-"""The gradient of one update: micro-batch by micro-batch, decided by a rehearsal if need be.
+"""The gradient of one update: micro-batch by micro-batch, decided by a rehearsal if needed.
 
-A rehearsal runs the same samples with the same dropout, and leaves no trace in the statistics of
-batch norm.
+A rehearsal runs the same samples with the same dropout, and does not change the statistics of batch
+norm.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ class BackwardResult:
 
 
 class Backward:
-    """Leaves the gradient of an update in the parameters; `module` is `step`, or DDP around it."""
+    """Compute the gradient of an update into `.grad`; `module` is `step`, or DDP around it."""
 
     def __init__(
         self, step: TrainingStep, module: nn.Module, batches: Batches, context: TrainingContext
@@ -71,7 +71,7 @@ class Backward:
         decision = self.step.decide(rehearse, update, rate)
         results, fractions = self._differentiate(draws[trained], infos[trained], decision)
         no_weights = torch.zeros_like(update.counts)
-        rehearsed = [StepResult(each.sum(), each, no_weights) for each in decision.rehearsed]
+        rehearsed = [StepResult(loss.sum(), loss, no_weights) for loss in decision.rehearsed]
         others = [
             samples
             for draw, part in enumerate(draws)
@@ -91,21 +91,21 @@ class Backward:
         if self.step.after_step is None:
             return
         update = result.update
-        sums = torch.stack([each.per_sample.sum(dim=1) for each in result.results]).sum(dim=0)
+        sums = torch.stack([r.per_sample.sum(dim=1) for r in result.results]).sum(dim=0)
         before = self.context.ranks.sum(sums / update.counts.clamp(min=1))
         rehearsal = self._rehearsal(number, result.batch, update)
         after = self.step.total(rehearsal, lambda losses: losses.mean)
         self.step.after_step(update.stats(before), update.present(after))
 
     def _update_info(self, number: int, batch: UpdateBatch, *, watch: bool = False) -> UpdateInfo:
-        """Return the facts of `batch`; counts targets before they are sent, to avoid a sync."""
+        """Describe `batch`; count targets before they are copied to the device, to avoid a sync."""
         targets = self.context.targets["train"]
         counts = self.step.model.counts({task: v[batch.whole] for task, v in targets.items()})
         indices = counts.nonzero().flatten()
         opens = number % self.batches.per_epoch == 0
         return UpdateInfo(
-            counts=sent(counts, self.device),
-            indices=sent(indices, self.device),
+            counts=to_device(counts, self.device),
+            indices=to_device(indices, self.device),
             complete=len(indices) == len(counts),
             step=step_info(self.context.recipe.seed, number, batch.epoch, opens=opens),
             watch=watch,
@@ -117,12 +117,12 @@ class Backward:
         return Rehearsal(update, self._rehearsed(number, batch, draw), len(batch.micro_batches))
 
     def _rehearsed(self, number: int, batch: UpdateBatch, draw: int) -> Iterator[MicroBatch]:
-        with self._without_trace(number, draw):
+        with self._restoring_state(number, draw):
             yield from self._micro_batches(batch)
 
     @contextmanager
-    def _without_trace(self, number: int, draw: int) -> Iterator[None]:
-        """Seed chance as the update does, and restore seed and buffers on exit.
+    def _restoring_state(self, number: int, draw: int) -> Iterator[None]:
+        """Seed random numbers as the update does, and restore seed and buffers on exit.
 
         Buffers are the running statistics of batch norm: a rehearsal is not one more batch.
         """
@@ -157,11 +157,11 @@ class Backward:
         train = self.context.data.train
         for number, index in enumerate(batch.micro_batches):
             targets = {
-                task: sent(target[index], self.device)
+                task: to_device(target[index], self.device)
                 for task, target in self.context.targets["train"].items()
             }
             fraction = len(index) / len(batch.whole)
-            yield MicroBatch(sent(train.inputs[index], self.device), targets, fraction, number)
+            yield MicroBatch(to_device(train.inputs[index], self.device), targets, fraction, number)
 
     def _unreduced(self, accumulates: bool) -> AbstractContextManager[None]:
         """Leave DDP's reduction of gradients to a later micro-batch if one follows."""
@@ -170,8 +170,8 @@ class Backward:
         return nullcontext()
 
 
-def sent(values: Tensor, device: torch.device) -> Tensor:
-    """Return `values` on `device`; pinned, so that the copy to a GPU is asynchronous."""
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy `values` to `device`; they are pinned, so that the copy to a GPU is asynchronous."""
     if device.type == "cuda":
         values = values.pin_memory()
     return values.to(device, non_blocking=True)

@@ -24,11 +24,11 @@ class MicroBatch:
 
 @attrs.frozen(eq=False)
 class UpdateInfo:
-    """Facts of an update that all its micro-batches need.
+    """Properties of an update that all its micro-batches need.
 
     `counts` (T,) is the number of targets present, over all micro-batches and ranks. `indices` (K,)
-    are those of the terms that have one, and `complete` states that all have. `watch` requests the
-    Gramian of the tasks' gradients for the log.
+    are those of the terms with a target, and `complete` is true if all terms have one.
+    `watch` requests the Gramian of the tasks' gradients for the log.
     """
 
     counts: Tensor
@@ -47,7 +47,7 @@ class UpdateInfo:
         return values if self.complete else scatter(values, self.indices, len(self.counts))
 
     def stats(self, losses: Tensor) -> UpdateStats:
-        """Return what a weighting reads of the update, from the mean losses (T,)."""
+        """Return the input of a weighting, from the mean losses (T,)."""
         return UpdateStats(self.present(losses), self.indices, self.step)
 
 
@@ -56,7 +56,7 @@ class Rehearsal:
     """One draw of an update, run ahead of the update to decide it.
 
     `batches` are its `count` micro-batches on this rank. Read them once, in order and to the end:
-    what the passes change is restored after the last one.
+    the state that the passes change is restored after the last one.
     """
 
     update: UpdateInfo

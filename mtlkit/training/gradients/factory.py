@@ -38,7 +38,7 @@ LOSS_STEPS: Mapping[Any, type[LossStep]] = {
     WholeBatch: SummaryStep,
     LossWeighting: LossStep,
 }
-"""The step of each kind of weighting of losses; the first kind that fits counts."""
+"""The step of each kind of weighting of losses; the first kind that matches is used."""
 
 GRADIENT_STEPS: Mapping[Any, type[GradientStep]] = {
     Lookahead: LookaheadStep,
@@ -46,7 +46,7 @@ GRADIENT_STEPS: Mapping[Any, type[GradientStep]] = {
     GramianWeighting: GramianStep,
     JacobianWeighting: JacobianStep,
 }
-"""The step of each kind of weighting of gradients; the first kind that fits counts."""
+"""The step of each kind of weighting of gradients; the first kind that matches is used."""
 
 
 def training_step(
@@ -79,7 +79,7 @@ def _step_of_kind(
     if isinstance(weighting, _OF_GRADIENTS) and isinstance(config, GradientWeighting):
         source = gradient_source(config.at, model.router, ranks)
         if isinstance(weighting, StatefulJacobian):
-            assert source.parameters  # a recipe with gradients at the features was refused
+            assert source.parameters  # recipes with gradients at the features are rejected
             weighting.allocate(sum(p.numel() for p in source.parameters))
         step = _first(GRADIENT_STEPS, weighting)
         return step(model, weighting, ranks, config, source, autocast)

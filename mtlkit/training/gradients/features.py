@@ -17,7 +17,7 @@ from mtlkit.training.gradients.surrogate import surrogate_loss
 
 @attrs.frozen(eq=False)
 class DetachedFeatures:
-    """Features cut off from the backbone, which ends in the tensors `ends`.
+    """Features detached from the backbone, whose outputs are the tensors `ends`.
 
     `features` holds a detached copy for each head and one of every end for the branches. `sources`
     are the indices of the ends from which the copy of a task was detached.
@@ -61,7 +61,7 @@ class DetachedFeatures:
         return surrogate_loss(ends, parts) if ends else direction.new_zeros(())
 
     def attached(self, row: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the ends that trained parameters lie before, and the part of `row` at each."""
+        """Return the ends that depend on trained parameters, and the part of `row` at each."""
         parts = torch.split(row, [end.numel() for end in self.ends])
         pairs = [
             (end, part.view_as(end).to(end.dtype))
@@ -89,7 +89,7 @@ class DetachedFeatures:
 
 
 def ends_of(features: Features) -> tuple[Tensor, ...]:
-    """Return the tensors in which a backbone ends: shared features, maps, each task's own."""
+    """Return the outputs of a backbone: shared features, maps, and features of single tasks."""
     maps = [features.maps] if features.maps is not None else []
     return (features.shared, *maps, *features.per_task.values())
 
@@ -99,10 +99,10 @@ def detach_features(features: Features, tasks: Sequence[str]) -> DetachedFeature
     ends = ends_of(features)
     first_own = len(ends) - len(features.per_task)
     maps = [1] if features.maps is not None else []
-    own = {task: first_own + number for number, task in enumerate(features.per_task)}
-    sources = {task: [own.get(task, 0), *maps] for task in tasks}
+    end_of = {task: first_own + number for number, task in enumerate(features.per_task)}
+    sources = {task: [end_of.get(task, 0), *maps] for task in tasks}
     copies = {
-        task: Features(_leaf(ends[own.get(task, 0)]), _leaf(ends[1]) if maps else None)
+        task: Features(_leaf(ends[end_of.get(task, 0)]), _leaf(ends[1]) if maps else None)
         for task in tasks
     }
     leaves = [_leaf(end) for end in ends]

@@ -1,8 +1,8 @@
-"""Steps of weightings of gradients: the scalar has the weighted gradient, behind two surrogates.
+"""Steps of weightings of gradients: the gradient of the scalar is the weighted gradient.
 
-The network is cut at the features. One backward pass through the heads gives every task's gradient
-there, and those of the heads themselves if these are unweighted. The weighted gradient continues
-into the backbone.
+The features are detached. One backward pass through the heads computes every task's gradient at the
+features, and those of the heads themselves if these are unweighted. A surrogate loss propagates the
+weighted gradient into the backbone.
 """
 
 from abc import abstractmethod
@@ -62,7 +62,7 @@ class GradientStep(TrainingStep):
             shared = gradients.detached.surrogate(weights @ gradients.rows)
         heads = (weights * losses.mean).sum()
         if not self.weights_heads:
-            # a surrogate has no value: the weighted sum shows a weight that is not finite
+            # a surrogate is 0; the weighted sum makes the total NaN if a weight is not finite
             heads = _surrogate(behind, gradients.heads) + heads.detach()
         gramian = None if decision.gramian is None else decision.gramian * batch.fraction
         return StepResult(shared + heads, losses.per_sample.detach(), weights, gramian)
@@ -105,7 +105,7 @@ class GradientStep(TrainingStep):
 
 
 class GramianStep(GradientStep):
-    """The Gramian of the update gives weights."""
+    """A step that computes weights from the Gramian of the update."""
 
     weighting: GramianWeighting
 
@@ -116,7 +116,7 @@ class GramianStep(GradientStep):
 
 
 class JacobianStep(GradientStep):
-    """The Jacobian of the update gives a direction."""
+    """A step that computes a direction from the Jacobian of the update."""
 
     weighting: JacobianWeighting
 
@@ -124,10 +124,10 @@ class JacobianStep(GradientStep):
         jacobian = self.source.jacobian(stream)
         losses = self.ranks.sum(stream.losses)
         with torch.no_grad():
-            found = self.weighting(update.present(jacobian.rows), update.stats(losses))
+            result = self.weighting(update.present(jacobian.rows), update.stats(losses))
         return TaskWeights(
-            weights=update.scatter(found.weights),
-            parts=jacobian.parts(found.direction),
+            weights=update.scatter(result.weights),
+            parts=jacobian.parts(result.direction),
             gramian=gramian_of(jacobian.rows) if update.watch else None,
         )
 
@@ -142,10 +142,10 @@ class _Draw:
 
 
 class _DrawsStep(GramianStep):
-    """Weights from the product J1 J2' of the Jacobians of two draws."""
+    """A step that computes weights from the product J1 J2' of the Jacobians of two draws."""
 
     def draw(self, rehearsal: Rehearsal) -> _Draw:
-        """Return what one draw contributes, over all ranks."""
+        """Return the Jacobian and the losses of one draw, over all ranks."""
         stream = self.stream(rehearsal)
         jacobian = self.source.jacobian(stream).rows
         return _Draw(jacobian, self.ranks.sum(stream.losses), stream.per_sample)
@@ -153,7 +153,7 @@ class _DrawsStep(GramianStep):
     def decide_by_draws(
         self, first: _Draw, second: _Draw, rehearsed: Sequence[_Draw], update: UpdateInfo
     ) -> TaskWeights:
-        """Return the decision from two draws, of which the `rehearsed` ones are only rehearsed."""
+        """Return the decision from two draws; `rehearsed` are those that are not differentiated."""
         crossed = gramian_of(first.jacobian, second.jacobian)
         return TaskWeights(
             weights=weigh(self.weighting, crossed, first.losses, update),
@@ -163,7 +163,7 @@ class _DrawsStep(GramianStep):
 
 
 class DoubleSamplingStep(_DrawsStep):
-    """Weights from two draws, applied to the gradient of a third, which is independent of them."""
+    """A step that applies weights from two draws to the gradient of an independent third."""
 
     draws: ClassVar[int] = 3
     trained: ClassVar[int] = 2
@@ -174,7 +174,7 @@ class DoubleSamplingStep(_DrawsStep):
 
 
 class LookaheadStep(_DrawsStep):
-    """Weights for one draw, from the gradients of another after a step along the first."""
+    """A step that weighs one draw by the gradients of another after a step along the first."""
 
     draws: ClassVar[int] = 2
     weighting: Lookahead
@@ -192,7 +192,7 @@ def weigh(
 ) -> Tensor:
     """Return the weights (T,) of a `gramian` (T, T) over all terms; NaN if it is not finite.
 
-    Some solvers fail on a NaN with an error that names no task, so they get zeros instead.
+    Some solvers fail on a NaN with an error that names no task, so they receive zeros instead.
     """
     indices = update.indices
     present = gramian if update.complete else gramian[indices][:, indices]
@@ -203,6 +203,6 @@ def weigh(
 
 
 def _surrogate(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
-    """Return a scalar with these gradients at `parameters`, without those that have none."""
+    """Return a scalar with these gradients at `parameters`, skipping those without a gradient."""
     pairs = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
     return surrogate_loss([p for p, _ in pairs], [g for _, g in pairs])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 COLUMNS = 2**14
-"""Columns of a Jacobian multiplied at once; more of them do not fit into a cache."""
+"""Number of columns of a Jacobian multiplied at once, so that a block fits into the cache."""
 
 
 def gradients_at(points: Sequence[Tensor], losses: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Steps of weightings of losses: the scalar is what the weighting returns.
+"""Steps of weightings of losses: the scalar is the one that the weighting returns.
 
-One pass through the network, one backward pass. A weighting that reads the whole update first gets
-a sum over micro-batches and ranks; the class of the step says of what.
+A step is one forward and one backward pass. A weighting that depends on the whole update first
+receives a sum over micro-batches and ranks, of a quantity that the class of the step defines.
 """
 
 from typing import ClassVar

@@ -1,10 +1,10 @@
-"""The Gramian of gradients at parameters, without ever holding the Jacobian.
+"""The Gramian of gradients at parameters, without storing the whole Jacobian.
 
-The graph of a network narrows to one node here and there: between layers, between residual blocks.
-There it can be cut, and the gradients of all T tasks carried through one segment after the other.
-Of each segment the Jacobian (T, p) is made, added to the Gramian and forgotten, so that the most
-that is held is that of the largest segment; and every node is passed T times, no more than by T
-backward passes. A graph that never narrows, such as that behind `torch.compile`, is one segment.
+The graph of a network narrows to single nodes between layers and between residual blocks. It is cut
+at these nodes, and the gradients of all T tasks are propagated through one segment after another.
+The Jacobian (T, p) of each segment is computed, added to the Gramian and released, so peak memory
+is that of the largest segment. Every node is visited T times, as in T backward passes. A graph that
+never narrows, such as that of `torch.compile`, is one segment.
 """
 
 import heapq
@@ -20,34 +20,34 @@ from torch.autograd.graph import GradientEdge, Node, get_gradient_edge
 from mtlkit.training.gradients.gramian import gramian_of
 
 PARTS = 16
-"""Segments are joined until each holds about this part of all parameters: calls cost time too."""
+"""Segments are merged until each has at least 1/PARTS of all parameters, to save calls."""
 
-Edge = tuple[Node, int]  # a node, and which of its forward outputs the gradient is of
-Rows = Sequence[Tensor | None]  # one task's gradient at each edge; None where it has none
+Edge = tuple[Node, int]  # a node, and the index of its forward output
+Rows = Sequence[Tensor | None]  # one task's gradient at each edge; None if it has none
 
 
 @attrs.frozen(eq=False)
 class Segment:
-    """A part of the graph: gradients come in at `starts`, reach `parameters`, go on at `ends`."""
+    """A part of the graph: gradients enter at `starts`, reach `parameters`, leave at `ends`."""
 
     starts: tuple[GradientEdge, ...]
     parameters: tuple[Tensor, ...]
     ends: tuple[GradientEdge, ...]
 
-    def carry(self, row: Rows) -> tuple[Rows, Rows]:
-        """One task's gradients at the parameters and at the ends, from those at the starts."""
+    def backward(self, row: Rows) -> tuple[Rows, Rows]:
+        """Return one task's gradients at the parameters and the ends, from those at the starts."""
         inputs: tuple[Any, ...] = (*self.parameters, *self.ends)
-        given = [(s, part) for s, part in zip(self.starts, row, strict=True) if part is not None]
-        if not given or not inputs:
+        present = [(s, part) for s, part in zip(self.starts, row, strict=True) if part is not None]
+        if not present or not inputs:
             return [None] * len(self.parameters), [None] * len(self.ends)
-        starts, parts = zip(*given, strict=True)
-        found = torch.autograd.grad(starts, inputs, parts, retain_graph=True, allow_unused=True)
-        return found[: len(self.parameters)], found[len(self.parameters) :]
+        starts, parts = zip(*present, strict=True)
+        gradients = torch.autograd.grad(starts, inputs, parts, retain_graph=True, allow_unused=True)
+        return gradients[: len(self.parameters)], gradients[len(self.parameters) :]
 
-    def put(self, row: Tensor, found: Rows) -> None:
-        """Write gradients at the parameters into a `row` (p,) of zeros."""
+    def write(self, row: Tensor, gradients: Rows) -> None:
+        """Write `gradients` at the parameters into a `row` (p,) of zeros."""
         start = 0
-        for p, part in zip(self.parameters, found, strict=True):
+        for p, part in zip(self.parameters, gradients, strict=True):
             if part is not None:
                 row[start : start + p.numel()] = part.flatten()
             start += p.numel()
@@ -56,10 +56,10 @@ class Segment:
 def segment_gramian(
     segments: Sequence[Segment], rows: Sequence[Rows], reduce: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """The Gramian (T, T) of the gradients that `rows`, one for each task, become at the parameters.
+    """Return the Gramian (T, T) of the tasks' gradients at the parameters of all segments.
 
-    `rows` are gradients at the starts of the first segment. `reduce` sums a Jacobian over ranks,
-    for the gradient of the joined batch is what counts.
+    `rows` are each task's gradients at the starts of the first segment. `reduce` sums a Jacobian
+    over ranks, since the Gramian is that of the whole batch.
     """
     total: Tensor | None = None
     for segment in segments:
@@ -67,11 +67,11 @@ def segment_gramian(
         size = sum(p.numel() for p in segment.parameters)
         jacobian = first.new_zeros(len(rows), size, dtype=torch.float32)
         after = []
-        for row, own in zip(rows, jacobian, strict=True):
-            found, ends = segment.carry(row)
-            segment.put(own, found)
+        for row, target in zip(rows, jacobian, strict=True):
+            gradients, ends = segment.backward(row)
+            segment.write(target, gradients)
             after.append(ends)
-            del found  # one task's gradients are held beside the Jacobian, not all
+            del gradients  # free them before those of the next task are computed
         rows = after
         gramian = gramian_of(reduce(jacobian))
         total = gramian if total is None else total + gramian
@@ -80,17 +80,17 @@ def segment_gramian(
 
 
 def segments_of(ends: Sequence[Tensor], parameters: Sequence[Tensor]) -> list[Segment]:
-    """The segments between `ends`, where gradients come in, and the `parameters` they reach."""
+    """Return the segments between `ends`, where gradients enter, and `parameters`."""
     of_node = {get_gradient_edge(p).node: p for p in parameters}
     roots = [get_gradient_edge(end) for end in ends]
     graph = _Graph([(edge.node, edge.output_nr) for edge in roots])
-    stretches = _joined(list(graph.stretches(of_node)), sum(p.numel() for p in parameters))
+    stretches = _merged(list(graph.stretches(of_node)), sum(p.numel() for p in parameters))
     starts = [tuple(roots), *(_edges(entrance) for _, entrance in stretches[:-1])]
     segments = []
-    for place, (nodes, _) in enumerate(stretches):
-        own = tuple(of_node[node] for node in nodes)
-        after = starts[place + 1] if place + 1 < len(starts) else ()
-        segments.append(Segment(starts[place], own, after))
+    for index, (nodes, _) in enumerate(stretches):
+        reached = tuple(of_node[node] for node in nodes)
+        after = starts[index + 1] if index + 1 < len(starts) else ()
+        segments.append(Segment(starts[index], reached, after))
     return segments
 
 
@@ -98,27 +98,27 @@ def _edges(entrance: Sequence[Edge]) -> tuple[GradientEdge, ...]:
     return tuple(GradientEdge(node, number) for node, number in entrance)
 
 
-Stretch = tuple[list[Node], Sequence[Edge]]  # nodes of parameters, and how the next stretch begins
+Stretch = tuple[list[Node], Sequence[Edge]]  # parameter nodes, and the edges into the next stretch
 
 
 class _Graph:
-    """The backward graph behind `roots`, and where it narrows to one node."""
+    """The backward graph from `roots`, and the nodes to which it narrows."""
 
     def __init__(self, roots: Sequence[Edge]) -> None:
         self.roots = roots
-        self.entrances: dict[Node, dict[int, int]] = {}  # node: which output, how many edges
-        self.height: dict[Node, int] = {}  # the longest way to a leaf
+        self.entrances: dict[Node, dict[int, int]] = {}  # node: number of edges by output
+        self.height: dict[Node, int] = {}  # the longest path to a leaf
         for node, number in roots:
             self._enter(node, number)
         waiting = [(node, False) for node, _ in roots]
-        seen: set[Node] = set()
+        visited: set[Node] = set()
         while waiting:
             node, left = waiting.pop()
             if left:
                 below = [self.height[after] for after, _ in _next(node)]
                 self.height[node] = 1 + max(below, default=0)
-            elif node not in seen:
-                seen.add(node)
+            elif node not in visited:
+                visited.add(node)
                 waiting.append((node, True))
                 for after, number in _next(node):
                     self._enter(after, number)
@@ -129,9 +129,9 @@ class _Graph:
         into[number] = into.get(number, 0) + 1
 
     def stretches(self, leaves: dict[Node, Tensor]) -> Iterator[Stretch]:
-        """The leaves between each place where all gradients pass one node, and that node's edges.
+        """Yield the leaves before each node that all gradients pass, and the edges into that node.
 
-        Nodes are taken once everything before them was, short side ways (to a weight) first.
+        Nodes are visited in topological order, short branches (to a weight) first.
         """
         missing = {node: sum(into.values()) for node, into in self.entrances.items()}
         order = count()
@@ -146,39 +146,39 @@ class _Graph:
                     heapq.heappush(ready, (self.height[node], next(order), node))
 
         arrive(self.roots)
-        own: list[Node] = []
+        passed: list[Node] = []
         while ready:
             _, _, node = heapq.heappop(ready)
-            if own and len(reached) == 1 and node not in leaves:
-                yield own, [(node, number) for number in self.entrances[node]]
-                own = []
+            if passed and len(reached) == 1 and node not in leaves:
+                yield passed, [(node, number) for number in self.entrances[node]]
+                passed = []
             reached.remove(node)
             if node in leaves:
-                own.append(node)
+                passed.append(node)
             arrive(_next(node))
-        yield own, ()
+        yield passed, ()
 
 
 def _next(node: Node) -> list[Edge]:
     return [(after, number) for after, number in node.next_functions if after is not None]
 
 
-def _joined(stretches: Sequence[Stretch], total: int) -> list[Stretch]:
-    """Neighbours joined until each holds a sixteenth of all `total` elements; none is empty."""
-    found: list[Stretch] = []
-    own: list[Node] = []
+def _merged(stretches: Sequence[Stretch], total: int) -> list[Stretch]:
+    """Merge adjacent stretches until each has 1/PARTS of all `total` elements; none is empty."""
+    merged: list[Stretch] = []
+    group: list[Node] = []
     size = 0
     for nodes, entrance in stretches:
-        own = [*own, *nodes]
+        group = [*group, *nodes]
         size += sum(_elements(node) for node in nodes)
         if size * PARTS >= total and entrance:
-            found.append((own, entrance))
-            own, size = [], 0
-    if own or not found:
-        found.append((own, ()))
+            merged.append((group, entrance))
+            group, size = [], 0
+    if group or not merged:
+        merged.append((group, ()))
     else:
-        found[-1] = (found[-1][0], ())
-    return found
+        merged[-1] = (merged[-1][0], ())
+    return merged
 
 
 def _elements(node: Node) -> int:

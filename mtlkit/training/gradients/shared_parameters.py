@@ -7,13 +7,13 @@ from mtlkit.routers.branches import BranchesModule
 
 
 def shared_parameters(router: RouterModule) -> list[nn.Parameter]:
-    """Return the trained parameters before the features; those of branches are behind them."""
+    """Return the trained parameters that the features depend on, without those of branches."""
     parameters = [p for module in _shared_modules(router) for p in _trained(module)]
-    return list(dict.fromkeys(parameters))  # one that two modules share counts once
+    return list(dict.fromkeys(parameters))  # remove duplicates of shared ones
 
 
 def last_layer(router: RouterModule) -> list[nn.Parameter]:
-    """Return the trained parameters from the last weight on: a matrix or kernel, a bias, a norm."""
+    """Return the trained parameters of the last layer with a weight, and of those after it."""
     modules = _shared_modules(router)
     holds_weight = [any(p.dim() > 1 for p in _trained(module)) for module in modules]
     if not any(holds_weight):
@@ -23,9 +23,9 @@ def last_layer(router: RouterModule) -> list[nn.Parameter]:
 
 
 def _shared_modules(router: RouterModule) -> list[nn.Module]:
-    """Return the modules of `router` before the features, in the order of their construction.
+    """Return the modules of `router` that compute the features, in the order of construction.
 
-    Branches, and what tasks compute from the features for themselves, are behind them.
+    Branches and the `own_modules` of a router read the features and are excluded.
     """
     branches = [m for m in router.modules() if isinstance(m, BranchesModule)]
     behind = (*branches, *router.own_modules())

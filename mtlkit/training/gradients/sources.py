@@ -1,4 +1,4 @@
-"""Where the gradients of the tasks are taken, and how a direction is applied there.
+"""Gradient sources: compute the tasks' gradients at a location, and apply a direction there.
 
 Shapes: T loss terms, F elements of the features of this rank's micro-batch, P elements that the
 gradients of a source have, over all micro-batches and ranks.
@@ -68,7 +68,7 @@ class GradientSource(ABC):
 
 
 class FeatureSource(GradientSource):
-    """Gradients at the features: each sample has its own, so micro-batches are concatenated."""
+    """Gradients at the features: one row part per sample, so micro-batches are concatenated."""
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
@@ -79,12 +79,12 @@ class FeatureSource(GradientSource):
 
     def jacobian(self, stream: GradientStream) -> Jacobian:
         parts = list(map(_rows, stream))
-        joined, start = gather_columns(torch.cat(parts, dim=1), self.ranks)
+        gathered, start = gather_columns(torch.cat(parts, dim=1), self.ranks)
         columns = []
         for part in parts:
             columns.append(slice(start, start + part.shape[1]))
             start += part.shape[1]
-        return Jacobian(joined, columns)
+        return Jacobian(gathered, columns)
 
     def surrogate(self, gradients: TaskGradients, part: Tensor) -> Tensor:
         return gradients.detached.surrogate(part)
@@ -97,8 +97,8 @@ def _rows(gradients: TaskGradients) -> Tensor:
 class ParameterSource(GradientSource):
     """Gradients at parameters: every sample contributes to each, so micro-batches are summed.
 
-    The Gramian of one micro-batch is computed by segments (`segment_gramian`). Several need the
-    Jacobian, since their gradients must be summed before they are multiplied.
+    The Gramian of one micro-batch is computed by segments (`segment_gramian`). With several, the
+    Jacobian is computed, since gradients must be summed before they are multiplied.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], ranks: Ranks) -> None:
@@ -140,7 +140,7 @@ class ParameterSource(GradientSource):
 
 @contextmanager
 def moved(parameters: Sequence[nn.Parameter], step: Tensor) -> Iterator[None]:
-    """Move `parameters` by `step` (P,), and restore them to the bit on exit."""
+    """Move `parameters` by `step` (P,), and restore them exactly on exit."""
     kept = [p.detach().clone() for p in parameters]
     with torch.no_grad():
         for p, piece in zip(parameters, _pieces(step, parameters), strict=True):
@@ -159,15 +159,15 @@ def _pieces(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
     return [piece.view_as(p) for p, piece in zip(parameters, pieces, strict=True)]
 
 
-def gather_columns(own: Tensor, ranks: Ranks) -> tuple[Tensor, int]:
-    """Return the Jacobian (T, sum of P) of all ranks, and the first column of this one's (T, P)."""
+def gather_columns(local: Tensor, ranks: Ranks) -> tuple[Tensor, int]:
+    """Return the Jacobian (T, sum of P) of all ranks, and the first column of `local` (T, P)."""
     if ranks.world == 1:
-        return own, 0
-    sizes = torch.zeros(ranks.world, dtype=torch.int64, device=own.device)
-    sizes[ranks.rank] = own.shape[1]  # ranks may differ by one sample
+        return local, 0
+    sizes = torch.zeros(ranks.world, dtype=torch.int64, device=local.device)
+    sizes[ranks.rank] = local.shape[1]  # ranks may differ by one sample
     widths: list[int] = ranks.sum(sizes).tolist()
-    padded = own.new_zeros(len(own), max(widths))
-    padded[:, : own.shape[1]] = own
+    padded = local.new_zeros(len(local), max(widths))
+    padded[:, : local.shape[1]] = local
     gathered = [torch.empty_like(padded) for _ in widths]
     dist.all_gather(gathered, padded)
     parts = [part[:, :width] for part, width in zip(gathered, widths, strict=True)]

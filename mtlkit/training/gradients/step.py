@@ -38,11 +38,12 @@ class StepResult:
 
 @attrs.frozen(eq=False)
 class TaskWeights:
-    """The decision for a whole update, equal on every rank; a field is None if its kind has none.
+    """The decision for a whole update, equal on every rank; unused fields are None.
 
-    `summary` is what a weighting of losses summed over the update. `weights` (T,) are those of the
-    terms. `parts` are what each of this rank's micro-batches applies of a direction. `gramian`
-    (T, T) is logged, as are the `rehearsed` losses (T, N) of draws that are not differentiated.
+    `summary` is the sum over the update that a weighting of losses requested. `weights` (T,) are
+    those of the terms. `parts` are the parts of a direction, one per micro-batch of this rank.
+    `gramian` (T, T) is logged, as are the `rehearsed` losses (T, N) of draws that are not
+    differentiated.
     """
 
     summary: Tensor | None = None
@@ -79,10 +80,10 @@ class TrainingStep(nn.Module, ABC):
     def forward(
         self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None = None
     ) -> StepResult:
-        """Return the result for a micro-batch; without a `decision` it is all of this rank.
+        """Return the result for a micro-batch; without a `decision` it is this rank's only one.
 
-        The scalar is scaled by the number of ranks, because DDP averages their gradients and the
-        losses are parts of a sum.
+        The scalar is scaled by the number of ranks, because DDP averages gradients and the losses
+        of ranks are parts of a sum.
         """
         result = self.run(batch, update, decision)
         return attrs.evolve(result, total=result.total * self.ranks.world)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class _Surrogate(torch.autograd.Function):
-    """A zero whose gradient at each of `count` tensors is the one given for it."""
+    """A zero with a given gradient at each of `count` tensors."""
 
     @staticmethod
     def forward(ctx: Any, count: int, *values: Tensor) -> Tensor:

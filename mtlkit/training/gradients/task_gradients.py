@@ -27,8 +27,8 @@ class TaskGradients:
 class GradientStream:
     """The `TaskGradients` of `count` micro-batches, computed one at a time as they are read.
 
-    Read it once, by a function that drops each item before it takes the next (`map`): then no more
-    than one graph is alive. It keeps the losses.
+    Read it once, by a function that releases each item before it takes the next (`map`), so that at
+    most one graph is alive. The losses are stored.
     """
 
     def __init__(self, gradients: Iterable[TaskGradients], count: int = 1) -> None:
@@ -49,5 +49,5 @@ class GradientStream:
 
     @property
     def losses(self) -> Tensor:
-        """The mean losses (T,) of the micro-batches read so far."""
+        """Mean losses (T,) of the micro-batches read so far."""
         return torch.stack(self._means).sum(dim=0)

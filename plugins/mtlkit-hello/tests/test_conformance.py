@@ -8,7 +8,7 @@ from mtlkit import testing
 
 EXCUSES = {
     "weightings/hello/discount": {
-        "heeds-no-order-of-tasks": "each side task has a smaller weight than the one before it"
+        "ignores-the-order-of-tasks": "each side task has a smaller weight than the one before it"
     }
 }
 test_conformance = testing.conformance("hello", excuses=EXCUSES)

@@ -103,4 +103,4 @@ def _size(encoded: bytes, location: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(encoded), formats=FORMATS) as opened:
             return opened.size
     except (UnidentifiedImageError, OSError) as cause:
-        raise DataError(f"{location}: is not an image of a known format") from cause
+        raise DataError(f"{location}: is not an image of a supported format") from cause

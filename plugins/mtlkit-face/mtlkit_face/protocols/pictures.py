@@ -78,7 +78,7 @@ def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
     except FileNotFoundError as cause:
         raise DataError("is missing") from cause
     except UnidentifiedImageError as cause:
-        raise DataError("is not an image of a known format") from cause
+        raise DataError("is not an image of a supported format") from cause
     except Exception as cause:  # decoders raise nearly anything on damaged files
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}") from cause
     if picture.box is not None:

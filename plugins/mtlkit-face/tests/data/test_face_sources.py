@@ -211,7 +211,7 @@ def test_images_that_cannot_be_used(folder):
     assert str(caught.value) == (
         f"{folder}: 3 of 9 images cannot be used:\n"
         f"  {folder}/0000045/000.png: is empty (0 bytes)\n"
-        f"  {folder}/0000045/001.png: is no image of a known format\n"
+        f"  {folder}/0000045/001.png: is not an image of a supported format\n"
         f"  {folder}/0000099/000.png: is 12 x 9 pixels; expected a square, aligned face "
         f"(`mtlkit face align`)\n"
         f"repair them, or skip and count them with `skip_bad: true`"

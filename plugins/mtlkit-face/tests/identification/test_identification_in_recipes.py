@@ -91,10 +91,10 @@ def test_a_mistake_has_its_line():
 
 
 def test_two_that_give_the_same_names_are_refused():
-    message = "evaluators.1: gives metrics of the same names as evaluators.0 (`face/...`); leave "
+    message = "evaluators.1: returns metrics of the same names as evaluators.0 (`face/...`); "
     with pytest.raises(RecipeError) as caught:
         recipe(asked(), asked(by="subject")).check()
-    assert caught.value.lines == (message + "one out",)
+    assert caught.value.lines == (message + "remove one",)
     recipe(asked(), asked(split="validation"), asked(split="train")).check()
 
 

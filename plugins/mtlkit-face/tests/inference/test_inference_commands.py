@@ -73,7 +73,7 @@ def test_verify_refuses_what_is_no_image(face, runs, people, tmp_path):
     good = people / "p0/0_0_neutral.png"
     (tmp_path / "bad.png").write_bytes(b"junk")
     for path, message in {
-        tmp_path / "bad.png": "is no image of a known format; expected an image file",
+        tmp_path / "bad.png": "is not an image of a supported format; expected an image file",
         tmp_path: "is a folder; expected one image",
         tmp_path / "none.png": "no such file; expected an image",
     }.items():

@@ -102,7 +102,7 @@ def test_a_file_that_differs_for_an_image_of_ones_own_is_not_left(
     with pytest.raises(DataError, match="not written: for 1 given image the templates"):
         export(models["s"], tmp_path / "m.onnx", [file])
     (tmp_path / "bad.png").write_bytes(b"junk")
-    with pytest.raises(DataError, match=r"bad\.png: is no image of a known format; expected an im"):
+    with pytest.raises(DataError, match=r"bad\.png: is not an image of a supported format; expect"):
         export(models["s"], tmp_path / "m.onnx", [tmp_path / "bad.png"])
     assert [path.name for path in tmp_path.iterdir()] == ["bad.png"]
 

@@ -117,7 +117,7 @@ def test_unreadable_files_are_told_with_their_reasons_in_order(models, people, t
     assert found.files == (good,)
     assert found.templates.shape == (1, models["m"].size)
     assert dict(found.unreadable) == {
-        tmp_path / "junk.png": "is no image of a known format",
+        tmp_path / "junk.png": "is not an image of a supported format",
         tmp_path / "nothing.png": "is empty (0 bytes)",
     }
     assert done == [(3, 3)]

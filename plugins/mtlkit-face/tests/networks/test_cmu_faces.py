@@ -42,7 +42,7 @@ def test_the_data_is_what_its_source_says():
         "pose": "4 classes: left, right, straight, up",
         "expression": "4 classes: angry, happy, neutral, sad",
         "eyes": "2 classes: open, sunglasses",
-        "no images": "1 file: SOURCE.txt",
+        "not images": "1 file: SOURCE.txt",
     }
     ids = [name for split in data.splits().values() for name in split.ids]
     assert len(set(ids)) == 624

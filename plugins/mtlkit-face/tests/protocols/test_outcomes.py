@@ -202,8 +202,8 @@ def test_a_failure_is_a_pair_that_does_not_match(lfw, model):
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "is not an image of a known format"),
-        (b"no image", "is not an image of a known format"),
+        (b"", "is not an image of a supported format"),
+        (b"no image", "is not an image of a supported format"),
         (b"HALF", "cannot be read"),
     ],
 )

@@ -198,7 +198,7 @@ def test_a_set_may_be_evaluated_twice_by_different_rules(built):
     text = TEXT.replace("OPTION", "folds: 2")
     second = "  - {type: face/lfw, images: lfw, mode: MODE}\n"
     parse_recipe(text + second.replace("MODE", "compatible"), "r.yaml", load_catalog("face"))
-    with pytest.raises(RecipeError, match="gives metrics of the same names"):
+    with pytest.raises(RecipeError, match="returns metrics of the same names"):
         parse_recipe(text + second.replace("MODE", "strict"), "r.yaml", load_catalog("face"))
     assert LFW(images=built).prefix == "face/lfw"
 

@@ -1,4 +1,4 @@
-"""How a component of each family is built and run, so that one check serves several families."""
+"""Build and run a component of each family, so that one check covers several families."""
 
 from collections.abc import Callable
 
@@ -17,36 +17,36 @@ from mtlkit.routers.branches import Branch
 from mtlkit.routers.grouped import Grouped
 from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing.check import Subject
-from mtlkit.testing.world import small_model, small_recipe, small_targets
+from mtlkit.testing.small_recipe import small_model, small_recipe, small_targets
 
 Batch = tuple[Tensor, ...]
 
 FEATURES = 8
-"""The width of the features that a head is tried with."""
+"""Width of the features in tests of heads."""
 
 CLASSES = ("a", "b", "c")
 
 
 @attrs.frozen
-class Bench:
-    """`build` makes the module; `say` gives its outputs (N, ...) for `batch(N)`, `loss` a scalar.
+class Harness:
+    """Functions to build a module, and to compute outputs (N, ...) and a loss for `batch(N)`.
 
-    `module` is the module that is compiled and exported, called with the batch's first tensor.
+    Compiled and exported modules are called with the first tensor of the batch.
     """
 
     build: Callable[[], nn.Module]
     batch: Callable[[int], Batch]
-    say: Callable[[nn.Module, Batch], Tensor]
+    outputs: Callable[[nn.Module, Batch], Tensor]
     loss: Callable[[nn.Module, Batch], Tensor]
 
     def seeded(self, seed: int = 0) -> nn.Module:
-        """The module as it comes of a seed."""
+        """Return the module built with a seed."""
         torch.manual_seed(seed)
         return self.build()
 
 
-def bench_of(subject: Subject) -> Bench:
-    """The bench for a backbone, a head, a router or a branch."""
+def harness_of(subject: Subject) -> Harness:
+    """Return the harness of a backbone, a head, a router or a branch."""
     value = subject.value
     match value:
         case Backbone():
@@ -54,39 +54,39 @@ def bench_of(subject: Subject) -> Bench:
         case Head():
             return _head(value)
         case Router():
-            return _model(attrs.evolve(small_recipe(), backbone=TRUNK, router=value))
+            return _model(attrs.evolve(small_recipe(), backbone=BACKBONE, router=value))
         case Branch():
-            return _model(attrs.evolve(small_recipe(), backbone=TRUNK, router=grouped(value)))
-    raise MtlkitError(f"{subject.label}: there is no bench for a {subject.registry.family}")
+            return _model(attrs.evolve(small_recipe(), backbone=BACKBONE, router=grouped(value)))
+    raise MtlkitError(f"{subject.label}: got a {subject.registry.family}, expected a module")
 
 
-TRUNK = CasiaNet(width=0.05, dropout=0.0)
-"""The backbone beside which routers are tried: small, and it can be taken apart."""
+BACKBONE = CasiaNet(width=0.05, dropout=0.0)
+"""The backbone in tests of routers: small and splittable."""
 
 
 def grouped(branch: Branch) -> Grouped:
-    """The router of the small world that tries `branch`."""
+    """Return a router for the small recipe with `branch`."""
     groups = {"l": ("left",), "r": ("right",)}
     return Grouped(task="kind", by="side", groups=groups, branch=branch)
 
 
-def _backbone(value: Backbone, shape: tuple[int, ...]) -> Bench:
+def _backbone(value: Backbone, shape: tuple[int, ...]) -> Harness:
     def batch(count: int) -> Batch:
         return (torch.randn(count, *shape, generator=torch.Generator().manual_seed(1)),)
 
-    def say(module: nn.Module, batch: Batch) -> Tensor:
+    def outputs(module: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(module, BackboneModule)
-        found: Tensor = module(batch[0])
-        return found
+        result: Tensor = module(batch[0])
+        return result
 
     def loss(module: nn.Module, batch: Batch) -> Tensor:
-        return say(module, batch).float().square().mean()
+        return outputs(module, batch).float().square().mean()
 
-    return Bench(lambda: value.build(shape), batch, say, loss)
+    return Harness(lambda: value.build(shape), batch, outputs, loss)
 
 
 def head_batch(value: Head, count: int) -> Batch:
-    """Features (N, D) and targets (N,) for a head, of which every fourth is missing."""
+    """Return features (N, D) and targets (N,) for a head; every fourth target is missing."""
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(count, FEATURES, generator=generator)
     number = torch.arange(count)
@@ -98,26 +98,26 @@ def head_batch(value: Head, count: int) -> Batch:
 
 
 def new_head(value: Head) -> HeadModule:
-    """The head next to features (N, 8), which has seen its training targets."""
+    """Build the head for features (N, 8), fitted to its training targets."""
     head = value.build(FEATURES, CLASSES if value.kind is TaskKind.CLASSIFICATION else ())
     head.fit_targets(head_batch(value, 64)[1])
     return head
 
 
-def _head(value: Head) -> Bench:
-    def say(module: nn.Module, batch: Batch) -> Tensor:
-        found: Tensor = module(batch[0])
-        return found
+def _head(value: Head) -> Harness:
+    def outputs(module: nn.Module, batch: Batch) -> Tensor:
+        result: Tensor = module(batch[0])
+        return result
 
     def loss(module: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(module, HeadModule)
         return module.loss(*batch).mean()
 
-    return Bench(lambda: new_head(value), lambda count: head_batch(value, count), say, loss)
+    return Harness(lambda: new_head(value), lambda count: head_batch(value, count), outputs, loss)
 
 
-def _model(recipe: Recipe) -> Bench:
-    """A router is tried in the network that it makes."""
+def _model(recipe: Recipe) -> Harness:
+    """Return the harness of a router: the network of `recipe`."""
     tasks = tuple(recipe.tasks)
 
     def batch(count: int) -> Batch:
@@ -126,16 +126,16 @@ def _model(recipe: Recipe) -> Bench:
         targets = small_targets(model, recipe, data)
         return (data.train.inputs[index].float(), *(targets[task][index] for task in tasks))
 
-    def say(module: nn.Module, batch: Batch) -> Tensor:
-        outputs = module(batch[0], dict(zip(tasks, batch[1:], strict=True)))
-        said = [found.flatten(1) if found.dim() > 1 else found.unsqueeze(1)
-                for found in outputs.outputs.values()]  # fmt: skip
-        said += [branches.posterior for branches in outputs.branches.values()]
-        return torch.cat([found.float() for found in said], dim=1)
+    def outputs(module: nn.Module, batch: Batch) -> Tensor:
+        result = module(batch[0], dict(zip(tasks, batch[1:], strict=True)))
+        parts = [part.flatten(1) if part.dim() > 1 else part.unsqueeze(1)
+                 for part in result.outputs.values()]  # fmt: skip
+        parts += [branches.posterior for branches in result.branches.values()]
+        return torch.cat([part.float() for part in parts], dim=1)
 
     def loss(module: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(module, MultiTaskModel)
         targets = dict(zip(tasks, batch[1:], strict=True))
         return module.losses(batch[0], targets, module.counts(targets)).mean.sum()
 
-    return Bench(lambda: small_model(recipe, torch.initial_seed())[0], batch, say, loss)
+    return Harness(lambda: small_model(recipe, torch.initial_seed())[0], batch, outputs, loss)

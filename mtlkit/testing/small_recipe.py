@@ -1,7 +1,7 @@
-"""The small world in which components are tried: data, a recipe, and its updates.
+"""A small recipe for tests of components, with its data, model and updates.
 
 Its tasks are ``kind`` (main, three classes), ``side`` (left or right), ``rare`` (three classes,
-mostly missing) and ``size`` (a number, sometimes missing). Whatever an example names must be one of
+mostly missing) and ``size`` (a number, sometimes missing). Examples must refer to
 these.
 """
 
@@ -30,14 +30,14 @@ from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
 
 SIDE = 16
-"""The side of the small world's images, in pixels."""
+"""Side of the images in pixels."""
 
 
 @attrs.frozen(kw_only=True)
 class SmallData(DataSource):
-    """Random images (1, 16, 16) whose labels follow from what is in them.
+    """Random images (1, 16, 16) with labels that depend on their mean.
 
-    With `sparse`, one sample alone has the labels `rare` and `size`.
+    With `sparse`, only one sample has the labels `rare` and `size`.
     """
 
     samples: int = 48
@@ -62,7 +62,7 @@ class SmallData(DataSource):
                 "rare": Categorical(torch.where(rare, kind, -1), ("a", "b", "c")),
                 "size": Numeric(torch.where(size, means, torch.nan)),
             },
-            ids=[f"sample {place}" for place in range(self.samples)],
+            ids=[f"sample {i}" for i in range(self.samples)],
         )
         parts = torch.split(number, [self.samples - 16, 8, 8])
         train, validation, test = (whole.subset(part) for part in parts)
@@ -70,7 +70,7 @@ class SmallData(DataSource):
 
 
 def small_recipe() -> Recipe:
-    """A recipe whose parts are exchanged for what is tried.
+    """Return a recipe, to be used with the component under test.
 
     >>> [term.name for term in small_recipe().terms()]
     ['kind', 'side', 'rare', 'size']
@@ -90,15 +90,15 @@ def small_recipe() -> Recipe:
 
 
 def add_small_data(catalog: Catalog) -> Catalog:
-    """Register the small world's data as ``small-data``, so that its recipes can be written."""
-    own = Registrar(catalog, "", Origin("mtlkit", "testing", __file__))
-    own.data.add("small-data", SmallData, "the small world of mtlkit.testing")
-    own.commit()
+    """Register `SmallData` as ``small-data``, so that recipes with it can be written."""
+    registrar = Registrar(catalog, "", Origin("mtlkit", "testing", __file__))
+    registrar.data.add("small-data", SmallData, "the small data set of mtlkit.testing")
+    registrar.commit()
     return catalog
 
 
 def small_model(recipe: Recipe, seed: int = 0) -> tuple[MultiTaskModel, Data]:
-    """The network of `recipe`, drawn from `seed`, and its data."""
+    """Return the network of `recipe`, initialized with `seed`, and its data."""
     data = recipe.data.load(Loading())
     torch.manual_seed(seed)
     model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly_of(data, recipe.tasks))
@@ -108,18 +108,18 @@ def small_model(recipe: Recipe, seed: int = 0) -> tuple[MultiTaskModel, Data]:
 
 
 def small_targets(model: MultiTaskModel, recipe: Recipe, data: Data) -> Mapping[str, Tensor]:
-    """The targets (N,) of each task in the training split."""
+    """Return the targets (N,) of each task in the training split."""
     return encode_targets(data.train, recipe.tasks, model.assembly)
 
 
 def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
-    """What makes the updates of `recipe`, with its model drawn from the seed 0."""
+    """Return the updater of `recipe`, with its model initialized with seed 0."""
     model, data = small_model(recipe)
     targets = {
         name: encode_targets(split, recipe.tasks, model.assembly)
         for name, split in data.splits().items()
     }
-    setting = TrainingContext(
+    context = TrainingContext(
         recipe=recipe,
         data=data,
         targets=targets,
@@ -129,4 +129,4 @@ def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
         ranks=ranks or Ranks(),
         progress=Silence(),
     )
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features), setting)
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features), context)
