@@ -18,7 +18,7 @@ class DirectionWeighting(GradientWeighting):
     As weights they log the `progress` of the direction along each gradient.
     """
 
-    directs: ClassVar[bool] = True
+    returns_direction: ClassVar[bool] = True
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         if self.heads is HeadGradients.WEIGHTED:
