@@ -1,7 +1,6 @@
 """The recipe: all settings of a run as one value."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 import attrs
 
@@ -23,9 +22,6 @@ from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
-
-if TYPE_CHECKING:
-    from mtlkit.plugins.catalog import Catalog
 
 
 @attrs.frozen(kw_only=True)
@@ -75,10 +71,10 @@ class Recipe:
         """Return the loss terms of a step: one for each task, then those of the router."""
         return self.router.terms(loss_terms(self.tasks))
 
-    def problems(self, catalog: "Catalog | None" = None) -> list[Problem]:
+    def problems(self, ops: OpTable | None = None) -> list[Problem]:
         """Return the problems between the parts; none for a recipe that can be run.
 
-        Implementations that a plugin provides are checked only if `catalog` is given.
+        Implementations that a plugin provides are checked only if the table `ops` is given.
         """
         if not self.tasks:
             return [Problem(("tasks",), "expected at least one task, found none")]
@@ -96,8 +92,8 @@ class Recipe:
                 shared_last_layer=self.router.shared_last_layer,
             )
         )
-        if catalog is not None:
-            problems += choice_problems(self, OpTable(catalog.ops, catalog.implementations))
+        if ops is not None:
+            problems += choice_problems(self, ops)
         return [*problems, *self._metric_problems(), *self._evaluator_problems()]
 
     def _metric_problems(self) -> Iterator[Problem]:
@@ -119,9 +115,9 @@ class Recipe:
                         f"remove one",
                     )
 
-    def check(self, catalog: "Catalog | None" = None) -> "Recipe":
+    def check(self, ops: OpTable | None = None) -> "Recipe":
         """Return the recipe; raise `RecipeError` with every problem between its parts."""
-        problems = self.problems(catalog)
+        problems = self.problems(ops)
         if problems:
             raise RecipeError([str(problem) for problem in problems])
         return self

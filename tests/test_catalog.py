@@ -13,7 +13,7 @@ from mtlkit.errors import (
     NotInstalledError,
     UnknownComponentError,
 )
-from mtlkit.plugins.catalog import Catalog, Status, load_catalog
+from mtlkit.plugins.catalog import Catalog, PluginStatus, load_catalog
 
 GOOD = """
     import attrs
@@ -45,7 +45,7 @@ def good(namespace: str) -> str:
     return GOOD.format(namespace)
 
 
-def status_of(catalog: Catalog, namespace: str) -> tuple[Status, str]:
+def status_of(catalog: Catalog, namespace: str) -> tuple[PluginStatus, str]:
     [record] = [record for record in catalog.plugins if record.namespace == namespace]
     return record.status, record.reason
 
@@ -60,7 +60,7 @@ def test_a_good_plugin_brings_its_components_and_commands(distribution):
     module = distribution("acme", good("acme"), version="1.2")
     catalog = load_catalog()
     [record] = [r for r in catalog.plugins if r.namespace == "acme"]
-    assert record.status is Status.LOADED
+    assert record.status is PluginStatus.LOADED
     assert str(record.origin) == "mtlkit-acme 1.2"
     assert record.origin.file.endswith(f"{module}.py")
     entry = catalog.weightings.entry("acme/halves")
@@ -76,7 +76,7 @@ def test_a_hook_may_be_imported_from_another_module(line, distribution, tmp_path
     (tmp_path / "site-packages" / "acme_impl.py").write_text(textwrap.dedent(good("acme")))
     distribution("acme", line.format("acme_impl"))
     catalog = load_catalog()
-    assert status_of(catalog, "acme")[0] is Status.LOADED
+    assert status_of(catalog, "acme")[0] is PluginStatus.LOADED
     assert catalog.weightings.get("acme/halves")().part == 0.5
 
 
@@ -159,7 +159,7 @@ def test_a_broken_plugin_is_reported_and_harms_nobody_else(kind, distribution, t
     distribution("zzz", good("zzz"))
     catalog = load_catalog()
     status, reason = status_of(catalog, "broken")
-    assert status is Status.FAILED
+    assert status is PluginStatus.FAILED
     for part in ["mtlkit-broken 1.0", *said]:
         assert part in reason
     assert "\n" not in reason
@@ -186,7 +186,7 @@ def test_two_plugins_with_one_namespace_are_both_refused_and_both_named(distribu
     distribution("acme", good("acme"))
     catalog = load_catalog()
     records = [record for record in catalog.plugins if record.namespace == "twin"]
-    assert [record.status for record in records] == [Status.FAILED] * 2
+    assert [record.status for record in records] == [PluginStatus.FAILED] * 2
     for record in records:
         assert "first-twin 1.0" in record.reason
         assert "second-twin 2.0" in record.reason
@@ -199,7 +199,7 @@ def test_two_plugins_with_one_command(distribution):
     distribution("bbb", good("bbb").replace("bbb-command", "aaa-command"))
     catalog = load_catalog()
     status, reason = status_of(catalog, "bbb")
-    assert status is Status.FAILED
+    assert status is PluginStatus.FAILED
     assert "'aaa-command' belongs to mtlkit-aaa 1.0" in reason
     assert catalog.commands["aaa-command"].origin.distribution == "mtlkit-aaa"
     assert "bbb/halves" not in catalog.weightings
@@ -210,7 +210,7 @@ def test_a_distribution_seen_twice_is_one_plugin(distribution, tmp_path, monkeyp
     linked = tmp_path / "linked"
     linked.symlink_to(tmp_path / "site-packages", target_is_directory=True)
     monkeypatch.syspath_prepend(str(linked))
-    assert status_of(load_catalog(), "acme")[0] is Status.LOADED
+    assert status_of(load_catalog(), "acme")[0] is PluginStatus.LOADED
 
 
 APIS = {
@@ -228,7 +228,7 @@ def test_an_incompatible_plugin_is_never_imported(api, distribution):
     module = distribution("acme", "raise AssertionError('imported')", api=api)
     catalog = load_catalog()
     status, reason = status_of(catalog, "acme")
-    assert status is Status.INCOMPATIBLE
+    assert status is PluginStatus.INCOMPATIBLE
     assert APIS[api] in reason
     assert "mtlkit-acme 1.0" in reason
     assert type(refusal(catalog, "acme/halves")) is IncompatibleError
@@ -239,7 +239,7 @@ def test_the_module_of_an_entry_point_is_missing(distribution, tmp_path):
     module = distribution("acme", "")
     (tmp_path / "site-packages" / f"{module}.py").unlink()
     status, reason = status_of(load_catalog(), "acme")
-    assert status is Status.FAILED
+    assert status is PluginStatus.FAILED
     assert f"No module named '{module}'" in reason
 
 
@@ -260,7 +260,10 @@ class TestSelection:
         distribution("bbb", good("bbb"))
 
     def loaded(self, catalog: Catalog) -> set[str]:
-        return {p.namespace for p in catalog.plugins if p.status is Status.LOADED} & {"aaa", "bbb"}
+        return {p.namespace for p in catalog.plugins if p.status is PluginStatus.LOADED} & {
+            "aaa",
+            "bbb",
+        }
 
     @pytest.mark.parametrize(
         ("selection", "loaded"),
@@ -280,7 +283,7 @@ class TestSelection:
     def test_what_is_left_out_says_so(self):
         catalog = load_catalog("aaa")
         status, reason = status_of(catalog, "bbb")
-        assert (status, reason) == (Status.LEFT_OUT, "left out by MTLKIT_PLUGINS=aaa")
+        assert (status, reason) == (PluginStatus.LEFT_OUT, "left out by MTLKIT_PLUGINS=aaa")
         error = refusal(catalog, "bbb/halves")
         assert type(error) is NotInstalledError
         assert "left out by MTLKIT_PLUGINS=aaa" in str(error)
@@ -354,7 +357,7 @@ def test_an_undecorated_component_is_refused(distribution):
     code = good("acme").replace("@attrs.frozen(kw_only=True)", "")
     distribution("acme", code)
     status, reason = status_of(load_catalog(), "acme")
-    assert status is Status.FAILED
+    assert status is PluginStatus.FAILED
     assert "@attrs.frozen(kw_only=True)" in reason
 
 

@@ -56,7 +56,7 @@ print("\\n" + json.dumps(answer))
 
 
 @attrs.define
-class Finding:
+class PluginDiagnosis:
     """What was found of one plugin."""
 
     plugin: InstalledPlugin
@@ -108,9 +108,9 @@ def _chosen(
 
 def examined(
     plugin: InstalledPlugin, installed: Sequence[InstalledPlugin], timeout: float
-) -> Finding:
+) -> PluginDiagnosis:
     """Everything that can be found of one plugin; only its own process imports it."""
-    finding = Finding(plugin)
+    finding = PluginDiagnosis(plugin)
     finding.problems += [
         f"{rival.origin} claims the namespace {plugin.namespace!r} too; uninstall one"
         for rival in installed
@@ -127,7 +127,7 @@ def examined(
     return finding
 
 
-def _load_apart(finding: Finding, timeout: float) -> None:
+def _load_apart(finding: PluginDiagnosis, timeout: float) -> None:
     plugin = finding.plugin
     command = [sys.executable, "-c", PROBE, plugin.module, plugin.namespace, json.dumps(HEAVY)]
     try:
@@ -200,7 +200,7 @@ def _plain(requirement: Requirement) -> str:
     return f"{requirement.name}{requirement.specifier}"
 
 
-def _compare_commands(findings: Sequence[Finding]) -> None:
+def _compare_commands(findings: Sequence[PluginDiagnosis]) -> None:
     """The first of two plugins with one command has it, which is a problem of the second."""
     owners: dict[str, InstalledPlugin] = {}
     for finding in findings:
@@ -210,12 +210,12 @@ def _compare_commands(findings: Sequence[Finding]) -> None:
             owners.setdefault(name, finding.plugin)
 
 
-def _tell(finding: Finding) -> None:
+def _tell(finding: PluginDiagnosis) -> None:
     for line in _lines(finding):
         click.echo(line)
 
 
-def _lines(finding: Finding) -> Iterator[str]:
+def _lines(finding: PluginDiagnosis) -> Iterator[str]:
     plugin = finding.plugin
     window = f"plugin API {plugin.api} of {accepted_apis()}"
     yield f"{plugin.namespace}: {'has problems' if finding.problems else 'is well'}"

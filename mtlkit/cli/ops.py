@@ -153,9 +153,8 @@ def tune(
 
 
 def _table_of(catalog: Catalog) -> "OpTable":
-    from mtlkit.ops.dispatch.table import OpTable
 
-    return OpTable(catalog.ops, catalog.implementations)
+    return catalog.op_table
 
 
 def _usable_ops(catalog: Catalog) -> "Iterator[Op]":

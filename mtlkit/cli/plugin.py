@@ -16,7 +16,7 @@ from mtlkit.recipe_io.error_text import article
 
 
 @attrs.frozen
-class Example:
+class ScaffoldExample:
     """A component that a new plugin shows: its family, its module and target, its name."""
 
     plural: str
@@ -27,19 +27,23 @@ class Example:
 
 
 EXAMPLES = (
-    Example("backbones", "small_conv", "SmallConv", "small-conv", "two convolutions"),
-    Example("heads", "cosine", "Cosine", "cosine", "classes by the cosine of an angle"),
-    Example("metrics", "within", "Within", "within", "the fraction within a tolerance"),
-    Example("routers", "adapters", "Adapters", "adapters", "a small layer for each task"),
-    Example("branches", "scaled", "Scaled", "scaled", "features scaled for each group"),
-    Example("weightings", "discount", "Discount", "discount", "less for each later side task"),
-    Example("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
-    Example("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
-    Example("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
-    Example("evaluators", "calibration", "Calibration", "calibration", "confidence less accuracy"),
-    Example("loggers", "csv_lines", "CSVLines", "csv", "losses and weights as a table"),
-    Example("ops", "hinge", "HINGE", "hinge", "the squared hinge of each row"),
-    Example("implementations", "by_rows", "BY_ROWS", "by-rows", "a few rows at a time"),
+    ScaffoldExample("backbones", "small_conv", "SmallConv", "small-conv", "two convolutions"),
+    ScaffoldExample("heads", "cosine", "Cosine", "cosine", "classes by the cosine of an angle"),
+    ScaffoldExample("metrics", "within", "Within", "within", "the fraction within a tolerance"),
+    ScaffoldExample("routers", "adapters", "Adapters", "adapters", "a small layer for each task"),
+    ScaffoldExample("branches", "scaled", "Scaled", "scaled", "features scaled for each group"),
+    ScaffoldExample(
+        "weightings", "discount", "Discount", "discount", "less for each later side task"
+    ),
+    ScaffoldExample("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
+    ScaffoldExample("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
+    ScaffoldExample("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
+    ScaffoldExample(
+        "evaluators", "calibration", "Calibration", "calibration", "confidence less accuracy"
+    ),
+    ScaffoldExample("loggers", "csv_lines", "CSVLines", "csv", "losses and weights as a table"),
+    ScaffoldExample("ops", "hinge", "HINGE", "hinge", "the squared hinge of each row"),
+    ScaffoldExample("implementations", "by_rows", "BY_ROWS", "by-rows", "a few rows at a time"),
 )
 """One example for each family; its template and that of its test have the name of the module."""
 
@@ -63,7 +67,7 @@ class Start:
     """A plugin that is to be written: its namespace, its examples, and whether it has hooks."""
 
     name: str
-    examples: tuple[Example, ...]
+    examples: tuple[ScaffoldExample, ...]
     hooks: bool
 
     @property

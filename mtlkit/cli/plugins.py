@@ -10,7 +10,7 @@ from mtlkit.cli import current_catalog
 from mtlkit.cli.doctor import doctor
 from mtlkit.cli.list import find_component
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
-from mtlkit.plugins.catalog import Catalog, PluginRecord, Status
+from mtlkit.plugins.catalog import Catalog, PluginRecord, PluginStatus
 from mtlkit.plugins.disabled import disabled_file, read_disabled, write_disabled
 from mtlkit.plugins.discovery import InstalledPlugin, installed_plugins
 
@@ -97,7 +97,7 @@ def _tell_of_plugin(catalog: Catalog, record: PluginRecord, plugin: InstalledPlu
     click.echo(f"  by    {_by(plugin)}")
     if record.reason:
         click.echo(f"  since {record.reason}")
-    if record.status is Status.LOADED:
+    if record.status is PluginStatus.LOADED:
         click.echo(f"  has   names: {len(list(_provided(catalog, record)))}; see `mtlkit plugins`")
 
 

@@ -11,7 +11,7 @@ import os
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pluggy
@@ -36,8 +36,11 @@ from mtlkit.plugins.discovery import (
 from mtlkit.plugins.families import Registrar, Registries
 from mtlkit.plugins.registry import Origin, UnavailablePlugin
 
+if TYPE_CHECKING:
+    from mtlkit.ops.dispatch.table import OpTable
 
-class Status(Enum):
+
+class PluginStatus(Enum):
     """How the loading of a plugin ended."""
 
     LOADED = "loaded"
@@ -52,7 +55,7 @@ class PluginRecord:
 
     namespace: str
     origin: Origin
-    status: Status
+    status: PluginStatus
     reason: str = ""
 
 
@@ -87,9 +90,18 @@ class Catalog(Registries):
             for entry in registry
         ]
 
+    @property
+    def op_table(self) -> "OpTable":
+        """The ops and implementations, as `mtlkit.ops` looks them up."""
+        from mtlkit.ops.dispatch.table import OpTable  # imports torch
+
+        return OpTable(self.ops, self.implementations)
+
     def problems(self) -> list[PluginRecord]:
         """The plugins that could not be loaded."""
-        return [p for p in self.plugins if p.status in (Status.FAILED, Status.INCOMPATIBLE)]
+        return [
+            p for p in self.plugins if p.status in (PluginStatus.FAILED, PluginStatus.INCOMPATIBLE)
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         plugins = [
@@ -149,18 +161,18 @@ def _load_plugins(catalog: Catalog, selection: str, disabled: frozenset[str]) ->
         rivals = [p for p in installed if p.namespace == plugin.namespace and p != plugin]
         if plugin.namespace not in chosen:
             reason = f"left out by {SELECTION_VARIABLE}={selection}"
-            _record(catalog, plugin, Status.LEFT_OUT, reason, NotInstalledError)
+            _record(catalog, plugin, PluginStatus.LEFT_OUT, reason, NotInstalledError)
         elif plugin.namespace in disabled:
             reason = f"disabled; `mtlkit plugins enable {plugin.namespace}` brings it back"
-            _record(catalog, plugin, Status.LEFT_OUT, reason, NotInstalledError)
+            _record(catalog, plugin, PluginStatus.LEFT_OUT, reason, NotInstalledError)
         elif rivals:
             reason = (
                 f"two plugins claim the namespace {plugin.namespace!r}: {plugin.origin} and "
                 f"{rivals[0].origin}; uninstall one"
             )
-            _record(catalog, plugin, Status.FAILED, reason, LoadFailedError)
+            _record(catalog, plugin, PluginStatus.FAILED, reason, LoadFailedError)
         elif (obstacle := incompatible(plugin)) is not None:
-            _record(catalog, plugin, Status.INCOMPATIBLE, obstacle, IncompatibleError)
+            _record(catalog, plugin, PluginStatus.INCOMPATIBLE, obstacle, IncompatibleError)
         else:
             _load(catalog, plugin)
 
@@ -188,11 +200,11 @@ def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
             manager.unregister(name=plugin.namespace)
         message = " ".join(str(cause).split())[:400] or "(no message)"
         failure = f"{plugin.origin}: {type(cause).__name__}: {message}"
-        _record(catalog, plugin, Status.FAILED, failure, LoadFailedError, cause)
+        _record(catalog, plugin, PluginStatus.FAILED, failure, LoadFailedError, cause)
         return
     for name, target in commands.items():
         catalog.commands[name] = Command(target, origin)
-    catalog.plugins.append(PluginRecord(plugin.namespace, origin, Status.LOADED))
+    catalog.plugins.append(PluginRecord(plugin.namespace, origin, PluginStatus.LOADED))
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:
@@ -221,7 +233,7 @@ def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> 
 def _record(
     catalog: Catalog,
     plugin: InstalledPlugin,
-    status: Status,
+    status: PluginStatus,
     reason: str,
     error: type[ComponentError],
     cause: BaseException | None = None,

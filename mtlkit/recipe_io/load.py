@@ -85,7 +85,7 @@ def _parse(
 def _between_parts(recipe: Recipe, tree: MappingNode, catalog: Catalog) -> Iterable[Mistake]:
     """Return the mistakes between parts that are valid by themselves."""
     try:
-        problems = recipe.problems(catalog)
+        problems = recipe.problems(catalog.op_table)
     except Exception as cause:  # a plugin's check may break; that is a mistake too, not a crash
         message = f"the check of the parts together broke: {type(cause).__name__}: {cause}"
         return [Mistake(location(tree), message)]

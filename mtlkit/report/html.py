@@ -21,11 +21,11 @@ from mtlkit.report.interactive import plotly_figure
 from mtlkit.report.numbers import number
 from mtlkit.report.overlay import legend
 from mtlkit.report.page import (
-    BranchSelection,
+    ChartChoice,
     Code,
     Diagram,
-    EvaluationResult,
     Facts,
+    Findings,
     Heading,
     Page,
     PageBlock,
@@ -48,10 +48,10 @@ KINDS = (
     Chart,
     Gallery,
     Heading,
-    EvaluationResult,
+    Findings,
     Facts,
     Code,
-    BranchSelection,
+    ChartChoice,
     Diagram,
 )
 
@@ -148,7 +148,7 @@ def _wordy(table: TableBlock) -> set[int]:
 
 def _rows(blocks: Sequence[PageBlock]) -> list[list[PageBlock]]:
     """Return the blocks with neighboring charts together, so that they can be side by side."""
-    rows = itertools.groupby(blocks, key=lambda block: isinstance(block, Chart | BranchSelection))
+    rows = itertools.groupby(blocks, key=lambda block: isinstance(block, Chart | ChartChoice))
     return [list(group) for _, group in rows]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from mtlkit.report.blocks import TableBlock, Text
 from mtlkit.report.numbers import number
-from mtlkit.report.page import Code, EvaluationResult, Facts, Heading, Page, PageBlock
+from mtlkit.report.page import Code, Facts, Findings, Heading, Page, PageBlock
 
 
 def render_markdown(page: Page, pictures: Mapping[str, str]) -> str:
@@ -36,7 +36,7 @@ def _lines(block: PageBlock) -> Iterator[str]:
         yield from (block.text, "")
     elif isinstance(block, Heading):
         yield from (f"### {block.text}", "")
-    elif isinstance(block, EvaluationResult):
+    elif isinstance(block, Findings):
         yield from (f"- *{item.kind}*: {item.text}" for item in block.items)
         yield ""
     elif isinstance(block, Facts):

@@ -23,7 +23,7 @@ class Finding:
 
 
 @attrs.frozen(kw_only=True)
-class EvaluationResult:
+class Findings:
     """The sentences of a verdict."""
 
     items: tuple[Finding, ...]
@@ -44,7 +44,7 @@ class Code:
 
 
 @attrs.frozen(kw_only=True)
-class BranchSelection:
+class ChartChoice:
     """Charts of which the reader picks some by a name; `asks` is what the names are."""
 
     title: str
@@ -61,7 +61,7 @@ class Diagram:
     svg: str
 
 
-PageBlock = Block | Heading | EvaluationResult | Facts | Code | BranchSelection | Diagram
+PageBlock = Block | Heading | Findings | Facts | Code | ChartChoice | Diagram
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +96,7 @@ class Page:
     lead: str = ""
     notices: tuple[str, ...] = ()
     headlines: tuple[Headline, ...] = ()
-    opening: tuple[Chart | BranchSelection, ...] = ()
+    opening: tuple[Chart | ChartChoice, ...] = ()
     groups: Mapping[str, Style] = attrs.field(factory=dict)
     parts: tuple[PagePart, ...] = ()
     interactive: bool = False

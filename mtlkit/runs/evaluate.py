@@ -18,7 +18,6 @@ from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
 from mtlkit.ops.dispatch.choice import use
-from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.observers import Observers
 from mtlkit.plugins.run_events import Evaluated, RunInfo
@@ -64,7 +63,7 @@ def evaluate(
     recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
     model, data = _model_and_data(folder, recipe, loading)
-    with folder.locked(), use(OpTable(catalog.ops, catalog.implementations)):
+    with folder.locked(), use(catalog.op_table):
         run = RunInfo(folder=folder.path, recipe=recipe, device=str(device))
         observers = Observers(catalog.manager, run)
         evaluate_trained(folder, recipe, model, data, device, beside, observers)

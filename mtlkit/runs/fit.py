@@ -16,7 +16,6 @@ from mtlkit.data.source import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RunError
 from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
 from mtlkit.ops.dispatch.choice import use
-from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.observers import Observers
 from mtlkit.plugins.run_events import RunEnded, RunInfo, RunStarted
@@ -93,12 +92,12 @@ def fit(
     `RunError` leaves no folder behind.
     """
     catalog = catalog or load_catalog()
-    recipe.check(catalog)
+    recipe.check(catalog.op_table)
     text = dump_recipe(recipe, catalog)
     read_records(beside)  # a mistake in these is told before the work, not after it
     loading = loading or Loading()
     device = chosen_device(recipe.train.device)
-    ops = OpTable(catalog.ops, catalog.implementations)
+    ops = catalog.op_table
     with joined(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
@@ -150,7 +149,7 @@ def resume(
     base = Path(read_json(folder.provenance)["base"])
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
-    ops = OpTable(catalog.ops, catalog.implementations)
+    ops = catalog.op_table
     with joined(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         if ranks.first:

@@ -145,7 +145,7 @@ def tune(
         catalog or load_catalog(),
         loading or Loading(),
     )
-    asked_for, recipe = recipe, _without_test(recipe).check(catalog)
+    asked_for, recipe = recipe, _without_test(recipe).check(catalog.op_table)
     names = searched_losses(recipe.terms())
     _require_best_values(recipe)
     require_optuna()

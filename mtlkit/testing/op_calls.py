@@ -42,7 +42,7 @@ def new_generator() -> torch.Generator:
 
 def table_of(subject: Subject) -> OpTable:
     """Return the ops and implementations of the subject's catalog."""
-    return OpTable(subject.catalog.ops, subject.catalog.implementations)
+    return subject.catalog.op_table
 
 
 def op_of(subject: Subject) -> Op:

@@ -7,7 +7,7 @@ import attrs
 
 from mtlkit.component import Component
 from mtlkit.errors import MtlkitError, did_you_mean
-from mtlkit.plugins.catalog import Catalog, Status, load_catalog
+from mtlkit.plugins.catalog import Catalog, PluginStatus, load_catalog
 from mtlkit.plugins.discovery import incompatible, installed_plugins
 from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Registry
@@ -168,7 +168,7 @@ def _require_loaded(catalog: Catalog, namespace: str) -> None:
             f"`pip install --editable .` in its folder"
         )
     record = records[namespace]
-    if record.status is not Status.LOADED:
+    if record.status is not PluginStatus.LOADED:
         raise MtlkitError(f"the plugin {namespace!r} is {record.status.value}: {record.reason}")
 
 

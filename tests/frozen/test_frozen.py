@@ -8,7 +8,7 @@ import pytest
 
 from mtlkit import fit, testing
 from mtlkit.cli import main
-from mtlkit.plugins.catalog import Status, load_catalog
+from mtlkit.plugins.catalog import PluginStatus, load_catalog
 from mtlkit.recipe_io import parse_recipe
 
 FIRST = Path(__file__).parent / "api_1_0"
@@ -35,7 +35,7 @@ def test_nobody_has_changed_it(folder):
 def test_a_plugin_for_api_1_is_refused_before_it_is_imported(monkeypatch):
     monkeypatch.syspath_prepend(str(FIRST))
     [record] = [one for one in load_catalog("first").plugins if one.namespace == "first"]
-    assert record.status is Status.INCOMPATIBLE
+    assert record.status is PluginStatus.INCOMPATIBLE
     assert record.reason == (
         "mtlkit-first 1.0 was made for plugin API 1.0; expected 2.0: since 2.0 public names are in "
         "family namespaces such as mtlkit.heads, components have no versions, and classes have new "
@@ -58,7 +58,7 @@ def second(monkeypatch):
 
 def test_it_loads_and_registers_components(second):
     [record] = [plugin for plugin in second.plugins if plugin.namespace == "second"]
-    assert record.status is Status.LOADED, record.reason
+    assert record.status is PluginStatus.LOADED, record.reason
     for plural, registry in second.families().items():
         names = [entry.name for entry in registry if entry.name.startswith("second/")]
         assert names or plural in ("ops", "implementations"), plural

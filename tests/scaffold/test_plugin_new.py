@@ -9,7 +9,7 @@ import pytest
 from mtlkit import testing
 from mtlkit.cli import main
 from mtlkit.cli.plugin import LONGEST, option_of
-from mtlkit.plugins.catalog import Status, load_catalog
+from mtlkit.plugins.catalog import PluginStatus, load_catalog
 from mtlkit.plugins.families import FAMILIES
 from mtlkit.recipe_io import load_recipe
 
@@ -98,7 +98,7 @@ def test_a_plugin_with_hooks_alone(new, monkeypatch):
     assert code == 0
     catalog = installed(folder, "acme", monkeypatch)
     [record] = [plugin for plugin in catalog.plugins if plugin.namespace == "acme"]
-    assert record.status is Status.LOADED, record.reason
+    assert record.status is PluginStatus.LOADED, record.reason
     module = catalog.manager.get_plugin("acme")
     hooks = {caller.name for caller in catalog.manager.get_hookcallers(module)}
     assert hooks == {"mtlkit_register", "mtlkit_epoch_ended", "mtlkit_report_sections"}

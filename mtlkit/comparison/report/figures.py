@@ -19,10 +19,10 @@ from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.study_results import BASELINE_ROLES, StudyResults
 from mtlkit.report.blocks import Chart, Estimate, Series, Style
 from mtlkit.report.overlay import palette
-from mtlkit.report.page import BranchSelection
+from mtlkit.report.page import ChartChoice
 
 
-def opening(evidence: Evidence, styles: MethodStyles) -> list[Chart | BranchSelection]:
+def opening(evidence: Evidence, styles: MethodStyles) -> list[Chart | ChartChoice]:
     """Return the pictures at the top: gains over equal weights, and the Pareto front."""
     study = evidence.study
     problems = (EVERY_PROBLEM, *study.problems) if len(study.problems) > 1 else study.problems
@@ -34,19 +34,19 @@ def opening(evidence: Evidence, styles: MethodStyles) -> list[Chart | BranchSele
     }
     if not fronts:
         fronts = {p: c for p in study.problems if (c := cost_and_gain(study, p, styles))}
-    pictures: list[Chart | BranchSelection] = []
+    pictures: list[Chart | ChartChoice] = []
     for asks, charts in (("Problem", forests), ("Tasks", fronts)):
         pictures += list(charts.values()) if len(charts) == 1 else choice(asks, charts)
     return pictures
 
 
-def choice(asks: str, charts: Mapping[str, Chart]) -> list[BranchSelection]:
+def choice(asks: str, charts: Mapping[str, Chart]) -> list[ChartChoice]:
     """Return the choice among charts with one title; nothing without charts."""
     if not charts:
         return []
     title = next(iter(charts.values())).title
     options = {name: (attrs.evolve(chart, title=""),) for name, chart in charts.items()}
-    return [BranchSelection(title=title, asks=asks, options=options)]
+    return [ChartChoice(title=title, asks=asks, options=options)]
 
 
 def forest(evidence: Evidence, problem: str, role: str) -> Chart | None:
@@ -228,7 +228,7 @@ def learning_rates(study: StudyResults, problem: str, styles: MethodStyles) -> C
     )
 
 
-def training_traces(study: StudyResults, found: Mapping[str, Traces]) -> BranchSelection | None:
+def training_traces(study: StudyResults, found: Mapping[str, Traces]) -> ChartChoice | None:
     """Return weights and cosines of a method that the reader picks; baselines come last."""
     if not found:
         return None
@@ -239,7 +239,7 @@ def training_traces(study: StudyResults, found: Mapping[str, Traces]) -> BranchS
         if traces.cosines:
             charts.append(_curves("Cosines between the tasks' gradients", traces.cosines, "cosine"))
         options[method] = tuple(charts)
-    return BranchSelection(
+    return ChartChoice(
         title="Weights and gradients",
         asks="Method",
         options=options,

@@ -23,11 +23,11 @@ from mtlkit.comparison.report.styles import MethodStyles, method_styles
 from mtlkit.comparison.report.tables import STUDY, StudyTables
 from mtlkit.report.blocks import Chart, TableBlock, Text
 from mtlkit.report.page import (
-    BranchSelection,
+    ChartChoice,
     Diagram,
-    EvaluationResult,
     Facts,
     Finding,
+    Findings,
     Heading,
     Page,
     PageBlock,
@@ -80,8 +80,8 @@ def _folded(title: str, anchor: str, blocks: Iterable[PageBlock | None]) -> Page
     return PagePart(title=title, anchor=anchor, blocks=known, folded=True)
 
 
-def _findings(statements: Sequence[Statement]) -> EvaluationResult:
-    return EvaluationResult(items=tuple(Finding(s.kind.value, s.text) for s in statements))
+def _findings(statements: Sequence[Statement]) -> Findings:
+    return Findings(items=tuple(Finding(s.kind.value, s.text) for s in statements))
 
 
 def _words(narrative: Narrative) -> list[PageBlock]:
@@ -107,7 +107,7 @@ def _problem(
 ) -> list[PageBlock]:
     evidence, study = narrative.evidence, narrative.evidence.study
     fronts = pareto(study, problem, styles)
-    plan: list[tuple[str, list[Chart | BranchSelection | None], tuple[str, ...]]] = [
+    plan: list[tuple[str, list[Chart | ChartChoice | None], tuple[str, ...]]] = [
         ("", [], ("ranking",)),
         (
             "Improvement over baselines",

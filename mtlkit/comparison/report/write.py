@@ -27,7 +27,7 @@ def write_reports(folder: Path) -> None:
     from mtlkit.report.csv_file import rows_csv, tables_csv
     from mtlkit.report.html import render_html
     from mtlkit.report.markdown import render_markdown
-    from mtlkit.report.page import BranchSelection
+    from mtlkit.report.page import ChartChoice
     from mtlkit.report.svg import draw_file
 
     study = read_study(folder)
@@ -46,9 +46,7 @@ def write_reports(folder: Path) -> None:
         _write(folder / "tables" / f"{name}.csv", tables_csv(rows))
     pictures = {}
     for number, block in enumerate(page.opening):
-        chart = (
-            next(iter(block.options.values()))[0] if isinstance(block, BranchSelection) else block
-        )
+        chart = next(iter(block.options.values()))[0] if isinstance(block, ChartChoice) else block
         pictures[block.title] = f"figures/{number}.svg"
         _write(folder / pictures[block.title], draw_file(attrs.evolve(chart, title=block.title)))
     runs = flat_rows(study.records)

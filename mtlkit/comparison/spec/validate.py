@@ -82,7 +82,7 @@ def _of_method(
     tasks = problem.recipe.tasks if method.alone else (None,)
     for task in tasks:
         recipe = recipe_of(problem.recipe, method, task)
-        wrong = recipe.problems(catalog)
+        wrong = recipe.problems(catalog.op_table)
         if wrong:
             yield Problem(here, f"{method.name!r} on the problem {name!r}: {wrong[0]}")
             return
@@ -101,7 +101,9 @@ def _of_search(recipe: Recipe, option: str, searched: Searched, catalog: Catalog
         return
     for value in searched.ends:
         try:
-            for_trial(with_settings(recipe, {option: value}, catalog), recipe.seed).check(catalog)
+            for_trial(with_settings(recipe, {option: value}, catalog), recipe.seed).check(
+                catalog.op_table
+            )
         except RecipeError as cause:
             yield cause.lines[0].partition(": ")[2]
             return
