@@ -1,7 +1,6 @@
 """The command line: one file for each command, imported when it is called.
 
-A command tells its user what is wrong by raising an `MtlkitError`; `main` prints it and exits
-with 2.
+A command reports an error by raising an `MtlkitError`; `main` prints it and exits with 2.
 """
 
 import importlib
@@ -18,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """Where a command of mtlkit's own is, and what ``mtlkit --help`` says of it."""
+    """Import target of one of mtlkit's commands, and its summary in ``mtlkit --help``."""
 
     target: str
     summary: str
-    loads_plugins: bool = True  # at once, so that a plugin that failed is told of
+    loads_plugins: bool = True  # at once, so that a failed plugin is reported
 
 
 COMMANDS = {
@@ -46,14 +45,14 @@ COMMANDS = {
 
 
 class Session:
-    """What the commands of one call share."""
+    """State that the commands of one call share."""
 
     def __init__(self) -> None:
         self.traceback = False
         self._catalog: Catalog | None = None
 
     def catalog(self) -> "Catalog":
-        """The catalog, loaded once; a plugin that failed is worth one line on stderr."""
+        """Return the catalog, loaded once; print one line on stderr for each failed plugin."""
         if self._catalog is None:
             from mtlkit.plugins.catalog import load_catalog
 
@@ -70,13 +69,13 @@ class Session:
 
 
 def current_catalog() -> "Catalog":
-    """The catalog of the command that is running."""
+    """Return the catalog of the running command."""
     session: Session = click.get_current_context().find_root().obj
     return session.catalog()
 
 
 class _Commands(click.Group):
-    """Mtlkit's own commands and those of the plugins; click's way to import them late."""
+    """Commands of mtlkit and its plugins, imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS, *sorted(set(ctx.obj.catalog().commands) - set(COMMANDS))]
@@ -90,7 +89,9 @@ class _Commands(click.Group):
             raise click.UsageError(f"no command named {cmd_name!r}{hint}", ctx)
         try:
             return _imported(plugins[cmd_name].target)
-        except Exception as cause:  # whatever a stranger's module raises belongs to its command
+        except (
+            Exception
+        ) as cause:  # report any error of a plugin's module as an error of its command
             raise LoadFailedError(
                 f"the command {cmd_name!r} of {plugins[cmd_name].origin} failed to import from "
                 f"{plugins[cmd_name].target!r}: {type(cause).__name__}: {cause}",
@@ -126,11 +127,11 @@ def mtlkit(ctx: click.Context, traceback: bool) -> None:
     session.traceback = traceback
     command = COMMANDS.get(ctx.invoked_subcommand or "")
     if command is None or command.loads_plugins:
-        session.catalog()  # whichever command follows, a plugin that failed is worth a warning
+        session.catalog()  # warns about failed plugins before any command runs
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 when all went well, 2 where the user can act on an error."""
+    """Run the command line and exit with 0 on success, 2 after an error that the user can fix."""
     session = Session()
     try:
         code = mtlkit.main(arguments, prog_name="mtlkit", standalone_mode=False, obj=session)
@@ -153,7 +154,7 @@ def _warn(message: str) -> None:
 
 
 def _told(error: MtlkitError) -> str:
-    """The error as a user sees it; the lines of a recipe's mistakes start with their place."""
+    """Return the text of an error; each line of a recipe's mistakes starts with its place."""
     if isinstance(error, RecipeError):
         *lines, verdict = str(error).splitlines()
         return "\n".join([*lines, f"mtlkit: error: {verdict}"])

@@ -1,4 +1,4 @@
-"""``mtlkit compare``: which weighting is best on a set of problems, or what two runs differ in."""
+"""``mtlkit compare``: which weighting is best on a set of problems, or how two runs differ."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +106,7 @@ def compare(
 
 
 def _refuse_options(context: click.Context) -> None:
-    """`UsageError` where an option of studies is given along with two folders."""
+    """Raise `UsageError` if an option of studies is given along with two folders."""
     for parameter in context.command.params:
         given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
         if given and isinstance(parameter, click.Option):
@@ -117,7 +117,7 @@ def _refuse_options(context: click.Context) -> None:
 
 
 def _tell_failures(folder: "StudyFolder") -> None:
-    """How many runs failed; `RunError` where no final run is left."""
+    """Print the number of failed runs; raise `RunError` if no final run is left."""
     from mtlkit.comparison.results.record import Stage
     from mtlkit.errors import RunError
 
@@ -165,20 +165,20 @@ def _show_plan(
     from mtlkit.runs.search import require_optuna
 
     folder = StudyFolder(out)
-    require_libraries()  # what would stop the study is told now
+    require_libraries()  # report what would stop the study before it starts
     if comparison.tuning.searches:
         require_optuna("compare")
     comparison = resolved(comparison, folder, executor_config)
     refuse_another_study(comparison, folder, catalog)
     primary_metrics_of(comparison, loading)
-    found = estimate(comparison, folder.records(), loading)
+    estimates = estimate(comparison, folder.records(), loading)
     rows: list[tuple[str, ...]] = [("problem", "method", "trials", "final runs", "to make", "time")]
-    for share in found:
-        counts = (share.trials, share.finals, share.left)
-        rows.append((share.problem, share.method, *map(str, counts), duration(share.seconds)))
+    for row in estimates:
+        counts = (row.trials, row.finals, row.left)
+        rows.append((row.problem, row.method, *map(str, counts), duration(row.seconds)))
     for line in aligned(rows):
         click.echo(line)
-    left, seconds = sum(share.left for share in found), sum(share.seconds for share in found)
+    left, seconds = sum(row.left for row in estimates), sum(row.seconds for row in estimates)
     workers = executor_config.slots
     click.echo(
         f"\n{left} runs to make, about {duration(seconds / workers)} of training by {workers} "

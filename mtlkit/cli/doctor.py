@@ -1,4 +1,4 @@
-"""``mtlkit plugins doctor``: every plugin loaded in a process of its own, and what is wrong."""
+"""``mtlkit plugins doctor``: load every plugin in a separate process and list its problems."""
 
 import importlib.metadata
 import json
@@ -17,10 +17,10 @@ from mtlkit.plugins.disabled import read_disabled
 from mtlkit.plugins.discovery import InstalledPlugin, accepted_apis, incompatible, installed_plugins
 
 HEAVY = ("torch", "numpy", "timm", "torchvision", "matplotlib", "numba", "PIL", "scipy", "pandas")
-"""What no plugin imports when it registers: every command would wait for it."""
+"""Packages that no plugin may import when it registers, because every command would wait."""
 
 SLOW = 0.1
-"""Seconds of import from which on a plugin is slow."""
+"""Longest import time of a plugin in seconds, above which it is slow."""
 
 PROBE = """
 import importlib, json, sys, time
@@ -57,7 +57,7 @@ print("\\n" + json.dumps(answer))
 
 @attrs.define
 class PluginDiagnosis:
-    """What was found of one plugin."""
+    """Result of examining one plugin."""
 
     plugin: InstalledPlugin
     seconds: float | None = None
@@ -109,7 +109,7 @@ def _chosen(
 def examined(
     plugin: InstalledPlugin, installed: Sequence[InstalledPlugin], timeout: float
 ) -> PluginDiagnosis:
-    """Everything that can be found of one plugin; only its own process imports it."""
+    """Examine one plugin; it is imported only in a separate process."""
     finding = PluginDiagnosis(plugin)
     finding.problems += [
         f"{rival.origin} claims the namespace {plugin.namespace!r} too; uninstall one"
@@ -140,8 +140,8 @@ def _load_apart(finding: PluginDiagnosis, timeout: float) -> None:
         finding.problems.append(f"does not load within {timeout:g} seconds")
         return
     except (IndexError, json.JSONDecodeError):  # the plugin ended the process
-        said = done.stderr.strip().splitlines()
-        last = f": {said[-1]}" if said else ""
+        stderr_lines = done.stderr.strip().splitlines()
+        last = f": {stderr_lines[-1]}" if stderr_lines else ""
         finding.problems.append(f"ends the process with the exit code {done.returncode}{last}")
         return
     finding.seconds = answer["seconds"]
@@ -162,31 +162,31 @@ def _load_apart(finding: PluginDiagnosis, timeout: float) -> None:
 
 
 def _requirements(distribution: str) -> tuple[list[str], list[str]]:
-    """What the distribution needs and does not find: problems, and notes for its extras."""
+    """Return missing requirements of the distribution: problems, and notes for its extras."""
     problems, missing_extras = [], dict[str, list[str]]()
-    found = importlib.metadata.distribution(distribution)
-    extras = found.metadata.get_all("Provides-Extra") or []
-    for text in found.requires or []:
+    installed = importlib.metadata.distribution(distribution)
+    extras = installed.metadata.get_all("Provides-Extra") or []
+    for text in installed.requires or []:
         requirement = Requirement(text)
-        said = _unmet(requirement)
-        if said is None:
+        unmet = _unmet(requirement)
+        if unmet is None:
             continue
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            problems.append(f"needs {said}; run `pip install '{_plain(requirement)}'`")
+            problems.append(f"needs {unmet}; run `pip install '{_plain(requirement)}'`")
             continue
         for extra in extras:
             if requirement.marker.evaluate({"extra": extra}):
-                missing_extras.setdefault(extra, []).append(said)
+                missing_extras.setdefault(extra, []).append(unmet)
     notes = [
-        f"the extra {extra!r} is not installed ({', '.join(said)}); "
+        f"the extra {extra!r} is not installed ({', '.join(missing)}); "
         f"`pip install '{distribution}[{extra}]'` brings it"
-        for extra, said in missing_extras.items()
+        for extra, missing in missing_extras.items()
     ]
     return problems, notes
 
 
 def _unmet(requirement: Requirement) -> str | None:
-    """What of the requirement is not met, in words; None where all is."""
+    """Return a text for an unmet requirement, or None if it is met."""
     try:
         version = importlib.metadata.version(requirement.name)
     except importlib.metadata.PackageNotFoundError:
@@ -201,7 +201,7 @@ def _plain(requirement: Requirement) -> str:
 
 
 def _compare_commands(findings: Sequence[PluginDiagnosis]) -> None:
-    """The first of two plugins with one command has it, which is a problem of the second."""
+    """Add a problem to each plugin whose command an earlier plugin already has."""
     owners: dict[str, InstalledPlugin] = {}
     for finding in findings:
         for name in finding.commands:

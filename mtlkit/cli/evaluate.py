@@ -1,4 +1,4 @@
-"""``mtlkit evaluate``: the numbers of a finished run, computed again."""
+"""``mtlkit evaluate``: compute the metrics of a finished run again."""
 
 from pathlib import Path
 

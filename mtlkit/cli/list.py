@@ -26,14 +26,14 @@ def list_components(family: str | None) -> None:
 
 
 def find_family(catalog: Catalog, word: str) -> tuple[str, Registry[Any]]:
-    """The family called `word`, in the singular or the plural."""
+    """Return the family called `word`, in the singular or the plural."""
     families = catalog.families()
-    wanted = word.lower().replace("-", " ")
+    key = word.lower().replace("-", " ")
     for plural, registry in families.items():
-        if wanted in (plural, registry.family):
+        if key in (plural, registry.family):
             return plural, registry
     raise UnknownComponentError(
-        f"no family named {word!r}{did_you_mean(wanted, families)}; "
+        f"no family named {word!r}{did_you_mean(key, families)}; "
         f"the families are {', '.join(families)}",
         family="family",
         name=word,
@@ -66,7 +66,7 @@ def _unavailable(catalog: Catalog, name: str) -> UnavailablePlugin | None:
     for registry in catalog.families().values():
         if family in (registry.plural, registry.family):
             return registry.blocked(bare)
-    return catalog.heads.blocked(name)  # every registry is closed to the same namespaces
+    return catalog.heads.blocked(name)  # every registry blocks the same namespaces
 
 
 def _candidates(catalog: Catalog, name: str) -> Iterator[tuple[str, Registry[Any], str]]:
@@ -79,7 +79,7 @@ def _candidates(catalog: Catalog, name: str) -> Iterator[tuple[str, Registry[Any
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of a table as lines, every column as wide as its widest cell."""
+    """Return the rows of a table as lines, every column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -172,10 +172,10 @@ def _summary(catalog: Catalog, candidate: "Candidate") -> str:
 
 
 def _rows(candidates: "list[Candidate]") -> Iterator[tuple[str, str, str, str]]:
-    for each in candidates:
-        if each.refuses:
-            yield each.name, "", "", f"cannot run: {each.refuses}"
+    for candidate in candidates:
+        if candidate.refuses:
+            yield candidate.name, "", "", f"cannot run: {candidate.refuses}"
         else:
-            chosen = f"chosen by {each.chosen}" if each.chosen else ""
-            memory = f"{each.peak / 2**20:.3g} MiB"
-            yield each.name, f"{each.seconds * 1e3:.3g} ms", memory, chosen
+            chosen = f"chosen by {candidate.chosen}" if candidate.chosen else ""
+            memory = f"{candidate.peak / 2**20:.3g} MiB"
+            yield candidate.name, f"{candidate.seconds * 1e3:.3g} ms", memory, chosen

@@ -8,7 +8,7 @@ import click
 
 
 def user_cache() -> Path:
-    """The user's cache folder for mtlkit, by the custom of the system."""
+    """Return the user's cache folder for mtlkit, by the convention of the system."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
         return (Path(base) if base else Path.home() / "AppData" / "Local") / "mtlkit"

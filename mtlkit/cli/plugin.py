@@ -1,4 +1,4 @@
-"""``mtlkit plugin new``: a package of one's own that installs, passes its tests, and is found."""
+"""``mtlkit plugin new``: create a plugin package that installs and passes its tests."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from mtlkit.recipe_io.error_text import article
 
 @attrs.frozen
 class ScaffoldExample:
-    """A component that a new plugin shows: its family, its module and target, its name."""
+    """An example component of a new plugin: its family, module, class, name and summary."""
 
     plural: str
     module: str
@@ -45,10 +45,10 @@ EXAMPLES = (
     ScaffoldExample("ops", "hinge", "HINGE", "hinge", "the squared hinge of each row"),
     ScaffoldExample("implementations", "by_rows", "BY_ROWS", "by-rows", "a few rows at a time"),
 )
-"""One example for each family; its template and that of its test have the name of the module."""
+"""One example for each family; its template and that of its test are named after the module."""
 
 HOOKS = "hooks"
-"""The option for hooks that observe a run, which are no component."""
+"""The option for hooks that observe a run, which are not components."""
 
 
 def option_of(family: Family[Any]) -> str:
@@ -64,7 +64,7 @@ LONGEST = 30
 
 @attrs.frozen
 class Start:
-    """A plugin that is to be written: its namespace, its examples, and whether it has hooks."""
+    """A plugin to write: its namespace, its examples, and whether it has hooks."""
 
     name: str
     examples: tuple[ScaffoldExample, ...]
@@ -72,16 +72,16 @@ class Start:
 
     @property
     def distribution(self) -> str:
-        """What `pip` calls it."""
+        """Name of the distribution, for `pip`."""
         return f"mtlkit-{self.name.replace('_', '-')}"
 
     @property
     def package(self) -> str:
-        """What Python calls it."""
+        """Name of the package to import."""
         return self.distribution.replace("-", "_")
 
     def files(self) -> Iterator[tuple[str, str]]:
-        """The path and the template of every file."""
+        """Yield the path and the template of every file."""
         yield "pyproject.toml", "pyproject.toml"
         yield "README.md", "README.md"
         yield ".gitignore", "gitignore"
@@ -92,7 +92,7 @@ class Start:
         for module in [*modules, "observer"] if self.hooks else modules:
             yield f"{self.package}/{module}.py", f"{module}.py"
             yield f"tests/test_{module}.py", f"test_{module}.py"
-        if "stripes" in modules:  # with its own data it can be tried at once
+        if "stripes" in modules:  # the example data makes the recipe runnable
             yield f"{self.package}/recipes/first.yaml", "recipe.yaml"
         if modules:
             yield "tests/test_conformance.py", "test_conformance.py"
@@ -116,7 +116,7 @@ class Start:
             "examples": self.examples,
             HOOKS: self.hooks,
             **{
-                option_of(family): any(each.plural == family.plural for each in self.examples)
+                option_of(family): any(example.plural == family.plural for example in self.examples)
                 for family in FAMILIES
             },
         }

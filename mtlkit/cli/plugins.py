@@ -1,4 +1,4 @@
-"""``mtlkit plugins``: who is installed, why a name is what it is, and who is left out."""
+"""``mtlkit plugins``: installed plugins, origins of names, and disabled plugins."""
 
 import json
 from collections.abc import Iterator
@@ -134,11 +134,11 @@ def enable(name: str) -> None:
 
 
 def _named(name: str) -> InstalledPlugin:
-    found = installed_plugins()
-    for plugin in found:
+    installed = installed_plugins()
+    for plugin in installed:
         if name in (plugin.namespace, plugin.distribution):
             return plugin
-    known = sorted({plugin.namespace for plugin in found})
+    known = sorted({plugin.namespace for plugin in installed})
     raise UnknownComponentError(
         f"no plugin named {name!r} is installed{did_you_mean(name, known)}; "
         f"installed are: {', '.join(known) or '(none)'}",

@@ -1,4 +1,4 @@
-"""``mtlkit report``: draw a report again, with other runs beside it."""
+"""``mtlkit report``: draw a report again, with other runs next to it."""
 
 from pathlib import Path
 

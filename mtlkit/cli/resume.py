@@ -1,4 +1,4 @@
-"""``mtlkit resume``: on with a run that was stopped."""
+"""``mtlkit resume``: resume a run that was stopped."""
 
 from pathlib import Path
 

@@ -32,30 +32,30 @@ def runs(
     from mtlkit.errors import RunError
     from mtlkit.report.numbers import duration, number
 
-    wanted = {}
+    conditions = {}
     for text in where:
         path, equals, value = text.partition("=")
         if not (path and equals):
             raise click.BadParameter(f"--where {text}: expected PATH=VALUE, such as seed=0")
-        wanted[path] = value
-    found = filter_runs(list_runs(folder, inside=inside), wanted, state, sort)
+        conditions[path] = value
+    matches = filter_runs(list_runs(folder, inside=inside), conditions, state, sort)
 
-    def numbers(each: ListedRun) -> str:
-        shown = [sort] if sort is not None else each.headlines[:2]
-        pairs = ((name, each.metric(name)) for name in shown)
+    def numbers(run: ListedRun) -> str:
+        shown = [sort] if sort is not None else run.headlines[:2]
+        pairs = ((name, run.metric(name)) for name in shown)
         return ", ".join(f"{name} {number(value)}" for name, value in pairs if value is not None)
 
     rows = [
         (
-            str(each.path),
-            each.kind,
-            each.state,
-            each.what,
-            numbers(each),
-            duration(each.seconds),
-            f"{each.date:%Y-%m-%d %H:%M}",
+            str(run.path),
+            run.kind,
+            run.state,
+            run.what,
+            numbers(run),
+            duration(run.seconds),
+            f"{run.date:%Y-%m-%d %H:%M}",
         )
-        for each in found
+        for run in matches
     ]
     if not rows:
         raise RunError(f"{folder}: there is no run below it that is asked for")
@@ -65,8 +65,8 @@ def runs(
     if opens:
         import webbrowser
 
-        report = found[-1].report
+        report = matches[-1].report
         if not report.is_file():
-            raise RunError(f"{report}: is missing; `mtlkit report {found[-1].path}` draws it")
+            raise RunError(f"{report}: is missing; `mtlkit report {matches[-1].path}` draws it")
         click.echo(f"\nopening {report}")
         webbrowser.open(report.absolute().as_uri())

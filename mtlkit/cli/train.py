@@ -1,4 +1,4 @@
-"""``mtlkit train``: from a recipe to a trained, evaluated model and its report."""
+"""``mtlkit train``: train and evaluate a recipe, and write its report."""
 
 import os
 from pathlib import Path

@@ -53,7 +53,7 @@ class TableBlock:
     def mark_best(self, columns: Mapping[int, bool]) -> "TableBlock":
         """Return the table with the best number of each column in bold.
 
-        `columns` says whether higher is better. A column with fewer than two numbers has no best.
+        `columns` holds whether higher is better. A column with fewer than two numbers has no best.
         """
         best = []
         for column, higher_is_better in columns.items():

@@ -1,4 +1,4 @@
-"""The outcome of an evaluation as one value, and its open form: JSON without pickles or NaN."""
+"""The result of an evaluation as one value, and its JSON form without NaN."""
 
 import json
 import math
@@ -26,7 +26,7 @@ class MetricScale:
 
 @attrs.frozen(kw_only=True)
 class Evaluation:
-    """What is known of a trained model: all that a report says which is not in the logs.
+    """Evaluation of a trained model: everything in a report that is not in the logs.
 
     `facts` are for people ("backbone": "casia-net"), `budget` holds numbers by which runs may be
     compared fairly ("steps", "seconds", "parameters"), `headlines` names the metrics to show first,
@@ -42,33 +42,33 @@ class Evaluation:
 
 
 def evaluation_to_json(evaluation: Evaluation) -> str:
-    """The evaluation as JSON text; a number that is NaN or infinite becomes null.
+    """Return the evaluation as JSON text; a number that is NaN or infinite becomes null.
 
     >>> evaluation_from_json(evaluation_to_json(Evaluation(metrics={"a": 0.5}))).metrics
     {'a': 0.5}
     """
-    found = {"format": FORMAT, **_converter().unstructure(evaluation)}
-    return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    fields = {"format": FORMAT, **_converter().unstructure(evaluation)}
+    return json.dumps(fields, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def evaluation_from_json(text: str, place: str = "evaluation.json") -> Evaluation:
-    """The evaluation written as `text`; `RunError` names `place` where it is none."""
+    """Return the evaluation stored as `text`; raise `RunError` with `place` if it is invalid."""
     import cattrs
 
-    again = "run `mtlkit evaluate` to make it anew"
+    remedy = "run `mtlkit evaluate` to make it anew"
     try:
-        found = json.loads(text)
+        value = json.loads(text)
     except json.JSONDecodeError as cause:
-        raise RunError(f"{place}: found no JSON ({cause}); {again}") from cause
-    version = found.get("format") if isinstance(found, dict) else None
+        raise RunError(f"{place}: found no JSON ({cause}); {remedy}") from cause
+    version = value.get("format") if isinstance(value, dict) else None
     if version != FORMAT:
-        raise RunError(f"{place}: expected format {FORMAT}, found {version!r}; {again}")
-    del found["format"]
+        raise RunError(f"{place}: expected format {FORMAT}, found {version!r}; {remedy}")
+    del value["format"]
     try:
-        return _converter().structure(found, Evaluation)
+        return _converter().structure(value, Evaluation)
     except cattrs.BaseValidationError as cause:
         mistakes = "; ".join(cattrs.transform_error(cause))
-        raise RunError(f"{place}: {mistakes}; {again}") from cause
+        raise RunError(f"{place}: {mistakes}; {remedy}") from cause
 
 
 def read_metrics(value: Mapping[str, Any]) -> Evaluation:
@@ -78,7 +78,7 @@ def read_metrics(value: Mapping[str, Any]) -> Evaluation:
     """
     if value["format"] != FORMAT:
         raise ValueError(f"got format {value['format']!r}, expected {FORMAT}")
-    metrics = {name: _number(found, float) for name, found in value["metrics"].items()}
+    metrics = {name: _number(item, float) for name, item in value["metrics"].items()}
     scales = {name: MetricScale(**scale) for name, scale in value.get("scales", {}).items()}
     return Evaluation(metrics=metrics, scales=scales, headlines=tuple(value["headlines"]))
 
@@ -99,9 +99,9 @@ def _converter() -> "cattrs.Converter":
     return converter
 
 
-def _number(found: Any, _: type) -> float:
-    if found is None:
+def _number(value: Any, _: type) -> float:
+    if value is None:
         return math.nan
-    if isinstance(found, bool) or not isinstance(found, int | float):
-        raise ValueError(f"expected a number, found {found!r}")
-    return float(found)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"expected a number, found {value!r}")
+    return float(value)

@@ -1,4 +1,4 @@
-"""What happened in training, drawn from its events."""
+"""Charts of training, drawn from its events."""
 
 import math
 import statistics
@@ -11,11 +11,11 @@ from mtlkit.report.blocks import Block, Chart, Section, Series, TableBlock
 from mtlkit.report.numbers import duration
 
 _POINTS = 400
-"""A curve is thinned to about this many points: more cannot be seen."""
+"""Approximate number of points that a curve is thinned to; more are not visible."""
 
 
 def training_section(events: Sequence[Event]) -> Section | None:
-    """Losses, weights, gradients and validation metrics over training; None without events."""
+    """Return losses, weights, gradients and validation metrics over training, or None."""
     steps = [event for event in events if isinstance(event, StepEvent)]
     evaluations = [event for event in events if isinstance(event, EvaluationEvent)]
     blocks: list[Block] = []
@@ -36,7 +36,7 @@ def training_section(events: Sequence[Event]) -> Section | None:
 
 
 def speed_section(events: Sequence[Event]) -> Section | None:
-    """Time and memory; None where nothing was measured."""
+    """Return time and memory, or None if nothing was measured."""
     speeds = [event for event in events if isinstance(event, Speed)]
     if not speeds:
         return None
@@ -61,7 +61,7 @@ def speed_section(events: Sequence[Event]) -> Section | None:
 
 
 def opening_charts(events: Sequence[Event]) -> list[Chart]:
-    """Return the curves that say most: validation, without its losses, and the training loss."""
+    """Return the main curves: validation, without its losses, and the training loss."""
     section = training_section(events)
     charts = [block for block in section.blocks if isinstance(block, Chart)] if section else []
     validation = [c for c in charts if c.title.startswith("Validation") and c.y_label != "loss"]
@@ -69,27 +69,27 @@ def opening_charts(events: Sequence[Event]) -> list[Chart]:
 
 
 def _weights(epochs: Sequence[float], values: Sequence[Mapping[str, float]]) -> Chart:
-    """Weights over training; where they differ much, in magnitudes, that all can be seen."""
+    """Return weights over training, on a log scale if they differ by more than a factor of 5."""
     chart = _curves("Weights of the losses", "weight", epochs, values)
-    every = [y for series in chart.series.values() for y in series.y if math.isfinite(y)]
-    wide = bool(every) and min(every) > 0 and max(every) > 5 * min(every)
+    finite = [y for series in chart.series.values() for y in series.y if math.isfinite(y)]
+    wide = bool(finite) and min(finite) > 0 and max(finite) > 5 * min(finite)
     return attrs.evolve(chart, y_log=wide)
 
 
 def _gradients(watched: Sequence[StepEvent]) -> list[Block]:
-    """How long the tasks' gradients are, and where they agree (1) or conflict (-1)."""
+    """Return norms and cosines of the tasks' gradients; 1 is agreement, -1 conflict."""
     epochs = [event.epoch for event in watched]
-    lengths = _curves("Gradient norms", "norm", epochs, [e.gradient_norms for e in watched])
-    every = [y for series in lengths.series.values() for y in series.y if math.isfinite(y)]
-    angles = [event.gradient_cosines for event in watched]
+    norms = _curves("Gradient norms", "norm", epochs, [e.gradient_norms for e in watched])
+    values = [y for series in norms.series.values() for y in series.y if math.isfinite(y)]
+    cosines = [event.gradient_cosines for event in watched]
     return [
-        attrs.evolve(lengths, y_log=bool(every) and min(every) > 0),
-        _curves("Cosines between the tasks' gradients", "cosine", epochs, angles),
+        attrs.evolve(norms, y_log=bool(values) and min(values) > 0),
+        _curves("Cosines between the tasks' gradients", "cosine", epochs, cosines),
     ]
 
 
 def _validation(evaluations: Sequence[EvaluationEvent]) -> list[Block]:
-    """One chart for each metric, a curve for each task, so that a chart has one unit."""
+    """Return a chart per metric with a curve per task, so that a chart has one unit."""
     names = dict.fromkeys(name for event in evaluations for name in event.metrics)
     blocks: list[Block] = []
     for kind in dict.fromkeys(name.rpartition("/")[2] for name in names):
@@ -106,7 +106,7 @@ def _validation(evaluations: Sequence[EvaluationEvent]) -> list[Block]:
 def _curves(
     title: str, y_label: str, epochs: Sequence[float], values: Sequence[Mapping[str, float]]
 ) -> Chart:
-    names = dict.fromkeys(name for each in values for name in each)
+    names = dict.fromkeys(name for row in values for name in row)
     series = {
         name: _series([(x, y[name]) for x, y in zip(epochs, values, strict=True) if name in y])
         for name in names
@@ -115,7 +115,7 @@ def _curves(
 
 
 def _series(points: Sequence[tuple[float, float]]) -> Series:
-    """The points, thinned evenly; the last one is kept."""
+    """Return the points, thinned evenly; the last one is kept."""
     every = max(1, len(points) // _POINTS)
     kept = list(points[::-1][::every])[::-1]
     return Series(x=tuple(x for x, _ in kept), y=tuple(y for _, y in kept))

@@ -101,8 +101,8 @@ class _Figures:
             {"label": label, "color": style.color, "glyph": GLYPHS.get(style.symbol, "\u2501")}
             for label, style in legend(chart).items()
         ]
-        known = {"title": chart.title, "legend": keys, "caption": chart.caption}
-        self._stored[name] = plotly_figure(chart) | known
+        details = {"title": chart.title, "legend": keys, "caption": chart.caption}
+        self._stored[name] = plotly_figure(chart) | details
         return name
 
     def as_json(self) -> str:

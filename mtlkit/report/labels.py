@@ -1,4 +1,4 @@
-"""Room for the labels of points: which side of its point each label is drawn on."""
+"""Placement of the labels of points: the side of its point that each label is drawn on."""
 
 import math
 from collections.abc import Sequence

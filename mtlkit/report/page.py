@@ -1,4 +1,4 @@
-"""The page of a report as a value, from which HTML and Markdown are made."""
+"""The page of a report as a value, from which HTML and Markdown are rendered."""
 
 from collections.abc import Mapping
 

@@ -16,7 +16,7 @@ from mtlkit.report.overlay import overlay
 from mtlkit.report.page import Code, Facts, Headline, Page, PagePart
 
 OPENING = 2
-"""The number of charts above the first heading if there are no training curves."""
+"""The number of charts above the first heading if a run has no training curves."""
 
 
 @attrs.frozen(kw_only=True)

@@ -146,12 +146,12 @@ def _categories(chart: Chart) -> list[str | int | float]:
 
 def _positions(chart: Chart) -> dict[str | int | float, float]:
     """Return the position of each x: numbers at their value, names and bars at whole numbers."""
-    every = _categories(chart)
-    if all(isinstance(x, int | float) for x in every):
+    categories = _categories(chart)
+    if all(isinstance(x, int | float) for x in categories):
         if chart.kind not in ("bar", "intervals"):
-            return {x: float(x) for x in every}
-        every.sort(key=float)
-    return {x: float(place) for place, x in enumerate(every)}
+            return {x: float(x) for x in categories}
+        categories.sort(key=float)
+    return {x: float(position) for position, x in enumerate(categories)}
 
 
 def _size(chart: Chart) -> tuple[float, float]:

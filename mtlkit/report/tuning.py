@@ -1,4 +1,4 @@
-"""How the score of a search for weights depends on each weight, as one SVG."""
+"""The score of a search for weights over each weight, as one SVG."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ class TrialPoint:
 
 
 def draw_trials(points: Sequence[TrialPoint], bounds: tuple[float, float]) -> str:
-    """The score over each weight between its `bounds`, the first and the best trial marked."""
+    """Draw the score over each weight within `bounds`, with the first and best trial marked."""
     names = list(points[0].weights)
     best = min(points, key=lambda point: point.score)
     figure = Figure(figsize=(1.4 + 2.6 * len(names), 3.2), layout="constrained")

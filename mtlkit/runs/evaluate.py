@@ -36,9 +36,9 @@ from mtlkit.training.device import chosen_device
 
 
 def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
-    """The trained model of the run at `path`, in evaluation mode; its data is not needed.
+    """Return the trained model of the run at `path`, in evaluation mode, without loading its data.
 
-    Raises `RunError` where there is no run, or none that has come to its end.
+    Raises `RunError` if the folder holds no finished run.
     """
     folder = open_run(Path(path))
     return read_model(folder, load_recipe(folder.recipe, catalog or load_catalog()))
@@ -53,9 +53,9 @@ def evaluate(
 ) -> Run:
     """Evaluate the finished run at `path` again, and write its report.
 
-    The report compares it with the runs `others`. Relative paths in the recipe start from where
-    they did in training. Raises `RunError` for a run that is unfinished or damaged, and `DataError`
-    if the data is no longer that which the model was trained on.
+    The report compares it with the runs `others`. Relative paths in the recipe start from the same
+    folder as in training. Raises `RunError` for a run that is unfinished or damaged, and
+    `DataError` if the data differs from the data that the model was trained on.
     """
     folder, beside = open_run(Path(path)), [Path(other) for other in others]
     catalog, loading = catalog or load_catalog(), loading or Loading()
@@ -73,10 +73,10 @@ def evaluate(
 def load_trained(
     path: Path | str, loading: Loading, catalog: Catalog | None = None
 ) -> EvaluationContext:
-    """The trained model of the run at `path` beside its data, for an evaluator to look at.
+    """Return the trained model of the run at `path` with its data, as the input of an evaluator.
 
-    Nothing is written. Relative paths in its recipe start from where they did in training. Raises
-    what `evaluate` raises.
+    Nothing is written. Relative paths in its recipe start from the same folder as in training.
+    Raises the errors of `evaluate`.
     """
     folder = open_run(Path(path))
     recipe = load_recipe(folder.recipe, catalog or load_catalog())
@@ -87,7 +87,7 @@ def load_trained(
 def _model_and_data(
     folder: RunFolder, recipe: Recipe, loading: Loading
 ) -> tuple[MultiTaskModel, Data]:
-    """The run's model, and the data it was trained on; `DataError` where that is another by now."""
+    """Return the model of the run and its data; raise `DataError` if the data has changed."""
     model = read_model(folder, recipe)
     loading = attrs.evolve(loading, base=Path(read_json(folder.provenance)["base"]))
     data = load_data(recipe, loading)
@@ -104,31 +104,31 @@ def evaluate_trained(
     beside: Sequence[Path] | None = (),
     observers: Observers | None = None,
 ) -> None:
-    """Ask the `tasks` evaluator and the recipe's, and write ``evaluation.json`` and the report.
+    """Run the `tasks` evaluator and the recipe's, and write ``evaluation.json`` and the report.
 
-    The report shows the runs `beside`, too; None: it is not drawn. The `observers` are notified of
-    the metrics, and add their sections.
+    The report also shows the runs `beside`; it is not drawn if `beside` is None. The `observers`
+    are notified of the metrics, and add their sections.
     """
     trained = TrainedModel(model, data, recipe.tasks, device)
     listed = [evaluator for evaluator in recipe.evaluators if evaluator != TaskMetrics()]
-    # task metrics come last: they read the batches of predictions that the others have kept, and
-    # say less about the aim of the recipe than the evaluators that it lists
-    order = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
-    _refuse_doubles([TaskMetrics(), *listed], [order[-1], *order[:-1]])
+    # task metrics come last: they reuse the predictions that the others cached, and measure the
+    # aim of the recipe less directly than the evaluators that it lists
+    results = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
+    _refuse_doubles([TaskMetrics(), *listed], [results[-1], *results[:-1]])
     status = folder.status()
-    metrics = {name: value for findings in order for name, value in findings.metrics.items()}
+    metrics = {name: value for result in results for name, value in result.metrics.items()}
     event = Evaluated(
         step=status.step, epoch=float(recipe.train.epochs), metrics=metrics, final=True
     )
     observers = observers or Observers()
     observers.notify(event)
-    sections = tuple(section for findings in order for section in findings.sections)
+    sections = tuple(section for result in results for section in result.sections)
     evaluation = Evaluation(
         facts=_facts(recipe, model, data, status, device),
         budget=_budget(recipe, model, data, status),
-        headlines=tuple(name for findings in order for name in findings.headlines),
+        headlines=tuple(name for result in results for name in result.headlines),
         metrics=metrics,
-        scales={name: scale for findings in order for name, scale in findings.scales.items()},
+        scales={name: scale for result in results for name, scale in result.scales.items()},
         sections=(*sections, *observers.report_sections(event)),
     )
     write_file(folder.evaluation, evaluation_to_json(evaluation).encode())
@@ -136,41 +136,41 @@ def evaluate_trained(
         write_report(folder.path, beside)
 
 
-def _refuse_doubles(asked: Sequence[Evaluator], found: Sequence[EvaluationResult]) -> None:
-    """`AssemblyError` where two evaluators give one metric, of which one would be lost."""
+def _refuse_doubles(evaluators: Sequence[Evaluator], results: Sequence[EvaluationResult]) -> None:
+    """Raise `AssemblyError` if two evaluators return one metric, because one would be lost."""
     owners: dict[str, str] = {}
-    for evaluator, findings in zip(asked, found, strict=True):
+    for evaluator, result in zip(evaluators, results, strict=True):
         owner = described(evaluator)
-        for name in findings.metrics:
+        for name in result.metrics:
             if name in owners:
                 raise AssemblyError(
                     f"two evaluators give the metric {name!r}: {owners[name]!r} and {owner!r}; "
                     f"leave one out of the recipe, or give their metrics other names"
                 )
-        owners |= dict.fromkeys(findings.metrics, owner)
+        owners |= dict.fromkeys(result.metrics, owner)
 
 
 def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
-    """`DataError` where the data would have made another model."""
+    """Raise `DataError` if the data would have produced another model."""
     if then == now:
         return
-    what = []
+    changes = []
     if then.sample_shape != now.sample_shape:
-        what.append(f"inputs of shape {then.sample_shape}, now {now.sample_shape}")
+        changes.append(f"inputs of shape {then.sample_shape}, now {now.sample_shape}")
     for task, classes in then.classes.items():
-        found = now.classes.get(task, ())
-        if found != classes:
-            gone = [name for name in classes if name not in found]
-            new = [name for name in found if name not in classes]
-            what.append(
-                f"{len(classes)} classes of {task!r}, now {len(found)}"
-                + (f", without {gone[0]!r}" if gone else "")
-                + (f", with {new[0]!r}" if new else "")
+        current = now.classes.get(task, ())
+        if current != classes:
+            removed = [name for name in classes if name not in current]
+            added = [name for name in current if name not in classes]
+            changes.append(
+                f"{len(classes)} classes of {task!r}, now {len(current)}"
+                + (f", without {removed[0]!r}" if removed else "")
+                + (f", with {added[0]!r}" if added else "")
             )
     if (then.mean, then.std) != (now.mean, now.std):
-        what.append(f"inputs normalized by {then.mean}, {then.std}")
+        changes.append(f"inputs normalized by {then.mean}, {then.std}")
     raise DataError(
-        f"{path}: the data is not what the model was trained on: it had {'; '.join(what)}. "
+        f"{path}: the data is not what the model was trained on: it had {'; '.join(changes)}. "
         f"Bring the old data back, or train anew"
     )
 
@@ -182,7 +182,7 @@ def _parameters(model: MultiTaskModel) -> int:
 def _budget(
     recipe: Recipe, model: MultiTaskModel, data: Data, status: Status
 ) -> Mapping[str, float]:
-    """What the metrics cost: without it, runs cannot be compared fairly."""
+    """Return the cost of the metrics, which a fair comparison of runs needs."""
     return {
         "parameters": float(_parameters(model)),
         "training samples": float(len(data.train)),
@@ -195,7 +195,7 @@ def _budget(
 def _facts(
     recipe: Recipe, model: MultiTaskModel, data: Data, status: Status, device: torch.device
 ) -> dict[str, str]:
-    """What was trained on what, for people."""
+    """Return the setup of the run as text for readers."""
     tasks = "task" if len(recipe.tasks) == 1 else f"tasks ({', '.join(recipe.tasks)})"
     facts = {
         "model": f"{type(recipe.backbone).__name__} with {len(recipe.tasks)} {tasks}",
@@ -226,7 +226,7 @@ def _chosen(ops: Mapping[str, str]) -> str:
 
 
 def described(value: object) -> str:
-    """A component in a few words: its class, and the options that are not left at their default.
+    """Describe a component in a few words: its class, and its options that are not the default.
 
     >>> from mtlkit.optim.sgd import SGD
     >>> described(SGD(lr=0.02, nesterov=True))
@@ -242,19 +242,19 @@ def described(value: object) -> str:
         return str(value)
     words = [type(value).__name__]
     for field in attrs.fields(type(value)):
-        found = getattr(value, field.name)
+        option = getattr(value, field.name)
         default = field.default
         if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = default.factory()
-        if found is True and default is False:
+        if option is True and default is False:
             words.append(field.name)
-        elif found != default:
-            words.append(f"{field.name} {described(found)}".replace("_", " "))
+        elif option != default:
+            words.append(f"{field.name} {described(option)}".replace("_", " "))
     return ", ".join(words)
 
 
 def _task(name: str, recipe: Recipe, model: MultiTaskModel) -> str:
     classes = model.assembly.classes.get(name)
-    what = "a number" if classes is None else f"{len(classes)} classes"
+    output = "a number" if classes is None else f"{len(classes)} classes"
     main = "main, " if recipe.tasks[name].role is Role.MAIN else ""
-    return f"{name} ({main}{what})"
+    return f"{name} ({main}{output})"

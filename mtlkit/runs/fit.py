@@ -1,4 +1,4 @@
-"""From a recipe to a folder with a trained, evaluated model; and on from where one stopped."""
+"""Train and evaluate a recipe in a folder, and resume a run that was stopped."""
 
 import contextlib
 import os
@@ -49,7 +49,7 @@ from mtlkit.training.ranks import Ranks, joined
 
 @attrs.frozen(eq=False)
 class RunSession:
-    """One uninterrupted part of a run: who works on which folder, and with what."""
+    """One uninterrupted part of a run: its folder, recipe, device, processes and observers."""
 
     folder: RunFolder
     recipe: Recipe
@@ -57,7 +57,7 @@ class RunSession:
     device: torch.device
     ranks: Ranks
     beside: tuple[Path, ...]
-    report: bool  # whether one is drawn at the end
+    report: bool  # whether to draw one at the end
     catalog: Catalog
     observers: Observers = attrs.field(init=False)
 
@@ -85,16 +85,16 @@ def fit(
     runs `beside` are shown too; without `report` none is drawn. Under torchrun every process calls
     this.
 
-    Raises `RecipeError` where the parts of the recipe do not fit together, `RunError` where the
-    folder is not empty or the disk refuses, `DataError` and `AssemblyError` where the data cannot
-    be had or do not fit, `NotFiniteError` where a loss is not finite, and `InterruptedRunError`
-    after Ctrl-C; the run can then be resumed. Before the first checkpoint, any error but a
-    `RunError` leaves no folder behind.
+    Raises `RecipeError` if the parts of the recipe do not fit together, `RunError` if the folder is
+    not empty or cannot be written, `DataError` and `AssemblyError` if the data is unavailable or
+    does not fit, `NotFiniteError` if a loss is not finite, and `InterruptedRunError` after Ctrl-C;
+    the run can then be resumed. Before the first checkpoint, any error but a `RunError` removes the
+    folder.
     """
     catalog = catalog or load_catalog()
     recipe.check(catalog.op_table)
     text = dump_recipe(recipe, catalog)
-    read_records(beside)  # a mistake in these is told before the work, not after it
+    read_records(beside)  # report a mistake in these before the work starts
     loading = loading or Loading()
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
@@ -104,22 +104,22 @@ def fit(
         if ranks.first:
             refuse_taken(folder)
             stack.enter_context(folder.locked())
-            refuse_taken(folder)  # now that nobody else can come between
+            refuse_taken(folder)  # again, now that no other process can write to it
             _begin(folder, text, provenance_of(recipe, catalog, loading.base, device))
         ranks.wait()
-        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
+        session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         try:
-            return _sit(sitting, quiet=quiet)
+            return _sit(session, quiet=quiet)
         except RunError:
-            raise  # says itself how to go on, and its folder is what to go on with
+            raise  # its message names the fix, and the folder is kept for resuming
         except Exception:
             if ranks.first and not saved_steps(folder.checkpoints):
-                folder.discard()  # nothing was trained: correct the mistake and call again
+                folder.discard()  # nothing was trained, so the same call can be repeated
             raise
 
 
 def _begin(folder: RunFolder, recipe: str, provenance: Mapping[str, Any]) -> None:
-    """Write what makes the folder a run's, or, where the disk refuses, nothing."""
+    """Write the first files of the run; remove the folder if the disk refuses."""
     try:
         write_json(folder.provenance, provenance)
         write_file(folder.recipe, recipe.encode())
@@ -137,10 +137,10 @@ def resume(
     beside: Sequence[Path] = (),
     report: bool = True,
 ) -> Run:
-    """Go on with the run in the folder `path`, to the very result it would have had unstopped.
+    """Resume the run in the folder `path`; the result equals that of an uninterrupted run.
 
-    Raises `RunError` where there is no run or another process is working on it, and else what
-    `fit` raises.
+    Raises `RunError` if the folder holds no run or another process is working on it, and the errors
+    of `fit`.
     """
     folder = open_run(Path(path))
     catalog = catalog or load_catalog()
@@ -157,61 +157,61 @@ def resume(
             remove_half_written(folder.path)
             remove_half_written(folder.checkpoints)
         ranks.wait()
-        sitting = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
-        return _sit(sitting, quiet=quiet)
+        session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
+        return _sit(session, quiet=quiet)
 
 
-def _sit(sitting: RunSession, *, quiet: bool) -> Run:
-    """Work on the run to its end, and say in its status how that went."""
-    folder, progress = sitting.folder, shown(quiet=quiet or not sitting.ranks.first)
-    sitting.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
+def _sit(session: RunSession, *, quiet: bool) -> Run:
+    """Execute the run to its end, and record the outcome in its status."""
+    folder, progress = session.folder, shown(quiet=quiet or not session.ranks.first)
+    session.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
     try:
-        with threads_of(folder, sitting.recipe.train.threads):
-            _work(sitting, progress)
+        with threads_of(folder, session.recipe.train.threads):
+            _work(session, progress)
     except (InterruptedRunError, KeyboardInterrupt) as cause:
-        how = f"go on with `mtlkit resume {folder.path}`"
+        hint = f"go on with `mtlkit resume {folder.path}`"
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
-        _say_status(sitting, State.INTERRUPTED, reason)
-        raise InterruptedRunError(f"{folder.path}: {reason}; {how}") from cause
+        _say_status(session, State.INTERRUPTED, reason)
+        raise InterruptedRunError(f"{folder.path}: {reason}; {hint}") from cause
     except Exception as cause:
-        _say_status(sitting, State.FAILED, f"{type(cause).__name__}: {cause}")
+        _say_status(session, State.FAILED, f"{type(cause).__name__}: {cause}")
         raise
     finally:
         progress.close()
-    sitting.observers.notify(RunEnded(state=State.FINISHED.value))
+    session.observers.notify(RunEnded(state=State.FINISHED.value))
     return Run(folder.path)
 
 
-def _say_status(sitting: RunSession, state: State, reason: str) -> None:
-    """Keep what the status knows and change the rest; a full disk must not hide the first error."""
-    if sitting.ranks.first:
+def _say_status(session: RunSession, state: State, reason: str) -> None:
+    """Update state and reason of the status; a full disk must not hide the first error."""
+    if session.ranks.first:
         with contextlib.suppress(RunError):
-            folder = sitting.folder
+            folder = session.folder
             step = max(saved_steps(folder.checkpoints), default=0)
             folder.write_status(
                 attrs.evolve(folder.status(), state=state, step=step, reason=reason, pid=0)
             )
-    sitting.observers.notify(RunEnded(state=state.value, reason=reason))
+    session.observers.notify(RunEnded(state=state.value, reason=reason))
 
 
-def _work(sitting: RunSession, progress: Progress) -> None:
-    folder, recipe, ranks = sitting.folder, sitting.recipe, sitting.ranks
+def _work(session: RunSession, progress: Progress) -> None:
+    folder, recipe, ranks = session.folder, session.recipe, session.ranks
     if ranks.first:
         folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
-    data = _load(sitting, progress)
+    data = _load(session, progress)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluators:
-        evaluator.check(data)  # now, rather than after hours of training
+        evaluator.check(data)  # before training, which may take hours
     if ranks.first:
         _keep_assembly(folder, assembly)
     targets = {
         name: encode_targets(split, recipe.tasks, assembly)
         for name, split in data.splits().items()
-        if name != "test"  # never looked at before the evaluation
+        if name != "test"  # not used before the evaluation
     }
     checkpoint = newest_checkpoint(folder.checkpoints)
     torch.manual_seed(recipe.seed)
-    # a checkpoint brings the weights; those the run began with may be gone by now
+    # a checkpoint holds the weights; the pretrained file may no longer exist
     backbone = recipe.backbone if checkpoint is None else recipe.backbone.blank()
     model = assemble(backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
@@ -226,42 +226,44 @@ def _work(sitting: RunSession, progress: Progress) -> None:
             targets=targets,
             folder=folder.path,
             checkpoints=folder.checkpoints,
-            device=sitting.device,
+            device=session.device,
             ranks=ranks,
             progress=progress,
-            observers=sitting.observers,
+            observers=session.observers,
         ),
     )
     if checkpoint is not None:
         training.restore(checkpoint)
-        changed = changed_arithmetic(read_json(folder.provenance), checkpoint, sitting.device)
+        changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
         if changed is not None:
             progress.say(changed)
         progress.say(f"going on after step {training.step} of {training.steps}")
     if ranks.first:
-        now = Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
-        folder.write_status(now)
+        status = Status(
+            state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid()
+        )
+        folder.write_status(status)
     training.run()
     if ranks.first:
-        _finish(sitting, training, data, progress)
-    ranks.wait()  # a caller may read on any rank what the first one has written
+        _finish(session, training, data, progress)
+    ranks.wait()  # a caller may read the files of the first rank on any rank
 
 
-def _load(sitting: RunSession, progress: Progress) -> Data:
-    """The data; the first rank loads it before the others, which then find it in the cache."""
-    loading = sitting.loading
+def _load(session: RunSession, progress: Progress) -> Data:
+    """Load the data, on the first rank before the others, which then read its cache."""
+    loading = session.loading
     if loading.progress == Loading().progress:
         loading = attrs.evolve(loading, progress=progress.loading)
-    if sitting.ranks.first:
-        data = load_data(sitting.recipe, loading)
-    sitting.ranks.wait()
-    if not sitting.ranks.first:
-        data = load_data(sitting.recipe, loading)
+    if session.ranks.first:
+        data = load_data(session.recipe, loading)
+    session.ranks.wait()
+    if not session.ranks.first:
+        data = load_data(session.recipe, loading)
     return data
 
 
 def _keep_assembly(folder: RunFolder, assembly: Assembly) -> None:
-    """Write down what the data decided, or find that it still is what it was."""
+    """Write the assembly; raise `DataError` if the run already has a different one."""
     if not folder.assembly.exists():
         save_assembly(folder, assembly)
     elif read_assembly(folder) != assembly:
@@ -272,23 +274,23 @@ def _keep_assembly(folder: RunFolder, assembly: Assembly) -> None:
         )
 
 
-def _finish(sitting: RunSession, training: Training, data: Data, progress: Progress) -> None:
-    """Save the model, evaluate it, and say that the run is finished."""
-    folder = sitting.folder
+def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
+    """Save the model, evaluate it, and mark the run as finished."""
+    folder = session.folder
     save_model(folder, training.model)
     status = Status(
         state=State.RUNNING,
         step=training.step,
         steps=training.steps,
         seconds=training.pace.seconds,
-        peak_memory_bytes=training.pace.peak_memory(sitting.device),
+        peak_memory_bytes=training.pace.peak_memory(session.device),
         untrained=training.untrained,
         pid=os.getpid(),
     )
     folder.write_status(status)
     progress.say("evaluating")
-    compared = sitting.beside if sitting.report else None
+    compared = session.beside if session.report else None
     evaluate_trained(
-        folder, sitting.recipe, training.model, data, sitting.device, compared, sitting.observers
+        folder, session.recipe, training.model, data, session.device, compared, session.observers
     )
     folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))

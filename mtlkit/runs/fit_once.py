@@ -1,4 +1,4 @@
-"""A run that is made once: trained now, gone on with, or found as it was left."""
+"""Runs that are executed once: started, resumed, or reused if finished."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +18,9 @@ from mtlkit.training.checkpoint import remove_half_written, saved_steps
 def fit_once(
     recipe: Recipe, path: Path, *, catalog: Catalog, loading: Loading, report: bool = True
 ) -> None:
-    """Have the run of `recipe` in the folder `path`, with as little work as that takes.
+    """Complete the run of `recipe` in the folder `path`: start it, resume it, or reuse it.
 
-    Raises what `fit` and `resume` do, and `RunError` where the folder holds the run of another
+    Raises the errors of `fit` and `resume`, and `RunError` if the folder holds the run of another
     recipe.
     """
     folder, written = RunFolder(path), dump_recipe(recipe, catalog)
@@ -39,7 +39,7 @@ def fit_once(
 
 
 def _begin_anew(folder: RunFolder) -> None:
-    """Remove what a run leaves that was killed before it had its recipe."""
+    """Remove the files of a run that was killed before it wrote its recipe."""
     with folder.locked():
         remove_half_written(folder.path)
         if not folder.recipe.exists() and not saved_steps(folder.checkpoints):
@@ -47,9 +47,9 @@ def _begin_anew(folder: RunFolder) -> None:
 
 
 def is_made(folder: RunFolder, recipe: str) -> bool:
-    """Whether the run of the resolved `recipe` came to its end in `folder`."""
-    mine = folder.recipe.exists() and folder.recipe.read_text("utf-8") == recipe
-    return mine and folder.status_file.exists() and folder.status().state is State.FINISHED
+    """Return whether `folder` holds the finished run of the resolved `recipe`."""
+    same_recipe = folder.recipe.exists() and folder.recipe.read_text("utf-8") == recipe
+    return same_recipe and folder.status_file.exists() and folder.status().state is State.FINISHED
 
 
 def validation_values(folder: RunFolder, recipe: Recipe) -> dict[str, float]:
@@ -61,7 +61,7 @@ def validation_values(folder: RunFolder, recipe: Recipe) -> dict[str, float]:
 
 
 def mean_ratio(losses: Mapping[str, float], unit: Mapping[str, float]) -> float:
-    """The mean, over the tasks of `losses`, of each loss in units of that in `unit`.
+    """Return the mean, over the tasks of `losses`, of the ratio of each loss to that in `unit`.
 
     >>> mean_ratio({"pose": 1.0, "light": 3.0}, {"pose": 2.0, "light": 2.0})
     1.0

@@ -1,4 +1,4 @@
-"""The folder of a run: which file is where, and nothing in it ever half-written."""
+"""The folder of a run: paths of its files, each written whole or not at all."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from mtlkit.runs.lock import LOCK, lock_folder
 
 
 class State(Enum):
-    """How far a run has come."""
+    """State of a run."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -27,13 +27,13 @@ class State(Enum):
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """What a run says of itself; the process named by `pid` may be gone."""
+    """Recorded status of a run; the process named by `pid` may have ended."""
 
     state: State
-    step: int = 0  # updates made, as far as the last checkpoint or the end
-    steps: int = 0  # updates to make in all; 0 before the data is known
+    step: int = 0  # updates made up to the last checkpoint or the end
+    steps: int = 0  # total updates; 0 before the data is loaded
     reason: str = ""
-    seconds: float = 0.0  # of training, over all sittings
+    seconds: float = 0.0  # of training, over all sessions
     peak_memory_bytes: int = 0
     untrained: tuple[str, ...] = ()  # parameters that no loss reaches
     pid: int = 0
@@ -41,7 +41,7 @@ class Status:
 
 @attrs.frozen
 class RunFolder:
-    """The files of a run, by what they hold.
+    """Paths of a run's files, named by content.
 
     >>> RunFolder(Path("runs/first")).recipe.name
     'recipe.yaml'
@@ -56,22 +56,22 @@ class RunFolder:
 
     @property
     def provenance(self) -> Path:
-        """The versions of everything that took part."""
+        """Versions of the components, packages and platform of the run."""
         return self.path / "provenance.json"
 
     @property
     def log(self) -> Path:
-        """The reproducible events, one JSON object a line."""
+        """Reproducible events, one JSON object per line."""
         return self.path / "log.jsonl"
 
     @property
     def speed(self) -> Path:
-        """How fast it went, one JSON object a line."""
+        """Speed events, one JSON object per line."""
         return self.path / "speed.jsonl"
 
     @property
     def tensorboard(self) -> Path:
-        """The events for TensorBoard, where they were asked for."""
+        """Events for TensorBoard, if the recipe enables them."""
         return self.path / "tensorboard"
 
     @property
@@ -86,43 +86,43 @@ class RunFolder:
 
     @property
     def assembly(self) -> Path:
-        """What the data decided about the model, with which it is built again without the data."""
+        """Properties of the data that the model is built from, to rebuild it without the data."""
         return self.path / "assembly.json"
 
     @property
     def evaluation(self) -> Path:
-        """What the evaluators found."""
+        """Results of the evaluators."""
         return self.path / "evaluation.json"
 
     @property
     def report(self) -> Path:
-        """The page that shows it."""
+        """Page that shows the evaluation."""
         return self.path / "report.html"
 
     @property
     def status_file(self) -> Path:
-        """How far the run has come."""
+        """Status of the run."""
         return self.path / "status.json"
 
     def status(self) -> Status:
-        """How far the run has come; `RunError` where the folder holds no run."""
-        found = read_json(self.status_file)
-        found |= {"state": State(found["state"]), "untrained": tuple(found["untrained"])}
-        return Status(**found)
+        """Return the status of the run; raise `RunError` if the folder holds no run."""
+        values = read_json(self.status_file)
+        values |= {"state": State(values["state"]), "untrained": tuple(values["untrained"])}
+        return Status(**values)
 
     def write_status(self, status: Status) -> None:
-        """Say how far the run has come."""
+        """Write the status of the run."""
         write_json(self.status_file, {**attrs.asdict(status), "state": status.state.value})
 
     def discard(self) -> None:
         """Remove what a run without a checkpoint has written, and the folder if that empties it."""
-        begun = (self.recipe, self.provenance, self.assembly, self.status_file, self.path / LOCK)
-        with contextlib.suppress(OSError):  # the error that led here is the one to see
-            for file in (*begun, self.log, self.speed):
+        files = (self.recipe, self.provenance, self.assembly, self.status_file, self.path / LOCK)
+        with contextlib.suppress(OSError):  # keep the error that led here visible
+            for file in (*files, self.log, self.speed):
                 file.unlink(missing_ok=True)
-            for inner in (self.checkpoints, self.tensorboard):
-                shutil.rmtree(inner, ignore_errors=True)
-            self.path.rmdir()  # refused where something else is in it, which is not ours to remove
+            for subfolder in (self.checkpoints, self.tensorboard):
+                shutil.rmtree(subfolder, ignore_errors=True)
+            self.path.rmdir()  # fails if the folder holds other files, which stay
 
     def locked(self) -> AbstractContextManager[None]:
         """Keep other processes out; `RunError` if one is working in the folder."""
@@ -133,7 +133,7 @@ class RunFolder:
 
 
 def refuse_taken(folder: RunFolder) -> None:
-    """Make the folder of a new run; `RunError` where anything is in its place already."""
+    """Create the folder of a new run; raise `RunError` if it exists and is not empty."""
     path = folder.path
     if path.exists() and not path.is_dir():
         raise RunError(f"{path}: is a file; expected a new or empty folder for the run")
@@ -149,7 +149,7 @@ def refuse_taken(folder: RunFolder) -> None:
 
 
 def open_run(path: Path) -> RunFolder:
-    """The run's folder at `path`; `RunError` where there is none."""
+    """Return the folder of the run at `path`; raise `RunError` if there is none."""
     folder = RunFolder(path)
     if not folder.recipe.is_file():
         raise RunError(f"{path}: holds no run: there is no {folder.recipe.name} in it")
@@ -157,19 +157,19 @@ def open_run(path: Path) -> RunFolder:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Put `value` at `path` as JSON, whole or not at all."""
+    """Write `value` to `path` as JSON, whole or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     write_file(path, f"{text}\n".encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object at `path`; `RunError` where there is none."""
+    """Return the JSON object at `path`; raise `RunError` if there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path}: is missing; expected a file that every run has") from None
     except ValueError as cause:
         raise RunError(f"{path}: holds no JSON: {cause}") from cause
-    if not isinstance(found, dict):
-        raise RunError(f"{path}: expected a JSON object, found {type(found).__name__}")
-    return found
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: expected a JSON object, found {type(value).__name__}")
+    return value

@@ -20,7 +20,7 @@ LOCK = ".lock"
 def lock_folder(
     path: Path, kind: str, *, holder: Callable[[], int] = lambda: 0, timeout: float = 0.0
 ) -> Iterator[None]:
-    """Keep other processes out of the folder, which is made if it is missing.
+    """Lock the folder against other processes; create it if it is missing.
 
     `kind` names its content in errors, such as "run". Raises `RunError` if another process holds
     the lock for longer than `timeout` seconds; `holder` returns its process id, or 0.

@@ -1,4 +1,4 @@
-"""The arithmetic of a run: a sum depends on threads, torch, the device, and the choice of ops."""
+"""Numerics of a run, which depend on threads, torch, the device, and the choice of ops."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +13,9 @@ from mtlkit.training.checkpoint import Checkpoint
 
 @contextmanager
 def threads_of(folder: RunFolder, stated: int | None) -> Iterator[None]:
-    """Compute with the `stated` threads, or as many as the run began with; then as before.
+    """Use the `stated` number of threads, or the run's first one; restore the old number after.
 
-    With another number of threads torch adds in another order, and the bits differ.
+    Another number of threads changes the order of sums in torch, and therefore the bits.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(stated or read_json(folder.provenance)["threads"])
@@ -26,22 +26,22 @@ def threads_of(folder: RunFolder, stated: int | None) -> Iterator[None]:
 
 
 def device_name(device: torch.device) -> str:
-    """The device as the provenance names it."""
+    """Return the name of the device in the provenance."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 def changed_arithmetic(
     provenance: Mapping[str, Any], checkpoint: Checkpoint, device: torch.device
 ) -> str | None:
-    """What of torch, device and environment is no longer as it was; None where nothing is."""
-    found = (
+    """Return a warning that lists changes of torch, device and choice of ops, or None."""
+    settings = (
         ("torch", checkpoint.torch, torch.__version__),
         ("the device", provenance["device"], device_name(device)),
         ("the choice of ops", provenance.get("ops", ""), environment_choices()),
     )
     changed = [
-        f"{what} was {then or 'left open'} and is {now or 'left open'}"
-        for what, then, now in found
+        f"{name} was {then or 'left open'} and is {now or 'left open'}"
+        for name, then, now in settings
         if then != now
     ]
     if not changed:

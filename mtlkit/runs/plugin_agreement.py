@@ -1,4 +1,4 @@
-"""That all processes of a run have the same components registered."""
+"""Check that all processes of a run have the same components registered."""
 
 from collections.abc import Sequence
 
@@ -9,34 +9,34 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.training.ranks import Ranks
 
 SHOWN = 10
-"""How many differences are shown; one machine without a plugin makes many."""
+"""Number of differences shown; one machine without a plugin causes many."""
 
 
 def require_same_plugins(catalog: Catalog, ranks: Ranks, device: torch.device) -> None:
-    """`RunError`, on every rank, with what differs between the ranks' registered components.
+    """Raise `RunError` on every rank if the ranks' registered components differ.
 
-    It is the first thing that the processes tell each other: a machine with another plugin, or
-    with another version of it, would train something else, or wait forever.
+    This is the first exchange of the processes: a machine with another plugin, or with another
+    version of it, would train something else, or wait forever.
     """
     texts = ranks.texts("\n".join(catalog.registered()), device)
-    found = differences([text.splitlines() for text in texts])
-    if found:
-        more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    lines = differences([text.splitlines() for text in texts])
+    if lines:
+        more = f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
         raise RunError(
-            f"the processes have different components: {'; '.join(found[:SHOWN])}{more}. Install "
+            f"the processes have different components: {'; '.join(lines[:SHOWN])}{more}. Install "
             f"the same plugins in the same versions on every machine (`mtlkit plugins` lists them)"
         )
 
 
 def differences(registered: Sequence[Sequence[str]]) -> list[str]:
-    """What each rank lacks, and has beyond, the first one.
+    """Return the components that each rank lacks or has in addition to the first one.
 
     >>> differences([["head a", "head b"], ["head a", "head c"]])
     ['rank 1 lacks head b', 'rank 1 alone has head c']
     """
     first = registered[0]
-    found = []
-    for rank, own in enumerate(registered[1:], start=1):
-        found += [f"rank {rank} lacks {line}" for line in first if line not in own]
-        found += [f"rank {rank} alone has {line}" for line in own if line not in first]
-    return found
+    mismatches = []
+    for rank, components in enumerate(registered[1:], start=1):
+        mismatches += [f"rank {rank} lacks {line}" for line in first if line not in components]
+        mismatches += [f"rank {rank} alone has {line}" for line in components if line not in first]
+    return mismatches

@@ -1,4 +1,4 @@
-"""Progress on a terminal, and as plain lines where there is none."""
+"""Progress displays: live on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -15,11 +15,11 @@ from mtlkit.report.numbers import duration
 from mtlkit.training.progress import Progress, Silence, TrainingProgress
 
 PATIENCE = 10.0
-"""Plain lines come at least this often, in seconds."""
+"""Longest time between plain lines, in seconds."""
 
 
 def shown(*, quiet: bool, to: TextIO | None = None) -> Progress:
-    """Nothing where `quiet`, a live display on a terminal, plain lines elsewhere."""
+    """Return no display if `quiet`, a live display on a terminal, or else plain lines."""
     if quiet:
         return Silence()
     console = Console(file=to or sys.stderr)
@@ -92,7 +92,7 @@ class LiveProgress(Progress):
     def trained(self, standing: TrainingProgress) -> None:
         rate = f"{standing.samples_per_second:.0f} samples/s"
         self._advance("training", standing.step, standing.steps, rate)
-        # the means change only when a step is logged; the table is built no more often
+        # rebuild the table only when a step is logged, because the means change only then
         if standing.losses is not self._known:
             self._known = standing.losses
             self._table = _table(standing)

@@ -1,4 +1,4 @@
-"""What took part in a run: components and their owners, versions, platform."""
+"""Provenance of a run: components and their owners, versions, platform."""
 
 import platform
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
 def provenance_of(
     recipe: Recipe, catalog: Catalog, base: Path, device: torch.device
 ) -> Mapping[str, Any]:
-    """Everything about a run that is not in its recipe; `base` is where relative paths start."""
+    """Return the facts of a run that its recipe lacks; relative paths start at `base`."""
     return {
         "components": provenance(recipe, catalog),
         "versions": {name: _version(name) for name in PACKAGES},

@@ -16,9 +16,10 @@ _MACHINE = ("python", "platform", "device", "threads")
 
 
 def write_report(path: Path, beside: Sequence[Path] = (), out: Path | None = None) -> Path:
-    """Draw the report of the run at `path`, with other runs beside it; the file that was written.
+    """Draw the report of the run at `path`, with the runs `beside`, and return the file's path.
 
-    None writes it into the run. Raises `RunError` for a folder that is no evaluated run.
+    The file is `out`, or lies in the run if `out` is None. Raises `RunError` for a folder that is
+    not an evaluated run.
     """
     from mtlkit.report.run_page import render_page
 
@@ -32,7 +33,7 @@ def write_report(path: Path, beside: Sequence[Path] = (), out: Path | None = Non
 
 
 def read_evaluation(folder: RunFolder) -> Evaluation:
-    """What the evaluators found in the run; `RunError` where none has looked at it yet."""
+    """Return the evaluation of the run; raise `RunError` if it has not been evaluated yet."""
     if not folder.evaluation.is_file():
         raise RunError(
             f"{folder.path}: has not been evaluated; run `mtlkit evaluate {folder.path}`, "
@@ -43,7 +44,7 @@ def read_evaluation(folder: RunFolder) -> Evaluation:
 
 
 def read_records(paths: Sequence[Path]) -> "list[RunRecord]":
-    """What the runs' files say, under names that tell the runs apart."""
+    """Return the records of the runs, under distinct names."""
     return [_record(open_run(path), name) for path, name in zip(paths, _names(paths), strict=True)]
 
 
@@ -61,16 +62,16 @@ def _record(folder: RunFolder, name: str) -> "RunRecord":
 
 
 def _versions(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """What took part, without the paths of the machine: a report is made to be shown."""
-    found = dict(provenance.get("versions", {}))
-    found |= {name: str(provenance[name]) for name in _MACHINE if name in provenance}
+    """Return the versions without the paths of the machine, since a report may be published."""
+    versions = dict(provenance.get("versions", {}))
+    versions |= {name: str(provenance[name]) for name in _MACHINE if name in provenance}
     for name, component in provenance.get("components", {}).items():
-        found[name] = f"{component['distribution']} {component['version']}"
-    return found
+        versions[name] = f"{component['distribution']} {component['version']}"
+    return versions
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """The folders' names; with as many of their parents as it takes to make them differ.
+    """Return the folders' names, with as many of their parents as make them distinct.
 
     >>> _names([Path("a/run"), Path("b/run")])
     ['a/run', 'b/run']
@@ -80,7 +81,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
         names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    twice = next(
+    repeated = next(
         path for path in paths if list(map(Path.absolute, paths)).count(path.absolute()) > 1
     )
-    raise RunError(f"{twice}: is named twice; a run cannot stand beside itself")
+    raise RunError(f"{repeated}: is named twice; a run cannot stand beside itself")

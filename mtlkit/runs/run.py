@@ -11,7 +11,7 @@ from mtlkit.runs.folder import RunFolder, read_json
 
 @attrs.frozen
 class Run:
-    """A finished run: its folder, and what is in it."""
+    """A finished run: its folder, metrics and files."""
 
     path: Path
 
@@ -23,8 +23,8 @@ class Run:
     @property
     def headlines(self) -> Mapping[str, float]:
         """The metrics to show first."""
-        known = self._evaluation
-        return {name: known.metrics[name] for name in known.headlines if name in known.metrics}
+        result = self._evaluation
+        return {name: result.metrics[name] for name in result.headlines if name in result.metrics}
 
     def rows(self) -> list[dict[str, str | float]]:
         """Return the metrics as rows, for pandas or polars."""

@@ -1,4 +1,4 @@
-"""The data of a run: what its source gives, but for what the run must not see."""
+"""The data of a run: its source's data, without the splits that the run must not use."""
 
 import attrs
 
@@ -8,9 +8,9 @@ from mtlkit.recipe import Recipe
 
 
 def load_data(recipe: Recipe, loading: Loading) -> Data:
-    """The data of `recipe`, without the test split where `train.test` is off.
+    """Load the data of `recipe`, without the test split if `train.test` is off.
 
-    So a run that only chooses settings cannot look at it, whoever evaluates the run and when.
+    A run that only chooses settings then cannot use the test split in any evaluation.
     """
     data = recipe.data.load(loading)
     return data if recipe.train.test else attrs.evolve(data, test=None)

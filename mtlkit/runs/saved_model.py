@@ -1,4 +1,4 @@
-"""A trained model on disk: its weights, and what the data decided about it."""
+"""A trained model on disk: its weights, and the properties of the data that it was built from."""
 
 import attrs
 from safetensors import SafetensorError
@@ -13,18 +13,18 @@ from mtlkit.training.checkpoint import tensor_bytes, tensors_of
 
 
 def save_assembly(folder: RunFolder, assembly: Assembly) -> None:
-    """Write down what the data decided."""
+    """Write the assembly of the run's model."""
     write_json(folder.assembly, attrs.asdict(assembly))
 
 
 def read_assembly(folder: RunFolder) -> Assembly:
-    """What the data decided about the run's model."""
-    found = read_json(folder.assembly)
+    """Return the assembly of the run's model."""
+    values = read_json(folder.assembly)
     return Assembly(
-        sample_shape=tuple(found["sample_shape"]),
-        classes={task: tuple(names) for task, names in found["classes"].items()},
-        mean=found["mean"],
-        std=found["std"],
+        sample_shape=tuple(values["sample_shape"]),
+        classes={task: tuple(names) for task, names in values["classes"].items()},
+        mean=values["mean"],
+        std=values["std"],
     )
 
 
@@ -34,9 +34,9 @@ def save_model(folder: RunFolder, model: MultiTaskModel) -> None:
 
 
 def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
-    """The run's trained model in evaluation mode; it needs no data.
+    """Return the run's trained model in evaluation mode, without loading data.
 
-    Raises `RunError` where the run has none yet, or where it does not fit the recipe.
+    Raises `RunError` if the run has no trained model yet, or if it does not fit the recipe.
     """
     if not folder.model.is_file():
         raise RunError(

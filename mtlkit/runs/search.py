@@ -1,7 +1,7 @@
-"""What a search tries next: Optuna's TPE, each time from what is known and from nothing else.
+"""Proposals of a search by Optuna's TPE, computed from the earlier trials without other state.
 
-Chance is counted: the proposal of trial 7 is a function of the seed, of 7 and of the trials before
-it. So a search that was stopped goes on as if it had not been.
+Each trial has its own seed: the proposal of trial 7 is a function of the seed, of 7 and of the
+trials before it. A search that was stopped therefore resumes as if it had not been.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import attrs
 from mtlkit.errors import MissingExtraError
 
 Value: TypeAlias = float | int | str | bool
-"""What an option can be set to by a search."""
+"""Value that a search can give to an option."""
 
 Settings: TypeAlias = Mapping[str, Value]
 """Values by their paths in the recipe."""
@@ -20,9 +20,10 @@ Settings: TypeAlias = Mapping[str, Value]
 
 @attrs.frozen(kw_only=True)
 class Searched:
-    """Where a value is looked for: from `low` to `high`, or among `choices`.
+    """Search range of a value: from `low` to `high`, or among `choices`.
 
-    Whole bounds mean whole numbers. With `log`, magnitudes are equally likely at first.
+    Integer bounds restrict the values to integers. With `log`, magnitudes are equally likely at
+    first.
     """
 
     low: float | int | None = None
@@ -42,7 +43,7 @@ class Searched:
             raise ValueError(f"low: expected a number above 0 for `log`, found {self.low}")
 
     def has(self, value: object) -> bool:
-        """Whether `value` could have been proposed.
+        """Return whether `value` could have been proposed.
 
         >>> Searched(low=0.1, high=1.0).has(0.5), Searched(choices=("a", "b")).has("c")
         (True, False)
@@ -54,7 +55,7 @@ class Searched:
 
     @property
     def ends(self) -> tuple[Value, ...]:
-        """The values farthest apart; all of them, where they are `choices`."""
+        """Lowest and highest value, or all `choices`."""
         if self.low is None or self.high is None:
             return self.choices
         return (self.low, self.high)
@@ -62,7 +63,7 @@ class Searched:
 
 @attrs.frozen
 class Tried:
-    """A trial that came to its end: its settings, and their score, the lower the better."""
+    """A completed trial: its settings, and their score (lower is better)."""
 
     settings: Settings
     score: float
@@ -71,10 +72,10 @@ class Tried:
 def propose(
     space: Mapping[str, Searched], tried: Sequence[Tried], *, seed: int, number: int
 ) -> dict[str, Value]:
-    """What trial `number` sets within `space`, after the trials `tried`.
+    """Return the values that trial `number` sets within `space`, after the trials `tried`.
 
-    With one seed and nothing tried, searches propose the same values for what they have in common
-    at the start of their spaces. Raises `MissingExtraError` without Optuna.
+    With one seed and no trials, searches propose the same values for the options that they share at
+    the start of their spaces. Raises `MissingExtraError` without Optuna.
 
     >>> space = {"optimizer.lr": Searched(low=0.001, high=0.1, log=True)}
     >>> propose(space, [], seed=0, number=1) == propose(space, [], seed=0, number=1)
@@ -84,23 +85,23 @@ def propose(
     import numpy as np
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=own))
+    trial_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=trial_seed))
     distributions = {path: _distribution(searched) for path, searched in space.items()}
     for trial in tried:
-        known = {path: trial.settings.get(path) for path in space}
-        if all(searched.has(known[path]) for path, searched in space.items()):
+        values = {path: trial.settings.get(path) for path in space}
+        if all(searched.has(values[path]) for path, searched in space.items()):
             study.add_trial(
                 optuna.trial.create_trial(
-                    params=known, distributions=distributions, value=trial.score
+                    params=values, distributions=distributions, value=trial.score
                 )
             )
-    asked = study.ask(distributions)
-    return {path: asked.params[path] for path in space}
+    proposal = study.ask(distributions)
+    return {path: proposal.params[path] for path in space}
 
 
 def require_optuna(extra: str = "tune") -> Any:
-    """Optuna; `MissingExtraError`, which names the `extra` to install, where it is missing."""
+    """Return Optuna; raise `MissingExtraError` with the `extra` to install if it is missing."""
     try:
         import optuna
     except ImportError as cause:

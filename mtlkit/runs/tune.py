@@ -1,7 +1,7 @@
 """Tuned scalarization: a search for constant loss weights, scored on the validation split.
 
-What Xin et al. (NeurIPS 2022) and Kurin et al. (NeurIPS 2022) found hard to beat. Every trial is a
-run of its own, so a search that was stopped goes on where it was, and nothing is trained twice.
+A strong baseline according to Xin et al. (NeurIPS 2022) and Kurin et al. (NeurIPS 2022). Every
+trial is a separate run, so a stopped search resumes where it was, and nothing is trained twice.
 """
 
 import json
@@ -36,9 +36,9 @@ from mtlkit.weightings.fixed import Fixed
 
 @attrs.frozen(kw_only=True)
 class WeightSearch:
-    """How weights are searched: how often, and between which bounds (in magnitudes).
+    """Settings of a search for weights: number of trials, bounds (in magnitudes) and seed.
 
-    The bounds have 1 between them, for equal weights are tried first.
+    The bounds include 1, because equal weights are tried first.
     """
 
     trials: int = attrs.field(default=16, validator=at_least(1))
@@ -49,7 +49,7 @@ class WeightSearch:
 
 @attrs.frozen(kw_only=True)
 class WeightTrial:
-    """One choice of weights and what came of it.
+    """One choice of weights and its results.
 
     `values` are the tasks' primary metrics on the validation split at the end. `score` is the mean,
     over the scored tasks, of the distance from the best possible value in units of the distance in
@@ -73,13 +73,13 @@ class TuneResult:
 
     @property
     def scored(self) -> list[tuple[float, WeightTrial]]:
-        """The trials that came to their end, with their scores, the best one first."""
-        found = [(trial.score, trial) for trial in self.trials if trial.score is not None]
-        return sorted(found, key=lambda pair: pair[0])
+        """The completed trials with their scores, the best one first."""
+        pairs = [(trial.score, trial) for trial in self.trials if trial.score is not None]
+        return sorted(pairs, key=lambda pair: pair[0])
 
     @property
     def best(self) -> WeightTrial:
-        """The trial with the lowest score; there is one."""
+        """The trial with the lowest score; requires at least one completed trial."""
         return self.scored[0][1]
 
     @property
@@ -89,16 +89,16 @@ class TuneResult:
 
     @property
     def picture(self) -> Path:
-        """How the score depends on each weight."""
+        """The plot of the score over each weight."""
         return self.path / "tuning.svg"
 
     @property
     def table(self) -> Path:
-        """All trials, one JSON object a line."""
+        """All trials, one JSON object per line."""
         return self.path / "trials.jsonl"
 
     def run(self, number: int) -> Path:
-        """The run of a trial, with its model and report."""
+        """Return the folder of a trial's run, with its model and report."""
         return self.path / "trials" / f"{number:03d}"
 
     @property
@@ -131,13 +131,13 @@ def tune(
 ) -> TuneResult:
     """Search constant loss weights for `recipe`, whose own weighting they replace.
 
-    The first main loss keeps weight 1; the others are searched by Optuna's TPE, from equal weights
-    on. A trial is scored by the primary metrics of the main tasks, or of all if none is one, on the
-    validation split at its end; the test split decides nothing. Called again with the same
-    arguments it goes on.
+    The first main loss keeps weight 1; the others are searched by Optuna's TPE, starting from equal
+    weights. A trial is scored by the primary metrics of the main tasks, or of all tasks if none is
+    main, on the validation split at its end; the test split is not used. A call with the same
+    arguments resumes the search.
 
-    Raises `RecipeError` where there is nothing to search, `DataError` without a validation split,
-    `RunError` where the folder holds another search or every trial failed, `MissingExtraError`
+    Raises `RecipeError` if there is nothing to search, `DataError` without a validation split,
+    `RunError` if the folder holds another search or every trial failed, `MissingExtraError`
     without Optuna, and `InterruptedRunError` after Ctrl-C.
     """
     search, catalog, loading = (
@@ -145,7 +145,7 @@ def tune(
         catalog or load_catalog(),
         loading or Loading(),
     )
-    asked_for, recipe = recipe, _without_test(recipe).check(catalog.op_table)
+    original, recipe = recipe, _without_test(recipe).check(catalog.op_table)
     names = searched_losses(recipe.terms())
     _require_best_values(recipe)
     require_optuna()
@@ -160,9 +160,11 @@ def tune(
         for number in range(search.trials):
             weights = _proposed(names, search, tuned)
             progress.say(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
-            own = attrs.evolve(recipe, weighting=Fixed(weights=weights))
+            trial_recipe = attrs.evolve(recipe, weighting=Fixed(weights=weights))
             trial = WeightTrial(number=number, weights=weights)
-            trial = _scored(tuned, _tried(own, tuned.run(number), trial, catalog, loading), recipe)
+            trial = _scored(
+                tuned, _tried(trial_recipe, tuned.run(number), trial, catalog, loading), recipe
+            )
             tuned = attrs.evolve(tuned, trials=(*tuned.trials, trial))
             _keep(tuned)
             progress.say(_said(tuned, trial))
@@ -175,58 +177,58 @@ def tune(
         progress.close()
     if not tuned.scored:
         raise RunError(f"{out}: every trial failed; the first one: {tuned.trials[0].reason}")
-    best = attrs.evolve(asked_for, weighting=Fixed(weights=tuned.best.weights))
+    best = attrs.evolve(original, weighting=Fixed(weights=tuned.best.weights))
     write_file(tuned.recipe, dump_recipe(best, catalog).encode())
     write_file(tuned.picture, _drawn(tuned, search).encode())
     return tuned
 
 
 def _without_test(recipe: Recipe) -> Recipe:
-    """The recipe of a trial, whose weights are to come: no choice may rest on the test split."""
+    """Return the recipe of a trial, without the test split, which must not influence the choice."""
     train = attrs.evolve(recipe.train, test=False)
     return attrs.evolve(recipe, weighting=Fixed(), evaluators=(), train=train)
 
 
 def searched_losses(terms: Sequence[LossTerm]) -> list[str]:
-    """The losses whose weights are searched: all but the first main one, or the first."""
+    """Return the losses whose weights are searched: all but the first main one, or the first."""
     kept = next((term for term in terms if term.role is Role.MAIN), terms[0])
-    found = [term.name for term in terms if term is not kept]
-    if not found:
+    names = [term.name for term in terms if term is not kept]
+    if not names:
         raise RecipeError(
             [f"tasks: {kept.name!r} is the only loss, so there is no weight to search; add a task"]
         )
-    return found
+    return names
 
 
 def _proposed(names: Sequence[str], search: WeightSearch, tuned: TuneResult) -> dict[str, float]:
-    """The weights of the next trial; equal ones come first."""
+    """Return the weights of the next trial; equal ones come first."""
     if not tuned.trials:
         return dict.fromkeys(names, 1.0)
     space = {name: Searched(low=search.lowest, high=search.highest, log=True) for name in names}
-    tried = [Tried(trial.weights, trial.score) for trial in tuned.trials if trial.score is not None]
-    found = propose(space, tried, seed=search.seed, number=len(tuned.trials))
-    return {name: float(value) for name, value in found.items()}
+    done = [Tried(trial.weights, trial.score) for trial in tuned.trials if trial.score is not None]
+    proposal = propose(space, done, seed=search.seed, number=len(tuned.trials))
+    return {name: float(value) for name, value in proposal.items()}
 
 
 def _begun(out: Path, recipe: Recipe, search: WeightSearch, catalog: Catalog) -> TuneResult:
-    """The search in the folder `out`, new or the same as before; `RunError` where it is another."""
-    asked = {"recipe": dump_recipe(recipe, catalog), **attrs.asdict(search)}
+    """Create or reopen the search in `out`; raise `RunError` if it holds another search."""
+    arguments = {"recipe": dump_recipe(recipe, catalog), **attrs.asdict(search)}
     file = out / "search.json"
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     if not file.exists():
         if any(not item.name.startswith(TEMPORARY) for item in out.iterdir()):
             raise RunError(f"{out}: is not empty; expected a new or empty folder for the search")
-        write_json(file, asked)
+        write_json(file, arguments)
         return TuneResult(out)
-    # more trials are the same search, gone on with
-    differs = [name for name, value in read_json(file).items() if value != asked[name]]
+    # a search with more trials is the same search, resumed
+    differs = [name for name, value in read_json(file).items() if value != arguments[name]]
     if [name for name in differs if name != "trials"]:
         raise RunError(
             f"{out}: holds a search with another {' and '.join(differs)}; choose another folder, "
             f"or call with the same arguments to go on with it"
         )
-    write_json(file, asked)
+    write_json(file, arguments)
     return TuneResult(out)
 
 
@@ -236,7 +238,7 @@ def _tried(
     """Return the trial with its validation metrics, trained now or before."""
     try:
         fit_once(recipe, path, catalog=catalog, loading=loading)
-    except NotFiniteError as cause:  # what some weights do; the search goes on with others
+    except NotFiniteError as cause:  # some weights diverge; the search continues with others
         return attrs.evolve(trial, reason=str(cause))
     return attrs.evolve(trial, values=validation_values(RunFolder(path), recipe))
 
@@ -268,11 +270,11 @@ def _scored(tuned: TuneResult, trial: WeightTrial, recipe: Recipe) -> WeightTria
         reason = "no scored task has its primary metric on the validation split"
         return attrs.evolve(trial, reason=reason)
     best = {name: recipe.tasks[name].primary_metric.best for name in tasks}
-    gaps, unit = (
+    distances, unit = (
         {name: abs(best[name] - one.values.get(name, math.nan)) for name in tasks}
         for one in (trial, first)
     )
-    score = mean_ratio(gaps, unit)
+    score = mean_ratio(distances, unit)
     if not math.isfinite(score):
         return attrs.evolve(trial, reason="a primary metric is undefined or not finite")
     return attrs.evolve(trial, score=score)

@@ -1,4 +1,4 @@
-"""A check: one promise of a family, and the function that finds it kept or broken."""
+"""A check: one promise of a family, and the function that tests it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,10 +16,11 @@ from mtlkit.recipe import Recipe
 
 @attrs.frozen(kw_only=True)
 class Example:
-    """A value of a component to try it with, and what it needs to be tried.
+    """An instance of a component to test, and the inputs that the test needs.
 
-    `sample_shape` is that of the inputs of a backbone. `base` is the folder from which the paths
-    of a data source start. An evaluator is asked of `recipe`; None means that of the small world.
+    `sample_shape` is that of the inputs of a backbone. `base` is the folder that the paths of a
+    data source are relative to. An evaluator is tested with `recipe`; None means the kit's small
+    recipe.
     """
 
     value: Any  # a component, an op or an implementation
@@ -30,7 +31,7 @@ class Example:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Subject:
-    """A registered component under test. `answers` keeps what is dear to ask, for all subjects."""
+    """A registered component under test. `answers` caches expensive results for all subjects."""
 
     catalog: Catalog
     plural: str  # of its family
@@ -51,7 +52,7 @@ class Subject:
 
     @property
     def label(self) -> str:
-        """The component as the command line names it: ``heads/acme/tall``."""
+        """Name of the component on the command line, such as ``heads/acme/tall``."""
         return label_of(self.plural, self.entry)
 
     @property
@@ -61,7 +62,7 @@ class Subject:
 
 
 def label_of(plural: str, entry: Entry) -> str:
-    """A component as the kit names it: ``heads/acme/tall``."""
+    """Return the label of a component, such as ``heads/acme/tall``."""
     return f"{plural}/{entry.name}"
 
 
@@ -77,10 +78,10 @@ def require(kept: bool, message: str) -> None:
 
 @attrs.frozen
 class Check:
-    """One promise: its name, the sentence that states it, and what looks whether it is kept.
+    """One promise: its name, the sentence that states it, and the function that tests it.
 
-    `since` is the plugin API that brought it. A plugin made for an older one may fail it: what it
-    was not told of is no broken promise.
+    `since` is the plugin API that added it. A plugin made for an older one may fail it, because the
+    promise did not exist yet.
     """
 
     name: str
@@ -92,7 +93,7 @@ class Check:
 def checks(
     *functions: Callable[[Subject], None], since: tuple[int, int] = API_FLOOR
 ) -> tuple[Check, ...]:
-    """A check for each function, named and described as the function is."""
+    """Return a check for each function, with the function's name and description."""
     return tuple(
         Check(f.__name__.replace("_", "-"), (f.__doc__ or "").partition("\n")[0], f, since)
         for f in functions

@@ -18,10 +18,10 @@ from mtlkit.testing.check import Subject
 from mtlkit.testing.operators import Operators
 
 ROWS = 7
-"""So many samples, unless it is said otherwise."""
+"""Default number of samples."""
 
 Answer = list[Tensor]
-"""A result, and the gradients of the inputs."""
+"""A result and the gradients of the inputs."""
 
 
 class OpCall(nn.Module):
@@ -36,7 +36,7 @@ class OpCall(nn.Module):
 
 
 def new_generator() -> torch.Generator:
-    """The chance of every check, the same in each."""
+    """Return a new random generator with the seed that all checks share."""
     return torch.Generator().manual_seed(11)
 
 
@@ -57,8 +57,8 @@ def implementations_of(subject: Subject) -> list[Implementation]:
     if isinstance(subject.value, Implementation):
         return [table_of(subject).implementation(op, subject.value.name)]
     others = [i for i in op.implementations.values() if i.automatic and i is not op.reference]
-    able = [each for each in others if not each.refuses(Request(ROWS, 6, 11))]
-    return able or [op.reference]
+    usable = [impl for impl in others if not impl.refuses(Request(ROWS, 6, 11))]
+    return usable or [op.reference]
 
 
 def reference_of(subject: Subject) -> str:
@@ -69,18 +69,18 @@ def reference_of(subject: Subject) -> str:
 def trials_of(subject: Subject, rows: int = ROWS) -> Iterator[tuple[str, str, Trial]]:
     """Yield every call of every implementation: its label, the implementation, and the call."""
     with use(table_of(subject)):
-        for each in implementations_of(subject):
+        for impl in implementations_of(subject):
             for label, trial in op_of(subject).trials(rows, new_generator()).items():
-                yield f"{each.name}, {label}", each.name, trial
+                yield f"{impl.name}, {label}", impl.name, trial
 
 
 def leaves(inputs: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-    """The inputs in a precision, to be differentiated."""
-    return [each.detach().to(dtype, copy=True).requires_grad_() for each in inputs]
+    """Return copies of the inputs in `dtype` that require gradients."""
+    return [tensor.detach().to(dtype, copy=True).requires_grad_() for tensor in inputs]
 
 
 def called(trial: Trial, name: str, inputs: Sequence[Tensor]) -> Tensor | None:
-    """The result, or None where the implementation refuses."""
+    """Return the result, or None if the implementation refuses the call."""
     try:
         return trial.call(name, *inputs)
     except ImplementationError:
@@ -88,36 +88,36 @@ def called(trial: Trial, name: str, inputs: Sequence[Tensor]) -> Tensor | None:
 
 
 def upstream_of(result: Tensor) -> Tensor:
-    """A gradient of the result, by chance."""
+    """Return a random gradient of the result."""
     return torch.rand(result.shape, generator=new_generator()).to(result.dtype)
 
 
 def gradients(
     result: Tensor, upstream: Tensor, inputs: Sequence[Tensor], **options: Any
 ) -> list[Tensor]:
-    """The gradients of the inputs, zeros where the result does not depend on one."""
-    found = torch.autograd.grad(
+    """Return the gradients of the inputs, zeros for inputs that the result does not depend on."""
+    grads = torch.autograd.grad(
         (result * upstream).sum(), list(inputs), retain_graph=True, allow_unused=True, **options
     )
-    pairs = zip(found, inputs, strict=True)
-    return [torch.zeros_like(of) if each is None else each for each, of in pairs]
+    pairs = zip(grads, inputs, strict=True)
+    return [torch.zeros_like(tensor) if grad is None else grad for grad, tensor in pairs]
 
 
 def answer(trial: Trial, name: str, dtype: torch.dtype) -> Answer | None:
-    """The result and the gradients of a call; None where it is refused."""
+    """Return the result and the gradients of a call, or None if it is refused."""
     inputs = leaves(trial.inputs, dtype)
     result = called(trial, name, inputs)
     if result is None:
         return None
-    slopes = gradients(result, upstream_of(result), inputs) if result.requires_grad else []
-    return [result.detach(), *slopes]
+    grads = gradients(result, upstream_of(result), inputs) if result.requires_grad else []
+    return [result.detach(), *grads]
 
 
 def second_derivatives(trial: Trial, name: str, power: int) -> list[Tensor] | None:
-    """The gradients of the squared gradients of a power of the result; None where it is refused.
+    """Return gradients of the squared gradients of a power of the result, or None if refused.
 
-    A square makes what comes down in the backward pass depend on the inputs too. The squares of the
-    inputs are added: of such a sum an op that has no second derivative must not be the silent part.
+    A power of 2 makes the upstream gradient depend on the inputs too. The squares of the inputs are
+    added, so that an op without a second derivative cannot silently drop out of the sum.
     """
     inputs = leaves(trial.inputs, torch.float64)
     result = called(trial, name, inputs)
@@ -126,20 +126,20 @@ def second_derivatives(trial: Trial, name: str, power: int) -> list[Tensor] | No
     try:
         upstream = upstream_of(result)
         total = (result.pow(power) * upstream).sum()
-        total = total + sum((each.square().sum() for each in inputs), torch.zeros(()))
+        total = total + sum((tensor.square().sum() for tensor in inputs), torch.zeros(()))
         first = gradients(total, torch.ones_like(total), inputs, create_graph=True)
-        total = sum((each.square().sum() for each in first), torch.zeros(()))
+        total = sum((tensor.square().sum() for tensor in first), torch.zeros(()))
         return gradients(total, torch.ones_like(total), inputs)
     except (RuntimeError, NotImplementedError):
         return None
 
 
 def tangent(trial: Trial, name: str) -> Tensor | None:
-    """The change of the result with all inputs, by forward mode; None where that is refused."""
+    """Return the forward-mode derivative of the result along ones, or None if it is refused."""
     try:
         with forward_ad.dual_level(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            dual = [_dual(each) for each in trial.inputs]
+            dual = [_dual(tensor) for tensor in trial.inputs]
             result = called(trial, name, dual)
             if result is None:
                 return None
@@ -155,21 +155,21 @@ def _dual(tensor: Tensor) -> Tensor:
 
 
 def spread(tensor: Tensor) -> Tensor:
-    """The same numbers with a gap after each."""
+    """Return the same numbers with a gap after each, as a strided view."""
     wide = tensor.new_zeros(*tensor.shape, 2)
     wide[..., 0] = tensor
     return wide[..., 0]
 
 
 def place_of(place: int) -> str:
-    """What stands at a place of an answer."""
+    """Return the name of the value at an index of an answer."""
     return "the result" if place == 0 else f"the gradient of input {place}"
 
 
 @contextmanager
 def custom_ops() -> Iterator[list[tuple[Any, tuple[Any, ...]]]]:
-    """The custom ops that are called inside, with their arguments."""
-    found: list[tuple[Any, tuple[Any, ...]]] = []
+    """Collect the custom ops that are called inside, with their arguments."""
+    calls: list[tuple[Any, tuple[Any, ...]]] = []
     with Operators() as recorder:
-        yield found
-    found += recorder.custom.values()
+        yield calls
+    calls += recorder.custom.values()

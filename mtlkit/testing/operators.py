@@ -1,4 +1,4 @@
-"""The operators that are called while a component works."""
+"""Record the operators that a component calls."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Operators(TorchDispatchMode):
-    """Counts the operators called inside; keeps each custom one, with its first arguments."""
+    """Count the operators called inside; store each custom one with its first arguments."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
-"""What an implementation of an op promises: to be the definition, faster or smaller.
+"""Checks of an implementation of an op: same results as the reference, faster or smaller.
 
-An op is checked by all its own implementations that run here; one that has only a definition is
-checked by that.
+An op is checked through all its implementations that run on this machine, or through its reference
+if it has no other.
 """
 
 import math
@@ -38,14 +38,14 @@ FLOORS = {
     torch.bfloat16: (1e-3, 5e-3),
     torch.float16: (2e-4, 1e-3),
 }
-"""By how much a loss and a gradient may be wrong, relative to the truth, beside eager's error."""
+"""Tolerated relative errors of a loss and a gradient, in addition to those of eager mode."""
 
 MANY = 96
-"""So many samples make an error a figure, and no accident."""
+"""Number of samples that makes a measured error representative."""
 
 
 def errors(found: Tensor, truth: Tensor) -> tuple[float, float]:
-    """The error of the norm, and the largest one over the largest number."""
+    """Return the relative error in norm and the largest error relative to the largest number."""
     found, truth = found.double(), truth.double()
     if truth.numel() == 0:
         return 0.0, 0.0
@@ -56,27 +56,27 @@ def errors(found: Tensor, truth: Tensor) -> tuple[float, float]:
 def says_what_it_is_of(subject: Subject) -> None:
     """It builds an implementation of an op that exists, or an op, and says what it costs."""
     require(bool(subject.entry.summary), "it was added without a summary; say it in a few words")
-    for each in implementations_of(subject):
+    for impl in implementations_of(subject):
         small, large = (Request(rows, 64, 1000) for rows in (64, 4096))
-        reason = each.refuses(small)
-        require(isinstance(reason, str), f"{each.name}: refuses gives {reason!r}; expected a text")
-        low, high = each.cost(small), each.cost(large)
+        reason = impl.refuses(small)
+        require(isinstance(reason, str), f"{impl.name}: refuses gives {reason!r}; expected a text")
+        low, high = impl.cost(small), impl.cost(large)
         require(
             all(math.isfinite(number) and number >= 0 for number in (*low, *high)),
-            f"{each.name}: a cost is negative or not finite: {low}, {high}",
+            f"{impl.name}: a cost is negative or not finite: {low}, {high}",
         )
         grows = low.flops + low.moved <= high.flops + high.moved
-        require(grows, f"{each.name}: 64 times the rows cost less than before")
+        require(grows, f"{impl.name}: 64 times the rows cost less than before")
 
 
 def gives_what_the_definition_gives(subject: Subject) -> None:
     """In float64 its result and all gradients are those of the definition, with every option."""
     for label, name, trial in trials_of(subject):
-        wanted = answer(trial, reference_of(subject), torch.float64)
-        found = answer(trial, name, torch.float64)
-        if found is None or wanted is None:
-            continue  # it may not know this option, or float64; the next check asks for float32
-        for place, (ours, true) in enumerate(zip(found, wanted, strict=True)):
+        expected = answer(trial, reference_of(subject), torch.float64)
+        result = answer(trial, name, torch.float64)
+        if result is None or expected is None:
+            continue  # it may not support this option, or float64; the next check uses float32
+        for place, (ours, true) in enumerate(zip(result, expected, strict=True)):
             close = ours.shape == true.shape and torch.allclose(ours, true, 1e-7, 1e-9)
             require(close, f"{label}: {place_of(place)} is not that of the definition")
 
@@ -86,15 +86,15 @@ def is_as_accurate_as_eager(subject: Subject) -> None:
     served = set[str]()
     for label, name, trial in trials_of(subject, MANY):
         for dtype, floors in FLOORS.items():
-            low = trial._replace(inputs=tuple(each.to(dtype) for each in trial.inputs))
-            found = answer(low, name, dtype)
+            low = trial._replace(inputs=tuple(tensor.to(dtype) for tensor in trial.inputs))
+            result = answer(low, name, dtype)
             eager, truth = (answer(low, reference_of(subject), d) for d in (dtype, torch.float64))
-            if found is None or eager is None or truth is None:
+            if result is None or eager is None or truth is None:
                 continue
             served.add(name)
-            same = found[0].dtype == eager[0].dtype
-            require(same, f"{label}: of {dtype} it makes {found[0].dtype}, not {eager[0].dtype}")
-            for place, parts in enumerate(zip(found, eager, truth, strict=True)):
+            same = result[0].dtype == eager[0].dtype
+            require(same, f"{label}: of {dtype} it makes {result[0].dtype}, not {eager[0].dtype}")
+            for place, parts in enumerate(zip(result, eager, truth, strict=True)):
                 pairs = zip(errors(parts[0], parts[2]), errors(parts[1], parts[2]), strict=True)
                 for mine, other in pairs:
                     require(
@@ -102,7 +102,7 @@ def is_as_accurate_as_eager(subject: Subject) -> None:
                         f"{label}: in {dtype} {place_of(place)} is off by {mine:.1g}, the "
                         f"definition by {other:.1g}",
                     )
-    missing = [each.name for each in implementations_of(subject) if each.name not in served]
+    missing = [impl.name for impl in implementations_of(subject) if impl.name not in served]
     require(not missing, f"{', '.join(missing)}: refuses every call, so nothing can be said of it")
 
 
@@ -110,11 +110,11 @@ def bears_an_empty_batch(subject: Subject) -> None:
     """Without a row, and with a single one, it gives what the definition gives."""
     for rows in (0, 1):
         for label, name, trial in trials_of(subject, rows):
-            found = answer(trial, name, torch.float32)
-            wanted = answer(trial, reference_of(subject), torch.float32)
-            if found is None or wanted is None:
+            result = answer(trial, name, torch.float32)
+            expected = answer(trial, reference_of(subject), torch.float32)
+            if result is None or expected is None:
                 continue
-            for place, (ours, true) in enumerate(zip(found, wanted, strict=True)):
+            for place, (ours, true) in enumerate(zip(result, expected, strict=True)):
                 close = ours.shape == true.shape and torch.allclose(
                     ours, true, 1e-4, 1e-5, equal_nan=True
                 )
@@ -126,15 +126,15 @@ def a_missing_label_costs_nothing(subject: Subject) -> None:
     for label, name, trial in trials_of(subject):
         if trial.missing is None:
             continue
-        inputs = [each.float() for each in trial.inputs]
-        strange = [torch.where(trial.missing[:, None], 1e4, inputs[0]), *inputs[1:]]
-        found = answer(trial, name, torch.float32)
-        other = answer(trial._replace(inputs=tuple(strange)), name, torch.float32)
-        if found is None or other is None:
+        inputs = [tensor.float() for tensor in trial.inputs]
+        altered = [torch.where(trial.missing[:, None], 1e4, inputs[0]), *inputs[1:]]
+        result = answer(trial, name, torch.float32)
+        other = answer(trial._replace(inputs=tuple(altered)), name, torch.float32)
+        if result is None or other is None:
             continue
         none = bool((other[1][trial.missing] == 0).all())
         require(none, f"{label}: a gradient flows to a row without a label")
-        same = all(torch.allclose(a, b, 1e-4, 1e-5) for a, b in zip(found, other, strict=True))
+        same = all(torch.allclose(a, b, 1e-4, 1e-5) for a, b in zip(result, other, strict=True))
         require(same, f"{label}: the features of a row without a label change the rest")
 
 
@@ -147,13 +147,13 @@ def can_go_backward_twice(subject: Subject) -> None:
             continue
         upstream = upstream_of(result)
         first = gradients(result, upstream, inputs)
-        kept = [each.clone() for each in first]
-        for each in first:
-            each.mul_(7)  # what a caller does with its gradients changes nothing
+        kept = [grad.clone() for grad in first]
+        for grad in first:
+            grad.mul_(7)  # a caller that changes its gradients must not affect later passes
         second = gradients(result, upstream, inputs)
         same = all(map(torch.equal, kept, second))
         require(same, f"{label}: a second backward pass finds other gradients")
-        alone = [gradients(result, upstream, [each])[0] for each in inputs]
+        alone = [gradients(result, upstream, [tensor])[0] for tensor in inputs]
         close = all(torch.allclose(a, b, 1e-4, 1e-6) for a, b in zip(kept, alone, strict=True))
         require(close, f"{label}: the gradient of one input alone is another")
 
@@ -162,11 +162,12 @@ def gives_no_wrong_second_derivative(subject: Subject) -> None:
     """Second derivatives are those of the definition, or an error; never something else."""
     for label, name, trial in trials_of(subject):
         for power in (1, 2):
-            found, wanted = (
-                second_derivatives(trial, each, power) for each in (name, reference_of(subject))
+            result, expected = (
+                second_derivatives(trial, candidate, power)
+                for candidate in (name, reference_of(subject))
             )
-            if found is not None and wanted is not None:
-                pairs = zip(found, wanted, strict=True)
+            if result is not None and expected is not None:
+                pairs = zip(result, expected, strict=True)
                 same = all(torch.allclose(a, b, 1e-6, 1e-8) for a, b in pairs)
                 require(same, f"{label}: a second derivative is wrong, where an error is expected")
 
@@ -174,10 +175,12 @@ def gives_no_wrong_second_derivative(subject: Subject) -> None:
 def gives_no_wrong_tangent(subject: Subject) -> None:
     """Forward-mode derivatives are those of the definition, or an error; never zero."""
     for label, name, trial in trials_of(subject):
-        found, wanted = (tangent(trial, each) for each in (name, reference_of(subject)))
-        if found is not None and wanted is not None:
+        result, expected = (
+            tangent(trial, candidate) for candidate in (name, reference_of(subject))
+        )
+        if result is not None and expected is not None:
             require(
-                torch.allclose(found, wanted, 1e-6, 1e-8),
+                torch.allclose(result, expected, 1e-6, 1e-8),
                 f"{label}: forward-mode differentiation gives something else, where an error is "
                 f"expected; refuse requests with the option forward_mode",
             )
@@ -187,7 +190,7 @@ def leaves_its_inputs_alone(subject: Subject) -> None:
     """No pass changes an input, and inputs that lie otherwise in memory give the same."""
     for label, name, trial in trials_of(subject):
         inputs = leaves(trial.inputs, torch.float32)
-        before = [each.detach().clone() for each in inputs]
+        before = [tensor.detach().clone() for tensor in inputs]
         result = called(trial, name, inputs)
         if result is None:
             continue
@@ -203,23 +206,23 @@ def can_be_traced(subject: Subject) -> None:
     """torch.compile takes it in one graph with its gradients; its custom ops pass opcheck."""
     done = set[str]()
     for label, name, trial in trials_of(subject):
-        wanted = answer(trial, name, torch.float32)
-        if name in done or wanted is None:
-            continue  # one call of each is enough: it takes seconds
+        expected = answer(trial, name, torch.float32)
+        if name in done or expected is None:
+            continue  # one call per implementation is enough, because tracing takes seconds
         done.add(name)
         inputs = leaves(trial.inputs, torch.float32)
-        with custom_ops() as seen:
+        with custom_ops() as calls:
             answer(trial, name, torch.float32)
-        for op, arguments in seen:
+        for op, arguments in calls:
             torch.library.opcheck(op, arguments, test_utils=("test_schema", "test_faketensor"))
         with fresh_compiler():
             result = torch.compile(OpCall(trial, name), backend="aot_eager", fullgraph=True)(
                 *inputs
             )
-            found = [result]
+            traced = [result]
             if result.requires_grad:
-                found += gradients(result, upstream_of(result), inputs)
-        same = all(torch.allclose(a, b, 1e-4, 1e-5) for a, b in zip(found, wanted, strict=True))
+                traced += gradients(result, upstream_of(result), inputs)
+        same = all(torch.allclose(a, b, 1e-4, 1e-5) for a, b in zip(traced, expected, strict=True))
         require(same, f"{label}: compiled it gives something else")
 
 
@@ -227,14 +230,14 @@ def can_be_exported(subject: Subject) -> None:
     """torch.export takes it, and what it gives says the same."""
     done = set[str]()
     for label, name, trial in trials_of(subject):
-        inputs = [each.detach() for each in leaves(trial.inputs, torch.float32)]
-        wanted = called(trial, name, inputs)
-        if name in done or wanted is None:
+        inputs = [tensor.detach() for tensor in leaves(trial.inputs, torch.float32)]
+        expected = called(trial, name, inputs)
+        if name in done or expected is None:
             continue
         done.add(name)
         with fresh_compiler(), torch.no_grad():
             exported = torch.export.export(OpCall(trial, name), tuple(inputs)).module()
-            same = torch.allclose(exported(*inputs), wanted, 1e-4, 1e-5)
+            same = torch.allclose(exported(*inputs), expected, 1e-4, 1e-5)
         require(same, f"{label}: exported it gives something else")
 
 
@@ -265,7 +268,7 @@ CHECKS = checks(
     can_be_exported,
     since=(1, 2),
 )
-"""For implementations, and for ops by way of theirs."""
+"""Checks of implementations, and of ops through their implementations."""
 
 OP_CHECKS = checks(has_a_definition_with_right_gradients, since=(1, 2))
-"""For ops alone."""
+"""Checks of ops only."""

@@ -1,4 +1,4 @@
-"""All checks of all components of a plugin: what is required, what is run, what is excused."""
+"""All checks of all components of a plugin: required, excused or optional."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -48,9 +48,9 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
 
 @attrs.frozen(eq=False)
 class Case:
-    """One check of one component, and the reason why it is excused, if it is.
+    """One check of one component, and the reason for its excuse, if it has one.
 
-    One that is `news` came with a later plugin API than the plugin was made for: it may fail.
+    A check with `news` was added by a later plugin API than that of the plugin, so it may fail.
     """
 
     subject: Subject
@@ -60,14 +60,14 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Such as ``weightings/acme/halves:pickles``."""
+        """Label and check, such as ``weightings/acme/halves:pickles``."""
         return f"{self.subject.label}:{self.check.name}"
 
     def run(self) -> None:
-        """Raise what the check raises, with the promise and the component in its message."""
+        """Run the check; raise `AssertionError` with the promise and the component if it fails."""
         try:
             self.check.run(self.subject)
-        except Exception as cause:  # a component under test: whatever it raises breaks the promise
+        except Exception as cause:  # any error of a component under test is a failure
             raise AssertionError(
                 f"{self.subject.label} ({self.subject.entry.origin}) breaks a promise of every "
                 f"{self.subject.registry.family}: {self.check.promise} "
@@ -101,12 +101,12 @@ def suite_of(
     excuses: Mapping[str, Mapping[str, str]] | None = None,
     catalog: Catalog | None = None,
 ) -> Suite:
-    """The suite of the plugin with `namespace`; of mtlkit's own components where it is empty.
+    """Return the suite of the plugin with `namespace`; of mtlkit's own components if it is empty.
 
-    `examples` has a value (or an `Example`) for each component, by ``family/name``; a component
-    whose options all have defaults needs none. `excuses` has, for a component, the checks that it
-    fails and the reason for each. `MtlkitError` where the plugin did not load, where an example is
-    missing, and where a name in either is that of nothing.
+    `examples` holds a value (or an `Example`) for each component, by ``family/name``; a component
+    whose options all have defaults needs none. `excuses` maps a component to the checks that it
+    fails and the reason for each. Raises `MtlkitError` if the plugin did not load, if an example is
+    missing, or if a name in either mapping is unknown.
 
     >>> suite_of("", {"heads/clasification": Example(value=None)}, catalog=load_catalog("none"))
     Traceback (most recent call last):
@@ -116,15 +116,15 @@ did you mean 'heads/classification'?
     catalog = catalog or load_catalog()
     _require_loaded(catalog, namespace)
     examples, excuses = dict(examples or {}), dict(excuses or {})
-    found = [
+    registered = [
         (plural, registry, entry)
         for plural, registry in catalog.families().items()
         for entry in registry
         if entry.name.partition("/")[0] == namespace or ("/" not in entry.name and not namespace)
     ]
-    if not found:
+    if not registered:
         raise MtlkitError(f"the plugin {namespace!r} registers no component; nothing is to check")
-    labels = [label_of(plural, entry) for plural, _, entry in found]
+    labels = [label_of(plural, entry) for plural, _, entry in registered]
     for given, what in ((examples, "examples"), (excuses, "excuses")):
         for label in given:
             if label not in labels:
@@ -141,7 +141,7 @@ did you mean 'heads/classification'?
             example=_example(registry, entry, examples.get(label_of(plural, entry))),
             answers=answers,
         )
-        for plural, registry, entry in found
+        for plural, registry, entry in registered
     )
     subjects = tuple(attrs.evolve(subject, others=subjects) for subject in subjects)
     api = _api_of(namespace)
@@ -190,8 +190,8 @@ def _example(registry: Registry[Any], entry: Entry, given: Component | Example |
 
 
 def _cases(subject: Subject, excuses: Mapping[str, str], api: tuple[int, int]) -> Iterator[Case]:
-    known = CHECKS[subject.plural]
-    names = [check.name for check in known]
+    family_checks = CHECKS[subject.plural]
+    names = [check.name for check in family_checks]
     for name, reason in excuses.items():
         if name not in names:
             raise MtlkitError(
@@ -199,6 +199,6 @@ def _cases(subject: Subject, excuses: Mapping[str, str], api: tuple[int, int]) -
             )
         if not reason.strip():
             raise MtlkitError(f"excuses: {subject.label}: {name}: an excuse needs a reason")
-    for check in known:
+    for check in family_checks:
         excuse = excuses.get(check.name, "")
         yield Case(subject, check, excuse, news=check.since > api and not excuse)
