@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class ComparisonResult:
-    """A comparison in its folder: the verdict, and every number behind it.
+    """A comparison in its folder: the verdict and all numbers.
 
     It also opens the folder of an earlier comparison: ``ComparisonResult(Path("runs/faces"))``.
     """
@@ -80,7 +80,7 @@ class ComparisonResult:
 
     @functools.cached_property
     def results(self) -> StudyResults:
-        """The records of all runs, as read when they are first asked for."""
+        """The records of all runs, read on first access."""
         return read_study(self.path)
 
     @functools.cached_property
@@ -104,11 +104,11 @@ def compare(
 ) -> ComparisonResult:
     """Compare weightings in the folder `out`, or resume the comparison that is there.
 
-    `comparison` is a value or the path of a YAML file. Runs are made by worker processes, so a
+    `comparison` is a value or the path of a YAML file. Worker processes execute the runs, so a
     script must call this under ``if __name__ == "__main__":``.
 
     Raises `RecipeError` for a comparison that cannot be run, `RunError` if the folder holds another
-    one, `DataError` for data that does not suffice, `MissingExtraError` without the extra
+    one, `DataError` for insufficient data, `MissingExtraError` without the extra
     ``compare``, and `InterruptedRunError` after Ctrl-C.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):

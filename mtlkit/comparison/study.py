@@ -1,4 +1,4 @@
-"""A study: a comparison that is run in a folder, and gone on with until it is whole."""
+"""A study: a comparison executed in a folder, resumable until it is complete."""
 
 import contextlib
 import platform
@@ -43,17 +43,17 @@ def run_study(
     retry_failed: bool = False,
     quiet: bool = False,
 ) -> StudyFolder:
-    """Make all runs of `comparison` in the folder `out`, or those that it lacks.
+    """Execute the runs of `comparison` that are missing in the folder `out`.
 
-    A run that fails is recorded with its error; the reports are written whether or not the study
-    comes to its end. Raises `RunError` where the folder holds another
-    study or a process is at work on it, `DataError` where data does not do, and
-    `InterruptedRunError` after Ctrl-C, and `MissingExtraError` without the extra ``compare``.
+    A run that fails is recorded with its error. The reports are written even if the study does not
+    finish. Raises `RunError` if the folder holds another study or another process is using it,
+    `DataError` if the data is insufficient, `InterruptedRunError` after Ctrl-C, and
+    `MissingExtraError` without the extra ``compare``.
     """
     # a worker may have another working directory
     folder, executor_config = StudyFolder(out.absolute()), executor_config or ExecutorConfig()
     comparison, loading = _from_anywhere(comparison, loading)
-    require_libraries()  # now, rather than after hours of training
+    require_libraries()  # fail before hours of training, not after
     if comparison.tuning.searches:
         require_optuna("compare")
     with folder.locked():
@@ -78,15 +78,15 @@ def run_study(
                     comparison, folder, executor, catalog, loading, lines.on_record, metrics
                 ).run()
         except BaseException:
-            with contextlib.suppress(MtlkitError):  # the error that led here is the one to see
-                write_reports(folder.path)  # what is known so far, also of a study that is stopped
+            with contextlib.suppress(MtlkitError):  # do not hide the first error
+                write_reports(folder.path)  # also reports an incomplete study
             raise
         write_reports(folder.path)
     return StudyFolder(out)
 
 
 def _from_anywhere(comparison: Comparison, loading: Loading) -> tuple[Comparison, Loading]:
-    """Both with absolute paths."""
+    """Return the comparison and the loading options with absolute paths."""
     problems = {
         name: attrs.evolve(problem, base=problem.base.absolute())
         for name, problem in comparison.problems.items()
@@ -98,7 +98,7 @@ def _from_anywhere(comparison: Comparison, loading: Loading) -> tuple[Comparison
 def resolved(
     comparison: Comparison, folder: StudyFolder, executor_config: ExecutorConfig
 ) -> Comparison:
-    """The comparison with what this machine decides: threads, and the kind of device.
+    """Return the comparison with the threads and the device type of this machine.
 
     A recipe that states its threads keeps them.
     """
@@ -117,9 +117,9 @@ def resolved(
 
 
 def _threads(folder: StudyFolder, executor_config: ExecutorConfig) -> int:
-    """The threads of a run whose recipe states none.
+    """Return the threads of a run whose recipe sets none.
 
-    A study keeps those that it began with: with others, sums differ in their last bits.
+    A study keeps its first number of threads: another number changes the last bits of sums.
     """
     if not folder.study.exists():
         return executor_config.threads
@@ -151,20 +151,20 @@ def _write(
         "threads": threads,
         **_identity(comparison, described),
     }
-    if folder.study.exists():  # what it began on
+    if folder.study.exists():  # the machine of the first run
         study |= {"machine": read_json(folder.study)["machine"]}
     text = dump_plain(_file(described, comparison))
     begin(folder, study, text, _recipes(comparison, catalog))
 
 
 def refuse_another_study(comparison: Comparison, folder: StudyFolder, catalog: Catalog) -> None:
-    """`RunError` where `run_study` would refuse `folder`, for a comparison that is resolved."""
+    """Raise `RunError` if `run_study` would refuse `folder` for the resolved `comparison`."""
     stated = _identity(comparison, describe(comparison, catalog))
     refuse_another(folder, stated, _recipes(comparison, catalog))
 
 
 def _identity(comparison: Comparison, described: Mapping[str, Any]) -> dict[str, Any]:
-    """By what a study is known to be the same beside its recipes."""
+    """Return the values, in addition to the recipes, that identify a study."""
     return {
         "seeds": list(comparison.seeds),
         "budgets": [budget.value for budget in comparison.budgets],
@@ -173,14 +173,14 @@ def _identity(comparison: Comparison, described: Mapping[str, Any]) -> dict[str,
 
 
 def _recipes(comparison: Comparison, catalog: Catalog) -> dict[str, str]:
-    """The text of the recipe of each problem."""
+    """Return the text of the recipe of each problem."""
     return {
         name: dump_recipe(problem.recipe, catalog) for name, problem in comparison.problems.items()
     }
 
 
 def describe(comparison: Comparison, catalog: Catalog) -> dict[str, Any]:
-    """What decides the runs beside the recipes, as plain values."""
+    """Return the search and the methods as plain values; with the recipes they define the runs."""
     return {
         "tuning": plain(comparison.tuning, catalog),
         "methods": {method.name: plain(method, catalog) for method in comparison.methods},
@@ -188,7 +188,7 @@ def describe(comparison: Comparison, catalog: Catalog) -> dict[str, Any]:
 
 
 def _file(described: Mapping[str, Any], comparison: Comparison) -> dict[str, Any]:
-    """The comparison as a file that can be run again, beside the recipes of the study."""
+    """Return the content of a comparison file that refers to the recipes of the study."""
     known = {method.name for method in BASELINES}
     return {
         "problems": {
@@ -213,7 +213,7 @@ def _file(described: Mapping[str, Any], comparison: Comparison) -> dict[str, Any
 
 
 def _machine() -> dict[str, Any]:
-    """What the study ran on; no name of a person, a machine or a folder."""
+    """Return the environment of the study, without names of persons, machines or folders."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -230,7 +230,7 @@ def _machine() -> dict[str, Any]:
 
 
 def _discard(folder: StudyFolder, key: str) -> None:
-    """Remove what a failed run left, so that it is begun anew."""
+    """Remove the folder of a failed run, so that the run starts anew."""
     path = folder.run(key)
     if path.is_symlink():
         raise RunError(f"{path}: is a link; expected the folder of a run")

@@ -1,8 +1,8 @@
 """Every method against every baseline, seed by seed, as one family of tests.
 
-The family is all pairs of a method and a baseline (equal weights, tuned scalarisation,
-single-task) on all problems, and on their mean where there are several: the chance that *one or
-more* of a study's differences is shown though there is none stays at 5% (Holm, 1979).
+The family is all pairs of a method and a baseline (equal weights, tuned scalarization,
+single-task) on all problems, and on their mean if there are several: the chance of *one or more*
+false differences in a study stays at 5% (Holm, 1979).
 """
 
 import functools
@@ -18,7 +18,7 @@ from mtlkit.comparison.results.study_results import SeedScores, StudyResults
 from mtlkit.report.blocks import Estimate
 
 VERDICT_BASELINES = ("equal", "tuned", "single-task")
-"""What methods are judged against, by role, in the order in which a verdict speaks of them."""
+"""Baselines of the verdict, by role, in the order in which it mentions them."""
 
 PLACEBO = "rlw"
 
@@ -28,7 +28,7 @@ EVERY_PROBLEM = "all problems"
 
 @attrs.frozen(kw_only=True)
 class TaskDifference:
-    """What a comparison comes to on one task, in percent of the baseline's mean."""
+    """Difference of a comparison on one task, in percent of the baseline's mean."""
 
     task: str
     estimate: Estimate
@@ -37,19 +37,19 @@ class TaskDifference:
 
 @attrs.frozen(kw_only=True)
 class PairedComparison:
-    """A method against a baseline: delta-m of each seed in percent, better up."""
+    """A method against a baseline: delta-m of each seed in percent, higher is better."""
 
     problem: str
     method: str
     reference: str
     differences: tuple[float, ...]
-    p_value: float  # of Student's paired test, as it is
+    p_value: float  # of Student's paired test, unadjusted
     adjusted: float  # for the family (Holm)
     by_task: Mapping[str, tuple[float, ...]] = attrs.field(factory=dict)  # the parts of delta-m
 
     @functools.cached_property
     def tasks(self) -> tuple[TaskDifference, ...]:
-        """What it comes to on each task, adjusted (Holm) over the tasks of this pair."""
+        """The difference on each task, adjusted (Holm) over the tasks of this pair."""
         adjusted = holm([paired_test(values) for values in self.by_task.values()])
         return tuple(
             TaskDifference(task=task, estimate=student_mean(values), p_value=p_value)
@@ -63,17 +63,17 @@ class PairedComparison:
 
     @property
     def shown(self) -> bool:
-        """Whether a difference is shown."""
+        """True if the difference is significant within the family."""
         return self.adjusted < ALPHA
 
     @property
     def better(self) -> bool:
-        """Whether the method is shown to be better."""
+        """True if the method is significantly better."""
         return self.shown and math.fsum(self.differences) > 0
 
     @property
     def worse(self) -> bool:
-        """Whether the method is shown to be worse."""
+        """True if the method is significantly worse."""
         return self.shown and math.fsum(self.differences) < 0
 
     @property
@@ -94,38 +94,38 @@ class ComparisonFamily:
         return {(c.problem, c.method, c.reference): c for c in self.comparisons}
 
     def of(self, problem: str, method: str, reference: str) -> PairedComparison | None:
-        """The comparison of a pair, in the direction in which it was made."""
+        """Return the comparison of a pair in its tested direction; None if there is none."""
         return self._by_pair.get((problem, method, reference))
 
     def against(self, problem: str, reference: str) -> tuple[PairedComparison, ...]:
-        """All comparisons with one baseline on a problem."""
+        """Return all comparisons with one baseline on a problem."""
         return tuple(
             c for c in self.comparisons if c.problem == problem and c.reference == reference
         )
 
     @property
     def alpha(self) -> float:
-        """The level that the first of the family's tests is held to."""
+        """The significance level of the first test of the family."""
         return ALPHA / max(1, len(self.comparisons))
 
 
 def compare_all(study: StudyResults, budget: Budget) -> ComparisonFamily:
-    """The family of the verdict; a pair without two seeds in common is not in it."""
+    """Return the family of the verdict, of all pairs with two or more seeds in common."""
     roles = [study.baseline(role) for role in VERDICT_BASELINES]
     return _family(study, budget, [role for role in roles if role is not None])
 
 
 def compare_with_placebo(study: StudyResults, budget: Budget) -> ComparisonFamily:
-    """All methods against random weights: a family of its own, from which a warning comes alone.
+    """Return all methods against random weights, a separate family that only yields a warning.
 
-    It is apart so that the warning, which claims no difference, makes no claim harder.
+    The warning claims no difference, so it must not make the adjustment of the verdict stricter.
     """
     placebo = study.baseline(PLACEBO)
     return _family(study, budget, [] if placebo is None else [placebo])
 
 
 def _family(study: StudyResults, budget: Budget, references: Sequence[str]) -> ComparisonFamily:
-    found = []
+    rows = []
     for problem in study.problems:
         tasks = study.tasks(problem)
         scores = {name: study.scores(problem, name, budget) for name in study.methods}
@@ -133,10 +133,10 @@ def _family(study: StudyResults, budget: Budget, references: Sequence[str]) -> C
             seeds = delta_m(scores[method], scores[reference], tasks)
             if len(seeds) > 1:
                 parts = _by_task(scores[method], scores[reference], tasks)
-                found.append((problem, method, reference, seeds, parts))
+                rows.append((problem, method, reference, seeds, parts))
     if len(study.problems) > 1:
-        found += _over_problems(study, found)
-    p_values = [paired_test(tuple(seeds.values())) for *_, seeds, _ in found]
+        rows += _over_problems(study, rows)
+    p_values = [paired_test(tuple(seeds.values())) for *_, seeds, _ in rows]
     return ComparisonFamily(
         budget=budget,
         comparisons=tuple(
@@ -150,7 +150,7 @@ def _family(study: StudyResults, budget: Budget, references: Sequence[str]) -> C
                 by_task=parts,
             )
             for (problem, method, reference, seeds, parts), p_value, adjusted in zip(
-                found, p_values, holm(p_values), strict=True
+                rows, p_values, holm(p_values), strict=True
             )
         ),
     )
@@ -169,16 +169,18 @@ def _pairs(methods: Sequence[str], references: Sequence[str]) -> list[tuple[str,
 _Found = tuple[str, str, str, dict[int, float], dict[str, tuple[float, ...]]]
 
 
-def _over_problems(study: StudyResults, found: Sequence[_Found]) -> list[_Found]:
-    """The mean of delta-m over the problems, for pairs that every problem has; seed by seed."""
+def _over_problems(study: StudyResults, rows: Sequence[_Found]) -> list[_Found]:
+    """Return the mean of delta-m over the problems by seed, for pairs that every problem has."""
     by_pair: dict[tuple[str, str], list[dict[int, float]]] = {}
-    for _, method, reference, seeds, _ in found:
+    for _, method, reference, seeds, _ in rows:
         by_pair.setdefault((method, reference), []).append(seeds)
     means: list[_Found] = []
     for (method, reference), every in by_pair.items():
-        common = [seed for seed in every[0] if all(seed in each for each in every)]
+        common = [seed for seed in every[0] if all(seed in values for values in every)]
         if len(every) == len(study.problems) and len(common) > 1:
-            mean = {seed: math.fsum(each[seed] for each in every) / len(every) for seed in common}
+            mean = {
+                seed: math.fsum(values[seed] for values in every) / len(every) for seed in common
+            }
             means.append((EVERY_PROBLEM, method, reference, mean, {}))
     return means
 

@@ -1,4 +1,4 @@
-"""What methods cost: time of a step and memory, beside equal weights."""
+"""Cost of methods: time of a step and memory, relative to equal weights."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ from mtlkit.comparison.results.study_results import StudyResults
 
 @attrs.frozen(kw_only=True)
 class TrainingCost:
-    """The time of the fastest seed; of networks trained one for each task, of all together.
+    """Cost of the fastest seed; with one network per task, the sum over the networks.
 
-    Other work on the machine only ever slows a run down, so the fastest one tells the cost best.
-    `relative` is the time of a step in those of equal weights, None where they have none.
+    Other load on the machine only slows a run down, so the fastest run measures the cost best.
+    `relative` is the time of a step divided by that of equal weights; None if that is unknown.
     """
 
     step_seconds: float
@@ -26,27 +26,27 @@ class TrainingCost:
 
 
 def costs(study: StudyResults, problem: str, budget: Budget) -> dict[str, TrainingCost]:
-    """The cost of each method that has a final run."""
-    found = {}
+    """Return the cost of each method that has a final run."""
+    by_method = {}
     for method in study.methods:
         by_task: dict[str | None, list[Record]] = {}
         for record in study.finals(problem, method, budget):
             if record.steps:
                 by_task.setdefault(record.task, []).append(record)
         if by_task:
-            found[method] = _cost(list(by_task.values()))
+            by_method[method] = _cost(list(by_task.values()))
     equal = study.baseline("equal")
-    if equal not in found:
-        return found
-    unit = found[equal].step_seconds or math.inf
+    if equal not in by_method:
+        return by_method
+    unit = by_method[equal].step_seconds or math.inf
     return {
         method: attrs.evolve(cost, relative=cost.step_seconds / unit if unit < math.inf else None)
-        for method, cost in found.items()
+        for method, cost in by_method.items()
     }
 
 
 def _cost(networks: Sequence[Sequence[Record]]) -> TrainingCost:
-    """The cost of networks that together know all tasks, each trained with several seeds."""
+    """Return the cost of networks that together cover all tasks, each with several seeds."""
     fastest = [
         (
             min(record.seconds / record.steps for record in runs),

@@ -1,12 +1,12 @@
-"""Delta-m: how much better a method is than a baseline, in percent, averaged over tasks.
+"""Delta-m: relative improvement over a baseline, in percent, averaged over tasks.
 
 Maninis, Radosavovic and Kokkinos, Attentive Single-Tasking of Multiple Tasks (CVPR 2019): the
-mean over tasks of (-1)^l (M_method - M_baseline) / M_baseline, with l = 1 where lower is better.
-**Positive is better** here, as there; some later papers turn the sign.
+mean over tasks of (-1)^l (M_method - M_baseline) / M_baseline, with l = 1 if lower is better.
+**Positive is better**, as in that paper; some later papers flip the sign.
 
 Differences are taken seed by seed, and divided by the baseline's mean over these seeds. So the
-mean over seeds is the formula applied to the means, as papers print it, and no seed in which the
-baseline did badly weighs more than another.
+mean over seeds equals the formula applied to the means, as papers print it, and a seed with a bad
+baseline weighs no more than another.
 """
 
 import math
@@ -19,10 +19,9 @@ from mtlkit.comparison.results.study_results import SeedScores
 def delta_m(
     method: SeedScores, baseline: SeedScores, tasks: Sequence[TaskMetric]
 ) -> dict[int, float]:
-    """Delta-m by seed, in percent, over the seeds that both have; empty where it has no meaning.
+    """Return delta-m by seed, in percent, over the seeds that both have; empty if undefined.
 
-    It has none where the baseline's mean is zero or negative, as that of R² may be: a share of it
-    says nothing.
+    It is undefined if the baseline's mean is zero or negative, which happens with R².
 
     >>> tasks = [
     ...     TaskMetric(problem="p", task="pose", metric="pose/accuracy", higher_is_better=True),
@@ -38,13 +37,13 @@ def delta_m(
 
 
 def worthless(baseline: SeedScores, tasks: Sequence[TaskMetric]) -> list[str]:
-    """The tasks whose mean over the baseline's seeds is such that `delta_m` has no meaning."""
+    """Return the tasks whose mean over the baseline's seeds leaves `delta_m` undefined."""
     means = {j.task: math.fsum(seed[j.task] for seed in baseline.values()) for j in tasks}
     return [task for task, total in means.items() if baseline and total <= 0]
 
 
 def task_delta(method: SeedScores, baseline: SeedScores, judged: TaskMetric) -> dict[int, float]:
-    """The part of one task in `delta_m`: by seed, in percent of the baseline's mean, better up."""
+    """Return one task's part of `delta_m` by seed, in percent of the mean; higher is better."""
     seeds = [seed for seed in method if seed in baseline]
     if not seeds:
         return {}

@@ -1,4 +1,4 @@
-"""The families of tests that a verdict rests on, and the form of what it says."""
+"""The families of tests behind a verdict, and the statements of a verdict."""
 
 from enum import Enum
 
@@ -14,7 +14,7 @@ from mtlkit.comparison.results.study_results import StudyResults
 
 
 class StatementKind(Enum):
-    """What a sentence is to its reader."""
+    """Category of a statement."""
 
     BETTER = "better"
     WORSE = "worse"
@@ -33,7 +33,7 @@ class Statement:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What was found on one problem, or on the mean of all."""
+    """The statements about one problem, or about the mean of all."""
 
     problem: str
     statements: tuple[Statement, ...]
@@ -41,7 +41,7 @@ class Verdict:
 
 @attrs.frozen(kw_only=True)
 class Evidence:
-    """What a verdict rests on: the families of tests, by what they were made for."""
+    """The families of tests behind a verdict, by purpose."""
 
     study: StudyResults
     family: ComparisonFamily  # at the budget that decides
@@ -50,7 +50,7 @@ class Evidence:
 
 
 def gather(study: StudyResults) -> Evidence:
-    """The tests of a study."""
+    """Return the tests of a study."""
     budget = deciding_budget(study)
     timed = Budget.TIME in study.budgets and budget is not Budget.TIME
     return Evidence(
@@ -62,5 +62,5 @@ def gather(study: StudyResults) -> Evidence:
 
 
 def deciding_budget(study: StudyResults) -> Budget:
-    """The budget that decides: equal epochs, where the study has them."""
+    """Return the budget of the verdict: equal epochs, if the study has them."""
     return Budget.EPOCHS if Budget.EPOCHS in study.budgets else study.budgets[0]

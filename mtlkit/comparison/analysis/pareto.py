@@ -1,7 +1,7 @@
-"""Where methods stand beside the front that constant weights reach.
+"""Methods relative to the Pareto front of constant weights.
 
-The trials of tuned scalarisation are the sweep. All points are of the validation split, by which
-the search went; a method's is the mean over the seeds of its final runs, a trial's is one run.
+The trials of tuned scalarization are the sweep. All points are of the validation split, which the
+search uses; a method's point is the mean over the seeds of its final runs, a trial's is one run.
 """
 
 import math
@@ -15,7 +15,7 @@ from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.study_results import StudyResults
 
 MARGIN = 0.1
-"""How far the reference point lies beyond the worst value seen, as a share of what was seen."""
+"""Distance of the reference point beyond the worst value, as a fraction of the range."""
 
 Point = Mapping[str, float]
 """Metrics by task."""
@@ -25,9 +25,9 @@ Point = Mapping[str, float]
 class Trade:
     """A problem's sweep and its methods, as points over all tasks.
 
-    `volumes` are the shares of the box from the reference point to the best value of each task that
-    a method's point dominates; `gains` what it adds to the share of the sweep, which is
-    `sweep_volume`.
+    `volumes` are fractions of the box from the reference point to the best value of each task: the
+    part that a method's point dominates. `gains` are the increases over that of the sweep, which
+    is `sweep_volume`.
     """
 
     tasks: tuple[TaskMetric, ...]
@@ -40,7 +40,7 @@ class Trade:
 
 
 def trade(study: StudyResults, problem: str, budget: Budget) -> Trade | None:
-    """The trade between the tasks of a problem; None where there is one task, or no result."""
+    """Return the trade between the tasks of a problem; None with one task or no result."""
     tasks = study.tasks(problem)
     methods = {}
     for name in study.methods:
@@ -55,7 +55,7 @@ def trade(study: StudyResults, problem: str, budget: Budget) -> Trade | None:
 
 
 def front(points: Sequence[Point], tasks: Sequence[TaskMetric]) -> tuple[Point, ...]:
-    """The points that no other one beats on every one of `tasks`, in order of the first.
+    """Return the points that no other point dominates on `tasks`, in order of the first task.
 
     >>> up = [TaskMetric(problem="p", task=t, metric=t, higher_is_better=True) for t in "ab"]
     >>> front([{"a": 1, "b": 3}, {"a": 2, "b": 2}, {"a": 1, "b": 1}], up)
@@ -65,12 +65,12 @@ def front(points: Sequence[Point], tasks: Sequence[TaskMetric]) -> tuple[Point, 
         return ()
     upward = [judged.higher_is_better for judged in tasks]
     kept = moocore.is_nondominated(_array(points, tasks), maximise=upward)
-    found = [point for point, keep in zip(points, kept, strict=True) if keep]
-    return tuple(sorted(found, key=lambda point: point[tasks[0].task]))
+    undominated = [point for point, keep in zip(points, kept, strict=True) if keep]
+    return tuple(sorted(undominated, key=lambda point: point[tasks[0].task]))
 
 
 def hypervolume(points: Sequence[Point], tasks: Sequence[TaskMetric], reference: Point) -> float:
-    """The volume between `points` and the `reference` point, in the units of the tasks.
+    """Return the volume between `points` and the `reference` point, in the units of the tasks.
 
     >>> up = [TaskMetric(problem="p", task=t, metric=t, higher_is_better=True) for t in "ab"]
     >>> hypervolume([{"a": 1, "b": 3}, {"a": 2, "b": 2}], up, {"a": 0, "b": 0})

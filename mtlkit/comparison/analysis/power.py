@@ -1,4 +1,4 @@
-"""How many seeds it takes to show a difference, and what difference these seeds can show."""
+"""Power analysis: seeds needed to show a difference, and the difference that seeds can show."""
 
 import math
 
@@ -6,17 +6,17 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 POWER = 0.8
-"""The chance to show a difference that is there, for which seeds are counted."""
+"""Chance to show a true difference, the target of the number of seeds."""
 
 MOST_SEEDS = 1000
-"""Beyond this a number of seeds is not counted: nobody runs them."""
+"""Largest number of seeds to consider; larger studies are impractical."""
 
 
 def seeds_needed(difference: float, std: float, alpha: float) -> int | None:
-    """The fewest paired seeds with which a true `difference` is shown with a chance of 80%.
+    """Return the fewest paired seeds that show a true `difference` with a chance of 80%.
 
     `std` is that of the paired differences, in the unit of `difference`, and `alpha` the
-    level of the two-sided Student's test. None where it would take more than 1,000.
+    level of the two-sided Student's test. None if it would take more than 1,000.
 
     Half a standard deviation takes 34 pairs at the usual 5%:
 
@@ -34,7 +34,7 @@ def seeds_needed(difference: float, std: float, alpha: float) -> int | None:
 
 
 def detectable(std: float, seeds: int, alpha: float) -> float | None:
-    """The smallest true difference that `seeds` paired seeds show with a chance of 80%.
+    """Return the smallest true difference that `seeds` paired seeds show with a chance of 80%.
 
     None with fewer than two seeds.
 
@@ -55,21 +55,24 @@ def detectable(std: float, seeds: int, alpha: float) -> float | None:
 
 
 def _power(difference: float, std: float, seeds: int, alpha: float) -> float:
-    """The chance to show it in its own direction: the other tail shows nothing that is there.
+    """Return the chance to show the difference in its direction, without the other tail.
 
-    SciPy's non-central t is also NaN in that tail, here and there, where it is next to nothing.
+    A result in the other tail would have the wrong sign. SciPy's non-central t is sometimes NaN
+    in that tail, where it is almost zero.
     """
     if seeds < 2:
         return 0.0
     effect = difference / max(std, 1e-9 * difference)
     effect = min(effect, 1e3)
-    found = float(TTestPower().power(effect, seeds, alpha / 2, alternative="larger"))
-    return found if math.isfinite(found) else _far_power(effect, seeds, alpha)
+    power = float(TTestPower().power(effect, seeds, alpha / 2, alternative="larger"))
+    return power if math.isfinite(power) else _far_power(effect, seeds, alpha)
 
 
 def _far_power(effect: float, seeds: int, alpha: float) -> float:
-    """The power where the non-central t cannot be computed, far out: there the mean's own chance is
-    nothing beside that of the standard deviation, which has a chi-squared.
+    """Return the power for large effects, for which the non-central t cannot be computed.
+
+    The variation of the mean is negligible next to that of the standard deviation, which follows a
+    chi-squared distribution.
     """
     freedom = seeds - 1
     threshold = float(stats.t.isf(alpha / 2, freedom))

@@ -1,4 +1,4 @@
-"""What a study could not show, and how many seeds would: the sentences of a power analysis."""
+"""Sentences of a power analysis: the limits of a study and the seeds to overcome them."""
 
 import statistics
 
@@ -14,7 +14,7 @@ from mtlkit.comparison.results.study_results import StudyResults
 
 
 def more_seeds(evidence: Evidence, comparison: PairedComparison) -> str:
-    """How many seeds would show the difference that was seen, if it is the true one."""
+    """Return a sentence about the seeds that would show the observed difference, if it is true."""
     alpha, have = evidence.family.alpha, len(comparison.differences)
     spread = std(comparison.differences)
     if spread == 0:
@@ -35,7 +35,7 @@ def more_seeds(evidence: Evidence, comparison: PairedComparison) -> str:
 
 @attrs.frozen(kw_only=True)
 class _Reach:
-    """The difference that a study can show, and the seeds that a relevant one takes, in words."""
+    """The difference that a study can show and the seeds for a relevant one, as text."""
 
     seeds: str
     smallest: str
@@ -75,7 +75,7 @@ def short_limit(evidence: Evidence, problem: str) -> list[Statement]:
 
 
 def limits(evidence: Evidence, problem: str) -> list[Statement]:
-    """Return how small a difference the study can show."""
+    """Return the smallest difference that the study can show, in full."""
     reach, family = _reach(evidence, problem), evidence.family
     if reach is None:
         return []
@@ -90,24 +90,24 @@ def limits(evidence: Evidence, problem: str) -> list[Statement]:
 
 
 def worthless_baseline(study: StudyResults, problem: str, method: str) -> list[Statement]:
-    """That there is no share of what a baseline comes to, where that is zero or negative."""
+    """Return a statement about the tasks whose baseline mean is zero or negative, if any."""
     tasks = study.tasks(problem)
-    found = worthless(study.scores(problem, method, deciding_budget(study)), tasks)
-    if not found:
+    unusable = worthless(study.scores(problem, method, deciding_budget(study)), tasks)
+    if not unusable:
         return []
-    verb, whose = ("is", "another metric") if len(found) == 1 else ("are", "other metrics")
-    mean = "mean" if len(found) == 1 else "means"
+    verb, whose = ("is", "another metric") if len(unusable) == 1 else ("are", "other metrics")
+    mean = "mean" if len(unusable) == 1 else "means"
     return [
         Statement(
             StatementKind.LIMIT,
-            f"No delta-m against {method}: its {mean} of {listed(found)} {verb} 0 or below; judge "
-            f"{'it' if len(found) == 1 else 'them'} by {whose}.",
+            f"No delta-m against {method}: its {mean} of {listed(unusable)} {verb} 0 or below; "
+            f"judge {'it' if len(unusable) == 1 else 'them'} by {whose}.",
         )
     ]
 
 
 def why_nothing(study: StudyResults, problem: str) -> str:
-    """Why there is no comparison on a problem."""
+    """Return the reason why there is no comparison on a problem."""
     if problem == EVERY_PROBLEM:
         return (
             "There is no mean over problems: no pair of methods has a delta-m of two seeds on each "

@@ -1,11 +1,11 @@
-"""Mean ranks, Friedman's test, and which pairs Wilcoxon's signed ranks tell apart.
+"""Mean ranks, Friedman's test, and Wilcoxon's signed-rank test of each pair.
 
 Demsar, Statistical Comparisons of Classifiers over Multiple Data Sets (JMLR 2006), with Holm's
 adjustment in the place of Nemenyi's test (Benavoli et al., JMLR 2016). **A block is a seed of a
-problem**, in which methods rank by their mean rank over its tasks. The tasks of a run share its
-luck: with each as a block of its own the test finds differences where there are none
-(docs/explanation/compare-statistics.md has the figures). So ranks speak of the problems that were
-run, as the verdict does; what holds for problems in general takes many problems, each one block.
+problem**, in which methods rank by their mean rank over its tasks. The tasks of a run are
+correlated: with each task as a separate block the test reports false differences
+(docs/explanation/compare-statistics.md has the figures). So ranks are about the problems that were
+run, as the verdict is; claims about problems in general take many problems, each one block.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +23,10 @@ _ENUMERATED = 13
 
 @attrs.frozen(kw_only=True)
 class Ranking:
-    """How methods rank over blocks; 1 is best.
+    """Ranks of methods over blocks; 1 is best.
 
-    `adjusted` has the p-value of each pair (Holm), in both orders. `friedman` is None where there
-    are fewer than three methods or two blocks.
+    `adjusted` has the p-value of each pair (Holm), in both orders. `friedman` is None with fewer
+    than three methods or two blocks.
     """
 
     ranks: Mapping[str, float]  # mean over blocks, best first
@@ -36,12 +36,12 @@ class Ranking:
 
     @property
     def powerless(self) -> bool:
-        """Whether no pair could be told apart, whatever the results were."""
+        """True if no results could make any pair significantly different."""
         return smallest_p(len(self.ranks), len(self.blocks)) >= ALPHA
 
 
 def smallest_p(methods: int, blocks: int) -> float:
-    """The smallest adjusted p that the test of a pair can have: all blocks say the same.
+    """Return the smallest possible adjusted p of a pair, when all blocks agree.
 
     >>> smallest_p(12, 4), smallest_p(12, 12) < 0.05
     (1.0, True)
@@ -51,9 +51,9 @@ def smallest_p(methods: int, blocks: int) -> float:
 
 
 def rank_methods(study: StudyResults, budget: Budget) -> Ranking:
-    """The ranks of the methods that have results for half of the blocks or more.
+    """Return the ranks of the methods that have results for half of the blocks or more.
 
-    Blocks are those that all of these methods have.
+    Only blocks that all of these methods have count.
     """
     values: dict[str, dict[str, list[float]]] = {}  # by method, block and task; higher is better
     for problem in study.problems:
@@ -63,8 +63,8 @@ def rank_methods(study: StudyResults, budget: Budget) -> Ranking:
                 values.setdefault(method, {})[f"{problem}, seed {seed}"] = [
                     scores[j.task] if j.higher_is_better else -scores[j.task] for j in tasks
                 ]
-    every = list(dict.fromkeys(block for found in values.values() for block in found))
-    kept = [method for method, found in values.items() if 2 * len(found) >= len(every)]
+    every = list(dict.fromkeys(block for by_block in values.values() for block in by_block))
+    kept = [method for method, by_block in values.items() if 2 * len(by_block) >= len(every)]
     blocks = [block for block in every if all(block in values[method] for method in kept)]
     table: dict[str, list[float]] = {method: [] for method in kept}
     for block in blocks:
@@ -75,7 +75,7 @@ def rank_methods(study: StudyResults, budget: Budget) -> Ranking:
 
 
 def rank(table: Mapping[str, Sequence[float]], blocks: Sequence[str]) -> Ranking:
-    """The ranks of the methods in `table`, which has a value for each block; higher is better."""
+    """Return the ranks of the methods in `table`: a value for each block, higher is better."""
     methods = list(table)
     if not methods or not blocks:
         return Ranking(ranks={}, blocks=tuple(blocks), friedman=None, adjusted={})
@@ -104,10 +104,10 @@ def _friedman(values: np.ndarray) -> float | None:
 
 
 def _wilcoxon(differences: np.ndarray) -> float:
-    """The two-sided p of the signed ranks; exact up to 13 differences, ties or not.
+    """Return the two-sided p of the signed ranks; exact up to 13 differences, even with ties.
 
-    All changes of sign are tried in one product, as SciPy does one by one: there, tied ranks of 13
-    differences take 3 s a pair.
+    One matrix product covers all sign changes. SciPy iterates over them, which takes 3 s a pair
+    for 13 differences with ties.
     """
     left = differences[differences != 0]
     count = len(left)
@@ -118,5 +118,5 @@ def _wilcoxon(differences: np.ndarray) -> float:
     ranks = stats.rankdata(np.abs(left))
     every = (np.arange(2**count)[:, None] >> np.arange(count) & 1) @ ranks
     middle = ranks.sum() / 2
-    seen = abs(ranks[left > 0].sum() - middle)
-    return float((np.abs(every - middle) >= seen - 1e-9).mean())
+    observed = abs(ranks[left > 0].sum() - middle)
+    return float((np.abs(every - middle) >= observed - 1e-9).mean())

@@ -1,4 +1,4 @@
-"""How much a method's score hangs on its learning rate, and what its search chose."""
+"""Sensitivity of a method's score to its learning rate, and the settings its search chose."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from mtlkit.comparison.results.record import Record, Stage
 from mtlkit.comparison.results.study_results import StudyResults
 
 RATE = "lr"
-"""The last word of the path of a learning rate in a recipe."""
+"""Last part of the path of a learning rate in a recipe."""
 
 Setting = float | int | str | bool
 
@@ -18,7 +18,7 @@ Setting = float | int | str | bool
 class Sensitivity:
     """The trials of a method over the learning rate: (rate, score), lower is better.
 
-    `failed` are the rates of trials that came to nothing.
+    `failed` are the rates of failed trials.
     """
 
     points: tuple[tuple[float, float], ...]
@@ -31,7 +31,7 @@ class Sensitivity:
 
     @property
     def loss_of_median(self) -> float | None:
-        """How much worse than the best the median trial is, in percent of the best's score.
+        """Excess of the median trial over the best, in percent of the best's score.
 
         >>> Sensitivity(points=((0.1, 1.0), (0.2, 1.5), (0.4, 4.0)), failed=()).loss_of_median
         50.0
@@ -43,8 +43,8 @@ class Sensitivity:
 
 
 def sensitivities(study: StudyResults, problem: str) -> dict[str, Sensitivity]:
-    """Of each method whose search chose a learning rate; networks of one task by task."""
-    found = {}
+    """Return sensitivities by method, or method and task, if the learning rate was searched."""
+    by_name = {}
     for method in study.methods:
         by_task: dict[str | None, list[Record]] = {}
         for record in study.trials_of(problem, method):
@@ -53,8 +53,8 @@ def sensitivities(study: StudyResults, problem: str) -> dict[str, Sensitivity]:
             name = method if task is None else f"{method}: {task}"
             one = _sensitivity(records)
             if one.points or one.failed:
-                found[name] = one
-    return found
+                by_name[name] = one
+    return by_name
 
 
 def _sensitivity(records: Sequence[Record]) -> Sensitivity:
@@ -70,11 +70,11 @@ def _sensitivity(records: Sequence[Record]) -> Sensitivity:
 
 
 def chosen_settings(study: StudyResults, problem: str) -> dict[str, Mapping[str, Setting]]:
-    """What the search of each method chose, from its final runs; by method, or method and task."""
-    found: dict[str, Mapping[str, Setting]] = {}
+    """Return the settings that each search chose, from final runs, by method or method and task."""
+    by_name: dict[str, Mapping[str, Setting]] = {}
     for record in study.records:
         if record.stage is Stage.FINAL and record.problem == problem and record.settings:
             name = record.method if record.task is None else f"{record.method}: {record.task}"
-            found.setdefault(name, record.settings)
+            by_name.setdefault(name, record.settings)
     order = {method: place for place, method in enumerate(study.methods)}
-    return dict(sorted(found.items(), key=lambda item: order.get(item[0].split(": ")[0], 0)))
+    return dict(sorted(by_name.items(), key=lambda item: order.get(item[0].split(": ")[0], 0)))

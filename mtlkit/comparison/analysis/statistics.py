@@ -1,8 +1,8 @@
-"""Means with intervals, paired differences and their tests; SciPy does the work.
+"""Means with intervals, and tests of paired differences, based on SciPy.
 
 Bootstrap intervals describe; Student's paired test decides. With five seeds Wilcoxon's signed ranks
-cannot reach p < 0.0625 and a bootstrap interval of 95% holds the truth in about 83 of 100 cases,
-whereas Student's keeps its level on skewed, unequal and heavy-tailed differences too
+cannot reach p < 0.0625 and a bootstrap interval of 95% covers the true mean in about 83 of 100
+cases, whereas Student's keeps its level on skewed, unequal and heavy-tailed differences too
 (docs/explanation/compare-statistics.md has the figures).
 """
 
@@ -16,23 +16,23 @@ from scipy import stats
 from mtlkit.report.blocks import Estimate as Estimate
 
 LEVEL = 0.95
-"""Of every interval."""
+"""Confidence level of every interval."""
 
 ALPHA = 0.05
-"""The chance, under no difference at all, that one or more differences of a study are shown."""
+"""Chance of one or more false differences in a study without any true difference."""
 
 RESAMPLES = 4999
 
 
 def bootstrap_mean(values: Sequence[float]) -> Estimate:
-    """The mean with its bias-corrected and accelerated bootstrap interval (Efron, 1987).
+    """Return the mean with its bias-corrected and accelerated bootstrap interval (Efron, 1987).
 
-    The resampling starts from a fixed seed, so that a report made twice says the same twice.
+    The resampling has a fixed seed, so that reports are reproducible.
 
     >>> bootstrap_mean([2.0])
     Estimate(mean=2.0, low=None, high=None, count=1)
-    >>> found = bootstrap_mean([1.0, 2.0, 3.0, 4.0, 6.0])
-    >>> found.mean, found.low < 2.2 < found.mean < 4.5 < found.high
+    >>> estimate = bootstrap_mean([1.0, 2.0, 3.0, 4.0, 6.0])
+    >>> estimate.mean, estimate.low < 2.2 < estimate.mean < 4.5 < estimate.high
     (3.2, True)
     """
     mean, count = math.fsum(values) / len(values), len(values)
@@ -43,9 +43,9 @@ def bootstrap_mean(values: Sequence[float]) -> Estimate:
     return Estimate(mean, *_bca(tuple(values)), count)
 
 
-@functools.lru_cache(maxsize=4096)  # a table and three figures ask for the same
+@functools.lru_cache(maxsize=4096)  # a table and three figures use the same values
 def _bca(values: tuple[float, ...]) -> tuple[float, float]:
-    found = stats.bootstrap(
+    bounds = stats.bootstrap(
         (np.asarray(values, dtype=float),),
         np.mean,
         n_resamples=RESAMPLES,
@@ -54,14 +54,14 @@ def _bca(values: tuple[float, ...]) -> tuple[float, float]:
         vectorized=True,
         rng=np.random.default_rng(0),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    return float(bounds.low), float(bounds.high)
 
 
 def student_mean(values: Sequence[float]) -> Estimate:
-    """The mean with Student's interval, which belongs to the test of `paired_test`.
+    """Return the mean with Student's interval, which matches the test of `paired_test`.
 
-    >>> found = student_mean([1.0, 2.0, 3.0])
-    >>> round(found.low, 3), round(found.high, 3)
+    >>> estimate = student_mean([1.0, 2.0, 3.0])
+    >>> round(estimate.low, 3), round(estimate.high, 3)
     (-0.484, 4.484)
     """
     mean, count = math.fsum(values) / len(values), len(values)
@@ -69,15 +69,14 @@ def student_mean(values: Sequence[float]) -> Estimate:
         return Estimate(mean)
     if _constant(values):
         return Estimate(mean, mean, mean, count)
-    found = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
-    return Estimate(mean, float(found.low), float(found.high), count)
+    bounds = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
+    return Estimate(mean, float(bounds.low), float(bounds.high), count)
 
 
 def paired_test(differences: Sequence[float]) -> float:
-    """The two-sided p of Student's test that paired differences have mean zero.
+    """Return the two-sided p of Student's test that paired differences have mean zero.
 
-    1 where there are fewer than two of them, or where they do not vary: then the seeds tell nothing
-    about chance, and nothing can be shown.
+    1 for fewer than two differences or constant ones: chance cannot be estimated from them.
 
     >>> round(paired_test([1.0, 2.0, 3.0]), 4), paired_test([0.5, 0.5, 0.5])
     (0.0742, 1.0)
@@ -88,10 +87,10 @@ def paired_test(differences: Sequence[float]) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p-values adjusted so that the family's error stays at the level (Holm, 1979).
+    """Return p-values adjusted to control the family-wise error rate (Holm, 1979).
 
-    The rule is written out because statsmodels' `multipletests`, to which a test pins it, collects
-    the interpreter's garbage at each call: 0.1 s, with hundreds of calls a report.
+    A test checks this implementation against statsmodels' `multipletests`, which runs the garbage
+    collector at each call: 0.1 s, with hundreds of calls per report.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
@@ -105,7 +104,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def std(values: Sequence[float]) -> float:
-    """The standard deviation of a sample; 0 of fewer than two.
+    """Return the standard deviation of a sample; 0 for fewer than two values.
 
     >>> std([1.0, 3.0])
     1.4142135623730951
@@ -114,6 +113,6 @@ def std(values: Sequence[float]) -> float:
 
 
 def _constant(values: Sequence[float]) -> bool:
-    """Whether the values differ by rounding at most."""
+    """Return whether the values differ by rounding at most."""
     spread = max(values) - min(values)
     return spread <= 1e-12 * max(1.0, max(map(abs, values)))

@@ -1,4 +1,4 @@
-"""Numbers and lists as a verdict says them."""
+"""Text of numbers and lists in a verdict."""
 
 from collections.abc import Sequence
 
@@ -13,11 +13,11 @@ SPOKEN = {
     "rlw": "random weights",
     "log": "the log of losses",
 }
-"""Baselines, as a sentence calls them."""
+"""Names of baselines in sentences."""
 
 
 def percent(value: float) -> str:
-    """A difference in percent, with its sign.
+    """Return a difference in percent, with its sign.
 
     >>> percent(3.21), percent(-0.5), percent(0.004)
     ('+3.2%', '−0.5%', '0.0%')
@@ -26,14 +26,14 @@ def percent(value: float) -> str:
 
 
 def interval(estimate: Estimate) -> str:
-    """An interval in percent: ``+1.1 to +5.3``."""
+    """Return an interval in percent: ``+1.1 to +5.3``."""
     if estimate.low is None or estimate.high is None:
         return "no interval"
     return f"{signed(estimate.low)} to {signed(estimate.high)}"
 
 
 def by_how_much(comparison: PairedComparison) -> str:
-    """The mean, its interval and the adjusted p of a comparison."""
+    """Return the mean, its interval and the adjusted p of a comparison."""
     estimate = comparison.estimate
     return (
         f"{percent(estimate.mean)} (95% interval {interval(estimate)}; "
@@ -42,7 +42,7 @@ def by_how_much(comparison: PairedComparison) -> str:
 
 
 def p_value(value: float) -> str:
-    """A p-value with two digits that matter.
+    """Return a p-value with two significant digits.
 
     >>> p_value(0.0432), p_value(0.00001), p_value(0.5), p_value(1.0)
     ('p = 0.043', 'p < 0.001', 'p = 0.50', 'p = 1')
@@ -55,7 +55,7 @@ def p_value(value: float) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as a sentence has them.
+    """Return names joined with commas and "and".
 
     >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
     ('a', 'a and b', 'a, b and c')
@@ -65,7 +65,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def counted(count: int, singular: str, plural: str | None = None) -> str:
-    """A number of things.
+    """Return a count with its noun.
 
     >>> counted(1, "seed"), counted(1200, "run")
     ('1 seed', '1,200 runs')

@@ -1,4 +1,4 @@
-"""Weights and gradient cosines over training, thinned to what a screen can show."""
+"""Weights and gradient cosines over training, thinned for display."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from mtlkit.loggers.events import StepEvent
 from mtlkit.loggers.read_events import read_events
 
 POINTS = 120
-"""At most this many points a curve."""
+"""Maximum number of points of a curve."""
 
 Curve = tuple[tuple[float, float], ...]
 """(epoch, value)."""
@@ -30,11 +30,11 @@ class Traces:
 def read_traces(
     folder: Path, study: StudyResults, problem: str, budget: Budget
 ) -> tuple[dict[str, Traces], list[str]]:
-    """The curves of each method's first seed, and what of them could not be read.
+    """Return the curves of each method's first seed, and messages about unreadable logs.
 
-    Methods that train each task alone have no weights worth drawing, and are left out.
+    Methods that train each task alone are omitted, since they do not weigh losses.
     """
-    found, unread = {}, []
+    by_method, unread = {}, []
     for method in study.methods:
         runs = [r for r in study.finals(problem, method, budget) if r.task is None and r.folder]
         if not runs:
@@ -47,16 +47,16 @@ def read_traces(
             continue
         steps = [event for event in events if isinstance(event, StepEvent)]
         if steps:
-            found[method] = Traces(
+            by_method[method] = Traces(
                 seed=first.seed,
                 weights=_curves(steps, [step.weights for step in steps]),
                 cosines=_curves(steps, [step.gradient_cosines for step in steps]),
             )
-    return found, unread
+    return by_method, unread
 
 
 def _curves(steps: Sequence[StepEvent], values: Sequence[Mapping[str, float]]) -> dict[str, Curve]:
-    names = dict.fromkeys(name for each in values for name in each)
+    names = dict.fromkeys(name for mapping in values for name in mapping)
     return {
         name: _thinned(
             [(s.epoch, v[name]) for s, v in zip(steps, values, strict=True) if name in v]
@@ -66,7 +66,7 @@ def _curves(steps: Sequence[StepEvent], values: Sequence[Mapping[str, float]]) -
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> Curve:
-    """Evenly spaced points, the last one kept.
+    """Return evenly spaced points, including the last one.
 
     >>> len(_thinned([(x, x) for x in range(1000)])) <= POINTS
     True

@@ -1,7 +1,7 @@
-"""What a study has shown, and what it has not, in sentences.
+"""The verdict of a study in sentences: shown differences and undecided ones.
 
-Whether a difference is shown is decided by `compare_all`, one family of tests at 5%. What follows
-from one that is shown, on which tasks and whether also at equal time, is asked of shown ones alone.
+`compare_all`, one family of tests at 5%, decides which differences are shown. Only shown ones are
+tested further: on which tasks they appear, and at equal time.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ from mtlkit.comparison.results.study_results import BASELINE_ROLES
 
 
 def verdicts(evidence: Evidence) -> tuple[Verdict, ...]:
-    """The verdict on each problem; before them, where there are several, on their mean."""
+    """Return the verdict on each problem; if there are several, that on their mean comes first."""
     problems = evidence.study.problems
     every = (EVERY_PROBLEM, *problems) if len(problems) > 1 else problems
     return tuple(Verdict(problem=p, statements=tuple(_statements(evidence, p))) for p in every)
 
 
 LINES, NAMES = 5, 6
-"""The most lines of a short verdict, and the most methods that one of them names."""
+"""Maximum number of lines of a short verdict, and of methods named in a line."""
 
 
 def short_verdict(evidence: Evidence) -> tuple[Statement, ...]:
@@ -76,11 +76,11 @@ def _some(comparisons: Sequence[PairedComparison]) -> str:
 
 
 def headline(evidence: Evidence) -> str:
-    """The study in one sentence."""
+    """Return the verdict in one sentence."""
     study, family = evidence.study, evidence.family
     if not family.comparisons:
         return "Nothing can be compared yet."
-    said = []
+    clauses = []
     for role in VERDICT_BASELINES:
         name = study.baseline(role)
         if name is None:
@@ -89,13 +89,13 @@ def headline(evidence: Evidence) -> str:
         better = [c for c in better if role == "equal" or c.method not in BASELINE_ROLES]
         if better and role != "single-task":
             where = _where(better, len(study.problems))
-            said.append(f"{listed(where)} {_beat(where)} {SPOKEN[role]}")
+            clauses.append(f"{listed(where)} {_beat(where)} {SPOKEN[role]}")
         elif role != "single-task":
-            said.append(f"no method is shown to beat {SPOKEN[role]}")
-    if not said:
+            clauses.append(f"no method is shown to beat {SPOKEN[role]}")
+    if not clauses:
         return "Neither equal weights nor tuned scalarisation is there to compare methods with."
-    sentence = "; ".join(said)
-    start = "No" if sentence.startswith("no ") else sentence[:2]  # a method keeps its name's case
+    sentence = "; ".join(clauses)
+    start = "No" if sentence.startswith("no ") else sentence[:2]  # keep the case of a method's name
     return f"{start}{sentence[2:]}."
 
 
@@ -114,47 +114,47 @@ def _where(better: Sequence[PairedComparison], problems: int) -> list[str]:
 
 def _statements(evidence: Evidence, problem: str) -> list[Statement]:
     study, family = evidence.study, evidence.family
-    found: list[Statement] = []
+    statements: list[Statement] = []
     without_meaning = False
     for role in VERDICT_BASELINES:
         reference = study.baseline(role)
         if reference is None:
             reason = study.without.get(role)
             why = f"left out: {reason}" if reason else "not part of this study"
-            found.append(Statement(StatementKind.LIMIT, f"{_name(role)} {_is(role)} {why}."))
+            statements.append(Statement(StatementKind.LIMIT, f"{_name(role)} {_is(role)} {why}."))
         else:
             mine = family.against(problem, reference)
             unsaid = [] if mine else worthless_baseline(study, problem, reference)
-            found += unsaid or _against(evidence, problem, role, mine)
+            statements += unsaid or _against(evidence, problem, role, mine)
             without_meaning = without_meaning or bool(unsaid)
     if not any(c.problem == problem for c in family.comparisons):
-        told = without_meaning and len(study.seeds) > 1
-        rest = [] if told else [Statement(StatementKind.LIMIT, why_nothing(study, problem))]
-        return [*found, *rest]
-    return [*found, *_placebo(evidence, problem), *limits(evidence, problem)]
+        explained = without_meaning and len(study.seeds) > 1
+        rest = [] if explained else [Statement(StatementKind.LIMIT, why_nothing(study, problem))]
+        return [*statements, *rest]
+    return [*statements, *_placebo(evidence, problem), *limits(evidence, problem)]
 
 
 def _against(
     evidence: Evidence, problem: str, role: str, comparisons: Sequence[PairedComparison]
 ) -> list[Statement]:
-    """What is shown beside one baseline, best first, and what is not."""
+    """Return the statements against one baseline, best first."""
     ordered = sorted(comparisons, key=lambda c: -c.estimate.mean)
     better = [c for c in ordered if c.better]
     worse = [c for c in reversed(ordered) if c.worse]
     undecided = [c for c in ordered if not c.shown]
     if role == "single-task" and len(better) > 1:
-        found = [
+        statements = [
             Statement(StatementKind.BETTER, f"Better than {SPOKEN[role]}: {_briefly(better)}.")
         ]
     else:
-        found = [Statement(StatementKind.BETTER, _won(evidence, c, role)) for c in better]
+        statements = [Statement(StatementKind.BETTER, _won(evidence, c, role)) for c in better]
     if undecided:
-        found.append(Statement(StatementKind.UNDECIDED, _undecided(evidence, undecided, role)))
+        statements.append(Statement(StatementKind.UNDECIDED, _undecided(evidence, undecided, role)))
     if worse:
-        found.append(
+        statements.append(
             Statement(StatementKind.WORSE, f"Worse than {SPOKEN[role]}: {_briefly(worse)}.")
         )
-    return found
+    return statements
 
 
 def _briefly(comparisons: Sequence[PairedComparison]) -> str:
@@ -164,15 +164,15 @@ def _briefly(comparisons: Sequence[PairedComparison]) -> str:
 
 
 def _won(evidence: Evidence, comparison: PairedComparison, role: str) -> str:
-    said = f"{comparison.method} is better than {SPOKEN[role]}: {by_how_much(comparison)}."
-    said += _on_which_tasks(comparison)
+    text = f"{comparison.method} is better than {SPOKEN[role]}: {by_how_much(comparison)}."
+    text += _on_which_tasks(comparison)
     if role == "equal" and evidence.at_equal_time is not None:
-        said += _at_equal_time(evidence, comparison)
-    return said
+        text += _at_equal_time(evidence, comparison)
+    return text
 
 
 def _on_which_tasks(comparison: PairedComparison) -> str:
-    """Tasks are asked for once the whole is shown, adjusted among themselves."""
+    """Return a sentence about the tasks of a shown difference, adjusted over these tasks."""
     if len(comparison.tasks) < 2:
         return ""
     parts = []
@@ -193,7 +193,7 @@ def _on_which_tasks(comparison: PairedComparison) -> str:
 
 
 def _at_equal_time(evidence: Evidence, comparison: PairedComparison) -> str:
-    """Whether it holds where a costly step is charged for, adjusted over the shown ones."""
+    """Return a sentence about the difference at equal time, adjusted over the shown ones."""
     assert evidence.at_equal_time is not None
     shown = [c for c in evidence.family.comparisons if c.better]
     again = [evidence.at_equal_time.of(c.problem, c.method, c.reference) for c in shown]
@@ -218,18 +218,18 @@ def _at_equal_time(evidence: Evidence, comparison: PairedComparison) -> str:
 def _undecided(evidence: Evidence, comparisons: Sequence[PairedComparison], role: str) -> str:
     names = [c.method for c in comparisons]
     if len(names) == 1:
-        said = f"No difference shown between {names[0]} and {SPOKEN[role]}"
+        text = f"No difference shown between {names[0]} and {SPOKEN[role]}"
     else:
-        said = f"No difference from {SPOKEN[role]} shown for {len(names)} methods: {listed(names)}"
+        text = f"No difference from {SPOKEN[role]} shown for {len(names)} methods: {listed(names)}"
     nearest = min(comparisons, key=lambda c: c.p_value)
     estimate = nearest.estimate
     shown = f"{percent(estimate.mean)} ({interval(estimate)})"
-    said += f": {shown}." if len(names) == 1 else f". Nearest to one is {nearest.method}: {shown}."
-    return said + more_seeds(evidence, nearest)
+    text += f": {shown}." if len(names) == 1 else f". Nearest to one is {nearest.method}: {shown}."
+    return text + more_seeds(evidence, nearest)
 
 
 def _placebo(evidence: Evidence, problem: str) -> list[Statement]:
-    """A warning unless the best method is shown to be better than random weights."""
+    """Return a warning unless the best method is shown to be better than random weights."""
     study = evidence.study
     placebo = study.baseline(PLACEBO)
     if placebo is None:

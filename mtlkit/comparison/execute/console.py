@@ -1,4 +1,4 @@
-"""What the runner says: a line for each run, with how far the whole has come."""
+"""Console output of the runner: a line for each run, with the total progress."""
 
 import statistics
 import sys
@@ -12,7 +12,7 @@ from mtlkit.report.numbers import duration
 
 
 class ConsoleReporter:
-    """Lines on stderr as runs end, each with the total and the time that is left."""
+    """Print a line on stderr as each run ends, with the total and the remaining time."""
 
     def __init__(
         self, plan: Sequence[Record], known: Mapping[str, Record], workers: int, *, quiet: bool
@@ -30,7 +30,7 @@ class ConsoleReporter:
         self._say(f"{what}; {done} are made" if done else what)
 
     def on_record(self, record: Record, seconds: float) -> None:
-        """Say that a run ended, after so many seconds of this session."""
+        """Print that a run ended, with its seconds since it was started or resumed."""
         self._left.pop(record.key, None)
         self._known[record.key] = record
         self._failed += record.error is not None
@@ -42,17 +42,17 @@ class ConsoleReporter:
         self._say(f"{done} {record.key}: {_came_to(record, seconds)}{failed}{left}")
 
     def seconds_left(self) -> float:
-        """The time that the other runs will take, going by those most like them."""
+        """Return the estimated time of the remaining runs, by the most similar finished ones."""
         return sum(map(self._expected, self._left.values())) / self._workers
 
     def _expected(self, record: Record) -> float:
-        made = self._known.values()
-        same_problem = [other for other in made if other.problem == record.problem]
+        known = self._known.values()
+        same_problem = [other for other in known if other.problem == record.problem]
         same_method = [other for other in same_problem if other.method == record.method]
-        for others in (same_method, same_problem, made):
-            found = self._of(others)
-            if found:
-                return statistics.median(found)
+        for others in (same_method, same_problem, known):
+            seconds = self._of(others)
+            if seconds:
+                return statistics.median(seconds)
         return 0.0
 
     def _of(self, records: Iterable[Record]) -> list[float]:
@@ -64,7 +64,7 @@ class ConsoleReporter:
 
 
 def _came_to(record: Record, seconds: float) -> str:
-    """The end of a run in a few words."""
+    """Return a short text about the result of a run."""
     if record.error is not None:
         return f"failed: {record.error}"
     took = f"in {duration(seconds)}" if seconds > 0 else "as another run"

@@ -1,4 +1,4 @@
-"""Where runs are made: one seam, and behind it processes of this machine."""
+"""The interface of executors, and the executor that runs local processes."""
 
 import multiprocessing
 import signal
@@ -13,21 +13,21 @@ import attrs
 from mtlkit.comparison.execute.worker import Job, Outcome, work
 
 MODULE = "mtlkit.comparison.execute.worker"
-"""What a worker needs, imported once for all of them."""
+"""Module that workers need, imported once for all of them."""
 
 
 class Executor(ABC):
-    """Makes several runs at once, each in a process of its own."""
+    """Executes several runs at once, each in a separate process."""
 
-    slots: int  # how many
+    slots: int  # runs at once
 
     @abstractmethod
     def submit(self, key: str, job: Job) -> None:
-        """Begin with the run `key`; there is a slot free."""
+        """Start the run `key`; requires a free slot."""
 
     @abstractmethod
     def ended(self, seconds: float) -> list[tuple[str, Outcome]]:
-        """The runs that have ended, after waiting at most so long for one."""
+        """Return the runs that have ended, after waiting at most `seconds` for one."""
 
     @abstractmethod
     def stop(self) -> None:
@@ -35,7 +35,7 @@ class Executor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """End whatever is still there."""
+        """Terminate the remaining runs."""
 
 
 @attrs.define(eq=False)
@@ -49,8 +49,8 @@ class _Worker:
 class LocalProcesses(Executor):
     """Workers of this machine, on `devices` in turn.
 
-    They are forked from a process that has done nothing but import, where the system can do that:
-    each has its memory to itself, and its birth takes a tenth of a second rather than three.
+    If the system supports it, they are forked from a process that has only imported the modules:
+    each has separate memory, and starts in a tenth of a second rather than three.
     """
 
     def __init__(self, workers: int, devices: Sequence[str | None] = (None,)) -> None:
@@ -66,10 +66,10 @@ class LocalProcesses(Executor):
     def submit(self, key: str, job: Job) -> None:
         slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers})
         job = attrs.evolve(job, device=self._devices[slot % len(self._devices)])
-        results, told = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=work, args=(job, told), name=f"mtlkit {key}")
+        results, sender = self._context.Pipe(duplex=False)
+        process = self._context.Process(target=work, args=(job, sender), name=f"mtlkit {key}")
         process.start()
-        told.close()  # so that the worker's end is the only one, and its death is noticed
+        sender.close()  # leaves the worker's end as the only one, so its exit is detected
         self._workers.append(_Worker(key, slot, process, results))
 
     def ended(self, seconds: float) -> list[tuple[str, Outcome]]:
@@ -93,20 +93,20 @@ class LocalProcesses(Executor):
 
 
 def _outcome(worker: _Worker) -> Outcome:
-    """What a worker told, or what became of one that told nothing."""
+    """Return the outcome that a worker sent, or one from its exit code if it sent none."""
     try:
-        found: Outcome = worker.results.recv()
+        outcome: Outcome = worker.results.recv()
     except (EOFError, OSError):
         worker.process.join()
         return Outcome(error=_killed(worker.process.exitcode or 0), killed=True)
     finally:
         worker.results.close()
     worker.process.join()
-    return found
+    return outcome
 
 
 def _killed(code: int) -> str:
-    """What the exit code of a process that told nothing says.
+    """Return a message about the exit code of a process that sent no outcome.
 
     >>> _killed(-15)
     'the worker was killed by SIGTERM'

@@ -1,4 +1,4 @@
-"""Where a study is computed."""
+"""Workers, devices and executor of a study."""
 
 import os
 import platform
@@ -11,13 +11,13 @@ from mtlkit.comparison.execute.executor import Executor, LocalProcesses
 from mtlkit.errors import RunError
 
 Devices = tuple[str | None, ...]
-"""Devices such as cuda:0, in turn; None: as the recipe says."""
+"""Devices such as cuda:0, in turn; None: that of the recipe."""
 
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 
 
 def _all_gpus() -> Devices:
-    """The GPUs in turn, for recipes that choose one where there is any."""
+    """Return the GPUs in turn, for recipes that choose a GPU if one is available."""
     import torch
 
     return tuple(f"cuda:{number}" for number in range(torch.cuda.device_count())) or (None,)
@@ -29,19 +29,19 @@ def _local(workers: int, threads: int, devices: Devices) -> Executor:
 
 @attrs.frozen(kw_only=True)
 class ExecutorConfig:
-    """How runs are executed: how many at once, on which devices, by which executor.
+    """Configuration of the execution: number of workers, devices and executor.
 
     `factory` takes the number of workers, the threads of each, and the devices.
     """
 
     workers: int | None = None  # None: one for each GPU, or else for each core, but at most eight
-    devices: tuple[str, ...] = ()  # empty: as the recipes say
+    devices: tuple[str, ...] = ()  # empty: those of the recipes
     factory: Callable[[int, int, Devices], Executor] = _local
-    default_devices: Callable[[], Devices] = _all_gpus  # where no devices are named
+    default_devices: Callable[[], Devices] = _all_gpus  # if no devices are given
 
     @property
     def slots(self) -> int:
-        """How many runs there are at once."""
+        """The number of runs at once."""
         named = self.devices or tuple(
             device for device in self.default_devices() if device is not None
         )
@@ -49,21 +49,21 @@ class ExecutorConfig:
 
     @property
     def threads(self) -> int:
-        """The threads of each run, so that the cores are shared out."""
+        """The threads of each run, an equal part of the cores."""
         return max(1, cores() // self.slots)
 
     @property
     def device_type(self) -> str | None:
-        """What the devices are, cpu or cuda; None where the recipes say it."""
+        """The type of the devices, cpu or cuda; None if the recipes choose it."""
         return self.devices[0].partition(":")[0] if self.devices else None
 
     def executor(self) -> Executor:
-        """What makes the runs."""
+        """Return the executor of the runs."""
         return self.factory(self.slots, self.threads, self.devices or self.default_devices())
 
 
 def parse_executor_config(workers: int | None, devices: str, *, ray: bool) -> ExecutorConfig:
-    """The place that the command line names; `RunError` for devices that are none."""
+    """Return the configuration of the command line; `RunError` for invalid devices."""
     named = tuple(name.strip() for name in devices.split(",")) if devices else ()
     for name in named:
         if not DEVICE.fullmatch(name):
@@ -84,12 +84,12 @@ def _on_ray(workers: int, threads: int, devices: Devices) -> Executor:
 
 
 def _no_device() -> Devices:
-    """No device: a task of Ray has a GPU where it asks for one, wherever it is run."""
+    """Return no device: Ray assigns a GPU to each task that requests one."""
     return (None,)
 
 
 def cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if platform.system() == "Linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""The plan: every run that a comparison leads to, and which of them can be made now."""
+"""The plan: every run of a comparison, and the runs that can start now."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -13,9 +13,9 @@ from mtlkit.runs.search import Searched, Settings, Tried, propose
 
 @attrs.frozen(kw_only=True)
 class MethodJob:
-    """What is trained one after another: the trials of a method on a problem, then its final runs.
+    """Runs in sequence: the trials of a method on a problem, then its final runs.
 
-    A method that trains each task alone has a method_job for each `task`.
+    A method that trains each task alone has a separate job for each `task`.
     """
 
     problem: str
@@ -25,11 +25,11 @@ class MethodJob:
     task: str | None = None
 
     def trial(self, number: int, seed: int) -> Record:
-        """What is known of a trial before it is made."""
+        """Return the record of a trial before it runs."""
         return self._record(stage=Stage.TRIAL, seed=seed, trial=number)
 
     def final(self, seed: int, budget: Budget) -> Record:
-        """What is known of a final run before it is made."""
+        """Return the record of a final run before it runs."""
         return self._record(stage=Stage.FINAL, seed=seed, budget=budget)
 
     def _record(self, **known: object) -> Record:
@@ -37,23 +37,23 @@ class MethodJob:
 
 
 def method_jobs(comparison: Comparison) -> list[MethodJob]:
-    """The method_jobs of `comparison`, in the order in which they are begun."""
-    found = []
+    """Return the jobs of `comparison` in the order in which they start."""
+    jobs = []
     for name, problem in comparison.problems.items():
         for method in comparison.methods:
             for task in problem.recipe.tasks if method.alone else (None,):
                 recipe = recipe_of(problem.recipe, method, task)
                 space = space_of(recipe, method, comparison.tuning)
-                found.append(
+                jobs.append(
                     MethodJob(problem=name, method=method, recipe=recipe, space=space, task=task)
                 )
-    return found
+    return jobs
 
 
 def planned(comparison: Comparison) -> list[Record]:
-    """Every run of `comparison`, as far as it is known beforehand.
+    """Return every run of `comparison`, as far as it is known in advance.
 
-    Those of the time budget that come to as many epochs as those of the other are the same runs.
+    A run of the time budget with as many epochs as one of the other budget is the same run.
     """
     return [
         record for method_job in method_jobs(comparison) for record in _all(method_job, comparison)
@@ -69,24 +69,24 @@ def _all(method_job: MethodJob, comparison: Comparison) -> Iterator[Record]:
 
 @attrs.frozen
 class FinishedRuns:
-    """The runs that ended, by their keys, and what follows from them."""
+    """The runs that ended, by their keys."""
 
     records: Mapping[str, Record]
 
     def all_of(self, expected: Iterable[Record]) -> list[Record] | None:
-        """The records of the runs that were `expected`; None while one is missing."""
-        found = [self.records.get(record.key) for record in expected]
-        whole = [record for record in found if record is not None]
-        return whole if len(whole) == len(found) else None
+        """Return the records of the `expected` runs; None while one is missing."""
+        ended = [self.records.get(record.key) for record in expected]
+        whole = [record for record in ended if record is not None]
+        return whole if len(whole) == len(ended) else None
 
 
 @attrs.frozen(kw_only=True)
 class ReadyRun:
-    """A run that can be made now; `skip_reason` says why it cannot come to anything."""
+    """A run that can start now; `skip_reason` is the reason to record it as failed instead."""
 
     method_job: MethodJob
     record: Record  # with the settings to train with
-    epochs: int | None = None  # where they are not the recipe's own
+    epochs: int | None = None  # None: those of the recipe
     skip_reason: str = ""
 
 
@@ -97,19 +97,21 @@ def ready_runs(
     tuning = comparison.tuning
     trials: list[Record] = []
     for number in range(tuning.searches):
-        asked = method_job.trial(number, tuning.seed)
-        found = known.records.get(asked.key)
-        if found is None:
+        pending = method_job.trial(number, tuning.seed)
+        ended = known.records.get(pending.key)
+        if ended is None:
             settings = _proposed(method_job, trials, tuning.seed, number)
-            return [ReadyRun(method_job=method_job, record=attrs.evolve(asked, settings=settings))]
-        trials.append(found)
+            return [
+                ReadyRun(method_job=method_job, record=attrs.evolve(pending, settings=settings))
+            ]
+        trials.append(ended)
     scored = [trial for trial in trials if trial.score is not None]
     settings = own_settings(method_job.recipe, method_job.space)
     if scored:
         settings = dict(min(scored, key=lambda trial: trial.score or 0.0).settings)
-    made = _made(method_job, comparison.seeds, comparison.budgets, known)
-    if made:  # a trial that failed and was made again must not part the seeds of a method
-        settings = dict(made[0].settings)
+    finals = _made(method_job, comparison.seeds, comparison.budgets, known)
+    if finals:  # all seeds keep their settings, even if a failed trial is run again
+        settings = dict(finals[0].settings)
     skip_reason = "no trial came to its end" if trials and not scored else ""
     return [
         ReadyRun(
@@ -125,7 +127,7 @@ def ready_runs(
 
 
 def _proposed(method_job: MethodJob, trials: list[Record], seed: int, number: int) -> Settings:
-    """The settings of the next trial; the recipe's own ones come first."""
+    """Return the settings of the next trial; those of the recipe come first."""
     if number == 0 or not method_job.space:
         return own_settings(method_job.recipe, method_job.space)
     tried = [Tried(trial.settings, trial.score) for trial in trials if trial.score is not None]
@@ -135,9 +137,9 @@ def _proposed(method_job: MethodJob, trials: list[Record], seed: int, number: in
 def _budgets(
     method_job: MethodJob, comparison: Comparison, known: FinishedRuns
 ) -> Iterator[tuple[Budget, int | None]]:
-    """The budgets whose final runs can be made, and their epochs where they are not the recipe's.
+    """Yield the budgets whose final runs can start, with epochs if they differ from the recipe's.
 
-    What a step costs is known once the runs of as many epochs are made.
+    The cost of a step is known once the runs of the epochs budget have ended.
     """
     if Budget.EPOCHS in comparison.budgets:
         yield Budget.EPOCHS, None
@@ -150,45 +152,45 @@ def _budgets(
 def _epochs_in_time(
     method_job: MethodJob, comparison: Comparison, known: FinishedRuns
 ) -> int | None:
-    """The epochs that take as long as those of `equal`; None while that is not known."""
-    made = _made(method_job, comparison.seeds, [Budget.TIME], known)
-    if made:  # more seeds, with other runs to measure, must not change what was begun
-        return made[0].epochs
-    own = step_seconds(method_job.problem, method_job.method, comparison, known)
+    """Return the epochs that take as long as those of `equal`; None while unknown."""
+    finals = _made(method_job, comparison.seeds, [Budget.TIME], known)
+    if finals:  # new measurements from added seeds must not change the epochs
+        return finals[0].epochs
+    cost = step_seconds(method_job.problem, method_job.method, comparison, known)
     equal = step_seconds(method_job.problem, comparison.method(EQUAL), comparison, known)
-    if own is None or equal is None:
+    if cost is None or equal is None:
         return None
     epochs = method_job.recipe.train.epochs
-    return max(1, round(epochs * equal / own)) if own and equal else epochs
+    return max(1, round(epochs * equal / cost)) if cost and equal else epochs
 
 
 def _made(
     method_job: MethodJob, seeds: Iterable[int], budgets: Iterable[Budget], known: FinishedRuns
 ) -> list[Record]:
-    """The final runs of a method_job that ended."""
-    asked = [method_job.final(seed, budget).key for budget in budgets for seed in seeds]
-    return [known.records[key] for key in asked if key in known.records]
+    """Return the final runs of a job that ended."""
+    keys = [method_job.final(seed, budget).key for budget in budgets for seed in seeds]
+    return [known.records[key] for key in keys if key in known.records]
 
 
 def step_seconds(
     problem: str, method: Method, comparison: Comparison, known: FinishedRuns
 ) -> float | None:
-    """What a step of `method` costs, in seconds: that of all its networks together.
+    """Return the seconds of a step of `method`, summed over all its networks.
 
-    None while its runs of the other budget are not all made; 0 where all of them failed.
+    None until all its runs of the epochs budget have ended; 0 if all of them failed.
     """
     tasks = comparison.problems[problem].recipe.tasks if method.alone else (None,)
     total = 0.0
     for task in tasks:
-        found = known.all_of(
+        records = known.all_of(
             Record(problem=problem, method=method.name, task=task, stage=Stage.FINAL, seed=seed)
             for seed in comparison.seeds
         )
-        if found is None:
+        if records is None:
             return None
-        ran = [record for record in found if record.error is None and record.steps]
+        ran = [record for record in records if record.error is None and record.steps]
         if not ran:
             return 0.0
-        # other work on the machine only ever slows a run down: the fastest tells the cost best
+        # other load on the machine only slows a run down: the fastest measures the cost best
         total += min(record.seconds / record.steps for record in ran)
     return total

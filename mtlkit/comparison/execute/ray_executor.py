@@ -1,4 +1,4 @@
-"""The same runs on a Ray cluster, whose machines share the study's folder and the data."""
+"""Execution on a Ray cluster, whose machines share the study's folder and the data."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from mtlkit.errors import MissingExtraError, RunError
 
 
 class RayTasks(Executor):
-    """A task of Ray for each run, in a process of its own; Ray chooses the machine and the GPU.
+    """Execute each run as a Ray task in a separate process; Ray chooses the machine and the GPU.
 
     Connects to the cluster that `address` or Ray's own settings name, or else starts one on this
     machine. Raises `MissingExtraError` without Ray.
@@ -26,8 +26,8 @@ class RayTasks(Executor):
                     f"no Ray cluster answers at {address}: {cause}; start one with `ray start "
                     f"--head`, or leave the address out"
                 ) from cause
-        asked = {"num_cpus": cpus, "num_gpus": gpus, "max_calls": 1, "max_retries": 0}
-        self._task = self._ray.remote(**asked)(run_job)
+        options = {"num_cpus": cpus, "num_gpus": gpus, "max_calls": 1, "max_retries": 0}
+        self._task = self._ray.remote(**options)(run_job)
         self._keys: dict[Any, str] = {}
 
     def submit(self, key: str, job: Job) -> None:
@@ -41,14 +41,14 @@ class RayTasks(Executor):
 
     def _outcome(self, task: Any) -> Outcome:
         try:
-            found: Outcome = self._ray.get(task)
+            outcome: Outcome = self._ray.get(task)
         except self._ray.exceptions.TaskCancelledError:
             return Outcome(interrupted=True)
         except self._ray.exceptions.RayError as cause:
             first = next(iter(str(cause).strip().splitlines()), "")
             return Outcome(error=f"the worker was lost: {type(cause).__name__}: {first}",
                            killed=True)  # fmt: skip
-        return found
+        return outcome
 
     def stop(self) -> None:
         for task in self._keys:
@@ -63,7 +63,7 @@ class RayTasks(Executor):
 
 
 def require_ray() -> Any:
-    """Ray; `MissingExtraError` where it is not installed."""
+    """Return the module of Ray; `MissingExtraError` if it is not installed."""
     try:
         import ray
     except ImportError as cause:

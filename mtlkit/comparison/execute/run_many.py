@@ -1,4 +1,4 @@
-"""Several runs at once, none of which waits for the result of another."""
+"""Parallel execution of independent runs."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,17 +9,17 @@ from mtlkit.errors import InterruptedRunError
 from mtlkit.training.signals import StopRequest, stop_on_signal
 
 POLL = 0.5
-"""Seconds between two looks at whether somebody wishes to stop."""
+"""Seconds between two checks for a stop request."""
 
 OnFinished = Callable[[str, Outcome, float], None]
-"""OnRecord of the key of a run that ended, of its outcome, and of the seconds it took."""
+"""Callback with the key of a run that ended, its outcome, and its seconds."""
 
 
 def make_runs(jobs: Mapping[str, Job], executor: Executor, on_finished: OnFinished) -> None:
-    """Make the runs of `jobs`, in order, as many at once as the executor has slots.
+    """Execute the runs of `jobs` in order, as many at once as the executor has slots.
 
-    A run that fails is told of and does not stop the others. Raises `InterruptedRunError` after
-    Ctrl-C, once every worker has saved; the same jobs then go on.
+    A run that fails is reported and does not stop the others. Raises `InterruptedRunError` after
+    Ctrl-C, once every worker has saved; calling it with the same jobs resumes them.
     """
     waiting = list(jobs)
     begun: dict[str, float] = {}
@@ -40,7 +40,7 @@ def make_runs(jobs: Mapping[str, Job], executor: Executor, on_finished: OnFinish
 def _tell(
     begun: dict[str, float], executor: Executor, on_finished: OnFinished, wish: StopRequest
 ) -> list[str]:
-    """Tell of the runs that ended; the keys of those that are to go on are returned."""
+    """Report the runs that ended; return the keys of those to resume."""
     again = []
     for key, outcome in executor.ended(POLL):
         seconds = time.monotonic() - begun.pop(key)

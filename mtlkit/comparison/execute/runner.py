@@ -1,4 +1,4 @@
-"""The runner: every run of a comparison, several at once, each made once."""
+"""The runner: executes every run of a comparison once, several in parallel."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,15 +30,15 @@ from mtlkit.runs.folder import RunFolder
 from mtlkit.training.signals import stop_on_signal
 
 POLL = 0.5
-"""Seconds between two looks at whether somebody wishes to stop."""
+"""Seconds between two checks for a stop request."""
 
 OnRecord = Callable[[Record, float], None]
-"""OnRecord of a record that was written, and of the seconds that its run took this time."""
+"""Callback with a record that was written, and the seconds since its run started or resumed."""
 
 
 @attrs.define(eq=False)
 class _Begun:
-    """A run in the hands of a worker."""
+    """A run that a worker executes."""
 
     next: ReadyRun
     recipe: Recipe
@@ -47,10 +47,10 @@ class _Begun:
 
 
 class Runner:
-    """Makes the runs of `comparison` that `folder` does not hold yet.
+    """Executes the runs of `comparison` that are missing in `folder`.
 
-    Which runs are made and with which settings depends on nothing but the comparison and the
-    results of other runs: not on the number of workers, nor on who was interrupted when.
+    The runs and their settings depend only on the comparison and the results of other runs: not
+    on the number of workers, nor on interruptions.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Runner:
         self._twins = dict(self._known_recipes())  # the run of each recipe that was trained
 
     def run(self) -> None:
-        """Make every run; `InterruptedRunError` after Ctrl-C, once all workers have saved."""
+        """Execute every run; `InterruptedRunError` after Ctrl-C, once all workers have saved."""
         with stop_on_signal() as wish:
             while self._submit() or self._begun:
                 if wish.wished:
@@ -92,7 +92,7 @@ class Runner:
                 yield f"{record.problem}\n{file.read_text('utf-8')}", record
 
     def _submit(self) -> bool:
-        """Give free workers what can be made now; whether anything was settled without one."""
+        """Submit ready runs to free workers; return whether any run was settled without one."""
         settled = False
         ready = [following for number in self._next for following in self._next[number]]
         for following in sorted(ready, key=_turn):
@@ -106,28 +106,28 @@ class Runner:
         return key in self._begun or key in self._records or key in self._scores
 
     def _begin(self, following: ReadyRun) -> bool:
-        """Begin with a run, or, where it exists already or cannot be made, settle it: True."""
+        """Start a run, or settle it and return True if it exists already or cannot run."""
         record = following.record
         if following.skip_reason:
             self._settle(following, attrs.evolve(record, error=following.skip_reason))
             return True
         try:
             recipe = self._recipe(following)
-        except Exception as cause:  # such as a plugin's check of settings that do not go together
+        except Exception as cause:  # such as a plugin's check of incompatible settings
             self._settle(following, attrs.evolve(record, error=f"{type(cause).__name__}: {cause}"))
             return True
         written = dump_recipe(recipe, self._catalog)
-        text = f"{record.problem}\n{written}"  # another problem's data may lie elsewhere
+        text = f"{record.problem}\n{written}"  # another problem may have other data
         record = attrs.evolve(record, epochs=recipe.train.epochs)
         following = attrs.evolve(following, record=record)
         if text in self._twins:
             self._settle(following, _as(record, self._twins[text]))
             return True
         if any(begun.text == text for begun in self._begun.values()):
-            return False  # its result will be this one's, too
+            return False  # both share one result
         begun = _Begun(following, recipe, text)
         path = self.folder.run(record.key)
-        if is_made(RunFolder(path), written):  # a session that was killed did not write it down
+        if is_made(RunFolder(path), written):  # finished, but killed before it was recorded
             self._finish(begun, Outcome())
             return True
         job = Job(
@@ -148,13 +148,13 @@ class Runner:
         return for_final(recipe, record.seed, following.epochs)
 
     def _ended(self, key: str, outcome: Outcome, *, stopping: bool) -> None:
-        """Write down what became of a run, unless it is to be begun again, and goes on."""
+        """Record the outcome of a run, unless the run is to be resumed."""
         begun = self._begun.pop(key)
         if not outcome.unfinished(stopping=stopping):
             self._finish(begun, outcome)
 
     def _finish(self, begun: _Begun, outcome: Outcome) -> None:
-        """Write down what became of a run."""
+        """Record the outcome of a run."""
         record, path = begun.next.record, self.folder.run(begun.next.record.key)
         if path.exists():
             record = attrs.evolve(record, folder=path.relative_to(self.folder.path).as_posix())
@@ -166,7 +166,7 @@ class Runner:
         self._settle(begun.next, record, time.monotonic() - begun.start)
 
     def _settle(self, following: ReadyRun, record: Record, seconds: float = 0.0) -> None:
-        """Write `record` down, and with it what waited for it; a trial may have to wait itself."""
+        """Write `record` and the records that depend on it; a trial may be held back itself."""
         for ended in self._scores.add(FinishedRun(next=following, record=record, seconds=seconds)):
             record = self._measured(ended.record)
             self.folder.append(record)
@@ -190,7 +190,7 @@ class Runner:
         return record
 
     def _stop(self) -> None:
-        """Ask the workers to stop, keep what they say, and tell how to go on."""
+        """Stop the workers, record their outcomes, and raise `InterruptedRunError`."""
         self.executor.stop()
         while self._begun:
             for key, outcome in self.executor.ended(POLL):
@@ -201,7 +201,7 @@ class Runner:
 
 
 def _as(record: Record, twin: Record) -> Record:
-    """The results of `twin`, which another run of the same recipe had, as those of `record`."""
+    """Return `record` with the results of `twin`, a run of the same recipe."""
     return attrs.evolve(
         twin,
         problem=record.problem,
@@ -217,9 +217,10 @@ def _as(record: Record, twin: Record) -> Record:
 
 
 def _turn(following: ReadyRun) -> tuple[bool, bool, int]:
-    """Methods take turns: what else a machine does in an hour then slows none of them alone.
+    """Return the sort key by which methods take turns.
 
-    So the fastest run of each says what a step of it costs, and what is made can be compared soon.
+    Temporary load on the machine then slows all methods alike, so the fastest run of each measures
+    the cost of its step, and methods can be compared early.
     """
     record = following.record
     number = record.seed if record.stage is Stage.FINAL else record.trial or 0

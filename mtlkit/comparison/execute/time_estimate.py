@@ -1,4 +1,4 @@
-"""How long a comparison will take, by a few steps of each method on each problem."""
+"""Estimate of the time of a comparison, from a few steps of each method on each problem."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
 
 STEPS = 3
-"""Steps that are timed, after one that is not."""
+"""Timed steps, after one untimed warm-up step."""
 
 
 @attrs.frozen(kw_only=True)
 class TimeEstimate:
-    """The runs of a method on a problem, all its tasks together, and their seconds by one worker.
+    """The runs of a method on a problem, over all tasks, and their seconds with one worker.
 
-    `left` are those that a study has not made yet.
+    `left` is the number of runs that a study has not recorded yet.
     """
 
     problem: str
@@ -42,18 +42,18 @@ class TimeEstimate:
 def estimate(
     comparison: Comparison, known: Mapping[str, Record], loading: Loading
 ) -> list[TimeEstimate]:
-    """What each method on each problem takes, by records that are there, else by a few steps.
+    """Return the time of each method on each problem, by its records or else by a few steps.
 
-    Nothing is written, but that data which is rendered is kept in the cache.
+    Nothing is written except rendered data in the cache.
     """
     costs = _costs(comparison, known, loading)
-    every, found = planned(comparison), []
+    every, estimates = planned(comparison), []
     for problem in comparison.problems:
         for method in comparison.methods:
             mine = (problem, method.name)
             runs = [record for record in every if (record.problem, record.method) == mine]
             left = [record for record in runs if record.key not in known]
-            # in the time budget a method gets what `equal` takes, however many networks it has
+            # in the time budget all networks of a method together get the time of `equal`
             networks = len({record.task for record in runs})
             equal = costs.get((problem, "equal", None), 0.0)
             seconds = sum(
@@ -63,7 +63,7 @@ def estimate(
                 for record in left
             )
             trials = sum(record.stage is Stage.TRIAL for record in runs)
-            found.append(
+            estimates.append(
                 TimeEstimate(
                     problem=problem,
                     method=method.name,
@@ -73,7 +73,7 @@ def estimate(
                     seconds=seconds,
                 )
             )
-    return found
+    return estimates
 
 
 Costs = dict[tuple[str, str, str | None], float]
@@ -83,7 +83,7 @@ Costs = dict[tuple[str, str, str | None], float]
 def _costs(comparison: Comparison, known: Mapping[str, Record], loading: Loading) -> Costs:
     costs: Costs = {}
     for method_job in method_jobs(comparison):
-        made = [
+        finished = [
             record
             for record in known.values()
             if (record.problem, record.method, record.task)
@@ -93,16 +93,16 @@ def _costs(comparison: Comparison, known: Mapping[str, Record], loading: Loading
         ]
         key = (method_job.problem, method_job.method.name, method_job.task)
         base = comparison.problems[method_job.problem].base
-        costs[key] = _seconds(made) or probe(method_job, attrs.evolve(loading, base=base))
+        costs[key] = _seconds(finished) or probe(method_job, attrs.evolve(loading, base=base))
     return costs
 
 
-def _seconds(made: Sequence[Record]) -> float:
-    return sum(record.seconds for record in made) / len(made) if made else 0.0
+def _seconds(finished: Sequence[Record]) -> float:
+    return sum(record.seconds for record in finished) / len(finished) if finished else 0.0
 
 
 def probe(method_job: MethodJob, loading: Loading) -> float:
-    """The seconds that a run of `method_job` trains, going by a few of its steps."""
+    """Return the estimated training seconds of a run of `method_job`, from a few of its steps."""
     recipe = method_job.recipe
     before = torch.get_num_threads()
     torch.set_num_threads(recipe.train.threads or before)

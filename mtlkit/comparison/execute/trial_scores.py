@@ -22,12 +22,12 @@ SELECTION = (
     "of a method together get the time that `equal` takes; what a step costs is that of the "
     "fastest final run of the epochs budget."
 )
-"""How settings are chosen, in words."""
+"""Description of the selection of settings, for reports."""
 
 
 @attrs.frozen(kw_only=True)
 class FinishedRun:
-    """A run that ended, and the seconds it took this time."""
+    """A run that ended, and the seconds since it was started or resumed."""
 
     next: ReadyRun
     record: Record
@@ -35,10 +35,10 @@ class FinishedRun:
 
 
 class TrialScores:
-    """Holds trials back until their unit is known, then scores them.
+    """Holds trials until their unit is known, then scores them.
 
     The unit is the first trial of `equal`, or of the first method whose trial did not fail. It is
-    kept for good, so that no later result can change it.
+    stored, so that later results cannot change it.
     """
 
     def __init__(self, comparison: Comparison, folder: StudyFolder) -> None:
@@ -51,7 +51,7 @@ class TrialScores:
         return key in self._held
 
     def add(self, ended: FinishedRun) -> list[FinishedRun]:
-        """Take one more run that ended; those that can be written down now."""
+        """Add a run that ended; return the runs that can be recorded now."""
         record = ended.record
         if record.stage is Stage.FINAL:
             return [ended]
@@ -65,14 +65,14 @@ class TrialScores:
         self._held[record.key] = ended
         released = []
         for key, held in list(self._held.items()):
-            found = self._scored(held.record)
-            if found is not None:
+            scored = self._scored(held.record)
+            if scored is not None:
                 del self._held[key]
-                released.append(attrs.evolve(held, record=found))
+                released.append(attrs.evolve(held, record=scored))
         return released
 
     def _scored(self, record: Record) -> Record | None:
-        """The trial with its score; None while its unit is not known."""
+        """Return the trial with its score; None while its unit is unknown."""
         if record.error is not None:
             return record
         unit = self._unit(record.problem)
@@ -82,18 +82,18 @@ class TrialScores:
         return attrs.evolve(record, score=mean_ratio(losses, unit or dict.fromkeys(losses, 1.0)))
 
     def _unit(self, problem: str) -> Mapping[str, float] | None:
-        """The unit of each task; empty where every method failed, None while it is not known."""
+        """Return the unit of each task; empty if every method failed, None while unknown."""
         if problem in self._units:
             return self._units[problem]
         for method in self._comparison.methods:
             if method.alone:
                 continue
             first = Record(problem=problem, method=method.name, stage=Stage.TRIAL, seed=0, trial=0)
-            found = self._trials.get(first.key)
-            if found is None:
+            trial = self._trials.get(first.key)
+            if trial is None:
                 return None
-            if found.error is None:
-                self._units[problem] = losses_of(found)
+            if trial.error is None:
+                self._units[problem] = losses_of(trial)
                 self._folder.write_units(self._units)
                 return self._units[problem]
         return {}

@@ -1,4 +1,4 @@
-"""What a worker does: one run, in a process of its own, and what it tells of it."""
+"""The worker: executes one run in a separate process and returns its outcome."""
 
 import os
 import shutil
@@ -21,25 +21,25 @@ from mtlkit.runs.folder import RunFolder
 from mtlkit.runs.lock import LOCK, lock_folder
 
 PATIENCE = 60.0
-"""Seconds that a run may still be held by the worker of a comparison that was killed."""
+"""Seconds to wait for a lock held by the worker of a comparison that was killed."""
 
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """A run to be made, and where it computes; it can be sent to another process."""
+    """A run to execute and its device; can be sent to another process."""
 
     recipe: Recipe
     path: Path
     catalog: Catalog
     loading: Loading
-    device: str | None = None  # such as cuda:1; None: as the recipe says
+    device: str | None = None  # such as cuda:1; None: that of the recipe
 
 
 @attrs.frozen(kw_only=True)
 class Outcome:
-    """How a run ended: well, or with an `error`; `interrupted` where it can still go on.
+    """Outcome of a run: success, or an `error`; `interrupted` if the run can be resumed.
 
-    One that was `killed` said nothing itself.
+    A worker that was `killed` sent no outcome.
     """
 
     error: str | None = None
@@ -47,12 +47,12 @@ class Outcome:
     killed: bool = False
 
     def unfinished(self, *, stopping: bool) -> bool:
-        """Whether the run can go on: where all are `stopping`, killing it was no fault of it."""
+        """Return whether the run can be resumed; while `stopping`, a killed run has not failed."""
         return self.interrupted or (self.killed and stopping)
 
 
 def run_job(job: Job) -> Outcome:
-    """Make the run, or go on with it; whatever goes wrong is told, not raised."""
+    """Start or resume the run; return errors in the outcome instead of raising them."""
     if job.device is not None and job.device.startswith("cuda"):
         torch.cuda.set_device(torch.device(job.device))
     folder = RunFolder(job.path)
@@ -63,28 +63,28 @@ def run_job(job: Job) -> Outcome:
             job.path,
             catalog=job.catalog,
             loading=job.loading,
-            report=job.recipe.train.test,  # that of a trial is drawn when somebody asks for it
+            report=job.recipe.train.test,  # the report of a trial is drawn on demand
         )
-        # a finished run goes on from nowhere, and a study has many
+        # a finished run needs no checkpoints, and a study has many runs
         shutil.rmtree(folder.checkpoints, ignore_errors=True)
     except (InterruptedRunError, KeyboardInterrupt):
         return Outcome(interrupted=True)
-    except Exception as cause:  # also a stranger's: it is what became of the run
+    except Exception as cause:  # also errors of plugins: they are the outcome of the run
         return Outcome(error=f"{type(cause).__name__}: {cause}")
     return Outcome()
 
 
 def _await(folder: RunFolder) -> None:
-    """Wait until the worker of a comparison that was killed has ended."""
+    """Wait for the end of the worker of a comparison that was killed."""
     if (folder.path / LOCK).exists():
         with lock_folder(folder.path, "run", timeout=PATIENCE):
             pass
 
 
 def work(job: Job, results: Connection) -> None:
-    """The whole life of a local worker: the run, and its outcome into `results`."""
+    """Run a local worker: execute the run and send its outcome into `results`."""
     if sys.platform != "win32":
-        os.setsid()  # Ctrl-C is for the comparison, which then asks its workers to stop
+        os.setsid()  # Ctrl-C goes to the comparison, which then stops its workers
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     results.send(run_job(job))
@@ -92,7 +92,7 @@ def work(job: Job, results: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End at once when the comparison is gone: its next session goes on from the checkpoint."""
+    """Exit when the comparison exits; the run is resumed from its checkpoint."""
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])

@@ -44,32 +44,33 @@ def cost_table(study: StudyResults, problem: str) -> TableBlock:
 
 def trade_table(study: StudyResults, problem: str) -> TableBlock | None:
     """Return hypervolumes next to that of the sweep of constant weights; None without a trade."""
-    found = trade(study, problem, deciding_budget(study))
-    if found is None:
+    result = trade(study, problem, deciding_budget(study))
+    if result is None:
         return None
     rows = [
-        (method, 100 * found.volumes[method], 100 * found.gains[method]) for method in found.methods
+        (method, 100 * result.volumes[method], 100 * result.gains[method])
+        for method in result.methods
     ]
-    corner = ", ".join(f"{task} {value:.4g}" for task, value in found.reference.items())
+    corner = ", ".join(f"{task} {value:.4g}" for task, value in result.reference.items())
     return TableBlock(
         name="hypervolume",
         title="Hypervolume",
         header=("method", "hypervolume, % of the box", "added to the sweep, points"),
         rows=tuple(rows),
         groups=methods_of(rows),
-        caption=f"Validation split, all tasks. The sweep of {len(found.sweep)} constant "
-        f"weightings has {100 * found.sweep_volume:.1f}%. The box reaches from the reference point "
-        f"({corner}), a tenth beyond the worst value seen, to the best of each task. A method is "
-        f"the mean of its seeds, a point of the sweep is one run.",
+        caption=f"Validation split, all tasks. The sweep of {len(result.sweep)} constant "
+        f"weightings has {100 * result.sweep_volume:.1f}%. The box reaches from the reference "
+        f"point ({corner}), a tenth beyond the worst value seen, to the best of each task. A "
+        f"method is the mean of its seeds, a point of the sweep is one run.",
     ).mark_best({1: True})
 
 
 def rate_table(study: StudyResults, problem: str) -> TableBlock | None:
     """Return the sensitivity of scores to the learning rate; None if it was not searched."""
     rows: list[tuple[Cell, ...]] = []
-    for name, found in sensitivities(study, problem).items():
-        best = found.best or (None, None)
-        rows.append((name, *best, found.loss_of_median, len(found.points), len(found.failed)))
+    for name, result in sensitivities(study, problem).items():
+        best = result.best or (None, None)
+        rows.append((name, *best, result.loss_of_median, len(result.points), len(result.failed)))
     if not rows:
         return None
     return TableBlock(

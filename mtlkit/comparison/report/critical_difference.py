@@ -53,6 +53,6 @@ def _significance(ranking: Ranking, methods: Sequence[str]) -> pd.DataFrame:
 
 
 def _drawing_order(methods: Sequence[str]) -> list[str]:
-    """The library draws the better half from the best on, then the others from the worst on."""
+    """Return the order of the library: the better half best first, the rest worst first."""
     half = (len(methods) + 1) // 2
     return [*methods[:half], *reversed(methods[half:])]

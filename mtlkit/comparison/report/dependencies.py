@@ -1,4 +1,4 @@
-"""What the statistics and the report of a comparison need beside the core."""
+"""Optional dependencies of the statistics and the report of a comparison."""
 
 import importlib
 
@@ -11,11 +11,11 @@ NEEDED = {
     "moocore": "moocore",
     "plotly": "Plotly",
 }
-"""Modules of the extra ``compare``, and what people call them."""
+"""Modules of the extra ``compare``, and their common names."""
 
 
 def require_libraries() -> None:
-    """Raise `MissingExtraError`, which names all that is missing, unless everything is here."""
+    """Raise `MissingExtraError` with the names of all missing libraries, if any is missing."""
     missing = [name for module, name in NEEDED.items() if not _is_here(module)]
     if missing:
         verb = "is" if len(missing) == 1 else "are"

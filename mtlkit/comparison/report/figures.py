@@ -117,16 +117,16 @@ def task_intervals(study: StudyResults, problem: str, styles: MethodStyles) -> I
 
 def pareto(study: StudyResults, problem: str, styles: MethodStyles) -> dict[str, Chart]:
     """Return the sweep of constant weights and every method, for each pair of tasks."""
-    found = trade(study, problem, deciding_budget(study))
-    if found is None:
+    tradeoff = trade(study, problem, deciding_budget(study))
+    if tradeoff is None:
         return {}
     return {
-        f"{a.task} and {b.task}": _pair(found, a, b, styles)
-        for a, b in itertools.combinations(found.tasks, 2)
+        f"{a.task} and {b.task}": _pair(tradeoff, a, b, styles)
+        for a, b in itertools.combinations(tradeoff.tasks, 2)
     }
 
 
-def _pair(found: Trade, a: TaskMetric, b: TaskMetric, styles: MethodStyles) -> Chart:
+def _pair(tradeoff: Trade, a: TaskMetric, b: TaskMetric, styles: MethodStyles) -> Chart:
     def points(of: list[Mapping[str, float]] | tuple[Mapping[str, float], ...]) -> Series:
         return Series(
             x=tuple(point[a.task] for point in of),
@@ -135,14 +135,14 @@ def _pair(found: Trade, a: TaskMetric, b: TaskMetric, styles: MethodStyles) -> C
         )
 
     series: dict[str, Series] = {}
-    if found.sweep:
+    if tradeoff.sweep:
         line = "vh" if a.higher_is_better else "hv"  # the region between two points is reached
-        edge = points(tuple(front(found.sweep, (a, b))))
+        edge = points(tuple(front(tradeoff.sweep, (a, b))))
         series["front of tuned constant weights"] = Series(
             x=edge.x, y=edge.y, style=Style(color="var(--muted)", line=line), group=""
         )
-        series["trial of constant weights"] = points(found.sweep)
-    for method, point in found.methods.items():
+        series["trial of constant weights"] = points(tradeoff.sweep)
+    for method, point in tradeoff.methods.items():
         series[method] = _point(method, point[a.task], point[b.task], styles[method])
     arrows = [f"{j.metric} {'↑' if j.higher_is_better else '↓'}" for j in (a, b)]
     return Chart(
@@ -211,10 +211,10 @@ def two_budgets(study: StudyResults, problem: str) -> Chart | None:
 def learning_rates(study: StudyResults, problem: str, styles: MethodStyles) -> Chart | None:
     """Return the score of each trial over its learning rate; None if it was not searched."""
     series = {}
-    for name, found in sensitivities(study, problem).items():
+    for name, sensitivity in sensitivities(study, problem).items():
         method = name.split(": ")[0]
-        if found.points and method in styles:
-            series[name] = _series(found.points, method, styles[method])
+        if sensitivity.points and method in styles:
+            series[name] = _series(sensitivity.points, method, styles[method])
     if not series:
         return None
     return Chart(

@@ -1,4 +1,4 @@
-"""What a report says in words around its tables: the same on the page and in Markdown."""
+"""The text of a report around its tables, shared by the page and Markdown."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from mtlkit.comparison.results.study_results import BASELINE_ROLES, StudyResults
 
 @attrs.frozen(kw_only=True)
 class Narrative:
-    """The words of a study's report; `by_problem` has the ranks within each problem."""
+    """The text of a study's report; `by_problem` has the ranks within each problem."""
 
     evidence: Evidence
     headline: str
@@ -24,7 +24,7 @@ class Narrative:
     by_problem: Mapping[str, Ranking]
 
     def lead(self) -> str:
-        """How large the study is."""
+        """Return a sentence about the size of the study."""
         study = self.evidence.study
         parts = [
             counted(len(study.methods), "method"),
@@ -65,7 +65,7 @@ class Narrative:
         return lines
 
     def judged(self, problem: str) -> str:
-        """What the tasks of a problem are judged by."""
+        """Return a sentence about the primary metrics of a problem."""
         parts = [
             f"{judged.task} by {judged.metric} ({'higher' if judged.higher_is_better else 'lower'}"
             f" is better{_chance(judged.chance_level)})"
@@ -74,28 +74,28 @@ class Narrative:
         return f"Judged: {listed(parts)}." if parts else "No task is judged."
 
     def about_ranks(self) -> str:
-        """What the ranks rest on, and what they cannot tell."""
+        """Return a text about the basis of the ranks and their limits."""
         ranks = self.ranks
-        said = (
+        text = (
             f"Mean rank over {counted(len(ranks.blocks), 'block')}, 1 is best; a bar joins methods "
             f"that are not told apart (Wilcoxon, Holm, 5%). A block is a seed of a problem, in "
             f"which methods rank by their mean rank over its tasks."
         )
         if ranks.friedman is not None:
             verb = "shows" if ranks.friedman < ALPHA else "does not show"
-            said += f" Friedman's test {verb} that ranks differ ({p_value(ranks.friedman)})."
+            text += f" Friedman's test {verb} that ranks differ ({p_value(ranks.friedman)})."
         if ranks.powerless:
-            said += (
+            text += (
                 f" With {counted(len(ranks.ranks), 'method')} and so few blocks no pair can be "
                 f"told apart, whatever the results: the bar says nothing here."
             )
         absent = [m for m in self.evidence.study.methods if m not in ranks.ranks]
         if absent:
-            said += f" Not ranked for want of results: {listed(absent)}."
-        return said
+            text += f" Not ranked for want of results: {listed(absent)}."
+        return text
 
     def fair(self) -> dict[str, str]:
-        """How the comparison was kept fair."""
+        """Return the measures that keep the comparison fair."""
         study = self.evidence.study
         facts = {
             "trials": f"{study.trials} for each method, baselines included"
@@ -123,7 +123,7 @@ class Narrative:
 
 
 def narrate(study: StudyResults) -> Narrative:
-    """The words of the study's report."""
+    """Return the text of the study's report."""
     evidence, budget = gather(study), deciding_budget(study)
     return Narrative(
         evidence=evidence,

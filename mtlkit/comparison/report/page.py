@@ -1,4 +1,4 @@
-"""The page of a study: pictures and a short verdict, and every detail folded below."""
+"""The page of a study: charts and a short verdict, with folded details below."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -131,9 +131,9 @@ def _problem(
     blocks: list[PageBlock] = [Text(text=narrative.judged(problem))]
     for title, charts, names in plan:
         drawn = [chart for chart in charts if chart is not None]
-        found = [tables[name] for name in names if name in tables]
-        heading = [Heading(title)] if title and (drawn or found) else []
-        blocks += [*heading, *drawn, *found]
+        details = [tables[name] for name in names if name in tables]
+        heading = [Heading(title)] if title and (drawn or details) else []
+        blocks += [*heading, *drawn, *details]
     return [*blocks, *(Text(text=f"No traces of {line}") for line in unread)]
 
 

@@ -31,7 +31,7 @@ STUDY = ""
 def study_tables(evidence: Evidence, ranks: Mapping[str, Ranking]) -> StudyTables:
     """Return every table of the study that has rows; `ranks` by problem."""
     study = evidence.study
-    found: dict[str, list[TableBlock | None]] = {
+    by_problem: dict[str, list[TableBlock | None]] = {
         problem: [
             ranking_table(evidence, problem, ranks[problem]),
             budget_table(study, problem),
@@ -44,12 +44,12 @@ def study_tables(evidence: Evidence, ranks: Mapping[str, Ranking]) -> StudyTable
         ]
         for problem in study.problems
     }
-    found[STUDY] = [summary_table(evidence), failure_table(study)]
+    by_problem[STUDY] = [summary_table(evidence), failure_table(study)]
     if len(study.problems) > 1:
-        found[STUDY].append(test_table(evidence, EVERY_PROBLEM))
+        by_problem[STUDY].append(test_table(evidence, EVERY_PROBLEM))
     return {
         problem: {table.name: table for table in tables if table is not None and table.rows}
-        for problem, tables in found.items()
+        for problem, tables in by_problem.items()
     }
 
 
@@ -224,8 +224,8 @@ def summary_table(evidence: Evidence) -> TableBlock | None:
 def verdict_word(evidence: Evidence, problem: str, method: str) -> str:
     """Return the verdict on a method against equal weights in a word."""
     equal = evidence.study.baseline("equal")
-    found = None if equal is None else evidence.family.of(problem, method, equal)
-    return DASH if found is None else found.verdict
+    comparison = None if equal is None else evidence.family.of(problem, method, equal)
+    return DASH if comparison is None else comparison.verdict
 
 
 def _needed(comparison: PairedComparison, alpha: float) -> int | str | None:

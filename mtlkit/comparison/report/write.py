@@ -1,4 +1,4 @@
-"""The reports of a study, made from its files alone, finished or not."""
+"""The reports of a finished or unfinished study, written from its files alone."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from mtlkit.comparison.report.dependencies import require_libraries
 
 
 def write_reports(folder: Path) -> None:
-    """Write the reports of the study in the folder, as far as it has come.
+    """Write the reports of the study in the folder, which may be unfinished.
 
     These are ``report.html`` (one file with interactive charts, without network requests),
     ``report.md`` with ``figures/``, ``results.csv`` and ``results.parquet`` (every run), and

@@ -1,4 +1,4 @@
-"""What differs between two finished runs, or between two studies, as tables."""
+"""Differences between two finished runs or two studies, as tables."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ from mtlkit.runs.folder import open_run, read_json
 from mtlkit.runs.report import read_evaluation
 
 Row: TypeAlias = tuple[str, ...]
-"""A name, and what the one and the other say of it."""
+"""A name, and its values in the first and the second run or study."""
 
 
 def differences(one: Path, other: Path) -> dict[str, list[Row]]:
-    """Tables by title: what the two were asked for differently, and what came of it.
+    """Return tables by title: differences in settings and in results.
 
     Raises `RunError` for a folder that is neither an evaluated run nor a study, and for one of
     each.
@@ -38,22 +38,22 @@ def differences(one: Path, other: Path) -> dict[str, list[Row]]:
 def _of_runs(one: Path, other: Path) -> dict[str, list[Row]]:
     folders = [open_run(path) for path in (one, other)]
     recipes = [flat_yaml(folder.recipe) for folder in folders]
-    found = [read_evaluation(folder) for folder in folders]
+    evaluations = [read_evaluation(folder) for folder in folders]
     return {
         "recipe": list(_texts(*recipes)),
-        "budget": list(_numbers(found[0].budget, found[1].budget)),
-        "metrics": list(_numbers(found[0].metrics, found[1].metrics)),
+        "budget": list(_numbers(evaluations[0].budget, evaluations[1].budget)),
+        "metrics": list(_numbers(evaluations[0].metrics, evaluations[1].metrics)),
     }
 
 
 def _of_studies(one: StudyFolder, other: StudyFolder) -> dict[str, list[Row]]:
-    asked = [flat_yaml(folder.comparison) for folder in (one, other)]
-    for folder, into in zip((one, other), asked, strict=True):
+    options = [flat_yaml(folder.comparison) for folder in (one, other)]
+    for folder, into in zip((one, other), options, strict=True):
         for problem in read_json(folder.study)["problems"]:
             recipe = flat_yaml(folder.recipe(problem))
             into |= {f"{problem}: {path}": value for path, value in recipe.items()}
     return {
-        "comparison": list(_texts(*asked)),
+        "comparison": list(_texts(*options)),
         "mean over seeds": list(_numbers(_means(one), _means(other))),
     }
 
@@ -68,7 +68,7 @@ def _means(folder: StudyFolder) -> dict[str, float]:
             if mine and metric.metric in record.test:
                 name = f"{record.problem}/{record.method}/{record.budget.value}: {metric.metric}"
                 values.setdefault(name, []).append(record.test[metric.metric])
-    return {name: statistics.fmean(found) for name, found in values.items()}
+    return {name: statistics.fmean(scores) for name, scores in values.items()}
 
 
 def _counts(record: Record) -> bool:
@@ -76,7 +76,7 @@ def _counts(record: Record) -> bool:
 
 
 def flat_yaml(path: Path) -> dict[str, str]:
-    """Every plain value in the file at `path` as text, by its path; `RunError` without a file."""
+    """Return every plain value in the file at `path` as text by its path; `RunError` without it."""
     try:
         tree = read_yaml(path.read_text(encoding="utf-8"), str(path))
     except FileNotFoundError:

@@ -13,7 +13,7 @@ NESTED = ("settings", "validation", "test")
 
 
 def flat_rows(records: Sequence[Record]) -> list[dict[str, Value]]:
-    """One row a record; what is nested becomes columns such as ``test/pose/accuracy``."""
+    """Return a row for each record; nested values become columns such as ``test/pose/accuracy``."""
     rows = []
     for record in records:
         row: dict[str, Value] = {}
@@ -29,7 +29,7 @@ def flat_rows(records: Sequence[Record]) -> list[dict[str, Value]]:
 
 
 def rows_as_parquet(rows: Sequence[dict[str, Value]]) -> bytes:
-    """The rows as Parquet; a column of mixed kinds, such as a setting may be, becomes text."""
+    """Return the rows as Parquet; a column of mixed types, such as a setting, becomes text."""
     columns = {}
     for name in rows[0] if rows else ():
         values = [row[name] for row in rows]

@@ -1,4 +1,4 @@
-"""The runs and studies below a folder, and what can be asked of them."""
+"""The runs and studies below a folder, filtered by options and sorted by metrics."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,9 +20,9 @@ DAMAGED = "damaged"
 
 @attrs.frozen(kw_only=True)
 class ListedRun:
-    """A run or a study: where it is, how far it has come and what it measured.
+    """A run or a study: its path, its state and its metrics.
 
-    `options` are those of its recipe by their paths; `headlines` name the metrics to show first.
+    `options` are those of its recipe by their paths; `headlines` are the metrics to show first.
     """
 
     path: Path
@@ -38,14 +38,14 @@ class ListedRun:
     report: Path
 
     def option(self, path: str) -> str | None:
-        """The option at `path`; of a component, its name: ``weighting`` is ``dynamic``."""
-        found = self.options.get(path)
-        if found is None and f"{path}{TYPE}" in self.options:
-            found = self.options[f"{path}{TYPE}"].partition("@")[0]
-        return found
+        """Return the option at `path`; for a component, its name: ``weighting`` is ``dynamic``."""
+        value = self.options.get(path)
+        if value is None and f"{path}{TYPE}" in self.options:
+            value = self.options[f"{path}{TYPE}"].partition("@")[0]
+        return value
 
     def metric(self, name: str) -> float | None:
-        """The metric `name`, of the test split or else of validation where it names none."""
+        """Return the metric `name`; without a split, that of the test split or else validation."""
         full_name = self._full_name(name)
         return None if full_name is None else self.metrics[full_name]
 
@@ -60,25 +60,25 @@ class ListedRun:
 
 
 def list_runs(folder: Path, *, inside: bool = False) -> list[ListedRun]:
-    """The runs and studies below `folder`, the newest last; `inside`: also the runs of studies."""
+    """Return runs and studies below `folder`, the newest last; `inside`: also runs of studies."""
     if not folder.is_dir():
         raise RunError(f"{folder}: is no folder; expected one with runs below it")
-    return sorted(_found(folder, inside), key=lambda each: each.date)
+    return sorted(_found(folder, inside), key=lambda run: run.date)
 
 
 def _found(folder: Path, inside: bool) -> Iterator[ListedRun]:
     for name, below, files in os.walk(folder):
-        here = Path(name)
-        if "study.json" in files and _is_study(StudyFolder(here)):
-            yield _as_found(here, "study")
+        path = Path(name)
+        if "study.json" in files and _is_study(StudyFolder(path)):
+            yield _as_found(path, "study")
             below[:] = ["runs"] if inside and "runs" in below else []
         elif "recipe.yaml" in files and "provenance.json" in files:
-            yield _as_found(here, "run")
+            yield _as_found(path, "run")
             below.clear()
 
 
 def _is_study(folder: StudyFolder) -> bool:
-    """Whether it is a comparison's, or a damaged one; plugins have studies of their own."""
+    """Return whether it is a study of a comparison or a damaged one; plugins write others."""
     try:
         return "fixed" in read_json(folder.study)
     except MtlkitError:
@@ -86,7 +86,7 @@ def _is_study(folder: StudyFolder) -> bool:
 
 
 def _as_found(path: Path, kind: str) -> ListedRun:
-    """The run or study at `path`; one whose files do not tell what they should is damaged."""
+    """Return the run or study at `path`, in the state `DAMAGED` if its files are unreadable."""
     try:
         return _study(StudyFolder(path)) if kind == "study" else _run(RunFolder(path))
     except (MtlkitError, KeyError, TypeError, ValueError):
@@ -139,8 +139,8 @@ def _study(folder: StudyFolder) -> ListedRun:
 
 
 def _how_far(folder: StudyFolder) -> str:
-    made, all_runs = len(folder.records()), read_json(folder.study)["runs"]
-    return "finished" if made >= all_runs else f"{made} of {all_runs} runs"
+    ended, all_runs = len(folder.records()), read_json(folder.study)["runs"]
+    return "finished" if ended >= all_runs else f"{ended} of {all_runs} runs"
 
 
 def _changed(*files: Path) -> datetime:
@@ -151,24 +151,24 @@ def _changed(*files: Path) -> datetime:
 def filter_runs(
     found: Sequence[ListedRun], where: Mapping[str, str], state: str | None, sort: str | None
 ) -> list[ListedRun]:
-    """Those of `found` whose options are as `where` says and in whose state is `state`.
+    """Return those of `found` whose options match `where` and whose state contains `state`.
 
     They are sorted by the metric `sort`, the best first, or the lowest if it declares no direction;
     those without it come last. Raises `RunError` for an option or a metric that none of them has.
     """
     for path in where:
-        if found and all(each.option(path) is None for each in found):
-            known = {name for each in found for name in each.options}
+        if found and all(run.option(path) is None for run in found):
+            known = {name for run in found for name in run.options}
             known |= {name.removesuffix(TYPE) for name in known if name.endswith(TYPE)}
             raise RunError(f"no run has the option {path!r}{did_you_mean(path, known)}")
-    if sort is not None and found and all(each.metric(sort) is None for each in found):
-        known = {name for each in found for name in each.metrics}
+    if sort is not None and found and all(run.metric(sort) is None for run in found):
+        known = {name for run in found for name in run.metrics}
         raise RunError(f"no run has the metric {sort!r}{did_you_mean(sort, known)}")
     kept = [
-        each
-        for each in found
-        if all(each.option(path) == value for path, value in where.items())
-        and (state is None or state in each.state)
+        run
+        for run in found
+        if all(run.option(path) == value for path, value in where.items())
+        and (state is None or state in run.state)
     ]
     if sort is None:
         return kept

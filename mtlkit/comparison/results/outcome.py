@@ -1,4 +1,4 @@
-"""What a finished run says of itself, as the record of a study."""
+"""The measurements of a finished run, as a record of the study."""
 
 import math
 
@@ -12,25 +12,25 @@ _SPLITS = ("train", "validation", "test")
 
 
 def measured(record: Record, folder: RunFolder) -> Record:
-    """`record` with what its finished run in `folder` measured; metrics that are NaN are left out.
+    """Return `record` with the finite metrics and the cost of its finished run in `folder`.
 
-    What evaluators measure without naming a split belongs to the test, for which they are there.
+    Metrics of evaluators without a split in their name belong to the test split.
     """
     evaluation, status = read_evaluation(folder), folder.status()
-    found: dict[str, dict[str, float]] = {split: {} for split in _SPLITS}
+    metrics: dict[str, dict[str, float]] = {split: {} for split in _SPLITS}
     for name, value in evaluation.metrics.items():
         split, _, rest = name.partition("/")
-        split, rest = (split, rest) if split in found else ("test", name)
+        split, rest = (split, rest) if split in metrics else ("test", name)
         if math.isfinite(value):
-            found[split][rest] = value
+            metrics[split][rest] = value
     return attrs.evolve(
         record,
         steps=int(evaluation.budget["steps"]),
         seconds=evaluation.budget["seconds"],
         peak_memory_bytes=status.peak_memory_bytes,
         parameters=int(evaluation.budget["parameters"]),
-        validation=found["validation"],
-        test=found["test"] if record.stage is Stage.FINAL else {},
+        validation=metrics["validation"],
+        test=metrics["test"] if record.stage is Stage.FINAL else {},
     )
 
 

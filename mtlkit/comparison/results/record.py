@@ -1,4 +1,4 @@
-"""The row of a study: one run that came to its end, well or badly."""
+"""The row of a study: one run that succeeded or failed."""
 
 import contextlib
 import json
@@ -13,14 +13,14 @@ from mtlkit.errors import RunError
 
 
 class Stage(Enum):
-    """What a run was made for."""
+    """Purpose of a run."""
 
     TRIAL = "trial"  # of a method's search; judged on the validation split
     FINAL = "final"  # with the settings found, one for each seed; the test split is read here alone
 
 
 class Budget(Enum):
-    """What is the same for all methods."""
+    """Quantity that is equal for all methods."""
 
     EPOCHS = "epochs"
     TIME = "time"  # a step that costs twice as much leaves half as many epochs
@@ -30,11 +30,11 @@ class Budget(Enum):
 class Record:
     """One run of a study; a row of ``results.jsonl``.
 
-    `problem` is a recipe's name in the comparison and `method` what weighed its losses. A method
-    that trains each task alone makes one run for each, which `task` names. `settings` are what the
+    `problem` is a recipe's name in the comparison and `method` the name of the weighting. A method
+    that trains each task alone has one run for each, which `task` names. `settings` are what the
     method's search chose for this run, by their paths in the recipe. `validation` and `test` are
     metrics by name, such as ``pose/accuracy``, at the end of training; those of the test split are
-    known of final runs only.
+    known for final runs only.
     """
 
     problem: str
@@ -45,7 +45,7 @@ class Record:
     task: str | None = None
     trial: int | None = None
     settings: Mapping[str, float | int | str | bool] = attrs.field(factory=dict)
-    error: str | None = None  # why the run failed; None where it did not
+    error: str | None = None  # reason of the failure; None if the run succeeded
     score: float | None = None  # of a trial; the lowest is chosen
     epochs: int = 0
     steps: int = 0
@@ -58,7 +58,7 @@ class Record:
 
     @property
     def key(self) -> str:
-        """What the run is, in one word that no other run of the study has.
+        """Key of the run, unique within the study.
 
         >>> Record(problem="faces", method="famo", stage=Stage.FINAL, seed=3).key
         'faces/famo/epochs-seed3'
@@ -84,28 +84,28 @@ class TaskMetric:
 
 
 def record_to_line(record: Record) -> str:
-    """The record as one line of JSON.
+    """Return the record as one line of JSON.
 
     >>> line = record_to_line(Record(problem="a", method="equal", stage=Stage.FINAL, seed=0))
     >>> record_of_line(line).method
     'equal'
     """
     value = attrs.asdict(record, value_serializer=_plain)
-    return json.dumps(value, allow_nan=False)  # in ASCII: an error's text may hold any line break
+    return json.dumps(value, allow_nan=False)  # ASCII escapes all line breaks in an error's text
 
 
 def record_of_line(line: str) -> Record:
-    """The record that `record_to_line` wrote."""
+    """Return the record that `record_to_line` wrote."""
     value = json.loads(line)
     value |= {"stage": Stage(value["stage"]), "budget": Budget(value["budget"])}
     return Record(**value)
 
 
 def read_results(path: Path) -> list[Record]:
-    """The records of the file at `path`, in the order in which the runs ended.
+    """Return the records of the file at `path`, in the order in which the runs ended.
 
-    A last line that was cut off is left out: its run is not finished. Raises `RunError` where there
-    is no file, or another line is no record.
+    A truncated last line is skipped: its run is not finished. Raises `RunError` if the file is
+    missing, or if another line is invalid.
     """
     try:
         *lines, rest = path.read_bytes().split(b"\n")
@@ -118,7 +118,7 @@ def read_results(path: Path) -> list[Record]:
 
 
 _NO_RECORD = (ValueError, KeyError, TypeError)
-"""What a line raises that is no record; one that is no UTF-8 raises a `ValueError`, too."""
+"""Exceptions that an invalid line raises; invalid UTF-8 raises `ValueError`, too."""
 
 
 def _records(path: Path, lines: Iterable[bytes]) -> Iterable[Record]:

@@ -1,4 +1,4 @@
-"""The folder of a study: what was asked, what came of it, and nothing in it ever lost."""
+"""The folder of a study: its comparison, its recipes and its records."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ from mtlkit.runs.lock import LOCK, lock_folder
 
 @attrs.frozen
 class StudyFolder:
-    """The files of a study, by what they hold.
+    """The files of a study.
 
     >>> StudyFolder(Path("runs/faces")).results.name
     'results.jsonl'
@@ -32,17 +32,17 @@ class StudyFolder:
 
     @property
     def study(self) -> Path:
-        """What those need to know who read the results."""
+        """The metadata needed to read the results."""
         return self.path / "study.json"
 
     @property
     def units(self) -> Path:
-        """The losses that the scores of trials are in units of, by problem and task."""
+        """The losses by which the scores of trials are divided, by problem and task."""
         return self.path / "units.json"
 
     @property
     def results(self) -> Path:
-        """A record for each run that ended, one JSON object a line."""
+        """A record for each run that ended, one JSON object per line."""
         return self.path / "results.jsonl"
 
     @property
@@ -51,28 +51,28 @@ class StudyFolder:
         return self.path / "report.html"
 
     def recipe(self, problem: str) -> Path:
-        """The resolved recipe of a problem."""
+        """Return the path of the resolved recipe of a problem."""
         return self.path / "recipes" / f"{problem}.yaml"
 
     def run(self, key: str) -> Path:
-        """The folder of a run."""
+        """Return the folder of a run."""
         return self.path / "runs" / key
 
     def records(self) -> dict[str, Record]:
-        """The runs that ended, by their keys."""
+        """Return the runs that ended, by their keys."""
         if not self.results.exists():
             return {}
         return {record.key: record for record in read_results(self.results)}
 
     def append(self, record: Record) -> None:
-        """Put `record` on the disk, behind those that are there."""
+        """Append `record` to the results on disk."""
         with disk_errors(self.results), self.results.open("ab") as file:
             file.write(f"{record_to_line(record)}\n".encode())
             file.flush()
             os.fsync(file.fileno())
 
     def mend(self, *, without_failed: bool = False) -> list[Record]:
-        """Drop a half-written last line, and `without_failed` those of failed runs: these ones."""
+        """Drop a truncated last line and, `without_failed`, failed runs; return the latter."""
         if not self.results.exists():
             write_file(self.results, b"")
         records = read_results(self.results)
@@ -84,11 +84,11 @@ class StudyFolder:
         return dropped
 
     def read_units(self) -> dict[str, dict[str, float]]:
-        """The units of every problem of which they are known."""
+        """Return the units of every problem for which they are known."""
         return read_json(self.units) if self.units.exists() else {}
 
     def write_units(self, units: Mapping[str, Mapping[str, float]]) -> None:
-        """Keep the units for good: scores in different ones could not be compared."""
+        """Store the units; scores in different units are not comparable."""
         write_json(self.units, units)
 
     def locked(self) -> AbstractContextManager[None]:
@@ -97,7 +97,7 @@ class StudyFolder:
 
 
 def open_study(path: Path) -> StudyFolder:
-    """The study's folder at `path`; `RunError` where there is none."""
+    """Return the study's folder at `path`; `RunError` if there is none."""
     folder = StudyFolder(path)
     if not folder.study.is_file():
         raise RunError(f"{path}: holds no study: there is no {folder.study.name} in it")
@@ -107,10 +107,10 @@ def open_study(path: Path) -> StudyFolder:
 def refuse_another(
     folder: StudyFolder, study: Mapping[str, Any], recipes: Mapping[str, str]
 ) -> None:
-    """`RunError` where the folder holds other things, or a study that was asked something else.
+    """Raise `RunError` if the folder holds other files or a different study.
 
-    Problems, methods, seeds and budgets may be added to a study; whatever else changes would make
-    its runs another study's.
+    Problems, methods, seeds and budgets may be added to a study; any other change invalidates its
+    runs.
     """
     if not folder.path.exists():
         return
@@ -132,7 +132,7 @@ def refuse_another(
 def begin(
     folder: StudyFolder, study: Mapping[str, Any], comparison: str, recipes: Mapping[str, str]
 ) -> None:
-    """Write down what is asked in a new folder, or find that the old one was asked the same.
+    """Write the study into a new folder, or check that an existing one matches it.
 
     `recipes` are texts by problem. Raises `RunError` as `refuse_another` does.
     """
@@ -147,7 +147,7 @@ def begin(
 
 
 def _is_begun(name: str) -> bool:
-    """Whether a study that was killed at its very beginning leaves a file of that name."""
+    """Return whether a study that was killed at its start may leave a file of that name."""
     return name in (LOCK, "recipes", "comparison.yaml") or name.startswith(TEMPORARY)
 
 

@@ -1,7 +1,6 @@
-"""What a study has found so far: its records, by problem, method, task, budget and seed.
+"""The results of a study so far: its records, by problem, method, task, budget and seed.
 
-A study may be unfinished and its runs may have failed; nothing here guesses a number that is not
-there.
+A study may be unfinished and its runs may have failed; missing numbers are never filled in.
 """
 
 import functools
@@ -17,7 +16,7 @@ from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, 
 from mtlkit.errors import RunError
 
 BASELINE_ROLES = ("single-task", "equal", "log", "tuned", "rlw")
-"""The baselines, which every study has unless it says why not."""
+"""The baselines, which every study has unless it gives a reason to omit one."""
 
 SeedScores = Mapping[int, Mapping[str, float]]
 """A method's metrics: by seed, then by task."""
@@ -25,10 +24,10 @@ SeedScores = Mapping[int, Mapping[str, float]]
 
 @attrs.frozen(kw_only=True)
 class StudyResults:
-    """A study as its files tell it.
+    """A study as read from its files.
 
-    `records` are the last of each run, so that a run that failed and was made again counts once.
-    `without` says why a baseline was left out.
+    `records` has the last record of each run, so that a run that failed and was repeated counts
+    once. `without` has the reason for each omitted baseline.
     """
 
     name: str
@@ -43,10 +42,10 @@ class StudyResults:
     without: Mapping[str, str] = attrs.field(factory=dict)
     machine: Mapping[str, str] = attrs.field(factory=dict)
     selection: str = ""
-    relevant: float = 1.0  # the smallest delta-m worth knowing of, in percent
+    relevant: float = 1.0  # the smallest delta-m of practical interest, in percent
 
     def baseline(self, role: str) -> str | None:
-        """The method that plays the `role` of a baseline; None where the study has none."""
+        """Return the method in the `role` of a baseline; None if the study has none."""
         name = self.reference.get(role, role)
         return name if name in self.methods else None
 
@@ -55,7 +54,7 @@ class StudyResults:
         return tuple(metric for metric in self.primary_metrics if metric.problem == problem)
 
     def finals(self, problem: str, method: str, budget: Budget) -> tuple[Record, ...]:
-        """The final runs of the method that ended well."""
+        """Return the final runs of the method that succeeded."""
         return tuple(
             record
             for record in self._by_method.get((problem, method), ())
@@ -63,7 +62,7 @@ class StudyResults:
         )
 
     def trials_of(self, problem: str, method: str) -> tuple[Record, ...]:
-        """The trials of the method's search, failed ones too."""
+        """Return the trials of the method's search, including failed ones."""
         records = self._by_method.get((problem, method), ())
         return tuple(record for record in records if record.stage is Stage.TRIAL)
 
@@ -72,20 +71,20 @@ class StudyResults:
     ) -> SeedScores:
         """Return the primary metrics of the seeds for which those of all tasks are known."""
         tasks = self.tasks(problem)
-        found: dict[int, dict[str, float]] = {}
+        by_seed: dict[int, dict[str, float]] = {}
         for record in self.finals(problem, method, budget):
             metrics = record.validation if validation else record.test
             for task in tasks:
                 if task.metric in metrics and record.task in (None, task.task):
-                    found.setdefault(record.seed, {})[task.task] = metrics[task.metric]
-        return {seed: found[seed] for seed in sorted(found) if len(found[seed]) == len(tasks)}
+                    by_seed.setdefault(record.seed, {})[task.task] = metrics[task.metric]
+        return {seed: by_seed[seed] for seed in sorted(by_seed) if len(by_seed[seed]) == len(tasks)}
 
     def failed(self) -> tuple[Record, ...]:
-        """The runs that ended badly."""
+        """Return the runs that failed."""
         return tuple(record for record in self.records if record.error is not None)
 
     def missing(self) -> dict[str, int]:
-        """How many runs have not ended yet, by what they are; empty where the study is complete."""
+        """Return the number of runs that have not ended yet, by stage; empty if complete."""
         finals = trials = 0
         for problem in self.problems:
             for method in self.methods:
@@ -102,14 +101,14 @@ class StudyResults:
 
     @functools.cached_property
     def _by_method(self) -> dict[tuple[str, str], list[Record]]:
-        found: dict[tuple[str, str], list[Record]] = {}
+        by_pair: dict[tuple[str, str], list[Record]] = {}
         for record in self.records:
-            found.setdefault((record.problem, record.method), []).append(record)
-        return found
+            by_pair.setdefault((record.problem, record.method), []).append(record)
+        return by_pair
 
 
 def read_study(folder: Path) -> StudyResults:
-    """What the files in `folder` say; `RunError` where it is no study."""
+    """Return the results in `folder`; `RunError` if it does not hold a study."""
     place = folder / "study.json"
     try:
         value = json.loads(place.read_text(encoding="utf-8"))
@@ -120,7 +119,7 @@ def read_study(folder: Path) -> StudyResults:
             methods=tuple(dict.fromkeys(value["methods"])),
             problems=tuple(value["problems"]),
             seeds=tuple(value["seeds"]),
-            primary_metrics=tuple(TaskMetric(**each) for each in value["primary_metrics"]),
+            primary_metrics=tuple(TaskMetric(**metric) for metric in value["primary_metrics"]),
             records=tuple({record.key: record for record in records}.values()),
             budgets=tuple(Budget(name) for name in value["budgets"]),
             trials=value["trials"],
@@ -137,14 +136,14 @@ def read_study(folder: Path) -> StudyResults:
 
 
 def _without(folder: Path, value: Mapping[str, Any]) -> dict[str, str]:
-    """Why baselines were left out: as the study says, or else its comparison file."""
+    """Return the reasons for omitted baselines, from the study or else its comparison file."""
     if "without" in value:
         return dict(value["without"] or {})
     file = folder / "comparison.yaml"
     if not file.exists():
         return {}
-    found: Any = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    return {str(name): str(reason) for name, reason in (found.get("without") or {}).items()}
+    comparison: Any = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    return {str(name): str(reason) for name, reason in (comparison.get("without") or {}).items()}
 
 
 def _flat(value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

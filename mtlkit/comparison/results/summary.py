@@ -9,9 +9,9 @@ from mtlkit.runs.folder import read_json
 
 
 def summary(folder: StudyFolder) -> list[list[tuple[str, ...]]]:
-    """A table for each problem: a row for each method, the mean over seeds of each task's metric.
+    """Return a table for each problem, with the mean over seeds of each task's metric by method.
 
-    Of runs of as many epochs, and in brackets how many they are; the first row is the header.
+    Only runs of the epochs budget count; their number is in brackets. The first row is the header.
     """
     study = read_json(folder.study)
     metrics = [TaskMetric(**metric) for metric in study["primary_metrics"]]
@@ -19,11 +19,13 @@ def summary(folder: StudyFolder) -> list[list[tuple[str, ...]]]:
                and r.budget is Budget.EPOCHS]  # fmt: skip
     tables = []
     for problem in study["problems"]:
-        own = [metric for metric in metrics if metric.problem == problem]
-        rows = [(problem, *(metric.metric for metric in own))]
+        primary = [metric for metric in metrics if metric.problem == problem]
+        rows = [(problem, *(metric.metric for metric in primary))]
         for method in study["methods"]:
-            made = [r for r in records if (r.problem, r.method) == (problem, method)]
-            rows.append((f"  {method}", *(_mean(list(_values(made, metric))) for metric in own)))
+            finals = [r for r in records if (r.problem, r.method) == (problem, method)]
+            rows.append(
+                (f"  {method}", *(_mean(list(_values(finals, metric))) for metric in primary))
+            )
         tables.append(rows)
     return tables
 

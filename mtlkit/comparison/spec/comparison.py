@@ -18,15 +18,15 @@ from mtlkit.weightings.log import Log
 from mtlkit.weightings.rlw import RLW
 
 WEIGHTS = "weighting.weights."
-"""How the path of a constant weight begins; the name of the loss follows."""
+"""Prefix of the path of a constant weight; the name of the loss follows."""
 
 
 @attrs.frozen(kw_only=True)
 class PrimaryMetric:
     """Primary metric of a task in the comparison, instead of that of the recipe.
 
-    The metric of a task declares its direction itself. `higher_is_better` states that of a number
-    of an evaluator, which is otherwise taken to be better if it is higher.
+    The metric of a task declares its direction itself. `higher_is_better` sets that of a number
+    of an evaluator; without it, higher is better.
     """
 
     metric: str  # as a final run measures it, such as pose/accuracy or identification/rank1
@@ -73,10 +73,10 @@ class Compared:
 
 @attrs.frozen(kw_only=True)
 class Method:
-    """What weighs the losses, with a search of its own beside the one that all methods share.
+    """A weighting, with its own search in addition to the one that all methods share.
 
-    One that is `alone` trains a network for each task; one with `searches_weights` has the
-    constant weights searched between `BOUNDS`, too.
+    With `alone`, a separate network is trained for each task. With `searches_weights`, constant
+    weights are searched within `BOUNDS`, too.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Method:
 
 
 BOUNDS = Searched(low=0.01, high=10.0, log=True)
-"""Where constant weights are searched; those of `mtlkit tune`."""
+"""Search range of constant weights, as in `mtlkit tune`."""
 
 SINGLE_TASK = "single-task"
 EQUAL = "equal"
@@ -99,14 +99,14 @@ BASELINES = (
     Method(name="tuned", weighting=Fixed(), searches_weights=True),
     Method(name="rlw", weighting=RLW()),
 )
-"""What every comparison has in it: what is hard to beat, and a placebo."""
+"""Methods in every comparison: strong baselines and a placebo."""
 
 
 @attrs.frozen(kw_only=True)
 class Tuning:
-    """The search that every method gets: so many trials, each trained on `seed`.
+    """The search of every method: a number of trials, each trained with `seed`.
 
-    The first trial has the recipe's own settings. With fewer than two there is no search.
+    The first trial has the recipe's own settings. Fewer than two trials disable the search.
     """
 
     trials: int = attrs.field(default=1, validator=at_least(0))
@@ -115,15 +115,15 @@ class Tuning:
 
     @property
     def searches(self) -> int:
-        """The trials that are trained: none where the first one would be the only one."""
+        """The number of trials to train; zero if there would be only one."""
         return self.trials if self.trials > 1 else 0
 
 
 @attrs.frozen(kw_only=True)
 class Comparison:
-    """Methods on problems: what is run, and nothing about where.
+    """Methods and problems to run, independent of the machine.
 
-    `methods` begin with the baselines, but for those `without` gives a reason to leave out.
+    `methods` begin with the baselines, except those that `without` omits with a reason.
     """
 
     problems: Mapping[str, Compared]
@@ -151,10 +151,10 @@ class Comparison:
         """
         without = without or {}
         baselines = [method for method in BASELINES if method.name not in without]
-        own = [Method(name=name, weighting=value) for name, value in weightings.items()]
+        added = [Method(name=name, weighting=value) for name, value in weightings.items()]
         return cls(
             problems={name: Compared(recipe=one, base=Path()) for name, one in problems.items()},
-            methods=(*baselines, *own),
+            methods=(*baselines, *added),
             seeds=tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds),
             tuning=tuning or Tuning(),
             budgets=tuple(budgets),
@@ -162,5 +162,5 @@ class Comparison:
         )
 
     def method(self, name: str) -> Method:
-        """The method called `name`; there is one."""
+        """Return the method called `name`, which must exist."""
         return next(method for method in self.methods if method.name == name)

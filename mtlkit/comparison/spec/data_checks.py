@@ -16,8 +16,8 @@ from mtlkit.model import assembly_of, encode_targets
 def primary_metrics_of(comparison: Comparison, loading: Loading) -> list[TaskMetric]:
     """Return the primary metrics of all tasks of all problems, after checking their data.
 
-    The data is loaded, and thereafter is in the cache if its source keeps one: so it is rendered
-    once, not by every worker. Raise `DataError` if it does not serve the comparison.
+    Loading fills the cache of a source that has one, so the data is rendered once and not by
+    every worker. Raise `DataError` if the data is insufficient for the comparison.
     """
     metrics = []
     for name, problem in comparison.problems.items():
@@ -72,7 +72,7 @@ def _require_test_label(name: str, task: str, label: str, data: Data) -> None:
 
 
 def require_splits(name: str, data: Data, comparison: Comparison) -> None:
-    """`DataError` where a split is missing that the comparison needs."""
+    """Raise `DataError` if a split that the comparison needs is missing."""
     if data.test is None:
         raise DataError(
             f"problems.{name}: the data has no test split, and methods are compared on one; set a "

@@ -1,4 +1,4 @@
-"""A comparison from its YAML file, or all of the mistakes in it and in its recipes."""
+"""Loading of a comparison from YAML, with all mistakes in it and in its recipes."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -32,12 +32,12 @@ from mtlkit.runs.search import Searched
 from mtlkit.weightings.base import Weighting
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]*")
-"""What problems and methods may be called: their runs lie in folders of that name."""
+"""Valid names of problems and methods, which name the folders of their runs."""
 
 
 @attrs.frozen(kw_only=True)
 class ProblemEntry:
-    """A problem as it is written."""
+    """A problem as written in the file."""
 
     recipe: Path
     set: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class ProblemEntry:
 
 @attrs.frozen(kw_only=True)
 class WeightingEntry:
-    """A weighting as it is written in its long form."""
+    """A weighting as written in its long form."""
 
     weighting: Weighting
     name: str
@@ -66,9 +66,9 @@ class File:
 
 
 def load_comparison(path: Path, catalog: Catalog) -> Comparison:
-    """The comparison in the YAML file at `path`; relative paths in it start from its folder.
+    """Return the comparison in the YAML file at `path`; its relative paths start from its folder.
 
-    Raises `RecipeError` with all mistakes at once, each with its place and path.
+    Raises `RecipeError` with all mistakes at once, each with its location and path.
     """
     path = Path(path)
     try:
@@ -133,7 +133,7 @@ def _entry(node: Node) -> Node:
 
 
 def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
-    """What is wrong in the file by itself."""
+    """Yield the mistakes in the file that do not depend on the recipes."""
 
     def at(message: str, *path: str) -> Mistake:
         return Mistake(location(node_at(tree, path)), message, path)
@@ -165,7 +165,7 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
 
 def _wrong_names(file: File, tree: MappingNode) -> Iterator[Mistake]:
     baselines = {method.name: method for method in BASELINES}
-    seen: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     for number, written in enumerate(file.weightings):
         path = ("weightings", str(number))
         name, place = written.name, location(node_at(tree, path))
@@ -180,17 +180,17 @@ def _wrong_names(file: File, tree: MappingNode) -> Iterator[Mistake]:
         elif name in file.without:
             message = f"{name!r} is left out by `without`; take it out of there, or of this list"
             yield Mistake(place, message, path)
-        elif name in seen:
+        elif name in numbers:
             message = f"{name!r} stands in the list already; give one of them another `name`"
             yield Mistake(place, message, path)
-        seen[name] = number
+        numbers[name] = number
 
 
 def _problems(
     file: File, tree: MappingNode, folder: Path, catalog: Catalog
 ) -> tuple[dict[str, Compared], list[str]]:
-    """The problems with their recipes, and the mistakes in these."""
-    found: dict[str, Compared] = {}
+    """Return the problems with their recipes, and the mistakes in the recipes."""
+    problems: dict[str, Compared] = {}
     lines: list[str] = []
     for name, problem in file.problems.items():
         path = folder / problem.recipe
@@ -198,7 +198,7 @@ def _problems(
             recipe = load_recipe(path, catalog, problem.set)
         except RecipeError as cause:
             at = ("problems", name, "recipe")
-            missing = not path.is_file()  # then its own place says less than the comparison's
+            missing = not path.is_file()  # then the location in the comparison is more useful
             lines += [
                 str(Mistake(location(node_at(tree, at)), line, at)) if missing else line
                 for line in cause.lines
@@ -208,28 +208,28 @@ def _problems(
             task: PrimaryMetric(metric=metric) if isinstance(metric, str) else metric
             for task, metric in problem.primary_metrics.items()
         }
-        found[name] = Compared(recipe=recipe, base=path.parent, primary_metrics=metrics)
-    return found, lines
+        problems[name] = Compared(recipe=recipe, base=path.parent, primary_metrics=metrics)
+    return problems, lines
 
 
 def _located(file: File, tree: MappingNode, problem: Disagreement) -> Mistake:
-    """The mistake at its place in the file; those of baselines at `problems`."""
+    """Return the mistake at its location in the file; those of baselines at `problems`."""
     path, names = problem.path, [entry.name for entry in file.weightings]
     if path[0] == "methods":
-        own = path[1] in names
-        path = ("weightings", str(names.index(path[1])), *path[2:]) if own else ("problems",)
+        is_listed = path[1] in names
+        path = ("weightings", str(names.index(path[1])), *path[2:]) if is_listed else ("problems",)
     return Mistake(location(node_at(tree, path)), problem.message, path)
 
 
 def _methods(file: File) -> tuple[Method, ...]:
     baselines = [method for method in BASELINES if method.name not in file.without]
     known = {method.name for method in BASELINES}
-    own = [
+    added = [
         Method(name=entry.name, weighting=entry.weighting, search=entry.search)
         for entry in file.weightings
         if entry.name not in known
     ]
-    return (*baselines, *own)
+    return (*baselines, *added)
 
 
 def _seeds(file: File) -> tuple[int, ...]:

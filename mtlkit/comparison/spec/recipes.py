@@ -1,4 +1,4 @@
-"""The recipe of a run of the comparison: that of its problem, with what the method sets."""
+"""Recipes of the runs of a comparison: those of its problems with the settings of a method."""
 
 from collections.abc import Mapping
 
@@ -18,10 +18,10 @@ from mtlkit.weightings.fixed import Fixed
 
 
 def recipe_of(recipe: Recipe, method: Method, task: str | None = None) -> Recipe:
-    """The problem's `recipe` as `method` trains it, before anything is searched.
+    """Return the problem's `recipe` for `method`, before the search.
 
-    With `task`, a network for this task alone: without evaluators that ask for others, and with
-    hard sharing where the router does.
+    With `task`, a network for this task alone: without evaluators that need other tasks, and with
+    hard sharing if the router needs them.
     """
     if task is None:
         return attrs.evolve(recipe, weighting=method.weighting)
@@ -33,12 +33,14 @@ def recipe_of(recipe: Recipe, method: Method, task: str | None = None) -> Recipe
         tasks=tasks,
         weighting=method.weighting,
         router=recipe.router if fits else Shared(),
-        evaluators=tuple(each for each in recipe.evaluators if not list(each.problems(terms))),
+        evaluators=tuple(
+            evaluator for evaluator in recipe.evaluators if not list(evaluator.problems(terms))
+        ),
     )
 
 
 def space_of(recipe: Recipe, method: Method, tuning: Tuning) -> dict[str, Searched]:
-    """Everything that is searched for `method`, what all methods share at the start."""
+    """Return the search space of `method`; the part that all methods share comes first."""
     space = {**tuning.search, **method.search}
     if method.searches_weights:
         space |= {f"{WEIGHTS}{name}": BOUNDS for name in searched_losses(recipe.terms())}
@@ -46,27 +48,27 @@ def space_of(recipe: Recipe, method: Method, tuning: Tuning) -> dict[str, Search
 
 
 def own_settings(recipe: Recipe, space: Mapping[str, Searched]) -> dict[str, Value]:
-    """What `recipe` itself says of the paths in `space`; nothing where it leaves them open."""
-    found = {path: value_at(recipe, path) for path in space if not path.startswith(WEIGHTS)}
+    """Return the values that `recipe` itself sets at the paths in `space`."""
+    values = {path: value_at(recipe, path) for path in space if not path.startswith(WEIGHTS)}
     weights = {path: 1.0 for path in space if path.startswith(WEIGHTS)}
-    return {path: value for path, value in found.items() if value is not None} | weights
+    return {path: value for path, value in values.items() if value is not None} | weights
 
 
 def value_at(recipe: Recipe, path: str) -> Value | None:
-    """The value at `path` such as ``optimizer.lr``; None where there is no such plain value."""
-    found: object = recipe
+    """Return the plain value at `path`, such as ``optimizer.lr``; None if there is none."""
+    value: object = recipe
     for step in path.split("."):
-        if isinstance(found, Mapping):
-            found = found.get(step)
-        elif isinstance(found, Component) or attrs.has(type(found)):
-            found = getattr(found, step, None)
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, Component) or attrs.has(type(value)):
+            value = getattr(value, step, None)
         else:
             return None
-    return found if isinstance(found, float | int | str | bool) else None
+    return value if isinstance(value, float | int | str | bool) else None
 
 
 def with_settings(recipe: Recipe, settings: Settings, catalog: Catalog) -> Recipe:
-    """`recipe` with values set by their paths; `RecipeError` where one cannot be."""
+    """Return `recipe` with values set by their paths; `RecipeError` if one cannot be set."""
     weights = {
         path.removeprefix(WEIGHTS): float(value)
         for path, value in settings.items()
@@ -85,12 +87,12 @@ def with_settings(recipe: Recipe, settings: Settings, catalog: Catalog) -> Recip
 
 
 def for_trial(recipe: Recipe, seed: int) -> Recipe:
-    """The recipe of a trial: it never sees the test split."""
+    """Return the recipe of a trial, which does not read the test split."""
     train = attrs.evolve(recipe.train, test=False)
     return attrs.evolve(recipe, seed=seed, evaluators=(), train=train)
 
 
 def for_final(recipe: Recipe, seed: int, epochs: int | None = None) -> Recipe:
-    """The recipe of a final run, for so many `epochs` where they are not its own."""
+    """Return the recipe of a final run; `epochs` replaces its number of epochs."""
     train = attrs.evolve(recipe.train, test=True, epochs=epochs or recipe.train.epochs)
     return attrs.evolve(recipe, seed=seed, train=train)

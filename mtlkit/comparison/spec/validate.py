@@ -1,4 +1,4 @@
-"""Whether problems, methods and searches, each right by itself, fit together."""
+"""Checks that valid problems, methods and searches are compatible."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,12 +15,14 @@ from mtlkit.runs.search import Searched
 
 
 def mistakes_between(comparison: Comparison, catalog: Catalog) -> Iterator[Problem]:
-    """Why it cannot be run; paths start from ``problems``, ``methods`` or ``tuning``."""
+    """Yield the mistakes; their paths start from ``problems``, ``methods`` or ``tuning``."""
     tuning = comparison.tuning
     if not tuning.searches:
-        asked: list[tuple[str, ...]] = [("tuning", "search")] if tuning.search else []
-        asked += [("methods", each.name, "search") for each in comparison.methods if each.search]
-        for path in asked:
+        searches: list[tuple[str, ...]] = [("tuning", "search")] if tuning.search else []
+        searches += [
+            ("methods", method.name, "search") for method in comparison.methods if method.search
+        ]
+        for path in searches:
             yield Problem(path, f"nothing is searched with `trials: {tuning.trials}`; expected 2 "
                                 f"or more")  # fmt: skip
     for name, problem in comparison.problems.items():
@@ -29,45 +31,47 @@ def mistakes_between(comparison: Comparison, catalog: Catalog) -> Iterator[Probl
         if len(problem.recipe.tasks) < 2:
             continue
         for method in comparison.methods:
-            # what all methods share needs no second look with the next one
+            # the shared search is checked once, with the first method
             shared = tuning.search if method is comparison.methods[0] else {}
             yield from _of_method(name, problem, method, shared, catalog)
 
 
 def _of_tasks(name: str, problem: Compared) -> Iterator[Problem]:
-    here = ("problems", name, "recipe")
+    location = ("problems", name, "recipe")
     tasks = problem.recipe.tasks
     if len(tasks) < 2:
-        yield Problem(here, f"has the task {', '.join(tasks)} alone; methods weigh two or more")
+        yield Problem(location, f"has the task {', '.join(tasks)} alone; methods weigh two or more")
     for task in tasks:
         if "/" in task:
-            yield Problem(here, f"the task {task!r} cannot name a folder; expected one without '/'")
+            yield Problem(
+                location, f"the task {task!r} cannot name a folder; expected one without '/'"
+            )
 
 
 def _of_primary_metrics(name: str, problem: Compared) -> Iterator[Problem]:
     tasks = problem.recipe.tasks
     prefixes = [evaluator.prefix for evaluator in problem.recipe.evaluators]
     for task, primary in problem.primary_metrics.items():
-        here = ("problems", name, "primary_metrics", task)
+        location = ("problems", name, "primary_metrics", task)
         if task not in tasks:
             hint = did_you_mean(task, tasks) or f"; the tasks are {', '.join(tasks)}"
-            yield Problem(here, f"no task named {task!r}{hint}")
+            yield Problem(location, f"no task named {task!r}{hint}")
             continue
         owners, owner = [*tasks, *prefixes], primary.metric.partition("/")[0]
         if "" not in owners and not primary.metric.startswith(tuple(f"{one}/" for one in owners)):
             known = ", ".join(f"{one}/..." for one in owners)
             hint = did_you_mean(owner, owners) or f"; expected one of {known}"
-            yield Problem(here, f"nothing measures {primary.metric!r}{hint}")
+            yield Problem(location, f"nothing measures {primary.metric!r}{hint}")
             continue
         try:
             higher = primary.direction(tasks)
         except ValueError as cause:
-            yield Problem(here, f"{owner}: {cause}")
+            yield Problem(location, f"{owner}: {cause}")
             continue
         if primary.higher_is_better not in (None, higher):
             word = "higher" if higher else "lower"
             yield Problem(
-                here, f"{primary.metric} is better if {word}; leave out `higher_is_better`"
+                location, f"{primary.metric} is better if {word}; leave out `higher_is_better`"
             )
 
 
@@ -78,15 +82,15 @@ def _of_method(
     shared: Mapping[str, Searched],
     catalog: Catalog,
 ) -> Iterator[Problem]:
-    here = ("methods", method.name)
+    location = ("methods", method.name)
     tasks = problem.recipe.tasks if method.alone else (None,)
     for task in tasks:
         recipe = recipe_of(problem.recipe, method, task)
         wrong = recipe.problems(catalog.op_table)
         if wrong:
-            yield Problem(here, f"{method.name!r} on the problem {name!r}: {wrong[0]}")
+            yield Problem(location, f"{method.name!r} on the problem {name!r}: {wrong[0]}")
             return
-        searches = {("tuning", "search"): shared, (*here, "search"): method.search}
+        searches = {("tuning", "search"): shared, (*location, "search"): method.search}
         for path, space in searches.items():
             for option, searched in space.items():
                 for message in _of_search(recipe, option, searched, catalog):
@@ -94,7 +98,7 @@ def _of_method(
 
 
 def _of_search(recipe: Recipe, option: str, searched: Searched, catalog: Catalog) -> Iterator[str]:
-    """Why the ends of what is searched cannot be set in the recipe; the first reason."""
+    """Yield the first reason why an end of the searched range cannot be set in the recipe."""
     unknown = _unknown(recipe, option)
     if unknown:
         yield unknown
@@ -110,17 +114,17 @@ def _of_search(recipe: Recipe, option: str, searched: Searched, catalog: Catalog
 
 
 def _unknown(recipe: Recipe, path: str) -> str:
-    """Which step of `path` leads nowhere in the recipe; empty where all lead somewhere."""
-    found: object = recipe
+    """Return a message about the first unknown step of `path` in the recipe; empty if all exist."""
+    value: object = recipe
     for step in path.split("."):
-        if isinstance(found, Mapping):
-            known = list(found)
-        elif attrs.has(type(found)):
-            known = list(options_of(type(found)))
+        if isinstance(value, Mapping):
+            known = list(value)
+        elif attrs.has(type(value)):
+            known = list(options_of(type(value)))
         else:
-            return ""  # a value without parts, which says so itself
+            return ""  # a value without parts; setting it raises an error
         if step not in known:
             hint = did_you_mean(step, known) or f"; expected one of {', '.join(known)}"
             return f"{path}: there is no {step!r}{hint}"
-        found = found[step] if isinstance(found, Mapping) else getattr(found, step)
+        value = value[step] if isinstance(value, Mapping) else getattr(value, step)
     return ""
