@@ -1,4 +1,4 @@
-"""The cells of the benchmarks: for each a set of ways to do the same work.
+"""Cells of the benchmarks: each is a set of ways to do the same work.
 
 A way is a function that does one forward and backward pass, with gradients left in `.grad`.
 Sizes: N rows, D features, C classes.
@@ -23,11 +23,11 @@ FLOOR = "three products"
 
 @dataclass
 class Cell:
-    """Ways to do one work; `leaves` get the gradients, `flops` are those of its matrix products.
+    """Ways to do the same work; `leaves` get gradients, `flops` are those of the matrix products.
 
-    `request` is what the op knows of the call. `beside` do other work than the rest, so none of
-    them is the fastest. `left_out` says which ways were not tried and why, `failed` which could not
-    run.
+    `request` describes the call to the op. The ways in `beside` do different work, so none of them
+    counts as the fastest. `left_out` holds the reasons why ways were not tried, `failed` why they
+    could not run.
     """
 
     op: str
@@ -45,7 +45,7 @@ class Cell:
     failed: dict[str, str] = field(default_factory=dict)
     seconds: float = 6.0
     rounds: int = 2  # at least so many, however long they take
-    cold: bool = False  # first calls count: they take so long that what they add is not seen
+    cold: bool = False  # first calls count: their overhead is negligible
 
     def clear(self):
         for leaf in self.leaves:
@@ -53,7 +53,7 @@ class Cell:
 
     @property
     def taken(self) -> str:
-        """The implementation that `auto` takes; nothing where the op has no choice here."""
+        """Name of the implementation that `auto` takes; empty if the op has no choice."""
         if self.request is None:
             return ""
         lines = explain(OPS[self.op], self.request, "auto")
@@ -61,18 +61,20 @@ class Cell:
 
     @property
     def min_bytes(self) -> int:
-        """What must be moved: inputs read once, gradients written once."""
+        """Least traffic: inputs read once, gradients written once."""
         return sum(2 * leaf.nbytes for leaf in self.leaves)
 
 
 def able(op, request):
-    """The implementations that can serve a request; torch.compile has cells of its own."""
-    found = OPS[op].implementations.items()
-    return [name for name, each in found if name != "compiled" and not each.refuses(request)]
+    """Return the implementations that serve a request; torch.compile has separate cells."""
+    implementations = OPS[op].implementations.items()
+    return [
+        name for name, impl in implementations if name != "compiled" and not impl.refuses(request)
+    ]
 
 
 def products(rows, features, classes, device, dtype):
-    """The three matrix products that there must be, and nothing else: the floor."""
+    """Return a function of the three required matrix products only: the floor."""
     x = torch.randn(rows, features, device=device, dtype=dtype)
     weight = torch.randn(classes, features, device=device, dtype=dtype)
     z = torch.empty(rows, classes, device=device, dtype=dtype)
@@ -89,9 +91,10 @@ def products(rows, features, classes, device, dtype):
 def linear(rows, features, classes, *, device="cpu", dtype=torch.float32, reduction="mean",
            mode="both", only=(), left_out=None, memory=True, seconds=6.0, rounds=2,
            cold=False):  # fmt: skip
-    """linear_cross_entropy: `mode` is ``forward``, ``both``, or ``tasks`` (two backward passes).
+    """Return a cell of linear_cross_entropy.
 
-    Of all ways there are `only` those named, and none that is `left_out` for a reason.
+    `mode` is ``forward``, ``both``, or ``tasks`` (two backward passes). If `only` is not
+    empty, the cell has only those ways; ways in `left_out` are skipped.
     """
     torch.manual_seed(0)
     x = torch.randn(rows, features, device=device, dtype=dtype).requires_grad_()
@@ -128,10 +131,12 @@ def linear(rows, features, classes, *, device="cpu", dtype=torch.float32, reduct
         return finish(textbook.linear_cross_entropy(x, weight, target, reduction))
 
     def truth():
-        own = [each.detach().double().requires_grad_() for each in (x, weight)]
-        loss = ops.linear_cross_entropy(*own, target, reduction=reduction, implementation="eager")
+        inputs = [tensor.detach().double().requires_grad_() for tensor in (x, weight)]
+        loss = ops.linear_cross_entropy(
+            *inputs, target, reduction=reduction, implementation="eager"
+        )
         (loss if reduction == "mean" else (loss * upstream).sum()).backward()
-        return loss.detach(), own[0].grad, own[1].grad
+        return loss.detach(), inputs[0].grad, inputs[1].grad
 
     request = Request(rows, features, classes, dtype, device, mode != "forward", reduction)
     names = able("linear_cross_entropy", request)
@@ -144,12 +149,12 @@ def linear(rows, features, classes, *, device="cpu", dtype=torch.float32, reduct
         ways[FLOOR] = products(rows, features, classes, device, dtype)
     left_out = left_out or {}
     ways = {n: w for n, w in ways.items() if n not in left_out and (not only or n in only)}
-    told = "" if mode == "both" else {"forward": ", forward only", "tasks": ", two backwards"}[mode]
-    told += "" if reduction == "mean" else ", a loss for each row"
-    told += ", by torch.compile" if "compiled" in only else ""
+    note = "" if mode == "both" else {"forward": ", forward only", "tasks": ", two backwards"}[mode]
+    note += "" if reduction == "mean" else ", a loss for each row"
+    note += ", by torch.compile" if "compiled" in only else ""
     return Cell(
         "linear_cross_entropy",
-        f"N={rows} D={features} C={classes} {str(dtype).removeprefix('torch.')}{told}",
+        f"N={rows} D={features} C={classes} {str(dtype).removeprefix('torch.')}{note}",
         "textbook", ways, [x, weight], 3 * 2.0 * rows * features * classes,
         (rows, features, classes),
         truth if mode == "both" and classes <= 10_000 and rows <= 512 else None,
@@ -159,16 +164,17 @@ def linear(rows, features, classes, *, device="cpu", dtype=torch.float32, reduct
 
 
 def heads(rows, classes, gated, *, features=512, device="cpu", dtype=torch.float32):
-    """multi_head_cross_entropy beside separate heads."""
+    """Return a cell of multi_head_cross_entropy next to separate heads."""
     x, weights, biases, targets, gate, leaves = _heads(rows, classes, features, device, dtype)
     gate = gate if gated else None
 
     def way(name):
         def run():
-            found = ops.multi_head_cross_entropy(
+            result = ops.multi_head_cross_entropy(
                 x, weights, targets, biases, gate=gate, implementation=name
             )
-            (found.losses.mean() if gate is None else (found.losses * found.gate).sum()).backward()
+            losses = result.losses
+            (losses.mean() if gate is None else (losses * result.gate).sum()).backward()
 
         return run
 
@@ -189,25 +195,25 @@ def heads(rows, classes, gated, *, features=512, device="cpu", dtype=torch.float
 
 
 def feature_gradients(rows, classes, *, features=512, device="cpu", dtype=torch.float32):
-    """The gradients of each head at the features beside a plain pass through the heads.
+    """Return a cell of each head's feature gradients next to a plain pass through the heads.
 
-    As a training step would: the features are cut off from the trunk, for their gradients come
-    with the losses; the heads are then differentiated by their own parameters.
+    As in a training step, the features are detached from the backbone, since their gradients are
+    returned with the losses; the heads are then differentiated by their parameters.
     """
     x, weights, biases, targets, _, leaves = _heads(rows, classes, features, device, dtype)
     cut = x.detach()
 
     def way(name):
         def run():
-            found = ops.multi_head_cross_entropy(
+            result = ops.multi_head_cross_entropy(
                 cut, weights, targets, biases, feature_gradients=True, implementation=name
             )
-            found.losses.mean().backward()
+            result.losses.mean().backward()
 
         return run
 
     def by_autograd():
-        """A backward pass to the features for each head, then one for the heads."""
+        """Run a backward pass to the features for each head, then one for the heads."""
         losses = torch.stack([
             textbook.F.cross_entropy(textbook.F.linear(x, w, b), t)
             for w, b, t in zip(weights, biases, targets, strict=True)
@@ -246,7 +252,7 @@ def _heads(rows, classes, features, device, dtype):
 
 
 def grouped(rows, classes, shares, *, features=512, device="cpu", dtype=torch.float32):
-    """grouped_linear_cross_entropy of three groups beside sort-and-slice and compute-all."""
+    """Return a cell of grouped_linear_cross_entropy next to sort-and-slice and compute-all."""
     torch.manual_seed(0)
     x = torch.randn(rows, features, device=device).to(dtype).requires_grad_()
     weights = [
@@ -281,7 +287,7 @@ def grouped(rows, classes, shares, *, features=512, device="cpu", dtype=torch.fl
 
 
 def margin(rows, classes, *, features=512, device="cpu", dtype=torch.float32):
-    """margin_cross_entropy (ArcFace) beside two textbook forms, and a tenth of it by Partial FC."""
+    """Return a cell of margin_cross_entropy (ArcFace), two textbook forms, and Partial FC."""
     torch.manual_seed(0)
     x = torch.randn(rows, features, device=device).to(dtype).requires_grad_()
     weight = torch.randn(classes, features, device=device).to(dtype).requires_grad_()
@@ -314,7 +320,7 @@ def margin(rows, classes, *, features=512, device="cpu", dtype=torch.float32):
 
 
 def match(probes, gallery, *, classes=512, device="cpu"):
-    """Scores of all pairs beside one product of the same width, and the best ten."""
+    """Return a cell of all pairs' scores, one product of the same width, and the best ten."""
     torch.manual_seed(0)
 
     def images(count):

@@ -1,6 +1,6 @@
-"""Other people's fused linear cross-entropies, where they are installed.
+"""Fused linear cross-entropies of other packages, if they are installed.
 
-A package is imported by the first call, so that one that cannot be imported is a way that fails.
+A package is imported by the first call, so that a failed import is a failed way.
 """
 
 import importlib.util
@@ -12,23 +12,23 @@ TORCH = "torch's own op"
 
 
 def ways(x, weight, target, native):
-    """Functions that do a forward and backward pass of the mean loss, by name.
+    """Return functions that do a forward and backward pass of the mean loss, by name.
 
-    torch's op, as torch itself sets it, stands here where ours that calls it (`native`) refuses:
-    below 32 bits, for its loss is not in float32. The packages need a GPU.
+    torch's op with its default options is included if our implementation that calls it (`native`)
+    refuses: below 32 bits, because its loss is not in float32. The packages need a GPU.
     """
-    found = {}
+    functions = {}
     if not native and getattr(F, "linear_cross_entropy", None) is not None:
-        found[TORCH] = lambda: _torch(x, weight, target)
+        functions[TORCH] = lambda: _torch(x, weight, target)
     if x.is_cuda and importlib.util.find_spec("liger_kernel") is not None:
-        found["Liger-Kernel"] = lambda: _liger(x, weight, target)
+        functions["Liger-Kernel"] = lambda: _liger(x, weight, target)
     if x.is_cuda and importlib.util.find_spec("cut_cross_entropy") is not None:
-        found["cut-cross-entropy"] = lambda: _cut(x, weight, target)
-    return found
+        functions["cut-cross-entropy"] = lambda: _cut(x, weight, target)
+    return functions
 
 
 def _torch(x, weight, target):
-    options = torch.nn.LinearCrossEntropyOptions()  # without them it is the plain formula
+    options = torch.nn.LinearCrossEntropyOptions()  # without options it is the plain formula
     return _differentiated(F.linear_cross_entropy(x, weight, target, options=options))
 
 

@@ -1,8 +1,8 @@
-"""The Triton kernels compiled for a GPU that need not be there.
+"""Triton kernels compiled for a GPU, without that GPU.
 
-The ops are called on tensors without memory, and a stand-in notes how they start their kernels.
-What it noted is compiled as Triton would on the GPU: with the same types, constants, alignments and
-options. Nothing runs.
+The ops are called on tensors without memory, and a mock records how they start their kernels. The
+recorded starts are compiled as Triton does on the GPU: with the same types, constants, alignments
+and options. Nothing runs.
 """
 
 import inspect
@@ -42,7 +42,7 @@ PRODUCT = re.compile(r"\b(HMMA|HGMMA|UTCHMMA|FFMA)")
 
 
 class Sizes(NamedTuple):
-    """Of a call: classes of a linear map and of each head, and where in memory matrices begin."""
+    """Sizes of a call: classes of a linear map and of each head; matrices start at `begin`."""
 
     rows: int = 512
     features: int = 512
@@ -71,18 +71,18 @@ class Compiled(NamedTuple):
 
     @property
     def products(self):
-        """The instruction by which tensor cores make products."""
-        found = re.search(r"mma\.sync|wgmma\.mma_async|tcgen05\.mma", self.code["ptx"])
-        return found[0] if found else ""
+        """Instruction of the tensor cores' products; empty if there are none."""
+        match = re.search(r"mma\.sync|wgmma\.mma_async|tcgen05\.mma", self.code["ptx"])
+        return match[0] if match else ""
 
     @property
     def copies(self):
-        """How many copies to shared memory go on beside everything else."""
+        """Number of asynchronous copies to shared memory."""
         return len(re.findall(r"cp\.async\.c[ag]", self.code["ptx"]))
 
     @property
     def loop(self):
-        """The instructions of the loop that is densest in products, and how many are products."""
+        """Number of instructions of the loop densest in products, and of its products."""
         sass = _told_of(self.code["cubin"], "-sass")
         lines = re.findall(r"/\*([0-9a-f]{4,})\*/ +([^;/]+);", sass)
         placed = [(int(place, 16), text) for place, text in lines]
@@ -92,12 +92,12 @@ class Compiled(NamedTuple):
             if jump and int(jump[1], 16) < last:
                 body = [text for place, text in placed if int(jump[1], 16) <= place <= last]
                 loops.append((sum(bool(PRODUCT.search(text)) for text in body), len(body)))
-        products, size = max(loops, key=lambda each: each[0] / each[1])
+        products, size = max(loops, key=lambda counts: counts[0] / counts[1])
         return size, products
 
 
 def started(gpu, dtype, sizes=Sizes(), biased=True, cosine=False):  # noqa: B008
-    """How every kernel is started on `gpu`, by name."""
+    """Return the start of every kernel on `gpu`, by name."""
 
     def matrix(*shape):
         length = torch.Size(shape).numel() + sizes.begin
@@ -109,7 +109,7 @@ def started(gpu, dtype, sizes=Sizes(), biased=True, cosine=False):  # noqa: B008
     number = torch.empty(rows, device="meta")
     linear = (x, weight, bias if biased else None, target, cosine)
     needs = [True, True, biased]
-    parts, several = [matrix(each, features) for each in heads], target.expand(len(heads) - 1, -1)
+    parts, several = [matrix(size, features) for size in heads], target.expand(len(heads) - 1, -1)
     notes = mock.MagicMock(INTERPRETED=False)
     with (
         mock.patch.object(mtlkit.ops.triton, "kernels", notes),
@@ -126,18 +126,18 @@ def started(gpu, dtype, sizes=Sizes(), biased=True, cosine=False):  # noqa: B008
 
 
 def _first(of_grid):
-    """The first start of a kernel, by the mock that gives it for a grid."""
+    """Return the first start of a kernel, from the mock that returns it for a grid."""
     (grid,), (given, named) = of_grid.call_args_list[0].args, of_grid.return_value.call_args_list[0]
     return Start(grid, given, named)
 
 
 def source(name, start):
-    """What Triton makes of a start: types, constants, and what is known to be aligned."""
+    """Return Triton's source of a start: types, constants and aligned arguments."""
     kernel = KERNELS[name]
     rest = {key: value for key, value in start.named.items() if key not in OPTIONS}
-    found = inspect.signature(kernel.fn).bind(*start.given, **rest).arguments
+    arguments = inspect.signature(kernel.fn).bind(*start.given, **rest).arguments
     signature, constants, aligned = {}, {}, {}
-    for place, (param, value) in enumerate(zip(kernel.params, found.values(), strict=True)):
+    for place, (param, value) in enumerate(zip(kernel.params, arguments.values(), strict=True)):
         signature[param.name] = _type(value)
         if param.is_constexpr or value is None or (isinstance(value, int) and value == 1):
             signature[param.name], constants[place,] = "constexpr", value
@@ -147,7 +147,7 @@ def source(name, start):
 
 
 def compiled(name, start, gpu):
-    """A kernel as it is compiled for a start on `gpu`."""
+    """Compile a kernel for a start on `gpu`."""
     options = OPTIONS | {key: value for key, value in start.named.items() if key in OPTIONS}
     target = GPUTarget("cuda", gpu.capability, 32)
     whole = triton.compile(source(name, start), target=target, options=options)
@@ -162,7 +162,7 @@ def compiled(name, start, gpu):
 
 
 def _told_of(cubin, what):
-    """What NVIDIA's tool says of a compiled kernel; Triton brings the tool."""
+    """Return the output of NVIDIA's cuobjdump, which Triton includes, for a compiled kernel."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(cubin)
         file.flush()

@@ -1,6 +1,6 @@
-"""Lets the benchmarks of ops import what stands beside them, and end in time.
+"""Imports, time limit and skipped cells of the benchmarks of ops.
 
-What is not measured is written beside what is, so that no table lacks a row without a word.
+Cells that are not measured are written to the results with the reason.
 """
 
 import math
@@ -39,7 +39,7 @@ def in_time(request):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Keep which cell was skipped, or failed before anything was measured, and why."""
+    """Store the cells that were skipped or failed before a measurement, with the reason."""
     report = yield
     benchmark = item.funcargs.get("benchmark")
     if not report.passed and not getattr(benchmark, "extra_info", None):
@@ -49,7 +49,7 @@ def pytest_runtest_makereport(item, call):
 
 
 def reason_of(call):
-    """Why a test is skipped or fails, in a line."""
+    """Return the reason why a test is skipped or fails, in one line."""
     if isinstance(call.excinfo.value, pytest.skip.Exception):
         return call.excinfo.value.msg
     return call.excinfo.exconly().splitlines()[0][:200]

@@ -1,4 +1,4 @@
-"""Measuring on a GPU: times by its own clock, replayed graphs, memory, and what not to try."""
+"""Measurements on a GPU: times by its clock, replayed graphs, memory, and ways to skip."""
 
 import contextlib
 import math
@@ -23,10 +23,10 @@ LIMIT = 5.0
 """Seconds for a way's repeats, in all rounds and as a graph."""
 
 HOPELESS = 10
-"""A way that is expected to take so many times the least is left out where it is LONG, too."""
+"""A way expected to take this many times the least is left out if it also exceeds LONG."""
 
 LONG = 0.02
-"""Seconds. What is shorter is measured whatever the estimate, which was never fitted on a GPU."""
+"""Seconds. Shorter ways are always measured, since estimates are not fitted on a GPU."""
 
 LIKE = {
     "textbook": "eager",
@@ -35,11 +35,11 @@ LIKE = {
     "sort and slice": "eager",
     TORCH: "native",
 }
-"""The implementation by whose cost a way is judged that has none of its own."""
+"""The implementation whose cost estimates a way that has none."""
 
 
 def measured(cell):
-    """All that is to be known of a cell."""
+    """Return all measurements of a cell."""
     leave_out(cell)
     wrong = errors(cell)
     peaks = each_way(cell, lambda way: peak_bytes(cell, way))
@@ -58,7 +58,7 @@ def measured(cell):
 
 
 def leave_out(cell):
-    """Take out the ways that would not fit, or that take many times the least, by their costs."""
+    """Remove the ways that would not fit, or that take many times the least, by their costs."""
     if cell.request is None:
         return
     op, free = OPS[cell.op], torch.cuda.mem_get_info()[0]
@@ -68,12 +68,12 @@ def leave_out(cell):
         if like is not None:
             peak = like.cost(cell.request).peak
             expected[name] = estimate(op, like, cell.request), peak
-    least = min((each for each, peak in expected.values() if peak <= free), default=math.inf)
-    for name, (own, peak) in expected.items():
+    least = min((cost for cost, peak in expected.values() if peak <= free), default=math.inf)
+    for name, (cost, peak) in expected.items():
         if peak > free:
             reason = f"needs {peak / 2**30:.0f} GiB by estimate, {free / 2**30:.0f} are free"
-        elif own > max(HOPELESS * least, LONG):
-            reason = f"{own:.2g} s by estimate, {own / least:.0f} times the least"
+        elif cost > max(HOPELESS * least, LONG):
+            reason = f"{cost:.2g} s by estimate, {cost / least:.0f} times the least"
         else:
             continue
         cell.left_out[name] = reason
@@ -81,9 +81,9 @@ def leave_out(cell):
 
 
 def seconds(way, clear, limit=LIMIT / (ROUNDS + 1)):
-    """The median time of a way, with the cache flushed before each of at most 30 repeats.
+    """Return the median time of a way, with the cache flushed before each of at most 30 repeats.
 
-    Gradients are cleared outside the time: adding to those of the last repeat is no part of it.
+    Gradients are cleared outside the time: adding to those of the last repeat is not timed.
     """
     flush = torch.empty(FLUSH, dtype=torch.int8, device=DEVICE)
     taken, until = [], time.perf_counter() + limit
@@ -100,10 +100,10 @@ def seconds(way, clear, limit=LIMIT / (ROUNDS + 1)):
 
 
 def graph_seconds(cell, way):
-    """The same as a replayed CUDA graph, and why there is none: one of the two.
+    """Return the same of a replayed CUDA graph or None, and the reason why there is none.
 
-    A capture that fails may leave torch's generator of random numbers believing that it goes on, so
-    none is begun of a way that is seen to wait for the device.
+    A capture that fails may leave torch's generator of random numbers in capture mode, so no way
+    that is known to wait for the device is captured.
     """
     current, side = torch.cuda.current_stream(), torch.cuda.Stream()
     try:
@@ -130,7 +130,7 @@ def graph_seconds(cell, way):
 
 
 def _waits(way):
-    """Whether a way waits for the device, as far as torch knows; it is stopped where it does."""
+    """Return whether a way waits for the device, as torch detects; a wait stops it."""
     before = torch.cuda.get_sync_debug_mode()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -145,10 +145,10 @@ def _waits(way):
 
 
 def _captured(way, side):
-    """The graph of a way. Whatever happens, the stream is afterwards what it was before.
+    """Return the graph of a way; the current stream is always restored.
 
-    torch leaves the stream of a capture only after it has ended it, which raises where the capture
-    was invalidated. An empty capture that succeeds also sets right the generator.
+    torch leaves the stream of a capture only after ending it, which raises if the capture was
+    invalidated. An empty capture that succeeds also resets the generator.
     """
     home, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
     try:
@@ -167,7 +167,7 @@ def _captured(way, side):
 
 
 def peak_bytes(cell, way):
-    """Memory beyond what was there and the gradients, in the second call: the first may compile."""
+    """Return memory beyond prior memory and gradients in a second call: the first may compile."""
     way()
     cell.clear()
     torch.cuda.synchronize()

@@ -1,9 +1,9 @@
-"""What is known of the Triton kernels without a GPU, as a Markdown table.
+"""Compiler reports of the Triton kernels, without a GPU, as a Markdown table.
 
     python benchmarks/ops/kernels_compiled.py > benchmarks/results/kernels.md
 
-A kernel's registers are those of a thread; what it spilled of them is in bytes. `resident` is how
-many programs fit a multiprocessor, and `loop` how many of the instructions of the inner loop are
+A kernel's registers are those of a thread; spills are in bytes. `resident` is the number of
+programs that fit a multiprocessor, and `loop` the share of the inner loop's instructions that are
 products: of matrices on tensor cores, of numbers elsewhere.
 """
 
@@ -23,7 +23,7 @@ COLUMNS = (
 
 
 def table():
-    """A line for each kernel, type and GPU."""
+    """Yield a line for each kernel, type and GPU."""
     yield COLUMNS
     yield ["---"] * len(COLUMNS)
     for name in KERNELS:
@@ -33,22 +33,22 @@ def table():
 
 
 def line(name, dtype, card, gpu):
-    """What is known of a kernel, in the order of the columns."""
+    """Return the values of a kernel, in the order of the columns."""
     call = started(gpu, dtype)[name]
-    found = compiled(name, call, gpu)
+    kernel = compiled(name, call, gpu)
     block = [str(value) for key, value in call.named.items() if key.startswith("BLOCK")]
-    size, products = found.loop
-    options = found.options
+    size, products = kernel.loop
+    options = kernel.options
     return (
         f"`{name}`", TYPES[dtype], f"{card} ({gpu.capability})", " x ".join(map(str, call.grid)),
-        " x ".join(block), found.registers, found.spilled, f"{found.shared / 1024:.0f}",
-        options["num_warps"], options["num_stages"], found.resident, found.products,
-        f"{products} of {size}" if found.copies else "", found.copies or "",
+        " x ".join(block), kernel.registers, kernel.spilled, f"{kernel.shared / 1024:.0f}",
+        options["num_warps"], options["num_stages"], kernel.resident, kernel.products,
+        f"{products} of {size}" if kernel.copies else "", kernel.copies or "",
     )  # fmt: skip
 
 
 def main():
-    """Print it."""
+    """Print the table."""
     sizes = Sizes()
     print("# The kernels, compiled and not run\n")
     print(

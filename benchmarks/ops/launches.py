@@ -1,9 +1,9 @@
-"""How many kernels a training step of all heads starts on a GPU, counted where there is none.
+"""Number of kernels that a training step of all heads starts on a GPU, counted without one.
 
     python benchmarks/ops/launches.py --out benchmarks/results/launches.md
 
-Counted is every operator that is no view and makes no mere memory, in a forward and a backward pass
-of `multi_head_cross_entropy`; one operator is at least one kernel, mostly one. See `absent.py`.
+Every operator is counted except views and allocations, in a forward and a backward pass of
+`multi_head_cross_entropy`; one operator is at least one kernel, mostly one. See `absent.py`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ NAME = "multi_head_cross_entropy"
 
 
 def counted(name, dtype=torch.float32):
-    """What a forward pass starts, and what a backward pass, of a step that is not the first."""
+    """Return counts of a forward and of a backward pass, of a step that is not the first."""
 
     def drawn(*size):
         return torch.empty(*size, dtype=dtype, device="meta", requires_grad=True)
@@ -39,16 +39,16 @@ def counted(name, dtype=torch.float32):
     with absent_gpu() as gpu:
         for gpu.warming in (True, False):
             gpu.started.clear()
-            found = ops.multi_head_cross_entropy(
+            result = ops.multi_head_cross_entropy(
                 x, weights, targets, biases, gate=gate, implementation=name
             )
             forward = Counter(gpu.started)
-            backward([found.losses, found.gate], [x, *weights, *biases, *gate])
+            backward([result.losses, result.gate], [x, *weights, *biases, *gate])
     return forward, gpu.started - forward
 
 
 def table():
-    """Markdown: the counts of each way, and what they consist of."""
+    """Yield Markdown: the counts of each way, and what they consist of."""
     heads = f"{'+'.join(map(str, CLASSES))} classes and a gate"
     yield f"# Kernels that a step of heads starts: N={ROWS}, D={FEATURES}, {heads}"
     yield ""
@@ -63,8 +63,8 @@ def table():
     yield "|---|---|---|---|"
     parts = []
     request = Request(ROWS, FEATURES, sum(CLASSES) + len(CLASSES), device="cuda", parts=5)
-    for name, each in OPS[NAME].implementations.items():
-        if why := each.refuses(request):
+    for name, implementation in OPS[NAME].implementations.items():
+        if why := implementation.refuses(request):
             parts.append(f"{name} was left out: {why}")
             continue
         forward, behind = counted(name)

@@ -1,4 +1,4 @@
-"""The matrix of benchmarks: which cells, at which sizes, on a CPU and on a GPU."""
+"""The matrix of benchmarks: cells and their sizes, on a CPU and on a GPU."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,7 +12,7 @@ COMPILED = ("textbook", "compiled", "auto", FLOOR)
 
 
 def cpu() -> Iterator[Callable[[], Cell]]:
-    """The cells of `make bench`, in ten minutes; the largest come last, with a round each."""
+    """Yield the cells of `make bench`, in ten minutes; the largest come last, with a round each."""
     for features in (512, 320):
         for rows, classes in ((512, 200), (4096, 200), (512, 10_000)):
             yield partial(linear, rows, features, classes, seconds=classes / 1_000 + 2)
@@ -50,7 +50,7 @@ def cpu() -> Iterator[Callable[[], Cell]]:
 
 
 def named(part: Callable[..., Cell]) -> tuple[str, str]:
-    """The op and the title of a cell, for which nothing of its size is made."""
+    """Return the op and the title of a cell, without allocating its tensors."""
     with absent_gpu() as gpu:
         gpu.warming = True
         cell = part(device="meta")
@@ -58,9 +58,9 @@ def named(part: Callable[..., Cell]) -> tuple[str, str]:
 
 
 def gpu(device="cuda", dtype=torch.bfloat16, shrink=1) -> Iterator[Callable[[], Cell]]:
-    """The cells of `make bench-gpu`; where a matrix of logits would fill the memory, without it.
+    """Yield the cells of `make bench-gpu`, without matrices of logits that would fill the memory.
 
-    Smaller by the factor `shrink` and on a CPU, they are what a test runs where there is no GPU.
+    Tests on a machine without a GPU run them on a CPU, smaller by the factor `shrink`.
     """
     low = {"device": device, "dtype": dtype}
 

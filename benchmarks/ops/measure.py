@@ -1,6 +1,6 @@
-"""Measuring the ways of a cell against each other: in turns, in one process.
+"""Measurements of the ways of a cell: in turns, in one process.
 
-A way that cannot run is taken out of the cell, with the reason; the others are measured.
+A way that cannot run is removed from the cell, with the reason; the others are measured.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from cells import FLOOR
 
 
 def measured(cell):
-    """All that is to be known of a cell, on a CPU."""
+    """Return all measurements of a cell, on a CPU."""
     wrong = errors(cell)
     peaks = peak_bytes(cell) if cell.memory else {}
     best, rounds = in_turns(cell, cpu_seconds, warm=list(peaks))
@@ -24,7 +24,7 @@ def measured(cell):
 
 
 def attempt(cell, name, step, *arguments):
-    """What `step` gives for a way called `name`; None, and the way is taken out, where it fails."""
+    """Return the result of `step` for the way `name`; None if it fails, and remove the way."""
     cell.clear()
     try:
         return step(*arguments)
@@ -37,22 +37,22 @@ def attempt(cell, name, step, *arguments):
     del cell.ways[name]
     cell.clear()
     gc.collect()
-    with contextlib.suppress(RuntimeError):  # where the device itself has failed
+    with contextlib.suppress(RuntimeError):  # if the device has failed
         torch.cuda.empty_cache()
     return None
 
 
 def each_way(cell, step):
-    """What `step(way)` gives for every way that can run, by name."""
-    found = {name: attempt(cell, name, step, way) for name, way in list(cell.ways.items())}
-    return {name: value for name, value in found.items() if name in cell.ways}
+    """Return the result of `step(way)` for every way that can run, by name."""
+    results = {name: attempt(cell, name, step, way) for name, way in list(cell.ways.items())}
+    return {name: value for name, value in results.items() if name in cell.ways}
 
 
 def in_turns(cell, clock, warm=(), most=25):
-    """The least time of every way, in seconds, over rounds in which each has its turn.
+    """Return the least time of every way, in seconds, over rounds in which each runs once.
 
     Ways that are not `warm` run once before, unless the cell is to be measured cold. On a shared
-    machine other processes only ever add time, so the least is what the work takes.
+    machine other processes only ever add time, so the least is the time of the work.
     """
     best, spent = {}, 0.0
     for name, way in list(cell.ways.items()):
@@ -69,14 +69,14 @@ def in_turns(cell, clock, warm=(), most=25):
 
 
 def cpu_seconds(way):
-    """With one thread this is wall time, less what other processes take of the core."""
+    """Return the CPU time: with one thread, wall time less that of other processes."""
     started = time.process_time()
     way()
     return time.process_time() - started
 
 
 def peak_bytes(cell):
-    """Memory of each way beyond inputs and gradients, by the system's high-water mark."""
+    """Return memory of each way beyond inputs and gradients, by the system's high-water mark."""
 
     def peak(way):
         gc.collect()
@@ -90,12 +90,12 @@ def peak_bytes(cell):
 
 
 def gradient_bytes(cell):
-    """How large the gradients are that a way has left."""
+    """Return the bytes of the gradients that a way has left."""
     return sum(leaf.grad.nbytes for leaf in cell.leaves if leaf.grad is not None)
 
 
 def errors(cell):
-    """The relative errors of loss and gradients of every way, against float64."""
+    """Return the relative errors of loss and gradients of every way, against float64."""
     if cell.truth is None:
         return {}
     truth = cell.truth()
@@ -110,13 +110,13 @@ def errors(cell):
             for one, other in zip(measured, truth, strict=True)
         ]
 
-    found = each_way(cell, error)
+    relative = each_way(cell, error)
     cell.clear()
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in relative.items() if value is not None}
 
 
 def told(cell, best, rounds, **measured):
-    """What is kept of a cell: what was measured, and what there is to judge it by."""
+    """Return the record of a cell: its measurements and their baselines."""
     floor = best.get(FLOOR)
     return {
         "op": cell.op,
@@ -127,7 +127,7 @@ def told(cell, best, rounds, **measured):
         "seconds": best,
         "flops": cell.flops,
         "min_bytes": cell.min_bytes,
-        "of_floor": {} if floor is None else {name: floor / each for name, each in best.items()},
+        "of_floor": {} if floor is None else {name: floor / value for name, value in best.items()},
         "auto": cell.taken,
         "beside": cell.beside,
         "left_out": cell.left_out,
@@ -137,7 +137,7 @@ def told(cell, best, rounds, **measured):
 
 
 def ours_failed(cell):
-    """The failures of ways that are not somebody else's package, nor for lack of memory."""
+    """Return the failures except those of other packages or for lack of memory."""
     theirs = ("Liger-Kernel", "cut-cross-entropy")
     return {
         name: why

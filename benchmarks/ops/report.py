@@ -1,4 +1,4 @@
-"""The results of the ops' benchmarks as a table and a plot.
+"""Results of the ops' benchmarks as a table and a plot.
 
     python benchmarks/ops/report.py MEASURED.json benchmarks/results/ops-cpu
 
@@ -36,8 +36,10 @@ HOW = {
 
 
 def compact(measured):
-    """What is kept of pytest-benchmark's file: the cells, when, where and with what."""
-    cells = [each["extra_info"] for each in measured["benchmarks"] if each["extra_info"]]
+    """Return the cells of pytest-benchmark's file, with date, machine and versions."""
+    cells = [
+        benchmark["extra_info"] for benchmark in measured["benchmarks"] if benchmark["extra_info"]
+    ]
     on_gpu = any(cell["device"] == "cuda" for cell in cells)
     return {
         "date": date.today().isoformat(),
@@ -59,15 +61,15 @@ def _version(package):
 
 
 def _commit():
-    """The commit of the sources, as far as git is there to say."""
+    """Return the commit of the sources, or unknown without git."""
     git = shutil.which("git")
     if git is None:
         return "unknown"
-    told = subprocess.run(
+    described = subprocess.run(
         [git, "describe", "--always", "--dirty", "--exclude=*"],
         cwd=Path(__file__).parent, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    return told.stdout.strip() or "unknown"
+    return described.stdout.strip() or "unknown"
 
 
 def _processor():
@@ -78,7 +80,7 @@ def _processor():
 
 
 def table(result):
-    """Markdown: who is fastest in each cell, then one table for each cell."""
+    """Return Markdown: the fastest way of each cell, then one table for each cell."""
     packages = ", ".join(f"{name} {version}" for name, version in result["packages"].items())
     devices = dict.fromkeys(cell["device"] for cell in result["cells"])
     lines = [
@@ -106,30 +108,30 @@ def table(result):
 
 
 def fastest(cell):
-    """The way with the least time; `auto` is none, for it is one of the others."""
+    """Return the way with the least time; `auto` is excluded, since it runs one of the others."""
     able = {n: s for n, s in cell["seconds"].items() if n not in (*cell["beside"], "auto")}
     return min(able, key=able.get, default="")
 
 
 def _winners(cells):
-    """One line for each cell: the fastest way, and how near what `auto` takes comes to it."""
+    """Yield a line for each cell: the fastest way, and the relative time of `auto`'s choice."""
     yield "| cell | fastest | `auto` takes | its time: of the fastest's |"
     yield "|---|---|---|---|"
     for cell in cells:
         best, took = fastest(cell), cell["auto"]
         ratio = cell["seconds"].get(took, math.nan) / cell["seconds"].get(best, math.nan)
-        told = "" if math.isnan(ratio) else f"{ratio:.2f}"
+        ratio_text = "" if math.isnan(ratio) else f"{ratio:.2f}"
         title = f"{cell['op']}, {cell['title']}"
-        yield f"| {title} | {best or 'none ran'} | {took or 'no choice'} | {told} |"
+        yield f"| {title} | {best or 'none ran'} | {took or 'no choice'} | {ratio_text} |"
 
 
 def _not_measured(absent):
-    """Which cells have no table, and why."""
+    """Yield the cells without a table, and the reasons."""
     if absent:
         yield "Not measured:"
         yield ""
-        for each in absent:
-            yield _plain(f"- {each['op']}, {each['title']}: {each['why']}")
+        for cell in absent:
+            yield _plain(f"- {cell['op']}, {cell['title']}: {cell['why']}")
         yield ""
 
 
@@ -142,18 +144,18 @@ def _rows(cell):
     for name, seconds in cell["seconds"].items():
         peak, wrong = cell["peak_bytes"].get(name), cell["errors"].get(name)
         of_floor = cell["of_floor"].get(name)
-        told = (
+        columns = (
             f"**{name}**" if name == best else f"auto ({cell['auto']})" if name == "auto" else name,
             f"{seconds * 1e3:.2f}" if seconds >= 1e-3 else f"{seconds * 1e3:.4f}",
             "" if base is None else f"{seconds / base:.3f}",
             "" if of_floor is None else f"{of_floor:.2f}",
             "" if peak is None else f"{peak / 2**20:.1f}",
-            "" if wrong is None else ", ".join(f"{each:.0e}" for each in wrong),
+            "" if wrong is None else ", ".join(f"{error:.0e}" for error in wrong),
         )
         if replayed:
             again = replayed.get(name)
-            told += (cell["no_graph"].get(name, "") if again is None else f"{again * 1e3:.4f}",)
-        yield f"| {' | '.join(map(_plain, told))} |"
+            columns += (cell["no_graph"].get(name, "") if again is None else f"{again * 1e3:.4f}",)
+        yield f"| {' | '.join(map(_plain, columns))} |"
 
 
 def _plain(text):
@@ -161,14 +163,14 @@ def _plain(text):
 
 
 def _absent(cell):
-    """Which ways have no row, and why."""
+    """Return the ways without a row, and the reasons."""
     absent = [f"- {name} was left out: {why}" for name, why in cell["left_out"].items()]
     absent += [f"- {name} did not run: {why}" for name, why in cell["failed"].items()]
     return ["", *map(_plain, absent)] if absent else []
 
 
 def plot(result, path):
-    """Time and memory of the linear cross-entropy against the number of classes."""
+    """Plot time and memory of the linear cross-entropy against the number of classes."""
     kind = "bfloat16" if result["cells"][0]["device"] == "cuda" else "float32"
     cells = [
         cell for cell in result["cells"]

@@ -1,4 +1,4 @@
-"""The same on a GPU, in bfloat16, plainly and as a replayed CUDA graph: see `make bench-gpu`."""
+"""The ops against plain PyTorch on a GPU, also as replayed CUDA graphs: see `make bench-gpu`."""
 
 import gpu
 import matrix
@@ -14,10 +14,10 @@ CELLS = list(matrix.gpu())
 def test_cell(number, benchmark):
     try:
         torch.cuda.synchronize()
-    except RuntimeError as cause:  # an illegal access, say: nothing runs in this process any more
+    except RuntimeError as cause:  # an illegal access, for example, ends all use of the GPU
         pytest.exit(f"the GPU has failed: {cause}", returncode=1)
     cell = CELLS[number]()
     benchmark.group = cell.op
-    found = benchmark.pedantic(gpu.measured, args=(cell,), rounds=1)
-    benchmark.extra_info.update(found)
+    results = benchmark.pedantic(gpu.measured, args=(cell,), rounds=1)
+    benchmark.extra_info.update(results)
     assert not measure.ours_failed(cell)

@@ -1,4 +1,4 @@
-"""What somebody would write without these ops: the baselines, in plain PyTorch."""
+"""Baselines in plain PyTorch: the code that these ops replace."""
 
 import math
 
@@ -11,16 +11,16 @@ def linear_cross_entropy(x, weight, target, reduction="mean"):
 
 
 def heads(x, weights, biases, targets, gate=None):
-    """One head after the other, and the gate as one more linear map."""
-    each = zip(weights, biases, targets, strict=True)
-    losses = torch.stack([F.cross_entropy(F.linear(x, w, b), t) for w, b, t in each])
+    """Compute one head after the other, and the gate as one more linear map."""
+    parts = zip(weights, biases, targets, strict=True)
+    losses = torch.stack([F.cross_entropy(F.linear(x, w, b), t) for w, b, t in parts])
     if gate is None:
         return losses.mean()
     return (losses * F.linear(x, *gate).softmax(dim=1).mean(dim=0)).sum()
 
 
 def sort_and_slice(x, weights, target, group):
-    """Rows sorted by group, and a slice of them for each head."""
+    """Sort rows by group, and slice them for each head."""
     order = torch.argsort(group)
     rows, labels = x[order], target[order]
     total, start = 0.0, 0
@@ -34,13 +34,13 @@ def sort_and_slice(x, weights, target, group):
 
 
 def compute_all(x, weights, target, group):
-    """Every head on every row, and a choice afterwards."""
+    """Compute every head on every row, and select afterwards."""
     logits = torch.stack([F.linear(x, weight) for weight in weights], dim=1)
     return F.cross_entropy(logits[torch.arange(len(x), device=x.device), group], target)
 
 
 def arcface(x, weight, target, scale=64.0, angle=0.5):
-    """The margin on the whole matrix, and a one-hot choice: the form of most repositories."""
+    """Apply the margin on the whole matrix, and a one-hot choice: the form of most repositories."""
     cosine = F.linear(F.normalize(x), F.normalize(weight)).clamp(-1, 1)
     sine = (1 - cosine.square()).clamp_min(1e-12).sqrt()
     moved = cosine * math.cos(angle) - sine * math.sin(angle)
@@ -50,16 +50,16 @@ def arcface(x, weight, target, scale=64.0, angle=0.5):
 
 
 def arcface_gathered(x, weight, target, scale=64.0, angle=0.5):
-    """The margin on the target's cosine alone, as insightface's losses do since 2022."""
+    """Apply the margin on the target's cosine alone, as insightface's losses do since 2022."""
     cosine = F.linear(F.normalize(x), F.normalize(weight)).clamp(-1, 1)
-    own = cosine.gather(1, target[:, None])
-    moved = own * math.cos(angle) - (1 - own.square()).clamp_min(1e-12).sqrt() * math.sin(angle)
-    moved = torch.where(own > math.cos(math.pi - angle), moved, own - angle * math.sin(angle))
+    cos_t = cosine.gather(1, target[:, None])
+    moved = cos_t * math.cos(angle) - (1 - cos_t.square()).clamp_min(1e-12).sqrt() * math.sin(angle)
+    moved = torch.where(cos_t > math.cos(math.pi - angle), moved, cos_t - angle * math.sin(angle))
     return F.cross_entropy(scale * cosine.scatter(1, target[:, None], moved), target)
 
 
 def partial_fc(x, weight, target, samples, scale=64.0, angle=0.5):
-    """insightface's Partial FC on one process: positives, random negatives, and the margin."""
+    """Compute insightface's Partial FC in one process: positives, random negatives, a margin."""
     chance = torch.rand(len(weight), device=weight.device)
     chance[target] = 2.0
     classes = chance.topk(samples).indices.sort().values

@@ -36,11 +36,11 @@ def gate(
     reduction: str = "mean",
     implementation: str | Implementation | None = None,
 ) -> Tensor:
-    """The dynamic weights mu = (1/N) sum_n softmax(W x_n + b) (Yin & Liu, TIP 2018, eq. 7).
+    """Return the dynamic weights mu = (1/N) sum_n softmax(W x_n + b) (Yin & Liu, TIP 2018, eq. 7).
 
     Shapes: x (N, D), `weight` (K, D), `bias` (K,); the result is (K,) in float32, or the shares of
     each row (N, K) for the reduction ``none``. The gradient of sum_k mu_k L_k by a row's logit k is
-    (1/N) p_k (L_k - sum_j p_j L_j): it sees how losses differ, not how large they are.
+    (1/N) p_k (L_k - sum_j p_j L_j): it depends on differences of losses, not on their size.
 
     >>> gate(torch.ones(2, 3), torch.zeros(4, 3))
     tensor([0.2500, 0.2500, 0.2500, 0.2500])
@@ -64,7 +64,7 @@ def gate(
 
 
 def reference(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The softmax of the logits (N, K)."""
+    """Compute the softmax of the logits (N, K)."""
     return F.linear(x, weight, bias).to(accumulator(x.dtype)).softmax(dim=1)
 
 

@@ -1,4 +1,4 @@
-"""The cross-entropy of linear heads of which each row has its own: branches for groups of rows."""
+"""Cross-entropy of each row by the linear head of its group: branches for groups of rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -34,11 +34,11 @@ NO_GROUP = -1
 
 
 class Call(NamedTuple):
-    """The arguments, checked; rows that have no group or no target are in group G."""
+    """Checked arguments; rows that have no group or no target are in group G."""
 
     x: Tensor
     weights: tuple[Tensor, ...]
-    biases: tuple[Tensor, ...]  # zeros for those that are none
+    biases: tuple[Tensor, ...]  # zeros in place of None
     biased: bool
     target: Tensor
     group: Tensor
@@ -58,13 +58,13 @@ def grouped_linear_cross_entropy(
     mean_of_groups: bool = False,
     implementation: str | Implementation | None = None,
 ) -> Tensor:
-    """The cross-entropy of each row of x (N, D) by the head of its group, in float32.
+    """Compute the cross-entropy of each row of x (N, D) by the head of its group, in float32.
 
     Shapes: G `weights` (C_g, D), which may differ in C_g, `biases` (C_g,), `target` and `group`
     (N,) in int64. A row of the group -1, or whose target is `ignore_index`, gives 0. The mean is
-    over all other rows, 0 where there are none, or that of the groups' means if `mean_of_groups`.
-    A group without rows has gradients of zero. It is the training of the branches of Yin & Liu
-    (TIP 2018, eq. 9), where the group is the pose. `IndexError` for a label out of range.
+    over all other rows, 0 if there are none, or that of the groups' means if `mean_of_groups`.
+    A group without rows has gradients of zero. The loss trains the branches of Yin & Liu (TIP
+    2018, eq. 9), where the group is the pose. `IndexError` for a label out of range.
 
     >>> x, heads = torch.zeros(3, 2), [torch.ones(4, 2), torch.ones(2, 2)]
     >>> label, group = torch.tensor([3, 1, 0]), torch.tensor([0, 1, -1])
@@ -98,7 +98,7 @@ def _checked(
     label_smoothing: float,
     reduction: str,
 ) -> tuple[Call, Request]:
-    """The call, and what is known of it before it runs."""
+    """Return the checked call and its request."""
     offsets = [None] * len(weights) if biases is None else list(biases)
     if len(weights) == 0 or len(weights) != len(offsets):
         raise ValueError(
@@ -122,7 +122,7 @@ def _checked(
         ragged=not equal,
     )  # fmt: skip
     call = Call(
-        cast_x, matrices, vectors, any(each is not None for each in offsets),
+        cast_x, matrices, vectors, any(bias is not None for bias in offsets),
         target.masked_fill(left_out, 0),
         group.masked_fill(left_out, len(weights)), label_smoothing,
     )  # fmt: skip
@@ -130,37 +130,37 @@ def _checked(
 
 
 def _own_end(ends: list[int], group: Tensor) -> Tensor:
-    """How many classes the group of each row has (N,).
+    """Return the number of classes of each row's group (N,).
 
-    They are filled in on the device: it would be waited for if they were copied to it.
+    The numbers are filled in on the device; a copy from the host would force a sync.
     """
     return torch.stack([group.new_full((), end) for end in ends])[group.clamp_min(0)]
 
 
 def _check_targets(target: Tensor, end: int | Tensor, left_out: Tensor) -> None:
-    """`IndexError` for a target (N,) outside [0, end), one or (N,), of a row not left out."""
+    """Raise `IndexError` for a target (N,) outside [0, end) in a row that is not left out."""
     wrong = ((target < 0) | (target >= end)) & ~left_out
     if torch.compiler.is_compiling() or target.device.type != "cpu":
         torch._assert_async(~wrong.any(), f"{NAME}: target: a label is outside its group's classes")
     elif wrong.any():
         row = int(wrong.nonzero()[0])
-        own = int(end[row]) if isinstance(end, Tensor) else end
+        row_end = int(end[row]) if isinstance(end, Tensor) else end
         raise IndexError(
             f"{NAME}: target: row {row} has the label {int(target[row])}; its group has the labels "
-            f"0 to {own - 1}"
+            f"0 to {row_end - 1}"
         )
 
 
 def reference(call: Call) -> Tensor:
-    """The losses (N,), group by group; which rows are of a group, a GPU is asked for each."""
+    """Compute the losses (N,) group by group; selecting the rows of each syncs with a GPU."""
     losses = call.x.new_zeros(len(call.x), dtype=accumulator(call.x.dtype))
     for number, (weight, bias) in enumerate(zip(call.weights, call.biases, strict=True)):
         index = (call.group == number).nonzero().squeeze(1)
         logits = F.linear(call.x[index], weight, bias).to(losses.dtype)
-        found = F.cross_entropy(
+        group_losses = F.cross_entropy(
             logits, call.target[index], reduction="none", label_smoothing=call.label_smoothing
         )
-        losses = losses.index_add(0, index, found)
+        losses = losses.index_add(0, index, group_losses)
     return losses
 
 
@@ -174,27 +174,27 @@ def _sorted(call: Call) -> Tensor:
 
 
 def _concatenated(call: Call) -> Tensor:
-    """Every head on every row, in few products: nothing of a row needs to be known to the host."""
+    """Compute every head on every row, in few products; the host reads no values of rows."""
     group = torch.arange(len(call.weights), device=call.x.device).unsqueeze(1)
-    own = call.group == group
-    none = (call.group == len(call.weights)).unsqueeze(1)  # such a row may be anything, NaN too
+    in_group = call.group == group
+    none = (call.group == len(call.weights)).unsqueeze(1)  # such a row may hold any value, even NaN
     losses: Tensor
     losses, *_ = concatenated_heads(
-        call.x.masked_fill(none, 0.0), list(call.weights), list(call.biases), call.target * own,
-        call.label_smoothing,
+        call.x.masked_fill(none, 0.0), list(call.weights), list(call.biases),
+        call.target * in_group, call.label_smoothing,
     )  # fmt: skip
-    return torch.where(own, losses, 0.0).sum(dim=0)
+    return torch.where(in_group, losses, 0.0).sum(dim=0)
 
 
 def _grouped_mm(call: Call) -> Tensor:
-    """torch's grouped product; rows without a group stand at the end, and go with the last."""
+    """Compute by torch's grouped product; rows without a group come last, in the last group."""
     order = torch.argsort(call.group, stable=True)
     group = call.group.index_select(0, order)
     ends = torch.searchsorted(group, torch.arange(1, len(call.weights) + 1, device=group.device))
-    ends[-1] = len(group)  # what lies behind the last group is not defined on a GPU
+    ends[-1] = len(group)  # rows after the last group are undefined on a GPU
     weight = torch.stack(call.weights)
     real = group < len(call.weights)
-    # a row without a group may be anything, NaN too: another one stands in its place
+    # a row without a group may hold any value, even NaN: another row replaces it
     rows = call.x.index_select(0, torch.where(real, order, order[:1]))
     logits = F.grouped_mm(rows, weight.transpose(1, 2), offs=ends.to(torch.int32))
     if call.biased:

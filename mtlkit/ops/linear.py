@@ -125,8 +125,8 @@ def _compiled(call: Call) -> Tensor:
 def _native(call: Call) -> Tensor:
     """Compute torch's op with chunks of up to 512 rows.
 
-    By its own rule a chunk has few rows if there are many classes, and every chunk reads and writes
-    all of W: several times eager's time at 10,000 classes.
+    By torch's default a chunk has few rows if there are many classes, and every chunk reads and
+    writes all of W: several times eager's time at 10,000 classes.
     """
     call.check_target()
     options = torch.nn.LinearCrossEntropyOptions(

@@ -1,4 +1,4 @@
-"""The arguments of a linear cross-entropy, checked, and what every implementation asks of them."""
+"""Checked arguments of a linear cross-entropy, and the values that implementations derive."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ NAME = "linear_cross_entropy"
 
 
 class Call(NamedTuple):
-    """The arguments, checked; `x` has the logit scale in it."""
+    """Checked arguments; `x` includes the logit scale."""
 
     x: Tensor
     weight: Tensor
@@ -26,32 +26,32 @@ class Call(NamedTuple):
     gradient: bool
 
     def check_target(self) -> None:
-        """`IndexError` for a target outside [0, C) that is not `ignore_index`."""
+        """Raise `IndexError` for a target outside [0, C) that is not `ignore_index`."""
         check_labels(NAME, "target", self.target, len(self.weight), self.ignore_index)
 
     @property
     def valid(self) -> Tensor:
-        """Which rows have a target (N,)."""
+        """Mask (N,) of the rows that have a target."""
         return self.target != self.ignore_index
 
     def known_target(self) -> Tensor:
-        """The targets (N,), class 0 where there is none."""
+        """Return the targets (N,), class 0 where one is missing."""
         return self.target.masked_fill(~self.valid, 0)
 
     def row_weight(self) -> Tensor:
-        """The weight (N,) of each row's target, 0 where there is none."""
+        """Return the weight (N,) of each row's target, 0 where it is missing."""
         valid = self.valid.to(accumulator(self.x.dtype))
         if self.class_weight is None:
             return valid
         return valid * self.class_weight.to(valid.dtype)[self.known_target()]
 
     def divisor(self) -> Tensor:
-        """By what the sum is divided to give the mean."""
+        """Return the divisor that turns the sum into the mean."""
         total = self.row_weight().sum()
         return torch.where(total == 0, 1.0, total) if self.empty == "zero" else total
 
     def reduced(self, losses: Tensor) -> Tensor:
-        """The losses (N,) as `reduction` says."""
+        """Reduce the losses (N,) by `reduction`."""
         if self.reduction == "none":
             return losses
         return losses.sum() if self.reduction == "sum" else losses.sum() / self.divisor()
@@ -67,11 +67,11 @@ class Call(NamedTuple):
         return loss if self.torch_reduction == self.reduction else loss / self.divisor()
 
     def class_sum(self) -> float | Tensor:
-        """The sum of the class weights."""
+        """Return the sum of the class weights."""
         return float(len(self.weight)) if self.class_weight is None else self.class_weight.sum()
 
     def weighted_logits(self) -> Tensor:
-        """sum_c class_weight_c z_nc (N,): one product with the weighted sum of the rows of W."""
+        """Return sum_c class_weight_c z_nc (N,) by one product with a weighted sum of W's rows."""
         wide = accumulator(self.x.dtype)
         if self.class_weight is None:
             weights = self.x.new_ones(len(self.weight), dtype=wide)

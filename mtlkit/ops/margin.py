@@ -38,7 +38,7 @@ Margin = float | Tensor
 
 
 class Call(NamedTuple):
-    """The arguments, checked; `x` are unit vectors times the scale."""
+    """Checked arguments; the rows of `x` are unit vectors times the scale."""
 
     x: Tensor
     weight: Tensor
@@ -53,15 +53,15 @@ class Call(NamedTuple):
 
     @property
     def valid(self) -> Tensor:
-        """Which rows have a target (N,)."""
+        """Mask (N,) of the rows that have a target."""
         return self.target != self.ignore_index
 
     def known_target(self) -> Tensor:
-        """The targets (N,), class 0 where there is none."""
+        """Return the targets (N,), class 0 where one is missing."""
         return self.target.masked_fill(~self.valid, 0)
 
     def with_margin(self, cosine: Tensor) -> Tensor:
-        """The target's logit (N,) after the margin, from the cosine before it."""
+        """Return the target's logit (N,) after the margin, from the cosine before it."""
         return self.scale * margin_of(cosine, self.multiplier, self.angle, self.additive, self.easy)
 
 
@@ -84,10 +84,10 @@ def margin_cross_entropy(
     Shapes: x (N, D), `weight` (C, D), `target` (N,) in int64. The target's cosine, cos t, becomes
     cos(`multiplier` t + `angle`) - `additive`: ArcFace (Deng et al. 2019) has an angle of 0.5,
     CosFace (Wang et al. 2018) an additive margin of 0.35 and no angle, and the combined form both;
-    either may be one number or one for each row (N,), as `adaface_margins` gives. Where t + angle
-    would exceed pi the logit goes on as cos t - angle sin(angle), which keeps it falling (not with
-    a multiplier); with `easy_margin` there is no margin for t > pi/2. Lengths and margins are in
-    float32, and so is the loss. A mean is over the rows that have a target.
+    either may be one number or one for each row (N,), as `adaface_margins` returns. If t + angle
+    would exceed pi, the logit continues as cos t - angle sin(angle), which keeps it falling (not
+    with a multiplier); with `easy_margin` the margin applies only for t < pi/2. Norms, margins and
+    the loss are in float32. A mean is over the rows that have a target.
 
     >>> same, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]])
     >>> weight = torch.cat([same, other])
@@ -127,9 +127,9 @@ def margin_cross_entropy(
 def margin_of(
     cosine: Tensor, multiplier: float, angle: Margin, additive: Margin, easy: bool
 ) -> Tensor:
-    """cos(multiplier t + angle) - additive for cos t, continued where the angle leaves [0, pi].
+    """Return cos(multiplier t + angle) - additive, continued if the angle leaves [0, pi].
 
-    The sine is kept from 0, where the derivative of the square root is infinite.
+    The sine is kept away from 0, where the derivative of the square root is infinite.
     """
     if multiplier != 1:
         inside = cosine.clamp(-1 + 1e-7, 1 - 1e-7)
@@ -153,7 +153,7 @@ def margin_of(
 
 
 def _cos_sin(angle: Margin) -> tuple[Margin, Margin]:
-    """A number's stay numbers: sent to a GPU, they would wait for it."""
+    """Return cosine and sine; those of a float stay floats, as a tensor would force a sync."""
     if isinstance(angle, Tensor):
         return angle.cos(), angle.sin()
     return math.cos(angle), math.sin(angle)
@@ -182,7 +182,7 @@ def adaface_margins(
 
 
 def reference(call: Call) -> Tensor:
-    """The losses (N,) by way of the matrix of cosines."""
+    """Compute the losses (N,) from the matrix of cosines."""
     wide = accumulator(call.x.dtype)
     unit = F.normalize(call.weight.to(wide), eps=EPSILON).to(call.x.dtype)
     logits = F.linear(call.x, unit).to(wide)

@@ -19,7 +19,7 @@ TEMPLATE = "match_template"
 SCORES = "match_scores"
 
 GALLERY_TILE = 4096
-"""How many gallery templates are scored at a time where only the best are kept."""
+"""Number of gallery templates scored at a time if only the best are kept."""
 
 
 def match_template(
@@ -29,13 +29,13 @@ def match_template(
     *,
     implementation: str | Implementation | None = None,
 ) -> Tensor:
-    """Templates (N, 2C) whose dot products are the scores of Yin & Liu (TIP 2018), eq. 12.
+    """Return templates (N, 2C) whose dot products are the scores of Yin & Liu (TIP 2018), eq. 12.
 
     Shapes: `generic` (N, C) are the logits of the generic head, `branches` (N, G, C) those of the
-    branches, and `weights` (N, G) how much each branch counts, such as its group's probability.
+    branches, and `weights` (N, G) their weights, such as the probability of the group.
     The score h(y, y')/2 + sum_ij w_i w'_j h(y_i, y'_j)/2, with h the cosine, is bilinear in unit
-    vectors, hence <T, T'> for T = [y/|y|, sum_i w_i y_i/|y_i|] / sqrt 2. A template is no unit
-    vector: normalising it again would give another score.
+    vectors, hence <T, T'> for T = [y/|y|, sum_i w_i y_i/|y_i|] / sqrt 2. A template is not a
+    unit vector: normalizing it would change the score.
 
     >>> y = torch.tensor([[3.0, 4.0]])
     >>> match_template(y, torch.stack([y, y], dim=1), torch.tensor([[0.25, 0.75]]))
@@ -64,9 +64,9 @@ def match_template(
     )  # fmt: skip
     chosen = choose(MATCH_TEMPLATE, request, implementation)
     with without_autocast(generic):
-        own: Tensor = chosen.run(branches, weights.to(branches.dtype))
+        weighted: Tensor = chosen.run(branches, weights.to(branches.dtype))
         first = F.normalize(generic, dim=1, eps=EPSILON)
-        return torch.cat([first, own.to(first.dtype)], dim=1) / math.sqrt(2)
+        return torch.cat([first, weighted.to(first.dtype)], dim=1) / math.sqrt(2)
 
 
 class Best(NamedTuple):
@@ -77,7 +77,7 @@ class Best(NamedTuple):
 
 
 def match_scores(probes: Tensor, gallery: Tensor) -> Tensor:
-    """The scores (P, S) of probes (P, K) with a gallery (S, K): one matrix product.
+    """Return the scores (P, S) of probes (P, K) with a gallery (S, K): one matrix product.
 
     >>> match_scores(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8], [1.0, 0.0]]))
     tensor([[0.6000, 1.0000]])
@@ -88,7 +88,7 @@ def match_scores(probes: Tensor, gallery: Tensor) -> Tensor:
 
 
 def _checked(probes: Tensor, gallery: Tensor) -> tuple[Tensor, Tensor]:
-    """Templates of one width and type on one device."""
+    """Return the checked templates, cast to one type."""
     check_matrix(SCORES, "gallery", gallery)
     check_matrix(SCORES, "probes", probes, gallery.shape[1])
     check_devices(SCORES, gallery, "the gallery", probes=probes)
@@ -103,7 +103,7 @@ def best_matches(
     *,
     implementation: str | Implementation | None = None,
 ) -> Best:
-    """The `most` gallery templates (S, K) with the highest scores for every probe (P, K).
+    """Return the `most` gallery templates (S, K) with the highest scores for every probe (P, K).
 
     >>> best_matches(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8], [1.0, 0.0]]), 1).places
     tensor([[1]])
@@ -121,35 +121,38 @@ def best_matches(
     )  # fmt: skip
     chosen = choose(MATCH_SCORES, request, implementation)
     with without_autocast(probes):
-        found: Best = chosen.run(cast_probes, cast_gallery, most)
-        return found
+        best: Best = chosen.run(cast_probes, cast_gallery, most)
+        return best
 
 
 def _unit_vectors(branches: Tensor, weights: Tensor) -> Tensor:
-    """sum_g w_g y_g / |y_g| (N, C), as it is written."""
+    """Compute sum_g w_g y_g / |y_g| (N, C) by its definition."""
     return (F.normalize(branches, dim=2, eps=EPSILON) * weights.unsqueeze(2)).sum(dim=1)
 
 
 def _lengths(branches: Tensor, weights: Tensor) -> Tensor:
-    """The same, with the lengths in the weights: no unit vectors (N, G, C) are made."""
+    """Compute the same with the norms in the weights, without unit vectors (N, G, C)."""
     length = torch.linalg.vector_norm(branches, dim=2).clamp_min(EPSILON)
     return torch.bmm((weights / length).unsqueeze(1), branches).squeeze(1)
 
 
 def _whole(probes: Tensor, gallery: Tensor, most: int) -> Best:
-    """By the whole matrix of scores."""
+    """Compute the whole matrix of scores."""
     scores, places = (probes @ gallery.T).topk(most, dim=1)
     return Best(scores, places)
 
 
 def _tiled(probes: Tensor, gallery: Tensor, most: int) -> Best:
-    """A tile of the gallery at a time, whose best are compared with the best so far."""
+    """Compute a tile of the gallery at a time, and merge its best with the best so far."""
     scores = probes.new_empty(len(probes), 0)
     places = torch.empty(len(probes), 0, dtype=torch.int64, device=probes.device)
     for start in range(0, len(gallery), GALLERY_TILE):
         tile = probes @ gallery[start : start + GALLERY_TILE].T
-        own, place = tile.topk(min(most, tile.shape[1]), dim=1)
-        scores, places = torch.cat([scores, own], dim=1), torch.cat([places, place + start], dim=1)
+        tile_scores, place = tile.topk(min(most, tile.shape[1]), dim=1)
+        scores, places = (
+            torch.cat([scores, tile_scores], dim=1),
+            torch.cat([places, place + start], dim=1),
+        )
         scores, kept = scores.topk(min(most, scores.shape[1]), dim=1)
         places = places.gather(1, kept)
     return Best(scores, places)

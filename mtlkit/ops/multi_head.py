@@ -1,4 +1,4 @@
-"""The losses of several heads on the same features, their gate, and each head's own gradient."""
+"""Losses of several heads on the same features, their gate, and each head's gradient."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -36,9 +36,9 @@ NAME = "multi_head_cross_entropy"
 
 
 class HeadLosses(NamedTuple):
-    """What T heads say of N rows.
+    """Results of T heads for N rows.
 
-    `losses` are (T,), or (T, N) unreduced; `feature_gradients` (T, N, D) are, where asked for, the
+    `losses` are (T,), or (T, N) unreduced; `feature_gradients` (T, N, D) are, if requested, the
     gradients of the (summed) losses with respect to the features, detached; `gate` (K,), or (N, K)
     unreduced, are the shares of a gate.
     """
@@ -49,14 +49,14 @@ class HeadLosses(NamedTuple):
 
 
 class Call(NamedTuple):
-    """The arguments, checked; where there is a gate, its weight and bias come last."""
+    """Checked arguments; if there is a gate, its weight and bias come last."""
 
     x: Tensor
     weights: tuple[Tensor, ...]
     biases: tuple[Tensor, ...]
     targets: Tensor
-    valid: Tensor  # which targets are there (T, N)
-    known: Tensor  # the targets, class 0 where there is none (T, N)
+    valid: Tensor  # mask of the targets that are present (T, N)
+    known: Tensor  # the targets, class 0 where one is missing (T, N)
     ignore_index: int
     label_smoothing: float
     reduction: str
@@ -64,16 +64,16 @@ class Call(NamedTuple):
     gated: bool
 
     def labelled(self) -> Tensor:
-        """By what the sum of each head's losses is divided (T,)."""
+        """Return the divisor of the sum of each head's losses (T,)."""
         return self.valid.sum(dim=1).clamp_min(1)
 
     def row_weight(self) -> Tensor:
-        """How much each loss (T, N) counts in the reduced one; missing ones not at all."""
+        """Return the weight of each loss (T, N) in the reduced one, 0 for missing ones."""
         valid = self.valid.to(accumulator(self.x.dtype))
         return valid / self.labelled().unsqueeze(1) if self.reduction == "mean" else valid
 
     def result(self, losses: Tensor, shares: Tensor | None) -> HeadLosses:
-        """The losses (T, N), 0 where a target is missing, and shares (K, N), reduced as asked."""
+        """Reduce the losses (T, N), 0 where a target is missing, and the shares (K, N)."""
         if self.reduction == "none":
             return HeadLosses(losses, gate=None if shares is None else shares.T)
         total = losses.sum(dim=1)
@@ -94,13 +94,13 @@ def multi_head_cross_entropy(
     gate: tuple[Tensor, Tensor | None] | None = None,
     implementation: str | Implementation | None = None,
 ) -> HeadLosses:
-    """The cross-entropy of each of T linear heads on the features x (N, D), never their sum.
+    """Compute the cross-entropy of each of T linear heads on the features x (N, D), unsummed.
 
     Shapes: `weights` (C_t, D), `biases` (C_t,), `targets` (N,) in int64; `gate` is the weight
     (K, D) and bias (K,) of a softmax over the features (Yin & Liu, TIP 2018, eq. 7). Losses are in
-    float32. A mean is over the rows that have the head's label, and 0 where none has: a head
+    float32. A mean is over the rows that have the head's label, and 0 if none has: a head
     without labels must not spoil the total. For a gradient-based weighting, `feature_gradients`
-    gives what would cost a backward pass through every head. `IndexError` for a target outside
+    returns what would cost a backward pass through every head. `IndexError` for a target outside
     [0, C_t).
 
     >>> x, heads = torch.zeros(2, 3), [torch.ones(4, 3), torch.ones(2, 3)]
@@ -114,8 +114,8 @@ def multi_head_cross_entropy(
     )  # fmt: skip
     chosen = choose(MULTI_HEAD_CROSS_ENTROPY, request, implementation)
     with without_autocast(x):
-        found: HeadLosses = chosen.run(call)
-        return found
+        result: HeadLosses = chosen.run(call)
+        return result
 
 
 def _checked(
@@ -129,7 +129,7 @@ def _checked(
     feature_gradients: bool,
     gate: tuple[Tensor, Tensor | None] | None,
 ) -> tuple[Call, Request]:
-    """The call, and what is known of it before it runs."""
+    """Return the checked call and its request."""
     offsets = [None] * len(weights) if biases is None else list(biases)
     if len(weights) == 0 or not len(weights) == len(targets) == len(offsets):
         raise ValueError(
@@ -164,7 +164,7 @@ def _checked(
 
 
 def reference(call: Call) -> HeadLosses:
-    """Head by head, and a backward pass through each where its gradient is asked for."""
+    """Compute head by head, with a backward pass through each if gradients are requested."""
     x = call.x
     if call.feature_gradients and not x.requires_grad:
         x = x.detach().requires_grad_()
@@ -179,18 +179,18 @@ def reference(call: Call) -> HeadLosses:
         ]
         losses = torch.stack([
             F.cross_entropy(
-                own, target, ignore_index=call.ignore_index, reduction="none",
+                head_logits, target, ignore_index=call.ignore_index, reduction="none",
                 label_smoothing=call.label_smoothing,
             )
-            for own, target in zip(logits, call.targets, strict=False)  # the gate has none
+            for head_logits, target in zip(logits, call.targets, strict=False)  # the gate has none
         ])  # fmt: skip
         shares = logits[-1].softmax(dim=1).T if call.gated else None
-        found = call.result(losses, shares)  # torch's are 0 where there is no target
+        result = call.result(losses, shares)  # torch's losses are 0 where a target is missing
         if not call.feature_gradients:
-            return found
-        each = found.losses if call.reduction != "none" else found.losses.sum(dim=1)
-        gradients = [torch.autograd.grad(loss, x, retain_graph=True)[0] for loss in each]
-    return found._replace(feature_gradients=torch.stack(gradients))
+            return result
+        scalars = result.losses if call.reduction != "none" else result.losses.sum(dim=1)
+        gradients = [torch.autograd.grad(loss, x, retain_graph=True)[0] for loss in scalars]
+    return result._replace(feature_gradients=torch.stack(gradients))
 
 
 def _kept_log_probabilities(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
@@ -200,14 +200,14 @@ def _kept_log_probabilities(heads: Callable[..., list[Tensor]], call: Call) -> H
         call.x.contiguous(), weights, list(call.biases), call.known, call.label_smoothing
     )
     known_losses = torch.where(call.valid, losses, 0.0)
-    found = call.result(known_losses, shares if call.gated else None)
+    result = call.result(known_losses, shares if call.gated else None)
     if not call.feature_gradients:
-        return found
+        return result
     with torch.no_grad():
         gradients = heads_feature_gradients(
             weights, call.known, call.label_smoothing, kept, call.row_weight()
         )
-    return found._replace(feature_gradients=gradients)
+    return result._replace(feature_gradients=gradients)
 
 
 def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:

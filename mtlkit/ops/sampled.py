@@ -24,7 +24,7 @@ NAME = "sampled_margin_cross_entropy"
 
 
 class SampledLoss(NamedTuple):
-    """The loss, and the classes (S,), ascending, whose rows of W it has seen."""
+    """The loss, and the classes (S,), ascending, whose rows of W it used."""
 
     loss: Tensor
     classes: Tensor
@@ -48,13 +48,13 @@ def sampled_margin_cross_entropy(
 ) -> SampledLoss:
     """`margin_cross_entropy` against `samples` classes: those of the batch, and others by chance.
 
-    An et al. (CVPR 2022). It is another loss than that of all classes, so nothing ever chooses it
-    for you. `samples` must not be fewer than the rows: every class of the batch is kept. The
-    classes drawn come back with the loss, for an optimiser that updates their rows only.
+    An et al. (CVPR 2022). The loss differs from that of all classes, so it is never chosen
+    automatically. `samples` must not be fewer than the rows: every class of the batch is kept. The
+    classes drawn come back with the loss, for an optimizer that updates their rows only.
 
     >>> x, weight = torch.ones(2, 3), torch.eye(3)
-    >>> found = sampled_margin_cross_entropy(x, weight, torch.tensor([2, 2]), 2)
-    >>> 2 in found.classes.tolist(), len(found.classes)
+    >>> result = sampled_margin_cross_entropy(x, weight, torch.tensor([2, 2]), 2)
+    >>> 2 in result.classes.tolist(), len(result.classes)
     (True, 2)
     """
     check_matrix(NAME, "x", x)
@@ -75,7 +75,7 @@ def sampled_margin_cross_entropy(
     valid = target != ignore_index
     known = target.masked_fill(~valid, 0)
     chance = torch.rand(len(weight), generator=generator, device=weight.device)
-    # an ignored row stands at class 0, and must not undo that class's being kept
+    # an ignored row points to class 0 and must not stop that class from being kept
     chance = chance.scatter_reduce(0, known, torch.where(valid, 2.0, 0.0), "amax")
     classes = chance.topk(samples).indices.sort().values
     place = torch.searchsorted(classes, known).clamp_max(samples - 1)

@@ -21,8 +21,8 @@ def measured(op: Op, timing: Timing, rounds: int = ROUNDS) -> dict[str, float]:
     """
     names = [
         name
-        for name, each in op.implementations.items()
-        if each.automatic and not each.refuses(timing.request)
+        for name, impl in op.implementations.items()
+        if impl.automatic and not impl.refuses(timing.request)
     ]
     best = dict.fromkeys(names, math.inf)
     for number in range(rounds + 1):

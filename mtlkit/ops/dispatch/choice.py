@@ -141,14 +141,14 @@ def explain(
     }  # fmt: skip
     return [
         Candidate(
-            each.name,
-            each.summary,
-            each.refuses(request),
-            estimate(op, each, request),
-            each.cost(request).peak,
-            source if each is chosen else "",
+            impl.name,
+            impl.summary,
+            impl.refuses(request),
+            estimate(op, impl, request),
+            impl.cost(request).peak,
+            source if impl is chosen else "",
         )
-        for each in (*op.implementations.values(), *others.values())
+        for impl in (*op.implementations.values(), *others.values())
     ]
 
 
@@ -213,15 +213,15 @@ def _fastest(op: Op, request: Request, table: str | None) -> Implementation:
 
     `table` is only part of the key of this cache.
     """
-    able = [each for each in op.implementations.values() if not each.refuses(request)]
+    able = [impl for impl in op.implementations.values() if not impl.refuses(request)]
     if not able:
         reasons = "; ".join(f"{i.name}: {i.refuses(request)}" for i in op.implementations.values())
         raise ImplementationError(f"{op.name}: no implementation can serve this: {reasons}")
-    automatic = [each for each in able if each.automatic]
-    fitting = [each for each in automatic if fits(each.cost(request), request)]
+    automatic = [impl for impl in able if impl.automatic]
+    fitting = [impl for impl in automatic if fits(impl.cost(request), request)]
     if not fitting:
-        return min(automatic or able, key=lambda each: each.cost(request).peak)
-    return min(fitting, key=lambda each: estimate(op, each, request))
+        return min(automatic or able, key=lambda impl: impl.cost(request).peak)
+    return min(fitting, key=lambda impl: estimate(op, impl, request))
 
 
 def _environment(op: str) -> str | None:

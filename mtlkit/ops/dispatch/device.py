@@ -1,7 +1,7 @@
-"""How fast a device is, as far as the choice between implementations needs to know.
+"""Speeds of devices, as precise as the choice between implementations requires.
 
 On a CPU only ratios matter. They were fitted to one thread of an AMD EPYC (AVX-512) with torch
-2.14: see docs/explanation/ops.md. Of GPUs nothing was fitted.
+2.14: see docs/explanation/ops.md. The speeds of GPUs are not fitted.
 """
 
 import os
@@ -16,8 +16,8 @@ from mtlkit.ops.dispatch.implementation import Cost, Request
 class Device(NamedTuple):
     """Speeds in SI units.
 
-    A buffer larger than `mapped` bytes is given back to the system when it is freed, and its pages
-    must be had again, at the speed `fresh_bandwidth`.
+    A buffer larger than `mapped` bytes is returned to the system when it is freed, and its pages
+    must be allocated again, at the speed `fresh_bandwidth`.
     """
 
     flops: float
@@ -37,20 +37,20 @@ GPUS = {
 """bf16 FLOP/s and bytes/s by a part of the device's name."""
 
 ASSUMED = "H200"
-"""Of which GPU one speaks where there is none."""
+"""GPU whose speeds are assumed on a machine without one."""
 
 UNKNOWN = (100e12, 0.6e12)
-"""The speeds of a GPU that is not among them."""
+"""Speeds of a GPU that `GPUS` does not list."""
 
 
 @cache
 def device_of(kind: str) -> Device:
-    """The device of this kind (``cpu``, ``cuda``) on this machine."""
+    """Return the device of this kind (``cpu``, ``cuda``) on this machine."""
     if kind == "cuda" and torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(torch.cuda.current_device())
         return _gpu(*_speeds(properties.name), properties.total_memory)
     if kind == "cuda":
-        return _gpu(*GPUS[ASSUMED], 141e9)  # a question about a GPU, asked where there is none
+        return _gpu(*GPUS[ASSUMED], 141e9)  # an estimate for a GPU on a machine without one
     return Device(
         flops=98e9, low_precision_flops=240e9, bandwidth=12e9, fresh_bandwidth=1.0e9,
         mapped=32 * 2**20, call=4e-6, memory=_physical_memory(),
@@ -72,12 +72,12 @@ def device_text(kind: str) -> str:
 
 
 def _speeds(name: str) -> tuple[float, float]:
-    """FLOP/s in 16 bits and bytes/s of a GPU of this name."""
+    """Return FLOP/s in 16 bits and bytes/s of a GPU of this name."""
     return next((speeds for part, speeds in GPUS.items() if part in name), UNKNOWN)
 
 
 def _physical_memory() -> float:
-    """The bytes of memory of this machine, without a bound where the system does not say."""
+    """Return the bytes of memory of this machine; infinity if the system does not report them."""
     try:
         return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     except (AttributeError, ValueError, OSError):  # Windows has no sysconf
@@ -92,7 +92,7 @@ def _gpu(flops: float, bandwidth: float, memory: float) -> Device:
 
 
 def seconds(cost: Cost, request: Request) -> float:
-    """The estimated time of `cost`: what a GPU overlaps, a CPU does one after the other."""
+    """Return the estimated time of `cost`: a GPU overlaps work and traffic, a CPU does not."""
     device = device_of(request.device)
     low = request.dtype in (torch.bfloat16, torch.float16)
     work = cost.flops / (device.low_precision_flops if low else device.flops)
@@ -103,5 +103,5 @@ def seconds(cost: Cost, request: Request) -> float:
 
 
 def fits(cost: Cost, request: Request) -> bool:
-    """Whether the memory beyond inputs and results stays below half of the device's."""
+    """Return whether the memory beyond inputs and results stays below half of the device's."""
     return cost.peak < device_of(request.device).memory / 2

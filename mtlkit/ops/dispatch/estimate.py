@@ -83,5 +83,5 @@ def round_up(size: int) -> int:
 
 
 def _round_parts(parts: int) -> int:
-    """Round a number of heads or groups up: one has no other next to it, a few are alike."""
+    """Round a number of heads or groups up: to 1, to 8, or as `round_up` does."""
     return 1 if parts <= 1 else 8 if parts <= 8 else round_up(parts)

@@ -96,9 +96,9 @@ class Op:
         like: str = "",
     ) -> None:
         self.name = name
-        self.implementations = {each.name: each for each in implementations}
+        self.implementations = {impl.name: impl for impl in implementations}
         if not implementations or len(self.implementations) < len(implementations):
-            names = ", ".join(each.name for each in implementations) or "no implementation"
+            names = ", ".join(impl.name for impl in implementations) or "no implementation"
             raise ValueError(f"{name}: got {names}, expected one or more with distinct names")
         self.__doc__ = function.__doc__
         self.trials = trials
@@ -113,7 +113,7 @@ class Op:
 
     def names_for_heads(self) -> tuple[str, ...]:
         """Return the implementations that compute a loss for each row, as heads need."""
-        return tuple(name for name, each in self.implementations.items() if each.per_row)
+        return tuple(name for name, impl in self.implementations.items() if impl.per_row)
 
 
 def serves_all(request: Request) -> str:

@@ -70,7 +70,7 @@ class OpTable(NamedTuple):
     implementations: Lookup[Implementation]
 
     def implementation(self, op: Op, name: str) -> Implementation:
-        """Return the implementation of `op` named `name`, one of its own or of this table's.
+        """Return the implementation of `op` named `name`, from the op or from this table.
 
         `ImplementationError`, or the lookup's error, if there is none.
         """
@@ -126,15 +126,15 @@ def require_op(op: Op, implementation: Implementation) -> Implementation:
         raise ImplementationError(
             f"{implementation.name!r} is an implementation of {other}, not of {op.name}"
         )
-    own = op.implementations.get(implementation.name)
-    if own is not None and own is not implementation:
+    existing = op.implementations.get(implementation.name)
+    if existing is not None and existing is not implementation:
         raise ImplementationError(
-            f"{op.name} has an implementation named {own.name!r} already; give this one another "
-            f"name"
+            f"{op.name} has an implementation named {existing.name!r} already; give this one "
+            f"another name"
         )
     return implementation
 
 
 def _implements(implementation: Implementation, op: Op) -> bool:
-    own = op.implementations.get(implementation.name) is implementation
-    return own or (implementation.op != "" and implementation.op in (op.name, op.like))
+    listed = op.implementations.get(implementation.name) is implementation
+    return listed or (implementation.op != "" and implementation.op in (op.name, op.like))

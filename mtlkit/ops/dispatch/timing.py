@@ -1,4 +1,4 @@
-"""Calls of an op at given sizes, as a training step makes them, to measure implementations by."""
+"""Calls of an op at given sizes, as in a training step, to measure implementations."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial

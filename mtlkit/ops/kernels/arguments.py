@@ -1,4 +1,4 @@
-"""What every op does with its arguments before it computes: types, shapes, autocast, labels."""
+"""Checks and casts of arguments, shared by all ops: types, shapes, autocast, labels."""
 
 import math
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ REDUCTIONS = ("none", "sum", "mean")
 
 
 def check_matrix(op: str, name: str, value: Tensor, columns: int | None = None) -> None:
-    """`ValueError` or `TypeError` unless `value` is a floating matrix with so many columns."""
+    """Raise `ValueError` or `TypeError` unless `value` is a floating matrix."""
     _check_tensor(op, name, value)
     if value.dim() != 2 or (columns is not None and value.shape[1] != columns):
-        wanted = "(rows, columns)" if columns is None else f"(rows, {columns})"
+        shape = "(rows, columns)" if columns is None else f"(rows, {columns})"
         raise ValueError(
-            f"{op}: {name}: expected a matrix {wanted}, found the shape {tuple(value.shape)}"
+            f"{op}: {name}: expected a matrix {shape}, found the shape {tuple(value.shape)}"
         )
     if not value.is_floating_point():
         raise TypeError(f"{op}: {name}: expected floating-point numbers, found {value.dtype}")
 
 
 def check_weight(op: str, name: str, value: Tensor, x: Tensor) -> None:
-    """As `check_matrix`, for a weight (C, D) of one class or more, by the features x (N, D)."""
+    """Check a weight (C, D) of one class or more against the features x (N, D)."""
     check_matrix(op, name, value, x.shape[1])
     if len(value) == 0:
         raise ValueError(
@@ -39,7 +39,7 @@ def check_weight(op: str, name: str, value: Tensor, x: Tensor) -> None:
 def check_devices(
     op: str, x: Tensor, called: str = "x", /, **others: Tensor | float | None
 ) -> None:
-    """`ValueError` unless all tensors lie where x does, which is `called` so."""
+    """Raise `ValueError` unless all tensors are on the device of x, the argument `called`."""
     for name, value in others.items():
         if isinstance(value, Tensor) and value.device != x.device:
             raise ValueError(
@@ -49,13 +49,13 @@ def check_devices(
 
 
 def check_positive(op: str, name: str, value: float) -> None:
-    """`ValueError` unless `value` is finite and above 0."""
+    """Raise `ValueError` unless `value` is finite and above 0."""
     if not 0 < value < math.inf:
         raise ValueError(f"{op}: {name}: expected a finite number above 0, found {value}")
 
 
 def check_vector(op: str, name: str, value: Tensor, size: int) -> None:
-    """`ValueError` or `TypeError` unless `value` is a tensor of the shape (size,)."""
+    """Raise `ValueError` or `TypeError` unless `value` is a tensor of the shape (size,)."""
     _check_tensor(op, name, value)
     if value.shape != (size,):
         raise ValueError(f"{op}: {name}: expected the shape ({size},), found {tuple(value.shape)}")
@@ -67,16 +67,16 @@ def _check_tensor(op: str, name: str, value: object) -> None:
 
 
 def check_label_type(op: str, name: str, labels: Tensor, rows: int) -> None:
-    """`ValueError` or `TypeError` unless `labels` is (rows,) in int64."""
+    """Raise `ValueError` or `TypeError` unless `labels` is (rows,) in int64."""
     check_vector(op, name, labels, rows)
     if labels.dtype != torch.int64:
         raise TypeError(f"{op}: {name}: expected int64, found {labels.dtype}; use .long()")
 
 
 def check_labels(op: str, name: str, labels: Tensor, end: int, missing: int) -> None:
-    """Labels in [0, end), or `missing`; `IndexError` names the first that is neither.
+    """Raise `IndexError` for the first label that is neither in [0, end) nor `missing`.
 
-    On a GPU, and in a traced graph, it is an assertion of the device: it must not wait.
+    On a GPU, and in a traced graph, it is an assertion on the device, which avoids a sync.
     """
     waits = labels.device.type == "cpu" and not torch.compiler.is_compiling()
     if waits and (len(labels) == 0 or _all_within(labels, end)):
@@ -93,7 +93,7 @@ def check_labels(op: str, name: str, labels: Tensor, end: int, missing: int) -> 
 
 
 def _all_within(labels: Tensor, end: int) -> bool:
-    """Whether no label is missing or wrong, by the fewest operators."""
+    """Return whether no label is missing or wrong, by the fewest operators."""
     lowest, highest = labels.aminmax()
     return bool(lowest >= 0) and bool(highest < end)
 
@@ -101,13 +101,15 @@ def _all_within(labels: Tensor, end: int) -> bool:
 def check_head_labels(
     op: str, targets: Tensor, known: Tensor, ends: Sequence[int], missing: int
 ) -> None:
-    """As `check_labels`, for targets (T, N) of several heads, in one reduction if none is wrong.
+    """Check targets (T, N) of several heads, in one reduction if none is wrong.
 
     `known` are the targets with class 0 in place of missing ones.
     """
     if targets.device.type != "cpu" or torch.compiler.is_compiling():
-        # the device's own assertion, with few kernels: it must not wait
-        inside = torch.stack([own.clamp(0, end - 1) for own, end in zip(known, ends, strict=True)])
+        # an assertion on the device, with few kernels, avoids a sync
+        inside = torch.stack(
+            [target.clamp(0, end - 1) for target, end in zip(known, ends, strict=True)]
+        )
         torch._assert_async(
             (known == inside).all(), f"{op}: targets: a label is outside its head's classes"
         )
@@ -121,7 +123,7 @@ def check_head_labels(
 
 
 def check_reduction(op: str, reduction: str) -> None:
-    """`ValueError` for an unknown reduction."""
+    """Raise `ValueError` for an unknown reduction."""
     if reduction not in REDUCTIONS:
         raise ValueError(
             f"{op}: reduction: expected one of {', '.join(REDUCTIONS)}, found {reduction!r}"
@@ -129,7 +131,7 @@ def check_reduction(op: str, reduction: str) -> None:
 
 
 def check_smoothing(op: str, smoothing: float) -> None:
-    """`ValueError` unless a share of the label can be spread over all classes."""
+    """Raise `ValueError` unless `smoothing` is in [0, 1]."""
     if not 0 <= smoothing <= 1:
         raise ValueError(f"{op}: label_smoothing: expected 0 to 1, found {smoothing}")
 
@@ -137,7 +139,7 @@ def check_smoothing(op: str, smoothing: float) -> None:
 def check_heads(
     op: str, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
 ) -> None:
-    """`ValueError` or `TypeError` unless all (C, D) and (C,) fit the features x (N, D)."""
+    """Raise `ValueError` or `TypeError` unless all (C, D) and (C,) fit the features x (N, D)."""
     check_matrix(op, "x", x)
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         check_weight(op, f"weights[{number}]", weight, x)
@@ -149,7 +151,7 @@ def check_heads(
 def heads_of_one_type(
     op: str, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor | None]
 ) -> tuple[Tensor, tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """x, the weights and the biases as `same_type` has them, with zeros for a bias of None."""
+    """Return x, the weights and the biases cast by `same_type`, with zeros for a bias of None."""
     given = (bias for bias in biases if bias is not None)
     cast_x, *cast = same_type(op, x, *weights, *given)
     matrices, vectors = tuple(cast[: len(weights)]), iter(cast[len(weights) :])
@@ -173,18 +175,20 @@ def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
 
     `TypeError` if they then differ.
     """
-    given = [each for each in tensors if each is not None]
+    given = [tensor for tensor in tensors if tensor is not None]
     device = given[0].device.type
     if _autocasts(device):
         kind = torch.get_autocast_dtype(device)
         tensors = tuple(
-            each if each is None or each.dtype == torch.float64 else each.to(kind)
-            for each in tensors
+            tensor if tensor is None or tensor.dtype == torch.float64 else tensor.to(kind)
+            for tensor in tensors
         )
-    kinds = {each.dtype for each in tensors if each is not None}
+    kinds = {tensor.dtype for tensor in tensors if tensor is not None}
     if len(kinds) > 1:
-        found = ", ".join(sorted(str(kind) for kind in kinds))
-        raise TypeError(f"{op}: inputs of one type are expected outside autocast, found {found}")
+        kind_names = ", ".join(sorted(str(kind) for kind in kinds))
+        raise TypeError(
+            f"{op}: inputs of one type are expected outside autocast, found {kind_names}"
+        )
     return tensors
 
 
@@ -208,26 +212,26 @@ def request_of(
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[None]:
-    """The op has applied autocast to its inputs; nothing in it is cast again.
+    """Disable autocast: the op has cast its inputs, and nothing in it is cast again.
 
-    Where it is off there is nothing to switch off, which would cost a small op a fifth of its time.
+    If autocast is off, nothing is disabled, which would cost a small op a fifth of its time.
     """
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if _autocasts(kind) else nullcontext()
 
 
 def _autocasts(device: str) -> bool:
-    """Whether autocast is on for this kind of device; there is none for the meta device."""
+    """Return whether autocast is on for this kind of device; the meta device has none."""
     return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
 
 
 def wants_gradient(*tensors: Tensor | None) -> bool:
-    """Whether anything will be differentiated."""
+    """Return whether any of the tensors will be differentiated."""
     return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
 
 
 def has_tangent(*tensors: Tensor | None) -> bool:
-    """Whether forward-mode differentiation is under way; an operator would answer zero to it."""
+    """Return whether forward-mode differentiation is active; an operator's tangent would be 0."""
     if torch.compiler.is_compiling():
         return False  # a graph is traced without tangents
     return any(t is not None and _tangent(t) is not None for t in tensors)

@@ -66,7 +66,7 @@ def _chunked_cosine(request: Request) -> Cost:
 
 
 def _triton_saved_cosine(request: Request) -> Cost:
-    # unit rows are made by tiles, each by some kernels in both passes
+    # unit rows are computed by tiles, each with several kernels in both passes
     cost = with_unit_vectors(costs.triton_saved, 4, saved.TILE, request)
     return cost._replace(calls=cost.calls + 16 * math.ceil(request.classes / saved.TILE))
 

@@ -1,8 +1,8 @@
 """Negatives by tiles of classes, computed again for the backward pass: least memory.
 
-The forward pass keeps nothing but one number a row; the backward pass makes each tile of
-probabilities anew, a fourth matrix product beside the three that there must be. It is the algorithm
-of cut cross-entropy (Wijmans et al. 2025) in torch's own operators.
+The forward pass saves only one number a row; the backward pass computes each tile of probabilities
+again, a fourth matrix product in addition to the three required ones. It is the algorithm of cut
+cross-entropy (Wijmans et al. 2025) in torch's operators.
 """
 
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from mtlkit.ops.kernels.tiles import (
 )
 
 TILE_NUMBERS = 2**20
-"""About how many logits a tile has; 4 MB of them stay in a cache."""
+"""Approximate number of logits in a tile; 4 MB of them stay in a cache."""
 
 
 def tile_width(rows: int) -> int:
-    """How many classes make a tile."""
+    """Return the number of classes in a tile."""
     return max(256, min(8192, TILE_NUMBERS // max(rows, 1)))
 
 
@@ -35,7 +35,7 @@ def tile_width(rows: int) -> int:
 def chunked_negatives(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor]:
-    """The target's logit and the log-sum-exp of its negatives, (N,) each; see `tiles.Logits`."""
+    """Return the target's logit and the log-sum-exp of its negatives, (N,) each; see `Logits`."""
     logits = Logits(x, weight, bias, target, cosine)
     scan = Scan(logits, pull=False)
     for start, stop in spans(len(weight), tile_width(len(x))):
@@ -55,37 +55,37 @@ def chunked_negatives_backward(
     of_negatives: Tensor,
     needs: list[bool],
 ) -> list[Tensor]:
-    """The gradients of x, W and b, empty where not needed, from those of both results."""
+    """Return the gradients of x, W and b, empty where not needed, from those of both results."""
     logits = Logits(x, weight, bias, target, cosine)
-    found = Gradients(x, weight, bias, needs)
+    gradients = Gradients(x, weight, bias, needs)
     shift = finite(negative_lse).unsqueeze(1)
 
     def shares(start: int, stop: int, tile: Tensor) -> Tensor:
         return logits.negative_logits(start, stop, tile).sub_(shift).exp_()
 
-    gradients_by_tiles(found, logits, of_target, of_negatives, tile_width(len(x)), shares)
-    return found.tensors(x)
+    gradients_by_tiles(gradients, logits, of_target, of_negatives, tile_width(len(x)), shares)
+    return gradients.tensors(x)
 
 
 def gradients_by_tiles(
-    found: Gradients,
+    gradients: Gradients,
     logits: Logits,
     of_target: Tensor,
     of_negatives: Tensor,
     width: int,
     shares: Callable[[int, int, Tensor], Tensor],
 ) -> None:
-    """Put all gradients into `found`; `shares` returns exp(z - negative_lse) (N, T) of a tile."""
+    """Add all gradients to `gradients`; `shares` returns exp(z - negative_lse) (N, T) of a tile."""
     x = logits.x
     pull = torch.zeros_like(x, dtype=accumulator(x.dtype))
     for start, stop in spans(len(logits.weight), width):
         tile = logits.weight_tile(start, stop)
-        own = shares(start, stop, tile)
-        if found.x is not None:
-            add_product(pull, own, tile)
-        found.add_tile(logits, (start, stop), own, of_negatives, more=False)
-        del own, tile  # or the next ones are made beside them
-    found.add_rows(slice(None), logits, pull, of_negatives, of_target)
+        tile_shares = shares(start, stop, tile)
+        if gradients.x is not None:
+            add_product(pull, tile_shares, tile)
+        gradients.add_tile(logits, (start, stop), tile_shares, of_negatives, more=False)
+        del tile_shares, tile  # frees them before the next ones are allocated
+    gradients.add_rows(slice(None), logits, pull, of_negatives, of_target)
 
 
 chunked_negatives.register_fake(fake_negatives)

@@ -19,7 +19,7 @@ FEW = 256
 
 
 class ClassRange(NamedTuple):
-    """Where the logits of a head are: rows [start, stop) of the matrix of a group."""
+    """Rows [start, stop) of the matrix of a group, which hold the logits of a head."""
 
     head: int
     start: int
@@ -27,17 +27,17 @@ class ClassRange(NamedTuple):
 
 
 def groups(classes: list[int]) -> list[list[ClassRange]]:
-    """The heads by the matrix product that they share, from the number of classes of each."""
+    """Group the heads by the matrix product that they share, from their numbers of classes."""
     few = [head for head, count in enumerate(classes) if count <= FEW]
     many = [[head] for head, count in enumerate(classes) if count > FEW]
-    found = []
+    grouped = []
     for heads in [few, *many] if few else many:
         ranges, start = [], 0
         for head in heads:
             ranges.append(ClassRange(head, start, start + classes[head]))
             start += classes[head]
-        found.append(ranges)
-    return found
+        grouped.append(ranges)
+    return grouped
 
 
 @custom_op("concatenated_heads")
@@ -48,7 +48,7 @@ def concatenated_heads(
     targets: Tensor,
     smoothing: float,
 ) -> list[Tensor]:
-    """The losses (T, N) of T heads, the shares (K, N) of a gate, and log-probabilities by group.
+    """Return losses (T, N) of T heads, shares (K, N) of a gate, and log-probabilities by group.
 
     `weights` (C_t, D) and `biases` (C_t,) may be one more than there are `targets` (T, N): then the
     last is the gate, whose shares are its softmax. Every target is a class.
@@ -63,14 +63,14 @@ def concatenated_heads(
         bias = _cat([biases[part.head] for part in ranges])
         logits = torch.addmm(bias.unsqueeze(1), weight, x.T).to(wide)
         for head, start, stop in ranges:
-            own, row = logits[start:stop], slice(head, head + 1)
-            torch.log_softmax(own, dim=0, out=own)
+            head_logits, row = logits[start:stop], slice(head, head + 1)
+            torch.log_softmax(head_logits, dim=0, out=head_logits)
             if head == len(targets):
-                shares = own.exp()
+                shares = head_logits.exp()
                 continue
-            torch.gather(own, 0, targets[row], out=losses[row])
+            torch.gather(head_logits, 0, targets[row], out=losses[row])
             if smoothing:
-                torch.mean(own, dim=0, keepdim=True, out=means[row])
+                torch.mean(head_logits, dim=0, keepdim=True, out=means[row])
         kept.append(logits)
     losses.mul_(smoothing - 1)
     if smoothing:
@@ -86,19 +86,19 @@ def logit_gradients(
     of_losses: Tensor,
     of_shares: Tensor,
 ) -> Iterator[tuple[list[ClassRange], Tensor]]:
-    """The gradient of the logits (C, N) of every group, from those of losses and shares."""
+    """Yield the gradient of the logits (C, N) of every group, from those of losses and shares."""
     away = kept[0].new_full((1, targets.shape[1]), smoothing - 1)
     for ranges, logits in zip(groups(classes), kept, strict=True):
         gradient = logits.exp()
         for head, start, stop in ranges:
-            own = gradient[start:stop]
+            head_gradient = gradient[start:stop]
             if head == len(targets):
-                own.mul_(of_shares - (own * of_shares).sum(dim=0))
+                head_gradient.mul_(of_shares - (head_gradient * of_shares).sum(dim=0))
                 continue
             if smoothing:
-                own.sub_(smoothing / (stop - start))
-            own.scatter_add_(0, targets[head : head + 1], away)
-            own.mul_(of_losses[head])
+                head_gradient.sub_(smoothing / (stop - start))
+            head_gradient.scatter_add_(0, targets[head : head + 1], away)
+            head_gradient.mul_(of_losses[head])
         yield ranges, gradient
 
 
@@ -113,7 +113,7 @@ def concatenated_heads_backward(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """The gradients of x (empty where not needed), and of the weights and biases of each group."""
+    """Return the gradients of x (empty if not needed), and of each group's weights and biases."""
     classes = [len(weight) for weight in weights]
     parts, of_weights, of_biases = [], [], []
     for ranges, gradient in logit_gradients(
@@ -129,7 +129,7 @@ def concatenated_heads_backward(
 
 
 def _total(parts: list[Tensor]) -> Tensor:
-    """The sum in the type of the parts, by way of the accumulator's."""
+    """Return the sum in the type of the parts, accumulated in the wider type."""
     if len(parts) == 1:
         return parts[0]
     total = parts[0].to(accumulator(parts[0].dtype))
@@ -146,19 +146,19 @@ def heads_feature_gradients(
     kept: list[Tensor],
     of_losses: Tensor,
 ) -> Tensor:
-    """The gradient (T, N, D) of each head's sum_n of_losses_tn l_tn by the features."""
+    """Return the gradient (T, N, D) of each head's sum_n of_losses_tn l_tn by the features."""
     heads, rows = targets.shape
     classes = [len(weight) for weight in weights]
-    found = weights[0].new_empty(heads, rows, weights[0].shape[1])
+    of_features = weights[0].new_empty(heads, rows, weights[0].shape[1])
     of_shares = kept[0].new_zeros(())
     for ranges, gradient in logit_gradients(
         classes, kept, targets, smoothing, of_losses, of_shares
     ):
-        low = gradient.to(found.dtype)
+        low = gradient.to(of_features.dtype)
         for head, start, stop in ranges:
             if head < heads:
-                torch.mm(low[start:stop].T, weights[head], out=found[head])
-    return found
+                torch.mm(low[start:stop].T, weights[head], out=of_features[head])
+    return of_features
 
 
 def _cat(parts: list[Tensor]) -> Tensor:
@@ -221,7 +221,7 @@ def save(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
 def make_backward(gradients_of: Callable[..., list[Tensor]]) -> Callable[..., tuple[Any, ...]]:
     """Return the backward pass of concatenated heads, from an operator of gradients by group.
 
-    Those of a head are parts of its group's, which no operator may give.
+    A head's gradients are views of its group's, which an operator may not return.
     """
 
     def backward(ctx: Any, gradients: list[Tensor | None]) -> tuple[Any, ...]:

@@ -1,7 +1,7 @@
 """Costs of the implementations of a cross-entropy of linear logits, from their sizes.
 
 The counts of passes were fitted to measured times on a CPU, see docs/explanation/ops.md; those of a
-GPU are by counting alone.
+GPU are only counted.
 """
 
 import math
@@ -16,11 +16,11 @@ CACHED = 8e6
 """A matrix of logits of fewer bytes stays in the caches of a CPU."""
 
 INTERPRETED = 1e9
-"""Traffic of each logit that no other way has: in Triton's interpreter nothing is fast."""
+"""Bytes of traffic charged for each logit in Triton's interpreter, which is slow."""
 
 
 def products(request: Request, backward: int = 2) -> float:
-    """The operations of the logits' product and of those of the backward pass."""
+    """Return the operations of the logits' product and of those of the backward pass."""
     return (1 + backward * request.gradient) * 2.0 * request.logits * request.features
 
 
@@ -39,7 +39,7 @@ def eager(request: Request) -> Cost:
 
 
 def compiled(request: Request) -> Cost:
-    """As eager, with fewer passes."""
+    """Eager with fewer passes."""
     plain = eager(request)
     return plain._replace(moved=0.6 * plain.moved, calls=40, peak=plain.peak / 2)
 
@@ -65,7 +65,7 @@ def fused_grad(request: Request) -> Cost:
     chunks = 1 if whole else math.ceil(request.rows / ROWS)
     matrix = 0 if whole else min(request.rows, ROWS) * request.classes * request.size
     weight = request.classes * request.features * request.size
-    # the sum over several parts of the rows is in float32, beside the gradient that is given back
+    # the sum over several parts of the rows is in float32, next to the returned gradient
     wide = 4 * request.classes * request.features if not whole and request.size < 4 else 0
     return Cost(
         flops=products(request),
@@ -93,7 +93,7 @@ def saved_softmax(request: Request) -> Cost:
 
 
 def chunked(request: Request) -> Cost:
-    """One tile; a product more."""
+    """One tile, and one more product."""
     width = tile_width(request.rows)
     tiles = math.ceil(request.classes / width)
     low = request.size if request.size < 4 else 0  # products of 16 bits, and their sum in float32
@@ -133,12 +133,12 @@ def triton(request: Request) -> Cost:
 
 
 def of_rows(request: Request) -> float:
-    """What is held of the features, their gradient and the rows of their targets, in float32."""
+    """Return the bytes of the features, their gradient and their target rows, in float32."""
     return 20.0 * request.rows * request.features
 
 
 def tile_bytes(request: Request) -> float:
-    """The temporaries of a tile of classes."""
+    """Return the bytes of the temporaries of a tile of classes."""
     rows, features = request.rows, request.features
     return 4.0 * (min(TILE, request.classes) * (rows + features) + 3 * rows * features)
 

@@ -1,8 +1,8 @@
-"""A function that computes its own derivative: one node of a traced graph, and quick outside of it.
+"""A function that computes its own derivative: one node of a traced graph, and fast outside of it.
 
 A graph needs an operator of torch's library, with a schema and fake results. Called eagerly such an
-operator costs about 0.1 ms more than the function it holds, which at small sizes is more than the
-work. Outside of graphs the same functions are therefore called by themselves.
+operator costs about 0.1 ms more than the wrapped function, which at small sizes is more than the
+work. Outside of graphs the functions are therefore called directly.
 """
 
 import inspect
@@ -21,8 +21,8 @@ Backward = Callable[..., tuple[Any, ...]]
 class CustomOp:
     """A function of tensors, of lists of tensors and of numbers, as an operator.
 
-    `function` is what it holds, and `op` the operator in torch's library, ``mtlkit::name``. It is
-    pure, but for the arguments that it `changes`.
+    `function` is the wrapped function, and `op` the operator in torch's library, ``mtlkit::name``.
+    It is pure except for the arguments that it `changes`.
     """
 
     def __init__(self, name: str, function: Callable[..., Any], changes: Sequence[str]) -> None:
@@ -32,17 +32,17 @@ class CustomOp:
         self.__doc__ = function.__doc__
 
     def register_fake(self, fake: Callable[..., Any]) -> Callable[..., Any]:
-        """Say what the results look like; a decorator."""
+        """Register a function that returns fake results; a decorator."""
         self.op.register_fake(fake)
         return fake
 
     def register_autograd(self, save: Save, backward: Backward) -> None:
-        """Let it be differentiated, once.
+        """Register the derivative, which can be computed once.
 
-        `save` keeps what `backward` needs, as torch's `setup_context` does. Neither may look at
-        `ctx.needs_input_grad`, which has another shape where arguments are lists. What `backward`
-        makes must not be differentiable in part: a node without a derivative makes it, or the
-        inputs are `differentiable_once`.
+        `save` saves the tensors that `backward` needs, as torch's `setup_context` does. Neither may
+        read `ctx.needs_input_grad`, whose shape differs if arguments are lists. The results of
+        `backward` must not be differentiable in part: a node without a derivative computes them, or
+        the inputs are `differentiable_once`.
         """
         self.op.register_autograd(backward, setup_context=save)
         self._direct = _function_of(self.function, save, backward)
@@ -53,86 +53,92 @@ class CustomOp:
         flat, sizes = _flattened(inputs)
         if not _plain(flat):
             return self.op(*inputs)
-        wanted = any(isinstance(each, Tensor) and each.requires_grad for each in flat)
-        if not (wanted and torch.is_grad_enabled()):
+        needs_gradient = any(isinstance(value, Tensor) and value.requires_grad for value in flat)
+        if not (needs_gradient and torch.is_grad_enabled()):
             return self.function(*inputs)
         if self._direct is None:
-            return self.op(*inputs)  # whose results say that they have no derivative
-        found: Any = self._direct.apply(sizes, *flat)
-        return found
+            return self.op(*inputs)  # its results are marked as not differentiable
+        result: Any = self._direct.apply(sizes, *flat)
+        return result
 
 
 def custom_op(
     name: str, *, changes: Sequence[str] = ()
 ) -> Callable[[Callable[..., Any]], CustomOp]:
-    """Make a `CustomOp` of a function; a decorator."""
+    """Return a decorator that wraps a function in a `CustomOp`."""
 
-    def made(function: Callable[..., Any]) -> CustomOp:
+    def wrap(function: Callable[..., Any]) -> CustomOp:
         return CustomOp(name, function, changes)
 
-    return made
+    return wrap
 
 
 def _plain(flat: Sequence[Any]) -> bool:
-    """Whether nothing watches or stands for the tensors, which would want to see an operator."""
+    """Return whether no mode or subclass intercepts the tensors, which needs an operator."""
     return (
         torch._C._len_torch_dispatch_stack() == 0
         and not torch._C._are_functorch_transforms_active()
         and all(
-            type(each) in PLAIN and not each.is_meta for each in flat if isinstance(each, Tensor)
+            type(value) in PLAIN and not value.is_meta
+            for value in flat
+            if isinstance(value, Tensor)
         )
     )
 
 
 Sizes = tuple[int | None, ...]
-"""How long each argument that is a list is; None for one that is no list."""
+"""Length of each argument that is a list; None for any other argument."""
 
 
 def _flattened(arguments: Sequence[Any]) -> tuple[list[Any], Sizes]:
-    """The arguments with those of lists in their place: autograd sees no tensor in a list."""
+    """Return the arguments with lists expanded: autograd ignores tensors in a list."""
     flat: list[Any] = []
-    for each in arguments:
-        if isinstance(each, list):
-            flat.extend(each)
+    for argument in arguments:
+        if isinstance(argument, list):
+            flat.extend(argument)
         else:
-            flat.append(each)
-    return flat, tuple(len(each) if isinstance(each, list) else None for each in arguments)
+            flat.append(argument)
+    return flat, tuple(
+        len(argument) if isinstance(argument, list) else None for argument in arguments
+    )
 
 
 def _nested(flat: Sequence[Any], sizes: Sizes) -> tuple[Any, ...]:
-    """The arguments as they were."""
-    found: list[Any] = []
+    """Restore the arguments from the flattened ones and their sizes."""
+    arguments: list[Any] = []
     start = 0
     for size in sizes:
-        found.append(flat[start] if size is None else list(flat[start : start + size]))
+        arguments.append(flat[start] if size is None else list(flat[start : start + size]))
         start += 1 if size is None else size
-    return tuple(found)
+    return tuple(arguments)
 
 
 def _function_of(
     function: Callable[..., Any], save: Save, backward: Backward
 ) -> type[torch.autograd.Function]:
-    """The function of autograd that takes the flattened arguments behind their sizes."""
+    """Return the autograd function that takes sizes, then the flattened arguments."""
     gives_list = inspect.signature(function).return_annotation == list[Tensor]
 
-    # without `setup_context`, for which torch looks at the signature again in every call
+    # without `setup_context`, for which torch inspects the signature in every call
     def forward(ctx: Any, sizes: Sizes, *flat: Any) -> Any:
         inputs = _nested(flat, sizes)
-        found = function(*inputs)
+        output = function(*inputs)
         ctx.sizes = sizes
-        save(ctx, inputs, found)
-        return tuple(found) if gives_list else found
+        save(ctx, inputs, output)
+        return tuple(output) if gives_list else output
 
     def backward_flat(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
-        found = backward(ctx, list(gradients)) if gives_list else backward(ctx, *gradients)
-        flat: list[Any] = [None]  # the sizes have none
-        for each, size in zip(found, ctx.sizes, strict=True):
+        input_gradients = (
+            backward(ctx, list(gradients)) if gives_list else backward(ctx, *gradients)
+        )
+        flat: list[Any] = [None]  # the sizes have no gradient
+        for gradient, size in zip(input_gradients, ctx.sizes, strict=True):
             if size is None:
-                flat.append(each)
+                flat.append(gradient)
             else:
-                flat.extend([None] * size if each is None else each)
+                flat.extend([None] * size if gradient is None else gradient)
         return tuple(flat)
 
-    # the name is what a profile and an error of the backward pass show
+    # profiles and errors of the backward pass show this name
     body = {"forward": staticmethod(forward), "backward": staticmethod(backward_flat)}
     return type(function.__name__, (torch.autograd.Function,), body)

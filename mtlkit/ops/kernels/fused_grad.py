@@ -1,9 +1,9 @@
 """Gradients in the forward pass, some rows at a time: three matrix products, no matrix of logits.
 
-A sum of losses has one upstream number, so that its gradients can be had before it is known (Liger,
-Hsu et al. 2024), up to a factor. Where the batch has no more rows than features, the exponentials
-of the logits lie in the memory of the gradient of W: every tile of N x T of them is replaced by the
-T x D numbers that come of it, and nothing else is needed.
+A sum of losses has one upstream number, so its gradients can be computed before it is known
+(Liger, Hsu et al. 2024), up to a factor. If the batch has no more rows than features, the
+exponentials of the logits are stored in the memory of the gradient of W: every tile of N x T of
+them is replaced by the T x D numbers computed from it, and no other memory is needed.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from mtlkit.ops.kernels.saved_softmax import TILE
 from mtlkit.ops.kernels.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
 
 ROWS = 256
-"""How many rows are taken at a time where the batch has more rows than features."""
+"""Number of rows processed at a time if the batch has more rows than features."""
 
 
 @custom_op("fused_grad_cross_entropy")
@@ -32,32 +32,37 @@ def fused_grad_cross_entropy(
     of_partition: Tensor,
     needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """sum_n of_loss_n (lse_n - z_nt) + of_partition_n lse_n, and its gradients by x, W and b."""
+    """Return a weighted loss and its gradients by x, W and b.
+
+    The loss is sum_n of_loss_n (lse_n - z_nt) + of_partition_n lse_n.
+    """
     logits = Logits(x, weight, bias, target, cosine=False)
     total = x.new_zeros((), dtype=accumulator(x.dtype))
     whole = len(x) <= x.shape[1]
-    found = Gradients(x, weight, bias, needs, wide=not whole)
+    gradients = Gradients(x, weight, bias, needs, wide=not whole)
     step = max(len(x) if whole else ROWS, 1)
-    storage = _storage(found, x, len(weight), step if whole else min(ROWS, len(x)), whole)
+    storage = _storage(gradients, x, len(weight), step if whole else min(ROWS, len(x)), whole)
     for first in range(0, len(x), step):
         place = slice(first, first + step)
         part = logits.rows(place)
-        total += _add_rows(found, part, place, storage, of_loss[place], of_partition[place], whole)
-    if len(x) == 0 and found.weight is not None:
-        found.weight.zero_()
-    of_x, of_weight, of_bias = found.tensors(x)
+        total += _add_rows(
+            gradients, part, place, storage, of_loss[place], of_partition[place], whole
+        )
+    if len(x) == 0 and gradients.weight is not None:
+        gradients.weight.zero_()
+    of_x, of_weight, of_bias = gradients.tensors(x)
     return total, of_x, of_weight, of_bias
 
 
-def _storage(found: Gradients, x: Tensor, classes: int, rows: int, whole: bool) -> Tensor:
-    """Memory for exp(z) of `rows` rows: that of W's gradient, where it has room."""
-    if whole and found.weight is not None:
-        return found.weight.view(-1)
+def _storage(gradients: Gradients, x: Tensor, classes: int, rows: int, whole: bool) -> Tensor:
+    """Return memory for exp(z) of `rows` rows: that of W's gradient, if it has room."""
+    if whole and gradients.weight is not None:
+        return gradients.weight.view(-1)
     return x.new_empty(rows * classes)
 
 
 def _add_rows(
-    found: Gradients,
+    gradients: Gradients,
     logits: Logits,
     place: slice,
     storage: Tensor,
@@ -65,12 +70,12 @@ def _add_rows(
     of_partition: Tensor,
     shared: bool,
 ) -> Tensor:
-    """The part of the sum that some rows give; their gradients go into `found`."""
+    """Return the part of the sum from some rows; add their gradients to `gradients`."""
     rows, columns = logits.x.shape
     classes = len(logits.weight)
-    # in W's gradient a tile begins where its own rows do
-    pitch = columns if shared and found.weight is not None else rows
-    scan = Scan(logits, pull=found.x is not None)
+    # in W's gradient a tile begins at the rows of its classes
+    pitch = columns if shared and gradients.weight is not None else rows
+    scan = Scan(logits, pull=gradients.x is not None)
     kept = []
     for start, stop in spans(classes, TILE):
         out = storage[pitch * start :][: rows * (stop - start)].view(rows, stop - start)
@@ -79,22 +84,22 @@ def _add_rows(
     negative_lse, of_target = scan.negative_lse(), logits.target_logit()
     total, of_negatives, of_target = _losses(of_target, negative_lse, of_loss, of_partition)
     for start, stop, shares, shift in reversed(kept):  # the last tiles are still in a cache
-        if shared and found.weight is not None:
-            shares = shares.clone()  # they lie where this tile's gradient goes
+        if shared and gradients.weight is not None:
+            shares = shares.clone()  # this tile's gradient overwrites their memory
         factor = share_of(shift, negative_lse) * of_negatives
-        found.add_tile(logits, (start, stop), shares, factor, more=place.start > 0)
-    pull = scan.mean() if found.x is not None else logits.x
-    found.add_rows(place, logits, pull, of_negatives, of_target)
+        gradients.add_tile(logits, (start, stop), shares, factor, more=place.start > 0)
+    pull = scan.mean() if gradients.x is not None else logits.x
+    gradients.add_rows(place, logits, pull, of_negatives, of_target)
     return total
 
 
 def _losses(
     target_logit: Tensor, negative_lse: Tensor, of_loss: Tensor, of_partition: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The sum of the losses, and its derivatives by the negatives and by the target's logit."""
+    """Return the sum of the losses, and its derivatives by the negatives and the target's logit."""
     margin = target_logit - negative_lse
     wrong, right = torch.sigmoid(-margin), torch.sigmoid(margin)
-    # a row that counts nothing may have an infinite loss
+    # a row of weight 0 may have an infinite loss
     losses = torch.where(of_loss == 0, 0.0, -of_loss * F.logsigmoid(margin))
     partition = torch.where(
         of_partition == 0, 0.0, of_partition * torch.logaddexp(target_logit, negative_lse)
@@ -125,17 +130,17 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     ctx.needs = [t is not None and t.requires_grad for t in inputs[:3]]
     ctx.save_for_backward(*output[1:])
     ctx.mark_non_differentiable(*output[1:])
-    ctx.set_materialize_grads(False)  # or zeros the size of W are made for outputs nobody uses
+    ctx.set_materialize_grads(False)  # avoids zeros the size of W for unused outputs
 
 
 def _backward(ctx: Any, upstream: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
     if upstream is None:
         return (None,) * 7
-    found = [
+    gradients = [
         scaled(unit, upstream) if need else None
         for unit, need in zip(ctx.saved_tensors, ctx.needs, strict=True)
     ]
-    return (*found, None, None, None, None)
+    return (*gradients, None, None, None, None)
 
 
 fused_grad_cross_entropy.register_autograd(_save, _backward)

@@ -1,7 +1,7 @@
-"""What a backward pass may do with the tensors that were kept for it.
+"""Reuse of the tensors that were saved for a backward pass.
 
-Autograd frees a graph after a backward pass unless it is told to retain it. On the last pass memory
-may be used again; before, it must stay as it is, so that every pass finds the same. Of a traced
+Autograd frees a graph after a backward pass unless `retain_graph` is set. The last pass may reuse
+the memory; earlier passes must not change it, so that every pass reads the same values. In a traced
 graph, whose tensors are not plain ones, the compiler decides.
 """
 
@@ -12,12 +12,12 @@ from torch import Tensor
 
 
 def consumable(kept: Tensor) -> Tensor:
-    """The tensor itself where this is its last use, or else a copy."""
+    """Return the tensor itself if this is its last use, or else a copy."""
     return kept.detach() if _is_last_use(kept) else kept.clone()
 
 
 def scaled(unit: Tensor, factor: Tensor) -> Tensor:
-    """unit * factor, in the memory of `unit` where this is its last use."""
+    """Return unit * factor, in the memory of `unit` if this is its last use."""
     if not _is_last_use(unit):
         return unit * factor
     if unit.device.type == "cpu" and factor.item() == 1:
@@ -26,12 +26,12 @@ def scaled(unit: Tensor, factor: Tensor) -> Tensor:
 
 
 def zeros_for_none(like: Tensor, *gradients: Tensor | None) -> list[Tensor]:
-    """The gradients of the shape of `like`, zeros where autograd has none."""
-    return [torch.zeros_like(like) if each is None else each for each in gradients]
+    """Return the gradients, with zeros in the shape of `like` for None."""
+    return [torch.zeros_like(like) if gradient is None else gradient for gradient in gradients]
 
 
 class _Guard(torch.autograd.Function):
-    """An input, whose gradient can be had but not differentiated."""
+    """An input whose gradient can be computed but not differentiated."""
 
     @staticmethod
     def forward(ctx: Any, name: str, value: Tensor) -> Tensor:
@@ -41,14 +41,14 @@ class _Guard(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        if torch.is_grad_enabled():  # a graph of the backward pass is wanted
-            found: Tensor = _Constant.apply(ctx.name, gradient, *ctx.saved_tensors)
-            return None, found
+        if torch.is_grad_enabled():  # a graph of the backward pass is requested
+            constant: Tensor = _Constant.apply(ctx.name, gradient, *ctx.saved_tensors)
+            return None, constant
         return None, gradient
 
 
 class _Constant(torch.autograd.Function):
-    """A gradient that depends on an input in a way that nobody has written down."""
+    """A gradient that depends on an input, without an implemented derivative."""
 
     @staticmethod
     def forward(ctx: Any, name: str, gradient: Tensor, _: Tensor) -> Tensor:
@@ -63,15 +63,16 @@ class _Constant(torch.autograd.Function):
 
 
 def differentiable_once(name: str, value: Tensor) -> Tensor:
-    """The value for an op called `name` whose gradients a second derivative would get wrong.
+    """Return the value such that a second derivative of the op called `name` raises an error.
 
-    Gradients that are made in the forward pass are constants in the graph of a backward pass: all
-    that depends on the inputs would silently be missing. A traced graph refuses it by itself.
+    Gradients computed in the forward pass are constants in the graph of a backward pass: second
+    derivatives would silently lack every term that depends on the inputs. A traced graph refuses
+    second derivatives itself.
     """
     if torch.compiler.is_compiling() or not value.requires_grad:
         return value
-    found: Tensor = _Guard.apply(name, value)
-    return found
+    guarded: Tensor = _Guard.apply(name, value)
+    return guarded
 
 
 def _is_last_use(kept: Tensor) -> bool:

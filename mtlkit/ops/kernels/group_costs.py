@@ -6,7 +6,7 @@ from mtlkit.ops.dispatch.implementation import Cost, Request
 from mtlkit.ops.kernels.costs import CACHED, products
 
 WAIT = 8
-"""A host that waits for a GPU loses about 40 us: as long as it takes to start so many kernels."""
+"""Kernel starts that take as long as one sync of the host with a GPU, about 40 us."""
 
 
 def eager(request: Request) -> Cost:
@@ -20,15 +20,15 @@ def sorted_groups(request: Request) -> Cost:
 
 
 def concatenated(request: Request) -> Cost:
-    # kernels were counted for a GPU; a CPU has to bear many small calls
+    # kernels were counted for a GPU; a CPU runs many small calls
     parts, calls = request.parts, 33 if request.device == "cuda" else 115
     one = _cost(request, passes=8, calls=calls + 12 * parts, weights=4, buffers=2, waits=0)
     return one._replace(flops=parts * one.flops, moved=parts * one.moved, peak=parts * one.peak)
 
 
 def grouped_mm(request: Request) -> Cost:
-    # the stack of all W is copied, and so are its gradients; but for bfloat16 torch fetches where
-    # groups end, in each of its products
+    # the stack of all W is copied, and so are its gradients; except in bfloat16, torch
+    # fetches the ends of the groups in each of its products
     waits = 0 if request.dtype == torch.bfloat16 else 1 + 2 * request.gradient
     return _cost(request, passes=8, calls=80, weights=12, buffers=3, waits=waits)
 
@@ -36,7 +36,7 @@ def grouped_mm(request: Request) -> Cost:
 def _cost(
     request: Request, passes: float, calls: float, weights: float, buffers: float, waits: int
 ) -> Cost:
-    """The three products, `passes` over the features and `weights` over all W."""
+    """Return the cost of three products, `passes` over the features and `weights` over all W."""
     matrix = request.logits * 4
     features = request.rows * request.features * request.size
     weight = request.parts * request.classes * request.features * request.size

@@ -34,5 +34,5 @@ def eager(request: Request) -> Cost:
 
 
 def compiled(request: Request) -> Cost:
-    """As eager, in a graph."""
+    """Return the cost of eager, in a graph."""
     return eager(request)._replace(calls=60)

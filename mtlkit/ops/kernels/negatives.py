@@ -17,48 +17,50 @@ from mtlkit.ops.kernels.tiles import accumulator
 
 
 def row_numbers(x: Tensor) -> Tensor:
-    """What a fake result of one number for each row looks like."""
+    """Return a fake result of one number for each row."""
     return x.new_empty(len(x), dtype=accumulator(x.dtype))
 
 
 def fake_negatives(x: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
-    """What the results of an op that keeps nothing look like."""
+    """Return fake results of an op that saves nothing."""
     return row_numbers(x), row_numbers(x)
 
 
 def fake_gradients(x: Tensor, weight: Tensor, bias: Tensor | None, *others: Any) -> list[Tensor]:
-    """What the gradients of x, W and b look like; the last argument says which are needed."""
+    """Return fake gradients of x, W and b; the last argument lists which are needed."""
     needs: list[bool] = others[-1]
     return [
-        torch.empty_like(each) if each is not None and need else x.new_empty(0)
-        for each, need in zip((x, weight, bias), needs, strict=True)
+        torch.empty_like(tensor) if tensor is not None and need else x.new_empty(0)
+        for tensor, need in zip((x, weight, bias), needs, strict=True)
     ]
 
 
 def save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    """Keep what the backward pass needs: the inputs, the negatives, and what the op gave for it."""
+    """Save the tensors that the backward pass needs: inputs, negatives and extra results."""
     x, weight, bias, target, ctx.cosine = inputs
     ctx.needs = [t is not None and t.requires_grad for t in (x, weight, bias)]
     _, negative_lse, *kept = output
     ctx.save_for_backward(x, weight, bias, target, negative_lse, *kept)
     ctx.mark_non_differentiable(*kept)
-    ctx.set_materialize_grads(False)  # or zeros the size of the logits are made for what is kept
+    ctx.set_materialize_grads(False)  # avoids zeros the size of the logits for saved results
 
 
 def make_backward(
     gradients_of: Callable[..., list[Tensor]],
 ) -> Callable[..., tuple[Tensor | None, ...]]:
-    """The backward pass, by an op that gives the gradients of x, W and b."""
+    """Return the backward pass, from an op that computes the gradients of x, W and b."""
 
     def backward(
         ctx: Any, of_target: Tensor | None, of_negatives: Tensor | None, *_: Tensor | None
     ) -> tuple[Tensor | None, ...]:
         x, weight, bias, target, negative_lse, *kept = ctx.saved_tensors
         upstream = zeros_for_none(negative_lse, of_target, of_negatives)
-        found = gradients_of(
+        gradients = gradients_of(
             x, weight, bias, target, ctx.cosine, negative_lse, *kept, *upstream, ctx.needs
         )
-        needed = (each if need else None for each, need in zip(found, ctx.needs, strict=True))
+        needed = (
+            gradient if need else None for gradient, need in zip(gradients, ctx.needs, strict=True)
+        )
         return (*needed, None, None)
 
     return backward

@@ -1,8 +1,8 @@
 """Negatives with one matrix kept for the backward pass: three matrix products, half eager's memory.
 
 The matrix holds exp(z - shift), a tile of classes at a time in place of the logits. The
-backward pass only reads it: whatever differs between rows is applied to x, so that a second
-backward finds everything as it was.
+backward pass only reads it: factors of rows are applied to x, so that a second backward pass
+reads the same values.
 """
 
 import torch
@@ -13,11 +13,11 @@ from mtlkit.ops.kernels.negatives import fake_gradients, make_backward, row_numb
 from mtlkit.ops.kernels.tiles import Gradients, Logits, Scan, accumulator, share_of, spans
 
 TILE = 1024
-"""How many classes make a tile: 2 MB of a matrix W of 512 columns in float32."""
+"""Number of classes in a tile: 2 MB of a matrix W of 512 columns in float32."""
 
 
 def tile_of(storage: Tensor, rows: int, start: int, stop: int) -> Tensor:
-    """The tile (rows, stop - start) in a flat `storage` of all tiles."""
+    """Return the tile (rows, stop - start) in a flat `storage` of all tiles."""
     return storage[rows * start : rows * stop].view(rows, stop - start)
 
 
@@ -25,9 +25,9 @@ def tile_of(storage: Tensor, rows: int, start: int, stop: int) -> Tensor:
 def saved_softmax_negatives(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The target's logit and the log-sum-exp of its negatives, (N,) each, and what is kept.
+    """Return the target's logit, the log-sum-exp of its negatives, (N,) each, and saved tensors.
 
-    Kept are the tiles of exp(z - shift) (N * C,), the shifts (tiles, N) and the mean of W
+    Saved are the tiles of exp(z - shift) (N * C,), the shifts (tiles, N) and the mean of W
     over the negatives (N, D).
     """
     logits = Logits(x, weight, bias, target, cosine)
@@ -57,15 +57,15 @@ def saved_softmax_negatives_backward(
     of_negatives: Tensor,
     needs: list[bool],
 ) -> list[Tensor]:
-    """The gradients of x, W and b, empty where not needed, from those of both results."""
+    """Return the gradients of x, W and b, empty where not needed, from those of both results."""
     logits = Logits(x, weight, bias, target, cosine)
-    found = Gradients(x, weight, bias, needs)
+    gradients = Gradients(x, weight, bias, needs)
     for (start, stop), shift in zip(spans(len(weight), TILE), shifts, strict=True):
         shares = tile_of(storage, len(x), start, stop)
         factor = share_of(shift, negative_lse) * of_negatives
-        found.add_tile(logits, (start, stop), shares, factor, more=False)
-    found.add_rows(slice(None), logits, mean, of_negatives, of_target)
-    return found.tensors(x)
+        gradients.add_tile(logits, (start, stop), shares, factor, more=False)
+    gradients.add_rows(slice(None), logits, mean, of_negatives, of_target)
+    return gradients.tensors(x)
 
 
 @saved_softmax_negatives.register_fake

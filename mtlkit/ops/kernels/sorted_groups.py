@@ -1,10 +1,10 @@
 """A linear map for each group of rows: sorted once, one product for each group, one matrix kept.
 
 Sorting puts the rows of a group side by side, so that nothing is gathered for each group and every
-group writes its own part of the gradients. While the logits fit a cache only products are made
-group by group, and what goes over the logits goes over those of all groups at once, in few calls.
-Groups may differ in their number of classes. Where a group begins must be known to the host, which
-waits for a GPU once, in the forward pass.
+group writes its own part of the gradients. If the logits fit a cache, only products are computed
+group by group; passes over the logits cover those of all groups at once, in few calls. Groups may
+differ in their number of classes. The host reads the start of each group, which takes one sync with
+a GPU, in the forward pass.
 """
 
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ class Part(NamedTuple):
 
 
 class RowBlock(NamedTuple):
-    """Rows [start, stop) of some groups, whose logits are gone over at once."""
+    """Rows [start, stop) of some groups, whose logits are processed together."""
 
     start: int
     stop: int
@@ -35,9 +35,9 @@ class RowBlock(NamedTuple):
 
 
 def row_blocks(counts: Tensor, weights: list[Tensor], logits: Tensor) -> list[RowBlock]:
-    """All groups that have rows in one portion, or, where the logits leave the cache, each apart.
+    """Return one block of all groups that have rows, or one for each if logits exceed the cache.
 
-    `counts` are the numbers of rows of each group. Rows behind the last portion are of no group.
+    `counts` are the numbers of rows of each group. Rows after the last block have no group.
     """
     parts, start = [], 0
     for group, (rows, weight) in enumerate(zip(counts.tolist(), weights, strict=False)):
@@ -58,35 +58,39 @@ def sorted_groups(
     group: Tensor,
     smoothing: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The losses (N,), 0 where the group (N,) is that of no weight, and what is kept.
+    """Return the losses (N,), 0 where the group (N,) has no weight, and saved tensors.
 
-    Kept are the rows of x sorted (N, D), their log-probabilities (N, max C), -inf for a class that
+    Saved are the rows of x sorted (N, D), their log-probabilities (N, max C), -inf for a class that
     a group does not have, the sorted order (N,) and, on the CPU, the number of rows of each group.
     """
     wide, classes = accumulator(x.dtype), [len(weight) for weight in weights]
     order = torch.argsort(group, stable=True)
-    # not by bincount, which would ask a GPU for the largest group and wait for it twice more
+    # bincount would read the largest group from a GPU, which takes two more syncs
     counts = group.new_zeros(len(weights) + 1)
     counts = counts.scatter_add_(0, group, torch.ones_like(group)).cpu()
     rows, labels = x.index_select(0, order), target.index_select(0, order).unsqueeze(1)
     logits = x.new_empty((len(x), max(classes)), dtype=wide)
     if min(classes) < max(classes):
         logits.fill_(-torch.inf)
-    found = x.new_zeros(len(x), dtype=wide)
+    sorted_losses = x.new_zeros(len(x), dtype=wide)
     for begin, end, parts in row_blocks(counts, weights, logits):
         for number, start, stop, size in parts:
-            own, given = logits[start:stop, :size], (rows[start:stop], weights[number].T)
-            if x.dtype == wide and own.is_contiguous():
-                torch.addmm(biases[number], *given, out=own)
+            group_logits, given = logits[start:stop, :size], (rows[start:stop], weights[number].T)
+            if x.dtype == wide and group_logits.is_contiguous():
+                torch.addmm(biases[number], *given, out=group_logits)
             else:
-                own.copy_(torch.addmm(biases[number], *given))
+                group_logits.copy_(torch.addmm(biases[number], *given))
         some = logits[begin:end]
         torch.log_softmax(some, dim=1, out=some)
-        torch.mul(some.gather(1, labels[begin:end]).squeeze(1), smoothing - 1, out=found[begin:end])
+        torch.mul(
+            some.gather(1, labels[begin:end]).squeeze(1),
+            smoothing - 1,
+            out=sorted_losses[begin:end],
+        )
         if smoothing:
             for _, start, stop, size in parts:
-                found[start:stop] -= smoothing * logits[start:stop, :size].mean(dim=1)
-    losses = torch.empty_like(found).index_copy_(0, order, found)
+                sorted_losses[start:stop] -= smoothing * logits[start:stop, :size].mean(dim=1)
+    losses = torch.empty_like(sorted_losses).index_copy_(0, order, sorted_losses)
     return losses, rows, logits, order, counts
 
 
@@ -102,7 +106,7 @@ def sorted_groups_backward(
     of_losses: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """The gradients of x (empty where not needed), of every weight and of every bias."""
+    """Return the gradients of x (empty if not needed), of every weight and of every bias."""
     labels = target.index_select(0, order).unsqueeze(1)
     upstream = of_losses.index_select(0, order).unsqueeze(1)
     of_rows = torch.empty_like(rows) if need_x else rows.new_empty(0)
@@ -110,8 +114,8 @@ def sorted_groups_backward(
     of_biases = [weight.new_zeros(len(weight)) for weight in weights]
     last, empty = 0, set(range(len(weights)))
     for begin, last, parts in row_blocks(counts, weights, logits):
-        gradient, own = logits[begin:last].exp(), labels[begin:last]
-        gradient.scatter_add_(1, own, gradient.new_full(own.shape, smoothing - 1))
+        gradient, block_labels = logits[begin:last].exp(), labels[begin:last]
+        gradient.scatter_add_(1, block_labels, gradient.new_full(block_labels.shape, smoothing - 1))
         if smoothing:
             for _, start, stop, size in parts:
                 gradient[start - begin : stop - begin, :size] -= smoothing / size
@@ -126,7 +130,7 @@ def sorted_groups_backward(
             empty.remove(number)
     for number in empty:
         of_weights[number].zero_()
-    of_rows[last:].zero_()  # sorted behind all groups: rows that have none
+    of_rows[last:].zero_()  # rows without a group, sorted after all groups
     of_x = torch.empty_like(rows).index_copy_(0, order, of_rows) if need_x else of_rows
     return [of_x, *of_weights, *of_biases]
 

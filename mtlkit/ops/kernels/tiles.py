@@ -1,6 +1,6 @@
-"""Logits a tile of classes at a time, so that they need not all be held.
+"""Logits computed a tile of classes at a time, so that they are never all stored.
 
-Everything here rests on one split. A cross-entropy is softplus(r - z_t), where z_t is the target's
+The loss is split in two. A cross-entropy is softplus(r - z_t), where z_t is the target's
 logit and r = log sum_{c != t} exp(z_c) the log-sum-exp of its negatives. The softplus of the
 difference is exact however confident the net is, margins change z_t alone, and only r is expensive.
 
@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 EPSILON = 1e-12
-"""The smallest length by which a row is divided."""
+"""Smallest norm by which a row is divided."""
 
 
 def accumulator(dtype: torch.dtype) -> torch.dtype:
-    """The type in which sums over `dtype` are kept."""
+    """Return the type in which sums over `dtype` are accumulated."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
 def spans(classes: int, width: int) -> Iterator[tuple[int, int]]:
-    """The tiles [start, stop) of `width` classes."""
+    """Yield the tiles [start, stop) of `width` classes."""
     for start in range(0, classes, width):
         yield start, min(start + width, classes)
 
@@ -31,7 +31,7 @@ def spans(classes: int, width: int) -> Iterator[tuple[int, int]]:
 class Logits(NamedTuple):
     """z = x W^T + b for x (N, D), W (C, D), b (C,) or None; rows of W as unit vectors if `cosine`.
 
-    `target` (N,) names a class of every row.
+    `target` (N,) holds a class for every row.
     """
 
     x: Tensor
@@ -41,11 +41,11 @@ class Logits(NamedTuple):
     cosine: bool
 
     def rows(self, place: slice) -> "Logits":
-        """The same for some of the rows."""
+        """Return the same for some of the rows."""
         return self._replace(x=self.x[place], target=self.target[place])
 
     def weight_tile(self, start: int, stop: int) -> Tensor:
-        """The rows of W, normalised where asked: by lengths in float32, and rounded once."""
+        """Return the rows of W, normalized if `cosine`: by norms in float32, and rounded once."""
         tile = self.weight[start:stop]
         if not self.cosine:
             return tile
@@ -54,7 +54,7 @@ class Logits(NamedTuple):
     def negative_logits(
         self, start: int, stop: int, weight: Tensor, out: Tensor | None = None
     ) -> Tensor:
-        """The logits (N, stop - start) of a tile, with -inf in place of the target's own."""
+        """Return the logits (N, stop - start) of a tile, with -inf in place of the target's."""
         wide = accumulator(self.x.dtype)
         z = torch.mm(self.x, weight.T, out=out if self.x.dtype == wide else None).to(wide)
         if self.bias is not None:
@@ -65,7 +65,7 @@ class Logits(NamedTuple):
         return z.scatter_(1, place, torch.where(inside, -torch.inf, z.gather(1, place)))
 
     def target_logit(self) -> Tensor:
-        """The logit (N,) of each row's target."""
+        """Return the logit (N,) of each row's target."""
         wide = accumulator(self.x.dtype)
         z = (self.x.to(wide) * self._target_rows(wide)).sum(dim=1)
         return z if self.bias is None else z + self.bias[self.target]
@@ -73,25 +73,25 @@ class Logits(NamedTuple):
     def add_target_gradient(
         self, gradient: Tensor, x: Tensor | None, weight: Tensor | None, bias: Tensor | None
     ) -> None:
-        """Add what the target's logit, with `gradient` (N,), gives to the gradients."""
+        """Add the part of the target's logit, whose gradient is `gradient` (N,)."""
         wide = accumulator(self.x.dtype)
         rows, gradient = self._target_rows(wide), gradient.unsqueeze(1)
         if x is not None:
             x.addcmul_(rows, gradient)
         if weight is not None:
-            own = self.x.to(wide)
+            of_rows = self.x.to(wide)
             if self.cosine:
                 norm = inverse_norm(self.weight[self.target])
-                own = (own - rows * (own * rows).sum(dim=1, keepdim=True)) * norm
-            self._add_by_target(weight, own * gradient)
+                of_rows = (of_rows - rows * (of_rows * rows).sum(dim=1, keepdim=True)) * norm
+            self._add_by_target(weight, of_rows * gradient)
         if bias is not None:
             bias.index_add_(0, self.target, gradient.squeeze(1))
 
     def _add_by_target(self, total: Tensor, rows: Tensor) -> None:
-        """Add `rows` (N, D) to those of their targets in `total`, whose type may be lower.
+        """Add `rows` (N, D) to those of their targets in `total`, whose type may be narrower.
 
-        Then all rows of a class are summed first: a long sum of small numbers stands still in 8 or
-        11 bits. No class is asked for by number, so that a GPU is not waited for.
+        In that case all rows of a class are summed first: a long sum of small numbers stagnates in
+        8 or 11 bits. The host reads no class, which avoids a sync.
         """
         if total.dtype == rows.dtype:
             total.index_add_(0, self.target, rows)
@@ -105,7 +105,7 @@ class Logits(NamedTuple):
         total.index_add_(0, owner, sums.to(total.dtype))
 
     def project(self, gradient: Tensor, start: int, stop: int) -> None:
-        """Make of the gradient of a tile's unit vectors that of the rows of W, in place."""
+        """Turn the gradient of a tile's unit vectors into that of the rows of W, in place."""
         rows = self.weight[start:stop]
         inverse = inverse_norm(rows)
         unit = torch.mul(rows, inverse, out=torch.empty_like(gradient))
@@ -118,7 +118,7 @@ class Logits(NamedTuple):
 
 
 def inverse_norm(rows: Tensor) -> Tensor:
-    """1 / |row| (N, 1)."""
+    """Return 1 / |row| (N, 1)."""
     wide = accumulator(rows.dtype)
     norm = torch.linalg.vector_norm(rows, dim=1, keepdim=True, dtype=wide)
     inverse: Tensor = norm.clamp_min(EPSILON).reciprocal()
@@ -126,9 +126,9 @@ def inverse_norm(rows: Tensor) -> Tensor:
 
 
 class Scan:
-    """The running log-sum-exp of the negatives, and what the backward pass needs of it.
+    """Running log-sum-exp of the negatives, and a sum that the backward pass needs.
 
-    `pull` (N, D), where wanted, is sum_c exp(z_c) w_c in units of exp(`top`): flash attention's
+    `pull` (N, D), if requested, is sum_c exp(z_c) w_c in units of exp(`top`): flash attention's
     rescaled sum (Dao et al. 2022), by which the features' gradient needs no second pass over W.
     """
 
@@ -141,7 +141,7 @@ class Scan:
         self.pull = torch.zeros_like(logits.x, dtype=wide) if pull else None
 
     def step(self, start: int, stop: int, out: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Take in a tile; exp(z - shift) (N, stop - start), in `out` or not, and shift."""
+        """Add a tile; return exp(z - shift) (N, stop - start), in `out` if given, and shift."""
         weight = self.logits.weight_tile(start, stop)
         z = self.logits.negative_logits(start, stop, weight, out)
         top = torch.maximum(self.top, z.amax(dim=1, keepdim=True))
@@ -162,17 +162,17 @@ class Scan:
         return torch.where(self.total == 0, 0.0, self.pull / self.total)
 
     def negative_lse(self) -> Tensor:
-        """log sum_{c != t} exp(z_c) (N,), -inf where there is no negative."""
+        """Return log sum_{c != t} exp(z_c) (N,), -inf for rows without negatives."""
         return (finite(self.top) + self.total.log()).squeeze(1)
 
 
 def finite(logits: Tensor) -> Tensor:
-    """The same with 0 for -inf, so that exp(z - shift) is 0 and not NaN for z of -inf."""
+    """Return the logits with 0 for -inf, so that exp(z - shift) is 0 and not NaN for z of -inf."""
     return logits.masked_fill(logits == -torch.inf, 0.0)
 
 
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
-    """total += left @ right, the sum in the type of `total`."""
+    """Add left @ right to `total`, in the type of `total`."""
     if total.dtype == right.dtype:
         total.addmm_(left, right)
     else:
@@ -180,14 +180,14 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 
 def share_of(shift: Tensor, negative_lse: Tensor) -> Tensor:
-    """exp(shift - negatives), 0 where there is no negative."""
+    """Return exp(shift - negative_lse), 0 for rows without negatives."""
     return torch.where(negative_lse == -torch.inf, 0.0, (shift - negative_lse).exp())
 
 
 class Gradients:
-    """The gradients of x and b (in the accumulator's type) and W; None where they are not needed.
+    """Gradients of x and b (in the accumulator's type) and W; None if they are not needed.
 
-    Every row must be given before `finish`; where rows come in parts, W and b add up.
+    Every row must be added before `tensors`; if rows come in parts, W and b accumulate.
     """
 
     def __init__(
@@ -201,38 +201,41 @@ class Gradients:
     def add_tile(
         self, logits: Logits, span: tuple[int, int], shares: Tensor, factor: Tensor, more: bool
     ) -> None:
-        """Take in a tile whose logits have the gradient shares (N, T) * factor (N,), for W and b.
+        """Add to W and b a tile whose logits have the gradient shares (N, T) * factor (N,).
 
-        `more` says that other rows have been here before. A row's factor scales x rather than the
+        `more` is true if other rows were added before. A row's factor scales x rather than the
         tile, which is larger.
         """
         start, stop = span
         if self.weight is not None:
             x = logits.x
             scaled = (x * factor.unsqueeze(1)).to(x.dtype)
-            own, left = self.weight[start:stop], shares.to(x.dtype).T
+            of_weight, left = self.weight[start:stop], shares.to(x.dtype).T
             if more:
-                add_product(own, left, scaled)
-            elif own.dtype == x.dtype:
-                torch.mm(left, scaled, out=own)
+                add_product(of_weight, left, scaled)
+            elif of_weight.dtype == x.dtype:
+                torch.mm(left, scaled, out=of_weight)
             else:
-                own.copy_(torch.mm(left, scaled))
+                of_weight.copy_(torch.mm(left, scaled))
             if logits.cosine:
-                logits.project(own, start, stop)
+                logits.project(of_weight, start, stop)
         if self.bias is not None:
             self.bias[start:stop] += torch.mv(shares.T, factor.to(shares.dtype))
 
     def add_rows(
         self, place: slice, logits: Logits, pull: Tensor, of_negatives: Tensor, of_target: Tensor
     ) -> None:
-        """Take in what is of rows: `pull` (N, D), the mean of their negatives, and the targets."""
-        own = None
+        """Add the terms of rows: `pull` (N, D), the mean of their negatives, and the targets."""
+        of_x = None
         if self.x is not None:
-            own = self.x[place]
-            torch.mul(pull, of_negatives.unsqueeze(1), out=own)
-        logits.add_target_gradient(of_target, own, self.weight, self.bias)
+            of_x = self.x[place]
+            torch.mul(pull, of_negatives.unsqueeze(1), out=of_x)
+        logits.add_target_gradient(of_target, of_x, self.weight, self.bias)
 
     def tensors(self, like: Tensor) -> list[Tensor]:
-        """The gradients in the type of the inputs, empty where not needed."""
-        found = (self.x, self.weight, self.bias)
-        return [like.new_empty(0) if each is None else each.to(like.dtype) for each in found]
+        """Return the gradients in the type of the inputs, empty if not needed."""
+        gradients = (self.x, self.weight, self.bias)
+        return [
+            like.new_empty(0) if gradient is None else gradient.to(like.dtype)
+            for gradient in gradients
+        ]

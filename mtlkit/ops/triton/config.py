@@ -1,8 +1,8 @@
-"""How the work of the kernels is cut into blocks, and with how many warps: by type, GPU and sizes.
+"""Block sizes and numbers of warps of the kernels, by type, GPU and sizes.
 
-Decided by what the compiler says, not by timing: no spills of registers, shared memory that fits
-every GPU that has tensor cores for bfloat16, loads that go on while products are made, and two
-programs on a multiprocessor, so that one's exponentials can hide behind the other's products.
+They follow the compiler's reports, not timings: no spills of registers, shared memory that fits
+every GPU that has tensor cores for bfloat16, loads that overlap products, and two programs on a
+multiprocessor, so that the exponentials of one can overlap the products of the other.
 `benchmarks/ops/kernels_compiled.py` prints the evidence.
 """
 
@@ -13,25 +13,25 @@ import torch
 from torch import Tensor
 
 TILE = 8192
-"""How many classes make a tile of the backward pass that has no matrix of logits."""
+"""Number of classes in a tile of the backward pass without a matrix of logits."""
 
 
 class Gpu(NamedTuple):
-    """What is asked of a GPU: ten times its compute capability, and its multiprocessors."""
+    """Properties of a GPU: ten times its compute capability, and its multiprocessors."""
 
     capability: int
     processors: int
 
 
 H100 = Gpu(90, 132)
-"""The one for which the interpreter cuts its work."""
+"""GPU whose block sizes the interpreter uses."""
 
 
 class Blocks(NamedTuple):
     """The rows, classes and features of a block, and how a program is compiled.
 
-    `resident` programs fit a multiprocessor at once; `registers` is the most that a thread may
-    have, without a bound where it is 0.
+    `resident` programs fit a multiprocessor at once; `registers` bounds those of a thread
+    unless it is 0.
     """
 
     rows: int
@@ -43,7 +43,7 @@ class Blocks(NamedTuple):
     registers: int = 0
 
     def options(self) -> dict[str, int]:
-        """How the kernels of products are told."""
+        """Return the launch options of the kernels of products."""
         bound = {"maxnreg": self.registers} if self.registers else {}
         return {
             "BLOCK_N": self.rows, "BLOCK_C": self.classes, "BLOCK_D": self.features,
@@ -52,39 +52,39 @@ class Blocks(NamedTuple):
 
 
 def gpu_of(x: Tensor) -> Gpu:
-    """The GPU that holds `x`."""
+    """Return the GPU that holds `x`."""
     return _gpu(x.device.index) if x.is_cuda else H100
 
 
 @cache
 def _gpu(index: int) -> Gpu:
-    found = torch.cuda.get_device_properties(index)
-    return Gpu(10 * found.major + found.minor, found.multi_processor_count)
+    properties = torch.cuda.get_device_properties(index)
+    return Gpu(10 * properties.major + properties.minor, properties.multi_processor_count)
 
 
 def count(size: int, block: int) -> int:
-    """How many blocks cover `size`."""
+    """Return the number of blocks that cover `size`."""
     return (size + block - 1) // block
 
 
 def power_of_two(size: int, least: int, most: int) -> int:
-    """The power of two that holds `size`, from `least` to `most`."""
+    """Return the power of two that holds `size`, from `least` to `most`."""
     return int(min(most, max(least, 1 << (size - 1).bit_length())))
 
 
 def even(*matrices: Tensor) -> bool:
-    """Whether 16 bytes of a row can be read at once: Triton asks for sizes that 16 divides."""
-    return all(each.shape[1] % 16 == 0 and each.data_ptr() % 16 == 0 for each in matrices)
+    """Return whether 16 bytes of a row can be read at once: Triton needs multiples of 16."""
+    return all(matrix.shape[1] % 16 == 0 and matrix.data_ptr() % 16 == 0 for matrix in matrices)
 
 
 def of_product(dtype: torch.dtype, gpu: Gpu, rows: int, classes: int, even: bool) -> Blocks:
-    """The blocks of logits (rows, classes) in the kernels that make them by tiles.
+    """Return the blocks of logits (rows, classes) in the kernels that make them by tiles.
 
     float32, whose products are exact, and old GPUs have no tensor cores: 8 x 4 numbers for each
-    thread, and few features at a time, or the unrolled loop spills. What is not `even` is read
-    number by number, through registers. Large blocks read least from the L2 cache; where two of
-    them leave a thread too few registers, in a batch of few rows, and where they would be fewer
-    than the multiprocessors, they are smaller.
+    thread, and few features at a time, or the unrolled loop spills. Matrices that are not `even`
+    are read number by number, through registers. Large blocks read least from the L2 cache; smaller
+    ones are used if two large ones leave a thread too few registers, for a batch of few rows, and
+    if there would be fewer blocks than multiprocessors.
     """
     if dtype.itemsize > 2 or gpu.capability < 80:
         return Blocks(64, 128, 16, 8, 3, resident=2 if even else 1)
@@ -100,9 +100,9 @@ def of_product(dtype: torch.dtype, gpu: Gpu, rows: int, classes: int, even: bool
 
 @lru_cache(maxsize=1024)  # the rows of a batch may vary
 def classes_of_a_program(blocks: Blocks, gpu: Gpu, rows: int, classes: int) -> int:
-    """How many classes, whole blocks of them, each program of `blocks.rows` rows goes through.
+    """Return the number of classes, in whole blocks, that a program of `blocks.rows` rows covers.
 
-    Of all ways to divide the classes, the one by which the last program ends soonest.
+    Of all ways to divide the classes, it is the one by which the last program ends soonest.
     """
     across, tiles = count(rows, blocks.rows), count(classes, blocks.classes)
     slots = gpu.processors * blocks.resident
@@ -115,7 +115,7 @@ def classes_of_a_program(blocks: Blocks, gpu: Gpu, rows: int, classes: int) -> i
 
 
 def of_heads(dtype: torch.dtype, classes: int, even: bool) -> Blocks:
-    """The blocks of the logits of all heads, whose classes one program has.
+    """Return the blocks of the logits of all heads, whose classes one program covers.
 
     16 rows, the least of a tensor core: a batch of 512 then makes 32 programs.
     """
@@ -125,6 +125,6 @@ def of_heads(dtype: torch.dtype, classes: int, even: bool) -> Blocks:
 
 
 def of_row(classes: int) -> dict[str, int]:
-    """The columns that a program of one row takes at a time; 8 for each thread."""
+    """Return the columns that a program of one row takes at a time; 8 for each thread."""
     block = power_of_two(classes, 16, 4096)
     return {"BLOCK": block, "num_warps": max(1, block // 256)}

@@ -14,11 +14,11 @@ from mtlkit.ops.triton.support import kernels, on_device_of, upcast
 from mtlkit.ops.triton.support import refuses as refuses_any
 
 MOST = 256
-"""How many classes all heads may have together: a program holds a row's logits in registers."""
+"""Most classes of all heads together: a program holds a row's logits in registers."""
 
 
 def refuses(request: Request) -> str:
-    """Why the kernels cannot serve a request."""
+    """Return the reason why the kernels cannot serve a request, or an empty string."""
     if request.classes > MOST:
         return f"the kernel is for {MOST} classes in all, these are {request.classes}"
     return refuses_any(request)
@@ -26,7 +26,7 @@ def refuses(request: Request) -> str:
 
 @cache
 def _starts(sizes: tuple[int, ...], device: torch.device) -> Tensor:
-    """Where each head begins; made once, since a captured graph cannot copy from the host."""
+    """Return the start of each head, cached since a captured graph cannot copy from the host."""
     return torch.tensor([0, *sizes]).cumsum(0).to(device)
 
 
@@ -68,7 +68,7 @@ def small_heads_backward(
     of_shares: Tensor,
     need_x: bool,
 ) -> list[Tensor]:
-    """The gradients of x (empty where not needed), of all weights, and of all biases."""
+    """Return the gradients of x (empty if not needed), of all weights, and of all biases."""
     sizes = tuple(len(weight) for weight in weights)
     logits = x.new_zeros((sum(sizes), len(x)))
     if len(x):

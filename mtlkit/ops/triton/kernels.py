@@ -1,6 +1,6 @@
 """Triton kernels; they run on a GPU, and in Triton's interpreter if it was on at the import.
 
-All arithmetic is in float32. Logits of -inf are classes that cannot be: a maximum of -inf is
+All arithmetic is in float32. Logits of -inf are excluded classes: a maximum of -inf is
 replaced before it is subtracted. Offsets of rows are 64-bit: N * C may exceed 2^31.
 """
 
@@ -8,12 +8,12 @@ import triton
 import triton.language as tl
 
 INTERPRETED = triton.knobs.runtime.interpret
-"""Whether these kernels are interpreted; on a CPU nothing else can run them."""
+"""True if these kernels are interpreted, which is the only way to run them on a CPU."""
 
 
 @triton.jit
 def _merge(top, total, values):
-    """A running maximum and sum of exponentials, with more values along the last axis."""
+    """Add values along the last axis to a running maximum and sum of exponentials."""
     axis: tl.constexpr = len(values.shape) - 1
     new = tl.maximum(top, tl.max(values, axis))
     reference = tl.where(new == -float("inf"), 0.0, new)
@@ -23,17 +23,17 @@ def _merge(top, total, values):
 
 @triton.jit
 def negatives_of_logits(z, target, target_logit, negative_lse, classes, BLOCK: tl.constexpr):
-    """One row of logits: that of its target, and the log-sum-exp of all others."""
+    """Compute from a row the logit of its target and the log-sum-exp of all others."""
     row = tl.program_id(0).to(tl.int64)
-    own = tl.load(target + row)
+    label = tl.load(target + row)
     top, total, mine = -float("inf"), 0.0, 0.0
     for start in range(0, classes, BLOCK):
         column = start + tl.arange(0, BLOCK)
         inside = column < classes
         value = tl.load(z + row * classes + column, mask=inside, other=-float("inf"))
         value = value.to(tl.float32)
-        mine += tl.sum(tl.where(column == own, value, 0.0), 0)
-        top, total = _merge(top, total, tl.where(column == own, -float("inf"), value))
+        mine += tl.sum(tl.where(column == label, value, 0.0), 0)
+        top, total = _merge(top, total, tl.where(column == label, -float("inf"), value))
     reference = tl.where(top == -float("inf"), 0.0, top)
     lse = reference + tl.log(tl.where(total == 0, 1.0, total))
     tl.store(target_logit + row, mine)
@@ -44,7 +44,7 @@ def negatives_of_logits(z, target, target_logit, negative_lse, classes, BLOCK: t
 def gradient_of_logits(
     z, target, negative_lse, of_target, of_negatives, classes, BLOCK: tl.constexpr
 ):
-    """The gradient of a block of a row of logits, in their place."""
+    """Replace a block of a row of logits by its gradient."""
     row = tl.program_id(0).to(tl.int64)
     column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = column < classes
@@ -52,9 +52,9 @@ def gradient_of_logits(
     value = tl.load(place, mask=inside, other=-float("inf")).to(tl.float32)
     lse = tl.load(negative_lse + row)
     factor = tl.load(of_negatives + row)
-    found = tl.exp(value - tl.where(lse == -float("inf"), 0.0, lse)) * factor
-    found = tl.where(column == tl.load(target + row), tl.load(of_target + row), found)
-    tl.store(place, found.to(z.dtype.element_ty), mask=inside)
+    gradient = tl.exp(value - tl.where(lse == -float("inf"), 0.0, lse)) * factor
+    gradient = tl.where(column == tl.load(target + row), tl.load(of_target + row), gradient)
+    tl.store(place, gradient.to(z.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -62,7 +62,7 @@ def _product(
     x, weight, row, column, rows, classes, features,
     BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_D: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
-    """A block of x W^T; `UPCAST` is for the interpreter, whose bfloat16 arithmetic is wrong."""
+    """Compute a block of x W^T; `UPCAST` is for the interpreter, whose bfloat16 is wrong."""
     total = tl.zeros((BLOCK_N, BLOCK_C), tl.float32)
     for start in range(0, features, BLOCK_D):
         feature = start + tl.arange(0, BLOCK_D)
@@ -86,7 +86,7 @@ def _negatives_block(
     BIASED: tl.constexpr, SCALED: tl.constexpr,
     BLOCK_N: tl.constexpr, BLOCK_C: tl.constexpr, BLOCK_D: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
-    """A block of logits, -inf for the target's own and outside of the matrix."""
+    """Compute a block of logits, -inf for the target's and outside of the matrix."""
     value = _product(
         x, weight, row, column, rows, classes, features, BLOCK_N, BLOCK_C, BLOCK_D, UPCAST
     )
@@ -95,8 +95,8 @@ def _negatives_block(
         value *= tl.load(scale + column, mask=inside, other=1.0)[None, :]
     if BIASED:
         value += tl.load(bias + column, mask=inside, other=0.0).to(tl.float32)[None, :]
-    own = tl.load(target + row, mask=row < rows, other=-1)
-    away = inside[None, :] & (first + column[None, :] != own[:, None])
+    label = tl.load(target + row, mask=row < rows, other=-1)
+    away = inside[None, :] & (first + column[None, :] != label[:, None])
     return tl.where(away, value, -float("inf"))
 
 
@@ -160,17 +160,17 @@ def small_heads(
     value += tl.load(bias + column, mask=column < classes, other=0.0).to(tl.float32)[None, :]
     for head in range(HEADS):
         start, stop = tl.load(starts + head), tl.load(starts + head + 1)
-        own = ((column >= start) & (column < stop))[None, :]
-        top = tl.max(tl.where(own, value, -float("inf")), 1)
+        in_head = ((column >= start) & (column < stop))[None, :]
+        top = tl.max(tl.where(in_head, value, -float("inf")), 1)
         top = tl.where(top == -float("inf"), 0.0, top)
-        total = tl.sum(tl.where(own, tl.exp(value - top[:, None]), 0.0), 1)
-        value = tl.where(own, value - (top + tl.log(total))[:, None], value)
+        total = tl.sum(tl.where(in_head, tl.exp(value - top[:, None]), 0.0), 1)
+        value = tl.where(in_head, value - (top + tl.log(total))[:, None], value)
         if head < LABELLED:
             label = tl.load(target + head * rows + row, mask=row < rows, other=0)
             hit = column[None, :] == start + label[:, None]
             loss = (smoothing - 1.0) * tl.sum(tl.where(hit, value, 0.0), 1)
             if smoothing > 0:
-                loss -= smoothing * tl.sum(tl.where(own, value, 0.0), 1) / (stop - start)
+                loss -= smoothing * tl.sum(tl.where(in_head, value, 0.0), 1) / (stop - start)
             tl.store(losses + head * rows + row, loss, mask=row < rows)
     tl.store(
         kept + column[None, :].to(tl.int64) * rows + row[:, None],
@@ -190,18 +190,18 @@ def gradient_of_small_heads(
     inside = (row[:, None] < rows) & (column[None, :] < classes)
     place = column[None, :].to(tl.int64) * rows + row[:, None]
     share = tl.exp(tl.load(kept + place, mask=inside, other=-float("inf")))
-    found = tl.zeros((BLOCK_N, BLOCK_C), tl.float32)
+    gradient = tl.zeros((BLOCK_N, BLOCK_C), tl.float32)
     for head in range(HEADS):
         start, stop = tl.load(starts + head), tl.load(starts + head + 1)
-        own = ((column >= start) & (column < stop))[None, :]
+        in_head = ((column >= start) & (column < stop))[None, :]
         if head < LABELLED:
             label = tl.load(target + head * rows + row, mask=row < rows, other=0)
             hit = column[None, :] == start + label[:, None]
             factor = tl.load(of_losses + head * rows + row, mask=row < rows, other=0.0)
             value = share - smoothing / (stop - start) - tl.where(hit, 1.0 - smoothing, 0.0)
-            found = tl.where(own, value * factor[:, None], found)
+            gradient = tl.where(in_head, value * factor[:, None], gradient)
         else:
-            upstream = tl.load(of_shares + place - start * rows, mask=inside & own, other=0.0)
-            mean = tl.sum(tl.where(own, share * upstream, 0.0), 1)
-            found = tl.where(own, share * (upstream - mean[:, None]), found)
-    tl.store(out + place, found.to(out.dtype.element_ty), mask=inside)
+            upstream = tl.load(of_shares + place - start * rows, mask=inside & in_head, other=0.0)
+            mean = tl.sum(tl.where(in_head, share * upstream, 0.0), 1)
+            gradient = tl.where(in_head, share * (upstream - mean[:, None]), gradient)
+    tl.store(out + place, gradient.to(out.dtype.element_ty), mask=inside)

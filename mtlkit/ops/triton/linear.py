@@ -12,7 +12,7 @@ from mtlkit.ops.triton.support import kernels, on_device_of, upcast
 
 
 def class_scale(logits: Logits) -> Tensor | None:
-    """1 / |w| (C,) for cosines: it scales the logits, so that no unit vectors are made."""
+    """Return 1 / |w| (C,) for cosines: it scales the logits, which avoids unit vectors."""
     return inverse_norm(logits.weight).squeeze(1).contiguous() if logits.cosine else None
 
 
@@ -20,7 +20,7 @@ def class_scale(logits: Logits) -> Tensor | None:
 def triton_negatives(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor]:
-    """The target's logit and the log-sum-exp of its negatives (N,), without a matrix of logits."""
+    """Return the target's logit and the log-sum-exp of its negatives (N,), by tiles."""
     logits = Logits(x, weight, bias, target, cosine)
     blocks = of_product(x.dtype, gpu_of(x), len(x), len(weight), even(x, weight))
     split = classes_of_a_program(blocks, gpu_of(x), max(len(x), 1), len(weight))
@@ -49,13 +49,13 @@ def triton_negatives_backward(
     of_negatives: Tensor,
     needs: list[bool],
 ) -> list[Tensor]:
-    """The gradients of x, W and b: tiles of shares by a kernel, their products by torch."""
+    """Return the gradients of x, W, b: tiles of shares by a kernel, their products by torch."""
     logits = Logits(x, weight, bias, target, cosine)
     scale = class_scale(logits)
     bias = None if bias is None else bias.contiguous()
 
     def shares(start: int, stop: int, tile: Tensor) -> Tensor:
-        found = x.new_empty(len(x), stop - start)
+        tile_shares = x.new_empty(len(x), stop - start)
         blocks = of_product(x.dtype, gpu_of(x), len(x), stop - start, even(x, weight))
         grid = count(len(x), blocks.rows), count(stop - start, blocks.classes)
         if len(x):
@@ -63,14 +63,14 @@ def triton_negatives_backward(
                 kernels().shares_of_tile[grid](
                     x, weight[start:stop], None if bias is None else bias[start:stop],
                     None if scale is None else scale[start:stop], target.contiguous(), negative_lse,
-                    found, start, len(x), stop - start, x.shape[1], BIASED=bias is not None,
+                    tile_shares, start, len(x), stop - start, x.shape[1], BIASED=bias is not None,
                     SCALED=cosine, UPCAST=upcast(x), **blocks.options(),
                 )  # fmt: skip
-        return found
+        return tile_shares
 
-    found = Gradients(x, weight, bias, needs)
-    gradients_by_tiles(found, logits, of_target, of_negatives, TILE, shares)
-    return found.tensors(x)
+    gradients = Gradients(x, weight, bias, needs)
+    gradients_by_tiles(gradients, logits, of_target, of_negatives, TILE, shares)
+    return gradients.tensors(x)
 
 
 triton_negatives.register_fake(fake_negatives)

@@ -1,8 +1,8 @@
 """Negatives by Triton from a matrix of logits of the inputs' type, which each pass reads once.
 
-The backward pass makes of the logits their gradients, in their place. Cosines are products with
-unit rows of W, made a tile of classes at a time: |w| scales no number before it is divided out, so
-that float16 holds every logit and every gradient, whatever the length of w.
+The backward pass replaces the logits by their gradients. Cosines are products with unit rows of W,
+computed a tile of classes at a time: no stored number is scaled by |w|, so that float16 holds every
+logit and every gradient for any norm of w.
 """
 
 from typing import Any
@@ -18,28 +18,28 @@ from mtlkit.ops.triton.config import count, of_row
 from mtlkit.ops.triton.support import kernels, on_device_of
 
 TILE = 16384
-"""How many unit rows of W are there at a time: 16 MB of 512 features in 16 bits, which an L2 holds.
+"""Number of unit rows of W at a time: 16 MB of 512 features in 16 bits, which an L2 holds.
 
-So they cost no traffic beside that of W, and few launches."""
+They add no traffic to that of W, and few launches."""
 
 
 @custom_op("negatives_of_logits_triton")
 def negatives_of_logits(
     x: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cosine: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The target's logit, the log-sum-exp of its negatives (N,), and the logits, which are kept."""
+    """Return the target's logit, the log-sum-exp of its negatives (N,), and the saved logits."""
     z = _logits(Logits(x, weight, bias, target, cosine))
-    found, negative_lse = torch.empty_like(row_numbers(x)), torch.empty_like(row_numbers(x))
+    logit, negative_lse = torch.empty_like(row_numbers(x)), torch.empty_like(row_numbers(x))
     if len(x):
         with on_device_of(x):
             kernels().negatives_of_logits[(len(x),)](
-                z, target.contiguous(), found, negative_lse, len(weight), **of_row(len(weight))
+                z, target.contiguous(), logit, negative_lse, len(weight), **of_row(len(weight))
             )
-    return found, negative_lse, z
+    return logit, negative_lse, z
 
 
 def _logits(logits: Logits) -> Tensor:
-    """All logits (N, C) in the type of x."""
+    """Return all logits (N, C) in the type of x."""
     x, weight, bias, _, cosine = logits
     if not cosine:
         return torch.mm(x, weight.T) if bias is None else torch.addmm(bias, x, weight.T)
@@ -62,7 +62,7 @@ def negatives_of_logits_backward(
     of_negatives: Tensor,
     needs: list[bool],
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of x, W and b, empty where not needed; `z` becomes that of the logits."""
+    """Return the gradients of x, W, b, empty if not needed; `z` becomes that of the logits."""
     rows, classes = z.shape
     if rows:
         one = of_row(classes)
@@ -80,7 +80,7 @@ def negatives_of_logits_backward(
 
 
 def _of_features(logits: Logits, z: Tensor) -> Tensor:
-    """The gradient of x (N, D) by that of the logits."""
+    """Return the gradient of x (N, D) by that of the logits."""
     x, weight, *_, cosine = logits
     if not cosine:
         return torch.mm(z, weight)
@@ -91,12 +91,12 @@ def _of_features(logits: Logits, z: Tensor) -> Tensor:
 
 
 def _of_weight(logits: Logits, z: Tensor) -> Tensor:
-    """The gradient of W (C, D) by that of the logits."""
-    found = torch.mm(z.T, logits.x)
+    """Return the gradient of W (C, D) by that of the logits."""
+    of_weight = torch.mm(z.T, logits.x)
     if logits.cosine:
-        for start, stop in spans(len(found), TILE):
-            logits.project(found[start:stop], start, stop)
-    return found
+        for start, stop in spans(len(of_weight), TILE):
+            logits.project(of_weight[start:stop], start, stop)
+    return of_weight
 
 
 @negatives_of_logits.register_fake
@@ -116,10 +116,12 @@ def _backward(
 ) -> tuple[Tensor | None, ...]:
     x, weight, bias, target, negative_lse, kept = ctx.saved_tensors
     upstream = zeros_for_none(negative_lse, of_target, of_negatives)
-    found = negatives_of_logits_backward(
+    gradients = negatives_of_logits_backward(
         x, weight, bias, target, ctx.cosine, negative_lse, consumable(kept), *upstream, ctx.needs
     )
-    needed = (each if need else None for each, need in zip(found, ctx.needs, strict=True))
+    needed = (
+        gradient if need else None for gradient, need in zip(gradients, ctx.needs, strict=True)
+    )
     return (*needed, None, None)
 
 

@@ -1,6 +1,6 @@
-"""Whether Triton can serve a request, and what every start of a kernel needs.
+"""Reasons why Triton cannot serve a request, and the setup of kernel launches.
 
-Imported everywhere, it imports Triton only where a kernel is started.
+The module imports Triton only when a kernel is launched.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from mtlkit.ops.kernels.costs import refuses_forward_mode
 
 
 def refuses(request: Request) -> str:
-    """Why Triton cannot serve a request."""
+    """Return the reason why Triton cannot serve a request, or an empty string."""
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed; it comes with torch for CUDA"
     if torch.version.hip is not None:
@@ -28,18 +28,18 @@ def refuses(request: Request) -> str:
 
 
 def kernels() -> ModuleType:
-    """The kernels, whose import needs Triton."""
+    """Return the module of kernels, whose import needs Triton."""
     from mtlkit.ops.triton import kernels
 
     return kernels
 
 
 def upcast(x: Tensor) -> bool:
-    """Whether the operands of a product must be float32: the interpreter's bfloat16 is wrong."""
+    """Return whether products need float32 operands: the interpreter's bfloat16 is wrong."""
     interpreted: bool = kernels().INTERPRETED
     return interpreted and x.dtype == torch.bfloat16
 
 
 def on_device_of(x: Tensor) -> torch.cuda.device:
-    """Kernels are started on the device of `x`, whichever is current."""
+    """Return a context that starts kernels on the device of `x`."""
     return torch.cuda.device(x.device if x.is_cuda else -1)
