@@ -15,7 +15,7 @@ def read_disabled() -> frozenset[str]:
     """Return the namespaces of the disabled plugins."""
     try:
         text = disabled_file().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):  # usually there is no file
+    except (OSError, UnicodeDecodeError):  # usually the file does not exist
         return frozenset()
     return frozenset(line.strip() for line in text.splitlines() if line.strip())
 
