@@ -305,7 +305,7 @@ def test_a_plugin_that_is_not_installed(monkeypatch):
 
 
 class TestTheFourErrors:
-    """Unknown, not installed, failed and incompatible are told apart by type and by text."""
+    """Unknown, not installed, failed and incompatible are distinguished by type and by text."""
 
     def test_unknown_suggests_the_nearest(self, distribution):
         distribution("acme", good("acme"))

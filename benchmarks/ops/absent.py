@@ -83,7 +83,7 @@ class Absent(TorchDispatchMode):
         if on_gpu and (name in VALUES or device == torch.device("cpu")):
             raise WaitError(f"{name} needs values of the GPU")
         if on_gpu and name.startswith("index") and any(t.dtype == torch.bool for t in on_gpu[1:]):
-            raise WaitError(f"{name} by a mask needs to know how many there are")
+            raise WaitError(f"{name} by a mask needs their number")
         if name == "_grouped_mm" and on_gpu[0].dtype != torch.bfloat16:
             raise WaitError("_grouped_mm fetches its offsets, but in bfloat16 from sm_90 on")
         if on_host and (on_gpu or device == META):

@@ -91,7 +91,7 @@ def table(result):
         *(HOW[device] for device in devices),
         "Memory and errors as `benchmarks/ops/measure.py` says. The fastest is in bold among the "
         "ways that do the same work;",
-        "`auto` is a row of its own, which runs the implementation in brackets once more.",
+        "`auto` is a separate row, which runs the implementation in brackets once more.",
         "",
         "## Who is fastest",
         "",
@@ -192,7 +192,7 @@ def plot(result, path):
             peaks = [max(c["peak_bytes"][name], 2**16) / 2**20 for c in kept]
             right.loglog([c["sizes"][2] for c in kept], peaks, label=name, **style)
     left.set(xlabel="classes", ylabel="seconds, forward and backward", title="time")
-    middle.set(xlabel="classes", ylabel=f"time of the {FLOOR}", title="time beside the floor")
+    middle.set(xlabel="classes", ylabel=f"time of the {FLOOR}", title="time next to the floor")
     right.set(xlabel="classes", ylabel="MiB beyond inputs and gradients", title="memory")
     if cells:
         left.legend(fontsize=8)

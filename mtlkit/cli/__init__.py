@@ -29,7 +29,7 @@ COMMANDS = {
     "tune": Command("mtlkit.cli.tune:tune", "Search constant loss weights for a recipe."),
     "compare": Command("mtlkit.cli.compare:compare", "Compare weightings, runs or studies."),
     "runs": Command("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
-    "resume": Command("mtlkit.cli.resume:resume", "Go on with a run that was stopped."),
+    "resume": Command("mtlkit.cli.resume:resume", "Resume a run that was stopped."),
     "evaluate": Command("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
     "report": Command("mtlkit.cli.report:report", "Write the report of a run again."),
     "explain": Command("mtlkit.cli.explain:explain", "Check a recipe and show what it means."),
@@ -37,7 +37,7 @@ COMMANDS = {
     "show": Command("mtlkit.cli.show:show", "Show a component, its options and its owner."),
     "ops": Command("mtlkit.cli.ops:ops", "Show the head ops and which implementation would run."),
     "schema": Command("mtlkit.cli.schema:schema", "Write the JSON Schema of recipes, for editors."),
-    "plugin": Command("mtlkit.cli.plugin:plugin", "Start a plugin of your own."),
+    "plugin": Command("mtlkit.cli.plugin:plugin", "Start your own plugin."),
     "plugins": Command(
         "mtlkit.cli.plugins:plugins", "Look after the plugins.", loads_plugins=False
     ),
@@ -113,7 +113,7 @@ def _imported(target: str) -> click.Command:
     module, _, attribute = target.partition(":")
     command = getattr(importlib.import_module(module), attribute)
     if not isinstance(command, click.Command):
-        raise TypeError(f"{target} is no click command")
+        raise TypeError(f"{target} is not a click command")
     return command
 
 

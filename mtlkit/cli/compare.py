@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="DIR",
     help="The study's folder; by default runs/ and the file's name. One that holds the study "
-    "already is gone on with.",
+    "already is resumed.",
 )
 @click.option(
     "--workers",
@@ -64,7 +64,7 @@ def compare(
 ) -> None:
     """Compare weightings as the file WHAT says, or two finished runs or studies, WHAT and OTHER.
 
-    Ctrl-C stops all runs at a checkpoint; the same command goes on with them, as after any crash.
+    Ctrl-C stops all runs at a checkpoint; the same command continues with them, as after any crash.
     """
     if other is not None:
         _refuse_options(click.get_current_context())
@@ -126,7 +126,7 @@ def _tell_failures(folder: "StudyFolder") -> None:
     if not failed:
         return
     click.echo(
-        f"\n{len(failed)} of {len(records)} runs failed; the report tells why, and "
+        f"\n{len(failed)} of {len(records)} runs failed; the report states why, and "
         f"`--retry-failed` makes them anew"
     )
     if all(record in failed for record in records if record.stage is Stage.FINAL):

@@ -73,7 +73,7 @@ class PluginDiagnosis:
     "--timeout", type=float, default=60.0, show_default=True, help="Seconds given to each plugin."
 )
 def doctor(names: tuple[str, ...], timeout: float) -> int:
-    """Load every plugin, or the plugins NAMES, each in a process of its own, and examine it.
+    """Load every plugin, or the plugins NAMES, each in a separate process, and examine it.
 
     Reported are import time, heavy imports, errors in hooks and components, the version window,
     conflicts of names, and packages that are missing. The exit code is 1 where there is a problem.
@@ -156,7 +156,7 @@ def _load_apart(finding: PluginDiagnosis, timeout: float) -> None:
     elif finding.seconds is not None and finding.seconds > SLOW:
         finding.notes.append(f"is slow to import; expected at most {1000 * SLOW:.0f} ms")
     if answer["cuda"]:
-        finding.problems.append("initialises CUDA on import, which breaks worker processes")
+        finding.problems.append("initializes CUDA on import, which breaks worker processes")
     hidden = sorted(set(finding.commands) & set(COMMANDS))
     finding.problems += [f"its command {name!r} is hidden by mtlkit's own" for name in hidden]
 

@@ -41,6 +41,6 @@ beside_option = click.option(
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Another evaluated run to show beside this one in the report; may be repeated.",
+    help="Another evaluated run to show with this one in the report; may be repeated.",
 )
 """The option ``--beside`` of every command that writes a report."""

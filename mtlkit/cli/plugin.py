@@ -130,7 +130,7 @@ class Start:
 
 @click.group()
 def plugin() -> None:
-    """Write a plugin of your own."""
+    """Write your own plugin."""
 
 
 def _family_options(command: Callable[..., None]) -> Callable[..., None]:

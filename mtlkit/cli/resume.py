@@ -15,7 +15,7 @@ from mtlkit.cli.train import print_files
 @cache_option
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def resume(run: Path, beside: tuple[Path, ...], cache: Path, quiet: bool) -> None:
-    """Go on with the stopped RUN, to the very result it would have had without the stop."""
+    """Resume the stopped RUN; the result is the same as without the stop."""
     from mtlkit.data.source import Loading
     from mtlkit.runs import fit
 

@@ -42,7 +42,7 @@ def train(
     """Train and evaluate what the file RECIPE describes.
 
     A folder that holds a run is refused rather than overwritten. Ctrl-C saves a checkpoint and
-    says how to go on; a second one stops at once.
+    prints how to resume; a second one stops at once.
     """
     from mtlkit.data.source import Loading
     from mtlkit.recipe_io import load_recipe

@@ -49,7 +49,7 @@ def tune(
     """Search constant loss weights for what the file RECIPE describes.
 
     They replace the recipe's own weighting. The first main loss keeps weight 1; trials are scored
-    by the primary metrics of the main tasks on the validation split. The same command goes on with
+    by the primary metrics of the main tasks on the validation split. The same command continues
     a search that was stopped.
     """
     from mtlkit.data.source import Loading

@@ -63,21 +63,21 @@ class Call(NamedTuple):
     feature_gradients: bool
     gated: bool
 
-    def labelled(self) -> Tensor:
+    def labeled(self) -> Tensor:
         """Return the divisor of the sum of each head's losses (T,)."""
         return self.valid.sum(dim=1).clamp_min(1)
 
     def row_weight(self) -> Tensor:
         """Return the weight of each loss (T, N) in the reduced one, 0 for missing ones."""
         valid = self.valid.to(accumulator(self.x.dtype))
-        return valid / self.labelled().unsqueeze(1) if self.reduction == "mean" else valid
+        return valid / self.labeled().unsqueeze(1) if self.reduction == "mean" else valid
 
     def result(self, losses: Tensor, shares: Tensor | None) -> HeadLosses:
         """Reduce the losses (T, N), 0 where a target is missing, and the shares (K, N)."""
         if self.reduction == "none":
             return HeadLosses(losses, gate=None if shares is None else shares.T)
         total = losses.sum(dim=1)
-        reduced = total / self.labelled() if self.reduction == "mean" else total
+        reduced = total / self.labeled() if self.reduction == "mean" else total
         return HeadLosses(reduced, gate=None if shares is None else shares.mean(dim=1))
 
 

@@ -1,4 +1,4 @@
-"""What plugin authors write with: components, validators, errors, hooks and shared types."""
+"""The public API of plugin authors: components, validators, errors, hooks and shared types."""
 
 from mtlkit.namespace import attach
 

@@ -1,4 +1,4 @@
-"""What mtlkit itself registers, through the same door as every plugin."""
+"""The built-in components, registered through the same hook as those of plugins."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def mtlkit_register(catalog: "Registrar") -> None:
-    """Every built-in component, by family; none is imported before it is used."""
+    """Register every built-in component by family; each is imported on first use."""
     catalog.backbones.add(
         "casia-net",
         "mtlkit.backbones.casia_net:CasiaNet",
@@ -71,10 +71,10 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "a tree with learned branches",
     )
     catalog.branches.add(
-        "linear", "mtlkit.routers.linear_branch:LinearBranch", "a head of its own for each group"
+        "linear", "mtlkit.routers.linear_branch:LinearBranch", "a separate head for each group"
     )
     catalog.branches.add(
-        "block", "mtlkit.routers.block_branch:BlockBranch", "a last block of its own for each group"
+        "block", "mtlkit.routers.block_branch:BlockBranch", "a separate last block for each group"
     )
 
     catalog.weightings.add("fixed", "mtlkit.weightings.fixed:Fixed", "constant weights, by name")
@@ -108,7 +108,7 @@ def mtlkit_register(catalog: "Registrar") -> None:
 
 
 def _losses(catalog: "Registrar") -> None:
-    """Weightings of losses, from those that learn to those that only look."""
+    """Register the weightings of losses."""
     add = catalog.weightings.add
     add(
         "uncertainty",
@@ -137,7 +137,7 @@ def _losses(catalog: "Registrar") -> None:
 
 
 def _gradients(catalog: "Registrar") -> None:
-    """Weightings of gradients."""
+    """Register the weightings of gradients."""
     add = catalog.weightings.add
     add("gradnorm", "mtlkit.weightings.gradnorm:GradNorm", "similar training rates (Chen 2018)")
     add("mgda", "mtlkit.weightings.mgda:MGDA", "the shortest combination (Sener & Koltun 2018)")

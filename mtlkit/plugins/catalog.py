@@ -1,7 +1,7 @@
 """The catalog: one registry for each family, filled by the built-ins and the installed plugins.
 
-Each plugin is loaded in isolation. One that fails is rolled back, recorded and reported; only
-recipes that use its names are harmed.
+Each plugin is loaded in isolation. A plugin that fails is rolled back, recorded and reported; only
+recipes that use its names are affected.
 """
 
 import importlib
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class PluginStatus(Enum):
-    """How the loading of a plugin ended."""
+    """Result of loading a plugin."""
 
     LOADED = "loaded"
     FAILED = "failed"
@@ -51,7 +51,7 @@ class PluginStatus(Enum):
 
 @attrs.frozen
 class PluginRecord:
-    """One installed plugin: who it is, and how its loading ended."""
+    """An installed plugin and the result of loading it."""
 
     namespace: str
     origin: Origin
@@ -61,7 +61,7 @@ class PluginRecord:
 
 @attrs.frozen
 class Command:
-    """A plugin's command: its target (``"module:click_command"``), and who brought it."""
+    """A plugin's command: its target (``"module:click_command"``) and its origin."""
 
     target: str
     origin: Origin
@@ -70,7 +70,7 @@ class Command:
 class Catalog(Registries):
     """The registry of each family, the plugins behind them, their commands and their hooks.
 
-    It can be pickled: in another process the modules of its plugins are imported again.
+    A catalog can be pickled: unpickling imports the modules of its plugins again.
     """
 
     def __init__(self) -> None:
@@ -80,9 +80,9 @@ class Catalog(Registries):
         self.manager = _new_manager()
 
     def registered(self) -> list[str]:
-        """A line for each component: its family, name and target, and who brought it.
+        """Return a line for each component: its family, name, target and origin.
 
-        Two processes with the same lines build the same from the same recipe.
+        Two processes with equal lines build equal objects from the same recipe.
         """
         return [
             f"{entry.family} {entry.name} = {entry.target} ({entry.origin})"
@@ -98,7 +98,7 @@ class Catalog(Registries):
         return OpTable(self.ops, self.implementations)
 
     def problems(self) -> list[PluginRecord]:
-        """The plugins that could not be loaded."""
+        """Return the plugins that could not be loaded."""
         return [
             p for p in self.plugins if p.status in (PluginStatus.FAILED, PluginStatus.INCOMPATIBLE)
         ]
@@ -127,7 +127,7 @@ def _new_manager() -> pluggy.PluginManager:
 def load_catalog(selection: str | None = None) -> Catalog:
     """Return the catalog of all built-in components and those of the selected plugins.
 
-    `selection` is ``all``, ``none`` or namespaces divided by commas. None reads the environment
+    `selection` is ``all``, ``none`` or namespaces separated by commas. None reads the environment
     variable ``MTLKIT_PLUGINS``; if it is not set, every plugin that is not disabled is selected. An
     unknown namespace is an error.
 
@@ -138,9 +138,9 @@ def load_catalog(selection: str | None = None) -> Catalog:
         selection = os.environ.get(SELECTION_VARIABLE)
     disabled = read_disabled() if selection is None else frozenset[str]()
     catalog = Catalog()
-    own = Registrar(catalog, "", _own_origin())
-    builtins.mtlkit_register(own)
-    own.commit()
+    registrar = Registrar(catalog, "", _own_origin())
+    builtins.mtlkit_register(registrar)
+    registrar.commit()
     _load_plugins(catalog, "all" if selection is None else selection, disabled)
     return catalog
 
@@ -158,17 +158,17 @@ def _load_plugins(catalog: Catalog, selection: str, disabled: frozenset[str]) ->
     chosen = chosen_namespaces(installed, selection)
     catalog.namespaces.update(plugin.namespace for plugin in installed)
     for plugin in installed:
-        rivals = [p for p in installed if p.namespace == plugin.namespace and p != plugin]
+        duplicates = [p for p in installed if p.namespace == plugin.namespace and p != plugin]
         if plugin.namespace not in chosen:
             reason = f"left out by {SELECTION_VARIABLE}={selection}"
             _record(catalog, plugin, PluginStatus.LEFT_OUT, reason, NotInstalledError)
         elif plugin.namespace in disabled:
             reason = f"disabled; `mtlkit plugins enable {plugin.namespace}` brings it back"
             _record(catalog, plugin, PluginStatus.LEFT_OUT, reason, NotInstalledError)
-        elif rivals:
+        elif duplicates:
             reason = (
                 f"two plugins claim the namespace {plugin.namespace!r}: {plugin.origin} and "
-                f"{rivals[0].origin}; uninstall one"
+                f"{duplicates[0].origin}; uninstall one"
             )
             _record(catalog, plugin, PluginStatus.FAILED, reason, LoadFailedError)
         elif (obstacle := incompatible(plugin)) is not None:
@@ -178,7 +178,7 @@ def _load_plugins(catalog: Catalog, selection: str, disabled: frozenset[str]) ->
 
 
 def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
-    """Import, check and register one plugin; a failure leaves no trace but its record."""
+    """Import, check and register one plugin; a failure is rolled back and recorded."""
     manager = catalog.manager
     try:
         module = importlib.import_module(plugin.module)
@@ -195,7 +195,7 @@ def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
             owner = catalog.commands[taken[0]].origin
             raise MtlkitError(f"the command {taken[0]!r} belongs to {owner} already")
         registrar.commit()
-    except (Exception, SystemExit) as cause:  # whatever a plugin raises is its own problem
+    except (Exception, SystemExit) as cause:  # a failing plugin must not affect the others
         if manager.has_plugin(plugin.namespace):
             manager.unregister(name=plugin.namespace)
         message = " ".join(str(cause).split())[:400] or "(no message)"
@@ -216,11 +216,11 @@ def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> 
         marked = options[name]
         if name in known and marked is None:
             raise MtlkitError(f"{name!r} is not marked as a hook; put @hookimpl above it")
-        own = function.__module__ == module.__name__  # what is imported may be called anything
-        meant = did_you_mean(name, known) if name.startswith(f"{hooks.GROUP}_") else ""
-        if name not in known and (marked is not None or (own and meant)):
+        is_local = function.__module__ == module.__name__  # imported functions may have any name
+        suggestion = did_you_mean(name, known) if name.startswith(f"{hooks.GROUP}_") else ""
+        if name not in known and (marked is not None or (is_local and suggestion)):
             raise MtlkitError(
-                f"{name!r} is no hook of mtlkit{meant}; expected one of {', '.join(known)}"
+                f"{name!r} is not a hook of mtlkit{suggestion}; expected one of {', '.join(known)}"
             )
         if marked is not None and (marked["wrapper"] or marked["hookwrapper"]):
             raise MtlkitError(

@@ -1,4 +1,4 @@
-"""The installed plugins, found by their entry points and judged without importing them."""
+"""Discovery of installed plugins by their entry points, without importing them."""
 
 import importlib.metadata
 import re
@@ -16,27 +16,27 @@ SELECTION_VARIABLE = "MTLKIT_PLUGINS"
 
 @attrs.frozen
 class InstalledPlugin:
-    """A plugin before it is loaded: its namespace, its module, and who brought it."""
+    """A plugin before it is loaded: its namespace, its module and its distribution."""
 
     namespace: str
     module: str
     distribution: str
     version: str
-    api: str | None  # the plugin API it says it was made for
+    api: str | None  # the plugin API that its metadata declares
 
     @property
     def origin(self) -> Origin:
-        """Who brought it; the file is known only once the module is imported."""
+        """The origin of the plugin; its file is the module name until the module is imported."""
         return Origin(self.distribution, self.version, self.module)
 
 
 def installed_plugins() -> list[InstalledPlugin]:
-    """All installed plugins, in the order of their names rather than of the file system."""
-    found: dict[tuple[str, str, str], InstalledPlugin] = {}
+    """Return all installed plugins, sorted by name."""
+    plugins: dict[tuple[str, str, str], InstalledPlugin] = {}
     for distribution in importlib.metadata.distributions():
         try:
             points = distribution.entry_points
-        except Exception:  # damaged metadata, of any distribution: nobody can say whose plugin
+        except Exception:  # damaged metadata, possibly of a distribution without plugins
             continue
         apis = [point.name for point in points if point.group == hooks.API_GROUP]
         for point in points:
@@ -50,19 +50,19 @@ def installed_plugins() -> list[InstalledPlugin]:
                 version=distribution.version or "unknown",
                 api=apis[0] if apis else None,
             )
-            # one distribution can be seen twice, through a linked or an editable folder: the first
-            # on the path is the one that is imported
-            found.setdefault((point.name, name, point.value), plugin)
-    return [found[key] for key in sorted(found)]
+            # one distribution can appear twice, through a linked or an editable folder; Python
+            # imports the first one on the path
+            plugins.setdefault((point.name, name, point.value), plugin)
+    return [plugins[key] for key in sorted(plugins)]
 
 
 def chosen_namespaces(plugins: Sequence[InstalledPlugin], selection: str) -> set[str]:
-    """The namespaces that `selection` means; an unknown one is an `UnknownComponentError`."""
+    """Return the namespaces in `selection`; raise `UnknownComponentError` for an unknown one."""
     known = {plugin.namespace for plugin in plugins}
     if selection in ("all", "none"):
         return known if selection == "all" else set()
-    wanted = {name.strip() for name in selection.split(",") if name.strip()}
-    for name in sorted(wanted - known):
+    selected = {name.strip() for name in selection.split(",") if name.strip()}
+    for name in sorted(selected - known):
         raise UnknownComponentError(
             f"{SELECTION_VARIABLE}: no plugin named {name!r} is installed"
             f"{did_you_mean(name, known)}; expected 'all', 'none' or some of: "
@@ -70,14 +70,14 @@ def chosen_namespaces(plugins: Sequence[InstalledPlugin], selection: str) -> set
             family="plugin",
             name=name,
         )
-    return wanted
+    return selected
 
 
 CHANGES = (
     "since 2.0 public names are in family namespaces such as mtlkit.heads, components have no "
     "versions, and classes have new names"
 )
-"""The difference between the oldest accepted plugin API and those before it."""
+"""Summary of the changes from older plugin APIs to the oldest accepted one."""
 
 MIGRATION = "docs/guide/migrate.md"
 """The page with the old and the new names."""

@@ -1,7 +1,8 @@
 """The families of components, each declared once.
 
-A line of `Families` gives the catalog its registry, plugins the place to register, and the command
-line, the schema of recipes and the conformance kit the names of the family.
+A line of `Families` defines the registry in the catalog, the attribute that plugins register with,
+and the names of the family on the command line, in the schema of recipes and in the conformance
+kit.
 """
 
 from collections.abc import Collection
@@ -31,7 +32,7 @@ T = TypeVar("T")
 class Family(Generic[T]):
     """A family of components: its names, its base class, and its place in a recipe.
 
-    `base` is ``"module:Class"``, which is not imported to make a catalog.
+    `base` is ``"module:Class"``; loading a catalog does not import it.
     `recipe` is the path of a component in a recipe, an empty step for an item of a list; a family
     without one is selected by name.
 

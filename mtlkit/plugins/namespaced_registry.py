@@ -1,4 +1,4 @@
-"""One family as a plugin sees it while it registers."""
+"""The registry of one family, restricted to the namespace of a plugin."""
 
 import inspect
 from typing import Generic, TypeVar
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class NamespacedRegistry(Generic[T]):
-    """One family as a plugin sees it: `add`, within the plugin's namespace."""
+    """The registry of one family that a plugin adds to, within its namespace."""
 
     def __init__(self, registry: Registry[T], namespace: str, origin: Origin) -> None:
         self._registry = registry
@@ -19,7 +19,7 @@ class NamespacedRegistry(Generic[T]):
         self.added: list[tuple[Entry, T | None]] = []
 
     def add(self, name: str, target: str | T, summary: str = "") -> None:
-        """Register `target`, a component or better ``"module:NAME"``, imported on first use.
+        """Register `target`: ``"module:NAME"``, imported on first use, or a component.
 
         A plugin's names start with its namespace: ``acme/halves``.
         """
@@ -38,11 +38,11 @@ class NamespacedRegistry(Generic[T]):
         self.added.append((entry, component))
 
     def commit(self) -> None:
-        """Put what was added into the registry."""
+        """Add the collected entries to the registry."""
         for entry, component in self.added:
             self._registry.add(entry, component)
 
     def rollback(self) -> None:
-        """Take what was committed out of the registry again."""
+        """Remove the committed entries from the registry."""
         for entry, _ in self.added:
             self._registry.remove(entry)

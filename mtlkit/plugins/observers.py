@@ -53,9 +53,9 @@ class Observers:
         if manager is not None:
             for name in (*HOOK_OF.values(), SECTIONS):
                 # pluggy's order: tryfirst, the last registered first, trylast
-                found = getattr(manager.hook, name).get_hookimpls()[::-1]
-                if found:
-                    self._implementations[name] = found
+                hookimpls = getattr(manager.hook, name).get_hookimpls()[::-1]
+                if hookimpls:
+                    self._implementations[name] = hookimpls
 
     def notify(self, event: object) -> None:
         """Call the hooks for `event`, an instance of one of the types in `HOOK_OF`."""
@@ -63,7 +63,7 @@ class Observers:
             self._call(HOOK_OF[type(event)], event)
 
     def report_sections(self, event: Evaluated) -> "tuple[Section, ...]":
-        """Return the sections that plugins add to the report, without those it cannot draw."""
+        """Return the sections that plugins add to the report, except those that cannot be drawn."""
         return tuple(section for sections in self._call(SECTIONS, event) for section in sections)
 
     def _call(self, name: str, event: object) -> list[Any]:
@@ -73,7 +73,7 @@ class Observers:
             try:
                 result = _isolated(implementation, {"run": self._run, "event": event})
                 results.append(_drawable(result) if name == SECTIONS else result)
-            except (Exception, SystemExit) as cause:  # a plugin's failure is its own
+            except (Exception, SystemExit) as cause:  # a failing hook must not stop the run
                 self._implementations[name].remove(implementation)
                 _LOG.warning(
                     "the plugin %r: %s raised %s: %s; the run continues without this hook",
@@ -88,7 +88,7 @@ class Observers:
 
 def _isolated(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) -> Any:
     """Call an implementation with copies of the arguments it names."""
-    import torch  # loaded by every run; a catalog is made without it
+    import torch  # imported on use, because loading a catalog must stay fast
 
     copies = [copy.deepcopy(arguments[name]) for name in implementation.argnames]
     cuda = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
@@ -98,7 +98,7 @@ def _isolated(implementation: pluggy.HookImpl, arguments: Mapping[str, object]) 
 
 
 def _drawable(sections: Any) -> "tuple[Section, ...]":
-    """Return `sections` as a tuple; raise if a report cannot keep them or draw them."""
+    """Return `sections` as a tuple; raise if a report cannot store or draw them."""
     from mtlkit.report.blocks import Section
     from mtlkit.report.evaluation import Evaluation, evaluation_from_json, evaluation_to_json
     from mtlkit.report.run_page import RunRecord, render_page
@@ -106,7 +106,7 @@ def _drawable(sections: Any) -> "tuple[Section, ...]":
     for section in sections:
         if not isinstance(section, Section):
             raise TypeError(f"got {type(section).__name__} in the result, expected a Section")
-    kept = evaluation_from_json(evaluation_to_json(Evaluation(sections=tuple(sections))))
-    if kept.sections:
-        render_page(RunRecord(name="report", evaluation=kept))
-    return kept.sections
+    stored = evaluation_from_json(evaluation_to_json(Evaluation(sections=tuple(sections))))
+    if stored.sections:
+        render_page(RunRecord(name="report", evaluation=stored))
+    return stored.sections

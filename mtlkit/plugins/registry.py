@@ -1,4 +1,4 @@
-"""A registry: the names of one family, the components behind them, and who brought each."""
+"""A registry: the names of one family, with the component and the origin of each."""
 
 import contextlib
 import difflib
@@ -23,12 +23,12 @@ T = TypeVar("T")
 
 NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]*/)?[a-z0-9][a-z0-9_.-]*")
 
-TARGET = re.compile(r"[\w.<>]+:[\w.<>]+")  # a class defined in a function has <locals> in its path
+TARGET = re.compile(r"[\w.<>]+:[\w.<>]+")  # the path of a class defined in a function has <locals>
 
 
 @attrs.frozen
 class Origin:
-    """Who brought a name: the distribution, its version, and the file of its plugin module."""
+    """The origin of a name: the distribution, its version, and the file of its plugin module."""
 
     distribution: str
     version: str
@@ -51,7 +51,7 @@ class Entry:
 
 @attrs.frozen
 class UnavailablePlugin:
-    """A namespace that cannot be used, the reason, and the error that using a name of it raises."""
+    """An unavailable namespace, the reason, and the error raised for its names."""
 
     namespace: str
     error: type[ComponentError]
@@ -73,20 +73,20 @@ class Registry(Generic[T]):
     def __init__(self, family: str, plural: str, namespaces: Collection[str] = ()) -> None:
         self.family = family
         self.plural = plural
-        self._namespaces = namespaces  # of the installed plugins, which grow while they load
+        self._namespaces = namespaces  # of the installed plugins; filled while they are loaded
         self._entries: dict[str, Entry] = {}
         self._values: dict[str, T] = {}
         self._names: dict[Any, str] = {}
         self._unusable: dict[str, UnavailablePlugin] = {}
 
     def add(self, entry: Entry, component: T | None = None) -> None:
-        """Register `entry`; `DuplicateNameError` names both owners, `InvalidNameError` the rule.
+        """Register `entry`; raise `DuplicateNameError` or `InvalidNameError` for a bad name.
 
-        A `component` given itself, rather than by its import path, needs no later import.
+        If `component` is given, it is not imported later.
         """
         if not NAME.fullmatch(entry.name):
             raise InvalidNameError(
-                f"{entry.origin} ({entry.origin.file}): {entry.name!r} is no name for a "
+                f"{entry.origin} ({entry.origin.file}): {entry.name!r} is not a name for a "
                 f"{self.family}; expected lower-case letters, digits, '.', '_' and '-', after at "
                 f"most one 'namespace/'"
             )
@@ -108,7 +108,7 @@ class Registry(Generic[T]):
         self._entries[entry.name] = entry
 
     def remove(self, entry: Entry) -> None:
-        """Take `entry` out again, after a registration that failed midway."""
+        """Remove `entry`, after a registration that failed midway."""
         if self._entries.get(entry.name) == entry:
             del self._entries[entry.name]
             component = self._values.pop(entry.name, None)
@@ -120,7 +120,7 @@ class Registry(Generic[T]):
         self._unusable[unusable.namespace] = unusable
 
     def names(self) -> list[str]:
-        """All names, built-in ones first."""
+        """Return all names, built-in ones first."""
         return sorted(self._entries, key=lambda name: ("/" in name, name))
 
     def __iter__(self) -> Iterator[Entry]:
@@ -189,7 +189,7 @@ class Registry(Generic[T]):
                 if entry.target == target:
                     self.get(entry.name)
         if component not in self._names:
-            # a target may name another module, which imports the class from its own
+            # a target may name a module that only imports the class
             for entry in self:
                 if re.split("[.:]", entry.target)[-1] == component.__name__:
                     with contextlib.suppress(LoadFailedError):
@@ -209,7 +209,7 @@ class Registry(Generic[T]):
 
     def _nearest(self, name: str) -> str:
         """Return a question about the registered name nearest to `name`; empty if none is near."""
-        # a plugin's name, given without its namespace, is nearer than any that looks like it
+        # a plugin's name without its namespace is preferred to similar names
         near = [known for known in self._entries if known.endswith(f"/{name}")][:1]
         near = near or difflib.get_close_matches(name, list(self._entries), n=1, cutoff=0.6)
         if not near:
@@ -223,7 +223,7 @@ class Registry(Generic[T]):
         try:
             module = importlib.import_module(module_name)
             component = getattr(module, attribute)
-        except Exception as cause:  # whatever a stranger's module raises belongs to that component
+        except Exception as cause:  # any failing import is an error of that component alone
             raise LoadFailedError(
                 f"the {self.family} {entry.name!r} of {entry.origin} failed to import from "
                 f"{entry.target!r}: {type(cause).__name__}: {cause}",
@@ -235,7 +235,7 @@ class Registry(Generic[T]):
 
     def _check(self, entry: Entry, component: object) -> None:
         if not (isinstance(component, type) and issubclass(component, Component)):
-            problem = "is no component; expected a class derived from mtlkit.component.Component"
+            problem = "is not a component; expected a class derived from mtlkit.component.Component"
         elif "__attrs_attrs__" not in vars(component):
             problem = "is not decorated; put @attrs.frozen(kw_only=True) above the class"
         else:

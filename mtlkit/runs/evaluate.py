@@ -210,7 +210,7 @@ def _facts(
         facts["router"] = described(recipe.router)
     facts |= {
         "weighting": described(recipe.weighting),
-        "optimiser": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",
+        "optimizer": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",
         "training": f"{recipe.train.epochs} epochs of batches of {recipe.train.batch}, "
         f"{recipe.train.precision}, seed {recipe.seed}{_chosen(recipe.train.ops)}",
         "parameters": f"{_parameters(model):,}",

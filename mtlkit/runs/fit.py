@@ -169,7 +169,7 @@ def _sit(session: RunSession, *, quiet: bool) -> Run:
         with threads_of(folder, session.recipe.train.threads):
             _work(session, progress)
     except (InterruptedRunError, KeyboardInterrupt) as cause:
-        hint = f"go on with `mtlkit resume {folder.path}`"
+        hint = f"continue with `mtlkit resume {folder.path}`"
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
         _say_status(session, State.INTERRUPTED, reason)
         raise InterruptedRunError(f"{folder.path}: {reason}; {hint}") from cause
@@ -237,7 +237,7 @@ def _work(session: RunSession, progress: Progress) -> None:
         changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
         if changed is not None:
             progress.say(changed)
-        progress.say(f"going on after step {training.step} of {training.steps}")
+        progress.say(f"resuming after step {training.step} of {training.steps}")
     if ranks.first:
         status = Status(
             state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid()
@@ -269,7 +269,7 @@ def _keep_assembly(folder: RunFolder, assembly: Assembly) -> None:
     elif read_assembly(folder) != assembly:
         raise DataError(
             f"{folder.path}: the data is no longer what the run began with: its labels, sample "
-            f"shape or normalisation differ from {folder.assembly.name}; bring the old data back, "
+            f"shape or normalization differ from {folder.assembly.name}; bring the old data back, "
             f"or start a new run"
         )
 

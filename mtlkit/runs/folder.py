@@ -141,7 +141,7 @@ def refuse_taken(folder: RunFolder) -> None:
         path.mkdir(parents=True, exist_ok=True)
     if folder.recipe.exists():
         raise RunError(
-            f"{path}: holds another run; choose another folder, or go on with that run by "
+            f"{path}: holds another run; choose another folder, or continue that run by "
             f"`mtlkit resume {path}`"
         )
     if any(item.name != LOCK for item in path.iterdir()):

@@ -171,7 +171,7 @@ def tune(
     except InterruptedRunError as cause:
         raise InterruptedRunError(
             f"{out}: stopped in trial {len(tuned.trials) + 1} of {search.trials}; the same command "
-            f"goes on from there"
+            f"continues from there"
         ) from cause
     finally:
         progress.close()
@@ -226,7 +226,7 @@ def _begun(out: Path, recipe: Recipe, search: WeightSearch, catalog: Catalog) ->
     if [name for name in differs if name != "trials"]:
         raise RunError(
             f"{out}: holds a search with another {' and '.join(differs)}; choose another folder, "
-            f"or call with the same arguments to go on with it"
+            f"or call with the same arguments to continue it"
         )
     write_json(file, arguments)
     return TuneResult(out)

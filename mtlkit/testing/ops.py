@@ -44,17 +44,17 @@ MANY = 96
 """Number of samples that makes a measured error representative."""
 
 
-def errors(found: Tensor, truth: Tensor) -> tuple[float, float]:
+def errors(values: Tensor, truth: Tensor) -> tuple[float, float]:
     """Return the relative error in norm and the largest error relative to the largest number."""
-    found, truth = found.double(), truth.double()
+    values, truth = values.double(), truth.double()
     if truth.numel() == 0:
         return 0.0, 0.0
-    norm = ((found - truth).norm() / truth.norm().clamp_min(1e-30)).item()
-    return norm, ((found - truth).abs().max() / truth.abs().max().clamp_min(1e-30)).item()
+    norm = ((values - truth).norm() / truth.norm().clamp_min(1e-30)).item()
+    return norm, ((values - truth).abs().max() / truth.abs().max().clamp_min(1e-30)).item()
 
 
 def says_what_it_is_of(subject: Subject) -> None:
-    """It builds an implementation of an op that exists, or an op, and says what it costs."""
+    """It builds an implementation of an op that exists, or an op, and estimates its cost."""
     require(bool(subject.entry.summary), "it was added without a summary; say it in a few words")
     for impl in implementations_of(subject):
         small, large = (Request(rows, 64, 1000) for rows in (64, 4096))
@@ -248,7 +248,7 @@ def has_a_definition_with_right_gradients(subject: Subject) -> None:
         for label, trial in op_of(subject).trials(5, new_generator()).items():
             inputs = leaves(trial.inputs, torch.float64)
             result = called(trial, definition, inputs)
-            require(result is not None, f"{label}: the definition refuses a call of its own op")
+            require(result is not None, f"{label}: the reference refuses a call of its op")
             if result is not None and result.requires_grad:
                 call = OpCall(trial, definition)
                 torch.autograd.gradcheck(call, tuple(inputs))  # its error names the gradient

@@ -21,7 +21,7 @@ PHRASES = {
     r"\bcannot be had\b": "unavailable",
     r"\bbesides?\b(?= (the|a|an|each|it|its|them|this|that|other|others|those|one)\b)": "next to",
     r"\bof (its|their|one's|his|your) own\b": "its own, separate",
-    r"\b(is|are|was|were) no (?!longer|more|less|fewer|need|way|reason)\w+": "is not a",
+    r"(?<!there )\b(is|are|was|were) no (?!longer|more|less|fewer|need|way|reason)\w+": "is not a",
     r"\b(tells?|told) (apart|it|of|what|how|why|whether)\b": "distinguish, report, describe",
     r"\bsays? (so|what|how|why|which|whether|of)\b": "states, returns, reports",
     r"\bknows? (nothing|of|what|how)\b": "has, reads, stores",

@@ -156,7 +156,7 @@ SICK = {
     "has a misspelt hook": (
         HEAD + "@hookimpl\ndef mtlkit_regsiter(catalog): ...",
         {},
-        "'mtlkit_regsiter' is no hook of mtlkit; did you mean 'mtlkit_register'?",
+        "'mtlkit_regsiter' is not a hook of mtlkit; did you mean 'mtlkit_register'?",
     ),
     "has a component that cannot be imported": (
         REGISTER + "catalog.heads.add('acme/lost', 'mtlkit_nowhere:Lost', 'lost')",

@@ -126,7 +126,7 @@ def test_ctrl_c_saves_and_names_the_very_command_to_go_on(home):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 2, said
     assert "epoch " in said or "stopped after" in said
-    assert said.rstrip().endswith("go on with `mtlkit resume runs/small`")
+    assert said.rstrip().endswith("continue with `mtlkit resume runs/small`")
     status = folder.status()
     assert status.state is State.INTERRUPTED
     assert saved_steps(folder.checkpoints)[-1] == status.step > 0

@@ -121,7 +121,7 @@ def test_a_line_torn_inside_a_character_is_left_out_and_mended(tmp_path):
     folder.mend()
     assert folder.results.read_bytes() == f"{line}\n".encode()
     folder.results.write_bytes(torn + f"\n{line}\n".encode())
-    with pytest.raises(RunError, match="line 1: is no record of a run"):
+    with pytest.raises(RunError, match="line 1: is not a record of a run"):
         read_results(folder.results)
 
 

@@ -91,7 +91,7 @@ def test_control_c_stops_all_workers_and_says_how_to_go_on(bench, capsys):
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=stop).start()
-    with pytest.raises(InterruptedRunError, match="runs; the same command goes on"):
+    with pytest.raises(InterruptedRunError, match="runs; the same command continues"):
         bench.run(bench.load(), executor_config=ExecutorConfig(workers=2), quiet=False)
     assert multiprocessing.active_children() == []
     assert 1 <= len(read_results(results)) < 12
@@ -101,7 +101,7 @@ def test_control_c_stops_all_workers_and_says_how_to_go_on(bench, capsys):
 @pytest.mark.parametrize(
     ("devices", "message"),
     [
-        ("gpu", "--devices: 'gpu' is no device; expected cpu, or cuda:0,cuda:1"),
+        ("gpu", "--devices: 'gpu' is not a device; expected cpu, or cuda:0,cuda:1"),
         ("cpu,cuda:0", "--devices: cpu,cuda:0 are of two kinds"),
     ],
 )

@@ -154,7 +154,8 @@ MISTAKES = [
     (
         "[epochs, time]",
         "[time]",
-        "comparison.yaml:9:10: budgets: `time` needs `epochs`, whose runs say what a step costs",
+        "comparison.yaml:9:10: budgets: `time` needs `epochs`, whose runs measure the cost of a "
+        "step",
     ),
     (
         "seeds: 3",

@@ -145,7 +145,9 @@ def test_a_tuned_table_is_stronger_than_the_cost_model(monkeypatch, tmp_path):
     with pytest.raises(ImplementationError, match="was measured on a GPU, this is"):
         chosen(SMALL)
     monkeypatch.setenv("MTLKIT_OPS_TABLE", str(tmp_path / "none.json"))
-    with pytest.raises(ImplementationError, match="is no table of `mtlkit ops tune`: FileNotFound"):
+    with pytest.raises(
+        ImplementationError, match="is not a table of `mtlkit ops tune`: FileNotFound"
+    ):
         chosen(SMALL)
 
 

@@ -95,7 +95,7 @@ def test_it_goes_on_where_it_was_stopped_and_comes_to_the_same(
         return fit(recipe, path, **options)
 
     monkeypatch.setattr(module, "fit", stopping)
-    with pytest.raises(InterruptedRunError, match=r"in trial 2 of 3; the same command goes on"):
+    with pytest.raises(InterruptedRunError, match=r"in trial 2 of 3; the same command continues"):
         tuned_in(tmp_path / "parts", recipe, own_catalog)
     monkeypatch.setattr(module, "fit", counting)
     parts = tuned_in(tmp_path / "parts", recipe, own_catalog)

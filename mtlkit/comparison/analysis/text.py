@@ -8,7 +8,7 @@ from mtlkit.report.numbers import signed
 
 SPOKEN = {
     "equal": "equal weights",
-    "tuned": "tuned scalarisation",
+    "tuned": "tuned scalarization",
     "single-task": "single-task training",
     "rlw": "random weights",
     "log": "the log of losses",

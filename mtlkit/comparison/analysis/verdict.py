@@ -93,7 +93,7 @@ def headline(evidence: Evidence) -> str:
         elif role != "single-task":
             clauses.append(f"no method is shown to beat {SPOKEN[role]}")
     if not clauses:
-        return "Neither equal weights nor tuned scalarisation is there to compare methods with."
+        return "Neither equal weights nor tuned scalarization is there to compare methods with."
     sentence = "; ".join(clauses)
     start = "No" if sentence.startswith("no ") else sentence[:2]  # keep the case of a method's name
     return f"{start}{sentence[2:]}."

@@ -67,7 +67,7 @@ def parse_executor_config(workers: int | None, devices: str, *, ray: bool) -> Ex
     named = tuple(name.strip() for name in devices.split(",")) if devices else ()
     for name in named:
         if not DEVICE.fullmatch(name):
-            raise RunError(f"--devices: {name!r} is no device; expected cpu, or cuda:0,cuda:1")
+            raise RunError(f"--devices: {name!r} is not a device; expected cpu, or cuda:0,cuda:1")
     if len({name.partition(":")[0] for name in named}) > 1:
         raise RunError(
             f"--devices: {devices} are of two kinds, whose results differ in their last bits; "

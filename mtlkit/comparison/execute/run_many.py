@@ -29,7 +29,7 @@ def make_runs(jobs: Mapping[str, Job], executor: Executor, on_finished: OnFinish
                 executor.stop()
                 while begun:
                     _tell(begun, executor, on_finished, wish)
-                raise InterruptedRunError("stopped; the same command goes on")
+                raise InterruptedRunError("stopped; the same command continues")
             while waiting and len(begun) < executor.slots:
                 key = waiting.pop(0)
                 begun[key] = time.monotonic()

@@ -196,7 +196,8 @@ class Runner:
             for key, outcome in self.executor.ended(POLL):
                 self._ended(key, outcome, stopping=True)
         raise InterruptedRunError(
-            f"{self.folder.path}: stopped after {len(self._records)} runs; the same command goes on"
+            f"{self.folder.path}: stopped after {len(self._records)} runs; the same command "
+            f"continues"
         )
 
 

@@ -228,13 +228,13 @@ def learning_rates(study: StudyResults, problem: str, styles: MethodStyles) -> C
     )
 
 
-def training_traces(study: StudyResults, found: Mapping[str, Traces]) -> ChartChoice | None:
+def training_traces(study: StudyResults, by_method: Mapping[str, Traces]) -> ChartChoice | None:
     """Return weights and cosines of a method that the reader picks; baselines come last."""
-    if not found:
+    if not by_method:
         return None
     baselines = {study.baseline(role) for role in BASELINE_ROLES}
     options = {}
-    for method, traces in sorted(found.items(), key=lambda item: item[0] in baselines):
+    for method, traces in sorted(by_method.items(), key=lambda item: item[0] in baselines):
         charts = [_curves("Weights of the losses", traces.weights, "weight")]
         if traces.cosines:
             charts.append(_curves("Cosines between the tasks' gradients", traces.cosines, "cosine"))

@@ -78,7 +78,7 @@ class Narrative:
         ranks = self.ranks
         text = (
             f"Mean rank over {counted(len(ranks.blocks), 'block')}, 1 is best; a bar joins methods "
-            f"that are not told apart (Wilcoxon, Holm, 5%). A block is a seed of a problem, in "
+            f"that are not distinguished (Wilcoxon, Holm, 5%). A block is a seed of a problem, in "
             f"which methods rank by their mean rank over its tasks."
         )
         if ranks.friedman is not None:
@@ -87,7 +87,7 @@ class Narrative:
         if ranks.powerless:
             text += (
                 f" With {counted(len(ranks.ranks), 'method')} and so few blocks no pair can be "
-                f"told apart, whatever the results: the bar says nothing here."
+                f"distinguished, whatever the results: the bar means nothing here."
             )
         absent = [m for m in self.evidence.study.methods if m not in ranks.ranks]
         if absent:

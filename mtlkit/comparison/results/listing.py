@@ -62,7 +62,7 @@ class ListedRun:
 def list_runs(folder: Path, *, inside: bool = False) -> list[ListedRun]:
     """Return runs and studies below `folder`, the newest last; `inside`: also runs of studies."""
     if not folder.is_dir():
-        raise RunError(f"{folder}: is no folder; expected one with runs below it")
+        raise RunError(f"{folder}: is not a folder; expected one with runs below it")
     return sorted(_found(folder, inside), key=lambda run: run.date)
 
 
@@ -149,24 +149,24 @@ def _changed(*files: Path) -> datetime:
 
 
 def filter_runs(
-    found: Sequence[ListedRun], where: Mapping[str, str], state: str | None, sort: str | None
+    runs: Sequence[ListedRun], where: Mapping[str, str], state: str | None, sort: str | None
 ) -> list[ListedRun]:
-    """Return those of `found` whose options match `where` and whose state contains `state`.
+    """Return those of `runs` whose options match `where` and whose state contains `state`.
 
     They are sorted by the metric `sort`, the best first, or the lowest if it declares no direction;
     those without it come last. Raises `RunError` for an option or a metric that none of them has.
     """
     for path in where:
-        if found and all(run.option(path) is None for run in found):
-            known = {name for run in found for name in run.options}
+        if runs and all(run.option(path) is None for run in runs):
+            known = {name for run in runs for name in run.options}
             known |= {name.removesuffix(TYPE) for name in known if name.endswith(TYPE)}
             raise RunError(f"no run has the option {path!r}{did_you_mean(path, known)}")
-    if sort is not None and found and all(run.metric(sort) is None for run in found):
-        known = {name for run in found for name in run.metrics}
+    if sort is not None and runs and all(run.metric(sort) is None for run in runs):
+        known = {name for run in runs for name in run.metrics}
         raise RunError(f"no run has the metric {sort!r}{did_you_mean(sort, known)}")
     kept = [
         run
-        for run in found
+        for run in runs
         if all(run.option(path) == value for path, value in where.items())
         and (state is None or state in run.state)
     ]

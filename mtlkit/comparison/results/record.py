@@ -126,7 +126,7 @@ def _records(path: Path, lines: Iterable[bytes]) -> Iterable[Record]:
         try:
             yield record_of_line(line.decode())
         except _NO_RECORD as cause:
-            raise RunError(f"{path}, line {number}: is no record of a run: {cause}") from cause
+            raise RunError(f"{path}, line {number}: is not a record of a run: {cause}") from cause
 
 
 def _plain(_owner: Any, _field: Any, value: Any) -> Any:

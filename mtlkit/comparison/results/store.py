@@ -124,7 +124,7 @@ def refuse_another(
     if differences:
         raise RunError(
             f"{folder.path}: holds a study with another {' and another '.join(differences)}; "
-            f"choose another folder, or go on with the same comparison. Problems, weightings, "
+            f"choose another folder, or continue the same comparison. Problems, weightings, "
             f"seeds and budgets may be added"
         )
 

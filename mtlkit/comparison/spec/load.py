@@ -142,7 +142,7 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
         yield at("expected one problem or more, found none", "problems")
     for name in file.problems:
         if not NAME.fullmatch(name):
-            yield at(f"{name!r} is no name for a problem: it names a folder", "problems", name)
+            yield at(f"{name!r} is not a name for a problem: it names a folder", "problems", name)
     known = [method.name for method in BASELINES]
     for name, reason in file.without.items():
         if name not in known:
@@ -158,7 +158,7 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
         yield at("expected `epochs`, or `epochs` and `time`", "budgets")
     elif Budget.TIME in file.budgets:
         if Budget.EPOCHS not in file.budgets:
-            yield at("`time` needs `epochs`, whose runs say what a step costs", "budgets")
+            yield at("`time` needs `epochs`, whose runs measure the cost of a step", "budgets")
         if EQUAL in file.without:
             yield at("`time` needs the baseline `equal`, whose time all others get", "budgets")
 

@@ -48,7 +48,7 @@ def _table(path: str) -> dict[str, dict[str, float]]:
         gpu = table.get("gpu", "")
     except (OSError, ValueError, KeyError, TypeError) as cause:
         raise ImplementationError(
-            f"{TABLE}: {path} is no table of `mtlkit ops tune`: {type(cause).__name__}: {cause}"
+            f"{TABLE}: {path} is not a table of `mtlkit ops tune`: {type(cause).__name__}: {cause}"
         ) from cause
     if torch_version != torch.__version__:
         raise ImplementationError(

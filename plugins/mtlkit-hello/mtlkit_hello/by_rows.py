@@ -1,4 +1,4 @@
-"""One more implementation of the linear cross-entropy: a few rows of logits at a time."""
+"""An implementation of the linear cross-entropy: a few rows of logits at a time."""
 
 from typing import Any
 
@@ -110,5 +110,5 @@ BY_ROWS = Implementation(
     run,
     refuses,
     cost,
-    op="linear_cross_entropy",  # the op that it is one more way to compute
+    op="linear_cross_entropy",  # the op that it implements
 )

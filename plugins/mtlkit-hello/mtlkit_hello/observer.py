@@ -14,7 +14,7 @@ FILE = "hello-epochs.jsonl"
 
 @hookimpl
 def mtlkit_epoch_ended(run: RunInfo, event: EpochEnded) -> None:
-    """Write down when the epoch ended."""
+    """Record the end of the epoch, in seconds."""
     if run.recipe.data.__module__.startswith(f"{__package__}."):  # for this plugin's data only
         with (run.folder / FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps([event.epoch, event.seconds]) + "\n")
@@ -22,7 +22,7 @@ def mtlkit_epoch_ended(run: RunInfo, event: EpochEnded) -> None:
 
 @hookimpl
 def mtlkit_report_sections(run: RunInfo, event: Evaluated) -> Sequence[Section]:
-    """Return a chart of the duration of each epoch, if they were written down."""
+    """Return a chart of the duration of each epoch, if there are any on record."""
     path = run.folder / FILE
     if not path.exists():
         return []

@@ -1,4 +1,4 @@
-"""Everything that this plugin adds to mtlkit. No component is imported before it is used."""
+"""Registration of everything in this plugin. Each component is imported on first use."""
 
 from mtlkit.plugins import Registrar, hookimpl
 from mtlkit_hello.observer import mtlkit_epoch_ended as mtlkit_epoch_ended
@@ -7,7 +7,7 @@ from mtlkit_hello.observer import mtlkit_report_sections as mtlkit_report_sectio
 
 @hookimpl
 def mtlkit_register(catalog: Registrar) -> None:
-    """Register every component: its name, the place of its class, and a summary."""
+    """Register every component: its name, the import path of its class, and a summary."""
     catalog.backbones.add(
         "hello/small-conv",
         "mtlkit_hello.small_conv:SmallConv",

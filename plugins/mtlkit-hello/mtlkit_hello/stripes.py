@@ -25,7 +25,7 @@ class Stripes(DataSource):
     seed: int = attrs.field(default=0, validator=at_least(0))
 
     def load(self, loading: Loading) -> Data:
-        # a sample is a function of the seed and its number alone
+        # a sample depends only on the seed and its number
         first, second, third = (self.samples * quarters // 4 for quarters in (4, 5, 6))
         return Data(
             train=self._split(range(first)),

@@ -23,7 +23,7 @@ class Within(Metric):
 
     @property
     def name(self) -> str:
-        # other options give other numbers, so they give another name
+        # part of the name, because the value depends on it
         return f"within-{self.tolerance:g}"
 
     def build(self, classes: tuple[str, ...]) -> MetricState:
@@ -38,7 +38,7 @@ class WithinState(MetricState):
         self.hits, self.count = torch.zeros(2, dtype=torch.int64)
 
     def update(self, outputs: Tensor, target: Tensor) -> None:
-        # the error of a missing target is NaN, which is within no tolerance
+        # the error of a missing target is NaN, which counts as no hit
         hits = (outputs - target).abs() <= self.tolerance
         self.hits = self.hits.to(target.device) + hits.sum()
         self.count = self.count.to(target.device) + is_present(target).sum()

@@ -1,7 +1,7 @@
-"""The components of this plugin keep the promises of mtlkit's families.
+"""Conformance of this plugin's components with mtlkit's families.
 
-Each of its components is checked. A component with options that have no default needs a value in
-`examples`; a check that it cannot pass needs a reason in `excuses`.
+Every component is checked. A component whose options have no default needs a value in `examples`;
+a check that it cannot pass needs a reason in `excuses`.
 """
 
 from mtlkit import testing

@@ -70,7 +70,7 @@ def said(study):
 def test_a_clear_win():
     gains = {"famo": {"a": 6.0, "b": 0.0}, "tuned": 0.1, "rlw": 0.0}
     first, sentences = said(study_of(gains, tasks=("a", "b"), time_gains={"famo": 0.0}))
-    assert first == "famo beats equal weights; famo beats tuned scalarisation."
+    assert first == "famo beats equal weights; famo beats tuned scalarization."
     assert sentences[0] == (
         "better",
         "famo is better than equal weights: +3.0% (95% interval +2.7 to +3.3; adjusted "
@@ -144,7 +144,7 @@ def test_what_was_left_out_is_said():
     study = study_of({"famo": 3.0}, without={"rlw": "it is slow", "tuned": "no trials"})
     _, sentences = said(study)
     assert ("limit", "The placebo (random weights) was left out: it is slow.") in sentences
-    assert ("limit", "Tuned scalarisation is left out: no trials.") in sentences
+    assert ("limit", "Tuned scalarization is left out: no trials.") in sentences
     alone = attrs.evolve(study, methods=("famo",), without={"equal": "why not"})
     _, sentences = said(alone)
     assert ("limit", "Equal weights are left out: why not.") in sentences
@@ -227,7 +227,7 @@ def test_a_baseline_that_is_zero_or_below_is_told():
     _, sentences = said(below_zero(study, "equal"))
     told = [text for _, text in sentences]
     assert told[0] == NO_SHARE.format("equal")
-    assert told[1].startswith("famo is better than tuned scalarisation")
+    assert told[1].startswith("famo is better than tuned scalarization")
     _, sentences = said(below_zero(study, "rlw"))
     assert NO_SHARE.format("rlw") in [text for _, text in sentences]
     _, sentences = said(below_zero(study_of({"famo": {"a": 1, "b": 1}}, tasks=("a", "b")), "famo"))
