@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mtlkit.plugins.catalog import Catalog
 
 
-class Command(NamedTuple):
+class BuiltinCommand(NamedTuple):
     """Import target of one of mtlkit's commands, and its summary in ``mtlkit --help``."""
 
     target: str
@@ -25,20 +25,28 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "train": Command("mtlkit.cli.train:train", "Train a recipe, evaluate it, write a report."),
-    "tune": Command("mtlkit.cli.tune:tune", "Search constant loss weights for a recipe."),
-    "compare": Command("mtlkit.cli.compare:compare", "Compare weightings, runs or studies."),
-    "runs": Command("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
-    "resume": Command("mtlkit.cli.resume:resume", "Resume a run that was stopped."),
-    "evaluate": Command("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
-    "report": Command("mtlkit.cli.report:report", "Write the report of a run again."),
-    "explain": Command("mtlkit.cli.explain:explain", "Check a recipe and show what it means."),
-    "list": Command("mtlkit.cli.list:list_components", "List the components, by family."),
-    "show": Command("mtlkit.cli.show:show", "Show a component, its options and its owner."),
-    "ops": Command("mtlkit.cli.ops:ops", "Show the head ops and which implementation would run."),
-    "schema": Command("mtlkit.cli.schema:schema", "Write the JSON Schema of recipes, for editors."),
-    "plugin": Command("mtlkit.cli.plugin:plugin", "Start your own plugin."),
-    "plugins": Command(
+    "train": BuiltinCommand(
+        "mtlkit.cli.train:train", "Train a recipe, evaluate it, write a report."
+    ),
+    "tune": BuiltinCommand("mtlkit.cli.tune:tune", "Search constant loss weights for a recipe."),
+    "compare": BuiltinCommand("mtlkit.cli.compare:compare", "Compare weightings, runs or studies."),
+    "runs": BuiltinCommand("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
+    "resume": BuiltinCommand("mtlkit.cli.resume:resume", "Resume a run that was stopped."),
+    "evaluate": BuiltinCommand("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
+    "report": BuiltinCommand("mtlkit.cli.report:report", "Write the report of a run again."),
+    "explain": BuiltinCommand(
+        "mtlkit.cli.explain:explain", "Check a recipe and show what it means."
+    ),
+    "list": BuiltinCommand("mtlkit.cli.list:list_components", "List the components, by family."),
+    "show": BuiltinCommand("mtlkit.cli.show:show", "Show a component, its options and its owner."),
+    "ops": BuiltinCommand(
+        "mtlkit.cli.ops:ops", "Show the head ops and which implementation would run."
+    ),
+    "schema": BuiltinCommand(
+        "mtlkit.cli.schema:schema", "Write the JSON Schema of recipes, for editors."
+    ),
+    "plugin": BuiltinCommand("mtlkit.cli.plugin:plugin", "Start your own plugin."),
+    "plugins": BuiltinCommand(
         "mtlkit.cli.plugins:plugins", "Look after the plugins.", loads_plugins=False
     ),
 }

@@ -28,7 +28,9 @@ class ScaffoldExample:
 
 EXAMPLES = (
     ScaffoldExample("backbones", "small_conv", "SmallConv", "small-conv", "two convolutions"),
-    ScaffoldExample("heads", "cosine", "Cosine", "cosine", "classes by the cosine of an angle"),
+    ScaffoldExample(
+        "heads", "cosine", "CosineClassifier", "cosine", "classes by the cosine of an angle"
+    ),
     ScaffoldExample("metrics", "within", "Within", "within", "the fraction within a tolerance"),
     ScaffoldExample("routers", "adapters", "Adapters", "adapters", "a small layer for each task"),
     ScaffoldExample("branches", "scaled", "Scaled", "scaled", "features scaled for each group"),

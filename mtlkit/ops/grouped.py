@@ -33,7 +33,7 @@ NAME = "grouped_linear_cross_entropy"
 NO_GROUP = -1
 
 
-class Call(NamedTuple):
+class GroupedCall(NamedTuple):
     """Checked arguments; rows that have no group or no target are in group G."""
 
     x: Tensor
@@ -97,7 +97,7 @@ def _checked(
     ignore_index: int,
     label_smoothing: float,
     reduction: str,
-) -> tuple[Call, Request]:
+) -> tuple[GroupedCall, Request]:
     """Return the checked call and its request."""
     offsets = [None] * len(weights) if biases is None else list(biases)
     if len(weights) == 0 or len(weights) != len(offsets):
@@ -121,7 +121,7 @@ def _checked(
         cast_x, max(map(len, weights)), (x, *weights, *offsets), reduction, len(weights),
         ragged=not equal,
     )  # fmt: skip
-    call = Call(
+    call = GroupedCall(
         cast_x, matrices, vectors, any(bias is not None for bias in offsets),
         target.masked_fill(left_out, 0),
         group.masked_fill(left_out, len(weights)), label_smoothing,
@@ -151,7 +151,7 @@ def _check_targets(target: Tensor, end: int | Tensor, left_out: Tensor) -> None:
         )
 
 
-def reference(call: Call) -> Tensor:
+def reference(call: GroupedCall) -> Tensor:
     """Compute the losses (N,) group by group; selecting the rows of each syncs with a GPU."""
     losses = call.x.new_zeros(len(call.x), dtype=accumulator(call.x.dtype))
     for number, (weight, bias) in enumerate(zip(call.weights, call.biases, strict=True)):
@@ -164,7 +164,7 @@ def reference(call: Call) -> Tensor:
     return losses
 
 
-def _sorted(call: Call) -> Tensor:
+def _sorted(call: GroupedCall) -> Tensor:
     losses: Tensor
     losses, *_ = sorted_groups(
         call.x.contiguous(), list(call.weights), list(call.biases), call.target, call.group,
@@ -173,7 +173,7 @@ def _sorted(call: Call) -> Tensor:
     return losses
 
 
-def _concatenated(call: Call) -> Tensor:
+def _concatenated(call: GroupedCall) -> Tensor:
     """Compute every head on every row, in few products; the host reads no values of rows."""
     group = torch.arange(len(call.weights), device=call.x.device).unsqueeze(1)
     in_group = call.group == group
@@ -186,7 +186,7 @@ def _concatenated(call: Call) -> Tensor:
     return torch.where(in_group, losses, 0.0).sum(dim=0)
 
 
-def _grouped_mm(call: Call) -> Tensor:
+def _grouped_mm(call: GroupedCall) -> Tensor:
     """Compute by torch's grouped product; rows without a group come last, in the last group."""
     order = torch.argsort(call.group, stable=True)
     group = call.group.index_select(0, order)

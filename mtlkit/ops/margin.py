@@ -37,7 +37,7 @@ NAME = "margin_cross_entropy"
 Margin = float | Tensor
 
 
-class Call(NamedTuple):
+class MarginCall(NamedTuple):
     """Checked arguments; the rows of `x` are unit vectors times the scale."""
 
     x: Tensor
@@ -114,7 +114,7 @@ def margin_cross_entropy(
     with without_autocast(x):
         wide = x.to(accumulator(x.dtype))
         unit = F.normalize(wide, eps=EPSILON) * scale
-        call = Call(
+        call = MarginCall(
             unit.to(cast_x.dtype), cast_weight, target, ignore_index, scale, multiplier, angle,
             additive, easy_margin, request.gradient,
         )  # fmt: skip
@@ -181,7 +181,7 @@ def adaface_margins(
     return -margin * quality, margin * (quality + 1)
 
 
-def reference(call: Call) -> Tensor:
+def reference(call: MarginCall) -> Tensor:
     """Compute the losses (N,) from the matrix of cosines."""
     wide = accumulator(call.x.dtype)
     unit = F.normalize(call.weight.to(wide), eps=EPSILON).to(call.x.dtype)
@@ -192,7 +192,7 @@ def reference(call: Call) -> Tensor:
     return F.cross_entropy(logits, known.squeeze(1), reduction="none")
 
 
-def _by_negatives(negatives: Negatives, call: Call) -> Tensor:
+def _by_negatives(negatives: Negatives, call: MarginCall) -> Tensor:
     """Compute the losses (N,): a margin changes the target's logit alone."""
     logits = Logits(call.x, call.weight, None, call.known_target(), cosine=True)
     target_logit, negative_lse = negatives(logits, call.gradient)

@@ -48,7 +48,7 @@ class HeadLosses(NamedTuple):
     gate: Tensor | None = None
 
 
-class Call(NamedTuple):
+class MultiHeadCall(NamedTuple):
     """Checked arguments; if there is a gate, its weight and bias come last."""
 
     x: Tensor
@@ -128,7 +128,7 @@ def _checked(
     reduction: str,
     feature_gradients: bool,
     gate: tuple[Tensor, Tensor | None] | None,
-) -> tuple[Call, Request]:
+) -> tuple[MultiHeadCall, Request]:
     """Return the checked call and its request."""
     offsets = [None] * len(weights) if biases is None else list(biases)
     if len(weights) == 0 or not len(weights) == len(targets) == len(offsets):
@@ -156,14 +156,14 @@ def _checked(
     cast_x, cast_matrices, cast_offsets = heads_of_one_type(NAME, x, matrices, offsets)
     classes = sum(map(len, matrices))
     request = request_of(cast_x, classes, (x, *matrices, *offsets), reduction, len(matrices))
-    call = Call(
+    call = MultiHeadCall(
         cast_x, cast_matrices, cast_offsets, stacked, valid, known, ignore_index, label_smoothing,
         reduction, feature_gradients, gate is not None,
     )  # fmt: skip
     return call, request
 
 
-def reference(call: Call) -> HeadLosses:
+def reference(call: MultiHeadCall) -> HeadLosses:
     """Compute head by head, with a backward pass through each if gradients are requested."""
     x = call.x
     if call.feature_gradients and not x.requires_grad:
@@ -193,7 +193,7 @@ def reference(call: Call) -> HeadLosses:
     return result._replace(feature_gradients=torch.stack(gradients))
 
 
-def _kept_log_probabilities(heads: Callable[..., list[Tensor]], call: Call) -> HeadLosses:
+def _kept_log_probabilities(heads: Callable[..., list[Tensor]], call: MultiHeadCall) -> HeadLosses:
     """Compute by an operator that returns losses and shares, and keeps the log-probabilities."""
     weights = list(call.weights)
     losses, shares, *kept = heads(

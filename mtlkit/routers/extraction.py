@@ -9,7 +9,7 @@ from mtlkit.routers.base import Features, UnbranchedRouter, Wiring
 from mtlkit.routers.experts import Experts, ExpertSharing, by_task
 
 
-class Gate(nn.Module):
+class ExpertGate(nn.Module):
     """Mixture w(x) S with w(x) = softmax(W x): inputs (N, D) and experts (N, E, W) to (N, W)."""
 
     def __init__(self, features: int, experts: int) -> None:
@@ -30,8 +30,8 @@ class ExtractionLevel(nn.Module):
         super().__init__()
         self.shared = Experts(features, shared, width)
         self.per_task = nn.ModuleList(Experts(features, per_task, width) for _ in range(tasks))
-        self.gates = nn.ModuleList(Gate(features, per_task + shared) for _ in range(tasks))
-        self.shared_gate = None if last else Gate(features, tasks * per_task + shared)
+        self.gates = nn.ModuleList(ExpertGate(features, per_task + shared) for _ in range(tasks))
+        self.shared_gate = None if last else ExpertGate(features, tasks * per_task + shared)
 
     def forward(self, shared: Tensor, per_task: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Return the inputs of the next level: shared (N, W), and for each of T tasks (N, W)."""

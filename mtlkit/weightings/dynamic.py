@@ -73,7 +73,7 @@ class Dynamic(Weighting):
         return self.learning_rate
 
 
-class Gate(nn.Module):
+class FeatureGate(nn.Module):
     """Weights total * softmax(W^T x + e) of the terms of one role for each sample (eq. 7).
 
     `units` (G,) divide the weights: the loss at chance level if losses are normalized, or 1.
@@ -129,7 +129,7 @@ class GatedWeights(LossWeighting):
             totals[Role.MAIN] = config.main_total
         self.gates = nn.ModuleDict(
             {
-                role.value: Gate(terms, role, total, features, normalize=config.normalize)
+                role.value: FeatureGate(terms, role, total, features, normalize=config.normalize)
                 for role, total in totals.items()
             }
         )
@@ -138,7 +138,7 @@ class GatedWeights(LossWeighting):
         """Return the weights of each term for each sample (T, N), from shared features (N, D)."""
         weights = features.new_ones(self.terms, len(features), dtype=torch.float32)
         for gate in self.gates.values():
-            assert isinstance(gate, Gate)
+            assert isinstance(gate, FeatureGate)
             weights = weights.index_copy(0, gate.indices, gate(features))
         return weights
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from mtlkit.component import Problem, above, optional
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import Weighting
-from mtlkit.weightings.dynamic import Gate, chance_loss
+from mtlkit.weightings.dynamic import FeatureGate, chance_loss
 from mtlkit.weightings.kinds import (
     RequiresPositiveLosses,
     StepLosses,
@@ -66,7 +66,9 @@ class HarderFirstWeights(WholeBatch, RequiresPositiveLosses):
     def __init__(self, config: HarderFirst, terms: tuple[LossTerm, ...], features: int) -> None:
         super().__init__()
         self.terms = len(terms)
-        self.gate = Gate(terms, Role.SIDE, config.total, features, normalize=config.normalize)
+        self.gate = FeatureGate(
+            terms, Role.SIDE, config.total, features, normalize=config.normalize
+        )
         units = [chance_loss(term) if config.normalize else 1.0 for term in terms]
         self.register_buffer("units", torch.tensor(units), persistent=False)
 

@@ -14,7 +14,7 @@ from mtlkit.plugins import MISSING, above
 
 
 @attrs.frozen(kw_only=True)
-class Cosine(Head):
+class CosineClassifier(Head):
     """Classes by the cosine of the angle between the features and a direction of each class.
 
     The cosines are multiplied by `scale` before the softmax.

@@ -15,7 +15,7 @@ def mtlkit_register(catalog: Registrar) -> None:
     )
     catalog.heads.add(
         "hello/cosine",
-        "mtlkit_hello.cosine:Cosine",
+        "mtlkit_hello.cosine:CosineClassifier",
         "classes by the cosine of an angle",
     )
     catalog.metrics.add(

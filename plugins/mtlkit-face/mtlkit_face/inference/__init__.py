@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from mtlkit_face.inference.pictures import Embedded, embed_files, find_images
     from mtlkit_face.inference.search import (
         Answer,
-        Candidate,
         ExactIndex,
         FaissIndex,
         Index,
+        SearchCandidate,
         identify,
     )
     from mtlkit_face.inference.threshold import Threshold, threshold_of
@@ -35,20 +35,20 @@ _MODULES = {
     "gallery_file": "TemplateGallery TemplateOrigin enroll read_gallery write_gallery",
     "model": "Embedder FaceModel open_model",
     "pictures": "Embedded embed_files find_images",
-    "search": "Answer Candidate ExactIndex FaissIndex Index identify",
+    "search": "Answer SearchCandidate ExactIndex FaissIndex Index identify",
     "threshold": "Threshold threshold_of",
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = [
     "Answer",
-    "Candidate",
     "Embedded",
     "Embedder",
     "ExactIndex",
     "FaceModel",
     "FaissIndex",
     "Index",
+    "SearchCandidate",
     "TemplateGallery",
     "TemplateOrigin",
     "Threshold",

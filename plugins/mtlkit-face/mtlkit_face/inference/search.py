@@ -67,7 +67,7 @@ INDEXES: Mapping[str, Callable[[Tensor], Index]] = {"exact": ExactIndex, "faiss"
 
 
 @attrs.frozen(kw_only=True)
-class Candidate:
+class SearchCandidate:
     """Person of the gallery, with the score and the file of the person's best template."""
 
     name: str
@@ -79,7 +79,7 @@ class Candidate:
 class Answer:
     """Candidates for one image, best first; `known` if the first one reaches the threshold."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[SearchCandidate, ...]
     known: bool
 
     @property
@@ -122,10 +122,10 @@ def _answer(
     top: int,
     threshold: float,
 ) -> Answer:
-    best: dict[str, Candidate] = {}
+    best: dict[str, SearchCandidate] = {}
     for score, index in zip(scores, indices, strict=True):
         name = gallery.names[index]
         if name not in best and len(best) < top:
-            best[name] = Candidate(name=name, score=score, file=gallery.files[index])
+            best[name] = SearchCandidate(name=name, score=score, file=gallery.files[index])
     candidates = tuple(best.values())
     return Answer(candidates=candidates, known=candidates[0].score >= threshold)
