@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.options import beside_option, cache_option
+from mtlkit.cli.options import beside_option
+from mtlkit.plugins.cache_option import cache_option
 
 
 @click.command()

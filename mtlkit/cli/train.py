@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.options import beside_option, cache_option, set_option
+from mtlkit.cli.options import beside_option, set_option
+from mtlkit.plugins.cache_option import cache_option
 
 if TYPE_CHECKING:
     from mtlkit.runs.run import Run

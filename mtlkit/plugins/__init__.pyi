@@ -1,5 +1,4 @@
 from mtlkit.atomic_files import write_file as write_file
-from mtlkit.cli.options import cache_option as cache_option
 from mtlkit.component import Component as Component
 from mtlkit.component import Problem as Problem
 from mtlkit.component import Rule as Rule
@@ -35,5 +34,6 @@ from mtlkit.task_types import LossTerm as LossTerm
 from mtlkit.task_types import Role as Role
 from mtlkit.task_types import TaskKind as TaskKind
 
+from .cache_option import cache_option as cache_option
 from .families import Registrar as Registrar
 from .hooks import hookimpl as hookimpl

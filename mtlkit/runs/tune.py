@@ -140,11 +140,8 @@ def tune(
     `RunError` if the folder holds another search or every trial failed, `MissingExtraError`
     without Optuna, and `InterruptedRunError` after Ctrl-C.
     """
-    search, catalog, loading = (
-        search or WeightSearch(),
-        catalog or load_catalog(),
-        loading or Loading(),
-    )
+    search, loading = search or WeightSearch(), loading or Loading()
+    catalog = catalog or load_catalog()
     original, recipe = recipe, _without_test(recipe).check(catalog.op_table)
     names = searched_losses(recipe.terms())
     _require_best_values(recipe)

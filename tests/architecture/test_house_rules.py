@@ -88,7 +88,7 @@ def test_there_are_files_to_look_at():
 def test_the_environment_is_read_at_the_top_only():
     allowed = (
         "mtlkit/cli/",
-        "mtlkit/plugins/catalog.py",
+        "mtlkit/plugins/",
         "mtlkit/ops/dispatch/choice.py",
         "mtlkit/ops/dispatch/estimate.py",
         "plugins/",
