@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
-from mtlkit.plugins.cache_option import cache_option
+from mtlkit.plugins.command_options import cache_option
 
 if TYPE_CHECKING:
     from mtlkit.comparison.execute.executor_config import ExecutorConfig

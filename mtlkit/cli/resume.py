@@ -7,7 +7,7 @@ import click
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option
 from mtlkit.cli.train import print_files
-from mtlkit.plugins.cache_option import cache_option
+from mtlkit.plugins.command_options import cache_option
 
 
 @click.command()

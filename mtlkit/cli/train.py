@@ -8,7 +8,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option, set_option
-from mtlkit.plugins.cache_option import cache_option
+from mtlkit.plugins.command_options import cache_option
 
 if TYPE_CHECKING:
     from mtlkit.runs.run import Run

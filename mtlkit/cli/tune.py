@@ -6,7 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import set_option
-from mtlkit.plugins.cache_option import cache_option
+from mtlkit.plugins.command_options import cache_option
 
 
 @click.command()

@@ -13,10 +13,10 @@ from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.data.image_listing import Row
 from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
 from mtlkit.data.paths import find_file
-from mtlkit.data.read_table import read_table
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.data.split_indices import SPLIT, split_indices
+from mtlkit.data.table_files import read_table
 from mtlkit.errors import DataError, did_you_mean
 
 _CONSTANT = 1e-12

@@ -1,9 +1,9 @@
 from .base import Logger as Logger
 from .base import LogWriter as LogWriter
+from .event_files import read_events as read_events
 from .events import EvaluationEvent as EvaluationEvent
 from .events import Event as Event
 from .events import Speed as Speed
 from .events import StepEvent as StepEvent
 from .json_lines import JsonLines as JsonLines
-from .read_events import read_events as read_events
 from .tensorboard import TensorBoard as TensorBoard

@@ -34,6 +34,6 @@ from mtlkit.task_types import LossTerm as LossTerm
 from mtlkit.task_types import Role as Role
 from mtlkit.task_types import TaskKind as TaskKind
 
-from .cache_option import cache_option as cache_option
+from .command_options import cache_option as cache_option
 from .families import Registrar as Registrar
 from .hooks import hookimpl as hookimpl

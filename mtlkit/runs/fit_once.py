@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mtlkit.data.source import Loading
 from mtlkit.errors import RunError
+from mtlkit.loggers.event_files import read_events
 from mtlkit.loggers.events import EvaluationEvent
-from mtlkit.loggers.read_events import read_events
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe

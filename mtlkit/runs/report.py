@@ -49,7 +49,7 @@ def read_records(paths: Sequence[Path]) -> "list[RunRecord]":
 
 
 def _record(folder: RunFolder, name: str) -> "RunRecord":
-    from mtlkit.loggers.read_events import read_events
+    from mtlkit.loggers.event_files import read_events
     from mtlkit.report.run_page import RunRecord
 
     return RunRecord(

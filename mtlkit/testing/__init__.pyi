@@ -1,9 +1,9 @@
 from .check import BrokenPromiseError as BrokenPromiseError
 from .check import Example as Example
 from .pytest_suite import conformance as conformance
-from .small_recipe import SmallData as SmallData
-from .small_recipe import add_small_data as add_small_data
-from .small_recipe import small_recipe as small_recipe
+from .small_data import SmallData as SmallData
+from .small_data import add_small_data as add_small_data
+from .small_data import small_recipe as small_recipe
 from .suite import Case as Case
 from .suite import Suite as Suite
 from .suite import suite_of as suite_of

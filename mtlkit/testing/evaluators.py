@@ -12,7 +12,7 @@ from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.small_recipe import small_model, small_recipe
+from mtlkit.testing.small_data import small_model, small_recipe
 
 
 def trained_model(subject: Subject) -> TrainedModel:

@@ -17,7 +17,7 @@ from mtlkit.routers.branches import Branch
 from mtlkit.routers.grouped import Grouped
 from mtlkit.task_types import MISSING, TaskKind
 from mtlkit.testing.check import Subject
-from mtlkit.testing.small_recipe import small_model, small_recipe, small_targets
+from mtlkit.testing.small_data import small_model, small_recipe, small_targets
 
 Batch = tuple[Tensor, ...]
 

@@ -15,7 +15,7 @@ from mtlkit.task import loss_terms
 from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.harness import BACKBONE, grouped
-from mtlkit.testing.small_recipe import small_model, small_recipe, small_targets, small_updater
+from mtlkit.testing.small_data import small_model, small_recipe, small_targets, small_updater
 from mtlkit.testing.weightings import run_updates, with_one_task
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from safetensors.torch import save_file
 
-from mtlkit.testing.small_recipe import small_recipe, small_updater
+from mtlkit.testing.small_data import small_recipe, small_updater
 from mtlkit.testing.weightings import UPDATES, run_updates
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.ranks import Ranks

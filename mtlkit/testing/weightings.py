@@ -17,7 +17,7 @@ from mtlkit.component import Problem
 from mtlkit.recipe import Recipe
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.operators import Operators
-from mtlkit.testing.small_recipe import SmallData, small_recipe, small_updater
+from mtlkit.testing.small_data import SmallData, small_recipe, small_updater
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.update import Updater

@@ -133,3 +133,11 @@ def test_an_import_that_is_not_public_is_noticed(text):
 )
 def test_a_public_import_is_none(text):
     assert not list(outside_the_api(ast.parse(text)))
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_no_public_name_is_that_of_a_module(namespace):
+    """Importing the module would replace the public object by the module."""
+    folder = Path(importlib.import_module(namespace).__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")}
+    assert not PLUGIN_API[namespace] & modules

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mtlkit.cli import main
-from mtlkit.plugins.cache_option import user_cache
+from mtlkit.plugins.command_options import user_cache
 from mtlkit.runs.folder import RunFolder, State
 from mtlkit.training.checkpoint import saved_steps
 

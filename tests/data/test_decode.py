@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from mtlkit.data import Frame, Loading, decode, read_images
-from mtlkit.data.decode import StoredImages
+from mtlkit.data.decoding import StoredImages
 from mtlkit.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)

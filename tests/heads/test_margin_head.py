@@ -11,7 +11,7 @@ from mtlkit.heads import Margin
 from mtlkit.metrics import Accuracy
 from mtlkit.optim import AdamW
 from mtlkit.testing import small_recipe
-from mtlkit.testing.small_recipe import small_updater
+from mtlkit.testing.small_data import small_updater
 
 CLASSES = ("a", "b", "c")
 FEATURES = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)) * 3

@@ -8,8 +8,8 @@ import attrs
 from mtlkit.comparison.results.record import Budget
 from mtlkit.comparison.results.study_results import StudyResults
 from mtlkit.errors import RunError
+from mtlkit.loggers.event_files import read_events
 from mtlkit.loggers.events import StepEvent
-from mtlkit.loggers.read_events import read_events
 
 POINTS = 120
 """Maximum number of points of a curve."""
