@@ -86,23 +86,23 @@ BROKEN = {
     "is no Python": ("def (", ["SyntaxError"]),
     "misspelt hook": (
         HEAD + "@hookimpl\ndef mtlkit_regsiter(catalog): ...",
-        ["'mtlkit_regsiter' is no hook", "did you mean 'mtlkit_register'?", "mtlkit_commands"],
+        ["'mtlkit_regsiter' is not a hook", "did you mean 'mtlkit_register'?", "mtlkit_commands"],
     ),
     "hook of another name": (
         REGISTER + "...\n@hookimpl\ndef mtlkit_train_end(run): ...",
-        ["'mtlkit_train_end' is no hook", "expected one of mtlkit_register, mtlkit_commands"],
+        ["'mtlkit_train_end' is not a hook", "expected one of mtlkit_register, mtlkit_commands"],
     ),
     "hook without the mtlkit prefix": (
         REGISTER + "...\n@hookimpl\ndef commands(): return {}",
-        ["'commands' is no hook"],
+        ["'commands' is not a hook"],
     ),
     "misspelt and not marked": (
         "def mtlkit_regsiter(catalog): ...",
-        ["'mtlkit_regsiter' is no hook", "did you mean 'mtlkit_register'?"],
+        ["'mtlkit_regsiter' is not a hook", "did you mean 'mtlkit_register'?"],
     ),
     "misspelt in another module": (
         "from mtlkit_broken_impl import mtlkit_regsiter",
-        ["'mtlkit_regsiter' is no hook", "did you mean 'mtlkit_register'?"],
+        ["'mtlkit_regsiter' is not a hook", "did you mean 'mtlkit_register'?"],
     ),
     "not marked": ("def mtlkit_register(catalog): ...", ["not marked as a hook", "@hookimpl"]),
     "without hooks": ("x = 1", ["implements no hook", "mtlkit_register"]),
@@ -130,9 +130,9 @@ BROKEN = {
         REGISTER + "catalog.weightings.add('broken/halves', 'some.module')",
         ["InvalidNameError", "'some.module'", "'module:Class'"],
     ),
-    "a class that is no component": (
+    "a class that is not a component": (
         REGISTER + "catalog.weightings.add('broken/halves', dict)",
-        ["is no component", "mtlkit.component.Component"],
+        ["is not a component", "mtlkit.component.Component"],
     ),
     "registers one name twice": (
         REGISTER + "[catalog.weightings.add('broken/halves', 'a:B') for _ in range(2)]",
@@ -339,7 +339,7 @@ class TestTheFourErrors:
         catalog = load_catalog()
         for name, said in {
             "acme/a": "ModuleNotFoundError: No module named 'mtlkit_no_such_module'",
-            "acme/b": "is no component",
+            "acme/b": "is not a component",
             "acme/c": "no_such_class",
         }.items():
             error = refusal(catalog, name)

@@ -212,7 +212,7 @@ def test_a_resumed_run_starts_at_its_checkpoint(tmp_path):
     resume(tmp_path / "run", catalog=catalog, quiet=True)
     assert calls[0][2] == RunStarted(step=4)
     calls.clear()
-    evaluate(tmp_path / "run", catalog, Loading())
+    evaluate(tmp_path / "run", catalog=catalog, loading=Loading())
     assert [name for name, _, _ in calls] == ["mtlkit_evaluated", SECTIONS]
 
 

@@ -101,7 +101,7 @@ def test_a_name_within_the_rule(registry, name):
 
 
 def test_a_class_is_checked_when_it_is_registered(registry):
-    with pytest.raises(LoadFailedError, match="is no component"):
+    with pytest.raises(LoadFailedError, match="is not a component"):
         registry.add(entry("x"), int)
 
     class Plain(Equal):

@@ -27,7 +27,7 @@ PUBLIC = {
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("compare", "evaluate", "tune"),
     *("backbones", "comparison", "data", "evaluators", "heads", "loggers", "metrics", "ops"),
-    *("optim", "plugins", "report", "routers", "runs", "testing", "weightings"),
+    *("optim", "plugins", "routers", "runs", "testing", "weightings"),
 }
 
 OPTIONS = {
