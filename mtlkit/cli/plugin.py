@@ -12,7 +12,6 @@ import click
 from mtlkit.errors import InvalidNameError, MtlkitError
 from mtlkit.plugins import hooks
 from mtlkit.plugins.families import FAMILIES, Family
-from mtlkit.recipe_io.error_text import article
 
 
 @attrs.frozen
@@ -140,7 +139,7 @@ def _family_options(command: Callable[..., None]) -> Callable[..., None]:
     text = "Show hooks that observe runs."
     command = click.option(f"--{HOOKS}", is_flag=True, help=text)(command)
     for family in reversed(FAMILIES):
-        text = f"Show {article(family.singular)}."
+        text = f"Show an example of {family.plural}."
         command = click.option(f"--{option_of(family)}", is_flag=True, help=text)(command)
     return command
 

@@ -126,7 +126,7 @@ def test_a_recipe_names_it_and_is_checked_with_the_catalog(acme):
             plain, tasks={**plain.tasks, "kind": kind}, train=attrs.evolve(plain.train, ops=choices)
         )
         assert recipe.problems() == []  # what a plugin provides is known with the catalog only
-        return [str(problem) for problem in recipe.problems(acme)]
+        return [str(problem) for problem in recipe.problems(acme.op_table)]
 
     assert problems(gate="acme/sevens") == []
     assert problems("acme/sevens") == [
@@ -145,7 +145,7 @@ def test_a_recipe_names_it_and_is_checked_with_the_catalog(acme):
         small_recipe(), train=attrs.evolve(small_recipe().train, ops={"gate": "acme/zeros"})
     )
     with pytest.raises(RecipeError, match=r"train\.ops\.gate: 'acme/zeros' is an implementation"):
-        recipe.check(acme)
+        recipe.check(acme.op_table)
 
 
 def test_it_is_passed_as_a_value(acme):
@@ -183,12 +183,12 @@ def test_it_is_registered_by_its_name(acme, monkeypatch):
 
 def test_one_that_is_left_out_or_not_installed_says_so():
     with use(table_of("none")):
-        with pytest.raises(NotInstalledError, match="'hello/by-rows' cannot be had: left out by M"):
+        with pytest.raises(NotInstalledError, match="'hello/by-rows' is unavailable: left out"):
             gate(*ARGS, implementation="hello/by-rows")
-        with pytest.raises(NotInstalledError, match="the op 'hello/focal' cannot be had: left out"):
+        with pytest.raises(NotInstalledError, match="the op 'hello/focal' is unavailable: left"):
             find_op("hello/focal")
         with (
-            pytest.raises(NotInstalledError, match=r"use\(\): the op 'hello/focal' cannot be had"),
+            pytest.raises(NotInstalledError, match=r"use\(\): the op 'hello/focal' is unavailable"),
             use(**{"hello/focal": "eager"}),
         ):
             pass

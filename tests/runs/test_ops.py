@@ -154,7 +154,7 @@ def test_in_a_file(catalog):
             "gate: eagre",
             "train.ops: gate: expected one of auto, eager, concatenated, or a plugin's",
         ),
-        ("gate: acme/fast", "train.ops.gate: no implementation named 'acme/fast'"),
+        ("gate: acme/fast", "train.ops.gate: the implementation 'acme/fast' is unavailable"),
         ("gate: 1", "train.ops.gate: expected"),
     ):
         changed = text.replace("gate: eager", wrong)

@@ -21,6 +21,7 @@ HELLO = ROOT / "plugins" / "mtlkit-hello"
 def new(tmp_path, capsys, monkeypatch):
     """Calls ``mtlkit plugin new``: gives the exit code, what is said, and the new folder."""
     monkeypatch.setenv("MTLKIT_PLUGINS", "none")
+    before = set(sys.modules)
 
     def call(*arguments):
         out = tmp_path / "new"
@@ -29,7 +30,10 @@ def new(tmp_path, capsys, monkeypatch):
         said = capsys.readouterr()
         return caught.value.code, said.out + said.err, out
 
-    return call
+    yield call
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
 
 
 def contents(folder):
