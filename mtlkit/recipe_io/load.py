@@ -87,7 +87,7 @@ def _between_parts(recipe: Recipe, tree: MappingNode, catalog: Catalog) -> Itera
     try:
         problems = recipe.problems(catalog.op_table)
     except Exception as cause:  # a plugin's check may break; that is a mistake too, not a crash
-        message = f"the check of the parts together broke: {type(cause).__name__}: {cause}"
+        message = f"the check of the parts together failed: {type(cause).__name__}: {cause}"
         return [Mistake(location(tree), message)]
     return [
         Mistake(location(node_at(tree, problem.path)), problem.message, problem.path)
