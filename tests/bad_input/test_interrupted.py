@@ -218,7 +218,7 @@ class TestAFullDisk:
         assert call(*TRAIN)[0] == 0
         before = (home / "run" / "report.html").read_bytes()
         for command in ("report", "evaluate"):
-            with files_of_at_most(5000):
+            with files_of_at_most(20_000):
                 code, out, err = call(command, "run")
             assert (code, out) == (2, "")
             assert "report.html: could not be written: the disk is full" in err
