@@ -133,7 +133,7 @@ def add(copy, family, addition):
     target = f"mtlkit.{folder}.dummy_{family}:{new}"
     line = f'    catalog.{family}.add("dummy", "{target}", "a dummy")\n'
     head, docstring, rest = builtins.read_text("utf-8").partition(
-        '"""Every built-in component, by family; none is imported before it is used."""\n'
+        '"""Register every built-in component by family; each is imported on first use."""\n'
     )
     assert docstring, "the registration function was not found"
     builtins.write_text(head + docstring + line + rest)

@@ -142,7 +142,7 @@ def test_runs_that_are_not_there_are_told_of(called, made, tmp_path):
     code, _, err = called("runs", made[0].path, "--inside", "--sort", "size/may")
     assert "no run has the metric 'size/may'" in err
     code, _, err = called("runs", tmp_path / "none")
-    assert "is no folder" in err
+    assert "is not a folder" in err
 
 
 def test_a_report_is_opened(called, made, monkeypatch):
