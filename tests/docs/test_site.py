@@ -56,7 +56,9 @@ def test_every_component_has_a_page_with_its_class_options_and_paper(site):
     for plural, name, component in components():
         page = site / "_generated" / "components" / plural / f"{name}.html"
         text = html.unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
-        assert component.__name__ in text or plural == "ops", name
+        assert plural == "ops" or component.__name__ in text, name
+        if plural == "ops":  # a value without options
+            continue
         for option in options_of(component):
             assert option in text, (name, option)
         assert ("Paper:" in text) == bool(paper_of(component)), name
