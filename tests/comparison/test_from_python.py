@@ -14,7 +14,7 @@ from mtlkit.errors import RecipeError
 from mtlkit.runs.report import write_report
 from mtlkit.weightings import GLS
 
-PAGE = Path(__file__).parents[2] / "docs" / "compare.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "compare.md"
 SNIPPETS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 RECIPE = """
