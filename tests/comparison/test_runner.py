@@ -38,7 +38,9 @@ def test_neither_workers_nor_interruptions_change_a_result(bench, made):
     assert results(bench.run(comparison, "many", executor=many)) == whole
     assert many.most == 4
     broken = bench.worker(3, seed=5, interrupt_after=5)
-    with pytest.raises(InterruptedRunError, match=r"stopped after \d+ runs; the same command continues"):
+    with pytest.raises(
+        InterruptedRunError, match=r"stopped after \d+ runs; the same command continues"
+    ):
         bench.run(comparison, "broken", executor=broken)
     rest = bench.worker(2, seed=6)
     assert results(bench.run(comparison, "broken", executor=rest)) == whole
