@@ -40,6 +40,7 @@ def allocated(call):
     return most
 
 
+@pytest.mark.filterwarnings("ignore:TF32 acceleration on top of oneDNN")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("rows", "features"), [(64, 128), (512, 64)])
 @pytest.mark.parametrize(

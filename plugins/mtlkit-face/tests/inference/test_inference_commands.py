@@ -40,8 +40,8 @@ def test_embed_writes_templates_and_lists_what_it_left_out(face, runs, models, p
         in said
     )
     assert (
-        f"warning: 1 files could not be read and are skipped: {folder / 'bad.jpg'}: is not an image "
-        f"of a supported format" in said
+        f"warning: 1 files could not be read and are skipped: {folder / 'bad.jpg'}: is not an "
+        f"image of a supported format" in said
     )
     found = read_gallery(tmp_path / "t.safetensors")
     assert len(found) == 6
