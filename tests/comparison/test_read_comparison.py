@@ -95,7 +95,7 @@ MISTAKES = [
     (
         "recipe: recipe.yaml",
         "recipe: recipes.yaml",
-        "comparison.yaml:2:19: problems.plane.recipe: FOLDER/recipes.yaml: there is no "
+        "comparison.yaml:2:19: problems.plane.recipe: FOLDER/recipes.yaml: no "
         "such file; expected a recipe",
     ),
     (
