@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
+from mtlkit.weightings.solvers.worst_case import worst_case_weights
 
 FEW = 8
 """Largest number of tasks for which every support is solved: 255 systems of 8 equations."""
@@ -19,7 +20,13 @@ RIDGE = 1e-12
 """Ridge that keeps systems of linearly dependent gradients solvable, relative to squared norms."""
 
 STEPS = 40
-"""Steps of the interior-point method; each reduces the duality gap about fivefold."""
+"""Largest number of steps of the interior-point method; each shrinks the gap about fivefold.
+
+On a GPU all steps run, because a test of convergence would force a sync.
+"""
+
+GAP = 1e-10
+"""Duality gap at which the CPU stops, relative to the squared norm of the combination."""
 
 
 def project(point: Tensor) -> Tensor:
@@ -77,9 +84,9 @@ def conflict_averse(gramian: Tensor, radius: Tensor) -> Tensor:
     That is the dual of CAGrad's problem (Liu et al., NeurIPS 2021, eq. 4). If no support has a
     value below 0, the minimum is g_w = 0 and the combination with the smallest norm is returned.
     """
-    mean = gramian.mean(dim=1)  # g_t . g_0
     if len(gramian) > FEW:
-        return _conflict_averse_alternating(gramian, mean, radius)
+        return _prefer_zero(gramian, worst_case_weights(gramian, radius))
+    mean = gramian.mean(dim=1)  # g_t . g_0
     inverse = inverse_norms(gramian)
     systems, members = _support_systems(cosines(gramian, inverse))
     scaled = members * inverse
@@ -101,17 +108,6 @@ def conflict_averse(gramian: Tensor, radius: Tensor) -> Tensor:
     return chosen
 
 
-def _conflict_averse_alternating(gramian: Tensor, mean: Tensor, radius: Tensor) -> Tensor:
-    """Solve `conflict_averse` by |g_w| = min over s of (s + w' G w / s) / 2, s and w in turn."""
-    weights = torch.full_like(mean, 1 / len(mean))
-    scale = gramian.diagonal().max().clamp(min=torch.finfo(gramian.dtype).tiny)
-    gramian, mean, radius = gramian / scale, mean / scale, radius / scale.sqrt()
-    for _ in range(20):
-        length = (weights @ gramian @ weights).clamp(min=1e-20).sqrt()
-        weights = _minimum(gramian * (radius / length), mean)
-    return weights
-
-
 @lru_cache(maxsize=16)
 def _supports(count: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Return all S = 2^count - 1 nonempty supports of `count` tasks.
@@ -131,23 +127,25 @@ def _support_systems(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return inside * matrix + outside, members
 
 
-def _minimum(quadratic: Tensor, linear: Tensor | None = None) -> Tensor:
-    """Return argmin w' Q w / 2 + c' w over the simplex, by a primal-dual interior-point method.
+def _minimum(gramian: Tensor) -> Tensor:
+    """Return argmin w' G w / 2 over the simplex, by a primal-dual interior-point method.
 
-    Newton steps on Q w + c - z - level = 0, sum w = 1, w_t z_t = shrinking target (Nocedal &
-    Wright, Numerical Optimization, 2nd edition, section 16.6).
+    Newton steps on G w - z - level = 0, sum w = 1, w_t z_t = shrinking target (Nocedal & Wright,
+    Numerical Optimization, 2nd edition, section 16.6).
     """
-    count = len(quadratic)
-    scale = quadratic.abs().max().clamp(min=torch.finfo(quadratic.dtype).tiny)
-    q = quadratic / scale
-    c = torch.zeros_like(q[0]) if linear is None else linear / scale
-    w = torch.full_like(c, 1 / count)
-    z = torch.ones_like(c)
-    level = torch.zeros_like(c[0])
-    ones = torch.ones_like(c)
+    count = len(gramian)
+    q = gramian / gramian.abs().max().clamp(min=torch.finfo(gramian.dtype).tiny)
+    w = torch.full_like(q[0], 1 / count)
+    z = torch.ones_like(w)
+    level = torch.zeros_like(w[0])
+    ones = torch.ones_like(w)
     for _ in range(STEPS):
-        target = 0.2 * (w * z).mean()
-        slack = q @ w + c - level - z
+        products = q @ w
+        gap = (w * z).mean()
+        if not gap.is_cuda and count * gap < GAP * (w @ products):
+            break
+        target = 0.2 * gap
+        slack = products - level - z
         system = q + torch.diag(z / w)
         sides = torch.stack([ones, target / w - z - slack], dim=1)
         along, moved = torch.linalg.solve_ex(system, sides)[0].unbind(dim=1)

@@ -1,0 +1,83 @@
+"""Solvers that iterate converge for many tasks, in a number of steps that does not grow."""
+
+import pytest
+import torch
+
+from mtlkit.weightings.solvers import bargaining, simplex, worst_case
+
+COUNTS = (2, 4, 10, 40, 100)
+KINDS = ("random", "badly scaled", "conflicting", "dependent")
+
+
+def gramian_of_kind(kind, tasks):
+    generator = torch.Generator().manual_seed(tasks)
+    jacobian = torch.randn(tasks, 300, generator=generator, dtype=torch.float64) + 0.1
+    match kind:
+        case "badly scaled":
+            jacobian *= 10 ** (2 * torch.rand(tasks, 1, generator=generator, dtype=torch.float64))
+        case "conflicting":
+            jacobian -= 0.99 * jacobian.mean(dim=0)
+        case "dependent":  # rank 3
+            parts, basis = (
+                torch.randn(*shape, generator=generator, dtype=torch.float64)
+                for shape in ((tasks, 3), (3, 300))
+            )
+            jacobian = parts @ basis
+    return jacobian @ jacobian.T
+
+
+@pytest.fixture
+def solves(monkeypatch):
+    """The linear systems solved so far, one for each step of a solver."""
+    made = []
+    solve = torch.linalg.solve_ex
+
+    def counted(*arguments):
+        made.append(arguments)
+        return solve(*arguments)
+
+    monkeypatch.setattr(torch.linalg, "solve_ex", counted)
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tasks", COUNTS)
+def test_cagrad_has_no_duality_gap(tasks, kind, solves):
+    """The worst improvement of the direction (eq. 3) equals the dual objective (eq. 4)."""
+    gramian = gramian_of_kind(kind, tasks)
+    mean = gramian.mean(dim=1)
+    radius = 0.5 * mean.mean().sqrt()
+    weights = simplex.conflict_averse(gramian, radius)
+    assert weights.sum().item() == pytest.approx(1)
+    assert (weights >= 0).all()
+    length = (weights @ gramian @ weights).clamp(min=0).sqrt()
+    dual = weights @ mean + radius * length
+    scale = gramian.diagonal().mean()
+    if length > 1e-6 * scale.sqrt():
+        primal = (mean + radius * gramian @ weights / length).min()
+        assert dual - primal <= 1e-5 * dual.abs() + 1e-8 * scale
+    else:  # the gradients cancel; no direction improves all
+        assert dual <= 1e-6 * scale
+    assert len(solves) <= worst_case.STEPS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tasks", COUNTS)
+def test_mgda_has_the_certificate_of_a_shortest_vector(tasks, kind, solves):
+    gramian = gramian_of_kind(kind, tasks)
+    weights = simplex.min_norm(gramian)
+    products, square = gramian @ weights, weights @ gramian @ weights
+    assert weights.sum().item() == pytest.approx(1)
+    assert (products >= square * (1 - 1e-5) - 1e-12 * gramian.diagonal().max()).all()
+    assert len(solves) <= simplex.STEPS
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("kind", KINDS[:3])
+@pytest.mark.parametrize("tasks", COUNTS)
+def test_the_bargain_holds(tasks, kind, power, solves):
+    gramian = gramian_of_kind(kind, tasks)
+    weights = bargaining.bargain(gramian, power)
+    ones = torch.ones(tasks, dtype=torch.float64)
+    torch.testing.assert_close(gramian @ weights * weights**power, ones, rtol=1e-5, atol=1e-6)
+    assert len(solves) <= bargaining.STEPS
