@@ -96,6 +96,10 @@ class Recipe:
             problems += choice_problems(self, ops)
         return [*problems, *self._metric_problems(), *self._evaluator_problems()]
 
+    def notes(self) -> list[Problem]:
+        """Return what a valid recipe may not intend; these are printed when it is read."""
+        return list(self.weighting.notes(self.terms()))
+
     def _metric_problems(self) -> Iterator[Problem]:
         for name, task in self.tasks.items():
             for problem in task.problems():

@@ -26,3 +26,5 @@ def explain(recipe: Path, overrides: tuple[str, ...]) -> None:
     rows = [(term.name, f"{term.role.value} task", term.kind.value) for term in terms]
     for line in aligned(rows):
         click.echo(f"  {line}")
+    for note in written.recipe.notes():
+        click.echo(f"\nnote: {note}")

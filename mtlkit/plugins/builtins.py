@@ -130,6 +130,7 @@ def _losses(catalog: "Registrar") -> None:
     add("log", "mtlkit.weightings.log:Log", "the sum of log losses, scale-invariant (SI)")
     add("gls", "mtlkit.weightings.gls:GLS", "the geometric mean (Chennupati 2019)")
     add("stch", "mtlkit.weightings.stch:STCH", "a smooth maximum (Lin 2024)")
+    add("stch-log", "mtlkit.weightings.stch_log:STCHLog", "a smooth maximum of logs (Lin 2024)")
     add("dwa", "mtlkit.weightings.dwa:DWA", "by the change over epochs (Liu 2019)")
     add("cov", "mtlkit.weightings.cov:CoV", "by the coefficient of variation (Groenendijk 2021)")
     add("rlw", "mtlkit.weightings.rlw:RLW", "random weights, a placebo (Lin 2022)")
@@ -144,6 +145,7 @@ def _gradients(catalog: "Registrar") -> None:
     add("pcgrad", "mtlkit.weightings.pcgrad:PCGrad", "conflicts projected away (Yu 2020)")
     add("gradvac", "mtlkit.weightings.gradvac:GradVac", "cosines kept (Wang 2021)")
     add("imtl-g", "mtlkit.weightings.imtl_g:IMTLG", "equal projections (Liu 2021)")
+    add("imtl", "mtlkit.weightings.imtl:IMTL", "imtl-g on the scales of imtl-l (Liu 2021)")
     add("cagrad", "mtlkit.weightings.cagrad:CAGrad", "the best worst case near the mean (Liu 2021)")
     add(
         "nash-mtl",

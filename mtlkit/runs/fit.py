@@ -210,6 +210,9 @@ def _work(session: RunSession, progress: Progress) -> None:
         if name != "test"  # not used before the evaluation
     }
     checkpoint = newest_checkpoint(folder.checkpoints)
+    if checkpoint is None:
+        for note in recipe.notes():
+            progress.say(f"note: {note}")
     torch.manual_seed(recipe.seed)
     # a checkpoint holds the weights; the pretrained file may no longer exist
     backbone = recipe.backbone if checkpoint is None else recipe.backbone.blank()

@@ -18,6 +18,7 @@ from mtlkit.training.signals import stop_on_signal
 from mtlkit.training.throughput import Pace
 from mtlkit.training.update import Updater
 from mtlkit.training.validation import validation_metrics
+from mtlkit.training.weight_range import large_weights, weight_warning
 from mtlkit.weightings.kinds import WeightingModule
 
 
@@ -41,7 +42,7 @@ class Training:
         self.untrained: tuple[str, ...] = ()  # parameters that no loss reaches
         self._loggers: list[LogWriter] = []
         self._newest: StepEvent | None = None
-        self._warned: set[str] = set()  # metrics already reported as not finite
+        self._warned: set[str] = set()  # metrics and weights already reported
         self._saved: int | None = None  # the step of the newest checkpoint
 
     def restore(self, checkpoint: Checkpoint) -> None:
@@ -120,6 +121,7 @@ class Training:
             gradient_cosines=cosines,
         )
         self._write(self._newest)
+        self._warn_of_large(weights)
         self.context.observers.notify(self._newest)
         self._write(
             Speed(
@@ -154,6 +156,13 @@ class Training:
         self.context.progress.validated(self.epoch, metrics)
         event = Evaluated(step=self.step, epoch=self.epoch, metrics=metrics)
         self.context.observers.notify(event)
+
+    def _warn_of_large(self, weights: Mapping[str, float]) -> None:
+        for name, weight in large_weights(weights).items():
+            key = f"the weight of {name}"
+            if key not in self._warned:
+                self._warned.add(key)
+                self.context.progress.say(weight_warning(name, weight, self.step))
 
     def _warn_if_not_finite(self, metrics: Mapping[str, float]) -> None:
         """Warn once for each validation metric that is not finite; training continues."""

@@ -21,6 +21,7 @@ from .gls import GLS as GLS
 from .gradnorm import GradNorm as GradNorm
 from .gradvac import GradVac as GradVac
 from .harder_first import HarderFirst as HarderFirst
+from .imtl import IMTL as IMTL
 from .imtl_g import IMTLG as IMTLG
 from .imtl_l import IMTLL as IMTLL
 from .kinds import AfterStep as AfterStep
@@ -38,6 +39,7 @@ from .kinds import StepLosses as StepLosses
 from .kinds import UpdateStats as UpdateStats
 from .kinds import WeightedLoss as WeightedLoss
 from .kinds import WeightingModule as WeightingModule
+from .kinds import WeightsHeads as WeightsHeads
 from .kinds import WholeBatch as WholeBatch
 from .kinds import positive as positive
 from .kinds import scatter as scatter
@@ -51,4 +53,5 @@ from .pcgrad import PCGrad as PCGrad
 from .rlw import RLW as RLW
 from .sdmgrad import SDMGrad as SDMGrad
 from .stch import STCH as STCH
+from .stch_log import STCHLog as STCHLog
 from .uncertainty import Uncertainty as Uncertainty

@@ -33,6 +33,10 @@ class Weighting(Component):
         """Yield the reasons why this weighting cannot weight `terms`; called before `build`."""
         return ()
 
+    def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        """Yield what a valid recipe may not intend, which is printed when the recipe is read."""
+        return ()
+
     @property
     def scale_free(self) -> bool:
         """Return True if scaling a loss leaves the update of shared parameters unchanged.

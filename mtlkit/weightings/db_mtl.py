@@ -10,7 +10,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.component import Problem, below
+from mtlkit.component import Problem, at_least_number, below
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
 from mtlkit.weightings.kinds import (
@@ -20,6 +20,7 @@ from mtlkit.weightings.kinds import (
     StatefulJacobian,
     UpdateStats,
     WeightingModule,
+    WeightsHeads,
     positive,
 )
 from mtlkit.weightings.solvers.gramian import inverse_norms, norms
@@ -30,10 +31,12 @@ class DBMTL(GradientWeighting):
     """Gradients of log-losses, scaled to the largest norm (DB-MTL; Lin et al., 2023).
 
     `momentum` is the factor of the running mean of gradients (the paper's beta) and requires
-    ``at: parameters``. With 0 the Gramian suffices.
+    ``at: parameters``. With 0 the Gramian suffices. Update k divides it by k^`momentum_decay`
+    (sigma). With ``heads: weighted``, the heads descend on the log losses, as in the authors' code.
     """
 
     momentum: float = attrs.field(default=0.0, validator=below(1))
+    momentum_decay: float = attrs.field(default=0.0, validator=at_least_number(0))
 
     @property
     def scale_free(self) -> bool:
@@ -52,10 +55,17 @@ class DBMTL(GradientWeighting):
             )
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
-        return DBMTLDirection(self.momentum, terms) if self.compares_samples else DBMTLWeights()
+        return DBMTLDirection(self, terms) if self.compares_samples else DBMTLWeights()
 
 
-class DBMTLWeights(GramianWeighting, RequiresPositiveLosses):
+class LogHeads(WeightsHeads, RequiresPositiveLosses):
+    """Heads that descend on log L_t, with the weights 1 / L_t."""
+
+    def head_weights(self, stats: UpdateStats) -> Tensor:
+        return 1 / positive(stats.losses)
+
+
+class DBMTLWeights(GramianWeighting, LogHeads):
     """Sum of max_s |h_s| h_t / |h_t| with h_t = g_t / L_t, the gradient of log L_t (eq. 3-4).
 
     A gradient of zero has no direction and contributes nothing.
@@ -67,15 +77,19 @@ class DBMTLWeights(GramianWeighting, RequiresPositiveLosses):
         return largest * inverse_norms(gramian)
 
 
-class DBMTLDirection(StatefulJacobian, RequiresPositiveLosses):
-    """`DBMTLWeights` with the running mean of h_t, whose factor is `momentum`."""
+class DBMTLDirection(StatefulJacobian, LogHeads):
+    """`DBMTLWeights` with running means m_t of h_t.
+
+    Update k of a task sets m to h + (m - h) `momentum` / k^`momentum_decay`, from m = 0 on, as in
+    the authors' code. This start shortens the direction of the first updates.
+    """
 
     means: Tensor
     updates: Tensor
 
-    def __init__(self, momentum: float, terms: tuple[LossTerm, ...]) -> None:
+    def __init__(self, config: DBMTL, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
-        self.momentum = momentum
+        self.momentum, self.decay = config.momentum, config.momentum_decay
         self.register_buffer("means", torch.zeros(len(terms), 0))
         self.register_buffer("updates", torch.zeros(len(terms)))
 
@@ -86,10 +100,10 @@ class DBMTLDirection(StatefulJacobian, RequiresPositiveLosses):
         at = stats.indices
         losses = positive(stats.losses)
         newest = jacobian / losses.unsqueeze(1)
-        momentum = (self.momentum * (self.updates[at] > 0)).unsqueeze(1)  # 0 at the first update
+        self.updates[at] += 1
+        momentum = (self.momentum / self.updates[at] ** self.decay).unsqueeze(1)
         means = newest + momentum * (self.means[at] - newest)
         self.means[at] = means
-        self.updates[at] += 1
         gramian = means @ means.T
         weights = norms(gramian).max() * inverse_norms(gramian)
         return Direction(weights @ means, weights / losses)

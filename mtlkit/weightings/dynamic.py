@@ -24,7 +24,7 @@ from mtlkit.weightings.kinds import (
     WeightingModule,
     WholeBatch,
 )
-from mtlkit.weightings.term_checks import main_and_side_problems
+from mtlkit.weightings.term_checks import main_and_side_problems, single_gate_notes
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +64,9 @@ class Dynamic(Weighting):
                 "got 1 main loss, expected at least 2 for `gate_main`; remove it, or route the "
                 "main task with `grouped`, whose branches are a second main loss",
             )
+
+    def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from single_gate_notes(terms, "Dynamic")
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return FORMS[self.form](self, terms, features)

@@ -23,7 +23,7 @@ from mtlkit.weightings.kinds import (
     WholeBatch,
     positive,
 )
-from mtlkit.weightings.term_checks import main_and_side_problems
+from mtlkit.weightings.term_checks import main_and_side_problems, single_gate_notes
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +44,9 @@ class HarderFirst(Weighting):
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         yield from main_and_side_problems(terms, "harder-first weights")
+
+    def notes(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from single_gate_notes(terms, "HarderFirst")
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
         return HarderFirstWeights(self, terms, features)

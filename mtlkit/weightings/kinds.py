@@ -9,9 +9,9 @@ The parent class of a weighting selects the training step:
 - `JacobianWeighting` maps the Jacobian (K, P) of the tasks' gradients to a direction (P,);
   `StatefulJacobian` also keeps state of that size.
 
-`AfterStep` and `RequiresPositiveLosses` are mixins for any of them. Of T loss terms, a weighting
-reads the K that have a target in the update: a task without targets has no gradient, which differs
-from a gradient of zero.
+`AfterStep`, `WeightsHeads` and `RequiresPositiveLosses` are mixins for any of them. Of T loss
+terms, a weighting reads the K that have a target in the update: a task without targets has no
+gradient, which differs from a gradient of zero.
 """
 
 from abc import ABC, abstractmethod
@@ -199,6 +199,14 @@ class AfterStep(ABC):
     @abstractmethod
     def after_step(self, before: UpdateStats, after: Tensor) -> None:
         """Update the weights from the losses (K,) before and after the update."""
+
+
+class WeightsHeads(ABC):
+    """A weighting of gradients whose heads have weights of their own with ``heads: weighted``."""
+
+    @abstractmethod
+    def head_weights(self, stats: UpdateStats) -> Tensor:
+        """Return the weights (K,) of the heads' losses; called after `forward`, once per update."""
 
 
 class RequiresPositiveLosses:

@@ -5,13 +5,14 @@ Chen, "Mitigating Gradient Bias in Multi-objective Learning: A Provably Converge
 2023.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.component import above, at_least_number, between, member_of
+from mtlkit.component import above, at_least_number, between, member_of, one_of
 from mtlkit.task_types import LossTerm
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
 from mtlkit.weightings.kinds import Direction, StatefulJacobian, UpdateStats, WeightingModule
@@ -23,7 +24,12 @@ class MoCo(GradientWeighting):
     """MGDA on running means of gradients, to reduce its bias (MoCo; Fernando et al., ICLR 2023).
 
     `tracking` (the paper's beta) is the weight of the newest gradient in the mean, `rate` (gamma)
-    the step size of the weights, and `pull` (rho) regularizes them towards equal weights.
+    the step size of the weights, and `pull` (rho) regularizes them towards equal weights. Update k
+    divides `tracking` and `rate` by k^`decay`.
+
+    `form` ``released`` is that of the authors' code: each gradient is scaled to the length of its
+    loss, means start at zero, and weights pass a softmax instead of a projection (its `decay` is
+    0.5).
     """
 
     returns_direction: ClassVar[bool] = True
@@ -34,13 +40,15 @@ class MoCo(GradientWeighting):
     tracking: float = attrs.field(default=0.5, validator=between(0.001, 1))
     rate: float = attrs.field(default=0.1, validator=above(0))
     pull: float = attrs.field(default=0.0, validator=at_least_number(0))
+    decay: float = attrs.field(default=0.0, validator=at_least_number(0))
+    form: str = attrs.field(default="paper", validator=one_of("paper", "released"))
 
     @property
     def compares_samples(self) -> bool:
         return True
 
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
-        return MoCoDirection(self, terms)
+        return FORMS[self.form](self, terms)
 
 
 class MoCoDirection(StatefulJacobian):
@@ -57,7 +65,7 @@ class MoCoDirection(StatefulJacobian):
 
     def __init__(self, config: MoCo, terms: tuple[LossTerm, ...]) -> None:
         super().__init__()
-        self.tracking, self.rate, self.pull = config.tracking, config.rate, config.pull
+        self.config = config
         self.register_buffer("tracked", torch.zeros(len(terms), 0))
         self.register_buffer("updates", torch.zeros(len(terms)))
         self.register_buffer("values", torch.full((len(terms),), 1 / len(terms)))
@@ -67,13 +75,49 @@ class MoCoDirection(StatefulJacobian):
 
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         at = stats.indices
-        step = torch.where(self.updates[at] > 0, self.tracking, 1.0).unsqueeze(1)
-        tracked = self.tracked[at]
-        tracked = tracked + step * (jacobian - tracked)
-        self.tracked[at] = tracked
         self.updates[at] += 1
+        divisor = self.updates[at] ** self.config.decay
+        tracked = self.track(self.tracked[at], self.scaled(jacobian, stats), at, divisor)
+        self.tracked[at] = tracked
         weights, total = normalized(self.values, at)
-        slope = tracked @ (weights @ tracked) + self.pull * weights
-        weights = project(weights - self.rate * slope)
+        slope = tracked @ (weights @ tracked) + self.config.pull * weights
+        weights = self.to_simplex(weights - self.config.rate / divisor * slope)
         self.values[at] = weights * total
         return Direction(weights @ tracked, weights)
+
+    def scaled(self, jacobian: Tensor, stats: UpdateStats) -> Tensor:
+        """Return the gradients (K, P) that are tracked."""
+        return jacobian
+
+    def track(self, before: Tensor, newest: Tensor, at: Tensor, divisor: Tensor) -> Tensor:
+        """Return the running means (K, P)."""
+        step = torch.where(self.updates[at] > 1, self.config.tracking / divisor, 1.0)
+        return before + step.unsqueeze(1) * (newest - before)
+
+    def to_simplex(self, weights: Tensor) -> Tensor:
+        """Return weights (K,) >= 0 with sum 1."""
+        return project(weights)
+
+
+class ReleasedMoCoDirection(MoCoDirection):
+    """`MoCoDirection` as in the authors' code, which LibMTL contains.
+
+    Tracks L_t g_t / |g_t| from zero on, and maps weights to the simplex by a softmax.
+    """
+
+    def scaled(self, jacobian: Tensor, stats: UpdateStats) -> Tensor:
+        norms = torch.linalg.vector_norm(jacobian, dim=1) + 1e-8
+        return jacobian * (stats.losses / norms).unsqueeze(1)
+
+    def track(self, before: Tensor, newest: Tensor, at: Tensor, divisor: Tensor) -> Tensor:
+        return before + (self.config.tracking / divisor).unsqueeze(1) * (newest - before)
+
+    def to_simplex(self, weights: Tensor) -> Tensor:
+        return weights.softmax(dim=0)
+
+
+FORMS: Mapping[str, type[MoCoDirection]] = {
+    "paper": MoCoDirection,
+    "released": ReleasedMoCoDirection,
+}
+"""Modules by the option `form`."""

@@ -20,6 +20,17 @@ def main_and_side_problems(terms: Sequence[LossTerm], name: str) -> Iterable[Pro
         )
 
 
+def single_gate_notes(terms: Sequence[LossTerm], name: str) -> Iterable[Problem]:
+    """Yield a note if there is only one side task, whose gated weight is a constant."""
+    sides = [term.name for term in terms if term.role is Role.SIDE]
+    if len(sides) == 1:
+        yield Problem(
+            ("weighting",),
+            f"{name} divides `total` among the side tasks, and {sides[0]!r} is the only one, so "
+            f"its weight is constant; use `equal` with a `total`, or add a side task",
+        )
+
+
 def unknown_names(
     values: Mapping[str, float], terms: Sequence[LossTerm], option: str
 ) -> Iterable[Problem]:

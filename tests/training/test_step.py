@@ -9,10 +9,13 @@ from mtlkit.routers import BlockBranch
 from mtlkit.training.gradients.batch import MicroBatch, UpdateInfo
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.weightings import (
+    DBMTL,
+    IMTL,
     Dynamic,
     Equal,
     Fixed,
     HeadGradients,
+    NashMTL,
     Uncertainty,
     Weighting,
     WeightingModule,
@@ -89,6 +92,42 @@ def test_jacobian_weighting_directs_the_trunk_and_leaves_the_heads_their_losses(
     for name, p in made.inner.model.named_parameters():
         expected = trunk[name] if name in of_trunk else heads[name]
         torch.testing.assert_close(p.grad, expected)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize(
+    "weighting",
+    [
+        DBMTL(heads=HeadGradients.WEIGHTED),
+        IMTL(),
+        NashMTL(heads=HeadGradients.WEIGHTED, largest_norm=1e-3),
+    ],
+    ids=lambda w: type(w).__name__,
+)
+def test_heads_may_have_weights_of_their_own(points, weighting, accumulate):
+    """The trunk descends on the weighted sum, and each head by the weight that `heads` gives it."""
+    train = attrs.evolve(points.PLAIN.train, batch=12, accumulate=accumulate)
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=weighting, train=train))
+    if isinstance(weighting, IMTL):
+        made.inner.weighting.log_scale.copy_(torch.tensor([0.5, -0.5, 0.0, 1.0]))
+    log_scale = made.inner.weighting.state_dict().get("log_scale", torch.zeros(4)).clone()
+    batch = made.batches.update(0, 0)
+    result = made.backward.run(0, batch, 0.1, watch=False)
+    model, targets = made.inner.model, made.context.targets["train"]
+    targets = {task: target[batch.whole] for task, target in targets.items()}
+    inputs = made.context.data.train.inputs[batch.whole]
+    mean = model.losses(inputs, targets, result.update.counts).mean
+    weights = result.results[0].weights
+    heads = {
+        DBMTL: 1 / mean.detach(),
+        IMTL: log_scale.exp(),
+        NashMTL: weights / weights.sum() * 4,  # of mean 1, before the clip
+    }[type(weighting)]
+    of_trunk = trunk_names(made)
+    trunk, own = (gradients(model, (w * mean).sum()) for w in (weights, heads))
+    for name, p in model.named_parameters():
+        expected = trunk[name] if name in of_trunk else own[name]
+        torch.testing.assert_close(p.grad, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("branch", [None, BlockBranch()])

@@ -166,6 +166,20 @@ def points_recipe():
     )
 
 
+@pytest.mark.parametrize("own", [Dynamic(), HarderFirst()], ids=lambda w: type(w).__name__)
+def test_a_gate_of_one_side_task_is_noted_as_constant(points_recipe, own):
+    name = type(own).__name__
+    recipe = attrs.evolve(points_recipe, weighting=own)
+    assert recipe.notes() == []
+    recipe = attrs.evolve(recipe, tasks={task: TASKS[task] for task in ("who", "pose")})
+    assert recipe.problems() == []
+    (note,) = recipe.notes()
+    assert str(note) == (
+        f"weighting: {name} divides `total` among the side tasks, and 'pose' is the only one, so "
+        f"its weight is constant; use `equal` with a `total`, or add a side task"
+    )
+
+
 def test_options_of_gradients_belong_to_weightings_of_gradients():
     with pytest.raises(TypeError, match="unexpected keyword argument 'at'"):
         Equal(at=GradientLocation.PARAMETERS)

@@ -24,7 +24,12 @@ from mtlkit.training.gradients.surrogate import surrogate_loss
 from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import GradientWeighting, HeadGradients
-from mtlkit.weightings.kinds import GramianWeighting, JacobianWeighting, Lookahead
+from mtlkit.weightings.kinds import (
+    GramianWeighting,
+    JacobianWeighting,
+    Lookahead,
+    WeightsHeads,
+)
 
 
 class GradientStep(TrainingStep):
@@ -60,7 +65,8 @@ class GradientStep(TrainingStep):
             shared = self.source.surrogate(gradients, decision.parts[batch.index])
         else:
             shared = gradients.detached.surrogate(weights @ gradients.rows)
-        heads = (weights * losses.mean).sum()
+        at_heads = weights if decision.heads is None else decision.heads
+        heads = (at_heads * losses.mean).sum()
         if not self.weights_heads:
             # a surrogate is 0; the weighted sum makes the total NaN if a weight is not finite
             heads = _surrogate(behind, gradients.heads) + heads.detach()
@@ -99,6 +105,13 @@ class GradientStep(TrainingStep):
     def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         return self.decide_by(self.stream(rehearse(0)), update)
 
+    def head_weights(self, losses: Tensor, update: UpdateInfo) -> Tensor | None:
+        """Return the heads' weights (T,) if the weighting has them, from the mean `losses` (T,)."""
+        if not (self.weights_heads and isinstance(self.weighting, WeightsHeads)):
+            return None
+        with torch.no_grad():
+            return update.scatter(self.weighting.head_weights(update.stats(losses)))
+
     @abstractmethod
     def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
         """Return the decision from the gradients of an update that is one draw."""
@@ -112,7 +125,10 @@ class GramianStep(GradientStep):
     def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
         gramian = self.source.gramian(stream)
         losses = self.ranks.sum(stream.losses)
-        return TaskWeights(weights=weigh(self.weighting, gramian, losses, update), gramian=gramian)
+        weights = weigh(self.weighting, gramian, losses, update)
+        return TaskWeights(
+            weights=weights, heads=self.head_weights(losses, update), gramian=gramian
+        )
 
 
 class JacobianStep(GradientStep):
@@ -127,6 +143,7 @@ class JacobianStep(GradientStep):
             result = self.weighting(update.present(jacobian.rows), update.stats(losses))
         return TaskWeights(
             weights=update.scatter(result.weights),
+            heads=self.head_weights(losses, update),
             parts=jacobian.parts(result.direction),
             gramian=gramian_of(jacobian.rows) if update.watch else None,
         )

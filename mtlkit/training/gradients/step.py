@@ -41,13 +41,14 @@ class TaskWeights:
     """The decision for a whole update, equal on every rank; unused fields are None.
 
     `summary` is the sum over the update that a weighting of losses requested. `weights` (T,) are
-    those of the terms. `parts` are the parts of a direction, one per micro-batch of this rank.
-    `gramian` (T, T) is logged, as are the `rehearsed` losses (T, N) of draws that are not
-    differentiated.
+    those of the terms, and `heads` (T,) those of the heads' losses if they differ. `parts` are the
+    parts of a direction, one per micro-batch of this rank. `gramian` (T, T) is logged, as are the
+    `rehearsed` losses (T, N) of draws that are not differentiated.
     """
 
     summary: Tensor | None = None
     weights: Tensor | None = None
+    heads: Tensor | None = None
     parts: Sequence[Tensor] = ()
     gramian: Tensor | None = None
     rehearsed: Sequence[Tensor] = ()

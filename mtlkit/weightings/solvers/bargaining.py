@@ -18,6 +18,17 @@ large, and the norm of the direction is close to zero.
 MAX_STEP = 0.7
 
 
+def capped(weights: Tensor, largest_mean: float | None) -> Tensor:
+    """Return `weights` (K,), scaled down to the mean `largest_mean` if their mean is larger.
+
+    >>> capped(torch.tensor([3.0, 1.0]), 1.0).tolist()
+    [1.5, 0.5]
+    """
+    if largest_mean is None:
+        return weights
+    return weights * (largest_mean / weights.mean().clamp(min=largest_mean))
+
+
 def bargain(gramian: Tensor, power: float = 1.0) -> Tensor:
     """Return the weights a (K,) with G a = a^(-power); 0 for a gradient of zero.
 
