@@ -32,7 +32,7 @@ from mtlkit.task import Task
 from mtlkit.training import checkpoint, loop
 from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.update import Updater
-from mtlkit.weightings import Dynamic, Equal
+from mtlkit.weightings import Dynamic, Equal, Fixed
 
 
 @pytest.fixture
@@ -395,3 +395,17 @@ def test_compile_takes_the_backbone_by_what_is_called_of_it(start, points, monke
         "Sequential",
         "LastBlock",
     ]
+
+
+def test_a_large_weight_and_a_constant_gate_are_said_once(start, points, capsys):
+    large = attrs.evolve(points.PLAIN, weighting=Fixed(weights={"age": 0.5, "side": 250.0}))
+    train = attrs.evolve(points.PLAIN.train, epochs=1, log_every=1)
+    start(attrs.evolve(large, train=train, optimizer=SGD(lr=1e-6)), quiet=False, report=False)
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "mean weight" in line]
+    assert "warning: step 1: the mean weight of side is 250, expected -100 to 100" in said
+    two = {name: points.TASKS[name] for name in ("who", "side")}
+    gated = attrs.evolve(points.PLAIN, tasks=two, weighting=Dynamic(), train=train)
+    start(gated, out="gated", quiet=False, report=False)
+    said = capsys.readouterr().err
+    assert said.count("note: weighting: Dynamic divides `total` among the side tasks") == 1
+    assert "mean weight" not in said
