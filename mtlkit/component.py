@@ -167,6 +167,29 @@ def optional(validator: Validator) -> Validator:
     return Rule(check, {"anyOf": [{"type": "null"}, schema]} if schema else {})
 
 
+def word_or(word: str, validator: Validator) -> Validator:
+    """Accept `word` and the values that `validator` accepts.
+
+    >>> @attrs.frozen(kw_only=True)
+    ... class Run:
+    ...     threads: int | str = attrs.field(validator=word_or("auto", at_least(1)))
+    >>> Run(threads=0)
+    Traceback (most recent call last):
+    ValueError: threads: expected 'auto' or a whole number of at least 1, found 0
+    """
+
+    def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if value != word:
+            try:
+                validator(instance, field, value)
+            except ValueError as cause:
+                expected = str(cause).replace(": expected ", f": expected {word!r} or ", 1)
+                raise ValueError(expected) from None
+
+    schema = schema_of(validator)
+    return Rule(check, {"anyOf": [{"const": word}, schema]} if schema else {})
+
+
 def each(validator: Validator) -> Validator:
     """Accept a collection if `validator` accepts every item (of a mapping: every value)."""
 

@@ -1,11 +1,12 @@
 """The recipe: all settings of a run as one value."""
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import attrs
 
 from mtlkit.backbones.base import Backbone
-from mtlkit.component import Problem, above, at_least, one_of, optional
+from mtlkit.component import Problem, above, at_least, one_of, optional, word_or
 from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
 from mtlkit.evaluators.base import Evaluator
@@ -33,7 +34,9 @@ class Train:
     accumulate: int = attrs.field(default=1, validator=at_least(1))  # micro-batches of one update
     precision: str = attrs.field(default="fp32", validator=one_of("fp32", "bf16"))
     device: str = attrs.field(default="auto", validator=one_of("auto", "cpu", "cuda"))
-    threads: int | None = attrs.field(default=None, validator=optional(at_least(1)))
+    threads: int | Literal["auto"] = attrs.field(
+        default="auto", validator=word_or("auto", at_least(1))
+    )  # auto: one for each CPU core that is free at the start
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
     ops: Mapping[str, str] = attrs.field(

@@ -2,12 +2,16 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # before torch: tests with two threads
+
 import torch
 
 from mtlkit.plugins.catalog import Catalog, load_catalog

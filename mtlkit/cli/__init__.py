@@ -4,8 +4,9 @@ A command reports an error by raising an `MtlkitError`; `main` prints it and exi
 """
 
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
@@ -50,6 +51,25 @@ COMMANDS = {
         "mtlkit.cli.plugins:plugins", "Look after the plugins.", loads_plugins=False
     ),
 }
+
+
+SPIN_COUNT = "10000"
+"""How often an OpenMP thread looks for work before it sleeps: costs nothing on an idle machine,
+and frees a core that another process wants (`benchmarks/bench_busy_machine.py`)."""
+
+
+def limit_spinning(environment: MutableMapping[str, str]) -> None:
+    """Limit how long waiting OpenMP threads hold a core, unless the user chose it.
+
+    libgomp reads the variable when torch is imported.
+
+    >>> environment = {}
+    >>> limit_spinning(environment)
+    >>> environment
+    {'GOMP_SPINCOUNT': '10000'}
+    """
+    if "OMP_WAIT_POLICY" not in environment:  # which the variable would overrule
+        environment.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 class Session:
@@ -140,6 +160,7 @@ def mtlkit(ctx: click.Context, traceback: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with 0 on success, 2 after an error that the user can fix."""
+    limit_spinning(os.environ)
     session = Session()
     try:
         code = mtlkit.main(arguments, prog_name="mtlkit", standalone_mode=False, obj=session)

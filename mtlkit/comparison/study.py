@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from mtlkit.comparison.execute.console import ConsoleReporter
-from mtlkit.comparison.execute.executor_config import ExecutorConfig, cores
+from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.execute.plan import planned
 from mtlkit.comparison.execute.runner import Runner
 from mtlkit.comparison.execute.trial_scores import SELECTION
@@ -31,6 +31,7 @@ from mtlkit.runs.folder import read_json
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import PACKAGES
 from mtlkit.runs.search import require_optuna
+from mtlkit.training.cores import available_cores, refuse_too_many
 
 
 def run_study(
@@ -106,9 +107,11 @@ def resolved(
     problems = {}
     for name, problem in comparison.problems.items():
         train = problem.recipe.train
+        if not folder.study.exists():  # a study may continue on a smaller machine
+            refuse_too_many(train.threads)
         train = attrs.evolve(
             train,
-            threads=train.threads or threads,
+            threads=threads if train.threads == "auto" else train.threads,
             device=executor_config.device_type or train.device,
         )
         recipe = attrs.evolve(problem.recipe, train=train)
@@ -224,7 +227,7 @@ def _machine() -> dict[str, Any]:
         "versions": versions,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": cores(),
+        "cores": available_cores(),
         "date": datetime.now(UTC).date().isoformat(),
     }
 

@@ -119,3 +119,31 @@ def _series(points: Sequence[tuple[float, float]]) -> Series:
     every = max(1, len(points) // _POINTS)
     kept = list(points[::-1][::every])[::-1]
     return Series(x=tuple(x for x, _ in kept), y=tuple(y for _, y in kept))
+
+
+def without_points(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """Return the blocks, with one table in place of the charts if none of them has a line.
+
+    A run with one logged step has no curves, and then needs no library that draws them.
+    """
+    points = [block for block in blocks if isinstance(block, Chart)]
+    if not points or not all(map(is_point, points)):
+        return tuple(blocks)
+    rows = tuple(
+        (chart.title, name, series.y[0])
+        for chart in points
+        for name, series in chart.series.items()
+        if series.y
+    )
+    table = TableBlock(header=("", "", "value"), rows=rows)
+    first = blocks.index(points[0])
+    return tuple(
+        table if index == first else block
+        for index, block in enumerate(blocks)
+        if index == first or block not in points
+    )
+
+
+def is_point(chart: Chart) -> bool:
+    """Return whether `chart` is a line chart without a line: its curves have at most one point."""
+    return chart.kind == "line" and all(len(series.x) < 2 for series in chart.series.values())

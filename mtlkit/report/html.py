@@ -30,7 +30,6 @@ from mtlkit.report.page import (
     Page,
     PageBlock,
 )
-from mtlkit.report.svg import draw
 
 LONG = 40
 """Cells with more characters than this are broken into lines."""
@@ -93,6 +92,8 @@ class _Figures:
         self._stored: dict[str, dict[str, Any]] = {}
 
     def svg(self, chart: Chart) -> Markup:
+        from mtlkit.report.svg import draw  # imports matplotlib, for pages with charts only
+
         return Markup(draw(chart, f"chart-{next(self._numbers)}"))
 
     def store(self, chart: Chart) -> str:

@@ -9,7 +9,13 @@ from mtlkit.errors import RunError
 from mtlkit.loggers.events import Event
 from mtlkit.report.blocks import Block, Cell, Chart, TableBlock
 from mtlkit.report.evaluation import Evaluation
-from mtlkit.report.history import opening_charts, speed_section, training_section
+from mtlkit.report.history import (
+    is_point,
+    opening_charts,
+    speed_section,
+    training_section,
+    without_points,
+)
 from mtlkit.report.html import render_html
 from mtlkit.report.numbers import duration
 from mtlkit.report.overlay import overlay
@@ -47,10 +53,11 @@ def run_page(run: RunRecord, others: Sequence[RunRecord] = ()) -> Page:
     recorded = (training_section(run.events), speed_section(run.events))
     sections = [
         *((s.title, _overlaid(s.blocks, run.name, others)) for s in run.evaluation.sections),
-        *((section.title, section.blocks) for section in recorded if section is not None),
+        *((s.title, without_points(s.blocks)) for s in recorded if s is not None),
     ]
     evaluated = [block for _, blocks in sections for block in blocks if isinstance(block, Chart)]
-    opening = opening_charts(run.events) or evaluated[:OPENING]
+    curves = opening_charts(run.events)
+    opening = evaluated[:OPENING] if all(map(is_point, curves)) else curves
     parts = [
         PagePart(title=title, anchor=f"section-{number}", blocks=rest)
         for number, (title, blocks) in enumerate(sections)

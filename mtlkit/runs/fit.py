@@ -13,8 +13,8 @@ import torch
 from mtlkit.atomic_files import write_file
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
-from mtlkit.errors import DataError, InterruptedRunError, RunError
-from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
+from mtlkit.errors import InterruptedRunError, RunError
+from mtlkit.model import assemble, assembly_of, encode_targets
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.observers import Observers
@@ -37,10 +37,11 @@ from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
 from mtlkit.runs.run import Run
-from mtlkit.runs.run_data import load_data
-from mtlkit.runs.saved_model import read_assembly, save_assembly, save_model
+from mtlkit.runs.run_data import load_on_ranks
+from mtlkit.runs.saved_model import keep_assembly, save_model
 from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.cores import refuse_too_many
 from mtlkit.training.device import chosen_device
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
@@ -91,6 +92,23 @@ def fit(
     the run can then be resumed. Before the first checkpoint, any error but a `RunError` removes the
     folder.
     """
+    refuse_too_many(recipe.train.threads)
+    return begin(
+        recipe, out, catalog=catalog, loading=loading, quiet=quiet, beside=beside, report=report
+    )
+
+
+def begin(
+    recipe: Recipe,
+    out: Path | str,
+    *,
+    catalog: Catalog | None = None,
+    loading: Loading | None = None,
+    quiet: bool = False,
+    beside: Sequence[Path] = (),
+    report: bool = True,
+) -> Run:
+    """Do what `fit` does, also with more threads than cores, as a study on another machine may."""
     catalog = catalog or load_catalog()
     recipe.check(catalog.op_table)
     text = dump_recipe(recipe, catalog)
@@ -198,12 +216,15 @@ def _work(session: RunSession, progress: Progress) -> None:
     folder, recipe, ranks = session.folder, session.recipe, session.ranks
     if ranks.first:
         folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
-    data = _load(session, progress)
+    loading = session.loading
+    if loading.progress == Loading().progress:
+        loading = attrs.evolve(loading, progress=progress.loading)
+    data = load_on_ranks(recipe, loading, ranks)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
-        _keep_assembly(folder, assembly)
+        keep_assembly(folder, assembly)
     targets = {
         name: encode_targets(split, recipe.tasks, assembly)
         for name, split in data.splits().items()
@@ -250,31 +271,6 @@ def _work(session: RunSession, progress: Progress) -> None:
     if ranks.first:
         _finish(session, training, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
-
-
-def _load(session: RunSession, progress: Progress) -> Data:
-    """Load the data, on the first rank before the others, which then read its cache."""
-    loading = session.loading
-    if loading.progress == Loading().progress:
-        loading = attrs.evolve(loading, progress=progress.loading)
-    if session.ranks.first:
-        data = load_data(session.recipe, loading)
-    session.ranks.wait()
-    if not session.ranks.first:
-        data = load_data(session.recipe, loading)
-    return data
-
-
-def _keep_assembly(folder: RunFolder, assembly: Assembly) -> None:
-    """Write the assembly; raise `DataError` if the run already has a different one."""
-    if not folder.assembly.exists():
-        save_assembly(folder, assembly)
-    elif read_assembly(folder) != assembly:
-        raise DataError(
-            f"{folder.path}: the data is no longer what the run began with: its labels, sample "
-            f"shape or normalization differ from {folder.assembly.name}; bring the old data back, "
-            f"or start a new run"
-        )
 
 
 def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:

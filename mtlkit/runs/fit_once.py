@@ -10,7 +10,7 @@ from mtlkit.loggers.events import EvaluationEvent
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
-from mtlkit.runs.fit import fit, resume
+from mtlkit.runs.fit import begin, resume
 from mtlkit.runs.folder import RunFolder, State
 from mtlkit.training.checkpoint import remove_half_written, saved_steps
 
@@ -27,7 +27,7 @@ def fit_once(
     if not folder.recipe.exists():
         if folder.path.is_dir():
             _begin_anew(folder)
-        fit(recipe, path, catalog=catalog, loading=loading, quiet=True, report=report)
+        begin(recipe, path, catalog=catalog, loading=loading, quiet=True, report=report)
         return
     if folder.recipe.read_text("utf-8") != written:
         raise RunError(

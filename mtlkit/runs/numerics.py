@@ -12,13 +12,15 @@ from mtlkit.training.checkpoint import Checkpoint
 
 
 @contextmanager
-def threads_of(folder: RunFolder, stated: int | None) -> Iterator[None]:
+def threads_of(folder: RunFolder, stated: int | str) -> Iterator[None]:
     """Use the `stated` number of threads, or the run's first one; restore the old number after.
 
     Another number of threads changes the order of sums in torch, and therefore the bits.
     """
     before = torch.get_num_threads()
-    torch.set_num_threads(stated or read_json(folder.provenance)["threads"])
+    torch.set_num_threads(
+        stated if isinstance(stated, int) else read_json(folder.provenance)["threads"]
+    )
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import provenance
 from mtlkit.runs.numerics import device_name
+from mtlkit.training.cores import available_cores, free_threads
 
 PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
 """The packages whose version can change a result."""
@@ -28,10 +29,17 @@ def provenance_of(
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device_name(device),
-        "threads": recipe.train.threads or torch.get_num_threads(),
+        "threads": _threads(recipe.train.threads),
         "ops": environment_choices(),
         "base": str(base.resolve()),
     }
+
+
+def _threads(stated: int | str) -> int:
+    """Return the `stated` threads; for ``auto`` one for each free core, at most PyTorch's own."""
+    if isinstance(stated, int):
+        return stated
+    return free_threads(min(torch.get_num_threads(), available_cores()))
 
 
 def _version(package: str) -> str:

@@ -5,6 +5,7 @@ import attrs
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.recipe import Recipe
+from mtlkit.training.ranks import Ranks
 
 
 def load_data(recipe: Recipe, loading: Loading) -> Data:
@@ -14,3 +15,11 @@ def load_data(recipe: Recipe, loading: Loading) -> Data:
     """
     data = recipe.data.load(loading)
     return data if recipe.train.test else attrs.evolve(data, test=None)
+
+
+def load_on_ranks(recipe: Recipe, loading: Loading, ranks: Ranks) -> Data:
+    """Load the data on the first rank before the others, which then read its cache."""
+    if ranks.first:
+        data = load_data(recipe, loading)
+    ranks.wait()
+    return data if ranks.first else load_data(recipe, loading)

@@ -5,7 +5,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mtlkit.atomic_files import write_file
-from mtlkit.errors import RunError
+from mtlkit.errors import DataError, RunError
 from mtlkit.model import Assembly, MultiTaskModel, assemble
 from mtlkit.recipe import Recipe
 from mtlkit.runs.folder import RunFolder, read_json, write_json
@@ -26,6 +26,18 @@ def read_assembly(folder: RunFolder) -> Assembly:
         mean=values["mean"],
         std=values["std"],
     )
+
+
+def keep_assembly(folder: RunFolder, assembly: Assembly) -> None:
+    """Write the assembly; raise `DataError` if the run already has a different one."""
+    if not folder.assembly.exists():
+        save_assembly(folder, assembly)
+    elif read_assembly(folder) != assembly:
+        raise DataError(
+            f"{folder.path}: the data is no longer what the run began with: its labels, sample "
+            f"shape or normalization differ from {folder.assembly.name}; bring the old data back, "
+            f"or start a new run"
+        )
 
 
 def save_model(folder: RunFolder, model: MultiTaskModel) -> None:

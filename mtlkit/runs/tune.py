@@ -31,6 +31,7 @@ from mtlkit.runs.progress_display import shown
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.search import Searched, Tried, propose, require_optuna
 from mtlkit.task_types import LossTerm, Role
+from mtlkit.training.cores import refuse_too_many
 from mtlkit.weightings.fixed import Fixed
 
 
@@ -140,6 +141,7 @@ def tune(
     `RunError` if the folder holds another search or every trial failed, `MissingExtraError`
     without Optuna, and `InterruptedRunError` after Ctrl-C.
     """
+    refuse_too_many(recipe.train.threads)
     search, loading = search or WeightSearch(), loading or Loading()
     catalog = catalog or load_catalog()
     original, recipe = recipe, _without_test(recipe).check(catalog.op_table)

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+import torch
+
 from mtlkit.errors import InterruptedRunError
 from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
@@ -12,6 +14,7 @@ from mtlkit.plugins.run_events import CheckpointSaved, EpochEnded, Evaluated
 from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.finite_checks import broken_state, names_of_broken
+from mtlkit.training.load_hint import LoadHint
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.progress import TrainingProgress
 from mtlkit.training.signals import stop_on_signal
@@ -44,6 +47,8 @@ class Training:
         self._newest: StepEvent | None = None
         self._warned: set[str] = set()  # metrics and weights already reported
         self._saved: int | None = None  # the step of the newest checkpoint
+        fixed = isinstance(self.train.threads, int)
+        self._load = LoadHint(torch.get_num_threads(), fixed=fixed)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Resume from `checkpoint` exactly."""
@@ -132,6 +137,8 @@ class Training:
             )
         )
         self.pace.mark()
+        if self.context.ranks.first and (hint := self._load.line()) is not None:
+            self.context.progress.say(hint)
 
     def _write(self, event: Event) -> None:
         for writer in self._loggers:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import RunError
+from mtlkit.training.optimizer_calls import without_compiler
 
 
 @attrs.frozen(eq=False)
@@ -20,7 +21,8 @@ class OptimizerState:
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
     """Return the state of `optimizer`; `RunError` if a value is neither a tensor nor JSON."""
-    state = optimizer.state_dict()
+    with without_compiler():
+        state = optimizer.state_dict()
     tensors: dict[str, Tensor] = {}
     values: dict[str, Any] = {}
     for parameter, entries in state["state"].items():
@@ -48,7 +50,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, saved: OptimizerState) -
             # keep the parameter's memory format: another one slows every later update
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": saved.values["groups"]})
+    with without_compiler():
+        optimizer.load_state_dict({"state": state, "param_groups": saved.values["groups"]})
 
 
 def _plain(value: Any, name: str) -> Any:

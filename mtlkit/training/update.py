@@ -15,6 +15,7 @@ from mtlkit.training.gradients.backward import Backward, BackwardResult
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
+from mtlkit.training.optimizer_calls import take_step, without_compiler
 from mtlkit.training.parameter_groups import parameter_groups, without_gradient
 from mtlkit.training.signals import StopRequest
 from mtlkit.weightings.kinds import WeightingModule
@@ -41,9 +42,9 @@ class Updater:
         recipe = context.recipe
         self.inner = training_step(model, weighting, recipe.weighting, self.ranks, context.autocast)
         self.inner.to(context.device)
-        self.optimizer = recipe.optimizer.build(
-            parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
-        )
+        groups = parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
+        with without_compiler():
+            self.optimizer = recipe.optimizer.build(groups)
         if self.train.compile:
             compile_backbone(model)
         alone = self.ranks.world == 1
@@ -79,7 +80,8 @@ class Updater:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         batch = self.batches.update(step, self.ranks.rank)
-        self.optimizer.zero_grad()
+        with without_compiler():
+            self.optimizer.zero_grad()
         rate = self.optimizer.param_groups[0]["lr"]
         backward = self.backward.run(step, batch, rate, watch=self._watches(step))
         for result, fraction in zip(backward.results, backward.fractions, strict=True):
@@ -90,7 +92,7 @@ class Updater:
         stop = self._agree(step, backward, stop_request)
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
-        self.optimizer.step()
+        take_step(self.optimizer)
         self.backward.after_step(step, backward)
         return Update(len(batch.whole), stop)
 

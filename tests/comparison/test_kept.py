@@ -28,14 +28,14 @@ without: {log: speed, tuned: speed, rlw: speed, single-task: speed}
 TWO = """
 problems:
   stated: {recipe: recipe.yaml, set: [train.threads=2]}
-  free: {recipe: recipe.yaml, set: [train.threads=null]}
+  free: {recipe: recipe.yaml, set: [train.threads=auto]}
 without: {log: speed, tuned: speed, rlw: speed, single-task: speed}
 seeds: 1
 """
 
 
 def test_recipes_that_differ_in_their_threads_can_be_gone_on_with(bench, monkeypatch):
-    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.cores", lambda: 3)
+    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.available_cores", lambda: 3)
     comparison = bench.load(TWO)
     folder = bench.run(comparison, executor=bench.worker(1))
     assert json.loads(folder.study.read_text())["threads"] == 3

@@ -111,7 +111,7 @@ def test_devices_that_are_none_are_refused(devices, message):
 
 
 def test_cores_are_shared_out(monkeypatch):
-    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.cores", lambda: 8)
+    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.available_cores", lambda: 8)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert (ExecutorConfig().slots, ExecutorConfig().threads) == (8, 1)
     assert (ExecutorConfig(workers=3).threads, ExecutorConfig(workers=20).threads) == (2, 1)
@@ -120,7 +120,7 @@ def test_cores_are_shared_out(monkeypatch):
 
 
 def test_a_gpu_is_not_shared_unless_asked(monkeypatch):
-    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.cores", lambda: 8)
+    monkeypatch.setattr("mtlkit.comparison.execute.executor_config.available_cores", lambda: 8)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert (ExecutorConfig().slots, ExecutorConfig().threads) == (2, 4)
     assert ExecutorConfig(workers=4).slots == 4

@@ -57,7 +57,7 @@ class TestSet:
             catalog,
             "optimizer.lr=3e-4",
             "train.clip_norm=5",
-            "train.threads=null",
+            "train.threads=auto",
             "backbone.width=0.25",
             "tasks.light={target: lamp}",
             "router.groups.left=[-90, '-45']",
@@ -66,7 +66,7 @@ class TestSet:
         )
         assert recipe.optimizer.lr == 3e-4
         assert type(recipe.train.clip_norm) is float
-        assert recipe.train.threads is None
+        assert recipe.train.threads == "auto"
         assert recipe.backbone.width == 0.25
         assert list(recipe.tasks) == ["identity", "pose", "light"]
         assert recipe.router.groups["left"] == (-90, "-45")

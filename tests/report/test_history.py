@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from mtlkit.errors import RunError
 from mtlkit.loggers import EvaluationEvent, Speed, StepEvent, read_events
 from mtlkit.loggers.json_lines import JsonLinesWriter
-from mtlkit.report.history import speed_section, training_section
+from mtlkit.report.blocks import TableBlock
+from mtlkit.report.history import speed_section, training_section, without_points
 from mtlkit.report.svg import draw
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -154,3 +155,15 @@ def test_gradients_are_drawn_where_they_were_looked_at():
     }  # fmt: skip
     assert cosines.series["who, pose"].y == (-0.5,)
     assert "Gradient norms" not in {c.title for c in training_section([step(1)]).blocks}
+
+
+def test_curves_of_one_point_are_a_table():
+    section = training_section([step(1)])
+    [table] = without_points(section.blocks)
+    assert isinstance(table, TableBlock)
+    values = {(title, name): value for title, name, value in table.rows}
+    chart = next(block for block in section.blocks if block.title == "Training loss")
+    for name, series in chart.series.items():
+        assert values["Training loss", name] == series.y[0]
+    longer = training_section([step(1), step(2)]).blocks
+    assert without_points(longer) == longer

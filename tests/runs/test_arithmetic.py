@@ -11,7 +11,8 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.errors import InterruptedRunError
+from mtlkit.errors import InterruptedRunError, RunError
+from mtlkit.runs import provenance
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, read_json
 from mtlkit.runs.numerics import changed_arithmetic
@@ -65,7 +66,8 @@ def stop_at(monkeypatch, number):
 
 @pytest.mark.usefixtures("two_threads")
 def test_a_run_goes_on_with_the_threads_it_began_with(start, points, tmp_path, monkeypatch):
-    recipe = with_threads(points.THREADED, None)
+    monkeypatch.setattr(provenance, "free_threads", lambda most: most)  # an idle machine
+    recipe = with_threads(points.THREADED, "auto")
     whole = start(recipe, "whole")
     other = start(with_threads(recipe, 1), "other")
     assert other.model.read_bytes() != whole.model.read_bytes()  # the number does matter
@@ -125,3 +127,17 @@ def test_only_what_changed_is_named(start, points, monkeypatch):
     found = changed_arithmetic(known, attrs.evolve(saved, torch="2.13.0"), cpu)
     assert "torch was 2.13.0" in found
     assert "device" not in found
+
+
+def test_a_run_with_more_threads_than_cores_is_refused_before_it_begins(start, points, tmp_path):
+    with pytest.raises(
+        RunError, match=r"train.threads: got 10000, expected at most \d+, "
+    ):
+        start(with_threads(points.THREADED, 10_000), "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_chosen_threads_are_recorded(start, points, tmp_path, monkeypatch):
+    monkeypatch.setattr(provenance, "free_threads", lambda most: most)
+    start(with_threads(points.THREADED, "auto"), "run")
+    assert read_json(RunFolder(tmp_path / "run").provenance)["threads"] == 1  # of the caller

@@ -82,7 +82,7 @@ def test_it_goes_on_where_it_was_stopped_and_comes_to_the_same(
     recipe, own_catalog, tmp_path, monkeypatch
 ):
     whole = tuned_in(tmp_path / "whole", recipe, own_catalog)
-    fit, trained = module.fit, []
+    fit, trained = module.begin, []
 
     def stopping(recipe, path, **options):
         if path.name == "001":
@@ -94,10 +94,10 @@ def test_it_goes_on_where_it_was_stopped_and_comes_to_the_same(
         trained.append(path.name)
         return fit(recipe, path, **options)
 
-    monkeypatch.setattr(module, "fit", stopping)
+    monkeypatch.setattr(module, "begin", stopping)
     with pytest.raises(InterruptedRunError, match=r"in trial 2 of 3; the same command continues"):
         tuned_in(tmp_path / "parts", recipe, own_catalog)
-    monkeypatch.setattr(module, "fit", counting)
+    monkeypatch.setattr(module, "begin", counting)
     parts = tuned_in(tmp_path / "parts", recipe, own_catalog)
     assert trained == ["000", "001", "002"]  # nothing is trained twice
     assert parts.trials == whole.trials
@@ -114,14 +114,14 @@ def test_more_trials_go_on_with_a_search_and_other_bounds_do_not(recipe, own_cat
 
 
 def test_a_trial_that_breaks_does_not_end_the_search(recipe, own_catalog, tmp_path, monkeypatch):
-    fit = module.fit
+    fit = module.begin
 
     def breaking(recipe, path, **options):
         if path.name == "001":
             raise NotFiniteError("step 3: the loss of age is not finite", step=3, tasks=[], ids=[])
         return fit(recipe, path, **options)
 
-    monkeypatch.setattr(module, "fit", breaking)
+    monkeypatch.setattr(module, "begin", breaking)
     found = tuned_in(tmp_path / "t", recipe, own_catalog)
     assert [trial.score is None for trial in found.trials] == [False, True, False]
     assert "not finite" in found.trials[1].reason
@@ -184,14 +184,14 @@ def test_what_cannot_be_searched_is_said(recipe, own_catalog, tmp_path, monkeypa
 def test_where_equal_weights_break_the_next_trial_is_the_unit(
     recipe, own_catalog, tmp_path, monkeypatch
 ):
-    fit = module.fit
+    fit = module.begin
 
     def breaking(recipe, path, **options):
         if path.name == "000":
             raise NotFiniteError("step 3: the loss of age is not finite", step=3, tasks=[], ids=[])
         return fit(recipe, path, **options)
 
-    monkeypatch.setattr(module, "fit", breaking)
+    monkeypatch.setattr(module, "begin", breaking)
     found = tuned_in(tmp_path / "t", recipe, own_catalog)
     assert [trial.score is None for trial in found.trials] == [True, False, False]
     assert found.trials[1].score == 1

@@ -105,7 +105,8 @@ def probe(method_job: MethodJob, loading: Loading) -> float:
     """Return the estimated training seconds of a run of `method_job`, from a few of its steps."""
     recipe = method_job.recipe
     before = torch.get_num_threads()
-    torch.set_num_threads(recipe.train.threads or before)
+    stated = recipe.train.threads
+    torch.set_num_threads(stated if isinstance(stated, int) else before)
     try:
         updater = _updater(recipe, loading)
         updater.update(0)
