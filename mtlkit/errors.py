@@ -18,6 +18,19 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def error_text(cause: BaseException, longest: int = 400) -> str:
+    """Return the type and the message of `cause` on one line, even if its ``__str__`` raises.
+
+    >>> error_text(ValueError("two\nlines")), error_text(KeyError())
+    ('ValueError: two lines', 'KeyError: (no message)')
+    """
+    try:
+        message = " ".join(str(cause).split())[:longest] or "(no message)"
+    except BaseException as failure:  # an exception of a plugin, whose `__str__` may raise anything
+        message = f"(its message cannot be shown: {type(failure).__name__})"
+    return f"{type(cause).__name__}: {message}"
+
+
 class MtlkitError(Exception):
     """Base class of errors that a user can fix; the command line prints them and exits with 2."""
 

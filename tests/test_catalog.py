@@ -1,10 +1,12 @@
 """Plugins of every kind, installed for a moment: each is reported, and the others stay usable."""
 
+import signal
 import sys
 import textwrap
 import time
 
 import pytest
+import torch
 
 from mtlkit.errors import (
     ComponentError,
@@ -14,6 +16,7 @@ from mtlkit.errors import (
     UnknownComponentError,
 )
 from mtlkit.plugins.catalog import Catalog, PluginStatus, load_catalog
+from mtlkit.plugins.discovery import InstalledPlugin
 
 GOOD = """
     import attrs
@@ -144,7 +147,29 @@ BROKEN = {
     ),
     "commands that are no mapping": (
         HEAD + "@hookimpl\ndef mtlkit_commands(): return ['x']",
-        ["AttributeError"],
+        ["mtlkit_commands returned a list; expected a mapping"],
+    ),
+    "a command whose name is a number": (
+        HEAD + "@hookimpl\ndef mtlkit_commands(): return {1: 'a:b'}",
+        ["mtlkit_commands returned the name 1; expected lower-case letters"],
+    ),
+    "a command with a control character": (
+        HEAD + "@hookimpl\ndef mtlkit_commands(): return {'a\\x1b[2J': 'a:b'}",
+        [r"mtlkit_commands returned the name 'a\x1b[2J'"],
+    ),
+    "a command without a target": (
+        HEAD + "@hookimpl\ndef mtlkit_commands(): return {'a': None}",
+        ["mtlkit_commands returned None for 'a'; expected 'module:click_command'"],
+    ),
+    "skips itself": (
+        "import pytest\npytest.skip('no GPU', allow_module_level=True)",
+        ["Skipped: no GPU"],
+    ),
+    "is cancelled": ("import asyncio\nraise asyncio.CancelledError", ["CancelledError"]),
+    "is interrupted": ("raise KeyboardInterrupt('by itself')", ["KeyboardInterrupt: by itself"]),
+    "an error without a text": (
+        "class Odd(Exception):\n    def __str__(self): raise TypeError\nraise Odd",
+        ["Odd: (its message cannot be shown: TypeError)"],
     ),
 }
 
@@ -220,10 +245,12 @@ APIS = {
     "3.0": "expected 2.0; run `pip install --upgrade mtlkit`",
     "1.2": "run `pip install --upgrade mtlkit-acme`, or port it by docs/guide/migrate.md",
     "0.9": "pip install --upgrade mtlkit-acme`",
+    "9" * 5000 + ".0": "names the plugin API '99999",
+    "\u0662.0": "expected a number like '2.0'",
 }
 
 
-@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize("api", APIS, ids=lambda api: str(api)[:8])
 def test_an_incompatible_plugin_is_never_imported(api, distribution):
     module = distribution("acme", "raise AssertionError('imported')", api=api)
     catalog = load_catalog()
@@ -251,6 +278,74 @@ def test_metadata_that_is_damaged_does_not_stop_the_host(distribution, tmp_path)
         info.mkdir()
         (info / "entry_points.txt").write_text(points)
     assert "acme/halves" in load_catalog().weightings
+
+
+def test_a_plugin_whose_metadata_is_not_text_harms_nobody_else(distribution, tmp_path):
+    distribution("acme", good("acme"))
+    distribution("broken", good("broken"))
+    info = tmp_path / "site-packages" / "mtlkit_broken-1.0.dist-info"
+    (info / "METADATA").write_bytes(b"Name: mtlkit-broken\nVersion: 1.0\nSummary: caf\xe9\n")
+    for selection in (None, "all", "acme"):
+        assert "acme/halves" in load_catalog(selection).weightings
+    status, reason = status_of(load_catalog(), "broken")
+    assert status is PluginStatus.FAILED
+    assert reason.startswith("mtlkit_broken: its METADATA cannot be read (UnicodeDecodeError: ")
+    assert reason.endswith("; reinstall it")
+
+
+def test_what_an_import_does_to_the_process_is_undone_and_named(distribution, capsys):
+    code = "import torch\nprint('hello')\ntorch.set_default_dtype(torch.float64)\n"
+    distribution("acme", code + textwrap.dedent(good("acme")))
+    [record] = [record for record in load_catalog().plugins if record.namespace == "acme"]
+    assert capsys.readouterr().out == ""
+    assert torch.get_default_dtype() is torch.float32
+    assert record.status is PluginStatus.LOADED
+    assert record.effects == (
+        "sets torch's default dtype to torch.float64; it was restored to torch.float32",
+        "prints on import ('hello'); use logging instead",
+    )
+
+
+def test_the_same_holds_for_the_module_of_a_component(distribution, tmp_path, capsys, caplog):
+    distribution("acme", REGISTER + "catalog.weightings.add('acme/halves', 'acme_loud:Halves')")
+    loud = "print('{}')\nimport torch\ntorch.use_deterministic_algorithms(True)\n"
+    loud += textwrap.dedent(good("acme"))
+    (tmp_path / "site-packages" / "acme_loud.py").write_text(loud)
+    assert load_catalog().weightings.get("acme/halves")().part == 0.5
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert capsys.readouterr().out == ""
+    assert [record.getMessage() for record in caplog.records] == [
+        "the weighting 'acme/halves' of mtlkit-acme 1.0 sets torch's deterministic algorithms to "
+        "True; it was restored to False",
+        "the weighting 'acme/halves' of mtlkit-acme 1.0 prints on import ('{}'); use logging "
+        "instead",
+    ]
+
+
+@pytest.mark.parametrize("code", ["raise KeyboardInterrupt", "import sys; sys.exit(0)"])
+def test_a_component_cannot_end_the_program(code, distribution, tmp_path):
+    distribution("acme", REGISTER + "catalog.weightings.add('acme/w', 'acme_end:W')")
+    (tmp_path / "site-packages" / "acme_end.py").write_text(code)
+    error = refusal(load_catalog(), "acme/w")
+    assert type(error) is LoadFailedError
+    assert "failed to import from 'acme_end:W'" in str(error)
+
+
+def test_ctrl_c_ends_the_program_while_a_plugin_loads(distribution):
+    code = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(1)"
+    distribution("acme", code)
+    with pytest.raises(KeyboardInterrupt):
+        load_catalog()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_time_to_load_grows_with_the_number_of_plugins_alone(monkeypatch):
+    """A thousand failing plugins: no step compares each with every other one."""
+    plugins = [InstalledPlugin(f"p{n}", "mtlkit_nowhere", f"d{n}", "1", "2.0") for n in range(1000)]
+    monkeypatch.setattr("mtlkit.plugins.catalog.installed_plugins", lambda: plugins)
+    start = time.process_time()
+    assert len(load_catalog("all").problems()) == 1000
+    assert time.process_time() - start < 2
 
 
 class TestSelection:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
-from mtlkit.errors import LoadFailedError, MtlkitError, RecipeError, did_you_mean
+from mtlkit.errors import LoadFailedError, MtlkitError, RecipeError, did_you_mean, error_text
 
 if TYPE_CHECKING:
     from mtlkit.plugins.catalog import Catalog
@@ -90,6 +90,9 @@ class Session:
                     f"the plugin {plugin.namespace!r} is {plugin.status.value}: {plugin.reason} "
                     f"(`mtlkit plugins` shows more)"
                 )
+            for plugin in self._catalog.plugins:
+                for effect in plugin.effects:
+                    _warn(f"the plugin {plugin.namespace!r} {effect}")
             for name in sorted(set(self._catalog.commands) & set(COMMANDS)):
                 owner = self._catalog.commands[name].origin
                 _warn(f"the command {name!r} of {owner} is hidden by mtlkit's own")
@@ -115,17 +118,23 @@ class _Commands(click.Group):
         if cmd_name not in plugins:
             hint = did_you_mean(cmd_name, self.list_commands(ctx))
             raise click.UsageError(f"no command named {cmd_name!r}{hint}", ctx)
+        from mtlkit.plugins.isolation import UserInterruptError, isolated
+
         try:
-            return _imported(plugins[cmd_name].target)
-        except (
-            Exception
-        ) as cause:  # report any error of a plugin's module as an error of its command
+            with isolated() as effects:
+                command = _imported(plugins[cmd_name].target)
+        except UserInterruptError:
+            raise
+        except BaseException as cause:  # any failing import is an error of that command alone
             raise LoadFailedError(
                 f"the command {cmd_name!r} of {plugins[cmd_name].origin} failed to import from "
-                f"{plugins[cmd_name].target!r}: {type(cause).__name__}: {cause}",
+                f"{plugins[cmd_name].target!r}: {error_text(cause)}",
                 family="command",
                 name=cmd_name,
             ) from cause
+        for effect in effects:
+            _warn(f"the command {cmd_name!r} of {plugins[cmd_name].origin} {effect}")
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         plugins = ctx.obj.catalog().commands

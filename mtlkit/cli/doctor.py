@@ -9,10 +9,10 @@ from typing import Any
 
 import attrs
 import click
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 
 from mtlkit.cli import COMMANDS
-from mtlkit.errors import UnknownComponentError, did_you_mean
+from mtlkit.errors import UnknownComponentError, did_you_mean, error_text
 from mtlkit.plugins.disabled import read_disabled
 from mtlkit.plugins.discovery import InstalledPlugin, accepted_apis, incompatible, installed_plugins
 
@@ -25,14 +25,17 @@ SLOW = 0.1
 PROBE = """
 import importlib, json, sys, time
 from mtlkit.plugins.catalog import load_catalog
+from mtlkit.plugins.isolation import isolated
 module, namespace, heavy = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 answer = {"problems": []}
 start = time.perf_counter()
 try:
-    importlib.import_module(module)
+    with isolated() as effects:
+        importlib.import_module(module)
 except BaseException:
-    pass  # told below, by the catalog
+    pass  # the catalog reports it
 answer["seconds"] = time.perf_counter() - start
+answer["effects"] = effects
 answer["heavy"] = [name for name in heavy if name in sys.modules]
 catalog = load_catalog(namespace)
 [record] = [plugin for plugin in catalog.plugins if plugin.namespace == namespace]
@@ -51,8 +54,11 @@ answer["components"] = names
 answer["commands"] = list(catalog.commands)
 torch = sys.modules.get("torch")
 answer["cuda"] = bool(torch and torch.cuda.is_initialized())
-print("\\n" + json.dumps(answer))
+print("\\n" + sys.argv[4] + json.dumps(answer))
 """
+
+ANSWER = "mtlkit doctor: "
+"""Start of the line with the answer of `PROBE`, among what a plugin prints."""
 
 
 @attrs.define
@@ -119,6 +125,9 @@ def examined(
     obstacle = incompatible(plugin)
     if obstacle is not None:
         finding.problems.append(obstacle)
+    if plugin.damage:
+        finding.problems.append(plugin.damage)
+        return finding
     problems, notes = _requirements(plugin.distribution)
     finding.problems += problems
     finding.notes += notes
@@ -129,13 +138,14 @@ def examined(
 
 def _load_apart(finding: PluginDiagnosis, timeout: float) -> None:
     plugin = finding.plugin
-    command = [sys.executable, "-c", PROBE, plugin.module, plugin.namespace, json.dumps(HEAVY)]
+    arguments = (plugin.module, plugin.namespace, json.dumps(HEAVY), ANSWER)
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, check=False,
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-c", PROBE, *arguments], capture_output=True, text=True,
+            errors="replace", timeout=timeout, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        answers = [line for line in done.stdout.splitlines() if line.startswith(ANSWER)]
+        answer: dict[str, Any] = json.loads(answers[-1].removeprefix(ANSWER))
     except subprocess.TimeoutExpired:
         finding.problems.append(f"does not load within {timeout:g} seconds")
         return
@@ -148,6 +158,7 @@ def _load_apart(finding: PluginDiagnosis, timeout: float) -> None:
     finding.components = len(answer["components"])
     finding.commands = tuple(answer["commands"])
     finding.problems += answer["problems"]
+    finding.problems += [f"it {effect}" for effect in answer["effects"]]
     if answer["heavy"]:
         finding.problems.append(
             f"imports {', '.join(answer['heavy'])} when it registers, for which every command "
@@ -167,7 +178,11 @@ def _requirements(distribution: str) -> tuple[list[str], list[str]]:
     installed = importlib.metadata.distribution(distribution)
     extras = installed.metadata.get_all("Provides-Extra") or []
     for text in installed.requires or []:
-        requirement = Requirement(text)
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement as cause:
+            problems.append(f"its metadata has an invalid requirement: {error_text(cause)}")
+            continue
         unmet = _unmet(requirement)
         if unmet is None:
             continue

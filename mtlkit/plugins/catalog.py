@@ -8,6 +8,9 @@ import importlib
 import importlib.metadata
 import inspect
 import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +26,7 @@ from mtlkit.errors import (
     MtlkitError,
     NotInstalledError,
     did_you_mean,
+    error_text,
 )
 from mtlkit.plugins import builtins, hooks
 from mtlkit.plugins.disabled import read_disabled
@@ -34,10 +38,15 @@ from mtlkit.plugins.discovery import (
     installed_plugins,
 )
 from mtlkit.plugins.families import Registrar, Registries
-from mtlkit.plugins.registry import Origin, UnavailablePlugin
+from mtlkit.plugins.isolation import UserInterruptError, isolated
+from mtlkit.plugins.registry import TARGET, Origin, UnavailablePlugin
 
 if TYPE_CHECKING:
     from mtlkit.ops.dispatch.table import OpTable
+
+
+COMMAND = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+"""Names of commands that a plugin may return."""
 
 
 class PluginStatus(Enum):
@@ -57,6 +66,7 @@ class PluginRecord:
     origin: Origin
     status: PluginStatus
     reason: str = ""
+    effects: tuple[str, ...] = ()  # what its import did to the process, undone
 
 
 @attrs.frozen
@@ -156,21 +166,26 @@ def _own_origin() -> Origin:
 def _load_plugins(catalog: Catalog, selection: str, disabled: frozenset[str]) -> None:
     installed = installed_plugins()
     chosen = chosen_namespaces(installed, selection)
-    catalog.namespaces.update(plugin.namespace for plugin in installed)
+    claims = Counter(plugin.namespace for plugin in installed)
+    catalog.namespaces.update(claims)
     for plugin in installed:
-        duplicates = [p for p in installed if p.namespace == plugin.namespace and p != plugin]
         if plugin.namespace not in chosen:
             reason = f"left out by {SELECTION_VARIABLE}={selection}"
             _record(catalog, plugin, PluginStatus.LEFT_OUT, reason, NotInstalledError)
         elif plugin.namespace in disabled:
             reason = f"disabled; `mtlkit plugins enable {plugin.namespace}` brings it back"
             _record(catalog, plugin, PluginStatus.LEFT_OUT, reason, NotInstalledError)
-        elif duplicates:
+        elif claims[plugin.namespace] > 1:
+            rival = next(
+                p for p in installed if p.namespace == plugin.namespace and p is not plugin
+            )
             reason = (
                 f"two plugins claim the namespace {plugin.namespace!r}: {plugin.origin} and "
-                f"{duplicates[0].origin}; uninstall one"
+                f"{rival.origin}; uninstall one"
             )
             _record(catalog, plugin, PluginStatus.FAILED, reason, LoadFailedError)
+        elif plugin.damage:
+            _record(catalog, plugin, PluginStatus.FAILED, plugin.damage, LoadFailedError)
         elif (obstacle := incompatible(plugin)) is not None:
             _record(catalog, plugin, PluginStatus.INCOMPATIBLE, obstacle, IncompatibleError)
         else:
@@ -179,32 +194,65 @@ def _load_plugins(catalog: Catalog, selection: str, disabled: frozenset[str]) ->
 
 def _load(catalog: Catalog, plugin: InstalledPlugin) -> None:
     """Import, check and register one plugin; a failure is rolled back and recorded."""
-    manager = catalog.manager
+    effects: Sequence[str] = ()
     try:
-        module = importlib.import_module(plugin.module)
-        origin = attrs.evolve(plugin.origin, file=module.__file__ or plugin.module)
-        _refuse_unknown_hooks(manager, module)
-        manager.register(module, plugin.namespace)
-        others = [other for other in manager.get_plugins() if other is not module]
-        registrar = Registrar(catalog, plugin.namespace, origin)
-        manager.subset_hook_caller("mtlkit_register", others)(catalog=registrar)
-        own_commands = manager.subset_hook_caller("mtlkit_commands", others)()
-        commands = {k: v for returned in own_commands for k, v in returned.items()}
-        taken = sorted(set(commands) & set(catalog.commands))
-        if taken:
-            owner = catalog.commands[taken[0]].origin
-            raise MtlkitError(f"the command {taken[0]!r} belongs to {owner} already")
-        registrar.commit()
-    except (Exception, SystemExit) as cause:  # a failing plugin must not affect the others
-        if manager.has_plugin(plugin.namespace):
-            manager.unregister(name=plugin.namespace)
-        message = " ".join(str(cause).split())[:400] or "(no message)"
-        failure = f"{plugin.origin}: {type(cause).__name__}: {message}"
+        with isolated() as effects:
+            commands, origin = _register(catalog, plugin)
+    except UserInterruptError:
+        raise
+    except BaseException as cause:  # a failing plugin must not affect the others
+        if catalog.manager.has_plugin(plugin.namespace):
+            catalog.manager.unregister(name=plugin.namespace)
+        failure = f"{plugin.origin}: {error_text(cause)}"
         _record(catalog, plugin, PluginStatus.FAILED, failure, LoadFailedError, cause)
         return
     for name, target in commands.items():
         catalog.commands[name] = Command(target, origin)
-    catalog.plugins.append(PluginRecord(plugin.namespace, origin, PluginStatus.LOADED))
+    catalog.plugins.append(
+        PluginRecord(plugin.namespace, origin, PluginStatus.LOADED, effects=tuple(effects))
+    )
+
+
+def _register(catalog: Catalog, plugin: InstalledPlugin) -> tuple[Mapping[str, str], Origin]:
+    """Import the plugin, register its components, and return its commands and its origin."""
+    manager = catalog.manager
+    module = importlib.import_module(plugin.module)
+    origin = attrs.evolve(plugin.origin, file=module.__file__ or plugin.module)
+    _refuse_unknown_hooks(manager, module)
+    manager.register(module, plugin.namespace)
+    others = [other for other in manager.get_plugins() if other is not module]
+    registrar = Registrar(catalog, plugin.namespace, origin)
+    manager.subset_hook_caller("mtlkit_register", others)(catalog=registrar)
+    commands: dict[str, str] = {}
+    for returned in manager.subset_hook_caller("mtlkit_commands", others)():
+        commands |= _checked_commands(returned)
+    taken = sorted(set(commands) & set(catalog.commands))
+    if taken:
+        owner = catalog.commands[taken[0]].origin
+        raise MtlkitError(f"the command {taken[0]!r} belongs to {owner} already")
+    registrar.commit()
+    return commands, origin
+
+
+def _checked_commands(returned: object) -> Mapping[str, str]:
+    """Return what ``mtlkit_commands`` returned; raise if it is not a mapping of names to targets."""
+    if not isinstance(returned, Mapping):
+        raise MtlkitError(
+            f"mtlkit_commands returned a {type(returned).__name__}; expected a mapping of names to "
+            f"'module:click_command'"
+        )
+    for name, target in returned.items():
+        if not (isinstance(name, str) and COMMAND.fullmatch(name)):
+            raise MtlkitError(
+                f"mtlkit_commands returned the name {name!r:.60}; expected lower-case letters, "
+                f"digits and '-'"
+            )
+        if not (isinstance(target, str) and TARGET.fullmatch(target)):
+            raise MtlkitError(
+                f"mtlkit_commands returned {target!r:.60} for {name!r}; expected "
+                f"'module:click_command'"
+            )
+    return returned
 
 
 def _refuse_unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> None:

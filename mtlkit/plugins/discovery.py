@@ -2,11 +2,12 @@
 
 import importlib.metadata
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from importlib.metadata import Distribution
 
 import attrs
 
-from mtlkit.errors import UnknownComponentError, did_you_mean
+from mtlkit.errors import UnknownComponentError, did_you_mean, error_text
 from mtlkit.plugins import hooks
 from mtlkit.plugins.registry import Origin
 
@@ -23,6 +24,7 @@ class InstalledPlugin:
     distribution: str
     version: str
     api: str | None  # the plugin API that its metadata declares
+    damage: str = ""  # why its metadata cannot be read
 
     @property
     def origin(self) -> Origin:
@@ -31,29 +33,53 @@ class InstalledPlugin:
 
 
 def installed_plugins() -> list[InstalledPlugin]:
-    """Return all installed plugins, sorted by name."""
+    """Return all installed plugins, sorted by name.
+
+    A distribution with damaged metadata never hides the others: if its entry points are readable,
+    its plugins are returned with their `damage`.
+    """
     plugins: dict[tuple[str, str, str], InstalledPlugin] = {}
     for distribution in importlib.metadata.distributions():
-        try:
-            points = distribution.entry_points
-        except Exception:  # damaged metadata, possibly of a distribution without plugins
-            continue
-        apis = [point.name for point in points if point.group == hooks.API_GROUP]
-        for point in points:
-            if point.group != hooks.GROUP:
-                continue
-            name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"] or "unnamed").lower()
-            plugin = InstalledPlugin(
-                namespace=point.name,
-                module=point.value,
-                distribution=name,
-                version=distribution.version or "unknown",
-                api=apis[0] if apis else None,
-            )
+        for plugin in _plugins_of(distribution):
             # one distribution can appear twice, through a linked or an editable folder; Python
             # imports the first one on the path
-            plugins.setdefault((point.name, name, point.value), plugin)
+            plugins.setdefault((plugin.namespace, plugin.distribution, plugin.module), plugin)
     return [plugins[key] for key in sorted(plugins)]
+
+
+def _plugins_of(distribution: Distribution) -> Iterator[InstalledPlugin]:
+    try:
+        points = list(distribution.entry_points)
+    except Exception:  # damaged metadata, possibly of a distribution without plugins
+        return
+    namespaces = [point for point in points if point.group == hooks.GROUP]
+    if not namespaces:
+        return
+    damage = ""
+    try:
+        metadata = distribution.metadata
+        name, version = metadata["Name"] or "unnamed", metadata["Version"] or "unknown"
+    except Exception as cause:  # such as a summary that is not UTF-8
+        name, version = _folder_name(distribution)
+        damage = f"{name}: its METADATA cannot be read ({error_text(cause)}); reinstall it"
+    apis = [point.name for point in points if point.group == hooks.API_GROUP]
+    for point in namespaces:
+        yield InstalledPlugin(
+            namespace=point.name,
+            module=point.value,
+            distribution=re.sub(r"[-_.]+", "-", name).lower(),
+            version=version,
+            api=apis[0] if apis else None,
+            damage=damage,
+        )
+
+
+def _folder_name(distribution: Distribution) -> tuple[str, str]:
+    """Return the name and version in the name of the distribution's metadata folder."""
+    folder = getattr(distribution, "_path", None)  # of importlib's own class of distributions
+    stem = str(getattr(folder, "stem", "unnamed"))
+    name, _, version = stem.partition("-")
+    return name, version or "unknown"
 
 
 def chosen_namespaces(plugins: Sequence[InstalledPlugin], selection: str) -> set[str]:
@@ -91,9 +117,12 @@ def incompatible(plugin: InstalledPlugin) -> str | None:
             f"{plugin.origin} names no plugin API; its pyproject needs "
             f'[project.entry-points."{hooks.API_GROUP}"] with a key such as "{_dotted(hooks.API)}"'
         )
-    match = re.fullmatch(r"(\d+)\.(\d+)", plugin.api)
+    match = re.fullmatch(r"([0-9]{1,4})\.([0-9]{1,4})", plugin.api)
     if match is None:
-        return f"{plugin.origin} names the plugin API {plugin.api!r}; expected a number like '2.0'"
+        return (
+            f"{plugin.origin} names the plugin API {plugin.api[:40]!r}; expected a number like "
+            f"'{_dotted(hooks.API)}'"
+        )
     api = (int(match[1]), int(match[2]))
     if hooks.API_FLOOR <= api <= hooks.API:
         return None

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from mtlkit.errors import error_text
 from mtlkit.loggers.events import StepEvent
 from mtlkit.plugins.hooks import Hooks
+from mtlkit.plugins.isolation import torch_settings_kept
 from mtlkit.plugins.run_events import (
     CheckpointSaved,
     EpochEnded,
@@ -70,19 +72,25 @@ class Observers:
         """Return what the implementations of the hook `name` return, in order."""
         results = []
         for implementation in list(self._implementations.get(name, ())):
+            changes: list[str] = []
             try:
-                result = _isolated(implementation, {"run": self._run, "event": event})
+                with torch_settings_kept(changes):
+                    result = _isolated(implementation, {"run": self._run, "event": event})
                 results.append(_drawable(result) if name == SECTIONS else result)
-            except (Exception, SystemExit) as cause:  # a failing hook must not stop the run
+            except KeyboardInterrupt:  # Ctrl-C during a hook stops the run
+                raise
+            except BaseException as cause:  # a failing hook must not stop the run
                 self._implementations[name].remove(implementation)
                 _LOG.warning(
-                    "the plugin %r: %s raised %s: %s; the run continues without this hook",
+                    "the plugin %r: %s raised %s; the run continues without this hook",
                     implementation.plugin_name,
                     name,
-                    type(cause).__name__,
-                    cause,
+                    error_text(cause),
                 )
                 _LOG.debug("the exception of %s", name, exc_info=cause)
+            for change in changes:
+                plugin = implementation.plugin_name
+                _LOG.warning("the plugin %r: %s %s", plugin, name, change)
         return results
 
 

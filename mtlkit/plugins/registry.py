@@ -3,8 +3,9 @@
 import contextlib
 import difflib
 import importlib
+import logging
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import attrs
@@ -17,9 +18,13 @@ from mtlkit.errors import (
     LoadFailedError,
     NotInstalledError,
     UnknownComponentError,
+    error_text,
 )
+from mtlkit.plugins.isolation import UserInterruptError, isolated
 
 T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
 
 NAME = re.compile(r"(?:[a-z0-9][a-z0-9_.-]*/)?[a-z0-9][a-z0-9_.-]*")
 
@@ -220,16 +225,22 @@ class Registry(Generic[T]):
 
     def _load(self, entry: Entry) -> T:
         module_name, _, attribute = entry.target.partition(":")
+        effects: Sequence[str] = ()
         try:
-            module = importlib.import_module(module_name)
-            component = getattr(module, attribute)
-        except Exception as cause:  # any failing import is an error of that component alone
+            with isolated() as effects:
+                module = importlib.import_module(module_name)
+                component = getattr(module, attribute)
+        except UserInterruptError:
+            raise
+        except BaseException as cause:  # any failing import is an error of that component alone
             raise LoadFailedError(
                 f"the {self.family} {entry.name!r} of {entry.origin} failed to import from "
-                f"{entry.target!r}: {type(cause).__name__}: {cause}",
+                f"{entry.target!r}: {error_text(cause)}",
                 family=self.family,
                 name=entry.name,
             ) from cause
+        for effect in effects:
+            _LOG.warning("the %s %r of %s %s", self.family, entry.name, entry.origin, effect)
         self._check(entry, component)
         return cast("T", component)
 

@@ -180,6 +180,17 @@ SICK = {
         {"metadata": "Requires-Dist: attrs>=9999\n"},
         "needs attrs>=9999, found ",
     ),
+    "needs what is not a package": (
+        GOOD,
+        {"metadata": "Requires-Dist: ???\n"},
+        "its metadata has an invalid requirement: InvalidRequirement: ",
+    ),
+    "prints bytes and at its end": (
+        "import atexit, os\nos.write(1, b'caf\\xe9\\n')\natexit.register(print, 1)\nprint('x')\n"
+        + GOOD,
+        {},
+        "it prints on import ('x'); use logging instead",
+    ),
     "has a command of ours": (
         GOOD + COMMAND.replace("greet", "train"),
         {},
