@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,14 +31,16 @@ from mtlkit.runs.folder import (
     refuse_taken,
     write_json,
 )
+from mtlkit.runs.logs import log_checksums
 from mtlkit.runs.numerics import changed_arithmetic, threads_of
 from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
+from mtlkit.runs.resume_checks import check_data, check_logs, check_start
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_on_ranks
-from mtlkit.runs.saved_model import keep_assembly, save_model
+from mtlkit.runs.saved_model import save_model
 from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.cores import refuse_too_many
@@ -60,6 +62,7 @@ class RunSession:
     beside: tuple[Path, ...]
     report: bool  # whether to draw one at the end
     catalog: Catalog
+    accept: tuple[str, ...] = ()  # kinds of changes since the start of the run
     observers: Observers = attrs.field(init=False)
 
     @observers.default
@@ -123,7 +126,7 @@ def begin(
             refuse_taken(folder)
             stack.enter_context(folder.locked())
             refuse_taken(folder)  # again, now that no other process can write to it
-            _begin(folder, text, provenance_of(recipe, catalog, loading.base, device))
+            _begin(folder, text, provenance_of(recipe, catalog, loading.base, device, ranks.world))
         ranks.wait()
         session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         try:
@@ -154,8 +157,13 @@ def resume(
     quiet: bool = False,
     beside: Sequence[Path] = (),
     report: bool = True,
+    accept: Collection[str] = (),
 ) -> Run:
     """Resume the run in the folder `path`; the result equals that of an uninterrupted run.
+
+    Changes since the run began are refused, except for those of the kinds `accept`: "recipe",
+    "versions" (of mtlkit and the plugins in use), "ranks" (the number of processes), "data" and
+    "log" (lost lines). Accepted changes are recorded in the provenance of the run.
 
     Raises `RunError` if the folder holds no run or another process is working on it, and the errors
     of `fit`.
@@ -164,7 +172,8 @@ def resume(
     catalog = catalog or load_catalog()
     recipe = load_recipe(folder.recipe, catalog)
     read_records(beside)
-    base = Path(read_json(folder.provenance)["base"])
+    before = read_json(folder.provenance)
+    base = Path(before["base"])
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
@@ -174,8 +183,12 @@ def resume(
             stack.enter_context(folder.locked())
             remove_half_written(folder.path)
             remove_half_written(folder.checkpoints)
+            now = provenance_of(recipe, catalog, base, device, ranks.world)
+            check_start(folder, before, now, accept)
         ranks.wait()
-        session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
+        session = RunSession(
+            folder, recipe, loading, device, ranks, tuple(beside), report, catalog, tuple(accept)
+        )
         return _sit(session, quiet=quiet)
 
 
@@ -224,7 +237,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
-        keep_assembly(folder, assembly)
+        check_data(folder, data, recipe.tasks, assembly, session.accept, progress)
     targets = {
         name: encode_targets(split, recipe.tasks, assembly)
         for name, split in data.splits().items()
@@ -257,6 +270,8 @@ def _work(session: RunSession, progress: Progress) -> None:
         ),
     )
     if checkpoint is not None:
+        if ranks.first:
+            check_logs(folder, checkpoint, session.accept)
         training.restore(checkpoint)
         changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
         if changed is not None:
@@ -276,7 +291,7 @@ def _work(session: RunSession, progress: Progress) -> None:
 def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
     """Save the model, evaluate it, and mark the run as finished."""
     folder = session.folder
-    save_model(folder, training.model)
+    weights = save_model(folder, training.model)
     status = Status(
         state=State.RUNNING,
         step=training.step,
@@ -284,6 +299,7 @@ def _finish(session: RunSession, training: Training, data: Data, progress: Progr
         seconds=training.pace.seconds,
         peak_memory_bytes=training.pace.peak_memory(session.device),
         untrained=training.untrained,
+        checksums={folder.model.name: weights, **log_checksums(folder)},
         pid=os.getpid(),
     )
     folder.write_status(status)

@@ -1,6 +1,5 @@
 """A run goes on with the arithmetic it began with, and says so where it cannot."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import InterruptedRunError, RunError
 from mtlkit.runs import provenance
 from mtlkit.runs.fit import fit, resume
@@ -95,7 +95,7 @@ def test_the_caller_keeps_his_number_of_threads(start, points, tmp_path, monkeyp
 
 
 def changed_file(path, **values):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    path.write_text(sealed({**unsealed(path.read_text()), **values}))
 
 
 def test_another_torch_or_device_is_said_in_one_line(start, points, capsys):
@@ -130,9 +130,7 @@ def test_only_what_changed_is_named(start, points, monkeypatch):
 
 
 def test_a_run_with_more_threads_than_cores_is_refused_before_it_begins(start, points, tmp_path):
-    with pytest.raises(
-        RunError, match=r"train.threads: got 10000, expected at most \d+, "
-    ):
+    with pytest.raises(RunError, match=r"train.threads: got 10000, expected at most \d+, "):
         start(with_threads(points.THREADED, 10_000), "run")
     assert not (tmp_path / "run").exists()
 
