@@ -146,7 +146,7 @@ class Backward:
             with self._unreduced(micro_batch.index < last):
                 result = self.module(micro_batch, update, decision)
                 result.total.backward()
-            results.append(attrs.evolve(result, total=result.total.detach()))
+            results.append(result.detached())
             fractions.append(micro_batch.fraction)
         return results, fractions
 

@@ -94,10 +94,17 @@ def weighting_step(
     return step
 
 
-def allocate(weighting: WeightingModule, elements: int) -> None:
-    """Allocate the state of a `StatefulJacobian` for `elements` parameters."""
+def allocate(weighting: WeightingModule, elements: int) -> bool:
+    """Allocate the state of a `StatefulJacobian` for `elements` parameters; False for others."""
     if isinstance(weighting, StatefulJacobian):
         weighting.allocate(elements)
+        return True
+    return False
+
+
+def gradient_options(config: Weighting) -> GradientWeighting | None:
+    """Return `config` if it is that of a weighting of gradients."""
+    return config if isinstance(config, GradientWeighting) else None
 
 
 def require_one_kind(weighting: WeightingModule, config: Weighting) -> None:

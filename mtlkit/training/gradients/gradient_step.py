@@ -27,6 +27,7 @@ from mtlkit.weightings.kinds import GramianWeighting, JacobianWeighting, Lookahe
 class GradientStep(WeightingStep):
     """A step that reads the tasks' gradients from a `source`; subclasses decide by them."""
 
+    reads_gradients: ClassVar[bool] = True
     weighting: GramianWeighting | JacobianWeighting
 
     def __init__(
@@ -145,6 +146,7 @@ class LookaheadStep(_DrawsStep):
     """A step that weighs one draw by the gradients of another after a step along the first."""
 
     draws: ClassVar[int] = 2
+    reads_rate: ClassVar[bool] = True
     weighting: Lookahead
 
     def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:

@@ -36,6 +36,10 @@ class StepResult:
         """Return the result with the scalar multiplied by `factor`."""
         return attrs.evolve(self, total=self.total * factor)
 
+    def detached(self) -> "StepResult":
+        """Return the result without the graph of its scalar."""
+        return attrs.evolve(self, total=self.total.detach())
+
 
 @attrs.frozen(eq=False)
 class TaskWeights:
@@ -59,12 +63,15 @@ class WeightingStep(ABC):
 
     The samples of an update are divided into `draws`, of which draw number `trained` is
     differentiated. If `rehearses`, an update of several parts is decided from a rehearsal of all
-    of them; an update of several draws always is. `after_step` is that of an `AfterStep`.
+    of them; an update of several draws always is. `reads_gradients` and `reads_rate` are true if it
+    needs task gradients, and the learning rate. `after_step` is that of an `AfterStep`.
     """
 
     draws: ClassVar[int] = 1
     trained: ClassVar[int] = 0
     rehearses: ClassVar[bool] = True
+    reads_gradients: ClassVar[bool] = False
+    reads_rate: ClassVar[bool] = False
 
     def __init__(self, passes: ForwardPass[Any], weighting: WeightingModule, ranks: Ranks) -> None:
         self.passes, self.weighting, self.ranks = passes, weighting, ranks

@@ -31,10 +31,9 @@ class TaskGradients:
 
     def unweighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and the gradient `heads`."""
-        pairs = [(p, g) for p, g in zip(self.behind, self.heads, strict=True) if g is not None]
         value = (weights * self.losses.mean).sum().detach()
         # a surrogate is 0; the weighted sum makes the total NaN if a weight is not finite
-        return surrogate_loss([p for p, _ in pairs], [g for _, g in pairs]) + value
+        return surrogate_loss(self.behind, self.heads) + value
 
 
 class GradientStream:

@@ -1,0 +1,55 @@
+"""Extra forward passes of a model: they leave its buffers, random numbers and DDP as they were."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mtlkit.training.balancing.loop_pass import LoopPart
+
+
+def rehearsed(parts: Sequence[LoopPart], model: nn.Module | None) -> Iterator[LoopPart]:
+    """Yield `parts`, and then restore the random numbers and the buffers of `model`.
+
+    Buffers are the running statistics of batch norm: a rehearsal is not one more batch.
+    """
+    with torch.random.fork_rng(_devices()), extra(model):
+        yield from parts
+
+
+def drawn(parts: Sequence[LoopPart], model: nn.Module | None) -> Iterator[LoopPart]:
+    """Yield the `parts` of another draw, and then restore the buffers of `model`."""
+    with extra(model):
+        yield from parts
+
+
+@contextmanager
+def extra(model: nn.Module | None) -> Iterator[None]:
+    """Restore the buffers of `model` on exit; DDP around it reduces no gradients."""
+    with _restored_buffers(model), unreduced(model):
+        yield
+
+
+def unreduced(model: nn.Module | None) -> AbstractContextManager[None]:
+    """Return a context in which DDP, if it wraps `model`, reduces no gradients."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
+def _devices() -> list[int]:
+    # a process without CUDA tensors must not initialize CUDA
+    initialized = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return [torch.cuda.current_device()] if initialized else []
+
+
+@contextmanager
+def _restored_buffers(model: nn.Module | None) -> Iterator[None]:
+    buffers = [] if model is None else list(model.buffers())
+    kept = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, before in zip(buffers, kept, strict=True):
+                buffer.copy_(before)
