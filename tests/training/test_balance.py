@@ -85,7 +85,8 @@ class Loop:
                 losses, features=features, draws=draws, lr=self.rate, **self.where
             )
         self.optimizer.step()
-        self.balance.after_step(lambda: self.forward(batch.whole, reduce))
+        again = [lambda i=i: self.forward(i, reduce) for i in batch.micro_batches]
+        self.balance.after_step(again if len(again) > 1 else again[0])
         return result
 
 
@@ -162,5 +163,8 @@ def test_a_loop_ends_in_the_bits_of_mtlkit_fit(points, tmp_path):
     loop = Loop(points, recipe)
     for step in range(loop.batches.per_epoch):
         loop.update(step)
-    fitted, trained = mtlkit.load_model(run.path, catalog=points.catalog()).state_dict(), loop.model.state_dict()
+    fitted, trained = (
+        mtlkit.load_model(run.path, catalog=points.catalog()).state_dict(),
+        loop.model.state_dict(),
+    )
     assert all(trained[name].equal(value) for name, value in fitted.items())

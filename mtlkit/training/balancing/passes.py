@@ -45,11 +45,15 @@ def _devices() -> list[int]:
 
 @contextmanager
 def _restored_buffers(model: nn.Module | None) -> Iterator[None]:
-    buffers = [] if model is None else list(model.buffers())
-    kept = [buffer.clone() for buffer in buffers]
+    """Replace the buffers by copies, since a graph that is alive may hold the originals."""
+    modules = [] if model is None else list(model.modules())
+    kept = [dict(module.named_buffers(recurse=False)) for module in modules]
+    for module, buffers in zip(modules, kept, strict=True):
+        for name, buffer in buffers.items():
+            setattr(module, name, buffer.clone())
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, before in zip(buffers, kept, strict=True):
-                buffer.copy_(before)
+        for module, buffers in zip(modules, kept, strict=True):
+            for name, buffer in buffers.items():
+                setattr(module, name, buffer)
