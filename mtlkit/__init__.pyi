@@ -30,5 +30,6 @@ from .runs.tune import tune as tune
 from .task import Task as Task
 from .task_types import Role as Role
 from .task_types import TaskKind as TaskKind
+from .training.balancing.balance import balance as balance
 
 __version__: str

@@ -57,10 +57,9 @@ def _by_weights(
     weighting: WeightingModule,
 ) -> NotFiniteError:
     """Return the error for finite losses (T, N) on this rank: a weight or another rank is not."""
-    negative = [t.name for t, row in zip(terms, losses.sum(dim=1), strict=True) if row < 0]
-    divides = [m for m in weighting.modules() if isinstance(m, RequiresPositiveLosses)]
-    if negative and divides:
-        return _negative(step, type(divides[0]).__name__, negative)
+    error = negative_losses(step, terms, losses, weighting)
+    if error is not None:
+        return error
     weights = torch.stack([result.weights for result in results]).isfinite().all(dim=0)
     broken = [t.name for t, ok in zip(terms, weights.tolist(), strict=True) if not ok]
     if broken:
@@ -71,6 +70,15 @@ def _by_weights(
         tasks=(),
         ids=(),
     )
+
+
+def negative_losses(
+    step: int, terms: Sequence[LossTerm], losses: Tensor, weighting: WeightingModule
+) -> NotFiniteError | None:
+    """Return the error of a weighting that requires positive losses (T, N), if some are not."""
+    negative = [t.name for t, row in zip(terms, losses.sum(dim=1), strict=True) if row < 0]
+    divides = [m for m in weighting.modules() if isinstance(m, RequiresPositiveLosses)]
+    return _negative(step, type(divides[0]).__name__, negative) if negative and divides else None
 
 
 def _negative(step: int, name: str, tasks: Sequence[str]) -> NotFiniteError:

@@ -55,7 +55,7 @@ class Updater:
             seed=context.recipe.seed,
             accumulate=self.train.accumulate,
             world=self.ranks.world,
-            draws=self.inner.draws,
+            draws=self.inner.step.draws,
         )
         self.steps = self.batches.per_epoch * self.train.epochs
         self.backward = Backward(self.inner, self.module, self.batches, context)

@@ -19,11 +19,13 @@ class Weighting(Component):
     """Options of a weighting, which combines the losses of a step into one update.
 
     Requirements are declared, so that an unsuitable recipe is rejected when it is read: `min_tasks`
-    is the smallest number of loss terms, and `reads_features` requires shared features.
+    is the smallest number of loss terms, `reads_features` requires shared features and the losses
+    of samples, and `reads_epochs` requires the start of each epoch.
     """
 
     min_tasks: ClassVar[int] = 1
     reads_features: ClassVar[bool] = False
+    reads_epochs: ClassVar[bool] = False
 
     @abstractmethod
     def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
@@ -43,6 +45,11 @@ class Weighting(Component):
 
         The conformance kit checks the claim.
         """
+        return False
+
+    @property
+    def reads_classes(self) -> bool:
+        """Return True if the number of classes of each task is read."""
         return False
 
     @property

@@ -31,6 +31,7 @@ class DWA(Weighting):
     """
 
     min_tasks: ClassVar[int] = 2
+    reads_epochs: ClassVar[bool] = True
 
     temperature: float = attrs.field(default=2.0, validator=above(0))
 

@@ -72,6 +72,10 @@ class Dynamic(Weighting):
         return FORMS[self.form](self, terms, features)
 
     @property
+    def reads_classes(self) -> bool:
+        return self.normalize
+
+    @property
     def own_learning_rate(self) -> float | None:
         return self.learning_rate
 

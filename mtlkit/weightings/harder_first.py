@@ -52,6 +52,10 @@ class HarderFirst(Weighting):
         return HarderFirstWeights(self, terms, features)
 
     @property
+    def reads_classes(self) -> bool:
+        return self.normalize
+
+    @property
     def own_learning_rate(self) -> float | None:
         return self.learning_rate
 

@@ -129,7 +129,7 @@ def test_parameters_that_are_moved_come_back_to_the_bit(points):
     made = points.updater(
         attrs.evolve(points.PLAIN, weighting=points.ByNorm(at=GradientLocation.PARAMETERS))
     )
-    parameters = made.inner.source.parameters
+    parameters = made.inner.step.source.parameters
     before = [p.clone() for p in parameters]
     step = torch.randn(sum(p.numel() for p in parameters))
     with moved(parameters, step):
@@ -201,7 +201,8 @@ def test_a_rehearsal_holds_the_graph_of_one_micro_batch(points, monkeypatch, kin
         attrs.evolve(points.PLAIN, weighting=getattr(points, kind)(at=at), train=train)
     )
     alive, peak = weakref.WeakSet(), []
-    compute = type(made.inner).task_gradients
+    passes = type(made.inner.step.passes)
+    compute = passes.gradients
 
     def spy(self, *arguments, **options):
         peak.append(len(alive))
@@ -209,7 +210,7 @@ def test_a_rehearsal_holds_the_graph_of_one_micro_batch(points, monkeypatch, kin
         alive.add(gradients)
         return gradients
 
-    monkeypatch.setattr(type(made.inner), "task_gradients", spy)
+    monkeypatch.setattr(passes, "gradients", spy)
     made.update(0)
     assert len(peak) == 8  # four rehearsed, four differentiated
     assert max(peak) == 0

@@ -45,10 +45,11 @@ class Backward:
     def run(self, number: int, batch: UpdateBatch, rate: float, *, watch: bool) -> BackwardResult:
         """Return the result of update `number`; `rate` is the shared parameters' learning rate."""
         update = self._update_info(number, batch, watch=watch)
-        if self.step.draws == 1:
+        step = self.step.step
+        if step.draws == 1:
             decision = None
-            if self.step.rehearses and len(batch.micro_batches) > 1:
-                decision = self.step.decide(
+            if step.rehearses and len(batch.micro_batches) > 1:
+                decision = step.decide(
                     lambda draw: self._rehearsal(number, batch, update), update, rate
                 )
             results, fractions = self._differentiate(batch, update, decision)
@@ -61,14 +62,14 @@ class Backward:
         """Decide by rehearsals of draws, and differentiate one of them; all are logged."""
         draws = self.batches.drawn(batch, self.context.ranks.rank)
         infos = [self._update_info(number, draw) for draw in draws]
-        trained = self.step.trained
+        trained = self.step.step.trained
 
         def rehearse(draw: int) -> Rehearsal:
             # each draw has its own dropout, and the trained one that of an update without draws
             seed = (draw - trained) % len(draws)
             return self._rehearsal(number, draws[draw], infos[draw], seed)
 
-        decision = self.step.decide(rehearse, update, rate)
+        decision = self.step.step.decide(rehearse, update, rate)
         results, fractions = self._differentiate(draws[trained], infos[trained], decision)
         no_weights = torch.zeros_like(update.counts)
         rehearsed = [StepResult(loss.sum(), loss, no_weights) for loss in decision.rehearsed]
@@ -88,14 +89,11 @@ class Backward:
 
     def after_step(self, number: int, result: BackwardResult) -> None:
         """Pass the losses before and after the update to a weighting that learns from them."""
-        if self.step.after_step is None:
-            return
-        update = result.update
-        sums = torch.stack([r.per_sample.sum(dim=1) for r in result.results]).sum(dim=0)
-        before = self.context.ranks.sum(sums / update.counts.clamp(min=1))
-        rehearsal = self._rehearsal(number, result.batch, update)
-        after = self.step.total(rehearsal, lambda losses: losses.mean)
-        self.step.after_step(update.stats(before), update.present(after))
+        self.step.step.learn(
+            result.update,
+            result.results,
+            lambda: self._rehearsal(number, result.batch, result.update),
+        )
 
     def _update_info(self, number: int, batch: UpdateBatch, *, watch: bool = False) -> UpdateInfo:
         """Describe `batch`; count targets before they are copied to the device, to avoid a sync."""
@@ -148,7 +146,7 @@ class Backward:
             with self._unreduced(micro_batch.index < last):
                 result = self.module(micro_batch, update, decision)
                 result.total.backward()
-            results.append(attrs.evolve(result, total=result.total.detach()))
+            results.append(result.detached())
             fractions.append(micro_batch.fraction)
         return results, fractions
 
@@ -161,7 +159,8 @@ class Backward:
                 for task, target in self.context.targets["train"].items()
             }
             fraction = len(index) / len(batch.whole)
-            yield MicroBatch(to_device(train.inputs[index], self.device), targets, fraction, number)
+            inputs = to_device(train.inputs[index], self.device)
+            yield MicroBatch(inputs, targets, fraction=fraction, index=number)
 
     def _unreduced(self, accumulates: bool) -> AbstractContextManager[None]:
         """Leave DDP's reduction of gradients to a later micro-batch if one follows."""

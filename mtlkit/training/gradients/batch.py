@@ -1,4 +1,4 @@
-"""A micro-batch of one rank, and the update that it is a part of."""
+"""A part of an update, such as a micro-batch of one rank, and the update."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -9,17 +9,19 @@ from mtlkit.weightings.kinds import StepInfo, UpdateStats, scatter
 
 
 @attrs.frozen(eq=False)
-class MicroBatch:
-    """Samples of one forward pass: raw inputs (N, ...) and targets (N,) of each task.
+class Part:
+    """A part of an update: `fraction` of its samples; `index` counts the parts of this rank."""
 
-    `fraction` is the part of the update's samples that these N are. `index` counts the
-    micro-batches of this rank.
-    """
+    fraction: float = attrs.field(default=1.0, kw_only=True)
+    index: int = attrs.field(default=0, kw_only=True)
+
+
+@attrs.frozen(eq=False)
+class MicroBatch(Part):
+    """Samples of one forward pass: raw inputs (N, ...) and targets (N,) of each task."""
 
     inputs: Tensor
     targets: Mapping[str, Tensor]
-    fraction: float = 1.0
-    index: int = 0
 
 
 @attrs.frozen(eq=False)
@@ -55,12 +57,12 @@ class UpdateInfo:
 class Rehearsal:
     """One draw of an update, run ahead of the update to decide it.
 
-    `batches` are its `count` micro-batches on this rank. Read them once, in order and to the end:
-    the state that the passes change is restored after the last one.
+    `parts` are its `count` parts on this rank. Read them once, in order and to the end: the state
+    that the passes change is restored after the last one.
     """
 
     update: UpdateInfo
-    batches: Iterable[MicroBatch]
+    parts: Iterable[Part]
     count: int
 
 

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from mtlkit.model import MultiTaskModel
+from mtlkit.training.gradients.forward_pass import Autocast, ForwardPass, ModelPass
 from mtlkit.training.gradients.gradient_step import (
     DoubleSamplingStep,
     GradientStep,
@@ -13,8 +14,8 @@ from mtlkit.training.gradients.gradient_step import (
     LookaheadStep,
 )
 from mtlkit.training.gradients.loss_step import BatchLossStep, LossStep, SummaryStep
-from mtlkit.training.gradients.sources import gradient_source
-from mtlkit.training.gradients.step import Autocast, TrainingStep
+from mtlkit.training.gradients.sources import GradientSource, gradient_source
+from mtlkit.training.gradients.step import TrainingStep, WeightingStep
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import GradientWeighting, Weighting
 from mtlkit.weightings.kinds import (
@@ -61,29 +62,56 @@ def training_step(
     Raises `TypeError` if the two are of different kinds, and `AssemblyError` if no parameter is
     trained at the location that `config.at` names.
     """
-    step = _step_of_kind(model, weighting, config, ranks or Ranks(), autocast)
+    ranks = ranks or Ranks()
+    require_one_kind(weighting, config)
+    source = None
+    if isinstance(config, GradientWeighting):
+        source = gradient_source(config.at, model.router, ranks)
+        if source.parameters:
+            allocate(weighting, sum(p.numel() for p in source.parameters))
+    step = weighting_step(ModelPass(model, autocast), weighting, config, ranks, source)
+    return TrainingStep(model, weighting, step)
+
+
+def weighting_step(
+    passes: ForwardPass[Any],
+    weighting: WeightingModule,
+    config: Weighting,
+    ranks: Ranks,
+    source: GradientSource | None,
+) -> WeightingStep:
+    """Return the step of the kind of `weighting`; `source` is needed if it reads gradients."""
+    step: WeightingStep
+    if isinstance(config, GradientWeighting):
+        assert isinstance(weighting, _OF_GRADIENTS)
+        assert source is not None
+        kind = _first(GRADIENT_STEPS, weighting)
+        step = kind(passes, weighting, ranks, config.heads, source)
+    else:
+        step = _first(LOSS_STEPS, weighting)(passes, weighting, ranks)
     if isinstance(weighting, AfterStep):
         step.after_step = weighting.after_step
     return step
 
 
-def _step_of_kind(
-    model: MultiTaskModel,
-    weighting: WeightingModule,
-    config: Weighting,
-    ranks: Ranks,
-    autocast: Autocast,
-) -> TrainingStep:
-    if isinstance(weighting, LossWeighting) and not isinstance(config, GradientWeighting):
-        return _first(LOSS_STEPS, weighting)(model, weighting, ranks, autocast)
-    if isinstance(weighting, _OF_GRADIENTS) and isinstance(config, GradientWeighting):
-        source = gradient_source(config.at, model.router, ranks)
-        if isinstance(weighting, StatefulJacobian):
-            assert source.parameters  # recipes with gradients at the features are rejected
-            weighting.allocate(sum(p.numel() for p in source.parameters))
-        step = _first(GRADIENT_STEPS, weighting)
-        return step(model, weighting, ranks, config, source, autocast)
-    raise _mismatch(weighting, config)
+def allocate(weighting: WeightingModule, elements: int) -> bool:
+    """Allocate the state of a `StatefulJacobian` for `elements` parameters; False for others."""
+    if isinstance(weighting, StatefulJacobian):
+        weighting.allocate(elements)
+        return True
+    return False
+
+
+def gradient_options(config: Weighting) -> GradientWeighting | None:
+    """Return `config` if it is that of a weighting of gradients."""
+    return config if isinstance(config, GradientWeighting) else None
+
+
+def require_one_kind(weighting: WeightingModule, config: Weighting) -> None:
+    """Raise `TypeError` unless both are of losses, or both of gradients."""
+    expected = _OF_GRADIENTS if isinstance(config, GradientWeighting) else (LossWeighting,)
+    if not isinstance(weighting, expected):
+        raise _mismatch(weighting, config)
 
 
 def _first(steps: Mapping[Any, type[S]], weighting: WeightingModule) -> type[S]:

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor
 
 from mtlkit.routers.base import Features
-from mtlkit.training.gradients.surrogate import surrogate_loss
+from mtlkit.training.gradients.ends import Ends
 
 
 @attrs.frozen(eq=False)
-class DetachedFeatures:
-    """Features detached from the backbone, whose outputs are the tensors `ends`.
+class DetachedFeatures(Ends):
+    """Features detached from the backbone, whose outputs are the `tensors`.
 
     `features` holds a detached copy for each head and one of every end for the branches. `sources`
     are the indices of the ends from which the copy of a task was detached.
     """
 
-    ends: tuple[Tensor, ...]
     features: Features
     sources: Mapping[str, Sequence[int]]
 
@@ -42,8 +41,8 @@ class DetachedFeatures:
         )
         at_heads, rest = gradients[: len(heads)], gradients[len(heads) :]
         at_branches, at_parameters = rest[: len(branches)], rest[len(branches) :]
-        if len(self.ends) == 1 and not branches:  # the common case, in fewer operations
-            return _stacked(at_heads, self.ends[0]), at_parameters
+        if len(self.tensors) == 1 and not branches:  # the common case, in fewer operations
+            return _stacked(at_heads, self.tensors[0]), at_parameters
         rows = self._rows(losses, tasks, at_heads)
         starts = self._starts()
         for number in range(len(tasks), len(losses)):
@@ -55,27 +54,12 @@ class DetachedFeatures:
                 _write(rows[number], start, gradient)
         return rows, at_parameters
 
-    def surrogate(self, direction: Tensor) -> Tensor:
-        """Return a scalar whose gradient at the ends is `direction` (F,)."""
-        ends, parts = self.attached(direction)
-        return surrogate_loss(ends, parts) if ends else direction.new_zeros(())
-
-    def attached(self, row: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the ends that depend on trained parameters, and the part of `row` at each."""
-        parts = torch.split(row, [end.numel() for end in self.ends])
-        pairs = [
-            (end, part.view_as(end).to(end.dtype))
-            for end, part in zip(self.ends, parts, strict=True)
-            if end.requires_grad
-        ]
-        return [end for end, _ in pairs], [part for _, part in pairs]
-
     def _rows(
         self, losses: Tensor, tasks: Sequence[str], gradients: Sequence[Tensor | None]
     ) -> Tensor:
         """Return (T, F), filled for the losses of `tasks` with the gradients at their copies."""
         starts = self._starts()
-        size = sum(end.numel() for end in self.ends)
+        size = sum(end.numel() for end in self.tensors)
         rows = losses.new_zeros(len(losses), size, dtype=torch.float32)
         slots = [(row, end) for row, task in enumerate(tasks) for end in self.sources[task]]
         for (row, end), gradient in zip(slots, gradients, strict=True):
@@ -84,7 +68,7 @@ class DetachedFeatures:
 
     def _starts(self) -> list[int]:
         """Return the first column of each end."""
-        sizes = [end.numel() for end in self.ends]
+        sizes = [end.numel() for end in self.tensors]
         return [sum(sizes[:number]) for number in range(len(sizes))]
 
 

@@ -7,21 +7,18 @@ weighted gradient into the backbone.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.model import MultiTaskModel
-from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, Rehearse, UpdateInfo
-from mtlkit.training.gradients.features import detach_features
+from mtlkit.training.gradients.batch import Part, Rehearsal, Rehearse, UpdateInfo
+from mtlkit.training.gradients.forward_pass import ForwardPass
 from mtlkit.training.gradients.gramian import gramian_of
-from mtlkit.training.gradients.shared_parameters import shared_parameters
 from mtlkit.training.gradients.sources import GradientSource, moved
-from mtlkit.training.gradients.step import Autocast, StepResult, TaskWeights, TrainingStep
-from mtlkit.training.gradients.surrogate import surrogate_loss
-from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
+from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
+from mtlkit.training.gradients.task_gradients import GradientStream
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import GradientWeighting, HeadGradients
 from mtlkit.weightings.kinds import (
@@ -32,73 +29,45 @@ from mtlkit.weightings.kinds import (
 )
 
 
-class GradientStep(TrainingStep):
+class GradientStep(WeightingStep):
     """A step that reads the tasks' gradients from a `source`; subclasses decide by them."""
 
+    reads_gradients: ClassVar[bool] = True
     weighting: GramianWeighting | JacobianWeighting
 
     def __init__(
         self,
-        model: MultiTaskModel,
+        passes: ForwardPass[Any],
         weighting: GramianWeighting | JacobianWeighting,
         ranks: Ranks,
-        config: GradientWeighting,
+        heads: HeadGradients,
         source: GradientSource,
-        autocast: Autocast,
     ) -> None:
-        super().__init__(model, weighting, ranks, autocast)
+        super().__init__(passes, weighting, ranks)
         self.source = source
-        self.weights_heads = config.heads is HeadGradients.WEIGHTED
-        before = {id(p) for p in shared_parameters(model.router)}
-        self._behind = [p for p in model.parameters() if id(p) not in before]
+        self.weights_heads = heads is HeadGradients.WEIGHTED
 
-    def run(
-        self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None
-    ) -> StepResult:
-        behind = [] if self.weights_heads else [p for p in self._behind if p.requires_grad]
-        gradients = self.task_gradients(batch, update, behind)
+    def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
+        gradients = self.passes.gradients(part, update, heads=not self.weights_heads)
         if decision is None:
             decision = self.decide_by(GradientStream([gradients]), update)
         weights, losses = decision.weights, gradients.losses
         assert weights is not None
         if decision.parts:
-            shared = self.source.surrogate(gradients, decision.parts[batch.index])
+            shared = self.source.surrogate(gradients, decision.parts[part.index])
         else:
-            shared = gradients.detached.surrogate(weights @ gradients.rows)
+            shared = gradients.ends.surrogate(weights @ gradients.rows)
         at_heads = weights if decision.heads is None else decision.heads
-        heads = (at_heads * losses.mean).sum()
-        if not self.weights_heads:
-            # a surrogate is 0; the weighted sum makes the total NaN if a weight is not finite
-            heads = _surrogate(behind, gradients.heads) + heads.detach()
-        gramian = None if decision.gramian is None else decision.gramian * batch.fraction
-        return StepResult(shared + heads, losses.per_sample.detach(), weights, gramian)
-
-    def task_gradients(
-        self,
-        batch: MicroBatch,
-        update: UpdateInfo,
-        behind: Sequence[Tensor] = (),
-        *,
-        backbone_graph: bool = True,
-    ) -> TaskGradients:
-        """Return the gradients of a micro-batch, also at the parameters `behind` the features."""
-        with self.autocast():
-            with torch.set_grad_enabled(backbone_graph):
-                features = self.model.features(batch.inputs)
-            detached = detach_features(features, self.model.tasks)
-            losses = self.model.losses_at(
-                detached.features, batch.targets, update.counts, batch.fraction
-            )
-        # outside of autocast: in bf16 nearly parallel gradients would become parallel
-        rows, heads = detached.jacobian(losses.mean, self.model.tasks, behind)
-        return TaskGradients(detached, losses, rows, heads)
+        heads = gradients.weighted_heads if self.weights_heads else gradients.unweighted_heads
+        gramian = None if decision.gramian is None else decision.gramian * part.fraction
+        return StepResult(shared + heads(at_heads), losses.per_sample.detach(), weights, gramian)
 
     def stream(self, rehearsal: Rehearsal) -> GradientStream:
         """Return the gradients of a draw, computed as they are read."""
         graph = bool(self.source.parameters)
         gradients = (
-            self.task_gradients(batch, rehearsal.update, backbone_graph=graph)
-            for batch in rehearsal.batches
+            self.passes.gradients(part, rehearsal.update, heads=False, backbone_graph=graph)
+            for part in rehearsal.parts
         )
         return GradientStream(gradients, rehearsal.count)
 
@@ -194,6 +163,7 @@ class LookaheadStep(_DrawsStep):
     """A step that weighs one draw by the gradients of another after a step along the first."""
 
     draws: ClassVar[int] = 2
+    reads_rate: ClassVar[bool] = True
     weighting: Lookahead
 
     def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
@@ -217,9 +187,3 @@ def weigh(
     with torch.no_grad():
         weights = weighting(torch.where(finite, present, 0.0), update.stats(losses))
     return update.scatter(torch.where(finite, weights, torch.nan))
-
-
-def _surrogate(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
-    """Return a scalar with these gradients at `parameters`, skipping those without a gradient."""
-    pairs = [(p, g) for p, g in zip(parameters, gradients, strict=True) if g is not None]
-    return surrogate_loss([p for p, _ in pairs], [g for _, g in pairs])

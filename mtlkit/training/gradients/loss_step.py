@@ -10,32 +10,29 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.training.gradients.batch import MicroBatch, Rehearse, UpdateInfo
-from mtlkit.training.gradients.features import ends_of
+from mtlkit.training.gradients.batch import Part, Rehearse, UpdateInfo
 from mtlkit.training.gradients.gramian import gradients_at, gramian_of
-from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
+from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
 from mtlkit.weightings.kinds import BatchLossWeighting, LossWeighting, StepLosses, WholeBatch
 
 
-class LossStep(TrainingStep):
+class LossStep(WeightingStep):
     """The step of a weighting whose scalar is a sum over samples: micro-batches are independent."""
 
     rehearses: ClassVar[bool] = False
     weighting: LossWeighting
 
-    def run(
-        self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None
-    ) -> StepResult:
-        with self.autocast():
-            features = self.model.features(batch.inputs)
-            losses = self.model.losses_at(features, batch.targets, update.counts, batch.fraction)
+    def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
+        with self.passes.autocast():
+            computed = self.passes.losses(part, update)
+            losses, points = computed.losses, computed.points
             if decision is None:
                 decision = self.decide_alone(losses, update)
             weighted = self.weighting(
                 attrs.evolve(losses, summary=decision.summary, decided=decision.weights)
             )
-        ends = [end for end in ends_of(features) if end.requires_grad]
-        gramian = gramian_of(gradients_at(ends, losses.mean)) if update.watch and ends else None
+        watched = update.watch and len(points) > 0
+        gramian = gramian_of(gradients_at(points, losses.mean)) if watched else None
         return StepResult(
             weighted.total, losses.per_sample.detach(), weighted.weights.detach(), gramian
         )

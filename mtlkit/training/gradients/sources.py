@@ -87,7 +87,7 @@ class FeatureSource(GradientSource):
         return Jacobian(gathered, columns)
 
     def surrogate(self, gradients: TaskGradients, part: Tensor) -> Tensor:
-        return gradients.detached.surrogate(part)
+        return gradients.ends.surrogate(part)
 
 
 def _rows(gradients: TaskGradients) -> Tensor:
@@ -109,9 +109,8 @@ class ParameterSource(GradientSource):
         if len(stream) > 1:
             return gramian_of(self.jacobian(stream).rows)
         [gradients] = stream
-        pairs = [gradients.detached.attached(row) for row in gradients.rows]
-        segments = segments_of(pairs[0][0], self.parameters)
-        return segment_gramian(segments, [parts for _, parts in pairs], self.ranks.sum)
+        ends, parts = gradients.ends.attached(gradients.rows)
+        return segment_gramian(segments_of(ends, self.parameters), parts, self.ranks.sum)
 
     def jacobian(self, stream: GradientStream) -> Jacobian:
         parts = map(self._rows, stream)
@@ -127,11 +126,14 @@ class ParameterSource(GradientSource):
     def _rows(self, gradients: TaskGradients) -> Tensor:
         """Return the gradients (T, P) of one micro-batch."""
         size = sum(p.numel() for p in self.parameters)
-        rows = gradients.rows.new_empty(len(gradients.rows), size)
-        for row, at_features in zip(rows, gradients.rows, strict=True):
-            ends, parts = gradients.detached.attached(at_features)
+        rows = gradients.rows.new_zeros(len(gradients.rows), size)
+        ends, parts = gradients.ends.attached(gradients.rows)
+        for row, part in zip(rows, parts, strict=True):
+            pairs = [(end, p) for end, p in zip(ends, part, strict=True) if p is not None]
+            if not pairs:
+                continue
             pieces = torch.autograd.grad(
-                ends, self.parameters, parts,
+                [end for end, _ in pairs], self.parameters, [p for _, p in pairs],
                 retain_graph=True, allow_unused=True, materialize_grads=True,
             )  # fmt: skip
             torch.cat([piece.float().flatten() for piece in pieces], out=row)
@@ -140,17 +142,18 @@ class ParameterSource(GradientSource):
 
 @contextmanager
 def moved(parameters: Sequence[nn.Parameter], step: Tensor) -> Iterator[None]:
-    """Move `parameters` by `step` (P,), and restore them exactly on exit."""
-    kept = [p.detach().clone() for p in parameters]
-    with torch.no_grad():
-        for p, piece in zip(parameters, _pieces(step, parameters), strict=True):
-            p.add_(piece)
+    """Move `parameters` by `step` (P,), and restore them exactly on exit.
+
+    Their data is replaced, not written to, so that a graph that was recorded before stays valid.
+    """
+    kept = [p.data for p in parameters]
+    for p, piece in zip(parameters, _pieces(step, parameters), strict=True):
+        p.data = p.data.clone().add_(piece)
     try:
         yield
     finally:
-        with torch.no_grad():
-            for p, before in zip(parameters, kept, strict=True):
-                p.copy_(before)
+        for p, before in zip(parameters, kept, strict=True):
+            p.data = before
 
 
 def _pieces(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""The contract of training steps: from a micro-batch to one scalar, whose gradient is the update.
+"""The contract of steps: from a part of an update to one scalar, whose gradient is the update.
 
 Because `forward` returns one scalar, DDP, autocast, accumulation and gradient clipping work as for
 a single loss.
@@ -6,20 +6,17 @@ a single loss.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 import torch
 from torch import Tensor, nn
 
 from mtlkit.model import MultiTaskModel
-from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, Rehearse, UpdateInfo
+from mtlkit.training.gradients.batch import MicroBatch, Part, Rehearsal, Rehearse, UpdateInfo
+from mtlkit.training.gradients.forward_pass import ForwardPass
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.kinds import StepLosses, UpdateStats, WeightingModule
-
-Autocast = Callable[[], AbstractContextManager[object]]
-"""The context of forward passes."""
 
 
 @attrs.frozen(eq=False)
@@ -27,13 +24,21 @@ class StepResult:
     """Result of a training step: the scalar to differentiate and detached values to log.
 
     `per_sample` (T, N) are the losses of each sample and `weights` (T,) those of the terms;
-    `gramian` (T, T) is this micro-batch's part of the tasks' Gramian, if it was computed.
+    `gramian` (T, T) is this part's fraction of the tasks' Gramian, if it was computed.
     """
 
     total: Tensor
     per_sample: Tensor
     weights: Tensor
     gramian: Tensor | None = None
+
+    def times(self, factor: float) -> "StepResult":
+        """Return the result with the scalar multiplied by `factor`."""
+        return attrs.evolve(self, total=self.total * factor)
+
+    def detached(self) -> "StepResult":
+        """Return the result without the graph of its scalar."""
+        return attrs.evolve(self, total=self.total.detach())
 
 
 @attrs.frozen(eq=False)
@@ -54,45 +59,38 @@ class TaskWeights:
     rehearsed: Sequence[Tensor] = ()
 
 
-class TrainingStep(nn.Module, ABC):
-    """A model and a weighting, as the one module that is differentiated.
+class WeightingStep(ABC):
+    """A weighting of one kind, applied to the parts of an update that `passes` computes.
 
     The samples of an update are divided into `draws`, of which draw number `trained` is
-    differentiated. If `rehearses`, an update of several micro-batches is decided from a rehearsal
-    of all of them; an update of several draws always is. `after_step` is that of an `AfterStep`.
+    differentiated. If `rehearses`, an update of several parts is decided from a rehearsal of all
+    of them; an update of several draws always is. `reads_gradients` and `reads_rate` are true if it
+    needs task gradients, and the learning rate. `after_step` is that of an `AfterStep`.
     """
 
     draws: ClassVar[int] = 1
     trained: ClassVar[int] = 0
     rehearses: ClassVar[bool] = True
+    reads_gradients: ClassVar[bool] = False
+    reads_rate: ClassVar[bool] = False
 
-    def __init__(
-        self,
-        model: MultiTaskModel,
-        weighting: WeightingModule,
-        ranks: Ranks,
-        autocast: Autocast = nullcontext,
-    ) -> None:
-        super().__init__()
-        self.model, self.weighting = model, weighting
-        self.ranks, self.autocast = ranks, autocast
+    def __init__(self, passes: ForwardPass[Any], weighting: WeightingModule, ranks: Ranks) -> None:
+        self.passes, self.weighting, self.ranks = passes, weighting, ranks
         self.after_step: Callable[[UpdateStats, Tensor], None] | None = None
 
-    def forward(
-        self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None = None
+    def __call__(
+        self, part: Part, update: UpdateInfo, decision: TaskWeights | None = None
     ) -> StepResult:
-        """Return the result for a micro-batch; without a `decision` it is this rank's only one.
+        """Return the result for a part; without a `decision` it is this rank's only one.
 
         The scalar is scaled by the number of ranks, because DDP averages gradients and the losses
         of ranks are parts of a sum.
         """
-        result = self.run(batch, update, decision)
-        return attrs.evolve(result, total=result.total * self.ranks.world)
+        result = self.run(part, update, decision)
+        return result if self.ranks.world == 1 else result.times(self.ranks.world)
 
     @abstractmethod
-    def run(
-        self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None
-    ) -> StepResult:
+    def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
         """Return the result of this rank's part of the losses."""
 
     @abstractmethod
@@ -104,11 +102,39 @@ class TrainingStep(nn.Module, ABC):
 
     @torch.no_grad()
     def total(self, rehearsal: Rehearsal, statistic: Callable[[StepLosses], Tensor]) -> Tensor:
-        """Return the sum of a `statistic` of the losses over all micro-batches and ranks."""
-        parts = []
-        for batch in rehearsal.batches:
-            with self.autocast():
-                counts = rehearsal.update.counts
-                losses = self.model.losses(batch.inputs, batch.targets, counts, batch.fraction)
-                parts.append(statistic(losses))
-        return self.ranks.sum(torch.stack(parts).sum(dim=0))
+        """Return the sum of a `statistic` of the losses over all parts and ranks."""
+        totals = []
+        for part in rehearsal.parts:
+            with self.passes.autocast():
+                totals.append(statistic(self.passes.losses(part, rehearsal.update).losses))
+        return self.ranks.sum(torch.stack(totals).sum(dim=0))
+
+    def learn(
+        self, update: UpdateInfo, results: Sequence[StepResult], again: Callable[[], Rehearsal]
+    ) -> None:
+        """Pass the losses before and after an update to a weighting that learns from them.
+
+        `again` runs the same samples with the updated parameters.
+        """
+        if self.after_step is None:
+            return
+        sums = torch.stack([result.per_sample.sum(dim=1) for result in results]).sum(dim=0)
+        before = self.ranks.sum(sums / update.counts.clamp(min=1))
+        after = self.total(again(), lambda losses: losses.mean)
+        self.after_step(update.stats(before), update.present(after))
+
+
+class TrainingStep(nn.Module):
+    """A model and its weighting as the one module that is differentiated, by a `WeightingStep`."""
+
+    def __init__(
+        self, model: MultiTaskModel, weighting: WeightingModule, step: WeightingStep
+    ) -> None:
+        super().__init__()
+        self.model, self.weighting, self.step = model, weighting, step
+
+    def forward(
+        self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None = None
+    ) -> StepResult:
+        """Return the result for a micro-batch; without a `decision` it is this rank's only one."""
+        return self.step(batch, update, decision)

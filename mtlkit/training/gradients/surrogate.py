@@ -23,13 +23,19 @@ class _Surrogate(torch.autograd.Function):
         return (None, *gradients, *[None] * len(gradients))
 
 
-def surrogate_loss(tensors: Sequence[Tensor], gradients: Sequence[Tensor]) -> Tensor:
+def surrogate_loss(tensors: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> Tensor:
     """Return a scalar of value 0 whose gradient at each of `tensors` is the one of `gradients`.
+
+    A tensor whose gradient is None gets none.
 
     >>> x = torch.ones(2, requires_grad=True)
     >>> surrogate_loss([x * 3], [torch.tensor([1.0, 2.0])]).backward()
     >>> x.grad.tolist()
     [3.0, 6.0]
     """
-    loss: Tensor = _Surrogate.apply(len(tensors), *tensors, *[g.detach() for g in gradients])
+    pairs = [(t, g.detach()) for t, g in zip(tensors, gradients, strict=True) if g is not None]
+    if not pairs:
+        return torch.zeros(())
+    tensors, present = zip(*pairs, strict=True)
+    loss: Tensor = _Surrogate.apply(len(pairs), *tensors, *present)
     return loss

@@ -1,4 +1,4 @@
-"""Each task's gradient at the features, for one micro-batch after another."""
+"""Each task's gradient at the features, for one part of an update after another."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,33 +6,45 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.training.gradients.features import DetachedFeatures
+from mtlkit.training.gradients.ends import Ends
+from mtlkit.training.gradients.surrogate import surrogate_loss
 from mtlkit.weightings.kinds import StepLosses
 
 
 @attrs.frozen(eq=False)
 class TaskGradients:
-    """The losses of a micro-batch and their gradients.
+    """The losses of a part of an update and their gradients.
 
-    `rows` (T, F) are the gradients at the features, and `heads` that of the summed losses at the
-    parameters behind the features, if it was requested.
+    `rows` (T, F) are the gradients at the `ends` of the shared network, and `heads` that of the
+    summed losses at the parameters `behind` the ends, if it was requested.
     """
 
-    detached: DetachedFeatures
+    ends: Ends
     losses: StepLosses
     rows: Tensor
+    behind: Sequence[Tensor] = ()
     heads: Sequence[Tensor | None] = ()
+
+    def weighted_heads(self, weights: Tensor) -> Tensor:
+        """Return a scalar with the value of the weighted sum, and its gradient behind the ends."""
+        return (weights * self.losses.mean).sum()
+
+    def unweighted_heads(self, weights: Tensor) -> Tensor:
+        """Return a scalar with the value of the weighted sum, and the gradient `heads`."""
+        value = (weights * self.losses.mean).sum().detach()
+        # a surrogate is 0; the weighted sum makes the total NaN if a weight is not finite
+        return surrogate_loss(self.behind, self.heads) + value
 
 
 class GradientStream:
-    """The `TaskGradients` of `count` micro-batches, computed one at a time as they are read.
+    """The `TaskGradients` of `count` parts, computed one at a time as they are read.
 
     Read it once, by a function that releases each item before it takes the next (`map`), so that at
     most one graph is alive. The losses are stored.
     """
 
     def __init__(self, gradients: Iterable[TaskGradients], count: int = 1) -> None:
-        self.per_sample: list[Tensor] = []  # (T, N) of each micro-batch
+        self.per_sample: list[Tensor] = []  # (T, N) of each part
         self._means: list[Tensor] = []
         self._gradients, self._count = gradients, count
 
@@ -49,5 +61,5 @@ class GradientStream:
 
     @property
     def losses(self) -> Tensor:
-        """Mean losses (T,) of the micro-batches read so far."""
+        """Mean losses (T,) of the parts read so far."""
         return torch.stack(self._means).sum(dim=0)

@@ -1,0 +1,59 @@
+"""Extra forward passes of a model: they leave its buffers, random numbers and DDP as they were."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mtlkit.training.balancing.loop_pass import LoopPart
+
+
+def rehearsed(parts: Sequence[LoopPart], model: nn.Module | None) -> Iterator[LoopPart]:
+    """Yield `parts`, and then restore the random numbers and the buffers of `model`.
+
+    Buffers are the running statistics of batch norm: a rehearsal is not one more batch.
+    """
+    with torch.random.fork_rng(_devices()), extra(model):
+        yield from parts
+
+
+def drawn(parts: Sequence[LoopPart], model: nn.Module | None) -> Iterator[LoopPart]:
+    """Yield the `parts` of another draw, and then restore the buffers of `model`."""
+    with extra(model):
+        yield from parts
+
+
+@contextmanager
+def extra(model: nn.Module | None) -> Iterator[None]:
+    """Restore the buffers of `model` on exit; DDP around it reduces no gradients."""
+    with _restored_buffers(model), unreduced(model):
+        yield
+
+
+def unreduced(model: nn.Module | None) -> AbstractContextManager[None]:
+    """Return a context in which DDP, if it wraps `model`, reduces no gradients."""
+    return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+
+def _devices() -> list[int]:
+    # a process without CUDA tensors must not initialize CUDA
+    initialized = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return [torch.cuda.current_device()] if initialized else []
+
+
+@contextmanager
+def _restored_buffers(model: nn.Module | None) -> Iterator[None]:
+    """Replace the buffers by copies, since a graph that is alive may hold the originals."""
+    modules = [] if model is None else list(model.modules())
+    kept = [dict(module.named_buffers(recurse=False)) for module in modules]
+    for module, buffers in zip(modules, kept, strict=True):
+        for name, buffer in buffers.items():
+            setattr(module, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for module, buffers in zip(modules, kept, strict=True):
+            for name, buffer in buffers.items():
+                setattr(module, name, buffer)

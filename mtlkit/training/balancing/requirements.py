@@ -1,0 +1,177 @@
+"""Refuse an update of a user's loop that lacks an input of its weighting."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mtlkit.errors import AssemblyError
+from mtlkit.training.balancing.given_losses import GivenLosses
+from mtlkit.training.balancing.leaves import leaves_of
+from mtlkit.training.gradients.factory import gradient_options
+from mtlkit.training.gradients.step import WeightingStep
+from mtlkit.weightings.base import GradientLocation, Weighting
+
+CALL = "balance.backward(losses, "
+
+
+def require_location(
+    config: Weighting, features: Sequence[Tensor], shared: Sequence[nn.Parameter]
+) -> None:
+    """Refuse gradients without a location, or at one that the weighting cannot use."""
+    options = gradient_options(config)
+    if options is None:
+        return
+    name = type(config).__name__
+    if not features and not shared:
+        raise AssemblyError(
+            f"balance.backward: got neither `features` nor `shared`, expected the location at "
+            f"which {name} compares the tasks' gradients; call {CALL}features=features)"
+        )
+    if options.at is GradientLocation.LAST_SHARED_LAYER and not (features and shared):
+        raise AssemblyError(
+            f"balance.backward: got one of `features` and `shared`, expected both for {name} at "
+            f"the last shared layer; call {CALL}features=features, "
+            f"shared=model.encoder[-1].parameters())"
+        )
+    if options.at is GradientLocation.PARAMETERS and not shared:
+        raise AssemblyError(
+            f"balance.backward: got `features` only, expected the shared parameters for {name}; "
+            f"call {CALL}shared=model.encoder.parameters())"
+        )
+    if shared and any(_sharded(p) for p in shared):
+        raise AssemblyError(
+            f"balance.backward: got sharded parameters in `shared`, expected whole ones; take the "
+            f"gradients of {name} at the features: {CALL}features=features)"
+        )
+
+
+def require_inputs(
+    config: Weighting, step: WeightingStep, draws: int, lr: float | None, *, epochs: bool
+) -> None:
+    """Refuse an update without the draws, the learning rate or the epochs that are read."""
+    name = type(config).__name__
+    if config.reads_epochs and not epochs:
+        raise AssemblyError(
+            f"balance.backward: got no epoch, but {name} compares the losses of epochs; call "
+            f"balance.start_epoch() at the start of each epoch"
+        )
+    if step.draws > 1 and draws != step.draws - 1:
+        example = ", ".join(["lambda: losses_of(next(batches))"] * (step.draws - 1))
+        raise AssemblyError(
+            f"balance.backward: got {draws} draws, expected {step.draws - 1} for {name}, which "
+            f"compares the gradients of independent batches; call {CALL}..., draws=[{example}])"
+        )
+    if step.reads_rate and lr is None:
+        raise AssemblyError(
+            f"balance.backward: got no `lr`, expected the learning rate for the trial step of "
+            f"{name}; call {CALL}..., lr=optimizer.param_groups[0]['lr'])"
+        )
+
+
+def require_samples(config: Weighting, given: GivenLosses, width: int) -> None:
+    """Refuse mean losses and missing features for a weighting that weighs samples."""
+    if not config.reads_features:
+        return
+    name = type(config).__name__
+    if given.means_only:
+        raise AssemblyError(
+            f"losses: got means, expected the losses (N,) of the same samples for {name}, which "
+            f"weighs each sample; use reduction='none', and mask missing labels: "
+            f"losses['pose'] = (loss, labels >= 0)"
+        )
+    shape = tuple(given.features[0].shape) if given.features else None
+    if shape != (given.samples, width):
+        raise AssemblyError(
+            f"features: got {'none' if shape is None else shape}, expected the shared features "
+            f"({given.samples}, {width}) that {name} reads; call {CALL}features=features)"
+        )
+
+
+def require_device(given: GivenLosses, device: torch.device) -> None:
+    """Refuse losses on a device other than that of the weighting."""
+    if given.first.device != device:
+        raise AssemblyError(
+            f"losses: got tensors on {given.first.device}, but the weighting is on {device}; call "
+            f"balance.to({str(given.first.device)!r}) before the optimizer is built"
+        )
+
+
+def require_scalable(step: WeightingStep, shared: Sequence[nn.Parameter]) -> None:
+    """Refuse a loss scale with gradients at parameters, which are not scaled."""
+    if step.reads_gradients and shared:
+        raise AssemblyError(
+            "balance.backward: got a `scaler` and `shared`, expected one of them, since gradients "
+            "at parameters are not scaled; pass `features` only, or train in bf16"
+        )
+
+
+def require_gradients(config: Weighting, given: GivenLosses) -> None:
+    """Refuse losses, and features at which gradients are taken, without a graph."""
+    for index, value in given.values.items():
+        if not value.requires_grad:
+            raise AssemblyError(
+                f"losses.{given.terms[index].name}: got a loss without a gradient; leave the "
+                f"task out of `losses` if the batch has no label of it"
+            )
+    if gradient_options(config) and not all(f.requires_grad for f in given.features):
+        raise AssemblyError(
+            "features: got a tensor without a gradient, as of a frozen encoder; call "
+            "features.requires_grad_() before the heads"
+        )
+
+
+def require_separation(
+    config: Weighting,
+    given: GivenLosses,
+    shared: Sequence[nn.Parameter],
+    model: nn.Module | None,
+) -> None:
+    """Refuse features or parameters that do not separate the shared network from the heads."""
+    options = gradient_options(config)
+    if options is None:
+        return
+    named = {p: name for name, p in model.named_parameters()} if model is not None else {}
+    if not given.features:
+        reached = [leaf for value in given.values.values() for leaf in leaves_of([value], shared)]
+        twice = [leaf for leaf in dict.fromkeys(reached) if _count(leaf, reached) > 1]
+        if twice:
+            raise AssemblyError(
+                f"shared: got no {_shown(twice, named)}, which several losses read; pass all "
+                f"parameters that tasks share, or also the tensors that heads read as `features`"
+            )
+        return
+    behind = set(leaves_of(given.values.values(), given.features))
+    before = leaves_of(given.features)
+    around = [leaf for leaf in before if leaf in behind]
+    if around:
+        raise AssemblyError(
+            f"features: got losses that read {_shown(around, named)} through `features` and "
+            f"around them; pass every tensor that heads read: features=[first, second]"
+        )
+    missing = [leaf for leaf in before if not any(leaf is p for p in shared)]
+    if options.returns_direction and shared and missing:
+        raise AssemblyError(
+            f"shared: got no {_shown(missing, named)}, expected all parameters before `features`, "
+            f"since {type(config).__name__} returns a direction for them"
+        )
+
+
+def _count(leaf: Tensor, leaves: Sequence[Tensor]) -> int:
+    return sum(other is leaf for other in leaves)
+
+
+def _shown(leaves: Sequence[Tensor], named: "dict[nn.Parameter, str]") -> str:
+    """Return the names of some parameters, or their shapes if these have no name."""
+    names = [named.get(leaf, f"a parameter {tuple(leaf.shape)}") for leaf in leaves[:3]]  # type: ignore[call-overload]
+    more = f" and {len(leaves) - 3} more" if len(leaves) > 3 else ""
+    return ", ".join(names) + more
+
+
+def _sharded(parameter: Tensor) -> bool:
+    if not dist.is_available():
+        return False
+    from torch.distributed.tensor import DTensor  # slow to import
+
+    return isinstance(parameter, DTensor)

@@ -1,0 +1,38 @@
+"""The ends of the shared network: tensors at which the tasks' gradients are computed."""
+
+from collections.abc import Sequence
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.training.gradients.surrogate import surrogate_loss
+
+
+@attrs.frozen(eq=False)
+class Ends:
+    """Outputs of the shared network; a row (F,) is a gradient at all F elements of `tensors`."""
+
+    tensors: tuple[Tensor, ...]
+
+    def surrogate(self, direction: Tensor) -> Tensor:
+        """Return a scalar whose gradient at the ends is `direction` (F,)."""
+        tensors, parts = self._attached(direction)
+        return surrogate_loss(tensors, parts) if tensors else direction.new_zeros(())
+
+    def attached(self, rows: Tensor) -> tuple[Sequence[Tensor], Sequence[Sequence[Tensor | None]]]:
+        """Return the ends that depend on trained parameters, and each row's part at each of them.
+
+        A part is None if the gradient there is zero.
+        """
+        pairs = [self._attached(row) for row in rows]
+        return pairs[0][0], [parts for _, parts in pairs]
+
+    def _attached(self, row: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        parts = torch.split(row, [end.numel() for end in self.tensors])
+        pairs = [
+            (end, part.view_as(end).to(end.dtype))
+            for end, part in zip(self.tensors, parts, strict=True)
+            if end.requires_grad
+        ]
+        return [end for end, _ in pairs], [part for _, part in pairs]

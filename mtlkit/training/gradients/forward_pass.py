@@ -1,0 +1,80 @@
+"""Losses and task gradients of a part of an update."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Generic, TypeVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.model import MultiTaskModel
+from mtlkit.training.gradients.batch import MicroBatch, Part, UpdateInfo
+from mtlkit.training.gradients.features import detach_features, ends_of
+from mtlkit.training.gradients.shared_parameters import shared_parameters
+from mtlkit.training.gradients.task_gradients import TaskGradients
+from mtlkit.weightings.kinds import StepLosses
+
+Autocast = Callable[[], AbstractContextManager[object]]
+"""The context of forward passes."""
+
+P = TypeVar("P", bound=Part)
+
+
+@attrs.frozen(eq=False)
+class PassLosses:
+    """The losses of a part of an update, and the trained tensors that its heads read."""
+
+    losses: StepLosses
+    points: Sequence[Tensor] = ()
+
+
+class ForwardPass(ABC, Generic[P]):
+    """Compute losses, and their gradients at the features; `autocast` is the context of both."""
+
+    def __init__(self, autocast: Autocast = nullcontext) -> None:
+        self.autocast = autocast
+
+    @abstractmethod
+    def losses(self, part: P, update: UpdateInfo) -> PassLosses:
+        """Return the losses of `part`; called in the context `autocast`."""
+
+    @abstractmethod
+    def gradients(
+        self, part: P, update: UpdateInfo, *, heads: bool, backbone_graph: bool = True
+    ) -> TaskGradients:
+        """Return the gradients of `part`; with `heads`, also those behind the features.
+
+        Without `backbone_graph` they are not propagated into the backbone.
+        """
+
+
+class ModelPass(ForwardPass[MicroBatch]):
+    """Run the network of a recipe."""
+
+    def __init__(self, model: MultiTaskModel, autocast: Autocast = nullcontext) -> None:
+        super().__init__(autocast)
+        self.model = model
+        before = {id(p) for p in shared_parameters(model.router)}
+        self._behind = [p for p in model.parameters() if id(p) not in before]
+
+    def losses(self, part: MicroBatch, update: UpdateInfo) -> PassLosses:
+        features = self.model.features(part.inputs)
+        losses = self.model.losses_at(features, part.targets, update.counts, part.fraction)
+        return PassLosses(losses, [end for end in ends_of(features) if end.requires_grad])
+
+    def gradients(
+        self, part: MicroBatch, update: UpdateInfo, *, heads: bool, backbone_graph: bool = True
+    ) -> TaskGradients:
+        behind = [p for p in self._behind if p.requires_grad] if heads else []
+        with self.autocast():
+            with torch.set_grad_enabled(backbone_graph):
+                features = self.model.features(part.inputs)
+            detached = detach_features(features, self.model.tasks)
+            losses = self.model.losses_at(
+                detached.features, part.targets, update.counts, part.fraction
+            )
+        # outside of autocast: in bf16 nearly parallel gradients would become parallel
+        rows, at_heads = detached.jacobian(losses.mean, self.model.tasks, behind)
+        return TaskGradients(detached, losses, rows, behind, at_heads)
