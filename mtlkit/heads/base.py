@@ -9,22 +9,28 @@ from torch import Tensor, nn
 from mtlkit.component import Component
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
 
 
 @attrs.frozen(kw_only=True)
 class Head(Component):
     """Options of a head, which computes the prediction and the loss of one task from features.
 
-    `default_metrics` apply to a task that lists none; the first is then its primary metric.
+    `targets` are the types of targets that it predicts. `default_metrics` apply to a task that
+    lists none; the first is then its primary metric.
     """
 
-    kind: ClassVar[TaskKind]
+    targets: ClassVar[tuple[type[Target], ...]]
     default_metrics: ClassVar[tuple[Metric, ...]] = ()
 
+    @classmethod
+    def predicts(cls, target: type[Target]) -> bool:
+        """Return True if the head predicts targets of the type `target`."""
+        return any(issubclass(kind, target) for kind in cls.targets)
+
     @abstractmethod
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        """Return the module for features (N, `features`); `classes` is empty for a regression."""
+    def build(self, features: int, target: Target) -> "HeadModule":
+        """Return the module for features (N, `features`) and labels of the type `target`."""
 
 
 class HeadModule(nn.Module, ABC):
