@@ -87,15 +87,6 @@ def handles_a_batch_without_targets(subject: Subject) -> None:
     require(tuple(empty.shape) == (0,), f"an empty batch has losses {tuple(empty.shape)}, not (0,)")
 
 
-def masks_present_targets(subject: Subject) -> None:
-    """`present` is the mask (N,) of targets that are not missing."""
-    head = new_head(subject.value)
-    target = head_batch(subject.value, 8)[1]
-    present = head.present(target)
-    require(present.dtype == torch.bool, f"`present` returns {present.dtype}, not bool")
-    require(torch.equal(present, ~_missing(target)), "`present` disagrees with the targets")
-
-
 def declares_its_metrics(subject: Subject) -> None:
     """It declares at least one default metric, and they accept its outputs."""
     metrics = getattr(subject.kind, "default_metrics", ())
@@ -166,7 +157,6 @@ CHECKS = checks(
     returns_a_loss_per_sample,
     ignores_each_missing_target,
     handles_a_batch_without_targets,
-    masks_present_targets,
     declares_its_metrics,
     learns,
     returns_the_same_loss_when_fused,
