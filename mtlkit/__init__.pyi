@@ -28,8 +28,8 @@ from .runs.fit import fit as fit
 from .runs.fit import resume as resume
 from .runs.tune import tune as tune
 from .task import Task as Task
+from .task_types import Reduction as Reduction
 from .task_types import Role as Role
-from .task_types import TaskKind as TaskKind
 from .training.balancing.balance import balance as balance
 
 __version__: str

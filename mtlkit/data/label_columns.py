@@ -7,7 +7,7 @@ from typing import Protocol
 
 import torch
 
-from mtlkit.data.dataset import Categorical, Column, Numeric, natural_order
+from mtlkit.data.columns import Categorical, Column, Numeric, natural_order
 from mtlkit.data.image_listing import Row
 from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError

@@ -9,22 +9,29 @@ from torch import Tensor, nn
 from mtlkit.component import Component
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.rows import Rows
 
 
 @attrs.frozen(kw_only=True)
 class Head(Component):
     """Options of a head, which computes the prediction and the loss of one task from features.
 
-    `default_metrics` apply to a task that lists none; the first is then its primary metric.
+    `targets` are the types of targets that it predicts. `default_metrics` apply to a task that
+    lists none; the first is then its primary metric.
     """
 
-    kind: ClassVar[TaskKind]
+    targets: ClassVar[tuple[type[Target], ...]]
     default_metrics: ClassVar[tuple[Metric, ...]] = ()
 
+    @classmethod
+    def predicts(cls, target: type[Target]) -> bool:
+        """Return True if the head predicts targets of the type `target`."""
+        return any(issubclass(kind, target) for kind in cls.targets)
+
     @abstractmethod
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        """Return the module for features (N, `features`); `classes` is empty for a regression."""
+    def build(self, features: int, target: Target) -> "HeadModule":
+        """Return the module for features (N, `features`) and labels of the type `target`."""
 
 
 class HeadModule(nn.Module, ABC):
@@ -39,11 +46,10 @@ class HeadModule(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        """Return the float32 loss of each sample (N,); exactly 0 if the target is missing."""
+        """Return the float32 loss of each sample (N,): the mean over its present elements.
 
-    @abstractmethod
-    def present(self, target: Tensor) -> Tensor:
-        """Return a boolean mask (N,) of the targets (N,) that are not missing."""
+        It is exactly 0 if no element is present.
+        """
 
     def fusion(self) -> LinearCrossEntropy | None:
         """Return the description of this loss for fused ops; None for a loss of another form.
@@ -52,5 +58,8 @@ class HeadModule(nn.Module, ABC):
         """
         return None
 
-    def fit_targets(self, target: Tensor) -> None:
-        """Compute statistics of the training targets, such as their scale; by default nothing."""
+    def fit_targets(self, labels: Rows) -> None:
+        """Compute statistics of the training labels, such as their scale; by default nothing.
+
+        Read them by `mtlkit.data.chunks`, because maps are not kept in memory.
+        """

@@ -24,7 +24,9 @@ from mtlkit.metrics.base import Metric
 from mtlkit.ops.dispatch.choice import AUTO, left_open
 from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, adaface_margins, margin_cross_entropy
 from mtlkit.ops.sampled import sampled_margin_cross_entropy
-from mtlkit.task_types import MISSING, TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.task_types import MISSING
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +46,7 @@ class Margin(Head):
     `implementation` selects the implementation of the loss by its name in `mtlkit ops list`.
     """
 
-    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
@@ -66,8 +68,8 @@ class Margin(Head):
                 f"{self.additive} and multiplier {self.multiplier}"
             )
 
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        return MarginHead(self, features, classes)
+    def build(self, features: int, target: Target) -> "HeadModule":
+        return MarginHead(self, features, target.classes)
 
 
 MOMENTUM = 0.99
@@ -122,9 +124,6 @@ class MarginHead(HeadModule):
             ).loss
         return margin_cross_entropy(features, self.directions, target, **options)
 
-    def present(self, target: Tensor) -> Tensor:
-        return target != MISSING
-
     def _margins(
         self, features: Tensor, target: Tensor
     ) -> tuple[float, float] | tuple[Tensor, Tensor]:
@@ -134,7 +133,7 @@ class MarginHead(HeadModule):
         if not self.config.adaptive:
             return self.config.angle, self.config.additive
         norms = features.detach().float().norm(dim=1).clamp(1e-3, 100)
-        self._track(norms, self.present(target).float())
+        self._track(norms, (target != MISSING).float())
         mean, std = self.running.clone().unbind()
         return adaface_margins(norms, mean, std, self.config.angle)
 

@@ -11,7 +11,9 @@ from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.r2 import R2
 from mtlkit.metrics.rmse import RMSE
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.number import NumberTarget
+from mtlkit.targets.rows import Rows, chunks
 
 
 @attrs.frozen(kw_only=True)
@@ -23,10 +25,10 @@ class Regression(Head):
     predictions are in the unit of the target.
     """
 
-    kind: ClassVar[TaskKind] = TaskKind.REGRESSION
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
 
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
+    def build(self, features: int, target: Target) -> "HeadModule":
         return RegressionHead(features)
 
 
@@ -55,8 +57,9 @@ class RegressionHead(HeadModule):
         self.register_buffer("mean", torch.tensor(0.0, dtype=torch.float64))
         self.register_buffer("std", torch.tensor(1.0, dtype=torch.float64))
 
-    def fit_targets(self, target: Tensor) -> None:
-        known = target[self.present(target)].double()
+    def fit_targets(self, labels: Rows) -> None:
+        target = torch.cat(list(chunks(labels)))
+        known = target[~target.isnan()].double()
         if len(known) == 0:
             return
         std = known.std(correction=0)
@@ -72,11 +75,8 @@ class RegressionHead(HeadModule):
         return standard
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        present = self.present(target)
+        present = ~target.isnan()
         # replace missing targets before the arithmetic, because NaN times 0 is NaN
         known = torch.where(present, target, self.mean)
         error = self._standard(features) - ((known - self.mean) / self.std).float()
         return torch.where(present, error.square() / 2, 0.0)
-
-    def present(self, target: Tensor) -> Tensor:
-        return ~target.isnan()

@@ -21,7 +21,8 @@ from mtlkit.errors import AssemblyError, DataError
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.routers.branches import BRANCHES, Branch
 from mtlkit.routers.linear_branch import LinearBranch
-from mtlkit.task_types import LossTerm, TaskKind
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.task_types import LossTerm
 
 
 class BranchSelection(Enum):
@@ -56,7 +57,7 @@ class Grouped(Router):
             if name not in known:
                 tasks = ", ".join(known)
                 yield Problem(("router", field), f"no task named {name!r}; the tasks are {tasks}")
-            elif known[name].kind is not TaskKind.CLASSIFICATION:
+            elif not known[name].predicts(ClassTarget):
                 yield Problem(("router", field), f"the task {name!r} predicts no classes")
         if len(self.groups) < 2:
             yield Problem(
@@ -124,6 +125,7 @@ class GroupedRouter(RouterModule):
         self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         grouped = self.groups_of(targets[self.by]) != NO_GROUP
+        grouped = grouped.to(targets[self.by].device)  # the update counts labels on the CPU
         return {self.term: present[self.task] & grouped}
 
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

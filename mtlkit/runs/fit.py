@@ -237,7 +237,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
-        check_data(folder, data, recipe.tasks, assembly, session.accept, progress)
+        check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
     targets = {
         name: encode_targets(split, recipe.tasks, assembly)
         for name, split in data.splits().items()

@@ -6,6 +6,7 @@ from typing import Any
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError
 from mtlkit.model import Assembly
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.runs.changes import (
     Change,
     log_changes,
@@ -52,6 +53,7 @@ def check_data(
     data: Data,
     tasks: Mapping[str, Task],
     assembly: Assembly,
+    catalog: Catalog,
     accept: Collection[str],
     progress: Progress,
 ) -> None:
@@ -62,9 +64,9 @@ def check_data(
     """
     now = data_fingerprint(data, tasks, assembly)
     if not folder.assembly.exists():
-        save_assembly(folder, assembly, now)
+        save_assembly(folder, assembly, now, catalog)
         return
-    if read_assembly(folder) != assembly:
+    if read_assembly(folder, catalog) != assembly:
         raise DataError(
             f"{folder.path}: the data is no longer what the run began with: its labels, sample "
             f"shape or normalization differ from {folder.assembly.name}; bring the old data back, "
@@ -74,7 +76,7 @@ def check_data(
     if changes:
         refuse_changes(folder, changes, accept)
         record_changes(folder, changes, _step(folder))
-        save_assembly(folder, assembly, now)
+        save_assembly(folder, assembly, now, catalog)
     elif others := content_changes(read_fingerprint(folder), now):
         progress.say(
             f"warning: the values of the inputs differ from those that the run began with: "

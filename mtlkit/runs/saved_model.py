@@ -1,23 +1,34 @@
 """A trained model on disk: its weights, and the properties of the data that it was built from."""
 
-import attrs
+from typing import Any
+
+import cattrs
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mtlkit.atomic_files import write_file
 from mtlkit.checksums import checksum, file_checksum
+from mtlkit.component import type_key
 from mtlkit.errors import RunError
 from mtlkit.model import Assembly, MultiTaskModel, assemble
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
+from mtlkit.recipe_io.dump import plain
 from mtlkit.runs.changes import require_recipe
 from mtlkit.runs.data_fingerprint import Fingerprint
 from mtlkit.runs.folder import RunFolder, read_json, write_json
+from mtlkit.targets.base import Target
 from mtlkit.training.checkpoint import tensor_bytes, tensors_of
 
 
-def save_assembly(folder: RunFolder, assembly: Assembly, data: Fingerprint) -> None:
-    """Write the assembly of the run's model and the fingerprint of its data."""
-    write_json(folder.assembly, {**attrs.asdict(assembly), "data": data})
+def save_assembly(
+    folder: RunFolder, assembly: Assembly, data: Fingerprint, catalog: Catalog
+) -> None:
+    """Write the assembly of the run's model and the fingerprint of its data.
+
+    A target has the name of its type in `catalog`.
+    """
+    write_json(folder.assembly, {**plain(assembly, catalog), "data": data})
 
 
 def read_fingerprint(folder: RunFolder) -> Fingerprint:
@@ -26,15 +37,22 @@ def read_fingerprint(folder: RunFolder) -> Fingerprint:
     return fingerprint
 
 
-def read_assembly(folder: RunFolder) -> Assembly:
-    """Return the assembly of the run's model."""
+def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
+    """Return the assembly of the run's model.
+
+    Raises `ComponentError` for a type of targets whose plugin is not installed.
+    """
+    converter = cattrs.Converter(forbid_extra_keys=True)
+
+    def target(values: dict[str, Any], _: type) -> Target:
+        kind = catalog.targets.get(values.pop(type_key))
+        result: Target = cattrs.structure_attrs_fromdict(values, kind)
+        return result
+
+    converter.register_structure_hook(Target, target)
     values = read_json(folder.assembly)
-    return Assembly(
-        sample_shape=tuple(values["sample_shape"]),
-        classes={task: tuple(names) for task, names in values["classes"].items()},
-        mean=values["mean"],
-        std=values["std"],
-    )
+    del values["data"]
+    return converter.structure(values, Assembly)
 
 
 def save_model(folder: RunFolder, model: MultiTaskModel) -> str:
@@ -44,7 +62,7 @@ def save_model(folder: RunFolder, model: MultiTaskModel) -> str:
     return checksum([content])
 
 
-def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
+def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTaskModel:
     """Return the run's trained model in evaluation mode, without loading data.
 
     Raises `RunError` if the run has no trained model yet, or if it does not fit the recipe.
@@ -64,7 +82,7 @@ def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
             f"trained; restore the file from a copy, or train anew"
         )
     require_recipe(folder, read_json(folder.provenance))
-    assembly = read_assembly(folder)
+    assembly = read_assembly(folder, catalog)
     model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
     try:
         model.load_state_dict(load_file(folder.model))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from torch import Tensor
 
 from mtlkit.component import Component
 from mtlkit.errors import MtlkitError
@@ -20,13 +21,15 @@ class Example:
 
     `sample_shape` is that of the inputs of a backbone. `base` is the folder that the paths of a
     data source are relative to. An evaluator is tested with `recipe`; None means the kit's small
-    recipe.
+    recipe. `labels` (N, ...) are those of a target that derives from none of mtlkit's; at least one
+    of their elements is missing.
     """
 
     value: Any  # a component, an op or an implementation
     sample_shape: tuple[int, ...] = (1, 32, 32)
     base: Path = Path()
     recipe: Recipe | None = None
+    labels: Tensor | None = attrs.field(default=None, eq=False)
 
 
 @attrs.frozen(eq=False, kw_only=True)

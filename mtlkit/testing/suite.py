@@ -21,6 +21,7 @@ from mtlkit.testing import (
     ops,
     optimizers,
     routers,
+    targets,
     values,
     weightings,
 )
@@ -36,6 +37,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "branches": (*MODULE_CHECKS, *routers.CHECKS),
     "weightings": (*values.CHECKS, *weightings.CHECKS),
     "data": (*values.CHECKS, *data.CHECKS),
+    "targets": (*values.CHECKS, *targets.CHECKS),
     "optimizers": (*values.CHECKS, *optimizers.OPTIMIZER_CHECKS),
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mtlkit.data import ClassTarget, NumberTarget
 from mtlkit.heads import (
     Classification,
     ClassificationHead,
@@ -42,8 +43,8 @@ class Focal(Classification):
 
     focus: float = 2.0
 
-    def build(self, features, classes):
-        return FocalHead(self, features, classes)
+    def build(self, features, target):
+        return FocalHead(self, features, target.classes)
 
 
 class FocalHead(ClassificationHead):
@@ -80,17 +81,19 @@ def heads_and_targets():
     torch.manual_seed(0)
     plain = Classification()
     heads = {
-        "who": plain.build(6, tuple(map(str, range(9)))),
-        "pose": plain.build(6, ("l", "f", "r")),
-        "smooth": Classification(label_smoothing=0.1).build(6, ("a", "b")),
-        "saved-softmax": Classification(implementation="saved-softmax").build(6, ("a", "b")),
-        "age": Regression().build(6, ()),
-        "angle": Margin().build(6, ("a", "b", "c")),
+        "who": plain.build(6, ClassTarget(names=tuple(map(str, range(9))))),
+        "pose": plain.build(6, ClassTarget(names=("l", "f", "r"))),
+        "smooth": Classification(label_smoothing=0.1).build(6, ClassTarget(names=("a", "b"))),
+        "saved-softmax": Classification(implementation="saved-softmax").build(
+            6, ClassTarget(names=("a", "b"))
+        ),
+        "age": Regression().build(6, NumberTarget()),
+        "angle": Margin().build(6, ClassTarget(names=("a", "b", "c"))),
         "doubled": Doubled(plain, 6, ("a", "b")),
-        "focal": Focal().build(6, ("a", "b")),
+        "focal": Focal().build(6, ClassTarget(names=("a", "b"))),
         "plugin": PluginHead(6, 5),
         "smooth plugin": PluginHead(6, 4, smoothing=0.1),
-        "light": plain.build(6, ("dark", "light")),
+        "light": plain.build(6, ClassTarget(names=("dark", "light"))),
     }
     targets = {task: torch.tensor([0, -1, 1, 0]) for task in heads}
     targets["age"] = torch.tensor([3.0, torch.nan, 1.0, -1.0])
@@ -148,7 +151,10 @@ def test_heads_with_equal_options_and_shared_features_are_one_call(calls):
 
 
 def test_an_extra_option_of_a_subclass_is_not_dropped():
-    heads = {name: Focal(focus=2.0).build(6, ("a", "b", "c")) for name in ("one", "two")}
+    heads = {
+        name: Focal(focus=2.0).build(6, ClassTarget(names=("a", "b", "c")))
+        for name in ("one", "two")
+    }
     shared, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
     losses = head_losses(heads, shared, {}, dict.fromkeys(heads, target))
     for task, head in heads.items():
@@ -203,7 +209,7 @@ def test_an_overridden_loss_is_the_one_that_is_called(monkeypatch, where):
 
 
 def test_a_head_without_a_description_is_computed_alone():
-    assert HeadModule.fusion(Regression().build(6, ())) is None
+    assert HeadModule.fusion(Regression().build(6, NumberTarget())) is None
 
 
 def branches_of(build):
@@ -216,10 +222,18 @@ def branches_of(build):
 @pytest.mark.parametrize(
     ("build", "fused"),
     [
-        (lambda: Classification(label_smoothing=0.1).build(6, tuple("abc")), True),
+        (
+            lambda: Classification(label_smoothing=0.1).build(6, ClassTarget(names=tuple("abc"))),
+            True,
+        ),
         (lambda: PluginHead(6, 3), True),
-        (lambda: Focal().build(6, tuple("abc")), False),
-        (lambda: Classification(implementation="eager").build(6, tuple("abc")), False),
+        (lambda: Focal().build(6, ClassTarget(names=tuple("abc"))), False),
+        (
+            lambda: Classification(implementation="eager").build(
+                6, ClassTarget(names=tuple("abc"))
+            ),
+            False,
+        ),
     ],
     ids=["classification", "plugin", "focal", "fixed implementation"],
 )

@@ -10,7 +10,7 @@ import torch
 from scipy.special import softmax
 
 from mtlkit.backbones import MLP, CasiaNet
-from mtlkit.data import Loading
+from mtlkit.data import ClassTarget, Loading
 from mtlkit.model import Assembly, assemble
 from mtlkit.optim import SGD
 from mtlkit.plugins.catalog import load_catalog
@@ -30,7 +30,7 @@ TASKS = {"identity": Task(role=Role.MAIN), "pose": Task(), "light": Task()}
 NAMES = list(TASKS)
 ASSEMBLY = Assembly(
     sample_shape=(6,),
-    classes=dict.fromkeys(TASKS, ("a", "b", "c")),
+    targets=dict.fromkeys(TASKS, ClassTarget(names=("a", "b", "c"))),
     mean=0.0,
     std=1.0,
 )

@@ -7,7 +7,15 @@ from PIL import Image
 
 from mtlkit import testing
 from mtlkit.backbones import MLP, CasiaNet, TimmModel
-from mtlkit.data import Images, Table
+from mtlkit.data import (
+    ClassMapTarget,
+    ClassTarget,
+    Images,
+    MultiLabelTarget,
+    Table,
+    TokenTarget,
+    VectorTarget,
+)
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers import Grouped
 from mtlkit.weightings import Fixed
@@ -23,6 +31,16 @@ EXAMPLES = {
     "data/table": Table(
         file=Path("rows.csv"), labels=("kind", "size"), numeric=("size",), key="name"
     ),
+    **{
+        f"targets/{name}": kind(names=("a", "b", "c"))
+        for name, kind in {
+            "class": ClassTarget,
+            "class-map": ClassMapTarget,
+            "multi-label": MultiLabelTarget,
+            "tokens": TokenTarget,
+            "vector": VectorTarget,
+        }.items()
+    },
     "weightings/fixed": Fixed(weights={"side": 0.5, "rare": 0.0}),
 }
 CHANCE = "projects on the other tasks' gradients in an order drawn by chance, as published"

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.task_types import LossTerm, Role
 from mtlkit.training.balancing.differentiate import differentiate, mean_weights, require_finite
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.loop_pass import LoopPass
@@ -65,7 +65,7 @@ def balance(
         raise AssemblyError(f"tasks: got {tasks!r}, expected distinct names: ('depth', 'normal')")
     numbers = classes or {}
     terms = tuple(
-        LossTerm(task, task, role, TaskKind.CLASSIFICATION, numbers.get(task, 0))
+        LossTerm(task, task, role, numbers.get(task, 0))
         for task, role in roles.items()
     )
     problems = [problem.message for problem in pairing_problems(weighting, terms)]

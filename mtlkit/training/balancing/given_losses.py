@@ -47,8 +47,10 @@ class GivenLosses:
         absent = self.first.new_zeros(len(self.first), dtype=torch.float32)
         rows = [self.values.get(index, absent) for index in range(len(self.terms))]
         per_sample = torch.stack([row.float() for row in rows])
+        given = [float(index in self.values) for index in range(len(self.terms))]
+        weights = per_sample.new_tensor(given).unsqueeze(1).expand_as(per_sample)
         features = self.features[0] if self.features else per_sample.new_zeros(len(absent), 0)
-        return StepLosses(self.terms, per_sample, counts, fraction, features)
+        return StepLosses(self.terms, per_sample, weights, counts, fraction, features)
 
 
 def read_losses(

@@ -18,19 +18,24 @@ class Part:
 
 @attrs.frozen(eq=False)
 class MicroBatch(Part):
-    """Samples of one forward pass: raw inputs (N, ...) and targets (N,) of each task."""
+    """Samples of one forward pass: raw inputs (N, ...) and targets (N, ...) of each task.
+
+    `weights` (T, N) are those of the samples in the mean loss of each term; None for those of the
+    model.
+    """
 
     inputs: Tensor
     targets: Mapping[str, Tensor]
+    weights: Tensor | None = None
 
 
 @attrs.frozen(eq=False)
 class UpdateInfo:
     """Properties of an update that all its micro-batches need.
 
-    `counts` (T,) is the number of targets present, over all micro-batches and ranks. `indices` (K,)
-    are those of the terms with a target, and `complete` is true if all terms have one.
-    `watch` requests the Gramian of the tasks' gradients for the log.
+    `counts` (T,) is the sum of the samples' weights, over all micro-batches and ranks. `indices`
+    (K,) are those of the terms with a target, and `complete` is true if all terms have one. `watch`
+    requests the Gramian of the tasks' gradients for the log.
     """
 
     counts: Tensor

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.model import MultiTaskModel
+from mtlkit.routers.base import Features
 from mtlkit.training.gradients.batch import MicroBatch, Part, UpdateInfo
 from mtlkit.training.gradients.features import detach_features, ends_of
 from mtlkit.training.gradients.shared_parameters import shared_parameters
@@ -61,7 +62,7 @@ class ModelPass(ForwardPass[MicroBatch]):
 
     def losses(self, part: MicroBatch, update: UpdateInfo) -> PassLosses:
         features = self.model.features(part.inputs)
-        losses = self.model.losses_at(features, part.targets, update.counts, part.fraction)
+        losses = self._losses_at(features, part, update)
         return PassLosses(losses, [end for end in ends_of(features) if end.requires_grad])
 
     def gradients(
@@ -72,9 +73,12 @@ class ModelPass(ForwardPass[MicroBatch]):
             with torch.set_grad_enabled(backbone_graph):
                 features = self.model.features(part.inputs)
             detached = detach_features(features, self.model.tasks)
-            losses = self.model.losses_at(
-                detached.features, part.targets, update.counts, part.fraction
-            )
+            losses = self._losses_at(detached.features, part, update)
         # outside of autocast: in bf16 nearly parallel gradients would become parallel
         rows, at_heads = detached.jacobian(losses.mean, self.model.tasks, behind)
         return TaskGradients(detached, losses, rows, behind, at_heads)
+
+    def _losses_at(self, features: Features, part: MicroBatch, update: UpdateInfo) -> StepLosses:
+        return self.model.losses_at(
+            features, part.targets, update.counts, part.fraction, part.weights
+        )

@@ -20,7 +20,7 @@ from mtlkit.training.gradients.sources import GradientSource, moved
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
 from mtlkit.training.gradients.task_gradients import GradientStream
 from mtlkit.training.ranks import Ranks
-from mtlkit.weightings.base import GradientWeighting, HeadGradients
+from mtlkit.weightings.base import HeadGradients
 from mtlkit.weightings.kinds import (
     GramianWeighting,
     JacobianWeighting,
@@ -60,7 +60,7 @@ class GradientStep(WeightingStep):
         at_heads = weights if decision.heads is None else decision.heads
         heads = gradients.weighted_heads if self.weights_heads else gradients.unweighted_heads
         gramian = None if decision.gramian is None else decision.gramian * part.fraction
-        return StepResult(shared + heads(at_heads), losses.per_sample.detach(), weights, gramian)
+        return StepResult(shared + heads(at_heads), losses.weighted.detach(), weights, gramian)
 
     def stream(self, rehearsal: Rehearsal) -> GradientStream:
         """Return the gradients of a draw, computed as they are read."""
@@ -120,7 +120,7 @@ class JacobianStep(GradientStep):
 
 @attrs.frozen(eq=False)
 class _Draw:
-    """The Jacobian (T, P), mean losses (T,) and losses of each sample of a draw."""
+    """The Jacobian (T, P), mean losses (T,) and weighted losses of each sample of a draw."""
 
     jacobian: Tensor
     losses: Tensor

@@ -34,7 +34,7 @@ class LossStep(WeightingStep):
         watched = update.watch and len(points) > 0
         gramian = gramian_of(gradients_at(points, losses.mean)) if watched else None
         return StepResult(
-            weighted.total, losses.per_sample.detach(), weighted.weights.detach(), gramian
+            weighted.total, losses.weighted.detach(), weighted.weights.detach(), gramian
         )
 
     def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:

@@ -23,8 +23,9 @@ from mtlkit.weightings.kinds import StepLosses, UpdateStats, WeightingModule
 class StepResult:
     """Result of a training step: the scalar to differentiate and detached values to log.
 
-    `per_sample` (T, N) are the losses of each sample and `weights` (T,) those of the terms;
-    `gramian` (T, T) is this part's fraction of the tasks' Gramian, if it was computed.
+    `per_sample` (T, N) are the losses of each sample times their weights, and `weights` (T,) are
+    those of the terms; `gramian` (T, T) is this part's fraction of the tasks' Gramian, if it was
+    computed.
     """
 
     total: Tensor

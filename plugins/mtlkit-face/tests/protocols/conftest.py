@@ -23,7 +23,7 @@ class PixelModel(nn.Module):
 
     def __init__(self, shape=(1, 8, 8)):
         super().__init__()
-        self.assembly = Assembly(sample_shape=shape, classes={}, mean=127.5, std=128.0)
+        self.assembly = Assembly(sample_shape=shape, targets={}, mean=127.5, std=128.0)
         self.one = nn.Parameter(torch.ones(()))
         self.batches = []
 

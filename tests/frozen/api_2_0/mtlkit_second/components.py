@@ -7,9 +7,8 @@ import attrs
 import torch
 from torch import nn
 
-from mtlkit import TaskKind
 from mtlkit.backbones import Backbone, BackboneModule
-from mtlkit.data import Categorical, Data, DataSource, Numeric, Split
+from mtlkit.data import Categorical, Data, DataSource, Numeric, NumberTarget, Split, Target
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule
 from mtlkit.loggers import Logger, LogWriter
@@ -43,10 +42,10 @@ class Layer(Backbone):
 class Absolute(Head):
     """A number, by its absolute error."""
 
-    kind: ClassVar[TaskKind] = TaskKind.REGRESSION
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(),)
 
-    def build(self, features, classes):
+    def build(self, features, target):
         return AbsoluteHead(features)
 
 
@@ -54,7 +53,7 @@ class Absolute(Head):
 class Largest(Metric):
     """The largest error of a number."""
 
-    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     higher_is_better: ClassVar[bool] = False
     unit: ClassVar[str] = "label"
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
@@ -63,8 +62,15 @@ class Largest(Metric):
     def name(self):
         return "largest"
 
-    def build(self, classes):
+    def build(self, target):
         return LargestState()
+
+
+@attrs.frozen(kw_only=True)
+class Angle(NumberTarget):
+    """An angle in degrees (N,), NaN if missing."""
+
+    noun: ClassVar[str] = "an angle"
 
 
 @attrs.frozen(kw_only=True)

@@ -14,6 +14,7 @@ def mtlkit_register(catalog):
     catalog.weightings.add("second/sum", f"{at}:Sum", "the plain sum")
     catalog.weightings.add("second/norms", f"{at}:Norms", "inverse gradient norms")
     catalog.weightings.add("second/direction", f"{at}:Direction", "the summed gradient")
+    catalog.targets.add("second/angle", f"{at}:Angle", "an angle")
     catalog.data.add("second/numbers", f"{at}:Numbers", "random numbers")
     catalog.optimizers.add("second/descent", f"{at}:Descent", "plain descent")
     catalog.schedules.add("second/falling", f"{at}:Falling", "falls to zero")

@@ -1,0 +1,30 @@
+"""One class for each pixel."""
+
+from typing import ClassVar
+
+import attrs
+
+from mtlkit.targets.codes import CodedTarget
+
+
+@attrs.frozen(kw_only=True)
+class ClassMapTarget(CodedTarget):
+    """One class for each pixel: codes (N, H, W) into `names`, -1 for a pixel without a label.
+
+    The weight of a sample is its number of labeled pixels.
+    """
+
+    noun: ClassVar[str] = "a class of each pixel"
+    shape: ClassVar[str] = "(N, H, W)"
+    dims: ClassVar[int] = 3
+    default_head: ClassVar[str] = "segmentation"
+
+    names: tuple[str, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
+    def codes(self) -> int:
+        return len(self.names)

@@ -1,0 +1,36 @@
+"""Targets whose elements are codes of classes."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.errors import DataError
+from mtlkit.targets.base import Target
+from mtlkit.task_types import MISSING
+
+
+@attrs.frozen(kw_only=True)
+class CodedTarget(Target):
+    """A target of int64 codes: 0 to the number of classes, or -1 for a missing element."""
+
+    dtype: ClassVar[torch.dtype] = torch.int64
+
+    @property
+    @abstractmethod
+    def codes(self) -> int:
+        """Number of different codes."""
+
+    def present(self, labels: Tensor) -> Tensor:
+        return labels != MISSING
+
+    def check(self, labels: Tensor) -> None:
+        super().check(labels)
+        wrong = labels[(labels < MISSING) | (labels >= self.codes)]
+        if len(wrong):
+            raise DataError(
+                f"expected codes from 0 to {self.codes - 1}, or {MISSING} for a missing label, got "
+                f"{int(wrong[0])}"
+            )

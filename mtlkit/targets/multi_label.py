@@ -1,0 +1,26 @@
+"""Several labels for each sample, each true or false."""
+
+from typing import ClassVar
+
+import attrs
+
+from mtlkit.targets.codes import CodedTarget
+
+
+@attrs.frozen(kw_only=True)
+class MultiLabelTarget(CodedTarget):
+    """Several labels for each sample: (N, K) of 1 (true), 0 (false) and -1 (missing).
+
+    `names` are those of the labels, of which any number may be true.
+    """
+
+    noun: ClassVar[str] = "several labels"
+    shape: ClassVar[str] = "(N, K)"
+    dims: ClassVar[int] = 2
+    default_head: ClassVar[str] = "multi-label"
+
+    names: tuple[str, ...]
+
+    @property
+    def codes(self) -> int:
+        return 2

@@ -1,0 +1,40 @@
+"""A unit vector for each pixel, such as a surface normal."""
+
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.errors import DataError
+from mtlkit.targets.base import Target
+
+_TOLERANCE = 0.02
+"""Accepted deviation of a length from 1; vectors are often stored in 8 bits."""
+
+
+@attrs.frozen(kw_only=True)
+class UnitVectorMapTarget(Target):
+    """A unit vector for each pixel (N, 3, H, W): x right, y down, z; all zero where there is none.
+
+    The weight of a sample is its number of pixels with a vector.
+    """
+
+    noun: ClassVar[str] = "a unit vector of each pixel"
+    shape: ClassVar[str] = "(N, 3, H, W)"
+    dims: ClassVar[int] = 4
+    dtype: ClassVar[torch.dtype] = torch.float32
+    default_head: ClassVar[str] = "normals"
+
+    def present(self, labels: Tensor) -> Tensor:
+        return (labels != 0).any(dim=1)
+
+    def check(self, labels: Tensor) -> None:
+        super().check(labels)
+        lengths = labels.norm(dim=1)[self.present(labels)]
+        wrong = lengths[~((lengths - 1).abs() <= _TOLERANCE)]
+        if len(wrong):
+            raise DataError(
+                f"expected vectors of length 1, or all zero for a pixel without one, got one of "
+                f"length {float(wrong[0]):.4g}"
+            )
