@@ -1,3 +1,5 @@
+from mtlkit.features.inputs import InputSpec as InputSpec
+
 from .dataset import Categorical as Categorical
 from .dataset import Data as Data
 from .dataset import Inputs as Inputs
