@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from mtlkit.adapters.base import Adapter
 from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
@@ -16,6 +17,7 @@ from mtlkit.task_types import LossTerm, Role
 class Task:
     """A task of a recipe: the label it predicts (None: the name of the task) and its head.
 
+    `adapter` changes the kind of the features that the head reads.
     `metrics` replace the head's default metrics. `primary` names the metric used in comparisons; by
     default it is the first one.
 
@@ -26,6 +28,7 @@ class Task:
     target: str | None = None
     role: Role = attrs.field(default=Role.SIDE, validator=member_of(Role))
     head: Head = attrs.field(factory=Classification)
+    adapter: Adapter | None = None
     metrics: tuple[Metric, ...] = ()
     primary: str | None = None
 

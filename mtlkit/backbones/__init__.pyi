@@ -16,4 +16,7 @@ from .base import BackboneModule as BackboneModule
 from .base import SplittableBackbone as SplittableBackbone
 from .casia_net import CasiaNet as CasiaNet
 from .mlp import MLP as MLP
+from .segnet import SegNet as SegNet
 from .timm_model import TimmModel as TimmModel
+from .transformer import Transformer as Transformer
+from .unet import UNet as UNet

@@ -2,7 +2,6 @@ from mtlkit.features.inputs import InputSpec as InputSpec
 
 from .dataset import Categorical as Categorical
 from .dataset import Data as Data
-from .dataset import Inputs as Inputs
 from .dataset import Numeric as Numeric
 from .dataset import Split as Split
 from .decoding import FORMATS as FORMATS
@@ -12,6 +11,8 @@ from .decoding import read_images as read_images
 from .decoding import threads as threads
 from .image_listing import Row as Row
 from .images import Images as Images
+from .inputs import Inputs as Inputs
+from .inputs import NamedInputs as NamedInputs
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

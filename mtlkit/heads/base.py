@@ -7,6 +7,8 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component
+from mtlkit.features.base import FeatureSpec
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
 from mtlkit.task_types import TaskKind
@@ -17,14 +19,16 @@ class Head(Component):
     """Options of a head, which computes the prediction and the loss of one task from features.
 
     `default_metrics` apply to a task that lists none; the first is then its primary metric.
+    `reads` are the kinds of features that the head reads.
     """
 
     kind: ClassVar[TaskKind]
     default_metrics: ClassVar[tuple[Metric, ...]] = ()
+    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (VectorFeatures,)
 
     @abstractmethod
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        """Return the module for features (N, `features`); `classes` is empty for a regression."""
+    def build(self, features: FeatureSpec, classes: tuple[str, ...]) -> "HeadModule":
+        """Return the module for `features`; `classes` is empty for a regression."""
 
 
 class HeadModule(nn.Module, ABC):

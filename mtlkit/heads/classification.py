@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mtlkit.component import at_least, between, optional
 from mtlkit.errors import AssemblyError
+from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.linear import LinearHead
@@ -35,8 +36,8 @@ class Classification(Head):
         default=AUTO, validator=implementation_for(LINEAR_CROSS_ENTROPY)
     )
 
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        return ClassificationHead(self, features, classes)
+    def build(self, features: FeatureSpec, classes: tuple[str, ...]) -> "HeadModule":
+        return ClassificationHead(self, features.width, classes)
 
 
 class ClassificationHead(LinearHead):

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlkit.component import above, at_least, between, optional
+from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.classification import check_classes
 from mtlkit.heads.op_choice import implementation_for
@@ -66,8 +67,8 @@ class Margin(Head):
                 f"{self.additive} and multiplier {self.multiplier}"
             )
 
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        return MarginHead(self, features, classes)
+    def build(self, features: FeatureSpec, classes: tuple[str, ...]) -> "HeadModule":
+        return MarginHead(self, features.width, classes)
 
 
 MOMENTUM = 0.99

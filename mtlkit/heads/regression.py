@@ -6,6 +6,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
@@ -26,8 +27,8 @@ class Regression(Head):
     kind: ClassVar[TaskKind] = TaskKind.REGRESSION
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
 
-    def build(self, features: int, classes: tuple[str, ...]) -> "HeadModule":
-        return RegressionHead(features)
+    def build(self, features: FeatureSpec, classes: tuple[str, ...]) -> "HeadModule":
+        return RegressionHead(features.width)
 
 
 class RegressionHead(HeadModule):

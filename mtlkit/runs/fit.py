@@ -216,7 +216,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     model = assemble(backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
-    weighting = recipe.weighting.build(model.terms, model.router.features)
+    weighting = recipe.weighting.build(model.terms, model.router.features.width)
     training = Training(
         model,
         weighting,

@@ -1,11 +1,15 @@
 """A trained model on disk: its weights, and the properties of the data that it was built from."""
 
+from typing import Any
+
 import attrs
+import cattrs
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mtlkit.atomic_files import write_file
 from mtlkit.errors import RunError
+from mtlkit.features.inputs import InputSpec, InputSpecs
 from mtlkit.model import Assembly, MultiTaskModel, assemble
 from mtlkit.recipe import Recipe
 from mtlkit.runs.folder import RunFolder, read_json, write_json
@@ -21,11 +25,20 @@ def read_assembly(folder: RunFolder) -> Assembly:
     """Return the assembly of the run's model."""
     values = read_json(folder.assembly)
     return Assembly(
-        sample_shape=tuple(values["sample_shape"]),
+        inputs=_inputs(values["inputs"]),
         classes={task: tuple(names) for task, names in values["classes"].items()},
-        mean=values["mean"],
-        std=values["std"],
     )
+
+
+def _inputs(values: dict[str, Any]) -> InputSpecs:
+    """Return the spec of the input, or of each input by name."""
+    if "shape" in values and not isinstance(values["shape"], dict):
+        return _input(values)
+    return {name: _input(spec) for name, spec in values.items()}
+
+
+def _input(values: dict[str, Any]) -> InputSpec:
+    return cattrs.structure(values, InputSpec)
 
 
 def save_model(folder: RunFolder, model: MultiTaskModel) -> None:

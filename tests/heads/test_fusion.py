@@ -117,7 +117,7 @@ def test_every_head_loses_what_it_would_by_itself(name):
     heads, targets = heads_and_targets()
     features = torch.randn(4, 6, requires_grad=True)
     with use(multi_head_cross_entropy=name):
-        fused = head_losses(heads, features, {}, targets)
+        fused = head_losses(heads, dict.fromkeys(heads, features), targets)
     assert set(fused) == set(heads)
     inputs = [features, *(p for head in heads.values() for p in head.parameters())]
     weights = torch.rand(len(heads), 4)
@@ -137,20 +137,24 @@ def test_every_head_loses_what_it_would_by_itself(name):
 def test_heads_with_equal_options_and_shared_features_are_one_call(calls):
     heads, targets = heads_and_targets()
     shared = torch.randn(4, 6)
-    head_losses(heads, shared, {}, targets)
+    head_losses(heads, dict.fromkeys(heads, shared), targets)
     assert calls == [[9, 3, 5, 2], [2, 4]]  # the plain ones, and those with label smoothing
     calls.clear()
-    head_losses(heads, shared, {"who": shared, "smooth": shared}, targets)
+    head_losses(
+        heads,
+        {task: shared.clone() if task in ("who", "smooth") else shared for task in heads},
+        targets,
+    )
     assert calls == [[3, 5, 2]]  # a head with its own features is computed alone
     calls.clear()
-    head_losses(heads, shared, dict.fromkeys(heads, shared), targets)
+    head_losses(heads, {task: shared.clone() for task in heads}, targets)
     assert calls == []
 
 
 def test_an_extra_option_of_a_subclass_is_not_dropped():
     heads = {name: Focal(focus=2.0).build(6, ("a", "b", "c")) for name in ("one", "two")}
     shared, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
-    losses = head_losses(heads, shared, {}, dict.fromkeys(heads, target))
+    losses = head_losses(heads, dict.fromkeys(heads, shared), dict.fromkeys(heads, target))
     for task, head in heads.items():
         assert head.fusion() is None
         likelihood = head(shared).softmax(dim=1)[torch.arange(4), target]
@@ -190,13 +194,13 @@ def test_every_field_of_a_description_reaches_the_ops_or_prevents_fusion(monkeyp
 def test_an_overridden_loss_is_the_one_that_is_called(monkeypatch, where):
     heads, targets = heads_and_targets()
     shared = torch.randn(4, 6)
-    before = head_losses(heads, shared, {}, targets)
+    before = head_losses(heads, dict.fromkeys(heads, shared), targets)
     plain = heads["pose"].loss
     if where == "instance":
         monkeypatch.setattr(heads["pose"], "loss", lambda *given: 10 * plain(*given))
     else:
         heads["pose"].__class__ = Doubled
-    after = head_losses(heads, shared, {}, targets)
+    after = head_losses(heads, dict.fromkeys(heads, shared), targets)
     factor = 10 if where == "instance" else 2
     torch.testing.assert_close(after["pose"], factor * before["pose"])
     torch.testing.assert_close(after["who"], before["who"])

@@ -7,15 +7,21 @@ from PIL import Image
 
 from mtlkit import testing
 from mtlkit.backbones import MLP, CasiaNet, TimmModel
-from mtlkit.data import Images, Table
+from mtlkit.data import Images, InputSpec, Table
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers import Grouped
 from mtlkit.weightings import Fixed
 
 EXAMPLES = {
-    "backbones/casia-net": testing.Example(value=CasiaNet(width=0.1), sample_shape=(1, 32, 32)),
-    "backbones/mlp": testing.Example(value=MLP(hidden=(16, 8), dropout=0.5), sample_shape=(6,)),
-    "backbones/timm": testing.Example(value=TimmModel(model="resnet10t"), sample_shape=(3, 32, 32)),
+    "backbones/casia-net": testing.Example(
+        value=CasiaNet(width=0.1), inputs=InputSpec(shape=(1, 32, 32))
+    ),
+    "backbones/mlp": testing.Example(
+        value=MLP(hidden=(16, 8), dropout=0.5), inputs=InputSpec(shape=(6,))
+    ),
+    "backbones/timm": testing.Example(
+        value=TimmModel(model="resnet10t"), inputs=InputSpec(shape=(3, 32, 32))
+    ),
     "routers/grouped": Grouped(task="kind", by="side", groups={"l": ("left",), "r": ("right",)}),
     "data/images": Images(
         folder=Path("faces"), pattern="{kind}_{size}.png", size=(6, 8), numeric=("size",)

@@ -6,12 +6,14 @@ norm.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mtlkit.features.inputs import map_batch
 from mtlkit.training.batches import Batches, UpdateBatch, seed_step, step_info
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
@@ -161,7 +163,8 @@ class Backward:
                 for task, target in self.context.targets["train"].items()
             }
             fraction = len(index) / len(batch.whole)
-            yield MicroBatch(to_device(train.inputs[index], self.device), targets, fraction, number)
+            inputs = map_batch(partial(to_device, device=self.device), train.inputs[index])
+            yield MicroBatch(inputs, targets, fraction, number)
 
     def _unreduced(self, accumulates: bool) -> AbstractContextManager[None]:
         """Leave DDP's reduction of gradients to a later micro-batch if one follows."""

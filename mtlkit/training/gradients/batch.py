@@ -5,18 +5,19 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 from torch import Tensor
 
+from mtlkit.features.inputs import Batch
 from mtlkit.weightings.kinds import StepInfo, UpdateStats, scatter
 
 
 @attrs.frozen(eq=False)
 class MicroBatch:
-    """Samples of one forward pass: raw inputs (N, ...) and targets (N,) of each task.
+    """Samples of one forward pass: raw inputs and targets (N,) of each task.
 
     `fraction` is the part of the update's samples that these N are. `index` counts the
     micro-batches of this rank.
     """
 
-    inputs: Tensor
+    inputs: Batch
     targets: Mapping[str, Tensor]
     fraction: float = 1.0
     index: int = 0

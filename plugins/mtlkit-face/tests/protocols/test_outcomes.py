@@ -7,6 +7,7 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from mtlkit.data import InputSpec
 from mtlkit_face.protocols.embedding import ImageEmbedder
 from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.pairs.cfp import CFP, Faces
@@ -87,7 +88,7 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     grouping = Grouped(task="identity", by="pose",
                        groups={"left": (-45,), "front": (0,), "right": (45,)})  # fmt: skip
     torch.manual_seed(0)
-    assembly = Assembly(sample_shape=shape, classes=classes, mean=127.5, std=128.0)
+    assembly = Assembly(inputs=InputSpec(shape=shape, mean=(127.5,), std=(128.0,)), classes=classes)
     model = assemble(MLP(hidden=(16,)), grouping, tasks, assembly).eval()
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     mean = ImageEmbedder(lfw, model, no_progress).embed(images)
@@ -246,10 +247,10 @@ def test_memory_does_not_grow_with_the_set(sets, model):
 
 
 def test_a_model_of_no_pictures_is_refused(lfw, model):
-    model.assembly = attrs.evolve(model.assembly, sample_shape=(7,))
+    model.assembly = attrs.evolve(model.assembly, inputs=InputSpec(shape=(7,)))
     with pytest.raises(DataError, match=r"has inputs of shape \(7,\); expected pictures"):
         lfw.outcome(model)
-    model.assembly = attrs.evolve(model.assembly, sample_shape=(1, 8, 8))
+    model.assembly = attrs.evolve(model.assembly, inputs=InputSpec(shape=(1, 8, 8)))
     with pytest.raises(DataError, match="no task named 'who'; the tasks are identity, pose"):
         attrs.evolve(lfw, task="who").outcome(model)
 
