@@ -29,6 +29,5 @@ from .runs.fit import resume as resume
 from .runs.tune import tune as tune
 from .task import Task as Task
 from .task_types import Role as Role
-from .task_types import TaskKind as TaskKind
 
 __version__: str

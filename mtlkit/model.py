@@ -16,8 +16,9 @@ from mtlkit.features.normalization import Normalization
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.fusion import head_losses
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
+from mtlkit.targets.base import Target, nouns
 from mtlkit.task import Task, loss_terms
-from mtlkit.task_types import MISSING, LossTerm, TaskKind
+from mtlkit.task_types import MISSING, LossTerm
 from mtlkit.weightings.kinds import StepLosses
 
 
@@ -26,7 +27,12 @@ class Assembly:
     """Properties of the data that define a network, saved with the model."""
 
     inputs: InputSpecs
-    classes: Mapping[str, tuple[str, ...]]  # names, for each classification task
+    targets: Mapping[str, Target]  # of each task
+
+    @property
+    def classes(self) -> dict[str, tuple[str, ...]]:
+        """Names of the classes of each task that predicts classes."""
+        return {task: target.classes for task, target in self.targets.items() if target.classes}
 
 
 @attrs.frozen(eq=False)
@@ -173,27 +179,23 @@ def _key(task: str) -> str:
 
 def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
     """Return the assembly for `tasks` on `data`. Raises `DataError` if a label does not fit."""
-    classes: dict[str, tuple[str, ...]] = {}
+    targets: dict[str, Target] = {}
     for name, task in tasks.items():
-        column = data.train.column(task.target or name)
+        label = task.target or name
+        column = data.train.column(label)
         if not column.present().any():
             raise DataError(
-                f"tasks.{name}: no training sample has the label {task.target or name!r}; "
-                f"remove the task"
+                f"tasks.{name}: no training sample has the label {label!r}; remove the task"
             )
-        if task.head.kind is TaskKind.CLASSIFICATION:
-            if not isinstance(column, Categorical):
-                raise DataError(
-                    f"tasks.{name}: the label {task.target or name!r} is a number, the head "
-                    f"predicts classes; use `head: {{type: regression}}`"
-                )
-            classes[name] = column.names
-        elif isinstance(column, Categorical):
+        targets[name] = target = column.target
+        if not isinstance(target, task.head.targets):
+            expected = ", ".join(sorted({kind.shape for kind in task.head.targets}))
             raise DataError(
-                f"tasks.{name}: the label {task.target or name!r} has classes, the head predicts "
-                f"a number; use `head: {{type: classification}}`"
+                f"tasks.{name}: the label {label!r} is {target.noun} {target.shape}, the head "
+                f"{type(task.head).__name__} predicts {nouns(task.head.targets)} {expected}; use "
+                f"`head: {{type: {target.default_head}}}`"
             )
-    return Assembly(inputs=data.input_specs, classes=classes)
+    return Assembly(inputs=data.input_specs, targets=targets)
 
 
 def assemble(
@@ -207,7 +209,7 @@ def assemble(
 
     def new_head(task: str, features: FeatureSpec) -> HeadModule:
         try:
-            return tasks[task].head.build(features, assembly.classes.get(task, ()))
+            return tasks[task].head.build(features, assembly.targets[task])
         except AssemblyError as cause:
             raise AssemblyError(f"tasks.{task}.head: {cause}") from cause
 
@@ -227,7 +229,7 @@ def assemble(
     )
     module = router.build(wiring)
     terms = tuple(
-        attrs.evolve(term, classes=len(assembly.classes.get(term.task, ())))
+        attrs.evolve(term, classes=len(assembly.targets[term.task].classes))
         for term in router.terms(loss_terms(tasks))
     )
     return MultiTaskModel(module, heads, terms, assembly, backbone_module.context)
@@ -271,7 +273,7 @@ def encode_targets(
         if not isinstance(column, Categorical):
             targets[name] = column.values
             continue
-        known = assembly.classes[name]
+        known = assembly.targets[name].classes
         codes = {value: code for code, value in enumerate(known)}
         table = torch.tensor([codes.get(value, MISSING) for value in column.names] + [MISSING])
         targets[name] = table[column.codes]  # the code -1 selects the last entry, MISSING

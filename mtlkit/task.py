@@ -10,6 +10,7 @@ from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
 from mtlkit.metrics.base import Metric, metric_named
+from mtlkit.targets.base import nouns
 from mtlkit.task_types import LossTerm, Role
 
 
@@ -55,12 +56,12 @@ class Task:
             yield Problem(("metrics",), f"got none, and the head {head} has no default; list one")
             return
         for number, metric in enumerate(self.metrics):
-            if self.head.kind not in metric.kinds:
-                head = f"{type(self.head).__name__} of a {self.head.kind.value}"
-                kinds = " or ".join(kind.value for kind in metric.kinds)
+            if not any(issubclass(target, metric.targets) for target in self.head.targets):
+                head = f"{type(self.head).__name__}, which predicts {nouns(self.head.targets)}"
                 yield Problem(
                     ("metrics", str(number)),
-                    f"{metric.name!r} measures a {kinds}, got the head {head}; leave it out",
+                    f"{metric.name!r} measures {nouns(metric.targets)}, got the head {head}; leave "
+                    f"it out",
                 )
         for name, count in Counter(metric.name for metric in self.measured_by).items():
             if count > 1:
@@ -78,4 +79,6 @@ def loss_terms(tasks: Mapping[str, Task]) -> tuple[LossTerm, ...]:
     >>> [term.name for term in loss_terms({"pose": Task(), "light": Task()})]
     ['pose', 'light']
     """
-    return tuple(LossTerm(name, name, task.role, task.head.kind) for name, task in tasks.items())
+    return tuple(
+        LossTerm(name, name, task.role, targets=task.head.targets) for name, task in tasks.items()
+    )

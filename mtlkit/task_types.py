@@ -1,4 +1,4 @@
-"""Types shared by all parts of the framework: roles, kinds of tasks and loss terms.
+"""Types shared by all parts of the framework: roles and loss terms.
 
 Shapes: N samples, D features, C classes, T loss terms, G groups, P parameters.
 """
@@ -18,22 +18,20 @@ class Role(Enum):
     SIDE = "side"
 
 
-class TaskKind(Enum):
-    """Kind of prediction of a task."""
-
-    CLASSIFICATION = "classification"
-    REGRESSION = "regression"
-
-
 @attrs.frozen
 class LossTerm:
     """One loss that a weighting combines: that of a task, or of the branches of a task.
 
-    `classes` is the number of classes; 0 for a regression and before the data is loaded.
+    `classes` is the number of classes; 0 without classes and before the data is loaded. `targets`
+    are the types of targets that the task's head predicts.
     """
 
     name: str
     task: str
     role: Role
-    kind: TaskKind
     classes: int = 0
+    targets: tuple[type, ...] = ()
+
+    def predicts(self, target: type) -> bool:
+        """Return True if the task's head predicts targets of the type `target`."""
+        return any(issubclass(kind, target) for kind in self.targets)

@@ -76,8 +76,16 @@ def test_a_missing_label_stays_missing():
     ("task", "words"),
     [
         (Task(target="sbject"), "no label 'sbject'; it has: age, pose, subject"),
-        (Task(target="age"), "is a number, the head predicts classes"),
-        (Task(target="pose", head=Regression()), "has classes, the head predicts a number"),
+        (
+            Task(target="age"),
+            r"tasks.who: the label 'age' is a number \(N,\), the head Classification predicts a "
+            r"class \(N,\); use `head: \{type: regression\}`",
+        ),
+        (
+            Task(target="pose", head=Regression()),
+            r"the label 'pose' is a class \(N,\), the head Regression predicts a number \(N,\); "
+            r"use `head: \{type: classification\}`",
+        ),
     ],
 )
 def test_tasks_that_do_not_fit_the_data_are_refused(task, words):

@@ -18,7 +18,11 @@ from mtlkit.features.maps import MapFeatures
 from mtlkit.features.pyramid import PyramidFeatures, PyramidLevel
 from mtlkit.features.vectors import VectorFeatures
 
-KINDS: Mapping[str, type[FeatureSpec]] = {"vector": VectorFeatures, "map": MapFeatures, "pyramid": PyramidFeatures}
+KINDS: Mapping[str, type[FeatureSpec]] = {
+    "vector": VectorFeatures,
+    "map": MapFeatures,
+    "pyramid": PyramidFeatures,
+}
 """Kinds of features by the option `features`."""
 
 

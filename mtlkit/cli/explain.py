@@ -16,6 +16,7 @@ def explain(recipe: Path, overrides: tuple[str, ...]) -> None:
     """Check RECIPE and show it with every option, each with where it comes from."""
     from mtlkit.recipe_io.explanation import option_sources
     from mtlkit.recipe_io.load import read_recipe
+    from mtlkit.targets.base import nouns
 
     catalog = current_catalog()
     written = read_recipe(recipe, catalog, overrides)
@@ -23,6 +24,6 @@ def explain(recipe: Path, overrides: tuple[str, ...]) -> None:
         click.echo(line)
     click.echo("\nlosses of a step")
     terms = written.recipe.terms()
-    rows = [(term.name, f"{term.role.value} task", term.kind.value) for term in terms]
+    rows = [(term.name, f"{term.role.value} task", nouns(term.targets)) for term in terms]
     for line in aligned(rows):
         click.echo(f"  {line}")

@@ -38,6 +38,7 @@ EXAMPLES = (
         "weightings", "discount", "Discount", "discount", "less for each later side task"
     ),
     ScaffoldExample("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
+    ScaffoldExample("targets", "angle", "Angle", "angle", "an angle in degrees"),
     ScaffoldExample("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
     ScaffoldExample("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
     ScaffoldExample(

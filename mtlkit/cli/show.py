@@ -12,7 +12,7 @@ from mtlkit.cli.list import aligned, find_component
 @click.argument("name")
 def show(name: str) -> None:
     """Show the component NAME, or FAMILY/NAME where two families have one of that name."""
-    from mtlkit.recipe_io.snippet import option_rows, snippet
+    from mtlkit.recipe_io.snippet import RECIPE_PATHS, option_rows, snippet
     from mtlkit.recipe_io.structuring import options_of
 
     catalog = current_catalog()
@@ -33,4 +33,5 @@ def show(name: str) -> None:
     click.echo("options" if rows else "no options")
     for line in aligned(rows):
         click.echo(f"  {line}")
-    click.echo(f"\nin a recipe\n{snippet(catalog, plural, name, component)}", nl=False)
+    if plural in RECIPE_PATHS:
+        click.echo(f"\nin a recipe\n{snippet(catalog, plural, name, component)}", nl=False)

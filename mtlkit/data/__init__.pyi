@@ -1,4 +1,15 @@
 from mtlkit.features.inputs import InputSpec as InputSpec
+from mtlkit.targets.base import Target as Target
+from mtlkit.targets.class_label import ClassTarget as ClassTarget
+from mtlkit.targets.class_map import ClassMapTarget as ClassMapTarget
+from mtlkit.targets.codes import CodedTarget as CodedTarget
+from mtlkit.targets.multi_label import MultiLabelTarget as MultiLabelTarget
+from mtlkit.targets.number import NumberTarget as NumberTarget
+from mtlkit.targets.numbers import RealTarget as RealTarget
+from mtlkit.targets.real_map import RealMapTarget as RealMapTarget
+from mtlkit.targets.tokens import TokenTarget as TokenTarget
+from mtlkit.targets.unit_vector_map import UnitVectorMapTarget as UnitVectorMapTarget
+from mtlkit.targets.vector import VectorTarget as VectorTarget
 
 from .dataset import Categorical as Categorical
 from .dataset import Data as Data

@@ -13,6 +13,8 @@ from torch import Tensor
 from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec, InputSpecs
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.number import NumberTarget
 from mtlkit.task_types import MISSING
 
 
@@ -56,6 +58,11 @@ class Categorical:
         """Return the mask (N,) of labels that are present."""
         return self.codes != MISSING
 
+    @property
+    def target(self) -> ClassTarget:
+        """Type of the labels."""
+        return ClassTarget(names=self.names)
+
     def values(self) -> list[str | None]:
         """Return the labels by name, None for a missing one."""
         return [self.names[code] if code >= 0 else None for code in self.codes.tolist()]
@@ -82,6 +89,11 @@ class Numeric:
     def present(self) -> Tensor:
         """Return the mask (N,) of numbers that are present."""
         return ~self.values.isnan()
+
+    @property
+    def target(self) -> NumberTarget:
+        """Type of the labels."""
+        return NumberTarget()
 
 
 Column = Categorical | Numeric

@@ -11,8 +11,9 @@ from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
 from mtlkit.evaluators.task_scores import score_tasks, task_scales
 from mtlkit.report.blocks import Block, Section, TableBlock
+from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task import Task
-from mtlkit.task_types import Role, TaskKind
+from mtlkit.task_types import Role
 
 Batch = tuple[Predictions, Mapping[str, Tensor]]
 
@@ -81,10 +82,9 @@ class _Confusions:
 
     def __init__(self, trained: EvaluationContext) -> None:
         self._classes = {
-            task: classes
-            for task, classes in trained.model.assembly.classes.items()
-            if 1 < len(classes) <= CONFUSION_CLASSES
-            and trained.tasks[task].head.kind is TaskKind.CLASSIFICATION
+            task: target.classes
+            for task, target in trained.model.assembly.targets.items()
+            if isinstance(target, ClassTarget) and 1 < len(target.classes) <= CONFUSION_CLASSES
         }
         self._counts = {
             task: torch.zeros(len(classes), len(classes), dtype=torch.int64)

@@ -62,8 +62,8 @@ class TaskScores:
         return values
 
     def _new_states(self, task: str) -> dict[str, MetricState]:
-        classes = self._model.assembly.classes.get(task, ())
-        return {metric.name: metric.build(classes) for metric in self._tasks[task].measured_by}
+        target = self._model.assembly.targets[task]
+        return {metric.name: metric.build(target) for metric in self._tasks[task].measured_by}
 
 
 def _computed(prefix: str, states: Mapping[str, MetricState]) -> dict[str, float]:

@@ -11,24 +11,29 @@ from mtlkit.features.base import FeatureSpec
 from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
 
 
 @attrs.frozen(kw_only=True)
 class Head(Component):
     """Options of a head, which computes the prediction and the loss of one task from features.
 
-    `default_metrics` apply to a task that lists none; the first is then its primary metric.
-    `reads` are the kinds of features that the head reads.
+    `targets` are the types of targets that it predicts, and `reads` the kinds of features that it
+    reads. `default_metrics` apply to a task that lists none; the first is then its primary metric.
     """
 
-    kind: ClassVar[TaskKind]
+    targets: ClassVar[tuple[type[Target], ...]]
     default_metrics: ClassVar[tuple[Metric, ...]] = ()
     reads: ClassVar[tuple[type[FeatureSpec], ...]] = (VectorFeatures,)
 
+    @classmethod
+    def predicts(cls, target: type[Target]) -> bool:
+        """Return True if the head predicts targets of the type `target`."""
+        return any(issubclass(kind, target) for kind in cls.targets)
+
     @abstractmethod
-    def build(self, features: FeatureSpec, classes: tuple[str, ...]) -> "HeadModule":
-        """Return the module for `features`; `classes` is empty for a regression."""
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        """Return the module for `features` and labels of the type `target`."""
 
 
 class HeadModule(nn.Module, ABC):

@@ -16,7 +16,8 @@ from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
 from mtlkit.ops.dispatch.choice import AUTO, left_open
 from mtlkit.ops.linear import LINEAR_CROSS_ENTROPY
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
 
 
 @attrs.frozen(kw_only=True)
@@ -27,7 +28,7 @@ class Classification(Head):
     implementation of the loss by its name in `mtlkit ops list`.
     """
 
-    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
@@ -36,8 +37,8 @@ class Classification(Head):
         default=AUTO, validator=implementation_for(LINEAR_CROSS_ENTROPY)
     )
 
-    def build(self, features: FeatureSpec, classes: tuple[str, ...]) -> "HeadModule":
-        return ClassificationHead(self, features.width, classes)
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        return ClassificationHead(self, features.width, target.classes)
 
 
 class ClassificationHead(LinearHead):

@@ -25,7 +25,9 @@ from mtlkit.metrics.base import Metric
 from mtlkit.ops.dispatch.choice import AUTO, left_open
 from mtlkit.ops.margin import MARGIN_CROSS_ENTROPY, adaface_margins, margin_cross_entropy
 from mtlkit.ops.sampled import sampled_margin_cross_entropy
-from mtlkit.task_types import MISSING, TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.task_types import MISSING
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +47,7 @@ class Margin(Head):
     `implementation` selects the implementation of the loss by its name in `mtlkit ops list`.
     """
 
-    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
@@ -67,8 +69,8 @@ class Margin(Head):
                 f"{self.additive} and multiplier {self.multiplier}"
             )
 
-    def build(self, features: FeatureSpec, classes: tuple[str, ...]) -> "HeadModule":
-        return MarginHead(self, features.width, classes)
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        return MarginHead(self, features.width, target.classes)
 
 
 MOMENTUM = 0.99

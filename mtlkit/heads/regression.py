@@ -12,7 +12,8 @@ from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.r2 import R2
 from mtlkit.metrics.rmse import RMSE
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.number import NumberTarget
 
 
 @attrs.frozen(kw_only=True)
@@ -24,10 +25,10 @@ class Regression(Head):
     predictions are in the unit of the target.
     """
 
-    kind: ClassVar[TaskKind] = TaskKind.REGRESSION
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
 
-    def build(self, features: FeatureSpec, classes: tuple[str, ...]) -> "HeadModule":
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
         return RegressionHead(features.width)
 
 

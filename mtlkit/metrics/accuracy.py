@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mtlkit.metrics.base import Metric, MetricState
 from mtlkit.metrics.mean import MeanState
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
 
 
 @attrs.frozen(kw_only=True)
@@ -15,12 +16,12 @@ class Accuracy(Metric):
     """Fraction of samples whose target class (N,) has the largest logit (N, C)."""
 
     name = "accuracy"
-    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.CLASSIFICATION,)
+    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str] = "fraction"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
-    def build(self, classes: tuple[str, ...]) -> MetricState:
+    def build(self, target: Target) -> MetricState:
         return MeanState(is_correct)
 
 

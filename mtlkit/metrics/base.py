@@ -10,19 +10,20 @@ from torch import Tensor
 
 from mtlkit.component import Component
 from mtlkit.errors import did_you_mean
-from mtlkit.task_types import MISSING, TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.task_types import MISSING
 
 
 @attrs.frozen(kw_only=True)
 class Metric(Component):
     """Agreement of the outputs of a task with its targets, as one number for a split.
 
-    `kinds` lists the kinds of tasks it applies to, `higher_is_better` is its direction, `unit` the
-    unit of its values ("label" for the unit of the label), and `bounds` are its lowest and highest
-    possible values.
+    `targets` lists the types of targets it measures, `higher_is_better` is its direction, `unit`
+    the unit of its values ("label" for the unit of the label), and `bounds` are its lowest and
+    highest possible values.
     """
 
-    kinds: ClassVar[tuple[TaskKind, ...]]
+    targets: ClassVar[tuple[type[Target], ...]]
     higher_is_better: ClassVar[bool]
     unit: ClassVar[str]
     bounds: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
@@ -46,8 +47,8 @@ class Metric(Component):
         """
 
     @abstractmethod
-    def build(self, classes: tuple[str, ...]) -> "MetricState":
-        """Return an empty state; `classes` is empty unless the task predicts classes."""
+    def build(self, target: Target) -> "MetricState":
+        """Return an empty state for labels of the type `target`."""
 
 
 class MetricState(ABC):

@@ -4,17 +4,19 @@ import torch
 from torch import Tensor
 
 from mtlkit.metrics.base import Metric, is_present
+from mtlkit.targets.base import Target
 
 
-def chance_level(metric: Metric, target: Tensor, classes: tuple[str, ...]) -> float | None:
-    """Return the metric of predicting the most common class, or the mean, of `target` (N,).
+def chance_level(metric: Metric, labels: Tensor, target: Target) -> float | None:
+    """Return the metric of predicting the most common class, or the mean, of `labels` (N,).
 
     >>> from mtlkit.metrics import Accuracy
-    >>> chance_level(Accuracy(), torch.tensor([0, 1, 1, 1, -1]), ("a", "b"))
+    >>> from mtlkit.data import ClassTarget
+    >>> chance_level(Accuracy(), torch.tensor([0, 1, 1, 1, -1]), ClassTarget(names=("a", "b")))
     0.75
     """
-    state = metric.build(classes)
-    state.update(_constant_outputs(target, len(classes)), target)
+    state = metric.build(target)
+    state.update(_constant_outputs(labels, len(target.classes)), labels)
     return state.compute()
 
 

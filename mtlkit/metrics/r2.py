@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.metrics.base import Metric, MetricState, is_present
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.number import NumberTarget
 
 
 @attrs.frozen(kw_only=True)
@@ -19,12 +20,12 @@ class R2(Metric):
     """
 
     name = "r2"
-    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str] = "fraction"
     bounds: ClassVar[tuple[float, float]] = (-math.inf, 1.0)
 
-    def build(self, classes: tuple[str, ...]) -> MetricState:
+    def build(self, target: Target) -> MetricState:
         return R2State()
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from mtlkit.metrics.base import Metric, MetricState
 from mtlkit.metrics.mean import MeanState
-from mtlkit.task_types import TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.number import NumberTarget
 
 
 @attrs.frozen(kw_only=True)
@@ -16,12 +17,12 @@ class RMSE(Metric):
     """Root of the mean of (value - target)^2, in the unit of the label."""
 
     name = "rmse"
-    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     higher_is_better: ClassVar[bool] = False
     unit: ClassVar[str] = "label"
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
 
-    def build(self, classes: tuple[str, ...]) -> MetricState:
+    def build(self, target: Target) -> MetricState:
         return MeanState(squared_error, finish=math.sqrt)
 
 

@@ -32,7 +32,6 @@ from mtlkit.model import MultiTaskModel as MultiTaskModel
 from mtlkit.task_types import MISSING as MISSING
 from mtlkit.task_types import LossTerm as LossTerm
 from mtlkit.task_types import Role as Role
-from mtlkit.task_types import TaskKind as TaskKind
 
 from .command_options import cache_option as cache_option
 from .families import Registrar as Registrar

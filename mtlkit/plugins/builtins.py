@@ -107,6 +107,7 @@ def mtlkit_register(catalog: "Registrar") -> None:
     )
     _losses(catalog)
     _gradients(catalog)
+    _targets(catalog)
 
     catalog.data.add("images", "mtlkit.data.images:Images", "a folder of images with labels")
     catalog.data.add("table", "mtlkit.data.table:Table", "the rows of a table, some columns labels")
@@ -129,6 +130,29 @@ def mtlkit_register(catalog: "Registrar") -> None:
     )
     for name, (target, summary) in BUILTIN_OPS.items():
         catalog.ops.add(name, target, summary)
+
+
+def _targets(catalog: "Registrar") -> None:
+    """Register the types of targets."""
+    add = catalog.targets.add
+    add("class", "mtlkit.targets.class_label:ClassTarget", "one class for each sample")
+    add("number", "mtlkit.targets.number:NumberTarget", "one number for each sample")
+    add("vector", "mtlkit.targets.vector:VectorTarget", "several numbers for each sample")
+    add(
+        "multi-label",
+        "mtlkit.targets.multi_label:MultiLabelTarget",
+        "several labels, each true or false",
+    )
+    add("class-map", "mtlkit.targets.class_map:ClassMapTarget", "one class for each pixel")
+    add(
+        "real-map", "mtlkit.targets.real_map:RealMapTarget", "numbers for each pixel, such as depth"
+    )
+    add(
+        "unit-vector-map",
+        "mtlkit.targets.unit_vector_map:UnitVectorMapTarget",
+        "a unit vector for each pixel",
+    )
+    add("tokens", "mtlkit.targets.tokens:TokenTarget", "one class for each token")
 
 
 def _losses(catalog: "Registrar") -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mtlkit.optim.base import Optimizer, Schedule
     from mtlkit.routers.base import Router
     from mtlkit.routers.branches import Branch
+    from mtlkit.targets.base import Target
     from mtlkit.weightings.base import Weighting
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Family(Generic[T]):
 
     `base` is ``"module:Class"``; loading a catalog does not import it.
     `recipe` is the path of a component in a recipe, an empty step for an item of a list; a family
-    without one is selected by name.
+    without one is selected by name, or by the data.
 
     A family is a descriptor: on a `Catalog` its attribute is the family's registry, and on a
     `Registrar` the registry within the plugin's namespace.
@@ -98,6 +99,7 @@ class Families:
     data: "Family[type[DataSource]]" = Family(
         "data source", "mtlkit.data.source:DataSource", ("data",)
     )
+    targets: "Family[type[Target]]" = Family("target", "mtlkit.targets.base:Target")
     optimizers: "Family[type[Optimizer]]" = Family(
         "optimizer", "mtlkit.optim.base:Optimizer", ("optimizer",)
     )
@@ -143,9 +145,10 @@ class Registries(Families):
             plural = plurals.get(f"{base.__module__}:{base.__qualname__}")
             if plural is not None:
                 return self.by_family[plural]
+        bases = [family.base for family in FAMILIES if not isinstance(family, ValueFamily)]
         raise MtlkitError(
             f"{component.__name__}: derives from no family of components; derive it from one of "
-            f"{', '.join(family.base.partition(':')[2] for family in FAMILIES if family.recipe)}"
+            f"{', '.join(base.partition(':')[2] for base in bases)}"
         )
 
 

@@ -15,7 +15,8 @@ from mtlkit.recipe_io.structuring import Field, options_of
 RECIPE_PATHS = {family.plural: family.recipe for family in FAMILIES if family.recipe}
 """The path in a recipe of a component of each family; an empty step is a list.
 
-Ops and their implementations have no path: they are selected by name.
+Ops and their implementations have no path: they are selected by name. Targets have none: they are
+those of the data.
 """
 
 

@@ -22,7 +22,8 @@ from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.routers.branches import BRANCHES, Branch
 from mtlkit.routers.linear_branch import LinearBranch
-from mtlkit.task_types import LossTerm, TaskKind
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.task_types import LossTerm
 
 
 class BranchSelection(Enum):
@@ -57,7 +58,7 @@ class Grouped(Router):
             if name not in known:
                 tasks = ", ".join(known)
                 yield Problem(("router", field), f"no task named {name!r}; the tasks are {tasks}")
-            elif known[name].kind is not TaskKind.CLASSIFICATION:
+            elif not known[name].predicts(ClassTarget):
                 yield Problem(("router", field), f"the task {name!r} predicts no classes")
         if len(self.groups) < 2:
             yield Problem(

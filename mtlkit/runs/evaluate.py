@@ -32,6 +32,7 @@ from mtlkit.runs.report import read_records, write_report
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
+from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
 from mtlkit.training.device import chosen_device
 
@@ -42,7 +43,8 @@ def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskMod
     Raises `RunError` if the folder holds no finished run.
     """
     folder = open_run(Path(path))
-    return read_model(folder, load_recipe(folder.recipe, catalog or load_catalog()))
+    catalog = catalog or load_catalog()
+    return read_model(folder, load_recipe(folder.recipe, catalog), catalog)
 
 
 def evaluate(
@@ -63,7 +65,7 @@ def evaluate(
     read_records(beside)  # reports a mistake in these before the work starts
     recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
-    model, data = _model_and_data(folder, recipe, loading)
+    model, data = _model_and_data(folder, recipe, loading, catalog)
     with folder.locked(), use(catalog.op_table):
         run = RunInfo(folder=folder.path, recipe=recipe, device=str(device))
         observers = Observers(catalog.manager, run)
@@ -80,19 +82,21 @@ def load_trained(
     Raises the errors of `evaluate`.
     """
     folder = open_run(Path(path))
-    recipe = load_recipe(folder.recipe, catalog or load_catalog())
-    model, data = _model_and_data(folder, recipe, loading)
+    catalog = catalog or load_catalog()
+    recipe = load_recipe(folder.recipe, catalog)
+    model, data = _model_and_data(folder, recipe, loading, catalog)
     return TrainedModel(model, data, recipe.tasks, chosen_device(recipe.train.device))
 
 
 def _model_and_data(
-    folder: RunFolder, recipe: Recipe, loading: Loading
+    folder: RunFolder, recipe: Recipe, loading: Loading, catalog: Catalog
 ) -> tuple[MultiTaskModel, Data]:
     """Return the model of the run and its data; raise `DataError` if the data has changed."""
-    model = read_model(folder, recipe)
+    model = read_model(folder, recipe, catalog)
     loading = attrs.evolve(loading, base=Path(read_json(folder.provenance)["base"]))
     data = load_data(recipe, loading)
-    _refuse_other_data(folder.path, read_assembly(folder), assembly_of(data, recipe.tasks))
+    assembly = read_assembly(folder, catalog)
+    _refuse_other_data(folder.path, assembly, assembly_of(data, recipe.tasks))
     return model, data
 
 
@@ -158,9 +162,11 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
     changes = []
     if then.inputs != now.inputs:
         changes.append(f"inputs {_inputs(then)}, now {_inputs(now)}")
-    for task, classes in then.classes.items():
-        current = now.classes.get(task, ())
-        if current != classes:
+    for task, target in then.targets.items():
+        classes, current = target.classes, now.targets[task].classes
+        if type(target) is not type(now.targets[task]):
+            changes.append(f"{target.noun} for {task!r}, now {now.targets[task].noun}")
+        elif current != classes:
             removed = [name for name in classes if name not in current]
             added = [name for name in current if name not in classes]
             changes.append(
@@ -276,7 +282,7 @@ def described(value: object) -> str:
 
 
 def _task(name: str, recipe: Recipe, model: MultiTaskModel) -> str:
-    classes = model.assembly.classes.get(name)
-    output = "a number" if classes is None else f"{len(classes)} classes"
+    target = model.assembly.targets[name]
+    output = f"{len(target.classes)} classes" if isinstance(target, ClassTarget) else target.noun
     main = "main, " if recipe.tasks[name].role is Role.MAIN else ""
     return f"{name} ({main}{output})"

@@ -203,7 +203,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
-        _keep_assembly(folder, assembly)
+        _keep_assembly(folder, assembly, session.catalog)
     targets = {
         name: encode_targets(split, recipe.tasks, assembly)
         for name, split in data.splits().items()
@@ -262,11 +262,11 @@ def _load(session: RunSession, progress: Progress) -> Data:
     return data
 
 
-def _keep_assembly(folder: RunFolder, assembly: Assembly) -> None:
+def _keep_assembly(folder: RunFolder, assembly: Assembly, catalog: Catalog) -> None:
     """Write the assembly; raise `DataError` if the run already has a different one."""
     if not folder.assembly.exists():
-        save_assembly(folder, assembly)
-    elif read_assembly(folder) != assembly:
+        save_assembly(folder, assembly, catalog)
+    elif read_assembly(folder, catalog) != assembly:
         raise DataError(
             f"{folder.path}: the data is no longer what the run began with: its labels, sample "
             f"shape or normalization differ from {folder.assembly.name}; bring the old data back, "

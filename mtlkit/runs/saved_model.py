@@ -2,35 +2,46 @@
 
 from typing import Any
 
-import attrs
 import cattrs
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mtlkit.atomic_files import write_file
+from mtlkit.component import type_key
 from mtlkit.errors import RunError
 from mtlkit.features.inputs import InputSpec, InputSpecs
 from mtlkit.model import Assembly, MultiTaskModel, assemble
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
+from mtlkit.recipe_io.dump import plain
 from mtlkit.runs.folder import RunFolder, read_json, write_json
+from mtlkit.targets.base import Target
 from mtlkit.training.checkpoint import tensor_bytes, tensors_of
 
 
-def save_assembly(folder: RunFolder, assembly: Assembly) -> None:
-    """Write the assembly of the run's model."""
-    write_json(folder.assembly, attrs.asdict(assembly))
+def save_assembly(folder: RunFolder, assembly: Assembly, catalog: Catalog) -> None:
+    """Write the assembly of the run's model; a target has the name of its type in `catalog`."""
+    write_json(folder.assembly, plain(assembly, catalog))
 
 
-def read_assembly(folder: RunFolder) -> Assembly:
-    """Return the assembly of the run's model."""
-    values = read_json(folder.assembly)
-    return Assembly(
-        inputs=_inputs(values["inputs"]),
-        classes={task: tuple(names) for task, names in values["classes"].items()},
-    )
+def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
+    """Return the assembly of the run's model.
+
+    Raises `ComponentError` for a type of targets whose plugin is not installed.
+    """
+    converter = cattrs.Converter(forbid_extra_keys=True)
+
+    def target(values: dict[str, Any], _: type) -> Target:
+        kind = catalog.targets.get(values.pop(type_key))
+        result: Target = cattrs.structure_attrs_fromdict(values, kind)
+        return result
+
+    converter.register_structure_hook(Target, target)
+    converter.register_structure_hook(InputSpecs, _inputs)
+    return converter.structure(read_json(folder.assembly), Assembly)
 
 
-def _inputs(values: dict[str, Any]) -> InputSpecs:
+def _inputs(values: dict[str, Any], _: Any) -> InputSpecs:
     """Return the spec of the input, or of each input by name."""
     if "shape" in values and not isinstance(values["shape"], dict):
         return _input(values)
@@ -46,7 +57,7 @@ def save_model(folder: RunFolder, model: MultiTaskModel) -> None:
     write_file(folder.model, tensor_bytes(tensors_of(model)))
 
 
-def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
+def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTaskModel:
     """Return the run's trained model in evaluation mode, without loading data.
 
     Raises `RunError` if the run has no trained model yet, or if it does not fit the recipe.
@@ -55,7 +66,7 @@ def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
         raise RunError(
             f"{folder.path}: has no trained model yet; finish it with `mtlkit resume {folder.path}`"
         )
-    assembly = read_assembly(folder)
+    assembly = read_assembly(folder, catalog)
     model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
     try:
         model.load_state_dict(load_file(folder.model))

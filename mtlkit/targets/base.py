@@ -1,6 +1,7 @@
 """The base class of targets, the types of the labels that tasks predict."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import attrs
@@ -17,10 +18,11 @@ class Target(Component):
 
     Shapes: N samples, K components or names, C channels, (H, W) pixels, L tokens.
 
-    `shape` describes a batch of labels, `dims` is its number of dimensions, and `default_head` is
-    the name of the head that predicts such labels.
+    `noun` names a label in messages, `shape` describes a batch of labels, `dims` is its number of
+    dimensions, and `default_head` is the name of the head that predicts such labels.
     """
 
+    noun: ClassVar[str]
     shape: ClassVar[str]
     dims: ClassVar[int]
     dtype: ClassVar[torch.dtype]
@@ -49,3 +51,13 @@ class Target(Component):
             raise DataError(f"expected labels of shape {self.shape}, got {tuple(labels.shape)}")
         if labels.dtype != self.dtype:
             raise DataError(f"expected labels in {self.dtype}, got {labels.dtype}")
+
+
+def nouns(targets: Sequence[type[Target]]) -> str:
+    """Return the nouns of types of targets, for messages.
+
+    >>> from mtlkit.data import ClassTarget, NumberTarget
+    >>> nouns((ClassTarget, NumberTarget))
+    'a class or a number'
+    """
+    return " or ".join(target.noun for target in targets)

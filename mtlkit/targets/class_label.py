@@ -16,6 +16,7 @@ class ClassTarget(CodedTarget):
     [1.0, 0.0]
     """
 
+    noun: ClassVar[str] = "a class"
     shape: ClassVar[str] = "(N,)"
     dims: ClassVar[int] = 1
     default_head: ClassVar[str] = "classification"

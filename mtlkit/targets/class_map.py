@@ -14,6 +14,7 @@ class ClassMapTarget(CodedTarget):
     The weight of a sample is its number of labeled pixels.
     """
 
+    noun: ClassVar[str] = "a class of each pixel"
     shape: ClassVar[str] = "(N, H, W)"
     dims: ClassVar[int] = 3
     default_head: ClassVar[str] = "segmentation"

@@ -11,9 +11,10 @@ from mtlkit.targets.codes import CodedTarget
 class MultiLabelTarget(CodedTarget):
     """Several labels for each sample: (N, K) of 1 (true), 0 (false) and -1 (missing).
 
-    `names` are those of the labels. They are no classes to select one from.
+    `names` are those of the labels, of which any number may be true.
     """
 
+    noun: ClassVar[str] = "several labels"
     shape: ClassVar[str] = "(N, K)"
     dims: ClassVar[int] = 2
     default_head: ClassVar[str] = "multi-label"

@@ -16,6 +16,7 @@ class NumberTarget(RealTarget):
     [1.0, 0.0]
     """
 
+    noun: ClassVar[str] = "a number"
     shape: ClassVar[str] = "(N,)"
     dims: ClassVar[int] = 1
     default_head: ClassVar[str] = "regression"

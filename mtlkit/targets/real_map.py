@@ -16,6 +16,7 @@ class RealMapTarget(RealTarget):
     data set for a missing pixel (0, 255) with NaN.
     """
 
+    noun: ClassVar[str] = "numbers of each pixel"
     shape: ClassVar[str] = "(N, C, H, W)"
     dims: ClassVar[int] = 4
     default_head: ClassVar[str] = "dense-regression"

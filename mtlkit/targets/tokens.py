@@ -11,6 +11,7 @@ from mtlkit.targets.codes import CodedTarget
 class TokenTarget(CodedTarget):
     """One class for each token: codes (N, L) into `names`, -1 for padding and missing labels."""
 
+    noun: ClassVar[str] = "a class of each token"
     shape: ClassVar[str] = "(N, L)"
     dims: ClassVar[int] = 2
     default_head: ClassVar[str] = "token-classification"

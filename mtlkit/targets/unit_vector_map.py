@@ -20,6 +20,7 @@ class UnitVectorMapTarget(Target):
     The weight of a sample is its number of pixels with a vector.
     """
 
+    noun: ClassVar[str] = "a unit vector of each pixel"
     shape: ClassVar[str] = "(N, 3, H, W)"
     dims: ClassVar[int] = 4
     dtype: ClassVar[torch.dtype] = torch.float32

@@ -11,6 +11,7 @@ from mtlkit.targets.numbers import RealTarget
 class VectorTarget(RealTarget):
     """Several numbers for each sample (N, K), NaN for a missing one; `names` are the components."""
 
+    noun: ClassVar[str] = "several numbers"
     shape: ClassVar[str] = "(N, K)"
     dims: ClassVar[int] = 2
     default_head: ClassVar[str] = "vector-regression"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from torch import Tensor
 
 from mtlkit.component import Component
 from mtlkit.errors import MtlkitError
@@ -24,7 +25,8 @@ class Example:
     those made from `inputs` do not suit it. `features` are those that a head reads; None means
     small ones of the first kind that it reads. `base` is the folder that the paths of a
     data source are relative to. An evaluator is tested with `recipe`; None means the kit's small
-    recipe.
+    recipe. `labels` (N, ...) are those of a target that derives from none of mtlkit's; at least one
+    of their elements is missing.
     """
 
     value: Any  # a component, an op or an implementation
@@ -33,6 +35,7 @@ class Example:
     features: FeatureSpec | None = None
     base: Path = Path()
     recipe: Recipe | None = None
+    labels: Tensor | None = attrs.field(default=None, eq=False)
 
 
 @attrs.frozen(eq=False, kw_only=True)

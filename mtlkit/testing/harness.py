@@ -20,7 +20,15 @@ from mtlkit.recipe import Recipe
 from mtlkit.routers.base import Router
 from mtlkit.routers.branches import Branch
 from mtlkit.routers.grouped import Grouped
-from mtlkit.task_types import MISSING, TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.multi_label import MultiLabelTarget
+from mtlkit.targets.numbers import RealTarget
+from mtlkit.targets.real_map import RealMapTarget
+from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
+from mtlkit.targets.vector import VectorTarget
+from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Example, Subject
 from mtlkit.testing.small_data import small_model, small_recipe, small_targets
 from mtlkit.testing.small_features import SPECS, random_features, random_inputs
@@ -116,17 +124,47 @@ def head_batch(value: Head, count: int) -> Batch:
     generator = torch.Generator().manual_seed(1)
     features = torch.randn(count, FEATURES, generator=generator)
     number = torch.arange(count)
-    if value.kind is TaskKind.CLASSIFICATION:
+    if value.targets[0] is ClassTarget:
         target = torch.where(number % 4 == 3, MISSING, (features[:, 0] * 10).long() % len(CLASSES))
     else:
         target = torch.where(number % 4 == 3, torch.nan, features[:, 0] * 2 + 5)
     return features, target
 
 
+def target_of(targets: tuple[type[Target], ...]) -> Target:
+    """Return a target of the first type, with the classes of the tests if it has classes."""
+    kind: Any = targets[0]
+    target: Target = kind(names=CLASSES) if "names" in attrs.fields_dict(kind) else kind()
+    return target
+
+
+def labels_of(target: Target, count: int, given: Tensor | None = None) -> Tensor:
+    """Return labels (N, ...) of `target`: random ones, some missing, or the first of `given`."""
+    if given is not None:
+        return given[:count]
+    generator = torch.Generator().manual_seed(2)
+    channels = len(target.names) if isinstance(target, MultiLabelTarget | VectorTarget) else 4
+    shape = (count, channels, 4, 4)[: target.dims]
+    match target:
+        case CodedTarget():
+            return torch.randint(-1, target.codes, shape, generator=generator)
+        case RealMapTarget():
+            values = torch.randn(count, target.channels, 4, 4, generator=generator)
+        case UnitVectorMapTarget():
+            vectors = torch.randn(count, 3, 4, 4, generator=generator)
+            missing = torch.rand(count, 1, 4, 4, generator=generator) < 0.25
+            return torch.where(missing, 0.0, torch.nn.functional.normalize(vectors))
+        case RealTarget():
+            values = torch.randn(shape, generator=generator)
+        case _:
+            raise MtlkitError(f"{type(target).__name__}: give labels: `Example(labels=...)`")
+    missing = torch.rand(values.shape, generator=generator) < 0.25
+    return torch.where(missing, torch.nan, values)
+
+
 def new_head(value: Head) -> HeadModule:
     """Build the head for features (N, 8), fitted to its training targets."""
-    classes = CLASSES if value.kind is TaskKind.CLASSIFICATION else ()
-    head = value.build(VectorFeatures(width=FEATURES), classes)
+    head = value.build(VectorFeatures(width=FEATURES), target_of(value.targets))
     head.fit_targets(head_batch(value, 64)[1])
     return head
 
@@ -151,7 +189,10 @@ def _model(recipe: Recipe) -> Harness:
         model, data = small_model(recipe)
         index = torch.arange(count)
         targets = small_targets(model, recipe, data)
-        return (map_batch(Tensor.float, data.train.inputs[index]), *(targets[task][index] for task in tasks))
+        return (
+            map_batch(Tensor.float, data.train.inputs[index]),
+            *(targets[task][index] for task in tasks),
+        )
 
     def outputs(module: nn.Module, batch: Batch) -> Tensor:
         result = module(batch[0], dict(zip(tasks, batch[1:], strict=True)))

@@ -6,17 +6,16 @@ from torch import Tensor
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.fusion import head_losses
 from mtlkit.metrics.base import Metric
-from mtlkit.task_types import MISSING, TaskKind
+from mtlkit.targets.base import Target, nouns
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.harness import CLASSES, head_batch, new_head
+from mtlkit.testing.harness import CLASSES, head_batch, new_head, target_of
 
 
-def declares_its_kind(subject: Subject) -> None:
-    """Its class declares whether it predicts classes or a number."""
-    kind = getattr(subject.kind, "kind", None)
-    require(
-        isinstance(kind, TaskKind), f"{subject.kind.__name__}.kind is {kind!r}; expected a TaskKind"
-    )
+def declares_its_targets(subject: Subject) -> None:
+    """Its class declares the types of targets that it predicts."""
+    require_targets(subject)
     head = new_head(subject.value)
     require(
         isinstance(head, HeadModule),
@@ -24,12 +23,23 @@ def declares_its_kind(subject: Subject) -> None:
     )
 
 
-def returns_outputs_for_its_kind(subject: Subject) -> None:
+def require_targets(subject: Subject) -> None:
+    """Raise `BrokenPromiseError` unless the component's class lists types of targets."""
+    targets = getattr(subject.kind, "targets", ())
+    require(
+        isinstance(targets, tuple)
+        and bool(targets)
+        and all(isinstance(one, type) and issubclass(one, Target) for one in targets),
+        f"{subject.kind.__name__}.targets is {targets!r}; expected a tuple of subclasses of Target",
+    )
+
+
+def returns_outputs_for_its_targets(subject: Subject) -> None:
     """Outputs are finite logits (N, C) for classes, or finite values (N,)."""
     head = new_head(subject.value).eval()
     for count in (1, 5):
         outputs = head(head_batch(subject.value, count)[0])
-        classes = subject.value.kind is TaskKind.CLASSIFICATION
+        classes = subject.value.targets[0] is ClassTarget
         expected = (count, len(CLASSES)) if classes else (count,)
         shape = tuple(outputs.shape)
         require(shape == expected, f"outputs are {shape}, not {expected}")
@@ -97,10 +107,11 @@ def declares_its_metrics(subject: Subject) -> None:
     with torch.no_grad():
         outputs = head(features)
     for metric in metrics:
-        require(subject.value.kind in metric.kinds,
-                f"the metric {metric.name!r} does not measure a {subject.value.kind.value}; "
+        targets = subject.value.targets
+        require(any(issubclass(target, metric.targets) for target in targets),
+                f"the metric {metric.name!r} does not measure {nouns(targets)}; "
                 f"expected one that does")  # fmt: skip
-        state = metric.build(CLASSES if subject.value.kind is TaskKind.CLASSIFICATION else ())
+        state = metric.build(target_of(targets))
         state.update(outputs, target)
         require(state.compute() is not None, f"the metric {metric.name!r} is undefined")
 
@@ -128,7 +139,7 @@ def returns_the_same_loss_when_fused(subject: Subject) -> None:
     features, target = head_batch(subject.value, 8)
     features.requires_grad_()
     alone = {name: head.loss(features, target) for name, head in heads.items()}
-    fused = head_losses(heads, dict.fromkeys(heads, features), dict.fromkeys(heads, target))
+    fused = head_losses(heads, {n: features for n in heads}, {n: target for n in heads})
     require(
         all(torch.allclose(fused[name], alone[name], rtol=1e-4, atol=1e-5) for name in heads),
         "`fusion` describes another loss than `loss` computes",
@@ -150,8 +161,8 @@ def _missing(target: Tensor) -> Tensor:
 
 
 CHECKS = checks(
-    declares_its_kind,
-    returns_outputs_for_its_kind,
+    declares_its_targets,
+    returns_outputs_for_its_targets,
     returns_a_loss_per_sample,
     ignores_each_missing_target,
     handles_a_batch_without_targets,

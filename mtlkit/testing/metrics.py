@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from mtlkit.metrics.base import Metric, MetricState, is_present
-from mtlkit.task_types import MISSING, TaskKind
+from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.harness import CLASSES
+from mtlkit.testing.harness import CLASSES, target_of
+from mtlkit.testing.heads import require_targets
 
 SAMPLES = 41
 TOLERANCE = 1e-6
@@ -20,13 +23,11 @@ Batch = tuple[Tensor, Tensor]
 
 
 def declares_its_scale(subject: Subject) -> None:
-    """It declares a name, the kinds of tasks it measures, its direction, unit and bounds."""
+    """It declares a name, the types of targets it measures, its direction, unit and bounds."""
     metric, kind = subject.value, subject.kind.__name__
     require(isinstance(metric.name, str) and bool(metric.name) and "/" not in metric.name,
             f"the name is {metric.name!r}; expected text without '/'")  # fmt: skip
-    kinds = getattr(metric, "kinds", ())
-    require(bool(kinds) and all(isinstance(one, TaskKind) for one in kinds),
-            f"{kind}.kinds is {kinds!r}; expected a tuple of TaskKind")  # fmt: skip
+    require_targets(subject)
     direction = getattr(metric, "higher_is_better", None)
     require(isinstance(direction, bool),
             f"{kind}.higher_is_better is {direction!r}; expected True or False")  # fmt: skip
@@ -49,7 +50,7 @@ def computes_a_number_within_its_bounds(subject: Subject) -> None:
 
 def prefers_right_outputs(subject: Subject) -> None:
     """Outputs that agree with the targets score better, in the direction that it declares."""
-    for kind in subject.value.kinds:
+    for kind in subject.value.targets:
         _, target = _example(kind)
         right, wrong = _outputs(kind, target), _outputs(kind, target.roll(1) + 1)
         good, bad = (_value(subject.value, [(outputs, target)]) for outputs in (right, wrong))
@@ -107,14 +108,14 @@ def merges_over_ranks(subject: Subject) -> None:
 
 
 def _examples(metric: Metric) -> Iterator[Batch]:
-    """Yield outputs and targets for each kind of task, some outputs wrong, some targets missing."""
-    return (_example(kind) for kind in metric.kinds)
+    """Yield outputs and labels for each type of target, some outputs wrong, some labels missing."""
+    return (_example(kind) for kind in metric.targets)
 
 
-def _example(kind: TaskKind) -> Batch:
+def _example(kind: type[Target]) -> Batch:
     generator = torch.Generator().manual_seed(1)
     missing = torch.arange(SAMPLES) % 4 == 3
-    if kind is TaskKind.CLASSIFICATION:
+    if kind is ClassTarget:
         target = torch.randint(len(CLASSES), (SAMPLES,), generator=generator)
         outputs = _outputs(kind, target) + torch.randn(SAMPLES, 3, generator=generator)
         return outputs, torch.where(missing, MISSING, target)
@@ -123,9 +124,9 @@ def _example(kind: TaskKind) -> Batch:
     return outputs, torch.where(missing, torch.nan, target)
 
 
-def _outputs(kind: TaskKind, target: Tensor) -> Tensor:
+def _outputs(kind: type[Target], target: Tensor) -> Tensor:
     """Return outputs that agree with `target`: logits (N, C) of classes, or the values (N,)."""
-    if kind is TaskKind.CLASSIFICATION:
+    if kind is ClassTarget:
         return torch.nn.functional.one_hot(target % len(CLASSES), len(CLASSES)).float()
     return target.nan_to_num(20.0)
 
@@ -137,8 +138,7 @@ def _batches(outputs: Tensor, target: Tensor, sizes: Sequence[int]) -> list[Batc
 
 
 def _state(metric: Metric, batches: Sequence[Batch]) -> MetricState:
-    classes = CLASSES if TaskKind.CLASSIFICATION in metric.kinds else ()
-    state = metric.build(classes)
+    state = metric.build(target_of(metric.targets))
     for outputs, target in batches:
         state.update(outputs.clone(), target.clone())
     return state

@@ -22,6 +22,7 @@ from mtlkit.testing import (
     ops,
     optimizers,
     routers,
+    targets,
     values,
     weightings,
 )
@@ -38,6 +39,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "branches": (*MODULE_CHECKS, *routers.CHECKS),
     "weightings": (*values.CHECKS, *weightings.CHECKS),
     "data": (*values.CHECKS, *data.CHECKS),
+    "targets": (*values.CHECKS, *targets.CHECKS),
     "optimizers": (*values.CHECKS, *optimizers.OPTIMIZER_CHECKS),
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),

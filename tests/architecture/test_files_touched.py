@@ -24,16 +24,24 @@ PACKAGE = ROOT / "mtlkit"
 
 @attrs.frozen
 class Addition:
-    """The component that a dummy copies: its file and class; and a recipe line with the dummy."""
+    """The component that a dummy copies: its file and class; and a recipe line with the dummy.
+
+    A type of targets has none, because it is that of the data.
+    """
 
     file: str
     name: str
     line: str
     options: str = "{}"  # of an example
+    space: str = ""  # the namespace with its name, if not the folder
 
     @property
     def folder(self) -> str:
         return self.file.partition("/")[0]
+
+    @property
+    def stub(self) -> str:
+        return f"{self.space or self.folder}/__init__.pyi"
 
 
 ADDITIONS = {
@@ -55,6 +63,7 @@ ADDITIONS = {
         "data: {type: dummy, file: rows.csv, labels: [kind, side]}",
         "{'file': Path('rows.csv'), 'labels': ('kind',)}",
     ),
+    "targets": Addition("targets/number.py", "NumberTarget", "", space="data"),
     "optimizers": Addition("optim/adamw.py", "AdamW", "optimizer: dummy"),
     "schedules": Addition("optim/cosine.py", "Cosine", "schedule: dummy"),
     "adapters": Addition("adapters/pool.py", "Pool", "tasks: {kind: {adapter: dummy}}"),
@@ -105,8 +114,8 @@ for family, (namespace, line, options) in json.loads(sys.argv[1]).items():
         "registered": catalog.families()[family].get("dummy") is component,
         "listed": re.search("^  dummy +a dummy", printed("list", family), re.M) is not None,
         "shown": "dummy: a dummy" in printed("show", f"{family}/dummy"),
-        "schema": f"{family}/dummy" in recipe_schema(catalog)["$defs"],
-        "recipe": uses(line, component),
+        "schema": not line or f"{family}/dummy" in recipe_schema(catalog)["$defs"],
+        "recipe": not line or uses(line, component),
     }
 Path("rows.csv").write_text("kind,side,x\\n" + "a,b,1\\nb,a,2\\n" * 20)
 for family, registry in catalog.families().items():  # of the others no check is run
@@ -138,8 +147,8 @@ def add(copy, family, addition):
     )
     assert docstring, "the registration function was not found"
     builtins.write_text(head + docstring + line + rest)
-    with open(copy / folder / "__init__.pyi", "a", encoding="utf-8") as stub:
-        stub.write(f"from .dummy_{family} import {new} as {new}\n")
+    with open(copy / addition.stub, "a", encoding="utf-8") as stub:
+        stub.write(f"from mtlkit.{folder}.dummy_{family} import {new} as {new}\n")
 
 
 def changed_files(copy):
@@ -162,7 +171,8 @@ def probed(tmp_path_factory):
     for family, addition in ADDITIONS.items():
         add(copy, family, addition)
     questions = {
-        family: (f"mtlkit.{a.folder}", a.line, a.options) for family, a in ADDITIONS.items()
+        family: (f"mtlkit.{a.space or a.folder}", a.line, a.options)
+        for family, a in ADDITIONS.items()
     }
     done = subprocess.run(
         [sys.executable, "-c", PROBE, json.dumps(questions)],
@@ -185,7 +195,7 @@ def test_three_files_are_touched(probed):
     """Its file, the registration line and the stub's line; its own test comes on top."""
     touched = set(probed[1])
     for family, addition in ADDITIONS.items():
-        touched -= {f"{addition.folder}/dummy_{family}.py", f"{addition.folder}/__init__.pyi"}
+        touched -= {f"{addition.folder}/dummy_{family}.py", addition.stub}
     assert touched == {"plugins/builtins.py"}
 
 
@@ -199,4 +209,6 @@ def test_contributing_says_so():
     rows = re.findall(r"^\| add an? (.+?) \| .+? \| (.+?) \|$", text, re.MULTILINE)
     named = {family for families, _ in rows for family in re.split(r", | or an? | or ", families)}
     assert named == {Catalog().families()[family].family for family in ADDITIONS}
-    assert {files for _, files in rows} == {FILES}
+    assert {
+        files.replace("the stub of `data`", "its folder's `__init__.pyi`") for _, files in rows
+    } == {FILES}

@@ -7,7 +7,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
 
-from mtlkit.data import Categorical
+from mtlkit.data import Categorical, NumberTarget
 from mtlkit.evaluators import TaskMetrics
 from mtlkit.evaluators.task_metrics import confusion
 from mtlkit.metrics import R2
@@ -51,7 +51,7 @@ def test_loss_and_metrics_of_a_regression_count_present_labels_only():
 def test_a_perfect_line_has_an_r2_of_its_squared_correlation():
     target = torch.arange(10.0)
     outputs = target * 1.0
-    state = R2().build(())
+    state = R2().build(NumberTarget())
     state.update(outputs, target)
     assert state.compute() == pytest.approx(pearsonr(outputs, target).statistic ** 2)
 

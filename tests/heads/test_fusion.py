@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mtlkit.backbones import VectorFeatures
+from mtlkit.data import ClassTarget, NumberTarget
 from mtlkit.heads import (
     Classification,
     ClassificationHead,
@@ -23,6 +25,8 @@ from mtlkit.ops import use
 from mtlkit.ops.dispatch.table import builtin_ops
 from mtlkit.routers import Features
 from mtlkit.routers.linear_branch import LinearBranches
+
+WIDTH = VectorFeatures(width=6)
 
 IMPLEMENTATIONS = {name: tuple(op.implementations) for name, op in builtin_ops().items()}
 
@@ -42,8 +46,8 @@ class Focal(Classification):
 
     focus: float = 2.0
 
-    def build(self, features, classes):
-        return FocalHead(self, features, classes)
+    def build(self, features, target):
+        return FocalHead(self, features.width, target.classes)
 
 
 class FocalHead(ClassificationHead):
@@ -80,17 +84,19 @@ def heads_and_targets():
     torch.manual_seed(0)
     plain = Classification()
     heads = {
-        "who": plain.build(6, tuple(map(str, range(9)))),
-        "pose": plain.build(6, ("l", "f", "r")),
-        "smooth": Classification(label_smoothing=0.1).build(6, ("a", "b")),
-        "saved-softmax": Classification(implementation="saved-softmax").build(6, ("a", "b")),
-        "age": Regression().build(6, ()),
-        "angle": Margin().build(6, ("a", "b", "c")),
+        "who": plain.build(WIDTH, ClassTarget(names=tuple(map(str, range(9))))),
+        "pose": plain.build(WIDTH, ClassTarget(names=("l", "f", "r"))),
+        "smooth": Classification(label_smoothing=0.1).build(WIDTH, ClassTarget(names=("a", "b"))),
+        "saved-softmax": Classification(implementation="saved-softmax").build(
+            WIDTH, ClassTarget(names=("a", "b"))
+        ),
+        "age": Regression().build(WIDTH, NumberTarget()),
+        "angle": Margin().build(WIDTH, ClassTarget(names=("a", "b", "c"))),
         "doubled": Doubled(plain, 6, ("a", "b")),
-        "focal": Focal().build(6, ("a", "b")),
+        "focal": Focal().build(WIDTH, ClassTarget(names=("a", "b"))),
         "plugin": PluginHead(6, 5),
         "smooth plugin": PluginHead(6, 4, smoothing=0.1),
-        "light": plain.build(6, ("dark", "light")),
+        "light": plain.build(WIDTH, ClassTarget(names=("dark", "light"))),
     }
     targets = {task: torch.tensor([0, -1, 1, 0]) for task in heads}
     targets["age"] = torch.tensor([3.0, torch.nan, 1.0, -1.0])
@@ -152,7 +158,10 @@ def test_heads_with_equal_options_and_shared_features_are_one_call(calls):
 
 
 def test_an_extra_option_of_a_subclass_is_not_dropped():
-    heads = {name: Focal(focus=2.0).build(6, ("a", "b", "c")) for name in ("one", "two")}
+    heads = {
+        name: Focal(focus=2.0).build(WIDTH, ClassTarget(names=("a", "b", "c")))
+        for name in ("one", "two")
+    }
     shared, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
     losses = head_losses(heads, dict.fromkeys(heads, shared), dict.fromkeys(heads, target))
     for task, head in heads.items():
@@ -207,7 +216,7 @@ def test_an_overridden_loss_is_the_one_that_is_called(monkeypatch, where):
 
 
 def test_a_head_without_a_description_is_computed_alone():
-    assert HeadModule.fusion(Regression().build(6, ())) is None
+    assert HeadModule.fusion(Regression().build(WIDTH, NumberTarget())) is None
 
 
 def branches_of(build):
@@ -220,10 +229,20 @@ def branches_of(build):
 @pytest.mark.parametrize(
     ("build", "fused"),
     [
-        (lambda: Classification(label_smoothing=0.1).build(6, tuple("abc")), True),
+        (
+            lambda: Classification(label_smoothing=0.1).build(
+                WIDTH, ClassTarget(names=tuple("abc"))
+            ),
+            True,
+        ),
         (lambda: PluginHead(6, 3), True),
-        (lambda: Focal().build(6, tuple("abc")), False),
-        (lambda: Classification(implementation="eager").build(6, tuple("abc")), False),
+        (lambda: Focal().build(WIDTH, ClassTarget(names=tuple("abc"))), False),
+        (
+            lambda: Classification(implementation="eager").build(
+                WIDTH, ClassTarget(names=tuple("abc"))
+            ),
+            False,
+        ),
     ],
     ids=["classification", "plugin", "focal", "fixed implementation"],
 )

@@ -7,11 +7,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mtlkit.data import ClassTarget, NumberTarget
 from mtlkit.metrics import MAE, R2, RMSE, Accuracy
 from mtlkit.metrics.chance_level import chance_level
 
 METRICS = {"accuracy": Accuracy(), "mae": MAE(), "rmse": RMSE(), "r2": R2()}
-CLASSES = ("left", "front", "right")
+CLASSES = ClassTarget(names=("left", "front", "right"))
 
 
 def value(metric, *batches):
@@ -80,5 +81,5 @@ def test_the_chance_level_is_that_of_the_commonest_class_or_the_mean():
     target = torch.tensor([2, 2, 0, -1])
     assert chance_level(Accuracy(), target, CLASSES) == pytest.approx(2 / 3)
     sizes = torch.tensor([0.0, 4.0, math.nan])
-    assert chance_level(MAE(), sizes, ()) == 2.0
-    assert chance_level(R2(), sizes, ()) == pytest.approx(0)
+    assert chance_level(MAE(), sizes, NumberTarget()) == 2.0
+    assert chance_level(R2(), sizes, NumberTarget()) == pytest.approx(0)

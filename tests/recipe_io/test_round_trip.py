@@ -186,7 +186,7 @@ def measured_task(draw: st.DrawFn, catalog: Catalog) -> Task:
     """
     task = draw(instance_of(Task, catalog, 1))
     known = map(catalog.metrics.get, catalog.metrics.names())
-    fitting = [cls for cls in known if task.head.kind in cls.kinds]
+    fitting = [cls for cls in known if any(map(task.head.predicts, cls.targets))]
     drawn = [draw(instance_of(cls, catalog, 0)) for cls in fitting if draw(st.booleans())]
     task = attrs.evolve(task, metrics=tuple({value.name: value for value in drawn}.values()))
     names = [value.name for value in task.measured_by]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mtlkit.backbones import MLP, CasiaNet
-from mtlkit.data import InputSpec
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads import Classification, Regression
 from mtlkit.model import Assembly, assemble
@@ -33,7 +33,7 @@ GROUPS = {"left": (-90, -45), "front": (0,), "right": (45, 90)}
 TASKS = {"identity": Task(role=Role.MAIN), "pose": Task()}
 ASSEMBLY = Assembly(
     inputs=InputSpec(shape=(1, 16, 16), mean=(0.0,)),
-    classes={"identity": ("a", "b", "c"), "pose": POSES},
+    targets={"identity": ClassTarget(names=("a", "b", "c")), "pose": ClassTarget(names=POSES)},
 )
 BACKBONE = CasiaNet(width=0.1, dropout=0.0)
 LINEAR = Grouped(task="identity", by="pose", groups=GROUPS)

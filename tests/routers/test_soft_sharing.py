@@ -10,7 +10,7 @@ import torch
 from scipy.special import softmax
 
 from mtlkit.backbones import MLP, CasiaNet, VectorFeatures
-from mtlkit.data import InputSpec, Loading
+from mtlkit.data import ClassTarget, InputSpec, Loading
 from mtlkit.model import Assembly, assemble
 from mtlkit.optim import SGD
 from mtlkit.plugins.catalog import load_catalog
@@ -30,7 +30,7 @@ TASKS = {"identity": Task(role=Role.MAIN), "pose": Task(), "light": Task()}
 NAMES = list(TASKS)
 ASSEMBLY = Assembly(
     inputs=InputSpec(shape=(6,), mean=(0.0,)),
-    classes=dict.fromkeys(TASKS, ("a", "b", "c")),
+    targets=dict.fromkeys(TASKS, ClassTarget(names=("a", "b", "c"))),
 )
 IMAGES = attrs.evolve(ASSEMBLY, inputs=InputSpec(shape=(1, 16, 16), mean=(0.0,)))
 MLP = MLP(hidden=(8,))

@@ -19,7 +19,7 @@ from torch import nn
 
 from mtlkit.backbones import Backbone, BackboneModule, SplittableBackbone, VectorFeatures
 from mtlkit.component import Rule
-from mtlkit.data import DataSource, Numeric
+from mtlkit.data import ClassTarget, DataSource, NumberTarget, Numeric, Target
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule, LinearCrossEntropy
 from mtlkit.loggers import Logger, LogWriter
@@ -35,7 +35,7 @@ from mtlkit.routers import (
     UnbranchedRouter,
 )
 from mtlkit.routers.block_branch import BlockBranches
-from mtlkit.task_types import MISSING, TaskKind
+from mtlkit.task_types import MISSING
 from mtlkit.testing import SmallData
 from mtlkit.weightings import LossWeighting, WeightedLoss, Weighting
 
@@ -363,13 +363,15 @@ GUESSES = (Guess, Extended, Coarse, Charging, Decaying, Counting, Ascending, Sha
 class Guesser(Head):
     """A head with the defect that `how` names."""
 
-    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION
+    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
 
     how: str = "Guess"
 
-    def build(self, features, classes):
-        return {guess.__name__: guess for guess in GUESSES}[self.how](features, classes)
+    def build(self, features, target):
+        return {guess.__name__: guess for guess in GUESSES}[self.how](
+            features.width, target.classes
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -380,10 +382,10 @@ class Mismeasured(Guesser):
 
 
 @attrs.frozen(kw_only=True)
-class Kindless(Guesser):
-    """A head that says its kind in a word."""
+class Targetless(Guesser):
+    """A head that names its target in a word."""
 
-    kind: ClassVar[TaskKind] = "classification"
+    targets: ClassVar[tuple[type[Target], ...]] = ("class",)
 
 
 # --- metrics -------------------------------------------------------------------------------------
@@ -450,7 +452,7 @@ class Offset(Metric):
     """A mean absolute error with the defect that `how` names."""
 
     name = "error"
-    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     higher_is_better: ClassVar[bool] = False
     unit: ClassVar[str] = "label"
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
@@ -905,7 +907,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("builds-the-same-tensors-when-blank", Net(how="Wider"), "of other names or shapes"),
     ],
     "heads": [
-        ("declares-its-kind", Kindless(), "Kindless.kind is 'classification'"),
+        ("declares-its-targets", Targetless(), "Targetless.targets is ('class',)"),
         ("returns-outputs-for-its-kind", Guesser(how="Extended"), "outputs are (1, 1, 3), not"),
         ("returns-a-loss-per-sample", Guesser(how="Coarse"), "losses are torch.bfloat16"),
         ("ignores-each-missing-target", Guesser(how="Charging"), "of a missing target is"),

@@ -6,8 +6,17 @@ import pytest
 from PIL import Image
 
 from mtlkit import testing
-from mtlkit.backbones import MLP, CasiaNet, TimmModel
-from mtlkit.data import Images, InputSpec, Table
+from mtlkit.backbones import MLP, CasiaNet, SegNet, TimmModel, Transformer, UNet
+from mtlkit.data import (
+    ClassMapTarget,
+    ClassTarget,
+    Images,
+    InputSpec,
+    MultiLabelTarget,
+    Table,
+    TokenTarget,
+    VectorTarget,
+)
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers import Grouped
 from mtlkit.weightings import Fixed
@@ -20,7 +29,21 @@ EXAMPLES = {
         value=MLP(hidden=(16, 8), dropout=0.5), inputs=InputSpec(shape=(6,))
     ),
     "backbones/timm": testing.Example(
-        value=TimmModel(model="resnet10t"), inputs=InputSpec(shape=(3, 32, 32))
+        value=TimmModel(model="resnet10t", features="pyramid", levels=(2, 4)),
+        inputs=InputSpec(shape=(3, 32, 32)),
+    ),
+    "backbones/unet": testing.Example(
+        value=UNet(channels=4, depth=2), inputs=InputSpec(shape=(1, 16, 16))
+    ),
+    "backbones/segnet": testing.Example(
+        value=SegNet(width=0.03), inputs=InputSpec(shape=(1, 32, 32))
+    ),
+    "backbones/transformer": testing.Example(
+        value=Transformer(width=16, layers=1, feedforward=16, dropout=0.0),
+        inputs={
+            "ids": InputSpec(shape=(6,), dtype="int64", vocabulary=20),
+            "mask": InputSpec(shape=(6,), dtype="bool"),
+        },
     ),
     "routers/grouped": Grouped(task="kind", by="side", groups={"l": ("left",), "r": ("right",)}),
     "data/images": Images(
@@ -29,6 +52,16 @@ EXAMPLES = {
     "data/table": Table(
         file=Path("rows.csv"), labels=("kind", "size"), numeric=("size",), key="name"
     ),
+    **{
+        f"targets/{name}": kind(names=("a", "b", "c"))
+        for name, kind in {
+            "class": ClassTarget,
+            "class-map": ClassMapTarget,
+            "multi-label": MultiLabelTarget,
+            "tokens": TokenTarget,
+            "vector": VectorTarget,
+        }.items()
+    },
     "weightings/fixed": Fixed(weights={"side": 0.5, "rare": 0.0}),
 }
 CHANCE = "projects on the other tasks' gradients in an order drawn by chance, as published"

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchjd.aggregation as peer
 
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.task_types import LossTerm, Role
 from mtlkit.training.gradients.batch import UpdateInfo
 from mtlkit.training.gradients.gradient_step import weigh
 from mtlkit.training.gradients.gramian import gramian_of
@@ -53,7 +53,7 @@ MANY = 40
 def terms_of(count):
     names = ("who", "side", "rare", "age", "more", "last", *(f"t{n}" for n in range(30)))
     return tuple(
-        LossTerm(name, name, Role.SIDE if place else Role.MAIN, TaskKind.CLASSIFICATION, 3)
+        LossTerm(name, name, Role.SIDE if place else Role.MAIN, 3)
         for place, name in enumerate(names[:count])
     )
 

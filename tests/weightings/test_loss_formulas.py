@@ -7,7 +7,7 @@ import pytest
 import torch
 import torchjd.scalarization as peer
 
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings import (
     DWA,
     FAMO,
@@ -27,9 +27,9 @@ from mtlkit.weightings import (
 from mtlkit.weightings.solvers.adam import AdamState
 
 TERMS = (
-    LossTerm("who", "who", Role.MAIN, TaskKind.CLASSIFICATION, 40),
-    LossTerm("pose", "pose", Role.SIDE, TaskKind.CLASSIFICATION, 13),
-    LossTerm("age", "age", Role.SIDE, TaskKind.REGRESSION),
+    LossTerm("who", "who", Role.MAIN, 40),
+    LossTerm("pose", "pose", Role.SIDE, 13),
+    LossTerm("age", "age", Role.SIDE),
 )
 
 

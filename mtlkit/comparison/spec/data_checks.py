@@ -52,7 +52,7 @@ def task_metrics_of(name: str, problem: Compared, data: Data) -> list[TaskMetric
         )
         metric, owner = stated.declared_by(tasks), stated.metric.partition("/")[0]
         if metric is not None:
-            level = chance_level(metric, targets[owner], assembly.classes.get(owner, ()))
+            level = chance_level(metric, targets[owner], assembly.targets[owner])
             metrics[-1] = attrs.evolve(metrics[-1], unit=metric.unit, chance_level=level)
     return metrics
 

@@ -4,7 +4,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit import TaskKind
+from mtlkit.data import ClassTarget
 from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator, Section, TableBlock
 from mtlkit.plugins import MISSING, at_least
 
@@ -27,8 +27,8 @@ class Calibration(Evaluator):
         outputs, targets = trained.predict(split).outputs, trained.targets(split)
         metrics = {
             f"{self.prefix}/{name}": calibration_error(outputs[name], targets[name], self.bins)
-            for name, task in trained.tasks.items()
-            if task.head.kind is TaskKind.CLASSIFICATION
+            for name, target in trained.model.assembly.targets.items()
+            if isinstance(target, ClassTarget)
         }
         table = TableBlock(header=("task", "calibration error"), rows=tuple(metrics.items()))
         return EvaluationResult(

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mtlkit import TaskKind
+from mtlkit.backbones import FeatureSpec
+from mtlkit.data import ClassTarget, Target
 from mtlkit.heads import Head, HeadModule
 from mtlkit.metrics import Accuracy, Metric
 from mtlkit.plugins import MISSING, above
@@ -20,13 +21,13 @@ class CosineClassifier(Head):
     The cosines are multiplied by `scale` before the softmax.
     """
 
-    kind: ClassVar[TaskKind] = TaskKind.CLASSIFICATION  # of the task, fixed before data is loaded
+    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)  # that it predicts
     default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)  # of tasks that list none
 
     scale: float = attrs.field(default=16.0, validator=above(0))
 
-    def build(self, features: int, classes: tuple[str, ...]) -> HeadModule:
-        return CosineHead(self.scale, features, len(classes))
+    def build(self, features: FeatureSpec, target: Target) -> HeadModule:
+        return CosineHead(self.scale, features.width, len(target.classes))
 
 
 class CosineHead(HeadModule):

@@ -48,6 +48,11 @@ def mtlkit_register(catalog: Registrar) -> None:
         "mtlkit_hello.stripes:Stripes",
         "drawn images of stripes",
     )
+    catalog.targets.add(
+        "hello/angle",
+        "mtlkit_hello.angle:Angle",
+        "an angle in degrees",
+    )
     catalog.optimizers.add(
         "hello/rmsprop",
         "mtlkit_hello.rmsprop:RMSprop",

@@ -6,15 +6,16 @@ import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.data import NumberTarget, Target
 from mtlkit.metrics import Metric, MetricState, is_present
-from mtlkit.plugins import TaskKind, above
+from mtlkit.plugins import above
 
 
 @attrs.frozen(kw_only=True)
 class Within(Metric):
     """The fraction of predictions whose error is at most `tolerance`, in the label's unit."""
 
-    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str] = "fraction"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -26,7 +27,7 @@ class Within(Metric):
         # part of the name, because the value depends on it
         return f"within-{self.tolerance:g}"
 
-    def build(self, classes: tuple[str, ...]) -> MetricState:
+    def build(self, target: Target) -> MetricState:
         return WithinState(self.tolerance)
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from mtlkit.backbones import MLP
-from mtlkit.data import InputSpec
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.heads import Classification
 from mtlkit.routers import Features, Wiring
 from mtlkit_hello.scaled import Scaled
@@ -12,13 +12,14 @@ from mtlkit_hello.scaled import Scaled
 def test_a_group_reads_the_features_times_its_scales():
     inputs = InputSpec(shape=(3,))
     backbone = MLP(hidden=(4,)).build(inputs)
+    sides = ClassTarget(names=("left", "right"))
     wiring = Wiring(
         backbone=backbone,
         inputs=inputs,
         new_backbone=lambda: MLP(hidden=(4,)).build(inputs),
         tasks=("pose",),
-        new_head=lambda task, features: Classification().build(features, ("left", "right")),
-        classes={"pose": ("left", "right")},
+        new_head=lambda task, features: Classification().build(features, sides),
+        classes={"pose": sides.classes},
     )
     branches = Scaled().build(wiring, "pose", groups=2)
     torch.nn.init.constant_(branches.scales[1], 2.0)

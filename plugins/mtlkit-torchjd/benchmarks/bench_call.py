@@ -23,13 +23,12 @@ from mtlkit_torchjd.upgrad import UPGrad
 from torch import Tensor
 from torchjd import aggregation
 
-from mtlkit.plugins import LossTerm, Role, TaskKind
+from mtlkit.plugins import LossTerm, Role
 from mtlkit.weightings import MGDA, JacobianWeighting, UpdateStats, Weighting
 
 TASKS, FEATURES = 4, 64 * 512
 TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if index else Role.MAIN, TaskKind.REGRESSION)
-    for index, name in enumerate("abcd")
+    LossTerm(name, name, Role.SIDE if index else Role.MAIN) for index, name in enumerate("abcd")
 )
 PAIRS: dict[str, tuple[Weighting, Callable[[Tensor], Tensor] | None]] = {
     "mgda (built in)": (MGDA(), None),

@@ -13,8 +13,8 @@ def unknown_losses(
 ) -> Iterable[Problem]:
     """Yield a problem for each name in `values` that no loss has.
 
-    >>> from mtlkit.plugins import Role, TaskKind
-    >>> terms = [LossTerm("pose", "pose", Role.SIDE, TaskKind.CLASSIFICATION)]
+    >>> from mtlkit.plugins import Role
+    >>> terms = [LossTerm("pose", "pose", Role.SIDE)]
     >>> print(*unknown_losses("preferences", {"poes": 2.0}, terms))
     weighting.preferences.poes: no loss is named 'poes'; the losses are pose
     """
@@ -32,8 +32,8 @@ def tensor_by_loss(
 ) -> Tensor:
     """Return the values (T,) in the order of `terms`, and `default` for losses without one.
 
-    >>> from mtlkit.plugins import Role, TaskKind
-    >>> terms = [LossTerm(name, name, Role.SIDE, TaskKind.REGRESSION) for name in ("age", "height")]
+    >>> from mtlkit.plugins import Role
+    >>> terms = [LossTerm(name, name, Role.SIDE) for name in ("age", "height")]
     >>> tensor_by_loss({"height": 3.0}, terms, 1.0).tolist()
     [1.0, 3.0]
     """

@@ -13,14 +13,13 @@ from mtlkit_torchjd.upgrad import UPGrad
 from torchjd import aggregation
 from torchjd.linalg import QuadprogProjector
 
-from mtlkit.plugins import LossTerm, Role, TaskKind
+from mtlkit.plugins import LossTerm, Role
 from mtlkit.weightings import JacobianWeighting, StepInfo, UpdateStats
 
 TASKS, ELEMENTS = 5, 40
 NAMES = [f"task{index}" for index in range(TASKS)]
 TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if index else Role.MAIN, TaskKind.REGRESSION)
-    for index, name in enumerate(NAMES)
+    LossTerm(name, name, Role.SIDE if index else Role.MAIN) for index, name in enumerate(NAMES)
 )
 PREFERENCES = {"task1": 3.0, "task4": 0.25}
 VECTOR = torch.tensor([1.0, 3.0, 1.0, 1.0, 0.25], dtype=torch.float64)

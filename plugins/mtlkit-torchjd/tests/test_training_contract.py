@@ -15,7 +15,7 @@ from mtlkit_torchjd.upgrad import UPGrad
 from torchjd import aggregation
 
 from mtlkit import load_catalog
-from mtlkit.plugins import LoadFailedError, LossTerm, Role, TaskKind
+from mtlkit.plugins import LoadFailedError, LossTerm, Role
 from mtlkit.weightings import GradientLocation, HeadGradients, StepInfo, UpdateStats
 from mtlkit.weightings.base import pairing_problems
 
@@ -25,9 +25,7 @@ ALL = (UPGrad, DualProj, PCD, Krum, ConFIG, GradDrop, TrimmedMean)
 def terms_of(roles):
     """Return a loss for each letter: M of a main task, s of a side task."""
     roles = [Role.MAIN if letter == "M" else Role.SIDE for letter in roles]
-    return tuple(
-        LossTerm(f"t{i}", f"t{i}", role, TaskKind.REGRESSION) for i, role in enumerate(roles)
-    )
+    return tuple(LossTerm(f"t{i}", f"t{i}", role) for i, role in enumerate(roles))
 
 
 def normal(*shape, seed=0):

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit import Task, TaskKind
-from mtlkit.data import Categorical, Split
+from mtlkit import Task
+from mtlkit.data import Categorical, ClassTarget, Split
 from mtlkit.plugins import DataError
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
@@ -176,11 +176,7 @@ def probed_labels(
         for label in labels:
             _require(label, probe_samples(label, train, split, subject))
         return tuple(labels)
-    side = [
-        task.target or name
-        for name, task in tasks.items()
-        if task.head.kind is TaskKind.CLASSIFICATION
-    ]
+    side = [task.target or name for name, task in tasks.items() if task.head.predicts(ClassTarget)]
 
     def probeable(label: str) -> bool:
         both = (train.columns.get(label), split.columns.get(label))

@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.data import Data, Split
+from mtlkit.data import ClassTarget, Data, Split
 from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator, Section
-from mtlkit.plugins import DataError, LossTerm, Problem, TaskKind, one_of
+from mtlkit.plugins import DataError, LossTerm, Problem, one_of
 from mtlkit.routers import BranchOutputs, GroupedRouter
 from mtlkit_face.identification.failures import failure_gallery
 from mtlkit_face.identification.gallery import GalleryTrial, arrange
@@ -64,7 +64,7 @@ class Identification(Evaluator):
         if self.task not in known:
             tasks = ", ".join(known)
             yield Problem(("task",), f"no task named {self.task!r}; the tasks are {tasks}")
-        elif known[self.task].kind is not TaskKind.CLASSIFICATION:
+        elif not known[self.task].predicts(ClassTarget):
             yield Problem(("task",), f"the task {self.task!r} predicts no classes")
 
     def check(self, data: Data) -> None:

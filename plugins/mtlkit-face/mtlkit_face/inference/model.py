@@ -9,9 +9,9 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit import Recipe, Role, TaskKind, load_catalog, load_model, load_recipe
+from mtlkit import Recipe, Role, load_catalog, load_model, load_recipe
 from mtlkit.backbones import one_input
-from mtlkit.data import Frame
+from mtlkit.data import ClassTarget, Frame
 from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit.routers import BranchSelection, GroupedRouter
 from mtlkit.runs import RunFolder, open_run
@@ -133,7 +133,7 @@ def _main_task(folder: RunFolder, recipe: Recipe) -> str:
     main = [
         name
         for name, task in recipe.tasks.items()
-        if task.role is Role.MAIN and task.head.kind is TaskKind.CLASSIFICATION
+        if task.role is Role.MAIN and task.head.predicts(ClassTarget)
     ]
     if len(main) != 1:
         raise DataError(

@@ -82,9 +82,7 @@ class ImageEmbedder:
             )
         self.shape = shape
         self.weights = weights
-        self.preprocessing = Preprocessing(
-            shape=shape, mean=inputs.mean, std=inputs.std
-        )
+        self.preprocessing = Preprocessing(shape=shape, mean=inputs.mean, std=inputs.std)
         self.embedded = 0
         self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()
         self.failed: dict[str, str] = {}

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from mtlkit.data import Data
+from mtlkit.data import ClassTarget, Data
 from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator
-from mtlkit.plugins import LossTerm, MultiTaskModel, Problem, TaskKind, at_least, member_of
+from mtlkit.plugins import LossTerm, MultiTaskModel, Problem, at_least, member_of
 from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.result import ProtocolReport
 
@@ -40,7 +40,7 @@ class Protocol(Evaluator):
         if self.task not in by_task:
             tasks = ", ".join(by_task)
             yield Problem(("task",), f"no task named {self.task!r}; the tasks are {tasks}")
-        elif by_task[self.task].kind is not TaskKind.CLASSIFICATION:
+        elif not by_task[self.task].predicts(ClassTarget):
             yield Problem(("task",), f"the task {self.task!r} predicts no classes")
 
     @property

@@ -8,7 +8,7 @@ from mtlkit_face.networks.side_block import SideBlock
 from mtlkit_face.networks.yin_liu import m_cnn
 
 from mtlkit.backbones import MLP
-from mtlkit.data import InputSpec
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.model import Assembly, assemble
 from mtlkit.plugins import AssemblyError
 
@@ -16,7 +16,7 @@ SIDE = ("pose", "illumination", "expression")
 RECIPE = attrs.evolve(m_cnn(Rendered(), width=0.1), router=SideBlock(tasks=SIDE))
 ASSEMBLY = Assembly(
     inputs=InputSpec(shape=(1, 32, 32), mean=(127.5,), std=(128.0,)),
-    classes=dict.fromkeys(RECIPE.tasks, ("a", "b", "c")),
+    targets=dict.fromkeys(RECIPE.tasks, ClassTarget(names=("a", "b", "c"))),
 )
 
 

@@ -24,7 +24,8 @@ class PixelModel(nn.Module):
 
     def __init__(self, shape=(1, 8, 8)):
         super().__init__()
-        self.assembly = Assembly(inputs=InputSpec(shape=shape, mean=(127.5,), std=(128.0,)), classes={})
+        spec = InputSpec(shape=shape, mean=(127.5,), std=(128.0,))
+        self.assembly = Assembly(inputs=spec, targets={})
         self.one = nn.Parameter(torch.ones(()))
         self.batches = []
 

@@ -7,7 +7,6 @@ import attrs
 import numpy as np
 import pytest
 import torch
-from mtlkit.data import InputSpec
 from mtlkit_face.protocols.embedding import ImageEmbedder
 from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.pairs.cfp import CFP, Faces
@@ -21,6 +20,7 @@ from PIL import Image
 
 from mtlkit import Role, Task
 from mtlkit.backbones import MLP
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.model import Assembly, assemble
 from mtlkit.plugins import DataError
 from mtlkit.routers import BranchSelection, Grouped
@@ -84,11 +84,13 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     """The mean over mirror images of eq. 12's templates has the mean of the four scores."""
     shape = (1, 8, 8)
     tasks = {"identity": Task(role=Role.MAIN), "pose": Task()}
-    classes = {"identity": ("a", "b", "c"), "pose": ("-45", "0", "45")}
+    names = {"identity": ("a", "b", "c"), "pose": ("-45", "0", "45")}
+    targets = {task: ClassTarget(names=classes) for task, classes in names.items()}
     grouping = Grouped(task="identity", by="pose",
                        groups={"left": (-45,), "front": (0,), "right": (45,)})  # fmt: skip
     torch.manual_seed(0)
-    assembly = Assembly(inputs=InputSpec(shape=shape, mean=(127.5,), std=(128.0,)), classes=classes)
+    spec = InputSpec(shape=shape, mean=(127.5,), std=(128.0,))
+    assembly = Assembly(inputs=spec, targets=targets)
     model = assemble(MLP(hidden=(16,)), grouping, tasks, assembly).eval()
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     mean = ImageEmbedder(lfw, model, no_progress).embed(images)

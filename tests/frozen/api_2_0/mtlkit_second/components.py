@@ -7,9 +7,9 @@ import attrs
 import torch
 from torch import nn
 
-from mtlkit import TaskKind
-from mtlkit.backbones import Backbone, BackboneModule
-from mtlkit.data import Categorical, Data, DataSource, Numeric, Split
+from mtlkit.adapters import Adapter, AdapterModule
+from mtlkit.backbones import Backbone, BackboneModule, MapFeatures, VectorFeatures, one_input
+from mtlkit.data import Categorical, Data, DataSource, Numeric, NumberTarget, Split, Target
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule
 from mtlkit.loggers import Logger, LogWriter
@@ -35,26 +35,37 @@ class Layer(Backbone):
 
     width: int = attrs.field(default=8, validator=at_least(1))
 
-    def build(self, sample_shape):
-        return LayerModule(self.width, sample_shape)
+    def build(self, inputs):
+        return LayerModule(self.width, inputs)
+
+
+@attrs.frozen(kw_only=True)
+class Middle(Adapter):
+    """The pixel in the middle of a map."""
+
+    reads: ClassVar = (MapFeatures,)
+    gives: ClassVar = VectorFeatures
+
+    def build(self, features):
+        return MiddleModule(features)
 
 
 @attrs.frozen(kw_only=True)
 class Absolute(Head):
     """A number, by its absolute error."""
 
-    kind: ClassVar[TaskKind] = TaskKind.REGRESSION
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(),)
 
-    def build(self, features, classes):
-        return AbsoluteHead(features)
+    def build(self, features, target):
+        return AbsoluteHead(features.width)
 
 
 @attrs.frozen(kw_only=True)
 class Largest(Metric):
     """The largest error of a number."""
 
-    kinds: ClassVar[tuple[TaskKind, ...]] = (TaskKind.REGRESSION,)
+    targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     higher_is_better: ClassVar[bool] = False
     unit: ClassVar[str] = "label"
     bounds: ClassVar[tuple[float, float]] = (0.0, math.inf)
@@ -63,8 +74,15 @@ class Largest(Metric):
     def name(self):
         return "largest"
 
-    def build(self, classes):
+    def build(self, target):
         return LargestState()
+
+
+@attrs.frozen(kw_only=True)
+class Angle(NumberTarget):
+    """An angle in degrees (N,), NaN if missing."""
+
+    noun: ClassVar[str] = "an angle"
 
 
 @attrs.frozen(kw_only=True)
@@ -179,13 +197,22 @@ class Diary(Logger):
 
 
 class LayerModule(BackboneModule):
-    def __init__(self, width, sample_shape):
+    def __init__(self, width, inputs):
         super().__init__()
-        self.layer = nn.Linear(math.prod(sample_shape), width)
-        self.features = width
+        self.layer = nn.Linear(math.prod(one_input(inputs, "second/layer").shape), width)
+        self.features = VectorFeatures(width=width)
 
     def forward(self, inputs):
         return self.layer(inputs.flatten(1)).relu()
+
+
+class MiddleModule(AdapterModule):
+    def __init__(self, features):
+        super().__init__()
+        self.features = VectorFeatures(width=features.width)
+
+    def forward(self, features, context):
+        return features[:, :, features.shape[2] // 2, features.shape[3] // 2]
 
 
 class AbsoluteHead(HeadModule):

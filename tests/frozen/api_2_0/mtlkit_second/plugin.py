@@ -7,6 +7,7 @@ from mtlkit.plugins import hookimpl
 def mtlkit_register(catalog):
     at = "mtlkit_second.components"
     catalog.backbones.add("second/layer", f"{at}:Layer", "one layer")
+    catalog.adapters.add("second/middle", f"{at}:Middle", "the pixel in the middle")
     catalog.heads.add("second/absolute", f"{at}:Absolute", "a number, by its absolute error")
     catalog.metrics.add("second/largest", f"{at}:Largest", "the largest error")
     catalog.routers.add("second/plain", f"{at}:Plain", "every head sees the features")
@@ -14,6 +15,7 @@ def mtlkit_register(catalog):
     catalog.weightings.add("second/sum", f"{at}:Sum", "the plain sum")
     catalog.weightings.add("second/norms", f"{at}:Norms", "inverse gradient norms")
     catalog.weightings.add("second/direction", f"{at}:Direction", "the summed gradient")
+    catalog.targets.add("second/angle", f"{at}:Angle", "an angle")
     catalog.data.add("second/numbers", f"{at}:Numbers", "random numbers")
     catalog.optimizers.add("second/descent", f"{at}:Descent", "plain descent")
     catalog.schedules.add("second/falling", f"{at}:Falling", "falls to zero")
