@@ -5,19 +5,20 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 from torch import Tensor
 
+from mtlkit.features.inputs import Batch
 from mtlkit.weightings.kinds import StepInfo, UpdateStats, scatter
 
 
 @attrs.frozen(eq=False)
 class MicroBatch:
-    """Samples of one forward pass: raw inputs (N, ...) and targets (N, ...) of each task.
+    """Samples of one forward pass: raw inputs and targets (N, ...) of each task.
 
     `weights` (T, N) are those of the samples in the mean loss of each term; None for those of the
     model. `fraction` is the part of the update's samples that these N are. `index` counts the
     micro-batches of this rank.
     """
 
-    inputs: Tensor
+    inputs: Batch
     targets: Mapping[str, Tensor]
     fraction: float = 1.0
     index: int = 0
