@@ -1,6 +1,6 @@
 """The network: a router over a backbone, and a head for each task."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from mtlkit.adapters.base import Adapter, AdapterModule
 from mtlkit.backbones.base import Backbone
-from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.columns import Categorical
+from mtlkit.data.dataset import Data, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.features.base import Context, FeatureSpec
 from mtlkit.features.inputs import Batch, InputSpecs
@@ -17,8 +18,10 @@ from mtlkit.heads.base import HeadModule
 from mtlkit.heads.fusion import head_losses
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.targets.base import Target, nouns
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.rows import Rows
 from mtlkit.task import Task, loss_terms
-from mtlkit.task_types import MISSING, LossTerm
+from mtlkit.task_types import MISSING, LossTerm, Reduction
 from mtlkit.weightings.kinds import StepLosses
 
 
@@ -127,8 +130,12 @@ class MultiTaskModel(nn.Module):
         targets: Mapping[str, Tensor],
         counts: Tensor,
         fraction: float = 1.0,
+        weights: Tensor | None = None,
     ) -> StepLosses:
-        """Return the losses that heads and branches compute from `features`."""
+        """Return the losses that heads and branches compute from `features`.
+
+        `weights` (T, N) are those of `self.weights`, computed here if they are None.
+        """
         specialized = self.router.specialize(features)
         losses = self.head_losses(specialized, targets)
         if len(self.terms) > len(self.tasks):
@@ -136,7 +143,9 @@ class MultiTaskModel(nn.Module):
                 specialized = self.router.specialize(attrs.evolve(features, copies={}))
             losses |= self.router.branch_losses(specialized, targets)
         per_sample = torch.stack([losses[term.name] for term in self.terms])
-        return StepLosses(self.terms, per_sample, counts, fraction, self.pooled(features))
+        weights = self.weights(targets) if weights is None else weights
+        pooled = self.pooled(features)
+        return StepLosses(self.terms, per_sample, weights, counts, fraction, pooled)
 
     def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss (N,) of each task's head at specialized `features`."""
@@ -166,11 +175,38 @@ class MultiTaskModel(nn.Module):
         assert isinstance(head, HeadModule)
         return head
 
-    def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
-        """Return the number of targets present for each loss term (T,), in float32."""
-        present = {task: self.head(task).present(targets[task]) for task in self.tasks}
+    def weights(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return the weight of each sample for each loss term (T, N), in float32.
+
+        It is the number of present elements of the sample's target, or 1 for any present element,
+        by the reduction of the task.
+        """
+        by_task = {
+            term.task: weights_of(
+                self.assembly.targets[term.task], targets[term.task], term.reduction
+            )
+            for term in self.terms[: len(self.tasks)]
+        }
+        if len(self.terms) == len(self.tasks):
+            return torch.stack([*by_task.values()])
+        present = {task: weights > 0 for task, weights in by_task.items()}
         present |= self.router.branch_present(present, targets)
-        return torch.stack([present[term.name].sum() for term in self.terms]).float()
+        return torch.stack([by_task[term.task] * present[term.name] for term in self.terms])
+
+    def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return the sum of the samples' weights for each loss term (T,), in float32."""
+        return sum_of(self.weights(targets))
+
+
+def weights_of(target: Target, labels: Tensor, reduction: Reduction) -> Tensor:
+    """Return the weight of each sample (N,) in the mean loss of a task, in float32."""
+    weights = target.weights(labels)
+    return (weights > 0).float() if reduction is Reduction.SAMPLES else weights
+
+
+def sum_of(weights: Tensor) -> Tensor:
+    """Return the sum of `weights` (T, N) over the samples (T,); exact for numbers of pixels."""
+    return weights.double().sum(dim=1).float()
 
 
 def _key(task: str) -> str:
@@ -260,30 +296,55 @@ def encode_targets(
     tasks: Mapping[str, Task],
     assembly: Assembly,
     open_labels: frozenset[str] = frozenset(),
-) -> dict[str, Tensor]:
-    """Return the targets (N,) of each task in `split`, with the class codes of training.
+) -> dict[str, Rows]:
+    """Return the targets (N, ...) of each task in `split`, with the class codes of training.
 
     A class that is absent from training counts as missing for `open_labels`; otherwise raises
-    `DataError`.
+    `DataError`, as for labels of another type than those of training.
     """
-    targets: dict[str, Tensor] = {}
-    for name, task in tasks.items():
-        label = task.target or name
-        column = split.column(label)
-        if not isinstance(column, Categorical):
-            targets[name] = column.values
-            continue
-        known = assembly.targets[name].classes
-        codes = {value: code for code, value in enumerate(known)}
-        table = torch.tensor([codes.get(value, MISSING) for value in column.names] + [MISSING])
-        targets[name] = table[column.codes]  # the code -1 selects the last entry, MISSING
-        unknown = (targets[name] == MISSING) & column.present()
-        if label not in open_labels and unknown.any():
-            first = int(unknown.nonzero()[0])
-            raise DataError(
-                f"tasks.{name}: {split.ids[first]}: the label {label!r} is "
-                f"{column.names[int(column.codes[first])]!r}, which no training sample has; "
-                f"expected one of {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. "
-                f"Change the split, or correct the label"
-            )
-    return targets
+    return {
+        name: _encoded(name, task.target or name, split, assembly.targets[name], open_labels)
+        for name, task in tasks.items()
+    }
+
+
+def _encoded(
+    task: str, label: str, split: Split, target: Target, open_labels: frozenset[str]
+) -> Rows:
+    column = split.column(label)
+    if isinstance(column, Categorical) and isinstance(target, ClassTarget):
+        return _recoded(task, label, split.ids, column, target, is_open=label in open_labels)
+    if column.target != target:
+        found = column.target
+        raise DataError(
+            f"tasks.{task}: the label {label!r} is {found.noun} {found.shape} in one split and "
+            f"{target.noun} {target.shape} in training, or has other names: {found} and {target}; "
+            f"give all splits the same label"
+        )
+    return column.rows
+
+
+def _recoded(
+    task: str,
+    label: str,
+    ids: Sequence[str],
+    column: Categorical,
+    target: ClassTarget,
+    *,
+    is_open: bool,
+) -> Tensor:
+    """Return the codes (N,) of `column` in the classes of training."""
+    known = target.classes
+    codes = {value: code for code, value in enumerate(known)}
+    table = torch.tensor([codes.get(value, MISSING) for value in column.names] + [MISSING])
+    recoded = table[column.codes]  # the code -1 selects the last entry, MISSING
+    unknown = (recoded == MISSING) & column.present()
+    if not is_open and unknown.any():
+        first = int(unknown.nonzero()[0])
+        raise DataError(
+            f"tasks.{task}: {ids[first]}: the label {label!r} is "
+            f"{column.names[int(column.codes[first])]!r}, which no training sample has; "
+            f"expected one of {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. "
+            f"Change the split, or correct the label"
+        )
+    return recoded

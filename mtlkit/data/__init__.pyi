@@ -7,13 +7,17 @@ from mtlkit.targets.multi_label import MultiLabelTarget as MultiLabelTarget
 from mtlkit.targets.number import NumberTarget as NumberTarget
 from mtlkit.targets.numbers import RealTarget as RealTarget
 from mtlkit.targets.real_map import RealMapTarget as RealMapTarget
+from mtlkit.targets.rows import Rows as Rows
+from mtlkit.targets.rows import chunks as chunks
 from mtlkit.targets.tokens import TokenTarget as TokenTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget as UnitVectorMapTarget
 from mtlkit.targets.vector import VectorTarget as VectorTarget
 
-from .dataset import Categorical as Categorical
+from .columns import Categorical as Categorical
+from .columns import Column as Column
+from .columns import Labels as Labels
+from .columns import Numeric as Numeric
 from .dataset import Data as Data
-from .dataset import Numeric as Numeric
 from .dataset import Split as Split
 from .decoding import FORMATS as FORMATS
 from .decoding import Frame as Frame

@@ -1,102 +1,15 @@
-"""The interface of data: splits of samples with named label columns.
+"""The interface of data: splits of samples with named label columns."""
 
-A missing label is -1 in a categorical column and NaN in a numeric one, nowhere else.
-"""
-
-import math
 from collections.abc import Mapping, Sequence
 
 import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.data.columns import Categorical, Column
 from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec, InputSpecs
-from mtlkit.targets.class_label import ClassTarget
-from mtlkit.targets.number import NumberTarget
-from mtlkit.task_types import MISSING
-
-
-@attrs.frozen(eq=False)
-class Categorical:
-    """A column of classes: codes (N,) into `names`, -1 for a missing label.
-
-    >>> Categorical.of(["left", "right", "left"]).codes.tolist()
-    [0, 1, 0]
-    """
-
-    codes: Tensor
-    names: tuple[str, ...]
-
-    def __attrs_post_init__(self) -> None:
-        if self.codes.dtype != torch.int64:
-            raise DataError(f"expected codes of classes in int64, found {self.codes.dtype}")
-        unknown = self.codes[(self.codes < MISSING) | (self.codes >= len(self.names))]
-        if len(unknown):
-            raise DataError(
-                f"the code {int(unknown[0])} names none of {len(self.names)} classes; expected "
-                f"0 to {len(self.names) - 1}, or {MISSING} for a missing label"
-            )
-
-    @classmethod
-    def of(cls, values: Sequence[str | None], names: Sequence[str] | None = None) -> "Categorical":
-        """Encode `values`, None being a missing label; `names` default to the sorted values."""
-        if names is None:
-            names = sorted({value for value in values if value is not None}, key=_natural)
-        code_of = {name: code for code, name in enumerate(names)}
-        for value in values:
-            if value is not None and value not in code_of:
-                raise DataError(f"the label {value!r} is outside the vocabulary {list(names)}")
-        codes = [MISSING if value is None else code_of[value] for value in values]
-        return cls(torch.tensor(codes, dtype=torch.int64), tuple(names))
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def present(self) -> Tensor:
-        """Return the mask (N,) of labels that are present."""
-        return self.codes != MISSING
-
-    @property
-    def target(self) -> ClassTarget:
-        """Type of the labels."""
-        return ClassTarget(names=self.names)
-
-    def values(self) -> list[str | None]:
-        """Return the labels by name, None for a missing one."""
-        return [self.names[code] if code >= 0 else None for code in self.codes.tolist()]
-
-
-def _natural(name: str) -> tuple[int, float, str]:
-    """Return a sort key: numbers first, by value (-90 before 15), then other names."""
-    try:
-        number = float(name)
-    except ValueError:
-        number = math.nan
-    return (0, number, name) if math.isfinite(number) else (1, 0.0, name)  # NaN has no order
-
-
-@attrs.frozen(eq=False)
-class Numeric:
-    """A column of numbers: values (N,) float32, NaN for a missing one."""
-
-    values: Tensor
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def present(self) -> Tensor:
-        """Return the mask (N,) of numbers that are present."""
-        return ~self.values.isnan()
-
-    @property
-    def target(self) -> NumberTarget:
-        """Type of the labels."""
-        return NumberTarget()
-
-
-Column = Categorical | Numeric
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -128,20 +41,18 @@ class Split:
         return self.columns[name]
 
     def categorical(self, name: str) -> Categorical:
-        """Return the categorical column `name`; `DataError` if it is missing or numeric."""
+        """Return the column `name` of classes; `DataError` if it is missing or of another type."""
         column = self.column(name)
         if not isinstance(column, Categorical):
-            raise DataError(f"the label {name!r} is a number; expected classes")
+            raise DataError(
+                f"the label {name!r} is {column.target.noun} {column.target.shape}; expected a "
+                f"class (N,)"
+            )
         return column
 
     def subset(self, index: Tensor) -> "Split":
-        """Return the samples at `index` (M,); inputs that are a tensor are copied."""
-        columns: dict[str, Column] = {}
-        for name, column in self.columns.items():
-            if isinstance(column, Categorical):
-                columns[name] = Categorical(column.codes[index], column.names)
-            else:
-                columns[name] = Numeric(column.values[index])
+        """Return the samples at `index` (M,); tensors are copied."""
+        columns = {name: column.subset(index) for name, column in self.columns.items()}
         ids = [self.ids[i] for i in index.tolist()]
         whole = self.inputs
         inputs = whole[index] if isinstance(whole, Tensor) else SelectedInputs(whole, index)

@@ -8,7 +8,7 @@ from torch import Tensor
 from mtlkit.evaluators.context import Predictions
 from mtlkit.features.inputs import Batch
 from mtlkit.metrics.base import MetricState
-from mtlkit.model import MultiTaskModel
+from mtlkit.model import MultiTaskModel, weights_of
 from mtlkit.report.evaluation import MetricScale
 from mtlkit.task import Task
 
@@ -25,7 +25,7 @@ class TaskScores:
         self._model = model
         self._tasks = tasks
         self._losses = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
-        self._labels = {task: torch.zeros((), dtype=torch.int64) for task in model.tasks}
+        self._labels = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
         self._metrics = {task: self._new_states(task) for task in model.tasks}
         self._branches: dict[str, dict[str, MetricState]] = {}
 
@@ -33,9 +33,11 @@ class TaskScores:
         """Add a batch whose tensors are on one device."""
         for task, states in self._metrics.items():
             target, losses = targets[task], predictions.losses[task]
-            self._losses[task] = self._losses[task].to(losses.device) + losses.double().sum()
-            present = self._model.head(task).present(target)
-            self._labels[task] = self._labels[task].to(target.device) + present.sum()
+            weights = self._weights(task, target).double()
+            self._losses[task] = (
+                self._losses[task].to(losses.device) + (losses.double() * weights).sum()
+            )
+            self._labels[task] = self._labels[task].to(target.device) + weights.sum()
             for state in states.values():
                 state.update(predictions.outputs[task], target)
         for task, branches in predictions.branches.items():
@@ -48,7 +50,8 @@ class TaskScores:
     def compute(self) -> dict[str, float]:
         """Return ``pose/loss``, ``pose/accuracy``, ``pose/branches/accuracy``, ``pose/labels``.
 
-        A task without labels has no entries.
+        ``labels`` is the sum of the samples' weights in the loss: the number of present elements,
+        or of samples if the task's reduction is by samples. A task without labels has no entries.
         """
         values: dict[str, float] = {}
         for task, states in self._metrics.items():
@@ -60,6 +63,11 @@ class TaskScores:
             values |= _computed(f"{task}/branches", self._branches.get(task, {}))
             values[f"{task}/labels"] = float(labels)
         return values
+
+    def _weights(self, task: str, target: Tensor) -> Tensor:
+        """Return the weight of each sample (N,) in the mean loss of `task`."""
+        term = next(term for term in self._model.terms if term.name == task)
+        return weights_of(self._model.assembly.targets[task], target, term.reduction)
 
     def _new_states(self, task: str) -> dict[str, MetricState]:
         target = self._model.assembly.targets[task]

@@ -12,6 +12,7 @@ from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
+from mtlkit.targets.rows import Rows
 
 
 @attrs.frozen(kw_only=True)
@@ -48,11 +49,10 @@ class HeadModule(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        """Return the float32 loss of each sample (N,); exactly 0 if the target is missing."""
+        """Return the float32 loss of each sample (N,): the mean over its present elements.
 
-    @abstractmethod
-    def present(self, target: Tensor) -> Tensor:
-        """Return a boolean mask (N,) of the targets (N,) that are not missing."""
+        It is exactly 0 if no element is present.
+        """
 
     def fusion(self) -> LinearCrossEntropy | None:
         """Return the description of this loss for fused ops; None for a loss of another form.
@@ -61,5 +61,8 @@ class HeadModule(nn.Module, ABC):
         """
         return None
 
-    def fit_targets(self, target: Tensor) -> None:
-        """Compute statistics of the training targets, such as their scale; by default nothing."""
+    def fit_targets(self, labels: Rows) -> None:
+        """Compute statistics of the training labels, such as their scale; by default nothing.
+
+        Read them by `mtlkit.data.chunks`, because maps are not kept in memory.
+        """

@@ -125,9 +125,6 @@ class MarginHead(HeadModule):
             ).loss
         return margin_cross_entropy(features, self.directions, target, **options)
 
-    def present(self, target: Tensor) -> Tensor:
-        return target != MISSING
-
     def _margins(
         self, features: Tensor, target: Tensor
     ) -> tuple[float, float] | tuple[Tensor, Tensor]:
@@ -137,7 +134,7 @@ class MarginHead(HeadModule):
         if not self.config.adaptive:
             return self.config.angle, self.config.additive
         norms = features.detach().float().norm(dim=1).clamp(1e-3, 100)
-        self._track(norms, self.present(target).float())
+        self._track(norms, (target != MISSING).float())
         mean, std = self.running.clone().unbind()
         return adaface_margins(norms, mean, std, self.config.angle)
 

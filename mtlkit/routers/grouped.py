@@ -126,6 +126,7 @@ class GroupedRouter(RouterModule):
         self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         grouped = self.groups_of(targets[self.by]) != NO_GROUP
+        grouped = grouped.to(targets[self.by].device)  # the update counts labels on the CPU
         return {self.term: present[self.task] & grouped}
 
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

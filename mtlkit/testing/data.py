@@ -9,7 +9,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.columns import Categorical
+from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import Loading
 from mtlkit.features.inputs import Batch
 from mtlkit.testing.check import Subject, checks, require

@@ -11,6 +11,7 @@ from mtlkit.evaluators.context import Predictions
 from mtlkit.evaluators.task_scores import predict_batch, score_tasks
 from mtlkit.features.inputs import map_batch
 from mtlkit.model import MultiTaskModel
+from mtlkit.targets.rows import Rows
 from mtlkit.task import Task
 
 
@@ -19,7 +20,7 @@ def validation_metrics(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     split: Split,
-    targets: Mapping[str, Tensor],
+    targets: Mapping[str, Rows],
     *,
     batch: int,
     device: torch.device,

@@ -304,9 +304,6 @@ class Guess(HeadModule):
         logits = self(features).float()
         return F.cross_entropy(logits, target, ignore_index=MISSING, reduction="none")
 
-    def present(self, target):
-        return target != MISSING
-
 
 class Extended(Guess):
     def forward(self, features):
@@ -330,13 +327,8 @@ class Charging(Guess):
 class Decaying(Guess):
     def loss(self, features, target):
         right = super().loss(features, target)
-        alone = not self.present(target).any()
+        alone = not (target != MISSING).any()
         return right + self.linear.weight.square().sum() if alone else right
-
-
-class Counting(Guess):
-    def present(self, target):
-        return (target != MISSING).long()
 
 
 class Ascending(Guess):
@@ -356,7 +348,7 @@ class Sharpened(Guess):
         return LinearCrossEntropy(weight=self.linear.weight, bias=self.linear.bias)
 
 
-GUESSES = (Guess, Extended, Coarse, Charging, Decaying, Counting, Ascending, Sharpened)
+GUESSES = (Guess, Extended, Coarse, Charging, Decaying, Ascending, Sharpened)
 
 
 @attrs.frozen(kw_only=True)
@@ -912,7 +904,6 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("returns-a-loss-per-sample", Guesser(how="Coarse"), "losses are torch.bfloat16"),
         ("ignores-each-missing-target", Guesser(how="Charging"), "of a missing target is"),
         ("handles-a-batch-without-targets", Guesser(how="Decaying"), "changes linear"),
-        ("masks-present-targets", Guesser(how="Counting"), "`present` returns torch.int64"),
         ("declares-its-metrics", Mismeasured(), "'mae' does not measure a classification"),
         ("learns", Guesser(how="Ascending"), "150 steps reduce its loss from"),
         ("returns-the-same-loss-when-fused", Guesser(how="Sharpened"), "describes another loss"),

@@ -45,6 +45,3 @@ class CosineHead(HeadModule):
         # float32 in every precision; one loss for each sample, 0 if its target is missing
         logits = self(features).float()
         return F.cross_entropy(logits, target, ignore_index=MISSING, reduction="none")
-
-    def present(self, target: Tensor) -> Tensor:
-        return target != MISSING
