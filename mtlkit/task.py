@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from mtlkit.adapters.base import Adapter
 from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
@@ -17,8 +18,9 @@ from mtlkit.task_types import LossTerm, Reduction, Role
 class Task:
     """A task of a recipe: the label it predicts (None: the name of the task) and its head.
 
-    `reduction` weighs the samples in the mean loss of the task: by their numbers of present
-    `elements`, such as labeled pixels, or all `samples` equally.
+    `adapter` changes the kind of the features that the head reads. `reduction` weighs the samples
+    in the mean loss of the task: by their numbers of present `elements`, such as labeled pixels, or
+    all `samples` equally.
 
     `metrics` replace the head's default metrics. `primary` names the metric used in comparisons; by
     default it is the first one.
@@ -30,6 +32,7 @@ class Task:
     target: str | None = None
     role: Role = attrs.field(default=Role.SIDE, validator=member_of(Role))
     head: Head = attrs.field(factory=Classification)
+    adapter: Adapter | None = None
     reduction: Reduction = attrs.field(default=Reduction.ELEMENTS, validator=member_of(Reduction))
     metrics: tuple[Metric, ...] = ()
     primary: str | None = None

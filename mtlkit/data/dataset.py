@@ -1,24 +1,15 @@
 """The interface of data: splits of samples with named label columns."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import attrs
 import torch
 from torch import Tensor
 
 from mtlkit.data.columns import Categorical, Column
+from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
-
-
-class Inputs(Protocol):
-    """Samples by index: a tensor (N, ...), or an object that gathers rows the same way."""
-
-    def __len__(self) -> int:
-        """Return the number of samples, N."""
-
-    def __getitem__(self, index: Tensor, /) -> Tensor:
-        """Return the samples at `index` (B,) as (B, ...): uint8 images or float32 features."""
+from mtlkit.features.inputs import InputSpec, InputSpecs
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -60,10 +51,12 @@ class Split:
         return column
 
     def subset(self, index: Tensor) -> "Split":
-        """Return the samples at `index` (M,), in memory; labels read on access remain so."""
+        """Return the samples at `index` (M,); tensors are copied."""
         columns = {name: column.subset(index) for name, column in self.columns.items()}
         ids = [self.ids[i] for i in index.tolist()]
-        return Split(inputs=self.inputs[index], columns=columns, ids=ids)
+        whole = self.inputs
+        inputs = whole[index] if isinstance(whole, Tensor) else SelectedInputs(whole, index)
+        return Split(inputs=inputs, columns=columns, ids=ids)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -72,16 +65,20 @@ class Data:
 
     `open_labels` are labels whose values in `test` are unseen in training by design, such as the
     subjects of a recognition protocol. In `test`, a value outside the training vocabulary of such a
-    label is treated as missing; for all other labels it is an error. Raw inputs are normalized to
-    (input - `mean`) / `std`; the default suits 8-bit images, (x - 127.5) / 128.
+    label is treated as missing; for all other labels it is an error.
+
+    Raw inputs are normalized to (input - `mean`) / `std`, with one number or one for each channel;
+    the default suits 8-bit images, (x - 127.5) / 128. `inputs` replaces both: it describes the
+    inputs if they are several tensors, token ids, or samples of different sizes.
     """
 
     train: Split
     validation: Split | None = None
     test: Split | None = None
     open_labels: frozenset[str] = frozenset()
-    mean: float = 127.5
-    std: float = 128.0
+    mean: float | tuple[float, ...] = 127.5
+    std: float | tuple[float, ...] = 128.0
+    inputs: InputSpecs | None = None
     summary: Mapping[str, str] = attrs.field(factory=dict)  # facts to display: 'subjects': '240'
 
     def splits(self) -> dict[str, Split]:
@@ -90,6 +87,56 @@ class Data:
         return {name: split for name, split in splits.items() if split is not None}
 
     @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one input, such as (C, H, W)."""
-        return tuple(self.train.inputs[torch.tensor([0])].shape[1:])
+    def input_specs(self) -> InputSpecs:
+        """Description of the inputs; raises `DataError` if they differ from a stated one."""
+        first = self.train.inputs[torch.tensor([0])]
+        if isinstance(self.inputs, Mapping) or isinstance(first, Mapping):
+            stated = self.inputs if isinstance(self.inputs, Mapping) else {}
+            given = first if isinstance(first, Mapping) else {}
+            if set(stated) != set(given):
+                raise DataError(
+                    f"inputs: got {_names(given)}, expected {_names(stated)}, which `Data.inputs` "
+                    f"describes; describe each input by its name"
+                )
+            return {name: _checked(name, given[name], spec) for name, spec in stated.items()}
+        if self.inputs is not None:
+            return _checked("inputs", first, self.inputs)
+        return InputSpec(
+            shape=tuple(first.shape[1:]),
+            dtype=_dtype(first),
+            mean=_numbers(self.mean),
+            std=_numbers(self.std),
+        )
+
+
+def _numbers(values: float | tuple[float, ...]) -> tuple[float, ...]:
+    return values if isinstance(values, tuple) else (values,)
+
+
+def _names(values: Mapping[str, object]) -> str:
+    return f"inputs named {', '.join(values)}" if values else "one tensor"
+
+
+def _dtype(values: Tensor) -> str:
+    return str(values.dtype).removeprefix("torch.")
+
+
+def _checked(name: str, first: Tensor, spec: InputSpec) -> InputSpec:
+    """Return `spec`; raise `DataError` if the first sample does not fit it."""
+    if _dtype(first) != spec.dtype:
+        raise DataError(f"{name}: got {_dtype(first)}, expected {spec.dtype}; correct the spec")
+    # ragged inputs have fewer dimensions or smaller ones than the largest sample
+    shape = tuple(first.shape[1:])
+    if len(shape) == len(spec.shape) and any(a > b for a, b in zip(shape, spec.shape, strict=True)):
+        raise DataError(
+            f"{name}: got a sample of shape {shape}, expected at most {spec.shape}; state the "
+            f"largest shape"
+        )
+    if spec.vocabulary is not None and not 0 <= int(first.min()) <= int(first.max()) < (
+        spec.vocabulary
+    ):
+        raise DataError(
+            f"{name}: got ids from {int(first.min())} to {int(first.max())}, expected 0 to "
+            f"{spec.vocabulary - 1}"
+        )
+    return spec

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.evaluators.context import Predictions
+from mtlkit.features.inputs import Batch
 from mtlkit.metrics.base import MetricState
 from mtlkit.model import MultiTaskModel, weights_of
 from mtlkit.report.evaluation import MetricScale
@@ -106,18 +107,18 @@ def at_least_float32(values: Tensor) -> Tensor:
 
 
 def predict_batch(
-    model: MultiTaskModel, inputs: Tensor, targets: Mapping[str, Tensor], *, branches: bool = True
+    model: MultiTaskModel, inputs: Batch, targets: Mapping[str, Tensor], *, branches: bool = True
 ) -> Predictions:
-    """Return the predictions for raw inputs (N, ...) on the model's device.
+    """Return the predictions for raw inputs on the model's device.
 
     Without `branches` the outputs of branches are not computed.
     """
     features = model.all_features(inputs)
-    outputs = {task: model.head(task)(features.of(task)) for task in model.tasks}
+    outputs = model.head_outputs(features)
     losses = model.head_losses(features, targets)
     routed = model.router.branch_outputs(features, outputs, targets) if branches else {}
     return Predictions(
-        features=features.shared.float(),
+        features=model.pooled(features).float(),
         outputs={task: at_least_float32(value) for task, value in outputs.items()},
         losses=losses,
         branches=routed,

@@ -9,6 +9,7 @@ from torch import Tensor
 from mtlkit.data.dataset import Data, Split
 from mtlkit.evaluators.context import EvaluationContext, Predictions
 from mtlkit.evaluators.task_scores import at_least_float32, predict_batch
+from mtlkit.features.inputs import map_batch
 from mtlkit.model import MultiTaskModel, encode_targets
 from mtlkit.routers.base import BranchOutputs
 from mtlkit.targets.rows import Rows, chunks
@@ -74,7 +75,7 @@ class TrainedModel(EvaluationContext):
         on_device = {task: target.to(self._device) for task, target in targets.items()}
         self.model.eval()
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            inputs = split.inputs[index].to(self._device)
+            inputs = map_batch(lambda part: part.to(self._device), split.inputs[index])
             return predict_batch(self.model, inputs, on_device), on_device
 
 

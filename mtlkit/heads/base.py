@@ -7,6 +7,8 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component
+from mtlkit.features.base import FeatureSpec
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
@@ -17,12 +19,13 @@ from mtlkit.targets.rows import Rows
 class Head(Component):
     """Options of a head, which computes the prediction and the loss of one task from features.
 
-    `targets` are the types of targets that it predicts. `default_metrics` apply to a task that
-    lists none; the first is then its primary metric.
+    `targets` are the types of targets that it predicts, and `reads` the kinds of features that it
+    reads. `default_metrics` apply to a task that lists none; the first is then its primary metric.
     """
 
     targets: ClassVar[tuple[type[Target], ...]]
     default_metrics: ClassVar[tuple[Metric, ...]] = ()
+    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (VectorFeatures,)
 
     @classmethod
     def predicts(cls, target: type[Target]) -> bool:
@@ -30,8 +33,8 @@ class Head(Component):
         return any(issubclass(kind, target) for kind in cls.targets)
 
     @abstractmethod
-    def build(self, features: int, target: Target) -> "HeadModule":
-        """Return the module for features (N, `features`) and labels of the type `target`."""
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        """Return the module for `features` and labels of the type `target`."""
 
 
 class HeadModule(nn.Module, ABC):

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlkit.component import above, at_least, between, optional
+from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.classification import check_classes
 from mtlkit.heads.op_choice import implementation_for
@@ -68,8 +69,8 @@ class Margin(Head):
                 f"{self.additive} and multiplier {self.multiplier}"
             )
 
-    def build(self, features: int, target: Target) -> "HeadModule":
-        return MarginHead(self, features, target.classes)
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        return MarginHead(self, features.width, target.classes)
 
 
 MOMENTUM = 0.99

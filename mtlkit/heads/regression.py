@@ -6,6 +6,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
@@ -28,8 +29,8 @@ class Regression(Head):
     targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
 
-    def build(self, features: int, target: Target) -> "HeadModule":
-        return RegressionHead(features)
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        return RegressionHead(features.width)
 
 
 class RegressionHead(HeadModule):

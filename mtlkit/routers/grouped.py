@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mtlkit.backbones.base import SplittableBackbone
 from mtlkit.component import Problem, member_of
 from mtlkit.errors import AssemblyError, DataError
+from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.routers.branches import BRANCHES, Branch
 from mtlkit.routers.linear_branch import LinearBranch
@@ -115,7 +116,7 @@ class GroupedRouter(RouterModule):
         table = _group_table(config, wiring.classes[config.by])
         self.register_buffer("group_of", table, persistent=False)
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         if isinstance(self.backbone, SplittableBackbone):
             maps = self.backbone.stem(inputs)
             return Features(self.backbone.tail(maps), maps)

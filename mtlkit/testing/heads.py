@@ -130,7 +130,9 @@ def returns_the_same_loss_when_fused(subject: Subject) -> None:
     features, target = head_batch(subject.value, 8)
     features.requires_grad_()
     alone = {name: head.loss(features, target) for name, head in heads.items()}
-    fused = head_losses(heads, features, {}, dict.fromkeys(heads, target))
+    read: dict[str, Tensor] = dict.fromkeys(heads, features)
+    labels: dict[str, Tensor] = dict.fromkeys(heads, target)
+    fused = head_losses(heads, read, labels)
     require(
         all(torch.allclose(fused[name], alone[name], rtol=1e-4, atol=1e-5) for name in heads),
         "`fusion` describes another loss than `loss` computes",

@@ -132,4 +132,4 @@ def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
         ranks=ranks or Ranks(),
         progress=Silence(),
     )
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features), context)
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), context)

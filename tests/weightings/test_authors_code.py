@@ -7,7 +7,7 @@ updates. Aggregators that TorchJD implements are compared with it in `test_grami
 import pytest
 import torch
 
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings import (
     DBMTL,
     IMTL,
@@ -24,7 +24,7 @@ from mtlkit.weightings import (
 
 T, P = 4, 11
 TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if number else Role.MAIN, TaskKind.CLASSIFICATION, 3)
+    LossTerm(name, name, Role.SIDE if number else Role.MAIN, 3)
     for number, name in enumerate("abcd")
 )
 

@@ -6,12 +6,14 @@ norm.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mtlkit.features.inputs import map_batch
 from mtlkit.training.batches import Batches, UpdateBatch, seed_step, step_info
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
@@ -180,8 +182,9 @@ class Backward:
     def _micro_batches(self, batch: UpdateBatch, labels: BatchLabels) -> Iterator[MicroBatch]:
         """Yield this rank's micro-batches of `batch`, on the device."""
         for number, index in enumerate(batch.micro_batches):
+            inputs = self.context.data.train.inputs[index]
             yield MicroBatch(
-                inputs=to_device(self.context.data.train.inputs[index], self.device),
+                inputs=map_batch(partial(to_device, device=self.device), inputs),
                 targets={
                     task: to_device(target, self.device)
                     for task, target in labels.targets[number].items()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 from torch import Tensor
 
+from mtlkit.features.inputs import Batch
 from mtlkit.weightings.kinds import StepInfo, UpdateStats, scatter
 
 
@@ -18,13 +19,13 @@ class Part:
 
 @attrs.frozen(eq=False)
 class MicroBatch(Part):
-    """Samples of one forward pass: raw inputs (N, ...) and targets (N, ...) of each task.
+    """Samples of one forward pass: raw inputs and targets (N, ...) of each task.
 
     `weights` (T, N) are those of the samples in the mean loss of each term; None for those of the
     model.
     """
 
-    inputs: Tensor
+    inputs: Batch
     targets: Mapping[str, Tensor]
     weights: Tensor | None = None
 
