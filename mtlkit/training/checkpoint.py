@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from mtlkit.atomic_files import TEMPORARY, disk_errors, write_folder
+from mtlkit.atomic_files import disk_errors, write_folder
 from mtlkit.errors import RunError
 from mtlkit.training.optimizer_state import OptimizerState
 
@@ -69,7 +69,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         "progress": checkpoint.progress,
     }
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
     path = _path(folder, checkpoint.step)
     files = {
         "model.safetensors": tensor_bytes(checkpoint.model),
@@ -115,15 +115,6 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
             f"{path}: the checkpoint is damaged ({cause}); delete this folder to resume "
             f"from the one before it"
         ) from cause
-
-
-def remove_half_written(folder: Path) -> None:
-    """Remove the unfinished files of a killed process below `folder`."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def saved_steps(folder: Path) -> list[int]:
