@@ -223,7 +223,7 @@ class Registry(Generic[T]):
         try:
             module = importlib.import_module(module_name)
             component = getattr(module, attribute)
-        except Exception as cause:  # any failing import is an error of that component alone
+        except (Exception, SystemExit) as cause:  # an error of that component alone
             raise LoadFailedError(
                 f"the {self.family} {entry.name!r} of {entry.origin} failed to import from "
                 f"{entry.target!r}: {type(cause).__name__}: {cause}",

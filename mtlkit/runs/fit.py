@@ -186,6 +186,10 @@ def _sit(session: RunSession, *, quiet: bool) -> Run:
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
         _say_status(session, State.INTERRUPTED, reason)
         raise InterruptedRunError(f"{folder.path}: {reason}; {hint}") from cause
+    except SystemExit as cause:
+        reason = f"a component ended the process: SystemExit: {cause.code}"
+        _say_status(session, State.FAILED, reason)
+        raise RunError(f"{folder.path}: {reason}; raise an exception in it instead") from cause
     except Exception as cause:
         _say_status(session, State.FAILED, f"{type(cause).__name__}: {cause}")
         raise

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 
 import attrs
@@ -395,3 +396,10 @@ def test_compile_takes_the_backbone_by_what_is_called_of_it(start, points, monke
         "Sequential",
         "LastBlock",
     ]
+
+
+def test_a_component_that_ends_the_process_is_an_error(start, points, tmp_path, monkeypatch):
+    monkeypatch.setattr(points.Points, "load", lambda *_: sys.exit(0))
+    with pytest.raises(RunError, match="a component ended the process: SystemExit: 0; raise an"):
+        start()
+    assert RunFolder(tmp_path / "run").status().state is State.FAILED
