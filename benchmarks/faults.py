@@ -91,7 +91,9 @@ def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int) -> Non
                 file.flush()
                 cases.append(case)
                 if case.verdict not in (Verdict.CLEAR, Verdict.SAME):
-                    click.echo(f"{case.kind} {case.key}: {case.verdict.value}: {case.detail}", err=True)
+                    click.echo(
+                        f"{case.kind} {case.key}: {case.verdict.value}: {case.detail}", err=True
+                    )
     click.echo(table(cases))
 
 

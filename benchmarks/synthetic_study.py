@@ -14,6 +14,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from mtlkit.checksums import sealed
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, record_to_line
 from mtlkit.comparison.results.study_results import StudyResults
 
@@ -84,7 +85,7 @@ def write_study(folder: Path, study: StudyResults, logged_steps: int = 0) -> Pat
         "selection": study.selection,
         "without": dict(study.without),
     }
-    (folder / "study.json").write_text(json.dumps(value))
+    (folder / "study.json").write_text(sealed(value))
     lines = "".join(record_to_line(record) + "\n" for record in study.records)
     (folder / "results.jsonl").write_text(lines)
     rng = np.random.default_rng(7)

@@ -50,7 +50,9 @@ class Disaster:
             return
         if os.path.isabs(path) and not os.fsdecode(path).startswith(self.below):
             return
-        if not os.path.isabs(path) and not os.path.abspath(os.fsdecode(path)).startswith(self.below):
+        if not os.path.isabs(path) and not os.path.abspath(os.fsdecode(path)).startswith(
+            self.below
+        ):
             relative_to_handle = event in ("os.remove", "os.rmdir") and arguments[-1] != -1
             if not relative_to_handle:
                 return

@@ -18,7 +18,15 @@ Mutation = Callable[[bytearray, random.Random], None]
 TOKENS = (
     *(b"{", b"}", b"[", b"]", b":", b",", b"\n", b"\t", b"  ", b"'", b'"', b"&a ", b"*a", b"!!x "),
     *(b"null", b"~", b"yes", b"1e999", b"-1", b"0", b".nan", b".inf", b"9" * 400, b"1e300"),
-    *(b"\x00", b"\xff", b"\xed\xa0\x80", b"\xf3\xa0\x80\x81", b"\\u0000", b"\xe2\x80\xae", b"%YAML"),
+    *(
+        b"\x00",
+        b"\xff",
+        b"\xed\xa0\x80",
+        b"\xf3\xa0\x80\x81",
+        b"\\u0000",
+        b"\xe2\x80\xae",
+        b"%YAML",
+    ),
     *(b"type: ", b"type: sgd", b"extends: recipe.yaml\n", b"<<: ", b"? ", b"- ", b"---\n", b"#"),
 )
 

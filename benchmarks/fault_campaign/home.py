@@ -91,9 +91,7 @@ def show(child: Child) -> int:
 
 def results(run: Path) -> dict[str, bytes]:
     """Return the results of a run by file; a missing file is empty."""
-    return {
-        name: (run / name).read_bytes() if (run / name).exists() else b"" for name in RESULTS
-    }
+    return {name: (run / name).read_bytes() if (run / name).exists() else b"" for name in RESULTS}
 
 
 def clear(folder: Path) -> None:

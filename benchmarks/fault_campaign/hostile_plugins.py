@@ -20,12 +20,34 @@ GOOD = REGISTER + EVEN.format("good")
 RAISED = (
     *("SystemExit(0)", "SystemExit(3)", "KeyboardInterrupt", "GeneratorExit", "MemoryError"),
     *("RecursionError", "UnicodeDecodeError('utf-8', b'x', 0, 1, 'odd')", "OSError(5, 'io')"),
-    *("StopIteration", "Odd", "BaseException", "asyncio.CancelledError", "ExceptionGroup('x', [OSError()])"),
-    *("BrokenPipeError", "ImportError('\\x1b[2J')", "ValueError('\\ud800')", "ValueError('x' * 10**6)"),
+    *(
+        "StopIteration",
+        "Odd",
+        "BaseException",
+        "asyncio.CancelledError",
+        "ExceptionGroup('x', [OSError()])",
+    ),
+    *(
+        "BrokenPipeError",
+        "ImportError('\\x1b[2J')",
+        "ValueError('\\ud800')",
+        "ValueError('x' * 10**6)",
+    ),
 )
 ODD = "import asyncio\nclass Odd(BaseException):\n    def __str__(self): raise SystemExit(0)\n"
 
-NAMES = ("1", "None", "'a b'", "'\\x1b[2J'", "''", "'train'", "'../x'", "b'x'", "('a',)", "'x' * 5000")
+NAMES = (
+    "1",
+    "None",
+    "'a b'",
+    "'\\x1b[2J'",
+    "''",
+    "'train'",
+    "'../x'",
+    "b'x'",
+    "('a',)",
+    "'x' * 5000",
+)
 
 EFFECTS = {
     "prints": "print('hello')",
@@ -84,11 +106,18 @@ def every_hostile() -> Iterator[Hostile]:
     for api in APIS:
         points = f"[mtlkit]\nbad = mtlkit_bad\n[mtlkit.api]\n{api} = mtlkit_bad\n".encode()
         yield Hostile(f"plugin API {api[:20]!r}", points=points)
-    for points in (b"\xff\xfe", b"[mtlkit]\nbad = a b c\n", b"[mtlkit]\n= x\n", b"[mtlkit]\nbad =\n"):
+    for points in (
+        b"\xff\xfe",
+        b"[mtlkit]\nbad = a b c\n",
+        b"[mtlkit]\n= x\n",
+        b"[mtlkit]\nbad =\n",
+    ):
         yield Hostile(f"entry points {points!r}", points=points)
     yield Hostile("is no Python", "def (")
     yield Hostile("has a NUL", "x = '\0'")
-    yield Hostile("claims the namespace of the good one", points=b"[mtlkit]\ngood2 = os\nbad = sys\n")
+    yield Hostile(
+        "claims the namespace of the good one", points=b"[mtlkit]\ngood2 = os\nbad = sys\n"
+    )
 
 
 def install(site: Path, plugin: Hostile) -> None:

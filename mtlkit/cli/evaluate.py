@@ -13,13 +13,21 @@ from mtlkit.plugins.command_options import cache_option
 @click.argument("run", type=click.Path(path_type=Path))
 @beside_option
 @cache_option
-def evaluate(run: Path, beside: tuple[Path, ...], cache: Path) -> None:
+@click.option(
+    "--accept",
+    multiple=True,
+    type=click.Choice(("data",)),
+    help="Evaluate although the data changed since the training, and record it.",
+)
+def evaluate(run: Path, beside: tuple[Path, ...], cache: Path, accept: tuple[str, ...]) -> None:
     """Evaluate the finished RUN again: print its metrics and write its report."""
     from mtlkit.data.source import Loading
     from mtlkit.report.numbers import number
     from mtlkit.runs.evaluate import evaluate as evaluate
 
-    done = evaluate(run, beside, catalog=current_catalog(), loading=Loading(cache=cache))
+    done = evaluate(
+        run, beside, catalog=current_catalog(), loading=Loading(cache=cache), accept=accept
+    )
     width = max(map(len, done.metrics), default=0)
     for name, value in done.metrics.items():
         click.echo(f"{name:{width}}  {number(value):>8}")

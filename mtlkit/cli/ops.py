@@ -73,7 +73,9 @@ def list_ops() -> None:
 @click.argument("op", metavar="OP")
 @click.option("--rows", default=512, type=SIZE, show_default=True, help="Samples N.")
 @click.option("--features", default=512, type=SIZE, show_default=True, help="Features D.")
-@click.option("--classes", default=10_000, type=SIZE, show_default=True, help="Classes C (of all heads).")
+@click.option(
+    "--classes", default=10_000, type=SIZE, show_default=True, help="Classes C (of all heads)."
+)
 @click.option("--parts", default=1, type=SIZE, show_default=True, help="Heads or groups.")
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(DTYPES),
               help="Type of the inputs.")  # fmt: skip
@@ -120,7 +122,9 @@ def explain(
 @ops.command()
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help="Where the table is written.")  # fmt: skip
-@click.option("--rows", multiple=True, type=SIZE, default=(512,), show_default=True, help="Samples N.")
+@click.option(
+    "--rows", multiple=True, type=SIZE, default=(512,), show_default=True, help="Samples N."
+)
 @click.option("--features", default=512, type=SIZE, show_default=True, help="Features D.")
 @click.option("--classes", multiple=True, type=SIZE, default=(200, 10_000), show_default=True,
               help="Classes C.")  # fmt: skip

@@ -13,6 +13,14 @@ set_option = click.option(
 )
 """The option ``--set`` of every command that reads a recipe."""
 
+accept_option = click.option(
+    "--accept",
+    multiple=True,
+    type=click.Choice(("recipe", "versions", "ranks", "data", "log")),
+    help="Continue although this changed since the run began, and record it; may be repeated.",
+)
+"""The option ``--accept`` of the command that resumes a run."""
+
 beside_option = click.option(
     "--beside",
     multiple=True,

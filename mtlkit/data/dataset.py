@@ -4,7 +4,8 @@ A missing label is -1 in a categorical column and NaN in a numeric one, nowhere 
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import attrs
@@ -29,6 +30,9 @@ class Categorical:
     def __attrs_post_init__(self) -> None:
         if self.codes.dtype != torch.int64:
             raise DataError(f"expected codes of classes in int64, found {self.codes.dtype}")
+        if len(set(self.names)) != len(self.names):
+            twice = next(name for name, count in Counter(self.names).items() if count > 1)
+            raise DataError(f"expected different names of classes, got {twice!r} twice")
         unknown = self.codes[(self.codes < MISSING) | (self.codes >= len(self.names))]
         if len(unknown):
             raise DataError(
@@ -40,11 +44,12 @@ class Categorical:
     def of(cls, values: Sequence[str | None], names: Sequence[str] | None = None) -> "Categorical":
         """Encode `values`, None being a missing label; `names` default to the sorted values."""
         if names is None:
-            names = sorted({value for value in values if value is not None}, key=_natural)
+            names = natural_order(set(values))
         code_of = {name: code for code, name in enumerate(names)}
         for value in values:
             if value is not None and value not in code_of:
-                raise DataError(f"the label {value!r} is outside the vocabulary {list(names)}")
+                shown = ", ".join(map(repr, names[:10])) + (", ..." if len(names) > 10 else "")
+                raise DataError(f"the label {value!r} is outside the vocabulary: {shown}")
         codes = [MISSING if value is None else code_of[value] for value in values]
         return cls(torch.tensor(codes, dtype=torch.int64), tuple(names))
 
@@ -60,6 +65,15 @@ class Categorical:
         return [self.names[code] if code >= 0 else None for code in self.codes.tolist()]
 
 
+def natural_order(names: Iterable[str | None]) -> list[str]:
+    """Return the names without None, numbers first and by value.
+
+    >>> natural_order({"b", "15", "-90", None})
+    ['-90', '15', 'b']
+    """
+    return sorted((name for name in names if name is not None), key=_natural)
+
+
 def _natural(name: str) -> tuple[int, float, str]:
     """Return a sort key: numbers first, by value (-90 before 15), then other names."""
     try:
@@ -71,7 +85,7 @@ def _natural(name: str) -> tuple[int, float, str]:
 
 @attrs.frozen(eq=False)
 class Numeric:
-    """A column of numbers: values (N,) float32, NaN for a missing one."""
+    """A column of numbers: values (N,) in float64 or float32, NaN for a missing one."""
 
     values: Tensor
 

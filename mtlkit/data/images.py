@@ -13,7 +13,13 @@ from mtlkit.data.dataset import Data, Inputs, Split
 from mtlkit.data.decoding import MEMORY, Frame, StoredImages, read_images, threads
 from mtlkit.data.filename_pattern import compile_pattern
 from mtlkit.data.image_listing import Fault, Listing, list_by_pattern, list_by_table
-from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
+from mtlkit.data.label_columns import (
+    check_labels,
+    check_names,
+    columns_by_split,
+    describe,
+    shortened,
+)
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
@@ -51,8 +57,7 @@ def _gray_or_color(_: "Images", __: "attrs.Attribute[Any]", value: Any) -> None:
 
 def _vocabulary(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
     for label, names in value.items():
-        if len(set(names)) != len(names) or not names:
-            raise ValueError(f"vocabulary: {label}: expected different names, found {list(names)}")
+        check_names(label, names)
         if label in images.numeric:
             raise ValueError(f"vocabulary: {label}: is a number (see `numeric`) and has no names")
         groups = images.split.groups if images.split else None

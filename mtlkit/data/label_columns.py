@@ -1,12 +1,13 @@
 """Columns of labels from their text: classes by vocabulary, numbers, and missing labels."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import torch
 
-from mtlkit.data.dataset import Categorical, Column, Numeric
+from mtlkit.data.dataset import Categorical, Column, Numeric, natural_order
 from mtlkit.data.image_listing import Row
 from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError
@@ -45,6 +46,22 @@ def shortened(words: Sequence[str]) -> str:
     return ", ".join(words[:SHOWN]) + more
 
 
+def check_names(label: str, names: Sequence[str]) -> None:
+    """Raise `ValueError` if a vocabulary is empty or has a name twice.
+
+    >>> check_names("color", ["red", "green", "red"])
+    Traceback (most recent call last):
+    ValueError: vocabulary: color: expected different names, got 'red' twice; remove one
+    """
+    if not names:
+        raise ValueError(f"vocabulary: {label}: expected different names, got none")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"vocabulary: {label}: expected different names, got {repeated[0]!r} twice; remove one"
+        )
+
+
 def check_labels(config: LabelOptions, rows: Sequence[Row]) -> None:
     """Raise `DataError` for options that name no label, and labels that the options forbid."""
     if not rows:
@@ -64,11 +81,12 @@ def check_labels(config: LabelOptions, rows: Sequence[Row]) -> None:
                 raise DataError(
                     f"data.{option}: got {name!r}, expected one of the labels: {shortened(known)}"
                 )
+    vocabulary = {label: frozenset(names) for label, names in config.vocabulary.items()}
     problems = [
         f"  {row.place}: {name}: {problem}" + ("" if row.place == row.file else f" ({row.file})")
         for row in rows
         for name, value in row.labels.items()
-        if value is not None and (problem := _problem(config, name, value))
+        if value is not None and (problem := _problem(config, vocabulary, name, value))
     ]
     if problems:
         more = [f"  and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else []
@@ -76,19 +94,37 @@ def check_labels(config: LabelOptions, rows: Sequence[Row]) -> None:
         raise DataError("\n".join([f"{count} cannot be used:", *problems[:SHOWN], *more]))
 
 
-def _problem(config: LabelOptions, name: str, value: str) -> str | None:
+def _problem(
+    config: LabelOptions, vocabulary: Mapping[str, frozenset[str]], name: str, value: str
+) -> str | None:
     if name in config.numeric and not math.isfinite(_number(value)):
         return f"expected a number, found {value!r}"
-    names = config.vocabulary.get(name)
-    if names is not None and value not in names:
-        return f"found {value!r}, which is outside the vocabulary: {shortened(names)}"
+    if name in vocabulary and value not in vocabulary[name]:
+        shown = shortened(config.vocabulary[name])
+        return f"found {value!r}, which is outside the vocabulary: {shown}"
     return None
+
+
+def parse_number(text: str) -> float:
+    """Return the number in `text`; `ValueError` for other forms than those of CSV.
+
+    Python also reads ``1_000`` and digits of other scripts, which other programs read as words.
+
+    >>> parse_number("-1.5e3")
+    -1500.0
+    >>> parse_number("1_000")
+    Traceback (most recent call last):
+    ValueError: got '1_000', expected a number
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"got {text!r}, expected a number")
+    return float(text)
 
 
 def _number(value: str | None) -> float:
     """Return the number; NaN for a missing or invalid one."""
     try:
-        return math.nan if value is None else float(value)
+        return math.nan if value is None else parse_number(value)
     except ValueError:
         return math.nan
 
@@ -110,13 +146,13 @@ def columns_by_split(
             for split, chosen in indices.items()
         }
         fixed = config.vocabulary.get(label)
-        known = fixed or Categorical.of(values["train"]).names
+        known = dict.fromkeys(fixed or Categorical.of(values["train"]).names)
         for split, texts in values.items():
             if label in config.numeric:
                 numbers = [_number(value) for value in texts]
-                columns[split][label] = Numeric(torch.tensor(numbers, dtype=torch.float32))
+                columns[split][label] = Numeric(torch.tensor(numbers, dtype=torch.float64))
             else:
-                unseen = [name for name in Categorical.of(texts).names if name not in known]
+                unseen = natural_order({text for text in texts if text not in known})
                 columns[split][label] = Categorical.of(texts, [*known, *unseen])
     return columns
 

@@ -11,7 +11,14 @@ from torch import Tensor
 
 from mtlkit.data.dataset import Categorical, Data, Split
 from mtlkit.data.image_listing import Row
-from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
+from mtlkit.data.label_columns import (
+    check_labels,
+    check_names,
+    columns_by_split,
+    describe,
+    parse_number,
+    shortened,
+)
 from mtlkit.data.paths import find_file
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
@@ -34,6 +41,12 @@ def _labels_only(table: "Table", field: "attrs.Attribute[Any]", value: Any) -> N
         raise ValueError(
             f"{field.name}: {unknown[0]!r} is not a label; the labels are {', '.join(table.labels)}"
         )
+
+
+def _vocabulary(table: "Table", field: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
+    _labels_only(table, field, value)
+    for label, names in value.items():
+        check_names(label, names)
 
 
 def _features(table: "Table", _: "attrs.Attribute[Any]", value: tuple[str, ...] | None) -> None:
@@ -69,7 +82,7 @@ class Table(DataSource):
     file: Path
     labels: tuple[str, ...] = attrs.field(validator=_distinct)
     numeric: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
-    vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_labels_only)
+    vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
     key: str | None = None
     features: tuple[str, ...] | None = attrs.field(default=None, validator=_features)
     fill: bool = False
@@ -92,7 +105,7 @@ def load_table(config: Table, loading: Loading) -> Data:
     check_labels(config, labeled)
     indices = split_indices(config.split, labeled)
     columns = columns_by_split(config, labeled, indices, without=SPLIT)
-    inputs = torch.cat([_inputs(config, rows, name, indices["train"]) for name in features], 1)
+    inputs = _inputs(config, rows, features, indices["train"])
     splits = {
         name: Split(
             inputs=inputs[torch.tensor(chosen)],
@@ -126,16 +139,17 @@ def _refuse_repeated(rows: Sequence[Row]) -> None:
 
 def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
     """Return the columns of features; `DataError` if the table lacks a configured column."""
-    known = list(rows[0].labels)
+    known = rows[0].labels
     for option, names in (("labels", config.labels), ("features", config.features or ())):
         for name in names:
             if name not in known:
                 raise DataError(
                     f"data.{option}: the table has no column {name!r}"
-                    f"{did_you_mean(name, known)}; it has: {shortened(known)}"
+                    f"{did_you_mean(name, known)}; it has: {shortened(list(known))}"
                 )
     # the label that groups the rows has other values in the test split
-    others = [n for n in known if n not in (*config.labels, SPLIT, *_split_labels(config))]
+    not_features = {*config.labels, SPLIT, *_split_labels(config)}
+    others = [name for name in known if name not in not_features]
     features = list(config.features) if config.features is not None else others
     if not features:
         raise DataError("data.features: every column is a label; add a column of features")
@@ -145,7 +159,7 @@ def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
 def _labels(config: Table, row: Row) -> Row:
     """Return the row with only its labels and the columns that define its split."""
     kept = [name for name in (*config.labels, SPLIT, *_split_labels(config)) if name in row.labels]
-    return attrs.evolve(row, labels={name: row.labels[name] for name in dict.fromkeys(kept)})
+    return Row(row.file, {name: row.labels[name] for name in dict.fromkeys(kept)}, row.place)
 
 
 def _split_labels(config: Table) -> list[str]:
@@ -154,46 +168,71 @@ def _split_labels(config: Table) -> list[str]:
     return [name for name in (split.groups, split.stratify) if name] if split else []
 
 
-def _inputs(config: Table, rows: Sequence[Row], name: str, train: Sequence[int]) -> Tensor:
-    """Return the inputs (N, K) of one column; K is 1 for numbers."""
-    cells = [row.labels[name] for row in rows]
-    numbers = _numbers(cells)
-    unknown = [cell is None for cell in cells] if numbers is None else numbers.isnan().tolist()
-    missing = [row for row, is_missing in zip(rows, unknown, strict=True) if is_missing]
-    if missing and not config.fill:
+def _inputs(
+    config: Table, rows: Sequence[Row], names: Sequence[str], train: Sequence[int]
+) -> Tensor:
+    """Return the inputs (N, K) of the columns `names`; a column of numbers is one of K."""
+    parsed = {name: _numbers([row.labels[name] for row in rows]) for name in names}
+    for name, numbers in parsed.items():
+        _refuse_missing(config, rows, name, numbers)
+    numeric = [name for name, numbers in parsed.items() if numbers is not None]
+    numbers = torch.tensor([parsed[name] for name in numeric], dtype=torch.float64)
+    columns = iter(_standardized(numeric, numbers.reshape(len(numeric), len(rows)), train).T)
+    return torch.cat(
+        [
+            _indicators(name, [row.labels[name] for row in rows], train)
+            if values is None
+            else next(columns).unsqueeze(1)
+            for name, values in parsed.items()
+        ],
+        dim=1,
+    )
+
+
+def _refuse_missing(
+    config: Table, rows: Sequence[Row], name: str, numbers: Sequence[float] | None
+) -> None:
+    """Raise `DataError` if the column has an empty cell or a NaN that may not be filled."""
+    if config.fill:
+        return
+    if numbers is None:
+        missing = [row for row in rows if row.labels[name] is None]
+    else:
+        missing = [row for row, x in zip(rows, numbers, strict=True) if math.isnan(x)]
+    if missing:
         text = missing[0].labels[name]
         cell = "empty" if text is None else repr(text)
         raise DataError(
             f"{missing[0].place}: the column {name!r} is {cell}, as in {len(missing) - 1} other "
             f"rows; complete it, remove it from `features`, or set `fill: true`"
         )
-    if numbers is None:
-        return _indicators(name, cells, train)
-    return _standardized(name, numbers, train)
 
 
-def _numbers(cells: Sequence[str | None]) -> Tensor | None:
+def _numbers(cells: Sequence[str | None]) -> list[float] | None:
     """Return the cells as numbers (N,), NaN if empty or `nan`; None if one is not a number."""
-    numbers = []
-    for cell in cells:
-        try:
-            numbers.append(math.nan if cell is None else float(cell))
-        except ValueError:
-            return None
-    return torch.tensor(numbers, dtype=torch.float64)
+    try:
+        return [math.nan if cell is None else parse_number(cell) for cell in cells]
+    except ValueError:
+        return None
 
 
-def _standardized(name: str, numbers: Tensor, train: Sequence[int]) -> Tensor:
+def _standardized(names: Sequence[str], numbers: Tensor, train: Sequence[int]) -> Tensor:
+    """Return columns of numbers (N, K), from (K, N), with mean 0 and std 1 on training rows."""
     if numbers.isinf().any():
+        name = names[int(numbers.isinf().any(dim=1).nonzero()[0])]
         raise DataError(f"data.features: the column {name!r} has an infinite number")
-    known = numbers[torch.tensor(train)]
-    known = known[~known.isnan()]
-    if not len(known):
+    known = numbers[:, torch.tensor(train)]
+    present = ~known.isnan()
+    if not present.any(dim=1).all():
+        name = names[int((~present.any(dim=1)).nonzero()[0])]
         raise DataError(f"data.features: the column {name!r} is empty in every training row")
-    mean, std = known.mean(), known.std(correction=0)
-    if std <= _CONSTANT * known.abs().max():
-        std = torch.ones_like(std)  # a column that does not vary becomes 0
-    return ((numbers - mean) / std).nan_to_num(nan=0.0).float().unsqueeze(1)
+    count = present.sum(dim=1, keepdim=True)
+    mean = known.nansum(dim=1, keepdim=True) / count
+    std = ((known - mean).square().nansum(dim=1, keepdim=True) / count).sqrt()
+    largest = known.nan_to_num(nan=0.0).abs().amax(dim=1, keepdim=True)
+    # a column that does not vary becomes 0
+    std = torch.where(std <= _CONSTANT * largest, 1.0, std)
+    return ((numbers - mean) / std).nan_to_num(nan=0.0).float().T
 
 
 def _indicators(name: str, cells: Sequence[str | None], train: Sequence[int]) -> Tensor:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +24,7 @@ def read_table(path: Path, key: str | None = FILE) -> list[Row]:
     if reader is None:
         raise DataError(f"{path}: expected a table that ends in .csv or .parquet")
     names, cells = reader(path)
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise DataError(f"{path}: two columns are named {repeated[0]!r}; rename one")
     if key is not None and key not in names:

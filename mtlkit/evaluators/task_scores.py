@@ -92,6 +92,11 @@ def task_scales(tasks: Mapping[str, Task]) -> Iterator[tuple[str, MetricScale]]:
             yield f"{task}/branches/{metric.name}", scale
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Return `values` in float32, or unchanged if they are in float64, such as large numbers."""
+    return values if values.dtype == torch.float64 else values.float()
+
+
 def predict_batch(
     model: MultiTaskModel, inputs: Tensor, targets: Mapping[str, Tensor], *, branches: bool = True
 ) -> Predictions:
@@ -105,7 +110,7 @@ def predict_batch(
     routed = model.router.branch_outputs(features, outputs, targets) if branches else {}
     return Predictions(
         features=features.shared.float(),
-        outputs={task: value.float() for task, value in outputs.items()},
+        outputs={task: at_least_float32(value) for task, value in outputs.items()},
         losses=losses,
         branches=routed,
     )

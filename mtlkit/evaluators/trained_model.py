@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtlkit.data.dataset import Data, Split
 from mtlkit.evaluators.context import EvaluationContext, Predictions
-from mtlkit.evaluators.task_scores import predict_batch
+from mtlkit.evaluators.task_scores import at_least_float32, predict_batch
 from mtlkit.model import MultiTaskModel, encode_targets
 from mtlkit.routers.base import BranchOutputs
 from mtlkit.task import Task
@@ -78,7 +78,7 @@ def _rows(targets: Mapping[str, Tensor], index: Tensor) -> Mapping[str, Tensor]:
 
 
 def _to_cpu(values: Tensor) -> Tensor:
-    return values.float().cpu()
+    return at_least_float32(values).cpu()
 
 
 def _map_tensors(batch: Predictions, change: Callable[[Tensor], Tensor]) -> Predictions:

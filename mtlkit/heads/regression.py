@@ -35,7 +35,7 @@ class RegressionHead(HeadModule):
 
     That is -log N(target; value, 1) up to a constant, comparable with a cross-entropy and suitable
     for uncertainty weighting (Kendall et al. 2018, eq. 5). Targets are numbers (N,), NaN if
-    missing.
+    missing. They are centered in float64, and predictions (N,) are float64.
 
     >>> head = RegressionHead(8)
     >>> head.fit_targets(torch.tensor([0.0, 20.0]))
@@ -51,8 +51,9 @@ class RegressionHead(HeadModule):
         self.linear = nn.Linear(features, 1)
         nn.init.normal_(self.linear.weight, std=0.01)
         nn.init.zeros_(self.linear.bias)
-        self.register_buffer("mean", torch.tensor(0.0))
-        self.register_buffer("std", torch.tensor(1.0))
+        # float32 cannot represent large targets that differ little, such as times
+        self.register_buffer("mean", torch.tensor(0.0, dtype=torch.float64))
+        self.register_buffer("std", torch.tensor(1.0, dtype=torch.float64))
 
     def fit_targets(self, target: Tensor) -> None:
         known = target[self.present(target)].double()
@@ -63,7 +64,7 @@ class RegressionHead(HeadModule):
         self.std.fill_(std.item() if std > 0 else 1.0)
 
     def forward(self, features: Tensor) -> Tensor:
-        return self._standard(features) * self.std + self.mean
+        return self._standard(features).double() * self.std + self.mean
 
     def _standard(self, features: Tensor) -> Tensor:
         """Return the standardized prediction (N,)."""
@@ -74,7 +75,7 @@ class RegressionHead(HeadModule):
         present = self.present(target)
         # replace missing targets before the arithmetic, because NaN times 0 is NaN
         known = torch.where(present, target, self.mean)
-        error = self._standard(features) - (known - self.mean) / self.std
+        error = self._standard(features) - ((known - self.mean) / self.std).float()
         return torch.where(present, error.square() / 2, 0.0)
 
     def present(self, target: Tensor) -> Tensor:

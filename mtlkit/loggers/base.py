@@ -1,6 +1,7 @@
 """Base classes of loggers."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -19,6 +20,14 @@ class LogWriter(ABC):
     @abstractmethod
     def flush(self) -> None:
         """Write all buffered events to disk; called before each checkpoint."""
+
+    def state(self) -> Mapping[str, tuple[int, str]]:
+        """Return the size in bytes and the checksum of each file that only grows, by name.
+
+        A checkpoint stores it after `flush`, and a resumed run refuses a log that has lost a part.
+        The default has none.
+        """
+        return {}
 
     @abstractmethod
     def close(self) -> None:

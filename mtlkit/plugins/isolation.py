@@ -29,7 +29,11 @@ def isolated() -> Iterator[list[str]]:
         return
     printed = io.StringIO()
     try:
-        with _marked_interrupts(), torch_settings_kept(effects), contextlib.redirect_stdout(printed):
+        with (
+            _marked_interrupts(),
+            torch_settings_kept(effects),
+            contextlib.redirect_stdout(printed),
+        ):
             yield effects
     finally:
         text = " ".join(printed.getvalue().split())

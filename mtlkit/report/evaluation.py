@@ -1,12 +1,12 @@
 """The result of an evaluation as one value, and its JSON form without NaN."""
 
-import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import RunError
 from mtlkit.report.blocks import Block, Cell, Estimate, Section
 
@@ -42,25 +42,25 @@ class Evaluation:
 
 
 def evaluation_to_json(evaluation: Evaluation) -> str:
-    """Return the evaluation as JSON text; a number that is NaN or infinite becomes null.
+    """Return the evaluation as JSON text with its checksum; NaN and infinity become null.
 
     >>> evaluation_from_json(evaluation_to_json(Evaluation(metrics={"a": 0.5}))).metrics
     {'a': 0.5}
     """
     fields = {"format": FORMAT, **_converter().unstructure(evaluation)}
-    return json.dumps(fields, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return f"{sealed(fields, indent=1)}\n"
 
 
-def evaluation_from_json(text: str, place: str = "evaluation.json") -> Evaluation:
+def evaluation_from_json(text: str | bytes, place: str = "evaluation.json") -> Evaluation:
     """Return the evaluation stored as `text`; raise `RunError` with `place` if it is invalid."""
     import cattrs
 
     remedy = "run `mtlkit evaluate` to make it anew"
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as cause:
-        raise RunError(f"{place}: found no JSON ({cause}); {remedy}") from cause
-    version = value.get("format") if isinstance(value, dict) else None
+        value = unsealed(text)
+    except ValueError as cause:
+        raise RunError(f"{place}: cannot be used: {cause}; {remedy}") from cause
+    version = value.get("format")
     if version != FORMAT:
         raise RunError(f"{place}: expected format {FORMAT}, found {version!r}; {remedy}")
     del value["format"]

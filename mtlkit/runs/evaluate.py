@@ -1,6 +1,6 @@
 """Evaluate a trained model, right after training or later from its folder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -26,8 +26,10 @@ from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.numbers import duration
 from mtlkit.routers.shared import Shared
+from mtlkit.runs.changes import record_changes, refuse_changes
 from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
 from mtlkit.runs.report import read_records, write_report
+from mtlkit.runs.resume_checks import changes_of_data
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
@@ -50,12 +52,14 @@ def evaluate(
     *,
     catalog: Catalog | None = None,
     loading: Loading | None = None,
+    accept: Collection[str] = (),
 ) -> Run:
     """Evaluate the finished run at `path` again, and write its report.
 
     The report compares it with the runs `others`. Relative paths in the recipe start from the same
-    folder as in training. Raises `RunError` for a run that is unfinished or damaged, and
-    `DataError` if the data differs from the data that the model was trained on.
+    folder as in training. Raises `RunError` for a run that is unfinished, damaged or edited, and
+    `DataError` if the data differs from the data of the training, unless `accept` has "data"; the
+    change is then recorded in the provenance of the run.
     """
     folder, beside = open_run(Path(path)), [Path(other) for other in others]
     catalog, loading = catalog or load_catalog(), loading or Loading()
@@ -63,7 +67,10 @@ def evaluate(
     recipe = load_recipe(folder.recipe, catalog)
     device = chosen_device(recipe.train.device)
     model, data = _model_and_data(folder, recipe, loading)
+    changes = changes_of_data(folder, data, recipe.tasks, model.assembly)
+    refuse_changes(folder, changes, accept)
     with folder.locked(), use(catalog.op_table):
+        record_changes(folder, changes, folder.status().step)
         run = RunInfo(folder=folder.path, recipe=recipe, device=str(device))
         observers = Observers(catalog.manager, run)
         evaluate_trained(folder, recipe, model, data, device, beside, observers)
@@ -81,13 +88,14 @@ def load_trained(
     folder = open_run(Path(path))
     recipe = load_recipe(folder.recipe, catalog or load_catalog())
     model, data = _model_and_data(folder, recipe, loading)
+    refuse_changes(folder, changes_of_data(folder, data, recipe.tasks, model.assembly), ())
     return TrainedModel(model, data, recipe.tasks, chosen_device(recipe.train.device))
 
 
 def _model_and_data(
     folder: RunFolder, recipe: Recipe, loading: Loading
 ) -> tuple[MultiTaskModel, Data]:
-    """Return the model of the run and its data; raise `DataError` if the data has changed."""
+    """Return the model of the run and its data; `DataError` if that would give another model."""
     model = read_model(folder, recipe)
     loading = attrs.evolve(loading, base=Path(read_json(folder.provenance)["base"]))
     data = load_data(recipe, loading)

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,8 @@ import torch
 from mtlkit.atomic_files import remove_partial, write_file
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
-from mtlkit.errors import DataError, InterruptedRunError, RunError, error_text
-from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
+from mtlkit.errors import InterruptedRunError, RunError, error_text
+from mtlkit.model import assemble, assembly_of, encode_targets
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.observers import Observers
@@ -32,19 +32,16 @@ from mtlkit.runs.folder import (
     refuse_taken,
     write_json,
 )
+from mtlkit.runs.logs import log_checksums
 from mtlkit.runs.numerics import changed_arithmetic, threads_of
 from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
+from mtlkit.runs.resume_checks import check_data, check_logs, check_start
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
-from mtlkit.runs.saved_model import (
-    allocation_errors,
-    read_assembly,
-    save_assembly,
-    save_model,
-)
+from mtlkit.runs.saved_model import allocation_errors, save_model
 from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, saved_steps
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.device import chosen_device
@@ -66,6 +63,7 @@ class RunSession:
     beside: tuple[Path, ...]
     report: bool  # whether to draw one at the end
     catalog: Catalog
+    accept: tuple[str, ...] = ()  # kinds of changes since the start of the run
     observers: Observers = attrs.field(init=False)
 
     @observers.default
@@ -112,7 +110,7 @@ def fit(
             refuse_taken(folder)
             stack.enter_context(folder.locked())
             refuse_taken(folder)  # again, now that no other process can write to it
-            _begin(folder, text, provenance_of(recipe, catalog, loading.base, device))
+            _begin(folder, text, provenance_of(recipe, catalog, loading.base, device, ranks.world))
         ranks.wait()
         session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         try:
@@ -148,10 +146,17 @@ def resume(
     quiet: bool = False,
     beside: Sequence[Path] = (),
     report: bool = True,
+    accept: Collection[str] = (),
 ) -> Run:
     """Resume the run in the folder `path`; the result equals that of an uninterrupted run.
 
-    A finished run is returned unchanged; `mtlkit.evaluate` evaluates it again. Raises `RunError` if the folder holds no run or another process is working on it, and the errors
+    A finished run is returned unchanged; `mtlkit.evaluate` evaluates it again.
+
+    Changes since the run began are refused, except for those of the kinds `accept`: "recipe",
+    "versions" (of mtlkit and the plugins in use), "ranks" (the number of processes), "data" and
+    "log" (lost lines). Accepted changes are recorded in the provenance of the run.
+
+    Raises `RunError` if the folder holds no run or another process is working on it, and the errors
     of `fit`.
     """
     folder = open_run(Path(path))
@@ -162,7 +167,8 @@ def resume(
     catalog = catalog or load_catalog()
     recipe = load_recipe(folder.recipe, catalog)
     read_records(beside)
-    base = Path(read_json(folder.provenance)["base"])
+    before = read_json(folder.provenance)
+    base = Path(before["base"])
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
@@ -172,8 +178,12 @@ def resume(
             stack.enter_context(folder.locked())
             remove_partial(folder.path)
             remove_partial(folder.checkpoints)
+            now = provenance_of(recipe, catalog, base, device, ranks.world)
+            check_start(folder, before, now, accept)
         ranks.wait()
-        session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
+        session = RunSession(
+            folder, recipe, loading, device, ranks, tuple(beside), report, catalog, tuple(accept)
+        )
         return _sit(session, quiet=quiet)
 
 
@@ -184,15 +194,15 @@ def _sit(session: RunSession, *, quiet: bool) -> Run:
     try:
         with interrupt_on_signal(), threads_of(folder, session.recipe.train.threads):
             _work(session, progress)
-    except SystemExit as cause:
-        reason = f"a component ended the program by sys.exit({cause.code!r})"
-        _say_status(session, State.FAILED, reason)
-        raise RunError(f"{folder.path}: {reason}; fix or replace the component") from cause
     except (InterruptedRunError, KeyboardInterrupt) as cause:
         hint = f"continue with `mtlkit resume {folder.path}`"
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
         _say_status(session, State.INTERRUPTED, reason)
         raise InterruptedRunError(f"{folder.path}: {reason}; {hint}") from cause
+    except SystemExit as cause:
+        reason = f"a component ended the process: SystemExit: {cause.code}"
+        _say_status(session, State.FAILED, reason)
+        raise RunError(f"{folder.path}: {reason}; raise an exception in it instead") from cause
     except Exception as cause:
         _say_status(session, State.FAILED, error_text(cause, longest=10_000))
         raise
@@ -222,7 +232,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
-        _keep_assembly(folder, assembly)
+        check_data(folder, data, recipe.tasks, assembly, session.accept, progress)
     targets = {
         name: encode_targets(split, recipe.tasks, assembly)
         for name, split in data.splits().items()
@@ -253,6 +263,8 @@ def _work(session: RunSession, progress: Progress) -> None:
         ),
     )
     if checkpoint is not None:
+        if ranks.first:
+            check_logs(folder, checkpoint, session.accept)
         _restore(training, checkpoint, folder)
         changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
         if changed is not None:
@@ -294,22 +306,10 @@ def _load(session: RunSession, progress: Progress) -> Data:
     return data
 
 
-def _keep_assembly(folder: RunFolder, assembly: Assembly) -> None:
-    """Write the assembly; raise `DataError` if the run already has a different one."""
-    if not folder.assembly.exists():
-        save_assembly(folder, assembly)
-    elif read_assembly(folder) != assembly:
-        raise DataError(
-            f"{folder.path}: the data is no longer what the run began with: its labels, sample "
-            f"shape or normalization differ from {folder.assembly.name}; bring the old data back, "
-            f"or start a new run"
-        )
-
-
 def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
     """Save the model, evaluate it, and mark the run as finished."""
     folder = session.folder
-    save_model(folder, training.model)
+    weights = save_model(folder, training.model)
     status = Status(
         state=State.RUNNING,
         step=training.step,
@@ -317,6 +317,7 @@ def _finish(session: RunSession, training: Training, data: Data, progress: Progr
         seconds=training.pace.seconds,
         peak_memory_bytes=training.pace.peak_memory(session.device),
         untrained=training.untrained,
+        checksums={folder.model.name: weights, **log_checksums(folder)},
         pid=os.getpid(),
     )
     folder.write_status(status)

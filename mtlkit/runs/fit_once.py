@@ -5,13 +5,13 @@ from pathlib import Path
 
 from mtlkit.data.source import Loading
 from mtlkit.errors import RunError
-from mtlkit.loggers.event_files import read_events
 from mtlkit.loggers.events import EvaluationEvent
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, State
+from mtlkit.runs.logs import read_log
 
 
 def fit_once(
@@ -43,7 +43,7 @@ def is_made(folder: RunFolder, recipe: str) -> bool:
 
 def validation_values(folder: RunFolder, recipe: Recipe) -> dict[str, float]:
     """Return the primary metric of each task on the validation split at the end, if defined."""
-    events = [event for event in read_events(folder.log) if isinstance(event, EvaluationEvent)]
+    events = [event for event in read_log(folder) if isinstance(event, EvaluationEvent)]
     metrics: Mapping[str, float] = events[-1].metrics if events else {}
     names = {task: f"{task}/{value.primary_metric.name}" for task, value in recipe.tasks.items()}
     return {task: metrics[name] for task, name in names.items() if name in metrics}

@@ -1,7 +1,6 @@
 """The folder of a run: paths of its files, each written whole or not at all."""
 
 import contextlib
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -19,7 +18,9 @@ from mtlkit.atomic_files import (
     remove_partial,
     write_file,
 )
+from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import RunError
+from mtlkit.regular_files import LARGEST_JSON, read_regular
 from mtlkit.runs.lock import LOCK, lock_folder
 
 
@@ -42,6 +43,7 @@ class Status:
     reason: str = ""
     seconds: float = 0.0  # of training, over all sessions
     peak_memory_bytes: int = 0
+    checksums: Mapping[str, str] = attrs.field(factory=dict)  # of files, once training has ended
     untrained: tuple[str, ...] = ()  # parameters that no loss reaches
     pid: int = 0
 
@@ -183,19 +185,26 @@ def open_run(path: Path) -> RunFolder:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write `value` to `path` as JSON, whole or not at all."""
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
-    write_file(path, f"{text}\n".encode())
+    """Write `value` to `path` as JSON with its checksum, whole or not at all."""
+    try:
+        content = sealed(value, indent=2).encode()
+    except UnicodeEncodeError:  # a path whose bytes are not UTF-8
+        content = sealed(value, indent=2, ascii_only=True).encode()
+    write_file(path, content + b"\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the JSON object at `path`; raise `RunError` if there is none."""
+    """Return the object that `write_json` wrote to `path`.
+
+    Raises `RunError` if the file is missing, unreadable, damaged or edited.
+    """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return unsealed(read_regular(path, LARGEST_JSON))
     except FileNotFoundError:
         raise RunError(f"{path}: is missing; expected a file that every run has") from None
+    except OSError as cause:
+        raise RunError(f"{path}: cannot be read: {cause.strerror or cause}") from cause
     except ValueError as cause:
-        raise RunError(f"{path}: holds no JSON: {cause}") from cause
-    if not isinstance(value, dict):
-        raise RunError(f"{path}: expected a JSON object, found {type(value).__name__}")
-    return value
+        raise RunError(
+            f"{path}: cannot be used: {cause}; restore the file from a copy, or start anew"
+        ) from cause

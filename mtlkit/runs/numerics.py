@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ import torch
 from mtlkit.ops.dispatch.choice import environment_choices
 from mtlkit.runs.folder import RunFolder, read_json
 from mtlkit.training.checkpoint import Checkpoint
+
+PACKAGES = ("torchvision", "timm", "numpy", "safetensors")
+"""The packages, apart from torch and mtlkit, whose version can change a result."""
 
 
 @contextmanager
@@ -30,12 +34,26 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
+def package_version(package: str) -> str:
+    """Return the installed version of `package`, or ``unknown`` for a bare checkout."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _packages(then: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    for name in PACKAGES:
+        yield name, then[name], package_version(name)
+
+
 def changed_arithmetic(
     provenance: Mapping[str, Any], checkpoint: Checkpoint, device: torch.device
 ) -> str | None:
     """Return a warning that lists changes of torch, device and choice of ops, or None."""
     settings = (
         ("torch", checkpoint.torch, torch.__version__),
+        *_packages(provenance["versions"]),
         ("the device", provenance["device"], device_name(device)),
         ("the choice of ops", provenance.get("ops", ""), environment_choices()),
     )

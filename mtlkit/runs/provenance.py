@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,27 @@ import torch
 from mtlkit.ops.dispatch.choice import environment_choices
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
-from mtlkit.recipe_io import provenance
-from mtlkit.runs.numerics import device_name
-
-PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
-"""The packages whose version can change a result."""
+from mtlkit.recipe_io import dump_recipe, provenance
+from mtlkit.runs.changes import recipe_checksum
+from mtlkit.runs.numerics import PACKAGES, device_name, package_version
 
 
 def provenance_of(
-    recipe: Recipe, catalog: Catalog, base: Path, device: torch.device
+    recipe: Recipe, catalog: Catalog, base: Path, device: torch.device, ranks: int
 ) -> Mapping[str, Any]:
-    """Return the facts of a run that its recipe lacks; relative paths start at `base`."""
+    """Return the facts of a run that its recipe lacks; relative paths start at `base`.
+
+    `ranks` is the number of processes.
+    """
     return {
+        "recipe": recipe_checksum(dump_recipe(recipe, catalog).encode()),
         "components": provenance(recipe, catalog),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": {name: package_version(name) for name in ("mtlkit", "torch", *PACKAGES)},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device_name(device),
+        "ranks": ranks,
         "threads": recipe.train.threads or torch.get_num_threads(),
         "ops": environment_choices(),
         "base": str(base.resolve()),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:  # a bare checkout on the path
-        return "unknown"

@@ -41,7 +41,7 @@ def read_evaluation(folder: RunFolder) -> Evaluation:
             f"{folder.path}: has not been evaluated; run `mtlkit evaluate {folder.path}`, "
             f"or where training did not end, `mtlkit resume {folder.path}`"
         )
-    text = folder.evaluation.read_text(encoding="utf-8")
+    text = folder.evaluation.read_bytes()
     return evaluation_from_json(text, str(folder.evaluation))
 
 
@@ -51,15 +51,18 @@ def read_records(paths: Sequence[Path]) -> "list[RunRecord]":
 
 
 def _record(folder: RunFolder, name: str) -> "RunRecord":
-    from mtlkit.loggers.event_files import read_events
     from mtlkit.report.run_page import RunRecord
+    from mtlkit.runs.changes import require_recipe
+    from mtlkit.runs.logs import read_log, read_speed
 
+    provenance = read_json(folder.provenance)
+    require_recipe(folder, provenance)
     return RunRecord(
         name=name,
         evaluation=read_evaluation(folder),
-        events=[*read_events(folder.log), *read_events(folder.speed)],
+        events=[*read_log(folder), *read_speed(folder)],
         recipe=folder.recipe.read_text(encoding="utf-8"),
-        versions=_versions(read_json(folder.provenance)),
+        versions=_versions(provenance),
     )
 
 

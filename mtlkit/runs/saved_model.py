@@ -9,9 +9,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mtlkit.atomic_files import write_file
+from mtlkit.checksums import checksum, file_checksum
 from mtlkit.errors import AssemblyError, RunError, error_text
 from mtlkit.model import Assembly, MultiTaskModel, assemble
 from mtlkit.recipe import Recipe
+from mtlkit.runs.changes import require_recipe
+from mtlkit.runs.data_fingerprint import Fingerprint
 from mtlkit.runs.folder import RunFolder, read_json, write_json
 from mtlkit.training.checkpoint import tensor_bytes, tensors_of
 
@@ -30,9 +33,15 @@ def allocation_errors() -> Iterator[None]:
         ) from cause
 
 
-def save_assembly(folder: RunFolder, assembly: Assembly) -> None:
-    """Write the assembly of the run's model."""
-    write_json(folder.assembly, attrs.asdict(assembly))
+def save_assembly(folder: RunFolder, assembly: Assembly, data: Fingerprint) -> None:
+    """Write the assembly of the run's model and the fingerprint of its data."""
+    write_json(folder.assembly, {**attrs.asdict(assembly), "data": data})
+
+
+def read_fingerprint(folder: RunFolder) -> Fingerprint:
+    """Return the fingerprint of the data that the run began with."""
+    fingerprint: Fingerprint = read_json(folder.assembly)["data"]
+    return fingerprint
 
 
 def read_assembly(folder: RunFolder) -> Assembly:
@@ -46,9 +55,11 @@ def read_assembly(folder: RunFolder) -> Assembly:
     )
 
 
-def save_model(folder: RunFolder, model: MultiTaskModel) -> None:
-    """Write the weights of `model`, whole or not at all."""
-    write_file(folder.model, tensor_bytes(tensors_of(model)))
+def save_model(folder: RunFolder, model: MultiTaskModel) -> str:
+    """Write the weights of `model`, whole or not at all, and return the file's checksum."""
+    content = tensor_bytes(tensors_of(model))
+    write_file(folder.model, content)
+    return checksum([content])
 
 
 def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
@@ -60,6 +71,17 @@ def read_model(folder: RunFolder, recipe: Recipe) -> MultiTaskModel:
         raise RunError(
             f"{folder.path}: has no trained model yet; finish it with `mtlkit resume {folder.path}`"
         )
+    recorded = folder.status().checksums.get(folder.model.name)
+    if recorded is None:
+        raise RunError(
+            f"{folder.path}: its training did not end; finish it with `mtlkit resume {folder.path}`"
+        )
+    if file_checksum(folder.model) != recorded:
+        raise RunError(
+            f"{folder.model}: got other weights than the run recorded, expected those that it "
+            f"trained; restore the file from a copy, or train anew"
+        )
+    require_recipe(folder, read_json(folder.provenance))
     assembly = read_assembly(folder)
     model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
     try:

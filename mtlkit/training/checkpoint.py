@@ -1,6 +1,5 @@
 """Checkpoints: the complete state of a run, for an exact resume, without pickle."""
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -14,16 +13,21 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from mtlkit.atomic_files import disk_errors, write_folder
+from mtlkit.checksums import checksum, file_checksum, sealed, unsealed
 from mtlkit.errors import RunError
+from mtlkit.regular_files import LARGEST_JSON, read_regular
 from mtlkit.training.optimizer_state import OptimizerState
 
-FORMAT = 1
+FORMAT = 2
 """The format of the checkpoints that this version writes."""
 
 KEEP = 2
 """Number of checkpoints to keep: the newest, and the one before in case the newest is damaged."""
 
 STATE = "state.json"
+
+PARTS = ("model", "weighting", "optimizer")
+"""The files of tensors of a checkpoint."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -61,23 +65,23 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
 
     Raises `RunError` if writing fails; older checkpoints are kept in this case.
     """
+    with disk_errors(folder):
+        folder.mkdir(exist_ok=True)  # not its parents: a run that was moved is not created again
+    path = _path(folder, checkpoint.step)
+    tensors = (checkpoint.model, checkpoint.weighting, checkpoint.optimizer.tensors)
+    files = {
+        f"{part}.safetensors": tensor_bytes(values)
+        for part, values in zip(PARTS, tensors, strict=True)
+    }
     state = {
         "format": FORMAT,
         "step": checkpoint.step,
         "torch": checkpoint.torch,
         "optimizer": checkpoint.optimizer.values,
         "progress": checkpoint.progress,
+        "files": {name: checksum([content]) for name, content in files.items()},
     }
-    with disk_errors(folder):
-        folder.mkdir(exist_ok=True)
-    path = _path(folder, checkpoint.step)
-    files = {
-        "model.safetensors": tensor_bytes(checkpoint.model),
-        "weighting.safetensors": tensor_bytes(checkpoint.weighting),
-        "optimizer.safetensors": tensor_bytes(checkpoint.optimizer.tensors),
-        STATE: f"{json.dumps(state, indent=2)}\n".encode(),
-    }
-    write_folder(path, files)
+    write_folder(path, {**files, STATE: f"{sealed(state, indent=2)}\n".encode()})
     for old in saved_steps(folder)[:-KEEP]:
         shutil.rmtree(_path(folder, old), ignore_errors=True)
     return path
@@ -93,15 +97,18 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         return None
     path = _path(folder, steps[-1])
     try:
-        state = json.loads((path / STATE).read_text(encoding="utf-8"))
+        state = unsealed(read_regular(path / STATE, LARGEST_JSON))
         if state["format"] != FORMAT:
             raise RunError(
                 f"{path}: is a checkpoint of format {state['format']}, this mtlkit reads {FORMAT}; "
                 f"resume with the mtlkit that wrote it"
             )
-        model, weighting, optimizer = (
-            load_file(path / f"{part}.safetensors") for part in ("model", "weighting", "optimizer")
-        )
+        if state["step"] != steps[-1]:
+            raise ValueError(f"{STATE} is of step {state['step']}")
+        for name, recorded in state["files"].items():
+            if file_checksum(path / name) != recorded:
+                raise ValueError(f"the checksum of {name} does not match {STATE}")
+        model, weighting, optimizer = (load_file(path / f"{part}.safetensors") for part in PARTS)
         return Checkpoint(
             step=state["step"],
             model=model,

@@ -195,6 +195,7 @@ class Training:
                 "seconds": self.pace.seconds,
                 "peak_memory_bytes": self.pace.peak_memory(self.context.device),
                 "untrained": self.untrained,
+                "logs": {k: v for writer in self._loggers for k, v in writer.state().items()},
             },
         )
         folder = save_checkpoint(self.context.checkpoints, checkpoint)

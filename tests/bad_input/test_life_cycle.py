@@ -41,7 +41,8 @@ class TestBegun:
     """What a run that was killed between its first files leaves, the next one replaces."""
 
     @pytest.mark.parametrize(
-        "names", [[], [".lock"], ["provenance.json"], ["provenance.json", f"{TEMPORARY}recipe.yaml"]]
+        "names",
+        [[], [".lock"], ["provenance.json"], ["provenance.json", f"{TEMPORARY}recipe.yaml"]],
     )
     def test_train_begins_anew(self, names, home, call, whole):
         (home / "run").mkdir()
@@ -239,7 +240,7 @@ def test_a_component_that_ends_the_program_has_failed(home, call, monkeypatch):
     at_update(monkeypatch, 3, lambda: sys.exit(0))
     code, _, err = call(*TRAIN)
     assert code == 2
-    assert "run: a component ended the program by sys.exit(0); fix or replace" in err
+    assert "run: a component ended the process: SystemExit: 0; raise an exception in it" in err
     assert RunFolder(home / "run").status().state is State.FAILED
 
 

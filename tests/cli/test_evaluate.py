@@ -18,8 +18,9 @@ import mtlkit.plugins.catalog
 from mtlkit.cli import main
 from mtlkit.data import RandomSplit
 from mtlkit.errors import RunError
+from mtlkit.runs.changes import recipe_checksum
 from mtlkit.runs.evaluate import described
-from mtlkit.runs.folder import RunFolder, State
+from mtlkit.runs.folder import RunFolder, State, read_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +184,7 @@ def corrupted(home):
 def strange_weights(home):
     run, other = RunFolder(home / "one"), RunFolder(home / "two")
     run.model.write_bytes(other.model.read_bytes())
-    return run.path, f"{run.model}: does not fit the run's recipe"
+    return run.path, f"{run.model}: got other weights than the run recorded"
 
 
 def other_data(home):
@@ -191,6 +192,9 @@ def other_data(home):
         picture.rename(picture.with_name(picture.name.replace("bob", "cid")))
     recipe = RunFolder(home / "one").recipe
     recipe.write_text(recipe.read_text().replace(str(_original(recipe)), str(home / "pictures")))
+    provenance = read_json(RunFolder(home / "one").provenance)
+    provenance["recipe"] = recipe_checksum(recipe.read_bytes())
+    write_json(RunFolder(home / "one").provenance, provenance)
     return home / "one", (
         "the data is not what the model was trained on: it had 2 classes of 'who', now 2, "
         "without 'bob', with 'cid'. Bring the old data back, or train anew"
@@ -241,14 +245,21 @@ def test_a_log_that_mtlkit_did_not_write_is_named_with_its_line(home, capsys):
     run = RunFolder(home / "one")
     lines = run.log.read_text().splitlines(keepends=True)
     run.log.write_text("".join([lines[0], '{"kind": "joke"}\n', *lines[1:]]))
+    _forget_checksums(run)
     code, _, err = called(capsys, "report", run.path)
     assert code == 2
     assert f"{run.log}:2: expected an event of mtlkit" in err
 
 
+def _forget_checksums(run):
+    """Make the status that of a run in progress, which has no checksums of its logs yet."""
+    run.write_status(attrs.evolve(run.status(), checksums={}))
+
+
 def test_a_run_that_goes_on_may_have_an_unfinished_last_line(home, capsys):
     run = RunFolder(home / "one")
     run.log.write_text(run.log.read_text() + '{"kind": "st')
+    _forget_checksums(run)
     assert called(capsys, "report", run.path)[0] == 0
 
 

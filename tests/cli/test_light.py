@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mtlkit.cli import COMMANDS
+from mtlkit.runs.folder import write_json
 
 HEAVY = ("torch", "timm", "numpy", "matplotlib", "PIL", "yaml", "cattrs", "rich", "jinja2")
 
@@ -57,10 +58,9 @@ def test_help_imports_nothing_heavy(command):
 
 def test_listing_runs_imports_nothing_heavy(tmp_path):
     (tmp_path / "recipe.yaml").write_text("seed: 3\nweighting: {type: equal}\n")
-    (tmp_path / "provenance.json").write_text("{}")
-    (tmp_path / "evaluation.json").write_text(
-        '{"format": 1, "metrics": {"a": 1.5}, "headlines": ["a"]}'
-    )
+    write_json(tmp_path / "provenance.json", {})
+    evaluation = {"format": 1, "metrics": {"a": 1.5}, "headlines": ["a"]}
+    write_json(tmp_path / "evaluation.json", evaluation)
     code, modules, out = modules_of("runs", str(tmp_path))
     assert code == 0
     assert "a 1.500" in out

@@ -1,11 +1,11 @@
 """What is listed below a folder, also where some of it is damaged or a plugin's."""
 
-import json
 import shutil
 
 import pytest
 from filelock import FileLock
 
+from mtlkit.checksums import sealed
 from mtlkit.comparison.results.listing import list_runs
 from mtlkit.runs.lock import LOCK, is_locked
 
@@ -51,7 +51,7 @@ def test_a_damaged_run_hides_no_other(copied, name, text):
 
 
 def test_a_study_of_a_plugin_is_the_runs_in_it(copied):
-    (copied / "study.json").write_text(json.dumps({"size": "small"}))
+    (copied / "study.json").write_text(sealed({"size": "small"}))
     assert [each.kind for each in list_runs(copied)] == ["run"] * 12
 
 

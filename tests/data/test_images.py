@@ -95,7 +95,7 @@ def test_a_table_says_the_same_as_the_names(faces, rows, write_csv, suffix):
     shots = labels_of(data, "shot")
     assert shots[rows[4]["file"]] == float(rows[4]["shot"])
     assert shots[rows[5]["file"]] != shots[rows[5]["file"]]  # NaN
-    assert data.train.column("shot").values.dtype == torch.float32
+    assert data.train.column("shot").values.dtype == torch.float64
     assert data.summary["pose"] == "2 classes: left, right; missing for 1 images"
     assert data.summary["shot"] == "0 to 3; missing for 1 images"
 
@@ -338,7 +338,7 @@ def test_images_beyond_memory_are_the_same(faces):
         ({"channels": 2}, "channels: expected 1 (gray) or 3 (RGB), found 2"),
         (
             {"vocabulary": {"pose": ("left", "left")}},
-            "vocabulary: pose: expected different names, found ['left', 'left']",
+            "vocabulary: pose: expected different names, got 'left' twice; remove one",
         ),
         (
             {"vocabulary": {"yaw": ("0",)}, "numeric": ("yaw",)},

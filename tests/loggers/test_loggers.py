@@ -106,7 +106,7 @@ def test_a_full_disk_names_the_file(tmp_path):
         pytest.skip("the system has no /dev/full")
     writer = JsonLines().open(tmp_path, 0)
     writer._log.close()
-    writer._log = open("/dev/full", "w", encoding="utf-8")  # noqa: SIM115
+    writer._log._file = open("/dev/full", "wb")  # noqa: SIM115
     with pytest.raises(
         RunError, match=r"could not be written: No space left .* checkpoint is kept"
     ):

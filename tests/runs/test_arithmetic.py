@@ -1,6 +1,5 @@
 """A run goes on with the arithmetic it began with, and says so where it cannot."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import InterruptedRunError
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, read_json
@@ -93,7 +93,7 @@ def test_the_caller_keeps_his_number_of_threads(start, points, tmp_path, monkeyp
 
 
 def changed_file(path, **values):
-    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    path.write_text(sealed({**unsealed(path.read_text()), **values}))
 
 
 def test_another_torch_or_device_is_said_in_one_line(start, points, capsys):

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 
 import attrs
@@ -137,7 +138,7 @@ def test_a_taken_folder_is_refused_before_anything_is_done(start, points, tmp_pa
 
 def test_problems_between_parts_come_before_the_folder(start, points, tmp_path):
     side = {name: attrs.evolve(task, role=Task().role) for name, task in points.TASKS.items()}
-    with pytest.raises(RecipeError, match="at least 1 for dynamic weights"):
+    with pytest.raises(RecipeError, match="expected at least 1 for dynamic weights"):
         start(attrs.evolve(points.PLAIN, tasks=side, weighting=Dynamic()))
     with pytest.raises(RunError, match="holds no run"):
         start(beside=(tmp_path / "nothing",))
@@ -396,3 +397,10 @@ def test_compile_takes_the_backbone_by_what_is_called_of_it(start, points, monke
         "Sequential",
         "LastBlock",
     ]
+
+
+def test_a_component_that_ends_the_process_is_an_error(start, points, tmp_path, monkeypatch):
+    monkeypatch.setattr(points.Points, "load", lambda *_: sys.exit(0))
+    with pytest.raises(RunError, match="a component ended the process: SystemExit: 0; raise an"):
+        start()
+    assert RunFolder(tmp_path / "run").status().state is State.FAILED

@@ -52,8 +52,8 @@ def test_json_has_no_numbers_that_are_none(tmp_path):
     ("text", "expected"),
     [
         (None, "a.json: is missing; expected a file that every run has"),
-        ("{half", "a.json: holds no JSON"),
-        ("[1]", "a.json: expected a JSON object, found list"),
+        ("{half", "a.json: cannot be used: it holds no JSON"),
+        ("[1]", "a.json: cannot be used: expected a JSON object, found list"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, text, expected):

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from mtlkit.atomic_files import remove_partial
+from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import RunError
 from mtlkit.optim import SGD, AdamW
 from mtlkit.training.checkpoint import (
@@ -122,8 +123,8 @@ def test_a_damaged_one_is_named_with_what_to_do(tmp_path, name, damage):
 
 def test_another_format_is_refused(tmp_path):
     path = save_checkpoint(tmp_path, empty(7)) / "state.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(RunError, match="is a checkpoint of format 99, this mtlkit reads 1"):
+    path.write_text(sealed({**unsealed(path.read_text()), "format": 99}))
+    with pytest.raises(RunError, match="is a checkpoint of format 99, this mtlkit reads 2"):
         newest_checkpoint(tmp_path)
 
 

@@ -8,8 +8,9 @@ import attrs
 from mtlkit.comparison.results.record import Budget
 from mtlkit.comparison.results.study_results import StudyResults
 from mtlkit.errors import RunError
-from mtlkit.loggers.event_files import read_events
 from mtlkit.loggers.events import StepEvent
+from mtlkit.runs.folder import RunFolder
+from mtlkit.runs.logs import read_log
 
 POINTS = 120
 """Maximum number of points of a curve."""
@@ -41,7 +42,7 @@ def read_traces(
             continue
         first = min(runs, key=lambda record: record.seed)
         try:
-            events = read_events(folder / first.folder / "log.jsonl")
+            events = read_log(RunFolder(folder / first.folder))
         except RunError as cause:
             unread.append(f"{method}: {cause}".replace(str(folder), folder.name))
             continue

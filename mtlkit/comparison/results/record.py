@@ -1,7 +1,6 @@
 """The row of a study: one run that succeeded or failed."""
 
 import contextlib
-import json
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import attrs
 
+from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import RunError
 
 
@@ -84,19 +84,19 @@ class TaskMetric:
 
 
 def record_to_line(record: Record) -> str:
-    """Return the record as one line of JSON.
+    """Return the record as one line of JSON with its checksum.
 
     >>> line = record_to_line(Record(problem="a", method="equal", stage=Stage.FINAL, seed=0))
     >>> record_of_line(line).method
     'equal'
     """
     value = attrs.asdict(record, value_serializer=_plain)
-    return json.dumps(value, allow_nan=False)  # ASCII escapes all line breaks in an error's text
+    return sealed(value, ascii_only=True)  # escapes all line breaks in an error's text
 
 
 def record_of_line(line: str) -> Record:
     """Return the record that `record_to_line` wrote."""
-    value = json.loads(line)
+    value = unsealed(line)
     value |= {"stage": Stage(value["stage"]), "budget": Budget(value["budget"])}
     return Record(**value)
 

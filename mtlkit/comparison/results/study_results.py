@@ -4,7 +4,6 @@ A study may be unfinished and its runs may have failed; missing numbers are neve
 """
 
 import functools
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import yaml
 
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, read_results
 from mtlkit.errors import RunError
+from mtlkit.runs.folder import read_json
 
 BASELINE_ROLES = ("single-task", "equal", "log", "tuned", "rlw")
 """The baselines, which every study has unless it gives a reason to omit one."""
@@ -110,8 +110,10 @@ class StudyResults:
 def read_study(folder: Path) -> StudyResults:
     """Return the results in `folder`; `RunError` if it does not hold a study."""
     place = folder / "study.json"
+    if not place.exists():
+        raise RunError(f"{place}: is missing; expected the folder of a study")
     try:
-        value = json.loads(place.read_text(encoding="utf-8"))
+        value = read_json(place)
         results = folder / "results.jsonl"
         records = read_results(results) if results.exists() else []
         return StudyResults(
@@ -129,8 +131,6 @@ def read_study(folder: Path) -> StudyResults:
             selection=value.get("selection", ""),
             relevant=float(value.get("relevant", 1.0)),
         )
-    except FileNotFoundError:
-        raise RunError(f"{place}: is missing; expected the folder of a study") from None
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise RunError(f"{place}: does not describe a study: {cause!r}") from cause
 

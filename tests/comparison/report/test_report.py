@@ -10,6 +10,7 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 
+from mtlkit.checksums import sealed, unsealed
 from mtlkit.comparison.analysis.evidence import gather
 from mtlkit.comparison.report.figures import forest
 from mtlkit.comparison.report.styles import VERDICTS
@@ -203,9 +204,9 @@ def test_a_baseline_left_out(synthetic, draw, tmp_path):
     assert "The baseline single-task was left out: no time" in text
     assert "Without a reason given, the study lacks log." in text
     place = tmp_path / "s" / "study.json"
-    value = json.loads(place.read_text())
+    value = unsealed(place.read_text())
     del value["without"]
-    place.write_text(json.dumps(value))
+    place.write_text(sealed(value))
     (tmp_path / "s" / "comparison.yaml").write_text("without: {rlw: as the file says}\n")
     assert read_study(tmp_path / "s").without == {"rlw": "as the file says"}
 
@@ -235,7 +236,7 @@ def test_a_broken_log_is_named(synthetic, draw, tmp_path):
 def test_no_study(tmp_path):
     with pytest.raises(RunError, match=r"study\.json: is missing; expected the folder of a study"):
         write_reports(tmp_path)
-    (tmp_path / "study.json").write_text('{"primary_metrics": 3}')
+    (tmp_path / "study.json").write_text(sealed({"primary_metrics": 3}))
     with pytest.raises(RunError, match="does not describe a study"):
         write_reports(tmp_path)
 

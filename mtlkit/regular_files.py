@@ -1,0 +1,55 @@
+"""Reading of regular files within a limit of bytes.
+
+Reading a named pipe waits for a writer, and reading a device such as ``/dev/zero`` never ends, so
+only regular files are read. Every function raises `OSError` with the reason as `strerror`.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+LARGEST_JSON = 256 * 1024**2
+"""Maximum size of a JSON file, in bytes; larger ones are not read."""
+
+
+def require_regular(path: Path) -> int:
+    """Return the size of the file at `path` in bytes; `OSError` if it is not a regular file."""
+    return _size(os.stat(path), path)
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return the content of the regular file at `path`, of at most `limit` bytes.
+
+    >>> read_regular(Path("/"), 100)
+    Traceback (most recent call last):
+    IsADirectoryError: [Errno 21] is a folder; expected a file: '/'
+    """
+    # without waiting for the writer of a named pipe
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        size = _size(os.fstat(handle), path)
+        content = bytearray()
+        while size <= limit and (chunk := os.read(handle, limit + 1 - len(content))):
+            content += chunk
+    finally:
+        os.close(handle)
+    if max(size, len(content)) > limit:
+        raise OSError(errno.EFBIG, f"has more than {limit:,} bytes", str(path))
+    return bytes(content)
+
+
+def _size(status: os.stat_result, path: Path) -> int:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFREG:
+        return status.st_size
+    number = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
+    raise OSError(number, f"is {KINDS.get(kind, 'not a file')}; expected a file", str(path))

@@ -1,0 +1,89 @@
+"""Fingerprint of a run's data, which detects data that changed between start and resumption."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mtlkit.checksums import checksum
+from mtlkit.data.dataset import Data, Split
+from mtlkit.model import Assembly, encode_targets
+from mtlkit.task import Task
+
+CONTENT = "content"
+"""The entry for the values of inputs in memory.
+
+Another machine or library may decode them with other last digits, so a difference is a warning.
+"""
+
+Fingerprint = Mapping[str, Mapping[str, str]]
+"""Checksums and sizes by split and part."""
+
+
+def data_fingerprint(data: Data, tasks: Mapping[str, Task], assembly: Assembly) -> Fingerprint:
+    """Return checksums of the ids, encoded targets and inputs of each split of `data`.
+
+    Inputs that are not in memory are represented by their number, shape and dtype. Raises
+    `DataError` if a label does not fit.
+    """
+    return {
+        name: {
+            **_inputs(split),
+            "ids": checksum(f"{id_}\0".encode("utf-8", "surrogatepass") for id_ in split.ids),
+            **{
+                f"labels of {task!r}": _of(target)
+                for task, target in encode_targets(
+                    split, tasks, assembly, data.open_labels if name == "test" else frozenset()
+                ).items()
+            },
+        }
+        for name, split in data.splits().items()
+    }
+
+
+def data_changes(then: Fingerprint, now: Fingerprint) -> list[str]:
+    """Return what differs between two fingerprints, except for the content of inputs.
+
+    >>> data_changes({"train": {"ids": "a", "inputs": "2 of"}}, {"train": {"ids": "b"}})
+    ['ids of train', 'inputs of train']
+    >>> data_changes({"train": {}, "test": {}}, {"train": {}})
+    ['split test']
+    """
+    return _changes(then, now, content=False)
+
+
+def content_changes(then: Fingerprint, now: Fingerprint) -> list[str]:
+    """Return the splits whose inputs have other values; see `CONTENT`."""
+    return _changes(then, now, content=True)
+
+
+def _changes(then: Fingerprint, now: Fingerprint, *, content: bool) -> list[str]:
+    changes = []
+    for split in {**then, **now}:
+        if split not in then or split not in now:
+            changes += [] if content else [f"split {split}"]
+            continue
+        one, other = then[split], now[split]
+        changes += [
+            f"{part} of {split}"
+            for part in {**one, **other}
+            if (part == CONTENT) == content and one.get(part) != other.get(part)
+        ]
+    return changes
+
+
+def _inputs(split: Split) -> dict[str, str]:
+    sample = split.inputs[torch.tensor([0])]
+    parts = {"inputs": f"{len(split)} of shape {tuple(sample.shape[1:])}, {sample.dtype}"}
+    if isinstance(split.inputs, Tensor):
+        parts[CONTENT] = _of(split.inputs)
+    return parts
+
+
+def _of(values: Any) -> str:
+    """Return the checksum of a tensor; of other targets only their number."""
+    if not isinstance(values, Tensor):
+        return f"{len(values)} values"
+    flat = values.detach().cpu().contiguous().reshape(-1)
+    return checksum([str(values.dtype).encode(), flat.view(torch.uint8).numpy().data])

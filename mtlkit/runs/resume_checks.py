@@ -1,0 +1,106 @@
+"""Checks that a resumed or evaluated run still has the recipe, data and logs that it began with."""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from mtlkit.data.dataset import Data
+from mtlkit.errors import DataError
+from mtlkit.model import Assembly
+from mtlkit.runs.changes import (
+    Change,
+    log_changes,
+    rank_changes,
+    recipe_changes,
+    recipe_checksum,
+    record_changes,
+    refuse_changes,
+    version_changes,
+)
+from mtlkit.runs.data_fingerprint import (
+    Fingerprint,
+    content_changes,
+    data_changes,
+    data_fingerprint,
+)
+from mtlkit.runs.folder import RunFolder
+from mtlkit.runs.saved_model import read_assembly, read_fingerprint, save_assembly
+from mtlkit.task import Task
+from mtlkit.training.checkpoint import Checkpoint, saved_steps
+from mtlkit.training.progress import Progress
+
+
+def check_start(
+    folder: RunFolder, then: Mapping[str, Any], now: Mapping[str, Any], accept: Collection[str]
+) -> None:
+    """Compare the provenance `then` of the run with that of the process that resumes it.
+
+    Raises `RunError` for a changed recipe, version of mtlkit or a plugin, or number of processes.
+    """
+    changes = [
+        *recipe_changes(folder, then),
+        *version_changes(then, now),
+        *rank_changes(then, now["ranks"]),
+    ]
+    refuse_changes(folder, changes, accept)
+    facts = {name: now[name] for name in ("components", "versions", "ranks")}
+    facts["recipe"] = recipe_checksum(folder.recipe.read_bytes())
+    record_changes(folder, changes, _step(folder), **facts)
+
+
+def check_data(
+    folder: RunFolder,
+    data: Data,
+    tasks: Mapping[str, Task],
+    assembly: Assembly,
+    accept: Collection[str],
+    progress: Progress,
+) -> None:
+    """Store assembly and fingerprint of the data of a new run; compare them in a resumed run.
+
+    Raises `DataError` if the data has changed. Inputs with other values, which may come from
+    another decoder, are a warning.
+    """
+    now = data_fingerprint(data, tasks, assembly)
+    if not folder.assembly.exists():
+        save_assembly(folder, assembly, now)
+        return
+    if read_assembly(folder) != assembly:
+        raise DataError(
+            f"{folder.path}: the data is no longer what the run began with: its labels, sample "
+            f"shape or normalization differ from {folder.assembly.name}; bring the old data back, "
+            f"or start a new run"
+        )
+    changes = _data_changes(folder, now)
+    if changes:
+        refuse_changes(folder, changes, accept)
+        record_changes(folder, changes, _step(folder))
+        save_assembly(folder, assembly, now)
+    elif others := content_changes(read_fingerprint(folder), now):
+        progress.say(
+            f"warning: the values of the inputs differ from those that the run began with: "
+            f"{', '.join(others)}; another version of a decoder can be the reason"
+        )
+
+
+def changes_of_data(
+    folder: RunFolder, data: Data, tasks: Mapping[str, Task], assembly: Assembly
+) -> list[Change]:
+    """Return the change of `data` since the run began, if there is one."""
+    return _data_changes(folder, data_fingerprint(data, tasks, assembly))
+
+
+def _data_changes(folder: RunFolder, now: Fingerprint) -> list[Change]:
+    changed = data_changes(read_fingerprint(folder), now)
+    was, is_now = "the data that the run began with", f"other {', '.join(changed)}"
+    return [Change("data", was, is_now)] if changed else []
+
+
+def check_logs(folder: RunFolder, checkpoint: Checkpoint, accept: Collection[str]) -> None:
+    """Raise `RunError` if a log has lost what it held at the checkpoint."""
+    changes = log_changes(folder, checkpoint.progress["logs"])
+    refuse_changes(folder, changes, accept)
+    record_changes(folder, changes, checkpoint.step)
+
+
+def _step(folder: RunFolder) -> int:
+    return max(saved_steps(folder.checkpoints), default=0)
