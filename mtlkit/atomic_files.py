@@ -21,12 +21,50 @@ def disk_errors(path: Path) -> Iterator[None]:
     """Raise a failure to write at `path` as a `RunError`."""
     try:
         yield
-    except OSError as cause:
-        why = "the disk is full" if cause.errno in FULL else (cause.strerror or str(cause))
+    except FileNotFoundError as cause:
         raise RunError(
-            f"{path}: could not be written: {why}. No partial file was left and the last "
-            f"checkpoint is kept; free some space or fix the cause, then resume the run"
+            f"{path}: could not be written: {cause.strerror}. Its folder was removed or moved; put "
+            f"it back, then repeat the command or resume the run"
         ) from cause
+    except OSError as cause:
+        raise RunError(
+            f"{path}: could not be written: {reason_of(cause)}. No partial file was left; free "
+            f"some space or fix the cause, then repeat the command or resume the run"
+        ) from cause
+
+
+def reason_of(cause: OSError) -> str:
+    """Return the reason of a failed call of the system in a few words."""
+    return "the disk is full" if cause.errno in FULL else (cause.strerror or str(cause))
+
+
+def make_folder(path: Path) -> None:
+    """Create the folder at `path` with its parents, unless it exists.
+
+    Raises `RunError` if the system refuses, or if the path is not UTF-8: files of a run name it.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise RunError(
+            f"{text}: got a path with bytes that are not UTF-8; choose another folder"
+        ) from None
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as cause:
+        raise RunError(
+            f"{str(path)[:200]}: could not be created: {reason_of(cause)}; choose another folder"
+        ) from cause
+
+
+def require_folder(path: Path) -> None:
+    """Raise `RunError` if the folder at `path`, in which a run is working, is gone."""
+    if not path.is_dir():
+        raise RunError(
+            f"{path}: the folder was removed or moved while the run was working in it; put it "
+            f"back, then resume the run"
+        )
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -45,13 +83,14 @@ def write_file(path: Path, content: bytes) -> None:
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a folder with `files`, content by name, to `path` atomically.
 
+    The parent of `path` must exist, so that a folder that was moved away is not created again.
     Replaces a folder at `path`. Raises `RunError` if writing fails.
     """
     partial = path.with_name(f"{TEMPORARY}{path.name}")
     with disk_errors(path):
         try:
             shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
+            partial.mkdir()
             for name, content in files.items():
                 _write_synced(partial / name, content)
             _sync_folder(partial)
@@ -62,6 +101,15 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove the unfinished files and folders of a killed process in `folder`."""
+    for path in folder.glob(f"{TEMPORARY}*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _write_synced(path: Path, content: bytes) -> None:

@@ -41,6 +41,12 @@ class Problem:
         return f"{'.'.join(self.path)}: {self.message}"
 
 
+LARGEST_WHOLE = 2**63 - 1
+"""The largest option that is a whole number: torch stores sizes and seeds with 64 bits."""
+
+LARGEST_NUMBER = 3.4028234663852886e38
+"""The largest option that is a number: the largest float32."""
+
 Validator = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 
@@ -56,6 +62,11 @@ class Rule:
 
     def __call__(self, instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         self.check(instance, field, value)
+
+
+def _refuse_larger(field: "attrs.Attribute[Any]", value: Any, largest: float, kind: str) -> None:
+    if value > largest:
+        raise ValueError(f"{field.name}: expected at most {largest!r}, the largest {kind}")
 
 
 def _number(value: object) -> bool:
@@ -77,6 +88,7 @@ def above(bound: float) -> Validator:
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not _number(value) or not value > bound:
             raise ValueError(f"{field.name}: expected a number above {bound}, found {value!r}")
+        _refuse_larger(field, value, LARGEST_NUMBER, "float32")
 
     return Rule(check, {"exclusiveMinimum": bound})
 
@@ -101,6 +113,7 @@ def at_least(bound: int) -> Validator:
             raise ValueError(
                 f"{field.name}: expected a whole number of at least {bound}, found {value!r}"
             )
+        _refuse_larger(field, value, LARGEST_WHOLE, "int64")
 
     return Rule(check, {"minimum": bound})
 
@@ -113,6 +126,7 @@ def at_least_number(bound: float) -> Validator:
             raise ValueError(
                 f"{field.name}: expected a number of at least {bound}, found {value!r}"
             )
+        _refuse_larger(field, value, LARGEST_NUMBER, "float32")
 
     return Rule(check, {"minimum": bound})
 

@@ -158,3 +158,13 @@ def test_a_name_without_its_namespace_is_nearer_than_one_that_looks_like_it(regi
         registry.add(entry(name))
     with pytest.raises(UnknownComponentError, match="did you mean 'torchjd/upgrad'"):
         registry.get("upgrad")
+
+
+def test_a_module_that_ends_the_process_is_an_error(registry, tmp_path, monkeypatch):
+    (tmp_path / "mtlkit_ends.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.add(entry("acme/ends", "mtlkit_ends:X"))
+    with pytest.raises(
+        LoadFailedError, match="failed to import from 'mtlkit_ends:X': SystemExit: 0"
+    ):
+        registry.get("acme/ends")

@@ -1,6 +1,7 @@
 """The command line: one file for each command, imported when it is called.
 
-A command reports an error by raising an `MtlkitError`; `main` prints it and exits with 2.
+A command reports an error by raising an `MtlkitError`; `mtlkit.cli.boundary` prints it and exits
+with 2.
 """
 
 import importlib
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
-from mtlkit.errors import LoadFailedError, MtlkitError, RecipeError, did_you_mean, error_text
+from mtlkit.cli.boundary import exit_code
+from mtlkit.errors import LoadFailedError, did_you_mean, error_text
 
 if TYPE_CHECKING:
     from mtlkit.plugins.catalog import Catalog
@@ -77,6 +79,7 @@ class Session:
 
     def __init__(self) -> None:
         self.traceback = False
+        self.owner = "mtlkit"  # the distribution of the command
         self._catalog: Catalog | None = None
 
     def catalog(self) -> "Catalog":
@@ -134,6 +137,7 @@ class _Commands(click.Group):
             ) from cause
         for effect in effects:
             _warn(f"the command {cmd_name!r} of {plugins[cmd_name].origin} {effect}")
+        ctx.obj.owner = plugins[cmd_name].origin.distribution
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -168,32 +172,15 @@ def mtlkit(ctx: click.Context, traceback: bool) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with 0 on success, 2 after an error that the user can fix."""
+    """Run the command line and exit with the code of `mtlkit.cli.boundary`."""
     limit_spinning(os.environ)
     session = Session()
-    try:
-        code = mtlkit.main(arguments, prog_name="mtlkit", standalone_mode=False, obj=session)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("mtlkit: interrupted", err=True)
-        sys.exit(130)
-    except MtlkitError as error:
-        if session.traceback:
-            raise
-        click.echo(_told(error), err=True)
-        sys.exit(2)
-    sys.exit(code if isinstance(code, int) else 0)
+
+    def run() -> object:
+        return mtlkit.main(arguments, prog_name="mtlkit", standalone_mode=False, obj=session)
+
+    sys.exit(exit_code(run, session))
 
 
 def _warn(message: str) -> None:
     click.echo(f"mtlkit: warning: {message}", err=True)
-
-
-def _told(error: MtlkitError) -> str:
-    """Return the text of an error; each line of a recipe's mistakes starts with its place."""
-    if isinstance(error, RecipeError):
-        *lines, verdict = str(error).splitlines()
-        return "\n".join([*lines, f"mtlkit: error: {verdict}"])
-    return f"mtlkit: error: {error}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
 from mtlkit.errors import ImplementationError, MtlkitError
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from mtlkit.ops.dispatch.choice import Candidate
     from mtlkit.ops.dispatch.implementation import Op
     from mtlkit.ops.dispatch.table import OpTable
+
+SIZE = click.IntRange(min=1, max=2**40)
+"""The sizes of an op's inputs."""
 
 DTYPES = ("float32", "bfloat16", "float16", "float64")
 REDUCTIONS = ("none", "sum", "mean")
@@ -67,10 +71,12 @@ def list_ops() -> None:
 
 @ops.command()
 @click.argument("op", metavar="OP")
-@click.option("--rows", default=512, show_default=True, help="Samples N.")
-@click.option("--features", default=512, show_default=True, help="Features D.")
-@click.option("--classes", default=10_000, show_default=True, help="Classes C (of all heads).")
-@click.option("--parts", default=1, show_default=True, help="Heads or groups.")
+@click.option("--rows", default=512, type=SIZE, show_default=True, help="Samples N.")
+@click.option("--features", default=512, type=SIZE, show_default=True, help="Features D.")
+@click.option(
+    "--classes", default=10_000, type=SIZE, show_default=True, help="Classes C (of all heads)."
+)
+@click.option("--parts", default=1, type=SIZE, show_default=True, help="Heads or groups.")
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(DTYPES),
               help="Type of the inputs.")  # fmt: skip
 @click.option("--device", default="cpu", show_default=True, type=click.Choice(("cpu", "cuda")),
@@ -116,9 +122,11 @@ def explain(
 @ops.command()
 @click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False),
               help="Where the table is written.")  # fmt: skip
-@click.option("--rows", multiple=True, default=(512,), show_default=True, help="Samples N.")
-@click.option("--features", default=512, show_default=True, help="Features D.")
-@click.option("--classes", multiple=True, default=(200, 10_000), show_default=True,
+@click.option(
+    "--rows", multiple=True, type=SIZE, default=(512,), show_default=True, help="Samples N."
+)
+@click.option("--features", default=512, type=SIZE, show_default=True, help="Features D.")
+@click.option("--classes", multiple=True, type=SIZE, default=(200, 10_000), show_default=True,
               help="Classes C.")  # fmt: skip
 @click.option("--dtype", default="float32", show_default=True, type=click.Choice(DTYPES),
               help="Type of the inputs.")  # fmt: skip
@@ -138,6 +146,8 @@ def tune(
     from mtlkit.ops.dispatch.timing import Sizes
     from mtlkit.ops.tune import tuned
 
+    if not out.absolute().parent.is_dir():
+        raise MtlkitError(f"--out {out}: the folder {out.parent} does not exist; create it first")
     if device == "cuda" and not torch.cuda.is_available():
         raise ImplementationError("--device cuda: torch finds no GPU here")
 
@@ -148,7 +158,7 @@ def tune(
 
     sizes = Sizes(rows, features, classes, getattr(torch, dtype), device)
     table = tuned(_usable_ops(current_catalog()), sizes, report)
-    out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    write_file(out, f"{json.dumps(table, indent=1)}\n".encode())
     click.echo(f"\nwrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
 
 

@@ -14,14 +14,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from mtlkit.data.jpeg_check import require_whole_jpeg
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
+from mtlkit.regular_files import read_regular
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Formats to decode; Pillow runs external programs for some others, such as EPS."""
 
 MEMORY = 2 * 1024**3
 """Maximum size of the decoded images kept in memory, in bytes."""
+
+LARGEST_FILE = 1024**3
+"""Maximum size of an image file, in bytes."""
 
 CHUNK = 256
 """Number of images submitted to the threads at a time, to bound memory."""
@@ -41,21 +46,26 @@ class Frame:
         return self.channels * self.height * self.width
 
 
-def decode(source: Path | bytes, frame: Frame) -> NDArray[np.uint8]:
+def decode(
+    source: Path | bytes, frame: Frame, *, checked_before: bool = False
+) -> NDArray[np.uint8]:
     """Decode an image file to (C, H, W), upright, resized by antialiased bicubic interpolation.
 
-    `source` is the path of the file or its content. Raises `DataError` if it cannot be decoded.
+    `source` is the path of the file or its content. Raises `DataError` if it cannot be decoded or
+    is damaged; the damage that only warnings of libjpeg report is not looked for if the file was
+    `checked_before`.
     """
     try:
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        if size == 0:
+        content = source if isinstance(source, bytes) else read_regular(source, LARGEST_FILE)
+        if not content:
             raise DataError("is empty (0 bytes)")
-        file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with Image.open(file, formats=FORMATS) as opened:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             image = _eight_bits(ImageOps.exif_transpose(opened), frame.channels)
             if image.size != (frame.width, frame.height):
                 image = image.resize((frame.width, frame.height), Image.Resampling.BICUBIC)
             pixels = np.asarray(image, dtype=np.uint8)
+        if not checked_before:
+            require_whole_jpeg(content)
     except DataError:
         raise
     except UnidentifiedImageError as cause:
@@ -95,7 +105,7 @@ class StoredImages:
     def __getitem__(self, index: Tensor) -> Tensor:
         def one(position: int) -> NDArray[np.uint8]:
             try:
-                return decode(self.paths[position], self.frame)
+                return decode(self.paths[position], self.frame, checked_before=True)
             except DataError as cause:
                 raise DataError(
                     f"{self.paths[position]}: {cause}, though it was readable before"

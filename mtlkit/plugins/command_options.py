@@ -2,13 +2,24 @@
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import click
 
 
 def user_cache() -> Path:
-    """Return the user's cache folder for mtlkit, by the convention of the system."""
+    """Return the user's cache folder for mtlkit, by the convention of the system.
+
+    A user without a home folder, as in some containers, gets the folder of temporary files.
+    """
+    try:
+        return _user_cache()
+    except RuntimeError:  # Path.home() found none
+        return Path(tempfile.gettempdir()) / "mtlkit-cache"
+
+
+def _user_cache() -> Path:
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA")
         return (Path(base) if base else Path.home() / "AppData" / "Local") / "mtlkit"

@@ -75,7 +75,9 @@ def _changes(then: Fingerprint, now: Fingerprint, *, content: bool) -> list[str]
 
 def _inputs(split: Split) -> dict[str, str]:
     sample = split.inputs[torch.tensor([0])]
-    parts = {"inputs": f"{len(split)} of shape {tuple(sample.shape[1:])}, {sample.dtype}"}
+    named = {"": sample} if isinstance(sample, Tensor) else sample
+    shapes = [f"{name} {tuple(part.shape[1:])}, {part.dtype}" for name, part in named.items()]
+    parts = {"inputs": f"{len(split)} of shape {'; '.join(shapes)}"}
     if isinstance(split.inputs, Tensor):
         parts[CONTENT] = _of(split.inputs)
     return parts

@@ -10,10 +10,10 @@ from typing import Any
 import attrs
 import torch
 
-from mtlkit.atomic_files import write_file
+from mtlkit.atomic_files import remove_partial, write_file
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
-from mtlkit.errors import InterruptedRunError, RunError
+from mtlkit.errors import InterruptedRunError, RunError, error_text
 from mtlkit.model import assemble, assembly_of
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
@@ -27,6 +27,7 @@ from mtlkit.runs.folder import (
     RunFolder,
     State,
     Status,
+    is_finished,
     open_run,
     read_json,
     refuse_taken,
@@ -41,14 +42,15 @@ from mtlkit.runs.report import read_records
 from mtlkit.runs.resume_checks import check_data, check_logs, check_start
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_on_ranks
-from mtlkit.runs.saved_model import save_model
-from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
+from mtlkit.runs.saved_model import allocation_errors, save_model
+from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, saved_steps
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.cores import refuse_too_many
 from mtlkit.training.device import chosen_device
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks, joined
+from mtlkit.training.signals import interrupt_on_signal
 
 
 @attrs.frozen(eq=False)
@@ -141,8 +143,13 @@ def begin(
 
 
 def _begin(folder: RunFolder, recipe: str, provenance: Mapping[str, Any]) -> None:
-    """Write the first files of the run; remove the folder if the disk refuses."""
+    """Write the first files of the run, the recipe last; remove the folder if the disk refuses.
+
+    A folder without a recipe holds no run yet, so a killed process leaves either a run that can be
+    resumed, or a folder that the next call accepts.
+    """
     try:
+        remove_partial(folder.path)
         write_json(folder.provenance, provenance)
         write_file(folder.recipe, recipe.encode())
     except RunError:
@@ -162,6 +169,8 @@ def resume(
 ) -> Run:
     """Resume the run in the folder `path`; the result equals that of an uninterrupted run.
 
+    A finished run is returned unchanged; `mtlkit.evaluate` evaluates it again.
+
     Changes since the run began are refused, except for those of the kinds `accept`: "recipe",
     "versions" (of mtlkit and the plugins in use), "ranks" (the number of processes), "data" and
     "log" (lost lines). Accepted changes are recorded in the provenance of the run.
@@ -170,6 +179,10 @@ def resume(
     of `fit`.
     """
     folder = open_run(Path(path))
+    if is_finished(folder):
+        with contextlib.closing(shown(quiet=quiet)) as progress:
+            progress.say(f"{path}: is finished; nothing was changed")
+        return Run(folder.path)
     catalog = catalog or load_catalog()
     recipe = load_recipe(folder.recipe, catalog)
     read_records(beside)
@@ -182,8 +195,8 @@ def resume(
         require_same_plugins(catalog, ranks, device)
         if ranks.first:
             stack.enter_context(folder.locked())
-            remove_half_written(folder.path)
-            remove_half_written(folder.checkpoints)
+            remove_partial(folder.path)
+            remove_partial(folder.checkpoints)
             now = provenance_of(recipe, catalog, base, device, ranks.world)
             check_start(folder, before, now, accept)
         ranks.wait()
@@ -198,15 +211,19 @@ def _sit(session: RunSession, *, quiet: bool) -> Run:
     folder, progress = session.folder, shown(quiet=quiet or not session.ranks.first)
     session.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
     try:
-        with threads_of(folder, session.recipe.train.threads):
+        with interrupt_on_signal(), threads_of(folder, session.recipe.train.threads):
             _work(session, progress)
     except (InterruptedRunError, KeyboardInterrupt) as cause:
         hint = f"continue with `mtlkit resume {folder.path}`"
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
         _say_status(session, State.INTERRUPTED, reason)
         raise InterruptedRunError(f"{folder.path}: {reason}; {hint}") from cause
+    except SystemExit as cause:
+        reason = f"a component ended the process: SystemExit: {cause.code}"
+        _say_status(session, State.FAILED, reason)
+        raise RunError(f"{folder.path}: {reason}; raise an exception in it instead") from cause
     except Exception as cause:
-        _say_status(session, State.FAILED, f"{type(cause).__name__}: {cause}")
+        _say_status(session, State.FAILED, error_text(cause, longest=10_000))
         raise
     finally:
         progress.close()
@@ -220,9 +237,8 @@ def _say_status(session: RunSession, state: State, reason: str) -> None:
         with contextlib.suppress(RunError):
             folder = session.folder
             step = max(saved_steps(folder.checkpoints), default=0)
-            folder.write_status(
-                attrs.evolve(folder.status(), state=state, step=step, reason=reason, pid=0)
-            )
+            status = folder.status() if folder.status_file.exists() else Status(state=state)
+            folder.write_status(attrs.evolve(status, state=state, step=step, reason=reason, pid=0))
     session.observers.notify(RunEnded(state=state.value, reason=reason))
 
 
@@ -247,7 +263,8 @@ def _work(session: RunSession, progress: Progress) -> None:
     torch.manual_seed(recipe.seed)
     # a checkpoint holds the weights; the pretrained file may no longer exist
     backbone = recipe.backbone if checkpoint is None else recipe.backbone.blank()
-    model = assemble(backbone, recipe.router, recipe.tasks, assembly)
+    with allocation_errors():
+        model = assemble(backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
     weighting = recipe.weighting.build(model.terms, model.router.features.width)
@@ -269,7 +286,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     if checkpoint is not None:
         if ranks.first:
             check_logs(folder, checkpoint, session.accept)
-        training.restore(checkpoint)
+        _restore(training, checkpoint, folder)
         changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
         if changed is not None:
             progress.say(changed)
@@ -283,6 +300,18 @@ def _work(session: RunSession, progress: Progress) -> None:
     if ranks.first:
         _finish(session, training, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
+
+
+def _restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> None:
+    """Restore the checkpoint; raise `RunError` if it is not one of the run's recipe."""
+    try:
+        training.restore(checkpoint)
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as cause:
+        raise RunError(
+            f"{folder.checkpoints}: the checkpoint of step {checkpoint.step} does not fit the "
+            f"run's recipe ({error_text(cause)}); undo the change of {folder.recipe.name}, or "
+            f"start a new run"
+        ) from cause
 
 
 def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:

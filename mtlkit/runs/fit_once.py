@@ -12,7 +12,6 @@ from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit import begin, resume
 from mtlkit.runs.folder import RunFolder, State
 from mtlkit.runs.logs import read_log
-from mtlkit.training.checkpoint import remove_half_written, saved_steps
 
 
 def fit_once(
@@ -25,8 +24,6 @@ def fit_once(
     """
     folder, written = RunFolder(path), dump_recipe(recipe, catalog)
     if not folder.recipe.exists():
-        if folder.path.is_dir():
-            _begin_anew(folder)
         begin(recipe, path, catalog=catalog, loading=loading, quiet=True, report=report)
         return
     if folder.recipe.read_text("utf-8") != written:
@@ -36,14 +33,6 @@ def fit_once(
         )
     if not is_made(folder, written):
         resume(path, catalog=catalog, loading=loading, quiet=True, report=report)
-
-
-def _begin_anew(folder: RunFolder) -> None:
-    """Remove the files of a run that was killed before it wrote its recipe."""
-    with folder.locked():
-        remove_half_written(folder.path)
-        if not folder.recipe.exists() and not saved_steps(folder.checkpoints):
-            folder.discard()
 
 
 def is_made(folder: RunFolder, recipe: str) -> bool:

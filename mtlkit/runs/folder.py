@@ -1,6 +1,7 @@
 """The folder of a run: paths of its files, each written whole or not at all."""
 
 import contextlib
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -10,7 +11,13 @@ from typing import Any
 
 import attrs
 
-from mtlkit.atomic_files import disk_errors, write_file
+from mtlkit.atomic_files import (
+    TEMPORARY,
+    disk_errors,
+    make_folder,
+    remove_partial,
+    write_file,
+)
 from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import RunError
 from mtlkit.regular_files import LARGEST_JSON, read_regular
@@ -117,13 +124,18 @@ class RunFolder:
         write_json(self.status_file, {**attrs.asdict(status), "state": status.state.value})
 
     def discard(self) -> None:
-        """Remove what a run without a checkpoint has written, and the folder if that empties it."""
-        files = (self.recipe, self.provenance, self.assembly, self.status_file, self.path / LOCK)
+        """Remove what a run without a checkpoint has written, and the folder if that empties it.
+
+        The recipe and the provenance go last: if this is interrupted, the folder holds a run that
+        can be resumed, or one that is replaced by the next.
+        """
         with contextlib.suppress(OSError):  # keep the error that led here visible
-            for file in (*files, self.log, self.speed):
-                file.unlink(missing_ok=True)
             for subfolder in (self.checkpoints, self.tensorboard):
                 shutil.rmtree(subfolder, ignore_errors=True)
+            remove_partial(self.path)
+            files = (self.log, self.speed, self.assembly, self.status_file)
+            for file in (*files, self.recipe, self.provenance, self.path / LOCK):
+                file.unlink(missing_ok=True)
             self.path.rmdir()  # fails if the folder holds other files, which stay
 
     def locked(self) -> AbstractContextManager[None]:
@@ -135,19 +147,33 @@ class RunFolder:
 
 
 def refuse_taken(folder: RunFolder) -> None:
-    """Create the folder of a new run; raise `RunError` if it exists and is not empty."""
+    """Create the folder of a new run; raise `RunError` if it exists and is not empty.
+
+    A run begins with its recipe. What a run that was killed before leaves does not count.
+    """
     path = folder.path
-    if path.exists() and not path.is_dir():
+    if os.path.isfile(path):
         raise RunError(f"{path}: is a file; expected a new or empty folder for the run")
-    with disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     if folder.recipe.exists():
         raise RunError(
             f"{path}: holds another run; choose another folder, or continue that run by "
             f"`mtlkit resume {path}`"
         )
-    if any(item.name != LOCK for item in path.iterdir()):
+    begun = (LOCK, folder.provenance.name)
+    with disk_errors(path):
+        names = os.listdir(path)
+    if any(name not in begun and not name.startswith(TEMPORARY) for name in names):
         raise RunError(f"{path}: is not empty; expected a new or empty folder for the run")
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Return whether the run is finished and its model and evaluation are in the folder.
+
+    A damaged status, model or evaluation is left to those who read it.
+    """
+    files = (folder.status_file, folder.model, folder.evaluation)
+    return all(map(Path.exists, files)) and folder.status().state is State.FINISHED
 
 
 def open_run(path: Path) -> RunFolder:
@@ -160,7 +186,11 @@ def open_run(path: Path) -> RunFolder:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` to `path` as JSON with its checksum, whole or not at all."""
-    write_file(path, f"{sealed(value, indent=2)}\n".encode())
+    try:
+        content = sealed(value, indent=2).encode()
+    except UnicodeEncodeError:  # a path whose bytes are not UTF-8
+        content = sealed(value, indent=2, ascii_only=True).encode()
+    write_file(path, content + b"\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mtlkit.atomic_files import disk_errors
+from mtlkit.atomic_files import make_folder
 from mtlkit.errors import RunError
 
 LOCK = ".lock"
@@ -25,8 +25,7 @@ def lock_folder(
     `kind` names its content in errors, such as "run". Raises `RunError` if another process holds
     the lock for longer than `timeout` seconds; `holder` returns its process id, or 0.
     """
-    with disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
+    make_folder(path)
     lock = FileLock(path / LOCK)
     try:
         lock.acquire(timeout=timeout)

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import IO, TextIO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -19,11 +19,51 @@ PATIENCE = 10.0
 
 
 def shown(*, quiet: bool, to: TextIO | None = None) -> Progress:
-    """Return no display if `quiet`, a live display on a terminal, or else plain lines."""
+    """Return no display if `quiet`, a live display on a terminal, or else plain lines.
+
+    If its output fails, such as after the terminal was closed, the display becomes silent.
+    """
     if quiet:
         return Silence()
-    console = Console(file=to or sys.stderr)
+    console = _console(to or sys.stderr)
     return LiveProgress(console) if console.is_terminal else PlainProgress(console)
+
+
+class _QuietOnFailure:
+    """A stream to `to` that drops everything after the first failure to write.
+
+    A run must not end because nobody reads its progress: a pipe or a terminal that was closed, or
+    a log on a full disk.
+    """
+
+    def __init__(self, to: TextIO) -> None:
+        self._to = to
+        self._failed = False
+        self.encoding = to.encoding
+
+    def write(self, text: str) -> int:
+        self._attempt(lambda: self._to.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._attempt(self._to.flush)
+
+    def isatty(self) -> bool:
+        return self._to.isatty()
+
+    def fileno(self) -> int:
+        return self._to.fileno()
+
+    def _attempt(self, act: Callable[[], object]) -> None:
+        if not self._failed:
+            try:
+                act()
+            except (OSError, ValueError):  # ValueError: the stream is closed
+                self._failed = True
+
+
+def _console(to: TextIO) -> Console:
+    return Console(file=cast("IO[str]", _QuietOnFailure(to)))
 
 
 def _numbers(values: Mapping[str, float]) -> str:

@@ -25,6 +25,8 @@ def write_report(path: Path, beside: Sequence[Path] = (), out: Path | None = Non
 
     folder = open_run(path)
     target = out or folder.report
+    if target.is_dir():
+        raise RunError(f"{target}: is a folder; expected the name of a file to write")
     if not target.parent.is_dir():
         raise RunError(f"{target}: the folder {target.parent} does not exist; make it first")
     record, *others = read_records([path, *beside])

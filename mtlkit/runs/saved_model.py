@@ -1,5 +1,8 @@
 """A trained model on disk: its weights, and the properties of the data that it was built from."""
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cattrs
@@ -9,7 +12,7 @@ from safetensors.torch import load_file
 from mtlkit.atomic_files import write_file
 from mtlkit.checksums import checksum, file_checksum
 from mtlkit.component import type_key
-from mtlkit.errors import RunError
+from mtlkit.errors import AssemblyError, RunError, error_text
 from mtlkit.features.inputs import InputSpec, InputSpecs
 from mtlkit.model import Assembly, MultiTaskModel, assemble
 from mtlkit.plugins.catalog import Catalog
@@ -20,6 +23,20 @@ from mtlkit.runs.data_fingerprint import Fingerprint
 from mtlkit.runs.folder import RunFolder, read_json, write_json
 from mtlkit.targets.base import Target
 from mtlkit.training.checkpoint import tensor_bytes, tensors_of
+
+
+@contextmanager
+def allocation_errors() -> Iterator[None]:
+    """Raise `AssemblyError` if the memory for a model cannot be allocated."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as cause:
+        text = error_text(cause, longest=200)
+        if isinstance(cause, RuntimeError) and not re.search("alloc|overflow|out of memory", text):
+            raise
+        raise AssemblyError(
+            f"the model does not fit into memory ({text}); use smaller sizes in the recipe"
+        ) from cause
 
 
 def save_assembly(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import attrs
 
-from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
+from mtlkit.atomic_files import TEMPORARY, make_folder, write_file
 from mtlkit.component import at_least, between
 from mtlkit.data.source import Loading
 from mtlkit.errors import (
@@ -213,8 +213,7 @@ def _begun(out: Path, recipe: Recipe, search: WeightSearch, catalog: Catalog) ->
     """Create or reopen the search in `out`; raise `RunError` if it holds another search."""
     arguments = {"recipe": dump_recipe(recipe, catalog), **attrs.asdict(search)}
     file = out / "search.json"
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     if not file.exists():
         if any(not item.name.startswith(TEMPORARY) for item in out.iterdir()):
             raise RunError(f"{out}: is not empty; expected a new or empty folder for the search")

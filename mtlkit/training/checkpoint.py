@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from mtlkit.atomic_files import TEMPORARY, disk_errors, write_folder
+from mtlkit.atomic_files import disk_errors, write_folder
 from mtlkit.checksums import checksum, file_checksum, sealed, unsealed
 from mtlkit.errors import RunError
 from mtlkit.regular_files import LARGEST_JSON, read_regular
@@ -66,7 +66,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     Raises `RunError` if writing fails; older checkpoints are kept in this case.
     """
     with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # not its parents: a run that was moved is not created again
     path = _path(folder, checkpoint.step)
     tensors = (checkpoint.model, checkpoint.weighting, checkpoint.optimizer.tensors)
     files = {
@@ -122,15 +122,6 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
             f"{path}: the checkpoint is damaged ({cause}); delete this folder to resume "
             f"from the one before it"
         ) from cause
-
-
-def remove_half_written(folder: Path) -> None:
-    """Remove the unfinished files of a killed process below `folder`."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def saved_steps(folder: Path) -> list[int]:

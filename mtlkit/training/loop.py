@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 import torch
 
+from mtlkit.atomic_files import require_folder
 from mtlkit.errors import InterruptedRunError
 from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
@@ -113,6 +114,8 @@ class Training:
             self._save()
 
     def _log(self) -> None:
+        if self.context.ranks.first:
+            require_folder(self.context.folder)  # open log files stay writable without it
         norms, cosines = self.updater.meter.gradients()
         losses, weights = self.updater.meter.read()
         recipe = self.context.recipe

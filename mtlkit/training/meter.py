@@ -77,19 +77,22 @@ class Meter:
         )
 
     def state(self) -> dict[str, Any]:
-        """Return the sums of all ranks as JSON values; a float32 is stored exactly."""
+        """Return the sums of each rank as JSON values; a float32 is stored exactly."""
         return {
-            "sums": self.ranks.sum(self.sums).tolist(),
+            "sums": self.ranks.gather(self.sums).tolist(),
             "counts": self.counts.tolist(),
             "updates": self.updates,
-            "gramian": self.ranks.sum(self.gramian).tolist(),
+            "gramian": self.ranks.gather(self.gramian).tolist(),
             "watched": self.watched,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore `state`; the first rank holds the sums of all."""
-        if self.ranks.first:
-            self.sums.copy_(torch.tensor(state["sums"]))
-            self.gramian.copy_(torch.tensor(state["gramian"], dtype=torch.float64))
+        """Restore `state`; for another number of ranks, the first one gets the sums of all."""
+        for name, sums in (("sums", self.sums), ("gramian", self.gramian)):
+            by_rank = torch.tensor(state[name], dtype=sums.dtype)
+            if len(by_rank) == self.ranks.world:
+                sums.copy_(by_rank[self.ranks.rank])
+            elif self.ranks.first:
+                sums.copy_(by_rank.sum(0))
         self.counts.copy_(torch.tensor(state["counts"]))
         self.updates, self.watched = state["updates"], state["watched"]

@@ -38,6 +38,12 @@ class Ranks:
         dist.all_reduce(total)
         return total
 
+    def gather(self, values: Tensor) -> Tensor:
+        """Return the `values` of each process, (W, ...) for W processes, in the order of ranks."""
+        stacked = values.new_zeros(self.world, *values.shape)
+        stacked[self.rank] = values
+        return self.sum(stacked)  # exact, because all but one summand are zero
+
     def max(self, values: Tensor) -> Tensor:
         """Return the maximum of `values` over the processes."""
         if self.world == 1:

@@ -1,12 +1,24 @@
-"""Ctrl-C and SIGTERM as a request to stop, which the loop reads between two updates."""
+"""Signals as a request to stop, which the loop reads between two updates.
+
+SIGINT is Ctrl-C, SIGTERM the request of a system that shuts down, SIGHUP that of a closed terminal,
+SIGUSR1 the warning of Slurm (``--signal=USR1``), and SIGXCPU that of a soft limit of CPU time.
+"""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Handler = Callable[[int, FrameType | None], None]
+
+INSISTENT = (signal.SIGINT, signal.SIGTERM)
+"""Signals whose repetition stops at once; systems send the others repeatedly by themselves."""
+
+SIGNALS = INSISTENT + tuple(
+    getattr(signal, name) for name in ("SIGHUP", "SIGUSR1", "SIGXCPU") if name in dir(signal)
+)
+"""Signals that request a stop, as far as the system has them."""
 
 
 class StopRequest:
@@ -18,23 +30,46 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Yield a request that the first SIGINT or SIGTERM sets; the second one aborts at once.
+    """Yield a request that the first signal sets; a second SIGINT or SIGTERM aborts at once.
 
     Only the main thread receives signals: in another thread the request is never set.
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if request.wished:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if request.wished and number in INSISTENT:
             raise KeyboardInterrupt
         request.wished = True
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
-    try:
+    with _handled_by(handle):
         yield request
+
+
+@contextmanager
+def interrupt_on_signal() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` at once on each signal, where no update needs to be completed."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    with _handled_by(handle):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Handler) -> Iterator[None]:
+    """Set the handler of `SIGNALS`, except of those that a program such as nohup ignores."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handled = [
+        number
+        for number in SIGNALS
+        if number in INSISTENT or signal.getsignal(number) is not signal.SIG_IGN
+    ]
+    before = {number: signal.signal(number, handler) for number in handled}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, previous in before.items():
+            signal.signal(number, previous)

@@ -164,8 +164,12 @@ class TestExplain:
             ["subject", "main", "task", "classification"],
             ["yaw", "side", "task", "classification"],
         ]
-        assert out.rstrip().splitlines()[-1].startswith(
-            "note: weighting: Dynamic divides `total` among the side tasks, and 'yaw' is the only"
+        assert (
+            out.rstrip()
+            .splitlines()[-1]
+            .startswith(
+                "note: weighting: Dynamic divides `total` among the side tasks, and 'yaw' is the only"
+            )
         )
 
     def test_mistakes_go_to_stderr_and_exit_with_2(self, call, recipe):

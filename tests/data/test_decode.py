@@ -1,11 +1,15 @@
 """Images of every kind come out as (C, H, W) in 8 bits, and damaged ones with their reason."""
 
+import io
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from mtlkit.data import Frame, Loading, decode, read_images
+from mtlkit.data import Frame, Images, Loading, decode, read_images
 from mtlkit.data.decoding import StoredImages
 from mtlkit.errors import DataError
 
@@ -87,7 +91,7 @@ def damaged(folder, kind):
         ("empty", "is empty (0 bytes)"),
         ("text", "is not an image of a supported format"),
         ("short", "cannot be read: "),
-        ("folder", "cannot be read: Is a directory"),
+        ("folder", "cannot be read: is a folder; expected a file"),
         ("float", "has pixels of floating point; expected 8 or 16 bits"),
         ("deep", "has pixels of 32 bits; expected 8 or 16"),
     ],
@@ -159,3 +163,61 @@ def test_the_bytes_of_a_file_are_decoded_as_the_file(tmp_path):
     ):
         with pytest.raises(DataError, match=message):
             decode(content, frame)
+
+
+def jpeg(size=256, **options):
+    """A JPEG file of noise on a gradient."""
+    target = io.BytesIO()
+    shades = np.add.outer(np.arange(size), np.arange(size)) // 2
+    noise = np.random.default_rng(0).integers(0, 20, (size, size))
+    Image.fromarray((shades % 230 + noise).astype(np.uint8)).save(target, "JPEG", **options)
+    return target.getvalue()
+
+
+DAMAGES = {
+    "zeros": lambda content, at: content[:at] + bytes(200) + content[at + 200 :],
+    "a gap": lambda content, at: content[:at] + content[at + 500 :],
+    "other bytes": lambda content, at: content[:at] + bytes(range(200)) + content[at + 200 :],
+}
+
+
+@pytest.mark.parametrize(
+    ("damage", "progressive"),
+    [*((damage, False) for damage in DAMAGES), ("other bytes", True)],
+)
+def test_a_jpeg_damaged_in_the_middle_is_an_error(damage, progressive):
+    content = jpeg(progressive=progressive)
+    assert decode(content, Frame(64, 64, 1)).shape == (1, 64, 64)
+    broken = DAMAGES[damage](content, len(content) // 2)
+    Image.open(io.BytesIO(broken)).load()  # Pillow decodes it without a word
+    with pytest.raises(DataError, match=r"is damaged: .*; restore it from a copy"):
+        decode(broken, Frame(64, 64, 1))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_a_whole_jpeg_of_any_mode_is_accepted(mode):
+    target = io.BytesIO()
+    Image.new("RGB", (20, 10), (250, 100, 5)).convert(mode).save(target, "JPEG")
+    assert decode(target.getvalue(), Frame(5, 5, 3)).shape == (3, 5, 5)
+
+
+def test_a_damaged_jpeg_is_skipped_and_counted(tmp_path):
+    for shade in range(20):
+        (tmp_path / f"{'ab'[shade % 2]}_{shade}.jpg").write_bytes(jpeg(64 + shade))
+    content = jpeg(64)
+    (tmp_path / "a_0.jpg").write_bytes(DAMAGES["zeros"](content, len(content) // 2))
+    options = {"folder": tmp_path, "pattern": "{who}_*.jpg", "size": 8, "channels": 1}
+    with pytest.raises(DataError, match=r"1 of 20 files cannot be used:\n  a_0\.jpg: is damaged"):
+        Images(**options).load(Loading())
+    data = Images(skip_bad=True, **options).load(Loading())
+    assert data.summary["skipped"] == "1 file: a_0.jpg"
+    assert sum(len(split) for split in data.splits().values()) == 19
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(DataError, match="cannot be read: is a named pipe; expected a file"):
+        decode(tmp_path / "a.png", Frame(4, 4, 1))
+    with pytest.raises(DataError, match="cannot be read: is a device; expected a file"):
+        decode(Path("/dev/zero"), Frame(4, 4, 1))

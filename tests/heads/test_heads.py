@@ -127,7 +127,7 @@ def test_regression_is_the_gaussian_likelihood():
     head = Regression().build(WIDTH, NumberTarget())
     head.fit_targets(torch.tensor([10.0, 30.0]))  # mean 20, deviation 10
     features, target = torch.randn(5, 6), torch.tensor([1.0, 20, 33, 40, 12])
-    standard = torch.distributions.Normal(head(features) / 10 - 2, 1.0)
+    standard = torch.distributions.Normal(head(features).float() / 10 - 2, 1.0)
     wanted = -standard.log_prob(target / 10 - 2) - math.log(2 * math.pi) / 2
     assert torch.allclose(head.loss(features, target), wanted, atol=1e-5)
 
@@ -144,7 +144,7 @@ def test_regression_is_exact_far_from_zero():
 def test_regression_speaks_the_targets_unit():
     head = Regression().build(VectorFeatures(width=3), NumberTarget())
     head.fit_targets(torch.tensor([100.0, 300.0, math.nan]))
-    assert torch.allclose(head(torch.zeros(2, 3)), torch.tensor([200.0, 200.0]))
+    assert head(torch.zeros(2, 3)).tolist() == [200.0, 200.0]
 
 
 def test_a_constant_target_does_not_divide_by_zero():

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import sys
 import threading
 
 import attrs
@@ -371,6 +372,7 @@ def test_other_data_is_refused_on_resume(start, points, tmp_path, monkeypatch):
 
 def test_two_processes_cannot_work_on_one_run(start, points):
     run = start()
+    run.model.unlink()  # a whole run would be returned unchanged
     with RunFolder(run.path).locked(), pytest.raises(RunError, match="another process"):
         resume(run.path, catalog=points.catalog(), quiet=True)
 
@@ -409,3 +411,10 @@ def test_a_large_weight_and_a_constant_gate_are_said_once(start, points, capsys)
     said = capsys.readouterr().err
     assert said.count("note: weighting: Dynamic divides `total` among the side tasks") == 1
     assert "mean weight" not in said
+
+
+def test_a_component_that_ends_the_process_is_an_error(start, points, tmp_path, monkeypatch):
+    monkeypatch.setattr(points.Points, "load", lambda *_: sys.exit(0))
+    with pytest.raises(RunError, match="a component ended the process: SystemExit: 0; raise an"):
+        start()
+    assert RunFolder(tmp_path / "run").status().state is State.FAILED

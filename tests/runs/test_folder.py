@@ -111,7 +111,7 @@ def test_what_others_have_put_into_a_folder_is_not_discarded(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="could not be written"):
+    with pytest.raises(RunError, match="could not be created: Not a directory"):
         refuse_taken(RunFolder(tmp_path / "file" / "run"))
 
 

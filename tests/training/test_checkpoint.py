@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from mtlkit.atomic_files import remove_partial
 from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import RunError
 from mtlkit.optim import SGD, AdamW
 from mtlkit.training.checkpoint import (
     Checkpoint,
     newest_checkpoint,
-    remove_half_written,
     save_checkpoint,
     saved_steps,
     tensors_of,
@@ -95,7 +95,7 @@ def test_half_written_ones_are_ignored_and_removed(tmp_path):
     (tmp_path / ".partial-step-00000002" / "model.safetensors").write_bytes(b"half")
     (tmp_path / ".partial-log").write_bytes(b"half")
     assert newest_checkpoint(tmp_path).step == 1
-    remove_half_written(tmp_path)
+    remove_partial(tmp_path)
     assert [item.name for item in tmp_path.iterdir()] == ["step-00000001"]
 
 

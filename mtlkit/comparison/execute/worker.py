@@ -13,7 +13,7 @@ import attrs
 import torch
 
 from mtlkit.data.source import Loading
-from mtlkit.errors import InterruptedRunError
+from mtlkit.errors import InterruptedRunError, error_text
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.runs.fit_once import fit_once
@@ -70,7 +70,7 @@ def run_job(job: Job) -> Outcome:
     except (InterruptedRunError, KeyboardInterrupt):
         return Outcome(interrupted=True)
     except Exception as cause:  # also errors of plugins: they are the outcome of the run
-        return Outcome(error=f"{type(cause).__name__}: {cause}")
+        return Outcome(error=error_text(cause, longest=10_000))
     return Outcome()
 
 

@@ -10,6 +10,8 @@ from yaml import MappingNode, Node, ScalarNode
 from mtlkit.comparison.results.record import Record, Stage, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder, open_study
 from mtlkit.errors import RunError
+from mtlkit.recipe_io.layers import read_text
+from mtlkit.recipe_io.source_location import RefusedError
 from mtlkit.recipe_io.yaml_nodes import entries
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.report.numbers import number
@@ -76,11 +78,14 @@ def _counts(record: Record) -> bool:
 
 
 def flat_yaml(path: Path) -> dict[str, str]:
-    """Return every plain value in the file at `path` as text by its path; `RunError` without it."""
+    """Return every plain value in the file at `path` as text by its path.
+
+    Raises `RunError` if the file is missing, unreadable or not YAML.
+    """
     try:
-        tree = read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        raise RunError(f"{path}: is missing") from None
+        tree = read_yaml(read_text(path, "recipe"), str(path))
+    except RefusedError as cause:
+        raise RunError("; ".join(cause.lines())) from cause
     return dict(_flat(tree, ()))
 
 

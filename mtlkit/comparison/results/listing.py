@@ -11,7 +11,7 @@ from mtlkit.comparison.results.differences import flat_yaml
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
 from mtlkit.report.evaluation import Evaluation, MetricScale, read_metrics
-from mtlkit.runs.folder import RunFolder, State, read_json
+from mtlkit.runs.folder import RunFolder, State, Status, read_json
 from mtlkit.runs.lock import is_locked
 
 TYPE = ".type"
@@ -81,7 +81,7 @@ def _is_study(folder: StudyFolder) -> bool:
     """Return whether it is a study of a comparison or a damaged one; plugins write others."""
     try:
         return "fixed" in read_json(folder.study)
-    except MtlkitError:
+    except (MtlkitError, OSError):
         return True
 
 
@@ -89,18 +89,18 @@ def _as_found(path: Path, kind: str) -> ListedRun:
     """Return the run or study at `path`, in the state `DAMAGED` if its files are unreadable."""
     try:
         return _study(StudyFolder(path)) if kind == "study" else _run(RunFolder(path))
-    except (MtlkitError, KeyError, TypeError, ValueError):
+    except Exception:  # one damaged run must not hide the others
         report = StudyFolder(path).report if kind == "study" else RunFolder(path).report
         date = _changed(path)
         return ListedRun(path=path, kind=kind, state=DAMAGED, what="?", date=date, report=report)
 
 
 def _run(folder: RunFolder) -> ListedRun:
-    state, seconds = DAMAGED, 0.0
-    if folder.status_file.exists():
-        status = folder.status()
-        dead = status.state is State.RUNNING and not is_locked(folder.path)
-        state, seconds = "killed" if dead else status.state.value, status.seconds
+    # a run that was killed at its start has no status yet
+    begun = Status(state=State.RUNNING)
+    status = folder.status() if folder.status_file.exists() else begun
+    dead = status.state is State.RUNNING and not is_locked(folder.path)
+    state, seconds = "killed" if dead else status.state.value, float(status.seconds)
     evaluation = Evaluation()
     if folder.evaluation.exists():
         evaluation = read_metrics(read_json(folder.evaluation))
@@ -144,8 +144,12 @@ def _how_far(folder: StudyFolder) -> str:
 
 
 def _changed(*files: Path) -> datetime:
-    newest = max(file.stat().st_mtime for file in files if file.exists())
-    return datetime.fromtimestamp(newest).astimezone()
+    """Return when the newest of `files` changed; 1970 if that is unreadable or not a date."""
+    try:
+        newest = max(file.stat().st_mtime for file in files if file.exists())
+        return datetime.fromtimestamp(newest).astimezone()
+    except (OSError, ValueError, OverflowError):
+        return datetime.fromtimestamp(0).astimezone()
 
 
 def filter_runs(

@@ -31,8 +31,11 @@ from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.runs.search import Searched
 from mtlkit.weightings.base import Weighting
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,99}")
 """Valid names of problems and methods, which name the folders of their runs."""
+
+MOST_SEEDS = 10_000
+"""The largest number of seeds, far beyond what a comparison can train."""
 
 
 @attrs.frozen(kw_only=True)
@@ -153,7 +156,10 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
     yield from _wrong_names(file, tree)
     seeds = _seeds(file)
     if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        yield at("expected how many seeds, or a list of different ones from 0 on", "seeds")
+        yield at(
+            f"expected how many seeds, from 1 to {MOST_SEEDS}, or a list of different ones from 0 on",
+            "seeds",
+        )
     if not file.budgets or len(set(file.budgets)) != len(file.budgets):
         yield at("expected `epochs`, or `epochs` and `time`", "budgets")
     elif Budget.TIME in file.budgets:
@@ -233,4 +239,6 @@ def _methods(file: File) -> tuple[Method, ...]:
 
 
 def _seeds(file: File) -> tuple[int, ...]:
-    return tuple(range(file.seeds)) if isinstance(file.seeds, int) else file.seeds
+    if not isinstance(file.seeds, int):
+        return file.seeds
+    return tuple(range(file.seeds)) if file.seeds <= MOST_SEEDS else ()

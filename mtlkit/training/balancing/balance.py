@@ -64,10 +64,7 @@ def balance(
     if isinstance(tasks, str) or len(roles) < len(tasks):
         raise AssemblyError(f"tasks: got {tasks!r}, expected distinct names: ('depth', 'normal')")
     numbers = classes or {}
-    terms = tuple(
-        LossTerm(task, task, role, numbers.get(task, 0))
-        for task, role in roles.items()
-    )
+    terms = tuple(LossTerm(task, task, role, numbers.get(task, 0)) for task, role in roles.items())
     problems = [problem.message for problem in pairing_problems(weighting, terms)]
     if weighting.reads_features and feature_width is None:
         problems.append(

@@ -113,10 +113,13 @@ def _image_offsets(file: RecordFile, offsets: dict[int, int]) -> dict[int, int]:
     if 0 not in offsets:
         return offsets
     header = _header(file, 0, offsets[0])
-    if not header.listed or len(header.labels) != _RANGE_LABELS:
+    if _has_image(file, offsets[0], header):
         return offsets
-    if file.read(offsets[0])[header.start :]:
-        return offsets  # record 0 is an image with two labels
+    if not header.listed or len(header.labels) != _RANGE_LABELS:
+        raise DataError(
+            f"{file.path}, record 0: got {len(header.labels)} label and no image, expected an "
+            f"image, or the keys at which images and all records end"
+        )
     images, every = header.labels
     if not (images.is_integer() and every.is_integer() and 1 < images <= every):
         raise DataError(
@@ -129,7 +132,25 @@ def _image_offsets(file: RecordFile, offsets: dict[int, int]) -> dict[int, int]:
             f"{file.path}: record 0 lists the records 1 to {int(every) - 1}; the index lacks "
             f"{len(missing)} of them, such as {missing[0]}"
         )
+    more = [key for key in offsets if key >= every]
+    if more:
+        raise DataError(
+            f"{file.path}: record 0 lists the records 1 to {int(every) - 1}, but the index has "
+            f"{len(more)} more, such as {more[0]}"
+        )
+    for key in range(1, int(every)):
+        is_image = _has_image(file, offsets[key], _header(file, key, offsets[key]))
+        if is_image != (key < images):
+            raise DataError(
+                f"{file.path}, record {key}: got {'an' if is_image else 'no'} image, but record 0 "
+                f"lists images up to record {int(images) - 1}"
+            )
     return {key: offsets[key] for key in range(1, int(images))}
+
+
+def _has_image(file: RecordFile, offset: int, header: Header) -> bool:
+    """Return whether the record at `offset` has bytes after its header."""
+    return len(file.read(offset, _MAX_HEADER + 1)) > header.start
 
 
 def _header(file: RecordFile, key: int, offset: int) -> Header:

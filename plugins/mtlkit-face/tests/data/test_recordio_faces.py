@@ -104,7 +104,7 @@ def test_shuffled_keys_come_in_order(tmp_path):
 
 def test_progress_is_told(tmp_path):
     heard = []
-    path = record_file(tmp_path / "a.rec", [(0, scalar(1)), (1, scalar(1))])
+    path = record_file(tmp_path / "a.rec", [(0, scalar(1, b"x")), (1, scalar(1, b"y"))])
     list_records(path, lambda *event: heard.append(event))
     assert heard == [("reading labels", 2, 2)]
 
@@ -112,14 +112,14 @@ def test_progress_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        ([(0, scalar(2.0**24))],
+        ([(0, scalar(2.0**24, b"x"))],
          ", record 0 at byte 0: got the label 16777216, expected one below 16777216, the limit "
          "of exact numbers in float32"),
-        ([(0, scalar(1)), (1, scalar(0.5))],
-         ", record 1 at byte 32: got the label 0.5, expected the number of a subject"),
-        ([(0, scalar(float("nan")))],
+        ([(0, scalar(1, b"x")), (1, scalar(0.5, b"x"))],
+         ", record 1 at byte 36: got the label 0.5, expected the number of a subject"),
+        ([(0, scalar(float("nan"), b"x"))],
          ", record 0 at byte 0: got the label nan, expected the number of a subject"),
-        ([(0, scalar(-1))],
+        ([(0, scalar(-1, b"x"))],
          ", record 0 at byte 0: got the label -1, expected the number of a subject"),
         ([(0, b"tiny")],
          ", record 0 at byte 0: got 4 bytes, expected a header of 24 bytes"),
@@ -129,6 +129,14 @@ def test_progress_is_told(tmp_path):
          ", record 0: got 3 and 2, expected the keys at which images and all records end"),
         ([(0, listed(3, 4)), (1, scalar(0)), (3, listed(1, 3))],
          ": record 0 lists the records 1 to 3; the index lacks 1 of them, such as 2"),
+        ([(0, scalar(3)), (1, scalar(0, b"x"))],
+         ", record 0: got 1 label and no image, expected an image, or the keys at which images"),
+        ([(0, listed(2, 3)), (1, scalar(0, b"x")), (2, listed(1, 2)), (3, listed(1, 2))],
+         ": record 0 lists the records 1 to 2, but the index has 1 more, such as 3"),
+        ([(0, listed(2, 4)), *((i, scalar(0, b"x")) for i in (1, 2)), (3, listed(1, 3))],
+         ", record 2: got an image, but record 0 lists images up to record 1"),
+        ([(0, listed(3, 4)), *((i, listed(1, 2)) for i in (1, 2)), (3, listed(1, 3))],
+         ", record 1: got no image, but record 0 lists images up to record 2"),
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_is_told_with_its_place(tmp_path, records, message):
@@ -158,7 +166,7 @@ def test_an_index_of_another_file_is_noticed(tmp_path):
     ],
 )
 def test_property_is_held_against_the_labels(tmp_path, text, message):
-    path = record_file(tmp_path / "a.rec", [(0, scalar(1))])
+    path = record_file(tmp_path / "a.rec", [(0, scalar(1, b"x"))])
     (tmp_path / "property").write_text(text)
     with pytest.raises(DataError) as caught:
         open_record_faces(path, silent)

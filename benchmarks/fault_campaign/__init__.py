@@ -1,0 +1,1 @@
+"""The kinds of faults of ``benchmarks/faults.py``, one module for each."""

@@ -1,0 +1,101 @@
+"""Try faults of every kind and count what they do: ``python benchmarks/faults.py STATE.jsonl``.
+
+Cases are seeded, and each is appended to the file STATE, so that a stopped campaign continues. The
+table on standard output counts the verdicts; every case that is neither "clear" nor "same" is printed
+with what was seen.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import click
+from fault_campaign.home import prepare, warm_up
+from fault_campaign.verdict import Case, Verdict, table
+
+Part = Callable[[Path, set[str], int, int], Iterator[Case]]
+"""A part of the campaign: home folder, keys that are done, number of cases and seed to cases."""
+
+
+def _kills(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.kills import kills
+
+    yield from kills(home, done, most, seed)
+
+
+def _study_kills(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.study_kills import StudyKills
+
+    yield from StudyKills(home).cases(done, most, seed)
+
+
+def _corruptions(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.corruptions import corruptions
+
+    yield from corruptions(home, done, most, seed)
+
+
+def _documents(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.documents import documents
+
+    yield from documents(home, done, most, seed)
+
+
+def _plugins(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.hostile_plugins import hostile_plugins
+
+    yield from hostile_plugins(home, done, most, seed)
+
+
+PARTS: dict[str, tuple[Part, int]] = {
+    "kills": (_kills, 300),
+    "studies": (_study_kills, 60),
+    "corruptions": (_corruptions, 1000),
+    "documents": (_documents, 10_000),
+    "plugins": (_plugins, 100),
+}
+"""The parts, and how many cases each tries."""
+
+
+def read_cases(state: Path) -> list[Case]:
+    """Return the cases in the file, without a torn last line."""
+    cases = []
+    for line in state.read_text().splitlines() if state.exists() else ():
+        fields = json.loads(line)
+        cases.append(Case(**{**fields, "verdict": Verdict(fields["verdict"])}))
+    return cases
+
+
+@click.command()
+@click.argument("state", type=click.Path(path_type=Path))
+@click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)))
+@click.option("--fraction", default=1.0, help="Fraction of the cases of each part.")
+@click.option("--seed", default=0)
+def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int) -> None:
+    """Run the campaign, or the given parts of it."""
+    state = state.absolute()
+    cases = read_cases(state)
+    done = {f"{case.kind} {case.key}" for case in cases}
+    with tempfile.TemporaryDirectory(prefix="mtlkit-faults-") as folder, state.open("a") as file:
+        home = prepare(Path(folder) / "home")
+        os.chdir(home)
+        warm_up(home)
+        for name in parts or PARTS:
+            part, most = PARTS[name]
+            for case in part(home, done, max(1, int(most * fraction)), seed):
+                fields = {**attrs.asdict(case), "verdict": case.verdict.value}
+                file.write(f"{json.dumps(fields)}\n")
+                file.flush()
+                cases.append(case)
+                if case.verdict not in (Verdict.CLEAR, Verdict.SAME):
+                    click.echo(
+                        f"{case.kind} {case.key}: {case.verdict.value}: {case.detail}", err=True
+                    )
+    click.echo(table(cases))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The boundary of the command line: every exception becomes a message and an exit code.
+
+| exit code | meaning |
+|---|---|
+| 0 | success |
+| 1 | a check of `mtlkit plugins doctor` failed, or the reader of the output is gone |
+| 2 | an error that the user can fix |
+| 70 | a defect: the message names a file with the traceback (``EX_SOFTWARE`` of sysexits.h) |
+| 130 | interrupted |
+"""
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+from mtlkit.atomic_files import reason_of
+from mtlkit.errors import MtlkitError, RecipeError, error_text
+
+INTERRUPTED = 130
+DEFECT = 70
+
+
+class CommandState(Protocol):
+    """What the boundary reads about the running command, which sets it while it starts."""
+
+    traceback: bool
+    """Whether to raise errors instead of printing them."""
+
+    owner: str
+    """The distribution of the command, to which a defect is reported."""
+
+
+def exit_code(command: Callable[[], object], state: CommandState) -> int:
+    """Run `command`, print its error if it raises one, and return the exit code."""
+    try:
+        code = command()
+        sys.stdout.flush()  # detects a reader that is gone while its error can be handled
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _print("mtlkit: interrupted")
+        return INTERRUPTED
+    except MtlkitError as error:
+        if state.traceback:
+            raise
+        _print(_text(error))
+        return 2
+    except BrokenPipeError:
+        _discard_output()
+        return 1
+    except MemoryError as error:
+        _print(f"mtlkit: error: memory ran out ({error_text(error)}); use smaller sizes")
+        return 2
+    except OSError as error:
+        if not _flushed():
+            _discard_output()
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)[:300]}: "
+        _print(
+            f"mtlkit: error: {place}{reason_of(error)}; check the path, its permissions and the "
+            f"disk, then repeat the command"
+        )
+        return 2
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # click raises it for one
+            _discard_output()
+            return 1
+        if state.owner != "mtlkit":  # a plugin's command may end as it likes
+            return end.code if isinstance(end.code, int) else int(end.code is not None)
+        return _defect(end, state.owner)
+    except BaseException as error:
+        if state.traceback:
+            raise
+        return _defect(error, state.owner)
+
+
+def _defect(error: BaseException, owner: str) -> int:
+    """Print one line about an unexpected exception, and keep its traceback in a file."""
+    text = "".join(traceback.format_exception(error))
+    summary = f"mtlkit: error: unexpected {error_text(error)}"
+    try:
+        handle, name = tempfile.mkstemp(prefix="mtlkit-traceback-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+    except OSError:
+        _print(f"{summary}; report this to the authors of {owner}:\n{text}")
+        return DEFECT
+    _print(f"{summary}; this is a defect: report it to the authors of {owner} with {Path(name)}")
+    return DEFECT
+
+
+def _text(error: MtlkitError) -> str:
+    """Return the text of an error; each line of a recipe's mistakes starts with its place."""
+    if isinstance(error, RecipeError):
+        *lines, verdict = str(error).splitlines()
+        return "\n".join([*lines, f"mtlkit: error: {verdict}"])
+    return f"mtlkit: error: {error}"
+
+
+def _print(text: str) -> None:
+    """Print to standard error; nothing is left to do if that fails."""
+    try:
+        # a path may hold bytes that are not UTF-8, which Python stores as surrogates
+        click.echo(text.encode("utf-8", "backslashreplace").decode(), err=True)
+    except (OSError, ValueError):
+        return
+
+
+def _flushed() -> bool:
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _discard_output() -> None:
+    """Send the rest of standard output to nowhere, so that closing it at exit cannot fail."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # standard output is not a file
+        return

@@ -1,0 +1,255 @@
+"""A run from its first file to its last: no crash point, signal or reader leaves it stuck."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from mtlkit.atomic_files import TEMPORARY
+from mtlkit.errors import RunError
+from mtlkit.runs import fit as run_fit
+from mtlkit.runs.fit import fit, resume
+from mtlkit.runs.folder import RunFolder, State
+from mtlkit.runs.progress_display import shown
+from mtlkit.training.update import Updater
+
+TRAIN = ("train", "good.yaml", "--quiet", "--out", "run")
+RESULTS = ("log.jsonl", "model.safetensors", "assembly.json", "recipe.yaml")
+
+
+def results(run):
+    return {name: (run / name).read_bytes() for name in RESULTS}
+
+
+def at_update(patch, number, act):
+    """Call `act` when the update `number` (from 0) begins."""
+    plain = Updater.update
+
+    def update(self, step, request):
+        if step == number:
+            act()
+        return plain(self, step, request)
+
+    patch.setattr(Updater, "update", update)
+
+
+class TestBegun:
+    """What a run that was killed between its first files leaves, the next one replaces."""
+
+    @pytest.mark.parametrize(
+        "names",
+        [[], [".lock"], ["provenance.json"], ["provenance.json", f"{TEMPORARY}recipe.yaml"]],
+    )
+    def test_train_begins_anew(self, names, home, call, whole):
+        (home / "run").mkdir()
+        for name in names:
+            (home / "run" / name).write_text("{}")
+        assert call(*TRAIN)[0] == 0
+        assert results(home / "run") == results(whole)
+
+    def test_a_run_without_a_status_can_be_resumed_and_is_listed(self, home, call, whole):
+        (home / "runs").mkdir()
+        shutil.copytree(whole, home / "runs" / "run")
+        folder = RunFolder(home / "runs" / "run")
+        for path in (folder.status_file, folder.log, folder.speed, folder.model):
+            path.unlink()
+        shutil.rmtree(folder.checkpoints)
+        assert " killed " in call("runs")[1]
+        assert call("resume", "runs/run", "--quiet")[0] == 0
+        assert results(folder.path) == results(whole)
+
+    def test_an_interrupted_removal_leaves_a_run_or_nothing(self, home, call, whole, monkeypatch):
+        """However many files a removal has deleted: `train` or `resume` works afterwards."""
+        names = [path.name for path in whole.iterdir() if path.is_file()]
+        for count in range(len(names)):
+            shutil.rmtree(home / "run", ignore_errors=True)
+            shutil.copytree(whole, home / "run")
+            with monkeypatch.context() as patch:
+                left = [count]
+                plain = type(home).unlink
+
+                def unlink(path, missing_ok=False, left=left, plain=plain):
+                    if not left[0]:
+                        raise OSError(errno.EIO, "killed")
+                    left[0] -= 1
+                    plain(path, missing_ok=missing_ok)
+
+                patch.setattr(type(home), "unlink", unlink)
+                RunFolder(home / "run").discard()
+            begun = (home / "run" / "recipe.yaml").exists()
+            assert not begun or (home / "run" / "provenance.json").exists()
+            (home / "run" / "model.safetensors").unlink()  # discarded runs have none
+            for other in ("evaluation.json", "report.html"):
+                (home / "run" / other).unlink()
+            if not begun:
+                run_fit.refuse_taken(RunFolder(home / "run"))
+
+
+class TestFinished:
+    @pytest.mark.parametrize("spoil", ["nothing", "data", "checkpoints"])
+    def test_resume_changes_nothing_and_says_so(self, spoil, home, call, whole, contents):
+        shutil.copytree(whole, home / "run")
+        if spoil == "data":
+            (home / "labels.csv").unlink()
+        elif spoil == "checkpoints":
+            shutil.rmtree(home / "run" / "checkpoints")
+        before = contents(home / "run")
+        code, out, err = call("resume", "run", "--beside", "run")
+        assert (code, err) == (0, "run: is finished; nothing was changed\n")
+        assert "report: run/report.html" in out
+        assert contents(home / "run") == before
+        assert call("resume", "run", "--quiet")[2] == ""
+
+    def test_a_finished_run_whose_model_is_gone_is_completed(self, home, call, whole):
+        shutil.copytree(whole, home / "run")
+        (home / "run" / "model.safetensors").unlink()
+        assert call("resume", "run", "--quiet")[0] == 0
+        assert results(home / "run") == results(whole)
+
+
+class TestSignals:
+    @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGXCPU", "SIGTERM"])
+    def test_each_saves_a_checkpoint(self, name, home, call, whole, monkeypatch):
+        number = getattr(signal, name)
+        with monkeypatch.context() as patch:
+            at_update(patch, 2, lambda: os.kill(os.getpid(), number))
+            code, _, err = call(*TRAIN)
+        assert code == 2
+        assert "stopped after step 3 of 6" in err
+        assert call("resume", "run", "--quiet")[0] == 0
+        assert results(home / "run") == results(whole)
+
+    def test_a_repeated_limit_of_cpu_time_does_not_abort(self, home, call, monkeypatch):
+        with monkeypatch.context() as patch:
+            at_update(patch, 2, lambda: [os.kill(os.getpid(), signal.SIGXCPU) for _ in range(3)])
+            assert "stopped after step 3 of 6" in call(*TRAIN)[2]
+
+    @pytest.mark.parametrize("part", ["_load", "assemble", "save_model", "evaluate_trained"])
+    @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+    def test_outside_the_updates(self, name, part, home, call, whole, monkeypatch):
+        with monkeypatch.context() as patch:
+            act = getattr(signal, name)
+            patch.setattr(run_fit, part, lambda *_, **__: os.kill(os.getpid(), act))
+            assert call(*TRAIN)[0] == 2
+        assert RunFolder(home / "run").status().state is State.INTERRUPTED
+        assert call("resume", "run", "--quiet")[0] == 0
+        assert results(home / "run") == results(whole)
+
+    def test_an_ignored_hangup_stays_ignored(self, home, call, monkeypatch):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            at_update(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGHUP))
+            assert call(*TRAIN)[0] == 0
+        finally:
+            signal.signal(signal.SIGHUP, before)
+
+
+class TestOutput:
+    def test_a_reader_that_is_gone_does_not_end_training(self, home, catalog, monkeypatch):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as stderr:
+            monkeypatch.setattr(sys, "stderr", stderr)
+            from mtlkit import load_recipe
+
+            run = fit(load_recipe(home / "good.yaml", catalog), home / "run")
+            monkeypatch.undo()
+            assert RunFolder(run.path).status().state is State.FINISHED
+            with pytest.raises(BrokenPipeError):
+                stderr.flush()
+            sys.stdout.flush()
+
+    def test_nor_does_a_full_disk(self):
+        if not os.path.exists("/dev/full"):
+            pytest.skip("the system has no /dev/full")
+        with open("/dev/full", "w", buffering=1) as full:
+            display = shown(quiet=False, to=full)
+            for _ in range(3):
+                display.say("a line")
+            display.close()
+
+    def test_output_that_cannot_be_printed_is_an_error_or_nothing(self):
+        """To a full disk an error, to a reader that is gone silence; no traceback at exit."""
+        command = [sys.executable, "-m", "mtlkit", "list", "heads"]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (
+            2,
+            "mtlkit: error: the disk is full; check the path, its permissions and the disk, then "
+            "repeat the command\n",
+        )
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as gone:
+            done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, text=True)
+        assert (done.returncode, done.stderr) == (1, "")
+
+
+class TestThePath:
+    @pytest.mark.parametrize("act", ["remove", "move"])
+    def test_a_folder_that_goes_away_stops_the_run(self, act, home, call, monkeypatch):
+        def go():
+            if act == "remove":
+                shutil.rmtree(home / "run")
+            else:
+                (home / "run").rename(home / "moved")
+
+        at_update(monkeypatch, 2, go)
+        code, _, err = call(*TRAIN)
+        assert code == 2
+        assert err == (
+            "mtlkit: error: run: the folder was removed or moved while the run was working in it; "
+            "put it back, then resume the run\n"
+        )
+        assert not (home / "run").exists()
+        if act == "move":
+            (home / "moved").rename(home / "run")
+            monkeypatch.undo()
+            monkeypatch.chdir(home)
+            monkeypatch.setenv("MTLKIT_PLUGINS", "none")
+            assert call("resume", "run", "--quiet")[0] == 0
+
+    @pytest.mark.parametrize("command", ["train", "tune"])
+    @pytest.mark.parametrize(
+        ("out", "words"),
+        [
+            ("caf\udce9", r"caf\xe9: got a path with bytes that are not UTF-8; choose another"),
+            ("n" * 256, "could not be created: File name too long; choose another folder"),
+            ("/proc/x", "/proc/x: could not be created: "),
+        ],
+        ids=["bytes", "long", "proc"],
+    )
+    def test_a_path_that_cannot_be_used_is_refused_before_training(
+        self, command, out, words, home, refused
+    ):
+        assert words in refused(command, "good.yaml", "--quiet", "--out", out)
+
+    def test_a_working_directory_whose_name_is_not_text(self, home, call, monkeypatch, tmp_path):
+        odd = tmp_path / "caf\udce9"
+        home.rename(odd)
+        monkeypatch.chdir(odd)
+        assert call(*TRAIN)[0] == 0
+        assert call("evaluate", "run")[0] == 0
+
+
+def test_a_component_that_ends_the_program_has_failed(home, call, monkeypatch):
+    at_update(monkeypatch, 3, lambda: sys.exit(0))
+    code, _, err = call(*TRAIN)
+    assert code == 2
+    assert "run: a component ended the process: SystemExit: 0; raise an exception in it" in err
+    assert RunFolder(home / "run").status().state is State.FAILED
+
+
+def test_another_hidden_size_in_the_recipe_is_refused_by_name(home, whole, catalog):
+    shutil.copytree(whole, home / "run")
+    folder = RunFolder(home / "run")
+    folder.model.unlink()
+    text = folder.recipe.read_text()
+    folder.recipe.write_text(text.replace("- 4", "- 5"))
+    assert folder.recipe.read_text() != text
+    with pytest.raises(RunError, match="recipe"):
+        resume(folder.path, catalog=catalog, quiet=True)
