@@ -117,7 +117,7 @@ def updater(recipe):
         recipe=recipe, data=data, folder=None, checkpoints=None, device=torch.device("cpu"),
         targets={"train": targets}, ranks=Ranks(), progress=Silence(),
     )  # fmt: skip
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features), context)
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), context)
 
 
 def by_hand(recipe, engine):

@@ -77,7 +77,7 @@ def by_mtlkit(recipe):
         targets={"train": encode_targets(data.train, recipe.tasks, assembly)},
         ranks=Ranks(), progress=Silence(),
     )  # fmt: skip
-    weighting = recipe.weighting.build(model.terms, model.router.features)
+    weighting = recipe.weighting.build(model.terms, model.router.features.width)
     updater = Updater(model, weighting, context)
     return updater.update, model, data
 

@@ -28,6 +28,7 @@ from .runs.fit import fit as fit
 from .runs.fit import resume as resume
 from .runs.tune import tune as tune
 from .task import Task as Task
+from .task_types import Reduction as Reduction
 from .task_types import Role as Role
 
 __version__: str

@@ -1,20 +1,27 @@
 """The network: a router over a backbone, and a head for each task."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 import torch
 from torch import Tensor, nn
 
+from mtlkit.adapters.base import Adapter, AdapterModule
 from mtlkit.backbones.base import Backbone
-from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.columns import Categorical
+from mtlkit.data.dataset import Data, Split
 from mtlkit.errors import AssemblyError, DataError
+from mtlkit.features.base import Context, FeatureSpec
+from mtlkit.features.inputs import Batch, InputSpecs
+from mtlkit.features.normalization import Normalization
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.fusion import head_losses
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.targets.base import Target, nouns
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.rows import Rows
 from mtlkit.task import Task, loss_terms
-from mtlkit.task_types import MISSING, LossTerm
+from mtlkit.task_types import MISSING, LossTerm, Reduction
 from mtlkit.weightings.kinds import StepLosses
 
 
@@ -22,10 +29,8 @@ from mtlkit.weightings.kinds import StepLosses
 class Assembly:
     """Properties of the data that define a network, saved with the model."""
 
-    sample_shape: tuple[int, ...]
+    inputs: InputSpecs
     targets: Mapping[str, Target]  # of each task
-    mean: float  # of raw inputs
-    std: float
 
     @property
     def classes(self) -> dict[str, tuple[str, ...]]:
@@ -34,68 +39,86 @@ class Assembly:
 
 
 @attrs.frozen(eq=False)
+class TaskHead:
+    """The head of a task, and the adapter of the features that it reads, if there is one."""
+
+    head: HeadModule
+    adapter: AdapterModule | None
+
+
+@attrs.frozen(eq=False)
 class Outputs:
     """Outputs of the network for a batch."""
 
-    features: Tensor  # shared, (N, D)
-    outputs: Mapping[str, Tensor]  # raw outputs of each task: logits (N, C) or values (N,)
+    features: Tensor  # shared, pooled to (N, D)
+    outputs: Mapping[str, Tensor]  # raw outputs of each task, such as logits (N, C)
     branches: Mapping[str, BranchOutputs]
 
 
 class MultiTaskModel(nn.Module):
-    """Maps raw inputs (N, ...) to the outputs of every task.
+    """Maps raw inputs to the outputs of every task.
 
-    Inputs are those of the data, such as 8-bit images. The network includes their normalization, so
-    a saved model needs no preprocessing.
+    Inputs are those of the data, such as 8-bit images (N, C, H, W) or several tensors by name. The
+    network includes their normalization, so a saved model needs no preprocessing. `context` returns
+    the context of the features of normalized inputs.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
         router: RouterModule,
-        heads: Mapping[str, HeadModule],
+        heads: Mapping[str, TaskHead],
         terms: tuple[LossTerm, ...],
         assembly: Assembly,
+        context: Callable[[Batch], Context],
     ) -> None:
         super().__init__()
         self.router = router
+        self.context = context
         self.tasks = tuple(heads)
         # suffixed names, because a task may be named "type" but a submodule may not
-        self.heads = nn.ModuleDict({_key(task): head for task, head in heads.items()})
+        self.heads = nn.ModuleDict({_key(task): part.head for task, part in heads.items()})
+        self.adapters = nn.ModuleDict(
+            {_key(task): part.adapter for task, part in heads.items() if part.adapter is not None}
+        )
+        self.normalization = Normalization(assembly.inputs)
         self.terms = terms
         self.assembly = assembly
-        self.register_buffer("mean", torch.tensor(assembly.mean), persistent=False)
-        self.register_buffer("std", torch.tensor(assembly.std), persistent=False)
 
-    def features(self, inputs: Tensor) -> Features:
-        """Return the features of raw inputs (N, ...) at the end of the shared network."""
-        normalized = (inputs.float() - self.mean) / self.std
-        if normalized.dim() == 4:
-            normalized = normalized.contiguous(memory_format=torch.channels_last)
+    def features(self, inputs: Batch) -> Features:
+        """Return the features of raw inputs at the end of the shared network."""
+        normalized = self.normalization(inputs)
         features: Features = self.router(normalized)
-        return features
+        context = self.context(normalized)
+        return attrs.evolve(features, context=context) if context else features
 
-    def all_features(self, inputs: Tensor) -> Features:
-        """Return the features of raw inputs (N, ...), including those computed for each task."""
+    def all_features(self, inputs: Batch) -> Features:
+        """Return the features of raw inputs, including those computed for each task."""
         return self.router.specialize(self.features(inputs))
 
-    def forward(self, inputs: Tensor, targets: Mapping[str, Tensor] | None = None) -> Outputs:
+    def forward(self, inputs: Batch, targets: Mapping[str, Tensor] | None = None) -> Outputs:
         """Return the outputs for raw inputs; `targets` is needed only if labels select branches."""
         features = self.all_features(inputs)
-        outputs = {task: self.head(task)(features.of(task)) for task in self.tasks}
+        outputs = self.head_outputs(features)
         branches = self.router.branch_outputs(features, outputs, targets)
-        return Outputs(features.shared, outputs, branches)
+        return Outputs(self.pooled(features), outputs, branches)
+
+    def head_outputs(self, features: Features) -> dict[str, Tensor]:
+        """Return the raw outputs of each task's head at specialized `features`."""
+        read = self.head_features(features)
+        return {task: self.head(task)(read[task]) for task in self.tasks}
+
+    def pooled(self, features: Features) -> Tensor:
+        """Return the shared features as one vector for each sample (N, D)."""
+        return self.router.features.pool(features.shared, features.context)
 
     def losses(
         self,
-        inputs: Tensor,
+        inputs: Batch,
         targets: Mapping[str, Tensor],
         counts: Tensor,
         fraction: float = 1.0,
     ) -> StepLosses:
-        """Return the losses of raw inputs (N, ...) against targets (N,) of each task.
+        """Return the losses of raw inputs against the targets of each task.
 
         `counts` (T,) and `fraction` relate the batch to its update: see `StepLosses`.
         """
@@ -107,8 +130,12 @@ class MultiTaskModel(nn.Module):
         targets: Mapping[str, Tensor],
         counts: Tensor,
         fraction: float = 1.0,
+        weights: Tensor | None = None,
     ) -> StepLosses:
-        """Return the losses that heads and branches compute from `features`."""
+        """Return the losses that heads and branches compute from `features`.
+
+        `weights` (T, N) are those of `self.weights`, computed here if they are None.
+        """
         specialized = self.router.specialize(features)
         losses = self.head_losses(specialized, targets)
         if len(self.terms) > len(self.tasks):
@@ -116,12 +143,31 @@ class MultiTaskModel(nn.Module):
                 specialized = self.router.specialize(attrs.evolve(features, copies={}))
             losses |= self.router.branch_losses(specialized, targets)
         per_sample = torch.stack([losses[term.name] for term in self.terms])
-        return StepLosses(self.terms, per_sample, counts, fraction, features.shared)
+        weights = self.weights(targets) if weights is None else weights
+        pooled = self.pooled(features)
+        return StepLosses(self.terms, per_sample, weights, counts, fraction, pooled)
 
     def head_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the loss (N,) of each task's head at specialized `features`."""
         heads = {task: self.head(task) for task in self.tasks}
-        return head_losses(heads, features.shared, features.per_task, targets)
+        return head_losses(heads, self.head_features(features), targets)
+
+    def head_features(self, features: Features) -> dict[str, Tensor]:
+        """Return the tensor that each head reads: specialized `features`, adapted.
+
+        Tasks that share an adapter and its input read the same tensor.
+        """
+        adapted: dict[tuple[int, int], Tensor] = {}
+        read: dict[str, Tensor] = {}
+        for task in self.tasks:
+            read[task] = features.of(task)
+            if _key(task) in self.adapters:
+                adapter = self.adapters[_key(task)]
+                key = (id(adapter), id(read[task]))
+                if key not in adapted:
+                    adapted[key] = adapter(read[task], features.context)
+                read[task] = adapted[key]
+        return read
 
     def head(self, task: str) -> HeadModule:
         """Return the head of `task`."""
@@ -129,11 +175,38 @@ class MultiTaskModel(nn.Module):
         assert isinstance(head, HeadModule)
         return head
 
-    def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
-        """Return the number of targets present for each loss term (T,), in float32."""
-        present = {task: self.head(task).present(targets[task]) for task in self.tasks}
+    def weights(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return the weight of each sample for each loss term (T, N), in float32.
+
+        It is the number of present elements of the sample's target, or 1 for any present element,
+        by the reduction of the task.
+        """
+        by_task = {
+            term.task: weights_of(
+                self.assembly.targets[term.task], targets[term.task], term.reduction
+            )
+            for term in self.terms[: len(self.tasks)]
+        }
+        if len(self.terms) == len(self.tasks):
+            return torch.stack([*by_task.values()])
+        present = {task: weights > 0 for task, weights in by_task.items()}
         present |= self.router.branch_present(present, targets)
-        return torch.stack([present[term.name].sum() for term in self.terms]).float()
+        return torch.stack([by_task[term.task] * present[term.name] for term in self.terms])
+
+    def counts(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Return the sum of the samples' weights for each loss term (T,), in float32."""
+        return sum_of(self.weights(targets))
+
+
+def weights_of(target: Target, labels: Tensor, reduction: Reduction) -> Tensor:
+    """Return the weight of each sample (N,) in the mean loss of a task, in float32."""
+    weights = target.weights(labels)
+    return (weights > 0).float() if reduction is Reduction.SAMPLES else weights
+
+
+def sum_of(weights: Tensor) -> Tensor:
+    """Return the sum of `weights` (T, N) over the samples (T,); exact for numbers of pixels."""
+    return weights.double().sum(dim=1).float()
 
 
 def _key(task: str) -> str:
@@ -158,7 +231,7 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
                 f"{type(task.head).__name__} predicts {nouns(task.head.targets)} {expected}; use "
                 f"`head: {{type: {target.default_head}}}`"
             )
-    return Assembly(sample_shape=data.sample_shape, targets=targets, mean=data.mean, std=data.std)
+    return Assembly(inputs=data.input_specs, targets=targets)
 
 
 def assemble(
@@ -168,20 +241,24 @@ def assemble(
 
     Weights are drawn from torch's global generator; seed it first.
     """
-    backbone_module = backbone.build(assembly.sample_shape)
+    backbone_module = backbone.build(assembly.inputs)
 
-    def new_head(task: str, features: int) -> HeadModule:
+    def new_head(task: str, features: FeatureSpec) -> HeadModule:
         try:
             return tasks[task].head.build(features, assembly.targets[task])
         except AssemblyError as cause:
             raise AssemblyError(f"tasks.{task}.head: {cause}") from cause
 
-    width = router.head_features(backbone_module.features)
-    heads = {name: new_head(name, width) for name in tasks}
+    features = router.head_features(backbone_module.features)
+    adapters = _adapters(tasks, features)
+    heads = {
+        name: TaskHead(new_head(name, adapter.features if adapter else features), adapter)
+        for name, adapter in adapters.items()
+    }
     wiring = Wiring(
         backbone=backbone_module,
-        sample_shape=assembly.sample_shape,
-        new_backbone=lambda: backbone.build(assembly.sample_shape),
+        inputs=assembly.inputs,
+        new_backbone=lambda: backbone.build(assembly.inputs),
         tasks=tuple(tasks),
         new_head=new_head,
         classes=assembly.classes,
@@ -191,7 +268,27 @@ def assemble(
         attrs.evolve(term, classes=len(assembly.targets[term.task].classes))
         for term in router.terms(loss_terms(tasks))
     )
-    return MultiTaskModel(module, heads, terms, assembly)
+    return MultiTaskModel(module, heads, terms, assembly, backbone_module.context)
+
+
+def _adapters(tasks: Mapping[str, Task], features: FeatureSpec) -> dict[str, AdapterModule | None]:
+    """Return the adapter of each task; equal ones without parameters are one module."""
+    built: dict[Adapter, AdapterModule] = {}
+    adapters: dict[str, AdapterModule | None] = {}
+    for name, task in tasks.items():
+        if task.adapter is None:
+            adapters[name] = None
+            continue
+        module = built.get(task.adapter)
+        if module is None:
+            try:
+                module = task.adapter.build(features)
+            except AssemblyError as cause:
+                raise AssemblyError(f"tasks.{name}.adapter: {cause}") from cause
+            if not module.state_dict():
+                built[task.adapter] = module
+        adapters[name] = module
+    return adapters
 
 
 def encode_targets(
@@ -199,30 +296,55 @@ def encode_targets(
     tasks: Mapping[str, Task],
     assembly: Assembly,
     open_labels: frozenset[str] = frozenset(),
-) -> dict[str, Tensor]:
-    """Return the targets (N,) of each task in `split`, with the class codes of training.
+) -> dict[str, Rows]:
+    """Return the targets (N, ...) of each task in `split`, with the class codes of training.
 
     A class that is absent from training counts as missing for `open_labels`; otherwise raises
-    `DataError`.
+    `DataError`, as for labels of another type than those of training.
     """
-    targets: dict[str, Tensor] = {}
-    for name, task in tasks.items():
-        label = task.target or name
-        column = split.column(label)
-        if not isinstance(column, Categorical):
-            targets[name] = column.values
-            continue
-        known = assembly.targets[name].classes
-        codes = {value: code for code, value in enumerate(known)}
-        table = torch.tensor([codes.get(value, MISSING) for value in column.names] + [MISSING])
-        targets[name] = table[column.codes]  # the code -1 selects the last entry, MISSING
-        unknown = (targets[name] == MISSING) & column.present()
-        if label not in open_labels and unknown.any():
-            first = int(unknown.nonzero()[0])
-            raise DataError(
-                f"tasks.{name}: {split.ids[first]}: the label {label!r} is "
-                f"{column.names[int(column.codes[first])]!r}, which no training sample has; "
-                f"expected one of {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. "
-                f"Change the split, or correct the label"
-            )
-    return targets
+    return {
+        name: _encoded(name, task.target or name, split, assembly.targets[name], open_labels)
+        for name, task in tasks.items()
+    }
+
+
+def _encoded(
+    task: str, label: str, split: Split, target: Target, open_labels: frozenset[str]
+) -> Rows:
+    column = split.column(label)
+    if isinstance(column, Categorical) and isinstance(target, ClassTarget):
+        return _recoded(task, label, split.ids, column, target, is_open=label in open_labels)
+    if column.target != target:
+        found = column.target
+        raise DataError(
+            f"tasks.{task}: the label {label!r} is {found.noun} {found.shape} in one split and "
+            f"{target.noun} {target.shape} in training, or has other names: {found} and {target}; "
+            f"give all splits the same label"
+        )
+    return column.rows
+
+
+def _recoded(
+    task: str,
+    label: str,
+    ids: Sequence[str],
+    column: Categorical,
+    target: ClassTarget,
+    *,
+    is_open: bool,
+) -> Tensor:
+    """Return the codes (N,) of `column` in the classes of training."""
+    known = target.classes
+    codes = {value: code for code, value in enumerate(known)}
+    table = torch.tensor([codes.get(value, MISSING) for value in column.names] + [MISSING])
+    recoded = table[column.codes]  # the code -1 selects the last entry, MISSING
+    unknown = (recoded == MISSING) & column.present()
+    if not is_open and unknown.any():
+        first = int(unknown.nonzero()[0])
+        raise DataError(
+            f"tasks.{task}: {ids[first]}: the label {label!r} is "
+            f"{column.names[int(column.codes[first])]!r}, which no training sample has; "
+            f"expected one of {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. "
+            f"Change the split, or correct the label"
+        )
+    return recoded

@@ -16,6 +16,7 @@ from mtlkit.errors import did_you_mean
 
 NAMESPACES = (
     "mtlkit",
+    "mtlkit.adapters",
     "mtlkit.backbones",
     "mtlkit.comparison",
     "mtlkit.data",

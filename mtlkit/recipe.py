@@ -17,6 +17,7 @@ from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.optim.constant import Constant
 from mtlkit.optim.sgd import SGD
 from mtlkit.routers.base import Router
+from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import LossTerm
@@ -84,6 +85,7 @@ class Recipe:
                 Problem(("tasks", name), f"got {name!r}, expected a name without dots")
                 for name in invalid
             ]
+        mismatches = list(self._feature_problems())
         problems = list(self.router.problems(loss_terms(self.tasks))) or list(
             pairing_problems(
                 self.weighting,
@@ -94,7 +96,11 @@ class Recipe:
         )
         if ops is not None:
             problems += choice_problems(self, ops)
-        return [*problems, *self._metric_problems(), *self._evaluator_problems()]
+        return [*mismatches, *problems, *self._metric_problems(), *self._evaluator_problems()]
+
+    def _feature_problems(self) -> Iterator[Problem]:
+        heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}
+        return feature_problems(self.backbone, self.router, heads)
 
     def _metric_problems(self) -> Iterator[Problem]:
         for name, task in self.tasks.items():

@@ -5,17 +5,22 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from mtlkit.adapters.base import Adapter
 from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
 from mtlkit.metrics.base import Metric, metric_named
 from mtlkit.targets.base import nouns
-from mtlkit.task_types import LossTerm, Role
+from mtlkit.task_types import LossTerm, Reduction, Role
 
 
 @attrs.frozen(kw_only=True)
 class Task:
     """A task of a recipe: the label it predicts (None: the name of the task) and its head.
+
+    `adapter` changes the kind of the features that the head reads. `reduction` weighs the samples
+    in the mean loss of the task: by their numbers of present `elements`, such as labeled pixels, or
+    all `samples` equally.
 
     `metrics` replace the head's default metrics. `primary` names the metric used in comparisons; by
     default it is the first one.
@@ -27,6 +32,8 @@ class Task:
     target: str | None = None
     role: Role = attrs.field(default=Role.SIDE, validator=member_of(Role))
     head: Head = attrs.field(factory=Classification)
+    adapter: Adapter | None = None
+    reduction: Reduction = attrs.field(default=Reduction.ELEMENTS, validator=member_of(Reduction))
     metrics: tuple[Metric, ...] = ()
     primary: str | None = None
 
@@ -77,5 +84,6 @@ def loss_terms(tasks: Mapping[str, Task]) -> tuple[LossTerm, ...]:
     ['pose', 'light']
     """
     return tuple(
-        LossTerm(name, name, task.role, targets=task.head.targets) for name, task in tasks.items()
+        LossTerm(name, name, task.role, targets=task.head.targets, reduction=task.reduction)
+        for name, task in tasks.items()
     )

@@ -18,12 +18,19 @@ class Role(Enum):
     SIDE = "side"
 
 
+class Reduction(Enum):
+    """Weight of a sample in the mean loss of its task."""
+
+    ELEMENTS = "elements"  # its number of present elements, such as labeled pixels
+    SAMPLES = "samples"  # 1 if any element is present
+
+
 @attrs.frozen
 class LossTerm:
     """One loss that a weighting combines: that of a task, or of the branches of a task.
 
     `classes` is the number of classes; 0 without classes and before the data is loaded. `targets`
-    are the types of targets that the task's head predicts.
+    are the types of targets that the task's head predicts, and `reduction` is that of the task.
     """
 
     name: str
@@ -31,6 +38,7 @@ class LossTerm:
     role: Role
     classes: int = 0
     targets: tuple[type, ...] = ()
+    reduction: Reduction = Reduction.ELEMENTS
 
     def predicts(self, target: type) -> bool:
         """Return True if the task's head predicts targets of the type `target`."""

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mtlkit.backbones import MLP
-from mtlkit.data import Categorical, Data, Numeric, Split
+from mtlkit.data import Categorical, Data, InputSpec, Numeric, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads import Classification, Regression
 from mtlkit.model import assemble, assembly_of, encode_targets
@@ -47,7 +47,7 @@ DATA = Data(
 def test_classes_come_from_the_training_data():
     assembly = assembly_of(DATA, TASKS)
     assert assembly.classes == {"who": ("ann", "bob"), "pose": ("-90", "0", "15")}
-    assert assembly.sample_shape == (4,)
+    assert assembly.inputs == InputSpec(shape=(4,), mean=(2.0,), std=(4.0,))
 
 
 def test_targets_use_the_training_vocabulary():
@@ -133,7 +133,8 @@ def test_inputs_are_normalised_inside_the_model():
 
 
 def test_8_bit_inputs_are_taken_as_they_are():
-    assembly = attrs.evolve(assembly_of(DATA, TASKS), sample_shape=(1, 2, 2), mean=127.5)
+    images = InputSpec(shape=(1, 2, 2), dtype="uint8", mean=(127.5,), std=(4.0,))
+    assembly = attrs.evolve(assembly_of(DATA, TASKS), inputs=images)
     model = assemble(MLP(hidden=(3,)), Shared(), TASKS, assembly).eval()
     raw = torch.randint(0, 256, (5, 1, 2, 2), dtype=torch.uint8)
     assert torch.equal(model(raw).features, model(raw.float()).features)

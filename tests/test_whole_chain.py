@@ -422,7 +422,7 @@ class TestUnlabelledSamples:
         model = assemble(TABLE.backbone, TABLE.router, TASKS, assembly)
         for name in TASKS:
             model.head(name).fit_targets(targets[name][:12])
-        module = weighting.build(model.terms, model.router.features)
+        module = weighting.build(model.terms, model.router.features.width)
         step = training_step(model, module, weighting)
         counts = model.counts(targets)
         whole = UpdateInfo(counts, counts.nonzero().flatten())

@@ -1,6 +1,22 @@
+from mtlkit.features.base import Context as Context
+from mtlkit.features.base import FeatureSpec as FeatureSpec
+from mtlkit.features.inputs import Batch as Batch
+from mtlkit.features.inputs import InputSpecs as InputSpecs
+from mtlkit.features.inputs import image_input as image_input
+from mtlkit.features.inputs import one_input as one_input
+from mtlkit.features.maps import MapFeatures as MapFeatures
+from mtlkit.features.nodes import NodeFeatures as NodeFeatures
+from mtlkit.features.pyramid import PyramidFeatures as PyramidFeatures
+from mtlkit.features.pyramid import PyramidLevel as PyramidLevel
+from mtlkit.features.tokens import TokenFeatures as TokenFeatures
+from mtlkit.features.vectors import VectorFeatures as VectorFeatures
+
 from .base import Backbone as Backbone
 from .base import BackboneModule as BackboneModule
 from .base import SplittableBackbone as SplittableBackbone
 from .casia_net import CasiaNet as CasiaNet
 from .mlp import MLP as MLP
+from .segnet import SegNet as SegNet
 from .timm_model import TimmModel as TimmModel
+from .transformer import Transformer as Transformer
+from .unet import UNet as UNet

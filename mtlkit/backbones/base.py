@@ -6,15 +6,23 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component
+from mtlkit.features.base import Context, FeatureSpec
+from mtlkit.features.inputs import Batch, InputSpecs
+from mtlkit.features.vectors import VectorFeatures
 
 
 @attrs.frozen(kw_only=True)
 class Backbone(Component):
     """Options of a backbone, which maps inputs to the features that all tasks share."""
 
+    @property
+    def gives(self) -> type[FeatureSpec]:
+        """Kind of the features, used to check a recipe before anything is built."""
+        return VectorFeatures
+
     @abstractmethod
-    def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
-        """Return the module for inputs ``(N, *sample_shape)``."""
+    def build(self, inputs: InputSpecs) -> "BackboneModule":
+        """Return the module for these inputs. Raises `AssemblyError` if they do not fit."""
 
     def blank(self) -> "Backbone":
         """Return the options without pretrained weights, used to load a saved model."""
@@ -22,13 +30,20 @@ class Backbone(Component):
 
 
 class BackboneModule(nn.Module, ABC):
-    """Maps inputs (N, ...) to features (N, D), where D is `features`."""
+    """Maps inputs to one tensor of features, described by `features`.
 
-    features: int
+    Inputs are normalized: a tensor (N, ...), or several by name.
+    """
+
+    features: FeatureSpec
 
     @abstractmethod
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Return the features (N, D) of inputs (N, ...)."""
+    def forward(self, inputs: Batch) -> Tensor:
+        """Return the features of `inputs`."""
+
+    def context(self, inputs: Batch) -> Context:
+        """Return what adapters need in addition to the features, such as a mask of tokens."""
+        return {}
 
 
 class SplittableBackbone(BackboneModule):
@@ -37,16 +52,16 @@ class SplittableBackbone(BackboneModule):
     `forward` computes `tail(stem(inputs))`.
     """
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Batch) -> Tensor:
         return self.tail(self.stem(inputs))
 
     @abstractmethod
-    def stem(self, inputs: Tensor) -> Tensor:
+    def stem(self, inputs: Batch) -> Tensor:
         """Return the maps that enter the last block."""
 
     @abstractmethod
     def tail(self, maps: Tensor) -> Tensor:
-        """Apply the last block: map `maps` to features (N, D)."""
+        """Apply the last block: map `maps` to features."""
 
     @abstractmethod
     def new_tail(self) -> nn.Module:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from mtlkit.backbones.base import Backbone, BackboneModule, SplittableBackbone
 from mtlkit.component import above, between
-from mtlkit.errors import AssemblyError
+from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, image_input
+from mtlkit.features.vectors import VectorFeatures
 
 
 @attrs.frozen(kw_only=True)
@@ -26,8 +27,8 @@ class CasiaNet(Backbone):
     width: float = attrs.field(default=1.0, validator=above(0))
     dropout: float = attrs.field(default=0.4, validator=between(0, 1))
 
-    def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
-        return CasiaNetBackbone(self, sample_shape)
+    def build(self, inputs: InputSpecs) -> "BackboneModule":
+        return CasiaNetBackbone(self, image_input(inputs, "casia-net", SMALLEST))
 
 
 CHANNELS = ((32, 64), (64, 128), (96, 192), (128, 256), (160, 320))
@@ -82,30 +83,25 @@ class LastBlock(nn.Module):
 class CasiaNetBackbone(SplittableBackbone):
     """Maps images (N, C, H, W) to features (N, 320 * width).
 
-    >>> CasiaNetBackbone(CasiaNet(width=0.5), (1, 48, 48)).features
-    160
+    >>> CasiaNetBackbone(CasiaNet(width=0.5), InputSpec(shape=(1, 48, 48))).features
+    VectorFeatures(width=160)
     """
 
-    def __init__(self, config: CasiaNet, sample_shape: tuple[int, ...]) -> None:
+    def __init__(self, config: CasiaNet, inputs: InputSpec) -> None:
         super().__init__()
-        if len(sample_shape) != 3 or min(sample_shape[1:]) < SMALLEST:
-            raise AssemblyError(
-                f"casia-net expects images (C, H, W) of at least {SMALLEST} pixels a side, found "
-                f"samples of shape {sample_shape}"
-            )
         widths = [(_scaled(a, config.width), _scaled(b, config.width)) for a, b in CHANNELS]
         layers: list[nn.Module] = []
-        inputs = sample_shape[0]
+        channels = inputs.shape[0]
         for (middle, outputs), padding in zip(widths[:-1], POOL_PADDING, strict=True):
-            layers.append(ConvBlock(inputs, middle, outputs, last_relu=True))
+            layers.append(ConvBlock(channels, middle, outputs, last_relu=True))
             layers.append(nn.MaxPool2d(2, stride=2, padding=padding))
-            inputs = outputs
+            channels = outputs
         self.first_blocks = nn.Sequential(*layers)
-        self._tail_shape = (inputs, *widths[-1], config.dropout)
+        self._tail_shape = (channels, *widths[-1], config.dropout)
         self.last_block = self.new_tail()
-        self.features = widths[-1][1]
+        self.features = VectorFeatures(width=widths[-1][1])
 
-    def stem(self, inputs: Tensor) -> Tensor:
+    def stem(self, inputs: Batch) -> Tensor:
         maps: Tensor = self.first_blocks(inputs)
         return maps
 

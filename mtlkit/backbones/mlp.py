@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from mtlkit.backbones.base import Backbone, BackboneModule
 from mtlkit.component import at_least, between, each
 from mtlkit.errors import AssemblyError
+from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, one_input
+from mtlkit.features.vectors import VectorFeatures
 
 
 @attrs.frozen(kw_only=True)
@@ -17,29 +19,29 @@ class MLP(Backbone):
     hidden: tuple[int, ...] = attrs.field(default=(64, 64), validator=each(at_least(1)))
     dropout: float = attrs.field(default=0.0, validator=between(0, 1))
 
-    def build(self, sample_shape: tuple[int, ...]) -> "BackboneModule":
-        return MLPBackbone(self, sample_shape)
+    def build(self, inputs: InputSpecs) -> "BackboneModule":
+        return MLPBackbone(self, one_input(inputs, "mlp"))
 
 
 class MLPBackbone(BackboneModule):
     """Maps flattened inputs (N, ...) to features (N, hidden[-1]).
 
-    >>> MLPBackbone(MLP(hidden=(32, 16)), (10,)).features
-    16
+    >>> MLPBackbone(MLP(hidden=(32, 16)), InputSpec(shape=(10,))).features
+    VectorFeatures(width=16)
     """
 
-    def __init__(self, config: MLP, sample_shape: tuple[int, ...]) -> None:
+    def __init__(self, config: MLP, inputs: InputSpec) -> None:
         super().__init__()
         if not config.hidden:
             raise AssemblyError("mlp: expected one hidden layer or more, found none")
         layers: list[nn.Module] = [nn.Flatten()]
-        inputs = math.prod(sample_shape)
+        width = math.prod(inputs.shape)
         for outputs in config.hidden:
-            layers += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(config.dropout)]
-            inputs = outputs
+            layers += [nn.Linear(width, outputs), nn.ReLU(), nn.Dropout(config.dropout)]
+            width = outputs
         self.layers = nn.Sequential(*layers)
-        self.features = inputs
+        self.features = VectorFeatures(width=width)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Batch) -> Tensor:
         features: Tensor = self.layers(inputs)
         return features

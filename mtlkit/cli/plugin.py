@@ -27,6 +27,7 @@ class ScaffoldExample:
 
 EXAMPLES = (
     ScaffoldExample("backbones", "small_conv", "SmallConv", "small-conv", "two convolutions"),
+    ScaffoldExample("adapters", "spread", "Spread", "spread", "the spread over the pixels"),
     ScaffoldExample(
         "heads", "cosine", "CosineClassifier", "cosine", "classes by the cosine of an angle"
     ),

@@ -1,3 +1,4 @@
+from mtlkit.features.inputs import InputSpec as InputSpec
 from mtlkit.targets.base import Target as Target
 from mtlkit.targets.class_label import ClassTarget as ClassTarget
 from mtlkit.targets.class_map import ClassMapTarget as ClassMapTarget
@@ -6,14 +7,17 @@ from mtlkit.targets.multi_label import MultiLabelTarget as MultiLabelTarget
 from mtlkit.targets.number import NumberTarget as NumberTarget
 from mtlkit.targets.numbers import RealTarget as RealTarget
 from mtlkit.targets.real_map import RealMapTarget as RealMapTarget
+from mtlkit.targets.rows import Rows as Rows
+from mtlkit.targets.rows import chunks as chunks
 from mtlkit.targets.tokens import TokenTarget as TokenTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget as UnitVectorMapTarget
 from mtlkit.targets.vector import VectorTarget as VectorTarget
 
-from .dataset import Categorical as Categorical
+from .columns import Categorical as Categorical
+from .columns import Column as Column
+from .columns import Labels as Labels
+from .columns import Numeric as Numeric
 from .dataset import Data as Data
-from .dataset import Inputs as Inputs
-from .dataset import Numeric as Numeric
 from .dataset import Split as Split
 from .decoding import FORMATS as FORMATS
 from .decoding import Frame as Frame
@@ -22,6 +26,8 @@ from .decoding import read_images as read_images
 from .decoding import threads as threads
 from .image_listing import Row as Row
 from .images import Images as Images
+from .inputs import Inputs as Inputs
+from .inputs import NamedInputs as NamedInputs
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

@@ -1,111 +1,15 @@
-"""The interface of data: splits of samples with named label columns.
+"""The interface of data: splits of samples with named label columns."""
 
-A missing label is -1 in a categorical column and NaN in a numeric one, nowhere else.
-"""
-
-import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.data.columns import Categorical, Column
+from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
-from mtlkit.targets.class_label import ClassTarget
-from mtlkit.targets.number import NumberTarget
-from mtlkit.task_types import MISSING
-
-
-@attrs.frozen(eq=False)
-class Categorical:
-    """A column of classes: codes (N,) into `names`, -1 for a missing label.
-
-    >>> Categorical.of(["left", "right", "left"]).codes.tolist()
-    [0, 1, 0]
-    """
-
-    codes: Tensor
-    names: tuple[str, ...]
-
-    def __attrs_post_init__(self) -> None:
-        if self.codes.dtype != torch.int64:
-            raise DataError(f"expected codes of classes in int64, found {self.codes.dtype}")
-        unknown = self.codes[(self.codes < MISSING) | (self.codes >= len(self.names))]
-        if len(unknown):
-            raise DataError(
-                f"the code {int(unknown[0])} names none of {len(self.names)} classes; expected "
-                f"0 to {len(self.names) - 1}, or {MISSING} for a missing label"
-            )
-
-    @classmethod
-    def of(cls, values: Sequence[str | None], names: Sequence[str] | None = None) -> "Categorical":
-        """Encode `values`, None being a missing label; `names` default to the sorted values."""
-        if names is None:
-            names = sorted({value for value in values if value is not None}, key=_natural)
-        code_of = {name: code for code, name in enumerate(names)}
-        for value in values:
-            if value is not None and value not in code_of:
-                raise DataError(f"the label {value!r} is outside the vocabulary {list(names)}")
-        codes = [MISSING if value is None else code_of[value] for value in values]
-        return cls(torch.tensor(codes, dtype=torch.int64), tuple(names))
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def present(self) -> Tensor:
-        """Return the mask (N,) of labels that are present."""
-        return self.codes != MISSING
-
-    @property
-    def target(self) -> ClassTarget:
-        """Type of the labels."""
-        return ClassTarget(names=self.names)
-
-    def values(self) -> list[str | None]:
-        """Return the labels by name, None for a missing one."""
-        return [self.names[code] if code >= 0 else None for code in self.codes.tolist()]
-
-
-def _natural(name: str) -> tuple[int, float, str]:
-    """Return a sort key: numbers first, by value (-90 before 15), then other names."""
-    try:
-        number = float(name)
-    except ValueError:
-        number = math.nan
-    return (0, number, name) if math.isfinite(number) else (1, 0.0, name)  # NaN has no order
-
-
-@attrs.frozen(eq=False)
-class Numeric:
-    """A column of numbers: values (N,) float32, NaN for a missing one."""
-
-    values: Tensor
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def present(self) -> Tensor:
-        """Return the mask (N,) of numbers that are present."""
-        return ~self.values.isnan()
-
-    @property
-    def target(self) -> NumberTarget:
-        """Type of the labels."""
-        return NumberTarget()
-
-
-Column = Categorical | Numeric
-
-
-class Inputs(Protocol):
-    """Samples by index: a tensor (N, ...), or an object that gathers rows the same way."""
-
-    def __len__(self) -> int:
-        """Return the number of samples, N."""
-
-    def __getitem__(self, index: Tensor, /) -> Tensor:
-        """Return the samples at `index` (B,) as (B, ...): uint8 images or float32 features."""
+from mtlkit.features.inputs import InputSpec, InputSpecs
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -137,22 +41,22 @@ class Split:
         return self.columns[name]
 
     def categorical(self, name: str) -> Categorical:
-        """Return the categorical column `name`; `DataError` if it is missing or numeric."""
+        """Return the column `name` of classes; `DataError` if it is missing or of another type."""
         column = self.column(name)
         if not isinstance(column, Categorical):
-            raise DataError(f"the label {name!r} is a number; expected classes")
+            raise DataError(
+                f"the label {name!r} is {column.target.noun} {column.target.shape}; expected a "
+                f"class (N,)"
+            )
         return column
 
     def subset(self, index: Tensor) -> "Split":
-        """Return the samples at `index` (M,), copied into memory."""
-        columns: dict[str, Column] = {}
-        for name, column in self.columns.items():
-            if isinstance(column, Categorical):
-                columns[name] = Categorical(column.codes[index], column.names)
-            else:
-                columns[name] = Numeric(column.values[index])
+        """Return the samples at `index` (M,); tensors are copied."""
+        columns = {name: column.subset(index) for name, column in self.columns.items()}
         ids = [self.ids[i] for i in index.tolist()]
-        return Split(inputs=self.inputs[index], columns=columns, ids=ids)
+        whole = self.inputs
+        inputs = whole[index] if isinstance(whole, Tensor) else SelectedInputs(whole, index)
+        return Split(inputs=inputs, columns=columns, ids=ids)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -161,16 +65,20 @@ class Data:
 
     `open_labels` are labels whose values in `test` are unseen in training by design, such as the
     subjects of a recognition protocol. In `test`, a value outside the training vocabulary of such a
-    label is treated as missing; for all other labels it is an error. Raw inputs are normalized to
-    (input - `mean`) / `std`; the default suits 8-bit images, (x - 127.5) / 128.
+    label is treated as missing; for all other labels it is an error.
+
+    Raw inputs are normalized to (input - `mean`) / `std`, with one number or one for each channel;
+    the default suits 8-bit images, (x - 127.5) / 128. `inputs` replaces both: it describes the
+    inputs if they are several tensors, token ids, or samples of different sizes.
     """
 
     train: Split
     validation: Split | None = None
     test: Split | None = None
     open_labels: frozenset[str] = frozenset()
-    mean: float = 127.5
-    std: float = 128.0
+    mean: float | tuple[float, ...] = 127.5
+    std: float | tuple[float, ...] = 128.0
+    inputs: InputSpecs | None = None
     summary: Mapping[str, str] = attrs.field(factory=dict)  # facts to display: 'subjects': '240'
 
     def splits(self) -> dict[str, Split]:
@@ -179,6 +87,56 @@ class Data:
         return {name: split for name, split in splits.items() if split is not None}
 
     @property
-    def sample_shape(self) -> tuple[int, ...]:
-        """Shape of one input, such as (C, H, W)."""
-        return tuple(self.train.inputs[torch.tensor([0])].shape[1:])
+    def input_specs(self) -> InputSpecs:
+        """Description of the inputs; raises `DataError` if they differ from a stated one."""
+        first = self.train.inputs[torch.tensor([0])]
+        if isinstance(self.inputs, Mapping) or isinstance(first, Mapping):
+            stated = self.inputs if isinstance(self.inputs, Mapping) else {}
+            given = first if isinstance(first, Mapping) else {}
+            if set(stated) != set(given):
+                raise DataError(
+                    f"inputs: got {_names(given)}, expected {_names(stated)}, which `Data.inputs` "
+                    f"describes; describe each input by its name"
+                )
+            return {name: _checked(name, given[name], spec) for name, spec in stated.items()}
+        if self.inputs is not None:
+            return _checked("inputs", first, self.inputs)
+        return InputSpec(
+            shape=tuple(first.shape[1:]),
+            dtype=_dtype(first),
+            mean=_numbers(self.mean),
+            std=_numbers(self.std),
+        )
+
+
+def _numbers(values: float | tuple[float, ...]) -> tuple[float, ...]:
+    return values if isinstance(values, tuple) else (values,)
+
+
+def _names(values: Mapping[str, object]) -> str:
+    return f"inputs named {', '.join(values)}" if values else "one tensor"
+
+
+def _dtype(values: Tensor) -> str:
+    return str(values.dtype).removeprefix("torch.")
+
+
+def _checked(name: str, first: Tensor, spec: InputSpec) -> InputSpec:
+    """Return `spec`; raise `DataError` if the first sample does not fit it."""
+    if _dtype(first) != spec.dtype:
+        raise DataError(f"{name}: got {_dtype(first)}, expected {spec.dtype}; correct the spec")
+    # ragged inputs have fewer dimensions or smaller ones than the largest sample
+    shape = tuple(first.shape[1:])
+    if len(shape) == len(spec.shape) and any(a > b for a, b in zip(shape, spec.shape, strict=True)):
+        raise DataError(
+            f"{name}: got a sample of shape {shape}, expected at most {spec.shape}; state the "
+            f"largest shape"
+        )
+    if spec.vocabulary is not None and not 0 <= int(first.min()) <= int(first.max()) < (
+        spec.vocabulary
+    ):
+        raise DataError(
+            f"{name}: got ids from {int(first.min())} to {int(first.max())}, expected 0 to "
+            f"{spec.vocabulary - 1}"
+        )
+    return spec

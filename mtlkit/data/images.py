@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from mtlkit.component import at_least
-from mtlkit.data.dataset import Data, Inputs, Split
+from mtlkit.data.dataset import Data, Split
 from mtlkit.data.decoding import MEMORY, Frame, StoredImages, read_images, threads
 from mtlkit.data.filename_pattern import compile_pattern
 from mtlkit.data.image_listing import Fault, Listing, list_by_pattern, list_by_table
+from mtlkit.data.inputs import Inputs
 from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.source import DataSource, Loading

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import torch
 
-from mtlkit.data.dataset import Categorical, Column, Numeric
+from mtlkit.data.columns import Categorical, Column, Numeric
 from mtlkit.data.image_listing import Row
 from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError

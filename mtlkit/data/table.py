@@ -9,7 +9,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.columns import Categorical
+from mtlkit.data.dataset import Data, Split
 from mtlkit.data.image_listing import Row
 from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
 from mtlkit.data.paths import find_file

@@ -17,8 +17,8 @@ class Predictions:
     """Float32 predictions for M samples, in the order of the samples.
 
     `features` (M, D) are the shared ones. `outputs` are raw outputs of each task, logits (M, C) or
-    values (M,). `losses` (M,) of each task are 0 if the target is missing. `branches` are the
-    branch outputs of tasks that have branches.
+    values (M,). `losses` (M,) of each task are means over the present elements of each sample, 0 if
+    there is none. `branches` are the branch outputs of tasks that have branches.
     """
 
     features: Tensor
@@ -47,4 +47,7 @@ class EvaluationContext(ABC):
 
     @abstractmethod
     def targets(self, split: Split) -> Mapping[str, Tensor]:
-        """Return the targets (N,) of each task in `split`, with the class codes of training."""
+        """Return the targets (N, ...) of each task in `split`, with the class codes of training.
+
+        All of them are read into memory; `batches` yields those of maps without it.
+        """

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from mtlkit.evaluators.context import Predictions
+from mtlkit.features.inputs import Batch
 from mtlkit.metrics.base import MetricState
-from mtlkit.model import MultiTaskModel
+from mtlkit.model import MultiTaskModel, weights_of
 from mtlkit.report.evaluation import MetricScale
 from mtlkit.task import Task
 
@@ -24,7 +25,7 @@ class TaskScores:
         self._model = model
         self._tasks = tasks
         self._losses = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
-        self._labels = {task: torch.zeros((), dtype=torch.int64) for task in model.tasks}
+        self._labels = {task: torch.zeros((), dtype=torch.float64) for task in model.tasks}
         self._metrics = {task: self._new_states(task) for task in model.tasks}
         self._branches: dict[str, dict[str, MetricState]] = {}
 
@@ -32,9 +33,11 @@ class TaskScores:
         """Add a batch whose tensors are on one device."""
         for task, states in self._metrics.items():
             target, losses = targets[task], predictions.losses[task]
-            self._losses[task] = self._losses[task].to(losses.device) + losses.double().sum()
-            present = self._model.head(task).present(target)
-            self._labels[task] = self._labels[task].to(target.device) + present.sum()
+            weights = self._weights(task, target).double()
+            self._losses[task] = (
+                self._losses[task].to(losses.device) + (losses.double() * weights).sum()
+            )
+            self._labels[task] = self._labels[task].to(target.device) + weights.sum()
             for state in states.values():
                 state.update(predictions.outputs[task], target)
         for task, branches in predictions.branches.items():
@@ -47,7 +50,8 @@ class TaskScores:
     def compute(self) -> dict[str, float]:
         """Return ``pose/loss``, ``pose/accuracy``, ``pose/branches/accuracy``, ``pose/labels``.
 
-        A task without labels has no entries.
+        ``labels`` is the sum of the samples' weights in the loss: the number of present elements,
+        or of samples if the task's reduction is by samples. A task without labels has no entries.
         """
         values: dict[str, float] = {}
         for task, states in self._metrics.items():
@@ -59,6 +63,11 @@ class TaskScores:
             values |= _computed(f"{task}/branches", self._branches.get(task, {}))
             values[f"{task}/labels"] = float(labels)
         return values
+
+    def _weights(self, task: str, target: Tensor) -> Tensor:
+        """Return the weight of each sample (N,) in the mean loss of `task`."""
+        term = next(term for term in self._model.terms if term.name == task)
+        return weights_of(self._model.assembly.targets[task], target, term.reduction)
 
     def _new_states(self, task: str) -> dict[str, MetricState]:
         target = self._model.assembly.targets[task]
@@ -93,18 +102,18 @@ def task_scales(tasks: Mapping[str, Task]) -> Iterator[tuple[str, MetricScale]]:
 
 
 def predict_batch(
-    model: MultiTaskModel, inputs: Tensor, targets: Mapping[str, Tensor], *, branches: bool = True
+    model: MultiTaskModel, inputs: Batch, targets: Mapping[str, Tensor], *, branches: bool = True
 ) -> Predictions:
-    """Return the predictions for raw inputs (N, ...) on the model's device.
+    """Return the predictions for raw inputs on the model's device.
 
     Without `branches` the outputs of branches are not computed.
     """
     features = model.all_features(inputs)
-    outputs = {task: model.head(task)(features.of(task)) for task in model.tasks}
+    outputs = model.head_outputs(features)
     losses = model.head_losses(features, targets)
     routed = model.router.branch_outputs(features, outputs, targets) if branches else {}
     return Predictions(
-        features=features.shared.float(),
+        features=model.pooled(features).float(),
         outputs={task: value.float() for task, value in outputs.items()},
         losses=losses,
         branches=routed,

@@ -9,8 +9,10 @@ from torch import Tensor
 from mtlkit.data.dataset import Data, Split
 from mtlkit.evaluators.context import EvaluationContext, Predictions
 from mtlkit.evaluators.task_scores import predict_batch
+from mtlkit.features.inputs import map_batch
 from mtlkit.model import MultiTaskModel, encode_targets
 from mtlkit.routers.base import BranchOutputs
+from mtlkit.targets.rows import Rows, chunks
 from mtlkit.task import Task
 
 
@@ -36,7 +38,7 @@ class TrainedModel(EvaluationContext):
         self._device = device
         self._batch = batch
         self._predictions: dict[Split, Predictions] = {}
-        self._targets: dict[Split, dict[str, Tensor]] = {}
+        self._rows: dict[Split, dict[str, Rows]] = {}
 
     def predict(self, split: Split) -> Predictions:
         if split not in self._predictions:
@@ -44,15 +46,19 @@ class TrainedModel(EvaluationContext):
         return self._predictions[split]
 
     def targets(self, split: Split) -> Mapping[str, Tensor]:
-        if split not in self._targets:
+        rows = self._encoded(split)
+        return {task: torch.cat(list(chunks(labels))) for task, labels in rows.items()}
+
+    def _encoded(self, split: Split) -> Mapping[str, Rows]:
+        """Return the rows of each task in `split`, with the class codes of training."""
+        if split not in self._rows:
             closed = split is self.data.train or split is self.data.validation
             labels = frozenset[str]() if closed else self.data.open_labels
-            targets = encode_targets(split, self.tasks, self.model.assembly, labels)
-            self._targets[split] = targets
-        return self._targets[split]
+            self._rows[split] = encode_targets(split, self.tasks, self.model.assembly, labels)
+        return self._rows[split]
 
     def batches(self, split: Split) -> Iterator[tuple[Predictions, Mapping[str, Tensor]]]:
-        targets = self.targets(split)
+        targets = self._encoded(split)
         cached = self._predictions.get(split)
         for index in torch.split(torch.arange(len(split)), self._batch):
             if cached is not None:
@@ -69,11 +75,11 @@ class TrainedModel(EvaluationContext):
         on_device = {task: target.to(self._device) for task, target in targets.items()}
         self.model.eval()
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
-            inputs = split.inputs[index].to(self._device)
+            inputs = map_batch(lambda part: part.to(self._device), split.inputs[index])
             return predict_batch(self.model, inputs, on_device), on_device
 
 
-def _rows(targets: Mapping[str, Tensor], index: Tensor) -> Mapping[str, Tensor]:
+def _rows(targets: Mapping[str, Rows], index: Tensor) -> Mapping[str, Tensor]:
     return {task: target[index] for task, target in targets.items()}
 
 

@@ -7,21 +7,25 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component
+from mtlkit.features.base import FeatureSpec
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
+from mtlkit.targets.rows import Rows
 
 
 @attrs.frozen(kw_only=True)
 class Head(Component):
     """Options of a head, which computes the prediction and the loss of one task from features.
 
-    `targets` are the types of targets that it predicts. `default_metrics` apply to a task that
-    lists none; the first is then its primary metric.
+    `targets` are the types of targets that it predicts, and `reads` the kinds of features that it
+    reads. `default_metrics` apply to a task that lists none; the first is then its primary metric.
     """
 
     targets: ClassVar[tuple[type[Target], ...]]
     default_metrics: ClassVar[tuple[Metric, ...]] = ()
+    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (VectorFeatures,)
 
     @classmethod
     def predicts(cls, target: type[Target]) -> bool:
@@ -29,8 +33,8 @@ class Head(Component):
         return any(issubclass(kind, target) for kind in cls.targets)
 
     @abstractmethod
-    def build(self, features: int, target: Target) -> "HeadModule":
-        """Return the module for features (N, `features`) and labels of the type `target`."""
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        """Return the module for `features` and labels of the type `target`."""
 
 
 class HeadModule(nn.Module, ABC):
@@ -45,11 +49,10 @@ class HeadModule(nn.Module, ABC):
 
     @abstractmethod
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        """Return the float32 loss of each sample (N,); exactly 0 if the target is missing."""
+        """Return the float32 loss of each sample (N,): the mean over its present elements.
 
-    @abstractmethod
-    def present(self, target: Tensor) -> Tensor:
-        """Return a boolean mask (N,) of the targets (N,) that are not missing."""
+        It is exactly 0 if no element is present.
+        """
 
     def fusion(self) -> LinearCrossEntropy | None:
         """Return the description of this loss for fused ops; None for a loss of another form.
@@ -58,5 +61,8 @@ class HeadModule(nn.Module, ABC):
         """
         return None
 
-    def fit_targets(self, target: Tensor) -> None:
-        """Compute statistics of the training targets, such as their scale; by default nothing."""
+    def fit_targets(self, labels: Rows) -> None:
+        """Compute statistics of the training labels, such as their scale; by default nothing.
+
+        Read them by `mtlkit.data.chunks`, because maps are not kept in memory.
+        """

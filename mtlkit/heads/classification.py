@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mtlkit.component import at_least, between, optional
 from mtlkit.errors import AssemblyError
+from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.linear import LinearHead
@@ -36,8 +37,8 @@ class Classification(Head):
         default=AUTO, validator=implementation_for(LINEAR_CROSS_ENTROPY)
     )
 
-    def build(self, features: int, target: Target) -> "HeadModule":
-        return ClassificationHead(self, features, target.classes)
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        return ClassificationHead(self, features.width, target.classes)
 
 
 class ClassificationHead(LinearHead):

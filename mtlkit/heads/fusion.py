@@ -4,6 +4,7 @@
 loss of a single head and be dropped when heads are fused.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,25 +18,26 @@ from mtlkit.task_types import MISSING
 
 def head_losses(
     heads: Mapping[str, HeadModule],
-    shared: Tensor,
-    per_task: Mapping[str, Tensor],
+    features: Mapping[str, Tensor],
     targets: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
-    """Return the loss (N,) of each head from its features (N, D) and targets (N,).
+    """Return the loss (N,) of each head from its features and targets.
 
-    A head reads its `per_task` features if it has any, and the `shared` ones otherwise. Heads of
-    shared features with equal fusion keys are computed by one call of `multi_head_cross_entropy`,
-    which selects one matrix product for all or one for each.
+    Heads that read the same tensor and have equal fusion keys are computed by one call of
+    `multi_head_cross_entropy`, which selects one matrix product for all or one for each.
     """
     losses: dict[str, Tensor] = {}
-    groups: dict[tuple[tuple[str, Any], ...], dict[str, LinearCrossEntropy]] = {}
+    groups: dict[tuple[int, Any], dict[str, LinearCrossEntropy]] = {}
+    readers = Counter(id(features[task]) for task in heads)
     for task, head in heads.items():
-        description = None if task in per_task else head.fusion()
+        read = id(features[task])
+        description = head.fusion() if readers[read] > 1 else None
         if description is None or description.key is None:
-            losses[task] = head.loss(per_task.get(task, shared), targets[task])
+            losses[task] = head.loss(features[task], targets[task])
         else:
-            groups.setdefault(description.key, {})[task] = description
+            groups.setdefault((read, description.key), {})[task] = description
     for group in groups.values():
+        shared = features[next(iter(group))]
         fused = multi_head_losses([*group.values()], shared, [targets[task] for task in group])
         losses |= zip(group, fused, strict=True)
     return losses

@@ -8,7 +8,6 @@ from torch import Tensor
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
 from mtlkit.heads.fusion import linear_loss
-from mtlkit.task_types import MISSING
 
 
 class LinearHead(HeadModule):
@@ -29,6 +28,3 @@ class LinearHead(HeadModule):
     def fusion(self) -> LinearCrossEntropy | None:
         overridden = type(self).loss is not LinearHead.loss or "loss" in vars(self)
         return None if overridden else self.cross_entropy()
-
-    def present(self, target: Tensor) -> Tensor:
-        return target != MISSING

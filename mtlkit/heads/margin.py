@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlkit.component import above, at_least, between, optional
+from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.classification import check_classes
 from mtlkit.heads.op_choice import implementation_for
@@ -68,8 +69,8 @@ class Margin(Head):
                 f"{self.additive} and multiplier {self.multiplier}"
             )
 
-    def build(self, features: int, target: Target) -> "HeadModule":
-        return MarginHead(self, features, target.classes)
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        return MarginHead(self, features.width, target.classes)
 
 
 MOMENTUM = 0.99
@@ -124,9 +125,6 @@ class MarginHead(HeadModule):
             ).loss
         return margin_cross_entropy(features, self.directions, target, **options)
 
-    def present(self, target: Tensor) -> Tensor:
-        return target != MISSING
-
     def _margins(
         self, features: Tensor, target: Tensor
     ) -> tuple[float, float] | tuple[Tensor, Tensor]:
@@ -136,7 +134,7 @@ class MarginHead(HeadModule):
         if not self.config.adaptive:
             return self.config.angle, self.config.additive
         norms = features.detach().float().norm(dim=1).clamp(1e-3, 100)
-        self._track(norms, self.present(target).float())
+        self._track(norms, (target != MISSING).float())
         mean, std = self.running.clone().unbind()
         return adaface_margins(norms, mean, std, self.config.angle)
 

@@ -6,6 +6,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
@@ -13,6 +14,7 @@ from mtlkit.metrics.r2 import R2
 from mtlkit.metrics.rmse import RMSE
 from mtlkit.targets.base import Target
 from mtlkit.targets.number import NumberTarget
+from mtlkit.targets.rows import Rows, chunks
 
 
 @attrs.frozen(kw_only=True)
@@ -27,8 +29,8 @@ class Regression(Head):
     targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
 
-    def build(self, features: int, target: Target) -> "HeadModule":
-        return RegressionHead(features)
+    def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
+        return RegressionHead(features.width)
 
 
 class RegressionHead(HeadModule):
@@ -55,8 +57,9 @@ class RegressionHead(HeadModule):
         self.register_buffer("mean", torch.tensor(0.0))
         self.register_buffer("std", torch.tensor(1.0))
 
-    def fit_targets(self, target: Tensor) -> None:
-        known = target[self.present(target)].double()
+    def fit_targets(self, labels: Rows) -> None:
+        target = torch.cat(list(chunks(labels)))
+        known = target[~target.isnan()].double()
         if len(known) == 0:
             return
         std = known.std(correction=0)
@@ -72,11 +75,8 @@ class RegressionHead(HeadModule):
         return standard
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        present = self.present(target)
+        present = ~target.isnan()
         # replace missing targets before the arithmetic, because NaN times 0 is NaN
         known = torch.where(present, target, self.mean)
         error = self._standard(features) - (known - self.mean) / self.std
         return torch.where(present, error.square() / 2, 0.0)
-
-    def present(self, target: Tensor) -> Tensor:
-        return ~target.isnan()

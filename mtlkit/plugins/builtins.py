@@ -21,6 +21,30 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "timm", "mtlkit.backbones.timm_model:TimmModel", "any model of timm, by its name"
     )
     catalog.backbones.add("mlp", "mtlkit.backbones.mlp:MLP", "fully connected layers, for tables")
+    catalog.backbones.add(
+        "unet", "mtlkit.backbones.unet:UNet", "an encoder and a decoder with skip connections"
+    )
+    catalog.backbones.add(
+        "segnet",
+        "mtlkit.backbones.segnet:SegNet",
+        "an encoder and a decoder with pooling indices",
+    )
+    catalog.backbones.add(
+        "transformer",
+        "mtlkit.backbones.transformer:Transformer",
+        "a transformer encoder for token ids",
+    )
+
+    catalog.adapters.add(
+        "pool", "mtlkit.adapters.pool:Pool", "the mean or maximum over pixels, tokens or nodes"
+    )
+    catalog.adapters.add(
+        "upsample", "mtlkit.adapters.upsample:Upsample", "maps of a finer resolution"
+    )
+    catalog.adapters.add(
+        "gather", "mtlkit.adapters.gather:Gather", "the first or last token of a sequence"
+    )
+    catalog.adapters.add("level", "mtlkit.adapters.level:Level", "one level of a pyramid")
 
     catalog.heads.add(
         "classification", "mtlkit.heads.classification:Classification", "one of several classes"

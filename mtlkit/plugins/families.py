@@ -14,6 +14,7 @@ from mtlkit.plugins.namespaced_registry import NamespacedRegistry
 from mtlkit.plugins.registry import Origin, Registry, ValueRegistry
 
 if TYPE_CHECKING:
+    from mtlkit.adapters.base import Adapter
     from mtlkit.backbones.base import Backbone
     from mtlkit.data.source import DataSource
     from mtlkit.evaluators.base import Evaluator
@@ -78,6 +79,9 @@ class Families:
 
     backbones: "Family[type[Backbone]]" = Family(
         "backbone", "mtlkit.backbones.base:Backbone", ("backbone",)
+    )
+    adapters: "Family[type[Adapter]]" = Family(
+        "adapter", "mtlkit.adapters.base:Adapter", ("tasks", "my-task", "adapter")
     )
     heads: "Family[type[Head]]" = Family(
         "head", "mtlkit.heads.base:Head", ("tasks", "my-task", "head")

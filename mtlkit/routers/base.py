@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import final
+from typing import ClassVar, final
 
 import attrs
 from torch import Tensor, nn
 
 from mtlkit.backbones.base import BackboneModule
 from mtlkit.component import Component, Problem
+from mtlkit.features.base import Context, FeatureSpec
+from mtlkit.features.inputs import Batch, InputSpecs
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.base import HeadModule
 from mtlkit.task_types import LossTerm
 
@@ -18,16 +21,21 @@ class Wiring:
     """Inputs of `Router.build`: the backbone, the tasks, and factories of backbones and heads."""
 
     backbone: "BackboneModule"
-    sample_shape: tuple[int, ...]  # the backbone reads inputs (N, *sample_shape)
+    inputs: InputSpecs  # of the backbone
     new_backbone: "Callable[[], BackboneModule]"  # returns another backbone with its own weights
     tasks: tuple[str, ...]
-    new_head: "Callable[[str, int], HeadModule]"  # (task, features) to a new head of that task
+    new_head: "Callable[[str, FeatureSpec], HeadModule]"  # (task, features) to a new head of it
     classes: Mapping[str, tuple[str, ...]]  # class names of each classification task
 
 
 @attrs.frozen(kw_only=True)
 class Router(Component):
-    """Options of a router, which selects the features of each head and adds losses of branches."""
+    """Options of a router, which selects the features of each head and adds losses of branches.
+
+    `reads` are the kinds of features of the backbones that the router supports.
+    """
+
+    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (VectorFeatures,)
 
     @abstractmethod
     def build(self, wiring: Wiring) -> "RouterModule":
@@ -37,8 +45,8 @@ class Router(Component):
     def terms(self, terms: tuple[LossTerm, ...]) -> tuple[LossTerm, ...]:
         """Return the loss terms of the tasks, followed by those of the router."""
 
-    def head_features(self, features: int) -> int:
-        """Return the width of the heads' inputs, for a backbone with `features` features."""
+    def head_features(self, features: FeatureSpec) -> FeatureSpec:
+        """Return the spec of the features of each task, from that of the backbone's."""
         return features
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
@@ -70,7 +78,7 @@ class Unbranched(Router):
 
 @attrs.frozen(eq=False)
 class Features:
-    """Features of a batch: shared (N, D), and the maps before the last block if they are kept.
+    """Features of a batch: the shared ones, and the maps before the last block if they are kept.
 
     If no features are shared (`Router.shared_features` is False), `shared` may be the mean over
     tasks of `per_task`, for evaluators that read features.
@@ -83,9 +91,10 @@ class Features:
     maps: Tensor | None = None
     per_task: Mapping[str, Tensor] = attrs.field(factory=dict)  # features that one task reads
     copies: Mapping[str, "Features"] = attrs.field(factory=dict)  # by task, without `per_task`
+    context: Context = attrs.field(factory=dict)  # not differentiated, such as a mask of tokens
 
     def of(self, task: str) -> Tensor:
-        """Return the features (N, D) that the head of `task` reads."""
+        """Return the features of `task`."""
         return self.per_task.get(task, self.shared)
 
 
@@ -111,20 +120,20 @@ class BranchOutputs:
 class RouterModule(nn.Module, ABC):
     """Maps inputs to the features of each task, and computes the branches if there are any.
 
-    `features` is the width D of `Features.shared`. A router with separate features for tasks
+    `features` describes `Features.shared`. A router with separate features for tasks
     returns them for every task in `Features.per_task`: functions of shared features from
     `own_features`, outputs of separate networks from `forward`. Gradients of tasks are compared at
     the output of `forward`, the end of the shared network.
     """
 
-    features: int
+    features: FeatureSpec
 
     @abstractmethod
-    def forward(self, inputs: Tensor) -> Features:
-        """Return the features of inputs (N, ...)."""
+    def forward(self, inputs: Batch) -> Features:
+        """Return the features of normalized inputs."""
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        """Return the features (N, width) of each head from shared features (N, D) and maps.
+        """Return the features of each task from shared features and maps.
 
         Empty if heads read the shared features; otherwise it has an entry for every task.
         """

@@ -5,6 +5,7 @@ for Multi-task Learning", CVPR 2016.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import attrs
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from mtlkit.backbones.base import SplittableBackbone
 from mtlkit.component import between
+from mtlkit.features.base import FeatureSpec
+from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRouter, Wiring
 
 
@@ -23,6 +26,8 @@ class CrossStitch(Unbranched):
     block. `same_task` is the initial weight of the task's own network; the other networks share the
     rest. Tasks share no features.
     """
+
+    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (FeatureSpec,)
 
     same_task: float = attrs.field(default=0.9, validator=between(0, 1))
 
@@ -68,13 +73,13 @@ class CrossStitchRouter(UnbranchedRouter):
         if isinstance(wiring.backbone, SplittableBackbone):
             self.at_maps = CrossStitchUnit(len(wiring.tasks), config.same_task)
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         mixed = self.at_features(self._network_features(inputs))
         per_task = dict(zip(self.tasks, mixed, strict=True))
         return Features(torch.stack(mixed).mean(dim=0), per_task=per_task)
 
-    def _network_features(self, inputs: Tensor) -> list[Tensor]:
-        """Return the features (N, D) of each network before mixing."""
+    def _network_features(self, inputs: Batch) -> list[Tensor]:
+        """Return the features of each network before mixing."""
         if self.at_maps is None:
             return [backbone(inputs) for backbone in self.backbones]
         parts = [b for b in self.backbones if isinstance(b, SplittableBackbone)]

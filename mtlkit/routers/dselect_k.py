@@ -5,6 +5,7 @@ Mazumder, Lichan Hong and Ed H. Chi, "DSelect-k: Differentiable Selection in the
 with Applications to Multi-Task Learning", NeurIPS 2021.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.component import above, at_least
+from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
 from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
 
@@ -84,26 +86,27 @@ class DSelectKRouter(UnbranchedRouter):
         self.backbone, self.tasks = wiring.backbone, wiring.tasks
         self.features = wiring.backbone.features
         self.gamma = config.gamma
-        self.experts = Experts(self.features, config.experts, config.head_features(self.features))
+        size = self.features.width
+        self.experts = Experts(size, config.experts, config.head_features(self.features).width)
         self.register_buffer("codes", binary_codes(config.experts), persistent=False)
         self.shape = (len(self.tasks), config.k, 1 + self.codes.shape[1])  # alpha, then z
-        size = self.shape[0] * self.shape[1] * self.shape[2]
-        self.choice = nn.Linear(self.features if config.per_sample else 1, size, bias=False)
+        self.choice = nn.Linear(size if config.per_sample else 1, math.prod(self.shape), bias=False)
         nn.init.uniform_(self.choice.weight, -config.gamma / 100, config.gamma / 100)
         self.per_sample = config.per_sample
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         return Features(self.backbone(inputs))
 
     def own_modules(self) -> Sequence[nn.Module]:
         return (self.experts, self.choice)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        return by_task(self.tasks, mixed(self.weights(features), self.experts(features)))
+        rows = self.features.rows(features)
+        return by_task(self.tasks, mixed(self.weights(rows), self.experts(rows)), self.features)
 
-    def weights(self, features: Tensor) -> Tensor:
-        """Return the weight of each expert for each task (N, T, E), from features (N, D)."""
-        inputs = features if self.per_sample else features.new_ones(len(features), 1)
+    def weights(self, rows: Tensor) -> Tensor:
+        """Return the weight of each expert for each task (..., T, E), from rows (..., D)."""
+        inputs = rows if self.per_sample else rows.new_ones(*[1] * rows.dim())
         choice = self.choice(inputs).float().unflatten(-1, self.shape)
         experts = selected(smooth_step(choice[..., 1:], self.gamma), self.codes)
         fraction = choice[..., 0].softmax(dim=-1)

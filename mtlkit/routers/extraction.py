@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import Features, UnbranchedRouter, Wiring
 from mtlkit.routers.experts import Experts, ExpertSharing, by_task
 
 
 class ExpertGate(nn.Module):
-    """Mixture w(x) S with w(x) = softmax(W x): inputs (N, D) and experts (N, E, W) to (N, W)."""
+    """Mixtures w(x) S (..., W), w(x) = softmax(W x), of rows x (..., D), experts S (..., E, W)."""
 
     def __init__(self, features: int, experts: int) -> None:
         super().__init__()
@@ -18,7 +19,7 @@ class ExpertGate(nn.Module):
 
     def forward(self, inputs: Tensor, experts: Tensor) -> Tensor:
         weights = torch.softmax(self.layer(inputs).float(), dim=-1).to(experts.dtype)
-        return (weights.unsqueeze(1) @ experts).squeeze(1)
+        return (weights.unsqueeze(-2) @ experts).squeeze(-2)
 
 
 class ExtractionLevel(nn.Module):
@@ -34,15 +35,15 @@ class ExtractionLevel(nn.Module):
         self.shared_gate = None if last else ExpertGate(features, tasks * per_task + shared)
 
     def forward(self, shared: Tensor, per_task: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """Return the inputs of the next level: shared (N, W), and for each of T tasks (N, W)."""
+        """Return the inputs of the next level: shared rows (..., W), and those of each task."""
         common = self.shared(shared)
         special = [experts(inputs) for experts, inputs in zip(self.per_task, per_task, strict=True)]
         mixtures = [
-            gate(inputs, torch.cat([outputs, common], dim=1))
+            gate(inputs, torch.cat([outputs, common], dim=-2))
             for gate, inputs, outputs in zip(self.gates, per_task, special, strict=True)
         ]
         if self.shared_gate is not None:
-            shared = self.shared_gate(shared, torch.cat([*special, common], dim=1))
+            shared = self.shared_gate(shared, torch.cat([*special, common], dim=-2))
         return shared, mixtures
 
 
@@ -55,10 +56,10 @@ class ExtractionRouter(UnbranchedRouter):
         super().__init__()
         self.backbone, self.tasks = wiring.backbone, wiring.tasks
         self.features = wiring.backbone.features
-        width, tasks = config.head_features(self.features), len(self.tasks)
+        width, tasks = config.head_features(self.features).width, len(self.tasks)
         self.levels = nn.ModuleList(
             ExtractionLevel(
-                width if level else self.features,
+                width if level else self.features.width,
                 width,
                 tasks,
                 shared,
@@ -68,14 +69,15 @@ class ExtractionRouter(UnbranchedRouter):
             for level in range(levels)
         )
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         return Features(self.backbone(inputs))
 
     def own_modules(self) -> Sequence[nn.Module]:
         return (self.levels,)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        shared, per_task = features, [features] * len(self.tasks)
+        shared = self.features.rows(features)
+        per_task = [shared] * len(self.tasks)
         for level in self.levels:
             shared, per_task = level(shared, per_task)
-        return by_task(self.tasks, torch.stack(per_task, dim=1))
+        return by_task(self.tasks, torch.stack(per_task, dim=-2), self.features)

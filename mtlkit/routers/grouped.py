@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from mtlkit.backbones.base import SplittableBackbone
 from mtlkit.component import Problem, member_of
 from mtlkit.errors import AssemblyError, DataError
+from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
 from mtlkit.routers.branches import BRANCHES, Branch
 from mtlkit.routers.linear_branch import LinearBranch
@@ -115,7 +116,7 @@ class GroupedRouter(RouterModule):
         table = _group_table(config, wiring.classes[config.by])
         self.register_buffer("group_of", table, persistent=False)
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         if isinstance(self.backbone, SplittableBackbone):
             maps = self.backbone.stem(inputs)
             return Features(self.backbone.tail(maps), maps)
@@ -125,6 +126,7 @@ class GroupedRouter(RouterModule):
         self, present: Mapping[str, Tensor], targets: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         grouped = self.groups_of(targets[self.by]) != NO_GROUP
+        grouped = grouped.to(targets[self.by].device)  # the update counts labels on the CPU
         return {self.term: present[self.task] & grouped}
 
     def branch_losses(self, features: Features, targets: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.component import above, at_least, below
+from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
 from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
 
@@ -77,8 +78,8 @@ class LearnToBranchRouter(UnbranchedRouter):
         self.backbone, self.tasks = wiring.backbone, wiring.tasks
         self.features = wiring.backbone.features
         self.start, self.cooling = config.temperature, config.cooling
-        width, nodes = config.head_features(self.features), config.nodes
-        self.first = Experts(self.features, nodes, width)
+        width, nodes = config.head_features(self.features).width, config.nodes
+        self.first = Experts(self.features.width, nodes, width)
         self.nodes = nn.ModuleList(
             nn.ModuleList(Experts(width, 1, width) for _ in range(nodes))
             for _ in range(config.levels - 1)
@@ -87,7 +88,7 @@ class LearnToBranchRouter(UnbranchedRouter):
         self.parents = nn.ModuleList(ParentChoice(number, nodes) for number in children)
         self.register_buffer("passes", torch.tensor(0))  # forward passes in training
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         if self.training:
             self.passes += 1
             for choice in self.parents:
@@ -100,12 +101,12 @@ class LearnToBranchRouter(UnbranchedRouter):
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
         temperature = self.temperature
-        outputs = self.first(features)
+        outputs = self.first(self.features.rows(features))
         for level, parents in zip(self.nodes, self.parents, strict=False):
             assert isinstance(level, nn.ModuleList)
-            inputs = mixed(parents(temperature), outputs).unbind(dim=1)
-            outputs = torch.cat([node(x) for node, x in zip(level, inputs, strict=True)], dim=1)
-        return by_task(self.tasks, mixed(self.parents[-1](temperature), outputs))
+            inputs = mixed(parents(temperature), outputs).unbind(dim=-2)
+            outputs = torch.cat([node(x) for node, x in zip(level, inputs, strict=True)], dim=-2)
+        return by_task(self.tasks, mixed(self.parents[-1](temperature), outputs), self.features)
 
     @property
     def temperature(self) -> Tensor:

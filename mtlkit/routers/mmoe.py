@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.component import at_least
+from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import Features, RouterModule, UnbranchedRouter, Wiring
 from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
 
@@ -35,19 +36,21 @@ class MMoERouter(UnbranchedRouter):
         super().__init__()
         self.backbone, self.tasks = wiring.backbone, wiring.tasks
         self.features = wiring.backbone.features
-        self.experts = Experts(self.features, config.experts, config.head_features(self.features))
-        self.gates = nn.Linear(self.features, len(self.tasks) * config.experts, bias=False)
+        width = config.head_features(self.features).width
+        self.experts = Experts(self.features.width, config.experts, width)
+        self.gates = nn.Linear(self.features.width, len(self.tasks) * config.experts, bias=False)
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         return Features(self.backbone(inputs))
 
     def own_modules(self) -> Sequence[nn.Module]:
         return (self.experts, self.gates)
 
     def own_features(self, features: Tensor, maps: Tensor | None) -> Mapping[str, Tensor]:
-        return by_task(self.tasks, mixed(self.weights(features), self.experts(features)))
+        rows = self.features.rows(features)
+        return by_task(self.tasks, mixed(self.weights(rows), self.experts(rows)), self.features)
 
-    def weights(self, features: Tensor) -> Tensor:
-        """Return the weight of each expert for each task (N, T, E), from features (N, D)."""
-        logits = self.gates(features).unflatten(-1, (len(self.tasks), -1))
+    def weights(self, rows: Tensor) -> Tensor:
+        """Return the weight of each expert for each task (..., T, E), from rows (..., D)."""
+        logits = self.gates(rows).unflatten(-1, (len(self.tasks), -1))
         return torch.softmax(logits.float(), dim=-1)

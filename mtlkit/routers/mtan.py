@@ -5,6 +5,7 @@ Attention", CVPR 2019.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import attrs
 import torch
@@ -12,6 +13,10 @@ from torch import Tensor, nn
 
 from mtlkit.backbones.base import BackboneModule, SplittableBackbone
 from mtlkit.component import at_least
+from mtlkit.features.base import FeatureSpec
+from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
+from mtlkit.features.positions import POSITIONWISE
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRouter, Wiring
 
 
@@ -23,6 +28,8 @@ class MTAN(Unbranched):
     before its last block. Gradients then cannot be compared at the features, because tasks share
     the maps too. The hidden layers of the masks are `reduction` times narrower than their inputs.
     """
+
+    reads: ClassVar[tuple[type[FeatureSpec], ...]] = POSITIONWISE
 
     maps: bool = True
     reduction: int = attrs.field(default=4, validator=at_least(1))
@@ -60,9 +67,9 @@ class MapAttention(nn.Module):
 
 
 class FeatureAttention(nn.Module):
-    """Masks a = sigmoid(h(g([u; f(a')]))) of features u (N, D), and a * u.
+    """Masks a = sigmoid(h(g([u; f(a')]))) of rows of features u (..., D), and a * u.
 
-    f(a') (N, D) is the output of the attention to the maps, if there is one.
+    f(a') (..., D) is the output of the attention to the maps, if there is one.
     """
 
     def __init__(self, features: int, hidden: int, *, before: bool) -> None:
@@ -75,7 +82,7 @@ class FeatureAttention(nn.Module):
         )
 
     def forward(self, features: Tensor, before: Tensor | None = None) -> Tensor:
-        inputs = features if before is None else torch.cat([features, before], dim=1)
+        inputs = features if before is None else torch.cat([features, before], dim=-1)
         attended: Tensor = self.mask(inputs) * features
         return attended
 
@@ -90,8 +97,9 @@ class MTANRouter(UnbranchedRouter):
     def __init__(self, config: MTAN, wiring: Wiring) -> None:
         super().__init__()
         self.backbone, self.tasks = wiring.backbone, wiring.tasks
-        self.features = size = wiring.backbone.features
-        channels = _map_channels(wiring.backbone, wiring.sample_shape) if config.maps else None
+        self.features = wiring.backbone.features
+        size = self.features.width
+        channels = _map_channels(wiring.backbone, wiring.inputs) if config.maps else None
         self.at_maps = self.pooled = None
         if channels is not None:
             hidden = max(1, channels // config.reduction)
@@ -104,7 +112,7 @@ class MTANRouter(UnbranchedRouter):
             FeatureAttention(size, hidden, before=channels is not None) for _ in self.tasks
         )
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         if self.at_maps is not None and isinstance(self.backbone, SplittableBackbone):
             maps = self.backbone.stem(inputs)
             return Features(self.backbone.tail(maps), maps)
@@ -117,19 +125,22 @@ class MTANRouter(UnbranchedRouter):
         attended: list[Tensor | None] = [None] * len(self.tasks)
         if self.at_maps is not None and self.pooled is not None:
             attended = [self.pooled(attention(maps)) for attention in self.at_maps]
+        rows = self.features.rows(features)
         return {
-            task: attention(features, before)
+            task: self.features.from_rows(attention(rows, before))
             for task, attention, before in zip(self.tasks, self.at_features, attended, strict=True)
         }
 
 
-def _map_channels(backbone: BackboneModule, sample_shape: tuple[int, ...]) -> int | None:
-    """Return the channels of the maps before the last block; None if the backbone has no maps."""
-    if not isinstance(backbone, SplittableBackbone):
+def _map_channels(backbone: BackboneModule, inputs: InputSpecs) -> int | None:
+    """Return the channels of the maps before the last block; None if no block pools maps."""
+    if not isinstance(backbone, SplittableBackbone) or not isinstance(inputs, InputSpec):
+        return None
+    if not isinstance(backbone.features, VectorFeatures):
         return None
     training = backbone.training
     backbone.eval()
     with torch.no_grad():
-        maps = backbone.stem(torch.zeros(1, *sample_shape))
+        maps = backbone.stem(torch.zeros(1, *inputs.shape))
     backbone.train(training)
     return int(maps.shape[1]) if maps.dim() == 4 else None

@@ -3,10 +3,13 @@
 Paper: Rich Caruana, "Multitask Learning", Machine Learning 28, 1997.
 """
 
+from typing import ClassVar
+
 import attrs
-from torch import Tensor
 
 from mtlkit.backbones.base import BackboneModule
+from mtlkit.features.base import FeatureSpec
+from mtlkit.features.inputs import Batch
 from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRouter, Wiring
 
 
@@ -14,17 +17,19 @@ from mtlkit.routers.base import Features, RouterModule, Unbranched, UnbranchedRo
 class Shared(Unbranched):
     """Hard sharing: every head reads the shared features of every sample."""
 
+    reads: ClassVar[tuple[type[FeatureSpec], ...]] = (FeatureSpec,)
+
     def build(self, wiring: Wiring) -> "RouterModule":
         return SharedRouter(wiring.backbone)
 
 
 class SharedRouter(UnbranchedRouter):
-    """One backbone, whose features (N, D) every head reads."""
+    """One backbone, whose features every head reads."""
 
     def __init__(self, backbone: BackboneModule) -> None:
         super().__init__()
         self.backbone = backbone
         self.features = backbone.features
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         return Features(self.backbone(inputs))

@@ -16,6 +16,7 @@ from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
+from mtlkit.features.inputs import InputSpec, InputSpecs
 from mtlkit.model import Assembly, MultiTaskModel, assembly_of
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
@@ -159,8 +160,8 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
     if then == now:
         return
     changes = []
-    if then.sample_shape != now.sample_shape:
-        changes.append(f"inputs of shape {then.sample_shape}, now {now.sample_shape}")
+    if then.inputs != now.inputs:
+        changes.append(f"inputs {_inputs(then)}, now {_inputs(now)}")
     for task, target in then.targets.items():
         classes, current = target.classes, now.targets[task].classes
         if type(target) is not type(now.targets[task]):
@@ -173,12 +174,33 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
                 + (f", without {removed[0]!r}" if removed else "")
                 + (f", with {added[0]!r}" if added else "")
             )
-    if (then.mean, then.std) != (now.mean, now.std):
-        changes.append(f"inputs normalized by {then.mean}, {then.std}")
     raise DataError(
         f"{path}: the data is not what the model was trained on: it had {'; '.join(changes)}. "
         f"Bring the old data back, or train anew"
     )
+
+
+def _shapes(inputs: InputSpecs) -> str:
+    """Return the shape of each input, such as 3 x 32 x 32."""
+    if isinstance(inputs, InputSpec):
+        return " x ".join(map(str, inputs.shape))
+    return ", ".join(f"{name} {_shapes(spec)}" for name, spec in inputs.items())
+
+
+def _inputs(assembly: Assembly) -> str:
+    """Return the shape, type and normalization of each input."""
+    inputs = assembly.inputs
+    specs = {"": inputs} if isinstance(inputs, InputSpec) else inputs
+    return ", ".join(
+        f"{name} of shape {spec.shape} in {spec.dtype}".strip()
+        + (f", normalized by {_values(spec.mean)}, {_values(spec.std)}" if spec.mean else "")
+        + (f", of {spec.vocabulary} ids" if spec.vocabulary is not None else "")
+        for name, spec in specs.items()
+    )
+
+
+def _values(values: tuple[float, ...]) -> str:
+    return str(values[0]) if len(values) == 1 else str(values)
 
 
 def _parameters(model: MultiTaskModel) -> int:
@@ -208,7 +230,7 @@ def _facts(
         "data": type(recipe.data).__name__,
         **data.summary,
         "samples": ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items()),
-        "input": " x ".join(map(str, model.assembly.sample_shape)),
+        "input": _shapes(model.assembly.inputs),
         "backbone": described(recipe.backbone),
         "tasks": "; ".join(_task(name, recipe, model) for name in recipe.tasks),
     }

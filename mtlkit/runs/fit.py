@@ -14,13 +14,14 @@ from mtlkit.atomic_files import write_file
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RunError
-from mtlkit.model import Assembly, assemble, assembly_of, encode_targets
+from mtlkit.model import Assembly, assemble, assembly_of
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.observers import Observers
 from mtlkit.plugins.run_events import RunEnded, RunInfo, RunStarted
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
+from mtlkit.runs.encoded_splits import encoded_splits
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.folder import (
     RunFolder,
@@ -204,11 +205,7 @@ def _work(session: RunSession, progress: Progress) -> None:
         evaluator.check(data)  # before training, which may take hours
     if ranks.first:
         _keep_assembly(folder, assembly, session.catalog)
-    targets = {
-        name: encode_targets(split, recipe.tasks, assembly)
-        for name, split in data.splits().items()
-        if name != "test"  # not used before the evaluation
-    }
+    targets = encoded_splits(data, recipe.tasks, assembly)
     checkpoint = newest_checkpoint(folder.checkpoints)
     torch.manual_seed(recipe.seed)
     # a checkpoint holds the weights; the pretrained file may no longer exist
@@ -216,7 +213,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     model = assemble(backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
-    weighting = recipe.weighting.build(model.terms, model.router.features)
+    weighting = recipe.weighting.build(model.terms, model.router.features.width)
     training = Training(
         model,
         weighting,

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from mtlkit.atomic_files import write_file
 from mtlkit.component import type_key
 from mtlkit.errors import RunError
+from mtlkit.features.inputs import InputSpec, InputSpecs
 from mtlkit.model import Assembly, MultiTaskModel, assemble
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
@@ -36,7 +37,19 @@ def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
         return result
 
     converter.register_structure_hook(Target, target)
+    converter.register_structure_hook(InputSpecs, _inputs)
     return converter.structure(read_json(folder.assembly), Assembly)
+
+
+def _inputs(values: dict[str, Any], _: Any) -> InputSpecs:
+    """Return the spec of the input, or of each input by name."""
+    if "shape" in values and not isinstance(values["shape"], dict):
+        return _input(values)
+    return {name: _input(spec) for name, spec in values.items()}
+
+
+def _input(values: dict[str, Any]) -> InputSpec:
+    return cattrs.structure(values, InputSpec)
 
 
 def save_model(folder: RunFolder, model: MultiTaskModel) -> None:

@@ -51,7 +51,8 @@ class Target(Component):
 
     def weights(self, labels: Tensor) -> Tensor:
         """Return the number of present elements of each sample (N,), in float32."""
-        return self.present(labels).reshape(len(labels), -1).sum(dim=1).float()
+        present = self.present(labels)
+        return present.float() if present.dim() == 1 else present.flatten(1).sum(dim=1).float()
 
     def check(self, labels: Tensor) -> None:
         """Raise `DataError` if a batch of `labels` has another shape, dtype or range."""

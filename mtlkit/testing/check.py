@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mtlkit.component import Component
 from mtlkit.errors import MtlkitError
+from mtlkit.features.base import FeatureSpec
+from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.hooks import API_FLOOR
 from mtlkit.plugins.registry import Entry, Registry
@@ -19,14 +21,18 @@ from mtlkit.recipe import Recipe
 class Example:
     """An instance of a component to test, and the inputs that the test needs.
 
-    `sample_shape` is that of the inputs of a backbone. `base` is the folder that the paths of a
+    `inputs` are those of a backbone, and `batch` returns random ones of a number of samples, if
+    those made from `inputs` do not suit it. `features` are those that a head reads; None means
+    small ones of the first kind that it reads. `base` is the folder that the paths of a
     data source are relative to. An evaluator is tested with `recipe`; None means the kit's small
     recipe. `labels` (N, ...) are those of a target that derives from none of mtlkit's; at least one
     of their elements is missing.
     """
 
     value: Any  # a component, an op or an implementation
-    sample_shape: tuple[int, ...] = (1, 32, 32)
+    inputs: InputSpecs = attrs.field(factory=lambda: InputSpec(shape=(1, 32, 32)))
+    batch: Callable[[int], Batch] | None = attrs.field(default=None, eq=False)
+    features: FeatureSpec | None = None
     base: Path = Path()
     recipe: Recipe | None = None
     labels: Tensor | None = attrs.field(default=None, eq=False)

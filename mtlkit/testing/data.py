@@ -2,13 +2,17 @@
 
 import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
+import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Categorical, Data, Split
+from mtlkit.data.columns import Categorical
+from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import Loading
+from mtlkit.features.inputs import Batch
 from mtlkit.testing.check import Subject, checks, require
 
 
@@ -25,36 +29,49 @@ def loads_training_samples(subject: Subject) -> None:
     require(isinstance(data, Data), f"load returns a {type(data).__name__}; expected Data")
     require(len(data.train) > 0, "the training split is empty")
     require(bool(data.train.columns), "training samples have no label")
-    usable = math.isfinite(data.mean) and math.isfinite(data.std) and data.std > 0
-    require(usable, f"inputs cannot be normalized by {data.mean} and {data.std}")
+    inputs = data.input_specs
+    specs = inputs if isinstance(inputs, Mapping) else {"inputs": inputs}
+    for name, spec in specs.items():
+        finite = all(math.isfinite(value) for value in (*spec.mean, *spec.std))
+        require(finite, f"{name} cannot be normalized by {spec.mean} and {spec.std}")
 
 
 def gathers_samples(subject: Subject) -> None:
-    """Samples can be gathered by index, in any order and repeatedly, as uint8 or float32."""
+    """Samples can be gathered by index, in any order and repeatedly; a batch holds tensors."""
     for name, split in load(subject).splits().items():
         last = len(split) - 1
         index = torch.tensor([last, 0, last])
         batch = split.inputs[index]
-        require(
-            batch.dtype in (torch.uint8, torch.float32),
-            f"inputs of {name} are {batch.dtype}; expected uint8 or float32",
-        )
-        rows = [split.inputs[torch.tensor([int(i)])][0] for i in index]
-        require(
-            all(torch.equal(one, row) for one, row in zip(batch, rows, strict=True)),
-            f"samples of {name} gathered together are not those gathered one by one",
-        )
-        require(bool(batch.float().isfinite().all()), f"inputs of {name} are not finite")
+        if isinstance(batch, Tensor):
+            require(
+                batch.dtype in (torch.uint8, torch.float32, torch.int64),
+                f"inputs of {name} are {batch.dtype}; expected uint8, float32, or int64 for ids",
+            )
+            rows = [split.inputs[torch.tensor([int(i)])][0] for i in index]  # type: ignore[index]
+            require(
+                all(torch.equal(one, row) for one, row in zip(batch, rows, strict=True)),
+                f"samples of {name} gathered together are not those gathered one by one",
+            )
+        again = _named(split.inputs[index])
+        for key, values in _named(batch).items():
+            require(torch.equal(values, again[key]), f"{key} of {name}, read again, differ")
+            finite = bool(values.float().isfinite().all())
+            require(finite, f"{key} of {name} are not finite")
+
+
+def _named(batch: Batch) -> Mapping[str, Tensor]:
+    return {"inputs": batch} if isinstance(batch, Tensor) else batch
 
 
 def has_inputs_of_one_shape(subject: Subject) -> None:
-    """All splits have inputs of the same shape."""
+    """All splits have inputs of the shapes of those of training."""
     data = load(subject)
+    train = attrs.evolve(data, validation=None, test=None)
     for name, split in data.splits().items():
-        shape = tuple(split.inputs[torch.tensor([0])].shape[1:])
+        inputs = attrs.evolve(train, train=split).input_specs
         require(
-            shape == data.sample_shape,
-            f"inputs of {name} are {shape}, those of train {data.sample_shape}",
+            inputs == data.input_specs,
+            f"inputs of {name} are {inputs}, those of train {data.input_specs}",
         )
 
 
@@ -114,14 +131,15 @@ def _require_same(first: Data, second: Data, prefix: str) -> None:
     for name, split in first.splits().items():
         other = second.splits()[name]
         require(list(split.ids) == list(other.ids), f"{prefix} {name} has other samples")
-        require(torch.equal(_all(split), _all(other)), f"{prefix} inputs of {name} differ")
+        for key, values in _all(split).items():
+            require(torch.equal(values, _all(other)[key]), f"{prefix} {key} of {name} differ")
         for label, column in split.columns.items():
             one, two = _labels(column), _labels(other.columns[label])
             require(torch.equal(one, two), f"{prefix} the labels {label!r} of {name} differ")
 
 
-def _all(split: Split) -> Tensor:
-    return split.inputs[torch.arange(len(split))]
+def _all(split: Split) -> Mapping[str, Tensor]:
+    return _named(split.inputs[torch.arange(len(split))])
 
 
 def _labels(column: object) -> Tensor:

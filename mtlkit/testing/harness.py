@@ -7,9 +7,13 @@ import attrs
 import torch
 from torch import Tensor, nn
 
+from mtlkit.adapters.base import Adapter
 from mtlkit.backbones.base import Backbone, BackboneModule
 from mtlkit.backbones.casia_net import CasiaNet
 from mtlkit.errors import MtlkitError
+from mtlkit.features.base import readable
+from mtlkit.features.inputs import map_batch
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
@@ -25,10 +29,11 @@ from mtlkit.targets.real_map import RealMapTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 from mtlkit.targets.vector import VectorTarget
 from mtlkit.task_types import MISSING
-from mtlkit.testing.check import Subject
+from mtlkit.testing.check import Example, Subject
 from mtlkit.testing.small_data import small_model, small_recipe, small_targets
+from mtlkit.testing.small_features import SPECS, random_features, random_inputs
 
-Batch = tuple[Tensor, ...]
+Batch = tuple[Any, ...]
 
 FEATURES = 8
 """Width of the features in tests of heads."""
@@ -59,9 +64,11 @@ def harness_of(subject: Subject) -> Harness:
     value = subject.value
     match value:
         case Backbone():
-            return _backbone(value, subject.example.sample_shape)
+            return _backbone(value, subject.example)
         case Head():
             return _head(value)
+        case Adapter():
+            return _adapter(value)
         case Router():
             return _model(attrs.evolve(small_recipe(), backbone=BACKBONE, router=value))
         case Branch():
@@ -79,9 +86,11 @@ def grouped(branch: Branch) -> Grouped:
     return Grouped(task="kind", by="side", groups=groups, branch=branch)
 
 
-def _backbone(value: Backbone, shape: tuple[int, ...]) -> Harness:
+def _backbone(value: Backbone, example: Example) -> Harness:
     def batch(count: int) -> Batch:
-        return (torch.randn(count, *shape, generator=torch.Generator().manual_seed(1)),)
+        if example.batch is not None:
+            return (example.batch(count),)
+        return (random_inputs(example.inputs, count),)
 
     def outputs(module: nn.Module, batch: Batch) -> Tensor:
         assert isinstance(module, BackboneModule)
@@ -91,7 +100,23 @@ def _backbone(value: Backbone, shape: tuple[int, ...]) -> Harness:
     def loss(module: nn.Module, batch: Batch) -> Tensor:
         return outputs(module, batch).float().square().mean()
 
-    return Harness(lambda: value.build(shape), batch, outputs, loss)
+    return Harness(lambda: value.build(example.inputs), batch, outputs, loss)
+
+
+def _adapter(value: Adapter) -> Harness:
+    spec = next(spec for kind, spec in SPECS.items() if readable(kind, value.reads))
+
+    def batch(count: int) -> Batch:
+        return random_features(spec, count)
+
+    def outputs(module: nn.Module, batch: Batch) -> Tensor:
+        result: Tensor = module(*batch)
+        return result
+
+    def loss(module: nn.Module, batch: Batch) -> Tensor:
+        return outputs(module, batch).float().square().mean()
+
+    return Harness(lambda: value.build(spec), batch, outputs, loss)
 
 
 def head_batch(value: Head, count: int) -> Batch:
@@ -139,7 +164,7 @@ def labels_of(target: Target, count: int, given: Tensor | None = None) -> Tensor
 
 def new_head(value: Head) -> HeadModule:
     """Build the head for features (N, 8), fitted to its training targets."""
-    head = value.build(FEATURES, target_of(value.targets))
+    head = value.build(VectorFeatures(width=FEATURES), target_of(value.targets))
     head.fit_targets(head_batch(value, 64)[1])
     return head
 
@@ -164,7 +189,10 @@ def _model(recipe: Recipe) -> Harness:
         model, data = small_model(recipe)
         index = torch.arange(count)
         targets = small_targets(model, recipe, data)
-        return (data.train.inputs[index].float(), *(targets[task][index] for task in tasks))
+        return (
+            map_batch(Tensor.float, data.train.inputs[index]),
+            *(targets[task][index] for task in tasks),
+        )
 
     def outputs(module: nn.Module, batch: Batch) -> Tensor:
         result = module(batch[0], dict(zip(tasks, batch[1:], strict=True)))

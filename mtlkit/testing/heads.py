@@ -87,15 +87,6 @@ def handles_a_batch_without_targets(subject: Subject) -> None:
     require(tuple(empty.shape) == (0,), f"an empty batch has losses {tuple(empty.shape)}, not (0,)")
 
 
-def masks_present_targets(subject: Subject) -> None:
-    """`present` is the mask (N,) of targets that are not missing."""
-    head = new_head(subject.value)
-    target = head_batch(subject.value, 8)[1]
-    present = head.present(target)
-    require(present.dtype == torch.bool, f"`present` returns {present.dtype}, not bool")
-    require(torch.equal(present, ~_missing(target)), "`present` disagrees with the targets")
-
-
 def declares_its_metrics(subject: Subject) -> None:
     """It declares at least one default metric, and they accept its outputs."""
     metrics = getattr(subject.kind, "default_metrics", ())
@@ -139,7 +130,9 @@ def returns_the_same_loss_when_fused(subject: Subject) -> None:
     features, target = head_batch(subject.value, 8)
     features.requires_grad_()
     alone = {name: head.loss(features, target) for name, head in heads.items()}
-    fused = head_losses(heads, features, {}, dict.fromkeys(heads, target))
+    read: dict[str, Tensor] = dict.fromkeys(heads, features)
+    labels: dict[str, Tensor] = dict.fromkeys(heads, target)
+    fused = head_losses(heads, read, labels)
     require(
         all(torch.allclose(fused[name], alone[name], rtol=1e-4, atol=1e-5) for name in heads),
         "`fusion` describes another loss than `loss` computes",
@@ -166,7 +159,6 @@ CHECKS = checks(
     returns_a_loss_per_sample,
     ignores_each_missing_target,
     handles_a_batch_without_targets,
-    masks_present_targets,
     declares_its_metrics,
     learns,
     returns_the_same_loss_when_fused,

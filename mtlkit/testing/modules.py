@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load
 from torch import Tensor
 
+from mtlkit.features.inputs import map_batch
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.harness import harness_of
+from mtlkit.testing.harness import Batch, harness_of
 from mtlkit.training.checkpoint import tensor_bytes, tensors_of
 
 SAMPLES = 8
@@ -79,8 +80,8 @@ def evaluates_samples_independently(subject: Subject) -> None:
     order = torch.tensor([5, 2, 7, 0, 1, 6, 3, 4])
     with torch.no_grad():
         whole = harness.outputs(module, batch)
-        permuted = harness.outputs(module, tuple(part[order] for part in batch))
-        alone = harness.outputs(module, tuple(part[2:3] for part in batch))
+        permuted = harness.outputs(module, _selected(batch, order))
+        alone = harness.outputs(module, _selected(batch, torch.tensor([2])))
     require(
         torch.allclose(whole[order], permuted, atol=1e-4, rtol=1e-3),
         "the order of the samples changes their outputs",
@@ -89,6 +90,10 @@ def evaluates_samples_independently(subject: Subject) -> None:
         torch.allclose(whole[2:3], alone, atol=1e-4, rtol=1e-3),
         "the outputs of a single sample differ from those in a batch",
     )
+
+
+def _selected(batch: Batch, index: Tensor) -> Batch:
+    return tuple(map_batch(lambda values: values[index], part) for part in batch)
 
 
 def trains_every_parameter(subject: Subject) -> None:
@@ -119,7 +124,7 @@ def moves_to_a_device(subject: Subject) -> None:
     """After `.to(device)` it creates no tensor on another device (tested on meta)."""
     harness = harness_of(subject)
     module = harness.seeded().eval().to("meta")
-    batch = tuple(part.to("meta") for part in harness.batch(SAMPLES))
+    batch = tuple(map_batch(lambda x: x.to("meta"), part) for part in harness.batch(SAMPLES))
     with torch.no_grad():
         outputs = harness.outputs(module, batch)
     require(outputs.device.type == "meta", f"its outputs are on {outputs.device.type}")
@@ -220,6 +225,16 @@ CHECKS = checks(
     builds_in_threads,
 )
 """Checks of backbones, heads, routers and branches."""
+
+STATE_CHECKS = checks(
+    same_seed_same_weights,
+    saves_and_loads,
+    evaluates_deterministically,
+    moves_to_a_device,
+    leaves_global_state_unchanged,
+    needs_no_network,
+)
+"""Checks of modules that may have no parameters, such as adapters."""
 
 GRAPH_CHECKS = checks(compiles, exports)
 """Checks of backbones and heads, which can be compiled and exported separately."""

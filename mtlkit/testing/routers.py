@@ -1,12 +1,18 @@
 """Checks of routers, in addition to those of all modules; branches are tested in `grouped`."""
 
+from collections.abc import Iterator
+
 import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.adapters.pool import Pool
 from mtlkit.backbones.mlp import MLP
 from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError
+from mtlkit.features.base import FeatureSpec, readable
+from mtlkit.features.inputs import Batch
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
 from mtlkit.routers.base import Router
@@ -16,6 +22,7 @@ from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.harness import BACKBONE, grouped
 from mtlkit.testing.small_data import small_model, small_recipe, small_targets, small_updater
+from mtlkit.testing.small_features import KINDS, SmallFeatures
 from mtlkit.testing.weightings import run_updates, with_one_task
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
@@ -31,7 +38,7 @@ def recipe_of(subject: Subject) -> Recipe:
     return attrs.evolve(small_recipe(), backbone=BACKBONE, router=router)
 
 
-def build(recipe: Recipe) -> tuple[MultiTaskModel, Tensor, dict[str, Tensor]]:
+def build(recipe: Recipe) -> tuple[MultiTaskModel, Batch, dict[str, Tensor]]:
     """Return the network, and some inputs of the small data with their targets."""
     model, data = small_model(recipe)
     targets = small_targets(model, recipe, data)
@@ -52,29 +59,51 @@ def keeps_the_terms_of_tasks(subject: Subject) -> None:
 
 
 def returns_features_of_the_declared_widths(subject: Subject) -> None:
-    """Shared features are (N, `features`); those of tasks (N, `head_features`), for all or none."""
+    """Shared features are as `features` describes, those of tasks as `head_features`."""
     recipe = recipe_of(subject)
     model, inputs, _ = build(recipe)
     features = model.all_features(inputs)
-    expected = (SAMPLES, model.router.features)
-    require(
-        tuple(features.shared.shape) == expected,
-        f"shared features are {tuple(features.shared.shape)}, `features` declares {expected}",
-    )
+    mismatch = model.router.features.mismatch(features.shared, SAMPLES)
+    require(mismatch is None, f"shared {mismatch} by `features`")
     if features.per_task:
         missing = [task for task in recipe.tasks if task not in features.per_task]
         require(not missing, f"{', '.join(missing)} has no separate features, unlike other tasks")
-    width = recipe.router.head_features(_backbone_width(recipe))
+    of_tasks = recipe.router.head_features(_backbone_features(recipe))
     for task in recipe.tasks:
-        shape = tuple(features.of(task).shape)
-        require(
-            shape == (SAMPLES, width),
-            f"the head of {task} reads {shape}, `head_features` declares {(SAMPLES, width)}",
-        )
+        mismatch = of_tasks.mismatch(features.of(task), SAMPLES)
+        require(mismatch is None, f"{task}: {mismatch} by `head_features`")
 
 
-def _backbone_width(recipe: Recipe) -> int:
-    return recipe.backbone.build(recipe.data.load(Loading()).sample_shape).features
+def _backbone_features(recipe: Recipe) -> FeatureSpec:
+    return recipe.backbone.build(recipe.data.load(Loading()).input_specs).features
+
+
+def trains_on_every_kind_of_features(subject: Subject) -> None:
+    """With features of each kind that it reads, an update leaves finite weights."""
+    recipe = recipe_of(subject)
+    for kind, problem in feature_kinds(recipe.router):
+        if problem:
+            continue
+        try:
+            updater = small_updater(with_kind(recipe, kind))
+        except AssemblyError:  # such as that of a branch that copies the last block
+            continue
+        run_updates(updater, range(1))
+        broken = [n for n, p in updater.inner.named_parameters() if not p.isfinite().all()]
+        require(not broken, f"with {kind} an update makes {', '.join(broken[:3])} not finite")
+
+
+def feature_kinds(router: Router) -> Iterator[tuple[str, bool]]:
+    """Yield each kind of features, and whether `router` refuses it when a recipe is read."""
+    for name, kind in KINDS.items():
+        yield name, not readable(kind, router.reads)
+
+
+def with_kind(recipe: Recipe, kind: str) -> Recipe:
+    """Return `recipe` with features of the kind `kind`, which every head reads pooled."""
+    adapter = None if KINDS[kind] is VectorFeatures else Pool()
+    tasks = {name: attrs.evolve(task, adapter=adapter) for name, task in recipe.tasks.items()}
+    return attrs.evolve(recipe, backbone=SmallFeatures(kind=kind), tasks=tasks)
 
 
 def shares_features_if_declared(subject: Subject) -> None:
@@ -194,6 +223,7 @@ def resumes_exactly(subject: Subject) -> None:
 CHECKS = checks(
     keeps_the_terms_of_tasks,
     returns_features_of_the_declared_widths,
+    trains_on_every_kind_of_features,
     shares_features_if_declared,
     lists_modules_behind_the_features,
     normalizes_branch_weights,

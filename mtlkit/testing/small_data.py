@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.backbones.mlp import MLP
-from mtlkit.data.dataset import Categorical, Data, Numeric, Split
+from mtlkit.data.columns import Categorical, Numeric
+from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.heads.regression import Regression
 from mtlkit.model import MultiTaskModel, assemble, assembly_of, encode_targets
@@ -22,6 +23,7 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
+from mtlkit.targets.rows import chunks
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.context import TrainingContext
@@ -108,8 +110,9 @@ def small_model(recipe: Recipe, seed: int = 0) -> tuple[MultiTaskModel, Data]:
 
 
 def small_targets(model: MultiTaskModel, recipe: Recipe, data: Data) -> Mapping[str, Tensor]:
-    """Return the targets (N,) of each task in the training split."""
-    return encode_targets(data.train, recipe.tasks, model.assembly)
+    """Return the targets (N, ...) of each task in the training split."""
+    rows = encode_targets(data.train, recipe.tasks, model.assembly)
+    return {task: torch.cat(list(chunks(labels))) for task, labels in rows.items()}
 
 
 def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
@@ -129,4 +132,4 @@ def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
         ranks=ranks or Ranks(),
         progress=Silence(),
     )
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features), context)
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), context)

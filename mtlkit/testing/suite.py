@@ -12,6 +12,7 @@ from mtlkit.plugins.discovery import incompatible, installed_plugins
 from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.testing import (
+    adapters,
     backbones,
     data,
     evaluators,
@@ -31,6 +32,7 @@ MODULE_CHECKS = (*values.CHECKS, *modules.CHECKS)
 
 CHECKS: Mapping[str, tuple[Check, ...]] = {
     "backbones": (*MODULE_CHECKS, *modules.GRAPH_CHECKS, *backbones.CHECKS),
+    "adapters": (*values.CHECKS, *modules.STATE_CHECKS, *adapters.CHECKS),
     "heads": (*MODULE_CHECKS, *modules.GRAPH_CHECKS, *heads.CHECKS),
     "metrics": (*values.CHECKS, *metrics.CHECKS),
     "routers": (*MODULE_CHECKS, *routers.CHECKS),

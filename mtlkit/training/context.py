@@ -5,11 +5,11 @@ from pathlib import Path
 
 import attrs
 import torch
-from torch import Tensor
 
 from mtlkit.data.dataset import Data
 from mtlkit.plugins.observers import Observers
 from mtlkit.recipe import Recipe
+from mtlkit.targets.rows import Rows
 from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks
 
@@ -20,7 +20,7 @@ class TrainingContext:
 
     recipe: Recipe
     data: Data
-    targets: Mapping[str, Mapping[str, Tensor]]  # by split and task, (N,)
+    targets: Mapping[str, Mapping[str, Rows]]  # by split and task, (N, ...)
     folder: Path  # of the logs
     checkpoints: Path
     device: torch.device

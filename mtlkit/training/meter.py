@@ -36,7 +36,7 @@ class Meter:
             self._watching = True
 
     def finish_update(self, counts: Tensor) -> None:
-        """Add the `counts` (T,) of targets present in an update."""
+        """Add the `counts` (T,) of an update, the sums of its samples' weights."""
         self.counts += counts
         self.updates += 1
         self.watched += self._watching

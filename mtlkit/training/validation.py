@@ -1,6 +1,7 @@
 """Losses and metrics on the validation split during training."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -8,7 +9,9 @@ from torch import Tensor
 from mtlkit.data.dataset import Split
 from mtlkit.evaluators.context import Predictions
 from mtlkit.evaluators.task_scores import predict_batch, score_tasks
+from mtlkit.features.inputs import map_batch
 from mtlkit.model import MultiTaskModel
+from mtlkit.targets.rows import Rows
 from mtlkit.task import Task
 
 
@@ -17,7 +20,7 @@ def validation_metrics(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     split: Split,
-    targets: Mapping[str, Tensor],
+    targets: Mapping[str, Rows],
     *,
     batch: int,
     device: torch.device,
@@ -32,9 +35,8 @@ def validation_metrics(
         for index in torch.split(torch.arange(len(split)), batch):
             on_device = {task: targets[task][index].to(device) for task in model.tasks}
             with autocast:
-                predictions = predict_batch(
-                    model, split.inputs[index].to(device), on_device, branches=False
-                )
+                inputs = map_batch(partial(Tensor.to, device=device), split.inputs[index])
+                predictions = predict_batch(model, inputs, on_device, branches=False)
             yield predictions, on_device
 
     training = model.training

@@ -152,7 +152,7 @@ class DynamicWeights(GatedWeights):
 
     def forward(self, losses: StepLosses) -> WeightedLoss:
         weights = self.sample_weights(losses.features)
-        weighted = (weights * losses.per_sample).sum(dim=1) / losses.counts.clamp(min=1)
+        weighted = (weights * losses.weighted).sum(dim=1) / losses.counts.clamp(min=1)
         return WeightedLoss(weighted.sum(), weights.detach().mean(dim=1))
 
 

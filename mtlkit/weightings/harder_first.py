@@ -79,7 +79,7 @@ class HarderFirstWeights(WholeBatch, RequiresPositiveLosses):
         indices = self.gate.indices
         gated = self.gate(losses.features.detach())
         weights = gated.new_ones(self.terms, gated.shape[1]).index_copy(0, indices, gated.detach())
-        weighted = (weights * losses.per_sample).sum(dim=1) / losses.counts.clamp(min=1)
+        weighted = (weights * losses.weighted).sum(dim=1) / losses.counts.clamp(min=1)
         mean_losses = losses.mean.detach() if losses.summary is None else losses.summary
         normalized = positive(mean_losses / self.units)[indices]
         fraction = gated * self.gate.units.unsqueeze(1) / self.gate.total

@@ -59,10 +59,11 @@ class UpdateStats:
 class StepLosses:
     """Losses of one (micro-)batch.
 
-    `per_sample` (T, N) is exactly 0 for a missing target. `counts` (T,) is the number of targets in
-    the whole update, over all micro-batches and ranks, and divides sums over samples. `fraction` is
-    the fraction of the update's samples in this batch. Results summed over micro-batches and ranks
-    therefore have the value of the whole update.
+    `per_sample` (T, N) are the losses of the samples and `weights` (T, N) their weights, such as
+    numbers of labeled pixels; both are exactly 0 if the target is missing. `counts` (T,) is the sum
+    of the weights in the whole update, over all micro-batches and ranks, and divides weighted sums
+    over samples. `fraction` is the fraction of the update's samples in this batch. Results summed
+    over micro-batches and ranks therefore have the value of the whole update.
 
     `summary` is the sum of the summaries of a `WholeBatch`, and `decided` (T,) the weights of a
     `BatchLossWeighting`, both for the whole update; None if this batch is the whole update.
@@ -70,6 +71,7 @@ class StepLosses:
 
     terms: tuple[LossTerm, ...]
     per_sample: Tensor
+    weights: Tensor
     counts: Tensor
     fraction: float
     features: Tensor
@@ -77,9 +79,14 @@ class StepLosses:
     decided: Tensor | None = None
 
     @property
+    def weighted(self) -> Tensor:
+        """Loss of each sample times its weight (T, N); divided by `counts`, it sums to the mean."""
+        return self.per_sample * self.weights
+
+    @property
     def mean(self) -> Tensor:
-        """Mean loss of each term (T,) over its targets; 0 for a term without targets."""
-        return self.per_sample.sum(dim=1) / self.counts.clamp(min=1)
+        """Weighted mean loss of each term (T,) over its samples; 0 for a term without targets."""
+        return self.weighted.sum(dim=1) / self.counts.clamp(min=1)
 
     @property
     def present(self) -> Tensor:

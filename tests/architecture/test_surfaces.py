@@ -23,7 +23,7 @@ from mtlkit.testing import add_small_data, values
 from mtlkit.testing.suite import CHECKS
 
 PUBLIC = {
-    *("Catalog", "Component", "MtlkitError", "Recipe", "Role", "Task", "Train"),
+    *("Catalog", "Component", "MtlkitError", "Recipe", "Reduction", "Role", "Task", "Train"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("compare", "evaluate", "tune"),
     *("backbones", "comparison", "data", "evaluators", "heads", "loggers", "metrics", "ops"),

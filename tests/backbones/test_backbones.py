@@ -5,96 +5,118 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mtlkit.backbones import MLP, Backbone, CasiaNet, SplittableBackbone, TimmModel
+from mtlkit.backbones import (
+    MLP,
+    Backbone,
+    CasiaNet,
+    SegNet,
+    SplittableBackbone,
+    TimmModel,
+    Transformer,
+    UNet,
+    VectorFeatures,
+)
 from mtlkit.backbones.casia_net import CasiaNetBackbone
+from mtlkit.data import InputSpec
 from mtlkit.errors import AssemblyError
+from mtlkit.testing.small_features import random_inputs
 
+IMAGE = InputSpec(shape=(3, 32, 32))
+IDS = InputSpec(shape=(6,), dtype="int64", vocabulary=20)
+MASK = InputSpec(shape=(6,), dtype="bool")
 EXAMPLES = {
-    "casia-net": (CasiaNet(width=0.25), (1, 32, 32)),
-    "mlp": (MLP(hidden=(16, 8)), (5,)),
-    "timm": (TimmModel(model="resnet10t"), (3, 32, 32)),
+    "casia-net": (CasiaNet(width=0.25), InputSpec(shape=(1, 32, 32))),
+    "mlp": (MLP(hidden=(16, 8)), InputSpec(shape=(5,))),
+    "timm": (TimmModel(model="resnet10t"), IMAGE),
+    "timm map": (TimmModel(model="resnet10t", features="map", output_stride=16), IMAGE),
+    "timm pyramid": (TimmModel(model="resnet10t", features="pyramid", levels=(1, 3)), IMAGE),
+    "unet": (UNet(channels=4, depth=2), IMAGE),
+    "segnet": (SegNet(width=0.0625), IMAGE),
+    "transformer": (Transformer(width=16, layers=1, feedforward=16), {"ids": IDS, "mask": MASK}),
 }
 
 
 @pytest.fixture(params=sorted(EXAMPLES))
 def example(request):
-    config, shape = EXAMPLES[request.param]
-    return config, shape
+    return EXAMPLES[request.param]
 
 
 def test_every_backbone_has_an_example(catalog):
-    assert sorted(catalog.backbones.names()) == sorted(EXAMPLES)
+    assert set(catalog.backbones.names()) == {name.partition(" ")[0] for name in EXAMPLES}
 
 
-def test_features_have_the_declared_width(example):
-    config, shape = example
-    trunk = config.build(shape).eval()
+def test_features_are_the_declared_ones(example):
+    config, inputs = example
+    trunk = config.build(inputs).eval()
+    assert isinstance(trunk.features, config.gives)
     for batch in (1, 3):
-        assert trunk(torch.randn(batch, *shape)).shape == (batch, trunk.features)
+        assert trunk.features.mismatch(trunk(random_inputs(inputs, batch)), batch) is None
 
 
 def test_evaluation_is_deterministic(example):
-    config, shape = example
-    trunk = config.build(shape).eval()
-    inputs = torch.randn(2, *shape)
-    assert torch.equal(trunk(inputs), trunk(inputs))
+    config, inputs = example
+    trunk = config.build(inputs).eval()
+    batch = random_inputs(inputs, 2)
+    assert torch.equal(trunk(batch), trunk(batch))
 
 
 def test_gradients_reach_every_parameter(example):
-    config, shape = example
-    trunk = config.build(shape).train()
-    trunk(torch.randn(4, *shape)).square().sum().backward()
+    config, inputs = example
+    trunk = config.build(inputs).train()
+    trunk(random_inputs(inputs, 4)).square().sum().backward()
     without = [name for name, p in trunk.named_parameters() if p.grad is None]
     assert without == []
 
 
 def test_same_seed_same_weights(example):
-    config, shape = example
+    config, inputs = example
     states = []
     for _ in range(2):
         torch.manual_seed(3)
-        states.append(config.build(shape).state_dict())
+        states.append(config.build(inputs).state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 
 
 def test_bf16_features_are_finite(example):
-    config, shape = example
-    trunk = config.build(shape).eval()
+    config, inputs = example
+    trunk = config.build(inputs).eval()
     with torch.autocast("cpu", torch.bfloat16):
-        assert trunk(torch.randn(2, *shape)).isfinite().all()
+        assert trunk(random_inputs(inputs, 2)).isfinite().all()
 
 
 def test_casia_net_has_the_papers_size():
     # counted from the authors' released network: 1,755,648 in all, 830,880 of them in block 5
-    trunk = CasiaNetBackbone(CasiaNet(), (1, 100, 100))
+    trunk = CasiaNetBackbone(CasiaNet(), InputSpec(shape=(1, 100, 100)))
     assert sum(p.numel() for p in trunk.parameters()) == 1_755_648
     assert sum(p.numel() for p in trunk.last_block.parameters()) == 830_880
 
 
 def test_casia_net_shrinks_maps_as_published():
-    trunk = CasiaNetBackbone(CasiaNet(), (1, 100, 100)).eval()
+    trunk = CasiaNetBackbone(CasiaNet(), InputSpec(shape=(1, 100, 100))).eval()
     sizes, maps = [], torch.zeros(1, 1, 100, 100)
     for layer in trunk.first_blocks:
         maps = layer(maps)
         if isinstance(layer, torch.nn.MaxPool2d):
             sizes.append(tuple(maps.shape[1:]))
     assert sizes == [(64, 50, 50), (128, 25, 25), (192, 13, 13), (256, 7, 7)]
-    assert trunk.features == 320
+    assert trunk.features == VectorFeatures(width=320)
 
 
 def test_casia_net_features_may_be_negative():
-    trunk = CasiaNetBackbone(CasiaNet(width=0.25, dropout=0.0), (1, 32, 32)).train()
+    trunk = CasiaNetBackbone(
+        CasiaNet(width=0.25, dropout=0.0), InputSpec(shape=(1, 32, 32))
+    ).train()
     assert (trunk(torch.randn(8, 1, 32, 32)) < 0).any()
 
 
 @pytest.mark.parametrize("size", [16, 31, 48, 64, 112])
 def test_casia_net_takes_any_size(size):
-    trunk = CasiaNetBackbone(CasiaNet(width=0.125), (3, size, size)).eval()
+    trunk = CasiaNetBackbone(CasiaNet(width=0.125), InputSpec(shape=(3, size, size))).eval()
     assert trunk(torch.zeros(2, 3, size, size)).shape == (2, 40)
 
 
 def test_a_splittable_backbone_is_its_stem_and_tail():
-    trunk = CasiaNet(width=0.25).build((1, 32, 32)).eval()
+    trunk = CasiaNet(width=0.25).build(InputSpec(shape=(1, 32, 32))).eval()
     assert isinstance(trunk, SplittableBackbone)
     inputs = torch.randn(3, 1, 32, 32)
     assert torch.equal(trunk(inputs), trunk.tail(trunk.stem(inputs)))
@@ -117,16 +139,20 @@ def test_a_splittable_backbone_is_its_stem_and_tail():
 )
 def test_misfits_are_refused_in_words(config: Backbone, shape, words):
     with pytest.raises(AssemblyError) as caught:
-        config.build(shape)
+        config.build(InputSpec(shape=shape))
     assert all(word in str(caught.value) for word in words)
 
 
 def test_timm_weights_come_from_a_file(tmp_path):
     config = TimmModel(model="resnet10t")
     path = tmp_path / "weights.safetensors"
-    wanted = {k: v + 1 for k, v in config.build((3, 32, 32)).model.state_dict().items()}
+    wanted = {
+        k: v + 1 for k, v in config.build(InputSpec(shape=(3, 32, 32))).model.state_dict().items()
+    }
     save_file({**wanted, "fc.weight": torch.zeros(1000, 512)}, path)
-    found = attrs.evolve(config, weights=path).build((3, 32, 32)).model.state_dict()
+    found = (
+        attrs.evolve(config, weights=path).build(InputSpec(shape=(3, 32, 32))).model.state_dict()
+    )
     assert all(torch.equal(found[key], wanted[key]) for key in wanted)
 
 
@@ -138,12 +164,12 @@ def test_files_that_are_no_weights_are_named(tmp_path, name):
     else:
         path.write_bytes(b"not at all")
     with pytest.raises(AssemblyError, match=f"backbone.weights: .*{name}"):
-        TimmModel(model="resnet10t", weights=path).build((3, 32, 32))
+        TimmModel(model="resnet10t", weights=path).build(InputSpec(shape=(3, 32, 32)))
 
 
 def test_an_unknown_tag_of_weights_is_named():
     with pytest.raises(AssemblyError, match=r"timm cannot create 'resnet18\.nope'"):
-        TimmModel(model="resnet18.nope").build((3, 32, 32))
+        TimmModel(model="resnet18.nope").build(InputSpec(shape=(3, 32, 32)))
 
 
 @pytest.mark.parametrize("hidden", [(-1,), (8, 0)])
@@ -162,6 +188,8 @@ def test_timm_weights_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "weights.safetensors"
     save_file({"conv1.weight": torch.zeros(3)}, path)
     with pytest.raises(AssemblyError, match=r"has 0 of the \d+ tensors"):
-        TimmModel(model="resnet10t", weights=path).build((3, 32, 32))
+        TimmModel(model="resnet10t", weights=path).build(InputSpec(shape=(3, 32, 32)))
     with pytest.raises(AssemblyError, match="no file"):
-        TimmModel(model="resnet10t", weights=tmp_path / "none.safetensors").build((3, 32, 32))
+        TimmModel(model="resnet10t", weights=tmp_path / "none.safetensors").build(
+            InputSpec(shape=(3, 32, 32))
+        )

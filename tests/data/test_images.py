@@ -47,7 +47,7 @@ def test_a_pattern_reads_labels_from_names(faces):
         path.name: path.name.split("_")[1] for path in faces.iterdir()
     }
     assert data.train.categorical("pose").names == ("left", "right")
-    assert data.sample_shape == (1, 8, 8)
+    assert data.input_specs.shape == (1, 8, 8)
     assert data.summary == {
         "images": "20",
         "size": "8 x 8 pixels, gray",
@@ -59,7 +59,7 @@ def test_a_pattern_reads_labels_from_names(faces):
 
 
 def test_size_may_be_height_and_width(faces):
-    assert load(faces, size=(6, 9), channels=3).sample_shape == (3, 6, 9)
+    assert load(faces, size=(6, 9), channels=3).input_specs.shape == (3, 6, 9)
 
 
 @pytest.fixture

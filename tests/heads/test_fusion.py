@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mtlkit.backbones import VectorFeatures
 from mtlkit.data import ClassTarget, NumberTarget
 from mtlkit.heads import (
     Classification,
@@ -24,6 +25,8 @@ from mtlkit.ops import use
 from mtlkit.ops.dispatch.table import builtin_ops
 from mtlkit.routers import Features
 from mtlkit.routers.linear_branch import LinearBranches
+
+WIDTH = VectorFeatures(width=6)
 
 IMPLEMENTATIONS = {name: tuple(op.implementations) for name, op in builtin_ops().items()}
 
@@ -44,7 +47,7 @@ class Focal(Classification):
     focus: float = 2.0
 
     def build(self, features, target):
-        return FocalHead(self, features, target.classes)
+        return FocalHead(self, features.width, target.classes)
 
 
 class FocalHead(ClassificationHead):
@@ -81,19 +84,19 @@ def heads_and_targets():
     torch.manual_seed(0)
     plain = Classification()
     heads = {
-        "who": plain.build(6, ClassTarget(names=tuple(map(str, range(9))))),
-        "pose": plain.build(6, ClassTarget(names=("l", "f", "r"))),
-        "smooth": Classification(label_smoothing=0.1).build(6, ClassTarget(names=("a", "b"))),
+        "who": plain.build(WIDTH, ClassTarget(names=tuple(map(str, range(9))))),
+        "pose": plain.build(WIDTH, ClassTarget(names=("l", "f", "r"))),
+        "smooth": Classification(label_smoothing=0.1).build(WIDTH, ClassTarget(names=("a", "b"))),
         "saved-softmax": Classification(implementation="saved-softmax").build(
-            6, ClassTarget(names=("a", "b"))
+            WIDTH, ClassTarget(names=("a", "b"))
         ),
-        "age": Regression().build(6, NumberTarget()),
-        "angle": Margin().build(6, ClassTarget(names=("a", "b", "c"))),
+        "age": Regression().build(WIDTH, NumberTarget()),
+        "angle": Margin().build(WIDTH, ClassTarget(names=("a", "b", "c"))),
         "doubled": Doubled(plain, 6, ("a", "b")),
-        "focal": Focal().build(6, ClassTarget(names=("a", "b"))),
+        "focal": Focal().build(WIDTH, ClassTarget(names=("a", "b"))),
         "plugin": PluginHead(6, 5),
         "smooth plugin": PluginHead(6, 4, smoothing=0.1),
-        "light": plain.build(6, ClassTarget(names=("dark", "light"))),
+        "light": plain.build(WIDTH, ClassTarget(names=("dark", "light"))),
     }
     targets = {task: torch.tensor([0, -1, 1, 0]) for task in heads}
     targets["age"] = torch.tensor([3.0, torch.nan, 1.0, -1.0])
@@ -120,7 +123,7 @@ def test_every_head_loses_what_it_would_by_itself(name):
     heads, targets = heads_and_targets()
     features = torch.randn(4, 6, requires_grad=True)
     with use(multi_head_cross_entropy=name):
-        fused = head_losses(heads, features, {}, targets)
+        fused = head_losses(heads, dict.fromkeys(heads, features), targets)
     assert set(fused) == set(heads)
     inputs = [features, *(p for head in heads.values() for p in head.parameters())]
     weights = torch.rand(len(heads), 4)
@@ -140,23 +143,27 @@ def test_every_head_loses_what_it_would_by_itself(name):
 def test_heads_with_equal_options_and_shared_features_are_one_call(calls):
     heads, targets = heads_and_targets()
     shared = torch.randn(4, 6)
-    head_losses(heads, shared, {}, targets)
+    head_losses(heads, dict.fromkeys(heads, shared), targets)
     assert calls == [[9, 3, 5, 2], [2, 4]]  # the plain ones, and those with label smoothing
     calls.clear()
-    head_losses(heads, shared, {"who": shared, "smooth": shared}, targets)
+    head_losses(
+        heads,
+        {task: shared.clone() if task in ("who", "smooth") else shared for task in heads},
+        targets,
+    )
     assert calls == [[3, 5, 2]]  # a head with its own features is computed alone
     calls.clear()
-    head_losses(heads, shared, dict.fromkeys(heads, shared), targets)
+    head_losses(heads, {task: shared.clone() for task in heads}, targets)
     assert calls == []
 
 
 def test_an_extra_option_of_a_subclass_is_not_dropped():
     heads = {
-        name: Focal(focus=2.0).build(6, ClassTarget(names=("a", "b", "c")))
+        name: Focal(focus=2.0).build(WIDTH, ClassTarget(names=("a", "b", "c")))
         for name in ("one", "two")
     }
     shared, target = torch.randn(4, 6), torch.tensor([0, 1, 2, 0])
-    losses = head_losses(heads, shared, {}, dict.fromkeys(heads, target))
+    losses = head_losses(heads, dict.fromkeys(heads, shared), dict.fromkeys(heads, target))
     for task, head in heads.items():
         assert head.fusion() is None
         likelihood = head(shared).softmax(dim=1)[torch.arange(4), target]
@@ -196,20 +203,20 @@ def test_every_field_of_a_description_reaches_the_ops_or_prevents_fusion(monkeyp
 def test_an_overridden_loss_is_the_one_that_is_called(monkeypatch, where):
     heads, targets = heads_and_targets()
     shared = torch.randn(4, 6)
-    before = head_losses(heads, shared, {}, targets)
+    before = head_losses(heads, dict.fromkeys(heads, shared), targets)
     plain = heads["pose"].loss
     if where == "instance":
         monkeypatch.setattr(heads["pose"], "loss", lambda *given: 10 * plain(*given))
     else:
         heads["pose"].__class__ = Doubled
-    after = head_losses(heads, shared, {}, targets)
+    after = head_losses(heads, dict.fromkeys(heads, shared), targets)
     factor = 10 if where == "instance" else 2
     torch.testing.assert_close(after["pose"], factor * before["pose"])
     torch.testing.assert_close(after["who"], before["who"])
 
 
 def test_a_head_without_a_description_is_computed_alone():
-    assert HeadModule.fusion(Regression().build(6, NumberTarget())) is None
+    assert HeadModule.fusion(Regression().build(WIDTH, NumberTarget())) is None
 
 
 def branches_of(build):
@@ -223,14 +230,16 @@ def branches_of(build):
     ("build", "fused"),
     [
         (
-            lambda: Classification(label_smoothing=0.1).build(6, ClassTarget(names=tuple("abc"))),
+            lambda: Classification(label_smoothing=0.1).build(
+                WIDTH, ClassTarget(names=tuple("abc"))
+            ),
             True,
         ),
         (lambda: PluginHead(6, 3), True),
-        (lambda: Focal().build(6, ClassTarget(names=tuple("abc"))), False),
+        (lambda: Focal().build(WIDTH, ClassTarget(names=tuple("abc"))), False),
         (
             lambda: Classification(implementation="eager").build(
-                6, ClassTarget(names=tuple("abc"))
+                WIDTH, ClassTarget(names=tuple("abc"))
             ),
             False,
         ),

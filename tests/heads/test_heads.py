@@ -6,10 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mtlkit.backbones import VectorFeatures
 from mtlkit.data import ClassTarget, NumberTarget
 from mtlkit.errors import AssemblyError
 from mtlkit.heads import Classification, Margin, Regression
 from mtlkit.ops import use
+
+WIDTH = VectorFeatures(width=6)
 
 CLASSES = ClassTarget(names=("left", "front", "right"))
 EXAMPLES = {
@@ -22,7 +25,7 @@ EXAMPLES = {
 @pytest.fixture(params=sorted(EXAMPLES))
 def example(request):
     config, kind, target = EXAMPLES[request.param]
-    head = config.build(6, kind)
+    head = config.build(WIDTH, kind)
     head.fit_targets(target)
     return head, torch.randn(4, 6, requires_grad=True), target
 
@@ -100,26 +103,28 @@ def _arguments(head):
 
 
 def test_classification_is_cross_entropy():
-    head = Classification().build(6, CLASSES)
+    head = Classification().build(WIDTH, CLASSES)
     features, target = torch.randn(5, 6), torch.tensor([0, 1, 2, 1, 0])
     wanted = -F.log_softmax(head(features), dim=1)[torch.arange(5), target]
     assert torch.allclose(head.loss(features, target), wanted)
 
 
 def test_classification_starts_as_in_the_paper():
-    head = Classification().build(320, ClassTarget(names=tuple(map(str, range(200)))))
+    head = Classification().build(
+        VectorFeatures(width=320), ClassTarget(names=tuple(map(str, range(200))))
+    )
     assert head.linear.weight.std().item() == pytest.approx(0.01, rel=0.02)
     assert (head.linear.bias == 0).all()
 
 
 def test_a_stated_class_count_must_agree():
-    assert Classification(classes=3).build(6, CLASSES)(torch.zeros(1, 6)).shape == (1, 3)
+    assert Classification(classes=3).build(WIDTH, CLASSES)(torch.zeros(1, 6)).shape == (1, 3)
     with pytest.raises(AssemblyError, match="states 4 classes, the training data has 3"):
-        Classification(classes=4).build(6, CLASSES)
+        Classification(classes=4).build(WIDTH, CLASSES)
 
 
 def test_regression_is_the_gaussian_likelihood():
-    head = Regression().build(6, NumberTarget())
+    head = Regression().build(WIDTH, NumberTarget())
     head.fit_targets(torch.tensor([10.0, 30.0]))  # mean 20, deviation 10
     features, target = torch.randn(5, 6), torch.tensor([1.0, 20, 33, 40, 12])
     standard = torch.distributions.Normal(head(features) / 10 - 2, 1.0)
@@ -128,7 +133,7 @@ def test_regression_is_the_gaussian_likelihood():
 
 
 def test_regression_is_exact_far_from_zero():
-    head, features = Regression().build(3, NumberTarget()), torch.randn(4, 3)
+    head, features = Regression().build(VectorFeatures(width=3), NumberTarget()), torch.randn(4, 3)
     head.fit_targets(torch.tensor([1e6, 1e6 + 1]))
     target = torch.tensor([1e6, 1e6 + 1, 1e6, 1e6 + 1])
     standard = head.linear(features).squeeze(1).double()
@@ -137,23 +142,23 @@ def test_regression_is_exact_far_from_zero():
 
 
 def test_regression_speaks_the_targets_unit():
-    head = Regression().build(3, NumberTarget())
+    head = Regression().build(VectorFeatures(width=3), NumberTarget())
     head.fit_targets(torch.tensor([100.0, 300.0, math.nan]))
     assert torch.allclose(head(torch.zeros(2, 3)), torch.tensor([200.0, 200.0]))
 
 
 def test_a_constant_target_does_not_divide_by_zero():
-    head = Regression().build(3, NumberTarget())
+    head = Regression().build(VectorFeatures(width=3), NumberTarget())
     head.fit_targets(torch.tensor([7.0, 7.0]))
     assert head.loss(torch.randn(2, 3), torch.tensor([7.0, 7.0])).isfinite().all()
 
 
 def test_a_recipe_can_choose_how_the_loss_is_computed():
     features, target = torch.randn(5, 6), torch.tensor([0, -1, 1, 2, 0])
-    state = Classification().build(6, CLASSES).state_dict()
+    state = Classification().build(WIDTH, CLASSES).state_dict()
     wanted = None
     for name in ("eager", "saved-softmax", "chunked"):
-        head = Classification(implementation=name, label_smoothing=0.0).build(6, CLASSES)
+        head = Classification(implementation=name, label_smoothing=0.0).build(WIDTH, CLASSES)
         head.load_state_dict(state)
         with use(linear_cross_entropy="eager"):  # the recipe's word is the argument
             loss = head.loss(features, target)

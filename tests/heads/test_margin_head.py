@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mtlkit.backbones import VectorFeatures
 from mtlkit.data import ClassTarget
 from mtlkit.errors import AssemblyError
 from mtlkit.heads import Margin
@@ -13,6 +14,8 @@ from mtlkit.metrics import Accuracy
 from mtlkit.optim import AdamW
 from mtlkit.testing import small_recipe
 from mtlkit.testing.small_data import small_updater
+
+WIDTH = VectorFeatures(width=4)
 
 CLASSES = ("a", "b", "c")
 FEATURES = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)) * 3
@@ -28,7 +31,7 @@ KINDS = {
 
 def head_of(config):
     torch.manual_seed(1)
-    return config.build(4, ClassTarget(names=CLASSES))
+    return config.build(WIDTH, ClassTarget(names=CLASSES))
 
 
 def textbook(head, features, target, angle, additive, multiplier):
@@ -129,7 +132,7 @@ def test_options_that_make_no_sense(options, words):
 
 def test_a_stated_class_count_must_agree():
     with pytest.raises(AssemblyError, match="states 4 classes, the training data has 3"):
-        Margin(classes=4).build(4, ClassTarget(names=CLASSES))
+        Margin(classes=4).build(WIDTH, ClassTarget(names=CLASSES))
 
 
 def test_it_learns_the_main_task_of_a_recipe():
@@ -153,7 +156,7 @@ def test_it_learns_the_main_task_of_a_recipe():
 def test_in_training_a_sample_of_the_classes_is_compared(share, seen):
     """Partial FC: all classes of the batch, and of the others as many as the share asks for."""
     torch.manual_seed(2)
-    head = Margin(sample=share).build(4, ClassTarget(names=tuple(map(str, range(30)))))
+    head = Margin(sample=share).build(WIDTH, ClassTarget(names=tuple(map(str, range(30)))))
     target = torch.tensor([0, 1, 29, 2, 3, -1])
     head.loss(FEATURES, target).sum().backward()
     moved = head.directions.grad.abs().sum(dim=1) > 0
@@ -163,10 +166,10 @@ def test_in_training_a_sample_of_the_classes_is_compared(share, seen):
 
 def test_a_sample_changes_with_every_step_and_is_the_loss_of_its_classes():
     torch.manual_seed(2)
-    head = Margin(sample=0.5).build(4, ClassTarget(names=tuple(map(str, range(30)))))
+    head = Margin(sample=0.5).build(WIDTH, ClassTarget(names=tuple(map(str, range(30)))))
     sampled = torch.stack([head.loss(FEATURES, TARGET).sum() for _ in range(8)])
     assert len(sampled.unique()) > 1
-    whole = Margin().build(4, ClassTarget(names=tuple(map(str, range(30)))))
+    whole = Margin().build(WIDTH, ClassTarget(names=tuple(map(str, range(30)))))
     whole.load_state_dict(head.state_dict())
     assert (sampled < whole.loss(FEATURES, TARGET).sum()).all()  # fewer rivals, a lower loss
     torch.testing.assert_close(

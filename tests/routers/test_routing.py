@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mtlkit.backbones import MLP, CasiaNet
-from mtlkit.data import ClassTarget
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads import Classification, Regression
 from mtlkit.model import Assembly, assemble
@@ -32,10 +32,8 @@ POSES = ("-90", "-45", "0", "45", "90")
 GROUPS = {"left": (-90, -45), "front": (0,), "right": (45, 90)}
 TASKS = {"identity": Task(role=Role.MAIN), "pose": Task()}
 ASSEMBLY = Assembly(
-    sample_shape=(1, 16, 16),
+    inputs=InputSpec(shape=(1, 16, 16), mean=(0.0,)),
     targets={"identity": ClassTarget(names=("a", "b", "c")), "pose": ClassTarget(names=POSES)},
-    mean=0.0,
-    std=1.0,
 )
 BACKBONE = CasiaNet(width=0.1, dropout=0.0)
 LINEAR = Grouped(task="identity", by="pose", groups=GROUPS)
@@ -240,14 +238,14 @@ def test_routing_by_label_asks_for_labels():
 
 
 def test_linear_branches_work_on_any_backbone():
-    assembly = attrs.evolve(ASSEMBLY, sample_shape=(7,))
+    assembly = attrs.evolve(ASSEMBLY, inputs=InputSpec(shape=(7,), mean=(0.0,)))
     model = build(LINEAR, MLP(hidden=(8,)), assembly)
     found = losses(model, torch.randn(4, 7), batch()[1])
     assert found.per_sample.shape == (3, 4)
 
 
 def test_block_branches_refuse_a_backbone_in_one_piece():
-    assembly = attrs.evolve(ASSEMBLY, sample_shape=(7,))
+    assembly = attrs.evolve(ASSEMBLY, inputs=InputSpec(shape=(7,), mean=(0.0,)))
     with pytest.raises(AssemblyError, match="use `branch: linear`"):
         build(BLOCK, MLP(hidden=(8,)), assembly)
 

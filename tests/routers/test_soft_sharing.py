@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from mtlkit.backbones import MLP, CasiaNet
-from mtlkit.data import ClassTarget, Loading
+from mtlkit.backbones import MLP, CasiaNet, VectorFeatures
+from mtlkit.data import ClassTarget, InputSpec, Loading
 from mtlkit.model import Assembly, assemble
 from mtlkit.optim import SGD
 from mtlkit.plugins.catalog import load_catalog
@@ -29,12 +29,10 @@ from mtlkit.training.gradients.features import detach_features
 TASKS = {"identity": Task(role=Role.MAIN), "pose": Task(), "light": Task()}
 NAMES = list(TASKS)
 ASSEMBLY = Assembly(
-    sample_shape=(6,),
+    inputs=InputSpec(shape=(6,), mean=(0.0,)),
     targets=dict.fromkeys(TASKS, ClassTarget(names=("a", "b", "c"))),
-    mean=0.0,
-    std=1.0,
 )
-IMAGES = attrs.evolve(ASSEMBLY, sample_shape=(1, 16, 16))
+IMAGES = attrs.evolve(ASSEMBLY, inputs=InputSpec(shape=(1, 16, 16), mean=(0.0,)))
 MLP = MLP(hidden=(8,))
 CASIA = CasiaNet(width=0.1, dropout=0.0)
 SHARING = [MMoE(), CGC(), PLE(), MTAN(maps=False), DSelectK(), LearnToBranch()]
@@ -417,7 +415,7 @@ def test_without_shared_features_every_task_has_its_own():
 def test_heads_are_as_wide_as_the_experts(config):
     model = built(config(width=5))
     assert model.head("pose").linear.in_features == 5
-    assert model.router.features == 8
+    assert model.router.features == VectorFeatures(width=8)
     assert model(INPUTS).outputs["pose"].shape == (5, 3)
 
 

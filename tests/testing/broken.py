@@ -17,7 +17,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
-from mtlkit.backbones import Backbone, BackboneModule, SplittableBackbone
+from mtlkit.backbones import Backbone, BackboneModule, SplittableBackbone, VectorFeatures
 from mtlkit.component import Rule
 from mtlkit.data import ClassTarget, DataSource, NumberTarget, Numeric, Target
 from mtlkit.evaluators import EvaluationResult, Evaluator
@@ -134,7 +134,7 @@ class Trunk(BackboneModule):
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(16, 4)
-        self.features = 4
+        self.features = VectorFeatures(width=4)
 
     def forward(self, inputs):
         return self.layer(inputs.flatten(1))
@@ -230,7 +230,7 @@ class Wavering(Trunk):
 class Narrow(Trunk):
     def __init__(self):
         super().__init__()
-        self.features = 5
+        self.features = VectorFeatures(width=5)
 
 
 class Unsplit(SplittableBackbone):
@@ -239,7 +239,7 @@ class Unsplit(SplittableBackbone):
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(16, 4)
-        self.features = 4
+        self.features = VectorFeatures(width=4)
 
     def forward(self, inputs):
         return super().forward(inputs) + 1
@@ -280,7 +280,7 @@ class Net(Backbone):
 
     how: str = "Trunk"
 
-    def build(self, sample_shape):
+    def build(self, inputs):
         return {trunk.__name__: trunk for trunk in TRUNKS}[self.how]()
 
     def blank(self):
@@ -303,9 +303,6 @@ class Guess(HeadModule):
     def loss(self, features, target):
         logits = self(features).float()
         return F.cross_entropy(logits, target, ignore_index=MISSING, reduction="none")
-
-    def present(self, target):
-        return target != MISSING
 
 
 class Extended(Guess):
@@ -330,13 +327,8 @@ class Charging(Guess):
 class Decaying(Guess):
     def loss(self, features, target):
         right = super().loss(features, target)
-        alone = not self.present(target).any()
+        alone = not (target != MISSING).any()
         return right + self.linear.weight.square().sum() if alone else right
-
-
-class Counting(Guess):
-    def present(self, target):
-        return (target != MISSING).long()
 
 
 class Ascending(Guess):
@@ -356,7 +348,7 @@ class Sharpened(Guess):
         return LinearCrossEntropy(weight=self.linear.weight, bias=self.linear.bias)
 
 
-GUESSES = (Guess, Extended, Coarse, Charging, Decaying, Counting, Ascending, Sharpened)
+GUESSES = (Guess, Extended, Coarse, Charging, Decaying, Ascending, Sharpened)
 
 
 @attrs.frozen(kw_only=True)
@@ -369,7 +361,9 @@ class Guesser(Head):
     how: str = "Guess"
 
     def build(self, features, target):
-        return {guess.__name__: guess for guess in GUESSES}[self.how](features, target.classes)
+        return {guess.__name__: guess for guess in GUESSES}[self.how](
+            features.width, target.classes
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -622,7 +616,7 @@ class Secluded(Way):
 
     def __init__(self, wiring):
         super().__init__(wiring)
-        self.layer = nn.Linear(self.features, self.features)
+        self.layer = nn.Linear(self.features.width, self.features.width)
 
     def own_features(self, features, maps):
         return dict.fromkeys(self.tasks, self.layer(features))
@@ -918,7 +912,6 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("returns-a-loss-per-sample", Guesser(how="Coarse"), "losses are torch.bfloat16"),
         ("ignores-each-missing-target", Guesser(how="Charging"), "of a missing target is"),
         ("handles-a-batch-without-targets", Guesser(how="Decaying"), "changes linear"),
-        ("masks-present-targets", Guesser(how="Counting"), "`present` returns torch.int64"),
         ("declares-its-metrics", Mismeasured(), "'mae' does not measure a classification"),
         ("learns", Guesser(how="Ascending"), "150 steps reduce its loss from"),
         ("returns-the-same-loss-when-fused", Guesser(how="Sharpened"), "describes another loss"),

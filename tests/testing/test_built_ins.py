@@ -6,11 +6,12 @@ import pytest
 from PIL import Image
 
 from mtlkit import testing
-from mtlkit.backbones import MLP, CasiaNet, TimmModel
+from mtlkit.backbones import MLP, CasiaNet, SegNet, TimmModel, Transformer, UNet
 from mtlkit.data import (
     ClassMapTarget,
     ClassTarget,
     Images,
+    InputSpec,
     MultiLabelTarget,
     Table,
     TokenTarget,
@@ -22,9 +23,29 @@ from mtlkit.routers import Grouped
 from mtlkit.weightings import Fixed
 
 EXAMPLES = {
-    "backbones/casia-net": testing.Example(value=CasiaNet(width=0.1), sample_shape=(1, 32, 32)),
-    "backbones/mlp": testing.Example(value=MLP(hidden=(16, 8), dropout=0.5), sample_shape=(6,)),
-    "backbones/timm": testing.Example(value=TimmModel(model="resnet10t"), sample_shape=(3, 32, 32)),
+    "backbones/casia-net": testing.Example(
+        value=CasiaNet(width=0.1), inputs=InputSpec(shape=(1, 32, 32))
+    ),
+    "backbones/mlp": testing.Example(
+        value=MLP(hidden=(16, 8), dropout=0.5), inputs=InputSpec(shape=(6,))
+    ),
+    "backbones/timm": testing.Example(
+        value=TimmModel(model="resnet10t", features="pyramid", levels=(2, 4)),
+        inputs=InputSpec(shape=(3, 32, 32)),
+    ),
+    "backbones/unet": testing.Example(
+        value=UNet(channels=4, depth=2), inputs=InputSpec(shape=(1, 16, 16))
+    ),
+    "backbones/segnet": testing.Example(
+        value=SegNet(width=0.03), inputs=InputSpec(shape=(1, 32, 32))
+    ),
+    "backbones/transformer": testing.Example(
+        value=Transformer(width=16, layers=1, feedforward=16, dropout=0.0),
+        inputs={
+            "ids": InputSpec(shape=(6,), dtype="int64", vocabulary=20),
+            "mask": InputSpec(shape=(6,), dtype="bool"),
+        },
+    ),
     "routers/grouped": Grouped(task="kind", by="side", groups={"l": ("left",), "r": ("right",)}),
     "data/images": Images(
         folder=Path("faces"), pattern="{kind}_{size}.png", size=(6, 8), numeric=("size",)

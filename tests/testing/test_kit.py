@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mtlkit import testing
+from mtlkit.data import InputSpec
 from mtlkit.errors import MtlkitError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.hooks import API
@@ -48,7 +49,7 @@ def subject_of(family, value, shape=(4, 2, 2)):
         Origin("mtlkit-broken", "1.0", "broken.py"),
     )
     registry.add(entry, value if is_op else kind)
-    example = testing.Example(value=value, sample_shape=shape)
+    example = testing.Example(value=value, inputs=InputSpec(shape=shape))
     return Subject(catalog=catalog, plural=family, entry=entry, example=example)
 
 

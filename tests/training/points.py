@@ -158,11 +158,11 @@ def updater(recipe: Recipe, ranks: Ranks | None = None, folder: Path = Path()) -
         ranks=ranks or Ranks(),
         progress=Silence(),
     )
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features), context)
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), context)
 
 
 def rebuilt(made: Updater) -> Updater:
     """The updater of the same network, as it is now."""
     recipe, model = made.context.recipe, made.inner.model
-    weighting = recipe.weighting.build(model.terms, model.router.features)
+    weighting = recipe.weighting.build(model.terms, model.router.features.width)
     return Updater(model, weighting, made.context)

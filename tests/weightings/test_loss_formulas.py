@@ -50,7 +50,7 @@ def batch(per_sample, features=None, fraction=1.0, counts=None):
     samples = per_sample.shape[1]
     features = torch.randn(samples, 5) if features is None else features
     counts = torch.full((len(TERMS),), samples / fraction) if counts is None else counts
-    return StepLosses(TERMS, per_sample, counts, fraction, features)
+    return StepLosses(TERMS, per_sample, torch.ones_like(per_sample), counts, fraction, features)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,13 @@ def test_product_of_means_has_the_gradient_of_the_whole_batch_in_parts():
     whole = batch(per_sample, features)
     (wanted,) = torch.autograd.grad(module(whole).total, weight)
     halves = [
-        attrs.evolve(whole, per_sample=per_sample[:, half], features=features[half], fraction=0.5)
+        attrs.evolve(
+            whole,
+            per_sample=per_sample[:, half],
+            weights=whole.weights[:, half],
+            features=features[half],
+            fraction=0.5,
+        )
         for half in (slice(0, 4), slice(4, 8))
     ]
     summary = sum(module.summarize(half) for half in halves)

@@ -26,7 +26,7 @@ def step_losses(per_sample=None, features=None, counts=None, terms=BRANCHED, fra
         features = torch.randn(per_sample.shape[1], FEATURES)
     if counts is None:
         counts = torch.full((len(terms),), float(per_sample.shape[1]))
-    return StepLosses(terms, per_sample, counts, fraction, features)
+    return StepLosses(terms, per_sample, torch.ones_like(per_sample), counts, fraction, features)
 
 
 def shaken(weighting):

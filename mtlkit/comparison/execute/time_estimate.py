@@ -135,4 +135,4 @@ def _updater(recipe: Recipe, loading: Loading) -> Updater:
         ranks=Ranks(),
         progress=Silence(),
     )
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features), setting)
+    return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), setting)

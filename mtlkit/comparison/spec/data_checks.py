@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import attrs
+from torch import Tensor
 
 from mtlkit.comparison.results.record import TaskMetric
 from mtlkit.comparison.spec.comparison import Compared, Comparison, PrimaryMetric
@@ -52,7 +53,12 @@ def task_metrics_of(name: str, problem: Compared, data: Data) -> list[TaskMetric
         )
         metric, owner = stated.declared_by(tasks), stated.metric.partition("/")[0]
         if metric is not None:
-            level = chance_level(metric, targets[owner], assembly.targets[owner])
+            labels = targets[owner]
+            level = (
+                chance_level(metric, labels, assembly.targets[owner])
+                if isinstance(labels, Tensor)
+                else None  # labels that are read on access
+            )
             metrics[-1] = attrs.evolve(metrics[-1], unit=metric.unit, chance_level=level)
     return metrics
 

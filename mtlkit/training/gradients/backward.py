@@ -6,15 +6,18 @@ norm.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 
 import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mtlkit.features.inputs import map_batch
 from mtlkit.training.batches import Batches, UpdateBatch, seed_step, step_info
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
+from mtlkit.training.gradients.labels import BatchLabels, LabelReader
 from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
 
 
@@ -41,35 +44,47 @@ class Backward:
         self.step, self.module = step, module
         self.batches, self.context = batches, context
         self.device = context.device
+        self.labels = LabelReader(
+            step.model, context.targets["train"], context.ranks, context.device
+        )
 
     def run(self, number: int, batch: UpdateBatch, rate: float, *, watch: bool) -> BackwardResult:
         """Return the result of update `number`; `rate` is the shared parameters' learning rate."""
-        update = self._update_info(number, batch, watch=watch)
         if self.step.draws == 1:
+            labels = self.labels.read(batch)
+            update = self._update_info(number, batch, labels.counts, watch=watch)
             decision = None
             if self.step.rehearses and len(batch.micro_batches) > 1:
                 decision = self.step.decide(
-                    lambda draw: self._rehearsal(number, batch, update), update, rate
+                    lambda draw: self._rehearsal(number, batch, labels, update), update, rate
                 )
-            results, fractions = self._differentiate(batch, update, decision)
+            results, fractions = self._differentiate(batch, labels, update, decision)
             return BackwardResult(batch, update, batch.micro_batches, results, fractions)
-        return self._run_draws(number, batch, update, rate)
+        return self._run_draws(number, batch, rate, watch=watch)
 
     def _run_draws(
-        self, number: int, batch: UpdateBatch, update: UpdateInfo, rate: float
+        self, number: int, batch: UpdateBatch, rate: float, *, watch: bool
     ) -> BackwardResult:
         """Decide by rehearsals of draws, and differentiate one of them; all are logged."""
         draws = self.batches.drawn(batch, self.context.ranks.rank)
-        infos = [self._update_info(number, draw) for draw in draws]
+        labels = [self.labels.read(draw) for draw in draws]
+        infos = [
+            self._update_info(number, draw, part.counts)
+            for draw, part in zip(draws, labels, strict=True)
+        ]
+        counts = torch.stack([part.counts for part in labels]).sum(dim=0)
+        update = self._update_info(number, batch, counts, watch=watch)
         trained = self.step.trained
 
         def rehearse(draw: int) -> Rehearsal:
             # each draw has its own dropout, and the trained one that of an update without draws
             seed = (draw - trained) % len(draws)
-            return self._rehearsal(number, draws[draw], infos[draw], seed)
+            return self._rehearsal(number, draws[draw], labels[draw], infos[draw], seed)
 
         decision = self.step.decide(rehearse, update, rate)
-        results, fractions = self._differentiate(draws[trained], infos[trained], decision)
+        results, fractions = self._differentiate(
+            draws[trained], labels[trained], infos[trained], decision
+        )
         no_weights = torch.zeros_like(update.counts)
         rehearsed = [StepResult(loss.sum(), loss, no_weights) for loss in decision.rehearsed]
         others = [
@@ -93,14 +108,15 @@ class Backward:
         update = result.update
         sums = torch.stack([r.per_sample.sum(dim=1) for r in result.results]).sum(dim=0)
         before = self.context.ranks.sum(sums / update.counts.clamp(min=1))
-        rehearsal = self._rehearsal(number, result.batch, update)
+        labels = self.labels.read(result.batch)
+        rehearsal = self._rehearsal(number, result.batch, labels, update)
         after = self.step.total(rehearsal, lambda losses: losses.mean)
         self.step.after_step(update.stats(before), update.present(after))
 
-    def _update_info(self, number: int, batch: UpdateBatch, *, watch: bool = False) -> UpdateInfo:
-        """Describe `batch`; count targets before they are copied to the device, to avoid a sync."""
-        targets = self.context.targets["train"]
-        counts = self.step.model.counts({task: v[batch.whole] for task, v in targets.items()})
+    def _update_info(
+        self, number: int, batch: UpdateBatch, counts: Tensor, *, watch: bool = False
+    ) -> UpdateInfo:
+        """Describe `batch`; `counts` (T,) are not yet on the device, which avoids a sync."""
         indices = counts.nonzero().flatten()
         opens = number % self.batches.per_epoch == 0
         return UpdateInfo(
@@ -112,13 +128,21 @@ class Backward:
         )
 
     def _rehearsal(
-        self, number: int, batch: UpdateBatch, update: UpdateInfo, draw: int = 0
+        self,
+        number: int,
+        batch: UpdateBatch,
+        labels: BatchLabels,
+        update: UpdateInfo,
+        draw: int = 0,
     ) -> Rehearsal:
-        return Rehearsal(update, self._rehearsed(number, batch, draw), len(batch.micro_batches))
+        rehearsed = self._rehearsed(number, batch, labels, draw)
+        return Rehearsal(update, rehearsed, len(batch.micro_batches))
 
-    def _rehearsed(self, number: int, batch: UpdateBatch, draw: int) -> Iterator[MicroBatch]:
+    def _rehearsed(
+        self, number: int, batch: UpdateBatch, labels: BatchLabels, draw: int
+    ) -> Iterator[MicroBatch]:
         with self._restoring_state(number, draw):
-            yield from self._micro_batches(batch)
+            yield from self._micro_batches(batch, labels)
 
     @contextmanager
     def _restoring_state(self, number: int, draw: int) -> Iterator[None]:
@@ -140,11 +164,15 @@ class Backward:
         seed_step(context.recipe.seed, number, context.ranks.rank, self.device, draw)
 
     def _differentiate(
-        self, batch: UpdateBatch, update: UpdateInfo, decision: TaskWeights | None
+        self,
+        batch: UpdateBatch,
+        labels: BatchLabels,
+        update: UpdateInfo,
+        decision: TaskWeights | None,
     ) -> tuple[list[StepResult], list[float]]:
         results, fractions = [], []
         last = len(batch.micro_batches) - 1
-        for micro_batch in self._micro_batches(batch):
+        for micro_batch in self._micro_batches(batch, labels):
             with self._unreduced(micro_batch.index < last):
                 result = self.module(micro_batch, update, decision)
                 result.total.backward()
@@ -152,16 +180,20 @@ class Backward:
             fractions.append(micro_batch.fraction)
         return results, fractions
 
-    def _micro_batches(self, batch: UpdateBatch) -> Iterator[MicroBatch]:
+    def _micro_batches(self, batch: UpdateBatch, labels: BatchLabels) -> Iterator[MicroBatch]:
         """Yield this rank's micro-batches of `batch`, on the device."""
-        train = self.context.data.train
         for number, index in enumerate(batch.micro_batches):
-            targets = {
-                task: to_device(target[index], self.device)
-                for task, target in self.context.targets["train"].items()
-            }
-            fraction = len(index) / len(batch.whole)
-            yield MicroBatch(to_device(train.inputs[index], self.device), targets, fraction, number)
+            inputs = self.context.data.train.inputs[index]
+            yield MicroBatch(
+                inputs=map_batch(partial(to_device, device=self.device), inputs),
+                targets={
+                    task: to_device(target, self.device)
+                    for task, target in labels.targets[number].items()
+                },
+                weights=to_device(labels.weights[number], self.device),
+                fraction=len(index) / len(batch.whole),
+                index=number,
+            )
 
     def _unreduced(self, accumulates: bool) -> AbstractContextManager[None]:
         """Leave DDP's reduction of gradients to a later micro-batch if one follows."""

@@ -5,30 +5,33 @@ from collections.abc import Callable, Iterable, Mapping
 import attrs
 from torch import Tensor
 
+from mtlkit.features.inputs import Batch
 from mtlkit.weightings.kinds import StepInfo, UpdateStats, scatter
 
 
 @attrs.frozen(eq=False)
 class MicroBatch:
-    """Samples of one forward pass: raw inputs (N, ...) and targets (N,) of each task.
+    """Samples of one forward pass: raw inputs and targets (N, ...) of each task.
 
-    `fraction` is the part of the update's samples that these N are. `index` counts the
+    `weights` (T, N) are those of the samples in the mean loss of each term; None for those of the
+    model. `fraction` is the part of the update's samples that these N are. `index` counts the
     micro-batches of this rank.
     """
 
-    inputs: Tensor
+    inputs: Batch
     targets: Mapping[str, Tensor]
     fraction: float = 1.0
     index: int = 0
+    weights: Tensor | None = None
 
 
 @attrs.frozen(eq=False)
 class UpdateInfo:
     """Properties of an update that all its micro-batches need.
 
-    `counts` (T,) is the number of targets present, over all micro-batches and ranks. `indices` (K,)
-    are those of the terms with a target, and `complete` is true if all terms have one.
-    `watch` requests the Gramian of the tasks' gradients for the log.
+    `counts` (T,) is the sum of the samples' weights, over all micro-batches and ranks. `indices`
+    (K,) are those of the terms with a target, and `complete` is true if all terms have one. `watch`
+    requests the Gramian of the tasks' gradients for the log.
     """
 
     counts: Tensor

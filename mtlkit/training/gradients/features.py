@@ -96,13 +96,15 @@ def ends_of(features: Features) -> tuple[Tensor, ...]:
 
 def detach_features(features: Features, tasks: Sequence[str]) -> DetachedFeatures:
     """Return `features` detached from the backbone, with a copy for the head of each of `tasks`."""
-    ends = ends_of(features)
+    ends, context = ends_of(features), features.context
     first_own = len(ends) - len(features.per_task)
     maps = [1] if features.maps is not None else []
     end_of = {task: first_own + number for number, task in enumerate(features.per_task)}
     sources = {task: [end_of.get(task, 0), *maps] for task in tasks}
     copies = {
-        task: Features(_leaf(ends[end_of.get(task, 0)]), _leaf(ends[1]) if maps else None)
+        task: Features(
+            _leaf(ends[end_of.get(task, 0)]), _leaf(ends[1]) if maps else None, context=context
+        )
         for task in tasks
     }
     leaves = [_leaf(end) for end in ends]
@@ -111,6 +113,7 @@ def detach_features(features: Features, tasks: Sequence[str]) -> DetachedFeature
         leaves[1] if maps else None,
         dict(zip(features.per_task, leaves[first_own:], strict=True)),
         copies,
+        context,
     )
     return DetachedFeatures(ends, detached, sources)
 

@@ -65,7 +65,7 @@ class GradientStep(TrainingStep):
             # a surrogate is 0; the weighted sum makes the total NaN if a weight is not finite
             heads = _surrogate(behind, gradients.heads) + heads.detach()
         gramian = None if decision.gramian is None else decision.gramian * batch.fraction
-        return StepResult(shared + heads, losses.per_sample.detach(), weights, gramian)
+        return StepResult(shared + heads, losses.weighted.detach(), weights, gramian)
 
     def task_gradients(
         self,
@@ -80,9 +80,7 @@ class GradientStep(TrainingStep):
             with torch.set_grad_enabled(backbone_graph):
                 features = self.model.features(batch.inputs)
             detached = detach_features(features, self.model.tasks)
-            losses = self.model.losses_at(
-                detached.features, batch.targets, update.counts, batch.fraction
-            )
+            losses = self.losses_at(detached.features, batch, update)
         # outside of autocast: in bf16 nearly parallel gradients would become parallel
         rows, heads = detached.jacobian(losses.mean, self.model.tasks, behind)
         return TaskGradients(detached, losses, rows, heads)
@@ -134,7 +132,7 @@ class JacobianStep(GradientStep):
 
 @attrs.frozen(eq=False)
 class _Draw:
-    """The Jacobian (T, P), mean losses (T,) and losses of each sample of a draw."""
+    """The Jacobian (T, P), mean losses (T,) and weighted losses of each sample of a draw."""
 
     jacobian: Tensor
     losses: Tensor

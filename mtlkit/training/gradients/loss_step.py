@@ -28,7 +28,7 @@ class LossStep(TrainingStep):
     ) -> StepResult:
         with self.autocast():
             features = self.model.features(batch.inputs)
-            losses = self.model.losses_at(features, batch.targets, update.counts, batch.fraction)
+            losses = self.losses_at(features, batch, update)
             if decision is None:
                 decision = self.decide_alone(losses, update)
             weighted = self.weighting(
@@ -37,7 +37,7 @@ class LossStep(TrainingStep):
         ends = [end for end in ends_of(features) if end.requires_grad]
         gramian = gramian_of(gradients_at(ends, losses.mean)) if update.watch and ends else None
         return StepResult(
-            weighted.total, losses.per_sample.detach(), weighted.weights.detach(), gramian
+            weighted.total, losses.weighted.detach(), weighted.weights.detach(), gramian
         )
 
     def decide_alone(self, losses: StepLosses, update: UpdateInfo) -> TaskWeights:

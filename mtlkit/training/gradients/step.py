@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.model import MultiTaskModel
+from mtlkit.routers.base import Features
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, Rehearse, UpdateInfo
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.kinds import StepLosses, UpdateStats, WeightingModule
@@ -26,8 +27,9 @@ Autocast = Callable[[], AbstractContextManager[object]]
 class StepResult:
     """Result of a training step: the scalar to differentiate and detached values to log.
 
-    `per_sample` (T, N) are the losses of each sample and `weights` (T,) those of the terms;
-    `gramian` (T, T) is this micro-batch's part of the tasks' Gramian, if it was computed.
+    `per_sample` (T, N) are the losses of each sample times their weights, and `weights` (T,) are
+    those of the terms; `gramian` (T, T) is this micro-batch's part of the tasks' Gramian, if it was
+    computed.
     """
 
     total: Tensor
@@ -88,6 +90,12 @@ class TrainingStep(nn.Module, ABC):
         result = self.run(batch, update, decision)
         return attrs.evolve(result, total=result.total * self.ranks.world)
 
+    def losses_at(self, features: Features, batch: MicroBatch, update: UpdateInfo) -> StepLosses:
+        """Return the losses of a micro-batch at its `features`."""
+        return self.model.losses_at(
+            features, batch.targets, update.counts, batch.fraction, batch.weights
+        )
+
     @abstractmethod
     def run(
         self, batch: MicroBatch, update: UpdateInfo, decision: TaskWeights | None
@@ -107,7 +115,7 @@ class TrainingStep(nn.Module, ABC):
         parts = []
         for batch in rehearsal.batches:
             with self.autocast():
-                counts = rehearsal.update.counts
-                losses = self.model.losses(batch.inputs, batch.targets, counts, batch.fraction)
+                features = self.model.features(batch.inputs)
+                losses = self.losses_at(features, batch, rehearsal.update)
                 parts.append(statistic(losses))
         return self.ranks.sum(torch.stack(parts).sum(dim=0))

@@ -32,7 +32,7 @@ class GradientStream:
     """
 
     def __init__(self, gradients: Iterable[TaskGradients], count: int = 1) -> None:
-        self.per_sample: list[Tensor] = []  # (T, N) of each micro-batch
+        self.per_sample: list[Tensor] = []  # weighted, (T, N) of each micro-batch
         self._means: list[Tensor] = []
         self._gradients, self._count = gradients, count
 
@@ -43,7 +43,7 @@ class GradientStream:
         return map(self._recorded, self._gradients)
 
     def _recorded(self, gradients: TaskGradients) -> TaskGradients:
-        self.per_sample.append(gradients.losses.per_sample.detach())
+        self.per_sample.append(gradients.losses.weighted.detach())
         self._means.append(gradients.losses.mean.detach())
         return gradients
 

@@ -23,7 +23,7 @@ from mtlkit_face.inference.model import Embedder
 from mtlkit_face.inference.search import ExactIndex, FaissIndex, identify
 from mtlkit_face.networks.yin_liu import m_cnn, p_cnn, s_cnn
 
-from mtlkit.data import ClassTarget
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.model import Assembly, MultiTaskModel, assemble
 
 GALLERY, PROBES, SIZE, TOP = 10_000, 1_000, 400, 5
@@ -93,7 +93,8 @@ def network(kind: Callable[..., object], size: int) -> MultiTaskModel:
     classes = {task: tuple(map(str, range(count))) for task, count in CLASSES.items()}
     classes["pose"] = YAWS
     chosen = {task: ClassTarget(names=classes[task]) for task in recipe.tasks}
-    assembly = Assembly(sample_shape=(1, size, size), targets=chosen, mean=127.5, std=128.0)
+    spec = InputSpec(shape=(1, size, size), mean=(127.5,), std=(128.0,))
+    assembly = Assembly(inputs=spec, targets=chosen)
     return assemble(recipe.backbone, recipe.router, recipe.tasks, assembly).eval()
 
 

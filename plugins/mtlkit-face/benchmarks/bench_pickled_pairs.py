@@ -50,17 +50,15 @@ def evaluate(path: Path, width: float) -> None:
 
     from mtlkit import Role, Task
     from mtlkit.backbones import CasiaNet
-    from mtlkit.data import ClassTarget
+    from mtlkit.data import ClassTarget, InputSpec
     from mtlkit.model import Assembly, assemble
     from mtlkit.routers import Shared
 
     torch.set_num_threads(1)
     names = tuple(map(str, range(CLASSES)))
     assembly = Assembly(
-        sample_shape=(1, 100, 100),
+        inputs=InputSpec(shape=(1, 100, 100), mean=(127.5,), std=(128.0,)),
         targets={"identity": ClassTarget(names=names)},
-        mean=127.5,
-        std=128.0,
     )
     tasks = {"identity": Task(role=Role.MAIN)}
     model = assemble(CasiaNet(width=width), Shared(), tasks, assembly).eval()

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 from torch import Tensor, nn
 
+from mtlkit.backbones import Batch
 from mtlkit.plugins import at_least
 from mtlkit.routers import Features, RouterModule, Unbranched, UnbranchedRouter, Wiring
 
@@ -38,9 +39,10 @@ class AdaptersRouter(UnbranchedRouter):
         self.features = wiring.backbone.features
         self.tasks = wiring.tasks
         # a list, because the name of a task need not be a valid name of an attribute
-        self.adapters = nn.ModuleList(Adapter(self.features, hidden) for _ in self.tasks)
+        width = self.features.width
+        self.adapters = nn.ModuleList(Adapter(width, hidden) for _ in self.tasks)
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         return Features(self.backbone(inputs))
 
     def own_modules(self) -> Sequence[nn.Module]:

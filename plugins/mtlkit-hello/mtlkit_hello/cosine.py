@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mtlkit.backbones import FeatureSpec
 from mtlkit.data import ClassTarget, Target
 from mtlkit.heads import Head, HeadModule
 from mtlkit.metrics import Accuracy, Metric
@@ -25,8 +26,8 @@ class CosineClassifier(Head):
 
     scale: float = attrs.field(default=16.0, validator=above(0))
 
-    def build(self, features: int, target: Target) -> HeadModule:
-        return CosineHead(self.scale, features, len(target.classes))
+    def build(self, features: FeatureSpec, target: Target) -> HeadModule:
+        return CosineHead(self.scale, features.width, len(target.classes))
 
 
 class CosineHead(HeadModule):
@@ -44,6 +45,3 @@ class CosineHead(HeadModule):
         # float32 in every precision; one loss for each sample, 0 if its target is missing
         logits = self(features).float()
         return F.cross_entropy(logits, target, ignore_index=MISSING, reduction="none")
-
-    def present(self, target: Tensor) -> Tensor:
-        return target != MISSING

@@ -13,6 +13,11 @@ def mtlkit_register(catalog: Registrar) -> None:
         "mtlkit_hello.small_conv:SmallConv",
         "two convolutions",
     )
+    catalog.adapters.add(
+        "hello/spread",
+        "mtlkit_hello.spread:Spread",
+        "the spread over the pixels",
+    )
     catalog.heads.add(
         "hello/cosine",
         "mtlkit_hello.cosine:CosineClassifier",

@@ -20,9 +20,9 @@ class ScaledBranches(BranchesModule):
 
     def __init__(self, wiring: Wiring, task: str, groups: int) -> None:
         super().__init__()
-        size = wiring.backbone.features
-        self.head = wiring.new_head(task, size)
-        self.scales = nn.Parameter(torch.ones(groups, size))
+        features = wiring.backbone.features
+        self.head = wiring.new_head(task, features)
+        self.scales = nn.Parameter(torch.ones(groups, features.width))
 
     def losses(self, group: Tensor, features: Features, target: Tensor) -> Tensor:
         # samples without a group (-1) have a loss of 0, and no gradient

@@ -3,19 +3,20 @@
 import torch
 
 from mtlkit.backbones import MLP
-from mtlkit.data import ClassTarget
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.heads import Classification
 from mtlkit.routers import Features, Wiring
 from mtlkit_hello.scaled import Scaled
 
 
 def test_a_group_reads_the_features_times_its_scales():
-    backbone = MLP(hidden=(4,)).build((3,))
+    inputs = InputSpec(shape=(3,))
+    backbone = MLP(hidden=(4,)).build(inputs)
     sides = ClassTarget(names=("left", "right"))
     wiring = Wiring(
         backbone=backbone,
-        sample_shape=(3,),
-        new_backbone=lambda: MLP(hidden=(4,)).build((3,)),
+        inputs=inputs,
+        new_backbone=lambda: MLP(hidden=(4,)).build(inputs),
         tasks=("pose",),
         new_head=lambda task, features: Classification().build(features, sides),
         classes={"pose": sides.classes},

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from mtlkit import load_model
+from mtlkit.backbones import one_input
 from mtlkit.data import Frame, read_table
 from mtlkit.plugins import DataError
 from mtlkit_face.data.listing import FaceListing
@@ -48,7 +49,8 @@ class Estimator:
         Raises `DataError` if the run lacks the task, or if its inputs are not square images.
         """
         model = load_model(run)
-        classes, shape = model.assembly.classes, model.assembly.sample_shape
+        classes = model.assembly.classes
+        shape = one_input(model.assembly.inputs, "pose labels").shape
         if task not in classes:
             raise DataError(
                 f"{run}: got no classes of {task!r}, expected one of: "

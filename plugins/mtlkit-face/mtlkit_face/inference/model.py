@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit import Recipe, Role, load_catalog, load_model, load_recipe
+from mtlkit.backbones import one_input
 from mtlkit.data import ClassTarget, Frame
 from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit.routers import BranchSelection, GroupedRouter
@@ -121,7 +122,7 @@ def open_model(
         folder=folder,
         recipe=recipe,
         embedder=Embedder(network, task).eval(),
-        frame=_frame(folder, network.assembly.sample_shape),
+        frame=_frame(folder, one_input(network.assembly.inputs, str(folder.path)).shape),
         weights=weights,
         fingerprint=_fingerprint(network, task, weights),
         default_routing=default_routing,
@@ -174,15 +175,15 @@ def _frame(folder: RunFolder, shape: Sequence[int]) -> Frame:
 
 
 def _fingerprint(network: MultiTaskModel, task: str, weights: str) -> str:
-    assembly, router = network.assembly, network.router
+    inputs, router = one_input(network.assembly.inputs, task), network.router
     branched = isinstance(router, GroupedRouter) and router.task == task
     parts = {
         "template": TEMPLATE,
         "weights": weights,
         "task": task,
         "routing": router.choice.value if branched and isinstance(router, GroupedRouter) else None,
-        "shape": list(assembly.sample_shape),
-        "mean": assembly.mean,
-        "std": assembly.std,
+        "shape": list(inputs.shape),
+        "mean": list(inputs.mean),
+        "std": list(inputs.std),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

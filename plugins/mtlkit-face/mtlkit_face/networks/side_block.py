@@ -7,9 +7,8 @@ the last block (pool4): all side tasks together have their own block 5.
 from collections.abc import Iterable, Sequence
 
 import attrs
-from torch import Tensor
 
-from mtlkit.backbones import SplittableBackbone
+from mtlkit.backbones import Batch, SplittableBackbone
 from mtlkit.plugins import AssemblyError, LossTerm, Problem
 from mtlkit.routers import Features, Unbranched, UnbranchedRouter, Wiring
 
@@ -67,7 +66,7 @@ class SideBlockRouter(UnbranchedRouter):
         self.tasks, self.side = wiring.tasks, frozenset(config.tasks)
         self.side_block = wiring.backbone.new_tail()
 
-    def forward(self, inputs: Tensor) -> Features:
+    def forward(self, inputs: Batch) -> Features:
         maps = self.backbone.stem(inputs)
         main, side = self.backbone.tail(maps), self.side_block(maps)
         features = {task: side if task in self.side else main for task in self.tasks}

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlkit.backbones import one_input
 from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit_face.identification.template import template
 from mtlkit_face.protocols.mode import Mode
@@ -67,7 +68,8 @@ class ImageEmbedder:
         progress: Progress,
         weights: str | None = None,
     ) -> None:
-        shape = model.assembly.sample_shape
+        inputs = one_input(model.assembly.inputs, config.name)
+        shape = inputs.shape
         if len(shape) != 3 or shape[0] not in (1, 3):
             raise DataError(
                 f"{config.name}: the model has inputs of shape {shape}; expected pictures, "
@@ -80,9 +82,7 @@ class ImageEmbedder:
             )
         self.shape = shape
         self.weights = weights
-        self.preprocessing = Preprocessing(
-            shape=shape, mean=model.assembly.mean, std=model.assembly.std
-        )
+        self.preprocessing = Preprocessing(shape=shape, mean=inputs.mean, std=inputs.std)
         self.embedded = 0
         self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()
         self.failed: dict[str, str] = {}

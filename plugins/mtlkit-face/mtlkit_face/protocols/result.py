@@ -56,15 +56,21 @@ class Preprocessing:
     """
 
     shape: tuple[int, ...]
-    mean: float
-    std: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     margin: float | None = None
 
     def __str__(self) -> str:
         channels, height, width = self.shape
         colors = "gray" if channels == 1 else "RGB"
         cut = "" if self.margin is None else f"face boxes with a margin of {self.margin:g}, "
-        return f"{cut}{colors}, {width} x {height}, (pixel - {self.mean:g}) / {self.std:g}"
+        mean, std = _text(self.mean), _text(self.std)
+        return f"{cut}{colors}, {width} x {height}, (pixel - {mean}) / {std}"
+
+
+def _text(values: tuple[float, ...]) -> str:
+    texts = [f"{value:g}" for value in values]
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
 @attrs.frozen(kw_only=True)

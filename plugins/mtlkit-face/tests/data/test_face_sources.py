@@ -43,7 +43,7 @@ def test_a_folder_is_the_subject_of_its_images(folder):
     data = loaded(small(folder))
     assert data.train.categorical("subject").names == tuple(SUBJECTS)
     assert data.train.ids[:2] == ["0000045/000.png", "0000045/001.png"]
-    assert data.sample_shape == (1, 12, 12)
+    assert data.input_specs.shape == (1, 12, 12)
     with Image.open(folder / "0000099/002.png") as image:
         shown = everything(data.train)[data.train.ids.index("0000099/002.png"), 0]
         assert torch.equal(shown, torch.from_numpy(np.asarray(image).copy()))
@@ -260,4 +260,4 @@ def test_what_is_not_there(tmp_path):
 
 def test_a_face_is_resized_and_coloured(folder):
     source = attrs.evolve(small(folder), size=8, channels=3)
-    assert loaded(source).sample_shape == (3, 8, 8)
+    assert loaded(source).input_specs.shape == (3, 8, 8)

@@ -28,7 +28,7 @@ def data() -> Data:
 def test_the_splits_have_the_planned_sizes(data):
     sizes = {name: len(split) for name, split in data.splits().items()}
     assert sizes == {"train": 3 * 13, "validation": 3 * 1, "test": 2 * 14}
-    assert data.sample_shape == (1, 32, 32)
+    assert data.input_specs.shape == (1, 32, 32)
 
 
 def test_nobody_is_both_trained_on_and_tested(data):

@@ -8,17 +8,15 @@ from mtlkit_face.networks.side_block import SideBlock
 from mtlkit_face.networks.yin_liu import m_cnn
 
 from mtlkit.backbones import MLP
-from mtlkit.data import ClassTarget
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.model import Assembly, assemble
 from mtlkit.plugins import AssemblyError
 
 SIDE = ("pose", "illumination", "expression")
 RECIPE = attrs.evolve(m_cnn(Rendered(), width=0.1), router=SideBlock(tasks=SIDE))
 ASSEMBLY = Assembly(
-    sample_shape=(1, 32, 32),
+    inputs=InputSpec(shape=(1, 32, 32), mean=(127.5,), std=(128.0,)),
     targets=dict.fromkeys(RECIPE.tasks, ClassTarget(names=("a", "b", "c"))),
-    mean=127.5,
-    std=128.0,
 )
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from mtlkit.data import InputSpec
 from mtlkit.model import Assembly, Outputs
 
 
@@ -23,7 +24,8 @@ class PixelModel(nn.Module):
 
     def __init__(self, shape=(1, 8, 8)):
         super().__init__()
-        self.assembly = Assembly(sample_shape=shape, targets={}, mean=127.5, std=128.0)
+        spec = InputSpec(shape=shape, mean=(127.5,), std=(128.0,))
+        self.assembly = Assembly(inputs=spec, targets={})
         self.one = nn.Parameter(torch.ones(()))
         self.batches = []
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from mtlkit import Role, Task
 from mtlkit.backbones import MLP
-from mtlkit.data import ClassTarget
+from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.model import Assembly, assemble
 from mtlkit.plugins import DataError
 from mtlkit.routers import BranchSelection, Grouped
@@ -89,7 +89,8 @@ def test_the_template_of_branches_is_that_of_equation_12(lfw):
     grouping = Grouped(task="identity", by="pose",
                        groups={"left": (-45,), "front": (0,), "right": (45,)})  # fmt: skip
     torch.manual_seed(0)
-    assembly = Assembly(sample_shape=shape, targets=targets, mean=127.5, std=128.0)
+    spec = InputSpec(shape=shape, mean=(127.5,), std=(128.0,))
+    assembly = Assembly(inputs=spec, targets=targets)
     model = assemble(MLP(hidden=(16,)), grouping, tasks, assembly).eval()
     images = torch.randint(0, 256, (2, *shape), dtype=torch.uint8)
     mean = ImageEmbedder(lfw, model, no_progress).embed(images)
@@ -248,10 +249,10 @@ def test_memory_does_not_grow_with_the_set(sets, model):
 
 
 def test_a_model_of_no_pictures_is_refused(lfw, model):
-    model.assembly = attrs.evolve(model.assembly, sample_shape=(7,))
+    model.assembly = attrs.evolve(model.assembly, inputs=InputSpec(shape=(7,)))
     with pytest.raises(DataError, match=r"has inputs of shape \(7,\); expected pictures"):
         lfw.outcome(model)
-    model.assembly = attrs.evolve(model.assembly, sample_shape=(1, 8, 8))
+    model.assembly = attrs.evolve(model.assembly, inputs=InputSpec(shape=(1, 8, 8)))
     with pytest.raises(DataError, match="no task named 'who'; the tasks are identity, pose"):
         attrs.evolve(lfw, task="who").outcome(model)
 

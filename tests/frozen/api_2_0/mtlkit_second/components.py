@@ -7,7 +7,8 @@ import attrs
 import torch
 from torch import nn
 
-from mtlkit.backbones import Backbone, BackboneModule
+from mtlkit.adapters import Adapter, AdapterModule
+from mtlkit.backbones import Backbone, BackboneModule, MapFeatures, VectorFeatures, one_input
 from mtlkit.data import Categorical, Data, DataSource, Numeric, NumberTarget, Split, Target
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule
@@ -34,8 +35,19 @@ class Layer(Backbone):
 
     width: int = attrs.field(default=8, validator=at_least(1))
 
-    def build(self, sample_shape):
-        return LayerModule(self.width, sample_shape)
+    def build(self, inputs):
+        return LayerModule(self.width, inputs)
+
+
+@attrs.frozen(kw_only=True)
+class Middle(Adapter):
+    """The pixel in the middle of a map."""
+
+    reads: ClassVar = (MapFeatures,)
+    gives: ClassVar = VectorFeatures
+
+    def build(self, features):
+        return MiddleModule(features)
 
 
 @attrs.frozen(kw_only=True)
@@ -46,7 +58,7 @@ class Absolute(Head):
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(),)
 
     def build(self, features, target):
-        return AbsoluteHead(features)
+        return AbsoluteHead(features.width)
 
 
 @attrs.frozen(kw_only=True)
@@ -185,13 +197,22 @@ class Diary(Logger):
 
 
 class LayerModule(BackboneModule):
-    def __init__(self, width, sample_shape):
+    def __init__(self, width, inputs):
         super().__init__()
-        self.layer = nn.Linear(math.prod(sample_shape), width)
-        self.features = width
+        self.layer = nn.Linear(math.prod(one_input(inputs, "second/layer").shape), width)
+        self.features = VectorFeatures(width=width)
 
     def forward(self, inputs):
         return self.layer(inputs.flatten(1)).relu()
+
+
+class MiddleModule(AdapterModule):
+    def __init__(self, features):
+        super().__init__()
+        self.features = VectorFeatures(width=features.width)
+
+    def forward(self, features, context):
+        return features[:, :, features.shape[2] // 2, features.shape[3] // 2]
 
 
 class AbsoluteHead(HeadModule):

@@ -7,6 +7,7 @@ from mtlkit.plugins import hookimpl
 def mtlkit_register(catalog):
     at = "mtlkit_second.components"
     catalog.backbones.add("second/layer", f"{at}:Layer", "one layer")
+    catalog.adapters.add("second/middle", f"{at}:Middle", "the pixel in the middle")
     catalog.heads.add("second/absolute", f"{at}:Absolute", "a number, by its absolute error")
     catalog.metrics.add("second/largest", f"{at}:Largest", "the largest error")
     catalog.routers.add("second/plain", f"{at}:Plain", "every head sees the features")

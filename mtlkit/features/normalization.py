@@ -1,0 +1,53 @@
+"""The normalization of raw inputs, a part of the network."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
+
+
+class Normalization(nn.Module):
+    """Maps raw inputs to (input - mean) / std, by the spec of each input.
+
+    Ids, masks and other inputs without a mean stay as they are. Images are returned in
+    channels-last memory, in which convolutions are faster.
+
+    >>> spec = InputSpec(shape=(2,), mean=(1.0, 2.0), std=(1.0, 4.0))
+    >>> Normalization(spec)(torch.tensor([[1.0, 4.0]]))
+    tensor([[0.0000, 0.5000]])
+    """
+
+    def __init__(self, inputs: InputSpecs) -> None:
+        super().__init__()
+        self.specs = inputs
+        named = inputs if isinstance(inputs, Mapping) else {"": inputs}
+        for name, spec in named.items():
+            self.register_buffer(f"mean_{name}", _per_channel(spec.mean, spec), persistent=False)
+            self.register_buffer(f"std_{name}", _per_channel(spec.std, spec), persistent=False)
+
+    def forward(self, inputs: Batch) -> Batch:
+        if isinstance(inputs, Tensor):
+            assert isinstance(self.specs, InputSpec)
+            return self._normalized("", self.specs, inputs)
+        assert isinstance(self.specs, Mapping)
+        return {
+            name: self._normalized(name, spec, inputs[name]) for name, spec in self.specs.items()
+        }
+
+    def _normalized(self, name: str, spec: InputSpec, values: Tensor) -> Tensor:
+        if not spec.mean:
+            return values
+        mean, std = self.get_buffer(f"mean_{name}"), self.get_buffer(f"std_{name}")
+        normalized = (values.float() - mean) / std
+        if normalized.dim() == 4:
+            normalized = normalized.contiguous(memory_format=torch.channels_last)
+        return normalized
+
+
+def _per_channel(values: tuple[float, ...], spec: InputSpec) -> Tensor:
+    """Return `values` in a shape that is broadcast over batches of inputs."""
+    if len(values) <= 1:
+        return torch.tensor(values[0] if values else 0.0)
+    return torch.tensor(values).reshape(-1, *[1] * (len(spec.shape) - 1))

@@ -1,0 +1,47 @@
+"""The check that backbone, router, adapters and heads read the features that they are given."""
+
+from collections.abc import Iterator, Mapping
+
+from mtlkit.adapters.base import Adapter
+from mtlkit.adapters.suggestion import joining
+from mtlkit.backbones.base import Backbone
+from mtlkit.component import Problem
+from mtlkit.features.base import described, readable
+from mtlkit.heads.base import Head
+from mtlkit.routers.base import Router
+
+
+def feature_problems(
+    backbone: Backbone, router: Router, heads: Mapping[str, tuple[Adapter | None, Head]]
+) -> Iterator[Problem]:
+    """Yield each part that does not read the kind of features it is given, with what to change."""
+    given = backbone.gives
+    source = f"got {described((given,))} from the backbone {type(backbone).__name__}"
+    if not readable(given, router.reads):
+        yield Problem(
+            ("router",),
+            f"{source}, {type(router).__name__} reads {described(router.reads)}; use `router: "
+            f"shared`, or a backbone that returns {described(router.reads)}",
+        )
+    for task, (adapter, head) in heads.items():
+        name = type(head).__name__
+        if adapter is None and not readable(given, head.reads):
+            join = joining(given, head.reads)
+            fix = (
+                f"add `adapter: {join}`"
+                if join
+                else f"use a backbone that returns {described(head.reads)}"
+            )
+            message = f"{source}, {name} reads {described(head.reads)}; {fix}"
+            yield Problem(("tasks", task, "head"), message)
+        elif adapter is not None and not readable(given, adapter.reads):
+            join = joining(given, head.reads)
+            fix = f"use `adapter: {join}`" if join else "remove the adapter"
+            message = f"{source}, {type(adapter).__name__} reads {described(adapter.reads)}; {fix}"
+            yield Problem(("tasks", task, "adapter"), message)
+        elif adapter is not None and not readable(adapter.gives, head.reads):
+            message = (
+                f"got {described((adapter.gives,))} from the adapter {type(adapter).__name__}, "
+                f"{name} reads {described(head.reads)}; change one of them"
+            )
+            yield Problem(("tasks", task, "head"), message)

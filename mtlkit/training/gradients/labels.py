@@ -1,0 +1,54 @@
+"""Targets and weights of the samples of an update, from memory or read on access."""
+
+from collections.abc import Mapping, Sequence
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.model import MultiTaskModel, sum_of
+from mtlkit.targets.rows import Rows
+from mtlkit.training.batches import UpdateBatch
+from mtlkit.training.ranks import Ranks
+
+
+@attrs.frozen(eq=False)
+class BatchLabels:
+    """Targets of each task and weights (T, N) of the samples, for each micro-batch of a rank.
+
+    `counts` (T,) are the sums of the weights over all micro-batches and ranks.
+    """
+
+    targets: Sequence[Mapping[str, Tensor]]
+    weights: Sequence[Tensor]
+    counts: Tensor
+
+
+class LabelReader:
+    """Reads the labels of updates, each label once.
+
+    If all labels are in memory, weights are computed once for all samples, and the sums need no
+    communication between ranks. Otherwise each rank reads the labels of its own samples.
+    """
+
+    def __init__(
+        self, model: MultiTaskModel, rows: Mapping[str, Rows], ranks: Ranks, device: torch.device
+    ) -> None:
+        self._model, self._rows, self._ranks, self._device = model, rows, ranks, device
+        in_memory = {task: labels for task, labels in rows.items() if isinstance(labels, Tensor)}
+        self._weights = model.weights(in_memory) if len(in_memory) == len(rows) else None
+
+    def read(self, batch: UpdateBatch) -> BatchLabels:
+        """Return the labels of this rank's part of `batch`."""
+        targets = [
+            {task: rows[index] for task, rows in self._rows.items()}
+            for index in batch.micro_batches
+        ]
+        if self._weights is not None:
+            weights = [self._weights[:, index] for index in batch.micro_batches]
+            return BatchLabels(targets, weights, sum_of(self._weights[:, batch.whole]))
+        weights = [self._model.weights(labels) for labels in targets]
+        counts = torch.stack([part.double().sum(dim=1) for part in weights]).sum(dim=0)
+        if self._ranks.world > 1:
+            counts = self._ranks.sum(counts.to(self._device)).cpu()
+        return BatchLabels(targets, weights, counts.float())

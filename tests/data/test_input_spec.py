@@ -1,0 +1,62 @@
+"""The spec of an input refuses a normalization that does not fit it."""
+
+import pytest
+import torch
+
+from mtlkit.backbones import image_input, one_input
+from mtlkit.data import InputSpec
+from mtlkit.errors import AssemblyError, DataError
+from mtlkit.features.inputs import map_batch
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"mean": (1.0, 2.0)},
+            "inputs: got 2 values of `mean` for samples of shape (3, 8, 8), expected one, or one "
+            "for each channel",
+        ),
+        (
+            {"std": (1.0, 2.0)},
+            "inputs: got 2 values of `std` for samples of shape (3, 8, 8), expected one, or one "
+            "for each channel",
+        ),
+        ({"std": (0.0,)}, "inputs: got std (0.0,), expected numbers above 0"),
+        (
+            {"mean": (0.0,), "vocabulary": 10},
+            "inputs: got a `mean` of ids of a vocabulary; remove it",
+        ),
+    ],
+)
+def test_misfits_are_refused(options, message):
+    with pytest.raises(DataError) as caught:
+        InputSpec(shape=(3, 8, 8), **options)
+    assert str(caught.value) == message
+
+
+def test_a_backbone_of_one_input_refuses_several():
+    spec = InputSpec(shape=(4,))
+    assert one_input(spec, "mlp") is spec
+    with pytest.raises(AssemblyError) as caught:
+        one_input({"ids": spec, "mask": spec}, "mlp")
+    assert str(caught.value) == (
+        "mlp: got inputs of several tensors (ids, mask), expected one tensor; use a backbone that "
+        "reads them by name"
+    )
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 8, 20)])
+def test_a_backbone_of_images_refuses_others(shape):
+    with pytest.raises(AssemblyError) as caught:
+        image_input(InputSpec(shape=shape), "unet", 16)
+    assert str(caught.value) == (
+        f"unet expects images (C, H, W) of at least 16 pixels a side, found samples of shape "
+        f"{shape}"
+    )
+
+
+def test_functions_apply_to_each_tensor():
+    values = torch.arange(3)
+    assert map_batch(lambda x: x + 1, values).tolist() == [1, 2, 3]
+    assert map_batch(len, {"a": values, "b": values[:2]}) == {"a": 3, "b": 2}
