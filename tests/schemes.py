@@ -6,6 +6,7 @@ Those of our plugin `mtlkit-torchjd` are among them where it is installed.
 from importlib.util import find_spec
 
 from mtlkit.weightings import (
+    COSMOS,
     CRMOGM,
     DBMTL,
     DWA,
@@ -14,7 +15,9 @@ from mtlkit.weightings import (
     IMTL,
     IMTLG,
     IMTLL,
+    LDCMTL,
     MGDA,
+    PBI,
     RLW,
     STCH,
     AlignedMTL,
@@ -27,6 +30,7 @@ from mtlkit.weightings import (
     ExcessMTL,
     FairGrad,
     Fixed,
+    GO4Align,
     GradientLocation,
     GradNorm,
     GradVac,
@@ -39,6 +43,7 @@ from mtlkit.weightings import (
     PCGrad,
     SDMGrad,
     STCHLog,
+    TaskSampling,
     Uncertainty,
 )
 
@@ -63,6 +68,12 @@ SCHEMES = {
     "gls": GLS(),
     "stch": STCH(preferences={"age": 0.5}, ideal={"who": 0.01}),
     "stch-log": STCHLog(warmup=1, smoothing=0.5),
+    "pbi": PBI(penalty=0.5, preferences={"age": 2.0}, ideal={"who": 0.01}),
+    "cosmos": COSMOS(penalty=0.1, preferences={"age": 0.5}),
+    "go4align": GO4Align(rate=0.1),
+    "ldc-mtl": LDCMTL(learning_rate=0.01),
+    "ldc-mtl plain": LDCMTL(of="plain", penalty=0.5),
+    "task-sampling": TaskSampling(tasks=2),
     "dwa": DWA(),
     "cov": CoV(),
     "cov with decay": CoV(decay=0.9),

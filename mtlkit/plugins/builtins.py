@@ -210,6 +210,23 @@ def _losses(catalog: "Registrar") -> None:
     add("gls", "mtlkit.weightings.gls:GLS", "the geometric mean (Chennupati 2019)")
     add("stch", "mtlkit.weightings.stch:STCH", "a smooth maximum (Lin 2024)")
     add("stch-log", "mtlkit.weightings.stch_log:STCHLog", "a smooth maximum of logs (Lin 2024)")
+    add("pbi", "mtlkit.weightings.pbi:PBI", "along a ray of preferences (Zhang & Li 2007)")
+    add(
+        "cosmos",
+        "mtlkit.weightings.cosmos:COSMOS",
+        "a weighted sum with a cosine (Ruchte & Grabocka 2021)",
+    )
+    add("go4align", "mtlkit.weightings.go4align:GO4Align", "groups of similar risk (Shen 2024)")
+    add(
+        "ldc-mtl",
+        "mtlkit.weightings.ldc_mtl:LDCMTL",
+        "a gate that evens out the losses (Xiao 2025)",
+    )
+    add(
+        "task-sampling",
+        "mtlkit.weightings.task_sampling:TaskSampling",
+        "a random subset of the tasks (Liu 2019)",
+    )
     add("dwa", "mtlkit.weightings.dwa:DWA", "by the change over epochs (Liu 2019)")
     add("cov", "mtlkit.weightings.cov:CoV", "by the coefficient of variation (Groenendijk 2021)")
     add("rlw", "mtlkit.weightings.rlw:RLW", "random weights, a placebo (Lin 2022)")

@@ -7,6 +7,7 @@ from .base import HeadGradients as HeadGradients
 from .base import Weighting as Weighting
 from .bounded_uncertainty import BoundedUncertainty as BoundedUncertainty
 from .cagrad import CAGrad as CAGrad
+from .cosmos import COSMOS as COSMOS
 from .cov import CoV as CoV
 from .cr_mogm import CRMOGM as CRMOGM
 from .db_mtl import DBMTL as DBMTL
@@ -18,6 +19,7 @@ from .fairgrad import FairGrad as FairGrad
 from .famo import FAMO as FAMO
 from .fixed import Fixed as Fixed
 from .gls import GLS as GLS
+from .go4align import GO4Align as GO4Align
 from .gradnorm import GradNorm as GradNorm
 from .gradvac import GradVac as GradVac
 from .harder_first import HarderFirst as HarderFirst
@@ -43,15 +45,18 @@ from .kinds import WeightsHeads as WeightsHeads
 from .kinds import WholeBatch as WholeBatch
 from .kinds import positive as positive
 from .kinds import scatter as scatter
+from .ldc_mtl import LDCMTL as LDCMTL
 from .log import Log as Log
 from .mgda import MGDA as MGDA
 from .mgda import Normalization as Normalization
 from .moco import MoCo as MoCo
 from .modo import MoDo as MoDo
 from .nash_mtl import NashMTL as NashMTL
+from .pbi import PBI as PBI
 from .pcgrad import PCGrad as PCGrad
 from .rlw import RLW as RLW
 from .sdmgrad import SDMGrad as SDMGrad
 from .stch import STCH as STCH
 from .stch_log import STCHLog as STCHLog
+from .task_sampling import TaskSampling as TaskSampling
 from .uncertainty import Uncertainty as Uncertainty

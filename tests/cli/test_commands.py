@@ -164,13 +164,8 @@ class TestExplain:
             ["subject", "main", "task", "classification"],
             ["yaw", "side", "task", "classification"],
         ]
-        assert (
-            out.rstrip()
-            .splitlines()[-1]
-            .startswith(
-                "note: weighting: Dynamic divides `total` among the side tasks, and 'yaw' is the only"
-            )
-        )
+        note = "note: weighting: Dynamic divides `total` among the side tasks, and 'yaw' is the"
+        assert out.rstrip().splitlines()[-1].startswith(note)
 
     def test_mistakes_go_to_stderr_and_exit_with_2(self, call, recipe):
         recipe.write_text(RECIPE.replace("total", "totl"))

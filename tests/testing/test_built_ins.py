@@ -77,6 +77,9 @@ EXCUSES = {
     "weightings/rlw": {
         "ignores-the-order-of-tasks": "its weights are drawn for the tasks one after the other"
     },
+    "weightings/task-sampling": {
+        "ignores-the-order-of-tasks": "its tasks are drawn by their position"
+    },
 }
 
 

@@ -1,30 +1,38 @@
 """Weightings of losses against their formulas, and TorchJD's scalarizers as another witness."""
 
+import itertools
 import math
 
 import attrs
 import pytest
 import torch
 import torchjd.scalarization as peer
+from sklearn.cluster import KMeans
 
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings import (
+    COSMOS,
     DWA,
     FAMO,
     GLS,
     IMTLL,
+    LDCMTL,
+    PBI,
     RLW,
     STCH,
     BoundedUncertainty,
     CoV,
     Dynamic,
+    GO4Align,
     HarderFirst,
     Log,
     StepInfo,
     StepLosses,
+    TaskSampling,
     UpdateStats,
 )
 from mtlkit.weightings.solvers.adam import AdamState
+from mtlkit.weightings.solvers.groups import group_means
 
 TERMS = (
     LossTerm("who", "who", Role.MAIN, 40),
@@ -86,6 +94,108 @@ def test_stch_counts_preferences_and_ideals_by_name():
         assert str(problem).startswith(
             f"weighting.{option}.poes: got 'poes', expected the name of a loss"
         )
+
+
+@pytest.mark.parametrize("preferences", [{}, {"pose": 0.6, "age": 2.0}])
+def test_pbi_and_cosmos_are_the_slopes_of_torchjds_scalarizers(preferences):
+    ideal = {"who": 0.2}
+    ray, weights = (
+        torch.tensor([preferences.get(term.name, default) for term in TERMS])
+        for default in (1.0, 1 / 3)
+    )
+    z = torch.tensor([0.2, 0.0, 0.0])
+    for own, scalarizer in (
+        (PBI(penalty=3.0, preferences=preferences, ideal=ideal), peer.PBI(3.0, ray, z)),
+        (COSMOS(penalty=2.0, preferences=preferences), peer.COSMOS(2.0, weights)),
+    ):
+        module = own.build(TERMS, 5)
+        for _ in range(10):
+            losses = torch.rand(3) * 3 + 0.3
+            torch.testing.assert_close(module.weights(stats(losses)), slopes(scalarizer, losses))
+    assert PBI().build(TERMS, 5).weights(stats(torch.ones(3))).tolist() == pytest.approx(
+        [3**-0.5] * 3
+    )
+    for own in (PBI, COSMOS):
+        (problem,) = own(preferences={"poes": 0.5}).problems(TERMS)
+        assert str(problem).startswith("weighting.preferences.poes: got 'poes'")
+
+
+def test_go4align_is_the_authors_code_with_the_best_groups():
+    """Every partition of the tasks is tried for the least sum of squares."""
+    terms = tuple(attrs.evolve(TERMS[0], name=f"t{n}") for n in range(5))
+    module = GO4Align(groups=2, rate=0.3).build(terms, 5)
+    risks = torch.full((5,), 0.2)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(6):
+        losses = torch.rand(5, generator=generator) + 0.2
+        risks = risks * (-0.3 * losses).exp()
+        risks = risks / risks.sum()
+        scaled = losses.sum() / losses * risks
+        best = math.inf
+        for owner in itertools.product((0, 1), repeat=5):
+            owner = torch.tensor(owner)
+            means = torch.stack([scaled[owner == owner[t]].mean() for t in range(5)])
+            error = (scaled - means).square().sum().item()
+            if error < best:
+                best, wanted = error, means
+        found = module.weights(stats(losses, step, indices=range(5)))
+        torch.testing.assert_close(found, wanted)
+        torch.testing.assert_close(module.values, risks)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 7])
+def test_groups_have_the_least_sum_of_squares(groups):
+    """Against scikit-learn's k-means, which many random starts make optimal here."""
+    generator = torch.Generator().manual_seed(groups)
+    for _ in range(5):
+        values = torch.rand(7, generator=generator, dtype=torch.float64) ** 3
+        found = group_means(values, groups)
+        peer_means = KMeans(groups, n_init=100, random_state=0).fit(values.reshape(-1, 1).numpy())
+        assert (values - found).square().sum().item() == pytest.approx(peer_means.inertia_)
+        assert len(found.round(decimals=9).unique()) == groups
+
+
+@pytest.mark.parametrize("of", ["weighted", "plain"])
+def test_ldc_mtl_is_the_weighted_sum_and_the_differences_of_neighbors(of):
+    """In parts of an update, too."""
+    module = LDCMTL(penalty=0.7, of=of).build(TERMS, 5)
+    with torch.no_grad():
+        module.gate.weight.normal_()
+    per_sample = (torch.rand(3, 8) + 0.1).requires_grad_()
+    features = torch.randn(8, 5)
+    mean = per_sample.mean(dim=1)
+    weights = module.gate(features).softmax(dim=1).mean(dim=0)
+    compared = weights * mean if of == "weighted" else mean
+    gaps = (compared[0] - compared[1]).abs() + (compared[1] - compared[2]).abs()
+    wanted = (weights * mean).sum() + 0.7 * gaps
+    targets = [per_sample, module.gate.weight, module.gate.bias]
+    expected = torch.autograd.grad(wanted, targets)
+    whole = module(batch(per_sample, features))
+    torch.testing.assert_close(whole.total, wanted)
+    torch.testing.assert_close(whole.weights, weights.detach())
+    parts = [
+        batch(per_sample[:, half], features[half], fraction=0.5)
+        for half in (slice(0, 4), slice(4, 8))
+    ]
+    summary = sum(module.summarize(part) for part in parts)
+    halves = sum(module(attrs.evolve(part, summary=summary)).total for part in parts)
+    torch.testing.assert_close(halves, wanted)
+    for total in (whole.total, halves):
+        found = torch.autograd.grad(total, targets, retain_graph=True)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other)
+
+
+def test_task_sampling_is_the_plain_sum_on_average():
+    module = TaskSampling(tasks=2).build(TERMS, 5)
+    drawn = torch.stack([module.weights(stats([1.0, 1, 1], step=step)) for step in range(3000)])
+    assert set(drawn.flatten().tolist()) == {0.0, 1.5}
+    assert ((drawn > 0).sum(dim=1) == 2).all()
+    assert drawn.mean(dim=0).tolist() == pytest.approx([1, 1, 1], abs=0.05)
+    (problem,) = TaskSampling(tasks=3).problems(TERMS)
+    assert str(problem) == (
+        "weighting.tasks: got 3 of 3 losses, expected fewer than all; use `equal` to train all"
+    )
 
 
 def test_dwa_agrees_with_torchjd_over_epochs():

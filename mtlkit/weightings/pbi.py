@@ -1,0 +1,74 @@
+"""Penalty-based boundary intersection (PBI; Zhang & Li, IEEE TEVC 2007).
+
+Paper: Qingfu Zhang and Hui Li, "MOEA/D: A Multiobjective Evolutionary Algorithm Based on
+Decomposition", IEEE Transactions on Evolutionary Computation 2007.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.component import Problem, above, at_least_number, each
+from mtlkit.task_types import LossTerm
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import BatchLossWeighting, UpdateStats, WeightingModule
+from mtlkit.weightings.solvers.preferences import preference_vector
+from mtlkit.weightings.term_checks import unknown_names
+
+
+@attrs.frozen(kw_only=True)
+class PBI(Weighting):
+    """Progress along a ray of preferences, penalized beside it (PBI; Zhang & Li, 2007, section II).
+
+    `preferences`, by task name with default 1, are the direction of the ray from the `ideal`
+    losses, whose default is 0. `penalty` (the paper's theta) multiplies the distance from the ray.
+    A loss that is far below the ray has a negative weight.
+    """
+
+    min_tasks: ClassVar[int] = 2
+
+    penalty: float = attrs.field(default=5.0, validator=at_least_number(0))
+    preferences: Mapping[str, float] = attrs.field(factory=dict, validator=each(above(0)))
+    ideal: Mapping[str, float] = attrs.field(factory=dict, validator=each(at_least_number(0)))
+
+    def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
+        yield from unknown_names(self.preferences, terms, "preferences")
+        yield from unknown_names(self.ideal, terms, "ideal")
+
+    def build(self, terms: tuple[LossTerm, ...], features: int) -> "WeightingModule":
+        return PBIWeights(self, terms)
+
+
+class PBIWeights(BatchLossWeighting):
+    """Gradient of d_1 + theta d_2, with the distances d_1 along the ray and d_2 from it.
+
+    With f = L - z and the unit preferences u these are d_1 = f . u and d_2 = |f - d_1 u|, so the
+    weights are u + theta (f - d_1 u) / d_2. On the ray they are u.
+
+    >>> from mtlkit.task_types import Role, TaskKind
+    >>> terms = [LossTerm(name, name, Role.SIDE, TaskKind.REGRESSION) for name in ("age", "height")]
+    >>> module = PBIWeights(PBI(penalty=1.0), tuple(terms))
+    >>> module.weights(UpdateStats(torch.tensor([1.0, 3.0]), torch.arange(2))).round(decimals=3)
+    tensor([0.0000, 1.4140])
+    """
+
+    preferences: Tensor
+    ideal: Tensor
+
+    def __init__(self, config: PBI, terms: tuple[LossTerm, ...]) -> None:
+        super().__init__()
+        self.penalty = config.penalty
+        self.register_buffer("preferences", preference_vector(config.preferences, terms, 1.0))
+        self.register_buffer("ideal", preference_vector(config.ideal, terms, 0.0))
+
+    def weights(self, stats: UpdateStats) -> Tensor:
+        preferences = self.preferences[stats.indices]
+        ray = preferences / torch.linalg.vector_norm(preferences)
+        distance = stats.losses - self.ideal[stats.indices]
+        beside = distance - (distance @ ray) * ray
+        norm = torch.linalg.vector_norm(beside)
+        off_ray = norm > 1e-6 * torch.linalg.vector_norm(distance)
+        return ray + torch.where(off_ray, self.penalty * beside / norm, 0.0)
