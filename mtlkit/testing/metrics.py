@@ -12,7 +12,7 @@ from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.harness import CLASSES, target_of
+from mtlkit.testing.head_batches import CLASSES, target_of
 from mtlkit.testing.heads import require_targets
 
 SAMPLES = 41
