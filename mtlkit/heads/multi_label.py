@@ -19,8 +19,9 @@ from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.class_loss import loss_weights
 from mtlkit.heads.elements import sample_means
 from mtlkit.heads.layers import output_layers, sizes
-from mtlkit.metrics.accuracy import Accuracy
+from mtlkit.metrics.auroc import AUROC
 from mtlkit.metrics.base import Metric
+from mtlkit.metrics.f1 import F1
 from mtlkit.targets.base import Target
 from mtlkit.targets.multi_label import MultiLabelTarget
 from mtlkit.targets.rows import Rows, chunks
@@ -38,7 +39,7 @@ class MultiLabel(Head):
     """
 
     targets: ClassVar[tuple[type[Target], ...]] = (MultiLabelTarget,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    default_metrics: ClassVar[tuple[Metric, ...]] = (AUROC(), F1())
 
     positive_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
     balanced: bool = False

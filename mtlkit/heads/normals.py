@@ -17,8 +17,8 @@ from mtlkit.heads.base import Head, HeadModule
 from mtlkit.heads.elements import sample_means
 from mtlkit.heads.layers import map_layers, sizes
 from mtlkit.heads.maps import MapHead
+from mtlkit.metrics.angles import AngleMean, AngleMedian
 from mtlkit.metrics.base import Metric
-from mtlkit.metrics.mae import MAE
 from mtlkit.targets.base import Target
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 
@@ -33,7 +33,7 @@ class Normals(Head):
 
     targets: ClassVar[tuple[type[Target], ...]] = (UnitVectorMapTarget,)
     reads: ClassVar[tuple[type[FeatureSpec], ...]] = (MapFeatures,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(),)
+    default_metrics: ClassVar[tuple[Metric, ...]] = (AngleMean(), AngleMedian())
 
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
 

@@ -25,6 +25,7 @@ from mtlkit.heads.linear import LinearHead
 from mtlkit.heads.maps import MapHead
 from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
+from mtlkit.metrics.mean_iou import MeanIoU
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
 from mtlkit.targets.rows import Rows
@@ -42,7 +43,7 @@ class Segmentation(Head):
 
     targets: ClassVar[tuple[type[Target], ...]] = (ClassMapTarget,)
     reads: ClassVar[tuple[type[FeatureSpec], ...]] = (MapFeatures,)
-    default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
+    default_metrics: ClassVar[tuple[Metric, ...]] = (MeanIoU(), Accuracy())
 
     hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
     atrous: tuple[int, ...] = attrs.field(default=(), validator=sizes)

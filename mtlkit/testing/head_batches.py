@@ -1,8 +1,5 @@
 """Features and labels of every kind, for checks of heads and targets."""
 
-from typing import Any
-
-import attrs
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -19,21 +16,12 @@ from mtlkit.targets.numbers import RealTarget
 from mtlkit.targets.real_map import RealMapTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 from mtlkit.targets.vector import VectorTarget
-from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Example
+from mtlkit.testing.labels import example_of, without_some
 from mtlkit.testing.small_features import SPECS, random_features
-
-CLASSES = ("a", "b", "c")
 
 Signal = Tensor
 """Numbers (N, H, W), (N, L) or (N,) from which labels follow, at the positions of the labels."""
-
-
-def target_of(targets: tuple[type[Target], ...]) -> Target:
-    """Return a target of the first type, with the classes of the tests if it has classes."""
-    kind: Any = targets[0]
-    target: Target = kind(names=CLASSES) if "names" in attrs.fields_dict(kind) else kind()
-    return target
 
 
 def features_of(head: Head) -> FeatureSpec:
@@ -43,7 +31,7 @@ def features_of(head: Head) -> FeatureSpec:
 
 def new_head(head: Head, example: Example | None = None) -> HeadModule:
     """Build the head for small features, fitted to the labels of 64 samples."""
-    target = example.target if example and example.target else target_of(head.targets)
+    target = example.target if example and example.target else example_of(head.targets[0])
     module = head.build(features_of(head), target)
     module.fit_targets(head_batch(head, 64, example)[1])
     return module
@@ -56,7 +44,7 @@ def head_batch(head: Head, count: int, example: Example | None = None) -> tuple[
     """
     spec = features_of(head)
     features, _ = random_features(spec, count)
-    target = example.target if example and example.target else target_of(head.targets)
+    target = example.target if example and example.target else example_of(head.targets[0])
     signal = spec.rows(features)[..., 0]
     if isinstance(spec, MapFeatures):
         signal = signal.repeat_interleave(spec.stride, 1).repeat_interleave(spec.stride, 2)
@@ -96,19 +84,3 @@ def labels_from(target: Target, signal: Signal) -> Tensor:
         case RealTarget():
             return signal * 2 + 5
     raise MtlkitError(f"{type(target).__name__}: give labels: `Example(labels=...)`")
-
-
-def without_some(target: Target, labels: Tensor) -> Tensor:
-    """Return `labels` without every fourth sample and every fifth element of the others."""
-    gone = (torch.arange(len(labels)) % 4 == 3).reshape(-1, *[1] * (labels.dim() - 1))
-    if labels.dim() > 1:
-        elements = torch.arange(labels.numel()).reshape(labels.shape) % 5 == 2
-        gone = gone | (elements[:, :1] if isinstance(target, UnitVectorMapTarget) else elements)
-    return torch.where(gone, missing_code(target), labels)
-
-
-def missing_code(target: Target) -> float:
-    """Return the value of a missing element."""
-    if isinstance(target, CodedTarget):
-        return MISSING
-    return 0.0 if isinstance(target, UnitVectorMapTarget) else torch.nan

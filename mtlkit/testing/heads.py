@@ -14,7 +14,8 @@ from mtlkit.targets.numbers import RealTarget
 from mtlkit.targets.tokens import TokenTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.head_batches import head_batch, missing_code, new_head, target_of
+from mtlkit.testing.head_batches import head_batch, new_head
+from mtlkit.testing.labels import example_of, missing_code
 
 
 def declares_its_targets(subject: Subject) -> None:
@@ -188,7 +189,7 @@ def returns_the_same_loss_when_fused(subject: Subject) -> None:
 
 
 def _target(subject: Subject) -> Target:
-    return subject.example.target or target_of(subject.value.targets)
+    return subject.example.target or example_of(subject.value.targets[0])
 
 
 def _new_head(subject: Subject) -> HeadModule:
