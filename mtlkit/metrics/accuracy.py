@@ -1,4 +1,4 @@
-"""Fraction of correct class predictions."""
+"""Fraction of correct predictions."""
 
 from typing import ClassVar
 
@@ -6,25 +6,35 @@ import attrs
 from torch import Tensor
 
 from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.elements import CLASSES
 from mtlkit.metrics.mean import MeanState
 from mtlkit.targets.base import Target
-from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.multi_label import MultiLabelTarget
 
 
 @attrs.frozen(kw_only=True)
 class Accuracy(Metric):
-    """Fraction of samples whose target class (N,) has the largest logit (N, C)."""
+    """Fraction of elements whose class has the largest logit; pixel accuracy for a map of classes.
+
+    A multi-label task has a logit for each label, above 0 for true.
+    """
 
     name = "accuracy"
-    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
+    targets: ClassVar[tuple[type[Target], ...]] = (*CLASSES, MultiLabelTarget)
     higher_is_better: ClassVar[bool] = True
     unit: ClassVar[str] = "fraction"
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def build(self, target: Target) -> MetricState:
-        return MeanState(is_correct)
+        multi_label = isinstance(target, MultiLabelTarget)
+        return MeanState(target, is_correct_label if multi_label else is_correct)
 
 
-def is_correct(outputs: Tensor, target: Tensor) -> Tensor:
-    """Return True for each sample whose largest output (N, C) is that of the target (N,)."""
-    return outputs.argmax(dim=1) == target
+def is_correct(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return True for each element whose largest output (..., C) is that of its label (...)."""
+    return outputs.argmax(dim=-1) == labels
+
+
+def is_correct_label(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return True for each logit that is above 0 if its label is 1, and only then."""
+    return (outputs > 0) == (labels == 1)

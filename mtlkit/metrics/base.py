@@ -11,16 +11,18 @@ from torch import Tensor
 from mtlkit.component import Component
 from mtlkit.errors import did_you_mean
 from mtlkit.targets.base import Target
-from mtlkit.task_types import MISSING
 
 
 @attrs.frozen(kw_only=True)
 class Metric(Component):
     """Agreement of the outputs of a task with its targets, as one number for a split.
 
-    `targets` lists the types of targets it measures, `higher_is_better` is its direction, `unit`
-    the unit of its values ("label" for the unit of the label), and `bounds` are its lowest and
-    highest possible values.
+    `targets` lists the types of targets that it measures, `higher_is_better` is its direction,
+    `unit` the unit of its values ("label" for the unit of the label), and `bounds` are its lowest
+    and highest possible values.
+
+    Outputs have the shape of the labels, logits with the classes added: (N, C), (N, L, C) for
+    tokens and (N, C, H, W) for maps. A multi-label task has a logit for each label.
     """
 
     targets: ClassVar[tuple[type[Target], ...]]
@@ -59,8 +61,8 @@ class MetricState(ABC):
     """
 
     @abstractmethod
-    def update(self, outputs: Tensor, target: Tensor) -> None:
-        """Add a batch of raw outputs (N, ...) and targets (N, ...), ignoring missing targets."""
+    def update(self, outputs: Tensor, labels: Tensor) -> None:
+        """Add a batch of raw outputs (N, ...) and labels (N, ...), ignoring missing labels."""
 
     @abstractmethod
     def merge(self, other: Self) -> None:
@@ -68,17 +70,11 @@ class MetricState(ABC):
 
     @abstractmethod
     def compute(self) -> float | None:
-        """Return the metric over all added batches; None if undefined, as without any target."""
+        """Return the metric over all added batches; None if undefined, as without any label."""
 
-
-def is_present(target: Tensor) -> Tensor:
-    """Return a mask of the elements of `target` that are present: numbers not NaN, classes not -1.
-
-    >>> import torch
-    >>> is_present(torch.tensor([2, -1])).tolist()
-    [True, False]
-    """
-    return ~target.isnan() if target.is_floating_point() else target != MISSING
+    def parts(self) -> dict[str, float]:
+        """Return the metric of each class, label or component by name; empty if it has none."""
+        return {}
 
 
 def metric_named(metrics: Sequence[Metric], name: str) -> Metric:

@@ -56,12 +56,30 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "regression", "mtlkit.heads.regression:Regression", "a number, by squared error"
     )
 
-    catalog.metrics.add(
-        "accuracy", "mtlkit.metrics.accuracy:Accuracy", "the fraction of classes predicted"
+    catalog.heads.add(
+        "multi-label", "mtlkit.heads.multi_label:MultiLabel", "several labels, by binary losses"
     )
-    catalog.metrics.add("mae", "mtlkit.metrics.mae:MAE", "the mean absolute error")
-    catalog.metrics.add("rmse", "mtlkit.metrics.rmse:RMSE", "the root mean squared error")
-    catalog.metrics.add("r2", "mtlkit.metrics.r2:R2", "the fraction of variance explained")
+    catalog.heads.add(
+        "vector-regression",
+        "mtlkit.heads.vector_regression:VectorRegression",
+        "several numbers: squared, absolute or Huber's error",
+    )
+    catalog.heads.add(
+        "segmentation", "mtlkit.heads.segmentation:Segmentation", "a class for each pixel"
+    )
+    catalog.heads.add(
+        "dense-regression",
+        "mtlkit.heads.dense_regression:DenseRegression",
+        "numbers for each pixel, such as depth",
+    )
+    catalog.heads.add("normals", "mtlkit.heads.normals:Normals", "a unit vector for each pixel")
+    catalog.heads.add(
+        "token-classification",
+        "mtlkit.heads.token_classification:TokenClassification",
+        "a class for each token",
+    )
+
+    _metrics(catalog)
 
     catalog.routers.add(
         "shared", "mtlkit.routers.shared:Shared", "every head sees the shared features"
@@ -153,6 +171,42 @@ def _targets(catalog: "Registrar") -> None:
         "a unit vector for each pixel",
     )
     add("tokens", "mtlkit.targets.tokens:TokenTarget", "one class for each token")
+
+
+def _metrics(catalog: "Registrar") -> None:
+    """Register the metrics of classes, of numbers, and of directions and keypoints."""
+    add = catalog.metrics.add
+    add("accuracy", "mtlkit.metrics.accuracy:Accuracy", "the fraction of classes predicted")
+    add("top-k", "mtlkit.metrics.top_k:TopK", "the fraction of classes among the k most likely")
+    add(
+        "balanced-accuracy",
+        "mtlkit.metrics.balanced_accuracy:BalancedAccuracy",
+        "the mean recall of the classes",
+    )
+    add("f1", "mtlkit.metrics.f1:F1", "the harmonic mean of precision and recall")
+    add("auroc", "mtlkit.metrics.auroc:AUROC", "the area under the ROC curve")
+    add(
+        "average-precision",
+        "mtlkit.metrics.average_precision:AveragePrecision",
+        "the area under the precision-recall curve",
+    )
+    add("nll", "mtlkit.metrics.nll:NLL", "the negative log-likelihood")
+    add("ece", "mtlkit.metrics.ece:ECE", "the expected calibration error")
+    add("mean-iou", "mtlkit.metrics.mean_iou:MeanIoU", "the mean intersection over union")
+    add("mae", "mtlkit.metrics.mae:MAE", "the mean absolute error")
+    add("rmse", "mtlkit.metrics.rmse:RMSE", "the root mean squared error")
+    add("r2", "mtlkit.metrics.r2:R2", "the fraction of variance explained")
+    add("ccc", "mtlkit.metrics.ccc:CCC", "the concordance correlation coefficient")
+    add(
+        "relative-error",
+        "mtlkit.metrics.relative_error:RelativeError",
+        "the mean error relative to the target",
+    )
+    add("delta", "mtlkit.metrics.delta:Delta", "the fraction within a factor of 1.25")
+    add("angle-mean", "mtlkit.metrics.angles:AngleMean", "the mean angle of unit vectors")
+    add("angle-median", "mtlkit.metrics.angles:AngleMedian", "the median angle of unit vectors")
+    add("angle-within", "mtlkit.metrics.angles:AngleWithin", "the fraction of small angles")
+    add("nme", "mtlkit.metrics.nme:NME", "the normalized mean error of keypoints")
 
 
 def _losses(catalog: "Registrar") -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtlkit.component import Component
 from mtlkit.errors import DataError
+from mtlkit.targets.geometry import Box, Size
 
 
 @attrs.frozen(kw_only=True)
@@ -27,10 +28,17 @@ class Target(Component):
     dims: ClassVar[int]
     dtype: ClassVar[torch.dtype]
     default_head: ClassVar[str]
+    missing: ClassVar[float]
+    """Value of a missing element."""
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes that a label selects from; empty if labels are not classes."""
+        return ()
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        """Names of the components along dimension 1 of a batch of labels; empty if it has none."""
         return ()
 
     @abstractmethod
@@ -52,6 +60,33 @@ class Target(Component):
             raise DataError(f"expected labels of shape {self.shape}, got {tuple(labels.shape)}")
         if labels.dtype != self.dtype:
             raise DataError(f"expected labels in {self.dtype}, got {labels.dtype}")
+
+    def flip(self, labels: Tensor, frame: Size) -> Tensor:
+        """Return the labels of one sample, without N, for an input that is mirrored in x.
+
+        `frame` is the height and width of the input. Labels without pixels are unchanged, here as
+        in `crop` and `rotate`.
+        """
+        return self._without_pixels(labels, "flip")
+
+    def crop(
+        self, labels: Tensor, frame: Size, box: Box, size: Size, *, zoom: float = 1.0
+    ) -> Tensor:
+        """Return the labels of one sample for the pixels in `box`, resized to `size`.
+
+        A `zoom` above 1 changes the apparent distance: the camera has a longer lens.
+        """
+        return self._without_pixels(labels, "crop")
+
+    def rotate(self, labels: Tensor, frame: Size, degrees: float) -> Tensor:
+        """Return the labels of one sample for an input turned counterclockwise, as seen."""
+        return self._without_pixels(labels, "rotate")
+
+    def _without_pixels(self, labels: Tensor, rule: str) -> Tensor:
+        if self.dims > 2:
+            kind = type(self).__name__
+            raise DataError(f"transforms: {kind} has no rule for its pixels; define {kind}.{rule}")
+        return labels
 
 
 def nouns(targets: Sequence[type[Target]]) -> str:

@@ -5,10 +5,11 @@ from typing import ClassVar
 import attrs
 
 from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.maps import MapTarget
 
 
 @attrs.frozen(kw_only=True)
-class ClassMapTarget(CodedTarget):
+class ClassMapTarget(MapTarget, CodedTarget):
     """One class for each pixel: codes (N, H, W) into `names`, -1 for a pixel without a label.
 
     The weight of a sample is its number of labeled pixels.
@@ -18,6 +19,7 @@ class ClassMapTarget(CodedTarget):
     shape: ClassVar[str] = "(N, H, W)"
     dims: ClassVar[int] = 3
     default_head: ClassVar[str] = "segmentation"
+    class_dim: ClassVar[int] = 1
 
     names: tuple[str, ...]
 

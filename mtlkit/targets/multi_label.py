@@ -22,5 +22,9 @@ class MultiLabelTarget(CodedTarget):
     names: tuple[str, ...]
 
     @property
+    def components(self) -> tuple[str, ...]:
+        return self.names
+
+    @property
     def codes(self) -> int:
         return 2

@@ -1,5 +1,6 @@
 """Targets whose elements are real numbers."""
 
+import math
 from typing import ClassVar
 
 import attrs
@@ -15,6 +16,7 @@ class RealTarget(Target):
     """A target of real numbers, NaN for a missing element."""
 
     dtype: ClassVar[torch.dtype] = torch.float32
+    missing: ClassVar[float] = math.nan
 
     def present(self, labels: Tensor) -> Tensor:
         return ~labels.isnan()

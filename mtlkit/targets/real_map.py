@@ -3,17 +3,23 @@
 from typing import ClassVar
 
 import attrs
+from torch import Tensor
 
-from mtlkit.component import at_least
+from mtlkit.component import at_least, one_of
+from mtlkit.targets.geometry import Box, Size
+from mtlkit.targets.maps import MapTarget
 from mtlkit.targets.numbers import RealTarget
 
 
 @attrs.frozen(kw_only=True)
-class RealMapTarget(RealTarget):
+class RealMapTarget(MapTarget, RealTarget):
     """Real numbers for each pixel (N, C, H, W), NaN where there is none.
 
     The weight of a sample is its number of present elements. A data source replaces the code of its
     data set for a missing pixel (0, 255) with NaN.
+
+    `quantity` is what a zoom changes: a "depth" is divided by it, a "disparity" is multiplied, and
+    another "value" is unchanged.
     """
 
     noun: ClassVar[str] = "numbers of each pixel"
@@ -22,3 +28,14 @@ class RealMapTarget(RealTarget):
     default_head: ClassVar[str] = "dense-regression"
 
     channels: int = attrs.field(default=1, validator=at_least(1))
+    quantity: str = attrs.field(default="value", validator=one_of("value", "depth", "disparity"))
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return tuple(f"channel-{index}" for index in range(self.channels))
+
+    def crop(
+        self, labels: Tensor, frame: Size, box: Box, size: Size, *, zoom: float = 1.0
+    ) -> Tensor:
+        factor = {"value": 1.0, "depth": 1 / zoom, "disparity": zoom}[self.quantity]
+        return super().crop(labels, frame, box, size, zoom=zoom) * factor

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import DataError
-from mtlkit.targets.base import Target
+from mtlkit.targets.geometry import Size, rotate_directions
+from mtlkit.targets.maps import MapTarget
 
 _TOLERANCE = 0.02
 """Accepted deviation of a length from 1; vectors are often stored in 8 bits."""
 
 
 @attrs.frozen(kw_only=True)
-class UnitVectorMapTarget(Target):
+class UnitVectorMapTarget(MapTarget):
     """A unit vector for each pixel (N, 3, H, W): x right, y down, z; all zero where there is none.
 
     The weight of a sample is its number of pixels with a vector.
@@ -24,6 +25,7 @@ class UnitVectorMapTarget(Target):
     shape: ClassVar[str] = "(N, 3, H, W)"
     dims: ClassVar[int] = 4
     dtype: ClassVar[torch.dtype] = torch.float32
+    missing: ClassVar[float] = 0.0
     default_head: ClassVar[str] = "normals"
 
     def present(self, labels: Tensor) -> Tensor:
@@ -38,3 +40,11 @@ class UnitVectorMapTarget(Target):
                 f"expected vectors of length 1, or all zero for a pixel without one, got one of "
                 f"length {float(wrong[0]):.4g}"
             )
+
+    def flip(self, labels: Tensor, frame: Size) -> Tensor:
+        x, y, z = super().flip(labels, frame)
+        return torch.stack([-x, y, z])
+
+    def rotate(self, labels: Tensor, frame: Size, degrees: float) -> Tensor:
+        x, y, z = super().rotate(labels, frame, degrees)
+        return torch.stack([*rotate_directions(x, y, degrees), z])

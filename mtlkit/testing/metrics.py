@@ -7,13 +7,20 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from mtlkit.metrics.base import Metric, MetricState, is_present
+from mtlkit.metrics.base import Metric, MetricState
 from mtlkit.targets.base import Target
-from mtlkit.targets.class_label import ClassTarget
-from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.harness import CLASSES, target_of
 from mtlkit.testing.heads import require_targets
+from mtlkit.testing.labels import (
+    draw_labels,
+    example_of,
+    missing_code,
+    noisy_outputs,
+    right_outputs,
+    spread,
+    without_some,
+    wrong_outputs,
+)
 
 SAMPLES = 41
 TOLERANCE = 1e-6
@@ -40,20 +47,34 @@ def declares_its_scale(subject: Subject) -> None:
 def computes_a_number_within_its_bounds(subject: Subject) -> None:
     """Its value is a finite float within its bounds."""
     low, high = subject.value.bounds
-    for outputs, target in _examples(subject.value):
-        value = _value(subject.value, [(outputs, target)])
+    for target, outputs, labels in _examples(subject.value):
+        value = _value(subject.value, target, [(outputs, labels)])
         require(type(value) is float, f"compute returns a {type(value).__name__}; expected a float")
         assert value is not None
         require(math.isfinite(value), f"its value is {value}")
         require(low <= value <= high, f"its value {value} is outside {low} to {high}")
 
 
+def names_its_parts(subject: Subject) -> None:
+    """Its parts are finite floats within its bounds, named for a class, label or component."""
+    low, high = subject.value.bounds
+    for target, outputs, labels in _examples(subject.value):
+        parts = _state(subject.value, target, [(outputs, labels)]).parts()
+        names = (*target.classes, *target.components)
+        for name, value in parts.items():
+            require(name in names, f"it has a part {name!r}; expected one of {', '.join(names)}")
+            require(
+                type(value) is float and low <= value <= high,
+                f"its part {name!r} is {value!r}; expected a float from {low} to {high}",
+            )
+
+
 def prefers_right_outputs(subject: Subject) -> None:
     """Outputs that agree with the targets score better, in the direction that it declares."""
-    for kind in subject.value.targets:
-        _, target = _example(kind)
-        right, wrong = _outputs(kind, target), _outputs(kind, target.roll(1) + 1)
-        good, bad = (_value(subject.value, [(outputs, target)]) for outputs in (right, wrong))
+    for target in map(example_of, subject.value.targets):
+        labels = draw_labels(target, SAMPLES)
+        pair = right_outputs(target, labels), wrong_outputs(target, labels)
+        good, bad = (_value(subject.value, target, [(outputs, labels)]) for outputs in pair)
         assert good is not None
         assert bad is not None
         better = good > bad if subject.value.higher_is_better else good < bad
@@ -63,89 +84,78 @@ def prefers_right_outputs(subject: Subject) -> None:
 
 def ignores_missing_targets(subject: Subject) -> None:
     """A missing target does not change the value; without any target the value is None."""
-    for outputs, target in _examples(subject.value):
-        present = is_present(target)
+    for target, outputs, labels in _examples(subject.value):
+        value = _value(subject.value, target, [(outputs, labels)])
+        present = spread(target, target.present(labels), outputs)
+        other = torch.where(present, outputs, outputs.flip(0) - 7)
+        message = "a missing target changes its value"
+        _require_same(value, _value(subject.value, target, [(other, labels)]), message)
+        some = target.weights(labels) > 0
         _require_same(
-            _value(subject.value, [(outputs, target)]),
-            _value(subject.value, [(outputs[present], target[present])]),
-            "a missing target changes its value",
+            value, _value(subject.value, target, [(outputs[some], labels[some])]), message
         )
-        alone = _value(subject.value, [(outputs[~present], target[~present])])
+        none = torch.full_like(labels, missing_code(target))
+        alone = _value(subject.value, target, [(outputs, none)])
         require(alone is None, f"without any target its value is {alone}; expected None")
-        empty = _value(subject.value, [])
+        empty = _value(subject.value, target, [])
         require(empty is None, f"before any batch its value is {empty}; expected None")
 
 
 def ignores_the_order_of_samples(subject: Subject) -> None:
     """Samples in another order give the same value."""
     order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(2))
-    for outputs, target in _examples(subject.value):
-        whole = _value(subject.value, _batches(outputs, target, (10, 31)))
-        other = _value(subject.value, _batches(outputs[order], target[order], (10, 31)))
+    for target, outputs, labels in _examples(subject.value):
+        whole = _value(subject.value, target, _batches(outputs, labels, (10, 31)))
+        batches = _batches(outputs[order], labels[order], (10, 31))
+        other = _value(subject.value, target, batches)
         _require_same(whole, other, "in another order its value differs")
 
 
 def ignores_the_division_into_batches(subject: Subject) -> None:
     """Batches of any size, including an empty one, give the value of a single batch."""
-    for outputs, target in _examples(subject.value):
-        whole = _value(subject.value, [(outputs, target)])
-        parts = _value(subject.value, _batches(outputs, target, (1, 0, 7, 33)))
+    for target, outputs, labels in _examples(subject.value):
+        whole = _value(subject.value, target, [(outputs, labels)])
+        parts = _value(subject.value, target, _batches(outputs, labels, (1, 0, 7, 33)))
         _require_same(whole, parts, "in other batches its value differs")
 
 
 def merges_over_ranks(subject: Subject) -> None:
     """Pickled states of several ranks, one of them empty, merge to the state of one rank."""
-    for outputs, target in _examples(subject.value):
+    for target, outputs, labels in _examples(subject.value):
         states = [
-            _state(subject.value, [(outputs[part], target[part])])
+            _state(subject.value, target, [(outputs[part], labels[part])])
             for part in (slice(0, 10), slice(10, 10), slice(10, 20))
         ]
+        states.append(_state(subject.value, target, []))
         first, *others = pickle.loads(pickle.dumps(states))
         for other in others:
             first.merge(other)
-        whole = _value(subject.value, [(outputs[:20], target[:20])])
+        whole = _value(subject.value, target, [(outputs[:20], labels[:20])])
         _require_same(whole, first.compute(), "merged states differ from one state")
 
 
-def _examples(metric: Metric) -> Iterator[Batch]:
-    """Yield outputs and labels for each type of target, some outputs wrong, some labels missing."""
-    return (_example(kind) for kind in metric.targets)
+def _examples(metric: Metric) -> Iterator[tuple[Target, Tensor, Tensor]]:
+    """Yield outputs and labels of each type of target, some outputs wrong, some labels missing."""
+    for target in map(example_of, metric.targets):
+        labels = draw_labels(target, SAMPLES)
+        yield target, noisy_outputs(target, labels), without_some(target, labels)
 
 
-def _example(kind: type[Target]) -> Batch:
-    generator = torch.Generator().manual_seed(1)
-    missing = torch.arange(SAMPLES) % 4 == 3
-    if kind is ClassTarget:
-        target = torch.randint(len(CLASSES), (SAMPLES,), generator=generator)
-        outputs = _outputs(kind, target) + torch.randn(SAMPLES, 3, generator=generator)
-        return outputs, torch.where(missing, MISSING, target)
-    target = torch.randn(SAMPLES, generator=generator) * 3 + 20
-    outputs = target + torch.randn(SAMPLES, generator=generator)
-    return outputs, torch.where(missing, torch.nan, target)
-
-
-def _outputs(kind: type[Target], target: Tensor) -> Tensor:
-    """Return outputs that agree with `target`: logits (N, C) of classes, or the values (N,)."""
-    if kind is ClassTarget:
-        return torch.nn.functional.one_hot(target % len(CLASSES), len(CLASSES)).float()
-    return target.nan_to_num(20.0)
-
-
-def _batches(outputs: Tensor, target: Tensor, sizes: Sequence[int]) -> list[Batch]:
+def _batches(outputs: Tensor, labels: Tensor, sizes: Sequence[int]) -> list[Batch]:
     return list(
-        zip(torch.split(outputs, list(sizes)), torch.split(target, list(sizes)), strict=True)
+        zip(torch.split(outputs, list(sizes)), torch.split(labels, list(sizes)), strict=True)
     )
 
 
-def _state(metric: Metric, batches: Sequence[Batch]) -> MetricState:
-    state = metric.build(target_of(metric.targets))
-    for outputs, target in batches:
-        state.update(outputs.clone(), target.clone())
+def _state(metric: Metric, target: Target, batches: Sequence[Batch]) -> MetricState:
+    state = metric.build(target)
+    for outputs, labels in batches:
+        state.update(outputs.clone(), labels.clone())
     return state
 
 
-def _value(metric: Metric, batches: Sequence[Batch]) -> float | None:
-    return _state(metric, batches).compute()
+def _value(metric: Metric, target: Target, batches: Sequence[Batch]) -> float | None:
+    return _state(metric, target, batches).compute()
 
 
 def _require_same(one: float | None, other: float | None, message: str) -> None:
@@ -158,6 +168,7 @@ def _require_same(one: float | None, other: float | None, message: str) -> None:
 CHECKS = checks(
     declares_its_scale,
     computes_a_number_within_its_bounds,
+    names_its_parts,
     prefers_right_outputs,
     ignores_missing_targets,
     ignores_the_order_of_samples,

@@ -7,28 +7,27 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mtlkit.data import ClassTarget, NumberTarget
-from mtlkit.metrics import MAE, R2, RMSE, Accuracy
+from mtlkit.data import ClassTarget, MultiLabelTarget, NumberTarget
+from mtlkit.metrics import MAE, NLL, R2, RMSE, Accuracy
 from mtlkit.metrics.chance_level import chance_level
+from mtlkit.testing.labels import EXAMPLES, draw_labels, without_some
 
-METRICS = {"accuracy": Accuracy(), "mae": MAE(), "rmse": RMSE(), "r2": R2()}
 CLASSES = ClassTarget(names=("left", "front", "right"))
 
 
 def value(metric, *batches):
-    state = metric.build(CLASSES)
+    state = metric.build(CLASSES if ClassTarget in metric.targets else NumberTarget())
     for outputs, target in batches:
         state.update(outputs, target)
     return state.compute()
 
 
-def test_every_built_in_metric_is_tested(catalog):
-    assert sorted(catalog.metrics.names()) == sorted(METRICS)
-    assert all(catalog.metrics.get(name)() == metric for name, metric in METRICS.items())
-
-
-def test_a_metric_is_registered_by_the_name_of_its_number():
-    assert {metric.name: metric for metric in METRICS.values()} == METRICS
+def test_a_metric_is_registered_by_the_name_of_its_number_without_its_options(catalog):
+    for registered in catalog.metrics.names():
+        name = catalog.metrics.get(registered)().name
+        stem = registered.removesuffix("-k")
+        assert name == stem or name.startswith(f"{stem}-"), registered
+        assert not name.removeprefix(stem).strip("-.0123456789"), registered
 
 
 def test_accuracy_counts_present_labels_only():
@@ -83,3 +82,25 @@ def test_the_chance_level_is_that_of_the_commonest_class_or_the_mean():
     sizes = torch.tensor([0.0, 4.0, math.nan])
     assert chance_level(MAE(), sizes, NumberTarget()) == 2.0
     assert chance_level(R2(), sizes, NumberTarget()) == pytest.approx(0)
+
+
+def test_the_chance_level_of_the_likelihood_is_the_entropy_of_the_labels():
+    labels = torch.tensor([2, 2, 0, -1])
+    entropy = -(2 / 3 * math.log(2 / 3) + 1 / 3 * math.log(1 / 3))
+    assert chance_level(NLL(), labels, CLASSES) == pytest.approx(entropy)
+    several = MultiLabelTarget(names=("p", "q"))
+    labels = torch.tensor([[1, 0], [1, 1], [0, -1]])
+    both = -(2 * math.log(2 / 3) + math.log(1 / 3) + 2 * math.log(1 / 2)) / 5
+    assert chance_level(NLL(), labels, several) == pytest.approx(both)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda target: type(target).__name__)
+def test_every_metric_has_a_chance_level_on_its_targets(catalog, example):
+    labels = without_some(example, draw_labels(example, 9))
+    metrics = [catalog.metrics.get(name)() for name in catalog.metrics.names()]
+    metrics = [metric for metric in metrics if isinstance(example, metric.targets)]
+    assert metrics
+    for metric in metrics:
+        level = chance_level(metric, labels, example)
+        assert level is not None, metric
+        assert metric.bounds[0] - 1e-6 <= level <= metric.bounds[1], metric

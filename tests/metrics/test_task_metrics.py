@@ -41,8 +41,9 @@ def test_the_primary_metric_is_the_stated_one_or_the_first(metrics, primary, exp
     [
         (
             {"metrics": (RMSE(), Accuracy())},
-            "tasks.size.metrics.1: 'accuracy' measures a class, got the head Regression, which "
-            "predicts a number; leave it out",
+            "tasks.size.metrics.1: 'accuracy' measures a class or a class of each pixel or a class "
+            "of each token or several labels, got the head Regression, which predicts a number; "
+            "leave it out",
         ),
         (
             {"metrics": (RMSE(), RMSE())},

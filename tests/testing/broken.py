@@ -32,7 +32,7 @@ from mtlkit.data import ClassTarget, DataSource, InputSpec, NumberTarget, Numeri
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule, LinearCrossEntropy
 from mtlkit.loggers import Logger, LogWriter
-from mtlkit.metrics import MAE, Accuracy, MeanState, Metric, MetricState, is_present
+from mtlkit.metrics import MAE, Accuracy, MeanState, Metric, MetricState
 from mtlkit.optim import Optimizer, Schedule
 from mtlkit.report.blocks import Section
 from mtlkit.routers import (
@@ -490,7 +490,7 @@ class OfBatches(MetricState):
         self.means = []
 
     def update(self, outputs, target):
-        if is_present(target).any():
+        if (~target.isnan()).any():
             self.means.append(absolute(outputs, target).nanmean().item())
 
     def merge(self, other):
@@ -511,6 +511,13 @@ class OfPercents(MeanState):
         return mean if mean is None else -mean
 
 
+class OfStrangers(MeanState):
+    """The mean error, with a part that the target does not have."""
+
+    def parts(self):
+        return {"zebra": 1.0}
+
+
 @attrs.frozen(kw_only=True)
 class Offset(Metric):
     """A mean absolute error with the defect that `how` names."""
@@ -523,12 +530,13 @@ class Offset(Metric):
 
     how: str = ""
 
-    def build(self, classes):
+    def build(self, target):
         states = {"OfMissing": OfMissing, "OfBatches": OfBatches}
         if self.how in states:
             return states[self.how]()
-        means = {"OfLast": OfLast, "OfOneRank": OfOneRank, "OfPercents": OfPercents}
-        return means.get(self.how, MeanState)(absolute)
+        means = {"OfLast": OfLast, "OfOneRank": OfOneRank, "OfPercents": OfPercents,
+                 "OfStrangers": OfStrangers}  # fmt: skip
+        return means.get(self.how, MeanState)(target, absolute)
 
 
 @attrs.frozen(kw_only=True)
@@ -997,6 +1005,7 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("declares-its-scale", Undirected(), "higher_is_better is 'no'; expected True or False"),
         ("computes-a-number-within-its-bounds", Offset(how="OfPercents"), "is outside 0.0 to inf"),
         ("prefers-right-outputs", Misdirected(), "right outputs score 0, wrong ones"),
+        ("names-its-parts", Offset(how="OfStrangers"), "it has a part 'zebra'"),
         ("ignores-missing-targets", Offset(how="OfMissing"), "a missing target changes its value"),
         ("ignores-the-order-of-samples", Offset(how="OfLast"), "in another order its value"),
         ("ignores-the-division-into-batches", Offset(how="OfBatches"), "in other batches its"),

@@ -17,6 +17,7 @@ from mtlkit.data import (
     TokenTarget,
     VectorTarget,
 )
+from mtlkit.metrics import TopK
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers import Grouped
 from mtlkit.weightings import Fixed
@@ -62,6 +63,7 @@ EXAMPLES = {
             "vector": VectorTarget,
         }.items()
     },
+    "metrics/top-k": TopK(k=2),
     "weightings/fixed": Fixed(weights={"side": 0.5, "rare": 0.0}),
 }
 CHANCE = "projects on the other tasks' gradients in an order drawn by chance, as published"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.data import NumberTarget, Target
-from mtlkit.metrics import Metric, MetricState, is_present
+from mtlkit.metrics import Metric, MetricState
 from mtlkit.plugins import above
 
 
@@ -28,21 +28,22 @@ class Within(Metric):
         return f"within-{self.tolerance:g}"
 
     def build(self, target: Target) -> MetricState:
-        return WithinState(self.tolerance)
+        return WithinState(target, self.tolerance)
 
 
 class WithinState(MetricState):
-    """Counts of hits and of targets."""
+    """Counts of hits and of labels."""
 
-    def __init__(self, tolerance: float) -> None:
+    def __init__(self, target: Target, tolerance: float) -> None:
+        self.target = target
         self.tolerance = tolerance
         self.hits, self.count = torch.zeros(2, dtype=torch.int64)
 
-    def update(self, outputs: Tensor, target: Tensor) -> None:
-        # the error of a missing target is NaN, which counts as no hit
-        hits = (outputs - target).abs() <= self.tolerance
-        self.hits = self.hits.to(target.device) + hits.sum()
-        self.count = self.count.to(target.device) + is_present(target).sum()
+    def update(self, outputs: Tensor, labels: Tensor) -> None:
+        # the error of a missing label is NaN, which counts as no hit
+        hits = (outputs - labels).abs() <= self.tolerance
+        self.hits = self.hits.to(labels.device) + hits.sum()
+        self.count = self.count.to(labels.device) + self.target.present(labels).sum()
 
     def merge(self, other: "WithinState") -> None:
         self.hits = self.hits + other.hits.to(self.hits.device)

@@ -13,7 +13,7 @@ from mtlkit.data import Categorical, Data, DataSource, Numeric, NumberTarget, Sp
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule
 from mtlkit.loggers import Logger, LogWriter
-from mtlkit.metrics import MAE, Metric, MetricState, is_present
+from mtlkit.metrics import MAE, Metric, MetricState
 from mtlkit.optim import Optimizer, Schedule
 from mtlkit.plugins import Problem, above, at_least
 from mtlkit.evaluators import Section, TableBlock
@@ -236,7 +236,7 @@ class LargestState(MetricState):
         self.errors = torch.zeros(0)
 
     def update(self, outputs, target):
-        errors = (outputs - target)[is_present(target)].abs().cpu()
+        errors = (outputs - target)[~target.isnan()].abs().cpu()
         self.errors = torch.cat([self.errors, errors])
 
     def merge(self, other):

@@ -1,0 +1,56 @@
+"""Area under the receiver operating characteristic.
+
+Paper: Hanley & McNeil, "The meaning and use of the area under a receiver operating characteristic
+(ROC) curve", Radiology 1982: the probability that a positive scores above a negative.
+"""
+
+from typing import ClassVar
+
+import attrs
+from torch import Tensor
+
+from mtlkit.component import one_of
+from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.scores import RankingState
+from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.multi_label import MultiLabelTarget
+
+
+@attrs.frozen(kw_only=True)
+class AUROC(Metric):
+    """Probability that a positive scores above a negative, a tie counted as half.
+
+    An `average` of "macro" is the mean over labels, or over more than two classes, each against the
+    rest; those without positives or without negatives are left out. "micro" ranks all labels of a
+    multi-label task together. The value is exact: all scores are kept, 5 bytes for each sample and
+    label, 4 (C + 1) bytes for each sample of C > 2 classes.
+    """
+
+    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget, MultiLabelTarget)
+    higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[str] = "fraction"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    average: str = attrs.field(default="macro", validator=one_of("macro", "micro"))
+
+    @property
+    def name(self) -> str:
+        return "auroc" if self.average == "macro" else f"auroc-{self.average}"
+
+    def build(self, target: Target) -> MetricState:
+        return RankingState(target, auroc, pooled=self.average == "micro")
+
+
+def auroc(scores: Tensor, positives: Tensor) -> Tensor:
+    """Return the area for scores (M,) and a mask of positives (M,), from the ranks of the scores.
+
+    >>> import torch
+    >>> auroc(torch.tensor([0.1, 0.4, 0.4, 0.8]), torch.tensor([False, False, True, True])).item()
+    0.875
+    """
+    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    ranks = counts.cumsum(0) - (counts.double() - 1) / 2  # tied scores share their mean rank
+    positive = positives.sum().double()
+    excess = ranks[inverse][positives].sum() - positive * (positive + 1) / 2
+    return excess / (positive * (len(scores) - positive))

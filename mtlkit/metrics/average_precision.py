@@ -1,0 +1,54 @@
+"""Average precision."""
+
+from typing import ClassVar
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.component import one_of
+from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.scores import RankingState
+from mtlkit.targets.base import Target
+from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.multi_label import MultiLabelTarget
+
+
+@attrs.frozen(kw_only=True)
+class AveragePrecision(Metric):
+    """Sum over thresholds of precision times the gain in recall, without interpolation.
+
+    `average` as for `AUROC`; the mean of "macro" is the "mAP" of multi-label tasks. The value is
+    exact: all scores are kept, 5 bytes for each sample and label, 4 (C + 1) bytes for each sample
+    of C > 2 classes.
+    """
+
+    targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget, MultiLabelTarget)
+    higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[str] = "fraction"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    average: str = attrs.field(default="macro", validator=one_of("macro", "micro"))
+
+    @property
+    def name(self) -> str:
+        end = "" if self.average == "macro" else f"-{self.average}"
+        return f"average-precision{end}"
+
+    def build(self, target: Target) -> MetricState:
+        return RankingState(target, average_precision, pooled=self.average == "micro")
+
+
+def average_precision(scores: Tensor, positives: Tensor) -> Tensor:
+    """Return the average precision for scores (M,) and a mask of positives (M,).
+
+    >>> scores = torch.tensor([0.1, 0.4, 0.35, 0.8])
+    >>> round(average_precision(scores, torch.tensor([False, False, True, True])).item(), 4)
+    0.8333
+    """
+    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    hits = torch.zeros(len(counts), dtype=torch.float64)
+    hits.scatter_add_(0, inverse, positives.double())  # equal scores share a threshold
+    hits, counts = hits.flip(0), counts.flip(0)
+    precision = hits.cumsum(0) / counts.cumsum(0)
+    return (precision * hits).sum() / hits.sum()

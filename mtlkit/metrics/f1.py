@@ -1,0 +1,45 @@
+"""Harmonic mean of precision and recall."""
+
+from typing import ClassVar
+
+import attrs
+from torch import Tensor
+
+from mtlkit.component import one_of
+from mtlkit.metrics.base import Metric, MetricState
+from mtlkit.metrics.class_counts import ClassCounts
+from mtlkit.metrics.elements import CLASSES
+from mtlkit.targets.base import Target
+from mtlkit.targets.multi_label import MultiLabelTarget
+
+
+@attrs.frozen(kw_only=True)
+class F1(Metric):
+    """2 hits / (true + predicted), of counts over the split.
+
+    An `average` of "macro" is the mean over classes, or over the labels of a multi-label task,
+    without those that are neither true nor predicted anywhere. "micro" sums the counts first; for
+    one class per element that is the accuracy.
+
+    >>> F1().name, F1(average="micro").name
+    ('f1', 'f1-micro')
+    """
+
+    targets: ClassVar[tuple[type[Target], ...]] = (*CLASSES, MultiLabelTarget)
+    higher_is_better: ClassVar[bool] = True
+    unit: ClassVar[str] = "fraction"
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+
+    average: str = attrs.field(default="macro", validator=one_of("macro", "micro"))
+
+    @property
+    def name(self) -> str:
+        return "f1" if self.average == "macro" else f"f1-{self.average}"
+
+    def build(self, target: Target) -> MetricState:
+        return ClassCounts(target, f1, pooled=self.average == "micro")
+
+
+def f1(hits: Tensor, true: Tensor, predicted: Tensor) -> Tensor:
+    """Return the F1 of each class; NaN if it is neither true nor predicted."""
+    return 2 * hits / (true + predicted)
