@@ -140,7 +140,7 @@ def main():
         before = kilobytes("VmRSS")
         for _ in range(3):
             run()
-        print((kilobytes("VmHWM") - before) / 1024)  # noqa: T201
+        print((kilobytes("VmHWM") - before) / 1024)
         return
     if options.profile:
         for name in ("equal", options.profile):
@@ -148,7 +148,7 @@ def main():
             run()
             with torch.profiler.profile() as profiler:
                 run()
-            print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=16))  # noqa: T201
+            print(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=16))
         return
     names = options.names or gramian_weightings()
     steps = {name: new_step(name) for name in ["equal", *names]}
@@ -166,7 +166,7 @@ def main():
     base = peak("equal") if options.memory else 0.0
     for name in names:
         memory = f", memory {peak(name) / base:.2f}" if options.memory else ""
-        print(f"{name}: time {statistics.median(ratios[name]):.3f}{memory}")  # noqa: T201
+        print(f"{name}: time {statistics.median(ratios[name]):.3f}{memory}")
 
 
 if __name__ == "__main__":
