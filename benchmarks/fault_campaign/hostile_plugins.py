@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+
 from fault_campaign.child import command, in_child
 from fault_campaign.verdict import Case, Verdict
 
@@ -63,7 +64,7 @@ EFFECTS = {
 }
 
 METADATA = {
-    "summary that is not UTF-8": b"Metadata-Version: 2.1\nName: mtlkit-bad\nVersion: 1.0\nSummary: caf\xe9\n",
+    "summary that is not UTF-8": b"Name: mtlkit-bad\nVersion: 1.0\nSummary: caf\xe9\n",
     "empty": b"",
     "no name": b"Metadata-Version: 2.1\nVersion: 1.0\n",
     "no version": b"Metadata-Version: 2.1\nName: mtlkit-bad\n",
