@@ -138,6 +138,8 @@ def install(site: Path, plugin: Hostile) -> None:
 
 def hostile_plugins(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
     """Yield a case for each of at most `most` hostile plugins."""
+    os.environ["MTLKIT_PLUGINS"] = "all"
+    command("schema")  # imports every component once for all children
     plugins = list(every_hostile())
     random.Random(seed).shuffle(plugins)
     for number, plugin in enumerate(plugins[:most]):
@@ -150,7 +152,6 @@ def hostile_plugins(home: Path, done: set[str], most: int, seed: int) -> Iterato
 def _tried(site: Path) -> tuple[Verdict, str]:
     def act() -> None:
         sys.path.insert(0, str(site))
-        os.environ["MTLKIT_PLUGINS"] = "all"
         for arguments in (
             ("list", "weightings"), ("plugins", "list", "--json"), ("schema",), ("--help",),
             ("show", "good/even"), ("explain", "recipe.yaml"), ("show", "bad/w"),
