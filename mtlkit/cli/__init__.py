@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import click
 
+from mtlkit.cli.terminal import echo
 from mtlkit.errors import LoadFailedError, MtlkitError, RecipeError, did_you_mean
 
 if TYPE_CHECKING:
@@ -147,18 +148,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("mtlkit: interrupted", err=True)
+        echo("mtlkit: interrupted", err=True)
         sys.exit(130)
     except MtlkitError as error:
         if session.traceback:
             raise
-        click.echo(_told(error), err=True)
+        echo(_told(error), err=True)
         sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
 
 
 def _warn(message: str) -> None:
-    click.echo(f"mtlkit: warning: {message}", err=True)
+    echo(f"mtlkit: warning: {message}", err=True)
 
 
 def _told(error: MtlkitError) -> str:

@@ -43,6 +43,7 @@ from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import save_model
 from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.cores import require_cores
 from mtlkit.training.device import chosen_device
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
@@ -99,6 +100,7 @@ def fit(
     text = dump_recipe(recipe, catalog)
     read_records(beside)  # report a mistake in these before the work starts
     loading = loading or Loading()
+    require_cores(recipe.train.threads)
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
     with joined(device) as ranks, use(ops), ExitStack() as stack:
@@ -159,6 +161,7 @@ def resume(
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
+    require_cores(recipe.train.threads)
     with joined(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         if ranks.first:
