@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
 from mtlkit.cli.terminal import echo
@@ -147,7 +148,7 @@ def tune(
 
     sizes = Sizes(rows, features, classes, getattr(torch, dtype), device)
     table = tuned(_usable_ops(current_catalog()), sizes, report)
-    out.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    write_file(out, f"{json.dumps(table, indent=1)}\n".encode())
     echo(f"\nwrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
 
 

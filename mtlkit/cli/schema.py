@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
 from mtlkit.cli.terminal import echo
-from mtlkit.errors import MtlkitError
 
 
 @click.command()
@@ -29,8 +29,5 @@ def schema(out: Path | None) -> None:
     if out is None:
         echo(text)
         return
-    try:
-        out.write_text(f"{text}\n", encoding="utf-8")
-    except OSError as cause:
-        raise MtlkitError(f"{out}: cannot be written: {cause.strerror}") from cause
+    write_file(out, f"{text}\n".encode())
     echo(f"first line of a recipe: # yaml-language-server: $schema={out}")

@@ -6,5 +6,5 @@ from mtlkit.printable import printable
 
 
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
-    """Print a line, without its end unless `nl`; control characters in it are shown as escape sequences."""
+    """Print a line, which ends unless `nl` is false; control characters are escaped."""
     click.echo(printable(text), err=err, nl=nl)
