@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import attrs
+
 from fault_campaign.child import Child, command, in_child
 from fault_campaign.home import clear, results, train
 from fault_campaign.kills import stop_halfway
 from fault_campaign.study_kills import run_study
 from fault_campaign.verdict import Case, Verdict
-
 from mtlkit.errors import MtlkitError
 
 UNREAD = (".lock", "report.html", "report.md", "speed.jsonl.lock")
@@ -210,6 +210,7 @@ def _verdict(expected: Answers | Child, now: Answers | Child) -> tuple[Verdict, 
             if "damaged" in output:
                 clear_answers += 1
                 continue
-            return Verdict.WRONG, f"{reader}: {output[:300]!r}, expected {expected[reader][1][:300]!r}"
+            right = expected[reader][1]
+            return Verdict.WRONG, f"{reader}: {output[:300]!r}, expected {right[:300]!r}"
         clear_answers += code == 2
     return (Verdict.CLEAR if clear_answers else Verdict.SAME), ""

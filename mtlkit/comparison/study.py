@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from mtlkit.comparison.execute.console import ConsoleReporter
-from mtlkit.comparison.execute.executor_config import ExecutorConfig, cores
+from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.execute.plan import planned
 from mtlkit.comparison.execute.runner import Runner
 from mtlkit.comparison.execute.trial_scores import SELECTION
@@ -28,9 +28,10 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.recipe_io.dump import dump_plain, plain
 from mtlkit.runs.folder import read_json
+from mtlkit.runs.numerics import PACKAGES
 from mtlkit.runs.progress_display import shown
-from mtlkit.runs.provenance import PACKAGES
 from mtlkit.runs.search import require_optuna
+from mtlkit.training.cores import cores
 
 
 def run_study(

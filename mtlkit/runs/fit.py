@@ -44,6 +44,7 @@ from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import allocation_errors, save_model
 from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, saved_steps
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.cores import require_cores
 from mtlkit.training.device import chosen_device
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
@@ -101,6 +102,7 @@ def fit(
     text = dump_recipe(recipe, catalog)
     read_records(beside)  # report a mistake in these before the work starts
     loading = loading or Loading()
+    require_cores(recipe.train.threads)
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
     with joined(device) as ranks, use(ops), ExitStack() as stack:
@@ -172,6 +174,7 @@ def resume(
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
+    require_cores(recipe.train.threads)
     with joined(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         if ranks.first:

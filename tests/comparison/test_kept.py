@@ -36,6 +36,7 @@ seeds: 1
 
 def test_recipes_that_differ_in_their_threads_can_be_gone_on_with(bench, monkeypatch):
     monkeypatch.setattr("mtlkit.comparison.execute.executor_config.cores", lambda: 3)
+    monkeypatch.setattr("mtlkit.training.cores.cores", lambda: 3)
     comparison = bench.load(TWO)
     folder = bench.run(comparison, executor=bench.worker(1))
     assert json.loads(folder.study.read_text())["threads"] == 3

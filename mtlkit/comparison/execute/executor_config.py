@@ -1,7 +1,5 @@
 """Workers, devices and executor of a study."""
 
-import os
-import platform
 import re
 from collections.abc import Callable
 
@@ -9,6 +7,7 @@ import attrs
 
 from mtlkit.comparison.execute.executor import Executor, LocalProcesses
 from mtlkit.errors import RunError
+from mtlkit.training.cores import cores
 
 Devices = tuple[str | None, ...]
 """Devices such as cuda:0, in turn; None: that of the recipe."""
@@ -86,10 +85,3 @@ def _on_ray(workers: int, threads: int, devices: Devices) -> Executor:
 def _no_device() -> Devices:
     """Return no device: Ray assigns a GPU to each task that requests one."""
     return (None,)
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    if platform.system() == "Linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
