@@ -1,8 +1,8 @@
 """Try faults of every kind and count what they do: ``python benchmarks/faults.py STATE.jsonl``.
 
 Cases are seeded, and each is appended to the file STATE, so that a stopped campaign continues. The
-table on standard output counts the verdicts; every case that is neither "clear" nor "same" is printed
-with what was seen.
+table on standard output counts the verdicts. Every case that is neither "clear" nor "same" is
+printed with what was seen.
 """
 
 import json

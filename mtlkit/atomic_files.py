@@ -69,15 +69,25 @@ def require_folder(path: Path) -> None:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically. Raises `RunError` if writing fails."""
+    with disk_errors(path), replaced_file(path) as partial:
+        partial.write_bytes(content)
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary file, which is synced and replaces `path` on success.
+
+    Raises the errors of the file system, and leaves `path` unchanged after any error.
+    """
     partial = path.with_name(f"{TEMPORARY}{path.name}")
-    with disk_errors(path):
-        try:
-            _write_synced(partial, content)
-            partial.replace(path)
-            _sync_folder(path.parent)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+    try:
+        yield partial
+        _sync_file(partial)
+        partial.replace(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
@@ -116,6 +126,11 @@ def _write_synced(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)
         file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as file:
         os.fsync(file.fileno())
 
 

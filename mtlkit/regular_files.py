@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 KINDS = {
+    stat.S_IFREG: "a file",
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
@@ -21,9 +22,13 @@ LARGEST_JSON = 256 * 1024**2
 """Maximum size of a JSON file, in bytes; larger ones are not read."""
 
 
-def require_regular(path: Path) -> int:
-    """Return the size of the file at `path` in bytes; `OSError` if it is not a regular file."""
-    return _size(os.stat(path), path)
+def kind_of(path: Path) -> str:
+    """Return a noun for what is at `path`.
+
+    >>> kind_of(Path("/"))
+    'a folder'
+    """
+    return KINDS.get(stat.S_IFMT(path.stat().st_mode), "something else")
 
 
 def read_regular(path: Path, limit: int) -> bytes:
@@ -52,4 +57,4 @@ def _size(status: os.stat_result, path: Path) -> int:
     if kind == stat.S_IFREG:
         return status.st_size
     number = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
-    raise OSError(number, f"is {KINDS.get(kind, 'not a file')}; expected a file", str(path))
+    raise OSError(number, f"is {KINDS.get(kind, 'something else')}; expected a file", str(path))

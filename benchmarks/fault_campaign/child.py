@@ -54,8 +54,8 @@ def _run(act: Callable[[], object], out: int, err: int, seconds: int) -> None:
         signal.alarm(seconds)
         os.dup2(out, 1)
         os.dup2(err, 2)
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
         act()
         code = 0
     except SystemExit as end:

@@ -10,7 +10,12 @@ from pathlib import Path
 from fault_campaign.child import Child, command, in_child
 
 RECIPE = """\
-data: {type: table, file: points.csv, labels: [side, height], numeric: [height], split: {validation: 0.25, test: 0.25}}
+data:
+  type: table
+  file: points.csv
+  labels: [side, height]
+  numeric: [height]
+  split: {validation: 0.25, test: 0.25}
 backbone: {type: mlp, hidden: [4]}
 tasks: {side: {role: main}, height: {head: regression}}
 weighting: {type: dynamic, total: 0.1}

@@ -10,7 +10,6 @@ from fault_campaign.child import Child, in_child
 from fault_campaign.disaster import Disaster
 from fault_campaign.home import clear
 from fault_campaign.verdict import Case, Verdict
-
 from mtlkit.cli import Session
 from mtlkit.cli.boundary import exit_code
 from mtlkit.comparison import study

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import click
 
 from mtlkit.cli.boundary import exit_code
+from mtlkit.cli.terminal import echo
 from mtlkit.errors import LoadFailedError, did_you_mean, error_text
 
 if TYPE_CHECKING:
@@ -183,4 +184,4 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _warn(message: str) -> None:
-    click.echo(f"mtlkit: warning: {message}", err=True)
+    echo(f"mtlkit: warning: {message}", err=True)

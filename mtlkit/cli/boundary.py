@@ -20,6 +20,7 @@ from typing import Protocol
 import click
 
 from mtlkit.atomic_files import reason_of
+from mtlkit.cli.terminal import echo
 from mtlkit.errors import MtlkitError, RecipeError, error_text
 
 INTERRUPTED = 130
@@ -107,8 +108,7 @@ def _text(error: MtlkitError) -> str:
 def _print(text: str) -> None:
     """Print to standard error; nothing is left to do if that fails."""
     try:
-        # a path may hold bytes that are not UTF-8, which Python stores as surrogates
-        click.echo(text.encode("utf-8", "backslashreplace").decode(), err=True)
+        echo(text, err=True)
     except (OSError, ValueError):
         return
 

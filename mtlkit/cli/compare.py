@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
+from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def compare(
     folder = StudyFolder(result.path)
     for table in summary(folder):
         for line in aligned(table):
-            click.echo(line)
-        click.echo()
-    click.echo(f"report:  {folder.report}\nresults: {folder.results}")
+            echo(line)
+        echo()
+    echo(f"report:  {folder.report}\nresults: {folder.results}")
     _tell_failures(folder)
 
 
@@ -125,7 +126,7 @@ def _tell_failures(folder: "StudyFolder") -> None:
     failed = [record for record in records if record.error is not None]
     if not failed:
         return
-    click.echo(
+    echo(
         f"\n{len(failed)} of {len(records)} runs failed; the report states why, and "
         f"`--retry-failed` makes them anew"
     )
@@ -141,12 +142,12 @@ def _show_differences(one: Path, other: Path) -> None:
     from mtlkit.comparison.results.differences import differences
 
     for title, rows in differences(one, other).items():
-        click.echo(title)
+        echo(title)
         if not rows:
-            click.echo("  no difference")
+            echo("  no difference")
         for line in aligned([(f"  {name}", *cells) for name, *cells in rows]) if rows else ():
-            click.echo(line)
-        click.echo()
+            echo(line)
+        echo()
 
 
 def _show_plan(
@@ -177,10 +178,10 @@ def _show_plan(
         counts = (row.trials, row.finals, row.left)
         rows.append((row.problem, row.method, *map(str, counts), duration(row.seconds)))
     for line in aligned(rows):
-        click.echo(line)
+        echo(line)
     left, seconds = sum(row.left for row in estimates), sum(row.seconds for row in estimates)
     workers = executor_config.slots
-    click.echo(
+    echo(
         f"\n{left} runs to make, about {duration(seconds / workers)} of training by {workers} "
         f"at once; nothing was written to {out}"
     )

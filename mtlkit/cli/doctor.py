@@ -12,6 +12,7 @@ import click
 from packaging.requirements import InvalidRequirement, Requirement
 
 from mtlkit.cli import COMMANDS
+from mtlkit.cli.terminal import echo
 from mtlkit.errors import UnknownComponentError, did_you_mean, error_text
 from mtlkit.plugins.disabled import read_disabled
 from mtlkit.plugins.discovery import InstalledPlugin, accepted_apis, incompatible, installed_plugins
@@ -91,10 +92,10 @@ def doctor(names: tuple[str, ...], timeout: float) -> int:
         _tell(finding)
     stale = sorted(read_disabled() - {plugin.namespace for plugin in installed})
     if stale and not names:
-        click.echo(f"disabled but not installed: {', '.join(stale)}")
+        echo(f"disabled but not installed: {', '.join(stale)}")
     sick = sum(bool(finding.problems) for finding in findings)
     plural = "" if len(findings) == 1 else "s"
-    click.echo(f"{len(findings)} plugin{plural} examined, {sick} with problems")
+    echo(f"{len(findings)} plugin{plural} examined, {sick} with problems")
     return 1 if sick else 0
 
 
@@ -227,7 +228,7 @@ def _compare_commands(findings: Sequence[PluginDiagnosis]) -> None:
 
 def _tell(finding: PluginDiagnosis) -> None:
     for line in _lines(finding):
-        click.echo(line)
+        echo(line)
 
 
 def _lines(finding: PluginDiagnosis) -> Iterator[str]:

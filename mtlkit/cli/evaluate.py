@@ -6,6 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option
+from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
 
 
@@ -30,5 +31,5 @@ def evaluate(run: Path, beside: tuple[Path, ...], cache: Path, accept: tuple[str
     )
     width = max(map(len, done.metrics), default=0)
     for name, value in done.metrics.items():
-        click.echo(f"{name:{width}}  {number(value):>8}")
-    click.echo(f"\nreport: {done.report}")
+        echo(f"{name:{width}}  {number(value):>8}")
+    echo(f"\nreport: {done.report}")

@@ -7,6 +7,7 @@ import click
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
 from mtlkit.cli.options import set_option
+from mtlkit.cli.terminal import echo
 
 
 @click.command()
@@ -21,11 +22,11 @@ def explain(recipe: Path, overrides: tuple[str, ...]) -> None:
     catalog = current_catalog()
     written = read_recipe(recipe, catalog, overrides)
     for line in aligned(option_sources(written, catalog)):
-        click.echo(line)
-    click.echo("\nlosses of a step")
+        echo(line)
+    echo("\nlosses of a step")
     terms = written.recipe.terms()
     rows = [(term.name, f"{term.role.value} task", nouns(term.targets)) for term in terms]
     for line in aligned(rows):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     for note in written.recipe.notes():
-        click.echo(f"\nnote: {note}")
+        echo(f"\nnote: {note}")

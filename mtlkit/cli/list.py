@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from mtlkit.cli import current_catalog
+from mtlkit.cli.terminal import echo
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Registry, UnavailablePlugin
@@ -19,10 +20,10 @@ def list_components(family: str | None) -> None:
     registries = catalog.families() if family is None else dict([find_family(catalog, family)])
     for plural, registry in registries.items():
         rows = [(e.name, e.summary, str(e.origin)) for e in registry]
-        click.echo(plural)
+        echo(plural)
         for line in aligned(rows) or ["(none)"]:
-            click.echo(f"  {line}")
-        click.echo()
+            echo(f"  {line}")
+        echo()
 
 
 def find_family(catalog: Catalog, word: str) -> tuple[str, Registry[Any]]:

@@ -11,6 +11,7 @@ import click
 from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned
+from mtlkit.cli.terminal import echo
 from mtlkit.errors import ImplementationError, MtlkitError
 from mtlkit.plugins.catalog import Catalog
 
@@ -47,26 +48,24 @@ def list_ops() -> None:
             with use(_table_of(catalog)):
                 candidates = explain(catalog.ops.get(entry.name), usual)
         except MtlkitError as cause:
-            click.echo(f"{entry.name}: unavailable: {cause}\n")
+            echo(f"{entry.name}: unavailable: {cause}\n")
             continue
         origin = f" ({entry.origin})" if "/" in entry.name else ""
-        click.echo(f"{entry.name}: {entry.summary}{origin}")
+        echo(f"{entry.name}: {entry.summary}{origin}")
         rows = [
             (name, _summary(catalog, candidate), *cells)
             for candidate in candidates
             for name, *cells in _rows([candidate])
         ]
         for line in aligned(rows):
-            click.echo(f"  {line}")
-        click.echo()
+            echo(f"  {line}")
+        echo()
     for entry in catalog.implementations:
         try:
             catalog.implementations.get(entry.name)
         except MtlkitError as cause:
-            click.echo(f"{entry.name}: unavailable: {cause}\n")
-    click.echo(
-        f"estimates for 512 rows, 512 features, 200 classes, float32, on {device_text(device)}"
-    )
+            echo(f"{entry.name}: unavailable: {cause}\n")
+    echo(f"estimates for 512 rows, 512 features, 200 classes, float32, on {device_text(device)}")
 
 
 @ops.command()
@@ -114,9 +113,9 @@ def explain(
         candidates = explain(explained, request, argument)
     header = ("implementation", "time", "memory", "")
     for line in aligned([header, *_rows(candidates)]):
-        click.echo(line)
+        echo(line)
     text = device_text(device)
-    click.echo(f"\ntimes and memory beyond inputs and gradients are estimates for {text}")
+    echo(f"\ntimes and memory beyond inputs and gradients are estimates for {text}")
 
 
 @ops.command()
@@ -152,14 +151,14 @@ def tune(
         raise ImplementationError("--device cuda: torch finds no GPU here")
 
     def report(key: str, seconds: dict[str, float]) -> None:
-        click.echo(key)
+        echo(key)
         for name, taken in sorted(seconds.items(), key=lambda item: item[1]):
-            click.echo(f"  {name:<15} {taken * 1e3:.3g} ms")
+            echo(f"  {name:<15} {taken * 1e3:.3g} ms")
 
     sizes = Sizes(rows, features, classes, getattr(torch, dtype), device)
     table = tuned(_usable_ops(current_catalog()), sizes, report)
     write_file(out, f"{json.dumps(table, indent=1)}\n".encode())
-    click.echo(f"\nwrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
+    echo(f"\nwrote {out}; MTLKIT_OPS_TABLE={out} makes the choice go by it")
 
 
 def _table_of(catalog: Catalog) -> "OpTable":

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import click
 
+from mtlkit.cli.terminal import echo
 from mtlkit.errors import InvalidNameError, MtlkitError
 from mtlkit.plugins import hooks
 from mtlkit.plugins.families import FAMILIES, Family
@@ -177,5 +178,5 @@ def new(name: str, out: Path | None, **options: bool) -> None:
         start.write(folder)
     except OSError as cause:
         raise MtlkitError(f"{cause.filename}: cannot be written: {cause.strerror}") from cause
-    click.echo(f"{folder}: {len(list(start.files()))} files; now\n  cd {folder}")
-    click.echo("  pip install --editable '.[dev]'\n  pytest")
+    echo(f"{folder}: {len(list(start.files()))} files; now\n  cd {folder}")
+    echo("  pip install --editable '.[dev]'\n  pytest")

@@ -9,6 +9,7 @@ import click
 from mtlkit.cli import current_catalog
 from mtlkit.cli.doctor import doctor
 from mtlkit.cli.list import find_component
+from mtlkit.cli.terminal import echo
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog, PluginRecord, PluginStatus
 from mtlkit.plugins.disabled import disabled_file, read_disabled, write_disabled
@@ -32,17 +33,17 @@ def list_plugins(as_json: bool = False) -> None:
     """List the plugins: distribution, version, file, status and what each provides."""
     catalog = current_catalog()
     if as_json:
-        click.echo(json.dumps([_as_json(catalog, record) for record in catalog.plugins], indent=1))
+        echo(json.dumps([_as_json(catalog, record) for record in catalog.plugins], indent=1))
         return
     if not catalog.plugins:
-        click.echo("no plugin is installed")
+        echo("no plugin is installed")
     for record in catalog.plugins:
-        click.echo(f"{record.namespace}: {record.status.value}")
-        click.echo(f"  from      {record.origin} ({record.origin.file})")
+        echo(f"{record.namespace}: {record.status.value}")
+        echo(f"  from      {record.origin} ({record.origin.file})")
         if record.reason:
-            click.echo(f"  reason    {record.reason}")
+            echo(f"  reason    {record.reason}")
         for line in _provided(catalog, record):
-            click.echo(f"  provides  {line}")
+            echo(f"  provides  {line}")
 
 
 def _as_json(catalog: Catalog, record: PluginRecord) -> dict[str, Any]:
@@ -79,26 +80,26 @@ def why(name: str) -> None:
         _tell_of_plugin(catalog, records[name], installed[name])
     elif name in catalog.commands:
         command = catalog.commands[name]
-        click.echo(f"command mtlkit {name}\n  is    {command.target}")
-        click.echo(f"  from  {command.origin} ({command.origin.file})")
+        echo(f"command mtlkit {name}\n  is    {command.target}")
+        echo(f"  from  {command.origin} ({command.origin.file})")
     else:
         plural, registry, bare = find_component(catalog, name)
         entry = registry.entry(bare)
-        click.echo(f"{registry.family} {bare}: {entry.summary}\n  is    {entry.target}")
-        click.echo(f"  from  {entry.origin} ({entry.origin.file})")
+        echo(f"{registry.family} {bare}: {entry.summary}\n  is    {entry.target}")
+        echo(f"  from  {entry.origin} ({entry.origin.file})")
         namespace, slash, _ = bare.partition("/")
-        click.echo(f"  by    {_by(installed[namespace]) if slash else 'mtlkit itself'}")
-        click.echo(f"  see   `mtlkit show {plural}/{bare}`")
+        echo(f"  by    {_by(installed[namespace]) if slash else 'mtlkit itself'}")
+        echo(f"  see   `mtlkit show {plural}/{bare}`")
 
 
 def _tell_of_plugin(catalog: Catalog, record: PluginRecord, plugin: InstalledPlugin) -> None:
-    click.echo(f"plugin {record.namespace}: {record.status.value}")
-    click.echo(f"  from  {record.origin} ({record.origin.file})")
-    click.echo(f"  by    {_by(plugin)}")
+    echo(f"plugin {record.namespace}: {record.status.value}")
+    echo(f"  from  {record.origin} ({record.origin.file})")
+    echo(f"  by    {_by(plugin)}")
     if record.reason:
-        click.echo(f"  since {record.reason}")
+        echo(f"  since {record.reason}")
     if record.status is PluginStatus.LOADED:
-        click.echo(f"  has   names: {len(list(_provided(catalog, record)))}; see `mtlkit plugins`")
+        echo(f"  has   names: {len(list(_provided(catalog, record)))}; see `mtlkit plugins`")
 
 
 def _by(plugin: InstalledPlugin) -> str:
@@ -114,7 +115,7 @@ def disable(name: str) -> None:
     """Leave out the plugin NAME (its namespace or its distribution) from now on."""
     plugin = _named(name)
     _write(read_disabled() | {plugin.namespace})
-    click.echo(
+    echo(
         f"{plugin.namespace} ({plugin.origin}) is disabled; "
         f"`mtlkit plugins enable {plugin.namespace}` brings it back"
     )
@@ -127,10 +128,10 @@ def enable(name: str) -> None:
     disabled = read_disabled()
     namespace = name if name in disabled else _named(name).namespace
     if namespace not in disabled:
-        click.echo(f"{namespace} is not disabled")
+        echo(f"{namespace} is not disabled")
         return
     _write(disabled - {namespace})
-    click.echo(f"{namespace} is enabled")
+    echo(f"{namespace} is enabled")
 
 
 def _named(name: str) -> InstalledPlugin:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli.options import beside_option
+from mtlkit.cli.terminal import echo
 
 
 @click.command()
@@ -25,7 +26,7 @@ def report(run: Path, beside: tuple[Path, ...], out: Path | None) -> None:
     if study.study.is_file():
         _draw_study(study.path, study.report, beside, out)
         return
-    click.echo(f"report: {write_report(run, beside, out)}")
+    echo(f"report: {write_report(run, beside, out)}")
 
 
 def _draw_study(study: Path, report: Path, beside: tuple[Path, ...], out: Path | None) -> None:
@@ -38,4 +39,4 @@ def _draw_study(study: Path, report: Path, beside: tuple[Path, ...], out: Path |
             f"are set side by side by `mtlkit compare {study} OTHER`"
         )
     write_reports(study)
-    click.echo(f"report: {report}")
+    echo(f"report: {report}")

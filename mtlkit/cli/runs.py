@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli.list import aligned
+from mtlkit.cli.terminal import echo
 
 
 @click.command()
@@ -61,12 +62,12 @@ def runs(
         raise RunError(f"{folder}: there is no run below it that is asked for")
     header = ("folder", "kind", "state", "weighting", "metrics", "trained", "changed")
     for line in aligned([header, *rows]):
-        click.echo(line)
+        echo(line)
     if opens:
         import webbrowser
 
         report = matches[-1].report
         if not report.is_file():
             raise RunError(f"{report}: is missing; `mtlkit report {matches[-1].path}` draws it")
-        click.echo(f"\nopening {report}")
+        echo(f"\nopening {report}")
         webbrowser.open(report.absolute().as_uri())

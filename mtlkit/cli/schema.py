@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
+from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
-from mtlkit.errors import MtlkitError
+from mtlkit.cli.terminal import echo
 
 
 @click.command()
@@ -26,10 +27,7 @@ def schema(out: Path | None) -> None:
 
     text = json.dumps(recipe_schema(current_catalog()), indent=1, ensure_ascii=False)
     if out is None:
-        click.echo(text)
+        echo(text)
         return
-    try:
-        out.write_text(f"{text}\n", encoding="utf-8")
-    except OSError as cause:
-        raise MtlkitError(f"{out}: cannot be written: {cause.strerror}") from cause
-    click.echo(f"first line of a recipe: # yaml-language-server: $schema={out}")
+    write_file(out, f"{text}\n".encode())
+    echo(f"first line of a recipe: # yaml-language-server: $schema={out}")

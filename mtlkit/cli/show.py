@@ -6,6 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.list import aligned, find_component
+from mtlkit.cli.terminal import echo
 
 
 @click.command()
@@ -18,20 +19,20 @@ def show(name: str) -> None:
     catalog = current_catalog()
     plural, registry, name = find_component(catalog, name)
     entry, component = registry.entry(name), registry.get(name)
-    click.echo(f"{registry.family} {name}: {entry.summary}")
-    click.echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}\n")
+    echo(f"{registry.family} {name}: {entry.summary}")
+    echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}\n")
     documented = component.run if plural == "implementations" else component
-    click.echo(f"{inspect.getdoc(documented) or '(not documented)'}\n")
+    echo(f"{inspect.getdoc(documented) or '(not documented)'}\n")
     if plural in ("ops", "implementations"):
-        click.echo("on the command line")
+        echo("on the command line")
         if plural == "ops":
-            click.echo(f"mtlkit ops explain {name}")
+            echo(f"mtlkit ops explain {name}")
         else:
-            click.echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
+            echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
         return
     rows = option_rows(options_of(component), catalog)
-    click.echo("options" if rows else "no options")
+    echo("options" if rows else "no options")
     for line in aligned(rows):
-        click.echo(f"  {line}")
+        echo(f"  {line}")
     if plural in RECIPE_PATHS:
-        click.echo(f"\nin a recipe\n{snippet(catalog, plural, name, component)}", nl=False)
+        echo(f"\nin a recipe\n{snippet(catalog, plural, name, component)}", nl=False)

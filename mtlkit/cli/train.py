@@ -8,6 +8,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option, set_option
+from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def print_files(run: "Run") -> None:
     """Print the files of a finished run; of several processes only the first prints them."""
     if os.environ.get("RANK", "0") == "0":  # set by torchrun
-        click.echo(f"model:  {run.model}\nreport: {run.report}")
+        echo(f"model:  {run.model}\nreport: {run.report}")
 
 
 @click.command()

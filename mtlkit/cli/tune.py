@@ -6,6 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import set_option
+from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
 
 
@@ -75,6 +76,6 @@ def tune(
     )
     best = tuned.best
     shown = " ".join(f"{name} {value:.4g}" for name, value in best.weights.items())
-    click.echo(f"best weights: {shown} (trial {best.number + 1}, score {best.score:.4f})")
-    click.echo(f"recipe:  {tuned.recipe}\nrun:     {tuned.run(best.number)}")
-    click.echo(f"picture: {tuned.picture}\ntrials:  {tuned.table}")
+    echo(f"best weights: {shown} (trial {best.number + 1}, score {best.score:.4f})")
+    echo(f"recipe:  {tuned.recipe}\nrun:     {tuned.run(best.number)}")
+    echo(f"picture: {tuned.picture}\ntrials:  {tuned.table}")

@@ -62,9 +62,12 @@ def list_by_pattern(folder: Path, pattern: str, ignore: Sequence[str]) -> Listin
     return Listing(rows, faults, other)
 
 
-def list_by_table(folder: Path, rows: Sequence[Row], ignore: Sequence[str]) -> Listing:
+def list_by_table(
+    folder: Path, rows: Sequence[Row], ignore: Sequence[str], *, outside: bool = False
+) -> Listing:
     """Return the files in `rows` of a table; a file that `folder` does not contain is a fault.
 
+    A path that leaves the folder, such as ``../a.png``, is a fault unless `outside` is true.
     Raises `DataError` if two rows name the same file.
     """
     places: dict[str, str] = {}
@@ -78,11 +81,26 @@ def list_by_table(folder: Path, rows: Sequence[Row], ignore: Sequence[str]) -> L
         places[row.file] = row.place
         if _ignored(row.file, ignore):
             continue
-        if (folder / row.file).is_file():
+        if not outside and leaves_folder(row.file):
+            reason = (
+                f"is outside of the folder (listed at {row.place}); allow it by `outside: true`"
+            )
+            faults.append(Fault(row.file, reason))
+        elif (folder / row.file).is_file():
             present.append(row)
         else:
             faults.append(Fault(row.file, f"is missing (listed at {row.place})"))
     return Listing(present, faults)
+
+
+def leaves_folder(name: str) -> bool:
+    """Return whether a relative path in a table is absolute or goes above its folder.
+
+    >>> leaves_folder("a/../b.png"), leaves_folder("../b.png"), leaves_folder("/b.png")
+    (False, True, True)
+    """
+    path = os.path.normpath(name)
+    return os.path.isabs(path) or path.split(os.sep)[0] == os.pardir
 
 
 def _ignored(name: str, globs: Sequence[str]) -> bool:

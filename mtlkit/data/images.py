@@ -85,6 +85,7 @@ class Images(DataSource):
 
     Files that match a glob of `ignore` are ignored. Any other file that is missing, damaged or does
     not match the pattern is an error, unless `skip_bad` is true: then it is skipped and counted.
+    The table may name files outside `folder` only if `outside` is true.
 
     >>> Images(folder=Path("faces"), pattern="{subject}_{yaw}.png", size=32).channels
     3
@@ -101,6 +102,7 @@ class Images(DataSource):
     open_labels: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     skip_bad: bool = False
+    outside: bool = False
 
     def load(self, loading: Loading) -> "Data":
         return load_images(self, loading)
@@ -156,7 +158,7 @@ def _list(config: Images, folder: Path, base: Path) -> Listing:
         return list_by_pattern(folder, config.pattern, config.ignore)
     assert config.labels is not None, "the validator requires labels or a pattern"
     table = find_file(config.labels, (folder, base, Path()), "data.labels")
-    return list_by_table(folder, read_table(table), config.ignore)
+    return list_by_table(folder, read_table(table), config.ignore, outside=config.outside)
 
 
 def _frame(config: Images) -> Frame:

@@ -1,8 +1,9 @@
 """Columns of labels from their text: classes by vocabulary, numbers, and missing labels."""
 
 import math
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import torch
@@ -147,6 +148,8 @@ def columns_by_split(
         }
         fixed = config.vocabulary.get(label)
         known = dict.fromkeys(fixed or Categorical.of(values["train"]).names)
+        if label not in config.numeric:
+            _refuse_two_forms(label, {text for texts in values.values() for text in texts})
         for split, texts in values.items():
             if label in config.numeric:
                 numbers = [_number(value) for value in texts]
@@ -155,6 +158,20 @@ def columns_by_split(
                 unseen = natural_order({text for text in texts if text not in known})
                 columns[split][label] = Categorical.of(texts, [*known, *unseen])
     return columns
+
+
+def _refuse_two_forms(label: str, texts: Iterable[str | None]) -> None:
+    """Raise `DataError` if two classes are one text in two normal forms of Unicode."""
+    forms: dict[str, str] = {}
+    for text in texts:
+        if text is None or text.isascii():
+            continue
+        other = forms.setdefault(unicodedata.normalize("NFC", text), text)
+        if other != text:
+            raise DataError(
+                f"the label {label!r} has the class {text!r} in two forms of Unicode, "
+                f"{min(text, other)!a} and {max(text, other)!a}; use one of them"
+            )
 
 
 def describe(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mtlkit.errors import DataError
+from mtlkit.regular_files import kind_of
 
 
 def find_folder(path: Path, bases: Sequence[Path], option: str) -> Path:
@@ -22,6 +23,9 @@ def _find(
     for base in bases:
         if exists(base / path):
             return base / path
+    other = next((base / path for base in bases if (base / path).exists()), None)
+    if other is not None:
+        raise DataError(f"{option}: {path} is {kind_of(other)}; expected a {noun}")
     candidates = " and ".join(dict.fromkeys(str((base / path).absolute()) for base in bases))
     raise DataError(
         f"{option}: no such {noun}: {path} (tried {candidates}); set it by `--set {option}=...`"

@@ -40,6 +40,9 @@ def _row(names: Sequence[str], values: Sequence[str | None], place: str, key: st
     if len(values) != len(names):
         raise DataError(f"{place}: expected {len(names)} cells, found {len(values)}")
     labels = dict(zip(names, values, strict=True))
+    for name, value in labels.items():
+        if value is not None and "\0" in value:
+            raise DataError(f"{place}: the column {name!r} has a NUL character; remove it")
     if key is None:
         return Row(place, labels, place)
     file = labels.pop(key)
@@ -81,6 +84,9 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
         table = parquet.read_table(path)
     except pyarrow.ArrowException as cause:
         raise DataError(f"{path}: is not a Parquet table: {cause}") from cause
+    for name, kind in zip(table.column_names, table.schema.types, strict=True):
+        if pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind):
+            raise DataError(f"{path}: the column {name!r} holds bytes; expected text or numbers")
     columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
     return list(table.column_names), [
         (f"{path.name}, row {row}", cells)

@@ -1,4 +1,6 @@
+from mtlkit.atomic_files import replaced_file as replaced_file
 from mtlkit.atomic_files import write_file as write_file
+from mtlkit.checksums import checksum as checksum
 from mtlkit.component import Component as Component
 from mtlkit.component import Problem as Problem
 from mtlkit.component import Rule as Rule

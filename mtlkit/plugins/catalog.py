@@ -235,7 +235,7 @@ def _register(catalog: Catalog, plugin: InstalledPlugin) -> tuple[Mapping[str, s
 
 
 def _checked_commands(returned: object) -> Mapping[str, str]:
-    """Return what ``mtlkit_commands`` returned; raise if it is not a mapping of names to targets."""
+    """Return what ``mtlkit_commands`` returned; raise unless it maps names to targets."""
     if not isinstance(returned, Mapping):
         raise MtlkitError(
             f"mtlkit_commands returned a {type(returned).__name__}; expected a mapping of names to "

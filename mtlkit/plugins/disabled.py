@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from mtlkit.atomic_files import disk_errors, write_file
+
 
 def disabled_file() -> Path:
     """Return the path of the file with the namespaces of disabled plugins, one a line."""
@@ -23,5 +25,6 @@ def read_disabled() -> frozenset[str]:
 def write_disabled(namespaces: Iterable[str]) -> None:
     """Store `namespaces` as those of all disabled plugins."""
     path = disabled_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{name}\n" for name in sorted(namespaces)), encoding="utf-8")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, "".join(f"{name}\n" for name in sorted(namespaces)).encode())

@@ -22,7 +22,11 @@ from mtlkit.recipe_io.yaml_nodes import (
     without,
     wrap,
 )
-from mtlkit.recipe_io.yaml_reader import read_yaml
+from mtlkit.recipe_io.yaml_reader import MAX_CHARACTERS, read_yaml
+from mtlkit.regular_files import read_regular
+
+LARGEST = 4 * MAX_CHARACTERS
+"""Maximum size of a file, in bytes: no character of UTF-8 has more than four."""
 
 EXTENDS = "extends"
 """The key for the file that a recipe extends, relative to the folder of the recipe."""
@@ -32,7 +36,7 @@ def read_text(path: Path, what: str = "recipe") -> str:
     """Return the text of the `what` file at `path`; `RefusedError` if it cannot be read."""
     source = SourceLocation(str(path))
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return read_regular(path, LARGEST).decode("utf-8-sig")
     except FileNotFoundError as cause:
         raise refuse(source, f"no such file; expected a {what}") from cause
     except IsADirectoryError as cause:

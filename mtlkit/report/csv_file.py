@@ -4,7 +4,11 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
+from mtlkit.printable import printable
 from mtlkit.report.blocks import Cell, Estimate, TableBlock
+
+FORMULA = ("=", "+", "-", "@", "\t")
+"""First characters of the cells that spreadsheets evaluate."""
 
 Value = str | int | float | bool | None
 
@@ -25,13 +29,29 @@ def tables_csv(tables: Iterable[tuple[Mapping[str, str], TableBlock]]) -> str:
 
 
 def rows_csv(rows: Sequence[Mapping[str, Value]]) -> str:
-    """Return the rows as CSV, with the columns of all of them."""
+    """Return the rows as CSV, with the columns of all of them, and no text that is a formula."""
     target = io.StringIO()
     columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(target, list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(target, lineterminator="\n")
+    writer.writerow([safe_cell(name) for name in columns])
+    writer.writerows([[safe_cell(row.get(name)) for name in columns] for row in rows])
     return target.getvalue()
+
+
+def safe_cell(value: Value) -> Value:
+    """Return a cell that no spreadsheet runs: text that begins like a formula gets an apostrophe.
+
+    >>> [safe_cell(value) for value in ("=1+1", "-0.5", -0.5, "a=b")]
+    ["'=1+1", '-0.5', -0.5, 'a=b']
+    """
+    if not isinstance(value, str):
+        return value
+    text = printable(value)
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}" if text.startswith(FORMULA) else text
+    return text
 
 
 def _fields(head: str, cell: Cell) -> dict[str, Value]:

@@ -11,8 +11,8 @@ from mtlkit.ops.dispatch.choice import environment_choices
 from mtlkit.runs.folder import RunFolder, read_json
 from mtlkit.training.checkpoint import Checkpoint
 
-PACKAGES = ("torchvision", "timm", "numpy", "safetensors")
-"""The packages, apart from torch and mtlkit, whose version can change a result."""
+PACKAGES = ("mtlkit", "torch", "torchvision", "timm", "numpy", "safetensors")
+"""The packages whose version can change a result."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def package_version(package: str) -> str:
 
 
 def _packages(then: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    for name in PACKAGES:
+    for name in PACKAGES[2:]:  # a checkpoint has the version of torch
         yield name, then[name], package_version(name)
 
 

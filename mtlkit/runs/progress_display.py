@@ -7,10 +7,12 @@ from typing import IO, TextIO, cast
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
+from mtlkit.printable import printable
 from mtlkit.report.numbers import duration
 from mtlkit.training.progress import Progress, Silence, TrainingProgress
 
@@ -99,7 +101,7 @@ class PlainProgress(Progress):
 
     def say(self, line: str) -> None:
         self._next = time.monotonic() + PATIENCE
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         pass
@@ -141,7 +143,7 @@ class LiveProgress(Progress):
         self.say(f"validation after epoch {epoch:g}: {_numbers(metrics)}")
 
     def say(self, line: str) -> None:
-        self._live.console.print(line, markup=False, highlight=False)
+        self._live.console.print(printable(line), markup=False, highlight=False)
 
     def close(self) -> None:
         self._live.stop()
@@ -156,7 +158,7 @@ def _table(standing: TrainingProgress) -> Table:
     table = Table(title=f"epoch {standing.epoch} of {standing.epochs}", title_justify="left")
     table.add_column("")
     for name in standing.weights:
-        table.add_column(name, justify="right")
+        table.add_column(escape(printable(name)), justify="right")
     for title, values in (("loss", standing.losses), ("weight", standing.weights)):
         cells = [f"{values[name]:.4g}" if name in values else "-" for name in standing.weights]
         table.add_row(title, *cells)

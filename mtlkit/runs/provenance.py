@@ -26,7 +26,7 @@ def provenance_of(
     return {
         "recipe": recipe_checksum(dump_recipe(recipe, catalog).encode()),
         "components": provenance(recipe, catalog),
-        "versions": {name: package_version(name) for name in ("mtlkit", "torch", *PACKAGES)},
+        "versions": {name: package_version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "device": device_name(device),

@@ -1,12 +1,17 @@
 """Labels keep their value until they are centered, and their names are different and cheap."""
 
 import math
+import os
 import time
+import unicodedata
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
-from mtlkit.data import Categorical, Loading, Table
+from mtlkit.data import Categorical, Images, Loading, Table
 from mtlkit.errors import DataError
 from mtlkit.heads import Regression
 from mtlkit.metrics import MAE, R2
@@ -95,3 +100,46 @@ def test_standardization_is_that_of_each_column(tmp_path):
     assert train[:, 1].abs().max() == 0
     known = train[:, 2][train[:, 2] != 0]
     assert math.isclose(known.std(correction=0).item(), 1, rel_tol=0.2)
+
+
+def test_a_class_in_two_forms_of_unicode_is_refused(tmp_path):
+    forms = [unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD")]
+    rows = "".join(f"{i},{forms[i % 2]}\n" for i in range(20))
+    with pytest.raises(DataError, match=r"the label 'y' has the class .* in two forms of Unicode"):
+        loaded(tmp_path, f"x,y\n{rows}", labels=("y",))
+
+
+def test_a_nul_in_a_label_is_refused(tmp_path):
+    rows = "".join(f"{i},a\n" for i in range(20))
+    with pytest.raises(DataError, match=r"rows\.csv:22: the column 'y' has a NUL character"):
+        loaded(tmp_path, f"x,y\n{rows}3,a\0b\n", labels=("y",))
+
+
+def test_bytes_in_parquet_are_refused(tmp_path):
+    table = pa.table({"x": [1.0, 2.0], "y": pa.array([b"a", b"b"], pa.binary())})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="the column 'y' holds bytes; expected text or numbers"):
+        Table(file="rows.parquet", labels=("y",)).load(Loading(base=tmp_path))
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a folder"])
+def test_a_table_that_is_no_file_is_named(tmp_path, kind):
+    path = tmp_path / "rows.csv"
+    os.mkfifo(path) if kind == "a named pipe" else path.mkdir()
+    with pytest.raises(DataError, match=rf"data\.file: rows\.csv is {kind}; expected a file"):
+        Table(file="rows.csv", labels=("y",)).load(Loading(base=tmp_path))
+
+
+@pytest.mark.parametrize("place", ["../x.png", "a/../../x.png", "{absolute}"])
+def test_images_outside_of_the_folder_are_refused(tmp_path, place):
+    (tmp_path / "faces" / "a").mkdir(parents=True)
+    place = place.format(absolute=tmp_path / "x.png")
+    for path in [tmp_path / "x.png", *(tmp_path / "faces" / f"{i}.png" for i in range(20))]:
+        Image.new("L", (4, 4)).save(path)
+    rows = "".join(f"{i}.png,{i % 2}\n" for i in range(20))
+    (tmp_path / "labels.csv").write_text(f"file,y\n{rows}{place},1\n")
+    options = {"folder": tmp_path / "faces", "labels": tmp_path / "labels.csv", "size": 4}
+    with pytest.raises(DataError, match=r"is outside of the folder \(listed at labels\.csv:22\)"):
+        Images(**options).load(Loading())
+    assert Images(**options, skip_bad=True).load(Loading()).summary["images"] == "20"
+    assert Images(**options, outside=True).load(Loading()).summary["images"] == "21"

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
+from mtlkit.checksums import checksum, file_checksum
 from mtlkit.comparison.results.record import Record, read_results, record_to_line
 from mtlkit.errors import RunError
 from mtlkit.runs.folder import read_json, write_json
@@ -101,7 +102,19 @@ def open_study(path: Path) -> StudyFolder:
     folder = StudyFolder(path)
     if not folder.study.is_file():
         raise RunError(f"{path}: holds no study: there is no {folder.study.name} in it")
+    require_whole_study(path, read_json(folder.study))
     return folder
+
+
+def require_whole_study(folder: Path, study: Mapping[str, Any]) -> None:
+    """Raise `RunError` if a file whose checksum is in `study` is missing, damaged or edited."""
+    for name, recorded in study.get("files", {}).items():
+        path = folder / name
+        if not path.is_file() or file_checksum(path) != recorded:
+            raise RunError(
+                f"{path}: got another content than {folder / 'study.json'} recorded; restore it "
+                f"from a copy, or run the same `mtlkit compare` again"
+            )
 
 
 def refuse_another(
@@ -143,7 +156,10 @@ def begin(
             target.parent.mkdir(exist_ok=True)
         write_file(target, text.encode())
     write_file(folder.comparison, comparison.encode())
-    write_json(folder.study, study)
+    files = {f"recipes/{folder.recipe(problem).name}": text for problem, text in recipes.items()}
+    files[folder.comparison.name] = comparison
+    checksums = {name: checksum([text.encode()]) for name, text in files.items()}
+    write_json(folder.study, {**study, "files": checksums})
 
 
 def _is_begun(name: str) -> bool:

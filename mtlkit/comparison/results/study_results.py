@@ -12,6 +12,7 @@ import attrs
 import yaml
 
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, read_results
+from mtlkit.comparison.results.store import require_whole_study
 from mtlkit.errors import RunError
 from mtlkit.runs.folder import read_json
 
@@ -114,6 +115,7 @@ def read_study(folder: Path) -> StudyResults:
         raise RunError(f"{place}: is missing; expected the folder of a study")
     try:
         value = read_json(place)
+        require_whole_study(folder, value)
         results = folder / "results.jsonl"
         records = read_results(results) if results.exists() else []
         return StudyResults(

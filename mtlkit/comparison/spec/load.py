@@ -157,7 +157,7 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
     seeds = _seeds(file)
     if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
         yield at(
-            f"expected how many seeds, from 1 to {MOST_SEEDS}, or a list of different ones from 0 on",
+            f"expected at most {MOST_SEEDS} as how many seeds, or a list of different ones from 0",
             "seeds",
         )
     if not file.budgets or len(set(file.budgets)) != len(file.budgets):

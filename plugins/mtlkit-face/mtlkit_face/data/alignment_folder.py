@@ -3,6 +3,7 @@
 import csv
 import fnmatch
 import glob
+import io
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mtlkit.data import FORMATS
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, replaced_file
 from mtlkit_face.data.alignment import Points, Template, similarity, warp
 from mtlkit_face.data.landmarks import Landmarks
 from mtlkit_face.data.listing import SUFFIXES, files_of
@@ -161,10 +162,12 @@ def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _write_table(results: Sequence[AlignmentResult], path: Path) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_cells(results))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(_cells(results))
+    with replaced_file(path) as partial:
+        partial.write_text(text.getvalue(), encoding="utf-8")
 
 
 def _cells(results: Sequence[AlignmentResult]) -> Iterator[tuple[str, ...]]:

@@ -6,6 +6,7 @@ posteriors; a face whose most probable group is below a threshold gets no label.
 """
 
 import csv
+import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from torch import Tensor
 from mtlkit import load_model
 from mtlkit.backbones import one_input
 from mtlkit.data import Frame, read_table
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, replaced_file
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.stored_faces import StoredFaces, chunks
 
@@ -141,10 +142,14 @@ class Poses:
 
             columns = [list(column) for column in zip(*rows, strict=True)]
             columns[1] = [label or None for label in columns[1]]
-            parquet.write_table(pyarrow.table(dict(zip(COLUMNS, columns, strict=True))), path)
+            table = pyarrow.table(dict(zip(COLUMNS, columns, strict=True)))
+            with replaced_file(path) as partial:
+                parquet.write_table(table, partial)
             return
-        with path.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+        with replaced_file(path) as partial:
+            partial.write_text(text.getvalue(), encoding="utf-8")
 
 
 def estimate_poses(

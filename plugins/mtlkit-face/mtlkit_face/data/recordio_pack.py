@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from mtlkit.data import FORMATS
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, replaced_file
 from mtlkit_face.data.recordio import RecordWriter
 from mtlkit_face.data.recordio_faces import HEADER, MAX_SUBJECTS
 from mtlkit_face.data.stored_faces import Store
@@ -47,7 +47,8 @@ def pack(store: Store, subjects: Sequence[str], out: Path) -> None:
                 [("number", "subject"), *enumerate(names)]
             )
         for temporary, path in zip(partial, targets, strict=True):
-            os.replace(temporary, path)
+            with replaced_file(path) as synced:
+                os.replace(temporary, synced)
     finally:
         for temporary in partial:
             temporary.unlink(missing_ok=True)

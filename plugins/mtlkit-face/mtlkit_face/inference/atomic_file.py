@@ -6,7 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, replaced_file
 
 
 @contextmanager
@@ -22,14 +22,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     ...     sorted(file.name for file in Path(folder).iterdir())
     ['a.txt']
     """
-    partial = path.with_name(f".partial-{path.name}")
     try:
-        yield partial
-        partial.replace(path)
+        with replaced_file(path) as partial:
+            yield partial
     except OSError as cause:
         raise _write_error(path, cause) from cause
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

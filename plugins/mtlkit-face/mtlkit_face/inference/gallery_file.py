@@ -5,7 +5,7 @@ metadata has the model's origin as JSON, under `mtlkit-face`.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, checksum
 from mtlkit_face.inference.atomic_file import atomic_path, exclusive_lock
 from mtlkit_face.inference.model import FaceModel
 
 KEY = "mtlkit-face"
-FORMAT = 1
+FORMAT = 2
 
 
 @attrs.frozen(kw_only=True)
@@ -117,7 +117,9 @@ def read_gallery(path: Path) -> TemplateGallery:
         raise DataError(f"{path}: no such file; create one with `mtlkit face enroll`")
     try:
         return read(path)
-    except (pa.ArrowException, SafetensorError, KeyError, TypeError, ValueError) as cause:
+    except (
+        OSError, pa.ArrowException, SafetensorError, KeyError, TypeError, ValueError, RecursionError
+    ) as cause:  # fmt: skip
         raise DataError(
             f"{path}: cannot be read as templates ({type(cause).__name__}: {cause}); expected a "
             f"file of `mtlkit face enroll` or `mtlkit face embed`"
@@ -163,7 +165,17 @@ def _format(path: Path) -> tuple[_Writer, _Reader]:
 
 
 def _header(gallery: TemplateGallery, **more: Any) -> str:
-    return json.dumps({"format": FORMAT, **attrs.asdict(gallery.origin), **more})
+    content = _checksum(gallery.origin, gallery.files, gallery.names, gallery.templates)
+    header = {"format": FORMAT, "checksum": content, **attrs.asdict(gallery.origin), **more}
+    return json.dumps(header)
+
+
+def _checksum(
+    origin: TemplateOrigin, files: Sequence[str], names: Sequence[str], templates: Tensor
+) -> str:
+    """Return the checksum of everything in a gallery."""
+    texts = json.dumps([attrs.asdict(origin), [*files], [*names], [*templates.shape]])
+    return checksum([texts.encode(), templates.float().contiguous().numpy().tobytes()])
 
 
 def _origin(text: str | bytes) -> tuple[TemplateOrigin, dict[str, Any]]:
@@ -191,12 +203,11 @@ def _write_parquet(gallery: TemplateGallery, path: Path) -> None:
 
 def _read_parquet(path: Path) -> TemplateGallery:
     table = pq.read_table(path)
-    origin, _ = _origin((table.schema.metadata or {})[KEY.encode()])
+    origin, header = _origin((table.schema.metadata or {})[KEY.encode()])
     templates = table["template"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
     numbers = np.array(templates, dtype=np.float32).reshape(-1, origin.size)
-    return _checked(
-        table["file"].to_pylist(), table["name"].to_pylist(), torch.from_numpy(numbers), origin
-    )
+    files, names = table["file"].to_pylist(), table["name"].to_pylist()
+    return _checked(files, names, torch.from_numpy(numbers), origin, header["checksum"])
 
 
 def _write_safetensors(gallery: TemplateGallery, path: Path) -> None:
@@ -206,18 +217,21 @@ def _write_safetensors(gallery: TemplateGallery, path: Path) -> None:
 
 def _read_safetensors(path: Path) -> TemplateGallery:
     with safe_open(path, "pt") as file:
-        origin, lists = _origin((file.metadata() or {})[KEY])
-        return _checked(lists["files"], lists["names"], file.get_tensor("templates"), origin)
+        origin, header = _origin((file.metadata() or {})[KEY])
+        templates = file.get_tensor("templates")
+        return _checked(header["files"], header["names"], templates, origin, header["checksum"])
 
 
 def _checked(
-    files: list[str], names: list[str], templates: Tensor, origin: TemplateOrigin
+    files: list[str], names: list[str], templates: Tensor, origin: TemplateOrigin, recorded: str
 ) -> TemplateGallery:
     if not len(files) == len(names) == len(templates) or templates.shape[1:] != (origin.size,):
         raise ValueError(
             f"got {len(files)} files, {len(names)} names and templates {tuple(templates.shape)}, "
             f"expected equal numbers of each and templates of {origin.size} numbers"
         )
+    if _checksum(origin, files, names, templates) != recorded:
+        raise ValueError("its checksum does not match, so it was damaged or edited")
     return TemplateGallery(
         files=tuple(files), names=tuple(names), templates=templates.float(), origin=origin
     )

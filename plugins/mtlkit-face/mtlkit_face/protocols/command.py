@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, replaced_file
 from mtlkit_face.protocols.mode import Mode
 
 if TYPE_CHECKING:
@@ -256,7 +256,8 @@ def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> N
     try:
         target.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            (target / name).write_text(text, encoding="utf-8")
+            with replaced_file(target / name) as partial:
+                partial.write_text(text, encoding="utf-8")
     except OSError as cause:
         raise DataError(
             f"{cause.filename or target}: cannot be written: {cause.strerror or cause}; free "

@@ -1,5 +1,9 @@
 """Galleries come back as they were written; the search of one is that of brute force."""
 
+import os
+from pathlib import Path
+from random import Random
+
 import attrs
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -75,9 +79,9 @@ def test_a_table_of_something_else_and_a_later_format_are_refused(tmp_path):
     with pytest.raises(DataError, match="cannot be read as templates"):
         read_gallery(path)
     pq.write_table(
-        pa.table({"file": ["a"]}).replace_schema_metadata({"mtlkit-face": '{"format": 2}'}), path
+        pa.table({"file": ["a"]}).replace_schema_metadata({"mtlkit-face": '{"format": 9}'}), path
     )
-    with pytest.raises(DataError, match="got format 2, expected 1"):
+    with pytest.raises(DataError, match="got format 9, expected 2"):
         read_gallery(path)
 
 
@@ -228,3 +232,35 @@ def test_a_table_and_a_name_are_one_too_many(tmp_path):
         names_of([], name=" ")
     with pytest.raises(DataError, match="cannot be read as a table"):
         names_of([tmp_path / "a.png"], table=tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_damaged_gallery_is_never_read_as_another(tmp_path, suffix):
+    whole, path = gallery(12), tmp_path / f"g{suffix}"
+    write_gallery(whole, path)
+    content, random = path.read_bytes(), Random(0)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(content)
+        damaged[random.randrange(len(content))] ^= 1 << random.randrange(8)
+        path.write_bytes(damaged if random.random() < 0.8 else damaged[: random.randrange(1000)])
+        try:
+            found = read_gallery(path)
+        except DataError:
+            refused += 1
+            continue
+        assert torch.equal(found.templates, whole.templates)
+        for field in ("files", "names", "origin"):
+            assert getattr(found, field) == getattr(whole, field)
+    assert refused > 100
+
+
+def test_a_gallery_is_on_disk_before_it_replaces_another(tmp_path, monkeypatch):
+    calls = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (calls.append("fsync"), fsync(handle)))
+    monkeypatch.setattr(
+        Path, "replace", lambda path, other: (calls.append("replace"), replace(path, other))
+    )
+    write_gallery(gallery(3), tmp_path / "g.parquet")
+    assert calls == ["fsync", "replace", "fsync"]
