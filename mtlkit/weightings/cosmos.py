@@ -58,6 +58,6 @@ class COSMOSWeights(BatchLossWeighting):
     def weights(self, stats: UpdateStats) -> Tensor:
         preferences = self.preferences[stats.indices]
         norm = torch.linalg.vector_norm(stats.losses).clamp(min=1e-8)
-        wanted = preferences / torch.linalg.vector_norm(preferences)
-        found = stats.losses / norm
-        return preferences - self.penalty / norm * (wanted - (wanted @ found) * found)
+        ray = preferences / torch.linalg.vector_norm(preferences)
+        losses = stats.losses / norm
+        return preferences - self.penalty / norm * (ray - (ray @ losses) * losses)

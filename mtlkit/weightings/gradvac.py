@@ -52,14 +52,15 @@ class GradVacWeights(GramianWeighting):
         square = gramian.diagonal()[order]  # |g_j|^2
         cosines = []
         columns = (torch.split(values, 1, dim=1) for values in (order, target, sine, square))
+        products = gramian  # g_i' . g_j
         for j, t, s, o in zip(*columns, strict=True):
-            products = coefficients @ gramian
             dot = products.gather(1, j)
             both = (products * coefficients).sum(dim=1, keepdim=True) * o  # |g_i'|^2 |g_j|^2
             cross = (both - dot.square()).clamp(min=0).sqrt()  # |g_i'| |g_j| times the sine
             below = (dot < t * both.clamp(min=0).sqrt()) & (both > 0)
             added = torch.where(below, (t * cross - dot * s) / (o * s), 0.0)
             coefficients = coefficients.scatter_add(1, j, added)
+            products = products + added * gramian[j.squeeze(1)]
             cosines.append(torch.where(both > 0, dot * both.rsqrt(), 0.0))
         newest = target.lerp(torch.cat(cosines, dim=1).clamp(-1, 1), self.rate)
         self.targets[grid] = before.scatter(1, order, newest).to(self.targets)

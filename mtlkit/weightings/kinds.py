@@ -209,7 +209,7 @@ class AfterStep(ABC):
 
 
 class WeightsHeads(ABC):
-    """A weighting of gradients whose heads have weights of their own with ``heads: weighted``."""
+    """A weighting of gradients with separate weights for heads that are ``weighted``."""
 
     @abstractmethod
     def head_weights(self, stats: UpdateStats) -> Tensor:

@@ -21,7 +21,7 @@ from mtlkit.weightings.term_checks import unknown_names
 
 @attrs.frozen(kw_only=True)
 class PBI(Weighting):
-    """Progress along a ray of preferences, penalized beside it (PBI; Zhang & Li, 2007, section II).
+    """Progress along a ray of preferences, with a penalty off the ray (PBI; Zhang & Li, 2007).
 
     `preferences`, by task name with default 1, are the direction of the ray from the `ideal`
     losses, whose default is 0. `penalty` (the paper's theta) multiplies the distance from the ray.
@@ -68,7 +68,7 @@ class PBIWeights(BatchLossWeighting):
         preferences = self.preferences[stats.indices]
         ray = preferences / torch.linalg.vector_norm(preferences)
         distance = stats.losses - self.ideal[stats.indices]
-        beside = distance - (distance @ ray) * ray
-        norm = torch.linalg.vector_norm(beside)
+        offset = distance - (distance @ ray) * ray
+        norm = torch.linalg.vector_norm(offset)
         off_ray = norm > 1e-6 * torch.linalg.vector_norm(distance)
-        return ray + torch.where(off_ray, self.penalty * beside / norm, 0.0)
+        return ray + torch.where(off_ray, self.penalty * offset / norm, 0.0)

@@ -24,18 +24,20 @@ class PCGrad(GradientWeighting):
 class PCGradWeights(GramianWeighting):
     """Sum of all g_i, each projected onto the normal plane of every conflicting g_j (algorithm 1).
 
-    Each gradient visits the others in its own random order. A projected gradient is a linear
-    combination of the given ones, so its coefficients suffice.
+    Each gradient visits the others in its own random order. Products g_i' . g_j follow each
+    projection, so K^2 numbers change in each of K - 1 rounds.
     """
 
     def forward(self, gramian: Tensor, stats: UpdateStats) -> Tensor:
-        coefficients = torch.eye(len(gramian), dtype=gramian.dtype, device=gramian.device)
+        products = gramian  # g_i' . g_j
+        weights = torch.ones_like(gramian[0])
         for j in projection_order(len(gramian), stats).to(gramian.device).T:
-            dot = (coefficients @ gramian).gather(1, j.unsqueeze(1)).squeeze(1)  # g_i' . g_j
+            dot = products.gather(1, j.unsqueeze(1)).squeeze(1)
             square = gramian.diagonal()[j]
             part = torch.where((dot < 0) & (square > 0), dot / square, 0.0)
-            coefficients = coefficients.scatter_add(1, j.unsqueeze(1), -part.unsqueeze(1))
-        return coefficients.sum(dim=0)
+            products = products - part.unsqueeze(1) * gramian[j]
+            weights = weights.index_add(0, j, -part)
+        return weights
 
 
 def projection_order(count: int, stats: UpdateStats) -> Tensor:
