@@ -17,6 +17,7 @@ from mtlkit.errors import did_you_mean
 NAMESPACES = (
     "mtlkit",
     "mtlkit.backbones",
+    "mtlkit.callbacks",
     "mtlkit.comparison",
     "mtlkit.data",
     "mtlkit.evaluators",

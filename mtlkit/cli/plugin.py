@@ -39,6 +39,7 @@ EXAMPLES = (
     ScaffoldExample("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
     ScaffoldExample("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
     ScaffoldExample("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
+    ScaffoldExample("callbacks", "lookahead", "Lookahead", "lookahead", "weights pulled back"),
     ScaffoldExample(
         "evaluators", "calibration", "Calibration", "calibration", "confidence less accuracy"
     ),

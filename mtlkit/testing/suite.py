@@ -13,6 +13,7 @@ from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.testing import (
     backbones,
+    callbacks,
     data,
     evaluators,
     heads,
@@ -38,6 +39,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "data": (*values.CHECKS, *data.CHECKS),
     "optimizers": (*values.CHECKS, *optimizers.OPTIMIZER_CHECKS),
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
+    "callbacks": (*values.CHECKS, *callbacks.CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),
     "loggers": (*values.CHECKS, *evaluators.LOGGER_CHECKS),
     "ops": (*ops.CHECKS, *ops.OP_CHECKS),

@@ -17,7 +17,7 @@ from mtlkit.atomic_files import TEMPORARY, disk_errors, write_folder
 from mtlkit.errors import RunError
 from mtlkit.training.optimizer_state import OptimizerState
 
-FORMAT = 1
+FORMAT = 2
 """The format of the checkpoints that this version writes."""
 
 KEEP = 2
@@ -34,6 +34,7 @@ class Checkpoint:
     model: Mapping[str, Tensor]
     weighting: Mapping[str, Tensor]
     optimizer: OptimizerState
+    callbacks: Mapping[str, Tensor] = attrs.field(factory=dict)
     progress: Mapping[str, Any]
     torch: str = torch.__version__  # the version that wrote it
 
@@ -75,6 +76,7 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
         "model.safetensors": tensor_bytes(checkpoint.model),
         "weighting.safetensors": tensor_bytes(checkpoint.weighting),
         "optimizer.safetensors": tensor_bytes(checkpoint.optimizer.tensors),
+        "callbacks.safetensors": tensor_bytes(checkpoint.callbacks),
         STATE: f"{json.dumps(state, indent=2)}\n".encode(),
     }
     write_folder(path, files)
@@ -99,14 +101,16 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
                 f"{path}: is a checkpoint of format {state['format']}, this mtlkit reads {FORMAT}; "
                 f"resume with the mtlkit that wrote it"
             )
-        model, weighting, optimizer = (
-            load_file(path / f"{part}.safetensors") for part in ("model", "weighting", "optimizer")
+        model, weighting, optimizer, callbacks = (
+            load_file(path / f"{part}.safetensors")
+            for part in ("model", "weighting", "optimizer", "callbacks")
         )
         return Checkpoint(
             step=state["step"],
             model=model,
             weighting=weighting,
             optimizer=OptimizerState(optimizer, state["optimizer"]),
+            callbacks=callbacks,
             progress=state["progress"],
             torch=state["torch"],
         )

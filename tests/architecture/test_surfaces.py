@@ -26,7 +26,8 @@ PUBLIC = {
     *("Catalog", "Component", "MtlkitError", "Recipe", "Role", "Task", "TaskKind", "Train"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("compare", "evaluate", "tune"),
-    *("backbones", "comparison", "data", "evaluators", "heads", "loggers", "metrics", "ops"),
+    *("backbones", "callbacks", "comparison", "data", "evaluators", "heads", "loggers", "metrics"),
+    "ops",
     *("optim", "plugins", "routers", "runs", "testing", "weightings"),
 }
 
