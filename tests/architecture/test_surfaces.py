@@ -33,6 +33,7 @@ PUBLIC = {
 
 OPTIONS = {
     "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
+    "lr-find": {"recipe", "--set", "--from", "--to", "--steps", "--out", "--cache"},
     "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
     "compare": {
         *("what", "other", "--out", "--workers", "--devices", "--on", "--retry-failed"),

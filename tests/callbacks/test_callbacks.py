@@ -212,9 +212,7 @@ class WithoutValidation(SmallData):
 
 def test_a_metric_needs_a_validation_split():
     value = attrs.evolve(recipe(EarlyStopping()), data=WithoutValidation())
-    with pytest.raises(
-        AssemblyError, match=r"callbacks.0: EarlyStopping depends on"
-    ):
+    with pytest.raises(AssemblyError, match=r"callbacks.0: EarlyStopping depends on"):
         small_updater(value)
 
 

@@ -130,9 +130,7 @@ def test_only_what_changed_is_named(start, points, monkeypatch):
 
 
 def test_a_run_with_more_threads_than_cores_is_refused_before_it_begins(start, points, tmp_path):
-    with pytest.raises(
-        RunError, match=r"train.threads: got 10000, expected at most \d+, "
-    ):
+    with pytest.raises(RunError, match=r"train.threads: got 10000, expected at most \d+, "):
         start(with_threads(points.THREADED, 10_000), "run")
     assert not (tmp_path / "run").exists()
 
