@@ -1,4 +1,5 @@
 from . import backbones as backbones
+from . import callbacks as callbacks
 from . import comparison as comparison
 from . import data as data
 from . import evaluators as evaluators

@@ -18,6 +18,7 @@ NAMESPACES = (
     "mtlkit",
     "mtlkit.adapters",
     "mtlkit.backbones",
+    "mtlkit.callbacks",
     "mtlkit.comparison",
     "mtlkit.data",
     "mtlkit.evaluators",

@@ -1,12 +1,23 @@
 """The recipe: all settings of a run as one value."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 
 from mtlkit.backbones.base import Backbone
-from mtlkit.component import Problem, above, at_least, one_of, optional, word_or
+from mtlkit.callbacks.base import Callback
+from mtlkit.component import (
+    Problem,
+    Rule,
+    Validator,
+    above,
+    at_least,
+    one_of,
+    optional,
+    word_or,
+)
 from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
 from mtlkit.evaluators.base import Evaluator
@@ -26,11 +37,29 @@ from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
 
 
+def steps_or_minutes() -> Validator:
+    """Accept a whole number of steps of at least 1, or minutes such as ``10 min``."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        minutes = isinstance(value, str) and re.fullmatch(r"[1-9]\d* min", value)
+        if not steps and not minutes:
+            raise ValueError(
+                f"{field.name}: expected a number of steps of at least 1, or minutes such as "
+                f"'10 min', found {value!r}"
+            )
+
+    pattern = {"type": "string", "pattern": r"^[1-9]\d* min$"}
+    return Rule(check, {"anyOf": [{"type": "integer", "minimum": 1}, pattern]})
+
+
 @attrs.frozen(kw_only=True)
 class Train:
     """Length, batches, precision, device and logging of the training."""
 
     epochs: int = attrs.field(default=10, validator=at_least(1))
+    steps: int | None = attrs.field(default=None, validator=optional(at_least(1)))
+    # updates of the run, in place of whole epochs
     batch: int = attrs.field(default=64, validator=at_least(1))  # samples of one update, all ranks
     accumulate: int = attrs.field(default=1, validator=at_least(1))  # micro-batches of one update
     precision: str = attrs.field(default="fp32", validator=one_of("fp32", "bf16"))
@@ -47,10 +76,20 @@ class Train:
     watch: bool = True  # log norms and cosines of the tasks' gradients
     evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs
     test: bool = True  # evaluate the test split at the end; trials of a search do not
-    checkpoint_every: int | None = attrs.field(
-        default=None, validator=optional(at_least(1))
-    )  # steps; None: each epoch
+    checkpoint_every: int | str | None = attrs.field(
+        default=None, validator=optional(steps_or_minutes())
+    )  # steps, or minutes as "10 min"; None: each epoch
     loggers: tuple[Logger, ...] = (JsonLines(),)
+
+    @property
+    def checkpoint_seconds(self) -> float | None:
+        """Seconds between checkpoints, if they are taken by time."""
+        every = self.checkpoint_every
+        return 60.0 * int(every.split()[0]) if isinstance(every, str) else None
+
+    def updates(self, per_epoch: int) -> int:
+        """Return the number of updates of a run with `per_epoch` updates in an epoch."""
+        return self.epochs * per_epoch if self.steps is None else self.steps
 
 
 @attrs.frozen(kw_only=True)
@@ -68,6 +107,7 @@ class Recipe:
     optimizer: Optimizer = attrs.field(factory=SGD)
     schedule: Schedule = attrs.field(factory=Constant)
     train: Train = attrs.field(factory=Train)
+    callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=at_least(0))
 
@@ -99,7 +139,8 @@ class Recipe:
         )
         if ops is not None:
             problems += choice_problems(self, ops)
-        return [*mismatches, *problems, *self._metric_problems(), *self._evaluator_problems()]
+        problems += [*self._metric_problems(), *self._callback_problems()]
+        return [*mismatches, *problems, *self._evaluator_problems()]
 
     def _feature_problems(self) -> Iterator[Problem]:
         heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}
@@ -113,6 +154,20 @@ class Recipe:
         for name, task in self.tasks.items():
             for problem in task.problems():
                 yield Problem(("tasks", name, *problem.path), problem.message)
+
+    def _callback_problems(self) -> Iterator[Problem]:
+        for index, callback in enumerate(self.callbacks):
+            path = ("callbacks", str(index))
+            for problem in callback.problems(self.tasks):
+                yield Problem((*path, *problem.path), problem.message)
+            for earlier, other in enumerate(self.callbacks[:index]):
+                chained = other.validates_its_weights and callback.needs_validation
+                if other.sets_weights and callback.sets_weights and not chained:
+                    yield Problem(
+                        path,
+                        f"replaces the weights that callbacks.{earlier} sets at the end of "
+                        f"training; leave one of them out, or list `ema` before `best-weights`",
+                    )
 
     def _evaluator_problems(self) -> Iterator[Problem]:
         for index, evaluator in enumerate(self.evaluators):

@@ -32,6 +32,7 @@ COMMANDS = {
     "train": BuiltinCommand(
         "mtlkit.cli.train:train", "Train a recipe, evaluate it, write a report."
     ),
+    "lr-find": BuiltinCommand("mtlkit.cli.lr_find:lr_find", "Suggest a learning rate."),
     "tune": BuiltinCommand("mtlkit.cli.tune:tune", "Search constant loss weights for a recipe."),
     "compare": BuiltinCommand("mtlkit.cli.compare:compare", "Compare weightings, runs or studies."),
     "runs": BuiltinCommand("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),

@@ -42,6 +42,7 @@ EXAMPLES = (
     ScaffoldExample("targets", "angle", "Angle", "angle", "an angle in degrees"),
     ScaffoldExample("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
     ScaffoldExample("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
+    ScaffoldExample("callbacks", "lookahead", "Lookahead", "lookahead", "weights pulled back"),
     ScaffoldExample(
         "evaluators", "calibration", "Calibration", "calibration", "confidence less accuracy"
     ),

@@ -11,7 +11,8 @@ class StepEvent:
 
     `gradient_norms`, by term, and `gradient_cosines`, by two terms (``identity, pose``), are of the
     gradients that the weighting reads. If it reads none, they are of gradients at the shared
-    features in the logged step; empty if these were not computed.
+    features in the logged step; empty if these were not computed. `learning_rates` are those of the
+    optimizer's groups by name, if they differ; `values` are those of callbacks, by name.
     """
 
     step: int  # counted from 1
@@ -21,6 +22,8 @@ class StepEvent:
     weights: Mapping[str, float]
     gradient_norms: Mapping[str, float] = attrs.field(factory=dict)
     gradient_cosines: Mapping[str, float] = attrs.field(factory=dict)
+    learning_rates: Mapping[str, float] = attrs.field(factory=dict)
+    values: Mapping[str, float] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -54,6 +54,8 @@ def _curves(event: Event) -> dict[str, float]:
                 **{f"weight/{name}": value for name, value in event.weights.items()},
                 **{f"gradient norm/{k}": value for k, value in event.gradient_norms.items()},
                 **{f"gradient cosine/{k}": value for k, value in event.gradient_cosines.items()},
+                **{f"learning rate/{k}": value for k, value in event.learning_rates.items()},
+                **event.values,
             }
         case EvaluationEvent():
             return {f"validation/{name}": value for name, value in event.metrics.items()}

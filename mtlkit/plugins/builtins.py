@@ -138,6 +138,8 @@ def mtlkit_register(catalog: "Registrar") -> None:
     catalog.schedules.add("cosine", "mtlkit.optim.cosine:Cosine", "half a cosine down to a floor")
     catalog.schedules.add("steps", "mtlkit.optim.steps:Steps", "drops at given parts of training")
 
+    _callbacks(catalog)
+
     catalog.evaluators.add(
         "tasks", "mtlkit.evaluators.task_metrics:TaskMetrics", "loss and metrics of every task"
     )
@@ -207,6 +209,29 @@ def _metrics(catalog: "Registrar") -> None:
     add("angle-median", "mtlkit.metrics.angles:AngleMedian", "the median angle of unit vectors")
     add("angle-within", "mtlkit.metrics.angles:AngleWithin", "the fraction of small angles")
     add("nme", "mtlkit.metrics.nme:NME", "the normalized mean error of keypoints")
+
+
+def _callbacks(catalog: "Registrar") -> None:
+    """Register the callbacks."""
+    add = catalog.callbacks.add
+    add(
+        "early-stopping",
+        "mtlkit.callbacks.early_stopping:EarlyStopping",
+        "an end when a metric no longer improves",
+    )
+    add(
+        "best-weights",
+        "mtlkit.callbacks.best_weights:BestWeights",
+        "the weights of the best validation",
+    )
+    add("ema", "mtlkit.callbacks.ema:EMA", "a moving average of the weights (Tarvainen 2017)")
+    add("swa", "mtlkit.callbacks.swa:SWA", "the mean of the last weights (Izmailov 2018)")
+    add("freeze", "mtlkit.callbacks.freeze:Freeze", "parameters that are not trained at first")
+    add(
+        "gradient-noise",
+        "mtlkit.callbacks.gradient_noise:GradientNoise",
+        "norm and noise of the gradients (McCandlish 2018)",
+    )
 
 
 def _losses(catalog: "Registrar") -> None:

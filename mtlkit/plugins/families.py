@@ -16,6 +16,7 @@ from mtlkit.plugins.registry import Origin, Registry, ValueRegistry
 if TYPE_CHECKING:
     from mtlkit.adapters.base import Adapter
     from mtlkit.backbones.base import Backbone
+    from mtlkit.callbacks.base import Callback
     from mtlkit.data.source import DataSource
     from mtlkit.evaluators.base import Evaluator
     from mtlkit.heads.base import Head
@@ -105,6 +106,9 @@ class Families:
     )
     schedules: "Family[type[Schedule]]" = Family(
         "schedule", "mtlkit.optim.base:Schedule", ("schedule",)
+    )
+    callbacks: "Family[type[Callback]]" = Family(
+        "callback", "mtlkit.callbacks.base:Callback", ("callbacks", "")
     )
     evaluators: "Family[type[Evaluator]]" = Family(
         "evaluator", "mtlkit.evaluators.base:Evaluator", ("evaluators", "")

@@ -36,6 +36,7 @@ from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
+from mtlkit.training.batches import updates_per_epoch
 from mtlkit.training.device import chosen_device
 
 
@@ -131,7 +132,7 @@ def evaluate_trained(
     status = folder.status()
     metrics = {name: value for result in results for name, value in result.metrics.items()}
     event = Evaluated(
-        step=status.step, epoch=float(recipe.train.epochs), metrics=metrics, final=True
+        step=status.step, epoch=_epochs(recipe, data, status), metrics=metrics, final=True
     )
     observers = observers or Observers()
     observers.notify(event)
@@ -215,6 +216,11 @@ def _parameters(model: MultiTaskModel) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def _epochs(recipe: Recipe, data: Data, status: Status) -> float:
+    """Return the number of epochs trained, with a fraction."""
+    return status.step / updates_per_epoch(len(data.train), recipe.train.batch)
+
+
 def _budget(
     recipe: Recipe, model: MultiTaskModel, data: Data, status: Status
 ) -> Mapping[str, float]:
@@ -222,7 +228,7 @@ def _budget(
     return {
         "parameters": float(_parameters(model)),
         "training samples": float(len(data.train)),
-        "epochs": float(recipe.train.epochs),
+        "epochs": _epochs(recipe, data, status),
         "steps": float(status.step),
         "seconds": status.seconds,
     }
@@ -247,7 +253,7 @@ def _facts(
     facts |= {
         "weighting": described(recipe.weighting),
         "optimizer": f"{described(recipe.optimizer)}; {described(recipe.schedule)}",
-        "training": f"{recipe.train.epochs} epochs of batches of {recipe.train.batch}, "
+        "training": f"{_epochs(recipe, data, status):g} epochs of batches of {recipe.train.batch}, "
         f"{recipe.train.precision}, seed {recipe.seed}{_chosen(recipe.train.ops)}",
         "parameters": f"{_parameters(model):,}",
         "time": f"{duration(status.seconds)} on {device}",

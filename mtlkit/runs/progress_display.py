@@ -87,8 +87,8 @@ class PlainProgress(Progress):
             self.say(f"{label}: {done} of {total}")
 
     def trained(self, standing: TrainingProgress) -> None:
-        per_epoch = standing.steps // standing.epochs
-        if standing.step % per_epoch == 0 or time.monotonic() >= self._next:
+        epoch_ended = standing.step % standing.steps_per_epoch == 0
+        if epoch_ended or standing.step == standing.steps or time.monotonic() >= self._next:
             self.say(
                 f"epoch {standing.epoch}/{standing.epochs} step {standing.step}/{standing.steps} | "
                 f"{standing.samples_per_second:.0f} samples/s | "

@@ -4,6 +4,7 @@ from .pytest_suite import conformance as conformance
 from .small_data import SmallData as SmallData
 from .small_data import add_small_data as add_small_data
 from .small_data import small_recipe as small_recipe
+from .small_data import small_updater as small_updater
 from .suite import Case as Case
 from .suite import Suite as Suite
 from .suite import suite_of as suite_of

@@ -27,9 +27,11 @@ from mtlkit.targets.rows import chunks
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.context import TrainingContext
-from mtlkit.training.progress import Silence
+from mtlkit.training.loop import Training
+from mtlkit.training.progress import Progress, Silence
 from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
+from mtlkit.weightings.kinds import WeightingModule
 
 SIDE = 16
 """Side of the images in pixels."""
@@ -117,6 +119,17 @@ def small_targets(model: MultiTaskModel, recipe: Recipe, data: Data) -> Mapping[
 
 def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
     """Return the updater of `recipe`, with its model initialized with seed 0."""
+    return Updater(*_parts(recipe, Path("checkpoints"), Silence(), ranks or Ranks()))
+
+
+def small_training(recipe: Recipe, checkpoints: Path, progress: Progress | None = None) -> Training:
+    """Return the training of `recipe`, with its model initialized with seed 0."""
+    return Training(*_parts(recipe, checkpoints, progress or Silence(), Ranks()))
+
+
+def _parts(
+    recipe: Recipe, checkpoints: Path, progress: Progress, ranks: Ranks
+) -> tuple[MultiTaskModel, WeightingModule, TrainingContext]:
     model, data = small_model(recipe)
     targets = {
         name: encode_targets(split, recipe.tasks, model.assembly)
@@ -127,9 +140,9 @@ def small_updater(recipe: Recipe, ranks: Ranks | None = None) -> Updater:
         data=data,
         targets=targets,
         folder=Path(),
-        checkpoints=Path("checkpoints"),
+        checkpoints=checkpoints,
         device=torch.device("cpu"),
-        ranks=ranks or Ranks(),
-        progress=Silence(),
+        ranks=ranks,
+        progress=progress,
     )
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), context)
+    return model, recipe.weighting.build(model.terms, model.router.features.width), context

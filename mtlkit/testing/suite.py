@@ -14,6 +14,7 @@ from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.testing import (
     adapters,
     backbones,
+    callbacks,
     data,
     evaluators,
     heads,
@@ -42,6 +43,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "targets": (*values.CHECKS, *targets.CHECKS),
     "optimizers": (*values.CHECKS, *optimizers.OPTIMIZER_CHECKS),
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
+    "callbacks": (*values.CHECKS, *callbacks.CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),
     "loggers": (*values.CHECKS, *evaluators.LOGGER_CHECKS),
     "ops": (*ops.CHECKS, *ops.OP_CHECKS),

@@ -48,7 +48,7 @@ class Batches:
     ) -> None:
         if samples == 0:
             raise AssemblyError("the training split is empty; expected one sample or more")
-        self.per_epoch = -(-samples // batch)
+        self.per_epoch = updates_per_epoch(samples, batch)
         smallest = samples // self.per_epoch
         if smallest < world * accumulate * draws:
             drawn = f"{draws} draws, " if draws > 1 else ""
@@ -81,6 +81,11 @@ class Batches:
     def _divided(self, epoch: int, whole: Tensor, rank: int) -> UpdateBatch:
         part = whole.tensor_split(self.world)[rank]
         return UpdateBatch(epoch, whole, part.tensor_split(self.accumulate))
+
+
+def updates_per_epoch(samples: int, batch: int) -> int:
+    """Return the number of updates in which an epoch passes over `samples`."""
+    return -(-samples // batch)
 
 
 def step_info(seed: int, number: int, epoch: int, *, opens: bool) -> StepInfo:

@@ -26,7 +26,7 @@ KEEP = 2
 
 STATE = "state.json"
 
-PARTS = ("model", "weighting", "optimizer")
+PARTS = ("model", "weighting", "optimizer", "callbacks")
 """The files of tensors of a checkpoint."""
 
 
@@ -38,6 +38,7 @@ class Checkpoint:
     model: Mapping[str, Tensor]
     weighting: Mapping[str, Tensor]
     optimizer: OptimizerState
+    callbacks: Mapping[str, Tensor] = attrs.field(factory=dict)
     progress: Mapping[str, Any]
     torch: str = torch.__version__  # the version that wrote it
 
@@ -68,7 +69,12 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     with disk_errors(folder):
         folder.mkdir(exist_ok=True)  # not its parents: a run that was moved is not created again
     path = _path(folder, checkpoint.step)
-    tensors = (checkpoint.model, checkpoint.weighting, checkpoint.optimizer.tensors)
+    tensors = (
+        checkpoint.model,
+        checkpoint.weighting,
+        checkpoint.optimizer.tensors,
+        checkpoint.callbacks,
+    )
     files = {
         f"{part}.safetensors": tensor_bytes(values)
         for part, values in zip(PARTS, tensors, strict=True)
@@ -108,12 +114,15 @@ def newest_checkpoint(folder: Path) -> Checkpoint | None:
         for name, recorded in state["files"].items():
             if file_checksum(path / name) != recorded:
                 raise ValueError(f"the checksum of {name} does not match {STATE}")
-        model, weighting, optimizer = (load_file(path / f"{part}.safetensors") for part in PARTS)
+        model, weighting, optimizer, callbacks = (
+            load_file(path / f"{part}.safetensors") for part in PARTS
+        )
         return Checkpoint(
             step=state["step"],
             model=model,
             weighting=weighting,
             optimizer=OptimizerState(optimizer, state["optimizer"]),
+            callbacks=callbacks,
             progress=state["progress"],
             torch=state["torch"],
         )

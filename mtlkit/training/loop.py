@@ -1,12 +1,15 @@
 """The training loop: updates, and logs, validation and checkpoints between them."""
 
+import json
 import math
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 
 import torch
 
 from mtlkit.atomic_files import require_folder
+from mtlkit.data.dataset import Split
 from mtlkit.errors import InterruptedRunError
 from mtlkit.loggers.base import LogWriter
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
@@ -40,6 +43,7 @@ class Training:
         self.train = context.recipe.train
         self.model, self.weighting = model, weighting
         self.updater = Updater(model, weighting, context)
+        self.callbacks = self.updater.callbacks
         self.steps = self.updater.steps
         self.step = 0  # completed updates
         self.pace = Pace()
@@ -56,6 +60,7 @@ class Training:
         self.model.load_state_dict(checkpoint.model)
         self.weighting.load_state_dict(checkpoint.weighting)
         restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
+        self.callbacks.load_state_dict(checkpoint.callbacks)
         self.updater.meter.restore(checkpoint.progress["meter"])
         progress = checkpoint.progress
         self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
@@ -63,7 +68,7 @@ class Training:
         self.step = self._saved = checkpoint.step
 
     def run(self) -> None:
-        """Train to the end, and save a final checkpoint.
+        """Train to the end, save a final checkpoint, and let callbacks change the model.
 
         Raises `NotFiniteError` if a loss is not finite, `RunError` if writing fails, and
         `InterruptedRunError` after Ctrl-C or SIGTERM, once a checkpoint is saved.
@@ -76,7 +81,8 @@ class Training:
                     stack.callback(writer.close)
                     self._loggers.append(writer)
             self.pace.start()
-            while self.step < self.steps:
+            self._saved_at = time.monotonic()
+            while self.step < self.steps and not self.callbacks.stop:
                 update = self.updater.update(self.step, stop_request)
                 self.step += 1
                 self.pace.add(update.samples)
@@ -85,6 +91,8 @@ class Training:
                     self._save()
                     raise InterruptedRunError(f"stopped after step {self.step} of {self.steps}")
             self._save()
+            for line in self.callbacks.finish():
+                self.context.progress.say(line)
 
     @property
     def epoch(self) -> float:
@@ -95,6 +103,7 @@ class Training:
         """Log, validate, save and report progress if due after an update."""
         epochs, rest = divmod(self.step, self.updater.batches.per_epoch)
         epoch_ended = rest == 0
+        self.callbacks.after_update(self.step)
         self.untrained = self.updater.untrained or ()
         if self.step == 1 and self.untrained:
             self.context.progress.say(
@@ -107,11 +116,24 @@ class Training:
         if epoch_ended:
             event = EpochEnded(epoch=epochs, step=self.step, seconds=self.pace.seconds)
             self.context.observers.notify(event)
-        if epoch_ended and (epochs % self.train.evaluate_every == 0 or self.step == self.steps):
+        if self.step == self.steps or (epoch_ended and epochs % self.train.evaluate_every == 0):
             self._validate()
-        every = self.train.checkpoint_every
-        if epoch_ended if every is None else self.step % every == 0:
+        if self._checkpoint_is_due(epoch_ended):
             self._save()
+
+    def _checkpoint_is_due(self, epoch_ended: bool) -> bool:
+        """Return whether to save now; if by time, several ranks agree in logged steps."""
+        every, ranks = self.train.checkpoint_every, self.context.ranks
+        if every is None:
+            return epoch_ended
+        if isinstance(every, int):
+            return self.step % every == 0
+        due = time.monotonic() - self._saved_at >= (self.train.checkpoint_seconds or 0.0)
+        if ranks.world == 1:
+            return due
+        if self.step % self.train.log_every:
+            return False
+        return bool(ranks.max(torch.tensor(float(due), device=self.context.device)))
 
     def _log(self) -> None:
         if self.context.ranks.first:
@@ -127,6 +149,7 @@ class Training:
             weights=weights,
             gradient_norms=norms,
             gradient_cosines=cosines,
+            values=self.callbacks.log_values(),
         )
         self._write(self._newest)
         self._warn_of_large(weights)
@@ -148,12 +171,21 @@ class Training:
             writer.write(event)
 
     def _validate(self) -> None:
-        """Evaluate the validation split on the first rank; the others wait at the next update."""
-        split = self.context.data.validation
-        if split is None or not self.context.ranks.first:
+        """Evaluate the validation split on the first rank; callbacks get its metrics on all."""
+        split, ranks = self.context.data.validation, self.context.ranks
+        if split is None:
             return
+        model = self.callbacks.evaluated_model(self.model)
+        metrics = self._evaluate(model, split) if ranks.first else {}
+        if len(self.callbacks):
+            # all ranks decide on the same numbers
+            text = ranks.texts(json.dumps(metrics), self.context.device)[0]
+            self.callbacks.after_evaluation(self.step, model, json.loads(text))
+
+    def _evaluate(self, model: MultiTaskModel, split: Split) -> dict[str, float]:
+        """Return the metrics of `model` on the validation split, after reporting them."""
         metrics = validation_metrics(
-            self.model,
+            model,
             self.context.recipe.tasks,
             split,
             self.context.targets["validation"],
@@ -166,6 +198,7 @@ class Training:
         self.context.progress.validated(self.epoch, metrics)
         event = Evaluated(step=self.step, epoch=self.epoch, metrics=metrics)
         self.context.observers.notify(event)
+        return metrics
 
     def _warn_of_large(self, weights: Mapping[str, float]) -> None:
         for name, weight in large_weights(weights).items():
@@ -206,6 +239,7 @@ class Training:
             model=model,
             weighting=weighting,
             optimizer=optimizer,
+            callbacks=tensors_of(self.callbacks),
             progress={
                 "meter": meter,
                 "seconds": self.pace.seconds,
@@ -215,11 +249,11 @@ class Training:
             },
         )
         folder = save_checkpoint(self.context.checkpoints, checkpoint)
-        self._saved = self.step
+        self._saved, self._saved_at = self.step, time.monotonic()
         self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
 
     def _show(self) -> None:
-        train, per_epoch = self.train, self.updater.batches.per_epoch
+        per_epoch = self.updater.batches.per_epoch
         losses: Mapping[str, float] = self._newest.losses if self._newest else {}
         weights: Mapping[str, float] = self._newest.weights if self._newest else {}
         self.context.progress.trained(
@@ -227,7 +261,8 @@ class Training:
                 step=self.step,
                 steps=self.steps,
                 epoch=(self.step - 1) // per_epoch + 1,
-                epochs=train.epochs,
+                epochs=math.ceil(self.steps / per_epoch),
+                steps_per_epoch=per_epoch,
                 samples_per_second=self.pace.samples_per_second,
                 seconds_left=self.pace.seconds_for(self.steps - self.step),
                 losses=losses,

@@ -14,6 +14,7 @@ class TrainingProgress:
     steps: int
     epoch: int  # from 1
     epochs: int
+    steps_per_epoch: int
     samples_per_second: float
     seconds_left: float
     losses: Mapping[str, float]

@@ -7,7 +7,8 @@ from torch.nn.parallel import DistributedDataParallel
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import use
-from mtlkit.training.batches import Batches, seed_step
+from mtlkit.training.batches import Batches, seed_step, updates_per_epoch
+from mtlkit.training.callbacks import Callbacks
 from mtlkit.training.compiled import compile_backbone
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.finite_checks import not_finite
@@ -40,6 +41,9 @@ class Updater:
         # channels_last is the fastest format for convolutions; it changes no value
         model.to(context.device).to(memory_format=torch.channels_last)
         recipe = context.recipe
+        per_epoch = updates_per_epoch(len(context.data.train), self.train.batch)
+        self.steps = self.train.updates(per_epoch)
+        self.callbacks = Callbacks(model, context, self.steps, per_epoch)
         self.inner = training_step(model, weighting, recipe.weighting, self.ranks, context.autocast)
         self.inner.to(context.device)
         groups = parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
@@ -57,7 +61,6 @@ class Updater:
             world=self.ranks.world,
             draws=self.inner.step.draws,
         )
-        self.steps = self.batches.per_epoch * self.train.epochs
         self.backward = Backward(self.inner, self.module, self.batches, context)
         self.meter = Meter(model.terms, context.device, self.ranks)
         self.untrained: tuple[str, ...] | None = None  # set by the first update
@@ -79,6 +82,7 @@ class Updater:
         factor = self.rate_factor(step)
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
+        self.callbacks.before_update(step)
         batch = self.batches.update(step, self.ranks.rank)
         with without_compiler():
             self.optimizer.zero_grad()
@@ -90,6 +94,7 @@ class Updater:
         if self.untrained is None:
             self.untrained = self._unreached()
         stop = self._agree(step, backward, stop_request)
+        self.callbacks.after_backward(step)
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
         take_step(self.optimizer)

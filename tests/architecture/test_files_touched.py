@@ -69,6 +69,7 @@ ADDITIONS = {
     "adapters": Addition(
         "adapters/pool.py", "Pool", "{backbone: unet, tasks: {kind: {adapter: dummy}}}"
     ),
+    "callbacks": Addition("callbacks/gradient_noise.py", "GradientNoise", "callbacks: [dummy]"),
     "evaluators": Addition("evaluators/task_metrics.py", "TaskMetrics", "evaluators: [dummy]"),
     "loggers": Addition("loggers/json_lines.py", "JsonLines", "train: {loggers: [dummy]}"),
 }

@@ -26,12 +26,14 @@ PUBLIC = {
     *("Catalog", "Component", "MtlkitError", "Recipe", "Reduction", "Role", "Task", "Train"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("compare", "evaluate", "tune"),
-    *("backbones", "comparison", "data", "evaluators", "heads", "loggers", "metrics", "ops"),
+    *("backbones", "callbacks", "comparison", "data", "evaluators", "heads", "loggers", "metrics"),
+    "ops",
     *("optim", "plugins", "routers", "runs", "testing", "weightings"),
 }
 
 OPTIONS = {
     "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
+    "lr-find": {"recipe", "--set", "--from", "--to", "--steps", "--out", "--cache"},
     "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
     "compare": {
         *("what", "other", "--out", "--workers", "--devices", "--on", "--retry-failed"),

@@ -42,7 +42,7 @@ def test_events_are_lines_with_their_kind(tmp_path):
         {
             "kind": "step", "step": 1, "epoch": 0.25, "learning_rate": 0.1,
             "losses": {"a": 0.5}, "weights": {"a": 1.0},
-            "gradient_norms": {}, "gradient_cosines": {},
+            "gradient_norms": {}, "gradient_cosines": {}, "learning_rates": {}, "values": {},
         },
         {"kind": "evaluation", "step": 1, "epoch": 0.25, "metrics": {"a/accuracy": 0.75}},
     ]  # fmt: skip

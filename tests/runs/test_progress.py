@@ -13,6 +13,7 @@ from mtlkit.training.progress import Silence, TrainingProgress
 def standing(step, steps=20, epochs=4, losses=None):
     return TrainingProgress(
         step=step, steps=steps, epoch=(step - 1) // (steps // epochs) + 1, epochs=epochs,
+        steps_per_epoch=steps // epochs,
         samples_per_second=123.4, seconds_left=75.0,
         losses=losses or {"who": 1.5}, weights={"who": 1.0, "side": 0.05},
     )  # fmt: skip

@@ -27,6 +27,7 @@ from mtlkit.backbones import (
     TokenFeatures,
     VectorFeatures,
 )
+from mtlkit.callbacks import Callback, CallbackState
 from mtlkit.component import Rule
 from mtlkit.data import ClassTarget, DataSource, InputSpec, NumberTarget, Numeric, Target
 from mtlkit.evaluators import EvaluationResult, Evaluator
@@ -948,11 +949,42 @@ class Diary(Logger):
         return Writer(folder / "diary.txt", self.how == "late")
 
 
+class Act(CallbackState):
+    """A state with the defect that `how` names."""
+
+    def __init__(self, how, run):
+        super().__init__(run)
+        self.how, self.updates = how, 0
+
+    def after_update(self, step):
+        self.updates += 1
+        if self.how == "chance":
+            torch.rand(1)
+        if self.how == "memory":  # it forgets in a resumed run
+            for parameter in self.run.model.parameters():
+                parameter.data.mul_(1 + 0.1 * self.updates)
+
+
+@attrs.frozen(kw_only=True)
+class Deed(Callback):
+    """A callback with the defect that `how` names."""
+
+    how: str = ""
+
+    def build(self, run):
+        return nn.Identity() if self.how == "kind" else Act(self.how, run)
+
+
 # --- what breaks what ----------------------------------------------------------------------------
 
 ROUTES = {"task": "kind", "by": "side", "groups": {"l": ("left",), "r": ("right",)}}
 
 BROKEN: dict[str, list[tuple[str, Any, str]]] = {
+    "callbacks": [
+        ("returns-a-callback-state", Deed(how="kind"), "build returned a Identity; expected a"),
+        ("draws-no-random-numbers", Deed(how="chance"), "it draws random numbers"),
+        ("resumes-exactly", Deed(how="memory"), "after a stop, "),
+    ],
     "schedules": [
         ("is-documented", Undocumented(), "has no docstring"),
         ("has-typed-options", Untyped(), "a type that no recipe can contain"),

@@ -172,7 +172,9 @@ def test_a_negative_loss_is_named_with_the_scheme_that_cannot_take_it(points, sc
     made = points.updater(recipe_of(points, scheme, batch=50))
     head = made.inner.model.head("age")
     inner = head.loss
-    head.loss = lambda features, target: inner(features, target) - 5 * NumberTarget().weights(target)
+    head.loss = lambda features, target: (
+        inner(features, target) - 5 * NumberTarget().weights(target)
+    )
     weighting = made.inner.weighting
     if not isinstance(weighting, RequiresPositiveLosses):
         made.update(0)

@@ -63,6 +63,11 @@ def mtlkit_register(catalog: Registrar) -> None:
         "mtlkit_hello.polynomial:Polynomial",
         "falls to 0 by a power",
     )
+    catalog.callbacks.add(
+        "hello/lookahead",
+        "mtlkit_hello.lookahead:Lookahead",
+        "weights pulled back",
+    )
     catalog.evaluators.add(
         "hello/calibration",
         "mtlkit_hello.calibration:Calibration",

@@ -1,0 +1,11 @@
+from .base import Callback as Callback
+from .base import CallbackState as CallbackState
+from .base import TrainingRun as TrainingRun
+from .best_weights import BestWeights as BestWeights
+from .early_stopping import EarlyStopping as EarlyStopping
+from .ema import EMA as EMA
+from .freeze import Freeze as Freeze
+from .gradient_noise import GradientNoise as GradientNoise
+from .monitored_metric import MonitoredMetric as MonitoredMetric
+from .parameter_selection import select_parameters as select_parameters
+from .swa import SWA as SWA

@@ -1,0 +1,98 @@
+"""Base classes of callbacks."""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import ClassVar
+
+import attrs
+from torch import Tensor, nn
+
+from mtlkit.component import Component, Problem
+from mtlkit.model import MultiTaskModel
+from mtlkit.task import Task
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class TrainingRun:
+    """The training that callbacks act on.
+
+    `batches` yields inputs (N, ...) and targets (N,) of each task of the whole training split, on
+    the device and in a fixed order.
+    """
+
+    model: MultiTaskModel
+    tasks: Mapping[str, Task]
+    steps: int  # planned updates
+    steps_per_epoch: int
+    batches: Callable[[], Iterator[tuple[Tensor, Mapping[str, Tensor]]]]
+
+
+class CallbackState(nn.Module):
+    """A callback in a run; every method is called on all ranks, with equal values.
+
+    A checkpoint holds its parameters and buffers, from which a resumed run continues exactly. Keep
+    every value that changes in them, and references to the model in `run`, which is not saved.
+    """
+
+    def __init__(self, run: TrainingRun) -> None:
+        super().__init__()
+        self.run = run
+
+    @property
+    def stops(self) -> bool:
+        """True once training shall end, before its planned number of updates."""
+        return False
+
+    def before_update(self, step: int) -> None:
+        """React before the update `step`, counted from 0."""
+
+    def after_backward(self, step: int) -> None:
+        """React to the gradients of the update `step`, before they are clipped."""
+
+    def after_update(self, step: int) -> None:
+        """React to `step` completed updates."""
+
+    def evaluated_model(self) -> MultiTaskModel | None:
+        """Return the model to validate in place of the trained one, or None."""
+        return None
+
+    def after_evaluation(
+        self, step: int, model: MultiTaskModel, metrics: Mapping[str, float]
+    ) -> None:
+        """React to metrics of the validation split by name, such as ``pose/accuracy``.
+
+        `model` is the one that was validated.
+        """
+
+    def log_values(self) -> Mapping[str, float]:
+        """Return values for the log by name, and start to collect anew."""
+        return {}
+
+    def finish(self) -> str | None:
+        """Change the model after the last update; return a line about it, or None."""
+        return None
+
+
+@attrs.frozen(kw_only=True)
+class Callback(Component):
+    """Options of a callback, which acts on training between updates."""
+
+    needs_validation: ClassVar[bool] = False
+    """True if it depends on metrics of the validation split."""
+
+    sets_weights: ClassVar[bool] = False
+    """True if it sets the weights of the model at the end of training."""
+
+    validates_its_weights: ClassVar[bool] = False
+    """True if validation measures the weights that it sets at the end."""
+
+    def problems(self, tasks: Mapping[str, Task]) -> Iterable[Problem]:
+        """Yield the reasons why this callback does not fit the tasks, with paths in its options."""
+        return ()
+
+    @abstractmethod
+    def build(self, run: TrainingRun) -> CallbackState:
+        """Return the callback in `run`, before the optimizer is built.
+
+        Raises `AssemblyError` if it does not fit the model.
+        """

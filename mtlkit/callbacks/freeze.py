@@ -1,0 +1,64 @@
+"""Parameters that are not trained at first, or never."""
+
+import attrs
+from torch import nn
+
+from mtlkit.callbacks.base import Callback, CallbackState, TrainingRun
+from mtlkit.callbacks.parameter_selection import select_parameters
+from mtlkit.component import above, optional
+from mtlkit.errors import AssemblyError
+
+
+@attrs.frozen(kw_only=True)
+class Freeze(Callback):
+    """Keep `parameters` as they are for the first `epochs` of training; null: always.
+
+    Each item is a part of the model (``backbone``, ``router``, ``heads``) or a name with wildcards,
+    such as ``router.backbone.layers.0.*``. Frozen parameters are neither updated nor decayed, and
+    batch norm with frozen parameters uses its recorded statistics.
+    """
+
+    parameters: tuple[str, ...] = ("backbone",)
+    epochs: float | None = attrs.field(default=None, validator=optional(above(0)))
+
+    def build(self, run: TrainingRun) -> CallbackState:
+        return _Freeze(self, run)
+
+
+class _Freeze(CallbackState):
+    def __init__(self, options: Freeze, run: TrainingRun) -> None:
+        super().__init__(run)
+        frozen = select_parameters(run.model, options.parameters)
+        self.frozen = list(frozen.values())
+        self.names = list(frozen)
+        if len(frozen) == len(list(run.model.parameters())) and options.epochs is None:
+            raise AssemblyError(
+                "callbacks: freeze: every parameter of the model would always be frozen; "
+                "leave some to train, or give `epochs`"
+            )
+        self.until = None if options.epochs is None else options.epochs * run.steps_per_epoch
+        self.norms = [module for module in run.model.modules() if self._is_frozen_norm(module)]
+        if self.until is None:
+            for parameter in self.frozen:
+                parameter.requires_grad_(False)
+
+    def _is_frozen_norm(self, module: nn.Module) -> bool:
+        frozen = set(map(id, self.frozen))
+        parameters = list(module.parameters(recurse=False))
+        return (
+            isinstance(module, nn.modules.batchnorm._BatchNorm)
+            and bool(parameters)
+            and all(id(parameter) in frozen for parameter in parameters)
+        )
+
+    def _active(self, step: int) -> bool:
+        return self.until is None or step < self.until
+
+    def before_update(self, step: int) -> None:
+        for norm in self.norms:
+            norm.train(not self._active(step))
+
+    def after_backward(self, step: int) -> None:
+        if self.until is not None and self._active(step):
+            for parameter in self.frozen:
+                parameter.grad = None  # the optimizer skips it, and decays nothing

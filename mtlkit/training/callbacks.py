@@ -1,0 +1,99 @@
+"""The callbacks of a run, called together."""
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from mtlkit.callbacks.base import CallbackState, TrainingRun
+from mtlkit.errors import AssemblyError
+from mtlkit.model import MultiTaskModel
+from mtlkit.training.context import TrainingContext
+
+
+class Callbacks(nn.Module):
+    """The callbacks of a recipe in their order; their state is that of this module."""
+
+    def __init__(
+        self, model: MultiTaskModel, context: TrainingContext, steps: int, per_epoch: int
+    ) -> None:
+        super().__init__()
+        recipe = context.recipe
+        for number, callback in enumerate(recipe.callbacks):
+            if callback.needs_validation and context.data.validation is None:
+                raise AssemblyError(
+                    f"callbacks.{number}: {type(callback).__name__} depends on the validation "
+                    f"split, and this data has none; set a part aside for it in the data's options"
+                )
+
+        def batches() -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
+            split, targets = context.data.train, context.targets["train"]
+            for index in torch.split(torch.arange(len(split)), recipe.train.batch):
+                yield (
+                    split.inputs[index].to(context.device),
+                    {task: targets[task][index].to(context.device) for task in model.tasks},
+                )
+
+        run = TrainingRun(
+            model=model,
+            tasks=recipe.tasks,
+            steps=steps,
+            steps_per_epoch=per_epoch,
+            batches=batches,
+        )
+        states = [callback.build(run) for callback in recipe.callbacks]
+        for number, state in enumerate(states):
+            if not isinstance(state, CallbackState):
+                raise AssemblyError(
+                    f"callbacks.{number}: {type(recipe.callbacks[number]).__name__}.build returned "
+                    f"a {type(state).__name__}; expected a CallbackState"
+                )
+        self.states = nn.ModuleList(states).to(context.device)
+
+    def __iter__(self) -> Iterator[CallbackState]:
+        for state in self.states:
+            assert isinstance(state, CallbackState)
+            yield state
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    @property
+    def stop(self) -> bool:
+        """True if a callback ends training."""
+        return any(state.stops for state in self)
+
+    def before_update(self, step: int) -> None:
+        """Call every callback before the update `step`, counted from 0."""
+        for state in self:
+            state.before_update(step)
+
+    def after_backward(self, step: int) -> None:
+        """Call every callback with the gradients of the update `step`."""
+        for state in self:
+            state.after_backward(step)
+
+    def after_update(self, step: int) -> None:
+        """Call every callback after `step` updates."""
+        for state in self:
+            state.after_update(step)
+
+    def evaluated_model(self, model: MultiTaskModel) -> MultiTaskModel:
+        """Return the model to validate: that of the last callback that has one, or `model`."""
+        models = [state.evaluated_model() for state in self]
+        return next((own for own in reversed(models) if own is not None), model)
+
+    def after_evaluation(
+        self, step: int, model: MultiTaskModel, metrics: Mapping[str, float]
+    ) -> None:
+        """Pass the metrics of the validation split to every callback."""
+        for state in self:
+            state.after_evaluation(step, model, metrics)
+
+    def log_values(self) -> dict[str, float]:
+        """Return the values of all callbacks for the log, by name."""
+        return {name: value for state in self for name, value in state.log_values().items()}
+
+    def finish(self) -> list[str]:
+        """Let every callback change the model after the last update; return their lines."""
+        return [line for state in self if (line := state.finish()) is not None]
