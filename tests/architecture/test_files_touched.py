@@ -64,9 +64,12 @@ ADDITIONS = {
         "{'file': Path('rows.csv'), 'labels': ('kind',)}",
     ),
     "targets": Addition("targets/number.py", "NumberTarget", "", space="data"),
+    "transforms": Addition("transforms/gray.py", "Gray", "transforms: {train: [dummy]}"),
     "optimizers": Addition("optim/adamw.py", "AdamW", "optimizer: dummy"),
     "schedules": Addition("optim/cosine.py", "Cosine", "schedule: dummy"),
-    "adapters": Addition("adapters/pool.py", "Pool", "{backbone: unet, tasks: {kind: {adapter: dummy}}}"),
+    "adapters": Addition(
+        "adapters/pool.py", "Pool", "{backbone: unet, tasks: {kind: {adapter: dummy}}}"
+    ),
     "evaluators": Addition("evaluators/task_metrics.py", "TaskMetrics", "evaluators: [dummy]"),
     "loggers": Addition("loggers/json_lines.py", "JsonLines", "train: {loggers: [dummy]}"),
 }
