@@ -1,15 +1,22 @@
-"""A linear classifier with cross-entropy."""
+"""A classifier with cross-entropy, linear unless it has hidden layers.
 
+Paper: Tsung-Yi Lin, Priya Goyal, Ross Girshick, Kaiming He and Piotr Dollár, "Focal Loss for Dense
+Object Detection", ICCV 2017 (the option `focal`).
+"""
+
+from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
 from torch import Tensor, nn
 
-from mtlkit.component import at_least, between, optional
+from mtlkit.component import at_least, at_least_number, between, optional
 from mtlkit.errors import AssemblyError
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
+from mtlkit.heads.class_loss import ClassLoss, loss_weights
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
+from mtlkit.heads.layers import output_layers, sizes
 from mtlkit.heads.linear import LinearHead
 from mtlkit.heads.op_choice import implementation_for
 from mtlkit.metrics.accuracy import Accuracy
@@ -18,14 +25,20 @@ from mtlkit.ops.dispatch.choice import AUTO, left_open
 from mtlkit.ops.linear import LINEAR_CROSS_ENTROPY
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.rows import Rows
 
 
 @attrs.frozen(kw_only=True)
 class Classification(Head):
-    """Linear classifier trained with the cross-entropy.
+    """Classifier trained with the cross-entropy, linear unless it has hidden layers.
+
+    `hidden` are the widths of hidden layers. The loss of a sample is multiplied by the weight of
+    its class, by name in `class_weights`; `balanced` weights are inversely proportional to the
+    numbers of training samples, with mean 1. `focal` is the exponent gamma of the focal loss
+    (1 - p)^gamma CE (Lin et al., ICCV 2017), 0 for the plain cross-entropy.
 
     `classes`, if given, must equal the number of classes in the data. `implementation` selects the
-    implementation of the loss by its name in `mtlkit ops list`.
+    implementation of the loss by its name in `mtlkit ops list`, for a head without these options.
     """
 
     targets: ClassVar[tuple[type[Target], ...]] = (ClassTarget,)
@@ -33,12 +46,31 @@ class Classification(Head):
 
     classes: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
+    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
+    class_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
+    balanced: bool = False
+    focal: float = attrs.field(default=0.0, validator=at_least_number(0))
     implementation: str = attrs.field(
         default=AUTO, validator=implementation_for(LINEAR_CROSS_ENTROPY)
     )
 
+    def __attrs_post_init__(self) -> None:
+        if self.class_weights and self.balanced:
+            raise ValueError("balanced: expected one of `balanced` and `class_weights`")
+        if self.implementation != AUTO and not self._is_linear:
+            raise ValueError(
+                f"implementation: {self.implementation!r} computes the plain cross-entropy of a "
+                f"linear classifier; leave out `hidden`, `class_weights`, `balanced` and `focal`"
+            )
+
+    @property
+    def _is_linear(self) -> bool:
+        return not (self.hidden or self.class_weights or self.balanced or self.focal)
+
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
-        return ClassificationHead(self, features.width, target.classes)
+        if self._is_linear:
+            return ClassificationHead(self, features.width, target.classes)
+        return LayeredClassificationHead(self, features.width, target.classes)
 
 
 class ClassificationHead(LinearHead):
@@ -72,6 +104,40 @@ class ClassificationHead(LinearHead):
             label_smoothing=self.label_smoothing,
             implementation=self.implementation,
         )
+
+
+class LayeredClassificationHead(HeadModule):
+    """Logits of hidden layers, and a cross-entropy with weights of classes and focus.
+
+    >>> import torch
+    >>> config = Classification(hidden=(4,), class_weights={"left": 2.0})
+    >>> head = LayeredClassificationHead(config, 8, ("left", "right"))
+    >>> head(torch.zeros(3, 8)).shape
+    torch.Size([3, 2])
+    """
+
+    def __init__(self, config: Classification, features: int, classes: tuple[str, ...]) -> None:
+        super().__init__()
+        check_classes(config.classes, classes)
+        self.layers = output_layers(features, config.hidden, len(classes))
+        self.objective = ClassLoss(
+            classes,
+            weights=config.class_weights,
+            balanced=config.balanced,
+            focal=config.focal,
+            label_smoothing=config.label_smoothing,
+        )
+
+    def fit_targets(self, labels: Rows) -> None:
+        self.objective.fit(labels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.layers(features)
+        return logits
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        losses: Tensor = self.objective(self(features), target)
+        return losses
 
 
 def check_classes(stated: int | None, classes: tuple[str, ...]) -> None:

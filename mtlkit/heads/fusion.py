@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
+from mtlkit.heads.elements import sample_means
 from mtlkit.ops import grouped_linear_cross_entropy, linear_cross_entropy, multi_head_cross_entropy
 from mtlkit.task_types import MISSING
 
@@ -46,32 +47,54 @@ def head_losses(
 def multi_head_losses(
     heads: Sequence[LinearCrossEntropy], features: Tensor, targets: Sequence[Tensor]
 ) -> Sequence[Tensor]:
-    """Return the loss (N,) of each head at `features` (N, D); all heads have the same key."""
+    """Return the loss (N,) of each head at `features`; all heads have the same key.
+
+    Shapes: features (N, D), maps (N, D, H, W) or tokens (N, L, D), with targets (N,), (N, H, W) or
+    (N, L).
+    """
     if len(heads) == 1:
         return [linear_loss(heads[0], features, targets[0])]
-    return multi_head_cross_entropy(
-        features,
+    losses = multi_head_cross_entropy(
+        _rows(features),
         [head.weight for head in heads],
-        targets,
+        [target.reshape(-1) for target in targets],
         [head.bias for head in heads],
         ignore_index=MISSING,
         reduction="none",
         **heads[0].options,
     ).losses.unbind()
+    pairs = zip(losses, targets, strict=True)
+    return [_sample_means(values, target) for values, target in pairs]
 
 
 def linear_loss(head: LinearCrossEntropy, features: Tensor, target: Tensor) -> Tensor:
-    """Return the loss (N,) of one head."""
-    return linear_cross_entropy(
-        features,
+    """Return the loss (N,) of one head, in the shapes of `multi_head_losses`."""
+    losses = linear_cross_entropy(
+        _rows(features),
         head.weight,
-        target,
+        target.reshape(-1),
         head.bias,
         ignore_index=MISSING,
         reduction="none",
         implementation=head.implementation,
         **head.options,
     )
+    return _sample_means(losses, target)
+
+
+def _rows(features: Tensor) -> Tensor:
+    """Return features (N, D), maps (N, D, H, W) or tokens (N, L, D) as rows (M, D)."""
+    if features.dim() == 2:
+        return features
+    last = features.movedim(1, -1) if features.dim() == 4 else features
+    return last.reshape(-1, last.shape[-1])
+
+
+def _sample_means(losses: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of the `losses` (M,) of each sample (N,) over its present elements."""
+    if target.dim() == 1:
+        return losses
+    return sample_means(losses.view_as(target), target != MISSING)
 
 
 def grouped_losses(

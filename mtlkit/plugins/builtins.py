@@ -56,6 +56,29 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "regression", "mtlkit.heads.regression:Regression", "a number, by squared error"
     )
 
+    catalog.heads.add(
+        "multi-label", "mtlkit.heads.multi_label:MultiLabel", "several labels, by binary losses"
+    )
+    catalog.heads.add(
+        "vector-regression",
+        "mtlkit.heads.vector_regression:VectorRegression",
+        "several numbers: squared, absolute or Huber's error",
+    )
+    catalog.heads.add(
+        "segmentation", "mtlkit.heads.segmentation:Segmentation", "a class for each pixel"
+    )
+    catalog.heads.add(
+        "dense-regression",
+        "mtlkit.heads.dense_regression:DenseRegression",
+        "numbers for each pixel, such as depth",
+    )
+    catalog.heads.add("normals", "mtlkit.heads.normals:Normals", "a unit vector for each pixel")
+    catalog.heads.add(
+        "token-classification",
+        "mtlkit.heads.token_classification:TokenClassification",
+        "a class for each token",
+    )
+
     _metrics(catalog)
 
     catalog.routers.add(

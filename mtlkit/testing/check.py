@@ -15,6 +15,7 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.hooks import API_FLOOR
 from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.recipe import Recipe
+from mtlkit.targets.base import Target
 
 
 @attrs.frozen(kw_only=True)
@@ -25,8 +26,8 @@ class Example:
     those made from `inputs` do not suit it. `features` are those that a head reads; None means
     small ones of the first kind that it reads. `base` is the folder that the paths of a
     data source are relative to. An evaluator is tested with `recipe`; None means the kit's small
-    recipe. `labels` (N, ...) are those of a target that derives from none of mtlkit's; at least one
-    of their elements is missing.
+    recipe. `target` is that of a head. `labels` (N, ...) are those of a target that derives from
+    none of mtlkit's; every fourth sample has none.
     """
 
     value: Any  # a component, an op or an implementation
@@ -35,6 +36,7 @@ class Example:
     features: FeatureSpec | None = None
     base: Path = Path()
     recipe: Recipe | None = None
+    target: Target | None = None
     labels: Tensor | None = attrs.field(default=None, eq=False)
 
 

@@ -13,32 +13,18 @@ from mtlkit.backbones.casia_net import CasiaNet
 from mtlkit.errors import MtlkitError
 from mtlkit.features.base import readable
 from mtlkit.features.inputs import map_batch
-from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
 from mtlkit.routers.base import Router
 from mtlkit.routers.branches import Branch
 from mtlkit.routers.grouped import Grouped
-from mtlkit.targets.base import Target
-from mtlkit.targets.class_label import ClassTarget
-from mtlkit.targets.codes import CodedTarget
-from mtlkit.targets.multi_label import MultiLabelTarget
-from mtlkit.targets.numbers import RealTarget
-from mtlkit.targets.real_map import RealMapTarget
-from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
-from mtlkit.targets.vector import VectorTarget
-from mtlkit.task_types import MISSING
 from mtlkit.testing.check import Example, Subject
+from mtlkit.testing.head_batches import head_batch, new_head
 from mtlkit.testing.small_data import small_model, small_recipe, small_targets
 from mtlkit.testing.small_features import SPECS, random_features, random_inputs
 
 Batch = tuple[Any, ...]
-
-FEATURES = 8
-"""Width of the features in tests of heads."""
-
-CLASSES = ("a", "b", "c")
 
 
 @attrs.frozen
@@ -66,7 +52,7 @@ def harness_of(subject: Subject) -> Harness:
         case Backbone():
             return _backbone(value, subject.example)
         case Head():
-            return _head(value)
+            return _head(value, subject.example)
         case Adapter():
             return _adapter(value)
         case Router():
@@ -119,57 +105,7 @@ def _adapter(value: Adapter) -> Harness:
     return Harness(lambda: value.build(spec), batch, outputs, loss)
 
 
-def head_batch(value: Head, count: int) -> Batch:
-    """Return features (N, D) and targets (N,) for a head; every fourth target is missing."""
-    generator = torch.Generator().manual_seed(1)
-    features = torch.randn(count, FEATURES, generator=generator)
-    number = torch.arange(count)
-    if value.targets[0] is ClassTarget:
-        target = torch.where(number % 4 == 3, MISSING, (features[:, 0] * 10).long() % len(CLASSES))
-    else:
-        target = torch.where(number % 4 == 3, torch.nan, features[:, 0] * 2 + 5)
-    return features, target
-
-
-def target_of(targets: tuple[type[Target], ...]) -> Target:
-    """Return a target of the first type, with the classes of the tests if it has classes."""
-    kind: Any = targets[0]
-    target: Target = kind(names=CLASSES) if "names" in attrs.fields_dict(kind) else kind()
-    return target
-
-
-def labels_of(target: Target, count: int, given: Tensor | None = None) -> Tensor:
-    """Return labels (N, ...) of `target`: random ones, some missing, or the first of `given`."""
-    if given is not None:
-        return given[:count]
-    generator = torch.Generator().manual_seed(2)
-    channels = len(target.names) if isinstance(target, MultiLabelTarget | VectorTarget) else 4
-    shape = (count, channels, 4, 4)[: target.dims]
-    match target:
-        case CodedTarget():
-            return torch.randint(-1, target.codes, shape, generator=generator)
-        case RealMapTarget():
-            values = torch.randn(count, target.channels, 4, 4, generator=generator)
-        case UnitVectorMapTarget():
-            vectors = torch.randn(count, 3, 4, 4, generator=generator)
-            missing = torch.rand(count, 1, 4, 4, generator=generator) < 0.25
-            return torch.where(missing, 0.0, torch.nn.functional.normalize(vectors))
-        case RealTarget():
-            values = torch.randn(shape, generator=generator)
-        case _:
-            raise MtlkitError(f"{type(target).__name__}: give labels: `Example(labels=...)`")
-    missing = torch.rand(values.shape, generator=generator) < 0.25
-    return torch.where(missing, torch.nan, values)
-
-
-def new_head(value: Head) -> HeadModule:
-    """Build the head for features (N, 8), fitted to its training targets."""
-    head = value.build(VectorFeatures(width=FEATURES), target_of(value.targets))
-    head.fit_targets(head_batch(value, 64)[1])
-    return head
-
-
-def _head(value: Head) -> Harness:
+def _head(value: Head, example: Example) -> Harness:
     def outputs(module: nn.Module, batch: Batch) -> Tensor:
         result: Tensor = module(batch[0])
         return result
@@ -178,7 +114,10 @@ def _head(value: Head) -> Harness:
         assert isinstance(module, HeadModule)
         return module.loss(*batch).mean()
 
-    return Harness(lambda: new_head(value), lambda count: head_batch(value, count), outputs, loss)
+    return Harness(
+        lambda: new_head(value, example), lambda count: head_batch(value, count, example),
+        outputs, loss,
+    )  # fmt: skip
 
 
 def _model(recipe: Recipe) -> Harness:

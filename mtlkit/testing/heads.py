@@ -8,15 +8,20 @@ from mtlkit.heads.fusion import head_losses
 from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target, nouns
 from mtlkit.targets.class_label import ClassTarget
-from mtlkit.task_types import MISSING
+from mtlkit.targets.class_map import ClassMapTarget
+from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.numbers import RealTarget
+from mtlkit.targets.tokens import TokenTarget
+from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.harness import CLASSES, head_batch, new_head, target_of
+from mtlkit.testing.head_batches import head_batch, new_head
+from mtlkit.testing.labels import example_of, missing_code
 
 
 def declares_its_targets(subject: Subject) -> None:
     """Its class declares the types of targets that it predicts."""
     require_targets(subject)
-    head = new_head(subject.value)
+    head = _new_head(subject)
     require(
         isinstance(head, HeadModule),
         f"build returns a {type(head).__name__}; expected a HeadModule",
@@ -35,21 +40,34 @@ def require_targets(subject: Subject) -> None:
 
 
 def returns_outputs_for_its_targets(subject: Subject) -> None:
-    """Outputs are finite logits (N, C) for classes, or finite values (N,)."""
-    head = new_head(subject.value).eval()
+    """Outputs are finite, and logits or values of the shape that its target needs."""
+    head = _new_head(subject).eval()
     for count in (1, 5):
-        outputs = head(head_batch(subject.value, count)[0])
-        classes = subject.value.targets[0] is ClassTarget
-        expected = (count, len(CLASSES)) if classes else (count,)
+        features, labels = _batch(subject, count)
+        outputs = head(features)
+        expected = output_shape(_target(subject), labels)
         shape = tuple(outputs.shape)
-        require(shape == expected, f"outputs are {shape}, not {expected}")
+        require(expected is None or shape == expected, f"outputs are {shape}, not {expected}")
         require(bool(outputs.isfinite().all()), "outputs are not finite")
+
+
+def output_shape(target: Target, labels: Tensor) -> tuple[int, ...] | None:
+    """Return the shape of outputs for `labels`; None if the target is of no built-in type."""
+    classes, shape = len(target.classes), tuple(labels.shape)
+    match target:
+        case ClassTarget() | ClassMapTarget():
+            return (shape[0], classes, *shape[1:])
+        case TokenTarget():
+            return (*shape, classes)
+        case CodedTarget() | RealTarget() | UnitVectorMapTarget():
+            return shape
+    return None
 
 
 def returns_a_loss_per_sample(subject: Subject) -> None:
     """The loss has one value per sample (N,), in float32 at any precision."""
-    head = new_head(subject.value)
-    features, target = head_batch(subject.value, 6)
+    head = _new_head(subject)
+    features, target = _batch(subject, 6)
     with torch.autocast("cpu", torch.bfloat16):
         low = head.loss(features, target)
     for losses in (head.loss(features, target), low):
@@ -60,11 +78,11 @@ def returns_a_loss_per_sample(subject: Subject) -> None:
 
 def ignores_each_missing_target(subject: Subject) -> None:
     """The loss of a missing target is exactly 0, and so is its gradient."""
-    head = new_head(subject.value)
-    features, target = head_batch(subject.value, 8)
+    head = _new_head(subject)
+    features, target = _batch(subject, 8)
     features.requires_grad_()
     loss = head.loss(features, target)
-    missing = _missing(target)
+    missing = _target(subject).weights(target) == 0
     require(
         bool((loss[missing] == 0).all()),
         f"the loss of a missing target is {loss[missing].max():g}, not 0",
@@ -75,15 +93,36 @@ def ignores_each_missing_target(subject: Subject) -> None:
     require(bool((features.grad[missing] == 0).all()), "the gradient of a missing target is not 0")
 
 
+def averages_the_present_elements(subject: Subject) -> None:
+    """The loss of a sample is the mean over its present elements."""
+    target, head = _target(subject), _new_head(subject).eval()
+    features, labels = _batch(subject, 3)
+    present = target.present(labels)
+    if present.dim() == 1:
+        return
+    chosen = torch.arange(present[0].numel()).reshape(present[0].shape) % 2 == 0
+    if present.dim() < labels.dim():
+        chosen = chosen.unsqueeze(0)  # the mask has no channels
+    parts = [torch.where(mask, labels, missing_code(target)) for mask in (chosen, ~chosen)]
+    counts = [target.weights(part) for part in parts]
+    losses = [head.loss(features, part) for part in parts]
+    total = sum((a * b for a, b in zip(counts, losses, strict=True)), start=torch.zeros(3))
+    expected = total / target.weights(labels).clamp(min=1)
+    require(
+        torch.allclose(head.loss(features, labels), expected, rtol=1e-4, atol=1e-6),
+        "the loss of a sample is not the mean of the losses of its present elements",
+    )
+
+
 def handles_a_batch_without_targets(subject: Subject) -> None:
     """A batch without targets has zero gradients, and an empty batch has an empty loss."""
-    head = new_head(subject.value)
-    features, target = head_batch(subject.value, 8)
-    all_missing = target[3:4].expand(8)  # `head_batch` returns a missing target at index 3
+    head = _new_head(subject)
+    features, target = _batch(subject, 8)
+    all_missing = target[3:4].expand_as(target)  # the fourth sample has no label
     torch.autograd.backward(head.loss(features, all_missing).sum())
     changed = [n for n, p in head.named_parameters() if p.grad is not None and (p.grad != 0).any()]
     require(not changed, f"a batch without targets changes {', '.join(changed)}")
-    empty = head.loss(features[:0], target[:0])
+    empty = head.eval().loss(features[:0], target[:0])
     require(tuple(empty.shape) == (0,), f"an empty batch has losses {tuple(empty.shape)}, not (0,)")
 
 
@@ -93,8 +132,8 @@ def declares_its_metrics(subject: Subject) -> None:
     require(bool(metrics) and all(isinstance(metric, Metric) for metric in metrics),
             f"{subject.kind.__name__}.default_metrics is {metrics!r}; expected a tuple of "
             f"Metric")  # fmt: skip
-    head = new_head(subject.value).eval()
-    features, target = head_batch(subject.value, 12)
+    head = _new_head(subject).eval()
+    features, target = _batch(subject, 12)
     with torch.no_grad():
         outputs = head(features)
     for metric in metrics:
@@ -102,7 +141,7 @@ def declares_its_metrics(subject: Subject) -> None:
         require(any(issubclass(target, metric.targets) for target in targets),
                 f"the metric {metric.name!r} does not measure {nouns(targets)}; "
                 f"expected one that does")  # fmt: skip
-        state = metric.build(target_of(targets))
+        state = metric.build(_target(subject))
         state.update(outputs, target)
         require(state.compute() is not None, f"the metric {metric.name!r} is undefined")
 
@@ -110,8 +149,8 @@ def declares_its_metrics(subject: Subject) -> None:
 def learns(subject: Subject) -> None:
     """Gradient descent on its loss fits a few samples."""
     torch.manual_seed(0)
-    head = new_head(subject.value)
-    features, target = head_batch(subject.value, 8)
+    head = _new_head(subject)
+    features, target = _batch(subject, 8)
     optimizer = torch.optim.Adam(head.parameters(), lr=0.05)
     first = head.loss(features, target).sum().item()
     for _ in range(150):
@@ -124,10 +163,10 @@ def learns(subject: Subject) -> None:
 
 def returns_the_same_loss_when_fused(subject: Subject) -> None:
     """Fused with an equal head in one op call, the loss and its gradients are the same."""
-    heads = {"first": new_head(subject.value), "second": new_head(subject.value)}
+    heads = {"first": _new_head(subject), "second": _new_head(subject)}
     if heads["first"].fusion() is None:
         return
-    features, target = head_batch(subject.value, 8)
+    features, target = _batch(subject, 8)
     features.requires_grad_()
     alone = {name: head.loss(features, target) for name, head in heads.items()}
     read: dict[str, Tensor] = dict.fromkeys(heads, features)
@@ -149,8 +188,16 @@ def returns_the_same_loss_when_fused(subject: Subject) -> None:
     )
 
 
-def _missing(target: Tensor) -> Tensor:
-    return target.isnan() if target.is_floating_point() else target == MISSING
+def _target(subject: Subject) -> Target:
+    return subject.example.target or example_of(subject.value.targets[0])
+
+
+def _new_head(subject: Subject) -> HeadModule:
+    return new_head(subject.value, subject.example)
+
+
+def _batch(subject: Subject, count: int) -> tuple[Tensor, Tensor]:
+    return head_batch(subject.value, count, subject.example)
 
 
 CHECKS = checks(
@@ -158,6 +205,7 @@ CHECKS = checks(
     returns_outputs_for_its_targets,
     returns_a_loss_per_sample,
     ignores_each_missing_target,
+    averages_the_present_elements,
     handles_a_batch_without_targets,
     declares_its_metrics,
     learns,

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mtlkit.errors import DataError
 from mtlkit.testing.check import Subject, checks, require
-from mtlkit.testing.harness import labels_of
+from mtlkit.testing.head_batches import labels_of
 
 SAMPLES = 6
 

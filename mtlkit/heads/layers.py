@@ -1,0 +1,47 @@
+"""The layers of heads: a linear output on the features, or on hidden layers."""
+
+import itertools
+from typing import Any
+
+import attrs
+from torch import nn
+
+from mtlkit.component import at_least
+
+
+def sizes(_: Any, field: "attrs.Attribute[Any]", value: tuple[int, ...]) -> None:
+    """Accept a tuple of whole numbers of at least 1, the widths of hidden layers."""
+    for width in value:
+        at_least(1)(_, field, width)
+
+
+def output_layers(features: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
+    """Return fully connected layers (N, `features`) -> (N, `outputs`) with ReLU between them.
+
+    The last layer is initialized from N(0, 0.01), its biases with 0.
+
+    >>> [type(layer).__name__ for layer in output_layers(8, (4,), 2)]
+    ['Linear', 'ReLU', 'Linear']
+    """
+    layers: list[nn.Module] = []
+    for given, width in itertools.pairwise((features, *hidden)):
+        layers += [nn.Linear(given, width), nn.ReLU()]
+    return nn.Sequential(*layers, _small(nn.Linear((features, *hidden)[-1], outputs)))
+
+
+def map_layers(channels: int, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
+    """Return 1x1 convolutions (N, `channels`, H, W) -> (N, `outputs`, H, W) with ReLU between them.
+
+    The last layer is initialized from N(0, 0.01), its biases with 0.
+    """
+    layers: list[nn.Module] = []
+    for given, width in itertools.pairwise((channels, *hidden)):
+        layers += [nn.Conv2d(given, width, 1), nn.ReLU()]
+    return nn.Sequential(*layers, _small(nn.Conv2d((channels, *hidden)[-1], outputs, 1)))
+
+
+def _small(layer: nn.Linear | nn.Conv2d) -> nn.Module:
+    nn.init.normal_(layer.weight, std=0.01)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
