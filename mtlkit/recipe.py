@@ -1,7 +1,7 @@
 """The recipe: all settings of a run as one value."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import attrs
@@ -33,6 +33,7 @@ from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import LossTerm
+from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
 
@@ -93,6 +94,32 @@ class Train:
 
 
 @attrs.frozen(kw_only=True)
+class Transforms:
+    """Changes of samples: random ones of training samples, and fixed ones before evaluation.
+
+    Training samples get only `train`, the samples of every evaluation only `test`. Both end with
+    inputs of the same size.
+    """
+
+    train: tuple[Transform, ...] = ()
+    test: tuple[Transform, ...] = ()
+
+    def problems(self, tasks: Iterable[str]) -> Iterator[Problem]:
+        """Yield the mistakes in the lists, with paths in the options of the transforms."""
+        names = tuple(tasks)
+        for key, transforms in (("train", self.train), ("test", self.test)):
+            for number, transform in enumerate(transforms):
+                for problem in transform.problems(names):
+                    yield Problem((key, str(number), *problem.path), problem.message)
+        for number, transform in enumerate(self.test):
+            if transform.is_random:
+                kind = type(transform).__name__
+                yield Problem(
+                    ("test", str(number)), f"{kind} is random; list it under `transforms.train`"
+                )
+
+
+@attrs.frozen(kw_only=True)
 class Recipe:
     """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
@@ -107,6 +134,7 @@ class Recipe:
     optimizer: Optimizer = attrs.field(factory=SGD)
     schedule: Schedule = attrs.field(factory=Constant)
     train: Train = attrs.field(factory=Train)
+    transforms: Transforms = attrs.field(factory=Transforms)
     callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=at_least(0))
@@ -139,8 +167,14 @@ class Recipe:
         )
         if ops is not None:
             problems += choice_problems(self, ops)
-        problems += [*self._metric_problems(), *self._callback_problems()]
-        return [*mismatches, *problems, *self._evaluator_problems()]
+        return [
+            *mismatches,
+            *problems,
+            *self._metric_problems(),
+            *self._transform_problems(),
+            *self._callback_problems(),
+            *self._evaluator_problems(),
+        ]
 
     def _feature_problems(self) -> Iterator[Problem]:
         heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}
@@ -168,6 +202,10 @@ class Recipe:
                         f"replaces the weights that callbacks.{earlier} sets at the end of "
                         f"training; leave one of them out, or list `ema` before `best-weights`",
                     )
+
+    def _transform_problems(self) -> Iterator[Problem]:
+        for problem in self.transforms.problems(self.tasks):
+            yield Problem(("transforms", *problem.path), problem.message)
 
     def _evaluator_problems(self) -> Iterator[Problem]:
         for index, evaluator in enumerate(self.evaluators):

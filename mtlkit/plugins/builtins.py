@@ -130,6 +130,8 @@ def mtlkit_register(catalog: "Registrar") -> None:
     catalog.data.add("images", "mtlkit.data.images:Images", "a folder of images with labels")
     catalog.data.add("table", "mtlkit.data.table:Table", "the rows of a table, some columns labels")
 
+    _transforms(catalog)
+
     catalog.optimizers.add("sgd", "mtlkit.optim.sgd:SGD", "gradient descent with momentum")
     catalog.optimizers.add("adamw", "mtlkit.optim.adamw:AdamW", "Adam with decoupled weight decay")
     catalog.schedules.add(
@@ -150,6 +152,30 @@ def mtlkit_register(catalog: "Registrar") -> None:
     )
     for name, (target, summary) in BUILTIN_OPS.items():
         catalog.ops.add(name, target, summary)
+
+
+def _transforms(catalog: "Registrar") -> None:
+    """Register the transforms of samples."""
+    add = catalog.transforms.add
+    add("mirror", "mtlkit.transforms.mirror:Mirror", "left and right exchanged")
+    add("crop", "mtlkit.transforms.crop:Crop", "a box at a random place")
+    add("center-crop", "mtlkit.transforms.center_crop:CenterCrop", "the box in the middle")
+    add(
+        "resized-crop",
+        "mtlkit.transforms.resized_crop:ResizedCrop",
+        "a box of random size, resized (Szegedy 2015)",
+    )
+    add("resize", "mtlkit.transforms.resize:Resize", "the whole frame in another size")
+    add("scale", "mtlkit.transforms.scale:Scale", "a zoom in the same frame")
+    add("rotate", "mtlkit.transforms.rotate:Rotate", "a turn in the same frame")
+    add(
+        "color-jitter",
+        "mtlkit.transforms.color_jitter:ColorJitter",
+        "other brightness, contrast, saturation and hue",
+    )
+    add("gray", "mtlkit.transforms.gray:Gray", "no colors")
+    add("erase", "mtlkit.transforms.erase:Erase", "a rectangle without content (Zhong 2020)")
+    add("mixup", "mtlkit.transforms.mixup:Mixup", "a mean with another sample (Zhang 2018)")
 
 
 def _targets(catalog: "Registrar") -> None:

@@ -24,6 +24,7 @@ from mtlkit.testing import (
     optimizers,
     routers,
     targets,
+    transforms,
     values,
     weightings,
 )
@@ -41,6 +42,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "weightings": (*values.CHECKS, *weightings.CHECKS),
     "data": (*values.CHECKS, *data.CHECKS),
     "targets": (*values.CHECKS, *targets.CHECKS),
+    "transforms": (*values.CHECKS, *transforms.CHECKS),
     "optimizers": (*values.CHECKS, *optimizers.OPTIMIZER_CHECKS),
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
     "callbacks": (*values.CHECKS, *callbacks.CHECKS),
