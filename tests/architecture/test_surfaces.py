@@ -25,7 +25,7 @@ from mtlkit.testing.suite import CHECKS
 PUBLIC = {
     *("Catalog", "Component", "MtlkitError", "Recipe", "Reduction", "Role", "Task", "Train"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
-    *("compare", "evaluate", "tune"),
+    *("balance", "compare", "evaluate", "tune"),
     *("backbones", "callbacks", "comparison", "data", "evaluators", "heads", "loggers", "metrics"),
     "ops",
     *("optim", "plugins", "routers", "runs", "testing", "weightings"),

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-collect_ignore = ["points.py", "two_ranks.py"]  # run or imported by tests, and no tests themselves
+collect_ignore = [
+    "loops.py",
+    "points.py",
+    "two_ranks.py",
+]  # run or imported by tests, and no tests themselves
 
 
 @pytest.fixture

@@ -56,6 +56,17 @@ def test_every_weighting_trains_as_one_process_does(trained, two_ranks):
                 assert one == pytest.approx(other, rel=1e-3, abs=1e-5), name
 
 
+def test_a_loop_in_ddp_trains_as_in_one_process(trained, points):
+    loops = importlib.import_module("loops")
+    for name, recipe in loops.cases_of_ranks():
+        expected = loops.trained(recipe)
+        found = [load_file(trained / f"{name}.{rank}.safetensors") for rank in (0, 1)]
+        assert set(found[0]) == set(found[1]) == set(expected)
+        for key, value in expected.items():
+            assert found[0][key].equal(found[1][key]), (name, key)
+            torch.testing.assert_close(found[0][key], value, msg=f"{name}: {key}")
+
+
 def test_ranks_stay_the_same_to_the_bit(trained, two_ranks):
     for name, _ in two_ranks.cases():
         first, second = (load_file(trained / f"{name}.{rank}.safetensors") for rank in (0, 1))

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import attrs
+import loops
 import points
 import torch
 from safetensors.torch import save_file
@@ -115,6 +116,8 @@ def work(folder: Path, ranks) -> None:
         made, means = train(name, recipe, ranks)
         save_file(tensors_of(made.inner), folder / f"{name}.{ranks.rank}.safetensors")
         (folder / f"{name}.{ranks.rank}.means").write_text(repr(means))
+    for name, recipe in loops.cases_of_ranks():
+        save_file(loops.trained(recipe, ranks), folder / f"{name}.{ranks.rank}.safetensors")
     (folder / f"lonely.{ranks.rank}").write_text(str(lonely))
     (folder / f"failures.{ranks.rank}").write_text(failures(ranks))
 

@@ -9,7 +9,12 @@ from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
 from mtlkit.task_types import LossTerm, Role
-from mtlkit.training.balancing.differentiate import differentiate, mean_weights, require_finite
+from mtlkit.training.balancing.differentiate import (
+    Backward,
+    differentiate,
+    mean_weights,
+    require_finite,
+)
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.loop_pass import LoopPass
 from mtlkit.training.balancing.parts import Features, Given, LoopUpdate, Reader
@@ -22,6 +27,7 @@ from mtlkit.training.balancing.requirements import (
     require_samples,
     require_scalable,
     require_separation,
+    shared_at,
 )
 from mtlkit.training.batches import step_info
 from mtlkit.training.gradients.batch import Rehearsal
@@ -137,6 +143,7 @@ class Balance(nn.Module):
         counts: Mapping[str, float] | None = None,
         lr: float | None = None,
         scaler: torch.amp.GradScaler | None = None,
+        backward: Backward | None = None,
     ) -> Tensor:
         """Add the gradient of an update to `.grad`; return the weights (T,) of the tasks, detached.
 
@@ -145,14 +152,16 @@ class Balance(nn.Module):
         (losses, features), or a list of such functions, one for each micro-batch.
 
         Task gradients are taken at `features`, the tensors that heads read, or at the parameters
-        `shared`. `draws` are functions that return the losses of further batches, `counts` the
-        targets of each task over all micro-batches, and `lr` the learning rate: a weighting that
-        needs one that is missing raises `AssemblyError`. `scaler` is that of fp16 training.
-        Raises `NotFiniteError` if a loss or weight is not finite, unless there is a `scaler`.
+        `shared`; if both are given, the weighting's option `at` decides. `draws` are functions that
+        return the losses of further batches, `counts` the targets of each task over all
+        micro-batches, and `lr` the learning rate: a weighting that needs one that is missing raises
+        `AssemblyError`. `scaler` is that of fp16 training. `backward` replaces the backward pass
+        from the scalar, as `accelerator.backward` does. Raises `NotFiniteError` if a loss or weight
+        is not finite, unless there is a `scaler`.
         """
         ranks = current_ranks()
         passes = LoopPass()
-        passes.shared = [p for p in shared or () if p.requires_grad]
+        passes.shared = shared_at(self.config, features, shared)
         step = self._step(passes, ranks)
         require_inputs(self.config, step, len(draws), lr, epochs=self._epoch >= 0)
         if self._last is not None:
@@ -167,7 +176,7 @@ class Balance(nn.Module):
             require_scalable(step, passes.shared)
             passes.scale = scaler.scale(update.info.counts.new_ones(()))
         decision = self._decide(step, update, draws, reader, lr or 0.0)
-        results = differentiate(step, update, decision, passes.scale, self._model[0])
+        results = differentiate(step, update, decision, passes.scale, self._model[0], backward)
         if passes.scale is None:
             require_finite(self._updates + 1, self.terms, results, self.weighting, ranks)
         self._updates, self._opens = self._updates + 1, False

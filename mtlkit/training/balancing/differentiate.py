@@ -1,6 +1,6 @@
 """Differentiate the parts of an update, and check the result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -15,6 +15,9 @@ from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingSte
 from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.kinds import WeightingModule
 
+Backward = Callable[[Tensor], object]
+"""Differentiate a scalar, such as `accelerator.backward`."""
+
 
 def differentiate(
     step: WeightingStep,
@@ -22,11 +25,13 @@ def differentiate(
     decision: TaskWeights | None,
     scale: Tensor | None,
     model: nn.Module | None,
+    backward: Backward | None,
 ) -> list[StepResult]:
     """Add the gradients of all parts to `.grad`, times the loss `scale` of fp16 training.
 
-    With a `scale`, an update that is not finite leaves the buffers of the weighting unchanged: the
-    scaler skips it.
+    `backward`, if there is one, differentiates a scalar and applies the scale. With a `scale`, an
+    update that is not finite leaves the buffers of the weighting unchanged, since the scaler skips
+    it.
     """
     results = []
     buffers = [] if scale is None else list(step.weighting.buffers())
@@ -36,7 +41,10 @@ def differentiate(
             last = part is update.parts[-1]
             with nullcontext() if last else unreduced(model):
                 result = step(part, update.info, decision)
-                torch.autograd.backward(result.total if scale is None else result.total * scale)
+                if backward is not None:
+                    backward(result.total)
+                else:
+                    torch.autograd.backward(result.total if scale is None else result.total * scale)
             results.append(result.detached())
     if scale is not None and not all(result.total.isfinite() for result in results):
         for buffer, before in zip(buffers, kept, strict=True):

@@ -1,9 +1,12 @@
-"""Trained leaves of an autograd graph."""
+"""Trained leaves of an autograd graph, and dependencies in it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from torch import Tensor
+from torch import _C, Tensor
 from torch.autograd.graph import Node, get_gradient_edge
+
+AccumulateGrad = _C._functions.AccumulateGrad
+"""The node of a leaf."""
 
 
 def leaves_of(roots: Iterable[Tensor], stops: Iterable[Tensor] = ()) -> list[Tensor]:
@@ -16,15 +19,29 @@ def leaves_of(roots: Iterable[Tensor], stops: Iterable[Tensor] = ()) -> list[Ten
     [True]
     """
     visited: set[Node] = {get_gradient_edge(stop).node for stop in stops}
-    waiting = [get_gradient_edge(root).node for root in roots]
-    leaves: dict[Tensor, None] = {}  # in the order of the graph, which is that of the next step
+    nodes = _nodes([get_gradient_edge(root).node for root in roots], visited)
+    return [node.variable for node in nodes if isinstance(node, AccumulateGrad)]
+
+
+def depends_on(tensor: Tensor, others: Iterable[Tensor]) -> bool:
+    """Return whether `tensor` is computed from one of the `others`.
+
+    >>> import torch
+    >>> a = torch.ones(1, requires_grad=True)
+    >>> b = a * 2
+    >>> depends_on(b, [a]), depends_on(a, [b])
+    (True, False)
+    """
+    start = get_gradient_edge(tensor).node
+    before = {get_gradient_edge(other).node for other in others} - {start}
+    return any(node in before for node in _nodes([start], set()))
+
+
+def _nodes(waiting: list[Node], visited: set[Node]) -> Iterator[Node]:
+    """Yield the nodes of the graph from those `waiting`, without the ones already `visited`."""
     while waiting:
         node = waiting.pop()
-        if node in visited:
-            continue
-        visited.add(node)
-        leaf = getattr(node, "variable", None)  # only the nodes of leaves hold one
-        if leaf is not None:
-            leaves[leaf] = None
-        waiting.extend(after for after, _ in node.next_functions if after is not None)
-    return list(leaves)
+        if node not in visited:
+            visited.add(node)
+            yield node
+            waiting.extend(after for after, _ in node.next_functions if after is not None)

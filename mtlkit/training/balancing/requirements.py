@@ -1,6 +1,6 @@
 """Refuse an update of a user's loop that lacks an input of its weighting."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.distributed as dist
@@ -8,12 +8,23 @@ from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
 from mtlkit.training.balancing.given_losses import GivenLosses
-from mtlkit.training.balancing.leaves import leaves_of
+from mtlkit.training.balancing.leaves import depends_on, leaves_of
 from mtlkit.training.gradients.factory import gradient_options
 from mtlkit.training.gradients.step import WeightingStep
 from mtlkit.weightings.base import GradientLocation, Weighting
 
 CALL = "balance.backward(losses, "
+
+
+def shared_at(
+    config: Weighting, features: object, shared: Iterable[nn.Parameter] | None
+) -> list[nn.Parameter]:
+    """Return the trained parameters at which gradients are taken; empty for the features."""
+    options = gradient_options(config)
+    at_features = options is None or options.at is GradientLocation.FEATURES
+    if at_features and features is not None:
+        return []
+    return [p for p in shared or () if p.requires_grad]
 
 
 def require_location(
@@ -142,6 +153,12 @@ def require_separation(
                 f"parameters that tasks share, or also the tensors that heads read as `features`"
             )
         return
+    if any(depends_on(feature, given.features) for feature in given.features):
+        raise AssemblyError(
+            "features: got a tensor that is computed from another one, expected separate ends of "
+            "the encoder; give the heads a view of the earlier one, and pass the view: "
+            "features=[last, early.view_as(early)]"
+        )
     behind = set(leaves_of(given.values.values(), given.features))
     before = leaves_of(given.features)
     around = [leaf for leaf in before if leaf in behind]
