@@ -8,6 +8,7 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.component import Component, Problem
+from mtlkit.features.inputs import Batch
 from mtlkit.model import MultiTaskModel
 from mtlkit.task import Task
 
@@ -16,7 +17,7 @@ from mtlkit.task import Task
 class TrainingRun:
     """The training that callbacks act on.
 
-    `batches` yields inputs (N, ...) and targets (N,) of each task of the whole training split, on
+    `batches` yields inputs and targets (N, ...) of each task of the whole training split, on
     the device and in a fixed order.
     """
 
@@ -24,7 +25,7 @@ class TrainingRun:
     tasks: Mapping[str, Task]
     steps: int  # planned updates
     steps_per_epoch: int
-    batches: Callable[[], Iterator[tuple[Tensor, Mapping[str, Tensor]]]]
+    batches: Callable[[], Iterator[tuple[Batch, Mapping[str, Tensor]]]]
 
 
 class CallbackState(nn.Module):

@@ -123,7 +123,7 @@ def _updater(recipe: Recipe, loading: Loading) -> Updater:
     model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
-    weighting = recipe.weighting.build(model.terms, model.router.features)
+    weighting = recipe.weighting.build(model.terms, model.router.features.width)
     context = TrainingContext(
         recipe=recipe,
         data=data,

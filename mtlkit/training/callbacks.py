@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mtlkit.callbacks.base import CallbackState, TrainingRun
 from mtlkit.errors import AssemblyError
+from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.model import MultiTaskModel
 from mtlkit.training.context import TrainingContext
 
@@ -26,11 +27,11 @@ class Callbacks(nn.Module):
                     f"split, and this data has none; set a part aside for it in the data's options"
                 )
 
-        def batches() -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
+        def batches() -> Iterator[tuple[Batch, Mapping[str, Tensor]]]:
             split, targets = context.data.train, context.targets["train"]
             for index in torch.split(torch.arange(len(split)), recipe.train.batch):
                 yield (
-                    split.inputs[index].to(context.device),
+                    map_batch(lambda part: part.to(context.device), split.inputs[index]),
                     {task: targets[task][index].to(context.device) for task in model.tasks},
                 )
 
