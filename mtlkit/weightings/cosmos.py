@@ -60,4 +60,5 @@ class COSMOSWeights(BatchLossWeighting):
         norm = torch.linalg.vector_norm(stats.losses).clamp(min=1e-8)
         ray = preferences / torch.linalg.vector_norm(preferences)
         losses = stats.losses / norm
-        return preferences - self.penalty / norm * (ray - (ray @ losses) * losses)
+        weights: Tensor = preferences - self.penalty / norm * (ray - (ray @ losses) * losses)
+        return weights

@@ -73,11 +73,12 @@ class LDCMTLWeights(WholeBatch):
 
     def _means(self, losses: StepLosses) -> Tensor:
         """Return this part of the mean losses and mean weights (2, T)."""
-        weights = ops.gate(losses.features, self.gate.weight, self.gate.bias, reduction="none").T
-        return torch.stack([losses.mean, weights.mean(dim=1) * losses.fraction])
+        gated = ops.gate(losses.features, self.gate.weight, self.gate.bias, reduction="none")
+        return torch.stack([losses.mean, gated.mean(dim=0) * losses.fraction])
 
     def _objective(self, point: Tensor, present: Tensor) -> Tensor:
         losses, weights = point
         compared = weights * losses if self.weighted else losses
         differences = compared.diff().abs() * (present[1:] & present[:-1])
-        return (weights * losses).sum() + self.penalty * differences.sum()
+        objective: Tensor = (weights * losses).sum() + self.penalty * differences.sum()
+        return objective

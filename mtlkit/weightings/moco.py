@@ -106,7 +106,7 @@ class ReleasedMoCoDirection(MoCoDirection):
     """
 
     def scaled(self, jacobian: Tensor, stats: UpdateStats) -> Tensor:
-        norms = torch.linalg.vector_norm(jacobian, dim=1) + 1e-8
+        norms: Tensor = torch.linalg.vector_norm(jacobian, dim=1) + 1e-8
         return jacobian * (stats.losses / norms).unsqueeze(1)
 
     def track(self, before: Tensor, newest: Tensor, at: Tensor, divisor: Tensor) -> Tensor:

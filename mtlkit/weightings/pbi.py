@@ -71,4 +71,5 @@ class PBIWeights(BatchLossWeighting):
         offset = distance - (distance @ ray) * ray
         norm = torch.linalg.vector_norm(offset)
         off_ray = norm > 1e-6 * torch.linalg.vector_norm(distance)
-        return ray + torch.where(off_ray, self.penalty * offset / norm, 0.0)
+        weights: Tensor = ray + torch.where(off_ray, self.penalty * offset / norm, 0.0)
+        return weights
