@@ -103,7 +103,8 @@ def test_no_file_is_a_pickle(tmp_path, points):
     made.update(0)
     path = save_checkpoint(tmp_path, checkpoint_of(made, 1))
     assert sorted(item.name for item in path.iterdir()) == [
-        "model.safetensors", "optimizer.safetensors", "state.json", "weighting.safetensors",
+        "callbacks.safetensors", "model.safetensors", "optimizer.safetensors", "state.json",
+        "weighting.safetensors",
     ]  # fmt: skip
     assert all(item.suffix in (".safetensors", ".json") for item in path.iterdir())
 
@@ -123,7 +124,7 @@ def test_a_damaged_one_is_named_with_what_to_do(tmp_path, name, damage):
 def test_another_format_is_refused(tmp_path):
     path = save_checkpoint(tmp_path, empty(7)) / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
-    with pytest.raises(RunError, match="is a checkpoint of format 99, this mtlkit reads 1"):
+    with pytest.raises(RunError, match="is a checkpoint of format 99, this mtlkit reads 2"):
         newest_checkpoint(tmp_path)
 
 
