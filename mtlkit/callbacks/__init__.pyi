@@ -8,4 +8,5 @@ from .freeze import Freeze as Freeze
 from .gradient_noise import GradientNoise as GradientNoise
 from .monitored_metric import MonitoredMetric as MonitoredMetric
 from .parameter_selection import select_parameters as select_parameters
+from .plateau import Plateau as Plateau
 from .swa import SWA as SWA

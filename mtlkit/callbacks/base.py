@@ -44,6 +44,11 @@ class CallbackState(nn.Module):
         """True once training shall end, before its planned number of updates."""
         return False
 
+    @property
+    def rate_factor(self) -> float:
+        """Factor of all learning rates, in addition to that of the schedule."""
+        return 1.0
+
     def before_update(self, step: int) -> None:
         """React before the update `step`, counted from 0."""
 

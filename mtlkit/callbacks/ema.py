@@ -39,7 +39,7 @@ class _EMA(CallbackState):
     def __init__(self, options: EMA, run: TrainingRun) -> None:
         super().__init__(run)
         self.options = options
-        average = get_ema_multi_avg_fn(options.decay)
+        average = get_ema_multi_avg_fn(options.decay)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(run.model, multi_avg_fn=average, use_buffers=True)
         self.average.requires_grad_(False)
 

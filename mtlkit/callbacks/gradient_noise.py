@@ -36,6 +36,7 @@ class _GradientNoise(CallbackState):
     total: Tensor
     square: Tensor
     norm: Tensor
+    noise: Tensor
     updates: Tensor
 
     def __init__(self, options: GradientNoise, run: TrainingRun) -> None:

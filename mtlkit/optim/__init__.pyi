@@ -1,7 +1,15 @@
+from .adam import Adam as Adam
 from .adamw import AdamW as AdamW
 from .base import Optimizer as Optimizer
 from .base import Schedule as Schedule
 from .constant import Constant as Constant
 from .cosine import Cosine as Cosine
+from .exponential_decay import ExponentialDecay as ExponentialDecay
+from .nadam import NAdam as NAdam
+from .one_cycle import OneCycle as OneCycle
+from .polynomial_decay import PolynomialDecay as PolynomialDecay
+from .radam import RAdam as RAdam
+from .schedule_free import ScheduleFree as ScheduleFree
 from .sgd import SGD as SGD
 from .steps import Steps as Steps
+from .timm_optimizer import TimmOptimizer as TimmOptimizer

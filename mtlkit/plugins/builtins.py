@@ -140,6 +140,7 @@ def mtlkit_register(catalog: "Registrar") -> None:
     catalog.schedules.add("cosine", "mtlkit.optim.cosine:Cosine", "half a cosine down to a floor")
     catalog.schedules.add("steps", "mtlkit.optim.steps:Steps", "drops at given parts of training")
 
+    _optimization(catalog)
     _callbacks(catalog)
 
     catalog.evaluators.add(
@@ -235,6 +236,32 @@ def _metrics(catalog: "Registrar") -> None:
     add("angle-median", "mtlkit.metrics.angles:AngleMedian", "the median angle of unit vectors")
     add("angle-within", "mtlkit.metrics.angles:AngleWithin", "the fraction of small angles")
     add("nme", "mtlkit.metrics.nme:NME", "the normalized mean error of keypoints")
+def _optimization(catalog: "Registrar") -> None:
+    """Register the optimizers, then the schedules."""
+    add = catalog.optimizers.add
+    add("sgd", "mtlkit.optim.sgd:SGD", "gradient descent with momentum")
+    add("adam", "mtlkit.optim.adam:Adam", "adaptive moments (Kingma & Ba 2015)")
+    add("adamw", "mtlkit.optim.adamw:AdamW", "Adam with decoupled weight decay")
+    add("nadam", "mtlkit.optim.nadam:NAdam", "Adam with Nesterov momentum (Dozat 2016)")
+    add("radam", "mtlkit.optim.radam:RAdam", "Adam with a rectified variance (Liu 2020)")
+    add("timm", "mtlkit.optim.timm_optimizer:TimmOptimizer", "lion, lamb, adan, muon ..., by name")
+    add(
+        "schedule-free",
+        "mtlkit.optim.schedule_free:ScheduleFree",
+        "averages in place of a schedule (Defazio 2024)",
+    )
+    _schedules(catalog)
+
+
+def _schedules(catalog: "Registrar") -> None:
+    """Register the schedules."""
+    add = catalog.schedules.add
+    add("constant", "mtlkit.optim.constant:Constant", "the same learning rate throughout")
+    add("cosine", "mtlkit.optim.cosine:Cosine", "half a cosine down to a floor")
+    add("steps", "mtlkit.optim.steps:Steps", "drops at given parts of training")
+    add("polynomial", "mtlkit.optim.polynomial_decay:PolynomialDecay", "linear, or by a power")
+    add("exponential", "mtlkit.optim.exponential_decay:ExponentialDecay", "by a constant ratio")
+    add("one-cycle", "mtlkit.optim.one_cycle:OneCycle", "one rise and fall (Smith & Topin 2019)")
 
 
 def _callbacks(catalog: "Registrar") -> None:
@@ -252,6 +279,11 @@ def _callbacks(catalog: "Registrar") -> None:
     )
     add("ema", "mtlkit.callbacks.ema:EMA", "a moving average of the weights (Tarvainen 2017)")
     add("swa", "mtlkit.callbacks.swa:SWA", "the mean of the last weights (Izmailov 2018)")
+    add(
+        "plateau",
+        "mtlkit.callbacks.plateau:Plateau",
+        "a lower learning rate when a metric no longer improves",
+    )
     add("freeze", "mtlkit.callbacks.freeze:Freeze", "parameters that are not trained at first")
     add(
         "gradient-noise",

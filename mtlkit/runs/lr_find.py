@@ -52,7 +52,7 @@ class RateRange:
         >>> [round(RateRange(low=0.01, high=1.0, steps=11).at(step), 3) for step in (0, 5, 10)]
         [0.01, 0.1, 1.0]
         """
-        return self.low * (self.high / self.low) ** (step / (self.steps - 1))
+        return float(self.low * (self.high / self.low) ** (step / (self.steps - 1)))
 
 
 @attrs.frozen(kw_only=True)

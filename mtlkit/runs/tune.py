@@ -153,8 +153,7 @@ def tune(
             "a search for weights is scored on the validation split, and this data has none; "
             "set a part aside for it in the data's options"
         )
-    tuned = _begun(Path(out), recipe, search, catalog)
-    progress = shown(quiet=quiet)
+    tuned, progress = _begun(Path(out), recipe, search, catalog), shown(quiet=quiet)
     try:
         for number in range(search.trials):
             weights = _proposed(names, search, tuned)

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 from mtlkit.testing.check import Subject, checks, require
+from mtlkit.training.optimizer_calls import set_training
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.parameter_groups import name_groups
 
 STEPS = 5
 
@@ -18,13 +20,16 @@ def _started(subject: Subject, **second: float) -> tuple[list[nn.Parameter], tor
     value = subject.value
     groups = [
         {
-            "params": [parameter], "lr": value.lr, "base_lr": value.lr,
+            "params": [parameter], "lr": value.lr,
             "weight_decay": value.weight_decay,
         }
         for parameter in parameters
     ]  # fmt: skip
     groups[1] |= second
-    return parameters, value.build(groups)
+    optimizer = value.build(groups)
+    name_groups(optimizer)
+    set_training(optimizer, True)
+    return parameters, optimizer
 
 
 def _step(parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
@@ -47,15 +52,13 @@ def descends(subject: Subject) -> None:
 
 
 def uses_the_rate_of_each_group(subject: Subject) -> None:
-    """A group's learning rate is used, and its `base_lr` is kept."""
+    """The learning rate of a group is used."""
     parameters, optimizer = _started(subject, lr=0.0)
     _step(parameters, optimizer)
     require(
         torch.equal(parameters[1], torch.tensor([1.0, -2.0])),
         "a group with rate 0 changes",
     )
-    kept = [group.get("base_lr") for group in optimizer.param_groups]
-    require(None not in kept, "its groups lose `base_lr`, which schedules multiply")
 
 
 def uses_the_decay_of_each_group(subject: Subject) -> None:

@@ -1,5 +1,6 @@
 """The callbacks of a run, called together."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import torch
@@ -64,6 +65,11 @@ class Callbacks(nn.Module):
         """True if a callback ends training."""
         return any(state.stops for state in self)
 
+    @property
+    def rate_factor(self) -> float:
+        """The product of the factors of all callbacks."""
+        return math.prod(state.rate_factor for state in self)
+
     def before_update(self, step: int) -> None:
         """Call every callback before the update `step`, counted from 0."""
         for state in self:
@@ -82,7 +88,7 @@ class Callbacks(nn.Module):
     def evaluated_model(self, model: MultiTaskModel) -> MultiTaskModel:
         """Return the model to validate: that of the last callback that has one, or `model`."""
         models = [state.evaluated_model() for state in self]
-        return next((own for own in reversed(models) if own is not None), model)
+        return next((chosen for chosen in reversed(models) if chosen is not None), model)
 
     def after_evaluation(
         self, step: int, model: MultiTaskModel, metrics: Mapping[str, float]

@@ -24,14 +24,14 @@ _QUOTAS = ("cpu.max", "cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us")
 
 @attrs.frozen
 class CPUTimes:
-    """Seconds of CPU time since the machine started: idle ones of the cores, and of this process.
+    """Seconds of CPU time: idle ones of the cores, and those used by this process.
 
     `clock` is the time at which they were read.
     """
 
     clock: float
     idle: float  # sum over the cores of `core_numbers`
-    own: float
+    process: float
 
 
 def core_numbers() -> Sequence[int]:
@@ -74,7 +74,7 @@ def busy_cores(start: CPUTimes, end: CPUTimes) -> float:
     0.5
     """
     seconds = end.clock - start.clock
-    used = (end.idle - start.idle + end.own - start.own) / seconds
+    used = (end.idle - start.idle + end.process - start.process) / seconds
     return min(max(len(core_numbers()) - used, 0.0), float(len(core_numbers())))
 
 

@@ -19,7 +19,9 @@ from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.finite_checks import broken_state, names_of_broken
 from mtlkit.training.load_hint import LoadHint
+from mtlkit.training.optimizer_calls import evaluation_weights, set_training
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
 from mtlkit.training.signals import stop_on_signal
 from mtlkit.training.throughput import Pace
@@ -91,6 +93,7 @@ class Training:
                     self._save()
                     raise InterruptedRunError(f"stopped after step {self.step} of {self.steps}")
             self._save()
+            set_training(self.updater.optimizer, False)
             for line in self.callbacks.finish():
                 self.context.progress.say(line)
 
@@ -145,6 +148,7 @@ class Training:
             step=self.step,
             epoch=self.epoch,
             learning_rate=recipe.optimizer.lr * self.updater.rate_factor(self.step - 1),
+            learning_rates=group_rates(self.updater.optimizer),
             losses=losses,
             weights=weights,
             gradient_norms=norms,
@@ -176,11 +180,12 @@ class Training:
         if split is None:
             return
         model = self.callbacks.evaluated_model(self.model)
-        metrics = self._evaluate(model, split) if ranks.first else {}
-        if len(self.callbacks):
-            # all ranks decide on the same numbers
-            text = ranks.texts(json.dumps(metrics), self.context.device)[0]
-            self.callbacks.after_evaluation(self.step, model, json.loads(text))
+        with evaluation_weights(self.updater.optimizer):
+            metrics = self._evaluate(model, split) if ranks.first else {}
+            if len(self.callbacks):
+                # all ranks decide on the same numbers
+                text = ranks.texts(json.dumps(metrics), self.context.device)[0]
+                self.callbacks.after_evaluation(self.step, model, json.loads(text))
 
     def _evaluate(self, model: MultiTaskModel, split: Split) -> dict[str, float]:
         """Return the metrics of `model` on the validation split, after reporting them."""

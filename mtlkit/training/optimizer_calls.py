@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch.optim import Optimizer, optimizer
@@ -40,6 +40,33 @@ def without_compiler() -> Iterator[None]:
     finally:
         for method in methods:
             delattr(method, _MARK)
+
+
+@runtime_checkable
+class TrainEvalOptimizer(Protocol):
+    """An optimizer with other weights for training than for evaluation."""
+
+    def train(self) -> None:
+        """Give the parameters the weights for training."""
+
+    def eval(self) -> None:
+        """Give the parameters the weights for evaluation."""
+
+
+def set_training(chosen: Optimizer, training: bool) -> None:
+    """Give the parameters the weights for training or evaluation, if `chosen` has both."""
+    if isinstance(chosen, TrainEvalOptimizer):
+        chosen.train() if training else chosen.eval()
+
+
+@contextmanager
+def evaluation_weights(chosen: Optimizer) -> Iterator[None]:
+    """Give the parameters the weights for evaluation, and those for training afterwards."""
+    set_training(chosen, False)
+    try:
+        yield
+    finally:
+        set_training(chosen, True)
 
 
 def take_step(chosen: Optimizer) -> None:

@@ -10,6 +10,9 @@ from torch import Tensor
 from mtlkit.errors import RunError
 from mtlkit.training.optimizer_calls import without_compiler
 
+_DTYPE = "dtype"
+"""The key of a type of numbers in JSON."""
+
 
 @attrs.frozen(eq=False)
 class OptimizerState:
@@ -50,8 +53,16 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, saved: OptimizerState) -
             # keep the parameter's memory format: another one slows every later update
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
         state.setdefault(int(number), {})[name] = value
+    groups = [{k: _original(v) for k, v in group.items()} for group in saved.values["groups"]]
     with without_compiler():
-        optimizer.load_state_dict({"state": state, "param_groups": saved.values["groups"]})
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _original(value: Any) -> Any:
+    """Return the value that `_plain` turned into `value`."""
+    if isinstance(value, Mapping):
+        return getattr(torch, value[_DTYPE])
+    return value
 
 
 def _plain(value: Any, name: str) -> Any:
@@ -59,6 +70,8 @@ def _plain(value: Any, name: str) -> Any:
         return [_plain(item, name) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, torch.dtype):
+        return {_DTYPE: str(value).removeprefix("torch.")}
     raise RunError(
         f"{name}: got a value of type {type(value).__name__}, which a checkpoint cannot store; "
         f"keep the state of an optimizer in tensors, numbers, strings and lists of them"

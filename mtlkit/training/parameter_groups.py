@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from mtlkit.optim.base import Optimizer
@@ -23,16 +24,36 @@ def parameter_groups(
     learned = [p for p in step.weighting.parameters() if p.requires_grad]
     rate = optimizer.lr if weighting_rate is None else weighting_rate
     groups: list[dict[str, Any]] = [
-        _group([p for p in network if p.dim() > 1], optimizer.lr, optimizer.weight_decay),
-        _group([p for p in network if p.dim() <= 1], optimizer.lr, 0.0),
-        _group(learned, rate, 0.0),
+        _group(
+            "weights", [p for p in network if p.dim() > 1], optimizer.lr, optimizer.weight_decay
+        ),
+        _group("biases and norms", [p for p in network if p.dim() <= 1], optimizer.lr, 0.0),
+        _group("loss weights", learned, rate, 0.0),
     ]
     return [group for group in groups if group["params"]]
 
 
-def _group(parameters: Sequence[nn.Parameter], lr: float, weight_decay: float) -> dict[str, Any]:
-    # a schedule multiplies `base_lr`; optimizers keep unknown keys
-    return {"params": list(parameters), "lr": lr, "base_lr": lr, "weight_decay": weight_decay}
+def _group(
+    name: str, parameters: Sequence[nn.Parameter], lr: float, weight_decay: float
+) -> dict[str, Any]:
+    # optimizers keep unknown keys
+    return {"name": name, "params": list(parameters), "lr": lr, "weight_decay": weight_decay}
+
+
+def name_groups(optimizer: torch.optim.Optimizer) -> None:
+    """Record in each group of `optimizer` its name, and the learning rate that schedules multiply.
+
+    An optimizer may have changed the rates of its groups, or have added groups; both are kept.
+    """
+    for number, group in enumerate(optimizer.param_groups):
+        group["base_lr"] = float(group["lr"])
+        group.setdefault("name", f"group {number}")
+
+
+def group_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Return the learning rate of each group by name; empty if all are equal."""
+    rates = {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
+    return rates if len(set(rates.values())) > 1 else {}
 
 
 def without_gradient(step: TrainingStep) -> tuple[str, ...]:

@@ -16,8 +16,12 @@ from mtlkit.training.gradients.backward import Backward, BackwardResult
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
-from mtlkit.training.optimizer_calls import take_step, without_compiler
-from mtlkit.training.parameter_groups import parameter_groups, without_gradient
+from mtlkit.training.optimizer_calls import set_training, take_step, without_compiler
+from mtlkit.training.parameter_groups import (
+    name_groups,
+    parameter_groups,
+    without_gradient,
+)
 from mtlkit.training.signals import StopRequest
 from mtlkit.weightings.kinds import WeightingModule
 
@@ -49,6 +53,8 @@ class Updater:
         groups = parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
         with without_compiler():
             self.optimizer = recipe.optimizer.build(groups)
+        name_groups(self.optimizer)
+        set_training(self.optimizer, True)
         if self.train.compile:
             compile_backbone(model)
         alone = self.ranks.world == 1
@@ -66,8 +72,9 @@ class Updater:
         self.untrained: tuple[str, ...] | None = None  # set by the first update
 
     def rate_factor(self, step: int) -> float:
-        """Return the schedule's factor of all learning rates in the update `step` (from 0)."""
-        return self.context.recipe.schedule.at(step, self.steps)
+        """Return the factor of all learning rates in the update `step` (from 0)."""
+        schedule = self.context.recipe.schedule
+        return schedule.at(step, self.steps) * self.callbacks.rate_factor
 
     def update(self, step: int, stop_request: StopRequest | None = None) -> Update:
         """Make the update `step` (from 0); share this rank's `stop_request` with the others.

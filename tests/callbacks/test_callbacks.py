@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mtlkit.backbones import CasiaNet
-from mtlkit.callbacks import EMA, SWA, BestWeights, EarlyStopping, Freeze, GradientNoise
+from mtlkit.callbacks import EMA, SWA, BestWeights, EarlyStopping, Freeze, GradientNoise, Plateau
 from mtlkit.callbacks.averaging import recalculate_batch_norm
 from mtlkit.callbacks.monitored_metric import MonitoredMetric, monitored_metric
 from mtlkit.callbacks.parameter_selection import part_of, select_parameters
@@ -190,6 +190,15 @@ def test_gradient_noise_is_its_formula():
     assert signal > 0
     assert values["gradient noise"] == pytest.approx((variance / signal).item(), rel=1e-3)
     assert "gradient norm" not in updater.callbacks.log_values()  # no update since
+
+
+def test_a_plateau_lowers_the_rate_and_the_schedule_still_counts(trained):
+    values = [0.5, 0.5, 0.5, 0.6, 0.6]
+    training = trained(values, Plateau(factor=0.5, patience=2), epochs=5)
+    assert training.updater.rate_factor(9) == 0.5
+    assert training.updater.optimizer.param_groups[0]["lr"] == 0.5 * 0.05
+    low = trained([0.5] * 4, Plateau(factor=0.1, patience=1, floor=0.05), epochs=4)
+    assert low.updater.rate_factor(0) == 0.05
 
 
 def test_the_metric_is_that_of_the_main_task():

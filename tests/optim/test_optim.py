@@ -5,9 +5,29 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, MultiStepLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    ExponentialLR,
+    MultiStepLR,
+    OneCycleLR,
+    PolynomialLR,
+)
 
-from mtlkit.optim import SGD, AdamW, Constant, Cosine, Steps
+from mtlkit.errors import AssemblyError
+from mtlkit.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    ExponentialDecay,
+    NAdam,
+    OneCycle,
+    PolynomialDecay,
+    RAdam,
+    Steps,
+    TimmOptimizer,
+)
 
 STEPS = 40
 
@@ -42,6 +62,28 @@ def test_steps_agree_with_torch():
     assert rates(Steps()) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("power", [1.0, 2.5])
+def test_polynomial_decay_agrees_with_torch(power):
+    expected = torch_rates(lambda o: PolynomialLR(o, total_iters=STEPS, power=power))
+    assert rates(PolynomialDecay(power=power)) == pytest.approx(expected, abs=1e-12)
+
+
+def test_exponential_decay_agrees_with_torch():
+    expected = torch_rates(lambda o: ExponentialLR(o, gamma=0.01 ** (1 / STEPS)))
+    assert rates(ExponentialDecay(final=0.01)) == pytest.approx(expected)
+
+
+def test_one_cycle_is_its_formula_and_begins_as_torch():
+    """Torch counts both parts in steps from 0 to the last one; ours are fractions of training."""
+    factors = [OneCycle(rise=0.3).factor(progress) for progress in (0.0, 0.15, 0.3, 0.65, 1.0)]
+    assert factors == pytest.approx([1 / 25, (1 + 1 / 25) / 2, 1.0, (1 + 1e-4) / 2, 1e-4])
+    torchs = torch_rates(lambda o: OneCycleLR(o, 1.0, total_steps=STEPS, cycle_momentum=False))
+    ours = rates(OneCycle(end_divisor=25e4))
+    assert ours[0] == pytest.approx(torchs[0])
+    steepest = math.pi / 2 / (0.3 * STEPS)  # of one step, the largest shift between both
+    assert max(abs(a - b) for a, b in zip(ours, torchs, strict=True)) < steepest
+
+
 def test_steps_are_those_of_the_paper():
     """Drops at epochs 10, 15 and 19 of 20, whatever the number of steps in an epoch."""
     for per_epoch in (1, 7, 250):
@@ -54,7 +96,9 @@ def test_steps_are_those_of_the_paper():
         assert drops == [10, 15, 19]
 
 
-@pytest.mark.parametrize("schedule", [Constant, Cosine, Steps])
+@pytest.mark.parametrize(
+    "schedule", [Constant, Cosine, Steps, PolynomialDecay, ExponentialDecay, OneCycle]
+)
 def test_warm_up_grows_linearly_to_the_schedule(schedule):
     warm, plain = schedule(warmup=10), schedule()
     for step in range(STEPS):
@@ -76,6 +120,18 @@ def test_cosine_halves_in_the_middle_and_ends_at_its_floor():
         (
             SGD(lr=0.1, momentum=0.5, nesterov=True),
             lambda g: torch.optim.SGD(g, lr=0.1, momentum=0.5, nesterov=True),
+        ),
+        (
+            Adam(lr=0.1, beta1=0.8, amsgrad=True),
+            lambda g: torch.optim.Adam(g, lr=0.1, betas=(0.8, 0.999), amsgrad=True),
+        ),
+        (
+            NAdam(lr=0.1),
+            lambda g: torch.optim.NAdam(g, lr=0.1, decoupled_weight_decay=True),
+        ),
+        (
+            RAdam(lr=0.1),
+            lambda g: torch.optim.RAdam(g, lr=0.1, decoupled_weight_decay=True),
         ),
         (AdamW(lr=0.1, beta1=0.8), lambda g: torch.optim.AdamW(g, lr=0.1, betas=(0.8, 0.999))),
     ],
@@ -109,3 +165,22 @@ def test_options_that_torch_would_refuse_are_refused_first():
         SGD(nesterov=True, momentum=0)
     with pytest.raises(ValueError, match="beta1: expected a number from 0 to below 1, found 1"):
         AdamW(beta1=1)
+
+
+@pytest.mark.parametrize("name", ["lion", "lamb", "adan", "muon", "adopt", "adafactorbv"])
+def test_the_optimizers_of_timm_are_built_by_name(name):
+    weight = nn.Parameter(torch.ones(4, 4))
+    optimizer = TimmOptimizer(name=name, lr=0.1).build([{"params": [weight], "lr": 0.1}])
+    weight.sum().backward()
+    for _ in range(2):  # the first step of adopt only records the gradient
+        optimizer.step()
+    assert not weight.equal(torch.ones(4, 4))
+    assert type(optimizer).__module__.startswith("timm.optim")
+
+
+def test_an_unknown_name_or_option_of_timm_is_refused():
+    groups = [{"params": [nn.Parameter(torch.ones(2))], "lr": 0.1}]
+    with pytest.raises(AssemblyError, match=r"timm has no optimizer 'lyon'; did you mean 'lion'"):
+        TimmOptimizer(name="lyon").build(groups)
+    with pytest.raises(AssemblyError, match=r"timm cannot build 'lion' with {'beta': 0.1}: .*beta"):
+        TimmOptimizer(name="lion", options={"beta": 0.1}).build(groups)

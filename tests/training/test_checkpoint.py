@@ -104,7 +104,8 @@ def test_no_file_is_a_pickle(tmp_path, points):
     made.update(0)
     path = save_checkpoint(tmp_path, checkpoint_of(made, 1))
     assert sorted(item.name for item in path.iterdir()) == [
-        "model.safetensors", "optimizer.safetensors", "state.json", "weighting.safetensors",
+        "callbacks.safetensors", "model.safetensors", "optimizer.safetensors", "state.json",
+        "weighting.safetensors",
     ]  # fmt: skip
     assert all(item.suffix in (".safetensors", ".json") for item in path.iterdir())
 
