@@ -28,7 +28,7 @@ from mtlkit.training import checkpoint
 from mtlkit.training.optimizer_state import OptimizerState
 from mtlkit.training.update import Updater
 
-ROWS, EPOCHS, REPEATS = 5_000, 20, 3
+ROWS, EPOCHS, RUNS, CHECKPOINTS = 5_000, 20, 3, 7
 CHECKS = ("provenance_of", "check_start", "check_data", "check_logs")
 
 
@@ -111,12 +111,14 @@ def saved(folder):
 
 def main():
     run, save = [], []
-    for _ in range(REPEATS):
+    for _ in range(RUNS):
         with tempfile.TemporaryDirectory() as name:
             first = stopped(Path(name))
             rest, checks = resumed(Path(name))
             run.append((first + rest, checks))
-            save.append(saved(Path(name) / "checkpoints"))
+    for _ in range(CHECKPOINTS):
+        with tempfile.TemporaryDirectory() as name:
+            save.append(saved(Path(name)))
     print("| what | cost | fraction | target |\n|---|---|---|---|")
     for title, pairs, target in (("checks at resume", run, 1), ("checksums", save, 2)):
         share = statistics.median(100 * part / whole for whole, part in pairs)
