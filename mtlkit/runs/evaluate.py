@@ -176,8 +176,9 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
         if type(target) is not type(now.targets[task]):
             changes.append(f"{target.noun} for {task!r}, now {now.targets[task].noun}")
         elif current != classes:
-            removed = [name for name in classes if name not in current]
-            added = [name for name in current if name not in classes]
+            then_names, now_names = set(classes), set(current)
+            removed = [name for name in classes if name not in now_names]
+            added = [name for name in current if name not in then_names]
             changes.append(
                 f"{len(classes)} classes of {task!r}, now {len(current)}"
                 + (f", without {removed[0]!r}" if removed else "")
