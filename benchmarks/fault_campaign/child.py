@@ -1,6 +1,7 @@
 """Forked children of the warm process, in which a fault may kill, print or hang."""
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -37,6 +38,7 @@ class Child:
 def in_child(act: Callable[[], object], seconds: int = SECONDS) -> Child:
     """Run `act` in a forked process, where `SystemExit` gives the exit code."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        gc.freeze()  # a collection in the child would copy the memory of this process
         pid = os.fork()
         if pid == 0:
             _run(act, out.fileno(), err.fileno(), seconds)

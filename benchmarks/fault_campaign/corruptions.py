@@ -74,6 +74,7 @@ def _targets(home: Path) -> Iterator[Target]:
     stop_halfway(home)
     yield _target(home, "stopped", lambda: _resumed(home))
     in_child(lambda: exit(run_study(home)))
+    command(*STUDY_READERS[-1])  # imports the libraries of statistics once for all children
     yield _target(home, "study", lambda: _answers(STUDY_READERS))
     yield from _face_targets(home)
 

@@ -32,10 +32,15 @@ class Disaster:
         """Start counting."""
         sys.addaudithook(self._audit)
         os.fsync = self._fsync
-        from mtlkit.loggers import json_lines
+        from mtlkit.loggers.json_lines import _LinesFile
 
-        opened: Callable[..., Any] = json_lines._opened
-        json_lines._opened = lambda path, step: TornFile(opened(path, step), self)
+        plain = _LinesFile.__init__
+
+        def opened(log: Any, path: Path, step: int) -> None:
+            plain(log, path, step)
+            log._file = TornFile(log._file, self)
+
+        _LinesFile.__init__ = opened
         return self
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -82,9 +87,9 @@ class TornFile:
     """A log whose lines may be torn: at a disaster, half of the line is in the file."""
 
     def __init__(self, file: Any, disaster: Disaster) -> None:
-        self._file, self._disaster, self.name = file, disaster, file.name
+        self._file, self._disaster = file, disaster
 
-    def write(self, text: str) -> None:
+    def write(self, text: bytes) -> None:
         """Write a line, or half of it."""
 
         def tear() -> None:

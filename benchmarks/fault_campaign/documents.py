@@ -1,6 +1,7 @@
 """Mutated recipes and comparisons: each is refused, or equals itself after a dump."""
 
 import random
+import re
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,24 @@ TOKENS = (
     ),
     *(b"type: ", b"type: sgd", b"extends: recipe.yaml\n", b"<<: ", b"? ", b"- ", b"---\n", b"#"),
 )
+
+
+VALUES = (
+    *(b"0", b"1", b"-1", b"2.5", b"1e300", b"1e-300", b"9" * 30, b"1" + b"0" * 399, b"0x10", b"~"),
+    *(b"true", b"no", b"''", b"'1'", b"[]", b"{}", b"[4]", b"[[4]]", b"{a: 1}", b"{type: sgd}"),
+    *(b"sgd", b"adamw", b"equal", b"dynamic", b"cagrad", b"timm", b"table", b"images", b"acme/x"),
+    *(
+        b"side",
+        b"height",
+        b"main",
+        b"x" * 300,
+        b"../x",
+        b"/dev/zero",
+        b"caf\xc3\xa9",
+        b"\xf0\x9f\x98\x80",
+    ),
+)
+"""Values for a word or a number."""
 
 
 def flip(text: bytearray, rng: random.Random) -> None:
@@ -58,7 +77,15 @@ def cut(text: bytearray, rng: random.Random) -> None:
     del text[rng.randrange(1, len(text)) :]
 
 
-MUTATIONS: tuple[Mutation, ...] = (flip, insert, remove, repeat, cut)
+def replace(text: bytearray, rng: random.Random) -> None:
+    """Replace a word or a number by another value."""
+    words = list(re.finditer(rb"[\w.]+", text))
+    if words:
+        word = rng.choice(words)
+        text[word.start() : word.end()] = rng.choice(VALUES)
+
+
+MUTATIONS: tuple[Mutation, ...] = (flip, insert, remove, repeat, cut, *[replace] * 7)
 
 
 def mutated(text: str, rng: random.Random) -> bytes:

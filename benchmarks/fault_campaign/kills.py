@@ -76,7 +76,10 @@ def _events(home: Path, act: str) -> int:
         child = command(*arguments)
         print(disaster.events if child.code == 0 else child.err)
 
-    return int(in_child(count).out)
+    child = in_child(count)
+    if not child.out.strip().isdigit():
+        raise RuntimeError(f"{act}: exit code {child.code}: {child.out}{child.err}")
+    return int(child.out)
 
 
 def _struck(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 import click
+from click.utils import PacifyFlushWrapper
 
 from mtlkit.atomic_files import reason_of
 from mtlkit.cli.terminal import echo
@@ -70,7 +71,7 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
         )
         return 2
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # click raises it for one
+        if isinstance(sys.stdout, PacifyFlushWrapper):  # click has met a BrokenPipeError
             _discard_output()
             return 1
         if state.owner != "mtlkit":  # a plugin's command may end as it likes

@@ -15,6 +15,7 @@ from mtlkit.recipe_io.source_location import RefusedError
 from mtlkit.recipe_io.yaml_nodes import entries
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.report.numbers import number
+from mtlkit.runs.changes import require_recipe
 from mtlkit.runs.folder import open_run, read_json
 from mtlkit.runs.report import read_evaluation
 
@@ -39,6 +40,8 @@ def differences(one: Path, other: Path) -> dict[str, list[Row]]:
 
 def _of_runs(one: Path, other: Path) -> dict[str, list[Row]]:
     folders = [open_run(path) for path in (one, other)]
+    for folder in folders:
+        require_recipe(folder, read_json(folder.provenance))
     recipes = [flat_yaml(folder.recipe) for folder in folders]
     evaluations = [read_evaluation(folder) for folder in folders]
     return {

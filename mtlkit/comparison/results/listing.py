@@ -11,6 +11,7 @@ from mtlkit.comparison.results.differences import flat_yaml
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
 from mtlkit.report.evaluation import Evaluation, MetricScale, read_metrics
+from mtlkit.runs.changes import require_recipe
 from mtlkit.runs.folder import RunFolder, State, Status, read_json
 from mtlkit.runs.lock import is_locked
 
@@ -96,6 +97,7 @@ def _as_found(path: Path, kind: str) -> ListedRun:
 
 
 def _run(folder: RunFolder) -> ListedRun:
+    require_recipe(folder, read_json(folder.provenance))
     # a run that was killed at its start has no status yet
     begun = Status(state=State.RUNNING)
     status = folder.status() if folder.status_file.exists() else begun
@@ -104,10 +106,7 @@ def _run(folder: RunFolder) -> ListedRun:
     evaluation = Evaluation()
     if folder.evaluation.exists():
         evaluation = read_metrics(read_json(folder.evaluation))
-    try:
-        options = flat_yaml(folder.recipe)
-    except MtlkitError:
-        options = {}
+    options = flat_yaml(folder.recipe)
     return ListedRun(
         path=folder.path,
         kind="run",

@@ -155,11 +155,10 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
             yield at("expected the reason, which the report shows", "without", name)
     yield from _wrong_names(file, tree)
     seeds = _seeds(file)
-    if not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
-        yield at(
-            f"expected at most {MOST_SEEDS} as how many seeds, or a list of different ones from 0",
-            "seeds",
-        )
+    if isinstance(file.seeds, int) and file.seeds > MOST_SEEDS:
+        yield at(f"expected at most {MOST_SEEDS} seeds", "seeds")
+    elif not seeds or min(seeds) < 0 or len(set(seeds)) != len(seeds):
+        yield at("expected how many seeds, or a list of different ones from 0 on", "seeds")
     if not file.budgets or len(set(file.budgets)) != len(file.budgets):
         yield at("expected `epochs`, or `epochs` and `time`", "budgets")
     elif Budget.TIME in file.budgets:
