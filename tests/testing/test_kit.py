@@ -98,7 +98,7 @@ def test_checks_have_names_and_promises():
 RIGHT = {
     "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "metrics": "Offset",
     "weightings": "Weigh", "routers": "Route", "data": "Feed", "optimizers": "Step",
-    "evaluators": "Ask", "implementations": "Right", "ops": "Hinge",
+    "evaluators": "Ask", "transforms": "Moved", "implementations": "Right", "ops": "Hinge",
 }  # fmt: skip
 
 
