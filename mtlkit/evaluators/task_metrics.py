@@ -10,8 +10,10 @@ from torch import Tensor
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
 from mtlkit.evaluators.task_scores import score_tasks, task_scales
+from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.report.blocks import Block, Section, TableBlock
-from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.class_map import ClassMapTarget
+from mtlkit.targets.tokens import TokenTarget
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 
@@ -78,39 +80,45 @@ def _scored_split(trained: EvaluationContext) -> str | None:
 
 
 class _Confusions:
-    """Confusion counts (C, C) of every task with few classes, accumulated over batches."""
+    """Confusion counts (C, C) of every task with few classes, accumulated over batches.
+
+    The elements of a map or a sequence are counted one by one.
+    """
 
     def __init__(self, trained: EvaluationContext) -> None:
-        self._classes = {
-            task: target.classes
+        self._targets = {
+            task: target
             for task, target in trained.model.assembly.targets.items()
-            if isinstance(target, ClassTarget) and 1 < len(target.classes) <= CONFUSION_CLASSES
+            if isinstance(target, CLASSES) and 1 < len(target.classes) <= CONFUSION_CLASSES
         }
         self._counts = {
-            task: torch.zeros(len(classes), len(classes), dtype=torch.int64)
-            for task, classes in self._classes.items()
+            task: torch.zeros(len(target.classes), len(target.classes), dtype=torch.int64)
+            for task, target in self._targets.items()
         }
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield `batches` unchanged and count the predictions of each class."""
         for predictions, targets in batches:
-            for task, classes in self._classes.items():
-                known = targets[task] >= 0
-                outputs = predictions.outputs[task][known]
-                self._counts[task] += confusion(outputs, targets[task][known], len(classes)).cpu()
+            for task, target in self._targets.items():
+                known = target.present(targets[task])
+                outputs = classes_last(target, predictions.outputs[task])[known]
+                counts = confusion(outputs, targets[task][known], len(target.classes))
+                self._counts[task] += counts.cpu()
             yield predictions, targets
 
     def tables(self, split_name: str) -> Iterator[TableBlock]:
         """Yield a confusion table for each task, in percent of the samples of each class."""
         for task, counts in self._counts.items():
             if counts.any():
-                yield _confusion_table(f"{task} ({split_name})", counts, self._classes[task])
+                target = self._targets[task]
+                title, noun = f"{task} ({split_name})", _NOUNS.get(type(target), "samples")
+                yield _confusion_table(title, counts, target.classes, noun)
 
 
 def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
-    """Return the number of samples (C, C) by true class (rows) and predicted class (columns).
+    """Return the number of elements (C, C) by true class (rows) and predicted class (columns).
 
-    `outputs` are logits (N, C); `target` (N,) are the true classes, none missing.
+    `outputs` are logits (M, C); `target` (M,) are the true classes, none missing.
 
     >>> confusion(torch.eye(3), torch.tensor([0, 1, 1]), 3).tolist()
     [[1, 0, 0], [0, 1, 1], [0, 0, 0]]
@@ -119,7 +127,11 @@ def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...]) -> TableBlock:
+_NOUNS = {ClassMapTarget: "pixels", TokenTarget: "tokens"}
+"""What is counted in the table of a type of targets; samples by default."""
+
+
+def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...], noun: str) -> TableBlock:
     percent = (100 * counts / counts.sum(dim=1, keepdim=True).clamp(min=1)).round().long().tolist()
     totals = counts.sum(dim=1).tolist()
     rows = tuple(
@@ -127,9 +139,9 @@ def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...]) -> Ta
         for name, row, total in zip(classes, percent, totals, strict=True)
     )
     return TableBlock(
-        header=("true class", *classes, "samples"),
+        header=("true class", *classes, noun),
         rows=rows,
-        caption=f"{title}: predicted classes, in percent of the samples of each true class.",
+        caption=f"{title}: predicted classes, in percent of the {noun} of each true class.",
         folded=True,
     )
 

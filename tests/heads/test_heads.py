@@ -31,7 +31,11 @@ def example(request):
 
 
 def test_every_head_has_an_example(catalog):
-    assert sorted(catalog.heads.names()) == sorted(EXAMPLES)
+    """Heads of one label for each sample; test_element_heads.py has the others."""
+    single = [
+        name for name in catalog.heads.names() if catalog.heads.get(name).targets[0].dims == 1
+    ]
+    assert single == sorted(EXAMPLES)
 
 
 def test_loss_is_per_sample_and_zero_where_missing(example):

@@ -5,9 +5,23 @@ from pathlib import Path
 import attrs
 import torch
 
+from mtlkit.adapters.pool import Pool
 from mtlkit.backbones import MLP, CasiaNet
-from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
-from mtlkit.heads import Regression
+from mtlkit.data import (
+    Categorical,
+    ClassMapTarget,
+    ClassTarget,
+    Data,
+    DataSource,
+    Labels,
+    Loading,
+    MultiLabelTarget,
+    Numeric,
+    RealMapTarget,
+    Split,
+    VectorTarget,
+)
+from mtlkit.heads import DenseRegression, MultiLabel, Regression, Segmentation, VectorRegression
 from mtlkit.model import assemble, assembly_of, encode_targets
 from mtlkit.optim import SGD, AdamW, Cosine
 from mtlkit.plugins.catalog import Catalog, Registrar, load_catalog
@@ -16,6 +30,7 @@ from mtlkit.recipe import Recipe, Train
 from mtlkit.routers import Grouped
 from mtlkit.task import Task
 from mtlkit.task_types import Role
+from mtlkit.testing.small_features import SmallFeatures
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.progress import Silence
 from mtlkit.training.ranks import Ranks
@@ -94,6 +109,71 @@ class UnitSumDirection(JacobianWeighting):
         return Direction(inverse @ jacobian, inverse)
 
 
+@attrs.frozen(eq=False)
+class OnAccess:
+    """Rows that are read on access, as maps in files are."""
+
+    rows: torch.Tensor
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, index):
+        return self.rows[index].clone()
+
+
+@attrs.frozen(kw_only=True)
+class Elements(DataSource):
+    """Images with labels of several elements, many of them missing; `lazy` ones read on access."""
+
+    samples: int = 40
+    lazy: bool = False
+
+    def load(self, loading: Loading) -> Data:
+        generator = torch.Generator().manual_seed(5)
+        shape = (self.samples, 1, 16, 16)
+        inputs = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        pixels = inputs[:, 0] / 255
+        gone = torch.rand(pixels.shape, generator=generator) < 0.3
+        gone[::4] = True  # samples without a labeled pixel
+        means = pixels.mean(dim=(1, 2))
+        order = means.argsort().argsort()
+        parts = torch.stack([pixels[:, :8].mean(dim=(1, 2)), pixels[:, 8:].mean(dim=(1, 2))], 1)
+        unknown = torch.rand(parts.shape, generator=generator) < 0.3
+        columns = {
+            "who": (ClassTarget(names=("ann", "bob")), (order * 2 // self.samples)),
+            "side": (
+                MultiLabelTarget(names=("top", "bottom")),
+                torch.where(unknown, -1, (parts > 0.5).long()),
+            ),
+            "rare": (
+                ClassMapTarget(names=("dark", "light")),
+                torch.where(gone, -1, (pixels > 0.5).long()),
+            ),
+            "age": (RealMapTarget(), torch.where(gone, torch.nan, pixels + 0.5).unsqueeze(1)),
+            "place": (
+                VectorTarget(names=("x", "y")),
+                torch.where(unknown.flip(1), torch.nan, parts),
+            ),
+        }
+        split = Split(
+            inputs=inputs,
+            columns={
+                name: Labels(target, OnAccess(rows) if self.lazy else rows)
+                for name, (target, rows) in columns.items()
+            },
+            ids=[f"image{i}" for i in range(self.samples)],
+        )
+        return Data(train=split, validation=split.subset(torch.arange(9)))
+
+
+ELEMENTS = {
+    "who": Task(role=Role.MAIN, adapter=Pool()),
+    "side": Task(head=MultiLabel(), adapter=Pool()),
+    "rare": Task(head=Segmentation()),
+    "age": Task(head=DenseRegression()),
+    "place": Task(head=VectorRegression(), adapter=Pool()),
+}
 TASKS = {
     "who": Task(role=Role.MAIN),
     "side": Task(),
@@ -108,6 +188,7 @@ PLAIN = Recipe(
     optimizer=SGD(lr=0.05, weight_decay=0.01),
     train=Train(epochs=3, batch=16, log_every=3, threads=1, device="cpu"),
 )
+DENSE = attrs.evolve(PLAIN, data=Elements(), backbone=SmallFeatures(kind="maps"), tasks=ELEMENTS)
 LEARNED = attrs.evolve(
     PLAIN,
     backbone=CasiaNet(width=0.05, dropout=0.4),
@@ -131,6 +212,8 @@ def catalog() -> Catalog:
     found = load_catalog("none")
     own = Registrar(found, "", Origin("points", "0", __file__))
     own.data.add("points", Points, "random images")
+    own.data.add("elements", Elements, "random images with labels of pixels")
+    own.backbones.add("small-features", SmallFeatures, "a layer of patches")
     own.weightings.add("by-norm", ByNorm, "inverse norms")
     own.weightings.add("unit-sum", UnitSum, "unit gradients")
     own.commit()

@@ -45,6 +45,13 @@ def cases():
         yield f"checkpointed-{key}", attrs.evolve(recipe, train=train)
         half = attrs.evolve(train, precision="bf16")
         yield f"bf16-{key}", attrs.evolve(recipe, train=half)
+    for name in ("equal", "pcgrad at parameters", "modo"):
+        lazy = attrs.evolve(
+            points.DENSE, data=points.Elements(lazy=True), optimizer=plain.optimizer
+        )
+        train = attrs.evolve(plain.train, batch=14, accumulate=2)
+        key = f"elements-{name.replace(' ', '-')}"
+        yield key, attrs.evolve(lazy, weighting=SCHEMES[name], train=train)
     compiled = attrs.evolve(plain.train, batch=17, compile=True)
     yield "compiled-pcgrad", attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=compiled)
     grouped = attrs.evolve(plain, router=points.GROUPED, weighting=Dynamic())
@@ -73,11 +80,12 @@ def without_label(recipe, ranks):
     """How often this rank had no label of `rare` while another rank had one."""
     made = points.updater(recipe, ranks)
     rare = made.context.targets["train"]["rare"]
+    rare = made.inner.model.assembly.targets["rare"].weights(rare[torch.arange(len(rare))])
     found = 0
     for step in range(UPDATES):
         batch = made.batches.update(step, ranks.rank)
         own = torch.cat(batch.micro_batches)
-        found += bool((rare[batch.whole] >= 0).any() and not (rare[own] >= 0).any())
+        found += bool((rare[batch.whole] > 0).any() and not (rare[own] > 0).any())
     return torch.tensor(float(found))
 
 
