@@ -13,6 +13,7 @@ import attrs
 import cattrs
 from yaml import MappingNode, Node, ScalarNode, SequenceNode
 
+from mtlkit.component import Component
 from mtlkit.errors import did_you_mean
 from mtlkit.recipe_io.error_text import describe, expected, is_union
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
@@ -133,7 +134,8 @@ def _has_form(node: Node, kind: Any) -> bool:
         return get_origin(kind) is tuple
     if isinstance(node, MappingNode):
         return _is_mapping(kind) or (isinstance(kind, type) and attrs.has(kind))
-    return False
+    # the name of a component
+    return is_text(node) and isinstance(kind, type) and issubclass(kind, Component)
 
 
 def _tuple(converter: cattrs.Converter, node: Node, kind: Any) -> tuple[Any, ...]:

@@ -17,9 +17,18 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import nn
 
-from mtlkit.backbones import Backbone, BackboneModule, SplittableBackbone, VectorFeatures
+from mtlkit.adapters import Adapter, AdapterModule
+from mtlkit.backbones import (
+    Backbone,
+    BackboneModule,
+    FeatureSpec,
+    MapFeatures,
+    SplittableBackbone,
+    TokenFeatures,
+    VectorFeatures,
+)
 from mtlkit.component import Rule
-from mtlkit.data import ClassTarget, DataSource, NumberTarget, Numeric, Target
+from mtlkit.data import ClassTarget, DataSource, InputSpec, NumberTarget, Numeric, Target
 from mtlkit.errors import DataError
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule, LinearCrossEntropy
@@ -287,6 +296,69 @@ class Net(Backbone):
 
     def blank(self):
         return attrs.evolve(self, how="Trunk") if self.how == "Wider" else self
+
+
+class CarelessModule(BackboneModule):
+    """Every token is compared with the mean of all, padding included."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(9, 4)
+        self.features = TokenFeatures(width=4)
+
+    def forward(self, inputs):
+        tokens = self.table(inputs["ids"])
+        return tokens - tokens.mean(dim=1, keepdim=True)
+
+    def context(self, inputs):
+        return {"mask": inputs["mask"]}
+
+
+@attrs.frozen(kw_only=True)
+class Careless(Backbone):
+    """A backbone that reads padding."""
+
+    gives: ClassVar = TokenFeatures
+    example_inputs: ClassVar = {
+        "ids": InputSpec(shape=(6,), dtype="int64", vocabulary=9),
+        "mask": InputSpec(shape=(6,), dtype="bool"),
+    }
+
+    def build(self, inputs):
+        return CarelessModule()
+
+
+# --- adapters ------------------------------------------------------------------------------------
+
+
+class AdaptModule(AdapterModule):
+    def __init__(self, how, features):
+        super().__init__()
+        self.how = how
+        self.features = VectorFeatures(width=features.width + (how == "wide"))
+
+    def forward(self, features, context):
+        return features.mean(dim=(2, 3)) * (0.0 if self.how == "flat" else 1.0)
+
+
+@attrs.frozen(kw_only=True)
+class Adapt(Adapter):
+    """An adapter with the defect that `how` names."""
+
+    reads: ClassVar = (MapFeatures,)
+    gives: ClassVar = VectorFeatures
+
+    how: str = ""
+
+    def build(self, features):
+        return AdaptModule(self.how, features)
+
+
+@attrs.frozen(kw_only=True)
+class Undeclared(Adapt):
+    """An adapter that does not state what it returns."""
+
+    gives: ClassVar = None
 
 
 # --- heads ---------------------------------------------------------------------------------------
@@ -701,6 +773,13 @@ class Route(Unbranched):
 
 
 @attrs.frozen(kw_only=True)
+class Worldly(Route):
+    """A router of vectors that claims to read every kind of features."""
+
+    reads: ClassVar = (FeatureSpec,)
+
+
+@attrs.frozen(kw_only=True)
 class Reversing(Route):
     """A router that turns the order of the terms."""
 
@@ -784,7 +863,7 @@ class Feed(DataSource):
         train, test = data.train, data.test
         match self.how:
             case "scale":
-                return attrs.evolve(data, std=0.0)
+                return attrs.evolve(data, mean=math.nan)
             case "order":
                 return attrs.evolve(data, train=attrs.evolve(train, inputs=Sorting(train.inputs)))
             case "shape":
@@ -939,10 +1018,16 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("builds-in-threads", Net(how="Alone"), "ZeroDivisionError"),
         ("compiles", Net(how="Wavering"), "Unsupported"),
         ("exports", Net(how="Wavering"), ""),
-        ("returns-features-of-the-declared-width", Net(how="Narrow"), "(1, 4), not (1, 5)"),
+        ("returns-the-declared-features", Net(how="Narrow"), "have width 4, expected 5"),
+        ("ignores-padding", Careless(), "padding changes the features of tokens"),
         ("splits-into-stem-and-tail", Net(how="Unsplit"), "is not what forward computes"),
         ("accepts-channels-last", Net(how="InMemoryOrder"), "in channels last it differs"),
         ("builds-the-same-tensors-when-blank", Net(how="Wider"), "of other names or shapes"),
+    ],
+    "adapters": [
+        ("declares-its-kinds", Undeclared(), "expected subclasses of FeatureSpec"),
+        ("returns-the-declared-features", Adapt(how="wide"), "have width 8, expected 9"),
+        ("has-finite-gradients", Adapt(how="flat"), "the gradient at maps is 0"),
     ],
     "heads": [
         ("declares-its-targets", Targetless(), "Targetless.targets is ('class',)"),
@@ -981,6 +1066,11 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     "routers": [
         ("keeps-the-terms-of-tasks", Reversing(), "the terms of tasks are changed"),
         ("returns-features-of-the-declared-widths", Route(how="Unjust"), "side, rare, size has no"),
+        (
+            "trains-on-every-kind-of-features",
+            Worldly(how="Secluded"),
+            "shapes cannot be multiplied",
+        ),
         ("shares-features-if-declared", Route(how="Pretending"), "the loss of kind does not"),
         (
             "lists-modules-behind-the-features",
@@ -994,9 +1084,9 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("resumes-exactly", Route(how="Tiring"), "after a restore it differs in"),
     ],
     "data": [
-        ("loads-training-samples", Feed(how="scale"), "normalized by 127.5 and 0.0"),
+        ("loads-training-samples", Feed(how="scale"), "cannot be normalized by (nan,)"),
         ("gathers-samples", Feed(how="order"), "are not those gathered one by one"),
-        ("has-inputs-of-one-shape", Feed(how="shape"), "inputs of test are (1, 8, 16)"),
+        ("has-inputs-of-one-shape", Feed(how="shape"), "(1, 8, 16)"),
         ("loads-deterministically", Feed(how="chance"), "loaded again inputs of train differ"),
         ("ignores-cache-and-workers", Feed(how="workers"), "with two workers it has"),
         ("has-disjoint-splits", Feed(how="twice"), "is in validation and in test"),

@@ -49,7 +49,8 @@ def subject_of(family, value, shape=(4, 2, 2)):
         Origin("mtlkit-broken", "1.0", "broken.py"),
     )
     registry.add(entry, value if is_op else kind)
-    example = testing.Example(value=value, inputs=InputSpec(shape=shape))
+    inputs = getattr(value, "example_inputs", InputSpec(shape=shape))
+    example = testing.Example(value=value, inputs=inputs)
     return Subject(catalog=catalog, plural=family, entry=entry, example=example)
 
 
@@ -97,8 +98,9 @@ def test_checks_have_names_and_promises():
 
 RIGHT = {
     "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "metrics": "Offset",
-    "weightings": "Weigh", "routers": "Route", "data": "Feed", "optimizers": "Step",
-    "evaluators": "Ask", "transforms": "Moved", "implementations": "Right", "ops": "Hinge",
+    "weightings": "Weigh", "routers": "Route", "adapters": "Adapt", "data": "Feed",
+    "optimizers": "Step", "evaluators": "Ask", "transforms": "Moved",
+    "implementations": "Right", "ops": "Hinge",
 }  # fmt: skip
 
 

@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from mtlkit.backbones.module import BackboneModule
-from mtlkit.data.columns import Categorical, Numeric
-from mtlkit.data.dataset import Data, Split
+from mtlkit.data.dataset import Categorical, Data, Numeric, Split
 from mtlkit.heads.module import HeadModule
 from mtlkit.routing.grouped import BranchesModule
 from mtlkit.routing.module import Features, RouterModule
