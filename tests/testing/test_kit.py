@@ -99,8 +99,8 @@ def test_checks_have_names_and_promises():
 RIGHT = {
     "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "metrics": "Offset",
     "weightings": "Weigh", "routers": "Route", "adapters": "Adapt", "data": "Feed",
-    "optimizers": "Step", "evaluators": "Ask", "transforms": "Moved",
-    "implementations": "Right", "ops": "Hinge",
+    "optimizers": "Step", "evaluators": "Ask", "transforms": "Moved", "implementations": "Right",
+    "ops": "Hinge",
 }  # fmt: skip
 
 
