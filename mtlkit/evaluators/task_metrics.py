@@ -9,9 +9,11 @@ from torch import Tensor
 
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
-from mtlkit.evaluators.task_scores import score_tasks, task_scales
+from mtlkit.evaluators.part_tables import part_tables
+from mtlkit.evaluators.task_scores import scores_of, task_scales
 from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.report.blocks import Block, Section, TableBlock
+from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
 from mtlkit.targets.tokens import TokenTarget
 from mtlkit.task import Task
@@ -41,13 +43,17 @@ def task_metrics(trained: EvaluationContext) -> EvaluationResult:
     scored = _scored_split(trained)
     confusions = _Confusions(trained)
     metrics: dict[str, float] = {}
+    tables: list[TableBlock] = []
     for split_name, split in trained.data.splits().items():
         batches = trained.batches(split)
         if split_name == scored:
             batches = confusions.watch(batches)
-        for name, value in score_tasks(trained.model, trained.tasks, batches).items():
+        scores = scores_of(trained.model, trained.tasks, batches)
+        for name, value in scores.compute().items():
             metrics[f"{split_name}/{name}"] = value
-    blocks: list[Block] = [_table(trained, metrics)]
+        if split_name == scored:
+            tables += part_tables(split_name, scores.parts())
+    blocks: list[Block] = [_table(trained, metrics), *tables]
     if scored is not None:
         blocks += confusions.tables(scored)
     scales = dict(task_scales(trained.tasks))
@@ -127,7 +133,7 @@ def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-_NOUNS = {ClassMapTarget: "pixels", TokenTarget: "tokens"}
+_NOUNS: Mapping[type[Target], str] = {ClassMapTarget: "pixels", TokenTarget: "tokens"}
 """What is counted in the table of a type of targets; samples by default."""
 
 

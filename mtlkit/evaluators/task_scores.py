@@ -64,6 +64,18 @@ class TaskScores:
             values[f"{task}/labels"] = float(labels)
         return values
 
+    def parts(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Return the parts of each metric that has some, by task and metric: see `MetricState`."""
+        parts = {
+            task: {name: state.parts() for name, state in states.items()}
+            for task, states in self._metrics.items()
+        }
+        return {
+            task: named
+            for task, values in parts.items()
+            if (named := {name: value for name, value in values.items() if value})
+        }
+
     def _weights(self, task: str, target: Tensor) -> Tensor:
         """Return the weight of each sample (N,) in the mean loss of `task`."""
         term = next(term for term in self._model.terms if term.name == task)
@@ -79,20 +91,20 @@ def _computed(prefix: str, states: Mapping[str, MetricState]) -> dict[str, float
     return {name: value for name, value in values.items() if value is not None}
 
 
-def score_tasks(
+def scores_of(
     model: MultiTaskModel,
     tasks: Mapping[str, Task],
     batches: Iterable[tuple[Predictions, Mapping[str, Tensor]]],
-) -> dict[str, float]:
-    """Return the numbers of `TaskScores.compute` over all `batches`."""
+) -> TaskScores:
+    """Return the scores over all `batches`."""
     scores = TaskScores(model, tasks)
     for predictions, targets in batches:
         scores.update(predictions, targets)
-    return scores.compute()
+    return scores
 
 
 def task_scales(tasks: Mapping[str, Task]) -> Iterator[tuple[str, MetricScale]]:
-    """Yield the scale of each number of `score_tasks` that has a unit and a direction."""
+    """Yield the scale of each number of `TaskScores.compute` that has a unit and a direction."""
     for task, value in tasks.items():
         yield f"{task}/loss", LOSS_SCALE
         for metric in value.measured_by:

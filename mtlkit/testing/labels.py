@@ -64,7 +64,7 @@ def draw_labels(
         return torch.randint(target.codes, shape, generator=generator)
     values = torch.randn(shape, generator=generator)
     if isinstance(target, UnitVectorMapTarget):
-        return values / values.norm(dim=1, keepdim=True)
+        return torch.nn.functional.normalize(values, dim=1)
     return values * 3 + 20
 
 

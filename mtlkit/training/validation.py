@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtlkit.data.dataset import Split
 from mtlkit.evaluators.context import Predictions
-from mtlkit.evaluators.task_scores import predict_batch, score_tasks
+from mtlkit.evaluators.task_scores import predict_batch, scores_of
 from mtlkit.features.inputs import map_batch
 from mtlkit.model import MultiTaskModel
 from mtlkit.targets.rows import Rows
@@ -41,6 +41,6 @@ def validation_metrics(
 
     training = model.training
     model.eval()
-    scores = score_tasks(model, tasks, batches())
+    scores = scores_of(model, tasks, batches()).compute()
     model.train(training)
     return {name: value for name, value in scores.items() if not name.endswith("/labels")}

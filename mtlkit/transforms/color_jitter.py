@@ -36,8 +36,9 @@ class ColorJitter(Transform):
             require_pixels("color-jitter", image)
             image = functional.adjust_brightness(image, brightness)
             image = functional.adjust_contrast(image, contrast)
-            if len(image) == 3:
+            if len(image) == 3 and self.saturation:
                 image = functional.adjust_saturation(image, saturation)
+            if len(image) == 3 and self.hue:  # by far the slowest
                 image = functional.adjust_hue(image, hue)
             return image
 

@@ -50,6 +50,7 @@ class Erase(Transform):
 
         def erased(image: Tensor) -> Tensor:
             mean = image.float().mean(dim=(1, 2), keepdim=True).to(image.dtype)
-            return functional.erase(image, top, left, tall, wide, mean)
+            result: Tensor = functional.erase(image, top, left, tall, wide, mean)
+            return result
 
         return sample.with_images(erased)

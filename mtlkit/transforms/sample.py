@@ -78,7 +78,8 @@ class Sample:
         frame = self.frame
 
         def turned(image: Tensor) -> Tensor:
-            return functional.rotate(image, degrees, InterpolationMode.BILINEAR)
+            result: Tensor = functional.rotate(image, degrees, InterpolationMode.BILINEAR)
+            return result
 
         return self.with_images(turned).with_labels(
             lambda target, value: target.rotate(value, frame, degrees)

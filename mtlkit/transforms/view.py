@@ -36,7 +36,12 @@ def transformed_data(data: Data, transforms: tuple[Transform, ...], labels: Iter
     splits = {
         name: transformed_split(split, transforms, names) for name, split in data.splits().items()
     }
-    return attrs.evolve(data, **splits)
+    return attrs.evolve(
+        data,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+    )
 
 
 def transformed_split(

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from mtlkit.evaluators import TaskMetrics
+from mtlkit.evaluators.part_tables import part_tables
 from mtlkit.evaluators.task_scores import TaskScores
 from mtlkit.heads import Regression
-from mtlkit.metrics import MAE, R2, RMSE, Accuracy
+from mtlkit.metrics import F1, MAE, R2, RMSE, Accuracy, BalancedAccuracy
 from mtlkit.model import assemble, assembly_of
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.task import Task
@@ -127,3 +128,23 @@ def test_scores_of_nothing_are_empty():
 def test_the_examples_of_the_kit_have_missing_targets():
     """Which the checks of metrics and heads rely on."""
     assert head_batch(Regression(), 8)[1].isnan().any()
+
+
+def test_the_report_has_a_table_of_each_class():
+    recipe = small_recipe()
+    kind = attrs.evolve(recipe.tasks["kind"], metrics=(Accuracy(), F1(), BalancedAccuracy()))
+    trained = scores_of(attrs.evolve(recipe, tasks={**recipe.tasks, "kind": kind}))
+    (section,) = TaskMetrics().evaluate(trained).sections
+    [table] = [block for block in section.blocks if "each class" in block.caption]
+    assert table.caption.startswith("kind (test): ")
+    assert table.header == ("", "f1", "balanced-accuracy")
+    scores = {name: values for name, *values in table.rows}
+    assert set(scores) <= {"a", "b", "c"}
+    defined = [f1 for f1, _ in scores.values() if f1 == f1]
+    metrics = TaskMetrics().evaluate(trained).metrics
+    assert metrics["test/kind/f1"] == pytest.approx(sum(defined) / len(defined))
+
+
+def test_a_task_with_very_many_classes_has_no_table_of_them():
+    parts = {"identity": {"f1": {str(code): 1.0 for code in range(201)}}}
+    assert list(part_tables("test", parts)) == []

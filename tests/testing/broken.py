@@ -30,6 +30,7 @@ from mtlkit.backbones import (
 from mtlkit.callbacks import Callback, CallbackState
 from mtlkit.component import Rule
 from mtlkit.data import ClassTarget, DataSource, InputSpec, NumberTarget, Numeric, Target
+from mtlkit.errors import DataError
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule, LinearCrossEntropy
 from mtlkit.loggers import Logger, LogWriter
@@ -47,6 +48,7 @@ from mtlkit.routers import (
 from mtlkit.routers.block_branch import BlockBranches
 from mtlkit.task_types import MISSING
 from mtlkit.testing import SmallData
+from mtlkit.transforms import Box, Transform
 from mtlkit.weightings import LossWeighting, WeightedLoss, Weighting
 
 # --- values --------------------------------------------------------------------------------------
@@ -458,6 +460,42 @@ class Targetless(Guesser):
 
 def absolute(outputs, target):
     return (outputs - target).abs()
+
+
+@attrs.frozen(kw_only=True)
+class Moved(Transform):
+    """The frame moved by a pixel, with the defect that `how` names."""
+
+    how: str = ""
+
+    def apply(self, sample, draw):
+        top = draw.integer(0, 3)
+        height, width = sample.frame
+        if self.how == "refuses":
+            raise DataError("not today")
+        if self.how == "chance":
+            top = random.randrange(height)
+        if self.how == "in place":
+            sample.inputs.add_(1)
+        if self.how == "images":
+            return sample.with_images(lambda image: image[:, :20])
+        if self.how == "sizes":
+            return sample.crop(Box(0, 0, height - top, width), (height - top, width))
+        return sample.crop(Box(top, 0, height, width), (height, width))
+
+
+@attrs.frozen(kw_only=True)
+class Wordy(Moved):
+    """A transform that says in a word whether it is random."""
+
+    is_random: ClassVar[bool] = "yes"
+
+
+@attrs.frozen(kw_only=True)
+class Calm(Moved):
+    """A random transform that declares no random numbers."""
+
+    is_random: ClassVar[bool] = False
 
 
 class OfMissing(MetricState):
@@ -1085,6 +1123,15 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("ignores-cache-and-workers", Feed(how="workers"), "with two workers it has"),
         ("has-disjoint-splits", Feed(how="twice"), "is in validation and in test"),
         ("labels-splits-consistently", Feed(how="kinds"), "is Numeric in test, Categorical"),
+    ],
+    "transforms": [
+        ("declares-whether-it-is-random", Wordy(), "Wordy.is_random is 'yes'; expected True or"),
+        ("transforms-classes", Moved(how="refuses"), "it refuses a sample with a class"),
+        ("repeats-its-numbers", Moved(how="chance"), "gives different samples in two calls"),
+        ("draws-no-numbers-unless-random", Calm(), "other random numbers change the sample"),
+        ("leaves-its-sample-unchanged", Moved(how="in place"), "it changes its sample in place"),
+        ("returns-valid-labels", Moved(how="images"), "are (24, 32), not (20, 32)"),
+        ("keeps-one-size", Moved(how="sizes"), "images have the sizes [(3, 2"),
     ],
     "optimizers": [
         ("descends", Step(how="up"), "5 steps change the loss from 5 to"),

@@ -99,7 +99,8 @@ def test_checks_have_names_and_promises():
 RIGHT = {
     "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "metrics": "Offset",
     "weightings": "Weigh", "routers": "Route", "adapters": "Adapt", "data": "Feed",
-    "optimizers": "Step", "callbacks": "Deed", "evaluators": "Ask", "implementations": "Right",
+    "optimizers": "Step", "callbacks": "Deed", "evaluators": "Ask", "transforms": "Moved",
+    "implementations": "Right",
     "ops": "Hinge",
 }  # fmt: skip
 
