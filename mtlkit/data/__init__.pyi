@@ -28,6 +28,7 @@ from .image_listing import Row as Row
 from .images import Images as Images
 from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs
+from .label_maps import LabelMaps as LabelMaps
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

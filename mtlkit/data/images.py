@@ -9,12 +9,19 @@ import torch
 from torch import Tensor
 
 from mtlkit.component import at_least
+from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.decoding import MEMORY, Frame, StoredImages, read_images, threads
 from mtlkit.data.filename_pattern import compile_pattern
-from mtlkit.data.image_listing import Fault, Listing, list_by_pattern, list_by_table
+from mtlkit.data.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
 from mtlkit.data.inputs import Inputs
 from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
+from mtlkit.data.label_groups import (
+    group_columns_by_split,
+    grouped_columns,
+    patterns,
+)
+from mtlkit.data.label_maps import LabelMaps, StoredMaps
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
@@ -72,6 +79,9 @@ class Images(DataSource):
     empty cell is a missing label. `pattern` reads the labels from file names instead:
     ``{subject}_{pose}_*.png``, see `mtlkit.data.filename_pattern`.
 
+    `vectors` and `multi_label` group labels under one, as in `table`. `maps` are labels of pixels
+    in separate files, by label, see `LabelMaps`; they are read on access.
+
     Every image is resized to `size` (a side, or height and width) and converted to `channels`.
     Labels are classes, except for `numeric` ones. Their names are those of `vocabulary`, or the
     values in the training split in natural order. A label called `split` (train, validation or
@@ -92,6 +102,9 @@ class Images(DataSource):
     channels: int = attrs.field(default=3, validator=_gray_or_color)
     numeric: tuple[str, ...] = ()
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
+    vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
+    multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
+    maps: Mapping[str, LabelMaps] = attrs.field(factory=dict)
     split: RandomSplit | None = None  # None: by the label `split`, otherwise by the defaults
     open_labels: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -108,7 +121,10 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     """
     folder = find_folder(config.folder, (loading.base, Path()), "data.folder")
     listing = _list(config, folder, loading.base)
-    check_labels(config, listing.rows)
+    groups = grouped_columns(config, list(listing.rows[0].labels) if listing.rows else [])
+    single = [_without(row, groups) for row in listing.rows]
+    check_labels(config, single)
+    _refuse_repeated(config, single)
     frame = _frame(config)
     paths = [folder / row.file for row in listing.rows]
     pixels, unreadable = read_images(paths, frame, loading, memory)
@@ -121,13 +137,15 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     good = [index for index in range(len(listing.rows)) if index not in unreadable]
     if not good:
         raise DataError(f"{config.folder}: {_no_images(faults, listing.other)}")
-    rows = [listing.rows[index] for index in good]
+    rows = [single[index] for index in good]
     indices = split_indices(config.split, rows)
     columns = columns_by_split(config, rows, indices, without=SPLIT)
+    grouped = group_columns_by_split(config, [listing.rows[index] for index in good], indices)
+    maps = _label_maps(config, folder, rows, indices, threads(loading))
     splits = {
         name: Split(
             inputs=_inputs([good[i] for i in chosen], pixels, paths, frame, threads(loading)),
-            columns=columns[name],
+            columns={**columns[name], **grouped[name], **maps[name]},
             ids=[rows[i].file for i in chosen],
         )
         for name, chosen in indices.items()
@@ -135,15 +153,60 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     summary = {"images": str(len(rows)), "size": _size(frame)}
     summary["splits"] = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
     summary |= describe(config, rows, without=SPLIT)
+    summary |= {
+        label: f"{len(names)} columns: {shortened(names)}" for label, names in groups.items()
+    }
+    summary |= {label: value.target.noun for label, value in config.maps.items()}
     summary |= _skipped(faults, listing.other)
-    groups = config.split.groups if config.split else None
+    divided = config.split.groups if config.split else None
     return Data(
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
-        open_labels=frozenset([*config.open_labels, *([groups] if groups else [])]),
+        open_labels=frozenset([*config.open_labels, *([divided] if divided else [])]),
         summary=summary,
     )
+
+
+def _without(row: Row, groups: Mapping[str, Sequence[str]]) -> Row:
+    """Return the row without the labels that are grouped under others."""
+    grouped = {name for names in groups.values() for name in names}
+    kept = {name: value for name, value in row.labels.items() if name not in grouped}
+    return attrs.evolve(row, labels=kept)
+
+
+def _refuse_repeated(config: Images, rows: Sequence[Row]) -> None:
+    names = [*(rows[0].labels if rows else ()), *config.vectors, *config.multi_label, *config.maps]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise DataError(f"data: two labels are named {twice[0]!r}; rename one of them")
+
+
+def _label_maps(
+    config: Images,
+    folder: Path,
+    rows: Sequence[Row],
+    indices: Mapping[str, Sequence[int]],
+    workers: int,
+) -> dict[str, dict[str, Column]]:
+    """Return the columns of label maps of every split; `DataError` names missing files."""
+    frame = _frame(config)
+    columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
+    for label, maps in config.maps.items():
+        paths = [folder / maps.path(row.file) for row in rows]
+        missing = [row.file for row, path in zip(rows, paths, strict=True) if not path.is_file()]
+        if missing:
+            raise DataError(
+                f"data.maps.{label}: {len(missing)} of {len(rows)} images have no file of labels, "
+                f"such as {maps.path(missing[0])} of {missing[0]}; correct `files`, or list the "
+                f"images under `ignore`"
+            )
+        for split, chosen in indices.items():
+            stored = StoredMaps(
+                [paths[index] for index in chosen], maps, (frame.height, frame.width), workers
+            )
+            columns[split][label] = Labels(maps.target, stored)
+    return columns
 
 
 def _list(config: Images, folder: Path, base: Path) -> Listing:

@@ -32,6 +32,7 @@ def _by_label(rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
     indices: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for index, row in enumerate(rows):
         name = row.labels[SPLIT]
+        name = "validation" if name == "val" else name
         if name not in indices:
             raise DataError(
                 f"{row.place}: {SPLIT}: expected train, validation or test, found {name!r}"

@@ -13,6 +13,11 @@ from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.image_listing import Row
 from mtlkit.data.label_columns import check_labels, columns_by_split, describe, shortened
+from mtlkit.data.label_groups import (
+    group_columns_by_split,
+    grouped_columns,
+    patterns,
+)
 from mtlkit.data.paths import find_file
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
@@ -25,7 +30,7 @@ _CONSTANT = 1e-12
 
 
 def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
-    if not value or len(set(value)) != len(value):
+    if not (value or table.vectors or table.multi_label) or len(set(value)) != len(value):
         raise ValueError(f"{field.name}: expected different columns, found {list(value)}")
 
 
@@ -57,6 +62,9 @@ class Table(DataSource):
     Any other column is one-hot encoded by its training values. An empty cell among the features is
     an error, unless `fill` is true: then it is the training mean, or zeros for one-hot inputs.
 
+    `vectors` and `multi_label` group columns under one label: numbers, or 1 and 0 (also true and
+    false), an empty cell being a missing element. A column may be a pattern such as ``NR-*``.
+
     `labels` are classes, except for `numeric` ones; an empty cell is a missing label. Their names
     are those of `vocabulary`, or the values in the training split in natural order. A column called
     `split` (train, validation or test) names the split of each row; without it, rows are split at
@@ -68,7 +76,9 @@ class Table(DataSource):
     """
 
     file: Path
-    labels: tuple[str, ...] = attrs.field(validator=_distinct)
+    labels: tuple[str, ...] = attrs.field(default=(), validator=_distinct)
+    vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
+    multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     numeric: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_labels_only)
     key: str | None = None
@@ -88,16 +98,18 @@ def load_table(config: Table, loading: Loading) -> Data:
     if not rows:
         raise DataError(f"{config.file}: the table has no rows")
     _refuse_repeated(rows)
-    features = _feature_names(config, rows)
+    groups = grouped_columns(config, list(rows[0].labels))
+    features = _feature_names(config, rows, groups)
     labeled = [_labels(config, row) for row in rows]
     check_labels(config, labeled)
     indices = split_indices(config.split, labeled)
     columns = columns_by_split(config, labeled, indices, without=SPLIT)
+    grouped = group_columns_by_split(config, rows, indices)
     inputs = torch.cat([_inputs(config, rows, name, indices["train"]) for name in features], 1)
     splits = {
         name: Split(
             inputs=inputs[torch.tensor(chosen)],
-            columns=columns[name],
+            columns={**columns[name], **grouped[name]},
             ids=[rows[index].file for index in chosen],
         )
         for name, chosen in indices.items()
@@ -105,12 +117,15 @@ def load_table(config: Table, loading: Loading) -> Data:
     summary = {"rows": str(len(rows)), "features": f"{len(features)}: {shortened(features)}"}
     summary["splits"] = ", ".join(f"{len(split)} {name}" for name, split in splits.items())
     summary |= describe(config, labeled, without=SPLIT, what="rows")
-    groups = config.split.groups if config.split else None
+    summary |= {
+        label: f"{len(names)} columns: {shortened(names)}" for label, names in groups.items()
+    }
+    divided = config.split.groups if config.split else None
     return Data(
         train=splits["train"],
         validation=splits.get("validation"),
         test=splits.get("test"),
-        open_labels=frozenset([*config.open_labels, *([groups] if groups else [])]),
+        open_labels=frozenset([*config.open_labels, *([divided] if divided else [])]),
         mean=0.0,
         std=1.0,
         summary=summary,
@@ -125,7 +140,9 @@ def _refuse_repeated(rows: Sequence[Row]) -> None:
         first[row.file] = row.place
 
 
-def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
+def _feature_names(
+    config: Table, rows: Sequence[Row], groups: Mapping[str, Sequence[str]]
+) -> list[str]:
     """Return the columns of features; `DataError` if the table lacks a configured column."""
     known = list(rows[0].labels)
     for option, names in (("labels", config.labels), ("features", config.features or ())):
@@ -136,8 +153,12 @@ def _feature_names(config: Table, rows: Sequence[Row]) -> list[str]:
                     f"{did_you_mean(name, known)}; it has: {shortened(known)}"
                 )
     # the label that groups the rows has other values in the test split
-    others = [n for n in known if n not in (*config.labels, SPLIT, *_split_labels(config))]
+    labels = {*config.labels, *(name for names in groups.values() for name in names)}
+    others = [n for n in known if n not in {*labels, SPLIT, *_split_labels(config)}]
     features = list(config.features) if config.features is not None else others
+    both = [name for name in features if name in labels]
+    if both:
+        raise DataError(f"data.features: {both[0]!r} is a column of a label; remove it")
     if not features:
         raise DataError("data.features: every column is a label; add a column of features")
     return features

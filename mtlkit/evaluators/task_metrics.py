@@ -12,6 +12,7 @@ from mtlkit.evaluators.context import EvaluationContext, Predictions
 from mtlkit.evaluators.task_scores import score_tasks, task_scales
 from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.report.blocks import Block, Section, TableBlock
+from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
 from mtlkit.targets.tokens import TokenTarget
 from mtlkit.task import Task
@@ -127,7 +128,7 @@ def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
     return torch.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-_NOUNS = {ClassMapTarget: "pixels", TokenTarget: "tokens"}
+_NOUNS: Mapping[type[Target], str] = {ClassMapTarget: "pixels", TokenTarget: "tokens"}
 """What is counted in the table of a type of targets; samples by default."""
 
 

@@ -97,3 +97,10 @@ def nouns(targets: Sequence[type[Target]]) -> str:
     'a class or a number'
     """
     return " or ".join(target.noun for target in targets)
+
+
+def check_columns(names: Sequence[str], labels: Tensor) -> None:
+    """Raise `DataError` unless `labels` (N, K) have a column for each of `names`."""
+    if labels.shape[1] != len(names):
+        shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+        raise DataError(f"expected {len(names)} columns ({shown}), got {labels.shape[1]}")

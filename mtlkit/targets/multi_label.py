@@ -3,7 +3,9 @@
 from typing import ClassVar
 
 import attrs
+from torch import Tensor
 
+from mtlkit.targets.base import check_columns
 from mtlkit.targets.codes import CodedTarget
 
 
@@ -28,3 +30,7 @@ class MultiLabelTarget(CodedTarget):
     @property
     def codes(self) -> int:
         return 2
+
+    def check(self, labels: Tensor) -> None:
+        super().check(labels)
+        check_columns(self.names, labels)

@@ -6,6 +6,7 @@ import attrs
 from torch import Tensor
 
 from mtlkit.component import at_least, one_of
+from mtlkit.errors import DataError
 from mtlkit.targets.geometry import Box, Size
 from mtlkit.targets.maps import MapTarget
 from mtlkit.targets.numbers import RealTarget
@@ -29,6 +30,11 @@ class RealMapTarget(MapTarget, RealTarget):
 
     channels: int = attrs.field(default=1, validator=at_least(1))
     quantity: str = attrs.field(default="value", validator=one_of("value", "depth", "disparity"))
+
+    def check(self, labels: Tensor) -> None:
+        super().check(labels)
+        if labels.shape[1] != self.channels:
+            raise DataError(f"expected {self.channels} channels, got {labels.shape[1]}")
 
     @property
     def components(self) -> tuple[str, ...]:

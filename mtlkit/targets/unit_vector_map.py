@@ -33,6 +33,8 @@ class UnitVectorMapTarget(MapTarget):
 
     def check(self, labels: Tensor) -> None:
         super().check(labels)
+        if labels.shape[1] != 3:
+            raise DataError(f"expected labels of shape {self.shape}, got {tuple(labels.shape)}")
         lengths = labels.norm(dim=1)[self.present(labels)]
         wrong = lengths[~((lengths - 1).abs() <= _TOLERANCE)]
         if len(wrong):

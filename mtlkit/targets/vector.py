@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import DataError
+from mtlkit.targets.base import check_columns
 from mtlkit.targets.geometry import Box, Size, rotate_points
 from mtlkit.targets.keypoints import other_side, points_of
 from mtlkit.targets.numbers import RealTarget
@@ -75,3 +76,7 @@ class VectorTarget(RealTarget):
                 f"lacks; name both points, or neither after a side"
             )
         return other
+
+    def check(self, labels: Tensor) -> None:
+        super().check(labels)
+        check_columns(self.names, labels)

@@ -29,7 +29,7 @@ ONE_MISTAKE = [
         "casia-net",
         "casianet",
         "r.yaml:2:18: backbone.type: no backbone named 'casianet'; did you mean 'casia-net' "
-        "(built in)? `mtlkit list backbones` shows all 3",
+        "(built in)? `mtlkit list backbones` shows all 6",
     ),
     (
         "total:",
@@ -114,7 +114,8 @@ ONE_MISTAKE = [
         "head: classification",
         "head: {}",
         "r.yaml:5:29: tasks.pose.head: expected `type` with the name of a head: classification, "
-        "margin, regression",
+        "dense-regression, margin, multi-label, normals, regression, segmentation, "
+        "token-classification, vector-regression",
     ),
     (
         "{type: linear}",

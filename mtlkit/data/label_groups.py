@@ -1,0 +1,109 @@
+"""Columns of a table grouped under one label: vectors, and several binary labels."""
+
+import fnmatch
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import attrs
+import torch
+
+from mtlkit.data.columns import Column, Labels
+from mtlkit.data.image_listing import Row
+from mtlkit.data.label_columns import shortened
+from mtlkit.errors import DataError, did_you_mean
+from mtlkit.targets.base import Target
+from mtlkit.targets.multi_label import MultiLabelTarget
+from mtlkit.targets.vector import VectorTarget
+from mtlkit.task_types import MISSING
+
+TRUTHS = {"1": 1, "true": 1, "yes": 1, "0": 0, "false": 0, "no": 0}
+"""Values of a binary label by their text in lower case."""
+
+
+class GroupOptions(Protocol):
+    """The options of a source for grouped columns; see `mtlkit.data.table.Table`."""
+
+    @property
+    def vectors(self) -> Mapping[str, tuple[str, ...]]:
+        """Columns of the components of each vector, by label."""
+
+    @property
+    def multi_label(self) -> Mapping[str, tuple[str, ...]]:
+        """Columns of the binary labels of each multi-label, by label."""
+
+
+def patterns(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, tuple[str, ...]]) -> None:
+    """Accept lists of columns by label, none of them empty."""
+    for label, columns in value.items():
+        if not columns:
+            raise ValueError(f"{field.name}: {label}: expected columns, found none")
+
+
+def grouped_columns(config: GroupOptions, known: Sequence[str]) -> dict[str, list[str]]:
+    """Return the columns of each grouped label, with patterns such as ``NR-*`` expanded.
+
+    Raises `DataError` for a column that is not among the `known` ones.
+    """
+    groups: dict[str, list[str]] = {}
+    for option in ("vectors", "multi_label"):
+        for label, names in getattr(config, option).items():
+            columns = [c for name in names for c in _matching(name, known, f"{option}.{label}")]
+            groups[label] = list(dict.fromkeys(columns))
+    return groups
+
+
+def _matching(name: str, known: Sequence[str], place: str) -> list[str]:
+    columns = [name] if name in known else fnmatch.filter(known, name)
+    if not columns:
+        raise DataError(
+            f"data.{place}: the table has no column {name!r}{did_you_mean(name, known)}; it has: "
+            f"{shortened(known)}"
+        )
+    return columns
+
+
+def group_columns_by_split(
+    config: GroupOptions, rows: Sequence[Row], indices: Mapping[str, Sequence[int]]
+) -> dict[str, dict[str, Column]]:
+    """Return the grouped columns of every split; `DataError` for a value that is no label."""
+    groups = grouped_columns(config, list(rows[0].labels))
+    columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
+    for label, names in groups.items():
+        target: Target
+        if label in config.vectors:
+            target, parse = VectorTarget(names=tuple(names)), _number
+        else:
+            target, parse = MultiLabelTarget(names=tuple(names)), _truth
+        values = [[_cell(row, name, parse) for name in names] for row in rows]
+        labels = torch.tensor(values, dtype=target.dtype)
+        for split, chosen in indices.items():
+            columns[split][label] = Labels(target, labels[torch.tensor(chosen)])
+    return columns
+
+
+def describe_groups(groups: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return a summary of each grouped label to display."""
+    return {label: f"{len(names)} columns: {shortened(names)}" for label, names in groups.items()}
+
+
+def _cell(row: Row, name: str, parse: Callable[[str | None], float | None]) -> float:
+    value = parse(row.labels[name])
+    if value is None:
+        expected = "a number" if parse is _number else "1, 0, true or false"
+        raise DataError(f"{row.place}: {name}: expected {expected}, found {row.labels[name]!r}")
+    return value
+
+
+def _number(text: str | None) -> float | None:
+    if text is None:
+        return math.nan
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return None if math.isinf(number) else number
+
+
+def _truth(text: str | None) -> float | None:
+    return MISSING if text is None else TRUTHS.get(text.lower())

@@ -1,0 +1,152 @@
+"""Splits that disagree are found before training, with the task, the label and the sample."""
+
+import attrs
+import pytest
+import torch
+
+from mtlkit import Task
+from mtlkit.data import (
+    Categorical,
+    ClassMapTarget,
+    Data,
+    Labels,
+    MultiLabelTarget,
+    Numeric,
+    Split,
+    VectorTarget,
+)
+from mtlkit.errors import DataError
+from mtlkit.heads import MultiLabel, Regression, Segmentation, VectorRegression
+from mtlkit.model import assembly_of
+from mtlkit.runs.encoded_splits import encoded_splits
+
+
+class Maps:
+    """Maps on access, of which the third has another size or code."""
+
+    def __init__(self, code=1, size=2):
+        self.maps = [torch.zeros(2, 2, dtype=torch.int64) for _ in range(4)]
+        self.maps[2] = torch.full((size, 2), code)
+
+    def __len__(self):
+        return len(self.maps)
+
+    def __getitem__(self, index):
+        return torch.stack([self.maps[i] for i in index.tolist()])
+
+
+def split(column, count=4):
+    return Split(
+        inputs=torch.zeros(count, 3), columns={"y": column}, ids=[f"s{i}" for i in range(count)]
+    )
+
+
+def classes(*values):
+    return Categorical.of([*values, *"abab"][:4])
+
+
+def checked(task, train, **others):
+    data = Data(train=split(train), **others)
+    return encoded_splits(data, {"y": task}, assembly_of(data, {"y": task}))
+
+
+GROUND = ClassMapTarget(names=("sky", "road"))
+XY = VectorTarget(names=("x", "y"))
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+@pytest.mark.parametrize(
+    ("task", "train", "other", "message"),
+    [
+        (
+            Task(),
+            classes("a", "b"),
+            classes("a", "c"),
+            "tasks.y: s1: the label 'y' is 'c', ",
+        ),
+        (Task(), classes("a", "b"), Numeric(torch.ones(4)), r"'y' is a number \(N,\) in one split"),
+        (
+            Task(head=Regression()),
+            Numeric(torch.ones(4)),
+            classes("a"),
+            r"'y' is a class \(N,\) in one split and a number \(N,\) in training",
+        ),
+        (
+            Task(head=VectorRegression()),
+            Labels(XY, torch.ones(4, 2)),
+            Labels(VectorTarget(names=("x", "z")), torch.ones(4, 2)),
+            "or has other names",
+        ),
+        (
+            Task(head=Segmentation()),
+            Labels(GROUND, Maps()),
+            Labels(GROUND, Maps(code=7)),
+            "tasks.y: the label 'y' of s2: expected codes from 0 to 1, or -1 .* got 7",
+        ),
+        (
+            Task(head=Segmentation()),
+            Labels(GROUND, Maps()),
+            Labels(GROUND, Maps(size=3)),
+            r"the label 'y' of s2: got the shape \(3, 2\), expected \(2, 2\), that of s0; resize",
+        ),
+    ],
+    ids=["class", "number", "type", "names", "code", "size"],
+)
+def test_a_later_split_that_disagrees_is_named(name, task, train, other, message):
+    assert checked(task, train, **{name: split(train)}).keys() == {"train", name}
+    with pytest.raises(DataError, match=message):
+        checked(task, train, **{name: split(other)})
+
+
+def test_a_class_that_only_an_open_test_has_counts_as_missing():
+    others = {"test": split(classes("c")), "open_labels": frozenset({"y"})}
+    assert checked(Task(), classes("a", "b"), **others)["test"]["y"].tolist() == [-1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("name", ["validation", "test"])
+def test_an_empty_split_is_named(name):
+    empty = attrs.evolve(split(classes("a")).subset(torch.arange(0)))
+    with pytest.raises(DataError, match=f"the {name} split is empty; add samples to it, or leave"):
+        checked(Task(), classes("a", "b"), **{name: empty})
+
+
+@pytest.mark.parametrize(
+    ("column", "head", "message"),
+    [
+        (
+            Labels(XY, torch.ones(4, 2)),
+            Regression(),
+            r"the label 'y' is several numbers \(N, K\), the head Regression predicts a number "
+            r"\(N,\); use `head: \{type: vector-regression\}`",
+        ),
+        (
+            Labels(MultiLabelTarget(names=("a", "b")), torch.ones(4, 2, dtype=torch.int64)),
+            Segmentation(),
+            r"'y' is several labels \(N, K\), the head Segmentation predicts a class of each pixel "
+            r"\(N, H, W\); use `head: \{type: multi-label\}`",
+        ),
+        (classes("a"), MultiLabel(), r"use `head: \{type: classification\}`"),
+        (
+            Labels(GROUND, torch.full((4, 2, 2), -1)),
+            Segmentation(),
+            "no training sample has the label 'y'; remove the task",
+        ),
+    ],
+    ids=["vector", "multi-label", "class", "no pixel"],
+)
+def test_a_head_of_another_target_is_refused_with_the_one_that_fits(column, head, message):
+    with pytest.raises(DataError, match=message):
+        checked(Task(head=head), column)
+
+
+@pytest.mark.parametrize(
+    ("target", "labels", "message"),
+    [
+        (MultiLabelTarget(names=("a", "b")), torch.full((4, 2), 2), "from 0 to 1, or -1 .* got 2"),
+        (XY, torch.ones(4, 3), r"expected 2 columns \(x, y\), got 3"),
+        (XY, torch.ones(4), r"expected labels of shape \(N, K\), got \(4,\)"),
+    ],
+)
+def test_labels_in_memory_are_checked_when_the_column_is_made(target, labels, message):
+    with pytest.raises(DataError, match=message):
+        Labels(target, labels)
