@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.component import at_least
+from mtlkit.component import above, at_least, each
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.decoding import MEMORY, Frame, StoredImages, read_images, threads
@@ -75,6 +75,14 @@ def _vocabulary(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str,
             )
 
 
+def _one_or_each_channel(images: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    if len(value) not in (1, images.channels):
+        raise ValueError(
+            f"{field.name}: expected one number, or {images.channels} for the channels, found "
+            f"{len(value)}"
+        )
+
+
 @attrs.frozen(kw_only=True)
 class Images(DataSource):
     """The images in a folder, with labels from a table or from the names of the files.
@@ -88,6 +96,9 @@ class Images(DataSource):
     in separate files, by label, see `LabelMaps`; they are read on access.
 
     Every image is resized to `size` (a side, or height and width) and converted to `channels`.
+    The network reads (pixel - `mean`) / `std` of 8-bit pixels. Each of the two is one number or one
+    for each channel, such as 255 times those of a pretrained timm model.
+
     Labels are classes, except for `numeric` ones. Their names are those of `vocabulary`, or the
     values in the training split in natural order. A label called `split` (train, validation or
     test) names the split of each sample; without it, samples are split at random by the option
@@ -106,6 +117,10 @@ class Images(DataSource):
     labels: Path | None = None
     pattern: str | None = attrs.field(default=None, validator=_one_source_of_labels)
     channels: int = attrs.field(default=3, validator=_gray_or_color)
+    mean: tuple[float, ...] = attrs.field(default=(127.5,), validator=_one_or_each_channel)
+    std: tuple[float, ...] = attrs.field(
+        default=(128.0,), validator=[_one_or_each_channel, each(above(0))]
+    )
     numeric: tuple[str, ...] = ()
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
     vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
@@ -171,6 +186,8 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
         validation=splits.get("validation"),
         test=splits.get("test"),
         open_labels=frozenset([*config.open_labels, *([divided] if divided else [])]),
+        mean=config.mean,
+        std=config.std,
         summary=summary,
     )
 

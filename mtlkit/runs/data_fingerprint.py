@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mtlkit.checksums import checksum
 from mtlkit.data.dataset import Data, Split
-from mtlkit.model import Assembly, encode_targets
+from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.task import Task
 
 CONTENT = "content"

@@ -13,7 +13,8 @@ import torch
 from mtlkit.component import above, at_least
 from mtlkit.data.source import Loading
 from mtlkit.errors import NotFiniteError, RunError
-from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.assembly import assembly_of, encode_targets
+from mtlkit.model import assemble
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.optim.base import Schedule
 from mtlkit.plugins.catalog import Catalog, load_catalog

@@ -5,7 +5,7 @@ from typing import Any
 
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError
-from mtlkit.model import Assembly
+from mtlkit.assembly import Assembly
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.runs.changes import (
     Change,

@@ -24,15 +24,17 @@ Signal = Tensor
 """Numbers (N, H, W), (N, L) or (N,) from which labels follow, at the positions of the labels."""
 
 
-def features_of(head: Head) -> FeatureSpec:
-    """Return the features of the tests that `head` reads."""
+def features_of(head: Head, example: Example | None = None) -> FeatureSpec:
+    """Return the features of the tests that `head` reads: those of `example`, or small ones."""
+    if example is not None and example.features is not None:
+        return example.features
     return next(spec for kind, spec in SPECS.items() if readable(kind, head.reads))
 
 
 def new_head(head: Head, example: Example | None = None) -> HeadModule:
     """Build the head for small features, fitted to the labels of 64 samples."""
     target = example.target if example and example.target else example_of(head.targets[0])
-    module = head.build(features_of(head), target)
+    module = head.build(features_of(head, example), target)
     module.fit_targets(head_batch(head, 64, example)[1])
     return module
 
@@ -42,7 +44,7 @@ def head_batch(head: Head, count: int, example: Example | None = None) -> tuple[
 
     Every fourth sample has no label, and every fifth element of the others is missing.
     """
-    spec = features_of(head)
+    spec = features_of(head, example)
     features, _ = random_features(spec, count)
     target = example.target if example and example.target else example_of(head.targets[0])
     signal = spec.rows(features)[..., 0]

@@ -358,3 +358,23 @@ def test_what_is_refused_before_loading(options, message):
 
 def test_the_component_is_registered(catalog):
     assert catalog.data.get("images") is Images
+
+
+def test_pixels_are_normalized_by_the_mean_of_each_channel(faces):
+    mean, std = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+    data = load(faces, channels=3, mean=mean, std=std)
+    assert (data.input_specs.mean, data.input_specs.std) == (mean, std)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mean": (1.0, 2.0)}, "mean: expected one number, or 3 for the channels, found 2"),
+        ({"std": (1.0, 2.0)}, "std: expected one number, or 3 for the channels, found 2"),
+        ({"std": (0.0,)}, "std: expected a number above 0, found 0.0"),
+    ],
+)
+def test_a_mean_that_does_not_fit_the_channels_is_refused(options, message):
+    with pytest.raises(ValueError, match="expected") as caught:
+        Images(folder="faces", pattern="{a}.png", size=8, **options)
+    assert str(caught.value) == message

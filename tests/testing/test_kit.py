@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from mtlkit import testing
+from mtlkit.backbones import MapFeatures
 from mtlkit.data import InputSpec
 from mtlkit.errors import MtlkitError
+from mtlkit.heads import Segmentation
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Origin
 from mtlkit.testing.check import Check, Subject
+from mtlkit.testing.head_batches import head_batch, new_head
 from mtlkit.testing.suite import CHECKS, Case
 
 DEAR = {
@@ -249,3 +252,12 @@ def test_an_excuse_that_is_no_longer_needed_fails(distribution):
     assert excused == {"schedules/acme/slow:pickles": [strictly]}
     assert len(mark.args[1]) == len(CHECKS["schedules"])
     assert "10 must pass, 1 must fail" in test.__doc__
+
+
+def test_a_head_is_tested_with_the_features_of_its_example():
+    spec = MapFeatures(channels=5, stride=8)
+    example = testing.Example(value=Segmentation(), features=spec)
+    features, labels = head_batch(example.value, 3, example)
+    assert spec.mismatch(features, 3) is None
+    outputs = new_head(example.value, example)(features)
+    assert outputs.shape == (3, *outputs.shape[1:2], *labels.shape[1:])

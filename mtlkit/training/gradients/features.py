@@ -14,6 +14,9 @@ from torch import Tensor
 from mtlkit.routers.base import Features
 from mtlkit.training.gradients.ends import Ends
 
+LARGE = 2**18
+"""Number of elements of features from which the gradients of tasks are computed one by one."""
+
 
 @attrs.frozen(eq=False)
 class DetachedFeatures(Ends):
@@ -34,8 +37,10 @@ class DetachedFeatures(Ends):
         The first losses are those of `tasks`, in this order; any others are the branches'. The
         second result is the gradient of the summed losses at `parameters`, from the same pass.
         """
-        heads = [leaf for task in tasks for leaf in ends_of(self.features.copies[task])]
         branches = ends_of(self.features) if len(losses) > len(tasks) else ()
+        if len(self.tensors) == 1 and not branches and self.tensors[0].numel() >= LARGE:
+            return self._one_by_one(losses, tasks, parameters)
+        heads = [leaf for task in tasks for leaf in ends_of(self.features.copies[task])]
         gradients = torch.autograd.grad(
             losses.sum(), (*heads, *branches, *parameters), retain_graph=True, allow_unused=True
         )
@@ -53,6 +58,24 @@ class DetachedFeatures(Ends):
             for start, gradient in zip(starts, at_branches, strict=True):
                 _write(rows[number], start, gradient)
         return rows, at_parameters
+
+    def _one_by_one(
+        self, losses: Tensor, tasks: Sequence[str], parameters: Sequence[Tensor]
+    ) -> tuple[Tensor, Sequence[Tensor | None]]:
+        """Return the result of `jacobian` at one end, with one gradient of a task in memory.
+
+        Each head has its own graph, so that a pass of each costs what one pass of all does.
+        """
+        rows = losses.new_zeros(len(losses), self.tensors[0].numel(), dtype=torch.float32)
+        totals: list[Tensor | None] = [None] * len(parameters)
+        for row, loss, task in zip(rows, losses, tasks, strict=True):
+            points = (self.features.copies[task].shared, *parameters)
+            at_leaf, *rest = torch.autograd.grad(loss, points, retain_graph=True, allow_unused=True)
+            _write(row, 0, at_leaf)
+            del at_leaf
+            for number, part in enumerate(rest):
+                totals[number] = _sum(totals[number], part)
+        return rows, totals
 
     def _rows(
         self, losses: Tensor, tasks: Sequence[str], gradients: Sequence[Tensor | None]
@@ -104,6 +127,12 @@ def detach_features(features: Features, tasks: Sequence[str]) -> DetachedFeature
 
 def _leaf(end: Tensor) -> Tensor:
     return end.detach().requires_grad_()
+
+
+def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
 
 
 def _write(row: Tensor, start: int, gradient: Tensor | None) -> None:
