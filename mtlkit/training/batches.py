@@ -79,6 +79,8 @@ class Batches:
         return tuple(self._divided(batch.epoch, part, rank) for part in parts)
 
     def _divided(self, epoch: int, whole: Tensor, rank: int) -> UpdateBatch:
+        if self.world == self.accumulate == 1:
+            return UpdateBatch(epoch, whole, (whole,))
         part = whole.tensor_split(self.world)[rank]
         return UpdateBatch(epoch, whole, part.tensor_split(self.accumulate))
 

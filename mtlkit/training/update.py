@@ -119,10 +119,14 @@ class Updater:
         One all-reduce decides both. It is the only device sync of a step, except those of
         components, such as the grouped router.
         """
-        finite = torch.stack([result.total for result in backward.results]).isfinite().all()
         requested = stop_request is not None and stop_request.wished
-        stop = finite.new_full((), requested)  # filled on the device, which avoids a copy
-        bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
+        totals = [result.total for result in backward.results]
+        finite = totals[0].isfinite() if len(totals) == 1 else torch.stack(totals).isfinite().all()
+        if self.ranks.world == 1:
+            bad, any_stop = not finite, requested
+        else:
+            stop = finite.new_full((), requested)  # filled on the device, which avoids a copy
+            bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
         if bad:
             ids = self.context.data.train.ids
             parameters = dict(self.inner.named_parameters())

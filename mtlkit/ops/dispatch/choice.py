@@ -226,7 +226,10 @@ def _fastest(op: Op, request: Request, table: str | None) -> Implementation:
 
 def _environment(op: str) -> str | None:
     """Return the choice for `op` in the environment variable; every op in it must exist."""
-    choices = _parsed(os.environ.get(CHOICES, ""))
+    text = os.environ.get(CHOICES)
+    if not text:
+        return None
+    choices = _parsed(text)
     for name in choices:
         # without a table nothing is known about the ops of plugins, and these have no effect
         if "/" not in name or _context.get().table is not REGISTERED:
