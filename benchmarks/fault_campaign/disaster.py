@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ class Disaster:
         self.below, self.number, self.full = str(below.absolute()), number, full
         self.events = 0
         self._sync = os.fsync
+        self._synced: dict[int, int] = {}  # sizes by inode
 
     def install(self) -> "Disaster":
         """Start counting."""
@@ -64,13 +66,17 @@ class Disaster:
         self.strike(event)
 
     def _fsync(self, handle: int) -> None:
-        # a process that dies before the sync may leave half of the content
+        """Sync; a process that dies before may leave half of what was not synced yet."""
+        status = os.fstat(handle)
+        synced = self._synced.get(status.st_ino, 0)
+
         def tear() -> None:
-            if os.path.isfile(f"/proc/self/fd/{handle}"):
-                os.ftruncate(handle, os.fstat(handle).st_size // 2)
+            if stat.S_ISREG(status.st_mode):
+                os.ftruncate(handle, (synced + status.st_size) // 2)
 
         self.strike("fsync", tear)
         self._sync(handle)
+        self._synced[status.st_ino] = status.st_size
 
     def strike(self, event: str, before: Callable[[], None] = lambda: None) -> None:
         """Count an event; at the chosen one run `before`, then kill the process or fail."""

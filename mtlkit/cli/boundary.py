@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Protocol
 
 import click
-from click.utils import PacifyFlushWrapper
 
 from mtlkit.atomic_files import reason_of
 from mtlkit.cli.terminal import echo
@@ -40,6 +39,7 @@ class CommandState(Protocol):
 
 def exit_code(command: Callable[[], object], state: CommandState) -> int:
     """Run `command`, print its error if it raises one, and return the exit code."""
+    stdout = sys.stdout
     try:
         code = command()
         sys.stdout.flush()  # detects a reader that is gone while its error can be handled
@@ -71,7 +71,7 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
         )
         return 2
     except SystemExit as end:
-        if isinstance(sys.stdout, PacifyFlushWrapper):  # click has met a BrokenPipeError
+        if sys.stdout is not stdout:  # click has met a BrokenPipeError and replaced it
             _discard_output()
             return 1
         if state.owner != "mtlkit":  # a plugin's command may end as it likes

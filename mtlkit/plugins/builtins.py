@@ -216,6 +216,8 @@ def _metrics(catalog: "Registrar") -> None:
     add("angle-median", "mtlkit.metrics.angles:AngleMedian", "the median angle of unit vectors")
     add("angle-within", "mtlkit.metrics.angles:AngleWithin", "the fraction of small angles")
     add("nme", "mtlkit.metrics.nme:NME", "the normalized mean error of keypoints")
+
+
 def _optimization(catalog: "Registrar") -> None:
     """Register the optimizers, then the schedules."""
     add = catalog.optimizers.add

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.checksums import checksum
 from mtlkit.data.dataset import Data, Split
-from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.task import Task
 
 CONTENT = "content"

@@ -10,10 +10,10 @@ from pathlib import Path
 import attrs
 import torch
 
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.component import above, at_least
 from mtlkit.data.source import Loading
 from mtlkit.errors import NotFiniteError, RunError
-from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.model import assemble
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.optim.base import Schedule

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from mtlkit.assembly import Assembly
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError
-from mtlkit.assembly import Assembly
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.runs.changes import (
     Change,
