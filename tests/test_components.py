@@ -84,7 +84,11 @@ EXAMPLES = {
     "weightings/nash-mtl": {"largest_mean": None, "largest_norm": None, "every": 3},
     "weightings/fairgrad": {"alpha": 1.5, "largest_mean": 2.0},
     "weightings/aligned-mtl": {"scale": Singular.MEDIAN},
-    "weightings/db-mtl": {"momentum": 0.5, "momentum_decay": 0.5, "at": GradientLocation.PARAMETERS},
+    "weightings/db-mtl": {
+        "momentum": 0.5,
+        "momentum_decay": 0.5,
+        "at": GradientLocation.PARAMETERS,
+    },
     "weightings/moco": {"tracking": 0.25, "rate": 0.5, "pull": 0.1, "form": "released"},
     "weightings/excess-mtl": {"rate": 0.5},
     "weightings/cr-mogm": {"of": PCGrad(), "momentum": 0.5},
