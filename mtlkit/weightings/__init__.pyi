@@ -34,6 +34,7 @@ from .kinds import GramianWeighting as GramianWeighting
 from .kinds import JacobianWeighting as JacobianWeighting
 from .kinds import Lookahead as Lookahead
 from .kinds import LossWeighting as LossWeighting
+from .kinds import ReadsFeatures as ReadsFeatures
 from .kinds import RequiresPositiveLosses as RequiresPositiveLosses
 from .kinds import StatefulJacobian as StatefulJacobian
 from .kinds import StepInfo as StepInfo

@@ -7,7 +7,7 @@ The parent class of a weighting selects the training step:
 - `GramianWeighting` maps the Gramian (K, K) of the tasks' gradients to weights (K,);
   `DoubleSampling` and `Lookahead` read the product of the Jacobians of two draws instead;
 - `JacobianWeighting` maps the Jacobian (K, P) of the tasks' gradients to a direction (P,);
-  `StatefulJacobian` also keeps state of that size.
+  `StatefulJacobian` also keeps state of that size, and `ReadsFeatures` reads the features.
 
 `AfterStep`, `WeightsHeads` and `RequiresPositiveLosses` are mixins for any of them. Of T loss
 terms, a weighting reads the K that have a target in the update: a task without targets has no
@@ -48,11 +48,14 @@ class UpdateStats:
     """Statistics of a whole update, over all its micro-batches and ranks.
 
     `losses` (K,) are the mean losses, detached, and `indices` (K,) those of their terms among T.
+    `features` (P,) are the features at which a `ReadsFeatures` gets gradients, in the order of
+    their columns; None elsewhere.
     """
 
     losses: Tensor
     indices: Tensor
     step: StepInfo = attrs.field(factory=StepInfo)
+    features: Tensor | None = None
 
 
 @attrs.frozen(eq=False)
@@ -190,6 +193,13 @@ class JacobianWeighting(WeightingModule):
     @abstractmethod
     def forward(self, jacobian: Tensor, stats: UpdateStats) -> Direction:
         """Return the direction (P,) from the Jacobian (K, P)."""
+
+
+class ReadsFeatures(JacobianWeighting):
+    """A Jacobian weighting that also reads the features, which are `UpdateStats.features`.
+
+    It needs gradients at the features, and one output of the backbone.
+    """
 
 
 class StatefulJacobian(JacobianWeighting):

@@ -5,17 +5,21 @@ import pytest
 import torch
 
 from mtlkit.backbones import CasiaNet
+from mtlkit.errors import AssemblyError
 from mtlkit.routers import BlockBranch
 from mtlkit.training.gradients.batch import MicroBatch, UpdateInfo
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.weightings import (
     DBMTL,
     IMTL,
+    Direction,
     Dynamic,
     Equal,
     Fixed,
+    GradientWeighting,
     HeadGradients,
     NashMTL,
+    ReadsFeatures,
     Uncertainty,
     Weighting,
     WeightingModule,
@@ -128,6 +132,45 @@ def test_heads_may_have_weights_of_their_own(points, weighting, accumulate):
     for name, p in model.named_parameters():
         expected = trunk[name] if name in of_trunk else own[name]
         torch.testing.assert_close(p.grad, expected, rtol=1e-4, atol=1e-6)
+
+
+@attrs.frozen(kw_only=True)
+class AlongFeatures(GradientWeighting):
+    """The direction that shrinks the features, to test what a weighting reads."""
+
+    def build(self, terms, features):
+        return AlongFeaturesDirection()
+
+
+class AlongFeaturesDirection(ReadsFeatures):
+    def forward(self, jacobian, stats):
+        assert stats.features.shape == jacobian[0].shape
+        return Direction(stats.features, torch.ones(len(jacobian)))
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_weighting_may_read_the_features(points, accumulate):
+    """The features are in the order of the gradients' columns, over all micro-batches."""
+    train = attrs.evolve(points.PLAIN.train, batch=12, accumulate=accumulate)
+    made = points.updater(attrs.evolve(points.PLAIN, weighting=AlongFeatures(), train=train))
+    batch = made.batches.update(0, 0)
+    result = made.backward.run(0, batch, 0.1, watch=True)
+    assert all(part.gramian.shape == (4, 4) for part in result.results)
+    shared = made.inner.model.features(made.context.data.train.inputs[batch.whole]).shared
+    expected = gradients(made.inner.model, shared.square().sum() / 2)
+    names = trunk_names(made)
+    for name, p in made.inner.model.named_parameters():
+        if name in names:
+            torch.testing.assert_close(p.grad, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_several_outputs_of_the_backbone_have_no_common_features(points):
+    router = attrs.evolve(points.GROUPED, branch=BlockBranch())
+    recipe = attrs.evolve(
+        points.PLAIN, backbone=CasiaNet(width=0.05), router=router, weighting=AlongFeatures()
+    )
+    with pytest.raises(AssemblyError, match=r"weighting.at: got several outputs .* use `at: para"):
+        points.updater(recipe).update(0)
 
 
 @pytest.mark.parametrize("branch", [None, BlockBranch()])

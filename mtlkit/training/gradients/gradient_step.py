@@ -25,6 +25,7 @@ from mtlkit.weightings.kinds import (
     GramianWeighting,
     JacobianWeighting,
     Lookahead,
+    ReadsFeatures,
     WeightsHeads,
 )
 
@@ -106,15 +107,20 @@ class JacobianStep(GradientStep):
     weighting: JacobianWeighting
 
     def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
-        jacobian = self.source.jacobian(stream)
+        reads_features = isinstance(self.weighting, ReadsFeatures)
+        jacobian = self.source.jacobian(stream.with_features() if reads_features else stream)
+        rows, features = jacobian.rows, None
+        if reads_features:
+            rows, features = rows[:-1], rows[-1]
         losses = self.ranks.sum(stream.losses)
+        stats = attrs.evolve(update.stats(losses), features=features)
         with torch.no_grad():
-            result = self.weighting(update.present(jacobian.rows), update.stats(losses))
+            result = self.weighting(update.present(rows), stats)
         return TaskWeights(
             weights=update.scatter(result.weights),
             heads=self.head_weights(losses, update),
             parts=jacobian.parts(result.direction),
-            gramian=gramian_of(jacobian.rows) if update.watch else None,
+            gramian=gramian_of(rows) if update.watch else None,
         )
 
 

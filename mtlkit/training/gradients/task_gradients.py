@@ -6,6 +6,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.errors import AssemblyError
 from mtlkit.training.gradients.ends import Ends
 from mtlkit.training.gradients.surrogate import surrogate_loss
 from mtlkit.weightings.kinds import StepLosses
@@ -54,6 +55,11 @@ class GradientStream:
     def __iter__(self) -> Iterator[TaskGradients]:
         return map(self._recorded, self._gradients)
 
+    def with_features(self) -> "GradientStream":
+        """Return the stream with a last row that holds the features (1, F)."""
+        self._gradients = map(_with_features, self._gradients)
+        return self
+
     def _recorded(self, gradients: TaskGradients) -> TaskGradients:
         self.per_sample.append(gradients.losses.weighted.detach())
         self._means.append(gradients.losses.mean.detach())
@@ -63,3 +69,14 @@ class GradientStream:
     def losses(self) -> Tensor:
         """Mean losses (T,) of the parts read so far."""
         return torch.stack(self._means).sum(dim=0)
+
+
+def _with_features(gradients: TaskGradients) -> TaskGradients:
+    ends = gradients.ends.tensors
+    if len(ends) != 1:
+        raise AssemblyError(
+            "weighting.at: got several outputs of the backbone, expected one for a weighting that "
+            "reads the features; use `at: parameters`, or the router `shared`"
+        )
+    features = ends[0].detach().flatten().to(gradients.rows).unsqueeze(0)
+    return attrs.evolve(gradients, rows=torch.cat([gradients.rows, features]))

@@ -265,3 +265,23 @@ def test_logged_weights_combine_orthogonal_gradients_to_the_direction():
     jacobian = torch.eye(TASKS, ELEMENTS) * torch.arange(1.0, TASKS + 1).unsqueeze(1)
     direction, weights = direction_of(built(ConFIG()), jacobian)
     torch.testing.assert_close(weights @ jacobian, direction)
+
+
+@pytest.mark.parametrize("leak", [0.0, 0.3])
+def test_graddrop_at_the_features_is_algorithm_1(leak):
+    """One sign for each feature, by the batch sum of gradients times the features' signs."""
+    module = GradDrop(leak=dict.fromkeys(NAMES, leak)).build(TERMS, 8)
+    for seed in SEEDS:
+        generator = torch.Generator().manual_seed(seed)
+        gradients = torch.randn(TASKS, 6, 8, generator=generator)
+        features = torch.randn(6, 8, generator=generator).relu()
+        signed = (gradients * features.sign()).sum(dim=1)
+        purity = 0.5 * (1 + signed.sum(dim=0) / (signed.abs().sum(dim=0) + 1e-12))
+        drawn = torch.rand(8, generator=torch.Generator().manual_seed(seed))
+        mask = (purity > drawn) * (signed > 0) + (purity < drawn) * (signed < 0)
+        expected = ((leak + (1 - leak) * mask.unsqueeze(1)) * gradients).sum(dim=0)
+        stats = UpdateStats(
+            torch.ones(TASKS), torch.arange(TASKS), StepInfo(seed=seed), features.flatten()
+        )
+        direction = module(gradients.flatten(1), stats).direction
+        torch.testing.assert_close(direction, expected.flatten())
