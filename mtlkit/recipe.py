@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -92,6 +93,18 @@ class Train:
 
 
 @attrs.frozen(kw_only=True)
+class WarmStart:
+    """A start from the weights of the finished run in the folder `run`, relative to the recipe.
+
+    `parts` are parts of the model (``backbone``, ``router``, ``heads``) or names with wildcards; by
+    default all.
+    """
+
+    run: Path
+    parts: tuple[str, ...] = ("*",)
+
+
+@attrs.frozen(kw_only=True)
 class Recipe:
     """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
@@ -106,6 +119,7 @@ class Recipe:
     optimizer: Optimizer = attrs.field(factory=SGD)
     schedule: Schedule = attrs.field(factory=Constant)
     train: Train = attrs.field(factory=Train)
+    warm_start: WarmStart | None = None
     callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=at_least(0))

@@ -39,6 +39,7 @@ from mtlkit.runs.report import read_records
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_on_ranks
 from mtlkit.runs.saved_model import keep_assembly, save_model
+from mtlkit.runs.warm_start import warm_start
 from mtlkit.training.checkpoint import newest_checkpoint, remove_half_written, saved_steps
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.cores import refuse_too_many
@@ -237,6 +238,12 @@ def _work(session: RunSession, progress: Progress) -> None:
     model = assemble(backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
+    if checkpoint is None and recipe.warm_start is not None:
+        report = warm_start(model, recipe.warm_start, session.loading.base)
+        progress.say(report.line())
+        if ranks.first:
+            facts = {**read_json(folder.provenance), "warm_start": report.facts()}
+            write_json(folder.provenance, facts)
     weighting = recipe.weighting.build(model.terms, model.router.features)
     training = Training(
         model,
