@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -120,6 +121,18 @@ class Transforms:
 
 
 @attrs.frozen(kw_only=True)
+class WarmStart:
+    """A start from the weights of the finished run in the folder `run`, relative to the recipe.
+
+    `parts` are parts of the model (``backbone``, ``router``, ``heads``) or names with wildcards; by
+    default all.
+    """
+
+    run: Path
+    parts: tuple[str, ...] = ("*",)
+
+
+@attrs.frozen(kw_only=True)
 class Recipe:
     """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
@@ -135,6 +148,7 @@ class Recipe:
     schedule: Schedule = attrs.field(factory=Constant)
     train: Train = attrs.field(factory=Train)
     transforms: Transforms = attrs.field(factory=Transforms)
+    warm_start: WarmStart | None = None
     callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=at_least(0))

@@ -28,7 +28,7 @@ class Freeze(Callback):
 class _Freeze(CallbackState):
     def __init__(self, options: Freeze, run: TrainingRun) -> None:
         super().__init__(run)
-        frozen = select_parameters(run.model, options.parameters)
+        frozen = select_parameters(run.model, options.parameters, "callbacks: freeze")
         self.frozen = list(frozen.values())
         self.names = list(frozen)
         if len(frozen) == len(list(run.model.parameters())) and options.epochs is None:

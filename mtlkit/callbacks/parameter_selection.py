@@ -1,7 +1,7 @@
 """Parameters of a model, selected by part or by a pattern of their names."""
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 
@@ -14,45 +14,48 @@ PARTS = ("backbone", "router", "heads")
 
 
 def part_of(model: MultiTaskModel) -> dict[str, str]:
-    """Return the part of every parameter of `model` by its name."""
-    inside = {
-        id(parameter)
-        for module in model.router.modules()
-        if isinstance(module, BackboneModule)
-        for parameter in module.parameters()
-    }
-    return {
-        name: "heads"
-        if name.startswith("heads.")
-        else "backbone"
-        if id(parameter) in inside
-        else "router"
-        for name, parameter in model.named_parameters()
-    }
+    """Return the part of every parameter and persistent buffer of `model` by its name."""
+    backbones = tuple(
+        f"{name}." for name, module in model.named_modules() if isinstance(module, BackboneModule)
+    )
+
+    def part(name: str) -> str:
+        if name.startswith("heads."):
+            return "heads"
+        return "backbone" if name.startswith(backbones) else "router"
+
+    return {name: part(name) for name in model.state_dict()}
 
 
-def select_parameters(model: MultiTaskModel, patterns: Sequence[str]) -> Mapping[str, nn.Parameter]:
-    """Return the parameters that any of `patterns` selects, by name.
+def select_tensors(model: MultiTaskModel, patterns: Sequence[str], option: str) -> list[str]:
+    """Return the names of the parameters and buffers that any of `patterns` selects.
 
     A pattern is a part (``backbone``, ``router``, ``heads``) or a name with the wildcards of a
-    shell, such as ``heads.pose_head.*``. Raises `AssemblyError` if a pattern selects nothing.
+    shell, such as ``heads.pose_head.*``. Raises `AssemblyError`, which names the `option`, if a
+    pattern selects nothing.
     """
-    parameters = dict(model.named_parameters())
-    selected = {name for pattern in patterns for name in _selected(model, pattern)}
-    return {name: value for name, value in parameters.items() if name in selected}
-
-
-def _selected(model: MultiTaskModel, pattern: str) -> Iterator[str]:
     parts = part_of(model)
-    names = [
-        name
-        for name, part in parts.items()
-        if part == pattern or fnmatch.fnmatchcase(name, pattern)
-    ]
-    if not names:
-        hint = did_you_mean(pattern, [*PARTS, *parts]) or f"; there is {', '.join(list(parts)[:5])}"
-        raise AssemblyError(
-            f"no parameter of the model matches {pattern!r}{hint}; "
-            f"give {', '.join(PARTS)}, or a name with wildcards"
-        )
-    yield from names
+    selected: set[str] = set()
+    for pattern in patterns:
+        names = {
+            name
+            for name, part in parts.items()
+            if part == pattern or fnmatch.fnmatchcase(name, pattern)
+        }
+        if not names:
+            near = did_you_mean(pattern, [*PARTS, *parts])
+            hint = near or f"; there is {', '.join(list(parts)[:5])}"
+            raise AssemblyError(
+                f"{option}: no parameter of the model matches {pattern!r}{hint}; "
+                f"give {', '.join(PARTS)}, or a name with wildcards"
+            )
+        selected |= names
+    return [name for name in parts if name in selected]
+
+
+def select_parameters(
+    model: MultiTaskModel, patterns: Sequence[str], option: str
+) -> Mapping[str, nn.Parameter]:
+    """Return the parameters that any of `patterns` selects, by name; see `select_tensors`."""
+    selected = set(select_tensors(model, patterns, option))
+    return {name: value for name, value in model.named_parameters() if name in selected}

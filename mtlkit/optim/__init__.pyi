@@ -1,6 +1,7 @@
 from .adam import Adam as Adam
 from .adamw import AdamW as AdamW
 from .base import Optimizer as Optimizer
+from .base import PartRates as PartRates
 from .base import Schedule as Schedule
 from .constant import Constant as Constant
 from .cosine import Cosine as Cosine

@@ -1,23 +1,38 @@
 """Base classes of optimizers and learning-rate schedules."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from mtlkit.component import Component, above, at_least, at_least_number
+from mtlkit.component import Component, above, at_least, at_least_number, between, optional
 
 if TYPE_CHECKING:
     import torch
 
 
 @attrs.frozen(kw_only=True)
+class PartRates:
+    """Learning rate and weight decay of a part of the model; None leaves those of the optimizer."""
+
+    lr: float | None = attrs.field(default=None, validator=optional(above(0)))
+    weight_decay: float | None = attrs.field(default=None, validator=optional(at_least_number(0)))
+
+
+@attrs.frozen(kw_only=True)
 class Optimizer(Component):
-    """Options of an optimizer; `lr` and `weight_decay` are the defaults of parameter groups."""
+    """Options of an optimizer; `lr` and `weight_decay` are the defaults of parameter groups.
+
+    `parts` gives parts of the model (``backbone``, ``router``, ``heads``) or names with wildcards
+    other rates; if several match a parameter, the last one counts. With `layer_decay` d, layer i of
+    the L layers of a backbone has d^(L + 1 - i) times the learning rate.
+    """
 
     lr: float = attrs.field(default=0.01, validator=above(0))
     weight_decay: float = attrs.field(default=0.0, validator=at_least_number(0))
+    parts: Mapping[str, PartRates] = attrs.field(factory=dict)
+    layer_decay: float | None = attrs.field(default=None, validator=optional(between(0, 1)))
 
     @abstractmethod
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":

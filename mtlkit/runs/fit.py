@@ -44,6 +44,7 @@ from mtlkit.runs.resume_checks import check_data, check_logs, check_start
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_on_ranks
 from mtlkit.runs.saved_model import allocation_errors, save_model
+from mtlkit.runs.warm_start import warm_start
 from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, saved_steps
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.cores import refuse_too_many
@@ -268,6 +269,12 @@ def _work(session: RunSession, progress: Progress) -> None:
         model = assemble(backbone, recipe.router, recipe.tasks, assembly)
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
+    if checkpoint is None and recipe.warm_start is not None:
+        report = warm_start(model, recipe.warm_start, session.loading.base)
+        progress.say(report.line())
+        if ranks.first:
+            facts = {**read_json(folder.provenance), "warm_start": report.facts()}
+            write_json(folder.provenance, facts)
     weighting = recipe.weighting.build(model.terms, model.router.features.width)
     training = Training(
         model,

@@ -1,12 +1,15 @@
 """Optimizer parameter groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
-from mtlkit.optim.base import Optimizer
+from mtlkit.callbacks.parameter_selection import select_parameters
+from mtlkit.model import MultiTaskModel
+from mtlkit.optim.base import Optimizer, PartRates
+from mtlkit.training.backbone_layers import layer_exponents
 from mtlkit.training.gradients.step import TrainingStep
 
 
@@ -18,19 +21,43 @@ def parameter_groups(
     Only weights with two or more dimensions decay. Decaying a bias or the scale of a norm changes
     the function without regularizing it (He et al., CVPR 2019, section 3.1). Learned loss weights
     never decay, since decay would bias them. `weighting_rate` is their learning rate; None means
-    that of the optimizer.
+    that of the optimizer. Parts with rates of their own, and layers with a layer-wise decay, have
+    separate groups. Raises `AssemblyError` if a part selects nothing.
     """
-    network = [p for p in step.model.parameters() if p.requires_grad]
     learned = [p for p in step.weighting.parameters() if p.requires_grad]
     rate = optimizer.lr if weighting_rate is None else weighting_rate
-    groups: list[dict[str, Any]] = [
-        _group(
-            "weights", [p for p in network if p.dim() > 1], optimizer.lr, optimizer.weight_decay
-        ),
-        _group("biases and norms", [p for p in network if p.dim() <= 1], optimizer.lr, 0.0),
-        _group("loss weights", learned, rate, 0.0),
-    ]
+    groups = [*_network_groups(step.model, optimizer), _group("loss weights", learned, rate, 0.0)]
     return [group for group in groups if group["params"]]
+
+
+def _network_groups(model: MultiTaskModel, optimizer: Optimizer) -> Iterator[dict[str, Any]]:
+    """Yield a group for each part, layer and kind of parameter, weights first."""
+    parts = _parts(model, optimizer)
+    layers = layer_exponents(model) if optimizer.layer_decay is not None else {}
+    members: dict[tuple[bool, str, int], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            key = (parameter.dim() <= 1, parts.get(name, ""), layers.get(name, 0))
+            members.setdefault(key, []).append(parameter)
+    plain = PartRates()
+    for (bias, part, exponent), parameters in sorted(members.items(), key=lambda item: item[0][0]):
+        rates = optimizer.parts.get(part, plain)
+        lr = rates.lr or optimizer.lr
+        if optimizer.layer_decay is not None:
+            lr *= optimizer.layer_decay**exponent
+        decay = optimizer.weight_decay if rates.weight_decay is None else rates.weight_decay
+        kind = "biases and norms" if bias else "weights"
+        words = [part, f"{exponent} below the heads" if exponent else "", kind]
+        yield _group(" ".join(filter(None, words)), parameters, lr, 0.0 if bias else decay)
+
+
+def _parts(model: MultiTaskModel, optimizer: Optimizer) -> dict[str, str]:
+    """Return the last of the optimizer's parts that selects a parameter, by its name."""
+    return {
+        name: pattern
+        for pattern in optimizer.parts
+        for name in select_parameters(model, [pattern], "optimizer.parts")
+    }
 
 
 def _group(

@@ -160,11 +160,11 @@ def test_what_is_always_frozen_needs_no_gradient_and_keeps_its_statistics():
 
 def test_a_pattern_that_selects_nothing_is_an_error():
     model = small_updater(recipe()).inner.model
-    heads = select_parameters(model, ["heads.kind_*", "heads.side_*"])
+    heads = select_parameters(model, ["heads.kind_*", "heads.side_*"], "freeze")
     assert {name.split(".")[1] for name in heads} == {"kind_head", "side_head"}
-    assert set(heads) < set(select_parameters(model, ["heads"]))
+    assert set(heads) < set(select_parameters(model, ["heads"], "freeze"))
     with pytest.raises(AssemblyError, match="model matches 'backbon'; did you mean 'backbone'"):
-        select_parameters(model, ["backbon"])
+        select_parameters(model, ["backbon"], "freeze")
     with pytest.raises(AssemblyError, match="every parameter of the model would always be frozen"):
         small_updater(recipe(Freeze(parameters=("*",))))
 

@@ -6,8 +6,11 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.optim import SGD, Cosine, ScheduleFree
+from mtlkit.backbones import MLP, TimmModel
+from mtlkit.errors import AssemblyError
+from mtlkit.optim import SGD, Cosine, PartRates, ScheduleFree
 from mtlkit.testing.small_data import small_recipe, small_training, small_updater
+from mtlkit.training.backbone_layers import layer_exponents
 from mtlkit.training.checkpoint import newest_checkpoint
 from mtlkit.training.optimizer_calls import evaluation_weights
 from mtlkit.weightings import Uncertainty
@@ -85,3 +88,58 @@ def test_schedule_free_resumes_exactly(schedule_free, tmp_path):
     assert torch.equal(flat(resumed.model), flat(whole.model)) or torch.allclose(
         flat(resumed.model), flat(whole.model), atol=1e-7
     )
+
+
+def groups_of(**changes):
+    recipe = attrs.evolve(small_recipe(), optimizer=SGD(lr=0.1, weight_decay=0.01, **changes))
+    updater = small_updater(attrs.evolve(recipe, backbone=MLP(hidden=(8, 8))))
+    names = {id(p): name for name, p in updater.inner.model.named_parameters()}
+    rates = {}
+    for group in updater.optimizer.param_groups:
+        for parameter in group["params"]:
+            assert id(parameter) not in {id(p) for p, _ in rates.values()}
+            rates[names[id(parameter)]] = parameter, (group["lr"], group["weight_decay"])
+    assert set(rates) == set(names.values())
+    return {name: rate for name, (_, rate) in rates.items()}
+
+
+def test_parts_have_their_rates_and_the_last_match_counts():
+    rates = groups_of(
+        parts={
+            "heads": PartRates(lr=0.5),
+            "heads.kind_head.*": PartRates(weight_decay=0.2),
+            "backbone": PartRates(lr=0.02, weight_decay=0.0),
+        }
+    )
+    for name, rate in rates.items():
+        decays = not name.endswith("bias")
+        if name.startswith("heads.kind_head."):
+            assert rate == (0.1, 0.2 if decays else 0.0)
+        elif name.startswith("heads."):
+            assert rate == (0.5, 0.01 if decays else 0.0)
+        else:
+            assert rate == (0.02, 0.0)
+
+
+def test_the_rate_of_a_layer_falls_towards_the_input():
+    rates = groups_of(layer_decay=0.5)
+    found = {name: rate for name, (rate, _) in rates.items() if name.endswith("weight")}
+    backbone = [rate for name, rate in found.items() if not name.startswith("heads")]
+    assert backbone == pytest.approx([0.1 * 0.5**2, 0.1 * 0.5])
+    assert {rate for name, rate in found.items() if name.startswith("heads")} == {0.1}
+
+
+def test_layers_of_a_timm_model_are_those_of_timm():
+    recipe = attrs.evolve(small_recipe(), backbone=TimmModel(model="resnet10t"))
+    exponents = layer_exponents(small_updater(recipe).inner.model)
+    of = {name.removeprefix("router.backbone.model."): value for name, value in exponents.items()}
+    assert of["conv1.0.weight"] == max(of.values())
+    assert of["layer4.0.conv1.weight"] == 1
+    order = [of[f"layer{n}.0.conv1.weight"] for n in (1, 2, 3, 4)]
+    assert order == sorted(order, reverse=True)
+    assert len(set(order)) == 4
+
+
+def test_a_part_that_selects_nothing_is_refused():
+    with pytest.raises(AssemblyError, match=r"optimizer.parts: no parameter .* 'haeds'; did you"):
+        groups_of(parts={"haeds": PartRates(lr=0.5)})

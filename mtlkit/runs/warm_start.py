@@ -1,0 +1,119 @@
+"""A start from the weights of another run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mtlkit.callbacks.parameter_selection import select_tensors
+from mtlkit.errors import AssemblyError, RunError
+from mtlkit.model import Assembly, MultiTaskModel
+from mtlkit.recipe import WarmStart
+from mtlkit.runs.folder import RunFolder, open_run
+from mtlkit.runs.saved_model import read_assembly
+
+SHOWN = 5
+"""Number of names of each kind in the line of a report."""
+
+
+@attrs.frozen(kw_only=True)
+class WarmStartReport:
+    """The tensors of a model that were taken from another run, and those that were not."""
+
+    run: str
+    parts: tuple[str, ...]
+    taken: tuple[str, ...]
+    missing: tuple[str, ...]  # which that run lacks
+    other_shape: tuple[str, ...]
+    other_classes: tuple[str, ...]  # of a head whose classes differ in that run
+    other_inputs: str  # how the normalization of inputs differs, or empty
+
+    def line(self) -> str:
+        """Return the report in a line."""
+        kept = {
+            "not in that run": self.missing,
+            "of another shape": self.other_shape,
+            "with other classes": self.other_classes,
+        }
+        total = len(self.taken) + sum(map(len, kept.values()))
+        notes = [
+            f"{kind}: {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
+            for kind, names in kept.items()
+            if names
+        ]
+        notes += [self.other_inputs] if self.other_inputs else []
+        parts = "the model" if self.parts == ("*",) else ", ".join(self.parts)
+        text = f"warm start from {self.run}: {len(self.taken)} of {total} tensors of {parts}"
+        return "; ".join([text, *notes])
+
+    def facts(self) -> Mapping[str, Any]:
+        """Return the report as JSON values."""
+        return attrs.asdict(self)
+
+
+def warm_start(model: MultiTaskModel, options: WarmStart, base: Path) -> WarmStartReport:
+    """Give the selected tensors of `model` the values of another run; return what was taken.
+
+    A tensor keeps its new value if that run lacks it, has another shape of it, or has other classes
+    of its head. A relative path starts at `base`. Raises `RunError` if the folder holds no trained
+    model, and `AssemblyError` if a part selects nothing or nothing could be taken.
+    """
+    folder = open_run(base / options.run)
+    saved = _read(folder)
+    then = read_assembly(folder)
+    names = select_tensors(model, options.parts, "warm_start.parts")
+    current = model.state_dict()
+    changed = {
+        f"heads.{task}_head."
+        for task, classes in model.assembly.classes.items()
+        if then.classes.get(task, classes) != classes
+    }
+    classes = [name for name in names if name.startswith(tuple(changed))]
+    names = [name for name in names if name not in classes]
+    missing = [name for name in names if name not in saved]
+    names = [name for name in names if name in saved]
+    shapes = [name for name in names if saved[name].shape != current[name].shape]
+    taken = [name for name in names if name not in shapes]
+    report = WarmStartReport(
+        run=str(options.run),
+        parts=options.parts,
+        taken=tuple(taken),
+        missing=tuple(missing),
+        other_shape=tuple(shapes),
+        other_classes=tuple(classes),
+        other_inputs=_other_inputs(then, model.assembly),
+    )
+    if not taken:
+        raise AssemblyError(
+            f"warm_start: nothing of {options.run} fits; {report.line()}; choose a run of the same "
+            f"backbone, or other `parts`"
+        )
+    model.load_state_dict({**current, **{name: saved[name] for name in taken}})
+    return report
+
+
+def _read(folder: RunFolder) -> Mapping[str, Tensor]:
+    if not folder.model.is_file():
+        raise RunError(
+            f"warm_start: {folder.path} has no trained model yet; finish it with "
+            f"`mtlkit resume {folder.path}`"
+        )
+    try:
+        tensors: Mapping[str, Tensor] = load_file(folder.model)
+    except SafetensorError as cause:
+        raise RunError(f"warm_start: {folder.model}: is damaged: {cause}") from cause
+    return tensors
+
+
+def _other_inputs(then: Assembly, now: Assembly) -> str:
+    """Return how the normalization of inputs differs, or an empty text."""
+    if (then.mean, then.std) == (now.mean, now.std):
+        return ""
+    return (
+        f"inputs are normalized by mean {now.mean} and std {now.std}, there by {then.mean} and "
+        f"{then.std}"
+    )
