@@ -1,6 +1,7 @@
 """Labels in file names: a pattern such as ``{subject}_{pose}_{eyes}.pgm``."""
 
 import re
+from collections import Counter
 
 TOKEN = re.compile(r"\{(?P<name>[^{}]*)\}|(?P<folders>\*\*/)|(?P<wild>\*)|(?P<text>[^{}*]+)")
 
@@ -20,10 +21,10 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     names = [token["name"] for token in tokens if token["name"] is not None]
     if not names:
         raise ValueError("expected at least one label such as {subject}, found none")
-    for name in names:
+    for name, count in Counter(names).items():
         if not name.isidentifier():
             raise ValueError(f"expected a name of letters, digits and '_', found {{{name}}}")
-        if names.count(name) > 1:
+        if count > 1:
             raise ValueError(f"the label {{{name}}} occurs twice; use * for one of them")
     label = f"[^{re.escape('/' + ''.join(sorted(_separators(tokens))))}]+"
     return re.compile("".join(_expression(token, label) for token in tokens))

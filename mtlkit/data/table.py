@@ -176,8 +176,8 @@ def _inputs(
     for name, numbers in parsed.items():
         _refuse_missing(config, rows, name, numbers)
     numeric = [name for name, numbers in parsed.items() if numbers is not None]
-    numbers = torch.tensor([parsed[name] for name in numeric], dtype=torch.float64)
-    columns = iter(_standardized(numeric, numbers.reshape(len(numeric), len(rows)), train).T)
+    table = torch.tensor([parsed[name] for name in numeric], dtype=torch.float64)
+    columns = iter(_standardized(numeric, table.reshape(len(numeric), len(rows)), train).T)
     return torch.cat(
         [
             _indicators(name, [row.labels[name] for row in rows], train)

@@ -168,8 +168,9 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
     for task, classes in then.classes.items():
         current = now.classes.get(task, ())
         if current != classes:
-            removed = [name for name in classes if name not in current]
-            added = [name for name in current if name not in classes]
+            then_names, now_names = set(classes), set(current)
+            removed = [name for name in classes if name not in now_names]
+            added = [name for name in current if name not in then_names]
             changes.append(
                 f"{len(classes)} classes of {task!r}, now {len(current)}"
                 + (f", without {removed[0]!r}" if removed else "")

@@ -40,7 +40,7 @@ from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
 from mtlkit.runs.resume_checks import check_data, check_logs, check_start
 from mtlkit.runs.run import Run
-from mtlkit.runs.run_data import load_data
+from mtlkit.runs.run_data import load_on_ranks
 from mtlkit.runs.saved_model import allocation_errors, save_model
 from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, saved_steps
 from mtlkit.training.context import TrainingContext
@@ -230,7 +230,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     folder, recipe, ranks = session.folder, session.recipe, session.ranks
     if ranks.first:
         folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
-    data = _load(session, progress)
+    data = load_on_ranks(recipe, session.loading, ranks, progress)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
@@ -294,19 +294,6 @@ def _restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> N
             f"run's recipe ({error_text(cause)}); undo the change of {folder.recipe.name}, or "
             f"start a new run"
         ) from cause
-
-
-def _load(session: RunSession, progress: Progress) -> Data:
-    """Load the data, on the first rank before the others, which then read its cache."""
-    loading = session.loading
-    if loading.progress == Loading().progress:
-        loading = attrs.evolve(loading, progress=progress.loading)
-    if session.ranks.first:
-        data = load_data(session.recipe, loading)
-    session.ranks.wait()
-    if not session.ranks.first:
-        data = load_data(session.recipe, loading)
-    return data
 
 
 def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:

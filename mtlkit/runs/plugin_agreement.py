@@ -34,9 +34,10 @@ def differences(registered: Sequence[Sequence[str]]) -> list[str]:
     >>> differences([["head a", "head b"], ["head a", "head c"]])
     ['rank 1 lacks head b', 'rank 1 alone has head c']
     """
-    first = registered[0]
+    first, known = registered[0], set(registered[0])
     mismatches = []
     for rank, components in enumerate(registered[1:], start=1):
-        mismatches += [f"rank {rank} lacks {line}" for line in first if line not in components]
-        mismatches += [f"rank {rank} alone has {line}" for line in components if line not in first]
+        names = set(components)
+        mismatches += [f"rank {rank} lacks {line}" for line in first if line not in names]
+        mismatches += [f"rank {rank} alone has {line}" for line in components if line not in known]
     return mismatches

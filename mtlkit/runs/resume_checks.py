@@ -28,6 +28,9 @@ from mtlkit.task import Task
 from mtlkit.training.checkpoint import Checkpoint, saved_steps
 from mtlkit.training.progress import Progress
 
+SHOWN = 3
+"""Number of changed parts of the data that a message lists before it counts the rest."""
+
 
 def check_start(
     folder: RunFolder, then: Mapping[str, Any], now: Mapping[str, Any], accept: Collection[str]
@@ -91,8 +94,9 @@ def changes_of_data(
 
 def _data_changes(folder: RunFolder, now: Fingerprint) -> list[Change]:
     changed = data_changes(read_fingerprint(folder), now)
-    was, is_now = "the data that the run began with", f"other {', '.join(changed)}"
-    return [Change("data", was, is_now)] if changed else []
+    more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
+    is_now = f"other {', '.join(changed[:SHOWN])}{more}"
+    return [Change("data", "the data that the run began with", is_now)] if changed else []
 
 
 def check_logs(folder: RunFolder, checkpoint: Checkpoint, accept: Collection[str]) -> None:

@@ -5,6 +5,8 @@ import attrs
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.recipe import Recipe
+from mtlkit.training.progress import Progress
+from mtlkit.training.ranks import Ranks
 
 
 def load_data(recipe: Recipe, loading: Loading) -> Data:
@@ -14,3 +16,13 @@ def load_data(recipe: Recipe, loading: Loading) -> Data:
     """
     data = recipe.data.load(loading)
     return data if recipe.train.test else attrs.evolve(data, test=None)
+
+
+def load_on_ranks(recipe: Recipe, loading: Loading, ranks: Ranks, progress: Progress) -> Data:
+    """Load the data of `recipe` on the first rank before the others, which then read its cache."""
+    if loading.progress == Loading().progress:
+        loading = attrs.evolve(loading, progress=progress.loading)
+    if ranks.first:
+        data = load_data(recipe, loading)
+    ranks.wait()
+    return data if ranks.first else load_data(recipe, loading)

@@ -8,6 +8,7 @@ import torch
 from mtlkit_face.inference import embed_files, read_gallery, threshold_of
 
 from mtlkit.plugins import DataError
+from mtlkit.runs import read_json, write_json
 
 ALIGNED = (
     "note: faces are not detected: each image must show one face, aligned as in training; it is "
@@ -223,9 +224,9 @@ def test_energy_writes_a_page_of_a_run_that_was_not_asked(face, runs, tmp_path):
 def without_threshold(run, folder):
     """A copy of a run, evaluated before there were thresholds."""
     shutil.copytree(run, folder)
-    evaluation = json.loads((folder / "evaluation.json").read_text())
+    evaluation = read_json(folder / "evaluation.json")
     del evaluation["metrics"]["face/threshold"]
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    write_json(folder / "evaluation.json", evaluation)
     return folder
 
 
