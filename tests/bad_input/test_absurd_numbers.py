@@ -42,6 +42,7 @@ def test_a_report_is_not_written_over_a_folder(home, whole, call):
     ("text", "words"),
     [
         (f"problems: {{p: good.yaml}}\nseeds: 1{'0' * 399}\n", "seeds: expected at most 10000"),
+        (f"problems: {{p: {'x' * 300}}}\n", "cannot be read: File name too long"),
         (f"problems: {{{'p' * 300}: good.yaml}}\n", "is not a name for a problem"),
     ],
 )
