@@ -18,8 +18,7 @@ from mtlkit.errors import InterruptedRunError, RunError, error_text
 from mtlkit.model import assemble
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
-from mtlkit.plugins.observers import Observers
-from mtlkit.plugins.run_events import RunEnded, RunInfo, RunStarted
+from mtlkit.plugins.run_events import RunEnded, RunStarted
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.runs.encoded_splits import encoded_splits
@@ -40,42 +39,21 @@ from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
+from mtlkit.runs.restoring import restore
 from mtlkit.runs.resume_checks import check_data, check_logs, check_start
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_on_ranks
+from mtlkit.runs.run_session import RunSession
 from mtlkit.runs.saved_model import allocation_errors, save_model
 from mtlkit.runs.warm_start import warm_start
-from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, saved_steps
+from mtlkit.training.checkpoint import newest_checkpoint, saved_steps
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.cores import refuse_too_many
 from mtlkit.training.device import chosen_device
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
-from mtlkit.training.ranks import Ranks, joined
+from mtlkit.training.ranks import joined
 from mtlkit.training.signals import interrupt_on_signal
-
-
-@attrs.frozen(eq=False)
-class RunSession:
-    """One uninterrupted part of a run: its folder, recipe, device, processes and observers."""
-
-    folder: RunFolder
-    recipe: Recipe
-    loading: Loading
-    device: torch.device
-    ranks: Ranks
-    beside: tuple[Path, ...]
-    report: bool  # whether to draw one at the end
-    catalog: Catalog
-    accept: tuple[str, ...] = ()  # kinds of changes since the start of the run
-    observers: Observers = attrs.field(init=False)
-
-    @observers.default
-    def _first_ranks_observers(self) -> Observers:
-        if not self.ranks.first:
-            return Observers()
-        run = RunInfo(folder=self.folder.path, recipe=self.recipe, device=str(self.device))
-        return Observers(self.catalog.manager, run)
 
 
 def fit(
@@ -248,10 +226,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     folder, recipe, ranks = session.folder, session.recipe, session.ranks
     if ranks.first:
         folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
-    loading = session.loading
-    if loading.progress == Loading().progress:
-        loading = attrs.evolve(loading, progress=progress.loading)
-    data = load_on_ranks(recipe, loading, ranks)
+    data = load_on_ranks(recipe, session.loading, ranks, progress)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
@@ -294,7 +269,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     if checkpoint is not None:
         if ranks.first:
             check_logs(folder, checkpoint, session.accept)
-        _restore(training, checkpoint, folder)
+        restore(training, checkpoint, folder)
         changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
         if changed is not None:
             progress.say(changed)
@@ -308,18 +283,6 @@ def _work(session: RunSession, progress: Progress) -> None:
     if ranks.first:
         _finish(session, training, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
-
-
-def _restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> None:
-    """Restore the checkpoint; raise `RunError` if it is not one of the run's recipe."""
-    try:
-        training.restore(checkpoint)
-    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as cause:
-        raise RunError(
-            f"{folder.checkpoints}: the checkpoint of step {checkpoint.step} does not fit the "
-            f"run's recipe ({error_text(cause)}); undo the change of {folder.recipe.name}, or "
-            f"start a new run"
-        ) from cause
 
 
 def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:

@@ -5,6 +5,7 @@ import attrs
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.recipe import Recipe
+from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks
 from mtlkit.transforms.view import transformed_data
 
@@ -22,8 +23,10 @@ def load_data(recipe: Recipe, loading: Loading) -> Data:
     return transformed_data(data, recipe.transforms.test, labels)
 
 
-def load_on_ranks(recipe: Recipe, loading: Loading, ranks: Ranks) -> Data:
-    """Load the data on the first rank before the others, which then read its cache."""
+def load_on_ranks(recipe: Recipe, loading: Loading, ranks: Ranks, progress: Progress) -> Data:
+    """Load the data of `recipe` on the first rank before the others, which then read its cache."""
+    if loading.progress == Loading().progress:
+        loading = attrs.evolve(loading, progress=progress.loading)
     if ranks.first:
         data = load_data(recipe, loading)
     ranks.wait()

@@ -131,7 +131,9 @@ class TestCtrlC:
         assert call(*advised(err), "--quiet")[0] == 0
         assert results(home / "run") == results(whole)
 
-    @pytest.mark.parametrize("part", ["_load", "assemble", "save_model", "evaluate_trained"])
+    @pytest.mark.parametrize(
+        "part", ["load_on_ranks", "assemble", "save_model", "evaluate_trained"]
+    )
     def test_outside_the_updates(self, part, home, call, whole, monkeypatch):
         def stop(*_, **__):
             raise KeyboardInterrupt

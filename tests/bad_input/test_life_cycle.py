@@ -114,7 +114,7 @@ class TestFinished:
 
 
 class TestSignals:
-    @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGXCPU", "SIGTERM"])
+    @pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGXCPU"])
     def test_each_saves_a_checkpoint(self, name, home, call, whole, monkeypatch):
         number = getattr(signal, name)
         with monkeypatch.context() as patch:
@@ -130,8 +130,15 @@ class TestSignals:
             at_update(patch, 2, lambda: [os.kill(os.getpid(), signal.SIGXCPU) for _ in range(3)])
             assert "stopped after step 3 of 6" in call(*TRAIN)[2]
 
-    @pytest.mark.parametrize("part", ["_load", "assemble", "save_model", "evaluate_trained"])
-    @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+    @pytest.mark.parametrize(
+        ("name", "part"),
+        [
+            ("SIGTERM", "load_on_ranks"),
+            ("SIGHUP", "assemble"),
+            ("SIGTERM", "save_model"),
+            ("SIGUSR1", "evaluate_trained"),
+        ],
+    )
     def test_outside_the_updates(self, name, part, home, call, whole, monkeypatch):
         with monkeypatch.context() as patch:
             act = getattr(signal, name)

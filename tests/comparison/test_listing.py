@@ -1,12 +1,13 @@
 """What is listed below a folder, also where some of it is damaged or a plugin's."""
 
+import os
 import shutil
 
 import pytest
 from filelock import FileLock
 
 from mtlkit.checksums import sealed
-from mtlkit.comparison.results.listing import list_runs
+from mtlkit.comparison.results.listing import DAMAGED, list_runs
 from mtlkit.runs.lock import LOCK, is_locked
 
 
@@ -66,3 +67,29 @@ def test_a_study_that_is_only_read_is_not_running(copied, monkeypatch):
     monkeypatch.setattr("mtlkit.runs.lock.FileLock.acquire", refuse)
     (study,) = list_runs(copied)
     assert study.state == "finished"
+
+
+DAMAGE = {
+    "recipe that is not YAML": lambda run: (run / "recipe.yaml").write_text("{: ["),
+    "recipe that is not text": lambda run: (run / "recipe.yaml").write_bytes(b"\xff"),
+    "status of another form": lambda run: (run / "status.json").write_text('{"seconds": null}'),
+    "status that is a folder": lambda run: (
+        (run / "status.json").unlink(),
+        (run / "status.json").mkdir(),
+    ),
+    "status nested too deep": lambda run: (run / "status.json").write_text("[" * 100_000),
+    "evaluation of another form": lambda run: (run / "evaluation.json").write_text("[]"),
+    "date beyond the calendar": lambda run: os.utime(run / "status.json", (1e12, 1e12)),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_run_with_an_unreadable_file_is_listed(kind, tmp_path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        for file in ("recipe.yaml", "provenance.json", "status.json"):
+            (tmp_path / name / file).write_text("{}")
+    DAMAGE[kind](tmp_path / "two")
+    listed = list_runs(tmp_path)
+    assert {run.path.name for run in listed} == {"one", "two"}
+    assert all(run.state == DAMAGED for run in listed)  # neither has what a run records

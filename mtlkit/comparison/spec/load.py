@@ -1,5 +1,6 @@
 """Loading of a comparison from YAML, with all mistakes in it and in its recipes."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -203,7 +204,9 @@ def _problems(
             recipe = load_recipe(path, catalog, problem.set)
         except RecipeError as cause:
             at = ("problems", name, "recipe")
-            missing = not path.is_file()  # then the location in the comparison is more useful
+            # then the location in the comparison is more useful; unlike Path.is_file, this returns
+            # False for a name that is too long
+            missing = not os.path.isfile(path)
             lines += [
                 str(Mistake(location(node_at(tree, at)), line, at)) if missing else line
                 for line in cause.lines

@@ -1,0 +1,110 @@
+"""The boundary of the command line: one line and an exit code for every exception."""
+
+import errno
+import re
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from mtlkit.cli import main
+from mtlkit.cli.boundary import exit_code
+from mtlkit.errors import DataError
+
+
+@pytest.fixture
+def end(capsys):
+    """Raises an exception inside the boundary: gives the exit code and what is printed."""
+
+    def run(error, owner="mtlkit"):
+        def command():
+            raise error
+
+        code = exit_code(command, SimpleNamespace(traceback=False, owner=owner))
+        return code, capsys.readouterr().err
+
+    return run
+
+
+class OddError(Exception):
+    def __str__(self):
+        raise SystemExit(0)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (DataError("t.csv: no"), 2, "mtlkit: error: t.csv: no"),
+        (KeyboardInterrupt(), 130, "mtlkit: interrupted"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "t.csv"),
+            2,
+            "mtlkit: error: t.csv: Permission denied; check the path, its permissions and the "
+            "disk, then repeat the command",
+        ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "n" * 5000),
+            2,
+            f"mtlkit: error: {'n' * 300}: File name too long; check the path, its permissions "
+            f"and the disk, then repeat the command",
+        ),
+        (BrokenPipeError(), 1, ""),
+        (MemoryError(), 2, "mtlkit: error: memory ran out (MemoryError: (no message))"),
+    ],
+)
+def test_an_error_that_the_user_can_fix(error, code, text, end, monkeypatch):
+    monkeypatch.setattr("mtlkit.cli.boundary._discard_output", lambda: None)
+    got, err = end(error)
+    assert got == code
+    assert err.startswith(text)
+    assert len(err.splitlines()) <= 1
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (TypeError("two\nlines"), "unexpected TypeError: two lines; "),
+        (OddError(), "unexpected OddError: (its message cannot be shown: SystemExit); "),
+        (SystemExit(0), "unexpected SystemExit: 0; "),
+        (RecursionError("deep"), "unexpected RecursionError: deep; "),
+        (ValueError("\x1b[2J"), "unexpected ValueError: \\x1b[2J; "),
+    ],
+)
+def test_a_defect_leaves_a_traceback_in_a_file(error, text, end, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, err = end(error, owner="mtlkit" if isinstance(error, SystemExit) else "mtlkit-acme")
+    assert code == 70
+    assert err.startswith(f"mtlkit: error: {text}this is a defect: report it to the authors of mt")
+    file = Path(re.search(r"with (\S+)$", err.strip())[1])
+    assert file.parent == tmp_path
+    assert "Traceback (most recent call last)" in file.read_text()
+
+
+def test_a_defect_without_a_place_for_its_file_is_printed(end, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    code, err = end(TypeError("no"))
+    assert code == 70
+    assert "TypeError: no; report this to the authors of mtlkit:\nTraceback" in err
+
+
+def test_a_command_of_a_plugin_may_end_as_it_likes(end):
+    assert end(SystemExit(3), owner="mtlkit-acme") == (3, "")
+    assert end(SystemExit(None), owner="mtlkit-acme") == (0, "")
+
+
+def test_traceback_raises(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mtlkit"])
+    with pytest.raises(Exception, match="no such file"):
+        main(["--traceback", "explain", "/nowhere.yaml"])
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    from mtlkit.plugins.command_options import user_cache
+
+    def none():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", none)
+    assert user_cache().name.startswith("mtlkit")
