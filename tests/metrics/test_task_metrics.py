@@ -4,12 +4,13 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.assembly import assembly_of
 from mtlkit.evaluators import TaskMetrics
 from mtlkit.evaluators.part_tables import part_tables
 from mtlkit.evaluators.task_scores import TaskScores
 from mtlkit.heads import Regression
 from mtlkit.metrics import F1, MAE, R2, RMSE, Accuracy, BalancedAccuracy
-from mtlkit.model import assemble, assembly_of
+from mtlkit.model import assemble
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.task import Task
 from mtlkit.testing import small_recipe

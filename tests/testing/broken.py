@@ -31,7 +31,8 @@ from mtlkit.component import Rule
 from mtlkit.data import ClassTarget, DataSource, InputSpec, NumberTarget, Numeric, Target
 from mtlkit.errors import DataError
 from mtlkit.evaluators import EvaluationResult, Evaluator
-from mtlkit.heads import Head, HeadModule, LinearCrossEntropy
+from mtlkit.heads import Head, HeadModule, LinearCrossEntropy, MultiLabel
+from mtlkit.heads.multi_label import MultiLabelHead
 from mtlkit.loggers import Logger, LogWriter
 from mtlkit.metrics import MAE, Accuracy, MeanState, Metric, MetricState
 from mtlkit.optim import Optimizer, Schedule
@@ -452,6 +453,50 @@ class Targetless(Guesser):
     """A head that names its target in a word."""
 
     targets: ClassVar[tuple[type[Target], ...]] = ("class",)
+
+
+@attrs.frozen(kw_only=True)
+class Summed(MultiLabel):
+    """A head that adds the losses of the elements up."""
+
+    def build(self, features, target):
+        return SummedHead(self, features.width, target.names)
+
+
+class SummedHead(MultiLabelHead):
+    def loss(self, features, target):
+        return super().loss(features, target) * (target != MISSING).sum(dim=1)
+
+
+# --- targets -------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Amount(NumberTarget):
+    """A number, as it should be."""
+
+
+@attrs.frozen(kw_only=True)
+class Headless(NumberTarget):
+    """A number that no head predicts."""
+
+    default_head: ClassVar[str] = "nothing"
+
+
+@attrs.frozen(kw_only=True)
+class Lax(NumberTarget):
+    """A number that may be anything."""
+
+    def check(self, labels):
+        pass
+
+
+@attrs.frozen(kw_only=True)
+class Numbered(NumberTarget):
+    """A number whose mask has numbers."""
+
+    def present(self, labels):
+        return super().present(labels).long()
 
 
 # --- metrics -------------------------------------------------------------------------------------
@@ -1031,13 +1076,19 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     ],
     "heads": [
         ("declares-its-targets", Targetless(), "Targetless.targets is ('class',)"),
-        ("returns-outputs-for-its-kind", Guesser(how="Extended"), "outputs are (1, 1, 3), not"),
+        ("returns-outputs-for-its-targets", Guesser(how="Extended"), "outputs are (1, 1, 3), not"),
+        ("averages-the-present-elements", Summed(), "is not the mean of the losses of its present"),
         ("returns-a-loss-per-sample", Guesser(how="Coarse"), "losses are torch.bfloat16"),
         ("ignores-each-missing-target", Guesser(how="Charging"), "of a missing target is"),
         ("handles-a-batch-without-targets", Guesser(how="Decaying"), "changes linear"),
-        ("declares-its-metrics", Mismeasured(), "'mae' does not measure a classification"),
+        ("declares-its-metrics", Mismeasured(), "'mae' does not measure a class"),
         ("learns", Guesser(how="Ascending"), "150 steps reduce its loss from"),
         ("returns-the-same-loss-when-fused", Guesser(how="Sharpened"), "describes another loss"),
+    ],
+    "targets": [
+        ("declares-its-labels", Headless(), "its default head 'nothing' is not registered"),
+        ("accepts-its-labels-only", Lax(), "`check` accepts labels of another shape"),
+        ("masks-its-elements", Numbered(), "`present` returns torch.int64, not bool"),
     ],
     "metrics": [
         ("declares-its-scale", Undirected(), "higher_is_better is 'no'; expected True or False"),

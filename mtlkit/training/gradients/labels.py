@@ -31,7 +31,7 @@ class LabelReader:
     """Reads the labels of updates, each label once.
 
     If all labels are in memory, weights are computed once for all samples, and the sums need no
-    communication between ranks. Otherwise each rank reads the labels of its own samples.
+    communication between ranks. Otherwise each rank reads those of its part of the samples.
     """
 
     def __init__(

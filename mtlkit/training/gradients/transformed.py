@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from mtlkit.assembly import encode_targets
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
-from mtlkit.model import MultiTaskModel, encode_targets
+from mtlkit.model import MultiTaskModel
 from mtlkit.training.batches import UpdateBatch, sample_seed
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.labels import BatchLabels, LabelReader, sum_over_ranks
