@@ -15,7 +15,8 @@ from mtlkit_face.protocols.protocol import Mode
 
 from mtlkit.cli import main
 from mtlkit.component import Component
-from mtlkit.data import RandomSplit
+from mtlkit.data import LabelMaps, RandomSplit
+from mtlkit.heads import PointLoss
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import options_of
 from mtlkit.routers import BlockBranch, BranchSelection
@@ -37,6 +38,13 @@ EXAMPLES = {
     "heads/classification": {"classes": 3, "label_smoothing": 0.1},
     "heads/margin": {"scale": 30.0, "angle": 0.0, "additive": 0.35, "easy_margin": True},
     "heads/regression": {},
+    "heads/ordinal": {"hidden": (4,)},
+    "heads/multi-label": {"positive_weights": {"bald": 2.0}, "focal": 2.0, "hidden": (4,)},
+    "heads/vector-regression": {"loss": PointLoss.HUBER, "delta": 0.5, "standardize": False},
+    "heads/segmentation": {"atrous": (2, 4), "channels": 8, "class_weights": {"road": 2.0}},
+    "heads/dense-regression": {"loss": PointLoss.SQUARED, "log": True, "hidden": (4,)},
+    "heads/normals": {"hidden": (4,)},
+    "heads/token-classification": {"label_smoothing": 0.1},
     "routers/shared": {},
     "routers/grouped": {
         "task": "who",
@@ -117,6 +125,7 @@ EXAMPLES = {
         "numeric": ("age",),
         "vocabulary": {"who": ("ann", "bob")},
         "split": RandomSplit(validation=0.5, test=0.0, seed=3),
+        "maps": {"ground": LabelMaps(files="{stem}.png", classes=("road", "sky"), void=(255,))},
     },
     "data/table": {
         "file": Path("rows.csv"),
@@ -155,9 +164,35 @@ EXAMPLES = {
     "schedules/steps": {"at_progress": (0.25,), "factor_each": 0.5},
     "evaluators/tasks": {},
     "metrics/accuracy": {},
+    "metrics/angle-mean": {},
+    "metrics/angle-median": {},
+    "metrics/angle-within": {"degrees": 22.5},
+    "metrics/auroc": {"average": "micro"},
+    "metrics/average-precision": {"average": "micro"},
+    "metrics/balanced-accuracy": {},
+    "metrics/ccc": {},
+    "metrics/delta": {"power": 2},
+    "metrics/ece": {"bins": 10},
+    "metrics/f1": {"average": "micro"},
     "metrics/mae": {},
+    "metrics/mean-iou": {},
+    "metrics/nll": {},
+    "metrics/nme": {"between": ("left_eye", "right_eye")},
     "metrics/r2": {},
+    "metrics/relative-error": {},
     "metrics/rmse": {},
+    "metrics/top-k": {"k": 3},
+    "transforms/center-crop": {"size": 8},
+    "transforms/color-jitter": {"brightness": 0.0, "hue": 0.5},
+    "transforms/crop": {"size": (8, 6), "padding": 2},
+    "transforms/erase": {"p": 1.0, "max_area": 0.1},
+    "transforms/gray": {"p": 1.0},
+    "transforms/mirror": {"p": 1.0, "negate": ("yaw",), "swap": {"pose": {"left": "right"}}},
+    "transforms/mixup": {"alpha": 1.0},
+    "transforms/resize": {"size": (8, 6)},
+    "transforms/resized-crop": {"size": 8, "min_area": 0.5, "max_ratio": 2.0},
+    "transforms/rotate": {"degrees": 45.0},
+    "transforms/scale": {"low": 0.5, "high": 2.0},
     "evaluators/face/identification": {"task": "who", "gallery": {"yaw": 15}, "by": "light"},
     "evaluators/face/pose-errors": {"shares": (0.0, 0.5), "seed": 2},
     "routers/face/side-block": {"tasks": ("age",)},
