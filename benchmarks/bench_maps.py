@@ -19,10 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mtlkit.assembly import Assembly
 from mtlkit.backbones import InputSpecs, UNet
 from mtlkit.data import ClassMapTarget, InputSpec, RealMapTarget, UnitVectorMapTarget
 from mtlkit.heads import HeadModule
-from mtlkit.model import Assembly, MultiTaskModel, TaskHead
+from mtlkit.model import MultiTaskModel, TaskHead
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers.shared import SharedRouter
 from mtlkit.task_types import LossTerm, Role

@@ -26,10 +26,11 @@ import attrs
 import torch
 import torch.nn.functional as F
 
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
 from mtlkit.heads import Regression
-from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.model import assemble
 from mtlkit.optim import SGD
 from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.backbones import CasiaNet
 from mtlkit.data import Categorical, Data, DataSource, Loading, Split
-from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.model import assemble
 from mtlkit.optim import SGD
 from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task

@@ -1,41 +1,25 @@
 """The network: a router over a backbone, and a head for each task."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import attrs
 import torch
 from torch import Tensor, nn
 
 from mtlkit.adapters.base import Adapter, AdapterModule
+from mtlkit.assembly import Assembly
 from mtlkit.backbones.base import Backbone
-from mtlkit.data.columns import Categorical
-from mtlkit.data.dataset import Data, Split
-from mtlkit.errors import AssemblyError, DataError
+from mtlkit.errors import AssemblyError
 from mtlkit.features.base import Context, FeatureSpec
-from mtlkit.features.inputs import Batch, InputSpecs
+from mtlkit.features.inputs import Batch
 from mtlkit.features.normalization import Normalization
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.fusion import head_losses
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
-from mtlkit.targets.base import Target, nouns
-from mtlkit.targets.class_label import ClassTarget
-from mtlkit.targets.rows import Rows
+from mtlkit.targets.base import Target
 from mtlkit.task import Task, loss_terms
-from mtlkit.task_types import MISSING, LossTerm, Reduction
+from mtlkit.task_types import LossTerm, Reduction
 from mtlkit.weightings.kinds import StepLosses
-
-
-@attrs.frozen(kw_only=True)
-class Assembly:
-    """Properties of the data that define a network, saved with the model."""
-
-    inputs: InputSpecs
-    targets: Mapping[str, Target]  # of each task
-
-    @property
-    def classes(self) -> dict[str, tuple[str, ...]]:
-        """Names of the classes of each task that predicts classes."""
-        return {task: target.classes for task, target in self.targets.items() if target.classes}
 
 
 @attrs.frozen(eq=False)
@@ -213,27 +197,6 @@ def _key(task: str) -> str:
     return f"{task}_head"
 
 
-def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
-    """Return the assembly for `tasks` on `data`. Raises `DataError` if a label does not fit."""
-    targets: dict[str, Target] = {}
-    for name, task in tasks.items():
-        label = task.target or name
-        column = data.train.column(label)
-        if not column.present().any():
-            raise DataError(
-                f"tasks.{name}: no training sample has the label {label!r}; remove the task"
-            )
-        targets[name] = target = column.target
-        if not isinstance(target, task.head.targets):
-            expected = ", ".join(sorted({kind.shape for kind in task.head.targets}))
-            raise DataError(
-                f"tasks.{name}: the label {label!r} is {target.noun} {target.shape}, the head "
-                f"{type(task.head).__name__} predicts {nouns(task.head.targets)} {expected}; use "
-                f"`head: {{type: {target.default_head}}}`"
-            )
-    return Assembly(inputs=data.input_specs, targets=targets)
-
-
 def assemble(
     backbone: Backbone, router: Router, tasks: Mapping[str, Task], assembly: Assembly
 ) -> MultiTaskModel:
@@ -289,62 +252,3 @@ def _adapters(tasks: Mapping[str, Task], features: FeatureSpec) -> dict[str, Ada
                 built[task.adapter] = module
         adapters[name] = module
     return adapters
-
-
-def encode_targets(
-    split: Split,
-    tasks: Mapping[str, Task],
-    assembly: Assembly,
-    open_labels: frozenset[str] = frozenset(),
-) -> dict[str, Rows]:
-    """Return the targets (N, ...) of each task in `split`, with the class codes of training.
-
-    A class that is absent from training counts as missing for `open_labels`; otherwise raises
-    `DataError`, as for labels of another type than those of training.
-    """
-    return {
-        name: _encoded(name, task.target or name, split, assembly.targets[name], open_labels)
-        for name, task in tasks.items()
-    }
-
-
-def _encoded(
-    task: str, label: str, split: Split, target: Target, open_labels: frozenset[str]
-) -> Rows:
-    column = split.column(label)
-    if isinstance(column, Categorical) and isinstance(target, ClassTarget):
-        return _recoded(task, label, split.ids, column, target, is_open=label in open_labels)
-    if column.target != target:
-        found = column.target
-        raise DataError(
-            f"tasks.{task}: the label {label!r} is {found.noun} {found.shape} in one split and "
-            f"{target.noun} {target.shape} in training, or has other names: {found} and {target}; "
-            f"give all splits the same label"
-        )
-    return column.rows
-
-
-def _recoded(
-    task: str,
-    label: str,
-    ids: Sequence[str],
-    column: Categorical,
-    target: ClassTarget,
-    *,
-    is_open: bool,
-) -> Tensor:
-    """Return the codes (N,) of `column` in the classes of training."""
-    known = target.classes
-    codes = {value: code for code, value in enumerate(known)}
-    table = torch.tensor([codes.get(value, MISSING) for value in column.names] + [MISSING])
-    recoded = table[column.codes]  # the code -1 selects the last entry, MISSING
-    unknown = (recoded == MISSING) & column.present()
-    if not is_open and unknown.any():
-        first = int(unknown.nonzero()[0])
-        raise DataError(
-            f"tasks.{task}: {ids[first]}: the label {label!r} is "
-            f"{column.names[int(column.codes[first])]!r}, which no training sample has; "
-            f"expected one of {', '.join(known[:10])}{', ...' if len(known) > 10 else ''}. "
-            f"Change the split, or correct the label"
-        )
-    return recoded

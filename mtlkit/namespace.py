@@ -30,6 +30,7 @@ NAMESPACES = (
     "mtlkit.routers",
     "mtlkit.runs",
     "mtlkit.testing",
+    "mtlkit.transforms",
     "mtlkit.weightings",
 )
 """Public namespaces; plugins import only from these."""

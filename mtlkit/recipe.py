@@ -1,6 +1,6 @@
 """The recipe: all settings of a run as one value."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
@@ -21,6 +21,7 @@ from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import LossTerm
+from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
 
@@ -51,6 +52,32 @@ class Train:
 
 
 @attrs.frozen(kw_only=True)
+class Transforms:
+    """Changes of samples: random ones of training samples, and fixed ones before evaluation.
+
+    Training samples get only `train`, the samples of every evaluation only `test`. Both end with
+    inputs of the same size.
+    """
+
+    train: tuple[Transform, ...] = ()
+    test: tuple[Transform, ...] = ()
+
+    def problems(self, tasks: Iterable[str]) -> Iterator[Problem]:
+        """Yield the mistakes in the lists, with paths in the options of the transforms."""
+        names = tuple(tasks)
+        for key, transforms in (("train", self.train), ("test", self.test)):
+            for number, transform in enumerate(transforms):
+                for problem in transform.problems(names):
+                    yield Problem((key, str(number), *problem.path), problem.message)
+        for number, transform in enumerate(self.test):
+            if transform.is_random:
+                kind = type(transform).__name__
+                yield Problem(
+                    ("test", str(number)), f"{kind} is random; list it under `transforms.train`"
+                )
+
+
+@attrs.frozen(kw_only=True)
 class Recipe:
     """Data, network, losses, training and evaluation of a run, without its folder and machine.
 
@@ -65,6 +92,7 @@ class Recipe:
     optimizer: Optimizer = attrs.field(factory=SGD)
     schedule: Schedule = attrs.field(factory=Constant)
     train: Train = attrs.field(factory=Train)
+    transforms: Transforms = attrs.field(factory=Transforms)
     evaluators: tuple[Evaluator, ...] = ()
     seed: int = attrs.field(default=0, validator=at_least(0))
 
@@ -96,7 +124,13 @@ class Recipe:
         )
         if ops is not None:
             problems += choice_problems(self, ops)
-        return [*mismatches, *problems, *self._metric_problems(), *self._evaluator_problems()]
+        return [
+            *mismatches,
+            *problems,
+            *self._metric_problems(),
+            *self._transform_problems(),
+            *self._evaluator_problems(),
+        ]
 
     def _feature_problems(self) -> Iterator[Problem]:
         heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}
@@ -106,6 +140,10 @@ class Recipe:
         for name, task in self.tasks.items():
             for problem in task.problems():
                 yield Problem(("tasks", name, *problem.path), problem.message)
+
+    def _transform_problems(self) -> Iterator[Problem]:
+        for problem in self.transforms.problems(self.tasks):
+            yield Problem(("transforms", *problem.path), problem.message)
 
     def _evaluator_problems(self) -> Iterator[Problem]:
         for index, evaluator in enumerate(self.evaluators):

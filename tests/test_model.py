@@ -6,11 +6,12 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, InputSpec, Numeric, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads import Classification, Regression
-from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.model import assemble
 from mtlkit.routers import Shared
 from mtlkit.task import Task
 from mtlkit.task_types import Role

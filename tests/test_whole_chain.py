@@ -8,10 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.backbones import MLP, CasiaNet, TimmModel
 from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
 from mtlkit.heads import Classification, Regression
-from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.model import assemble
 from mtlkit.optim import SGD, AdamW
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.families import Registrar

@@ -39,6 +39,7 @@ EXAMPLES = (
     ),
     ScaffoldExample("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
     ScaffoldExample("targets", "angle", "Angle", "angle", "an angle in degrees"),
+    ScaffoldExample("transforms", "shift", "Shift", "shift", "the frame moved by a few pixels"),
     ScaffoldExample("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
     ScaffoldExample("schedules", "polynomial", "Polynomial", "polynomial", "falls to 0 by a power"),
     ScaffoldExample(

@@ -66,7 +66,7 @@ def _matching(name: str, known: Sequence[str], place: str) -> list[str]:
 def group_columns_by_split(
     config: GroupOptions, rows: Sequence[Row], indices: Mapping[str, Sequence[int]]
 ) -> dict[str, dict[str, Column]]:
-    """Return the grouped columns of every split; `DataError` for a value that is no label."""
+    """Return the grouped columns of every split; `DataError` for a value of another form."""
     groups = grouped_columns(config, list(rows[0].labels))
     columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
     for label, names in groups.items():

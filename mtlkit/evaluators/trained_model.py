@@ -6,11 +6,12 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
+from mtlkit.assembly import encode_targets
 from mtlkit.data.dataset import Data, Split
 from mtlkit.evaluators.context import EvaluationContext, Predictions
 from mtlkit.evaluators.task_scores import predict_batch
 from mtlkit.features.inputs import map_batch
-from mtlkit.model import MultiTaskModel, encode_targets
+from mtlkit.model import MultiTaskModel
 from mtlkit.routers.base import BranchOutputs
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.task import Task

@@ -28,10 +28,10 @@ class MapHead(HeadModule):
 
     def require_size(self, outputs: Tensor, labels: Tensor) -> None:
         """Raise `DataError` if `labels` (..., H, W) have another size than `outputs`."""
-        found, expected = tuple(labels.shape[-2:]), tuple(outputs.shape[-2:])
-        if found != expected:
+        given, expected = tuple(labels.shape[-2:]), tuple(outputs.shape[-2:])
+        if given != expected:
             raise DataError(
-                f"got labels of {found[0]} x {found[1]} pixels, expected {expected[0]} x "
+                f"got labels of {given[0]} x {given[1]} pixels, expected {expected[0]} x "
                 f"{expected[1]}, the size of the features times their stride {self.stride}; resize "
                 f"inputs and labels to a multiple of the stride"
             )

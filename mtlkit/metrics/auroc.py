@@ -7,6 +7,7 @@ Paper: Hanley & McNeil, "The meaning and use of the area under a receiver operat
 from typing import ClassVar
 
 import attrs
+import torch
 from torch import Tensor
 
 from mtlkit.component import one_of
@@ -49,8 +50,9 @@ def auroc(scores: Tensor, positives: Tensor) -> Tensor:
     >>> auroc(torch.tensor([0.1, 0.4, 0.4, 0.8]), torch.tensor([False, False, True, True])).item()
     0.875
     """
-    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    _, inverse, counts = torch.unique(scores, return_inverse=True, return_counts=True)
     ranks = counts.cumsum(0) - (counts.double() - 1) / 2  # tied scores share their mean rank
     positive = positives.sum().double()
     excess = ranks[inverse][positives].sum() - positive * (positive + 1) / 2
-    return excess / (positive * (len(scores) - positive))
+    area: Tensor = excess / (positive * (len(scores) - positive))
+    return area

@@ -46,9 +46,10 @@ def average_precision(scores: Tensor, positives: Tensor) -> Tensor:
     >>> round(average_precision(scores, torch.tensor([False, False, True, True])).item(), 4)
     0.8333
     """
-    _, inverse, counts = scores.unique(return_inverse=True, return_counts=True)
+    _, inverse, counts = torch.unique(scores, return_inverse=True, return_counts=True)
     hits = torch.zeros(len(counts), dtype=torch.float64)
     hits.scatter_add_(0, inverse, positives.double())  # equal scores share a threshold
     hits, counts = hits.flip(0), counts.flip(0)
     precision = hits.cumsum(0) / counts.cumsum(0)
-    return (precision * hits).sum() / hits.sum()
+    mean: Tensor = (precision * hits).sum() / hits.sum()
+    return mean

@@ -102,7 +102,8 @@ class KeypointState(MetricState):
         """Return the size of each sample (N,); NaN if a point that it needs is missing."""
         if self._between is not None:
             first, second = self._between
-            return (true[:, first] - true[:, second]).norm(dim=1)
+            size: Tensor = torch.linalg.vector_norm(true[:, first] - true[:, second], dim=1)
+            return size
         mask = present.unsqueeze(2)
         high = torch.where(mask, true, -torch.inf).amax(dim=1)
         low = torch.where(mask, true, torch.inf).amin(dim=1)

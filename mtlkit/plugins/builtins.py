@@ -130,6 +130,8 @@ def mtlkit_register(catalog: "Registrar") -> None:
     catalog.data.add("images", "mtlkit.data.images:Images", "a folder of images with labels")
     catalog.data.add("table", "mtlkit.data.table:Table", "the rows of a table, some columns labels")
 
+    _transforms(catalog)
+
     catalog.optimizers.add("sgd", "mtlkit.optim.sgd:SGD", "gradient descent with momentum")
     catalog.optimizers.add("adamw", "mtlkit.optim.adamw:AdamW", "Adam with decoupled weight decay")
     catalog.schedules.add(
@@ -148,6 +150,22 @@ def mtlkit_register(catalog: "Registrar") -> None:
     )
     for name, (target, summary) in BUILTIN_OPS.items():
         catalog.ops.add(name, target, summary)
+
+
+def _transforms(catalog: "Registrar") -> None:
+    """Register the transforms of samples."""
+    add = catalog.transforms.add
+    add("mirror", "mtlkit.transforms.mirror:Mirror", "left and right exchanged")
+    add("crop", "mtlkit.transforms.crop:Crop", "a box at a random place")
+    add("center-crop", "mtlkit.transforms.center_crop:CenterCrop", "the box in the middle")
+    add("resized-crop", "mtlkit.transforms.resized_crop:ResizedCrop", "a random box, resized")
+    add("resize", "mtlkit.transforms.resize:Resize", "the whole frame in another size")
+    add("scale", "mtlkit.transforms.scale:Scale", "a zoom in the same frame")
+    add("rotate", "mtlkit.transforms.rotate:Rotate", "a turn in the same frame")
+    add("color-jitter", "mtlkit.transforms.color_jitter:ColorJitter", "other colors")
+    add("gray", "mtlkit.transforms.gray:Gray", "no colors")
+    add("erase", "mtlkit.transforms.erase:Erase", "a rectangle without content (Zhong 2020)")
+    add("mixup", "mtlkit.transforms.mixup:Mixup", "a mean with another sample (Zhang 2018)")
 
 
 def _targets(catalog: "Registrar") -> None:
@@ -178,18 +196,10 @@ def _metrics(catalog: "Registrar") -> None:
     add = catalog.metrics.add
     add("accuracy", "mtlkit.metrics.accuracy:Accuracy", "the fraction of classes predicted")
     add("top-k", "mtlkit.metrics.top_k:TopK", "the fraction of classes among the k most likely")
-    add(
-        "balanced-accuracy",
-        "mtlkit.metrics.balanced_accuracy:BalancedAccuracy",
-        "the mean recall of the classes",
-    )
+    add("balanced-accuracy", "mtlkit.metrics.balanced_accuracy:BalancedAccuracy", "mean recall")
     add("f1", "mtlkit.metrics.f1:F1", "the harmonic mean of precision and recall")
     add("auroc", "mtlkit.metrics.auroc:AUROC", "the area under the ROC curve")
-    add(
-        "average-precision",
-        "mtlkit.metrics.average_precision:AveragePrecision",
-        "the area under the precision-recall curve",
-    )
+    add("average-precision", "mtlkit.metrics.average_precision:AveragePrecision", "mean precision")
     add("nll", "mtlkit.metrics.nll:NLL", "the negative log-likelihood")
     add("ece", "mtlkit.metrics.ece:ECE", "the expected calibration error")
     add("mean-iou", "mtlkit.metrics.mean_iou:MeanIoU", "the mean intersection over union")
@@ -197,11 +207,7 @@ def _metrics(catalog: "Registrar") -> None:
     add("rmse", "mtlkit.metrics.rmse:RMSE", "the root mean squared error")
     add("r2", "mtlkit.metrics.r2:R2", "the fraction of variance explained")
     add("ccc", "mtlkit.metrics.ccc:CCC", "the concordance correlation coefficient")
-    add(
-        "relative-error",
-        "mtlkit.metrics.relative_error:RelativeError",
-        "the mean error relative to the target",
-    )
+    add("relative-error", "mtlkit.metrics.relative_error:RelativeError", "mean relative error")
     add("delta", "mtlkit.metrics.delta:Delta", "the fraction within a factor of 1.25")
     add("angle-mean", "mtlkit.metrics.angles:AngleMean", "the mean angle of unit vectors")
     add("angle-median", "mtlkit.metrics.angles:AngleMedian", "the median angle of unit vectors")

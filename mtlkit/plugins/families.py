@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mtlkit.routers.base import Router
     from mtlkit.routers.branches import Branch
     from mtlkit.targets.base import Target
+    from mtlkit.transforms.base import Transform
     from mtlkit.weightings.base import Weighting
 
 T = TypeVar("T")
@@ -100,6 +101,9 @@ class Families:
         "data source", "mtlkit.data.source:DataSource", ("data",)
     )
     targets: "Family[type[Target]]" = Family("target", "mtlkit.targets.base:Target")
+    transforms: "Family[type[Transform]]" = Family(
+        "transform", "mtlkit.transforms.base:Transform", ("transforms", "train", "")
+    )
     optimizers: "Family[type[Optimizer]]" = Family(
         "optimizer", "mtlkit.optim.base:Optimizer", ("optimizer",)
     )

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError
-from mtlkit.model import Assembly, encode_targets
 from mtlkit.targets.base import Target
 from mtlkit.targets.rows import CHUNK, Rows
 from mtlkit.task import Task

@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 import torch
 
+from mtlkit.assembly import Assembly, assembly_of
 from mtlkit.atomic_files import write_file
 from mtlkit.component import Component
 from mtlkit.data.dataset import Data
@@ -17,7 +18,7 @@ from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.features.inputs import InputSpec, InputSpecs
-from mtlkit.model import Assembly, MultiTaskModel, assembly_of
+from mtlkit.model import MultiTaskModel
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.observers import Observers

@@ -10,11 +10,12 @@ from typing import Any
 import attrs
 import torch
 
+from mtlkit.assembly import Assembly, assembly_of
 from mtlkit.atomic_files import write_file
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError, InterruptedRunError, RunError
-from mtlkit.model import Assembly, assemble, assembly_of
+from mtlkit.model import assemble
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.observers import Observers

@@ -6,11 +6,12 @@ import cattrs
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from mtlkit.assembly import Assembly
 from mtlkit.atomic_files import write_file
 from mtlkit.component import type_key
 from mtlkit.errors import RunError
 from mtlkit.features.inputs import InputSpec, InputSpecs
-from mtlkit.model import Assembly, MultiTaskModel, assemble
+from mtlkit.model import MultiTaskModel, assemble
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.dump import plain

@@ -15,7 +15,7 @@ from mtlkit.targets.tokens import TokenTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 from mtlkit.testing.check import Subject, checks, require
 from mtlkit.testing.head_batches import head_batch, new_head
-from mtlkit.testing.labels import example_of, missing_code
+from mtlkit.testing.labels import example_of
 
 
 def declares_its_targets(subject: Subject) -> None:
@@ -103,7 +103,7 @@ def averages_the_present_elements(subject: Subject) -> None:
     chosen = torch.arange(present[0].numel()).reshape(present[0].shape) % 2 == 0
     if present.dim() < labels.dim():
         chosen = chosen.unsqueeze(0)  # the mask has no channels
-    parts = [torch.where(mask, labels, missing_code(target)) for mask in (chosen, ~chosen)]
+    parts = [torch.where(mask, labels, target.missing) for mask in (chosen, ~chosen)]
     counts = [target.weights(part) for part in parts]
     losses = [head.loss(features, part) for part in parts]
     total = sum((a * b for a, b in zip(counts, losses, strict=True)), start=torch.zeros(3))

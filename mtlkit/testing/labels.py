@@ -15,12 +15,10 @@ from mtlkit.targets.real_map import RealMapTarget
 from mtlkit.targets.tokens import TokenTarget
 from mtlkit.targets.unit_vector_map import UnitVectorMapTarget
 from mtlkit.targets.vector import VectorTarget
-from mtlkit.task_types import MISSING
 
 NAMES = ("a", "b", "c")
 POINTS = ("left_x", "left_y", "right_x", "right_y")
-SIZES = {"K": 4, "H": 6, "W": 8, "L": 5}
-"""Sizes of the dimensions of `Target.shape`; the number of samples N is that of the call."""
+TOKENS = 5
 
 EXAMPLES: tuple[Target, ...] = (
     ClassTarget(names=NAMES),
@@ -50,19 +48,23 @@ def example_of(kind: type[Target]) -> Target:
     raise MtlkitError(f"{kind.__name__}: has no example; derive it from a target of mtlkit.data")
 
 
-def draw_labels(target: Target, count: int, seed: int = 1) -> Tensor:
+def draw_labels(
+    target: Target, count: int, seed: int = 1, frame: tuple[int, int] = (6, 8)
+) -> Tensor:
     """Return labels (N, ...) of `target`, none missing; numbers are near 20.
+
+    Maps have the height and width of `frame`.
 
     >>> draw_labels(TokenTarget(names=("a", "b")), 3).shape
     torch.Size([3, 5])
     """
     generator = torch.Generator().manual_seed(seed)
-    shape = _shape(target, count)
+    shape = _shape(target, count, frame)
     if isinstance(target, CodedTarget):
         return torch.randint(target.codes, shape, generator=generator)
     values = torch.randn(shape, generator=generator)
     if isinstance(target, UnitVectorMapTarget):
-        return values / values.norm(dim=1, keepdim=True)
+        return torch.nn.functional.normalize(values, dim=1)
     return values * 3 + 20
 
 
@@ -77,14 +79,7 @@ def without_some(target: Target, labels: Tensor) -> Tensor:
     if labels.dim() == 1:
         gone = torch.zeros_like(gone)
     gone = gone | (torch.arange(len(labels)) % 4 == 3).reshape(-1, *[1] * (labels.dim() - 1))
-    return torch.where(gone, missing_code(target), labels)
-
-
-def missing_code(target: Target) -> float:
-    """Return the value of a missing element."""
-    if isinstance(target, CodedTarget):
-        return MISSING
-    return 0.0 if isinstance(target, UnitVectorMapTarget) else torch.nan
+    return torch.where(gone, target.missing, labels)
 
 
 def right_outputs(target: Target, labels: Tensor) -> Tensor:
@@ -119,10 +114,10 @@ def spread(target: Target, mask: Tensor, outputs: Tensor) -> Tensor:
     return mask.expand_as(outputs)
 
 
-def _shape(target: Target, count: int) -> tuple[int, ...]:
+def _shape(target: Target, count: int, frame: tuple[int, int]) -> tuple[int, ...]:
     """Return the shape that `target.shape` describes, such as ``(N, 3, H, W)``."""
-    sizes = {**SIZES, "N": count, "C": getattr(target, "channels", 1)}
-    if target.components and "C" not in target.shape:
-        sizes["K"] = len(target.components)
+    components = len(target.components)
+    sizes = {"N": count, "K": components, "C": components, "L": TOKENS}
+    sizes |= {"H": frame[0], "W": frame[1]}
     dims = [dim.strip() for dim in target.shape.strip("()").split(",") if dim.strip()]
     return tuple(sizes[dim] if dim in sizes else int(dim) for dim in dims)

@@ -14,7 +14,6 @@ from mtlkit.testing.heads import require_targets
 from mtlkit.testing.labels import (
     draw_labels,
     example_of,
-    missing_code,
     noisy_outputs,
     right_outputs,
     spread,
@@ -94,7 +93,7 @@ def ignores_missing_targets(subject: Subject) -> None:
         _require_same(
             value, _value(subject.value, target, [(outputs[some], labels[some])]), message
         )
-        none = torch.full_like(labels, missing_code(target))
+        none = torch.full_like(labels, target.missing)
         alone = _value(subject.value, target, [(outputs, none)])
         require(alone is None, f"without any target its value is {alone}; expected None")
         empty = _value(subject.value, target, [])

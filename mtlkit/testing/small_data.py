@@ -12,12 +12,13 @@ import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.backbones.mlp import MLP
 from mtlkit.data.columns import Categorical, Numeric
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.heads.regression import Regression
-from mtlkit.model import MultiTaskModel, assemble, assembly_of, encode_targets
+from mtlkit.model import MultiTaskModel, assemble
 from mtlkit.optim.sgd import SGD
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.families import Registrar

@@ -23,6 +23,7 @@ from mtlkit.testing import (
     optimizers,
     routers,
     targets,
+    transforms,
     values,
     weightings,
 )
@@ -40,6 +41,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     "weightings": (*values.CHECKS, *weightings.CHECKS),
     "data": (*values.CHECKS, *data.CHECKS),
     "targets": (*values.CHECKS, *targets.CHECKS),
+    "transforms": (*values.CHECKS, *transforms.CHECKS),
     "optimizers": (*values.CHECKS, *optimizers.OPTIMIZER_CHECKS),
     "schedules": (*values.CHECKS, *optimizers.SCHEDULE_CHECKS),
     "evaluators": (*values.CHECKS, *evaluators.EVALUATOR_CHECKS),

@@ -1,8 +1,8 @@
 """The samples of each update: a pure function of seed and step, so no state is saved.
 
 The order of an epoch is a permutation drawn from (seed, epoch). Random numbers inside a step
-(dropout) are drawn from (seed, step, rank). A run that resumes at any step is therefore identical
-to an uninterrupted one.
+(dropout) are drawn from (seed, step, rank), those of transforms from (seed, epoch, sample). A run
+that resumes at any step is therefore identical to an uninterrupted one.
 """
 
 import hashlib
@@ -98,6 +98,11 @@ def seed_step(seed: int, step: int, rank: int, device: torch.device, draw: int =
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":
         torch.cuda.manual_seed(number)
+
+
+def sample_seed(seed: int, epoch: int, sample: int, place: int) -> int:
+    """Return the seed of the transform at `place` of the list, for one sample in one epoch."""
+    return _number(seed, "transform", epoch, sample, place)
 
 
 def _generator(*key: int | str) -> torch.Generator:

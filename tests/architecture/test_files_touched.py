@@ -64,6 +64,7 @@ ADDITIONS = {
         "{'file': Path('rows.csv'), 'labels': ('kind',)}",
     ),
     "targets": Addition("targets/number.py", "NumberTarget", "", space="data"),
+    "transforms": Addition("transforms/gray.py", "Gray", "transforms: {train: [dummy]}"),
     "optimizers": Addition("optim/adamw.py", "AdamW", "optimizer: dummy"),
     "schedules": Addition("optim/cosine.py", "Cosine", "schedule: dummy"),
     "adapters": Addition(

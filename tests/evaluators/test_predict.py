@@ -4,12 +4,13 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.assembly import assembly_of
 from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.data import Categorical, Data, Numeric, Split
 from mtlkit.errors import DataError
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.heads import Regression
-from mtlkit.model import assemble, assembly_of
+from mtlkit.model import assemble
 from mtlkit.routers import BlockBranch, BranchSelection, Grouped, LinearBranch, Shared
 from mtlkit.task import Task
 from mtlkit.task_types import Role

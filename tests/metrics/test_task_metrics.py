@@ -4,11 +4,12 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.assembly import assembly_of
 from mtlkit.evaluators import TaskMetrics
 from mtlkit.evaluators.task_scores import TaskScores
 from mtlkit.heads import Regression
 from mtlkit.metrics import MAE, R2, RMSE, Accuracy
-from mtlkit.model import assemble, assembly_of
+from mtlkit.model import assemble
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.task import Task
 from mtlkit.testing import small_recipe

@@ -4,11 +4,12 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.assembly import Assembly
 from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.data import ClassTarget, InputSpec
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.heads import Classification, Regression
-from mtlkit.model import Assembly, assemble
+from mtlkit.model import assemble
 from mtlkit.ops import grouped_linear_cross_entropy
 from mtlkit.routers import (
     CGC,

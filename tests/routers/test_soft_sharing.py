@@ -9,9 +9,10 @@ import pytest
 import torch
 from scipy.special import softmax
 
+from mtlkit.assembly import Assembly
 from mtlkit.backbones import MLP, CasiaNet, VectorFeatures
 from mtlkit.data import ClassTarget, InputSpec, Loading
-from mtlkit.model import Assembly, assemble
+from mtlkit.model import assemble
 from mtlkit.optim import SGD
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import Train

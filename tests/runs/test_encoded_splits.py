@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mtlkit import Task
+from mtlkit.assembly import assembly_of
 from mtlkit.data import (
     Categorical,
     ClassMapTarget,
@@ -17,7 +18,6 @@ from mtlkit.data import (
 )
 from mtlkit.errors import DataError
 from mtlkit.heads import MultiLabel, Regression, Segmentation, VectorRegression
-from mtlkit.model import assembly_of
 from mtlkit.runs.encoded_splits import encoded_splits
 
 

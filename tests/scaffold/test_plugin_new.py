@@ -50,7 +50,7 @@ def contents(folder):
 def test_the_teaching_plugin_is_what_is_written(new):
     code, said, folder = new("hello")
     assert code == 0
-    assert said.startswith(f"{folder}: 36 files; now\n  cd {folder}\n  pip install --editable")
+    assert said.startswith(f"{folder}: 42 files; now\n  cd {folder}\n  pip install --editable")
     assert contents(folder) == contents(HELLO)
 
 

@@ -29,8 +29,10 @@ from mtlkit.backbones import (
 )
 from mtlkit.component import Rule
 from mtlkit.data import ClassTarget, DataSource, InputSpec, NumberTarget, Numeric, Target
+from mtlkit.errors import DataError
 from mtlkit.evaluators import EvaluationResult, Evaluator
-from mtlkit.heads import Head, HeadModule, LinearCrossEntropy
+from mtlkit.heads import Head, HeadModule, LinearCrossEntropy, MultiLabel
+from mtlkit.heads.multi_label import MultiLabelHead
 from mtlkit.loggers import Logger, LogWriter
 from mtlkit.metrics import MAE, Accuracy, MeanState, Metric, MetricState
 from mtlkit.optim import Optimizer, Schedule
@@ -46,6 +48,7 @@ from mtlkit.routers import (
 from mtlkit.routers.block_branch import BlockBranches
 from mtlkit.task_types import MISSING
 from mtlkit.testing import SmallData
+from mtlkit.transforms import Box, Transform
 from mtlkit.weightings import LossWeighting, WeightedLoss, Weighting
 
 # --- values --------------------------------------------------------------------------------------
@@ -452,11 +455,91 @@ class Targetless(Guesser):
     targets: ClassVar[tuple[type[Target], ...]] = ("class",)
 
 
+@attrs.frozen(kw_only=True)
+class Summed(MultiLabel):
+    """A head that adds the losses of the elements up."""
+
+    def build(self, features, target):
+        return SummedHead(self, features.width, target.names)
+
+
+class SummedHead(MultiLabelHead):
+    def loss(self, features, target):
+        return super().loss(features, target) * (target != MISSING).sum(dim=1)
+
+
+# --- targets -------------------------------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class Amount(NumberTarget):
+    """A number, as it should be."""
+
+
+@attrs.frozen(kw_only=True)
+class Headless(NumberTarget):
+    """A number that no head predicts."""
+
+    default_head: ClassVar[str] = "nothing"
+
+
+@attrs.frozen(kw_only=True)
+class Lax(NumberTarget):
+    """A number that may be anything."""
+
+    def check(self, labels):
+        pass
+
+
+@attrs.frozen(kw_only=True)
+class Numbered(NumberTarget):
+    """A number whose mask has numbers."""
+
+    def present(self, labels):
+        return super().present(labels).long()
+
+
 # --- metrics -------------------------------------------------------------------------------------
 
 
 def absolute(outputs, target):
     return (outputs - target).abs()
+
+
+@attrs.frozen(kw_only=True)
+class Moved(Transform):
+    """The frame moved by a pixel, with the defect that `how` names."""
+
+    how: str = ""
+
+    def apply(self, sample, draw):
+        top = draw.integer(0, 3)
+        height, width = sample.frame
+        if self.how == "refuses":
+            raise DataError("not today")
+        if self.how == "chance":
+            top = random.randrange(height)
+        if self.how == "in place":
+            sample.inputs.add_(1)
+        if self.how == "images":
+            return sample.with_images(lambda image: image[:, :20])
+        if self.how == "sizes":
+            return sample.crop(Box(0, 0, height - top, width), (height - top, width))
+        return sample.crop(Box(top, 0, height, width), (height, width))
+
+
+@attrs.frozen(kw_only=True)
+class Wordy(Moved):
+    """A transform that says in a word whether it is random."""
+
+    is_random: ClassVar[bool] = "yes"
+
+
+@attrs.frozen(kw_only=True)
+class Calm(Moved):
+    """A random transform that declares no random numbers."""
+
+    is_random: ClassVar[bool] = False
 
 
 class OfMissing(MetricState):
@@ -993,13 +1076,19 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
     ],
     "heads": [
         ("declares-its-targets", Targetless(), "Targetless.targets is ('class',)"),
-        ("returns-outputs-for-its-kind", Guesser(how="Extended"), "outputs are (1, 1, 3), not"),
+        ("returns-outputs-for-its-targets", Guesser(how="Extended"), "outputs are (1, 1, 3), not"),
+        ("averages-the-present-elements", Summed(), "is not the mean of the losses of its present"),
         ("returns-a-loss-per-sample", Guesser(how="Coarse"), "losses are torch.bfloat16"),
         ("ignores-each-missing-target", Guesser(how="Charging"), "of a missing target is"),
         ("handles-a-batch-without-targets", Guesser(how="Decaying"), "changes linear"),
-        ("declares-its-metrics", Mismeasured(), "'mae' does not measure a classification"),
+        ("declares-its-metrics", Mismeasured(), "'mae' does not measure a class"),
         ("learns", Guesser(how="Ascending"), "150 steps reduce its loss from"),
         ("returns-the-same-loss-when-fused", Guesser(how="Sharpened"), "describes another loss"),
+    ],
+    "targets": [
+        ("declares-its-labels", Headless(), "its default head 'nothing' is not registered"),
+        ("accepts-its-labels-only", Lax(), "`check` accepts labels of another shape"),
+        ("masks-its-elements", Numbered(), "`present` returns torch.int64, not bool"),
     ],
     "metrics": [
         ("declares-its-scale", Undirected(), "higher_is_better is 'no'; expected True or False"),
@@ -1053,6 +1142,15 @@ BROKEN: dict[str, list[tuple[str, Any, str]]] = {
         ("ignores-cache-and-workers", Feed(how="workers"), "with two workers it has"),
         ("has-disjoint-splits", Feed(how="twice"), "is in validation and in test"),
         ("labels-splits-consistently", Feed(how="kinds"), "is Numeric in test, Categorical"),
+    ],
+    "transforms": [
+        ("declares-whether-it-is-random", Wordy(), "Wordy.is_random is 'yes'; expected True or"),
+        ("transforms-classes", Moved(how="refuses"), "it refuses a sample with a class"),
+        ("repeats-its-numbers", Moved(how="chance"), "gives different samples in two calls"),
+        ("draws-no-numbers-unless-random", Calm(), "other random numbers change the sample"),
+        ("leaves-its-sample-unchanged", Moved(how="in place"), "it changes its sample in place"),
+        ("returns-valid-labels", Moved(how="images"), "are (24, 32), not (20, 32)"),
+        ("keeps-one-size", Moved(how="sizes"), "images have the sizes [(3, 2"),
     ],
     "optimizers": [
         ("descends", Step(how="up"), "5 steps change the loss from 5 to"),

@@ -20,6 +20,7 @@ from mtlkit.data import (
 from mtlkit.metrics import TopK
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers import Grouped
+from mtlkit.transforms import CenterCrop, Crop, Resize, ResizedCrop
 from mtlkit.weightings import Fixed
 
 EXAMPLES = {
@@ -64,6 +65,10 @@ EXAMPLES = {
         }.items()
     },
     "metrics/top-k": TopK(k=2),
+    "transforms/center-crop": CenterCrop(size=16),
+    "transforms/crop": Crop(size=(20, 24), padding=2),
+    "transforms/resize": Resize(size=(16, 20)),
+    "transforms/resized-crop": ResizedCrop(size=16),
     "weightings/fixed": Fixed(weights={"side": 0.5, "rare": 0.0}),
 }
 CHANCE = "projects on the other tasks' gradients in an order drawn by chance, as published"

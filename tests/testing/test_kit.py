@@ -101,8 +101,10 @@ def test_checks_have_names_and_promises():
 
 RIGHT = {
     "schedules": "Rate", "backbones": "Net", "heads": "Guesser", "metrics": "Offset",
-    "weightings": "Weigh", "routers": "Route", "adapters": "Adapt", "data": "Feed",
-    "optimizers": "Step", "evaluators": "Ask", "implementations": "Right", "ops": "Hinge",
+    "targets": "Amount", "weightings": "Weigh", "routers": "Route", "adapters": "Adapt",
+    "data": "Feed",
+    "optimizers": "Step", "evaluators": "Ask", "transforms": "Moved", "implementations": "Right",
+    "ops": "Hinge",
 }  # fmt: skip
 
 
@@ -118,8 +120,8 @@ def test_the_same_component_without_the_defect_passes(family, broken):
 
 ONLY = [pair for pair in BROKEN if pair[0] in ("heads", "data", "optimizers")]  # the quick ones
 SPREADS = {
-    "declares-its-kind",  # every check of a head asks for its kind
-    "returns-outputs-for-its-kind",  # and for outputs
+    "declares-its-targets",  # every check of a head asks for its targets
+    "returns-outputs-for-its-targets",  # and for outputs
     "gathers-samples",
     "ignores-each-missing-target",  # nor do several
     "loads-deterministically",  # whatever the circumstances

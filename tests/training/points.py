@@ -6,6 +6,7 @@ import attrs
 import torch
 
 from mtlkit.adapters.pool import Pool
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.data import (
     Categorical,
@@ -22,7 +23,7 @@ from mtlkit.data import (
     VectorTarget,
 )
 from mtlkit.heads import DenseRegression, MultiLabel, Regression, Segmentation, VectorRegression
-from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.model import assemble
 from mtlkit.optim import SGD, AdamW, Cosine
 from mtlkit.plugins.catalog import Catalog, Registrar, load_catalog
 from mtlkit.plugins.registry import Origin

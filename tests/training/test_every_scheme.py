@@ -6,7 +6,6 @@ import torch
 from torch.utils.checkpoint import checkpoint as checkpointed
 
 from mtlkit.errors import NotFiniteError
-from mtlkit.metrics import is_present
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
@@ -26,6 +25,10 @@ def recipe_of(points, scheme, **train):
     return attrs.evolve(
         points.PLAIN, weighting=scheme, train=attrs.evolve(points.PLAIN.train, **train)
     )
+
+
+def is_labeled(target):
+    return ~target.isnan() & (target != -1)
 
 
 def trained(points, recipe, updates=UPDATES, prepare=lambda made: None):
@@ -172,7 +175,7 @@ def test_a_negative_loss_is_named_with_the_scheme_that_cannot_take_it(points, sc
     made = points.updater(recipe_of(points, scheme, batch=50))
     head = made.inner.model.head("age")
     inner = head.loss
-    head.loss = lambda features, target: inner(features, target) - 5 * is_present(target)
+    head.loss = lambda features, target: inner(features, target) - 5 * is_labeled(target)
     weighting = made.inner.weighting
     if not isinstance(weighting, RequiresPositiveLosses):
         made.update(0)
@@ -193,7 +196,7 @@ def test_a_negative_loss_is_named_by_mgda_of_losses_and_through_a_mean_of_weight
         made = points.updater(recipe_of(points, scheme, batch=50))
         head = made.inner.model.head("age")
         loss = head.loss
-        head.loss = lambda x, y, loss=loss, head=head: loss(x, y) - 5 * is_present(y)
+        head.loss = lambda x, y, loss=loss, head=head: loss(x, y) - 5 * is_labeled(y)
         with pytest.raises(NotFiniteError, match=r"MGDAOfLosses divides by losses .* age is below"):
             made.update(0)
 

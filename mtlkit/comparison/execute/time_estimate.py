@@ -7,11 +7,12 @@ from pathlib import Path
 import attrs
 import torch
 
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.comparison.execute.plan import MethodJob, method_jobs, planned
 from mtlkit.comparison.results.record import Budget, Record, Stage
 from mtlkit.comparison.spec.comparison import Comparison
 from mtlkit.data.source import Loading
-from mtlkit.model import assemble, assembly_of, encode_targets
+from mtlkit.model import assemble
 from mtlkit.recipe import Recipe
 from mtlkit.runs.run_data import load_data
 from mtlkit.training.context import TrainingContext

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import attrs
 from torch import Tensor
 
+from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.comparison.results.record import TaskMetric
 from mtlkit.comparison.spec.comparison import Compared, Comparison, PrimaryMetric
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit.metrics.chance_level import chance_level
-from mtlkit.model import assembly_of, encode_targets
 
 
 def primary_metrics_of(comparison: Comparison, loading: Loading) -> list[TaskMetric]:

@@ -17,8 +17,9 @@ from mtlkit.features.inputs import map_batch
 from mtlkit.training.batches import Batches, UpdateBatch, seed_step, step_info
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
-from mtlkit.training.gradients.labels import BatchLabels, LabelReader
+from mtlkit.training.gradients.labels import BatchLabels
 from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
+from mtlkit.training.gradients.transformed import label_reader
 
 
 @attrs.frozen(eq=False)
@@ -44,9 +45,7 @@ class Backward:
         self.step, self.module = step, module
         self.batches, self.context = batches, context
         self.device = context.device
-        self.labels = LabelReader(
-            step.model, context.targets["train"], context.ranks, context.device
-        )
+        self.labels = label_reader(step.model, context)
 
     def run(self, number: int, batch: UpdateBatch, rate: float, *, watch: bool) -> BackwardResult:
         """Return the result of update `number`; `rate` is the shared parameters' learning rate."""
@@ -183,7 +182,8 @@ class Backward:
     def _micro_batches(self, batch: UpdateBatch, labels: BatchLabels) -> Iterator[MicroBatch]:
         """Yield this rank's micro-batches of `batch`, on the device."""
         for number, index in enumerate(batch.micro_batches):
-            inputs = self.context.data.train.inputs[index]
+            read = labels.inputs
+            inputs = self.context.data.train.inputs[index] if read is None else read[number]
             yield MicroBatch(
                 inputs=map_batch(partial(to_device, device=self.device), inputs),
                 targets={

@@ -23,8 +23,9 @@ from mtlkit_face.inference.model import Embedder
 from mtlkit_face.inference.search import ExactIndex, FaissIndex, identify
 from mtlkit_face.networks.yin_liu import m_cnn, p_cnn, s_cnn
 
+from mtlkit.assembly import Assembly
 from mtlkit.data import ClassTarget, InputSpec
-from mtlkit.model import Assembly, MultiTaskModel, assemble
+from mtlkit.model import MultiTaskModel, assemble
 
 GALLERY, PROBES, SIZE, TOP = 10_000, 1_000, 400, 5
 TARGET_SECONDS, TARGET_SHARE = 0.5, 0.95

@@ -49,9 +49,10 @@ def evaluate(path: Path, width: float) -> None:
     from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 
     from mtlkit import Role, Task
+    from mtlkit.assembly import Assembly
     from mtlkit.backbones import CasiaNet
     from mtlkit.data import ClassTarget, InputSpec
-    from mtlkit.model import Assembly, assemble
+    from mtlkit.model import assemble
     from mtlkit.routers import Shared
 
     torch.set_num_threads(1)

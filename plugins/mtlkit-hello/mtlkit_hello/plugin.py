@@ -53,6 +53,11 @@ def mtlkit_register(catalog: Registrar) -> None:
         "mtlkit_hello.angle:Angle",
         "an angle in degrees",
     )
+    catalog.transforms.add(
+        "hello/shift",
+        "mtlkit_hello.shift:Shift",
+        "the frame moved by a few pixels",
+    )
     catalog.optimizers.add(
         "hello/rmsprop",
         "mtlkit_hello.rmsprop:RMSprop",

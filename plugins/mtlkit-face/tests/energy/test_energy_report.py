@@ -13,12 +13,13 @@ from mtlkit_face.identification.evaluator import Identification
 from PIL import Image
 
 from mtlkit import Recipe, Role, Task
+from mtlkit.assembly import assembly_of
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, Numeric, Split
 from mtlkit.evaluators import Chart, Gallery, TableBlock, Text
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.heads import Regression
-from mtlkit.model import assemble, assembly_of
+from mtlkit.model import assemble
 from mtlkit.plugins import DataError, RecipeError
 from mtlkit.routers import BranchSelection, Grouped, MMoE, Shared
 from mtlkit.runs import Evaluation, evaluation_to_json

@@ -13,11 +13,12 @@ from mtlkit_face.identification.gallery import arrange
 from PIL import Image
 
 from mtlkit import Role, Task
+from mtlkit.assembly import assembly_of
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, Split
 from mtlkit.evaluators import Chart, Gallery, TableBlock
 from mtlkit.evaluators.trained_model import TrainedModel
-from mtlkit.model import assemble, assembly_of
+from mtlkit.model import assemble
 from mtlkit.plugins import DataError
 from mtlkit.report.evaluation import evaluation_from_json
 from mtlkit.routers import BranchSelection, Grouped, Shared

@@ -6,11 +6,12 @@ import torch
 from mtlkit_face.identification.evaluator import Identification
 
 from mtlkit import Recipe, Role, Task, load_catalog
+from mtlkit.assembly import assembly_of
 from mtlkit.backbones import MLP
 from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.heads import Regression
-from mtlkit.model import assemble, assembly_of
+from mtlkit.model import assemble
 from mtlkit.plugins import DataError, RecipeError
 from mtlkit.recipe_io import parse_recipe
 from mtlkit.routers import Grouped

@@ -8,9 +8,10 @@ from mtlkit_face.identification.evaluator import Identification
 from mtlkit_face.identification.pose_errors import PoseErrors, corrupted
 from mtlkit_face.networks.yin_liu import m_cnn, p_cnn
 
+from mtlkit.assembly import assembly_of
 from mtlkit.data import Loading
 from mtlkit.evaluators.trained_model import TrainedModel
-from mtlkit.model import assemble, assembly_of
+from mtlkit.model import assemble
 
 SET = Rendered(
     subjects=3, test_subjects=4, images_per_subject=14, size=32, lights_per_geometry=2, sessions=2

@@ -7,9 +7,10 @@ from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.networks.side_block import SideBlock
 from mtlkit_face.networks.yin_liu import m_cnn
 
+from mtlkit.assembly import Assembly
 from mtlkit.backbones import MLP
 from mtlkit.data import ClassTarget, InputSpec
-from mtlkit.model import Assembly, assemble
+from mtlkit.model import assemble
 from mtlkit.plugins import AssemblyError
 
 SIDE = ("pose", "illumination", "expression")

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from mtlkit.assembly import Assembly
 from mtlkit.data import InputSpec
-from mtlkit.model import Assembly, Outputs
+from mtlkit.model import Outputs
 
 
 @pytest.fixture

@@ -19,9 +19,10 @@ from mtlkit_face.protocols.templates.ijb_a import IJBA
 from PIL import Image
 
 from mtlkit import Role, Task
+from mtlkit.assembly import Assembly
 from mtlkit.backbones import MLP
 from mtlkit.data import ClassTarget, InputSpec
-from mtlkit.model import Assembly, assemble
+from mtlkit.model import assemble
 from mtlkit.plugins import DataError
 from mtlkit.routers import BranchSelection, Grouped
 

@@ -1,0 +1,78 @@
+"""Random transforms of the samples of an update."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mtlkit.assembly import encode_targets
+from mtlkit.errors import DataError
+from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
+from mtlkit.model import MultiTaskModel
+from mtlkit.training.batches import UpdateBatch, sample_seed
+from mtlkit.training.context import TrainingContext
+from mtlkit.training.gradients.labels import BatchLabels, LabelReader, sum_over_ranks
+from mtlkit.transforms.pipeline import Pipeline
+from mtlkit.transforms.view import source_of
+
+
+def label_reader(
+    model: MultiTaskModel, context: TrainingContext
+) -> "LabelReader | TransformedReader":
+    """Return the reader of the training samples, which applies ``transforms.train``."""
+    if context.recipe.transforms.train:
+        return TransformedReader(model, context)
+    return LabelReader(model, context.targets["train"], context.ranks, context.device)
+
+
+class TransformedReader:
+    """Reads the inputs and labels of updates after the transforms of the recipe.
+
+    The random numbers of a sample are a function of (seed, epoch, sample), so they are the same
+    after a restart, and for any number of ranks and micro-batches.
+    """
+
+    def __init__(self, model: MultiTaskModel, context: TrainingContext) -> None:
+        source, recipe = source_of(context.data.train), context.recipe
+        self._pipeline = Pipeline(
+            recipe.transforms.train,
+            source.inputs,
+            encode_targets(source, recipe.tasks, model.assembly),
+            model.assembly.targets,
+        )
+        self._model, self._context = model, context
+
+    def read(self, batch: UpdateBatch) -> BatchLabels:
+        """Return the transformed inputs and labels of this rank's part of `batch`."""
+
+        def seed(sample: int, place: int) -> int:
+            return sample_seed(self._context.recipe.seed, batch.epoch, sample, place)
+
+        parts = [self._pipeline.batch(index, seed) for index in batch.micro_batches]
+        for inputs, _ in parts:
+            _require_size(inputs, self._model.assembly.inputs)
+        weights = [self._model.weights(labels) for _, labels in parts]
+        counts = sum_over_ranks(weights, self._context.ranks, self._context.device)
+        return BatchLabels(
+            [labels for _, labels in parts], weights, counts, [inputs for inputs, _ in parts]
+        )
+
+
+def _require_size(inputs: Batch, specs: InputSpecs) -> None:
+    """Raise `DataError` unless images have the size and type of those of evaluation."""
+    if isinstance(inputs, Mapping):
+        assert isinstance(specs, Mapping)
+        for name, values in inputs.items():
+            if specs[name].is_image:
+                _require_fit(name, values, specs[name])
+        return
+    assert isinstance(specs, InputSpec)
+    _require_fit("inputs", inputs, specs)
+
+
+def _require_fit(name: str, values: Tensor, spec: InputSpec) -> None:
+    shape, dtype = tuple(values.shape[1:]), str(values.dtype).removeprefix("torch.")
+    if (shape, dtype) != (spec.shape, spec.dtype):
+        raise DataError(
+            f"transforms.train: {name}: got {dtype} of shape {shape}, expected {spec.dtype} of "
+            f"shape {spec.shape}, as after `transforms.test`; end both lists with one size"
+        )

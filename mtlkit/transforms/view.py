@@ -1,0 +1,120 @@
+"""A split whose samples are transformed when they are read, in the same way each time."""
+
+from collections.abc import Iterable, Mapping
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.data.columns import Categorical, Column, Labels, Numeric
+from mtlkit.data.dataset import Data, Split
+from mtlkit.features.inputs import Batch
+from mtlkit.transforms.base import Transform
+from mtlkit.transforms.pipeline import Pipeline
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class TransformedSplit(Split):
+    """The samples of `source` after `transforms`, which draw no random numbers.
+
+    The columns called `labels` are transformed; classes and numbers of a sample are unchanged.
+    """
+
+    source: Split
+    transforms: tuple[Transform, ...]
+    labels: frozenset[str]
+
+    def subset(self, index: Tensor) -> Split:
+        return transformed_split(self.source.subset(index), self.transforms, self.labels)
+
+
+def transformed_data(data: Data, transforms: tuple[Transform, ...], labels: Iterable[str]) -> Data:
+    """Return `data` with all splits transformed; `labels` are the columns of the tasks."""
+    if not transforms:
+        return data
+    names = frozenset(labels)
+    splits = {
+        name: transformed_split(split, transforms, names) for name, split in data.splits().items()
+    }
+    return attrs.evolve(
+        data,
+        train=splits["train"],
+        validation=splits.get("validation"),
+        test=splits.get("test"),
+    )
+
+
+def transformed_split(
+    split: Split, transforms: tuple[Transform, ...], labels: frozenset[str]
+) -> Split:
+    """Return the samples of `split` after `transforms`."""
+    changed = {
+        name: column
+        for name, column in split.columns.items()
+        if name in labels and not isinstance(column, Categorical | Numeric)
+    }
+    reader = _Reader(
+        Pipeline(
+            transforms,
+            split.inputs,
+            {name: column.rows for name, column in changed.items()},
+            {name: column.target for name, column in changed.items()},
+        )
+    )
+    columns: dict[str, Column] = dict(split.columns)
+    for name, column in changed.items():
+        columns[name] = Labels(column.target, _Rows(reader, name))
+    return TransformedSplit(
+        inputs=_Inputs(reader),
+        columns=columns,
+        ids=split.ids,
+        source=split,
+        transforms=transforms,
+        labels=labels,
+    )
+
+
+def source_of(split: Split) -> Split:
+    """Return the samples of `split` before any transform."""
+    return split.source if isinstance(split, TransformedSplit) else split
+
+
+class _Reader:
+    """Reads transformed samples; inputs and labels of the same samples are transformed once."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self._index: Tensor | None = None
+        self._last: tuple[Batch, Mapping[str, Tensor]]
+
+    def __len__(self) -> int:
+        return len(self.pipeline.inputs)
+
+    def read(self, index: Tensor) -> tuple[Batch, Mapping[str, Tensor]]:
+        if self._index is None or not torch.equal(index, self._index):
+            self._last = self.pipeline.batch(index, lambda sample, place: 0)
+            self._index = index
+        return self._last
+
+
+@attrs.frozen(eq=False)
+class _Inputs:
+    reader: _Reader
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def __getitem__(self, index: Tensor, /) -> Batch:
+        return self.reader.read(index)[0]
+
+
+@attrs.frozen(eq=False)
+class _Rows:
+    reader: _Reader
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.reader)
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        return self.reader.read(index)[1][self.name]
