@@ -15,7 +15,8 @@ from mtlkit_face.protocols.protocol import Mode
 
 from mtlkit.cli import main
 from mtlkit.component import Component
-from mtlkit.data import RandomSplit
+from mtlkit.data import LabelMaps, RandomSplit
+from mtlkit.heads import PointLoss
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import options_of
 from mtlkit.routers import BlockBranch, BranchSelection
@@ -37,6 +38,13 @@ EXAMPLES = {
     "heads/classification": {"classes": 3, "label_smoothing": 0.1},
     "heads/margin": {"scale": 30.0, "angle": 0.0, "additive": 0.35, "easy_margin": True},
     "heads/regression": {},
+    "heads/ordinal": {"hidden": (4,)},
+    "heads/multi-label": {"positive_weights": {"bald": 2.0}, "focal": 2.0, "hidden": (4,)},
+    "heads/vector-regression": {"loss": PointLoss.HUBER, "delta": 0.5, "standardize": False},
+    "heads/segmentation": {"atrous": (2, 4), "channels": 8, "class_weights": {"road": 2.0}},
+    "heads/dense-regression": {"loss": PointLoss.SQUARED, "log": True, "hidden": (4,)},
+    "heads/normals": {"hidden": (4,)},
+    "heads/token-classification": {"label_smoothing": 0.1},
     "routers/shared": {},
     "routers/grouped": {
         "task": "who",
@@ -106,6 +114,7 @@ EXAMPLES = {
         "numeric": ("age",),
         "vocabulary": {"who": ("ann", "bob")},
         "split": RandomSplit(validation=0.5, test=0.0, seed=3),
+        "maps": {"ground": LabelMaps(files="{stem}.png", classes=("road", "sky"), void=(255,))},
     },
     "data/table": {
         "file": Path("rows.csv"),

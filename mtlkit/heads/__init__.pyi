@@ -14,6 +14,7 @@ from .margin import Margin as Margin
 from .multi_label import MultiLabel as MultiLabel
 from .normals import Normals as Normals
 from .op_choice import implementation_for as implementation_for
+from .ordinal import Ordinal as Ordinal
 from .regression import Regression as Regression
 from .segmentation import Segmentation as Segmentation
 from .token_classification import TokenClassification as TokenClassification

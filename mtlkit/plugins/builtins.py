@@ -56,6 +56,7 @@ def mtlkit_register(catalog: "Registrar") -> None:
         "regression", "mtlkit.heads.regression:Regression", "a number, by squared error"
     )
 
+    catalog.heads.add("ordinal", "mtlkit.heads.ordinal:Ordinal", "ordered classes (CORAL)")
     catalog.heads.add(
         "multi-label", "mtlkit.heads.multi_label:MultiLabel", "several labels, by binary losses"
     )

@@ -26,6 +26,7 @@ from mtlkit.heads import (
     DenseRegression,
     MultiLabel,
     Normals,
+    Ordinal,
     PointLoss,
     Segmentation,
     TokenClassification,
@@ -245,3 +246,22 @@ def test_atrous_pooling_keeps_the_size_and_serves_a_batch_of_one():
     config = Segmentation(atrous=(2, 4), channels=4)
     head = config.build(MapFeatures(channels=6, stride=2), ClassMapTarget(names=NAMES))
     assert head(torch.randn(1, 6, 5, 7)).shape == (1, 3, 10, 14)
+
+
+def test_ordinal_losses_are_those_of_the_binary_tasks_above_each_threshold():
+    head = Ordinal().build(VECTORS, ClassTarget(names=("low", "mid", "high")))
+    head.thresholds.data = torch.tensor([1.0, -1.0])
+    features, target = torch.randn(4, 6), torch.tensor([0, 1, 2, -1])
+    score = head.layers(features).squeeze(1)
+    above = torch.stack([torch.sigmoid(score + 1), torch.sigmoid(score - 1)], dim=1)
+    expected = torch.stack(
+        [
+            -(1 - above[0]).log().sum(),
+            -above[1, 0].log() - (1 - above[1, 1]).log(),
+            -above[2].log().sum(),
+            torch.tensor(0.0),
+        ]
+    )
+    torch.testing.assert_close(head.loss(features, target), expected)
+    probabilities = torch.stack([1 - above[:, 0], above[:, 0] - above[:, 1], above[:, 1]], dim=1)
+    torch.testing.assert_close(head(features).exp(), probabilities)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from mtlkit.backbones import VectorFeatures
 from mtlkit.data import ClassTarget, NumberTarget
 from mtlkit.errors import AssemblyError
-from mtlkit.heads import Classification, Margin, Regression
+from mtlkit.heads import Classification, Margin, Ordinal, Regression
 from mtlkit.ops import use
 
 WIDTH = VectorFeatures(width=6)
@@ -18,6 +18,7 @@ CLASSES = ClassTarget(names=("left", "front", "right"))
 EXAMPLES = {
     "classification": (Classification(), CLASSES, torch.tensor([0, -1, 2, 1])),
     "margin": (Margin(scale=8.0), CLASSES, torch.tensor([0, -1, 2, 1])),
+    "ordinal": (Ordinal(), CLASSES, torch.tensor([0, -1, 2, 1])),
     "regression": (Regression(), NumberTarget(), torch.tensor([3.0, math.nan, -1.0, 5.0])),
 }
 
@@ -101,6 +102,8 @@ def test_state_survives_saving(example):
 def _arguments(head):
     if "Classification" in type(head).__name__:
         return Classification(), 6, CLASSES.names
+    if "Ordinal" in type(head).__name__:
+        return Ordinal(), 6, CLASSES.names
     if "Margin" in type(head).__name__:
         return head.config, 6, CLASSES.names
     return (6,)

@@ -114,7 +114,7 @@ ONE_MISTAKE = [
         "head: classification",
         "head: {}",
         "r.yaml:5:29: tasks.pose.head: expected `type` with the name of a head: classification, "
-        "dense-regression, margin, multi-label, normals, regression, segmentation, "
+        "dense-regression, margin, multi-label, normals, ordinal, regression, segmentation, "
         "token-classification, vector-regression",
     ),
     (
