@@ -6,6 +6,7 @@ T loss terms, F elements of all features of the batch.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import attrs
 import torch
@@ -15,7 +16,7 @@ from mtlkit.routers.base import Features
 from mtlkit.training.gradients.ends import Ends
 
 LARGE = 2**18
-"""Number of elements of features from which the gradients of tasks are computed one by one."""
+"""Number of elements of features from which gradients are not kept next to their rows."""
 
 
 @attrs.frozen(eq=False)
@@ -39,7 +40,7 @@ class DetachedFeatures(Ends):
         """
         branches = ends_of(self.features) if len(losses) > len(tasks) else ()
         if len(self.tensors) == 1 and not branches and self.tensors[0].numel() >= LARGE:
-            return self._one_by_one(losses, tasks, parameters)
+            return self._written(losses, tasks, parameters)
         heads = [leaf for task in tasks for leaf in ends_of(self.features.copies[task])]
         gradients = torch.autograd.grad(
             losses.sum(), (*heads, *branches, *parameters), retain_graph=True, allow_unused=True
@@ -59,23 +60,24 @@ class DetachedFeatures(Ends):
                 _write(rows[number], start, gradient)
         return rows, at_parameters
 
-    def _one_by_one(
+    def _written(
         self, losses: Tensor, tasks: Sequence[str], parameters: Sequence[Tensor]
     ) -> tuple[Tensor, Sequence[Tensor | None]]:
         """Return the result of `jacobian` at one end, with one gradient of a task in memory.
 
-        Each head has its own graph, so that a pass of each costs what one pass of all does.
+        A hook writes the gradient at each copy into its row, and returns a zero of no size instead.
         """
         rows = losses.new_zeros(len(losses), self.tensors[0].numel(), dtype=torch.float32)
-        totals: list[Tensor | None] = [None] * len(parameters)
-        for row, loss, task in zip(rows, losses, tasks, strict=True):
-            points = (self.features.copies[task].shared, *parameters)
-            at_leaf, *rest = torch.autograd.grad(loss, points, retain_graph=True, allow_unused=True)
-            _write(row, 0, at_leaf)
-            del at_leaf
-            for number, part in enumerate(rest):
-                totals[number] = _sum(totals[number], part)
-        return rows, totals
+        leaves = [self.features.copies[task].shared for task in tasks]
+        hooks = [
+            leaf.register_hook(partial(_move, row)) for leaf, row in zip(leaves, rows, strict=True)
+        ]
+        gradients = torch.autograd.grad(
+            losses.sum(), (*leaves, *parameters), retain_graph=True, allow_unused=True
+        )
+        for hook in hooks:
+            hook.remove()
+        return rows, gradients[len(leaves) :]
 
     def _rows(
         self, losses: Tensor, tasks: Sequence[str], gradients: Sequence[Tensor | None]
@@ -129,10 +131,10 @@ def _leaf(end: Tensor) -> Tensor:
     return end.detach().requires_grad_()
 
 
-def _sum(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return first + second
+def _move(row: Tensor, gradient: Tensor) -> Tensor:
+    """Write `gradient` into `row`, and return zeros of its shape that take no memory."""
+    _write(row, 0, gradient)
+    return gradient.new_zeros(()).expand_as(gradient)
 
 
 def _write(row: Tensor, start: int, gradient: Tensor | None) -> None:

@@ -50,7 +50,7 @@ def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
     model = trained.model
     first = next(iter(trained.data.splits().values())).inputs[torch.tensor([0])]
     with torch.inference_mode():
-        features = model.all_features(first.to(model.mean.device))
+        features = model.all_features(first.to(next(model.parameters()).device))
     weights: dict[str, Tensor] = {}
     skipped: dict[str, str] = {}
     for name in model.tasks:

@@ -82,7 +82,7 @@ class FaceModel:
                 f"images: got the shape {tuple(images.shape)}, "
                 f"expected (N, {', '.join(map(str, expected))})"
             )
-        device = self.embedder.network.mean.device
+        device = next(self.embedder.network.parameters()).device
         templates = torch.empty(len(images), self.size)
         with torch.inference_mode():
             for start in range(0, len(images), _BATCH):

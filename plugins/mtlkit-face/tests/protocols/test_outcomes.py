@@ -134,7 +134,7 @@ def test_a_result_has_its_setup_and_measures(sets, model, name, mode):
         assert "cosine" in result["matching"]
         assert result["weights"] == "5ha256"
         assert result["preprocessing"] == {
-            "shape": [1, 8, 8], "mean": 127.5, "std": 128.0, "margin": None,
+            "shape": [1, 8, 8], "mean": [127.5], "std": [128.0], "margin": None,
         }  # fmt: skip
         for key, measure in result["measures"].items():
             assert measure["interval"].startswith("bootstrap over ")
