@@ -144,13 +144,10 @@ def add(copy, family, addition):
     ]
     (copy / folder / f"dummy_{family}.py").write_text("".join(renamed))
     builtins = copy / "plugins" / "builtins.py"
-    target = f"mtlkit.{folder}.dummy_{family}:{new}"
-    line = f'    catalog.{family}.add("dummy", "{target}", "a dummy")\n'
-    head, docstring, rest = builtins.read_text("utf-8").partition(
-        '"""Register every built-in component by family; each is imported on first use."""\n'
-    )
-    assert docstring, "the registration function was not found"
-    builtins.write_text(head + docstring + line + rest)
+    line = f"        dummy {folder}.dummy_{family}:{new} a dummy\n"
+    head, family_line, rest = builtins.read_text("utf-8").partition(f'    "{family}": """\n')
+    assert family_line, "the lines of the family were not found"
+    builtins.write_text(head + family_line + line + rest)
     with open(copy / addition.stub, "a", encoding="utf-8") as stub:
         stub.write(f"from mtlkit.{folder}.dummy_{family} import {new} as {new}\n")
 
