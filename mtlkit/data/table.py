@@ -75,8 +75,9 @@ class Table(DataSource):
     Any other column is one-hot encoded by its training values. An empty cell among the features is
     an error, unless `fill` is true: then it is the training mean, or zeros for one-hot inputs.
 
-    `vectors` and `multi_label` group columns under one label: numbers, or 1 and 0 (also true and
-    false), an empty cell being a missing element. A column may be a pattern such as ``NR-*``.
+    `vectors` and `multi_label` group columns under one label, next to `labels` or instead of them:
+    numbers, or 1 and 0 (also true and false), an empty cell being a missing element. A column may
+    be a pattern such as ``NR-*``.
 
     `labels` are classes, except for `numeric` ones; an empty cell is a missing label. Their names
     are those of `vocabulary`, or the values in the training split in natural order. A column called
@@ -89,7 +90,7 @@ class Table(DataSource):
     """
 
     file: Path
-    labels: tuple[str, ...] = attrs.field(default=(), validator=_distinct)
+    labels: tuple[str, ...] = attrs.field(validator=_distinct)
     vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     numeric: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)

@@ -32,6 +32,7 @@ def table(tmp_path):
     def load(text=ROWS, **options):
         (tmp_path / "rows.csv").write_text(text)
         options = {
+            "labels": (),
             "multi_label": {"assays": ("NR-*",)},
             "vectors": {"place": ("x", "y")},
             "key": "name",
