@@ -7,6 +7,7 @@ T loss terms, F elements of all features of the batch.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import attrs
 import torch
@@ -69,9 +70,9 @@ class DetachedFeatures(Ends):
         """
         rows = losses.new_zeros(len(losses), self.tensors[0].numel(), dtype=torch.float32)
         leaves = [self.features.copies[task].shared for task in tasks]
-        hooks = [
-            leaf.register_hook(partial(_move, row)) for leaf, row in zip(leaves, rows, strict=True)
-        ]
+        hooks: list[Any] = []
+        for leaf, row in zip(leaves, rows, strict=True):
+            hooks.append(leaf.register_hook(partial(_move, row)))  # type: ignore[no-untyped-call]
         gradients = torch.autograd.grad(
             losses.sum(), (*leaves, *parameters), retain_graph=True, allow_unused=True
         )
