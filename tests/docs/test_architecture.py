@@ -9,7 +9,7 @@ import attrs
 import pytest
 import yaml
 
-from mtlkit import Recipe, Task, Train, load_catalog
+from mtlkit import Recipe, Task, Train, Transforms, load_catalog
 from mtlkit.component import Component
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def test_the_files_that_the_page_names_exist():
     assert missing == []
 
 
-@pytest.mark.parametrize("value", [Recipe, Task, Train])
+@pytest.mark.parametrize("value", [Recipe, Task, Train, Transforms])
 def test_every_recipe_key_is_described_with_its_default(value):
     rows = rows_below("docs/reference/recipe.md", value.__name__)
     shown = {key.strip("`"): default.strip("`") for key, default, _ in rows}
@@ -54,7 +54,7 @@ def test_every_recipe_key_is_described_with_its_default(value):
             continue
         if isinstance(default, attrs.Factory):
             default = default.factory()
-        if isinstance(default, Train):
+        if isinstance(default, Train | Transforms):
             continue
         assert yaml.safe_load(shown[field.name]) == plain(default, names), field.name
 

@@ -18,6 +18,7 @@ from mtlkit.optim import Optimizer, Schedule
 from mtlkit.plugins import Problem, above, at_least
 from mtlkit.evaluators import Section, TableBlock
 from mtlkit.routers import Branch, BranchesModule, Features, Router, RouterModule
+from mtlkit.transforms import Draw, Sample, Transform
 from mtlkit.weightings import Direction as SummedDirection
 from mtlkit.weightings import (
     GradientWeighting,
@@ -76,6 +77,16 @@ class Largest(Metric):
 
     def build(self, target):
         return LargestState()
+
+
+@attrs.frozen(kw_only=True)
+class Nudge(Transform):
+    """A little added to the inputs."""
+
+    most: float = attrs.field(default=0.1, validator=above(0))
+
+    def apply(self, sample: Sample, draw: Draw) -> Sample:
+        return attrs.evolve(sample, inputs=sample.inputs + draw.uniform(0, self.most))
 
 
 @attrs.frozen(kw_only=True)

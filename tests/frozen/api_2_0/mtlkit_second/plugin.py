@@ -17,6 +17,7 @@ def mtlkit_register(catalog):
     catalog.weightings.add("second/direction", f"{at}:Direction", "the summed gradient")
     catalog.targets.add("second/angle", f"{at}:Angle", "an angle")
     catalog.data.add("second/numbers", f"{at}:Numbers", "random numbers")
+    catalog.transforms.add("second/nudge", f"{at}:Nudge", "a little added")
     catalog.optimizers.add("second/descent", f"{at}:Descent", "plain descent")
     catalog.schedules.add("second/falling", f"{at}:Falling", "falls to zero")
     catalog.evaluators.add("second/count", f"{at}:Count", "how many samples there are")
