@@ -21,8 +21,8 @@ from .plugins.catalog import load_catalog as load_catalog
 from .plugins.hooks import hookimpl as hookimpl
 from .recipe import Recipe as Recipe
 from .recipe import Train as Train
-from .recipe import WarmStart as WarmStart
 from .recipe import Transforms as Transforms
+from .recipe import WarmStart as WarmStart
 from .recipe_io.dump import dump_recipe as dump_recipe
 from .recipe_io.load import load_recipe as load_recipe
 from .runs.evaluate import evaluate as evaluate

@@ -29,9 +29,9 @@ BUILTINS = {
         regression heads.regression:Regression a number, by squared error
         ordinal heads.ordinal:Ordinal ordered classes (CORAL)
         multi-label heads.multi_label:MultiLabel several labels, by binary losses
-        vector-regression heads.vector_regression:VectorRegression several numbers: squared, absolute or Huber's error
+        vector-regression heads.vector_regression:VectorRegression several numbers for each sample
         segmentation heads.segmentation:Segmentation a class for each pixel
-        dense-regression heads.dense_regression:DenseRegression numbers for each pixel, such as depth
+        dense-regression heads.dense_regression:DenseRegression numbers for each pixel: depth
         normals heads.normals:Normals a unit vector for each pixel
         token-classification heads.token_classification:TokenClassification a class for each token
     """,
@@ -75,9 +75,9 @@ BUILTINS = {
         fixed weightings.fixed:Fixed constant weights, by name
         equal weightings.equal:Equal the same weight for every side task
         uncertainty weightings.uncertainty:Uncertainty learned uncertainty (Kendall 2018)
-        bounded-uncertainty weightings.bounded_uncertainty:BoundedUncertainty never below 0 (Liebel & Koerner 2018)
+        bounded-uncertainty weightings.bounded_uncertainty:BoundedUncertainty above 0 (Liebel 2018)
         dynamic weightings.dynamic:Dynamic a softmax of features (Yin & Liu 2018)
-        harder-first weightings.harder_first:HarderFirst such a softmax for the harder task (Ming 2019)
+        harder-first weightings.harder_first:HarderFirst a softmax for harder tasks (Ming 2019)
         imtl-l weightings.imtl_l:IMTLL learned scales (Liu 2021)
         log weightings.log:Log the sum of log losses, scale-invariant (SI)
         gls weightings.gls:GLS the geometric mean (Chennupati 2019)
@@ -116,7 +116,7 @@ BUILTINS = {
         vector targets.vector:VectorTarget several numbers for each sample
         multi-label targets.multi_label:MultiLabelTarget several labels, each true or false
         class-map targets.class_map:ClassMapTarget one class for each pixel
-        real-map targets.real_map:RealMapTarget numbers for each pixel, such as depth
+        real-map targets.real_map:RealMapTarget numbers for each pixel: depth
         unit-vector-map targets.unit_vector_map:UnitVectorMapTarget a unit vector for each pixel
         tokens targets.tokens:TokenTarget one class for each token
     """,
@@ -144,7 +144,7 @@ BUILTINS = {
         nadam optim.nadam:NAdam Adam with Nesterov momentum (Dozat 2016)
         radam optim.radam:RAdam Adam with a rectified variance (Liu 2020)
         timm optim.timm_optimizer:TimmOptimizer lion, lamb, adan, muon ..., by name
-        schedule-free optim.schedule_free:ScheduleFree averages in place of a schedule (Defazio 2024)
+        schedule-free optim.schedule_free:ScheduleFree averages, no schedule (Defazio 2024)
     """,
     "schedules": """
         constant optim.constant:Constant the same learning rate throughout
@@ -155,13 +155,13 @@ BUILTINS = {
         one-cycle optim.one_cycle:OneCycle one rise and fall (Smith & Topin 2019)
     """,
     "callbacks": """
-        early-stopping callbacks.early_stopping:EarlyStopping an end when a metric no longer improves
+        early-stopping callbacks.early_stopping:EarlyStopping an end without improvement
         best-weights callbacks.best_weights:BestWeights the weights of the best validation
         ema callbacks.ema:EMA a moving average of the weights (Tarvainen 2017)
         swa callbacks.swa:SWA the mean of the last weights (Izmailov 2018)
         plateau callbacks.plateau:Plateau a lower learning rate when a metric no longer improves
         freeze callbacks.freeze:Freeze parameters that are not trained at first
-        gradient-noise callbacks.gradient_noise:GradientNoise norm and noise of the gradients (McCandlish 2018)
+        gradient-noise callbacks.gradient_noise:GradientNoise norm and noise (McCandlish 2018)
     """,
     "evaluators": """
         tasks evaluators.task_metrics:TaskMetrics loss and metrics of every task

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torchjd.aggregation as peer
 
-from mtlkit.task_types import LossTerm, Role, TaskKind
+from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings import (
     CRMOGM,
     IMTLG,
@@ -71,7 +71,7 @@ def direction(config, jacobian, step=0):
     count = len(jacobian)
     roles = [Role.SIDE if row else Role.MAIN for row in range(count)]
     terms = tuple(
-        LossTerm(f"t{row}", f"t{row}", role, TaskKind.REGRESSION) for row, role in enumerate(roles)
+        LossTerm(f"t{row}", f"t{row}", role) for row, role in enumerate(roles)
     )
     stats = UpdateStats(
         torch.linspace(0.5, 2.0, count), torch.arange(count), StepInfo(number=step, seed=step)
@@ -85,7 +85,7 @@ def direction(config, jacobian, step=0):
 
 
 TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if name > "a" else Role.MAIN, TaskKind.REGRESSION)
+    LossTerm(name, name, Role.SIDE if name > "a" else Role.MAIN)
     for name in "abcd"
 )
 FREE = NashMTL(largest_mean=None, largest_norm=None)
