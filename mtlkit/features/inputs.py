@@ -79,3 +79,18 @@ def image_input(inputs: InputSpecs, backbone: str, smallest: int = 1) -> InputSp
             f"{backbone} expects images (C, H, W){size}, found samples of shape {spec.shape}"
         )
     return spec
+
+
+def described_inputs(inputs: InputSpecs) -> str:
+    """Return the shape, type and normalization of each input in words."""
+    specs = {"": inputs} if isinstance(inputs, InputSpec) else inputs
+    return ", ".join(
+        f"{name} of shape {spec.shape} in {spec.dtype}".strip()
+        + (f", normalized by {_values(spec.mean)}, {_values(spec.std)}" if spec.mean else "")
+        + (f", of {spec.vocabulary} ids" if spec.vocabulary is not None else "")
+        for name, spec in specs.items()
+    )
+
+
+def _values(values: tuple[float, ...]) -> str:
+    return str(values[0]) if len(values) == 1 else str(values)
