@@ -154,7 +154,8 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
         elif isinstance(column, Categorical):
             raise DataError(
                 f"tasks.{name}: the label {task.target or name!r} has classes, the head predicts "
-                f"a number; use `head: {{type: classification}}`"
+                f"a number; list the label in `data.numeric` if its values are numbers, or use "
+                f"`head: {{type: classification}}`"
             )
     return Assembly(sample_shape=data.sample_shape, classes=classes, mean=data.mean, std=data.std)
 
