@@ -57,9 +57,7 @@ ADDITIONS = {
     ),
     "optimizers": Addition("optim/adamw.py", "AdamW", "optimizer: dummy"),
     "schedules": Addition("optim/cosine.py", "Cosine", "schedule: dummy"),
-    "callbacks": Addition(
-        "callbacks/gradient_noise.py", "GradientNoise", "callbacks: [dummy]"
-    ),
+    "callbacks": Addition("callbacks/gradient_noise.py", "GradientNoise", "callbacks: [dummy]"),
     "evaluators": Addition("evaluators/task_metrics.py", "TaskMetrics", "evaluators: [dummy]"),
     "loggers": Addition("loggers/json_lines.py", "JsonLines", "train: {loggers: [dummy]}"),
 }
