@@ -9,6 +9,8 @@ from torch._functorch import config
 import mtlkit
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.training.balancing.leaves import leaves_of
+from mtlkit.training.balancing.requirements import require_synchronizable
+from mtlkit.training.ranks import Ranks
 from mtlkit.weightings import (
     CRMOGM,
     DWA,
@@ -367,6 +369,19 @@ def test_micro_batches_of_samples_need_their_counts(net):
         mtlkit.balance(CAGrad(), TASKS).backward(parts)
     with pytest.raises(AssemblyError, match="got no micro-batch"):
         mtlkit.balance(CAGrad(), TASKS).backward([])
+
+
+def test_micro_batches_in_processes_need_the_model_that_reduces():
+    with pytest.raises(AssemblyError, match=r"2 micro-batches in 3 processes.*model=ddp\)"):
+        require_synchronizable([None, None], None, Ranks(0, 3))
+
+
+def test_losses_and_features_may_be_one_value(net):
+    balance = mtlkit.balance(MGDA(), TASKS)
+    weights = balance.backward(forward(net, batch()))
+    losses, features = forward(net, batch())
+    assert balance.backward(losses, features=features).equal(weights)
+    assert balance.backward(lambda: forward(net, batch())).equal(weights)
 
 
 def test_a_loss_that_is_not_finite_is_named(net):

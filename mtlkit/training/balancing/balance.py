@@ -27,6 +27,7 @@ from mtlkit.training.balancing.requirements import (
     require_samples,
     require_scalable,
     require_separation,
+    require_synchronizable,
     shared_at,
 )
 from mtlkit.training.batches import step_info
@@ -151,8 +152,8 @@ class Balance(nn.Module):
         """Add the gradient of an update to `.grad`; return the weights (T,) of the tasks, detached.
 
         `losses` holds a mean, or the losses (N,) of samples, for each task with a label; a pair
-        (losses, mask) marks the samples with one. It may be a function that returns the losses, or
-        (losses, features), or a list of such functions, one for each micro-batch.
+        (losses, mask) marks the samples with one. It may be (losses, features), a function that
+        returns either, or a list of such functions, one for each micro-batch.
 
         Task gradients are taken at `features`, the tensors that heads read, or at the parameters
         `shared`; if both are given, the weighting's option `at` decides. `draws` are functions that
@@ -162,6 +163,8 @@ class Balance(nn.Module):
         from the scalar, as `accelerator.backward` does. Raises `NotFiniteError` if a loss or weight
         is not finite, unless there is a `scaler`.
         """
+        if isinstance(losses, tuple):
+            losses, features = losses
         ranks = current_ranks()
         passes = LoopPass()
         passes.shared = shared_at(self.config, features, shared)
@@ -178,6 +181,7 @@ class Balance(nn.Module):
         if scaler is not None and scaler.is_enabled():
             require_scalable(step, passes.shared)
             passes.scale = scaler.scale(update.info.counts.new_ones(()))
+        require_synchronizable(update.parts, self._model[0], ranks)
         decision = self._decide(step, update, draws, reader, lr or 0.0)
         results = differentiate(step, update, decision, passes.scale, self._model[0], backward)
         if passes.scale is None:
