@@ -302,6 +302,14 @@ def test_an_update_without_the_second_look_is_refused_at_the_next(net):
         balance.backward(forward(net, batch())[0])
 
 
+def test_a_second_look_at_other_tasks_is_refused(net):
+    balance = mtlkit.balance(FAMO(), TASKS)
+    losses, _ = forward(net, batch())
+    balance.backward(losses)
+    with pytest.raises(AssemblyError, match="got the losses of 'kind', expected those of 'depth',"):
+        balance.after_step({"kind": losses["kind"]})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -359,6 +367,7 @@ def test_other_parameters_than_those_of_the_state_are_refused(net):
     losses, _ = forward(net, batch())
     balance.backward(losses, shared=net.encoder.parameters())
     losses, _ = forward(net, batch())
+    assert balance.weighting.tracked.shape == (2, 117)
     with pytest.raises(AssemblyError, match=r"shared: got 56 elements, expected the 117 of the st"):
         balance.backward(losses, shared=net.encoder[0].parameters())
 

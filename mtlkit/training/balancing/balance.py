@@ -1,10 +1,10 @@
 """Any weighting in a training loop of the user."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
@@ -24,6 +24,7 @@ from mtlkit.training.balancing.requirements import (
     require_gradients,
     require_inputs,
     require_location,
+    require_same_tasks,
     require_samples,
     require_scalable,
     require_separation,
@@ -35,7 +36,7 @@ from mtlkit.training.gradients.batch import Rehearsal
 from mtlkit.training.gradients.factory import allocate, require_one_kind, weighting_step
 from mtlkit.training.gradients.sources import FeatureSource, GradientSource, ParameterSource
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.ranks import Ranks, current_ranks
 from mtlkit.weightings.base import Weighting, pairing_problems
 
 
@@ -202,7 +203,9 @@ class Balance(nn.Module):
         update, results = self._last
         ranks = current_ranks()
         step = self._step(LoopPass(), ranks)
-        reader = Reader(self.terms, ranks, update.info.step, lambda given: None, self.device)
+        earlier = update.parts[0].read() if len(update.parts) == 1 else None
+        check = partial(require_same_tasks, earlier)
+        reader = Reader(self.terms, ranks, update.info.step, check, self.device)
         counts: Mapping[str, float] = {}  # those of the update are used
         with torch.no_grad():
             with extra(self._model[0]):
@@ -239,9 +242,9 @@ class Balance(nn.Module):
         if passes.shared:
             source = ParameterSource(passes.shared, ranks)
             elements = sum(p.numel() for p in passes.shared)
-            if not self._elements:
+            if self._updates == 0 and elements != self._elements:
                 self._allocate(elements)
-            elif elements != self._elements:
+            elif self._elements not in (0, elements):
                 raise AssemblyError(
                     f"shared: got {elements} elements, expected the {self._elements} of the state "
                     f"of {type(self.config).__name__}; pass the same parameters in every update"
@@ -286,10 +289,3 @@ class Balance(nn.Module):
         if step.draws > 1 or (step.rehearses and len(update.parts) > 1):
             return step.decide(rehearse, update.info, rate)
         return None
-
-
-def current_ranks() -> Ranks:
-    """Return the ranks of the default process group; one rank without a group."""
-    if dist.is_available() and dist.is_initialized():
-        return Ranks(dist.get_rank(), dist.get_world_size())
-    return Ranks()

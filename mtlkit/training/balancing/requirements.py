@@ -111,6 +111,19 @@ def require_device(given: GivenLosses, device: torch.device) -> None:
         )
 
 
+def require_same_tasks(earlier: GivenLosses | None, given: GivenLosses) -> None:
+    """Refuse losses after an update that are not of the tasks of the `earlier` ones."""
+    if earlier is not None and given.values.keys() != earlier.values.keys():
+        before, after = (
+            ", ".join(repr(losses.terms[index].name) for index in losses.values)
+            for losses in (earlier, given)
+        )
+        raise AssemblyError(
+            f"balance.after_step: got the losses of {after}, expected those of {before}; pass the "
+            f"losses of the same batch as to balance.backward"
+        )
+
+
 def require_synchronizable(
     parts: Sequence[LoopPart], model: nn.Module | None, ranks: Ranks
 ) -> None:
