@@ -57,9 +57,7 @@ def test_what_is_not_there_is_refused(name, devices):
 
 def test_a_number_is_one_of_the_machine_and_of_a_single_process(devices):
     devices("cuda", 2)
-    with pytest.raises(
-        RunError, match=r"torch finds 2 CUDA devices; expected cuda:0 to cuda:1"
-    ):
+    with pytest.raises(RunError, match=r"torch finds 2 CUDA devices; expected cuda:0 to cuda:1"):
         chosen_device("cuda:2")
     devices("cuda", 2, launched=True)
     with pytest.raises(RunError, match=r"got 'cuda:1' for several processes, expected 'cuda'"):
