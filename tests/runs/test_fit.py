@@ -137,7 +137,7 @@ def test_a_taken_folder_is_refused_before_anything_is_done(start, points, tmp_pa
 
 def test_problems_between_parts_come_before_the_folder(start, points, tmp_path):
     side = {name: attrs.evolve(task, role=Task().role) for name, task in points.TASKS.items()}
-    with pytest.raises(RecipeError, match="dynamic weights need a main task"):
+    with pytest.raises(RecipeError, match="got no main task, expected at least 1 for dynamic"):
         start(attrs.evolve(points.PLAIN, tasks=side, weighting=Dynamic()))
     with pytest.raises(RunError, match="holds no run"):
         start(beside=(tmp_path / "nothing",))
@@ -290,7 +290,7 @@ def test_a_second_ctrl_c_stops_at_once(start, points, tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
 
     at_update(monkeypatch, 5, twice)
-    with pytest.raises(InterruptedRunError, match="stopped at once; go on with"):
+    with pytest.raises(InterruptedRunError, match="stopped at once; continue with"):
         start()
     assert saved_steps(tmp_path / "run" / "checkpoints") == [4]
 
@@ -301,7 +301,7 @@ def test_ctrl_c_before_training_can_be_resumed_too(start, points, tmp_path, monk
 
     with monkeypatch.context() as patch:
         patch.setattr(points.Points, "load", stop)
-        with pytest.raises(InterruptedRunError, match="go on with"):
+        with pytest.raises(InterruptedRunError, match="continue with"):
             start()
     assert resume(tmp_path / "run", catalog=points.catalog(), quiet=True).metrics
 
