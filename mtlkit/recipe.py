@@ -40,6 +40,22 @@ from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
 
 
+def device_name() -> Validator:
+    """Accept ``auto``, or the name of a device such as ``cpu``, ``cuda`` or ``cuda:1``."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, str) or not re.fullmatch(_DEVICE, value):
+            raise ValueError(
+                f"{field.name}: expected one of auto, cpu, cuda, mps, xpu, or a number as in "
+                f"cuda:1, found {value!r}"
+            )
+
+    return Rule(check, {"pattern": f"^({_DEVICE})$"})
+
+
+_DEVICE = r"auto|cpu|mps|(cuda|xpu)(:\d+)?"
+
+
 def steps_or_minutes() -> Validator:
     """Accept a whole number of steps of at least 1, or minutes such as ``10 min``."""
 
@@ -66,7 +82,8 @@ class Train:
     batch: int = attrs.field(default=64, validator=at_least(1))  # samples of one update, all ranks
     accumulate: int = attrs.field(default=1, validator=at_least(1))  # micro-batches of one update
     precision: str = attrs.field(default="fp32", validator=one_of("fp32", "bf16"))
-    device: str = attrs.field(default="auto", validator=one_of("auto", "cpu", "cuda"))
+    device: str = attrs.field(default="auto", validator=device_name())
+    tf32: bool | None = None  # TensorFloat-32 on GPUs; None leaves PyTorch's choice
     threads: int | Literal["auto"] = attrs.field(
         default="auto", validator=word_or("auto", at_least(1))
     )  # auto: one for each CPU core that is free at the start

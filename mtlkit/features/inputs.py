@@ -53,6 +53,13 @@ InputSpecs = InputSpec | Mapping[str, InputSpec]
 """The spec of inputs: of the tensor, or of each tensor by name."""
 
 
+def single_input(inputs: Batch) -> Tensor:
+    """Return the inputs (N, ...) of a batch; raise `DataError` if they are several by name."""
+    if isinstance(inputs, Tensor):
+        return inputs
+    raise DataError(f"got the inputs {', '.join(inputs)}, expected one tensor for each sample")
+
+
 def map_batch(function: Callable[[Tensor], Tensor], inputs: Batch) -> Batch:
     """Return `inputs` with `function` applied to the tensor, or to each one."""
     if isinstance(inputs, Tensor):

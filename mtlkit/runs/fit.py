@@ -34,7 +34,7 @@ from mtlkit.runs.folder import (
     write_json,
 )
 from mtlkit.runs.logs import log_checksums
-from mtlkit.runs.numerics import changed_arithmetic, threads_of
+from mtlkit.runs.numerics import changed_arithmetic, tensor_float_32, threads_of
 from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
@@ -191,7 +191,8 @@ def _sit(session: RunSession, *, quiet: bool) -> Run:
     folder, progress = session.folder, shown(quiet=quiet or not session.ranks.first)
     session.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
     try:
-        with interrupt_on_signal(), threads_of(folder, session.recipe.train.threads):
+        train = session.recipe.train
+        with interrupt_on_signal(), threads_of(folder, train.threads), tensor_float_32(train.tf32):
             _work(session, progress)
     except (InterruptedRunError, KeyboardInterrupt) as cause:
         hint = f"continue with `mtlkit resume {folder.path}`"

@@ -138,7 +138,7 @@ def test_a_taken_folder_is_refused_before_anything_is_done(start, points, tmp_pa
 
 def test_problems_between_parts_come_before_the_folder(start, points, tmp_path):
     side = {name: attrs.evolve(task, role=Task().role) for name, task in points.TASKS.items()}
-    with pytest.raises(RecipeError, match="expected at least 1 for dynamic weights"):
+    with pytest.raises(RecipeError, match="got no main task, expected at least 1 for dynamic"):
         start(attrs.evolve(points.PLAIN, tasks=side, weighting=Dynamic()))
     with pytest.raises(RunError, match="holds no run"):
         start(beside=(tmp_path / "nothing",))
