@@ -103,7 +103,7 @@ def main() -> None:
     torch.set_num_threads(1)
     execution.evaluate_trained = lambda *_: (
         None
-    )  # it has tests of its own and takes longer than all
+    )  # it takes longer than all else
     folder, rng, gone_on, killed = Path(sys.argv[1]), random.Random(sys.argv[2]), [], 0
     whole = folder.with_name("whole")
     assert ended(child(lambda: sit(whole)))
