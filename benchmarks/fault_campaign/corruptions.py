@@ -209,7 +209,7 @@ def _verdict(expected: Answers | Child, now: Answers | Child) -> tuple[Verdict, 
         if code not in (0, 2):
             return Verdict.TRACEBACK, f"{reader}: exit code {code}"
         if code == 0 and output != expected[reader][1]:
-            # a record without its end is a run to repeat, as after a kill, and the study says so
+            # a record without its end is a run to repeat, as after a kill, which the output states
             if "damaged" in output or re.search(r"\d+ of \d+ runs", output):
                 clear_answers += 1
                 continue
