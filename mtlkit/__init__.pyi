@@ -1,3 +1,4 @@
+from . import adapters as adapters
 from . import backbones as backbones
 from . import callbacks as callbacks
 from . import comparison as comparison
@@ -12,6 +13,7 @@ from . import plugins as plugins
 from . import routers as routers
 from . import runs as runs
 from . import testing as testing
+from . import transforms as transforms
 from . import weightings as weightings
 from .comparison.compare import compare as compare
 from .component import Component as Component
