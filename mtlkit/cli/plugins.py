@@ -77,7 +77,7 @@ def why(name: str) -> None:
     installed = {plugin.namespace: plugin for plugin in installed_plugins()}
     records = {record.namespace: record for record in catalog.plugins}
     if name in records:
-        _tell_of_plugin(catalog, records[name], installed[name])
+        _print_plugin(catalog, records[name], installed[name])
     elif name in catalog.commands:
         command = catalog.commands[name]
         echo(f"command mtlkit {name}\n  is    {command.target}")
@@ -92,7 +92,7 @@ def why(name: str) -> None:
         echo(f"  see   `mtlkit show {plural}/{bare}`")
 
 
-def _tell_of_plugin(catalog: Catalog, record: PluginRecord, plugin: InstalledPlugin) -> None:
+def _print_plugin(catalog: Catalog, record: PluginRecord, plugin: InstalledPlugin) -> None:
     echo(f"plugin {record.namespace}: {record.status.value}")
     echo(f"  from  {record.origin} ({record.origin.file})")
     echo(f"  by    {_by(plugin)}")

@@ -85,7 +85,7 @@ def _new_model(
     recipe = session.recipe
     if not resumed:
         for note in recipe.notes():
-            progress.say(f"note: {note}")
+            progress.write(f"note: {note}")
     torch.manual_seed(recipe.seed)
     # a checkpoint holds the weights; the pretrained file may no longer exist
     backbone = recipe.backbone.blank() if resumed else recipe.backbone
@@ -95,7 +95,7 @@ def _new_model(
         model.head(task).fit_targets(targets[task])
     if not resumed and recipe.warm_start is not None:
         report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
-        progress.say(report.line())
+        progress.write(report.line())
         if session.ranks.first:
             path = session.folder.provenance
             write_json(path, {**read_json(path), "warm_start": report.facts()})
@@ -112,8 +112,8 @@ def _resume(
     restore(training, checkpoint, folder)
     changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
     if changed is not None:
-        progress.say(changed)
-    progress.say(f"resuming after step {training.step} of {training.steps}")
+        progress.write(changed)
+    progress.write(f"resuming after step {training.step} of {training.steps}")
 
 
 def restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> None:
@@ -143,7 +143,7 @@ def _finish(session: RunSession, training: Training, data: Data, progress: Progr
         pid=os.getpid(),
     )
     folder.write_status(status)
-    progress.say("evaluating")
+    progress.write("evaluating")
     compared = session.beside if session.report else None
     evaluate_trained(
         folder, session.recipe, training.model, data, session.device, compared, session.observers

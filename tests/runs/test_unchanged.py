@@ -37,10 +37,10 @@ def runs(tmp_path_factory):
         fit(points.PLAIN, root / "finished", catalog=points.catalog(), quiet=True)
         plain = Updater.update
 
-        def update(self, step, wish):
+        def update(self, step, stop_request):
             if step == 10:
                 raise KeyboardInterrupt
-            return plain(self, step, wish)
+            return plain(self, step, stop_request)
 
         patch.setattr(Updater, "update", update)
         with pytest.raises(InterruptedRunError):
@@ -268,10 +268,10 @@ def test_an_unknown_kind_is_refused(resumed):
 def test_a_log_that_is_removed_while_the_run_writes_to_it(points, tmp_path, monkeypatch):
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         if step == 6:
             (tmp_path / "run" / "log.jsonl").unlink()
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     monkeypatch.setattr(Updater, "update", update)
     with pytest.raises(RunError, match=r"log\.jsonl: got a file that was removed, replaced or cut"):
