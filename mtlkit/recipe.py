@@ -17,6 +17,7 @@ from mtlkit.component import (
     at_least,
     one_of,
     optional,
+    seed_number,
     word_or,
 )
 from mtlkit.data.source import DataSource
@@ -151,7 +152,7 @@ class Recipe:
     warm_start: WarmStart | None = None
     callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
-    seed: int = attrs.field(default=0, validator=at_least(0))
+    seed: int = attrs.field(default=0, validator=seed_number())
 
     def terms(self) -> tuple[LossTerm, ...]:
         """Return the loss terms of a step: one for each task, then those of the router."""

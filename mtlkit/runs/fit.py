@@ -245,7 +245,7 @@ def _work(session: RunSession, progress: Progress) -> None:
     for task in recipe.tasks:
         model.head(task).fit_targets(targets["train"][task])
     if checkpoint is None and recipe.warm_start is not None:
-        report = warm_start(model, recipe.warm_start, session.loading.base)
+        report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
         progress.say(report.line())
         if ranks.first:
             facts = {**read_json(folder.provenance), "warm_start": report.facts()}

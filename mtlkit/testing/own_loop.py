@@ -27,7 +27,7 @@ def makes_the_same_updates_in_another_loop(subject: Subject) -> None:
     loop = balance(
         recipe.weighting,
         {term.name: term.role for term in model.terms},
-        feature_width=model.router.features,
+        feature_width=model.router.features.width,
         classes={term.name: term.classes for term in model.terms},
         seed=recipe.seed,
     )

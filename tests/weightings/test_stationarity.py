@@ -70,9 +70,7 @@ def direction(config, jacobian, step=0):
     """The direction that a new module of `config` returns for `jacobian`."""
     count = len(jacobian)
     roles = [Role.SIDE if row else Role.MAIN for row in range(count)]
-    terms = tuple(
-        LossTerm(f"t{row}", f"t{row}", role) for row, role in enumerate(roles)
-    )
+    terms = tuple(LossTerm(f"t{row}", f"t{row}", role) for row, role in enumerate(roles))
     stats = UpdateStats(
         torch.linspace(0.5, 2.0, count), torch.arange(count), StepInfo(number=step, seed=step)
     )
@@ -84,10 +82,7 @@ def direction(config, jacobian, step=0):
     return module(jacobian @ jacobian.T, stats) @ jacobian
 
 
-TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if name > "a" else Role.MAIN)
-    for name in "abcd"
-)
+TERMS = tuple(LossTerm(name, name, Role.SIDE if name > "a" else Role.MAIN) for name in "abcd")
 FREE = NashMTL(largest_mean=None, largest_norm=None)
 
 
