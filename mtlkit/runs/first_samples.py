@@ -7,8 +7,9 @@ from torch import Tensor
 
 from mtlkit.data.dataset import Data, Split
 from mtlkit.errors import DataError
-from mtlkit.features.inputs import Batch, map_batch
+from mtlkit.features.inputs import Batch
 from mtlkit.model import MultiTaskModel
+from mtlkit.routers.base import Features
 from mtlkit.targets.rows import Rows
 from mtlkit.task import Task
 
@@ -32,7 +33,7 @@ def check_first_samples(
         if data.inputs is None:
             _require_shape(name, inputs, data.train)
         with torch.inference_mode():
-            read = model.head_features(model.all_features(inputs))
+            read = model.head_features(_features(name, model, inputs))
             for task, rows in targets[name].items():
                 place = f"tasks.{task}: the label {tasks[task].target or task!r} of {name}"
                 _require_fit(place, model, task, read[task], rows[first])
@@ -50,6 +51,13 @@ def _require_shape(name: str, inputs: Batch, train: Split) -> None:
                 f"resize them in the data source, or by `transforms: {{test: [{{type: resize, "
                 f"size: {other[-1]}}}]}}`"
             )
+
+
+def _features(name: str, model: MultiTaskModel, inputs: Batch) -> Features:
+    try:
+        return model.all_features(inputs)
+    except DataError as cause:
+        raise DataError(f"the inputs of {name}: {cause}") from cause
 
 
 def _require_fit(

@@ -21,8 +21,9 @@ from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.run_events import RunEnded, RunStarted
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
-from mtlkit.runs.encoded_splits import encoded_splits
+from mtlkit.runs.encoded_splits import encoded_splits, fit_heads
 from mtlkit.runs.evaluate import evaluate_trained
+from mtlkit.runs.first_samples import check_first_samples
 from mtlkit.runs.folder import (
     RunFolder,
     State,
@@ -242,8 +243,9 @@ def _work(session: RunSession, progress: Progress) -> None:
     backbone = recipe.backbone if checkpoint is None else recipe.backbone.blank()
     with allocation_errors():
         model = assemble(backbone, recipe.router, recipe.tasks, assembly)
-    for task in recipe.tasks:
-        model.head(task).fit_targets(targets["train"][task])
+    fit_heads(model, targets["train"])
+    if checkpoint is None:
+        check_first_samples(model, data, targets, recipe.tasks)
     if checkpoint is None and recipe.warm_start is not None:
         report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
         progress.say(report.line())
