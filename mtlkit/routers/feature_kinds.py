@@ -1,6 +1,6 @@
 """The check that backbone, router, adapters and heads read the features that they are given."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from mtlkit.adapters.base import Adapter
 from mtlkit.adapters.suggestion import joining
@@ -14,7 +14,6 @@ from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.base import Head
 from mtlkit.routers.base import Router
 
-
 BACKBONES: Mapping[type[FeatureSpec], str] = {
     VectorFeatures: "mlp",
     MapFeatures: "unet",
@@ -24,7 +23,7 @@ BACKBONES: Mapping[type[FeatureSpec], str] = {
 """A backbone of core that returns each kind of features, for messages."""
 
 
-def _such_as(kinds: Sequence[type[FeatureSpec]]) -> str:
+def _such_as(kinds: tuple[type[FeatureSpec], ...]) -> str:
     """Return an example of a backbone that returns features of one of the `kinds`, or nothing."""
     examples = (name for kind, name in BACKBONES.items() if readable(kind, kinds))
     name = next(examples, None)

@@ -121,8 +121,8 @@ def test_a_class_that_only_an_open_test_has_counts_as_missing():
         (
             Labels(GROUND, torch.full((4, 2, 2), -1)),
             Segmentation(),
-            r"tasks.y: every element of the label 'y' is missing in training, a class of each pixel "
-            r"\(N, H, W\); correct the codes",
+            r"tasks.y: every element of the label 'y' is missing in training, a class of each "
+            r"pixel \(N, H, W\); correct the codes",
         ),
     ],
     ids=["vector", "multi-label", "class", "no pixel"],
