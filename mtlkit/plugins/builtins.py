@@ -165,6 +165,7 @@ BUILTINS = {
     """,
     "evaluators": """
         tasks evaluators.task_metrics:TaskMetrics loss and metrics of every task
+        pictures evaluators.pictures:Pictures labels and predictions of pixels
     """,
     "loggers": """
         jsonl loggers.json_lines:JsonLines one JSON object a line

@@ -15,6 +15,7 @@ from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext
+from mtlkit.evaluators.pictures import Pictures
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.features.inputs import InputSpec, InputSpecs, described_inputs
@@ -130,6 +131,8 @@ def evaluate_trained(
     # aim of the recipe less directly than the evaluators that it lists
     results = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
     _refuse_doubles([TaskMetrics(), *listed], [results[-1], *results[:-1]])
+    if not any(isinstance(evaluator, Pictures) for evaluator in listed):
+        results.append(Pictures().evaluate(trained))  # only a section, without metrics
     status = folder.status()
     metrics = {name: value for result in results for name, value in result.metrics.items()}
     event = Evaluated(

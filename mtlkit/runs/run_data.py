@@ -4,6 +4,7 @@ import attrs
 
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
+from mtlkit.errors import DataError
 from mtlkit.recipe import Recipe
 from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import Ranks
@@ -15,9 +16,15 @@ def load_data(recipe: Recipe, loading: Loading) -> Data:
 
     The test split is left out if `train.test` is off.
 
-    A run that only chooses settings then cannot use the test split in any evaluation.
+    A run that only chooses settings then cannot use the test split in any evaluation. Raises
+    `DataError` if a split is empty.
     """
     data = recipe.data.load(loading)
+    for name, split in data.splits().items():
+        if len(split) == 0:
+            raise DataError(
+                f"the {name} split is empty; add samples to it, or leave the split out of the data"
+            )
     data = data if recipe.train.test else attrs.evolve(data, test=None)
     labels = (task.target or name for name, task in recipe.tasks.items())
     return transformed_data(data, recipe.transforms.test, labels)

@@ -31,6 +31,9 @@ class MultiLabelTarget(CodedTarget):
     def codes(self) -> int:
         return 2
 
+    def predicted(self, outputs: Tensor) -> Tensor:
+        return (outputs > 0).long()
+
     def check(self, labels: Tensor) -> None:
         super().check(labels)
         check_columns(self.names, labels)
