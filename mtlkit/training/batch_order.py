@@ -51,7 +51,8 @@ class Drawn:
         if self.origins is None:
             return [self]
         groups = self.origins.groups
-        return [self.at((groups == group).nonzero().flatten()) for group in groups.unique()]
+        numbers = sorted(set(groups.tolist()))
+        return [self.at((groups == number).nonzero().flatten()) for number in numbers]
 
 
 def joined(parts: Sequence[Drawn]) -> Drawn:

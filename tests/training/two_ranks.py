@@ -59,7 +59,7 @@ def cases():
         "by-task-apart": GroupedBatches(separate=True),
         "alternating": GroupedBatches(alternate=True),
     }.items():
-        train = attrs.evolve(plain.train, batch=17, accumulate=2, batches=batches)
+        train = attrs.evolve(plain.train, batch=24, accumulate=2, batches=batches)
         yield key, attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=train)
     compiled = attrs.evolve(plain.train, batch=17, compile=True)
     yield "compiled-pcgrad", attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=compiled)
