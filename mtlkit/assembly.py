@@ -12,6 +12,7 @@ from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpecs
 from mtlkit.targets.base import Target, nouns
 from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.rows import Rows
 from mtlkit.task import Task
 from mtlkit.task_types import MISSING
@@ -43,10 +44,12 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
         targets[name] = target = column.target
         if not isinstance(target, task.head.targets):
             expected = ", ".join(sorted({kind.shape for kind in task.head.targets}))
+            numbers = isinstance(target, ClassTarget) and NumberTarget in task.head.targets
             raise DataError(
                 f"tasks.{name}: the label {label!r} is {target.noun} {target.shape}, the head "
-                f"{type(task.head).__name__} predicts {nouns(task.head.targets)} {expected}; use "
-                f"`head: {{type: {target.default_head}}}`"
+                f"{type(task.head).__name__} predicts {nouns(task.head.targets)} {expected}; "
+                + ("list the label in `data.numeric` if it is a number, or " if numbers else "")
+                + f"use `head: {{type: {target.default_head}}}`"
             )
     return Assembly(inputs=data.input_specs, targets=targets)
 

@@ -17,6 +17,7 @@ from mtlkit.component import (
     at_least,
     one_of,
     optional,
+    seed_number,
     word_or,
 )
 from mtlkit.data.source import DataSource
@@ -38,6 +39,22 @@ from mtlkit.task_types import LossTerm
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
+
+
+def device_name() -> Validator:
+    """Accept ``auto``, or the name of a device such as ``cpu``, ``cuda`` or ``cuda:1``."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, str) or not re.fullmatch(_DEVICE, value):
+            raise ValueError(
+                f"{field.name}: expected one of auto, cpu, cuda, mps, xpu, or a number as in "
+                f"cuda:1, found {value!r}"
+            )
+
+    return Rule(check, {"pattern": f"^({_DEVICE})$"})
+
+
+_DEVICE = r"auto|cpu|mps|(cuda|xpu)(:\d+)?"
 
 
 def steps_or_minutes() -> Validator:
@@ -67,7 +84,8 @@ class Train:
     batches: Literal["joint"] | GroupedBatches = "joint"  # joint: of all samples
     accumulate: int = attrs.field(default=1, validator=at_least(1))  # micro-batches of one update
     precision: str = attrs.field(default="fp32", validator=one_of("fp32", "bf16"))
-    device: str = attrs.field(default="auto", validator=one_of("auto", "cpu", "cuda"))
+    device: str = attrs.field(default="auto", validator=device_name())
+    tf32: bool | None = None  # TensorFloat-32 on GPUs; None leaves PyTorch's choice
     threads: int | Literal["auto"] = attrs.field(
         default="auto", validator=word_or("auto", at_least(1))
     )  # auto: one for each CPU core that is free at the start
@@ -158,7 +176,7 @@ class Recipe:
     warm_start: WarmStart | None = None
     callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
-    seed: int = attrs.field(default=0, validator=at_least(0))
+    seed: int = attrs.field(default=0, validator=seed_number())
 
     def terms(self) -> tuple[LossTerm, ...]:
         """Return the loss terms of a step: one for each task, then those of the router."""

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -208,7 +209,8 @@ def _verdict(expected: Answers | Child, now: Answers | Child) -> tuple[Verdict, 
         if code not in (0, 2):
             return Verdict.TRACEBACK, f"{reader}: exit code {code}"
         if code == 0 and output != expected[reader][1]:
-            if "damaged" in output:
+            # a record without its end is a run to repeat, as after a kill, and the study says so
+            if "damaged" in output or re.search(r"\d+ of \d+ runs", output):
                 clear_answers += 1
                 continue
             right = expected[reader][1]

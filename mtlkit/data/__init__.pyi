@@ -1,4 +1,6 @@
+from mtlkit.features.inputs import Batch as Batch
 from mtlkit.features.inputs import InputSpec as InputSpec
+from mtlkit.features.inputs import single_input as single_input
 from mtlkit.targets.base import Target as Target
 from mtlkit.targets.class_label import ClassTarget as ClassTarget
 from mtlkit.targets.class_map import ClassMapTarget as ClassMapTarget

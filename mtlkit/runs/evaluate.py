@@ -17,7 +17,7 @@ from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
-from mtlkit.features.inputs import InputSpec, InputSpecs
+from mtlkit.features.inputs import InputSpec, InputSpecs, described_inputs
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
@@ -172,7 +172,9 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
         return
     changes = []
     if then.inputs != now.inputs:
-        changes.append(f"inputs {_inputs(then)}, now {_inputs(now)}")
+        changes.append(
+            f"inputs {described_inputs(then.inputs)}, now {described_inputs(now.inputs)}"
+        )
     for task, target in then.targets.items():
         classes, current = target.classes, now.targets[task].classes
         if type(target) is not type(now.targets[task]):
@@ -197,22 +199,6 @@ def _shapes(inputs: InputSpecs) -> str:
     if isinstance(inputs, InputSpec):
         return " x ".join(map(str, inputs.shape))
     return ", ".join(f"{name} {_shapes(spec)}" for name, spec in inputs.items())
-
-
-def _inputs(assembly: Assembly) -> str:
-    """Return the shape, type and normalization of each input."""
-    inputs = assembly.inputs
-    specs = {"": inputs} if isinstance(inputs, InputSpec) else inputs
-    return ", ".join(
-        f"{name} of shape {spec.shape} in {spec.dtype}".strip()
-        + (f", normalized by {_values(spec.mean)}, {_values(spec.std)}" if spec.mean else "")
-        + (f", of {spec.vocabulary} ids" if spec.vocabulary is not None else "")
-        for name, spec in specs.items()
-    )
-
-
-def _values(values: tuple[float, ...]) -> str:
-    return str(values[0]) if len(values) == 1 else str(values)
 
 
 def _parameters(model: MultiTaskModel) -> int:

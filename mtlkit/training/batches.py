@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mtlkit.errors import AssemblyError
 from mtlkit.training.batch_order import Drawn, Order, Origins, joined
+from mtlkit.training.device import seed_device
 from mtlkit.training.random_keys import key_number
 from mtlkit.weightings.kinds import StepInfo
 
@@ -119,8 +120,7 @@ def seed_step(seed: int, step: int, rank: int, device: torch.device, draw: int =
     number = key_number(seed, "step", step, rank, *([draw] if draw else []))
     # as torch.manual_seed, which takes 100 times as long because it seeds every device type
     torch.default_generator.manual_seed(number)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(number)
+    seed_device(device, number)
 
 
 def sample_seed(seed: int, epoch: int, sample: int, place: int, repeat: int = 0) -> int:

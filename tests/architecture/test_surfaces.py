@@ -27,9 +27,9 @@ PUBLIC = {
     "WarmStart",
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("balance", "compare", "evaluate", "tune"),
-    *("backbones", "callbacks", "comparison", "data", "evaluators", "heads", "loggers", "metrics"),
-    "ops",
-    *("optim", "plugins", "routers", "runs", "testing", "weightings"),
+    *("adapters", "backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
+    *("loggers", "metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
+    *("transforms", "weightings"),
 }
 
 OPTIONS = {

@@ -13,6 +13,7 @@ import pytest
 from mtlkit import load_recipe
 from mtlkit.atomic_files import TEMPORARY
 from mtlkit.errors import RunError
+from mtlkit.runs import execution
 from mtlkit.runs import fit as run_fit
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, State
@@ -142,7 +143,7 @@ class TestSignals:
     def test_outside_the_updates(self, name, part, home, call, whole, monkeypatch):
         with monkeypatch.context() as patch:
             act = getattr(signal, name)
-            patch.setattr(run_fit, part, lambda *_, **__: os.kill(os.getpid(), act))
+            patch.setattr(execution, part, lambda *_, **__: os.kill(os.getpid(), act))
             assert call(*TRAIN)[0] == 2
         assert RunFolder(home / "run").status().state is State.INTERRUPTED
         assert call("resume", "run", "--quiet")[0] == 0

@@ -225,7 +225,7 @@ DATA = {
     reordered: "ids of train",
     halved: "inputs of train",
     renamed: "ids of train",
-    as_floats: "inputs of train",
+    as_floats: "its labels, sample shape or normalization differ",
 }
 
 
