@@ -18,6 +18,7 @@ from . import weightings as weightings
 from .comparison.compare import compare as compare
 from .component import Component as Component
 from .errors import MtlkitError as MtlkitError
+from .grouped_batches import GroupedBatches as GroupedBatches
 from .plugins.catalog import Catalog as Catalog
 from .plugins.catalog import load_catalog as load_catalog
 from .plugins.hooks import hookimpl as hookimpl

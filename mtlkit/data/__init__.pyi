@@ -19,6 +19,7 @@ from .columns import Categorical as Categorical
 from .columns import Column as Column
 from .columns import Labels as Labels
 from .columns import Numeric as Numeric
+from .concat import Concat as Concat
 from .dataset import Data as Data
 from .dataset import Split as Split
 from .decoding import FORMATS as FORMATS

@@ -38,8 +38,9 @@ from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
-from mtlkit.training.batches import updates_per_epoch
+from mtlkit.training.batch_order import batch_order
 from mtlkit.training.device import chosen_device
+from mtlkit.transforms.view import source_of
 
 
 def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
@@ -209,7 +210,7 @@ def _parameters(model: MultiTaskModel) -> int:
 
 def _epochs(recipe: Recipe, data: Data, status: Status) -> float:
     """Return the number of epochs trained, with a fraction."""
-    return status.step / updates_per_epoch(len(data.train), recipe.train.batch)
+    return status.step / batch_order(recipe, source_of(data.train)).per_epoch
 
 
 def _budget(
