@@ -42,7 +42,7 @@ from mtlkit.runs.report import read_records
 from mtlkit.runs.restoring import restore
 from mtlkit.runs.resume_checks import check_data, check_logs, check_start
 from mtlkit.runs.run import Run
-from mtlkit.runs.run_data import load_on_ranks
+from mtlkit.runs.run_data import load_on_ranks, with_stated_preprocessing
 from mtlkit.runs.run_session import RunSession
 from mtlkit.runs.saved_model import allocation_errors, save_model
 from mtlkit.runs.warm_start import warm_start
@@ -97,6 +97,7 @@ def begin(
     """Do what `fit` does, also with more threads than cores, as a study on another machine may."""
     catalog = catalog or load_catalog()
     recipe.check(catalog.op_table)
+    recipe = with_stated_preprocessing(recipe)
     text = dump_recipe(recipe, catalog)
     read_records(beside)  # report a mistake in these before the work starts
     loading = loading or Loading()

@@ -3,8 +3,10 @@
 from typing import ClassVar
 
 import attrs
+from torch import Tensor
 
 from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.decoded import Decoded
 from mtlkit.targets.maps import MapTarget
 
 
@@ -26,6 +28,9 @@ class ClassMapTarget(MapTarget, CodedTarget):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.names
+
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        return Decoded(maps=predictions.argmax(dim=self.class_dim))
 
     @property
     def codes(self) -> int:
