@@ -43,16 +43,6 @@ from mtlkit.training.device import chosen_device
 from mtlkit.transforms.view import source_of
 
 
-def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
-    """Return the trained model of the run at `path`, in evaluation mode, without loading its data.
-
-    Raises `RunError` if the folder holds no finished run.
-    """
-    folder = open_run(Path(path))
-    catalog = catalog or load_catalog()
-    return read_model(folder, load_recipe(folder.recipe, catalog), catalog)
-
-
 def evaluate(
     path: Path | str,
     others: Sequence[Path | str] = (),

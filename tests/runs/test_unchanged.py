@@ -13,9 +13,10 @@ import torch
 from mtlkit.checksums import sealed, unsealed
 from mtlkit.data import Categorical, Numeric
 from mtlkit.errors import DataError, InterruptedRunError, MtlkitError, RunError
-from mtlkit.runs.evaluate import evaluate, load_model
+from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, read_json, write_json
+from mtlkit.runs.predict import load_model
 from mtlkit.runs.report import write_report
 from mtlkit.training.update import Updater
 
