@@ -15,7 +15,7 @@ from mtlkit_face.protocols.protocol import Mode
 
 from mtlkit.cli import main
 from mtlkit.component import Component
-from mtlkit.data import LabelMaps, RandomSplit
+from mtlkit.data import Images, LabelMaps, RandomSplit, Table
 from mtlkit.heads import PointLoss
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import options_of
@@ -142,6 +142,14 @@ EXAMPLES = {
         "key": "name",
         "fill": True,
         "split": RandomSplit(validation=0.5, test=0.0, groups="house"),
+    },
+    "data/concat": {
+        "sources": {
+            "a": Table(file=Path("a.csv"), labels=("who",)),
+            "b": Images(folder=Path("b"), size=8, pattern="{who}.png"),
+        },
+        "rename": {"b": {"who": "person"}},
+        "label": "origin",
     },
     "data/face/folder": {
         "folder": Path("faces"),
@@ -331,7 +339,7 @@ def test_its_repr_is_python_that_makes_it_again(name):
     assert all(f"{key}=" in text for key in options_of(type(value)))
     words = {type(value).__name__: type(value), "RandomSplit": RandomSplit,
              "LabelMaps": LabelMaps, "BlockBranch": BlockBranch, "PosixPath": Path,
-             "WindowsPath": Path}  # fmt: skip
+             "WindowsPath": Path, "Table": Table, "Images": Images}  # fmt: skip
     choices = {
         kind.__name__: kind
         for kind in (

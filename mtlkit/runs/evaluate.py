@@ -15,6 +15,7 @@ from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext
+from mtlkit.evaluators.pictures import Pictures
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.features.inputs import InputSpec, InputSpecs, described_inputs
@@ -37,18 +38,9 @@ from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
-from mtlkit.training.batches import updates_per_epoch
+from mtlkit.training.batch_order import batch_order
 from mtlkit.training.device import chosen_device
-
-
-def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
-    """Return the trained model of the run at `path`, in evaluation mode, without loading its data.
-
-    Raises `RunError` if the folder holds no finished run.
-    """
-    folder = open_run(Path(path))
-    catalog = catalog or load_catalog()
-    return read_model(folder, load_recipe(folder.recipe, catalog), catalog)
+from mtlkit.transforms.view import source_of
 
 
 def evaluate(
@@ -130,6 +122,8 @@ def evaluate_trained(
     # aim of the recipe less directly than the evaluators that it lists
     results = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
     _refuse_doubles([TaskMetrics(), *listed], [results[-1], *results[:-1]])
+    if not any(isinstance(evaluator, Pictures) for evaluator in listed):
+        results.append(Pictures().evaluate(trained))  # only a section, without metrics
     status = folder.status()
     metrics = {name: value for result in results for name, value in result.metrics.items()}
     event = Evaluated(
@@ -206,7 +200,7 @@ def _parameters(model: MultiTaskModel) -> int:
 
 def _epochs(recipe: Recipe, data: Data, status: Status) -> float:
     """Return the number of epochs trained, with a fraction."""
-    return status.step / updates_per_epoch(len(data.train), recipe.train.batch)
+    return status.step / batch_order(recipe, source_of(data.train)).per_epoch
 
 
 def _budget(

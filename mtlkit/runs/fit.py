@@ -34,6 +34,7 @@ from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
 from mtlkit.runs.resume_checks import check_start
 from mtlkit.runs.run import Run
+from mtlkit.runs.run_data import with_stated_preprocessing
 from mtlkit.runs.run_session import RunSession
 from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.cores import refuse_too_many
@@ -83,6 +84,7 @@ def begin(
     """Do what `fit` does, also with more threads than cores, as a study on another machine may."""
     catalog = catalog or load_catalog()
     recipe.check(catalog.op_table)
+    recipe = with_stated_preprocessing(recipe)
     text = dump_recipe(recipe, catalog)
     read_records(beside)  # report a mistake in these before the work starts
     loading = loading or Loading()

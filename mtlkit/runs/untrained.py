@@ -8,6 +8,7 @@ from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.data.source import Loading
 from mtlkit.model import assemble
 from mtlkit.recipe import Recipe
+from mtlkit.runs.encoded_splits import fit_heads
 from mtlkit.runs.run_data import load_data
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.device import chosen_device
@@ -26,8 +27,7 @@ def untrained_updater(recipe: Recipe, loading: Loading) -> Updater:
     targets = {"train": encode_targets(data.train, recipe.tasks, assembly)}
     torch.manual_seed(recipe.seed)
     model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
-    for task in recipe.tasks:
-        model.head(task).fit_targets(targets["train"][task])
+    fit_heads(model, targets["train"])
     context = TrainingContext(
         recipe=recipe,
         data=data,

@@ -101,9 +101,7 @@ def kill_after(folder, updates, seconds):
 
 def main() -> None:
     torch.set_num_threads(1)
-    execution.evaluate_trained = lambda *_: (
-        None
-    )  # it takes longer than all else
+    execution.evaluate_trained = lambda *_: None  # it takes longer than all else
     folder, rng, gone_on, killed = Path(sys.argv[1]), random.Random(sys.argv[2]), [], 0
     whole = folder.with_name("whole")
     assert ended(child(lambda: sit(whole)))

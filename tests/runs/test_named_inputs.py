@@ -158,7 +158,7 @@ def test_a_run_trains_and_is_evaluated_again(case, catalog, tmp_path):
     assert run.metrics["test/kind/loss"] > 0
     again = evaluate(run.path, catalog=catalog)
     assert again.metrics == run.metrics
-    model = load_model(run.path, catalog)
+    model = load_model(run.path, catalog).network
     data = case.data.load(None)
     assert model.assembly.inputs == data.input_specs
     outputs = model(data.test.inputs[torch.tensor([3, 1])]).outputs
