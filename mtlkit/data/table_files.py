@@ -25,7 +25,7 @@ def read_table(path: Path, key: str | None = FILE) -> list[Row]:
     if key is not None and key not in names:
         what = "images" if key == FILE else "samples"
         raise DataError(
-            f"{path}: expected a column {key!r} with the names of the {what}, found the columns: "
+            f"{path}: expected a column {key!r} with the names of the {what}, got the columns: "
             f"{', '.join(names)}"
         )
     return [_row(names, values, place, key) for place, values in cells]
@@ -46,7 +46,7 @@ def _refuse_repeated(place: str, names: Sequence[str]) -> None:
 
 def _row(names: Sequence[str], values: Sequence[str | None], place: str, key: str | None) -> Row:
     if len(values) != len(names):
-        raise DataError(f"{place}: expected {len(names)} cells, found {len(values)}")
+        raise DataError(f"{place}: expected {len(names)} cells, got {len(values)}")
     labels = dict(zip(names, values, strict=True))
     for name, value in labels.items():
         if value is not None and "\0" in value:

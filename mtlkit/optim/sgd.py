@@ -19,7 +19,7 @@ class SGD(Optimizer):
 
     def __attrs_post_init__(self) -> None:
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov: expected a momentum above 0, found 0")
+            raise ValueError("nesterov: expected a momentum above 0, got 0")
 
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
         from torch.optim import SGD

@@ -79,7 +79,7 @@ def _document(text: str, source: str) -> MappingNode:
         )
     if not isinstance(tree, MappingNode):
         text = repr(tree.value) if isinstance(tree, ScalarNode) else "a list"
-        raise refuse(location(tree), f"expected a recipe with keys such as `data`, found {text}")
+        raise refuse(location(tree), f"expected a recipe with keys such as `data`, got {text}")
     return tree
 
 

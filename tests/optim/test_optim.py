@@ -163,7 +163,7 @@ def test_senseless_numbers_are_refused(family, bad):
 def test_options_that_torch_would_refuse_are_refused_first():
     with pytest.raises(ValueError, match="nesterov: expected a momentum above 0"):
         SGD(nesterov=True, momentum=0)
-    with pytest.raises(ValueError, match="beta1: expected a number from 0 to below 1, found 1"):
+    with pytest.raises(ValueError, match="beta1: expected a number from 0 to below 1, got 1"):
         AdamW(beta1=1)
 
 

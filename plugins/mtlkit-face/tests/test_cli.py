@@ -66,7 +66,7 @@ def test_render_tells_which_file_found_the_disk_full(face, tmp_path, monkeypatch
 def test_render_names_a_wrong_option(face, tmp_path):
     code, said = face("render", "--out", tmp_path / "faces", "--size", 7)
     assert code == 2
-    assert "size: expected a whole number from 32 to 112, found 7" in said
+    assert "size: expected a whole number from 32 to 112, got 7" in said
     assert not (tmp_path / "faces").exists()
 
 

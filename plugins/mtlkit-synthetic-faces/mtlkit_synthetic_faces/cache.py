@@ -75,17 +75,17 @@ def _zeros(path: Path, shape: tuple[int, ...]) -> Map:
 
 
 def _fault(folder: Path, shape: tuple[int, ...]) -> str | None:
-    """Return an error of a stored set, "found ..., expected ...", or None if it is intact."""
+    """Return an error of a stored set, "got ..., expected ...", or None if it is intact."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         expected = manifest["sha256"]
         stored = np.load(folder / _IMAGES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
-        return f"found an unreadable file ({error}), expected {_IMAGES} and {_MANIFEST}"
+        return f"got an unreadable file ({error}), expected {_IMAGES} and {_MANIFEST}"
     if stored.shape != shape or stored.dtype != np.uint8:
-        return f"found {stored.dtype} {stored.shape}, expected uint8 {shape}"
+        return f"got {stored.dtype} {stored.shape}, expected uint8 {shape}"
     actual = _sha256(folder / _IMAGES)
-    return None if actual == expected else f"found sha256 {actual}, expected {expected}"
+    return None if actual == expected else f"got sha256 {actual}, expected {expected}"
 
 
 def _load(folder: Path) -> Images:

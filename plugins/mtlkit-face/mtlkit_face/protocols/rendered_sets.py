@@ -57,8 +57,7 @@ class People:
         """Return the people of each fold: disjoint, and two or more in each."""
         if len(self.subjects) < 2 * folds:
             raise ValueError(
-                f"expected two subjects or more for each of {folds} folds, found "
-                f"{len(self.subjects)}"
+                f"expected two subjects or more for each of {folds} folds, got {len(self.subjects)}"
             )
         return [list(map(int, part)) for part in np.array_split(self.subjects, folds)]
 
