@@ -85,10 +85,11 @@ def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int, only_t
         return
     done = {f"{case.kind} {case.key}" for case in cases}
     with tempfile.TemporaryDirectory(prefix="mtlkit-faults-") as folder, state.open("a") as file:
-        home = prepare(Path(folder) / "home")
-        os.chdir(home)
-        warm_up(home)
-        for name in parts or PARTS:
+        for number, name in enumerate(parts or PARTS):
+            home = prepare(Path(folder) / name)
+            os.chdir(home)
+            if number == 0:
+                warm_up(home)
             part, most = PARTS[name]
             for case in part(home, done, max(1, int(most * fraction)), seed):
                 fields = {**attrs.asdict(case), "verdict": case.verdict.value}

@@ -38,6 +38,9 @@ COMMANDS = {
     "runs": BuiltinCommand("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
     "resume": BuiltinCommand("mtlkit.cli.resume:resume", "Resume a run that was stopped."),
     "evaluate": BuiltinCommand("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
+    "predict": BuiltinCommand(
+        "mtlkit.cli.predict:predict", "Apply a trained model to new samples."
+    ),
     "report": BuiltinCommand("mtlkit.cli.report:report", "Write the report of a run again."),
     "explain": BuiltinCommand(
         "mtlkit.cli.explain:explain", "Check a recipe and show what it means."

@@ -19,6 +19,7 @@ from .columns import Categorical as Categorical
 from .columns import Column as Column
 from .columns import Labels as Labels
 from .columns import Numeric as Numeric
+from .concat import Concat as Concat
 from .dataset import Data as Data
 from .dataset import Split as Split
 from .decoding import FORMATS as FORMATS
@@ -31,6 +32,7 @@ from .images import Images as Images
 from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs
 from .label_maps import LabelMaps as LabelMaps
+from .new_images import read_new_images as read_new_images
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

@@ -153,17 +153,21 @@ def _natural(name: str) -> tuple[int, float, str]:
 
 @attrs.frozen(eq=False)
 class Numeric(Column):
-    """A column of numbers: values (N,) in float64 or float32, NaN for a missing one."""
+    """A column of numbers: values (N,) in float64 or float32, NaN for a missing one.
+
+    `unit` is shown with predictions, such as "mm".
+    """
 
     values: Tensor
+    unit: str = ""
 
     @property
     def target(self) -> NumberTarget:
-        return NumberTarget()
+        return NumberTarget(unit=self.unit)
 
     @property
     def rows(self) -> Tensor:
         return self.values
 
     def subset(self, index: Tensor) -> "Numeric":
-        return Numeric(self.values[index])
+        return Numeric(self.values[index], self.unit)

@@ -1,6 +1,7 @@
 """The interface of data: splits of samples with named label columns."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import torch
@@ -92,18 +93,23 @@ class Data:
     label is treated as missing; for all other labels it is an error.
 
     Raw inputs are normalized to (input - `mean`) / `std`, with one number or one for each channel;
-    the default suits 8-bit images, (x - 127.5) / 128. `inputs` replaces both: it describes the
+    None is the default of 8-bit images, (x - 127.5) / 128, or what the pretrained weights of the
+    backbone expect. `inputs` replaces both: it describes the
     inputs if they are several tensors, token ids, or samples of different sizes.
+
+    `preprocessing` holds what the source fitted to the training samples, in the types of JSON. It
+    is saved with a run and given to `DataSource.read`.
     """
 
     train: Split
     validation: Split | None = None
     test: Split | None = None
     open_labels: frozenset[str] = frozenset()
-    mean: float | tuple[float, ...] = 127.5
-    std: float | tuple[float, ...] = 128.0
+    mean: float | tuple[float, ...] | None = None
+    std: float | tuple[float, ...] | None = None
     inputs: InputSpecs | None = None
     summary: Mapping[str, str] = attrs.field(factory=dict)  # facts to display: 'subjects': '240'
+    preprocessing: Mapping[str, Any] = attrs.field(factory=dict)
 
     def splits(self) -> dict[str, Split]:
         """Return the splits that exist, by name."""
@@ -128,8 +134,8 @@ class Data:
         return InputSpec(
             shape=tuple(first.shape[1:]),
             dtype=_dtype(first),
-            mean=_numbers(self.mean),
-            std=_numbers(self.std),
+            mean=_numbers(127.5 if self.mean is None else self.mean),
+            std=_numbers(128.0 if self.std is None else self.std),
         )
 
 

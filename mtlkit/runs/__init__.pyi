@@ -17,6 +17,8 @@ from .folder import open_run as open_run
 from .folder import read_json as read_json
 from .folder import write_json as write_json
 from .lock import lock_folder as lock_folder
+from .predict import SavedModel as SavedModel
+from .predictions import SamplePredictions as SamplePredictions
 from .report import read_evaluation as read_evaluation
 from .run import Run as Run
 from .tune import TuneResult as TuneResult

@@ -38,18 +38,9 @@ from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
-from mtlkit.training.batches import updates_per_epoch
+from mtlkit.training.batch_order import batch_order
 from mtlkit.training.device import chosen_device
-
-
-def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
-    """Return the trained model of the run at `path`, in evaluation mode, without loading its data.
-
-    Raises `RunError` if the folder holds no finished run.
-    """
-    folder = open_run(Path(path))
-    catalog = catalog or load_catalog()
-    return read_model(folder, load_recipe(folder.recipe, catalog), catalog)
+from mtlkit.transforms.view import source_of
 
 
 def evaluate(
@@ -209,7 +200,7 @@ def _parameters(model: MultiTaskModel) -> int:
 
 def _epochs(recipe: Recipe, data: Data, status: Status) -> float:
     """Return the number of epochs trained, with a fraction."""
-    return status.step / updates_per_epoch(len(data.train), recipe.train.batch)
+    return status.step / batch_order(recipe, source_of(data.train)).per_epoch
 
 
 def _budget(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mtlkit.targets.codes import CodedTarget
 from mtlkit.targets.colors import NO_LABEL, class_colors
+from mtlkit.targets.decoded import Decoded
 from mtlkit.targets.maps import MapTarget
 
 
@@ -33,6 +34,9 @@ class ClassMapTarget(MapTarget, CodedTarget):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.names
+
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        return Decoded(maps=predictions.argmax(dim=self.class_dim))
 
     @property
     def codes(self) -> int:

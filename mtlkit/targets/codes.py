@@ -32,6 +32,9 @@ class CodedTarget(Target):
     def predicted(self, outputs: Tensor) -> Tensor:
         return outputs.argmax(dim=self.class_dim)
 
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.softmax(dim=self.class_dim)
+
     def check(self, labels: Tensor) -> None:
         super().check(labels)
         wrong = labels[(labels < MISSING) | (labels >= self.codes)]

@@ -26,9 +26,9 @@ from mtlkit.heads import Classification
 from mtlkit.loggers import JsonLines, TensorBoard
 from mtlkit.optim import SGD
 from mtlkit.recipe_io import load_recipe
-from mtlkit.runs.evaluate import load_model
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, State, read_json
+from mtlkit.runs.predict import load_model
 from mtlkit.task import Task
 from mtlkit.training import checkpoint, loop
 from mtlkit.training.checkpoint import saved_steps
@@ -103,7 +103,7 @@ def test_training_lowers_the_loss(start, points):
 
 def test_a_saved_model_needs_no_data(start, points):
     run = start(points.LEARNED)
-    model = load_model(run.path, points.catalog())
+    model = load_model(run.path, points.catalog()).network
     saved = load_file(run.model)
     assert all(value.equal(saved[key]) for key, value in model.state_dict().items())
     inputs = torch.randint(0, 256, (5, 1, 16, 16), dtype=torch.uint8)
@@ -138,7 +138,7 @@ def test_a_taken_folder_is_refused_before_anything_is_done(start, points, tmp_pa
 
 def test_problems_between_parts_come_before_the_folder(start, points, tmp_path):
     side = {name: attrs.evolve(task, role=Task().role) for name, task in points.TASKS.items()}
-    with pytest.raises(RecipeError, match="expected at least 1 for dynamic weights"):
+    with pytest.raises(RecipeError, match="got no main task, expected at least 1 for dynamic"):
         start(attrs.evolve(points.PLAIN, tasks=side, weighting=Dynamic()))
     with pytest.raises(RunError, match="holds no run"):
         start(beside=(tmp_path / "nothing",))
@@ -422,7 +422,7 @@ def test_a_component_that_ends_the_process_is_an_error(start, points, tmp_path, 
 
 def test_more_threads_than_cores_are_refused(start, points, tmp_path):
     recipe = attrs.evolve(points.PLAIN, train=attrs.evolve(points.PLAIN.train, threads=100_000))
-    expected = r"train\.threads: got 100000, expected at most \d+, the cores of this machine"
+    expected = r"train\.threads: got 100000, expected at most \d+, the number of CPU cores"
     with pytest.raises(RunError, match=expected):
         start(recipe)
     assert not (tmp_path / "run").exists()

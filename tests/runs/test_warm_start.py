@@ -97,5 +97,5 @@ def test_a_run_starts_from_another_and_resumes_without_it(first, tmp_path, catal
     assert facts["run"] == "first"
     assert facts["taken"]
     assert not facts["missing"]
-    monkeypatch.setattr("mtlkit.runs.fit.warm_start", None)  # the checkpoint has the weights
+    monkeypatch.setattr("mtlkit.runs.execution.warm_start", None)  # the checkpoint has the weights
     resume(tmp_path / "run", catalog=catalog, quiet=True, report=False)
