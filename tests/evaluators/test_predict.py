@@ -12,7 +12,7 @@ from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.data import Categorical, Data, Numeric, Split
 from mtlkit.errors import DataError
 from mtlkit.evaluators import Pictures, TaskMetrics
-from mtlkit.evaluators.trained_model import TrainedModel
+from mtlkit.evaluators.trained_model import TrainedModel, _bytes
 from mtlkit.heads import Regression
 from mtlkit.model import assemble
 from mtlkit.routers import BlockBranch, BranchSelection, Grouped, LinearBranch, Shared
@@ -150,6 +150,21 @@ def test_evaluation_keeps_no_batch_in_memory(evaluator):
     assert result.sections
     assert trained.batches_alive
     assert max(trained.batches_alive) <= 2
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(2**28, 2), (0, 0), (-1, 1)])
+def test_predictions_are_kept_up_to_a_size(limit, kept, monkeypatch):
+    one = trained()
+    train = one.predict(one.data.train)
+    limit = _bytes(train) if limit < 0 else limit  # only the larger of two splits fits
+    monkeypatch.setattr("mtlkit.evaluators.trained_model.CACHED_BYTES", limit)
+    again = trained()
+    first = [again.predict(split) for split in (again.data.validation, again.data.train)]
+    assert len(again._predictions) == kept
+    second = [again.predict(split) for split in (again.data.validation, again.data.train)]
+    for one, two in zip(first, second, strict=True):
+        assert torch.equal(one.outputs["who"], two.outputs["who"])
+    assert sum(map(_bytes, again._predictions.values())) <= limit
 
 
 class Watched(TrainedModel):
