@@ -16,7 +16,6 @@ from mtlkit.routers.base import BranchOutputs
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.task import Task
 
-
 CACHED_BYTES = 2**28
 """Largest size of the predictions that are kept, over all splits."""
 
