@@ -60,9 +60,9 @@ def gathers_samples(subject: Subject) -> None:
             finite = bool(values.float().isfinite().all())
             require(finite, f"{key} of {name} are not finite")
         for label, column in split.columns.items():
-            rows = torch.cat([column[number.reshape(1)] for number in index])
+            alone = torch.cat([column[number.reshape(1)] for number in index])
             require(
-                torch.equal(column[index].nan_to_num(), rows.nan_to_num()),
+                torch.equal(column[index].nan_to_num(), alone.nan_to_num()),
                 f"labels {label!r} of {name} gathered together are not those gathered one by one",
             )
 
