@@ -27,6 +27,7 @@ from mtlkit.grouped_batches import GroupedBatches
 from mtlkit.heads.op_choice import choice_problems, op_choices
 from mtlkit.loggers.base import Logger
 from mtlkit.loggers.json_lines import JsonLines
+from mtlkit.name_patterns import is_pattern
 from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.optim.constant import Constant
@@ -189,12 +190,9 @@ class Recipe:
         """
         if not self.tasks:
             return [Problem(("tasks",), "expected at least one task, found none")]
-        invalid = [name for name in self.tasks if not name or "." in name]
+        invalid = [*self._name_problems()]
         if invalid:
-            return [
-                Problem(("tasks", name), f"got {name!r}, expected a name without dots")
-                for name in invalid
-            ]
+            return invalid
         mismatches = list(self._feature_problems())
         problems = list(self.router.problems(loss_terms(self.tasks))) or list(
             pairing_problems(
@@ -215,6 +213,16 @@ class Recipe:
             *self._callback_problems(),
             *self._evaluator_problems(),
         ]
+
+    def _name_problems(self) -> Iterator[Problem]:
+        for name in self.tasks:
+            if not name or "." in name:
+                yield Problem(("tasks", name), f"got {name!r}, expected a name without dots")
+            elif is_pattern(name):
+                yield Problem(
+                    ("tasks", name),
+                    f"got the pattern {name!r}, expected a name; patterns are for recipe files",
+                )
 
     def _feature_problems(self) -> Iterator[Problem]:
         heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}

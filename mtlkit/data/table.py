@@ -31,6 +31,7 @@ from mtlkit.data.split import RandomSplit
 from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.data.table_files import read_table
 from mtlkit.errors import DataError, did_you_mean
+from mtlkit.name_patterns import expand_names
 
 _CONSTANT = 1e-12
 """A column is constant if its std is less than this fraction of its size."""
@@ -42,10 +43,11 @@ def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, .
 
 
 def _labels_only(table: "Table", field: "attrs.Attribute[Any]", value: Any) -> None:
-    unknown = [name for name in value if name not in table.labels]
+    labels = expand_names(table.labels)  # a draft of a refused recipe still has patterns
+    unknown = [name for name in value if name not in labels]
     if unknown:
         raise ValueError(
-            f"{field.name}: {unknown[0]!r} is not a label; the labels are {', '.join(table.labels)}"
+            f"{field.name}: {unknown[0]!r} is not a label; the labels are {shortened(labels)}"
         )
 
 
@@ -79,6 +81,7 @@ class Table(DataSource):
     numbers, or 1 and 0 (also true and false), an empty cell being a missing element. A column may
     be a pattern such as ``NR-*``.
 
+    `labels` and `numeric` may list names in braces, as in ``attr{1..40}`` or ``{left,right}_eye``.
     `labels` are classes, except for `numeric` ones; an empty cell is a missing label. Their names
     are those of `vocabulary`, or the values in the training split in natural order. A column called
     `split` (train, validation or test) names the split of each row; without it, rows are split at
@@ -90,16 +93,22 @@ class Table(DataSource):
     """
 
     file: Path
-    labels: tuple[str, ...] = attrs.field(validator=_distinct)
+    labels: tuple[str, ...] = attrs.field(converter=expand_names, validator=_distinct)
     vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
-    numeric: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
+    numeric: tuple[str, ...] = attrs.field(
+        default=(), converter=expand_names, validator=_labels_only
+    )
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
     key: str | None = None
     features: tuple[str, ...] | None = attrs.field(default=None, validator=_features)
     fill: bool = False
     split: RandomSplit | None = None  # None: by the column `split`, otherwise by the defaults
     open_labels: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return (*self.labels, *self.vectors, *self.multi_label)
 
     def load(self, loading: Loading) -> "Data":
         return load_table(self, loading)
