@@ -32,11 +32,12 @@ from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.optim.constant import Constant
 from mtlkit.optim.sgd import SGD
+from mtlkit.report.folding import MEAN
 from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.task import Task, loss_terms
-from mtlkit.task_types import LossTerm
+from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
@@ -96,7 +97,7 @@ class Train:
         factory=dict, validator=op_choices()
     )  # implementation of each op, in updates
     log_every: int = attrs.field(default=10, validator=at_least(1))  # steps
-    watch: bool = True  # log norms and cosines of the tasks' gradients
+    watch: bool | Literal["auto"] = "auto"  # log norms and cosines of the tasks' gradients
     evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs
     test: bool = True  # evaluate the test split at the end; trials of a search do not
     checkpoint_every: int | str | None = attrs.field(
@@ -114,6 +115,10 @@ class Train:
     def separate_forward(self) -> bool:
         """Return True if each group of a batch has its own forward pass."""
         return isinstance(self.batches, GroupedBatches) and self.batches.separate
+
+    def watches(self, terms: int) -> bool:
+        """Return whether the gradients of `terms` loss terms are logged; `auto`: of 2 to 10."""
+        return 1 < terms <= FOLD_ABOVE if self.watch == "auto" else self.watch and terms > 1
 
     def updates(self, per_epoch: int) -> int:
         """Return the number of updates of a run with `per_epoch` updates in an epoch."""
@@ -218,6 +223,8 @@ class Recipe:
         for name in self.tasks:
             if not name or "." in name:
                 yield Problem(("tasks", name), f"got {name!r}, expected a name without dots")
+            elif name == MEAN:
+                yield Problem(("tasks", name), "the means over tasks have this name; use another")
             elif is_pattern(name):
                 yield Problem(
                     ("tasks", name),
