@@ -90,10 +90,10 @@ def test_missing_and_unexpected_weights_are_named(weights, tmp_path):
         with pytest.raises(AssemblyError) as caught:
             built(path, features=features)
         assert str(caught.value) == (
-            f"backbone.weights: {str(path)!r} does not fit the timm model 'resnet10t' for images of "
-            f"shape (3, 32, 32): RuntimeError: Error(s) in loading state_dict for ResNet: Missing "
-            f'key(s) in state_dict: "layer1.0.conv1.weight". Unexpected key(s) in state_dict: '
-            f'"strange".'
+            f"backbone.weights: {str(path)!r} does not fit the timm model 'resnet10t' for images "
+            f"of shape (3, 32, 32): RuntimeError: Error(s) in loading state_dict for ResNet: "
+            f'Missing key(s) in state_dict: "layer1.0.conv1.weight". Unexpected key(s) in '
+            f'state_dict: "strange".'
         )
 
 
