@@ -70,7 +70,7 @@ def main():
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)
     for network, recipe in NETWORKS.items():
-        # without the log of gradients, which is no part of an update
+        # without the log of gradients, which belongs to the log and not to an update
         recipe = attrs.evolve(recipe, train=attrs.evolve(recipe.train, watch=False))
         for name, weighting in WEIGHTINGS.items():
             chosen = attrs.evolve(recipe, weighting=weighting)

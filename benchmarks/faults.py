@@ -61,12 +61,13 @@ PARTS: dict[str, tuple[Part, int]] = {
 
 
 def read_cases(state: Path) -> list[Case]:
-    """Return the cases in the file, without a torn last line."""
-    cases = []
+    """Return the cases in the file, each once: files of several seeds may be concatenated."""
+    cases: dict[tuple[str, str], Case] = {}
     for line in state.read_text().splitlines() if state.exists() else ():
         fields = json.loads(line)
-        cases.append(Case(**{**fields, "verdict": Verdict(fields["verdict"])}))
-    return cases
+        case = Case(**{**fields, "verdict": Verdict(fields["verdict"])})
+        cases[case.kind, case.key] = case
+    return list(cases.values())
 
 
 @click.command()
@@ -74,16 +75,21 @@ def read_cases(state: Path) -> list[Case]:
 @click.option("--part", "parts", multiple=True, type=click.Choice(list(PARTS)))
 @click.option("--fraction", default=1.0, help="Fraction of the cases of each part.")
 @click.option("--seed", default=0)
-def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int) -> None:
+@click.option("--table", "only_table", is_flag=True, help="Try nothing; print the table of STATE.")
+def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int, only_table: bool) -> None:
     """Run the campaign, or the given parts of it."""
     state = state.absolute()
     cases = read_cases(state)
+    if only_table:
+        click.echo(table(cases))
+        return
     done = {f"{case.kind} {case.key}" for case in cases}
     with tempfile.TemporaryDirectory(prefix="mtlkit-faults-") as folder, state.open("a") as file:
-        home = prepare(Path(folder) / "home")
-        os.chdir(home)
-        warm_up(home)
-        for name in parts or PARTS:
+        for number, name in enumerate(parts or PARTS):
+            home = prepare(Path(folder) / name)
+            os.chdir(home)
+            if number == 0:
+                warm_up(home)
             part, most = PARTS[name]
             for case in part(home, done, max(1, int(most * fraction)), seed):
                 fields = {**attrs.asdict(case), "verdict": case.verdict.value}

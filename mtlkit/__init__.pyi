@@ -1,3 +1,4 @@
+from . import adapters as adapters
 from . import backbones as backbones
 from . import callbacks as callbacks
 from . import comparison as comparison
@@ -12,10 +13,12 @@ from . import plugins as plugins
 from . import routers as routers
 from . import runs as runs
 from . import testing as testing
+from . import transforms as transforms
 from . import weightings as weightings
 from .comparison.compare import compare as compare
 from .component import Component as Component
 from .errors import MtlkitError as MtlkitError
+from .grouped_batches import GroupedBatches as GroupedBatches
 from .plugins.catalog import Catalog as Catalog
 from .plugins.catalog import load_catalog as load_catalog
 from .plugins.hooks import hookimpl as hookimpl

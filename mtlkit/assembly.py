@@ -12,6 +12,7 @@ from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpecs
 from mtlkit.targets.base import Target, nouns
 from mtlkit.targets.class_label import ClassTarget
+from mtlkit.targets.number import NumberTarget
 from mtlkit.targets.rows import Rows
 from mtlkit.task import Task
 from mtlkit.task_types import MISSING
@@ -37,18 +38,27 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
         label = task.target or name
         column = data.train.column(label)
         if not column.present().any():
-            raise DataError(
-                f"tasks.{name}: no training sample has the label {label!r}; remove the task"
-            )
+            raise DataError(f"tasks.{name}: {_missing(label, column.target)}, or remove the task")
         targets[name] = target = column.target
         if not isinstance(target, task.head.targets):
             expected = ", ".join(sorted({kind.shape for kind in task.head.targets}))
+            numbers = isinstance(target, ClassTarget) and NumberTarget in task.head.targets
             raise DataError(
                 f"tasks.{name}: the label {label!r} is {target.noun} {target.shape}, the head "
-                f"{type(task.head).__name__} predicts {nouns(task.head.targets)} {expected}; use "
-                f"`head: {{type: {target.default_head}}}`"
+                f"{type(task.head).__name__} predicts {nouns(task.head.targets)} {expected}; "
+                + ("list the label in `data.numeric` if it is a number, or " if numbers else "")
+                + f"use `head: {{type: {target.default_head}}}`"
             )
     return Assembly(inputs=data.input_specs, targets=targets)
+
+
+def _missing(label: str, target: Target) -> str:
+    if target.dims == 1:
+        return f"no training sample has the label {label!r}; add samples with it"
+    return (
+        f"every element of the label {label!r} is missing in training, {target.noun} "
+        f"{target.shape}; correct the codes of missing elements"
+    )
 
 
 def encode_targets(

@@ -23,8 +23,8 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as cause:
         raise RunError(
-            f"{path}: could not be written: {cause.strerror}. Its folder was removed or moved; put "
-            f"it back, then repeat the command or resume the run"
+            f"{path}: could not be written: {cause.strerror}. Create its folder, or put it back "
+            f"if it was moved, then repeat the command or resume the run"
         ) from cause
     except OSError as cause:
         raise RunError(

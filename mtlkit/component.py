@@ -105,8 +105,28 @@ def between(low: float, high: float) -> Validator:
     return Rule(check, {"minimum": low, "maximum": high})
 
 
+def seed_number() -> Validator:
+    """Accept a seed of torch's random numbers: a whole number from 0 to 2^64 - 1."""
+    return Rule(_seed_check, {"minimum": 0, "maximum": _LARGEST_SEED})
+
+
+_LARGEST_SEED = 2**64 - 1
+
+
+def _seed_check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or not 0 <= value <= _LARGEST_SEED:
+        raise ValueError(
+            f"{field.name}: expected a whole number from 0 to {_LARGEST_SEED}, found {value!r}"
+        )
+
+
 def at_least(bound: int) -> Validator:
-    """Accept a whole number not below `bound`."""
+    """Accept a whole number not below `bound`; for fractions use `at_least_number`."""
+    if not isinstance(bound, int):
+        raise TypeError(
+            f"at_least: got the bound {bound!r}, expected a whole number; use at_least_number"
+        )
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < bound:

@@ -14,7 +14,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("totl", ["total", "form"]), did_you_mean("speed", ["total"])
     ("; did you mean 'total'?", '')
     """
-    near = difflib.get_close_matches(word, list(known), n=1)
+    near = [
+        match
+        for match in difflib.get_close_matches(word, list(known))
+        if word[0] in match[:2] or match[0] in word[:2]  # no typo replaces the first letter
+    ]
     return f"; did you mean {near[0]!r}?" if near else ""
 
 

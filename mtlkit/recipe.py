@@ -17,11 +17,13 @@ from mtlkit.component import (
     at_least,
     one_of,
     optional,
+    seed_number,
     word_or,
 )
 from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
 from mtlkit.evaluators.base import Evaluator
+from mtlkit.grouped_batches import GroupedBatches
 from mtlkit.heads.op_choice import choice_problems, op_choices
 from mtlkit.loggers.base import Logger
 from mtlkit.loggers.json_lines import JsonLines
@@ -37,6 +39,22 @@ from mtlkit.task_types import LossTerm
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
+
+
+def device_name() -> Validator:
+    """Accept ``auto``, or the name of a device such as ``cpu``, ``cuda`` or ``cuda:1``."""
+
+    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not isinstance(value, str) or not re.fullmatch(_DEVICE, value):
+            raise ValueError(
+                f"{field.name}: expected one of auto, cpu, cuda, mps, xpu, or a number as in "
+                f"cuda:1, found {value!r}"
+            )
+
+    return Rule(check, {"pattern": f"^({_DEVICE})$"})
+
+
+_DEVICE = r"auto|cpu|mps|(cuda|xpu)(:\d+)?"
 
 
 def steps_or_minutes() -> Validator:
@@ -63,9 +81,11 @@ class Train:
     steps: int | None = attrs.field(default=None, validator=optional(at_least(1)))
     # updates of the run, in place of whole epochs
     batch: int = attrs.field(default=64, validator=at_least(1))  # samples of one update, all ranks
+    batches: Literal["joint"] | GroupedBatches = "joint"  # joint: of all samples
     accumulate: int = attrs.field(default=1, validator=at_least(1))  # micro-batches of one update
     precision: str = attrs.field(default="fp32", validator=one_of("fp32", "bf16"))
-    device: str = attrs.field(default="auto", validator=one_of("auto", "cpu", "cuda"))
+    device: str = attrs.field(default="auto", validator=device_name())
+    tf32: bool | None = None  # TensorFloat-32 on GPUs; None leaves PyTorch's choice
     threads: int | Literal["auto"] = attrs.field(
         default="auto", validator=word_or("auto", at_least(1))
     )  # auto: one for each CPU core that is free at the start
@@ -88,6 +108,11 @@ class Train:
         """Seconds between checkpoints, if they are taken by time."""
         every = self.checkpoint_every
         return 60.0 * int(every.split()[0]) if isinstance(every, str) else None
+
+    @property
+    def separate_forward(self) -> bool:
+        """Return True if each group of a batch has its own forward pass."""
+        return isinstance(self.batches, GroupedBatches) and self.batches.separate
 
     def updates(self, per_epoch: int) -> int:
         """Return the number of updates of a run with `per_epoch` updates in an epoch."""
@@ -151,7 +176,7 @@ class Recipe:
     warm_start: WarmStart | None = None
     callbacks: tuple[Callback, ...] = ()
     evaluators: tuple[Evaluator, ...] = ()
-    seed: int = attrs.field(default=0, validator=at_least(0))
+    seed: int = attrs.field(default=0, validator=seed_number())
 
     def terms(self) -> tuple[LossTerm, ...]:
         """Return the loss terms of a step: one for each task, then those of the router."""
@@ -186,6 +211,7 @@ class Recipe:
             *problems,
             *self._metric_problems(),
             *self._transform_problems(),
+            *self._batch_problems(),
             *self._callback_problems(),
             *self._evaluator_problems(),
         ]
@@ -220,6 +246,11 @@ class Recipe:
     def _transform_problems(self) -> Iterator[Problem]:
         for problem in self.transforms.problems(self.tasks):
             yield Problem(("transforms", *problem.path), problem.message)
+
+    def _batch_problems(self) -> Iterator[Problem]:
+        if isinstance(self.train.batches, GroupedBatches):
+            for problem in self.train.batches.problems(self.tasks):
+                yield Problem(("train", "batches", *problem.path), problem.message)
 
     def _evaluator_problems(self) -> Iterator[Problem]:
         for index, evaluator in enumerate(self.evaluators):

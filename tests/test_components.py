@@ -15,7 +15,7 @@ from mtlkit_face.protocols.protocol import Mode
 
 from mtlkit.cli import main
 from mtlkit.component import Component
-from mtlkit.data import LabelMaps, RandomSplit
+from mtlkit.data import Images, LabelMaps, RandomSplit, Table
 from mtlkit.heads import PointLoss
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io.structuring import options_of
@@ -35,6 +35,13 @@ EXAMPLES = {
     "backbones/casia-net": {"width": 0.25, "dropout": 0.1},
     "backbones/timm": {"model": "resnet10t", "weights": Path("a.safetensors"), "dropout": 0.5},
     "backbones/mlp": {"hidden": (3, 5), "dropout": 0.5},
+    "backbones/segnet": {"width": 0.25},
+    "backbones/transformer": {"width": 16, "layers": 1, "positions": "sinusoidal"},
+    "backbones/unet": {"channels": 8, "depth": 2},
+    "adapters/gather": {"token": "last"},
+    "adapters/level": {"index": 1},
+    "adapters/pool": {"by": "max"},
+    "adapters/upsample": {"stride": 4},
     "heads/classification": {"classes": 3, "label_smoothing": 0.1},
     "heads/margin": {"scale": 30.0, "angle": 0.0, "additive": 0.35, "easy_margin": True},
     "heads/regression": {},
@@ -136,6 +143,14 @@ EXAMPLES = {
         "fill": True,
         "split": RandomSplit(validation=0.5, test=0.0, groups="house"),
     },
+    "data/concat": {
+        "sources": {
+            "a": Table(file=Path("a.csv"), labels=("who",)),
+            "b": Images(folder=Path("b"), size=8, pattern="{who}.png"),
+        },
+        "rename": {"b": {"who": "person"}},
+        "label": "origin",
+    },
     "data/face/folder": {
         "folder": Path("faces"),
         "labels": Path("poses.csv"),
@@ -159,7 +174,22 @@ EXAMPLES = {
     "data/face/rendered": {"subjects": 3, "size": 32, "seed": 5, "noise": 0.0},
     "optimizers/sgd": {"lr": 0.5, "momentum": 0.5, "nesterov": True},
     "optimizers/adamw": {"lr": 0.5, "beta1": 0.5},
-    "schedules/constant": {"warmup": 3},
+    "optimizers/adam": {"lr": 0.5, "amsgrad": True},
+    "optimizers/nadam": {"lr": 0.5, "momentum_decay": 0.5},
+    "optimizers/radam": {"lr": 0.5, "layer_decay": 0.5},
+    "optimizers/timm": {"name": "lamb", "options": {"betas": (0.5, 0.9)}},
+    "optimizers/schedule-free": {"base": "sgd", "warmup_steps": 3},
+    "schedules/polynomial": {"power": 2.0},
+    "schedules/exponential": {"final": 0.5},
+    "schedules/one-cycle": {"rise": 0.5},
+    "callbacks/early-stopping": {"metric": "who/loss", "patience": 3},
+    "callbacks/best-weights": {"metric": "who/loss"},
+    "callbacks/ema": {"decay": 0.5, "recalculate_batch_norm": True},
+    "callbacks/swa": {"start": 0.5, "every": 3},
+    "callbacks/plateau": {"metric": "who/loss", "factor": 0.5},
+    "callbacks/freeze": {"parameters": ("heads",), "epochs": 2.0},
+    "callbacks/gradient-noise": {"window": 5},
+    "schedules/constant": {"warmup_steps": 3},
     "schedules/cosine": {"floor": 0.5},
     "schedules/steps": {"at_progress": (0.25,), "factor_each": 0.5},
     "evaluators/tasks": {},
@@ -309,7 +339,7 @@ def test_its_repr_is_python_that_makes_it_again(name):
     assert all(f"{key}=" in text for key in options_of(type(value)))
     words = {type(value).__name__: type(value), "RandomSplit": RandomSplit,
              "LabelMaps": LabelMaps, "BlockBranch": BlockBranch, "PosixPath": Path,
-             "WindowsPath": Path}  # fmt: skip
+             "WindowsPath": Path, "Table": Table, "Images": Images}  # fmt: skip
     choices = {
         kind.__name__: kind
         for kind in (

@@ -18,7 +18,7 @@ SECONDS = 120
 
 @attrs.frozen
 class Child:
-    """What a child left: its exit code, negative for a signal, and its output."""
+    """Result of a child: its exit code, negative for a signal, and its output."""
 
     code: int
     out: str

@@ -31,7 +31,10 @@ class Disaster:
         self._synced: dict[int, int] = {}  # sizes by inode
 
     def install(self) -> "Disaster":
-        """Start counting."""
+        """Start counting; what is on the disk by now counts as synced."""
+        for root, _, names in os.walk(self.below):
+            for status in (os.stat(os.path.join(root, name)) for name in names):
+                self._synced[status.st_ino] = status.st_size
         sys.addaudithook(self._audit)
         os.fsync = self._fsync
         from mtlkit.loggers.json_lines import _LinesFile
@@ -68,7 +71,7 @@ class Disaster:
     def _fsync(self, handle: int) -> None:
         """Sync; a process that dies before may leave half of what was not synced yet."""
         status = os.fstat(handle)
-        synced = self._synced.get(status.st_ino, 0)
+        synced = min(self._synced.get(status.st_ino, 0), status.st_size)
 
         def tear() -> None:
             if stat.S_ISREG(status.st_mode):

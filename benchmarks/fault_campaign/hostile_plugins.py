@@ -114,7 +114,7 @@ def every_hostile() -> Iterator[Hostile]:
         b"[mtlkit]\nbad =\n",
     ):
         yield Hostile(f"entry points {points!r}", points=points)
-    yield Hostile("is no Python", "def (")
+    yield Hostile("has a syntax error", "def (")
     yield Hostile("has a NUL", "x = '\0'")
     yield Hostile(
         "claims the namespace of the good one", points=b"[mtlkit]\ngood2 = os\nbad = sys\n"

@@ -28,7 +28,7 @@ DEFECT = 70
 
 
 class CommandState(Protocol):
-    """What the boundary reads about the running command, which sets it while it starts."""
+    """State of the running command, which sets it while it starts."""
 
     traceback: bool
     """Whether to raise errors instead of printing them."""

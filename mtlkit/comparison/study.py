@@ -18,7 +18,7 @@ from mtlkit.comparison.execute.runner import Runner
 from mtlkit.comparison.execute.trial_scores import SELECTION
 from mtlkit.comparison.report.dependencies import require_libraries
 from mtlkit.comparison.report.write import write_reports
-from mtlkit.comparison.results.record import TaskMetric
+from mtlkit.comparison.results.record import Budget, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder, begin, refuse_another
 from mtlkit.comparison.spec.comparison import BASELINES, Comparison
 from mtlkit.comparison.spec.data_checks import primary_metrics_of
@@ -109,6 +109,11 @@ def resolved(
         train = problem.recipe.train
         if not folder.study.exists():  # a study may continue on a smaller machine
             refuse_too_many(train.threads)
+        if train.steps is not None and Budget.TIME in comparison.budgets:
+            raise RunError(
+                f"problems.{name}: train.steps: got {train.steps}, expected null with the budget "
+                f"`time`, which is measured in epochs; use `train.epochs`"
+            )
         train = attrs.evolve(
             train,
             threads=threads if train.threads == "auto" else train.threads,

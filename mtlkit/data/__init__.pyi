@@ -1,4 +1,6 @@
+from mtlkit.features.inputs import Batch as Batch
 from mtlkit.features.inputs import InputSpec as InputSpec
+from mtlkit.features.inputs import single_input as single_input
 from mtlkit.targets.base import Target as Target
 from mtlkit.targets.class_label import ClassTarget as ClassTarget
 from mtlkit.targets.class_map import ClassMapTarget as ClassMapTarget
@@ -17,6 +19,7 @@ from .columns import Categorical as Categorical
 from .columns import Column as Column
 from .columns import Labels as Labels
 from .columns import Numeric as Numeric
+from .concat import Concat as Concat
 from .dataset import Data as Data
 from .dataset import Split as Split
 from .decoding import FORMATS as FORMATS

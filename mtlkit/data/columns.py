@@ -63,7 +63,7 @@ class Column(ABC):
 
 @attrs.frozen(eq=False)
 class Labels(Column):
-    """A column of labels of any type; labels in memory are checked against it.
+    """A column of labels of any type; a split checks those in memory.
 
     >>> from mtlkit.data import VectorTarget
     >>> column = Labels(VectorTarget(names=("x", "y")), torch.tensor([[0.5, torch.nan]]))
@@ -73,10 +73,6 @@ class Labels(Column):
 
     target: Target
     rows: Rows
-
-    def __attrs_post_init__(self) -> None:
-        if isinstance(self.rows, Tensor):
-            self.target.check(self.rows)
 
     def subset(self, index: Tensor) -> "Labels":
         if isinstance(self.rows, Tensor):

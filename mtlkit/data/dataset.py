@@ -7,15 +7,19 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.columns import Categorical, Column
+from mtlkit.data.columns import Categorical, Column, Labels
 from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec, InputSpecs
+from mtlkit.targets.base import Target
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Split:
-    """Samples with their labels: inputs (N, ...), named columns of length N, and ids."""
+    """Samples with their labels: inputs (N, ...), named columns of length N, and ids.
+
+    Labels in memory are checked by their type; `DataError` names the column and the sample.
+    """
 
     inputs: Inputs
     columns: Mapping[str, Column]
@@ -29,6 +33,9 @@ class Split:
                 )
         if len(self.ids) != len(self.inputs):
             raise DataError(f"got {len(self.ids)} ids for {len(self.inputs)} samples")
+        for name, column in self.columns.items():
+            if isinstance(column, Labels) and isinstance(column.rows, Tensor):
+                _check_labels(name, column.target, column.rows, self.ids)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -58,6 +65,23 @@ class Split:
         whole = self.inputs
         inputs = whole[index] if isinstance(whole, Tensor) else SelectedInputs(whole, index)
         return Split(inputs=inputs, columns=columns, ids=ids)
+
+
+def _check_labels(name: str, target: Target, labels: Tensor, ids: Sequence[str]) -> None:
+    try:
+        target.check(labels)
+    except DataError as cause:
+        wrong = [number for number in range(len(labels)) if not _fits(target, labels[number])]
+        sample = f" {ids[wrong[0]]}:" if 0 < len(wrong) < len(labels) else ""
+        raise DataError(f"the label {name!r}:{sample} {cause}") from cause
+
+
+def _fits(target: Target, label: Tensor) -> bool:
+    try:
+        target.check(label.unsqueeze(0))
+    except DataError:
+        return False
+    return True
 
 
 @attrs.frozen(eq=False, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from mtlkit.component import at_least, between
+from mtlkit.component import between, seed_number
 from mtlkit.errors import DataError
 
 
@@ -25,7 +25,7 @@ class RandomSplit:
     test: float = attrs.field(default=0.2, validator=between(0, 1))
     groups: str | None = None
     stratify: str | None = attrs.field(default=None)
-    seed: int = attrs.field(default=0, validator=at_least(0))
+    seed: int = attrs.field(default=0, validator=seed_number())
 
     @test.validator
     def _leaves_training(self, _: "attrs.Attribute[float]", __: Any) -> None:

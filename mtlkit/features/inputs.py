@@ -53,6 +53,13 @@ InputSpecs = InputSpec | Mapping[str, InputSpec]
 """The spec of inputs: of the tensor, or of each tensor by name."""
 
 
+def single_input(inputs: Batch) -> Tensor:
+    """Return the inputs (N, ...) of a batch; raise `DataError` if they are several by name."""
+    if isinstance(inputs, Tensor):
+        return inputs
+    raise DataError(f"got the inputs {', '.join(inputs)}, expected one tensor for each sample")
+
+
 def map_batch(function: Callable[[Tensor], Tensor], inputs: Batch) -> Batch:
     """Return `inputs` with `function` applied to the tensor, or to each one."""
     if isinstance(inputs, Tensor):
@@ -79,3 +86,18 @@ def image_input(inputs: InputSpecs, backbone: str, smallest: int = 1) -> InputSp
             f"{backbone} expects images (C, H, W){size}, found samples of shape {spec.shape}"
         )
     return spec
+
+
+def described_inputs(inputs: InputSpecs) -> str:
+    """Return the shape, type and normalization of each input in words."""
+    specs = {"": inputs} if isinstance(inputs, InputSpec) else inputs
+    return ", ".join(
+        f"{name} of shape {spec.shape} in {spec.dtype}".strip()
+        + (f", normalized by {_values(spec.mean)}, {_values(spec.std)}" if spec.mean else "")
+        + (f", of {spec.vocabulary} ids" if spec.vocabulary is not None else "")
+        for name, spec in specs.items()
+    )
+
+
+def _values(values: tuple[float, ...]) -> str:
+    return str(values[0]) if len(values) == 1 else str(values)

@@ -43,7 +43,7 @@ class Optimizer(Component):
 class Schedule(Component):
     """Factor of the learning rate, a pure function of training progress."""
 
-    warmup: int = attrs.field(default=0, validator=at_least(0))  # steps of linear increase from 0
+    warmup_steps: int = attrs.field(default=0, validator=at_least(0))  # of linear increase from 0
 
     @abstractmethod
     def factor(self, progress: float) -> float:
@@ -51,5 +51,5 @@ class Schedule(Component):
 
     def at(self, step: int, steps: int) -> float:
         """Return the factor of step `step` (from 0) of `steps`, including warm-up."""
-        warmup = min(1.0, (step + 1) / self.warmup) if self.warmup else 1.0
+        warmup = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         return warmup * self.factor(step / max(steps, 1))

@@ -123,6 +123,7 @@ BUILTINS = {
     "data": """
         images data.images:Images a folder of images with labels
         table data.table:Table the rows of a table, some columns labels
+        concat data.concat:Concat several data sources as one
     """,
     "transforms": """
         mirror transforms.mirror:Mirror left and right exchanged
@@ -165,6 +166,7 @@ BUILTINS = {
     """,
     "evaluators": """
         tasks evaluators.task_metrics:TaskMetrics loss and metrics of every task
+        pictures evaluators.pictures:Pictures labels and predictions of pixels
     """,
     "loggers": """
         jsonl loggers.json_lines:JsonLines one JSON object a line

@@ -12,10 +12,20 @@ from mtlkit.component import Component, type_key
 from mtlkit.errors import ComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry, Registry
+from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.error_text import article, describe, expected, is_union
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
 from mtlkit.recipe_io.values import register_values
-from mtlkit.recipe_io.yaml_nodes import entries, entry, is_text, keys, location, mapping, without
+from mtlkit.recipe_io.yaml_nodes import (
+    entries,
+    entry,
+    is_text,
+    keys,
+    location,
+    mapping,
+    without,
+    wrap,
+)
 
 Field: TypeAlias = "attrs.Attribute[Any]"
 
@@ -34,7 +44,7 @@ def new_converter(catalog: Catalog) -> cattrs.Converter:
 
     def value(node: Node, kind: type) -> Any:
         name = f"the {kind.__name__.lower()}"
-        return _Owner(kind, name, "key").structure(converter, node)
+        return _Owner(kind, name, "key").structure(converter, _typed(node, kind, catalog))
 
     def component(node: Node, kind: type[Component]) -> Any:
         return _component(converter, catalog.registry_of(kind), node, kind)
@@ -44,6 +54,28 @@ def new_converter(catalog: Catalog) -> cattrs.Converter:
         lambda kind: isinstance(kind, type) and issubclass(kind, Component), component
     )
     return converter
+
+
+def _typed(node: Node, kind: type, catalog: Catalog) -> Node:
+    """Return `node` with the names of default components that ``--set`` gives an option only.
+
+    ``--set optimizer.lr=0.1`` changes the default optimizer, if the recipe names none.
+    """
+    if not isinstance(node, MappingNode):
+        return node
+    options = options_of(kind)
+    pairs = []
+    for key, written in node.value:
+        default: Any = options[key.value].default if key.value in options else None
+        if isinstance(default, attrs.Factory) and not default.takes_self:  # type: ignore[arg-type]
+            default = default.factory()
+        by_override = isinstance(written, MappingNode) and not location(written).line
+        if by_override and isinstance(default, Component) and entry(written, type_key) is None:
+            name = catalog.registry_of(type(default)).name_of(type(default))
+            named = ScalarNode("", name, written.start_mark)
+            written = mapping([*wrap(type_key, named).value, *written.value], written.start_mark)
+        pairs.append((key, written))
+    return mapping(pairs, node.start_mark)
 
 
 def _unwritable(kind: Any) -> Callable[[Any, Any], Any]:
@@ -134,6 +166,13 @@ class _Owner:
             mistakes.append(_by_validator(failed, node, options, ""))
         raise RefusedError(mistakes)
 
+    def _place_of(self, key: str) -> str:
+        """Return the end of a message if `key` belongs to the recipe itself, or ""."""
+        top = {field.name for field in attrs.fields(Recipe)}
+        if self.noun != "key" or self.kind is Recipe or key not in top:
+            return ""
+        return f"; it is a key of the recipe: write `{key}:` without indentation"
+
     def _unknown_and_missing(
         self, node: MappingNode, options: Mapping[str, Field]
     ) -> Iterator[Mistake]:
@@ -143,7 +182,7 @@ class _Owner:
         unset = [name for name in options if name not in written]
         missing = [name for name in unset if options[name].default is attrs.NOTHING]
         for key in unknown:
-            advice = did_you_mean(key, missing) or did_you_mean(key, unset)
+            advice = self._place_of(key) or did_you_mean(key, missing) or did_you_mean(key, unset)
             if not advice and len(unknown) == len(missing) == 1:
                 advice = f"; did you mean {missing[0]!r}?"
             missing = [name for name in missing if f" {name!r}?" not in advice]

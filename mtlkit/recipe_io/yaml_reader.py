@@ -135,6 +135,12 @@ class _Loader(yaml.BaseLoader):
                     location(key),
                     f"expected a name as the key, found {key.value!r}; put it in quotes",
                 )
+            elif key.value == "<<" and not key.style:
+                self._mistake(
+                    location(key),
+                    "merge keys (<<) are not part of YAML 1.2; repeat the values, or put them in a "
+                    "recipe that this one `extends`",
+                )
             elif key.value in unique:
                 first = location(unique[key.value][0])
                 self._mistake(

@@ -9,6 +9,11 @@ from collections.abc import Mapping
 
 import attrs
 
+from mtlkit.component import one_of
+
+KINDS = ("line", "bar", "area", "points", "intervals")
+"""The kinds of charts."""
+
 
 @attrs.frozen
 class Estimate:
@@ -116,7 +121,7 @@ class Chart:
     """
 
     title: str
-    kind: str
+    kind: str = attrs.field(validator=one_of(*KINDS))
     x_label: str
     y_label: str
     series: Mapping[str, Series]

@@ -15,9 +15,10 @@ from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext
+from mtlkit.evaluators.pictures import Pictures
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
-from mtlkit.features.inputs import InputSpec, InputSpecs
+from mtlkit.features.inputs import InputSpec, InputSpecs, described_inputs
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
@@ -37,8 +38,9 @@ from mtlkit.runs.run_data import load_data
 from mtlkit.runs.saved_model import read_assembly, read_model
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
-from mtlkit.training.batches import updates_per_epoch
+from mtlkit.training.batch_order import batch_order
 from mtlkit.training.device import chosen_device
+from mtlkit.transforms.view import source_of
 
 
 def evaluate(
@@ -120,6 +122,8 @@ def evaluate_trained(
     # aim of the recipe less directly than the evaluators that it lists
     results = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
     _refuse_doubles([TaskMetrics(), *listed], [results[-1], *results[:-1]])
+    if not any(isinstance(evaluator, Pictures) for evaluator in listed):
+        results.append(Pictures().evaluate(trained))  # only a section, without metrics
     status = folder.status()
     metrics = {name: value for result in results for name, value in result.metrics.items()}
     event = Evaluated(
@@ -161,7 +165,9 @@ def _refuse_other_data(path: Path, then: Assembly, now: Assembly) -> None:
         return
     changes = []
     if then.inputs != now.inputs:
-        changes.append(f"inputs {_inputs(then)}, now {_inputs(now)}")
+        changes.append(
+            f"inputs {described_inputs(then.inputs)}, now {described_inputs(now.inputs)}"
+        )
     for task, target in then.targets.items():
         classes, current = target.classes, now.targets[task].classes
         if type(target) is not type(now.targets[task]):
@@ -188,29 +194,13 @@ def _shapes(inputs: InputSpecs) -> str:
     return ", ".join(f"{name} {_shapes(spec)}" for name, spec in inputs.items())
 
 
-def _inputs(assembly: Assembly) -> str:
-    """Return the shape, type and normalization of each input."""
-    inputs = assembly.inputs
-    specs = {"": inputs} if isinstance(inputs, InputSpec) else inputs
-    return ", ".join(
-        f"{name} of shape {spec.shape} in {spec.dtype}".strip()
-        + (f", normalized by {_values(spec.mean)}, {_values(spec.std)}" if spec.mean else "")
-        + (f", of {spec.vocabulary} ids" if spec.vocabulary is not None else "")
-        for name, spec in specs.items()
-    )
-
-
-def _values(values: tuple[float, ...]) -> str:
-    return str(values[0]) if len(values) == 1 else str(values)
-
-
 def _parameters(model: MultiTaskModel) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _epochs(recipe: Recipe, data: Data, status: Status) -> float:
     """Return the number of epochs trained, with a fraction."""
-    return status.step / updates_per_epoch(len(data.train), recipe.train.batch)
+    return status.step / batch_order(recipe, source_of(data.train)).per_epoch
 
 
 def _budget(

@@ -1,28 +1,22 @@
 """Train and evaluate a recipe in a folder, and resume a run that was stopped."""
 
 import contextlib
-import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import attrs
-import torch
 
-from mtlkit.assembly import assembly_of
 from mtlkit.atomic_files import remove_partial, write_file
-from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
 from mtlkit.errors import InterruptedRunError, RunError, error_text
-from mtlkit.model import assemble
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.plugins.run_events import RunEnded, RunStarted
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
-from mtlkit.runs.encoded_splits import encoded_splits
-from mtlkit.runs.evaluate import evaluate_trained
+from mtlkit.runs.execution import execute
 from mtlkit.runs.folder import (
     RunFolder,
     State,
@@ -33,25 +27,18 @@ from mtlkit.runs.folder import (
     refuse_taken,
     write_json,
 )
-from mtlkit.runs.logs import log_checksums
-from mtlkit.runs.numerics import changed_arithmetic, threads_of
+from mtlkit.runs.numerics import tensor_float_32, threads_of
 from mtlkit.runs.plugin_agreement import require_same_plugins
 from mtlkit.runs.progress_display import shown
 from mtlkit.runs.provenance import provenance_of
 from mtlkit.runs.report import read_records
-from mtlkit.runs.restoring import restore
-from mtlkit.runs.resume_checks import check_data, check_logs, check_start
+from mtlkit.runs.resume_checks import check_start
 from mtlkit.runs.run import Run
-from mtlkit.runs.run_data import load_on_ranks, with_stated_preprocessing
+from mtlkit.runs.run_data import with_stated_preprocessing
 from mtlkit.runs.run_session import RunSession
-from mtlkit.runs.saved_model import allocation_errors, save_model
-from mtlkit.runs.warm_start import warm_start
-from mtlkit.training.checkpoint import newest_checkpoint, saved_steps
-from mtlkit.training.context import TrainingContext
+from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.cores import refuse_too_many
 from mtlkit.training.device import chosen_device
-from mtlkit.training.loop import Training
-from mtlkit.training.progress import Progress
 from mtlkit.training.ranks import joined
 from mtlkit.training.signals import interrupt_on_signal
 
@@ -192,8 +179,9 @@ def _sit(session: RunSession, *, quiet: bool) -> Run:
     folder, progress = session.folder, shown(quiet=quiet or not session.ranks.first)
     session.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
     try:
-        with interrupt_on_signal(), threads_of(folder, session.recipe.train.threads):
-            _work(session, progress)
+        train = session.recipe.train
+        with interrupt_on_signal(), threads_of(folder, train.threads), tensor_float_32(train.tf32):
+            execute(session, progress)
     except (InterruptedRunError, KeyboardInterrupt) as cause:
         hint = f"continue with `mtlkit resume {folder.path}`"
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
@@ -221,89 +209,3 @@ def _say_status(session: RunSession, state: State, reason: str) -> None:
             status = folder.status() if folder.status_file.exists() else Status(state=state)
             folder.write_status(attrs.evolve(status, state=state, step=step, reason=reason, pid=0))
     session.observers.notify(RunEnded(state=state.value, reason=reason))
-
-
-def _work(session: RunSession, progress: Progress) -> None:
-    folder, recipe, ranks = session.folder, session.recipe, session.ranks
-    if ranks.first:
-        folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
-    data = load_on_ranks(recipe, session.loading, ranks, progress)
-    assembly = assembly_of(data, recipe.tasks)
-    for evaluator in recipe.evaluators:
-        evaluator.check(data)  # before training, which may take hours
-    if ranks.first:
-        check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
-    targets = encoded_splits(data, recipe.tasks, assembly)
-    checkpoint = newest_checkpoint(folder.checkpoints)
-    if checkpoint is None:
-        for note in recipe.notes():
-            progress.say(f"note: {note}")
-    torch.manual_seed(recipe.seed)
-    # a checkpoint holds the weights; the pretrained file may no longer exist
-    backbone = recipe.backbone if checkpoint is None else recipe.backbone.blank()
-    with allocation_errors():
-        model = assemble(backbone, recipe.router, recipe.tasks, assembly)
-    for task in recipe.tasks:
-        model.head(task).fit_targets(targets["train"][task])
-    if checkpoint is None and recipe.warm_start is not None:
-        report = warm_start(model, recipe.warm_start, session.loading.base)
-        progress.say(report.line())
-        if ranks.first:
-            facts = {**read_json(folder.provenance), "warm_start": report.facts()}
-            write_json(folder.provenance, facts)
-    weighting = recipe.weighting.build(model.terms, model.router.features.width)
-    training = Training(
-        model,
-        weighting,
-        TrainingContext(
-            recipe=recipe,
-            data=data,
-            targets=targets,
-            folder=folder.path,
-            checkpoints=folder.checkpoints,
-            device=session.device,
-            ranks=ranks,
-            progress=progress,
-            observers=session.observers,
-        ),
-    )
-    if checkpoint is not None:
-        if ranks.first:
-            check_logs(folder, checkpoint, session.accept)
-        restore(training, checkpoint, folder)
-        changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
-        if changed is not None:
-            progress.say(changed)
-        progress.say(f"resuming after step {training.step} of {training.steps}")
-    if ranks.first:
-        status = Status(
-            state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid()
-        )
-        folder.write_status(status)
-    training.run()
-    if ranks.first:
-        _finish(session, training, data, progress)
-    ranks.wait()  # a caller may read the files of the first rank on any rank
-
-
-def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
-    """Save the model, evaluate it, and mark the run as finished."""
-    folder = session.folder
-    weights = save_model(folder, training.model)
-    status = Status(
-        state=State.RUNNING,
-        step=training.step,
-        steps=training.steps,
-        seconds=training.pace.seconds,
-        peak_memory_bytes=training.pace.peak_memory(session.device),
-        untrained=training.untrained,
-        checksums={folder.model.name: weights, **log_checksums(folder)},
-        pid=os.getpid(),
-    )
-    folder.write_status(status)
-    progress.say("evaluating")
-    compared = session.beside if session.report else None
-    evaluate_trained(
-        folder, session.recipe, training.model, data, session.device, compared, session.observers
-    )
-    folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))

@@ -19,6 +19,7 @@ from mtlkit.ops.dispatch.choice import use
 from mtlkit.optim.base import Schedule
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
+from mtlkit.runs.encoded_splits import fit_heads
 from mtlkit.runs.run_data import load_data
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.device import chosen_device
@@ -122,8 +123,7 @@ def _updater(recipe: Recipe, loading: Loading) -> Updater:
     targets = {"train": encode_targets(data.train, recipe.tasks, assembly)}
     torch.manual_seed(recipe.seed)
     model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
-    for task in recipe.tasks:
-        model.head(task).fit_targets(targets["train"][task])
+    fit_heads(model, targets["train"])
     weighting = recipe.weighting.build(model.terms, model.router.features.width)
     context = TrainingContext(
         recipe=recipe,

@@ -31,9 +31,27 @@ def threads_of(folder: RunFolder, stated: int | str) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def tensor_float_32(allowed: bool | None) -> Iterator[None]:
+    """Allow TensorFloat-32 in float32 products and convolutions, or not; None changes nothing."""
+    if allowed is None:
+        yield
+        return
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
 def device_name(device: torch.device) -> str:
     """Return the name of the device in the provenance."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return torch.xpu.get_device_name(device) if device.type == "xpu" else device.type
 
 
 def package_version(package: str) -> str:

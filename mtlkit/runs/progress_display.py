@@ -72,6 +72,13 @@ def _numbers(values: Mapping[str, float]) -> str:
     return " ".join(f"{name} {value:.4g}" for name, value in values.items())
 
 
+def _means(standing: TrainingProgress) -> str:
+    """Return the columns of losses and weights; none before the first logged step."""
+    if not standing.losses:
+        return ""
+    return f"losses {_numbers(standing.losses)} | weights {_numbers(standing.weights)} | "
+
+
 class PlainProgress(Progress):
     """One line for each epoch, and one at least every ten seconds."""
 
@@ -91,8 +98,7 @@ class PlainProgress(Progress):
         if epoch_ended or standing.step == standing.steps or time.monotonic() >= self._next:
             self.say(
                 f"epoch {standing.epoch}/{standing.epochs} step {standing.step}/{standing.steps} | "
-                f"{standing.samples_per_second:.0f} samples/s | "
-                f"losses {_numbers(standing.losses)} | weights {_numbers(standing.weights)} | "
+                f"{standing.samples_per_second:.0f} samples/s | {_means(standing)}"
                 f"{duration(standing.seconds_left)} left"
             )
 

@@ -4,6 +4,7 @@ import attrs
 
 from mtlkit.data.dataset import Data
 from mtlkit.data.source import Loading
+from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec
 from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.recipe import Recipe
@@ -17,10 +18,16 @@ def load_data(recipe: Recipe, loading: Loading) -> Data:
 
     The test split is left out if `train.test` is off.
 
-    A run that only chooses settings then cannot use the test split in any evaluation.
+    A run that only chooses settings then cannot use the test split in any evaluation. Raises
+    `DataError` if a split is empty.
     """
     recipe = with_stated_preprocessing(recipe)
     data = recipe.data.load(loading)
+    for name, split in data.splits().items():
+        if len(split) == 0:
+            raise DataError(
+                f"the {name} split is empty; add samples to it, or leave the split out of the data"
+            )
     images = recipe.backbone.pretrained_images()
     data = data if images is None else with_pretrained(data, images)
     data = data if recipe.train.test else attrs.evolve(data, test=None)

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import cattrs
-from safetensors import SafetensorError
 from safetensors.torch import load_file
+from torch import Tensor
 
 from mtlkit.assembly import Assembly
 from mtlkit.atomic_files import write_file
@@ -105,10 +105,10 @@ def save_model(folder: RunFolder, model: MultiTaskModel) -> str:
     return checksum([content])
 
 
-def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTaskModel:
-    """Return the run's trained model in evaluation mode, without loading data.
+def read_weights(folder: RunFolder) -> dict[str, Tensor]:
+    """Return the tensors of the run's trained model.
 
-    Raises `RunError` if the run has no trained model yet, or if it does not fit the recipe.
+    Raises `RunError` if the run has no trained model yet, or if its file has changed.
     """
     if not folder.model.is_file():
         raise RunError(
@@ -124,11 +124,22 @@ def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTask
             f"{folder.model}: got other weights than the run recorded, expected those that it "
             f"trained; restore the file from a copy, or train anew"
         )
+    tensors: dict[str, Tensor] = load_file(folder.model)
+    return tensors
+
+
+def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTaskModel:
+    """Return the run's trained model in evaluation mode, without loading data.
+
+    Raises the errors of `read_weights`, and `RunError` if the weights do not fit the recipe.
+    """
+    weights = read_weights(folder)
     require_recipe(folder, read_json(folder.provenance))
-    assembly = read_assembly(folder, catalog)
-    model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
+    model = assemble(
+        recipe.backbone.blank(), recipe.router, recipe.tasks, read_assembly(folder, catalog)
+    )
     try:
-        model.load_state_dict(load_file(folder.model))
-    except (SafetensorError, RuntimeError) as cause:
+        model.load_state_dict(weights)
+    except RuntimeError as cause:
         raise RunError(f"{folder.model}: does not fit the run's recipe: {cause}") from cause
     return model.eval()

@@ -12,7 +12,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit.atomic_files import TEMPORARY, make_folder, write_file
-from mtlkit.component import at_least, between
+from mtlkit.component import at_least, between, seed_number
 from mtlkit.data.source import Loading
 from mtlkit.errors import (
     DataError,
@@ -45,7 +45,7 @@ class WeightSearch:
     trials: int = attrs.field(default=16, validator=at_least(1))
     lowest: float = attrs.field(default=0.01, validator=between(1e-9, 1))
     highest: float = attrs.field(default=10.0, validator=between(1, 1e9))
-    seed: int = attrs.field(default=0, validator=at_least(0))
+    seed: int = attrs.field(default=0, validator=seed_number())
 
 
 @attrs.frozen(kw_only=True)

@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
 
+from mtlkit.assembly import Assembly
 from mtlkit.callbacks.parameter_selection import select_tensors
-from mtlkit.errors import AssemblyError, RunError
-from mtlkit.model import Assembly, MultiTaskModel
+from mtlkit.errors import AssemblyError
+from mtlkit.features.inputs import described_inputs
+from mtlkit.model import MultiTaskModel
+from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import WarmStart
-from mtlkit.runs.folder import RunFolder, open_run
-from mtlkit.runs.saved_model import read_assembly
+from mtlkit.runs.folder import open_run
+from mtlkit.runs.saved_model import read_assembly, read_weights
 
 SHOWN = 5
 """Number of names of each kind in the line of a report."""
@@ -55,7 +55,9 @@ class WarmStartReport:
         return attrs.asdict(self)
 
 
-def warm_start(model: MultiTaskModel, options: WarmStart, base: Path) -> WarmStartReport:
+def warm_start(
+    model: MultiTaskModel, options: WarmStart, base: Path, catalog: Catalog
+) -> WarmStartReport:
     """Give the selected tensors of `model` the values of another run; return what was taken.
 
     A tensor keeps its new value if that run lacks it, has another shape of it, or has other classes
@@ -63,14 +65,14 @@ def warm_start(model: MultiTaskModel, options: WarmStart, base: Path) -> WarmSta
     model, and `AssemblyError` if a part selects nothing or nothing could be taken.
     """
     folder = open_run(base / options.run)
-    saved = _read(folder)
-    then = read_assembly(folder)
+    saved = read_weights(folder)
+    then = read_assembly(folder, catalog)
     names = select_tensors(model, options.parts, "warm_start.parts")
     current = model.state_dict()
     changed = {
         f"heads.{task}_head."
-        for task, classes in model.assembly.classes.items()
-        if then.classes.get(task, classes) != classes
+        for task, target in model.assembly.targets.items()
+        if then.targets.get(task, target) != target
     }
     classes = [name for name in names if name.startswith(tuple(changed))]
     names = [name for name in names if name not in classes]
@@ -96,24 +98,8 @@ def warm_start(model: MultiTaskModel, options: WarmStart, base: Path) -> WarmSta
     return report
 
 
-def _read(folder: RunFolder) -> Mapping[str, Tensor]:
-    if not folder.model.is_file():
-        raise RunError(
-            f"warm_start: {folder.path} has no trained model yet; finish it with "
-            f"`mtlkit resume {folder.path}`"
-        )
-    try:
-        tensors: Mapping[str, Tensor] = load_file(folder.model)
-    except SafetensorError as cause:
-        raise RunError(f"warm_start: {folder.model}: is damaged: {cause}") from cause
-    return tensors
-
-
 def _other_inputs(then: Assembly, now: Assembly) -> str:
-    """Return how the normalization of inputs differs, or an empty text."""
-    if (then.mean, then.std) == (now.mean, now.std):
+    """Return how the inputs differ, or an empty text."""
+    if then.inputs == now.inputs:
         return ""
-    return (
-        f"inputs are normalized by mean {now.mean} and std {now.std}, there by {then.mean} and "
-        f"{then.std}"
-    )
+    return f"inputs are {described_inputs(now.inputs)}, there {described_inputs(then.inputs)}"

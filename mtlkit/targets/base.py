@@ -62,6 +62,17 @@ class Target(Component):
         if labels.dtype != self.dtype:
             raise DataError(f"expected labels in {self.dtype}, got {labels.dtype}")
 
+    def predicted(self, outputs: Tensor) -> Tensor:
+        """Return the labels that the raw `outputs` of a batch predict, none missing."""
+        return outputs
+
+    def picture(self, labels: Tensor, like: Tensor) -> Tensor | None:
+        """Return the labels of one sample, without N, as colors (H, W, 3) in bytes.
+
+        Numbers have the scale of the labels `like`. Labels without pixels have no picture: None.
+        """
+        return None
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Return the predictions of a head's raw `outputs`: probabilities of classes, or numbers.
 

@@ -3,9 +3,11 @@
 from typing import ClassVar
 
 import attrs
+import torch
 from torch import Tensor
 
 from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.colors import NO_LABEL, class_colors
 from mtlkit.targets.decoded import Decoded
 from mtlkit.targets.maps import MapTarget
 
@@ -24,6 +26,10 @@ class ClassMapTarget(MapTarget, CodedTarget):
     class_dim: ClassVar[int] = 1
 
     names: tuple[str, ...]
+
+    def picture(self, labels: Tensor, like: Tensor) -> Tensor:
+        colors = class_colors(self.codes)[labels.clamp(min=0)]
+        return torch.where((labels >= 0).unsqueeze(-1), colors, NO_LABEL)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def makes_the_same_updates_in_another_loop(subject: Subject) -> None:
     loop = balance(
         recipe.weighting,
         {term.name: term.role for term in model.terms},
-        feature_width=model.router.features,
+        feature_width=model.router.features.width,
         classes={term.name: term.classes for term in model.terms},
         seed=recipe.seed,
     )
@@ -68,7 +68,8 @@ def _losses(updater: Updater, loop: Balance, index: Tensor) -> tuple[dict[str, L
     losses: dict[str, Loss] = {}
     for task in model.tasks:
         target = updater.context.targets["train"][task][index]
-        loss, present = model.head(task).loss(features, target), model.head(task).present(target)
+        loss = model.head(task).loss(features, target)
+        present = model.assembly.targets[task].weights(target) > 0
         if loop.config.reads_features:
             losses[task] = (loss, present)
         elif present.any():

@@ -1,5 +1,7 @@
 """The device of a run."""
 
+from collections.abc import Callable, Mapping
+
 import torch
 import torch.distributed as dist
 
@@ -7,25 +9,71 @@ from mtlkit.errors import RunError
 
 
 def chosen_device(name: str) -> torch.device:
-    """Return the device named ``auto``, ``cpu`` or ``cuda``; `RunError` if it is unavailable.
+    """Return the device of a recipe; `RunError` if it is unavailable.
 
-    ``auto`` is CUDA if available. Each process of a machine uses its own GPU.
+    ``auto`` is CUDA if available, else the CPU. With ``cuda`` or ``xpu``, each process of a machine
+    uses its own device; ``cuda:1`` is for a single process.
 
     >>> chosen_device("cpu")
     device(type='cpu')
     """
-    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, index = name.partition(":")
+    if kind == "cpu":
         return torch.device("cpu")
-    if not torch.cuda.is_available():
+    if not _AVAILABLE[kind]():
+        label = _LABELS[kind]
         raise RunError(
-            "train.device: got 'cuda', but torch finds no CUDA device; "
-            "use `device: cpu`, or install a torch built for the machine's driver"
+            f"train.device: got {name!r}, but torch finds no {label} device; "
+            f"use `device: cpu`, or install a torch built for the machine's driver"
         )
-    current = torch.cuda.current_device()  # the one a caller set, or the first
+    if kind == "mps":
+        return torch.device("mps")
+    return torch.device(kind, _index(name, kind, index))
+
+
+_LABELS = {"cuda": "CUDA", "xpu": "XPU", "mps": "MPS"}
+
+_AVAILABLE: Mapping[str, Callable[[], bool]] = {
+    "cuda": lambda: torch.cuda.is_available(),
+    "xpu": lambda: torch.xpu.is_available(),
+    "mps": lambda: torch.backends.mps.is_available(),
+}
+
+
+def _index(name: str, kind: str, index: str) -> int:
+    """Return the number of the device of this process."""
+    module = torch.cuda if kind == "cuda" else torch.xpu
+    count = module.device_count()
+    several = dist.is_available() and dist.is_torchelastic_launched()
+    if index and several:
+        raise RunError(
+            f"train.device: got {name!r} for several processes, expected {kind!r}, with which each "
+            f"of them uses its own device"
+        )
+    if index and int(index) >= count:
+        raise RunError(
+            f"train.device: got {name!r}, but torch finds {count} {_LABELS[kind]} devices; "
+            f"expected {kind}:0 to {kind}:{count - 1}"
+        )
+    if index:
+        return int(index)
+    current = module.current_device()  # the one a caller set, or the first
     local = dist.get_node_local_rank(current) if dist.is_available() else current
-    if local >= torch.cuda.device_count():
+    if local >= count:
         raise RunError(
             f"train.device: process {local} of this machine has no separate GPU, torch finds "
-            f"{torch.cuda.device_count()}; start as many processes"
+            f"{count}; start as many processes"
         )
-    return torch.device("cuda", local)
+    return local
+
+
+def seed_device(device: torch.device, number: int) -> None:
+    """Seed the random numbers of `device`, if it has its own."""
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "xpu":
+        torch.xpu.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)

@@ -21,7 +21,7 @@ def parameter_groups(
     Only weights with two or more dimensions decay. Decaying a bias or the scale of a norm changes
     the function without regularizing it (He et al., CVPR 2019, section 3.1). Learned loss weights
     never decay, since decay would bias them. `weighting_rate` is their learning rate; None means
-    that of the optimizer. Parts with rates of their own, and layers with a layer-wise decay, have
+    that of the optimizer. Parts with other rates, and layers with a layer-wise decay, have
     separate groups. Raises `AssemblyError` if a part selects nothing.
     """
     learned = [p for p in step.weighting.parameters() if p.requires_grad]

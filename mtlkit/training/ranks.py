@@ -81,6 +81,13 @@ class Ranks:
             ) from cause
 
 
+def current_ranks() -> Ranks:
+    """Return the ranks of the default process group; one rank without a group."""
+    if dist.is_available() and dist.is_initialized():
+        return Ranks(dist.get_rank(), dist.get_world_size())
+    return Ranks()
+
+
 @cache
 def _torchrun_store() -> tuple[Any, int, int]:
     """Return torchrun's key-value store, the rank of this process and the world size."""

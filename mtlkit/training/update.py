@@ -7,7 +7,8 @@ from torch.nn.parallel import DistributedDataParallel
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import use
-from mtlkit.training.batches import Batches, seed_step, updates_per_epoch
+from mtlkit.training.batch_order import batch_order
+from mtlkit.training.batches import Batches, seed_step
 from mtlkit.training.callbacks import Callbacks
 from mtlkit.training.compiled import compile_backbone
 from mtlkit.training.context import TrainingContext
@@ -23,6 +24,7 @@ from mtlkit.training.parameter_groups import (
     without_gradient,
 )
 from mtlkit.training.signals import StopRequest
+from mtlkit.transforms.view import source_of
 from mtlkit.weightings.kinds import WeightingModule
 
 
@@ -45,9 +47,9 @@ class Updater:
         # channels_last is the fastest format for convolutions; it changes no value
         model.to(context.device).to(memory_format=torch.channels_last)
         recipe = context.recipe
-        per_epoch = updates_per_epoch(len(context.data.train), self.train.batch)
-        self.steps = self.train.updates(per_epoch)
-        self.callbacks = Callbacks(model, context, self.steps, per_epoch)
+        order = batch_order(recipe, source_of(context.data.train))
+        self.steps = self.train.updates(order.per_epoch)
+        self.callbacks = Callbacks(model, context, self.steps, order.per_epoch)
         self.inner = training_step(model, weighting, recipe.weighting, self.ranks, context.autocast)
         self.inner.to(context.device)
         groups = parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
@@ -60,12 +62,11 @@ class Updater:
         alone = self.ranks.world == 1
         self.module = self.inner if alone else _distributed(self.inner)
         self.batches = Batches(
-            len(context.data.train),
-            self.train.batch,
-            seed=context.recipe.seed,
+            order,
             accumulate=self.train.accumulate,
             world=self.ranks.world,
             draws=self.inner.step.draws,
+            separate=self.train.separate_forward,
         )
         self.backward = Backward(self.inner, self.module, self.batches, context)
         self.meter = Meter(model.terms, context.device, self.ranks)

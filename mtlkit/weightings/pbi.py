@@ -48,9 +48,8 @@ class PBIWeights(BatchLossWeighting):
     With f = L - z and the unit preferences u these are d_1 = f . u and d_2 = |f - d_1 u|, so the
     weights are u + theta (f - d_1 u) / d_2. On the ray they are u.
 
-    >>> from mtlkit.task_types import Role
-    >>> terms = [LossTerm(name, name, Role.SIDE) for name in ("age", "height")]
-    >>> module = PBIWeights(PBI(penalty=1.0), tuple(terms))
+    >>> from mtlkit.task import Task, loss_terms
+    >>> module = PBIWeights(PBI(penalty=1.0), loss_terms({"age": Task(), "height": Task()}))
     >>> module.weights(UpdateStats(torch.tensor([1.0, 3.0]), torch.arange(2))).round(decimals=3)
     tensor([0.0000, 1.4140])
     """

@@ -33,6 +33,7 @@ class STCHLog(Weighting):
     """
 
     min_tasks: ClassVar[int] = 2
+    reads_epochs: ClassVar[bool] = True
 
     smoothing: float = attrs.field(default=1.0, validator=above(0))
     warmup: int = attrs.field(default=5, validator=at_least(1))

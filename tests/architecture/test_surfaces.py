@@ -24,12 +24,12 @@ from mtlkit.testing.suite import CHECKS
 
 PUBLIC = {
     *("Catalog", "Component", "MtlkitError", "Recipe", "Reduction", "Role", "Task", "Train"),
-    "WarmStart",
+    *("Transforms", "WarmStart"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("balance", "compare", "evaluate", "predict", "tune"),
-    *("backbones", "callbacks", "comparison", "data", "evaluators", "heads", "loggers", "metrics"),
-    "ops",
-    *("optim", "plugins", "routers", "runs", "testing", "weightings"),
+    *("adapters", "backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
+    *("loggers", "metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
+    *("transforms", "weightings"),
 }
 
 OPTIONS = {

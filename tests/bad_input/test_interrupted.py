@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from mtlkit import atomic_files
-from mtlkit.runs import fit as run_fit
+from mtlkit.runs import execution
 from mtlkit.runs.folder import RunFolder, State
 from mtlkit.training import checkpoint
 from mtlkit.training.update import Updater
@@ -139,7 +139,7 @@ class TestCtrlC:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(run_fit, part, stop)
+            patch.setattr(execution, part, stop)
             code, _, err = call(*TRAIN)
         assert code == 2
         assert RunFolder(home / "run").status().state is State.INTERRUPTED

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from mtlkit import load_recipe
 from mtlkit.atomic_files import TEMPORARY
 from mtlkit.errors import RunError
+from mtlkit.runs import execution
 from mtlkit.runs import fit as run_fit
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, State
@@ -141,8 +143,12 @@ class TestSignals:
     )
     def test_outside_the_updates(self, name, part, home, call, whole, monkeypatch):
         with monkeypatch.context() as patch:
-            act = getattr(signal, name)
-            patch.setattr(run_fit, part, lambda *_, **__: os.kill(os.getpid(), act))
+
+            def stop(*_, **__):
+                os.kill(os.getpid(), getattr(signal, name))
+                time.sleep(10)  # the signal may be handled a moment later, and ends this
+
+            patch.setattr(execution, part, stop)
             assert call(*TRAIN)[0] == 2
         assert RunFolder(home / "run").status().state is State.INTERRUPTED
         assert call("resume", "run", "--quiet")[0] == 0

@@ -78,7 +78,10 @@ def test_a_wrong_type_for_any_option_of_training(option, value, home, refused):
 
 @pytest.mark.parametrize("value", ["17", "true", "null"])
 @pytest.mark.parametrize(
-    "part", sorted(f.name for f in attrs.fields(Recipe) if f.name not in ("seed", "evaluators"))
+    "part",
+    sorted(
+        f.name for f in attrs.fields(Recipe) if f.name not in ("seed", "evaluators", "warm_start")
+    ),
 )
 def test_a_wrong_type_for_any_part_of_a_recipe(part, value, home, refused):
     said = refused("explain", "good.yaml", "--set", f"{part}={value}")
@@ -134,11 +137,11 @@ def test_weightings_that_need_no_main_task_take_none(weighting, home, call):
             ["weighting={type: fixed, weights: {whoo: 1}}"],
             "got 'whoo', expected the name of a loss",
         ),
-        (["seed=-1"], "seed: expected a whole number of at least 0, found -1"),
+        (["seed=-1"], "seed: expected a whole number from 0 to 18446744073709551615"),
         (["optimizer.lr=1e999"], "1e999 is too large"),
         (["optimizer={type: sgd, lr: .inf}"], "lr: expected a number above 0, found inf"),
         (["optimizer={type: sgd, lr: .nan}"], "lr: expected a number above 0, found nan"),
-        (["optimizer.lr=1"], "expected `type` with the name of an optimizer: adamw, sgd"),
+        (["optimizer.speed=1"], "optimizer.speed: unknown option of 'sgd'"),
         (["data.split={validation: 0.6, test: 0.5}"], "sum to less than 1"),
         (["data.split={groups: who, stratify: who}"], "expected one of `groups` and `stratify`"),
         (["data.channels=2"], "expected 1 (gray) or 3 (RGB), found 2"),

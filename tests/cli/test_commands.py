@@ -206,7 +206,8 @@ class TestSchema:
         code, _, err = call("schema", "--out", str(path))
         assert (code, err) == (
             2,
-            f"mtlkit: error: {path}: cannot be written: No such file or directory\n",
+            f"mtlkit: error: {path}: could not be written: No such file or directory. Create its "
+            f"folder, or put it back if it was moved, then repeat the command or resume the run\n",
         )
 
 

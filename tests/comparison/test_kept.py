@@ -171,3 +171,12 @@ def test_the_first_error_is_the_one_to_see(bench, monkeypatch):
     monkeypatch.setattr(studies.Runner, "run", run)
     with pytest.raises(ZeroDivisionError):
         bench.run(bench.load(SMALL))
+
+
+def test_equal_time_needs_epochs(bench):
+    text = SMALL.replace(
+        "{plane: recipe.yaml}", "{plane: {recipe: recipe.yaml, set: [train.steps=3]}}"
+    )
+    comparison = bench.load(f"{text.replace('log: speed, ', '')}budgets: [epochs, time]\n")
+    with pytest.raises(RunError, match=r"problems.plane: train.steps: got 3, expected null with"):
+        bench.run(comparison, executor=bench.worker(1))

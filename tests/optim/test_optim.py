@@ -100,7 +100,7 @@ def test_steps_are_those_of_the_paper():
     "schedule", [Constant, Cosine, Steps, PolynomialDecay, ExponentialDecay, OneCycle]
 )
 def test_warm_up_grows_linearly_to_the_schedule(schedule):
-    warm, plain = schedule(warmup=10), schedule()
+    warm, plain = schedule(warmup_steps=10), schedule()
     for step in range(STEPS):
         part = min(1.0, (step + 1) / 10)
         assert warm.at(step, STEPS) == pytest.approx(part * plain.at(step, STEPS))

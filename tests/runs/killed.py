@@ -16,7 +16,7 @@ import points
 import torch
 
 from mtlkit.errors import MtlkitError
-from mtlkit.runs import fit as run_fit
+from mtlkit.runs import execution
 from mtlkit.runs.fit import fit, resume
 from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.update import Updater
@@ -101,7 +101,7 @@ def kill_after(folder, updates, seconds):
 
 def main() -> None:
     torch.set_num_threads(1)
-    run_fit.evaluate_trained = lambda *_: None  # it has tests of its own and takes longer than all
+    execution.evaluate_trained = lambda *_: None  # it takes longer than all else
     folder, rng, gone_on, killed = Path(sys.argv[1]), random.Random(sys.argv[2]), [], 0
     whole = folder.with_name("whole")
     assert ended(child(lambda: sit(whole)))

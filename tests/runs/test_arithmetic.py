@@ -14,7 +14,7 @@ from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import InterruptedRunError, RunError
 from mtlkit.runs import provenance
 from mtlkit.runs.fit import fit, resume
-from mtlkit.runs.folder import RunFolder, read_json
+from mtlkit.runs.folder import RunFolder, State, read_json
 from mtlkit.runs.numerics import changed_arithmetic
 from mtlkit.training.checkpoint import newest_checkpoint
 from mtlkit.training.update import Updater
@@ -23,10 +23,11 @@ TRAIN_TESTS = Path(__file__).parents[1] / "training"
 RESUME = """
 import pathlib, sys
 import points, torch
+from mtlkit.runs import execution
 from mtlkit.runs import fit as run_fit
 
 assert torch.get_num_threads() == 1
-run_fit.evaluate_trained = lambda *_: None  # it changes no weight
+execution.evaluate_trained = lambda *_: None  # it changes no weight
 run_fit.resume(pathlib.Path(sys.argv[1]), catalog=points.catalog(), quiet=True)
 assert torch.get_num_threads() == 1
 """
@@ -100,8 +101,11 @@ def changed_file(path, **values):
 
 def test_another_torch_or_device_is_said_in_one_line(start, points, capsys):
     folder = RunFolder(start(points.PLAIN, "run").path)
+    stopped = attrs.evolve(folder.status(), state=State.INTERRUPTED)
+    folder.write_status(stopped)
     resume(folder.path, catalog=points.catalog())
     assert "warning" not in capsys.readouterr().err
+    folder.write_status(stopped)
     changed_file(folder.checkpoints / "step-00000012" / "state.json", torch="2.11.0")
     changed_file(folder.provenance, device="A GPU")
     assert newest_checkpoint(folder.checkpoints).torch == "2.11.0"

@@ -138,7 +138,7 @@ def test_a_taken_folder_is_refused_before_anything_is_done(start, points, tmp_pa
 
 def test_problems_between_parts_come_before_the_folder(start, points, tmp_path):
     side = {name: attrs.evolve(task, role=Task().role) for name, task in points.TASKS.items()}
-    with pytest.raises(RecipeError, match="expected at least 1 for dynamic weights"):
+    with pytest.raises(RecipeError, match="got no main task, expected at least 1 for dynamic"):
         start(attrs.evolve(points.PLAIN, tasks=side, weighting=Dynamic()))
     with pytest.raises(RunError, match="holds no run"):
         start(beside=(tmp_path / "nothing",))
@@ -422,7 +422,7 @@ def test_a_component_that_ends_the_process_is_an_error(start, points, tmp_path, 
 
 def test_more_threads_than_cores_are_refused(start, points, tmp_path):
     recipe = attrs.evolve(points.PLAIN, train=attrs.evolve(points.PLAIN.train, threads=100_000))
-    expected = r"train\.threads: got 100000, expected at most \d+, the cores of this machine"
+    expected = r"train\.threads: got 100000, expected at most \d+, the number of CPU cores"
     with pytest.raises(RunError, match=expected):
         start(recipe)
     assert not (tmp_path / "run").exists()

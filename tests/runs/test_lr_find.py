@@ -22,7 +22,7 @@ def test_the_rates_are_those_of_the_updates():
     other = attrs.evolve(
         small_recipe(),
         optimizer=attrs.evolve(small_recipe().optimizer, lr=0.3),
-        schedule=Cosine(warmup=5),
+        schedule=Cosine(warmup_steps=5),
     )
     assert curve_of(other).losses == pytest.approx(plain.losses, rel=1e-4)
     assert plain.rates == tuple(RATES.at(step) for step in range(len(plain.rates)))

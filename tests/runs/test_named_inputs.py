@@ -10,7 +10,7 @@ from mtlkit.backbones import MLP, Backbone, BackboneModule, NodeFeatures, Transf
 from mtlkit.data import Categorical, Data, DataSource, InputSpec, NamedInputs, Numeric, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators import TaskMetrics
-from mtlkit.features.normalization import Normalization
+from mtlkit.features.normalization import InputNormalization
 from mtlkit.heads import Regression
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.families import Registrar
@@ -172,7 +172,7 @@ def test_each_channel_is_normalized_by_its_mean():
     labels = columns(torch.Generator().manual_seed(0))
     data = attrs.evolve(divided(images, labels, None), mean=mean, std=std)
     assert data.input_specs == InputSpec(shape=(3, 2, 2), mean=mean, std=std)
-    normalized = Normalization(data.input_specs)(images)
+    normalized = InputNormalization(data.input_specs)(images)
     for channel in range(3):
         expected = (images[:, channel] - mean[channel]) / std[channel]
         torch.testing.assert_close(normalized[:, channel], expected)

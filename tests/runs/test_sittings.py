@@ -12,7 +12,7 @@ import torch
 
 from mtlkit.backbones import MLP
 from mtlkit.errors import AssemblyError, NotFiniteError
-from mtlkit.runs import fit as run_fit
+from mtlkit.runs import execution
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder
 from mtlkit.runs.plugin_agreement import differences
@@ -108,19 +108,19 @@ def test_a_resume_needs_no_pretrained_weights(start, points, monkeypatch):
 
 def test_a_run_without_a_checkpoint_does_begin_from_pretrained_weights(start, monkeypatch):
     monkeypatch.setattr(MLP, "blank", lambda self: pytest.fail("the weights were left out"))
-    monkeypatch.setattr(run_fit, "evaluate_trained", lambda *_: None)
+    monkeypatch.setattr(execution, "evaluate_trained", lambda *_: None)
     start()
 
 
 def test_what_a_sitting_found_is_kept_by_the_next(start, points, monkeypatch):
-    plain = run_fit.assemble
+    plain = execution.assemble
 
     def with_idle(*parts):
         model = plain(*parts)
         model.register_parameter("idle", torch.nn.Parameter(torch.zeros(2)))
         return model
 
-    monkeypatch.setattr(run_fit, "assemble", with_idle)
+    monkeypatch.setattr(execution, "assemble", with_idle)
     with monkeypatch.context() as patch:
         patch.setattr(throughput, "peak_memory", lambda _: 2**60)
         folder = RunFolder(start().path)

@@ -226,7 +226,6 @@ DATA = {
     reordered: "ids of train",
     halved: "inputs of train",
     renamed: "ids of train",
-    as_floats: "inputs of train",
 }
 
 
@@ -251,6 +250,16 @@ def test_other_data_is_refused(points, stopped, resumed, finished, monkeypatch, 
     evaluate(finished.path, catalog=points.catalog(), accept=["data"])
     (accepted,) = read_json(finished.provenance)["accepted"]
     assert (accepted["step"], accepted["kind"]) == (12, "data")
+
+
+def test_inputs_of_another_dtype_do_not_fit_the_network(
+    points, stopped, resumed, finished, monkeypatch
+):
+    with_data(monkeypatch, points, as_floats)
+    with pytest.raises(DataError, match="its labels, sample shape or normalization differ"):
+        resumed()
+    with pytest.raises(DataError, match="in uint8, .* now of shape .* in float32"):
+        evaluate(finished.path, catalog=points.catalog(), accept=["data"])
 
 
 def test_other_values_of_inputs_are_a_warning(points, stopped, monkeypatch, capsys):

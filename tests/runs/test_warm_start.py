@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from mtlkit.backbones import MLP
+from mtlkit.data import ClassTarget
 from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, RunError
 from mtlkit.plugins.catalog import load_catalog
@@ -31,7 +32,7 @@ def first(tmp_path_factory, catalog):
 def started(first, recipe=None, **options):
     model, _ = small_model(recipe or small_recipe(), seed=5)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    report = warm_start(model, WarmStart(run=first, **options), first)
+    report = warm_start(model, WarmStart(run=first, **options), first, load_catalog("none"))
     return before, model.state_dict(), report
 
 
@@ -67,19 +68,19 @@ def test_other_shapes_classes_and_tasks_are_reported_and_left(first):
         assert torch.equal(before[name], after[name])
 
 
-def test_a_head_of_other_classes_keeps_its_start(first):
+def test_a_head_of_other_classes_keeps_its_start(first, catalog):
     model, _ = small_model(small_recipe(), seed=5)
-    classes = {**model.assembly.classes, "kind": ("c", "b", "a")}
-    model.assembly = attrs.evolve(model.assembly, classes=classes)
-    report = warm_start(model, WarmStart(run=first), first)
+    targets = {**model.assembly.targets, "kind": ClassTarget(names=("c", "b", "a"))}
+    model.assembly = attrs.evolve(model.assembly, targets=targets)
+    report = warm_start(model, WarmStart(run=first), first, catalog)
     assert report.other_classes
     assert all(name.startswith("heads.kind_head.") for name in report.other_classes)
     assert "; with other classes: heads.kind_head." in report.line()
 
 
-def test_what_cannot_be_meant_is_refused(first, tmp_path):
+def test_what_cannot_be_meant_is_refused(first, tmp_path, catalog):
     with pytest.raises(RunError, match="holds no run"):
-        warm_start(small_model(small_recipe())[0], WarmStart(run=tmp_path), tmp_path)
+        warm_start(small_model(small_recipe())[0], WarmStart(run=tmp_path), tmp_path, catalog)
     with pytest.raises(AssemblyError, match=r"warm_start.parts: no parameter of .*'bakcbone'"):
         started(first, parts=("bakcbone",))
     other = attrs.evolve(small_recipe(), backbone=MLP(hidden=(5,)))
@@ -96,5 +97,5 @@ def test_a_run_starts_from_another_and_resumes_without_it(first, tmp_path, catal
     assert facts["run"] == "first"
     assert facts["taken"]
     assert not facts["missing"]
-    monkeypatch.setattr("mtlkit.runs.fit.warm_start", None)  # the checkpoint has the weights
+    monkeypatch.setattr("mtlkit.runs.execution.warm_start", None)  # the checkpoint has the weights
     resume(tmp_path / "run", catalog=catalog, quiet=True, report=False)

@@ -17,9 +17,10 @@ from mtlkit.errors import RunError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
+from mtlkit.runs import execution
 from mtlkit.runs import fit as run_fit
 
-plain = run_fit.evaluate_trained
+plain = execution.evaluate_trained
 
 
 def slowly(*given):
@@ -60,5 +61,5 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    run_fit.evaluate_trained = slowly
+    execution.evaluate_trained = slowly
     main(Path(sys.argv[1]))  # each fit makes a group of its own

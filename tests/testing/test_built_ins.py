@@ -10,6 +10,7 @@ from mtlkit.backbones import MLP, CasiaNet, SegNet, TimmModel, Transformer, UNet
 from mtlkit.data import (
     ClassMapTarget,
     ClassTarget,
+    Concat,
     Images,
     InputSpec,
     MultiLabelTarget,
@@ -53,6 +54,15 @@ EXAMPLES = {
     ),
     "data/table": Table(
         file=Path("rows.csv"), labels=("kind", "size"), numeric=("size",), key="name"
+    ),
+    "data/concat": Concat(
+        sources={
+            "rows": Table(
+                file=Path("rows.csv"), labels=("kind", "size"), numeric=("size",), key="name"
+            ),
+            "again": Table(file=Path("rows.csv"), labels=("kind", "size"), key="name"),
+        },
+        rename={"again": {"size": "height"}},
     ),
     **{
         f"targets/{name}": kind(names=("a", "b", "c"))

@@ -38,7 +38,11 @@ class Network(nn.Module):
         # gradients at the features are added in this order, which decides the last bit
         for task in sorted(self.model.tasks, key="age".__ne__):
             head = self.model.head(task)
-            losses[task] = head.loss(features, targets[task]), head.present(targets[task])
+            target = targets[task]
+            losses[task] = (
+                head.loss(features, target),
+                self.model.assembly.targets[task].present(target),
+            )
         return losses, features
 
 
@@ -56,7 +60,7 @@ class Loop:
         self.balance = mtlkit.balance(
             recipe.weighting,
             {name: task.role for name, task in recipe.tasks.items()},
-            feature_width=self.model.router.features,
+            feature_width=self.model.router.features.width,
             classes={term.name: term.classes for term in self.model.terms},
             seed=recipe.seed,
             model=self.network,
@@ -96,7 +100,9 @@ class Loop:
             draws = [lambda part=part: self.forward(part, reduce) for part in parts]
         if len(batch.micro_batches) > 1:
             train = self.context.targets["train"]
-            targets = {t: self.model.head(t).present(v[whole]) for t, v in train.items()}
+            targets = {
+                t: self.model.assembly.targets[t].present(v[whole]) for t, v in train.items()
+            }
             counts = {task: float(mask.sum()) for task, mask in targets.items()}
             parts = [lambda i=i: self.forward(i) for i in batch.micro_batches]
             result = self.balance.backward(parts, counts=counts, lr=self.rate, **self.where)

@@ -196,7 +196,7 @@ LEARNED = attrs.evolve(
     weighting=Dynamic(learning_rate=0.01),
     router=GROUPED,
     optimizer=AdamW(lr=0.01),
-    schedule=Cosine(warmup=2),
+    schedule=Cosine(warmup_steps=2),
     train=attrs.evolve(
         PLAIN.train, precision="bf16", accumulate=2, checkpoint_every=3, log_every=4, clip_norm=1.0
     ),

@@ -9,6 +9,8 @@ from torch._functorch import config
 import mtlkit
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.training.balancing.leaves import leaves_of
+from mtlkit.training.balancing.requirements import require_synchronizable
+from mtlkit.training.ranks import Ranks
 from mtlkit.weightings import (
     CRMOGM,
     DWA,
@@ -300,6 +302,14 @@ def test_an_update_without_the_second_look_is_refused_at_the_next(net):
         balance.backward(forward(net, batch())[0])
 
 
+def test_a_second_look_at_other_tasks_is_refused(net):
+    balance = mtlkit.balance(FAMO(), TASKS)
+    losses, _ = forward(net, batch())
+    balance.backward(losses)
+    with pytest.raises(AssemblyError, match="got the losses of 'kind', expected those of 'depth',"):
+        balance.after_step({"kind": losses["kind"]})
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -357,6 +367,7 @@ def test_other_parameters_than_those_of_the_state_are_refused(net):
     losses, _ = forward(net, batch())
     balance.backward(losses, shared=net.encoder.parameters())
     losses, _ = forward(net, batch())
+    assert balance.weighting.tracked.shape == (2, 117)
     with pytest.raises(AssemblyError, match=r"shared: got 56 elements, expected the 117 of the st"):
         balance.backward(losses, shared=net.encoder[0].parameters())
 
@@ -367,6 +378,19 @@ def test_micro_batches_of_samples_need_their_counts(net):
         mtlkit.balance(CAGrad(), TASKS).backward(parts)
     with pytest.raises(AssemblyError, match="got no micro-batch"):
         mtlkit.balance(CAGrad(), TASKS).backward([])
+
+
+def test_micro_batches_in_processes_need_the_model_that_reduces():
+    with pytest.raises(AssemblyError, match=r"2 micro-batches in 3 processes.*model=ddp\)"):
+        require_synchronizable([None, None], None, Ranks(0, 3))
+
+
+def test_losses_and_features_may_be_one_value(net):
+    balance = mtlkit.balance(MGDA(), TASKS)
+    weights = balance.backward(forward(net, batch()))
+    losses, features = forward(net, batch())
+    assert balance.backward(losses, features=features).equal(weights)
+    assert balance.backward(lambda: forward(net, batch())).equal(weights)
 
 
 def test_a_loss_that_is_not_finite_is_named(net):

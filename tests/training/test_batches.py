@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlkit.errors import AssemblyError
+from mtlkit.training.batch_order import JointOrder
 from mtlkit.training.batches import Batches, seed_step
 
 
@@ -19,7 +20,7 @@ from mtlkit.training.batches import Batches, seed_step
 )
 def test_an_epoch_takes_every_sample_once_in_even_parts(samples, batch, accumulate, world, seed):
     try:
-        batches = Batches(samples, batch, seed=seed, accumulate=accumulate, world=world)
+        batches = Batches(JointOrder(samples, batch, seed=seed), accumulate=accumulate, world=world)
     except AssemblyError:
         assert samples // -(-samples // batch) < accumulate * world
         return
@@ -38,30 +39,30 @@ def test_an_epoch_takes_every_sample_once_in_even_parts(samples, batch, accumula
 
 
 def test_no_rest_of_one_sample_is_left_over():
-    batches = Batches(65, 64, seed=0)
+    batches = Batches(JointOrder(65, 64, seed=0))
     assert [len(batches.update(step).whole) for step in range(2)] == [33, 32]
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
-    one, other = Batches(40, 8, seed=1), Batches(40, 8, seed=1)
+    one, other = Batches(JointOrder(40, 8, seed=1)), Batches(JointOrder(40, 8, seed=1))
     for step in (7, 2, 12, 2):  # in any order, as after a resume
         assert one.update(step).whole.equal(other.update(step).whole)
     epochs = [torch.cat([one.update(e * 5 + i).whole for i in range(5)]) for e in range(2)]
     assert not epochs[0].equal(epochs[1])
-    assert not one.update(0).whole.equal(Batches(40, 8, seed=2).update(0).whole)
+    assert not one.update(0).whole.equal(Batches(JointOrder(40, 8, seed=2)).update(0).whole)
     assert one.update(5).epoch == 1
 
 
 def test_the_order_is_pinned():
     """Old runs must go on as they began: the draw may not change between versions."""
-    assert Batches(6, 6, seed=0).update(0).whole.tolist() == [5, 2, 1, 3, 4, 0]
+    assert Batches(JointOrder(6, 6, seed=0)).update(0).whole.tolist() == [5, 2, 1, 3, 4, 0]
 
 
 def test_drawing_an_order_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    Batches(10, 2, seed=0).update(0)
+    Batches(JointOrder(10, 2, seed=0)).update(0)
     assert torch.rand(2).equal(expected)
 
 
@@ -90,6 +91,6 @@ def test_the_numbers_of_a_step_are_those_of_torch_manual_seed(monkeypatch):
 
 def test_parts_without_samples_are_refused():
     with pytest.raises(AssemblyError, match="cannot be divided among 2 processes and 3 micro"):
-        Batches(50, 5, seed=0, accumulate=3, world=2)
+        Batches(JointOrder(50, 5, seed=0), accumulate=3, world=2)
     with pytest.raises(AssemblyError, match="the training split is empty"):
-        Batches(0, 5, seed=0)
+        Batches(JointOrder(0, 5, seed=0))

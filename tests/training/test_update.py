@@ -68,7 +68,7 @@ def test_only_matrices_decay_and_learned_weights_have_their_own_rate(points):
 
 def test_the_schedule_moves_every_group_from_its_own_rate(points):
     recipe = attrs.evolve(
-        points.PLAIN, weighting=Dynamic(learning_rate=0.01), schedule=Cosine(warmup=2)
+        points.PLAIN, weighting=Dynamic(learning_rate=0.01), schedule=Cosine(warmup_steps=2)
     )
     made = points.updater(recipe)
     steps = made.steps
@@ -76,7 +76,7 @@ def test_the_schedule_moves_every_group_from_its_own_rate(points):
     for step in range(3):
         made.update(step)
         rates = [group["lr"] for group in made.optimizer.param_groups]
-        factor = Cosine(warmup=2).at(step, steps)
+        factor = Cosine(warmup_steps=2).at(step, steps)
         assert rates == pytest.approx([0.05 * factor, 0.05 * factor, 0.01 * factor])
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from schemes import SCHEMES
 from torch.utils.checkpoint import checkpoint
 
+from mtlkit import GroupedBatches
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.optim import SGD
 from mtlkit.training.checkpoint import tensors_of
@@ -53,6 +54,13 @@ def cases():
         train = attrs.evolve(plain.train, batch=14, accumulate=2)
         key = f"elements-{name.replace(' ', '-')}"
         yield key, attrs.evolve(lazy, weighting=SCHEMES[name], train=train)
+    for key, batches in {
+        "by-task": GroupedBatches(),
+        "by-task-apart": GroupedBatches(separate=True),
+        "alternating": GroupedBatches(alternate=True),
+    }.items():
+        train = attrs.evolve(plain.train, batch=24, accumulate=2, batches=batches)
+        yield key, attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=train)
     compiled = attrs.evolve(plain.train, batch=17, compile=True)
     yield "compiled-pcgrad", attrs.evolve(plain, weighting=SCHEMES["pcgrad"], train=compiled)
     grouped = attrs.evolve(plain, router=points.GROUPED, weighting=Dynamic())

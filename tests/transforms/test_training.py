@@ -14,6 +14,7 @@ from mtlkit.recipe import Transforms
 from mtlkit.runs.run_data import load_data
 from mtlkit.testing import small_recipe
 from mtlkit.testing.small_data import small_updater
+from mtlkit.training.batch_order import JointOrder
 from mtlkit.training.batches import Batches, sample_seed
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
@@ -41,7 +42,9 @@ def test_samples_do_not_depend_on_ranks_and_micro_batches():
     def epoch_of(world, accumulate):
         parts = {}
         for step, rank in itertools.product((2, 3), range(world)):  # the second epoch
-            update = Batches(10, 5, seed=3, world=world, accumulate=accumulate).update(step, rank)
+            update = Batches(JointOrder(10, 5, seed=3), world=world, accumulate=accumulate).update(
+                step, rank
+            )
             seed = partial(sample_seed, 3, update.epoch)
             for index in update.micro_batches:
                 images, changed = pipeline.batch(index, seed)

@@ -7,7 +7,8 @@ updates. Aggregators that TorchJD implements are compared with it in `test_grami
 import pytest
 import torch
 
-from mtlkit.task_types import LossTerm, Role
+from mtlkit.task import Task, loss_terms
+from mtlkit.task_types import Role
 from mtlkit.weightings import (
     DBMTL,
     IMTL,
@@ -23,10 +24,7 @@ from mtlkit.weightings import (
 )
 
 T, P = 4, 11
-TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if number else Role.MAIN, 3)
-    for number, name in enumerate("abcd")
-)
+TERMS = loss_terms({name: Task(role=Role.MAIN if name == "a" else Role.SIDE) for name in "abcd"})
 
 
 def updates(count, *, seed=0, dtype=torch.float32, per_epoch=3):

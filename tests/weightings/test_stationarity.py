@@ -8,7 +8,8 @@ import pytest
 import torch
 import torchjd.aggregation as peer
 
-from mtlkit.task_types import LossTerm, Role
+from mtlkit.task import Task, loss_terms
+from mtlkit.task_types import Role
 from mtlkit.weightings import (
     CRMOGM,
     IMTLG,
@@ -66,13 +67,16 @@ def cases(*kinds):
     ]
 
 
+def terms_of(count):
+    """A main task and side tasks."""
+    roles = {f"t{row}": Role.SIDE if row else Role.MAIN for row in range(count)}
+    return loss_terms({name: Task(role=role) for name, role in roles.items()})
+
+
 def direction(config, jacobian, step=0):
     """The direction that a new module of `config` returns for `jacobian`."""
     count = len(jacobian)
-    roles = [Role.SIDE if row else Role.MAIN for row in range(count)]
-    terms = tuple(
-        LossTerm(f"t{row}", f"t{row}", role) for row, role in enumerate(roles)
-    )
+    terms = terms_of(count)
     stats = UpdateStats(
         torch.linspace(0.5, 2.0, count), torch.arange(count), StepInfo(number=step, seed=step)
     )
@@ -84,10 +88,7 @@ def direction(config, jacobian, step=0):
     return module(jacobian @ jacobian.T, stats) @ jacobian
 
 
-TERMS = tuple(
-    LossTerm(name, name, Role.SIDE if name > "a" else Role.MAIN)
-    for name in "abcd"
-)
+TERMS = terms_of(4)
 FREE = NashMTL(largest_mean=None, largest_norm=None)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit.comparison.results.record import Budget
-from mtlkit.component import at_least
+from mtlkit.component import at_least, seed_number
 from mtlkit.metrics.base import Metric, metric_named
 from mtlkit.recipe import Recipe
 from mtlkit.runs.search import Searched
@@ -110,7 +110,7 @@ class Tuning:
     """
 
     trials: int = attrs.field(default=1, validator=at_least(0))
-    seed: int = attrs.field(default=0, validator=at_least(0))
+    seed: int = attrs.field(default=0, validator=seed_number())
     search: Mapping[str, Searched] = attrs.field(factory=dict)
 
     @property

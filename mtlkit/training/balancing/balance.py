@@ -1,10 +1,10 @@
 """Any weighting in a training loop of the user."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
@@ -24,9 +24,11 @@ from mtlkit.training.balancing.requirements import (
     require_gradients,
     require_inputs,
     require_location,
+    require_same_tasks,
     require_samples,
     require_scalable,
     require_separation,
+    require_synchronizable,
     shared_at,
 )
 from mtlkit.training.batches import step_info
@@ -34,7 +36,7 @@ from mtlkit.training.gradients.batch import Rehearsal
 from mtlkit.training.gradients.factory import allocate, require_one_kind, weighting_step
 from mtlkit.training.gradients.sources import FeatureSource, GradientSource, ParameterSource
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.ranks import Ranks, current_ranks
 from mtlkit.weightings.base import Weighting, pairing_problems
 
 
@@ -148,8 +150,8 @@ class Balance(nn.Module):
         """Add the gradient of an update to `.grad`; return the weights (T,) of the tasks, detached.
 
         `losses` holds a mean, or the losses (N,) of samples, for each task with a label; a pair
-        (losses, mask) marks the samples with one. It may be a function that returns the losses, or
-        (losses, features), or a list of such functions, one for each micro-batch.
+        (losses, mask) marks the samples with one. It may be (losses, features), a function that
+        returns either, or a list of such functions, one for each micro-batch.
 
         Task gradients are taken at `features`, the tensors that heads read, or at the parameters
         `shared`; if both are given, the weighting's option `at` decides. `draws` are functions that
@@ -159,6 +161,8 @@ class Balance(nn.Module):
         from the scalar, as `accelerator.backward` does. Raises `NotFiniteError` if a loss or weight
         is not finite, unless there is a `scaler`.
         """
+        if isinstance(losses, tuple):
+            losses, features = losses
         ranks = current_ranks()
         passes = LoopPass()
         passes.shared = shared_at(self.config, features, shared)
@@ -175,6 +179,7 @@ class Balance(nn.Module):
         if scaler is not None and scaler.is_enabled():
             require_scalable(step, passes.shared)
             passes.scale = scaler.scale(update.info.counts.new_ones(()))
+        require_synchronizable(update.parts, self._model[0], ranks)
         decision = self._decide(step, update, draws, reader, lr or 0.0)
         results = differentiate(step, update, decision, passes.scale, self._model[0], backward)
         if passes.scale is None:
@@ -195,7 +200,9 @@ class Balance(nn.Module):
         update, results = self._last
         ranks = current_ranks()
         step = self._step(LoopPass(), ranks)
-        reader = Reader(self.terms, ranks, update.info.step, lambda given: None, self.device)
+        earlier = update.parts[0].read() if len(update.parts) == 1 else None
+        check = partial(require_same_tasks, earlier)
+        reader = Reader(self.terms, ranks, update.info.step, check, self.device)
         counts: Mapping[str, float] = {}  # those of the update are used
         with torch.no_grad():
             with extra(self._model[0]):
@@ -232,9 +239,9 @@ class Balance(nn.Module):
         if passes.shared:
             source = ParameterSource(passes.shared, ranks)
             elements = sum(p.numel() for p in passes.shared)
-            if not self._elements:
+            if self._updates == 0 and elements != self._elements:
                 self._allocate(elements)
-            elif elements != self._elements:
+            elif self._elements not in (0, elements):
                 raise AssemblyError(
                     f"shared: got {elements} elements, expected the {self._elements} of the state "
                     f"of {type(self.config).__name__}; pass the same parameters in every update"
@@ -279,10 +286,3 @@ class Balance(nn.Module):
         if step.draws > 1 or (step.rehearses and len(update.parts) > 1):
             return step.decide(rehearse, update.info, rate)
         return None
-
-
-def current_ranks() -> Ranks:
-    """Return the ranks of the default process group; one rank without a group."""
-    if dist.is_available() and dist.is_initialized():
-        return Ranks(dist.get_rank(), dist.get_world_size())
-    return Ranks()

@@ -21,8 +21,8 @@ Features = Tensor | Sequence[Tensor]
 Closure = Callable[[], "Losses | tuple[Losses, Features]"]
 """A forward pass: returns losses, or losses and features."""
 
-Given = Losses | Closure | Sequence[Closure]
-"""The losses of an update, a forward pass that computes them, or one pass for each micro-batch."""
+Given = Losses | tuple[Losses, Features] | Closure | list[Closure]
+"""The losses of an update, or a forward pass that computes them, or one for each micro-batch."""
 
 
 @attrs.frozen(eq=False)
@@ -50,7 +50,7 @@ class Reader:
         counts: Mapping[str, float] | None = None,
     ) -> LoopUpdate:
         """Return the update of `losses`; a single forward pass is run here, several are not."""
-        if isinstance(losses, Sequence):
+        if isinstance(losses, list):
             return self._micro_batches(losses, counts)
         given = self._read(losses() if callable(losses) else losses, features)
         samples = float(given.samples or 1)

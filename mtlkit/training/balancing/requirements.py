@@ -9,8 +9,10 @@ from torch import Tensor, nn
 from mtlkit.errors import AssemblyError
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.leaves import depends_on, leaves_of
+from mtlkit.training.balancing.loop_pass import LoopPart
 from mtlkit.training.gradients.factory import gradient_options
 from mtlkit.training.gradients.step import WeightingStep
+from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import GradientLocation, Weighting
 
 CALL = "balance.backward(losses, "
@@ -106,6 +108,31 @@ def require_device(given: GivenLosses, device: torch.device) -> None:
         raise AssemblyError(
             f"losses: got tensors on {given.first.device}, but the weighting is on {device}; call "
             f"balance.to({str(given.first.device)!r}) before the optimizer is built"
+        )
+
+
+def require_same_tasks(earlier: GivenLosses | None, given: GivenLosses) -> None:
+    """Refuse losses after an update that are not of the tasks of the `earlier` ones."""
+    if earlier is not None and given.values.keys() != earlier.values.keys():
+        before, after = (
+            ", ".join(repr(losses.terms[index].name) for index in losses.values)
+            for losses in (earlier, given)
+        )
+        raise AssemblyError(
+            f"balance.after_step: got the losses of {after}, expected those of {before}; pass the "
+            f"losses of the same batch as to balance.backward"
+        )
+
+
+def require_synchronizable(
+    parts: Sequence[LoopPart], model: nn.Module | None, ranks: Ranks
+) -> None:
+    """Refuse several micro-batches in several processes without the module that reduces."""
+    if ranks.world > 1 and len(parts) > 1 and model is None:
+        raise AssemblyError(
+            f"balance.backward: got {len(parts)} micro-batches in {ranks.world} processes, "
+            f"expected the wrapped model, whose reduction of gradients waits for the last one; "
+            f"call mtlkit.balance(..., model=ddp)"
         )
 
 

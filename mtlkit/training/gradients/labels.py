@@ -1,14 +1,17 @@
 """Targets and weights of the samples of an update, from memory or read on access."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, Self
 
 import attrs
 import torch
 from torch import Tensor
 
 from mtlkit.features.inputs import Batch
+from mtlkit.grouped_batches import TASK, GroupedBatches
 from mtlkit.model import MultiTaskModel, sum_of
 from mtlkit.targets.rows import Rows
+from mtlkit.training.batch_order import Origins
 from mtlkit.training.batches import UpdateBatch
 from mtlkit.training.ranks import Ranks
 
@@ -35,8 +38,14 @@ class LabelReader:
     """
 
     def __init__(
-        self, model: MultiTaskModel, rows: Mapping[str, Rows], ranks: Ranks, device: torch.device
+        self,
+        model: MultiTaskModel,
+        rows: Mapping[str, Rows],
+        ranks: Ranks,
+        device: torch.device,
+        counted: "CountedLabels",
     ) -> None:
+        self._counted = counted
         self._model, self._rows, self._ranks, self._device = model, rows, ranks, device
         in_memory = {task: labels for task, labels in rows.items() if isinstance(labels, Tensor)}
         self._weights = model.weights(in_memory) if len(in_memory) == len(rows) else None
@@ -49,9 +58,38 @@ class LabelReader:
         ]
         if self._weights is not None:
             weights = [self._weights[:, index] for index in batch.micro_batches]
-            return BatchLabels(targets, weights, sum_of(self._weights[:, batch.whole]))
-        weights = [self._model.weights(labels) for labels in targets]
+            whole = self._counted.only(self._weights[:, batch.whole], batch.origins)
+            return BatchLabels(targets, self._counted.of_parts(weights, batch), sum_of(whole))
+        weights = self._counted.of_parts([self._model.weights(part) for part in targets], batch)
         return BatchLabels(targets, weights, sum_over_ranks(weights, self._ranks, self._device))
+
+
+@attrs.frozen(eq=False)
+class CountedLabels:
+    """Selects the labels that count in samples drawn `by_task`: those of that task alone.
+
+    `owners` (T,) is the task of each loss term, by its number.
+    """
+
+    owners: Tensor
+    by_task: bool
+
+    @classmethod
+    def of(cls, model: MultiTaskModel, batches: Literal["joint"] | GroupedBatches) -> Self:
+        """Return the labels of `model` that count in `batches`."""
+        owners = torch.tensor([model.tasks.index(term.task) for term in model.terms])
+        return cls(owners, isinstance(batches, GroupedBatches) and batches.per == TASK)
+
+    def only(self, weights: Tensor, origins: Origins | None) -> Tensor:
+        """Return `weights` (T, N), 0 for labels that do not count."""
+        if origins is None or not self.by_task:
+            return weights
+        return weights * (self.owners.unsqueeze(1) == origins.groups)
+
+    def of_parts(self, weights: Sequence[Tensor], batch: UpdateBatch) -> list[Tensor]:
+        """Return the `weights` of the micro-batches of `batch`, 0 for labels that do not count."""
+        origins = batch.micro_origins or (None,) * len(weights)
+        return [self.only(part, origin) for part, origin in zip(weights, origins, strict=True)]
 
 
 def sum_over_ranks(weights: Sequence[Tensor], ranks: Ranks, device: torch.device) -> Tensor:

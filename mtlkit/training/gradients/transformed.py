@@ -10,7 +10,12 @@ from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 from mtlkit.model import MultiTaskModel
 from mtlkit.training.batches import UpdateBatch, sample_seed
 from mtlkit.training.context import TrainingContext
-from mtlkit.training.gradients.labels import BatchLabels, LabelReader, sum_over_ranks
+from mtlkit.training.gradients.labels import (
+    BatchLabels,
+    CountedLabels,
+    LabelReader,
+    sum_over_ranks,
+)
 from mtlkit.transforms.pipeline import Pipeline
 from mtlkit.transforms.view import source_of
 
@@ -21,14 +26,16 @@ def label_reader(
     """Return the reader of the training samples, which applies ``transforms.train``."""
     if context.recipe.transforms.train:
         return TransformedReader(model, context)
-    return LabelReader(model, context.targets["train"], context.ranks, context.device)
+    counted = CountedLabels.of(model, context.recipe.train.batches)
+    return LabelReader(model, context.targets["train"], context.ranks, context.device, counted)
 
 
 class TransformedReader:
     """Reads the inputs and labels of updates after the transforms of the recipe.
 
-    The random numbers of a sample are a function of (seed, epoch, sample), so they are the same
-    after a restart, and for any number of ranks and micro-batches.
+    The random numbers of a sample are a function of (seed, epoch, sample), and of the pass if its
+    group is repeated in the epoch, so they are the same after a restart, and for any number of
+    ranks and micro-batches.
     """
 
     def __init__(self, model: MultiTaskModel, context: TrainingContext) -> None:
@@ -40,21 +47,34 @@ class TransformedReader:
             model.assembly.targets,
         )
         self._model, self._context = model, context
+        self._counted = CountedLabels.of(model, recipe.train.batches)
 
     def read(self, batch: UpdateBatch) -> BatchLabels:
         """Return the transformed inputs and labels of this rank's part of `batch`."""
 
+        repeats = _repeats(batch)
+
         def seed(sample: int, place: int) -> int:
-            return sample_seed(self._context.recipe.seed, batch.epoch, sample, place)
+            repeat = repeats.get(sample, 0)
+            return sample_seed(self._context.recipe.seed, batch.epoch, sample, place, repeat)
 
         parts = [self._pipeline.batch(index, seed) for index in batch.micro_batches]
         for inputs, _ in parts:
             _require_size(inputs, self._model.assembly.inputs)
         weights = [self._model.weights(labels) for _, labels in parts]
+        weights = self._counted.of_parts(weights, batch)
         counts = sum_over_ranks(weights, self._context.ranks, self._context.device)
         return BatchLabels(
             [labels for _, labels in parts], weights, counts, [inputs for inputs, _ in parts]
         )
+
+
+def _repeats(batch: UpdateBatch) -> dict[int, int]:
+    """Return the earlier passes of the epoch over each sample of `batch` that is repeated."""
+    if batch.origins is None:
+        return {}
+    pairs = zip(batch.whole.tolist(), batch.origins.passes.tolist(), strict=True)
+    return {sample: passes for sample, passes in pairs if passes}
 
 
 def _require_size(inputs: Batch, specs: InputSpecs) -> None:

@@ -13,8 +13,8 @@ def preference_vector(
 ) -> Tensor:
     """Return `values` (T,) in the order of `terms`, with `default` for a term without one.
 
-    >>> from mtlkit.task_types import Role
-    >>> terms = [LossTerm(name, name, Role.SIDE) for name in ("age", "height")]
+    >>> from mtlkit.task import Task, loss_terms
+    >>> terms = loss_terms({"age": Task(), "height": Task()})
     >>> preference_vector({"height": 3.0}, terms, 1.0).tolist()
     [1.0, 3.0]
     """

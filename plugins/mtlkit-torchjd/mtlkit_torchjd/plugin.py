@@ -12,7 +12,7 @@ WEIGHTINGS = {
     "pcd": ("pcd:PCD", "the main task first, side tasks a guaranteed share"),
     "krum": ("krum:Krum", "the gradients nearest to most others"),
     "config": ("conflict_free:ConFIG", "equal progress along every unit gradient"),
-    "graddrop": ("graddrop:GradDrop", "one sign for each coordinate, drawn by its majority"),
+    "graddrop": ("graddrop:GradDrop", "one sign for each feature, drawn by its majority"),
     "trimmed-mean": ("trimmed_mean:TrimmedMean", "the mean of each coordinate without extremes"),
 }
 """The class and the summary of each weighting, by its name."""

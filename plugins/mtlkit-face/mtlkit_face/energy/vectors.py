@@ -10,6 +10,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.data import single_input
 from mtlkit.evaluators import EvaluationContext
 from mtlkit.heads import ClassificationHead
 from mtlkit.plugins import DataError
@@ -50,7 +51,7 @@ def linear_heads(trained: EvaluationContext, task: str) -> LinearHeads:
     model = trained.model
     first = next(iter(trained.data.splits().values())).inputs[torch.tensor([0])]
     with torch.inference_mode():
-        features = model.all_features(first.to(next(model.parameters()).device))
+        features = model.all_features(single_input(first).to(next(model.parameters()).device))
     weights: dict[str, Tensor] = {}
     skipped: dict[str, str] = {}
     for name in model.tasks:

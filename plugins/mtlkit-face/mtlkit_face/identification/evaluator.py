@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mtlkit.data import ClassTarget, Data, Split
+from mtlkit.data import ClassTarget, Data, Split, single_input
 from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator, Section
 from mtlkit.plugins import DataError, LossTerm, Problem, one_of
 from mtlkit.routers import BranchOutputs, GroupedRouter
@@ -97,8 +97,13 @@ class Identification(Evaluator):
             name: match_templates(templates, trial)
             for name, templates in _templates(self.task, trained, split).items()
         }
-        chunks = (pixel_template(split.inputs[index]) for index in torch.split(trial.probes, CHUNK))
-        pixels = match(chunks, pixel_template(split.inputs[trial.gallery]), trial.mates)
+        chunks = (
+            pixel_template(single_input(split.inputs[index]))
+            for index in torch.split(trial.probes, CHUNK)
+        )
+        pixels = match(
+            chunks, pixel_template(single_input(split.inputs[trial.gallery])), trial.mates
+        )
         return EvaluationResult(
             metrics=dict(_metrics(self.prefix, methods, pixels, subsets)),
             headlines=(f"{self.prefix}/rank1", f"{self.prefix}/raw-pixels/rank1"),

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtlkit.data import Categorical, Split
+from mtlkit.data import Batch, Categorical, Split, single_input
 from mtlkit.evaluators import Block, Gallery, Picture, Text
 from mtlkit_face.identification.gallery import GalleryTrial
 from mtlkit_face.identification.matching import Matches
@@ -82,12 +82,14 @@ def _labels(split: Split, index: int) -> str:
     return ", ".join(f"{name} {named[name].names[c]}" for name, c in codes.items() if c >= 0)
 
 
-def _are_images(inputs: Tensor) -> bool:
+def _are_images(inputs: Batch) -> bool:
+    if not isinstance(inputs, Tensor):
+        return False
     return inputs.dtype == torch.uint8 and inputs.dim() == 4 and inputs.shape[1] in (1, 3)
 
 
 def _picture(split: Split, index: int, caption: str) -> Picture:
-    pixels = split.inputs[torch.tensor([index])][0].numpy()
+    pixels = single_input(split.inputs[torch.tensor([index])])[0].numpy()
     image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy())
     target = io.BytesIO()
     image.save(target, format="PNG")

@@ -9,7 +9,7 @@ import torch
 
 from mtlkit import Catalog, load_recipe
 from mtlkit.comparison import Job
-from mtlkit.data import Loading
+from mtlkit.data import Loading, single_input
 from mtlkit.plugins import RunError, write_file
 from mtlkit_face.data.pose_labels import Estimator, Poses, group_of
 from mtlkit_face.data.rendered import Rendered
@@ -51,7 +51,7 @@ def write_estimates(study: Path, size: Size, seed: int, catalog: Catalog, loadin
         ids += split.ids
         truth += [group_of(float(yaw)) for yaw in split.categorical("yaw").values() if yaw]
         for index in torch.split(torch.arange(len(split)), _BATCH):
-            posteriors.append(estimator.posteriors(split.inputs[index]))
+            posteriors.append(estimator.posteriors(single_input(split.inputs[index])))
     poses = Poses(ids, torch.cat(posteriors), size.sure)
     if not poses.sure.any():
         raise RunError(

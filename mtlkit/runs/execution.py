@@ -1,0 +1,146 @@
+"""The work of a session: load the data, assemble and train the network, evaluate it."""
+
+import os
+
+import attrs
+import torch
+
+from mtlkit.assembly import Assembly, assembly_of
+from mtlkit.data.dataset import Data
+from mtlkit.errors import RunError, error_text
+from mtlkit.model import MultiTaskModel, assemble
+from mtlkit.runs.encoded_splits import encoded_splits, fit_heads
+from mtlkit.runs.evaluate import evaluate_trained
+from mtlkit.runs.first_samples import check_first_samples
+from mtlkit.runs.folder import RunFolder, State, Status, read_json, write_json
+from mtlkit.runs.logs import log_checksums
+from mtlkit.runs.numerics import changed_arithmetic
+from mtlkit.runs.resume_checks import check_data, check_logs
+from mtlkit.runs.run_data import load_on_ranks
+from mtlkit.runs.run_session import RunSession
+from mtlkit.runs.saved_model import allocation_errors, save_model
+from mtlkit.runs.warm_start import warm_start
+from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint
+from mtlkit.training.context import TrainingContext
+from mtlkit.training.loop import Training
+from mtlkit.training.progress import Progress
+
+
+def execute(session: RunSession, progress: Progress) -> None:
+    """Train what the recipe of `session` describes, from its newest checkpoint on, and evaluate it.
+
+    Raises the errors of `mtlkit.fit`.
+    """
+    folder, recipe, ranks = session.folder, session.recipe, session.ranks
+    if ranks.first:
+        folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
+    data = load_on_ranks(recipe, session.loading, ranks, progress)
+    assembly = assembly_of(data, recipe.tasks)
+    for evaluator in recipe.evaluators:
+        evaluator.check(data)  # before training, which may take hours
+    if ranks.first:
+        check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
+    targets = encoded_splits(data, recipe.tasks, assembly)
+    checkpoint = newest_checkpoint(folder.checkpoints)
+    model = _new_model(session, assembly, resumed=checkpoint is not None)
+    fit_heads(model, targets["train"])
+    if checkpoint is None:
+        check_first_samples(model, data, targets, recipe.tasks)
+        _begin(session, model, progress)
+    training = Training(
+        model,
+        recipe.weighting.build(model.terms, model.router.features.width),
+        TrainingContext(
+            recipe=recipe,
+            data=data,
+            targets=targets,
+            folder=folder.path,
+            checkpoints=folder.checkpoints,
+            device=session.device,
+            ranks=ranks,
+            progress=progress,
+            observers=session.observers,
+        ),
+    )
+    if checkpoint is not None:
+        _resume(session, training, checkpoint, progress)
+    if ranks.first:
+        folder.write_status(
+            Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
+        )
+    training.run()
+    if ranks.first:
+        _finish(session, training, data, progress)
+    ranks.wait()  # a caller may read the files of the first rank on any rank
+
+
+def _new_model(session: RunSession, assembly: Assembly, *, resumed: bool) -> MultiTaskModel:
+    """Return the network with new weights, which a checkpoint replaces if the run is `resumed`."""
+    recipe = session.recipe
+    torch.manual_seed(recipe.seed)
+    # a checkpoint holds the weights; the pretrained file may no longer exist
+    backbone = recipe.backbone.blank() if resumed else recipe.backbone
+    with allocation_errors():
+        return assemble(backbone, recipe.router, recipe.tasks, assembly)
+
+
+def _begin(session: RunSession, model: MultiTaskModel, progress: Progress) -> None:
+    """Print the notes of the recipe, and take the weights of the run that it starts from."""
+    recipe = session.recipe
+    for note in recipe.notes():
+        progress.say(f"note: {note}")
+    if recipe.warm_start is not None:
+        report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
+        progress.say(report.line())
+        if session.ranks.first:
+            path = session.folder.provenance
+            write_json(path, {**read_json(path), "warm_start": report.facts()})
+
+
+def _resume(
+    session: RunSession, training: Training, checkpoint: Checkpoint, progress: Progress
+) -> None:
+    """Restore the checkpoint, and report what has changed since it was written."""
+    folder = session.folder
+    if session.ranks.first:
+        check_logs(folder, checkpoint, session.accept)
+    restore(training, checkpoint, folder)
+    changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
+    if changed is not None:
+        progress.say(changed)
+    progress.say(f"resuming after step {training.step} of {training.steps}")
+
+
+def restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> None:
+    """Restore the checkpoint; raise `RunError` if it is not one of the run's recipe."""
+    try:
+        training.restore(checkpoint)
+    except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as cause:
+        raise RunError(
+            f"{folder.checkpoints}: the checkpoint of step {checkpoint.step} does not fit the "
+            f"run's recipe ({error_text(cause)}); undo the change of {folder.recipe.name}, or "
+            f"start a new run"
+        ) from cause
+
+
+def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
+    """Save the model, evaluate it, and mark the run as finished."""
+    folder = session.folder
+    weights = save_model(folder, training.model)
+    status = Status(
+        state=State.RUNNING,
+        step=training.step,
+        steps=training.steps,
+        seconds=training.pace.seconds,
+        peak_memory_bytes=training.pace.peak_memory(session.device),
+        untrained=training.untrained,
+        checksums={folder.model.name: weights, **log_checksums(folder)},
+        pid=os.getpid(),
+    )
+    folder.write_status(status)
+    progress.say("evaluating")
+    compared = session.beside if session.report else None
+    evaluate_trained(
+        folder, session.recipe, training.model, data, session.device, compared, session.observers
+    )
+    folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))
