@@ -34,5 +34,6 @@ from .label_maps import LabelMaps as LabelMaps
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit
+from .split import split_samples as split_samples
 from .table import Table as Table
 from .table_files import read_table as read_table

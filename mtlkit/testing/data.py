@@ -9,10 +9,11 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.columns import Categorical
+from mtlkit.data.columns import Categorical, Column
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import Loading
 from mtlkit.features.inputs import Batch
+from mtlkit.targets.rows import chunks
 from mtlkit.testing.check import Subject, checks, require
 
 
@@ -142,11 +143,9 @@ def _all(split: Split) -> Mapping[str, Tensor]:
     return _named(split.inputs[torch.arange(len(split))])
 
 
-def _labels(column: object) -> Tensor:
-    if isinstance(column, Categorical):
-        return column.codes
-    values: Tensor = column.values.nan_to_num(-1e30)  # type: ignore[attr-defined]
-    return values
+def _labels(column: Column) -> Tensor:
+    values = torch.cat(list(chunks(column.rows)))
+    return values.nan_to_num(-1e30) if values.is_floating_point() else values
 
 
 CHECKS = checks(
