@@ -41,6 +41,9 @@ COMMANDS = {
     "predict": BuiltinCommand(
         "mtlkit.cli.predict:predict", "Apply a trained model to new samples."
     ),
+    "export": BuiltinCommand(
+        "mtlkit.cli.export:export", "Export a trained model, such as to ONNX, with a card."
+    ),
     "report": BuiltinCommand("mtlkit.cli.report:report", "Write the report of a run again."),
     "explain": BuiltinCommand(
         "mtlkit.cli.explain:explain", "Check a recipe and show what it means."

@@ -258,7 +258,7 @@ def test_inputs_of_another_dtype_do_not_fit_the_network(
     with_data(monkeypatch, points, as_floats)
     with pytest.raises(DataError, match="its labels, sample shape or normalization differ"):
         resumed()
-    with pytest.raises(DataError, match="in uint8, .* now of shape .* in float32"):
+    with pytest.raises(DataError, match=r"in uint8, .* now of shape .* in float32"):
         evaluate(finished.path, catalog=points.catalog(), accept=["data"])
 
 
