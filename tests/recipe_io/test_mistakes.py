@@ -107,7 +107,7 @@ ONE_MISTAKE = [
         "[{type: tasks}]",
         "[{type: task}]",
         "r.yaml:16:21: evaluators.0.type: no evaluator named 'task'; did you mean 'tasks' "
-        "(built in)? `mtlkit list evaluators` shows all 1",
+        "(built in)? `mtlkit list evaluators` shows all 2",
     ),
     (
         "head: classification",
