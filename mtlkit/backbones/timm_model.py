@@ -41,8 +41,8 @@ class TimmModel(Backbone):
     support it; `levels` lists the levels of a pyramid, 0 being the finest of the model.
 
     `weights` is a local file of pretrained weights (safetensors, or a torch checkpoint), relative
-    to the working directory. `download` gets those of timm, from the cache of the hub if they are in
-    it. timm converts weights to other numbers of channels and sizes of images. With either, images
+    to the working directory. `download` gets those of timm, from the cache of the hub if possible.
+    timm converts weights to other numbers of channels and sizes of images. With either, images
     are normalized, and by the source `images` resized and cropped, as the weights expect (timm's
     `pretrained_cfg` of the model), unless the data states its own `mean` and `std`.
     """

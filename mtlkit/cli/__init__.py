@@ -41,6 +41,9 @@ COMMANDS = {
     "predict": BuiltinCommand(
         "mtlkit.cli.predict:predict", "Apply a trained model to new samples."
     ),
+    "export": BuiltinCommand(
+        "mtlkit.cli.export:export", "Export a trained model, such as to ONNX, with a card."
+    ),
     "report": BuiltinCommand("mtlkit.cli.report:report", "Write the report of a run again."),
     "explain": BuiltinCommand(
         "mtlkit.cli.explain:explain", "Check a recipe and show what it means."
@@ -55,7 +58,9 @@ COMMANDS = {
     ),
     "plugin": BuiltinCommand("mtlkit.cli.plugin:plugin", "Start your own plugin."),
     "plugins": BuiltinCommand(
-        "mtlkit.cli.plugins:plugins", "Look after the plugins.", loads_plugins=False
+        "mtlkit.cli.plugins:plugins",
+        "List, check, enable and disable plugins.",
+        loads_plugins=False,
     ),
 }
 

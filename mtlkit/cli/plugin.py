@@ -179,7 +179,7 @@ def new(name: str, out: Path | None, **options: bool) -> None:
     if not NAMESPACE.fullmatch(name) or name == "mtlkit" or len(name) > LONGEST:
         raise InvalidNameError(
             f"{name!r} cannot be the namespace of a plugin; expected at most {LONGEST} lower-case "
-            f"letters and digits, parted by '-' or '_', such as acme or acme-vision"
+            f"letters and digits, separated by '-' or '_', such as acme or acme-vision"
         )
     everything = not any(options.values())
     plurals = {f.plural for f in FAMILIES if everything or options[option_of(f)]}

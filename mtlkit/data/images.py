@@ -100,8 +100,8 @@ class Images(DataSource):
 
     Every image is resized to `size` (a side, or height and width) and converted to `channels`.
     The network reads (pixel - `mean`) / `std` of 8-bit pixels. Each of the two is one number or one
-    for each channel. `interpolation` is nearest, bilinear, bicubic or lanczos. `crop` is the part of
-    the largest centered rectangle with the aspect ratio of `size` that is kept, or ``whole`` for
+    for each channel. `interpolation` is nearest, bilinear, bicubic or lanczos. `crop` is the part
+    of the largest centered rectangle with the aspect ratio of `size` that is kept, or ``whole`` for
     the whole image, stretched.
 
     By default these four are those of the backbone's pretrained weights, and 127.5, 128, bicubic

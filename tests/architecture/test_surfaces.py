@@ -44,6 +44,7 @@ OPTIONS = {
     "resume": {"run", "--accept", "--beside", "--cache", "--quiet"},
     "evaluate": {"run", "--accept", "--beside", "--cache"},
     "predict": {"run", "source", "--out", "--device", "--cache"},
+    "export": {"run", "--out", "--license"},
     "report": {"run", "--beside", "--out"},
     "explain": {"recipe", "--set"},
     "list": {"family"},
