@@ -1,3 +1,4 @@
+from . import adapters as adapters
 from . import backbones as backbones
 from . import callbacks as callbacks
 from . import comparison as comparison
@@ -12,6 +13,7 @@ from . import plugins as plugins
 from . import routers as routers
 from . import runs as runs
 from . import testing as testing
+from . import transforms as transforms
 from . import weightings as weightings
 from .comparison.compare import compare as compare
 from .component import Component as Component
@@ -27,9 +29,10 @@ from .recipe import WarmStart as WarmStart
 from .recipe_io.dump import dump_recipe as dump_recipe
 from .recipe_io.load import load_recipe as load_recipe
 from .runs.evaluate import evaluate as evaluate
-from .runs.evaluate import load_model as load_model
 from .runs.fit import fit as fit
 from .runs.fit import resume as resume
+from .runs.predict import load_model as load_model
+from .runs.predict import predict as predict
 from .runs.tune import tune as tune
 from .task import Task as Task
 from .task_types import Reduction as Reduction

@@ -38,9 +38,7 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
         label = task.target or name
         column = data.train.column(label)
         if not column.present().any():
-            raise DataError(
-                f"tasks.{name}: no training sample has the label {label!r}; remove the task"
-            )
+            raise DataError(f"tasks.{name}: {_missing(label, column.target)}, or remove the task")
         targets[name] = target = column.target
         if not isinstance(target, task.head.targets):
             expected = ", ".join(sorted({kind.shape for kind in task.head.targets}))
@@ -52,6 +50,15 @@ def assembly_of(data: Data, tasks: Mapping[str, Task]) -> Assembly:
                 + f"use `head: {{type: {target.default_head}}}`"
             )
     return Assembly(inputs=data.input_specs, targets=targets)
+
+
+def _missing(label: str, target: Target) -> str:
+    if target.dims == 1:
+        return f"no training sample has the label {label!r}; add samples with it"
+    return (
+        f"every element of the label {label!r} is missing in training, {target.noun} "
+        f"{target.shape}; correct the codes of missing elements"
+    )
 
 
 def encode_targets(

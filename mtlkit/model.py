@@ -12,7 +12,7 @@ from mtlkit.backbones.base import Backbone
 from mtlkit.errors import AssemblyError
 from mtlkit.features.base import Context, FeatureSpec
 from mtlkit.features.inputs import Batch
-from mtlkit.features.normalization import Normalization
+from mtlkit.features.normalization import InputNormalization
 from mtlkit.heads.base import HeadModule
 from mtlkit.heads.fusion import head_losses
 from mtlkit.routers.base import BranchOutputs, Features, Router, RouterModule, Wiring
@@ -64,7 +64,7 @@ class MultiTaskModel(nn.Module):
         self.adapters = nn.ModuleDict(
             {_key(task): part.adapter for task, part in heads.items() if part.adapter is not None}
         )
-        self.normalization = Normalization(assembly.inputs)
+        self.normalization = InputNormalization(assembly.inputs)
         self.terms = terms
         self.assembly = assembly
 

@@ -19,8 +19,9 @@ from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
 from mtlkit.routers import BlockBranch, BranchSelection, Grouped, LinearBranch
-from mtlkit.runs.evaluate import evaluate, load_model
+from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import fit
+from mtlkit.runs.predict import load_model
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.gradients.batch import MicroBatch, UpdateInfo
@@ -202,7 +203,7 @@ class TestMixedTasksWithGaps:
                 assert mixed.metrics[f"{name}/{task}/labels"] == present
 
     def test_the_saved_model_says_what_was_measured(self, mixed, catalog):
-        model = load_model(mixed.path, catalog)
+        model = load_model(mixed.path, catalog).network
         for name, split in TABLE.data.load(Loading()).splits().items():
             with torch.inference_mode():
                 said = model(split.inputs[torch.arange(len(split))]).outputs
@@ -241,7 +242,7 @@ class TestBackbones:
         run = run_of(attrs.evolve(IMAGES, data=data, backbone=backbone, optimizer=gentle))
         assert sum(losses(run, -3, None).values()) < sum(losses(run, 0, 3).values())
         assert not any(key.endswith("fc.weight") for key in load_file(run.model))
-        model = load_model(run.path, catalog)
+        model = load_model(run.path, catalog).network
         inputs = data.load(Loading()).test.inputs[torch.arange(4)]
         assert model(inputs).outputs["who"].shape == (4, 3)
 
@@ -304,7 +305,8 @@ class TestRouting:
     def test_the_routed_accuracy_is_that_of_the_saved_model(self, choice, branch, run_of, catalog):
         router = attrs.evolve(GROUPED, branch=BRANCHES[branch], test=choice)
         run = run_of(attrs.evolve(IMAGES, router=router))
-        model, test = load_model(run.path, catalog), IMAGES.data.load(Loading()).test
+        model = load_model(run.path, catalog).network
+        test = IMAGES.data.load(Loading()).test
         codes = {task: test.categorical(task).codes for task in ("who", "side")}
         with torch.inference_mode():
             branches = model(test.inputs[torch.arange(len(test))], codes).branches["who"]

@@ -19,6 +19,9 @@ from mtlkit.errors import MtlkitError
 UNREAD = (".lock", "report.html", "report.md", "speed.jsonl.lock")
 """Files that no command reads."""
 
+UNFINISHED = re.compile(r"\d+ of \d+ runs|[1-9]\d* runs to make")
+"""Words by which an output states that runs of a study are missing."""
+
 Answers = Mapping[str, tuple[int, str]]
 """What each reader answered: exit code and output."""
 
@@ -209,8 +212,8 @@ def _verdict(expected: Answers | Child, now: Answers | Child) -> tuple[Verdict, 
         if code not in (0, 2):
             return Verdict.TRACEBACK, f"{reader}: exit code {code}"
         if code == 0 and output != expected[reader][1]:
-            # a record without its end is a run to repeat, as after a kill, and the study says so
-            if "damaged" in output or re.search(r"\d+ of \d+ runs", output):
+            # a record without its end is a run to repeat, as after a kill, which the output states
+            if "damaged" in output or UNFINISHED.search(output):
                 clear_answers += 1
                 continue
             right = expected[reader][1]

@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import mtlkit.ops.triton
-from mtlkit.ops.triton import config
+from mtlkit.ops.kernels import triton_config
 from mtlkit.ops.triton import linear as triton_linear
 
 META = torch.device("meta")
@@ -172,7 +172,9 @@ def absent_gpu():
         stack.enter_context(mock.patch.dict(sys.modules, {"mtlkit.ops.triton.kernels": kernels}))
         stack.enter_context(mock.patch.object(mtlkit.ops.triton, "kernels", kernels, create=True))
         stack.enter_context(mock.patch("torch.cuda.device", return_value=ExitStack()))
-        stack.enter_context(mock.patch.object(triton_linear, "gpu_of", return_value=config.H100))
+        stack.enter_context(
+            mock.patch.object(triton_linear, "gpu_of", return_value=triton_config.H100)
+        )
         # the compiled function is the definition
         stack.enter_context(mock.patch("mtlkit.ops.kernels.compiled.compiled", lambda run: run))
         stack.enter_context(absent.named)

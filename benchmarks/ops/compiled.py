@@ -18,7 +18,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 import mtlkit.ops.triton
-from mtlkit.ops.triton import config, kernels
+from mtlkit.ops.kernels import triton_config
+from mtlkit.ops.triton import kernels
 from mtlkit.ops.triton.heads import small_heads, small_heads_backward
 from mtlkit.ops.triton.linear import triton_negatives, triton_negatives_backward
 from mtlkit.ops.triton.saved import negatives_of_logits, negatives_of_logits_backward
@@ -29,9 +30,12 @@ TYPES = {
     torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.int64: "i64",
 }  # fmt: skip
 GPUS = {
-    "A100": config.Gpu(80, 108), "A40": config.Gpu(86, 84), "L40": config.Gpu(89, 142),
-    "H100": config.Gpu(90, 132), "B200": config.Gpu(100, 148),
-}  # fmt: skip
+    "A100": triton_config.Gpu(80, 108),
+    "A40": triton_config.Gpu(86, 84),
+    "L40": triton_config.Gpu(89, 142),
+    "H100": triton_config.Gpu(90, 132),
+    "B200": triton_config.Gpu(100, 148),
+}
 SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 100: 227}
 """KiB of shared memory that a block may have; a multiprocessor has 1 more and keeps 1 for each."""
 
@@ -113,7 +117,7 @@ def started(gpu, dtype, sizes=Sizes(), biased=True, cosine=False):  # noqa: B008
     notes = mock.MagicMock(INTERPRETED=False)
     with (
         mock.patch.object(mtlkit.ops.triton, "kernels", notes),
-        mock.patch.object(config, "H100", gpu),
+        mock.patch.object(triton_config, "H100", gpu),
     ):
         triton_negatives.function(*linear)
         triton_negatives_backward.function(*linear, number, number, number, needs)

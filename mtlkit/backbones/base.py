@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from mtlkit.component import Component
 from mtlkit.features.base import Context, FeatureSpec
 from mtlkit.features.inputs import Batch, InputSpecs
+from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.features.vectors import VectorFeatures
 
 
@@ -23,6 +24,10 @@ class Backbone(Component):
     @abstractmethod
     def build(self, inputs: InputSpecs) -> "BackboneModule":
         """Return the module for these inputs. Raises `AssemblyError` if they do not fit."""
+
+    def pretrained_images(self) -> PretrainedImages | None:
+        """Return the preprocessing that pretrained weights expect of images; None without them."""
+        return None
 
     def blank(self) -> "Backbone":
         """Return the options without pretrained weights, used to load a saved model."""

@@ -6,15 +6,21 @@ from typing import Any
 
 import attrs
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mtlkit.backbones.base import Backbone, BackboneModule
+from mtlkit.backbones.timm_weights import (
+    LONGEST,
+    is_download_error,
+    pretrained_images,
+    pretrained_overlay,
+)
 from mtlkit.component import at_least, between, one_of, optional
-from mtlkit.errors import AssemblyError
+from mtlkit.errors import AssemblyError, error_text
 from mtlkit.features.base import FeatureSpec
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, image_input
 from mtlkit.features.maps import MapFeatures
+from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.features.pyramid import PyramidFeatures, PyramidLevel
 from mtlkit.features.vectors import VectorFeatures
 
@@ -34,8 +40,11 @@ class TimmModel(Backbone):
     finest first. `output_stride` replaces the strides of later levels by dilation, for models that
     support it; `levels` lists the levels of a pyramid, 0 being the finest of the model.
 
-    `weights` is a local file of pretrained weights (safetensors, or a torch file of tensors),
-    relative to the working directory. `download` allows timm to download pretrained weights.
+    `weights` is a local file of pretrained weights (safetensors, or a torch checkpoint), relative
+    to the working directory. `download` gets those of timm, from the cache of the hub if possible.
+    timm converts weights to other numbers of channels and sizes of images. With either, images
+    are normalized, and by the source `images` resized and cropped, as the weights expect (timm's
+    `pretrained_cfg` of the model), unless the data states its own `mean` and `std`.
     """
 
     model: str
@@ -64,6 +73,10 @@ class TimmModel(Backbone):
         spec = image_input(inputs, "timm")
         return TimmBackbone(self, spec) if self.features == "vector" else TimmMaps(self, spec)
 
+    def pretrained_images(self) -> PretrainedImages | None:
+        pretrained = self.download or self.weights is not None
+        return pretrained_images(self.model) if pretrained else None
+
     def blank(self) -> Backbone:
         return attrs.evolve(self, weights=None, download=False)
 
@@ -79,8 +92,6 @@ class TimmBackbone(BackboneModule):
         super().__init__()
         self.model = _create(config, inputs.shape)
         self.dropout = nn.Dropout(config.dropout)
-        if config.weights is not None:
-            _load_weights(self.model, config)
         features = _probe(self.model, config, inputs.shape)
         if not isinstance(features, Tensor) or features.dim() != 2:
             raise AssemblyError(
@@ -104,8 +115,6 @@ class TimmMaps(BackboneModule):
         super().__init__()
         self.model = _create(config, inputs.shape)
         self.dropout = nn.Dropout2d(config.dropout)
-        if config.weights is not None:
-            _load_weights(self.model, config)
         maps = _probe(self.model, config, inputs.shape)
         self.channels_last = [_channels_last(self.model, number) for number in range(len(maps))]
         self.levels = tuple(
@@ -155,18 +164,47 @@ def _create(config: TimmModel, sample_shape: tuple[int, ...]) -> nn.Module:
             f"timm {timm.__version__} has no model named {config.model!r}{hint} "
             f"`python -c 'import timm; print(timm.list_models())'` lists all"
         )
-    channels, height, width = sample_shape
-    options: dict[str, Any] = {
-        "pretrained": config.download,
-        "in_chans": channels,
-        **_feature_options(config),
-    }
+    options = {"in_chans": sample_shape[0], **_feature_options(config)}
+    if config.weights is None:
+        return _created(config, sample_shape, pretrained=config.download, **options)
+    # timm does not check the names for every kind of features, but does for the plain model
+    plain = {**options, "features_only": False, "num_classes": 0}
+    plain.pop("out_indices", None)
+    names = _created(config, sample_shape, **plain).state_dict()
+    overlay = pretrained_overlay(config.weights, config.model, names)
+    loaded = {"pretrained": True, "pretrained_cfg_overlay": overlay}
+    model = _created(config, sample_shape, **plain, **loaded)
+    if config.features == "vector":
+        return model
+    return _created(config, sample_shape, **options, **loaded)
+
+
+def _created(config: TimmModel, sample_shape: tuple[int, ...], **options: Any) -> nn.Module:
+    """Return a model of timm; `AssemblyError` if it cannot be created or its weights loaded."""
+    import timm
+
+    size = sample_shape[1:]
     try:
         try:  # models with position embeddings need `img_size`; others do not accept it
-            model: nn.Module = timm.create_model(config.model, img_size=(height, width), **options)
+            model: nn.Module = timm.create_model(config.model, img_size=size, **options)
         except TypeError:
             model = timm.create_model(config.model, **options)
-    except (RuntimeError, AssertionError, ValueError, TypeError, IndexError) as cause:
+    except Exception as cause:  # of many types: timm's, torch's, and those of the hub's client
+        if config.download and config.weights is None and is_download_error(cause):
+            raise AssemblyError(
+                f"backbone.download: timm cannot download the weights of {config.model!r}: "
+                f"{error_text(cause, LONGEST)}; repeat with a network (the files stay in the cache "
+                f"of the hub), or pass a file as `weights`"
+            ) from cause
+        if not isinstance(
+            cause, RuntimeError | AssertionError | ValueError | TypeError | LookupError
+        ):
+            raise
+        if "pretrained_cfg_overlay" in options:
+            raise AssemblyError(
+                f"backbone.weights: {str(config.weights)!r} does not fit the timm model "
+                f"{config.model!r} for images of shape {sample_shape}: {error_text(cause, LONGEST)}"
+            ) from cause
         raise AssemblyError(
             f"timm cannot create {config.model!r} for images of shape {sample_shape}: {cause}"
         ) from cause
@@ -182,40 +220,6 @@ def _feature_options(config: TimmModel) -> dict[str, Any]:
         return {"features_only": True, "out_indices": (-1,), **stride}
     levels = {} if config.levels is None else {"out_indices": config.levels}
     return {"features_only": True, **levels, **stride}
-
-
-def _load_weights(model: nn.Module, config: TimmModel) -> None:
-    path = config.weights
-    assert path is not None
-    if not path.is_file():
-        raise AssemblyError(f"backbone.weights: no file {str(path.absolute())!r}")
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as cause:  # torch and safetensors raise many types for other files
-        why = str(cause).partition(". ")[0]  # omits torch's advice on unsafe loading
-        raise AssemblyError(
-            f"backbone.weights: {str(path)!r} is not a file of weights: "
-            f"{type(cause).__name__}: {why}"
-        ) from cause
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise AssemblyError(
-            f"backbone.weights: expected a mapping of names to tensors in {str(path)!r}; save the "
-            f"model's state_dict"
-        )
-    expected = model.state_dict()
-    # ignore additional tensors, such as those of a classifier
-    fitting = {k: v for k, v in state.items() if k in expected and v.shape == expected[k].shape}
-    missing = sorted(set(expected) - set(fitting))
-    if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise AssemblyError(
-            f"backbone.weights: {str(path)!r} has {len(fitting)} of the {len(expected)} tensors of "
-            f"{config.model!r}; missing or of another shape: {shown}"
-        )
-    model.load_state_dict(fitting)
 
 
 def _probe(model: nn.Module, config: TimmModel, sample_shape: tuple[int, ...]) -> Any:

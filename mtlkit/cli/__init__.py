@@ -38,6 +38,12 @@ COMMANDS = {
     "runs": BuiltinCommand("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
     "resume": BuiltinCommand("mtlkit.cli.resume:resume", "Resume a run that was stopped."),
     "evaluate": BuiltinCommand("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
+    "predict": BuiltinCommand(
+        "mtlkit.cli.predict:predict", "Apply a trained model to new samples."
+    ),
+    "export": BuiltinCommand(
+        "mtlkit.cli.export:export", "Export a trained model, such as to ONNX, with a card."
+    ),
     "report": BuiltinCommand("mtlkit.cli.report:report", "Write the report of a run again."),
     "explain": BuiltinCommand(
         "mtlkit.cli.explain:explain", "Check a recipe and show what it means."
@@ -52,7 +58,9 @@ COMMANDS = {
     ),
     "plugin": BuiltinCommand("mtlkit.cli.plugin:plugin", "Start your own plugin."),
     "plugins": BuiltinCommand(
-        "mtlkit.cli.plugins:plugins", "Look after the plugins.", loads_plugins=False
+        "mtlkit.cli.plugins:plugins",
+        "List, check, enable and disable plugins.",
+        loads_plugins=False,
     ),
 }
 

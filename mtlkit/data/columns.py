@@ -63,7 +63,7 @@ class Column(ABC):
 
 @attrs.frozen(eq=False)
 class Labels(Column):
-    """A column of labels of any type; labels in memory are checked against it.
+    """A column of labels of any type; a split checks those in memory.
 
     >>> from mtlkit.data import VectorTarget
     >>> column = Labels(VectorTarget(names=("x", "y")), torch.tensor([[0.5, torch.nan]]))
@@ -73,10 +73,6 @@ class Labels(Column):
 
     target: Target
     rows: Rows
-
-    def __attrs_post_init__(self) -> None:
-        if isinstance(self.rows, Tensor):
-            self.target.check(self.rows)
 
     def subset(self, index: Tensor) -> "Labels":
         if isinstance(self.rows, Tensor):
@@ -157,17 +153,21 @@ def _natural(name: str) -> tuple[int, float, str]:
 
 @attrs.frozen(eq=False)
 class Numeric(Column):
-    """A column of numbers: values (N,) in float64 or float32, NaN for a missing one."""
+    """A column of numbers: values (N,) in float64 or float32, NaN for a missing one.
+
+    `unit` is shown with predictions, such as "mm".
+    """
 
     values: Tensor
+    unit: str = ""
 
     @property
     def target(self) -> NumberTarget:
-        return NumberTarget()
+        return NumberTarget(unit=self.unit)
 
     @property
     def rows(self) -> Tensor:
         return self.values
 
     def subset(self, index: Tensor) -> "Numeric":
-        return Numeric(self.values[index])
+        return Numeric(self.values[index], self.unit)

@@ -1,20 +1,25 @@
 """The interface of data: splits of samples with named label columns."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.columns import Categorical, Column
+from mtlkit.data.columns import Categorical, Column, Labels
 from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec, InputSpecs
+from mtlkit.targets.base import Target
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Split:
-    """Samples with their labels: inputs (N, ...), named columns of length N, and ids."""
+    """Samples with their labels: inputs (N, ...), named columns of length N, and ids.
+
+    Labels in memory are checked by their type; `DataError` names the column and the sample.
+    """
 
     inputs: Inputs
     columns: Mapping[str, Column]
@@ -28,6 +33,9 @@ class Split:
                 )
         if len(self.ids) != len(self.inputs):
             raise DataError(f"got {len(self.ids)} ids for {len(self.inputs)} samples")
+        for name, column in self.columns.items():
+            if isinstance(column, Labels) and isinstance(column.rows, Tensor):
+                _check_labels(name, column.target, column.rows, self.ids)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -59,6 +67,23 @@ class Split:
         return Split(inputs=inputs, columns=columns, ids=ids)
 
 
+def _check_labels(name: str, target: Target, labels: Tensor, ids: Sequence[str]) -> None:
+    try:
+        target.check(labels)
+    except DataError as cause:
+        wrong = [number for number in range(len(labels)) if not _fits(target, labels[number])]
+        sample = f" {ids[wrong[0]]}:" if 0 < len(wrong) < len(labels) else ""
+        raise DataError(f"the label {name!r}:{sample} {cause}") from cause
+
+
+def _fits(target: Target, label: Tensor) -> bool:
+    try:
+        target.check(label.unsqueeze(0))
+    except DataError:
+        return False
+    return True
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Data:
     """The splits of a data source and the normalization of their inputs.
@@ -68,18 +93,23 @@ class Data:
     label is treated as missing; for all other labels it is an error.
 
     Raw inputs are normalized to (input - `mean`) / `std`, with one number or one for each channel;
-    the default suits 8-bit images, (x - 127.5) / 128. `inputs` replaces both: it describes the
+    None is the default of 8-bit images, (x - 127.5) / 128, or what the pretrained weights of the
+    backbone expect. `inputs` replaces both: it describes the
     inputs if they are several tensors, token ids, or samples of different sizes.
+
+    `preprocessing` holds what the source fitted to the training samples, in the types of JSON. It
+    is saved with a run and given to `DataSource.read`.
     """
 
     train: Split
     validation: Split | None = None
     test: Split | None = None
     open_labels: frozenset[str] = frozenset()
-    mean: float | tuple[float, ...] = 127.5
-    std: float | tuple[float, ...] = 128.0
+    mean: float | tuple[float, ...] | None = None
+    std: float | tuple[float, ...] | None = None
     inputs: InputSpecs | None = None
     summary: Mapping[str, str] = attrs.field(factory=dict)  # facts to display: 'subjects': '240'
+    preprocessing: Mapping[str, Any] = attrs.field(factory=dict)
 
     def splits(self) -> dict[str, Split]:
         """Return the splits that exist, by name."""
@@ -104,8 +134,8 @@ class Data:
         return InputSpec(
             shape=tuple(first.shape[1:]),
             dtype=_dtype(first),
-            mean=_numbers(self.mean),
-            std=_numbers(self.std),
+            mean=_numbers(127.5 if self.mean is None else self.mean),
+            std=_numbers(128.0 if self.std is None else self.std),
         )
 
 

@@ -22,6 +22,14 @@ from mtlkit.regular_files import read_regular
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Formats to decode; Pillow runs external programs for some others, such as EPS."""
 
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+"""Interpolations by name; all but the nearest pixel are antialiased."""
+
 MEMORY = 2 * 1024**3
 """Maximum size of the decoded images kept in memory, in bytes."""
 
@@ -39,6 +47,8 @@ class Frame:
     height: int
     width: int
     channels: int
+    interpolation: str = "bicubic"
+    crop: float | None = None  # of the largest centered rectangle; None: the whole, stretched
 
     @property
     def bytes(self) -> int:
@@ -49,7 +59,7 @@ class Frame:
 def decode(
     source: Path | bytes, frame: Frame, *, checked_before: bool = False
 ) -> NDArray[np.uint8]:
-    """Decode an image file to (C, H, W), upright, resized by antialiased bicubic interpolation.
+    """Decode an image file to (C, H, W), upright, cropped and resized by `frame`.
 
     `source` is the path of the file or its content. Raises `DataError` if it cannot be decoded or
     is damaged; the damage that only warnings of libjpeg report is not looked for if the file was
@@ -61,8 +71,11 @@ def decode(
             raise DataError("is empty (0 bytes)")
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             image = _eight_bits(ImageOps.exif_transpose(opened), frame.channels)
-            if image.size != (frame.width, frame.height):
-                image = image.resize((frame.width, frame.height), Image.Resampling.BICUBIC)
+            size = (frame.width, frame.height)
+            box = _center(image.size, frame)
+            if image.size != size or box is not None:
+                resampling = INTERPOLATIONS[frame.interpolation]
+                image = image.resize(size, resampling, box=box)
             pixels = np.asarray(image, dtype=np.uint8)
         if not checked_before:
             require_whole_jpeg(content)
@@ -75,6 +88,16 @@ def decode(
     except Exception as cause:  # decoders raise many types for a damaged file
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}") from cause
     return pixels[None] if frame.channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _center(size: tuple[int, int], frame: Frame) -> tuple[float, float, float, float] | None:
+    """Return the centered box of an image of width and height `size` to resize; None for all."""
+    if frame.crop is None:
+        return None
+    scale = frame.crop * min(size[0] / frame.width, size[1] / frame.height)
+    width, height = scale * frame.width, scale * frame.height
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height
 
 
 def _eight_bits(image: Image.Image, channels: int) -> Image.Image:

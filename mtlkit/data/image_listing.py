@@ -49,7 +49,7 @@ def list_by_pattern(folder: Path, pattern: str, ignore: Sequence[str]) -> Listin
     """
     expression = compile_pattern(pattern)
     rows, faults, other = [], [], []
-    for name in sorted(_names(folder)):
+    for name in sorted(files_below(folder)):
         if _ignored(name, ignore):
             continue
         match = expression.fullmatch(name)
@@ -107,7 +107,9 @@ def _ignored(name: str, globs: Sequence[str]) -> bool:
     return any(PurePosixPath(name).match(glob) for glob in globs)
 
 
-def _names(folder: Path) -> list[str]:
+def files_below(folder: Path) -> list[str]:
+    """Return the names of the files below `folder`; `DataError` for an unreadable folder."""
+
     def refuse(cause: OSError) -> None:
         # os.walk skips unreadable folders silently by default
         raise DataError(f"the folder {cause.filename} cannot be read: {cause.strerror}") from cause

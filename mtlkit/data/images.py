@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.component import above, at_least, each
+from mtlkit.component import above, at_least, between, each, one_of, optional, word_or
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
-from mtlkit.data.decoding import MEMORY, Frame, StoredImages, read_images, threads
+from mtlkit.data.decoding import INTERPOLATIONS, MEMORY, Frame, StoredImages, read_images, threads
 from mtlkit.data.filename_pattern import compile_pattern
 from mtlkit.data.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
 from mtlkit.data.inputs import Inputs
@@ -21,6 +21,7 @@ from mtlkit.data.label_columns import (
     columns_by_split,
     describe,
     shortened,
+    units_of_numbers,
 )
 from mtlkit.data.label_groups import (
     group_columns_by_split,
@@ -28,12 +29,14 @@ from mtlkit.data.label_groups import (
     patterns,
 )
 from mtlkit.data.label_maps import LabelMaps, StoredMaps
+from mtlkit.data.new_images import read_new_images
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.data.table_files import read_table
 from mtlkit.errors import DataError
+from mtlkit.features.pretrained import PretrainedImages
 
 SHOWN = 10
 """Number of files that a message lists before it counts the rest."""
@@ -97,9 +100,16 @@ class Images(DataSource):
 
     Every image is resized to `size` (a side, or height and width) and converted to `channels`.
     The network reads (pixel - `mean`) / `std` of 8-bit pixels. Each of the two is one number or one
-    for each channel, such as 255 times those of a pretrained timm model.
+    for each channel. `interpolation` is nearest, bilinear, bicubic or lanczos. `crop` is the part
+    of the largest centered rectangle with the aspect ratio of `size` that is kept, or ``whole`` for
+    the whole image, stretched.
 
-    Labels are classes, except for `numeric` ones. Their names are those of `vocabulary`, or the
+    By default these four are those of the backbone's pretrained weights, and 127.5, 128, bicubic
+    and ``whole`` without them. Images with `maps` or `vectors` are not cropped by default, because
+    their labels are those of the whole image. The run's recipe states the values in use.
+
+    Labels are classes, except for `numeric` ones; `units` are those of numbers and vectors, by
+    label, shown with predictions. Their names are those of `vocabulary`, or the
     values in the training split in natural order. A label called `split` (train, validation or
     test) names the split of each sample; without it, samples are split at random by the option
     `split`. The labels of `open_labels` may have other values in the test split.
@@ -117,11 +127,20 @@ class Images(DataSource):
     labels: Path | None = None
     pattern: str | None = attrs.field(default=None, validator=_one_source_of_labels)
     channels: int = attrs.field(default=3, validator=_gray_or_color)
-    mean: tuple[float, ...] = attrs.field(default=(127.5,), validator=_one_or_each_channel)
-    std: tuple[float, ...] = attrs.field(
-        default=(128.0,), validator=[_one_or_each_channel, each(above(0))]
+    mean: tuple[float, ...] | None = attrs.field(
+        default=None, validator=optional(_one_or_each_channel)
+    )
+    std: tuple[float, ...] | None = attrs.field(
+        default=None, validator=[optional(_one_or_each_channel), optional(each(above(0)))]
+    )
+    interpolation: str | None = attrs.field(
+        default=None, validator=optional(one_of(*INTERPOLATIONS))
+    )
+    crop: float | Literal["whole"] | None = attrs.field(
+        default=None, validator=optional(word_or("whole", between(0.01, 1)))
     )
     numeric: tuple[str, ...] = ()
+    units: Mapping[str, str] = attrs.field(factory=dict, validator=units_of_numbers)
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
     vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
@@ -134,6 +153,22 @@ class Images(DataSource):
 
     def load(self, loading: Loading) -> "Data":
         return load_images(self, loading)
+
+    def for_pretrained(self, images: PretrainedImages) -> "Images":
+        images = images.per_channel(self.channels)
+        whole = bool(self.maps or self.vectors)
+        stated = self.mean is not None or self.std is not None
+        name = images.interpolation
+        return attrs.evolve(
+            self,
+            mean=self.mean if stated else images.mean,
+            std=self.std if stated else images.std,
+            interpolation=self.interpolation or (name if name in INTERPOLATIONS else "bicubic"),
+            crop=self.crop or ("whole" if whole else images.crop),
+        )
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        return read_new_images(rows, _frame(self), loading)
 
 
 def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
@@ -243,7 +278,8 @@ def _list(config: Images, folder: Path, base: Path) -> Listing:
 
 def _frame(config: Images) -> Frame:
     sides = config.size if isinstance(config.size, tuple) else (config.size, config.size)
-    return Frame(*sides, config.channels)
+    crop = None if config.crop == "whole" else config.crop
+    return Frame(*sides, config.channels, config.interpolation or "bicubic", crop)
 
 
 def _inputs(

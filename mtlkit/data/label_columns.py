@@ -4,8 +4,9 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+import attrs
 import torch
 
 from mtlkit.data.columns import Categorical, Column, Numeric, natural_order
@@ -23,6 +24,10 @@ class LabelOptions(Protocol):
     @property
     def numeric(self) -> tuple[str, ...]:
         """Labels that are numbers."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Units of numbers, by label."""
 
     @property
     def vocabulary(self) -> Mapping[str, tuple[str, ...]]:
@@ -61,6 +66,16 @@ def check_names(label: str, names: Sequence[str]) -> None:
         raise ValueError(
             f"vocabulary: {label}: expected different names, got {repeated[0]!r} twice; remove one"
         )
+
+
+def units_of_numbers(source: Any, _: "attrs.Attribute[Any]", value: Mapping[str, str]) -> None:
+    """Accept units of labels that are numbers or vectors."""
+    numbers = [*source.numeric, *source.vectors]
+    for label in value:
+        if label not in numbers:
+            raise ValueError(
+                f"units: {label!r} is not a number; list it under `numeric` or `vectors`"
+            )
 
 
 def check_labels(config: LabelOptions, rows: Sequence[Row]) -> None:
@@ -153,7 +168,8 @@ def columns_by_split(
         for split, texts in values.items():
             if label in config.numeric:
                 numbers = [_number(value) for value in texts]
-                columns[split][label] = Numeric(torch.tensor(numbers, dtype=torch.float64))
+                unit = config.units.get(label, "")
+                columns[split][label] = Numeric(torch.tensor(numbers, dtype=torch.float64), unit)
             else:
                 unseen = natural_order({text for text in texts if text not in known})
                 columns[split][label] = Categorical.of(texts, [*known, *unseen])

@@ -29,6 +29,10 @@ class GroupOptions(Protocol):
         """Columns of the components of each vector, by label."""
 
     @property
+    def units(self) -> Mapping[str, str]:
+        """Units of vectors, by label."""
+
+    @property
     def multi_label(self) -> Mapping[str, tuple[str, ...]]:
         """Columns of the binary labels of each multi-label, by label."""
 
@@ -72,7 +76,10 @@ def group_columns_by_split(
     for label, names in groups.items():
         target: Target
         if label in config.vectors:
-            target, parse = VectorTarget(names=tuple(names)), _number
+            target, parse = (
+                VectorTarget(names=tuple(names), unit=config.units.get(label, "")),
+                _number,
+            )
         else:
             target, parse = MultiLabelTarget(names=tuple(names)), _truth
         values = [[_cell(row, name, parse) for name in names] for row in rows]

@@ -1,16 +1,18 @@
 """The family of data sources."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 
 from mtlkit.component import Component
+from mtlkit.errors import DataError
+from mtlkit.features.pretrained import PretrainedImages
 
 if TYPE_CHECKING:
-    from mtlkit.data.dataset import Data
+    from mtlkit.data.dataset import Data, Split
 
 
 def _silent(_label: str, _done: int, _total: int) -> None:
@@ -39,3 +41,22 @@ class DataSource(Component):
     @abstractmethod
     def load(self, loading: Loading) -> "Data":
         """Load the samples and labels; raise `DataError` if any of them is unavailable."""
+
+    def for_pretrained(self, images: PretrainedImages) -> Self:
+        """Return the source with the preprocessing of `images` in options that are not stated.
+
+        By default the source itself. The result is the source in the recipe of a run.
+        """
+        return self
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> "Split":
+        """Return new samples without labels as a split without columns.
+
+        Inputs are preprocessed as in training, of which `preprocessing` is `Data.preprocessing`.
+        `rows` is what the user passes to `mtlkit.predict`, such as the path of a file or folder.
+        Raises `DataError` for other rows.
+        """
+        raise DataError(
+            f"{type(self).__name__} reads no new samples; pass the raw inputs as a tensor, or "
+            f"define {type(self).__name__}.read"
+        )

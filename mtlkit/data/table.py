@@ -1,15 +1,12 @@
 """Tabular data with labels: one table, in CSV or Parquet."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import torch
-from torch import Tensor
 
-from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.image_listing import Row
 from mtlkit.data.label_columns import (
@@ -17,8 +14,8 @@ from mtlkit.data.label_columns import (
     check_names,
     columns_by_split,
     describe,
-    parse_number,
     shortened,
+    units_of_numbers,
 )
 from mtlkit.data.label_groups import (
     group_columns_by_split,
@@ -29,12 +26,10 @@ from mtlkit.data.paths import find_file
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.data.split_indices import SPLIT, split_indices
-from mtlkit.data.table_files import read_table
+from mtlkit.data.table_features import TableFeatures, fit_features
+from mtlkit.data.table_files import new_rows, read_table
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.name_patterns import expand_names
-
-_CONSTANT = 1e-12
-"""A column is constant if its std is less than this fraction of its size."""
 
 
 def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
@@ -82,7 +77,8 @@ class Table(DataSource):
     be a pattern such as ``NR-*``.
 
     `labels` and `numeric` may list names in braces, as in ``attr{1..40}`` or ``{left,right}_eye``.
-    `labels` are classes, except for `numeric` ones; an empty cell is a missing label. Their names
+    `labels` are classes, except for `numeric` ones; an empty cell is a missing label. `units` are
+    those of numbers and vectors, by label, shown with predictions. Their names
     are those of `vocabulary`, or the values in the training split in natural order. A column called
     `split` (train, validation or test) names the split of each row; without it, rows are split at
     random by the option `split`. The labels of `open_labels` may have other values in the test
@@ -99,6 +95,7 @@ class Table(DataSource):
     numeric: tuple[str, ...] = attrs.field(
         default=(), converter=expand_names, validator=_labels_only
     )
+    units: Mapping[str, str] = attrs.field(factory=dict, validator=units_of_numbers)
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
     key: str | None = None
     features: tuple[str, ...] | None = attrs.field(default=None, validator=_features)
@@ -112,6 +109,13 @@ class Table(DataSource):
 
     def load(self, loading: Loading) -> "Data":
         return load_table(self, loading)
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        new = new_rows(rows, self.key)
+        features = TableFeatures.from_json(preprocessing)
+        features.check_new(new, fill=self.fill)
+        inputs = features.encode(new, fill=self.fill)
+        return Split(inputs=inputs, columns={}, ids=[row.file for row in new])
 
 
 def load_table(config: Table, loading: Loading) -> Data:
@@ -128,7 +132,8 @@ def load_table(config: Table, loading: Loading) -> Data:
     indices = split_indices(config.split, labeled)
     columns = columns_by_split(config, labeled, indices, without=SPLIT)
     grouped = group_columns_by_split(config, rows, indices)
-    inputs = _inputs(config, rows, features, indices["train"])
+    fitted = fit_features(rows, features, indices["train"], known=rows[0].labels)
+    inputs = fitted.encode(rows, fill=config.fill)
     splits = {
         name: Split(
             inputs=inputs[torch.tensor(chosen)],
@@ -152,6 +157,7 @@ def load_table(config: Table, loading: Loading) -> Data:
         mean=0.0,
         std=1.0,
         summary=summary,
+        preprocessing=fitted.to_json(),
     )
 
 
@@ -198,82 +204,3 @@ def _split_labels(config: Table) -> list[str]:
     """Return the columns that the split reads."""
     split = config.split
     return [name for name in (split.groups, split.stratify) if name] if split else []
-
-
-def _inputs(
-    config: Table, rows: Sequence[Row], names: Sequence[str], train: Sequence[int]
-) -> Tensor:
-    """Return the inputs (N, K) of the columns `names`; a column of numbers is one of K."""
-    parsed = {name: _numbers([row.labels[name] for row in rows]) for name in names}
-    for name, numbers in parsed.items():
-        _refuse_missing(config, rows, name, numbers)
-    numeric = [name for name, numbers in parsed.items() if numbers is not None]
-    table = torch.tensor([parsed[name] for name in numeric], dtype=torch.float64)
-    columns = iter(_standardized(numeric, table.reshape(len(numeric), len(rows)), train).T)
-    return torch.cat(
-        [
-            _indicators(name, [row.labels[name] for row in rows], train)
-            if values is None
-            else next(columns).unsqueeze(1)
-            for name, values in parsed.items()
-        ],
-        dim=1,
-    )
-
-
-def _refuse_missing(
-    config: Table, rows: Sequence[Row], name: str, numbers: Sequence[float] | None
-) -> None:
-    """Raise `DataError` if the column has an empty cell or a NaN that may not be filled."""
-    if config.fill:
-        return
-    if numbers is None:
-        missing = [row for row in rows if row.labels[name] is None]
-    else:
-        missing = [row for row, x in zip(rows, numbers, strict=True) if math.isnan(x)]
-    if missing:
-        text = missing[0].labels[name]
-        cell = "empty" if text is None else repr(text)
-        raise DataError(
-            f"{missing[0].place}: the column {name!r} is {cell}, as in {len(missing) - 1} other "
-            f"rows; complete it, remove it from `features`, or set `fill: true`"
-        )
-
-
-def _numbers(cells: Sequence[str | None]) -> list[float] | None:
-    """Return the cells as numbers (N,), NaN if empty or `nan`; None if one is not a number."""
-    try:
-        return [math.nan if cell is None else parse_number(cell) for cell in cells]
-    except ValueError:
-        return None
-
-
-def _standardized(names: Sequence[str], numbers: Tensor, train: Sequence[int]) -> Tensor:
-    """Return columns of numbers (N, K), from (K, N), with mean 0 and std 1 on training rows."""
-    if numbers.isinf().any():
-        name = names[int(numbers.isinf().any(dim=1).nonzero()[0])]
-        raise DataError(f"data.features: the column {name!r} has an infinite number")
-    known = numbers[:, torch.tensor(train)]
-    present = ~known.isnan()
-    if not present.any(dim=1).all():
-        name = names[int((~present.any(dim=1)).nonzero()[0])]
-        raise DataError(f"data.features: the column {name!r} is empty in every training row")
-    count = present.sum(dim=1, keepdim=True)
-    mean = known.nansum(dim=1, keepdim=True) / count
-    std = ((known - mean).square().nansum(dim=1, keepdim=True) / count).sqrt()
-    largest = known.nan_to_num(nan=0.0).abs().amax(dim=1, keepdim=True)
-    # a column that does not vary becomes 0
-    std = torch.where(std <= _CONSTANT * largest, 1.0, std)
-    return ((numbers - mean) / std).nan_to_num(nan=0.0).float().T
-
-
-def _indicators(name: str, cells: Sequence[str | None], train: Sequence[int]) -> Tensor:
-    names = Categorical.of([cells[row] for row in train]).names
-    if not names:
-        raise DataError(f"data.features: the column {name!r} is empty in every training row")
-    column: Mapping[str, int] = {word: index for index, word in enumerate(names)}
-    indicators = torch.zeros(len(cells), len(names))
-    for row, cell in enumerate(cells):
-        if cell is not None and cell in column:
-            indicators[row, column[cell]] = 1.0
-    return indicators

@@ -3,11 +3,12 @@
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from mtlkit.data.image_listing import Row
 from mtlkit.errors import DataError
+from mtlkit.regular_files import kind_of
 
 FILE = "file"
 """The column that names the file, relative to the folder of the images."""
@@ -19,14 +20,8 @@ def read_table(path: Path, key: str | None = FILE) -> list[Row]:
     The column `key` names the samples; None numbers them. Raises `DataError` if the table cannot be
     read or lacks the column.
     """
-    readers = {".csv": _csv_rows, ".parquet": _parquet_rows}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: expected a table that ends in .csv or .parquet")
-    names, cells = reader(path)
-    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise DataError(f"{path}: two columns are named {repeated[0]!r}; rename one")
+    names, cells = _reader(path)(path)
+    _refuse_repeated(str(path), names)
     if key is not None and key not in names:
         what = "images" if key == FILE else "samples"
         raise DataError(
@@ -34,6 +29,19 @@ def read_table(path: Path, key: str | None = FILE) -> list[Row]:
             f"{', '.join(names)}"
         )
     return [_row(names, values, place, key) for place, values in cells]
+
+
+def _reader(path: Path) -> "Callable[[Path], tuple[list[str], Cells]]":
+    reader = {".csv": _csv_rows, ".parquet": _parquet_rows}.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: expected a table that ends in .csv or .parquet")
+    return reader
+
+
+def _refuse_repeated(place: str, names: Sequence[str]) -> None:
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
+    if repeated:
+        raise DataError(f"{place}: two columns are named {repeated[0]!r}; rename one")
 
 
 def _row(names: Sequence[str], values: Sequence[str | None], place: str, key: str | None) -> Row:
@@ -51,6 +59,62 @@ def _row(names: Sequence[str], values: Sequence[str | None], place: str, key: st
     if key != FILE:
         return Row(file, labels, place)
     return Row(PurePosixPath(file).as_posix(), labels, place)  # ./a.png and a.png are one file
+
+
+def new_rows(rows: object, key: str | None) -> list[Row]:
+    """Return rows to predict: of the file of a table, or of a table in memory.
+
+    In memory, `rows` is a list of mappings, a mapping of columns, or a table that pyarrow converts,
+    such as a data frame of pandas or polars. Without the column `key`, rows are named by number.
+
+    >>> [(row.file, dict(row.labels)) for row in new_rows([{"x": 1.5}, {"x": None}], None)]
+    [('row 1', {'x': '1.5'}), ('row 2', {'x': None})]
+    """
+    if isinstance(rows, str | Path):
+        path = Path(rows)
+        if not path.is_file():
+            raise DataError(f"{path}: {missing_file(path)}; expected a table in CSV or Parquet")
+        names, cells = _reader(path)(path)
+        place = str(path)
+    else:
+        names, columns = _memory_columns(rows)
+        values = zip(*columns, strict=True)
+        cells = [(f"row {number}", row) for number, row in enumerate(values, start=1)]
+        place = "rows"
+    _refuse_repeated(place, names)
+    read = [_row(names, values, place, key if key in names else None) for place, values in cells]
+    if not read:
+        raise DataError(f"{place}: got no rows, expected one or more")
+    return read
+
+
+def _memory_columns(rows: object) -> tuple[list[str], list[list[str | None]]]:
+    import pyarrow
+
+    try:
+        if isinstance(rows, Sequence):
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            for number, row in enumerate(rows, start=1):
+                absent = [name for name in names if name not in row]
+                if absent:
+                    raise DataError(f"row {number}: no value of {absent[0]!r}; use None if empty")
+            return names, [[_text(row[name]) for row in rows] for name in names]
+        if isinstance(rows, Mapping):
+            return list(rows), [[_text(value) for value in column] for column in rows.values()]
+        table = pyarrow.table(rows)
+    except (TypeError, ValueError, AttributeError, pyarrow.ArrowException) as cause:
+        raise DataError(
+            f"rows: got {type(rows).__name__}, expected the path of a table, a list of mappings, a "
+            f"mapping of columns, or a data frame"
+        ) from cause
+    # pyarrow adds the index of a data frame
+    names = [name for name in table.column_names if not name.startswith("__index_level_")]
+    return names, [[_text(value) for value in table[name].to_pylist()] for name in names]
+
+
+def missing_file(path: Path) -> str:
+    """Describe a path that is not a file."""
+    return f"is {kind_of(path)}" if path.exists() else "no such file"
 
 
 Cells = Iterable[tuple[str, Sequence[str | None]]]

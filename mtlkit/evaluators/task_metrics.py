@@ -111,13 +111,17 @@ class _Confusions:
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield `batches` unchanged and count the predictions of each class."""
-        for predictions, targets in batches:
-            for task, target in self._targets.items():
-                known = target.present(targets[task])
-                outputs = classes_last(target, predictions.outputs[task])[known]
-                counts = confusion(outputs, targets[task][known], len(target.classes))
-                self._counts[task] += counts.cpu()
-            yield predictions, targets
+        for batch in batches:
+            self._count(*batch)
+            yield batch
+            del batch  # before the next one is predicted
+
+    def _count(self, predictions: Predictions, targets: Mapping[str, Tensor]) -> None:
+        for task, target in self._targets.items():
+            known = target.present(targets[task])
+            outputs = classes_last(target, predictions.outputs[task])[known]
+            counts = confusion(outputs, targets[task][known], len(target.classes))
+            self._counts[task] += counts.cpu()
 
     def tables(self, split_name: str) -> Iterator[TableBlock]:
         """Yield a confusion table for each task, in percent of the samples of each class."""

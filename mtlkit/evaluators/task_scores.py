@@ -113,6 +113,7 @@ def scores_of(
     scores = TaskScores(model, tasks)
     for predictions, targets in batches:
         scores.update(predictions, targets)
+        del predictions, targets  # before the next batch is predicted
     return scores
 
 

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 
 
-class Normalization(nn.Module):
+class InputNormalization(nn.Module):
     """Maps raw inputs to (input - mean) / std, by the spec of each input.
 
     Ids, masks and other inputs without a mean stay as they are. Images are returned in
     channels-last memory, in which convolutions are faster.
 
     >>> spec = InputSpec(shape=(2,), mean=(1.0, 2.0), std=(1.0, 4.0))
-    >>> Normalization(spec)(torch.tensor([[1.0, 4.0]]))
+    >>> InputNormalization(spec)(torch.tensor([[1.0, 4.0]]))
     tensor([[0.0000, 0.5000]])
     """
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
 from mtlkit.ops.dispatch.timing import REDUCTIONS, Sizes, Timing, draw, draw_features
-from mtlkit.ops.dispatch.trial import Draw, Trial
+from mtlkit.ops.dispatch.trial import Trial, TrialInputs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_matrix,
@@ -88,7 +88,7 @@ def _concatenated_cost(request: Request) -> Cost:
 
 def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
     """Return calls for the task weights of each row, their sum, and without a bias."""
-    samples = Draw(rows, generator)
+    samples = TrialInputs(rows, generator)
     inputs = (samples.features(), *samples.linear(4))
 
     def call(reduction: str, name: str, *inputs: Tensor) -> Tensor:

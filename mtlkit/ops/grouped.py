@@ -11,7 +11,7 @@ from torch import Tensor
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
 from mtlkit.ops.dispatch.timing import Sizes, Timing, draw, draw_features, draw_labels
-from mtlkit.ops.dispatch.trial import Draw, Trial
+from mtlkit.ops.dispatch.trial import Trial, TrialInputs
 from mtlkit.ops.kernels import group_costs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
@@ -221,7 +221,7 @@ def _grouped_mm_refuses(request: Request) -> str:
 
 def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
     """Return calls of three groups, the last without rows, of equal and of different classes."""
-    samples = Draw(rows, generator)
+    samples = TrialInputs(rows, generator)
     x, target = samples.features(), samples.labels(3)
     group = torch.randint(-1, 2, (rows,), generator=generator)
 

@@ -8,11 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlkit.ops import by_negatives
+from mtlkit.ops.by_negatives import Negatives
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
 from mtlkit.ops.dispatch.timing import linear_timings
-from mtlkit.ops.dispatch.trial import CLASSES, Draw, Trial
-from mtlkit.ops.kernels import by_negatives, costs
+from mtlkit.ops.dispatch.trial import CLASSES, Trial, TrialInputs
+from mtlkit.ops.kernels import costs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_label_type,
@@ -25,7 +27,6 @@ from mtlkit.ops.kernels.arguments import (
     same_type,
     without_autocast,
 )
-from mtlkit.ops.kernels.by_negatives import Negatives
 from mtlkit.ops.kernels.compiled import compiled_later
 from mtlkit.ops.kernels.fused_grad import fused_grad_cross_entropy
 from mtlkit.ops.kernels.grad_buffers import differentiable_once
@@ -211,7 +212,7 @@ def _fused_grad_refuses(request: Request) -> str:
 
 def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
     """Return a call for each reduction, and for bias, class weights, smoothing and scale."""
-    draw = Draw(rows, generator)
+    draw = TrialInputs(rows, generator)
     x, (weight, bias), target = draw.features(), draw.linear(CLASSES), draw.labels(CLASSES)
     class_weight = draw.normal(CLASSES).abs() + 0.1
 

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mtlkit.ops import by_negatives
+from mtlkit.ops.by_negatives import Negatives
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op, serves_all
 from mtlkit.ops.dispatch.timing import linear_timings
-from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Draw, Trial
-from mtlkit.ops.kernels import by_negatives, margin_costs
+from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Trial, TrialInputs
+from mtlkit.ops.kernels import margin_costs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
     check_label_type,
@@ -27,7 +29,6 @@ from mtlkit.ops.kernels.arguments import (
     same_type,
     without_autocast,
 )
-from mtlkit.ops.kernels.by_negatives import Negatives
 from mtlkit.ops.kernels.compiled import compiled_later
 from mtlkit.ops.kernels.costs import refuses_forward_mode
 from mtlkit.ops.kernels.tiles import EPSILON, Logits, accumulator
@@ -204,7 +205,7 @@ def margin_trials(
     function: Callable[..., Tensor], rows: int, generator: torch.Generator
 ) -> Mapping[str, Trial]:
     """Return a call of `function` for the margins of ArcFace, CosFace and both, and reductions."""
-    draw = Draw(rows, generator)
+    draw = TrialInputs(rows, generator)
     inputs, target = (draw.features(), draw.normal(CLASSES + rows, FEATURES)), draw.labels(3)
 
     def call(options: Mapping[str, Any], name: str, x: Tensor, weight: Tensor) -> Tensor:

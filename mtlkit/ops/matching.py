@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Cost, Implementation, Op, Request, serves_all
-from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Draw, Trial
+from mtlkit.ops.dispatch.trial import CLASSES, FEATURES, Trial, TrialInputs
 from mtlkit.ops.kernels.arguments import check_devices, check_matrix, same_type, without_autocast
 from mtlkit.ops.kernels.tiles import EPSILON
 
@@ -178,7 +178,7 @@ def _scores_cost(whole: bool, request: Request) -> Cost:
 
 def _template_trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
     """Return a call with two branches, weighted."""
-    draw = Draw(rows, generator)
+    draw = TrialInputs(rows, generator)
     inputs = (
         draw.normal(rows, CLASSES), draw.normal(rows, 2, CLASSES), draw.normal(rows, 2).abs(),
     )  # fmt: skip
@@ -191,7 +191,7 @@ def _template_trials(rows: int, generator: torch.Generator) -> Mapping[str, Tria
 
 def _score_trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
     """Return a call for the best one and the best five; indices have no gradient."""
-    draw = Draw(rows, generator)
+    draw = TrialInputs(rows, generator)
     inputs = (draw.features(), draw.normal(2 * CLASSES, FEATURES))
 
     def call(most: int, name: str, probes: Tensor, gallery: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Implementation, Op, Request, serves_all
 from mtlkit.ops.dispatch.timing import REDUCTIONS, Sizes, Timing, draw, draw_features, draw_labels
-from mtlkit.ops.dispatch.trial import CLASSES, Draw, Trial
+from mtlkit.ops.dispatch.trial import CLASSES, Trial, TrialInputs
 from mtlkit.ops.kernels import head_costs
 from mtlkit.ops.kernels.arguments import (
     check_devices,
@@ -212,7 +212,7 @@ def _kept_log_probabilities(heads: Callable[..., list[Tensor]], call: MultiHeadC
 
 def _trials(rows: int, generator: torch.Generator) -> Mapping[str, Trial]:
     """Return calls of three heads of different sizes and a gate; all results are one vector."""
-    samples = Draw(rows, generator)
+    samples = TrialInputs(rows, generator)
     sizes = (2, 7, CLASSES)
     heads, targets = samples.linear(*sizes), [samples.labels(size) for size in sizes]
     inputs = (samples.features(), *heads, *samples.linear(4))

@@ -6,9 +6,28 @@ from mtlkit.adapters.base import Adapter
 from mtlkit.adapters.suggestion import joining
 from mtlkit.backbones.base import Backbone
 from mtlkit.component import Problem
-from mtlkit.features.base import described, readable
+from mtlkit.features.base import FeatureSpec, described, readable
+from mtlkit.features.maps import MapFeatures
+from mtlkit.features.pyramid import PyramidFeatures
+from mtlkit.features.tokens import TokenFeatures
+from mtlkit.features.vectors import VectorFeatures
 from mtlkit.heads.base import Head
 from mtlkit.routers.base import Router
+
+BACKBONES: Mapping[type[FeatureSpec], str] = {
+    VectorFeatures: "mlp",
+    MapFeatures: "unet",
+    PyramidFeatures: "{type: timm, features: pyramid}",
+    TokenFeatures: "transformer",
+}
+"""A backbone of core that returns each kind of features, for messages."""
+
+
+def _such_as(kinds: tuple[type[FeatureSpec], ...]) -> str:
+    """Return an example of a backbone that returns features of one of the `kinds`, or nothing."""
+    examples = (name for kind, name in BACKBONES.items() if readable(kind, kinds))
+    name = next(examples, None)
+    return f", such as `{name}`" if name else ""
 
 
 def feature_problems(
@@ -21,7 +40,8 @@ def feature_problems(
         yield Problem(
             ("router",),
             f"{source}, {type(router).__name__} reads {described(router.reads)}; use `router: "
-            f"shared`, or a backbone that returns {described(router.reads)}",
+            f"shared`, or a backbone that returns {described(router.reads)}"
+            f"{_such_as(router.reads)}",
         )
     for task, (adapter, head) in heads.items():
         name = type(head).__name__
@@ -30,7 +50,7 @@ def feature_problems(
             fix = (
                 f"add `adapter: {join}`"
                 if join
-                else f"use a backbone that returns {described(head.reads)}"
+                else f"use a backbone that returns {described(head.reads)}{_such_as(head.reads)}"
             )
             message = f"{source}, {name} reads {described(head.reads)}; {fix}"
             yield Problem(("tasks", task, "head"), message)

@@ -11,12 +11,20 @@ from mtlkit.report.run_page import RunRecord as RunRecord
 from mtlkit.report.run_page import render_page as render_page
 
 from .evaluate import load_trained as load_trained
+from .export import Exported as Exported
+from .export import export_model as export_model
+from .export_onnx import OnnxGraph as OnnxGraph
+from .export_onnx import write_onnx as write_onnx
 from .folder import RunFolder as RunFolder
 from .folder import State as State
 from .folder import open_run as open_run
 from .folder import read_json as read_json
 from .folder import write_json as write_json
 from .lock import lock_folder as lock_folder
+from .model_card import card_table as card_table
+from .model_card import card_versions as card_versions
+from .predict import SavedModel as SavedModel
+from .predictions import SamplePredictions as SamplePredictions
 from .report import read_evaluation as read_evaluation
 from .run import Run as Run
 from .tune import TuneResult as TuneResult

@@ -8,6 +8,7 @@ from torch import Tensor
 from mtlkit.assembly import Assembly, encode_targets
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError
+from mtlkit.model import MultiTaskModel
 from mtlkit.targets.base import Target
 from mtlkit.targets.rows import CHUNK, Rows
 from mtlkit.task import Task
@@ -18,16 +19,12 @@ def encoded_splits(
 ) -> dict[str, dict[str, Rows]]:
     """Return the targets of each task in every split, by split.
 
-    Raises `DataError` if a split is empty or disagrees with training: a class that training lacks,
-    labels of another type, or a label on access that its target refuses. A run would otherwise fail
-    after its last step.
+    Raises `DataError` if a split disagrees with training: a class that training lacks, labels of
+    another type, or a label on access that its target refuses. A run would otherwise fail after its
+    last step.
     """
     encoded = {}
     for name, split in data.splits().items():
-        if len(split) == 0:
-            raise DataError(
-                f"the {name} split is empty; add samples to it, or leave the split out of the data"
-            )
         open_labels = data.open_labels if name == "test" else frozenset[str]()
         encoded[name] = encode_targets(split, tasks, assembly, open_labels)
         for task, rows in encoded[name].items():
@@ -35,6 +32,15 @@ def encoded_splits(
                 place = f"tasks.{task}: the label {tasks[task].target or task!r} of"
                 _check(place, rows, split.ids, assembly.targets[task])
     return encoded
+
+
+def fit_heads(model: MultiTaskModel, labels: Mapping[str, Rows]) -> None:
+    """Fit each head to the training labels of its task; `DataError` names the task."""
+    for task, rows in labels.items():
+        try:
+            model.head(task).fit_targets(rows)
+        except DataError as cause:
+            raise DataError(f"tasks.{task}.head: {cause}") from cause
 
 
 def _check(place: str, rows: Rows, ids: Sequence[str], target: Target) -> None:

@@ -15,6 +15,7 @@ from mtlkit.data.source import Loading
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext
+from mtlkit.evaluators.pictures import Pictures
 from mtlkit.evaluators.task_metrics import TaskMetrics
 from mtlkit.evaluators.trained_model import TrainedModel
 from mtlkit.features.inputs import InputSpec, InputSpecs, described_inputs
@@ -40,16 +41,6 @@ from mtlkit.task_types import Role
 from mtlkit.training.batch_order import batch_order
 from mtlkit.training.device import chosen_device
 from mtlkit.transforms.view import source_of
-
-
-def load_model(path: Path | str, catalog: Catalog | None = None) -> MultiTaskModel:
-    """Return the trained model of the run at `path`, in evaluation mode, without loading its data.
-
-    Raises `RunError` if the folder holds no finished run.
-    """
-    folder = open_run(Path(path))
-    catalog = catalog or load_catalog()
-    return read_model(folder, load_recipe(folder.recipe, catalog), catalog)
 
 
 def evaluate(
@@ -131,6 +122,8 @@ def evaluate_trained(
     # aim of the recipe less directly than the evaluators that it lists
     results = [evaluator.evaluate(trained) for evaluator in (*listed, TaskMetrics())]
     _refuse_doubles([TaskMetrics(), *listed], [results[-1], *results[:-1]])
+    if not any(isinstance(evaluator, Pictures) for evaluator in listed):
+        results.append(Pictures().evaluate(trained))  # only a section, without metrics
     status = folder.status()
     metrics = {name: value for result in results for name, value in result.metrics.items()}
     event = Evaluated(

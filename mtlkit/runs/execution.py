@@ -1,7 +1,6 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
 import os
-from collections.abc import Mapping
 
 import attrs
 import torch
@@ -10,8 +9,9 @@ from mtlkit.assembly import Assembly, assembly_of
 from mtlkit.data.dataset import Data
 from mtlkit.errors import RunError, error_text
 from mtlkit.model import MultiTaskModel, assemble
-from mtlkit.runs.encoded_splits import encoded_splits
+from mtlkit.runs.encoded_splits import encoded_splits, fit_heads
 from mtlkit.runs.evaluate import evaluate_trained
+from mtlkit.runs.first_samples import check_first_samples
 from mtlkit.runs.folder import RunFolder, State, Status, read_json, write_json
 from mtlkit.runs.logs import log_checksums
 from mtlkit.runs.numerics import changed_arithmetic
@@ -20,7 +20,6 @@ from mtlkit.runs.run_data import load_on_ranks
 from mtlkit.runs.run_session import RunSession
 from mtlkit.runs.saved_model import allocation_errors, save_model
 from mtlkit.runs.warm_start import warm_start
-from mtlkit.targets.rows import Rows
 from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.loop import Training
@@ -43,9 +42,11 @@ def execute(session: RunSession, progress: Progress) -> None:
         check_data(folder, data, recipe.tasks, assembly, session.catalog, session.accept, progress)
     targets = encoded_splits(data, recipe.tasks, assembly)
     checkpoint = newest_checkpoint(folder.checkpoints)
-    model = _new_model(
-        session, assembly, targets["train"], progress, resumed=checkpoint is not None
-    )
+    model = _new_model(session, assembly, resumed=checkpoint is not None)
+    fit_heads(model, targets["train"])
+    if checkpoint is None:
+        check_first_samples(model, data, targets, recipe.tasks)
+        _begin(session, model, progress)
     training = Training(
         model,
         recipe.weighting.build(model.terms, model.router.features.width),
@@ -73,33 +74,27 @@ def execute(session: RunSession, progress: Progress) -> None:
     ranks.wait()  # a caller may read the files of the first rank on any rank
 
 
-def _new_model(
-    session: RunSession,
-    assembly: Assembly,
-    targets: Mapping[str, Rows],
-    progress: Progress,
-    *,
-    resumed: bool,
-) -> MultiTaskModel:
-    """Return the network with the weights that training starts from; `resumed` replaces them."""
+def _new_model(session: RunSession, assembly: Assembly, *, resumed: bool) -> MultiTaskModel:
+    """Return the network with new weights, which a checkpoint replaces if the run is `resumed`."""
     recipe = session.recipe
-    if not resumed:
-        for note in recipe.notes():
-            progress.say(f"note: {note}")
     torch.manual_seed(recipe.seed)
     # a checkpoint holds the weights; the pretrained file may no longer exist
     backbone = recipe.backbone.blank() if resumed else recipe.backbone
     with allocation_errors():
-        model = assemble(backbone, recipe.router, recipe.tasks, assembly)
-    for task in recipe.tasks:
-        model.head(task).fit_targets(targets[task])
-    if not resumed and recipe.warm_start is not None:
+        return assemble(backbone, recipe.router, recipe.tasks, assembly)
+
+
+def _begin(session: RunSession, model: MultiTaskModel, progress: Progress) -> None:
+    """Print the notes of the recipe, and take the weights of the run that it starts from."""
+    recipe = session.recipe
+    for note in recipe.notes():
+        progress.write(f"note: {note}")
+    if recipe.warm_start is not None:
         report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
-        progress.say(report.line())
+        progress.write(report.line())
         if session.ranks.first:
             path = session.folder.provenance
             write_json(path, {**read_json(path), "warm_start": report.facts()})
-    return model
 
 
 def _resume(
@@ -112,8 +107,8 @@ def _resume(
     restore(training, checkpoint, folder)
     changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
     if changed is not None:
-        progress.say(changed)
-    progress.say(f"resuming after step {training.step} of {training.steps}")
+        progress.write(changed)
+    progress.write(f"resuming after step {training.step} of {training.steps}")
 
 
 def restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> None:
@@ -143,7 +138,7 @@ def _finish(session: RunSession, training: Training, data: Data, progress: Progr
         pid=os.getpid(),
     )
     folder.write_status(status)
-    progress.say("evaluating")
+    progress.write("evaluating")
     compared = session.beside if session.report else None
     evaluate_trained(
         folder, session.recipe, training.model, data, session.device, compared, session.observers

@@ -89,21 +89,21 @@ class PlainProgress(Progress):
     def loading(self, label: str, done: int, total: int) -> None:
         if label != self._label or done == total or time.monotonic() >= self._next:
             self._label = label
-            self.say(f"{label}: {done} of {total}")
+            self.write(f"{label}: {done} of {total}")
 
     def trained(self, standing: TrainingProgress) -> None:
         epoch_ended = standing.step % standing.steps_per_epoch == 0
         if epoch_ended or standing.step == standing.steps or time.monotonic() >= self._next:
-            self.say(
+            self.write(
                 f"epoch {standing.epoch}/{standing.epochs} step {standing.step}/{standing.steps} | "
                 f"{standing.samples_per_second:.0f} samples/s | {_means(standing)}"
                 f"{duration(standing.seconds_left)} left"
             )
 
     def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:
-        self.say(f"validation after epoch {epoch:g}: {folded_text(metrics)}")
+        self.write(f"validation after epoch {epoch:g}: {folded_text(metrics)}")
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         self._next = time.monotonic() + PATIENCE
         self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
@@ -144,9 +144,9 @@ class LiveProgress(Progress):
             self._table = _table(standing)
 
     def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:
-        self.say(f"validation after epoch {epoch:g}: {folded_text(metrics)}")
+        self.write(f"validation after epoch {epoch:g}: {folded_text(metrics)}")
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         self._live.console.print(printable(line), markup=False, highlight=False)
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ def check_data(
     """
     now = data_fingerprint(data, tasks, assembly)
     if not folder.assembly.exists():
-        save_assembly(folder, assembly, now, catalog)
+        save_assembly(folder, assembly, now, data.preprocessing, catalog)
         return
     if read_assembly(folder, catalog) != assembly:
         raise DataError(
@@ -79,9 +79,9 @@ def check_data(
     if changes:
         refuse_changes(folder, changes, accept)
         record_changes(folder, changes, _step(folder))
-        save_assembly(folder, assembly, now, catalog)
+        save_assembly(folder, assembly, now, data.preprocessing, catalog)
     elif others := content_changes(read_fingerprint(folder), now):
-        progress.say(
+        progress.write(
             f"warning: the values of the inputs differ from those that the run began with: "
             f"{', '.join(others)}; another version of a decoder can be the reason"
         )

@@ -1,7 +1,7 @@
 """A trained model on disk: its weights, and the properties of the data that it was built from."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,19 +41,31 @@ def allocation_errors() -> Iterator[None]:
 
 
 def save_assembly(
-    folder: RunFolder, assembly: Assembly, data: Fingerprint, catalog: Catalog
+    folder: RunFolder,
+    assembly: Assembly,
+    data: Fingerprint,
+    preprocessing: Mapping[str, Any],
+    catalog: Catalog,
 ) -> None:
-    """Write the assembly of the run's model and the fingerprint of its data.
+    """Write the assembly of the run's model, and the fingerprint and preprocessing of its data.
 
     A target has the name of its type in `catalog`.
     """
-    write_json(folder.assembly, {**plain(assembly, catalog), "data": data})
+    write_json(
+        folder.assembly, {**plain(assembly, catalog), "data": data, "preprocessing": preprocessing}
+    )
 
 
 def read_fingerprint(folder: RunFolder) -> Fingerprint:
     """Return the fingerprint of the data that the run began with."""
-    fingerprint: Fingerprint = read_json(folder.assembly)["data"]
+    fingerprint: Fingerprint = _stored(folder)["data"]
     return fingerprint
+
+
+def read_preprocessing(folder: RunFolder) -> Mapping[str, Any]:
+    """Return what the data source of the run fitted to the training samples."""
+    preprocessing: Mapping[str, Any] = _stored(folder)["preprocessing"]
+    return preprocessing
 
 
 def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
@@ -70,9 +82,20 @@ def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
 
     converter.register_structure_hook(Target, target)
     converter.register_structure_hook(InputSpecs, _inputs)
-    values = read_json(folder.assembly)
-    del values["data"]
+    values = _stored(folder)
+    del values["data"], values["preprocessing"]
     return converter.structure(values, Assembly)
+
+
+def _stored(folder: RunFolder) -> dict[str, Any]:
+    values = read_json(folder.assembly)
+    missing = [key for key in ("inputs", "targets", "data", "preprocessing") if key not in values]
+    if missing:
+        raise RunError(
+            f"{folder.assembly}: got no key {missing[0]!r}, which this version of mtlkit writes; "
+            f"train the run again, or use the version in {folder.provenance}"
+        )
+    return values
 
 
 def _inputs(values: dict[str, Any], _: Any) -> InputSpecs:

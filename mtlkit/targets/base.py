@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mtlkit.component import Component
 from mtlkit.errors import DataError
+from mtlkit.targets.decoded import Decoded, by_name
 from mtlkit.targets.geometry import Box, Size
 
 
@@ -60,6 +61,41 @@ class Target(Component):
             raise DataError(f"expected labels of shape {self.shape}, got {tuple(labels.shape)}")
         if labels.dtype != self.dtype:
             raise DataError(f"expected labels in {self.dtype}, got {labels.dtype}")
+
+    def picture(self, labels: Tensor, like: Tensor) -> Tensor | None:
+        """Return the labels of one sample, without N, as colors (H, W, 3) in bytes.
+
+        Numbers have the scale of the labels `like`. Labels without pixels have no picture: None.
+        """
+        return None
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Return the predictions of a head's raw `outputs`: probabilities of classes, or numbers.
+
+        Numbers are unchanged.
+        """
+        return outputs
+
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        """Return `predictions` (N, ...), of `probabilities`, as columns of a table or as maps.
+
+        `mask` (N, L) is False for the padding of sequences.
+        """
+        if self.dims == 1:
+            return Decoded(columns={"": predictions.tolist(), **self._units(len(predictions))})
+        if self.dims == 2:
+            names = self.components or tuple(map(str, range(predictions.shape[1])))
+            units = self._units(len(predictions))
+            return Decoded(columns={**by_name(names, predictions), **units})
+        return Decoded(maps=predictions)
+
+    @property
+    def units(self) -> str:
+        """Unit of the numbers, such as "mm"; empty if there is none."""
+        return ""
+
+    def _units(self, count: int) -> dict[str, list[str]]:
+        return {"unit": [self.units] * count} if self.units else {}
 
     def flip(self, labels: Tensor, frame: Size) -> Tensor:
         """Return the labels of one sample, without N, for an input that is mirrored in x.

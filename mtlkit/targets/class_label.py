@@ -1,10 +1,13 @@
 """One class for each sample."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import attrs
+from torch import Tensor
 
 from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.decoded import CLASSES, Decoded, by_name
 
 
 @attrs.frozen(kw_only=True)
@@ -26,6 +29,16 @@ class ClassTarget(CodedTarget):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.names
+
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        highest, codes = predictions.max(dim=1)
+        columns: dict[str, Sequence[Any]] = {
+            "": [self.names[code] for code in codes.tolist()],
+            "probability": highest.tolist(),
+        }
+        if len(self.names) <= CLASSES:
+            columns |= by_name(self.names, predictions, "probability/")
+        return Decoded(columns=columns)
 
     @property
     def codes(self) -> int:

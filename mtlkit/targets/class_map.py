@@ -3,8 +3,12 @@
 from typing import ClassVar
 
 import attrs
+import torch
+from torch import Tensor
 
 from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.colors import NO_LABEL, class_colors
+from mtlkit.targets.decoded import Decoded
 from mtlkit.targets.maps import MapTarget
 
 
@@ -23,9 +27,16 @@ class ClassMapTarget(MapTarget, CodedTarget):
 
     names: tuple[str, ...]
 
+    def picture(self, labels: Tensor, like: Tensor) -> Tensor:
+        colors = class_colors(self.codes)[labels.clamp(min=0)]
+        return torch.where((labels >= 0).unsqueeze(-1), colors, NO_LABEL)
+
     @property
     def classes(self) -> tuple[str, ...]:
         return self.names
+
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        return Decoded(maps=predictions.argmax(dim=self.class_dim))
 
     @property
     def codes(self) -> int:

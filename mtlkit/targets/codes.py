@@ -29,6 +29,9 @@ class CodedTarget(Target):
     def present(self, labels: Tensor) -> Tensor:
         return labels != MISSING
 
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.softmax(dim=self.class_dim)
+
     def check(self, labels: Tensor) -> None:
         super().check(labels)
         wrong = labels[(labels < MISSING) | (labels >= self.codes)]

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mtlkit.targets.base import check_columns
 from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.decoded import Decoded, by_name
 
 
 @attrs.frozen(kw_only=True)
@@ -30,6 +31,13 @@ class MultiLabelTarget(CodedTarget):
     @property
     def codes(self) -> int:
         return 2
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        return outputs.sigmoid()
+
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        columns = by_name(self.names, predictions > 0.5)
+        return Decoded(columns={**columns, **by_name(self.names, predictions, "probability/")})
 
     def check(self, labels: Tensor) -> None:
         super().check(labels)

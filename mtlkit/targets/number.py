@@ -9,7 +9,7 @@ from mtlkit.targets.numbers import RealTarget
 
 @attrs.frozen(kw_only=True)
 class NumberTarget(RealTarget):
-    """One number for each sample (N,), NaN if missing.
+    """One number for each sample (N,), NaN if missing; `unit` is shown with predictions.
 
     >>> import torch
     >>> NumberTarget().weights(torch.tensor([2.5, torch.nan])).tolist()
@@ -20,3 +20,9 @@ class NumberTarget(RealTarget):
     shape: ClassVar[str] = "(N,)"
     dims: ClassVar[int] = 1
     default_head: ClassVar[str] = "regression"
+
+    unit: str = ""
+
+    @property
+    def units(self) -> str:
+        return self.unit

@@ -3,10 +3,12 @@
 from typing import ClassVar
 
 import attrs
+import torch
 from torch import Tensor
 
 from mtlkit.component import at_least, one_of
 from mtlkit.errors import DataError
+from mtlkit.targets.colors import NO_LABEL, number_colors
 from mtlkit.targets.geometry import Box, Size
 from mtlkit.targets.maps import MapTarget
 from mtlkit.targets.numbers import RealTarget
@@ -39,6 +41,11 @@ class RealMapTarget(MapTarget, RealTarget):
     @property
     def components(self) -> tuple[str, ...]:
         return tuple(f"channel-{index}" for index in range(self.channels))
+
+    def picture(self, labels: Tensor, like: Tensor) -> Tensor:
+        first, known = labels[0], like[0][~like[0].isnan()]
+        low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+        return torch.where(first.isnan().unsqueeze(-1), NO_LABEL, number_colors(first, low, high))
 
     def crop(
         self, labels: Tensor, frame: Size, box: Box, size: Size, *, zoom: float = 1.0

@@ -3,8 +3,11 @@
 from typing import ClassVar
 
 import attrs
+import torch
+from torch import Tensor
 
 from mtlkit.targets.codes import CodedTarget
+from mtlkit.targets.decoded import Decoded
 
 
 @attrs.frozen(kw_only=True)
@@ -21,6 +24,17 @@ class TokenTarget(CodedTarget):
     @property
     def classes(self) -> tuple[str, ...]:
         return self.names
+
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        highest, codes = predictions.max(dim=self.class_dim)
+        present = torch.ones_like(codes, dtype=torch.bool) if mask is None else mask
+        rows = range(len(codes))
+        return Decoded(
+            columns={
+                "": [[self.names[code] for code in codes[row, present[row]]] for row in rows],
+                "probability": [highest[row, present[row]].tolist() for row in rows],
+            }
+        )
 
     @property
     def codes(self) -> int:

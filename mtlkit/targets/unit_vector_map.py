@@ -4,9 +4,12 @@ from typing import ClassVar
 
 import attrs
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.errors import DataError
+from mtlkit.targets.colors import NO_LABEL
+from mtlkit.targets.decoded import Decoded
 from mtlkit.targets.geometry import Size, rotate_directions
 from mtlkit.targets.maps import MapTarget
 
@@ -30,6 +33,14 @@ class UnitVectorMapTarget(MapTarget):
 
     def present(self, labels: Tensor) -> Tensor:
         return (labels != 0).any(dim=1)
+
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        return Decoded(maps=F.normalize(predictions, dim=1))
+
+    def picture(self, labels: Tensor, like: Tensor) -> Tensor:
+        present = self.present(labels.unsqueeze(0))[0].unsqueeze(-1)
+        colors = ((labels.movedim(0, -1) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+        return torch.where(present, colors, NO_LABEL)
 
     def check(self, labels: Tensor) -> None:
         super().check(labels)

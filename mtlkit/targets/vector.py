@@ -29,6 +29,11 @@ class VectorTarget(RealTarget):
     default_head: ClassVar[str] = "vector-regression"
 
     names: tuple[str, ...]
+    unit: str = ""  # of all components, shown with predictions
+
+    @property
+    def units(self) -> str:
+        return self.unit
 
     @property
     def components(self) -> tuple[str, ...]:

@@ -120,7 +120,7 @@ class Updater:
         One all-reduce decides both. It is the only device sync of a step, except those of
         components, such as the grouped router.
         """
-        requested = stop_request is not None and stop_request.wished
+        requested = stop_request is not None and stop_request.requested
         totals = [result.total for result in backward.results]
         finite = totals[0].isfinite() if len(totals) == 1 else torch.stack(totals).isfinite().all()
         if self.ranks.world == 1:

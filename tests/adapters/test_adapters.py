@@ -139,7 +139,7 @@ def problems(backbone, router=None, adapter=None):
             "router: got pyramids (N, P) from the backbone TimmModel, MMoE reads vectors (N, D) or "
             "maps (N, C, H, W) or tokens (N, L, D) or nodes (M, D); use `router: shared`, or a "
             "backbone that returns vectors (N, D) or maps (N, C, H, W) or tokens (N, L, D) or "
-            "nodes (M, D)",
+            "nodes (M, D), such as `mlp`",
         ),
     ],
 )

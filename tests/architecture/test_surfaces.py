@@ -24,10 +24,9 @@ from mtlkit.testing.suite import CHECKS
 
 PUBLIC = {
     *("Catalog", "Component", "MtlkitError", "Recipe", "Reduction", "Role", "Task", "Train"),
-    "GroupedBatches",
-    "WarmStart",
+    *("GroupedBatches", "Transforms", "WarmStart"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
-    *("balance", "compare", "evaluate", "tune"),
+    *("balance", "compare", "evaluate", "predict", "tune"),
     *("adapters", "backbones", "callbacks", "comparison", "data", "evaluators", "heads"),
     *("loggers", "metrics", "ops", "optim", "plugins", "routers", "runs", "testing"),
     *("transforms", "weightings"),
@@ -44,6 +43,8 @@ OPTIONS = {
     "runs": {"folder", "--where", "--state", "--sort", "--inside", "--open"},
     "resume": {"run", "--accept", "--beside", "--cache", "--quiet"},
     "evaluate": {"run", "--accept", "--beside", "--cache"},
+    "predict": {"run", "source", "--out", "--device", "--cache"},
+    "export": {"run", "--out", "--license"},
     "report": {"run", "--beside", "--out"},
     "explain": {"recipe", "--set"},
     "list": {"family"},

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import pytest
@@ -142,8 +143,12 @@ class TestSignals:
     )
     def test_outside_the_updates(self, name, part, home, call, whole, monkeypatch):
         with monkeypatch.context() as patch:
-            act = getattr(signal, name)
-            patch.setattr(execution, part, lambda *_, **__: os.kill(os.getpid(), act))
+
+            def stop(*_, **__):
+                os.kill(os.getpid(), getattr(signal, name))
+                time.sleep(10)  # the signal may be handled a moment later, and ends this
+
+            patch.setattr(execution, part, stop)
             assert call(*TRAIN)[0] == 2
         assert RunFolder(home / "run").status().state is State.INTERRUPTED
         assert call("resume", "run", "--quiet")[0] == 0
@@ -177,7 +182,7 @@ class TestOutput:
         with suppress(OSError), open("/dev/full", "w", buffering=1) as full:
             display = shown(quiet=False, to=full)
             for _ in range(3):
-                display.say("a line")
+                display.write("a line")
             display.close()
             with pytest.raises(OSError, match="No space"):
                 full.write("the stream itself still fails\n")

@@ -156,7 +156,7 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(home, capsys):
 
 def test_a_saved_model_predicts_without_its_data(home):
     shutil.rmtree(home / "pictures")
-    model = mtlkit.load_model(home / "two")
+    model = mtlkit.load_model(home / "two").network
     assert not model.training
     with torch.no_grad():
         said = model(torch.zeros(3, 1, 8, 8, dtype=torch.uint8))

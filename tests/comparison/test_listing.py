@@ -93,3 +93,15 @@ def test_a_run_with_an_unreadable_file_is_listed(kind, tmp_path):
     listed = list_runs(tmp_path)
     assert {run.path.name for run in listed} == {"one", "two"}
     assert all(run.state == DAMAGED for run in listed)  # neither has what a run records
+
+
+def test_a_comparison_of_studies_states_the_runs_that_are_missing(copied, made):
+    from mtlkit.comparison.results.differences import differences
+
+    whole = made[0].path
+    assert "unfinished" not in differences(whole, whole)
+    lines = (copied / "results.jsonl").read_bytes().splitlines(keepends=True)
+    (copied / "results.jsonl").write_bytes(b"".join(lines[:-1]))
+    count = len(lines)
+    row = ("ended", f"{count} of {count} runs", f"{count - 1} of {count} runs")
+    assert differences(whole, copied)["unfinished"] == [row]

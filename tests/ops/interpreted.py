@@ -14,7 +14,7 @@ from mtlkit.ops import linear_cross_entropy, margin_cross_entropy, multi_head_cr
 from mtlkit.ops.dispatch.choice import choose
 from mtlkit.ops.dispatch.implementation import Request
 from mtlkit.ops.dispatch.table import builtin_ops
-from mtlkit.ops.triton import config
+from mtlkit.ops.kernels import triton_config
 from mtlkit.ops.triton import linear as triton_linear
 from mtlkit.ops.triton import saved as triton_logits
 from mtlkit.ops.triton.heads import small_heads
@@ -123,9 +123,9 @@ def test_several_tiles_of_classes(name, op, monkeypatch, no_worse_than_eager):
 @pytest.mark.parametrize("features", [35, 48])
 @pytest.mark.parametrize(("capability", "rows"), [(75, 64), (80, 64), (90, 128), (100, 128)])
 def test_however_the_work_is_cut(capability, rows, features, monkeypatch, no_worse_than_eager):
-    gpu = config.Gpu(capability, processors=2)
-    monkeypatch.setattr(config, "H100", gpu)
-    assert config.of_product(torch.float16, gpu, 130, 300, even=True).rows == rows
+    gpu = triton_config.Gpu(capability, processors=2)
+    monkeypatch.setattr(triton_config, "H100", gpu)
+    assert triton_config.of_product(torch.float16, gpu, 130, 300, even=True).rows == rows
     given = inputs(130, features, 300, torch.float16)
     ways = [("triton", torch.float16), ("eager", torch.float16), ("eager", torch.float64)]
     no_worse_than_eager(torch.float16, *(results(linear, each, given, kind) for each, kind in ways))

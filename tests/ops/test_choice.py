@@ -204,7 +204,7 @@ def test_what_is_remembered_without_bound_is_known():
     }
     assert unbounded == {
         "kernels.compiled.compiled",  # the definitions of two ops
-        "triton.config._gpu",  # one for each GPU
+        "kernels.triton_config._gpu",  # one for each GPU
         "dispatch.device.device_of",  # a CPU and a GPU
         "triton.heads._starts",  # one for each net
     }

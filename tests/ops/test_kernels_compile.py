@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from mtlkit.ops.dispatch.choice import interpreting
-from mtlkit.ops.triton import config
+from mtlkit.ops.kernels import triton_config
 
 if importlib.util.find_spec("triton") is None or interpreting():
     pytest.skip("needs triton, not interpreting", allow_module_level=True)
@@ -82,7 +82,7 @@ def test_a_kernel_fits_every_gpu(card, name):
     if name in PRODUCTS:
         assert found.copies, "no load goes on while products are made"
     if name in PRODUCTS[:2]:
-        promised = config.of_product(torch.bfloat16, GPUS[card], 512, 8192, even=True)
+        promised = triton_config.of_product(torch.bfloat16, GPUS[card], 512, 8192, even=True)
         assert found.resident >= promised.resident
         rows, parts = start.grid
         assert rows * parts > 0.7 * GPUS[card].processors
@@ -167,8 +167,8 @@ def test_offsets_of_rows_are_made_in_64_bits(name):
 @pytest.mark.parametrize("card", GPUS)
 def test_the_classes_are_divided_so_that_the_last_program_ends_soonest(card, rows, classes):
     gpu = GPUS[card]
-    cut = config.of_product(torch.bfloat16, gpu, rows, classes, even=True)
-    found = config.classes_of_a_program(cut, gpu, rows, classes)
+    cut = triton_config.of_product(torch.bfloat16, gpu, rows, classes, even=True)
+    found = triton_config.classes_of_a_program(cut, gpu, rows, classes)
     assert found % cut.classes == 0
     tiles, across = -(-classes // cut.classes), -(-rows // cut.rows)
 

@@ -20,8 +20,8 @@ from mtlkit.routers import CGC, MTAN, PLE, CrossStitch, DSelectK, Features, Lear
 from mtlkit.routers.dselect_k import binary_codes, selected, smooth_step
 from mtlkit.routers.learn_to_branch import MIN_TEMPERATURE
 from mtlkit.routers.mmoe import MMoERouter
-from mtlkit.runs.evaluate import load_model
 from mtlkit.runs.fit import fit
+from mtlkit.runs.predict import load_model
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.testing import add_small_data, small_recipe
@@ -464,7 +464,7 @@ def test_a_whole_run_measures_what_the_network_says(config, tmp_path):
     """Training, validation and evaluation all see the features that each task has of its own."""
     recipe = attrs.evolve(small_recipe(), router=config)
     run = fit(recipe, tmp_path / "run", quiet=True, catalog=add_small_data(load_catalog("none")))
-    model = load_model(tmp_path / "run", add_small_data(load_catalog("none")))
+    model = load_model(tmp_path / "run", add_small_data(load_catalog("none"))).network
     split = recipe.data.load(Loading()).validation
     with torch.no_grad():
         logits = model(split.inputs).outputs["kind"]

@@ -78,9 +78,9 @@ def sit_and_tell(folder, pipe):
     """A sitting that says when each update begins."""
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         os.write(pipe, b"x")
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     Updater.update = update
     sit(folder)
@@ -101,9 +101,7 @@ def kill_after(folder, updates, seconds):
 
 def main() -> None:
     torch.set_num_threads(1)
-    execution.evaluate_trained = lambda *_: (
-        None
-    )  # it has tests of its own and takes longer than all
+    execution.evaluate_trained = lambda *_: None  # it takes longer than all else
     folder, rng, gone_on, killed = Path(sys.argv[1]), random.Random(sys.argv[2]), [], 0
     whole = folder.with_name("whole")
     assert ended(child(lambda: sit(whole)))

@@ -26,9 +26,9 @@ from mtlkit.heads import Classification
 from mtlkit.loggers import JsonLines, TensorBoard
 from mtlkit.optim import SGD
 from mtlkit.recipe_io import load_recipe
-from mtlkit.runs.evaluate import load_model
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, State, read_json
+from mtlkit.runs.predict import load_model
 from mtlkit.task import Task
 from mtlkit.training import checkpoint, loop
 from mtlkit.training.checkpoint import saved_steps
@@ -51,10 +51,10 @@ def at_update(monkeypatch, number, act):
     """Call `act` when the update `number` (from 0) begins."""
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         if step == number:
             act()
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     monkeypatch.setattr(Updater, "update", update)
 
@@ -103,7 +103,7 @@ def test_training_lowers_the_loss(start, points):
 
 def test_a_saved_model_needs_no_data(start, points):
     run = start(points.LEARNED)
-    model = load_model(run.path, points.catalog())
+    model = load_model(run.path, points.catalog()).network
     saved = load_file(run.model)
     assert all(value.equal(saved[key]) for key, value in model.state_dict().items())
     inputs = torch.randint(0, 256, (5, 1, 16, 16), dtype=torch.uint8)

@@ -10,7 +10,7 @@ from mtlkit.backbones import MLP, Backbone, BackboneModule, NodeFeatures, Transf
 from mtlkit.data import Categorical, Data, DataSource, InputSpec, NamedInputs, Numeric, Split
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators import TaskMetrics
-from mtlkit.features.normalization import Normalization
+from mtlkit.features.normalization import InputNormalization
 from mtlkit.heads import Regression
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.families import Registrar
@@ -158,7 +158,7 @@ def test_a_run_trains_and_is_evaluated_again(case, catalog, tmp_path):
     assert run.metrics["test/kind/loss"] > 0
     again = evaluate(run.path, catalog=catalog)
     assert again.metrics == run.metrics
-    model = load_model(run.path, catalog)
+    model = load_model(run.path, catalog).network
     data = case.data.load(None)
     assert model.assembly.inputs == data.input_specs
     outputs = model(data.test.inputs[torch.tensor([3, 1])]).outputs
@@ -172,7 +172,7 @@ def test_each_channel_is_normalized_by_its_mean():
     labels = columns(torch.Generator().manual_seed(0))
     data = attrs.evolve(divided(images, labels, None), mean=mean, std=std)
     assert data.input_specs == InputSpec(shape=(3, 2, 2), mean=mean, std=std)
-    normalized = Normalization(data.input_specs)(images)
+    normalized = InputNormalization(data.input_specs)(images)
     for channel in range(3):
         expected = (images[:, channel] - mean[channel]) / std[channel]
         torch.testing.assert_close(normalized[:, channel], expected)

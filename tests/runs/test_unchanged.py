@@ -13,9 +13,10 @@ import torch
 from mtlkit.checksums import sealed, unsealed
 from mtlkit.data import Categorical, Numeric
 from mtlkit.errors import DataError, InterruptedRunError, MtlkitError, RunError
-from mtlkit.runs.evaluate import evaluate, load_model
+from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import fit, resume
 from mtlkit.runs.folder import RunFolder, read_json, write_json
+from mtlkit.runs.predict import load_model
 from mtlkit.runs.report import write_report
 from mtlkit.training.update import Updater
 
@@ -37,10 +38,10 @@ def runs(tmp_path_factory):
         fit(points.PLAIN, root / "finished", catalog=points.catalog(), quiet=True)
         plain = Updater.update
 
-        def update(self, step, wish):
+        def update(self, step, stop_request):
             if step == 10:
                 raise KeyboardInterrupt
-            return plain(self, step, wish)
+            return plain(self, step, stop_request)
 
         patch.setattr(Updater, "update", update)
         with pytest.raises(InterruptedRunError):
@@ -225,7 +226,6 @@ DATA = {
     reordered: "ids of train",
     halved: "inputs of train",
     renamed: "ids of train",
-    as_floats: "its labels, sample shape or normalization differ",
 }
 
 
@@ -252,6 +252,16 @@ def test_other_data_is_refused(points, stopped, resumed, finished, monkeypatch, 
     assert (accepted["step"], accepted["kind"]) == (12, "data")
 
 
+def test_inputs_of_another_dtype_do_not_fit_the_network(
+    points, stopped, resumed, finished, monkeypatch
+):
+    with_data(monkeypatch, points, as_floats)
+    with pytest.raises(DataError, match="its labels, sample shape or normalization differ"):
+        resumed()
+    with pytest.raises(DataError, match=r"in uint8, .* now of shape .* in float32"):
+        evaluate(finished.path, catalog=points.catalog(), accept=["data"])
+
+
 def test_other_values_of_inputs_are_a_warning(points, stopped, monkeypatch, capsys):
     with_data(monkeypatch, points, lambda split: attrs.evolve(split, inputs=split.inputs ^ 1))
     resume(stopped.path, catalog=points.catalog(), report=False)
@@ -268,10 +278,10 @@ def test_an_unknown_kind_is_refused(resumed):
 def test_a_log_that_is_removed_while_the_run_writes_to_it(points, tmp_path, monkeypatch):
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         if step == 6:
             (tmp_path / "run" / "log.jsonl").unlink()
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     monkeypatch.setattr(Updater, "update", update)
     with pytest.raises(RunError, match=r"log\.jsonl: got a file that was removed, replaced or cut"):

@@ -81,7 +81,7 @@ def test_a_loop_ends_in_the_bits_of_mtlkit_fit(points, loops, tmp_path):
     for step in range(loop.batches.per_epoch):
         loop.update(step)
     fitted, trained = (
-        mtlkit.load_model(run.path, catalog=points.catalog()).state_dict(),
+        mtlkit.load_model(run.path, catalog=points.catalog()).network.state_dict(),
         loop.model.state_dict(),
     )
     assert all(trained[name].equal(value) for name, value in fitted.items())

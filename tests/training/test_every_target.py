@@ -63,7 +63,7 @@ def test_a_run_trains_resumes_and_is_evaluated_again(points, tmp_path):
     before = run.metrics
     for name in ("rare/mean-iou", "age/mae", "side/auroc", "place/rmse", "rare/labels"):
         assert f"validation/{name}" in before, sorted(before)
-    model = load_model(run.path, catalog)
+    model = load_model(run.path, catalog).network
     data = recipe.data.load(None)
     assert model.assembly.targets == {k: c.target for k, c in data.train.columns.items()}
     assert resume(run.path, catalog=catalog, quiet=True).metrics == before

@@ -75,7 +75,8 @@ def test_a_run_is_evaluated_on_whole_frames_after_the_test_transforms(tmp_path, 
     for task in MAPS:
         assert run.metrics[f"test/{task}/labels"] == pixels
     assert {"test/parts/mean-iou", "test/depth/mae", "test/normals/angle-mean"} < {*run.metrics}
-    assert mtlkit.load_model(run.path, catalog=catalog).assembly.inputs.shape == (3, 16, 16)
+    network = mtlkit.load_model(run.path, catalog=catalog).network
+    assert network.assembly.inputs.shape == (3, 16, 16)
 
 
 def test_mixup_of_maps_is_refused_before_the_first_update(tmp_path, catalog):

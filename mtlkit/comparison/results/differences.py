@@ -58,9 +58,20 @@ def _of_studies(one: StudyFolder, other: StudyFolder) -> dict[str, list[Row]]:
             recipe = flat_yaml(folder.recipe(problem))
             into |= {f"{problem}: {path}": value for path, value in recipe.items()}
     return {
+        **_unfinished(one, other),
         "comparison": list(_texts(*options)),
         "mean over seeds": list(_numbers(_means(one), _means(other))),
     }
+
+
+def _unfinished(one: StudyFolder, other: StudyFolder) -> dict[str, list[Row]]:
+    """Return a table of how many runs have ended, if some of either study have not."""
+    counts = [
+        (len(folder.records()), int(read_json(folder.study)["runs"])) for folder in (one, other)
+    ]
+    if all(ended >= runs for ended, runs in counts):
+        return {}
+    return {"unfinished": [("ended", *(f"{ended} of {runs} runs" for ended, runs in counts))]}
 
 
 def _means(folder: StudyFolder) -> dict[str, float]:

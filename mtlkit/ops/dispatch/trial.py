@@ -25,7 +25,7 @@ class Trial(NamedTuple):
     missing: Tensor | None = None
 
 
-class Draw:
+class TrialInputs:
     """Random inputs and labels for `rows` samples, drawn from one generator."""
 
     def __init__(self, rows: int, generator: torch.Generator) -> None:

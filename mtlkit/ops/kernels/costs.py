@@ -7,10 +7,10 @@ GPU are only counted.
 import math
 
 from mtlkit.ops.dispatch.implementation import Cost, Request
+from mtlkit.ops.kernels import triton_config
 from mtlkit.ops.kernels.chunked import tile_width
 from mtlkit.ops.kernels.fused_grad import ROWS
 from mtlkit.ops.kernels.saved_softmax import TILE
-from mtlkit.ops.triton import config
 
 CACHED = 8e6
 """A matrix of logits of fewer bytes stays in the caches of a CPU."""
@@ -122,12 +122,12 @@ def triton_saved(request: Request) -> Cost:
 
 def triton(request: Request) -> Cost:
     """No matrix of logits but a tile of the backward pass; products by our kernel are slower."""
-    tile = request.rows * min(request.classes, config.TILE) * request.size
+    tile = request.rows * min(request.classes, triton_config.TILE) * request.size
     weight = request.classes * request.features * request.size
     return Cost(
         flops=1.2 * products(request, backward=3),
         moved=4 * weight if request.device == "cuda" else INTERPRETED * request.logits,
-        calls=30 + 8 * math.ceil(request.classes / config.TILE),
+        calls=30 + 8 * math.ceil(request.classes / triton_config.TILE),
         peak=(tile if request.gradient else 0) + of_rows(request),
     )
 

@@ -17,7 +17,7 @@ from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.tiles import accumulator
 
 
-class Part(NamedTuple):
+class GroupRows(NamedTuple):
     """The rows [start, stop) of a group in the sorted order, and its number of classes."""
 
     group: int
@@ -31,7 +31,7 @@ class RowBlock(NamedTuple):
 
     start: int
     stop: int
-    parts: list[Part]
+    parts: list[GroupRows]
 
 
 def row_blocks(counts: Tensor, weights: list[Tensor], logits: Tensor) -> list[RowBlock]:
@@ -42,7 +42,7 @@ def row_blocks(counts: Tensor, weights: list[Tensor], logits: Tensor) -> list[Ro
     parts, start = [], 0
     for group, (rows, weight) in enumerate(zip(counts.tolist(), weights, strict=False)):
         if rows:
-            parts.append(Part(group, start, start + rows, len(weight)))
+            parts.append(GroupRows(group, start, start + rows, len(weight)))
         start += rows
     if parts and logits.nbytes <= CACHED:
         return [RowBlock(0, start, parts)]

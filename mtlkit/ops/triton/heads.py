@@ -9,7 +9,7 @@ from mtlkit.ops.dispatch.implementation import Request
 from mtlkit.ops.kernels.concatenated import fake_gradients, fake_heads, make_backward, save
 from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.tiles import accumulator
-from mtlkit.ops.triton.config import count, even, of_heads
+from mtlkit.ops.kernels.triton_config import count, even, of_heads
 from mtlkit.ops.triton.support import kernels, on_device_of, upcast
 from mtlkit.ops.triton.support import refuses as refuses_any
 

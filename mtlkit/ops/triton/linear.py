@@ -7,7 +7,14 @@ from mtlkit.ops.kernels.chunked import gradients_by_tiles
 from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.negatives import fake_gradients, fake_negatives, make_backward, save
 from mtlkit.ops.kernels.tiles import Gradients, Logits, finite, inverse_norm
-from mtlkit.ops.triton.config import TILE, classes_of_a_program, count, even, gpu_of, of_product
+from mtlkit.ops.kernels.triton_config import (
+    TILE,
+    classes_of_a_program,
+    count,
+    even,
+    gpu_of,
+    of_product,
+)
 from mtlkit.ops.triton.support import kernels, on_device_of, upcast
 
 

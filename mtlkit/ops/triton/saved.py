@@ -14,7 +14,7 @@ from mtlkit.ops.kernels.custom_op import custom_op
 from mtlkit.ops.kernels.grad_buffers import consumable, zeros_for_none
 from mtlkit.ops.kernels.negatives import fake_gradients, row_numbers, save
 from mtlkit.ops.kernels.tiles import Logits, accumulator, add_product, spans
-from mtlkit.ops.triton.config import count, of_row
+from mtlkit.ops.kernels.triton_config import count, of_row
 from mtlkit.ops.triton.support import kernels, on_device_of
 
 TILE = 16384

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 from mtlkit_synthetic_faces.face_set import FaceSet
 
 if TYPE_CHECKING:
-    from mtlkit_synthetic_faces.plan import Rows
+    from mtlkit_synthetic_faces.plan import FacePlan
     from mtlkit_synthetic_faces.png_folder import write_png_folder
     from mtlkit_synthetic_faces.rendered import RenderedSet, render_set
     from mtlkit_synthetic_faces.sheet import contact_sheet
 
 __all__ = [
+    "FacePlan",
     "FaceSet",
     "RenderedSet",
-    "Rows",
     "contact_sheet",
     "render_set",
     "write_png_folder",
 ]
 _HOME = {
     "RenderedSet": "rendered",
-    "Rows": "plan",
+    "FacePlan": "plan",
     "contact_sheet": "sheet",
     "render_set": "rendered",
     "write_png_folder": "png_folder",

@@ -13,7 +13,7 @@ Ints = npt.NDArray[np.int32]
 
 
 @attrs.frozen(eq=False)
-class Rows:
+class FacePlan:
     """The plan of a face set: arrays (N,), in which element i describes picture i.
 
     `pose` is the number of the camera in `protocol.POSES`, `yaw` its yaw in degrees, `light` the
@@ -31,16 +31,16 @@ class Rows:
         return len(self.subject)
 
     @classmethod
-    def of(cls, table: npt.ArrayLike) -> "Rows":
-        """Create rows from a table (N,5) of subject, session, pose, light, expression."""
+    def of(cls, table: npt.ArrayLike) -> "FacePlan":
+        """Create a plan from a table (N,5) of subject, session, pose, light, expression."""
         columns = np.asarray(table, np.int32).reshape(-1, 5).T
         subject, session, pose, light, expression = (np.ascontiguousarray(c) for c in columns)
         yaw = np.array([camera.yaw for camera in POSES], np.int32)[pose]
         return cls(subject, session, pose, yaw, light, expression)
 
-    def take(self, index: npt.NDArray[np.integer] | slice) -> "Rows":
-        """Return the rows at `index`, in its order."""
-        return Rows(*(array[index] for array in attrs.astuple(self, recurse=False)))
+    def take(self, index: npt.NDArray[np.integer] | slice) -> "FacePlan":
+        """Return the plan of the pictures at `index`, in its order."""
+        return FacePlan(*(array[index] for array in attrs.astuple(self, recurse=False)))
 
     @property
     def gallery(self) -> npt.NDArray[np.bool_]:
@@ -50,7 +50,7 @@ class Rows:
         return np.asarray((factors == neutral[:, None]).all(0))
 
 
-def plan(faces: FaceSet) -> Rows:
+def plan(faces: FaceSet) -> FacePlan:
     """Return the rows of a face set, by subject, the gallery picture of each first.
 
     >>> rows = plan(FaceSet(subjects=3, images_per_subject=8))
@@ -62,7 +62,7 @@ def plan(faces: FaceSet) -> Rows:
     for subject in range(faces.first_subject, faces.first_subject + faces.subjects):
         block = combinations if combinations is not None else _balanced_sample(faces, subject)
         blocks.append(np.column_stack([np.full(len(block), subject), block]))
-    return Rows.of(np.concatenate(blocks)[:, [0, 1, 2, 4, 3]])
+    return FacePlan.of(np.concatenate(blocks)[:, [0, 1, 2, 4, 3]])
 
 
 def _first(values: list[int], first: int) -> list[int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mtlkit_synthetic_faces.plan import Rows
+from mtlkit_synthetic_faces.plan import FacePlan
 from mtlkit_synthetic_faces.protocol import EXPRESSIONS
 from mtlkit_synthetic_faces.rendered import RenderedSet
 from mtlkit_synthetic_faces.sheet import contact_sheet
@@ -34,13 +34,13 @@ def _save(picture: npt.NDArray[np.uint8], path: Path) -> None:
     Image.fromarray(picture[..., 0] if picture.shape[2] == 1 else picture).save(path)
 
 
-def _file_name(rows: Rows, i: int) -> str:
+def _file_name(rows: FacePlan, i: int) -> str:
     subject = f"{rows.subject[i]:05d}"
     factors = f"d{rows.session[i]}_p{rows.pose[i]:02d}_l{rows.light[i]:02d}"
     return f"{subject}/{subject}_{factors}_{EXPRESSIONS[rows.expression[i]]}.png"
 
 
-def _write_labels(rows: Rows, path: Path) -> None:
+def _write_labels(rows: FacePlan, path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(COLUMNS)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mtlkit_synthetic_faces.cache import cached_images
 from mtlkit_synthetic_faces.face_set import FaceSet
-from mtlkit_synthetic_faces.plan import Rows, plan
+from mtlkit_synthetic_faces.plan import FacePlan, plan
 from mtlkit_synthetic_faces.rendering.render import Studio
 from mtlkit_synthetic_faces.worker import photographs
 from mtlkit_synthetic_faces.worker_pool import rendered_by_workers
@@ -32,11 +32,11 @@ class RenderedSet:
 
     faces: FaceSet
     images: Images
-    rows: Rows
+    rows: FacePlan
     reused: bool
 
 
-def _groups(faces: FaceSet, rows: Rows) -> list[Index]:
+def _groups(faces: FaceSet, rows: FacePlan) -> list[Index]:
     """Return the row indices of each (subject, session), which shares geometry and shadows."""
     code = rows.subject.astype(np.int64) * faces.sessions + rows.session
     order = np.argsort(code, kind="stable")
@@ -61,7 +61,7 @@ def _worker_count(workers: int | None, groups: int, images: int) -> int:
 
 
 def _render(
-    faces: FaceSet, rows: Rows, groups: list[Index], workers: int
+    faces: FaceSet, rows: FacePlan, groups: list[Index], workers: int
 ) -> Generator[tuple[Index, Images], None, None]:
     """Yield (index, pictures) of each group."""
     if workers > 1:

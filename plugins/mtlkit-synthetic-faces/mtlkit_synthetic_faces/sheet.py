@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.face_set import FaceSet
-from mtlkit_synthetic_faces.plan import Rows
+from mtlkit_synthetic_faces.plan import FacePlan
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, NEUTRAL_EXPRESSION, NEUTRAL_LIGHT
 
 Images = npt.NDArray[np.uint8]
@@ -62,7 +62,7 @@ def contact_sheet(faces: FaceSet, *, subjects: int = 8) -> Images:
         for (subject, day), photo_session in photo_sessions.items():
             index = [i for i, column in enumerate(columns) if column[0] == day]
             if index:
-                rows = Rows.of([(subject, *columns[i]) for i in index])
+                rows = FacePlan.of([(subject, *columns[i]) for i in index])
                 block[subject - faces.first_subject, index] = photo_session.photographs(rows)
         blocks.append(tiled(block.reshape(-1, *block.shape[2:]), len(columns)))
     width = max(block.shape[1] for block in blocks)

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.face_set import FaceSet
-from mtlkit_synthetic_faces.plan import Rows
+from mtlkit_synthetic_faces.plan import FacePlan
 from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
 
 
-def photographs(studio: Studio, rows: Rows) -> npt.NDArray[np.uint8]:
+def photographs(studio: Studio, rows: FacePlan) -> npt.NDArray[np.uint8]:
     """Render pictures (N,C,H,W) of rows of one subject in one session."""
     return PhotoSession.of(studio, int(rows.subject[0]), int(rows.session[0])).photographs(rows)
 
@@ -29,5 +29,5 @@ def main() -> None:
     sys.stdout = sys.stderr  # keeps prints of libraries out of the pictures
     studio = Studio.open(FaceSet(**json.loads(requests.readline())))
     for line in requests:
-        responses.write(photographs(studio, Rows.of(json.loads(line))).tobytes())
+        responses.write(photographs(studio, FacePlan.of(json.loads(line))).tobytes())
         responses.flush()

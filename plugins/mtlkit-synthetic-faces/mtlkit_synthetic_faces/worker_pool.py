@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mtlkit_synthetic_faces.face_set import FaceSet
-from mtlkit_synthetic_faces.plan import Rows
+from mtlkit_synthetic_faces.plan import FacePlan
 
 Index = npt.NDArray[np.intp]
 Images = npt.NDArray[np.uint8]
@@ -54,7 +54,7 @@ class _Worker:
         values = {field.name: getattr(faces, field.name) for field in attrs.fields(FaceSet)}
         self._unsent: tuple[object, ...] = (values,)
 
-    def render(self, rows: Rows) -> Images:
+    def render(self, rows: FacePlan) -> Images:
         """Return pictures (N,C,H,W) of rows of one (subject, session); raises WorkerError."""
         table = (rows.subject, rows.session, rows.pose, rows.light, rows.expression)
         requests, responses = self._process.stdin, self._process.stdout
@@ -99,7 +99,7 @@ class _Worker:
 
 
 def rendered_by_workers(
-    faces: FaceSet, rows: Rows, groups: list[Index], workers: int
+    faces: FaceSet, rows: FacePlan, groups: list[Index], workers: int
 ) -> Generator[tuple[Index, Images], None, None]:
     """Yield (index, pictures) of each of the `groups` of `rows`, as they finish.
 

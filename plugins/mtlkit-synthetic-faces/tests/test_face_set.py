@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mtlkit_synthetic_faces.face_set import FaceSet
-from mtlkit_synthetic_faces.plan import Rows, plan
+from mtlkit_synthetic_faces.plan import FacePlan, plan
 from mtlkit_synthetic_faces.protocol import LIGHT_PRIORITY, LIGHTS, POSES
 
 
-def keys(rows: Rows) -> list[tuple[int, ...]]:
+def keys(rows: FacePlan) -> list[tuple[int, ...]]:
     columns = (rows.subject, rows.session, rows.pose, rows.light, rows.expression)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 

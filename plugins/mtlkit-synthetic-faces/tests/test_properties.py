@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mtlkit_synthetic_faces.face_set import FaceSet
-from mtlkit_synthetic_faces.plan import Rows
+from mtlkit_synthetic_faces.plan import FacePlan
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS, POSES
 from mtlkit_synthetic_faces.rendered import render_set
 from mtlkit_synthetic_faces.rendering.render import LUMINANCE, PhotoSession, Studio
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 
 def shots(photo_session: PhotoSession, *what: tuple[int, int, int]) -> Array:
     """Pictures (N,H,W) in gray levels of (pose, light, expression)."""
-    rows = Rows.of([(photo_session.number, photo_session.day, *one) for one in what])
+    rows = FacePlan.of([(photo_session.number, photo_session.day, *one) for one in what])
     return photo_session.photographs(rows)[:, 0].astype(float)
 
 

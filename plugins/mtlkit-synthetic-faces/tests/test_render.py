@@ -4,7 +4,7 @@ import attrs
 import numpy as np
 import pytest
 from mtlkit_synthetic_faces.face_set import FaceSet
-from mtlkit_synthetic_faces.plan import Rows, plan
+from mtlkit_synthetic_faces.plan import FacePlan, plan
 from mtlkit_synthetic_faces.protocol import FRONTAL_POSE, LIGHTS
 from mtlkit_synthetic_faces.rendered import render_set
 from mtlkit_synthetic_faces.rendering.render import PhotoSession, Studio
@@ -14,7 +14,7 @@ NOISY = FaceSet(subjects=2, size=32, sessions=2, images_per_subject=16)
 
 def shot(photo_session: PhotoSession, *what: tuple[int, int, int]) -> np.ndarray:
     """Pictures (N,H,W) of (pose, light, expression)."""
-    rows = Rows.of([(photo_session.number, photo_session.day, *one) for one in what])
+    rows = FacePlan.of([(photo_session.number, photo_session.day, *one) for one in what])
     return photo_session.photographs(rows)[:, 0].astype(float)
 
 

@@ -9,7 +9,16 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from mtlkit.data import Categorical, Data, DataSource, Frame, Loading, Split, threads
+from mtlkit.data import (
+    Categorical,
+    Data,
+    DataSource,
+    Frame,
+    Loading,
+    Split,
+    read_new_images,
+    threads,
+)
 from mtlkit.plugins import DataError, at_least, between
 from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.input_files import locate, read_lines
@@ -102,6 +111,9 @@ class FaceImageSource(DataSource):
     def _requires_check(self, _: "attrs.Attribute[bool]", value: bool) -> None:
         if value and not self.check:
             raise ValueError("skip_bad: requires the check of all images; remove `check: false`")
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
 
 
 def load_listing(

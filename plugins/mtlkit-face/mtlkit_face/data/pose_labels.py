@@ -49,7 +49,7 @@ class Estimator:
 
         Raises `DataError` if the run lacks the task, or if its inputs are not square images.
         """
-        model = load_model(run)
+        model = load_model(run).network
         classes = model.assembly.classes
         shape = one_input(model.assembly.inputs, "pose labels").shape
         if task not in classes:

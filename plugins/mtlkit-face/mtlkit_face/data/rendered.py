@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -12,7 +13,16 @@ from mtlkit_synthetic_faces.protocol import EXPRESSIONS, POSES
 from mtlkit_synthetic_faces.worker_pool import WorkerError
 from torch import Tensor
 
-from mtlkit.data import Categorical, Data, DataSource, Loading, Split, read_table
+from mtlkit.data import (
+    Categorical,
+    Data,
+    DataSource,
+    Frame,
+    Loading,
+    Split,
+    read_new_images,
+    read_table,
+)
 from mtlkit.plugins import DataError, at_least, between, optional
 from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.label_columns import label_column
@@ -41,6 +51,9 @@ class Rendered(DataSource, FaceSet):
     test_images_per_subject: int | None = attrs.field(default=None, validator=optional(at_least(2)))
     validation: float = attrs.field(default=0.1, validator=between(0, 0.9))
     labels: Path | None = None
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
 
     def load(self, loading: Loading) -> Data:
         """Render or load the faces of the training, validation and test splits.

@@ -4,16 +4,14 @@ Follows Mitchell et al., "Model Cards for Model Reporting" (2019).
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
 import attrs
 
-from mtlkit.runs import Evaluation, number, read_evaluation
+from mtlkit.runs import Evaluation, card_table, card_versions, number, read_evaluation
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.inference.model import FaceModel
-from mtlkit_face.inference.onnx_export import Exported
+from mtlkit_face.inference.onnx_export import ExportedTemplates
 
 _UNSTATED = "not stated; the trainer of the model must state it before passing the model on"
 
@@ -67,7 +65,9 @@ class Licenses:
     data: str | None = None
 
 
-def model_card(model: FaceModel, licenses: Licenses, exported: Exported | None = None) -> str:
+def model_card(
+    model: FaceModel, licenses: Licenses, exported: ExportedTemplates | None = None
+) -> str:
     """Return the card of `model` as Markdown, with missing facts marked as not stated.
 
     Raises `RunError` if the run has not been evaluated.
@@ -76,20 +76,20 @@ def model_card(model: FaceModel, licenses: Licenses, exported: Exported | None =
     parts = [
         f"# Model card: {model.folder.path.absolute().name}",
         evaluation.facts.get("model", "A multi-task network") + ", trained with mtlkit.",
-        "## The model\n\n" + _table(("", ""), _identity(model, evaluation, exported)),
-        "## Licenses\n\n" + _table(("", ""), _licenses(model, licenses)),
+        "## The model\n\n" + card_table(("", ""), _identity(model, evaluation, exported)),
+        "## Licenses\n\n" + card_table(("", ""), _licenses(model, licenses)),
         f"## Intended use\n\n{_USE}",
         f"## Limits\n\n{_LIMITS}",
         f"## Law\n\n{_LAW}",
         "## Data\n\n" + _data(model, evaluation),
         "## Measured\n\n" + "\n\n".join(_measured(evaluation)),
-        "## Versions\n\n" + _table(("", ""), _versions(model.folder.provenance)),
+        "## Versions\n\n" + card_table(("", ""), card_versions(model.folder)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _identity(
-    model: FaceModel, evaluation: Evaluation, exported: Exported | None
+    model: FaceModel, evaluation: Evaluation, exported: ExportedTemplates | None
 ) -> Iterator[tuple[str, str]]:
     frame = model.frame
     color = "gray" if frame.channels == 1 else "RGB"
@@ -117,7 +117,7 @@ def _licenses(model: FaceModel, licenses: Licenses) -> Iterator[tuple[str, str]]
 def _data(model: FaceModel, evaluation: Evaluation) -> str:
     facts = [(name, evaluation.facts[name]) for name in _data_facts(evaluation)]
     source = type(model.recipe.data).__name__
-    text = _table(("", ""), [("source", source), *facts])
+    text = card_table(("", ""), [("source", source), *facts])
     if isinstance(model.recipe.data, Rendered):
         return f"{_RENDERED}\n\n{text}"
     return (
@@ -142,10 +142,10 @@ def _measured(evaluation: Evaluation) -> Iterator[str]:
         for name in shown
         if name in evaluation.metrics
     ]
-    yield _table(("metric", "value"), headlines) if headlines else "Nothing was measured."
+    yield card_table(("metric", "value"), headlines) if headlines else "Nothing was measured."
     groups = _by_group(evaluation.metrics)
     for name, values in groups.items():
-        yield _table((f"`{name}` by group", "value"), list(values.items()))
+        yield card_table((f"`{name}` by group", "value"), list(values.items()))
     if not groups:
         yield "No metric was measured by groups of images or people."
     yield (
@@ -167,21 +167,3 @@ def _by_group(metrics: Mapping[str, float]) -> dict[str, dict[str, str]]:
         if middle and slash and start in ("face", "face/validation"):
             groups.setdefault(f"{start}/rank1", {})[f"{label} {group}"] = number(value)
     return groups
-
-
-def _versions(provenance: Path) -> Iterator[tuple[str, str]]:
-    record = json.loads(provenance.read_text(encoding="utf-8"))
-    versions = {"python": record["python"], **record["versions"]}
-    for component in record["components"].values():
-        versions[component["distribution"]] = component["version"]
-    yield from sorted(versions.items())
-
-
-def _table(header: tuple[str, str], rows: Iterable[tuple[str, str]]) -> str:
-    lines = [header, ("---", "---"), *rows]
-    return "\n".join(f"| {_cell(left)} | {_cell(right)} |" for left, right in lines)
-
-
-def _cell(text: str) -> str:
-    """Escape bars and line breaks, which would start a new cell or row."""
-    return " ".join(text.split()).replace("|", "\\|")

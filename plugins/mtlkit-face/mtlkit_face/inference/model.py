@@ -109,7 +109,7 @@ def open_model(
     folder = open_run(Path(run))
     catalog = load_catalog()
     recipe = load_recipe(folder.recipe, catalog)
-    network = load_model(folder.path, catalog).to(device)
+    network = load_model(folder.path, catalog).network.to(device)
     task = task or _main_task(folder, recipe)
     if task not in network.assembly.classes:
         raise DataError(

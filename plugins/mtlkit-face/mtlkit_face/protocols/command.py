@@ -206,7 +206,7 @@ def _evaluate(
     except ValueError as mistake:
         raise DataError(str(mistake)) from mistake
     catalog = load_catalog()
-    model = load_model(run, catalog)
+    model = load_model(run, catalog).network
     weights = hashlib.sha256(RunFolder(run).model.read_bytes()).hexdigest()
     file = run / "recipe.yaml"
     mistakes = [str(problem) for problem in protocol.problems(load_recipe(file, catalog).terms())]

@@ -16,6 +16,7 @@ from mtlkit_face.inference.onnx_export import export
 from PIL import Image
 
 from mtlkit.plugins import DataError, MissingExtraError
+from mtlkit.runs import export_onnx
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +52,23 @@ def test_the_file_says_whose_it_is_and_what_it_takes(models, exported):
 def again(exported, monkeypatch):
     """Exporting without tracing anew: the program is that of the s-CNN."""
 
-    def program(model):
+    def program(graph, path):
         proto = onnx.load(exported["s"].path)
         del proto.metadata_props[:]
         return SimpleNamespace(model_proto=proto)
 
-    monkeypatch.setattr(onnx_export, "_program", program)
+    monkeypatch.setattr(export_onnx, "program_of", program)
 
 
 @pytest.mark.parametrize("far", [1e-3, float("nan")])
 def test_a_file_that_differs_is_not_left(models, tmp_path, again, monkeypatch, far):
     path = tmp_path / "m.onnx"
-    monkeypatch.setattr(onnx_export, "difference", lambda *given: far * (len(given[-1]) > 1))
+    monkeypatch.setattr(export_onnx, "difference", lambda *given: far * (len(given[-1]) > 1))
     with pytest.raises(DataError) as caught:
         export(models["s"], path)
     images = "1 image" if far != far else "7 images"
     assert str(caught.value) == (
-        f"{path}: not written: for {images} of noise the templates of onnxruntime and PyTorch "
+        f"{path}: not written: for {images} of noise the outputs of onnxruntime and PyTorch "
         f"differ by {far:.2g}, expected 0.0001 at most; try other versions of onnxruntime and torch"
     )
     assert list(tmp_path.iterdir()) == []
@@ -78,7 +79,7 @@ def test_images_of_ones_own_are_compared_as_well(models, people, tmp_path, again
     asked = []
     monkeypatch.setattr(onnx_export, "CHUNK", 3)
     monkeypatch.setattr(
-        onnx_export, "difference", lambda *given: asked.append(given[-1]) or 1e-6 * len(asked)
+        export_onnx, "difference", lambda *given: asked.append(given[-1]) or 1e-6 * len(asked)
     )
     found = export(models["s"], tmp_path / "m.onnx", files)
     assert [len(images) for images in asked] == [1, 7, 1, 3, 1, 2]
@@ -97,9 +98,9 @@ def test_a_file_that_differs_for_an_image_of_ones_own_is_not_left(
     file = next(people.rglob("*.png"))
     pixels = torch.from_numpy(np.array(Image.open(file)))[None, None]
     monkeypatch.setattr(
-        onnx_export, "difference", lambda *given: 0.25 * torch.equal(given[-1], pixels)
+        export_onnx, "difference", lambda *given: 0.25 * torch.equal(given[-1], pixels)
     )
-    with pytest.raises(DataError, match="not written: for 1 given image the templates"):
+    with pytest.raises(DataError, match="not written: for 1 given image the outputs"):
         export(models["s"], tmp_path / "m.onnx", [file])
     (tmp_path / "bad.png").write_bytes(b"junk")
     with pytest.raises(DataError, match=r"bad\.png: is not an image of a supported format; expect"):
@@ -125,7 +126,7 @@ def test_without_onnx_the_extra_is_named(models, tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError) as caught:
         export(models["s"], tmp_path / "m.onnx")
     assert str(caught.value) == (
-        "the export needs ONNX: onnxruntime is not installed; run `pip install 'mtlkit-face[onnx]'`"
+        "the export needs ONNX: onnxruntime is not installed; run `pip install 'mtlkit[onnx]'`"
     )
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from mtlkit_synthetic_faces import atlas, hair, skin
 from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit_synthetic_faces.head import HAIR, HeadModel, vertex_normals
-from mtlkit_synthetic_faces.plan import Rows
+from mtlkit_synthetic_faces.plan import FacePlan
 from mtlkit_synthetic_faces.protocol import LIGHTS, POSES
 from mtlkit_synthetic_faces.rendering.background import wall, wall_light
 from mtlkit_synthetic_faces.rendering.camera import Alignment, View, view_of
@@ -203,7 +203,7 @@ class PhotoSession:
             studio.model.masks, self.room, view.toward, self.palette,
         )  # fmt: skip
 
-    def photographs(self, rows: Rows) -> Images:
+    def photographs(self, rows: FacePlan) -> Images:
         """Render pictures (N,C,H,W) of rows of this subject in this session."""
         faces = self.studio.faces
         out = np.empty((len(rows), faces.channels, faces.size, faces.size), np.uint8)

@@ -1,12 +1,13 @@
 """Data source of Multi-PIE: select the pictures of a setting, count, check and label them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
 
-from mtlkit.data import Data, DataSource, Frame, Loading, Split, threads
+from mtlkit.data import Data, DataSource, Frame, Loading, Split, read_new_images, threads
 from mtlkit.plugins import DataError, at_least, between, one_of
 from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.image_source import gray_or_rgb
@@ -64,6 +65,9 @@ class MultiPie(DataSource):
     seed: int = attrs.field(default=0, validator=at_least(0))
     incomplete: bool = False
     check: bool = True
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
 
     def load(self, loading: Loading) -> Data:
         """Load the pictures of the setting; raises `DataError` if the tree does not match it."""

@@ -13,12 +13,12 @@ from typing import Any
 from torch import Tensor
 
 from mtlkit.ops.dispatch.implementation import Cost, Implementation, Request
-from mtlkit.ops.kernels import costs
+from mtlkit.ops.kernels import costs, triton_config
 from mtlkit.ops.kernels.chunked import chunked_negatives, tile_width
 from mtlkit.ops.kernels.margin_costs import with_unit_vectors
 from mtlkit.ops.kernels.saved_softmax import TILE, saved_softmax_negatives
 from mtlkit.ops.kernels.tiles import Logits
-from mtlkit.ops.triton import config, saved
+from mtlkit.ops.triton import saved
 from mtlkit.ops.triton.linear import triton_negatives
 from mtlkit.ops.triton.saved import negatives_of_logits
 from mtlkit.ops.triton.support import refuses as triton_refuses
@@ -72,7 +72,7 @@ def _triton_saved_cosine(request: Request) -> Cost:
 
 
 def _triton_cosine(request: Request) -> Cost:
-    return with_unit_vectors(costs.triton, 4, config.TILE, request)
+    return with_unit_vectors(costs.triton, 4, triton_config.TILE, request)
 
 
 def implementations(

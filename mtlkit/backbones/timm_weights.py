@@ -1,0 +1,140 @@
+"""Pretrained weights of timm models: files of several forms, and the images that they expect."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mtlkit.errors import AssemblyError
+from mtlkit.features.pretrained import PretrainedImages
+
+WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "backbone")
+"""Keys of checkpoints that hold the weights, in order of preference."""
+
+PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "encoder.", "net.")
+"""Starts of the names of weights that wrappers of models add."""
+
+LONGEST = 600
+"""Number of characters of timm's reasons that a message shows."""
+
+
+def pretrained_images(model: str) -> PretrainedImages | None:
+    """Return the preprocessing of the pretrained weights of `model`; None if timm has none.
+
+    All models of timm read RGB.
+    """
+    import timm
+
+    if not timm.is_model(model.partition(".")[0]):
+        return None  # the error is raised when the model is built
+    config = timm.get_pretrained_cfg(model)
+    if config is None or not config.mean or not config.std:
+        return None
+    return PretrainedImages(
+        mean=tuple(255 * value for value in config.mean),
+        std=tuple(255 * value for value in config.std),
+        interpolation=config.interpolation or "bicubic",
+        crop=float(config.crop_pct or 1.0),
+    )
+
+
+def pretrained_overlay(path: Path, model: str, expected: Iterable[str]) -> dict[str, Any]:
+    """Return the overlay of a model's pretrained configuration that makes timm load `path`.
+
+    timm then converts the weights: the first layer to the number of channels, and the embeddings of
+    positions to the size of the images. The weights of the classifier are left out, and `expected`
+    are the names of the others. Raises `AssemblyError` for a file without weights.
+    """
+    import timm
+
+    config = timm.get_pretrained_cfg(model)
+    classifiers = config.classifier if config is not None else None
+    names = (classifiers,) if isinstance(classifiers, str) else tuple(classifiers or ())
+    without = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
+    state, others = without_prefixes(read_weights(path), frozenset(expected))
+    if others:
+        shown = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        warnings.warn(
+            f"backbone.weights: {path} also has {len(others)} tensors of other parts, which are "
+            f"not used: {shown}",
+            stacklevel=2,
+        )
+    kept = {name: value for name, value in state.items() if name not in without}
+    # equal numbers of classes make timm refuse missing and unexpected names
+    return {"state_dict": kept, "num_classes": 0, "label_offset": 0}
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file or a torch checkpoint, without its wrapper."""
+    if not path.is_file():
+        raise AssemblyError(f"backbone.weights: no file {str(path.absolute())!r}")
+    try:
+        if path.suffix == ".safetensors":
+            state: Any = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as cause:  # torch and safetensors raise many types for other files
+        why = str(cause).partition(". ")[0]  # omits torch's advice on unsafe loading
+        raise AssemblyError(
+            f"backbone.weights: {str(path)!r} is not a file of weights: "
+            f"{type(cause).__name__}: {why}"
+        ) from cause
+    while isinstance(state, Mapping):
+        wrapped = [state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)]
+        if not wrapped:
+            break
+        state = wrapped[0]
+    if (
+        not isinstance(state, Mapping)
+        or not state
+        or not all(isinstance(value, Tensor) for value in state.values())
+    ):
+        raise AssemblyError(
+            f"backbone.weights: expected a mapping of names to tensors in {str(path)!r}, alone or "
+            f"under {', '.join(WRAPPERS)}; save the model's state_dict"
+        )
+    return dict(state)
+
+
+def without_prefixes(
+    state: Mapping[str, Tensor], expected: frozenset[str]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """Return `state` without the prefixes of wrappers, and the names that lack such a prefix.
+
+    >>> state = {"module.model.fc.bias": torch.zeros(1), "module.loss": torch.zeros(1)}
+    >>> without_prefixes(state, frozenset({"fc.bias"}))
+    ({'fc.bias': tensor([0.])}, ['loss'])
+    """
+    others: list[str] = []
+    named = dict(state)
+    while True:
+        prefix = next((p for p in PREFIXES if _is_wrapper(p, named, expected)), None)
+        if prefix is None:
+            return named, others
+        others += [name for name in named if not name.startswith(prefix)]
+        named = {
+            name.removeprefix(prefix): value
+            for name, value in named.items()
+            if name.startswith(prefix)
+        }
+
+
+def _is_wrapper(prefix: str, state: Mapping[str, Tensor], expected: frozenset[str]) -> bool:
+    """Return True if `prefix` starts names of `state` but none of the model's own."""
+    return (
+        any(name.startswith(prefix) for name in state)
+        and not any(name.startswith(prefix) for name in expected)
+        and not expected & state.keys()
+    )
+
+
+def is_download_error(cause: BaseException) -> bool:
+    """Return True for an error of the network, or of the cache of the hub."""
+    packages = {kind.__module__.partition(".")[0] for kind in type(cause).__mro__}
+    return isinstance(cause, OSError) or bool(
+        packages & {"huggingface_hub", "httpx", "requests", "urllib", "urllib3"}
+    )

@@ -1,0 +1,211 @@
+"""Columns of a table as inputs: standardized numbers and one-hot words, fitted to training rows."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import attrs
+import cattrs
+import torch
+from torch import Tensor
+
+from mtlkit.data.columns import Categorical
+from mtlkit.data.image_listing import Row
+from mtlkit.data.label_columns import parse_number, shortened
+from mtlkit.errors import DataError, did_you_mean
+
+_CONSTANT = 1e-12
+"""A column is constant if its std is less than this fraction of its size."""
+
+
+@attrs.frozen(kw_only=True)
+class FeatureColumn:
+    """A column of inputs: numbers with the `mean` and `std` of training, or `words`, one-hot."""
+
+    name: str
+    mean: float = 0.0
+    std: float = 1.0
+    words: tuple[str, ...] | None = None
+
+
+@attrs.frozen(kw_only=True)
+class TableFeatures:
+    """Columns of inputs in order, and all columns of the training table.
+
+    >>> features = TableFeatures(
+    ...     columns=(FeatureColumn(name="x", mean=1.0, std=2.0),), known=("x", "label")
+    ... )
+    >>> features.encode([Row("a", {"x": "5"}, "a")], fill=False).tolist()
+    [[2.0]]
+    """
+
+    columns: tuple[FeatureColumn, ...]
+    known: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values to save with a run."""
+        values: dict[str, Any] = cattrs.unstructure(self)
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "TableFeatures":
+        """Return what `to_json` returned."""
+        return cattrs.structure(values, cls)
+
+    def encode(self, rows: Sequence[Row], *, fill: bool) -> Tensor:
+        """Return the inputs (N, K) of `rows`; a column of numbers is one of K.
+
+        An empty cell and an unknown word become zeros, which is the training mean of a number, if
+        `fill` is true. Otherwise an empty cell is a `DataError`; see `check_new` for words.
+        """
+        cells = {c.name: [row.labels[c.name] for row in rows] for c in self.columns}
+        parsed = {
+            c.name: _parsed(rows, c.name, cells[c.name]) for c in self.columns if c.words is None
+        }
+        _refuse_infinite(parsed)
+        for column in self.columns:
+            if not fill:
+                _refuse_missing(rows, column.name, parsed.get(column.name))
+        numeric = [c for c in self.columns if c.words is None]
+        numbers = torch.tensor([parsed[c.name] for c in numeric], dtype=torch.float64)
+        mean = torch.tensor([[c.mean] for c in numeric], dtype=torch.float64).reshape(-1, 1)
+        std = torch.tensor([[c.std] for c in numeric], dtype=torch.float64).reshape(-1, 1)
+        standardized = (numbers.reshape(len(numeric), len(rows)) - mean) / std
+        standard = iter(standardized.nan_to_num(nan=0.0).float().T.unbind(1))
+        return torch.cat(
+            [
+                next(standard).unsqueeze(1) if c.words is None else _one_hot(c.words, cells[c.name])
+                for c in self.columns
+            ],
+            dim=1,
+        )
+
+    def check_new(self, rows: Sequence[Row], *, fill: bool) -> None:
+        """Raise `DataError` if new `rows` lack a column, or have a column or a word unseen before.
+
+        Unknown words are accepted if `fill` is true.
+        """
+        given = rows[0].labels
+        for column in self.columns:
+            if column.name not in given:
+                near = did_you_mean(column.name, given)
+                raise DataError(
+                    f"{rows[0].place}: no column {column.name!r}{near}; "
+                    f"expected the columns: {shortened([c.name for c in self.columns])}"
+                )
+        for name in given:
+            if name not in self.known:
+                raise DataError(
+                    f"{rows[0].place}: the column {name!r} is not in the training table"
+                    f"{did_you_mean(name, self.known)}; remove or rename it"
+                )
+        if fill:
+            return
+        for column in self.columns:
+            words = None if column.words is None else frozenset(column.words)
+            for row in rows if words is not None else ():
+                word = row.labels[column.name]
+                if word is not None and words is not None and word not in words:
+                    raise DataError(
+                        f"{row.place}: the column {column.name!r} is {word!r}, which no training "
+                        f"row has; expected one of {shortened(column.words or ())}, or train with "
+                        f"`fill: true`"
+                    )
+
+
+def fit_features(
+    rows: Sequence[Row], names: Sequence[str], train: Sequence[int], known: Iterable[str]
+) -> TableFeatures:
+    """Return the columns `names` fitted to the rows `train`: mean 0 and std 1, and words.
+
+    A column of numbers has numbers in all `rows`. Raises `DataError` for a column without a value.
+    """
+    parsed = {name: _numbers([row.labels[name] for row in rows]) for name in names}
+    numeric = {name: numbers for name, numbers in parsed.items() if numbers is not None}
+    _refuse_infinite(numeric)
+    statistics = iter(_statistics(numeric, train))
+    columns = []
+    for name, numbers in parsed.items():
+        if numbers is not None:
+            mean, std = next(statistics)
+            columns.append(FeatureColumn(name=name, mean=mean, std=std))
+            continue
+        words = Categorical.of([rows[row].labels[name] for row in train]).names
+        if not words:
+            raise _empty(name)
+        columns.append(FeatureColumn(name=name, words=words))
+    return TableFeatures(columns=tuple(columns), known=tuple(known))
+
+
+def _statistics(
+    columns: Mapping[str, Sequence[float]], train: Sequence[int]
+) -> list[tuple[float, float]]:
+    """Return mean and std of the training rows of each column; std 1 if it does not vary."""
+    if not columns:
+        return []
+    numbers = torch.tensor(list(columns.values()), dtype=torch.float64)[:, torch.tensor(train)]
+    present = ~numbers.isnan()
+    if not present.any(dim=1).all():
+        raise _empty(list(columns)[int((~present.any(dim=1)).nonzero()[0])])
+    count = present.sum(dim=1, keepdim=True)
+    mean = numbers.nansum(dim=1, keepdim=True) / count
+    std = ((numbers - mean).square().nansum(dim=1, keepdim=True) / count).sqrt()
+    largest = numbers.nan_to_num(nan=0.0).abs().amax(dim=1, keepdim=True)
+    # a column that does not vary becomes 0
+    std = torch.where(std <= _CONSTANT * largest, 1.0, std)
+    return list(zip(mean.flatten().tolist(), std.flatten().tolist(), strict=True))
+
+
+def _empty(name: str) -> DataError:
+    return DataError(f"data.features: the column {name!r} is empty in every training row")
+
+
+def _refuse_infinite(columns: Mapping[str, Sequence[float]]) -> None:
+    for name, numbers in columns.items():
+        if any(map(math.isinf, numbers)):
+            raise DataError(f"data.features: the column {name!r} has an infinite number")
+
+
+def _refuse_missing(rows: Sequence[Row], name: str, numbers: Sequence[float] | None) -> None:
+    """Raise `DataError` if the column has an empty cell or a NaN."""
+    if numbers is None:
+        missing = [row for row in rows if row.labels[name] is None]
+    else:
+        missing = [row for row, x in zip(rows, numbers, strict=True) if math.isnan(x)]
+    if missing:
+        text = missing[0].labels[name]
+        cell = "empty" if text is None else repr(text)
+        raise DataError(
+            f"{missing[0].place}: the column {name!r} is {cell}, as in {len(missing) - 1} other "
+            f"rows; complete it, remove it from `features`, or set `fill: true`"
+        )
+
+
+def _numbers(cells: Sequence[str | None]) -> list[float] | None:
+    """Return the cells as numbers (N,), NaN if empty or `nan`; None if one is not a number."""
+    try:
+        return [math.nan if cell is None else parse_number(cell) for cell in cells]
+    except ValueError:
+        return None
+
+
+def _parsed(rows: Sequence[Row], name: str, cells: Sequence[str | None]) -> list[float]:
+    """Return the cells as numbers; `DataError` with the first place of another cell."""
+    numbers = _numbers(cells)
+    if numbers is not None:
+        return numbers
+    row = next(row for row, cell in zip(rows, cells, strict=True) if _numbers([cell]) is None)
+    raise DataError(
+        f"{row.place}: the column {name!r} is {row.labels[name]!r}, expected a number as in "
+        f"training"
+    )
+
+
+def _one_hot(words: Sequence[str], cells: Sequence[str | None]) -> Tensor:
+    """Return the indicators (N, K) of `words`; zeros for other cells."""
+    column = {word: index for index, word in enumerate(words)}
+    indicators = torch.zeros(len(cells), len(words))
+    for row, cell in enumerate(cells):
+        if cell is not None and cell in column:
+            indicators[row, column[cell]] = 1.0
+    return indicators
