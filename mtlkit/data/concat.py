@@ -30,7 +30,7 @@ def _of_sources(concat: "Concat", field: "attrs.Attribute[Any]", value: Mapping[
         if name not in concat.sources:
             known = list(concat.sources)
             hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
-            raise ValueError(f"{field.name}: {name!r} is no source{hint}")
+            raise ValueError(f"{field.name}: {name!r} is not a source{hint}")
 
 
 @attrs.frozen(kw_only=True)

@@ -24,7 +24,7 @@ from mtlkit.testing.suite import CHECKS
 
 PUBLIC = {
     *("Catalog", "Component", "MtlkitError", "Recipe", "Reduction", "Role", "Task", "Train"),
-    *("Transforms", "WarmStart"),
+    *("GroupedBatches", "Transforms", "WarmStart"),
     *("dump_recipe", "fit", "hookimpl", "load_catalog", "load_model", "load_recipe", "resume"),
     *("balance", "compare", "evaluate", "predict", "tune"),
     *("adapters", "backbones", "callbacks", "comparison", "data", "evaluators", "heads"),

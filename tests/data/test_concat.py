@@ -194,7 +194,7 @@ def test_samples_of_two_shapes_in_a_batch_are_refused():
         ({"names": ["a", "b/c"]}, "sources: expected names without a slash, got 'b/c'"),
         (
             {"names": ["faces", "b"], "rename": {"face": {}}},
-            "rename: 'face' is no source; did you mean 'faces'?",
+            "rename: 'face' is not a source; did you mean 'faces'?",
         ),
     ],
 )
