@@ -22,6 +22,7 @@ PAGES = [
     DOCS / "index.md",
     DOCS / "reference" / "errors.md",
     *(DOCS / "how-to" / f"{name}.md" for name in ("runs", "models", "recipes", "train", "labels")),
+    DOCS / "how-to" / "pretrained.md",
     *sorted((DOCS / "tutorials").glob("*.md")),
     *sorted((DOCS / "guide").glob("*.md")),
 ]
