@@ -1,7 +1,7 @@
 # Every target makes its own set-up: a virtual environment in .venv with everything installed.
 PYTHON ?= python3
 BIN := .venv/bin
-PLUGINS := plugins/mtlkit-synthetic-faces plugins/mtlkit-face plugins/mtlkit-torchjd plugins/mtlkit-hello
+PLUGINS := plugins/mtlkit-synthetic-faces plugins/mtlkit-face plugins/mtlkit-torchjd plugins/mtlkit-hello plugins/mtlkit-benchmarks
 RECIPES := plugins/mtlkit-face/mtlkit_face/recipes
 # another environment for the GPU's benchmarks, which then needs no network: BENCH_PYTHON=python3
 BENCH_PYTHON ?= $(BIN)/python

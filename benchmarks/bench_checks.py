@@ -70,10 +70,10 @@ def stopped(folder):
     steps = ROWS * 8 // 10 // 64 * EPOCHS // 2
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         if step == steps:
             raise KeyboardInterrupt
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     before = time.perf_counter()
     with patch.object(Updater, "update", update):

@@ -13,6 +13,7 @@ project = "mtlkit"
 author = "the mtlkit authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "sphinx_design"]
 myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3  # links to a section of another page
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "mtlkit"

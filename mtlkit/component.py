@@ -236,6 +236,17 @@ def each(validator: Validator) -> Validator:
     return Rule(check, {"items": schema, "additionalProperties": schema} if schema else {})
 
 
+def nonempty(validator: Validator) -> Validator:
+    """Accept a collection of at least one item if `validator` accepts it."""
+
+    def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
+        if not value:
+            raise ValueError(f"{field.name}: expected at least one item, found none")
+        validator(instance, field, value)
+
+    return Rule(check, {**schema_of(validator), "minItems": 1, "minProperties": 1})
+
+
 def schema_of(validator: Validator | None) -> Mapping[str, Any]:
     """Return the JSON Schema of the values that `validator` accepts; empty if it has none.
 

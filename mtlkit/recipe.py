@@ -27,15 +27,17 @@ from mtlkit.grouped_batches import GroupedBatches
 from mtlkit.heads.op_choice import choice_problems, op_choices
 from mtlkit.loggers.base import Logger
 from mtlkit.loggers.json_lines import JsonLines
+from mtlkit.name_patterns import is_pattern
 from mtlkit.ops.dispatch.table import OpTable
 from mtlkit.optim.base import Optimizer, Schedule
 from mtlkit.optim.constant import Constant
 from mtlkit.optim.sgd import SGD
+from mtlkit.report.folding import MEAN
 from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
 from mtlkit.task import Task, loss_terms
-from mtlkit.task_types import LossTerm
+from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
@@ -95,7 +97,7 @@ class Train:
         factory=dict, validator=op_choices()
     )  # implementation of each op, in updates
     log_every: int = attrs.field(default=10, validator=at_least(1))  # steps
-    watch: bool = True  # log norms and cosines of the tasks' gradients
+    watch: bool | Literal["auto"] = "auto"  # log norms and cosines of the tasks' gradients
     evaluate_every: int = attrs.field(default=1, validator=at_least(1))  # epochs
     test: bool = True  # evaluate the test split at the end; trials of a search do not
     checkpoint_every: int | str | None = attrs.field(
@@ -113,6 +115,10 @@ class Train:
     def separate_forward(self) -> bool:
         """Return True if each group of a batch has its own forward pass."""
         return isinstance(self.batches, GroupedBatches) and self.batches.separate
+
+    def watches(self, terms: int) -> bool:
+        """Return whether the gradients of `terms` loss terms are logged; `auto`: of 2 to 10."""
+        return 1 < terms <= FOLD_ABOVE if self.watch == "auto" else self.watch and terms > 1
 
     def updates(self, per_epoch: int) -> int:
         """Return the number of updates of a run with `per_epoch` updates in an epoch."""
@@ -189,12 +195,9 @@ class Recipe:
         """
         if not self.tasks:
             return [Problem(("tasks",), "expected at least one task, found none")]
-        invalid = [name for name in self.tasks if not name or "." in name]
+        invalid = [*self._name_problems()]
         if invalid:
-            return [
-                Problem(("tasks", name), f"got {name!r}, expected a name without dots")
-                for name in invalid
-            ]
+            return invalid
         mismatches = list(self._feature_problems())
         problems = list(self.router.problems(loss_terms(self.tasks))) or list(
             pairing_problems(
@@ -215,6 +218,18 @@ class Recipe:
             *self._callback_problems(),
             *self._evaluator_problems(),
         ]
+
+    def _name_problems(self) -> Iterator[Problem]:
+        for name in self.tasks:
+            if not name or "." in name:
+                yield Problem(("tasks", name), f"got {name!r}, expected a name without dots")
+            elif name == MEAN:
+                yield Problem(("tasks", name), "the means over tasks have this name; use another")
+            elif is_pattern(name):
+                yield Problem(
+                    ("tasks", name),
+                    f"got the pattern {name!r}, expected a name; patterns are for recipe files",
+                )
 
     def _feature_problems(self) -> Iterator[Problem]:
         heads = {name: (task.adapter, task.head) for name, task in self.tasks.items()}

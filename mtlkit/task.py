@@ -9,7 +9,7 @@ from mtlkit.adapters.base import Adapter
 from mtlkit.component import Problem, member_of
 from mtlkit.heads.base import Head
 from mtlkit.heads.classification import Classification
-from mtlkit.metrics.base import Metric, metric_named
+from mtlkit.metrics.base import LABEL_UNIT, Metric, metric_named
 from mtlkit.targets.base import nouns
 from mtlkit.task_types import LossTerm, Reduction, Role
 
@@ -87,3 +87,23 @@ def loss_terms(tasks: Mapping[str, Task]) -> tuple[LossTerm, ...]:
         LossTerm(name, name, task.role, targets=task.head.targets, reduction=task.reduction)
         for name, task in tasks.items()
     )
+
+
+def shared_metrics(tasks: Mapping[str, Task]) -> dict[str, Metric]:
+    """Return the metrics by name that are averaged over tasks: those that two or more have.
+
+    A metric in the unit of a label has no mean over tasks.
+
+    >>> list(shared_metrics({"pose": Task(), "light": Task()}))
+    ['accuracy']
+    """
+    by_name: dict[str, list[Metric]] = {}
+    for task in tasks.values():
+        for metric in task.measured_by:
+            by_name.setdefault(metric.name, []).append(metric)
+    return {
+        name: metrics[0]
+        for name, metrics in by_name.items()
+        if len(metrics) > 1 and len({(m.unit, m.higher_is_better) for m in metrics}) == 1
+        if metrics[0].unit != LABEL_UNIT
+    }

@@ -11,6 +11,10 @@ MISSING = -1
 """Code of a missing categorical label; a missing number is NaN."""
 
 
+FOLD_ABOVE = 10
+"""Number of tasks above which displays and reports show the mean and the range over tasks."""
+
+
 class Role(Enum):
     """Role of a task: main tasks are the goal of training, side tasks support them."""
 

@@ -17,8 +17,10 @@ from mtlkit.component import (
     at_least_number,
     between,
     each,
+    nonempty,
     one_of,
     optional,
+    schema_of,
 )
 from mtlkit.errors import RecipeError, did_you_mean
 
@@ -78,6 +80,14 @@ def test_optional_and_each():
     assert said(each(above(0)), {"a": 1}) == ""
     assert said(each(above(0)), MappingProxyType({"a": 1})) == ""
     assert said(each(above(0)), {"a": 1, "b": -1}) == "field: expected a number above 0, found -1"
+
+
+def test_nonempty():
+    assert said(nonempty(each(above(0))), (1,)) == ""
+    assert said(nonempty(each(above(0))), ()) == "field: expected at least one item, found none"
+    assert said(nonempty(each(above(0))), {}) == "field: expected at least one item, found none"
+    assert said(nonempty(each(above(0))), (0,)) == "field: expected a number above 0, found 0"
+    assert schema_of(nonempty(each(above(0))))["minItems"] == 1
 
 
 def test_a_component_is_a_value():

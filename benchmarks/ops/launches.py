@@ -70,12 +70,12 @@ def table():
         forward, behind = counted(name)
         total = forward.total() + behind.total()
         yield f"| {name} | {forward.total()} | {behind.total()} | {total} |"
-        parts.append(f"{name}: forward {_told(forward)}; backward {_told(behind)}.")
+        parts.append(f"{name}: forward {_described(forward)}; backward {_described(behind)}.")
     for part in parts:
         yield f"\n{part}"
 
 
-def _told(started):
+def _described(started):
     return ", ".join(f"{name} {count}" for name, count in started.most_common())
 
 

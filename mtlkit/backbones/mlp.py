@@ -6,8 +6,7 @@ import attrs
 from torch import Tensor, nn
 
 from mtlkit.backbones.base import Backbone, BackboneModule
-from mtlkit.component import at_least, between, each
-from mtlkit.errors import AssemblyError
+from mtlkit.component import at_least, between, each, nonempty
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, one_input
 from mtlkit.features.vectors import VectorFeatures
 
@@ -16,7 +15,7 @@ from mtlkit.features.vectors import VectorFeatures
 class MLP(Backbone):
     """Fully connected layers with ReLU for tables; `hidden` lists the width of each layer."""
 
-    hidden: tuple[int, ...] = attrs.field(default=(64, 64), validator=each(at_least(1)))
+    hidden: tuple[int, ...] = attrs.field(default=(64, 64), validator=nonempty(each(at_least(1))))
     dropout: float = attrs.field(default=0.0, validator=between(0, 1))
 
     def build(self, inputs: InputSpecs) -> "BackboneModule":
@@ -32,8 +31,6 @@ class MLPBackbone(BackboneModule):
 
     def __init__(self, config: MLP, inputs: InputSpec) -> None:
         super().__init__()
-        if not config.hidden:
-            raise AssemblyError("mlp: expected one hidden layer or more, found none")
         layers: list[nn.Module] = [nn.Flatten()]
         width = math.prod(inputs.shape)
         for outputs in config.hidden:

@@ -7,7 +7,8 @@ import attrs
 
 from mtlkit.component import Problem
 from mtlkit.errors import did_you_mean
-from mtlkit.task import Task
+from mtlkit.report.folding import MEAN
+from mtlkit.task import Task, shared_metrics
 from mtlkit.task_types import Role
 
 
@@ -39,6 +40,8 @@ def monitored_metric(name: str | None, tasks: Mapping[str, Task]) -> MonitoredMe
     directions = {f"{task}/loss": False for task in tasks}
     for task, value in tasks.items():
         directions |= {f"{task}/{m.name}": m.higher_is_better for m in value.measured_by}
+    shared = shared_metrics(tasks).items()
+    directions |= {f"{MEAN}/{name}": metric.higher_is_better for name, metric in shared}
     if name is None:
         main = [task for task, value in tasks.items() if value.role is Role.MAIN] or list(tasks)
         primary = [f"{task}/{tasks[task].primary_metric.name}" for task in main]

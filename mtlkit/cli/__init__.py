@@ -58,7 +58,9 @@ COMMANDS = {
     ),
     "plugin": BuiltinCommand("mtlkit.cli.plugin:plugin", "Start your own plugin."),
     "plugins": BuiltinCommand(
-        "mtlkit.cli.plugins:plugins", "Look after the plugins.", loads_plugins=False
+        "mtlkit.cli.plugins:plugins",
+        "List, check, enable and disable plugins.",
+        loads_plugins=False,
     ),
 }
 

@@ -103,7 +103,7 @@ def compare(
             echo(line)
         echo()
     echo(f"report:  {folder.report}\nresults: {folder.results}")
-    _tell_failures(folder)
+    _print_failures(folder)
 
 
 def _refuse_options(context: click.Context) -> None:
@@ -117,7 +117,7 @@ def _refuse_options(context: click.Context) -> None:
             )
 
 
-def _tell_failures(folder: "StudyFolder") -> None:
+def _print_failures(folder: "StudyFolder") -> None:
     """Print the number of failed runs; raise `RunError` if no final run is left."""
     from mtlkit.comparison.results.record import Stage
     from mtlkit.errors import RunError

@@ -89,7 +89,7 @@ def doctor(names: tuple[str, ...], timeout: float) -> int:
     findings = [examined(plugin, installed, timeout) for plugin in _chosen(names, installed)]
     _compare_commands(findings)
     for finding in findings:
-        _tell(finding)
+        _print_diagnosis(finding)
     stale = sorted(read_disabled() - {plugin.namespace for plugin in installed})
     if stale and not names:
         echo(f"disabled but not installed: {', '.join(stale)}")
@@ -226,7 +226,7 @@ def _compare_commands(findings: Sequence[PluginDiagnosis]) -> None:
             owners.setdefault(name, finding.plugin)
 
 
-def _tell(finding: PluginDiagnosis) -> None:
+def _print_diagnosis(finding: PluginDiagnosis) -> None:
     for line in _lines(finding):
         echo(line)
 

@@ -55,8 +55,9 @@ def find_component(catalog: Catalog, name: str) -> tuple[str, Registry[Any], str
             f"{name!r} is unavailable: {unavailable.reason}", family="component", name=name
         )
     known = [entry.name for registry in catalog.families().values() for entry in registry]
+    hint = did_you_mean(name, known) or ";"
     raise UnknownComponentError(
-        f"no component named {name!r}{did_you_mean(name, known)}; `mtlkit list` shows all",
+        f"no component named {name!r}{hint} `mtlkit list` shows all",
         family="component",
         name=name,
     )

@@ -6,6 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import set_option
+from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
 
 SHOWN = 12
@@ -57,9 +58,9 @@ def lr_find(
     if out is not None:
         lines = [f"{rate!r},{loss!r},{mean!r}" for rate, loss, mean in rows]
         write_file(out, "\n".join(["rate,loss,smoothed", *lines, ""]).encode())
-    click.echo(f"{'rate':>10}  {'loss':>10}")
+    echo(f"{'rate':>10}  {'loss':>10}")
     for rate, _, mean in rows[:: max(1, len(rows) // SHOWN)]:
-        click.echo(f"{rate:10.3g}  {mean:10.4g}")
+        echo(f"{rate:10.3g}  {mean:10.4g}")
     if curve.diverged:
-        click.echo(f"the loss diverged after the rate {rows[-1][0]:.3g}")
-    click.echo(f"suggested: --set optimizer.lr={curve.suggestion:.2g}")
+        echo(f"the loss diverged after the rate {rows[-1][0]:.3g}")
+    echo(f"suggested: --set optimizer.lr={curve.suggestion:.2g}")

@@ -32,6 +32,16 @@ EXAMPLES = (
     ScaffoldExample(
         "heads", "cosine", "CosineClassifier", "cosine", "classes by the cosine of an angle"
     ),
+    ScaffoldExample(
+        "heads",
+        "charbonnier",
+        "Charbonnier",
+        "charbonnier",
+        "numbers of pixels, robustly",
+    ),
+    ScaffoldExample(
+        "heads", "label_margins", "LabelMargins", "label-margins", "several labels by a margin"
+    ),
     ScaffoldExample("metrics", "within", "Within", "within", "the fraction within a tolerance"),
     ScaffoldExample("routers", "adapters", "Adapters", "adapters", "a small layer for each task"),
     ScaffoldExample("branches", "scaled", "Scaled", "scaled", "features scaled for each group"),
@@ -39,6 +49,7 @@ EXAMPLES = (
         "weightings", "discount", "Discount", "discount", "less for each later side task"
     ),
     ScaffoldExample("data", "stripes", "Stripes", "stripes", "drawn images of stripes"),
+    ScaffoldExample("data", "balls", "Balls", "balls", "drawn balls with labels of pixels"),
     ScaffoldExample("targets", "angle", "Angle", "angle", "an angle in degrees"),
     ScaffoldExample("transforms", "shift", "Shift", "shift", "the frame moved by a few pixels"),
     ScaffoldExample("optimizers", "rmsprop", "RMSprop", "rmsprop", "by the root mean square"),
@@ -51,7 +62,7 @@ EXAMPLES = (
     ScaffoldExample("ops", "hinge", "HINGE", "hinge", "the squared hinge of each row"),
     ScaffoldExample("implementations", "by_rows", "BY_ROWS", "by-rows", "a few rows at a time"),
 )
-"""One example for each family; its template and that of its test are named after the module."""
+"""Examples of each family; the template of each, and of its test, is named after the module."""
 
 HOOKS = "hooks"
 """The option for hooks that observe a run, which are not components."""
@@ -100,6 +111,7 @@ class Start:
             yield f"tests/test_{module}.py", f"test_{module}.py"
         if "stripes" in modules:  # the example data makes the recipe runnable
             yield f"{self.package}/recipes/first.yaml", "recipe.yaml"
+            yield f"{self.package}/recipes/maps.yaml", "maps.yaml"
         if modules:
             yield "tests/test_conformance.py", "test_conformance.py"
 
@@ -167,7 +179,7 @@ def new(name: str, out: Path | None, **options: bool) -> None:
     if not NAMESPACE.fullmatch(name) or name == "mtlkit" or len(name) > LONGEST:
         raise InvalidNameError(
             f"{name!r} cannot be the namespace of a plugin; expected at most {LONGEST} lower-case "
-            f"letters and digits, parted by '-' or '_', such as acme or acme-vision"
+            f"letters and digits, separated by '-' or '_', such as acme or acme-vision"
         )
     everything = not any(options.values())
     plurals = {f.plural for f in FAMILIES if everything or options[option_of(f)]}

@@ -19,7 +19,7 @@ from mtlkit.plugins.discovery import InstalledPlugin, installed_plugins
 @click.group(invoke_without_command=True)
 @click.pass_context
 def plugins(ctx: click.Context) -> None:
-    """Look after the plugins; without a command, list them."""
+    """List, check, enable and disable plugins; without a command, list them."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_plugins)
 
@@ -77,7 +77,7 @@ def why(name: str) -> None:
     installed = {plugin.namespace: plugin for plugin in installed_plugins()}
     records = {record.namespace: record for record in catalog.plugins}
     if name in records:
-        _tell_of_plugin(catalog, records[name], installed[name])
+        _print_plugin(catalog, records[name], installed[name])
     elif name in catalog.commands:
         command = catalog.commands[name]
         echo(f"command mtlkit {name}\n  is    {command.target}")
@@ -92,7 +92,7 @@ def why(name: str) -> None:
         echo(f"  see   `mtlkit show {plural}/{bare}`")
 
 
-def _tell_of_plugin(catalog: Catalog, record: PluginRecord, plugin: InstalledPlugin) -> None:
+def _print_plugin(catalog: Catalog, record: PluginRecord, plugin: InstalledPlugin) -> None:
     echo(f"plugin {record.namespace}: {record.status.value}")
     echo(f"  from  {record.origin} ({record.origin.file})")
     echo(f"  by    {_by(plugin)}")
@@ -112,7 +112,7 @@ def _by(plugin: InstalledPlugin) -> str:
 @plugins.command()
 @click.argument("name")
 def disable(name: str) -> None:
-    """Leave out the plugin NAME (its namespace or its distribution) from now on."""
+    """Disable the plugin NAME (its namespace or its distribution) until it is enabled."""
     plugin = _named(name)
     _write(read_disabled() | {plugin.namespace})
     echo(
@@ -124,7 +124,7 @@ def disable(name: str) -> None:
 @plugins.command()
 @click.argument("name")
 def enable(name: str) -> None:
-    """Bring back the disabled plugin NAME."""
+    """Enable the disabled plugin NAME."""
     disabled = read_disabled()
     namespace = name if name in disabled else _named(name).namespace
     if namespace not in disabled:

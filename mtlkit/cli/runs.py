@@ -58,8 +58,10 @@ def runs(
         )
         for run in matches
     ]
+    if not rows and (conditions or state is not None):
+        raise RunError(f"{folder}: no run below it matches; `mtlkit runs {folder}` lists all")
     if not rows:
-        raise RunError(f"{folder}: there is no run below it that is asked for")
+        raise RunError(f"{folder}: holds no run; `mtlkit train RECIPE` writes one")
     header = ("folder", "kind", "state", "weighting", "metrics", "trained", "changed")
     for line in aligned([header, *rows]):
         echo(line)

@@ -36,5 +36,6 @@ from .new_images import read_new_images as read_new_images
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit
+from .split import split_samples as split_samples
 from .table import Table as Table
 from .table_files import read_table as read_table

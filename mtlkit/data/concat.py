@@ -54,6 +54,16 @@ class Concat(DataSource):
     rename: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, validator=_of_sources)
     label: str = "source"
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(
+            dict.fromkeys(
+                self.rename.get(name, {}).get(label, label)
+                for name, source in self.sources.items()
+                for label in source.label_names
+            )
+        )
+
     def load(self, loading: Loading) -> Data:
         loaded = {}
         for name, source in self.sources.items():

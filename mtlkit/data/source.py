@@ -33,6 +33,11 @@ class Loading:
 class DataSource(Component):
     """A source of labeled samples in splits."""
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Labels that the options declare, which ``*`` in `tasks` selects; empty if unknown."""
+        return ()
+
     @abstractmethod
     def load(self, loading: Loading) -> "Data":
         """Load the samples and labels; raise `DataError` if any of them is unavailable."""

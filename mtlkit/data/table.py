@@ -29,6 +29,7 @@ from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.data.table_features import TableFeatures, fit_features
 from mtlkit.data.table_files import new_rows, read_table
 from mtlkit.errors import DataError, did_you_mean
+from mtlkit.name_patterns import expand_names
 
 
 def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
@@ -37,10 +38,11 @@ def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, .
 
 
 def _labels_only(table: "Table", field: "attrs.Attribute[Any]", value: Any) -> None:
-    unknown = [name for name in value if name not in table.labels]
+    labels = expand_names(table.labels)  # a draft of a refused recipe still has patterns
+    unknown = [name for name in value if name not in labels]
     if unknown:
         raise ValueError(
-            f"{field.name}: {unknown[0]!r} is not a label; the labels are {', '.join(table.labels)}"
+            f"{field.name}: {unknown[0]!r} is not a label; the labels are {shortened(labels)}"
         )
 
 
@@ -74,6 +76,7 @@ class Table(DataSource):
     numbers, or 1 and 0 (also true and false), an empty cell being a missing element. A column may
     be a pattern such as ``NR-*``.
 
+    `labels` and `numeric` may list names in braces, as in ``attr{1..40}`` or ``{left,right}_eye``.
     `labels` are classes, except for `numeric` ones; an empty cell is a missing label. `units` are
     those of numbers and vectors, by label, shown with predictions. Their names
     are those of `vocabulary`, or the values in the training split in natural order. A column called
@@ -86,10 +89,12 @@ class Table(DataSource):
     """
 
     file: Path
-    labels: tuple[str, ...] = attrs.field(validator=_distinct)
+    labels: tuple[str, ...] = attrs.field(converter=expand_names, validator=_distinct)
     vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
-    numeric: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
+    numeric: tuple[str, ...] = attrs.field(
+        default=(), converter=expand_names, validator=_labels_only
+    )
     units: Mapping[str, str] = attrs.field(factory=dict, validator=units_of_numbers)
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
     key: str | None = None
@@ -97,6 +102,10 @@ class Table(DataSource):
     fill: bool = False
     split: RandomSplit | None = None  # None: by the column `split`, otherwise by the defaults
     open_labels: tuple[str, ...] = attrs.field(default=(), validator=_labels_only)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return (*self.labels, *self.vectors, *self.multi_label)
 
     def load(self, loading: Loading) -> "Data":
         return load_table(self, loading)

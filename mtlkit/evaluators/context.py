@@ -36,9 +36,10 @@ class EvaluationContext(ABC):
 
     @abstractmethod
     def predict(self, split: Split) -> Predictions:
-        """Return the predictions for all of `split` on the CPU, computed once and kept in memory.
+        """Return the predictions for all of `split`, one of the data's splits, on the CPU.
 
-        `split` is one of the data's splits.
+        They are all in memory, and may be kept for the next call; `batches` yields those of maps
+        without it.
         """
 
     @abstractmethod

@@ -59,7 +59,8 @@ class Pictures(Evaluator):
         for task, target in drawn.items():
             known = labels[task][: self.samples].cpu()
             outputs = predictions.outputs[task][: self.samples].cpu()
-            rows = tuple(_rows(target, known, target.predicted(outputs), images))
+            predicted = target.decode(outputs).maps
+            rows = () if predicted is None else tuple(_rows(target, known, predicted, images))
             caption = f"{task} ({name}): {_contents(target, overlaid=images is not None)}."
             if rows:
                 galleries.append(Gallery(rows=(*_legend(target), *rows), caption=caption))

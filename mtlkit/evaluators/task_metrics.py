@@ -9,15 +9,17 @@ from torch import Tensor
 
 from mtlkit.evaluators.base import EvaluationResult, Evaluator
 from mtlkit.evaluators.context import EvaluationContext, Predictions
+from mtlkit.evaluators.folded_table import folded_table
 from mtlkit.evaluators.part_tables import part_tables
 from mtlkit.evaluators.task_scores import scores_of, task_scales
 from mtlkit.metrics.elements import CLASSES, classes_last
 from mtlkit.report.blocks import Block, Section, TableBlock
+from mtlkit.report.folding import MEAN
 from mtlkit.targets.base import Target
 from mtlkit.targets.class_map import ClassMapTarget
 from mtlkit.targets.tokens import TokenTarget
 from mtlkit.task import Task
-from mtlkit.task_types import Role
+from mtlkit.task_types import FOLD_ABOVE, Role
 
 Batch = tuple[Predictions, Mapping[str, Tensor]]
 
@@ -53,7 +55,9 @@ def task_metrics(trained: EvaluationContext) -> EvaluationResult:
             metrics[f"{split_name}/{name}"] = value
         if split_name == scored:
             tables += part_tables(split_name, scores.parts())
-    blocks: list[Block] = [_table(trained, metrics), *tables]
+    many = len(trained.tasks) > FOLD_ABOVE
+    table = folded_table(list(trained.data.splits()), metrics) if many else _table(trained, metrics)
+    blocks: list[Block] = [table, *tables]
     if scored is not None:
         blocks += confusions.tables(scored)
     scales = dict(task_scales(trained.tasks))
@@ -88,6 +92,8 @@ def _scored_split(trained: EvaluationContext) -> str | None:
 class _Confusions:
     """Confusion counts (C, C) of every task with few classes, accumulated over batches.
 
+    Of more than ten tasks, only main ones are counted.
+
     The elements of a map or a sequence are counted one by one.
     """
 
@@ -96,6 +102,7 @@ class _Confusions:
             task: target
             for task, target in trained.model.assembly.targets.items()
             if isinstance(target, CLASSES) and 1 < len(target.classes) <= CONFUSION_CLASSES
+            if len(trained.tasks) <= FOLD_ABOVE or trained.tasks[task].role is Role.MAIN
         }
         self._counts = {
             task: torch.zeros(len(target.classes), len(target.classes), dtype=torch.int64)
@@ -104,13 +111,17 @@ class _Confusions:
 
     def watch(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Yield `batches` unchanged and count the predictions of each class."""
-        for predictions, targets in batches:
-            for task, target in self._targets.items():
-                known = target.present(targets[task])
-                outputs = classes_last(target, predictions.outputs[task])[known]
-                counts = confusion(outputs, targets[task][known], len(target.classes))
-                self._counts[task] += counts.cpu()
-            yield predictions, targets
+        for batch in batches:
+            self._count(*batch)
+            yield batch
+            del batch  # before the next one is predicted
+
+    def _count(self, predictions: Predictions, targets: Mapping[str, Tensor]) -> None:
+        for task, target in self._targets.items():
+            known = target.present(targets[task])
+            outputs = classes_last(target, predictions.outputs[task])[known]
+            counts = confusion(outputs, targets[task][known], len(target.classes))
+            self._counts[task] += counts.cpu()
 
     def tables(self, split_name: str) -> Iterator[TableBlock]:
         """Yield a confusion table for each task, in percent of the samples of each class."""
@@ -155,9 +166,15 @@ def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...], noun:
 def _headlines(tasks: Mapping[str, Task], metrics: Mapping[str, float]) -> tuple[str, ...]:
     """Return the names of the tasks' primary metrics on held-out samples, main tasks first."""
     order = sorted(tasks, key=lambda task: tasks[task].role is not Role.MAIN)
-    names = (
+    if len(tasks) > FOLD_ABOVE:
+        order = [task for task in order if tasks[task].role is Role.MAIN]
+        means = dict.fromkeys(task.primary_metric.name for task in tasks.values())
+        overall = [[f"{split}/{MEAN}/{name}" for split in ("test", "validation")] for name in means]
+    else:
+        overall = []
+    names = [
         [f"{split}/{task}/{tasks[task].primary_metric.name}" for split in ("test", "validation")]
         for task in order
-    )
-    first = (next((name for name in both if name in metrics), None) for both in names)
+    ]
+    first = (next((n for n in both if n in metrics), None) for both in [*overall, *names])
     return tuple(name for name in first if name is not None)

@@ -10,7 +10,8 @@ from mtlkit.features.inputs import Batch
 from mtlkit.metrics.base import MetricState
 from mtlkit.model import MultiTaskModel, weights_of
 from mtlkit.report.evaluation import MetricScale
-from mtlkit.task import Task
+from mtlkit.report.folding import MEAN
+from mtlkit.task import Task, shared_metrics
 
 LOSS_SCALE = MetricScale(unit="", higher_is_better=False)
 
@@ -52,6 +53,7 @@ class TaskScores:
 
         ``labels`` is the sum of the samples' weights in the loss: the number of present elements,
         or of samples if the task's reduction is by samples. A task without labels has no entries.
+        ``mean/accuracy`` is the mean over tasks.
         """
         values: dict[str, float] = {}
         for task, states in self._metrics.items():
@@ -62,7 +64,18 @@ class TaskScores:
             values |= _computed(task, states)
             values |= _computed(f"{task}/branches", self._branches.get(task, {}))
             values[f"{task}/labels"] = float(labels)
-        return values
+        return values | self._means(values)
+
+    def _means(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the mean of each shared metric over the tasks with a value: ``mean/accuracy``."""
+        means = {}
+        for name in shared_metrics(self._tasks):
+            of_tasks = [
+                values[f"{task}/{name}"] for task in self._tasks if f"{task}/{name}" in values
+            ]
+            if of_tasks:
+                means[f"{MEAN}/{name}"] = sum(of_tasks) / len(of_tasks)
+        return means
 
     def parts(self) -> dict[str, dict[str, dict[str, float]]]:
         """Return the parts of each metric that has some, by task and metric: see `MetricState`."""
@@ -100,6 +113,7 @@ def scores_of(
     scores = TaskScores(model, tasks)
     for predictions, targets in batches:
         scores.update(predictions, targets)
+        del predictions, targets  # before the next batch is predicted
     return scores
 
 
@@ -111,6 +125,9 @@ def task_scales(tasks: Mapping[str, Task]) -> Iterator[tuple[str, MetricScale]]:
             scale = MetricScale(unit=metric.unit, higher_is_better=metric.higher_is_better)
             yield f"{task}/{metric.name}", scale
             yield f"{task}/branches/{metric.name}", scale
+    for name, metric in shared_metrics(tasks).items():
+        scale = MetricScale(unit=metric.unit, higher_is_better=metric.higher_is_better)
+        yield f"{MEAN}/{name}", scale
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -16,13 +16,17 @@ from mtlkit.routers.base import BranchOutputs
 from mtlkit.targets.rows import Rows, chunks
 from mtlkit.task import Task
 
+CACHED_BYTES = 2**28
+"""Largest size of the predictions that are kept, over all splits."""
+
 
 class TrainedModel(EvaluationContext):
     """A trained model on a device, with its data.
 
     Predictions are computed in evaluation mode in float32, without autocast, so that they do not
     depend on the precision of training. Labels in `Data.open_labels` may have classes that are
-    absent from training in all splits except training and validation.
+    absent from training in all splits except training and validation. Predictions of splits are
+    kept up to `CACHED_BYTES` in all; those of more are computed again when they are asked for.
     """
 
     def __init__(
@@ -43,7 +47,13 @@ class TrainedModel(EvaluationContext):
 
     def predict(self, split: Split) -> Predictions:
         if split not in self._predictions:
-            self._predictions[split] = self._predict(split)
+            predictions = self._predict(split)
+            kept = sum(map(_bytes, self._predictions.values()))
+            if kept + _bytes(predictions) > CACHED_BYTES:
+                self._predictions.clear()
+            if _bytes(predictions) > CACHED_BYTES:
+                return predictions
+            self._predictions[split] = predictions
         return self._predictions[split]
 
     def targets(self, split: Split) -> Mapping[str, Tensor]:
@@ -86,6 +96,12 @@ def _rows(targets: Mapping[str, Rows], index: Tensor) -> Mapping[str, Tensor]:
 
 def _to_cpu(values: Tensor) -> Tensor:
     return at_least_float32(values).cpu()
+
+
+def _bytes(predictions: Predictions) -> int:
+    """Return the size of the features, outputs and losses."""
+    tensors = [predictions.features, *predictions.outputs.values(), *predictions.losses.values()]
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def _map_tensors(batch: Predictions, change: Callable[[Tensor], Tensor]) -> Predictions:

@@ -12,6 +12,9 @@ from mtlkit.component import Component
 from mtlkit.errors import did_you_mean
 from mtlkit.targets.base import Target
 
+LABEL_UNIT = "label"
+"""The unit of a metric in the unit of its labels, such as years."""
+
 
 @attrs.frozen(kw_only=True)
 class Metric(Component):

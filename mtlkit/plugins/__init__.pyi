@@ -11,6 +11,7 @@ from mtlkit.component import below as below
 from mtlkit.component import between as between
 from mtlkit.component import each as each
 from mtlkit.component import member_of as member_of
+from mtlkit.component import nonempty as nonempty
 from mtlkit.component import one_of as one_of
 from mtlkit.component import optional as optional
 from mtlkit.errors import AssemblyError as AssemblyError

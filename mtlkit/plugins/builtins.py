@@ -61,8 +61,8 @@ BUILTINS = {
         grouped routers.grouped:Grouped branches for groups of samples
         cross-stitch routers.cross_stitch:CrossStitch a network for each task, stitched
         mmoe routers.mmoe:MMoE experts for all tasks, a gate for each
-        cgc routers.cgc:CGC experts for all tasks beside experts of each
-        ple routers.ple:PLE several levels of cgc, one on the other
+        cgc routers.cgc:CGC experts for all tasks and experts of each
+        ple routers.ple:PLE several stacked levels of cgc
         mtan routers.mtan:MTAN an attention of each task to shared features
         dselect-k routers.dselect_k:DSelectK a sparse choice of k experts for each task
         learn-to-branch routers.learn_to_branch:LearnToBranch a tree with learned branches
@@ -76,7 +76,7 @@ BUILTINS = {
         equal weightings.equal:Equal the same weight for every side task
         uncertainty weightings.uncertainty:Uncertainty learned uncertainty (Kendall 2018)
         bounded-uncertainty weightings.bounded_uncertainty:BoundedUncertainty above 0 (Liebel 2018)
-        dynamic weightings.dynamic:Dynamic a softmax of features (Yin & Liu 2018)
+        dynamic weightings.dynamic:Dynamic a softmax gate on features (Yin & Liu 2018)
         harder-first weightings.harder_first:HarderFirst a softmax for harder tasks (Ming 2019)
         imtl-l weightings.imtl_l:IMTLL learned scales (Liu 2021)
         log weightings.log:Log the sum of log losses, scale-invariant (SI)
@@ -95,17 +95,17 @@ BUILTINS = {
         gradnorm weightings.gradnorm:GradNorm similar training rates (Chen 2018)
         mgda weightings.mgda:MGDA the shortest combination (Sener & Koltun 2018)
         pcgrad weightings.pcgrad:PCGrad conflicts projected away (Yu 2020)
-        gradvac weightings.gradvac:GradVac cosines kept (Wang 2021)
+        gradvac weightings.gradvac:GradVac cosines raised to a target (Wang 2021)
         imtl-g weightings.imtl_g:IMTLG equal projections (Liu 2021)
         imtl weightings.imtl:IMTL imtl-g on the scales of imtl-l (Liu 2021)
         cagrad weightings.cagrad:CAGrad the best worst case near the mean (Liu 2021)
         nash-mtl weightings.nash_mtl:NashMTL the Nash bargaining solution (Navon 2022)
         fairgrad weightings.fairgrad:FairGrad alpha-fair shares of the progress (Ban & Ji 2024)
-        aligned-mtl weightings.aligned_mtl:AlignedMTL orthogonal, equally long (Senushkin 2023)
+        aligned-mtl weightings.aligned_mtl:AlignedMTL gradients made orthogonal (Senushkin 2023)
         db-mtl weightings.db_mtl:DBMTL log losses, equally long gradients (Lin 2023)
         moco weightings.moco:MoCo MGDA on running means (Fernando 2023)
         excess-mtl weightings.excess_mtl:ExcessMTL by excess risk (He 2024)
-        cr-mogm weightings.cr_mogm:CRMOGM the averaged weights of another scheme (Zhou 2022)
+        cr-mogm weightings.cr_mogm:CRMOGM averaged weights of another weighting (Zhou 2022)
         modo weightings.modo:MoDo MGDA by double sampling (Chen 2024)
         sdmgrad weightings.sdmgrad:SDMGrad between MGDA and the mean (Xiao 2023)
         auto-lambda weightings.auto_lambda:AutoLambda by what helps the main tasks (Liu 2022)

@@ -27,7 +27,7 @@ def expected(kind: Any) -> str:
     """Describe the values of the type `kind` in a recipe.
 
     >>> expected(float), expected(int | None), expected(tuple[str, ...])
-    ('a number', 'a whole number or null', 'a list (text each)')
+    ('a number', 'a whole number or null', 'a list (each item: text)')
     """
     if kind in _SCALARS:
         return _SCALARS[kind]
@@ -38,16 +38,16 @@ def expected(kind: Any) -> str:
         return one_of(map(str, arguments))
     if origin is tuple:
         if arguments[-1] is ...:
-            return f"a list ({expected(arguments[0])} each)"
+            return f"a list (each item: {expected(arguments[0])})"
         return f"a list of {len(arguments)} ({', '.join(map(expected, arguments))})"
     if origin is not None and issubclass(origin, Mapping):
-        return f"a mapping ({expected(arguments[1])} each)"
+        return f"a mapping (each value: {expected(arguments[1])})"
     if isinstance(kind, type) and issubclass(kind, Enum):
         return one_of(str(member.value) for member in kind)
     if isinstance(kind, type) and issubclass(kind, Component):
-        return f"a component ({article(_words(kind.__name__))})"
+        return f"a component ({article(words(kind.__name__))})"
     if isinstance(kind, type) and attrs.has(kind):
-        return f"a mapping ({_words(kind.__name__)})"
+        return f"a mapping ({words(kind.__name__)})"
     return f"a value of the type {kind}"
 
 
@@ -68,9 +68,9 @@ def describe(node: Node) -> str:
     return f"the number {shown if len(shown) <= 60 else f'{shown[:60]}...'}"
 
 
-def one_of(words: Iterable[str]) -> str:
-    """Describe a choice of `words`."""
-    return f"one of {', '.join(words)}"
+def one_of(choices: Iterable[str]) -> str:
+    """Describe a choice of words."""
+    return f"one of {', '.join(choices)}"
 
 
 def article(noun: str) -> str:
@@ -83,6 +83,11 @@ def is_union(kind: Any) -> bool:
     return get_origin(kind) in (types.UnionType, typing.Union)
 
 
-def _words(class_name: str) -> str:
-    words = "".join(f" {c.lower()}" if c.isupper() else c for c in class_name)
-    return words.strip()
+def words(class_name: str) -> str:
+    """Return the name of a class as words.
+
+    >>> words("WarmStart")
+    'warm start'
+    """
+    spaced = "".join(f" {c.lower()}" if c.isupper() else c for c in class_name)
+    return spaced.strip()

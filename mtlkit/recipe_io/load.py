@@ -4,15 +4,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
+from cattrs import Converter
 from yaml import MappingNode
 
+from mtlkit.data.source import DataSource
 from mtlkit.errors import RecipeError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.layers import read_layers, read_text
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, SourceLocation
 from mtlkit.recipe_io.structuring import new_converter
-from mtlkit.recipe_io.yaml_nodes import child_at, location, node_at
+from mtlkit.recipe_io.task_patterns import expand_tasks, fold_equal
+from mtlkit.recipe_io.yaml_nodes import child_at, entry, location, node_at
 
 
 @attrs.frozen
@@ -73,13 +76,27 @@ def _parse(
 ) -> Written:
     try:
         tree = read_layers(text, source, folder, overrides)
-        recipe: Recipe = new_converter(catalog).structure(tree, Recipe)
+        converter = new_converter(catalog)
+        tree = expand_tasks(tree, lambda: _labels(converter, tree))
+        recipe: Recipe = converter.structure(tree, Recipe)
         mistakes = list(_between_parts(recipe, tree, catalog))
         if mistakes:
             raise RefusedError(mistakes)
     except RefusedError as cause:
-        raise RecipeError(cause.lines()) from None
+        raise RecipeError(RefusedError(fold_equal(cause.mistakes)).lines()) from None
     return Written(recipe, tree)
+
+
+def _labels(converter: Converter, tree: MappingNode) -> Sequence[str]:
+    """Return the labels that the data source of a recipe declares."""
+    data = entry(tree, "data")
+    if data is None:
+        return ()
+    try:
+        source: DataSource = converter.structure(data, DataSource)  # type: ignore[type-abstract]
+    except RefusedError as cause:
+        raise RefusedError(mistake.under("data") for mistake in cause.mistakes) from cause
+    return source.label_names
 
 
 def _between_parts(recipe: Recipe, tree: MappingNode, catalog: Catalog) -> Iterable[Mistake]:

@@ -13,7 +13,7 @@ from mtlkit.errors import ComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Entry, Registry
 from mtlkit.recipe import Recipe
-from mtlkit.recipe_io.error_text import article, describe, expected, is_union
+from mtlkit.recipe_io.error_text import article, describe, expected, is_union, words
 from mtlkit.recipe_io.source_location import Mistake, RefusedError, refuse
 from mtlkit.recipe_io.values import register_values
 from mtlkit.recipe_io.yaml_nodes import (
@@ -43,8 +43,7 @@ def new_converter(catalog: Catalog) -> cattrs.Converter:
     register_values(converter)
 
     def value(node: Node, kind: type) -> Any:
-        name = f"the {kind.__name__.lower()}"
-        return _Owner(kind, name, "key").structure(converter, _typed(node, kind, catalog))
+        return _Owner(kind, _name_of(kind), "key").structure(converter, _typed(node, kind, catalog))
 
     def component(node: Node, kind: type[Component]) -> Any:
         return _component(converter, catalog.registry_of(kind), node, kind)
@@ -54,6 +53,13 @@ def new_converter(catalog: Catalog) -> cattrs.Converter:
         lambda kind: isinstance(kind, type) and issubclass(kind, Component), component
     )
     return converter
+
+
+def _name_of(kind: type) -> str:
+    """Return the name of a class of settings in messages: its key in a recipe if it has one."""
+    name = words(kind.__name__)
+    key = name.replace(" ", "_")
+    return f"`{key}`" if key in {field.name for field in attrs.fields(Recipe)} else f"the {name}"
 
 
 def _typed(node: Node, kind: type, catalog: Catalog) -> Node:
@@ -138,7 +144,7 @@ class _Owner:
     def structure(self, converter: cattrs.Converter, node: Node) -> Any:
         """Return the value; raise `RefusedError` with every mistake in its options."""
         if not isinstance(node, MappingNode):
-            raise refuse(location(node), f"expected {expected(self.kind)}, found {describe(node)}")
+            raise refuse(location(node), self._form(node))
         try:
             options = options_of(self.kind)
         except NameError as cause:  # an annotation that exists for type checkers only
@@ -165,6 +171,14 @@ class _Owner:
         if not mistakes and failed is not None:
             mistakes.append(_by_validator(failed, node, options, ""))
         raise RefusedError(mistakes)
+
+    def _form(self, node: Node) -> str:
+        """Return the message for a value that is not a mapping."""
+        options = options_of(self.kind).values()
+        optional = all(option.default is not attrs.NOTHING for option in options)
+        empty = isinstance(node, ScalarNode) and node.value is None
+        advice = "; write {} for the defaults" if optional and empty else ""
+        return f"expected {expected(self.kind)}, found {describe(node)}{advice}"
 
     def _place_of(self, key: str) -> str:
         """Return the end of a message if `key` belongs to the recipe itself, or ""."""

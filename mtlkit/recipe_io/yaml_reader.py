@@ -144,7 +144,7 @@ class _Loader(yaml.BaseLoader):
             elif key.value in unique:
                 first = location(unique[key.value][0])
                 self._mistake(
-                    location(key), f"the key {key.value!r} occurs twice, first at {first}"
+                    location(key), f"the key {key.value!r} occurs twice, first at {first}; keep one"
                 )
             else:
                 unique[key.value] = (key, value)

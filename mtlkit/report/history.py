@@ -8,7 +8,9 @@ import attrs
 
 from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
 from mtlkit.report.blocks import Block, Chart, Section, Series, TableBlock
+from mtlkit.report.folding import MEAN, fold
 from mtlkit.report.numbers import duration
+from mtlkit.task_types import FOLD_ABOVE
 
 _POINTS = 400
 """Approximate number of points that a curve is thinned to; more are not visible."""
@@ -107,11 +109,23 @@ def _curves(
     title: str, y_label: str, epochs: Sequence[float], values: Sequence[Mapping[str, float]]
 ) -> Chart:
     names = dict.fromkeys(name for row in values for name in row)
+    if len(names) > FOLD_ABOVE:
+        y_label = f"{y_label}, mean and range of {len(names)}"
+        values = [_range({k: v for k, v in row.items() if k != MEAN}) for row in values]
+        names = dict.fromkeys(("mean", "lowest", "highest"))
     series = {
         name: _series([(x, y[name]) for x, y in zip(epochs, values, strict=True) if name in y])
         for name in names
     }
     return Chart(title=title, kind="line", x_label="epoch", y_label=y_label, series=series)
+
+
+def _range(values: Mapping[str, float]) -> dict[str, float]:
+    """Return mean, lowest and highest of the numbers of many tasks; nothing if none is finite."""
+    folded = fold(values)
+    if folded is None:
+        return {}
+    return {"mean": folded.mean, "lowest": folded.lowest, "highest": folded.highest}
 
 
 def _series(points: Sequence[tuple[float, float]]) -> Series:

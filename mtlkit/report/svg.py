@@ -209,7 +209,9 @@ def _scale(axes: Axes, chart: Chart) -> None:
     ):
         if log:
             scale("log")
-            axis.set_major_locator(LogLocator(subs=(1, 3)))
+            low, high = axis.get_view_interval()
+            narrow = high < 10 * low  # powers of ten and their triples give a tick or two
+            axis.set_major_locator(MaxNLocator(4) if narrow else LogLocator(subs=(1, 3)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axis.set_minor_locator(NullLocator())
     if chart.y_range is not None:

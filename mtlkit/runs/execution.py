@@ -88,10 +88,10 @@ def _begin(session: RunSession, model: MultiTaskModel, progress: Progress) -> No
     """Print the notes of the recipe, and take the weights of the run that it starts from."""
     recipe = session.recipe
     for note in recipe.notes():
-        progress.say(f"note: {note}")
+        progress.write(f"note: {note}")
     if recipe.warm_start is not None:
         report = warm_start(model, recipe.warm_start, session.loading.base, session.catalog)
-        progress.say(report.line())
+        progress.write(report.line())
         if session.ranks.first:
             path = session.folder.provenance
             write_json(path, {**read_json(path), "warm_start": report.facts()})
@@ -107,8 +107,8 @@ def _resume(
     restore(training, checkpoint, folder)
     changed = changed_arithmetic(read_json(folder.provenance), checkpoint, session.device)
     if changed is not None:
-        progress.say(changed)
-    progress.say(f"resuming after step {training.step} of {training.steps}")
+        progress.write(changed)
+    progress.write(f"resuming after step {training.step} of {training.steps}")
 
 
 def restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> None:
@@ -138,7 +138,7 @@ def _finish(session: RunSession, training: Training, data: Data, progress: Progr
         pid=os.getpid(),
     )
     folder.write_status(status)
-    progress.say("evaluating")
+    progress.write("evaluating")
     compared = session.beside if session.report else None
     evaluate_trained(
         folder, session.recipe, training.model, data, session.device, compared, session.observers

@@ -39,7 +39,7 @@ from mtlkit.runs.run_session import RunSession
 from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.cores import refuse_too_many
 from mtlkit.training.device import chosen_device
-from mtlkit.training.ranks import joined
+from mtlkit.training.ranks import process_group
 from mtlkit.training.signals import interrupt_on_signal
 
 
@@ -90,7 +90,7 @@ def begin(
     loading = loading or Loading()
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
-    with joined(device) as ranks, use(ops), ExitStack() as stack:
+    with process_group(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         folder = RunFolder(Path(out))
         if ranks.first:
@@ -101,7 +101,7 @@ def begin(
         ranks.wait()
         session = RunSession(folder, recipe, loading, device, ranks, tuple(beside), report, catalog)
         try:
-            return _sit(session, quiet=quiet)
+            return _run_to_end(session, quiet=quiet)
         except RunError:
             raise  # its message names the fix, and the folder is kept for resuming
         except Exception:
@@ -149,7 +149,7 @@ def resume(
     folder = open_run(Path(path))
     if is_finished(folder):
         with contextlib.closing(shown(quiet=quiet)) as progress:
-            progress.say(f"{path}: is finished; nothing was changed")
+            progress.write(f"{path}: is finished; nothing was changed")
         return Run(folder.path)
     catalog = catalog or load_catalog()
     recipe = load_recipe(folder.recipe, catalog)
@@ -159,7 +159,7 @@ def resume(
     loading = attrs.evolve(loading or Loading(), base=base)
     device = chosen_device(recipe.train.device)
     ops = catalog.op_table
-    with joined(device) as ranks, use(ops), ExitStack() as stack:
+    with process_group(device) as ranks, use(ops), ExitStack() as stack:
         require_same_plugins(catalog, ranks, device)
         if ranks.first:
             stack.enter_context(folder.locked())
@@ -171,10 +171,10 @@ def resume(
         session = RunSession(
             folder, recipe, loading, device, ranks, tuple(beside), report, catalog, tuple(accept)
         )
-        return _sit(session, quiet=quiet)
+        return _run_to_end(session, quiet=quiet)
 
 
-def _sit(session: RunSession, *, quiet: bool) -> Run:
+def _run_to_end(session: RunSession, *, quiet: bool) -> Run:
     """Execute the run to its end, and record the outcome in its status."""
     folder, progress = session.folder, shown(quiet=quiet or not session.ranks.first)
     session.observers.notify(RunStarted(step=max(saved_steps(folder.checkpoints), default=0)))
@@ -185,14 +185,14 @@ def _sit(session: RunSession, *, quiet: bool) -> Run:
     except (InterruptedRunError, KeyboardInterrupt) as cause:
         hint = f"continue with `mtlkit resume {folder.path}`"
         reason = str(cause) if isinstance(cause, InterruptedRunError) else "stopped at once"
-        _say_status(session, State.INTERRUPTED, reason)
+        _record_status(session, State.INTERRUPTED, reason)
         raise InterruptedRunError(f"{folder.path}: {reason}; {hint}") from cause
     except SystemExit as cause:
         reason = f"a component ended the process: SystemExit: {cause.code}"
-        _say_status(session, State.FAILED, reason)
+        _record_status(session, State.FAILED, reason)
         raise RunError(f"{folder.path}: {reason}; raise an exception in it instead") from cause
     except Exception as cause:
-        _say_status(session, State.FAILED, error_text(cause, longest=10_000))
+        _record_status(session, State.FAILED, error_text(cause, longest=10_000))
         raise
     finally:
         progress.close()
@@ -200,7 +200,7 @@ def _sit(session: RunSession, *, quiet: bool) -> Run:
     return Run(folder.path)
 
 
-def _say_status(session: RunSession, state: State, reason: str) -> None:
+def _record_status(session: RunSession, state: State, reason: str) -> None:
     """Update state and reason of the status; a full disk must not hide the first error."""
     if session.ranks.first:
         with contextlib.suppress(RunError):

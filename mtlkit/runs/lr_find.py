@@ -5,26 +5,17 @@ Paper: Leslie N. Smith, "Cyclical Learning Rates for Training Neural Networks", 
 """
 
 import math
-from pathlib import Path
 
 import attrs
-import torch
 
-from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.component import above, at_least
 from mtlkit.data.source import Loading
 from mtlkit.errors import NotFiniteError, RunError
-from mtlkit.model import assemble
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.optim.base import Schedule
 from mtlkit.plugins.catalog import Catalog, load_catalog
 from mtlkit.recipe import Recipe
-from mtlkit.runs.encoded_splits import fit_heads
-from mtlkit.runs.run_data import load_data
-from mtlkit.training.context import TrainingContext
-from mtlkit.training.device import chosen_device
-from mtlkit.training.progress import Silence
-from mtlkit.training.ranks import Ranks
+from mtlkit.runs.untrained import untrained_updater
 from mtlkit.training.update import Updater
 
 SMOOTHING = 0.9
@@ -113,29 +104,8 @@ def find_rate(
     schedule = _Growing(rates=rates, base=recipe.optimizer.lr)
     recipe = attrs.evolve(recipe, train=train, schedule=schedule, callbacks=())
     with use(catalog.op_table):
-        updater = _updater(recipe, loading or Loading())
+        updater = untrained_updater(recipe, loading or Loading())
         return _curve(updater, rates)
-
-
-def _updater(recipe: Recipe, loading: Loading) -> Updater:
-    data = load_data(recipe, loading)
-    assembly = assembly_of(data, recipe.tasks)
-    targets = {"train": encode_targets(data.train, recipe.tasks, assembly)}
-    torch.manual_seed(recipe.seed)
-    model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
-    fit_heads(model, targets["train"])
-    weighting = recipe.weighting.build(model.terms, model.router.features.width)
-    context = TrainingContext(
-        recipe=recipe,
-        data=data,
-        targets=targets,
-        folder=Path(),
-        checkpoints=Path(),
-        device=chosen_device(recipe.train.device),
-        ranks=Ranks(),
-        progress=Silence(),
-    )
-    return Updater(model, weighting, context)
 
 
 def _curve(updater: Updater, rates: RateRange) -> RateCurve:

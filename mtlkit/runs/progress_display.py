@@ -13,7 +13,9 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 
 from mtlkit.printable import printable
+from mtlkit.report.folding import fold, folded_text
 from mtlkit.report.numbers import duration
+from mtlkit.task_types import FOLD_ABOVE
 from mtlkit.training.progress import Progress, Silence, TrainingProgress
 
 PATIENCE = 10.0
@@ -68,15 +70,11 @@ def _console(to: TextIO) -> Console:
     return Console(file=cast("IO[str]", _QuietOnFailure(to)))
 
 
-def _numbers(values: Mapping[str, float]) -> str:
-    return " ".join(f"{name} {value:.4g}" for name, value in values.items())
-
-
 def _means(standing: TrainingProgress) -> str:
     """Return the columns of losses and weights; none before the first logged step."""
     if not standing.losses:
         return ""
-    return f"losses {_numbers(standing.losses)} | weights {_numbers(standing.weights)} | "
+    return f"losses {folded_text(standing.losses)} | weights {folded_text(standing.weights)} | "
 
 
 class PlainProgress(Progress):
@@ -91,21 +89,21 @@ class PlainProgress(Progress):
     def loading(self, label: str, done: int, total: int) -> None:
         if label != self._label or done == total or time.monotonic() >= self._next:
             self._label = label
-            self.say(f"{label}: {done} of {total}")
+            self.write(f"{label}: {done} of {total}")
 
     def trained(self, standing: TrainingProgress) -> None:
         epoch_ended = standing.step % standing.steps_per_epoch == 0
         if epoch_ended or standing.step == standing.steps or time.monotonic() >= self._next:
-            self.say(
+            self.write(
                 f"epoch {standing.epoch}/{standing.epochs} step {standing.step}/{standing.steps} | "
                 f"{standing.samples_per_second:.0f} samples/s | {_means(standing)}"
                 f"{duration(standing.seconds_left)} left"
             )
 
     def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:
-        self.say(f"validation after epoch {epoch:g}: {_numbers(metrics)}")
+        self.write(f"validation after epoch {epoch:g}: {folded_text(metrics)}")
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         self._next = time.monotonic() + PATIENCE
         self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
@@ -146,9 +144,9 @@ class LiveProgress(Progress):
             self._table = _table(standing)
 
     def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:
-        self.say(f"validation after epoch {epoch:g}: {_numbers(metrics)}")
+        self.write(f"validation after epoch {epoch:g}: {folded_text(metrics)}")
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         self._live.console.print(printable(line), markup=False, highlight=False)
 
     def close(self) -> None:
@@ -163,9 +161,25 @@ class LiveProgress(Progress):
 def _table(standing: TrainingProgress) -> Table:
     table = Table(title=f"epoch {standing.epoch} of {standing.epochs}", title_justify="left")
     table.add_column("")
+    if len(standing.weights) > FOLD_ABOVE:
+        return _folded_rows(table, standing)
     for name in standing.weights:
         table.add_column(escape(printable(name)), justify="right")
     for title, values in (("loss", standing.losses), ("weight", standing.weights)):
         cells = [f"{values[name]:.4g}" if name in values else "-" for name in standing.weights]
         table.add_row(title, *cells)
+    return table
+
+
+def _folded_rows(table: Table, standing: TrainingProgress) -> Table:
+    """Add mean and range of the losses and weights of many tasks."""
+    for name in ("mean", "lowest", "task", "highest", "task"):
+        table.add_column(name, justify="right")
+    for title, values in (("loss", standing.losses), ("weight", standing.weights)):
+        folded = fold(values)
+        if folded is not None:
+            low, high = (escape(printable(n)) for n in (folded.lowest_task, folded.highest_task))
+            numbers = (f"{x:.4g}" for x in (folded.mean, folded.lowest, folded.highest))
+            mean, lowest, highest = numbers
+            table.add_row(title, mean, lowest, low, highest, high)
     return table

@@ -81,7 +81,7 @@ def check_data(
         record_changes(folder, changes, _step(folder))
         save_assembly(folder, assembly, now, data.preprocessing, catalog)
     elif others := content_changes(read_fingerprint(folder), now):
-        progress.say(
+        progress.write(
             f"warning: the values of the inputs differ from those that the run began with: "
             f"{', '.join(others)}; another version of a decoder can be the reason"
         )

@@ -58,13 +58,13 @@ def save_assembly(
 
 def read_fingerprint(folder: RunFolder) -> Fingerprint:
     """Return the fingerprint of the data that the run began with."""
-    fingerprint: Fingerprint = read_json(folder.assembly)["data"]
+    fingerprint: Fingerprint = _stored(folder)["data"]
     return fingerprint
 
 
 def read_preprocessing(folder: RunFolder) -> Mapping[str, Any]:
     """Return what the data source of the run fitted to the training samples."""
-    preprocessing: Mapping[str, Any] = read_json(folder.assembly)["preprocessing"]
+    preprocessing: Mapping[str, Any] = _stored(folder)["preprocessing"]
     return preprocessing
 
 
@@ -82,9 +82,20 @@ def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
 
     converter.register_structure_hook(Target, target)
     converter.register_structure_hook(InputSpecs, _inputs)
-    values = read_json(folder.assembly)
+    values = _stored(folder)
     del values["data"], values["preprocessing"]
     return converter.structure(values, Assembly)
+
+
+def _stored(folder: RunFolder) -> dict[str, Any]:
+    values = read_json(folder.assembly)
+    missing = [key for key in ("inputs", "targets", "data", "preprocessing") if key not in values]
+    if missing:
+        raise RunError(
+            f"{folder.assembly}: got no key {missing[0]!r}, which this version of mtlkit writes; "
+            f"train the run again, or use the version in {folder.provenance}"
+        )
+    return values
 
 
 def _inputs(values: dict[str, Any], _: Any) -> InputSpecs:

@@ -157,7 +157,7 @@ def tune(
     try:
         for number in range(search.trials):
             weights = _proposed(names, search, tuned)
-            progress.say(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
+            progress.write(f"trial {number + 1} of {search.trials}: {_numbers(weights)}")
             trial_recipe = attrs.evolve(recipe, weighting=Fixed(weights=weights))
             trial = WeightTrial(number=number, weights=weights)
             trial = _scored(
@@ -165,7 +165,7 @@ def tune(
             )
             tuned = attrs.evolve(tuned, trials=(*tuned.trials, trial))
             _keep(tuned)
-            progress.say(_said(tuned, trial))
+            progress.write(_score_text(tuned, trial))
     except InterruptedRunError as cause:
         raise InterruptedRunError(
             f"{out}: stopped in trial {len(tuned.trials) + 1} of {search.trials}; the same command "
@@ -288,7 +288,7 @@ def _drawn(tuned: TuneResult, search: WeightSearch) -> str:
     return draw_trials(points, (search.lowest, search.highest))
 
 
-def _said(tuned: TuneResult, trial: WeightTrial) -> str:
+def _score_text(tuned: TuneResult, trial: WeightTrial) -> str:
     if trial.score is None:
         return f"trial {trial.number + 1} failed: {trial.reason}"
     best = tuned.scored[0][0]

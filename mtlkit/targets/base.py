@@ -62,10 +62,6 @@ class Target(Component):
         if labels.dtype != self.dtype:
             raise DataError(f"expected labels in {self.dtype}, got {labels.dtype}")
 
-    def predicted(self, outputs: Tensor) -> Tensor:
-        """Return the labels that the raw `outputs` of a batch predict, none missing."""
-        return outputs
-
     def picture(self, labels: Tensor, like: Tensor) -> Tensor | None:
         """Return the labels of one sample, without N, as colors (H, W, 3) in bytes.
 

@@ -29,9 +29,6 @@ class CodedTarget(Target):
     def present(self, labels: Tensor) -> Tensor:
         return labels != MISSING
 
-    def predicted(self, outputs: Tensor) -> Tensor:
-        return outputs.argmax(dim=self.class_dim)
-
     def probabilities(self, outputs: Tensor) -> Tensor:
         return outputs.softmax(dim=self.class_dim)
 

@@ -32,9 +32,6 @@ class MultiLabelTarget(CodedTarget):
     def codes(self) -> int:
         return 2
 
-    def predicted(self, outputs: Tensor) -> Tensor:
-        return (outputs > 0).long()
-
     def probabilities(self, outputs: Tensor) -> Tensor:
         return outputs.sigmoid()
 

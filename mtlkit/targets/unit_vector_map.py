@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mtlkit.errors import DataError
 from mtlkit.targets.colors import NO_LABEL
+from mtlkit.targets.decoded import Decoded
 from mtlkit.targets.geometry import Size, rotate_directions
 from mtlkit.targets.maps import MapTarget
 
@@ -33,8 +34,8 @@ class UnitVectorMapTarget(MapTarget):
     def present(self, labels: Tensor) -> Tensor:
         return (labels != 0).any(dim=1)
 
-    def predicted(self, outputs: Tensor) -> Tensor:
-        return F.normalize(outputs, dim=1)
+    def decode(self, predictions: Tensor, mask: Tensor | None = None) -> Decoded:
+        return Decoded(maps=F.normalize(predictions, dim=1))
 
     def picture(self, labels: Tensor, like: Tensor) -> Tensor:
         present = self.present(labels.unsqueeze(0))[0].unsqueeze(-1)

@@ -22,12 +22,14 @@ from mtlkit.targets.base import Target
 class Example:
     """An instance of a component to test, and the inputs that the test needs.
 
-    `inputs` are those of a backbone, and `batch` returns random ones of a number of samples, if
-    those made from `inputs` do not suit it. `features` are those that a head reads; None means
-    small ones of the first kind that it reads. `base` is the folder that the paths of a
-    data source are relative to. An evaluator is tested with `recipe`; None means the kit's small
-    recipe. `target` is that of a head. `labels` (N, ...) are those of a target that derives from
-    none of mtlkit's; every fourth sample has none.
+    `inputs` are those of a backbone, and `batch` returns the inputs of a number of samples, if
+    those made from `inputs` do not suit it; the first samples are the same for any number.
+    `features` are those that a head or an adapter reads; None means small ones of the first kind.
+    `target` is that of a head, or the only one on which a metric or a transform is tested. `labels`
+    (N, ...) are those of a target that derives from none of mtlkit's; every fourth sample has none.
+
+    `base` is the folder that the paths of a data source are relative to. An evaluator or a callback
+    is tested with `recipe`; None means the kit's small recipe.
     """
 
     value: Any  # a component, an op or an implementation

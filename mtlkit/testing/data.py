@@ -9,10 +9,12 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.columns import Categorical
+from mtlkit.data.columns import Column
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import Loading
+from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch
+from mtlkit.targets.rows import chunks
 from mtlkit.testing.check import Subject, checks, require
 
 
@@ -57,6 +59,12 @@ def gathers_samples(subject: Subject) -> None:
             require(torch.equal(values, again[key]), f"{key} of {name}, read again, differ")
             finite = bool(values.float().isfinite().all())
             require(finite, f"{key} of {name} are not finite")
+        for label, column in split.columns.items():
+            alone = torch.cat([column[number.reshape(1)] for number in index])
+            require(
+                torch.equal(column[index].nan_to_num(), alone.nan_to_num()),
+                f"labels {label!r} of {name} gathered together are not those gathered one by one",
+            )
 
 
 def _named(batch: Batch) -> Mapping[str, Tensor]:
@@ -108,22 +116,32 @@ def has_disjoint_splits(subject: Subject) -> None:
 
 
 def labels_splits_consistently(subject: Subject) -> None:
-    """A label has the same type in all splits, and its classes have distinct names."""
+    """A label has the same type in all splits, and its classes or components distinct names."""
     data = load(subject)
     for name, split in data.splits().items():
         for label, column in split.columns.items():
+            target = column.target
             if label in data.train.columns:
-                kind = type(data.train.columns[label])
+                other = data.train.columns[label].target
+                # the classes of a sample are encoded by their names, which a split may lack
+                same = target == other if target.dims > 1 else type(target) is type(other)
+                require(same, f"the label {label!r} is {target} in {name}, {other} in train")
+            for names in (target.classes, target.components):
                 require(
-                    type(column) is kind,
-                    f"the label {label!r} is {type(column).__name__} in {name}, {kind.__name__} "
-                    f"in train",
+                    len(set(names)) == len(names),
+                    f"two classes or components of {label!r} have one name: {list(names)}",
                 )
-            if isinstance(column, Categorical):
-                require(
-                    len(set(column.names)) == len(column.names),
-                    f"two classes of {label!r} have one name: {list(column.names)}",
-                )
+
+
+def labels_fit_their_types(subject: Subject) -> None:
+    """Every label that is read has the shape, dtype and range that its column's type states."""
+    for name, split in load(subject).splits().items():
+        for label, column in split.columns.items():
+            for part in chunks(column.rows):
+                try:
+                    column.target.check(part.float() if part.dtype == torch.float64 else part)
+                except DataError as cause:
+                    require(False, f"the label {label!r} of {name}: {cause}")
 
 
 def _require_same(first: Data, second: Data, prefix: str) -> None:
@@ -142,11 +160,10 @@ def _all(split: Split) -> Mapping[str, Tensor]:
     return _named(split.inputs[torch.arange(len(split))])
 
 
-def _labels(column: object) -> Tensor:
-    if isinstance(column, Categorical):
-        return column.codes
-    values: Tensor = column.values.nan_to_num(-1e30)  # type: ignore[attr-defined]
-    return values
+def _labels(column: Column) -> Tensor:
+    """Return all labels of a column, with a number in place of NaN so that they compare."""
+    labels = torch.cat(list(chunks(column.rows)))
+    return labels.nan_to_num(-1e30) if labels.is_floating_point() else labels
 
 
 CHECKS = checks(
@@ -157,4 +174,5 @@ CHECKS = checks(
     ignores_cache_and_workers,
     has_disjoint_splits,
     labels_splits_consistently,
+    labels_fit_their_types,
 )

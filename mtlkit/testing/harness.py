@@ -13,6 +13,7 @@ from mtlkit.backbones.casia_net import CasiaNet
 from mtlkit.errors import MtlkitError
 from mtlkit.features.base import readable
 from mtlkit.features.inputs import map_batch
+from mtlkit.features.nodes import NodeFeatures
 from mtlkit.heads.base import Head, HeadModule
 from mtlkit.model import MultiTaskModel
 from mtlkit.recipe import Recipe
@@ -29,15 +30,19 @@ Batch = tuple[Any, ...]
 
 @attrs.frozen
 class Harness:
-    """Functions to build a module, and to compute outputs (N, ...) and a loss for `batch(N)`.
+    """Functions to build a module, and to compute outputs and a loss for `batch(N)`.
 
-    Compiled and exported modules are called with the first tensor of the batch.
+    `rows` computes outputs with a row for each sample (N, ...): those of nodes are pooled. Compiled
+    and exported modules are called with the first tensor of the batch.
     """
 
     build: Callable[[], nn.Module]
     batch: Callable[[int], Batch]
     outputs: Callable[[nn.Module, Batch], Tensor]
     loss: Callable[[nn.Module, Batch], Tensor]
+    rows: Callable[[nn.Module, Batch], Tensor] = attrs.field(
+        default=attrs.Factory(lambda self: self.outputs, takes_self=True)
+    )
 
     def seeded(self, seed: int = 0) -> nn.Module:
         """Return the module built with a seed."""
@@ -54,7 +59,7 @@ def harness_of(subject: Subject) -> Harness:
         case Head():
             return _head(value, subject.example)
         case Adapter():
-            return _adapter(value)
+            return _adapter(value, subject.example)
         case Router():
             return _model(attrs.evolve(small_recipe(), backbone=BACKBONE, router=value))
         case Branch():
@@ -86,11 +91,18 @@ def _backbone(value: Backbone, example: Example) -> Harness:
     def loss(module: nn.Module, batch: Batch) -> Tensor:
         return outputs(module, batch).float().square().mean()
 
-    return Harness(lambda: value.build(example.inputs), batch, outputs, loss)
+    def rows(module: nn.Module, batch: Batch) -> Tensor:
+        assert isinstance(module, BackboneModule)
+        values = outputs(module, batch)
+        if not isinstance(module.features, NodeFeatures):
+            return values
+        return module.features.pool(values, module.context(batch[0]))
+
+    return Harness(lambda: value.build(example.inputs), batch, outputs, loss, rows)
 
 
-def _adapter(value: Adapter) -> Harness:
-    spec = next(spec for kind, spec in SPECS.items() if readable(kind, value.reads))
+def _adapter(value: Adapter, example: Example) -> Harness:
+    spec = example.features or next(s for kind, s in SPECS.items() if readable(kind, value.reads))
 
     def batch(count: int) -> Batch:
         return random_features(spec, count)

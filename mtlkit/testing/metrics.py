@@ -46,7 +46,7 @@ def declares_its_scale(subject: Subject) -> None:
 def computes_a_number_within_its_bounds(subject: Subject) -> None:
     """Its value is a finite float within its bounds."""
     low, high = subject.value.bounds
-    for target, outputs, labels in _examples(subject.value):
+    for target, outputs, labels in _examples(subject):
         value = _value(subject.value, target, [(outputs, labels)])
         require(type(value) is float, f"compute returns a {type(value).__name__}; expected a float")
         assert value is not None
@@ -57,7 +57,7 @@ def computes_a_number_within_its_bounds(subject: Subject) -> None:
 def names_its_parts(subject: Subject) -> None:
     """Its parts are finite floats within its bounds, named for a class, label or component."""
     low, high = subject.value.bounds
-    for target, outputs, labels in _examples(subject.value):
+    for target, outputs, labels in _examples(subject):
         parts = _state(subject.value, target, [(outputs, labels)]).parts()
         names = (*target.classes, *target.components)
         for name, value in parts.items():
@@ -70,7 +70,7 @@ def names_its_parts(subject: Subject) -> None:
 
 def prefers_right_outputs(subject: Subject) -> None:
     """Outputs that agree with the targets score better, in the direction that it declares."""
-    for target in map(example_of, subject.value.targets):
+    for target in _targets(subject):
         labels = draw_labels(target, SAMPLES)
         pair = right_outputs(target, labels), wrong_outputs(target, labels)
         good, bad = (_value(subject.value, target, [(outputs, labels)]) for outputs in pair)
@@ -83,7 +83,7 @@ def prefers_right_outputs(subject: Subject) -> None:
 
 def ignores_missing_targets(subject: Subject) -> None:
     """A missing target does not change the value; without any target the value is None."""
-    for target, outputs, labels in _examples(subject.value):
+    for target, outputs, labels in _examples(subject):
         value = _value(subject.value, target, [(outputs, labels)])
         present = spread(target, target.present(labels), outputs)
         other = torch.where(present, outputs, outputs.flip(0) - 7)
@@ -103,7 +103,7 @@ def ignores_missing_targets(subject: Subject) -> None:
 def ignores_the_order_of_samples(subject: Subject) -> None:
     """Samples in another order give the same value."""
     order = torch.randperm(SAMPLES, generator=torch.Generator().manual_seed(2))
-    for target, outputs, labels in _examples(subject.value):
+    for target, outputs, labels in _examples(subject):
         whole = _value(subject.value, target, _batches(outputs, labels, (10, 31)))
         batches = _batches(outputs[order], labels[order], (10, 31))
         other = _value(subject.value, target, batches)
@@ -112,7 +112,7 @@ def ignores_the_order_of_samples(subject: Subject) -> None:
 
 def ignores_the_division_into_batches(subject: Subject) -> None:
     """Batches of any size, including an empty one, give the value of a single batch."""
-    for target, outputs, labels in _examples(subject.value):
+    for target, outputs, labels in _examples(subject):
         whole = _value(subject.value, target, [(outputs, labels)])
         parts = _value(subject.value, target, _batches(outputs, labels, (1, 0, 7, 33)))
         _require_same(whole, parts, "in other batches its value differs")
@@ -120,7 +120,7 @@ def ignores_the_division_into_batches(subject: Subject) -> None:
 
 def merges_over_ranks(subject: Subject) -> None:
     """Pickled states of several ranks, one of them empty, merge to the state of one rank."""
-    for target, outputs, labels in _examples(subject.value):
+    for target, outputs, labels in _examples(subject):
         states = [
             _state(subject.value, target, [(outputs[part], labels[part])])
             for part in (slice(0, 10), slice(10, 10), slice(10, 20))
@@ -133,9 +133,15 @@ def merges_over_ranks(subject: Subject) -> None:
         _require_same(whole, first.compute(), "merged states differ from one state")
 
 
-def _examples(metric: Metric) -> Iterator[tuple[Target, Tensor, Tensor]]:
+def _targets(subject: Subject) -> list[Target]:
+    """Return the target of the example, or one of each type that the metric measures."""
+    given = subject.example.target
+    return [given] if given is not None else [example_of(kind) for kind in subject.value.targets]
+
+
+def _examples(subject: Subject) -> Iterator[tuple[Target, Tensor, Tensor]]:
     """Yield outputs and labels of each type of target, some outputs wrong, some labels missing."""
-    for target in map(example_of, metric.targets):
+    for target in _targets(subject):
         labels = draw_labels(target, SAMPLES)
         yield target, noisy_outputs(target, labels), without_some(target, labels)
 

@@ -12,21 +12,29 @@ import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.adapters.pool import Pool
 from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.backbones.mlp import MLP
-from mtlkit.data.columns import Categorical, Numeric
+from mtlkit.data.columns import Categorical, Labels, Numeric
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.source import DataSource, Loading
+from mtlkit.heads.multi_label import MultiLabel
 from mtlkit.heads.regression import Regression
+from mtlkit.heads.segmentation import Segmentation
+from mtlkit.heads.vector_regression import VectorRegression
 from mtlkit.model import MultiTaskModel, assemble
 from mtlkit.optim.sgd import SGD
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
+from mtlkit.targets.class_map import ClassMapTarget
+from mtlkit.targets.multi_label import MultiLabelTarget
 from mtlkit.targets.rows import chunks
+from mtlkit.targets.vector import VectorTarget
 from mtlkit.task import Task
-from mtlkit.task_types import Role
+from mtlkit.task_types import MISSING, Role
+from mtlkit.testing.small_features import SmallFeatures
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress, Silence
@@ -40,7 +48,7 @@ SIDE = 16
 
 @attrs.frozen(kw_only=True)
 class SmallData(DataSource):
-    """Random images (1, 16, 16) with labels that depend on their mean.
+    """Random images (1, 16, 16) with labels that depend on their mean, or on each pixel.
 
     With `sparse`, only one sample has the labels `rare` and `size`.
     """
@@ -59,6 +67,10 @@ class SmallData(DataSource):
         rare, size = number % 5 == 0, number % 4 != 1
         if self.sparse:
             rare, size = number == 0, number == 0
+        tags = torch.stack([kind % 2, (kind > 0).long()], dim=1)
+        points = torch.stack([means, order.float()], dim=1)
+        pixels = (inputs[:, 0] > 127).long()
+        pixels[:, 0] = MISSING
         whole = Split(
             inputs=inputs,
             columns={
@@ -66,6 +78,12 @@ class SmallData(DataSource):
                 "side": Categorical((means > 127.5).long(), ("left", "right")),
                 "rare": Categorical(torch.where(rare, kind, -1), ("a", "b", "c")),
                 "size": Numeric(torch.where(size, means, torch.nan)),
+                "tags": Labels(MultiLabelTarget(names=("odd", "large")), tags),
+                "points": Labels(
+                    VectorTarget(names=("x", "y")),
+                    torch.where(size.unsqueeze(1), points, torch.nan),
+                ),
+                "pixels": Labels(ClassMapTarget(names=("dark", "light")), pixels),
             },
             ids=[f"sample {i}" for i in range(self.samples)],
         )
@@ -91,6 +109,27 @@ def small_recipe() -> Recipe:
         },
         optimizer=SGD(lr=0.05, weight_decay=0.01),
         train=Train(epochs=3, batch=16, log_every=1, threads=1, device="cpu"),
+    )
+
+
+def small_map_recipe() -> Recipe:
+    """Return the small recipe with features and labels of several types, for the same tasks.
+
+    ``kind`` is a class, ``side`` a class of each pixel, ``rare`` two labels, and ``size`` two
+    numbers.
+
+    >>> [type(task.head).__name__ for task in small_map_recipe().tasks.values()]
+    ['Classification', 'Segmentation', 'MultiLabel', 'VectorRegression']
+    """
+    return attrs.evolve(
+        small_recipe(),
+        backbone=SmallFeatures(kind="maps"),
+        tasks={
+            "kind": Task(role=Role.MAIN, adapter=Pool()),
+            "side": Task(target="pixels", head=Segmentation()),
+            "rare": Task(target="tags", head=MultiLabel(), adapter=Pool()),
+            "size": Task(target="points", head=VectorRegression(), adapter=Pool()),
+        },
     )
 
 

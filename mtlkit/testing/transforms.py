@@ -26,9 +26,14 @@ def declares_whether_it_is_random(subject: Subject) -> None:
 
 
 def transforms_classes(subject: Subject) -> None:
-    """It transforms a sample with a class; it may refuse other targets with a DataError."""
+    """It transforms a sample with a class; it may refuse other targets with a DataError.
+
+    A transform with the target of its example transforms this target.
+    """
     kinds = {type(sample.targets["task"]).__name__ for sample in _accepted(subject)}
-    require("ClassTarget" in kinds, "it refuses a sample with a class; expected a transformed one")
+    expected = type(subject.example.target or EXAMPLES[0])
+    require(expected.__name__ in kinds,
+            f"it refuses a sample with {expected.noun}; expected a transformed one")  # fmt: skip
 
 
 def repeats_its_numbers(subject: Subject) -> None:
@@ -92,7 +97,8 @@ def keeps_one_size(subject: Subject) -> None:
 
 def _accepted(subject: Subject) -> Iterator[Sample]:
     """Yield a sample of each type of target that the transform accepts."""
-    for target in EXAMPLES:
+    given = subject.example.target
+    for target in EXAMPLES if given is None else (given,):
         sample = _sample(target, 0)
         try:
             for seed in SEEDS:

@@ -95,7 +95,7 @@ class Training:
             self._save()
             set_training(self.updater.optimizer, False)
             for line in self.callbacks.finish():
-                self.context.progress.say(line)
+                self.context.progress.write(line)
 
     @property
     def epoch(self) -> float:
@@ -109,7 +109,7 @@ class Training:
         self.callbacks.after_update(self.step)
         self.untrained = self.updater.untrained or ()
         if self.step == 1 and self.untrained:
-            self.context.progress.say(
+            self.context.progress.write(
                 f"warning: no loss reaches these parameters, they are not trained: "
                 f"{', '.join(self.untrained)}"
             )
@@ -168,7 +168,7 @@ class Training:
         )
         self.pace.mark()
         if self.context.ranks.first and (hint := self._load.line()) is not None:
-            self.context.progress.say(hint)
+            self.context.progress.write(hint)
 
     def _write(self, event: Event) -> None:
         for writer in self._loggers:
@@ -210,14 +210,14 @@ class Training:
             key = f"the weight of {name}"
             if key not in self._warned:
                 self._warned.add(key)
-                self.context.progress.say(weight_warning(name, weight, self.step))
+                self.context.progress.write(weight_warning(name, weight, self.step))
 
     def _warn_if_not_finite(self, metrics: Mapping[str, float]) -> None:
         """Warn once for each validation metric that is not finite; training continues."""
         for name, value in metrics.items():
             if not math.isfinite(value) and name not in self._warned:
                 self._warned.add(name)
-                self.context.progress.say(
+                self.context.progress.write(
                     f"warning: {name} on the validation split is {value} after step {self.step}; "
                     f"the log and the report leave a gap. Training continues, its losses are finite"
                 )

@@ -37,7 +37,7 @@ class Progress(ABC):
         """Report the metrics of the validation split."""
 
     @abstractmethod
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """Print a message."""
 
     @abstractmethod
@@ -57,7 +57,7 @@ class Silence(Progress):
     def validated(self, epoch: float, metrics: Mapping[str, float]) -> None:
         pass
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         pass
 
     def close(self) -> None:

@@ -98,7 +98,7 @@ def _torchrun_store() -> tuple[Any, int, int]:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Ranks]:
+def process_group(device: torch.device) -> Iterator[Ranks]:
     """Join the process group of torchrun, or use an existing one; yield its `Ranks`.
 
     Without torchrun the process is alone. The backend is NCCL on CUDA and gloo on a CPU. Processes

@@ -25,7 +25,7 @@ class StopRequest:
     """A flag that a signal sets."""
 
     def __init__(self) -> None:
-        self.wished = False
+        self.requested = False
 
 
 @contextmanager
@@ -37,9 +37,9 @@ def stop_on_signal() -> Iterator[StopRequest]:
     request = StopRequest()
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if request.wished and number in INSISTENT:
+        if request.requested and number in INSISTENT:
             raise KeyboardInterrupt
-        request.wished = True
+        request.requested = True
 
     with _handled_by(handle):
         yield request

@@ -112,7 +112,7 @@ class Updater:
     def _watches(self, step: int) -> bool:
         """Return whether the tasks' gradients are logged at the update `step`."""
         logged = (step + 1) % self.train.log_every == 0 or step + 1 == self.steps
-        return self.train.watch and logged and len(self.inner.model.terms) > 1
+        return logged and self.train.watches(len(self.inner.model.terms))
 
     def _agree(self, step: int, backward: BackwardResult, stop_request: StopRequest | None) -> bool:
         """Return whether any rank requests a stop; raise on all ranks if a loss is not finite.
@@ -120,7 +120,7 @@ class Updater:
         One all-reduce decides both. It is the only device sync of a step, except those of
         components, such as the grouped router.
         """
-        requested = stop_request is not None and stop_request.wished
+        requested = stop_request is not None and stop_request.requested
         totals = [result.total for result in backward.results]
         finite = totals[0].isfinite() if len(totals) == 1 else torch.stack(totals).isfinite().all()
         if self.ranks.world == 1:

@@ -84,6 +84,7 @@ def test_the_docs_show_the_namespaces():
 
 def test_our_plugins_are_looked_at():
     assert set(PLUGINS) == {
+        "mtlkit_benchmarks",
         "mtlkit_face",
         "mtlkit_hello",
         "mtlkit_synthetic_faces",

@@ -132,7 +132,6 @@ def test_a_splittable_backbone_is_its_stem_and_tail():
     [
         (CasiaNet(), (1, 8, 8), ["casia-net", "16 pixels", "(1, 8, 8)"]),
         (CasiaNet(), (10,), ["casia-net", "(C, H, W)"]),
-        (MLP(hidden=()), (3,), ["hidden layer"]),
         (TimmModel(model="resnet18x"), (3, 32, 32), ["resnet18x", "no model"]),
         (TimmModel(model="resnet18"), (10,), ["timm", "(10,)"]),
     ],

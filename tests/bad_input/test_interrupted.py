@@ -82,10 +82,10 @@ def at_update(patch, number, act):
     """Call `act` when the update `number` (from 0) begins."""
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         if step == number:
             act()
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     patch.setattr(Updater, "update", update)
 

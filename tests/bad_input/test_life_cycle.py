@@ -182,7 +182,7 @@ class TestOutput:
         with suppress(OSError), open("/dev/full", "w", buffering=1) as full:
             display = shown(quiet=False, to=full)
             for _ in range(3):
-                display.say("a line")
+                display.write("a line")
             display.close()
             with pytest.raises(OSError, match="No space"):
                 full.write("the stream itself still fails\n")

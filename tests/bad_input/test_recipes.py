@@ -146,6 +146,7 @@ def test_weightings_that_need_no_main_task_take_none(weighting, home, call):
         (["data.split={groups: who, stratify: who}"], "expected one of `groups` and `stratify`"),
         (["data.channels=2"], "expected 1 (gray) or 3 (RGB), found 2"),
         (["backbone.hidden=[4, 0]"], "at least 1, found 0"),
+        (["backbone={type: mlp, hidden: []}"], "backbone.hidden: expected at least one item"),
         (["nothing=1"], "nothing: unknown key of the recipe"),
         (["train.precisoin=bf16"], "did you mean 'precision'?"),
         (["optimizer={type: sgd, nesterov: true, momentum: 0}"], "expected a momentum above 0"),

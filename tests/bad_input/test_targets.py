@@ -144,7 +144,8 @@ CASES = {
     "maps of another size than the images": (
         MAPS, Segmentation(), lambda: Data(train=split(ground(side=6))),
         "tasks.y: the label 'y' of train: got labels of shape (2, 6, 6), expected some that fit "
-        "the outputs (2, 2, 8, 8) of PixelClassifier; change the size of the labels or of the inputs",
+        "the outputs (2, 2, 8, 8) of PixelClassifier; change the size of the labels or of the "
+        "inputs",
     ),
     "numbers below 0 under a logarithm": (
         MAPS, DenseRegression(log=True),

@@ -99,7 +99,7 @@ class TestShow:
     def test_a_component(self, call):
         code, out, _ = call("show", "dynamic")
         assert code == 0
-        assert out.startswith("weighting dynamic: a softmax of features")
+        assert out.startswith("weighting dynamic: a softmax gate on features")
         assert "mtlkit 0.1.0" in out
         assert "mtlkit.weightings.dynamic:Dynamic" in out
         assert "eq. 7-8" in out  # its documentation

@@ -47,7 +47,7 @@ def test_the_name_of_a_run_is_escaped(tmp_path, capsys):
 def test_progress_escapes_what_it_prints(display, tmp_path):
     with (tmp_path / "out").open("w+") as file:
         progress = display(Console(file=file, width=200, force_terminal=False))
-        progress.say(f"a {ESCAPES}")
+        progress.write(f"a {ESCAPES}")
         progress.close()
         file.seek(0)
         assert "a \\x1b]0;title" in file.read()

@@ -143,7 +143,7 @@ def test_the_best_run_is_listed_first(called, made, metric, higher):
 def test_runs_that_are_not_there_are_told_of(called, made, tmp_path):
     code, _, err = called("runs", tmp_path)
     assert code == 2
-    assert "there is no run below it" in err
+    assert "holds no run; `mtlkit train RECIPE` writes one" in err
     code, _, err = called("runs", made[0].path, "--inside", "--where", "weigthing=gls")
     assert code == 2
     assert "no run has the option 'weigthing'; did you mean 'weighting'?" in err

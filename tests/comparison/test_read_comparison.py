@@ -101,7 +101,7 @@ MISTAKES = [
     (
         "train.epochs=3",
         "train.watsh=3",
-        "--set train.watsh=3: train.watsh: unknown key of the train; did you mean 'watch'?",
+        "--set train.watsh=3: train.watsh: unknown key of `train`; did you mean 'watch'?",
     ),
     (
         "low: 0.003",

@@ -180,3 +180,11 @@ def test_a_page_that_shows_something_else_is_noticed():
     assert as_shown("a ... c\n", "a b c\n")
     assert not as_shown("a ... d\n", "a b c\n")
     assert not as_shown("", "a\n")
+
+
+def test_every_module_of_the_teaching_plugin_is_shown_on_a_page():
+    """A family without a page would be one that a plugin's author has to guess."""
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    package = DOCS.parent / "plugins" / "mtlkit-hello" / "mtlkit_hello"
+    modules = {path.name for path in package.glob("*.py")} - {"__init__.py"}
+    assert {name for name in modules if f"mtlkit_hello/{name}\n" not in text} == set()

@@ -1,5 +1,8 @@
 """Predictions over whole splits: order, repeatability and what must not influence them."""
 
+import gc
+import weakref
+
 import attrs
 import pytest
 import torch
@@ -8,12 +11,14 @@ from mtlkit.assembly import assembly_of
 from mtlkit.backbones import MLP, CasiaNet
 from mtlkit.data import Categorical, Data, Numeric, Split
 from mtlkit.errors import DataError
-from mtlkit.evaluators.trained_model import TrainedModel
+from mtlkit.evaluators import Pictures, TaskMetrics
+from mtlkit.evaluators.trained_model import TrainedModel, _bytes
 from mtlkit.heads import Regression
 from mtlkit.model import assemble
 from mtlkit.routers import BlockBranch, BranchSelection, Grouped, LinearBranch, Shared
 from mtlkit.task import Task
 from mtlkit.task_types import Role
+from mtlkit.testing.small_data import small_map_recipe, small_model
 
 TASKS = {
     "who": Task(role=Role.MAIN),
@@ -133,3 +138,45 @@ def test_routing_by_label_needs_all_labels():
     one = trained("LinearBranch-label", data=attrs.evolve(some_data(), test=test))
     with pytest.raises(DataError, match="1 samples have no label of 'side'"):
         one.predict(test)
+
+
+@pytest.mark.parametrize("evaluator", [TaskMetrics(), Pictures()], ids=["tasks", "pictures"])
+def test_evaluation_keeps_no_batch_in_memory(evaluator):
+    """When a batch is predicted, the maps of all batches before are released."""
+    recipe = small_map_recipe()
+    model, data = small_model(recipe)
+    trained = Watched(model, data, recipe.tasks, torch.device("cpu"), batch=4)
+    result = evaluator.evaluate(trained)
+    assert result.sections
+    assert trained.batches_alive
+    assert max(trained.batches_alive) == 0
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(2**28, 2), (0, 0), (-1, 1)])
+def test_predictions_are_kept_up_to_a_size(limit, kept, monkeypatch):
+    one = trained()
+    train = one.predict(one.data.train)
+    limit = _bytes(train) if limit < 0 else limit  # only the larger of two splits fits
+    monkeypatch.setattr("mtlkit.evaluators.trained_model.CACHED_BYTES", limit)
+    again = trained()
+    first = [again.predict(split) for split in (again.data.validation, again.data.train)]
+    assert len(again._predictions) == kept
+    second = [again.predict(split) for split in (again.data.validation, again.data.train)]
+    for one, two in zip(first, second, strict=True):
+        assert torch.equal(one.outputs["who"], two.outputs["who"])
+    assert sum(map(_bytes, again._predictions.values())) <= limit
+
+
+class Watched(TrainedModel):
+    """Counts the batches whose maps exist when another one is predicted."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.batches_alive, self._outputs = [], []
+
+    def _one_batch(self, split, targets, index):
+        gc.collect()
+        self.batches_alive.append(sum(output() is not None for output in self._outputs))
+        predictions, labels = super()._one_batch(split, targets, index)
+        self._outputs.append(weakref.ref(predictions.outputs["side"]))
+        return predictions, labels

@@ -1,5 +1,7 @@
 """The numbers of the `tasks` evaluator against formulas of other libraries."""
 
+from types import SimpleNamespace
+
 import attrs
 import numpy as np
 import pytest
@@ -7,9 +9,9 @@ import torch
 from scipy.special import log_softmax, softmax
 from scipy.stats import pearsonr
 
-from mtlkit.data import Categorical, NumberTarget
+from mtlkit.data import Categorical, ClassMapTarget, NumberTarget, TokenTarget
 from mtlkit.evaluators import TaskMetrics
-from mtlkit.evaluators.task_metrics import confusion
+from mtlkit.evaluators.task_metrics import _Confusions, confusion
 from mtlkit.metrics import R2
 from mtlkit.report.blocks import TableBlock
 
@@ -137,3 +139,28 @@ def test_a_task_of_many_classes_has_no_confusion_table():
     captions = [table.caption for table in TaskMetrics().evaluate(one).sections[0].blocks[1:]]
     assert [caption.split(" ")[0] for caption in captions] == ["side"]
     assert set(TASKS) == {"who", "side", "age"}
+
+
+def test_tokens_and_pixels_are_counted_one_by_one():
+    """Elements without a label are in no table; a row is in percent of a true class."""
+    targets = {"tag": TokenTarget(names=("noun", "verb")), "part": ClassMapTarget(names=("a", "b"))}
+    labels = {
+        "tag": torch.tensor([[0, 1, -1], [1, 1, 0]]),
+        "part": torch.tensor([[[0, 1], [1, -1]]]),
+    }
+    predicted = {
+        "tag": torch.tensor([[0, 1, 1], [0, 1, 0]]),
+        "part": torch.tensor([[[0, 0], [1, 1]]]),
+    }
+    outputs = {
+        "tag": torch.nn.functional.one_hot(predicted["tag"], 2).float(),
+        "part": torch.nn.functional.one_hot(predicted["part"], 2).float().movedim(-1, 1),
+    }
+    model = SimpleNamespace(assembly=SimpleNamespace(targets=targets))
+    confusions = _Confusions(SimpleNamespace(model=model))
+    list(confusions.watch([(SimpleNamespace(outputs=outputs), labels)]))
+    tag, part = confusions.tables("test")
+    assert tag.header == ("true class", "noun", "verb", "tokens")
+    assert tag.rows == (("noun", 100, "", 2), ("verb", 33, 67, 3))
+    assert part.header[-1] == "pixels"
+    assert part.rows == (("a", 100, "", 1), ("b", 50, 50, 2))

@@ -119,6 +119,10 @@ class TestSet:
             ("optimizer.lr=fast", "optimizer.lr: expected a number above 0, found the text 'fast'"),
             ("optimizer.lr=", "optimizer.lr: expected a number above 0, found null"),
             (
+                "train=",
+                "train: expected a mapping (train), found null; write {} for the defaults",
+            ),
+            (
                 "seed=1.5",
                 f"seed: expected a whole number from 0 to {2**64 - 1}, found the number 1.5",
             ),
@@ -130,7 +134,8 @@ class TestSet:
             ),
             (
                 "evaluators.0=tasks",
-                "evaluators: expected a list (a component (an evaluator) each), found a mapping",
+                "evaluators: expected a list (each item: a component (an evaluator)), "
+                "found a mapping",
             ),
             ("data.folder.x=1", "data.folder: expected a path, found a mapping"),
             ("optimizer.lr", "expected PATH=VALUE, such as optimizer.lr=0.01"),

@@ -51,7 +51,7 @@ def test_an_unknown_option_of_a_default_names_the_component():
 
 
 def test_a_key_of_the_recipe_in_another_section_names_its_place():
-    expected = "train.seed: unknown key of the train; it is a key of the recipe: write `seed:`"
+    expected = "train.seed: unknown key of `train`; it is a key of the recipe: write `seed:`"
     assert expected in message("train.seed=1")
 
 

@@ -95,14 +95,14 @@ ONE_MISTAKE = [
     (
         "[-90, -45]",
         "-90",
-        "r.yaml:10:18: router.groups.left: expected a list (text or a whole number or a number "
-        "each), found the number -90",
+        "r.yaml:10:18: router.groups.left: expected a list (each item: text or a whole number "
+        "or a number), found the number -90",
     ),
     (
         "[{type: tasks}]",
         "{type: tasks}",
-        "r.yaml:16:13: evaluators: expected a list (a component (an evaluator) each), found a "
-        "mapping",
+        "r.yaml:16:13: evaluators: expected a list (each item: a component (an evaluator)), "
+        "found a mapping",
     ),
     (
         "[{type: tasks}]",
@@ -188,7 +188,7 @@ ONE_MISTAKE = [
     (
         "lr: 0.02, momentum: 0.9",
         "lr: 0.02, lr: 0.9",
-        "r.yaml:14:34: the key 'lr' occurs twice, first at r.yaml:14:24",
+        "r.yaml:14:34: the key 'lr' occurs twice, first at r.yaml:14:24; keep one",
     ),
 ]
 

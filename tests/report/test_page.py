@@ -234,6 +234,14 @@ def test_colours_are_those_of_the_page():
     assert "<metadata" not in svg
 
 
+@pytest.mark.parametrize("values", [(0.33, 1.6), (0.004, 0.03), (2.0, 9.0), (0.001, 40.0)])
+def test_a_log_axis_has_three_ticks_or_more(values):
+    root = ElementTree.fromstring(draw(attrs.evolve(chart(a=values), y_log=True), "c1"))
+    texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    ticks = [float(text) for text in texts if re.fullmatch(r"[0-9.e-]+", text)]
+    assert len([tick for tick in ticks if values[0] <= tick <= values[1]]) >= 3
+
+
 def test_a_title_with_markup_is_escaped_in_the_svg():
     svg = draw(chart(title=EVIL), "c")
     assert ElementTree.fromstring(svg)[0].text == EVIL

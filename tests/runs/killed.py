@@ -78,9 +78,9 @@ def sit_and_tell(folder, pipe):
     """A sitting that says when each update begins."""
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         os.write(pipe, b"x")
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     Updater.update = update
     sit(folder)

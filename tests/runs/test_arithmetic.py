@@ -57,10 +57,10 @@ def with_threads(recipe, number):
 def stop_at(monkeypatch, number):
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         if step == number:
             os.kill(os.getpid(), signal.SIGINT)
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     monkeypatch.setattr(Updater, "update", update)
 

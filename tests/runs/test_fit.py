@@ -51,10 +51,10 @@ def at_update(monkeypatch, number, act):
     """Call `act` when the update `number` (from 0) begins."""
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         if step == number:
             act()
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     monkeypatch.setattr(Updater, "update", update)
 

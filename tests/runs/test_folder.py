@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 
 import pytest
 
@@ -15,6 +16,7 @@ from mtlkit.runs.folder import (
     refuse_taken,
     write_json,
 )
+from mtlkit.runs.saved_model import read_assembly, read_fingerprint, read_preprocessing
 
 
 def test_every_file_lies_in_the_folder_under_a_name_of_its_own(tmp_path):
@@ -120,3 +122,13 @@ def test_only_a_run_can_be_opened(tmp_path):
         open_run(tmp_path)
     (tmp_path / "recipe.yaml").write_text(json.dumps({}))
     assert open_run(tmp_path) == RunFolder(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["inputs", "targets", "data", "preprocessing"])
+def test_an_assembly_without_a_key_names_the_key_and_the_way_out(tmp_path, key):
+    folder = RunFolder(tmp_path)
+    values = {"inputs": {}, "targets": {}, "data": {}, "preprocessing": {}}
+    write_json(folder.assembly, {name: value for name, value in values.items() if name != key})
+    for read in (read_fingerprint, read_preprocessing, partial(read_assembly, catalog=None)):
+        with pytest.raises(RunError, match=f"assembly.json: got no key '{key}'.*train the run"):
+            read(folder)

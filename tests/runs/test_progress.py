@@ -66,7 +66,7 @@ def test_loading_is_told_at_its_end_and_sometimes_between(clock):
 def test_validation_and_remarks_are_lines(clock):
     lines, file = plain()
     lines.validated(2.0, {"who/accuracy": 0.75})
-    lines.say("warning: [odd] brackets stay")
+    lines.write("warning: [odd] brackets stay")
     lines.close()
     assert file.getvalue().splitlines() == [
         "validation after epoch 2: who/accuracy 0.75",
@@ -94,5 +94,5 @@ def test_quiet_is_silent():
     silent.loading("a", 1, 1)
     silent.trained(standing(1))
     silent.validated(1.0, {})
-    silent.say("nothing")
+    silent.write("nothing")
     silent.close()

@@ -135,8 +135,8 @@ def test_what_a_sitting_found_is_kept_by_the_next(start, points, monkeypatch):
 def test_a_broken_optimiser_is_never_saved(start, points, tmp_path, monkeypatch):
     plain = Updater.update
 
-    def update(self, step, wish):
-        made = plain(self, step, wish)
+    def update(self, step, stop_request):
+        made = plain(self, step, stop_request)
         if step == 2:
             state = next(iter(self.optimizer.state.values()))
             state["momentum_buffer"].fill_(torch.inf)  # the weights are still fine

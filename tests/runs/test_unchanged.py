@@ -38,10 +38,10 @@ def runs(tmp_path_factory):
         fit(points.PLAIN, root / "finished", catalog=points.catalog(), quiet=True)
         plain = Updater.update
 
-        def update(self, step, wish):
+        def update(self, step, stop_request):
             if step == 10:
                 raise KeyboardInterrupt
-            return plain(self, step, wish)
+            return plain(self, step, stop_request)
 
         patch.setattr(Updater, "update", update)
         with pytest.raises(InterruptedRunError):
@@ -258,7 +258,7 @@ def test_inputs_of_another_dtype_do_not_fit_the_network(
     with_data(monkeypatch, points, as_floats)
     with pytest.raises(DataError, match="its labels, sample shape or normalization differ"):
         resumed()
-    with pytest.raises(DataError, match="in uint8, .* now of shape .* in float32"):
+    with pytest.raises(DataError, match=r"in uint8, .* now of shape .* in float32"):
         evaluate(finished.path, catalog=points.catalog(), accept=["data"])
 
 
@@ -278,10 +278,10 @@ def test_an_unknown_kind_is_refused(resumed):
 def test_a_log_that_is_removed_while_the_run_writes_to_it(points, tmp_path, monkeypatch):
     plain = Updater.update
 
-    def update(self, step, wish):
+    def update(self, step, stop_request):
         if step == 6:
             (tmp_path / "run" / "log.jsonl").unlink()
-        return plain(self, step, wish)
+        return plain(self, step, stop_request)
 
     monkeypatch.setattr(Updater, "update", update)
     with pytest.raises(RunError, match=r"log\.jsonl: got a file that was removed, replaced or cut"):

@@ -3,19 +3,27 @@
 import ast
 from pathlib import Path
 
+import attrs
 import pytest
+import torch
+from torch import nn
 
 from mtlkit import testing
-from mtlkit.backbones import MapFeatures
-from mtlkit.data import InputSpec
+from mtlkit.adapters import Pool
+from mtlkit.backbones import Backbone, BackboneModule, MapFeatures, NodeFeatures
+from mtlkit.data import InputSpec, VectorTarget
 from mtlkit.errors import MtlkitError
 from mtlkit.heads import Segmentation
+from mtlkit.metrics import MAE
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Origin
+from mtlkit.testing import metrics, transforms
 from mtlkit.testing.check import Check, Subject
+from mtlkit.testing.harness import harness_of
 from mtlkit.testing.head_batches import head_batch, new_head
 from mtlkit.testing.suite import CHECKS, Case
+from mtlkit.transforms import Mirror
 
 DEAR = {
     "survives-spawn", "compiles", "exports", "trains-equally-on-two-ranks",
@@ -252,6 +260,77 @@ def test_an_excuse_that_is_no_longer_needed_fails(distribution):
     assert excused == {"schedules/acme/slow:pickles": [strictly]}
     assert len(mark.args[1]) == len(CHECKS["schedules"])
     assert "10 must pass, 1 must fail" in test.__doc__
+
+
+class Graphs(BackboneModule):
+    """Nodes minus the mean of their graph, or, with a defect, of the whole batch."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.layer, self.whole, self.features = nn.Linear(3, 4), whole, NodeFeatures(width=4)
+
+    def forward(self, inputs):
+        nodes = self.layer(inputs["nodes"])
+        if self.whole:
+            return nodes - nodes.mean(dim=0)
+        means = self.features.pool(nodes, self.context(inputs))
+        return (nodes - means[inputs["graph"]]).square()
+
+    def context(self, inputs):
+        return {"graph": inputs["graph"], "sizes": inputs["sizes"]}
+
+
+@attrs.frozen(kw_only=True)
+class Graphic(Backbone):
+    """A backbone of graphs."""
+
+    whole: bool = False
+
+    @property
+    def gives(self):
+        return NodeFeatures
+
+    def build(self, inputs):
+        return Graphs(self.whole)
+
+
+def graphs(count):
+    """Graphs of one to four nodes; the first ones are the same for any number."""
+    sizes = torch.arange(count) % 4 + 1
+    nodes = torch.randn(40, 3, generator=torch.Generator().manual_seed(0))[: int(sizes.sum())]
+    graph = torch.repeat_interleave(torch.arange(count), sizes)
+    return {"nodes": nodes, "graph": graph, "sizes": sizes}
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_ragged_samples_are_compared_graph_by_graph(whole):
+    subject = subject_of("backbones", Graphic(whole=whole))
+    example = testing.Example(value=subject.value, batch=graphs)
+    subject = attrs.evolve(subject, example=example)
+    names = {check.name for check in CHECKS["backbones"]} - DEAR
+    found = failures(subject, names)
+    assert set(found) == ({"evaluates-samples-independently"} if whole else set())
+    assert not whole or "change with the samples after them" in found.popitem()[1]
+
+
+def test_an_adapter_is_tested_with_the_features_of_its_example():
+    spec = MapFeatures(channels=5, stride=8)
+    example = testing.Example(value=Pool(), features=spec)
+    harness = harness_of(attrs.evolve(subject_of("adapters", Pool()), example=example))
+    assert harness.batch(3)[0].shape == (3, 5, 2, 2)
+
+
+def test_a_metric_and_a_transform_are_tested_on_the_target_of_their_example():
+    target = VectorTarget(names=("tip_x", "tip_y"))
+    metric = attrs.evolve(
+        subject_of("metrics", MAE()), example=testing.Example(value=MAE(), target=target)
+    )
+    assert [given for given, _, _ in metrics._examples(metric)] == [target]
+    moved = attrs.evolve(
+        subject_of("transforms", Mirror()), example=testing.Example(value=Mirror(), target=target)
+    )
+    assert [sample.targets["task"] for sample in transforms._accepted(moved)] == [target]
+    assert failures(moved, {check.name for check in CHECKS["transforms"]} - DEAR) == {}
 
 
 def test_a_head_is_tested_with_the_features_of_its_example():

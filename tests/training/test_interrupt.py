@@ -1,4 +1,4 @@
-"""Signals as a wish that the loop looks at."""
+"""Signals as a request to stop, which the loop reads."""
 
 import os
 import signal
@@ -11,10 +11,10 @@ from mtlkit.training.signals import SIGNALS, stop_on_signal
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_the_first_signal_is_a_wish_and_the_second_stops(number):
-    with stop_on_signal() as wish:
-        assert not wish.wished
+    with stop_on_signal() as stop_request:
+        assert not stop_request.requested
         os.kill(os.getpid(), number)
-        assert wish.wished
+        assert stop_request.requested
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from mtlkit.training import ranks as ranks_module
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.device import chosen_device
-from mtlkit.training.ranks import Ranks, joined
+from mtlkit.training.ranks import Ranks, process_group
 
 HERE = Path(__file__).parent
 
@@ -91,7 +91,7 @@ def test_a_parameter_ddp_would_wait_for_is_named(trained):
 
 
 def test_a_process_alone_needs_no_group():
-    with joined(torch.device("cpu")) as ranks:
+    with process_group(torch.device("cpu")) as ranks:
         assert ranks == Ranks(0, 1)
         ranks.wait()
         assert ranks.sum(torch.tensor([2.0])).item() == 2.0
@@ -108,7 +108,7 @@ def test_a_group_waits_long_and_knows_the_device_of_its_process(monkeypatch, nam
     store = dist.HashStore()
     monkeypatch.setattr(ranks_module, "_torchrun_store", lambda: (store, 1, 2))
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
-    with joined(device) as ranks:
+    with process_group(device) as ranks:
         assert ranks == Ranks(1, 2)
     gpu = device if name == "cuda" else None
     backend = "nccl" if name == "cuda" else "gloo"

@@ -185,10 +185,10 @@ def test_a_stop_wish_comes_back_after_the_update(points, router):
     if router == "grouped":
         recipe = attrs.evolve(recipe, router=points.GROUPED)
     made = points.updater(recipe)
-    wish = StopRequest()
-    assert not made.update(0, wish).stop
-    wish.wished = True
-    assert made.update(1, wish).stop
+    stop_request = StopRequest()
+    assert not made.update(0, stop_request).stop
+    stop_request.requested = True
+    assert made.update(1, stop_request).stop
     assert made.update(2).samples == 12
 
 

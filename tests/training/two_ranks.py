@@ -18,7 +18,7 @@ from mtlkit import GroupedBatches
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.optim import SGD
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.ranks import joined
+from mtlkit.training.ranks import process_group
 from mtlkit.weightings import Dynamic
 
 UPDATES = 20
@@ -132,7 +132,7 @@ def work(folder: Path, ranks) -> None:
 
 def main(folder: Path) -> None:
     torch.set_num_threads(1)
-    with joined(torch.device("cpu")) as ranks:
+    with process_group(torch.device("cpu")) as ranks:
         assert ranks.world == 2
         work(folder, ranks)
 

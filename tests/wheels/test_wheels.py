@@ -66,6 +66,7 @@ def test_wheels_hold_what_they_need_and_no_tests(wheels):
     names = {wheel.name.partition("-")[0]: zipfile.ZipFile(wheel).namelist() for wheel in wheels}
     assert sorted(names) == [
         "mtlkit",
+        "mtlkit_benchmarks",
         "mtlkit_face",
         "mtlkit_hello",
         "mtlkit_synthetic_faces",
@@ -85,8 +86,9 @@ def test_wheels_hold_what_they_need_and_no_tests(wheels):
     assert "mtlkit_face/recipes/demo-p-cnn.yaml" in names["mtlkit_face"]
     for name in ("head.npz", "head.LICENSE.txt", "py.typed"):
         assert f"mtlkit_synthetic_faces/{name}" in names["mtlkit_synthetic_faces"]
+    assert "mtlkit_benchmarks/recipes/scenes.yaml" in names["mtlkit_benchmarks"]
     assert "mtlkit_torchjd/py.typed" in names["mtlkit_torchjd"]
-    for name in ("mtlkit", "mtlkit_face", "mtlkit_synthetic_faces", "mtlkit_torchjd"):
+    for name in names.keys() - {"mtlkit_hello"}:
         assert any("LICENSE" in path for path in names[name])
 
 

@@ -27,7 +27,7 @@ class ConsoleReporter:
         self._start = time.monotonic()
         what = f"{self._total} runs, {workers} at once"
         done = self._total - len(self._left)
-        self._say(f"{what}; {done} are made" if done else what)
+        self._print(f"{what}; {done} are made" if done else what)
 
     def on_record(self, record: Record, seconds: float) -> None:
         """Print that a run ended, with its seconds since it was started or resumed."""
@@ -39,7 +39,7 @@ class ConsoleReporter:
         done = f"[{self._total - len(self._left)}/{self._total}]"
         failed = f", {self._failed} failed" if self._failed else ""
         left = f", about {duration(self.seconds_left())} left" if self._left else ""
-        self._say(f"{done} {record.key}: {_came_to(record, seconds)}{failed}{left}")
+        self._print(f"{done} {record.key}: {_came_to(record, seconds)}{failed}{left}")
 
     def seconds_left(self) -> float:
         """Return the estimated time of the remaining runs, by the most similar finished ones."""
@@ -58,7 +58,7 @@ class ConsoleReporter:
     def _of(self, records: Iterable[Record]) -> list[float]:
         return [self._seconds[r.key] for r in records if r.key in self._seconds]
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         if self._console is not None:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 

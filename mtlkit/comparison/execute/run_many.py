@@ -23,28 +23,28 @@ def make_runs(jobs: Mapping[str, Job], executor: Executor, on_finished: OnFinish
     """
     waiting = list(jobs)
     begun: dict[str, float] = {}
-    with stop_on_signal() as wish:
+    with stop_on_signal() as stop_request:
         while waiting or begun:
-            if wish.wished:
+            if stop_request.requested:
                 executor.stop()
                 while begun:
-                    _tell(begun, executor, on_finished, wish)
+                    _report(begun, executor, on_finished, stop_request)
                 raise InterruptedRunError("stopped; the same command continues")
             while waiting and len(begun) < executor.slots:
                 key = waiting.pop(0)
                 begun[key] = time.monotonic()
                 executor.submit(key, jobs[key])
-            waiting += _tell(begun, executor, on_finished, wish)
+            waiting += _report(begun, executor, on_finished, stop_request)
 
 
-def _tell(
-    begun: dict[str, float], executor: Executor, on_finished: OnFinished, wish: StopRequest
+def _report(
+    begun: dict[str, float], executor: Executor, on_finished: OnFinished, stop_request: StopRequest
 ) -> list[str]:
     """Report the runs that ended; return the keys of those to resume."""
     again = []
     for key, outcome in executor.ended(POLL):
         seconds = time.monotonic() - begun.pop(key)
-        if outcome.unfinished(stopping=wish.wished):
+        if outcome.unfinished(stopping=stop_request.requested):
             again.append(key)
         else:
             on_finished(key, outcome, seconds)

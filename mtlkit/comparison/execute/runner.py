@@ -75,12 +75,12 @@ class Runner:
 
     def run(self) -> None:
         """Execute every run; `InterruptedRunError` after Ctrl-C, once all workers have saved."""
-        with stop_on_signal() as wish:
+        with stop_on_signal() as stop_request:
             while self._submit() or self._begun:
-                if wish.wished:
+                if stop_request.requested:
                     self._stop()
                 for key, outcome in self.executor.ended(POLL):
-                    self._ended(key, outcome, stopping=wish.wished)
+                    self._ended(key, outcome, stopping=stop_request.requested)
 
     def _ready(self, method_job: MethodJob) -> list[ReadyRun]:
         return ready_runs(method_job, self.comparison, FinishedRuns(self._records))

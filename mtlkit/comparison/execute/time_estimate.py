@@ -2,24 +2,15 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import attrs
 import torch
 
-from mtlkit.assembly import assembly_of, encode_targets
 from mtlkit.comparison.execute.plan import MethodJob, method_jobs, planned
 from mtlkit.comparison.results.record import Budget, Record, Stage
 from mtlkit.comparison.spec.comparison import Comparison
 from mtlkit.data.source import Loading
-from mtlkit.model import assemble
-from mtlkit.recipe import Recipe
-from mtlkit.runs.run_data import load_data
-from mtlkit.training.context import TrainingContext
-from mtlkit.training.device import chosen_device
-from mtlkit.training.progress import Silence
-from mtlkit.training.ranks import Ranks
-from mtlkit.training.update import Updater
+from mtlkit.runs.untrained import untrained_updater
 
 STEPS = 3
 """Timed steps, after one untimed warm-up step."""
@@ -109,7 +100,7 @@ def probe(method_job: MethodJob, loading: Loading) -> float:
     stated = recipe.train.threads
     torch.set_num_threads(stated if isinstance(stated, int) else before)
     try:
-        updater = _updater(recipe, loading)
+        updater = untrained_updater(recipe, loading)
         updater.update(0)
         start = time.perf_counter()
         for step in range(1, STEPS + 1):
@@ -117,24 +108,3 @@ def probe(method_job: MethodJob, loading: Loading) -> float:
         return (time.perf_counter() - start) / STEPS * updater.steps
     finally:
         torch.set_num_threads(before)
-
-
-def _updater(recipe: Recipe, loading: Loading) -> Updater:
-    data = load_data(recipe, loading)
-    assembly = assembly_of(data, recipe.tasks)
-    targets = {"train": encode_targets(data.train, recipe.tasks, assembly)}
-    torch.manual_seed(recipe.seed)
-    model = assemble(recipe.backbone, recipe.router, recipe.tasks, assembly)
-    for task in recipe.tasks:
-        model.head(task).fit_targets(targets["train"][task])
-    setting = TrainingContext(
-        recipe=recipe,
-        data=data,
-        targets=targets,
-        folder=Path(),
-        checkpoints=Path(),
-        device=chosen_device(recipe.train.device),
-        ranks=Ranks(),
-        progress=Silence(),
-    )
-    return Updater(model, recipe.weighting.build(model.terms, model.router.features.width), setting)

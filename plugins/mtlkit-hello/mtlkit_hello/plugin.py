@@ -23,6 +23,16 @@ def mtlkit_register(catalog: Registrar) -> None:
         "mtlkit_hello.cosine:CosineClassifier",
         "classes by the cosine of an angle",
     )
+    catalog.heads.add(
+        "hello/charbonnier",
+        "mtlkit_hello.charbonnier:Charbonnier",
+        "numbers of pixels, robustly",
+    )
+    catalog.heads.add(
+        "hello/label-margins",
+        "mtlkit_hello.label_margins:LabelMargins",
+        "several labels by a margin",
+    )
     catalog.metrics.add(
         "hello/within",
         "mtlkit_hello.within:Within",
@@ -47,6 +57,11 @@ def mtlkit_register(catalog: Registrar) -> None:
         "hello/stripes",
         "mtlkit_hello.stripes:Stripes",
         "drawn images of stripes",
+    )
+    catalog.data.add(
+        "hello/balls",
+        "mtlkit_hello.balls:Balls",
+        "drawn balls with labels of pixels",
     )
     catalog.targets.add(
         "hello/angle",

@@ -1,0 +1,98 @@
+"""Train a recipe of this plugin with equal weights and with CAGrad, two seeds each.
+
+    python benchmarks/demonstrate.py scenes
+    python benchmarks/demonstrate.py tox21 --data WHERE/tox21
+    python benchmarks/demonstrate.py --table
+
+The test metrics of each run, and those of the baseline of `baselines.py` on the same split, are
+written to `benchmarks/results/NAME.json`; `--table` prints them as the table of the docs page.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from statistics import fmean
+
+from baselines import BASELINES
+
+from mtlkit import fit, load_catalog, load_recipe
+from mtlkit.data import Loading
+
+RECIPES = Path(__file__).parents[1] / "mtlkit_benchmarks" / "recipes"
+RESULTS = Path(__file__).parent / "results"
+WEIGHTINGS = ("equal", "cagrad")
+SEEDS = (0, 1)
+HEADLINES = {
+    "scenes": ("classes/mean-iou", "depth/mae", "normals/angle-mean"),
+    "tox21": ("mean/auroc",),
+    "utkface": ("age/mae", "gender/accuracy", "race/accuracy"),
+    "ud": ("upos/accuracy", "deprel/accuracy"),
+}
+
+
+def demonstrate(name: str, folder: Path | None) -> None:
+    """Run all weightings and seeds of the recipe `name`, and write the results."""
+    catalog = load_catalog()
+    runs = []
+    where = [] if folder is None else [f"data.folder={folder.resolve()}"]
+    for weighting in WEIGHTINGS:
+        for seed in SEEDS:
+            settings = [*where, f"weighting={weighting}", f"seed={seed}"]
+            recipe = load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
+            with tempfile.TemporaryDirectory() as out:
+                run = fit(recipe, Path(out) / "run", catalog=catalog, quiet=True)
+                metrics = of_test(run.metrics)
+                seconds = json.loads((run.path / "status.json").read_text())["seconds"]
+            runs.append({"weighting": weighting, "seed": seed, "seconds": round(seconds),
+                         "metrics": metrics})  # fmt: skip
+            print(weighting, seed, {key: metrics[key] for key in HEADLINES[name]}, flush=True)
+    baseline = rounded(BASELINES[name](recipe.data.load(Loading())))
+    print("baseline", baseline)
+    result = {"runs": runs, "baseline": baseline}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def of_test(metrics):
+    """Return the metrics of the test split, and the mean over all tasks that have an AUROC."""
+    test = {key.removeprefix("test/"): value for key, value in metrics.items()
+            if key.startswith("test/") and not key.endswith("/labels")}  # fmt: skip
+    aurocs = [value for key, value in test.items() if key.endswith("/auroc")]
+    return rounded(test | ({"mean/auroc": fmean(aurocs)} if aurocs else {}))
+
+
+def rounded(metrics):
+    return {key: float(f"{value:.4g}") for key, value in metrics.items()}
+
+
+def table() -> str:
+    """Return the results as a Markdown table; the range of the seeds follows each mean."""
+    lines = ["| data | test metric | baseline | equal weights | CAGrad |", "|---|---|---|---|---|"]
+    for name, headlines in HEADLINES.items():
+        path = RESULTS / f"{name}.json"
+        if not path.exists():
+            continue
+        result = json.loads(path.read_text(encoding="utf-8"))
+        for key in headlines:
+            cells = [f"{result['baseline'][key]:.3g}"]
+            for weighting in WEIGHTINGS:
+                values = [run["metrics"][key] for run in result["runs"]
+                          if run["weighting"] == weighting]  # fmt: skip
+                cells.append(f"{fmean(values):.3g} ({min(values):.3g} to {max(values):.3g})")
+            lines.append(f"| `{name}` | `{key}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("name", nargs="?", choices=list(HEADLINES))
+    parser.add_argument("--data", type=Path, help="the folder of the data set")
+    parser.add_argument("--table", action="store_true", help="print the table of all results")
+    arguments = parser.parse_args()
+    if arguments.table:
+        print(table())
+    elif arguments.name:
+        demonstrate(arguments.name, arguments.data)
+    else:
+        parser.error("expected the name of a recipe, or --table")

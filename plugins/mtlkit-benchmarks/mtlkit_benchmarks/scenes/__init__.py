@@ -1,0 +1,1 @@
+"""Drawn scenes with exact depth, normals and classes."""

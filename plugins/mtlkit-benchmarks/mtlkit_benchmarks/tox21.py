@@ -1,0 +1,121 @@
+"""Tox21: toxicity of molecules in 12 assays, with missing labels.
+
+Paper: Zhenqin Wu, Bharath Ramsundar, Evan N. Feinberg, Joseph Gomes, Caleb Geniesse, Aneesh S.
+Pappu, Karl Leswing and Vijay Pande, "MoleculeNet: A Benchmark for Molecular Machine Learning",
+Chemical Science 9, 2018.
+"""
+
+import csv
+import gzip
+import zipfile
+from pathlib import Path
+
+import attrs
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mtlkit.data import (
+    Categorical,
+    Data,
+    DataSource,
+    Labels,
+    Loading,
+    MultiLabelTarget,
+    RandomSplit,
+)
+from mtlkit.plugins import MISSING, DataError
+from mtlkit_benchmarks.random_splits import random_splits
+
+ASSAYS = (
+    "NR-AR",
+    "NR-AR-LBD",
+    "NR-AhR",
+    "NR-Aromatase",
+    "NR-ER",
+    "NR-ER-LBD",
+    "NR-PPAR-gamma",
+    "SR-ARE",
+    "SR-ATAD5",
+    "SR-HSE",
+    "SR-MMP",
+    "SR-p53",
+)
+"""Names of the assays, as in the header of the table."""
+
+TABLE, FEATURES = "tox21.csv.gz", "features.npz"
+_CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": MISSING}
+
+
+@attrs.frozen(kw_only=True)
+class Tox21(DataSource):
+    """Molecules as bits of their fingerprint, with the label of each assay, and of `assays`, all.
+
+    `folder` has `tox21.csv.gz` of MoleculeNet, with the columns of the assays, `mol_id` and
+    `smiles`, and `features.npz`, in which `fingerprint` (N, B / 8) in uint8 holds the packed bits
+    of the molecules in the order of the table. A molecule without a set bit, whose SMILES cannot be
+    parsed, is left out and counted in the summary. Each assay has the classes `inactive` and
+    `active`; an empty cell is a missing label.
+    """
+
+    folder: Path = Path("tox21")
+    split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.2))
+
+    def load(self, loading: Loading) -> Data:
+        folder = loading.base / self.folder
+        ids, labels = read_assays(folder / TABLE)
+        bits = _read_bits(folder / FEATURES, len(ids))
+        parsed = bits.any(dim=1).nonzero().flatten()
+        unparsed = len(ids) - len(parsed)
+        ids, bits, labels = [ids[row] for row in parsed.tolist()], bits[parsed], labels[parsed]
+        columns = {
+            name: Categorical(labels[:, number].contiguous(), ("inactive", "active"))
+            for number, name in enumerate(ASSAYS)
+        }
+        every = Labels(MultiLabelTarget(names=ASSAYS), labels)
+        parts = random_splits(self.split, bits, {**columns, "assays": every}, ids)
+        summary = {"molecules without a fingerprint": str(unparsed)}
+        return Data(**parts, mean=0.0, std=1.0, summary=summary)
+
+
+def read_assays(path: Path) -> tuple[list[str], Tensor]:
+    """Return the names of the molecules and their labels (N, 12): 0, 1 or -1 for a missing one."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            table = csv.DictReader(file)
+            header = table.fieldnames or []
+            absent = [name for name in (*ASSAYS, "mol_id", "smiles") if name not in header]
+            if absent:
+                raise DataError(
+                    f"{path}: has no column {absent[0]!r}; expected the table of MoleculeNet"
+                )
+            rows = list(table)
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as cause:
+        raise DataError(f"{path}: cannot be read: {cause}; set the folder by `folder`") from cause
+    for number, row in enumerate(rows, start=2):
+        for name in ASSAYS:
+            if row[name] not in _CODES:
+                raise DataError(
+                    f"{path}: line {number}: got {row[name]!r} for {name}, expected 0, 1 or nothing"
+                )
+    ids = [row["mol_id"] for row in rows]
+    codes = [[_CODES[row[name]] for name in ASSAYS] for row in rows]
+    return ids, torch.tensor(codes, dtype=torch.int64).reshape(-1, len(ASSAYS))
+
+
+def _read_bits(path: Path, count: int) -> Tensor:
+    """Return the bits (N, B) of `count` molecules in float32."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            packed: NDArray[np.uint8] = arrays["fingerprint"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as cause:
+        raise DataError(
+            f"{path}: cannot be read: {cause}; expected an array `fingerprint`"
+        ) from cause
+    if packed.dtype != np.uint8 or packed.ndim != 2 or len(packed) != count:
+        raise DataError(
+            f"{path}: got fingerprints {packed.shape} in {packed.dtype}, expected packed bits "
+            f"({count}, bits / 8) in uint8, one row for each row of {TABLE}"
+        )
+    return torch.from_numpy(np.unpackbits(packed, axis=1)).float()

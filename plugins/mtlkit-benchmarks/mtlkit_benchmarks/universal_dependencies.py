@@ -1,0 +1,147 @@
+"""Treebanks of Universal Dependencies: the part of speech and the relation of each word.
+
+Paper: Marie-Catherine de Marneffe, Christopher D. Manning, Joakim Nivre and Daniel Zeman,
+"Universal Dependencies", Computational Linguistics 47(2), 2021.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.data import (
+    Data,
+    DataSource,
+    InputSpec,
+    Labels,
+    Loading,
+    NamedInputs,
+    Split,
+    TokenTarget,
+)
+from mtlkit.plugins import MISSING, DataError, at_least
+from mtlkit_benchmarks.conllu import UPOS, Sentence, read_sentences
+
+PADDING, UNKNOWN = 0, 1
+"""Ids of padding and of what is not in the vocabulary, in every vocabulary."""
+
+PARTS = {"train": "train", "validation": "dev", "test": "test"}
+
+
+@attrs.frozen(kw_only=True)
+class UniversalDependencies(DataSource):
+    """Sentences of a treebank with the labels `upos` and `deprel` of each word.
+
+    `folder` has the official files ``*-ud-train.conllu``, ``-dev`` and ``-test``. Inputs are `ids`
+    (N, L) of lower-case words, `suffixes` (N, L), ids of their last three letters after a mark of
+    capitals, and the `mask` (N, L) of words, padded to the longest sentence of the files.
+    Vocabularies hold what the training split has `least` times. `deprel` is the relation to the
+    head, with its subtype; the files for testing may have a relation that the training split lacks,
+    which is then a missing label and counted in the summary.
+    """
+
+    folder: Path = Path("ud")
+    least: int = attrs.field(default=2, validator=at_least(1))
+
+    def load(self, loading: Loading) -> Data:
+        folder = loading.base / self.folder
+        texts = {part: read_sentences(_file(folder, name)) for part, name in PARTS.items()}
+        length = max(len(s.words) for sentences in texts.values() for s in sentences)
+        words = _vocabulary(map(word_key, _forms(texts["train"])), self.least)
+        suffixes = _vocabulary(map(suffix_key, _forms(texts["train"])), self.least)
+        relations = sorted({w.deprel for s in texts["train"] for w in s.words if w.deprel})
+        encoder = _Encoder(length, words, suffixes, tuple(relations))
+        unseen = sum(
+            w.deprel is not None and w.deprel not in relations
+            for sentences in texts.values()
+            for s in sentences
+            for w in s.words
+        )
+        ids = {"shape": (length,), "dtype": "int64"}
+        return Data(
+            train=encoder.split(texts["train"]),
+            validation=encoder.split(texts["validation"]),
+            test=encoder.split(texts["test"]),
+            inputs={
+                "ids": InputSpec(**ids, vocabulary=len(words) + 2),
+                "suffixes": InputSpec(**ids, vocabulary=len(suffixes) + 2),
+                "mask": InputSpec(shape=(length,), dtype="bool"),
+            },
+            summary={"words with an unseen relation": str(unseen)},
+        )
+
+
+@attrs.frozen
+class _Encoder:
+    """Sentences as padded tensors of `length` words."""
+
+    length: int
+    words: dict[str, int]
+    suffixes: dict[str, int]
+    relations: tuple[str, ...]
+
+    def split(self, sentences: Sequence[Sentence]) -> Split:
+        tag = {name: code for code, name in enumerate(UPOS)}
+        relation = {name: code for code, name in enumerate(self.relations)}
+        forms = [[word.form for word in s.words] for s in sentences]
+        upos = [[tag.get(word.upos or "", MISSING) for word in s.words] for s in sentences]
+        deprel = [[relation.get(word.deprel or "", MISSING) for word in s.words] for s in sentences]
+        ids = [[self.words.get(word_key(form), UNKNOWN) for form in row] for row in forms]
+        ends = [[self.suffixes.get(suffix_key(form), UNKNOWN) for form in row] for row in forms]
+        inputs = {"ids": self._padded(ids, PADDING), "suffixes": self._padded(ends, PADDING)}
+        return Split(
+            inputs=NamedInputs({**inputs, "mask": inputs["ids"] != PADDING}),
+            columns={
+                "upos": Labels(TokenTarget(names=UPOS), self._padded(upos, MISSING)),
+                "deprel": Labels(TokenTarget(names=self.relations), self._padded(deprel, MISSING)),
+            },
+            ids=[sentence.name for sentence in sentences],
+        )
+
+    def _padded(self, rows: Sequence[Sequence[int]], value: int) -> Tensor:
+        padded = torch.full((len(rows), self.length), value, dtype=torch.int64)
+        for number, row in enumerate(rows):
+            padded[number, : len(row)] = torch.tensor(row)
+        return padded
+
+
+def word_key(form: str) -> str:
+    """Return the entry of a word in the vocabulary of words: lower case, digits as 0.
+
+    >>> word_key("Room-12")
+    'room-00'
+    """
+    return "".join("0" if letter.isdigit() else letter for letter in form.lower())
+
+
+def suffix_key(form: str) -> str:
+    """Return the last three letters in lower case after `A` for capitals, `a` for an initial one.
+
+    >>> suffix_key("Walking"), suffix_key("SQL"), suffix_key("the")
+    ('aing', 'Asql', 'the')
+    """
+    mark = "A" if form.isupper() and len(form) > 1 else "a" if form[:1].isupper() else ""
+    return mark + word_key(form)[-3:]
+
+
+def _forms(sentences: Iterable[Sentence]) -> list[str]:
+    return [word.form for sentence in sentences for word in sentence.words]
+
+
+def _vocabulary(keys: Iterable[str], least: int) -> dict[str, int]:
+    """Return the id of each key that occurs `least` times, the ids 0 and 1 left out."""
+    kept = sorted(key for key, count in Counter(keys).items() if count >= least)
+    return {key: number for number, key in enumerate(kept, start=UNKNOWN + 1)}
+
+
+def _file(folder: Path, part: str) -> Path:
+    found = sorted(folder.glob(f"*-ud-{part}.conllu"))
+    if len(found) != 1:
+        raise DataError(
+            f"{folder}: got {len(found)} files *-ud-{part}.conllu, expected one; set the folder of "
+            f"a treebank by `folder`"
+        )
+    return found[0]

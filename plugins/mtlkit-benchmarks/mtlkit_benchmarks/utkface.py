@@ -1,0 +1,90 @@
+"""UTKFace: age, gender and race of faces, from the names of the files.
+
+Paper: Zhifei Zhang, Yang Song and Hairong Qi, "Age Progression/Regression by Conditional
+Adversarial Autoencoder", CVPR 2017.
+"""
+
+import re
+from pathlib import Path
+
+import attrs
+import torch
+
+from mtlkit.data import (
+    Categorical,
+    Data,
+    DataSource,
+    Frame,
+    Loading,
+    Numeric,
+    RandomSplit,
+    read_images,
+)
+from mtlkit.plugins import DataError, at_least, one_of
+from mtlkit_benchmarks.random_splits import random_splits
+
+GENDERS = ("male", "female")
+RACES = ("White", "Black", "Asian", "Indian", "Others")
+_NAME = re.compile(r"(\d{1,3})_(\d)_(\d)_\d+ ?\.jpg(?:\.chip)?\.jpg")
+_SHOWN = 5
+
+
+@attrs.frozen(kw_only=True)
+class UTKFace(DataSource):
+    """Faces with the labels `age` in years, `gender` and `race`.
+
+    `folder` has the aligned and cropped images under their official names,
+    ``AGE_GENDER_RACE_DATE.jpg.chip.jpg``. Images are resized to `size` pixels a side. A file whose
+    name has another form, such as the few of the official set without a race, is an error unless
+    `skip_bad` is true; then it is skipped and counted in the summary.
+    """
+
+    folder: Path = Path("utkface")
+    size: int = attrs.field(default=48, validator=at_least(1))
+    channels: int = attrs.field(default=3, validator=one_of(1, 3))
+    split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.2))
+    skip_bad: bool = False
+
+    def load(self, loading: Loading) -> Data:
+        folder = loading.base / self.folder
+        if not folder.is_dir():
+            raise DataError(f"{folder}: no such folder; set it by `folder`")
+        paths = sorted(folder.glob("*.jpg"))
+        faults = {path: fault for path in paths if (fault := fault_of(path.name))}
+        good = [path for path in paths if path not in faults]
+        pixels, errors = read_images(good, Frame(self.size, self.size, self.channels), loading)
+        faults |= {good[position]: error for position, error in errors.items()}
+        if faults and not self.skip_bad:
+            shown = "; ".join(f"{path}: {fault}" for path, fault in [*faults.items()][:_SHOWN])
+            raise DataError(f"got {len(faults)} bad files: {shown}; `skip_bad: true` skips them")
+        if pixels is None:
+            raise DataError(f"{folder}: the images do not fit into memory; use a smaller `size`")
+        kept = [row for row, path in enumerate(good) if path not in faults]
+        if not kept:
+            raise DataError(f"{folder}: has no image named AGE_GENDER_RACE_DATE.jpg.chip.jpg")
+        names = [good[row].name for row in kept]
+        labels = [tuple(map(int, name.split("_")[:3])) for name in names]
+        ages, genders, races = (torch.tensor(values) for values in zip(*labels, strict=True))
+        columns = {
+            "age": Numeric(ages.double()),
+            "gender": Categorical(genders, GENDERS),
+            "race": Categorical(races, RACES),
+        }
+        parts = random_splits(self.split, pixels[torch.tensor(kept)], columns, names)
+        return Data(**parts, summary={"skipped files": str(len(faults))})
+
+
+def fault_of(name: str) -> str | None:
+    """Return what is wrong with the name of a file, or None.
+
+    >>> fault_of("26_0_1_20170116.jpg.chip.jpg")
+    >>> fault_of("26_0_9_20170116.jpg.chip.jpg")
+    'got the race 9, expected 0 to 4'
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return "expected a name AGE_GENDER_RACE_DATE.jpg.chip.jpg"
+    for label, code, count in (("gender", match[2], 2), ("race", match[3], len(RACES))):
+        if int(code) >= count:
+            return f"got the {label} {code}, expected 0 to {count - 1}"
+    return None
