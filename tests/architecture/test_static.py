@@ -18,7 +18,10 @@ def test_ruff():
 
 def test_mypy():
     done = run(
-        "mypy", "-p", "mtlkit", *(f"-pmtlkit_{name}" for name in ("face", "torchjd", "hello", "benchmarks"))
+        "mypy",
+        "-p",
+        "mtlkit",
+        *(f"-pmtlkit_{name}" for name in ("face", "torchjd", "hello", "benchmarks")),
     )
     assert done.returncode == 0, done.stdout
 
