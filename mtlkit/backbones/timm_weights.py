@@ -79,10 +79,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as cause:
+        why = error_text(cause, LONGEST).partition(". ")[0]
         raise AssemblyError(
             f"backbone.weights: {str(path)!r} is not a file of weights, or holds code or objects, "
-            f"which are not loaded: {error_text(cause, LONGEST).partition('. ')[0]}; save the "
-            f"model's state_dict"
+            f"which are not loaded: {why}; save the model's state_dict"
         ) from cause
     except Exception as cause:  # torch and safetensors raise many types for other files
         why = str(cause).partition(". ")[0]  # omits torch's advice on unsafe loading
@@ -108,7 +108,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if empty:
         raise AssemblyError(
             f"backbone.weights: {len(empty)} of {len(state)} tensors in {str(path)!r} have no "
-            f"values (meta tensors), such as {empty[0]!r}; save the state_dict after loading the weights"
+            f"values (meta tensors), such as {empty[0]!r}; save the state_dict after loading the "
+            f"weights"
         )
     return dict(state)
 

@@ -97,8 +97,12 @@ def test_an_interruption_stays_one(table, monkeypatch):
 
 
 def test_a_table_that_may_not_be_read(home, refused, monkeypatch):
-    def refuse(path, *_, **__):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    plain = Path.open
+
+    def refuse(path, *arguments, **options):
+        if path.suffix == ".csv" and "encoding" in options:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return plain(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", refuse)  # as for a file of mode 000, which root may read
     said = refused("train", "good.yaml", "--quiet", "--out", "run")
