@@ -56,7 +56,10 @@ def test_parquet_says_the_same(tmp_path):
         ("file,pose\na.png\n", "labels.csv:2: expected 2 cells, got 1"),
         ("file,pose\na.png,left,x\n", "labels.csv:2: expected 2 cells, got 3"),
         ("file,pose\n,left\n", "labels.csv:2: the column 'file' is empty"),
-        ('file,pose\n"a.png,left\n', "labels.csv: is not CSV in UTF-8: unexpected end of data"),
+        (
+            'file,pose\n"a.png,left\n',
+            "labels.csv: is not CSV in UTF-8: Error: unexpected end of data; write the file anew",
+        ),
     ],
 )
 def test_what_is_no_table(tmp_path, monkeypatch, text, message):

@@ -52,7 +52,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -101,15 +101,15 @@ def _store(folder: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[
     fill(images)
     images.flush()
     del images
-    _flush(path)
+    flush(path)
     manifest = {
         "sha256": _sha256(path),
         "generator": GENERATOR_VERSION,
         "faces": attrs.asdict(faces),
     }
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    _flush(folder / _MANIFEST)
-    _flush(folder)
+    flush(folder / _MANIFEST)
+    flush(folder)
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def _create(final: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _flush(final.parent)
+    flush(final.parent)
 
 
 def cached_images(

@@ -292,6 +292,15 @@ def test_a_folder_of_pngs_is_whole_or_not_there(
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_folder_of_pngs_is_synced_before_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr("os.sync", lambda: seen.append((tmp_path / "out").exists()))
+    write_png_folder(render_set(FACES, cache=None, workers=1), tmp_path / "out")
+    assert seen == [False]
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_contact_sheet_has_a_line_for_each_subject(channels: int) -> None:
     faces = attrs.evolve(FACES, channels=channels, images_per_subject=None, lights=3)

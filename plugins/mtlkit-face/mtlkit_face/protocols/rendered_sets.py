@@ -15,6 +15,7 @@ import numpy as np
 from mtlkit_synthetic_faces.rendered import RenderedSet
 from PIL import Image
 
+from mtlkit.plugins import write_file
 from mtlkit_face.protocols.pictures import Pixels
 from mtlkit_face.protocols.templates.ijb_a_tables import SEARCH, VERIFY
 
@@ -139,7 +140,7 @@ def write_bin(people: People, path: Path, folds: int, fold_pairs: int) -> None:
             contents += [_encoded(people.picture(image)) for image in pair]
             same.append(genuine)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps((contents, same), protocol=4))
+    write_file(path, pickle.dumps((contents, same), protocol=4))
 
 
 def write_ijb_a(people: People, out: Path, splits: int) -> None:
@@ -238,4 +239,4 @@ def _save(image: Image.Image, path: Path) -> None:
 
 def _write(path: Path, lines: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_file(path, ("\n".join(lines) + "\n").encode())
