@@ -141,10 +141,10 @@ def _vocabulary(keys: Iterable[str], least: int) -> dict[str, int]:
 
 
 def _file(folder: Path, part: str) -> Path:
-    found = sorted(folder.glob(f"*-ud-{part}.conllu"))
-    if len(found) != 1:
+    files = sorted(folder.glob(f"*-ud-{part}.conllu"))
+    if len(files) != 1:
         raise DataError(
-            f"{folder}: got {len(found)} files *-ud-{part}.conllu, expected one; set the folder of "
+            f"{folder}: got {len(files)} files *-ud-{part}.conllu, expected one; set the folder of "
             f"a treebank by `folder`"
         )
-    return found[0]
+    return files[0]
