@@ -15,13 +15,13 @@ def random_scene(random: np.random.Generator) -> Scene:
     turn = random.uniform(-0.5, 0.5)
     surfaces: list[Surface] = [
         Floor(
-            normal=(0.0, -1.0, 0.0), offset=-height, color=_color(random), checks=_checks(random)
+            normal=(0.0, -1.0, 0.0), offset=-height, checks=_checks(random), color=_color(random)
         ),
         Wall(
             normal=(float(np.sin(turn)), 0.0, -float(np.cos(turn))),
             offset=-distance * float(np.cos(turn)),
-            color=_color(random),
             checks=_checks(random),
+            color=_color(random),
         ),
     ]
     count = int(random.integers(_OBJECTS[0], _OBJECTS[1], endpoint=True))
@@ -39,16 +39,16 @@ def _object(random: np.random.Generator, height: float) -> Surface:
         return Sphere(
             center=(x, height - radius, z),
             radius=radius,
-            color=_color(random),
             checks=_checks(random),
+            color=_color(random),
         )
     half = random.uniform(0.25, 0.7, 3)
     return Box(
         center=(x, height - half[1], z),
         half=_vector(half),
         yaw=random.uniform(0, np.pi / 2),
-        color=_color(random),
         checks=_checks(random),
+        color=_color(random),
     )
 
 

@@ -59,18 +59,18 @@ def render(scene: Scene, height: int, width: int) -> View:
     depths = np.stack([depth for depth, _ in hits])
     nearest, pixel = depths.argmin(axis=0), np.arange(len(rays))
     depth = depths[nearest, pixel]
-    visible = np.isfinite(depth)
-    normals = np.where(visible[:, None], np.stack([n for _, n in hits])[nearest, pixel], 0.0)
+    hit = np.isfinite(depth)
+    normals = np.where(hit[:, None], np.stack([n for _, n in hits])[nearest, pixel], 0.0)
     codes = np.array([CLASSES.index(surface.name) for surface in scene.surfaces])[nearest]
-    points = rays * np.where(visible, depth, 0.0)[:, None]
+    points = rays * np.where(hit, depth, 0.0)[:, None]
     color = np.stack([_colors(surface, points) for surface in scene.surfaces])[nearest, pixel]
     shade = _AMBIENT + (1 - _AMBIENT) * (normals @ np.array(scene.light)).clip(min=0)
-    image = np.where(visible[:, None], color * shade[:, None], 0.0)
+    image = np.where(hit[:, None], color * shade[:, None], 0.0)
     return View(
         image=image.T.reshape(3, height, width),
-        depth=np.where(visible, depth, np.nan).reshape(height, width),
+        depth=np.where(hit, depth, np.nan).reshape(height, width),
         normals=normals.T.reshape(3, height, width),
-        classes=np.where(visible, codes, -1).reshape(height, width),
+        classes=np.where(hit, codes, -1).reshape(height, width),
     )
 
 
