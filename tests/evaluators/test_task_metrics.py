@@ -157,7 +157,7 @@ def test_tokens_and_pixels_are_counted_one_by_one():
         "part": torch.nn.functional.one_hot(predicted["part"], 2).float().movedim(-1, 1),
     }
     model = SimpleNamespace(assembly=SimpleNamespace(targets=targets))
-    confusions = _Confusions(SimpleNamespace(model=model))
+    confusions = _Confusions(SimpleNamespace(model=model, tasks=targets))
     list(confusions.watch([(SimpleNamespace(outputs=outputs), labels)]))
     tag, part = confusions.tables("test")
     assert tag.header == ("true class", "noun", "verb", "tokens")
