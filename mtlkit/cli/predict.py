@@ -21,8 +21,7 @@ from mtlkit.plugins.command_options import cache_option
     "--device",
     default="auto",
     show_default=True,
-    type=click.Choice(("auto", "cpu", "cuda")),
-    help="Device of the network.",
+    help="Device of the network, such as cpu, cuda or cuda:1.",
 )
 @cache_option
 def predict(run: Path, source: Path, out: Path | None, device: str, cache: Path) -> None:

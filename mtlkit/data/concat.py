@@ -13,16 +13,17 @@ from mtlkit.data.dataset import Data, Split
 from mtlkit.data.inputs import Inputs
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.errors import DataError, did_you_mean
+from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.targets.base import Target
 from mtlkit.targets.rows import Rows
 
 
 def _sources(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, DataSource]) -> None:
     if len(value) < 2:
-        raise ValueError(f"{field.name}: expected two sources or more, found {len(value)}")
+        raise ValueError(f"{field.name}: expected two sources or more, got {len(value)}")
     wrong = next((name for name in value if not name or "/" in name), None)
     if wrong is not None:
-        raise ValueError(f"{field.name}: expected names without a slash, found {wrong!r}")
+        raise ValueError(f"{field.name}: expected names without a slash, got {wrong!r}")
 
 
 def _of_sources(concat: "Concat", field: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
@@ -72,6 +73,26 @@ class Concat(DataSource):
                 raise DataError(f"data.sources.{name}: {cause}") from cause
         _require_equal_inputs(loaded)
         return _concat(loaded, self.label)
+
+    def for_pretrained(self, images: PretrainedImages) -> "Concat":
+        sources = {name: source.for_pretrained(images) for name, source in self.sources.items()}
+        return attrs.evolve(self, sources=sources)
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        """Return new samples of one source: ``{NAME: rows}``, or rows that all sources read alike.
+
+        Sources of one type that compute nothing from their training samples read alike.
+        """
+        if isinstance(rows, Mapping) and len(rows) == 1 and next(iter(rows)) in self.sources:
+            ((name, rows),) = rows.items()
+        else:
+            name = next(iter(self.sources))
+            if preprocessing or len({type(source) for source in self.sources.values()}) > 1:
+                raise DataError(
+                    f"rows: got samples of an unknown source, expected {{NAME: rows}} with one of "
+                    f"{', '.join(self.sources)}"
+                )
+        return self.sources[name].read(rows, preprocessing.get(name, {}), loading)
 
 
 def _renamed(data: Data, names: Mapping[str, str]) -> Data:
@@ -139,6 +160,9 @@ def _concat(loaded: Mapping[str, Data], label: str) -> Data:
         mean=first.mean,
         std=first.std,
         inputs=first.inputs,
+        preprocessing={
+            name: data.preprocessing for name, data in loaded.items() if data.preprocessing
+        },
         summary={
             f"{name}: {fact}": value
             for name, data in loaded.items()

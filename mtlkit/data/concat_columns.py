@@ -68,7 +68,9 @@ def concat_column(label: str, target: Target, parts: Parts, examples: Mapping[st
     if not all(isinstance(part, Tensor | MissingRows) for part in rows):
         return Labels(target, ConcatRows(rows))
     values = torch.cat([part[torch.arange(len(part))] for part in rows])
-    return Numeric(values) if isinstance(target, NumberTarget) else Labels(target, values)
+    if isinstance(target, NumberTarget):
+        return Numeric(values, target.unit)
+    return Labels(target, values)
 
 
 def _recoded(column: Column | None, names: Sequence[str], count: int) -> Tensor:

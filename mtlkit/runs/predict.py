@@ -11,14 +11,14 @@ from torch import Tensor
 from mtlkit.data.dataset import Split
 from mtlkit.data.inputs import Inputs, NamedInputs
 from mtlkit.data.source import Loading
-from mtlkit.errors import DataError
+from mtlkit.errors import DataError, RunError
 from mtlkit.evaluators.task_scores import at_least_float32
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs, map_batch
 from mtlkit.features.tokens import MASK
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.plugins.catalog import Catalog, load_catalog
-from mtlkit.recipe import Recipe
+from mtlkit.recipe import Recipe, Train
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs.folder import RunFolder, open_run
 from mtlkit.runs.predictions import SamplePredictions, joined, of_tasks
@@ -109,9 +109,14 @@ def load_model(
 ) -> SavedModel:
     """Return the trained model of the run at `path`, in evaluation mode, without loading its data.
 
-    Raises `RunError` if the folder holds no finished run.
+    `device` is a name as in `train.device`. Raises `RunError` if the folder holds no finished
+    run, or the device is unavailable.
     """
     folder = open_run(Path(path))
+    try:
+        Train(device=device)
+    except ValueError as cause:
+        raise RunError(str(cause)) from cause
     catalog = catalog or load_catalog()
     recipe = load_recipe(folder.recipe, catalog)
     network = read_model(folder, recipe, catalog).to(chosen_device(device))

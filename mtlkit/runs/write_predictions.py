@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -34,7 +35,9 @@ def write_predictions(parts: Iterable[SamplePredictions], out: Path) -> int:
     for part in parts:
         paths = {
             task: [
-                _write_map(maps / task, count + number, values).relative_to(out.parent).as_posix()
+                _write_map(maps / quote(task, safe=""), count + number, values)
+                .relative_to(out.parent)
+                .as_posix()
                 for number, values in enumerate(stack, start=1)
             ]
             for task, stack in part.maps.items()

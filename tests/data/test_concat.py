@@ -190,8 +190,8 @@ def test_samples_of_two_shapes_in_a_batch_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"names": ["a"]}, "sources: expected two sources or more, found 1"),
-        ({"names": ["a", "b/c"]}, "sources: expected names without a slash, found 'b/c'"),
+        ({"names": ["a"]}, "sources: expected two sources or more, got 1"),
+        ({"names": ["a", "b/c"]}, "sources: expected names without a slash, got 'b/c'"),
         (
             {"names": ["faces", "b"], "rename": {"face": {}}},
             "rename: 'face' is not a source; did you mean 'faces'?",
@@ -227,3 +227,23 @@ def test_a_run_reads_two_tables_and_an_error_names_the_source(tmp_path, write_cs
     write_csv(tmp_path / "second.csv", [{"x": n, "size": 2 * n} for n in range(30)])
     run = fit(recipe, tmp_path / "run", catalog=catalog, loading=loading, quiet=True)
     assert {"test/kind/accuracy", "test/size/mae"} <= set(run.metrics)
+
+
+def test_new_samples_are_read_by_the_source_that_is_named(tmp_path):
+    for name, scale in (("one", 1), ("two", 10)):
+        rows = [f"{scale * n},{'ab'[n % 2]}" for n in range(20)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,kind", *rows]))
+    sources = {name: Table(file=Path(f"{name}.csv"), labels=("kind",)) for name in ("one", "two")}
+    concat = Concat(sources=sources)
+    data = concat.load(Loading(base=tmp_path))
+    for name, scale in (("one", 1), ("two", 10)):
+        split = concat.read({name: [{"x": 50.0}]}, data.preprocessing, Loading())
+        alone = sources[name].load(Loading(base=tmp_path))
+        (column,) = alone.preprocessing["columns"]
+        expected = (50.0 - column["mean"]) / column["std"]
+        assert split.inputs.item() == pytest.approx(expected), scale
+    with pytest.raises(DataError) as caught:
+        concat.read([{"x": 50.0}], data.preprocessing, Loading())
+    assert str(caught.value) == (
+        "rows: got samples of an unknown source, expected {NAME: rows} with one of one, two"
+    )

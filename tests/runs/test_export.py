@@ -102,6 +102,7 @@ def test_onnxruntime_gives_the_predictions_for_any_number_of_samples(model, tmp_
     assert list(facts["targets"]) == list(model.network.tasks)
 
 
+@pytest.mark.parametrize("model", [scenes], indirect=True)
 def test_a_program_of_torch_gives_the_predictions(model, tmp_path):
     exported = export_model(model, tmp_path / "m.pt2")
     assert max(exported.differences.values()) <= 1e-4
@@ -157,6 +158,7 @@ def test_a_module_that_cannot_be_traced_is_named(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("model", [table], indirect=True)
 def test_another_suffix_and_a_missing_extra_are_refused(model, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"m.pb: expected a name that ends in .onnx, .pt2, .safet"):
         export_model(model, tmp_path / "m.pb")

@@ -18,10 +18,11 @@ from mtlkit.backbones import MLP, UNet
 from mtlkit.cli import Session
 from mtlkit.cli.predict import predict as command
 from mtlkit.data import Images, LabelMaps, Loading, RandomSplit, Table
-from mtlkit.errors import DataError
+from mtlkit.errors import DataError, RunError
 from mtlkit.heads import DenseRegression, MultiLabel, Regression, Segmentation, VectorRegression
 from mtlkit.optim import AdamW
-from mtlkit.runs import load_trained
+from mtlkit.runs import SamplePredictions, load_trained
+from mtlkit.runs.write_predictions import write_predictions
 
 NAMES = ["name", "split", "x", "far", "color", "kind", "price", "top", "low", "wet", "hot"]
 
@@ -215,6 +216,19 @@ def test_the_command_writes_what_python_returns(run, rows, tmp_path, suffix):
     else:
         written = json.loads(out.read_text())
     assert written == expected
+
+
+def test_another_device_is_refused(run):
+    with pytest.raises(RunError, match=r"device: expected one of auto, cpu, cuda, .*found 'tpu'"):
+        mtlkit.load_model(run.path, device="tpu")
+
+
+def test_the_name_of_a_task_is_not_a_path(tmp_path):
+    maps = {"/a": torch.zeros(1, 2, 2, dtype=torch.int64)}
+    part = SamplePredictions(ids=["x"], columns={}, maps=maps)
+    write_predictions([part], tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "id,/a\nx,out_maps/%2Fa/000001.png\n"
+    assert (tmp_path / "out_maps" / "%2Fa" / "000001.png").is_file()
 
 
 def test_another_suffix_is_refused_before_the_work(run, rows, tmp_path):
