@@ -129,7 +129,14 @@ def measure_every(pairs):
     ]
     for (kind, name), row in ratios.items():
         lines.append(f"| {name} | {kind} | {' | '.join(f'{ratio:.2f}' for ratio in row)} |")
-    return [*lines, "", "`python benchmarks/bench_many_tasks.py --every` prints and writes this."]
+    return [
+        *lines,
+        "",
+        "The plain sum against itself (`equal`) shows the noise. `famo` computes the losses again",
+        "after each update, a second forward pass.",
+        "",
+        "`python benchmarks/bench_many_tasks.py --every` prints and writes this.",
+    ]
 
 
 def write(lines, folder, name):

@@ -6,13 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtlkit import GroupedBatches
+from mtlkit import GroupedBatches, Transforms
 from mtlkit.errors import AssemblyError, RecipeError
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.training.batch_order import AlternatingOrder, Group, GroupedOrder, batch_order
 from mtlkit.training.batches import Batches
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.transforms import Erase
 from mtlkit.weightings import AutoLambda, Dynamic, GradNorm, MoDo, SDMGrad
 
 COUNTS = {"who": 50, "side": 50, "rare": 8, "age": 40}
@@ -242,6 +243,23 @@ def test_separate_passes_give_batch_norm_samples_of_one_task_at_a_time(points):
         assert {int(count) for count in tracked} == {4 if separate else 1}
         means.append(next(b for n, b in made.inner.named_buffers() if n.endswith("running_mean")))
     assert not means[0].allclose(means[1])
+
+
+def test_a_repeated_sample_is_transformed_anew_in_each_pass(points):
+    recipe = attrs.evolve(recipe_of(points), transforms=Transforms(train=(Erase(p=1.0),)))
+    made = points.updater(recipe)
+    images = {}
+    for step in range(made.batches.per_epoch):
+        batch = made.batches.update(step)
+        (read,) = made.backward.labels.read(batch).inputs
+        rows = zip(batch.whole.tolist(), batch.origins.groups, batch.origins.passes, strict=True)
+        for place, (sample, group, turn) in enumerate(rows):
+            if list(recipe.tasks)[group] == "rare":
+                images.setdefault(sample, {})[int(turn)] = read[place]
+    assert len(images) == COUNTS["rare"]
+    for turns in images.values():
+        assert len(turns) >= 6
+        assert len({image.numpy().tobytes() for image in turns.values()}) >= 5
 
 
 RECIPE = """
