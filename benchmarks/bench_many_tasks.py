@@ -1,10 +1,14 @@
 """Measure weightings of 2 to 100 tasks: the solvers alone, and whole steps of a small CNN.
 
-    python benchmarks/bench_many_tasks.py [--pairs 10] [--out FOLDER]
+    python benchmarks/bench_many_tasks.py [--pairs 10] [--every] [--out FOLDER]
 
 A solver gets the Gramian of random gradients; its time is the lower quartile of 15 calls. Steps of
 a weighting and of the plain sum (`equal`) alternate in one process, as in `bench_weightings.py`;
 half of the tasks are classifications of 10 classes, the others are regressions.
+
+With `--every`, the steps of every weighting of losses and of every weighting of the Gramian at the
+features are measured for 40 and 100 tasks, and written to `every-weighting.md`. Targets: at most
+1.05 and 1.2 of the plain sum.
 """
 
 import argparse
@@ -16,14 +20,19 @@ import attrs
 import torch
 
 from mtlkit.heads import Regression
-from mtlkit.task import Task
+from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import Role
 from mtlkit.weightings import (
     GLS,
     MGDA,
     CAGrad,
+    DoubleSampling,
     FairGrad,
+    Fixed,
+    GradientLocation,
     GradVac,
+    GramianWeighting,
+    LossWeighting,
     NashMTL,
     PCGrad,
     STCHLog,
@@ -31,8 +40,10 @@ from mtlkit.weightings import (
     UpdateStats,
 )
 
+FEATURES = GradientLocation.FEATURES
 COUNTS = (2, 4, 10, 40, 100)
 STEP_COUNTS = (4, 10, 40)
+EVERY_COUNTS = (40, 100)
 SOLVERS = {
     "mgda": MGDA(), "cagrad": CAGrad(), "nash-mtl": NashMTL(), "fairgrad": FairGrad(alpha=2.0),
     "pcgrad": PCGrad(), "gradvac": GradVac(),
@@ -78,12 +89,68 @@ def step_ratio(recipe, config, base, pairs):
     return bench.paired(update, base, pairs)[0]
 
 
+def kinds_of_weightings():
+    """Return every weighting of losses, and every one of the Gramian at the features, by name."""
+    kinds = {"losses": {}, "Gramian": {}}
+    terms = loss_terms(recipe_of(4).tasks)
+    for name, config in bench.weightings().items():
+        if isinstance(config, Fixed) or getattr(config, "at", FEATURES) is not FEATURES:
+            continue  # Fixed names tasks; other locations need more backward passes
+        module = config.build(terms, 320)
+        if isinstance(module, LossWeighting):
+            kinds["losses"][name] = config
+        elif isinstance(module, GramianWeighting) and not isinstance(module, DoubleSampling):
+            kinds["Gramian"][name] = config
+    return kinds
+
+
+def measure_every(pairs):
+    """Return the lines of a table of every weighting, as ratios to a step of the plain sum."""
+    kinds = kinds_of_weightings()
+    ratios = {(kind, name): [] for kind, named in kinds.items() for name in named}
+    for tasks in EVERY_COUNTS:
+        recipe = recipe_of(tasks)
+        base = bench.updater(recipe).update
+        for kind, named in kinds.items():
+            for name, config in named.items():
+                ratio = step_ratio(recipe, config, base, pairs)
+                ratios[kind, name].append(ratio)
+                print(tasks, kind, name, f"{ratio:.2f}", flush=True)
+    heads = " | ".join(f"T = {tasks}" for tasks in EVERY_COUNTS)
+    lines = ["# Every weighting of many tasks", ""]
+    lines += [f"- {key}: {value}" for key, value in bench.facts().items()]
+    lines += [
+        "",
+        f"A step relative to the plain sum (CNN, batch 32, {pairs} pairs, CPU time), for",
+        "weightings of losses and of the Gramian at the features:",
+        "",
+        f"| weighting | of | {heads} |",
+        "|---|---|" + "---|" * len(EVERY_COUNTS),
+    ]
+    for (kind, name), row in ratios.items():
+        lines.append(f"| {name} | {kind} | {' | '.join(f'{ratio:.2f}' for ratio in row)} |")
+    return [*lines, "", "`python benchmarks/bench_many_tasks.py --every` prints and writes this."]
+
+
+def write(lines, folder, name):
+    """Print `lines`, and write them to the file `name` in `folder` if there is one."""
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--out", type=Path, help="a folder for many-tasks.md")
+    parser.add_argument("--every", action="store_true", help="measure steps of every weighting")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    if options.every:
+        write(measure_every(options.pairs), options.out, "every-weighting.md")
+        return
     lines = ["# Many tasks", ""]
     lines += [f"- {key}: {value}" for key, value in bench.facts().items()]
     heads = " | ".join(f"T = {tasks}" for tasks in COUNTS)
@@ -106,11 +173,7 @@ def main():
     for name, row in ratios.items():
         lines.append(f"| {name} | {' | '.join(f'{ratio:.2f}' for ratio in row)} |")
     lines += ["", "`python benchmarks/bench_many_tasks.py` prints and writes this."]
-    text = "\n".join(lines) + "\n"
-    print(text)
-    if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        (options.out / "many-tasks.md").write_text(text)
+    write(lines, options.out, "many-tasks.md")
 
 
 if __name__ == "__main__":

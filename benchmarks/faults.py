@@ -50,10 +50,17 @@ def _plugins(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]
     yield from hostile_plugins(home, done, most, seed)
 
 
+def _tables(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.tables import tables
+
+    yield from tables(home, done, most, seed)
+
+
 PARTS: dict[str, tuple[Part, int]] = {
     "kills": (_kills, 300),
     "studies": (_study_kills, 60),
     "corruptions": (_corruptions, 1000),
+    "tables": (_tables, 1000),
     "documents": (_documents, 10_000),
     "plugins": (_plugins, 100),
 }

@@ -93,8 +93,8 @@ def replaced_file(path: Path) -> Iterator[Path]:
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a folder with `files`, content by name, to `path` atomically.
 
-    The parent of `path` must exist, so that a folder that was moved away is not created again.
-    Replaces a folder at `path`. Raises `RunError` if writing fails.
+    A name may hold folders. The parent of `path` must exist, so that a folder that was moved away
+    is not created again. Replaces a folder at `path`. Raises `RunError` if writing fails.
     """
     partial = path.with_name(f"{TEMPORARY}{path.name}")
     with disk_errors(path):
@@ -102,8 +102,10 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             for name, content in files.items():
+                (partial / name).parent.mkdir(parents=True, exist_ok=True)
                 _write_synced(partial / name, content)
-            _sync_folder(partial)
+            for folder in {partial, *((partial / name).parent for name in files)}:
+                _sync_folder(folder)
             if path.exists():
                 shutil.rmtree(path)
             partial.rename(path)

@@ -85,7 +85,7 @@ def unsealed(text: str | bytes) -> dict[str, Any]:
     except ValueError as cause:
         raise ValueError(f"it holds no JSON: {cause}") from cause
     if not isinstance(value, dict):
-        raise ValueError(f"expected a JSON object, found {type(value).__name__}")
+        raise ValueError(f"expected a JSON object, got {type(value).__name__}")
     recorded = value.pop(KEY, None)
     if recorded is None:
         raise ValueError("it has no checksum, so it was not written by mtlkit or was edited")

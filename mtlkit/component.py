@@ -82,12 +82,12 @@ def above(bound: float) -> Validator:
     ...     size: float = attrs.field(validator=above(0))
     >>> Step(size=-1.0)
     Traceback (most recent call last):
-    ValueError: size: expected a number above 0, found -1.0
+    ValueError: size: expected a number above 0, got -1.0
     """
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not _number(value) or not value > bound:
-            raise ValueError(f"{field.name}: expected a number above {bound}, found {value!r}")
+            raise ValueError(f"{field.name}: expected a number above {bound}, got {value!r}")
         _refuse_larger(field, value, LARGEST_NUMBER, "float32")
 
     return Rule(check, {"exclusiveMinimum": bound})
@@ -98,9 +98,7 @@ def between(low: float, high: float) -> Validator:
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not _number(value) or not low <= value <= high:
-            raise ValueError(
-                f"{field.name}: expected a number from {low} to {high}, found {value!r}"
-            )
+            raise ValueError(f"{field.name}: expected a number from {low} to {high}, got {value!r}")
 
     return Rule(check, {"minimum": low, "maximum": high})
 
@@ -117,7 +115,7 @@ def _seed_check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     whole = isinstance(value, int) and not isinstance(value, bool)
     if not whole or not 0 <= value <= _LARGEST_SEED:
         raise ValueError(
-            f"{field.name}: expected a whole number from 0 to {_LARGEST_SEED}, found {value!r}"
+            f"{field.name}: expected a whole number from 0 to {_LARGEST_SEED}, got {value!r}"
         )
 
 
@@ -131,7 +129,7 @@ def at_least(bound: int) -> Validator:
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, int) or isinstance(value, bool) or value < bound:
             raise ValueError(
-                f"{field.name}: expected a whole number of at least {bound}, found {value!r}"
+                f"{field.name}: expected a whole number of at least {bound}, got {value!r}"
             )
         _refuse_larger(field, value, LARGEST_WHOLE, "int64")
 
@@ -143,9 +141,7 @@ def at_least_number(bound: float) -> Validator:
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not _number(value) or not value >= bound:
-            raise ValueError(
-                f"{field.name}: expected a number of at least {bound}, found {value!r}"
-            )
+            raise ValueError(f"{field.name}: expected a number of at least {bound}, got {value!r}")
         _refuse_larger(field, value, LARGEST_NUMBER, "float32")
 
     return Rule(check, {"minimum": bound})
@@ -158,7 +154,7 @@ def one_of(*choices: str) -> Validator:
         if value not in choices:
             suggestion = did_you_mean(value, choices) if isinstance(value, str) else ""
             raise ValueError(
-                f"{field.name}: expected one of {', '.join(choices)}, found {value!r}{suggestion}"
+                f"{field.name}: expected one of {', '.join(choices)}, got {value!r}{suggestion}"
             )
 
     return Rule(check, {"enum": [*choices]})
@@ -172,7 +168,7 @@ def member_of(kind: type[Enum]) -> Validator:
             known = ", ".join(str(item.value) for item in kind)
             article = "an" if kind.__name__[0] in "AEIOU" else "a"
             raise ValueError(
-                f"{field.name}: expected {article} {kind.__name__} ({known}), found {value!r}"
+                f"{field.name}: expected {article} {kind.__name__} ({known}), got {value!r}"
             )
 
     return check
@@ -184,7 +180,7 @@ def below(bound: float) -> Validator:
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not _number(value) or not 0 <= value < bound:
             raise ValueError(
-                f"{field.name}: expected a number from 0 to below {bound}, found {value!r}"
+                f"{field.name}: expected a number from 0 to below {bound}, got {value!r}"
             )
 
     return Rule(check, {"minimum": 0, "exclusiveMaximum": bound})
@@ -209,7 +205,7 @@ def word_or(word: str, validator: Validator) -> Validator:
     ...     threads: int | str = attrs.field(validator=word_or("auto", at_least(1)))
     >>> Run(threads=0)
     Traceback (most recent call last):
-    ValueError: threads: expected 'auto' or a whole number of at least 1, found 0
+    ValueError: threads: expected 'auto' or a whole number of at least 1, got 0
     """
 
     def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -241,7 +237,7 @@ def nonempty(validator: Validator) -> Validator:
 
     def check(instance: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not value:
-            raise ValueError(f"{field.name}: expected at least one item, found none")
+            raise ValueError(f"{field.name}: expected at least one item, got none")
         validator(instance, field, value)
 
     return Rule(check, {**schema_of(validator), "minItems": 1, "minProperties": 1})

@@ -63,7 +63,7 @@ class GroupedBatches:
             for name in values:
                 if name not in groups:
                     hint = did_you_mean(name, groups) or f"; expected {_listed(groups)}"
-                    yield option, f"got {name!r}, which is no {self._noun}{hint}"
+                    yield option, f"got {name!r}, which is not a {self._noun}{hint}"
         missing = [name for name in groups if name not in self.sizes]
         if self.sizes and missing:
             yield "sizes", f"got no size of {_listed(missing)}; state the size of each {self._noun}"

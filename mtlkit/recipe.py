@@ -50,7 +50,7 @@ def device_name() -> Validator:
         if not isinstance(value, str) or not re.fullmatch(_DEVICE, value):
             raise ValueError(
                 f"{field.name}: expected one of auto, cpu, cuda, mps, xpu, or a number as in "
-                f"cuda:1, found {value!r}"
+                f"cuda:1, got {value!r}"
             )
 
     return Rule(check, {"pattern": f"^({_DEVICE})$"})
@@ -68,7 +68,7 @@ def steps_or_minutes() -> Validator:
         if not steps and not minutes:
             raise ValueError(
                 f"{field.name}: expected a number of steps of at least 1, or minutes such as "
-                f"'10 min', found {value!r}"
+                f"'10 min', got {value!r}"
             )
 
     pattern = {"type": "string", "pattern": r"^[1-9]\d* min$"}
@@ -194,7 +194,7 @@ class Recipe:
         Implementations that a plugin provides are checked only if the table `ops` is given.
         """
         if not self.tasks:
-            return [Problem(("tasks",), "expected at least one task, found none")]
+            return [Problem(("tasks",), "expected at least one task, got none")]
         invalid = [*self._name_problems()]
         if invalid:
             return invalid

@@ -31,6 +31,18 @@ def kind_of(path: Path) -> str:
     return KINDS.get(stat.S_IFMT(path.stat().st_mode), "something else")
 
 
+def is_file(path: Path) -> bool:
+    """Return whether `path` is a file; False, too, for a name that the system refuses.
+
+    >>> is_file(Path("x" * 5000))
+    False
+    """
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def read_regular(path: Path, limit: int) -> bytes:
     """Return the content of the regular file at `path`, of at most `limit` bytes.
 

@@ -471,3 +471,33 @@ def test_plugins_load_in_the_order_of_their_names(distribution):
         distribution(namespace, good(namespace))
     namespaces = [plugin.namespace for plugin in load_catalog().plugins]
     assert namespaces == sorted(namespaces)
+
+
+@pytest.mark.parametrize(
+    ("patch", "name"),
+    [
+        ("torch.relu = lambda x: x", "torch.relu"),
+        ("torch.relu = torch.nn.functional.gelu", "torch.relu"),
+        ("torch.nn.Linear.forward = lambda self, x: x", "torch.nn.Linear.forward"),
+        ("torch.optim.SGD = torch.optim.Adam", "torch.optim.SGD"),
+        (
+            "import functools\nplain = torch.nn.functional.dropout\n"
+            "@functools.wraps(plain)\ndef wrapped(*a, **k): return plain(*a, **k)\n"
+            "torch.nn.functional.dropout = wrapped",
+            "torch.nn.functional.dropout",
+        ),
+    ],
+)
+def test_a_plugin_that_patches_torch_is_named(patch, name, distribution):
+    before = torch.relu, torch.optim.SGD, torch.nn.functional.dropout, torch.nn.Linear.forward
+    distribution("acme", f"import torch\n{patch}\n{textwrap.dedent(good('acme'))}")
+    [record] = [record for record in load_catalog().plugins if record.namespace == "acme"]
+    assert record.effects == (f"replaces {name}; the originals were restored",)
+    after = torch.relu, torch.optim.SGD, torch.nn.functional.dropout, torch.nn.Linear.forward
+    assert after == before
+
+
+def test_what_torch_itself_wraps_is_no_patch(distribution):
+    distribution("acme", f"import torch._dynamo\nimport timm\n{textwrap.dedent(good('acme'))}")
+    [record] = [record for record in load_catalog().plugins if record.namespace == "acme"]
+    assert record.effects == ()

@@ -55,21 +55,21 @@ def test_a_range(validator, holds, expected, value):
     complaint = said(validator, value)
     assert (complaint == "") == (math.isfinite(value) and holds(value))
     if complaint:
-        assert complaint == f"field: expected {expected}, found {value!r}"
+        assert complaint == f"field: expected {expected}, got {value!r}"
 
 
 @pytest.mark.parametrize("validator", [above(0), between(0, 1), at_least_number(0), at_least(0)])
 @pytest.mark.parametrize("value", [True, False, "1", None, [1], math.nan, math.inf, 1j])
 def test_what_is_no_number_is_refused(validator, value):
-    assert re.match(r"field: expected a .*number .*, found ", said(validator, value))
+    assert re.match(r"field: expected a .*number .*, got ", said(validator, value))
 
 
 def test_words():
     assert said(one_of("fp32", "bf16"), "bf16") == ""
     assert said(one_of("fp32", "bf16"), "b16") == (
-        "field: expected one of fp32, bf16, found 'b16'; did you mean 'bf16'?"
+        "field: expected one of fp32, bf16, got 'b16'; did you mean 'bf16'?"
     )
-    assert said(one_of("fp32", "bf16"), 3) == "field: expected one of fp32, bf16, found 3"
+    assert said(one_of("fp32", "bf16"), 3) == "field: expected one of fp32, bf16, got 3"
 
 
 def test_optional_and_each():
@@ -79,14 +79,14 @@ def test_optional_and_each():
     assert said(each(above(0)), (1, 2)) == ""
     assert said(each(above(0)), {"a": 1}) == ""
     assert said(each(above(0)), MappingProxyType({"a": 1})) == ""
-    assert said(each(above(0)), {"a": 1, "b": -1}) == "field: expected a number above 0, found -1"
+    assert said(each(above(0)), {"a": 1, "b": -1}) == "field: expected a number above 0, got -1"
 
 
 def test_nonempty():
     assert said(nonempty(each(above(0))), (1,)) == ""
-    assert said(nonempty(each(above(0))), ()) == "field: expected at least one item, found none"
-    assert said(nonempty(each(above(0))), {}) == "field: expected at least one item, found none"
-    assert said(nonempty(each(above(0))), (0,)) == "field: expected a number above 0, found 0"
+    assert said(nonempty(each(above(0))), ()) == "field: expected at least one item, got none"
+    assert said(nonempty(each(above(0))), {}) == "field: expected at least one item, got none"
+    assert said(nonempty(each(above(0))), (0,)) == "field: expected a number above 0, got 0"
     assert schema_of(nonempty(each(above(0))))["minItems"] == 1
 
 

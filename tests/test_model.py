@@ -115,7 +115,7 @@ def test_codes_that_name_no_class_are_refused(codes):
 
 
 def test_codes_are_whole_numbers():
-    with pytest.raises(DataError, match=r"codes of classes in int64, found torch\.float32"):
+    with pytest.raises(DataError, match=r"codes of classes in int64, got torch\.float32"):
         Categorical(torch.tensor([0.0]), ("a",))
 
 

@@ -54,6 +54,8 @@ EFFECTS = {
     "prints": "print('hello')",
     "writes to stderr": "import sys; sys.stderr.write('hello\\n')",
     "sets the default dtype": "import torch; torch.set_default_dtype(torch.float64)",
+    "patches torch": "import torch; torch.relu = lambda x: x",
+    "patches a class of torch": "import torch; torch.nn.Linear.forward = lambda self, x: x",
     "turns gradients off": "import torch; torch.set_grad_enabled(False)",
     "demands deterministic algorithms": "import torch; torch.use_deterministic_algorithms(True)",
     "changes the locale": "import locale; locale.setlocale(locale.LC_ALL, 'C')",

@@ -62,7 +62,7 @@ class TimmModel(Backbone):
             list(self.levels) != sorted(set(self.levels)) or min(self.levels, default=-1) < 0
         ):
             raise ValueError(
-                f"levels: expected increasing numbers of at least 0, found {list(self.levels)}"
+                f"levels: expected increasing numbers of at least 0, got {list(self.levels)}"
             )
 
     @property

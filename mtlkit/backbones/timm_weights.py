@@ -3,13 +3,14 @@
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from mtlkit.errors import AssemblyError
+from mtlkit.errors import AssemblyError, error_text
 from mtlkit.features.pretrained import PretrainedImages
 
 WRAPPERS = ("state_dict_ema", "model_ema", "state_dict", "model_state_dict", "model", "backbone")
@@ -77,6 +78,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as cause:
+        why = error_text(cause, LONGEST).partition(". ")[0]
+        raise AssemblyError(
+            f"backbone.weights: {str(path)!r} is not a file of weights, or holds code or objects, "
+            f"which are not loaded: {why}; save the model's state_dict"
+        ) from cause
     except Exception as cause:  # torch and safetensors raise many types for other files
         why = str(cause).partition(". ")[0]  # omits torch's advice on unsafe loading
         raise AssemblyError(
@@ -96,6 +103,13 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         raise AssemblyError(
             f"backbone.weights: expected a mapping of names to tensors in {str(path)!r}, alone or "
             f"under {', '.join(WRAPPERS)}; save the model's state_dict"
+        )
+    empty = [name for name, value in state.items() if value.is_meta]
+    if empty:
+        raise AssemblyError(
+            f"backbone.weights: {len(empty)} of {len(state)} tensors in {str(path)!r} have no "
+            f"values (meta tensors), such as {empty[0]!r}; save the state_dict after loading the "
+            f"weights"
         )
     return dict(state)
 

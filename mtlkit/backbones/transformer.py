@@ -44,9 +44,7 @@ class Transformer(Backbone):
     @heads.validator
     def _divides_width(self, _: "attrs.Attribute[int]", value: Any) -> None:
         if self.width % value:
-            raise ValueError(
-                f"heads: expected a divisor of the width {self.width}, found {value!r}"
-            )
+            raise ValueError(f"heads: expected a divisor of the width {self.width}, got {value!r}")
 
     @property
     def gives(self) -> type[FeatureSpec]:

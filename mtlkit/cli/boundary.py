@@ -47,7 +47,9 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        if isinstance(error.__cause__, EOFError):  # click raises `Abort` for it, too
+            return _defect(error.__cause__, state.owner)
         _print("mtlkit: interrupted")
         return INTERRUPTED
     except MtlkitError as error:

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import click
 
+from mtlkit.atomic_files import make_folder, write_file, write_folder
 from mtlkit.cli.terminal import echo
 from mtlkit.errors import InvalidNameError, MtlkitError
 from mtlkit.plugins import hooks
@@ -116,7 +117,7 @@ class Start:
             yield "tests/test_conformance.py", "test_conformance.py"
 
     def write(self, folder: Path) -> None:
-        """Write every file into the new `folder`."""
+        """Write every file into the new or empty `folder`; raise `RunError` if that fails."""
         import jinja2
 
         environment = jinja2.Environment(
@@ -139,11 +140,18 @@ class Start:
             },
         }
         templates = resources.files("mtlkit.cli") / "scaffold"
+        contents = {}
         for path, template in self.files():
             text = (templates / f"{template}.jinja").read_text(encoding="utf-8")
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(environment.from_string(text).render(words), encoding="utf-8")
+            contents[path] = environment.from_string(text).render(words).encode()
+        folder = folder.absolute()
+        make_folder(folder.parent)
+        if not folder.exists():
+            write_folder(folder, contents)
+            return
+        for path, content in contents.items():  # the folder may be the working directory
+            make_folder((folder / path).parent)
+            write_file(folder / path, content)
 
 
 @click.group()
@@ -188,9 +196,6 @@ def new(name: str, out: Path | None, **options: bool) -> None:
     folder = out or Path(start.distribution)
     if folder.exists() and any(folder.iterdir()):
         raise MtlkitError(f"{folder}: is not empty; give another folder with --out")
-    try:
-        start.write(folder)
-    except OSError as cause:
-        raise MtlkitError(f"{cause.filename}: cannot be written: {cause.strerror}") from cause
+    start.write(folder)
     echo(f"{folder}: {len(list(start.files()))} files; now\n  cd {folder}")
     echo("  pip install --editable '.[dev]'\n  pytest")

@@ -63,7 +63,7 @@ def tune(
     if not 0 < lowest <= 1 <= highest or lowest == highest:
         raise click.BadParameter(
             f"--between: expected LOW above 0 and 1 from LOW to HIGH, for equal weights are tried "
-            f"first; found {lowest:g} and {highest:g}"
+            f"first; got {lowest:g} and {highest:g}"
         )
     catalog = current_catalog()
     tuned = search_weights(

@@ -93,7 +93,7 @@ class Categorical(Column):
 
     def __attrs_post_init__(self) -> None:
         if self.codes.dtype != torch.int64:
-            raise DataError(f"expected codes of classes in int64, found {self.codes.dtype}")
+            raise DataError(f"expected codes of classes in int64, got {self.codes.dtype}")
         if len(set(self.names)) != len(self.names):
             twice = next(name for name, count in Counter(self.names).items() if count > 1)
             raise DataError(f"expected different names of classes, got {twice!r} twice")

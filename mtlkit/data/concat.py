@@ -20,10 +20,10 @@ from mtlkit.targets.rows import Rows
 
 def _sources(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, DataSource]) -> None:
     if len(value) < 2:
-        raise ValueError(f"{field.name}: expected two sources or more, found {len(value)}")
+        raise ValueError(f"{field.name}: expected two sources or more, got {len(value)}")
     wrong = next((name for name in value if not name or "/" in name), None)
     if wrong is not None:
-        raise ValueError(f"{field.name}: expected names without a slash, found {wrong!r}")
+        raise ValueError(f"{field.name}: expected names without a slash, got {wrong!r}")
 
 
 def _of_sources(concat: "Concat", field: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
@@ -31,7 +31,7 @@ def _of_sources(concat: "Concat", field: "attrs.Attribute[Any]", value: Mapping[
         if name not in concat.sources:
             known = list(concat.sources)
             hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
-            raise ValueError(f"{field.name}: {name!r} is no source{hint}")
+            raise ValueError(f"{field.name}: {name!r} is not a source{hint}")
 
 
 @attrs.frozen(kw_only=True)

@@ -45,7 +45,7 @@ class ConcatRows:
         return sum(map(len, self.parts))
 
     def __getitem__(self, index: Tensor, /) -> Tensor:
-        read = [(places, part[own]) for places, part, own in _by_part(self.parts, index)]
+        read = [(places, part[inner]) for places, part, inner in _by_part(self.parts, index)]
         return _ordered("labels", [values for _, values in read], [places for places, _ in read])
 
 
@@ -59,7 +59,7 @@ class ConcatInputs:
         return sum(map(len, self.parts))
 
     def __getitem__(self, index: Tensor, /) -> Batch:
-        read = [(places, part[own]) for places, part, own in _by_part(self.parts, index)]
+        read = [(places, part[inner]) for places, part, inner in _by_part(self.parts, index)]
         places = [place for place, _ in read]
         tensors = [batch for _, batch in read if isinstance(batch, Tensor)]
         if len(tensors) == len(read):

@@ -20,10 +20,10 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     tokens = _tokens(pattern)
     names = [token["name"] for token in tokens if token["name"] is not None]
     if not names:
-        raise ValueError("expected at least one label such as {subject}, found none")
+        raise ValueError("expected at least one label such as {subject}, got none")
     for name, count in Counter(names).items():
         if not name.isidentifier():
-            raise ValueError(f"expected a name of letters, digits and '_', found {{{name}}}")
+            raise ValueError(f"expected a name of letters, digits and '_', got {{{name}}}")
         if count > 1:
             raise ValueError(f"the label {{{name}}} occurs twice; use * for one of them")
     label = f"[^{re.escape('/' + ''.join(sorted(_separators(tokens))))}]+"
@@ -36,7 +36,7 @@ def _tokens(pattern: str) -> list[re.Match[str]]:
     while end < len(pattern):
         token = TOKEN.match(pattern, end)
         if token is None:
-            raise ValueError(f"expected matching braces, found a single one at {pattern[end:]!r}")
+            raise ValueError(f"expected matching braces, got a single one at {pattern[end:]!r}")
         tokens.append(token)
         end = token.end()
     return tokens
@@ -52,7 +52,7 @@ def _separators(tokens: list[re.Match[str]]) -> set[str]:
     for gap in gaps[1:-1]:
         ends = [character for character in gap if not character.isalnum() and character != "*"]
         if not ends:
-            raise ValueError(f"expected a separator such as '_' between two labels, found {gap!r}")
+            raise ValueError(f"expected a separator such as '_' between two labels, got {gap!r}")
         separators.add(ends[0])
     return separators
 

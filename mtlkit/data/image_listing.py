@@ -8,6 +8,7 @@ import attrs
 
 from mtlkit.data.filename_pattern import compile_pattern
 from mtlkit.errors import DataError
+from mtlkit.regular_files import is_file
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif"}
@@ -53,9 +54,16 @@ def list_by_pattern(folder: Path, pattern: str, ignore: Sequence[str]) -> Listin
         if _ignored(name, ignore):
             continue
         match = expression.fullmatch(name)
-        if match is not None:
+        image = PurePosixPath(name).suffix.lower() in SUFFIXES
+        if not is_utf8(name):
+            shown = escaped(name)
+            if image or match is not None:
+                faults.append(Fault(shown, NOT_UTF8))
+            else:
+                other.append(shown)
+        elif match is not None:
             rows.append(Row(name, match.groupdict(), name))
-        elif PurePosixPath(name).suffix.lower() in SUFFIXES:
+        elif image:
             faults.append(Fault(name, f"does not match the pattern {pattern!r}"))
         else:
             other.append(name)
@@ -86,11 +94,33 @@ def list_by_table(
                 f"is outside of the folder (listed at {row.place}); allow it by `outside: true`"
             )
             faults.append(Fault(row.file, reason))
-        elif (folder / row.file).is_file():
+        elif is_file(folder / row.file):
             present.append(row)
         else:
             faults.append(Fault(row.file, f"is missing (listed at {row.place})"))
     return Listing(present, faults)
+
+
+NOT_UTF8 = "its name is not UTF-8; rename it"
+"""Reason against a file whose name cannot be written into a table of predictions."""
+
+
+def is_utf8(name: str) -> bool:
+    r"""Return whether the bytes of a file's name are UTF-8.
+
+    >>> is_utf8("caf\xe9.png"), is_utf8("caf\udce9.png")
+    (True, False)
+    """
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def escaped(name: str) -> str:
+    r"""Return the name of a file with each byte that is not UTF-8 as an escape sequence.
+
+    >>> print(escaped("caf\udce9.png"))
+    caf\xe9.png
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def leaves_folder(name: str) -> bool:

@@ -45,25 +45,25 @@ SHOWN = 10
 def _one_source_of_labels(images: "Images", _: "attrs.Attribute[Any]", value: str | None) -> None:
     if (images.labels is None) == (value is None):
         given = "neither" if value is None else "both"
-        raise ValueError(f"pattern: expected one of `labels` and `pattern`, found {given}")
+        raise ValueError(f"pattern: expected one of `labels` and `pattern`, got {given}")
     if value is not None:
         try:
             compile_pattern(value)
         except ValueError as cause:
-            raise ValueError(f"pattern: {cause}; found {value!r}") from cause
+            raise ValueError(f"pattern: {cause}; got {value!r}") from cause
 
 
 def _height_and_width(images: "Images", field: "attrs.Attribute[Any]", value: Any) -> None:
     sides = value if isinstance(value, tuple) else (value, value)
     if len(sides) != 2:
-        raise ValueError(f"size: expected one number, or height and width, found {value!r}")
+        raise ValueError(f"size: expected one number, or height and width, got {value!r}")
     for side in sides:
         at_least(1)(images, field, side)
 
 
 def _gray_or_color(_: "Images", __: "attrs.Attribute[Any]", value: Any) -> None:
     if value not in (1, 3):
-        raise ValueError(f"channels: expected 1 (gray) or 3 (RGB), found {value!r}")
+        raise ValueError(f"channels: expected 1 (gray) or 3 (RGB), got {value!r}")
 
 
 def _vocabulary(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
@@ -81,7 +81,7 @@ def _vocabulary(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str,
 def _one_or_each_channel(images: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if len(value) not in (1, images.channels):
         raise ValueError(
-            f"{field.name}: expected one number, or {images.channels} for the channels, found "
+            f"{field.name}: expected one number, or {images.channels} for the channels, got "
             f"{len(value)}"
         )
 

@@ -114,10 +114,10 @@ def _problem(
     config: LabelOptions, vocabulary: Mapping[str, frozenset[str]], name: str, value: str
 ) -> str | None:
     if name in config.numeric and not math.isfinite(_number(value)):
-        return f"expected a number, found {value!r}"
+        return f"expected a number, got {value!r}"
     if name in vocabulary and value not in vocabulary[name]:
         shown = shortened(config.vocabulary[name])
-        return f"found {value!r}, which is outside the vocabulary: {shown}"
+        return f"got {value!r}, which is outside the vocabulary: {shown}"
     return None
 
 

@@ -41,7 +41,7 @@ def patterns(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, tuple[st
     """Accept lists of columns by label, none of them empty."""
     for label, columns in value.items():
         if not columns:
-            raise ValueError(f"{field.name}: {label}: expected columns, found none")
+            raise ValueError(f"{field.name}: {label}: expected columns, got none")
 
 
 def grouped_columns(config: GroupOptions, known: Sequence[str]) -> dict[str, list[str]]:
@@ -98,7 +98,7 @@ def _cell(row: Row, name: str, parse: Callable[[str | None], float | None]) -> f
     value = parse(row.labels[name])
     if value is None:
         expected = "a number" if parse is _number else "1, 0, true or false"
-        raise DataError(f"{row.place}: {name}: expected {expected}, found {row.labels[name]!r}")
+        raise DataError(f"{row.place}: {name}: expected {expected}, got {row.labels[name]!r}")
     return value
 
 

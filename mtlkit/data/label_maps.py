@@ -28,12 +28,12 @@ def _file_pattern(_: Any, field: "attrs.Attribute[Any]", value: str) -> None:
         fixed = value.format(parent="", stem="", name="") == value
     except (KeyError, IndexError, ValueError) as cause:
         raise ValueError(
-            f"{field.name}: expected the fields {{parent}}, {{stem}} and {{name}} alone, found "
+            f"{field.name}: expected the fields {{parent}}, {{stem}} and {{name}} alone, got "
             f"{value!r}"
         ) from cause
     if fixed:
         raise ValueError(
-            f"{field.name}: expected a field such as {{stem}}, found {value!r}, one file for all"
+            f"{field.name}: expected a field such as {{stem}}, got {value!r}, one file for all"
         )
 
 

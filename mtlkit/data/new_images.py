@@ -5,11 +5,19 @@ from pathlib import Path, PurePosixPath
 
 from mtlkit.data.dataset import Split
 from mtlkit.data.decoding import Frame, StoredImages, read_images, threads
-from mtlkit.data.image_listing import SUFFIXES, files_below, leaves_folder
+from mtlkit.data.image_listing import (
+    NOT_UTF8,
+    SUFFIXES,
+    escaped,
+    files_below,
+    is_utf8,
+    leaves_folder,
+)
 from mtlkit.data.label_columns import SHOWN
 from mtlkit.data.source import Loading
 from mtlkit.data.table_files import FILE, missing_file, new_rows
 from mtlkit.errors import DataError
+from mtlkit.regular_files import is_file
 
 
 def read_new_images(rows: object, frame: Frame, loading: Loading) -> Split:
@@ -23,8 +31,9 @@ def read_new_images(rows: object, frame: Frame, loading: Loading) -> Split:
     if not paths:
         raise DataError(f"{rows}: no image in it; expected files that end in {_suffixes()}")
     pixels, errors = read_images(paths, frame, loading)
+    errors |= {index: NOT_UTF8 for index, name in enumerate(ids) if not is_utf8(name)}
     if errors:
-        lines = [f"  {ids[index]}: {reason}" for index, reason in sorted(errors.items())]
+        lines = [f"  {escaped(ids[index])}: {reason}" for index, reason in sorted(errors.items())]
         more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         head = f"{len(errors)} of {len(paths)} images cannot be used; repair or remove them:"
         raise DataError("\n".join([head, *lines[:SHOWN], *more]))
@@ -41,7 +50,7 @@ def _paths(rows: object) -> tuple[list[Path], list[str]]:
             return [path / name for name in names], names
         if path.suffix.lower() in (".csv", ".parquet"):
             return _listed(path)
-        if not path.is_file():
+        if not is_file(path):
             raise DataError(f"{path}: {missing_file(path)}; expected images, a folder or a table")
         return [path], [path.name]
     if isinstance(rows, Sequence) and all(isinstance(row, str | Path) for row in rows):

@@ -32,13 +32,13 @@ class RandomSplit:
         if self.validation + self.test >= 1:
             raise ValueError(
                 f"test: expected validation and test to sum to less than 1, "
-                f"found {self.validation} + {self.test}"
+                f"got {self.validation} + {self.test}"
             )
 
     @stratify.validator
     def _groups_or_stratify(self, _: "attrs.Attribute[str | None]", __: Any) -> None:
         if self.groups is not None and self.stratify is not None:
-            raise ValueError("stratify: expected one of `groups` and `stratify`, found both")
+            raise ValueError("stratify: expected one of `groups` and `stratify`, got both")
 
 
 def split_samples(

@@ -35,7 +35,7 @@ def _by_label(rows: Sequence[Row]) -> Mapping[str, Sequence[int]]:
         name = "validation" if name == "val" else name
         if name not in indices:
             raise DataError(
-                f"{row.place}: {SPLIT}: expected train, validation or test, found {name!r}"
+                f"{row.place}: {SPLIT}: expected train, validation or test, got {name!r}"
             )
         indices[name].append(index)
     if not indices["train"]:

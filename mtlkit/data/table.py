@@ -34,7 +34,7 @@ from mtlkit.name_patterns import expand_names
 
 def _distinct(table: "Table", field: "attrs.Attribute[Any]", value: tuple[str, ...]) -> None:
     if not (value or table.vectors or table.multi_label) or len(set(value)) != len(value):
-        raise ValueError(f"{field.name}: expected different columns, found {list(value)}")
+        raise ValueError(f"{field.name}: expected different columns, got {list(value)}")
 
 
 def _labels_only(table: "Table", field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -56,7 +56,7 @@ def _features(table: "Table", _: "attrs.Attribute[Any]", value: tuple[str, ...] 
     if value is None:
         return
     if not value or len(set(value)) != len(value):
-        raise ValueError(f"features: expected different columns, found {list(value)}")
+        raise ValueError(f"features: expected different columns, got {list(value)}")
     both = [name for name in value if name in (*table.labels, table.key)]
     if both:
         raise ValueError(f"features: {both[0]!r} is a label or the key; remove it")

@@ -3,15 +3,20 @@
 import csv
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from mtlkit.atomic_files import reason_of
 from mtlkit.data.image_listing import Row
-from mtlkit.errors import DataError
-from mtlkit.regular_files import kind_of
+from mtlkit.errors import DataError, error_text
+from mtlkit.regular_files import is_file, kind_of
 
 FILE = "file"
 """The column that names the file, relative to the folder of the images."""
+
+LONGEST = 300
+"""Number of characters of a decoder's reasons that a message shows."""
 
 
 def read_table(path: Path, key: str | None = FILE) -> list[Row]:
@@ -25,7 +30,7 @@ def read_table(path: Path, key: str | None = FILE) -> list[Row]:
     if key is not None and key not in names:
         what = "images" if key == FILE else "samples"
         raise DataError(
-            f"{path}: expected a column {key!r} with the names of the {what}, found the columns: "
+            f"{path}: expected a column {key!r} with the names of the {what}, got the columns: "
             f"{', '.join(names)}"
         )
     return [_row(names, values, place, key) for place, values in cells]
@@ -46,7 +51,7 @@ def _refuse_repeated(place: str, names: Sequence[str]) -> None:
 
 def _row(names: Sequence[str], values: Sequence[str | None], place: str, key: str | None) -> Row:
     if len(values) != len(names):
-        raise DataError(f"{place}: expected {len(names)} cells, found {len(values)}")
+        raise DataError(f"{place}: expected {len(names)} cells, got {len(values)}")
     labels = dict(zip(names, values, strict=True))
     for name, value in labels.items():
         if value is not None and "\0" in value:
@@ -72,7 +77,7 @@ def new_rows(rows: object, key: str | None) -> list[Row]:
     """
     if isinstance(rows, str | Path):
         path = Path(rows)
-        if not path.is_file():
+        if not is_file(path):
             raise DataError(f"{path}: {missing_file(path)}; expected a table in CSV or Parquet")
         names, cells = _reader(path)(path)
         place = str(path)
@@ -114,23 +119,46 @@ def _memory_columns(rows: object) -> tuple[list[str], list[list[str | None]]]:
 
 def missing_file(path: Path) -> str:
     """Describe a path that is not a file."""
-    return f"is {kind_of(path)}" if path.exists() else "no such file"
+    try:
+        return f"is {kind_of(path)}" if path.exists() else "no such file"
+    except OSError as cause:  # such as a name that is too long
+        return reason_of(cause)
 
 
 Cells = Iterable[tuple[str, Sequence[str | None]]]
 
 
-def _csv_rows(path: Path) -> tuple[list[str], Cells]:
+@contextmanager
+def _decoding(path: Path, expected: str) -> Iterator[None]:
+    """Raise everything that a decoder raises for the file at `path` as a `DataError`.
+
+    A decoder may raise any type for damaged bytes, also a `BaseException` (a panic of Rust).
+    """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            lines, first = [], 1
-            for cells in reader:
-                if cells:
-                    lines.append((first, cells))
-                first = reader.line_num + 1
-    except (csv.Error, UnicodeDecodeError) as cause:
-        raise DataError(f"{path}: is not CSV in UTF-8: {cause}") from cause
+        yield
+    except (DataError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except OSError as cause:
+        # pyarrow raises it without a number for damage
+        reason = cause.strerror or error_text(cause, LONGEST)
+        raise DataError(
+            f"{path}: cannot be read: {reason}; expected {expected}, so repair the file or its "
+            f"permissions"
+        ) from cause
+    except BaseException as cause:
+        raise DataError(
+            f"{path}: is not {expected}: {error_text(cause, LONGEST)}; write the file anew"
+        ) from cause
+
+
+def _csv_rows(path: Path) -> tuple[list[str], Cells]:
+    with _decoding(path, "CSV in UTF-8"), path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        lines, first = [], 1
+        for cells in reader:
+            if cells:
+                lines.append((first, cells))
+            first = reader.line_num + 1
     if not lines:
         raise DataError(f"{path}: the table is empty")
     names = [cell.strip() for cell in lines[0][1]]
@@ -144,15 +172,17 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
     import pyarrow
     from pyarrow import parquet
 
-    try:
-        table = parquet.read_table(path)
-    except pyarrow.ArrowException as cause:
-        raise DataError(f"{path}: is not a Parquet table: {cause}") from cause
-    for name, kind in zip(table.column_names, table.schema.types, strict=True):
-        if pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind):
-            raise DataError(f"{path}: the column {name!r} holds bytes; expected text or numbers")
-    columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
-    return list(table.column_names), [
+    with _decoding(path, "a Parquet table"):
+        # a file that holds checksums of its pages is verified
+        table = parquet.read_table(path, page_checksum_verification=True)
+        names = list(table.column_names)  # decodes them
+        for name, kind in zip(names, table.schema.types, strict=True):
+            if pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind):
+                raise DataError(
+                    f"{path}: the column {name!r} holds bytes; expected text or numbers"
+                )
+        columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
+    return names, [
         (f"{path.name}, row {row}", cells)
         for row, cells in enumerate(zip(*columns, strict=True), start=1)
     ]

@@ -42,8 +42,8 @@ class Pictures(Evaluator):
     def check(self, data: Data) -> None:
         if self.inputs and not _are_images(data.train.inputs[torch.tensor([0])]):
             raise DataError(
-                "evaluators: pictures: the inputs are no 8-bit images of 1 or 3 channels; use "
-                "`inputs: false`"
+                "evaluators: pictures: expected inputs that are 8-bit images of 1 or 3 channels; "
+                "use `inputs: false`"
             )
 
     def evaluate(self, trained: EvaluationContext) -> EvaluationResult:

@@ -83,7 +83,7 @@ def image_input(inputs: InputSpecs, backbone: str, smallest: int = 1) -> InputSp
     if not spec.is_image or min(spec.shape[1:]) < smallest:
         size = f" of at least {smallest} pixels a side" if smallest > 1 else ""
         raise AssemblyError(
-            f"{backbone} expects images (C, H, W){size}, found samples of shape {spec.shape}"
+            f"{backbone} expects images (C, H, W){size}, got samples of shape {spec.shape}"
         )
     return spec
 

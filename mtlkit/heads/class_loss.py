@@ -22,7 +22,7 @@ def loss_weights(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, floa
     """Accept numbers above 0 by name."""
     for name, weight in value.items():
         if not weight > 0:
-            raise ValueError(f"{field.name}: {name}: expected a number above 0, found {weight!r}")
+            raise ValueError(f"{field.name}: {name}: expected a number above 0, got {weight!r}")
 
 
 class ClassLoss(nn.Module):

@@ -65,7 +65,7 @@ class Margin(Head):
     def __attrs_post_init__(self) -> None:
         if self.adaptive and (self.additive != 0 or self.multiplier != 1):
             raise ValueError(
-                f"adaptive: expected no other margin than `angle`, found additive "
+                f"adaptive: expected no other margin than `angle`, got additive "
                 f"{self.additive} and multiplier {self.multiplier}"
             )
 

@@ -35,7 +35,7 @@ def implementation_for(op: Op) -> ImplementationRule:
     >>> Classification(implementation="chunkd")
     Traceback (most recent call last):
     ValueError: implementation: expected one of auto, eager, compiled, native, saved-softmax, \
-chunked, triton-saved, triton, or a plugin's such as 'acme/fast', found 'chunkd'; \
+chunked, triton-saved, triton, or a plugin's such as 'acme/fast', got 'chunkd'; \
 did you mean 'chunked'?
     """
 
@@ -52,7 +52,7 @@ def op_choices() -> OpChoicesRule:
     >>> Train(ops={"gate": "concatenate"})
     Traceback (most recent call last):
     ValueError: ops: gate: expected one of auto, eager, concatenated, or a plugin's such as \
-'acme/fast', found 'concatenate'; did you mean 'concatenated'?
+'acme/fast', got 'concatenate'; did you mean 'concatenated'?
     """
 
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -120,7 +120,7 @@ def _check_choice(place: str, op: Op, value: Any) -> None:
     near = did_you_mean(value, names) if isinstance(value, str) else ""
     raise ValueError(
         f"{place}: expected one of {AUTO}, {', '.join(names)}, or a plugin's such as "
-        f"'acme/fast', found {value!r}{near}"
+        f"'acme/fast', got {value!r}{near}"
     )
 
 

@@ -42,7 +42,5 @@ def read_events(path: Path) -> list[Event]:
             AttributeError,
             cattrs.BaseValidationError,
         ) as cause:
-            raise RunError(
-                f"{path}:{number}: expected an event of mtlkit, found {line!r}"
-            ) from cause
+            raise RunError(f"{path}:{number}: expected an event of mtlkit, got {line!r}") from cause
     return events

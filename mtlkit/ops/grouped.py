@@ -103,7 +103,7 @@ def _checked(
     if len(weights) == 0 or len(weights) != len(offsets):
         raise ValueError(
             f"{NAME}: expected a weight and a bias (or None) for each of one or more groups, "
-            f"found {len(weights)} and {len(offsets)}"
+            f"got {len(weights)} and {len(offsets)}"
         )
     check_heads(NAME, x, weights, offsets)
     check_reduction(NAME, reduction)

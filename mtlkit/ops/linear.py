@@ -69,7 +69,7 @@ def linear_cross_entropy(
     check_label_type(NAME, "target", target, len(x))
     check_reduction(NAME, reduction)
     if empty not in ("nan", "zero"):
-        raise ValueError(f"{NAME}: empty: expected one of nan, zero, found {empty!r}")
+        raise ValueError(f"{NAME}: empty: expected one of nan, zero, got {empty!r}")
     check_smoothing(NAME, label_smoothing)
     for name, value in (("bias", bias), ("class_weight", class_weight)):
         if value is not None:

@@ -46,16 +46,16 @@ def match_template(
     if branches.dim() != 3 or branches.shape[0] != rows or branches.shape[2] != classes:
         raise ValueError(
             f"{TEMPLATE}: branches: expected the shape ({rows}, groups, {classes}), "
-            f"found {tuple(branches.shape)}"
+            f"got {tuple(branches.shape)}"
         )
     if weights.shape != branches.shape[:2]:
         raise ValueError(
             f"{TEMPLATE}: weights: expected the shape {tuple(branches.shape[:2])}, "
-            f"found {tuple(weights.shape)}"
+            f"got {tuple(weights.shape)}"
         )
     if not branches.is_floating_point():
         raise TypeError(
-            f"{TEMPLATE}: branches: expected floating-point numbers, found {branches.dtype}"
+            f"{TEMPLATE}: branches: expected floating-point numbers, got {branches.dtype}"
         )
     check_devices(TEMPLATE, generic, "generic", branches=branches, weights=weights)
     request = Request(
@@ -110,10 +110,10 @@ def best_matches(
     """
     cast_probes, cast_gallery = _checked(probes, gallery)
     if not isinstance(most, int) or isinstance(most, bool):
-        raise TypeError(f"{SCORES}: most: expected an int, found {type(most).__name__}")
+        raise TypeError(f"{SCORES}: most: expected an int, got {type(most).__name__}")
     if not 1 <= most <= len(gallery):
         raise ValueError(
-            f"{SCORES}: most: expected 1 to {len(gallery)}, the size of the gallery, found {most}"
+            f"{SCORES}: most: expected 1 to {len(gallery)}, the size of the gallery, got {most}"
         )
     request = Request(
         len(probes), probes.shape[1], len(gallery), cast_probes.dtype, probes.device.type, False,

@@ -134,7 +134,7 @@ def _checked(
     if len(weights) == 0 or not len(weights) == len(targets) == len(offsets):
         raise ValueError(
             f"{NAME}: expected a weight, a target and a bias (or None) for each of one or more "
-            f"heads, found {len(weights)}, {len(targets)} and {len(offsets)}"
+            f"heads, got {len(weights)}, {len(targets)} and {len(offsets)}"
         )
     check_heads(NAME, x, weights, offsets)
     check_reduction(NAME, reduction)

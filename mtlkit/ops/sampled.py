@@ -63,11 +63,11 @@ def sampled_margin_cross_entropy(
     check_devices(NAME, x, weight=weight, target=target)
     check_labels(NAME, "target", target, len(weight), ignore_index)
     if not isinstance(samples, int) or isinstance(samples, bool):
-        raise TypeError(f"{NAME}: samples: expected an int, found {type(samples).__name__}")
+        raise TypeError(f"{NAME}: samples: expected an int, got {type(samples).__name__}")
     if not len(x) <= samples <= len(weight):
         raise ValueError(
             f"{NAME}: samples: expected from {len(x)}, the rows, to {len(weight)}, the classes; "
-            f"found {samples}"
+            f"got {samples}"
         )
     (cast_x,) = same_type(NAME, x)  # autocast casts the weight to the same type
     request = request_of(cast_x, samples, (x, weight), reduction)

@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 import torch
+from torch import Tensor
 
 from mtlkit.component import between
 from mtlkit.optim.base import Optimizer
@@ -19,10 +20,34 @@ class SGD(Optimizer):
 
     def __attrs_post_init__(self) -> None:
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov: expected a momentum above 0, found 0")
+            raise ValueError("nesterov: expected a momentum above 0, got 0")
 
     def build(self, groups: "Sequence[dict[str, Any]]") -> "torch.optim.Optimizer":
-        from torch.optim import SGD
-
         # one kernel for all parameters: half the time of a small model's step
-        return SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True)
+        return FusedSGD(
+            groups, lr=self.lr, momentum=self.momentum, nesterov=self.nesterov, fused=True
+        )
+
+
+class FusedSGD(torch.optim.SGD):
+    """SGD whose parameters may get their first gradients in different updates.
+
+    The fused kernel of torch requires the momentum of all parameters or of none. Zeros stand for a
+    missing one; they lead to the momentum that the first gradient sets, with the same bits.
+    """
+
+    def _init_group(
+        self,
+        group: dict[str, Any],
+        params: list[Tensor],
+        grads: list[Tensor],
+        momentum_buffer_list: list[Tensor | None],
+    ) -> bool:
+        sparse: bool = super()._init_group(  # type: ignore[no-untyped-call]
+            group, params, grads, momentum_buffer_list
+        )
+        if any(buffer is not None for buffer in momentum_buffer_list):
+            for index, buffer in enumerate(momentum_buffer_list):
+                if buffer is None:
+                    momentum_buffer_list[index] = torch.zeros_like(params[index])
+        return sparse

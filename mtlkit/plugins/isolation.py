@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from mtlkit.plugins.torch_patches import torch_patches_undone
+
 
 class UserInterruptError(KeyboardInterrupt):
     """Ctrl-C while a plugin was loading, as opposed to a `KeyboardInterrupt` that it raised."""
@@ -18,19 +20,21 @@ class UserInterruptError(KeyboardInterrupt):
 def isolated() -> Iterator[list[str]]:
     """Run a plugin's module; yield a list that afterwards holds what it did to the process.
 
-    What it prints does not reach standard output, whose reader may expect JSON, and settings of
-    torch are restored. Ctrl-C raises `UserInterruptError`; any other exception passes unchanged.
+    What it prints does not reach standard output, whose reader may expect JSON, and settings and
+    functions of torch are restored. Ctrl-C raises `UserInterruptError`; any other exception passes
+    unchanged.
     """
     effects: list[str] = []
     if threading.current_thread() is not threading.main_thread():
         # standard output and signals belong to the process, so only one thread may redirect them
-        with torch_settings_kept(effects):
+        with torch_patches_undone(effects), torch_settings_kept(effects):
             yield effects
         return
     printed = io.StringIO()
     try:
         with (
             _marked_interrupts(),
+            torch_patches_undone(effects),
             torch_settings_kept(effects),
             contextlib.redirect_stdout(printed),
         ):

@@ -23,10 +23,13 @@ from mtlkit.recipe_io.yaml_nodes import (
     wrap,
 )
 from mtlkit.recipe_io.yaml_reader import MAX_CHARACTERS, read_yaml
-from mtlkit.regular_files import read_regular
+from mtlkit.regular_files import is_file, read_regular
 
 LARGEST = 4 * MAX_CHARACTERS
 """Maximum size of a file, in bytes: no character of UTF-8 has more than four."""
+
+SUFFIXES = (".yaml", ".yml")
+"""Suffixes of the files that a recipe may extend."""
 
 EXTENDS = "extends"
 """The key for the file that a recipe extends, relative to the folder of the recipe."""
@@ -79,7 +82,7 @@ def _document(text: str, source: str) -> MappingNode:
         )
     if not isinstance(tree, MappingNode):
         text = repr(tree.value) if isinstance(tree, ScalarNode) else "a list"
-        raise refuse(location(tree), f"expected a recipe with keys such as `data`, found {text}")
+        raise refuse(location(tree), f"expected a recipe with keys such as `data`, got {text}")
     return tree
 
 
@@ -91,6 +94,10 @@ def _extended(tree: MappingNode, folder: Path) -> Node:
     if not is_text(named):
         raise RefusedError([Mistake(at, "expected the path of one recipe", (EXTENDS,))])
     path = folder / named.value
+    if is_file(path) and path.suffix.lower() not in SUFFIXES:
+        # messages quote the keys of a recipe, so other files are not opened
+        message = f"got {named.value!r}, expected a recipe that ends in .yaml or .yml"
+        raise RefusedError([Mistake(at, message, (EXTENDS,))])
     try:
         base = _document(read_text(path), str(path))
     except RefusedError as cause:

@@ -42,7 +42,7 @@ def _type(field: Field) -> str:
         if field.validator is not None:
             field.validator(None, field, object())
     except ValueError as cause:
-        match = re.search(r"expected (.+?)(?:, found .*)?$", str(cause))
+        match = re.search(r"expected (.+?)(?:, got .*)?$", str(cause))
         if match is not None:
             empty = " or null" if type(None) in getattr(field.type, "__args__", ()) else ""
             return f"{match[1]}{empty}"

@@ -99,7 +99,7 @@ def _component(
     if named is None:
         raise _unnamed(registry, node)
     if not is_text(named):
-        message = f"expected the name of {article(registry.family)}, found {describe(named)}"
+        message = f"expected the name of {article(registry.family)}, got {describe(named)}"
         raise RefusedError([Mistake(location(named), message, path)])
     try:
         owner = registry.entry(named.value)
@@ -178,7 +178,7 @@ class _Owner:
         optional = all(option.default is not attrs.NOTHING for option in options)
         empty = isinstance(node, ScalarNode) and node.value is None
         advice = "; write {} for the defaults" if optional and empty else ""
-        return f"expected {expected(self.kind)}, found {describe(node)}{advice}"
+        return f"expected {expected(self.kind)}, got {describe(node)}{advice}"
 
     def _place_of(self, key: str) -> str:
         """Return the end of a message if `key` belongs to the recipe itself, or ""."""
@@ -276,9 +276,9 @@ def _with_bound(field: Field, node: Node, refused: RefusedError) -> RefusedError
     try:
         field.validator(None, field, node.value)
     except ValueError as cause:
-        match = re.search(r"expected (.+?)(?:, found .*|; did you mean .*)?$", str(cause))
+        match = re.search(r"expected (.+?)(?:, got .*|; did you mean .*)?$", str(cause))
         if match is not None:
-            return refuse(location(node), f"expected {match[1]}, found {describe(node)}")
+            return refuse(location(node), f"expected {match[1]}, got {describe(node)}")
     except Exception:  # the validator relies on the right type
         return refused
     return refused

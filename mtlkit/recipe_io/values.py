@@ -64,7 +64,7 @@ def _is_mapping(kind: Any) -> bool:
 
 
 def _wrong(node: Node, kind: Any, suggestion: str = "") -> RefusedError:
-    return refuse(location(node), f"expected {expected(kind)}, found {describe(node)}{suggestion}")
+    return refuse(location(node), f"expected {expected(kind)}, got {describe(node)}{suggestion}")
 
 
 def _scalar(node: Node, kind: type) -> Plain:
@@ -145,9 +145,7 @@ def _tuple(converter: cattrs.Converter, node: Node, kind: Any) -> tuple[Any, ...
     if kinds[-1] is ...:
         kinds = kinds[:1] * len(node.value)
     elif len(kinds) != len(node.value):
-        raise refuse(
-            location(node), f"expected {expected(kind)}, found a list of {len(node.value)}"
-        )
+        raise refuse(location(node), f"expected {expected(kind)}, got a list of {len(node.value)}")
     pairs = zip(node.value, kinds, strict=True)
     parts = {str(index): _later(converter, *pair) for index, pair in enumerate(pairs)}
     return tuple(collect(parts).values())

@@ -43,7 +43,7 @@ def read_yaml(text: str, source: str, *, lines: bool = True) -> Node:
     if len(text) > MAX_CHARACTERS:
         raise refuse(
             SourceLocation(source),
-            f"expected at most {MAX_CHARACTERS} characters, found {len(text)}",
+            f"expected at most {MAX_CHARACTERS} characters, got {len(text)}",
         )
     try:
         loader = _Loader(text, source, lines)
@@ -129,11 +129,11 @@ class _Loader(yaml.BaseLoader):
         unique: dict[str, Pair] = {}
         for key, value in pairs:
             if not isinstance(key, ScalarNode):
-                self._mistake(location(key), "expected a name as the key, found a collection")
+                self._mistake(location(key), "expected a name as the key, got a collection")
             elif not isinstance(key.value, str):
                 self._mistake(
                     location(key),
-                    f"expected a name as the key, found {key.value!r}; put it in quotes",
+                    f"expected a name as the key, got {key.value!r}; put it in quotes",
                 )
             elif key.value == "<<" and not key.style:
                 self._mistake(

@@ -62,7 +62,7 @@ def evaluation_from_json(text: str | bytes, place: str = "evaluation.json") -> E
         raise RunError(f"{place}: cannot be used: {cause}; {remedy}") from cause
     version = value.get("format")
     if version != FORMAT:
-        raise RunError(f"{place}: expected format {FORMAT}, found {version!r}; {remedy}")
+        raise RunError(f"{place}: expected format {FORMAT}, got {version!r}; {remedy}")
     del value["format"]
     try:
         return _converter().structure(value, Evaluation)
@@ -103,5 +103,5 @@ def _number(value: Any, _: type) -> float:
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"expected a number, found {value!r}")
+        raise ValueError(f"expected a number, got {value!r}")
     return float(value)

@@ -21,7 +21,7 @@ from mtlkit.routers.experts import Experts, ExpertSharing, by_task, mixed
 
 def _power_of_two(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 2 or value & (value - 1):
-        raise ValueError(f"{field.name}: expected a power of two of at least 2, found {value!r}")
+        raise ValueError(f"{field.name}: expected a power of two of at least 2, got {value!r}")
 
 
 @attrs.frozen(kw_only=True)

@@ -62,7 +62,7 @@ class Grouped(Router):
                 yield Problem(("router", field), f"the task {name!r} predicts no classes")
         if len(self.groups) < 2:
             yield Problem(
-                ("router", "groups"), f"expected two groups or more, found {len(self.groups)}"
+                ("router", "groups"), f"expected two groups or more, got {len(self.groups)}"
             )
         group_of: dict[str, str] = {}
         for group, members in self.groups.items():

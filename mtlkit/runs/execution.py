@@ -9,6 +9,7 @@ from mtlkit.assembly import Assembly, assembly_of
 from mtlkit.data.dataset import Data
 from mtlkit.errors import RunError, error_text
 from mtlkit.model import MultiTaskModel, assemble
+from mtlkit.runs.batch_norm_check import check_batch_norm
 from mtlkit.runs.encoded_splits import encoded_splits, fit_heads
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.first_samples import check_first_samples
@@ -64,6 +65,8 @@ def execute(session: RunSession, progress: Progress) -> None:
     )
     if checkpoint is not None:
         _resume(session, training, checkpoint, progress)
+    elif training.updater.batches.smallest == 1:
+        check_batch_norm(model, data, targets["train"])
     if ranks.first:
         folder.write_status(
             Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())

@@ -32,7 +32,7 @@ def check_first_samples(
         inputs = split.inputs[first]
         if data.inputs is None:
             _require_shape(name, inputs, data.train)
-        with torch.inference_mode():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
             read = model.head_features(_features(name, model, inputs))
             for task, rows in targets[name].items():
                 place = f"tasks.{task}: the label {tasks[task].target or task!r} of {name}"

@@ -38,9 +38,9 @@ class Searched:
         elif self.low is None or self.high is None:
             raise ValueError("expected `low` and `high`, or `choices`")
         elif not self.low < self.high:
-            raise ValueError(f"high: expected a number above low, {self.low}, found {self.high}")
+            raise ValueError(f"high: expected a number above low, {self.low}, got {self.high}")
         elif self.log and self.low <= 0:
-            raise ValueError(f"low: expected a number above 0 for `log`, found {self.low}")
+            raise ValueError(f"low: expected a number above 0 for `log`, got {self.low}")
 
     def has(self, value: object) -> bool:
         """Return whether `value` could have been proposed.

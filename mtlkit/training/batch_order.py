@@ -128,7 +128,7 @@ class Group:
     def drawn(self, number: int, seed: int, epoch: int) -> list[Drawn]:
         """Return the batches of `epoch`, for the group `number`.
 
-        The samples of each pass are in an order of their own. If the batches are one pass, their
+        Each pass has its own order. If the batches are one pass, their
         sizes differ by at most one; otherwise all have the same size.
         """
         count = len(self.samples)

@@ -57,7 +57,9 @@ class Batches:
     ) -> None:
         self.per_epoch = order.per_epoch
         smallest = order.smallest_group if separate else order.smallest
-        if smallest < world * accumulate * draws:
+        self.smallest = smallest // (world * accumulate * draws)
+        """The fewest samples of a micro-batch."""
+        if self.smallest < 1:
             drawn = f"{draws} draws, " if draws > 1 else ""
             key, kind = ("train.batches", "groups") if separate else ("train.batch", "updates")
             raise AssemblyError(

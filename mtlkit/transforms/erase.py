@@ -21,7 +21,7 @@ RATIO = 0.3
 def _not_below_min(erase: "Erase", field: "attrs.Attribute[Any]", value: float) -> None:
     if value < erase.min_area:
         raise ValueError(
-            f"{field.name}: expected at least `min_area`, {erase.min_area}, found {value!r}"
+            f"{field.name}: expected at least `min_area`, {erase.min_area}, got {value!r}"
         )
 
 

@@ -14,7 +14,7 @@ from mtlkit.transforms.sample import Sample
 
 def _not_below_low(scale: "Scale", field: "attrs.Attribute[Any]", value: float) -> None:
     if value < scale.low:
-        raise ValueError(f"{field.name}: expected at least `low`, {scale.low}, found {value!r}")
+        raise ValueError(f"{field.name}: expected at least `low`, {scale.low}, got {value!r}")
 
 
 @attrs.frozen(kw_only=True)

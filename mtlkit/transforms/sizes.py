@@ -13,7 +13,7 @@ def height_and_width(instance: Any, field: "attrs.Attribute[Any]", value: Any) -
     """Accept a side in pixels, or height and width."""
     sides = value if isinstance(value, tuple) else (value, value)
     if len(sides) != 2:
-        raise ValueError(f"{field.name}: expected one number, or height and width, found {value!r}")
+        raise ValueError(f"{field.name}: expected one number, or height and width, got {value!r}")
     for side in sides:
         at_least(1)(instance, field, side)
 

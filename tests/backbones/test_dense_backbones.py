@@ -83,7 +83,7 @@ def test_timm_maps_of_channels_last_models_are_channels_first():
         ({"levels": (1,)}, "levels: expected `features: pyramid`; remove `levels`"),
         (
             {"features": "pyramid", "levels": (2, 1)},
-            "levels: expected increasing numbers of at least 0, found [2, 1]",
+            "levels: expected increasing numbers of at least 0, got [2, 1]",
         ),
     ],
 )

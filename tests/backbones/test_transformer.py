@@ -108,5 +108,5 @@ def test_other_inputs_are_refused(inputs, message):
 
 
 def test_heads_divide_the_width():
-    with pytest.raises(ValueError, match="heads: expected a divisor of the width 16, found 3"):
+    with pytest.raises(ValueError, match="heads: expected a divisor of the width 16, got 3"):
         Transformer(width=16, heads=3)

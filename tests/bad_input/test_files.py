@@ -168,10 +168,10 @@ def relabel(home, line, old, new):
         (
             (3, "left", "lft"),
             ["data.vocabulary={side: [left, right]}"],
-            "labels.csv:3: side: found 'lft', which is outside the vocabulary: left, right",
+            "labels.csv:3: side: got 'lft', which is outside the vocabulary: left, right",
         ),
-        ((7, "25", "old"), [], "labels.csv:7: age: expected a number, found 'old'"),
-        ((7, "25", "inf"), [], "labels.csv:7: age: expected a number, found 'inf'"),
+        ((7, "25", "old"), [], "labels.csv:7: age: expected a number, got 'old'"),
+        ((7, "25", "inf"), [], "labels.csv:7: age: expected a number, got 'inf'"),
         ((1, "side", "seite"), [], "has no label 'side'; it has: age, seite, who"),
         ((1, "file", "name"), [], "file"),
         ((3, "p01.png", "p00.png"), [], "was already listed"),
@@ -182,7 +182,7 @@ def relabel(home, line, old, new):
         (
             (1, "age", "split"),
             ["data.numeric=[]", "data.split=null", "tasks={who: {role: main}, side: {}}"],
-            "split: expected train, validation or test, found '",
+            "split: expected train, validation or test, got '",
         ),
     ],
 )

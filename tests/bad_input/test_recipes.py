@@ -139,13 +139,13 @@ def test_weightings_that_need_no_main_task_take_none(weighting, home, call):
         ),
         (["seed=-1"], "seed: expected a whole number from 0 to 18446744073709551615"),
         (["optimizer.lr=1e999"], "1e999 is too large"),
-        (["optimizer={type: sgd, lr: .inf}"], "lr: expected a number above 0, found inf"),
-        (["optimizer={type: sgd, lr: .nan}"], "lr: expected a number above 0, found nan"),
+        (["optimizer={type: sgd, lr: .inf}"], "lr: expected a number above 0, got inf"),
+        (["optimizer={type: sgd, lr: .nan}"], "lr: expected a number above 0, got nan"),
         (["optimizer.speed=1"], "optimizer.speed: unknown option of 'sgd'"),
         (["data.split={validation: 0.6, test: 0.5}"], "sum to less than 1"),
         (["data.split={groups: who, stratify: who}"], "expected one of `groups` and `stratify`"),
-        (["data.channels=2"], "expected 1 (gray) or 3 (RGB), found 2"),
-        (["backbone.hidden=[4, 0]"], "at least 1, found 0"),
+        (["data.channels=2"], "expected 1 (gray) or 3 (RGB), got 2"),
+        (["backbone.hidden=[4, 0]"], "at least 1, got 0"),
         (["backbone={type: mlp, hidden: []}"], "backbone.hidden: expected at least one item"),
         (["nothing=1"], "nothing: unknown key of the recipe"),
         (["train.precisoin=bf16"], "did you mean 'precision'?"),
@@ -180,7 +180,7 @@ def test_a_recipe_without_tasks(home, told):
     start, end = text.index("tasks:"), text.index("weighting:")
     (home / "bad.yaml").write_text(f"{text[:start]}tasks: {{}}\n{text[end:]}")
     [line] = told(recipe="bad.yaml")
-    assert line.endswith("tasks: expected at least one task, found none")
+    assert line.endswith("tasks: expected at least one task, got none")
 
 
 def test_the_good_recipe_is_good(home, call):

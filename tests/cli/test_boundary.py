@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import click
 import pytest
 
 from mtlkit.cli import main
@@ -108,3 +109,11 @@ def test_a_user_without_a_home_has_a_cache(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", none)
     assert user_cache().name.startswith("mtlkit")
+
+
+def test_the_end_of_an_input_is_no_interruption(end):
+    abort = click.Abort()
+    abort.__cause__ = EOFError("unexpected EOF")  # as click raises it
+    code, text = end(abort)
+    assert code == 70
+    assert text.startswith("mtlkit: error: unexpected EOFError: unexpected EOF; this is a defect")

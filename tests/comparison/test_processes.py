@@ -8,10 +8,13 @@ import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from mtlkit.comparison.execute.executor import LocalProcesses
 from mtlkit.comparison.execute.executor_config import ExecutorConfig, parse_executor_config
+from mtlkit.comparison.execute.worker import Job
 from mtlkit.comparison.results.record import read_results
 from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
 
@@ -96,6 +99,27 @@ def test_control_c_stops_all_workers_and_says_how_to_go_on(bench, capsys):
     assert multiprocessing.active_children() == []
     assert 1 <= len(read_results(results)) < 12
     assert "12 runs, 2 at once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [EOFError("unexpected EOF"), ConnectionResetError(104, "reset")])
+def test_a_killed_server_of_workers_is_started_anew(error):
+    started = []
+
+    class Process(Mock):
+        def start(self):
+            started.append(self)
+            if len(started) in (1, 3, 4):
+                raise error
+
+    executor = LocalProcesses(2)
+    executor._context = Mock(Pipe=multiprocessing.Pipe, Process=lambda **_: Process())
+    job = Job(recipe=None, path=Path("run"), catalog=None, loading=None)
+    executor.submit("one", job)
+    assert executor._workers[0].process is started[1]
+    with pytest.raises(
+        RunError, match=r"^two: no worker could be started \(.*\); free some memory"
+    ):
+        executor.submit("two", job)
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ MISTAKES = [
         "- dynamic",
         "- dynamc",
         "comparison.yaml:4:5: weightings.0.weighting: no weighting named 'dynamc'; did "
-        "you mean 'dynamic' (built in)? `mtlkit list weightings` shows all 31",
+        "you mean 'dynamic' (built in)? `mtlkit list weightings` shows all 37",
     ),
     (
         "{rlw: a placebo was run before}",
@@ -107,13 +107,13 @@ MISTAKES = [
         "low: 0.003",
         "low: 0.3",
         "comparison.yaml:8:70: tuning.search.optimizer.lr.high: expected a number above "
-        "low, 0.3, found 0.1",
+        "low, 0.3, got 0.1",
     ),
     (
         "low: 0.003",
         "low: -1",
         "comparison.yaml:8:59: tuning.search.optimizer.lr.low: expected a number above 0 "
-        "for `log`, found -1",
+        "for `log`, got -1",
     ),
     (
         "optimizer.lr",

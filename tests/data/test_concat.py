@@ -190,11 +190,11 @@ def test_samples_of_two_shapes_in_a_batch_are_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"names": ["a"]}, "sources: expected two sources or more, found 1"),
-        ({"names": ["a", "b/c"]}, "sources: expected names without a slash, found 'b/c'"),
+        ({"names": ["a"]}, "sources: expected two sources or more, got 1"),
+        ({"names": ["a", "b/c"]}, "sources: expected names without a slash, got 'b/c'"),
         (
             {"names": ["faces", "b"], "rename": {"face": {}}},
-            "rename: 'face' is no source; did you mean 'faces'?",
+            "rename: 'face' is not a source; did you mean 'faces'?",
         ),
     ],
 )

@@ -154,13 +154,13 @@ def test_a_label_outside_the_vocabulary_is_named_with_its_place(faces, rows, wri
     options = {"vocabulary": {"pose": ("left", "right")}, "numeric": ("shot",)}
     assert refusal(faces, labels=Path("labels.csv"), **options) == (
         "2 labels cannot be used:\n"
-        "  labels.csv:4: pose: found 'lfet', which is outside the vocabulary: left, right "
+        "  labels.csv:4: pose: got 'lfet', which is outside the vocabulary: left, right "
         "(s0_right_1.png)\n"
-        "  labels.csv:9: shot: expected a number, found 'two' (s1_right_3.png)"
+        "  labels.csv:9: shot: expected a number, got 'two' (s1_right_3.png)"
     )
     assert refusal(faces, vocabulary={"pose": ("left", "up")}).startswith(
         "10 labels cannot be used:\n"
-        "  s0_right_1.png: pose: found 'right', which is outside the vocabulary: left, up\n"
+        "  s0_right_1.png: pose: got 'right', which is outside the vocabulary: left, up\n"
     )
 
 
@@ -209,8 +209,8 @@ def test_a_label_called_split_divides(faces, rows, write_csv):
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("dev", "labels.csv:2: split: expected train, validation or test, found 'dev'"),
-        ("", "labels.csv:2: split: expected train, validation or test, found None"),
+        ("dev", "labels.csv:2: split: expected train, validation or test, got 'dev'"),
+        ("", "labels.csv:2: split: expected train, validation or test, got None"),
         ("test", "the training split is empty; set split to 'train' for some files"),
     ],
 )
@@ -323,19 +323,19 @@ def test_images_beyond_memory_are_the_same(faces):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"pattern": None}, "pattern: expected one of `labels` and `pattern`, found neither"),
+        ({"pattern": None}, "pattern: expected one of `labels` and `pattern`, got neither"),
         (
             {"labels": Path("x.csv"), "pattern": PATTERN},
-            "pattern: expected one of `labels` and `pattern`, found both",
+            "pattern: expected one of `labels` and `pattern`, got both",
         ),
         (
             {"pattern": "*.png"},
-            "pattern: expected at least one label such as {subject}, found none; found '*.png'",
+            "pattern: expected at least one label such as {subject}, got none; got '*.png'",
         ),
-        ({"size": 0}, "size: expected a whole number of at least 1, found 0"),
-        ({"size": (8, 0)}, "size: expected a whole number of at least 1, found 0"),
-        ({"size": (8, 8, 3)}, "size: expected one number, or height and width, found (8, 8, 3)"),
-        ({"channels": 2}, "channels: expected 1 (gray) or 3 (RGB), found 2"),
+        ({"size": 0}, "size: expected a whole number of at least 1, got 0"),
+        ({"size": (8, 0)}, "size: expected a whole number of at least 1, got 0"),
+        ({"size": (8, 8, 3)}, "size: expected one number, or height and width, got (8, 8, 3)"),
+        ({"channels": 2}, "channels: expected 1 (gray) or 3 (RGB), got 2"),
         (
             {"vocabulary": {"pose": ("left", "left")}},
             "vocabulary: pose: expected different names, got 'left' twice; remove one",
@@ -369,9 +369,9 @@ def test_pixels_are_normalized_by_the_mean_of_each_channel(faces):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mean": (1.0, 2.0)}, "mean: expected one number, or 3 for the channels, found 2"),
-        ({"std": (1.0, 2.0)}, "std: expected one number, or 3 for the channels, found 2"),
-        ({"std": (0.0,)}, "std: expected a number above 0, found 0.0"),
+        ({"mean": (1.0, 2.0)}, "mean: expected one number, or 3 for the channels, got 2"),
+        ({"std": (1.0, 2.0)}, "std: expected one number, or 3 for the channels, got 2"),
+        ({"std": (0.0,)}, "std: expected a number above 0, got 0.0"),
     ],
 )
 def test_a_mean_that_does_not_fit_the_channels_is_refused(options, message):

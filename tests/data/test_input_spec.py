@@ -51,8 +51,7 @@ def test_a_backbone_of_images_refuses_others(shape):
     with pytest.raises(AssemblyError) as caught:
         image_input(InputSpec(shape=shape), "unet", 16)
     assert str(caught.value) == (
-        f"unet expects images (C, H, W) of at least 16 pixels a side, found samples of shape "
-        f"{shape}"
+        f"unet expects images (C, H, W) of at least 16 pixels a side, got samples of shape {shape}"
     )
 
 

@@ -58,8 +58,8 @@ def test_columns_are_grouped_under_one_label(table):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (ROWS.replace("true", "maybe"), {}, "NR-AhR: expected 1, 0, true or false, found 'maybe'"),
-        (ROWS.replace("1.5", "far"), {}, "rows.csv:4: x: expected a number, found 'far'"),
+        (ROWS.replace("true", "maybe"), {}, "NR-AhR: expected 1, 0, true or false, got 'maybe'"),
+        (ROWS.replace("1.5", "far"), {}, "rows.csv:4: x: expected a number, got 'far'"),
         (ROWS, {"vectors": {"place": ("z",)}}, "data.vectors.place: the table has no column 'z'"),
         (ROWS, {"features": ("height", "x")}, "data.features: 'x' is a column of a label"),
     ],

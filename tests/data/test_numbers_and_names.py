@@ -61,7 +61,7 @@ def test_a_column_with_a_name_twice_is_refused():
 @pytest.mark.parametrize("text", ["1_000", "\u0663", "1e3\u00a0x"])
 def test_only_plain_numbers_are_numbers(tmp_path, text):
     rows = "".join(f"{i},{i}\n" for i in range(20))
-    with pytest.raises(DataError, match="expected a number, found"):
+    with pytest.raises(DataError, match="expected a number, got"):
         loaded(tmp_path, f"x,y\n{rows}3,{text}\n", labels=("y",), numeric=("y",))
 
 

@@ -49,15 +49,15 @@ def test_what_matches(pattern, name, labels):
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("*.png", "expected at least one label such as {subject}, found none"),
-        ("{a}{b}.png", "expected a separator such as '_' between two labels, found ''"),
-        ("{a}x{b}.png", "expected a separator such as '_' between two labels, found 'x'"),
-        ("{a}*.png", "expected a separator such as '_' between two labels, found ''"),
+        ("*.png", "expected at least one label such as {subject}, got none"),
+        ("{a}{b}.png", "expected a separator such as '_' between two labels, got ''"),
+        ("{a}x{b}.png", "expected a separator such as '_' between two labels, got 'x'"),
+        ("{a}*.png", "expected a separator such as '_' between two labels, got ''"),
         ("{a}/{a}_*.png", "the label {a} occurs twice; use * for one of them"),
-        ("{a b}.png", "expected a name of letters, digits and '_', found {a b}"),
-        ("{}.png", "expected a name of letters, digits and '_', found {}"),
-        ("{a.png", "expected matching braces, found a single one at '{a.png'"),
-        ("a}.png", "expected matching braces, found a single one at '}.png'"),
+        ("{a b}.png", "expected a name of letters, digits and '_', got {a b}"),
+        ("{}.png", "expected a name of letters, digits and '_', got {}"),
+        ("{a.png", "expected matching braces, got a single one at '{a.png'"),
+        ("a}.png", "expected matching braces, got a single one at '}.png'"),
     ],
 )
 def test_what_is_no_pattern(pattern, message):

@@ -148,12 +148,12 @@ def test_what_cannot_be_split(split, labels, message):
     [
         (
             {"test": 0.6, "validation": 0.4},
-            "test: expected validation and test to sum to less than 1, found 0.4 + 0.6",
+            "test: expected validation and test to sum to less than 1, got 0.4 + 0.6",
         ),
-        ({"test": -0.1}, "test: expected a number from 0 to 1, found -0.1"),
+        ({"test": -0.1}, "test: expected a number from 0 to 1, got -0.1"),
         (
             {"groups": "a", "stratify": "b"},
-            "stratify: expected one of `groups` and `stratify`, found both",
+            "stratify: expected one of `groups` and `stratify`, got both",
         ),
     ],
 )

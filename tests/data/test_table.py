@@ -105,9 +105,9 @@ def test_labels_and_what_divides_are_no_features(table):
         ),
         (
             {"key": "id"},
-            "expected a column 'id' with the names of the samples, found the columns: name, split",
+            "expected a column 'id' with the names of the samples, got the columns: name, split",
         ),
-        ({"numeric": ("kind", "price")}, "rows.csv:2: kind: expected a number, found 'cat'"),
+        ({"numeric": ("kind", "price")}, "rows.csv:2: kind: expected a number, got 'cat'"),
     ],
 )
 def test_what_the_table_lacks_is_named(table, options, message):
@@ -137,7 +137,7 @@ def test_a_table_that_cannot_be_used_is_refused(table, text, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"labels": ()}, "labels: expected different columns, found []"),
+        ({"labels": ()}, "labels: expected different columns, got []"),
         ({"labels": ("a",), "numeric": ("b",)}, "numeric: 'b' is not a label; the labels are a"),
         ({"labels": ("a",), "features": ("a",)}, "features: 'a' is a label or the key"),
     ],

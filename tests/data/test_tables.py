@@ -49,14 +49,17 @@ def test_parquet_says_the_same(tmp_path):
         ("", "labels.csv: the table is empty"),
         (
             "name,pose\na.png,left\n",
-            "labels.csv: expected a column 'file' with the names of the images, found the "
+            "labels.csv: expected a column 'file' with the names of the images, got the "
             "columns: name, pose",
         ),
         ("file,pose,pose\n", "labels.csv: two columns are named 'pose'; rename one"),
-        ("file,pose\na.png\n", "labels.csv:2: expected 2 cells, found 1"),
-        ("file,pose\na.png,left,x\n", "labels.csv:2: expected 2 cells, found 3"),
+        ("file,pose\na.png\n", "labels.csv:2: expected 2 cells, got 1"),
+        ("file,pose\na.png,left,x\n", "labels.csv:2: expected 2 cells, got 3"),
         ("file,pose\n,left\n", "labels.csv:2: the column 'file' is empty"),
-        ('file,pose\n"a.png,left\n', "labels.csv: is not CSV in UTF-8: unexpected end of data"),
+        (
+            'file,pose\n"a.png,left\n',
+            "labels.csv: is not CSV in UTF-8: Error: unexpected end of data; write the file anew",
+        ),
     ],
 )
 def test_what_is_no_table(tmp_path, monkeypatch, text, message):

@@ -21,8 +21,10 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [
     DOCS / "index.md",
     DOCS / "reference" / "errors.md",
-    *(DOCS / "how-to" / f"{name}.md" for name in ("runs", "models", "recipes", "train", "labels")),
-    DOCS / "how-to" / "pretrained.md",
+    *(
+        DOCS / "how-to" / f"{name}.md"
+        for name in ("runs", "models", "recipes", "train", "labels", "batches", "pretrained")
+    ),
     *sorted((DOCS / "tutorials").glob("*.md")),
     *sorted((DOCS / "guide").glob("*.md")),
 ]

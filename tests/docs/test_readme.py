@@ -88,3 +88,9 @@ def test_what_the_readme_links_to_exists():
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text(encoding="utf-8"))
     assert links
     assert [link for link in links if not (README.parent / link).exists()] == []
+
+
+def test_no_line_of_the_changelog_occurs_twice():
+    lines = (README.parent / "CHANGELOG.md").read_text(encoding="utf-8").splitlines()
+    sentences = [line for line in lines if len(line) > 40]
+    assert len(set(sentences)) == len(sentences)

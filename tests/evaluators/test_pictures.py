@@ -112,7 +112,7 @@ def test_inputs_that_are_no_images_cannot_be_shown():
     columns = {"y": Categorical.of(["a"])}
     data = Data(train=Split(inputs=torch.zeros(1, 4), columns=columns, ids=["0"]))
     Pictures().check(data)
-    with pytest.raises(DataError, match="the inputs are no 8-bit images of 1 or 3 channels; use"):
+    with pytest.raises(DataError, match="expected inputs that are 8-bit images of 1 or 3 channels"):
         Pictures(inputs=True).check(data)
 
 

@@ -171,7 +171,7 @@ def test_a_weight_of_an_unknown_class_is_refused():
         Classification(class_weights={"d": 2.0}).build(VECTORS, ClassTarget(names=NAMES))
     with pytest.raises(AssemblyError, match="no label 'd'; the labels are a, b, c"):
         MultiLabel(positive_weights={"d": 2.0}).build(VECTORS, MultiLabelTarget(names=NAMES))
-    with pytest.raises(ValueError, match="class_weights: a: expected a number above 0, found 0"):
+    with pytest.raises(ValueError, match="class_weights: a: expected a number above 0, got 0"):
         Classification(class_weights={"a": 0.0})
 
 

@@ -112,12 +112,12 @@ def test_lengths_of_fewer_than_two_samples_are_not_remembered():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"scale": 0.0}, "scale: expected a number above 0, found 0.0"),
-        ({"angle": -0.1}, "angle: expected a number from 0 to 1.5, found -0.1"),
-        ({"additive": 1.5}, "additive: expected a number from 0 to 1, found 1.5"),
-        ({"multiplier": 0.5}, "multiplier: expected a number from 1 to 4, found 0.5"),
+        ({"scale": 0.0}, "scale: expected a number above 0, got 0.0"),
+        ({"angle": -0.1}, "angle: expected a number from 0 to 1.5, got -0.1"),
+        ({"additive": 1.5}, "additive: expected a number from 0 to 1, got 1.5"),
+        ({"multiplier": 0.5}, "multiplier: expected a number from 1 to 4, got 0.5"),
         ({"adaptive": True, "additive": 0.3}, "adaptive: expected no other margin than `angle`"),
-        ({"adaptive": True, "multiplier": 2.0}, "found additive 0.0 and multiplier 2.0"),
+        ({"adaptive": True, "multiplier": 2.0}, "got additive 0.0 and multiplier 2.0"),
         (
             {"implementation": "fused-grad"},
             "implementation: expected one of auto, eager, compiled, sa",

@@ -194,7 +194,7 @@ def test_wrong_arguments():
         IndexError, match=rf"row {row} has the label 1; its group has the labels 0 "
     ):
         grouped_linear_cross_entropy(x, weights, wrong, group)
-    with pytest.raises(ValueError, match="one or more groups, found 3 and 2"):
+    with pytest.raises(ValueError, match="one or more groups, got 3 and 2"):
         grouped_linear_cross_entropy(x, weights, target, group, biases[:2])
 
 

@@ -477,16 +477,16 @@ def test_the_reduction_none_is_not_served_by_gradients_of_a_sum():
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"x": torch.zeros(3)}, ValueError, r"x: expected a matrix \(rows, columns\), found"),
+        ({"x": torch.zeros(3)}, ValueError, r"x: expected a matrix \(rows, columns\), got"),
         ({"weight": torch.zeros(4, 3)}, ValueError, r"weight: expected a matrix \(rows, 5\)"),
         ({"target": torch.zeros(3, dtype=torch.long)}, ValueError, r"target: expected the shape"),
-        ({"target": torch.zeros(7, dtype=torch.int32)}, TypeError, r"int64, found torch.int32"),
+        ({"target": torch.zeros(7, dtype=torch.int32)}, TypeError, r"int64, got torch.int32"),
         ({"x": torch.zeros(7, 5, dtype=torch.long)}, TypeError, "floating-point"),
         ({"weight": torch.zeros(9, 5)}, TypeError, "inputs of one type are expected"),
-        ({"bias": torch.zeros(8)}, ValueError, r"bias: expected the shape \(9,\), found \(8,\)"),
+        ({"bias": torch.zeros(8)}, ValueError, r"bias: expected the shape \(9,\), got \(8,\)"),
         ({"reduction": "max"}, ValueError, "reduction: expected one of none, sum, mean"),
         ({"empty": "one"}, ValueError, "empty: expected one of nan, zero"),
-        ({"label_smoothing": 1.5}, ValueError, "label_smoothing: expected 0 to 1, found 1.5"),
+        ({"label_smoothing": 1.5}, ValueError, "label_smoothing: expected 0 to 1, got 1.5"),
     ],
 )  # fmt: skip
 def test_wrong_arguments(change, error, message):

@@ -72,11 +72,11 @@ def test_the_best_are_the_best(name, most):
 
 def test_wrong_arguments():
     generic, branches, weights = images(4)
-    with pytest.raises(ValueError, match=r"branches: expected the shape \(4, groups, 7\), found"):
+    with pytest.raises(ValueError, match=r"branches: expected the shape \(4, groups, 7\), got"):
         match_template(generic, branches[:3], weights)
-    with pytest.raises(ValueError, match=r"weights: expected the shape \(4, 3\), found \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"weights: expected the shape \(4, 3\), got \(4, 2\)"):
         match_template(generic, branches, weights[:, :2])
     with pytest.raises(ValueError, match=r"probes: expected a matrix \(rows, 7\)"):
         match_scores(torch.zeros(3, 6), generic)
-    with pytest.raises(ValueError, match="most: expected 1 to 4, the size of the gallery, found 5"):
+    with pytest.raises(ValueError, match="most: expected 1 to 4, the size of the gallery, got 5"):
         best_matches(generic, generic, 5)

@@ -312,8 +312,8 @@ def test_wrong_arguments():
             multi_head_cross_entropy(**given)
         return str(found.value)
 
-    assert "each of one or more heads, found 4, 3 and 4" in message(ValueError, targets=targets[:3])
-    assert "found 0, 0 and 0" in message(ValueError, weights=[], targets=[], biases=[])
+    assert "each of one or more heads, got 4, 3 and 4" in message(ValueError, targets=targets[:3])
+    assert "got 0, 0 and 0" in message(ValueError, weights=[], targets=[], biases=[])
     assert "weights[1]: expected a matrix (rows, 5)" in message(
         ValueError, weights=[weights[0], torch.zeros(3, 4), *weights[2:]]
     )

@@ -45,27 +45,27 @@ CALLS = {
     ),
 }  # fmt: skip
 
-ELSEWHERE = "expected a tensor on cpu, where x is; found one on meta"
+ELSEWHERE = "expected a tensor on cpu, where x is; got one on meta"
 SINGLE = [
-    ({"x": None}, "x: expected a tensor, found NoneType"),
-    ({"x": X[:, :, None]}, r"x: expected a matrix \(rows, columns\), found the shape \(4, 5, 1\)"),
-    ({"x": X.long()}, "x: expected floating-point numbers, found torch.int64"),
-    ({"weight": [1.0]}, "weight: expected a tensor, found list"),
-    ({"weight": INTS}, "weight: expected floating-point numbers, found torch.int64"),
+    ({"x": None}, "x: expected a tensor, got NoneType"),
+    ({"x": X[:, :, None]}, r"x: expected a matrix \(rows, columns\), got the shape \(4, 5, 1\)"),
+    ({"x": X.long()}, "x: expected floating-point numbers, got torch.int64"),
+    ({"weight": [1.0]}, "weight: expected a tensor, got list"),
+    ({"weight": INTS}, "weight: expected floating-point numbers, got torch.int64"),
     ({"weight": AWAY[W]}, f"weight: {ELSEWHERE}"),
-    ({"weight": NONE}, r"weight: expected a row for each of one or more classes, found the shape "),
+    ({"weight": NONE}, r"weight: expected a row for each of one or more classes, got the shape "),
 ]
 LABELLED = [
-    ({"target": T[:, None]}, r"target: expected the shape \(4,\), found \(4, 1\)"),
-    ({"target": T.int()}, r"target: expected int64, found torch.int32; use .long\(\)"),
-    ({"target": T.numpy()}, "target: expected a tensor, found ndarray"),
+    ({"target": T[:, None]}, r"target: expected the shape \(4,\), got \(4, 1\)"),
+    ({"target": T.int()}, r"target: expected int64, got torch.int32; use .long\(\)"),
+    ({"target": T.numpy()}, "target: expected a tensor, got ndarray"),
     ({"target": AWAY[T]}, f"target: {ELSEWHERE}"),
 ]
 HEADS = [
     ({"weights": [W, AWAY[W]]}, rf"weights\[1\]: {ELSEWHERE}"),
     ({"weights": [W, NONE]}, r"weights\[1\]: expected a row for each of one or more classes"),
     ({"weights": [W, INTS]}, r"weights\[1\]: expected floating-point numbers"),
-    ({"weights": [], "biases": []}, "one or more (heads|groups), found 0"),
+    ({"weights": [], "biases": []}, "one or more (heads|groups), got 0"),
     ({"biases": [None, AWAY[B]]}, rf"biases\[1\]: {ELSEWHERE}"),
 ]
 WRONG = [
@@ -81,13 +81,13 @@ WRONG = [
         for each in HEADS
     ),
     *(("sampled_margin_cross_entropy", *each) for each in SINGLE),
-    ("sampled_margin_cross_entropy", {"samples": 2.0}, "samples: expected an int, found float"),
+    ("sampled_margin_cross_entropy", {"samples": 2.0}, "samples: expected an int, got float"),
     ("sampled_margin_cross_entropy", {"samples": 4}, "samples: expected from 2, the rows, to 3, "),
     ("sampled_margin_cross_entropy", {"samples": 1}, "samples: expected from 2, the rows, to 3, "),
     ("linear_cross_entropy", {"bias": AWAY[B]}, f"bias: {ELSEWHERE}"),
     ("linear_cross_entropy", {"class_weight": AWAY[B]}, f"class_weight: {ELSEWHERE}"),
-    ("linear_cross_entropy", {"label_smoothing": -0.1}, "label_smoothing: expected 0 to 1, found "),
-    ("margin_cross_entropy", {"scale": 0.0}, "scale: expected a finite number above 0, found 0.0"),
+    ("linear_cross_entropy", {"label_smoothing": -0.1}, "label_smoothing: expected 0 to 1, got "),
+    ("margin_cross_entropy", {"scale": 0.0}, "scale: expected a finite number above 0, got 0.0"),
     ("margin_cross_entropy", {"scale": float("nan")}, "scale: expected a finite number above 0"),
     ("margin_cross_entropy", {"multiplier": -1.0}, "multiplier: expected a finite number above 0"),
     ("margin_cross_entropy", {"angle": torch.ones(4, device="meta")}, f"angle: {ELSEWHERE}"),
@@ -114,10 +114,10 @@ def test_it_names_the_op_and_the_argument(op, change, message):
 
 
 @pytest.mark.parametrize(("most", "error", "message"), [
-    (0, ValueError, "expected 1 to 3, the size of the gallery, found 0"),
-    (4, ValueError, "expected 1 to 3, the size of the gallery, found 4"),
-    (1.0, TypeError, "expected an int, found float"),
-    (True, TypeError, "expected an int, found bool"),
+    (0, ValueError, "expected 1 to 3, the size of the gallery, got 0"),
+    (4, ValueError, "expected 1 to 3, the size of the gallery, got 4"),
+    (1.0, TypeError, "expected an int, got float"),
+    (True, TypeError, "expected an int, got bool"),
 ])  # fmt: skip
 def test_how_many_of_a_gallery(most, error, message):
     with pytest.raises(error, match=re.escape(f"match_scores: most: {message}")):

@@ -1,6 +1,7 @@
 """Schedules against their formulas and torch's, optimisers against torch's."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -163,7 +164,7 @@ def test_senseless_numbers_are_refused(family, bad):
 def test_options_that_torch_would_refuse_are_refused_first():
     with pytest.raises(ValueError, match="nesterov: expected a momentum above 0"):
         SGD(nesterov=True, momentum=0)
-    with pytest.raises(ValueError, match="beta1: expected a number from 0 to below 1, found 1"):
+    with pytest.raises(ValueError, match="beta1: expected a number from 0 to below 1, got 1"):
         AdamW(beta1=1)
 
 
@@ -184,3 +185,20 @@ def test_an_unknown_name_or_option_of_timm_is_refused():
         TimmOptimizer(name="lyon").build(groups)
     with pytest.raises(AssemblyError, match=r"timm cannot build 'lion' with {'beta': 0.1}: .*beta"):
         TimmOptimizer(name="lion", options={"beta": 0.1}).build(groups)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_of_parameters_with_a_first_gradient_in_a_later_update(nesterov):
+    def trained(build):
+        torch.manual_seed(0)
+        parameters = [torch.nn.Parameter(torch.randn(3)) for _ in range(3)]
+        optimizer = build([{"params": parameters}])
+        for step in range(4):
+            for number, parameter in enumerate(parameters):
+                parameter.grad = torch.randn(3) if step >= number else None
+            optimizer.step()
+        return torch.stack(parameters).detach()
+
+    config = SGD(lr=0.1, momentum=0.9, nesterov=nesterov)
+    plain = partial(torch.optim.SGD, lr=0.1, momentum=0.9, nesterov=nesterov, foreach=False)
+    torch.testing.assert_close(trained(config.build), trained(plain), rtol=1e-6, atol=1e-7)

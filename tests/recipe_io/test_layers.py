@@ -116,15 +116,15 @@ class TestSet:
     @pytest.mark.parametrize(
         ("override", "line"),
         [
-            ("optimizer.lr=fast", "optimizer.lr: expected a number above 0, found the text 'fast'"),
-            ("optimizer.lr=", "optimizer.lr: expected a number above 0, found null"),
+            ("optimizer.lr=fast", "optimizer.lr: expected a number above 0, got the text 'fast'"),
+            ("optimizer.lr=", "optimizer.lr: expected a number above 0, got null"),
             (
                 "train=",
-                "train: expected a mapping (train), found null; write {} for the defaults",
+                "train: expected a mapping (train), got null; write {} for the defaults",
             ),
             (
                 "seed=1.5",
-                f"seed: expected a whole number from 0 to {2**64 - 1}, found the number 1.5",
+                f"seed: expected a whole number from 0 to {2**64 - 1}, got the number 1.5",
             ),
             ("sead=1", "sead: unknown key of the recipe; did you mean 'seed'?"),
             (
@@ -135,9 +135,9 @@ class TestSet:
             (
                 "evaluators.0=tasks",
                 "evaluators: expected a list (each item: a component (an evaluator)), "
-                "found a mapping",
+                "got a mapping",
             ),
-            ("data.folder.x=1", "data.folder: expected a path, found a mapping"),
+            ("data.folder.x=1", "data.folder: expected a path, got a mapping"),
             ("optimizer.lr", "expected PATH=VALUE, such as optimizer.lr=0.01"),
             ("=1", "expected PATH=VALUE, such as optimizer.lr=0.01"),
             ("a..b=1", "expected PATH=VALUE, such as optimizer.lr=0.01"),
@@ -149,7 +149,7 @@ class TestSet:
             ("seed=!x 1", "the tag '!x' is not allowed; components are named by `type`"),
             (
                 "weighting.gate_main=1",
-                "weighting.gate_main: expected true or false, found the number 1",
+                "weighting.gate_main: expected true or false, got the number 1",
             ),
             ("router.by=light", "router.by: no task named 'light'; the tasks are identity, pose"),
         ],

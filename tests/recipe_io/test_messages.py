@@ -75,8 +75,8 @@ def test_merge_keys_are_refused_by_name():
 
 def test_the_seed_is_one_that_torch_accepts():
     assert parsed(f"seed={2**64 - 1}").seed == 2**64 - 1
-    expected = f"seed: expected a whole number from 0 to {2**64 - 1}, found the number {2**64}"
-    assert expected in message(f"seed={2**64}") or f"found {2**64}" in message(f"seed={2**64}")
+    expected = f"seed: expected a whole number from 0 to {2**64 - 1}, got the number {2**64}"
+    assert expected in message(f"seed={2**64}") or f"got {2**64}" in message(f"seed={2**64}")
 
 
 def test_no_listing_of_options_shows_an_object():

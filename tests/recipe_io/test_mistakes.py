@@ -40,75 +40,74 @@ ONE_MISTAKE = [
     (
         "0.02",
         "fast",
-        "r.yaml:14:28: optimizer.lr: expected a number above 0, found the text 'fast'",
+        "r.yaml:14:28: optimizer.lr: expected a number above 0, got the text 'fast'",
     ),
-    ("lr: 0.02", "lr: -1", "r.yaml:14:28: optimizer.lr: expected a number above 0, found -1.0"),
+    ("lr: 0.02", "lr: -1", "r.yaml:14:28: optimizer.lr: expected a number above 0, got -1.0"),
     (
         "lr: 0.02",
         "lr: true",
-        "r.yaml:14:28: optimizer.lr: expected a number above 0, found true",
+        "r.yaml:14:28: optimizer.lr: expected a number above 0, got true",
     ),
     (
         "epochs: 20",
         "epochs: 2.5",
-        "r.yaml:15:17: train.epochs: expected a whole number of at least 1, found the number 2.5",
+        "r.yaml:15:17: train.epochs: expected a whole number of at least 1, got the number 2.5",
     ),
     (
         "epochs: 20",
         "epochs: '20'",
-        "r.yaml:15:17: train.epochs: expected a whole number of at least 1, found the text '20'",
+        "r.yaml:15:17: train.epochs: expected a whole number of at least 1, got the text '20'",
     ),
     (
         "batch: 64",
         "batch: null",
-        "r.yaml:15:28: train.batch: expected a whole number of at least 1, found null",
+        "r.yaml:15:28: train.batch: expected a whole number of at least 1, got null",
     ),
     (
         "precision: bf16",
         "precision: b16",
-        "r.yaml:15:43: train.precision: expected one of fp32, bf16, found 'b16'; "
+        "r.yaml:15:43: train.precision: expected one of fp32, bf16, got 'b16'; "
         "did you mean 'bf16'?",
     ),
     (
         "precision: bf16",
         "compile: yes",
-        "r.yaml:15:41: train.compile: expected true or false, found the text 'yes'",
+        "r.yaml:15:41: train.compile: expected true or false, got the text 'yes'",
     ),
     (
         "test: expected",
         "test: expeced",
-        "r.yaml:12:9: router.test: expected one of expected, best, label, found the text "
+        "r.yaml:12:9: router.test: expected one of expected, best, label, got the text "
         "'expeced'; did you mean 'expected'?",
     ),
     (
         "role: main",
         "role: mian",
-        "r.yaml:4:20: tasks.identity.role: expected one of main, side, found the text 'mian'; "
+        "r.yaml:4:20: tasks.identity.role: expected one of main, side, got the text 'mian'; "
         "did you mean 'main'?",
     ),
     (
         "[-90, -45]",
         "[-90, null]",
-        "r.yaml:10:24: router.groups.left.1: expected text or a whole number or a number, "
-        "found null",
+        "r.yaml:10:24: router.groups.left.1: expected text or a whole number or a number, got null",
     ),
     (
         "[-90, -45]",
         "-90",
         "r.yaml:10:18: router.groups.left: expected a list (each item: text or a whole number "
-        "or a number), found the number -90",
+        "or a number), got the number -90",
     ),
     (
         "[{type: tasks}]",
         "{type: tasks}",
         "r.yaml:16:13: evaluators: expected a list (each item: a component (an evaluator)), "
-        "found a mapping",
+        "got a mapping",
     ),
     (
         "[{type: tasks}]",
         "[{type: task}]",
         "r.yaml:16:21: evaluators.0.type: no evaluator named 'task'; did you mean 'tasks' "
-        "(built in)? `mtlkit list evaluators` shows all 1",
+        "(built in)? `mtlkit list evaluators` shows all 2",
     ),
     (
         "head: classification",
@@ -125,7 +124,7 @@ ONE_MISTAKE = [
     (
         "{type: linear}",
         "{type: 3}",
-        "r.yaml:11:18: router.branch.type: expected the name of a branch, found the number 3",
+        "r.yaml:11:18: router.branch.type: expected the name of a branch, got the number 3",
     ),
     (
         "branch: {type: linear}",
@@ -146,12 +145,12 @@ ONE_MISTAKE = [
     (
         "size: 32",
         "size: [32, x]",
-        "r.yaml:1:80: data.size.1: expected a whole number, found the text 'x'",
+        "r.yaml:1:80: data.size.1: expected a whole number, got the text 'x'",
     ),
     (
         "size: 32",
         "size: 0",
-        "r.yaml:1:75: data.size: expected a whole number of at least 1, found 0",
+        "r.yaml:1:75: data.size: expected a whole number of at least 1, got 0",
     ),
     (
         "optimizer:",
@@ -239,8 +238,8 @@ def test_a_validator_that_looks_at_two_options(good, catalog):
     [
         ("", "r.yaml: is empty"),
         ("# nothing\n", "r.yaml: is empty"),
-        ("- a\n", "r.yaml:1:1: expected a recipe with keys such as `data`, found a list"),
-        ("3\n", "r.yaml:1:1: expected a recipe with keys such as `data`, found 3"),
+        ("- a\n", "r.yaml:1:1: expected a recipe with keys such as `data`, got a list"),
+        ("3\n", "r.yaml:1:1: expected a recipe with keys such as `data`, got 3"),
         ("a: [", "r.yaml:1:5: is not one YAML document"),
         ("a: b: c", "r.yaml:1:5: is not one YAML document: mapping values are not allowed here"),
         ("a:\n\t- b", "r.yaml:2:1: is not one YAML document"),
@@ -257,9 +256,9 @@ def test_a_validator_that_looks_at_two_options(good, catalog):
         ("a: *b", "r.yaml:1:4: no anchor named 'b'"),
         ("a: &b [*b]", "r.yaml:1:8: no anchor named 'b'"),
         ("a: &b 1\nc: &b [*b]", "r.yaml:2:8: no anchor named 'b'"),
-        ("? [a]\n: b", "r.yaml:1:3: expected a name as the key, found a collection"),
-        ("1: b", "r.yaml:1:1: expected a name as the key, found 1; put it in quotes"),
-        ("true: b", "r.yaml:1:1: expected a name as the key, found True; put it in quotes"),
+        ("? [a]\n: b", "r.yaml:1:3: expected a name as the key, got a collection"),
+        ("1: b", "r.yaml:1:1: expected a name as the key, got 1; put it in quotes"),
+        ("true: b", "r.yaml:1:1: expected a name as the key, got True; put it in quotes"),
         ("a: 1e999", "r.yaml:1:4: the number 1e999 is too large"),
         ("a: " + "9" * 5000, "r.yaml:1:4: a whole number of more than 1000 digits"),
         ("[" * 5000, "r.yaml:1:42: nested more than 40 levels deep"),
@@ -275,7 +274,7 @@ def test_a_whole_number_never_becomes_another(catalog, good):
     """2^53 + 1 is no floating-point number."""
     [line] = mistakes(good.replace("lr: 0.02", "lr: 9007199254740993"), catalog)
     assert line == (
-        "r.yaml:14:28: optimizer.lr: expected a number, found the number 9007199254740993, which "
+        "r.yaml:14:28: optimizer.lr: expected a number, got the number 9007199254740993, which "
         "would become 9007199254740992.0; write that instead"
     )
 
@@ -362,7 +361,7 @@ class TestFiles:
 
     def test_one_line_per_mistake_whatever_a_plugin_says(self, catalog):
         node = read_yaml("{type: fixed, weights: {a: -1}}", "r.yaml")
-        with pytest.raises(Exception, match="weights: expected a number of at least 0, found -1"):
+        with pytest.raises(Exception, match="weights: expected a number of at least 0, got -1"):
             new_converter(catalog).structure(node, Weighting)
 
 

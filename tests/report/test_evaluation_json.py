@@ -96,9 +96,9 @@ def _with_checksum(text):
         ("{", "run/evaluation.json: cannot be used: it holds no JSON: Expecting property"),
         (
             "[]",
-            "evaluation.json: cannot be used: expected a JSON object, found list; run",
+            "evaluation.json: cannot be used: expected a JSON object, got list; run",
         ),
-        ('{"format": 2}', "run/evaluation.json: expected format 1, found 2; run `mtlkit evaluate`"),
+        ('{"format": 2}', "run/evaluation.json: expected format 1, got 2; run `mtlkit evaluate`"),
         ('{"format": 1, "metrics": {"a": "b"}}', "expected float @ $.metrics['a']; run"),
         ('{"format": 1, "strange": 1}', "strange"),
     ],

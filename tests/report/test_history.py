@@ -62,7 +62,7 @@ def test_no_file_has_no_events(tmp_path):
 def test_a_line_of_something_else_is_named(tmp_path, line):
     path = tmp_path / "log.jsonl"
     path.write_text(f"{line}\n")
-    with pytest.raises(RunError, match=r"log.jsonl:1: expected an event of mtlkit, found "):
+    with pytest.raises(RunError, match=r"log.jsonl:1: expected an event of mtlkit, got "):
         read_events(path)
 
 

@@ -270,7 +270,7 @@ def test_groups_must_cover_the_classes(groups, words):
         ({"by": "yaw"}, "router.by: no task named 'yaw'"),
         ({"by": "age"}, "router.by: the task 'age' predicts no classes"),
         ({"task": "age"}, "router.task: the task 'age' predicts no classes"),
-        ({"groups": {"all": POSES}}, "router.groups: expected two groups or more, found 1"),
+        ({"groups": {"all": POSES}}, "router.groups: expected two groups or more, got 1"),
         ({"groups": {"a": (0, 45), "b": (45,)}}, "'45' is already in the group 'a'"),
     ],
 )
@@ -282,10 +282,10 @@ def test_routers_say_what_does_not_fit(changes, words):
 
 def test_a_word_is_no_choice_and_no_role():
     with pytest.raises(
-        ValueError, match=r"test: expected a BranchSelection \(expected, best, label\), found"
+        ValueError, match=r"test: expected a BranchSelection \(expected, best, label\), got"
     ):
         attrs.evolve(LINEAR, test="best")
-    with pytest.raises(ValueError, match=r"role: expected a Role \(main, side\), found 'main'"):
+    with pytest.raises(ValueError, match=r"role: expected a Role \(main, side\), got 'main'"):
         Task(role="main")
 
 

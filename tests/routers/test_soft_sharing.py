@@ -423,11 +423,11 @@ def test_heads_are_as_wide_as_the_experts(config):
 @pytest.mark.parametrize(
     ("config", "options", "words"),
     [
-        (DSelectK, {"experts": 6}, "experts: expected a power of two of at least 2, found 6"),
+        (DSelectK, {"experts": 6}, "experts: expected a power of two of at least 2, got 6"),
         (DSelectK, {"experts": True}, "experts: expected a power of two"),
-        (MMoE, {"experts": 1}, "experts: expected a whole number of at least 2, found 1"),
-        (PLE, {"levels": 1}, "levels: expected a whole number of at least 2, found 1"),
-        (CrossStitch, {"same_task": 1.1}, "same_task: expected a number from 0 to 1, found 1.1"),
+        (MMoE, {"experts": 1}, "experts: expected a whole number of at least 2, got 1"),
+        (PLE, {"levels": 1}, "levels: expected a whole number of at least 2, got 1"),
+        (CrossStitch, {"same_task": 1.1}, "same_task: expected a number from 0 to 1, got 1.1"),
         (LearnToBranch, {"cooling": 1.0}, "cooling: expected a number from 0 to below 1"),
         (MTAN, {"reduction": 0}, "reduction: expected a whole number of at least 1"),
     ],

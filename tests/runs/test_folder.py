@@ -55,7 +55,7 @@ def test_json_has_no_numbers_that_are_none(tmp_path):
     [
         (None, "a.json: is missing; expected a file that every run has"),
         ("{half", "a.json: cannot be used: it holds no JSON"),
-        ("[1]", "a.json: cannot be used: expected a JSON object, found list"),
+        ("[1]", "a.json: cannot be used: expected a JSON object, got list"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path, text, expected):

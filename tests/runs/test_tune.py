@@ -214,5 +214,5 @@ def test_a_trial_of_other_weights_is_not_taken_for_this_one(recipe, own_catalog,
 
 
 def test_bounds_have_equal_weights_between_them():
-    with pytest.raises(ValueError, match="lowest: expected a number from 1e-09 to 1, found 2"):
+    with pytest.raises(ValueError, match="lowest: expected a number from 1e-09 to 1, got 2"):
         WeightSearch(lowest=2.0)

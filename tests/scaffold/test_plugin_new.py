@@ -1,5 +1,6 @@
 """A new plugin: what is written, and that it is right for every family by itself."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,22 @@ def test_a_folder_that_cannot_be_made(new, tmp_path):
     code, said, _ = new("acme")
     assert code == 2
     assert "new" in said
+
+
+def test_a_new_plugin_is_whole_or_not_there(new, monkeypatch, tmp_path):
+    calls, plain = [], os.fsync
+
+    def fsync(handle):
+        calls.append(handle)
+        if len(calls) == 9:
+            raise OSError(28, "No space left on device")
+        plain(handle)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    code, said, folder = new("acme")
+    assert code == 2
+    assert said.startswith(f"mtlkit: error: {folder}: could not be written: the disk is full.")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    monkeypatch.setenv("MTLKIT_PLUGINS", "none")
+    assert new("acme")[0] == 0

@@ -256,7 +256,7 @@ train: {batches: %s}
     ("batches", "message"),
     [
         ("{sizes: {who: 3}}", "got no size of side, rare, age; state the size of each task"),
-        ("{ratios: {hwo: 3}}", "got 'hwo', which is no task; did you mean 'who'?"),
+        ("{ratios: {hwo: 3}}", "got 'hwo', which is not a task; did you mean 'who'?"),
         ("{ratios: {who: 3}, temperature: 2}", "got `ratios` too; remove one of them"),
         ("{epoch: longer}", "expected 'longest' or 'shortest' or a whole number of at least 1"),
         ("by-task", "train.batches: expected one of joint or a mapping"),
@@ -283,7 +283,7 @@ def test_a_recipe_keeps_its_batches(points):
         ({"per": "rare"}, "train.batches.per: 42 of 50 training samples lack the label 'rare'"),
         (
             {"per": "side", "sizes": {"left": 2, "rigth": 2}},
-            "train.batches.sizes: got 'rigth', which is no class of the label 'side'; did you "
+            "train.batches.sizes: got 'rigth', which is not a class of the label 'side'; did you "
             "mean 'right'?",
         ),
         (

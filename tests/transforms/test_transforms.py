@@ -212,14 +212,14 @@ def test_mixup_of_numbers_is_refused():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Scale(low=2.0, high=1.0), "high: expected at least `low`, 2.0, found 1.0"),
+        (lambda: Scale(low=2.0, high=1.0), "high: expected at least `low`, 2.0, got 1.0"),
         (
             lambda: Erase(min_area=0.5, max_area=0.2),
-            "max_area: expected at least `min_area`, 0.5, found 0.2",
+            "max_area: expected at least `min_area`, 0.5, got 0.2",
         ),
         (
             lambda: Resize(size=(1, 2, 3)),
-            "size: expected one number, or height and width, found (1, 2, 3)",
+            "size: expected one number, or height and width, got (1, 2, 3)",
         ),
     ],
 )

@@ -284,7 +284,7 @@ def test_weightings_say_what_they_cannot_weigh(weighting, terms, words):
 
 
 def test_options_are_checked():
-    with pytest.raises(ValueError, match="total: expected a number above 0, found -1"):
+    with pytest.raises(ValueError, match="total: expected a number above 0, got -1"):
         Dynamic(total=-1)
     with pytest.raises(ValueError, match="form: expected one of mean-of-products"):
         Dynamic(form="median")

@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 
 from mtlkit.comparison.execute.worker import Job, Outcome, work
+from mtlkit.errors import RunError, error_text
 
 MODULE = "mtlkit.comparison.execute.worker"
 """Module that workers need, imported once for all of them."""
@@ -67,10 +68,27 @@ class LocalProcesses(Executor):
         slot = min(set(range(self.slots)) - {worker.slot for worker in self._workers})
         job = attrs.evolve(job, device=self._devices[slot % len(self._devices)])
         results, sender = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=work, args=(job, sender), name=f"mtlkit {key}")
-        process.start()
+        process = self._started(key, job, sender)
         sender.close()  # leaves the worker's end as the only one, so its exit is detected
         self._workers.append(_Worker(key, slot, process, results))
+
+    def _started(self, key: str, job: Job, sender: Connection) -> BaseProcess:
+        """Return a started worker; start anew, once, the server that workers are forked from."""
+        for attempt in range(2):
+            process: BaseProcess = self._context.Process(
+                target=work, args=(job, sender), name=f"mtlkit {key}"
+            )
+            try:
+                process.start()
+            except (EOFError, OSError) as cause:  # the server was killed
+                if attempt:
+                    raise RunError(
+                        f"{key}: no worker could be started ({error_text(cause)}); free some "
+                        f"memory and repeat the command, which continues"
+                    ) from cause
+            else:
+                break
+        return process
 
     def ended(self, seconds: float) -> list[tuple[str, Outcome]]:
         if not self._workers:

@@ -143,7 +143,7 @@ def _mistakes(file: File, tree: MappingNode) -> Iterator[Mistake]:
         return Mistake(location(node_at(tree, path)), message, path)
 
     if not file.problems:
-        yield at("expected one problem or more, found none", "problems")
+        yield at("expected one problem or more, got none", "problems")
     for name in file.problems:
         if not NAME.fullmatch(name):
             yield at(f"{name!r} is not a name for a problem: it names a folder", "problems", name)

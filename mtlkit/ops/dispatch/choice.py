@@ -244,7 +244,7 @@ def _parsed(text: str) -> Mapping[str, str]:
         name, equals, value = (part.strip() for part in pair.partition("="))
         if not equals or not value:
             raise ImplementationError(
-                f"{CHOICES}: expected op=implementation, separated by commas; found {pair!r}"
+                f"{CHOICES}: expected op=implementation, separated by commas; got {pair!r}"
             )
         choices[name] = value
     return choices

@@ -20,10 +20,10 @@ def check_matrix(op: str, name: str, value: Tensor, columns: int | None = None) 
     if value.dim() != 2 or (columns is not None and value.shape[1] != columns):
         shape = "(rows, columns)" if columns is None else f"(rows, {columns})"
         raise ValueError(
-            f"{op}: {name}: expected a matrix {shape}, found the shape {tuple(value.shape)}"
+            f"{op}: {name}: expected a matrix {shape}, got the shape {tuple(value.shape)}"
         )
     if not value.is_floating_point():
-        raise TypeError(f"{op}: {name}: expected floating-point numbers, found {value.dtype}")
+        raise TypeError(f"{op}: {name}: expected floating-point numbers, got {value.dtype}")
 
 
 def check_weight(op: str, name: str, value: Tensor, x: Tensor) -> None:
@@ -31,7 +31,7 @@ def check_weight(op: str, name: str, value: Tensor, x: Tensor) -> None:
     check_matrix(op, name, value, x.shape[1])
     if len(value) == 0:
         raise ValueError(
-            f"{op}: {name}: expected a row for each of one or more classes, found the shape "
+            f"{op}: {name}: expected a row for each of one or more classes, got the shape "
             f"{tuple(value.shape)}"
         )
 
@@ -44,33 +44,33 @@ def check_devices(
         if isinstance(value, Tensor) and value.device != x.device:
             raise ValueError(
                 f"{op}: {name}: expected a tensor on {x.device}, where {called} is; "
-                f"found one on {value.device}"
+                f"got one on {value.device}"
             )
 
 
 def check_positive(op: str, name: str, value: float) -> None:
     """Raise `ValueError` unless `value` is finite and above 0."""
     if not 0 < value < math.inf:
-        raise ValueError(f"{op}: {name}: expected a finite number above 0, found {value}")
+        raise ValueError(f"{op}: {name}: expected a finite number above 0, got {value}")
 
 
 def check_vector(op: str, name: str, value: Tensor, size: int) -> None:
     """Raise `ValueError` or `TypeError` unless `value` is a tensor of the shape (size,)."""
     _check_tensor(op, name, value)
     if value.shape != (size,):
-        raise ValueError(f"{op}: {name}: expected the shape ({size},), found {tuple(value.shape)}")
+        raise ValueError(f"{op}: {name}: expected the shape ({size},), got {tuple(value.shape)}")
 
 
 def _check_tensor(op: str, name: str, value: object) -> None:
     if not isinstance(value, Tensor):
-        raise TypeError(f"{op}: {name}: expected a tensor, found {type(value).__name__}")
+        raise TypeError(f"{op}: {name}: expected a tensor, got {type(value).__name__}")
 
 
 def check_label_type(op: str, name: str, labels: Tensor, rows: int) -> None:
     """Raise `ValueError` or `TypeError` unless `labels` is (rows,) in int64."""
     check_vector(op, name, labels, rows)
     if labels.dtype != torch.int64:
-        raise TypeError(f"{op}: {name}: expected int64, found {labels.dtype}; use .long()")
+        raise TypeError(f"{op}: {name}: expected int64, got {labels.dtype}; use .long()")
 
 
 def check_labels(op: str, name: str, labels: Tensor, end: int, missing: int) -> None:
@@ -126,14 +126,14 @@ def check_reduction(op: str, reduction: str) -> None:
     """Raise `ValueError` for an unknown reduction."""
     if reduction not in REDUCTIONS:
         raise ValueError(
-            f"{op}: reduction: expected one of {', '.join(REDUCTIONS)}, found {reduction!r}"
+            f"{op}: reduction: expected one of {', '.join(REDUCTIONS)}, got {reduction!r}"
         )
 
 
 def check_smoothing(op: str, smoothing: float) -> None:
     """Raise `ValueError` unless `smoothing` is in [0, 1]."""
     if not 0 <= smoothing <= 1:
-        raise ValueError(f"{op}: label_smoothing: expected 0 to 1, found {smoothing}")
+        raise ValueError(f"{op}: label_smoothing: expected 0 to 1, got {smoothing}")
 
 
 def check_heads(
@@ -186,9 +186,7 @@ def same_type(op: str, *tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     kinds = {tensor.dtype for tensor in tensors if tensor is not None}
     if len(kinds) > 1:
         kind_names = ", ".join(sorted(str(kind) for kind in kinds))
-        raise TypeError(
-            f"{op}: inputs of one type are expected outside autocast, found {kind_names}"
-        )
+        raise TypeError(f"{op}: inputs of one type are expected outside autocast, got {kind_names}")
     return tensors
 
 

@@ -6,13 +6,20 @@ regression of 100 principal components of the pixels. `ud`: the most common labe
 for an unknown word that of its ending.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
+from mtlkit.data import Data, Split
 
-def scenes(data):
+Metrics = dict[str, float]
+
+
+def scenes(data: Data) -> Metrics:
     train, test = (columns_of(split) for split in (data.train, data.test))
     names = data.train.columns["classes"].target.names
     counts = np.stack([(train["classes"] == code).sum(0) for code in range(len(names))])
@@ -31,7 +38,7 @@ def scenes(data):
     }
 
 
-def tox21(data):
+def tox21(data: Data) -> Metrics:
     x, z = data.train.inputs.numpy(), data.test.inputs.numpy()
     train, test = columns_of(data.train), columns_of(data.test)
     scores = []
@@ -44,7 +51,7 @@ def tox21(data):
     return {"mean/auroc": np.mean(scores)}
 
 
-def utkface(data):
+def utkface(data: Data) -> Metrics:
     train, test = columns_of(data.train), columns_of(data.test)
     pixels = [
         split.inputs.numpy().reshape(len(split), -1) / 255 for split in (data.train, data.test)
@@ -59,7 +66,7 @@ def utkface(data):
     return result
 
 
-def ud(data):
+def ud(data: Data) -> Metrics:
     train, test = columns_of(data.train), columns_of(data.test)
     result = {}
     for name in ("upos", "deprel"):
@@ -75,8 +82,13 @@ def ud(data):
     return result
 
 
-def columns_of(split):
+def columns_of(split: Split) -> dict[str, Any]:
     return {name: column.rows.numpy() for name, column in split.columns.items()}
 
 
-BASELINES = {"scenes": scenes, "tox21": tox21, "utkface": utkface, "ud": ud}
+BASELINES: Mapping[str, Callable[[Data], Metrics]] = {
+    "scenes": scenes,
+    "tox21": tox21,
+    "utkface": utkface,
+    "ud": ud,
+}

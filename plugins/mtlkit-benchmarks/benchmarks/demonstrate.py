@@ -11,9 +11,11 @@ written to `benchmarks/results/NAME.json`; `--table` prints them as the table of
 import argparse
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 
+import click
 from baselines import BASELINES
 
 from mtlkit import fit, load_catalog, load_recipe
@@ -46,15 +48,15 @@ def demonstrate(name: str, folder: Path | None) -> None:
                 seconds = json.loads((run.path / "status.json").read_text())["seconds"]
             runs.append({"weighting": weighting, "seed": seed, "seconds": round(seconds),
                          "metrics": metrics})  # fmt: skip
-            print(weighting, seed, {key: metrics[key] for key in HEADLINES[name]}, flush=True)
+            click.echo(f"{weighting} {seed} {[metrics[key] for key in HEADLINES[name]]}")
     baseline = rounded(BASELINES[name](recipe.data.load(Loading())))
-    print("baseline", baseline)
+    click.echo(f"baseline {baseline}")
     result = {"runs": runs, "baseline": baseline}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def of_test(metrics):
+def of_test(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the metrics of the test split, and the mean over all tasks that have an AUROC."""
     test = {key.removeprefix("test/"): value for key, value in metrics.items()
             if key.startswith("test/") and not key.endswith("/labels")}  # fmt: skip
@@ -62,7 +64,7 @@ def of_test(metrics):
     return rounded(test | ({"mean/auroc": fmean(aurocs)} if aurocs else {}))
 
 
-def rounded(metrics):
+def rounded(metrics: Mapping[str, float]) -> dict[str, float]:
     return {key: float(f"{value:.4g}") for key, value in metrics.items()}
 
 
@@ -91,7 +93,7 @@ if __name__ == "__main__":
     parser.add_argument("--table", action="store_true", help="print the table of all results")
     arguments = parser.parse_args()
     if arguments.table:
-        print(table())
+        click.echo(table())
     elif arguments.name:
         demonstrate(arguments.name, arguments.data)
     else:

@@ -88,7 +88,8 @@ class BiGRUModule(BackboneModule):
         onward, _ = self.onward(embedded)
         reverse, _ = self.backward_(_gathered(embedded, order))
         both = torch.cat([onward, _gathered(reverse, order)], dim=2)
-        return self.dropout(both) * mask.unsqueeze(-1)
+        features: Tensor = self.dropout(both) * mask.unsqueeze(-1)
+        return features
 
     def context(self, inputs: Batch) -> Context:
         assert isinstance(inputs, Mapping)

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mtlkit.data import Categorical, Column, RandomSplit, Split, split_samples
+from mtlkit.data import Categorical, Column, Data, RandomSplit, Split, split_samples
 from mtlkit.plugins import DataError
 
 
 def random_splits(
     split: RandomSplit, inputs: Tensor, columns: Mapping[str, Column], ids: Sequence[str]
-) -> dict[str, Split]:
-    """Return the samples of `inputs` (N, ...) in the splits `train`, `validation` and `test`.
+) -> Data:
+    """Return the samples of `inputs` (N, ...) in the splits that `split` draws.
 
     Raises `DataError` if a split would be empty, if two samples have one id, or if the label of
     `split.groups` or `split.stratify` is not a column of classes.
@@ -23,10 +23,11 @@ def random_splits(
     whole = Split(inputs=inputs, columns=columns, ids=ids)
     label = split.groups or split.stratify
     values = None if label is None else _values(whole, label)
-    return {
+    parts = {
         name: whole.subset(torch.tensor(index))
         for name, index in split_samples(split, ids, values).items()
     }
+    return Data(train=parts["train"], validation=parts.get("validation"), test=parts.get("test"))
 
 
 def _values(whole: Split, label: str) -> list[str | None]:

@@ -74,9 +74,9 @@ class Tox21(DataSource):
             for number, name in enumerate(ASSAYS)
         }
         every = Labels(MultiLabelTarget(names=ASSAYS), labels)
-        parts = random_splits(self.split, bits, {**columns, "assays": every}, ids)
+        data = random_splits(self.split, bits, {**columns, "assays": every}, ids)
         summary = {"molecules without a fingerprint": str(unparsed)}
-        return Data(**parts, mean=0.0, std=1.0, summary=summary)
+        return attrs.evolve(data, mean=0.0, std=1.0, summary=summary)
 
 
 def read_assays(path: Path) -> tuple[list[str], Tensor]:

@@ -60,14 +60,13 @@ class UniversalDependencies(DataSource):
             for s in sentences
             for w in s.words
         )
-        ids = {"shape": (length,), "dtype": "int64"}
         return Data(
             train=encoder.split(texts["train"]),
             validation=encoder.split(texts["validation"]),
             test=encoder.split(texts["test"]),
             inputs={
-                "ids": InputSpec(**ids, vocabulary=len(words) + 2),
-                "suffixes": InputSpec(**ids, vocabulary=len(suffixes) + 2),
+                "ids": _ids(length, len(words)),
+                "suffixes": _ids(length, len(suffixes)),
                 "mask": InputSpec(shape=(length,), dtype="bool"),
             },
             summary={"words with an unseen relation": str(unseen)},
@@ -125,6 +124,10 @@ def suffix_key(form: str) -> str:
     """
     mark = "A" if form.isupper() and len(form) > 1 else "a" if form[:1].isupper() else ""
     return mark + word_key(form)[-3:]
+
+
+def _ids(length: int, known: int) -> InputSpec:
+    return InputSpec(shape=(length,), dtype="int64", vocabulary=known + 2)
 
 
 def _forms(sentences: Iterable[Sentence]) -> list[str]:

@@ -20,7 +20,7 @@ from mtlkit.data import (
     RandomSplit,
     read_images,
 )
-from mtlkit.plugins import DataError, at_least, one_of
+from mtlkit.plugins import DataError, at_least
 from mtlkit_benchmarks.random_splits import random_splits
 
 GENDERS = ("male", "female")
@@ -34,14 +34,14 @@ class UTKFace(DataSource):
     """Faces with the labels `age` in years, `gender` and `race`.
 
     `folder` has the aligned and cropped images under their official names,
-    ``AGE_GENDER_RACE_DATE.jpg.chip.jpg``. Images are resized to `size` pixels a side. A file whose
-    name has another form, such as the few of the official set without a race, is an error unless
-    `skip_bad` is true; then it is skipped and counted in the summary.
+    ``AGE_GENDER_RACE_DATE.jpg.chip.jpg``. Images are resized to `size` pixels a side, in `color` or
+    gray. A file whose name has another form, such as the few of the official set without a race, is
+    an error unless `skip_bad` is true; then it is skipped and counted in the summary.
     """
 
     folder: Path = Path("utkface")
     size: int = attrs.field(default=48, validator=at_least(1))
-    channels: int = attrs.field(default=3, validator=one_of(1, 3))
+    color: bool = True
     split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.2))
     skip_bad: bool = False
 
@@ -52,7 +52,9 @@ class UTKFace(DataSource):
         paths = sorted(folder.glob("*.jpg"))
         faults = {path: fault for path in paths if (fault := fault_of(path.name))}
         good = [path for path in paths if path not in faults]
-        pixels, errors = read_images(good, Frame(self.size, self.size, self.channels), loading)
+        pixels, errors = read_images(
+            good, Frame(self.size, self.size, 3 if self.color else 1), loading
+        )
         faults |= {good[position]: error for position, error in errors.items()}
         if faults and not self.skip_bad:
             shown = "; ".join(f"{path}: {fault}" for path, fault in [*faults.items()][:_SHOWN])
@@ -70,8 +72,8 @@ class UTKFace(DataSource):
             "gender": Categorical(genders, GENDERS),
             "race": Categorical(races, RACES),
         }
-        parts = random_splits(self.split, pixels[torch.tensor(kept)], columns, names)
-        return Data(**parts, summary={"skipped files": str(len(faults))})
+        data = random_splits(self.split, pixels[torch.tensor(kept)], columns, names)
+        return attrs.evolve(data, summary={"skipped files": str(len(faults))})
 
 
 def fault_of(name: str) -> str | None:

@@ -47,7 +47,7 @@ SENTENCE = (
 
 
 def write_treebank(folder, root="root"):
-    """Write two sentences for training, and one for validation and test with the relation `root`."""
+    """Write two sentences for training; the others are one with the relation `root`."""
     folder.mkdir(parents=True)
     train = "".join(SENTENCE.format(name=f"train-{n}", root="root") for n in range(2))
     (folder / "en_small-ud-train.conllu").write_text(train)

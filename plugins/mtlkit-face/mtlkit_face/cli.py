@@ -9,7 +9,7 @@ import attrs
 import click
 from mtlkit_synthetic_faces.face_set import FaceSet
 
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, write_file
 from mtlkit_face.data.commands import align, label_pose, pack_command
 from mtlkit_face.energy.command import energy
 from mtlkit_face.inference.commands import embed, enroll_command, identify_command, verify
@@ -117,5 +117,5 @@ def recipes(out: Path | None) -> None:
             raise DataError(f"{copy}: already exists; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     for recipe, copy in copies.items():
-        copy.write_bytes(recipe.read_bytes())
+        write_file(copy, recipe.read_bytes())
         click.echo(str(copy))

@@ -1,6 +1,7 @@
 """`mtlkit face`: rendering into a folder, and the shipped recipes, through the command line."""
 
 import csv
+import os
 
 import attrs
 import pytest
@@ -66,7 +67,7 @@ def test_render_tells_which_file_found_the_disk_full(face, tmp_path, monkeypatch
 def test_render_names_a_wrong_option(face, tmp_path):
     code, said = face("render", "--out", tmp_path / "faces", "--size", 7)
     assert code == 2
-    assert "size: expected a whole number from 32 to 112, found 7" in said
+    assert "size: expected a whole number from 32 to 112, got 7" in said
     assert not (tmp_path / "faces").exists()
 
 
@@ -75,6 +76,13 @@ def test_render_has_an_option_for_every_value_of_a_face_set(face):
     missing = [field.name for field in attrs.fields(FaceSet)
                if "--" + field.name.replace("_", "-") not in shown]  # fmt: skip
     assert missing == []
+
+
+def test_copied_recipes_are_synced(face, tmp_path, monkeypatch):
+    synced, plain = [], os.fsync
+    monkeypatch.setattr("os.fsync", lambda handle: (synced.append(handle), plain(handle)))
+    assert face("recipes", "--out", tmp_path / "mine")[0] == 0
+    assert len(synced) == 2 * len(list(RECIPES.glob("*.yaml")))  # each file and its folder
 
 
 def test_recipes_are_listed_and_copied_once(face, tmp_path):

@@ -52,7 +52,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -75,17 +75,17 @@ def _zeros(path: Path, shape: tuple[int, ...]) -> Map:
 
 
 def _fault(folder: Path, shape: tuple[int, ...]) -> str | None:
-    """Return an error of a stored set, "found ..., expected ...", or None if it is intact."""
+    """Return an error of a stored set, "got ..., expected ...", or None if it is intact."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         expected = manifest["sha256"]
         stored = np.load(folder / _IMAGES, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
-        return f"found an unreadable file ({error}), expected {_IMAGES} and {_MANIFEST}"
+        return f"got an unreadable file ({error}), expected {_IMAGES} and {_MANIFEST}"
     if stored.shape != shape or stored.dtype != np.uint8:
-        return f"found {stored.dtype} {stored.shape}, expected uint8 {shape}"
+        return f"got {stored.dtype} {stored.shape}, expected uint8 {shape}"
     actual = _sha256(folder / _IMAGES)
-    return None if actual == expected else f"found sha256 {actual}, expected {expected}"
+    return None if actual == expected else f"got sha256 {actual}, expected {expected}"
 
 
 def _load(folder: Path) -> Images:
@@ -101,15 +101,15 @@ def _store(folder: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[
     fill(images)
     images.flush()
     del images
-    _flush(path)
+    flush(path)
     manifest = {
         "sha256": _sha256(path),
         "generator": GENERATOR_VERSION,
         "faces": attrs.asdict(faces),
     }
     (folder / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    _flush(folder / _MANIFEST)
-    _flush(folder)
+    flush(folder / _MANIFEST)
+    flush(folder)
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def _create(final: Path, faces: FaceSet, shape: tuple[int, ...], fill: Callable[
         temporary.rename(final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _flush(final.parent)
+    flush(final.parent)
 
 
 def cached_images(

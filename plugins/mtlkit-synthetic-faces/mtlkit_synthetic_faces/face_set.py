@@ -15,7 +15,7 @@ def _whole(low: int, high: int | None = None) -> Any:
     def check(instance: object, attribute: "attrs.Attribute[int]", value: object) -> None:
         good = isinstance(value, int) and not isinstance(value, bool)
         if not good or value < low or (high is not None and value > high):  # type: ignore[operator]
-            raise ValueError(f"{attribute.name}: expected {expected}, found {value!r}")
+            raise ValueError(f"{attribute.name}: expected {expected}, got {value!r}")
 
     return check
 
@@ -27,7 +27,7 @@ def _number(low: float, high: float) -> Any:
         good = isinstance(value, int | float) and not isinstance(value, bool)
         if not good or not low <= value <= high:  # type: ignore[operator]
             expected = f"a number from {low:g} to {high:g}"
-            raise ValueError(f"{attribute.name}: expected {expected}, found {value!r}")
+            raise ValueError(f"{attribute.name}: expected {expected}, got {value!r}")
 
     return check
 
@@ -41,7 +41,7 @@ class FaceSet:
     pixels of the picture; `noise` is a standard deviation relative to the full scale; `exposure`
     is the standard deviation of the logarithm of the brightness.
 
-    Raises ValueError, "OPTION: expected ..., found ...", for a value out of its range.
+    Raises ValueError, "OPTION: expected ..., got ...", for a value out of its range.
 
     >>> faces = FaceSet(subjects=2, sessions=1, lights=2)
     >>> len(faces), faces.combinations
@@ -71,13 +71,13 @@ class FaceSet:
     @channels.validator
     def _gray_or_color(self, attribute: "attrs.Attribute[int]", value: int) -> None:
         if value not in (1, 3):
-            raise ValueError(f"channels: expected 1 (gray) or 3 (RGB), found {value!r}")
+            raise ValueError(f"channels: expected 1 (gray) or 3 (RGB), got {value!r}")
 
     @poses.validator
     def _known_poses(self, attribute: "attrs.Attribute[int]", value: int) -> None:
         if value not in (13, len(POSES)):
             raise ValueError(
-                f"poses: expected 13 (head height) or 15 (and overhead), found {value!r}"
+                f"poses: expected 13 (head height) or 15 (and overhead), got {value!r}"
             )
 
     @images_per_subject.validator
@@ -94,7 +94,7 @@ class FaceSet:
         if self.images_per_subject > most:
             raise ValueError(
                 f"images_per_subject: expected at most {most} ({geometries} geometries x "
-                f"lights_per_geometry), found {self.images_per_subject}"
+                f"lights_per_geometry), got {self.images_per_subject}"
             )
 
     @property

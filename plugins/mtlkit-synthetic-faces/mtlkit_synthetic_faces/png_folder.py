@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mtlkit_synthetic_faces.cache import flush
 from mtlkit_synthetic_faces.plan import FacePlan
 from mtlkit_synthetic_faces.protocol import EXPRESSIONS
 from mtlkit_synthetic_faces.rendered import RenderedSet
@@ -54,18 +55,18 @@ def write_png_folder(rendered: RenderedSet, out: Path) -> None:
     """Write one PNG a picture below `out`, `labels.csv` and `sheet.png`.
 
     Pictures of a subject share a folder; a file's name holds subject, day (session), pose, light
-    and expression. The folder is written next to `out` and renamed when complete; an error or
-    Ctrl-C leaves nothing.
+    and expression. The folder is written next to `out`, synced, and renamed when complete; an error
+    or Ctrl-C leaves nothing.
 
     Raises FileExistsError if `out` is not empty, NotADirectoryError if it is a file, and OSError
     with the file's name if the disk fails.
     """
     out = out.resolve()  # "." has no sibling
     if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"{out}: found a file, expected a new or empty folder")
+        raise NotADirectoryError(f"{out}: got a file, expected a new or empty folder")
     if out.is_dir() and any(out.iterdir()):
         count = sum(1 for _ in out.iterdir())
-        raise FileExistsError(f"{out}: found {count} entries, expected a new or empty folder")
+        raise FileExistsError(f"{out}: got {count} entries, expected a new or empty folder")
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     with _naming(out):
         temporary.mkdir(parents=True)
@@ -75,6 +76,7 @@ def write_png_folder(rendered: RenderedSet, out: Path) -> None:
             if out.exists():
                 out.rmdir()
             temporary.rename(out)
+            flush(out.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -93,3 +95,5 @@ def _write(rendered: RenderedSet, temporary: Path, out: Path) -> None:
         _save(sheet, temporary / "sheet.png")
     with _naming(out / "labels.csv"):
         _write_labels(rows, temporary / "labels.csv")
+    if hasattr(os, "sync"):
+        os.sync()  # once, because a sync of each picture takes longer than its rendering

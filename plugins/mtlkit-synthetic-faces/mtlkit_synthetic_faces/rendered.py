@@ -53,7 +53,7 @@ def _processors() -> int:
 def _worker_count(workers: int | None, groups: int, images: int) -> int:
     if workers is not None:
         if workers < 1:
-            raise ValueError(f"render_set.workers: found {workers}, expected a whole number >= 1")
+            raise ValueError(f"render_set.workers: got {workers}, expected a whole number >= 1")
         return min(workers, groups)
     if images < _MIN_PARALLEL:
         return 1

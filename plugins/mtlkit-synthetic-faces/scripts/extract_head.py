@@ -188,7 +188,7 @@ def main() -> None:
     arguments = parser.parse_args()
     digest = hashlib.sha256(arguments.wheel.read_bytes()).hexdigest()
     if digest != WHEEL_SHA256:
-        parser.error(f"{arguments.wheel}: found sha256 {digest}, expected {WHEEL_SHA256}")
+        parser.error(f"{arguments.wheel}: got sha256 {digest}, expected {WHEEL_SHA256}")
     arrays = extract(Wheel(arguments.wheel))
     np.savez_compressed(arguments.out, **arrays)  # type: ignore[arg-type]
     print(f"{arguments.out}: {arguments.out.stat().st_size / 1e6:.2f} MB")

@@ -53,7 +53,7 @@ def test_the_number_of_processes_does_not_matter() -> None:
 
 @pytest.mark.parametrize("workers", [0, -1])
 def test_workers_must_be_some(workers: int) -> None:
-    with pytest.raises(ValueError, match=r"render_set\.workers: found .*, expected a whole number"):
+    with pytest.raises(ValueError, match=r"render_set\.workers: got .*, expected a whole number"):
         render_set(FACES, cache=None, workers=workers)
 
 
@@ -117,7 +117,7 @@ def test_a_damaged_set_is_rendered_again_with_a_warning(
         again = render_set(FACES, cache=root, workers=1)
     assert not again.reused
     assert np.array_equal(again.images, whole)
-    assert "found" in caplog.text
+    assert "got" in caplog.text
     assert "expected" in caplog.text
     assert render_set(FACES, cache=root, workers=1).reused
     assert kept(root) == [final(root)]
@@ -255,9 +255,9 @@ def test_a_folder_of_pngs_has_its_labels(tmp_path: Path) -> None:
 def test_a_folder_with_something_in_it_is_refused(tmp_path: Path) -> None:
     rendered = render_set(FACES, cache=None, workers=1)
     (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(FileExistsError, match=r"found 1 entries, expected a new or empty folder"):
+    with pytest.raises(FileExistsError, match=r"got 1 entries, expected a new or empty folder"):
         write_png_folder(rendered, tmp_path)
-    with pytest.raises(NotADirectoryError, match="found a file, expected"):
+    with pytest.raises(NotADirectoryError, match="got a file, expected"):
         write_png_folder(rendered, tmp_path / "thesis.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
@@ -290,6 +290,15 @@ def test_a_folder_of_pngs_is_whole_or_not_there(
     write_png_folder(rendered, tmp_path / place)
     assert (tmp_path / place / "labels.csv").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_folder_of_pngs_is_synced_before_it_is_renamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr("os.sync", lambda: seen.append((tmp_path / "out").exists()))
+    write_png_folder(render_set(FACES, cache=None, workers=1), tmp_path / "out")
+    assert seen == [False]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -73,16 +73,16 @@ def test_the_defaults_serve_a_main_and_three_side_tasks(component):
 @pytest.mark.parametrize(
     ("component", "option", "value", "words"),
     [
-        (UPGrad, "ridge", 1e-9, "a number of at least 1e-06, found 1e-09"),
-        (UPGrad, "preferences", {"a": 0.0}, "a number above 0, found 0.0"),
-        (PCD, "share", 1.5, "a number from 0 to 1, found 1.5"),
-        (PCD, "decay", 1.0, "a number from 0 to below 1, found 1.0"),
-        (PCD, "floor", -1.0, "a number of at least 0, found -1.0"),
-        (Krum, "suspects", -1, "a whole number of at least 0, found -1"),
-        (Krum, "chosen", 0, "a whole number of at least 1, found 0"),
-        (GradDrop, "steepness", -1.0, "a number of at least 0, found -1.0"),
-        (GradDrop, "leak", {"a": 1.5}, "a number from 0 to 1, found 1.5"),
-        (TrimmedMean, "trim", -1, "a whole number of at least 0, found -1"),
+        (UPGrad, "ridge", 1e-9, "a number of at least 1e-06, got 1e-09"),
+        (UPGrad, "preferences", {"a": 0.0}, "a number above 0, got 0.0"),
+        (PCD, "share", 1.5, "a number from 0 to 1, got 1.5"),
+        (PCD, "decay", 1.0, "a number from 0 to below 1, got 1.0"),
+        (PCD, "floor", -1.0, "a number of at least 0, got -1.0"),
+        (Krum, "suspects", -1, "a whole number of at least 0, got -1"),
+        (Krum, "chosen", 0, "a whole number of at least 1, got 0"),
+        (GradDrop, "steepness", -1.0, "a number of at least 0, got -1.0"),
+        (GradDrop, "leak", {"a": 1.5}, "a number from 0 to 1, got 1.5"),
+        (TrimmedMean, "trim", -1, "a whole number of at least 0, got -1"),
     ],
 )
 def test_options_are_checked(component, option, value, words):

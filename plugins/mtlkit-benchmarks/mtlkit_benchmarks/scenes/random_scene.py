@@ -14,11 +14,14 @@ def random_scene(random: np.random.Generator) -> Scene:
     height, distance = random.uniform(0.8, 1.5), random.uniform(5.0, 9.0)
     turn = random.uniform(-0.5, 0.5)
     surfaces: list[Surface] = [
-        Floor(normal=(0.0, -1.0, 0.0), offset=-height, **_look(random)),
+        Floor(
+            normal=(0.0, -1.0, 0.0), offset=-height, color=_color(random), checks=_checks(random)
+        ),
         Wall(
             normal=(float(np.sin(turn)), 0.0, -float(np.cos(turn))),
             offset=-distance * float(np.cos(turn)),
-            **_look(random),
+            color=_color(random),
+            checks=_checks(random),
         ),
     ]
     count = int(random.integers(_OBJECTS[0], _OBJECTS[1], endpoint=True))
@@ -33,20 +36,29 @@ def _object(random: np.random.Generator, height: float) -> Surface:
     x = random.uniform(-0.6, 0.6) * z
     if random.random() < 0.5:
         radius = random.uniform(0.3, 0.8)
-        return Sphere(center=(x, height - radius, z), radius=radius, **_look(random))
+        return Sphere(
+            center=(x, height - radius, z),
+            radius=radius,
+            color=_color(random),
+            checks=_checks(random),
+        )
     half = random.uniform(0.25, 0.7, 3)
     return Box(
         center=(x, height - half[1], z),
         half=_vector(half),
         yaw=random.uniform(0, np.pi / 2),
-        **_look(random),
+        color=_color(random),
+        checks=_checks(random),
     )
 
 
-def _look(random: np.random.Generator) -> dict[str, object]:
-    """Return a color and, for half of the surfaces, checks; neither depends on the class."""
-    checks = random.uniform(0.3, 0.8) if random.random() < 0.5 else 0.0
-    return {"color": _vector(random.uniform(0.25, 1.0, 3)), "checks": checks}
+def _color(random: np.random.Generator) -> Vector:
+    return _vector(random.uniform(0.25, 1.0, 3))
+
+
+def _checks(random: np.random.Generator) -> float:
+    """Return the side of the checks, for half of the surfaces 0."""
+    return random.uniform(0.3, 0.8) if random.random() < 0.5 else 0.0
 
 
 def _vector(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Vector:

@@ -25,7 +25,7 @@ def _sides(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
     sides = value if isinstance(value, tuple) else (value, value)
     if len(sides) != 2 or any(side < 1 for side in sides):
         raise ValueError(
-            f"{field.name}: expected pixels of a side, or height and width, found {value!r}"
+            f"{field.name}: expected pixels of a side, or height and width, got {value!r}"
         )
 
 

@@ -28,9 +28,9 @@ class Surface(ABC):
 
     @abstractmethod
     def hit(self, rays: Array) -> tuple[Array, Array]:
-        """Return the depth (M,) of the first point on each ray (M, 3), inf for none, and its normal.
+        """Return the depth (M,) of the first point on each ray (M, 3), and the normal there.
 
-        Normals (M, 3) have length 1 and point toward the camera.
+        The depth is inf for none. Normals (M, 3) have length 1 and point toward the camera.
         """
 
 

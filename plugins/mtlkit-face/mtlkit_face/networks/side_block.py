@@ -41,7 +41,7 @@ class SideBlock(Unbranched):
                 "leave out the main task",
             )
         if not self.tasks:
-            yield Problem(("router", "tasks"), "expected tasks for the second block, found none")
+            yield Problem(("router", "tasks"), "expected tasks for the second block, got none")
 
     @property
     def shared_features(self) -> bool:

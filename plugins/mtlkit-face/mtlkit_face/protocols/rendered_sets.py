@@ -15,6 +15,7 @@ import numpy as np
 from mtlkit_synthetic_faces.rendered import RenderedSet
 from PIL import Image
 
+from mtlkit.plugins import write_file
 from mtlkit_face.protocols.pictures import Pixels
 from mtlkit_face.protocols.templates.ijb_a_tables import SEARCH, VERIFY
 
@@ -57,8 +58,7 @@ class People:
         """Return the people of each fold: disjoint, and two or more in each."""
         if len(self.subjects) < 2 * folds:
             raise ValueError(
-                f"expected two subjects or more for each of {folds} folds, found "
-                f"{len(self.subjects)}"
+                f"expected two subjects or more for each of {folds} folds, got {len(self.subjects)}"
             )
         return [list(map(int, part)) for part in np.array_split(self.subjects, folds)]
 
@@ -140,7 +140,7 @@ def write_bin(people: People, path: Path, folds: int, fold_pairs: int) -> None:
             contents += [_encoded(people.picture(image)) for image in pair]
             same.append(genuine)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps((contents, same), protocol=4))
+    write_file(path, pickle.dumps((contents, same), protocol=4))
 
 
 def write_ijb_a(people: People, out: Path, splits: int) -> None:
@@ -239,4 +239,4 @@ def _save(image: Image.Image, path: Path) -> None:
 
 def _write(path: Path, lines: Sequence[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_file(path, ("\n".join(lines) + "\n").encode())

@@ -132,8 +132,8 @@ def test_progress_is_told():
     ("options", "words"),
     [
         ({"size": 8}, "size"),
-        ({"test_subjects": 0}, "test_subjects: expected a whole number of at least 1, found 0"),
-        ({"validation": 1.0}, "validation: expected a number from 0 to 0.9, found 1.0"),
+        ({"test_subjects": 0}, "test_subjects: expected a whole number of at least 1, got 0"),
+        ({"validation": 1.0}, "validation: expected a number from 0 to 0.9, got 1.0"),
     ],
 )
 def test_options_are_checked(options, words):

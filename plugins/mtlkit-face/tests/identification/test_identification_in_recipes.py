@@ -84,7 +84,7 @@ def test_a_mistake_has_its_line():
         "task: identty": "r.yaml:6:39: evaluators.1.task: no task named 'identty'; "
         "the tasks are identity",
         "split: tset": "r.yaml:6:40: evaluators.1.split: expected one of train, validation, test, "
-        "found 'tset'; did you mean 'test'?",
+        "got 'tset'; did you mean 'test'?",
     }.items():
         with pytest.raises(RecipeError) as caught:
             parse_recipe(text.replace("TEXT", option), "r.yaml", load_catalog("face"))

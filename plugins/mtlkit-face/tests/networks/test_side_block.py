@@ -59,7 +59,7 @@ def test_a_backbone_in_one_piece_is_refused():
     [
         (("poes",), "no task named 'poes'; the tasks are identity, pose, illumination, expression"),
         (("identity", *SIDE), "names every task, so that none is left"),
-        ((), "expected tasks for the second block, found none"),
+        ((), "expected tasks for the second block, got none"),
     ],
 )
 def test_wrong_tasks_are_named(tasks, message):

@@ -178,17 +178,17 @@ def test_columns_may_be_in_any_order_and_case_and_cells_empty(sets):
         (
             f"{VERIFY}/verify_comparisons_1.csv",
             lambda text: text + "1;2\n",
-            "expected two templates, found '1;2'",
+            "expected two templates, got '1;2'",
         ),
         (
             f"{SEARCH}/search_probe_1.csv",
             lambda text: text.splitlines()[0] + "\nx,1,img/1.jpg,p0,1,,0,0,1,1\n",
-            "search_probe_1.csv:2: TEMPLATE_ID: expected a whole number, found 'x'",
+            "search_probe_1.csv:2: TEMPLATE_ID: expected a whole number, got 'x'",
         ),
         (
             f"{SEARCH}/search_probe_1.csv",
             lambda text: text.splitlines()[0] + "\n1,1,,p0,1,,0,0,1,1\n",
-            "search_probe_1.csv:2: FILE: expected the name of a picture, found an empty field",
+            "search_probe_1.csv:2: FILE: expected the name of a picture, got an empty field",
         ),
         (
             f"{SEARCH}/search_probe_1.csv",
@@ -226,14 +226,14 @@ def test_training_subjects_are_not_tested_in_the_same_split(sets):
 def test_strict_expects_ten_splits_and_no_gap(sets):
     refused(
         attrs.evolve(config(sets), splits=10).verify,
-        "ijb-a: expected 10 splits, found 2. Complete the set, or set `splits` of another one, "
+        "ijb-a: expected 10 splits, got 2. Complete the set, or set `splits` of another one, "
         "or `mode: compatible`",
     )
     attrs.evolve(config(sets), splits=10, mode=Mode.COMPATIBLE).verify()
     (sets / "ijb-a" / SEARCH).rename(sets / "ijb-a/IJB-A_1N_sets/split3")
     refused(
         config(sets).verify,
-        "ijb-a/IJB-A_1N_sets: expected the folders split1, split2, ... without a gap, found "
+        "ijb-a/IJB-A_1N_sets: expected the folders split1, split2, ... without a gap, got "
         "split2, split3",
     )
 

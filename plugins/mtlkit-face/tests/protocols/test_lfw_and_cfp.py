@@ -68,24 +68,24 @@ def test_aligned_copies_may_have_another_format(sets):
         (
             lambda lines: ["10", *lines[1:]],
             "lfw/pairs.txt:1: expected the number of folds and of pairs of each kind, such as "
-            "`10 300`, found '10'; use View 2's list",
+            "`10 300`, got '10'; use View 2's list",
         ),
         (
             lambda lines: lines[:-1],
             "lfw/pairs.txt: expected 2 folds of 2 + 2 pairs, 8 lines after the first, as its first "
-            "line says; found 7. The list is incomplete",
+            "line says; got 7. The list is incomplete",
         ),
         (
             lambda lines: [lines[0], lines[3], *lines[2:]],
-            "lfw/pairs.txt:2: expected `name i j`, one person; found 'LINE'",
+            "lfw/pairs.txt:2: expected `name i j`, one person; got 'LINE'",
         ),
         (
             lambda lines: [lines[0], "Person_0000\t1\tx", *lines[2:]],
-            "lfw/pairs.txt:2: expected the number of an image, found 'x'",
+            "lfw/pairs.txt:2: expected the number of an image, got 'x'",
         ),
         (
             lambda lines: [*lines[:3], "A\t1\tA\t2", *lines[4:]],
-            "lfw/pairs.txt:4: expected two people, found 'A' twice",
+            "lfw/pairs.txt:4: expected two people, got 'A' twice",
         ),
         (
             lambda lines: [lines[0], "../../etc/x\t1\t2", *lines[2:]],
@@ -181,12 +181,12 @@ def test_paths_of_windows_and_lists_elsewhere_are_read(sets):
         (
             "Pair_list_F.txt",
             lambda text: "nonsense\n" + text,
-            "cfp/Protocol/Pair_list_F.txt:1: expected `number path`, found 'nonsense'",
+            "cfp/Protocol/Pair_list_F.txt:1: expected `number path`, got 'nonsense'",
         ),
         (
             "Split/FF/01/same.txt",
             lambda text: "1;2\n",
-            "cfp/Protocol/Split/FF/01/same.txt:1: expected two numbers, `3,7`; found '1;2'",
+            "cfp/Protocol/Split/FF/01/same.txt:1: expected two numbers, `3,7`; got '1;2'",
         ),
         (
             "Split/FF/01/same.txt",
@@ -198,7 +198,7 @@ def test_paths_of_windows_and_lists_elsewhere_are_read(sets):
             "Split/FF/02/diff.txt",
             lambda text: text.splitlines()[0],
             "cfp/Protocol/Split/FF/02: expected as many pairs in same.txt and diff.txt as in those "
-            "of the first fold (2), found 2 and 1. The lists are incomplete",
+            "of the first fold (2), got 2 and 1. The lists are incomplete",
         ),
         (
             "Split/FF/01/diff.txt",
@@ -218,7 +218,7 @@ def test_a_gap_between_folds_is_an_error(sets):
     (sets / "cfp/Protocol/Split/FF/01").rename(sets / "cfp/Protocol/Split/FF/03")
     refused(
         lambda: read_cfp(sets / "cfp", Faces.FRONTAL_FRONTAL),
-        "cfp/Protocol/Split/FF: expected folders 01, 02, ... for two folds or more, found 02, 03",
+        "cfp/Protocol/Split/FF: expected folders 01, 02, ... for two folds or more, got 02, 03",
     )
 
 
@@ -230,7 +230,7 @@ def test_strict_expects_the_official_numbers(sets):
     lfw(sets).verify()
     refused(
         LFW(images=sets / "lfw").verify,
-        "lfw: expected 10 folds of 300 + 300 pairs, found View 2, 2 folds of 2 + 2 pairs. Complete "
+        "lfw: expected 10 folds of 300 + 300 pairs, got View 2, 2 folds of 2 + 2 pairs. Complete "
         "the lists, or set `folds` and `fold_pairs` of the set, or `mode: compatible`",
     )
     LFW(images=sets / "lfw", mode=Mode.COMPATIBLE).verify()

@@ -178,22 +178,22 @@ NESTED = b"]" + b"2\x86" * 40  # DUP, TUPLE2: a pair of a pair of ..., 2 ** 40 l
         ),
         (
             b"\x80\x03(cnumpy.core.numeric\n_frombuffer\nC\x01a" + NESTED + b"\x86R]t.",
-            "expected a list of encoded images, found an array of tuple",
+            "expected a list of encoded images, got an array of tuple",
         ),
         (
             b"\x80\x03](cnumpy.core.numeric\n_frombuffer\nC\x01a" + NESTED + b"\x86Re]\x86.",
-            "image 0: expected encoded bytes, found an array of tuple",
+            "image 0: expected encoded bytes, got an array of tuple",
         ),
         (
             b"\x80\x03](cnumpy.core.numeric\n_frombuffer\nC\x01acnumpy\ndtype\n"
             + NESTED + b"\x85R\x86Re]\x86.",
-            "image 0: expected encoded bytes, found an array of tuple",
+            "image 0: expected encoded bytes, got an array of tuple",
         ),
-        (b"\x80\x03](" + NESTED + b"e]\x86.", "image 0: expected encoded bytes, found 2 values"),
+        (b"\x80\x03](" + NESTED + b"e]\x86.", "image 0: expected encoded bytes, got 2 values"),
         (b"\x80\x03](c" + b"a" * 9000 + b"\n" + b"b" * 9000 + b"\ne.", f"{'a' * 40}.{'b' * 40},"),
         (
             pickle.dumps((["a" * 9000], SAME)),
-            f"image 0: expected encoded bytes, found str '{'a' * 40}'",
+            f"image 0: expected encoded bytes, got str '{'a' * 40}'",
         ),
     ],
 )  # fmt: skip
@@ -213,20 +213,20 @@ def test_a_giant_file_is_not_opened(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (IMAGES, "expected two lists, of images and of whether pairs match, found 8 values"),
-        ((IMAGES, SAME[:3]), "expected two images for each pair and 2 pairs or more, found 8 "
+        (IMAGES, "expected two lists, of images and of whether pairs match, got 8 values"),
+        ((IMAGES, SAME[:3]), "expected two images for each pair and 2 pairs or more, got 8 "
                              "images for 3 pairs"),
-        ((IMAGES[:2], SAME[:1]), "expected two images for each pair and 2 pairs or more, found 2 "
+        ((IMAGES[:2], SAME[:1]), "expected two images for each pair and 2 pairs or more, got 2 "
                                  "images for 1 pairs"),
-        ((["text"] * 8, SAME), "image 0: expected encoded bytes, found str 'text'"),
-        (([[1]] * 8, SAME), "image 0: expected encoded bytes, found 1 values"),
-        (([np.zeros(3)] * 8, SAME), "image 0: expected encoded bytes, found an array of 'f8'"),
-        ((7, SAME), "expected a list of encoded images, found int '7'"),
-        ((IMAGES, 7), "expected a list of truth values, found int '7'"),
+        ((["text"] * 8, SAME), "image 0: expected encoded bytes, got str 'text'"),
+        (([[1]] * 8, SAME), "image 0: expected encoded bytes, got 1 values"),
+        (([np.zeros(3)] * 8, SAME), "image 0: expected encoded bytes, got an array of 'f8'"),
+        ((7, SAME), "expected a list of encoded images, got int '7'"),
+        ((IMAGES, 7), "expected a list of truth values, got int '7'"),
         ((IMAGES, [True, 2, True, True]), "pair 1: expected True or False for a match, "
-                                          "found int '2'"),
+                                          "got int '2'"),
         ((IMAGES, [True, None, True, True]), "pair 1: expected True or False for a match, "
-                                             "found NoneType 'None'"),
+                                             "got NoneType 'None'"),
         (([b"x" * 99] * 8, SAME), "image 0: has 99 bytes; expected an encoded face of at most 50"),
     ],
 )  # fmt: skip

@@ -108,7 +108,7 @@ def test_by_default_results_go_into_the_run_once(protocol, run, built):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--far", "0"), "far: expected a number above 0, found 0.0"),
+        (("--far", "0"), "far: expected a number above 0, got 0.0"),
         (("--task", "who"), "no task named 'who'; the tasks are identity, pose"),
         (("--device", "abacus"), "--device abacus: cannot be used"),
         (("--fold-pairs", "3"), "expected 2 folds of 3 + 3 pairs"),
@@ -141,7 +141,7 @@ def test_rendered_sets_are_written_into_an_empty_folder(protocol, tmp_path):
     assert (code, "exists; choose" in output) == (2, True)
     code, output = protocol("render", "--out", tmp_path / "few", "--subjects", 6, "--folds", 4)
     assert code == 2
-    assert "expected two subjects or more for each of 4 folds, found 6" in output
+    assert "expected two subjects or more for each of 4 folds, got 6" in output
 
 
 @pytest.mark.parametrize("command", ["", "lfw", "cfp", "ijb-a", "bin", "render"])
@@ -179,12 +179,12 @@ TEXT = (
         ),
         (
             "mode: strickt",
-            "r.yaml:5:41: evaluators.0.mode: expected one of strict, compatible, found the text "
+            "r.yaml:5:41: evaluators.0.mode: expected one of strict, compatible, got the text "
             "'strickt'; did you mean 'strict'?",
         ),
         (
             "far: [0]",
-            "r.yaml:5:40: evaluators.0.far: expected a number above 0, found 0.0",
+            "r.yaml:5:40: evaluators.0.far: expected a number above 0, got 0.0",
         ),
     ],
 )

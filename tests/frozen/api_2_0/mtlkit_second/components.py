@@ -9,6 +9,7 @@ from torch import nn
 
 from mtlkit.adapters import Adapter, AdapterModule
 from mtlkit.backbones import Backbone, BackboneModule, MapFeatures, VectorFeatures, one_input
+from mtlkit.callbacks import Callback, CallbackState
 from mtlkit.data import Categorical, Data, DataSource, Numeric, NumberTarget, Split, Target
 from mtlkit.evaluators import EvaluationResult, Evaluator
 from mtlkit.heads import Head, HeadModule
@@ -171,6 +172,14 @@ class Falling(Schedule):
 
 
 @attrs.frozen(kw_only=True)
+class Steps(Callback):
+    """Count the updates."""
+
+    def build(self, run):
+        return StepCount(run)
+
+
+@attrs.frozen(kw_only=True)
 class Count(Evaluator):
     """How many samples there are."""
 
@@ -224,6 +233,18 @@ class MiddleModule(AdapterModule):
 
     def forward(self, features, context):
         return features[:, :, features.shape[2] // 2, features.shape[3] // 2]
+
+
+class StepCount(CallbackState):
+    """The number of updates, in a buffer that checkpoints hold."""
+
+    def __init__(self, run):
+        super().__init__(run)
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+
+    def after_update(self, step):
+        self.count += 1
+        assert self.count == step
 
 
 class AbsoluteHead(HeadModule):

@@ -20,6 +20,7 @@ def mtlkit_register(catalog):
     catalog.transforms.add("second/nudge", f"{at}:Nudge", "a little added")
     catalog.optimizers.add("second/descent", f"{at}:Descent", "plain descent")
     catalog.schedules.add("second/falling", f"{at}:Falling", "falls to zero")
+    catalog.callbacks.add("second/steps", f"{at}:Steps", "a count of the updates")
     catalog.evaluators.add("second/count", f"{at}:Count", "how many samples there are")
     catalog.loggers.add("second/diary", f"{at}:Diary", "a line for each event")
 

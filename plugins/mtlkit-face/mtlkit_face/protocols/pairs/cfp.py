@@ -128,7 +128,7 @@ def _numbered(tree: Tree, path: Path, pictures: list[FaceImage], people: list[st
         location = f"{path}:{number}"
         key, _, listed = line.strip().partition(" ")
         if not key.isdecimal() or not listed.strip():
-            raise DataError(f"{location}: expected `number path`, found {line.strip()!r}")
+            raise DataError(f"{location}: expected `number path`, got {line.strip()!r}")
         if int(key) in indices:
             raise DataError(f"{location}: the number {key} is listed twice")
         relative = inside(tree.root, listed, location, start="Protocol")
@@ -145,7 +145,7 @@ def _person(relative: PurePosixPath, location: str) -> str:
     """Return the folder two above a picture: ``Data/Images/001/frontal/01.jpg``."""
     if len(relative.parts) < 3:
         raise DataError(
-            f"{location}: expected a path as `../Data/Images/001/frontal/01.jpg`, found {relative}"
+            f"{location}: expected a path as `../Data/Images/001/frontal/01.jpg`, got {relative}"
         )
     return relative.parts[-3]
 
@@ -163,7 +163,7 @@ def _folds(split: Path) -> list[Path]:
     numbers = [int(folder.name) for folder in folders]
     if len(folders) < 2 or numbers != list(range(1, len(folders) + 1)):
         raise DataError(
-            f"{split}: expected folders 01, 02, ... for two folds or more, found "
+            f"{split}: expected folders 01, 02, ... for two folds or more, got "
             f"{', '.join(folder.name for folder in folders) or 'none'}"
         )
     return folders
@@ -176,7 +176,7 @@ def _pairs(path: Path, first: _Numbered, second: _Numbered) -> list[tuple[int, i
             continue
         words = re.split(r"[\s,]+", line.strip())
         if len(words) != 2 or not all(word.isdecimal() for word in words):
-            raise DataError(f"{path}:{number}: expected two numbers, `3,7`; found {line.strip()!r}")
+            raise DataError(f"{path}:{number}: expected two numbers, `3,7`; got {line.strip()!r}")
         for word, side in zip(words, (first, second), strict=True):
             if int(word) not in side.indices:
                 raise DataError(
@@ -196,7 +196,7 @@ def _check_counts(split: Path, rows: list[tuple[int, int, bool, int]], folds: in
         if counts != {True: expected, False: expected} or expected == 0:
             raise DataError(
                 f"{split / f'{fold + 1:02d}'}: expected as many pairs in same.txt and diff.txt as "
-                f"in those of the first fold ({expected}), found {counts[True]} and "
+                f"in those of the first fold ({expected}), got {counts[True]} and "
                 f"{counts[False]}. The lists are incomplete"
             )
 

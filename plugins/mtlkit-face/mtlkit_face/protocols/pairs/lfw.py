@@ -97,7 +97,7 @@ def _counts(path: Path, lines: list[str]) -> tuple[int, int]:
     if len(head) != 2 or not all(word.isdecimal() and int(word) > 0 for word in head):
         raise DataError(
             f"{path}:1: expected the number of folds and of pairs of each kind, such as `10 300`, "
-            f"found {lines[0].strip()!r}; use View 2's list"
+            f"got {lines[0].strip()!r}; use View 2's list"
             if lines
             else f"{path}: is empty; expected {_DESCRIPTION}"
         )
@@ -110,14 +110,14 @@ def _pairs(path: Path, lines: list[str], folds: int, count: int) -> Iterator[tup
     if len(rows) != 2 * count * folds:
         raise DataError(
             f"{path}: expected {folds} folds of {count} + {count} pairs, {2 * count * folds} lines "
-            f"after the first, as its first line says; found {len(rows)}. The list is incomplete"
+            f"after the first, as its first line says; got {len(rows)}. The list is incomplete"
         )
     for order, (number, line) in enumerate(rows):
         fields = line.strip().split("\t") if "\t" in line.strip() else line.split()
         expected = 3 if order % (2 * count) < count else 4
         if len(fields) != expected:
             form = "`name i j`, one person" if expected == 3 else "`name i name j`, two people"
-            raise DataError(f"{path}:{number}: expected {form}; found {line.strip()!r}")
+            raise DataError(f"{path}:{number}: expected {form}; got {line.strip()!r}")
         yield number, [field.strip() for field in fields]
 
 
@@ -128,9 +128,9 @@ def _sides(
     name, other = fields[0], fields[0] if len(fields) == 3 else fields[2]
     for word in (fields[1], fields[-1]):
         if not word.isdecimal():
-            raise DataError(f"{path}:{number}: expected the number of an image, found {word!r}")
+            raise DataError(f"{path}:{number}: expected the number of an image, got {word!r}")
     if len(fields) == 4 and name == other:
-        raise DataError(f"{path}:{number}: expected two people, found {name!r} twice")
+        raise DataError(f"{path}:{number}: expected two people, got {name!r} twice")
     yield name, int(fields[1]), first
     yield other, int(fields[-1]), second
 

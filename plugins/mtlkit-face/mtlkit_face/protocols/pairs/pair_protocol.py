@@ -136,7 +136,7 @@ def expect_folds(config: PairProtocol, pairs: PairSet, folds: int, fold_pairs: i
     """Raise `DataError` in strict mode if the set has other numbers than the options."""
     if config.mode is Mode.STRICT and (pairs.folds, len(pairs)) != (folds, 2 * fold_pairs * folds):
         raise DataError(
-            f"{config.name}: expected {folds} folds of {fold_pairs} + {fold_pairs} pairs, found "
+            f"{config.name}: expected {folds} folds of {fold_pairs} + {fold_pairs} pairs, got "
             f"{pairs.version}. Complete the lists, or set `folds` and `fold_pairs` of "
             f"the set, or `mode: compatible`"
         )

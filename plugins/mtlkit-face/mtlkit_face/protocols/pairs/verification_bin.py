@@ -64,13 +64,13 @@ def read_pickled_pairs(path: Path, folds: int = 10) -> PairSet:
     content = read_guarded(path)
     if not isinstance(content, list | tuple) or len(content) != 2:
         raise DataError(
-            f"{path}: expected two lists, of images and of whether pairs match, found "
+            f"{path}: expected two lists, of images and of whether pairs match, got "
             f"{_described(content)}"
         )
     contents, same = _contents(path, content[0]), _truths(path, content[1])
     if len(contents) != 2 * len(same) or len(same) < folds:
         raise DataError(
-            f"{path}: expected two images for each pair and {folds} pairs or more, found "
+            f"{path}: expected two images for each pair and {folds} pairs or more, got "
             f"{len(contents):,} images for {len(same):,} pairs"
         )
     pictures = [
@@ -96,14 +96,14 @@ def _in_order(pairs: int, folds: int) -> Indices:
 def _contents(path: Path, images: object) -> list[bytes]:
     """Return the encoded images, without copies of repeated ones."""
     if not isinstance(images, list | tuple):
-        raise DataError(f"{path}: expected a list of encoded images, found {_described(images)}")
+        raise DataError(f"{path}: expected a list of encoded images, got {_described(images)}")
     contents: list[bytes] = []
     copies: dict[int, bytes] = {}  # a pickle may refer to one image many times
     for number, image in enumerate(images):
         content = _unsigned(image) if isinstance(image, StoredArray) else image
         if not isinstance(content, bytes | bytearray):
             raise DataError(
-                f"{path}: image {number}: expected encoded bytes, found {_described(image)}"
+                f"{path}: image {number}: expected encoded bytes, got {_described(image)}"
             )
         if len(content) > MAX_IMAGE_BYTES:
             raise DataError(
@@ -130,11 +130,11 @@ def _truths(path: Path, stored: object) -> Bools:
     elif isinstance(stored, list | tuple):
         values = stored
     else:
-        raise DataError(f"{path}: expected a list of truth values, found {_described(stored)}")
+        raise DataError(f"{path}: expected a list of truth values, got {_described(stored)}")
     for number, value in enumerate(values):
         if not isinstance(value, bool | int) or value not in (0, 1):
             raise DataError(
-                f"{path}: pair {number}: expected True or False for a match, found "
+                f"{path}: pair {number}: expected True or False for a match, got "
                 f"{_described(value)}"
             )
     return np.array(values, dtype=bool)

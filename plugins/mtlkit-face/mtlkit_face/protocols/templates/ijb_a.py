@@ -72,7 +72,7 @@ class IJBA(Protocol):
         splits = read_splits(self.protocol or self.images)
         if self.mode is Mode.STRICT and len(splits) != self.splits:
             raise DataError(
-                f"{self.name}: expected {self.splits} splits, found {len(splits)}. Complete the "
+                f"{self.name}: expected {self.splits} splits, got {len(splits)}. Complete the "
                 f"set, or set `splits` of another one, or `mode: compatible`"
             )
         rows = (row for split in splits for row in split.sightings())

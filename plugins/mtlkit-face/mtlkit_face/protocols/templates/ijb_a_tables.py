@@ -85,7 +85,7 @@ def _numbers(folder: Path) -> list[int]:
     numbers = sorted(int(suffix) for suffix in suffixes if suffix.isdecimal())
     if not numbers or numbers != list(range(1, len(numbers) + 1)):
         raise DataError(
-            f"{folder}: expected the folders split1, split2, ... without a gap, found "
+            f"{folder}: expected the folders split1, split2, ... without a gap, got "
             f"{', '.join(sorted(names)) or 'none'}"
         )
     return numbers
@@ -136,7 +136,7 @@ def _templates(path: Path) -> dict[int, TemplateRows]:
             continue
         location = f"{path}:{rows.line_num}"
         if len(fields) > len(header):
-            raise DataError(f"{location}: expected {len(header)} fields, found {len(fields)}")
+            raise DataError(f"{location}: expected {len(header)} fields, got {len(fields)}")
         row = dict(zip(header, (field.strip() for field in fields), strict=False))
         number, subject = (_number(row, key, location) for key in ("TEMPLATE_ID", "SUBJECT_ID"))
         template = templates.setdefault(number, TemplateRows(subject))
@@ -154,13 +154,13 @@ def _templates(path: Path) -> dict[int, TemplateRows]:
 
 def _number(row: Mapping[str, str], key: str, location: str) -> int:
     if not row.get(key, "").isdecimal():
-        raise DataError(f"{location}: {key}: expected a whole number, found {row.get(key, '')!r}")
+        raise DataError(f"{location}: {key}: expected a whole number, got {row.get(key, '')!r}")
     return int(row[key])
 
 
 def _sighting(row: Mapping[str, str], subject: int, location: str) -> Sighting:
     if not row.get("FILE"):
-        raise DataError(f"{location}: FILE: expected the name of a picture, found an empty field")
+        raise DataError(f"{location}: FILE: expected the name of a picture, got an empty field")
     return Sighting(
         file=row["FILE"],
         sighting=row.get("SIGHTING_ID", ""),
@@ -178,9 +178,7 @@ def _box(row: Mapping[str, str], location: str) -> tuple[float, float, float, fl
     try:
         left, top, width, height = (float(cell) for cell in cells)
     except ValueError as cause:
-        raise DataError(
-            f"{location}: {', '.join(_BOX)}: expected numbers, found {cells}"
-        ) from cause
+        raise DataError(f"{location}: {', '.join(_BOX)}: expected numbers, got {cells}") from cause
     if not np.isfinite([left, top, width, height]).all() or width <= 0 or height <= 0:
         return None
     return left, top, width, height
@@ -194,7 +192,7 @@ def _comparisons(path: Path, templates: Templates) -> Indices:
         if not line.strip() or (number == 1 and not words[0].isdecimal()):
             continue  # some copies have a header
         if len(words) != 2 or not all(word.isdecimal() for word in words):
-            raise DataError(f"{path}:{number}: expected two templates, found {line.strip()!r}")
+            raise DataError(f"{path}:{number}: expected two templates, got {line.strip()!r}")
         pair = [int(word) for word in words]
         unknown = [template for template in pair if template not in templates]
         if unknown:
