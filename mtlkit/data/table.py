@@ -26,7 +26,7 @@ from mtlkit.data.paths import find_file
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.data.split_indices import SPLIT, split_indices
-from mtlkit.data.table_features import TableFeatures, fit_features
+from mtlkit.data.table_features import FeatureColumns, fit_features
 from mtlkit.data.table_files import new_rows, read_table
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.name_patterns import expand_names
@@ -112,7 +112,7 @@ class Table(DataSource):
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
         new = new_rows(rows, self.key)
-        features = TableFeatures.from_json(preprocessing)
+        features = FeatureColumns.from_json(preprocessing)
         features.check_new(new, fill=self.fill)
         inputs = features.encode(new, fill=self.fill)
         return Split(inputs=inputs, columns={}, ids=[row.file for row in new])

@@ -29,10 +29,10 @@ class FeatureColumn:
 
 
 @attrs.frozen(kw_only=True)
-class TableFeatures:
+class FeatureColumns:
     """Columns of inputs in order, and all columns of the training table.
 
-    >>> features = TableFeatures(
+    >>> features = FeatureColumns(
     ...     columns=(FeatureColumn(name="x", mean=1.0, std=2.0),), known=("x", "label")
     ... )
     >>> features.encode([Row("a", {"x": "5"}, "a")], fill=False).tolist()
@@ -48,7 +48,7 @@ class TableFeatures:
         return values
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "TableFeatures":
+    def from_json(cls, values: Mapping[str, Any]) -> "FeatureColumns":
         """Return what `to_json` returned."""
         return cattrs.structure(values, cls)
 
@@ -115,7 +115,7 @@ class TableFeatures:
 
 def fit_features(
     rows: Sequence[Row], names: Sequence[str], train: Sequence[int], known: Iterable[str]
-) -> TableFeatures:
+) -> FeatureColumns:
     """Return the columns `names` fitted to the rows `train`: mean 0 and std 1, and words.
 
     A column of numbers has numbers in all `rows`. Raises `DataError` for a column without a value.
@@ -134,7 +134,7 @@ def fit_features(
         if not words:
             raise _empty(name)
         columns.append(FeatureColumn(name=name, words=words))
-    return TableFeatures(columns=tuple(columns), known=tuple(known))
+    return FeatureColumns(columns=tuple(columns), known=tuple(known))
 
 
 def _statistics(

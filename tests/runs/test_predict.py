@@ -219,7 +219,7 @@ def test_the_command_writes_what_python_returns(run, rows, tmp_path, suffix):
 
 
 def test_another_device_is_refused(run):
-    with pytest.raises(RunError, match=r"device: expected one of auto, cpu, cuda, .*found 'tpu'"):
+    with pytest.raises(RunError, match=r"device: expected one of auto, cpu, cuda, .*got 'tpu'"):
         mtlkit.load_model(run.path, device="tpu")
 
 
