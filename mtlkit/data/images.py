@@ -13,6 +13,7 @@ from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.decoding import INTERPOLATIONS, MEMORY, Frame, StoredImages, read_images, threads
 from mtlkit.data.filename_pattern import compile_pattern
+from mtlkit.data.image_faults import fault_report, no_images, skipped_files
 from mtlkit.data.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
 from mtlkit.data.inputs import Inputs
 from mtlkit.data.label_columns import (
@@ -37,9 +38,6 @@ from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.data.table_files import read_table
 from mtlkit.errors import DataError
 from mtlkit.features.pretrained import PretrainedImages
-
-SHOWN = 10
-"""Number of files that a message lists before it counts the rest."""
 
 
 def _one_source_of_labels(images: "Images", _: "attrs.Attribute[Any]", value: str | None) -> None:
@@ -190,10 +188,10 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     faults.sort(key=lambda fault: fault.file)
     total = len(listing.rows) + len(listing.faults)
     if faults and not config.skip_bad:
-        raise DataError(_fault_report(faults, total, config.folder))
+        raise DataError(fault_report(faults, total, config.folder))
     good = [index for index in range(len(listing.rows)) if index not in unreadable]
     if not good:
-        raise DataError(f"{config.folder}: {_no_images(faults, listing.other)}")
+        raise DataError(f"{config.folder}: {no_images(faults, listing.other)}")
     rows = [single[index] for index in good]
     indices = split_indices(config.split, rows)
     columns = columns_by_split(config, rows, indices, without=SPLIT)
@@ -214,7 +212,7 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
         label: f"{len(names)} columns: {shortened(names)}" for label, names in groups.items()
     }
     summary |= {label: value.target.noun for label, value in config.maps.items()}
-    summary |= _skipped(faults, listing.other)
+    summary |= skipped_files(faults, listing.other)
     divided = config.split.groups if config.split else None
     return Data(
         train=splits["train"],
@@ -292,35 +290,6 @@ def _inputs(
     if pixels is None:
         return StoredImages([paths[index] for index in indices], frame, workers)
     return pixels[torch.tensor(indices)]
-
-
-def _fault_report(faults: Sequence[Fault], total: int, folder: Path) -> str:
-    lines = [f"{folder}: {len(faults)} of {total} files cannot be used:"]
-    lines += [f"  {fault.file}: {fault.reason}" for fault in faults[:SHOWN]]
-    if len(faults) > SHOWN:
-        lines.append(f"  and {len(faults) - SHOWN} more")
-    lines.append(
-        "repair them, list them under `ignore`, or skip and count them with `skip_bad: true`"
-    )
-    return "\n".join(lines)
-
-
-def _no_images(faults: Sequence[Fault], other: Sequence[str]) -> str:
-    facts = [f"{key}: {value}" for key, value in _skipped(faults, other).items()]
-    return "; ".join(["no image can be used", *(facts or ["the folder has no file"])])
-
-
-def _skipped(faults: Sequence[Fault], other: Sequence[str]) -> dict[str, str]:
-    facts = {}
-    if faults:
-        facts["skipped"] = _files([fault.file for fault in faults])
-    if other:
-        facts["not images"] = _files(other)
-    return facts
-
-
-def _files(names: Sequence[str]) -> str:
-    return f"{len(names)} {'file' if len(names) == 1 else 'files'}: {shortened(names)}"
 
 
 def _size(frame: Frame) -> str:

@@ -3,6 +3,7 @@
 import csv
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,5 +96,5 @@ def _write(rendered: RenderedSet, temporary: Path, out: Path) -> None:
         _save(sheet, temporary / "sheet.png")
     with _naming(out / "labels.csv"):
         _write_labels(rows, temporary / "labels.csv")
-    if hasattr(os, "sync"):
+    if sys.platform != "win32":
         os.sync()  # once, because a sync of each picture takes longer than its rendering
