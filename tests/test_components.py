@@ -192,6 +192,7 @@ EXAMPLES = {
     "schedules/constant": {"warmup_steps": 3},
     "schedules/cosine": {"floor": 0.5},
     "schedules/steps": {"at_progress": (0.25,), "factor_each": 0.5},
+    "evaluators/pictures": {"samples": 2, "inputs": True},
     "evaluators/tasks": {},
     "metrics/accuracy": {},
     "metrics/angle-mean": {},
