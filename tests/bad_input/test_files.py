@@ -227,7 +227,7 @@ def test_a_class_count_that_disagrees_with_the_data(classes, home, refused):
     ("override", "words"),
     [
         ("tasks.age.head=classification", "the label 'age' is a number"),
-        ("tasks.side.head=regression", "the label 'side' has classes"),
+        ("tasks.side.head=regression", "the label 'side' is a class (N,)"),
         ("tasks.more={}", "the data has no label 'more'; it has: age, side, who"),
         ("data.numeric=[agee]", "data.numeric: got 'agee', expected one of"),
         ("data.split={groups: person}", "data.split.groups: got 'person'"),
