@@ -1,6 +1,6 @@
 """Damaged and odd tables of a user: each is read, or refused with a clear error.
 
-Such a file has no checksum of its own (the pages of Parquet may), so a changed digit is another
+Such a file has no checksum for the whole (the pages of Parquet may), so a changed digit is another
 table, and "same" means only that it was read.
 """
 
@@ -74,7 +74,7 @@ def _damaged(content: bytes, rng: random.Random) -> tuple[str, bytes]:
 
 
 def _tried(home: Path, cases: list[tuple[str, str, str, bytes]]) -> Iterator[Case]:
-    """Read the tables in one child; if it breaks, each in a child of its own."""
+    """Read the tables in one child; if it breaks, each in a separate child."""
 
     def act() -> None:
         for _, _, form, content in cases:

@@ -95,5 +95,5 @@ def _write(rendered: RenderedSet, temporary: Path, out: Path) -> None:
         _save(sheet, temporary / "sheet.png")
     with _naming(out / "labels.csv"):
         _write_labels(rows, temporary / "labels.csv")
-    if hasattr(os, "sync"):
+    if os.name == "posix":
         os.sync()  # once, because a sync of each picture takes longer than its rendering
