@@ -1,6 +1,6 @@
 """Damaged and odd tables of a user: each is read, or refused with a clear error.
 
-Such a file has no separate checksum (the pages of Parquet may), so a changed digit is another
+Such a file has no checksum for the whole (the pages of Parquet may), so a changed digit is another
 table, and "same" means only that it was read.
 """
 

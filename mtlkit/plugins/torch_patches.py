@@ -103,12 +103,12 @@ def _is_wrapper(old: Any, new: Any) -> bool:
 
 def _foreign_attributes() -> Iterator[str]:
     """Yield the names of functions and classes neither of torch nor of the standard library."""
-    allowed = {"", *OWN, *sys.stdlib_module_names}
+    trusted = {"", *OWN, *sys.stdlib_module_names}
     for name, owner in _owners().items():
         for key, value in vars(owner).items():
             if isinstance(value, FunctionType):
                 module = value.__globals__.get("__name__")
             else:
                 module = value.__module__ if isinstance(value, type) else ""
-            if str(module).partition(".")[0] not in allowed:
+            if str(module).partition(".")[0] not in trusted:
                 yield f"{name}.{key}"

@@ -15,7 +15,7 @@ def test_a_short_campaign(tmp_path):
         [
             *(sys.executable, str(SCRIPT), str(tmp_path / "state.jsonl"), "--fraction", "0.006"),
             *("--part", "kills", "--part", "corruptions", "--part", "documents"),
-            *("--part", "plugins"),
+            *("--part", "tables"),
         ],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -3,7 +3,6 @@
 import csv
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,10 +63,10 @@ def write_png_folder(rendered: RenderedSet, out: Path) -> None:
     """
     out = out.resolve()  # "." has no sibling
     if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"{out}: got a file, expected a new or empty folder")
+        raise NotADirectoryError(f"{out}: found a file, expected a new or empty folder")
     if out.is_dir() and any(out.iterdir()):
         count = sum(1 for _ in out.iterdir())
-        raise FileExistsError(f"{out}: got {count} entries, expected a new or empty folder")
+        raise FileExistsError(f"{out}: found {count} entries, expected a new or empty folder")
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     with _naming(out):
         temporary.mkdir(parents=True)
@@ -96,5 +95,5 @@ def _write(rendered: RenderedSet, temporary: Path, out: Path) -> None:
         _save(sheet, temporary / "sheet.png")
     with _naming(out / "labels.csv"):
         _write_labels(rows, temporary / "labels.csv")
-    if sys.platform != "win32":
+    if os.name == "posix":
         os.sync()  # once, because a sync of each picture takes longer than its rendering
