@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mtlkit.component import (
+    LARGEST_NUMBER,
+    LARGEST_WHOLE,
     Component,
     Problem,
     above,
@@ -53,8 +55,13 @@ def said(validator, value) -> str:
 @given(value=NUMBERS | st.integers(-3, 4))
 def test_a_range(validator, holds, expected, value):
     complaint = said(validator, value)
-    assert (complaint == "") == (math.isfinite(value) and holds(value))
-    if complaint:
+    whole = expected.startswith("a whole")
+    largest, kind = (LARGEST_WHOLE, "int64") if whole else (LARGEST_NUMBER, "float32")
+    inside = math.isfinite(value) and holds(value)
+    assert (complaint == "") == (inside and value <= largest)
+    if complaint and inside:
+        assert complaint == f"field: expected at most {largest!r}, the largest {kind}"
+    elif complaint:
         assert complaint == f"field: expected {expected}, got {value!r}"
 
 

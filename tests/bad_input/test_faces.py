@@ -76,7 +76,7 @@ def test_a_recipe_with_a_mistake(command, override, words, refused):
         ("tasks.pose.head={type: classification, classes: 12}", "states 12 classes, the training"),
         (
             "tasks.more={target: expression, head: regression}",
-            "the label 'expression' has classes, the head predicts a number",
+            "the label 'expression' is a class (N,), the head Regression predicts",
         ),
         ("router.branch=block", "can be split before its last block"),
         ("evaluators=[{type: face/identification, by: angle}]", "'angle'"),

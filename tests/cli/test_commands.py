@@ -161,8 +161,8 @@ class TestExplain:
         assert rows["schedule"].endswith("mtlkit 0.1.0; default")
         losses = out[out.index("losses of a step") :].split("\n")
         assert [line.split() for line in losses[1:3]] == [
-            ["subject", "main", "task", "classification"],
-            ["yaw", "side", "task", "classification"],
+            ["subject", "main", "task", "a", "class"],
+            ["yaw", "side", "task", "a", "class"],
         ]
         note = "note: weighting: Dynamic divides `total` among the side tasks, and 'yaw' is the"
         assert out.rstrip().splitlines()[-1].startswith(note)
@@ -174,7 +174,7 @@ class TestExplain:
         assert err.splitlines() == [
             f"{recipe}:6:28: weighting.totl: unknown option of 'dynamic' (mtlkit 0.1.0); "
             "did you mean 'total'?",
-            "--set seed=x: seed: expected a whole number of at least 0, got the text 'x'",
+            "--set seed=x: seed: expected a whole number from 0 to 18446744073709551615, got the text 'x'",
             "mtlkit: error: 2 mistakes, nothing was run",
         ]
 
