@@ -14,7 +14,7 @@ from mtlkit import fit, hookimpl, load_catalog, resume
 from mtlkit.backbones import MLP
 from mtlkit.data import DataSource, Loading
 from mtlkit.errors import DataError
-from mtlkit.evaluators import Chart, Section, Series, Text
+from mtlkit.evaluators import Chart, Section, Text
 from mtlkit.loggers import StepEvent
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.hooks import Hooks
@@ -239,7 +239,7 @@ class TestReportSections:
         "block",
         [
             "no block",
-            Chart(title="t", kind="pie", x_label="", y_label="", series={"a": Series(x=(), y=())}),
+            Chart(title="t", kind="line", x_label="", y_label="", series={"a": None}),
         ],
         ids=["no block", "no such chart"],
     )

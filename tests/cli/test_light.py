@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mtlkit.cli import COMMANDS
+from mtlkit.runs.changes import recipe_checksum
 from mtlkit.runs.folder import write_json
 
 HEAVY = ("torch", "timm", "numpy", "matplotlib", "PIL", "yaml", "cattrs", "rich", "jinja2")
@@ -58,7 +59,8 @@ def test_help_imports_nothing_heavy(command):
 
 def test_listing_runs_imports_nothing_heavy(tmp_path):
     (tmp_path / "recipe.yaml").write_text("seed: 3\nweighting: {type: equal}\n")
-    write_json(tmp_path / "provenance.json", {})
+    recipe = (tmp_path / "recipe.yaml").read_bytes()
+    write_json(tmp_path / "provenance.json", {"recipe": recipe_checksum(recipe)})
     evaluation = {"format": 1, "metrics": {"a": 1.5}, "headlines": ["a"]}
     write_json(tmp_path / "evaluation.json", evaluation)
     code, modules, out = modules_of("runs", str(tmp_path))

@@ -135,7 +135,7 @@ class TestDisable:
         (tmp_path / "config").touch()
         code, _, err = call("disable", "acme")
         assert code == 2
-        assert "cannot be written: " in err
+        assert "disabled-plugins.txt: could not be written" in err
 
     def test_a_file_that_is_none_disables_nothing(self, call):
         disabled_file().parent.mkdir(parents=True)

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mtlkit.data import Categorical, Images, Loading, Table
+from mtlkit.backbones import VectorFeatures
+from mtlkit.data import Categorical, Images, Loading, NumberTarget, Table
 from mtlkit.errors import DataError
 from mtlkit.heads import Regression
 from mtlkit.metrics import MAE, R2
@@ -31,7 +32,7 @@ def test_labels_that_are_large_and_differ_little_keep_their_differences(tmp_path
     assert len(targets.unique()) == len(targets)
     assert set(targets.tolist()) <= set(expected.tolist())
 
-    head = Regression().build(3, ())
+    head = Regression().build(VectorFeatures(3), NumberTarget())
     head.fit_targets(targets)
     assert head.std.item() == pytest.approx(targets.std(correction=0).item(), rel=1e-9)
     features = torch.zeros(len(targets), 3)
@@ -40,7 +41,7 @@ def test_labels_that_are_large_and_differ_little_keep_their_differences(tmp_path
     predictions = head(features)  # the mean: no better than chance
     scores = {}
     for metric in (R2(), MAE()):
-        state = metric.build(())
+        state = metric.build(NumberTarget())
         state.update(predictions, targets)
         scores[metric.name] = state.compute()
     assert scores["r2"] == pytest.approx(0, abs=1e-6)

@@ -96,7 +96,8 @@ def test_the_snippets_of_the_reference_run():
         space: dict[str, object] = {}
         exec("\n".join([*imports, f"value = {call}"]), space)
         assert space["value"] == component()
-        assert types_in(yaml.safe_load(snippets["yaml"])) >= {name}
+        if plural != "targets":  # data sources choose them, no recipe does
+            assert types_in(yaml.safe_load(snippets["yaml"])) >= {name}
         run += 1
     assert run > 40
 

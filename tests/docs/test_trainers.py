@@ -52,6 +52,7 @@ end = dist.destroy_process_group
 dist.init_process_group = dist.destroy_process_group = lambda *arguments: None
 for name in ("ddp", "fsdp"):
     runpy.run_path(f"{name}.py")
+dist.barrier()
 end()
 """
 """One group for both sections, because starting processes takes most of the time."""

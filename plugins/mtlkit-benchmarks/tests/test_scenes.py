@@ -99,5 +99,5 @@ def test_a_scene_depends_only_on_the_seed_and_its_number():
 
 
 def test_a_size_of_three_sides_is_refused():
-    with pytest.raises(ValueError, match=r"size: expected pixels of a side.*found \(1, 2, 3\)"):
+    with pytest.raises(ValueError, match=r"size: expected pixels of a side.*got \(1, 2, 3\)"):
         Scenes(size=(1, 2, 3))

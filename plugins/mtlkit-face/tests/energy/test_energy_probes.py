@@ -103,7 +103,7 @@ NUMBER = Numeric(torch.ones(2))
             "energy: 1 samples have a class of 'yaw' that no training sample has, so no probe can "
             "predict it; remove 'yaw' from `probes`",
         ),
-        ("age", "the label 'age' is a number; expected classes"),
+        ("age", "the label 'age' is a number (N,); expected a class"),
     ],
 )
 def test_a_label_that_cannot_be_probed_is_an_error_where_it_was_asked_for(label, message):

@@ -127,7 +127,7 @@ def test_the_metrics_of_each_split_have_names_of_their_own():
         (Identification(), "the data has no label 'expression'; it has: age, subject, yaw"),
         (asked(subject="person"), "the data has no label 'person'"),
         (asked(by="light"), "the data has no label 'light'"),
-        (asked(by="age"), "the label 'age' is a number; expected classes"),
+        (asked(by="age"), r"the label 'age' is a number \(N,\); expected a class"),
         (asked(groups={"half": (30,)}), "groups: the label 'yaw' has no value '30'"),
         (Identification(gallery={"yaw": 7}), "the label 'yaw' has no value '7'"),
     ],

@@ -73,8 +73,9 @@ def test_a_command_writes_result_evaluation_and_report(protocol, run, built, tmp
     for result in results:
         assert result["weights"] == weights
         preprocessing = result["preprocessing"]
-        assert preprocessing["shape"] == assembly["inputs"]["shape"]
-        assert (preprocessing["mean"], preprocessing["std"]) == (assembly["mean"], assembly["std"])
+        assert all(
+            preprocessing[key] == assembly["inputs"][key] for key in ("shape", "mean", "std")
+        )
     facts = json.loads((out / "evaluation.json").read_text())["facts"]
     assert facts["weights, SHA-256"] == weights
     assert weights in (out / "report.html").read_text()
