@@ -22,7 +22,7 @@ from mtlkit.plugins.observers import HOOK_OF, SECTIONS, Observers
 from mtlkit.runs import CheckpointSaved, EpochEnded, Evaluated, RunEnded, RunInfo, RunStarted
 from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import RunSession
-from mtlkit.runs.folder import RunFolder
+from mtlkit.runs.folder import RunFolder, State
 from mtlkit.testing import add_small_data, small_recipe
 from mtlkit.training.ranks import Ranks
 
@@ -209,6 +209,8 @@ def test_a_resumed_run_starts_at_its_checkpoint(tmp_path):
     catalog = catalog_with(a=recording(calls))
     fit(RECIPE, tmp_path / "run", catalog=catalog, quiet=True)
     del calls[:]
+    folder = RunFolder(tmp_path / "run")
+    folder.write_status(attrs.evolve(folder.status(), state=State.INTERRUPTED))
     resume(tmp_path / "run", catalog=catalog, quiet=True)
     assert calls[0][2] == RunStarted(step=4)
     calls.clear()

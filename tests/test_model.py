@@ -85,7 +85,8 @@ def test_a_missing_label_stays_missing():
         (
             Task(target="pose", head=Regression()),
             r"the label 'pose' is a class \(N,\), the head Regression predicts a number \(N,\); "
-            r"list the label in `data.numeric` if it is a number, or use `head: \{type: classification\}`",
+            r"list the label in `data.numeric` if it is a number, or use "
+            r"`head: \{type: classification\}`",
         ),
     ],
 )

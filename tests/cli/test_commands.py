@@ -174,7 +174,8 @@ class TestExplain:
         assert err.splitlines() == [
             f"{recipe}:6:28: weighting.totl: unknown option of 'dynamic' (mtlkit 0.1.0); "
             "did you mean 'total'?",
-            "--set seed=x: seed: expected a whole number from 0 to 18446744073709551615, got the text 'x'",
+            "--set seed=x: seed: expected a whole number from 0 to 18446744073709551615, got the "
+            "text 'x'",
             "mtlkit: error: 2 mistakes, nothing was run",
         ]
 

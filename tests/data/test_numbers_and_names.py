@@ -32,7 +32,7 @@ def test_labels_that_are_large_and_differ_little_keep_their_differences(tmp_path
     assert len(targets.unique()) == len(targets)
     assert set(targets.tolist()) <= set(expected.tolist())
 
-    head = Regression().build(VectorFeatures(3), NumberTarget())
+    head = Regression().build(VectorFeatures(width=3), NumberTarget())
     head.fit_targets(targets)
     assert head.std.item() == pytest.approx(targets.std(correction=0).item(), rel=1e-9)
     features = torch.zeros(len(targets), 3)

@@ -93,7 +93,8 @@ def test_labels_of_two_sides_swap_their_columns():
         (
             Mirror(p=1.0, negate=("task.jaw",)),
             VectorTarget(names=("yaw", "pitch")),
-            "transforms: mirror: negate: got task.jaw, expected a component of the task: yaw, pitch",
+            "transforms: mirror: negate: got task.jaw, expected a component of the task: yaw, "
+            "pitch",
         ),
     ],
 )
