@@ -63,10 +63,10 @@ def write_png_folder(rendered: RenderedSet, out: Path) -> None:
     """
     out = out.resolve()  # "." has no sibling
     if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"{out}: found a file, expected a new or empty folder")
+        raise NotADirectoryError(f"{out}: got a file, expected a new or empty folder")
     if out.is_dir() and any(out.iterdir()):
         count = sum(1 for _ in out.iterdir())
-        raise FileExistsError(f"{out}: found {count} entries, expected a new or empty folder")
+        raise FileExistsError(f"{out}: got {count} entries, expected a new or empty folder")
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     with _naming(out):
         temporary.mkdir(parents=True)
