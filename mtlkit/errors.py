@@ -23,7 +23,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def error_text(cause: BaseException, longest: int = 400) -> str:
-    """Return the type and the message of `cause` on one line, even if its ``__str__`` raises.
+    r"""Return the type and the message of `cause` on one line, even if its ``__str__`` raises.
 
     >>> error_text(ValueError("two\nlines")), error_text(KeyError())
     ('ValueError: two lines', 'KeyError: (no message)')
