@@ -23,7 +23,7 @@ UNFINISHED = re.compile(r"\d+ of \d+ runs|[1-9]\d* runs to make")
 """Words by which an output states that runs of a study are missing."""
 
 Answers = Mapping[str, tuple[int, str]]
-"""What each reader answered: exit code and output."""
+"""Exit code and output of each reader."""
 
 
 @attrs.frozen

@@ -85,10 +85,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"which are not loaded: {why}; save the model's state_dict"
         ) from cause
     except Exception as cause:  # torch and safetensors raise many types for other files
-        why = str(cause).partition(". ")[0]  # omits torch's advice on unsafe loading
+        why = error_text(cause).partition(". ")[0]  # omits torch's advice on unsafe loading
         raise AssemblyError(
-            f"backbone.weights: {str(path)!r} is not a file of weights: "
-            f"{type(cause).__name__}: {why}"
+            f"backbone.weights: {str(path)!r} is not a file of weights: {why}"
         ) from cause
     while isinstance(state, Mapping):
         wrapped = [state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)]

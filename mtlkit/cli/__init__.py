@@ -66,7 +66,7 @@ COMMANDS = {
 
 
 SPIN_COUNT = "10000"
-"""How often an OpenMP thread looks for work before it sleeps: costs nothing on an idle machine,
+"""Number of times that an OpenMP thread looks for work before it sleeps; free on an idle machine,
 and frees a core that another process wants (`benchmarks/bench_busy_machine.py`)."""
 
 

@@ -31,7 +31,7 @@ class CommandState(Protocol):
     """State of the running command, which sets it while it starts."""
 
     traceback: bool
-    """Whether to raise errors instead of printing them."""
+    """True to raise errors instead of printing them."""
 
     owner: str
     """The distribution of the command, to which a defect is reported."""

@@ -145,7 +145,7 @@ def confusion(outputs: Tensor, target: Tensor, classes: int) -> Tensor:
 
 
 _NOUNS: Mapping[type[Target], str] = {ClassMapTarget: "pixels", TokenTarget: "tokens"}
-"""What is counted in the table of a type of targets; samples by default."""
+"""Units that the table of a type of targets counts; samples by default."""
 
 
 def _confusion_table(title: str, counts: Tensor, classes: tuple[str, ...], noun: str) -> TableBlock:

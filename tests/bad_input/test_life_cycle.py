@@ -179,11 +179,15 @@ class TestOutput:
     def test_nor_does_a_full_disk(self):
         if not os.path.exists("/dev/full"):
             pytest.skip("the system has no /dev/full")
-        with suppress(OSError), open("/dev/full", "w", buffering=1) as full:
-            display = shown(quiet=False, to=full)
-            for _ in range(3):
-                display.write("a line")
-            display.close()
+        full = open("/dev/full", "w", buffering=1)  # noqa: SIM115 - closing it raises
+        with pytest.raises(OSError, match="No space left"):
+            full.write("a line\n")
+        display = shown(quiet=False, to=full)
+        for _ in range(3):
+            display.write("a line")
+        display.close()
+        with suppress(OSError):
+            full.close()
             with pytest.raises(OSError, match="No space"):
                 full.write("the stream itself still fails\n")
 

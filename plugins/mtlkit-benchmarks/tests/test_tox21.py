@@ -66,7 +66,7 @@ def test_a_missing_folder_and_a_missing_column_are_named(tmp_path, tree):
 
 def test_the_real_table_has_the_published_counts():
     if not REAL.is_dir():
-        pytest.skip("Tox21 is not here")
+        pytest.skip("needs the Tox21 data set in ../shared/data/tox21")
     data = Tox21(folder=REAL).load(Loading())
     labels = torch.cat([s.columns["assays"].rows for s in data.splits().values()])
     assert labels.shape == (8006, 12)

@@ -64,7 +64,7 @@ def test_a_folder_without_a_treebank_is_refused(tmp_path):
 
 def test_the_real_treebank_has_the_published_counts():
     if not REAL.is_dir():
-        pytest.skip("the treebank English LinES is not here")
+        pytest.skip("needs the treebank English LinES in ../shared/data/ud_english_lines")
     data = UniversalDependencies(folder=REAL).load(Loading())
     counts = {name: (len(split), int(split.inputs.tensors["mask"].sum()))
               for name, split in data.splits().items()}  # fmt: skip

@@ -56,7 +56,7 @@ def test_a_folder_without_images_is_refused(tmp_path):
 
 def test_the_real_files_are_all_read():
     if not REAL.is_dir():
-        pytest.skip("UTKFace is not here")
+        pytest.skip("needs the UTKFace data set in ../shared/data/utkface")
     data = UTKFace(folder=REAL, size=4).load(Loading())
     assert sum(map(len, data.splits().values())) == 1800
     assert data.summary == {"skipped files": "0"}
