@@ -21,9 +21,17 @@ Part = Callable[[Path, set[str], int, int], Iterator[Case]]
 
 
 def _kills(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.acts import training_acts
     from fault_campaign.kills import kills
 
-    yield from kills(home, done, most, seed)
+    yield from kills(home, training_acts(home), done, most, seed)
+
+
+def _writers(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.kills import kills
+    from fault_campaign.writers import writing_acts
+
+    yield from kills(home, writing_acts(home), done, most, seed)
 
 
 def _study_kills(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
@@ -57,8 +65,9 @@ def _tables(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
 
 
 PARTS: dict[str, tuple[Part, int]] = {
-    "kills": (_kills, 300),
-    "studies": (_study_kills, 60),
+    "kills": (_kills, 800),
+    "writers": (_writers, 600),
+    "studies": (_study_kills, 300),
     "corruptions": (_corruptions, 1000),
     "tables": (_tables, 1000),
     "documents": (_documents, 10_000),

@@ -1,5 +1,7 @@
 from mtlkit.atomic_files import replaced_file as replaced_file
+from mtlkit.atomic_files import replaced_folder as replaced_folder
 from mtlkit.atomic_files import write_file as write_file
+from mtlkit.atomic_files import write_folder as write_folder
 from mtlkit.checksums import checksum as checksum
 from mtlkit.component import Component as Component
 from mtlkit.component import Problem as Problem

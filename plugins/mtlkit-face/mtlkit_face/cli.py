@@ -112,8 +112,8 @@ def recipes(out: Path | None) -> None:
             click.echo(str(recipe))
         return
     copies = {recipe: out / recipe.name for recipe in shipped}
-    for copy in copies.values():
-        if copy.exists():
+    for recipe, copy in copies.items():
+        if copy.exists() and copy.read_bytes() != recipe.read_bytes():
             raise DataError(f"{copy}: already exists; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     for recipe, copy in copies.items():

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from mtlkit.plugins import DataError, checksum
@@ -212,7 +212,7 @@ def _read_parquet(path: Path) -> TemplateGallery:
 
 def _write_safetensors(gallery: TemplateGallery, path: Path) -> None:
     header = _header(gallery, files=gallery.files, names=gallery.names)
-    path.write_bytes(save({"templates": gallery.templates.contiguous()}, {KEY: header}))
+    save_file({"templates": gallery.templates.contiguous()}, path, {KEY: header})
 
 
 def _read_safetensors(path: Path) -> TemplateGallery:
