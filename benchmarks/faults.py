@@ -76,6 +76,10 @@ PARTS: dict[str, tuple[Part, int]] = {
 """The parts, and how many cases each tries."""
 
 
+FEWEST = 4
+"""Number of cases that each part tries at least."""
+
+
 def read_cases(state: Path) -> list[Case]:
     """Return the cases in the file, each once: files of several seeds may be concatenated."""
     cases: dict[tuple[str, str], Case] = {}
@@ -107,7 +111,7 @@ def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int, only_t
             if number == 0:
                 warm_up(home)
             part, most = PARTS[name]
-            for case in part(home, done, max(1, int(most * fraction)), seed):
+            for case in part(home, done, max(FEWEST, int(most * fraction)), seed):
                 fields = {**attrs.asdict(case), "verdict": case.verdict.value}
                 file.write(f"{json.dumps(fields)}\n")
                 file.flush()

@@ -43,19 +43,24 @@ def make_folder(path: Path) -> None:
 
     Raises `RunError` if the system refuses, or if the path is not UTF-8: files of a run name it.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        text = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise RunError(
-            f"{text}: got a path with bytes that are not UTF-8; choose another folder"
-        ) from None
+    require_utf8(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise RunError(
             f"{str(path)[:200]}: could not be created: {reason_of(cause)}; choose another folder"
         ) from cause
+
+
+def require_utf8(path: Path) -> None:
+    """Raise `RunError` if the path is not UTF-8, which several libraries and formats require."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise RunError(
+            f"{text}: got a path with bytes that are not UTF-8; choose another, or rename it"
+        ) from None
 
 
 def require_folder(path: Path) -> None:

@@ -19,11 +19,10 @@ Files = dict[str, bytes]
 def kills(home: Path, acts: Iterable[Act], done: set[str], most: int, seed: int) -> Iterator[Case]:
     """Yield a case for each kill and each full disk of the acts, at most `most` of all.
 
-    The acts take turns, so that a few cases are of many acts.
+    The acts take turns in a random order, so that a few cases are of different acts.
     """
-    rng = random.Random(seed)
-    turns = []
-    for act in acts:
+    rng, every, turns = random.Random(seed), list(acts), []
+    for act in rng.sample(every, min(len(every), most)):
         expected, events = _undisturbed(home, act)
         disasters = [(act, expected, full, at) for full in (False, True) for at in range(events)]
         turns.append(rng.sample(disasters, len(disasters)))

@@ -28,6 +28,8 @@ from .decoding import decode as decode
 from .decoding import read_images as read_images
 from .decoding import threads as threads
 from .image_listing import Row as Row
+from .image_listing import escaped as escaped
+from .image_listing import is_utf8 as is_utf8
 from .images import Images as Images
 from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs

@@ -34,6 +34,7 @@ from mtlkit.errors import RunError as RunError
 from mtlkit.errors import UnknownComponentError as UnknownComponentError
 from mtlkit.errors import did_you_mean as did_you_mean
 from mtlkit.model import MultiTaskModel as MultiTaskModel
+from mtlkit.printable import echo as echo
 from mtlkit.task_types import MISSING as MISSING
 from mtlkit.task_types import LossTerm as LossTerm
 from mtlkit.task_types import Role as Role

@@ -53,9 +53,14 @@ def test_an_interrupted_folder_leaves_the_one_before(tmp_path):
     write_folder(path, {"a": b"old"})
     (tmp_path / ".partial-out").mkdir()  # of a killed process
     (tmp_path / ".partial-out" / "b").write_bytes(b"torn")
-    with pytest.raises(KeyboardInterrupt), replaced_folder(path) as partial:
-        (partial / "a").write_bytes(b"new")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with replaced_folder(path) as partial:
+            (partial / "a").write_bytes(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert {item.name: item.read_bytes() for item in path.iterdir()} == {"a": b"old"}
     with replaced_folder(path) as partial:
         (partial / "inner").mkdir()

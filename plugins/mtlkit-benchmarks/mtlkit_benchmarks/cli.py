@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from mtlkit.plugins import echo
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -16,4 +18,4 @@ def benchmarks() -> None:
 def recipes() -> None:
     """Print the path of each recipe."""
     for recipe in sorted(RECIPES.glob("*.yaml")):
-        click.echo(recipe)
+        echo(recipe)

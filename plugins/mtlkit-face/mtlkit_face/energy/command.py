@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from mtlkit.plugins import cache_option, write_file
+from mtlkit.plugins import cache_option, echo, write_file
 
 if TYPE_CHECKING:
     from mtlkit import Recipe
@@ -53,8 +53,8 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     write_file(page, render_page(record).encode())
     width = max(map(len, result.metrics))
     for name, value in result.metrics.items():
-        click.echo(f"{name:{width}}  {value:8.4g}")
-    click.echo(f"\npage: {page}")
+        echo(f"{name:{width}}  {value:8.4g}")
+    echo(f"\npage: {page}")
 
 
 def analysis_for(recipe: "Recipe") -> "Energy":

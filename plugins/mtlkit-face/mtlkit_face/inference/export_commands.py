@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mtlkit.plugins import DataError, write_file
+from mtlkit.plugins import DataError, echo, write_file
 from mtlkit_face.inference.commands import model_from_options, model_options
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -57,8 +57,8 @@ def export_command(
     card = out.with_suffix(".md")
     write_file(card, text.encode())
     for compared, largest in exported.differences.items():
-        click.echo(f"{compared}: onnxruntime differs from PyTorch by {largest:.2g} at most")
-    click.echo(f"model: {out}\ncard:  {card}")
+        echo(f"{compared}: onnxruntime differs from PyTorch by {largest:.2g} at most")
+    echo(f"model: {out}\ncard:  {card}")
 
 
 @click.command()
@@ -76,4 +76,4 @@ def card(
     target = out or model.folder.path / "model-card.md"
     text = model_card(model, Licenses(weights=license, data=data_license))
     write_file(target, text.encode())
-    click.echo(f"card: {target}")
+    echo(f"card: {target}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mtlkit.plugins import DataError, replaced_folder, write_folder
+from mtlkit.plugins import DataError, echo, replaced_folder, write_folder
 from mtlkit_face.protocols.mode import Mode
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: i
             write_ijb_a(people, partial / "ijb-a", splits)
     except ValueError as mistake:
         raise DataError(f"--subjects: {mistake}") from mistake
-    click.echo(f"lfw, cfp, ijb-a and pairs.bin are in {out}")
+    echo(f"lfw, cfp, ijb-a and pairs.bin are in {out}")
 
 
 def _with_mode(options: dict[str, Any]) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def _evaluate(
         outcome = protocol.outcome(model, lambda done: bar.advance(task, done), weights)
     _write(target, run, file.read_text(encoding="utf-8"), outcome)
     _print_results(outcome)
-    click.echo(f"\nreport: {target / 'report.html'}")
+    echo(f"\nreport: {target / 'report.html'}")
 
 
 def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> None:
@@ -261,13 +261,13 @@ def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> N
 
 def _print_results(outcome: "ProtocolReport") -> None:
     first = next(iter(outcome.results.values()))
-    click.echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
+    echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
     for part, result in outcome.results.items():
-        click.echo(f"{part or outcome.title}: {result.version}; {result.mode}, {result.matching}")
+        echo(f"{part or outcome.title}: {result.version}; {result.mode}, {result.matching}")
         for name, m in result.measures.items():
             spread = f" ± {m.standard_error:.4f}" if m.folds else ""
-            click.echo(f"  {name:24}{m.value:.4f}{spread}  [{m.low:.4f}, {m.high:.4f}]")
-        click.echo(
+            echo(f"  {name:24}{m.value:.4f}{spread}  [{m.low:.4f}, {m.high:.4f}]")
+        echo(
             f"  {result.n_genuine:,} genuine, {result.n_impostor:,} impostor, "
             f"{result.failures:,} of {result.pictures:,} pictures failed"
         )
