@@ -19,7 +19,7 @@ EXCEPTIONS = {
         "records are appended and synced one by one"
     ),
     "mtlkit/loggers/json_lines.py:_LinesFile.__init__": "lines are appended; checkpoints sync them",
-    "mtlkit/testing/two_ranks.py:_train": "results of two processes, in a temporary folder",
+    "mtlkit/testing/checks/two_ranks.py:_train": "results of two processes, in a temporary folder",
     "plugins/mtlkit-face/mtlkit_face/data/recordio_pack.py:_write_records": (
         "writes to the temporary files of `pack`"
     ),

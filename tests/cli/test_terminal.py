@@ -8,8 +8,8 @@ from rich.console import Console
 
 from mtlkit.cli import main
 from mtlkit.printable import echo, printable
-from mtlkit.runs.folder import write_json
 from mtlkit.runs.progress_display import LiveProgress, PlainProgress
+from mtlkit.runs.storage.folder import write_json
 
 ROOT = Path(__file__).parents[2]
 ESCAPES = "\x1b]0;title\x07\x1b[31m\x9b2J\u202e"
