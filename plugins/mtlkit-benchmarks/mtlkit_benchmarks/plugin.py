@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mtlkit.plugins import Registrar, hookimpl
+from mtlkit_benchmarks.sources import SOURCES
 
 
 @hookimpl
@@ -13,17 +14,8 @@ def mtlkit_register(catalog: Registrar) -> None:
         "mtlkit_benchmarks.scenes.source:Scenes",
         "drawn scenes: classes, depth and normals",
     )
-    catalog.data.add(
-        "benchmarks/tox21", "mtlkit_benchmarks.tox21:Tox21", "Tox21: toxicity in 12 assays"
-    )
-    catalog.data.add(
-        "benchmarks/utkface", "mtlkit_benchmarks.utkface:UTKFace", "UTKFace: age, gender and race"
-    )
-    catalog.data.add(
-        "benchmarks/universal-dependencies",
-        "mtlkit_benchmarks.universal_dependencies:UniversalDependencies",
-        "treebanks: UPOS and DEPREL of each word",
-    )
+    for name, known in SOURCES.items():
+        catalog.data.add(f"benchmarks/{name}", f"mtlkit_benchmarks.{known.source}", known.summary)
     catalog.backbones.add(
         "benchmarks/bigru", "mtlkit_benchmarks.bigru:BiGRU", "a bidirectional GRU of token ids"
     )

@@ -10,8 +10,12 @@ from mtlkit.cli import main
 
 SMALL = {
     "scenes": ["data={type: benchmarks/scenes, samples: 4, validation: 2, test: 2, size: 16}"],
-    "tox21": ["data.split={validation: 0.25, test: 0.25}", "backbone.hidden=[8]"],
-    "utkface": ["data.size=32", "data.split={validation: 0.25, test: 0.25}"],
+    "tox21": [
+        "data.complete=false",
+        "data.split={validation: 0.25, test: 0.25}",
+        "backbone.hidden=[8]",
+    ],
+    "utkface": ["data.complete=false", "data.size=32", "data.split={validation: 0.25, test: 0.25}"],
     "ud": ["data.least=1", "backbone={type: benchmarks/bigru, embedding: 4, width: 4}"],
 }
 
