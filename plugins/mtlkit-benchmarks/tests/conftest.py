@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 import pytest
+from mtlkit_benchmarks.photos.celeba import NAMES
 from mtlkit_benchmarks.tox21 import ASSAYS
 from PIL import Image
 
@@ -85,7 +86,7 @@ def write_treebank(folder, root="root"):
         (folder / f"en_small-ud-{part}.conllu").write_text(text)
 
 
-def write_nyuv2(folder, size=(32, 48), counts=(4, 2)):
+def write_nyuv2(folder, size=(32, 64), counts=(4, 2)):
     """Write arrays with pixels without a class, a depth or a normal."""
     for part, count in zip(("train", "val"), counts, strict=True):
         for number in range(count):
@@ -196,9 +197,6 @@ def write_taskonomy(folder):
                 save(folder / name / building / f"{stem}_{name}.png", values)
 
 
-NAMES = [f"Attribute_{n}" for n in range(40)]
-
-
 def write_celeba(folder, beside=False, suffix="jpg", lie=0):
     """Write lists with runs of blanks; `beside` places them next to the images."""
     images = "img_align_celeba_png" if suffix == "png" else "img_align_celeba"
@@ -210,7 +208,7 @@ def write_celeba(folder, beside=False, suffix="jpg", lie=0):
         rows.append(f"{number + 1:06}.jpg {values}")
         parts.append(f"{number + 1:06}.jpg {0 if number < 4 else number % 2 + 1}")
     text((folder if beside else folder / "Anno") / "list_attr_celeba.txt",
-         str(8 + lie), " ".join(NAMES), *rows)  # fmt: skip
+         str(8 + lie), "  ".join(NAMES), *rows)  # fmt: skip
     text((folder if beside else folder / "Eval") / "list_eval_partition.txt", *parts)
 
 
@@ -233,7 +231,13 @@ def write_raf_db(folder, manual=True):
         rows.append(f"{name}.jpg {code}")
         if manual:
             points = ["1.5\t2.5"] * 5
-            text(folder / f"Annotation/manual/{name}_manu_attri.txt", *points, "2", "1", "4")
+            text(
+                folder / f"Annotation/manual/{name}_manu_attri.txt",
+                *points,
+                str(2 * (code in "14")),
+                "1",
+                "4",
+            )
     text(folder / "EmoLabel" / "list_patition_label.txt", *rows)
 
 
@@ -346,8 +350,7 @@ def write_aliexpress(folder, country="NL"):
         text(folder / f"AliExpress_{country}" / f"{name}.csv", header, *rows)
 
 
-def write_school(folder):
-    sizes = (8, 12)
+def write_school(folder, sizes=(8, 12)):
     cells = [np.empty((1, len(sizes)), dtype=object) for _ in range(2)]
     for place, size in enumerate(sizes):
         cells[0][0, place] = RANDOM.normal(size=(size, 28))
@@ -360,8 +363,8 @@ def write_mulan(folder, name="enb"):
     rows = [f"{n}, {'red' if n % 2 else 'blue'}, {'?' if n == 3 else n / 2}, {n}, -{n}.5"
             for n in range(10)]  # fmt: skip
     text(folder / f"{name}.arff", "% comment", "@relation 'a b'", "",
-         "@attribute 'the size' numeric", "@ATTRIBUTE color {red, blue}", "@attribute x REAL", "@attribute Y1 numeric",
-         "@attribute Y2 numeric", "@data", *rows, "")  # fmt: skip
+         "@attribute 'the size' numeric", "@ATTRIBUTE color {red, blue}", "@attribute x REAL",
+         "@attribute Y1 numeric", "@attribute Y2 numeric", "@data", *rows, "")  # fmt: skip
 
 
 def write_mulan_labels(folder, name="emotions"):
@@ -380,7 +383,9 @@ def write_paws_x(folder):
         rows = [f"The cat {n} sat .\tA cat {n} sat .\t{n % 2}" for n in range(count)]
         text(folder / f"{part}-en.tsv", "id\tsentence1\tsentence2\tlabel",
              *(f"{n}\t{row}" for n, row in enumerate(rows)))  # fmt: skip
-        text(folder / f"{part}-zh.tsv", *(f"猫{n}\t狗{n}\t{n % 2}" for n in range(count)))
+        for language in ("zh", "de", "es"):
+            rows = [f"猫{n}\t狗{n}\t{n % 2}" for n in range(count)]
+            text(folder / f"{part}-{language}.tsv", *rows)
     text(folder / "vocab.txt", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sat")
 
 

@@ -73,7 +73,8 @@ class Taskonomy(OfficialTree):
 
     `folder` has ``DOMAIN/BUILDING/point_P_view_V_domain_DOMAIN.png``, with the domain ``rgb``, and
     ``train_val_test_tiny.csv``, whose columns ``id``, ``train``, ``val`` and ``test`` have 1 for
-    the split of a building. Images are resized to `size` pixels a side, labels by the nearest pixel.
+    the split of a building. Images are resized to `size` pixels a side, and labels by the nearest
+    pixel.
     """
 
     folder: Path = Path("taskonomy")

@@ -30,6 +30,17 @@ SAMPLES = {"train": 162_770, "validation": 19_867, "test": 19_962}
 PARTITION = ("train", "validation", "test")
 IMAGES = ("Img/img_align_celeba", "img_align_celeba", "Img/img_align_celeba_png",
           "img_align_celeba_png")  # fmt: skip
+NAMES = [
+    "5_o_Clock_Shadow", "Arched_Eyebrows", "Attractive", "Bags_Under_Eyes", "Bald", "Bangs",
+    "Big_Lips", "Big_Nose", "Black_Hair", "Blond_Hair", "Blurry", "Brown_Hair", "Bushy_Eyebrows",
+    "Chubby", "Double_Chin", "Eyeglasses", "Goatee", "Gray_Hair", "Heavy_Makeup",
+    "High_Cheekbones", "Male", "Mouth_Slightly_Open", "Mustache", "Narrow_Eyes", "No_Beard",
+    "Oval_Face", "Pale_Skin", "Pointy_Nose", "Receding_Hairline", "Rosy_Cheeks", "Sideburns",
+    "Smiling", "Straight_Hair", "Wavy_Hair", "Wearing_Earrings", "Wearing_Hat",
+    "Wearing_Lipstick", "Wearing_Necklace", "Wearing_Necktie", "Young",
+]  # fmt: skip
+"""Names of the attributes, in the order of the file."""
+
 ATTRIBUTES, PARTS = "list_attr_celeba.txt", "list_eval_partition.txt"
 
 
@@ -47,6 +58,10 @@ class CelebA(OfficialTree):
     folder: Path = Path("celeba")
     size: int = attrs.field(default=64, validator=at_least(1))
     labels: str = attrs.field(default="binary", validator=one_of("binary", "classes"))
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(NAMES)
 
     def layout(self) -> Layout:
         count = sum(SAMPLES.values())
@@ -101,6 +116,8 @@ def read_attributes(path: Path) -> tuple[list[str], list[str], Tensor]:
     if len(lines) < 3 or not lines[0].strip().isdigit():
         raise DataError(f"{path}: got {lines[:1]}, expected the number of images in the first line")
     names, rows = lines[1].split(), [line.split() for line in lines[2:]]
+    if names != NAMES:
+        raise DataError(f"{path}: got {len(names)} names, expected {', '.join(NAMES[:2])} to Young")
     if len(rows) != int(lines[0]):
         raise DataError(
             f"{path}: got {len(rows):,} images, expected the {lines[0]} of its first line"

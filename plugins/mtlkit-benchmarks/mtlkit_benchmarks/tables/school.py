@@ -34,6 +34,10 @@ class School(OfficialTree):
         factory=lambda: RandomSplit(validation=0.1, test=0.25, stratify="school")
     )
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(f"school-{number + 1}" for number in range(SCHOOLS))
+
     def layout(self) -> Layout:
         page = "the folder data of jiayuzhou/MALSAR on GitHub"
         return Layout("School", page, (Part("school.mat", count=1),))

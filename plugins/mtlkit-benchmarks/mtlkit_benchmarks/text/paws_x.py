@@ -39,8 +39,8 @@ class PawsX(OfficialTree):
     it, the vocabulary has the words, or characters of Chinese, Japanese and Korean, that the
     training sentences have twice.
 
-    Inputs are `ids` (N, L) of both sentences between marks, at most `length`, and their `mask`. They are
-    encoded on access.
+    Inputs are `ids` (N, L) of both sentences between marks, at most `length`, and their `mask`.
+    They are encoded on access.
     """
 
     folder: Path = Path("pawsx")
