@@ -35,3 +35,28 @@ def check(name: str, folder: Path, part: bool) -> None:
         click.echo(line)
     if not sound:
         click.get_current_context().exit(1)
+
+
+@benchmarks.command()
+@click.argument("name", required=False)
+def published(name: str | None) -> None:
+    """Print the published results called NAME; without it, list all of them."""
+    from mtlkit_benchmarks.published.result import published_lines
+
+    for line in published_lines(name):
+        click.echo(line)
+
+
+@benchmarks.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--last", type=click.IntRange(min=1), help="Average the last validations.")
+def result(run: Path, last: int | None) -> None:
+    """Print the test results of the finished RUN beside the published ones.
+
+    With --last N the results are the means of the last N validations, as the tables of NYUv2 and
+    Cityscapes have it, if the test samples were those for validation.
+    """
+    from mtlkit_benchmarks.published.result import result_lines
+
+    for line in result_lines(run, last):
+        click.echo(line)

@@ -1,9 +1,14 @@
 """Registration of the components, and of the commands."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from mtlkit.plugins import Registrar, hookimpl
 from mtlkit_benchmarks.sources import SOURCES
+
+if TYPE_CHECKING:
+    from mtlkit.comparison import ProblemCompared
+    from mtlkit.evaluators import Section
 
 
 @hookimpl
@@ -53,6 +58,14 @@ def mtlkit_register(catalog: Registrar) -> None:
         "mtlkit_benchmarks.batch_averages:BatchAverages",
         "errors of depth and normals, averaged over batches",
     )
+
+
+@hookimpl
+def mtlkit_comparison_sections(event: "ProblemCompared") -> "list[Section]":
+    """Return the published results of the problem's data set, beside those of the comparison."""
+    from mtlkit_benchmarks.published.sections import published_sections
+
+    return published_sections(event.recipe, event.metrics)
 
 
 @hookimpl

@@ -7,9 +7,12 @@ import struct
 
 import numpy as np
 import pytest
+from mtlkit_benchmarks.cli import RECIPES
 from mtlkit_benchmarks.photos.celeba import NAMES
 from mtlkit_benchmarks.tox21 import ASSAYS
 from PIL import Image
+
+from mtlkit import load_catalog, load_recipe
 
 RANDOM = np.random.default_rng(0)
 
@@ -432,3 +435,14 @@ def tree(tmp_path):
 def sentence():
     """A sentence with the fields `name` and `root`."""
     return SENTENCE
+
+
+@pytest.fixture(scope="session")
+def recipe():
+    """Reads a recipe of the plugin with settings."""
+    catalog = load_catalog()
+
+    def read(name, *settings):
+        return load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
+
+    return read
