@@ -22,8 +22,12 @@ from .columns import Numeric as Numeric
 from .concat import Concat as Concat
 from .dataset import Data as Data
 from .dataset import Split as Split
+from .decoder_pool import DecoderPool as DecoderPool
 from .decoding import FORMATS as FORMATS
+from .decoding import FileStore as FileStore
 from .decoding import Frame as Frame
+from .decoding import Store as Store
+from .decoding import StoredImages as StoredImages
 from .decoding import decode as decode
 from .decoding import read_images as read_images
 from .decoding import threads as threads

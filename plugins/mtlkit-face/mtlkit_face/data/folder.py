@@ -4,12 +4,11 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from mtlkit.data import Data, Loading
+from mtlkit.data import Data, FileStore, Loading
 from mtlkit.plugins import DataError
 from mtlkit_face.data.image_source import FaceImageSource, load_listing
 from mtlkit_face.data.input_files import locate, read_lines
 from mtlkit_face.data.listing import SUFFIXES, FaceListing, files_of
-from mtlkit_face.data.stored_faces import FileStore
 
 
 @attrs.frozen(kw_only=True)

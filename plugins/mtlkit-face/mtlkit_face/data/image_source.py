@@ -13,9 +13,11 @@ from mtlkit.data import (
     Categorical,
     Data,
     DataSource,
+    DecoderPool,
     Frame,
     Loading,
     Split,
+    StoredImages,
     read_new_images,
     threads,
 )
@@ -24,7 +26,13 @@ from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.input_files import locate, read_lines
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.side_labels import SideLabels, read_side_labels
-from mtlkit_face.data.stored_faces import MAX_SHOWN, StoredFaces, fault_report, find_faults
+from mtlkit_face.data.stored_faces import (
+    MAX_SHOWN,
+    SQUARE,
+    StoredFaces,
+    fault_report,
+    find_faults,
+)
 
 MIRROR = "#mirror"
 """Suffix of the id of a mirrored image."""
@@ -123,7 +131,7 @@ def load_listing(
 
     Raises `DataError` if images or labels cannot be used.
     """
-    frame = Frame(source.size, source.size, source.channels)
+    frame = Frame(source.size, source.size, source.channels, square=SQUARE)
     facts = {"images": f"{len(listing.ids):,}"}
     kept, exclusions = _not_excluded(source, listing, root, loading)
     facts |= exclusions
@@ -146,7 +154,9 @@ def load_listing(
             locate(source.labels, bases, "labels"), listing.ids, source.classes, source.numeric
         )
     splits = _SplitPositions.of(source, listing, np.flatnonzero(kept))
-    faces = _LabeledFaces(source, listing, labels, frame, threads(loading), splits)
+    pool = DecoderPool(threads(loading))
+    images = StoredImages(listing.store, frame, pool, checked_before=source.check)
+    faces = _LabeledFaces(source, listing, labels, images, splits)
     return Data(
         train=faces.split(splits.train, mirror=source.mirror),
         validation=faces.split(splits.validation, mirror=False) if len(splits.validation) else None,
@@ -201,8 +211,7 @@ class _LabeledFaces:
     source: FaceImageSource
     listing: FaceListing
     labels: SideLabels
-    frame: Frame
-    workers: int
+    images: StoredImages
     splits: _SplitPositions
 
     def split(self, positions: Positions, *, mirror: bool) -> Split:
@@ -214,7 +223,7 @@ class _LabeledFaces:
         listing = self.listing
         subject = Categorical.of([listing.subjects[i] for i in positions], self.splits.names)
         return Split(
-            inputs=StoredFaces(listing.store, positions, flipped, self.frame, self.workers),
+            inputs=StoredFaces.at(self.images, positions, flipped),
             columns={
                 "subject": subject,
                 **self.labels.columns(positions, flipped, self.source.swap, self.source.negate),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import attrs
 
+from mtlkit.data import Store
 from mtlkit.plugins import DataError
-from mtlkit_face.data.stored_faces import Store
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Suffixes of image files."""
