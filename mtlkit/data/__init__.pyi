@@ -37,6 +37,7 @@ from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs
 from .label_maps import LabelMaps as LabelMaps
 from .new_images import read_new_images as read_new_images
+from .random_access import RandomAccessFile as RandomAccessFile
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

@@ -48,7 +48,7 @@ def list_folder(folder: Path) -> FaceListing:
             f"{folder}/subject/image.jpg"
         )
     subjects = [name.partition("/")[0] for name in names]
-    return FaceListing(FileStore(folder, names), names, subjects, other)
+    return FaceListing.of(FileStore(folder, names), names, subjects, other)
 
 
 def list_files(folder: Path, listed: Path) -> FaceListing:
@@ -81,4 +81,4 @@ def list_files(folder: Path, listed: Path) -> FaceListing:
         subjects.append(rest[0].strip())
     if not names:
         raise DataError(f"{listed}: the list is empty")
-    return FaceListing(FileStore(folder, names), names, subjects)
+    return FaceListing.of(FileStore(folder, names), names, subjects)

@@ -31,7 +31,7 @@ class StoredFaces:
     def at(
         cls,
         images: StoredImages,
-        positions: npt.NDArray[np.intp],
+        positions: npt.NDArray[np.integer],
         mirrored: npt.NDArray[np.bool_] | None = None,
     ) -> "StoredFaces":
         """Return the images at `positions` (N,) of the store; none is mirrored by default."""
