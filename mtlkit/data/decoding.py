@@ -114,7 +114,8 @@ def _decode_jpeg(
     pixels: NDArray[np.uint8], content: bytes, frame: Frame, height: int, width: int, gray: bool
 ) -> bool:
     """Decode a JPEG file into `pixels`; return False if it is damaged."""
-    frame.check_size(width, height)
+    if frame.square is not None:
+        frame.check_size(width, height)
     channels = 1 if gray and frame.channels == 1 else 3
     if (height, width, channels) == pixels.shape and frame.crop is None:
         return decode_jpeg(content, channels, into=pixels) is not None
