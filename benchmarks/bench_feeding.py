@@ -38,7 +38,7 @@ from mtlkit.data import (
     decode,
 )
 from mtlkit.data.inputs import Inputs
-from mtlkit.training.prefetch import Prefetcher
+from mtlkit.training.batching.prefetch import Prefetcher
 
 BATCH = 256
 ROUNDS = 7

@@ -10,11 +10,11 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.data.decoder_pool import DecoderPool
+from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.errors import DataError
 from mtlkit.recipe import Transforms
+from mtlkit.training.batching.prefetch import Prefetcher
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.prefetch import Prefetcher
 from mtlkit.transforms import Crop, Mirror
 from mtlkit.weightings import FAMO, MoDo, PCGrad
 
@@ -125,8 +125,8 @@ def test_reading_ahead_leaves_the_number_of_threads_alone():
 
 SLOW = """
 import _thread, threading, time, sys, torch
-from mtlkit.data.decoder_pool import DecoderPool
-from mtlkit.training.prefetch import Prefetcher
+from mtlkit.data.imaging.decoder_pool import DecoderPool
+from mtlkit.training.batching.prefetch import Prefetcher
 pool = DecoderPool(3)
 def read(step):
     return pool.map(lambda item: time.sleep(0.2) or item, range(12))

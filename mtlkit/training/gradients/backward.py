@@ -14,14 +14,14 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.features.inputs import map_batch
-from mtlkit.training.batches import Batches, UpdateBatch, seed_step, step_info
+from mtlkit.training.batching.batches import Batches, UpdateBatch, seed_step, step_info
+from mtlkit.training.batching.prefetch import AHEAD, Prefetcher
 from mtlkit.training.context import TrainingContext
-from mtlkit.training.cores import reads_ahead
+from mtlkit.training.devices.cores import reads_ahead
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
 from mtlkit.training.gradients.labels import BatchLabels
 from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
 from mtlkit.training.gradients.transformed import label_reader
-from mtlkit.training.prefetch import AHEAD, Prefetcher
 
 
 @attrs.frozen(eq=False)

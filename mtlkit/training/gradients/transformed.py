@@ -8,7 +8,8 @@ from mtlkit.assembly import encode_targets
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 from mtlkit.model import MultiTaskModel
-from mtlkit.training.batches import UpdateBatch, sample_seed
+from mtlkit.training.batching.batches import UpdateBatch, sample_seed
+from mtlkit.training.batching.prefetch import read_named
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.labels import (
     BatchLabels,
@@ -16,7 +17,6 @@ from mtlkit.training.gradients.labels import (
     LabelReader,
     local_counts,
 )
-from mtlkit.training.prefetch import read_named
 from mtlkit.transforms.pipeline import Pipeline
 from mtlkit.transforms.view import source_of
 
