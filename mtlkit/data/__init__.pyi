@@ -22,8 +22,8 @@ from .columns import Numeric as Numeric
 from .concat import Concat as Concat
 from .dataset import Data as Data
 from .dataset import Split as Split
-from .decoder_pool import DecoderPool as DecoderPool
 from .images import Images as Images
+from .imaging.decoder_pool import DecoderPool as DecoderPool
 from .imaging.decoding import FORMATS as FORMATS
 from .imaging.decoding import FileStore as FileStore
 from .imaging.decoding import Frame as Frame
