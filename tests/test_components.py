@@ -51,6 +51,8 @@ EXAMPLES = {
     "heads/segmentation": {"atrous": (2, 4), "channels": 8, "class_weights": {"road": 2.0}},
     "heads/dense-regression": {"loss": PointLoss.SQUARED, "log": True, "hidden": (4,)},
     "heads/normals": {"hidden": (4,)},
+    "heads/latent-tasks": {"latent": 2, "groups": {"hair": ("bald",)}, "sparsity": 0.1},
+    "heads/deep-cca": {"components": 2, "hidden": (4,), "regularization": 0.1},
     "heads/token-classification": {"label_smoothing": 0.1},
     "routers/shared": {},
     "routers/grouped": {
@@ -188,6 +190,7 @@ EXAMPLES = {
     "callbacks/swa": {"start": 0.5, "every": 3},
     "callbacks/plateau": {"metric": "who/loss", "factor": 0.5},
     "callbacks/freeze": {"parameters": ("heads",), "epochs": 2.0},
+    "callbacks/feature-learning": {"strength": 0.1, "norm": "l21", "parameters": ("heads.*",)},
     "callbacks/gradient-noise": {"window": 5},
     "schedules/constant": {"warmup_steps": 3},
     "schedules/cosine": {"floor": 0.5},

@@ -34,6 +34,9 @@ COMMANDS = {
     ),
     "lr-find": BuiltinCommand("mtlkit.cli.lr_find:lr_find", "Suggest a learning rate."),
     "tune": BuiltinCommand("mtlkit.cli.tune:tune", "Search constant loss weights for a recipe."),
+    "affinity": BuiltinCommand(
+        "mtlkit.cli.affinity:affinity", "Propose groups of tasks to train together."
+    ),
     "compare": BuiltinCommand("mtlkit.cli.compare:compare", "Compare weightings, runs or studies."),
     "runs": BuiltinCommand("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
     "resume": BuiltinCommand("mtlkit.cli.resume:resume", "Resume a run that was stopped."),
