@@ -92,6 +92,7 @@ EXAMPLES = {
     "weightings/stch-log": {"smoothing": 0.5, "warmup": 2},
     "weightings/pbi": {"penalty": 1.0, "preferences": {"pose": 0.5}, "ideal": {"who": 0.1}},
     "weightings/cosmos": {"penalty": 0.5, "preferences": {"pose": 0.5}},
+    "weightings/epo": {"preferences": {"pose": 0.5}, "tolerance": 1e-3},
     "weightings/go4align": {"groups": 3, "rate": 0.1},
     "weightings/ldc-mtl": {"penalty": 0.5, "of": "plain", "learning_rate": 0.1},
     "weightings/task-sampling": {"tasks": 2},

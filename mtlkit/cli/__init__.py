@@ -41,6 +41,9 @@ COMMANDS = {
     "runs": BuiltinCommand("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
     "resume": BuiltinCommand("mtlkit.cli.resume:resume", "Resume a run that was stopped."),
     "evaluate": BuiltinCommand("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
+    "merge": BuiltinCommand(
+        "mtlkit.cli.merge:merge", "Merge the weights of runs of different tasks."
+    ),
     "predict": BuiltinCommand(
         "mtlkit.cli.predict:predict", "Apply a trained model to new samples."
     ),

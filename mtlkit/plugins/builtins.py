@@ -87,6 +87,7 @@ BUILTINS = {
         stch-log weightings.stch_log:STCHLog a smooth maximum of logs (Lin 2024)
         pbi weightings.pbi:PBI along a ray of preferences (Zhang & Li 2007)
         cosmos weightings.cosmos:COSMOS a weighted sum with a cosine (Ruchte & Grabocka 2021)
+        epo weightings.epo:EPO the Pareto optimum on a ray (Mahapatra & Rajan 2020)
         go4align weightings.go4align:GO4Align groups of similar risk (Shen 2024)
         ldc-mtl weightings.ldc_mtl:LDCMTL a gate that evens out the losses (Xiao 2025)
         task-sampling weightings.task_sampling:TaskSampling a random subset of the tasks (Liu 2019)

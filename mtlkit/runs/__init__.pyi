@@ -23,6 +23,7 @@ from .folder import open_run as open_run
 from .folder import read_json as read_json
 from .folder import write_json as write_json
 from .lock import lock_folder as lock_folder
+from .merge import merge_runs as merge_runs
 from .model_card import card_table as card_table
 from .model_card import card_versions as card_versions
 from .predict import SavedModel as SavedModel

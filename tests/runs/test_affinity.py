@@ -139,7 +139,7 @@ def test_the_recipe_of_a_group_has_its_tasks():
 def test_the_picture_shows_every_task_and_value():
     svg = draw_affinity(("left", "right"), ((0.5, 0.02), (-0.01, 0.5)))
     assert svg.count("<!-- left -->") == 2  # both axes
-X
+    assert "<!-- -1 -->" in svg
     assert "<!-- 50 -->" not in svg  # the diagonal
 
 
