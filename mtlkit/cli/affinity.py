@@ -40,13 +40,13 @@ def affinity(
     al. 2021). The network of the training is not kept.
     """
     from mtlkit.atomic_files import make_folder, write_file
-    from mtlkit.cli.list import aligned
+    from mtlkit.cli.commands.list import aligned
     from mtlkit.data.source import Loading
     from mtlkit.errors import RecipeError
     from mtlkit.recipe_io import dump_recipe, load_recipe
     from mtlkit.report.affinity import draw_affinity
     from mtlkit.runs.affinity import recipe_of_group, task_affinity
-    from mtlkit.runs.folder import write_json
+    from mtlkit.runs.storage.folder import write_json
 
     catalog = current_catalog()
     chosen = load_recipe(recipe, catalog, overrides)

@@ -24,7 +24,11 @@ from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.routers.shared import Shared
 from mtlkit.runs.evaluate import evaluate_trained
-from mtlkit.runs.folder import (
+from mtlkit.runs.prediction.saved_model import read_assembly, read_weights, save_model
+from mtlkit.runs.resume_checks import check_data
+from mtlkit.runs.run import Run
+from mtlkit.runs.run_data import load_data
+from mtlkit.runs.storage.folder import (
     RunFolder,
     State,
     Status,
@@ -33,17 +37,13 @@ from mtlkit.runs.folder import (
     refuse_taken,
     write_json,
 )
-from mtlkit.runs.provenance import provenance_of
-from mtlkit.runs.resume_checks import check_data
-from mtlkit.runs.run import Run
-from mtlkit.runs.run_data import load_data
-from mtlkit.runs.saved_model import read_assembly, read_weights, save_model
+from mtlkit.runs.storage.provenance import provenance_of
 from mtlkit.task import Task
 from mtlkit.training.callbacks import Callbacks
 from mtlkit.training.context import TrainingContext
-from mtlkit.training.device import chosen_device
+from mtlkit.training.devices.device import chosen_device
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Silence
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.equal import Equal
 
 OF_TASKS = ("heads.", "adapters.")

@@ -13,8 +13,8 @@ from mtlkit.recipe import WarmStart
 from mtlkit.routers import MMoE
 from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import fit
-from mtlkit.runs.folder import read_json
 from mtlkit.runs.merge import merge_runs
+from mtlkit.runs.storage.folder import read_json
 from mtlkit.testing.small_data import add_small_data, small_model, small_recipe
 from mtlkit.weightings import Equal
 
