@@ -37,7 +37,7 @@ COMMANDS = {
         "mtlkit.cli.commands.tune:tune", "Search constant loss weights for a recipe."
     ),
     "affinity": BuiltinCommand(
-        "mtlkit.cli.affinity:affinity", "Propose groups of tasks to train together."
+        "mtlkit.cli.commands.affinity:affinity", "Propose groups of tasks to train together."
     ),
     "compare": BuiltinCommand(
         "mtlkit.cli.commands.compare:compare", "Compare weightings, runs or studies."
@@ -50,7 +50,7 @@ COMMANDS = {
         "mtlkit.cli.commands.evaluate:evaluate", "Evaluate a trained run again."
     ),
     "merge": BuiltinCommand(
-        "mtlkit.cli.merge:merge", "Merge the weights of runs of different tasks."
+        "mtlkit.cli.commands.merge:merge", "Merge the weights of runs of different tasks."
     ),
     "predict": BuiltinCommand(
         "mtlkit.cli.commands.predict:predict", "Apply a trained model to new samples."
