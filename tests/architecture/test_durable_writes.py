@@ -18,6 +18,9 @@ EXCEPTIONS = {
     "mtlkit/comparison/results/store.py:StudyFolder.append": (
         "records are appended and synced one by one"
     ),
+    "mtlkit/data/imaging/shared_images.py": (
+        "images for the other processes of a run, in a temporary folder that ends with it"
+    ),
     "mtlkit/loggers/json_lines.py:_LinesFile.__init__": "lines are appended; checkpoints sync them",
     "mtlkit/testing/checks/two_ranks.py:_train": "results of two processes, in a temporary folder",
     "plugins/mtlkit-face/mtlkit_face/data/recordio_pack.py:_write_records": (
