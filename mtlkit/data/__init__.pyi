@@ -38,7 +38,9 @@ from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs
 from .listing.image_listing import Row as Row
 from .listing.table_files import read_table as read_table
+from .mix import Mix as Mix
 from .random_access import RandomAccessFile as RandomAccessFile
+from .shards import Shards as Shards
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import torch
 
+from mtlkit.data.blocks import Blocks
 from mtlkit.data.columns import Categorical
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.inputs import Inputs
@@ -26,7 +27,8 @@ def _sources(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, DataSour
         raise ValueError(f"{field.name}: expected names without a slash, got {wrong!r}")
 
 
-def _of_sources(concat: "Concat", field: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
+def of_sources(concat: "Concat", field: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
+    """Accept mappings by the names of sources."""
     for name in value:
         if name not in concat.sources:
             known = list(concat.sources)
@@ -51,7 +53,7 @@ class Concat(DataSource):
     """
 
     sources: Mapping[str, DataSource] = attrs.field(validator=_sources)
-    rename: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, validator=_of_sources)
+    rename: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, validator=of_sources)
     label: str = "source"
 
     @property
@@ -65,12 +67,20 @@ class Concat(DataSource):
         )
 
     def load(self, loading: Loading) -> Data:
+        return self.joined(self.loaded(loading))
+
+    def loaded(self, loading: Loading) -> dict[str, Data]:
+        """Return the data of each source, with renamed labels."""
         loaded = {}
         for name, source in self.sources.items():
             try:
                 loaded[name] = _renamed(source.load(loading), self.rename.get(name, {}))
             except DataError as cause:
                 raise DataError(f"data.sources.{name}: {cause}") from cause
+        return loaded
+
+    def joined(self, loaded: Mapping[str, Data]) -> Data:
+        """Return the data of all sources as one."""
         _require_equal_inputs(loaded)
         return _concat(loaded, self.label)
 
@@ -186,6 +196,7 @@ def _split(
         inputs=_inputs([part.inputs for part in parts.values()]),
         columns={**columns, label: Categorical(torch.cat(codes), names)},
         ids=[f"{name}/{sample}" for name, part in parts.items() for sample in part.ids],
+        blocks=Blocks.joined([(len(part), part.blocks) for part in parts.values()]),
     )
 
 

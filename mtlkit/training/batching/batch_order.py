@@ -9,7 +9,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Split
+from mtlkit.data.blocks import Blocks, permutation
+from mtlkit.data.dataset import Mixture, Split
 from mtlkit.errors import AssemblyError
 from mtlkit.grouped_batches import TASK, GroupedBatches
 from mtlkit.recipe import Recipe
@@ -85,7 +86,7 @@ class Order(ABC):
 
 
 class JointOrder(Order):
-    """All `samples` once an epoch, in updates of at most `batch`.
+    """All `samples` once an epoch, in updates of at most `batch`; in a block order with `blocks`.
 
     The sizes of the updates of an epoch differ by at most one sample: 130 samples in batches of 64
     are updates of 44, 43 and 43. A small last batch would be a noisy update, and batch norm fails
@@ -95,26 +96,33 @@ class JointOrder(Order):
     [[2, 1], [0]]
     """
 
-    def __init__(self, samples: int, batch: int, *, seed: int) -> None:
+    def __init__(
+        self, samples: int, batch: int, *, seed: int, blocks: Blocks | None = None
+    ) -> None:
         if samples == 0:
             raise AssemblyError("the training split is empty; expected one sample or more")
         self.per_epoch = _passes(samples, batch)
         self.smallest = self.smallest_group = samples // self.per_epoch
-        self.samples, self.seed = samples, seed
+        self.samples, self.seed, self.blocks = samples, seed, blocks
 
     def updates(self, epoch: int) -> Sequence[Drawn]:
-        order = torch.randperm(self.samples, generator=key_generator(self.seed, "order", epoch))
+        generator = key_generator(self.seed, "order", epoch)
+        order = permutation(self.samples, self.blocks, generator)
         return [Drawn(part) for part in order.tensor_split(self.per_epoch)]
 
 
 @attrs.frozen(eq=False)
 class Group:
-    """Indices (N,) of a group's samples, with `batches` of at most `size` of them in an epoch."""
+    """Indices (N,) of a group's samples, with `batches` of at most `size` of them in an epoch.
+
+    With `blocks` of these samples, each pass has a block order.
+    """
 
     name: str
     samples: Tensor
     size: int
     batches: int
+    blocks: Blocks | None = None
 
     @property
     def smallest(self) -> int:
@@ -134,7 +142,7 @@ class Group:
         count = len(self.samples)
         total = count if self._one_pass else self.size * self.batches
         orders = [
-            torch.randperm(count, generator=key_generator(seed, "order", epoch, self.name, turn))
+            permutation(count, self.blocks, key_generator(seed, "order", epoch, self.name, turn))
             for turn in range(_passes(total, count))
         ]
         places = torch.arange(total)
@@ -186,7 +194,9 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
     """
     batches, batch = recipe.train.batches, recipe.train.batch
     if not isinstance(batches, GroupedBatches):
-        return JointOrder(len(train), batch, seed=recipe.seed)
+        if train.mixture is None:
+            return JointOrder(len(train), batch, seed=recipe.seed, blocks=train.blocks)
+        batches = _of_mixture(train.mixture, train, batch)
     members = _by_task(recipe, train) if batches.per == TASK else _by_class(train, batches.per)
     for option, message in batches.misnamed(tuple(members)):
         raise AssemblyError(f"train.batches.{option}: {message}")
@@ -199,9 +209,22 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
         sizes = dict(batches.sizes) or _divided("train.batch", batch, ratios)
         needed = [_passes(counts[name], sizes[name]) for name in members]
         updates = dict.fromkeys(members, _epoch(batches, needed))
-    groups = [Group(name, members[name], sizes[name], updates[name]) for name in members]
+    groups = [
+        Group(name, samples, sizes[name], updates[name], train.blocks and train.blocks.at(samples))
+        for name, samples in members.items()
+    ]
     kind = AlternatingOrder if batches.alternate else GroupedOrder
     return kind(groups, seed=recipe.seed)
+
+
+def _of_mixture(mixture: Mixture, train: Split, batch: int) -> GroupedBatches:
+    """Return the batches that draw the sources of a mixture in its ratios."""
+    batches = GroupedBatches(per=mixture.label, ratios=mixture.ratios)
+    if mixture.epoch in ("longest", "shortest"):
+        return attrs.evolve(batches, epoch=mixture.epoch)
+    counts = {name: len(samples) for name, samples in _by_class(train, mixture.label).items()}
+    sizes = _divided("train.batch", batch, _ratios(batches, counts))
+    return attrs.evolve(batches, epoch=_passes(counts[mixture.epoch], sizes[mixture.epoch]))
 
 
 def _by_task(recipe: Recipe, train: Split) -> dict[str, Tensor]:
