@@ -7,8 +7,8 @@ import attrs
 
 from mtlkit.component import above, each
 from mtlkit.data.columns import Categorical
-from mtlkit.data.concat import Concat, of_sources
 from mtlkit.data.dataset import Data, Mixture, Split
+from mtlkit.data.joined.source_group import SourceGroup, concat_data, of_sources
 from mtlkit.data.label_columns import shortened
 from mtlkit.errors import DataError, did_you_mean
 
@@ -21,12 +21,13 @@ def _epoch(mix: "Mix", _: "attrs.Attribute[Any]", value: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Mix(Concat):
+class Mix(SourceGroup):
     """The samples of several `sources`, of which every update holds the same fractions.
 
     `ratios` are those of the sources (1 if not named), such as ``{a: 3, b: 1}``: they divide
     `train.batch` by largest remainders. Each source has its own order, and passes again if it is
-    small. An epoch is one pass over the source `epoch`, or over the ``longest`` or ``shortest``.
+    small. An epoch is one pass over the source `epoch`, or over the ``longest`` or ``shortest``,
+    filled up to whole updates.
 
     Classes of one name in several sources may be different things, such as the subjects "12" of two
     sets. A label with such classes is listed in `shared` if they are the same, or in `separate`:
@@ -48,7 +49,7 @@ class Mix(Concat):
         self._require_labels(loaded)
         separate = {name: self._separated(name, data) for name, data in loaded.items()}
         self._refuse_collisions(separate)
-        data = super().joined(separate)
+        data = concat_data(separate, self.label)
         train = [name for name, part in loaded.items() if len(part.train)]
         ratios = {name: self.ratios.get(name, 1.0) for name in train}
         mixture = Mixture(label=self.label, ratios=ratios, epoch=self.epoch)

@@ -343,7 +343,9 @@ def test_a_cache_that_fills_the_disk_is_named_and_leaves_nothing(tmp_path, remot
     assert ": No space left on device; free space" in message
     assert not [*(tmp_path / "cache/remote").glob("*.tar"), *(tmp_path).rglob("*.partial")]
     small = attrs.evolve(shards, cache=1e-9)
-    assert "data.cache: got 9.31323e-10 GiB, expected at least 1.91e-05" in refusal(lambda: small.load(loading))
+    assert "data.cache: got 9.31323e-10 GiB, expected at least 1.91e-05" in refusal(
+        lambda: small.load(loading)
+    )
 
 
 def test_a_folder_that_cannot_keep_the_index_is_named(tmp_path):

@@ -115,7 +115,8 @@ class JointOrder(Order):
 class Group:
     """Indices (N,) of a group's samples, with `batches` of at most `size` of them in an epoch.
 
-    With `blocks` of these samples, each pass has a block order.
+    With `blocks` of these samples, each pass has a block order. The batches of an `exact` group all
+    have `size` samples, so that the last one may begin another pass.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Group:
     size: int
     batches: int
     blocks: Blocks | None = None
+    exact: bool = False
 
     @property
     def smallest(self) -> int:
@@ -131,7 +133,7 @@ class Group:
 
     @property
     def _one_pass(self) -> bool:
-        return _passes(len(self.samples), self.size) == self.batches
+        return not self.exact and _passes(len(self.samples), self.size) == self.batches
 
     def drawn(self, number: int, seed: int, epoch: int) -> list[Drawn]:
         """Return the batches of `epoch`, for the group `number`.
@@ -193,10 +195,11 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
     Raises `AssemblyError` if the settings of its batches do not fit the data.
     """
     batches, batch = recipe.train.batches, recipe.train.batch
+    exact = False
     if not isinstance(batches, GroupedBatches):
         if train.mixture is None:
             return JointOrder(len(train), batch, seed=recipe.seed, blocks=train.blocks)
-        batches = _of_mixture(train.mixture, train, batch)
+        batches, exact = _of_mixture(train.mixture, train, batch), True
     members = _by_task(recipe, train) if batches.per == TASK else _by_class(train, batches.per)
     for option, message in batches.misnamed(tuple(members)):
         raise AssemblyError(f"train.batches.{option}: {message}")
@@ -209,10 +212,10 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
         sizes = dict(batches.sizes) or _divided("train.batch", batch, ratios)
         needed = [_passes(counts[name], sizes[name]) for name in members]
         updates = dict.fromkeys(members, _epoch(batches, needed))
-    groups = [
-        Group(name, samples, sizes[name], updates[name], train.blocks and train.blocks.at(samples))
-        for name, samples in members.items()
-    ]
+    groups = []
+    for name, samples in members.items():
+        blocks = train.blocks and train.blocks.at(samples)
+        groups.append(Group(name, samples, sizes[name], updates[name], blocks, exact))
     kind = AlternatingOrder if batches.alternate else GroupedOrder
     return kind(groups, seed=recipe.seed)
 
