@@ -138,6 +138,12 @@ class Backward:
         context = self.context
         return [part.over_ranks(context.ranks, context.device) for part in self._next.get(number)]
 
+    def rehearsal(self, number: int, batch: UpdateBatch) -> Rehearsal:
+        """Return a rehearsal of update `number`, which consists of the one draw `batch`."""
+        labels = self.labels.read(batch)
+        update = self._update_info(number, batch, labels.counts)
+        return self._rehearsal(number, batch, labels, update)
+
     def _update_info(
         self, number: int, batch: UpdateBatch, counts: Tensor, *, watch: bool = False
     ) -> UpdateInfo:
