@@ -154,6 +154,25 @@ EXAMPLES = {
         "rename": {"b": {"who": "person"}},
         "label": "origin",
     },
+    "data/mix": {
+        "sources": {
+            "a": Table(file=Path("a.csv"), labels=("who",)),
+            "b": Images(folder=Path("b"), size=8, pattern="{who}.png"),
+        },
+        "ratios": {"a": 3.0},
+        "epoch": "a",
+        "separate": ("who",),
+        "label": "origin",
+    },
+    "data/shards": {
+        "shards": ("train-{000..127}.tar",),
+        "validation": ("validation.tar",),
+        "image": "jpg",
+        "size": 8,
+        "order": "full",
+        "reduce": True,
+        "cache": 2.0,
+    },
     "data/face/folder": {
         "folder": Path("faces"),
         "labels": Path("poses.csv"),

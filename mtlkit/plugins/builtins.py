@@ -127,6 +127,8 @@ BUILTINS = {
         images data.images:Images a folder of images with labels
         table data.table:Table the rows of a table, some columns labels
         concat data.concat:Concat several data sources as one
+        mix data.mix:Mix several data sources in fixed ratios
+        shards data.shards:Shards images in tar or Parquet files
     """,
     "transforms": """
         mirror transforms.mirror:Mirror left and right exchanged
