@@ -64,6 +64,8 @@ class Training:
         restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
         self.callbacks.load_state_dict(checkpoint.callbacks)
         self.updater.meter.restore(checkpoint.progress["meter"])
+        if self.updater.scaling is not None:
+            self.updater.scaling.restore(checkpoint.progress["loss_scaling"])
         progress = checkpoint.progress
         self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
         self.untrained = tuple(progress.get("untrained", ()))
@@ -153,7 +155,7 @@ class Training:
             weights=weights,
             gradient_norms=norms,
             gradient_cosines=cosines,
-            values=self.callbacks.log_values(),
+            values={**self.callbacks.log_values(), **self._scale_values()},
         )
         self._write(self._newest)
         self._warn_of_large(weights)
@@ -169,6 +171,10 @@ class Training:
         self.pace.mark()
         if self.context.ranks.first and (hint := self._load.line()) is not None:
             self.context.progress.write(hint)
+
+    def _scale_values(self) -> dict[str, float]:
+        scaling = self.updater.scaling
+        return {} if scaling is None else scaling.log_values()
 
     def _write(self, event: Event) -> None:
         for writer in self._loggers:
@@ -239,6 +245,7 @@ class Training:
             raise broken_state(self.step, broken)
         for writer in self._loggers:
             writer.flush()
+        scaling = self.updater.scaling
         checkpoint = Checkpoint(
             step=self.step,
             model=model,
@@ -250,6 +257,7 @@ class Training:
                 "seconds": self.pace.seconds,
                 "peak_memory_bytes": self.pace.peak_memory(self.context.device),
                 "untrained": self.untrained,
+                **({} if scaling is None else {"loss_scaling": scaling.state()}),
                 "logs": {k: v for writer in self._loggers for k, v in writer.state().items()},
             },
         )

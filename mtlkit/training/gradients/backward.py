@@ -18,6 +18,7 @@ from mtlkit.training.batches import Batches, UpdateBatch, seed_step, step_info
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
 from mtlkit.training.gradients.labels import BatchLabels
+from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
 from mtlkit.training.gradients.transformed import label_reader
 
@@ -173,7 +174,7 @@ class Backward:
         for micro_batch in self._micro_batches(batch, labels):
             with self._unreduced(micro_batch.index < last):
                 result = self.module(micro_batch, update, decision)
-                result.total.backward()
+                scaled(result.differentiated, self.step.step.passes.scale).backward()
             results.append(result.detached())
             fractions.append(micro_batch.fraction)
         return results, fractions
