@@ -2,12 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 
 import attrs
 
 from mtlkit.component import Component
 from mtlkit.loggers.events import Event
+
+
+class Pictures(Enum):
+    """Pictures of a report. Images may show samples of the data, and are never logged unasked."""
+
+    NONE = "none"
+    FIGURES = "figures"  # charts
+    ALL = "all"  # charts and images
+
+    @classmethod
+    def of(cls, *, figures: bool, images: bool) -> "Pictures":
+        """Return the kinds for two options."""
+        return cls.ALL if images else cls.FIGURES if figures else cls.NONE
 
 
 class LogWriter(ABC):
@@ -37,6 +51,11 @@ class LogWriter(ABC):
 @attrs.frozen(kw_only=True)
 class Logger(Component):
     """Options of a logger, which writes the events of a run."""
+
+    @property
+    def pictures(self) -> Pictures:
+        """Pictures of the report that the logger gets at the end of a run, as a `PictureEvent`."""
+        return Pictures.NONE
 
     @abstractmethod
     def open(self, folder: Path, step: int) -> LogWriter:

@@ -24,6 +24,7 @@ from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.training.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
 from mtlkit.training.signals import stop_on_signal
+from mtlkit.training.system_metrics import SystemMetrics
 from mtlkit.training.throughput import Pace
 from mtlkit.training.update import Updater
 from mtlkit.training.validation import validation_metrics
@@ -49,6 +50,7 @@ class Training:
         self.steps = self.updater.steps
         self.step = 0  # completed updates
         self.pace = Pace()
+        self.system = SystemMetrics(context.device)
         self.untrained: tuple[str, ...] = ()  # parameters that no loss reaches
         self._loggers: list[LogWriter] = []
         self._newest: StepEvent | None = None
@@ -166,6 +168,7 @@ class Training:
                 seconds=self.pace.seconds,
                 samples_per_second=self.pace.samples_per_second,
                 peak_memory_bytes=self.pace.peak_memory(self.context.device),
+                system=self.system.read(),
             )
         )
         self.pace.mark()
