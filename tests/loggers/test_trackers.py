@@ -51,16 +51,14 @@ def read_wandb(folder):
                 runs.add(record.run.run_id)
                 config = {item.key: json.loads(item.value_json) for item in record.run.config.update}
             if record.WhichOneof("record_type") == "history":
-                row = {
-                    (item.key or "/".join(item.nested_key)): json.loads(item.value_json)
+                items = {
+                    tuple(item.nested_key) or (item.key,): json.loads(item.value_json)
                     for item in record.history.item
                 }
-                step = row["_step"]
-                for name, value in row.items():
-                    if isinstance(value, dict):
-                        images.append(name)
-                    elif not name.startswith("_"):
-                        points.append((name, step, value))
+                images += [name for name, *rest in items if rest == ["_type"]]
+                step = items["_step",]
+                values = {name: v for (name, *rest), v in items.items() if not rest}
+                points += [(k, step, v) for k, v in values.items() if not k.startswith("_")]
     return runs, points, config, images
 
 
