@@ -6,8 +6,8 @@ from mtlkit.loggers.base import Pictures
 from mtlkit.loggers.events import PictureEvent
 from mtlkit.recipe import Recipe
 from mtlkit.report.blocks import Chart, Gallery
-from mtlkit.runs.folder import RunFolder
 from mtlkit.runs.report import read_records
+from mtlkit.runs.storage.folder import RunFolder
 
 
 def log_pictures(folder: RunFolder, recipe: Recipe, step: int) -> None:

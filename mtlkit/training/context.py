@@ -10,8 +10,8 @@ from mtlkit.data.dataset import Data
 from mtlkit.plugins.observers import Observers
 from mtlkit.recipe import Recipe
 from mtlkit.targets.rows import Rows
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Progress
-from mtlkit.training.ranks import Ranks
 
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 """The dtype of autocast, by the precision of a recipe; fp32 has none."""

@@ -49,7 +49,9 @@ def read_wandb(folder):
         for record in records_of(file):
             if record.WhichOneof("record_type") == "run":
                 runs.add(record.run.run_id)
-                config = {item.key: json.loads(item.value_json) for item in record.run.config.update}
+                config = {
+                    item.key: json.loads(item.value_json) for item in record.run.config.update
+                }
             if record.WhichOneof("record_type") == "history":
                 items = {
                     tuple(item.nested_key) or (item.key,): json.loads(item.value_json)
