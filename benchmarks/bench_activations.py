@@ -1,7 +1,7 @@
 """Measure memory and time of `train.checkpoint_activations`.
 
 Run: python benchmarks/bench_activations.py
-Each row trains in a process of its own; memory is its peak above that before the first update.
+Each row trains in a separate process; memory is its peak above that before the first update.
 """
 
 import argparse

@@ -110,11 +110,8 @@ class Train:
     def problems(self) -> Iterator[Problem]:
         """Yield the options that exclude each other."""
         if self.compile and self.checkpoint_activations:
-            yield Problem(
-                ("train", "checkpoint_activations"),
-                "got true with `compile: true`, with which torch itself decides what it "
-                "recomputes; leave one of them out",
-            )
+            message = "got true with `compile: true`, which itself recomputes some; use one of them"
+            yield Problem(("train", "checkpoint_activations"), message)
 
     @property
     def checkpoint_seconds(self) -> float | None:

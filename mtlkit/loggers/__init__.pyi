@@ -1,6 +1,6 @@
 from .base import Logger as Logger
 from .base import LogWriter as LogWriter
-from .base import Pictures as Pictures
+from .base import WantedPictures as WantedPictures
 from .csv_file import CSV as CSV
 from .event_files import read_events as read_events
 from .events import EvaluationEvent as EvaluationEvent

@@ -11,15 +11,15 @@ from mtlkit.component import Component
 from mtlkit.loggers.events import Event
 
 
-class Pictures(Enum):
-    """Pictures of a report. Images may show samples of the data, and are never logged unasked."""
+class WantedPictures(Enum):
+    """Pictures of a report for a logger. Images may show the data, so that none is sent unasked."""
 
     NONE = "none"
     FIGURES = "figures"  # charts
     ALL = "all"  # charts and images
 
     @classmethod
-    def of(cls, *, figures: bool, images: bool) -> "Pictures":
+    def of(cls, *, figures: bool, images: bool) -> "WantedPictures":
         """Return the kinds for two options."""
         return cls.ALL if images else cls.FIGURES if figures else cls.NONE
 
@@ -53,9 +53,9 @@ class Logger(Component):
     """Options of a logger, which writes the events of a run."""
 
     @property
-    def pictures(self) -> Pictures:
-        """Pictures of the report that the logger gets at the end of a run, as a `PictureEvent`."""
-        return Pictures.NONE
+    def pictures(self) -> WantedPictures:
+        """Pictures of the report that it gets at the end of a run, as a `PictureEvent`."""
+        return WantedPictures.NONE
 
     @abstractmethod
     def open(self, folder: Path, step: int) -> LogWriter:

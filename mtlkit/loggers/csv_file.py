@@ -24,10 +24,10 @@ class CSV(Logger):
     """
 
     def open(self, folder: Path, step: int) -> LogWriter:
-        return CSVWriter(folder, step)
+        return CSVTableWriter(folder, step)
 
 
-class CSVWriter(LogWriter):
+class CSVTableWriter(LogWriter):
     """Writer of ``metrics.csv`` in `folder`, truncated after `step`; `RunError` if it fails."""
 
     def __init__(self, folder: Path, step: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 
-from mtlkit.loggers.base import Logger, LogWriter, Pictures
+from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
 from mtlkit.loggers.curves import curves
 from mtlkit.loggers.events import Event, PictureEvent
 from mtlkit.loggers.tracker import missing_extra
@@ -23,8 +23,8 @@ class TensorBoard(Logger):
     images: bool = False
 
     @property
-    def pictures(self) -> Pictures:
-        return Pictures.of(figures=self.figures, images=self.images)
+    def pictures(self) -> WantedPictures:
+        return WantedPictures.of(figures=self.figures, images=self.images)
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return TensorBoardWriter(folder, step)

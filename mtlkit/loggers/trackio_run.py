@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from mtlkit.loggers.base import Logger, LogWriter, Pictures
+from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
 from mtlkit.loggers.tracker import TrackerWriter, missing_extra, recipe_of
 
 
@@ -29,8 +29,8 @@ class Trackio(Logger):
     images: bool = False
 
     @property
-    def pictures(self) -> Pictures:
-        return Pictures.of(figures=self.figures, images=self.images)
+    def pictures(self) -> WantedPictures:
+        return WantedPictures.of(figures=self.figures, images=self.images)
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return TrackioWriter(self, folder)

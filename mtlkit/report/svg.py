@@ -17,7 +17,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from mtlkit.report.blocks import Chart, Series
@@ -45,35 +44,14 @@ def draw(chart: Chart, identifier: str) -> str:
     """Return the chart as SVG for a page; `identifier` makes its ids unique in the page."""
     chart = styled(chart)
     colors = Placeholders([INK, GRID, *(one.style.color for one in chart.series.values())])
-    with svg_figure(_size(chart), identifier) as figure:
-        _plot(figure.add_subplot(), chart, colors)
+    with svg_figure(size_of(chart), identifier) as figure:
+        plot(figure.add_subplot(), chart, colors)
         target = to_svg(figure)
     return inline(target, identifier, chart.title, colors)
 
 
-def draw_png(chart: Chart) -> bytes:
-    """Return the chart as a PNG on white, with its title and a legend."""
-    chart = styled(chart)
-    css = files("mtlkit.report").joinpath("style.css").read_text("utf-8")
-    light = css[: css.index("@media")]
-    colors = {f"var({name})": color for name, color in re.findall(r"(--[\w-]+): (#\w+)", light)}
-    colors |= {
-        one.style.color: colors.get(one.style.color, one.style.color or "C0")
-        for one in chart.series.values()
-    }
-    target = io.BytesIO()
-    with svg_figure(_size(chart), "png") as figure:
-        axes = figure.add_subplot()
-        _plot(axes, chart, colors)
-        axes.set_title(chart.title)
-        if len(chart.series) > 1:
-            handles = [Patch(color=colors[one.style.color]) for one in chart.series.values()]
-            axes.legend(handles, list(chart.series), fontsize=8.5, frameon=False)
-        figure.savefig(target, format="png", dpi=120)
-    return target.getvalue()
-
-
-def _plot(axes: Axes, chart: Chart, colors: Mapping[str, str]) -> None:
+def plot(axes: Axes, chart: Chart, colors: Mapping[str, str]) -> None:
+    """Draw the chart into `axes`, with the color to draw of each CSS color."""
     _frame(axes, chart, colors)
     for number, (name, series) in enumerate(chart.series.items()):
         _DRAW[chart.kind](axes, _Curve(chart, name, series, number, colors[series.style.color]))
@@ -180,7 +158,7 @@ def _positions(chart: Chart) -> dict[str | int | float, float]:
     return {x: float(position) for position, x in enumerate(categories)}
 
 
-def _size(chart: Chart) -> tuple[float, float]:
+def size_of(chart: Chart) -> tuple[float, float]:
     if chart.kind == "intervals":
         return 4.9, 0.75 + 0.27 * max(2, len(_categories(chart)))
     return 4.9, 3.1

@@ -1,8 +1,8 @@
-"""Pictures of a report for the loggers that ask for them."""
+"""WantedPictures of a report for the loggers that ask for them."""
 
 import base64
 
-from mtlkit.loggers.base import Pictures
+from mtlkit.loggers.base import WantedPictures
 from mtlkit.loggers.events import PictureEvent
 from mtlkit.recipe import Recipe
 from mtlkit.report.blocks import Chart, Gallery
@@ -12,11 +12,11 @@ from mtlkit.runs.storage.folder import RunFolder
 
 def log_pictures(folder: RunFolder, recipe: Recipe, step: int) -> None:
     """Pass the charts, and if asked the images, of the report to loggers, as PNG by name."""
-    asking = [one for one in recipe.train.loggers if one.pictures is not Pictures.NONE]
+    asking = [one for one in recipe.train.loggers if one.pictures is not WantedPictures.NONE]
     if not asking:
         return
+    from mtlkit.report.png import draw_png  # imports matplotlib
     from mtlkit.report.run_page import run_page
-    from mtlkit.report.svg import draw_png  # imports matplotlib
 
     page = run_page(read_records([folder.path])[0])
     blocks = [*page.opening, *(block for part in page.parts for block in part.blocks)]
@@ -30,7 +30,7 @@ def log_pictures(folder: RunFolder, recipe: Recipe, step: int) -> None:
         for column, picture in enumerate(pictures)
     }
     for logger in asking:
-        pictures = figures if logger.pictures is Pictures.FIGURES else {**figures, **images}
+        pictures = figures if logger.pictures is WantedPictures.FIGURES else {**figures, **images}
         if pictures:
             writer = logger.open(folder.path, step)
             writer.write(PictureEvent(step=step, pictures=pictures))

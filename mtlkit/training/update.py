@@ -12,19 +12,19 @@ from mtlkit.training.batching.batches import Batches, seed_step
 from mtlkit.training.callbacks import Callbacks
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.compiled import compile_backbone
+from mtlkit.training.devices.recomputed import recompute_activations
 from mtlkit.training.finite_checks import not_finite
 from mtlkit.training.gradients.backward import Backward, BackwardResult
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.training.gradients.step import TrainingStep
-from mtlkit.training.loss_scaling import LossScaling
 from mtlkit.training.meter import Meter
+from mtlkit.training.optimization.loss_scaling import LossScaling
 from mtlkit.training.optimization.optimizer_calls import set_training, take_step, without_compiler
 from mtlkit.training.optimization.parameter_groups import (
     name_groups,
     parameter_groups,
     without_gradient,
 )
-from mtlkit.training.recomputed import recompute_activations
 from mtlkit.training.signals import StopRequest
 from mtlkit.transforms.view import source_of
 from mtlkit.weightings.kinds import WeightingModule

@@ -12,14 +12,15 @@ import pytest
 
 import mtlkit
 from mtlkit.errors import InterruptedRunError, MissingExtraError, RunError
-from mtlkit.loggers import JsonLines, MLflow, Trackio, WandB, read_events
+from mtlkit.loggers import EvaluationEvent, JsonLines, MLflow, Trackio, WandB, read_events
 from mtlkit.loggers.curves import curves
 from mtlkit.loggers.tracker import flat
-from mtlkit.testing import small_recipe
+from mtlkit.testing import add_small_data, small_recipe
 from mtlkit.training.update import Updater
 
 # of the packages themselves, and of what they import
 pytestmark = pytest.mark.filterwarnings("ignore")
+CATALOG = add_small_data(mtlkit.load_catalog("none"))
 
 
 def records_of(file):
@@ -146,7 +147,7 @@ def matching(points):
 
 def test_a_run_has_the_curves_of_its_log_and_its_recipe(tracker, tmp_path):
     build, read = tracker
-    mtlkit.fit(recipe_of(build(tmp_path)), tmp_path / "run", catalog=catalog(), quiet=True)
+    mtlkit.fit(recipe_of(build(tmp_path)), tmp_path / "run", catalog=CATALOG, quiet=True)
     runs, points, config, images = read(tmp_path)
     assert len(runs) == 1
     assert matching(points) == pytest.approx(logged(tmp_path))
@@ -167,10 +168,10 @@ def test_a_resumed_run_continues_the_tracker_s(tracker, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Updater, "update", stopped)
     with pytest.raises(InterruptedRunError):
-        mtlkit.fit(recipe, tmp_path / "run", catalog=catalog(), quiet=True)
+        mtlkit.fit(recipe, tmp_path / "run", catalog=CATALOG, quiet=True)
     assert max(step for _, step in logged(tmp_path)) == 3
     monkeypatch.setattr(Updater, "update", update)
-    mtlkit.resume(tmp_path / "run", catalog=catalog(), quiet=True)
+    mtlkit.resume(tmp_path / "run", catalog=CATALOG, quiet=True)
     runs, points, _, _ = read(tmp_path)
     assert len(runs) == 1
     assert matching(points) == pytest.approx(logged(tmp_path))
@@ -179,20 +180,8 @@ def test_a_resumed_run_continues_the_tracker_s(tracker, tmp_path, monkeypatch):
 def test_figures_are_sent_on_request(tracker, tmp_path):
     build, read = tracker
     logger = build(tmp_path, figures=True)
-    mtlkit.fit(recipe_of(logger), tmp_path / "run", catalog=catalog(), quiet=True)
+    mtlkit.fit(recipe_of(logger), tmp_path / "run", catalog=CATALOG, quiet=True)
     assert any("report" in name for name in read(tmp_path)[-1])
-
-
-def catalog():
-    from mtlkit.plugins.families import Registrar
-    from mtlkit.plugins.registry import Origin
-
-    found = mtlkit.load_catalog("none")
-    own = Registrar(found, "", Origin("test", "0", __file__))
-    small = type(small_recipe().data)
-    own.data.add("small", small, "small data")
-    own.commit()
-    return found
 
 
 @pytest.mark.parametrize("name", list(TRACKERS))
@@ -207,13 +196,9 @@ def test_a_tracker_that_fails_leaves_a_run_to_resume(tmp_path):
     pytest.importorskip("trackio", reason="Trackio is not installed")
     writer = Trackio(project=tmp_path.name).open(tmp_path, 0)
     writer._run.log = lambda *_, **__: 1 / 0
-    event = read_events_of_a_step()
-    with pytest.raises(RunError, match="train.loggers: trackio: could not log the run .*division"):
+    event = EvaluationEvent(step=1, epoch=1.0, metrics={"a": 0.5})
+    with pytest.raises(
+        RunError, match=r"train\.loggers: trackio: could not log the run .*division"
+    ):
         writer.write(event)
     writer.close()
-
-
-def read_events_of_a_step():
-    from mtlkit.loggers import EvaluationEvent
-
-    return EvaluationEvent(step=1, epoch=1.0, metrics={"a": 0.5})

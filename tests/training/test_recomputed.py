@@ -11,7 +11,7 @@ from mtlkit.backbones import TimmModel, UNet
 from mtlkit.errors import AssemblyError, RecipeError
 from mtlkit.recipe import Train
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.recomputed import _blocks, recompute_activations
+from mtlkit.training.devices.recomputed import _blocks, recompute_activations
 from mtlkit.weightings import MGDA, Equal, GradientLocation
 
 
@@ -126,5 +126,5 @@ def test_a_block_that_changes_its_input_is_refused(points):
 
 def test_it_is_refused_with_a_compiled_backbone(points):
     train = Train(compile=True, checkpoint_activations=True)
-    with pytest.raises(RecipeError, match=r"train\.checkpoint_activations.*leave one of them out"):
+    with pytest.raises(RecipeError, match=r"train\.checkpoint_activations.*use one of them"):
         attrs.evolve(points.PLAIN, train=train).check()

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.training.balancing.loop_pass import LoopPart
-from mtlkit.training.recomputed import RestoredBuffers
+from mtlkit.training.devices.recomputed import RestoredBuffers
 
 
 def rehearsed(parts: Sequence[LoopPart], model: nn.Module | None) -> Iterator[LoopPart]:

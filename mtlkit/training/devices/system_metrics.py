@@ -1,6 +1,7 @@
 """Measurements of the process and the machine while a run trains."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -21,20 +22,17 @@ class SystemMetrics:
         """
         before, self._mark = self._mark, (time.perf_counter(), time.process_time())
         wall, cpu = (now - then for now, then in zip(self._mark, before, strict=True))
-        found = {"cpu percent": 100 * cpu / wall} if wall > 0 else {}
-        if (memory := _memory()) is not None:
-            found["memory in bytes"] = memory
-        if hasattr(os, "getloadavg"):
-            found["load"] = os.getloadavg()[0]
+        measured = {"cpu percent": 100 * cpu / wall} if wall > 0 else {}
+        if sys.platform == "linux":
+            measured["memory in bytes"] = _memory()
+        if sys.platform != "win32":
+            measured["load"] = os.getloadavg()[0]
         if self.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self.device)
-            found["gpu memory in bytes"] = float(total - free)
-        return found
+            measured["gpu memory in bytes"] = float(total - free)
+        return measured
 
 
-def _memory() -> float | None:
-    """Return the memory of the process in bytes, on Linux."""
-    path = Path("/proc/self/statm")
-    if not path.exists():
-        return None
-    return float(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def _memory() -> float:
+    """Return the memory of the process in bytes."""
+    return float(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
