@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import mtlkit
 from mtlkit.backbones import TimmModel, UNet
 from mtlkit.errors import AssemblyError, RecipeError
 from mtlkit.recipe import Train
@@ -57,6 +58,16 @@ def test_maps_have_the_same_bits(points, backbone):
         recipe = attrs.evolve(recipe, tasks=tasks)
     plain, recomputed = (updates(made, 1) for made in updaters(points, recipe))
     assert all(value.equal(recomputed[name]) for name, value in plain.items())
+
+
+def test_a_whole_run_has_the_same_bits(points, tmp_path):
+    runs = []
+    for on in (False, True):
+        train = attrs.evolve(points.PLAIN.train, checkpoint_activations=on, epochs=1)
+        recipe = attrs.evolve(points.PLAIN, backbone=points.CasiaNet(width=0.05), train=train)
+        runs.append(mtlkit.fit(recipe, tmp_path / str(on), catalog=points.catalog(), quiet=True))
+    one, other = ((run.path / "model.safetensors").read_bytes() for run in runs)
+    assert one == other
 
 
 def kept_bytes(made):

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -44,6 +45,8 @@ def _replace(module: nn.Module, forward: Callable[..., Any], *arguments: Any) ->
 
 def _recomputed(module: nn.Module, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Return `forward(*args, **kwargs)`; the backward pass computes its activations again."""
+    if not torch.is_grad_enabled():
+        return forward(*args, **kwargs)
     tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     versions = [value._version for value in tensors]
     result = checkpoint(
