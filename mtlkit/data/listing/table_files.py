@@ -103,9 +103,9 @@ def _memory_columns(rows: object) -> tuple[list[str], list[list[str | None]]]:
                 absent = [name for name in names if name not in row]
                 if absent:
                     raise DataError(f"row {number}: no value of {absent[0]!r}; use None if empty")
-            return names, [[_text(row[name]) for row in rows] for name in names]
+            return names, [[cell_text(row[name]) for row in rows] for name in names]
         if isinstance(rows, Mapping):
-            return list(rows), [[_text(value) for value in column] for column in rows.values()]
+            return list(rows), [[cell_text(value) for value in column] for column in rows.values()]
         table = pyarrow.table(rows)
     except (TypeError, ValueError, AttributeError, pyarrow.ArrowException) as cause:
         raise DataError(
@@ -114,7 +114,7 @@ def _memory_columns(rows: object) -> tuple[list[str], list[list[str | None]]]:
         ) from cause
     # pyarrow adds the index of a data frame
     names = [name for name in table.column_names if not name.startswith("__index_level_")]
-    return names, [[_text(value) for value in table[name].to_pylist()] for name in names]
+    return names, [[cell_text(value) for value in table[name].to_pylist()] for name in names]
 
 
 def missing_file(path: Path) -> str:
@@ -182,14 +182,14 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
                 raise DataError(
                     f"{path}: the column {name!r} holds bytes; expected text or numbers"
                 )
-        columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
+        columns = [[cell_text(value) for value in column.to_pylist()] for column in table.columns]
     return names, [
         (f"{escaped(path.name)}, row {row}", cells)
         for row, cells in enumerate(zip(*columns, strict=True), start=1)
     ]
 
 
-def _text(value: object) -> str | None:
+def cell_text(value: object) -> str | None:
     """Return the text of a cell as in CSV."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
