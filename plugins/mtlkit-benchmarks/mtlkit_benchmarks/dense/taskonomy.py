@@ -24,7 +24,7 @@ from mtlkit.data import (
     UnitVectorMapTarget,
 )
 from mtlkit.plugins import DataError, at_least, each, nonempty, one_of
-from mtlkit_benchmarks.trees.files import existing, image_rows, read_codes
+from mtlkit_benchmarks.trees.files import existing, image_rows, read_codes, read_lines
 from mtlkit_benchmarks.trees.layout import Layout, Part
 from mtlkit_benchmarks.trees.maps import Array, map_rows, normalized, numbers, resized, unit_vectors
 from mtlkit_benchmarks.trees.source import OfficialTree
@@ -124,8 +124,7 @@ class Taskonomy(OfficialTree):
 
 def split_buildings(path: Path) -> dict[str, list[str]]:
     """Return the buildings of each split; `DataError` if one is in two splits."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(read_lines(path)))
     missing = {"id", *PARTS.values()} - set(rows[0] if rows else ())
     if missing:
         raise DataError(
