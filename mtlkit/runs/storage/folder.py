@@ -222,13 +222,26 @@ def stored_values(path: Path) -> Iterator[None]:
         ) from cause
 
 
+class _StoredObject(dict[str, Any]):
+    """A JSON object of a file, whose missing keys are errors that name the file."""
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._path = path
+
+    def __missing__(self, key: str) -> Any:
+        with stored_values(self._path):
+            raise LookupError(f"no key {key!r}")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object that `write_json` wrote to `path`.
 
-    Raises `RunError` if the file is missing, unreadable, damaged or edited.
+    Raises `RunError` if the file is missing, unreadable, damaged or edited; reading a key that the
+    object lacks raises it, too.
     """
     try:
-        return unsealed(read_regular(path, LARGEST_JSON))
+        return _StoredObject(path, unsealed(read_regular(path, LARGEST_JSON)))
     except FileNotFoundError:
         raise RunError(f"{path}: is missing; expected a file that every run has") from None
     except OSError as cause:
