@@ -42,4 +42,9 @@ class TimmOptimizer(Optimizer):
                 f"optimizer: timm cannot build {self.name!r} with {dict(self.options)!r}: {cause}; "
                 f"correct `options`, or choose another name"
             ) from cause
+        if getattr(optimizer, "is_second_order", False):
+            raise AssemblyError(
+                f"optimizer.name: got {self.name!r}, which needs second derivatives, expected an "
+                f"optimizer that reads gradients only, such as 'lion' or 'adan'"
+            )
         return optimizer
