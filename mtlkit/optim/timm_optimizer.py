@@ -18,7 +18,8 @@ class TimmOptimizer(Optimizer):
     """An optimizer of timm by its name, such as ``lion``, ``lamb``, ``adan`` or ``muon``.
 
     `options` are its keyword arguments, such as ``{betas: [0.95, 0.98]}``. Its own learning rate
-    and weight decay are those of this component.
+    and weight decay are those of this component. A resumed run ends with the same bits, except with
+    ``kron``, whose state timm does not keep completely.
     """
 
     name: str = "lion"
