@@ -72,7 +72,7 @@ class Updater:
             draws=self.inner.step.draws,
             separate=self.train.separate_forward,
         )
-        self.backward = Backward(self.inner, self.module, self.batches, context)
+        self.backward = Backward(self.inner, self.module, self.batches, context, self.steps)
         self.meter = Meter(model.terms, context.device, self.ranks)
         fp16 = self.train.precision == "fp16"
         self.scaling = LossScaling(context.device) if fp16 else None

@@ -24,7 +24,17 @@ PAGES = [
     *(
         DOCS / "how-to" / f"{name}.md"
         for name in (
-            *("runs", "models", "recipes", "train", "log", "labels", "batches", "pretrained"),
+            *(
+                "runs",
+                "models",
+                "recipes",
+                "train",
+                "log",
+                "labels",
+                "batches",
+                "groups",
+                "pretrained",
+            ),
         )
     ),
     *sorted((DOCS / "tutorials").glob("*.md")),

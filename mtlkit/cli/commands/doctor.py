@@ -12,10 +12,10 @@ import click
 from packaging.requirements import InvalidRequirement, Requirement
 
 from mtlkit.cli import COMMANDS
-from mtlkit.cli.terminal import echo
 from mtlkit.errors import UnknownComponentError, did_you_mean, error_text
 from mtlkit.plugins.disabled import read_disabled
 from mtlkit.plugins.discovery import InstalledPlugin, accepted_apis, incompatible, installed_plugins
+from mtlkit.printable import echo
 
 HEAVY = ("torch", "numpy", "timm", "torchvision", "matplotlib", "numba", "PIL", "scipy", "pandas")
 """Packages that no plugin may import when it registers, because every command would wait."""
@@ -195,7 +195,7 @@ def _requirements(distribution: str) -> tuple[list[str], list[str]]:
                 missing_extras.setdefault(extra, []).append(unmet)
     notes = [
         f"the extra {extra!r} is not installed ({', '.join(missing)}); "
-        f"`pip install '{distribution}[{extra}]'` brings it"
+        f"`pip install '{distribution}[{extra}]'` adds it"
         for extra, missing in missing_extras.items()
     ]
     return problems, notes
@@ -209,7 +209,7 @@ def _unmet(requirement: Requirement) -> str | None:
         return f"{_plain(requirement)}, which is not installed"
     if requirement.specifier.contains(version, prereleases=True):
         return None
-    return f"{_plain(requirement)}, found {version}"
+    return f"{_plain(requirement)}, but {version} is installed"
 
 
 def _plain(requirement: Requirement) -> str:
