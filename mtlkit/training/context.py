@@ -1,6 +1,7 @@
 """The inputs of a training run."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import attrs
@@ -28,7 +29,8 @@ class TrainingContext:
     progress: Progress
     observers: Observers = attrs.field(factory=Observers)  # on the first rank those of plugins
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[object]:
         """Return the autocast context of forward passes, after `train.precision`."""
-        bf16 = self.recipe.train.precision == "bf16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
+        if self.recipe.train.precision != "bf16":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)

@@ -46,6 +46,9 @@ class Backward:
         self.batches, self.context = batches, context
         self.device = context.device
         self.labels = label_reader(step.model, context)
+        self._counts: Tensor | None = None  # of the newest update, and what follows from them
+        self._on_device: tuple[Tensor, Tensor]
+        self._complete = False
 
     def run(self, number: int, batch: UpdateBatch, rate: float, *, watch: bool) -> BackwardResult:
         """Return the result of update `number`; `rate` is the shared parameters' learning rate."""
@@ -121,12 +124,15 @@ class Backward:
         self, number: int, batch: UpdateBatch, counts: Tensor, *, watch: bool = False
     ) -> UpdateInfo:
         """Describe `batch`; `counts` (T,) are not yet on the device, which avoids a sync."""
-        indices = counts.nonzero().flatten()
+        if counts is not self._counts:  # updates with all labels have the same tensor
+            self._counts, indices = counts, counts.nonzero().flatten()
+            self._on_device = to_device(counts, self.device), to_device(indices, self.device)
+            self._complete = len(indices) == len(counts)
         opens = number % self.batches.per_epoch == 0
         return UpdateInfo(
-            counts=to_device(counts, self.device),
-            indices=to_device(indices, self.device),
-            complete=len(indices) == len(counts),
+            counts=self._on_device[0],
+            indices=self._on_device[1],
+            complete=self._complete,
             step=step_info(self.context.recipe.seed, number, batch.epoch, opens=opens),
             watch=watch,
         )
@@ -209,6 +215,8 @@ class Backward:
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
     """Copy `values` to `device`; they are pinned, so that the copy to a GPU is asynchronous."""
+    if device == values.device:
+        return values
     if device.type == "cuda":
         values = values.pin_memory()
     return values.to(device, non_blocking=True)
