@@ -142,7 +142,7 @@ def check_heads(
 ) -> None:
     """Raise `ValueError` or `TypeError` unless all (C, D) and (C,) fit the features x (N, D)."""
     check_matrix(op, "x", x)
-    if all(map(partial(_head_fits, x), weights, biases)):
+    if all(map(partial(head_fits, x), weights, biases)):
         return  # names are made for errors only
     for number, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         check_weight(op, f"weights[{number}]", weight, x)
@@ -151,8 +151,8 @@ def check_heads(
         check_devices(op, x, **{f"weights[{number}]": weight, f"biases[{number}]": bias})
 
 
-def _head_fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
-    """Return whether a head fits the features, by the tests of `check_weight` and others."""
+def head_fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Return whether a head fits the features (N, D), by all tests of `check_heads`."""
     if not isinstance(weight, Tensor) or not isinstance(bias, Tensor | None):
         return False
     shape = weight.shape
@@ -166,11 +166,20 @@ def _head_fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     )
 
 
+def target_fits(x: Tensor, target: Tensor) -> bool:
+    """Return whether a target is (N,) in int64, on the device of the features (N, D)."""
+    return (
+        isinstance(target, Tensor)
+        and target.dtype == torch.int64
+        and target.shape == x.shape[:1]
+        and target.device == x.device
+    )
+
+
 def check_head_targets(op: str, x: Tensor, targets: Sequence[Tensor]) -> None:
     """Raise `ValueError` or `TypeError` unless all targets are (N,) in int64, where x is."""
     for head, target in enumerate(targets):
-        fits = isinstance(target, Tensor) and target.shape == x.shape[:1]
-        if not (fits and target.dtype == torch.int64 and target.device == x.device):
+        if not target_fits(x, target):
             check_label_type(op, f"targets[{head}]", target, len(x))
             check_devices(op, x, **{f"targets[{head}]": target})
 

@@ -215,8 +215,6 @@ class Backward:
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
     """Copy `values` to `device`; they are pinned, so that the copy to a GPU is asynchronous."""
-    if device == values.device:
-        return values
     if device.type == "cuda":
         values = values.pin_memory()
     return values.to(device, non_blocking=True)

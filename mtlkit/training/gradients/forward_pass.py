@@ -75,8 +75,9 @@ class ModelPass(ForwardPass[MicroBatch]):
             detached = detach_features(features, self.model.tasks)
             losses = self._losses_at(detached.features, part, update)
         # outside of autocast: in bf16 nearly parallel gradients would become parallel
-        rows, at_heads = detached.jacobian(losses.mean, self.model.tasks, behind)
-        return TaskGradients(detached, losses, rows, behind, at_heads)
+        mean = losses.mean
+        rows, at_heads = detached.jacobian(mean, self.model.tasks, behind)
+        return TaskGradients(detached, losses, rows, behind, at_heads, mean=mean)
 
     def _losses_at(self, features: Features, part: MicroBatch, update: UpdateInfo) -> StepLosses:
         return self.model.losses_at(
