@@ -151,7 +151,7 @@ def check_heads(
         check_devices(op, x, **{f"weights[{number}]": weight, f"biases[{number}]": bias})
 
 
-def head_fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+def head_fits(x: Tensor, weight: object, bias: object) -> bool:
     """Return whether a head fits the features (N, D), by all tests of `check_heads`."""
     if not isinstance(weight, Tensor) or not isinstance(bias, Tensor | None):
         return False
@@ -166,7 +166,7 @@ def head_fits(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     )
 
 
-def target_fits(x: Tensor, target: Tensor) -> bool:
+def target_fits(x: Tensor, target: object) -> bool:
     """Return whether a target is (N,) in int64, on the device of the features (N, D)."""
     return (
         isinstance(target, Tensor)

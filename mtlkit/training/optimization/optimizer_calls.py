@@ -93,13 +93,13 @@ def take_step(chosen: Optimizer) -> None:
         chosen.step()
         return
     with torch.no_grad():
-        _bare_step(type(chosen))(chosen)
+        _bare(type(chosen).step)(chosen)
 
 
 @cache
-def _bare_step(kind: type[Optimizer]) -> Any:
+def _bare(step: Any) -> Any:
     """Return the method `step` of an optimizer without torch's wrappers."""
-    return inspect.unwrap(kind.step, stop=lambda f: f.__globals__ is not vars(optimizer))
+    return inspect.unwrap(step, stop=lambda f: f.__globals__ is not vars(optimizer))
 
 
 def _needs_wrappers(chosen: Optimizer) -> bool:
