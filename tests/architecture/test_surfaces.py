@@ -74,6 +74,7 @@ def test_the_hooks():
         "mtlkit_checkpoint_saved",
         "mtlkit_run_ended",
         "mtlkit_report_sections",
+        "mtlkit_comparison_sections",
     ]
     assert (API_FLOOR, API) == ((2, 0), (2, 0))
 
