@@ -39,7 +39,12 @@ from mtlkit.routers.shared import Shared
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.transforms.base import Transform
-from mtlkit.weightings.base import Weighting, pairing_problems
+from mtlkit.weightings.base import (
+    GradientLocation,
+    GradientWeighting,
+    Weighting,
+    pairing_problems,
+)
 from mtlkit.weightings.equal import Equal
 
 
@@ -57,6 +62,9 @@ def device_name() -> Validator:
 
 
 _DEVICE = r"auto|cpu|mps|(cuda|xpu)(:\d+)?"
+
+
+_WHOLE = "whole parameters or gradients"
 
 
 def steps_or_minutes() -> Validator:
@@ -93,6 +101,9 @@ class Train:
     )  # auto: one for each CPU core that is free at the start
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
+    shard: str = attrs.field(
+        default="none", validator=one_of("none", "backbone")
+    )  # parameters that processes divide among them, by FSDP2
     ops: Mapping[str, str] = attrs.field(
         factory=dict, validator=op_choices()
     )  # implementation of each op, in updates
@@ -216,6 +227,8 @@ class Recipe:
             *self._transform_problems(),
             *self._batch_problems(),
             *self._callback_problems(),
+            *self._head_shard_problems(),
+            *self._backbone_shard_problems(),
             *self._evaluator_problems(),
         ]
 
@@ -266,6 +279,51 @@ class Recipe:
         if isinstance(self.train.batches, GroupedBatches):
             for problem in self.train.batches.problems(self.tasks):
                 yield Problem(("train", "batches", *problem.path), problem.message)
+
+    def _head_shard_problems(self) -> Iterator[Problem]:
+        """Yield what does not work with heads whose rows are divided among processes."""
+        heads = {name: task.head for name, task in self.tasks.items() if task.head.shards}
+        if not heads:
+            return
+        optimizer = type(self.optimizer).__name__
+        if not self.optimizer.elementwise:
+            yield Problem(("optimizer",), f"{optimizer} may need {_WHOLE}, got a head with `shard`")
+        terms = [term.task for term in self.terms()]
+        for name, head in heads.items():
+            path = ("tasks", name, "head")
+            if terms.count(name) > 1:
+                message = "got branches of this task, expected none: a branch has no shards"
+                yield Problem((*path, "shard"), message)
+            if head.updates_rows and self.optimizer.row_rule() is None:
+                message = f"{optimizer} cannot update single rows; use `sgd`, `adam` or `adamw`"
+                yield Problem((*path, "lazy"), message)
+        for index, callback in enumerate(self.callbacks):
+            if callback.reads_gradients:
+                message = f"{type(callback).__name__} reads {_WHOLE}, got a head with `shard`"
+                yield Problem(("callbacks", str(index)), message)
+
+    def _backbone_shard_problems(self) -> Iterator[Problem]:
+        """Yield what does not work with a backbone that is divided among processes."""
+        if self.train.shard != "backbone":
+            return
+        weighting = self.weighting
+        got = "got `train.shard: backbone`"
+        if (
+            isinstance(weighting, GradientWeighting)
+            and weighting.at is not GradientLocation.FEATURES
+        ):
+            message = f"{weighting.at.value} needs {_WHOLE}, {got}; use `at: features`"
+            yield Problem(("weighting", "at"), message)
+        if not self.router.calls_backbone:
+            router = type(self.router).__name__
+            yield Problem(("router",), f"{router} uses parts of the backbone, {got}; use `shared`")
+        if not self.optimizer.elementwise:
+            message = f"{type(self.optimizer).__name__} may need {_WHOLE}, {got}; use `adamw`"
+            yield Problem(("optimizer",), message)
+        for index, callback in enumerate(self.callbacks):
+            if callback.reads_parameters:
+                message = f"{type(callback).__name__} needs {_WHOLE}, {got}; leave it out"
+                yield Problem(("callbacks", str(index)), message)
 
     def _evaluator_problems(self) -> Iterator[Problem]:
         for index, evaluator in enumerate(self.evaluators):

@@ -25,6 +25,7 @@ from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
+from mtlkit.training.whole_model import whole_model
 
 
 def execute(session: RunSession, progress: Progress) -> None:
@@ -72,8 +73,9 @@ def execute(session: RunSession, progress: Progress) -> None:
             Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
         )
     training.run()
-    if ranks.first:
-        _finish(session, training, data, progress)
+    with whole_model(training.model):
+        if ranks.first:
+            _finish(session, training, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
 
 

@@ -20,7 +20,7 @@ from mtlkit.training.context import TrainingContext
 from mtlkit.training.finite_checks import broken_state, names_of_broken
 from mtlkit.training.load_hint import LoadHint
 from mtlkit.training.optimizer_calls import evaluation_weights, set_training
-from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.optimizer_state import restore_optimizer
 from mtlkit.training.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
 from mtlkit.training.signals import stop_on_signal
@@ -28,6 +28,13 @@ from mtlkit.training.throughput import Pace
 from mtlkit.training.update import Updater
 from mtlkit.training.validation import validation_metrics
 from mtlkit.training.weight_range import large_weights, weight_warning
+from mtlkit.training.whole_model import (
+    load_whole_state,
+    own_part,
+    whole_model,
+    whole_optimizer_state,
+    whole_state,
+)
 from mtlkit.weightings.kinds import WeightingModule
 
 
@@ -59,9 +66,14 @@ class Training:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Resume from `checkpoint` exactly."""
-        self.model.load_state_dict(checkpoint.model)
+        load_whole_state(self.model, checkpoint.model)
         self.weighting.load_state_dict(checkpoint.weighting)
-        restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
+        shards = self.updater.shards
+        restore_optimizer(
+            self.updater.optimizer,
+            checkpoint.optimizer,
+            lambda value, parameter: own_part(value, parameter, shards.get(id(parameter))),
+        )
         self.callbacks.load_state_dict(checkpoint.callbacks)
         self.updater.meter.restore(checkpoint.progress["meter"])
         progress = checkpoint.progress
@@ -181,7 +193,8 @@ class Training:
             return
         model = self.callbacks.evaluated_model(self.model)
         with evaluation_weights(self.updater.optimizer):
-            metrics = self._evaluate(model, split) if ranks.first else {}
+            with whole_model(model):
+                metrics = self._evaluate(model, split) if ranks.first else {}
             if len(self.callbacks):
                 # all ranks decide on the same numbers
                 text = ranks.texts(json.dumps(metrics), self.context.device)[0]
@@ -228,11 +241,16 @@ class Training:
         Logs are flushed first, so that no checkpoint is ahead of them. Raises `NotFiniteError` if
         a weight is not finite, which happens if a finite loss has infinite gradients.
         """
-        meter = self.updater.meter.state()  # a sum over ranks, so every rank must call it
-        if self._saved == self.step or not self.context.ranks.first:
+        if self._saved == self.step:
             return
-        model, weighting = tensors_of(self.model), tensors_of(self.weighting)
-        optimizer = optimizer_state(self.updater.optimizer)
+        # every rank must call these, because each holds a part
+        meter = self.updater.meter.state()
+        model, callbacks = whole_state(self.model), whole_state(self.callbacks)
+        optimizer = whole_optimizer_state(self.updater.optimizer, self.updater.shards)
+        self._saved, self._saved_at = self.step, time.monotonic()
+        if not self.context.ranks.first:
+            return
+        weighting = tensors_of(self.weighting)
         state = {f"optimizer.{name}": value for name, value in optimizer.tensors.items()}
         broken = names_of_broken({**model, **weighting, **state})
         if broken:
@@ -244,7 +262,7 @@ class Training:
             model=model,
             weighting=weighting,
             optimizer=optimizer,
-            callbacks=tensors_of(self.callbacks),
+            callbacks=callbacks,
             progress={
                 "meter": meter,
                 "seconds": self.pace.seconds,
@@ -254,7 +272,6 @@ class Training:
             },
         )
         folder = save_checkpoint(self.context.checkpoints, checkpoint)
-        self._saved, self._saved_at = self.step, time.monotonic()
         self.context.observers.notify(CheckpointSaved(step=self.step, folder=folder))
 
     def _show(self) -> None:

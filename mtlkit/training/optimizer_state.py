@@ -1,6 +1,6 @@
 """The state of an optimizer as tensors and JSON, without pickle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -42,13 +42,22 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
     return OptimizerState(tensors, {"state": values, "groups": groups})
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, saved: OptimizerState) -> None:
-    """Load `saved` into a new `optimizer` of the same parameters."""
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    saved: OptimizerState,
+    part: Callable[[Tensor, Tensor], Tensor] = lambda value, parameter: value,
+) -> None:
+    """Load `saved` into a new `optimizer` of the same parameters.
+
+    `part` returns this process's part of a value of a parameter.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, value in {**saved.tensors, **saved.values["state"]}.items():
         number, _, name = key.partition(".")
         parameter = parameters[int(number)]
+        if isinstance(value, Tensor):
+            value = part(value, parameter)
         if isinstance(value, Tensor) and value.shape == parameter.shape:
             # keep the parameter's memory format: another one slows every later update
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -1,0 +1,122 @@
+"""Run by processes of a test: trains recipes with a head or a backbone divided among them.
+
+Usage: sharded.py KIND FOLDER RANK WORLD
+"""
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import attrs
+import points
+import torch
+import torch.distributed as dist
+from safetensors.torch import save_file
+from schemes import SCHEMES
+
+from mtlkit.backbones import MLP
+from mtlkit.data import Categorical, Data, DataSource, Loading
+from mtlkit.heads import Margin
+from mtlkit.optim import SGD, AdamW
+from mtlkit.task import Task
+from mtlkit.task_types import Role
+from mtlkit.training.ranks import Ranks
+from mtlkit.training.whole_model import whole_state
+
+UPDATES = 6
+CLASSES = 131  # not a multiple of 64 blocks
+
+
+@attrs.frozen(kw_only=True)
+class People(DataSource):
+    """The images of `Points` with an identity each, some of which are missing."""
+
+    def load(self, loading: Loading) -> Data:
+        data = points.Points().load(loading)
+        codes = torch.arange(len(data.train)) * 7 % CLASSES
+        codes[::6] = -1
+        names = tuple(f"person {i}" for i in range(CLASSES))
+        column = {"who": Categorical(codes, names)}
+        train = attrs.evolve(data.train, columns={**data.train.columns, **column})
+        return Data(train=train, validation=train.subset(torch.arange(10)))
+
+
+def with_head(**options):
+    """The recipe with a margin head for `who`; updates of 17 samples, uneven over ranks."""
+    head = Margin(scale=8.0, **options)
+    return attrs.evolve(
+        points.PLAIN,
+        data=People(),
+        tasks={**points.TASKS, "who": Task(role=Role.MAIN, head=head)},
+        optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=0.01),
+        train=attrs.evolve(points.PLAIN.train, batch=17, clip_norm=1.0),
+    )
+
+
+def with_train(recipe, **options):
+    return attrs.evolve(recipe, train=attrs.evolve(recipe.train, **options))
+
+
+def head_cases():
+    sharded = with_head(shard=True)
+    for name, weighting in SCHEMES.items():
+        yield name.replace(" ", "-").replace("/", "-"), attrs.evolve(sharded, weighting=weighting)
+    sampled = with_head(shard=True, sample=0.2)
+    yield "sampled", sampled
+    yield "sampled-pcgrad", attrs.evolve(sampled, weighting=SCHEMES["pcgrad"])
+    lazy = with_head(shard=True, sample=0.2, lazy=True)
+    yield "lazy", lazy
+    yield "lazy-pcgrad", attrs.evolve(lazy, weighting=SCHEMES["pcgrad"])
+    yield "lazy-adamw", attrs.evolve(lazy, optimizer=AdamW(lr=0.01, weight_decay=0.1))
+    yield "adaptive", with_head(shard=True, adaptive=True)
+    yield "accumulated", with_train(sharded, accumulate=2)
+    yield "accumulated-pcgrad", attrs.evolve(
+        with_train(sharded, accumulate=2), weighting=SCHEMES["pcgrad"]
+    )
+    yield "accumulated-lazy", with_train(lazy, accumulate=2)
+    yield "bf16", with_train(sharded, precision="bf16")
+
+
+def backbone_cases():
+    plain = attrs.evolve(
+        points.PLAIN,
+        backbone=MLP(hidden=(12, 8)),
+        optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=0.01),
+        train=attrs.evolve(points.PLAIN.train, batch=16, clip_norm=1.0),
+    )
+    for name, weighting in SCHEMES.items():
+        yield name.replace(" ", "-").replace("/", "-"), attrs.evolve(plain, weighting=weighting)
+    yield "adamw", attrs.evolve(plain, optimizer=AdamW(lr=0.01, weight_decay=0.1))
+    yield "accumulated", with_train(plain, accumulate=2)
+    yield "bf16", with_train(plain, precision="bf16")
+
+
+def trained(recipe, ranks, steps=UPDATES):
+    """The updater after some updates."""
+    made = points.updater(recipe, ranks)
+    for step in range(steps):
+        made.update(step)
+    return made
+
+
+def work(kind, folder, ranks):
+    cases = {"heads": head_cases, "backbones": backbone_cases}[kind]
+    for name, recipe in cases():
+        made = trained(recipe, ranks)
+        state = whole_state(made.inner)
+        state["sizes"] = torch.tensor([p.numel() for p in made.inner.parameters()])
+        save_file({k: v.clone() for k, v in state.items()}, folder / f"{name}.{ranks.rank}")
+
+
+def main(kind, folder, rank, world):
+    torch.set_num_threads(1)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder / 'store'}", rank=rank, world_size=world,
+        timeout=timedelta(seconds=60),
+    )  # fmt: skip
+    work(kind, folder, Ranks(rank, world))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]).resolve(), *map(int, sys.argv[3:]))
