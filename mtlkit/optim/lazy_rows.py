@@ -14,7 +14,10 @@ from torch import Tensor
 RowRule = Callable[[Tensor, Tensor, Tensor, dict[str, Any], dict[str, Any]], None]
 """An update of the rows `index` (S,) of a parameter (C, D), from their gradient (S, D).
 
-The others are the parameter's state and the options of its group."""
+The others are the parameter's state and the options of its group. The gradient may be changed."""
+
+TILE = 2**18
+"""Number of elements that a CPU updates at a time: temporary tensors of 1 MB stay in a cache."""
 
 
 @torch.no_grad()
@@ -31,8 +34,13 @@ def update_rows(optimizer: torch.optim.Optimizer, rule: RowRule) -> None:
         for parameter in group["params"]:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 gradient = parameter.grad.coalesce()
-                index = gradient.indices()[0]
-                rule(parameter, index, gradient.values(), optimizer.state[parameter], group)
+                on_cpu = parameter.device.type == "cpu"
+                size = max(1, TILE // parameter.shape[1]) if on_cpu else len(parameter)
+                tiles = zip(
+                    gradient.indices()[0].split(size), gradient.values().split(size), strict=True
+                )
+                for index, values in tiles:
+                    rule(parameter, index, values, optimizer.state[parameter], group)
                 parameter.grad = None
 
 
@@ -44,13 +52,14 @@ def sgd_rows(
     group: dict[str, Any],
 ) -> None:
     """Apply SGD with momentum to some rows."""
+    rows = parameter.index_select(0, index)
     step = gradient
     if group["weight_decay"]:
-        step = step.add(parameter[index], alpha=group["weight_decay"])
+        step = step.add_(rows, alpha=group["weight_decay"])
     if group["momentum"]:
         momentum = _moved(state, "momentum_buffer", parameter, index, group["momentum"], step)
         step = step.add(momentum, alpha=group["momentum"]) if group["nesterov"] else momentum
-    parameter.index_add_(0, index, step, alpha=-group["lr"])
+    parameter.index_copy_(0, index, rows.add_(step, alpha=-group["lr"]))
 
 
 def adam_rows(
@@ -62,26 +71,28 @@ def adam_rows(
 ) -> None:
     """Apply Adam, or AdamW, to some rows; each row has its own number of steps."""
     beta1, beta2 = group["betas"]
-    rows = parameter[index]
+    rows = parameter.index_select(0, index)
     if group["decoupled_weight_decay"]:
         rows.mul_(1 - group["lr"] * group["weight_decay"])
     elif group["weight_decay"]:
-        gradient = gradient.add(rows, alpha=group["weight_decay"])
+        gradient = gradient.add_(rows, alpha=group["weight_decay"])
     counts = state.setdefault("row_steps", parameter.new_zeros(len(parameter)))
     steps = counts[index].add_(1).unsqueeze(1)
-    counts[index] = steps.squeeze(1)
+    counts.index_copy_(0, index, steps.squeeze(1))
     first = _moved(state, "exp_avg", parameter, index, beta1, gradient * (1 - beta1))
     second = _moved(state, "exp_avg_sq", parameter, index, beta2, gradient.square() * (1 - beta2))
     size = (second / (1 - beta2**steps)).sqrt_().add_(group["eps"])
-    parameter[index] = rows.addcdiv_(first / (1 - beta1**steps), size, value=-group["lr"])
+    rows.addcdiv_(first / (1 - beta1**steps), size, value=-group["lr"])
+    parameter.index_copy_(0, index, rows)
 
 
 def _moved(
     state: dict[str, Any], name: str, like: Tensor, index: Tensor, decay: float, new: Tensor
 ) -> Tensor:
     """Update some rows of a moment to `decay` times themselves plus `new`, and return them."""
-    if name not in state:
-        state[name] = torch.zeros_like(like)
-    rows: Tensor = state[name][index].mul_(decay).add_(new)
-    state[name][index] = rows
+    moment: Tensor | None = state.get(name)
+    if moment is None:
+        moment = state[name] = torch.zeros_like(like)
+    rows = moment.index_select(0, index).mul_(decay).add_(new)
+    moment.index_copy_(0, index, rows)
     return rows

@@ -37,7 +37,7 @@ class UpdateBatch:
 class Batches:
     """The samples of each update in an `order`, over `world` ranks and micro-batches.
 
-    Draws, ranks and micro-batches divide an update as evenly as possible, in this order. With
+    Draws, micro-batches and ranks divide an update as evenly as possible, in this order. With
     `separate`, each group of samples is divided by itself and has its own micro-batches. Raises
     `AssemblyError` if a micro-batch would be empty.
 
@@ -90,7 +90,9 @@ class Batches:
     def _divided(self, epoch: int, whole: Drawn, rank: int) -> UpdateBatch:
         if whole.origins is None and self.world == self.accumulate == 1:
             return UpdateBatch(epoch, whole.samples, (whole.samples,))
-        parts = self._split(self._split(whole, self.world)[rank], self.accumulate)
+        # by micro-batches first: these hold the same samples at any number of ranks
+        micro = self._split(whole, self.accumulate)
+        parts = [self._split(part, self.world)[rank] for part in micro]
         if self.separate:
             parts = [group for part in parts for group in part.by_group()]
         return UpdateBatch(

@@ -14,16 +14,17 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from schemes import SCHEMES
 
-from mtlkit.backbones import MLP
-from mtlkit.data import Categorical, Data, DataSource, Loading
+from mtlkit.backbones import MLP, VectorFeatures
+from mtlkit.data import Categorical, ClassTarget, Data, DataSource, Loading
 from mtlkit.heads import Margin
+from mtlkit.ops import RowShard
 from mtlkit.optim import SGD, AdamW
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.ranks import Ranks
-from mtlkit.training.whole_model import whole_state
+from mtlkit.training.whole_model import local_part, whole_state
 
-UPDATES = 6
+UPDATES = 4
 CLASSES = 131  # not a multiple of 64 blocks
 
 
@@ -70,8 +71,9 @@ def head_cases():
     yield "lazy-adamw", attrs.evolve(lazy, optimizer=AdamW(lr=0.01, weight_decay=0.1))
     yield "adaptive", with_head(shard=True, adaptive=True)
     yield "accumulated", with_train(sharded, accumulate=2)
-    yield "accumulated-pcgrad", attrs.evolve(
-        with_train(sharded, accumulate=2), weighting=SCHEMES["pcgrad"]
+    yield (
+        "accumulated-pcgrad",
+        attrs.evolve(with_train(sharded, accumulate=2), weighting=SCHEMES["pcgrad"]),
     )
     yield "accumulated-lazy", with_train(lazy, accumulate=2)
     yield "bf16", with_train(sharded, precision="bf16")
@@ -82,10 +84,12 @@ def backbone_cases():
         points.PLAIN,
         backbone=MLP(hidden=(12, 8)),
         optimizer=SGD(lr=0.05, momentum=0.9, weight_decay=0.01),
-        train=attrs.evolve(points.PLAIN.train, batch=16, clip_norm=1.0),
+        train=attrs.evolve(points.PLAIN.train, batch=16, clip_norm=1.0, shard="backbone"),
     )
     for name, weighting in SCHEMES.items():
-        yield name.replace(" ", "-").replace("/", "-"), attrs.evolve(plain, weighting=weighting)
+        recipe = attrs.evolve(plain, weighting=weighting)
+        if not recipe.problems():  # only gradients at features
+            yield name.replace(" ", "-").replace("/", "-"), recipe
     yield "adamw", attrs.evolve(plain, optimizer=AdamW(lr=0.01, weight_decay=0.1))
     yield "accumulated", with_train(plain, accumulate=2)
     yield "bf16", with_train(plain, precision="bf16")
@@ -99,13 +103,68 @@ def trained(recipe, ranks, steps=UPDATES):
     return made
 
 
+def loss_cases():
+    """Options of a head, and a batch of features, targets and weights of samples in float64."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(22, 8, generator=generator, dtype=torch.float64)
+    target = torch.randint(1003, (22,), generator=generator)
+    target[5] = -1
+    target[11:] = -1  # no label on the last ranks
+    weights = torch.rand(22, generator=generator, dtype=torch.float64)
+    full = torch.randint(16, (22,), generator=generator)  # of two blocks, more than are drawn
+    for name, options in {
+        "arcface": {},
+        "cosface": {"angle": 0.0, "additive": 0.35},
+        "adaptive": {"adaptive": True},
+        "easy": {"easy_margin": True},
+        "multiplied": {"angle": 0.0, "multiplier": 1.3},
+        "sampled": {"sample": 0.1},
+        "lazy": {"sample": 0.1, "lazy": True},
+    }.items():
+        yield name, (options, (x, target, weights))
+        yield f"{name}-crowded", (options, (x, full, weights))
+
+
+def loss_and_gradients(case, start=None, ranks=None):
+    """This rank's losses, gradients of features, and the whole directions and their gradient."""
+    options, (x, target, weights) = case
+    ranks = ranks or Ranks()
+    torch.manual_seed(3)
+    target_type = ClassTarget(names=tuple(map(str, range(1003))))
+    head = Margin(**{"shard": True, **options}).build(VectorFeatures(width=8), target_type).double()
+    if start is not None:
+        head.directions.data.copy_(start["directions"])
+    own = torch.arange(len(x)).tensor_split(ranks.world)[ranks.rank]
+    features = x[own].clone().requires_grad_()
+    loss = head.loss(features, target[own])
+    (ranks.world * (loss * weights[own]).sum()).backward()
+    gradient = head.directions.grad
+    gradient = gradient.to_dense() if gradient.is_sparse else gradient
+    cpu = torch.device("cpu")
+    shard = head.row_shards().get("directions", RowShard(1003))
+    return {
+        "loss": loss.detach(),
+        "features": features.grad / ranks.world,
+        "directions": shard.gather(head.directions.data, cpu),
+        "gradient": shard.gather(gradient, cpu),
+        "running": head.running,
+    }
+
+
 def work(kind, folder, ranks):
+    if kind == "loss":
+        for name, case in loss_cases():
+            found = loss_and_gradients(case, ranks=ranks)
+            save_file(found, folder / f"{name}.{ranks.rank}")
+        return
     cases = {"heads": head_cases, "backbones": backbone_cases}[kind]
     for name, recipe in cases():
         made = trained(recipe, ranks)
         state = whole_state(made.inner)
         state["sizes"] = torch.tensor([p.numel() for p in made.inner.parameters()])
-        save_file({k: v.clone() for k, v in state.items()}, folder / f"{name}.{ranks.rank}")
+        save_file(
+            {k: local_part(v).clone() for k, v in state.items()}, folder / f"{name}.{ranks.rank}"
+        )
 
 
 def main(kind, folder, rank, world):

@@ -27,8 +27,13 @@ def test_an_epoch_takes_every_sample_once_in_even_parts(samples, batch, accumula
     seen, sizes, parts = [], [], []
     for step in range(batches.per_epoch):
         updates = [batches.update(step, rank) for rank in range(world)]
-        own = torch.cat([part for update in updates for part in update.micro_batches])
-        assert own.equal(updates[0].whole)  # ranks divide the very same samples, in order
+        # ranks divide the very same micro-batches, in order
+        micro = zip(*(update.micro_batches for update in updates), strict=True)
+        joint = [torch.cat(of_ranks) for of_ranks in micro]
+        own = torch.cat(joint)
+        assert own.equal(updates[0].whole)
+        alone = Batches(JointOrder(samples, batch, seed=seed), accumulate=accumulate)
+        assert all(map(torch.equal, joint, alone.update(step).micro_batches))
         parts += [len(part) for update in updates for part in update.micro_batches]
         sizes.append(len(own))
         seen.append(own)
