@@ -76,6 +76,7 @@ def adam_rows(
         rows.mul_(1 - group["lr"] * group["weight_decay"])
     elif group["weight_decay"]:
         gradient = gradient.add_(rows, alpha=group["weight_decay"])
+    state.setdefault("step", torch.tensor(0.0))  # torch's Adam expects it in a state that it loads
     counts = state.setdefault("row_steps", parameter.new_zeros(len(parameter)))
     steps = counts[index].add_(1).unsqueeze(1)
     counts.index_copy_(0, index, steps.squeeze(1))

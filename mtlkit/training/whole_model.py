@@ -6,6 +6,7 @@ of this module, which every process must call.
 """
 
 import sys
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -104,7 +105,7 @@ def whole_optimizer_state(
 def whole_model(model: nn.Module) -> Iterator[None]:
     """Give the first process the whole parameters of `model`, on its device, while it evaluates.
 
-    Under FSDP2 every process has the whole backbone meanwhile.
+    Under FSDP2 every process has the whole backbone meanwhile, and no hook gathers or records it.
     """
     shards, kept = row_shards(model), {}
     for name, shard in shards.items():
@@ -113,17 +114,18 @@ def whole_model(model: nn.Module) -> Iterator[None]:
         parameter.data = shard.gather(parameter.data, parameter.device)
     fsdp: Any = sys.modules.get("torch.distributed.fsdp")
     units: list[Any] = [m for m in model.modules() if fsdp and isinstance(m, fsdp.FSDPModule)]
+    hooks = [(unit._forward_pre_hooks, unit._forward_hooks) for unit in units]
     for unit in units:
-        unit.set_reshard_after_forward(False, recurse=False)
         unit.unshard()
+        unit._forward_pre_hooks, unit._forward_hooks = OrderedDict(), OrderedDict()
     try:
         yield
     finally:
         for name, rows in kept.items():
             model.get_parameter(name).data = rows
-        for unit in units:
+        for unit, (before, after) in zip(units, hooks, strict=True):
+            unit._forward_pre_hooks, unit._forward_hooks = before, after
             unit.reshard()
-            unit.set_reshard_after_forward(True, recurse=False)
 
 
 def _whole(value: Tensor, shard: RowShard | None) -> Tensor:

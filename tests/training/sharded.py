@@ -3,6 +3,7 @@
 Usage: sharded.py KIND FOLDER RANK WORLD
 """
 
+import importlib
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -15,15 +16,21 @@ from safetensors.torch import save_file
 from schemes import SCHEMES
 
 from mtlkit.backbones import MLP, VectorFeatures
+from mtlkit.callbacks import EMA, BestWeights, EarlyStopping
 from mtlkit.data import Categorical, ClassTarget, Data, DataSource, Loading
+from mtlkit.errors import InterruptedRunError
 from mtlkit.heads import Margin
 from mtlkit.ops import RowShard
 from mtlkit.optim import SGD, AdamW
+from mtlkit.plugins.catalog import Registrar
+from mtlkit.plugins.registry import Origin
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.ranks import Ranks
+from mtlkit.training.update import Updater
 from mtlkit.training.whole_model import local_part, whole_state
 
+run_fit = importlib.import_module("mtlkit.runs.fit")  # a function has the same name
 UPDATES = 4
 CLASSES = 131  # not a multiple of 64 blocks
 
@@ -151,7 +158,56 @@ def loss_and_gradients(case, start=None, ranks=None):
     }
 
 
+def run_cases():
+    """Recipes of whole runs, whose checkpoints hold every kind of divided state."""
+    head = with_head(shard=True, sample=0.2, lazy=True)
+    head = attrs.evolve(
+        with_train(head, steps=6, checkpoint_every=2),
+        optimizer=AdamW(lr=0.01, weight_decay=0.1),
+        callbacks=(EMA(decay=0.5), BestWeights()),
+    )
+    yield "head", head
+    backbone = dict(backbone_cases())["pcgrad"]
+    yield "backbone", with_train(backbone, steps=6, checkpoint_every=2)
+    both = attrs.evolve(head, callbacks=(EarlyStopping(),))
+    yield "both", with_train(both, shard="backbone")
+
+
+def catalog():
+    found = points.catalog()
+    own = Registrar(found, "", Origin("sharded", "0", __file__))
+    own.data.add("people", People, "random images with identities")
+    own.commit()
+    return found
+
+
+def run_and_resume(folder, recipe):
+    """Run a recipe to its end, and again with an interruption after its second checkpoint."""
+    known = catalog()
+    run_fit.fit(recipe, folder / "straight", catalog=known, quiet=True)
+    update = Updater.update
+
+    def interrupted(self, step, *rest):
+        if step == 5:
+            raise KeyboardInterrupt
+        return update(self, step, *rest)
+
+    Updater.update = interrupted
+    try:
+        run_fit.fit(recipe, folder / "resumed", catalog=known, quiet=True)
+    except InterruptedRunError:
+        pass
+    finally:
+        Updater.update = update
+    run_fit.resume(folder / "resumed", catalog=known, quiet=True)
+
+
 def work(kind, folder, ranks):
+    if kind == "runs":
+        for name, recipe in run_cases():
+            (folder / name).mkdir(exist_ok=True)
+            run_and_resume(folder / name, recipe)
+        return
     if kind == "loss":
         for name, case in loss_cases():
             found = loss_and_gradients(case, ranks=ranks)
