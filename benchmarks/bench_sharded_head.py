@@ -33,8 +33,8 @@ from mtlkit.model import assemble
 from mtlkit.optim import SGD
 from mtlkit.recipe import Recipe, Train
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Silence
-from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
 
 BATCH = 64

@@ -16,8 +16,8 @@ from mtlkit.model import MultiTaskModel
 from mtlkit.ops.row_shard import RowShard
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import WarmStart
-from mtlkit.runs.folder import open_run
-from mtlkit.runs.saved_model import read_assembly, read_weights
+from mtlkit.runs.prediction.saved_model import read_assembly, read_weights
+from mtlkit.runs.storage.folder import open_run
 from mtlkit.training.whole_model import row_shards
 
 SHOWN = 5

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.ops.row_shard import RowShard
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.whole_model import is_fsdp_shard, local_part
 
 

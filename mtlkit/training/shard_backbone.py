@@ -11,7 +11,7 @@ from torch import nn
 
 from mtlkit.backbones.base import BackboneModule
 from mtlkit.model import MultiTaskModel
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.devices.ranks import Ranks
 
 
 def shard_backbone(model: MultiTaskModel, ranks: Ranks, device: torch.device) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from mtlkit.heads.base import HeadModule
 from mtlkit.ops.row_shard import RowShard
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.optimizer_state import OptimizerState, optimizer_state
+from mtlkit.training.optimization.optimizer_state import OptimizerState, optimizer_state
 
 _CPU = torch.device("cpu")
 

@@ -26,7 +26,7 @@ from mtlkit.plugins.catalog import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.task import Task
 from mtlkit.task_types import Role
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.update import Updater
 from mtlkit.training.whole_model import local_part, whole_state
 
