@@ -31,11 +31,7 @@ from mtlkit.data.label_columns import (
     shortened,
     units_of_numbers,
 )
-from mtlkit.data.label_groups import (
-    group_columns_by_split,
-    grouped_columns,
-    patterns,
-)
+from mtlkit.data.label_groups import group_columns_by_split, grouped_columns, patterns
 from mtlkit.data.listing.filename_pattern import compile_pattern
 from mtlkit.data.listing.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
 from mtlkit.data.listing.table_files import read_table

@@ -57,7 +57,7 @@ BUILTINS = {
         nme metrics.nme:NME the normalized mean error of keypoints
     """,
     "routers": """
-        shared routers.shared:Shared every head sees the shared features
+        shared routers.shared:Shared every head reads the shared features
         grouped routers.grouped:Grouped branches for groups of samples
         cross-stitch routers.cross_stitch:CrossStitch a network for each task, stitched
         mmoe routers.mmoe:MMoE experts for all tasks, a gate for each

@@ -1,9 +1,11 @@
 """The work of a session: load the data, assemble and train the network, evaluate it."""
 
 import os
+from collections.abc import Mapping
 
 import attrs
 import torch
+from torch import Tensor
 
 from mtlkit.assembly import Assembly, assembly_of
 from mtlkit.data.dataset import Data
@@ -25,7 +27,7 @@ from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
-from mtlkit.training.whole_model import whole_model
+from mtlkit.training.sharding.whole_model import whole_model, whole_state
 
 
 def execute(session: RunSession, progress: Progress) -> None:
@@ -73,9 +75,10 @@ def execute(session: RunSession, progress: Progress) -> None:
             Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
         )
     training.run()
+    weights = whole_state(training.model)
     with whole_model(training.model):
         if ranks.first:
-            _finish(session, training, data, progress)
+            _finish(session, training, weights, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank
 
 
@@ -128,10 +131,16 @@ def restore(training: Training, checkpoint: Checkpoint, folder: RunFolder) -> No
         ) from cause
 
 
-def _finish(session: RunSession, training: Training, data: Data, progress: Progress) -> None:
-    """Save the model, evaluate it, and mark the run as finished."""
+def _finish(
+    session: RunSession,
+    training: Training,
+    tensors: Mapping[str, Tensor],
+    data: Data,
+    progress: Progress,
+) -> None:
+    """Save the model with its `tensors`, evaluate it, and mark the run as finished."""
     folder = session.folder
-    weights = save_model(folder, training.model)
+    weights = save_model(folder, tensors)
     status = Status(
         state=State.RUNNING,
         step=training.step,

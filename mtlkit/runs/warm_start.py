@@ -18,7 +18,7 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import WarmStart
 from mtlkit.runs.prediction.saved_model import read_assembly, read_weights
 from mtlkit.runs.storage.folder import open_run
-from mtlkit.training.whole_model import row_shards
+from mtlkit.training.sharding.whole_model import row_shards
 
 SHOWN = 5
 """Number of names of each kind in the line of a report."""

@@ -23,18 +23,18 @@ from mtlkit.training.optimization.optimizer_calls import evaluation_weights, set
 from mtlkit.training.optimization.optimizer_state import restore_optimizer
 from mtlkit.training.optimization.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
-from mtlkit.training.signals import stop_on_signal
-from mtlkit.training.throughput import Pace
-from mtlkit.training.update import Updater
-from mtlkit.training.validation import validation_metrics
-from mtlkit.training.weight_range import large_weights, weight_warning
-from mtlkit.training.whole_model import (
+from mtlkit.training.sharding.whole_model import (
     load_whole_state,
     own_part,
     whole_model,
     whole_optimizer_state,
     whole_state,
 )
+from mtlkit.training.signals import stop_on_signal
+from mtlkit.training.throughput import Pace
+from mtlkit.training.update import Updater
+from mtlkit.training.validation import validation_metrics
+from mtlkit.training.weight_range import large_weights, weight_warning
 from mtlkit.weightings.kinds import WeightingModule
 
 

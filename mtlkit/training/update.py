@@ -11,7 +11,6 @@ from mtlkit.optim.lazy_rows import update_rows
 from mtlkit.training.batching.batch_order import batch_order
 from mtlkit.training.batching.batches import Batches, seed_step
 from mtlkit.training.callbacks import Callbacks
-from mtlkit.training.clip import clip_gradients
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.compiled import compile_backbone
 from mtlkit.training.finite_checks import not_finite
@@ -19,15 +18,16 @@ from mtlkit.training.gradients.backward import Backward, BackwardResult
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
+from mtlkit.training.optimization.clip import clip_gradients
 from mtlkit.training.optimization.optimizer_calls import set_training, take_step, without_compiler
 from mtlkit.training.optimization.parameter_groups import (
     name_groups,
     parameter_groups,
     without_gradient,
 )
-from mtlkit.training.shard_backbone import shard_backbone
+from mtlkit.training.sharding.shard_backbone import shard_backbone
+from mtlkit.training.sharding.whole_model import is_fsdp_shard, local_part, row_shards, shards_by_id
 from mtlkit.training.signals import StopRequest
-from mtlkit.training.whole_model import is_fsdp_shard, local_part, row_shards, shards_by_id
 from mtlkit.transforms.view import source_of
 from mtlkit.weightings.kinds import WeightingModule
 

@@ -27,8 +27,8 @@ from mtlkit.plugins.registry import Origin
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.devices.ranks import Ranks
+from mtlkit.training.sharding.whole_model import local_part, whole_state
 from mtlkit.training.update import Updater
-from mtlkit.training.whole_model import local_part, whole_state
 
 run_fit = importlib.import_module("mtlkit.runs.fit")  # a function has the same name
 UPDATES = 4

@@ -11,7 +11,7 @@ from mtlkit.model import MultiTaskModel
 from mtlkit.optim.base import Optimizer, PartRates
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.optimization.backbone_layers import layer_exponents
-from mtlkit.training.whole_model import is_fsdp_shard
+from mtlkit.training.sharding.whole_model import is_fsdp_shard
 
 
 def parameter_groups(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mtlkit.ops.row_shard import RowShard
 from mtlkit.training.devices.ranks import Ranks
-from mtlkit.training.whole_model import is_fsdp_shard, local_part
+from mtlkit.training.sharding.whole_model import is_fsdp_shard, local_part
 
 
 def clip_gradients(
