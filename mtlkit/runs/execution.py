@@ -76,7 +76,7 @@ def execute(session: RunSession, progress: Progress) -> None:
         )
     training.run()
     weights = whole_state(training.model)
-    with whole_model(training.model):
+    with whole_model(training.model, training.updater.plain):
         if ranks.first:
             _finish(session, training, weights, data, progress)
     ranks.wait()  # a caller may read the files of the first rank on any rank

@@ -193,7 +193,7 @@ class Training:
             return
         model = self.callbacks.evaluated_model(self.model)
         with evaluation_weights(self.updater.optimizer):
-            with whole_model(model):
+            with whole_model(model, self.updater.plain):
                 metrics = self._evaluate(model, split) if ranks.first else {}
             if len(self.callbacks):
                 # all ranks decide on the same numbers

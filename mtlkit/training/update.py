@@ -2,6 +2,7 @@
 
 import attrs
 import torch
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.errors import AssemblyError
@@ -51,9 +52,10 @@ class Updater:
         # channels_last is the fastest format for convolutions; it changes no value
         model.to(context.device).to(memory_format=torch.channels_last)
         recipe = context.recipe
+        self.plain: dict[str, nn.Module] = {}
         if self.train.shard == "backbone":
             # it replaces parameters, so nothing may refer to them yet
-            shard_backbone(model, self.ranks, context.device)
+            self.plain = shard_backbone(model, self.ranks, context.device)
         order = batch_order(recipe, source_of(context.data.train))
         self.steps = self.train.updates(order.per_epoch)
         self.callbacks = Callbacks(model, context, self.steps, order.per_epoch)

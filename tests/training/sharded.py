@@ -15,7 +15,7 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 from schemes import SCHEMES
 
-from mtlkit.backbones import MLP, VectorFeatures
+from mtlkit.backbones import MLP, CasiaNet, VectorFeatures
 from mtlkit.callbacks import EMA, BestWeights, EarlyStopping
 from mtlkit.data import Categorical, ClassTarget, Data, DataSource, Loading
 from mtlkit.errors import InterruptedRunError
@@ -99,12 +99,18 @@ def backbone_cases():
             yield name.replace(" ", "-").replace("/", "-"), recipe
     yield "adamw", attrs.evolve(plain, optimizer=AdamW(lr=0.01, weight_decay=0.1))
     yield "accumulated", with_train(plain, accumulate=2)
+    yield "compiled", with_train(plain, compile=True)
+    # statistics of batch norm and dropout are those of a rank
+    yield "casia", attrs.evolve(plain, backbone=CasiaNet(width=0.05, dropout=0.4))
     yield "bf16", with_train(plain, precision="bf16")
 
 
 def trained(recipe, ranks, steps=UPDATES):
     """The updater after some updates."""
+    compile_ = torch.nn.Module.compile
+    torch.nn.Module.compile = lambda module: compile_(module, backend="aot_eager")
     made = points.updater(recipe, ranks)
+    torch.nn.Module.compile = compile_
     for step in range(steps):
         made.update(step)
     return made
@@ -215,12 +221,14 @@ def work(kind, folder, ranks):
         return
     cases = {"heads": head_cases, "backbones": backbone_cases}[kind]
     for name, recipe in cases():
-        made = trained(recipe, ranks)
-        state = whole_state(made.inner)
-        state["sizes"] = torch.tensor([p.numel() for p in made.inner.parameters()])
-        save_file(
-            {k: local_part(v).clone() for k, v in state.items()}, folder / f"{name}.{ranks.rank}"
-        )
+        _save(trained(recipe, ranks), folder / f"{name}.{ranks.rank}")
+        if name in ("casia", "bf16") and kind == "backbones":
+            made = trained(with_train(recipe, shard="none"), ranks)
+            _save(made, folder / f"{name}-ddp.{ranks.rank}")
+
+
+def _save(made, path):
+    save_file({k: local_part(v).clone() for k, v in whole_state(made.inner).items()}, path)
 
 
 def main(kind, folder, rank, world):

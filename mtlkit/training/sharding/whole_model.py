@@ -5,8 +5,8 @@ and the saved model need whole tensors. These exist on the first process only, i
 of this module, which every process must call.
 """
 
+import copy
 import sys
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -102,30 +102,43 @@ def whole_optimizer_state(
 
 
 @contextmanager
-def whole_model(model: nn.Module) -> Iterator[None]:
+def whole_model(model: nn.Module, plain: Mapping[str, nn.Module]) -> Iterator[None]:
     """Give the first process the whole parameters of `model`, on its device, while it evaluates.
 
-    Under FSDP2 every process has the whole backbone meanwhile, and no hook gathers or records it.
+    `plain` are the modules without tensors that `shard_backbone` returned, by name. They take the
+    places of the divided ones, whose hooks would wait for the other processes.
     """
+    divided = {name: model.get_submodule(name) for name in plain}
+    for name, module in divided.items():
+        whole = _with_tensors(plain[name], module)
+        if whole is not None:
+            model.set_submodule(name, whole)
     shards, kept = row_shards(model), {}
     for name, shard in shards.items():
         parameter = model.get_parameter(name)
         kept[name] = parameter.data
         parameter.data = shard.gather(parameter.data, parameter.device)
-    fsdp: Any = sys.modules.get("torch.distributed.fsdp")
-    units: list[Any] = [m for m in model.modules() if fsdp and isinstance(m, fsdp.FSDPModule)]
-    hooks = [(unit._forward_pre_hooks, unit._forward_hooks) for unit in units]
-    for unit in units:
-        unit.unshard()
-        unit._forward_pre_hooks, unit._forward_hooks = OrderedDict(), OrderedDict()
     try:
         yield
     finally:
         for name, rows in kept.items():
             model.get_parameter(name).data = rows
-        for unit, (before, after) in zip(units, hooks, strict=True):
-            unit._forward_pre_hooks, unit._forward_hooks = before, after
-            unit.reshard()
+        for name, module in divided.items():
+            model.set_submodule(name, module)
+
+
+def _with_tensors(plain: nn.Module, divided: nn.Module) -> nn.Module | None:
+    """Return `plain` with the whole tensors of `divided`; None on all but the first process."""
+    state = whole_state(divided)
+    if dist.get_rank() > 0:
+        return None
+    buffers = dict(divided.named_buffers())
+    device = local_part(next(divided.parameters())).device
+    whole = copy.deepcopy(plain).to_empty(device=device).train(divided.training)
+    with torch.no_grad():
+        for name, tensor in (*whole.named_parameters(), *whole.named_buffers()):
+            tensor.copy_(buffers[name] if name in buffers else state[name])
+    return whole
 
 
 def _whole(value: Tensor, shard: RowShard | None) -> Tensor:
