@@ -81,7 +81,7 @@ class Head:
 
 @attrs.frozen(kw_only=True)
 class Machine:
-    """Speeds of one GPU that training reaches; change them to those of your own."""
+    """Speeds of one GPU that training reaches; change them to measured ones."""
 
     flops: float = 2e14  # a second, in bfloat16
     memory: float = 2.5e12  # bytes a second

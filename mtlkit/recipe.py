@@ -36,15 +36,11 @@ from mtlkit.report.folding import MEAN
 from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
+from mtlkit.sharding_rules import backbone_problems, head_problems
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.transforms.base import Transform
-from mtlkit.weightings.base import (
-    GradientLocation,
-    GradientWeighting,
-    Weighting,
-    pairing_problems,
-)
+from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
 
 
@@ -62,9 +58,6 @@ def device_name() -> Validator:
 
 
 _DEVICE = r"auto|cpu|mps|(cuda|xpu)(:\d+)?"
-
-
-_WHOLE = "whole parameters or gradients"
 
 
 def steps_or_minutes() -> Validator:
@@ -227,8 +220,7 @@ class Recipe:
             *self._transform_problems(),
             *self._batch_problems(),
             *self._callback_problems(),
-            *self._head_shard_problems(),
-            *self._backbone_shard_problems(),
+            *self._sharding_problems(),
             *self._evaluator_problems(),
         ]
 
@@ -280,50 +272,13 @@ class Recipe:
             for problem in self.train.batches.problems(self.tasks):
                 yield Problem(("train", "batches", *problem.path), problem.message)
 
-    def _head_shard_problems(self) -> Iterator[Problem]:
-        """Yield what does not work with heads whose rows are divided among processes."""
-        heads = {name: task.head for name, task in self.tasks.items() if task.head.shards}
-        if not heads:
-            return
-        optimizer = type(self.optimizer).__name__
-        if not self.optimizer.elementwise:
-            yield Problem(("optimizer",), f"{optimizer} may need {_WHOLE}, got a head with `shard`")
-        terms = [term.task for term in self.terms()]
-        for name, head in heads.items():
-            path = ("tasks", name, "head")
-            if terms.count(name) > 1:
-                message = "got branches of this task, expected none: a branch has no shards"
-                yield Problem((*path, "shard"), message)
-            if head.updates_rows and self.optimizer.row_rule() is None:
-                message = f"{optimizer} cannot update single rows; use `sgd`, `adam` or `adamw`"
-                yield Problem((*path, "lazy"), message)
-        for index, callback in enumerate(self.callbacks):
-            if callback.reads_gradients:
-                message = f"{type(callback).__name__} reads {_WHOLE}, got a head with `shard`"
-                yield Problem(("callbacks", str(index)), message)
-
-    def _backbone_shard_problems(self) -> Iterator[Problem]:
-        """Yield what does not work with a backbone that is divided among processes."""
-        if self.train.shard != "backbone":
-            return
-        weighting = self.weighting
-        got = "got `train.shard: backbone`"
-        if (
-            isinstance(weighting, GradientWeighting)
-            and weighting.at is not GradientLocation.FEATURES
-        ):
-            message = f"{weighting.at.value} needs {_WHOLE}, {got}; use `at: features`"
-            yield Problem(("weighting", "at"), message)
-        if not self.router.calls_backbone:
-            router = type(self.router).__name__
-            yield Problem(("router",), f"{router} uses parts of the backbone, {got}; use `shared`")
-        if not self.optimizer.elementwise:
-            message = f"{type(self.optimizer).__name__} may need {_WHOLE}, {got}; use `adamw`"
-            yield Problem(("optimizer",), message)
-        for index, callback in enumerate(self.callbacks):
-            if callback.reads_parameters:
-                message = f"{type(callback).__name__} needs {_WHOLE}, {got}; leave it out"
-                yield Problem(("callbacks", str(index)), message)
+    def _sharding_problems(self) -> Iterator[Problem]:
+        heads = {name: task.head for name, task in self.tasks.items()}
+        yield from head_problems(heads, self.terms(), self.optimizer, self.callbacks)
+        if self.train.shard == "backbone":
+            yield from backbone_problems(
+                self.weighting, self.router, self.optimizer, self.callbacks
+            )
 
     def _evaluator_problems(self) -> Iterator[Problem]:
         for index, evaluator in enumerate(self.evaluators):

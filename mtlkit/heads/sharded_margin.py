@@ -74,16 +74,16 @@ class ShardedMarginHead(MarginHead):
     def _rows(self, batch: GatheredBatch) -> tuple[Tensor, Tensor]:
         """Return the rows (S, D) that a step uses, and each sample's (M,) target among them."""
         start, stop = batch.shard.start, batch.shard.stop
-        here = (batch.target >= start) & (batch.target < stop)
+        held = (batch.target >= start) & (batch.target < stop)
         local = batch.target - start
         if not self.training or self.config.sample == 1:
-            return self.directions, local.masked_fill(~here, MISSING)
+            return self.directions, local.masked_fill(~held, MISSING)
         key, count = self.random.tolist()
         self.random[1] += 1
-        drawn = batch.shard.draw(self.config.sample, local[here], (key, count))
+        drawn = batch.shard.draw(self.config.sample, local[held], (key, count))
         place = torch.searchsorted(drawn, local.clamp(0, stop - start - 1))
         rows = F.embedding(drawn, self.directions, sparse=self.config.lazy)
-        return rows, place.masked_fill(~here, MISSING)
+        return rows, place.masked_fill(~held, MISSING)
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
         """Take this process's rows of a whole matrix, which a file of the model holds."""

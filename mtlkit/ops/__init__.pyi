@@ -1,5 +1,5 @@
-from .cosine_negatives import CosineNegatives as CosineNegatives
-from .cosine_negatives import cosine_negatives as cosine_negatives
+from .cosine import CosineNegatives as CosineNegatives
+from .cosine import cosine_negatives as cosine_negatives
 from .dispatch.choice import choose as choose
 from .dispatch.choice import explain as explain
 from .dispatch.choice import left_open as left_open

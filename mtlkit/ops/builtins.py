@@ -29,7 +29,7 @@ BUILTIN_OPS: dict[str, tuple[str, str]] = {
         "the margin cross-entropy against sampled classes (Partial FC)",
     ),
     "cosine_negatives": (
-        "mtlkit.ops.cosine_negatives:COSINE_NEGATIVES",
+        "mtlkit.ops.cosine:COSINE_NEGATIVES",
         "the target's logit and the log-sum-exp of its negatives, for classes on several processes",
     ),
     "match_template": (

@@ -85,10 +85,10 @@ class RowShard:
         chance[present] = 2.0
         drawn = torch.empty_like(chance, dtype=torch.bool)
         for _, start, stop in self.blocks():
-            own = slice(start - self.start, stop - self.start)
+            inside = slice(start - self.start, stop - self.start)
             omitted = stop - start - math.ceil(rate * (stop - start))
-            least = chance[own].kthvalue(omitted + 1).values
-            torch.ge(chance[own], least, out=drawn[own])
+            least = chance[inside].kthvalue(omitted + 1).values
+            torch.ge(chance[inside], least, out=drawn[inside])
         return drawn.nonzero().squeeze(1)
 
     def own_rows(self, whole: Tensor) -> Tensor:

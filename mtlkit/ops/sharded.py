@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
-from mtlkit.ops.cosine_negatives import cosine_negatives
+from mtlkit.ops.cosine import cosine_negatives
 from mtlkit.ops.dispatch.implementation import Implementation
 from mtlkit.ops.kernels.arguments import without_autocast
 from mtlkit.ops.kernels.tiles import accumulator
@@ -105,9 +105,9 @@ class _Gather(Function):
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None]:
         sizes, shard = ctx.sizes, ctx.shard
         parts = [_padded(part, max(sizes)) for part in torch.split(outer[0], sizes)]
-        own = torch.empty_like(parts[0])
-        dist.reduce_scatter(own, parts, group=shard.group)
-        return (own[: sizes[shard.rank]] * shard.world).to(ctx.dtype), None, None
+        part = torch.empty_like(parts[0])
+        dist.reduce_scatter(part, parts, group=shard.group)
+        return (part[: sizes[shard.rank]] * shard.world).to(ctx.dtype), None, None
 
 
 class _Combine(Function):
@@ -131,9 +131,9 @@ class _Combine(Function):
     def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
         fraction, owned = ctx.saved_tensors
         batch: GatheredBatch = ctx.batch
-        # a process knows the outer gradient of its own samples only
-        own = torch.stack(outer, dim=1) / batch.shard.world
-        of_logit, of_lse = _gathered(own, batch.sizes, batch.shard).unbind(dim=1)
+        # a process computes the outer gradient of its samples only
+        part = torch.stack(outer, dim=1) / batch.shard.world
+        of_logit, of_lse = _gathered(part, batch.sizes, batch.shard).unbind(dim=1)
         return torch.where(owned, of_logit, 0.0), of_lse * fraction, None, None
 
 

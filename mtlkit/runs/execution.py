@@ -23,7 +23,7 @@ from mtlkit.runs.run_session import RunSession
 from mtlkit.runs.storage.folder import RunFolder, State, Status, read_json, write_json
 from mtlkit.runs.storage.numerics import changed_arithmetic
 from mtlkit.runs.warm_start import warm_start
-from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint
+from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress
@@ -75,7 +75,7 @@ def execute(session: RunSession, progress: Progress) -> None:
             Status(state=State.RUNNING, step=training.step, steps=training.steps, pid=os.getpid())
         )
     training.run()
-    weights = whole_state(training.model)
+    weights = whole_state(training.model, tensors_of(training.model))
     with whole_model(training.model, training.updater.plain):
         if ranks.first:
             _finish(session, training, weights, data, progress)

@@ -20,14 +20,13 @@ from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.load_hint import LoadHint
 from mtlkit.training.finite_checks import broken_state, names_of_broken
 from mtlkit.training.optimization.optimizer_calls import evaluation_weights, set_training
-from mtlkit.training.optimization.optimizer_state import restore_optimizer
+from mtlkit.training.optimization.optimizer_state import restore_optimizer, whole_optimizer_state
 from mtlkit.training.optimization.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
 from mtlkit.training.sharding.whole_model import (
     load_whole_state,
     own_part,
     whole_model,
-    whole_optimizer_state,
     whole_state,
 )
 from mtlkit.training.signals import stop_on_signal
@@ -245,7 +244,8 @@ class Training:
             return
         # every rank must call these, because each holds a part
         meter = self.updater.meter.state()
-        model, callbacks = whole_state(self.model), whole_state(self.callbacks)
+        model = whole_state(self.model, tensors_of(self.model))
+        callbacks = whole_state(self.callbacks, tensors_of(self.callbacks))
         optimizer = whole_optimizer_state(self.updater.optimizer, self.updater.shards)
         self._saved, self._saved_at = self.step, time.monotonic()
         if not self.context.ranks.first:

@@ -49,8 +49,10 @@ class Updater:
     ) -> None:
         self.context = context
         self.train, self.ranks = context.recipe.train, context.ranks
-        # channels_last is the fastest format for convolutions; it changes no value
-        model.to(context.device).to(memory_format=torch.channels_last)
+        model.to(context.device)
+        if self.train.shard != "backbone":  # FSDP2 takes contiguous parameters only
+            # channels_last is the fastest format for convolutions; it changes no value
+            model.to(memory_format=torch.channels_last)
         recipe = context.recipe
         self.plain: dict[str, nn.Module] = {}
         if self.train.shard == "backbone":

@@ -31,7 +31,7 @@ from mtlkit.training.sharding.whole_model import local_part, whole_state
 from mtlkit.training.update import Updater
 
 run_fit = importlib.import_module("mtlkit.runs.fit")  # a function has the same name
-UPDATES = 4
+UPDATES = 3
 CLASSES = 131  # not a multiple of 64 blocks
 
 
@@ -228,7 +228,8 @@ def work(kind, folder, ranks):
 
 
 def _save(made, path):
-    save_file({k: local_part(v).clone() for k, v in whole_state(made.inner).items()}, path)
+    state = {k: local_part(v) for k, v in whole_state(made.inner, made.inner.state_dict()).items()}
+    save_file({k: v.clone(memory_format=torch.contiguous_format) for k, v in state.items()}, path)
 
 
 def main(kind, folder, rank, world):

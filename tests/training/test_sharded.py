@@ -16,8 +16,6 @@ from mtlkit.training.checkpoint import tensors_of
 
 HERE = Path(__file__).parent
 MODEL = "model.safetensors"
-SENSITIVE = ("auto-lambda", "nash-mtl-every-2", "moco", "excess-mtl")
-"""Weightings whose state amplifies the last bits."""
 
 
 def launched(folder, kind, world):
@@ -96,7 +94,7 @@ def test_every_weighting_trains_as_one_process_does(heads, sharded):
         if name == "bf16":
             continue
         one = tensors_of(sharded.trained(recipe, None).inner)
-        _require_equal(heads, name, one, 1e-5 if name in SENSITIVE else 1e-6)
+        _require_equal(heads, name, one, 1e-6)
 
 
 def test_bf16_trains_near_to_one_process(heads, sharded):
@@ -142,7 +140,8 @@ def _require_equal(folder, name, expected, tolerance):
     assert set(first) == set(expected)
     for key, value in expected.items():
         if value.numel():
-            scale = max(1.0, value.abs().max().item())
+            # solvers amplify the last bits of the gradients in their state
+            scale = max(1.0, value.abs().max().item()) * (100 if key.startswith("weighting") else 1)
             difference = (first[key].float() - value.float()).abs().max().item()
             assert difference <= tolerance * scale, (name, key, difference)
             if second[key].shape == first[key].shape:

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import RunError
+from mtlkit.ops.row_shard import RowShard
 from mtlkit.training.optimization.optimizer_calls import without_compiler
+from mtlkit.training.sharding.whole_model import whole_tensor
 
 _DTYPE = "dtype"
 """The key of a type of numbers in JSON."""
@@ -40,6 +42,23 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
         for group in state["param_groups"]
     ]
     return OptimizerState(tensors, {"state": values, "groups": groups})
+
+
+def whole_optimizer_state(
+    optimizer: torch.optim.Optimizer, shards: Mapping[int, RowShard]
+) -> OptimizerState:
+    """Return the state of `optimizer`, on the first process with whole tensors.
+
+    `shards` are those of parameters, by `id`.
+    """
+    state = optimizer_state(optimizer)
+    owners = [p for group in optimizer.param_groups for p in group["params"]]
+    tensors = {}
+    for key, value in state.tensors.items():
+        owner = owners[int(key.partition(".")[0])]
+        per_row = value.dim() > 0 and len(value) == len(owner)
+        tensors[key] = whole_tensor(value, shards.get(id(owner)) if per_row else None)
+    return attrs.evolve(state, tensors=tensors)
 
 
 def restore_optimizer(

@@ -11,15 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import attrs
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from mtlkit.heads.base import HeadModule
 from mtlkit.ops.row_shard import RowShard
-from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.optimization.optimizer_state import OptimizerState, optimizer_state
 
 _CPU = torch.device("cpu")
 
@@ -78,27 +75,10 @@ def load_whole_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     )
 
 
-def whole_state(module: nn.Module) -> dict[str, Tensor]:
-    """Return the state of `module`, on the first process with whole tensors."""
-    state, shards = tensors_of(module), row_shards(module)
-    return {name: _whole(value, shards.get(name)) for name, value in state.items()}
-
-
-def whole_optimizer_state(
-    optimizer: torch.optim.Optimizer, shards: Mapping[int, RowShard]
-) -> OptimizerState:
-    """Return the state of `optimizer`, on the first process with whole tensors.
-
-    `shards` are those of parameters, by `id`.
-    """
-    state = optimizer_state(optimizer)
-    owners = [p for group in optimizer.param_groups for p in group["params"]]
-    tensors = {}
-    for key, value in state.tensors.items():
-        owner = owners[int(key.partition(".")[0])]
-        per_row = value.dim() > 0 and len(value) == len(owner)
-        tensors[key] = _whole(value, shards.get(id(owner)) if per_row else None)
-    return attrs.evolve(state, tensors=tensors)
+def whole_state(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the `state` of `module`, on the first process with whole tensors."""
+    shards = row_shards(module)
+    return {name: whole_tensor(value, shards.get(name)) for name, value in state.items()}
 
 
 @contextmanager
@@ -129,7 +109,7 @@ def whole_model(model: nn.Module, plain: Mapping[str, nn.Module]) -> Iterator[No
 
 def _with_tensors(plain: nn.Module, divided: nn.Module) -> nn.Module | None:
     """Return `plain` with the whole tensors of `divided`; None on all but the first process."""
-    state = whole_state(divided)
+    state = whole_state(divided, divided.state_dict())
     if dist.get_rank() > 0:
         return None
     buffers = dict(divided.named_buffers())
@@ -141,7 +121,8 @@ def _with_tensors(plain: nn.Module, divided: nn.Module) -> nn.Module | None:
     return whole
 
 
-def _whole(value: Tensor, shard: RowShard | None) -> Tensor:
+def whole_tensor(value: Tensor, shard: RowShard | None) -> Tensor:
+    """Return the whole of `value` on the CPU of the first process, and the part on the others."""
     if shard is not None:
         return shard.gather(value, _CPU)
     if not is_fsdp_shard(value):
