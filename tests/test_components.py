@@ -51,6 +51,8 @@ EXAMPLES = {
     "heads/segmentation": {"atrous": (2, 4), "channels": 8, "class_weights": {"road": 2.0}},
     "heads/dense-regression": {"loss": PointLoss.SQUARED, "log": True, "hidden": (4,)},
     "heads/normals": {"hidden": (4,)},
+    "heads/latent-tasks": {"latent": 2, "groups": {"hair": ("bald",)}, "sparsity": 0.1},
+    "heads/deep-cca": {"components": 2, "hidden": (4,), "regularization": 0.1},
     "heads/token-classification": {"label_smoothing": 0.1},
     "routers/shared": {},
     "routers/grouped": {
@@ -90,6 +92,7 @@ EXAMPLES = {
     "weightings/stch-log": {"smoothing": 0.5, "warmup": 2},
     "weightings/pbi": {"penalty": 1.0, "preferences": {"pose": 0.5}, "ideal": {"who": 0.1}},
     "weightings/cosmos": {"penalty": 0.5, "preferences": {"pose": 0.5}},
+    "weightings/epo": {"preferences": {"pose": 0.5}, "tolerance": 1e-3},
     "weightings/go4align": {"groups": 3, "rate": 0.1},
     "weightings/ldc-mtl": {"penalty": 0.5, "of": "plain", "learning_rate": 0.1},
     "weightings/task-sampling": {"tasks": 2},
@@ -151,6 +154,25 @@ EXAMPLES = {
         "rename": {"b": {"who": "person"}},
         "label": "origin",
     },
+    "data/mix": {
+        "sources": {
+            "a": Table(file=Path("a.csv"), labels=("who",)),
+            "b": Images(folder=Path("b"), size=8, pattern="{who}.png"),
+        },
+        "ratios": {"a": 3.0},
+        "epoch": "a",
+        "separate": ("who",),
+        "label": "origin",
+    },
+    "data/shards": {
+        "shards": ("train-{000..127}.tar",),
+        "validation": ("validation.tar",),
+        "image": "jpg",
+        "size": 8,
+        "order": "full",
+        "reduce": True,
+        "cache": 2.0,
+    },
     "data/face/folder": {
         "folder": Path("faces"),
         "labels": Path("poses.csv"),
@@ -188,6 +210,7 @@ EXAMPLES = {
     "callbacks/swa": {"start": 0.5, "every": 3},
     "callbacks/plateau": {"metric": "who/loss", "factor": 0.5},
     "callbacks/freeze": {"parameters": ("heads",), "epochs": 2.0},
+    "callbacks/feature-learning": {"strength": 0.1, "norm": "l21", "parameters": ("heads.*",)},
     "callbacks/gradient-noise": {"window": 5},
     "schedules/constant": {"warmup_steps": 3},
     "schedules/cosine": {"floor": 0.5},
@@ -237,7 +260,11 @@ EXAMPLES = {
     "evaluators/face/verification-bin": {"file": Path("a.bin"), "folds": 5, "mirror": False},
     "evaluators/face/energy": {"task": "who", "probes": ("yaw",), "points": 5, "upper": 0.75},
     "loggers/jsonl": {},
-    "loggers/tensorboard": {},
+    "loggers/csv": {},
+    "loggers/tensorboard": {"figures": True},
+    "loggers/wandb": {"project": "faces", "mode": "offline", "tags": ("a",)},
+    "loggers/mlflow": {"tracking_uri": "sqlite:///mlflow.db", "images": True},
+    "loggers/trackio": {"project": "faces"},
 }
 """The options of one value of each component; as many as there are kinds of them."""
 

@@ -33,6 +33,8 @@ BUILTINS = {
         segmentation heads.segmentation:Segmentation a class for each pixel
         dense-regression heads.dense_regression:DenseRegression numbers for each pixel: depth
         normals heads.normals:Normals a unit vector for each pixel
+        latent-tasks heads.latent_tasks:LatentTasks labels from latent tasks (Abdulnabi 2015)
+        deep-cca heads.deep_cca:DeepCCA correlation with a second view (Andrew 2013)
         token-classification heads.token_classification:TokenClassification a class for each token
     """,
     "metrics": """
@@ -85,6 +87,7 @@ BUILTINS = {
         stch-log weightings.stch_log:STCHLog a smooth maximum of logs (Lin 2024)
         pbi weightings.pbi:PBI along a ray of preferences (Zhang & Li 2007)
         cosmos weightings.cosmos:COSMOS a weighted sum with a cosine (Ruchte & Grabocka 2021)
+        epo weightings.epo:EPO the Pareto optimum on a ray (Mahapatra & Rajan 2020)
         go4align weightings.go4align:GO4Align groups of similar risk (Shen 2024)
         ldc-mtl weightings.ldc_mtl:LDCMTL a gate that evens out the losses (Xiao 2025)
         task-sampling weightings.task_sampling:TaskSampling a random subset of the tasks (Liu 2019)
@@ -124,6 +127,8 @@ BUILTINS = {
         images data.images:Images a folder of images with labels
         table data.table:Table the rows of a table, some columns labels
         concat data.concat:Concat several data sources as one
+        mix data.mix:Mix several data sources in fixed ratios
+        shards data.shards:Shards images in tar or Parquet files
     """,
     "transforms": """
         mirror transforms.mirror:Mirror left and right exchanged
@@ -162,6 +167,7 @@ BUILTINS = {
         swa callbacks.swa:SWA the mean of the last weights (Izmailov 2018)
         plateau callbacks.plateau:Plateau a lower learning rate when a metric no longer improves
         freeze callbacks.freeze:Freeze parameters that are not trained at first
+        feature-learning callbacks.feature_learning:FeatureLearning shared features (Argyriou 2008)
         gradient-noise callbacks.gradient_noise:GradientNoise norm and noise (McCandlish 2018)
     """,
     "evaluators": """
@@ -170,7 +176,11 @@ BUILTINS = {
     """,
     "loggers": """
         jsonl loggers.json_lines:JsonLines one JSON object a line
+        csv loggers.csv_file:CSV a row for each value
         tensorboard loggers.tensorboard:TensorBoard event files for TensorBoard
+        wandb loggers.wandb_run:WandB Weights & Biases
+        mlflow loggers.mlflow_run:MLflow MLflow
+        trackio loggers.trackio_run:Trackio Trackio
     """,
 }
 """For each family the name of a component, its class below `mtlkit`, and a summary."""

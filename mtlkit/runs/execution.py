@@ -15,6 +15,7 @@ from mtlkit.runs.batch_norm_check import check_batch_norm
 from mtlkit.runs.encoded_splits import encoded_splits, fit_heads
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.first_samples import check_first_samples
+from mtlkit.runs.log_pictures import log_pictures
 from mtlkit.runs.logs import log_checksums
 from mtlkit.runs.prediction.saved_model import allocation_errors, save_model
 from mtlkit.runs.resume_checks import check_data, check_logs
@@ -38,7 +39,7 @@ def execute(session: RunSession, progress: Progress) -> None:
     folder, recipe, ranks = session.folder, session.recipe, session.ranks
     if ranks.first:
         folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
-    data = load_on_ranks(recipe, session.loading, ranks, progress)
+    data = load_on_ranks(recipe, session.loading, ranks, session.device, progress)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours
@@ -157,4 +158,5 @@ def _finish(
     evaluate_trained(
         folder, session.recipe, training.model, data, session.device, compared, session.observers
     )
+    log_pictures(folder, session.recipe, training.step)
     folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))

@@ -12,6 +12,7 @@ from mtlkit.errors import AssemblyError, RecipeError, RunError
 from mtlkit.heads import Margin
 from mtlkit.optim import SGD, NAdam, ScheduleFree, TimmOptimizer
 from mtlkit.routers import MTAN
+from mtlkit.testing import small_recipe
 from mtlkit.weightings import MGDA, GradientLocation, PCGrad
 
 
@@ -29,9 +30,13 @@ HEAD = {
         {"optimizer": NAdam()},
         "tasks.who.head.lazy: NAdam cannot update single rows; use `sgd`, `adam` or `adamw`",
     ),
+    "a scale of each process": (
+        {"train": attrs.evolve(small_recipe().train, precision="fp16")},
+        "train.precision: each process would skip other updates, got a head with `shard`",
+    ),
     "the whole gradient": (
         {"callbacks": (GradientNoise(),)},
-        "callbacks.0: GradientNoise reads whole parameters or gradients, got a head with `shard`",
+        "callbacks.0: GradientNoise needs whole parameters or gradients, got a head with `shard`",
     ),
 }
 BACKBONE = {
@@ -47,6 +52,14 @@ BACKBONE = {
     "parts": ({"router": MTAN()}, "router: MTAN uses parts of the backbone"),
     "an optimizer by matrices": ({"optimizer": TimmOptimizer()}, "optimizer: TimmOptimizer may"),
     "averages": ({"callbacks": (EarlyStopping(), EMA())}, "callbacks.1: EMA needs whole"),
+    "recomputing": (
+        {
+            "train": attrs.evolve(
+                small_recipe().train, shard="backbone", checkpoint_activations=True
+            )
+        },
+        "train.checkpoint_activations: got true with `shard: backbone`",
+    ),
     "freezing": ({"callbacks": (Freeze(),)}, "callbacks.0: Freeze needs whole parameters"),
 }
 

@@ -144,7 +144,7 @@ def _require_equal(folder, name, expected, tolerance):
             scale = max(1.0, value.abs().max().item()) * (100 if key.startswith("weighting") else 1)
             difference = (first[key].float() - value.float()).abs().max().item()
             assert difference <= tolerance * scale, (name, key, difference)
-            if second[key].shape == first[key].shape:
+            if second[key].shape == first[key].shape and "running" not in key:
                 assert first[key].equal(second[key]), (name, key)  # replicas never differ
 
 
