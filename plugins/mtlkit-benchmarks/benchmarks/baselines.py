@@ -1,12 +1,12 @@
 """Simple predictors on the same training and test samples as the networks.
 
 `camvid`: the most common class of each pixel, edges where the gray image is steeper than the best
-threshold of training, and logistic regressions of 50 principal components. `officecaltech10`: a logistic regression of the histograms for each
-domain. `qm9`: extra-trees on histograms of the distances of pairs of
-elements. `scenes`: the most common class, the median depth and the mean normal of each pixel of the training
-images. `tox21`: a logistic regression of the bits for each assay. `utkface`: ridge and logistic
-regression of 100 principal components of the pixels. `ud`: the most common label of the word, or
-for an unknown word that of its ending.
+threshold of training, and logistic regressions of 50 principal components. `officecaltech10`: a
+logistic regression of the histograms for each domain. `qm9`: extra-trees on histograms of the
+distances of pairs of elements. `scenes`: the most common class, the median depth and the mean
+normal of each pixel of the training images. `tox21`: a logistic regression of the bits for each
+assay. `utkface`: ridge and logistic regression of 100 principal components of the pixels. `ud`: the
+most common label of the word, or for an unknown word that of its ending.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from mtlkit_benchmarks.camvid import CLASSES
+from mtlkit_benchmarks.molecules import ELEMENTS
+from mtlkit_benchmarks.office_caltech import DOMAINS
+from mtlkit_benchmarks.qm9 import UNITS
 from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -21,10 +25,6 @@ from sklearn.metrics import confusion_matrix, f1_score, r2_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from mtlkit.data import Data, Split
-from mtlkit_benchmarks.camvid import CLASSES
-from mtlkit_benchmarks.molecules import ELEMENTS
-from mtlkit_benchmarks.office_caltech import DOMAINS
-from mtlkit_benchmarks.qm9 import UNITS
 
 Metrics = dict[str, float]
 

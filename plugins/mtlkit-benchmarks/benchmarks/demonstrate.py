@@ -19,11 +19,11 @@ from statistics import fmean
 
 import click
 from baselines import BASELINES
+from mtlkit_benchmarks.office_caltech import DOMAINS
+from mtlkit_benchmarks.qm9 import UNITS
 
 from mtlkit import fit, load_catalog, load_recipe
 from mtlkit.data import Loading
-from mtlkit_benchmarks.office_caltech import DOMAINS
-from mtlkit_benchmarks.qm9 import UNITS
 
 RECIPES = Path(__file__).parents[1] / "mtlkit_benchmarks" / "recipes"
 RESULTS = Path(__file__).parent / "results"

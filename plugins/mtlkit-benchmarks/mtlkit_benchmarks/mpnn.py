@@ -1,9 +1,9 @@
 """A message-passing network of molecules.
 
-Paper: Justin Gilmer, Samuel S. Schoenholz, Patrick F. Riley, Oriol Vinyals and George E. Dahl, "Neural
-Message Passing for Quantum Chemistry", ICML 2017, sections 5.1 to 5.3: the edge network, and the
-readout of Oriol Vinyals, Samy Bengio and Manjunath Kudlur, "Order Matters: Sequence to Sequence for
-Sets", ICLR 2016.
+Paper: Justin Gilmer, Samuel S. Schoenholz, Patrick F. Riley, Oriol Vinyals and George E. Dahl,
+"Neural Message Passing for Quantum Chemistry", ICML 2017, sections 5.1 to 5.3: the edge network,
+and the readout of Oriol Vinyals, Samy Bengio and Manjunath Kudlur, "Order Matters: Sequence to
+Sequence for Sets", ICLR 2016.
 """
 
 from collections.abc import Mapping
@@ -119,7 +119,7 @@ class NNConv(nn.Module):
 
     def forward(self, states: Tensor, weights: Tensor) -> Tensor:
         """Return the messages (N, L, D) of `states` (N, L, D) and `weights` of `edge_weights`."""
-        samples, length, width = states.shape
+        samples, _, width = states.shape
         sent = self.matrices(states).view(samples, -1, width)  # (N, L (H + 1), D)
         received: Tensor = weights.flatten(2) @ sent + self.root(states)
         return received

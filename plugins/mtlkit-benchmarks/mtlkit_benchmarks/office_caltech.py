@@ -1,7 +1,7 @@
 """Office-Caltech10: ten classes of objects in four domains, each of which is a task.
 
-Paper: Boqing Gong, Yuan Shi, Fei Sha and Kristen Grauman, "Geodesic Flow Kernel for Unsupervised Domain
-Adaptation", CVPR 2012, whose histograms of SURF features are the option `surf`.
+Paper: Boqing Gong, Yuan Shi, Fei Sha and Kristen Grauman, "Geodesic Flow Kernel for Unsupervised
+Domain Adaptation", CVPR 2012, whose histograms of SURF features are the option `surf`.
 """
 
 from collections.abc import Mapping
@@ -82,9 +82,7 @@ class OfficeCaltech10(DataSource):
             pattern=f"{{{DOMAIN}}}/{{{CATEGORY}}}/*",
             ignore=("surf/*",),
             size=self.size,
-            vocabulary={DOMAIN: DOMAINS, CATEGORY: CLASSES}
-            if self.split.stratify == DOMAIN
-            else {CATEGORY: CLASSES},
+            vocabulary={DOMAIN: DOMAINS, CATEGORY: CLASSES},
             split=self.split,
         )
 

@@ -1,7 +1,8 @@
 """QM9: eleven properties of small molecules, from their atoms and coordinates.
 
-Paper: Raghunathan Ramakrishnan, Pavlo O. Dral, Matthias Rupp and O. Anatole von Lilienfeld, "Quantum
-Chemistry Structures and Properties of 134 Kilo Molecules", Scientific Data 1, 2014. The eleven
+Paper: Raghunathan Ramakrishnan, Pavlo O. Dral, Matthias Rupp and O. Anatole von Lilienfeld,
+"Quantum Chemistry Structures and Properties of 134 Kilo Molecules", Scientific Data 1, 2014. The
+eleven
 targets are those of Aviv Navon, Aviv Shamsian, Idan Achituve, Haggai Maron, Kenji Kawaguchi, Gal
 Chechik and Ethan Fetaya, "Multi-Task Learning as a Bargaining Game", ICML 2022.
 """
@@ -137,7 +138,7 @@ def _read_geometry(path: Path, count: int) -> Molecules:
     if sizes.shape != (count,) or numbers.shape != (total,) or positions.shape != (total, 3):
         raise DataError(
             f"{path}: got n_atoms {sizes.shape}, Z {numbers.shape} and pos {positions.shape}, "
-            f"expected ({count},), ({total},) and ({total}, 3), one molecule for each row of {TABLE}"
+            f"expected ({count},), ({total},) and ({total}, 3), a molecule for each row of {TABLE}"
         )
     return Molecules(
         sizes=torch.from_numpy(sizes.astype(np.int64)),

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-
 from mtlkit.data import Categorical, Column, Data, Inputs, RandomSplit, Split, split_samples
 from mtlkit.plugins import DataError
 

@@ -5,8 +5,10 @@ import gzip
 
 import numpy as np
 import pytest
+from mtlkit_benchmarks.office_caltech import CLASSES, DOMAINS
 from mtlkit_benchmarks.tox21 import ASSAYS
 from PIL import Image
+from scipy.io import savemat
 
 
 def write_tox21(folder, molecules=12):
@@ -56,7 +58,70 @@ def write_treebank(folder, root="root"):
         (folder / f"en_small-ud-{part}.conllu").write_text(text)
 
 
-WRITERS = {"tox21": write_tox21, "utkface": write_utkface, "ud": write_treebank}
+def write_camvid(folder):
+    """Write noise, with label maps of squares of four pixels and a column without a class."""
+    random = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for kind in (split, f"{split}annot"):
+            (folder / kind).mkdir(parents=True)
+        for number in range(3):
+            pixels = random.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / split / f"{split}{number}.png")
+            codes = random.integers(0, 11, (4, 6), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+            codes[:, 0] = 11
+            Image.fromarray(codes).save(folder / f"{split}annot" / f"{split}{number}.png")
+    (folder / "train.txt").write_text("train0\n")
+
+
+ENERGIES = ("u0", "u298", "h298", "g298")
+
+
+def write_qm9(folder, molecules=8):
+    """Write methane several times, stretched by the number of the molecule."""
+    folder.mkdir(parents=True)
+    columns = ["mol_id", "smiles", "mu", "alpha", "homo", "lumo", "r2", "zpve", *ENERGIES, "cv"]
+    with gzip.open(folder / "qm9.csv.gz", "wt", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        for number in range(molecules):
+            values = [0.1 * number, 13.2, -0.4, 0.1, 35.4, 0.04]
+            table.writerow([f"gdb_{number}", "C", *values, *([-40.47893] * 4), 6.5])
+    corners = np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 0.63
+    np.savez(
+        folder / "geometry.npz",
+        n_atoms=np.full(molecules, 5, np.uint8),
+        Z=np.tile(np.array([6, 1, 1, 1, 1], np.uint8), molecules),
+        pos=np.concatenate([corners * (1 + n / 20) for n in range(molecules)]).astype(np.float32),
+    )
+
+
+def write_office(folder, samples=10):
+    """Write noise of each domain and class, and a file of histograms of each domain."""
+    (folder / "surf").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for domain in DOMAINS:
+        for number in range(samples):
+            path = folder / domain / CLASSES[number % 10]
+            path.mkdir(parents=True, exist_ok=True)
+            pixels = random.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path / f"frame_{number:04}.jpg")
+        savemat(
+            folder / "surf" / f"{domain}.mat",
+            {
+                "fts": random.integers(0, 3, (samples, 800), dtype=np.uint8),
+                "labels": np.arange(1, samples + 1, dtype=np.uint8)[:, None],
+            },
+        )
+
+
+WRITERS = {
+    "camvid": write_camvid,
+    "officecaltech10": write_office,
+    "qm9": write_qm9,
+    "tox21": write_tox21,
+    "ud": write_treebank,
+    "utkface": write_utkface,
+}
 
 
 @pytest.fixture

@@ -5,6 +5,11 @@ from functools import partial
 import pytest
 import torch
 from mtlkit_benchmarks.bigru import BiGRU
+from mtlkit_benchmarks.camvid import CamVid
+from mtlkit_benchmarks.molecules import SPECS
+from mtlkit_benchmarks.mpnn import MPNN
+from mtlkit_benchmarks.office_caltech import OfficeCaltech10
+from mtlkit_benchmarks.qm9 import QM9
 from mtlkit_benchmarks.scenes.source import Scenes
 from mtlkit_benchmarks.tox21 import Tox21
 from mtlkit_benchmarks.universal_dependencies import UniversalDependencies
@@ -18,7 +23,7 @@ from mtlkit.data import InputSpec, RandomSplit
 def _trees(tmp_path, monkeypatch, tree):
     """Small trees in the folders that the examples read."""
     monkeypatch.chdir(tmp_path)
-    for name in ("tox21", "utkface", "ud"):
+    for name in ("camvid", "officecaltech10", "qm9", "tox21", "utkface", "ud"):
         tree(name)
 
 
@@ -30,6 +35,18 @@ def tokens(length, count):
     return {"ids": ids * mask, "suffixes": ids.flip(1) * mask, "mask": mask}
 
 
+def molecules(count):
+    generator = torch.Generator().manual_seed(0)
+    sizes = torch.randint(1, 6, (count,), generator=generator)
+    total = int(sizes.sum())
+    return {
+        "atoms": torch.randint(5, (total,), generator=generator),
+        "positions": torch.randn(total, 3, generator=generator),
+        "graph": torch.repeat_interleave(torch.arange(count), sizes),
+        "sizes": sizes,
+    }
+
+
 IDS = InputSpec(shape=(6,), dtype="int64", vocabulary=20)
 SPLIT = RandomSplit(validation=0.25, test=0.25)
 EXCUSES = {
@@ -38,10 +55,16 @@ EXCUSES = {
 test_conformance = testing.conformance(
     "benchmarks",
     examples={
+        "data/benchmarks/camvid": CamVid(size=(16, 24)),
+        "data/benchmarks/office-caltech10": OfficeCaltech10(size=8),
+        "data/benchmarks/qm9": QM9(split=SPLIT),
         "data/benchmarks/scenes": Scenes(samples=3, validation=1, test=1, size=(8, 12)),
         "data/benchmarks/tox21": Tox21(split=SPLIT),
         "data/benchmarks/utkface": UTKFace(size=8, split=SPLIT),
         "data/benchmarks/universal-dependencies": UniversalDependencies(least=1),
+        "backbones/benchmarks/mpnn": testing.Example(
+            value=MPNN(width=8, hidden=6), inputs=SPECS, batch=molecules
+        ),
         "backbones/benchmarks/bigru": testing.Example(
             value=BiGRU(embedding=8, width=6),
             inputs={"ids": IDS, "suffixes": IDS, "mask": InputSpec(shape=(6,), dtype="bool")},

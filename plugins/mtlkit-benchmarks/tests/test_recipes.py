@@ -9,6 +9,12 @@ from mtlkit import fit, load_catalog, load_recipe
 from mtlkit.cli import main
 
 SMALL = {
+    "camvid": ["data.size=[16, 24]", "backbone={type: unet, channels: 4, depth: 2}"],
+    "officecaltech10": ["backbone.hidden=[8]"],
+    "qm9": [
+        "data.split={validation: 0.25, test: 0.25}",
+        "backbone={type: benchmarks/mpnn, width: 4, hidden: 4}",
+    ],
     "scenes": ["data={type: benchmarks/scenes, samples: 4, validation: 2, test: 2, size: 16}"],
     "tox21": ["data.split={validation: 0.25, test: 0.25}", "backbone.hidden=[8]"],
     "utkface": ["data.size=32", "data.split={validation: 0.25, test: 0.25}"],
