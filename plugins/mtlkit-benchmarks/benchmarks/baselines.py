@@ -112,7 +112,7 @@ def distance_histograms(split: Split) -> Any:
     rows = []
     for number in range(len(split)):
         molecule = split.inputs[torch.tensor([number])]
-        atoms, positions = molecule["atoms"].numpy(), molecule["positions"].numpy()
+        atoms, positions = molecule["atoms"][0].numpy(), molecule["positions"][0].numpy()
         first, second = np.triu_indices(len(atoms), k=1)
         lengths = np.linalg.norm(positions[first] - positions[second], axis=1)
         pair = np.minimum(atoms[first], atoms[second]) * count + np.maximum(

@@ -13,26 +13,22 @@ from mtlkit.plugins import DataError
 ELEMENTS = {"H": 1, "C": 6, "N": 7, "O": 8, "F": 9}
 """Atomic numbers of the elements; codes of atoms count in this order."""
 
-SPECS: Mapping[str, InputSpec] = {
-    "atoms": InputSpec(shape=(), dtype="int64", vocabulary=len(ELEMENTS)),
-    "positions": InputSpec(shape=(3,)),
-    "graph": InputSpec(shape=(), dtype="int64"),
-    "sizes": InputSpec(shape=(), dtype="int64"),
-}
-"""Description of the inputs."""
+PADDING = len(ELEMENTS)
+"""Code of an atom that only fills a molecule up to the largest of its batch."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Molecules:
     """Molecules with `sizes` (N,), and the codes `atoms` (M,) and `positions` (M, 3) of all atoms.
 
-    A batch holds the atoms of its molecules, and the index `graph` (M,) of each atom's molecule.
+    A batch is padded to its largest molecule, of L atoms: `atoms` (N, L), `positions` (N, L, 3),
+    and the `mask` (N, L) of atoms.
 
-    >>> water = Molecules(
-    ...     sizes=torch.tensor([3]), atoms=torch.tensor([3, 0, 0]), positions=torch.zeros(3, 3)
+    >>> two = Molecules(
+    ...     sizes=torch.tensor([3, 1]), atoms=torch.tensor([3, 0, 0, 4]), positions=torch.ones(4, 3)
     ... )
-    >>> water[torch.tensor([0, 0])]["graph"].tolist()
-    [0, 0, 0, 1, 1, 1]
+    >>> two[torch.tensor([1, 0])]["atoms"].tolist()
+    [[4, 5, 5], [3, 0, 0]]
     """
 
     sizes: Tensor
@@ -49,14 +45,22 @@ class Molecules:
 
     def __getitem__(self, index: Tensor, /) -> Mapping[str, Tensor]:
         sizes = self.sizes[index]
-        graph = torch.repeat_interleave(torch.arange(len(index)), sizes)
-        shift = self.starts[index] - (sizes.cumsum(dim=0) - sizes)
-        rows = torch.arange(len(graph)) + shift[graph]
+        place = torch.arange(int(sizes.max()))
+        mask = place < sizes.unsqueeze(1)
+        rows = torch.where(mask, self.starts[index].unsqueeze(1) + place, 0)
         return {
-            "atoms": self.atoms[rows],
-            "positions": self.positions[rows],
-            "graph": graph,
-            "sizes": sizes,
+            "atoms": torch.where(mask, self.atoms[rows], PADDING),
+            "positions": torch.where(mask.unsqueeze(2), self.positions[rows], 0.0),
+            "mask": mask,
+        }
+
+    def specs(self) -> Mapping[str, InputSpec]:
+        """Return the description of the inputs, with the size of the largest molecule."""
+        length = int(self.sizes.max())
+        return {
+            "atoms": InputSpec(shape=(length,), dtype="int64", vocabulary=len(ELEMENTS) + 1),
+            "positions": InputSpec(shape=(length, 3)),
+            "mask": InputSpec(shape=(length,), dtype="bool"),
         }
 
     def compositions(self) -> Tensor:

@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from mtlkit.backbones import Backbone, BackboneModule, Batch, InputSpecs, VectorFeatures
 from mtlkit.plugins import AssemblyError, above, at_least
 
-INPUTS = ("atoms", "positions", "graph", "sizes")
+INPUTS = ("atoms", "positions", "mask")
 
 
 @attrs.frozen(kw_only=True)
 class MPNN(Backbone):
     """Messages between all atoms of a molecule, by a network of their distances (Gilmer et al.).
 
-    Inputs are the codes `atoms` (M,), the `positions` (M, 3), the index `graph` (M,) of each atom's
-    molecule, and the `sizes` (N,). A distance is read as `centers` Gaussians from 0 to `cutoff`,
-    in the unit of the positions. States of atoms and features of molecules have `width` numbers;
-    the edge network has `hidden` units.
+    Inputs are the codes `atoms` (N, L), the `positions` (N, L, 3), and the `mask` (N, L), which is
+    False for padding. A distance is read as `centers` Gaussians from 0 to `cutoff`, in the unit of
+    the positions. States of atoms and features of molecules have `width` numbers; the edge network
+    has `hidden` units. `steps` are those of messages, and of the readout.
     """
 
     width: int = attrs.field(default=64, validator=at_least(1))
@@ -47,11 +47,10 @@ class MPNN(Backbone):
 class MPNNModule(BackboneModule):
     """Map the atoms of N molecules to features (N, width).
 
-    >>> module = MPNNModule(MPNN(width=4, hidden=8), elements=5)
-    >>> graph, sizes = torch.tensor([0, 0, 1]), torch.tensor([2, 1])
-    >>> atoms, positions = torch.tensor([0, 1, 2]), torch.randn(3, 3)
-    >>> inputs = {"atoms": atoms, "positions": positions, "graph": graph, "sizes": sizes}
-    >>> module(inputs).shape
+    >>> module = MPNNModule(MPNN(width=4, hidden=8), elements=6)
+    >>> atoms, positions = torch.tensor([[0, 1], [2, 5]]), torch.randn(2, 2, 3)
+    >>> mask = torch.tensor([[True, True], [True, False]])
+    >>> module({"atoms": atoms, "positions": positions, "mask": mask}).shape
     torch.Size([2, 4])
     """
 
@@ -71,21 +70,20 @@ class MPNNModule(BackboneModule):
 
     def forward(self, inputs: Batch) -> Tensor:
         assert isinstance(inputs, Mapping)
-        sizes = inputs["sizes"]
-        mask = torch.arange(int(sizes.max()), device=sizes.device) < sizes.unsqueeze(1)
-        positions = padded(inputs["positions"], mask)
+        positions, mask = inputs["positions"], inputs["mask"].bool()
         between = positions.unsqueeze(2) - positions.unsqueeze(1)
         # the root of 0 has no gradient, and pairs of one atom are not edges
         distances = between.square().sum(dim=3).clamp(min=1e-12).sqrt()
         gaussians = ((distances.unsqueeze(3) - self.centers) / self.gap).square().mul(-0.5).exp()
-        edges = mask.unsqueeze(2) & mask.unsqueeze(1)
-        edges = edges & ~torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+        itself = torch.eye(mask.shape[1], dtype=torch.bool, device=mask.device)
+        edges = mask.unsqueeze(2) & mask.unsqueeze(1) & ~itself
         weights = self.messages.edge_weights(gaussians, edges)
         states = self.embedding(inputs["atoms"])
         for _ in range(self.steps):
-            received = self.messages(padded(states, mask), weights)[mask]
-            states = self.update(received.relu(), states)
-        features: Tensor = self.output(self.readout(padded(states, mask), mask)).relu()
+            received = self.messages(states, weights).relu()
+            updated = self.update(received.flatten(0, 1), states.flatten(0, 1))
+            states = updated.view_as(states)
+        features: Tensor = self.output(self.readout(states, mask)).relu()
         return features
 
 
@@ -145,17 +143,3 @@ class Set2Set(nn.Module):
             read = (attention.unsqueeze(1) @ elements).squeeze(1)
             both = torch.cat([state[0], read], dim=1)
         return both
-
-
-def padded(rows: Tensor, mask: Tensor) -> Tensor:
-    """Return `rows` (M, D) of all samples as (N, L, D), 0 outside of the `mask` (N, L).
-
-    >>> padded(torch.tensor([[1.0], [2.0], [3.0]]), torch.tensor([[True, False], [True, True]]))
-    tensor([[[1.],
-             [0.]],
-    <BLANKLINE>
-            [[2.],
-             [3.]]])
-    """
-    result = rows.new_zeros(*mask.shape, rows.shape[1])
-    return result.masked_scatter(mask.unsqueeze(2), rows)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mtlkit.data import Data, DataSource, Loading, Numeric, RandomSplit, Split
 from mtlkit.plugins import DataError
-from mtlkit_benchmarks.molecules import ELEMENTS, SPECS, Molecules, read_xyz
+from mtlkit_benchmarks.molecules import ELEMENTS, Molecules, read_xyz
 from mtlkit_benchmarks.random_splits import random_splits
 
 HARTREE = 27.211386246
@@ -80,7 +80,7 @@ class QM9(DataSource):
             targets[name] = values[name] * HARTREE
         columns = {name: Numeric(targets[name], unit) for name, unit in UNITS.items()}
         data = random_splits(self.split, molecules, columns, ids)
-        return attrs.evolve(data, inputs=SPECS)
+        return attrs.evolve(data, inputs=molecules.specs())
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
         """Return the molecules of a file in the format XYZ, in angstrom."""

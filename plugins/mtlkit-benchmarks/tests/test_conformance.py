@@ -6,7 +6,6 @@ import pytest
 import torch
 from mtlkit_benchmarks.bigru import BiGRU
 from mtlkit_benchmarks.camvid import CamVid
-from mtlkit_benchmarks.molecules import SPECS
 from mtlkit_benchmarks.mpnn import MPNN
 from mtlkit_benchmarks.office_caltech import OfficeCaltech10
 from mtlkit_benchmarks.qm9 import QM9
@@ -37,17 +36,19 @@ def tokens(length, count):
 
 def molecules(count):
     generator = torch.Generator().manual_seed(0)
-    sizes = torch.randint(1, 6, (count,), generator=generator)
-    total = int(sizes.sum())
-    return {
-        "atoms": torch.randint(5, (total,), generator=generator),
-        "positions": torch.randn(total, 3, generator=generator),
-        "graph": torch.repeat_interleave(torch.arange(count), sizes),
-        "sizes": sizes,
-    }
+    sizes = torch.tensor([6, *torch.randint(1, 7, (count,), generator=generator)])[:count]
+    mask = torch.arange(6) < sizes.unsqueeze(1)
+    atoms = torch.randint(5, (6, count), generator=generator).T
+    positions = torch.randn(count, 6, 3, generator=generator)
+    return {"atoms": torch.where(mask, atoms, 5), "positions": positions, "mask": mask}
 
 
 IDS = InputSpec(shape=(6,), dtype="int64", vocabulary=20)
+ATOMS = {
+    "atoms": InputSpec(shape=(6,), dtype="int64", vocabulary=6),
+    "positions": InputSpec(shape=(6, 3)),
+    "mask": InputSpec(shape=(6,), dtype="bool"),
+}
 SPLIT = RandomSplit(validation=0.25, test=0.25)
 EXCUSES = {
     "backbones/benchmarks/bigru": {"compiles": "torch.compile does not trace a GRU of torch"}
@@ -63,7 +64,7 @@ test_conformance = testing.conformance(
         "data/benchmarks/utkface": UTKFace(size=8, split=SPLIT),
         "data/benchmarks/universal-dependencies": UniversalDependencies(least=1),
         "backbones/benchmarks/mpnn": testing.Example(
-            value=MPNN(width=8, hidden=6), inputs=SPECS, batch=molecules
+            value=MPNN(width=8, hidden=6), inputs=ATOMS, batch=molecules
         ),
         "backbones/benchmarks/bigru": testing.Example(
             value=BiGRU(embedding=8, width=6),

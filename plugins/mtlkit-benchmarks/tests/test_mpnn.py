@@ -2,21 +2,26 @@
 
 import pytest
 import torch
-from mtlkit_benchmarks.molecules import SPECS
 from mtlkit_benchmarks.mpnn import MPNN, NNConv, Set2Set
 
 from mtlkit.data import InputSpec
 from mtlkit.plugins import AssemblyError
 
 
+SPECS = {
+    "atoms": InputSpec(shape=(5,), dtype="int64", vocabulary=6),
+    "positions": InputSpec(shape=(5, 3)),
+    "mask": InputSpec(shape=(5,), dtype="bool"),
+}
+
+
 def molecules(sizes):
     generator = torch.Generator().manual_seed(0)
-    total = sum(sizes)
+    shape = (len(sizes), max(sizes))
     return {
-        "atoms": torch.randint(5, (total,), generator=generator),
-        "positions": torch.randn(total, 3, generator=generator),
-        "graph": torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)),
-        "sizes": torch.tensor(sizes),
+        "atoms": torch.randint(5, shape, generator=generator),
+        "positions": torch.randn(*shape, 3, generator=generator),
+        "mask": torch.arange(max(sizes)) < torch.tensor(sizes).unsqueeze(1),
     }
 
 
@@ -61,20 +66,14 @@ def test_features_of_a_molecule_depend_on_it_alone_and_not_on_its_pose():
     rotation, _ = torch.linalg.qr(torch.randn(3, 3))
     moved = {**batch, "positions": batch["positions"] @ rotation + 2.0}
     torch.testing.assert_close(module(moved), features, rtol=1e-4, atol=1e-5)
-    part = batch["graph"] == 2
-    alone = {
-        "atoms": batch["atoms"][part].flip(0),
-        "positions": batch["positions"][part].flip(0),
-        "graph": torch.zeros(5, dtype=torch.int64),
-        "sizes": torch.tensor([5]),
-    }
-    torch.testing.assert_close(module(alone)[0], features[2], rtol=1e-4, atol=1e-5)
+    alone = {name: values[:1, :3].flip(1) for name, values in batch.items()}
+    torch.testing.assert_close(module(alone)[0], features[0], rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_of_molecules_with_coinciding_atoms_are_finite():
     module = MPNN(width=4, hidden=4).build(SPECS)
     batch = molecules([3, 1])
-    batch["positions"] = torch.zeros(4, 3, requires_grad=True)
+    batch["positions"] = torch.zeros(2, 3, 3, requires_grad=True)
     module(batch).sum().backward()
     assert batch["positions"].grad.isfinite().all()
 
@@ -82,8 +81,8 @@ def test_gradients_of_molecules_with_coinciding_atoms_are_finite():
 @pytest.mark.parametrize(
     ("inputs", "fault"),
     [
-        (InputSpec(shape=(3,)), "got inputs one tensor, expected atoms, positions, graph, sizes"),
-        ({"atoms": SPECS["atoms"]}, "got inputs atoms, expected atoms, positions, graph, sizes"),
+        (InputSpec(shape=(3,)), "got inputs one tensor, expected atoms, positions, mask"),
+        ({"atoms": SPECS["atoms"]}, "got inputs atoms, expected atoms, positions, mask"),
         ({**SPECS, "atoms": InputSpec(shape=())}, "atoms: got no vocabulary, expected codes"),
     ],
 )

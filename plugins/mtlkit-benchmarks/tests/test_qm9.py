@@ -28,10 +28,10 @@ def test_a_batch_holds_the_atoms_of_its_molecules(tree):
         for row, name in enumerate(split.ids):
             number = int(name.removeprefix("gdb_"))
             batch = split.inputs[torch.tensor([0, row])]
-            assert batch["sizes"].tolist() == [5, 5]
-            assert [CODES[code] for code in batch["atoms"][5:]] == [6, 1, 1, 1, 1]
+            assert batch["mask"].all()
+            assert [CODES[code] for code in batch["atoms"][1]] == [6, 1, 1, 1, 1]
             expected = arrays["pos"][5 * number : 5 * number + 5]
-            np.testing.assert_array_equal(batch["positions"][5:], expected)
+            np.testing.assert_array_equal(batch["positions"][1], expected)
             assert split.columns["mu"].values[row] == pytest.approx(0.1 * number)
 
 
@@ -86,8 +86,10 @@ def test_a_file_of_molecules_is_read(tmp_path):
     molecules, names = read_xyz(path)
     assert names == ["water", "molecule 2"]
     batch = molecules[torch.tensor([1, 0])]
-    assert [CODES[code] for code in batch["atoms"]] == [9, 8, 1, 1]
-    assert batch["positions"][1:].tolist()[2] == pytest.approx([0, -0.8, -0.5])
+    assert batch["mask"].tolist() == [[True, False, False], [True, True, True]]
+    assert [CODES[code] for code in batch["atoms"][batch["mask"]]] == [9, 8, 1, 1]
+    assert batch["positions"][1, 2].tolist() == pytest.approx([0, -0.8, -0.5])
+    assert molecules.specs()["positions"].shape == (3, 3)
 
 
 @pytest.mark.parametrize(
