@@ -7,7 +7,6 @@ from mtlkit_benchmarks.mpnn import MPNN, NNConv, Set2Set
 from mtlkit.data import InputSpec
 from mtlkit.plugins import AssemblyError
 
-
 SPECS = {
     "atoms": InputSpec(shape=(5,), dtype="int64", vocabulary=6),
     "positions": InputSpec(shape=(5, 3)),

@@ -13,10 +13,12 @@ from mtlkit_benchmarks.universal_dependencies import UniversalDependencies
 from mtlkit_benchmarks.utkface import UTKFace
 from PIL import Image
 
-from mtlkit import fit, load_catalog, load_recipe, predict
+from mtlkit import fit, load_catalog, load_model, load_recipe, predict
 from mtlkit.data import Loading, RandomSplit
 from mtlkit.plugins import DataError
+from mtlkit.runs import export_model
 
+CATALOG = load_catalog()
 SPLIT = RandomSplit(validation=0.25, test=0.25)
 
 
@@ -85,27 +87,46 @@ XYZ = "5\nmethane\nC 0 0 0\n" + "".join(
 )
 
 
-@pytest.mark.parametrize("name", ["qm9", "ud"])
-def test_a_run_predicts_new_samples(name, tree, tmp_path):
-    catalog = load_catalog()
-    settings = [f"data.folder={tree(name)}", "train.epochs=1", "schedule=constant"]
-    settings += {
+@pytest.fixture
+def trained(tree, tmp_path):
+    """Trains a recipe for an epoch on a small tree, and returns the run."""
+    settings = {
         "qm9": ["data.split={validation: 0.25, test: 0.25}"],
         "ud": ["data.least=1"],
-    }[name]
-    recipe = load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
-    run = fit(recipe, tmp_path / "run", catalog=catalog, quiet=True)
-    if name == "qm9":
-        path = tmp_path / "new.xyz"
-        path.write_text(XYZ)
-        predictions = predict(run.path, path, catalog=catalog)
-        assert predictions.ids == ["methane"]
-    else:
-        predictions = predict(run.path, [["The", "dog"], ["sleeps"]], catalog=catalog)
-        assert len(predictions.ids) == 2
-    assert set(recipe.tasks) <= {*predictions.columns, *predictions.maps}
+    }
+
+    def train(name):
+        where = [f"data.folder={tree(name)}", "train.epochs=1", "schedule=constant"]
+        recipe = load_recipe(RECIPES / f"{name}.yaml", CATALOG, [*where, *settings[name]])
+        return fit(recipe, tmp_path / "run", catalog=CATALOG, quiet=True, report=False)
+
+    return train
+
+
+def test_a_run_predicts_new_molecules(trained, tmp_path):
+    path = tmp_path / "new.xyz"
+    path.write_text(XYZ)
+    predictions = predict(trained("qm9").path, path, catalog=CATALOG)
+    assert predictions.ids == ["methane"]
+    assert predictions.columns["u0_atom/unit"] == ["eV"]
+
+
+def test_a_run_predicts_new_sentences(trained):
+    predictions = predict(trained("ud").path, [["The", "dog"], ["sleeps"]], catalog=CATALOG)
+    assert list(predictions.ids) == ["sentence 1", "sentence 2"]
+    lengths = [len(tags) for tags in predictions.columns["upos"]]
+    assert lengths == [2, 1]
 
 
 def test_molecules_are_read_from_a_path_alone():
     with pytest.raises(DataError, match=r"rows: got list, expected the path of a file .xyz"):
         QM9().read([1], {}, Loading())
+
+
+@pytest.mark.parametrize("name", ["qm9", "ud"])
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:The tensor attributes")  # torch's own
+def test_a_run_is_exported(name, suffix, trained, tmp_path):
+    model = load_model(trained(name).path, CATALOG)
+    exported = export_model(model, tmp_path / f"m.{suffix}")
+    assert max(exported.differences.values()) <= 1e-4
