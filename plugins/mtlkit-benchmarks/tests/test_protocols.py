@@ -285,31 +285,34 @@ def test_the_zoom_is_that_of_the_published_code(generator):
 
 
 def test_messages_equal_those_of_a_matrix_for_each_edge(generator):
-    config = NNConv(width=4, hidden=5)
     torch.manual_seed(0)
-    net = NNConvBackbone(config, 3, 2)
-    edges = torch.randn(2, 6, 6, 2, generator=generator)
+    net = NNConvBackbone(NNConv(width=4, hidden=5), 5)
+    lengths = torch.rand(2, 6, 6, 1, generator=generator)
     states = torch.randn(2, 6, 4, generator=generator)
     mask = torch.tensor([[True] * 6, [True] * 4 + [False] * 2])
     pairs = (mask.unsqueeze(2) & mask.unsqueeze(1)).float() * (1 - torch.eye(6))
     weights = pairs / pairs.sum(dim=2, keepdim=True).clamp(min=1)
-    hidden = net.edge(edges)
+    hidden = net.edge(lengths)
     matrices = net.matrices(hidden).view(2, 6, 6, 4, 4)  # of PyTorch Geometric: h_j W(e_ij)
     direct = torch.einsum("njd,nijde->nije", states, matrices)
     direct = (direct * weights.unsqueeze(-1)).sum(dim=2)
     assert torch.allclose(net.messages(states, hidden, weights), direct, atol=1e-5)
 
 
-def test_a_graph_does_not_depend_on_its_padding(generator):
+def test_a_molecule_depends_neither_on_padding_nor_on_its_place(generator):
     torch.manual_seed(0)
-    net = NNConvBackbone(NNConv(width=4, hidden=5), 3, 2).eval()
-    small = {"nodes": torch.randn(1, 3, 3, generator=generator),
-             "edges": torch.randn(1, 3, 3, 2, generator=generator),
-             "mask": torch.ones(1, 3, dtype=torch.bool)}  # fmt: skip
-    padded = {"nodes": F.pad(small["nodes"], (0, 0, 0, 2), value=7.0),
-              "edges": F.pad(small["edges"], (0, 0, 0, 2, 0, 2), value=7.0),
+    net = NNConvBackbone(NNConv(width=4, hidden=5), 5).eval()
+    atoms = torch.tensor([[1, 0, 2]])
+    positions = torch.randn(1, 3, 3, generator=generator)
+    small = {"atoms": atoms, "positions": positions, "mask": torch.ones(1, 3, dtype=torch.bool)}
+    padded = {"atoms": F.pad(atoms, (0, 2), value=5),
+              "positions": F.pad(positions, (0, 0, 0, 2), value=7.0),
               "mask": F.pad(small["mask"], (0, 2))}  # fmt: skip
     assert torch.allclose(net(small), net(padded), atol=1e-6)
+    turned = positions.flip(2) + 3.0
+    order = torch.tensor([2, 0, 1])
+    moved = {"atoms": atoms[:, order], "positions": turned[:, order], "mask": small["mask"]}
+    assert torch.allclose(net(small), net(moved), atol=1e-5)
 
 
 def test_segnet_with_masks_has_the_layers_of_the_published_code():

@@ -22,7 +22,7 @@ from mtlkit_benchmarks.sources import SOURCES
 NETWORKS: tuple[tuple[Backbone, str], ...] = (
     (CelebACNN(), "CNN of nine layers"),
     (LeNet(), "LeNet"),
-    (NNConv(), "NNConv"),
+    (NNConv(), "NNConv of elements and distances"),
 )
 """Backbones that are a published network with exactly these options."""
 
@@ -81,7 +81,8 @@ def selection_of(recipe: Recipe) -> str:
     where = "test" if getattr(recipe.data, "validation", None) == "test" else "validation"
     for callback in recipe.callbacks:
         if isinstance(callback, BestDelta):
-            return f"best delta-m on {where}"
+            base = ", relative to a stated baseline" if callback.base else ""
+            return f"best delta-m on {where}{base}"
         if isinstance(callback, BestWeights):
             return f"best {callback.metric or 'primary metric'} on {where}"
     return "last epoch"
