@@ -34,6 +34,8 @@ PUBLIC = {
 
 OPTIONS = {
     "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
+    "affinity": {"recipe", "--set", "--groups", "--every", "--out", "--cache"},
+    "merge": {"runs", "--out", "--scale", "--base", "--cache"},
     "lr-find": {"recipe", "--set", "--from", "--to", "--steps", "--out", "--cache"},
     "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
     "compare": {
