@@ -10,7 +10,7 @@ def compile_backbone(model: MultiTaskModel) -> None:
 
     Only the backbone is compiled: weightings take gradients at the features, which a compiled model
     does not expose, and on a CPU a step that is compiled as a whole is no faster (see
-    docs/studies/speed.md). Routers call a splittable backbone by its parts, so its parts are compiled.
+    docs/studies/speed.md). Routers call a splittable backbone by its parts, which are compiled.
     """
     backbones = [m for m in model.router.modules() if isinstance(m, BackboneModule)]
     if not backbones:

@@ -1,6 +1,6 @@
 """The state of an optimizer as tensors and JSON, without pickle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from mtlkit.errors import RunError
+from mtlkit.ops.row_shard import RowShard
 from mtlkit.training.optimization.optimizer_calls import without_compiler
+from mtlkit.training.sharding.whole_model import whole_tensor
 
 _DTYPE = "dtype"
 """The key of a type of numbers in JSON."""
@@ -61,8 +63,32 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> OptimizerState:
     return OptimizerState(tensors, {"state": values, "groups": groups, "more": more})
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, saved: OptimizerState) -> None:
-    """Load `saved` into a new `optimizer` of the same parameters."""
+def whole_optimizer_state(
+    optimizer: torch.optim.Optimizer, shards: Mapping[int, RowShard]
+) -> OptimizerState:
+    """Return the state of `optimizer`, on the first process with whole tensors.
+
+    `shards` are those of parameters, by `id`.
+    """
+    state = optimizer_state(optimizer)
+    owners = [p for group in optimizer.param_groups for p in group["params"]]
+    tensors = {}
+    for key, value in state.tensors.items():
+        owner = owners[int(key.partition(".")[0])]
+        per_row = value.dim() > 0 and len(value) == len(owner)
+        tensors[key] = whole_tensor(value, shards.get(id(owner)) if per_row else None)
+    return attrs.evolve(state, tensors=tensors)
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer,
+    saved: OptimizerState,
+    part: Callable[[Tensor, Tensor], Tensor] = lambda value, parameter: value,
+) -> None:
+    """Load `saved` into a new `optimizer` of the same parameters.
+
+    `part` returns this process's part of a value of a parameter.
+    """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     values = {key: _original(v, saved.tensors) for key, v in saved.values["state"].items()}
     state: dict[int, dict[str, Any]] = {}
@@ -71,6 +97,8 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, saved: OptimizerState) -
         if not number.isdecimal() or "/" in name:  # in a group or in a list
             continue
         parameter = parameters[int(number)]
+        if isinstance(value, Tensor):
+            value = part(value, parameter)
         if isinstance(value, Tensor) and value.shape == parameter.shape:
             # keep the parameter's memory format: another one slows every later update
             value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
