@@ -1,5 +1,7 @@
 """One update: gradients, the check for finite losses, and the optimizer step."""
 
+import math
+
 import attrs
 import torch
 from torch import nn
@@ -22,7 +24,12 @@ from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
 from mtlkit.training.optimization.clip import clip_gradients
 from mtlkit.training.optimization.loss_scaling import LossScaling
-from mtlkit.training.optimization.optimizer_calls import set_training, take_step, without_compiler
+from mtlkit.training.optimization.optimizer_calls import (
+    clear_gradients,
+    set_training,
+    take_step,
+    without_compiler,
+)
 from mtlkit.training.optimization.parameter_groups import (
     name_groups,
     parameter_groups,
@@ -112,8 +119,7 @@ class Updater:
             group["lr"] = group["base_lr"] * factor
         self.callbacks.before_update(step)
         batch = self.batches.update(step, self.ranks.rank)
-        with without_compiler():
-            self.optimizer.zero_grad()
+        clear_gradients(self.optimizer)
         rate = self.optimizer.param_groups[0]["lr"]
         if self.scaling is not None:
             self.inner.step.passes.scale = self.scaling.scale
@@ -154,10 +160,12 @@ class Updater:
         """
         requested = stop_request is not None and stop_request.requested
         totals = [result.total for result in backward.results]
-        finite = totals[0].isfinite() if len(totals) == 1 else torch.stack(totals).isfinite().all()
-        if self.ranks.world == 1:
-            bad, any_stop = not finite, requested
+        if self.ranks.world == 1 and len(totals) == 1:
+            bad, any_stop = not math.isfinite(totals[0].item()), requested
+        elif self.ranks.world == 1:
+            bad, any_stop = not torch.stack(totals).isfinite().all(), requested
         else:
+            finite = torch.stack(totals).isfinite().all()
             stop = finite.new_full((), requested)  # filled on the device, which avoids a copy
             bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
         if bad:

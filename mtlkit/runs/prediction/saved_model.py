@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import cattrs
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -153,4 +154,5 @@ def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTask
         model.load_state_dict(weights)
     except RuntimeError as cause:
         raise RunError(f"{folder.model}: does not fit the run's recipe: {cause}") from cause
-    return model.eval()
+    # the format of training: convolutions round differently in another one
+    return model.to(memory_format=torch.channels_last).eval()
