@@ -129,8 +129,8 @@ def read_attributes(path: Path) -> tuple[list[str], list[str], Tensor]:
         image, *cells = line.split()
         if len(cells) != len(names) or set(cells) - {"1", "-1"}:
             raise DataError(
-                f"{path}: line {number}: got {line[:60]!r}, expected a name and {len(names)} values "
-                f"of 1 or -1"
+                f"{path}: line {number}: got {line[:60]!r}, expected a name and "
+                f"{len(names)} values of 1 or -1"
             )
         images.append(image)
         values.extend(cell == "1" for cell in cells)
