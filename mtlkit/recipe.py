@@ -36,6 +36,7 @@ from mtlkit.report.folding import MEAN
 from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
+from mtlkit.sharding_rules import sharding_problems
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.transforms.base import Transform
@@ -97,6 +98,7 @@ class Train:
     )  # threads that decode samples ahead of the updates; 0: during them; auto: on idle cores
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
+    shard: str = attrs.field(default="none", validator=one_of("none", "backbone"))  # by FSDP2
     checkpoint_activations: bool = False  # recompute those of the backbone, to save memory
     ops: Mapping[str, str] = attrs.field(
         factory=dict, validator=op_choices()
@@ -227,6 +229,7 @@ class Recipe:
             *self._transform_problems(),
             *self._batch_problems(),
             *self._callback_problems(),
+            *sharding_problems(self),
             *self.train.problems(),
             *self._evaluator_problems(),
         ]

@@ -24,7 +24,7 @@ from mtlkit.runs.storage.changes import require_recipe
 from mtlkit.runs.storage.data_fingerprint import Fingerprint
 from mtlkit.runs.storage.folder import RunFolder, read_json, write_json
 from mtlkit.targets.base import Target
-from mtlkit.training.checkpoint import tensor_bytes, tensors_of
+from mtlkit.training.checkpoint import tensor_bytes
 
 
 @contextmanager
@@ -110,9 +110,9 @@ def _input(values: dict[str, Any]) -> InputSpec:
     return cattrs.structure(values, InputSpec)
 
 
-def save_model(folder: RunFolder, model: MultiTaskModel) -> str:
-    """Write the weights of `model`, whole or not at all, and return the file's checksum."""
-    content = tensor_bytes(tensors_of(model))
+def save_model(folder: RunFolder, tensors: Mapping[str, Tensor]) -> str:
+    """Write the `tensors` of a model, whole or not at all, and return the file's checksum."""
+    content = tensor_bytes(tensors)
     write_file(folder.model, content)
     return checksum([content])
 
