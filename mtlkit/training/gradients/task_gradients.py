@@ -17,7 +17,8 @@ class TaskGradients:
     """The losses of a part of an update and their gradients.
 
     `rows` (T, F) are the gradients at the `ends` of the shared network, and `heads` that of the
-    summed losses at the parameters `behind` the ends, if it was requested.
+    summed losses at the parameters `behind` the ends, if it was requested. `tasks` are the indices
+    of the tasks that own these parameters, if each has one.
     """
 
     ends: Ends
@@ -25,10 +26,17 @@ class TaskGradients:
     rows: Tensor
     behind: Sequence[Tensor] = ()
     heads: Sequence[Tensor | None] = ()
+    tasks: Sequence[int] = ()
 
     def weighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and its gradient behind the ends."""
-        return (weights * self.losses.mean).sum()
+        value = (weights * self.losses.mean).sum()
+        if not self.tasks:
+            return value
+        scales = weights.unbind()
+        pairs = zip(self.tasks, self.heads, strict=True)
+        gradients = [None if head is None else scales[task] * head for task, head in pairs]
+        return surrogate_loss(self.behind, gradients) + value.detach()
 
     def unweighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and the gradient `heads`."""
