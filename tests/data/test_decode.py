@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mtlkit.data import Frame, Images, Loading, decode, read_images
-from mtlkit.data.decoding import StoredImages
+from mtlkit.data.imaging.decoding import StoredImages
 from mtlkit.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)

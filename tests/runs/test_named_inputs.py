@@ -29,7 +29,7 @@ from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
 from mtlkit.routers import MMoE
 from mtlkit.runs import export_model
-from mtlkit.runs.export import PredictionNetwork
+from mtlkit.runs.prediction.export import PredictionNetwork
 from mtlkit.task import Task
 from mtlkit.weightings import CAGrad, GradientLocation
 

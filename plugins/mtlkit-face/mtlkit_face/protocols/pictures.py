@@ -18,7 +18,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 @attrs.frozen(kw_only=True)
-class Box:
+class FaceBox:
     """The box of a face in pixels, enlarged on each side by `margin` of its longer side."""
 
     left: float
@@ -44,20 +44,20 @@ class FaceImage:
 
     name: str
     source: Path | bytes | None
-    box: Box | None = None
+    box: FaceBox | None = None
     fault: str = ""
     faceless: bool = False
 
 
 @attrs.frozen(eq=False)
-class Decoded:
+class DecodedPicture:
     """A picture (C, H, W) in uint8, and the width and height before resizing."""
 
     pixels: Pixels
     size: tuple[int, int]
 
 
-def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
+def decode(picture: FaceImage, shape: tuple[int, ...]) -> DecodedPicture:
     """Decode `picture`, or its box, upright and with bicubic resizing to `shape` (C, H, W).
 
     Raises `DataError` with the reason, without the picture's name.
@@ -87,10 +87,10 @@ def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
     if size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     pixels = np.asarray(image, dtype=np.uint8)
-    return Decoded(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), size)
+    return DecodedPicture(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), size)
 
 
-def _cropped(image: Image.Image, box: Box) -> Image.Image:
+def _cropped(image: Image.Image, box: FaceBox) -> Image.Image:
     """Crop the square around the box; parts outside of the picture are black, as in alignment."""
     left, top, right, bottom = (round(corner) for corner in box.corners())
     if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:

@@ -13,7 +13,7 @@ from mtlkit_face.protocols.pairs.cfp import CFP, Faces
 from mtlkit_face.protocols.pairs.lfw import LFW, read_lfw
 from mtlkit_face.protocols.pairs.scores import score_pairs
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
-from mtlkit_face.protocols.pictures import Box, FaceImage, decode
+from mtlkit_face.protocols.pictures import FaceBox, FaceImage, decode
 from mtlkit_face.protocols.protocol import no_progress
 from mtlkit_face.protocols.templates.ijb_a import IJBA
 from PIL import Image
@@ -265,16 +265,16 @@ def test_pictures_become_what_the_model_takes(tmp_path):
     assert decode(picture, (3, 4, 4)).pixels.shape == (3, 4, 4)
     assert decode(picture, (1, 2, 6)).pixels.shape == (1, 2, 6)
     assert decode(picture, (1, 2, 6)).size == (4, 4)
-    part = attrs.evolve(picture, box=Box(left=1, top=1, width=2, height=2))
+    part = attrs.evolve(picture, box=FaceBox(left=1, top=1, width=2, height=2))
     np.testing.assert_array_equal(
         decode(part, (3, 2, 2)).pixels, decode(picture, (3, 4, 4)).pixels[:, 1:3, 1:3]
     )
-    wide = attrs.evolve(picture, box=Box(left=0, top=0, width=4, height=2, margin=0.5))
+    wide = attrs.evolve(picture, box=FaceBox(left=0, top=0, width=4, height=2, margin=0.5))
     assert wide.box.corners() == (-2, -3, 6, 5)
     padded = decode(wide, (3, 8, 8)).pixels
     np.testing.assert_array_equal(padded[:, 3:7, 2:6], decode(picture, (3, 4, 4)).pixels)
     assert padded[:, :3].sum() == 0
-    outside = attrs.evolve(picture, box=Box(left=9, top=0, width=2, height=2))
+    outside = attrs.evolve(picture, box=FaceBox(left=9, top=0, width=2, height=2))
     with pytest.raises(DataError, match="its face box lies outside of the 4 x 4 picture"):
         decode(outside, (3, 2, 2))
 
