@@ -18,6 +18,9 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 
+# without waiting for the writer of a named pipe
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
 LARGEST_JSON = 256 * 1024**2
 """Maximum size of a JSON file, in bytes; larger ones are not read."""
 
@@ -43,28 +46,36 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: Path | str, limit: int) -> bytes:
     """Return the content of the regular file at `path`, of at most `limit` bytes.
 
     >>> read_regular(Path("/"), 100)
     Traceback (most recent call last):
     IsADirectoryError: [Errno 21] is a folder; expected a file: '/'
     """
-    # without waiting for the writer of a named pipe
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, _READ)
     try:
         size = _size(os.fstat(handle), path)
-        content = bytearray()
-        while size <= limit and (chunk := os.read(handle, limit + 1 - len(content))):
+        if size > limit:
+            raise _too_large(limit, path)
+        # one byte more than expected shows the end of the file, or that it grew
+        content = os.read(handle, size + 1)
+        if len(content) == size:
+            return content
+        while len(content) <= limit and (chunk := os.read(handle, len(content) + 1)):
             content += chunk
     finally:
         os.close(handle)
-    if max(size, len(content)) > limit:
-        raise OSError(errno.EFBIG, f"has more than {limit:,} bytes", str(path))
-    return bytes(content)
+    if len(content) > limit:
+        raise _too_large(limit, path)
+    return content
 
 
-def _size(status: os.stat_result, path: Path) -> int:
+def _too_large(limit: int, path: Path | str) -> OSError:
+    return OSError(errno.EFBIG, f"has more than {limit:,} bytes", str(path))
+
+
+def _size(status: os.stat_result, path: Path | str) -> int:
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
         return status.st_size

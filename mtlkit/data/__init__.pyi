@@ -23,8 +23,12 @@ from .concat import Concat as Concat
 from .dataset import Data as Data
 from .dataset import Split as Split
 from .images import Images as Images
+from .imaging.decoder_pool import DecoderPool as DecoderPool
 from .imaging.decoding import FORMATS as FORMATS
+from .imaging.decoding import FileStore as FileStore
 from .imaging.decoding import Frame as Frame
+from .imaging.decoding import Store as Store
+from .imaging.decoding import StoredImages as StoredImages
 from .imaging.decoding import decode as decode
 from .imaging.decoding import read_images as read_images
 from .imaging.decoding import threads as threads
@@ -34,6 +38,7 @@ from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs
 from .listing.image_listing import Row as Row
 from .listing.table_files import read_table as read_table
+from .random_access import RandomAccessFile as RandomAccessFile
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

@@ -13,9 +13,10 @@ from torch import Tensor
 from mtlkit.component import above, at_least, between, each, one_of, optional, word_or
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
+from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import (
     INTERPOLATIONS,
-    MEMORY,
+    FileStore,
     Frame,
     StoredImages,
     read_images,
@@ -41,6 +42,7 @@ from mtlkit.data.label_groups import (
 from mtlkit.data.listing.filename_pattern import compile_pattern
 from mtlkit.data.listing.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
 from mtlkit.data.listing.table_files import read_table
+from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
@@ -128,6 +130,12 @@ class Images(DataSource):
     not match the pattern is an error, unless `skip_bad` is true: then it is skipped and counted.
     The table may name files outside `folder` only if `outside` is true.
 
+    Images are decoded once and kept if they take at most `memory` GiB, by default half of the
+    memory that is available; otherwise files are checked once and decoded on each access. With
+    `reduce`, a JPEG of at least twice `size` is decoded at a half, quarter or eighth of its size,
+    at least twice `size`, and resized from there: faster, with pixels that differ by about 1 of
+    255 on average.
+
     >>> Images(folder=Path("faces"), pattern="{subject}_{yaw}.png", size=32).channels
     3
     """
@@ -160,6 +168,10 @@ class Images(DataSource):
     ignore: tuple[str, ...] = ()
     skip_bad: bool = False
     outside: bool = False
+    reduce: bool = False
+    memory: float | Literal["auto"] = attrs.field(
+        default="auto", validator=word_or("auto", at_least(0))
+    )
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -190,11 +202,8 @@ class Images(DataSource):
         return read_new_images(rows, _frame(self), loading)
 
 
-def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
-    """Load the images and labels that `config` describes; `DataError` if any is unavailable.
-
-    If the decoded images take more than `memory` bytes, they are decoded on each access.
-    """
+def load_images(config: Images, loading: Loading) -> Data:
+    """Load the images and labels that `config` describes; `DataError` if any is unavailable."""
     folder = find_folder(config.folder, (loading.base, Path()), "data.folder")
     listing = _list(config, folder, loading.base)
     groups = grouped_columns(config, list(listing.rows[0].labels) if listing.rows else [])
@@ -202,8 +211,11 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
     check_labels(config, single)
     _refuse_repeated(config, single)
     frame = _frame(config)
-    paths = [folder / row.file for row in listing.rows]
-    pixels, unreadable = read_images(paths, frame, loading, memory)
+    store = FileStore(folder, [row.file for row in listing.rows])
+    limit = memory_limit(config.memory)
+    order = _by_split(config, single)
+    pixels, unread = read_images(store.at(order), frame, loading, limit)
+    unreadable = {order[place]: reason for place, reason in unread.items()}
     faults = [*listing.faults]
     faults += [Fault(listing.rows[index].file, reason) for index, reason in unreadable.items()]
     faults.sort(key=lambda fault: fault.file)
@@ -215,12 +227,19 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
         raise DataError(f"{config.folder}: {no_images(faults, listing.other)}")
     rows = [single[index] for index in good]
     indices = split_indices(config.split, rows)
+    if unreadable and pixels is not None:  # the split is another one without these
+        del pixels
+        order = [good[index] for chosen in indices.values() for index in chosen]
+        pixels, _ = read_images(store.at(order), frame, loading, limit)
+    pool = DecoderPool(threads(loading))
+    positions = {name: [good[index] for index in chosen] for name, chosen in indices.items()}
+    inputs = _inputs(pixels, StoredImages(store, frame, pool), positions)
     columns = columns_by_split(config, rows, indices, without=SPLIT)
     grouped = group_columns_by_split(config, [listing.rows[index] for index in good], indices)
-    maps = _label_maps(config, folder, rows, indices, threads(loading))
+    maps = _label_maps(config, folder, rows, indices, pool)
     splits = {
         name: Split(
-            inputs=_inputs([good[i] for i in chosen], pixels, paths, frame, threads(loading)),
+            inputs=inputs[name],
             columns={**columns[name], **grouped[name], **maps[name]},
             ids=[rows[i].file for i in chosen],
         )
@@ -265,7 +284,7 @@ def _label_maps(
     folder: Path,
     rows: Sequence[Row],
     indices: Mapping[str, Sequence[int]],
-    workers: int,
+    pool: DecoderPool,
 ) -> dict[str, dict[str, Column]]:
     """Return the columns of label maps of every split; `DataError` names missing files."""
     frame = _frame(config)
@@ -281,7 +300,7 @@ def _label_maps(
             )
         for split, chosen in indices.items():
             stored = StoredMaps(
-                [paths[index] for index in chosen], maps, (frame.height, frame.width), workers
+                [paths[index] for index in chosen], maps, (frame.height, frame.width), pool
             )
             columns[split][label] = Labels(maps.target, stored)
     return columns
@@ -298,19 +317,29 @@ def _list(config: Images, folder: Path, base: Path) -> Listing:
 def _frame(config: Images) -> Frame:
     sides = config.size if isinstance(config.size, tuple) else (config.size, config.size)
     crop = None if config.crop == "whole" else config.crop
-    return Frame(*sides, config.channels, config.interpolation or "bicubic", crop)
+    interpolation = config.interpolation or "bicubic"
+    return Frame(*sides, config.channels, interpolation, crop, config.reduce)
+
+
+def _by_split(config: Images, rows: Sequence[Row]) -> list[int]:
+    """Return the indices of all rows, those of a split together."""
+    try:
+        return [i for chosen in split_indices(config.split, rows).values() for i in chosen]
+    except DataError:  # raised again, unless files that cannot be read are reported first
+        return list(range(len(rows)))
 
 
 def _inputs(
-    indices: Sequence[int],
-    pixels: Tensor | None,
-    paths: Sequence[Path],
-    frame: Frame,
-    workers: int,
-) -> Inputs:
-    if pixels is None:
-        return StoredImages([paths[index] for index in indices], frame, workers)
-    return pixels[torch.tensor(indices)]
+    pixels: Tensor | None, stored: StoredImages, splits: Mapping[str, Sequence[int]]
+) -> dict[str, Inputs]:
+    """Return the images of each split: parts of `pixels`, without a copy, or stored ones."""
+    if pixels is not None:
+        parts = pixels.split([len(chosen) for chosen in splits.values()])
+        return dict(zip(splits, parts, strict=True))
+    return {
+        name: attrs.evolve(stored, positions=torch.tensor(chosen))
+        for name, chosen in splits.items()
+    }
 
 
 def _size(frame: Frame) -> str:

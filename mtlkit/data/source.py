@@ -24,7 +24,8 @@ class Loading:
     """Settings for loading data, which never change the loaded data."""
 
     cache: Path | None = None  # folder for rendered or converted data; None: no cache
-    workers: int | None = None  # processes; None: one for each core
+    workers: int | None = None  # threads or processes; None: one for each core
+    shared: Path | None = None  # folder in which processes of a run share decoded images
     progress: Callable[[str, int, int], None] = _silent  # (label, items done, total items)
     base: Path = attrs.field(factory=Path)  # base folder of relative paths
 

@@ -9,8 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from mtlkit.data import Frame, Images, Loading, decode, read_images
-from mtlkit.data.imaging.decoding import StoredImages
+from mtlkit.data import (
+    DecoderPool,
+    FileStore,
+    Frame,
+    Images,
+    Loading,
+    StoredImages,
+    decode,
+    read_images,
+)
 from mtlkit.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)
@@ -118,12 +126,16 @@ def paths(tmp_path, write_image):
     return found
 
 
+def files(paths):
+    return FileStore(paths[0].parent, [path.name for path in paths])
+
+
 def test_stored_images_are_those_in_memory(paths):
     frame = Frame(16, 12, 3)
     pixels, faults = read_images(paths, frame, Loading())
     left, none = read_images(paths, frame, Loading(), memory=1)
     assert (left, faults, none) == (None, {}, {})
-    stored = StoredImages(paths, frame, workers=2)
+    stored = StoredImages(files(paths), frame, DecoderPool(2))
     assert len(stored) == len(pixels)
     index = torch.tensor([3, 0, 3, 8])
     assert torch.equal(stored[index], pixels[index])
@@ -137,7 +149,7 @@ def test_damaged_files_are_found_whatever_the_memory(paths, memory):
 
 
 def test_a_stored_image_that_is_lost_later_is_named(paths):
-    stored = StoredImages(paths, Frame(8, 8, 1), workers=1)
+    stored = StoredImages(files(paths), Frame(8, 8, 1), DecoderPool(1))
     paths[2].unlink()
     with pytest.raises(DataError, match=r"2\.png: cannot be read: No such file"):
         stored[torch.tensor([2])]

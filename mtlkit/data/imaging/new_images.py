@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mtlkit.data.dataset import Split
-from mtlkit.data.imaging.decoding import Frame, StoredImages, read_images, threads
+from mtlkit.data.imaging.decoder_pool import DecoderPool
+from mtlkit.data.imaging.decoding import FileStore, Frame, StoredImages, read_images, threads
 from mtlkit.data.label_columns import SHOWN
 from mtlkit.data.listing.image_listing import (
     NOT_UTF8,
@@ -37,8 +38,11 @@ def read_new_images(rows: object, frame: Frame, loading: Loading) -> Split:
         more = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         head = f"{len(errors)} of {len(paths)} images cannot be used; repair or remove them:"
         raise DataError("\n".join([head, *lines[:SHOWN], *more]))
-    inputs = StoredImages(paths, frame, threads(loading)) if pixels is None else pixels
-    return Split(inputs=inputs, columns={}, ids=ids)
+    if pixels is not None:
+        return Split(inputs=pixels, columns={}, ids=ids)
+    store = FileStore(Path(), [*map(str, paths)])
+    stored = StoredImages(store, frame, DecoderPool(threads(loading)))
+    return Split(inputs=stored, columns={}, ids=ids)
 
 
 def _paths(rows: object) -> tuple[list[Path], list[str]]:

@@ -29,6 +29,9 @@ RECIPES = Path(__file__).parents[1] / "mtlkit_benchmarks" / "recipes"
 RESULTS = Path(__file__).parent / "results"
 WEIGHTINGS = ("equal", "cagrad")
 SEEDS = (0, 1)
+PARTS = {"utkface": ("data.complete=false",)}
+"""Settings for the parts of data sets that the results were measured on."""
+
 HEADLINES = {
     "camvid": ("classes/mean-iou", "edges/f1", "presence/auroc"),
     "officecaltech10": tuple(f"{domain}/accuracy" for domain in DOMAINS),
@@ -43,7 +46,7 @@ HEADLINES = {
 def demonstrate(name: str, folder: Path | None) -> None:
     """Run the weightings and seeds of the recipe `name` that have no result, and store each."""
     catalog = load_catalog()
-    where = [] if folder is None else [f"data.folder={folder.resolve()}"]
+    where = [] if folder is None else [f"data.folder={folder.resolve()}", *PARTS.get(name, ())]
     recipe = load_recipe(RECIPES / f"{name}.yaml", catalog, where)
     path = RESULTS / f"{name}.json"
     result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runs": []}

@@ -75,7 +75,7 @@ class QM9(DataSource):
         folder = loading.base / self.folder
         ids, values = read_properties(folder / TABLE)
         molecules = _read_geometry(folder / GEOMETRY, len(ids))
-        targets = {**values, **_atomization(values, molecules.compositions())}
+        targets = {**values, **atomization(values, molecules.compositions())}
         for name in ("homo", "lumo", "zpve"):
             targets[name] = values[name] * HARTREE
         columns = {name: Numeric(targets[name], unit) for name, unit in UNITS.items()}
@@ -90,7 +90,7 @@ class QM9(DataSource):
         return Split(inputs=molecules, columns={}, ids=ids)
 
 
-def _atomization(values: Mapping[str, Tensor], counts: Tensor) -> dict[str, Tensor]:
+def atomization(values: Mapping[str, Tensor], counts: Tensor) -> dict[str, Tensor]:
     """Return energies less those of the single atoms, of which `counts` (N, 5) are the numbers."""
     return {
         f"{name}_atom": values[name] * HARTREE - counts.double() @ torch.tensor(free).double()

@@ -1,21 +1,24 @@
 """Base of data sources of encoded face images: exclude, check, label, hold out, mirror."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from mtlkit.data import (
     Categorical,
     Data,
     DataSource,
+    DecoderPool,
     Frame,
     Loading,
     Split,
+    StoredImages,
     read_new_images,
     threads,
 )
@@ -24,12 +27,18 @@ from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.input_files import locate, read_lines
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.side_labels import SideLabels, read_side_labels
-from mtlkit_face.data.stored_faces import MAX_SHOWN, StoredFaces, fault_report, find_faults
+from mtlkit_face.data.stored_faces import (
+    MAX_SHOWN,
+    SQUARE,
+    StoredFaces,
+    fault_report,
+    find_faults,
+)
 
 MIRROR = "#mirror"
 """Suffix of the id of a mirrored image."""
 
-Positions = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.integer]
 
 
 def gray_or_rgb(_: object, field: "attrs.Attribute[int]", value: object) -> None:
@@ -123,7 +132,7 @@ def load_listing(
 
     Raises `DataError` if images or labels cannot be used.
     """
-    frame = Frame(source.size, source.size, source.channels)
+    frame = Frame(source.size, source.size, source.channels, square=SQUARE)
     facts = {"images": f"{len(listing.ids):,}"}
     kept, exclusions = _not_excluded(source, listing, root, loading)
     facts |= exclusions
@@ -146,7 +155,9 @@ def load_listing(
             locate(source.labels, bases, "labels"), listing.ids, source.classes, source.numeric
         )
     splits = _SplitPositions.of(source, listing, np.flatnonzero(kept))
-    faces = _LabeledFaces(source, listing, labels, frame, threads(loading), splits)
+    pool = DecoderPool(threads(loading))
+    images = StoredImages(listing.store, frame, pool, checked_before=source.check)
+    faces = _LabeledFaces(source, listing, labels, images, splits)
     return Data(
         train=faces.split(splits.train, mirror=source.mirror),
         validation=faces.split(splits.validation, mirror=False) if len(splits.validation) else None,
@@ -166,13 +177,13 @@ def _not_excluded(
     path = locate(source.without, (base, loading.base, Path()), "without")
     lines = read_lines(path, "a name in each line", "without")
     names = {line.strip() for line in lines if line.strip()}
-    unknown = sorted(names - set(listing.subjects))
+    unknown = sorted(names - set(listing.names))
     if unknown:
         raise DataError(
             f"{path}: {len(unknown)} of {len(names)} names are not subjects of the data, such as "
             f"{unknown[0]!r}; correct or remove them"
         )
-    kept = np.array([subject not in names for subject in listing.subjects])
+    kept = np.array([name not in names for name in listing.names])[listing.codes]
     excluded = f"{int((~kept).sum()):,} images of {len(names):,} subjects"
     return kept, {"excluded by `without`": excluded}
 
@@ -189,9 +200,32 @@ class _SplitPositions:
     def of(
         cls, source: FaceImageSource, listing: FaceListing, kept: Positions
     ) -> "_SplitPositions":
-        column = Categorical.of([listing.subjects[position] for position in kept])
-        held_out = holdout_mask(column.codes.numpy(), source.validation, source.seed)
-        return cls(kept[~held_out], kept[held_out], column.names)
+        present, codes = np.unique(listing.codes[kept], return_inverse=True)
+        held_out = holdout_mask(codes, source.validation, source.seed)
+        names = tuple(listing.names[code] for code in present)
+        kept = kept.astype(np.int32)  # half the memory
+        return cls(kept[~held_out], kept[held_out], names)
+
+
+@attrs.frozen(eq=False)
+class FaceIds(Sequence[str]):
+    """The `ids` of the faces at `positions` (N,), made on access; `flipped` (N,) have a suffix.
+
+    >>> FaceIds(["a", "b"], np.array([1, 0]), np.array([False, True]))[1]
+    'a#mirror'
+    """
+
+    ids: Sequence[str]
+    positions: Positions
+    flipped: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return FaceIds(self.ids, self.positions[index], self.flipped[index])
+        return self.ids[self.positions[index]] + (MIRROR if self.flipped[index] else "")
 
 
 @attrs.frozen(eq=False)
@@ -201,8 +235,7 @@ class _LabeledFaces:
     source: FaceImageSource
     listing: FaceListing
     labels: SideLabels
-    frame: Frame
-    workers: int
+    images: StoredImages
     splits: _SplitPositions
 
     def split(self, positions: Positions, *, mirror: bool) -> Split:
@@ -212,17 +245,16 @@ class _LabeledFaces:
             flipped = np.concatenate([flipped, ~flipped])
             positions = np.concatenate([positions, positions])
         listing = self.listing
-        subject = Categorical.of([listing.subjects[i] for i in positions], self.splits.names)
+        code_of = {name: code for code, name in enumerate(self.splits.names)}
+        table = torch.tensor([code_of.get(name, -1) for name in listing.names])
+        subject = Categorical(table[listing.codes[positions]], self.splits.names)
         return Split(
-            inputs=StoredFaces(listing.store, positions, flipped, self.frame, self.workers),
+            inputs=StoredFaces.at(self.images, positions, flipped),
             columns={
                 "subject": subject,
                 **self.labels.columns(positions, flipped, self.source.swap, self.source.negate),
             },
-            ids=[
-                listing.ids[i] + (MIRROR if flip else "")
-                for i, flip in zip(positions, flipped, strict=True)
-            ],
+            ids=FaceIds(listing.ids, positions, flipped),
         )
 
 
