@@ -2,7 +2,8 @@
 
 A U-Net with 32 channels reads 64x64 images, and three dense heads (13 classes, depth, normals) read
 its maps. Steps of all weightings alternate in one process, so that other load affects all of them;
-the time is the median of the ratios of pairs, in CPU time of one thread. Peak memory is that of a separate process for each.
+the time is the median of the ratios of pairs, in CPU time of one thread. Peak memory is that of a
+separate process for each.
 
     python benchmarks/bench_maps.py
     python benchmarks/bench_maps.py --profile cagrad
