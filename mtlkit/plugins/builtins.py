@@ -128,6 +128,8 @@ BUILTINS = {
         images data.images:Images a folder of images with labels
         table data.table:Table the rows of a table, some columns labels
         concat data.concat:Concat several data sources as one
+        mix data.mix:Mix several data sources in fixed ratios
+        shards data.shards:Shards images in tar or Parquet files
     """,
     "transforms": """
         mirror transforms.mirror:Mirror left and right exchanged
@@ -175,7 +177,11 @@ BUILTINS = {
     """,
     "loggers": """
         jsonl loggers.json_lines:JsonLines one JSON object a line
+        csv loggers.csv_file:CSV a row for each value
         tensorboard loggers.tensorboard:TensorBoard event files for TensorBoard
+        wandb loggers.wandb_run:WandB Weights & Biases
+        mlflow loggers.mlflow_run:MLflow MLflow
+        trackio loggers.trackio_run:Trackio Trackio
     """,
 }
 """For each family the name of a component, its class below `mtlkit`, and a summary."""

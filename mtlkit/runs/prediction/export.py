@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mtlkit.atomic_files import write_file
+from mtlkit.atomic_files import require_utf8, write_file
 from mtlkit.errors import DataError, error_text
 from mtlkit.evaluators.task_scores import at_least_float32
 from mtlkit.features.inputs import Batch, InputSpec
@@ -72,7 +72,7 @@ def export_model(model: SavedModel, path: Path, license: str | None = None) -> E
     on random inputs. The metadata has the recipe, inputs, targets and the preprocessing of a table.
 
     Raises `DataError` if the network cannot be exported, such as one of graphs with features of
-    nodes, or if outputs differ; no file is written then.
+    nodes, or if outputs differ, and `RunError` if `path` is not UTF-8; no file is written then.
     """
     writers = {".onnx": _onnx, ".pt2": _program, ".safetensors": _weights}
     writer = writers.get(path.suffix.lower())
@@ -83,6 +83,7 @@ def export_model(model: SavedModel, path: Path, license: str | None = None) -> E
             f"{path}: not written: got features of nodes, which have no dimension of samples, "
             f"expected a network of padded inputs; write its weights to a file .safetensors"
         )
+    require_utf8(path)
     differences = writer(model, path)
     card = path.with_suffix(".md")
     write_file(card, model_card(model, path, differences, license).encode())

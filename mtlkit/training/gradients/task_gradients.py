@@ -17,8 +17,9 @@ class TaskGradients:
     """The losses of a part of an update and their gradients.
 
     `rows` (T, F) are the gradients at the `ends` of the shared network, and `heads` that of the
-    summed losses at the parameters `behind` the ends, if it was requested. `tasks` are the indices
-    of the tasks that own these parameters, if each has one.
+    summed losses at the parameters `behind` the ends, if it was requested. Further gradients are to
+    be computed of losses times `scale`. `tasks` are the indices of the tasks that own the
+    parameters `behind`, if each has one.
     """
 
     ends: Ends
@@ -26,7 +27,8 @@ class TaskGradients:
     rows: Tensor
     behind: Sequence[Tensor] = ()
     heads: Sequence[Tensor | None] = ()
-    tasks: Sequence[int] = ()
+    scale: Tensor | None = None
+    tasks: Sequence[int] = attrs.field(default=(), kw_only=True)
 
     def weighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and its gradient behind the ends."""

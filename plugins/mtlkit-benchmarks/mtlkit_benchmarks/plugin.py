@@ -78,7 +78,7 @@ def mtlkit_register(catalog: Registrar) -> None:
 
 @hookimpl
 def mtlkit_comparison_sections(event: "ProblemCompared") -> "list[Section]":
-    """Return the published results of the problem's data set, beside those of the comparison."""
+    """Return the published results of the problem's data set, next to those of the comparison."""
     from mtlkit_benchmarks.published.sections import published_sections
 
     return published_sections(event.recipe, event.metrics)

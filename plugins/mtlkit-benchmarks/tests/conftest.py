@@ -7,7 +7,7 @@ import struct
 
 import numpy as np
 import pytest
-from mtlkit_benchmarks.cli import RECIPES
+from mtlkit_benchmarks.cli import PROTOCOLS
 from mtlkit_benchmarks.office_caltech import CLASSES, DOMAINS
 from mtlkit_benchmarks.photos.celeba import NAMES
 from mtlkit_benchmarks.tox21 import ASSAYS
@@ -277,7 +277,7 @@ def write_biwi(folder):
                  "1 0 0 ", "0 0 -1 ", "0 1 0 ", "", "10.5 20.5 900.1 ")  # fmt: skip
 
 
-def write_office(folder, variant="31", blank=False, lists=False, each=5):
+def write_office(folder, variant="31", blank=False, lists=False, count=5):
     """Write domains with two classes; `blank` uses ``Real World`` and a class with a blank."""
     domains = {
         "31": ("amazon", "dslr", "webcam"),
@@ -288,7 +288,7 @@ def write_office(folder, variant="31", blank=False, lists=False, each=5):
         below = domain.replace("_", " ") if blank else domain
         listed = []
         for code, kind in enumerate(("bike", "desk chair" if blank else "desk_chair")):
-            for number in range(each):
+            for number in range(count):
                 photo(folder / f"{below}/{middle}{kind}/frame_{number:04}.jpg")
                 listed.append(f"{domain}/{middle}{kind}/frame_{number:04}.jpg {code}")
         if lists:
@@ -518,10 +518,10 @@ def sentence():
 
 @pytest.fixture(scope="session")
 def recipe():
-    """Reads a recipe of the plugin with settings."""
+    """Reads the recipe of a protocol with settings."""
     catalog = load_catalog()
 
     def read(name, *settings):
-        return load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
+        return load_recipe(PROTOCOLS / f"{name}.yaml", catalog, settings)
 
     return read

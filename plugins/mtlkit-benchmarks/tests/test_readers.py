@@ -1,4 +1,4 @@
-"""Readers of official trees: their odd cases, their counts, and what they say of a wrong tree."""
+"""Readers of official trees: their odd cases, their counts, and their errors for a wrong tree."""
 
 from pathlib import Path
 

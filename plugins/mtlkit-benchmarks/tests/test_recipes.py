@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from mtlkit_benchmarks.cli import RECIPES
+from mtlkit_benchmarks.cli import PROTOCOLS, RECIPES
 
 from mtlkit import fit, load_catalog, load_recipe
 from mtlkit.cli import main
@@ -86,6 +86,7 @@ SMALL = {
 ALONE = ("head-pose", "biwi", "mulan")
 """Recipes with one task, a vector."""
 
+PATHS = {path.stem: path for folder in (RECIPES, PROTOCOLS) for path in folder.glob("*.yaml")}
 TREES = {
     "nyuv2-segnet-mtan": "nyuv2",
     "nyuv2-deeplab": "nyuv2",
@@ -101,15 +102,16 @@ TREES = {
 
 
 def test_every_recipe_is_tested():
-    assert {path.stem for path in RECIPES.glob("*.yaml")} == set(SMALL)
+    assert set(PATHS) == set(SMALL)
 
 
-def test_the_command_lists_every_recipe(capsys):
+@pytest.mark.parametrize(("command", "folder"), [("recipes", RECIPES), ("protocols", PROTOCOLS)])
+def test_the_command_lists_every_recipe(command, folder, capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["benchmarks", "recipes"])
+        main(["benchmarks", command])
     assert caught.value.code == 0
-    listed = [Path(line).stem for line in capsys.readouterr().out.splitlines()]
-    assert sorted(listed) == sorted(SMALL)
+    listed = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert listed == sorted(folder.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -120,6 +122,6 @@ def test_a_recipe_trains_with_gradients_of_every_task(name, tree, tmp_path):
     if name != "scenes":
         options = {"office-home": {"variant": "home"}, "school": {"sizes": (8,) * 139}}
         settings.append(f"data.folder={tree(TREES.get(name, name), **options.get(name, {}))}")
-    recipe = load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
+    recipe = load_recipe(PATHS[name], catalog, settings)
     run = fit(recipe, tmp_path / "run", catalog=catalog, quiet=True)
     assert {key.split("/")[1] for key in run.metrics} - {"mean"} == set(recipe.tasks)

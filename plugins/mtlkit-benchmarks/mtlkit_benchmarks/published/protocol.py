@@ -29,7 +29,7 @@ NETWORKS: tuple[tuple[Backbone, str], ...] = (
 
 @attrs.frozen(kw_only=True)
 class Protocol:
-    """What must agree for results to be comparable."""
+    """Data, network, training and selection, which must agree for results to be comparable."""
 
     data: str
     variant: str
@@ -99,11 +99,11 @@ def differences(table: PublishedTable, protocol: Protocol, measured: set[str]) -
     ]
     if table.averages.startswith("errors of depth"):
         pairs.append(("averages", "over all pixels of the split", table.averages))
-    found = [f"{name}: got {one}, published {other}" for name, one, other in pairs if one != other]
+    lines = [f"{name}: got {one}, published {other}" for name, one, other in pairs if one != other]
     if not protocol.complete:
-        found.append("data: got a part of it, published the whole")
+        lines.append("data: got a part of it, published the whole")
     missing = [name for name in table.metrics if name not in measured]
     if missing:
-        found.append(f"metrics: the run did not measure {', '.join(missing[:3])}, so that its "
+        lines.append(f"metrics: the run did not measure {', '.join(missing[:3])}, so that its "
                      f"delta-m is not {table.delta}")  # fmt: skip
-    return found
+    return lines

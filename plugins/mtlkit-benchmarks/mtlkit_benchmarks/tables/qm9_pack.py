@@ -72,18 +72,18 @@ class QM9Pack(OfficialTree):
             for place, row in read_part(path):
                 try:
                     elements = ast.literal_eval(row[ATOMS])
-                    found = ast.literal_eval(row[POSITIONS])
+                    places = ast.literal_eval(row[POSITIONS])
                     atoms.extend(codes[element] for element in elements)
-                    positions.extend(float(x) for position in found for x in position)
+                    positions.extend(float(x) for position in places for x in position)
                     for name, column in COLUMNS.items():
                         values[name].append(float(row[column]))
                 except (ValueError, SyntaxError, KeyError, TypeError) as cause:
                     raise DataError(
                         f"{place}: got a molecule that cannot be read: {cause!r}"
                     ) from cause
-                if len(found) != len(elements) or any(len(position) != 3 for position in found):
+                if len(places) != len(elements) or any(len(position) != 3 for position in places):
                     raise DataError(
-                        f"{place}: got {len(found)} positions of {len(elements)} atoms, expected "
+                        f"{place}: got {len(places)} positions of {len(elements)} atoms, expected "
                         f"one of three numbers for each"
                     )
                 sizes.append(len(elements))
