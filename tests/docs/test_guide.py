@@ -30,6 +30,7 @@ PAGES = [
             "train",
             "labels",
             "batches",
+            "large-data",
             "groups",
             "pretrained",
         )
