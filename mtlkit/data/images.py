@@ -197,7 +197,8 @@ def _inputs(
 ) -> dict[str, Inputs]:
     """Return the images of each split: parts of `pixels`, without a copy, or stored ones."""
     if pixels is not None:
-        parts = pixels.split([len(chosen) for chosen in splits.values()])
+        counts = [len(chosen) for chosen in splits.values()]
+        parts = torch.split(pixels, counts)
         return dict(zip(splits, parts, strict=True))
     return {
         name: attrs.evolve(stored, positions=torch.tensor(chosen))

@@ -53,7 +53,7 @@ def _has_metadata(content: bytes) -> bool:
 
 def _rotated(content: bytes) -> bool:
     with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-        return image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
 
 
 def decode_jpeg(
