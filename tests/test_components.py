@@ -260,7 +260,11 @@ EXAMPLES = {
     "evaluators/face/verification-bin": {"file": Path("a.bin"), "folds": 5, "mirror": False},
     "evaluators/face/energy": {"task": "who", "probes": ("yaw",), "points": 5, "upper": 0.75},
     "loggers/jsonl": {},
-    "loggers/tensorboard": {},
+    "loggers/csv": {},
+    "loggers/tensorboard": {"figures": True},
+    "loggers/wandb": {"project": "faces", "mode": "offline", "tags": ("a",)},
+    "loggers/mlflow": {"tracking_uri": "sqlite:///mlflow.db", "images": True},
+    "loggers/trackio": {"project": "faces"},
 }
 """The options of one value of each component; as many as there are kinds of them."""
 

@@ -37,6 +37,8 @@ from .imaging.new_images import read_new_images as read_new_images
 from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs
 from .listing.image_listing import Row as Row
+from .listing.image_listing import escaped as escaped
+from .listing.image_listing import is_utf8 as is_utf8
 from .listing.table_files import read_table as read_table
 from .mix import Mix as Mix
 from .random_access import RandomAccessFile as RandomAccessFile

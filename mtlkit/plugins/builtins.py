@@ -176,7 +176,11 @@ BUILTINS = {
     """,
     "loggers": """
         jsonl loggers.json_lines:JsonLines one JSON object a line
+        csv loggers.csv_file:CSV a row for each value
         tensorboard loggers.tensorboard:TensorBoard event files for TensorBoard
+        wandb loggers.wandb_run:WandB Weights & Biases
+        mlflow loggers.mlflow_run:MLflow MLflow
+        trackio loggers.trackio_run:Trackio Trackio
     """,
 }
 """For each family the name of a component, its class below `mtlkit`, and a summary."""

@@ -13,6 +13,7 @@ from mtlkit.runs.batch_norm_check import check_batch_norm
 from mtlkit.runs.encoded_splits import encoded_splits, fit_heads
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.first_samples import check_first_samples
+from mtlkit.runs.log_pictures import log_pictures
 from mtlkit.runs.logs import log_checksums
 from mtlkit.runs.prediction.saved_model import allocation_errors, save_model
 from mtlkit.runs.resume_checks import check_data, check_logs
@@ -146,4 +147,5 @@ def _finish(session: RunSession, training: Training, data: Data, progress: Progr
     evaluate_trained(
         folder, session.recipe, training.model, data, session.device, compared, session.observers
     )
+    log_pictures(folder, session.recipe, training.step)
     folder.write_status(attrs.evolve(status, state=State.FINISHED, pid=0))

@@ -13,6 +13,9 @@ from mtlkit.targets.rows import Rows
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Progress
 
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The dtype of autocast, by the precision of a recipe; fp32 has none."""
+
 
 @attrs.frozen(eq=False, kw_only=True)
 class TrainingContext:
@@ -30,5 +33,5 @@ class TrainingContext:
 
     def autocast(self) -> torch.autocast:
         """Return the autocast context of forward passes, after `train.precision`."""
-        bf16 = self.recipe.train.precision == "bf16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
+        dtype = HALF.get(self.recipe.train.precision)
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)

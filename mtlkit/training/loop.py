@@ -18,6 +18,7 @@ from mtlkit.plugins.run_events import CheckpointSaved, EpochEnded, Evaluated
 from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.load_hint import LoadHint
+from mtlkit.training.devices.system_metrics import SystemMetrics
 from mtlkit.training.finite_checks import broken_state, names_of_broken
 from mtlkit.training.optimization.optimizer_calls import evaluation_weights, set_training
 from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
@@ -49,6 +50,7 @@ class Training:
         self.steps = self.updater.steps
         self.step = 0  # completed updates
         self.pace = Pace()
+        self.system = SystemMetrics(context.device)
         self.untrained: tuple[str, ...] = ()  # parameters that no loss reaches
         self._loggers: list[LogWriter] = []
         self._newest: StepEvent | None = None
@@ -64,6 +66,8 @@ class Training:
         restore_optimizer(self.updater.optimizer, checkpoint.optimizer)
         self.callbacks.load_state_dict(checkpoint.callbacks)
         self.updater.meter.restore(checkpoint.progress["meter"])
+        if self.updater.scaling is not None:
+            self.updater.scaling.restore(checkpoint.progress["loss_scaling"])
         progress = checkpoint.progress
         self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
         self.untrained = tuple(progress.get("untrained", ()))
@@ -154,7 +158,7 @@ class Training:
             weights=weights,
             gradient_norms=norms,
             gradient_cosines=cosines,
-            values=self.callbacks.log_values(),
+            values={**self.callbacks.log_values(), **self._scale_values()},
         )
         self._write(self._newest)
         self._warn_of_large(weights)
@@ -165,11 +169,16 @@ class Training:
                 seconds=self.pace.seconds,
                 samples_per_second=self.pace.samples_per_second,
                 peak_memory_bytes=self.pace.peak_memory(self.context.device),
+                system=self.system.read(),
             )
         )
         self.pace.mark()
         if self.context.ranks.first and (hint := self._load.line()) is not None:
             self.context.progress.write(hint)
+
+    def _scale_values(self) -> dict[str, float]:
+        scaling = self.updater.scaling
+        return {} if scaling is None else scaling.log_values()
 
     def _write(self, event: Event) -> None:
         for writer in self._loggers:
@@ -240,6 +249,7 @@ class Training:
             raise broken_state(self.step, broken)
         for writer in self._loggers:
             writer.flush()
+        scaling = self.updater.scaling
         checkpoint = Checkpoint(
             step=self.step,
             model=model,
@@ -251,6 +261,7 @@ class Training:
                 "seconds": self.pace.seconds,
                 "peak_memory_bytes": self.pace.peak_memory(self.context.device),
                 "untrained": self.untrained,
+                **({} if scaling is None else {"loss_scaling": scaling.state()}),
                 "logs": {k: v for writer in self._loggers for k, v in writer.state().items()},
             },
         )

@@ -12,11 +12,13 @@ from mtlkit.training.batching.batches import Batches, seed_step
 from mtlkit.training.callbacks import Callbacks
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.compiled import compile_backbone
+from mtlkit.training.devices.recomputed import recompute_activations
 from mtlkit.training.finite_checks import not_finite
 from mtlkit.training.gradients.backward import Backward, BackwardResult
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
+from mtlkit.training.optimization.loss_scaling import LossScaling
 from mtlkit.training.optimization.optimizer_calls import set_training, take_step, without_compiler
 from mtlkit.training.optimization.parameter_groups import (
     name_groups,
@@ -59,6 +61,8 @@ class Updater:
         set_training(self.optimizer, True)
         if self.train.compile:
             compile_backbone(model)
+        if self.train.checkpoint_activations:
+            recompute_activations(model)
         alone = self.ranks.world == 1
         self.module = self.inner if alone else _distributed(self.inner)
         self.batches = Batches(
@@ -70,6 +74,8 @@ class Updater:
         )
         self.backward = Backward(self.inner, self.module, self.batches, context, self.steps)
         self.meter = Meter(model.terms, context.device, self.ranks)
+        fp16 = self.train.precision == "fp16"
+        self.scaling = LossScaling(context.device) if fp16 else None
         self.untrained: tuple[str, ...] | None = None  # set by the first update
 
     def rate_factor(self, step: int) -> float:
@@ -95,19 +101,28 @@ class Updater:
         with without_compiler():
             self.optimizer.zero_grad()
         rate = self.optimizer.param_groups[0]["lr"]
+        if self.scaling is not None:
+            self.inner.step.passes.scale = self.scaling.scale
         backward = self.backward.run(step, batch, rate, watch=self._watches(step))
-        for result, fraction in zip(backward.results, backward.fractions, strict=True):
-            self.meter.add(result, fraction)
-        self.meter.finish_update(backward.update.counts)
         if self.untrained is None:
             self.untrained = self._unreached()
         stop = self._agree(step, backward, stop_request)
+        if self.scaling is None:
+            self._take(step, backward)
+        else:
+            self.scaling.step(step + 1, self.optimizer, lambda: self._take(step, backward))
+        return Update(len(batch.whole), stop)
+
+    def _take(self, step: int, backward: BackwardResult) -> None:
+        """Update the parameters by the gradients of an update, and log it."""
+        for result, fraction in zip(backward.results, backward.fractions, strict=True):
+            self.meter.add(result, fraction)
+        self.meter.finish_update(backward.update.counts)
         self.callbacks.after_backward(step)
         if self.train.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
         take_step(self.optimizer)
         self.backward.after_step(step, backward)
-        return Update(len(batch.whole), stop)
 
     def _watches(self, step: int) -> bool:
         """Return whether the tasks' gradients are logged at the update `step`."""
@@ -117,8 +132,8 @@ class Updater:
     def _agree(self, step: int, backward: BackwardResult, stop_request: StopRequest | None) -> bool:
         """Return whether any rank requests a stop; raise on all ranks if a loss is not finite.
 
-        One all-reduce decides both. It is the only device sync of a step, except those of
-        components, such as the grouped router.
+        One all-reduce decides both. It is the only device sync of a step, except those of fp16 and
+        of components, such as the grouped router.
         """
         requested = stop_request is not None and stop_request.requested
         totals = [result.total for result in backward.results]

@@ -24,15 +24,18 @@ PAGES = [
     *(
         DOCS / "how-to" / f"{name}.md"
         for name in (
-            "runs",
-            "models",
-            "recipes",
-            "train",
-            "labels",
-            "batches",
-            "large-data",
-            "groups",
-            "pretrained",
+            *(
+                "runs",
+                "models",
+                "recipes",
+                "train",
+                "log",
+                "labels",
+                "batches",
+                "large-data",
+                "groups",
+                "pretrained",
+            ),
         )
     ),
     *sorted((DOCS / "tutorials").glob("*.md")),

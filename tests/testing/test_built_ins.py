@@ -112,6 +112,14 @@ EXCUSES = {
         "discards-events-after-the-checkpoint": "event files are only ever appended to, with "
         "the time of writing; TensorBoard itself hides what came after the step",
     },
+    **{
+        f"loggers/{tracker}": {
+            "flushes-to-disk": "a tracker has a store of its own, outside of the run's folder",
+            "discards-events-after-the-checkpoint": "a tracker's run holds events with the time of "
+            "sending; those after the checkpoint are sent once",
+        }
+        for tracker in ("wandb", "mlflow", "trackio")
+    },
     "weightings/pcgrad": {"ignores-the-order-of-tasks": CHANCE},
     "weightings/gradvac": {"ignores-the-order-of-tasks": CHANCE},
     "weightings/rlw": {

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from mtlkit.atomic_files import reason_of
-from mtlkit.data.listing.image_listing import Row
+from mtlkit.data.listing.image_listing import Row, escaped
 from mtlkit.errors import DataError, error_text
 from mtlkit.regular_files import is_file, kind_of
 
@@ -163,7 +163,7 @@ def _csv_rows(path: Path) -> tuple[list[str], Cells]:
         raise DataError(f"{path}: the table is empty")
     names = [cell.strip() for cell in lines[0][1]]
     return names, [
-        (f"{path.name}:{line}", [cell.strip() or None for cell in cells])
+        (f"{escaped(path.name)}:{line}", [cell.strip() or None for cell in cells])
         for line, cells in lines[1:]
     ]
 
@@ -172,9 +172,10 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
     import pyarrow
     from pyarrow import parquet
 
-    with _decoding(path, "a Parquet table"):
+    # pyarrow opens no path that is not UTF-8
+    with _decoding(path, "a Parquet table"), path.open("rb") as file:
         # a file that holds checksums of its pages is verified
-        table = parquet.read_table(path, page_checksum_verification=True)
+        table = parquet.read_table(file, page_checksum_verification=True)
         names = list(table.column_names)  # decodes them
         for name, kind in zip(names, table.schema.types, strict=True):
             if pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind):
@@ -183,7 +184,7 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
                 )
         columns = [[cell_text(value) for value in column.to_pylist()] for column in table.columns]
     return names, [
-        (f"{path.name}, row {row}", cells)
+        (f"{escaped(path.name)}, row {row}", cells)
         for row, cells in enumerate(zip(*columns, strict=True), start=1)
     ]
 

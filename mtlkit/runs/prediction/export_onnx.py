@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.atomic_files import disk_errors, replaced_file
+from mtlkit.atomic_files import disk_errors, replaced_file, require_utf8
 from mtlkit.errors import DataError, MissingExtraError, error_text
 from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.ops.dispatch.choice import use
@@ -47,6 +47,7 @@ def write_onnx(
     more than `TOLERANCE`; no file is written then.
     """
     onnx, runtime = _import_onnx()
+    require_utf8(path)
     differences: dict[str, float] = {}
     with disk_errors(path), replaced_file(path) as partial:
         proto = program_of(graph, path).model_proto

@@ -20,6 +20,7 @@ from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.cores import reads_ahead
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
 from mtlkit.training.gradients.labels import BatchLabels
+from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
 from mtlkit.training.gradients.transformed import label_reader
 
@@ -206,7 +207,7 @@ class Backward:
         for micro_batch in self._micro_batches(batch, labels):
             with self._unreduced(micro_batch.index < last):
                 result = self.module(micro_batch, update, decision)
-                result.total.backward()
+                scaled(result.differentiated, self.step.step.passes.scale).backward()
             results.append(result.detached())
             fractions.append(micro_batch.fraction)
         return results, fractions

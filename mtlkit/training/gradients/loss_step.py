@@ -32,7 +32,9 @@ class LossStep(WeightingStep):
                 attrs.evolve(losses, summary=decision.summary, decided=decision.weights)
             )
         watched = update.watch and len(points) > 0
-        gramian = gramian_of(gradients_at(points, losses.mean)) if watched else None
+        gramian = (
+            gramian_of(gradients_at(points, losses.mean, self.passes.scale)) if watched else None
+        )
         return StepResult(
             weighted.total, losses.weighted.detach(), weighted.weights.detach(), gramian
         )

@@ -17,7 +17,8 @@ class TaskGradients:
     """The losses of a part of an update and their gradients.
 
     `rows` (T, F) are the gradients at the `ends` of the shared network, and `heads` that of the
-    summed losses at the parameters `behind` the ends, if it was requested.
+    summed losses at the parameters `behind` the ends, if it was requested. Further gradients are to
+    be computed of losses times `scale`.
     """
 
     ends: Ends
@@ -25,6 +26,7 @@ class TaskGradients:
     rows: Tensor
     behind: Sequence[Tensor] = ()
     heads: Sequence[Tensor | None] = ()
+    scale: Tensor | None = None
 
     def weighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and its gradient behind the ends."""

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from mtlkit.plugins import echo
+
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -16,7 +18,7 @@ def benchmarks() -> None:
 def recipes() -> None:
     """Print the path of each recipe."""
     for recipe in sorted(RECIPES.glob("*.yaml")):
-        click.echo(recipe)
+        echo(recipe)
 
 
 @benchmarks.command()
@@ -32,7 +34,7 @@ def check(name: str, folder: Path, part: bool) -> None:
 
     lines, sound = check_tree(name, folder.absolute(), complete=not part)
     for line in lines:
-        click.echo(line)
+        echo(line)
     if not sound:
         click.get_current_context().exit(1)
 
@@ -44,7 +46,7 @@ def published(name: str | None) -> None:
     from mtlkit_benchmarks.published.result import published_lines
 
     for line in published_lines(name):
-        click.echo(line)
+        echo(line)
 
 
 @benchmarks.command()
@@ -59,4 +61,4 @@ def result(run: Path, last: int | None) -> None:
     from mtlkit_benchmarks.published.result import result_lines
 
     for line in result_lines(run, last):
-        click.echo(line)
+        echo(line)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, echo
 from mtlkit_face.data.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def embed(run: Path, images: tuple[Path, ...], out: Path, **options: Any) -> Non
         ),
         out,
     )
-    click.echo(f"{len(files)} templates of {model.size} numbers are in {out}")
+    echo(f"{len(files)} templates of {model.size} numbers are in {out}")
 
 
 @click.command()
@@ -107,9 +107,9 @@ def verify(run: Path, a: Path, b: Path, threshold: float | None, **options: Any)
     first, second = (_embed_one(model, path) for path in (a, b))
     _note_alignment(model)
     score = float(first.templates[0] @ second.templates[0])
-    click.echo(f"score      {score:.4f}")
-    click.echo(f"threshold  {least.value:.4f}  ({least.source})")
-    click.echo("verdict    " + ("one person" if score >= least.value else "two people"))
+    echo(f"score      {score:.4f}")
+    echo(f"threshold  {least.value:.4f}  ({least.source})")
+    echo("verdict    " + ("one person" if score >= least.value else "two people"))
 
 
 @click.command("enroll")
@@ -158,7 +158,7 @@ def enroll_command(
     )
     merged = enroll(new, gallery, model)
     replaced = max(0, before + len(new) - len(merged))
-    click.echo(
+    echo(
         f"{len(new)} images of {len(new.people())} people enrolled"
         + (f", {replaced} of them again" if replaced else "")
         + f"; {gallery} has {len(merged)} images of {len(merged.people())} people"
@@ -200,12 +200,12 @@ def identify_command(
     answers = identify(
         embedded.templates, people, threshold=least.value, top=top, index=INDEXES[index]
     )
-    click.echo(f"threshold {least.value:.4f}  ({least.source})")
+    echo(f"threshold {least.value:.4f}  ({least.source})")
     for file, answer in zip(embedded.files, answers, strict=True):
-        click.echo(f"{file}: {answer.name or 'unknown'}")
+        echo(f"{file}: {answer.name or 'unknown'}")
         for candidate in answer.candidates:
             below = "" if candidate.score >= least.value else "  below the threshold"
-            click.echo(f"  {candidate.score:7.4f}  {candidate.name}  {candidate.file}{below}")
+            echo(f"  {candidate.score:7.4f}  {candidate.name}  {candidate.file}{below}")
 
 
 def _embed_one(model: "FaceModel", path: Path) -> "Embedded":
@@ -245,7 +245,7 @@ def _embed(model: "FaceModel", images: Sequence[Path]) -> "Embedded":
 
 
 def _note_alignment(model: "FaceModel") -> None:
-    click.echo(
+    echo(
         f"note: faces are not detected: each image must show one face, aligned as in training; it "
         f"is resized to {model.frame.width} x {model.frame.height} pixels",
         err=True,
@@ -253,4 +253,4 @@ def _note_alignment(model: "FaceModel") -> None:
 
 
 def _warn(message: str, lines: Sequence[object]) -> None:
-    click.echo("\n  ".join([f"warning: {message}:", *map(str, lines)]), err=True)
+    echo("\n  ".join([f"warning: {message}:", *map(str, lines)]), err=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mtlkit.plugins import DataError, replaced_file
+from mtlkit.plugins import DataError, echo, replaced_folder, write_folder
 from mtlkit_face.protocols.mode import Mode
 
 if TYPE_CHECKING:
@@ -177,14 +177,16 @@ def render_sets(out: Path, subjects: int, folds: int, fold_pairs: int, splits: i
         subjects=subjects, images_per_subject=12, size=size, first_subject=first_subject
     )
     people = People(render_set(faces, cache=None, workers=1), np.random.default_rng(0))
+    out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_lfw(people, out / "lfw", folds, fold_pairs)
-        write_cfp(people, out / "cfp", folds, fold_pairs)
-        write_bin(people, out / "pairs.bin", folds, fold_pairs)
-        write_ijb_a(people, out / "ijb-a", splits)
+        with replaced_folder(out) as partial:
+            write_lfw(people, partial / "lfw", folds, fold_pairs)
+            write_cfp(people, partial / "cfp", folds, fold_pairs)
+            write_bin(people, partial / "pairs.bin", folds, fold_pairs)
+            write_ijb_a(people, partial / "ijb-a", splits)
     except ValueError as mistake:
         raise DataError(f"--subjects: {mistake}") from mistake
-    click.echo(f"lfw, cfp, ijb-a and pairs.bin are in {out}")
+    echo(f"lfw, cfp, ijb-a and pairs.bin are in {out}")
 
 
 def _with_mode(options: dict[str, Any]) -> dict[str, Any]:
@@ -228,7 +230,7 @@ def _evaluate(
         outcome = protocol.outcome(model, lambda done: bar.advance(task, done), weights)
     _write(target, run, file.read_text(encoding="utf-8"), outcome)
     _print_results(outcome)
-    click.echo(f"\nreport: {target / 'report.html'}")
+    echo(f"\nreport: {target / 'report.html'}")
 
 
 def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> None:
@@ -253,27 +255,19 @@ def _write(target: Path, run: Path, recipe: str, outcome: "ProtocolReport") -> N
         "evaluation.json": evaluation_to_json(evaluation),
         "report.html": page,
     }
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            with replaced_file(target / name) as partial:
-                partial.write_text(text, encoding="utf-8")
-    except OSError as cause:
-        raise DataError(
-            f"{cause.filename or target}: cannot be written: {cause.strerror or cause}; free "
-            f"some space, or choose another folder with --out"
-        ) from cause
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_folder(target, {name: text.encode() for name, text in files.items()})
 
 
 def _print_results(outcome: "ProtocolReport") -> None:
     first = next(iter(outcome.results.values()))
-    click.echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
+    echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
     for part, result in outcome.results.items():
-        click.echo(f"{part or outcome.title}: {result.version}; {result.mode}, {result.matching}")
+        echo(f"{part or outcome.title}: {result.version}; {result.mode}, {result.matching}")
         for name, m in result.measures.items():
             spread = f" ± {m.standard_error:.4f}" if m.folds else ""
-            click.echo(f"  {name:24}{m.value:.4f}{spread}  [{m.low:.4f}, {m.high:.4f}]")
-        click.echo(
+            echo(f"  {name:24}{m.value:.4f}{spread}  [{m.low:.4f}, {m.high:.4f}]")
+        echo(
             f"  {result.n_genuine:,} genuine, {result.n_impostor:,} impostor, "
             f"{result.failures:,} of {result.pictures:,} pictures failed"
         )
