@@ -171,8 +171,10 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
 def _of_mixture(mixture: Mixture, train: Split, batch: int) -> GroupedBatches:
     """Return the batches that draw the sources of a mixture in its ratios."""
     batches = GroupedBatches(per=mixture.label, ratios=mixture.ratios)
-    if mixture.epoch == "longest" or mixture.epoch == "shortest":
-        return attrs.evolve(batches, epoch=mixture.epoch)
+    if mixture.epoch == "longest":
+        return batches
+    if mixture.epoch == "shortest":
+        return attrs.evolve(batches, epoch="shortest")
     counts = {name: len(samples) for name, samples in _by_class(train, mixture.label).items()}
     sizes = _divided("train.batch", batch, _ratios(batches, counts))
     return attrs.evolve(batches, epoch=_passes(counts[mixture.epoch], sizes[mixture.epoch]))
