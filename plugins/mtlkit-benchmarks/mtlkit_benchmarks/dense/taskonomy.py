@@ -25,7 +25,7 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import DataError, at_least, each, nonempty, one_of
 from mtlkit_benchmarks.trees.files import existing, read_codes, read_image, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.maps import Array, normalized, numbers, resized, unit_vectors
 from mtlkit_benchmarks.trees.on_access import OnAccess
 from mtlkit_benchmarks.trees.source import OfficialTree
@@ -86,9 +86,9 @@ class Taskonomy(OfficialTree):
     size: int = attrs.field(default=256, validator=at_least(1))
 
     def layout(self) -> Layout:
-        files = (Part(f"{domain}/*/*_domain_*.png") for domain in ("rgb", *self.domains))
+        files = (TreePart(f"{domain}/*/*_domain_*.png") for domain in ("rgb", *self.domains))
         page = "the downloads of taskonomy.stanford.edu and StanfordVL/taskonomy on GitHub"
-        return Layout("Taskonomy, tiny", page, (Part(TABLE, count=1), *files))
+        return Layout("Taskonomy, tiny", page, (TreePart(TABLE, count=1), *files))
 
     def read_tree(self, folder: Path, loading: Loading) -> Data:
         buildings = split_buildings(folder / TABLE)

@@ -23,7 +23,7 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import DataError, at_least, one_of
 from mtlkit_benchmarks.trees.files import existing, first_file, image_rows, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 SAMPLES = {"train": 162_770, "validation": 19_867, "test": 19_962}
@@ -67,9 +67,9 @@ class CelebA(OfficialTree):
         count = sum(SAMPLES.values())
         first, *others = (f"{name}/*.*" for name in IMAGES)
         parts = (
-            Part(first, tuple(others), count),
-            Part(f"Anno/{ATTRIBUTES}", (ATTRIBUTES,), 1),
-            Part(f"Eval/{PARTS}", (PARTS,), 1),
+            TreePart(first, tuple(others), count),
+            TreePart(f"Anno/{ATTRIBUTES}", (ATTRIBUTES,), 1),
+            TreePart(f"Eval/{PARTS}", (PARTS,), 1),
         )
         page = "the page Large-scale CelebFaces Attributes (CelebA) Dataset of mmlab.ie.cuhk.edu.hk"
         return Layout("CelebA, aligned and cropped", page, parts)

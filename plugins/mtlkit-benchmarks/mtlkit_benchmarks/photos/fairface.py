@@ -13,7 +13,7 @@ import attrs
 from mtlkit.data import Categorical, Data, Frame, Loading, Split
 from mtlkit.plugins import DataError, at_least
 from mtlkit_benchmarks.trees.files import existing, image_rows, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
 VOCABULARY = {
@@ -38,8 +38,10 @@ class FairFace(WithoutValidation):
     size: int = attrs.field(default=64, validator=at_least(1))
 
     def layout(self) -> Layout:
-        parts = [Part(f"fairface_label_{name}.csv", count=1) for name in PARTS.values()]
-        parts += [Part(f"{PARTS[split]}/*.jpg", count=count) for split, count in SAMPLES.items()]
+        parts = [TreePart(f"fairface_label_{name}.csv", count=1) for name in PARTS.values()]
+        parts += [
+            TreePart(f"{PARTS[split]}/*.jpg", count=count) for split, count in SAMPLES.items()
+        ]
         return Layout("FairFace", "the README of joojs/fairface on GitHub", tuple(parts))
 
     def samples(self) -> Mapping[str, int]:
