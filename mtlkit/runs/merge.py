@@ -33,7 +33,7 @@ from mtlkit.runs.storage.folder import (
     State,
     Status,
     open_run,
-    read_json,
+    read_provenance,
     refuse_taken,
     write_json,
 )
@@ -77,7 +77,7 @@ def merge_runs(
     recipes = [load_recipe(folder.recipe, catalog) for folder in folders]
     weights = [read_weights(folder) for folder in folders]
     recipe = _merged_recipe(folders, recipes)
-    first = read_json(folders[0].provenance)
+    first = read_provenance(folders[0])
     loading = attrs.evolve(loading, base=Path(first["base"]))
     folder, device = RunFolder(Path(out)), chosen_device(recipe.train.device)
     with use(catalog.op_table):

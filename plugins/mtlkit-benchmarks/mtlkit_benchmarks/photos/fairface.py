@@ -12,7 +12,7 @@ import attrs
 
 from mtlkit.data import Categorical, Data, Frame, Loading, Split
 from mtlkit.plugins import DataError, at_least
-from mtlkit_benchmarks.trees.files import existing, image_rows
+from mtlkit_benchmarks.trees.files import existing, image_rows, read_lines
 from mtlkit_benchmarks.trees.layout import Layout, Part
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
@@ -51,8 +51,7 @@ class FairFace(WithoutValidation):
 
     def _split(self, folder: Path, name: str, loading: Loading) -> Split:
         path = folder / f"fairface_label_{name}.csv"
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(read_lines(path)))
         missing = {"file", *VOCABULARY} - set(rows[0] if rows else ())
         if missing:
             raise DataError(f"{path}: has no column {sorted(missing)[0]!r}")

@@ -26,6 +26,7 @@ from mtlkit.data import (
 from mtlkit.plugins import MISSING, DataError, at_least, optional
 from mtlkit_benchmarks.tables import arff
 from mtlkit_benchmarks.tables.arff import Arff, Attribute, read_arff
+from mtlkit_benchmarks.trees.files import read_lines
 from mtlkit_benchmarks.trees.layout import Layout, Part
 from mtlkit_benchmarks.trees.source import OfficialTree
 
@@ -119,7 +120,7 @@ def label_names(path: Path) -> list[str]:
     if not path.is_file():
         return []
     # a list of tags, so that no parser of XML with its entities is needed
-    names = re.findall(r"<label\s+name=\"([^\"]*)\"", path.read_text(encoding="utf-8"))
+    names = re.findall(r"<label\s+name=\"([^\"]*)\"", "\n".join(read_lines(path)))
     if not names:
         raise DataError(f"{path}: has no <label name=...>")
     return names
