@@ -40,6 +40,7 @@ from mtlkit.runs.storage.folder import (
 from mtlkit.runs.storage.provenance import provenance_of
 from mtlkit.task import Task
 from mtlkit.training.callbacks import Callbacks
+from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.device import chosen_device
 from mtlkit.training.devices.ranks import Ranks
@@ -106,7 +107,7 @@ def merge_runs(
             write_json(folder.provenance, {**provenance, "merged": facts})
             write_file(folder.recipe, dump_recipe(recipe, catalog).encode())
             check_data(folder, data, recipe.tasks, assembly, catalog, (), Silence())
-            checksums = {folder.model.name: save_model(folder, model)}
+            checksums = {folder.model.name: save_model(folder, tensors_of(model))}
             folder.write_status(Status(state=State.FINISHED, checksums=checksums))
             evaluate_trained(folder, recipe, model.eval(), data, device)
     return Run(folder.path)
