@@ -1,6 +1,8 @@
 """Images with labels: a folder, and a table of labels or a pattern of file names."""
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +30,7 @@ from mtlkit.data.listing.table_files import read_table
 from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.source import Loading
-from mtlkit.data.split_indices import split_indices
+from mtlkit.data.split_indices import SPLIT, split_indices
 from mtlkit.errors import DataError
 
 
@@ -71,6 +73,9 @@ class Images(ImageSource):
     test) names the split of each sample; without it, samples are split at random by the option
     `split`. The labels of `open_labels` may have other values in the test split.
 
+    ``*`` in `tasks` selects the labels of `pattern`, or those of a table that are in `numeric` or
+    `vocabulary`, and all that `vectors`, `multi_label` and `maps` define.
+
     Files that match a glob of `ignore` are ignored. Any other file that is missing, damaged or does
     not match the pattern is an error, unless `skip_bad` is true: then it is skipped and counted.
     The table may name files outside `folder` only if `outside` is true.
@@ -95,6 +100,15 @@ class Images(ImageSource):
     memory: float | Literal["auto"] = attrs.field(
         default="auto", validator=word_or("auto", at_least(0))
     )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        named = compile_pattern(self.pattern).groupindex if self.pattern else ()
+        groups = {**self.vectors, **self.multi_label}
+        parts = (SPLIT, *chain.from_iterable(groups.values()))
+        single = (*named, *self.numeric, *self.vocabulary)
+        alone = [name for name in single if not any(fnmatch(name, part) for part in parts)]
+        return tuple(dict.fromkeys((*alone, *groups, *self.maps)))
 
     @property
     def labels_of_pixels(self) -> bool:

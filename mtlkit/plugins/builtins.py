@@ -20,6 +20,7 @@ BUILTINS = {
     "adapters": """
         pool adapters.pool:Pool the mean or maximum over pixels, tokens or nodes
         upsample adapters.upsample:Upsample maps of a finer resolution
+        fpn adapters.fpn:FPN maps of the finest level of a pyramid, joined with the others
         gather adapters.gather:Gather the first or last token of a sequence
         level adapters.level:Level one level of a pyramid
     """,

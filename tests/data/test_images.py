@@ -304,7 +304,10 @@ def test_no_folder_no_table_no_image(faces, tmp_path):
     assert refusal(faces, labels=Path("no.csv")).startswith("data.labels: no such file: no.csv")
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert refusal(empty) == "FOLDER: no image can be used; the folder has no file"
+    assert (
+        refusal(empty)
+        == "FOLDER: no image can be used; the folder has no file that `ignore` leaves"
+    )
     (empty / "a.txt").write_text("x")
     assert refusal(empty) == "FOLDER: no image can be used; not images: 1 file: a.txt"
     (empty / "a_b_c.png").write_bytes(b"")

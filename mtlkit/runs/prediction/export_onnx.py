@@ -1,5 +1,6 @@
 """Write a module as an ONNX graph for any batch size, compared with PyTorch before it is kept."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,10 +113,12 @@ def program_of(graph: OnnxGraph, path: Path) -> "torch.onnx.ONNXProgram":
     names = [graph.input] if isinstance(graph.example, Tensor) else list(graph.example)
     example = map_batch(torch.clone, graph.example)
     try:
-        with torch.no_grad(), use(**graph.implementations):
+        with torch.no_grad(), use(**graph.implementations), warnings.catch_warnings():
+            # several inputs have the dimension of samples, as stated
+            warnings.filterwarnings("ignore", message="# The axis name: N will not be used")
             program = torch.onnx.export(
                 graph.module,
-                (example,),
+                (example, {}),  # torch takes a mapping at the end as keyword arguments
                 dynamo=True,
                 input_names=names,
                 output_names=list(graph.outputs),

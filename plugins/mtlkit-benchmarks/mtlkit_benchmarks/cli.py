@@ -7,6 +7,7 @@ import click
 from mtlkit.plugins import echo
 
 RECIPES = Path(__file__).parent / "recipes"
+PROTOCOLS = Path(__file__).parent / "protocols"
 
 
 @click.group()
@@ -22,11 +23,18 @@ def recipes() -> None:
 
 
 @benchmarks.command()
+def protocols() -> None:
+    """Print the path of each recipe of a published protocol or an official data set."""
+    for recipe in sorted(PROTOCOLS.glob("*.yaml")):
+        click.echo(recipe)
+
+
+@benchmarks.command()
 @click.argument("name")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--part", is_flag=True, help="Accept a part of the data set.")
 def check(name: str, folder: Path, part: bool) -> None:
-    """Say which files of the data set NAME are in FOLDER, and what to do if some are missing.
+    """List the files of the data set NAME in FOLDER, and what to do if some are missing.
 
     If none is missing, the samples are read and counted.
     """
@@ -53,7 +61,7 @@ def published(name: str | None) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--last", type=click.IntRange(min=1), help="Average the last validations.")
 def result(run: Path, last: int | None) -> None:
-    """Print the test results of the finished RUN beside the published ones.
+    """Print the test results of the finished RUN next to the published ones.
 
     With --last N the results are the means of the last N validations, as the tables of NYUv2 and
     Cityscapes have it, if the test samples were those for validation.

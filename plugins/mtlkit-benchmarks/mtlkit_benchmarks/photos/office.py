@@ -15,7 +15,7 @@ import torch
 from mtlkit.data import Categorical, Column, Data, Frame, Loading, RandomSplit, Split, split_samples
 from mtlkit.plugins import MISSING, DataError, at_least, one_of
 from mtlkit_benchmarks.trees.files import existing, image_rows, read_lines
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 PARTS = {"train": "train", "validation": "val", "test": "test"}
@@ -70,7 +70,7 @@ class Office(OfficialTree):
     def layout(self) -> Layout:
         variant = VARIANTS[self.variant]
         parts = [
-            Part(
+            TreePart(
                 f"{name}/{variant.pattern}",
                 (f"{name.replace('_', ' ')}/{variant.pattern}",) if "_" in name else (),
                 count,
@@ -78,7 +78,9 @@ class Office(OfficialTree):
             for name, count in variant.domains.items()
         ]
         if self.lists is not None:
-            parts.append(Part(f"{self.lists.as_posix()}/*_*.txt", count=3 * len(variant.domains)))
+            parts.append(
+                TreePart(f"{self.lists.as_posix()}/*_*.txt", count=3 * len(variant.domains))
+            )
         return Layout(variant.title, variant.page, tuple(parts))
 
     def samples(self) -> Mapping[str, int]:
@@ -104,17 +106,17 @@ class Office(OfficialTree):
 
     def _files(self, folder: Path, domain: str) -> Mapping[str, list[str]]:
         """Return the files of a domain by split, as paths below `folder`."""
-        found = next(n for n in (domain, domain.replace("_", " ")) if (folder / n).is_dir())
+        name = next(n for n in (domain, domain.replace("_", " ")) if (folder / n).is_dir())
         if self.lists is not None:
             return {
-                split: read_list(folder / self.lists / f"{domain}_{name}.txt", domain, found)
-                for split, name in PARTS.items()
+                split: read_list(folder / self.lists / f"{domain}_{part}.txt", domain, name)
+                for split, part in PARTS.items()
             }
-        paths = sorted((folder / found).glob(VARIANTS[self.variant].pattern))
+        paths = sorted((folder / name).glob(VARIANTS[self.variant].pattern))
         files = [path.relative_to(folder).as_posix() for path in paths]
         split = attrs.evolve(self.split, stratify="class")
         indices = split_samples(split, files, [_class(file) for file in files])
-        return {name: [files[i] for i in indices.get(name, [])] for name in PARTS}
+        return {part: [files[i] for i in indices.get(part, [])] for part in PARTS}
 
     def _split(
         self,

@@ -22,14 +22,14 @@ from mtlkit_benchmarks.sources import SOURCES
 NETWORKS: tuple[tuple[Backbone, str], ...] = (
     (CelebACNN(), "CNN of nine layers"),
     (LeNet(), "LeNet"),
-    (NNConv(), "NNConv"),
+    (NNConv(), "NNConv of elements and distances"),
 )
 """Backbones that are a published network with exactly these options."""
 
 
 @attrs.frozen(kw_only=True)
-class Protocol:
-    """What must agree for results to be comparable."""
+class TrainingProtocol:
+    """Data, network, training and selection, which must agree for results to be comparable."""
 
     data: str
     variant: str
@@ -40,13 +40,13 @@ class Protocol:
     selection: str
 
 
-def protocol_of(recipe: Recipe) -> Protocol:
+def protocol_of(recipe: Recipe) -> TrainingProtocol:
     """Return the protocol of a recipe; `data` is empty for a source of another package."""
     data = recipe.data
     kind = f"{type(data).__module__}:{type(data).__name__}".removeprefix("mtlkit_benchmarks.")
     names = {known.source: name for name, known in SOURCES.items()}
     sizes = getattr(recipe.train.batches, "sizes", {})
-    return Protocol(
+    return TrainingProtocol(
         data=f"benchmarks/{names[kind]}" if kind in names else "",
         variant=str(getattr(data, "variant", getattr(data, "country", ""))),
         complete=bool(getattr(data, "complete", True)),
@@ -81,13 +81,14 @@ def selection_of(recipe: Recipe) -> str:
     where = "test" if getattr(recipe.data, "validation", None) == "test" else "validation"
     for callback in recipe.callbacks:
         if isinstance(callback, BestDelta):
-            return f"best delta-m on {where}"
+            base = ", relative to a stated baseline" if callback.base else ""
+            return f"best delta-m on {where}{base}"
         if isinstance(callback, BestWeights):
             return f"best {callback.metric or 'primary metric'} on {where}"
     return "last epoch"
 
 
-def differences(table: PublishedTable, protocol: Protocol, measured: set[str]) -> list[str]:
+def differences(table: PublishedTable, protocol: TrainingProtocol, measured: set[str]) -> list[str]:
     """Return what differs between a run and a table; comparable results have no difference.
 
     `measured` are the metrics of the run by name.
@@ -98,11 +99,11 @@ def differences(table: PublishedTable, protocol: Protocol, measured: set[str]) -
     ]
     if table.averages.startswith("errors of depth"):
         pairs.append(("averages", "over all pixels of the split", table.averages))
-    found = [f"{name}: got {one}, published {other}" for name, one, other in pairs if one != other]
+    lines = [f"{name}: got {one}, published {other}" for name, one, other in pairs if one != other]
     if not protocol.complete:
-        found.append("data: got a part of it, published the whole")
+        lines.append("data: got a part of it, published the whole")
     missing = [name for name in table.metrics if name not in measured]
     if missing:
-        found.append(f"metrics: the run did not measure {', '.join(missing[:3])}, so that its "
+        lines.append(f"metrics: the run did not measure {', '.join(missing[:3])}, so that its "
                      f"delta-m is not {table.delta}")  # fmt: skip
-    return found
+    return lines

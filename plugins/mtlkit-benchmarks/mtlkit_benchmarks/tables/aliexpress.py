@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mtlkit.data import Categorical, Data, InputSpec, Loading, Split
 from mtlkit.plugins import DataError, one_of
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.on_access import Numbered
 from mtlkit_benchmarks.trees.source import WithoutValidation
 
@@ -53,8 +53,8 @@ class CsvRows:
 
 
 @attrs.frozen
-class Scan:
-    """What one pass over a table finds: the start of each line, its labels, and the largest ids."""
+class TableScan:
+    """The start of each line of a table, the labels, and the largest ids, read in one pass."""
 
     starts: Tensor
     labels: Mapping[str, Tensor]
@@ -76,7 +76,7 @@ class AliExpress(WithoutValidation):
 
     def layout(self) -> Layout:
         parts = tuple(
-            Part(f"AliExpress_{self.country}/{name}.csv", (f"{name}.csv",), 1)
+            TreePart(f"AliExpress_{self.country}/{name}.csv", (f"{name}.csv",), 1)
             for name in ("train", "test")
         )
         page = "the page AliExpress Searching of tianchi.aliyun.com, data set 74690"
@@ -89,21 +89,21 @@ class AliExpress(WithoutValidation):
             for name in ("train", "test")
         }
         scans = {name: scan(path) for name, path in files.items()}
-        if len({found.numbers for found in scans.values()}) > 1:
+        if len({table.numbers for table in scans.values()}) > 1:
             raise DataError(f"{folder}: got train.csv and test.csv of different columns")
-        largest = torch.tensor([found.largest for found in scans.values()]).amax(dim=0)
+        largest = torch.tensor([table.largest for table in scans.values()]).amax(dim=0)
         sizes = largest + 1
         offsets = sizes.cumsum(0) - sizes
         splits = {
             name: Split(
-                inputs=CsvRows(files[name], found.starts, offsets),
+                inputs=CsvRows(files[name], table.starts, offsets),
                 columns={
                     label: Categorical(codes, ("no", "yes"))
-                    for label, codes in found.labels.items()
+                    for label, codes in table.labels.items()
                 },
-                ids=Numbered(name, len(found.starts)),
+                ids=Numbered(name, len(table.starts)),
             )
-            for name, found in scans.items()
+            for name, table in scans.items()
         }
         specs = {
             "ids": InputSpec(shape=(FIELDS,), dtype="int64", vocabulary=int(sizes.sum())),
@@ -112,7 +112,7 @@ class AliExpress(WithoutValidation):
         return Data(train=splits["train"], test=splits["test"], inputs=specs)
 
 
-def scan(path: Path) -> Scan:
+def scan(path: Path) -> TableScan:
     """Read a table once; `DataError` names the line of a mistake."""
     starts, labels = array("q"), [array("b"), array("b")]
     largest = np.zeros(FIELDS, dtype=np.int64)
@@ -141,7 +141,7 @@ def scan(path: Path) -> Scan:
     if not starts:
         raise DataError(f"{path}: has no row")
     codes = [torch.frombuffer(known, dtype=torch.int8).long() for known in labels]
-    return Scan(
+    return TableScan(
         torch.frombuffer(starts, dtype=torch.int64),
         dict(zip(LABELS, codes, strict=True)),
         tuple(largest.tolist()),

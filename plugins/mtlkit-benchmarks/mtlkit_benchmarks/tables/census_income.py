@@ -6,6 +6,7 @@ data set is that of the UCI Machine Learning Repository.
 """
 
 import gzip
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from mtlkit.data import Categorical, Column, Data, Loading, RandomSplit, Split, 
 from mtlkit.plugins import DataError, one_of
 from mtlkit_benchmarks.tables.encoded_rows import Encoding
 from mtlkit_benchmarks.trees.files import first_file
-from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.layout import Layout, TreePart
 from mtlkit_benchmarks.trees.source import OfficialTree
 
 COLUMNS = 42
@@ -58,7 +59,7 @@ class CensusIncome(OfficialTree):
 
     def layout(self) -> Layout:
         names = ("census-income.data", "census-income.test")[0 if self.complete else 1 :]
-        parts = tuple(Part(name, (f"{name}.gz",), 1) for name in names)
+        parts = tuple(TreePart(name, (f"{name}.gz",), 1) for name in names)
         return Layout("Census-Income (KDD)", "its page at archive.ics.uci.edu", parts)
 
     def samples(self) -> Mapping[str, int]:
@@ -106,7 +107,8 @@ def read_rows(path: Path) -> list[list[str]]:
     try:
         with read(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                cells = [cell.strip() for cell in line.strip().split(", ")]
+                # equal texts are one object, as most of the cells are equal to others
+                cells = [sys.intern(cell.strip()) for cell in line.strip().split(", ")]
                 if len(cells) != COLUMNS:
                     raise DataError(
                         f"{path}: line {number}: got {len(cells)} columns, expected {COLUMNS}"
