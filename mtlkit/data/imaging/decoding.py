@@ -118,7 +118,8 @@ def _decode_jpeg(
         frame.check_size(width, height)
     channels = 1 if gray and frame.channels == 1 else 3
     if (height, width, channels) == pixels.shape and frame.crop is None:
-        return decode_jpeg(content, channels, into=pixels) is not None
+        whole = decode_jpeg(content, channels, into=pixels)
+        return whole is not None and whole.shape == pixels.shape
     smallest = None
     if frame.reduce:
         left, top, right, bottom = _center((width, height), frame) or (0, 0, width, height)
