@@ -1,4 +1,4 @@
-"""Commands that apply a trained run to image files: embed, verify, enroll, identify."""
+"""Commands that apply a trained run to image files: embed, verify, enroll, identify, calibrate."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, write_file
 from mtlkit_face.data.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ _threshold = click.option(
     "--threshold",
     type=float,
     default=None,
-    help="Lowest score of the same person. Default: that of equal error in the run's evaluation.",
+    help="Lowest score of the same person. Default: that of `mtlkit face calibrate`, or of equal "
+    "error in the run's evaluation.",
 )
 _images = click.argument("images", nargs=-1, required=True, type=_PATH)
 _run = click.argument("run", type=_PATH)
@@ -110,6 +111,8 @@ def verify(run: Path, a: Path, b: Path, threshold: float | None, **options: Any)
     click.echo(f"score      {score:.4f}")
     click.echo(f"threshold  {least.value:.4f}  ({least.source})")
     click.echo("verdict    " + ("one person" if score >= least.value else "two people"))
+    for warning in least.warnings([a, b]):
+        click.echo(f"warning: {warning}", err=True)
 
 
 @click.command("enroll")
@@ -190,6 +193,7 @@ def identify_command(
 ) -> None:
     """Identify the person in each of IMAGES among those of GALLERY, or print unknown."""
     from mtlkit_face.inference.gallery_file import read_gallery
+    from mtlkit_face.inference.score_shift import shift_warning
     from mtlkit_face.inference.search import INDEXES, identify
     from mtlkit_face.inference.threshold import threshold_of
 
@@ -206,6 +210,87 @@ def identify_command(
         for candidate in answer.candidates:
             below = "" if candidate.score >= least.value else "  below the threshold"
             click.echo(f"  {candidate.score:7.4f}  {candidate.name}  {candidate.file}{below}")
+    shift = shift_warning(embedded.templates, answers, people, least)
+    for warning in (*least.warnings(embedded.files), *([shift] if shift else [])):
+        click.echo(f"warning: {warning}", err=True)
+
+
+@click.command("calibrate")
+@_run
+@click.argument("pairs", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--fmr",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    required=True,
+    help="False match rate: the part of impostor pairs that may reach the threshold.",
+)
+@click.option(
+    "--covers",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    help="Further folder of images of the same kind, for which no warning is due; may be repeated.",
+)
+@click.option(
+    "--out", type=_PATH, default=None, help="Folder of report.html. Default: RUN/calibration."
+)
+@click.option(
+    "--replicates",
+    type=click.IntRange(min=100),
+    default=2000,
+    show_default=True,
+    help="Bootstrap replicates of the intervals.",
+)
+@model_options
+def calibrate_command(
+    run: Path,
+    pairs: Path,
+    fmr: float,
+    covers: tuple[Path, ...],
+    out: Path | None,
+    replicates: int,
+    **options: Any,
+) -> None:
+    """Measure the threshold of RUN at a false match rate on your own PAIRS, and save it in RUN.
+
+    PAIRS is a folder with a folder of images for each person, or a table (CSV, Parquet) with the
+    columns file_a and file_b, relative to the table, and person_a and person_b, or same (1 or 0).
+    """
+    from mtlkit_face.inference.calibrate import calibrate_model, calibration_page, rates_table
+    from mtlkit_face.inference.labeled_pairs import read_pairs
+    from mtlkit_face.inference.threshold import save_threshold
+
+    model = model_from_options(run, **options)
+    listed = read_pairs(pairs)
+    embedded = _embed(model, listed.files)
+    used = listed.among(embedded.files)
+    if len(used) < len(listed):
+        click.echo(f"warning: {len(listed) - len(used):,} of {len(listed):,} pairs are without a "
+                   f"readable image, and are left out", err=True)  # fmt: skip
+    result = calibrate_model(
+        model,
+        used,
+        embedded.templates,
+        fmr,
+        source=str(pairs),
+        covers=covers,
+        replicates=replicates,
+    )
+    folder = out or run / "calibration"
+    page = calibration_page(model, result)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / "report.html", page.encode())
+    except OSError as cause:
+        raise DataError(
+            f"{cause.filename or folder}: cannot be written: {cause.strerror or cause}; choose "
+            f"another folder with --out"
+        ) from cause
+    saved = save_threshold(model, result.threshold)
+    table = rates_table(result.calibration)
+    for name, value, interval in table.rows:
+        click.echo(f"{name:22}{value:.4g}  {interval}")
+    click.echo(f"{result.threshold.domain}\n{table.caption}")
+    click.echo(f"threshold saved in {saved}; report: {folder / 'report.html'}")
 
 
 def _embed_one(model: "FaceModel", path: Path) -> "Embedded":

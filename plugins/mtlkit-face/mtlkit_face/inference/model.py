@@ -63,6 +63,13 @@ class FaceModel:
         return self.embedder.task
 
     @property
+    def preprocessing(self) -> str:
+        """SHA-256 of how an image becomes the network's input: frame and normalization."""
+        inputs = one_input(self.embedder.network.assembly.inputs, self.task)
+        parts = {**attrs.asdict(self.frame), "mean": [*inputs.mean], "std": [*inputs.std]}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @property
     def size(self) -> int:
         """Number of elements K of a template."""
         network = self.embedder.network

@@ -6,7 +6,7 @@ import attrs
 
 from mtlkit.evaluators import Block, Text
 from mtlkit.plugins import DataError, MultiTaskModel, above, each
-from mtlkit_face.metrics.charts import roc_and_det
+from mtlkit_face.metrics.charts import roc_and_det, score_histogram
 from mtlkit_face.metrics.fold_accuracy import FoldAccuracy, fold_accuracy
 from mtlkit_face.metrics.roc import Floats, Roc, roc
 from mtlkit_face.protocols.embedding import ImageEmbedder, refusal
@@ -76,11 +76,20 @@ class PairProtocol(Protocol):
         results: dict[str, ProtocolResult] = {}
         curves: dict[str, Roc] = {}
         errors: list[Block] = []
+        histograms: list[Block] = []
         for part, pairs in parts.items():
             score = score_pairs(pairs, embedder)
             decisions = fold_accuracy(score, pairs.same, pairs.fold, rules.threshold)
             results[part] = self._result(pairs, score, decisions, embedder)
             curves[part or "pairs"] = roc(score, pairs.same)
+            histograms.append(
+                score_histogram(
+                    score[pairs.same],
+                    score[~pairs.same],
+                    thresholds={"mean of folds": float(decisions.threshold.mean())},
+                    title=f"Scores of genuine and impostor pairs: {part or self.title}",
+                )
+            )
             first, second = (
                 [pairs.pictures[i] for i in side] for side in (pairs.first, pairs.second)
             )
@@ -96,6 +105,7 @@ class PairProtocol(Protocol):
             blocks=(
                 Text(text=" ".join(_sentence(part, result) for part, result in results.items())),
                 *roc_and_det(curves, title),
+                *histograms,
                 *tables(results, facts(results, embedder)),
                 *errors,
             ),
