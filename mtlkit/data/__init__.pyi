@@ -26,6 +26,7 @@ from .decoding import FORMATS as FORMATS
 from .decoding import Frame as Frame
 from .decoding import decode as decode
 from .decoding import read_images as read_images
+from .decoding import reduce_jpeg as reduce_jpeg
 from .decoding import threads as threads
 from .image_listing import Row as Row
 from .images import Images as Images

@@ -70,6 +70,7 @@ def decode(
         if not content:
             raise DataError("is empty (0 bytes)")
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+            reduce_jpeg(opened, _pixels_per_pixel(opened.size, frame))
             image = _eight_bits(ImageOps.exif_transpose(opened), frame.channels)
             size = (frame.width, frame.height)
             box = _center(image.size, frame)
@@ -88,6 +89,27 @@ def decode(
     except Exception as cause:  # decoders raise many types for a damaged file
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}") from cause
     return pixels[None] if frame.channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def reduce_jpeg(opened: Image.Image, ratio: float) -> float:
+    """Have the decoder of a JPEG reduce it by 2, 4 or 8, and return the factor; 1 for other images.
+
+    `ratio` is the number of its pixels along a side of a pixel of the result. At least two remain,
+    so that the resizing that follows is antialiased. Call it before the pixels are read.
+    """
+    factor = next((factor for factor in (8, 4, 2) if ratio >= 2 * factor), 1)
+    before = opened.width
+    if factor > 1:
+        opened.draft(opened.mode, (opened.width // factor, opened.height // factor))
+    return before / opened.width
+
+
+def _pixels_per_pixel(size: tuple[int, int], frame: Frame) -> float:
+    """Return the fewest pixels along a side of a pixel of the result, upright or turned."""
+    if frame.interpolation == "nearest":
+        return 1.0
+    sides = (min(size) / frame.height, min(size) / frame.width)
+    return min(sides) * (frame.crop or 1.0)
 
 
 def _center(size: tuple[int, int], frame: Frame) -> tuple[float, float, float, float] | None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mtlkit.data import Frame, Images, Loading, decode, read_images
+from mtlkit.data import Frame, Images, Loading, decode, read_images, reduce_jpeg
 from mtlkit.data.decoding import StoredImages
 from mtlkit.errors import DataError
 
@@ -221,3 +221,33 @@ def test_a_named_pipe_is_not_waited_for(tmp_path):
         decode(tmp_path / "a.png", Frame(4, 4, 1))
     with pytest.raises(DataError, match="cannot be read: is a device; expected a file"):
         decode(Path("/dev/zero"), Frame(4, 4, 1))
+
+
+@pytest.mark.parametrize(("turned", "crop"), [(False, None), (True, None), (False, 0.5)])
+def test_a_large_jpeg_is_reduced_by_the_decoder(tmp_path, monkeypatch, turned, crop):
+    """The result differs little from that of the whole image."""
+    grid = np.linspace(0, 6, 800)
+    waves = 127 + 60 * np.sin(grid)[:, None] * np.cos(1.5 * grid[:640]) + 40 * np.sin(grid)[:, None]
+    image = Image.fromarray(waves.astype(np.uint8)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    image.save(tmp_path / "a.jpg", quality=95, exif=exif)
+    frame = Frame(50, 40, 3, crop=crop)
+    decoded = decode(tmp_path / "a.jpg", frame).astype(int)
+    monkeypatch.setattr("mtlkit.data.decoding.reduce_jpeg", lambda *_: 1.0)
+    whole = decode(tmp_path / "a.jpg", frame).astype(int)
+    assert np.abs(decoded - whole).mean() < 1
+    assert np.abs(decoded - whole).max() < 12
+
+
+@pytest.mark.parametrize(
+    ("ratio", "factor"), [(1.9, 1), (3.9, 1), (4, 2), (8, 4), (16, 8), (99, 8)]
+)
+def test_two_pixels_remain_for_each_of_the_result(tmp_path, ratio, factor):
+    Image.new("L", (803, 640)).save(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as opened:
+        assert reduce_jpeg(opened, ratio) == pytest.approx(factor, rel=0.01)
+        assert opened.width == -(-803 // factor)
+    Image.new("L", (803, 640)).save(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as opened:
+        assert reduce_jpeg(opened, ratio) == 1

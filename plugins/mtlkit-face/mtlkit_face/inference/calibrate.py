@@ -14,9 +14,9 @@ from mtlkit.runs import Evaluation, RunRecord, render_page
 from mtlkit_face.inference.labeled_pairs import LabeledPairs
 from mtlkit_face.inference.model import FaceModel
 from mtlkit_face.inference.threshold import Domain, Threshold
-from mtlkit_face.metrics.calibration import REPLICATES, Calibration, calibrate
+from mtlkit_face.metrics.calibration import Calibration, calibrate
 from mtlkit_face.metrics.charts import roc_and_det, score_histogram
-from mtlkit_face.metrics.intervals import Interval
+from mtlkit_face.metrics.intervals import REPLICATES, Interval
 from mtlkit_face.metrics.roc import Bools, Floats, roc
 from mtlkit_face.metrics.score_statistics import score_statistics
 

@@ -13,12 +13,15 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from mtlkit_face.metrics.intervals import Interval, pair_weight, percentiles, resamples
+from mtlkit_face.metrics.intervals import (
+    REPLICATES,
+    Interval,
+    pair_weight,
+    percentiles,
+    resamples,
+)
 from mtlkit_face.metrics.operating_point import budget, most_allowed
 from mtlkit_face.metrics.roc import Floats, SortedScores
-
-REPLICATES = 2000
-"""Default number of bootstrap replicates."""
 
 People = npt.NDArray[np.int64]
 
@@ -85,7 +88,7 @@ def calibrate(
         chosen = np.nan if np.isnan(replicate.far[-1]) else budget(replicate, target).threshold
         return [float(chosen), float(replicate.far[at]), float(1 - replicate.tar[at])]
 
-    threshold, fmr, fnmr = percentiles(statistics, resamples(people, seed, replicates))
+    threshold, fmr, fnmr = percentiles(statistics, resamples(people, replicates, seed))
     return Calibration(
         threshold=point.threshold,
         target=target,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mtlkit.data import FORMATS
+from mtlkit.data import FORMATS, reduce_jpeg
 from mtlkit.plugins import DataError
 
 MAX_PIXELS = 80_000_000
@@ -72,6 +72,10 @@ def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
         ) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise DataError(f"has {opened.width} x {opened.height} pixels, too many for a face")
+            whole = opened.size
+            box = picture.box
+            side = min(whole) if box is None else max(box.width, box.height)
+            reduced = reduce_jpeg(opened, side / max(height, width))
             image = ImageOps.exif_transpose(opened).convert("L" if channels == 1 else "RGB")
     except DataError:
         raise
@@ -81,18 +85,22 @@ def decode(picture: FaceImage, shape: tuple[int, ...]) -> Decoded:
         raise DataError("is not an image of a supported format") from cause
     except Exception as cause:  # decoders raise nearly anything on damaged files
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}") from cause
-    if picture.box is not None:
-        image = _cropped(image, picture.box)
-    size = image.size
-    if size != (width, height):
+    if box is not None:
+        image = _cropped(image, box, reduced)
+    size = (round(image.width * reduced), round(image.height * reduced))
+    if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     pixels = np.asarray(image, dtype=np.uint8)
     return Decoded(pixels[None] if channels == 1 else pixels.transpose(2, 0, 1), size)
 
 
-def _cropped(image: Image.Image, box: Box) -> Image.Image:
-    """Crop the square around the box; parts outside of the picture are black, as in alignment."""
-    left, top, right, bottom = (round(corner) for corner in box.corners())
+def _cropped(image: Image.Image, box: Box, reduced: float) -> Image.Image:
+    """Crop the square around the box from an image reduced by a factor.
+
+    Parts outside of the picture are black, as in alignment.
+    """
+    left, top, right, bottom = (round(corner / reduced) for corner in box.corners())
     if right <= 0 or bottom <= 0 or left >= image.width or top >= image.height:
-        raise DataError(f"its face box lies outside of the {image.width} x {image.height} picture")
+        size = f"{image.width * reduced:.0f} x {image.height * reduced:.0f}"
+        raise DataError(f"its face box lies outside of the {size} picture")
     return image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))

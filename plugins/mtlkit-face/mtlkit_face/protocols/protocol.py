@@ -8,14 +8,15 @@ import attrs
 from mtlkit.data import ClassTarget, Data
 from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator
 from mtlkit.plugins import LossTerm, MultiTaskModel, Problem, at_least, member_of
+from mtlkit_face.metrics.intervals import REPLICATES
 from mtlkit_face.protocols.mode import Mode
 from mtlkit_face.protocols.result import ProtocolReport
 
-Progress = Callable[[int], None]
-"""Called with the number of pictures of each finished batch."""
+Progress = Callable[[int, int], None]
+"""Called after each batch with the number of pictures done and the total."""
 
 
-def no_progress(done: int) -> None:
+def no_progress(done: int, total: int) -> None:
     """Ignore progress."""
 
 
@@ -26,7 +27,8 @@ class Protocol(Evaluator):
     `task` is the task whose outputs are matched. With `mirror` the template of a picture is the
     mean over it and its mirror image. With `count_failures` a missing or unreadable picture is
     counted as never matched; otherwise it stops the evaluation. None is the default of the mode:
-    strict stops, compatible counts. `batch` pictures are embedded at once.
+    strict stops, compatible counts. `batch` pictures are embedded at once. Intervals are by
+    `replicates` of a bootstrap over people.
     """
 
     task: str = "identity"
@@ -34,6 +36,7 @@ class Protocol(Evaluator):
     mirror: bool = True
     count_failures: bool | None = None
     batch: int = attrs.field(default=128, validator=at_least(1))
+    replicates: int = attrs.field(default=REPLICATES, validator=at_least(1))
 
     def problems(self, terms: Sequence[LossTerm]) -> Iterable[Problem]:
         by_task = {term.task: term for term in terms}

@@ -45,7 +45,7 @@ def tables(results: Mapping[str, ProtocolResult], facts: Mapping[str, str]) -> I
         yield TableBlock(
             header=("", *(str(fold + 1) for fold in range(most))),
             rows=tuple((n, *values, *[math.nan] * (most - len(values))) for n, values in by_fold),
-            caption="Each fold or split.",
+            caption="Each fold or split, in order.",
             folded=True,
         )
     yield TableBlock(header=("", ""), rows=tuple(facts.items()), caption="Setup.")

@@ -9,6 +9,7 @@ import attrs
 
 from mtlkit.evaluators import Block, EvaluationResult, Section
 from mtlkit_face.metrics.intervals import Interval, mean_of_finite, standard_error, std
+from mtlkit_face.protocols.score_file import ScoredComparisons
 
 FORMAT = 1
 
@@ -98,13 +99,14 @@ class ProtocolResult:
 
 @attrs.frozen(kw_only=True)
 class ProtocolReport:
-    """The results of an evaluation by part (a single part is called ""), and its report blocks."""
+    """The results of an evaluation by part (a single part is called ""), its report and scores."""
 
     prefix: str
     title: str
     results: Mapping[str, ProtocolResult]
     headlines: tuple[str, ...]
     blocks: tuple[Block, ...]
+    scores: tuple[ScoredComparisons, ...] = ()
 
     def evaluation_result(self) -> EvaluationResult:
         """Return the results as metrics and a section of the report."""

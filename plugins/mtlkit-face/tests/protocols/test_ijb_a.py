@@ -33,11 +33,15 @@ def tables(sets):
 
 
 def config(sets, **options):
-    return IJBA(images=sets / "ijb-a/aligned", protocol=sets / "ijb-a", **{"splits": 2, **options})
+    return IJBA(
+        images=sets / "ijb-a/aligned",
+        protocol=sets / "ijb-a",
+        **{"splits": 2, "replicates": 50, **options},
+    )
 
 
 def boxed(sets, **options):
-    return IJBA(images=sets / "ijb-a", margin=0.0, **{"splits": 2, **options})
+    return IJBA(images=sets / "ijb-a", margin=0.0, **{"splits": 2, "replicates": 50, **options})
 
 
 def refused(call, message):

@@ -1,0 +1,45 @@
+"""Scores of all comparisons of a protocol as a Parquet file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from mtlkit_face.metrics.roc import Bools, Floats
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class ScoredComparisons:
+    """The P comparisons of one part of a protocol, in the order of its lists.
+
+    `fold` (P,) is the fold or split, from 1; `first` and `second` (P,) name the two pictures or
+    templates. A failed comparison has the score -inf.
+    """
+
+    part: str
+    fold: Sequence[int]
+    first: Sequence[str]
+    second: Sequence[str]
+    same: Bools
+    score: Floats
+
+
+def write_scores(parts: Sequence[ScoredComparisons], path: Path) -> None:
+    """Write the columns part, fold, first, second, same and score to a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = [
+        pa.table(
+            {
+                "part": pa.array([part.part] * len(part.score), pa.string()),
+                "fold": pa.array(part.fold, pa.int32()),
+                "first": pa.array(part.first, pa.string()),
+                "second": pa.array(part.second, pa.string()),
+                "same": pa.array(part.same),
+                "score": pa.array(part.score),
+            }
+        )
+        for part in parts
+    ]
+    pq.write_table(pa.concat_tables(tables), path)
