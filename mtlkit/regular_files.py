@@ -43,7 +43,7 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: Path | str, limit: int) -> bytes:
     """Return the content of the regular file at `path`, of at most `limit` bytes.
 
     >>> read_regular(Path("/"), 100)
@@ -55,8 +55,11 @@ def read_regular(path: Path, limit: int) -> bytes:
     try:
         size = _size(os.fstat(handle), path)
         content = bytearray()
-        while size <= limit and (chunk := os.read(handle, limit + 1 - len(content))):
+        # one byte more than expected shows the end of the file, or that it grew
+        while size <= limit and (chunk := os.read(handle, max(size, len(content)) + 1)):
             content += chunk
+            if len(content) > limit or len(content) == size:
+                break
     finally:
         os.close(handle)
     if max(size, len(content)) > limit:
@@ -64,7 +67,7 @@ def read_regular(path: Path, limit: int) -> bytes:
     return bytes(content)
 
 
-def _size(status: os.stat_result, path: Path) -> int:
+def _size(status: os.stat_result, path: Path | str) -> int:
     kind = stat.S_IFMT(status.st_mode)
     if kind == stat.S_IFREG:
         return status.st_size

@@ -1,11 +1,12 @@
 """Image files as tensors: decoded in advance if they fit into memory, otherwise on access."""
 
 import io
+import math
 import os
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import attrs
 import numpy as np
@@ -14,21 +15,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from mtlkit.data.jpeg_check import require_whole_jpeg
+from mtlkit.checksums import checksum
+from mtlkit.data.decoder_pool import DecoderPool
+from mtlkit.data.frame import INTERPOLATIONS, Frame, Region
+from mtlkit.data.jpeg import decode_jpeg, jpeg_size, require_whole_jpeg
+from mtlkit.data.shared_images import SharedImages
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit.regular_files import read_regular
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Formats to decode; Pillow runs external programs for some others, such as EPS."""
-
-INTERPOLATIONS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-"""Interpolations by name; all but the nearest pixel are antialiased."""
 
 MEMORY = 2 * 1024**3
 """Maximum size of the decoded images kept in memory, in bytes."""
@@ -40,44 +37,43 @@ CHUNK = 256
 """Number of images submitted to the threads at a time, to bound memory."""
 
 
-@attrs.frozen
-class Frame:
-    """The shape to which every image is converted."""
-
-    height: int
-    width: int
-    channels: int
-    interpolation: str = "bicubic"
-    crop: float | None = None  # of the largest centered rectangle; None: the whole, stretched
-
-    @property
-    def bytes(self) -> int:
-        """Size of one decoded image, in bytes."""
-        return self.channels * self.height * self.width
-
-
 def decode(
-    source: Path | bytes, frame: Frame, *, checked_before: bool = False
+    source: Path | bytes,
+    frame: Frame,
+    *,
+    region: Region | None = None,
+    checked_before: bool = False,
 ) -> NDArray[np.uint8]:
-    """Decode an image file to (C, H, W), upright, cropped and resized by `frame`.
+    """Decode an image file to (C, H, W), upright, cropped and resized by `frame`, or its `region`.
 
     `source` is the path of the file or its content. Raises `DataError` if it cannot be decoded or
     is damaged; the damage that only warnings of libjpeg report is not looked for if the file was
     `checked_before`.
     """
+    pixels = np.empty((frame.height, frame.width, frame.channels), np.uint8)
+    decode_into(pixels, source, frame, region=region, checked_before=checked_before)
+    return pixels.transpose(2, 0, 1)
+
+
+def decode_into(
+    pixels: NDArray[np.uint8],
+    source: Path | bytes,
+    frame: Frame,
+    *,
+    region: Region | None = None,
+    checked_before: bool = False,
+) -> None:
+    """Decode an image file as `decode` does, into `pixels` (H, W, C), which are contiguous."""
     try:
         content = source if isinstance(source, bytes) else read_regular(source, LARGEST_FILE)
         if not content:
             raise DataError("is empty (0 bytes)")
+        size = jpeg_size(content)
+        if size is not None and _decode_jpeg(pixels, content, frame, region, *size):
+            return
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-            reduce_jpeg(opened, _pixels_per_pixel(opened.size, frame))
-            image = _eight_bits(ImageOps.exif_transpose(opened), frame.channels)
-            size = (frame.width, frame.height)
-            box = _center(image.size, frame)
-            if image.size != size or box is not None:
-                resampling = INTERPOLATIONS[frame.interpolation]
-                image = image.resize(size, resampling, box=box)
-            pixels = np.asarray(image, dtype=np.uint8)
+            frame.check_size(*opened.size)
+            _resize(pixels, ImageOps.exif_transpose(opened), frame, region)
         if not checked_before:
             require_whole_jpeg(content)
     except DataError:
@@ -88,28 +84,52 @@ def decode(
         raise DataError(f"cannot be read: {cause.strerror or cause}") from cause
     except Exception as cause:  # decoders raise many types for a damaged file
         raise DataError(f"cannot be read: {type(cause).__name__}: {cause}") from cause
-    return pixels[None] if frame.channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def reduce_jpeg(opened: Image.Image, ratio: float) -> float:
-    """Have the decoder of a JPEG reduce it by 2, 4 or 8, and return the factor; 1 for other images.
+def _decode_jpeg(
+    pixels: NDArray[np.uint8],
+    content: bytes,
+    frame: Frame,
+    region: Region | None,
+    height: int,
+    width: int,
+    gray: bool,
+) -> bool:
+    """Decode a JPEG file into `pixels`; return False if it is damaged."""
+    frame.check_size(width, height)
+    channels = 1 if gray and frame.channels == 1 else 3
+    same = (height, width, channels) == pixels.shape
+    if same and frame.crop is None and region is None:
+        return decode_jpeg(content, channels, into=pixels) is not None
+    smallest = None
+    if frame.reduce:
+        left, top, right, bottom = _center((width, height), frame) or (0, 0, width, height)
+        scale = 2 * max(frame.width / (right - left), frame.height / (bottom - top))
+        scale = scale if region is None else 2 / region.ratio(frame)
+        smallest = (math.ceil(scale * height), math.ceil(scale * width)) if scale < 1 else None
+    decoded = decode_jpeg(content, channels, smallest=smallest)
+    if decoded is None:
+        return False
+    image = Image.fromarray(decoded[..., 0] if channels == 1 else decoded)
+    _resize(pixels, image, frame, region, width / image.width)
+    return True
 
-    `ratio` is the number of its pixels along a side of a pixel of the result. At least two remain,
-    so that the resizing that follows is antialiased. Call it before the pixels are read.
-    """
-    factor = next((factor for factor in (8, 4, 2) if ratio >= 2 * factor), 1)
-    before = opened.width
-    if factor > 1:
-        opened.draft(opened.mode, (opened.width // factor, opened.height // factor))
-    return before / opened.width
 
-
-def _pixels_per_pixel(size: tuple[int, int], frame: Frame) -> float:
-    """Return the fewest pixels along a side of a pixel of the result, upright or turned."""
-    if frame.interpolation == "nearest":
-        return 1.0
-    sides = (min(size) / frame.height, min(size) / frame.width)
-    return min(sides) * (frame.crop or 1.0)
+def _resize(
+    pixels: NDArray[np.uint8],
+    image: Image.Image,
+    frame: Frame,
+    region: Region | None,
+    reduced: float = 1.0,
+) -> None:
+    """Write an upright image, reduced by a factor, into `pixels` (H, W, C), cut out and resized."""
+    image = _eight_bits(image, frame.channels)
+    size, box = frame.size, _center(image.size, frame)
+    if region is not None:
+        image = region.cut(image, frame, reduced)
+    elif image.size != size or box is not None:
+        image = image.resize(size, INTERPOLATIONS[frame.interpolation], box=box)
+    pixels[:] = np.asarray(image, dtype=np.uint8).reshape(pixels.shape)
 
 
 def _center(size: tuple[int, int], frame: Frame) -> tuple[float, float, float, float] | None:
@@ -136,60 +156,149 @@ def _eight_bits(image: Image.Image, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-@attrs.frozen(eq=False)
-class StoredImages:
-    """Images that several threads decode on each access."""
-
-    paths: Sequence[Path]
-    frame: Frame
-    workers: int
+@runtime_checkable
+class Store(Protocol):
+    """Encoded images by position."""
 
     def __len__(self) -> int:
-        return len(self.paths)
+        """Return the number of images, N."""
+
+    def read(self, position: int, /) -> bytes:
+        """Return the encoded image at `position`; `DataError` with the reason if it cannot."""
+
+    def place(self, position: int, /) -> str:
+        """Return the location of the image at `position`, for messages."""
+
+
+@attrs.frozen(eq=False)
+class FileStore:
+    """Image files, by their `names` relative to `folder`."""
+
+    folder: Path
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def read(self, position: int, /) -> bytes:
+        try:
+            return read_regular(self.place(position), LARGEST_FILE)
+        except OSError as cause:
+            raise DataError(f"cannot be read: {cause.strerror or cause}") from cause
+
+    def at(self, positions: Sequence[int]) -> "FileStore":
+        """Return the files at `positions`, in this order."""
+        return FileStore(self.folder, [self.names[position] for position in positions])
+
+    def place(self, position: int, /) -> str:
+        return os.path.join(self.folder, self.names[position])
+
+
+@attrs.frozen(eq=False)
+class StoredImages:
+    """Images (N, C, H, W) of a store, decoded by threads on each access.
+
+    `positions` (N,) are those in the store; None for all. A batch is in channels-last memory, which
+    is the order of decoded pixels and that of the network.
+    """
+
+    store: Store
+    frame: Frame
+    pool: DecoderPool
+    positions: Tensor | None = None
+    checked_before: bool = True  # the damage is not looked for again
+    regions: Sequence[Region | None] | None = None  # of the images of the store
+
+    def __len__(self) -> int:
+        return len(self.store) if self.positions is None else len(self.positions)
 
     def __getitem__(self, index: Tensor) -> Tensor:
-        def one(position: int) -> NDArray[np.uint8]:
-            try:
-                return decode(self.paths[position], self.frame, checked_before=True)
-            except DataError as cause:
-                raise DataError(
-                    f"{self.paths[position]}: {cause}, though it was readable before"
-                ) from cause
+        positions = (index if self.positions is None else self.positions[index]).tolist()
+        frame = self.frame
+        pixels = np.empty((len(positions), frame.height, frame.width, frame.channels), np.uint8)
 
-        with ThreadPoolExecutor(self.workers) as pool:
-            return torch.from_numpy(np.stack(list(pool.map(one, index.tolist()))))
+        def one(row: int) -> None:
+            try:
+                content = self.store.read(positions[row])
+                region = None if self.regions is None else self.regions[positions[row]]
+                decode_into(
+                    pixels[row], content, frame, region=region, checked_before=self.checked_before
+                )
+            except DataError as cause:
+                before = ", though it was readable before" if self.checked_before else ""
+                raise DataError(f"{self.store.place(positions[row])}: {cause}{before}") from cause
+
+        self.pool.map(one, range(len(positions)))
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 def read_images(
-    paths: Sequence[Path], frame: Frame, loading: Loading, memory: int = MEMORY
+    images: Sequence[Path] | Store,
+    frame: Frame,
+    loading: Loading,
+    memory: int = MEMORY,
+    regions: Sequence[Region | None] | None = None,
 ) -> tuple[Tensor | None, dict[int, str]]:
     """Return all images (N, C, H, W) in uint8, and the errors of unreadable ones by position.
 
+    `regions` (N,) are the parts of the images that fill the frame; None for all of an image.
+
     Every file is decoded once, so that damaged ones are reported before training. The images are
-    None if they would take more than `memory` bytes; use `StoredImages` in this case.
+    None if they would take more than `memory` bytes; use `StoredImages` in this case. Processes
+    with the same `loading.shared` folder decode together once.
     """
-    fits = len(paths) * frame.bytes <= memory
-    shape = (len(paths) if fits else 0, frame.channels, frame.height, frame.width)
-    pixels = torch.zeros(shape, dtype=torch.uint8)
+    store = images if isinstance(images, Store) else FileStore(Path(), [*map(str, images)])
+    fits = len(store) * frame.bytes <= memory
+    shape = (len(store), frame.height, frame.width, frame.channels)
+    if loading.shared is None:
+        pixels = np.zeros(shape, np.uint8) if fits else None
+        return _tensor(pixels), _decode_all(pixels, store, frame, loading, regions)
+    places = "\0".join(store.place(position) for position in range(len(store)))
+    name = checksum([f"{frame} {fits} {regions} {places}".encode("utf-8", "surrogatepass")])
+    shared = SharedImages(loading.shared, name)
+    if (done := shared.read(shape)) is not None:
+        pixels, errors = done
+        if pixels is not None or not fits:
+            return _tensor(pixels), errors
+    created = shared.create(shape) if fits else None
+    pixels = np.zeros(shape, np.uint8) if fits and created is None else created
+    errors = _decode_all(pixels, store, frame, loading, regions)
+    shared.finish(errors)
+    return _tensor(pixels), errors
+
+
+def _tensor(pixels: NDArray[np.uint8] | None) -> Tensor | None:
+    """Return pixels (N, H, W, C) as (N, C, H, W), in channels-last memory."""
+    return None if pixels is None else torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def _decode_all(
+    pixels: NDArray[np.uint8] | None,
+    store: Store,
+    frame: Frame,
+    loading: Loading,
+    regions: Sequence[Region | None] | None,
+) -> dict[int, str]:
+    """Decode every image, into `pixels` (N, H, W, C) if they are given; return the errors."""
+    rows = np.empty((CHUNK, frame.height, frame.width, frame.channels), np.uint8)
     errors: dict[int, str] = {}
 
-    def one(position: int) -> NDArray[np.uint8] | str:
+    def one(position: int) -> None:
+        row = rows[position % CHUNK] if pixels is None else pixels[position]
         try:
-            return decode(paths[position], frame)
+            region = None if regions is None else regions[position]
+            decode_into(row, store.read(position), frame, region=region)
         except DataError as cause:
-            return str(cause)
+            errors[position] = str(cause)
 
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads(loading)) as pool:
+    pool = DecoderPool(threads(loading))
+    with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for start in range(0, len(paths), CHUNK):
-            positions = range(start, min(start + CHUNK, len(paths)))
-            for position, decoded in zip(positions, pool.map(one, positions), strict=True):
-                if isinstance(decoded, str):
-                    errors[position] = decoded
-                elif fits:
-                    pixels[position] = torch.from_numpy(decoded.copy())
-            loading.progress("reading images", positions.stop, len(paths))
-    return (pixels if fits else None), errors
+        for start in range(0, len(store), CHUNK):
+            positions = range(start, min(start + CHUNK, len(store)))
+            pool.map(one, positions)
+            loading.progress("reading images", positions.stop, len(store))
+    return dict(sorted(errors.items()))
 
 
 def threads(loading: Loading) -> int:

@@ -11,8 +11,10 @@ from torch import Tensor
 from mtlkit.component import above, at_least, between, each, one_of, optional, word_or
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
-from mtlkit.data.decoding import INTERPOLATIONS, MEMORY, Frame, StoredImages, read_images, threads
+from mtlkit.data.decoder_pool import DecoderPool
+from mtlkit.data.decoding import FileStore, StoredImages, read_images, threads
 from mtlkit.data.filename_pattern import compile_pattern
+from mtlkit.data.frame import INTERPOLATIONS, Frame, Region
 from mtlkit.data.image_faults import fault_report, no_images, skipped_files
 from mtlkit.data.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
 from mtlkit.data.inputs import Inputs
@@ -30,8 +32,10 @@ from mtlkit.data.label_groups import (
     patterns,
 )
 from mtlkit.data.label_maps import LabelMaps, StoredMaps
+from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.new_images import read_new_images
 from mtlkit.data.paths import find_file, find_folder
+from mtlkit.data.region_tables import Boxes, Landmarks
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.data.split_indices import SPLIT, split_indices
@@ -84,6 +88,21 @@ def _one_or_each_channel(images: Any, field: "attrs.Attribute[Any]", value: Any)
         )
 
 
+def _whole(images: "Images", _: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
+    if value and (images.boxes or images.landmarks):
+        raise ValueError(
+            "maps: cannot be used with `boxes` or `landmarks`, which they do not follow"
+        )
+
+
+def _one_region(images: "Images", _: "attrs.Attribute[Any]", value: Landmarks | None) -> None:
+    if value is not None and images.boxes is not None:
+        raise ValueError("landmarks: expected one of `boxes` and `landmarks`, got both")
+    if (value or images.boxes) and images.crop not in (None, "whole"):
+        name = "boxes" if value is None else "landmarks"
+        raise ValueError(f"{name}: expected one of `{name}` and `crop`, got both")
+
+
 @attrs.frozen(kw_only=True)
 class Images(DataSource):
     """The images in a folder, with labels from a table or from the names of the files.
@@ -102,6 +121,9 @@ class Images(DataSource):
     of the largest centered rectangle with the aspect ratio of `size` that is kept, or ``whole`` for
     the whole image, stretched.
 
+    `boxes` cuts objects out instead, and `landmarks` aligns them, by a table with a row for each
+    image, see `Boxes` and `Landmarks`. Labels of pixels do not follow, so they exclude `maps`.
+
     By default these four are those of the backbone's pretrained weights, and 127.5, 128, bicubic
     and ``whole`` without them. Images with `maps` or `vectors` are not cropped by default, because
     their labels are those of the whole image. The run's recipe states the values in use.
@@ -115,6 +137,12 @@ class Images(DataSource):
     Files that match a glob of `ignore` are ignored. Any other file that is missing, damaged or does
     not match the pattern is an error, unless `skip_bad` is true: then it is skipped and counted.
     The table may name files outside `folder` only if `outside` is true.
+
+    Images are decoded once and kept if they take at most `memory` GiB, by default half of the
+    memory that is available; otherwise files are checked once and decoded on each access. With
+    `reduce`, a JPEG of at least twice `size` is decoded at a half, quarter or eighth of its size,
+    at least twice `size`, and resized from there: faster, with pixels that differ by about 1 of
+    255 on average.
 
     >>> Images(folder=Path("faces"), pattern="{subject}_{yaw}.png", size=32).channels
     3
@@ -137,24 +165,30 @@ class Images(DataSource):
     crop: float | Literal["whole"] | None = attrs.field(
         default=None, validator=optional(word_or("whole", between(0.01, 1)))
     )
+    boxes: Boxes | None = None
+    landmarks: Landmarks | None = attrs.field(default=None, validator=_one_region)
     numeric: tuple[str, ...] = ()
     units: Mapping[str, str] = attrs.field(factory=dict, validator=units_of_numbers)
     vocabulary: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=_vocabulary)
     vectors: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
     multi_label: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, validator=patterns)
-    maps: Mapping[str, LabelMaps] = attrs.field(factory=dict)
+    maps: Mapping[str, LabelMaps] = attrs.field(factory=dict, validator=_whole)
     split: RandomSplit | None = None  # None: by the label `split`, otherwise by the defaults
     open_labels: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     skip_bad: bool = False
     outside: bool = False
+    reduce: bool = False
+    memory: float | Literal["auto"] = attrs.field(
+        default="auto", validator=word_or("auto", at_least(0))
+    )
 
     def load(self, loading: Loading) -> "Data":
         return load_images(self, loading)
 
     def for_pretrained(self, images: PretrainedImages) -> "Images":
         images = images.per_channel(self.channels)
-        whole = bool(self.maps or self.vectors)
+        whole = bool(self.maps or self.vectors or self.boxes or self.landmarks)
         stated = self.mean is not None or self.std is not None
         name = images.interpolation
         return attrs.evolve(
@@ -166,23 +200,34 @@ class Images(DataSource):
         )
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
-        return read_new_images(rows, _frame(self), loading)
+        return read_new_images(rows, self.frame, loading, self.boxes or self.landmarks)
+
+    @property
+    def frame(self) -> Frame:
+        sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        crop = None if self.crop == "whole" else self.crop
+        interpolation = self.interpolation or "bicubic"
+        return Frame(*sides, self.channels, interpolation, crop, self.reduce)
 
 
-def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
-    """Load the images and labels that `config` describes; `DataError` if any is unavailable.
-
-    If the decoded images take more than `memory` bytes, they are decoded on each access.
-    """
+def load_images(config: Images, loading: Loading) -> Data:
+    """Load the images and labels that `config` describes; `DataError` if any is unavailable."""
     folder = find_folder(config.folder, (loading.base, Path()), "data.folder")
     listing = _list(config, folder, loading.base)
     groups = grouped_columns(config, list(listing.rows[0].labels) if listing.rows else [])
     single = [_without(row, groups) for row in listing.rows]
     check_labels(config, single)
     _refuse_repeated(config, single)
-    frame = _frame(config)
-    paths = [folder / row.file for row in listing.rows]
-    pixels, unreadable = read_images(paths, frame, loading, memory)
+    frame = config.frame
+    store = FileStore(folder, [row.file for row in listing.rows])
+    limit = memory_limit(config.memory)
+    regions, unreadable = None, {}
+    if table := config.boxes or config.landmarks:
+        path = find_file(table.table, (folder, loading.base, Path()), "data.table")
+        regions, unreadable = table.regions(path, [row.file for row in listing.rows], frame)
+    order = _by_split(config, single)
+    pixels, unread = read_images(store.at(order), frame, loading, limit, _at(regions, order))
+    unreadable = {order[place]: reason for place, reason in unread.items()} | unreadable
     faults = [*listing.faults]
     faults += [Fault(listing.rows[index].file, reason) for index, reason in unreadable.items()]
     faults.sort(key=lambda fault: fault.file)
@@ -194,12 +239,19 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
         raise DataError(f"{config.folder}: {no_images(faults, listing.other)}")
     rows = [single[index] for index in good]
     indices = split_indices(config.split, rows)
+    if unreadable and pixels is not None:  # the split is another one without these
+        del pixels
+        order = [good[index] for chosen in indices.values() for index in chosen]
+        pixels, _ = read_images(store.at(order), frame, loading, limit, _at(regions, order))
+    pool = DecoderPool(threads(loading))
+    positions = {name: [good[index] for index in chosen] for name, chosen in indices.items()}
+    inputs = _inputs(pixels, StoredImages(store, frame, pool, regions=regions), positions)
     columns = columns_by_split(config, rows, indices, without=SPLIT)
     grouped = group_columns_by_split(config, [listing.rows[index] for index in good], indices)
-    maps = _label_maps(config, folder, rows, indices, threads(loading))
+    maps = _label_maps(config, folder, rows, indices, pool)
     splits = {
         name: Split(
-            inputs=_inputs([good[i] for i in chosen], pixels, paths, frame, threads(loading)),
+            inputs=inputs[name],
             columns={**columns[name], **grouped[name], **maps[name]},
             ids=[rows[i].file for i in chosen],
         )
@@ -222,6 +274,7 @@ def load_images(config: Images, loading: Loading, memory: int = MEMORY) -> Data:
         mean=config.mean,
         std=config.std,
         summary=summary,
+        frame=frame,
     )
 
 
@@ -244,10 +297,10 @@ def _label_maps(
     folder: Path,
     rows: Sequence[Row],
     indices: Mapping[str, Sequence[int]],
-    workers: int,
+    pool: DecoderPool,
 ) -> dict[str, dict[str, Column]]:
     """Return the columns of label maps of every split; `DataError` names missing files."""
-    frame = _frame(config)
+    frame = config.frame
     columns: dict[str, dict[str, Column]] = {split: {} for split in indices}
     for label, maps in config.maps.items():
         paths = [folder / maps.path(row.file) for row in rows]
@@ -260,7 +313,7 @@ def _label_maps(
             )
         for split, chosen in indices.items():
             stored = StoredMaps(
-                [paths[index] for index in chosen], maps, (frame.height, frame.width), workers
+                [paths[index] for index in chosen], maps, (frame.height, frame.width), pool
             )
             columns[split][label] = Labels(maps.target, stored)
     return columns
@@ -274,22 +327,31 @@ def _list(config: Images, folder: Path, base: Path) -> Listing:
     return list_by_table(folder, read_table(table), config.ignore, outside=config.outside)
 
 
-def _frame(config: Images) -> Frame:
-    sides = config.size if isinstance(config.size, tuple) else (config.size, config.size)
-    crop = None if config.crop == "whole" else config.crop
-    return Frame(*sides, config.channels, config.interpolation or "bicubic", crop)
+def _at(
+    regions: Sequence[Region | None] | None, positions: Sequence[int]
+) -> Sequence[Region | None] | None:
+    return None if regions is None else [regions[position] for position in positions]
+
+
+def _by_split(config: Images, rows: Sequence[Row]) -> list[int]:
+    """Return the indices of all rows, those of a split together."""
+    try:
+        return [i for chosen in split_indices(config.split, rows).values() for i in chosen]
+    except DataError:  # raised again, unless files that cannot be read are reported first
+        return list(range(len(rows)))
 
 
 def _inputs(
-    indices: Sequence[int],
-    pixels: Tensor | None,
-    paths: Sequence[Path],
-    frame: Frame,
-    workers: int,
-) -> Inputs:
-    if pixels is None:
-        return StoredImages([paths[index] for index in indices], frame, workers)
-    return pixels[torch.tensor(indices)]
+    pixels: Tensor | None, stored: StoredImages, splits: Mapping[str, Sequence[int]]
+) -> dict[str, Inputs]:
+    """Return the images of each split: parts of `pixels`, without a copy, or stored ones."""
+    if pixels is not None:
+        parts = pixels.split([len(chosen) for chosen in splits.values()])
+        return dict(zip(splits, parts, strict=True))
+    return {
+        name: attrs.evolve(stored, positions=torch.tensor(chosen))
+        for name, chosen in splits.items()
+    }
 
 
 def _size(frame: Frame) -> str:

@@ -1,7 +1,6 @@
 """Labels of pixels in files: classes, numbers or unit vectors, read on access."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtlkit.component import above, one_of
+from mtlkit.data.decoder_pool import DecoderPool
 from mtlkit.data.decoding import FORMATS
 from mtlkit.errors import DataError
 from mtlkit.targets.base import Target
@@ -94,7 +94,7 @@ class StoredMaps:
     paths: Sequence[Path]
     config: LabelMaps
     size: tuple[int, int]  # height and width
-    workers: int
+    pool: DecoderPool
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -103,12 +103,12 @@ class StoredMaps:
         if len(index) == 0:
             one = read_map(self.paths[0], self.config, self.size)
             return one.new_empty((0, *one.shape))
-        with ThreadPoolExecutor(self.workers) as pool:
-            read = pool.map(
+        return torch.stack(
+            self.pool.map(
                 lambda position: read_map(self.paths[position], self.config, self.size),
                 index.tolist(),
             )
-            return torch.stack(list(read))
+        )
 
 
 def read_map(path: Path, config: LabelMaps, size: tuple[int, int]) -> Tensor:

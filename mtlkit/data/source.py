@@ -13,6 +13,7 @@ from mtlkit.features.pretrained import PretrainedImages
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data, Split
+    from mtlkit.data.frame import Frame
 
 
 def _silent(_label: str, _done: int, _total: int) -> None:
@@ -24,7 +25,8 @@ class Loading:
     """Settings for loading data, which never change the loaded data."""
 
     cache: Path | None = None  # folder for rendered or converted data; None: no cache
-    workers: int | None = None  # processes; None: one for each core
+    workers: int | None = None  # threads or processes; None: one for each core
+    shared: Path | None = None  # folder in which processes of a run share decoded images
     progress: Callable[[str, int, int], None] = _silent  # (label, items done, total items)
     base: Path = attrs.field(factory=Path)  # base folder of relative paths
 
@@ -37,6 +39,11 @@ class DataSource(Component):
     def label_names(self) -> tuple[str, ...]:
         """Labels that the options declare, which ``*`` in `tasks` selects; empty if unknown."""
         return ()
+
+    @property
+    def frame(self) -> "Frame | None":
+        """Frame to which images are converted; None if the source states none."""
+        return None
 
     @abstractmethod
     def load(self, loading: Loading) -> "Data":

@@ -37,9 +37,10 @@ class UpdateBatch:
 class Batches:
     """The samples of each update in an `order`, over `world` ranks and micro-batches.
 
-    Draws, ranks and micro-batches divide an update as evenly as possible, in this order. With
-    `separate`, each group of samples is divided by itself and has its own micro-batches. Raises
-    `AssemblyError` if a micro-batch would be empty.
+    Draws, micro-batches and ranks divide an update as evenly as possible, in this order, so that a
+    micro-batch has the same samples for any number of ranks. With `separate`, each group of samples
+    is divided by itself and has its own micro-batches. Raises `AssemblyError` if the part of a rank
+    would be empty.
 
     >>> from mtlkit.training.batch_order import JointOrder
     >>> [len(Batches(JointOrder(130, 64, seed=0)).update(step).whole) for step in range(3)]
@@ -90,7 +91,9 @@ class Batches:
     def _divided(self, epoch: int, whole: Drawn, rank: int) -> UpdateBatch:
         if whole.origins is None and self.world == self.accumulate == 1:
             return UpdateBatch(epoch, whole.samples, (whole.samples,))
-        parts = self._split(self._split(whole, self.world)[rank], self.accumulate)
+        parts = [
+            self._split(part, self.world)[rank] for part in self._split(whole, self.accumulate)
+        ]
         if self.separate:
             parts = [group for part in parts for group in part.by_group()]
         return UpdateBatch(

@@ -9,8 +9,16 @@ import pytest
 import torch
 from PIL import Image
 
-from mtlkit.data import Frame, Images, Loading, decode, read_images, reduce_jpeg
-from mtlkit.data.decoding import StoredImages
+from mtlkit.data import (
+    DecoderPool,
+    FileStore,
+    Frame,
+    Images,
+    Loading,
+    StoredImages,
+    decode,
+    read_images,
+)
 from mtlkit.errors import DataError
 
 GRADIENT = np.linspace(0, 255, 64 * 48).reshape(48, 64).astype(np.uint8)
@@ -118,12 +126,16 @@ def paths(tmp_path, write_image):
     return found
 
 
+def files(paths):
+    return FileStore(paths[0].parent, [path.name for path in paths])
+
+
 def test_stored_images_are_those_in_memory(paths):
     frame = Frame(16, 12, 3)
     pixels, faults = read_images(paths, frame, Loading())
     left, none = read_images(paths, frame, Loading(), memory=1)
     assert (left, faults, none) == (None, {}, {})
-    stored = StoredImages(paths, frame, workers=2)
+    stored = StoredImages(files(paths), frame, DecoderPool(2))
     assert len(stored) == len(pixels)
     index = torch.tensor([3, 0, 3, 8])
     assert torch.equal(stored[index], pixels[index])
@@ -137,7 +149,7 @@ def test_damaged_files_are_found_whatever_the_memory(paths, memory):
 
 
 def test_a_stored_image_that_is_lost_later_is_named(paths):
-    stored = StoredImages(paths, Frame(8, 8, 1), workers=1)
+    stored = StoredImages(files(paths), Frame(8, 8, 1), DecoderPool(1))
     paths[2].unlink()
     with pytest.raises(DataError, match=r"2\.png: cannot be read: No such file"):
         stored[torch.tensor([2])]
@@ -221,33 +233,3 @@ def test_a_named_pipe_is_not_waited_for(tmp_path):
         decode(tmp_path / "a.png", Frame(4, 4, 1))
     with pytest.raises(DataError, match="cannot be read: is a device; expected a file"):
         decode(Path("/dev/zero"), Frame(4, 4, 1))
-
-
-@pytest.mark.parametrize(("turned", "crop"), [(False, None), (True, None), (False, 0.5)])
-def test_a_large_jpeg_is_reduced_by_the_decoder(tmp_path, monkeypatch, turned, crop):
-    """The result differs little from that of the whole image."""
-    grid = np.linspace(0, 6, 800)
-    waves = 127 + 60 * np.sin(grid)[:, None] * np.cos(1.5 * grid[:640]) + 40 * np.sin(grid)[:, None]
-    image = Image.fromarray(waves.astype(np.uint8)).convert("RGB")
-    exif = Image.Exif()
-    exif[0x0112] = 6 if turned else 1
-    image.save(tmp_path / "a.jpg", quality=95, exif=exif)
-    frame = Frame(50, 40, 3, crop=crop)
-    decoded = decode(tmp_path / "a.jpg", frame).astype(int)
-    monkeypatch.setattr("mtlkit.data.decoding.reduce_jpeg", lambda *_: 1.0)
-    whole = decode(tmp_path / "a.jpg", frame).astype(int)
-    assert np.abs(decoded - whole).mean() < 1
-    assert np.abs(decoded - whole).max() < 12
-
-
-@pytest.mark.parametrize(
-    ("ratio", "factor"), [(1.9, 1), (3.9, 1), (4, 2), (8, 4), (16, 8), (99, 8)]
-)
-def test_two_pixels_remain_for_each_of_the_result(tmp_path, ratio, factor):
-    Image.new("L", (803, 640)).save(tmp_path / "a.jpg")
-    with Image.open(tmp_path / "a.jpg") as opened:
-        assert reduce_jpeg(opened, ratio) == pytest.approx(factor, rel=0.01)
-        assert opened.width == -(-803 // factor)
-    Image.new("L", (803, 640)).save(tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as opened:
-        assert reduce_jpeg(opened, ratio) == 1

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import attrs
 import pyarrow
 import pytest
 import torch
@@ -9,7 +10,6 @@ from PIL import Image
 from pyarrow import parquet
 
 from mtlkit.data import Categorical, Images, Loading, RandomSplit
-from mtlkit.data.images import load_images
 from mtlkit.errors import DataError
 
 PATTERN = "{subject}_{pose}_{shot}.png"
@@ -309,7 +309,7 @@ def test_a_split_that_would_be_empty(faces):
 
 def test_images_beyond_memory_are_the_same(faces):
     source = of(faces, split=RandomSplit(groups="subject"))
-    near, far = (load_images(source, Loading(), memory) for memory in (10**6, 1))
+    near, far = (attrs.evolve(source, memory=memory).load(Loading()) for memory in (1, 0))
     assert not isinstance(far.train.inputs, torch.Tensor)
     for name, split in near.splits().items():
         other = far.splits()[name]

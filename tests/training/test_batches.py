@@ -27,7 +27,8 @@ def test_an_epoch_takes_every_sample_once_in_even_parts(samples, batch, accumula
     seen, sizes, parts = [], [], []
     for step in range(batches.per_epoch):
         updates = [batches.update(step, rank) for rank in range(world)]
-        own = torch.cat([part for update in updates for part in update.micro_batches])
+        micro = [update.micro_batches for update in updates]
+        own = torch.cat([torch.cat(ranks) for ranks in zip(*micro, strict=True)])
         assert own.equal(updates[0].whole)  # ranks divide the very same samples, in order
         parts += [len(part) for update in updates for part in update.micro_batches]
         sizes.append(len(own))
@@ -36,6 +37,17 @@ def test_an_epoch_takes_every_sample_once_in_even_parts(samples, batch, accumula
     assert max(sizes) <= batch
     assert max(sizes) - min(sizes) <= 1
     assert min(parts) >= 1
+
+
+def test_the_same_samples_meet_in_a_micro_batch_at_any_number_of_ranks():
+    order = JointOrder(130, 64, seed=0)
+    alone = Batches(order, accumulate=3).update(1).micro_batches
+    for world in (2, 3, 5):
+        batches = Batches(order, accumulate=3, world=world)
+        ranks = [batches.update(1, rank).micro_batches for rank in range(world)]
+        assert [torch.cat(parts).tolist() for parts in zip(*ranks, strict=True)] == [
+            part.tolist() for part in alone
+        ]
 
 
 def test_no_rest_of_one_sample_is_left_over():

@@ -18,14 +18,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from mtlkit_face.protocols.pairs.cfp import CFP
-from mtlkit_face.protocols.pictures import decode
+from mtlkit_face.protocols.pictures import decode_picture
 from mtlkit_synthetic_faces import FaceSet, render_set
 from PIL import Image
 
 from mtlkit import Role, Task
 from mtlkit.assembly import Assembly
 from mtlkit.backbones import CasiaNet
-from mtlkit.data import ClassTarget, InputSpec
+from mtlkit.data import ClassTarget, Frame, InputSpec
 from mtlkit.model import MultiTaskModel, assemble
 from mtlkit.routers import Shared
 
@@ -128,7 +128,8 @@ def main() -> None:
         for pairs in parts.values()
         for i in pairs.used()
     }
-    pixels = [decode(picture, (1, SIDE, SIDE)).pixels for picture in paths.values()]
+    frame = Frame(SIDE, SIDE, 1)
+    pixels = [decode_picture(picture, frame).pixels for picture in paths.values()]
     images = torch.from_numpy(np.stack(pixels))
     embeddings: list[int] = []
     ratios = []

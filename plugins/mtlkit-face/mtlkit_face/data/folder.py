@@ -4,12 +4,11 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from mtlkit.data import Data, Loading
+from mtlkit.data import Data, FileStore, Loading
 from mtlkit.plugins import DataError
 from mtlkit_face.data.image_source import FaceImageSource, load_listing
 from mtlkit_face.data.input_files import locate, read_lines
 from mtlkit_face.data.listing import SUFFIXES, FaceListing, files_of
-from mtlkit_face.data.stored_faces import FileStore
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +48,7 @@ def list_folder(folder: Path) -> FaceListing:
             f"{folder}/subject/image.jpg"
         )
     subjects = [name.partition("/")[0] for name in names]
-    return FaceListing(FileStore(folder, names), names, subjects, other)
+    return FaceListing.of(FileStore(folder, names), names, subjects, other)
 
 
 def list_files(folder: Path, listed: Path) -> FaceListing:
@@ -82,4 +81,4 @@ def list_files(folder: Path, listed: Path) -> FaceListing:
         subjects.append(rest[0].strip())
     if not names:
         raise DataError(f"{listed}: the list is empty")
-    return FaceListing(FileStore(folder, names), names, subjects)
+    return FaceListing.of(FileStore(folder, names), names, subjects)

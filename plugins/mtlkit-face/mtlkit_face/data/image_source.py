@@ -1,35 +1,49 @@
 """Base of data sources of encoded face images: exclude, check, label, hold out, mirror."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from mtlkit.data import (
+    Boxes,
     Categorical,
     Data,
     DataSource,
+    DecoderPool,
     Frame,
+    Landmarks,
     Loading,
+    RandomSplit,
+    RegionTable,
+    Row,
     Split,
+    StoredImages,
     read_new_images,
+    split_indices,
     threads,
 )
-from mtlkit.plugins import DataError, at_least, between
+from mtlkit.plugins import DataError, at_least, between, word_or
 from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.input_files import locate, read_lines
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.side_labels import SideLabels, read_side_labels
-from mtlkit_face.data.stored_faces import MAX_SHOWN, StoredFaces, fault_report, find_faults
+from mtlkit_face.data.stored_faces import (
+    MAX_SHOWN,
+    StoredFaces,
+    fault_report,
+    find_faults,
+)
 
 MIRROR = "#mirror"
 """Suffix of the id of a mirrored image."""
 
-Positions = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.integer]
 
 
 def gray_or_rgb(_: object, field: "attrs.Attribute[int]", value: object) -> None:
@@ -45,6 +59,11 @@ def _columns_of_labels(
         raise ValueError(f"{field.name}: requires a table; set `labels`")
     if field.name == "numeric" and (both := set(value) & set(faces.classes)):
         raise ValueError(f"numeric: {sorted(both)[0]!r} is also in `classes`; remove one of them")
+
+
+def _one_region(faces: "FaceImageSource", _: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None and faces.boxes is not None:
+        raise ValueError("landmarks: expected one of `boxes` and `landmarks`, got both")
 
 
 def _mirrored(faces: "FaceImageSource", field: "attrs.Attribute[Any]", value: object) -> None:
@@ -80,6 +99,16 @@ class FaceImageSource(DataSource):
     (gray), most others 112 and 3. The text file `without` names subjects to exclude, one per line.
     `validation` is the fraction of each subject's images that is held out of training.
 
+    `boxes` cuts faces out, and `landmarks` aligns them, by a table with a row for each image, see
+    `mtlkit.data.Boxes` and `Landmarks`. Without them, `crop` is the part of the largest centered
+    square that is kept, or ``whole`` for the whole image, stretched. The rule is saved with the
+    run, and new images are framed by it.
+
+    `split` splits the data as that of `images` does: `groups: subject` gives a test split of unseen
+    subjects. A column `split` of `labels` (train, validation, test) names the split of each image
+    instead; without it, an image is in training. Subjects that are only in the test split are
+    missing there as classes.
+
     `labels` is a table, CSV or Parquet, with a column `file`, such as the output of `mtlkit face
     label-pose`. `classes` and `numeric` are the columns to read as labels. A label is missing if
     its cell is empty, if its class is ``-1``, or if the image is not in the table.
@@ -95,6 +124,12 @@ class FaceImageSource(DataSource):
     size: int = attrs.field(default=100, validator=at_least(8))
     channels: int = attrs.field(default=1, validator=gray_or_rgb)
     without: Path | None = None
+    crop: float | Literal["whole"] = attrs.field(
+        default=1.0, validator=word_or("whole", between(0.01, 1))
+    )
+    boxes: Boxes | None = None
+    landmarks: Landmarks | None = attrs.field(default=None, validator=_one_region)
+    split: RandomSplit | None = attrs.field(default=None)
     validation: float = attrs.field(default=0.0, validator=between(0, 0.9))
     seed: int = attrs.field(default=0, validator=at_least(0))
     labels: Path | None = None
@@ -112,8 +147,29 @@ class FaceImageSource(DataSource):
         if value and not self.check:
             raise ValueError("skip_bad: requires the check of all images; remove `check: false`")
 
+    @split.validator
+    def _with_subjects(self, _: "attrs.Attribute[RandomSplit | None]", value: Any) -> None:
+        label = value and (value.groups or value.stratify)
+        if label is not None and label != "subject":
+            raise ValueError(f"split: got the label {label!r}, expected subject")
+
+    def __attrs_post_init__(self) -> None:
+        if self.split is not None and self.validation:
+            raise ValueError("validation: expected one of `split` and `validation`, got both")
+
+    @property
+    def region_table(self) -> RegionTable | None:
+        """Table of the regions to cut out, if any."""
+        return self.boxes or self.landmarks
+
+    @property
+    def frame(self) -> Frame:
+        whole = self.crop == "whole" or self.region_table is not None
+        crop = None if whole else float(self.crop)
+        return Frame(self.size, self.size, self.channels, crop=crop)
+
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
-        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
+        return read_new_images(rows, self.frame, loading, self.region_table)
 
 
 def load_listing(
@@ -123,11 +179,17 @@ def load_listing(
 
     Raises `DataError` if images or labels cannot be used.
     """
-    frame = Frame(source.size, source.size, source.channels)
+    frame = source.frame
     facts = {"images": f"{len(listing.ids):,}"}
     kept, exclusions = _not_excluded(source, listing, root, loading)
     facts |= exclusions
-    bad = find_faults(listing.store, frame, loading) if source.check else {}
+    bases = (root if root.is_dir() else root.parent, loading.base, Path())
+    regions, bad = None, {}
+    if (table := source.region_table) is not None:
+        path = locate(table.table, bases, "table")
+        regions, bad = table.regions(path, listing.ids, frame)
+    if source.check:
+        bad = find_faults(listing.store, frame, loading, regions) | bad
     bad = {position: fault for position, fault in bad.items() if kept[position]}
     if bad and not source.skip_bad:
         raise DataError(
@@ -141,17 +203,20 @@ def load_listing(
         raise DataError(f"{root}: no image remains to train on")
     labels = SideLabels({}, {})
     if source.labels is not None:
-        bases = (root if root.is_dir() else root.parent, loading.base, Path())
         labels = read_side_labels(
             locate(source.labels, bases, "labels"), listing.ids, source.classes, source.numeric
         )
-    splits = _SplitPositions.of(source, listing, np.flatnonzero(kept))
-    faces = _LabeledFaces(source, listing, labels, frame, threads(loading), splits)
+    splits = _SplitPositions.of(source, listing, labels, np.flatnonzero(kept))
+    pool = DecoderPool(threads(loading))
+    images = StoredImages(listing.store, frame, pool, checked_before=source.check, regions=regions)
+    faces = _LabeledFaces(source, listing, labels, images, splits)
     return Data(
         train=faces.split(splits.train, mirror=source.mirror),
         validation=faces.split(splits.validation, mirror=False) if len(splits.validation) else None,
-        open_labels=frozenset(),
+        test=faces.split(splits.test, mirror=False) if len(splits.test) else None,
+        open_labels=frozenset({"subject"}) if len(splits.test) else frozenset(),
         summary=facts | _facts(source, listing, labels, splits),
+        frame=frame,
     )
 
 
@@ -166,32 +231,89 @@ def _not_excluded(
     path = locate(source.without, (base, loading.base, Path()), "without")
     lines = read_lines(path, "a name in each line", "without")
     names = {line.strip() for line in lines if line.strip()}
-    unknown = sorted(names - set(listing.subjects))
+    unknown = sorted(names - set(listing.names))
     if unknown:
         raise DataError(
             f"{path}: {len(unknown)} of {len(names)} names are not subjects of the data, such as "
             f"{unknown[0]!r}; correct or remove them"
         )
-    kept = np.array([subject not in names for subject in listing.subjects])
+    kept = np.array([name not in names for name in listing.names])[listing.codes]
     excluded = f"{int((~kept).sum()):,} images of {len(names):,} subjects"
     return kept, {"excluded by `without`": excluded}
 
 
 @attrs.frozen(eq=False)
 class _SplitPositions:
-    """Positions of training and validation images, and the subjects' names."""
+    """Positions of the images of each split, and the names of the subjects.
+
+    `names` are those in training, `tested` those in the test split, and `unseen` those only there.
+    """
 
     train: Positions
     validation: Positions
+    test: Positions
     names: tuple[str, ...]
+    tested: tuple[str, ...]
+    unseen: tuple[str, ...]
 
     @classmethod
     def of(
-        cls, source: FaceImageSource, listing: FaceListing, kept: Positions
+        cls, source: FaceImageSource, listing: FaceListing, labels: SideLabels, kept: Positions
     ) -> "_SplitPositions":
-        column = Categorical.of([listing.subjects[position] for position in kept])
-        held_out = holdout_mask(column.codes.numpy(), source.validation, source.seed)
-        return cls(kept[~held_out], kept[held_out], column.names)
+        if source.split is not None or labels.splits is not None:
+            parts = _stated_splits(source, listing, labels, kept)
+        else:
+            codes = np.unique(listing.codes[kept], return_inverse=True)[1]
+            held_out = holdout_mask(codes, source.validation, source.seed)
+            parts = {"train": kept[~held_out], "validation": kept[held_out]}
+        none = kept[:0]
+        train, validation, test = (
+            parts.get(name, none).astype(np.int32)  # half the memory
+            for name in ("train", "validation", "test")
+        )
+        known = np.concatenate([train, validation])
+        names, tested = (
+            tuple(listing.names[code] for code in np.unique(listing.codes[positions]))
+            for positions in (known, test)
+        )
+        unseen = tuple(name for name in tested if name not in set(names))
+        return cls(train, validation, test, names, tested, unseen)
+
+
+def _stated_splits(
+    source: FaceImageSource, listing: FaceListing, labels: SideLabels, kept: Positions
+) -> dict[str, Positions]:
+    """Return the positions of each split by the option `split`, or the labels' column."""
+    rows = []
+    for position in kept.tolist():
+        name = listing.ids[position]
+        row: dict[str, str | None] = {"subject": listing.names[listing.codes[position]]}
+        if labels.splits is not None:
+            row["split"] = labels.splits[position]
+        rows.append(Row(name, row, name))
+    indices = split_indices(source.split, rows)
+    return {split: kept[np.asarray(chosen, np.int64)] for split, chosen in indices.items()}
+
+
+@attrs.frozen(eq=False)
+class FaceIds(Sequence[str]):
+    """The `ids` of the faces at `positions` (N,), made on access; `flipped` (N,) have a suffix.
+
+    >>> FaceIds(["a", "b"], np.array([1, 0]), np.array([False, True]))[1]
+    'a#mirror'
+    """
+
+    ids: Sequence[str]
+    positions: Positions
+    flipped: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return FaceIds(self.ids, self.positions[index], self.flipped[index])
+        return self.ids[self.positions[index]] + (MIRROR if self.flipped[index] else "")
 
 
 @attrs.frozen(eq=False)
@@ -201,8 +323,7 @@ class _LabeledFaces:
     source: FaceImageSource
     listing: FaceListing
     labels: SideLabels
-    frame: Frame
-    workers: int
+    images: StoredImages
     splits: _SplitPositions
 
     def split(self, positions: Positions, *, mirror: bool) -> Split:
@@ -212,17 +333,19 @@ class _LabeledFaces:
             flipped = np.concatenate([flipped, ~flipped])
             positions = np.concatenate([positions, positions])
         listing = self.listing
-        subject = Categorical.of([listing.subjects[i] for i in positions], self.splits.names)
+        names = self.splits.names
+        if positions is self.splits.test:
+            names += self.splits.unseen
+        code_of = {name: code for code, name in enumerate(names)}
+        table = torch.tensor([code_of.get(name, -1) for name in listing.names])
+        subject = Categorical(table[listing.codes[positions]], names)
         return Split(
-            inputs=StoredFaces(listing.store, positions, flipped, self.frame, self.workers),
+            inputs=StoredFaces.at(self.images, positions, flipped),
             columns={
                 "subject": subject,
                 **self.labels.columns(positions, flipped, self.source.swap, self.source.negate),
             },
-            ids=[
-                listing.ids[i] + (MIRROR if flip else "")
-                for i, flip in zip(positions, flipped, strict=True)
-            ],
+            ids=FaceIds(listing.ids, positions, flipped),
         )
 
 
@@ -237,6 +360,15 @@ def _facts(
         "training images": f"{len(splits.train):,}{mirrored}",
         "validation images": f"{len(splits.validation):,}",
     }
+    if len(splits.test):
+        facts["test images"] = (
+            f"{len(splits.test):,} of {len(splits.tested):,} subjects, "
+            f"{len(splits.unseen):,} unseen"
+        )
+    if source.region_table is not None:
+        facts["framing"] = f"by {type(source.region_table).__name__.lower()}"
+    elif source.crop != "whole":
+        facts["framing"] = f"{source.crop:g} of the largest centered square"
     if listing.other:
         facts["other files"] = f"{len(listing.other):,}, such as {listing.other[0]}"
     for name, values in labels.classes.items():

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 
+from mtlkit.data import Categorical, Store
 from mtlkit.plugins import DataError
-from mtlkit_face.data.stored_faces import Store
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 """Suffixes of image files."""
@@ -15,15 +17,30 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 
 @attrs.frozen(eq=False)
 class FaceListing:
-    """Faces of a store by position, with their `ids` (N,) in tables and their `subjects` (N,).
+    """Faces of a store by position, with their `ids` (N,) in tables.
 
-    `other` are the names of files that are not faces of a subject.
+    `codes` (N,) are their subjects in `names`, which are in natural order. `other` are the names of
+    files that are not faces of a subject.
     """
 
     store: Store
     ids: Sequence[str]
-    subjects: Sequence[str]
+    codes: npt.NDArray[np.int32]
+    names: tuple[str, ...]
     other: Sequence[str] = ()
+
+    @classmethod
+    def of(
+        cls, store: Store, ids: Sequence[str], subjects: Sequence[str], other: Sequence[str] = ()
+    ) -> "FaceListing":
+        """Return the listing of faces whose `subjects` (N,) are given by name."""
+        column = Categorical.of(subjects)
+        return cls(store, ids, column.codes.numpy().astype(np.int32), column.names, other)
+
+    @property
+    def subjects(self) -> list[str]:
+        """The name of the subject of each face."""
+        return [self.names[code] for code in self.codes.tolist()]
 
 
 def files_of(folder: Path) -> list[str]:

@@ -12,16 +12,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import attrs
-import numpy as np
 import torch
 from torch import Tensor
 
 from mtlkit import load_model
 from mtlkit.backbones import one_input
-from mtlkit.data import Frame, read_table
+from mtlkit.data import DecoderPool, Frame, StoredImages, read_table
 from mtlkit.plugins import DataError, replaced_file
 from mtlkit_face.data.listing import FaceListing
-from mtlkit_face.data.stored_faces import StoredFaces, chunks
+from mtlkit_face.data.stored_faces import SQUARE, chunks
 
 FRONTAL = 30.0
 """Largest absolute yaw of a frontal face, in degrees."""
@@ -66,7 +65,7 @@ class Estimator:
             output: Tensor = model(images.to(device)).outputs[task]
             return output.float().cpu()
 
-        frame = Frame(shape[1], shape[2], shape[0])
+        frame = Frame(shape[1], shape[2], shape[0], square=SQUARE)
         return cls(logits, frame, group_matrix(classes[task]))
 
     def posteriors(self, images: Tensor) -> Tensor:
@@ -161,8 +160,8 @@ def estimate_poses(
 ) -> Poses:
     """Estimate the poses of all faces of `listing`; raises `DataError` for an unreadable image."""
     count = len(listing.ids)
-    mirrored = np.zeros(count, bool)
-    faces = StoredFaces(listing.store, np.arange(count), mirrored, estimator.frame, workers)
+    pool = DecoderPool(workers)
+    faces = StoredImages(listing.store, estimator.frame, pool, checked_before=False)
     posteriors = []
     for chunk in chunks(count):
         posteriors.append(estimator.posteriors(faces[torch.arange(chunk.start, chunk.stop)]))

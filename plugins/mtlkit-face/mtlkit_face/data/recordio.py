@@ -12,13 +12,19 @@ from pathlib import Path
 from typing import BinaryIO
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 
+from mtlkit.data import RandomAccessFile
 from mtlkit.plugins import DataError
 
 MAGIC = 0xCED7230A
 HEAD = struct.Struct("<II")
 MAX_LENGTH = 64 * 1024**2
 """Largest number of bytes of a record, far above that of an image."""
+
+Offsets = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint32]
 
 _MAGIC = struct.pack("<I", MAGIC)
 _WHOLE, _FIRST, _MIDDLE, _LAST = range(4)
@@ -27,24 +33,27 @@ _LENGTH = 2**29 - 1
 
 @attrs.frozen(eq=False)
 class RecordFile:
-    """RecordIO file of `size` bytes.
+    """RecordIO file, which threads and processes can share."""
 
-    The file is opened for each read, so that threads and processes can share the object.
-    """
-
-    path: Path
-    size: int
+    file: RandomAccessFile
 
     @classmethod
     def open(cls, path: Path) -> "RecordFile":
         """Return the file at `path`; raises `DataError` if it is empty or cannot be read."""
-        try:
-            size = path.stat().st_size
-        except OSError as cause:
-            raise DataError(f"{path}: cannot be read: {cause.strerror}") from cause
-        if size == 0:
+        file = RandomAccessFile.open(path)
+        if file.size == 0:
             raise DataError(f"{path}: is empty (0 bytes); expected a RecordIO file")
-        return cls(path, size)
+        return cls(file)
+
+    @property
+    def path(self) -> Path:
+        """Path of the file."""
+        return self.file.path
+
+    @property
+    def size(self) -> int:
+        """Size of the file in bytes."""
+        return self.file.size
 
     def read(self, offset: int, most: int | None = None) -> bytes:
         """Return the payload of the record at the byte `offset`.
@@ -52,55 +61,46 @@ class RecordFile:
         With `most`, only the first `most` bytes of a record in one part are read. Raises
         `DataError` with the offset unless a complete record starts there.
         """
-        with self._opened() as file:
-            return self._record(file, offset, most)[0]
+        return self._record(offset, most)[0]
 
     def end(self, offset: int) -> int:
         """Return the offset of the byte after the record at `offset`."""
-        with self._opened() as file:
-            return self._record(file, offset, 0)[1]
+        return self._record(offset, 0)[1]
 
     def records(self, most: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield the offset and payload of every record, in order."""
         offset = 0
-        with self._opened() as file:
-            while offset < self.size:
-                payload, end = self._record(file, offset, most)
-                yield offset, payload
-                offset = end
+        while offset < self.size:
+            payload, end = self._record(offset, most)
+            yield offset, payload
+            offset = end
 
-    def _opened(self) -> BinaryIO:
-        try:
-            return self.path.open("rb")
-        except OSError as cause:
-            raise DataError(f"{self.path}: cannot be read: {cause.strerror}") from cause
-
-    def _record(self, file: BinaryIO, offset: int, most: int | None) -> tuple[bytes, int]:
+    def _record(self, offset: int, most: int | None) -> tuple[bytes, int]:
         """Return the payload, or its first `most` bytes, and the offset after the record."""
-        part, length, end = self._head(file, offset)
+        part, length, end = self._head(offset)
         if part == _WHOLE:
-            return file.read(length if most is None else min(most, length)), end
+            count = length if most is None else min(most, length)
+            return self.file.read(offset + HEAD.size, count), end
         if part != _FIRST:
             raise self._damaged(offset, "got a later part of a record, expected the first one")
-        pieces = [file.read(length)]
+        pieces = [self.file.read(offset + HEAD.size, length)]
         while part != _LAST:
             start = end
-            part, length, end = self._head(file, start)
+            part, length, end = self._head(start)
             if part not in (_MIDDLE, _LAST):
                 raise self._damaged(start, "got a new record, expected a further part of one")
-            pieces += [_MAGIC, file.read(length)]
+            pieces += [_MAGIC, self.file.read(start + HEAD.size, length)]
             if end - offset > MAX_LENGTH:
                 raise self._damaged(offset, f"the parts of a record exceed {MAX_LENGTH} bytes")
         return b"".join(pieces), end
 
-    def _head(self, file: BinaryIO, offset: int) -> tuple[int, int, int]:
+    def _head(self, offset: int) -> tuple[int, int, int]:
         """Return the part number and length at `offset`, and the offset after the padding."""
         if not 0 <= offset <= self.size - HEAD.size:
             raise self._damaged(
                 offset, f"the offset is outside of the file of {self.size} bytes; expected a record"
             )
-        file.seek(offset)
-        magic, word = HEAD.unpack(file.read(HEAD.size))
+        magic, word = HEAD.unpack(self.file.read(offset, HEAD.size))
         if magic != MAGIC:
             raise self._damaged(offset, f"got the magic number {magic:08x}, expected {MAGIC:08x}")
         part, length = word >> 29, word & _LENGTH
@@ -116,6 +116,22 @@ class RecordFile:
                 offset, f"got a record of {length} bytes, but the file ends at {self.size}"
             )
         return part, length, end
+
+    def single_parts(self, offsets: Offsets) -> tuple[Offsets, Words]:
+        """Return the length (N,) of records in one part, and the first two words (N, 2) of each.
+
+        The length of any other record, and of a damaged one, is -1. Reads 16 bytes of each record.
+        """
+        inside = (offsets >= 0) & (offsets <= self.size - 16)
+        if not inside.any():
+            return np.full(len(offsets), -1), np.zeros((len(offsets), 2), np.uint32)
+        content = np.memmap(self.path, np.uint8, "r")
+        rows = content[np.where(inside, offsets, 0)[:, None] + np.arange(16)]
+        words = rows.view("<u4")
+        lengths = (words[:, 1] & _LENGTH).astype(np.int64)
+        whole = inside & (words[:, 0] == MAGIC) & (words[:, 1] >> 29 == _WHOLE)
+        whole &= (lengths <= MAX_LENGTH) & (offsets + HEAD.size + lengths <= self.size)
+        return np.where(whole, lengths, -1), words[:, 2:]
 
     def _damaged(self, offset: int, reason: str) -> DataError:
         return DataError(
@@ -163,11 +179,35 @@ def _pieces(payload: bytes) -> list[bytes]:
     return [*pieces, payload[start:]]
 
 
-def read_index(path: Path) -> dict[int, int]:
-    """Read the offset of each record by its key, from lines ``key<TAB>offset``.
+def read_index(path: Path) -> tuple[Offsets, Offsets]:
+    """Read keys (N,), ascending, and offsets (N,) of records, from lines ``key<TAB>offset``.
 
     Raises `DataError` with the line number for an invalid line or a duplicate key.
     """
+    import pyarrow
+    from pyarrow import csv
+
+    names = ("key", "offset")
+    integers = dict.fromkeys(names, pyarrow.int64())
+    try:
+        table = csv.read_csv(
+            path,
+            csv.ReadOptions(column_names=names),
+            csv.ParseOptions(delimiter="\t", ignore_empty_lines=False),
+            csv.ConvertOptions(column_types=integers, null_values=[], strings_can_be_null=False),
+        )
+        keys, offsets = (np.array(table[name].to_numpy()) for name in names)
+    except (pyarrow.ArrowInvalid, OSError):
+        keys, offsets = _read_lines(path)  # spaces for the tab, or an error with its line
+    if (keys[1:] <= keys[:-1]).any():
+        order = keys.argsort(kind="stable")
+        keys, offsets = keys[order], offsets[order]
+        if (keys[1:] == keys[:-1]).any():
+            _read_lines(path)
+    return keys, offsets
+
+
+def _read_lines(path: Path) -> tuple[Offsets, Offsets]:
     offsets: dict[int, int] = {}
     try:
         with path.open(encoding="ascii") as file:
@@ -187,4 +227,4 @@ def read_index(path: Path) -> dict[int, int]:
         raise DataError(f"{path}: is not an index: {cause}") from cause
     if not offsets:
         raise DataError(f"{path}: is empty; expected lines of a key and an offset")
-    return offsets
+    return np.array([*offsets]), np.array([*offsets.values()])

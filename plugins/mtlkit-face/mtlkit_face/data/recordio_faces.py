@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 
 from mtlkit.plugins import DataError
-from mtlkit_face.data.recordio import RecordFile, read_index
+from mtlkit_face.data.recordio import Offsets, RecordFile, read_index
 
 HEADER = struct.Struct("<IfQQ")
 MAX_SUBJECTS = 2**24
@@ -23,7 +25,10 @@ _RANGE_LABELS = 2  # numbers in record 0
 _MAX_LABELS = 64  # more labels indicate a damaged header
 _MAX_HEADER = HEADER.size + 4 * _MAX_LABELS
 
+_CHUNK = 2**16  # records whose headers are read at once
+
 Progress = Callable[[str, int, int], None]
+Subjects = npt.NDArray[np.int32]
 
 
 @attrs.frozen
@@ -54,67 +59,91 @@ def parse_header(payload: bytes) -> Header:
 
 @attrs.frozen(eq=False)
 class RecordFaces:
-    """Images of a RecordIO file by position: their keys, offsets and subjects."""
+    """Images of a RecordIO file by position: their keys and offsets."""
 
     file: RecordFile
-    keys: Sequence[int]
-    offsets: Sequence[int]
-    subjects: Sequence[int]
+    keys: Sequence[int] | Offsets
+    offsets: Offsets
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.offsets)
 
     def read(self, position: int, /) -> bytes:
-        payload = self.file.read(self.offsets[position])
+        payload = self.file.read(int(self.offsets[position]))
         return payload[parse_header(payload).start :]
 
     def place(self, position: int, /) -> str:
         return f"{self.file.path}, record {self.keys[position]} at byte {self.offsets[position]}"
 
 
-def open_record_faces(path: Path, progress: Progress) -> RecordFaces:
-    """Open the images of the file at `path`, by its index (``.idx``) or by a scan of all records.
+def open_record_faces(path: Path, progress: Progress) -> tuple[RecordFaces, Subjects]:
+    """Open the images of the file at `path`, and the number of the subject (N,) of each.
 
-    Only labels are read. If the folder has a file ``property``, with the number of subjects, height
-    and width, labels are checked against it. Raises `DataError` if file, index, record 0 and
-    ``property`` are inconsistent, or if a label is not the number of a subject.
+    The index (``.idx``) lists the records; without it, all are scanned. Only labels are read. If
+    the folder has a file ``property``, with the number of subjects, height and width, labels are
+    checked against it. Raises `DataError` if file, index, record 0 and ``property`` are
+    inconsistent, or if a label is not the number of a subject.
     """
     file = RecordFile.open(path)
     index = path.with_suffix(".idx")
     if index.exists():
-        offsets = _indexed(file, index)
+        keys, offsets = _indexed(file, index)
     else:
-        offsets = {number: offset for number, (offset, _) in enumerate(file.records(most=0))}
-    offsets = _image_offsets(file, offsets)
-    subjects = []
-    for number, (key, offset) in enumerate(offsets.items(), start=1):
-        subjects.append(_subject(file, key, offset))
-        if number % 4096 == 0 or number == len(offsets):
-            progress("reading labels", number, len(offsets))
+        offsets = np.fromiter((offset for offset, _ in file.records(most=0)), np.int64)
+        keys = np.arange(len(offsets))
+    labels, has_image = _read_headers(file, keys, offsets, progress)
+    images = _images(file, keys, offsets, has_image)
+    keys, offsets, labels = keys[images], offsets[images], labels[images]
+    wrong = np.flatnonzero(~((labels >= 0) & (labels < MAX_SUBJECTS) & (labels == labels // 1)))
+    if len(wrong):
+        first = int(wrong[0])
+        raise _not_a_subject(file, int(keys[first]), int(offsets[first]), float(labels[first]))
+    subjects = labels.astype(np.int32)
     _check_property(path.with_name("property"), subjects)
-    return RecordFaces(file, [*offsets], [*offsets.values()], subjects)
+    consecutive = len(keys) and keys[-1] - keys[0] == len(keys) - 1
+    short = range(int(keys[0]), int(keys[-1]) + 1) if consecutive else keys
+    return RecordFaces(file, short, offsets), subjects
 
 
-def _indexed(file: RecordFile, index: Path) -> dict[int, int]:
-    offsets = read_index(index)
-    last = max(offsets.values())
-    end = file.end(last)
+def _indexed(file: RecordFile, index: Path) -> tuple[Offsets, Offsets]:
+    keys, offsets = read_index(index)
+    end = file.end(int(offsets.max()))
     if end != file.size:
         raise DataError(
             f"{index}: its last record ends at byte {end}, but {file.path} has {file.size} bytes; "
             f"the index is truncated or of another file. Copy it again, or delete it to scan the "
             f"file instead"
         )
-    return dict(sorted(offsets.items()))
+    return keys, offsets
 
 
-def _image_offsets(file: RecordFile, offsets: dict[int, int]) -> dict[int, int]:
-    """Return the offsets of images by key: those in the range of record 0, or all without one."""
-    if 0 not in offsets:
-        return offsets
-    header = _header(file, 0, offsets[0])
-    if _has_image(file, offsets[0], header):
-        return offsets
+def _read_headers(
+    file: RecordFile, keys: Offsets, offsets: Offsets, progress: Progress
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Return the first label (N,) of each record, and whether an image follows it."""
+    labels = np.empty(len(keys), np.float32)
+    has_image = np.empty(len(keys), np.bool_)
+    for start in range(0, len(keys), _CHUNK):
+        part = slice(start, min(start + _CHUNK, len(keys)))
+        lengths, words = file.single_parts(offsets[part])
+        labels[part] = words[:, 1].copy().view("<f4")
+        has_image[part] = lengths > HEADER.size
+        for place in start + np.flatnonzero((lengths < HEADER.size) | (words[:, 0] != 0)):
+            offset = int(offsets[place])
+            header = _header(file, int(keys[place]), offset)
+            labels[place] = header.labels[0]
+            has_image[place] = len(file.read(offset, _MAX_HEADER + 1)) > header.start
+        progress("reading labels", part.stop, len(keys))
+    return labels, has_image
+
+
+def _images(
+    file: RecordFile, keys: Offsets, offsets: Offsets, has_image: npt.NDArray[np.bool_]
+) -> slice:
+    """Return the part of the records that are images: those that record 0 lists, or all."""
+    if keys[0] != 0 or has_image[0]:
+        return slice(None)
+    header = _header(file, 0, int(offsets[0]))
     if not header.listed or len(header.labels) != _RANGE_LABELS:
         raise DataError(
             f"{file.path}, record 0: got {len(header.labels)} label and no image, expected an "
@@ -126,31 +155,28 @@ def _image_offsets(file: RecordFile, offsets: dict[int, int]) -> dict[int, int]:
             f"{file.path}, record 0: got {images:g} and {every:g}, expected the keys at which "
             f"images and all records end"
         )
-    missing = [key for key in range(1, int(every)) if key not in offsets]
-    if missing:
+    last = int(every) - 1
+    missing = np.setdiff1d(np.arange(1, last + 1), keys, assume_unique=True)
+    if len(missing):
         raise DataError(
-            f"{file.path}: record 0 lists the records 1 to {int(every) - 1}; the index lacks "
+            f"{file.path}: record 0 lists the records 1 to {last}; the index lacks "
             f"{len(missing)} of them, such as {missing[0]}"
         )
-    more = [key for key in offsets if key >= every]
-    if more:
+    more = keys[keys > last]
+    if len(more):
         raise DataError(
-            f"{file.path}: record 0 lists the records 1 to {int(every) - 1}, but the index has "
+            f"{file.path}: record 0 lists the records 1 to {last}, but the index has "
             f"{len(more)} more, such as {more[0]}"
         )
-    for key in range(1, int(every)):
-        is_image = _has_image(file, offsets[key], _header(file, key, offsets[key]))
-        if is_image != (key < images):
-            raise DataError(
-                f"{file.path}, record {key}: got {'an' if is_image else 'no'} image, but record 0 "
-                f"lists images up to record {int(images) - 1}"
-            )
-    return {key: offsets[key] for key in range(1, int(images))}
-
-
-def _has_image(file: RecordFile, offset: int, header: Header) -> bool:
-    """Return whether the record at `offset` has bytes after its header."""
-    return len(file.read(offset, _MAX_HEADER + 1)) > header.start
+    # keys are 0 to `last` now, their own positions
+    wrong = np.flatnonzero(has_image[1:] != (keys[1:] < images))
+    if len(wrong):
+        key = int(wrong[0]) + 1
+        raise DataError(
+            f"{file.path}, record {key}: got {'an' if has_image[key] else 'no'} image, but record "
+            f"0 lists images up to record {int(images) - 1}"
+        )
+    return slice(1, int(images))
 
 
 def _header(file: RecordFile, key: int, offset: int) -> Header:
@@ -161,20 +187,17 @@ def _header(file: RecordFile, key: int, offset: int) -> Header:
         raise DataError(f"{file.path}, record {key} at byte {offset}: {cause}") from cause
 
 
-def _subject(file: RecordFile, key: int, offset: int) -> int:
+def _not_a_subject(file: RecordFile, key: int, offset: int, label: float) -> DataError:
     location = f"{file.path}, record {key} at byte {offset}"
-    label = _header(file, key, offset).labels[0]
-    if not math.isfinite(label) or label < 0 or not label.is_integer():
-        raise DataError(f"{location}: got the label {label:g}, expected the number of a subject")
-    if label >= MAX_SUBJECTS:
-        raise DataError(
-            f"{location}: got the label {label:.0f}, expected one below {MAX_SUBJECTS}, the limit "
-            f"of exact numbers in float32"
-        )
-    return int(label)
+    if label < MAX_SUBJECTS or not math.isfinite(label):
+        return DataError(f"{location}: got the label {label:g}, expected the number of a subject")
+    return DataError(
+        f"{location}: got the label {label:.0f}, expected one below {MAX_SUBJECTS}, the limit "
+        f"of exact numbers in float32"
+    )
 
 
-def _check_property(path: Path, subjects: Sequence[int]) -> None:
+def _check_property(path: Path, subjects: Subjects) -> None:
     """Check the labels against the file ``property``, if it exists."""
     if not path.exists():
         return
@@ -185,8 +208,8 @@ def _check_property(path: Path, subjects: Sequence[int]) -> None:
             f"{path}: got {text[:80]!r}, expected the number of subjects, height and width"
         )
     count = int(numbers[0])
-    if subjects and max(subjects) >= count:
+    if len(subjects) and subjects.max() >= count:
         raise DataError(
             f"{path}: has {count} subjects, numbered from 0, but a record has the label "
-            f"{max(subjects)}"
+            f"{subjects.max()}"
         )

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from mtlkit.data import FORMATS
+from mtlkit.data import FORMATS, Store
 from mtlkit.plugins import DataError, replaced_file
 from mtlkit_face.data.recordio import RecordWriter
 from mtlkit_face.data.recordio_faces import HEADER, MAX_SUBJECTS
-from mtlkit_face.data.stored_faces import Store
 
 
 def pack(store: Store, subjects: Sequence[str], out: Path) -> None:

@@ -53,7 +53,11 @@ class Rendered(DataSource, FaceSet):
     labels: Path | None = None
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
-        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
+        return read_new_images(rows, self.frame, loading)
+
+    @property
+    def frame(self) -> Frame:
+        return Frame(self.size, self.size, self.channels, crop=1.0)
 
     def load(self, loading: Loading) -> Data:
         """Render or load the faces of the training, validation and test splits.

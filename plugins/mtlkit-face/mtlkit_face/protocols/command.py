@@ -230,7 +230,8 @@ def _evaluate(
     model = load_model(run, catalog).network
     weights = hashlib.sha256(RunFolder(run).model.read_bytes()).hexdigest()
     file = run / "recipe.yaml"
-    mistakes = [str(problem) for problem in protocol.problems(load_recipe(file, catalog).terms())]
+    trained = load_recipe(file, catalog)
+    mistakes = [str(problem) for problem in protocol.problems(trained.terms())]
     if mistakes:
         raise DataError(f"{run}: {'; '.join(mistakes)}")
     target = out or run / "protocols" / protocol.prefix.removeprefix("face/")
@@ -246,7 +247,7 @@ def _evaluate(
     if threads is not None:
         torch.set_num_threads(threads)
     with progress_bar("embedding pictures") as progress:
-        outcome = protocol.outcome(model, progress, weights)
+        outcome = protocol.outcome(model, progress, weights, trained.data.frame)
     _write(target, run, file.read_text(encoding="utf-8"), outcome, scores=scores)
     _print_results(outcome)
     click.echo(f"\nreport: {target / 'report.html'}")

@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mtlkit.backbones import one_input
+from mtlkit.data import Frame
 from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit_face.identification.template import template
 from mtlkit_face.protocols.mode import Mode
-from mtlkit_face.protocols.pictures import Decoded, FaceImage, decode
+from mtlkit_face.protocols.pictures import Decoded, FaceImage, decode_picture
 from mtlkit_face.protocols.protocol import Progress, Protocol
 from mtlkit_face.protocols.result import Preprocessing
 
@@ -58,6 +59,7 @@ class ImageEmbedder:
     It counts `embedded` pictures and their `sizes` before resizing, and stores in `failed` the
     errors of pictures without a template, by name. `progress` is called after each batch with the
     number of pictures done and expected. `weights` is the SHA-256 of the model's file, or None.
+    `frame` is that of the images of training; None is the largest centered rectangle.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class ImageEmbedder:
         model: MultiTaskModel,
         progress: Progress,
         weights: str | None = None,
+        frame: Frame | None = None,
     ) -> None:
         inputs = one_input(model.assembly.inputs, config.name)
         shape = inputs.shape
@@ -80,8 +83,12 @@ class ImageEmbedder:
                 f"the tasks are {', '.join(model.tasks)}"
             )
         self.shape = shape
+        frame = frame or Frame(shape[1], shape[2], shape[0], crop=1.0)
+        self.frame = attrs.evolve(frame, reduce=True, square=None)
         self.weights = weights
-        self.preprocessing = Preprocessing(shape=shape, mean=inputs.mean, std=inputs.std)
+        self.preprocessing = Preprocessing(
+            shape=shape, mean=inputs.mean, std=inputs.std, crop=self.frame.crop
+        )
         self.embedded = 0
         self.sizes: collections.Counter[tuple[int, int]] = collections.Counter()
         self.failed: dict[str, str] = {}
@@ -121,7 +128,7 @@ class ImageEmbedder:
 
     def _decoded(self, picture: FaceImage) -> Decoded | str:
         try:
-            return decode(picture, self.shape)
+            return decode_picture(picture, self.frame)
         except DataError as cause:
             return str(cause)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import attrs
 
-from mtlkit.data import ClassTarget, Data
+from mtlkit.data import ClassTarget, Data, Frame
 from mtlkit.evaluators import EvaluationContext, EvaluationResult, Evaluator
 from mtlkit.plugins import LossTerm, MultiTaskModel, Problem, at_least, member_of
 from mtlkit_face.metrics.intervals import REPLICATES
@@ -73,8 +73,13 @@ class Protocol(Evaluator):
         model: MultiTaskModel,
         progress: Progress = no_progress,
         weights: str | None = None,
+        frame: Frame | None = None,
     ) -> "ProtocolReport":
-        """Evaluate a model, whose file has the SHA-256 `weights`, and return results and report."""
+        """Evaluate a model, and return results and report.
+
+        `weights` is the SHA-256 of its file, and `frame` the frame of its training images; None is
+        the largest centered rectangle.
+        """
 
     def evaluate(self, context: EvaluationContext) -> EvaluationResult:
-        return self.outcome(context.model).evaluation_result()
+        return self.outcome(context.model, frame=context.data.frame).evaluation_result()

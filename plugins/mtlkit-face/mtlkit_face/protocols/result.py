@@ -53,18 +53,24 @@ def over_folds(
 class Preprocessing:
     """Preprocessing of an aligned picture: resized to `shape` (channels, height, width), gray or
     RGB in 8 bits, then (pixel - `mean`) / `std`. With `margin` the face box, enlarged by this part
-    of its sides, is cropped first.
+    of its sides, is cropped first; else `crop` of the largest centered rectangle of this aspect
+    ratio, or with None the whole picture is squeezed.
     """
 
     shape: tuple[int, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     margin: float | None = None
+    crop: float | None = None
 
     def __str__(self) -> str:
         channels, height, width = self.shape
         colors = "gray" if channels == 1 else "RGB"
-        cut = "" if self.margin is None else f"face boxes with a margin of {self.margin:g}, "
+        cut = "squeezed, " if self.crop is None else ""
+        if self.crop is not None and self.crop < 1:
+            cut = f"{self.crop:.0%} of the largest centered rectangle, "
+        if self.margin is not None:
+            cut = f"face boxes with a margin of {self.margin:g}, "
         mean, std = _text(self.mean), _text(self.std)
         return f"{cut}{colors}, {width} x {height}, (pixel - {mean}) / {std}"
 

@@ -1,7 +1,9 @@
 """Faces in RecordIO: the two layouts that exist, packing, and files that contradict themselves."""
 
+import gc
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ from mtlkit_face.data.folder import list_folder
 from mtlkit_face.data.recordio import RecordWriter
 from mtlkit_face.data.recordio_faces import HEADER, open_record_faces, parse_header
 from mtlkit_face.data.recordio_pack import pack
-from mtlkit_face.data.records import list_records
+from mtlkit_face.data.records import FaceRecords, list_records
 from PIL import Image
 
+from mtlkit.data import Loading
 from mtlkit.plugins import DataError
 
 
@@ -60,9 +63,9 @@ def test_a_packed_folder_is_read_again(tmp_path):
     folder = tree(tmp_path / "in", {"b": ["2.png", "1.png"], "a": ["x.png"]})
     listing = list_folder(folder)
     pack(listing.store, listing.subjects, tmp_path / "out/train.rec")
-    faces = open_record_faces(tmp_path / "out/train.rec", silent)
+    faces, subjects = open_record_faces(tmp_path / "out/train.rec", silent)
     assert list(faces.keys) == [1, 2, 3]
-    assert list(faces.subjects) == [0, 1, 1]
+    assert list(subjects) == [0, 1, 1]
     order = ["a/x.png", "b/1.png", "b/2.png"]
     assert [faces.read(i) for i in range(3)] == [(folder / name).read_bytes() for name in order]
     assert (tmp_path / "out/property").read_text() == "2,8,8\n"
@@ -75,7 +78,7 @@ def test_a_packed_folder_is_read_again(tmp_path):
 def test_the_records_of_subjects_hold_the_keys_of_their_images(tmp_path):
     listing = list_folder(tree(tmp_path / "in", {"b": ["2.png", "1.png"], "a": ["x.png"]}))
     pack(listing.store, listing.subjects, tmp_path / "train.rec")
-    faces = open_record_faces(tmp_path / "train.rec", silent)
+    faces, _ = open_record_faces(tmp_path / "train.rec", silent)
     payloads = [payload for _, payload in faces.file.records()]
     labels = [parse_header(payload).labels for payload in payloads]
     assert labels == [(4, 6), (0,), (1,), (1,), (1, 2), (2, 4)]
@@ -85,21 +88,21 @@ def test_the_records_of_subjects_hold_the_keys_of_their_images(tmp_path):
 def test_a_set_without_announcement_is_read_whole(tmp_path, index):
     """``im2rec``: images from key 0 on, and any order of keys."""
     path = record_file(tmp_path / "a.rec", [(0, scalar(3, b"x")), (1, scalar(0, b"y"))], index)
-    faces = open_record_faces(path, silent)
+    faces, subjects = open_record_faces(path, silent)
     assert [faces.read(i) for i in range(len(faces))] == [b"x", b"y"]
-    assert list(faces.subjects) == [3, 0]
+    assert list(subjects) == [3, 0]
 
 
 def test_an_image_with_several_labels_has_the_first(tmp_path):
     path = record_file(tmp_path / "a.rec", [(0, listed(7, 0.5, image=b"x"))])
-    faces = open_record_faces(path, silent)
-    assert list(faces.subjects) == [7]
+    faces, subjects = open_record_faces(path, silent)
+    assert list(subjects) == [7]
     assert faces.read(0) == b"x"
 
 
 def test_shuffled_keys_come_in_order(tmp_path):
     path = record_file(tmp_path / "a.rec", [(9, scalar(1, b"x")), (4, scalar(2, b"y"))])
-    assert list(open_record_faces(path, silent).keys) == [4, 9]
+    assert list(open_record_faces(path, silent)[0].keys) == [4, 9]
 
 
 def test_progress_is_told(tmp_path):
@@ -198,7 +201,32 @@ def test_many_threads_read_what_one_reads(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 
     payloads = [(key, scalar(key, bytes([key]) * 50)) for key in range(64)]
-    faces = open_record_faces(record_file(tmp_path / "a.rec", payloads), silent)
+    faces, _ = open_record_faces(record_file(tmp_path / "a.rec", payloads), silent)
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(faces.read, np.arange(64).tolist()))
     assert found == [bytes([key]) * 50 for key in range(64)]
+
+
+def test_an_index_keeps_at_most_24_bytes_a_record(tmp_path):
+    """Offsets, labels, and the order of the split together."""
+    count = 20_000
+    payloads = [(key, scalar(key // 50, b"x")) for key in range(count)]
+    path = record_file(tmp_path / "a.rec", payloads)
+    source = FaceRecords(file=path, check=False)
+    source.load(Loading())  # imports what it needs
+    gc.collect()
+    tracemalloc.start()
+    data = source.load(Loading())
+    gc.collect()
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    codes = data.train.categorical("subject").codes  # memory of torch is not traced
+    assert kept + codes.numel() * codes.element_size() < 24 * count
+
+
+def test_an_index_of_another_file_of_the_same_size_is_noticed(tmp_path):
+    path = record_file(tmp_path / "a.rec", [(0, scalar(1, b"x" * 8)), (1, scalar(1, b"y" * 40))])
+    other = record_file(tmp_path / "b.rec", [(0, scalar(1, b"x" * 40)), (1, scalar(1, b"y" * 8))])
+    path.with_suffix(".idx").write_bytes(other.with_suffix(".idx").read_bytes())
+    with pytest.raises(DataError, match=r"a\.rec, byte 72: got the magic number 79797979"):
+        open_record_faces(path, silent)

@@ -14,7 +14,7 @@ from mtlkit_face.protocols.pairs.cfp import CFP, Faces
 from mtlkit_face.protocols.pairs.lfw import LFW, read_lfw
 from mtlkit_face.protocols.pairs.scores import score_parts
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
-from mtlkit_face.protocols.pictures import Box, FaceImage, decode
+from mtlkit_face.protocols.pictures import FaceImage, decode_picture
 from mtlkit_face.protocols.protocol import no_progress
 from mtlkit_face.protocols.score_file import write_scores
 from mtlkit_face.protocols.templates.ijb_a import IJBA
@@ -23,7 +23,7 @@ from PIL import Image
 from mtlkit import Role, Task
 from mtlkit.assembly import Assembly
 from mtlkit.backbones import MLP
-from mtlkit.data import ClassTarget, InputSpec
+from mtlkit.data import BoxRegion, ClassTarget, Frame, InputSpec
 from mtlkit.model import assemble
 from mtlkit.plugins import DataError
 from mtlkit.routers import BranchSelection, Grouped
@@ -42,6 +42,10 @@ def every(sets, **options):
         "bin": VerificationBin(file=sets / "pairs.bin", fold_count=2, **options),
         "ijb-a": IJBA(images=sets / "ijb-a/aligned", protocol=sets / "ijb-a", splits=2, **options),
     }
+
+
+def decode(picture, shape):
+    return decode_picture(picture, Frame(*shape[1:], shape[0], crop=1.0, reduce=True))
 
 
 def score_pairs(pairs, embedder):
@@ -142,6 +146,7 @@ def test_a_result_has_its_setup_and_measures(sets, model, name, mode):
         assert result["weights"] == "5ha256"
         assert result["preprocessing"] == {
             "shape": [1, 8, 8], "mean": [127.5], "std": [128.0], "margin": None,
+            "crop": 1.0,
         }  # fmt: skip
         for key, measure in result["measures"].items():
             assert measure["interval"].startswith("bootstrap over ")
@@ -347,17 +352,17 @@ def test_pictures_become_what_the_model_takes(tmp_path):
     assert decode(picture, (3, 4, 4)).pixels.shape == (3, 4, 4)
     assert decode(picture, (1, 2, 6)).pixels.shape == (1, 2, 6)
     assert decode(picture, (1, 2, 6)).size == (4, 4)
-    part = attrs.evolve(picture, box=Box(left=1, top=1, width=2, height=2))
+    part = attrs.evolve(picture, box=BoxRegion(1, 1, 2, 2))
     np.testing.assert_array_equal(
         decode(part, (3, 2, 2)).pixels, decode(picture, (3, 4, 4)).pixels[:, 1:3, 1:3]
     )
-    wide = attrs.evolve(picture, box=Box(left=0, top=0, width=4, height=2, margin=0.5))
-    assert wide.box.corners() == (-2, -3, 6, 5)
+    wide = attrs.evolve(picture, box=BoxRegion(0, 0, 4, 2, 0.5))
+    assert wide.box.corners(Frame(8, 8, 3)) == (-2, -3, 6, 5)
     padded = decode(wide, (3, 8, 8)).pixels
     np.testing.assert_array_equal(padded[:, 3:7, 2:6], decode(picture, (3, 4, 4)).pixels)
     assert padded[:, :3].sum() == 0
-    outside = attrs.evolve(picture, box=Box(left=9, top=0, width=2, height=2))
-    with pytest.raises(DataError, match="its face box lies outside of the 4 x 4 picture"):
+    outside = attrs.evolve(picture, box=BoxRegion(9, 0, 2, 2))
+    with pytest.raises(DataError, match="its box lies outside of the 4 x 4 picture"):
         decode(outside, (3, 2, 2))
 
 

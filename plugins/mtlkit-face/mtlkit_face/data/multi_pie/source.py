@@ -7,7 +7,18 @@ from typing import Any
 import attrs
 import numpy as np
 
-from mtlkit.data import Data, DataSource, Frame, Loading, Split, read_new_images, threads
+from mtlkit.data import (
+    Data,
+    DataSource,
+    DecoderPool,
+    FileStore,
+    Frame,
+    Loading,
+    Split,
+    StoredImages,
+    read_new_images,
+    threads,
+)
 from mtlkit.plugins import DataError, at_least, between, one_of
 from mtlkit_face.data.holdout import holdout_mask
 from mtlkit_face.data.image_source import gray_or_rgb
@@ -17,7 +28,7 @@ from mtlkit_face.data.multi_pie.completeness import Shortfall
 from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, LIGHTS, RECORDED, ROOM_AGAIN
 from mtlkit_face.data.multi_pie.settings import SETTINGS, MultiPieSetting
 from mtlkit_face.data.multi_pie.tree import CAMERA_NUMBERS, Index, Pictures, read_tree
-from mtlkit_face.data.stored_faces import FileStore, StoredFaces, fault_report, find_faults
+from mtlkit_face.data.stored_faces import SQUARE, StoredFaces, fault_report, find_faults
 
 
 def _neutral(_: object, field: "attrs.Attribute[int]", value: object) -> None:
@@ -67,7 +78,11 @@ class MultiPie(DataSource):
     check: bool = True
 
     def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
-        return read_new_images(rows, Frame(self.size, self.size, self.channels), loading)
+        return read_new_images(rows, self.frame, loading)
+
+    @property
+    def frame(self) -> Frame:
+        return Frame(self.size, self.size, self.channels, crop=1.0)
 
     def load(self, loading: Loading) -> Data:
         """Load the pictures of the setting; raises `DataError` if the tree does not match it."""
@@ -86,15 +101,15 @@ class MultiPie(DataSource):
             )
             raise DataError("\n".join(lines))
         store = FileStore(folder, [names[index] for index in chosen])
-        frame = Frame(self.size, self.size, self.channels)
+        frame = Frame(self.size, self.size, self.channels, square=SQUARE)
         bad = find_faults(store, frame, loading) if self.check else {}
         if bad:
             report = fault_report(str(folder), store, bad)
             raise DataError(f"{report}\nrepair them, or copy them again")
         splits = _SplitPositions.of(pictures, self, setting)
-        faces = _MultiPieFaces(
-            store, pictures, setting, self.neutral_light, frame, threads(loading)
-        )
+        pool = DecoderPool(threads(loading))
+        images = StoredImages(store, frame, pool, checked_before=self.check)
+        faces = _MultiPieFaces(store, pictures, setting, self.neutral_light, images)
         return Data(
             train=faces.split(splits.train),
             validation=faces.split(splits.validation) if len(splits.validation) else None,
@@ -148,8 +163,7 @@ class _MultiPieFaces:
     pictures: Pictures
     setting: MultiPieSetting
     neutral_light: int
-    frame: Frame
-    workers: int
+    images: StoredImages
 
     def split(self, positions: Index) -> Split:
         """Return the pictures at `positions`; vocabularies are those of the whole setting."""
@@ -172,9 +186,8 @@ class _MultiPieFaces:
             "neutral_light": label_column(neutral, (0, 1), ("no", "yes")),
             "expression": label_column(shown.expression, expressions, EXPRESSIONS),
         }
-        mirrored = np.zeros(len(positions), bool)
         return Split(
-            inputs=StoredFaces(self.store, positions, mirrored, self.frame, self.workers),
+            inputs=StoredFaces.at(self.images, positions),
             columns=columns,
             ids=[Path(self.store.names[position]).stem for position in positions],
         )

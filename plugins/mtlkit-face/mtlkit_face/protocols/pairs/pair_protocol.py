@@ -5,6 +5,7 @@ from typing import Any
 
 import attrs
 
+from mtlkit.data import Frame
 from mtlkit.evaluators import Block, Text
 from mtlkit.plugins import DataError, MultiTaskModel, above, at_least, each
 from mtlkit_face.metrics.charts import roc_and_det, score_histogram
@@ -87,8 +88,9 @@ class PairProtocol(Protocol):
         model: MultiTaskModel,
         progress: Progress = no_progress,
         weights: str | None = None,
+        frame: Frame | None = None,
     ) -> ProtocolReport:
-        embedder = ImageEmbedder(self, model, progress, weights)
+        embedder = ImageEmbedder(self, model, progress, weights, frame)
         parts = self.pair_sets()
         rules = RULES[self.mode]
         results: dict[str, ProtocolResult] = {}

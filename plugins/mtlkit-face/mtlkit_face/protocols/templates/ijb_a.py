@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 import numpy as np
 
+from mtlkit.data import Frame
 from mtlkit.evaluators import Block, Text
 from mtlkit.plugins import (
     DataError,
@@ -95,8 +96,9 @@ class IJBA(Protocol):
         model: MultiTaskModel,
         progress: Progress = no_progress,
         weights: str | None = None,
+        frame: Frame | None = None,
     ) -> ProtocolReport:
-        embedder = ImageEmbedder(self, model, progress, weights)
+        embedder = ImageEmbedder(self, model, progress, weights, frame)
         templates = self.template_set()
         with store_templates(templates.sightings.pictures, embedder) as store:
             return self._report(templates, store, embedder)

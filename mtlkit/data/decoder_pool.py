@@ -1,0 +1,49 @@
+"""Threads that decode samples, started on the first use and kept between batches."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import attrs
+
+T = TypeVar("T")
+
+
+@attrs.frozen(eq=False)
+class DecoderPool:
+    """Calls a function for each item of a batch, in up to `workers` threads.
+
+    The threads start with the first batch and end when the pool is released. They help functions
+    that release the interpreter's lock, as decoders of images do.
+
+    >>> DecoderPool(2).map(abs, [-3, 2, -1])
+    [3, 2, 1]
+    """
+
+    workers: int
+    _threads: list[ThreadPoolExecutor] = attrs.field(init=False, factory=list)
+
+    def map(self, function: Callable[[int], T], items: Sequence[int]) -> list[T]:
+        """Return the results in the order of `items`; raise the first error in this order."""
+        # a task for each image costs as much as decoding a small one
+        size = -(-len(items) // (2 * self.workers))
+        if self.workers == 1 or size == 0:
+            return [function(item) for item in items]
+        if not self._threads:
+            self._threads.append(ThreadPoolExecutor(self.workers, "decoder"))
+        chunks = [items[start : start + size] for start in range(0, len(items), size)]
+        tasks = [
+            self._threads[0].submit(lambda part: [function(item) for item in part], chunk)
+            for chunk in chunks
+        ]
+        try:
+            return [result for task in tasks for result in task.result()]
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def __getstate__(self) -> int:
+        return self.workers
+
+    def __setstate__(self, workers: int) -> None:
+        self.__init__(workers)  # type: ignore[misc]

@@ -1,0 +1,72 @@
+"""Reading parts of a file by position, from many threads, through one handle."""
+
+import os
+import weakref
+from pathlib import Path
+
+import attrs
+
+from mtlkit.errors import DataError
+
+
+@attrs.frozen(eq=False)
+class RandomAccessFile:
+    """File of `size` bytes that is opened on the first read and stays open.
+
+    Reads are independent, so threads share the object, and a copy in another process opens the file
+    again. A file whose size is no longer `size` is refused.
+    """
+
+    path: Path
+    size: int
+    _handle: list[int] = attrs.field(init=False, factory=list)
+
+    @classmethod
+    def open(cls, path: Path) -> "RandomAccessFile":
+        """Return the file at `path`; raise `DataError` if it is missing."""
+        try:
+            return cls(path, path.stat().st_size)
+        except OSError as cause:
+            raise _unreadable(path, cause) from cause
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Return `count` bytes from `offset` on; `DataError` unless the file has them."""
+        try:
+            content = os.pread(self._opened(), count, offset)
+            while 0 < len(content) < count and (more := self._rest(offset, count, content)):
+                content += more
+        except OSError as cause:
+            raise _unreadable(self.path, cause) from cause
+        if len(content) != count:
+            raise DataError(
+                f"{self.path}: got {len(content)} bytes at byte {offset}, expected {count}; the "
+                f"file is truncated, copy it again"
+            )
+        return content
+
+    def _rest(self, offset: int, count: int, content: bytes) -> bytes:
+        return os.pread(self._opened(), count - len(content), offset + len(content))
+
+    def _opened(self) -> int:
+        if self._handle:
+            return self._handle[0]
+        handle = os.open(self.path, os.O_RDONLY)
+        weakref.finalize(self, os.close, handle)
+        size = os.fstat(handle).st_size
+        if size != self.size:
+            raise DataError(
+                f"{self.path}: got {size} bytes, expected {self.size} as in its index; the file "
+                f"is truncated or was changed, copy it again or index it anew"
+            )
+        self._handle.append(handle)
+        return self._handle[0]
+
+    def __getstate__(self) -> tuple[Path, int]:
+        return self.path, self.size
+
+    def __setstate__(self, state: tuple[Path, int]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
+
+
+def _unreadable(path: Path, cause: OSError) -> DataError:
+    return DataError(f"{path}: cannot be read: {cause.strerror or cause}")
