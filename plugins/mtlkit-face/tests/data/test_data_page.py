@@ -42,6 +42,6 @@ def test_the_page_does_what_it_shows(tmp_path, monkeypatch, capsys):
 def test_the_recipe_of_originals_is_valid():
     (block,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S)
     tasks = "tasks:\n  identity: {role: main, target: subject}\nbackbone: {type: casia-net}\n"
-    recipe = parse_recipe(f"{block}{tasks}", load_catalog())
+    recipe = parse_recipe(f"{block}{tasks}", "recipe.yaml", load_catalog())
     assert recipe.data.landmarks.table == Path("points.csv")
     assert recipe.data.split.groups == "subject"
