@@ -26,7 +26,7 @@ def train(threads, seconds):
 
     from mtlkit.backbones import CasiaNet
     from mtlkit.testing.small_data import SmallData, small_recipe, small_updater
-    from mtlkit.training.cores import available_cores, free_threads
+    from mtlkit.training.devices.cores import available_cores, free_threads
 
     chosen = free_threads(available_cores()) if threads == "auto" else int(threads)
     torch.set_num_threads(chosen)

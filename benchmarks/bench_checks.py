@@ -25,7 +25,7 @@ from mtlkit.recipe import Train
 from mtlkit.runs import fit as runs
 from mtlkit.task import Task
 from mtlkit.training import checkpoint
-from mtlkit.training.optimizer_state import OptimizerState
+from mtlkit.training.optimization.optimizer_state import OptimizerState
 from mtlkit.training.update import Updater
 
 ROWS, EPOCHS, RUNS, CHECKPOINTS = 5_000, 20, 3, 7

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 
 from mtlkit.data import ClassTarget, RealMapTarget
-from mtlkit.training.batches import sample_seed
+from mtlkit.training.batching.batches import sample_seed
 from mtlkit.transforms import (
     ColorJitter,
     Crop,

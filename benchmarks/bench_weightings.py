@@ -36,11 +36,11 @@ from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.features import detach_features
 from mtlkit.training.gradients.sources import gradient_source
 from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
 from mtlkit.training.progress import Silence
-from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
 from mtlkit.weightings import MGDA, Equal, GradientLocation, GradientWeighting
 

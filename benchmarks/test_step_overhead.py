@@ -24,8 +24,8 @@ from mtlkit.recipe import Recipe, Train
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Silence
-from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
 from mtlkit.weightings import Equal
 

@@ -31,9 +31,9 @@ from .recipe_io.load import load_recipe as load_recipe
 from .runs.evaluate import evaluate as evaluate
 from .runs.fit import fit as fit
 from .runs.fit import resume as resume
-from .runs.predict import load_model as load_model
-from .runs.predict import predict as predict
-from .runs.tune import tune as tune
+from .runs.prediction.predict import load_model as load_model
+from .runs.prediction.predict import predict as predict
+from .runs.tuning.tune import tune as tune
 from .task import Task as Task
 from .task_types import Reduction as Reduction
 from .task_types import Role as Role

@@ -22,9 +22,9 @@ from mtlkit.plugins.observers import HOOK_OF, SECTIONS, Observers
 from mtlkit.runs import CheckpointSaved, EpochEnded, Evaluated, RunEnded, RunInfo, RunStarted
 from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import RunSession
-from mtlkit.runs.folder import RunFolder, State
+from mtlkit.runs.storage.folder import RunFolder, State
 from mtlkit.testing import add_small_data, small_recipe
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.devices.ranks import Ranks
 
 LIFECYCLE = [*HOOK_OF.values(), SECTIONS]
 RECIPE = attrs.evolve(

@@ -21,7 +21,7 @@ from mtlkit.recipe import Recipe, Train
 from mtlkit.routers import BlockBranch, BranchSelection, Grouped, LinearBranch
 from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import fit
-from mtlkit.runs.predict import load_model
+from mtlkit.runs.prediction.predict import load_model
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.training.gradients.batch import MicroBatch, UpdateInfo

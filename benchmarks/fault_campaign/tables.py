@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fault_campaign.child import in_child
 from fault_campaign.verdict import Case, Verdict
-from mtlkit.data.table_files import new_rows, read_table
+from mtlkit.data.listing.table_files import new_rows, read_table
 from mtlkit.errors import MtlkitError
 
 READ = 20

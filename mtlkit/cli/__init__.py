@@ -30,35 +30,49 @@ class BuiltinCommand(NamedTuple):
 
 COMMANDS = {
     "train": BuiltinCommand(
-        "mtlkit.cli.train:train", "Train a recipe, evaluate it, write a report."
+        "mtlkit.cli.commands.train:train", "Train a recipe, evaluate it, write a report."
     ),
-    "lr-find": BuiltinCommand("mtlkit.cli.lr_find:lr_find", "Suggest a learning rate."),
-    "tune": BuiltinCommand("mtlkit.cli.tune:tune", "Search constant loss weights for a recipe."),
-    "compare": BuiltinCommand("mtlkit.cli.compare:compare", "Compare weightings, runs or studies."),
-    "runs": BuiltinCommand("mtlkit.cli.runs:runs", "List the runs and studies below a folder."),
-    "resume": BuiltinCommand("mtlkit.cli.resume:resume", "Resume a run that was stopped."),
-    "evaluate": BuiltinCommand("mtlkit.cli.evaluate:evaluate", "Evaluate a trained run again."),
+    "lr-find": BuiltinCommand("mtlkit.cli.commands.lr_find:lr_find", "Suggest a learning rate."),
+    "tune": BuiltinCommand(
+        "mtlkit.cli.commands.tune:tune", "Search constant loss weights for a recipe."
+    ),
+    "compare": BuiltinCommand(
+        "mtlkit.cli.commands.compare:compare", "Compare weightings, runs or studies."
+    ),
+    "runs": BuiltinCommand(
+        "mtlkit.cli.commands.runs:runs", "List the runs and studies below a folder."
+    ),
+    "resume": BuiltinCommand("mtlkit.cli.commands.resume:resume", "Resume a run that was stopped."),
+    "evaluate": BuiltinCommand(
+        "mtlkit.cli.commands.evaluate:evaluate", "Evaluate a trained run again."
+    ),
     "predict": BuiltinCommand(
-        "mtlkit.cli.predict:predict", "Apply a trained model to new samples."
+        "mtlkit.cli.commands.predict:predict", "Apply a trained model to new samples."
     ),
     "export": BuiltinCommand(
-        "mtlkit.cli.export:export", "Export a trained model, such as to ONNX, with a card."
+        "mtlkit.cli.commands.export:export", "Export a trained model, such as to ONNX, with a card."
     ),
-    "report": BuiltinCommand("mtlkit.cli.report:report", "Write the report of a run again."),
+    "report": BuiltinCommand(
+        "mtlkit.cli.commands.report:report", "Write the report of a run again."
+    ),
     "explain": BuiltinCommand(
-        "mtlkit.cli.explain:explain", "Check a recipe and show what it means."
+        "mtlkit.cli.commands.explain:explain", "Check a recipe and show what it means."
     ),
-    "list": BuiltinCommand("mtlkit.cli.list:list_components", "List the components, by family."),
-    "show": BuiltinCommand("mtlkit.cli.show:show", "Show a component, its options and its owner."),
+    "list": BuiltinCommand(
+        "mtlkit.cli.commands.list:list_components", "List the components, by family."
+    ),
+    "show": BuiltinCommand(
+        "mtlkit.cli.commands.show:show", "Show a component, its options and its owner."
+    ),
     "ops": BuiltinCommand(
-        "mtlkit.cli.ops:ops", "Show the head ops and which implementation would run."
+        "mtlkit.cli.commands.ops:ops", "Show the head ops and which implementation would run."
     ),
     "schema": BuiltinCommand(
-        "mtlkit.cli.schema:schema", "Write the JSON Schema of recipes, for editors."
+        "mtlkit.cli.commands.schema:schema", "Write the JSON Schema of recipes, for editors."
     ),
-    "plugin": BuiltinCommand("mtlkit.cli.plugin:plugin", "Start your own plugin."),
+    "plugin": BuiltinCommand("mtlkit.cli.commands.plugin:plugin", "Start your own plugin."),
     "plugins": BuiltinCommand(
-        "mtlkit.cli.plugins:plugins",
+        "mtlkit.cli.commands.plugins:plugins",
         "List, check, enable and disable plugins.",
         loads_plugins=False,
     ),

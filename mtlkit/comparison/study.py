@@ -27,11 +27,11 @@ from mtlkit.errors import MtlkitError, RunError
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.recipe_io.dump import dump_plain, plain
-from mtlkit.runs.folder import read_json
-from mtlkit.runs.numerics import PACKAGES
 from mtlkit.runs.progress_display import shown
-from mtlkit.runs.search import require_optuna
-from mtlkit.training.cores import available_cores, refuse_too_many
+from mtlkit.runs.storage.folder import read_json
+from mtlkit.runs.storage.numerics import PACKAGES
+from mtlkit.runs.tuning.search import require_optuna
+from mtlkit.training.devices.cores import available_cores, refuse_too_many
 
 
 def run_study(

@@ -7,10 +7,10 @@ import attrs
 import torch
 
 from mtlkit.data.columns import Categorical
-from mtlkit.data.concat_columns import Parts, concat_column, targets_of
-from mtlkit.data.concat_rows import ConcatInputs
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.inputs import Inputs
+from mtlkit.data.joined.concat_columns import Parts, concat_column, targets_of
+from mtlkit.data.joined.concat_rows import ConcatInputs
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.features.pretrained import PretrainedImages

@@ -12,11 +12,11 @@ from mtlkit.component import above, at_least, between, each, one_of, optional, w
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
 from mtlkit.data.decoder_pool import DecoderPool
-from mtlkit.data.decoding import FileStore, StoredImages, read_images, threads
-from mtlkit.data.filename_pattern import compile_pattern
 from mtlkit.data.frame import INTERPOLATIONS, Frame, Region
-from mtlkit.data.image_faults import fault_report, no_images, skipped_files
-from mtlkit.data.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
+from mtlkit.data.imaging.decoding import FileStore, StoredImages, read_images, threads
+from mtlkit.data.imaging.image_faults import fault_report, no_images, skipped_files
+from mtlkit.data.imaging.label_maps import LabelMaps, StoredMaps
+from mtlkit.data.imaging.new_images import read_new_images
 from mtlkit.data.inputs import Inputs
 from mtlkit.data.label_columns import (
     check_labels,
@@ -31,15 +31,15 @@ from mtlkit.data.label_groups import (
     grouped_columns,
     patterns,
 )
-from mtlkit.data.label_maps import LabelMaps, StoredMaps
+from mtlkit.data.listing.filename_pattern import compile_pattern
+from mtlkit.data.listing.image_listing import Fault, Listing, Row, list_by_pattern, list_by_table
+from mtlkit.data.listing.table_files import read_table
 from mtlkit.data.memory_limit import memory_limit
-from mtlkit.data.new_images import read_new_images
 from mtlkit.data.paths import find_file, find_folder
 from mtlkit.data.region_tables import Boxes, Landmarks
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.data.split_indices import SPLIT, split_indices
-from mtlkit.data.table_files import read_table
 from mtlkit.errors import DataError
 from mtlkit.features.pretrained import PretrainedImages
 
@@ -110,7 +110,7 @@ class Images(DataSource):
     `folder` is relative to the recipe, otherwise to the working directory. `labels` is a table, CSV
     or Parquet, with a column `file`; its path is relative to `folder`, otherwise to the recipe. An
     empty cell is a missing label. `pattern` reads the labels from file names instead:
-    ``{subject}_{pose}_*.png``, see `mtlkit.data.filename_pattern`.
+    ``{subject}_{pose}_*.png``, see `mtlkit.data.listing.filename_pattern`.
 
     `vectors` and `multi_label` group labels under one, as in `table`. `maps` are labels of pixels
     in separate files, by label, see `LabelMaps`; they are read on access.

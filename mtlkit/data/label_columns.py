@@ -10,7 +10,7 @@ import attrs
 import torch
 
 from mtlkit.data.columns import Categorical, Column, Numeric, natural_order
-from mtlkit.data.image_listing import Row
+from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.split import RandomSplit
 from mtlkit.errors import DataError
 

@@ -9,8 +9,8 @@ import attrs
 import torch
 
 from mtlkit.data.columns import Column, Labels
-from mtlkit.data.image_listing import Row
 from mtlkit.data.label_columns import shortened
+from mtlkit.data.listing.image_listing import Row
 from mtlkit.errors import DataError, did_you_mean
 from mtlkit.targets.base import Target
 from mtlkit.targets.multi_label import MultiLabelTarget

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from mtlkit.data.image_listing import Row
+from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.split import RandomSplit, split_samples
 from mtlkit.errors import DataError
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.data.columns import Categorical
-from mtlkit.data.image_listing import Row
 from mtlkit.data.label_columns import parse_number, shortened
+from mtlkit.data.listing.image_listing import Row
 from mtlkit.errors import DataError, did_you_mean
 
 _CONSTANT = 1e-12

@@ -29,17 +29,17 @@ from mtlkit.recipe_io import load_recipe
 from mtlkit.report.evaluation import Evaluation, evaluation_to_json
 from mtlkit.report.numbers import duration
 from mtlkit.routers.shared import Shared
-from mtlkit.runs.changes import record_changes, refuse_changes
-from mtlkit.runs.folder import RunFolder, Status, open_run, read_json
+from mtlkit.runs.prediction.saved_model import read_assembly, read_model
 from mtlkit.runs.report import read_records, write_report
 from mtlkit.runs.resume_checks import changes_of_data
 from mtlkit.runs.run import Run
 from mtlkit.runs.run_data import load_data
-from mtlkit.runs.saved_model import read_assembly, read_model
+from mtlkit.runs.storage.changes import record_changes, refuse_changes
+from mtlkit.runs.storage.folder import RunFolder, Status, open_run, read_json
 from mtlkit.targets.class_label import ClassTarget
 from mtlkit.task_types import Role
-from mtlkit.training.batch_order import batch_order
-from mtlkit.training.device import chosen_device
+from mtlkit.training.batching.batch_order import batch_order
+from mtlkit.training.devices.device import chosen_device
 from mtlkit.transforms.view import source_of
 
 

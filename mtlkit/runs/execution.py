@@ -13,13 +13,13 @@ from mtlkit.runs.batch_norm_check import check_batch_norm
 from mtlkit.runs.encoded_splits import encoded_splits, fit_heads
 from mtlkit.runs.evaluate import evaluate_trained
 from mtlkit.runs.first_samples import check_first_samples
-from mtlkit.runs.folder import RunFolder, State, Status, read_json, write_json
 from mtlkit.runs.logs import log_checksums
-from mtlkit.runs.numerics import changed_arithmetic
+from mtlkit.runs.prediction.saved_model import allocation_errors, save_model
 from mtlkit.runs.resume_checks import check_data, check_logs
 from mtlkit.runs.run_data import load_on_ranks
 from mtlkit.runs.run_session import RunSession
-from mtlkit.runs.saved_model import allocation_errors, save_model
+from mtlkit.runs.storage.folder import RunFolder, State, Status, read_json, write_json
+from mtlkit.runs.storage.numerics import changed_arithmetic
 from mtlkit.runs.warm_start import warm_start
 from mtlkit.training.checkpoint import Checkpoint, newest_checkpoint
 from mtlkit.training.context import TrainingContext

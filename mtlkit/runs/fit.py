@@ -17,7 +17,13 @@ from mtlkit.plugins.run_events import RunEnded, RunStarted
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, load_recipe
 from mtlkit.runs.execution import execute
-from mtlkit.runs.folder import (
+from mtlkit.runs.progress_display import shown
+from mtlkit.runs.report import read_records
+from mtlkit.runs.resume_checks import check_start
+from mtlkit.runs.run import Run
+from mtlkit.runs.run_data import with_stated_preprocessing
+from mtlkit.runs.run_session import RunSession
+from mtlkit.runs.storage.folder import (
     RunFolder,
     State,
     Status,
@@ -27,19 +33,13 @@ from mtlkit.runs.folder import (
     refuse_taken,
     write_json,
 )
-from mtlkit.runs.numerics import tensor_float_32, threads_of
-from mtlkit.runs.plugin_agreement import require_same_plugins
-from mtlkit.runs.progress_display import shown
-from mtlkit.runs.provenance import provenance_of
-from mtlkit.runs.report import read_records
-from mtlkit.runs.resume_checks import check_start
-from mtlkit.runs.run import Run
-from mtlkit.runs.run_data import with_stated_preprocessing
-from mtlkit.runs.run_session import RunSession
+from mtlkit.runs.storage.numerics import tensor_float_32, threads_of
+from mtlkit.runs.storage.plugin_agreement import require_same_plugins
+from mtlkit.runs.storage.provenance import provenance_of
 from mtlkit.training.checkpoint import saved_steps
-from mtlkit.training.cores import refuse_too_many
-from mtlkit.training.device import chosen_device
-from mtlkit.training.ranks import process_group
+from mtlkit.training.devices.cores import refuse_too_many
+from mtlkit.training.devices.device import chosen_device
+from mtlkit.training.devices.ranks import process_group
 from mtlkit.training.signals import interrupt_on_signal
 
 

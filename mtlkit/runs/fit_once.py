@@ -10,8 +10,8 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit import begin, resume
-from mtlkit.runs.folder import RunFolder, State
 from mtlkit.runs.logs import read_log
+from mtlkit.runs.storage.folder import RunFolder, State
 
 
 def fit_once(

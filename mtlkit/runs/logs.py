@@ -4,7 +4,7 @@ from mtlkit.checksums import file_checksum
 from mtlkit.errors import RunError
 from mtlkit.loggers.event_files import read_events
 from mtlkit.loggers.events import Event
-from mtlkit.runs.folder import RunFolder
+from mtlkit.runs.storage.folder import RunFolder
 
 
 def read_log(folder: RunFolder) -> list[Event]:

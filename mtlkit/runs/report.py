@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mtlkit.atomic_files import write_file
 from mtlkit.errors import RunError
 from mtlkit.report.evaluation import Evaluation, evaluation_from_json
-from mtlkit.runs.folder import RunFolder, open_run, read_json
+from mtlkit.runs.storage.folder import RunFolder, open_run, read_json
 
 if TYPE_CHECKING:
     from mtlkit.report.run_page import RunRecord
@@ -52,8 +52,8 @@ def read_records(paths: Sequence[Path]) -> "list[RunRecord]":
 
 def _record(folder: RunFolder, name: str) -> "RunRecord":
     from mtlkit.report.run_page import RunRecord
-    from mtlkit.runs.changes import require_recipe
     from mtlkit.runs.logs import read_log, read_speed
+    from mtlkit.runs.storage.changes import require_recipe
 
     provenance = read_json(folder.provenance)
     require_recipe(folder, provenance)

@@ -7,7 +7,8 @@ from mtlkit.assembly import Assembly
 from mtlkit.data.dataset import Data
 from mtlkit.errors import DataError
 from mtlkit.plugins.catalog import Catalog
-from mtlkit.runs.changes import (
+from mtlkit.runs.prediction.saved_model import read_assembly, read_fingerprint, save_assembly
+from mtlkit.runs.storage.changes import (
     Change,
     log_changes,
     rank_changes,
@@ -17,14 +18,13 @@ from mtlkit.runs.changes import (
     refuse_changes,
     version_changes,
 )
-from mtlkit.runs.data_fingerprint import (
+from mtlkit.runs.storage.data_fingerprint import (
     Fingerprint,
     content_changes,
     data_changes,
     data_fingerprint,
 )
-from mtlkit.runs.folder import RunFolder
-from mtlkit.runs.saved_model import read_assembly, read_fingerprint, save_assembly
+from mtlkit.runs.storage.folder import RunFolder
 from mtlkit.task import Task
 from mtlkit.training.checkpoint import Checkpoint, saved_steps
 from mtlkit.training.progress import Progress

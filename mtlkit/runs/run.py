@@ -6,7 +6,7 @@ from pathlib import Path
 import attrs
 
 from mtlkit.report.evaluation import Evaluation, read_metrics
-from mtlkit.runs.folder import RunFolder, read_json
+from mtlkit.runs.storage.folder import RunFolder, read_json
 
 
 @attrs.frozen

@@ -8,8 +8,8 @@ from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec
 from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.recipe import Recipe
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Progress
-from mtlkit.training.ranks import Ranks
 from mtlkit.transforms.view import transformed_data
 
 

@@ -10,8 +10,8 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.observers import Observers
 from mtlkit.plugins.run_events import RunInfo
 from mtlkit.recipe import Recipe
-from mtlkit.runs.folder import RunFolder
-from mtlkit.training.ranks import Ranks
+from mtlkit.runs.storage.folder import RunFolder
+from mtlkit.training.devices.ranks import Ranks
 
 
 @attrs.frozen(eq=False)

@@ -11,9 +11,9 @@ from mtlkit.recipe import Recipe
 from mtlkit.runs.encoded_splits import fit_heads
 from mtlkit.runs.run_data import load_data
 from mtlkit.training.context import TrainingContext
-from mtlkit.training.device import chosen_device
+from mtlkit.training.devices.device import chosen_device
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Silence
-from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
 
 

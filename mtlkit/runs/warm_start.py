@@ -13,8 +13,8 @@ from mtlkit.features.inputs import described_inputs
 from mtlkit.model import MultiTaskModel
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import WarmStart
-from mtlkit.runs.folder import open_run
-from mtlkit.runs.saved_model import read_assembly, read_weights
+from mtlkit.runs.prediction.saved_model import read_assembly, read_weights
+from mtlkit.runs.storage.folder import open_run
 
 SHOWN = 5
 """Number of names of each kind in the line of a report."""

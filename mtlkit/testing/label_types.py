@@ -5,8 +5,8 @@ import math
 import attrs
 
 from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.checks.weightings import UPDATES, run_updates
 from mtlkit.testing.small_data import small_map_recipe, small_updater
-from mtlkit.testing.weightings import UPDATES, run_updates
 from mtlkit.training.checkpoint import tensors_of
 
 

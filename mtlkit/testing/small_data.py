@@ -36,9 +36,9 @@ from mtlkit.task import Task
 from mtlkit.task_types import MISSING, Role
 from mtlkit.testing.small_features import SmallFeatures
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.loop import Training
 from mtlkit.training.progress import Progress, Silence
-from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
 from mtlkit.weightings.kinds import WeightingModule
 

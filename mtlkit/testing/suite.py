@@ -11,26 +11,24 @@ from mtlkit.plugins.catalog import Catalog, PluginStatus, load_catalog
 from mtlkit.plugins.discovery import incompatible, installed_plugins
 from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Registry
-from mtlkit.testing import (
+from mtlkit.testing import label_types, modules, values
+from mtlkit.testing.check import Check, Example, Subject, label_of
+from mtlkit.testing.checks import (
     adapters,
     backbones,
     callbacks,
     data,
     evaluators,
     heads,
-    label_types,
     metrics,
-    modules,
     ops,
     optimizers,
     own_loop,
     routers,
     targets,
     transforms,
-    values,
     weightings,
 )
-from mtlkit.testing.check import Check, Example, Subject, label_of
 
 MODULE_CHECKS = (*values.CHECKS, *modules.CHECKS)
 

@@ -16,7 +16,7 @@ from mtlkit.atomic_files import disk_errors, write_folder
 from mtlkit.checksums import checksum, file_checksum, sealed, unsealed
 from mtlkit.errors import RunError
 from mtlkit.regular_files import LARGEST_JSON, read_regular
-from mtlkit.training.optimizer_state import OptimizerState
+from mtlkit.training.optimization.optimizer_state import OptimizerState
 
 FORMAT = 2
 """The format of the checkpoints that this version writes."""

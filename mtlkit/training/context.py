@@ -10,8 +10,8 @@ from mtlkit.data.dataset import Data
 from mtlkit.plugins.observers import Observers
 from mtlkit.recipe import Recipe
 from mtlkit.targets.rows import Rows
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Progress
-from mtlkit.training.ranks import Ranks
 
 
 @attrs.frozen(eq=False, kw_only=True)

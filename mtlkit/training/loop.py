@@ -17,11 +17,11 @@ from mtlkit.model import MultiTaskModel
 from mtlkit.plugins.run_events import CheckpointSaved, EpochEnded, Evaluated
 from mtlkit.training.checkpoint import Checkpoint, save_checkpoint, tensors_of
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.load_hint import LoadHint
 from mtlkit.training.finite_checks import broken_state, names_of_broken
-from mtlkit.training.load_hint import LoadHint
-from mtlkit.training.optimizer_calls import evaluation_weights, set_training
-from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
-from mtlkit.training.parameter_groups import group_rates
+from mtlkit.training.optimization.optimizer_calls import evaluation_weights, set_training
+from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.optimization.parameter_groups import group_rates
 from mtlkit.training.progress import TrainingProgress
 from mtlkit.training.signals import stop_on_signal
 from mtlkit.training.throughput import Pace

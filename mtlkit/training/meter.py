@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from mtlkit.task_types import LossTerm
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.step import StepResult
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.solvers.gramian import cosines, inverse_norms
 from mtlkit.weightings.solvers.gramian import norms as norms_of
 

@@ -7,18 +7,18 @@ from torch.nn.parallel import DistributedDataParallel
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import use
-from mtlkit.training.batch_order import batch_order
-from mtlkit.training.batches import Batches, seed_step
+from mtlkit.training.batching.batch_order import batch_order
+from mtlkit.training.batching.batches import Batches, seed_step
 from mtlkit.training.callbacks import Callbacks
-from mtlkit.training.compiled import compile_backbone
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.compiled import compile_backbone
 from mtlkit.training.finite_checks import not_finite
 from mtlkit.training.gradients.backward import Backward, BackwardResult
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
-from mtlkit.training.optimizer_calls import set_training, take_step, without_compiler
-from mtlkit.training.parameter_groups import (
+from mtlkit.training.optimization.optimizer_calls import set_training, take_step, without_compiler
+from mtlkit.training.optimization.parameter_groups import (
     name_groups,
     parameter_groups,
     without_gradient,

@@ -32,7 +32,7 @@ from .kinds import Direction as Direction
 from .kinds import DoubleSampling as DoubleSampling
 from .kinds import GramianWeighting as GramianWeighting
 from .kinds import JacobianWeighting as JacobianWeighting
-from .kinds import Lookahead as Lookahead
+from .kinds import LookaheadWeighting as LookaheadWeighting
 from .kinds import LossWeighting as LossWeighting
 from .kinds import ReadsFeatures as ReadsFeatures
 from .kinds import RequiresPositiveLosses as RequiresPositiveLosses

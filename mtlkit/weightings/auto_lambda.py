@@ -13,7 +13,7 @@ from torch import Tensor
 from mtlkit.component import Problem, above, member_of
 from mtlkit.task_types import LossTerm, Role
 from mtlkit.weightings.base import GradientLocation, GradientWeighting
-from mtlkit.weightings.kinds import Lookahead, UpdateStats, WeightingModule
+from mtlkit.weightings.kinds import LookaheadWeighting, UpdateStats, WeightingModule
 from mtlkit.weightings.solvers.adam import AdamState
 
 
@@ -52,7 +52,7 @@ class AutoLambda(GradientWeighting):
         return AutoLambdaWeights(self, terms)
 
 
-class AutoLambdaWeights(Lookahead):
+class AutoLambdaWeights(LookaheadWeighting):
     """Weights that descend on the main losses after a step along the weighted sum (eq. 3).
 
     With the step theta - rate * sum_t w_t g_t, the slope of a main loss in w_t is -rate g_t . h,

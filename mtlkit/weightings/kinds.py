@@ -5,7 +5,7 @@ The parent class of a weighting selects the training step:
 - `LossWeighting` maps the losses of a (micro-)batch to one scalar; `WholeBatch` first reads a
   summary of the whole update, and `BatchLossWeighting` maps mean losses to weights;
 - `GramianWeighting` maps the Gramian (K, K) of the tasks' gradients to weights (K,);
-  `DoubleSampling` and `Lookahead` read the product of the Jacobians of two draws instead;
+  `DoubleSampling` and `LookaheadWeighting` read the product of the Jacobians of two draws instead;
 - `JacobianWeighting` maps the Jacobian (K, P) of the tasks' gradients to a direction (P,);
   `StatefulJacobian` also keeps state of that size, and `ReadsFeatures` reads the features.
 
@@ -175,7 +175,7 @@ class DoubleSampling(GramianWeighting):
     """
 
 
-class Lookahead(GramianWeighting):
+class LookaheadWeighting(GramianWeighting):
     """Read J1 J2', with J2 computed after a trial step along the current weights.
 
     The samples of an update are split into two draws. The first defines the trial step and receives

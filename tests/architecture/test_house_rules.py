@@ -17,7 +17,7 @@ LONGER: dict[str, tuple[int, str]] = {}
 """Files that may be longer: their limit, and why."""
 
 UNPICKLING = {
-    "mtlkit/testing/metrics.py": "the check that states merge over ranks reads its own pickle",
+    "mtlkit/testing/checks/metrics.py": "the check that states merge over ranks reads its own pickle",
     "mtlkit/testing/values.py": "the check that a component pickles reads its own pickle",
     "plugins/mtlkit-face/mtlkit_face/protocols/pairs/guarded_pickle.py": (
         "sets of pairs are pickles: each instruction is looked at first, every name has a stand-in"

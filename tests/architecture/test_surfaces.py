@@ -11,7 +11,7 @@ import pytest
 import mtlkit
 from mtlkit.cli import COMMANDS, _imported
 from mtlkit.cli import mtlkit as group
-from mtlkit.cli.plugin import EXAMPLES
+from mtlkit.cli.commands.plugin import EXAMPLES
 from mtlkit.errors import RecipeError
 from mtlkit.namespace import NAMESPACES, public_names
 from mtlkit.plugins.catalog import load_catalog

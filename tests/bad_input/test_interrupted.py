@@ -10,7 +10,7 @@ import pytest
 
 from mtlkit import atomic_files
 from mtlkit.runs import execution
-from mtlkit.runs.folder import RunFolder, State
+from mtlkit.runs.storage.folder import RunFolder, State
 from mtlkit.training import checkpoint
 from mtlkit.training.update import Updater
 

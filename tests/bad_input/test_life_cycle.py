@@ -17,8 +17,8 @@ from mtlkit.errors import RunError
 from mtlkit.runs import execution
 from mtlkit.runs import fit as run_fit
 from mtlkit.runs.fit import fit, resume
-from mtlkit.runs.folder import RunFolder, State
 from mtlkit.runs.progress_display import shown
+from mtlkit.runs.storage.folder import RunFolder, State
 from mtlkit.training.update import Updater
 
 TRAIN = ("train", "good.yaml", "--quiet", "--out", "run")

@@ -11,8 +11,8 @@ import torch
 from pyarrow import parquet
 
 from mtlkit.backbones.timm_weights import read_weights
+from mtlkit.data.listing.table_files import new_rows, read_table
 from mtlkit.data.source import Loading
-from mtlkit.data.table_files import new_rows, read_table
 from mtlkit.errors import AssemblyError, DataError, RecipeError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe_io import load_recipe

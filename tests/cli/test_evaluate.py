@@ -18,9 +18,9 @@ import mtlkit.plugins.catalog
 from mtlkit.cli import main
 from mtlkit.data import RandomSplit
 from mtlkit.errors import RunError
-from mtlkit.runs.changes import recipe_checksum
 from mtlkit.runs.evaluate import described
-from mtlkit.runs.folder import RunFolder, State, read_json, write_json
+from mtlkit.runs.storage.changes import recipe_checksum
+from mtlkit.runs.storage.folder import RunFolder, State, read_json, write_json
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from mtlkit.cli import COMMANDS
-from mtlkit.runs.changes import recipe_checksum
-from mtlkit.runs.folder import write_json
+from mtlkit.runs.storage.changes import recipe_checksum
+from mtlkit.runs.storage.folder import write_json
 
 HEAVY = ("torch", "timm", "numpy", "matplotlib", "PIL", "yaml", "cattrs", "rich", "jinja2")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mtlkit.cli import main
-from mtlkit.cli.ops import ops
+from mtlkit.cli.commands.ops import ops
 from mtlkit.ops import gate
 from mtlkit.ops.dispatch.table import builtin_ops
 

@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 from torch.testing import assert_close
 
-from mtlkit.runs.folder import RunFolder, State
+from mtlkit.runs.storage.folder import RunFolder, State
 from mtlkit.training.checkpoint import saved_steps
 
 RECIPE = """

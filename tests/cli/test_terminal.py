@@ -10,8 +10,8 @@ import mtlkit.cli
 from mtlkit.cli import main
 from mtlkit.cli.terminal import echo
 from mtlkit.printable import printable
-from mtlkit.runs.folder import write_json
 from mtlkit.runs.progress_display import LiveProgress, PlainProgress
+from mtlkit.runs.storage.folder import write_json
 
 ESCAPES = "\x1b]0;title\x07\x1b[31m\x9b2J\u202e"
 

@@ -11,7 +11,7 @@ from mtlkit.cli import main
 from mtlkit.comparison.execute.executor_config import ExecutorConfig
 from mtlkit.comparison.results.record import Stage, record_to_line
 from mtlkit.comparison.results.store import StudyFolder
-from mtlkit.runs.folder import read_json, write_json
+from mtlkit.runs.storage.folder import read_json, write_json
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from mtlkit.data import Loading
 from mtlkit.errors import RunError
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit_once import fit_once, is_made
-from mtlkit.runs.folder import RunFolder
-from mtlkit.runs.lock import LOCK
+from mtlkit.runs.storage.folder import RunFolder
+from mtlkit.runs.storage.lock import LOCK
 
 SMALL = """
 problems: {plane: recipe.yaml}

@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from mtlkit.checksums import sealed
 from mtlkit.comparison.results.listing import DAMAGED, list_runs
-from mtlkit.runs.lock import LOCK, is_locked
+from mtlkit.runs.storage.lock import LOCK, is_locked
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_a_study_that_is_only_read_is_not_running(copied, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError
 
-    monkeypatch.setattr("mtlkit.runs.lock.FileLock.acquire", refuse)
+    monkeypatch.setattr("mtlkit.runs.storage.lock.FileLock.acquire", refuse)
     (study,) = list_runs(copied)
     assert study.state == "finished"
 

@@ -10,7 +10,7 @@ from mtlkit.comparison.results.record import Budget, Stage
 from mtlkit.comparison.spec.comparison import BASELINES
 from mtlkit.comparison.spec.recipes import for_final, for_trial, recipe_of, with_settings
 from mtlkit.routers import Grouped, Shared
-from mtlkit.runs.search import Searched, Tried, propose
+from mtlkit.runs.tuning.search import Searched, Tried, propose
 from mtlkit.weightings import Fixed
 
 FILE = """

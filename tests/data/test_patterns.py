@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mtlkit.data.filename_pattern import compile_pattern
+from mtlkit.data.listing.filename_pattern import compile_pattern
 
 CMU = "{subject}_{pose}_{expression}_{eyes}_4.pgm"
 WORDS = st.text(st.characters(exclude_characters="_/\n", exclude_categories=["Cs"]), min_size=1)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
-from mtlkit.testing.ops import FLOORS, errors
+from mtlkit.testing.checks.ops import FLOORS, errors
 
 
 @pytest.fixture

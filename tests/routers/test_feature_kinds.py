@@ -7,10 +7,10 @@ import torch
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers import MTAN, DSelectK, Grouped
 from mtlkit.testing import small_recipe
-from mtlkit.testing.routers import with_kind
+from mtlkit.testing.checks.routers import with_kind
+from mtlkit.testing.checks.weightings import run_updates
 from mtlkit.testing.small_data import small_model, small_targets, small_updater
 from mtlkit.testing.small_features import KINDS, SPECS
-from mtlkit.testing.weightings import run_updates
 from mtlkit.weightings import Dynamic, HarderFirst
 
 ROUTERS = load_catalog("none").routers

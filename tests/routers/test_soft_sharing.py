@@ -21,7 +21,7 @@ from mtlkit.routers.dselect_k import binary_codes, selected, smooth_step
 from mtlkit.routers.learn_to_branch import MIN_TEMPERATURE
 from mtlkit.routers.mmoe import MMoERouter
 from mtlkit.runs.fit import fit
-from mtlkit.runs.predict import load_model
+from mtlkit.runs.prediction.predict import load_model
 from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.testing import add_small_data, small_recipe

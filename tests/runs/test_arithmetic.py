@@ -12,10 +12,10 @@ import torch
 
 from mtlkit.checksums import sealed, unsealed
 from mtlkit.errors import InterruptedRunError, RunError
-from mtlkit.runs import provenance
 from mtlkit.runs.fit import fit, resume
-from mtlkit.runs.folder import RunFolder, State, read_json
-from mtlkit.runs.numerics import changed_arithmetic
+from mtlkit.runs.storage import provenance
+from mtlkit.runs.storage.folder import RunFolder, State, read_json
+from mtlkit.runs.storage.numerics import changed_arithmetic
 from mtlkit.training.checkpoint import newest_checkpoint
 from mtlkit.training.update import Updater
 

@@ -17,14 +17,14 @@ from safetensors import safe_open
 import mtlkit
 from mtlkit.backbones import MLP, UNet
 from mtlkit.cli import Session
-from mtlkit.cli.export import export as command
+from mtlkit.cli.commands.export import export as command
 from mtlkit.data import Images, LabelMaps, Table
 from mtlkit.errors import DataError, MissingExtraError
 from mtlkit.heads import DenseRegression, Regression, Segmentation
 from mtlkit.routers import MMoE
 from mtlkit.runs import OnnxGraph, export_model, write_onnx
-from mtlkit.runs import export_onnx as onnx_file
-from mtlkit.runs.export import PredictionNetwork, random_inputs
+from mtlkit.runs.prediction import export_onnx as onnx_file
+from mtlkit.runs.prediction.export import PredictionNetwork, random_inputs
 
 TRAIN = mtlkit.Train(epochs=1, batch=16, threads=1, device="cpu")
 

@@ -27,8 +27,8 @@ from mtlkit.loggers import JsonLines, TensorBoard
 from mtlkit.optim import SGD
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs.fit import fit, resume
-from mtlkit.runs.folder import RunFolder, State, read_json
-from mtlkit.runs.predict import load_model
+from mtlkit.runs.prediction.predict import load_model
+from mtlkit.runs.storage.folder import RunFolder, State, read_json
 from mtlkit.task import Task
 from mtlkit.training import checkpoint, loop
 from mtlkit.training.checkpoint import saved_steps

@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 
 from mtlkit.errors import RunError
-from mtlkit.runs.folder import (
+from mtlkit.runs.prediction.saved_model import read_assembly, read_fingerprint, read_preprocessing
+from mtlkit.runs.storage.folder import (
     RunFolder,
     State,
     Status,
@@ -16,7 +17,6 @@ from mtlkit.runs.folder import (
     refuse_taken,
     write_json,
 )
-from mtlkit.runs.saved_model import read_assembly, read_fingerprint, read_preprocessing
 
 
 def test_every_file_lies_in_the_folder_under_a_name_of_its_own(tmp_path):
@@ -83,7 +83,7 @@ def test_a_killed_holder_leaves_no_stale_lock(tmp_path):
 
     code = (
         "import os, signal, sys\n"
-        "from mtlkit.runs.folder import RunFolder\n"
+        "from mtlkit.runs.storage.folder import RunFolder\n"
         "with RunFolder(sys.argv[1]).locked():\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

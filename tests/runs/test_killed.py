@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtlkit.runs.folder import RunFolder, State
+from mtlkit.runs.storage.folder import RunFolder, State
 
 HERE = Path(__file__).parent
 TRAIN_TESTS = HERE.parent / "training"

@@ -15,9 +15,9 @@ from mtlkit.loggers.events import StepEvent
 from mtlkit.recipe_io import parse_recipe
 from mtlkit.report.evaluation import evaluation_from_json
 from mtlkit.report.folding import fold, folded_text
-from mtlkit.runs.folder import open_run
 from mtlkit.runs.logs import read_log
 from mtlkit.runs.progress_display import PlainProgress, _console, _table
+from mtlkit.runs.storage.folder import open_run
 from mtlkit.task import Task, shared_metrics
 from mtlkit.training.progress import TrainingProgress
 

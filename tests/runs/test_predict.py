@@ -16,13 +16,13 @@ from pyarrow import parquet
 import mtlkit
 from mtlkit.backbones import MLP, UNet
 from mtlkit.cli import Session
-from mtlkit.cli.predict import predict as command
+from mtlkit.cli.commands.predict import predict as command
 from mtlkit.data import Images, LabelMaps, Loading, RandomSplit, Table
 from mtlkit.errors import DataError, RunError
 from mtlkit.heads import DenseRegression, MultiLabel, Regression, Segmentation, VectorRegression
 from mtlkit.optim import AdamW
 from mtlkit.runs import SamplePredictions, load_trained
-from mtlkit.runs.write_predictions import write_predictions
+from mtlkit.runs.prediction.write_predictions import write_predictions
 
 NAMES = ["name", "split", "x", "far", "color", "kind", "price", "top", "low", "wet", "hot"]
 

@@ -14,8 +14,8 @@ from mtlkit.backbones import MLP
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.runs import execution
 from mtlkit.runs.fit import fit, resume
-from mtlkit.runs.folder import RunFolder
-from mtlkit.runs.plugin_agreement import differences
+from mtlkit.runs.storage.folder import RunFolder
+from mtlkit.runs.storage.plugin_agreement import differences
 from mtlkit.training import throughput
 from mtlkit.training.checkpoint import saved_steps
 from mtlkit.training.update import Updater

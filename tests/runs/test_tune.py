@@ -22,7 +22,7 @@ from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe_io import load_recipe
 from mtlkit.runs import fit_once as module
-from mtlkit.runs.tune import WeightSearch, tune
+from mtlkit.runs.tuning.tune import WeightSearch, tune
 from mtlkit.task_types import Role
 
 

@@ -15,9 +15,9 @@ from mtlkit.data import Categorical, Numeric
 from mtlkit.errors import DataError, InterruptedRunError, MtlkitError, RunError
 from mtlkit.runs.evaluate import evaluate
 from mtlkit.runs.fit import fit, resume
-from mtlkit.runs.folder import RunFolder, read_json, write_json
-from mtlkit.runs.predict import load_model
+from mtlkit.runs.prediction.predict import load_model
 from mtlkit.runs.report import write_report
+from mtlkit.runs.storage.folder import RunFolder, read_json, write_json
 from mtlkit.training.update import Updater
 
 FINISHED = (

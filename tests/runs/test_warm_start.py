@@ -12,7 +12,7 @@ from mtlkit.errors import AssemblyError, RunError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.recipe import WarmStart
 from mtlkit.runs.fit import fit, resume
-from mtlkit.runs.folder import read_json
+from mtlkit.runs.storage.folder import read_json
 from mtlkit.runs.warm_start import warm_start
 from mtlkit.testing.small_data import add_small_data, small_model, small_recipe
 

@@ -9,7 +9,7 @@ import pytest
 
 from mtlkit import testing
 from mtlkit.cli import main
-from mtlkit.cli.plugin import LONGEST, option_of
+from mtlkit.cli.commands.plugin import LONGEST, option_of
 from mtlkit.plugins.catalog import PluginStatus, load_catalog
 from mtlkit.plugins.families import FAMILIES
 from mtlkit.recipe_io import load_recipe

@@ -18,8 +18,8 @@ from mtlkit.metrics import MAE
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.hooks import API
 from mtlkit.plugins.registry import Entry, Origin
-from mtlkit.testing import metrics, transforms
 from mtlkit.testing.check import Check, Subject
+from mtlkit.testing.checks import metrics, transforms
 from mtlkit.testing.harness import harness_of
 from mtlkit.testing.head_batches import head_batch, new_head
 from mtlkit.testing.suite import CHECKS, Case

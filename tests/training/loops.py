@@ -9,8 +9,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 import mtlkit
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.parameter_groups import parameter_groups
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.devices.ranks import Ranks
+from mtlkit.training.optimization.parameter_groups import parameter_groups
 from mtlkit.weightings import (
     AutoLambda,
     Dynamic,

@@ -33,8 +33,8 @@ from mtlkit.task import Task
 from mtlkit.task_types import Role
 from mtlkit.testing.small_features import SmallFeatures
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Silence
-from mtlkit.training.ranks import Ranks
 from mtlkit.training.update import Updater
 from mtlkit.weightings import (
     Direction,

@@ -10,7 +10,7 @@ import mtlkit
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.training.balancing.leaves import leaves_of
 from mtlkit.training.balancing.requirements import require_synchronizable
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.weightings import (
     CRMOGM,
     DWA,

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mtlkit.errors import AssemblyError
-from mtlkit.training.batch_order import JointOrder
-from mtlkit.training.batches import Batches, seed_step
+from mtlkit.training.batching.batch_order import JointOrder
+from mtlkit.training.batching.batches import Batches, seed_step
 
 
 @settings(max_examples=60, deadline=None)

@@ -18,7 +18,11 @@ from mtlkit.training.checkpoint import (
     saved_steps,
     tensors_of,
 )
-from mtlkit.training.optimizer_state import OptimizerState, optimizer_state, restore_optimizer
+from mtlkit.training.optimization.optimizer_state import (
+    OptimizerState,
+    optimizer_state,
+    restore_optimizer,
+)
 from mtlkit.weightings import Dynamic, Equal, Uncertainty
 
 

@@ -7,7 +7,7 @@ import torch
 from mtlkit.backbones import CasiaNet
 from mtlkit.errors import AssemblyError
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.compiled import compile_backbone
+from mtlkit.training.devices.compiled import compile_backbone
 
 
 # tracing looks at the gradients of what is no leaf, and torch warns of itself

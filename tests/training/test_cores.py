@@ -9,9 +9,9 @@ import torch
 
 from mtlkit.cli import limit_spinning
 from mtlkit.errors import RunError
-from mtlkit.training import cores, load_hint
-from mtlkit.training.cores import CPUTimes
-from mtlkit.training.load_hint import INTERVAL, LASTING, LoadHint
+from mtlkit.training.devices import cores, load_hint
+from mtlkit.training.devices.cores import CPUTimes
+from mtlkit.training.devices.load_hint import INTERVAL, LASTING, LoadHint
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ import torch
 
 from mtlkit.errors import RunError
 from mtlkit.recipe import Train
-from mtlkit.runs.numerics import tensor_float_32
-from mtlkit.training import device as device_module
-from mtlkit.training.device import chosen_device
+from mtlkit.runs.storage.numerics import tensor_float_32
+from mtlkit.training.devices import device as device_module
+from mtlkit.training.devices.device import chosen_device
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from torch.utils.checkpoint import checkpoint as checkpointed
 from mtlkit.errors import NotFiniteError
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.weightings import (
     CRMOGM,
     MGDA,

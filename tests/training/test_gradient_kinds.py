@@ -6,7 +6,7 @@ import torch
 
 from mtlkit.routers import MMoE, Shared
 from mtlkit.testing import small_recipe
-from mtlkit.testing.routers import with_kind
+from mtlkit.testing.checks.routers import with_kind
 from mtlkit.testing.small_data import small_updater
 from mtlkit.testing.small_features import KINDS
 from mtlkit.training.gradients import features as features_module

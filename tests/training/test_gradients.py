@@ -3,11 +3,11 @@
 import torch
 
 from mtlkit.routers import Features
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.features import detach_features, ends_of
 from mtlkit.training.gradients.gramian import gradients_at
 from mtlkit.training.gradients.sources import gather_columns
 from mtlkit.training.gradients.surrogate import surrogate_loss
-from mtlkit.training.ranks import Ranks
 
 TASKS = ("who", "age")
 

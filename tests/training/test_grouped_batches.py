@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from mtlkit import GroupedBatches, Transforms
 from mtlkit.errors import AssemblyError, RecipeError
 from mtlkit.recipe_io import dump_recipe, parse_recipe
-from mtlkit.training.batch_order import AlternatingOrder, Group, GroupedOrder, batch_order
-from mtlkit.training.batches import Batches
+from mtlkit.training.batching.batch_order import AlternatingOrder, Group, GroupedOrder, batch_order
+from mtlkit.training.batching.batches import Batches
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.transforms import Erase
 from mtlkit.weightings import AutoLambda, Dynamic, GradNorm, MoDo, SDMGrad
 

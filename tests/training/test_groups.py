@@ -10,9 +10,9 @@ from mtlkit.backbones import MLP, TimmModel
 from mtlkit.errors import AssemblyError
 from mtlkit.optim import SGD, Cosine, PartRates, ScheduleFree
 from mtlkit.testing.small_data import small_recipe, small_training, small_updater
-from mtlkit.training.backbone_layers import layer_exponents
 from mtlkit.training.checkpoint import newest_checkpoint
-from mtlkit.training.optimizer_calls import evaluation_weights
+from mtlkit.training.optimization.backbone_layers import layer_exponents
+from mtlkit.training.optimization.optimizer_calls import evaluation_weights
 from mtlkit.weightings import Uncertainty
 
 

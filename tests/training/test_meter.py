@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mtlkit.task import Task, loss_terms
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.meter import Meter
-from mtlkit.training.ranks import Ranks
 
 TERMS = loss_terms({"pose": Task(), "light": Task()})
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW, NAdam, Optimizer
 
-from mtlkit.training import optimizer_calls
-from mtlkit.training.optimizer_calls import take_step, without_compiler
+from mtlkit.training.optimization import optimizer_calls
+from mtlkit.training.optimization.optimizer_calls import take_step, without_compiler
 
 MARKED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 

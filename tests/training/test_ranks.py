@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mtlkit.training import ranks as ranks_module
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.device import chosen_device
-from mtlkit.training.ranks import Ranks, process_group
+from mtlkit.training.devices import ranks as ranks_module
+from mtlkit.training.devices.device import chosen_device
+from mtlkit.training.devices.ranks import Ranks, process_group
 
 HERE = Path(__file__).parent
 

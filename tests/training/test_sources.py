@@ -219,7 +219,15 @@ def test_a_rehearsal_holds_the_graph_of_one_micro_batch(points, monkeypatch, kin
 def test_kinds_are_tested_in_the_factory_alone():
     """A step is chosen once; what follows calls methods."""
     folder = Path(mtlkit.training.__file__).parent
-    kinds = {"Weighting", "Source", "WholeBatch", "AfterStep", "Sampling", "Lookahead", "Jacobian"}
+    kinds = {
+        "Weighting",
+        "Source",
+        "WholeBatch",
+        "AfterStep",
+        "Sampling",
+        "LookaheadWeighting",
+        "Jacobian",
+    }
     found = set()
     for path in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

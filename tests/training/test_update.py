@@ -9,7 +9,7 @@ from mtlkit.errors import NotFiniteError
 from mtlkit.optim import SGD, Cosine
 from mtlkit.training.checkpoint import tensors_of
 from mtlkit.training.gradients.backward import to_device
-from mtlkit.training.parameter_groups import parameter_groups
+from mtlkit.training.optimization.parameter_groups import parameter_groups
 from mtlkit.training.signals import StopRequest
 from mtlkit.weightings import Dynamic, Equal, Uncertainty
 

@@ -18,7 +18,7 @@ from mtlkit import GroupedBatches
 from mtlkit.errors import AssemblyError, NotFiniteError
 from mtlkit.optim import SGD
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.ranks import process_group
+from mtlkit.training.devices.ranks import process_group
 from mtlkit.weightings import Dynamic
 
 UPDATES = 20

@@ -14,10 +14,10 @@ from mtlkit.recipe import Transforms
 from mtlkit.runs.run_data import load_data
 from mtlkit.testing import small_recipe
 from mtlkit.testing.small_data import small_updater
-from mtlkit.training.batch_order import JointOrder
-from mtlkit.training.batches import Batches, sample_seed
+from mtlkit.training.batching.batch_order import JointOrder
+from mtlkit.training.batching.batches import Batches, sample_seed
 from mtlkit.training.checkpoint import tensors_of
-from mtlkit.training.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
 from mtlkit.transforms import CenterCrop, Crop, Erase, Mirror, Mixup, Resize
 from mtlkit.transforms.pipeline import Pipeline
 from mtlkit.transforms.view import TransformedSplit, source_of, transformed_data

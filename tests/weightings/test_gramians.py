@@ -25,7 +25,7 @@ from mtlkit.weightings import (
     GradVac,
     GramianWeighting,
     JacobianWeighting,
-    Lookahead,
+    LookaheadWeighting,
     MoCo,
     MoDo,
     NashMTL,
@@ -569,7 +569,7 @@ def test_schemes_of_two_draws_agree_with_torchjd(own, theirs):
 
 def test_a_scheme_of_draws_says_so_by_its_type(gradient_scheme):
     module = gradient_scheme.build(terms_of(4), 4)
-    several = isinstance(module, DoubleSampling | Lookahead)
+    several = isinstance(module, DoubleSampling | LookaheadWeighting)
     assert several == (gradient_scheme.compares_samples and isinstance(module, GramianWeighting))
 
 

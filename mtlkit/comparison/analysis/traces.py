@@ -9,8 +9,8 @@ from mtlkit.comparison.results.record import Budget
 from mtlkit.comparison.results.study_results import StudyResults
 from mtlkit.errors import RunError
 from mtlkit.loggers.events import StepEvent
-from mtlkit.runs.folder import RunFolder
 from mtlkit.runs.logs import read_log
+from mtlkit.runs.storage.folder import RunFolder
 
 POINTS = 120
 """Maximum number of points of a curve."""

@@ -7,7 +7,7 @@ import attrs
 
 from mtlkit.comparison.execute.executor import Executor, LocalProcesses
 from mtlkit.errors import RunError
-from mtlkit.training.cores import available_cores
+from mtlkit.training.devices.cores import available_cores
 
 Devices = tuple[str | None, ...]
 """Devices such as cuda:0, in turn; None: that of the recipe."""

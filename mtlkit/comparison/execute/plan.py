@@ -8,7 +8,7 @@ from mtlkit.comparison.results.record import Budget, Record, Stage
 from mtlkit.comparison.spec.comparison import EQUAL, Comparison, Method
 from mtlkit.comparison.spec.recipes import own_settings, recipe_of, space_of
 from mtlkit.recipe import Recipe
-from mtlkit.runs.search import Searched, Settings, Tried, propose
+from mtlkit.runs.tuning.search import Searched, Settings, Tried, propose
 
 
 @attrs.frozen(kw_only=True)

@@ -26,7 +26,7 @@ from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe
 from mtlkit.runs.fit_once import is_made
-from mtlkit.runs.folder import RunFolder
+from mtlkit.runs.storage.folder import RunFolder
 from mtlkit.training.signals import stop_on_signal
 
 POLL = 0.5

@@ -17,8 +17,8 @@ from mtlkit.errors import InterruptedRunError, error_text
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.runs.fit_once import fit_once
-from mtlkit.runs.folder import RunFolder
-from mtlkit.runs.lock import LOCK, lock_folder
+from mtlkit.runs.storage.folder import RunFolder
+from mtlkit.runs.storage.lock import LOCK, lock_folder
 
 PATIENCE = 60.0
 """Seconds to wait for a lock held by the worker of a comparison that was killed."""

@@ -15,9 +15,9 @@ from mtlkit.recipe_io.source_location import RefusedError
 from mtlkit.recipe_io.yaml_nodes import entries
 from mtlkit.recipe_io.yaml_reader import read_yaml
 from mtlkit.report.numbers import number
-from mtlkit.runs.changes import require_recipe
-from mtlkit.runs.folder import open_run, read_json
 from mtlkit.runs.report import read_evaluation
+from mtlkit.runs.storage.changes import require_recipe
+from mtlkit.runs.storage.folder import open_run, read_json
 
 Row: TypeAlias = tuple[str, ...]
 """A name, and its values in the first and the second run or study."""

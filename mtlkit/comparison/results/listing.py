@@ -11,9 +11,9 @@ from mtlkit.comparison.results.differences import flat_yaml
 from mtlkit.comparison.results.store import StudyFolder
 from mtlkit.errors import MtlkitError, RunError, did_you_mean
 from mtlkit.report.evaluation import Evaluation, MetricScale, read_metrics
-from mtlkit.runs.changes import require_recipe
-from mtlkit.runs.folder import RunFolder, State, Status, read_json
-from mtlkit.runs.lock import is_locked
+from mtlkit.runs.storage.changes import require_recipe
+from mtlkit.runs.storage.folder import RunFolder, State, Status, read_json
+from mtlkit.runs.storage.lock import is_locked
 
 TYPE = ".type"
 DAMAGED = "damaged"

@@ -5,8 +5,8 @@ import math
 import attrs
 
 from mtlkit.comparison.results.record import Record, Stage
-from mtlkit.runs.folder import RunFolder
 from mtlkit.runs.report import read_evaluation
+from mtlkit.runs.storage.folder import RunFolder
 
 _SPLITS = ("train", "validation", "test")
 

@@ -12,8 +12,8 @@ from mtlkit.atomic_files import TEMPORARY, disk_errors, write_file
 from mtlkit.checksums import checksum, file_checksum
 from mtlkit.comparison.results.record import Record, read_results, record_to_line
 from mtlkit.errors import RunError
-from mtlkit.runs.folder import read_json, write_json
-from mtlkit.runs.lock import LOCK, lock_folder
+from mtlkit.runs.storage.folder import read_json, write_json
+from mtlkit.runs.storage.lock import LOCK, lock_folder
 
 
 @attrs.frozen

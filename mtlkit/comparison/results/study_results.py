@@ -14,7 +14,7 @@ import yaml
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric, read_results
 from mtlkit.comparison.results.store import require_whole_study
 from mtlkit.errors import RunError
-from mtlkit.runs.folder import read_json
+from mtlkit.runs.storage.folder import read_json
 
 BASELINE_ROLES = ("single-task", "equal", "log", "tuned", "rlw")
 """The baselines, which every study has unless it gives a reason to omit one."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mtlkit.comparison.results.record import Budget, Record, Stage, TaskMetric
 from mtlkit.comparison.results.store import StudyFolder
-from mtlkit.runs.folder import read_json
+from mtlkit.runs.storage.folder import read_json
 
 
 def summary(folder: StudyFolder) -> list[list[tuple[str, ...]]]:

@@ -9,7 +9,7 @@ from mtlkit.comparison.results.record import Budget
 from mtlkit.component import at_least, seed_number
 from mtlkit.metrics.base import Metric, metric_named
 from mtlkit.recipe import Recipe
-from mtlkit.runs.search import Searched
+from mtlkit.runs.tuning.search import Searched
 from mtlkit.task import Task
 from mtlkit.weightings.base import Weighting
 from mtlkit.weightings.equal import Equal

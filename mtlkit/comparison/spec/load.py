@@ -29,7 +29,7 @@ from mtlkit.recipe_io.source_location import Mistake, RefusedError, SourceLocati
 from mtlkit.recipe_io.structuring import new_converter
 from mtlkit.recipe_io.yaml_nodes import entry, is_text, location, mapping, node_at, wrap
 from mtlkit.recipe_io.yaml_reader import read_yaml
-from mtlkit.runs.search import Searched
+from mtlkit.runs.tuning.search import Searched
 from mtlkit.weightings.base import Weighting
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]{0,99}")

@@ -11,8 +11,8 @@ from mtlkit.recipe import Recipe
 from mtlkit.recipe_io import dump_recipe, parse_recipe
 from mtlkit.recipe_io.dump import plain_text
 from mtlkit.routers.shared import Shared
-from mtlkit.runs.search import Searched, Settings, Value
-from mtlkit.runs.tune import searched_losses
+from mtlkit.runs.tuning.search import Searched, Settings, Value
+from mtlkit.runs.tuning.tune import searched_losses
 from mtlkit.task import loss_terms
 from mtlkit.weightings.fixed import Fixed
 

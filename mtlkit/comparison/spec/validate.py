@@ -11,7 +11,7 @@ from mtlkit.errors import RecipeError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.structuring import options_of
-from mtlkit.runs.search import Searched
+from mtlkit.runs.tuning.search import Searched
 
 
 def mistakes_between(comparison: Comparison, catalog: Catalog) -> Iterator[Problem]:

@@ -31,12 +31,12 @@ from mtlkit.training.balancing.requirements import (
     require_synchronizable,
     shared_at,
 )
-from mtlkit.training.batches import step_info
+from mtlkit.training.batching.batches import step_info
+from mtlkit.training.devices.ranks import Ranks, current_ranks
 from mtlkit.training.gradients.batch import Rehearsal
 from mtlkit.training.gradients.factory import allocate, require_one_kind, weighting_step
 from mtlkit.training.gradients.sources import FeatureSource, GradientSource, ParameterSource
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
-from mtlkit.training.ranks import Ranks, current_ranks
 from mtlkit.weightings.base import Weighting, pairing_problems
 
 

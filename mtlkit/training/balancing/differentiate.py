@@ -10,9 +10,9 @@ from mtlkit.errors import NotFiniteError
 from mtlkit.task_types import LossTerm
 from mtlkit.training.balancing.parts import LoopUpdate
 from mtlkit.training.balancing.passes import unreduced
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.finite_checks import negative_losses
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.kinds import WeightingModule
 
 Backward = Callable[[Tensor], object]

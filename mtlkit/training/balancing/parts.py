@@ -11,8 +11,8 @@ from mtlkit.errors import AssemblyError
 from mtlkit.task_types import LossTerm
 from mtlkit.training.balancing.given_losses import GivenLosses, Losses, read_losses
 from mtlkit.training.balancing.loop_pass import LoopPart
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.batch import UpdateInfo
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.kinds import StepInfo
 
 Features = Tensor | Sequence[Tensor]

@@ -10,9 +10,9 @@ from mtlkit.errors import AssemblyError
 from mtlkit.training.balancing.given_losses import GivenLosses
 from mtlkit.training.balancing.leaves import depends_on, leaves_of
 from mtlkit.training.balancing.loop_pass import LoopPart
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.factory import gradient_options
 from mtlkit.training.gradients.step import WeightingStep
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import GradientLocation, Weighting
 
 CALL = "balance.backward(losses, "

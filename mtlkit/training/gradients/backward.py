@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.features.inputs import map_batch
-from mtlkit.training.batches import Batches, UpdateBatch, seed_step, step_info
+from mtlkit.training.batching.batches import Batches, UpdateBatch, seed_step, step_info
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
 from mtlkit.training.gradients.labels import BatchLabels

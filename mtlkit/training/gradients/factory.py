@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from mtlkit.model import MultiTaskModel
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.forward_pass import Autocast, ForwardPass, ModelPass
 from mtlkit.training.gradients.gradient_step import (
     DoubleSamplingStep,
@@ -16,7 +17,6 @@ from mtlkit.training.gradients.gradient_step import (
 from mtlkit.training.gradients.loss_step import BatchLossStep, LossStep, SummaryStep
 from mtlkit.training.gradients.sources import GradientSource, gradient_source
 from mtlkit.training.gradients.step import TrainingStep, WeightingStep
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import GradientWeighting, Weighting
 from mtlkit.weightings.kinds import (
     AfterStep,
@@ -24,7 +24,7 @@ from mtlkit.weightings.kinds import (
     DoubleSampling,
     GramianWeighting,
     JacobianWeighting,
-    Lookahead,
+    LookaheadWeighting,
     LossWeighting,
     StatefulJacobian,
     WeightingModule,
@@ -42,7 +42,7 @@ LOSS_STEPS: Mapping[Any, type[LossStep]] = {
 """The step of each kind of weighting of losses; the first kind that matches is used."""
 
 GRADIENT_STEPS: Mapping[Any, type[GradientStep]] = {
-    Lookahead: LookaheadStep,
+    LookaheadWeighting: LookaheadStep,
     DoubleSampling: DoubleSamplingStep,
     GramianWeighting: GramianStep,
     JacobianWeighting: JacobianStep,

@@ -13,18 +13,18 @@ import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.batch import Part, Rehearsal, Rehearse, UpdateInfo
 from mtlkit.training.gradients.forward_pass import ForwardPass
 from mtlkit.training.gradients.gramian import gramian_of
 from mtlkit.training.gradients.sources import GradientSource, moved
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
 from mtlkit.training.gradients.task_gradients import GradientStream
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import HeadGradients
 from mtlkit.weightings.kinds import (
     GramianWeighting,
     JacobianWeighting,
-    Lookahead,
+    LookaheadWeighting,
     ReadsFeatures,
     WeightsHeads,
 )
@@ -170,7 +170,7 @@ class LookaheadStep(_DrawsStep):
 
     draws: ClassVar[int] = 2
     reads_rate: ClassVar[bool] = True
-    weighting: Lookahead
+    weighting: LookaheadWeighting
 
     def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         first = self.draw(rehearse(0))

@@ -11,9 +11,9 @@ from mtlkit.features.inputs import Batch
 from mtlkit.grouped_batches import TASK, GroupedBatches
 from mtlkit.model import MultiTaskModel, sum_of
 from mtlkit.targets.rows import Rows
-from mtlkit.training.batch_order import Origins
-from mtlkit.training.batches import UpdateBatch
-from mtlkit.training.ranks import Ranks
+from mtlkit.training.batching.batch_order import Origins
+from mtlkit.training.batching.batches import UpdateBatch
+from mtlkit.training.devices.ranks import Ranks
 
 
 @attrs.frozen(eq=False)

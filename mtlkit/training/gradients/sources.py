@@ -15,12 +15,12 @@ from torch import Tensor, nn
 
 from mtlkit.errors import AssemblyError
 from mtlkit.routers.base import RouterModule
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.gramian import gramian_of
 from mtlkit.training.gradients.segment_gramian import segment_gramian, segments_of
 from mtlkit.training.gradients.shared_parameters import last_layer, shared_parameters
 from mtlkit.training.gradients.surrogate import surrogate_loss
 from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.base import GradientLocation
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from mtlkit.model import MultiTaskModel
+from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.batch import MicroBatch, Part, Rehearsal, Rehearse, UpdateInfo
 from mtlkit.training.gradients.forward_pass import ForwardPass
-from mtlkit.training.ranks import Ranks
 from mtlkit.weightings.kinds import StepLosses, UpdateStats, WeightingModule
 
 

@@ -8,7 +8,7 @@ from mtlkit.assembly import encode_targets
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 from mtlkit.model import MultiTaskModel
-from mtlkit.training.batches import UpdateBatch, sample_seed
+from mtlkit.training.batching.batches import UpdateBatch, sample_seed
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.labels import (
     BatchLabels,

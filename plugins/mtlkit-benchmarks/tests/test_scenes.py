@@ -7,12 +7,12 @@ import torch
 from mtlkit_benchmarks.scenes.random_scene import random_scene
 from mtlkit_benchmarks.scenes.rendering import CLASSES, Scene, rays_of, render
 from mtlkit_benchmarks.scenes.source import Scenes
-from mtlkit_benchmarks.scenes.surfaces import Box, Plane, Sphere, Wall
+from mtlkit_benchmarks.scenes.surfaces import Cuboid, Plane, Sphere, Wall
 
 from mtlkit.data import Loading, UnitVectorMapTarget
 
 SPHERE = Sphere(center=(0.1, -0.2, 3.0), radius=0.8)
-BOX = Box(center=(0.2, 0.1, 3.0), half=(0.5, 0.4, 0.6), yaw=0.4)
+BOX = Cuboid(center=(0.2, 0.1, 3.0), half=(0.5, 0.4, 0.6), yaw=0.4)
 
 
 def points_of(view):
@@ -26,7 +26,7 @@ def mirrored(surface):
         return attrs.evolve(surface, normal=(-x, y, z))
     x, y, z = surface.center
     moved = attrs.evolve(surface, center=(-x, y, z))
-    return attrs.evolve(moved, yaw=-moved.yaw) if isinstance(moved, Box) else moved
+    return attrs.evolve(moved, yaw=-moved.yaw) if isinstance(moved, Cuboid) else moved
 
 
 def test_points_of_a_sphere_have_its_radius_and_the_normal_of_it():

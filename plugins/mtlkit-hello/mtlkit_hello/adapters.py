@@ -23,7 +23,7 @@ class Adapters(Unbranched):
         return AdaptersRouter(self.hidden, wiring)
 
 
-class Adapter(nn.Sequential):
+class Bottleneck(nn.Sequential):
     """V relu(W x): the change of features (N, D) for one task."""
 
     def __init__(self, features: int, hidden: int) -> None:
@@ -40,7 +40,7 @@ class AdaptersRouter(UnbranchedRouter):
         self.tasks = wiring.tasks
         # a list, because the name of a task need not be a valid name of an attribute
         width = self.features.width
-        self.adapters = nn.ModuleList(Adapter(width, hidden) for _ in self.tasks)
+        self.adapters = nn.ModuleList(Bottleneck(width, hidden) for _ in self.tasks)
 
     def forward(self, inputs: Batch) -> Features:
         return Features(self.backbone(inputs))

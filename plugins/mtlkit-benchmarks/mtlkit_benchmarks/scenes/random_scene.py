@@ -3,7 +3,7 @@
 import numpy as np
 
 from mtlkit_benchmarks.scenes.rendering import Scene
-from mtlkit_benchmarks.scenes.surfaces import Box, Floor, Sphere, Surface, Vector, Wall
+from mtlkit_benchmarks.scenes.surfaces import Cuboid, Floor, Sphere, Surface, Vector, Wall
 
 _OBJECTS = (2, 5)
 """Smallest and largest number of objects."""
@@ -43,7 +43,7 @@ def _object(random: np.random.Generator, height: float) -> Surface:
             color=_color(random),
         )
     half = random.uniform(0.25, 0.7, 3)
-    return Box(
+    return Cuboid(
         center=(x, height - half[1], z),
         half=_vector(half),
         yaw=random.uniform(0, np.pi / 2),

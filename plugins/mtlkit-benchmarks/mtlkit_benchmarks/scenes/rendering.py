@@ -6,9 +6,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from mtlkit_benchmarks.scenes.surfaces import Array, Box, Floor, Sphere, Surface, Vector, Wall
+from mtlkit_benchmarks.scenes.surfaces import Array, Cuboid, Floor, Sphere, Surface, Vector, Wall
 
-CLASSES = tuple(kind.name for kind in (Floor, Wall, Sphere, Box))
+CLASSES = tuple(kind.name for kind in (Floor, Wall, Sphere, Cuboid))
 """Names of the classes of pixels."""
 
 _AMBIENT = 0.35
@@ -23,7 +23,7 @@ class Scene:
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class View:
+class SceneView:
     """An image (3, H, W) in 0..1, depth (H, W), normals (3, H, W) and codes of `CLASSES` (H, W).
 
     Where a ray meets no surface, depth is NaN, the normal all zero and the code -1.
@@ -47,7 +47,7 @@ def rays_of(height: int, width: int) -> Array:
     return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
-def render(scene: Scene, height: int, width: int) -> View:
+def render(scene: Scene, height: int, width: int) -> SceneView:
     """Return the view of `scene` in pixels of `height` rows and `width` columns.
 
     >>> wall = Wall(normal=(0.0, 0.0, -1.0), offset=-4.0)
@@ -66,7 +66,7 @@ def render(scene: Scene, height: int, width: int) -> View:
     color = np.stack([_colors(surface, points) for surface in scene.surfaces])[nearest, pixel]
     shade = _AMBIENT + (1 - _AMBIENT) * (normals @ np.array(scene.light)).clip(min=0)
     image = np.where(hit[:, None], color * shade[:, None], 0.0)
-    return View(
+    return SceneView(
         image=image.T.reshape(3, height, width),
         depth=np.where(hit, depth, np.nan).reshape(height, width),
         normals=normals.T.reshape(3, height, width),

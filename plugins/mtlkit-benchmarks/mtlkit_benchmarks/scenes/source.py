@@ -18,7 +18,7 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import at_least, at_least_number
 from mtlkit_benchmarks.scenes.random_scene import random_scene
-from mtlkit_benchmarks.scenes.rendering import CLASSES, View, render
+from mtlkit_benchmarks.scenes.rendering import CLASSES, SceneView, render
 
 
 def _sides(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
@@ -83,6 +83,6 @@ class Scenes(DataSource):
             ids=[f"scene {number}" for number in numbers],
         )
 
-    def _pixels(self, view: View, random: np.random.Generator) -> "np.ndarray[Any, Any]":
+    def _pixels(self, view: SceneView, random: np.random.Generator) -> "np.ndarray[Any, Any]":
         noisy = 255 * view.image + random.normal(0, self.noise, view.image.shape)
         return noisy.round().clip(0, 255).astype(np.uint8)

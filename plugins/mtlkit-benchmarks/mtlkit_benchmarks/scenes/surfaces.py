@@ -88,7 +88,7 @@ class Sphere(Surface):
 
 
 @attrs.frozen(kw_only=True)
-class Box(Surface):
+class Cuboid(Surface):
     """A box with half sides `half`, turned by `yaw` radians about the vertical axis."""
 
     name: ClassVar[str] = "box"

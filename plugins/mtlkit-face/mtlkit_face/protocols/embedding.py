@@ -23,7 +23,7 @@ from mtlkit.data import Frame
 from mtlkit.plugins import DataError, MultiTaskModel
 from mtlkit_face.identification.template import template
 from mtlkit_face.protocols.mode import Mode
-from mtlkit_face.protocols.pictures import Decoded, FaceImage, decode_picture
+from mtlkit_face.protocols.pictures import DecodedPicture, FaceImage, decode_picture
 from mtlkit_face.protocols.protocol import Progress, Protocol
 from mtlkit_face.protocols.result import Preprocessing
 
@@ -126,15 +126,15 @@ class ImageEmbedder:
         width = max(part.shape[1] for part in parts)  # a batch without templates has one column
         return Templates(rows=torch.cat([p.expand(-1, width) for p in parts]), faults=faults)
 
-    def _decoded(self, picture: FaceImage) -> Decoded | str:
+    def _decoded(self, picture: FaceImage) -> DecodedPicture | str:
         try:
             return decode_picture(picture, self.frame)
         except DataError as cause:
             return str(cause)
 
-    def _one_batch(self, decoded: list[Decoded | str]) -> tuple[Tensor, dict[int, str]]:
+    def _one_batch(self, decoded: list[DecodedPicture | str]) -> tuple[Tensor, dict[int, str]]:
         faults = {i: item for i, item in enumerate(decoded) if isinstance(item, str)}
-        valid = [(i, item) for i, item in enumerate(decoded) if isinstance(item, Decoded)]
+        valid = [(i, item) for i, item in enumerate(decoded) if isinstance(item, DecodedPicture)]
         if not valid:
             return torch.full((len(decoded), 1), torch.nan), faults  # the width is unknown
         self.sizes.update(picture.size for _, picture in valid)

@@ -33,14 +33,14 @@ class FaceImage:
 
 
 @attrs.frozen(eq=False)
-class Decoded:
+class DecodedPicture:
     """A picture (C, H, W) in uint8, and the width and height before resizing."""
 
     pixels: Pixels
     size: tuple[int, int]
 
 
-def decode_picture(picture: FaceImage, frame: Frame) -> Decoded:
+def decode_picture(picture: FaceImage, frame: Frame) -> DecodedPicture:
     """Decode `picture`, or its box, upright and in `frame`.
 
     Raises `DataError` with the reason, without the picture's name.
@@ -60,7 +60,7 @@ def decode_picture(picture: FaceImage, frame: Frame) -> Decoded:
     if picture.box is not None:
         left, top, right, bottom = map(round, picture.box.corners(frame))
         size = right - left, bottom - top
-    return Decoded(decode(content, frame, region=picture.box), size)
+    return DecodedPicture(decode(content, frame, region=picture.box), size)
 
 
 def _size(content: bytes) -> tuple[int, int]:

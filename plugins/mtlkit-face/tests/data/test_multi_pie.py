@@ -9,7 +9,7 @@ from mtlkit_face.data.multi_pie.completeness import Shortfall, count
 from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, RECORDED, PictureName, parse_name
 from mtlkit_face.data.multi_pie.settings import SESSION_SUBJECTS, SETTINGS
 from mtlkit_face.data.multi_pie.source import MultiPie
-from mtlkit_face.data.multi_pie.tree import Pictures, parse_tree
+from mtlkit_face.data.multi_pie.tree import PictureTable, parse_tree
 from mtlkit_face.data.rendered import Rendered
 from mtlkit_face.identification.evaluator import Identification
 from mtlkit_synthetic_faces import FaceSet, render_set
@@ -37,7 +37,7 @@ def everything():
         grid = np.meshgrid(*(np.array([*axis]) for axis in axes), indexing="ij")
         tables.append(np.stack([axis.ravel() for axis in grid], 1))
     table = np.concatenate(tables).astype(np.int16)
-    return Pictures.of(table[np.lexsort(table.T[::-1])])
+    return PictureTable.of(table[np.lexsort(table.T[::-1])])
 
 
 @pytest.fixture(scope="module")

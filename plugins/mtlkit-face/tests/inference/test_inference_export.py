@@ -16,7 +16,7 @@ from mtlkit_face.inference.onnx_export import export
 from PIL import Image
 
 from mtlkit.plugins import DataError, MissingExtraError
-from mtlkit.runs import export_onnx
+from mtlkit.runs.prediction import export_onnx
 
 
 @pytest.fixture(scope="module")

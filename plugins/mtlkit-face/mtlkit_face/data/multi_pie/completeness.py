@@ -7,7 +7,7 @@ import numpy as np
 
 from mtlkit_face.data.multi_pie.names import LIGHTS
 from mtlkit_face.data.multi_pie.settings import SESSION_SUBJECTS, Counts, MultiPieSetting
-from mtlkit_face.data.multi_pie.tree import CAMERA_NUMBERS, Pictures
+from mtlkit_face.data.multi_pie.tree import CAMERA_NUMBERS, PictureTable
 
 MAX_SHOWN = 10
 """Maximum number of recordings that a message lists."""
@@ -20,7 +20,7 @@ TEXTS: Mapping[str, str] = {
 }
 
 
-def count(pictures: Pictures, setting: MultiPieSetting, neutral_light: int) -> Counts:
+def count(pictures: PictureTable, setting: MultiPieSetting, neutral_light: int) -> Counts:
     """Return the counts of `pictures`, which `setting` selected."""
     trained = pictures.subject <= setting.trained
     gallery = pictures.is_gallery(neutral_light) & ~trained
@@ -42,14 +42,14 @@ def differences(counts: Counts, published: Counts) -> list[str]:
     ]
 
 
-def _incomplete_sessions(pictures: Pictures, setting: MultiPieSetting) -> Iterator[str]:
+def _incomplete_sessions(pictures: PictureTable, setting: MultiPieSetting) -> Iterator[str]:
     for session in setting.sessions:
         subjects = len(np.unique(pictures.subject[pictures.session == session]))
         if subjects != SESSION_SUBJECTS[session]:
             yield f"session {session:02d}: {subjects} of {SESSION_SUBJECTS[session]} subjects"
 
 
-def _incomplete_recordings(pictures: Pictures, setting: MultiPieSetting) -> Iterator[str]:
+def _incomplete_recordings(pictures: PictureTable, setting: MultiPieSetting) -> Iterator[str]:
     complete = len(setting.cameras) * (LIGHTS if setting.every_light else 1)
     table = np.stack([pictures.session, pictures.subject, pictures.recording], 1)
     recordings, number_of, sizes = np.unique(table, axis=0, return_inverse=True, return_counts=True)
@@ -65,7 +65,7 @@ def _incomplete_recordings(pictures: Pictures, setting: MultiPieSetting) -> Iter
         yield f"and {len(incomplete) - MAX_SHOWN} more recordings"
 
 
-def _incomplete_cameras(recording: Pictures, setting: MultiPieSetting) -> str:
+def _incomplete_cameras(recording: PictureTable, setting: MultiPieSetting) -> str:
     """Return a text on the cameras of a recording that lack pictures."""
     complete = LIGHTS if setting.every_light else 1
     counts = np.bincount(recording.camera, minlength=len(CAMERA_NUMBERS))
@@ -82,7 +82,9 @@ class Shortfall:
     recordings: list[str]
 
     @classmethod
-    def of(cls, pictures: Pictures, setting: MultiPieSetting, neutral_light: int) -> "Shortfall":
+    def of(
+        cls, pictures: PictureTable, setting: MultiPieSetting, neutral_light: int
+    ) -> "Shortfall":
         """Return the shortfall of `pictures`, which `setting` selected."""
         counts = differences(count(pictures, setting, neutral_light), setting.counts)
         if not counts:

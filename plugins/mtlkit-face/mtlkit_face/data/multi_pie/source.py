@@ -27,7 +27,7 @@ from mtlkit_face.data.label_columns import label_column
 from mtlkit_face.data.multi_pie.completeness import Shortfall
 from mtlkit_face.data.multi_pie.names import CAMERAS, EXPRESSIONS, LIGHTS, RECORDED, ROOM_AGAIN
 from mtlkit_face.data.multi_pie.settings import SETTINGS, MultiPieSetting
-from mtlkit_face.data.multi_pie.tree import CAMERA_NUMBERS, Index, Pictures, read_tree
+from mtlkit_face.data.multi_pie.tree import CAMERA_NUMBERS, Index, PictureTable, read_tree
 from mtlkit_face.data.stored_faces import SQUARE, StoredFaces, fault_report, find_faults
 
 
@@ -130,7 +130,7 @@ class _SplitPositions:
 
     @classmethod
     def of(
-        cls, pictures: Pictures, source: "MultiPie", setting: MultiPieSetting
+        cls, pictures: PictureTable, source: "MultiPie", setting: MultiPieSetting
     ) -> "_SplitPositions":
         trained = pictures.subject <= setting.trained
         tested = ~trained
@@ -160,7 +160,7 @@ class _MultiPieFaces:
     """Images and labels of all selected pictures."""
 
     store: FileStore
-    pictures: Pictures
+    pictures: PictureTable
     setting: MultiPieSetting
     neutral_light: int
     images: StoredImages
@@ -195,7 +195,7 @@ class _MultiPieFaces:
 
 def _summary(
     source: "MultiPie",
-    pictures: Pictures,
+    pictures: PictureTable,
     splits: _SplitPositions,
     shortfall: Shortfall,
     files: int,

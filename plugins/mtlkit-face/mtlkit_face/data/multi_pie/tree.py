@@ -27,7 +27,7 @@ _EXPRESSION = np.array(
 
 
 @attrs.frozen(eq=False)
-class Pictures:
+class PictureTable:
     """Subject, session, recording, camera and light of N pictures.
 
     `camera` is the index into `CAMERAS`.
@@ -43,14 +43,14 @@ class Pictures:
         return len(self.subject)
 
     @classmethod
-    def of(cls, table: npt.ArrayLike) -> "Pictures":
+    def of(cls, table: npt.ArrayLike) -> "PictureTable":
         """Return the pictures of a table (N, 5)."""
         columns = np.asarray(table, np.int16).reshape(-1, 5).T
         return cls(*(np.ascontiguousarray(column) for column in columns))
 
-    def take(self, index: Index) -> "Pictures":
+    def take(self, index: Index) -> "PictureTable":
         """Return the pictures at `index`, in its order."""
-        return Pictures(*(column[index] for column in attrs.astuple(self, recurse=False)))
+        return PictureTable(*(column[index] for column in attrs.astuple(self, recurse=False)))
 
     @property
     def yaw(self) -> Ints:
@@ -78,7 +78,7 @@ class Pictures:
         return np.flatnonzero(mask)
 
 
-def read_tree(folder: Path) -> tuple[Pictures, Sequence[str], Sequence[str]]:
+def read_tree(folder: Path) -> tuple[PictureTable, Sequence[str], Sequence[str]]:
     """Return the pictures below `folder` sorted by label, their file names, and other files.
 
     Raises `DataError` if a name is not valid in Multi-PIE, or if two files are the same picture.
@@ -86,7 +86,9 @@ def read_tree(folder: Path) -> tuple[Pictures, Sequence[str], Sequence[str]]:
     return parse_tree(folder, files_of(folder))
 
 
-def parse_tree(folder: Path, names: Iterable[str]) -> tuple[Pictures, Sequence[str], Sequence[str]]:
+def parse_tree(
+    folder: Path, names: Iterable[str]
+) -> tuple[PictureTable, Sequence[str], Sequence[str]]:
     """Return the result of `read_tree` for files with the given `names`."""
     rows: list[tuple[int, int, int, int, int]] = []
     files: list[str] = []
@@ -119,4 +121,4 @@ def parse_tree(folder: Path, names: Iterable[str]) -> tuple[Pictures, Sequence[s
             f"{folder}: got {len(same)} duplicate pictures, such as {one} and {two}; keep one of "
             f"the two"
         )
-    return Pictures.of(table), [files[index] for index in order], sorted(other)
+    return PictureTable.of(table), [files[index] for index in order], sorted(other)

@@ -1,0 +1,51 @@
+"""``mtlkit predict``: apply a trained model to new samples."""
+
+from pathlib import Path
+
+import click
+
+from mtlkit.cli import current_catalog
+from mtlkit.cli.terminal import echo
+from mtlkit.plugins.command_options import cache_option
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("source", metavar="INPUT", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Output table: .csv, .parquet or .json. Default: CSV on standard output.",
+)
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Device of the network, such as cpu, cuda or cuda:1.",
+)
+@cache_option
+def predict(run: Path, source: Path, out: Path | None, device: str, cache: Path) -> None:
+    """Predict the samples of INPUT with the model of RUN.
+
+    INPUT is a table, an image or a folder, as the data source of the run reads it, without labels.
+    Maps are files next to the output table.
+    """
+    from mtlkit.data.source import Loading
+    from mtlkit.errors import DataError
+    from mtlkit.runs.prediction.predict import load_model
+    from mtlkit.runs.prediction.write_predictions import csv_bytes, table_writer, write_predictions
+
+    if out is not None:
+        table_writer(out)  # refuses another suffix before the work starts
+    model = load_model(run, current_catalog(), device=device)
+    loading = Loading(cache=cache)
+    if out is not None:
+        count = write_predictions(model.batches(source, loading=loading), out)
+        echo(f"{count} predictions: {out}")
+        return
+    predicted = model(source, loading=loading)
+    if predicted.maps:
+        raise DataError(
+            f"{source}: the task {next(iter(predicted.maps))!r} predicts maps; set --out"
+        )
+    echo(csv_bytes(predicted.rows()).decode().rstrip("\n"))

@@ -1,0 +1,38 @@
+"""``mtlkit show``: one component, its options, its owner, and YAML to paste."""
+
+import inspect
+
+import click
+
+from mtlkit.cli import current_catalog
+from mtlkit.cli.commands.list import aligned, find_component
+from mtlkit.cli.terminal import echo
+
+
+@click.command()
+@click.argument("name")
+def show(name: str) -> None:
+    """Show the component NAME, or FAMILY/NAME where two families have one of that name."""
+    from mtlkit.recipe_io.snippet import RECIPE_PATHS, option_rows, snippet
+    from mtlkit.recipe_io.structuring import options_of
+
+    catalog = current_catalog()
+    plural, registry, name = find_component(catalog, name)
+    entry, component = registry.entry(name), registry.get(name)
+    echo(f"{registry.family} {name}: {entry.summary}")
+    echo(f"from {entry.origin} ({entry.origin.file}), {entry.target}\n")
+    documented = component.run if plural == "implementations" else component
+    echo(f"{inspect.getdoc(documented) or '(not documented)'}\n")
+    if plural in ("ops", "implementations"):
+        echo("on the command line")
+        if plural == "ops":
+            echo(f"mtlkit ops explain {name}")
+        else:
+            echo(f"MTLKIT_OPS={component.op}={name} mtlkit train RECIPE.yaml")
+        return
+    rows = option_rows(options_of(component), catalog)
+    echo("options" if rows else "no options")
+    for line in aligned(rows):
+        echo(f"  {line}")
+    if plural in RECIPE_PATHS:
+        echo(f"\nin a recipe\n{snippet(catalog, plural, name, component)}", nl=False)

@@ -1,0 +1,1 @@
+"""Images and label maps: decoding and damaged files."""

@@ -1,0 +1,42 @@
+"""Files of a folder that are not used as images, in words."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mtlkit.data.label_columns import shortened
+from mtlkit.data.listing.image_listing import Fault
+
+SHOWN = 10
+"""Number of files that a message lists before it counts the rest."""
+
+
+def fault_report(faults: Sequence[Fault], total: int, folder: Path) -> str:
+    """Return a message that lists the files that cannot be used, with the reasons."""
+    lines = [f"{folder}: {len(faults)} of {total} files cannot be used:"]
+    lines += [f"  {fault.file}: {fault.reason}" for fault in faults[:SHOWN]]
+    if len(faults) > SHOWN:
+        lines.append(f"  and {len(faults) - SHOWN} more")
+    lines.append(
+        "repair them, list them under `ignore`, or skip and count them with `skip_bad: true`"
+    )
+    return "\n".join(lines)
+
+
+def no_images(faults: Sequence[Fault], other: Sequence[str]) -> str:
+    """Return a message about a folder without an image that can be used."""
+    facts = [f"{key}: {value}" for key, value in skipped_files(faults, other).items()]
+    return "; ".join(["no image can be used", *(facts or ["the folder has no file"])])
+
+
+def skipped_files(faults: Sequence[Fault], other: Sequence[str]) -> dict[str, str]:
+    """Return the files that are left out, to display."""
+    facts = {}
+    if faults:
+        facts["skipped"] = _files([fault.file for fault in faults])
+    if other:
+        facts["not images"] = _files(other)
+    return facts
+
+
+def _files(names: Sequence[str]) -> str:
+    return f"{len(names)} {'file' if len(names) == 1 else 'files'}: {shortened(names)}"

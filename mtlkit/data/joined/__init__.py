@@ -1,0 +1,1 @@
+"""Rows and columns of several sources as one."""

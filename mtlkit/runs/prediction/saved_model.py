@@ -1,0 +1,156 @@
+"""A trained model on disk: its weights, and the properties of the data that it was built from."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import cattrs
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mtlkit.assembly import Assembly
+from mtlkit.atomic_files import write_file
+from mtlkit.checksums import checksum, file_checksum
+from mtlkit.component import type_key
+from mtlkit.errors import AssemblyError, RunError, error_text
+from mtlkit.features.inputs import InputSpec, InputSpecs
+from mtlkit.model import MultiTaskModel, assemble
+from mtlkit.plugins.catalog import Catalog
+from mtlkit.recipe import Recipe
+from mtlkit.recipe_io.dump import plain
+from mtlkit.runs.storage.changes import require_recipe
+from mtlkit.runs.storage.data_fingerprint import Fingerprint
+from mtlkit.runs.storage.folder import RunFolder, read_json, write_json
+from mtlkit.targets.base import Target
+from mtlkit.training.checkpoint import tensor_bytes, tensors_of
+
+
+@contextmanager
+def allocation_errors() -> Iterator[None]:
+    """Raise `AssemblyError` if the memory for a model cannot be allocated."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as cause:
+        text = error_text(cause, longest=200)
+        if isinstance(cause, RuntimeError) and not re.search("alloc|overflow|out of memory", text):
+            raise
+        raise AssemblyError(
+            f"the model does not fit into memory ({text}); use smaller sizes in the recipe"
+        ) from cause
+
+
+def save_assembly(
+    folder: RunFolder,
+    assembly: Assembly,
+    data: Fingerprint,
+    preprocessing: Mapping[str, Any],
+    catalog: Catalog,
+) -> None:
+    """Write the assembly of the run's model, and the fingerprint and preprocessing of its data.
+
+    A target has the name of its type in `catalog`.
+    """
+    write_json(
+        folder.assembly, {**plain(assembly, catalog), "data": data, "preprocessing": preprocessing}
+    )
+
+
+def read_fingerprint(folder: RunFolder) -> Fingerprint:
+    """Return the fingerprint of the data that the run began with."""
+    fingerprint: Fingerprint = _stored(folder)["data"]
+    return fingerprint
+
+
+def read_preprocessing(folder: RunFolder) -> Mapping[str, Any]:
+    """Return what the data source of the run fitted to the training samples."""
+    preprocessing: Mapping[str, Any] = _stored(folder)["preprocessing"]
+    return preprocessing
+
+
+def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
+    """Return the assembly of the run's model.
+
+    Raises `ComponentError` for a type of targets whose plugin is not installed.
+    """
+    converter = cattrs.Converter(forbid_extra_keys=True)
+
+    def target(values: dict[str, Any], _: type) -> Target:
+        kind = catalog.targets.get(values.pop(type_key))
+        result: Target = cattrs.structure_attrs_fromdict(values, kind)
+        return result
+
+    converter.register_structure_hook(Target, target)
+    converter.register_structure_hook(InputSpecs, _inputs)
+    values = _stored(folder)
+    del values["data"], values["preprocessing"]
+    return converter.structure(values, Assembly)
+
+
+def _stored(folder: RunFolder) -> dict[str, Any]:
+    values = read_json(folder.assembly)
+    missing = [key for key in ("inputs", "targets", "data", "preprocessing") if key not in values]
+    if missing:
+        raise RunError(
+            f"{folder.assembly}: got no key {missing[0]!r}, which this version of mtlkit writes; "
+            f"train the run again, or use the version in {folder.provenance}"
+        )
+    return values
+
+
+def _inputs(values: dict[str, Any], _: Any) -> InputSpecs:
+    """Return the spec of the input, or of each input by name."""
+    if "shape" in values and not isinstance(values["shape"], dict):
+        return _input(values)
+    return {name: _input(spec) for name, spec in values.items()}
+
+
+def _input(values: dict[str, Any]) -> InputSpec:
+    return cattrs.structure(values, InputSpec)
+
+
+def save_model(folder: RunFolder, model: MultiTaskModel) -> str:
+    """Write the weights of `model`, whole or not at all, and return the file's checksum."""
+    content = tensor_bytes(tensors_of(model))
+    write_file(folder.model, content)
+    return checksum([content])
+
+
+def read_weights(folder: RunFolder) -> dict[str, Tensor]:
+    """Return the tensors of the run's trained model.
+
+    Raises `RunError` if the run has no trained model yet, or if its file has changed.
+    """
+    if not folder.model.is_file():
+        raise RunError(
+            f"{folder.path}: has no trained model yet; finish it with `mtlkit resume {folder.path}`"
+        )
+    recorded = folder.status().checksums.get(folder.model.name)
+    if recorded is None:
+        raise RunError(
+            f"{folder.path}: its training did not end; finish it with `mtlkit resume {folder.path}`"
+        )
+    if file_checksum(folder.model) != recorded:
+        raise RunError(
+            f"{folder.model}: got other weights than the run recorded, expected those that it "
+            f"trained; restore the file from a copy, or train anew"
+        )
+    tensors: dict[str, Tensor] = load_file(folder.model)
+    return tensors
+
+
+def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTaskModel:
+    """Return the run's trained model in evaluation mode, without loading data.
+
+    Raises the errors of `read_weights`, and `RunError` if the weights do not fit the recipe.
+    """
+    weights = read_weights(folder)
+    require_recipe(folder, read_json(folder.provenance))
+    model = assemble(
+        recipe.backbone.blank(), recipe.router, recipe.tasks, read_assembly(folder, catalog)
+    )
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as cause:
+        raise RunError(f"{folder.model}: does not fit the run's recipe: {cause}") from cause
+    return model.eval()

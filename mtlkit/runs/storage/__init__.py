@@ -1,0 +1,1 @@
+"""Files of a run's folder: layout, lock, provenance and the checks at a resume."""

@@ -1,0 +1,210 @@
+"""The folder of a run: paths of its files, each written whole or not at all."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mtlkit.atomic_files import (
+    TEMPORARY,
+    disk_errors,
+    make_folder,
+    remove_partial,
+    write_file,
+)
+from mtlkit.checksums import sealed, unsealed
+from mtlkit.errors import RunError
+from mtlkit.regular_files import LARGEST_JSON, read_regular
+from mtlkit.runs.storage.lock import LOCK, lock_folder
+
+
+class State(Enum):
+    """State of a run."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@attrs.frozen(kw_only=True)
+class Status:
+    """Recorded status of a run; the process named by `pid` may have ended."""
+
+    state: State
+    step: int = 0  # updates made up to the last checkpoint or the end
+    steps: int = 0  # total updates; 0 before the data is loaded
+    reason: str = ""
+    seconds: float = 0.0  # of training, over all sessions
+    peak_memory_bytes: int = 0
+    checksums: Mapping[str, str] = attrs.field(factory=dict)  # of files, once training has ended
+    untrained: tuple[str, ...] = ()  # parameters that no loss reaches
+    pid: int = 0
+
+
+@attrs.frozen
+class RunFolder:
+    """Paths of a run's files, named by content.
+
+    >>> RunFolder(Path("runs/first")).recipe.name
+    'recipe.yaml'
+    """
+
+    path: Path = attrs.field(converter=Path)
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        """Versions of the components, packages and platform of the run."""
+        return self.path / "provenance.json"
+
+    @property
+    def log(self) -> Path:
+        """Reproducible events, one JSON object per line."""
+        return self.path / "log.jsonl"
+
+    @property
+    def speed(self) -> Path:
+        """Speed events, one JSON object per line."""
+        return self.path / "speed.jsonl"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Events for TensorBoard, if the recipe enables them."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the newest checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The weights of the trained model."""
+        return self.path / "model.safetensors"
+
+    @property
+    def assembly(self) -> Path:
+        """Properties of the data that the model is built from, to rebuild it without the data."""
+        return self.path / "assembly.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """Results of the evaluators."""
+        return self.path / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        """Page that shows the evaluation."""
+        return self.path / "report.html"
+
+    @property
+    def status_file(self) -> Path:
+        """Status of the run."""
+        return self.path / "status.json"
+
+    def status(self) -> Status:
+        """Return the status of the run; raise `RunError` if the folder holds no run."""
+        values = read_json(self.status_file)
+        values |= {"state": State(values["state"]), "untrained": tuple(values["untrained"])}
+        return Status(**values)
+
+    def write_status(self, status: Status) -> None:
+        """Write the status of the run."""
+        write_json(self.status_file, {**attrs.asdict(status), "state": status.state.value})
+
+    def discard(self) -> None:
+        """Remove what a run without a checkpoint has written, and the folder if that empties it.
+
+        The recipe and the provenance go last: if this is interrupted, the folder holds a run that
+        can be resumed, or one that is replaced by the next.
+        """
+        with contextlib.suppress(OSError):  # keep the error that led here visible
+            for subfolder in (self.checkpoints, self.tensorboard):
+                shutil.rmtree(subfolder, ignore_errors=True)
+            remove_partial(self.path)
+            files = (self.log, self.speed, self.assembly, self.status_file)
+            for file in (*files, self.recipe, self.provenance, self.path / LOCK):
+                file.unlink(missing_ok=True)
+            self.path.rmdir()  # fails if the folder holds other files, which stay
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep other processes out; `RunError` if one is working in the folder."""
+        return lock_folder(self.path, "run", holder=self._holder)
+
+    def _holder(self) -> int:
+        return self.status().pid if self.status_file.exists() else 0
+
+
+def refuse_taken(folder: RunFolder) -> None:
+    """Create the folder of a new run; raise `RunError` if it exists and is not empty.
+
+    A run begins with its recipe. What a run that was killed before leaves does not count.
+    """
+    path = folder.path
+    if os.path.isfile(path):
+        raise RunError(f"{path}: is a file; expected a new or empty folder for the run")
+    make_folder(path)
+    if folder.recipe.exists():
+        raise RunError(
+            f"{path}: holds another run; choose another folder, or continue that run by "
+            f"`mtlkit resume {path}`"
+        )
+    begun = (LOCK, folder.provenance.name)
+    with disk_errors(path):
+        names = os.listdir(path)
+    if any(name not in begun and not name.startswith(TEMPORARY) for name in names):
+        raise RunError(f"{path}: is not empty; expected a new or empty folder for the run")
+
+
+def is_finished(folder: RunFolder) -> bool:
+    """Return whether the run is finished and its model and evaluation are in the folder.
+
+    A damaged status, model or evaluation is left to those who read it.
+    """
+    files = (folder.status_file, folder.model, folder.evaluation)
+    return all(map(Path.exists, files)) and folder.status().state is State.FINISHED
+
+
+def open_run(path: Path) -> RunFolder:
+    """Return the folder of the run at `path`; raise `RunError` if there is none."""
+    folder = RunFolder(path)
+    if not folder.recipe.is_file():
+        raise RunError(f"{path}: holds no run: there is no {folder.recipe.name} in it")
+    return folder
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write `value` to `path` as JSON with its checksum, whole or not at all."""
+    try:
+        content = sealed(value, indent=2).encode()
+    except UnicodeEncodeError:  # a path whose bytes are not UTF-8
+        content = sealed(value, indent=2, ascii_only=True).encode()
+    write_file(path, content + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that `write_json` wrote to `path`.
+
+    Raises `RunError` if the file is missing, unreadable, damaged or edited.
+    """
+    try:
+        return unsealed(read_regular(path, LARGEST_JSON))
+    except FileNotFoundError:
+        raise RunError(f"{path}: is missing; expected a file that every run has") from None
+    except OSError as cause:
+        raise RunError(f"{path}: cannot be read: {cause.strerror or cause}") from cause
+    except ValueError as cause:
+        raise RunError(
+            f"{path}: cannot be used: {cause}; restore the file from a copy, or start anew"
+        ) from cause

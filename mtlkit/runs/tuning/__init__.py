@@ -1,0 +1,1 @@
+"""Search for constant loss weights."""

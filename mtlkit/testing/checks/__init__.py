@@ -1,0 +1,1 @@
+"""Checks of the kit, one file for each family."""

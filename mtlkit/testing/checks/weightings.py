@@ -1,0 +1,296 @@
+"""Checks of weightings of any kind, by updates of a small model."""
+
+import gc
+import math
+import multiprocessing
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from unittest import mock
+
+import attrs
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mtlkit.component import Problem
+from mtlkit.recipe import Recipe
+from mtlkit.testing.check import Subject, checks, require
+from mtlkit.testing.operators import Operators
+from mtlkit.testing.small_data import (
+    SmallData,
+    small_recipe,
+    small_updater,
+)
+from mtlkit.training.checkpoint import tensors_of
+from mtlkit.training.optimization.optimizer_state import optimizer_state, restore_optimizer
+from mtlkit.training.update import Updater
+from mtlkit.weightings.base import Weighting
+from mtlkit.weightings.kinds import GramianWeighting, JacobianWeighting, LossWeighting
+
+UPDATES = 4
+
+
+def recipe_of(subject: Subject) -> Recipe:
+    """Return the small recipe with this weighting."""
+    return attrs.evolve(small_recipe(), weighting=subject.value)
+
+
+def run_updates(updater: Updater, updates: range) -> Updater:
+    """Make some updates and return the updater."""
+    for step in updates:
+        updater.update(step)
+    return updater
+
+
+def is_of_one_kind(subject: Subject) -> None:
+    """It builds a weighting of losses, of the Gramian or of the Jacobian."""
+    built = small_updater(recipe_of(subject)).inner.weighting
+    kinds = (LossWeighting, GramianWeighting, JacobianWeighting)
+    require(
+        isinstance(built, kinds),
+        f"build returns a {type(built).__name__}; expected a LossWeighting, a GramianWeighting or "
+        f"a JacobianWeighting",
+    )
+
+
+def returns_finite_weights(subject: Subject) -> None:
+    """Each update is finite and logs one finite, detached weight for each loss term."""
+    updater = small_updater(recipe_of(subject))
+    names = [term.name for term in updater.inner.model.terms]
+    before = {name: value.clone() for name, value in tensors_of(updater.inner.model).items()}
+    run_updates(updater, range(UPDATES))
+    _, weights = updater.meter.read()
+    require(list(weights) == names, f"the weights are those of {list(weights)}, not of {names}")
+    infinite = [name for name, weight in weights.items() if not math.isfinite(weight)]
+    require(not infinite, f"the weight of {', '.join(infinite)} is not finite")
+    require(not updater.meter.sums.requires_grad, "its weights are not detached")
+    after = tensors_of(updater.inner.model)
+    require(all(v.isfinite().all() for v in after.values()), "an update is not finite")
+    require(any(not v.equal(before[n]) for n, v in after.items()), "updates change no weight")
+
+
+def trains_its_parameters(subject: Subject) -> None:
+    """Each of its parameters receives a gradient in every update."""
+    updater = run_updates(small_updater(recipe_of(subject)), range(1))
+    without = [n for n, p in updater.inner.weighting.named_parameters() if p.grad is None]
+    require(not without, f"no gradient reaches {', '.join(without)}: it would not be trained")
+
+
+def handles_a_term_without_labels(subject: Subject) -> None:
+    """An update in which a term has no labels is finite."""
+    sparse = attrs.evolve(recipe_of(subject), data=SmallData(sparse=True))
+    updater = small_updater(sparse)
+    run_updates(updater, range(updater.batches.per_epoch))  # one of these has the labeled sample
+    state = {**tensors_of(updater.inner.model), **tensors_of(updater.inner.weighting)}
+    broken = [name for name, value in state.items() if not value.isfinite().all()]
+    require(not broken, f"a term without labels makes {', '.join(broken)} not finite")
+
+
+def resumes_exactly(subject: Subject) -> None:
+    """Saved and restored after some updates, it makes the same next updates."""
+    whole = run_updates(small_updater(recipe_of(subject)), range(2 * UPDATES))
+    half = run_updates(small_updater(recipe_of(subject)), range(UPDATES))
+    other = small_updater(recipe_of(subject))
+    other.inner.load_state_dict(tensors_of(half.inner), strict=True)
+    restore_optimizer(other.optimizer, optimizer_state(half.optimizer))
+    run_updates(other, range(UPDATES, 2 * UPDATES))
+    different = _different(tensors_of(whole.inner), tensors_of(other.inner), exact=True)
+    require(not different, f"after a restore it differs in {different}; keep state in buffers")
+
+
+def releases_the_graph(subject: Subject) -> None:
+    """It keeps no tensors of a step, so that memory does not grow."""
+    updater = run_updates(small_updater(recipe_of(subject)), range(2))
+    gc.freeze()  # excludes existing objects from the count
+    try:
+        before = _new_tensors(run_updates(updater, range(2, 2 + UPDATES)))
+        after = _new_tensors(run_updates(updater, range(2 + UPDATES, 2 + 2 * UPDATES)))
+    finally:
+        gc.unfreeze()
+    require(after < before + UPDATES, f"{UPDATES} updates leave {after - before} tensors behind")
+
+
+def _new_tensors(_: Updater) -> int:
+    """Count the live tensors created since the collector was frozen."""
+    gc.collect()
+    return sum(issubclass(type(value), Tensor) for value in gc.get_objects())
+
+
+def handles_one_task(subject: Subject) -> None:
+    """With one task it trains, or `problems` rejects the recipe."""
+    with_one_task(recipe_of(subject))
+
+
+def with_one_task(recipe: Recipe) -> None:
+    """Train `recipe` with one of its tasks, unless `problems` rejects it."""
+    recipe = attrs.evolve(recipe, tasks={"kind": recipe.tasks["kind"]})
+    problems = recipe.problems()
+    require(all(isinstance(p, Problem) for p in problems), "`problems` does not return Problems")
+    if not problems:
+        run_updates(small_updater(recipe), range(2))
+
+
+def accumulates_micro_batches(subject: Subject) -> None:
+    """For a weighting of losses, two micro-batches give the same update as one."""
+    recipe = recipe_of(subject)
+    if not isinstance(small_updater(recipe).inner.weighting, LossWeighting):
+        return
+    halves = attrs.evolve(recipe, train=attrs.evolve(recipe.train, accumulate=2))
+    one, two = (run_updates(small_updater(r), range(UPDATES)) for r in (recipe, halves))
+    different = _different(tensors_of(one.inner), tensors_of(two.inner))
+    require(not different, f"with two micro-batches it differs in {different}")
+
+
+def trains_equally_on_two_ranks(subject: Subject) -> None:
+    """Two processes that divide each batch make the updates of one, and stay equal."""
+    alone = tensors_of(run_updates(small_updater(recipe_of(subject)), range(UPDATES)).inner)
+    states = _on_two_ranks(subject)
+    require(isinstance(states, list), f"two processes cannot train it: {states}")
+    assert isinstance(states, list)
+    between = _different(states[0], states[1], exact=True)
+    require(not between, f"the two processes differ in {between}")
+    different = _different(alone, states[0])
+    require(not different, f"two processes differ from one in {different}")
+
+
+def _on_two_ranks(subject: Subject) -> list[Mapping[str, Tensor]] | str:
+    """Return the state of each rank after some updates, or the error; one run for all subjects."""
+    if "two ranks" not in subject.answers:
+        subjects = [s for s in subject.others or (subject,) if s.plural == subject.plural]
+        subject.answers["two ranks"] = _train_on_two_ranks({s.label: s.value for s in subjects})
+    states: list[Mapping[str, Tensor]] | str = subject.answers["two ranks"][subject.label]
+    return states
+
+
+def _train_on_two_ranks(
+    values: Mapping[str, Weighting],
+) -> Mapping[str, list[Mapping[str, Tensor]] | str]:
+    from mtlkit.testing.checks.two_ranks import train_all
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        context = multiprocessing.get_context("spawn")
+        processes = [
+            context.Process(target=train_all, args=(values, folder, rank)) for rank in (0, 1)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        states: dict[str, list[Mapping[str, Tensor]] | str] = {}
+        for number, label in enumerate(values):
+            paths = [folder / f"{number}.{rank}" for rank in (0, 1)]
+            errors = [path.with_suffix(f"{path.suffix}.error") for path in paths]
+            messages = [error.read_text(encoding="utf-8") for error in errors if error.exists()]
+            if all(path.exists() for path in paths):
+                states[label] = [load_file(path) for path in paths]
+            else:
+                states[label] = "; ".join(messages) or "a process ended without an error"
+        return states
+
+
+def _different(
+    first: Mapping[str, Tensor], second: Mapping[str, Tensor], *, exact: bool = False
+) -> str:
+    """Return the names of the tensors that differ between two states."""
+    if set(first) != set(second):
+        return "their tensors have different names"
+    close = torch.equal if exact else _close
+    return ", ".join(name for name in first if not close(first[name], second[name]))
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    return torch.allclose(one.float(), other.float(), rtol=1e-3, atol=1e-5)
+
+
+def ignores_the_order_of_tasks(subject: Subject) -> None:
+    """The order of tasks does not change the updates."""
+    recipe = recipe_of(subject)
+    reordered = attrs.evolve(recipe, tasks=dict(reversed(list(recipe.tasks.items()))))
+    one, other = small_updater(recipe), small_updater(reordered)
+    other.inner.model.load_state_dict(one.inner.model.state_dict(), strict=True)
+    first, second = (_model_and_weights(updater) for updater in (one, other))
+    different = _different(first, second)
+    require(not different, f"with the tasks in another order it differs in {different}")
+
+
+def _model_and_weights(updater: Updater) -> Mapping[str, Tensor]:
+    """Return the model after some updates, and the logged weight of each term."""
+    state = tensors_of(run_updates(updater, range(UPDATES)).inner.model)
+    _, weights = updater.meter.read()
+    return {**state, **{f"the weight of {n}": torch.tensor(w) for n, w in weights.items()}}
+
+
+def is_scale_free_if_declared(subject: Subject) -> None:
+    """If `scale_free` is true, the scale of a loss does not change the shared parameters."""
+    if not subject.value.scale_free:
+        return
+    first, second = (_shared_after(subject, factor) for factor in (1.0, 10.0))
+    different = _different(first, second)
+    require(not different, f"ten times the loss of a task changes {different}")
+
+
+def _shared_after(subject: Subject, factor: float) -> Mapping[str, Tensor]:
+    """Return the shared parameters after an update in which the loss of one task is scaled.
+
+    One update only: it trains the head of the task at the other scale.
+    """
+    updater = small_updater(recipe_of(subject))
+    head = updater.inner.model.head("side")
+    with mock.patch.object(head, "loss", _Times(head.loss, factor)):
+        run_updates(updater, range(1))
+    shared = updater.inner.model.router.parameters()
+    return {str(i): p.detach() for i, p in enumerate(shared)}
+
+
+@attrs.frozen
+class _Times:
+    """A scaled loss."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    factor: float
+
+    def __call__(self, features: Tensor, target: Tensor) -> Tensor:
+        return self.loss(features, target) * self.factor
+
+
+OPERATORS = 3000
+"""Maximum number of operators in an update of the small recipe; `equal` takes 400."""
+
+
+def runs_few_operators(subject: Subject) -> None:
+    """An update runs a bounded number of operators, and later updates no more than early ones.
+
+    Counts are reproducible, unlike times; each operator costs some microseconds.
+    """
+    updater = run_updates(small_updater(recipe_of(subject)), range(2))
+    early, late = (_operators(updater, range(start, start + UPDATES)) for start in (2, 2 + UPDATES))
+    require(early <= OPERATORS, f"an update runs {early} operators; expected at most {OPERATORS}")
+    require(late <= early * 1.1, f"updates run more and more operators: {early}, then {late}")
+
+
+def _operators(updater: Updater, updates: range) -> int:
+    """Return the mean number of operators of an update."""
+    with Operators() as counter:
+        run_updates(updater, updates)
+    calls: int = counter.calls
+    return calls // len(updates)
+
+
+CHECKS = checks(
+    is_of_one_kind,
+    returns_finite_weights,
+    trains_its_parameters,
+    handles_a_term_without_labels,
+    resumes_exactly,
+    releases_the_graph,
+    handles_one_task,
+    accumulates_micro_batches,
+    trains_equally_on_two_ranks,
+) + checks(
+    ignores_the_order_of_tasks,
+    is_scale_free_if_declared,
+    runs_few_operators,
+    since=(1, 2),
+)

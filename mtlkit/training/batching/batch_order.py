@@ -1,0 +1,285 @@
+"""The order of samples in an epoch: of all together, or of groups that are drawn by themselves."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+
+import attrs
+import torch
+from torch import Tensor
+
+from mtlkit.data.dataset import Split
+from mtlkit.errors import AssemblyError
+from mtlkit.grouped_batches import TASK, GroupedBatches
+from mtlkit.recipe import Recipe
+from mtlkit.training.batching.random_keys import key_generator
+
+
+@attrs.frozen(eq=False)
+class Origins:
+    """The group for which each sample (N,) is drawn, and the earlier passes over that group."""
+
+    groups: Tensor
+    passes: Tensor
+
+    def at(self, index: Tensor) -> "Origins":
+        """Return the origins of the samples at `index` (M,)."""
+        return Origins(self.groups[index], self.passes[index])
+
+
+@attrs.frozen(eq=False)
+class Drawn:
+    """Indices (N,) of samples in the training split, with their origins if drawn by group."""
+
+    samples: Tensor
+    origins: Origins | None = None
+
+    def at(self, index: Tensor) -> "Drawn":
+        """Return the samples at `index` (M,) of these."""
+        return Drawn(self.samples[index], None if self.origins is None else self.origins.at(index))
+
+    def split(self, count: int) -> "list[Drawn]":
+        """Divide the samples into `count` parts whose sizes differ by at most one."""
+        if self.origins is None:
+            return [Drawn(part) for part in self.samples.tensor_split(count)]
+        parts = torch.arange(len(self.samples)).tensor_split(count)
+        return [self.at(index) for index in parts]
+
+    def by_group(self) -> "list[Drawn]":
+        """Return the samples of each group, in the order of the groups."""
+        if self.origins is None:
+            return [self]
+        groups = self.origins.groups
+        numbers = sorted(set(groups.tolist()))
+        return [self.at((groups == number).nonzero().flatten()) for number in numbers]
+
+
+def joined(parts: Sequence[Drawn]) -> Drawn:
+    """Return the samples of all `parts`, one part after another.
+
+    >>> joined([Drawn(torch.tensor([2])), Drawn(torch.tensor([0, 1]))]).samples.tolist()
+    [2, 0, 1]
+    """
+    samples = torch.cat([part.samples for part in parts])
+    origins = [part.origins for part in parts if part.origins is not None]
+    if not origins:
+        return Drawn(samples)
+    groups = torch.cat([origin.groups for origin in origins])
+    return Drawn(samples, Origins(groups, torch.cat([origin.passes for origin in origins])))
+
+
+class Order(ABC):
+    """The samples of the updates of each epoch, a pure function of seed and epoch.
+
+    `smallest` is the fewest samples of an update, `smallest_group` of a group in an update.
+    """
+
+    per_epoch: int
+    smallest: int
+    smallest_group: int
+
+    @abstractmethod
+    def updates(self, epoch: int) -> Sequence[Drawn]:
+        """Return the samples of the updates of `epoch`, counted from 0."""
+
+
+class JointOrder(Order):
+    """All `samples` once an epoch, in updates of at most `batch`.
+
+    The sizes of the updates of an epoch differ by at most one sample: 130 samples in batches of 64
+    are updates of 44, 43 and 43. A small last batch would be a noisy update, and batch norm fails
+    on a single sample.
+
+    >>> [update.samples.tolist() for update in JointOrder(3, 2, seed=0).updates(0)]
+    [[2, 1], [0]]
+    """
+
+    def __init__(self, samples: int, batch: int, *, seed: int) -> None:
+        if samples == 0:
+            raise AssemblyError("the training split is empty; expected one sample or more")
+        self.per_epoch = _passes(samples, batch)
+        self.smallest = self.smallest_group = samples // self.per_epoch
+        self.samples, self.seed = samples, seed
+
+    def updates(self, epoch: int) -> Sequence[Drawn]:
+        order = torch.randperm(self.samples, generator=key_generator(self.seed, "order", epoch))
+        return [Drawn(part) for part in order.tensor_split(self.per_epoch)]
+
+
+@attrs.frozen(eq=False)
+class Group:
+    """Indices (N,) of a group's samples, with `batches` of at most `size` of them in an epoch."""
+
+    name: str
+    samples: Tensor
+    size: int
+    batches: int
+
+    @property
+    def smallest(self) -> int:
+        """Fewest samples of a batch."""
+        return len(self.samples) // self.batches if self._one_pass else self.size
+
+    @property
+    def _one_pass(self) -> bool:
+        return _passes(len(self.samples), self.size) == self.batches
+
+    def drawn(self, number: int, seed: int, epoch: int) -> list[Drawn]:
+        """Return the batches of `epoch`, for the group `number`.
+
+        Each pass has its own order. If the batches are one pass, their
+        sizes differ by at most one; otherwise all have the same size.
+        """
+        count = len(self.samples)
+        total = count if self._one_pass else self.size * self.batches
+        orders = [
+            torch.randperm(count, generator=key_generator(seed, "order", epoch, self.name, turn))
+            for turn in range(_passes(total, count))
+        ]
+        places = torch.arange(total)
+        origins = Origins(torch.full((total,), number), places // count)
+        stream = Drawn(self.samples[torch.cat(orders)[:total]], origins)
+        return stream.split(self.batches)
+
+
+class GroupedOrder(Order):
+    """Samples of all groups in each update; those of a group are spread evenly over the update."""
+
+    def __init__(self, groups: Sequence[Group], *, seed: int) -> None:
+        self.groups, self.seed = groups, seed
+        self.per_epoch = groups[0].batches
+        self.smallest_group = min(group.smallest for group in groups)
+        self.smallest = sum(group.smallest for group in groups)
+
+    def updates(self, epoch: int) -> Sequence[Drawn]:
+        drawn = [group.drawn(n, self.seed, epoch) for n, group in enumerate(self.groups)]
+        return [_merged(parts) for parts in zip(*drawn, strict=True)]
+
+
+class AlternatingOrder(Order):
+    """Samples of one group in each update, with a fixed number of updates of each in an epoch."""
+
+    def __init__(self, groups: Sequence[Group], *, seed: int) -> None:
+        self.groups, self.seed = groups, seed
+        self.per_epoch = sum(group.batches for group in groups)
+        self.smallest = self.smallest_group = min(group.smallest for group in groups)
+
+    def updates(self, epoch: int) -> Sequence[Drawn]:
+        drawn = [
+            part for n, group in enumerate(self.groups) for part in group.drawn(n, self.seed, epoch)
+        ]
+        order = torch.randperm(len(drawn), generator=key_generator(self.seed, "groups", epoch))
+        return [drawn[place] for place in order.tolist()]
+
+
+def _merged(parts: Sequence[Drawn]) -> Drawn:
+    """Return the samples of all parts, so that any slice has about the same fraction of each."""
+    places = [(torch.arange(len(p.samples)) + 0.5) / len(p.samples) for p in parts]
+    return joined(parts).at(torch.cat(places).argsort(stable=True))
+
+
+def batch_order(recipe: Recipe, train: Split) -> Order:
+    """Return the order in which `recipe` reads the training split `train`.
+
+    Raises `AssemblyError` if the settings of its batches do not fit the data.
+    """
+    batches, batch = recipe.train.batches, recipe.train.batch
+    if not isinstance(batches, GroupedBatches):
+        return JointOrder(len(train), batch, seed=recipe.seed)
+    members = _by_task(recipe, train) if batches.per == TASK else _by_class(train, batches.per)
+    for option, message in batches.misnamed(tuple(members)):
+        raise AssemblyError(f"train.batches.{option}: {message}")
+    counts = {name: len(samples) for name, samples in members.items()}
+    ratios = _ratios(batches, counts)
+    if batches.alternate:
+        sizes = {name: batches.sizes.get(name, batch) for name in members}
+        updates = _alternating(batches, counts, sizes, ratios)
+    else:
+        sizes = dict(batches.sizes) or _divided("train.batch", batch, ratios)
+        needed = [_passes(counts[name], sizes[name]) for name in members]
+        updates = dict.fromkeys(members, _epoch(batches, needed))
+    groups = [Group(name, members[name], sizes[name], updates[name]) for name in members]
+    kind = AlternatingOrder if batches.alternate else GroupedOrder
+    return kind(groups, seed=recipe.seed)
+
+
+def _by_task(recipe: Recipe, train: Split) -> dict[str, Tensor]:
+    """Return the indices of the samples that have the label of each task."""
+    present = {
+        name: train.column(task.target or name).present() for name, task in recipe.tasks.items()
+    }
+    return {name: mask.nonzero().flatten() for name, mask in present.items()}
+
+
+def _by_class(train: Split, label: str) -> dict[str, Tensor]:
+    """Return the indices of the samples of each class that `label` has in training."""
+    column = train.categorical(label)
+    missing = int((column.codes < 0).sum())
+    if missing:
+        raise AssemblyError(
+            f"train.batches.per: {missing} of {len(train)} training samples lack the label "
+            f"{label!r}; choose a label that every sample has"
+        )
+    members = {
+        name: (column.codes == code).nonzero().flatten() for code, name in enumerate(column.names)
+    }
+    return {name: samples for name, samples in members.items() if len(samples)}
+
+
+def _ratios(batches: GroupedBatches, counts: Mapping[str, int]) -> dict[str, Fraction]:
+    """Return the fraction of each group; they sum to 1."""
+    if batches.temperature is None:
+        ratios = {name: float(batches.ratios.get(name, 1.0)) for name in counts}
+    else:
+        # relative to the largest, so that no power overflows
+        largest = max(counts.values())
+        ratios = {name: (n / largest) ** (1 / batches.temperature) for name, n in counts.items()}
+    exact = {name: Fraction(ratio).limit_denominator(10**12) for name, ratio in ratios.items()}
+    whole = sum(exact.values())
+    return {name: ratio / whole for name, ratio in exact.items()}
+
+
+def _divided(key: str, total: int, ratios: Mapping[str, Fraction]) -> dict[str, int]:
+    """Divide `total` by `ratios` into whole numbers of at least 1, by largest remainders."""
+    if total < len(ratios):
+        raise AssemblyError(
+            f"{key}: got {total} for {len(ratios)} groups of samples; expected one for each or more"
+        )
+    counts = {name: max(1, math.floor(ratio * total)) for name, ratio in ratios.items()}
+
+    def excess(name: str) -> Fraction:
+        return counts[name] - ratios[name] * total
+
+    while (rest := total - sum(counts.values())) != 0:
+        if rest > 0:
+            counts[min(counts, key=excess)] += 1
+        else:
+            counts[max((name for name in counts if counts[name] > 1), key=excess)] -= 1
+    return counts
+
+
+def _alternating(
+    batches: GroupedBatches,
+    counts: Mapping[str, int],
+    sizes: Mapping[str, int],
+    ratios: Mapping[str, Fraction],
+) -> dict[str, int]:
+    """Return the number of updates of each group in an epoch."""
+    if isinstance(batches.epoch, int):
+        return _divided("train.batches.epoch", batches.epoch, ratios)
+    needed = [counts[name] / (sizes[name] * ratios[name]) for name in counts]
+    total = max(needed) if batches.epoch == "longest" else min(needed)
+    return {name: math.ceil(ratio * total) for name, ratio in ratios.items()}
+
+
+def _epoch(batches: GroupedBatches, needed: Sequence[int]) -> int:
+    """Return the number of updates in an epoch, of which one pass over each group is `needed`."""
+    if isinstance(batches.epoch, int):
+        return batches.epoch
+    return max(needed) if batches.epoch == "longest" else min(needed)
+
+
+def _passes(samples: int, batch: int) -> int:
+    """Return the number of batches of at most `batch` that hold `samples`."""
+    return -(-samples // batch)

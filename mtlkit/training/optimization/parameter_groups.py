@@ -1,0 +1,92 @@
+"""Optimizer parameter groups."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from mtlkit.callbacks.parameter_selection import select_parameters
+from mtlkit.model import MultiTaskModel
+from mtlkit.optim.base import Optimizer, PartRates
+from mtlkit.training.gradients.step import TrainingStep
+from mtlkit.training.optimization.backbone_layers import layer_exponents
+
+
+def parameter_groups(
+    step: TrainingStep, optimizer: Optimizer, weighting_rate: float | None = None
+) -> list[dict[str, Any]]:
+    """Return the groups: network weights, network biases and norms, learned loss weights.
+
+    Only weights with two or more dimensions decay. Decaying a bias or the scale of a norm changes
+    the function without regularizing it (He et al., CVPR 2019, section 3.1). Learned loss weights
+    never decay, since decay would bias them. `weighting_rate` is their learning rate; None means
+    that of the optimizer. Parts with other rates, and layers with a layer-wise decay, have
+    separate groups. Raises `AssemblyError` if a part selects nothing.
+    """
+    learned = [p for p in step.weighting.parameters() if p.requires_grad]
+    rate = optimizer.lr if weighting_rate is None else weighting_rate
+    groups = [*_network_groups(step.model, optimizer), _group("loss weights", learned, rate, 0.0)]
+    return [group for group in groups if group["params"]]
+
+
+def _network_groups(model: MultiTaskModel, optimizer: Optimizer) -> Iterator[dict[str, Any]]:
+    """Yield a group for each part, layer and kind of parameter, weights first."""
+    parts = _parts(model, optimizer)
+    layers = layer_exponents(model) if optimizer.layer_decay is not None else {}
+    members: dict[tuple[bool, str, int], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            key = (parameter.dim() <= 1, parts.get(name, ""), layers.get(name, 0))
+            members.setdefault(key, []).append(parameter)
+    plain = PartRates()
+    for (bias, part, exponent), parameters in sorted(members.items(), key=lambda item: item[0][0]):
+        rates = optimizer.parts.get(part, plain)
+        lr = rates.lr or optimizer.lr
+        if optimizer.layer_decay is not None:
+            lr *= optimizer.layer_decay**exponent
+        decay = optimizer.weight_decay if rates.weight_decay is None else rates.weight_decay
+        kind = "biases and norms" if bias else "weights"
+        words = [part, f"{exponent} below the heads" if exponent else "", kind]
+        yield _group(" ".join(filter(None, words)), parameters, lr, 0.0 if bias else decay)
+
+
+def _parts(model: MultiTaskModel, optimizer: Optimizer) -> dict[str, str]:
+    """Return the last of the optimizer's parts that selects a parameter, by its name."""
+    return {
+        name: pattern
+        for pattern in optimizer.parts
+        for name in select_parameters(model, [pattern], "optimizer.parts")
+    }
+
+
+def _group(
+    name: str, parameters: Sequence[nn.Parameter], lr: float, weight_decay: float
+) -> dict[str, Any]:
+    # optimizers keep unknown keys
+    return {"name": name, "params": list(parameters), "lr": lr, "weight_decay": weight_decay}
+
+
+def name_groups(optimizer: torch.optim.Optimizer) -> None:
+    """Record in each group of `optimizer` its name, and the learning rate that schedules multiply.
+
+    An optimizer may have changed the rates of its groups, or have added groups; both are kept.
+    """
+    for number, group in enumerate(optimizer.param_groups):
+        group["base_lr"] = float(group["lr"])
+        group.setdefault("name", f"group {number}")
+
+
+def group_rates(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Return the learning rate of each group by name; empty if all are equal."""
+    rates = {group["name"]: float(group["lr"]) for group in optimizer.param_groups}
+    return rates if len(set(rates.values())) > 1 else {}
+
+
+def without_gradient(step: TrainingStep) -> tuple[str, ...]:
+    """Return the names of the trainable parameters that the last backward pass did not reach.
+
+    Every loss reaches its parameters in every batch, if only with a gradient of zero. A parameter
+    that one pass does not reach is therefore never trained.
+    """
+    return tuple(name for name, p in step.named_parameters() if p.requires_grad and p.grad is None)
