@@ -91,6 +91,9 @@ class Train:
     threads: int | Literal["auto"] = attrs.field(
         default="auto", validator=word_or("auto", at_least(1))
     )  # auto: one for each CPU core that is free at the start
+    workers: int | Literal["auto"] = attrs.field(
+        default="auto", validator=word_or("auto", at_least(0))
+    )  # threads that decode samples ahead of the updates; 0: during them; auto: on idle cores
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
     ops: Mapping[str, str] = attrs.field(

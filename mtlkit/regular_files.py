@@ -18,6 +18,9 @@ KINDS = {
     stat.S_IFSOCK: "a socket",
 }
 
+# without waiting for the writer of a named pipe
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
 LARGEST_JSON = 256 * 1024**2
 """Maximum size of a JSON file, in bytes; larger ones are not read."""
 
@@ -50,21 +53,26 @@ def read_regular(path: Path | str, limit: int) -> bytes:
     Traceback (most recent call last):
     IsADirectoryError: [Errno 21] is a folder; expected a file: '/'
     """
-    # without waiting for the writer of a named pipe
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, _READ)
     try:
         size = _size(os.fstat(handle), path)
-        content = bytearray()
+        if size > limit:
+            raise _too_large(limit, path)
         # one byte more than expected shows the end of the file, or that it grew
-        while size <= limit and (chunk := os.read(handle, max(size, len(content)) + 1)):
+        content = os.read(handle, size + 1)
+        if len(content) == size:
+            return content
+        while len(content) <= limit and (chunk := os.read(handle, len(content) + 1)):
             content += chunk
-            if len(content) > limit or len(content) == size:
-                break
     finally:
         os.close(handle)
-    if max(size, len(content)) > limit:
-        raise OSError(errno.EFBIG, f"has more than {limit:,} bytes", str(path))
-    return bytes(content)
+    if len(content) > limit:
+        raise _too_large(limit, path)
+    return content
+
+
+def _too_large(limit: int, path: Path | str) -> OSError:
+    return OSError(errno.EFBIG, f"has more than {limit:,} bytes", str(path))
 
 
 def _size(status: os.stat_result, path: Path | str) -> int:

@@ -12,6 +12,7 @@ import torch
 
 from mtlkit import fit, hookimpl, load_catalog, resume
 from mtlkit.backbones import MLP
+from mtlkit.comparison import ProblemCompared
 from mtlkit.data import DataSource, Loading
 from mtlkit.errors import DataError
 from mtlkit.evaluators import Chart, Section, Text
@@ -282,6 +283,30 @@ def test_the_hooks_of_an_installed_plugin_are_called_also_in_another_process(
 
 def test_every_lifecycle_hook_takes_a_run_and_an_event():
     names = {name for name in vars(Hooks) if name.startswith("mtlkit_")}
-    assert names == {"mtlkit_register", "mtlkit_commands", *LIFECYCLE}
+    others = {"mtlkit_register", "mtlkit_commands", "mtlkit_comparison_sections"}
+    assert names == {*others, *LIFECYCLE}
     for name in LIFECYCLE:
         assert list(inspect.signature(getattr(Hooks, name)).parameters) == ["self", "run", "event"]
+
+
+def test_the_sections_of_a_comparison_are_isolated_too(caplog):
+    event = ProblemCompared(problem="stripes", recipe=RECIPE, metrics={"equal": {"a/b": 0.5}})
+    assert Observers().comparison_sections(event) == ()
+    assert list(inspect.signature(Hooks.mtlkit_comparison_sections).parameters) == ["self", "event"]
+
+    class Plugin:
+        def __init__(self, result):
+            self.result = result
+
+        @hookimpl
+        def mtlkit_comparison_sections(self, event):
+            event.metrics["equal"].clear()
+            return self.result
+
+    section = Section(title="Of acme", blocks=(Text(text="a paragraph"),))
+    for result, shown in (([section], (section,)), (["no section"], ())):
+        catalog = load_catalog("none")
+        catalog.manager.register(Plugin(result), "acme")
+        assert Observers(catalog.manager).comparison_sections(event) == shown
+    assert event.metrics == {"equal": {"a/b": 0.5}}
+    assert "mtlkit_comparison_sections raised TypeError" in caplog.text

@@ -4,6 +4,7 @@ from .base import TrainingRun as TrainingRun
 from .best_weights import BestWeights as BestWeights
 from .early_stopping import EarlyStopping as EarlyStopping
 from .ema import EMA as EMA
+from .feature_learning import FeatureLearning as FeatureLearning
 from .freeze import Freeze as Freeze
 from .gradient_noise import GradientNoise as GradientNoise
 from .monitored_metric import MonitoredMetric as MonitoredMetric

@@ -36,6 +36,9 @@ COMMANDS = {
     "tune": BuiltinCommand(
         "mtlkit.cli.commands.tune:tune", "Search constant loss weights for a recipe."
     ),
+    "affinity": BuiltinCommand(
+        "mtlkit.cli.commands.affinity:affinity", "Propose groups of tasks to train together."
+    ),
     "compare": BuiltinCommand(
         "mtlkit.cli.commands.compare:compare", "Compare weightings, runs or studies."
     ),
@@ -45,6 +48,9 @@ COMMANDS = {
     "resume": BuiltinCommand("mtlkit.cli.commands.resume:resume", "Resume a run that was stopped."),
     "evaluate": BuiltinCommand(
         "mtlkit.cli.commands.evaluate:evaluate", "Evaluate a trained run again."
+    ),
+    "merge": BuiltinCommand(
+        "mtlkit.cli.commands.merge:merge", "Merge the weights of runs of different tasks."
     ),
     "predict": BuiltinCommand(
         "mtlkit.cli.commands.predict:predict", "Apply a trained model to new samples."

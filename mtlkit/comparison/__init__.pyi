@@ -1,5 +1,10 @@
+from mtlkit.plugins.run_events import ProblemCompared as ProblemCompared
+
 from .analysis.baseline_tests import ComparisonFamily as ComparisonFamily
 from .analysis.baseline_tests import PairedComparison as PairedComparison
+from .analysis.delta_definitions import delta_by_metric as delta_by_metric
+from .analysis.delta_definitions import delta_by_task as delta_by_task
+from .analysis.delta_definitions import relative_gains as relative_gains
 from .analysis.delta_m import delta_m as delta_m
 from .analysis.evidence import Evidence as Evidence
 from .analysis.evidence import Statement as Statement

@@ -80,9 +80,9 @@ def run_study(
                 ).run()
         except BaseException:
             with contextlib.suppress(MtlkitError):  # do not hide the first error
-                write_reports(folder.path)  # also reports an incomplete study
+                write_reports(folder.path, catalog)  # also reports an incomplete study
             raise
-        write_reports(folder.path)
+        write_reports(folder.path, catalog)
     return StudyFolder(out)
 
 

@@ -11,12 +11,13 @@ from torch import Tensor
 from mtlkit.component import above, at_least, between, each, one_of, optional, word_or
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
-from mtlkit.data.decoder_pool import DecoderPool
-from mtlkit.data.frame import INTERPOLATIONS, Frame, Region
+from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import FileStore, StoredImages, read_images, threads
+from mtlkit.data.imaging.frame import INTERPOLATIONS, Frame, Region
 from mtlkit.data.imaging.image_faults import fault_report, no_images, skipped_files
 from mtlkit.data.imaging.label_maps import LabelMaps, StoredMaps
 from mtlkit.data.imaging.new_images import read_new_images
+from mtlkit.data.imaging.region_tables import Boxes, Landmarks
 from mtlkit.data.inputs import Inputs
 from mtlkit.data.label_columns import (
     check_labels,
@@ -36,7 +37,6 @@ from mtlkit.data.listing.image_listing import Fault, Listing, Row, list_by_patte
 from mtlkit.data.listing.table_files import read_table
 from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.paths import find_file, find_folder
-from mtlkit.data.region_tables import Boxes, Landmarks
 from mtlkit.data.source import DataSource, Loading
 from mtlkit.data.split import RandomSplit
 from mtlkit.data.split_indices import SPLIT, split_indices

@@ -62,3 +62,15 @@ class SelectedInputs:
 
     def __getitem__(self, index: Tensor, /) -> Batch:
         return self.inputs[self.index[index]]
+
+
+def in_memory(inputs: Inputs) -> bool:
+    """Return whether `inputs` are tensors in memory, or a selection of their samples.
+
+    >>> import torch
+    >>> in_memory(SelectedInputs(torch.zeros(3, 2), torch.tensor([0])))
+    True
+    """
+    while isinstance(inputs, SelectedInputs):
+        inputs = inputs.inputs
+    return isinstance(inputs, Tensor | NamedInputs)

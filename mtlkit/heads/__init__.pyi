@@ -4,10 +4,12 @@ from .class_loss import ClassLoss as ClassLoss
 from .classification import Classification as Classification
 from .classification import ClassificationHead as ClassificationHead
 from .cross_entropy import LinearCrossEntropy as LinearCrossEntropy
+from .deep_cca import DeepCCA as DeepCCA
 from .dense_regression import DenseRegression as DenseRegression
 from .elements import PointLoss as PointLoss
 from .elements import point_losses as point_losses
 from .elements import sample_means as sample_means
+from .latent_tasks import LatentTasks as LatentTasks
 from .linear import LinearHead as LinearHead
 from .maps import MapHead as MapHead
 from .margin import Margin as Margin

@@ -212,10 +212,10 @@ def _grouped_mm_refuses(request: Request) -> str:
     if request.dtype == torch.float64:
         return "F.grouped_mm has no float64"
     if "ragged" in request.options:
-        return "F.grouped_mm wants the same number of classes in every group"
+        return "F.grouped_mm needs the same number of classes in every group"
     for name, size in (("features", request.features), ("classes", request.classes)):
         if size * request.size % 16:
-            return f"F.grouped_mm wants rows of a multiple of 16 bytes, {name} are {size}"
+            return f"F.grouped_mm needs rows of a multiple of 16 bytes, {name} are {size}"
     return refuses_forward_mode(request)
 
 

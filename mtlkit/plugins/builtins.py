@@ -33,6 +33,8 @@ BUILTINS = {
         segmentation heads.segmentation:Segmentation a class for each pixel
         dense-regression heads.dense_regression:DenseRegression numbers for each pixel: depth
         normals heads.normals:Normals a unit vector for each pixel
+        latent-tasks heads.latent_tasks:LatentTasks labels from latent tasks (Abdulnabi 2015)
+        deep-cca heads.deep_cca:DeepCCA correlation with a second view (Andrew 2013)
         token-classification heads.token_classification:TokenClassification a class for each token
     """,
     "metrics": """
@@ -57,7 +59,7 @@ BUILTINS = {
         nme metrics.nme:NME the normalized mean error of keypoints
     """,
     "routers": """
-        shared routers.shared:Shared every head sees the shared features
+        shared routers.shared:Shared every head reads the shared features
         grouped routers.grouped:Grouped branches for groups of samples
         cross-stitch routers.cross_stitch:CrossStitch a network for each task, stitched
         mmoe routers.mmoe:MMoE experts for all tasks, a gate for each
@@ -85,6 +87,7 @@ BUILTINS = {
         stch-log weightings.stch_log:STCHLog a smooth maximum of logs (Lin 2024)
         pbi weightings.pbi:PBI along a ray of preferences (Zhang & Li 2007)
         cosmos weightings.cosmos:COSMOS a weighted sum with a cosine (Ruchte & Grabocka 2021)
+        epo weightings.epo:EPO the Pareto optimum on a ray (Mahapatra & Rajan 2020)
         go4align weightings.go4align:GO4Align groups of similar risk (Shen 2024)
         ldc-mtl weightings.ldc_mtl:LDCMTL a gate that evens out the losses (Xiao 2025)
         task-sampling weightings.task_sampling:TaskSampling a random subset of the tasks (Liu 2019)
@@ -162,6 +165,7 @@ BUILTINS = {
         swa callbacks.swa:SWA the mean of the last weights (Izmailov 2018)
         plateau callbacks.plateau:Plateau a lower learning rate when a metric no longer improves
         freeze callbacks.freeze:Freeze parameters that are not trained at first
+        feature-learning callbacks.feature_learning:FeatureLearning shared features (Argyriou 2008)
         gradient-noise callbacks.gradient_noise:GradientNoise norm and noise (McCandlish 2018)
     """,
     "evaluators": """

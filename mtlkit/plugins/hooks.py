@@ -9,7 +9,7 @@ the plugin's namespace; its module holds functions marked with `hookimpl`:
 ...     catalog.weightings.add("acme/halves", "mtlkit_acme.halves:Halves", "Halve every weight.")
 
 `mtlkit_register` and `mtlkit_commands` are called once, when the plugin is loaded. The others are
-called during a run, and observe it: see `mtlkit.plugins.observers`.
+called during a run or after a comparison, and observe it: see `mtlkit.plugins.observers`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         CheckpointSaved,
         EpochEnded,
         Evaluated,
+        ProblemCompared,
         RunEnded,
         RunInfo,
         RunStarted,
@@ -86,3 +87,9 @@ class Hooks:
         self, run: "RunInfo", event: "Evaluated"
     ) -> "Sequence[Section]":
         """Return sections to add to the run's report; called after the evaluators."""
+
+    @hookspec
+    def mtlkit_comparison_sections(  # type: ignore[empty-body]
+        self, event: "ProblemCompared"
+    ) -> "Sequence[Section]":
+        """Return sections about a problem of a comparison, for its page and the terminal."""

@@ -21,6 +21,7 @@ from mtlkit.plugins.run_events import (
     CheckpointSaved,
     EpochEnded,
     Evaluated,
+    ProblemCompared,
     RunEnded,
     RunInfo,
     RunStarted,
@@ -40,6 +41,7 @@ HOOK_OF: Mapping[type, str] = {
 """The hook that each event is passed to."""
 
 SECTIONS = Hooks.mtlkit_report_sections.__name__
+COMPARISON_SECTIONS = Hooks.mtlkit_comparison_sections.__name__
 
 _LOG = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Observers:
         self._run = copy.deepcopy(run)
         self._implementations: dict[str, list[pluggy.HookImpl]] = {}
         if manager is not None:
-            for name in (*HOOK_OF.values(), SECTIONS):
+            for name in (*HOOK_OF.values(), SECTIONS, COMPARISON_SECTIONS):
                 # pluggy's order: tryfirst, the last registered first, trylast
                 hookimpls = getattr(manager.hook, name).get_hookimpls()[::-1]
                 if hookimpls:
@@ -68,6 +70,11 @@ class Observers:
         """Return the sections that plugins add to the report, except those that cannot be drawn."""
         return tuple(section for sections in self._call(SECTIONS, event) for section in sections)
 
+    def comparison_sections(self, event: ProblemCompared) -> "tuple[Section, ...]":
+        """Return the sections that plugins add to a comparison, except those not to be drawn."""
+        called = self._call(COMPARISON_SECTIONS, event)
+        return tuple(section for sections in called for section in sections)
+
     def _call(self, name: str, event: object) -> list[Any]:
         """Return what the implementations of the hook `name` return, in order."""
         results = []
@@ -76,7 +83,8 @@ class Observers:
             try:
                 with torch_settings_kept(changes):
                     result = _isolated(implementation, {"run": self._run, "event": event})
-                results.append(_drawable(result) if name == SECTIONS else result)
+                drawn = name in (SECTIONS, COMPARISON_SECTIONS)
+                results.append(_drawable(result) if drawn else result)
             except KeyboardInterrupt:  # Ctrl-C during a hook stops the run
                 raise
             except BaseException as cause:  # a failing hook must not stop the run

@@ -1,4 +1,4 @@
-"""The events of a run that plugins observe. Loggers receive those of `mtlkit.loggers.events`."""
+"""The events that plugins observe. Loggers receive those of `mtlkit.loggers.events`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,3 +59,15 @@ class RunEnded:
 
     state: str
     reason: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ProblemCompared:
+    """A problem of a comparison: its name, its recipe, and what its methods reached.
+
+    `metrics` holds for each method the mean over seeds of each test metric, by the metric's name.
+    """
+
+    problem: str
+    recipe: "Recipe"
+    metrics: Mapping[str, Mapping[str, float]]

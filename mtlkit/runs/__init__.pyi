@@ -10,7 +10,10 @@ from mtlkit.report.numbers import number as number
 from mtlkit.report.run_page import RunRecord as RunRecord
 from mtlkit.report.run_page import render_page as render_page
 
+from .affinity import TaskAffinity as TaskAffinity
+from .affinity import task_affinity as task_affinity
 from .evaluate import load_trained as load_trained
+from .merge import merge_runs as merge_runs
 from .prediction.export import Exported as Exported
 from .prediction.export import export_model as export_model
 from .prediction.export_onnx import OnnxGraph as OnnxGraph

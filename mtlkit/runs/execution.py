@@ -35,7 +35,7 @@ def execute(session: RunSession, progress: Progress) -> None:
     folder, recipe, ranks = session.folder, session.recipe, session.ranks
     if ranks.first:
         folder.write_status(Status(state=State.RUNNING, pid=os.getpid()))
-    data = load_on_ranks(recipe, session.loading, ranks, progress)
+    data = load_on_ranks(recipe, session.loading, ranks, session.device, progress)
     assembly = assembly_of(data, recipe.tasks)
     for evaluator in recipe.evaluators:
         evaluator.check(data)  # before training, which may take hours

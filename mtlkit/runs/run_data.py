@@ -1,13 +1,24 @@
 """The data of a run: its source's data, transformed, without splits that it must not use."""
 
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import attrs
+import torch
 
 from mtlkit.data.dataset import Data
+from mtlkit.data.memory_limit import memory_limit
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec
 from mtlkit.features.pretrained import PretrainedImages
 from mtlkit.recipe import Recipe
+from mtlkit.training.devices.cores import available_cores
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Progress
 from mtlkit.transforms.view import transformed_data
@@ -54,11 +65,47 @@ def with_pretrained(data: Data, images: PretrainedImages) -> Data:
     return attrs.evolve(data, mean=images.mean, std=images.std)
 
 
-def load_on_ranks(recipe: Recipe, loading: Loading, ranks: Ranks, progress: Progress) -> Data:
-    """Load the data of `recipe` on the first rank before the others, which then read its cache."""
+def load_on_ranks(
+    recipe: Recipe, loading: Loading, ranks: Ranks, device: torch.device, progress: Progress
+) -> Data:
+    """Load the data of `recipe` on each rank.
+
+    The first rank of all loads it before the others, which then read its cache. The first rank of
+    each machine decodes images, which the others share with it.
+    """
     if loading.progress == Loading().progress:
         loading = attrs.evolve(loading, progress=progress.loading)
-    if ranks.first:
-        data = load_data(recipe, loading)
-    ranks.wait()
-    return data if ranks.first else load_data(recipe, loading)
+    if ranks.world == 1:
+        return load_data(recipe, _with_workers(recipe, loading, 1))
+    hosts = ranks.texts(socket.gethostname(), device)
+    local = [rank for rank, host in enumerate(hosts) if host == hosts[ranks.rank]]
+    loading = _with_workers(recipe, loading, len(local))
+    leads = ranks.rank == local[0]
+    with ExitStack() as stack:
+        folder = stack.enter_context(shared_folder()) if leads else ""
+        shared = Path(ranks.texts(folder, device)[local[0]])
+        loading = attrs.evolve(loading, shared=shared)
+        turn = 0 if ranks.first else 1 if leads else 2
+        for number in range(3):
+            if number == turn:
+                data = load_data(recipe, loading)
+            ranks.wait()
+    return data
+
+
+def _with_workers(recipe: Recipe, loading: Loading, processes: int) -> Loading:
+    """Return `loading` with the threads of each of the `processes` on a machine."""
+    stated = recipe.train.workers
+    if loading.workers is not None or stated == 0:
+        return loading
+    workers = stated if isinstance(stated, int) else max(1, available_cores() // processes)
+    return attrs.evolve(loading, workers=workers)
+
+
+@contextmanager
+def shared_folder() -> Iterator[str]:
+    """Yield the path of a new folder, in memory if there is room, and remove it on exit."""
+    memory = Path("/dev/shm")
+    fits = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free >= memory_limit("auto")
+    with TemporaryDirectory(prefix="mtlkit-", dir=memory if fits else None) as folder:
+        yield folder

@@ -36,14 +36,14 @@ class Callbacks(nn.Module):
                     {task: targets[task][index].to(context.device) for task in model.tasks},
                 )
 
-        run = TrainingRun(
+        self.run = TrainingRun(
             model=model,
             tasks=recipe.tasks,
             steps=steps,
             steps_per_epoch=per_epoch,
             batches=batches,
         )
-        states = [callback.build(run) for callback in recipe.callbacks]
+        states = [callback.build(self.run) for callback in recipe.callbacks]
         for number, state in enumerate(states):
             if not isinstance(state, CallbackState):
                 raise AssemblyError(

@@ -77,6 +77,7 @@ class Training:
         """
         with ExitStack() as stack:
             stop_request = stack.enter_context(stop_on_signal())
+            stack.callback(self.updater.backward.close)
             if self.context.ranks.first:
                 for logger in self.train.loggers:
                     writer = logger.open(self.context.folder, self.step)

@@ -68,7 +68,7 @@ class Updater:
             draws=self.inner.step.draws,
             separate=self.train.separate_forward,
         )
-        self.backward = Backward(self.inner, self.module, self.batches, context)
+        self.backward = Backward(self.inner, self.module, self.batches, context, self.steps)
         self.meter = Meter(model.terms, context.device, self.ranks)
         self.untrained: tuple[str, ...] | None = None  # set by the first update
 

@@ -84,17 +84,16 @@ class _Reader:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self._index: Tensor | None = None
-        self._last: tuple[Batch, Mapping[str, Tensor]]
+        self._last: tuple[Tensor, tuple[Batch, Mapping[str, Tensor]]] | None = None
 
     def __len__(self) -> int:
         return len(self.pipeline.inputs)
 
     def read(self, index: Tensor) -> tuple[Batch, Mapping[str, Tensor]]:
-        if self._index is None or not torch.equal(index, self._index):
-            self._last = self.pipeline.batch(index, lambda sample, place: 0)
-            self._index = index
-        return self._last
+        last = self._last  # several threads read
+        if last is None or not torch.equal(index, last[0]):
+            self._last = last = index, self.pipeline.batch(index, lambda sample, place: 0)
+        return last[1]
 
 
 @attrs.frozen(eq=False)

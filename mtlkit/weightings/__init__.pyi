@@ -13,6 +13,7 @@ from .cr_mogm import CRMOGM as CRMOGM
 from .db_mtl import DBMTL as DBMTL
 from .dwa import DWA as DWA
 from .dynamic import Dynamic as Dynamic
+from .epo import EPO as EPO
 from .equal import Equal as Equal
 from .excess_mtl import ExcessMTL as ExcessMTL
 from .fairgrad import FairGrad as FairGrad

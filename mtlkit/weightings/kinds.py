@@ -114,7 +114,7 @@ class Direction:
 
 
 class WeightingModule(nn.Module, ABC):
-    """Base class of all weightings. State lives in parameters and buffers, and so in checkpoints.
+    """Base class of all weightings. State is kept in parameters and buffers, and so in checkpoints.
 
     Learned weights form an optimizer group without weight decay, whose learning rate is
     `Weighting.own_learning_rate`.

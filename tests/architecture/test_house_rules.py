@@ -4,10 +4,13 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from mtlkit.plugins.builtins import BUILTINS
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted([*(ROOT / "mtlkit").rglob("*.py"), *(ROOT / "plugins").glob("*/mtlkit_*/**/*.py")])
@@ -17,7 +20,7 @@ LONGER: dict[str, tuple[int, str]] = {}
 """Files that may be longer: their limit, and why."""
 
 UNPICKLING = {
-    "mtlkit/testing/checks/metrics.py": "the check that states merge over ranks reads its own pickle",
+    "mtlkit/testing/checks/metrics.py": "the check of merged states reads its own pickle",
     "mtlkit/testing/values.py": "the check that a component pickles reads its own pickle",
     "plugins/mtlkit-face/mtlkit_face/protocols/pairs/guarded_pickle.py": (
         "sets of pairs are pickles: each instruction is looked at first, every name has a stand-in"
@@ -77,6 +80,12 @@ def test_a_file(path):
     assert not [line for line in offences(tree) if not line.endswith(excused)]
     if text.strip():
         assert ast.get_docstring(tree), "a module says what it is"
+
+
+def test_only_families_have_more_than_20_modules():
+    families = {f"mtlkit/{family}" for family in BUILTINS} | {"plugins/mtlkit-hello/mtlkit_hello"}
+    modules = Counter(named(path.parent) for path in SOURCES if path.name != "__init__.py")
+    assert {folder for folder, count in modules.items() if count > 20} <= families
 
 
 def test_there_are_files_to_look_at():

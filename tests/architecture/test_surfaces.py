@@ -34,6 +34,8 @@ PUBLIC = {
 
 OPTIONS = {
     "train": {"recipe", "--set", "--out", "--beside", "--cache", "--quiet"},
+    "affinity": {"recipe", "--set", "--groups", "--every", "--out", "--cache"},
+    "merge": {"runs", "--out", "--scale", "--base", "--cache"},
     "lr-find": {"recipe", "--set", "--from", "--to", "--steps", "--out", "--cache"},
     "tune": {"recipe", "--set", "--trials", "--between", "--seed", "--out", "--cache", "--quiet"},
     "compare": {
@@ -72,6 +74,7 @@ def test_the_hooks():
         "mtlkit_checkpoint_saved",
         "mtlkit_run_ended",
         "mtlkit_report_sections",
+        "mtlkit_comparison_sections",
     ]
     assert (API_FLOOR, API) == ((2, 0), (2, 0))
 

@@ -178,7 +178,7 @@ SICK = {
     "needs another version": (
         GOOD,
         {"metadata": "Requires-Dist: attrs>=9999\n"},
-        "needs attrs>=9999, found ",
+        "needs attrs>=9999, but ",
     ),
     "needs what is not a package": (
         GOOD,
@@ -241,7 +241,7 @@ class TestDoctor:
         assert status == 0
         assert (
             "  note     the extra 'gpu' is not installed (mtlkit-nowhere, which is not installed); "
-            "`pip install 'mtlkit-acme[gpu]'` brings it\n"
+            "`pip install 'mtlkit-acme[gpu]'` adds it\n"
         ) in out
         assert "  note     is slow to import; expected at most 100 ms\n" in out
 

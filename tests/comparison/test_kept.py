@@ -159,7 +159,7 @@ def test_workers_get_paths_that_hold_in_any_working_directory(bench, monkeypatch
 
 
 def test_the_first_error_is_the_one_to_see(bench, monkeypatch):
-    def reports(_folder):
+    def reports(_folder, _catalog):
         raise RunError("the disk is full")
 
     def run(_runner):

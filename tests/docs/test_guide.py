@@ -23,7 +23,16 @@ PAGES = [
     DOCS / "reference" / "errors.md",
     *(
         DOCS / "how-to" / f"{name}.md"
-        for name in ("runs", "models", "recipes", "train", "labels", "batches", "pretrained")
+        for name in (
+            "runs",
+            "models",
+            "recipes",
+            "train",
+            "labels",
+            "batches",
+            "groups",
+            "pretrained",
+        )
     ),
     *sorted((DOCS / "tutorials").glob("*.md")),
     *sorted((DOCS / "guide").glob("*.md")),

@@ -154,7 +154,7 @@ def test_it_waits_for_nothing(op, name):
     missing = "triton" in name and OPS[op].implementations[name].refuses(
         Request(8, 8, 8, device="cuda")
     )
-    assert bool(missing) != any(counts), "refuses every call, so nothing can be said of it"
+    assert bool(missing) != any(counts), "refuses every call, so it cannot be checked"
 
 
 @pytest.mark.parametrize(("op", "name"), WAITING)

@@ -123,7 +123,7 @@ def test_a_head_is_stronger_than_the_recipe_than_the_environment(ran, tmp_path, 
 def test_what_cannot_run_says_why(tmp_path):
     changes, _ = STEPS["grouped_linear_cross_entropy"]
     train = attrs.evolve(PLAIN.train, ops={"grouped_linear_cross_entropy": "grouped_mm"})
-    told = "'grouped_mm', chosen by context, cannot run: F.grouped_mm wants rows of a multiple of"
+    told = "'grouped_mm', chosen by context, cannot run: F.grouped_mm needs rows of a multiple of"
     with pytest.raises(ImplementationError, match=told):
         trained(attrs.evolve(PLAIN, **changes, train=train), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from mtlkit import testing
@@ -18,13 +19,21 @@ from mtlkit.data import (
     TokenTarget,
     VectorTarget,
 )
+from mtlkit.heads import DeepCCA
 from mtlkit.metrics import TopK
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.routers import Grouped
 from mtlkit.transforms import CenterCrop, Crop, Resize, ResizedCrop
 from mtlkit.weightings import Fixed
 
+COMPLETE = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
+COMPLETE[3::4] = torch.nan
 EXAMPLES = {
+    "heads/deep-cca": testing.Example(
+        value=DeepCCA(components=1, hidden=(8,)),
+        target=VectorTarget(names=("x", "y")),
+        labels=COMPLETE,
+    ),
     "backbones/casia-net": testing.Example(
         value=CasiaNet(width=0.1), inputs=InputSpec(shape=(1, 32, 32))
     ),
@@ -83,6 +92,9 @@ EXAMPLES = {
 }
 CHANCE = "projects on the other tasks' gradients in an order drawn by chance, as published"
 EXCUSES = {
+    "heads/deep-cca": {
+        "averages-the-present-elements": "a correlation is of whole vectors, and of a batch",
+    },
     "loggers/tensorboard": {
         "discards-events-after-the-checkpoint": "event files are only ever appended to, with "
         "the time of writing; TensorBoard itself hides what came after the step",

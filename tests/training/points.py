@@ -53,6 +53,8 @@ class Points(DataSource):
     samples: int = 50
     broken: int | None = None  # the sample whose pixels are NaN
     mark: Path | None = None  # touched when the data is loaded
+    on_access: bool = False  # inputs are read on access
+    unreadable: int | None = None  # the sample whose inputs cannot be read
 
     def load(self, loading: Loading) -> Data:
         if self.mark is not None:
@@ -69,8 +71,9 @@ class Points(DataSource):
         if self.broken is not None:
             inputs = inputs.float()
             inputs[self.broken] = torch.nan
+        on_access = self.on_access or self.unreadable is not None
         train = Split(
-            inputs=inputs,
+            inputs=OnAccess(inputs, self.unreadable) if on_access else inputs,
             columns={
                 "who": Categorical(who, ("ann", "bob", "cid")),
                 "side": Categorical((means > 127).long(), ("left", "right")),
@@ -112,14 +115,17 @@ class UnitSumDirection(JacobianWeighting):
 
 @attrs.frozen(eq=False)
 class OnAccess:
-    """Rows that are read on access, as maps in files are."""
+    """Rows that are read on access, as maps in files are; one of them may be `unreadable`."""
 
     rows: torch.Tensor
+    unreadable: int | None = None
 
     def __len__(self):
         return len(self.rows)
 
     def __getitem__(self, index):
+        if self.unreadable in index.tolist():
+            raise KeyError("no such file")
         return self.rows[index].clone()
 
 
@@ -181,6 +187,7 @@ TASKS = {
     "rare": Task(),
     "age": Task(head=Regression()),
 }
+COMMON = {name: task for name, task in TASKS.items() if name != "rare"}  # in every draw
 GROUPED = Grouped(task="who", by="side", groups={"l": ("left",), "r": ("right",)})
 PLAIN = Recipe(
     data=Points(),

@@ -102,8 +102,28 @@ def compare(
         for line in aligned(table):
             echo(line)
         echo()
+    _print_sections(folder, catalog)
     echo(f"report:  {folder.report}\nresults: {folder.results}")
     _print_failures(folder)
+
+
+def _print_sections(folder: "StudyFolder", catalog: "Catalog") -> None:
+    """Print the text and the tables that plugins add to problems."""
+    from mtlkit.comparison.report.plugin_sections import plugin_sections
+    from mtlkit.evaluators import TableBlock, Text
+    from mtlkit.report.numbers import number
+
+    for problem, sections in plugin_sections(folder, catalog).items():
+        for section in sections:
+            echo(f"{problem}: {section.title}")
+            for block in section.blocks:
+                if isinstance(block, Text):
+                    echo(f"  {block.text}")
+                elif isinstance(block, TableBlock):
+                    rows = [tuple(map(number, row)) for row in (block.header, *block.rows)]
+                    for line in aligned(rows):
+                        echo(f"  {line}")
+            echo()
 
 
 def _refuse_options(context: click.Context) -> None:

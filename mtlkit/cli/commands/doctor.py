@@ -195,7 +195,7 @@ def _requirements(distribution: str) -> tuple[list[str], list[str]]:
                 missing_extras.setdefault(extra, []).append(unmet)
     notes = [
         f"the extra {extra!r} is not installed ({', '.join(missing)}); "
-        f"`pip install '{distribution}[{extra}]'` brings it"
+        f"`pip install '{distribution}[{extra}]'` adds it"
         for extra, missing in missing_extras.items()
     ]
     return problems, notes
@@ -209,7 +209,7 @@ def _unmet(requirement: Requirement) -> str | None:
         return f"{_plain(requirement)}, which is not installed"
     if requirement.specifier.contains(version, prereleases=True):
         return None
-    return f"{_plain(requirement)}, found {version}"
+    return f"{_plain(requirement)}, but {version} is installed"
 
 
 def _plain(requirement: Requirement) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option
 from mtlkit.cli.terminal import echo
 
@@ -38,5 +39,5 @@ def _draw_study(study: Path, report: Path, beside: tuple[Path, ...], out: Path |
             f"{option} is for runs, and {study} is a study, whose reports lie in it; two studies "
             f"are set side by side by `mtlkit compare {study} OTHER`"
         )
-    write_reports(study)
+    write_reports(study, current_catalog())
     echo(f"report: {report}")

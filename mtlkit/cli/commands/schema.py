@@ -21,7 +21,7 @@ def schema(out: Path | None) -> None:
     """Write the JSON Schema of recipes with every installed component.
 
     A recipe whose first line is `# yaml-language-server: $schema=FILE` is then completed and
-    checked by every editor that speaks to the YAML language server.
+    checked by every editor that uses the YAML language server.
     """
     from mtlkit.recipe_io.schema import recipe_schema
 

@@ -130,7 +130,7 @@ def _killed(code: int) -> str:
     'the worker was killed by SIGTERM'
     """
     if code >= 0:
-        return f"the worker ended with the exit code {code} and told nothing"
+        return f"the worker ended with the exit code {code} and sent no result"
     name = signal.Signals(-code).name
     memory = ", as the system does when memory runs out; use fewer `--workers`"
     return f"the worker was killed by {name}{memory if name == 'SIGKILL' else ''}"

@@ -21,7 +21,7 @@ from mtlkit.comparison.report.figures import (
 from mtlkit.comparison.report.narrative import Narrative
 from mtlkit.comparison.report.styles import MethodStyles, method_styles
 from mtlkit.comparison.report.tables import STUDY, StudyTables
-from mtlkit.report.blocks import Chart, TableBlock, Text
+from mtlkit.report.blocks import Chart, Section, TableBlock, Text
 from mtlkit.report.page import (
     ChartChoice,
     Diagram,
@@ -38,8 +38,13 @@ StudyTraces = Mapping[str, tuple[Mapping[str, Traces], Sequence[str]]]
 """By problem: the traces of methods, and messages about those that could not be read."""
 
 
-def study_page(narrative: Narrative, tables: StudyTables, traces: StudyTraces) -> Page:
-    """Return the page of a study."""
+def study_page(
+    narrative: Narrative,
+    tables: StudyTables,
+    traces: StudyTraces,
+    sections: Mapping[str, Sequence[Section]] | None = None,
+) -> Page:
+    """Return the page of a study, with the `sections` that plugins add to its problems."""
     evidence, study = narrative.evidence, narrative.evidence.study
     styles, whole = method_styles(study), tables[STUDY]
     parts = [
@@ -49,6 +54,8 @@ def study_page(narrative: Narrative, tables: StudyTables, traces: StudyTraces) -
     ]
     for number, problem in enumerate(study.problems):
         blocks = _problem(narrative, problem, styles, tables[problem], *traces[problem])
+        for section in (sections or {}).get(problem, ()):
+            blocks += [Heading(section.title), *section.blocks]
         parts.append(_folded(f"Problem {problem}", f"problem-{number}", blocks))
     mean_of_all = "Every comparison on the mean of all problems"
     parts += [

@@ -1,15 +1,21 @@
 """The reports of a finished or unfinished study, written from its files alone."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
 from mtlkit.atomic_files import disk_errors, write_file
 from mtlkit.comparison.report.dependencies import require_libraries
 
+if TYPE_CHECKING:
+    from mtlkit.plugins.catalog import Catalog
 
-def write_reports(folder: Path) -> None:
+
+def write_reports(folder: Path, catalog: "Catalog | None" = None) -> None:
     """Write the reports of the study in the folder, which may be unfinished.
+
+    The plugins of `catalog` may add sections to problems.
 
     These are ``report.html`` (one file with interactive charts, without network requests),
     ``report.md`` with ``figures/``, ``results.csv`` and ``results.parquet`` (every run), and
@@ -21,8 +27,10 @@ def write_reports(folder: Path) -> None:
     from mtlkit.comparison.analysis.traces import read_traces
     from mtlkit.comparison.report.narrative import narrate
     from mtlkit.comparison.report.page import study_page
+    from mtlkit.comparison.report.plugin_sections import plugin_sections
     from mtlkit.comparison.report.tables import study_tables
     from mtlkit.comparison.results.flat_table import flat_rows, rows_as_parquet
+    from mtlkit.comparison.results.store import StudyFolder
     from mtlkit.comparison.results.study_results import read_study
     from mtlkit.report.csv_file import rows_csv, tables_csv
     from mtlkit.report.html import render_html
@@ -34,7 +42,8 @@ def write_reports(folder: Path) -> None:
     narrative = narrate(study)
     tables = study_tables(narrative.evidence, narrative.by_problem)
     traces = {p: read_traces(folder, study, p, deciding_budget(study)) for p in study.problems}
-    page = study_page(narrative, tables, traces)
+    sections = plugin_sections(StudyFolder(folder), catalog) if catalog is not None else {}
+    page = study_page(narrative, tables, traces, sections)
 
     names = dict.fromkeys(name for by_name in tables.values() for name in by_name)
     for name in names:

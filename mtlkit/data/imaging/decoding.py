@@ -16,10 +16,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from mtlkit.checksums import checksum
-from mtlkit.data.decoder_pool import DecoderPool
-from mtlkit.data.frame import INTERPOLATIONS, Frame, Region
-from mtlkit.data.jpeg import decode_jpeg, jpeg_size, require_whole_jpeg
-from mtlkit.data.shared_images import SharedImages
+from mtlkit.data.imaging.decoder_pool import DecoderPool
+from mtlkit.data.imaging.frame import INTERPOLATIONS, Frame, Region
+from mtlkit.data.imaging.jpeg import decode_jpeg, jpeg_size, require_whole_jpeg
+from mtlkit.data.imaging.shared_images import SharedImages
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit.regular_files import read_regular
@@ -96,7 +96,8 @@ def _decode_jpeg(
     gray: bool,
 ) -> bool:
     """Decode a JPEG file into `pixels`; return False if it is damaged."""
-    frame.check_size(width, height)
+    if frame.square is not None:
+        frame.check_size(width, height)
     channels = 1 if gray and frame.channels == 1 else 3
     same = (height, width, channels) == pixels.shape
     if same and frame.crop is None and region is None:

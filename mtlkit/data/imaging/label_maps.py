@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from mtlkit.component import above, one_of
-from mtlkit.data.decoder_pool import DecoderPool
+from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import FORMATS
 from mtlkit.errors import DataError
 from mtlkit.targets.base import Target

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from mtlkit.data.dataset import Split
-from mtlkit.data.decoder_pool import DecoderPool
-from mtlkit.data.frame import Frame, Region
+from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import FileStore, StoredImages, read_images, threads
+from mtlkit.data.imaging.frame import Frame, Region
+from mtlkit.data.imaging.region_tables import RegionTable
 from mtlkit.data.label_columns import SHOWN
 from mtlkit.data.listing.image_listing import (
     NOT_UTF8,
@@ -18,7 +19,6 @@ from mtlkit.data.listing.image_listing import (
     leaves_folder,
 )
 from mtlkit.data.listing.table_files import FILE, missing_file, new_rows
-from mtlkit.data.region_tables import RegionTable
 from mtlkit.data.source import Loading
 from mtlkit.errors import DataError
 from mtlkit.regular_files import is_file

@@ -103,7 +103,7 @@ def is_as_accurate_as_eager(subject: Subject) -> None:
                         f"definition by {other:.1g}",
                     )
     missing = [impl.name for impl in implementations_of(subject) if impl.name not in served]
-    require(not missing, f"{', '.join(missing)}: refuses every call, so nothing can be said of it")
+    require(not missing, f"{', '.join(missing)}: refuses every call, so it cannot be checked")
 
 
 def bears_an_empty_batch(subject: Subject) -> None:

@@ -73,15 +73,17 @@ class Batches:
         self.world = world
         self.draws = draws
         self.separate = separate
-        self._epoch = -1
-        self._updates: Sequence[Drawn] = ()
+        self._epochs: dict[int, Sequence[Drawn]] = {}  # the last two
 
     def update(self, step: int, rank: int = 0) -> UpdateBatch:
         """Return the samples of the update `step`, counted from 0."""
         epoch, position = divmod(step, self.per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._updates = epoch, self.order.updates(epoch)
-        return self._divided(epoch, self._updates[position], rank)
+        updates = self._epochs.get(epoch)
+        if updates is None:
+            updates = self.order.updates(epoch)
+            newest = dict([*self._epochs.items()][-1:])
+            self._epochs = {**newest, epoch: updates}  # replaced at once, for several threads
+        return self._divided(epoch, updates[position], rank)
 
     def drawn(self, batch: UpdateBatch, rank: int = 0) -> tuple[UpdateBatch, ...]:
         """Return the draws of an update: disjoint, and each divided as an update is."""

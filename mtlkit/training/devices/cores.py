@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
+import torch
 
 from mtlkit.errors import RunError
 
@@ -106,3 +107,17 @@ def refuse_too_many(threads: int | str) -> None:
             f"train.threads: got {threads}, expected at most {cores}, the number of CPU cores that "
             f"this process may use; use `threads: auto`, or state at most {cores} thread{plural}"
         )
+
+
+def reads_ahead(workers: int | str, device: torch.device) -> bool:
+    """Return whether samples are read during updates, for the option `train.workers`.
+
+    With ``auto``, that is if updates leave a core idle: those on a GPU, or with fewer threads than
+    cores.
+
+    >>> reads_ahead("auto", torch.device("cuda")), reads_ahead(0, torch.device("cuda"))
+    (True, False)
+    """
+    if workers != "auto":
+        return workers != 0
+    return device.type != "cpu" or torch.get_num_threads() < available_cores()

@@ -15,7 +15,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.features.inputs import map_batch
 from mtlkit.training.batching.batches import Batches, UpdateBatch, seed_step, step_info
+from mtlkit.training.batching.prefetch import AHEAD, Prefetcher
 from mtlkit.training.context import TrainingContext
+from mtlkit.training.devices.cores import reads_ahead
 from mtlkit.training.gradients.batch import MicroBatch, Rehearsal, UpdateInfo
 from mtlkit.training.gradients.labels import BatchLabels
 from mtlkit.training.gradients.step import StepResult, TaskWeights, TrainingStep
@@ -34,24 +36,36 @@ class BackwardResult:
     samples: Sequence[Tensor]
     results: Sequence[StepResult]
     fractions: Sequence[float]
+    labels: BatchLabels | None = None  # of `batch`, if it was not divided into draws
 
 
 class Backward:
-    """Compute the gradient of an update into `.grad`; `module` is `step`, or DDP around it."""
+    """Compute the gradient of an update into `.grad`; `module` is `step`, or DDP around it.
+
+    The samples of the next of `steps` updates are read meanwhile. `close` ends that.
+    """
 
     def __init__(
-        self, step: TrainingStep, module: nn.Module, batches: Batches, context: TrainingContext
+        self,
+        step: TrainingStep,
+        module: nn.Module,
+        batches: Batches,
+        context: TrainingContext,
+        steps: int = 0,
     ) -> None:
         self.step, self.module = step, module
         self.batches, self.context = batches, context
         self.device = context.device
         self.labels = label_reader(step.model, context)
+        ahead = not self.labels.in_memory and reads_ahead(context.recipe.train.workers, self.device)
+        self._next = Prefetcher(self._read, steps, AHEAD if ahead else 0)
+        self.close = self._next.close
 
     def run(self, number: int, batch: UpdateBatch, rate: float, *, watch: bool) -> BackwardResult:
         """Return the result of update `number`; `rate` is the shared parameters' learning rate."""
         step = self.step.step
         if step.draws == 1:
-            labels = self.labels.read(batch)
+            (labels,) = self._labels(number)
             update = self._update_info(number, batch, labels.counts, watch=watch)
             decision = None
             if step.rehearses and len(batch.micro_batches) > 1:
@@ -59,7 +73,7 @@ class Backward:
                     lambda draw: self._rehearsal(number, batch, labels, update), update, rate
                 )
             results, fractions = self._differentiate(batch, labels, update, decision)
-            return BackwardResult(batch, update, batch.micro_batches, results, fractions)
+            return BackwardResult(batch, update, batch.micro_batches, results, fractions, labels)
         return self._run_draws(number, batch, rate, watch=watch)
 
     def _run_draws(
@@ -68,7 +82,7 @@ class Backward:
         """Decide by rehearsals of draws, and differentiate one of them; all are logged."""
         draws = self.batches.drawn(batch, self.context.ranks.rank)
         trained = self.step.step.trained
-        labels = [self.labels.read(draw) for draw in draws]
+        labels = self._labels(number)
         infos = [
             self._update_info(number, draw, part.counts)
             for draw, part in zip(draws, labels, strict=True)
@@ -103,13 +117,32 @@ class Backward:
 
     def after_step(self, number: int, result: BackwardResult) -> None:
         """Pass the losses before and after the update to a weighting that learns from them."""
-        self.step.step.learn(
-            result.update,
-            result.results,
-            lambda: self._rehearsal(
-                number, result.batch, self.labels.read(result.batch), result.update
-            ),
-        )
+
+        def again() -> Rehearsal:
+            labels = result.labels or self.labels.read(result.batch)
+            return self._rehearsal(number, result.batch, labels, result.update)
+
+        self.step.step.learn(result.update, result.results, again)
+
+    @torch.no_grad()
+    def _read(self, number: int) -> list[BatchLabels]:
+        """Return the labels of each draw of the update `number`; called in any thread."""
+        rank, batches = self.context.ranks.rank, self.batches
+        batch = batches.update(number, rank)
+        draws = (batch,) if batches.draws == 1 else batches.drawn(batch, rank)
+        labels = [self.labels.read(draw) for draw in draws]
+        return [part.pinned() for part in labels] if self.device.type == "cuda" else labels
+
+    def _labels(self, number: int) -> list[BatchLabels]:
+        """Return the labels of each draw of the update `number`, with the counts of all ranks."""
+        context = self.context
+        return [part.over_ranks(context.ranks, context.device) for part in self._next.get(number)]
+
+    def rehearsal(self, number: int, batch: UpdateBatch) -> Rehearsal:
+        """Return a rehearsal of update `number`, which consists of the one draw `batch`."""
+        labels = self.labels.read(batch)
+        update = self._update_info(number, batch, labels.counts)
+        return self._rehearsal(number, batch, labels, update)
 
     def _update_info(
         self, number: int, batch: UpdateBatch, counts: Tensor, *, watch: bool = False

@@ -1,18 +1,21 @@
 """Targets and weights of the samples of an update, from memory or read on access."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.features.inputs import Batch
+from mtlkit.data.dataset import Split
+from mtlkit.data.inputs import Inputs, in_memory
+from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.grouped_batches import TASK, GroupedBatches
 from mtlkit.model import MultiTaskModel, sum_of
 from mtlkit.targets.rows import Rows
 from mtlkit.training.batching.batch_order import Origins
 from mtlkit.training.batching.batches import UpdateBatch
+from mtlkit.training.batching.prefetch import read_named
 from mtlkit.training.devices.ranks import Ranks
 
 
@@ -20,18 +23,38 @@ from mtlkit.training.devices.ranks import Ranks
 class BatchLabels:
     """Targets of each task and weights (T, N) of the samples, for each micro-batch of a rank.
 
-    `counts` (T,) are the sums of the weights over all micro-batches and ranks. `inputs` are those
-    of each micro-batch if transforms change them; otherwise they are read when they are used.
+    `counts` (T,) are the sums of the weights over all micro-batches and ranks, or over those of
+    this rank if they are `local`. `inputs` are those of each micro-batch; None if they are in
+    memory.
     """
 
     targets: Sequence[Mapping[str, Tensor]]
     weights: Sequence[Tensor]
     counts: Tensor
     inputs: Sequence[Batch] | None = None
+    local: bool = False
+
+    def over_ranks(self, ranks: Ranks, device: torch.device) -> "BatchLabels":
+        """Return the labels with the counts of all ranks, which all of them request."""
+        if not self.local:
+            return self
+        counts = self.counts
+        if ranks.world > 1:
+            counts = ranks.sum(counts.to(device)).cpu()
+        return attrs.evolve(self, counts=counts.float(), local=False)
+
+    def pinned(self) -> "BatchLabels":
+        """Return the labels and inputs in memory from which copies to a GPU are asynchronous."""
+        return attrs.evolve(
+            self,
+            targets=[{t: rows.pin_memory() for t, rows in part.items()} for part in self.targets],
+            weights=[part.pin_memory() for part in self.weights],
+            inputs=self.inputs and [map_batch(Tensor.pin_memory, part) for part in self.inputs],
+        )
 
 
 class LabelReader:
-    """Reads the labels of updates, each label once.
+    """Reads the labels of updates, and those of the `inputs` of `split` that are not in memory.
 
     If all labels are in memory, weights are computed once for all samples, and the sums need no
     communication between ranks. Otherwise each rank reads those of its part of the samples.
@@ -41,27 +64,34 @@ class LabelReader:
         self,
         model: MultiTaskModel,
         rows: Mapping[str, Rows],
-        ranks: Ranks,
-        device: torch.device,
+        split: Split,
         counted: "CountedLabels",
     ) -> None:
         self._counted = counted
-        self._model, self._rows, self._ranks, self._device = model, rows, ranks, device
-        in_memory = {task: labels for task, labels in rows.items() if isinstance(labels, Tensor)}
-        self._weights = model.weights(in_memory) if len(in_memory) == len(rows) else None
+        self._model, self._rows, self._split = model, rows, split
+        kept = {task: labels for task, labels in rows.items() if isinstance(labels, Tensor)}
+        self._weights = model.weights(kept) if len(kept) == len(rows) else None
+        self.in_memory = self._weights is not None and in_memory(split.inputs)
 
     def read(self, batch: UpdateBatch) -> BatchLabels:
-        """Return the labels of this rank's part of `batch`."""
+        """Return the labels of this rank's part of `batch`, in any thread."""
         targets = [
-            {task: rows[index] for task, rows in self._rows.items()}
+            {task: self._named(rows, index) for task, rows in self._rows.items()}
             for index in batch.micro_batches
         ]
+        inputs = None
+        if not in_memory(self._split.inputs):
+            inputs = [self._named(self._split.inputs, index) for index in batch.micro_batches]
         if self._weights is not None:
             weights = [self._weights[:, index] for index in batch.micro_batches]
             whole = self._counted.only(self._weights[:, batch.whole], batch.origins)
-            return BatchLabels(targets, self._counted.of_parts(weights, batch), sum_of(whole))
+            weights = self._counted.of_parts(weights, batch)
+            return BatchLabels(targets, weights, sum_of(whole), inputs)
         weights = self._counted.of_parts([self._model.weights(part) for part in targets], batch)
-        return BatchLabels(targets, weights, sum_over_ranks(weights, self._ranks, self._device))
+        return BatchLabels(targets, weights, local_counts(weights), inputs, local=True)
+
+    def _named(self, rows: Rows | Inputs, index: Tensor) -> Any:
+        return read_named(rows.__getitem__, index, self._split.ids)
 
 
 @attrs.frozen(eq=False)
@@ -92,9 +122,6 @@ class CountedLabels:
         return [self.only(part, origin) for part, origin in zip(weights, origins, strict=True)]
 
 
-def sum_over_ranks(weights: Sequence[Tensor], ranks: Ranks, device: torch.device) -> Tensor:
-    """Return the sums (T,) of the weights (T, N) of all micro-batches and ranks."""
-    counts = torch.stack([part.double().sum(dim=1) for part in weights]).sum(dim=0)
-    if ranks.world > 1:
-        counts = ranks.sum(counts.to(device)).cpu()
-    return counts.float()
+def local_counts(weights: Sequence[Tensor]) -> Tensor:
+    """Return the sums (T,) of the weights (T, N) of all micro-batches, in float64."""
+    return torch.stack([part.double().sum(dim=1) for part in weights]).sum(dim=0)

@@ -9,12 +9,13 @@ from mtlkit.errors import DataError
 from mtlkit.features.inputs import Batch, InputSpec, InputSpecs
 from mtlkit.model import MultiTaskModel
 from mtlkit.training.batching.batches import UpdateBatch, sample_seed
+from mtlkit.training.batching.prefetch import read_named
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.gradients.labels import (
     BatchLabels,
     CountedLabels,
     LabelReader,
-    sum_over_ranks,
+    local_counts,
 )
 from mtlkit.transforms.pipeline import Pipeline
 from mtlkit.transforms.view import source_of
@@ -27,7 +28,7 @@ def label_reader(
     if context.recipe.transforms.train:
         return TransformedReader(model, context)
     counted = CountedLabels.of(model, context.recipe.train.batches)
-    return LabelReader(model, context.targets["train"], context.ranks, context.device, counted)
+    return LabelReader(model, context.targets["train"], context.data.train, counted)
 
 
 class TransformedReader:
@@ -38,8 +39,11 @@ class TransformedReader:
     ranks and micro-batches.
     """
 
+    in_memory = False
+
     def __init__(self, model: MultiTaskModel, context: TrainingContext) -> None:
         source, recipe = source_of(context.data.train), context.recipe
+        self._ids = source.ids
         self._pipeline = Pipeline(
             recipe.transforms.train,
             source.inputs,
@@ -50,7 +54,7 @@ class TransformedReader:
         self._counted = CountedLabels.of(model, recipe.train.batches)
 
     def read(self, batch: UpdateBatch) -> BatchLabels:
-        """Return the transformed inputs and labels of this rank's part of `batch`."""
+        """Return the transformed inputs and labels of this rank's part, in any thread."""
 
         repeats = _repeats(batch)
 
@@ -58,14 +62,20 @@ class TransformedReader:
             repeat = repeats.get(sample, 0)
             return sample_seed(self._context.recipe.seed, batch.epoch, sample, place, repeat)
 
-        parts = [self._pipeline.batch(index, seed) for index in batch.micro_batches]
+        parts = [
+            read_named(lambda part: self._pipeline.batch(part, seed), index, self._ids)
+            for index in batch.micro_batches
+        ]
         for inputs, _ in parts:
             _require_size(inputs, self._model.assembly.inputs)
         weights = [self._model.weights(labels) for _, labels in parts]
         weights = self._counted.of_parts(weights, batch)
-        counts = sum_over_ranks(weights, self._context.ranks, self._context.device)
         return BatchLabels(
-            [labels for _, labels in parts], weights, counts, [inputs for inputs, _ in parts]
+            [labels for _, labels in parts],
+            weights,
+            local_counts(weights),
+            [inputs for inputs, _ in parts],
+            local=True,
         )
 
 

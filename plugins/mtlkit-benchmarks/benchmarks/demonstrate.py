@@ -37,7 +37,7 @@ def demonstrate(name: str, folder: Path | None) -> None:
     """Run all weightings and seeds of the recipe `name`, and write the results."""
     catalog = load_catalog()
     runs = []
-    where = [] if folder is None else [f"data.folder={folder.resolve()}"]
+    where = [] if folder is None else [f"data.folder={folder.resolve()}", "data.complete=false"]
     for weighting in WEIGHTINGS:
         for seed in SEEDS:
             settings = [*where, f"weighting={weighting}", f"seed={seed}"]

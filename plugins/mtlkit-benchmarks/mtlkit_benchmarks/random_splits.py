@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
 
-from mtlkit.data import Categorical, Column, Data, RandomSplit, Split, split_samples
+from mtlkit.data import Categorical, Column, Data, Inputs, RandomSplit, Split, split_samples
 from mtlkit.plugins import DataError
 
 
 def random_splits(
-    split: RandomSplit, inputs: Tensor, columns: Mapping[str, Column], ids: Sequence[str]
+    split: RandomSplit, inputs: Inputs, columns: Mapping[str, Column], ids: Sequence[str]
 ) -> Data:
     """Return the samples of `inputs` (N, ...) in the splits that `split` draws.
 

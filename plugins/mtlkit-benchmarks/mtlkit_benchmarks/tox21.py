@@ -19,7 +19,6 @@ from torch import Tensor
 from mtlkit.data import (
     Categorical,
     Data,
-    DataSource,
     Labels,
     Loading,
     MultiLabelTarget,
@@ -27,6 +26,8 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import MISSING, DataError
 from mtlkit_benchmarks.random_splits import random_splits
+from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.source import OfficialTree
 
 ASSAYS = (
     "NR-AR",
@@ -44,12 +45,13 @@ ASSAYS = (
 )
 """Names of the assays, as in the header of the table."""
 
+MOLECULES = 8_014
 TABLE, FEATURES = "tox21.csv.gz", "features.npz"
 _CODES = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "": MISSING}
 
 
 @attrs.frozen(kw_only=True)
-class Tox21(DataSource):
+class Tox21(OfficialTree):
     """Molecules as bits of their fingerprint, with the label of each assay, and of `assays`, all.
 
     `folder` has `tox21.csv.gz` of MoleculeNet, with the columns of the assays, `mol_id` and
@@ -62,9 +64,17 @@ class Tox21(DataSource):
     folder: Path = Path("tox21")
     split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.2))
 
-    def load(self, loading: Loading) -> Data:
-        folder = loading.base / self.folder
+    def layout(self) -> Layout:
+        page = "MoleculeNet: the folder datasets of deepchem/deepchem on GitHub"
+        return Layout("Tox21", page, (Part(TABLE, count=1), Part(FEATURES, count=1)))
+
+    def read_tree(self, folder: Path, loading: Loading) -> Data:
         ids, labels = read_assays(folder / TABLE)
+        if self.complete and len(ids) != MOLECULES:
+            raise DataError(
+                f"{folder / TABLE}: got {len(ids):,} molecules, expected {MOLECULES:,}; set "
+                f"`complete: false` to read a part of them"
+            )
         bits = _read_bits(folder / FEATURES, len(ids))
         parsed = bits.any(dim=1).nonzero().flatten()
         unparsed = len(ids) - len(parsed)

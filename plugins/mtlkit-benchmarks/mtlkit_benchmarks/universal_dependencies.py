@@ -14,7 +14,6 @@ from torch import Tensor
 
 from mtlkit.data import (
     Data,
-    DataSource,
     InputSpec,
     Labels,
     Loading,
@@ -24,6 +23,8 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import MISSING, DataError, at_least
 from mtlkit_benchmarks.conllu import UPOS, Sentence, read_sentences
+from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.source import OfficialTree
 
 PADDING, UNKNOWN = 0, 1
 """Ids of padding and of what is not in the vocabulary, in every vocabulary."""
@@ -32,7 +33,7 @@ PARTS = {"train": "train", "validation": "dev", "test": "test"}
 
 
 @attrs.frozen(kw_only=True)
-class UniversalDependencies(DataSource):
+class UniversalDependencies(OfficialTree):
     """Sentences of a treebank with the labels `upos` and `deprel` of each word.
 
     `folder` has the official files ``*-ud-train.conllu``, ``-dev`` and ``-test``. Inputs are `ids`
@@ -46,8 +47,12 @@ class UniversalDependencies(DataSource):
     folder: Path = Path("ud")
     least: int = attrs.field(default=2, validator=at_least(1))
 
-    def load(self, loading: Loading) -> Data:
-        folder = loading.base / self.folder
+    def layout(self) -> Layout:
+        parts = tuple(Part(f"*-ud-{part}.conllu", count=1) for part in PARTS.values())
+        page = "the page of the treebank at universaldependencies.org"
+        return Layout("a treebank of Universal Dependencies", page, parts)
+
+    def read_tree(self, folder: Path, loading: Loading) -> Data:
         texts = {part: read_sentences(_file(folder, name)) for part, name in PARTS.items()}
         length = max(len(s.words) for sentences in texts.values() for s in sentences)
         words = _vocabulary(map(word_key, _forms(texts["train"])), self.least)

@@ -13,8 +13,8 @@ import torch
 from mtlkit.data import (
     Categorical,
     Data,
-    DataSource,
     Frame,
+    Inputs,
     Loading,
     Numeric,
     RandomSplit,
@@ -22,15 +22,21 @@ from mtlkit.data import (
 )
 from mtlkit.plugins import DataError, at_least
 from mtlkit_benchmarks.random_splits import random_splits
+from mtlkit_benchmarks.trees.files import image_rows
+from mtlkit_benchmarks.trees.layout import Layout, Part
+from mtlkit_benchmarks.trees.source import OfficialTree
 
 GENDERS = ("male", "female")
 RACES = ("White", "Black", "Asian", "Indian", "Others")
 _NAME = re.compile(r"(\d{1,3})_(\d)_(\d)_\d+ ?\.jpg(?:\.chip)?\.jpg")
 _SHOWN = 5
+IMAGES = 23_708
+MEMORY = 2**29
+"""Largest size of decoded images in memory, in bytes; more are decoded on access."""
 
 
 @attrs.frozen(kw_only=True)
-class UTKFace(DataSource):
+class UTKFace(OfficialTree):
     """Faces with the labels `age` in years, `gender` and `race`.
 
     `folder` has the aligned and cropped images under their official names,
@@ -45,25 +51,23 @@ class UTKFace(DataSource):
     split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.2))
     skip_bad: bool = False
 
-    def load(self, loading: Loading) -> Data:
-        folder = loading.base / self.folder
-        if not folder.is_dir():
-            raise DataError(f"{folder}: no such folder; set it by `folder`")
+    def layout(self) -> Layout:
+        page = "the page UTKFace of susanqq.github.io (Aligned&Cropped Faces)"
+        return Layout("UTKFace", page, (Part("*.jpg", count=IMAGES),))
+
+    def read_tree(self, folder: Path, loading: Loading) -> Data:
         paths = sorted(folder.glob("*.jpg"))
         faults = {path: fault for path in paths if (fault := fault_of(path.name))}
         good = [path for path in paths if path not in faults]
-        pixels, errors = read_images(
-            good, Frame(self.size, self.size, 3 if self.color else 1), loading
-        )
+        frame = Frame(self.size, self.size, 3 if self.color else 1)
+        pixels, errors = read_images(good, frame, loading, MEMORY)
         faults |= {good[position]: error for position, error in errors.items()}
         if faults and not self.skip_bad:
             shown = "; ".join(f"{path}: {fault}" for path, fault in [*faults.items()][:_SHOWN])
             raise DataError(f"got {len(faults)} bad files: {shown}; `skip_bad: true` skips them")
-        if pixels is None:
-            raise DataError(f"{folder}: the images do not fit into memory; use a smaller `size`")
         kept = [row for row, path in enumerate(good) if path not in faults]
         if not kept:
-            raise DataError(f"{folder}: has no image named AGE_GENDER_RACE_DATE.jpg.chip.jpg")
+            raise DataError(f"{folder}: got bad files alone, expected some that can be read")
         names = [good[row].name for row in kept]
         labels = [tuple(map(int, name.split("_")[:3])) for name in names]
         ages, genders, races = (torch.tensor(values) for values in zip(*labels, strict=True))
@@ -72,7 +76,11 @@ class UTKFace(DataSource):
             "gender": Categorical(genders, GENDERS),
             "race": Categorical(races, RACES),
         }
-        data = random_splits(self.split, pixels[torch.tensor(kept)], columns, names)
+        if pixels is None:
+            inputs: Inputs = image_rows([good[row] for row in kept], frame, loading)
+        else:
+            inputs = pixels[torch.tensor(kept)]
+        data = random_splits(self.split, inputs, columns, names)
         return attrs.evolve(data, summary={"skipped files": str(len(faults))})
 
 

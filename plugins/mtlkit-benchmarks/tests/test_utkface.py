@@ -13,7 +13,7 @@ REAL = Path(__file__).parents[3].parent / "shared" / "data" / "utkface"
 
 
 def load(folder, **options):
-    return UTKFace(folder=folder, size=8, split=SPLIT, **options).load(Loading())
+    return UTKFace(folder=folder, size=8, split=SPLIT, complete=False, **options).load(Loading())
 
 
 def test_labels_are_those_of_the_names(tree):
@@ -47,16 +47,16 @@ def test_a_bad_file_is_refused_or_skipped_and_counted(tree, name, fault):
 
 
 def test_a_folder_without_images_is_refused(tmp_path):
-    with pytest.raises(DataError, match="no such folder; set it by `folder`"):
+    with pytest.raises(DataError, match="is not UTKFace:\n  no such folder"):
         load(tmp_path / "u")
     (tmp_path / "u").mkdir()
-    with pytest.raises(DataError, match=r"has no image named AGE_GENDER_RACE_DATE.jpg.chip.jpg"):
+    with pytest.raises(DataError, match=r"\*.jpg: got 0 files, expected at least 1"):
         load(tmp_path / "u")
 
 
 def test_the_real_files_are_all_read():
     if not REAL.is_dir():
         pytest.skip("needs the UTKFace data set in ../shared/data/utkface")
-    data = UTKFace(folder=REAL, size=4).load(Loading())
+    data = UTKFace(folder=REAL, size=4, complete=False).load(Loading())
     assert sum(map(len, data.splits().values())) == 1800
     assert data.summary == {"skipped files": "0"}

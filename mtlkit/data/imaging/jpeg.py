@@ -15,8 +15,8 @@ from mtlkit.errors import DataError
 START = b"\xff\xd8\xff"
 """The first bytes of a JPEG file."""
 
-ROTATIONS = (b"Exif\0\0", b"tiff:Orientation")
-"""Bytes of a file that may state an orientation."""
+METADATA, PIXELS = 0xE1, 0xDA
+"""Markers of the segments of Exif or XMP, which may state an orientation, and of pixels."""
 
 COLORS = ("Gray", "YCbCr")
 """Color spaces that are decoded here; Pillow converts the others."""
@@ -37,9 +37,18 @@ def jpeg_size(content: bytes) -> tuple[int, int, bool] | None:
     limit = Image.MAX_IMAGE_PIXELS
     if color not in COLORS or (limit is not None and height * width > limit):
         return None
-    if any(mark in content for mark in ROTATIONS) and _rotated(content):
+    if _has_metadata(content) and _rotated(content):
         return None
     return height, width, color == "Gray"
+
+
+def _has_metadata(content: bytes) -> bool:
+    start, size = 2, len(content)
+    while start + 3 < size and (marker := content[start + 1]) != PIXELS:
+        if marker == METADATA:
+            return True
+        start += 2 + (content[start + 2] << 8 | content[start + 3])
+    return False
 
 
 def _rotated(content: bytes) -> bool:

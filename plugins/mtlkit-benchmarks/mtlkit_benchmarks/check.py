@@ -1,0 +1,53 @@
+"""The check of an official tree: what is there, what is missing, and where it can be had."""
+
+from importlib import import_module
+from pathlib import Path
+
+from mtlkit.data import Data, Loading
+from mtlkit.plugins import DataError, MtlkitError, did_you_mean
+from mtlkit_benchmarks.sources import CHECKED
+from mtlkit_benchmarks.trees.source import OfficialTree
+
+
+def check_tree(name: str, folder: Path, *, complete: bool = True) -> tuple[list[str], bool]:
+    """Return the lines to print about the tree of the data set `name`, and whether it is sound."""
+    source = source_of(name, folder, complete=complete)
+    layout = source.layout()
+    lines, missing = [f"{layout.title} in {folder}"], []
+    for part in layout.parts:
+        pattern, found = part.found(folder) if folder.is_dir() else (part.pattern, 0)
+        fault = part.fault(folder, complete=complete) if folder.is_dir() else "no such folder"
+        state = "there  " if fault is None else "missing" if not found else "partly "
+        lines.append(f"  {state}  {found:>9,} of {part.expected:>10}  {pattern}")
+        missing += [] if fault is None else [f"{part.expected} of {pattern}"]
+    if missing:
+        lines += ["to do:", f"  1. get what is missing from {layout.page}"]
+        lines.append(f"  2. place it in {folder}, under the names above")
+        if complete:
+            lines.append("  3. or set `complete: false` (here: --part) to read a part of it")
+        return lines, False
+    try:
+        data = source.load(Loading())
+    except MtlkitError as cause:
+        return [*lines, f"cannot be read: {cause}"], False
+    return [*lines, *described(data)], True
+
+
+def described(data: Data) -> list[str]:
+    """Return the numbers of samples, the labels and the facts of the summary."""
+    sizes = ", ".join(f"{len(split):,} {name}" for name, split in data.splits().items())
+    labels = list(data.train.columns)
+    shown = ", ".join(labels[:12]) + (f", ... ({len(labels)} in all)" if len(labels) > 12 else "")
+    facts = [f"{fact}: {value}" for fact, value in data.summary.items()]
+    return [f"samples: {sizes}", f"labels: {shown}", *facts]
+
+
+def source_of(name: str, folder: Path, *, complete: bool = True) -> OfficialTree:
+    """Return the source of the data set `name` for the tree in `folder`."""
+    if name not in CHECKED:
+        hint = did_you_mean(name, CHECKED) or f"; expected one of {', '.join(sorted(CHECKED))}"
+        raise DataError(f"got the data set {name!r}{hint}")
+    known = CHECKED[name]
+    module, _, kind = known.source.partition(":")
+    source: type[OfficialTree] = getattr(import_module(f"mtlkit_benchmarks.{module}"), kind)
+    return source(folder=folder, complete=complete, **known.options)

@@ -1,0 +1,1 @@
+"""Networks of published protocols, as backbones and adapters."""

@@ -1,0 +1,102 @@
+"""Message passing with a network of the edges, and Set2Set: the network of the tables of QM9.
+
+Paper: Justin Gilmer, Samuel S. Schoenholz, Patrick F. Riley, Oriol Vinyals and George E. Dahl,
+"Neural Message Passing for Quantum Chemistry", ICML 2017, section 5; Oriol Vinyals, Samy Bengio and
+Manjunath Kudlur, "Order Matters: Sequence to Sequence for Sets", ICLR 2016 (Set2Set).
+"""
+
+from collections.abc import Mapping
+
+import attrs
+import torch
+from torch import Tensor, nn
+
+from mtlkit.backbones import Backbone, BackboneModule, Batch, InputSpecs, VectorFeatures
+from mtlkit.plugins import AssemblyError, at_least
+
+NODES, EDGES, MASK = "nodes", "edges", "mask"
+
+
+@attrs.frozen(kw_only=True)
+class NNConv(Backbone):
+    """A message passing network of complete graphs (Gilmer et al., ICML 2017).
+
+    Inputs are `nodes` (N, A, F), `edges` (N, A, A, E) and the boolean `mask` (N, A), which is False
+    for padding. Messages are means over all other nodes of W(e) h, in which W is a network of the
+    features of an edge with `hidden` units. `steps` of them update the states of `width` with a
+    GRU, and Set2Set reads the states in `readout` steps.
+    """
+
+    width: int = attrs.field(default=64, validator=at_least(1))
+    hidden: int = attrs.field(default=128, validator=at_least(1))
+    steps: int = attrs.field(default=3, validator=at_least(1))
+    readout: int = attrs.field(default=3, validator=at_least(1))
+
+    def build(self, inputs: InputSpecs) -> BackboneModule:
+        if not isinstance(inputs, Mapping) or not {NODES, EDGES, MASK} <= set(inputs):
+            named = ", ".join(inputs) if isinstance(inputs, Mapping) else "one tensor"
+            raise AssemblyError(f"nnconv: got inputs {named}, expected nodes, edges and mask")
+        return NNConvBackbone(self, inputs[NODES].shape[-1], inputs[EDGES].shape[-1])
+
+
+class NNConvBackbone(BackboneModule):
+    """Map graphs to features (N, width).
+
+    W(e) = B_0 + sum_k r_k(e) B_k for the hidden units r of an edge. So the matrices B_k multiply
+    the states once for each node, and a message is a weighted sum of the products: the matrix of an
+    edge is never stored, and the result is the same.
+    """
+
+    def __init__(self, config: NNConv, nodes: int, edges: int) -> None:
+        super().__init__()
+        width = config.width
+        self.config = config
+        self.embed = nn.Linear(nodes, width)
+        self.edge = nn.Sequential(nn.Linear(edges, config.hidden), nn.ReLU())
+        self.matrices = nn.Linear(config.hidden, width * width)
+        self.own = nn.Linear(width, width)  # of a node's own state, with the bias of the message
+        self.update = nn.GRUCell(width, width)
+        self.query = nn.LSTMCell(2 * width, width)
+        self.last = nn.Linear(2 * width, width)
+        self.features = VectorFeatures(width=width)
+
+    def forward(self, inputs: Batch) -> Tensor:
+        assert isinstance(inputs, Mapping)
+        mask = inputs[MASK].bool()
+        hidden = self.edge(inputs[EDGES].float())
+        pairs = (mask.unsqueeze(2) & mask.unsqueeze(1)).float()
+        pairs = pairs * (1 - torch.eye(mask.shape[1], device=mask.device))
+        pairs = pairs / pairs.sum(dim=2, keepdim=True).clamp(min=1)
+        states = self.embed(inputs[NODES].float()).relu()
+        for _ in range(self.config.steps):
+            message = (self.messages(states, hidden, pairs) + self.own(states)).relu()
+            flat = self.update(message.flatten(0, 1), states.flatten(0, 1))
+            states = flat.view_as(states)
+        features: Tensor = self.last(self._set2set(states, mask)).relu()
+        return features
+
+    def messages(self, states: Tensor, hidden: Tensor, pairs: Tensor) -> Tensor:
+        """Return the mean over j of W(e_ij) h_j (N, A, D); `pairs` (N, A, A) has its weights.
+
+        `states` h are (N, A, D), and `hidden` (N, A, A, K) are the hidden units of the edges.
+        """
+        size = states.shape[-1]
+        bases = self.matrices.weight.view(size, size, -1)  # (given D, returned D, K)
+        products = torch.einsum("nad,dek->naek", states, bases)
+        weighted = hidden * pairs.unsqueeze(-1)
+        message = torch.einsum("nijk,njek->nie", weighted, products)
+        constant = states @ self.matrices.bias.view(size, size)
+        return message + pairs @ constant
+
+    def _set2set(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Return a vector (N, 2 D) of the nodes of each graph, in any order of them."""
+        count, _, size = states.shape
+        read = states.new_zeros(count, 2 * size)
+        memory = (states.new_zeros(count, size), states.new_zeros(count, size))
+        for _ in range(self.config.readout):
+            memory = self.query(read, memory)
+            query = memory[0]
+            scores = torch.einsum("nad,nd->na", states, query).masked_fill(~mask, -torch.inf)
+            weights = scores.softmax(dim=1)
+            read = torch.cat([query, torch.einsum("na,nad->nd", weights, states)], dim=1)
+        return read

@@ -1,0 +1,1 @@
+"""Published results, and their place next to the results of a run."""

@@ -1,0 +1,72 @@
+"""The command `check`: what is there, what is missing, and where it can be had."""
+
+import pytest
+from mtlkit_benchmarks.check import check_tree, source_of
+from mtlkit_benchmarks.sources import CHECKED
+from mtlkit_benchmarks.trees.on_access import Numbered
+
+from mtlkit.cli import main
+from mtlkit.data import Loading
+from mtlkit.plugins import DataError
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_an_empty_folder_gives_the_list_of_what_to_do(name, tmp_path):
+    lines, sound = check_tree(name, tmp_path)
+    layout = source_of(name, tmp_path).layout()
+    assert not sound
+    missing = [line.split()[-1] for line in lines if line.startswith("  missing")]
+    assert missing == [part.pattern for part in layout.parts]
+    assert f"  1. get what is missing from {layout.page}" in lines
+    with pytest.raises(DataError, match="the data set can be had from") as caught:
+        source_of(name, tmp_path).load(Loading())
+    assert str(caught.value).count("got 0 files, expected") == len(layout.parts)
+
+
+def check(*arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(["benchmarks", "check", *map(str, arguments)])
+    return caught.value.code
+
+
+def test_a_part_of_a_tree_is_counted_and_read(tree, capsys):
+    folder = tree("nyuv2")
+    assert check("nyuv2", folder) == 1
+    out = capsys.readouterr().out
+    assert "partly           4 of        795  train/image/*.npy" in out
+    assert "2. place it in" in out
+    assert check("nyuv2", folder, "--part") == 0
+    out = capsys.readouterr().out
+    assert "samples: 4 train, 2 test" in out
+    assert "labels: classes, depth, normals" in out
+
+
+def test_a_tree_of_the_published_size_is_sound(tree, capsys):
+    assert check("universal-dependencies", tree("ud")) == 0
+    assert "samples: 2 train, 1 validation, 1 test" in capsys.readouterr().out
+
+
+def test_files_that_are_there_but_wrong_are_told(tree, capsys):
+    assert check("celeba", tree("celeba", lie=1), "--part") == 1
+    assert "cannot be read: " in capsys.readouterr().out
+
+
+def test_the_wrong_number_of_samples_is_refused(tree):
+    source = source_of("pareto-mnist", tree("pareto-mnist"))
+    with pytest.raises(
+        DataError, match="got 6 samples for train, expected the 120,000 of the data"
+    ):
+        source.load(Loading())
+
+
+def test_an_unknown_name_gets_the_nearest(tmp_path, capsys):
+    assert check("celebA", tmp_path) != 0
+    assert "celeba" in capsys.readouterr().err
+
+
+def test_numbered_ids_are_a_sequence():
+    ids = Numbered("train", 3)
+    assert ids[-1] == "train 2"
+    assert ids[1:] == ["train 1", "train 2"]
+    with pytest.raises(IndexError):
+        ids[3]
