@@ -2,7 +2,8 @@
 
 A U-Net with 32 channels reads 64x64 images, and three dense heads (13 classes, depth, normals) read
 its maps. Steps of all weightings alternate in one process, so that other load affects all of them;
-the time is the median of the ratios of pairs. Peak memory is that of a separate process for each.
+the time is the median of the ratios of pairs, in CPU time of one thread. Peak memory is that of a
+separate process for each.
 
     python benchmarks/bench_maps.py
     python benchmarks/bench_maps.py --profile cagrad
@@ -160,9 +161,9 @@ def main():
     for _ in range(options.pairs):
         seconds = {}
         for name, run in steps.items():
-            start = time.perf_counter()
+            start = time.process_time()
             run()
-            seconds[name] = time.perf_counter() - start
+            seconds[name] = time.process_time() - start
         for name in names:
             ratios[name].append(seconds[name] / seconds["equal"])
     base = peak("equal") if options.memory else 0.0

@@ -21,9 +21,17 @@ Part = Callable[[Path, set[str], int, int], Iterator[Case]]
 
 
 def _kills(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.acts import training_acts
     from fault_campaign.kills import kills
 
-    yield from kills(home, done, most, seed)
+    yield from kills(home, training_acts(home), done, most, seed)
+
+
+def _writers(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
+    from fault_campaign.kills import kills
+    from fault_campaign.writers import writing_acts
+
+    yield from kills(home, writing_acts(home), done, most, seed)
 
 
 def _study_kills(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
@@ -57,14 +65,19 @@ def _tables(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
 
 
 PARTS: dict[str, tuple[Part, int]] = {
-    "kills": (_kills, 300),
-    "studies": (_study_kills, 60),
+    "kills": (_kills, 800),
+    "writers": (_writers, 600),
+    "studies": (_study_kills, 300),
     "corruptions": (_corruptions, 1000),
     "tables": (_tables, 1000),
     "documents": (_documents, 10_000),
     "plugins": (_plugins, 100),
 }
 """The parts, and how many cases each tries."""
+
+
+FEWEST = 4
+"""Number of cases that each part tries at least."""
 
 
 def read_cases(state: Path) -> list[Case]:
@@ -98,7 +111,7 @@ def main(state: Path, parts: tuple[str, ...], fraction: float, seed: int, only_t
             if number == 0:
                 warm_up(home)
             part, most = PARTS[name]
-            for case in part(home, done, max(1, int(most * fraction)), seed):
+            for case in part(home, done, max(FEWEST, int(most * fraction)), seed):
                 fields = {**attrs.asdict(case), "verdict": case.verdict.value}
                 file.write(f"{json.dumps(fields)}\n")
                 file.flush()

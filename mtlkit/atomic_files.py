@@ -43,19 +43,24 @@ def make_folder(path: Path) -> None:
 
     Raises `RunError` if the system refuses, or if the path is not UTF-8: files of a run name it.
     """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        text = os.fsencode(path).decode("utf-8", "backslashreplace")
-        raise RunError(
-            f"{text}: got a path with bytes that are not UTF-8; choose another folder"
-        ) from None
+    require_utf8(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as cause:
         raise RunError(
             f"{str(path)[:200]}: could not be created: {reason_of(cause)}; choose another folder"
         ) from cause
+
+
+def require_utf8(path: Path) -> None:
+    """Raise `RunError` if the path is not UTF-8, which several libraries and formats require."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        text = os.fsencode(path).decode("utf-8", "backslashreplace")
+        raise RunError(
+            f"{text}: got a path with bytes that are not UTF-8; choose another, or rename it"
+        ) from None
 
 
 def require_folder(path: Path) -> None:
@@ -93,26 +98,39 @@ def replaced_file(path: Path) -> Iterator[Path]:
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """Write a folder with `files`, content by name, to `path` atomically.
 
-    A name may hold folders. The parent of `path` must exist, so that a folder that was moved away
-    is not created again. Replaces a folder at `path`. Raises `RunError` if writing fails.
+    A name may hold folders. Replaces a folder at `path`. Raises `RunError` if writing fails, also
+    if the parent of `path` is missing: a folder that was moved away is not created again.
     """
+    with disk_errors(path), replaced_folder(path) as partial:
+        for name, content in files.items():
+            (partial / name).parent.mkdir(parents=True, exist_ok=True)
+            (partial / name).write_bytes(content)
+
+
+@contextmanager
+def replaced_folder(path: Path) -> Iterator[Path]:
+    """Yield the path of a temporary folder, which is synced and replaces `path` on success.
+
+    The parent of `path` must exist. Raises the errors of the file system, and leaves `path`
+    unchanged after any error.
+    """
+    path = path.resolve()  # "." has no sibling
     partial = path.with_name(f"{TEMPORARY}{path.name}")
-    with disk_errors(path):
-        try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            for name, content in files.items():
-                (partial / name).parent.mkdir(parents=True, exist_ok=True)
-                _write_synced(partial / name, content)
-            for folder in {partial, *((partial / name).parent for name in files)}:
-                _sync_folder(folder)
-            if path.exists():
-                shutil.rmtree(path)
-            partial.rename(path)
-            _sync_folder(path.parent)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        yield partial
+        for folder, _, names in os.walk(partial):
+            for name in names:
+                _sync_file(Path(folder, name))
+            _sync_folder(Path(folder))
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+        _sync_folder(path.parent)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 def remove_partial(folder: Path) -> None:
@@ -122,13 +140,6 @@ def remove_partial(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _sync_file(path: Path) -> None:

@@ -36,6 +36,7 @@ from mtlkit.report.folding import MEAN
 from mtlkit.routers.base import Router
 from mtlkit.routers.feature_kinds import feature_problems
 from mtlkit.routers.shared import Shared
+from mtlkit.sharding_rules import sharding_problems
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
 from mtlkit.transforms.base import Transform
@@ -49,14 +50,15 @@ def device_name() -> Validator:
     def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
         if not isinstance(value, str) or not re.fullmatch(_DEVICE, value):
             raise ValueError(
-                f"{field.name}: expected one of auto, cpu, cuda, mps, xpu, or a number as in "
-                f"cuda:1, got {value!r}"
+                f"{field.name}: expected one of auto, cpu, cuda, xpu, or a number as in cuda:1, "
+                f"got {value!r}{_NO_FLOAT64 if value == 'mps' else ''}"
             )
 
     return Rule(check, {"pattern": f"^({_DEVICE})$"})
 
 
-_DEVICE = r"auto|cpu|mps|(cuda|xpu)(:\d+)?"
+_DEVICE = r"auto|cpu|(cuda|xpu)(:\d+)?"
+_NO_FLOAT64 = ", which has no float64, in which sums over gradients are computed; use cpu"
 
 
 def steps_or_minutes() -> Validator:
@@ -85,7 +87,7 @@ class Train:
     batch: int = attrs.field(default=64, validator=at_least(1))  # samples of one update, all ranks
     batches: Literal["joint"] | GroupedBatches = "joint"  # joint: of all samples
     accumulate: int = attrs.field(default=1, validator=at_least(1))  # micro-batches of one update
-    precision: str = attrs.field(default="fp32", validator=one_of("fp32", "bf16"))
+    precision: str = attrs.field(default="fp32", validator=one_of("fp32", "bf16", "fp16"))
     device: str = attrs.field(default="auto", validator=device_name())
     tf32: bool | None = None  # TensorFloat-32 on GPUs; None leaves PyTorch's choice
     threads: int | Literal["auto"] = attrs.field(
@@ -96,6 +98,8 @@ class Train:
     )  # threads that decode samples ahead of the updates; 0: during them; auto: on idle cores
     clip_norm: float | None = attrs.field(default=None, validator=optional(above(0)))
     compile: bool = False  # the backbone, by torch.compile
+    shard: str = attrs.field(default="none", validator=one_of("none", "backbone"))  # by FSDP2
+    checkpoint_activations: bool = False  # recompute those of the backbone, to save memory
     ops: Mapping[str, str] = attrs.field(
         factory=dict, validator=op_choices()
     )  # implementation of each op, in updates
@@ -107,6 +111,12 @@ class Train:
         default=None, validator=optional(steps_or_minutes())
     )  # steps, or minutes as "10 min"; None: each epoch
     loggers: tuple[Logger, ...] = (JsonLines(),)
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield the options that exclude each other."""
+        if self.compile and self.checkpoint_activations:
+            message = "got true with `compile: true`, which itself recomputes some; use one of them"
+            yield Problem(("train", "checkpoint_activations"), message)
 
     @property
     def checkpoint_seconds(self) -> float | None:
@@ -219,6 +229,8 @@ class Recipe:
             *self._transform_problems(),
             *self._batch_problems(),
             *self._callback_problems(),
+            *sharding_problems(self),
+            *self.train.problems(),
             *self._evaluator_problems(),
         ]
 

@@ -154,6 +154,25 @@ EXAMPLES = {
         "rename": {"b": {"who": "person"}},
         "label": "origin",
     },
+    "data/mix": {
+        "sources": {
+            "a": Table(file=Path("a.csv"), labels=("who",)),
+            "b": Images(folder=Path("b"), size=8, pattern="{who}.png"),
+        },
+        "ratios": {"a": 3.0},
+        "epoch": "a",
+        "separate": ("who",),
+        "label": "origin",
+    },
+    "data/shards": {
+        "shards": ("train-{000..127}.tar",),
+        "validation": ("validation.tar",),
+        "image": "jpg",
+        "size": 8,
+        "order": "full",
+        "reduce": True,
+        "cache": 2.0,
+    },
     "data/face/folder": {
         "folder": Path("faces"),
         "labels": Path("poses.csv"),
@@ -241,7 +260,11 @@ EXAMPLES = {
     "evaluators/face/verification-bin": {"file": Path("a.bin"), "folds": 5, "mirror": False},
     "evaluators/face/energy": {"task": "who", "probes": ("yaw",), "points": 5, "upper": 0.75},
     "loggers/jsonl": {},
-    "loggers/tensorboard": {},
+    "loggers/csv": {},
+    "loggers/tensorboard": {"figures": True},
+    "loggers/wandb": {"project": "faces", "mode": "offline", "tags": ("a",)},
+    "loggers/mlflow": {"tracking_uri": "sqlite:///mlflow.db", "images": True},
+    "loggers/trackio": {"project": "faces"},
 }
 """The options of one value of each component; as many as there are kinds of them."""
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import attrs
 
+from fault_campaign.acts import stop_halfway
 from fault_campaign.child import Child, command, in_child
 from fault_campaign.home import clear, results, train
-from fault_campaign.kills import stop_halfway
 from fault_campaign.study_kills import run_study
 from fault_campaign.verdict import Case, Verdict
 from mtlkit.errors import MtlkitError
@@ -137,24 +137,16 @@ def _resumed(home: Path) -> Answers:
 def _face_targets(home: Path) -> Iterator[Target]:
     """Yield a gallery of templates and a cache of rendered faces, if mtlkit-face is installed."""
     try:
-        import torch
-        from mtlkit_face.inference.gallery_file import (
-            TemplateGallery,
-            TemplateOrigin,
-            read_gallery,
-            write_gallery,
-        )
+        from mtlkit_face.inference.gallery_file import read_gallery, write_gallery
         from mtlkit_synthetic_faces import FaceSet, render_set
+
+        from fault_campaign.face_writers import gallery
     except ImportError:
         return
-    names = tuple(f"n{number}" for number in range(20))
-    origin = TemplateOrigin(fingerprint="f" * 16, weights="w" * 64, task="subject", size=8)
-    templates = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
-    gallery = TemplateGallery(files=names, names=names, templates=templates, origin=origin)
     for suffix in ("parquet", "safetensors"):
         (home / suffix).mkdir()
         path = home / suffix / f"gallery.{suffix}"
-        write_gallery(gallery, path)
+        write_gallery(gallery(), path)
 
         def read(path: Path = path) -> Answers:
             return {"read_gallery": _caught(lambda: _shown_gallery(read_gallery(path)))}

@@ -1,98 +1,93 @@
-"""Kills, and full disks, at every event of the file system of a run and of its resumption."""
+"""Kills, and full disks, at every event of the file system of a command that writes."""
 
-import os
 import random
 import shutil
-import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
-from fault_campaign.child import Child, command, in_child
+from fault_campaign.acts import Act
+from fault_campaign.child import Child, in_child
 from fault_campaign.disaster import Disaster
-from fault_campaign.home import clear, results, show, train
+from fault_campaign.home import clear
 from fault_campaign.verdict import Case, Verdict
 
-TRAIN = ("train", "recipe.yaml", "--quiet", "--out", "run")
-RESUME = ("resume", "run", "--quiet")
-STUDY = ("compare", "comparison.yaml", "--out", "study", "--quiet")
+Files = dict[str, bytes]
 
 
-def kills(home: Path, done: set[str], most: int, seed: int) -> Iterator[Case]:
-    """Yield a case for each kill or full disk of a run and of its resumption, at most `most`."""
-    train("whole")
-    expected = results(home / "whole")
-    stop_halfway(home)
-    cases = [
-        (act, full, number)
-        for act in ("train", "resume")
-        for full in (False, True)
-        for number in range(_events(home, act))
-    ]
-    random.Random(seed).shuffle(cases)
-    for act, full, number in cases[:most]:
-        kind = f"{'full disk' if full else 'kill'} of `{act}`"
-        key = str(number)
-        if f"{kind} {key}" not in done:
-            yield _struck(home, kind, key, act, Disaster(home / "run", number, full=full), expected)
+def kills(home: Path, acts: Iterable[Act], done: set[str], most: int, seed: int) -> Iterator[Case]:
+    """Yield a case for each kill and each full disk of the acts, at most `most` of all.
+
+    The acts take turns in a random order, so that a few cases are of different acts.
+    """
+    rng, every, turns = random.Random(seed), list(acts), []
+    for act in rng.sample(every, min(len(every), most)):
+        expected, events = _undisturbed(home, act)
+        disasters = [(act, expected, full, at) for full in (False, True) for at in range(events)]
+        turns.append(rng.sample(disasters, len(disasters)))
+    cases = [case for turn in zip_longest(*turns) for case in turn if case is not None]
+    for act, expected, full, number in cases[:most]:
+        kind = f"{'full disk' if full else 'kill'} of {act.name}"
+        if f"{kind} {number}" not in done:
+            disaster = Disaster(home / "run", number, full=full)
+            yield _struck(home, partial(Case, kind, str(number)), act, disaster, expected)
 
 
-def stop_halfway(home: Path) -> None:
-    """Leave a run in ``stopped``, killed after four of its six updates."""
-    from mtlkit.training.update import Updater
-
+def _start(home: Path, act: Act) -> Files:
+    """Set up the folder of the act, and return its files."""
     clear(home / "run")
-
-    def act() -> None:
-        plain = Updater.update
-
-        def update(self: Updater, step: int, request: object) -> object:
-            if step == 5:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return plain(self, step, request)
-
-        Updater.update = update
-        command(*TRAIN)
-
-    in_child(act)
-    clear(home / "stopped")
-    (home / "run").rename(home / "stopped")
+    if act.start is not None:
+        shutil.copytree(act.start, home / "run")
+    return _files(home, act)
 
 
-def _start(home: Path, act: str) -> tuple[str, ...]:
-    """Set up the folder of the run, and return the command of the act."""
-    clear(home / "run")
-    if act == "resume":
-        shutil.copytree(home / "stopped", home / "run")
-        return RESUME
-    return TRAIN
+def _files(home: Path, act: Act) -> Files:
+    """Return the compared files by name; a missing file is empty."""
+    return {name: _content(home / "run" / name) for name in act.files}
 
 
-def _events(home: Path, act: str) -> int:
-    arguments = _start(home, act)
+def _content(path: Path) -> bytes:
+    """Return the content of a file, or the names and contents of a folder but for hidden files."""
+    if path.is_file():
+        return path.read_bytes()
+    inner = {str(file.relative_to(path)): file for file in path.rglob("*") if file.is_file()}
+    return b"".join(
+        name.encode() + inner[name].read_bytes()
+        for name in sorted(inner)
+        if not any(part.startswith(".") for part in Path(name).parts)
+    )
+
+
+def _undisturbed(home: Path, act: Act) -> tuple[Files, int]:
+    """Return the files that the act writes, and its number of events."""
+    _start(home, act)
 
     def count() -> None:
         disaster = Disaster(home / "run", -1).install()
-        child = command(*arguments)
-        print(disaster.events if child.code == 0 else child.err)
+        code = act.run()
+        print(f"\n{disaster.events}")
+        exit(code)
 
     child = in_child(count)
-    if not child.out.strip().isdigit():
-        raise RuntimeError(f"{act}: exit code {child.code}: {child.out}{child.err}")
-    return int(child.out)
+    if child.code != 0:
+        raise RuntimeError(f"{act.name}: exit code {child.code}: {child.out}{child.err}")
+    files = _files(home, act)
+    if not all(files.values()):
+        raise RuntimeError(f"{act.name}: wrote only {[name for name in files if files[name]]}")
+    return files, int(child.out.split()[-1])
 
 
 def _struck(
-    home: Path, kind: str, key: str, act: str, disaster: Disaster, expected: dict[str, bytes]
+    home: Path, case: "partial[Case]", act: Act, disaster: Disaster, expected: Files
 ) -> Case:
-    arguments = _start(home, act)
+    before = _start(home, act)
 
     def strike() -> None:
         disaster.install()
-        exit(show(command(*arguments)))
+        exit(act.run())
 
     child = in_child(strike)
-    case = partial(Case, kind, key)
     if child.stuck:
         return case(Verdict.STUCK, "the command waits")
     if disaster.full and child.code != 0 and not child.clear:
@@ -100,19 +95,25 @@ def _struck(
     wreck = [path.name for path in (home / "run").rglob(".partial-*")]
     if disaster.full and wreck:
         return case(Verdict.LOST, f"partial files were left: {wreck}")
-    again = _continued(home)
+    if act.whole:
+        for name, content in _files(home, act).items():
+            if content not in (before[name], expected[name]):
+                return case(Verdict.LOST, f"{name} is neither the old nor the new file")
+    return _repeated(home, case, act, expected)
+
+
+def _repeated(home: Path, case: "partial[Case]", act: Act, expected: Files) -> Case:
+    """Repeat the act, and compare its files with those of an undisturbed one."""
+    repeat = act.again or act.run
+    again: Child = in_child(lambda: exit(repeat()))
     if again.code != 0:
-        verdict = Verdict.STUCK if again.clear else Verdict.TRACEBACK
-        return case(verdict, again.err[-500:])
-    now = results(home / "run")
+        return case(Verdict.STUCK if again.clear else Verdict.TRACEBACK, again.err[-500:])
+    now = _files(home, act)
     for name, content in expected.items():
         if now[name] != content:
             verdict = Verdict.LOST if len(now[name]) < len(content) else Verdict.WRONG
             return case(verdict, f"{name} differs")
+    wreck = [path.name for path in (home / "run").rglob(".partial-*")]
+    if wreck:
+        return case(Verdict.LOST, f"partial files remain: {wreck}")
     return case(Verdict.SAME)
-
-
-def _continued(home: Path) -> Child:
-    """Resume the run, or start it if none was begun, as the messages advise."""
-    begun = (home / "run" / "recipe.yaml").exists()
-    return in_child(lambda: exit(show(command(*(RESUME if begun else TRAIN)))))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mtlkit.adapters.base import Adapter
+from mtlkit.adapters.fpn import FPN
 from mtlkit.adapters.gather import Gather
 from mtlkit.adapters.level import Level
 from mtlkit.adapters.pool import Pool
@@ -14,6 +15,7 @@ BUILT_IN: Mapping[str, type[Adapter]] = {
     "upsample": Upsample,
     "gather": Gather,
     "level": Level,
+    "fpn": FPN,
 }
 """The built-in adapters by name, preferred ones first."""
 

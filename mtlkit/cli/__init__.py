@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 import click
 
 from mtlkit.cli.boundary import exit_code
-from mtlkit.cli.terminal import echo
 from mtlkit.errors import LoadFailedError, did_you_mean, error_text
+from mtlkit.printable import echo
 
 if TYPE_CHECKING:
     from mtlkit.plugins.catalog import Catalog

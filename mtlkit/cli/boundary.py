@@ -9,6 +9,7 @@
 | 130 | interrupted |
 """
 
+import io
 import os
 import sys
 import tempfile
@@ -20,8 +21,8 @@ from typing import Protocol
 import click
 
 from mtlkit.atomic_files import reason_of
-from mtlkit.cli.terminal import echo
 from mtlkit.errors import MtlkitError, RecipeError, error_text
+from mtlkit.printable import echo
 
 INTERRUPTED = 130
 DEFECT = 70
@@ -45,7 +46,9 @@ def exit_code(command: Callable[[], object], state: CommandState) -> int:
         sys.stdout.flush()  # detects a reader that is gone while its error can be handled
         return code if isinstance(code, int) else 0
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        _print(shown.getvalue().rstrip("\n"))
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         if isinstance(error.__cause__, EOFError):  # click raises `Abort` for it, too

@@ -49,8 +49,12 @@ from .imaging.similarity_transform import warp as warp
 from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs
 from .listing.image_listing import Row as Row
+from .listing.image_listing import escaped as escaped
+from .listing.image_listing import is_utf8 as is_utf8
 from .listing.table_files import read_table as read_table
+from .mix import Mix as Mix
 from .random_access import RandomAccessFile as RandomAccessFile
+from .shards import Shards as Shards
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

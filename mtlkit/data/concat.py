@@ -1,41 +1,15 @@
 """Several data sources as one."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import attrs
-import torch
 
-from mtlkit.data.columns import Categorical
-from mtlkit.data.dataset import Data, Split
-from mtlkit.data.inputs import Inputs
-from mtlkit.data.joined.concat_columns import Parts, concat_column, targets_of
-from mtlkit.data.joined.concat_rows import ConcatInputs
-from mtlkit.data.source import DataSource, Loading
-from mtlkit.errors import DataError, did_you_mean
-from mtlkit.features.pretrained import PretrainedImages
-from mtlkit.targets.base import Target
-from mtlkit.targets.rows import Rows
-
-
-def _sources(_: Any, field: "attrs.Attribute[Any]", value: Mapping[str, DataSource]) -> None:
-    if len(value) < 2:
-        raise ValueError(f"{field.name}: expected two sources or more, got {len(value)}")
-    wrong = next((name for name in value if not name or "/" in name), None)
-    if wrong is not None:
-        raise ValueError(f"{field.name}: expected names without a slash, got {wrong!r}")
-
-
-def _of_sources(concat: "Concat", field: "attrs.Attribute[Any]", value: Mapping[str, Any]) -> None:
-    for name in value:
-        if name not in concat.sources:
-            known = list(concat.sources)
-            hint = did_you_mean(name, known) or f"; expected one of {', '.join(known)}"
-            raise ValueError(f"{field.name}: {name!r} is not a source{hint}")
+from mtlkit.data.dataset import Data
+from mtlkit.data.joined.source_group import SourceGroup, concat_data
 
 
 @attrs.frozen(kw_only=True)
-class Concat(DataSource):
+class Concat(SourceGroup):
     """The samples of several `sources`, by name, whose inputs have one shape and normalization.
 
     A sample lacks the labels of the other sources: they are missing. A label that several sources
@@ -50,145 +24,5 @@ class Concat(DataSource):
     'source'
     """
 
-    sources: Mapping[str, DataSource] = attrs.field(validator=_sources)
-    rename: Mapping[str, Mapping[str, str]] = attrs.field(factory=dict, validator=_of_sources)
-    label: str = "source"
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        return tuple(
-            dict.fromkeys(
-                self.rename.get(name, {}).get(label, label)
-                for name, source in self.sources.items()
-                for label in source.label_names
-            )
-        )
-
-    def load(self, loading: Loading) -> Data:
-        loaded = {}
-        for name, source in self.sources.items():
-            try:
-                loaded[name] = _renamed(source.load(loading), self.rename.get(name, {}))
-            except DataError as cause:
-                raise DataError(f"data.sources.{name}: {cause}") from cause
-        _require_equal_inputs(loaded)
-        return _concat(loaded, self.label)
-
-    def for_pretrained(self, images: PretrainedImages) -> "Concat":
-        sources = {name: source.for_pretrained(images) for name, source in self.sources.items()}
-        return attrs.evolve(self, sources=sources)
-
-    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
-        """Return new samples of one source: ``{NAME: rows}``, or rows that all sources read alike.
-
-        Sources of one type that compute nothing from their training samples read alike.
-        """
-        if isinstance(rows, Mapping) and len(rows) == 1 and next(iter(rows)) in self.sources:
-            ((name, rows),) = rows.items()
-        else:
-            name = next(iter(self.sources))
-            if preprocessing or len({type(source) for source in self.sources.values()}) > 1:
-                raise DataError(
-                    f"rows: got samples of an unknown source, expected {{NAME: rows}} with one of "
-                    f"{', '.join(self.sources)}"
-                )
-        return self.sources[name].read(rows, preprocessing.get(name, {}), loading)
-
-
-def _renamed(data: Data, names: Mapping[str, str]) -> Data:
-    """Return `data` with labels called by the values of `names`."""
-    for old in names:
-        data.train.column(old)  # raises an error that lists the labels
-    after = [names.get(label, label) for label in data.train.columns]
-    twice = next((label for label in after if after.count(label) > 1), None)
-    if twice is not None:
-        raise DataError(f"rename: two labels would be called {twice!r}; choose another name")
-
-    def renamed(split: Split) -> Split:
-        columns = {names.get(label, label): column for label, column in split.columns.items()}
-        return attrs.evolve(split, columns=columns)
-
-    return attrs.evolve(
-        data,
-        train=renamed(data.train),
-        validation=data.validation and renamed(data.validation),
-        test=data.test and renamed(data.test),
-        open_labels=frozenset(names.get(label, label) for label in data.open_labels),
-    )
-
-
-def _require_equal_inputs(loaded: Mapping[str, Data]) -> None:
-    (first, data), *others = loaded.items()
-    expected = data.input_specs
-    for name, other in others:
-        if other.input_specs != expected:
-            raise DataError(
-                f"data.sources.{name}: got inputs {other.input_specs}, expected those of {first}, "
-                f"{expected}; give all sources inputs of one shape, type and normalization"
-            )
-
-
-def _concat(loaded: Mapping[str, Data], label: str) -> Data:
-    taken = next((name for name, data in loaded.items() if label in data.train.columns), None)
-    if taken is not None:
-        raise DataError(
-            f"data.label: {label!r} is a label of the source {taken}; choose another name"
-        )
-    examples = {
-        name: column.rows
-        for data in loaded.values()
-        for split in data.splits().values()
-        for name, column in split.columns.items()
-        if len(column)
-    }
-    train = {name: data.train for name, data in loaded.items()}
-    splits = {}
-    for split in ("train", "validation", "test"):
-        parts = {
-            name: data.splits()[split] for name, data in loaded.items() if split in data.splits()
-        }
-        if parts:
-            # the classes of training come first, so that codes agree between splits
-            targets = targets_of(train, parts)
-            splits[split] = _split(parts, targets, examples, label, tuple(loaded))
-    first = next(iter(loaded.values()))
-    return Data(
-        train=splits["train"],
-        validation=splits.get("validation"),
-        test=splits.get("test"),
-        open_labels=frozenset[str]().union(*(data.open_labels for data in loaded.values())),
-        mean=first.mean,
-        std=first.std,
-        inputs=first.inputs,
-        preprocessing={
-            name: data.preprocessing for name, data in loaded.items() if data.preprocessing
-        },
-        summary={
-            f"{name}: {fact}": value
-            for name, data in loaded.items()
-            for fact, value in data.summary.items()
-        },
-    )
-
-
-def _split(
-    parts: Parts,
-    targets: Mapping[str, Target],
-    examples: Mapping[str, Rows],
-    label: str,
-    names: tuple[str, ...],
-) -> Split:
-    codes = [torch.full((len(part),), names.index(name)) for name, part in parts.items()]
-    columns = {
-        name: concat_column(name, target, parts, examples) for name, target in targets.items()
-    }
-    return Split(
-        inputs=_inputs([part.inputs for part in parts.values()]),
-        columns={**columns, label: Categorical(torch.cat(codes), names)},
-        ids=[f"{name}/{sample}" for name, part in parts.items() for sample in part.ids],
-    )
-
-
-def _inputs(parts: list[Inputs]) -> Inputs:
-    tensors = [part for part in parts if isinstance(part, torch.Tensor)]
-    return torch.cat(tensors) if len(tensors) == len(parts) else ConcatInputs(parts)
+    def joined(self, loaded: Mapping[str, Data]) -> Data:
+        return concat_data(loaded, self.label)

@@ -7,6 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from mtlkit.data.blocks import Blocks
 from mtlkit.data.columns import Categorical, Column, Labels
 from mtlkit.data.imaging.frame import Frame
 from mtlkit.data.inputs import Inputs, SelectedInputs
@@ -15,16 +16,31 @@ from mtlkit.features.inputs import InputSpec, InputSpecs
 from mtlkit.targets.base import Target
 
 
+@attrs.frozen(kw_only=True)
+class Mixture:
+    """Ratios of the classes of `label` in each update.
+
+    An epoch is one pass over the class `epoch`, or over the ``longest`` or the ``shortest`` one.
+    """
+
+    label: str
+    ratios: Mapping[str, float]
+    epoch: str = "longest"
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Split:
     """Samples with their labels: inputs (N, ...), named columns of length N, and ids.
 
-    Labels in memory are checked by their type; `DataError` names the column and the sample.
+    Labels in memory are checked by their type; `DataError` names the column and the sample. If the
+    samples have `blocks`, training reads them in a block order. A `mixture` is drawn in its ratios.
     """
 
     inputs: Inputs
     columns: Mapping[str, Column]
     ids: Sequence[str]
+    blocks: Blocks | None = None
+    mixture: Mixture | None = None
 
     def __attrs_post_init__(self) -> None:
         for name, column in self.columns.items():

@@ -1,9 +1,15 @@
 from .base import Logger as Logger
 from .base import LogWriter as LogWriter
+from .base import WantedPictures as WantedPictures
+from .csv_file import CSV as CSV
 from .event_files import read_events as read_events
 from .events import EvaluationEvent as EvaluationEvent
 from .events import Event as Event
+from .events import PictureEvent as PictureEvent
 from .events import Speed as Speed
 from .events import StepEvent as StepEvent
 from .json_lines import JsonLines as JsonLines
+from .mlflow_run import MLflow as MLflow
 from .tensorboard import TensorBoard as TensorBoard
+from .trackio_run import Trackio as Trackio
+from .wandb_run import WandB as WandB

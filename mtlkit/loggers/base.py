@@ -2,12 +2,26 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from enum import Enum
 from pathlib import Path
 
 import attrs
 
 from mtlkit.component import Component
 from mtlkit.loggers.events import Event
+
+
+class WantedPictures(Enum):
+    """Pictures of a report for a logger. Images may show the data, so that none is sent unasked."""
+
+    NONE = "none"
+    FIGURES = "figures"  # charts
+    ALL = "all"  # charts and images
+
+    @classmethod
+    def of(cls, *, figures: bool, images: bool) -> "WantedPictures":
+        """Return the kinds for two options."""
+        return cls.ALL if images else cls.FIGURES if figures else cls.NONE
 
 
 class LogWriter(ABC):
@@ -37,6 +51,11 @@ class LogWriter(ABC):
 @attrs.frozen(kw_only=True)
 class Logger(Component):
     """Options of a logger, which writes the events of a run."""
+
+    @property
+    def pictures(self) -> WantedPictures:
+        """Pictures of the report that it gets at the end of a run, as a `PictureEvent`."""
+        return WantedPictures.NONE
 
     @abstractmethod
     def open(self, folder: Path, step: int) -> LogWriter:

@@ -37,12 +37,24 @@ class EvaluationEvent:
 
 @attrs.frozen(kw_only=True)
 class Speed:
-    """Training speed, logged separately because it is not reproducible."""
+    """Training speed, logged separately because it is not reproducible.
+
+    `system` holds measurements of the process and the machine by name, such as ``cpu percent``.
+    """
 
     step: int
     seconds: float  # of training so far
     samples_per_second: float
     peak_memory_bytes: int
+    system: Mapping[str, float] = attrs.field(factory=dict)
 
 
-Event = StepEvent | EvaluationEvent | Speed
+@attrs.frozen(kw_only=True)
+class PictureEvent:
+    """WantedPictures of the trained model after the last step, as PNG by name."""
+
+    step: int
+    pictures: Mapping[str, bytes]
+
+
+Event = StepEvent | EvaluationEvent | Speed | PictureEvent

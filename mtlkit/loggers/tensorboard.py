@@ -1,17 +1,30 @@
 """Events as TensorBoard curves."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 import attrs
 
-from mtlkit.errors import MissingExtraError
-from mtlkit.loggers.base import Logger, LogWriter
-from mtlkit.loggers.events import EvaluationEvent, Event, Speed, StepEvent
+from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
+from mtlkit.loggers.curves import curves
+from mtlkit.loggers.events import Event, PictureEvent
+from mtlkit.loggers.tracker import missing_extra
 
 
 @attrs.frozen(kw_only=True)
 class TensorBoard(Logger):
-    """Event files in ``tensorboard/``; requires the extra ``mtlkit[tensorboard]``."""
+    """Event files in ``tensorboard/``; requires the extra ``mtlkit[tensorboard]``.
+
+    `figures` adds the charts of the report at the end, `images` its pictures too.
+    """
+
+    figures: bool = False
+    images: bool = False
+
+    @property
+    def pictures(self) -> WantedPictures:
+        return WantedPictures.of(figures=self.figures, images=self.images)
 
     def open(self, folder: Path, step: int) -> LogWriter:
         return TensorBoardWriter(folder, step)
@@ -27,14 +40,14 @@ class TensorBoardWriter(LogWriter):
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as cause:
-            raise MissingExtraError(
-                "train.loggers: the logger 'tensorboard' needs TensorBoard, which is not "
-                "installed; run `pip install 'mtlkit[tensorboard]'`"
-            ) from cause
+            raise missing_extra("tensorboard", "TensorBoard") from cause
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, event: Event) -> None:
-        for name, value in _curves(event).items():
+        if isinstance(event, PictureEvent):
+            for name, png in event.pictures.items():
+                self._writer.add_image(name, _pixels(png), event.step, dataformats="HWC")
+        for name, value in curves(event).items():
             self._writer.add_scalar(name, value, event.step)
 
     def flush(self) -> None:
@@ -44,23 +57,9 @@ class TensorBoardWriter(LogWriter):
         self._writer.close()
 
 
-def _curves(event: Event) -> dict[str, float]:
-    """Return the values of an event by curve name."""
-    match event:
-        case StepEvent():
-            return {
-                "learning rate": event.learning_rate,
-                **{f"loss/{name}": value for name, value in event.losses.items()},
-                **{f"weight/{name}": value for name, value in event.weights.items()},
-                **{f"gradient norm/{k}": value for k, value in event.gradient_norms.items()},
-                **{f"gradient cosine/{k}": value for k, value in event.gradient_cosines.items()},
-                **{f"learning rate/{k}": value for k, value in event.learning_rates.items()},
-                **event.values,
-            }
-        case EvaluationEvent():
-            return {f"validation/{name}": value for name, value in event.metrics.items()}
-        case Speed():
-            return {
-                "speed/samples per second": event.samples_per_second,
-                "speed/peak memory in bytes": float(event.peak_memory_bytes),
-            }
+def _pixels(png: bytes) -> Any:
+    """Return a PNG as an array (H, W, 3)."""
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))

@@ -1,5 +1,7 @@
 from mtlkit.atomic_files import replaced_file as replaced_file
+from mtlkit.atomic_files import replaced_folder as replaced_folder
 from mtlkit.atomic_files import write_file as write_file
+from mtlkit.atomic_files import write_folder as write_folder
 from mtlkit.checksums import checksum as checksum
 from mtlkit.component import Component as Component
 from mtlkit.component import Problem as Problem
@@ -33,6 +35,7 @@ from mtlkit.errors import RunError as RunError
 from mtlkit.errors import UnknownComponentError as UnknownComponentError
 from mtlkit.errors import did_you_mean as did_you_mean
 from mtlkit.model import MultiTaskModel as MultiTaskModel
+from mtlkit.printable import echo as echo
 from mtlkit.task_types import MISSING as MISSING
 from mtlkit.task_types import LossTerm as LossTerm
 from mtlkit.task_types import Role as Role

@@ -20,6 +20,7 @@ BUILTINS = {
     "adapters": """
         pool adapters.pool:Pool the mean or maximum over pixels, tokens or nodes
         upsample adapters.upsample:Upsample maps of a finer resolution
+        fpn adapters.fpn:FPN maps of the finest level of a pyramid, joined with the others
         gather adapters.gather:Gather the first or last token of a sequence
         level adapters.level:Level one level of a pyramid
     """,
@@ -127,6 +128,8 @@ BUILTINS = {
         images data.images:Images a folder of images with labels
         table data.table:Table the rows of a table, some columns labels
         concat data.concat:Concat several data sources as one
+        mix data.mix:Mix several data sources in fixed ratios
+        shards data.shards:Shards images in tar or Parquet files
     """,
     "transforms": """
         mirror transforms.mirror:Mirror left and right exchanged
@@ -174,7 +177,11 @@ BUILTINS = {
     """,
     "loggers": """
         jsonl loggers.json_lines:JsonLines one JSON object a line
+        csv loggers.csv_file:CSV a row for each value
         tensorboard loggers.tensorboard:TensorBoard event files for TensorBoard
+        wandb loggers.wandb_run:WandB Weights & Biases
+        mlflow loggers.mlflow_run:MLflow MLflow
+        trackio loggers.trackio_run:Trackio Trackio
     """,
 }
 """For each family the name of a component, its class below `mtlkit`, and a summary."""

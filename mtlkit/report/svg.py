@@ -44,16 +44,20 @@ def draw(chart: Chart, identifier: str) -> str:
     """Return the chart as SVG for a page; `identifier` makes its ids unique in the page."""
     chart = styled(chart)
     colors = Placeholders([INK, GRID, *(one.style.color for one in chart.series.values())])
-    with svg_figure(_size(chart), identifier) as figure:
-        axes = figure.add_subplot()
-        _frame(axes, chart, colors)
-        for number, (name, series) in enumerate(chart.series.items()):
-            _DRAW[chart.kind](axes, _Curve(chart, name, series, number, colors[series.style.color]))
-        if chart.kind == "area":
-            axes.set_ylim(bottom=0)
-        _scale(axes, chart)
+    with svg_figure(size_of(chart), identifier) as figure:
+        plot(figure.add_subplot(), chart, colors)
         target = to_svg(figure)
     return inline(target, identifier, chart.title, colors)
+
+
+def plot(axes: Axes, chart: Chart, colors: Mapping[str, str]) -> None:
+    """Draw the chart into `axes`, with the color to draw of each CSS color."""
+    _frame(axes, chart, colors)
+    for number, (name, series) in enumerate(chart.series.items()):
+        _DRAW[chart.kind](axes, _Curve(chart, name, series, number, colors[series.style.color]))
+    if chart.kind == "area":
+        axes.set_ylim(bottom=0)
+    _scale(axes, chart)
 
 
 def draw_file(chart: Chart) -> str:
@@ -154,7 +158,7 @@ def _positions(chart: Chart) -> dict[str | int | float, float]:
     return {x: float(position) for position, x in enumerate(categories)}
 
 
-def _size(chart: Chart) -> tuple[float, float]:
+def size_of(chart: Chart) -> tuple[float, float]:
     if chart.kind == "intervals":
         return 4.9, 0.75 + 0.27 * max(2, len(_categories(chart)))
     return 4.9, 3.1

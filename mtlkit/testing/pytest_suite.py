@@ -20,7 +20,8 @@ def conformance(
     """Return a pytest test of every check of every component of the plugin with `namespace`.
 
     Its arguments are those of `suite_of`. An excused check must fail: once it passes, remove the
-    excuse. A check that is newer than the plugin API of the plugin may fail. Raises the errors of
+    excuse. A check that is newer than the plugin API of the plugin may fail, and one of a component
+    whose optional package is not installed is skipped. Raises the errors of
     `suite_of`, while pytest collects, and `MissingExtraError` if pytest is not installed.
     """
     try:
@@ -41,7 +42,10 @@ def conformance(
 
     @pytest.mark.parametrize("case", [parameter(case) for case in suite.cases])
     def test_conformance(case: Case) -> None:
-        case.run()
+        try:
+            case.run()
+        except MissingExtraError as cause:
+            pytest.skip(str(cause))
 
     test_conformance.__doc__ = str(suite)
     return test_conformance

@@ -6,7 +6,7 @@ from typing import Any
 import attrs
 
 from mtlkit.component import Component
-from mtlkit.errors import MtlkitError, did_you_mean
+from mtlkit.errors import MissingExtraError, MtlkitError, did_you_mean
 from mtlkit.plugins.catalog import Catalog, PluginStatus, load_catalog
 from mtlkit.plugins.discovery import incompatible, installed_plugins
 from mtlkit.plugins.hooks import API
@@ -72,9 +72,14 @@ class Case:
         return f"{self.subject.label}:{self.check.name}"
 
     def run(self) -> None:
-        """Run the check; raise `AssertionError` with the promise and the component if it fails."""
+        """Run the check; raise `AssertionError` with the promise and the component if it fails.
+
+        Raises `MissingExtraError` if the component needs a package that is not installed.
+        """
         try:
             self.check.run(self.subject)
+        except MissingExtraError:
+            raise
         except Exception as cause:  # any error of a component under test is a failure
             raise AssertionError(
                 f"{self.subject.label} ({self.subject.entry.origin}) breaks a promise of every "

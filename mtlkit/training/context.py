@@ -1,6 +1,7 @@
 """The inputs of a training run."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import attrs
@@ -12,6 +13,9 @@ from mtlkit.recipe import Recipe
 from mtlkit.targets.rows import Rows
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.progress import Progress
+
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""The dtype of autocast, by the precision of a recipe; fp32 has none."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -28,7 +32,7 @@ class TrainingContext:
     progress: Progress
     observers: Observers = attrs.field(factory=Observers)  # on the first rank those of plugins
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[object]:
         """Return the autocast context of forward passes, after `train.precision`."""
-        bf16 = self.recipe.train.precision == "bf16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16)
+        dtype = HALF.get(self.recipe.train.precision)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)

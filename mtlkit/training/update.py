@@ -1,28 +1,42 @@
 """One update: gradients, the check for finite losses, and the optimizer step."""
 
+import math
+
 import attrs
 import torch
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.errors import AssemblyError
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops import use
+from mtlkit.optim.lazy_rows import update_rows
 from mtlkit.training.batching.batch_order import batch_order
 from mtlkit.training.batching.batches import Batches, seed_step
 from mtlkit.training.callbacks import Callbacks
 from mtlkit.training.context import TrainingContext
 from mtlkit.training.devices.compiled import compile_backbone
+from mtlkit.training.devices.recomputed import recompute_activations
 from mtlkit.training.finite_checks import not_finite
 from mtlkit.training.gradients.backward import Backward, BackwardResult
 from mtlkit.training.gradients.factory import training_step
 from mtlkit.training.gradients.step import TrainingStep
 from mtlkit.training.meter import Meter
-from mtlkit.training.optimization.optimizer_calls import set_training, take_step, without_compiler
+from mtlkit.training.optimization.clip import clip_gradients
+from mtlkit.training.optimization.loss_scaling import LossScaling
+from mtlkit.training.optimization.optimizer_calls import (
+    clear_gradients,
+    set_training,
+    take_step,
+    without_compiler,
+)
 from mtlkit.training.optimization.parameter_groups import (
     name_groups,
     parameter_groups,
     without_gradient,
 )
+from mtlkit.training.sharding.shard_backbone import shard_backbone
+from mtlkit.training.sharding.whole_model import is_fsdp_shard, local_part, row_shards, shards_by_id
 from mtlkit.training.signals import StopRequest
 from mtlkit.transforms.view import source_of
 from mtlkit.weightings.kinds import WeightingModule
@@ -44,9 +58,15 @@ class Updater:
     ) -> None:
         self.context = context
         self.train, self.ranks = context.recipe.train, context.ranks
-        # channels_last is the fastest format for convolutions; it changes no value
-        model.to(context.device).to(memory_format=torch.channels_last)
+        model.to(context.device)
+        if self.train.shard != "backbone":  # FSDP2 takes contiguous parameters only
+            # channels_last is the fastest format for convolutions; it changes no value
+            model.to(memory_format=torch.channels_last)
         recipe = context.recipe
+        self.plain: dict[str, nn.Module] = {}
+        if self.train.shard == "backbone":
+            # it replaces parameters, so nothing may refer to them yet
+            self.plain = shard_backbone(model, self.ranks, context.device)
         order = batch_order(recipe, source_of(context.data.train))
         self.steps = self.train.updates(order.per_epoch)
         self.callbacks = Callbacks(model, context, self.steps, order.per_epoch)
@@ -55,10 +75,15 @@ class Updater:
         groups = parameter_groups(self.inner, recipe.optimizer, recipe.weighting.own_learning_rate)
         with without_compiler():
             self.optimizer = recipe.optimizer.build(groups)
+        self.shards = shards_by_id(model)
+        lazy = any(task.head.updates_rows for task in recipe.tasks.values())
+        self.row_rule = recipe.optimizer.row_rule() if lazy else None
         name_groups(self.optimizer)
         set_training(self.optimizer, True)
         if self.train.compile:
             compile_backbone(model)
+        if self.train.checkpoint_activations:
+            recompute_activations(model)
         alone = self.ranks.world == 1
         self.module = self.inner if alone else _distributed(self.inner)
         self.batches = Batches(
@@ -70,6 +95,8 @@ class Updater:
         )
         self.backward = Backward(self.inner, self.module, self.batches, context, self.steps)
         self.meter = Meter(model.terms, context.device, self.ranks)
+        fp16 = self.train.precision == "fp16"
+        self.scaling = LossScaling(context.device) if fp16 else None
         self.untrained: tuple[str, ...] | None = None  # set by the first update
 
     def rate_factor(self, step: int) -> float:
@@ -92,22 +119,33 @@ class Updater:
             group["lr"] = group["base_lr"] * factor
         self.callbacks.before_update(step)
         batch = self.batches.update(step, self.ranks.rank)
-        with without_compiler():
-            self.optimizer.zero_grad()
+        clear_gradients(self.optimizer)
         rate = self.optimizer.param_groups[0]["lr"]
+        if self.scaling is not None:
+            self.inner.step.passes.scale = self.scaling.scale
         backward = self.backward.run(step, batch, rate, watch=self._watches(step))
-        for result, fraction in zip(backward.results, backward.fractions, strict=True):
-            self.meter.add(result, fraction)
-        self.meter.finish_update(backward.update.counts)
         if self.untrained is None:
             self.untrained = self._unreached()
         stop = self._agree(step, backward, stop_request)
+        if self.scaling is None:
+            self._take(step, backward)
+        else:
+            self.scaling.step(step + 1, self.optimizer, lambda: self._take(step, backward))
+        return Update(len(batch.whole), stop)
+
+    def _take(self, step: int, backward: BackwardResult) -> None:
+        """Update the parameters by the gradients of an update, and log it."""
+        for result, fraction in zip(backward.results, backward.fractions, strict=True):
+            self.meter.add(result, fraction)
+        self.meter.finish_update(backward.update.counts)
         self.callbacks.after_backward(step)
         if self.train.clip_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.inner.parameters(), self.train.clip_norm)
+            parameters = self.inner.parameters()
+            clip_gradients(parameters, self.train.clip_norm, self.shards, self.ranks)
+        if self.row_rule is not None:
+            update_rows(self.optimizer, self.row_rule)
         take_step(self.optimizer)
         self.backward.after_step(step, backward)
-        return Update(len(batch.whole), stop)
 
     def _watches(self, step: int) -> bool:
         """Return whether the tasks' gradients are logged at the update `step`."""
@@ -117,20 +155,22 @@ class Updater:
     def _agree(self, step: int, backward: BackwardResult, stop_request: StopRequest | None) -> bool:
         """Return whether any rank requests a stop; raise on all ranks if a loss is not finite.
 
-        One all-reduce decides both. It is the only device sync of a step, except those of
-        components, such as the grouped router.
+        One all-reduce decides both. It is the only device sync of a step, except those of fp16 and
+        of components, such as the grouped router.
         """
         requested = stop_request is not None and stop_request.requested
         totals = [result.total for result in backward.results]
-        finite = totals[0].isfinite() if len(totals) == 1 else torch.stack(totals).isfinite().all()
-        if self.ranks.world == 1:
-            bad, any_stop = not finite, requested
+        if self.ranks.world == 1 and len(totals) == 1:
+            bad, any_stop = not math.isfinite(totals[0].item()), requested
+        elif self.ranks.world == 1:
+            bad, any_stop = not torch.stack(totals).isfinite().all(), requested
         else:
+            finite = torch.stack(totals).isfinite().all()
             stop = finite.new_full((), requested)  # filled on the device, which avoids a copy
             bad, any_stop = self.ranks.max(torch.stack([~finite, stop]).float()).tolist()
         if bad:
             ids = self.context.data.train.ids
-            parameters = dict(self.inner.named_parameters())
+            parameters = {k: local_part(p) for k, p in self.inner.named_parameters()}
             terms, weighting = self.inner.model.terms, self.inner.weighting
             samples, results = backward.samples, backward.results
             raise not_finite(step + 1, terms, ids, samples, results, parameters, weighting)
@@ -148,8 +188,13 @@ class Updater:
 
 
 def _distributed(step: TrainingStep) -> DistributedDataParallel:
-    """Wrap the step in DDP; buffers of a weighting are equal on all ranks and not broadcast."""
+    """Wrap the step in DDP, without the parameters that are divided among the ranks.
+
+    Buffers of a weighting are equal on all ranks and not broadcast.
+    """
     names = [name for name, _ in step.named_buffers() if name.startswith("weighting.")]
+    names += row_shards(step)
+    names += [name for name, p in step.named_parameters() if is_fsdp_shard(p)]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(  # type: ignore[no-untyped-call]
         step, names
     )

@@ -4,7 +4,7 @@ import attrs
 import pytest
 import torch
 
-from mtlkit.adapters import Adapter, Gather, Level, Pool, Upsample
+from mtlkit.adapters import FPN, Adapter, Gather, Level, Pool, Upsample
 from mtlkit.adapters.suggestion import BUILT_IN
 from mtlkit.backbones import (
     MLP,
@@ -55,6 +55,23 @@ def test_upsampling_a_pyramid_concatenates_its_levels():
     maps = module(flat, {})
     assert maps.shape == (1, 5, 8, 8)
     assert maps[0, :, 0, 0].tolist() == [1, 1, 2, 2, 2]
+
+
+def test_an_fpn_adds_what_coarser_levels_give_to_the_finest_one():
+    """With convolutions that copy, a level is in its own output and in those of all finer ones."""
+    module = FPN(channels=2).build(PYRAMID).eval()
+    assert module.features == MapFeatures(channels=2, stride=2)
+    for layer in module.lateral:
+        torch.nn.init.ones_(layer.weight)
+        torch.nn.init.zeros_(layer.bias)
+    for layer in module.output:
+        torch.nn.init.dirac_(layer[0].weight)
+        layer[1].eps = 0.0
+    flat = torch.cat([torch.full((1, 32), 1.0), torch.full((1, 12), 2.0)], dim=1)
+    maps = module(flat, {})
+    # the sums of channels are 2 and 6: 6 at the coarse level, 2 + 6 at the fine one
+    assert maps.shape == (1, 2, 4, 4)
+    torch.testing.assert_close(maps, torch.full((1, 2, 4, 4), 14.0))
 
 
 @pytest.mark.parametrize(("token", "expected"), [("first", [0.0, 5.0]), ("last", [2.0, 7.0])])

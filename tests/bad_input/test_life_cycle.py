@@ -255,6 +255,26 @@ class TestThePath:
         assert call("evaluate", "run")[0] == 0
 
 
+class TestNamesThatAreNotUTF8:
+    """Their bytes come from the file system; no file of a run can hold them."""
+
+    @pytest.mark.parametrize("suffix", [".onnx", ".pt2", ".safetensors"])
+    def test_an_export_is_refused(self, suffix, whole, refused):
+        words = rf"out\xe9{suffix}: got a path with bytes that are not UTF-8; choose another"
+        assert words in refused("export", whole, "--out", f"out\udce9{suffix}")
+
+    def test_a_run_that_was_moved_there_is_refused(self, home, whole, call, refused):
+        shutil.copytree(whole, home / "run\udce9")
+        for command in (("evaluate",), ("report",), ("resume",), ("export", "--out", "a.pt2")):
+            words = (
+                r"run\xe9: got a path with bytes that are not UTF-8; choose another, or rename it"
+            )
+            assert words in refused(command[0], "run\udce9", *command[1:])
+        code, out, _ = call("runs", ".")
+        assert code == 0
+        assert "run\\udce9" in out
+
+
 def test_a_component_that_ends_the_program_has_failed(home, call, monkeypatch):
     at_update(monkeypatch, 3, lambda: sys.exit(0))
     code, _, err = call(*TRAIN)

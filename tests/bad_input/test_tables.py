@@ -34,6 +34,14 @@ def table(tmp_path):
     return tmp_path / "t.parquet"
 
 
+def test_a_table_whose_name_is_not_utf8_is_read_and_its_rows_are_named(table):
+    odd = table.rename(table.with_name("t\udce9.parquet"))
+    assert new_rows(odd, None)[0].place == r"t\xe9.parquet, row 1"
+    odd = table.with_name("t\udce9.csv")
+    odd.write_text("a,b\n1,2\n")
+    assert new_rows(odd, None)[0].file == r"t\xe9.csv:2"
+
+
 def test_a_damaged_parquet_table_is_read_or_refused_by_its_name(table):
     content, rng, refusals = table.read_bytes(), random.Random(0), []
     for _ in range(150):

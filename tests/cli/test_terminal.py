@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import mtlkit.cli
 from mtlkit.cli import main
-from mtlkit.cli.terminal import echo
-from mtlkit.printable import printable
+from mtlkit.printable import echo, printable
 from mtlkit.runs.progress_display import LiveProgress, PlainProgress
 from mtlkit.runs.storage.folder import write_json
 
+ROOT = Path(__file__).parents[2]
 ESCAPES = "\x1b]0;title\x07\x1b[31m\x9b2J\u202e"
 
 
@@ -54,6 +53,21 @@ def test_progress_escapes_what_it_prints(display, tmp_path):
 
 
 def test_commands_print_by_one_function():
-    folder = Path(mtlkit.cli.__file__).parent
-    direct = [p.name for p in folder.glob("*.py") if "click.echo(" in p.read_text("utf-8")]
-    assert direct == ["terminal.py"]
+    sources = [*(ROOT / "mtlkit").rglob("*.py"), *(ROOT / "plugins").glob("*/mtlkit_*/**/*.py")]
+    direct = [path.name for path in sources if "click.echo(" in path.read_text("utf-8")]
+    assert direct == ["printable.py"]
+
+
+def test_errors_of_options_are_escaped(capsys):
+    for arguments in (
+        ["runs", f"--{ESCAPES}"],
+        ["list", f"{ESCAPES}"],
+        ["resume", "run", "--accept", ESCAPES],
+        [ESCAPES],
+    ):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        out, err = capsys.readouterr()
+        assert caught.value.code == 2
+        assert "\\x1b]0;title" in err
+        assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", out + err)

@@ -1,4 +1,4 @@
-"""docs/how-to/benchmarks.md shows the results that are stored, and its commands run."""
+"""The pages of benchmarks show stored results, list every source, and their commands run."""
 
 import contextlib
 import importlib.util
@@ -14,6 +14,7 @@ from mtlkit.plugins.catalog import load_catalog
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/benchmarks.md").read_text(encoding="utf-8")
+PUBLISHED = (ROOT / "docs/how-to/published.md").read_text(encoding="utf-8")
 SCRIPTS = ROOT / "plugins/mtlkit-benchmarks/benchmarks"
 
 
@@ -27,8 +28,8 @@ def demonstrate(monkeypatch):
     return module
 
 
-def blocks(kind):
-    return re.findall(rf"^```{kind}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+def blocks(kind, page=PAGE):
+    return re.findall(rf"^```{kind}\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 def test_the_table_is_that_of_the_results(demonstrate):
@@ -39,11 +40,7 @@ def test_each_recipe_of_the_page_has_a_data_source_and_results_unless_it_is_list
     recipes = {path.stem for path in demonstrate.RECIPES.glob("*.yaml")}
     rows = dict(re.findall(r"^\| `(\w+)` \| `(benchmarks/[\w-]+)` ", PAGE, re.MULTILINE))
     assert set(rows) == recipes == set(demonstrate.HEADLINES)
-    assert set(rows.values()) == set(load_catalog("benchmarks").data.names()) - {
-        "concat",
-        "images",
-        "table",
-    }
+    assert set(rows.values()) <= set(load_catalog("benchmarks").data.names())
     stored = {path.stem for path in demonstrate.RESULTS.glob("*.json")}
     absent = re.findall(r"`(\w+)`", re.search(r"No results? of (.*?) (?:is|are) stored", PAGE)[1])
     assert sorted([*stored, *absent]) == sorted(recipes)
@@ -65,3 +62,26 @@ def test_the_page_does_what_it_shows(tmp_path, monkeypatch, capsys):
             main(shlex.split(command)[1:])
         pattern = re.escape(shown).replace(re.escape("..."), ".*")
         assert re.fullmatch(pattern, capsys.readouterr().out)
+
+
+def test_the_page_of_protocols_does_what_it_shows(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    [snippet] = blocks("python", PUBLISHED)
+    exec(compile(snippet, "docs/how-to/published.md", "exec"), {})
+    for block in blocks("console", PUBLISHED):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = part.partition("\n")
+            with contextlib.redirect_stderr(sys.stdout), pytest.raises(SystemExit):
+                main(shlex.split(command)[1:])
+            pattern = re.escape(shown).replace(re.escape("..."), ".*")
+            assert re.fullmatch(pattern, capsys.readouterr().out, re.DOTALL), command
+
+
+def test_the_pages_list_every_source_and_every_protocol():
+    with_columns = re.findall(r"`([\w-]+)`", PUBLISHED)
+    shown = {*with_columns, *re.findall(r"`benchmarks/([\w-]+)`", PAGE + PUBLISHED)}
+    names = load_catalog("benchmarks").data.names()
+    known = {name.partition("/")[2] for name in names if name.startswith("benchmarks/")}
+    assert known - shown <= {"camvid", "office-caltech10", "qm9"}
+    protocols = ROOT / "plugins/mtlkit-benchmarks/mtlkit_benchmarks/protocols"
+    assert {path.stem for path in protocols.glob("*.yaml")} <= shown

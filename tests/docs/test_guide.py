@@ -24,14 +24,17 @@ PAGES = [
     *(
         DOCS / "how-to" / f"{name}.md"
         for name in (
-            "runs",
-            "models",
-            "recipes",
-            "train",
-            "labels",
-            "batches",
-            "groups",
-            "pretrained",
+            *(
+                "runs",
+                "models",
+                "recipes",
+                "train",
+                "log",
+                "labels",
+                "batches",
+                "groups",
+                "pretrained",
+            ),
         )
     ),
     *sorted((DOCS / "tutorials").glob("*.md")),

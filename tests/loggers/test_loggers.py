@@ -1,15 +1,34 @@
 """Loggers: what is written, what a resumed run cuts away, and what a full disk does."""
 
+import csv
 import json
 import math
 import os
 import sys
+import time
 
 import attrs
 import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import mtlkit
+from mtlkit.backbones import UNet
 from mtlkit.errors import MissingExtraError, RunError
-from mtlkit.loggers import EvaluationEvent, JsonLines, Speed, StepEvent, TensorBoard, read_events
+from mtlkit.loggers import (
+    CSV,
+    EvaluationEvent,
+    JsonLines,
+    Speed,
+    StepEvent,
+    TensorBoard,
+    WantedPictures,
+    read_events,
+)
+from mtlkit.loggers.curves import curves
+from mtlkit.testing import add_small_data
+from mtlkit.testing.small_data import small_map_recipe
+from mtlkit.training.devices.system_metrics import SystemMetrics
 
 
 def step_event(step):
@@ -123,7 +142,7 @@ def test_tensorboard_gets_every_curve(tmp_path):
     writer.write(speed(3))
     writer.flush()
     writer.close()
-    found = curves(tmp_path / "tensorboard")
+    found = curves_in(tmp_path / "tensorboard")
     assert found["loss/a"] == [(3, 0.5)]
     assert found["weight/a"] == [(3, 1.0)]
     assert found["gradient norm/a"] == [(3, 2.0)]
@@ -138,12 +157,10 @@ def test_tensorboard_hides_what_a_resumed_run_makes_again(tmp_path):
         for step in steps:
             writer.write(step_event(step))
         writer.close()
-    assert [step for step, _ in curves(tmp_path / "tensorboard")["loss/a"]] == [1, 2, 3]
+    assert [step for step, _ in curves_in(tmp_path / "tensorboard")["loss/a"]] == [1, 2, 3]
 
 
-def curves(folder):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
+def curves_in(folder):
     accumulator = EventAccumulator(str(folder))
     accumulator.Reload()
     return {
@@ -157,3 +174,69 @@ def test_a_missing_tensorboard_names_the_extra(tmp_path, monkeypatch):
     with pytest.raises(MissingExtraError, match=r"pip install 'mtlkit\[tensorboard\]'"):
         TensorBoard().open(tmp_path, 0)
     assert not (tmp_path / "tensorboard").exists()
+
+
+def test_a_table_has_a_row_for_each_value(tmp_path):
+    writer = CSV().open(tmp_path, 0)
+    writer.write(step_event(1))
+    writer.write(EvaluationEvent(step=1, epoch=0.5, metrics={'a, "b"/x': 0.75, "a/y": math.nan}))
+    writer.close()
+    with (tmp_path / "metrics.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["step", "name", "value"],
+        ["1", "learning rate", "0.1"],
+        ["1", "loss/a", "0.5"],
+        ["1", "weight/a", "1.0"],
+        ["1", 'validation/a, "b"/x', "0.75"],
+    ]
+
+
+@pytest.mark.parametrize("step", [0, 3, 6])
+def test_a_resumed_table_is_cut_after_the_checkpoint(tmp_path, step):
+    for steps, start in ((range(1, 7), 0), (range(step + 1, 7), step)):
+        writer = CSV().open(tmp_path, start)
+        for number in steps:
+            writer.write(step_event(number))
+        writer.flush()
+        name, (size, _) = next(iter(writer.state().items()))
+        writer.close()
+        assert (tmp_path / name).stat().st_size == size
+    rows = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert rows[0] == "step,name,value"
+    assert [row[0] for row in rows[1:]] == [str(n) for n in range(1, 7) for _ in range(3)]
+
+
+def test_no_picture_is_logged_unasked(tmp_path):
+    writer = TensorBoard().open(tmp_path, 0)
+    assert TensorBoard().pictures is WantedPictures.NONE
+    assert TensorBoard(figures=True).pictures is WantedPictures.FIGURES
+    assert TensorBoard(images=True).pictures is WantedPictures.ALL
+    writer.close()
+
+
+@pytest.mark.parametrize("images", [False, True])
+def test_tensorboard_gets_the_pictures_of_the_report_on_request(tmp_path, monkeypatch, images):
+    monkeypatch.chdir(tmp_path)
+    recipe = attrs.evolve(small_map_recipe(), backbone=UNet(channels=4, depth=1))
+    logger = TensorBoard(figures=True, images=images)
+    train = attrs.evolve(recipe.train, loggers=(JsonLines(), logger))
+    catalog = add_small_data(mtlkit.load_catalog("none"))
+    recipe = attrs.evolve(recipe, train=train)
+    mtlkit.fit(recipe, tmp_path / "run", catalog=catalog, quiet=True)
+    accumulator = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    accumulator.Reload()
+    names = accumulator.Tags()["images"]
+    assert "report/Training loss" in names
+    assert any(name.startswith("images/") for name in names) is images
+
+
+def test_system_metrics_are_logged_with_the_speed():
+    meter = SystemMetrics(torch.device("cpu"))
+    start = time.process_time()
+    while time.process_time() - start < 0.02:
+        pass
+    system = meter.read()
+    assert system["cpu percent"] > 0
+    event = attrs.evolve(speed(1), system=system)
+    assert curves(event)["system/cpu percent"] == system["cpu percent"]

@@ -49,6 +49,32 @@ def test_a_star_selects_among_the_labels_of_the_data(tasks, names):
     assert list(recipe.tasks) == names
 
 
+MAPS = "maps: {ground: {files: '{stem}.png', classes: [road, sky]}}"
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ("pattern: '{split}/{person}_{x}_{y}.png', vectors: {place: [x, y]}", ["person", "place"]),
+        (f"pattern: '{{split}}/*.png', {MAPS}", ["ground"]),
+        ("labels: t.csv, numeric: [age], multi_label: {traits: ['attr*']}", ["age", "traits"]),
+        ("labels: t.csv, vocabulary: {side: [left, right]}", ["side"]),
+    ],
+)
+def test_a_star_selects_among_the_labels_of_images(options, names):
+    recipe = read(
+        f"data: {{type: images, folder: f, size: 32, {options}}}\nbackbone: mlp\n"
+        "tasks: {'*': {}}",
+    )
+    assert list(recipe.tasks) == names
+
+
+def test_a_star_selects_no_label_of_a_table_of_images_that_is_not_named():
+    with pytest.raises(RecipeError, match="known only when it is loaded; list them"):
+        read("data: {type: images, folder: f, size: 32, labels: t.csv}\n"
+             "backbone: mlp\ntasks: {'*': {}}")  # fmt: skip
+
+
 def test_an_entry_with_a_name_changes_what_the_pattern_gives():
     recipe = read(
         FORTY.replace("tasks: {", "tasks: {attr7: {role: main}, "),

@@ -322,17 +322,17 @@ def test_training_in_a_thread_needs_no_signals(start):
 
 
 def test_a_full_disk_keeps_the_last_checkpoint(start, points, tmp_path, monkeypatch):
-    plain = atomic_files._write_synced
+    plain = atomic_files._sync_file
 
-    def full(path, content):
+    def full(path):
         if "step-00000006" in str(path) and path.name.startswith("optimizer"):
             raise OSError(28, "No space left on device")
-        plain(path, content)
+        plain(path)
 
     train = attrs.evolve(points.PLAIN.train, checkpoint_every=3)
     recipe = attrs.evolve(points.PLAIN, train=train)
     with monkeypatch.context() as patch:
-        patch.setattr(atomic_files, "_write_synced", full)
+        patch.setattr(atomic_files, "_sync_file", full)
         with pytest.raises(RunError, match="step-00000006: could not be written: the disk is full"):
             start(recipe)
     folder = RunFolder(tmp_path / "run")

@@ -1,22 +1,35 @@
 """Runs on several inputs by name, on ragged ones, and with a mean of each channel."""
 
 import attrs
+import onnxruntime
 import pytest
 import torch
 
 from mtlkit import evaluate, fit, load_model
 from mtlkit.adapters import Gather, Pool
 from mtlkit.backbones import MLP, Backbone, BackboneModule, NodeFeatures, Transformer
-from mtlkit.data import Categorical, Data, DataSource, InputSpec, NamedInputs, Numeric, Split
+from mtlkit.data import (
+    Categorical,
+    Data,
+    DataSource,
+    InputSpec,
+    Labels,
+    NamedInputs,
+    Numeric,
+    Split,
+    TokenTarget,
+)
 from mtlkit.errors import AssemblyError, DataError
 from mtlkit.evaluators import TaskMetrics
 from mtlkit.features.normalization import InputNormalization
-from mtlkit.heads import Regression
+from mtlkit.heads import Regression, TokenClassification
 from mtlkit.plugins.catalog import load_catalog
 from mtlkit.plugins.families import Registrar
 from mtlkit.plugins.registry import Origin
 from mtlkit.recipe import Recipe, Train
 from mtlkit.routers import MMoE
+from mtlkit.runs import export_model
+from mtlkit.runs.prediction.export import PredictionNetwork
 from mtlkit.task import Task
 from mtlkit.weightings import CAGrad, GradientLocation
 
@@ -41,7 +54,9 @@ def divided(inputs, labels, specs):
 
 @attrs.frozen(kw_only=True)
 class Sentences(DataSource):
-    """Random token ids with a mask."""
+    """Random token ids with a mask; with `tags`, also a class of each token."""
+
+    tags: bool = False
 
     def load(self, loading):
         generator = torch.Generator().manual_seed(0)
@@ -52,7 +67,11 @@ class Sentences(DataSource):
             "ids": InputSpec(shape=(LENGTH,), dtype="int64", vocabulary=20),
             "mask": InputSpec(shape=(LENGTH,), dtype="bool"),
         }
-        return divided(inputs, columns(generator), specs)
+        labels = columns(generator)
+        if self.tags:
+            codes = torch.where(inputs.tensors["mask"], ids % 2, -1)
+            labels["tags"] = Labels(TokenTarget(names=("even", "odd")), codes)
+        return divided(inputs, labels, specs)
 
 
 class Graphs:
@@ -164,6 +183,49 @@ def test_a_run_trains_and_is_evaluated_again(case, catalog, tmp_path):
     outputs = model(data.test.inputs[torch.tensor([3, 1])]).outputs
     alone = model(data.test.inputs[torch.tensor([1])]).outputs
     torch.testing.assert_close(outputs["kind"][1:], alone["kind"])
+
+
+@pytest.fixture(scope="module")
+def trained(catalog, tmp_path_factory):
+    """Trains the recipe of a data source, and returns its model."""
+
+    def train(case):
+        run = fit(case, tmp_path_factory.mktemp("run") / "run", catalog=catalog, quiet=True)
+        return load_model(run.path, catalog)
+
+    return train
+
+
+def test_a_network_of_tokens_is_exported(trained, tmp_path):
+    case = recipe(Sentences(), SMALL, Pool())
+    tasks = {**case.tasks, "tags": Task(head=TokenClassification())}
+    model = trained(attrs.evolve(case, data=Sentences(tags=True), tasks=tasks))
+    split = Sentences().load(None).test
+    inputs = split.inputs[torch.arange(6)]
+    with torch.no_grad():
+        expected = PredictionNetwork(model.network)(inputs)
+    exported = export_model(model, tmp_path / "m.onnx")
+    session = onnxruntime.InferenceSession(exported.path, providers=["CPUExecutionProvider"])
+    feeds = {name: values.numpy() for name, values in inputs.items()}
+    outputs = session.run(None, feeds)
+    exported = export_model(model, tmp_path / "m.pt2")
+    program = torch.export.load(exported.path).module()
+    for found in (map(torch.from_numpy, outputs), program(inputs)):
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["onnx", "pt2"])
+def test_a_network_of_nodes_is_exported_as_weights_alone(suffix, trained, tmp_path):
+    model = trained(recipe(Molecules(), EachNode(), Pool()))
+    with pytest.raises(DataError) as caught:
+        export_model(model, tmp_path / f"m.{suffix}")
+    assert str(caught.value) == (
+        f"{tmp_path}/m.{suffix}: not written: got features of nodes, which have no dimension of "
+        f"samples, expected a network of padded inputs; write its weights to a file .safetensors"
+    )
+    assert not list(tmp_path.iterdir())
+    export_model(model, tmp_path / "m.safetensors")
 
 
 def test_each_channel_is_normalized_by_its_mean():

@@ -1,5 +1,7 @@
 """Every built-in component keeps what its family promises."""
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,9 @@ from mtlkit.data import (
     Concat,
     Images,
     InputSpec,
+    Mix,
     MultiLabelTarget,
+    Shards,
     Table,
     TokenTarget,
     VectorTarget,
@@ -73,6 +77,15 @@ EXAMPLES = {
         },
         rename={"again": {"size": "height"}},
     ),
+    "data/mix": Mix(
+        sources={
+            name: Table(file=Path("rows.csv"), labels=("kind", "size"), key="name")
+            for name in ("rows", "again")
+        },
+        shared=("kind", "size"),
+        ratios={"rows": 2},
+    ),
+    "data/shards": Shards(shards=("faces.tar",), size=(6, 8), order="full"),
     **{
         f"targets/{name}": kind(names=("a", "b", "c"))
         for name, kind in {
@@ -99,6 +112,14 @@ EXCUSES = {
         "discards-events-after-the-checkpoint": "event files are only ever appended to, with "
         "the time of writing; TensorBoard itself hides what came after the step",
     },
+    **{
+        f"loggers/{tracker}": {
+            "flushes-to-disk": "a tracker has a store of its own, outside of the run's folder",
+            "discards-events-after-the-checkpoint": "a tracker's run holds events with the time of "
+            "sending; those after the checkpoint are sent once",
+        }
+        for tracker in ("wandb", "mlflow", "trackio")
+    },
     "weightings/pcgrad": {"ignores-the-order-of-tasks": CHANCE},
     "weightings/gradvac": {"ignores-the-order-of-tasks": CHANCE},
     "weightings/rlw": {
@@ -120,6 +141,12 @@ def _samples(tmp_path, monkeypatch):
     for number in range(30):
         image = Image.new("RGB", (8, 6), (number, 2 * number, 100))
         image.save(tmp_path / "faces" / f"{'ab'[number % 2]}_{number}.png")
+    with tarfile.open(tmp_path / "faces.tar", "w") as tar:
+        for number in range(30):
+            tar.add(tmp_path / "faces" / f"{'ab'[number % 2]}_{number}.png", f"{number}.png")
+            label = tarfile.TarInfo(f"{number}.cls")
+            label.size = 1
+            tar.addfile(label, io.BytesIO(b"ab"[number % 2 :][:1]))
 
 
 test_conformance = testing.conformance(

@@ -124,16 +124,36 @@ def test_several_tensors_are_features(net):
     assert skip.weight.grad is not None
 
 
-@pytest.mark.parametrize("weighting", [Log(), MGDA(), CRMOGM(), Uncertainty()])
-def test_a_loss_scale_changes_nothing(net, weighting):
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize(
+    "weighting",
+    [
+        Log(),
+        MGDA(),
+        CRMOGM(),
+        Uncertainty(),
+        MGDA(at=GradientLocation.PARAMETERS),
+        MGDA(at=GradientLocation.PARAMETERS, heads=HeadGradients.WEIGHTED),
+        MoCo(),
+    ],
+)
+def test_a_loss_scale_changes_nothing(net, weighting, shared):
     plain, scaled = (mtlkit.balance(weighting, TASKS) for _ in range(2))
+    at = set() if shared else {"features"}
+    if shared or getattr(weighting, "at", None) is GradientLocation.PARAMETERS:
+        at |= {"shared"}
+
+    def given(features):
+        every = {"features": features, "shared": list(net.encoder.parameters())}
+        return {name: value for name, value in every.items() if name in at}
+
     losses, features = forward(net, batch())
-    plain.backward(losses, features=features)
+    plain.backward(losses, **given(features))
     expected = gradients(net)
     net.zero_grad()
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     losses, features = forward(net, batch())
-    scaled.backward(losses, features=features, scaler=scaler)
+    scaled.backward(losses, **given(features), scaler=scaler)
     for name, gradient in gradients(net).items():
         torch.testing.assert_close(gradient / 1024, expected[name], rtol=0, atol=0)
 
@@ -256,7 +276,6 @@ REFUSED = {
     "no features": (
         Dynamic(), {"samples"}, r"got none, expected the shared features \(12, 5\) that Dynamic"
     ),
-    "scaled parameters": (MoCo(), {"shared", "scaler"}, "gradients at parameters are not scaled"),
 }  # fmt: skip
 
 
@@ -268,7 +287,6 @@ def test_what_a_weighting_needs_is_refused_at_the_first_call(net, weighting, giv
         "features": features,
         "shared": net.encoder.parameters(),
         "draws": [lambda: forward(net, batch(1))],
-        "scaler": torch.amp.GradScaler("cpu"),
     }
     with pytest.raises(AssemblyError, match=message):
         balance.backward(losses, **{k: v for k, v in options.items() if k in given})

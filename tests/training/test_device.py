@@ -1,5 +1,7 @@
 """Devices by name: what is chosen, and what is refused with the fix."""
 
+from types import SimpleNamespace
+
 import attrs
 import pytest
 import torch
@@ -15,13 +17,15 @@ from mtlkit.training.devices.device import chosen_device
 def devices(monkeypatch):
     """Pretend that torch finds `count` devices of one kind."""
 
-    def pretend(kind, count, *, launched=False):
+    def pretend(kind, count, *, launched=False, has_fp64=True):
         available = {name: lambda: False for name in ("cuda", "xpu", "mps")}
         monkeypatch.setattr(device_module, "_AVAILABLE", {**available, kind: lambda: count > 0})
         monkeypatch.setattr(torch.cuda, "is_available", lambda: kind == "cuda" and count > 0)
         for module in (torch.cuda, torch.xpu):
             monkeypatch.setattr(module, "device_count", lambda: count)
             monkeypatch.setattr(module, "current_device", lambda: 0)
+        properties = SimpleNamespace(has_fp64=has_fp64)
+        monkeypatch.setattr(torch.xpu, "get_device_properties", lambda _: properties)
         monkeypatch.setattr(device_module.dist, "is_torchelastic_launched", lambda: launched)
 
     return pretend
@@ -55,6 +59,12 @@ def test_what_is_not_there_is_refused(name, devices):
     assert str(caught.value).startswith(expected)
 
 
+def test_an_xpu_without_float64_is_refused(devices):
+    devices("xpu", 1, has_fp64=False)
+    with pytest.raises(RunError, match="got 'xpu', which has no float64"):
+        chosen_device("xpu")
+
+
 def test_a_number_is_one_of_the_machine_and_of_a_single_process(devices):
     devices("cuda", 2)
     with pytest.raises(RunError, match=r"torch finds 2 CUDA devices; expected cuda:0 to cuda:1"):
@@ -66,8 +76,13 @@ def test_a_number_is_one_of_the_machine_and_of_a_single_process(devices):
 
 @pytest.mark.parametrize("bad", ["gpu", "cuda:", "cuda:x", "mps:1", "", 0])
 def test_other_names_are_refused(bad):
-    with pytest.raises(ValueError, match=r"device: expected one of auto, cpu, cuda, mps, xpu, or"):
+    with pytest.raises(ValueError, match=r"device: expected one of auto, cpu, cuda, xpu, or"):
         Train(device=bad)
+
+
+def test_training_on_mps_is_refused_with_the_reason():
+    with pytest.raises(ValueError, match=r"got 'mps', which has no float64, .*; use cpu"):
+        Train(device="mps")
 
 
 @pytest.mark.parametrize(("allowed", "inside"), [(True, "high"), (False, "highest")])

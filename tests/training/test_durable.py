@@ -2,11 +2,12 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
 from mtlkit import atomic_files
-from mtlkit.atomic_files import write_file, write_folder
+from mtlkit.atomic_files import replaced_folder, write_file, write_folder
 from mtlkit.errors import RunError
 
 
@@ -45,6 +46,35 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(tmp_path, monkeypatc
     found = path if write == "file" else path / "b"
     assert found.read_bytes() == b"old"
     assert [item.name for item in tmp_path.iterdir()] == ["kept"]
+
+
+def test_an_interrupted_folder_leaves_the_one_before(tmp_path):
+    path = tmp_path / "out"
+    write_folder(path, {"a": b"old"})
+    (tmp_path / ".partial-out").mkdir()  # of a killed process
+    (tmp_path / ".partial-out" / "b").write_bytes(b"torn")
+
+    def interrupted():
+        with replaced_folder(path) as partial:
+            (partial / "a").write_bytes(b"new")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert {item.name: item.read_bytes() for item in path.iterdir()} == {"a": b"old"}
+    with replaced_folder(path) as partial:
+        (partial / "inner").mkdir()
+        (partial / "inner" / "a").write_bytes(b"new")
+    assert [item.name for item in path.iterdir()] == ["inner"]
+    assert [item.name for item in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_current_folder_is_replaced(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    with replaced_folder(Path()) as partial:
+        (partial / "a").write_bytes(b"1")
+    assert (tmp_path / "out" / "a").read_bytes() == b"1"
 
 
 def test_other_failures_say_why(tmp_path):

@@ -67,6 +67,5 @@ def test_a_run_trains_resumes_and_is_evaluated_again(points, tmp_path):
     data = recipe.data.load(None)
     assert model.assembly.targets == {k: c.target for k, c in data.train.columns.items()}
     assert resume(run.path, catalog=catalog, quiet=True).metrics == before
-    again = evaluate(run.path, catalog=catalog).metrics  # convolutions round by memory format
-    assert again == pytest.approx(before, rel=1e-5, abs=1e-7)
+    assert evaluate(run.path, catalog=catalog).metrics == before
     assert "percent of the pixels" in (run.path / "evaluation.json").read_text()

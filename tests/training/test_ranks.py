@@ -42,7 +42,7 @@ def two_ranks(points):
 
 def test_every_weighting_trains_as_one_process_does(trained, two_ranks):
     for name, recipe in two_ranks.cases():
-        if name.startswith("bf16"):
+        if name.startswith(("bf16", "fp16")):
             continue  # parts round otherwise than the whole; ranks must agree all the same
         made, logged = two_ranks.train(name, recipe)
         expected = tensors_of(made.inner)

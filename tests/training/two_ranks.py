@@ -12,7 +12,6 @@ import points
 import torch
 from safetensors.torch import save_file
 from schemes import SCHEMES
-from torch.utils.checkpoint import checkpoint
 
 from mtlkit import GroupedBatches
 from mtlkit.errors import AssemblyError, NotFiniteError
@@ -44,9 +43,11 @@ def cases():
         recipe = attrs.evolve(plain, weighting=SCHEMES[name], backbone=points.MLP(hidden=(8, 8)))
         train = attrs.evolve(plain.train, batch=17)
         yield f"frozen-{key}", attrs.evolve(recipe, train=train)
-        yield f"checkpointed-{key}", attrs.evolve(recipe, train=train)
-        half = attrs.evolve(train, precision="bf16")
-        yield f"bf16-{key}", attrs.evolve(recipe, train=half)
+        recomputed = attrs.evolve(train, checkpoint_activations=True)
+        yield f"checkpointed-{key}", attrs.evolve(recipe, train=recomputed)
+        for precision in ("bf16", "fp16"):
+            half = attrs.evolve(train, precision=precision)
+            yield f"{precision}-{key}", attrs.evolve(recipe, train=half)
     for name in ("equal", "pcgrad at parameters", "modo"):
         lazy = attrs.evolve(
             points.DENSE, data=points.Elements(lazy=True), optimizer=plain.optimizer
@@ -76,10 +77,6 @@ def train(name, recipe, ranks=None):
     if name.startswith("frozen"):
         made.inner.model.router.backbone.layers[1].bias.requires_grad_(False)
         made = points.rebuilt(made)
-    if name.startswith("checkpointed"):
-        layers = made.inner.model.router.backbone.layers
-        inner = layers.forward
-        layers.forward = lambda inputs: checkpoint(inner, inputs, use_reentrant=False)
     for step in range(UPDATES):
         made.update(step)
     return made, (*made.meter.gradients(), *made.meter.read())

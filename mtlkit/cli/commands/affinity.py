@@ -6,8 +6,8 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import set_option
-from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
+from mtlkit.printable import echo
 
 
 @click.command()
@@ -15,7 +15,7 @@ from mtlkit.plugins.command_options import cache_option
 @set_option
 @click.option(
     "--groups", type=click.IntRange(min=1), default=2, show_default=True,
-    help="Largest number of groups, each a network of its own.",
+    help="Largest number of groups, each with a separate network.",
 )  # fmt: skip
 @click.option(
     "--every", type=click.IntRange(min=1), default=10, show_default=True,

@@ -8,8 +8,8 @@ from click.core import ParameterSource
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.commands.list import aligned
-from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
+from mtlkit.printable import echo
 
 if TYPE_CHECKING:
     from mtlkit.comparison.execute.executor_config import ExecutorConfig

@@ -12,10 +12,10 @@ import click
 from packaging.requirements import InvalidRequirement, Requirement
 
 from mtlkit.cli import COMMANDS
-from mtlkit.cli.terminal import echo
 from mtlkit.errors import UnknownComponentError, did_you_mean, error_text
 from mtlkit.plugins.disabled import read_disabled
 from mtlkit.plugins.discovery import InstalledPlugin, accepted_apis, incompatible, installed_plugins
+from mtlkit.printable import echo
 
 HEAVY = ("torch", "numpy", "timm", "torchvision", "matplotlib", "numba", "PIL", "scipy", "pandas")
 """Packages that no plugin may import when it registers, because every command would wait."""

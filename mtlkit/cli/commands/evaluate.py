@@ -6,8 +6,8 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option
-from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
+from mtlkit.printable import echo
 
 
 @click.command()

@@ -7,7 +7,7 @@ import click
 from mtlkit.cli import current_catalog
 from mtlkit.cli.commands.list import aligned
 from mtlkit.cli.options import set_option
-from mtlkit.cli.terminal import echo
+from mtlkit.printable import echo
 
 
 @click.command()

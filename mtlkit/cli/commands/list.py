@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.terminal import echo
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog
 from mtlkit.plugins.registry import Registry, UnavailablePlugin
+from mtlkit.printable import echo
 
 
 @click.command()

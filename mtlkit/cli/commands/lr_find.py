@@ -6,8 +6,8 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import set_option
-from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
+from mtlkit.printable import echo
 
 SHOWN = 12
 """Number of rates that are printed."""

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from mtlkit.cli import current_catalog
-from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
+from mtlkit.printable import echo
 
 
 @click.command()

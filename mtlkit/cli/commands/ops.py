@@ -11,9 +11,9 @@ import click
 from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
 from mtlkit.cli.commands.list import aligned
-from mtlkit.cli.terminal import echo
 from mtlkit.errors import ImplementationError, MtlkitError
 from mtlkit.plugins.catalog import Catalog
+from mtlkit.printable import echo
 
 if TYPE_CHECKING:
     from mtlkit.ops.dispatch.choice import Candidate

@@ -10,10 +10,10 @@ import attrs
 import click
 
 from mtlkit.atomic_files import make_folder, write_file, write_folder
-from mtlkit.cli.terminal import echo
 from mtlkit.errors import InvalidNameError, MtlkitError
 from mtlkit.plugins import hooks
 from mtlkit.plugins.families import FAMILIES, Family
+from mtlkit.printable import echo
 
 
 @attrs.frozen

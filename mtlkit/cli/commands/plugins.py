@@ -9,11 +9,11 @@ import click
 from mtlkit.cli import current_catalog
 from mtlkit.cli.commands.doctor import doctor
 from mtlkit.cli.commands.list import find_component
-from mtlkit.cli.terminal import echo
 from mtlkit.errors import MtlkitError, UnknownComponentError, did_you_mean
 from mtlkit.plugins.catalog import Catalog, PluginRecord, PluginStatus
 from mtlkit.plugins.disabled import disabled_file, read_disabled, write_disabled
 from mtlkit.plugins.discovery import InstalledPlugin, installed_plugins
+from mtlkit.printable import echo
 
 
 @click.group(invoke_without_command=True)

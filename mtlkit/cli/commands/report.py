@@ -6,7 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option
-from mtlkit.cli.terminal import echo
+from mtlkit.printable import echo
 
 
 @click.command()

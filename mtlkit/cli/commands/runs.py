@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from mtlkit.cli.commands.list import aligned
-from mtlkit.cli.terminal import echo
+from mtlkit.printable import echo
 
 
 @click.command()

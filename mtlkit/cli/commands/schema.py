@@ -7,7 +7,7 @@ import click
 
 from mtlkit.atomic_files import write_file
 from mtlkit.cli import current_catalog
-from mtlkit.cli.terminal import echo
+from mtlkit.printable import echo
 
 
 @click.command()

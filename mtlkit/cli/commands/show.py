@@ -6,7 +6,7 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.commands.list import aligned, find_component
-from mtlkit.cli.terminal import echo
+from mtlkit.printable import echo
 
 
 @click.command()

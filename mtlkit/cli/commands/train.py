@@ -8,8 +8,8 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import beside_option, set_option
-from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
+from mtlkit.printable import echo
 
 if TYPE_CHECKING:
     from mtlkit.runs.run import Run

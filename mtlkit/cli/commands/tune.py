@@ -6,8 +6,8 @@ import click
 
 from mtlkit.cli import current_catalog
 from mtlkit.cli.options import set_option
-from mtlkit.cli.terminal import echo
 from mtlkit.plugins.command_options import cache_option
+from mtlkit.printable import echo
 
 
 @click.command()
@@ -29,7 +29,9 @@ from mtlkit.plugins.command_options import cache_option
     metavar="LOW HIGH",
     help="The bounds of a weight; in between, magnitudes are equally likely at first.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, help="The seed of the search.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=0, help="The seed of the search."
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

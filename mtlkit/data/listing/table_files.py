@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from mtlkit.atomic_files import reason_of
-from mtlkit.data.listing.image_listing import Row
+from mtlkit.data.listing.image_listing import Row, escaped
 from mtlkit.errors import DataError, error_text
 from mtlkit.regular_files import is_file, kind_of
 
@@ -103,9 +103,9 @@ def _memory_columns(rows: object) -> tuple[list[str], list[list[str | None]]]:
                 absent = [name for name in names if name not in row]
                 if absent:
                     raise DataError(f"row {number}: no value of {absent[0]!r}; use None if empty")
-            return names, [[_text(row[name]) for row in rows] for name in names]
+            return names, [[cell_text(row[name]) for row in rows] for name in names]
         if isinstance(rows, Mapping):
-            return list(rows), [[_text(value) for value in column] for column in rows.values()]
+            return list(rows), [[cell_text(value) for value in column] for column in rows.values()]
         table = pyarrow.table(rows)
     except (TypeError, ValueError, AttributeError, pyarrow.ArrowException) as cause:
         raise DataError(
@@ -114,7 +114,7 @@ def _memory_columns(rows: object) -> tuple[list[str], list[list[str | None]]]:
         ) from cause
     # pyarrow adds the index of a data frame
     names = [name for name in table.column_names if not name.startswith("__index_level_")]
-    return names, [[_text(value) for value in table[name].to_pylist()] for name in names]
+    return names, [[cell_text(value) for value in table[name].to_pylist()] for name in names]
 
 
 def missing_file(path: Path) -> str:
@@ -163,7 +163,7 @@ def _csv_rows(path: Path) -> tuple[list[str], Cells]:
         raise DataError(f"{path}: the table is empty")
     names = [cell.strip() for cell in lines[0][1]]
     return names, [
-        (f"{path.name}:{line}", [cell.strip() or None for cell in cells])
+        (f"{escaped(path.name)}:{line}", [cell.strip() or None for cell in cells])
         for line, cells in lines[1:]
     ]
 
@@ -172,23 +172,24 @@ def _parquet_rows(path: Path) -> tuple[list[str], Cells]:
     import pyarrow
     from pyarrow import parquet
 
-    with _decoding(path, "a Parquet table"):
+    # pyarrow opens no path that is not UTF-8
+    with _decoding(path, "a Parquet table"), path.open("rb") as file:
         # a file that holds checksums of its pages is verified
-        table = parquet.read_table(path, page_checksum_verification=True)
+        table = parquet.read_table(file, page_checksum_verification=True)
         names = list(table.column_names)  # decodes them
         for name, kind in zip(names, table.schema.types, strict=True):
             if pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind):
                 raise DataError(
                     f"{path}: the column {name!r} holds bytes; expected text or numbers"
                 )
-        columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
+        columns = [[cell_text(value) for value in column.to_pylist()] for column in table.columns]
     return names, [
-        (f"{path.name}, row {row}", cells)
+        (f"{escaped(path.name)}, row {row}", cells)
         for row, cells in enumerate(zip(*columns, strict=True), start=1)
     ]
 
 
-def _text(value: object) -> str | None:
+def cell_text(value: object) -> str | None:
     """Return the text of a cell as in CSV."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None

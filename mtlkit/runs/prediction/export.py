@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from mtlkit.atomic_files import write_file
+from mtlkit.atomic_files import require_utf8, write_file
 from mtlkit.errors import DataError, error_text
 from mtlkit.evaluators.task_scores import at_least_float32
 from mtlkit.features.inputs import Batch, InputSpec
+from mtlkit.features.nodes import NodeFeatures
 from mtlkit.model import MultiTaskModel
 from mtlkit.ops.dispatch.choice import use
 from mtlkit.recipe_io.dump import plain
@@ -70,12 +71,19 @@ def export_model(model: SavedModel, path: Path, license: str | None = None) -> E
     of each task, and includes the normalization of `Data`. Outputs are compared with the network's
     on random inputs. The metadata has the recipe, inputs, targets and the preprocessing of a table.
 
-    Raises `DataError` if the network cannot be exported or outputs differ; no file is written then.
+    Raises `DataError` if the network cannot be exported, such as one of graphs with features of
+    nodes, or if outputs differ, and `RunError` if `path` is not UTF-8; no file is written then.
     """
     writers = {".onnx": _onnx, ".pt2": _program, ".safetensors": _weights}
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise DataError(f"{path}: expected a name that ends in {', '.join(writers)}")
+    if writer is not _weights and isinstance(model.network.router.features, NodeFeatures):
+        raise DataError(
+            f"{path}: not written: got features of nodes, which have no dimension of samples, "
+            f"expected a network of padded inputs; write its weights to a file .safetensors"
+        )
+    require_utf8(path)
     differences = writer(model, path)
     card = path.with_suffix(".md")
     write_file(card, model_card(model, path, differences, license).encode())

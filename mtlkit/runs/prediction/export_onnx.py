@@ -1,5 +1,6 @@
 """Write a module as an ONNX graph for any batch size, compared with PyTorch before it is kept."""
 
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,7 @@ import attrs
 import torch
 from torch import Tensor, nn
 
-from mtlkit.atomic_files import disk_errors, replaced_file
+from mtlkit.atomic_files import disk_errors, replaced_file, require_utf8
 from mtlkit.errors import DataError, MissingExtraError, error_text
 from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.ops.dispatch.choice import use
@@ -47,6 +48,7 @@ def write_onnx(
     more than `TOLERANCE`; no file is written then.
     """
     onnx, runtime = _import_onnx()
+    require_utf8(path)
     differences: dict[str, float] = {}
     with disk_errors(path), replaced_file(path) as partial:
         proto = program_of(graph, path).model_proto
@@ -111,10 +113,12 @@ def program_of(graph: OnnxGraph, path: Path) -> "torch.onnx.ONNXProgram":
     names = [graph.input] if isinstance(graph.example, Tensor) else list(graph.example)
     example = map_batch(torch.clone, graph.example)
     try:
-        with torch.no_grad(), use(**graph.implementations):
+        with torch.no_grad(), use(**graph.implementations), warnings.catch_warnings():
+            # several inputs have the dimension of samples, as stated
+            warnings.filterwarnings("ignore", message="# The axis name: N will not be used")
             program = torch.onnx.export(
                 graph.module,
-                (example,),
+                (example, {}),  # torch takes a mapping at the end as keyword arguments
                 dynamo=True,
                 input_names=names,
                 output_names=list(graph.outputs),

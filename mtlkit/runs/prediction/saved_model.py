@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import cattrs
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from mtlkit.runs.storage.changes import require_recipe
 from mtlkit.runs.storage.data_fingerprint import Fingerprint
 from mtlkit.runs.storage.folder import RunFolder, read_json, write_json
 from mtlkit.targets.base import Target
-from mtlkit.training.checkpoint import tensor_bytes, tensors_of
+from mtlkit.training.checkpoint import tensor_bytes
 
 
 @contextmanager
@@ -109,9 +110,9 @@ def _input(values: dict[str, Any]) -> InputSpec:
     return cattrs.structure(values, InputSpec)
 
 
-def save_model(folder: RunFolder, model: MultiTaskModel) -> str:
-    """Write the weights of `model`, whole or not at all, and return the file's checksum."""
-    content = tensor_bytes(tensors_of(model))
+def save_model(folder: RunFolder, tensors: Mapping[str, Tensor]) -> str:
+    """Write the `tensors` of a model, whole or not at all, and return the file's checksum."""
+    content = tensor_bytes(tensors)
     write_file(folder.model, content)
     return checksum([content])
 
@@ -153,4 +154,5 @@ def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTask
         model.load_state_dict(weights)
     except RuntimeError as cause:
         raise RunError(f"{folder.model}: does not fit the run's recipe: {cause}") from cause
-    return model.eval()
+    # the format of training: convolutions round differently in another one
+    return model.to(memory_format=torch.channels_last).eval()

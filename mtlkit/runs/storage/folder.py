@@ -16,6 +16,7 @@ from mtlkit.atomic_files import (
     disk_errors,
     make_folder,
     remove_partial,
+    require_utf8,
     write_file,
 )
 from mtlkit.checksums import sealed, unsealed
@@ -179,6 +180,7 @@ def is_finished(folder: RunFolder) -> bool:
 def open_run(path: Path) -> RunFolder:
     """Return the folder of the run at `path`; raise `RunError` if there is none."""
     folder = RunFolder(path)
+    require_utf8(path)
     if not folder.recipe.is_file():
         raise RunError(f"{path}: holds no run: there is no {folder.recipe.name} in it")
     return folder

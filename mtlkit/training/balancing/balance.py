@@ -26,7 +26,6 @@ from mtlkit.training.balancing.requirements import (
     require_location,
     require_same_tasks,
     require_samples,
-    require_scalable,
     require_separation,
     require_synchronizable,
     shared_at,
@@ -177,7 +176,6 @@ class Balance(nn.Module):
         reader = self._reader(passes, ranks)
         update = reader.update(losses, features, counts)
         if scaler is not None and scaler.is_enabled():
-            require_scalable(step, passes.shared)
             passes.scale = scaler.scale(update.info.counts.new_ones(()))
         require_synchronizable(update.parts, self._model[0], ranks)
         decision = self._decide(step, update, draws, reader, lr or 0.0)

@@ -12,6 +12,7 @@ from mtlkit.training.balancing.parts import LoopUpdate
 from mtlkit.training.balancing.passes import unreduced
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.finite_checks import negative_losses
+from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.step import StepResult, TaskWeights, WeightingStep
 from mtlkit.weightings.kinds import WeightingModule
 
@@ -42,9 +43,9 @@ def differentiate(
             with nullcontext() if last else unreduced(model):
                 result = step(part, update.info, decision)
                 if backward is not None:
-                    backward(result.total)
+                    backward(result.differentiated)
                 else:
-                    torch.autograd.backward(result.total if scale is None else result.total * scale)
+                    torch.autograd.backward(scaled(result.differentiated, scale))
             results.append(result.detached())
     if scale is not None and not all(result.total.isfinite() for result in results):
         for buffer, before in zip(buffers, kept, strict=True):

@@ -12,6 +12,7 @@ from mtlkit.training.balancing.leaves import leaves_of
 from mtlkit.training.gradients.batch import Part, UpdateInfo
 from mtlkit.training.gradients.ends import Ends
 from mtlkit.training.gradients.forward_pass import ForwardPass, PassLosses
+from mtlkit.training.gradients.loss_scale import scaled, unscaled
 from mtlkit.training.gradients.surrogate import surrogate_loss
 from mtlkit.training.gradients.task_gradients import TaskGradients
 from mtlkit.weightings.kinds import StepLosses
@@ -40,12 +41,14 @@ class LoopPart(Part):
 class LossEnds(Ends):
     """The losses themselves as ends, for gradients at the `shared` parameters without features.
 
-    A row (T,) holds the factor of each loss. `slopes` are gradients of mean losses at `tensors`.
+    A row (T,) holds the factor of each loss. `slopes` are gradients of mean losses at `tensors`,
+    times the loss `scale`.
     """
 
     indices: Sequence[int]
     slopes: Sequence[Tensor]
     shared: Sequence[nn.Parameter]
+    scale: Tensor | None
 
     def surrogate(self, direction: Tensor) -> Tensor:
         factors = direction.unbind()
@@ -53,7 +56,7 @@ class LossEnds(Ends):
         gradients = torch.autograd.grad(
             self.tensors, self.shared, parts, retain_graph=True, allow_unused=True
         )
-        return surrogate_loss(self.shared, gradients)
+        return surrogate_loss(self.shared, unscaled(gradients, self.scale))
 
     def attached(self, rows: Tensor) -> tuple[Sequence[Tensor], Sequence[Gradients]]:
         parts: list[list[Tensor | None]] = [[None] * len(self.tensors) for _ in range(len(rows))]
@@ -66,13 +69,12 @@ class LossEnds(Ends):
 class LoopGradients(TaskGradients):
     """Task gradients of the losses `values`, which also depend on the shared network.
 
-    `leaves` returns the parameters behind the ends. Gradients are computed of losses times `scale`.
+    `leaves` returns the parameters behind the ends.
     """
 
     values: Sequence[Tensor] = ()
     indices: Sequence[int] = ()
     leaves: Callable[[], list[Tensor]] = list
-    scale: Tensor | None = None
 
     def weighted_heads(self, weights: Tensor) -> Tensor:
         value = super().weighted_heads(weights).detach()
@@ -85,12 +87,10 @@ class LoopGradients(TaskGradients):
 class LoopPass(ForwardPass[LoopPart]):
     """Read losses and their gradients from the graph of a user's loop.
 
-    `shared` are the parameters of the location, if it is one of parameters. `scale` is the loss
-    scale of fp16, or None.
+    `shared` are the parameters of the location, if it is one of parameters.
     """
 
     shared: Sequence[nn.Parameter] = ()
-    scale: Tensor | None = None
 
     def losses(self, part: LoopPart, update: UpdateInfo) -> PassLosses:
         return PassLosses(part.losses(part.read(), update))
@@ -112,13 +112,16 @@ class LoopPass(ForwardPass[LoopPart]):
             ends = Ends(given.features)
             rows, behind, at_heads = self._at_features(given, by_value, heads=heads)
         else:
-            broad = [s.expand_as(v) for s, v in zip(by_value, values, strict=True)]
-            ends = LossEnds(tuple(values), tuple(given.values), broad, self.shared)
+            broad = [
+                scaled(slope, self.scale).expand_as(value)
+                for slope, value in zip(by_value, values, strict=True)
+            ]
+            ends = LossEnds(tuple(values), tuple(given.values), broad, self.shared, self.scale)
             rows = torch.eye(len(given.terms), device=given.first.device)
             behind = leaves() if heads else []
-            at_heads = _gradients(values, behind, by_value, None)
+            at_heads = _gradients(values, behind, by_value, self.scale)
         return LoopGradients(
-            ends, losses, rows, behind, at_heads, values, tuple(given.values), leaves, self.scale
+            ends, losses, rows, behind, at_heads, self.scale, values, tuple(given.values), leaves
         )
 
     def _at_features(
@@ -152,13 +155,12 @@ def _gradients(
     """Return the gradient at `inputs` of the sum of each of `values` times its slope."""
     if not inputs:
         return []
-    if scale is not None:
-        slopes = [slope * scale for slope in slopes]
-    outer = [s.to(v.dtype).expand_as(v) for s, v in zip(slopes, values, strict=True)]
+    outer = [
+        scaled(slope, scale).to(value.dtype).expand_as(value)
+        for slope, value in zip(slopes, values, strict=True)
+    ]
     gradients = torch.autograd.grad(values, inputs, outer, retain_graph=True, allow_unused=True)
-    if scale is None:
-        return gradients
-    return [None if g is None else g.float() / scale for g in gradients]
+    return unscaled(gradients, scale)
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mtlkit.training.balancing.loop_pass import LoopPart
+from mtlkit.training.devices.recomputed import RestoredBuffers
 
 
 def rehearsed(parts: Sequence[LoopPart], model: nn.Module | None) -> Iterator[LoopPart]:
@@ -28,7 +29,7 @@ def drawn(parts: Sequence[LoopPart], model: nn.Module | None) -> Iterator[LoopPa
 @contextmanager
 def extra(model: nn.Module | None) -> Iterator[None]:
     """Restore the buffers of `model` on exit; DDP around it reduces no gradients."""
-    with _restored_buffers(model), unreduced(model):
+    with RestoredBuffers(*([] if model is None else [model])), unreduced(model):
         yield
 
 
@@ -41,19 +42,3 @@ def _devices() -> list[int]:
     # a process without CUDA tensors must not initialize CUDA
     initialized = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     return [torch.cuda.current_device()] if initialized else []
-
-
-@contextmanager
-def _restored_buffers(model: nn.Module | None) -> Iterator[None]:
-    """Replace the buffers by copies, since a graph that is alive may hold the originals."""
-    modules = [] if model is None else list(model.modules())
-    kept = [dict(module.named_buffers(recurse=False)) for module in modules]
-    for module, buffers in zip(modules, kept, strict=True):
-        for name, buffer in buffers.items():
-            setattr(module, name, buffer.clone())
-    try:
-        yield
-    finally:
-        for module, buffers in zip(modules, kept, strict=True):
-            for name, buffer in buffers.items():
-                setattr(module, name, buffer)

@@ -136,15 +136,6 @@ def require_synchronizable(
         )
 
 
-def require_scalable(step: WeightingStep, shared: Sequence[nn.Parameter]) -> None:
-    """Refuse a loss scale with gradients at parameters, which are not scaled."""
-    if step.reads_gradients and shared:
-        raise AssemblyError(
-            "balance.backward: got a `scaler` and `shared`, expected one of them, since gradients "
-            "at parameters are not scaled; pass `features` only, or train in bf16"
-        )
-
-
 def require_gradients(config: Weighting, given: GivenLosses) -> None:
     """Refuse losses, and features at which gradients are taken, without a graph."""
     for index, value in given.values.items():

@@ -9,7 +9,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.dataset import Split
+from mtlkit.data.blocks import Blocks, permutation
+from mtlkit.data.dataset import Mixture, Split
 from mtlkit.errors import AssemblyError
 from mtlkit.grouped_batches import TASK, GroupedBatches
 from mtlkit.recipe import Recipe
@@ -85,7 +86,7 @@ class Order(ABC):
 
 
 class JointOrder(Order):
-    """All `samples` once an epoch, in updates of at most `batch`.
+    """All `samples` once an epoch, in updates of at most `batch`; in a block order with `blocks`.
 
     The sizes of the updates of an epoch differ by at most one sample: 130 samples in batches of 64
     are updates of 44, 43 and 43. A small last batch would be a noisy update, and batch norm fails
@@ -95,26 +96,35 @@ class JointOrder(Order):
     [[2, 1], [0]]
     """
 
-    def __init__(self, samples: int, batch: int, *, seed: int) -> None:
+    def __init__(
+        self, samples: int, batch: int, *, seed: int, blocks: Blocks | None = None
+    ) -> None:
         if samples == 0:
             raise AssemblyError("the training split is empty; expected one sample or more")
         self.per_epoch = _passes(samples, batch)
         self.smallest = self.smallest_group = samples // self.per_epoch
-        self.samples, self.seed = samples, seed
+        self.samples, self.seed, self.blocks = samples, seed, blocks
 
     def updates(self, epoch: int) -> Sequence[Drawn]:
-        order = torch.randperm(self.samples, generator=key_generator(self.seed, "order", epoch))
+        generator = key_generator(self.seed, "order", epoch)
+        order = permutation(self.samples, self.blocks, generator)
         return [Drawn(part) for part in order.tensor_split(self.per_epoch)]
 
 
 @attrs.frozen(eq=False)
 class Group:
-    """Indices (N,) of a group's samples, with `batches` of at most `size` of them in an epoch."""
+    """Indices (N,) of a group's samples, with `batches` of at most `size` of them in an epoch.
+
+    With `blocks` of these samples, each pass has a block order. The batches of an `exact` group all
+    have `size` samples, so that the last one may begin another pass.
+    """
 
     name: str
     samples: Tensor
     size: int
     batches: int
+    blocks: Blocks | None = None
+    exact: bool = False
 
     @property
     def smallest(self) -> int:
@@ -123,7 +133,7 @@ class Group:
 
     @property
     def _one_pass(self) -> bool:
-        return _passes(len(self.samples), self.size) == self.batches
+        return not self.exact and _passes(len(self.samples), self.size) == self.batches
 
     def drawn(self, number: int, seed: int, epoch: int) -> list[Drawn]:
         """Return the batches of `epoch`, for the group `number`.
@@ -134,7 +144,7 @@ class Group:
         count = len(self.samples)
         total = count if self._one_pass else self.size * self.batches
         orders = [
-            torch.randperm(count, generator=key_generator(seed, "order", epoch, self.name, turn))
+            permutation(count, self.blocks, key_generator(seed, "order", epoch, self.name, turn))
             for turn in range(_passes(total, count))
         ]
         places = torch.arange(total)
@@ -185,8 +195,11 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
     Raises `AssemblyError` if the settings of its batches do not fit the data.
     """
     batches, batch = recipe.train.batches, recipe.train.batch
+    exact = False
     if not isinstance(batches, GroupedBatches):
-        return JointOrder(len(train), batch, seed=recipe.seed)
+        if train.mixture is None:
+            return JointOrder(len(train), batch, seed=recipe.seed, blocks=train.blocks)
+        batches, exact = _of_mixture(train.mixture, train, batch), True
     members = _by_task(recipe, train) if batches.per == TASK else _by_class(train, batches.per)
     for option, message in batches.misnamed(tuple(members)):
         raise AssemblyError(f"train.batches.{option}: {message}")
@@ -199,9 +212,22 @@ def batch_order(recipe: Recipe, train: Split) -> Order:
         sizes = dict(batches.sizes) or _divided("train.batch", batch, ratios)
         needed = [_passes(counts[name], sizes[name]) for name in members]
         updates = dict.fromkeys(members, _epoch(batches, needed))
-    groups = [Group(name, members[name], sizes[name], updates[name]) for name in members]
+    groups = []
+    for name, samples in members.items():
+        blocks = train.blocks and train.blocks.at(samples)
+        groups.append(Group(name, samples, sizes[name], updates[name], blocks, exact))
     kind = AlternatingOrder if batches.alternate else GroupedOrder
     return kind(groups, seed=recipe.seed)
+
+
+def _of_mixture(mixture: Mixture, train: Split, batch: int) -> GroupedBatches:
+    """Return the batches that draw the sources of a mixture in its ratios."""
+    batches = GroupedBatches(per=mixture.label, ratios=mixture.ratios)
+    if mixture.epoch in ("longest", "shortest"):
+        return attrs.evolve(batches, epoch=mixture.epoch)
+    counts = {name: len(samples) for name, samples in _by_class(train, mixture.label).items()}
+    sizes = _divided("train.batch", batch, _ratios(batches, counts))
+    return attrs.evolve(batches, epoch=_passes(counts[mixture.epoch], sizes[mixture.epoch]))
 
 
 def _by_task(recipe: Recipe, train: Split) -> dict[str, Tensor]:

@@ -30,7 +30,13 @@ def chosen_device(name: str) -> torch.device:
         )
     if kind == "mps":
         return torch.device("mps")
-    return torch.device(kind, _index(name, kind, index))
+    number = _index(name, kind, index)
+    if kind == "xpu" and not torch.xpu.get_device_properties(number).has_fp64:
+        raise RunError(
+            f"train.device: got {name!r}, which has no float64, in which sums over gradients are "
+            f"computed; use `device: cpu`"
+        )
+    return torch.device(kind, number)
 
 
 _LABELS = {"cuda": "CUDA", "xpu": "XPU", "mps": "MPS"}

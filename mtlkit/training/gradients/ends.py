@@ -23,15 +23,18 @@ class Ends:
     def attached(self, rows: Tensor) -> tuple[Sequence[Tensor], Sequence[Sequence[Tensor | None]]]:
         """Return the ends that depend on trained parameters, and each row's part at each of them.
 
-        A part is None if the gradient there is zero.
+        A part has the dtype of its end, and is None if the gradient there is zero.
         """
         pairs = [self._attached(row) for row in rows]
-        return pairs[0][0], [parts for _, parts in pairs]
+        ends = pairs[0][0]
+        return ends, [
+            [p.to(end.dtype) for p, end in zip(parts, ends, strict=True)] for _, parts in pairs
+        ]
 
     def _attached(self, row: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         parts = torch.split(row, [end.numel() for end in self.tensors])
         pairs = [
-            (end, part.view_as(end).to(end.dtype))
+            (end, part.view_as(end))
             for end, part in zip(self.tensors, parts, strict=True)
             if end.requires_grad
         ]

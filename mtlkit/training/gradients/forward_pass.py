@@ -13,6 +13,7 @@ from mtlkit.model import MultiTaskModel
 from mtlkit.routers.base import Features
 from mtlkit.training.gradients.batch import MicroBatch, Part, UpdateInfo
 from mtlkit.training.gradients.features import detach_features, ends_of
+from mtlkit.training.gradients.loss_scale import scaled, unscaled
 from mtlkit.training.gradients.shared_parameters import shared_parameters
 from mtlkit.training.gradients.task_gradients import TaskGradients
 from mtlkit.weightings.kinds import StepLosses
@@ -32,7 +33,13 @@ class PassLosses:
 
 
 class ForwardPass(ABC, Generic[P]):
-    """Compute losses, and their gradients at the features; `autocast` is the context of both."""
+    """Compute losses, and their gradients at the features; `autocast` is the context of both.
+
+    `scale` is the loss scale of fp16 training. Gradients are computed of losses times the scale,
+    and returned without it.
+    """
+
+    scale: Tensor | None = None
 
     def __init__(self, autocast: Autocast = nullcontext) -> None:
         self.autocast = autocast
@@ -75,8 +82,12 @@ class ModelPass(ForwardPass[MicroBatch]):
             detached = detach_features(features, self.model.tasks)
             losses = self._losses_at(detached.features, part, update)
         # outside of autocast: in bf16 nearly parallel gradients would become parallel
-        rows, at_heads = detached.jacobian(losses.mean, self.model.tasks, behind)
-        return TaskGradients(detached, losses, rows, behind, at_heads)
+        mean = losses.mean
+        rows, at_heads = detached.jacobian(scaled(mean, self.scale), self.model.tasks, behind)
+        if self.scale is not None:
+            rows /= self.scale
+        at_heads = unscaled(at_heads, self.scale)
+        return TaskGradients(detached, losses, rows, behind, at_heads, self.scale, mean=mean)
 
     def _losses_at(self, features: Features, part: MicroBatch, update: UpdateInfo) -> StepLosses:
         return self.model.losses_at(

@@ -5,6 +5,7 @@ features, and those of the heads themselves if these are unweighted. A surrogate
 weighted gradient into the backbone.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -61,7 +62,9 @@ class GradientStep(WeightingStep):
         at_heads = weights if decision.heads is None else decision.heads
         heads = gradients.weighted_heads if self.weights_heads else gradients.unweighted_heads
         gramian = None if decision.gramian is None else decision.gramian * part.fraction
-        return StepResult(shared + heads(at_heads), losses.weighted.detach(), weights, gramian)
+        return StepResult(
+            shared + heads(at_heads), losses.to_log, weights, gramian, decision.overflow
+        )
 
     def stream(self, rehearsal: Rehearsal) -> GradientStream:
         """Return the gradients of a draw, computed as they are read."""
@@ -82,6 +85,10 @@ class GradientStep(WeightingStep):
         with torch.no_grad():
             return update.scatter(self.weighting.head_weights(update.stats(losses)))
 
+    def overflows(self, gradients: Tensor) -> bool:
+        """Return whether scaled gradients over all ranks are not finite; waits for the device."""
+        return self.passes.scale is not None and not bool(gradients.isfinite().all())
+
     @abstractmethod
     def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
         """Return the decision from the gradients of an update that is one draw."""
@@ -95,6 +102,8 @@ class GramianStep(GradientStep):
     def decide_by(self, stream: GradientStream, update: UpdateInfo) -> TaskWeights:
         gramian = self.source.gramian(stream)
         losses = self.ranks.sum(stream.losses)
+        if self.overflows(gramian):
+            return skipped(losses)
         weights = weigh(self.weighting, gramian, losses, update)
         return TaskWeights(
             weights=weights, heads=self.head_weights(losses, update), gramian=gramian
@@ -113,6 +122,8 @@ class JacobianStep(GradientStep):
         if reads_features:
             rows, features = rows[:-1], rows[-1]
         losses = self.ranks.sum(stream.losses)
+        if self.overflows(rows):
+            return skipped(losses)
         stats = attrs.evolve(update.stats(losses), features=features)
         with torch.no_grad():
             result = self.weighting(update.present(rows), stats)
@@ -147,10 +158,13 @@ class _DrawsStep(GramianStep):
     ) -> TaskWeights:
         """Return the decision from two draws; `rehearsed` are those that are not differentiated."""
         crossed = gramian_of(first.jacobian, second.jacobian)
+        losses = [losses for draw in rehearsed for losses in draw.per_sample]
+        if self.overflows(crossed):
+            return attrs.evolve(skipped(first.losses), rehearsed=losses)
         return TaskWeights(
             weights=weigh(self.weighting, crossed, first.losses, update),
             gramian=gramian_of(first.jacobian) if update.watch else None,
-            rehearsed=[losses for draw in rehearsed for losses in draw.per_sample],
+            rehearsed=losses,
         )
 
 
@@ -175,9 +189,16 @@ class LookaheadStep(_DrawsStep):
     def decide(self, rehearse: Rehearse, update: UpdateInfo, rate: float) -> TaskWeights:
         first = self.draw(rehearse(0))
         along = self.weighting.current_weights(update.indices) @ update.present(first.jacobian)
+        if self.overflows(along):
+            along = torch.zeros_like(along)  # the update is skipped
         with moved(self.source.parameters, -rate * along):
             second = self.draw(rehearse(1))
         return self.decide_by_draws(first, second, [second], update)
+
+
+def skipped(losses: Tensor) -> TaskWeights:
+    """Return the decision for an update whose gradients overflow, from the mean `losses` (T,)."""
+    return TaskWeights(weights=torch.zeros_like(losses), overflow=True)
 
 
 def weigh(
@@ -189,7 +210,13 @@ def weigh(
     """
     indices = update.indices
     present = gramian if update.complete else gramian[indices][:, indices]
-    finite = (present.sum() + losses.sum()).isfinite()
+    total = present.sum() + losses.sum()
+    if total.device.type == "cpu":
+        if not math.isfinite(total.item()):
+            return update.scatter(torch.full_like(present[0], torch.nan))
+        with torch.no_grad():
+            return update.scatter(weighting(present, update.stats(losses)))
+    finite = total.isfinite()  # stays on the device, which avoids a sync
     with torch.no_grad():
         weights = weighting(torch.where(finite, present, 0.0), update.stats(losses))
     return update.scatter(torch.where(finite, weights, torch.nan))

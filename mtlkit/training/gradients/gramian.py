@@ -5,19 +5,25 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mtlkit.training.gradients.loss_scale import scaled
+
 COLUMNS = 2**14
 """Number of columns of a Jacobian multiplied at once, so that a block fits into the cache."""
 
 
-def gradients_at(points: Sequence[Tensor], losses: Tensor) -> Tensor:
-    """Return the gradient of each loss (T,) at `points`, (T, P) in float32; keeps the graph."""
+def gradients_at(points: Sequence[Tensor], losses: Tensor, scale: Tensor | None = None) -> Tensor:
+    """Return the gradient of each loss (T,) at `points`, (T, P) in float32; keeps the graph.
+
+    It is computed of the loss times `scale`, if there is one.
+    """
     rows = []
-    for loss in losses.unbind():
+    for loss in scaled(losses, scale).unbind():
         parts = torch.autograd.grad(
             loss, points, retain_graph=True, allow_unused=True, materialize_grads=True
         )
         rows.append(torch.cat([part.float().flatten() for part in parts]))
-    return torch.stack(rows)
+    rows = torch.stack(rows)
+    return rows if scale is None else rows / scale
 
 
 def gramian_of(jacobian: Tensor, other: Tensor | None = None) -> Tensor:

@@ -17,10 +17,15 @@ from mtlkit.errors import AssemblyError
 from mtlkit.routers.base import RouterModule
 from mtlkit.training.devices.ranks import Ranks
 from mtlkit.training.gradients.gramian import gramian_of
+from mtlkit.training.gradients.loss_scale import scaled
 from mtlkit.training.gradients.segment_gramian import segment_gramian, segments_of
 from mtlkit.training.gradients.shared_parameters import last_layer, shared_parameters
 from mtlkit.training.gradients.surrogate import surrogate_loss
-from mtlkit.training.gradients.task_gradients import GradientStream, TaskGradients
+from mtlkit.training.gradients.task_gradients import (
+    GradientStream,
+    TaskGradients,
+    sum_of_parts,
+)
 from mtlkit.weightings.base import GradientLocation
 
 
@@ -75,7 +80,7 @@ class FeatureSource(GradientSource):
 
     def gramian(self, stream: GradientStream) -> Tensor:
         parts = [gramian_of(rows) for rows in map(_rows, stream)]
-        return self.ranks.sum(torch.stack(parts).sum(dim=0))
+        return self.ranks.sum(sum_of_parts(parts))
 
     def jacobian(self, stream: GradientStream) -> Jacobian:
         parts = list(map(_rows, stream))
@@ -109,8 +114,10 @@ class ParameterSource(GradientSource):
         if len(stream) > 1:
             return gramian_of(self.jacobian(stream).rows)
         [gradients] = stream
-        ends, parts = gradients.ends.attached(gradients.rows)
-        return segment_gramian(segments_of(ends, self.parameters), parts, self.ranks.sum)
+        ends, parts = gradients.ends.attached(scaled(gradients.rows, gradients.scale))
+        segments = segments_of(ends, self.parameters)
+        gramian = segment_gramian(segments, parts, self.ranks.sum)
+        return gramian if gradients.scale is None else gramian / gradients.scale.double().square()
 
     def jacobian(self, stream: GradientStream) -> Jacobian:
         parts = map(self._rows, stream)
@@ -127,7 +134,7 @@ class ParameterSource(GradientSource):
         """Return the gradients (T, P) of one micro-batch."""
         size = sum(p.numel() for p in self.parameters)
         rows = gradients.rows.new_zeros(len(gradients.rows), size)
-        ends, parts = gradients.ends.attached(gradients.rows)
+        ends, parts = gradients.ends.attached(scaled(gradients.rows, gradients.scale))
         for row, part in zip(rows, parts, strict=True):
             pairs = [(end, p) for end, p in zip(ends, part, strict=True) if p is not None]
             if not pairs:
@@ -137,6 +144,8 @@ class ParameterSource(GradientSource):
                 retain_graph=True, allow_unused=True, materialize_grads=True,
             )  # fmt: skip
             torch.cat([piece.float().flatten() for piece in pieces], out=row)
+        if gradients.scale is not None:
+            rows /= gradients.scale
         return rows
 
 

@@ -21,21 +21,27 @@ from mtlkit.weightings.kinds import StepLosses, UpdateStats, WeightingModule
 
 @attrs.frozen(eq=False)
 class StepResult:
-    """Result of a training step: the scalar to differentiate and detached values to log.
+    """Result of a training step: the `total` to differentiate and detached values to log.
 
     `per_sample` (T, N) are the losses of each sample times their weights, and `weights` (T,) are
     those of the terms; `gramian` (T, T) is this part's fraction of the tasks' Gramian, if it was
-    computed.
+    computed. `overflow` is true if the update is to be skipped: see `TaskWeights`.
     """
 
     total: Tensor
     per_sample: Tensor
     weights: Tensor
     gramian: Tensor | None = None
+    overflow: bool = False
 
     def times(self, factor: float) -> "StepResult":
         """Return the result with the scalar multiplied by `factor`."""
         return attrs.evolve(self, total=self.total * factor)
+
+    @property
+    def differentiated(self) -> Tensor:
+        """The scalar to differentiate; after an overflow its gradients are NaN, for the scaler."""
+        return self.total * torch.nan if self.overflow else self.total
 
     def detached(self) -> "StepResult":
         """Return the result without the graph of its scalar."""
@@ -49,7 +55,8 @@ class TaskWeights:
     `summary` is the sum over the update that a weighting of losses requested. `weights` (T,) are
     those of the terms, and `heads` (T,) those of the heads' losses if they differ. `parts` are the
     parts of a direction, one per micro-batch of this rank. `gramian` (T, T) is logged, as are the
-    `rehearsed` losses (T, N) of draws that are not differentiated.
+    `rehearsed` losses (T, N) of draws that are not differentiated. `overflow` is true if the tasks'
+    gradients exceed the range of float16: the weighting has not seen them, and the weights are 0.
     """
 
     summary: Tensor | None = None
@@ -58,6 +65,7 @@ class TaskWeights:
     parts: Sequence[Tensor] = ()
     gramian: Tensor | None = None
     rehearsed: Sequence[Tensor] = ()
+    overflow: bool = False
 
 
 class WeightingStep(ABC):

@@ -5,18 +5,22 @@
     python benchmarks/demonstrate.py --table
 
 The test metrics of each run, and those of the baseline of `baselines.py` on the same split, are
-written to `benchmarks/results/NAME.json`; `--table` prints them as the table of the docs page.
+written to `benchmarks/results/NAME.json` after each run. Runs that are there are not repeated:
+delete the file to measure a changed recipe. `--table` prints all as the table of the docs page.
 """
 
 import argparse
 import json
 import tempfile
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 
 import click
 from baselines import BASELINES
+from mtlkit_benchmarks.office_caltech import DOMAINS
+from mtlkit_benchmarks.qm9 import UNITS
 
 from mtlkit import fit, load_catalog, load_recipe
 from mtlkit.data import Loading
@@ -25,7 +29,13 @@ RECIPES = Path(__file__).parents[1] / "mtlkit_benchmarks" / "recipes"
 RESULTS = Path(__file__).parent / "results"
 WEIGHTINGS = ("equal", "cagrad")
 SEEDS = (0, 1)
+PARTS = {"utkface": ("data.complete=false",)}
+"""Settings for the parts of data sets that the results were measured on."""
+
 HEADLINES = {
+    "camvid": ("classes/mean-iou", "edges/f1", "presence/auroc"),
+    "officecaltech10": tuple(f"{domain}/accuracy" for domain in DOMAINS),
+    "qm9": ("mean/r2", *(f"{target}/mae" for target in UNITS)),
     "scenes": ("classes/mean-iou", "depth/mae", "normals/angle-mean"),
     "tox21": ("mean/auroc",),
     "utkface": ("age/mae", "gender/accuracy", "race/accuracy"),
@@ -34,26 +44,35 @@ HEADLINES = {
 
 
 def demonstrate(name: str, folder: Path | None) -> None:
-    """Run all weightings and seeds of the recipe `name`, and write the results."""
+    """Run the weightings and seeds of the recipe `name` that have no result, and store each."""
     catalog = load_catalog()
-    runs = []
-    where = [] if folder is None else [f"data.folder={folder.resolve()}", "data.complete=false"]
-    for weighting in WEIGHTINGS:
-        for seed in SEEDS:
-            settings = [*where, f"weighting={weighting}", f"seed={seed}"]
-            recipe = load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
-            with tempfile.TemporaryDirectory() as out:
-                run = fit(recipe, Path(out) / "run", catalog=catalog, quiet=True)
-                metrics = of_test(run.metrics)
-                seconds = json.loads((run.path / "status.json").read_text())["seconds"]
-            runs.append({"weighting": weighting, "seed": seed, "seconds": round(seconds),
-                         "metrics": metrics})  # fmt: skip
-            click.echo(f"{weighting} {seed} {[metrics[key] for key in HEADLINES[name]]}")
-    baseline = rounded(BASELINES[name](recipe.data.load(Loading())))
-    click.echo(f"baseline {baseline}")
-    result = {"runs": runs, "baseline": baseline}
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    where = [] if folder is None else [f"data.folder={folder.resolve()}", *PARTS.get(name, ())]
+    recipe = load_recipe(RECIPES / f"{name}.yaml", catalog, where)
+    path = RESULTS / f"{name}.json"
+    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"runs": []}
+    done = {(run["weighting"], run["seed"]) for run in result["runs"]}
+    if "baseline" not in result:
+        result["baseline"] = rounded(BASELINES[name](recipe.data.load(Loading())))
+        write(path, result)
+    click.echo(f"baseline {result['baseline']}")
+    for weighting, seed in product(WEIGHTINGS, SEEDS):
+        if (weighting, seed) in done:
+            continue
+        settings = [*where, f"weighting={weighting}", f"seed={seed}"]
+        recipe = load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
+        with tempfile.TemporaryDirectory() as out:
+            run = fit(recipe, Path(out) / "run", catalog=catalog, quiet=True)
+            metrics = of_test(run.metrics)
+            seconds = json.loads((run.path / "status.json").read_text())["seconds"]
+        result["runs"].append({"weighting": weighting, "seed": seed, "seconds": round(seconds),
+                               "metrics": metrics})  # fmt: skip
+        write(path, result)
+        click.echo(f"{weighting} {seed} {[metrics[key] for key in HEADLINES[name]]}")
+
+
+def write(path: Path, result: Mapping[str, object]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def of_test(metrics: Mapping[str, float]) -> dict[str, float]:

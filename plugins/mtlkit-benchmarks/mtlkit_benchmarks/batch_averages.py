@@ -39,9 +39,9 @@ class BatchAverages(Evaluator):
         errors: dict[str, list[dict[str, float]]] = {}
         for outputs, targets in grouped(trained, self.batch):
             for task in trained.tasks:
-                found = batch_errors(trained.tasks[task], outputs[task], targets[task])
-                if found:
-                    errors.setdefault(task, []).append(found)
+                measured = batch_errors(trained.tasks[task], outputs[task], targets[task])
+                if measured:
+                    errors.setdefault(task, []).append(measured)
         metrics = {
             f"{self.prefix}/{task}/{name}-batch{self.batch}": sum(b[name] for b in values)
             / len(values)

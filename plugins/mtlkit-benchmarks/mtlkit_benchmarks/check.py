@@ -15,10 +15,10 @@ def check_tree(name: str, folder: Path, *, complete: bool = True) -> tuple[list[
     layout = source.layout()
     lines, missing = [f"{layout.title} in {folder}"], []
     for part in layout.parts:
-        pattern, found = part.found(folder) if folder.is_dir() else (part.pattern, 0)
+        pattern, count = part.found(folder) if folder.is_dir() else (part.pattern, 0)
         fault = part.fault(folder, complete=complete) if folder.is_dir() else "no such folder"
-        state = "there  " if fault is None else "missing" if not found else "partly "
-        lines.append(f"  {state}  {found:>9,} of {part.expected:>10}  {pattern}")
+        state = "there  " if fault is None else "missing" if not count else "partly "
+        lines.append(f"  {state}  {count:>9,} of {part.expected:>10}  {pattern}")
         missing += [] if fault is None else [f"{part.expected} of {pattern}"]
     if missing:
         lines += ["to do:", f"  1. get what is missing from {layout.page}"]

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import click
 
+from mtlkit.plugins import echo
+
 RECIPES = Path(__file__).parent / "recipes"
+PROTOCOLS = Path(__file__).parent / "protocols"
 
 
 @click.group()
@@ -16,6 +19,13 @@ def benchmarks() -> None:
 def recipes() -> None:
     """Print the path of each recipe."""
     for recipe in sorted(RECIPES.glob("*.yaml")):
+        echo(recipe)
+
+
+@benchmarks.command()
+def protocols() -> None:
+    """Print the path of each recipe of a published protocol or an official data set."""
+    for recipe in sorted(PROTOCOLS.glob("*.yaml")):
         click.echo(recipe)
 
 
@@ -24,7 +34,7 @@ def recipes() -> None:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--part", is_flag=True, help="Accept a part of the data set.")
 def check(name: str, folder: Path, part: bool) -> None:
-    """Say which files of the data set NAME are in FOLDER, and what to do if some are missing.
+    """List the files of the data set NAME in FOLDER, and what to do if some are missing.
 
     If none is missing, the samples are read and counted.
     """
@@ -32,7 +42,7 @@ def check(name: str, folder: Path, part: bool) -> None:
 
     lines, sound = check_tree(name, folder.absolute(), complete=not part)
     for line in lines:
-        click.echo(line)
+        echo(line)
     if not sound:
         click.get_current_context().exit(1)
 
@@ -44,14 +54,14 @@ def published(name: str | None) -> None:
     from mtlkit_benchmarks.published.result import published_lines
 
     for line in published_lines(name):
-        click.echo(line)
+        echo(line)
 
 
 @benchmarks.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--last", type=click.IntRange(min=1), help="Average the last validations.")
 def result(run: Path, last: int | None) -> None:
-    """Print the test results of the finished RUN beside the published ones.
+    """Print the test results of the finished RUN next to the published ones.
 
     With --last N the results are the means of the last N validations, as the tables of NYUv2 and
     Cityscapes have it, if the test samples were those for validation.
@@ -59,4 +69,4 @@ def result(run: Path, last: int | None) -> None:
     from mtlkit_benchmarks.published.result import result_lines
 
     for line in result_lines(run, last):
-        click.echo(line)
+        echo(line)

@@ -15,12 +15,28 @@ if TYPE_CHECKING:
 def mtlkit_register(catalog: Registrar) -> None:
     """Register data sources, and the networks and rules of published protocols."""
     catalog.data.add(
+        "benchmarks/camvid",
+        "mtlkit_benchmarks.camvid:CamVid",
+        "CamVid: classes, edges and contents of street scenes",
+    )
+    catalog.data.add(
+        "benchmarks/office-caltech10",
+        "mtlkit_benchmarks.office_caltech:OfficeCaltech10",
+        "Office-Caltech10: ten classes in four domains",
+    )
+    catalog.data.add(
+        "benchmarks/qm9", "mtlkit_benchmarks.qm9:QM9", "QM9: eleven properties of molecules"
+    )
+    catalog.data.add(
         "benchmarks/scenes",
         "mtlkit_benchmarks.scenes.source:Scenes",
         "drawn scenes: classes, depth and normals",
     )
     for name, known in SOURCES.items():
         catalog.data.add(f"benchmarks/{name}", f"mtlkit_benchmarks.{known.source}", known.summary)
+    catalog.backbones.add(
+        "benchmarks/mpnn", "mtlkit_benchmarks.mpnn:MPNN", "a message-passing network of molecules"
+    )
     catalog.backbones.add(
         "benchmarks/bigru", "mtlkit_benchmarks.bigru:BiGRU", "a bidirectional GRU of token ids"
     )
@@ -62,7 +78,7 @@ def mtlkit_register(catalog: Registrar) -> None:
 
 @hookimpl
 def mtlkit_comparison_sections(event: "ProblemCompared") -> "list[Section]":
-    """Return the published results of the problem's data set, beside those of the comparison."""
+    """Return the published results of the problem's data set, next to those of the comparison."""
     from mtlkit_benchmarks.published.sections import published_sections
 
     return published_sections(event.recipe, event.metrics)

@@ -44,6 +44,7 @@ SOURCES: Mapping[str, Known] = {
     "aliexpress": Known("tables.aliexpress:AliExpress", "AliExpress: click and conversion"),
     "school": Known("tables.school:School", "School: exam scores, a task for each school"),
     "mulan": Known("tables.mulan:Mulan", "Mulan: several numbers or labels, in ARFF"),
+    "qm9-pack": Known("tables.qm9_pack:QM9Pack", "QM9, all molecules: eleven properties"),
     "tox21": Known("tox21:Tox21", "Tox21: toxicity in 12 assays"),
     "universal-dependencies": Known(
         "universal_dependencies:UniversalDependencies", "treebanks: UPOS and DEPREL of each word"

@@ -8,7 +8,9 @@ Chemical Science 9, 2018.
 import csv
 import gzip
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import numpy as np
@@ -23,6 +25,7 @@ from mtlkit.data import (
     Loading,
     MultiLabelTarget,
     RandomSplit,
+    Split,
 )
 from mtlkit.plugins import MISSING, DataError
 from mtlkit_benchmarks.random_splits import random_splits
@@ -64,6 +67,10 @@ class Tox21(OfficialTree):
     folder: Path = Path("tox21")
     split: RandomSplit = attrs.field(factory=lambda: RandomSplit(validation=0.1, test=0.2))
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return ASSAYS
+
     def layout(self) -> Layout:
         page = "MoleculeNet: the folder datasets of deepchem/deepchem on GitHub"
         return Layout("Tox21", page, (Part(TABLE, count=1), Part(FEATURES, count=1)))
@@ -87,6 +94,13 @@ class Tox21(OfficialTree):
         data = random_splits(self.split, bits, {**columns, "assays": every}, ids)
         summary = {"molecules without a fingerprint": str(unparsed)}
         return attrs.evolve(data, mean=0.0, std=1.0, summary=summary)
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        """Return the molecules of a file like `features.npz`."""
+        if not isinstance(rows, str | Path):
+            raise DataError(f"rows: got {type(rows).__name__}, expected the path of a file .npz")
+        bits = _read_bits(Path(rows))
+        return Split(inputs=bits, columns={}, ids=[f"molecule {n + 1}" for n in range(len(bits))])
 
 
 def read_assays(path: Path) -> tuple[list[str], Tensor]:
@@ -114,8 +128,8 @@ def read_assays(path: Path) -> tuple[list[str], Tensor]:
     return ids, torch.tensor(codes, dtype=torch.int64).reshape(-1, len(ASSAYS))
 
 
-def _read_bits(path: Path, count: int) -> Tensor:
-    """Return the bits (N, B) of `count` molecules in float32."""
+def _read_bits(path: Path, count: int | None = None) -> Tensor:
+    """Return the bits (N, B) of all molecules, `count` if it is given, in float32."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             packed: NDArray[np.uint8] = arrays["fingerprint"]
@@ -123,9 +137,10 @@ def _read_bits(path: Path, count: int) -> Tensor:
         raise DataError(
             f"{path}: cannot be read: {cause}; expected an array `fingerprint`"
         ) from cause
-    if packed.dtype != np.uint8 or packed.ndim != 2 or len(packed) != count:
+    if packed.dtype != np.uint8 or packed.ndim != 2 or count not in (None, len(packed)):
+        rows = "" if count is None else f", one row for each of the {count} rows of {TABLE}"
         raise DataError(
             f"{path}: got fingerprints {packed.shape} in {packed.dtype}, expected packed bits "
-            f"({count}, bits / 8) in uint8, one row for each row of {TABLE}"
+            f"(N, bits / 8) in uint8{rows}"
         )
     return torch.from_numpy(np.unpackbits(packed, axis=1)).float()

@@ -5,8 +5,9 @@ Paper: Marie-Catherine de Marneffe, Christopher D. Manning, Joakim Nivre and Dan
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -22,7 +23,7 @@ from mtlkit.data import (
     TokenTarget,
 )
 from mtlkit.plugins import MISSING, DataError, at_least
-from mtlkit_benchmarks.conllu import UPOS, Sentence, read_sentences
+from mtlkit_benchmarks.conllu import UPOS, Sentence, Word, read_sentences
 from mtlkit_benchmarks.trees.layout import Layout, Part
 from mtlkit_benchmarks.trees.source import OfficialTree
 
@@ -75,7 +76,39 @@ class UniversalDependencies(OfficialTree):
                 "mask": InputSpec(shape=(length,), dtype="bool"),
             },
             summary={"words with an unseen relation": str(unseen)},
+            preprocessing={"length": length, "words": list(words), "suffixes": list(suffixes)},
         )
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        """Return the sentences of a file in CoNLL-U, or those of a list of lists of words."""
+        sentences = _new_sentences(rows)
+        length = max(len(sentence.words) for sentence in sentences)
+        if length > preprocessing["length"]:
+            raise DataError(
+                f"rows: got a sentence of {length} words, expected at most "
+                f"{preprocessing['length']}, the longest in training; divide it"
+            )
+        words, suffixes = (_numbered(preprocessing[name]) for name in ("words", "suffixes"))
+        encoder = _Encoder(preprocessing["length"], words, suffixes, ())
+        return attrs.evolve(encoder.split(sentences), columns={})
+
+
+def _new_sentences(rows: object) -> list[Sentence]:
+    if isinstance(rows, str | Path):
+        return read_sentences(Path(rows))
+    if not isinstance(rows, Sequence) or not rows or not all(map(_is_sentence, rows)):
+        raise DataError(
+            "rows: expected the path of a file .conllu, or a list of sentences, each a list of "
+            "words"
+        )
+    return [
+        Sentence(f"sentence {number}", tuple(Word(form, None, None) for form in forms))
+        for number, forms in enumerate(rows, start=1)
+    ]
+
+
+def _is_sentence(row: object) -> bool:
+    return isinstance(row, list | tuple) and bool(row) and all(isinstance(w, str) for w in row)
 
 
 @attrs.frozen
@@ -141,8 +174,11 @@ def _forms(sentences: Iterable[Sentence]) -> list[str]:
 
 def _vocabulary(keys: Iterable[str], least: int) -> dict[str, int]:
     """Return the id of each key that occurs `least` times, the ids 0 and 1 left out."""
-    kept = sorted(key for key, count in Counter(keys).items() if count >= least)
-    return {key: number for number, key in enumerate(kept, start=UNKNOWN + 1)}
+    return _numbered(sorted(key for key, count in Counter(keys).items() if count >= least))
+
+
+def _numbered(keys: Sequence[str]) -> dict[str, int]:
+    return {key: number for number, key in enumerate(keys, start=UNKNOWN + 1)}
 
 
 def _file(folder: Path, part: str) -> Path:

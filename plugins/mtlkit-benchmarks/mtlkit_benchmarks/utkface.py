@@ -5,7 +5,9 @@ Adversarial Autoencoder", CVPR 2017.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
@@ -18,7 +20,9 @@ from mtlkit.data import (
     Loading,
     Numeric,
     RandomSplit,
+    Split,
     read_images,
+    read_new_images,
 )
 from mtlkit.plugins import DataError, at_least
 from mtlkit_benchmarks.random_splits import random_splits
@@ -59,8 +63,7 @@ class UTKFace(OfficialTree):
         paths = sorted(folder.glob("*.jpg"))
         faults = {path: fault for path in paths if (fault := fault_of(path.name))}
         good = [path for path in paths if path not in faults]
-        frame = Frame(self.size, self.size, 3 if self.color else 1)
-        pixels, errors = read_images(good, frame, loading, MEMORY)
+        pixels, errors = read_images(good, self._frame, loading, MEMORY)
         faults |= {good[position]: error for position, error in errors.items()}
         if faults and not self.skip_bad:
             shown = "; ".join(f"{path}: {fault}" for path, fault in [*faults.items()][:_SHOWN])
@@ -77,11 +80,19 @@ class UTKFace(OfficialTree):
             "race": Categorical(races, RACES),
         }
         if pixels is None:
-            inputs: Inputs = image_rows([good[row] for row in kept], frame, loading)
+            inputs: Inputs = image_rows([good[row] for row in kept], self._frame, loading)
         else:
             inputs = pixels[torch.tensor(kept)]
         data = random_splits(self.split, inputs, columns, names)
         return attrs.evolve(data, summary={"skipped files": str(len(faults))})
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        """Return new images: a file, a folder, a table of files or a list of paths."""
+        return read_new_images(rows, self._frame, loading)
+
+    @property
+    def _frame(self) -> Frame:
+        return Frame(self.size, self.size, channels=3 if self.color else 1)
 
 
 def fault_of(name: str) -> str | None:

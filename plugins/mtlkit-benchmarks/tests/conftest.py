@@ -7,10 +7,12 @@ import struct
 
 import numpy as np
 import pytest
-from mtlkit_benchmarks.cli import RECIPES
+from mtlkit_benchmarks.cli import PROTOCOLS
+from mtlkit_benchmarks.office_caltech import CLASSES, DOMAINS
 from mtlkit_benchmarks.photos.celeba import NAMES
 from mtlkit_benchmarks.tox21 import ASSAYS
 from PIL import Image
+from scipy.io import savemat
 
 from mtlkit import load_catalog, load_recipe
 
@@ -275,7 +277,7 @@ def write_biwi(folder):
                  "1 0 0 ", "0 0 -1 ", "0 1 0 ", "", "10.5 20.5 900.1 ")  # fmt: skip
 
 
-def write_office(folder, variant="31", blank=False, lists=False, each=5):
+def write_office(folder, variant="31", blank=False, lists=False, count=5):
     """Write domains with two classes; `blank` uses ``Real World`` and a class with a blank."""
     domains = {
         "31": ("amazon", "dslr", "webcam"),
@@ -286,7 +288,7 @@ def write_office(folder, variant="31", blank=False, lists=False, each=5):
         below = domain.replace("_", " ") if blank else domain
         listed = []
         for code, kind in enumerate(("bike", "desk chair" if blank else "desk_chair")):
-            for number in range(each):
+            for number in range(count):
                 photo(folder / f"{below}/{middle}{kind}/frame_{number:04}.jpg")
                 listed.append(f"{domain}/{middle}{kind}/frame_{number:04}.jpg {code}")
         if lists:
@@ -392,7 +394,81 @@ def write_paws_x(folder):
     text(folder / "vocab.txt", "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sat")
 
 
+def write_camvid(folder):
+    """Write noise, with label maps of squares of four pixels and a column without a class."""
+    random = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        for kind in (split, f"{split}annot"):
+            (folder / kind).mkdir(parents=True)
+        for number in range(3):
+            pixels = random.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / split / f"{split}{number}.png")
+            codes = random.integers(0, 11, (4, 6), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+            codes[:, 0] = 11
+            Image.fromarray(codes).save(folder / f"{split}annot" / f"{split}{number}.png")
+    (folder / "train.txt").write_text("train0\n")
+
+
+ENERGIES = ("u0", "u298", "h298", "g298")
+
+
+def write_qm9(folder, molecules=8):
+    """Write methane several times, stretched by the number of the molecule."""
+    folder.mkdir(parents=True)
+    columns = ["mol_id", "smiles", "mu", "alpha", "homo", "lumo", "r2", "zpve", *ENERGIES, "cv"]
+    with gzip.open(folder / "qm9.csv.gz", "wt", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        for number in range(molecules):
+            values = [0.1 * number, 13.2, -0.4, 0.1, 35.4, 0.04]
+            table.writerow([f"gdb_{number}", "C", *values, *([-40.47893] * 4), 6.5])
+    corners = np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 0.63
+    np.savez(
+        folder / "geometry.npz",
+        n_atoms=np.full(molecules, 5, np.uint8),
+        Z=np.tile(np.array([6, 1, 1, 1, 1], np.uint8), molecules),
+        pos=np.concatenate([corners * (1 + n / 20) for n in range(molecules)]).astype(np.float32),
+    )
+
+
+def write_office_caltech(folder, samples=10):
+    """Write noise of each domain and class, and a file of histograms of each domain."""
+    (folder / "surf").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for domain in DOMAINS:
+        for number in range(samples):
+            path = folder / domain / CLASSES[number % 10]
+            path.mkdir(parents=True, exist_ok=True)
+            pixels = random.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path / f"frame_{number:04}.jpg")
+        savemat(
+            folder / "surf" / f"{domain}.mat",
+            {
+                "fts": random.integers(0, 3, (samples, 800), dtype=np.uint8),
+                "labels": np.arange(1, samples + 1, dtype=np.uint8)[:, None],
+            },
+        )
+
+
+def write_qm9_pack(folder, molecules=4):
+    """Write methane and water in three parts, with lists in cells."""
+    head = "XYZ_file,Elements,XYZ_Ang,Dipole_debye,Polarizability_bohr3,HOMO_au,LUMO_au,R2_bohr2,"
+    head += "ZPVE_au,InternalEnergy_0K_au,InternalEnergy_298K_au,Enthalphy_298K_au,"
+    head += "GibbsFreeEnergy_298K_au,Heatcapacity_Cv_cal_mol_K"
+    methane = "\"['C','H','H','H','H']\",\"[[0,0,0],[1,1,1],[1,-1,-1],[-1,1,-1],[-1,-1,1]]\""
+    water = "\"['O','H','H']\",\"[[0,0,0],[0.9,0,0],[0,0.9,0]]\""
+    energies = "-40.47893,-40.476062,-40.475117,-40.498597"
+    for part in (1, 2, 3):
+        rows = [
+            f"{part}_{n}.xyz,{methane if n % 2 == 0 else water},0.{n},13.21,-0.3877,0.1171,35.4,"
+            f"0.04,{energies},6.469"
+            for n in range(molecules)
+        ]
+        text(folder / f"qm9_part{part}.csv", head, *rows)
+
+
 WRITERS = {
+    "qm9-pack": write_qm9_pack,
     "tox21": write_tox21,
     "utkface": write_utkface,
     "ud": write_treebank,
@@ -417,6 +493,9 @@ WRITERS = {
     "mulan": write_mulan,
     "mulan-labels": write_mulan_labels,
     "paws-x": write_paws_x,
+    "camvid": write_camvid,
+    "officecaltech10": write_office_caltech,
+    "qm9": write_qm9,
 }
 
 
@@ -439,10 +518,10 @@ def sentence():
 
 @pytest.fixture(scope="session")
 def recipe():
-    """Reads a recipe of the plugin with settings."""
+    """Reads the recipe of a protocol with settings."""
     catalog = load_catalog()
 
     def read(name, *settings):
-        return load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
+        return load_recipe(PROTOCOLS / f"{name}.yaml", catalog, settings)
 
     return read

@@ -1,7 +1,7 @@
 """A comparison on a benchmark: its page and the terminal show the published rows."""
 
 import pytest
-from mtlkit_benchmarks.cli import RECIPES
+from mtlkit_benchmarks.cli import PROTOCOLS
 
 from mtlkit.cli import main
 
@@ -32,7 +32,7 @@ def run(*arguments):
 def test_compare_prints_the_published_rows_of_both_families(tree, tmp_path, capsys):
     pytest.importorskip("statsmodels", reason="needs the extra `compare`")
     file = tmp_path / "study.yaml"
-    recipe = RECIPES / "nyuv2-segnet-mtan.yaml"
+    recipe = PROTOCOLS / "nyuv2-segnet-mtan.yaml"
     file.write_text(COMPARISON.format(recipe=recipe, folder=tree("nyuv2")))
     assert run("compare", file, "--out", tmp_path / "study", "--workers", 1, "--quiet") == 0
     out = capsys.readouterr().out
@@ -51,7 +51,7 @@ def test_the_result_of_a_run_is_the_mean_of_the_last_validations(tree, tmp_path,
     settings = ["data.complete=false", "train.epochs=3", "train.batch=4", "backbone.width=0.0625"]
     settings += [f"data.folder={tree('nyuv2')}", "evaluators=[]", "train.threads=1"]
     chosen = [part for setting in settings for part in ("--set", setting)]
-    recipe = RECIPES / "nyuv2-segnet-mtan.yaml"
+    recipe = PROTOCOLS / "nyuv2-segnet-mtan.yaml"
     assert run("train", recipe, "--out", tmp_path / "run", "--quiet", *chosen) == 0
     capsys.readouterr()
     assert run("benchmarks", "result", tmp_path / "run", "--last", 2) == 0

@@ -8,12 +8,14 @@ import torch
 from mtlkit_benchmarks.batch_averages import BatchAverages
 from mtlkit_benchmarks.best_delta import BestDelta
 from mtlkit_benchmarks.bigru import BiGRU
+from mtlkit_benchmarks.camvid import CamVid
 from mtlkit_benchmarks.dense.cityscapes import Cityscapes
 from mtlkit_benchmarks.dense.cityscapes_official import CityscapesOfficial
 from mtlkit_benchmarks.dense.nyuv2 import NYUv2
 from mtlkit_benchmarks.dense.nyuv2_raw import NYUv2Raw
 from mtlkit_benchmarks.dense.pascal_context import PascalContext
 from mtlkit_benchmarks.dense.taskonomy import Taskonomy
+from mtlkit_benchmarks.mpnn import MPNN
 from mtlkit_benchmarks.networks.celeba_cnn import CelebACNN
 from mtlkit_benchmarks.networks.deeplab import DeepLab
 from mtlkit_benchmarks.networks.field_embedding import FieldEmbedding
@@ -22,6 +24,7 @@ from mtlkit_benchmarks.networks.level_conv import LevelConv
 from mtlkit_benchmarks.networks.nnconv import NNConv
 from mtlkit_benchmarks.networks.office_resnet import OfficeResNet
 from mtlkit_benchmarks.networks.segnet_mtan import SegNetMTAN
+from mtlkit_benchmarks.office_caltech import OfficeCaltech10
 from mtlkit_benchmarks.photos.affectnet import AffectNet
 from mtlkit_benchmarks.photos.biwi import BIWI
 from mtlkit_benchmarks.photos.celeba import CelebA
@@ -30,10 +33,12 @@ from mtlkit_benchmarks.photos.head_pose import HeadPose
 from mtlkit_benchmarks.photos.multi_mnist import MultiMNIST, ParetoMNIST
 from mtlkit_benchmarks.photos.office import Office
 from mtlkit_benchmarks.photos.raf_db import RAFDB
+from mtlkit_benchmarks.qm9 import QM9
 from mtlkit_benchmarks.scenes.source import Scenes
 from mtlkit_benchmarks.tables.aliexpress import AliExpress
 from mtlkit_benchmarks.tables.census_income import CensusIncome
 from mtlkit_benchmarks.tables.mulan import Mulan
+from mtlkit_benchmarks.tables.qm9_pack import QM9Pack
 from mtlkit_benchmarks.tables.school import School
 from mtlkit_benchmarks.text.paws_x import PawsX
 from mtlkit_benchmarks.tox21 import Tox21
@@ -72,6 +77,7 @@ SOURCES = {
     "aliexpress": AliExpress(**PART),
     "school": School(split=SCHOOLS, **PART),
     "mulan": Mulan(name="enb", split=SPLIT, **PART),
+    "qm9-pack": QM9Pack(folder=Path("qm9-pack"), split=SPLIT, **PART),
     "tox21": Tox21(split=SPLIT, **PART),
     "universal-dependencies": UniversalDependencies(least=1),
     "paws-x": PawsX(folder=Path("paws-x"), languages=("en", "zh"), length=16, **PART),
@@ -83,7 +89,8 @@ def _trees(tmp_path, monkeypatch, tree, request):
     """Small trees in the folders that the examples read."""
     monkeypatch.chdir(tmp_path)
     written = {"multi-mnist": "mnist", "universal-dependencies": "ud"}
-    for name in SOURCES:
+    written |= {"office-caltech10": "officecaltech10"}
+    for name in ("camvid", "office-caltech10", "qm9", *SOURCES):
         if f"benchmarks/{name}:" in request.node.name:
             tree(written.get(name, name))
 
@@ -94,14 +101,6 @@ def tokens(length, count):
     mask = torch.arange(length) < lengths
     ids = torch.randint(2, 20, (count, length), generator=generator)
     return {"ids": ids * mask, "suffixes": ids.flip(1) * mask, "mask": mask}
-
-
-def graphs(count):
-    generator = torch.Generator().manual_seed(0)
-    sizes = torch.randint(1, 5, (count, 1), generator=generator)
-    edges = torch.rand(count, 5, 5, 2, generator=generator)
-    nodes = torch.rand(count, 5, 3, generator=generator)
-    return {"nodes": nodes, "edges": edges, "mask": torch.arange(5) < sizes}
 
 
 def rows(count):
@@ -121,15 +120,37 @@ SCENES = Recipe(
         "normals": Task(head=Normals()),
     },
 )
+
+
+def molecules(count):
+    generator = torch.Generator().manual_seed(0)
+    sizes = torch.tensor([6, *torch.randint(1, 7, (count,), generator=generator)])[:count]
+    mask = torch.arange(6) < sizes.unsqueeze(1)
+    atoms = torch.randint(5, (6, count), generator=generator).T
+    positions = torch.randn(count, 6, 3, generator=generator)
+    return {"atoms": torch.where(mask, atoms, 5), "positions": positions, "mask": mask}
+
+
 IDS = InputSpec(shape=(6,), dtype="int64", vocabulary=20)
+ATOMS = {
+    "atoms": InputSpec(shape=(6,), dtype="int64", vocabulary=6),
+    "positions": InputSpec(shape=(6, 3)),
+    "mask": InputSpec(shape=(6,), dtype="bool"),
+}
 EXCUSES = {
     "backbones/benchmarks/bigru": {"compiles": "torch.compile does not trace a GRU of torch"}
 }
 test_conformance = testing.conformance(
     "benchmarks",
     examples={
+        "data/benchmarks/camvid": CamVid(size=(16, 24)),
+        "data/benchmarks/office-caltech10": OfficeCaltech10(size=8),
+        "data/benchmarks/qm9": QM9(split=SPLIT),
         "data/benchmarks/scenes": Scenes(samples=3, validation=1, test=1, size=(8, 12)),
         **{f"data/benchmarks/{name}": source for name, source in SOURCES.items()},
+        "backbones/benchmarks/mpnn": testing.Example(
+            value=MPNN(width=8, hidden=6), inputs=ATOMS, batch=molecules
+        ),
         "backbones/benchmarks/bigru": testing.Example(
             value=BiGRU(embedding=8, width=6),
             inputs={"ids": IDS, "suffixes": IDS, "mask": InputSpec(shape=(6,), dtype="bool")},
@@ -157,12 +178,8 @@ test_conformance = testing.conformance(
         ),
         "backbones/benchmarks/nnconv": testing.Example(
             value=NNConv(width=4, hidden=5, steps=2, readout=2),
-            inputs={
-                "nodes": InputSpec(shape=(5, 3)),
-                "edges": InputSpec(shape=(5, 5, 2)),
-                "mask": InputSpec(shape=(5,), dtype="bool"),
-            },
-            batch=graphs,
+            inputs=ATOMS,
+            batch=molecules,
         ),
         "adapters/benchmarks/level-conv": testing.Example(
             value=LevelConv(level=1), features=PyramidFeatures(levels=LEVELS)

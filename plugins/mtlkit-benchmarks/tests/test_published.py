@@ -143,7 +143,7 @@ def test_a_recipe_of_a_protocol_is_comparable(recipe, name, table):
 
 
 @pytest.mark.parametrize(
-    ("setting", "found"),
+    ("setting", "line"),
     [
         ("train.batch=4", "batch: got 4, published 8"),
         ("train.epochs=20", "epochs: got 20, published 200"),
@@ -156,20 +156,22 @@ def test_a_recipe_of_a_protocol_is_comparable(recipe, name, table):
         ("data.complete=false", "data: got a part of it, published the whole"),
     ],
 )
-def test_each_difference_is_not_comparable(recipe, setting, found):
+def test_each_difference_is_not_comparable(recipe, setting, line):
     table = TABLES["nyuv2-deeplab"]
-    (line,) = differences(table, protocol_of(recipe("nyuv2-deeplab", setting)), set(table.metrics))
-    assert line.startswith(found)
+    (difference,) = differences(
+        table, protocol_of(recipe("nyuv2-deeplab", setting)), set(table.metrics)
+    )
+    assert difference.startswith(line)
 
 
 def test_own_rows_stand_beside_the_published_ones(recipe):
     table = TABLES["nyuv2-deeplab"]
     base = dict(zip(table.metrics, table.row("STL").values, strict=True))
-    own = {
+    alone = {
         name: value / scale for (name, value), scale in zip(base.items(), table.scale, strict=True)
     }
-    better = {**own, "classes/mean-iou": own["classes/mean-iou"] * 1.06}
-    sections = published_sections(recipe("nyuv2-deeplab"), {"single-task": own, "equal": better})
+    better = {**alone, "classes/mean-iou": alone["classes/mean-iou"] * 1.06}
+    sections = published_sections(recipe("nyuv2-deeplab"), {"single-task": alone, "equal": better})
     (section,) = [s for s in sections if s.title.endswith(table.title)]
     assert section.blocks[1].text.startswith("comparable")
     rows = {row[0]: row for row in section.blocks[2].rows}

@@ -1,4 +1,4 @@
-"""Readers of official trees: their odd cases, their counts, and what they say of a wrong tree."""
+"""Readers of official trees: their odd cases, their counts, and their errors for a wrong tree."""
 
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from mtlkit_benchmarks.dense.nyuv2 import NYUv2
 from mtlkit_benchmarks.dense.nyuv2_raw import NYUv2Raw
 from mtlkit_benchmarks.dense.pascal_context import PascalContext, class_changes
 from mtlkit_benchmarks.dense.taskonomy import Taskonomy
-from mtlkit_benchmarks.dense.thinning import thin
 from mtlkit_benchmarks.photos.affectnet import AffectNet
 from mtlkit_benchmarks.photos.biwi import BIWI, read_rotation
 from mtlkit_benchmarks.photos.celeba import CelebA
@@ -23,12 +22,14 @@ from mtlkit_benchmarks.photos.raf_db import RAFDB
 from mtlkit_benchmarks.tables.aliexpress import AliExpress
 from mtlkit_benchmarks.tables.census_income import CensusIncome
 from mtlkit_benchmarks.tables.mulan import Mulan
+from mtlkit_benchmarks.tables.qm9_pack import QM9Pack
 from mtlkit_benchmarks.tables.school import School
 from mtlkit_benchmarks.text.paws_x import PawsX
 
-from mtlkit.data import Loading
+from mtlkit.data import Loading, RandomSplit
 from mtlkit.plugins import DataError
 
+SPLIT = RandomSplit(validation=0.25, test=0.25)
 REAL = Path(__file__).parents[3].parent / "shared" / "data"
 
 
@@ -153,13 +154,7 @@ def test_pascal_context_has_no_parts_without_people(tree):
     assert (every(kept.train, "normals")[:, :, :, :9] == 0).all()
 
 
-def test_thinned_lines_are_one_pixel_wide_and_stay_connected():
-    ring = torch.zeros(12, 12, dtype=torch.bool)
-    ring[2:10, 2:10] = True
-    ring[5:7, 5:7] = False
-    lines = thin(ring)
-    assert lines.sum() < ring.sum() / 2
-    assert not (lines[:-1, :-1] & lines[1:, :-1] & lines[:-1, 1:] & lines[1:, 1:]).any()
+def test_classes_change_on_both_sides_of_an_edge():
     labels = torch.zeros(4, 6, dtype=torch.int64)
     labels[:, 3:] = 2
     assert class_changes(labels).sum(dim=0).tolist() == [0, 0, 4, 4, 0, 0]
@@ -318,6 +313,21 @@ def test_aliexpress_takes_the_largest_ids_of_both_files(tree):
     path.write_text(path.read_text().replace("-2.0,1,1", "-2.0,1,3"))
     with pytest.raises(DataError, match=r"line 5: .*the last two 0 or 1"):
         load(AliExpress, folder)
+
+
+def test_qm9_gives_energies_of_atomization(tree):
+    folder = tree("qm9-pack")
+    data = load(QM9Pack, folder, split=SPLIT)
+    assert [len(split) for split in data.splits().values()] == [6, 3, 3]
+    carbon = data.train.inputs[torch.arange(6)]["mask"].sum(dim=1) == 5
+    energies = every(data.train, "u0_atom")[carbon]
+    assert torch.allclose(energies, torch.full_like(energies, -17.17), atol=0.01)
+    path = folder / "qm9_part2.csv"
+    path.write_text(path.read_text().replace("'O'", "'S'", 1))
+    with pytest.raises(
+        DataError, match=r"qm9_part2.csv: line 3: got a molecule that cannot be read"
+    ):
+        load(QM9Pack, folder, split=SPLIT)
 
 
 def test_a_pupil_has_the_label_of_its_school_alone(tree):

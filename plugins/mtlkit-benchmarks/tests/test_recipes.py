@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from mtlkit_benchmarks.cli import RECIPES
+from mtlkit_benchmarks.cli import PROTOCOLS, RECIPES
 
 from mtlkit import fit, load_catalog, load_recipe
 from mtlkit.cli import main
@@ -23,6 +23,12 @@ def faces(size=32):
 
 
 SMALL = {
+    "camvid": ["data.size=[16, 24]", "backbone={type: unet, channels: 4, depth: 2}"],
+    "officecaltech10": ["backbone.hidden=[8]"],
+    "qm9": [
+        "data.split={validation: 0.25, test: 0.25}",
+        "backbone={type: benchmarks/mpnn, width: 4, hidden: 4}",
+    ],
     "scenes": ["data={type: benchmarks/scenes, samples: 4, validation: 2, test: 2, size: 16}"],
     "tox21": [PART, SPLIT, "backbone.hidden=[8]"],
     "utkface": [PART, "data.size=32", SPLIT],
@@ -48,6 +54,7 @@ SMALL = {
         "data.size=32",
     ],
     "taskonomy": [PART, "data.size=16", "backbone={type: unet, channels: 4, depth: 2}"],
+    "qm9-nnconv": [PART, SPLIT, "backbone={type: benchmarks/nnconv, width: 4, hidden: 4}"],
     "celeba": [PART, "data.size=16", "backbone.width=0.03125", "train.batch=4"],
     "office-31": [
         PART,
@@ -79,6 +86,7 @@ SMALL = {
 ALONE = ("head-pose", "biwi", "mulan")
 """Recipes with one task, a vector."""
 
+PATHS = {path.stem: path for folder in (RECIPES, PROTOCOLS) for path in folder.glob("*.yaml")}
 TREES = {
     "nyuv2-segnet-mtan": "nyuv2",
     "nyuv2-deeplab": "nyuv2",
@@ -86,6 +94,7 @@ TREES = {
     "cityscapes-deeplab": "cityscapes",
     "cityscapes-three-tasks": "cityscapes-official",
     "pascal-context-deeplab": "pascal-context",
+    "qm9-nnconv": "qm9-pack",
     "office-31": "office",
     "office-home": "office",
     "multi-mnist": "mnist",
@@ -93,14 +102,16 @@ TREES = {
 
 
 def test_every_recipe_is_tested():
-    assert {path.stem for path in RECIPES.glob("*.yaml")} == set(SMALL)
+    assert set(PATHS) == set(SMALL)
 
 
-def test_the_command_lists_every_recipe(capsys):
+@pytest.mark.parametrize(("command", "folder"), [("recipes", RECIPES), ("protocols", PROTOCOLS)])
+def test_the_command_lists_every_recipe(command, folder, capsys):
     with pytest.raises(SystemExit) as caught:
-        main(["benchmarks", "recipes"])
+        main(["benchmarks", command])
     assert caught.value.code == 0
-    assert [Path(line).stem for line in capsys.readouterr().out.splitlines()] == sorted(SMALL)
+    listed = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert listed == sorted(folder.glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -111,6 +122,6 @@ def test_a_recipe_trains_with_gradients_of_every_task(name, tree, tmp_path):
     if name != "scenes":
         options = {"office-home": {"variant": "home"}, "school": {"sizes": (8,) * 139}}
         settings.append(f"data.folder={tree(TREES.get(name, name), **options.get(name, {}))}")
-    recipe = load_recipe(RECIPES / f"{name}.yaml", catalog, settings)
+    recipe = load_recipe(PATHS[name], catalog, settings)
     run = fit(recipe, tmp_path / "run", catalog=catalog, quiet=True)
     assert {key.split("/")[1] for key in run.metrics} - {"mean"} == set(recipe.tasks)

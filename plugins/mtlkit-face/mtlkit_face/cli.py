@@ -9,7 +9,7 @@ import attrs
 import click
 from mtlkit_synthetic_faces.face_set import FaceSet
 
-from mtlkit.plugins import DataError, write_file
+from mtlkit.plugins import DataError, echo, write_file
 from mtlkit_face.data.commands import align, label_pose, pack_command
 from mtlkit_face.energy.command import energy
 from mtlkit_face.inference.commands import (
@@ -101,7 +101,7 @@ def render(out: Path, workers: int | None, **options: Any) -> None:
             f"{cause.filename or out}: cannot be written: {cause.strerror or cause}. No partial "
             f"file remains; free some space, or choose another folder with --out"
         ) from cause
-    click.echo(f"{len(rendered.rows)} faces, labels.csv and sheet.png are in {out}")
+    echo(f"{len(rendered.rows)} faces, labels.csv and sheet.png are in {out}")
 
 
 @face.command()
@@ -116,13 +116,13 @@ def recipes(out: Path | None) -> None:
     shipped = sorted(RECIPES.glob("*.yaml"))
     if out is None:
         for recipe in shipped:
-            click.echo(str(recipe))
+            echo(str(recipe))
         return
     copies = {recipe: out / recipe.name for recipe in shipped}
-    for copy in copies.values():
-        if copy.exists():
+    for recipe, copy in copies.items():
+        if copy.exists() and copy.read_bytes() != recipe.read_bytes():
             raise DataError(f"{copy}: already exists; choose another folder with --out")
     out.mkdir(parents=True, exist_ok=True)
     for recipe, copy in copies.items():
         write_file(copy, recipe.read_bytes())
-        click.echo(str(copy))
+        echo(str(copy))

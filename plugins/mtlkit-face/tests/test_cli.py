@@ -91,9 +91,14 @@ def test_recipes_are_listed_and_copied_once(face, tmp_path):
     assert [line.rpartition("/")[2] for line in listed] == names
     assert face("recipes", "--out", tmp_path / "mine")[0] == 0
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == names
+    (tmp_path / "mine" / names[0]).unlink()  # as after a kill: the same call completes the copies
+    assert face("recipes", "--out", tmp_path / "mine")[0] == 0
+    edited = tmp_path / "mine" / names[-1]
+    edited.write_text("seed: 1\n")
     code, said = face("recipes", "--out", tmp_path / "mine")
     assert code == 2
-    assert "already exists" in said
+    assert f"{edited}: already exists" in said
+    assert edited.read_text() == "seed: 1\n"
 
 
 @pytest.mark.parametrize("command", ["render", "recipes"])

@@ -1,5 +1,8 @@
 """The data source `balls`, with labels of pixels."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import attrs
 import torch
 from torch import Tensor
@@ -8,11 +11,13 @@ from mtlkit.data import (
     ClassMapTarget,
     Data,
     DataSource,
+    Frame,
     Labels,
     Loading,
     MultiLabelTarget,
     RealMapTarget,
     Split,
+    read_new_images,
 )
 from mtlkit.plugins import MISSING, at_least
 
@@ -40,6 +45,10 @@ class Balls(DataSource):
             validation=self._split(range(first, second)),
             test=self._split(range(second, third)),
         )
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        """Return new images: a file, a folder, a table of files or a list of paths."""
+        return read_new_images(rows, Frame(self.size, self.size, channels=1), loading)
 
     def _split(self, numbers: range) -> Split:
         samples = [draw_ball(self.size, self.seed, number) for number in numbers]

@@ -1,12 +1,23 @@
 """The data source `stripes`."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data import Categorical, Data, DataSource, Loading, Numeric, Split
+from mtlkit.data import (
+    Categorical,
+    Data,
+    DataSource,
+    Frame,
+    Loading,
+    Numeric,
+    Split,
+    read_new_images,
+)
 from mtlkit.plugins import at_least
 
 DIRECTIONS = ("across", "down", "falling", "rising")
@@ -32,6 +43,10 @@ class Stripes(DataSource):
             validation=self._split(range(first, second)),
             test=self._split(range(second, third)),
         )
+
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        """Return new images: a file, a folder, a table of files or a list of paths."""
+        return read_new_images(rows, Frame(self.size, self.size, channels=1), loading)
 
     def _split(self, numbers: range) -> Split:
         images, codes, widths = [], [], []

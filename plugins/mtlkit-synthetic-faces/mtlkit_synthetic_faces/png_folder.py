@@ -67,7 +67,8 @@ def write_png_folder(rendered: RenderedSet, out: Path) -> None:
     if out.is_dir() and any(out.iterdir()):
         count = sum(1 for _ in out.iterdir())
         raise FileExistsError(f"{out}: got {count} entries, expected a new or empty folder")
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    temporary = out.with_name(f".partial-{out.name}")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a killed process
     with _naming(out):
         temporary.mkdir(parents=True)
     try:

@@ -8,6 +8,7 @@ with Attention", CVPR 2019.
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import attrs
 
@@ -34,7 +35,7 @@ class Cityscapes(WithoutValidation):
     """
 
     folder: Path = Path("cityscapes")
-    classes: int = attrs.field(default=7, validator=one_of(2, 7, 19))
+    classes: Literal[2, 7, 19] = 7
     quantity: str = attrs.field(default="disparity", validator=one_of("disparity", "depth"))
 
     def layout(self) -> Layout:
@@ -68,10 +69,10 @@ class Cityscapes(WithoutValidation):
 
 
 def _labels(folder: Path, classes: int) -> str:
-    found = [name for name in (f"label_{classes}", "label") if (folder / name).is_dir()]
-    if len(found) != 1:
+    folders = [name for name in (f"label_{classes}", "label") if (folder / name).is_dir()]
+    if len(folders) != 1:
         raise DataError(
-            f"{folder}: got the folders {' and '.join(found) or 'of no labels'}, expected one of "
+            f"{folder}: got the folders {' and '.join(folders) or 'of no labels'}, expected one of "
             f"label_{classes} and label"
         )
-    return found[0]
+    return folders[0]

@@ -103,7 +103,7 @@ def instance_offsets(values: Array, size: tuple[int, int]) -> Tensor:
     instances = resized(torch.from_numpy(values.astype(np.int64)), size)
     places = torch.stack(torch.meshgrid(*map(torch.arange, size), indexing="ij")).float()
     offsets = torch.full((2, *size), torch.nan)
-    for number in instances.unique().tolist():
+    for number in sorted(set(instances.flatten().tolist())):
         if number >= 1000:
             inside = instances == number
             pixels = places[:, inside]

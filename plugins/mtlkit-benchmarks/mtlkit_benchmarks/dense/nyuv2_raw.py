@@ -9,7 +9,7 @@ ICLR 2013.
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -40,7 +40,7 @@ class NYUv2Raw(WithoutValidation):
     """
 
     folder: Path = Path("nyuv2")
-    classes: int = attrs.field(default=13, validator=one_of(13, 40))
+    classes: Literal[13, 40] = 13
     depth: str = attrs.field(default="filled", validator=one_of("filled", "raw"))
 
     def layout(self) -> Layout:

@@ -26,7 +26,7 @@ from mtlkit.data import (
     threads,
 )
 from mtlkit.plugins import MISSING, DataError, at_least
-from mtlkit_benchmarks.dense.thinning import thin
+from mtlkit_benchmarks.thinning import thinned
 from mtlkit_benchmarks.trees.files import (
     existing,
     first_file,
@@ -172,7 +172,7 @@ def _salient(folder: Path, name: str) -> Tensor:
 
 
 def _edges(folder: Path, name: str) -> Tensor:
-    return thin(class_changes(_label_map(folder, name))).long()
+    return thinned(class_changes(_label_map(folder, name)).unsqueeze(0))[0].long()
 
 
 def class_changes(codes: Tensor) -> Tensor:

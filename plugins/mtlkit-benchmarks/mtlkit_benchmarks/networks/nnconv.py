@@ -9,22 +9,24 @@ from collections.abc import Mapping
 
 import attrs
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mtlkit.backbones import Backbone, BackboneModule, Batch, InputSpecs, VectorFeatures
 from mtlkit.plugins import AssemblyError, at_least
 
-NODES, EDGES, MASK = "nodes", "edges", "mask"
+ATOMS, POSITIONS, MASK = "atoms", "positions", "mask"
 
 
 @attrs.frozen(kw_only=True)
 class NNConv(Backbone):
-    """A message passing network of complete graphs (Gilmer et al., ICML 2017).
+    """A message passing network of the complete graph of a molecule (Gilmer et al., ICML 2017).
 
-    Inputs are `nodes` (N, A, F), `edges` (N, A, A, E) and the boolean `mask` (N, A), which is False
-    for padding. Messages are means over all other nodes of W(e) h, in which W is a network of the
-    features of an edge with `hidden` units. `steps` of them update the states of `width` with a
-    GRU, and Set2Set reads the states in `readout` steps.
+    Inputs are codes `atoms` (N, A) of a vocabulary whose last code is padding, `positions`
+    (N, A, 3), and the boolean `mask` (N, A), which is False for padding. The feature of an edge is
+    its length, that of an atom its code. Messages are means over all other atoms of W(e) h, in
+    which W is a network of the edge with `hidden` units. `steps` of them update the states of
+    `width` with a GRU, and Set2Set reads the states in `readout` steps.
     """
 
     width: int = attrs.field(default=64, validator=at_least(1))
@@ -33,26 +35,30 @@ class NNConv(Backbone):
     readout: int = attrs.field(default=3, validator=at_least(1))
 
     def build(self, inputs: InputSpecs) -> BackboneModule:
-        if not isinstance(inputs, Mapping) or not {NODES, EDGES, MASK} <= set(inputs):
+        if not isinstance(inputs, Mapping) or set(inputs) != {ATOMS, POSITIONS, MASK}:
             named = ", ".join(inputs) if isinstance(inputs, Mapping) else "one tensor"
-            raise AssemblyError(f"nnconv: got inputs {named}, expected nodes, edges and mask")
-        return NNConvBackbone(self, inputs[NODES].shape[-1], inputs[EDGES].shape[-1])
+            raise AssemblyError(f"nnconv: got inputs {named}, expected atoms, positions and mask")
+        vocabulary = inputs[ATOMS].vocabulary
+        if vocabulary is None:
+            raise AssemblyError("nnconv: got atoms without a vocabulary; state it")
+        return NNConvBackbone(self, vocabulary - 1)
 
 
 class NNConvBackbone(BackboneModule):
-    """Map graphs to features (N, width).
+    """Map molecules of `elements` kinds of atoms to features (N, width).
 
     W(e) = B_0 + sum_k r_k(e) B_k for the hidden units r of an edge. So the matrices B_k multiply
     the states once for each node, and a message is a weighted sum of the products: the matrix of an
     edge is never stored, and the result is the same.
     """
 
-    def __init__(self, config: NNConv, nodes: int, edges: int) -> None:
+    def __init__(self, config: NNConv, elements: int) -> None:
         super().__init__()
         width = config.width
         self.config = config
-        self.embed = nn.Linear(nodes, width)
-        self.edge = nn.Sequential(nn.Linear(edges, config.hidden), nn.ReLU())
+        self.elements = elements
+        self.embed = nn.Linear(elements, width)
+        self.edge = nn.Sequential(nn.Linear(1, config.hidden), nn.ReLU())
         self.matrices = nn.Linear(config.hidden, width * width)
         self.own = nn.Linear(width, width)  # of a node's own state, with the bias of the message
         self.update = nn.GRUCell(width, width)
@@ -63,11 +69,17 @@ class NNConvBackbone(BackboneModule):
     def forward(self, inputs: Batch) -> Tensor:
         assert isinstance(inputs, Mapping)
         mask = inputs[MASK].bool()
-        hidden = self.edge(inputs[EDGES].float())
+        positions = inputs[POSITIONS].float()
+        lengths = (
+            (positions.unsqueeze(2) - positions.unsqueeze(1)).square().sum(dim=-1, keepdim=True)
+        )
+        # the square root has no gradient at 0, the length of the diagonal, and positions need none
+        hidden = self.edge(lengths.sqrt())
         pairs = (mask.unsqueeze(2) & mask.unsqueeze(1)).float()
         pairs = pairs * (1 - torch.eye(mask.shape[1], device=mask.device))
         pairs = pairs / pairs.sum(dim=2, keepdim=True).clamp(min=1)
-        states = self.embed(inputs[NODES].float()).relu()
+        atoms = F.one_hot(inputs[ATOMS], self.elements + 1)[..., :-1]
+        states = self.embed(atoms.float()).relu()
         for _ in range(self.config.steps):
             message = (self.messages(states, hidden, pairs) + self.own(states)).relu()
             flat = self.update(message.flatten(0, 1), states.flatten(0, 1))

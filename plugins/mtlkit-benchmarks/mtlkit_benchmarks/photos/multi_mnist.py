@@ -35,7 +35,7 @@ SAMPLES = {"train": 60_000, "test": 10_000}
 
 @attrs.frozen
 class Style:
-    """How two images are laid over each other: the `offset` of the second one, and the partners."""
+    """The overlay of two images: the `offset` of the second one, and the number of partners."""
 
     offset: int
     partners: int
@@ -103,7 +103,7 @@ class MultiMNIST(WithoutValidation):
 
 def read_digits(folder: Path) -> dict[str, tuple[Bytes, Bytes]]:
     """Return images (N, 28, 28) and labels (N,) of each split in idx files."""
-    found = {}
+    splits = {}
     for split, (images, labels) in FILES.items():
         if split == "train" and not any(folder.glob(f"{images}*")):
             continue
@@ -112,12 +112,12 @@ def read_digits(folder: Path) -> dict[str, tuple[Bytes, Bytes]]:
         if pixels.ndim != 3 or len(pixels) != len(codes) or int(codes.max()) > 9:
             raise DataError(f"{folder}: got {pixels.shape} and {codes.shape} for {split}, expected "
                             f"as many labels from 0 to 9 as images")  # fmt: skip
-        found[split] = (pixels, codes)
-    if "train" not in found:  # the layout allows it for a part of the data set alone
-        pixels, codes = found["test"]
+        splits[split] = (pixels, codes)
+    if "train" not in splits:  # the layout allows it for a part of the data set alone
+        pixels, codes = splits["test"]
         cut = len(pixels) * 4 // 5
-        found = {"train": (pixels[:cut], codes[:cut]), "test": (pixels[cut:], codes[cut:])}
-    return found
+        splits = {"train": (pixels[:cut], codes[:cut]), "test": (pixels[cut:], codes[cut:])}
+    return splits
 
 
 def overlaid(

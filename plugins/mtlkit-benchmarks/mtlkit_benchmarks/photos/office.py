@@ -104,17 +104,17 @@ class Office(OfficialTree):
 
     def _files(self, folder: Path, domain: str) -> Mapping[str, list[str]]:
         """Return the files of a domain by split, as paths below `folder`."""
-        found = next(n for n in (domain, domain.replace("_", " ")) if (folder / n).is_dir())
+        name = next(n for n in (domain, domain.replace("_", " ")) if (folder / n).is_dir())
         if self.lists is not None:
             return {
-                split: read_list(folder / self.lists / f"{domain}_{name}.txt", domain, found)
-                for split, name in PARTS.items()
+                split: read_list(folder / self.lists / f"{domain}_{part}.txt", domain, name)
+                for split, part in PARTS.items()
             }
-        paths = sorted((folder / found).glob(VARIANTS[self.variant].pattern))
+        paths = sorted((folder / name).glob(VARIANTS[self.variant].pattern))
         files = [path.relative_to(folder).as_posix() for path in paths]
         split = attrs.evolve(self.split, stratify="class")
         indices = split_samples(split, files, [_class(file) for file in files])
-        return {name: [files[i] for i in indices.get(name, [])] for name in PARTS}
+        return {part: [files[i] for i in indices.get(part, [])] for part in PARTS}
 
     def _split(
         self,

@@ -22,14 +22,14 @@ from mtlkit_benchmarks.sources import SOURCES
 NETWORKS: tuple[tuple[Backbone, str], ...] = (
     (CelebACNN(), "CNN of nine layers"),
     (LeNet(), "LeNet"),
-    (NNConv(), "NNConv"),
+    (NNConv(), "NNConv of elements and distances"),
 )
 """Backbones that are a published network with exactly these options."""
 
 
 @attrs.frozen(kw_only=True)
 class Protocol:
-    """What must agree for results to be comparable."""
+    """Data, network, training and selection, which must agree for results to be comparable."""
 
     data: str
     variant: str
@@ -81,7 +81,8 @@ def selection_of(recipe: Recipe) -> str:
     where = "test" if getattr(recipe.data, "validation", None) == "test" else "validation"
     for callback in recipe.callbacks:
         if isinstance(callback, BestDelta):
-            return f"best delta-m on {where}"
+            base = ", relative to a stated baseline" if callback.base else ""
+            return f"best delta-m on {where}{base}"
         if isinstance(callback, BestWeights):
             return f"best {callback.metric or 'primary metric'} on {where}"
     return "last epoch"
@@ -98,11 +99,11 @@ def differences(table: PublishedTable, protocol: Protocol, measured: set[str]) -
     ]
     if table.averages.startswith("errors of depth"):
         pairs.append(("averages", "over all pixels of the split", table.averages))
-    found = [f"{name}: got {one}, published {other}" for name, one, other in pairs if one != other]
+    lines = [f"{name}: got {one}, published {other}" for name, one, other in pairs if one != other]
     if not protocol.complete:
-        found.append("data: got a part of it, published the whole")
+        lines.append("data: got a part of it, published the whole")
     missing = [name for name in table.metrics if name not in measured]
     if missing:
-        found.append(f"metrics: the run did not measure {', '.join(missing[:3])}, so that its "
+        lines.append(f"metrics: the run did not measure {', '.join(missing[:3])}, so that its "
                      f"delta-m is not {table.delta}")  # fmt: skip
-    return found
+    return lines

@@ -1,4 +1,4 @@
-"""The results of a run beside the published ones, as lines of text."""
+"""The results of a run next to the published ones, as lines of text."""
 
 import json
 import math
@@ -26,7 +26,7 @@ def published_lines(name: str | None) -> Iterator[str]:
 
 
 def result_lines(path: Path, last: int | None = None) -> Iterator[str]:
-    """Yield the sections of all published tables of the run's data set, beside its results."""
+    """Yield the sections of all published tables of the run's data set, next to its results."""
     folder = open_run(path)
     recipe = load_recipe(folder.recipe, load_catalog())
     if last is None:
@@ -38,8 +38,8 @@ def result_lines(path: Path, last: int | None = None) -> Iterator[str]:
     sections = published_sections(recipe, {_method(recipe): metrics}, selection)
     if not sections:
         raise DataError(f"{path}: no published results of its data set are known")
-    for each in sections:
-        yield from lines_of(each)
+    for shown in sections:
+        yield from lines_of(shown)
         yield ""
 
 
@@ -55,12 +55,12 @@ def test_metrics(run: Run) -> dict[str, float]:
 def mean_of_last(log: Path, count: int) -> dict[str, float]:
     """Return the means of each metric over the last `count` validations in a log."""
     events = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines())
-    found: Sequence[Mapping[str, float]] = [
+    validations: Sequence[Mapping[str, float]] = [
         event["metrics"] for event in events if event["kind"] == "evaluation"
     ]
-    if len(found) < count:
-        raise DataError(f"{log}: got {len(found)} validations, expected at least {count}")
-    kept = found[-count:]
+    if len(validations) < count:
+        raise DataError(f"{log}: got {len(validations)} validations, expected at least {count}")
+    kept = validations[-count:]
     names = set(kept[0]).intersection(*kept)
     return {name: math.fsum(values[name] for values in kept) / count for name in sorted(names)}
 

@@ -1,4 +1,4 @@
-"""Published rows beside those of a comparison or a run."""
+"""Published rows next to those of a comparison or a run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -37,17 +37,21 @@ def section(
 ) -> Section:
     """Return a table with its protocol, and with own rows whether they are comparable."""
     blocks: list[Block] = [Text(text=described(table))]
-    own = {f"{OWN}{method}": table.printed(values) for method, values in (metrics or {}).items()}
+    printed = {
+        f"{OWN}{method}": table.printed(values) for method, values in (metrics or {}).items()
+    }
     comparable = True
     if protocol is not None:
         measured = {name for values in (metrics or {}).values() for name in values}
         stated = attrs.evolve(protocol, selection=selection or protocol.selection)
-        found = differences(table, stated, measured)
-        comparable = not found
+        disagreements = differences(table, stated, measured)
+        comparable = not disagreements
         verdict = "comparable: the protocol of the run is that of the table"
-        blocks.append(Text(text=f"not comparable: {'; '.join(found)}" if found else verdict))
+        blocks.append(
+            Text(text=f"not comparable: {'; '.join(disagreements)}" if disagreements else verdict)
+        )
     return Section(
-        title=f"Published: {table.title}", blocks=(*blocks, _rows(table, own, comparable))
+        title=f"Published: {table.title}", blocks=(*blocks, _rows(table, printed, comparable))
     )
 
 
@@ -61,13 +65,13 @@ def described(table: PublishedTable) -> str:
 
 
 def _rows(
-    table: PublishedTable, own: Mapping[str, Sequence[float]], comparable: bool
+    table: PublishedTable, measured: Mapping[str, tuple[float, ...]], comparable: bool
 ) -> TableBlock:
     ranked = {row.method: row.values for row in table.rows if row.whole}
-    ranked |= {name: values for name, values in own.items() if comparable and _known(values)}
+    ranked |= {name: values for name, values in measured.items() if comparable and _known(values)}
     ranked.pop(table.baseline, None)
     ranks = mean_ranks(ranked, table.higher) if len(ranked) > 1 else {}
-    base = own.get(f"{OWN}{SINGLE_TASK}")
+    base = measured.get(f"{OWN}{SINGLE_TASK}")
     rows = [
         (row.method, row.values, row.delta, table.computed(row), row.source, row.remark)
         for row in table.rows
@@ -75,7 +79,7 @@ def _rows(
     rows += [
         (name, values, math.nan, math.nan if base is None else table.delta_of(values, base),
          "this comparison", "" if comparable else "not comparable")
-        for name, values in own.items()
+        for name, values in measured.items()
     ]  # fmt: skip
     shown = () if table.folded else table.columns
     return TableBlock(

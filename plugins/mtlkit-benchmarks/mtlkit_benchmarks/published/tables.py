@@ -47,7 +47,7 @@ class PublishedTable:
     """Rows of one protocol: network, batch, epochs, rule of selection, and definition of delta-m.
 
     `metrics` are the names of the columns in mtlkit, multiplied by `scale` in print. `variant` is
-    the part of a source that the table is about. `averages` says how the code averages.
+    the part of a source that the table is about. `averages` states the averages of the code.
     """
 
     name: str
@@ -75,7 +75,7 @@ class PublishedTable:
         tasks: dict[str, dict[str, bool]] = {}
         for name, higher in zip(self.metrics, self.higher, strict=True):
             task = name.partition("/")[0]
-            if task != "mean":  # an average that the paper shows is no metric of a task
+            if task != "mean":  # an average that the paper shows is not a metric of a task
                 tasks.setdefault(task, {})[name] = higher
         return tasks
 

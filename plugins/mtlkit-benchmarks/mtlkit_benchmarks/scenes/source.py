@@ -1,5 +1,6 @@
 """The data source `scenes`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -10,11 +11,13 @@ from mtlkit.data import (
     ClassMapTarget,
     Data,
     DataSource,
+    Frame,
     Labels,
     Loading,
     RealMapTarget,
     Split,
     UnitVectorMapTarget,
+    read_new_images,
 )
 from mtlkit.plugins import at_least, at_least_number
 from mtlkit_benchmarks.scenes.random_scene import random_scene
@@ -59,8 +62,16 @@ class Scenes(DataSource):
             test=self._split(range(second, third), loading),
         )
 
+    def read(self, rows: object, preprocessing: Mapping[str, Any], loading: Loading) -> Split:
+        """Return new images: a file, a folder, a table of files or a list of paths."""
+        return read_new_images(rows, Frame(*self._sides, channels=3), loading)
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        return self.size if isinstance(self.size, tuple) else (self.size, self.size)
+
     def _split(self, numbers: range, loading: Loading) -> Split:
-        height, width = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        height, width = self._sides
         images = torch.empty(len(numbers), 3, height, width, dtype=torch.uint8)
         classes = torch.empty(len(numbers), height, width, dtype=torch.int64)
         depth = torch.empty(len(numbers), 1, height, width)

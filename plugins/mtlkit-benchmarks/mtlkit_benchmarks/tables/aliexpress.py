@@ -54,7 +54,7 @@ class CsvRows:
 
 @attrs.frozen
 class Scan:
-    """What one pass over a table finds: the start of each line, its labels, and the largest ids."""
+    """The start of each line of a table, the labels, and the largest ids, read in one pass."""
 
     starts: Tensor
     labels: Mapping[str, Tensor]
@@ -89,21 +89,21 @@ class AliExpress(WithoutValidation):
             for name in ("train", "test")
         }
         scans = {name: scan(path) for name, path in files.items()}
-        if len({found.numbers for found in scans.values()}) > 1:
+        if len({table.numbers for table in scans.values()}) > 1:
             raise DataError(f"{folder}: got train.csv and test.csv of different columns")
-        largest = torch.tensor([found.largest for found in scans.values()]).amax(dim=0)
+        largest = torch.tensor([table.largest for table in scans.values()]).amax(dim=0)
         sizes = largest + 1
         offsets = sizes.cumsum(0) - sizes
         splits = {
             name: Split(
-                inputs=CsvRows(files[name], found.starts, offsets),
+                inputs=CsvRows(files[name], table.starts, offsets),
                 columns={
                     label: Categorical(codes, ("no", "yes"))
-                    for label, codes in found.labels.items()
+                    for label, codes in table.labels.items()
                 },
-                ids=Numbered(name, len(found.starts)),
+                ids=Numbered(name, len(table.starts)),
             )
-            for name, found in scans.items()
+            for name, table in scans.items()
         }
         specs = {
             "ids": InputSpec(shape=(FIELDS,), dtype="int64", vocabulary=int(sizes.sum())),

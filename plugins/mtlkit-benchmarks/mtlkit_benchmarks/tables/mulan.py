@@ -132,7 +132,7 @@ def _label_places(
     if listed:
         missing = [name for name in listed if name not in known]
         if missing:
-            raise DataError(f"{folder}: the label {missing[0]!r} of the .xml is no attribute")
+            raise DataError(f"{folder}: the label {missing[0]!r} of the .xml is not an attribute")
         return [known.index(name) for name in listed]
     if targets is None or targets >= len(known):
         raise DataError(f"{folder}: got no number of targets; set `targets`, the last columns")

@@ -23,7 +23,7 @@ SCHOOLS, PUPILS = 139, 15_362
 
 @attrs.frozen(kw_only=True)
 class School(OfficialTree):
-    """Pupils with the label ``school-N`` of their own school, a score; the others are missing.
+    """Pupils with the label ``school-N`` of their school, a score; the others are missing.
 
     `folder` has ``school.mat`` of MALSAR: X and Y, cells with the features (n, 28) and the scores
     (n, 1) of each school. Each school is divided by `split`. The extra ``official`` is needed.

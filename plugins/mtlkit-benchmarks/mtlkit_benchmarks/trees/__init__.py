@@ -1,1 +1,1 @@
-"""What all readers of official trees share: layouts, and samples that are read on access."""
+"""Layouts, and samples that are read on access, which all readers of official trees use."""

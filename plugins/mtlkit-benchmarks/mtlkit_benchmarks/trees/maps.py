@@ -136,9 +136,9 @@ def _converted(
 
 
 def _numbers(folder: Path) -> list[str]:
-    found = {path.name for path in folder.glob("*.npy")}
-    expected = [f"{number}.npy" for number in range(len(found))]
-    if found != set(expected):
-        missing = sorted(set(expected) - found, key=len)[0]
-        raise DataError(f"{folder}: has {len(found)} arrays but no {missing}; get the missing one")
+    names = {path.name for path in folder.glob("*.npy")}
+    expected = [f"{number}.npy" for number in range(len(names))]
+    if names != set(expected):
+        missing = sorted(set(expected) - names, key=len)[0]
+        raise DataError(f"{folder}: has {len(names)} arrays but no {missing}; get the missing one")
     return expected

@@ -40,17 +40,17 @@ class OnAccess:
 
 @attrs.frozen
 class Numbered(Sequence[str]):
-    """The ids ``PREFIX 0``, ``PREFIX 1``, ... of `count` samples, without a list of them.
+    """The ids ``PREFIX 0``, ``PREFIX 1``, ... of `size` samples, without a list of them.
 
     >>> list(Numbered("train", 2))
     ['train 0', 'train 1']
     """
 
     prefix: str
-    count: int
+    size: int
 
     def __len__(self) -> int:
-        return self.count
+        return self.size
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -58,10 +58,10 @@ class Numbered(Sequence[str]):
     def __getitem__(self, index: slice) -> Sequence[str]: ...
     def __getitem__(self, index: int | slice) -> str | Sequence[str]:
         if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(self.count))]
-        if not -self.count <= index < self.count:
+            return [self[number] for number in range(*index.indices(self.size))]
+        if not -self.size <= index < self.size:
             raise IndexError(index)
-        return f"{self.prefix} {index % self.count}"
+        return f"{self.prefix} {index % self.size}"
 
     def __iter__(self) -> Iterator[str]:
-        return (f"{self.prefix} {number}" for number in range(self.count))
+        return (f"{self.prefix} {number}" for number in range(self.size))

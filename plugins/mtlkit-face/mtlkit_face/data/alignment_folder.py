@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mtlkit.data import FORMATS, similarity, warp
-from mtlkit.plugins import DataError, replaced_file
+from mtlkit.plugins import DataError, replaced_folder, write_file
 from mtlkit_face.data.alignment import Points, Template
 from mtlkit_face.data.landmarks import Landmarks
 from mtlkit_face.data.listing import SUFFIXES, files_of
@@ -54,7 +54,8 @@ def align_folder(
     A name in `landmarks` with a ``*`` applies to all files that it matches, such as images of one
     moment under several lights. ``alignment.csv`` in `out` has a row for every image and for every
     name in `landmarks`. Raises `DataError` if `out` is not empty, if two images would have the same
-    aligned file, or if two names in `landmarks` match one image.
+    aligned file, or if two names in `landmarks` match one image. The folder appears when all is
+    done; no file remains after an interruption.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out}: already exists; choose a new or empty folder")
@@ -63,25 +64,28 @@ def align_folder(
         raise DataError(f"{folder}: contains no image")
     _require_unique(names)
     rows, unmatched = _matched(names, landmarks)
-    out.mkdir(parents=True, exist_ok=True)
-
-    def align(name: str) -> AlignmentResult:
-        row = rows.get(name, "")
-        if row not in landmarks.points:
-            reason = landmarks.without.get(row, "has no row of points")
-            return AlignmentResult(name, failure=reason, kind="no points")
-        return _align(folder, name, landmarks.points[row], template, out)
-
+    out.parent.mkdir(parents=True, exist_ok=True)
     results: list[AlignmentResult] = []
-    with ThreadPoolExecutor(workers) as pool:
-        for chunk in chunks(len(names)):
-            results += pool.map(align, names[chunk.start : chunk.stop])
-            progress(chunk.stop, len(names))
-    results += [
-        AlignmentResult(name, failure=f"the image {folder / name} does not exist", kind="no image")
-        for name in unmatched
-    ]
-    _write_table(results, out / TABLE)
+    with replaced_folder(out) as partial:
+
+        def align(name: str) -> AlignmentResult:
+            row = rows.get(name, "")
+            if row not in landmarks.points:
+                reason = landmarks.without.get(row, "has no row of points")
+                return AlignmentResult(name, failure=reason, kind="no points")
+            return _align(folder, name, landmarks.points[row], template, partial)
+
+        with ThreadPoolExecutor(workers) as pool:
+            for chunk in chunks(len(names)):
+                results += pool.map(align, names[chunk.start : chunk.stop])
+                progress(chunk.stop, len(names))
+        results += [
+            AlignmentResult(
+                name, failure=f"the image {folder / name} does not exist", kind="no image"
+            )
+            for name in unmatched
+        ]
+        _write_table(results, partial / TABLE)
     return results
 
 
@@ -166,8 +170,7 @@ def _write_table(results: Sequence[AlignmentResult], path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows(_cells(results))
-    with replaced_file(path) as partial:
-        partial.write_text(text.getvalue(), encoding="utf-8")
+    write_file(path, text.getvalue().encode())
 
 
 def _cells(results: Sequence[AlignmentResult]) -> Iterator[tuple[str, ...]]:

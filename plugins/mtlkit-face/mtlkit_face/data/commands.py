@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, echo
 from mtlkit_face.data.progress_bar import progress_bar
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -94,11 +94,11 @@ def align(
         )
     failed = failure_counts(results)
     count = len(results) - sum(failed.values())
-    click.echo(f"{count:,} of {len(results):,} faces are aligned in {out}")
+    echo(f"{count:,} of {len(results):,} faces are aligned in {out}")
     for kind, number in sorted(failed.items()):
-        click.echo(f"{number:,} failed, {kind}")
+        echo(f"{number:,} failed, {kind}")
     if failed:
-        click.echo(f"failures are listed in {out / TABLE}")
+        echo(f"failures are listed in {out / TABLE}")
     if not count:
         raise DataError("no face could be aligned")
 
@@ -120,7 +120,7 @@ def pack_command(faces: Path, out: Path) -> None:
     with _write_errors(out):
         pack(listing.store, listing.subjects, out)
     count = len(set(listing.subjects))
-    click.echo(f"{len(listing.ids):,} images of {count:,} subjects are in {out}")
+    echo(f"{len(listing.ids):,} images of {count:,} subjects are in {out}")
 
 
 @click.command(name="label-pose")
@@ -169,7 +169,7 @@ def label_pose(
     with _write_errors(out):
         poses.write(out)
     counts = ", ".join(f"{number:,} {name}" for name, number in poses.counts().items())
-    click.echo(f"{len(listing.ids):,} faces: {counts}; the labels are in {out}")
+    echo(f"{len(listing.ids):,} faces: {counts}; the labels are in {out}")
     if against is not None:
         for line in agreement(poses, against).lines():
-            click.echo(line)
+            echo(line)

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from mtlkit.data import Categorical, Store
+from mtlkit.data import Categorical, Store, escaped, is_utf8
 from mtlkit.plugins import DataError
 
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -46,15 +46,24 @@ class FaceListing:
 def files_of(folder: Path) -> list[str]:
     """Return the names of all files below `folder`, relative to it.
 
-    Raises `DataError` if a folder cannot be read.
+    Bytes that are not UTF-8 become escape sequences, because tables and reports hold the names.
+    Raises `DataError` for such an image, and if a folder cannot be read.
     """
 
     def fail(cause: OSError) -> None:
         raise DataError(f"{cause.filename}: cannot be read: {cause.strerror}") from cause
 
     start = len(str(folder)) + 1
-    return [
+    files = [
         os.path.join(parent, name)[start:].replace(os.sep, "/")
         for parent, _, names in os.walk(folder, onerror=fail)
         for name in names
     ]
+    odd = [name for name in files if not is_utf8(name)]
+    images = sorted(n for n in map(escaped, odd) if os.path.splitext(n)[1].lower() in SUFFIXES)
+    if images:
+        raise DataError(
+            f"{folder}: got {len(images)} images whose names are not UTF-8, such as {images[0]}; "
+            f"rename them"
+        )
+    return [escaped(name) for name in files] if odd else files

@@ -18,7 +18,7 @@ from torch import Tensor
 from mtlkit import load_model
 from mtlkit.backbones import one_input
 from mtlkit.data import DecoderPool, Frame, StoredImages, read_table
-from mtlkit.plugins import DataError, replaced_file
+from mtlkit.plugins import DataError, replaced_file, write_file
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.stored_faces import SQUARE, chunks
 
@@ -147,8 +147,7 @@ class Poses:
             return
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-        with replaced_file(path) as partial:
-            partial.write_text(text.getvalue(), encoding="utf-8")
+        write_file(path, text.getvalue().encode())
 
 
 def estimate_poses(

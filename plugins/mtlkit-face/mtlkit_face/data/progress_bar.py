@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import click
+from mtlkit.plugins import echo
 
 SECONDS = 10.0
 """Least time between two lines of redirected output."""
@@ -51,7 +51,7 @@ class ProgressLines:
         self._last = now
         seconds = now - self._start
         left = seconds * (total - done) / done
-        click.echo(
+        echo(
             f"{self._label}: {done:,} of {total:,} ({done / max(total, 1):.0%}), {seconds:.0f} s, "
             f"{left:.0f} s left",
             err=True,

@@ -2,15 +2,14 @@
 
 import csv
 import io
-import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from mtlkit.data import FORMATS, Store
-from mtlkit.plugins import DataError, replaced_file
+from mtlkit.plugins import DataError, replaced_file, write_file
 from mtlkit_face.data.recordio import RecordWriter
 from mtlkit_face.data.recordio_faces import HEADER, MAX_SUBJECTS
 
@@ -26,31 +25,30 @@ def pack(store: Store, subjects: Sequence[str], out: Path) -> None:
     names = sorted(set(subjects))
     if len(names) >= MAX_SUBJECTS:
         raise DataError(f"got {len(names)} subjects, expected fewer than {MAX_SUBJECTS}")
-    targets = (
-        out,
-        out.with_suffix(".idx"),
-        out.with_name("property"),
-        out.with_name("subjects.csv"),
-    )
-    for path in targets:
-        if path.exists():
-            raise DataError(f"{path}: already exists; choose another name or folder")
+    if out.exists():
+        raise DataError(f"{out}: already exists; choose another name or folder")
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("number", "subject"), *enumerate(names)])
+    files = {out.with_name("subjects.csv"): text.getvalue().encode()}
+    _refuse_others(files)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = [path.with_name(f".{path.name}.{os.getpid()}") for path in targets]
-    records, index, properties, table = partial
-    try:
-        width, height = _write_records(store, subjects, names, records, index)
-        properties.write_text(f"{len(names)},{height},{width}\n", encoding="ascii")
-        with table.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(
-                [("number", "subject"), *enumerate(names)]
-            )
-        for temporary, path in zip(partial, targets, strict=True):
-            with replaced_file(path) as synced:
-                os.replace(temporary, synced)
-    finally:
-        for temporary in partial:
-            temporary.unlink(missing_ok=True)
+    with replaced_file(out) as records:  # is the last to appear
+        with replaced_file(out.with_suffix(".idx")) as index:
+            width, height = _write_records(store, subjects, names, records, index)
+            files[out.with_name("property")] = f"{len(names)},{height},{width}\n".encode()
+            _refuse_others({**files, out.with_suffix(".idx"): index.read_bytes()})
+        for path, content in files.items():
+            write_file(path, content)
+
+
+def _refuse_others(files: Mapping[Path, bytes]) -> None:
+    """Raise `DataError` if one of the files exists with another content.
+
+    An equal one is of the same call, which was killed before its records appeared.
+    """
+    for path, content in files.items():
+        if path.exists() and path.read_bytes() != content:
+            raise DataError(f"{path}: already exists; choose another name or folder")
 
 
 def _write_records(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from mtlkit.plugins import cache_option
+from mtlkit.plugins import cache_option, echo, write_file
 
 if TYPE_CHECKING:
     from mtlkit import Recipe
@@ -38,7 +38,6 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
         read_evaluation,
         render_page,
     )
-    from mtlkit_face.inference.atomic_file import atomic_path
 
     catalog = load_catalog()
     folder = open_run(run)
@@ -50,14 +49,12 @@ def energy(run: Path, out: Path | None, cache: Path) -> None:
     page = out or folder.path / "energy.html"
     text = folder.recipe.read_text(encoding="utf-8")
     record = RunRecord(name=folder.path.absolute().name, evaluation=evaluation, recipe=text)
-    with atomic_path(page) as partial:
-        partial.write_text(render_page(record), encoding="utf-8")
-    with atomic_path(page.with_suffix(".json")) as partial:
-        partial.write_text(evaluation_to_json(evaluation), encoding="utf-8")
+    write_file(page.with_suffix(".json"), evaluation_to_json(evaluation).encode())
+    write_file(page, render_page(record).encode())
     width = max(map(len, result.metrics))
     for name, value in result.metrics.items():
-        click.echo(f"{name:{width}}  {value:8.4g}")
-    click.echo(f"\npage: {page}")
+        echo(f"{name:{width}}  {value:8.4g}")
+    echo(f"\npage: {page}")
 
 
 def analysis_for(recipe: "Recipe") -> "Energy":

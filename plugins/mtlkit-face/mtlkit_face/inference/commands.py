@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtlkit.plugins import DataError, write_file
+from mtlkit.plugins import DataError, echo, write_file
 from mtlkit_face.data.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def embed(
         ),
         out,
     )
-    click.echo(f"{len(files)} templates of {model.size} numbers are in {out}")
+    echo(f"{len(files)} templates of {model.size} numbers are in {out}")
 
 
 @click.command()
@@ -121,11 +121,11 @@ def verify(
     first, second = (_embed_one(model, path, regions) for path in (a, b))
     _note_alignment(model, regions)
     score = float(first.templates[0] @ second.templates[0])
-    click.echo(f"score      {score:.4f}")
-    click.echo(f"threshold  {least.value:.4f}  ({least.source})")
-    click.echo("verdict    " + ("one person" if score >= least.value else "two people"))
+    echo(f"score      {score:.4f}")
+    echo(f"threshold  {least.value:.4f}  ({least.source})")
+    echo("verdict    " + ("one person" if score >= least.value else "two people"))
     for warning in least.warnings([a, b]):
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 @click.command("enroll")
@@ -177,7 +177,7 @@ def enroll_command(
     )
     merged = enroll(new, gallery, model)
     replaced = max(0, before + len(new) - len(merged))
-    click.echo(
+    echo(
         f"{len(new)} images of {len(new.people())} people enrolled"
         + (f", {replaced} of them again" if replaced else "")
         + f"; {gallery} has {len(merged)} images of {len(merged.people())} people"
@@ -222,15 +222,15 @@ def identify_command(
     answers = identify(
         embedded.templates, people, threshold=least.value, top=top, index=INDEXES[index]
     )
-    click.echo(f"threshold {least.value:.4f}  ({least.source})")
+    echo(f"threshold {least.value:.4f}  ({least.source})")
     for file, answer in zip(embedded.files, answers, strict=True):
-        click.echo(f"{file}: {answer.name or 'unknown'}")
+        echo(f"{file}: {answer.name or 'unknown'}")
         for candidate in answer.candidates:
             below = "" if candidate.score >= least.value else "  below the threshold"
-            click.echo(f"  {candidate.score:7.4f}  {candidate.name}  {candidate.file}{below}")
+            echo(f"  {candidate.score:7.4f}  {candidate.name}  {candidate.file}{below}")
     shift = shift_warning(embedded.templates, answers, people, least)
     for warning in (*least.warnings(embedded.files), *([shift] if shift else [])):
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
 
 
 @click.command("calibrate")
@@ -284,7 +284,7 @@ def calibrate_command(
     embedded = _embed(model, listed.files, regions)
     used = listed.among(embedded.files)
     if len(used) < len(listed):
-        click.echo(f"warning: {len(listed) - len(used):,} of {len(listed):,} pairs are without a "
+        echo(f"warning: {len(listed) - len(used):,} of {len(listed):,} pairs are without a "
                    f"readable image, and are left out", err=True)  # fmt: skip
     result = calibrate_model(
         model,
@@ -308,9 +308,9 @@ def calibrate_command(
     saved = save_threshold(model, result.threshold)
     table = rates_table(result.calibration)
     for name, value, interval in table.rows:
-        click.echo(f"{name:22}{value:.4g}  {interval}")
-    click.echo(f"{result.threshold.domain}\n{table.caption}")
-    click.echo(f"threshold saved in {saved}; report: {folder / 'report.html'}")
+        echo(f"{name:22}{value:.4g}  {interval}")
+    echo(f"{result.threshold.domain}\n{table.caption}")
+    echo(f"threshold saved in {saved}; report: {folder / 'report.html'}")
 
 
 def _embed_one(model: "FaceModel", path: Path, regions: Path | None) -> "Embedded":
@@ -355,13 +355,13 @@ def _note_alignment(model: "FaceModel", regions: Path | None) -> None:
         return
     if table is not None:
         kind = type(table).__name__.lower()
-        click.echo(
+        echo(
             f"warning: the run's images were cut out by `{kind}`, and these are taken as cut out "
             f"already; pass their {kind} with --regions if they are not",
             err=True,
         )
     crop = "" if frame.crop is None else f" from {frame.crop:.0%} of the largest centered rectangle"
-    click.echo(
+    echo(
         f"note: faces are not detected: each image must show one face, aligned as in training; it "
         f"is resized to {frame.width} x {frame.height} pixels{crop}",
         err=True,
@@ -369,4 +369,4 @@ def _note_alignment(model: "FaceModel", regions: Path | None) -> None:
 
 
 def _warn(message: str, lines: Sequence[object]) -> None:
-    click.echo("\n  ".join([f"warning: {message}:", *map(str, lines)]), err=True)
+    echo("\n  ".join([f"warning: {message}:", *map(str, lines)]), err=True)

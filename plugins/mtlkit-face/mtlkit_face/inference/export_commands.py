@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mtlkit.plugins import DataError
+from mtlkit.plugins import DataError, echo, write_file
 from mtlkit_face.inference.commands import model_from_options, model_options
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -44,7 +44,6 @@ def export_command(
     **options: Any,
 ) -> None:
     """Export the model of RUN to ONNX, verify its templates, and write a model card."""
-    from mtlkit_face.inference.atomic_file import atomic_path
     from mtlkit_face.inference.card import Licenses, model_card
     from mtlkit_face.inference.onnx_export import export
     from mtlkit_face.inference.pictures import find_images
@@ -56,11 +55,10 @@ def export_command(
     exported = export(model, out, images)
     text = model_card(model, Licenses(weights=license, data=data_license), exported)
     card = out.with_suffix(".md")
-    with atomic_path(card) as partial:
-        partial.write_text(text, encoding="utf-8")
+    write_file(card, text.encode())
     for compared, largest in exported.differences.items():
-        click.echo(f"{compared}: onnxruntime differs from PyTorch by {largest:.2g} at most")
-    click.echo(f"model: {out}\ncard:  {card}")
+        echo(f"{compared}: onnxruntime differs from PyTorch by {largest:.2g} at most")
+    echo(f"model: {out}\ncard:  {card}")
 
 
 @click.command()
@@ -72,12 +70,10 @@ def card(
     run: Path, out: Path | None, license: str | None, data_license: str | None, **options: Any
 ) -> None:
     """Write a model card of RUN in Markdown."""
-    from mtlkit_face.inference.atomic_file import atomic_path
     from mtlkit_face.inference.card import Licenses, model_card
 
     model = model_from_options(run, **options)
     target = out or model.folder.path / "model-card.md"
     text = model_card(model, Licenses(weights=license, data=data_license))
-    with atomic_path(target) as partial:
-        partial.write_text(text, encoding="utf-8")
-    click.echo(f"card: {target}")
+    write_file(target, text.encode())
+    echo(f"card: {target}")

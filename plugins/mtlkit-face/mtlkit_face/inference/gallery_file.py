@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
+from mtlkit.data import escaped, is_utf8
 from mtlkit.plugins import DataError, checksum
 from mtlkit_face.inference.atomic_file import atomic_path, exclusive_lock
 from mtlkit_face.inference.model import FaceModel
@@ -159,6 +160,8 @@ def _format(path: Path) -> tuple[_Writer, _Reader]:
         ".parquet": (_write_parquet, _read_parquet),
         ".safetensors": (_write_safetensors, _read_safetensors),
     }
+    if not is_utf8(str(path)):  # which the libraries of both formats require
+        raise DataError(f"{escaped(str(path))}: got a path that is not UTF-8; choose another")
     if path.suffix not in formats:
         raise DataError(f"{path}: got the suffix {path.suffix!r}, expected {' or '.join(formats)}")
     return formats[path.suffix]
@@ -212,7 +215,7 @@ def _read_parquet(path: Path) -> TemplateGallery:
 
 def _write_safetensors(gallery: TemplateGallery, path: Path) -> None:
     header = _header(gallery, files=gallery.files, names=gallery.names)
-    path.write_bytes(save({"templates": gallery.templates.contiguous()}, {KEY: header}))
+    save_file({"templates": gallery.templates.contiguous()}, path, {KEY: header})
 
 
 def _read_safetensors(path: Path) -> TemplateGallery:

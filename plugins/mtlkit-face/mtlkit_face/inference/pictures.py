@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mtlkit.data import Loading, Region, read_images
+from mtlkit.data import Loading, Region, is_utf8, read_images
 from mtlkit.plugins import DataError
 from mtlkit_face.inference.model import FaceModel
 
@@ -89,6 +89,8 @@ def embed_files(
         pixels, faults = read_images(chunk, model.frame, Loading(), regions=chosen)
         faults |= {i - start: why for i, why in unframed.items() if i - start in range(len(chunk))}
         assert pixels is not None, "a chunk fits into memory"
+        odd = [index for index, path in enumerate(chunk) if not is_utf8(str(path))]
+        faults |= dict.fromkeys(odd, "its path is not UTF-8; rename it")
         kept = [index for index in range(len(chunk)) if index not in faults]
         templates.append(model.embed(pixels[kept]))
         readable += [chunk[index] for index in kept]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mtlkit.plugins import DataError, replaced_file
+from mtlkit.plugins import DataError, echo, replaced_folder, write_folder
 from mtlkit_face.data.progress_bar import progress_bar
 from mtlkit_face.protocols.mode import Mode
 
@@ -201,14 +201,16 @@ def render_sets(out: Path, subjects: int, fold_count: int, fold_pairs: int, spli
         subjects=subjects, images_per_subject=12, size=size, first_subject=first_subject
     )
     people = People(render_set(faces, cache=None, workers=1), np.random.default_rng(0))
+    out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        write_lfw(people, out / "lfw", fold_count, fold_pairs)
-        write_cfp(people, out / "cfp", fold_count, fold_pairs)
-        write_bin(people, out / "pairs.bin", fold_count, fold_pairs)
-        write_ijb_a(people, out / "ijb-a", splits)
+        with replaced_folder(out) as partial:
+            write_lfw(people, partial / "lfw", fold_count, fold_pairs)
+            write_cfp(people, partial / "cfp", fold_count, fold_pairs)
+            write_bin(people, partial / "pairs.bin", fold_count, fold_pairs)
+            write_ijb_a(people, partial / "ijb-a", splits)
     except ValueError as mistake:
         raise DataError(f"--subjects: {mistake}") from mistake
-    click.echo(f"lfw, cfp, ijb-a and pairs.bin are in {out}")
+    echo(f"lfw, cfp, ijb-a and pairs.bin are in {out}")
 
 
 def _evaluate(
@@ -250,14 +252,14 @@ def _evaluate(
         outcome = protocol.outcome(model, progress, weights, trained.data.frame)
     _write(target, run, file.read_text(encoding="utf-8"), outcome, scores=scores)
     _print_results(outcome)
-    click.echo(f"\nreport: {target / 'report.html'}")
+    echo(f"\nreport: {target / 'report.html'}")
 
 
 def _write(
     target: Path, run: Path, recipe: str, outcome: "ProtocolReport", *, scores: bool
 ) -> None:
     from mtlkit.runs import Evaluation, RunRecord, evaluation_to_json, render_page
-    from mtlkit_face.protocols.score_file import write_scores
+    from mtlkit_face.protocols.score_file import scores_to_parquet
 
     evaluated = outcome.evaluation_result()
     result = next(iter(outcome.results.values()))  # all parts have the same model
@@ -278,30 +280,22 @@ def _write(
         "evaluation.json": evaluation_to_json(evaluation),
         "report.html": page,
     }
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
-            with replaced_file(target / name) as partial:
-                partial.write_text(text, encoding="utf-8")
-        if scores:
-            with replaced_file(target / "scores.parquet") as partial:
-                write_scores(outcome.scores, partial)
-    except OSError as cause:
-        raise DataError(
-            f"{cause.filename or target}: cannot be written: {cause.strerror or cause}; free "
-            f"some space, or choose another folder with --out"
-        ) from cause
+    target.parent.mkdir(parents=True, exist_ok=True)
+    contents = {name: text.encode() for name, text in files.items()}
+    if scores:
+        contents["scores.parquet"] = scores_to_parquet(outcome.scores)
+    write_folder(target, contents)
 
 
 def _print_results(outcome: "ProtocolReport") -> None:
     first = next(iter(outcome.results.values()))
-    click.echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
+    echo(f"weights {first.weights} (SHA-256); {first.preprocessing}")
     for part, result in outcome.results.items():
-        click.echo(f"{part or outcome.title}: {result.version}; {result.mode}, {result.matching}")
+        echo(f"{part or outcome.title}: {result.version}; {result.mode}, {result.matching}")
         for name, m in result.measures.items():
             spread = f" ± {m.standard_error:.4f}" if m.folds else ""
-            click.echo(f"  {name:24}{m.value:.4f}{spread}  [{m.low:.4f}, {m.high:.4f}]")
-        click.echo(
+            echo(f"  {name:24}{m.value:.4f}{spread}  [{m.low:.4f}, {m.high:.4f}]")
+        echo(
             f"  {result.n_genuine:,} genuine, {result.n_impostor:,} impostor, "
             f"{result.failures:,} of {result.pictures:,} pictures failed"
         )

@@ -226,15 +226,15 @@ def _image(pixels: Pixels) -> Image.Image:
     return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy())
 
 
-def _encoded(image: Image.Image) -> bytes:
+def _encoded(image: Image.Image, format: str = "JPEG") -> bytes:
     target = io.BytesIO()
-    image.save(target, format="JPEG", quality=95)
+    image.save(target, format=format, quality=95)  # ignored for PNG
     return target.getvalue()
 
 
 def _save(image: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, quality=95)  # ignored for PNG
+    write_file(path, _encoded(image, {".jpg": "JPEG", ".png": "PNG"}[path.suffix]))
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

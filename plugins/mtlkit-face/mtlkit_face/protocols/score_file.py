@@ -1,7 +1,6 @@
 """Scores of all comparisons of a protocol as a Parquet file."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import attrs
 
@@ -24,8 +23,8 @@ class ScoredComparisons:
     score: Floats
 
 
-def write_scores(parts: Sequence[ScoredComparisons], path: Path) -> None:
-    """Write the columns part, fold, first, second, same and score to a Parquet file."""
+def scores_to_parquet(parts: Sequence[ScoredComparisons]) -> bytes:
+    """Return a Parquet file with the columns part, fold, first, second, same and score."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -42,4 +41,6 @@ def write_scores(parts: Sequence[ScoredComparisons], path: Path) -> None:
         )
         for part in parts
     ]
-    pq.write_table(pa.concat_tables(tables), path)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(tables), sink)
+    return sink.getvalue().to_pybytes()

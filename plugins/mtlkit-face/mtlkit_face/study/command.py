@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from mtlkit.plugins import cache_option
+from mtlkit.plugins import cache_option, echo
 
 
 @click.command()
@@ -65,7 +65,7 @@ def study(
     if listed:
         width = max(len(arm.name) for arm in networks)
         for arm in networks:
-            click.echo(f"{arm.name:<{width}}  {arm.about}")
+            echo(f"{arm.name:<{width}}  {arm.about}")
         return
     request = StudyRequest(
         folder=out or Path("runs") / f"study-{size}",
@@ -79,11 +79,11 @@ def study(
         load_catalog(),
         Loading(cache=cache, workers=1),
         ExecutorConfig(workers=workers),
-        lambda line: click.echo(line, err=True),
+        lambda line: echo(line, err=True),
     )
     for claim in study.claims():
-        click.echo(f"{claim.name:<5}{claim.state.value:<13}{claim.claim}")
-    click.echo(f"report: {request.folder / 'report.html'}")
+        echo(f"{claim.name:<5}{claim.state.value:<13}{claim.claim}")
+    echo(f"report: {request.folder / 'report.html'}")
     if study.failed:
         count = "1 run" if len(study.failed) == 1 else f"{len(study.failed)} runs"
         raise RunError(f"{count} failed; the report has the errors. Repeat the command to retry")

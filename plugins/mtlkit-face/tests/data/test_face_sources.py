@@ -4,7 +4,10 @@ import attrs
 import numpy as np
 import pytest
 import torch
+from mtlkit_face.data.alignment_folder import align_folder
 from mtlkit_face.data.folder import FaceFolder, list_folder
+from mtlkit_face.data.landmarks import Landmarks
+from mtlkit_face.data.multi_pie.tree import read_tree
 from mtlkit_face.data.recordio_pack import pack
 from mtlkit_face.data.records import FaceRecords
 from PIL import Image
@@ -37,6 +40,21 @@ def loaded(source, **circumstances):
 
 def everything(split):
     return split.inputs[torch.arange(len(split))]
+
+
+def test_names_that_are_not_utf8_are_refused_or_listed_with_escapes(folder, tmp_path):
+    (folder / "0000045" / "notes\udce9.txt").write_text("")
+    assert list_folder(folder).other == [r"0000045/notes\xe9.txt"]
+    assert r"0000045/notes\xe9.txt" in loaded(small(folder)).summary["other files"]
+    (folder / "caf\udce9").mkdir()
+    (folder / "0000045" / "000.png").rename(folder / "caf\udce9" / "000.png")
+    words = r"got 1 images whose names are not UTF-8, such as caf\\xe9/000.png; rename them"
+    with pytest.raises(DataError, match=words):
+        loaded(small(folder))
+    with pytest.raises(DataError, match=words):
+        align_folder(folder, Landmarks({}, {}), None, tmp_path / "out", workers=1, progress=None)
+    with pytest.raises(DataError, match=words):
+        read_tree(folder)
 
 
 def test_a_folder_is_the_subject_of_its_images(folder):

@@ -197,6 +197,21 @@ def test_nothing_is_written_over(tmp_path):
     assert (tmp_path / "property").read_text() == "mine"
 
 
+def test_a_killed_call_can_be_repeated(tmp_path, monkeypatch):
+    listing = list_folder(tree(tmp_path / "in", {"a": ["1.png"], "b": ["1.png"]}))
+    pack(listing.store, listing.subjects, tmp_path / "whole/train.rec")
+    whole = {path.name: path.read_bytes() for path in (tmp_path / "whole").iterdir()}
+    assert sorted(whole) == ["property", "subjects.csv", "train.idx", "train.rec"]
+    for moved in range(3):  # files that had appeared before the kill, in their order
+        folder = tmp_path / f"killed-{moved}"
+        folder.mkdir()
+        for name in ("train.idx", "subjects.csv", "property")[: moved + 1]:
+            (folder / name).write_bytes(whole[name])
+        (folder / ".partial-train.rec").write_bytes(b"torn")
+        pack(listing.store, listing.subjects, folder / "train.rec")
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
 def test_many_threads_read_what_one_reads(tmp_path):
     from concurrent.futures import ThreadPoolExecutor
 

@@ -33,6 +33,7 @@ def test_embed_writes_templates_and_lists_what_it_left_out(face, runs, models, p
     shutil.copytree(people / "p1", folder)
     (folder / "bad.jpg").write_bytes(b"junk")
     (folder / "labels.csv").touch()
+    shutil.copy(next(folder.glob("*.png")), folder / "caf\udce9.png")
     code, said = face("embed", runs["m"], folder, "--out", tmp_path / "t.safetensors")
     assert code == 0
     assert ALIGNED in said
@@ -41,12 +42,13 @@ def test_embed_writes_templates_and_lists_what_it_left_out(face, runs, models, p
         in said
     )
     assert (
-        f"warning: 1 files could not be read and are skipped: {folder / 'bad.jpg'}: is not an "
+        f"warning: 2 files could not be read and are skipped: {folder / 'bad.jpg'}: is not an "
         f"image of a supported format" in said
     )
+    assert rf"{folder}/caf\udce9.png: its path is not UTF-8; rename it" in said
     found = read_gallery(tmp_path / "t.safetensors")
     assert len(found) == 6
-    expected = embed_files(models["m"], sorted(folder.glob("*.png")))
+    expected = embed_files(models["m"], sorted(folder.glob("[0-9]*.png")))
     assert torch.equal(found.templates, expected.templates)
     assert set(found.names) == {""}
 

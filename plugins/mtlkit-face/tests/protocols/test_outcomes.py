@@ -1,5 +1,6 @@
 """Evaluators end to end: scores, mirror images, failures, results and reports."""
 
+import io
 import json
 import math
 
@@ -16,7 +17,7 @@ from mtlkit_face.protocols.pairs.scores import score_parts
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 from mtlkit_face.protocols.pictures import FaceImage, decode_picture
 from mtlkit_face.protocols.protocol import no_progress
-from mtlkit_face.protocols.score_file import write_scores
+from mtlkit_face.protocols.score_file import scores_to_parquet
 from mtlkit_face.protocols.templates.ijb_a import IJBA
 from PIL import Image
 
@@ -323,10 +324,9 @@ def test_some_folds_alone(sets, model, lfw):
 
 
 @pytest.mark.parametrize("name", ["lfw", "cfp", "bin", "ijb-a"])
-def test_the_scores_of_all_comparisons(sets, model, name, tmp_path):
+def test_the_scores_of_all_comparisons(sets, model, name):
     outcome = every(sets)[name].outcome(model)
-    write_scores(outcome.scores, tmp_path / "scores.parquet")
-    table = pq.read_table(tmp_path / "scores.parquet").to_pydict()
+    table = pq.read_table(io.BytesIO(scores_to_parquet(outcome.scores))).to_pydict()
     assert list(table) == ["part", "fold", "first", "second", "same", "score"]
     for part, result in outcome.results.items():
         rows = [i for i, value in enumerate(table["part"]) if value == part]

@@ -176,6 +176,7 @@ def test_rendered_sets_are_written_into_an_empty_folder(protocol, tmp_path):
     code, output = protocol("render", "--out", tmp_path / "sets", *small)
     assert (code, "exists; choose" in output) == (2, True)
     code, output = protocol("render", "--out", tmp_path / "few", "--subjects", 6, "--fold-count", 4)
+    assert [path.name for path in tmp_path.iterdir()] == ["sets"]
     assert code == 2
     assert "expected two subjects or more for each of 4 folds, got 6" in output
 

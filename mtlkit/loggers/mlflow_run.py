@@ -1,0 +1,101 @@
+"""Events as a run of MLflow."""
+
+import io
+import re
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
+from mtlkit.loggers.tracker import TrackerWriter, flat, missing_extra, recipe_of
+
+PARAMETERS = 100
+"""Largest number of parameters in a call of MLflow."""
+
+LONGEST = 500
+"""Largest length of a parameter, which older servers keep."""
+
+
+@attrs.frozen(kw_only=True)
+class MLflow(Logger):
+    """A run of MLflow with the recipe as its parameters; requires the extra ``mtlkit[mlflow]``.
+
+    `tracking_uri` is a server or a local store, such as ``sqlite:///mlflow.db``; None leaves the
+    choice to MLflow (MLFLOW_TRACKING_URI). Characters that MLflow does not allow in names of
+    metrics become underscores. `figures` sends the charts of the report at the end, `images` its
+    pictures too.
+    """
+
+    experiment: str = "mtlkit"
+    tracking_uri: str | None = None
+    figures: bool = False
+    images: bool = False
+
+    @property
+    def pictures(self) -> WantedPictures:
+        return WantedPictures.of(figures=self.figures, images=self.images)
+
+    def open(self, folder: Path, step: int) -> LogWriter:
+        return MLflowWriter(self, folder)
+
+
+class MLflowWriter(TrackerWriter):
+    """Writer of a run of MLflow, which a resumed run continues by its id.
+
+    Raises `MissingExtraError` if MLflow is not installed, and `RunError` if it fails.
+    """
+
+    def __init__(self, options: MLflow, folder: Path) -> None:
+        super().__init__(folder, "mlflow")
+        try:
+            import mlflow
+            from mlflow.entities import Metric, Param
+        except ImportError as cause:
+            raise missing_extra("mlflow", "MLflow") from cause
+        self._metric: Any = Metric
+        with self.errors():
+            self._client = mlflow.MlflowClient(options.tracking_uri)
+            if self.id is not None:
+                self._client.update_run(self.id, status="RUNNING")
+                return
+            experiment = self._client.get_experiment_by_name(options.experiment)
+            number = (
+                self._client.create_experiment(options.experiment)
+                if experiment is None
+                else experiment.experiment_id
+            )
+            run: str = self._client.create_run(number, run_name=self.name).info.run_id
+            values = flat(recipe_of(folder)).items()
+            params = [Param(_name(key), str(value)[:LONGEST]) for key, value in values]
+            for start in range(0, len(params), PARAMETERS):
+                self._client.log_batch(run, params=params[start : start + PARAMETERS])
+        self.keep(run)
+
+    def send(self, values: Mapping[str, float], step: int) -> None:
+        now = round(time.time() * 1000)
+        metrics = [self._metric(_name(key), value, now, step) for key, value in values.items()]
+        if metrics:
+            self._client.log_batch(self.id, metrics=metrics)
+
+    def send_pictures(self, pictures: Mapping[str, bytes], step: int) -> None:
+        from PIL import Image
+
+        for name, png in pictures.items():
+            image = Image.open(io.BytesIO(png))
+            self._client.log_image(self.id, image, artifact_file=f"{_name(name)}.png")
+
+    def close(self) -> None:
+        with self.errors():
+            self._client.set_terminated(self.id)
+
+
+def _name(text: str) -> str:
+    """Return `text` with the characters that MLflow allows.
+
+    >>> _name("gradient cosine/a, b")
+    'gradient cosine/a_ b'
+    """
+    return re.sub(r"[^/\w.\- ]", "_", text)

@@ -1,0 +1,87 @@
+"""Events as a run of Trackio."""
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from mtlkit.loggers.base import Logger, LogWriter, WantedPictures
+from mtlkit.loggers.tracker import TrackerWriter, missing_extra, recipe_of
+
+
+@attrs.frozen(kw_only=True)
+class Trackio(Logger):
+    """A run of Trackio with the recipe as its config; requires the extra ``mtlkit[trackio]``.
+
+    Runs are kept on this machine (TRACKIO_DIR; by default in the cache of Hugging Face) and shown
+    by `trackio show`, unless `space` names a Space of Hugging Face. `figures` stores the charts of
+    the report at the end, `images` its pictures too.
+    """
+
+    project: str = "mtlkit"
+    group: str | None = None
+    space: str | None = None
+    figures: bool = False
+    images: bool = False
+
+    @property
+    def pictures(self) -> WantedPictures:
+        return WantedPictures.of(figures=self.figures, images=self.images)
+
+    def open(self, folder: Path, step: int) -> LogWriter:
+        return TrackioWriter(self, folder)
+
+
+class TrackioWriter(TrackerWriter):
+    """Writer of a run of Trackio, which a resumed run continues by its name.
+
+    Raises `MissingExtraError` if Trackio is not installed, and `RunError` if it fails.
+    """
+
+    def __init__(self, options: Trackio, folder: Path) -> None:
+        super().__init__(folder, "trackio")
+        try:
+            import trackio
+        except ImportError as cause:
+            raise missing_extra("trackio", "Trackio") from cause
+        self._trackio: Any = trackio
+        name = self.id or f"{self.name}-{self.new_id()[:8]}"
+        with self.errors(), _prints_on_stderr():
+            self._run = trackio.init(
+                project=options.project,
+                name=name,
+                group=options.group,
+                space_id=options.space,
+                config=recipe_of(folder),
+                resume="allow",
+                embed=False,
+                auto_log_gpu=False,
+                auto_log_cpu=False,
+            )
+        self.keep(name)
+
+    def send(self, values: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(values), step=step)
+
+    def send_pictures(self, pictures: Mapping[str, bytes], step: int) -> None:
+        from PIL import Image
+
+        images = {
+            name: self._trackio.Image(Image.open(io.BytesIO(png))) for name, png in pictures.items()
+        }
+        self._run.log(images, step=step)
+
+    def close(self) -> None:
+        with self.errors(), _prints_on_stderr():
+            self._run.finish()
+
+
+@contextlib.contextmanager
+def _prints_on_stderr() -> Iterator[None]:
+    """Leave standard output to the results of a command."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
