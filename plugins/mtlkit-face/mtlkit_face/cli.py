@@ -12,8 +12,8 @@ from mtlkit_synthetic_faces.face_set import FaceSet
 from mtlkit.plugins import DataError, echo, write_file
 from mtlkit_face.data.commands import align, label_pose, pack_command
 from mtlkit_face.energy.command import energy
+from mtlkit_face.inference.calibrate_command import calibrate_command
 from mtlkit_face.inference.commands import (
-    calibrate_command,
     embed,
     enroll_command,
     identify_command,

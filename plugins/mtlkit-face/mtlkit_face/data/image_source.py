@@ -1,7 +1,7 @@
 """Base of data sources of encoded face images: exclude, check, label, hold out, mirror."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,27 +21,23 @@ from mtlkit.data import (
     Loading,
     RandomSplit,
     RegionTable,
-    Row,
     Split,
     StoredImages,
     read_new_images,
-    split_indices,
     threads,
 )
 from mtlkit.plugins import DataError, at_least, between, word_or
-from mtlkit_face.data.holdout import holdout_mask
+from mtlkit_face.data.face_ids import FaceIds
 from mtlkit_face.data.input_files import locate, read_lines
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.side_labels import SideLabels, read_side_labels
+from mtlkit_face.data.split_positions import SplitPositions
 from mtlkit_face.data.stored_faces import (
     MAX_SHOWN,
     StoredFaces,
     fault_report,
     find_faults,
 )
-
-MIRROR = "#mirror"
-"""Suffix of the id of a mirrored image."""
 
 Positions = npt.NDArray[np.integer]
 
@@ -206,7 +202,9 @@ def load_listing(
         labels = read_side_labels(
             locate(source.labels, bases, "labels"), listing.ids, source.classes, source.numeric
         )
-    splits = _SplitPositions.of(source, listing, labels, np.flatnonzero(kept))
+    splits = SplitPositions.of(
+        listing, labels, np.flatnonzero(kept), source.split, source.validation, source.seed
+    )
     pool = DecoderPool(threads(loading))
     images = StoredImages(listing.store, frame, pool, checked_before=source.check, regions=regions)
     faces = _LabeledFaces(source, listing, labels, images, splits)
@@ -243,80 +241,6 @@ def _not_excluded(
 
 
 @attrs.frozen(eq=False)
-class _SplitPositions:
-    """Positions of the images of each split, and the names of the subjects.
-
-    `names` are those in training, `tested` those in the test split, and `unseen` those only there.
-    """
-
-    train: Positions
-    validation: Positions
-    test: Positions
-    names: tuple[str, ...]
-    tested: tuple[str, ...]
-    unseen: tuple[str, ...]
-
-    @classmethod
-    def of(
-        cls, source: FaceImageSource, listing: FaceListing, labels: SideLabels, kept: Positions
-    ) -> "_SplitPositions":
-        if source.split is not None or labels.splits is not None:
-            parts = _stated_splits(source, listing, labels, kept)
-        else:
-            codes = np.unique(listing.codes[kept], return_inverse=True)[1]
-            held_out = holdout_mask(codes, source.validation, source.seed)
-            parts = {"train": kept[~held_out], "validation": kept[held_out]}
-        none = kept[:0]
-        train, validation, test = (
-            parts.get(name, none).astype(np.int32)  # half the memory
-            for name in ("train", "validation", "test")
-        )
-        known = np.concatenate([train, validation])
-        names, tested = (
-            tuple(listing.names[code] for code in np.unique(listing.codes[positions]))
-            for positions in (known, test)
-        )
-        unseen = tuple(name for name in tested if name not in set(names))
-        return cls(train, validation, test, names, tested, unseen)
-
-
-def _stated_splits(
-    source: FaceImageSource, listing: FaceListing, labels: SideLabels, kept: Positions
-) -> dict[str, Positions]:
-    """Return the positions of each split by the option `split`, or the labels' column."""
-    rows = []
-    for position in kept.tolist():
-        name = listing.ids[position]
-        row: dict[str, str | None] = {"subject": listing.names[listing.codes[position]]}
-        if labels.splits is not None:
-            row["split"] = labels.splits[position]
-        rows.append(Row(name, row, name))
-    indices = split_indices(source.split, rows)
-    return {split: kept[np.asarray(chosen, np.int64)] for split, chosen in indices.items()}
-
-
-@attrs.frozen(eq=False)
-class FaceIds(Sequence[str]):
-    """The `ids` of the faces at `positions` (N,), made on access; `flipped` (N,) have a suffix.
-
-    >>> FaceIds(["a", "b"], np.array([1, 0]), np.array([False, True]))[1]
-    'a#mirror'
-    """
-
-    ids: Sequence[str]
-    positions: Positions
-    flipped: npt.NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return FaceIds(self.ids, self.positions[index], self.flipped[index])
-        return self.ids[self.positions[index]] + (MIRROR if self.flipped[index] else "")
-
-
-@attrs.frozen(eq=False)
 class _LabeledFaces:
     """Images and labels of all listed faces."""
 
@@ -324,7 +248,7 @@ class _LabeledFaces:
     listing: FaceListing
     labels: SideLabels
     images: StoredImages
-    splits: _SplitPositions
+    splits: SplitPositions
 
     def split(self, positions: Positions, *, mirror: bool) -> Split:
         """Return the faces at `positions`, followed by their mirror images if `mirror`."""
@@ -350,7 +274,7 @@ class _LabeledFaces:
 
 
 def _facts(
-    source: FaceImageSource, listing: FaceListing, labels: SideLabels, splits: _SplitPositions
+    source: FaceImageSource, listing: FaceListing, labels: SideLabels, splits: SplitPositions
 ) -> dict[str, str]:
     color = "gray" if source.channels == 1 else "RGB"
     mirrored = ", and their mirror images" if source.mirror else ""

@@ -1,4 +1,4 @@
-"""Commands that apply a trained run to image files: embed, verify, enroll, identify, calibrate."""
+"""Commands that apply a trained run to image files: embed, verify, enroll, identify."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mtlkit.plugins import DataError, echo, write_file
+from mtlkit.plugins import DataError, echo
 from mtlkit_face.data.progress_bar import progress_bar
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _threshold = click.option(
     help="Lowest score of the same person. Default: that of `mtlkit face calibrate`, or of equal "
     "error in the run's evaluation.",
 )
-_regions = click.option(
+regions_option = click.option(
     "--regions",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
@@ -63,14 +63,14 @@ _regions = click.option(
     "its column file is relative to the table.",
 )
 _images = click.argument("images", nargs=-1, required=True, type=_PATH)
-_run = click.argument("run", type=_PATH)
+run_argument = click.argument("run", type=_PATH)
 
 
 @click.command()
-@_run
+@run_argument
 @_images
 @click.option("--out", type=_PATH, required=True, help="Output .parquet or .safetensors file.")
-@_regions
+@regions_option
 @model_options
 def embed(
     run: Path, images: tuple[Path, ...], out: Path, regions: Path | None, **options: Any
@@ -91,7 +91,7 @@ def embed(
             f"would be lost; choose another file with --out, or delete it first"
         )
     model = model_from_options(run, **options)
-    embedded = _embed(model, images, regions)
+    embedded = embed_images(model, images, regions)
     files = tuple(map(str, embedded.files))
     names = tuple("" for _ in files)
     write_gallery(
@@ -104,11 +104,11 @@ def embed(
 
 
 @click.command()
-@_run
+@run_argument
 @click.argument("a", type=_PATH)
 @click.argument("b", type=_PATH)
 @_threshold
-@_regions
+@regions_option
 @model_options
 def verify(
     run: Path, a: Path, b: Path, threshold: float | None, regions: Path | None, **options: Any
@@ -129,7 +129,7 @@ def verify(
 
 
 @click.command("enroll")
-@_run
+@run_argument
 @click.argument("gallery", type=_PATH)
 @_images
 @click.option("--name", default=None, help="Name of the person in all IMAGES.")
@@ -140,7 +140,7 @@ def verify(
     help="CSV file with the columns file, relative to the table's folder or else to the working "
     "directory, and name. Default: names of the images' folders.",
 )
-@_regions
+@regions_option
 @model_options
 def enroll_command(
     run: Path,
@@ -168,7 +168,7 @@ def enroll_command(
     if gallery.exists():  # fails before embedding if the gallery is of another model
         before = len(read_gallery(gallery).require(model, gallery).require_names(gallery))
     names = dict(zip(files := find_images(images).files, names_of(files, name, table), strict=True))
-    embedded = _embed(model, images, regions)
+    embedded = embed_images(model, images, regions)
     new = TemplateGallery(
         files=tuple(gallery_key(path, gallery) for path in embedded.files),
         names=tuple(names[path] for path in embedded.files),
@@ -185,7 +185,7 @@ def enroll_command(
 
 
 @click.command("identify")
-@_run
+@run_argument
 @click.argument("gallery", type=_PATH)
 @_images
 @click.option("--top", type=int, default=5, show_default=True, help="Candidates per image.")
@@ -197,7 +197,7 @@ def enroll_command(
     help="Search index; faiss, for large galleries, returns the same answers.",
 )
 @_threshold
-@_regions
+@regions_option
 @model_options
 def identify_command(
     run: Path,
@@ -218,7 +218,7 @@ def identify_command(
     model = model_from_options(run, **options)
     least = threshold_of(model, threshold)
     people = read_gallery(gallery).require(model, gallery).require_names(gallery)
-    embedded = _embed(model, images, regions)
+    embedded = embed_images(model, images, regions)
     answers = identify(
         embedded.templates, people, threshold=least.value, top=top, index=INDEXES[index]
     )
@@ -231,86 +231,6 @@ def identify_command(
     shift = shift_warning(embedded.templates, answers, people, least)
     for warning in (*least.warnings(embedded.files), *([shift] if shift else [])):
         echo(f"warning: {warning}", err=True)
-
-
-@click.command("calibrate")
-@_run
-@click.argument("pairs", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--fmr",
-    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
-    required=True,
-    help="False match rate: the part of impostor pairs that may reach the threshold.",
-)
-@click.option(
-    "--covers",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    multiple=True,
-    help="Further folder of images of the same kind, for which no warning is due; may be repeated.",
-)
-@click.option(
-    "--out", type=_PATH, default=None, help="Folder of report.html. Default: RUN/calibration."
-)
-@click.option(
-    "--replicates",
-    type=click.IntRange(min=100),
-    default=2000,
-    show_default=True,
-    help="Bootstrap replicates of the intervals.",
-)
-@_regions
-@model_options
-def calibrate_command(
-    run: Path,
-    pairs: Path,
-    fmr: float,
-    covers: tuple[Path, ...],
-    out: Path | None,
-    replicates: int,
-    regions: Path | None,
-    **options: Any,
-) -> None:
-    """Measure the threshold of RUN at a false match rate on your own PAIRS, and save it in RUN.
-
-    PAIRS is a folder with a folder of images for each person, or a table (CSV, Parquet) with the
-    columns file_a and file_b, relative to the table, and person_a and person_b, or same (1 or 0).
-    """
-    from mtlkit_face.inference.calibrate import calibrate_model, calibration_page, rates_table
-    from mtlkit_face.inference.labeled_pairs import read_pairs
-    from mtlkit_face.inference.threshold import save_threshold
-
-    model = model_from_options(run, **options)
-    listed = read_pairs(pairs)
-    embedded = _embed(model, listed.files, regions)
-    used = listed.among(embedded.files)
-    if len(used) < len(listed):
-        echo(f"warning: {len(listed) - len(used):,} of {len(listed):,} pairs are without a "
-                   f"readable image, and are left out", err=True)  # fmt: skip
-    result = calibrate_model(
-        model,
-        used,
-        embedded.templates,
-        fmr,
-        source=str(pairs),
-        covers=covers,
-        replicates=replicates,
-    )
-    folder = out or run / "calibration"
-    page = calibration_page(model, result)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / "report.html", page.encode())
-    except OSError as cause:
-        raise DataError(
-            f"{cause.filename or folder}: cannot be written: {cause.strerror or cause}; choose "
-            f"another folder with --out"
-        ) from cause
-    saved = save_threshold(model, result.threshold)
-    table = rates_table(result.calibration)
-    for name, value, interval in table.rows:
-        echo(f"{name:22}{value:.4g}  {interval}")
-    echo(f"{result.threshold.domain}\n{table.caption}")
-    echo(f"threshold saved in {saved}; report: {folder / 'report.html'}")
 
 
 def _embed_one(model: "FaceModel", path: Path, regions: Path | None) -> "Embedded":
@@ -327,7 +247,7 @@ def _embed_one(model: "FaceModel", path: Path, regions: Path | None) -> "Embedde
     return embedded
 
 
-def _embed(model: "FaceModel", images: Sequence[Path], regions: Path | None) -> "Embedded":
+def embed_images(model: "FaceModel", images: Sequence[Path], regions: Path | None) -> "Embedded":
     """Embed files and folders, and list unreadable files on stderr.
 
     Raises `DataError` if no file can be read.

@@ -53,7 +53,7 @@ def test_a_recipe_trains_on_records_and_embeds(faces, tmp_path, name):
     assert recipe.notes() == []
     run = fit(recipe, tmp_path / "run", quiet=True)
     assert run.metrics["train/identity/labels"] == SUBJECTS * IMAGES
-    losses = [event.losses["identity"] for event in read_events(run.folder.log)
+    losses = [event.losses["identity"] for event in read_events(tmp_path / "run/log.jsonl")
               if isinstance(event, StepEvent)]  # fmt: skip
     assert losses[-1] < 0.9 * losses[0]
     model = open_model(tmp_path / "run")
