@@ -68,8 +68,7 @@ def decode_into(
         content = source if isinstance(source, bytes) else read_regular(source, LARGEST_FILE)
         if not content:
             raise DataError("is empty (0 bytes)")
-        size = jpeg_size(content)
-        if size is not None and _decode_jpeg(pixels, content, frame, region, *size):
+        if (size := jpeg_size(content)) and _decode_jpeg(pixels, content, frame, region, *size):
             return
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             frame.check_size(*opened.size)
@@ -87,20 +86,14 @@ def decode_into(
 
 
 def _decode_jpeg(
-    pixels: NDArray[np.uint8],
-    content: bytes,
-    frame: Frame,
-    region: Region | None,
-    height: int,
-    width: int,
-    gray: bool,
+    pixels: NDArray[np.uint8], content: bytes, frame: Frame, region: Region | None, *size: int
 ) -> bool:
     """Decode a JPEG file into `pixels`; return False if it is damaged."""
+    height, width, gray = size
     if frame.square is not None:
         frame.check_size(width, height)
     channels = 1 if gray and frame.channels == 1 else 3
-    same = (height, width, channels) == pixels.shape
-    if same and frame.crop is None and region is None:
+    if (height, width, channels) == pixels.shape and frame.crop is None and region is None:
         return decode_jpeg(content, channels, into=pixels) is not None
     smallest = None
     if frame.reduce:

@@ -32,12 +32,7 @@ from mtlkit_face.data.input_files import locate, read_lines
 from mtlkit_face.data.listing import FaceListing
 from mtlkit_face.data.side_labels import SideLabels, read_side_labels
 from mtlkit_face.data.split_positions import SplitPositions
-from mtlkit_face.data.stored_faces import (
-    MAX_SHOWN,
-    StoredFaces,
-    fault_report,
-    find_faults,
-)
+from mtlkit_face.data.stored_faces import MAX_SHOWN, StoredFaces, fault_report, find_faults
 
 Positions = npt.NDArray[np.integer]
 
@@ -125,7 +120,7 @@ class FaceImageSource(DataSource):
     )
     boxes: Boxes | None = None
     landmarks: Landmarks | None = attrs.field(default=None, validator=_one_region)
-    split: RandomSplit | None = attrs.field(default=None)
+    split: RandomSplit | None = None
     validation: float = attrs.field(default=0.0, validator=between(0, 0.9))
     seed: int = attrs.field(default=0, validator=at_least(0))
     labels: Path | None = None
@@ -143,13 +138,10 @@ class FaceImageSource(DataSource):
         if value and not self.check:
             raise ValueError("skip_bad: requires the check of all images; remove `check: false`")
 
-    @split.validator
-    def _with_subjects(self, _: "attrs.Attribute[RandomSplit | None]", value: Any) -> None:
-        label = value and (value.groups or value.stratify)
-        if label is not None and label != "subject":
-            raise ValueError(f"split: got the label {label!r}, expected subject")
-
     def __attrs_post_init__(self) -> None:
+        label = self.split and (self.split.groups or self.split.stratify)
+        if label not in (None, "subject"):
+            raise ValueError(f"split: got the label {label!r}, expected subject")
         if self.split is not None and self.validation:
             raise ValueError("validation: expected one of `split` and `validation`, got both")
 

@@ -23,10 +23,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 @click.group()
 def protocol() -> None:
-    """Evaluate a trained run by a published protocol, on your copy of the set.
-
-    Pictures must be aligned like those of the run's training.
-    """
+    """Evaluate a trained run by a protocol, on a set of pictures aligned like its training."""
 
 
 def _shared_options(command: Command) -> Command:
