@@ -18,6 +18,7 @@ from mtlkit.component import (
     one_of,
     optional,
     seed_number,
+    steps_or_minutes,
     word_or,
 )
 from mtlkit.data.source import DataSource
@@ -59,22 +60,6 @@ def device_name() -> Validator:
 
 _DEVICE = r"auto|cpu|(cuda|xpu)(:\d+)?"
 _NO_FLOAT64 = ", which has no float64, in which sums over gradients are computed; use cpu"
-
-
-def steps_or_minutes() -> Validator:
-    """Accept a whole number of steps of at least 1, or minutes such as ``10 min``."""
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        minutes = isinstance(value, str) and re.fullmatch(r"[1-9]\d* min", value)
-        if not steps and not minutes:
-            raise ValueError(
-                f"{field.name}: expected a number of steps of at least 1, or minutes such as "
-                f"'10 min', got {value!r}"
-            )
-
-    pattern = {"type": "string", "pattern": r"^[1-9]\d* min$"}
-    return Rule(check, {"anyOf": [{"type": "integer", "minimum": 1}, pattern]})
 
 
 @attrs.frozen(kw_only=True)

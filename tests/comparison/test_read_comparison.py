@@ -80,7 +80,7 @@ MISTAKES = [
         "- dynamic",
         "- dynamc",
         "comparison.yaml:4:5: weightings.0.weighting: no weighting named 'dynamc'; did "
-        "you mean 'dynamic' (built in)? `mtlkit list weightings` shows all 38",
+        "you mean 'dynamic' (built in)? `mtlkit list weightings` shows all 39",
     ),
     (
         "{rlw: a placebo was run before}",

@@ -18,7 +18,7 @@ UNKNOWN = "-1"
 SPLIT = "split"
 """The column that names the split of a face: train, validation or test."""
 
-Positions = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.integer]
 Mirrored = npt.NDArray[np.bool_]
 
 

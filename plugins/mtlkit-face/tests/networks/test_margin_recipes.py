@@ -14,7 +14,7 @@ from PIL import Image
 from mtlkit import fit, load_catalog, load_recipe
 from mtlkit.loggers import StepEvent, read_events
 
-SUBJECTS, IMAGES = 4, 6
+SUBJECTS, IMAGES = 4, 13  # each pose once
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def faces(tmp_path_factory):
 def test_a_recipe_trains_on_records_and_embeds(faces, tmp_path, name):
     small = (
         f"data.file={faces / 'train.rec'}", "backbone.model=test_resnet", "backbone.dropout=0",
-        "train.epochs=8", "train.batch=12", "train.device=cpu", "train.precision=fp32",
+        "train.epochs=5", "train.batch=13", "train.device=cpu", "train.precision=fp32",
         "train.threads=1", "train.log_every=1", "optimizer.lr=0.05", "schedule.warmup_steps=2",
         "callbacks=[{type: ema, decay: 0.5}]",
     )  # fmt: skip
