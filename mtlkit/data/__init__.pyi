@@ -22,6 +22,10 @@ from .columns import Numeric as Numeric
 from .concat import Concat as Concat
 from .dataset import Data as Data
 from .dataset import Split as Split
+from .frame import AlignedRegion as AlignedRegion
+from .frame import BoxRegion as BoxRegion
+from .frame import Frame as Frame
+from .frame import Region as Region
 from .images import Images as Images
 from .imaging.decoder_pool import DecoderPool as DecoderPool
 from .imaging.decoding import FORMATS as FORMATS
@@ -31,10 +35,6 @@ from .imaging.decoding import StoredImages as StoredImages
 from .imaging.decoding import decode as decode
 from .imaging.decoding import read_images as read_images
 from .imaging.decoding import threads as threads
-from .imaging.frame import AlignedRegion as AlignedRegion
-from .imaging.frame import BoxRegion as BoxRegion
-from .imaging.frame import Frame as Frame
-from .imaging.frame import Region as Region
 from .imaging.label_maps import LabelMaps as LabelMaps
 from .imaging.new_images import read_new_images as read_new_images
 from .imaging.region_tables import FACE as FACE
@@ -43,9 +43,6 @@ from .imaging.region_tables import Landmarks as Landmarks
 from .imaging.region_tables import RegionTable as RegionTable
 from .imaging.region_tables import five_points as five_points
 from .imaging.region_tables import landmark_points as landmark_points
-from .imaging.similarity_transform import Similarity as Similarity
-from .imaging.similarity_transform import similarity as similarity
-from .imaging.similarity_transform import warp as warp
 from .inputs import Inputs as Inputs
 from .inputs import NamedInputs as NamedInputs
 from .listing.image_listing import Row as Row
@@ -55,6 +52,9 @@ from .listing.table_files import read_table as read_table
 from .mix import Mix as Mix
 from .random_access import RandomAccessFile as RandomAccessFile
 from .shards import Shards as Shards
+from .similarity_transform import Similarity as Similarity
+from .similarity_transform import similarity as similarity
+from .similarity_transform import warp as warp
 from .source import DataSource as DataSource
 from .source import Loading as Loading
 from .split import RandomSplit as RandomSplit

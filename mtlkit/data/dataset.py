@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.columns import Categorical, Column, Labels
-from mtlkit.data.imaging.frame import Frame
+from mtlkit.data.frame import Frame
 from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
 from mtlkit.features.inputs import InputSpec, InputSpecs

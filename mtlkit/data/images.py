@@ -13,6 +13,7 @@ from torch import Tensor
 from mtlkit.component import at_least, word_or
 from mtlkit.data.columns import Column, Labels
 from mtlkit.data.dataset import Data, Split
+from mtlkit.data.frame import Region
 from mtlkit.data.image_source import ImageLabels, ImageSource
 from mtlkit.data.imaging.decoder_pool import DecoderPool
 from mtlkit.data.imaging.decoding import (
@@ -21,7 +22,6 @@ from mtlkit.data.imaging.decoding import (
     read_images,
     threads,
 )
-from mtlkit.data.imaging.frame import Region
 from mtlkit.data.imaging.image_faults import fault_report, no_images, skipped_files
 from mtlkit.data.imaging.label_maps import LabelMaps, StoredMaps
 from mtlkit.data.imaging.new_images import read_new_images

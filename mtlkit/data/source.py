@@ -13,7 +13,7 @@ from mtlkit.features.pretrained import PretrainedImages
 
 if TYPE_CHECKING:
     from mtlkit.data.dataset import Data, Split
-    from mtlkit.data.imaging.frame import Frame
+    from mtlkit.data.frame import Frame
 
 
 def _silent(_label: str, _done: int, _total: int) -> None:

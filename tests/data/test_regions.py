@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from mtlkit.data import Boxes, Frame, Images, Landmarks, Loading, RandomSplit, decode
-from mtlkit.data.imaging.frame import AlignedRegion, BoxRegion
+from mtlkit.data.frame import AlignedRegion, BoxRegion
 from mtlkit.data.imaging.region_tables import FACE
-from mtlkit.data.imaging.similarity_transform import Similarity
+from mtlkit.data.similarity_transform import Similarity
 from mtlkit.errors import DataError
 
 WAVES = np.add.outer(

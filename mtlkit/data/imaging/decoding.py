@@ -16,8 +16,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from mtlkit.checksums import checksum
+from mtlkit.data.frame import INTERPOLATIONS, Frame, Region
 from mtlkit.data.imaging.decoder_pool import DecoderPool
-from mtlkit.data.imaging.frame import INTERPOLATIONS, Frame, Region
 from mtlkit.data.imaging.jpeg import decode_jpeg, jpeg_size, require_whole_jpeg
 from mtlkit.data.imaging.shared_images import SharedImages
 from mtlkit.data.source import Loading

@@ -9,10 +9,10 @@ import attrs
 import numpy as np
 
 from mtlkit.component import at_least_number
-from mtlkit.data.imaging.frame import AlignedRegion, BoxRegion, Frame, Region
-from mtlkit.data.imaging.similarity_transform import Points, similarity
+from mtlkit.data.frame import AlignedRegion, BoxRegion, Frame, Region
 from mtlkit.data.listing.image_listing import Row
 from mtlkit.data.listing.table_files import read_table
+from mtlkit.data.similarity_transform import Points, similarity
 from mtlkit.errors import DataError
 
 _SIDE = 112

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from mtlkit.data import FORMATS, similarity, warp
 from mtlkit.plugins import DataError, replaced_folder, write_file
 from mtlkit_face.data.alignment import Points, Template
-from mtlkit_face.data.landmarks import Landmarks
+from mtlkit_face.data.landmarks import LandmarkTable
 from mtlkit_face.data.listing import SUFFIXES, files_of
 from mtlkit_face.data.stored_faces import chunks
 
@@ -42,7 +42,7 @@ class AlignmentResult:
 
 def align_folder(
     folder: Path,
-    landmarks: Landmarks,
+    landmarks: LandmarkTable,
     template: Template,
     out: Path,
     *,
@@ -109,7 +109,7 @@ def _aligned(name: str) -> str:
     return PurePosixPath(name).with_suffix(".png").as_posix()
 
 
-def _matched(names: Sequence[str], landmarks: Landmarks) -> tuple[Mapping[str, str], list[str]]:
+def _matched(names: Sequence[str], landmarks: LandmarkTable) -> tuple[Mapping[str, str], list[str]]:
     """Return the name in `landmarks` that matches each image, and the names without an image."""
     images = set(names)
     rows: dict[str, str] = {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from mtlkit.plugins import DataError, echo
-from mtlkit_face.data.progress_bar import progress_bar
+from mtlkit_face.progress_bar import progress_bar
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -31,7 +31,7 @@ class SeveralFaces(Enum):
 
 
 @attrs.frozen(eq=False)
-class Landmarks:
+class LandmarkTable:
     """Five points (5, 2) of each file, and for files `without` points the reason."""
 
     points: Mapping[str, Points]
@@ -42,7 +42,7 @@ def read_landmarks(
     path: Path,
     extra: ExtraColumn = ExtraColumn.NOTHING,
     several: SeveralFaces = SeveralFaces.REFUSE,
-) -> Landmarks:
+) -> LandmarkTable:
     """Read the landmarks of a table, by file name.
 
     A CSV or Parquet table has a column `file` and the columns ``x1 y1 x2 y2 ...`` of 5 or 68
@@ -114,7 +114,7 @@ def _points(location: str, cells: Sequence[str]) -> Points:
     return five_points(np.array(numbers).reshape(-1, 2))
 
 
-def _one_face_each(rows: Sequence[_Row], several: SeveralFaces) -> Landmarks:
+def _one_face_each(rows: Sequence[_Row], several: SeveralFaces) -> LandmarkTable:
     faces: dict[str, list[_Row]] = {}
     without: dict[str, str] = {}
     for row in rows:
@@ -133,7 +133,7 @@ def _one_face_each(rows: Sequence[_Row], several: SeveralFaces) -> Landmarks:
         for file, same in faces.items()
         if (largest := max(same, key=_extent).points) is not None
     }
-    return Landmarks(points, {file: why for file, why in without.items() if file not in points})
+    return LandmarkTable(points, {file: why for file, why in without.items() if file not in points})
 
 
 def _extent(row: _Row) -> float:

@@ -14,7 +14,7 @@ from mtlkit.runs import Evaluation, RunRecord, render_page
 from mtlkit_face.inference.labeled_pairs import LabeledPairs
 from mtlkit_face.inference.model import FaceModel
 from mtlkit_face.inference.threshold import Domain, Threshold
-from mtlkit_face.metrics.calibration import Calibration, calibrate
+from mtlkit_face.metrics.calibration import ThresholdCalibration, calibrate
 from mtlkit_face.metrics.charts import roc_and_det, score_histogram
 from mtlkit_face.metrics.intervals import REPLICATES, Interval
 from mtlkit_face.metrics.roc import Bools, Floats, roc
@@ -29,7 +29,7 @@ class CalibratedThreshold:
     """Threshold of a model with its calibration, and the scored pairs (P,)."""
 
     threshold: Threshold
-    calibration: Calibration
+    calibration: ThresholdCalibration
     score: Floats
     same: Bools
 
@@ -89,7 +89,7 @@ def pair_scores(templates: Tensor, pairs: LabeledPairs) -> Floats:
     return score
 
 
-def rates_table(measured: Calibration) -> TableBlock:
+def rates_table(measured: ThresholdCalibration) -> TableBlock:
     """Return the table of the threshold and its error rates with their intervals."""
     rows = (
         ("threshold", measured.threshold, _interval(measured.threshold_interval)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mtlkit.plugins import DataError, echo
-from mtlkit_face.data.progress_bar import progress_bar
+from mtlkit_face.progress_bar import progress_bar
 
 if TYPE_CHECKING:
     from mtlkit_face.inference.model import FaceModel

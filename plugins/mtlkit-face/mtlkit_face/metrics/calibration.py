@@ -27,7 +27,7 @@ People = npt.NDArray[np.int64]
 
 
 @attrs.frozen(kw_only=True)
-class Calibration:
+class ThresholdCalibration:
     """Threshold for a target FMR, the rates measured at it, and 95% intervals over people.
 
     `fnmr` is the false non-match rate, the fraction of genuine pairs below the threshold.
@@ -52,7 +52,7 @@ def calibrate(
     *,
     replicates: int = REPLICATES,
     seed: int = 0,
-) -> Calibration:
+) -> ThresholdCalibration:
     """Choose the threshold of pairs with `score` (P,) of the persons `first` and `second` (P,).
 
     Raises `ValueError` if the pairs are of one kind, or if a single impostor pair is a larger part
@@ -89,7 +89,7 @@ def calibrate(
         return [float(chosen), float(replicate.far[at]), float(1 - replicate.tar[at])]
 
     threshold, fmr, fnmr = percentiles(statistics, resamples(people, replicates, seed))
-    return Calibration(
+    return ThresholdCalibration(
         threshold=point.threshold,
         target=target,
         fmr=point.far,

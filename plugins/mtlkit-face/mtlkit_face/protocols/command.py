@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from mtlkit.plugins import DataError, echo, replaced_folder, write_folder
-from mtlkit_face.data.progress_bar import progress_bar
+from mtlkit_face.progress_bar import progress_bar
 from mtlkit_face.protocols.mode import Mode
 
 if TYPE_CHECKING:

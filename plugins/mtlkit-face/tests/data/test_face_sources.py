@@ -6,7 +6,7 @@ import pytest
 import torch
 from mtlkit_face.data.alignment_folder import align_folder
 from mtlkit_face.data.folder import FaceFolder, list_folder
-from mtlkit_face.data.landmarks import Landmarks
+from mtlkit_face.data.landmarks import LandmarkTable
 from mtlkit_face.data.multi_pie.tree import read_tree
 from mtlkit_face.data.recordio_pack import pack
 from mtlkit_face.data.records import FaceRecords
@@ -52,7 +52,9 @@ def test_names_that_are_not_utf8_are_refused_or_listed_with_escapes(folder, tmp_
     with pytest.raises(DataError, match=words):
         loaded(small(folder))
     with pytest.raises(DataError, match=words):
-        align_folder(folder, Landmarks({}, {}), None, tmp_path / "out", workers=1, progress=None)
+        align_folder(
+            folder, LandmarkTable({}, {}), None, tmp_path / "out", workers=1, progress=None
+        )
     with pytest.raises(DataError, match=words):
         read_tree(folder)
 

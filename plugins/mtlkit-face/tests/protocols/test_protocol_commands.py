@@ -9,8 +9,8 @@ import attrs
 import pyarrow.parquet as pq
 import pytest
 import torch
-from mtlkit_face.data.progress_bar import ProgressLines
 from mtlkit_face.data.rendered import Rendered
+from mtlkit_face.progress_bar import ProgressLines
 from mtlkit_face.protocols.pairs.lfw import LFW
 from mtlkit_face.protocols.pairs.verification_bin import VerificationBin
 

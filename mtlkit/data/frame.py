@@ -6,7 +6,7 @@ from typing import final
 import attrs
 from PIL import Image
 
-from mtlkit.data.imaging.similarity_transform import Similarity, warp
+from mtlkit.data.similarity_transform import Similarity, warp
 from mtlkit.errors import DataError
 
 INTERPOLATIONS = {
