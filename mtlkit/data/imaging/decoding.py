@@ -46,9 +46,8 @@ def decode(
 ) -> NDArray[np.uint8]:
     """Decode an image file to (C, H, W), upright, cropped and resized by `frame`, or its `region`.
 
-    `source` is the path of the file or its content. Raises `DataError` if it cannot be decoded or
-    is damaged; the damage that only warnings of libjpeg report is not looked for if the file was
-    `checked_before`.
+    `source` is a path or the content of a file. Raises `DataError` if it is damaged or cannot be
+    decoded; damage that only libjpeg's warnings report is ignored if the file was `checked_before`.
     """
     pixels = np.empty((frame.height, frame.width, frame.channels), np.uint8)
     decode_into(pixels, source, frame, region=region, checked_before=checked_before)
