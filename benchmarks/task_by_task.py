@@ -57,12 +57,12 @@ def pcgrad(jacobian):
     """Return the sum after projections in random order (Yu et al. 2020, algorithm 1)."""
     total = torch.zeros_like(jacobian[0])
     for index, row in enumerate(jacobian):
-        own = row.clone()
+        projected = row.clone()
         for other in torch.randperm(len(jacobian)).tolist():
-            product = own @ jacobian[other]
+            product = projected @ jacobian[other]
             if other != index and product < 0:
-                own -= product / jacobian[other].square().sum() * jacobian[other]
-        total += own
+                projected -= product / jacobian[other].square().sum() * jacobian[other]
+        total += projected
     return total
 
 
@@ -72,12 +72,12 @@ def cagrad(jacobian, c=0.5):
     count = len(gramian)
     mean = gramian.mean(axis=1)
     radius = c * np.sqrt(gramian.mean())
-    found = minimize(
+    solution = minimize(
         lambda w: w @ mean + radius * np.sqrt(w @ gramian @ w + 1e-8), np.full(count, 1 / count),
         bounds=[(0, 1)] * count, constraints={"type": "eq", "fun": lambda w: 1 - w.sum()},
     ).x  # fmt: skip
-    scale = radius / np.sqrt(found @ gramian @ found + 1e-8)
-    return torch.tensor(1 / count + scale * found, dtype=jacobian.dtype) @ jacobian
+    scale = radius / np.sqrt(solution @ gramian @ solution + 1e-8)
+    return torch.tensor(1 / count + scale * solution, dtype=jacobian.dtype) @ jacobian
 
 
 def imtl_g(jacobian):
@@ -92,10 +92,10 @@ def nash(jacobian, alpha=1.0):
     """Return J' a with G a = a^(-1 / alpha) (Navon et al. 2022; Ban & Ji 2024)."""
     gramian = (jacobian @ jacobian.T).double().numpy()
     start = 1 / np.sqrt(len(gramian) * np.maximum(np.diag(gramian), 1e-12))
-    found = least_squares(
+    solution = least_squares(
         lambda a: gramian @ a - a ** (-1 / alpha), start, bounds=(1e-12, np.inf)
     ).x
-    direction = torch.tensor(found, dtype=jacobian.dtype) @ jacobian
+    direction = torch.tensor(solution, dtype=jacobian.dtype) @ jacobian
     return direction / direction.norm().clamp(min=1.0)
 
 

@@ -159,6 +159,12 @@ class MultiTaskModel(nn.Module):
         assert isinstance(head, HeadModule)
         return head
 
+    def own_parameters(self, task: str) -> list[nn.Parameter]:
+        """Return the parameters of the head of `task` and of its adapter, which may be shared."""
+        key = _key(task)
+        adapter = self.adapters[key].parameters() if key in self.adapters else ()
+        return [*self.heads[key].parameters(), *adapter]
+
     def weights(self, targets: Mapping[str, Tensor]) -> Tensor:
         """Return the weight of each sample for each loss term (T, N), in float32.
 

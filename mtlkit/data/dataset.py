@@ -7,7 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from mtlkit.data.blocks import Blocks
+from mtlkit.data.blocks import SampleBlocks
 from mtlkit.data.columns import Categorical, Column, Labels
 from mtlkit.data.inputs import Inputs, SelectedInputs
 from mtlkit.errors import DataError
@@ -38,7 +38,7 @@ class Split:
     inputs: Inputs
     columns: Mapping[str, Column]
     ids: Sequence[str]
-    blocks: Blocks | None = None
+    blocks: SampleBlocks | None = None
     mixture: Mixture | None = None
 
     def __attrs_post_init__(self) -> None:

@@ -96,7 +96,7 @@ class ImageSource(DataSource):
 
     @property
     def labels_of_pixels(self) -> bool:
-        """Whether labels are places in the whole image, which cropping would change."""
+        """True if labels are places in the whole image, which cropping would change."""
         return bool(self.vectors)
 
     @property

@@ -83,7 +83,7 @@ class Images(ImageSource):
     Images are decoded once and kept if they take at most `memory` GiB, by default half of the
     memory that is available; otherwise files are checked once and decoded on each access. With
     `reduce`, a JPEG of at least twice `size` is decoded at a half, quarter or eighth of its size,
-    at least twice `size`, and resized from there: faster, with pixels that differ by about 1 of
+    at least twice `size`, and resized from there: faster, with pixels that differ by less than 1 of
     255 on average.
 
     >>> Images(folder=Path("faces"), pattern="{subject}_{yaw}.png", size=32).channels
@@ -211,7 +211,8 @@ def _inputs(
 ) -> dict[str, Inputs]:
     """Return the images of each split: parts of `pixels`, without a copy, or stored ones."""
     if pixels is not None:
-        parts = pixels.split([len(chosen) for chosen in splits.values()])
+        counts = [len(chosen) for chosen in splits.values()]
+        parts = torch.split(pixels, counts)
         return dict(zip(splits, parts, strict=True))
     return {
         name: attrs.evolve(stored, positions=torch.tensor(chosen))

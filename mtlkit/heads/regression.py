@@ -1,13 +1,20 @@
-"""Linear regression with half the squared error."""
+"""Regression of a number for each sample.
+
+Paper: Peter J. Huber, "Robust Estimation of a Location Parameter", The Annals of Mathematical
+Statistics 1964 (the loss `huber`).
+"""
 
 from typing import ClassVar
 
 import attrs
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mtlkit.component import above, member_of
 from mtlkit.features.base import FeatureSpec
 from mtlkit.heads.base import Head, HeadModule
+from mtlkit.heads.elements import PointLoss, point_losses
+from mtlkit.heads.layers import output_layers, sizes
 from mtlkit.metrics.base import Metric
 from mtlkit.metrics.mae import MAE
 from mtlkit.metrics.r2 import R2
@@ -19,28 +26,33 @@ from mtlkit.targets.rows import Rows, chunks
 
 @attrs.frozen(kw_only=True)
 class Regression(Head):
-    """Linear regression trained with half the squared error.
+    """Regression of a number, standardized with statistics of the training labels.
 
-    The loss is the negative log-likelihood of a unit Gaussian, up to a constant. Targets are
-    standardized with statistics of the training split, so that losses do not depend on the unit;
-    predictions are in the unit of the target.
+    `loss` is half the squared error, the negative log-likelihood of a unit Gaussian up to a
+    constant; or the absolute error or Huber's loss, which is linear beyond `delta` standard
+    deviations. So losses do not depend on the unit; predictions are in the unit of the label.
+    `hidden` are the widths of hidden layers.
     """
 
     targets: ClassVar[tuple[type[Target], ...]] = (NumberTarget,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (MAE(), RMSE(), R2())
 
+    loss: PointLoss = attrs.field(default=PointLoss.SQUARED, validator=member_of(PointLoss))
+    delta: float = attrs.field(default=1.0, validator=above(0))
+    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
+
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
-        return RegressionHead(features.width)
+        return RegressionHead(self, features.width)
 
 
 class RegressionHead(HeadModule):
-    """A value and the loss (value - target)^2 / 2, in units of the target's standard deviation.
+    """A value and its loss, in units of the target's standard deviation.
 
-    That is -log N(target; value, 1) up to a constant, comparable with a cross-entropy and suitable
-    for uncertainty weighting (Kendall et al. 2018, eq. 5). Targets are numbers (N,), NaN if
-    missing. They are centered in float64, and predictions (N,) are float64.
+    Half the squared error is -log N(target; value, 1) up to a constant, comparable with a
+    cross-entropy and suitable for uncertainty weighting (Kendall et al. 2018, eq. 5). Targets are
+    numbers (N,), NaN if missing. They are centered in float64, and predictions (N,) are float64.
 
-    >>> head = RegressionHead(8)
+    >>> head = RegressionHead(Regression(), 8)
     >>> head.fit_targets(torch.tensor([0.0, 20.0]))
     >>> [head.mean.item(), head.std.item()]
     [10.0, 10.0]
@@ -49,11 +61,10 @@ class RegressionHead(HeadModule):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, config: Regression, features: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, 1)
-        nn.init.normal_(self.linear.weight, std=0.01)
-        nn.init.zeros_(self.linear.bias)
+        self.config = config
+        self.layers = output_layers(features, config.hidden, 1)
         # float32 cannot represent large targets that differ little, such as times
         self.register_buffer("mean", torch.tensor(0.0, dtype=torch.float64))
         self.register_buffer("std", torch.tensor(1.0, dtype=torch.float64))
@@ -72,12 +83,9 @@ class RegressionHead(HeadModule):
 
     def _standard(self, features: Tensor) -> Tensor:
         """Return the standardized prediction (N,)."""
-        standard: Tensor = self.linear(features).squeeze(-1).float()
+        standard: Tensor = self.layers(features).squeeze(-1).float()
         return standard
 
     def loss(self, features: Tensor, target: Tensor) -> Tensor:
-        present = ~target.isnan()
-        # replace missing targets before the arithmetic, because NaN times 0 is NaN
-        known = torch.where(present, target, self.mean)
-        error = self._standard(features) - ((known - self.mean) / self.std).float()
-        return torch.where(present, error.square() / 2, 0.0)
+        known = ((target - self.mean) / self.std).float()
+        return point_losses(self._standard(features), known, self.config.loss, self.config.delta)

@@ -90,4 +90,4 @@ class ShardedMarginHead(MarginHead):
         name = f"{prefix}directions"
         if name in state and len(state[name]) == self.shard.total and not self.whole:
             state = {**state, name: self.shard.own_rows(state[name])}
-        super()._load_from_state_dict(state, prefix, *rest)  # type: ignore[no-untyped-call]
+        super()._load_from_state_dict(state, prefix, *rest)

@@ -1,34 +1,48 @@
 """A class for each token of a sequence."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import attrs
 from torch import Tensor, nn
 
-from mtlkit.component import between
+from mtlkit.component import at_least_number, between
 from mtlkit.features.base import FeatureSpec
 from mtlkit.features.tokens import TokenFeatures
 from mtlkit.heads.base import Head, HeadModule
+from mtlkit.heads.class_loss import ClassLoss, loss_weights
 from mtlkit.heads.cross_entropy import LinearCrossEntropy
+from mtlkit.heads.layers import output_layers, sizes
 from mtlkit.heads.linear import LinearHead
 from mtlkit.metrics.accuracy import Accuracy
 from mtlkit.metrics.base import Metric
 from mtlkit.targets.base import Target
+from mtlkit.targets.rows import Rows
 from mtlkit.targets.tokens import TokenTarget
 
 
 @attrs.frozen(kw_only=True)
 class TokenClassification(Head):
-    """Linear classifier of each token, trained with the cross-entropy of the labeled tokens."""
+    """Classifier of each token, trained with the cross-entropy of the labeled tokens.
+
+    `hidden` are the widths of hidden layers. `class_weights`, `balanced`, `focal` and
+    `label_smoothing` are those of `classification`.
+    """
 
     targets: ClassVar[tuple[type[Target], ...]] = (TokenTarget,)
     reads: ClassVar[tuple[type[FeatureSpec], ...]] = (TokenFeatures,)
     default_metrics: ClassVar[tuple[Metric, ...]] = (Accuracy(),)
 
+    hidden: tuple[int, ...] = attrs.field(default=(), validator=sizes)
+    class_weights: Mapping[str, float] = attrs.field(factory=dict, validator=loss_weights)
+    balanced: bool = False
+    focal: float = attrs.field(default=0.0, validator=at_least_number(0))
     label_smoothing: float = attrs.field(default=0.0, validator=between(0, 1))
 
     def build(self, features: FeatureSpec, target: Target) -> "HeadModule":
-        return TokenClassifier(self, features.width, target.classes)
+        if not (self.hidden or self.class_weights or self.balanced or self.focal):
+            return TokenClassifier(self, features.width, target.classes)
+        return LayeredTokenClassifier(self, features.width, target.classes)
 
 
 class TokenClassifier(LinearHead):
@@ -59,3 +73,31 @@ class TokenClassifier(LinearHead):
             bias=self.linear.bias,
             label_smoothing=self.label_smoothing,
         )
+
+
+class LayeredTokenClassifier(HeadModule):
+    """Logits (N, L, C) of hidden layers, and a cross-entropy with weights of classes and focus."""
+
+    def __init__(
+        self, config: TokenClassification, features: int, classes: tuple[str, ...]
+    ) -> None:
+        super().__init__()
+        self.layers = output_layers(features, config.hidden, len(classes))
+        self.objective = ClassLoss(
+            classes,
+            weights=config.class_weights,
+            balanced=config.balanced,
+            focal=config.focal,
+            label_smoothing=config.label_smoothing,
+        )
+
+    def fit_targets(self, labels: Rows) -> None:
+        self.objective.fit(labels)
+
+    def forward(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.layers(features)
+        return logits
+
+    def loss(self, features: Tensor, target: Tensor) -> Tensor:
+        losses: Tensor = self.objective(self(features).movedim(-1, 1), target)
+        return losses

@@ -12,6 +12,7 @@ from mtlkit.data import (
     ClassMapTarget,
     ClassTarget,
     MultiLabelTarget,
+    NumberTarget,
     RealMapTarget,
     TokenTarget,
     UnitVectorMapTarget,
@@ -28,6 +29,7 @@ from mtlkit.heads import (
     Normals,
     Ordinal,
     PointLoss,
+    Regression,
     Segmentation,
     TokenClassification,
     VectorRegression,
@@ -137,14 +139,21 @@ def test_focal_losses_are_those_of_torchvision():
     torch.testing.assert_close(head.loss(features, target), means(expected, target >= 0))
 
 
-@pytest.mark.parametrize("head", [Classification, Segmentation])
-def test_the_focal_loss_of_classes_is_its_formula(head):
-    maps = head is Segmentation
-    spec, kind = (MAPS, ClassMapTarget) if maps else (VECTORS, ClassTarget)
-    module = head(focal=2.0, class_weights={"c": 3.0}).build(spec, kind(names=NAMES))
-    features = torch.randn(4, 6, *[2, 2][: 2 * maps]) * 100
-    target = codes(4, *[2, 2][: 2 * maps])
-    log_p = module(features).log_softmax(dim=1)
+@pytest.mark.parametrize(
+    ("head", "spec", "kind", "shape", "size"),
+    [
+        (Classification, VECTORS, ClassTarget, (6,), ()),
+        (Segmentation, MAPS, ClassMapTarget, (6, 2, 2), (2, 2)),
+        (TokenClassification, TOKENS, TokenTarget, (5, 6), (5,)),
+    ],
+)
+@pytest.mark.parametrize("hidden", [(), (7,)])
+def test_the_focal_loss_of_classes_is_its_formula(head, spec, kind, shape, size, hidden):
+    config = head(focal=2.0, class_weights={"c": 3.0}, hidden=hidden)
+    module = config.build(spec, kind(names=NAMES))
+    features, target = torch.randn(4, *shape) * 100, codes(4, *size)
+    logits = module(features)
+    log_p = (logits.movedim(2, 1) if head is TokenClassification else logits).log_softmax(dim=1)
     picked = log_p.gather(1, target.clamp(min=0).unsqueeze(1)).squeeze(1)
     weight = torch.where(target == 2, 3.0, 1.0)
     expected = -weight * (1 - picked.exp()) ** 2 * picked
@@ -178,6 +187,24 @@ def test_a_weight_of_an_unknown_class_is_refused():
 def test_an_implementation_is_not_dropped_for_other_losses():
     with pytest.raises(ValueError, match="implementation: 'eager' computes the plain cross-ent"):
         Classification(implementation="eager", focal=2.0)
+
+
+@pytest.mark.parametrize("loss", list(PointLoss))
+@pytest.mark.parametrize("hidden", [(), (7,)])
+def test_numbers_have_the_losses_of_torch(loss, hidden):
+    head = Regression(loss=loss, delta=0.5, hidden=hidden).build(VECTORS, NumberTarget())
+    target = torch.tensor([1.0, math.nan, 3.0, 8.0], dtype=torch.float64)
+    head.fit_targets(target)
+    features = torch.randn(4, 6)
+    errors = ((head(features) - target) / target[[0, 2, 3]].std(correction=0)).nan_to_num()
+    zero = torch.zeros_like(errors)
+    expected = {
+        PointLoss.SQUARED: F.mse_loss(errors, zero, reduction="none") / 2,
+        PointLoss.ABSOLUTE: F.l1_loss(errors, zero, reduction="none"),
+        PointLoss.HUBER: F.huber_loss(errors, zero, reduction="none", delta=0.5),
+    }[loss]
+    torch.testing.assert_close(head.loss(features, target), expected.float(), rtol=1e-4, atol=1e-6)
+    assert len(head.layers) == 2 * len(hidden) + 1
 
 
 @pytest.mark.parametrize("loss", list(PointLoss))

@@ -4,7 +4,11 @@ import attrs
 import pytest
 import torch
 
+from mtlkit.adapters import FPN
+from mtlkit.heads import Segmentation
 from mtlkit.routers import MMoE, Shared
+from mtlkit.task import Task
+from mtlkit.task_types import Role
 from mtlkit.testing import small_recipe
 from mtlkit.testing.checks.routers import with_kind
 from mtlkit.testing.small_data import small_updater
@@ -45,15 +49,30 @@ CASES = [
       for kind in KINDS for at in GradientLocation for heads in HeadGradients),
     *((Shared(), kind, GradientLocation.FEATURES, heads, 1)  # every tensor is large
       for kind in KINDS for heads in HeadGradients),
-    *((MMoE(), kind, GradientLocation.FEATURES, HeadGradients.UNWEIGHTED, large)
-      for kind in KINDS if kind != "pyramids" for large in (LARGE, 1)),
+    *((MMoE(), kind, GradientLocation.FEATURES, heads, large)
+      for kind in KINDS if kind != "pyramids" for heads in HeadGradients for large in (LARGE, 1)),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("router", "kind", "at", "heads", "large"), CASES)
 def test_they_equal_those_of_autograd(router, kind, at, heads, large, monkeypatch):
     monkeypatch.setattr(features_module, "LARGE", large)
-    recipe = with_kind(attrs.evolve(small_recipe(), router=router), kind)
+    _check(with_kind(attrs.evolve(small_recipe(), router=router), kind), at, heads)
+
+
+@pytest.mark.parametrize("heads", HeadGradients)
+@pytest.mark.parametrize("other", [Segmentation(), Segmentation(hidden=(3,))])
+def test_they_equal_those_of_autograd_behind_an_adapter_that_two_tasks_share(heads, other):
+    tasks = {
+        "side": Task(role=Role.MAIN, target="pixels", head=Segmentation(), adapter=FPN(channels=4)),
+        "rare": Task(target="pixels", head=other, adapter=FPN(channels=4)),
+    }
+    recipe = attrs.evolve(with_kind(small_recipe(), "pyramids"), tasks=tasks)
+    _check(recipe, GradientLocation.FEATURES, heads)
+
+
+def _check(recipe, at, heads):
+    """Compare a step of the recipe with backward passes of its losses."""
     recipe = attrs.evolve(recipe, weighting=ByNorm(at=at, heads=heads))
     assert recipe.problems() == []
     updater = small_updater(recipe)

@@ -25,7 +25,9 @@ def fault_report(faults: Sequence[Fault], total: int, folder: Path) -> str:
 def no_images(faults: Sequence[Fault], other: Sequence[str]) -> str:
     """Return a message about a folder without an image that can be used."""
     facts = [f"{key}: {value}" for key, value in skipped_files(faults, other).items()]
-    return "; ".join(["no image can be used", *(facts or ["the folder has no file"])])
+    return "; ".join(
+        ["no image can be used", *(facts or ["the folder has no file that `ignore` leaves"])]
+    )
 
 
 def skipped_files(faults: Sequence[Fault], other: Sequence[str]) -> dict[str, str]:

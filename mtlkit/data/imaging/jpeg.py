@@ -53,7 +53,7 @@ def _has_metadata(content: bytes) -> bool:
 
 def _rotated(content: bytes) -> bool:
     with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
-        return image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return bool(image.getexif().get(ExifTags.Base.Orientation, 1) != 1)
 
 
 def decode_jpeg(
@@ -99,6 +99,8 @@ def require_whole_jpeg(content: bytes) -> None:
             content, space, fastdct=True, min_height=1, min_width=1, min_factor=8, strict=True
         )
     except ValueError as cause:
+        if "subsampling" in str(cause):
+            return  # a valid file, which simplejpeg cannot decode but Pillow can
         raise DataError(
             f"is damaged: {str(cause).removesuffix('.')}; restore it from a copy"
         ) from cause

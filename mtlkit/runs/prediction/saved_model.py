@@ -22,7 +22,7 @@ from mtlkit.recipe import Recipe
 from mtlkit.recipe_io.dump import plain
 from mtlkit.runs.storage.changes import require_recipe
 from mtlkit.runs.storage.data_fingerprint import Fingerprint
-from mtlkit.runs.storage.folder import RunFolder, read_json, write_json
+from mtlkit.runs.storage.folder import RunFolder, read_json, stored_values, write_json
 from mtlkit.targets.base import Target
 from mtlkit.training.checkpoint import tensor_bytes
 
@@ -85,7 +85,8 @@ def read_assembly(folder: RunFolder, catalog: Catalog) -> Assembly:
     converter.register_structure_hook(InputSpecs, _inputs)
     values = _stored(folder)
     del values["data"], values["preprocessing"]
-    return converter.structure(values, Assembly)
+    with stored_values(folder.assembly):
+        return converter.structure(values, Assembly)
 
 
 def _stored(folder: RunFolder) -> dict[str, Any]:
@@ -107,7 +108,7 @@ def _inputs(values: dict[str, Any], _: Any) -> InputSpecs:
 
 
 def _input(values: dict[str, Any]) -> InputSpec:
-    return cattrs.structure(values, InputSpec)
+    return cattrs.Converter(forbid_extra_keys=True).structure(values, InputSpec)
 
 
 def save_model(folder: RunFolder, tensors: Mapping[str, Tensor]) -> str:
@@ -147,9 +148,9 @@ def read_model(folder: RunFolder, recipe: Recipe, catalog: Catalog) -> MultiTask
     """
     weights = read_weights(folder)
     require_recipe(folder, read_json(folder.provenance))
-    model = assemble(
-        recipe.backbone.blank(), recipe.router, recipe.tasks, read_assembly(folder, catalog)
-    )
+    assembly = read_assembly(folder, catalog)
+    with allocation_errors():
+        model = assemble(recipe.backbone.blank(), recipe.router, recipe.tasks, assembly)
     try:
         model.load_state_dict(weights)
     except RuntimeError as cause:

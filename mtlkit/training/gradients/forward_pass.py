@@ -35,10 +35,12 @@ class PassLosses:
 class ForwardPass(ABC, Generic[P]):
     """Compute losses, and their gradients at the features; `autocast` is the context of both.
 
-    `scale` is the loss scale of fp16 training. Gradients are computed of losses times the scale,
-    and returned without it.
+    `separate` is True if each parameter behind the features belongs to one task. Their gradients
+    are then weighted without a second pass through the heads. `scale` is the loss scale of fp16
+    training. Gradients are computed of losses times the scale, and returned without it.
     """
 
+    separate = False
     scale: Tensor | None = None
 
     def __init__(self, autocast: Autocast = nullcontext) -> None:
@@ -66,6 +68,8 @@ class ModelPass(ForwardPass[MicroBatch]):
         self.model = model
         before = {id(p) for p in shared_parameters(model.router)}
         self._behind = [p for p in model.parameters() if id(p) not in before]
+        self._tasks = _tasks_of(model)
+        self.separate = all(id(p) in self._tasks for p in self._behind)
 
     def losses(self, part: MicroBatch, update: UpdateInfo) -> PassLosses:
         features = self.model.features(part.inputs)
@@ -87,9 +91,23 @@ class ModelPass(ForwardPass[MicroBatch]):
         if self.scale is not None:
             rows /= self.scale
         at_heads = unscaled(at_heads, self.scale)
-        return TaskGradients(detached, losses, rows, behind, at_heads, self.scale, mean=mean)
+        tasks = [self._tasks[id(p)] for p in behind] if self.separate else ()
+        return TaskGradients(
+            detached, losses, rows, behind, at_heads, self.scale, mean=mean, tasks=tasks
+        )
 
     def _losses_at(self, features: Features, part: MicroBatch, update: UpdateInfo) -> StepLosses:
         return self.model.losses_at(
             features, part.targets, update.counts, part.fraction, part.weights
         )
+
+
+def _tasks_of(model: MultiTaskModel) -> dict[int, int]:
+    """Return the index of the one task whose head or adapter has a parameter, by the id of it."""
+    tasks: dict[int, int] = {}
+    shared: set[int] = set()
+    for index, task in enumerate(model.tasks):
+        for parameter in model.own_parameters(task):
+            shared |= {id(parameter)} & tasks.keys()
+            tasks[id(parameter)] = index
+    return {key: index for key, index in tasks.items() if key not in shared}

@@ -50,7 +50,8 @@ class GradientStep(WeightingStep):
         self.weights_heads = heads is HeadGradients.WEIGHTED
 
     def run(self, part: Part, update: UpdateInfo, decision: TaskWeights | None) -> StepResult:
-        gradients = self.passes.gradients(part, update, heads=not self.weights_heads)
+        heads_too = self.passes.separate or not self.weights_heads
+        gradients = self.passes.gradients(part, update, heads=heads_too)
         if decision is None:
             decision = self.decide_by(GradientStream([gradients]), update)
         weights, losses = decision.weights, gradients.losses

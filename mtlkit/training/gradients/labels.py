@@ -13,8 +13,8 @@ from mtlkit.features.inputs import Batch, map_batch
 from mtlkit.grouped_batches import TASK, GroupedBatches
 from mtlkit.model import MultiTaskModel, sum_of
 from mtlkit.targets.rows import Rows
-from mtlkit.training.batching.batch_order import Origins
 from mtlkit.training.batching.batches import UpdateBatch
+from mtlkit.training.batching.drawn import Origins
 from mtlkit.training.batching.prefetch import read_named
 from mtlkit.training.devices.ranks import Ranks
 

@@ -18,7 +18,8 @@ class TaskGradients:
 
     `rows` (T, F) are the gradients at the `ends` of the shared network, and `heads` that of the
     summed losses at the parameters `behind` the ends, if it was requested. Further gradients are to
-    be computed of losses times `scale`.
+    be computed of losses times `scale`. `tasks` are the indices of the tasks that own the
+    parameters `behind`, if each has one.
     """
 
     ends: Ends
@@ -30,10 +31,17 @@ class TaskGradients:
     mean: Tensor = attrs.field(  # of the losses (T,), computed once
         default=attrs.Factory(lambda self: self.losses.mean, takes_self=True), kw_only=True
     )
+    tasks: Sequence[int] = attrs.field(default=(), kw_only=True)
 
     def weighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and its gradient behind the ends."""
-        return (weights * self.mean).sum()
+        value = (weights * self.mean).sum()
+        if not self.tasks:
+            return value
+        scales = weights.unbind()
+        pairs = zip(self.tasks, self.heads, strict=True)
+        gradients = [None if head is None else scales[task] * head for task, head in pairs]
+        return surrogate_loss(self.behind, gradients) + value.detach()
 
     def unweighted_heads(self, weights: Tensor) -> Tensor:
         """Return a scalar with the value of the weighted sum, and the gradient `heads`."""

@@ -75,8 +75,9 @@ def whole_optimizer_state(
     tensors = {}
     for key, value in state.tensors.items():
         owner = owners[int(key.partition(".")[0])]
-        per_row = value.dim() > 0 and len(value) == len(owner)
-        tensors[key] = whole_tensor(value, shards.get(id(owner)) if per_row else None)
+        shard = shards.get(id(owner))
+        per_row = shard is not None and value.dim() > 0 and len(value) == len(owner)
+        tensors[key] = whole_tensor(value, shard if per_row else None)
     return attrs.evolve(state, tensors=tensors)
 
 

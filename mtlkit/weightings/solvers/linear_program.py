@@ -33,7 +33,8 @@ problem has an interior, which Newton steps need.
 def maximize_on_simplex(objective: Tensor, matrix: Tensor, lower: Tensor) -> Tensor:
     """Return the maximum of `objective` . w over w >= 0 with sum 1 and `matrix` w >= `lower`.
 
-    Shapes: (K,), (M, K), (M,); some point must meet the constraints, to rounding.
+    Shapes: (K,), (M, K), (M,); some point must meet the constraints, to rounding. NaN if the
+    objective is not finite.
 
     >>> matrix = torch.tensor([[1.0, -1.0]], dtype=torch.float64)
     >>> goal, zero = torch.tensor([0.0, 1.0]).double(), torch.zeros(1).double()
@@ -45,7 +46,7 @@ def maximize_on_simplex(objective: Tensor, matrix: Tensor, lower: Tensor) -> Ten
     goal = objective / objective.abs().max().clamp(min=smallest)
     solve = _best_vertex if len(objective) <= FEW else _interior
     weights = solve(goal, matrix / scale, lower / scale)
-    return weights / weights.sum()
+    return weights / weights.sum() + 0 * goal.sum()
 
 
 def _best_vertex(goal: Tensor, matrix: Tensor, lower: Tensor) -> Tensor:

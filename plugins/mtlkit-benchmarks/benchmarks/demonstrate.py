@@ -100,7 +100,8 @@ def table() -> str:
             for weighting in WEIGHTINGS:
                 values = [run["metrics"][key] for run in result["runs"]
                           if run["weighting"] == weighting]  # fmt: skip
-                cells.append(f"{fmean(values):.3g} ({min(values):.3g} to {max(values):.3g})")
+                span = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
+                cells.append(f"{fmean(values):.3g}{span}" if values else "not run")
             lines.append(f"| `{name}` | `{key}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ from mtlkit.plugins import DataError
 UNKNOWN = "-1"
 """Class of a missing label, as in the paper's pose labels."""
 
-Positions = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.integer]
 Mirrored = npt.NDArray[np.bool_]
 
 

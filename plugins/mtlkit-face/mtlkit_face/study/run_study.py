@@ -132,7 +132,7 @@ def _execute(
 
 def _check_recipe(folder: RunFolder, recipe: str) -> None:
     """Raise `RunError` if a run has another recipe, since the two are not comparable."""
-    if folder.recipe.exists() and folder.recipe.read_text("utf-8") != recipe:
+    if folder.recipe.exists() and folder.recipe.read_bytes() != recipe.encode():
         raise RunError(
             f"{folder.path}: has another recipe than the study; choose another folder for the "
             f"study, or delete this run to repeat it"
