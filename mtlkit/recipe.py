@@ -1,9 +1,8 @@
 """The recipe: all settings of a run as one value."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
@@ -11,8 +10,6 @@ from mtlkit.backbones.base import Backbone
 from mtlkit.callbacks.base import Callback
 from mtlkit.component import (
     Problem,
-    Rule,
-    Validator,
     above,
     at_least,
     one_of,
@@ -39,6 +36,7 @@ from mtlkit.routers.shared import Shared
 from mtlkit.sharding_rules import sharding_problems
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
+from mtlkit.train_validators import device_name, steps_or_minutes
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal

@@ -152,7 +152,8 @@ def load_images(config: Images, loading: Loading) -> Data:
     frame = config.frame
     store = FileStore(folder, [row.file for row in listing.rows])
     limit = memory_limit(config.memory)
-    regions, unreadable = None, {}
+    regions: Sequence[Region | None] | None = None
+    unreadable: dict[int, str] = {}
     if table := config.boxes or config.landmarks:
         path = find_file(table.table, (folder, loading.base, Path()), "data.table")
         regions, unreadable = table.regions(path, [row.file for row in listing.rows], frame)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from enum import Enum
 from pathlib import Path
@@ -34,6 +34,14 @@ class State(Enum):
     FAILED = "failed"
 
 
+def _copied(values: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(values)
+
+
+def _names(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(values)
+
+
 @attrs.frozen(kw_only=True)
 class Status:
     """Recorded status of a run; the process named by `pid` may have ended."""
@@ -44,8 +52,8 @@ class Status:
     reason: str = ""
     seconds: float = attrs.field(default=0.0, converter=float)  # of training, over all sessions
     peak_memory_bytes: int = attrs.field(default=0, converter=int)
-    checksums: Mapping[str, str] = attrs.field(factory=dict, converter=dict)  # of finished files
-    untrained: tuple[str, ...] = attrs.field(default=(), converter=tuple)  # no loss reaches them
+    checksums: Mapping[str, str] = attrs.field(factory=dict, converter=_copied)  # of finished files
+    untrained: tuple[str, ...] = attrs.field(default=(), converter=_names)  # no loss reaches them
     pid: int = attrs.field(default=0, converter=int)
 
 

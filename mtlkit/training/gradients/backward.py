@@ -214,7 +214,8 @@ class Backward:
         for micro_batch in self._micro_batches(batch, labels):
             with self._unreduced(micro_batch.index < last):
                 result = self.module(micro_batch, update, decision)
-                scaled(result.differentiated, self.step.step.passes.scale).backward()
+                loss = scaled(result.differentiated, self.step.step.passes.scale)
+                loss.backward()  # type: ignore[no-untyped-call]
             results.append(result.detached())
             fractions.append(micro_batch.fraction)
         return results, fractions

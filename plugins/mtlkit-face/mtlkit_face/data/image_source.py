@@ -1,7 +1,7 @@
 """Base of data sources of encoded face images: exclude, check, label, hold out, mirror."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from mtlkit.data import (
     Landmarks,
     Loading,
     RandomSplit,
+    Region,
     RegionTable,
     Split,
     StoredImages,
@@ -168,11 +169,11 @@ def load_listing(
     Raises `DataError` if images or labels cannot be used.
     """
     frame = source.frame
-    facts = {"images": f"{len(listing.ids):,}"}
     kept, exclusions = _not_excluded(source, listing, root, loading)
-    facts |= exclusions
+    facts = {"images": f"{len(listing.ids):,}"} | exclusions
     bases = (root if root.is_dir() else root.parent, loading.base, Path())
-    regions, bad = None, {}
+    regions: Sequence[Region | None] | None = None
+    bad: dict[int, str] = {}
     if (table := source.region_table) is not None:
         path = locate(table.table, bases, "table")
         regions, bad = table.regions(path, listing.ids, frame)

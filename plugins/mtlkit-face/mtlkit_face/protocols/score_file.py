@@ -43,4 +43,5 @@ def scores_to_parquet(parts: Sequence[ScoredComparisons]) -> bytes:
     ]
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables(tables), sink)
-    return sink.getvalue().to_pybytes()
+    content: bytes = sink.getvalue().to_pybytes()
+    return content

@@ -9,11 +9,11 @@ import torch
 from mtlkit.ops import match_scores
 from mtlkit_face.metrics.rank import search
 from mtlkit_face.metrics.roc import Floats
-from mtlkit_face.protocols.template_store import TemplateStore
+from mtlkit_face.protocols.template_store import Rows, TemplateStore
 from mtlkit_face.protocols.templates.ijb_a_tables import SplitTables, TemplateRows
 from mtlkit_face.protocols.templates.measures import SplitScores
 from mtlkit_face.protocols.templates.media import Sightings
-from mtlkit_face.protocols.templates.pooling import Pooling, Rows
+from mtlkit_face.protocols.templates.pooling import Pooling
 
 
 @attrs.frozen(eq=False, kw_only=True)
