@@ -16,6 +16,7 @@ import io
 import resource
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from mtlkit.data import (
     Images,
     Loading,
     RandomSplit,
+    Shards,
     StoredImages,
     decode,
 )
@@ -132,6 +134,12 @@ def measure_decoding(folder: Path, count: int) -> None:
                 index.write(f"{key}\t{offset}\n")
         source = FaceRecords(file=path, size=112, channels=3, check=False)
         ways["face/recordio, in batches"] = in_batches(source.load(Loading(workers=1)).train.inputs)
+    with tarfile.open(folder / "train.tar", "w") as tar:
+        for name in files.names:
+            tar.add(folder / name, name)
+    nothing = RandomSplit(validation=0, test=0)
+    shards = Shards(shards=(str(folder / "train.tar"),), size=112, split=nothing)
+    ways["shards (tar), in batches"] = in_batches(shards.load(Loading(workers=1)).train.inputs)
     report("112 x 112 JPEG, fraction of the decoder's own rate", in_turns(ways, count), decoder)
 
 

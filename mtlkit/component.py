@@ -4,7 +4,6 @@ The fields of a component are its options, under the same names as in YAML.
 """
 
 import math
-import re
 from abc import ABC
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -197,22 +196,6 @@ def optional(validator: Validator) -> Validator:
 
     schema = schema_of(validator)
     return Rule(check, {"anyOf": [{"type": "null"}, schema]} if schema else {})
-
-
-def steps_or_minutes() -> Validator:
-    """Accept a whole number of steps of at least 1, or minutes such as ``10 min``."""
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        steps = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        minutes = isinstance(value, str) and re.fullmatch(r"[1-9]\d* min", value)
-        if not steps and not minutes:
-            raise ValueError(
-                f"{field.name}: expected a number of steps of at least 1, or minutes such as "
-                f"'10 min', got {value!r}"
-            )
-
-    pattern = {"type": "string", "pattern": r"^[1-9]\d* min$"}
-    return Rule(check, {"anyOf": [{"type": "integer", "minimum": 1}, pattern]})
 
 
 def word_or(word: str, validator: Validator) -> Validator:

@@ -1,9 +1,8 @@
 """The recipe: all settings of a run as one value."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
@@ -11,14 +10,11 @@ from mtlkit.backbones.base import Backbone
 from mtlkit.callbacks.base import Callback
 from mtlkit.component import (
     Problem,
-    Rule,
-    Validator,
     above,
     at_least,
     one_of,
     optional,
     seed_number,
-    steps_or_minutes,
     word_or,
 )
 from mtlkit.data.source import DataSource
@@ -40,26 +36,10 @@ from mtlkit.routers.shared import Shared
 from mtlkit.sharding_rules import sharding_problems
 from mtlkit.task import Task, loss_terms
 from mtlkit.task_types import FOLD_ABOVE, LossTerm
+from mtlkit.train_validators import device_name, steps_or_minutes
 from mtlkit.transforms.base import Transform
 from mtlkit.weightings.base import Weighting, pairing_problems
 from mtlkit.weightings.equal import Equal
-
-
-def device_name() -> Validator:
-    """Accept ``auto``, or the name of a device such as ``cpu``, ``cuda`` or ``cuda:1``."""
-
-    def check(_: Any, field: "attrs.Attribute[Any]", value: Any) -> None:
-        if not isinstance(value, str) or not re.fullmatch(_DEVICE, value):
-            raise ValueError(
-                f"{field.name}: expected one of auto, cpu, cuda, xpu, or a number as in cuda:1, "
-                f"got {value!r}{_NO_FLOAT64 if value == 'mps' else ''}"
-            )
-
-    return Rule(check, {"pattern": f"^({_DEVICE})$"})
-
-
-_DEVICE = r"auto|cpu|(cuda|xpu)(:\d+)?"
-_NO_FLOAT64 = ", which has no float64, in which sums over gradients are computed; use cpu"
 
 
 @attrs.frozen(kw_only=True)

@@ -64,7 +64,9 @@ class FPNModule(AdapterModule):
         for index in range(len(maps) - 2, -1, -1):
             maps[index] = maps[index] + _resized(maps[index + 1], maps[index], "nearest")
         maps = [layer(level) for layer, level in zip(self.output, maps, strict=True)]
-        joined: Tensor = sum(_resized(level, maps[0], "bilinear") for level in maps)
+        joined: Tensor = maps[0]
+        for level in maps[1:]:
+            joined = joined + _resized(level, maps[0], "bilinear")
         return joined
 
 

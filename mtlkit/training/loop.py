@@ -76,9 +76,7 @@ class Training:
             lambda value, parameter: own_part(value, parameter, shards.get(id(parameter))),
         )
         self.callbacks.load_state_dict(checkpoint.callbacks)
-        self.updater.meter.restore(checkpoint.progress["meter"])
-        if self.updater.scaling is not None:
-            self.updater.scaling.restore(checkpoint.progress["loss_scaling"])
+        self.updater.restore(checkpoint.progress)
         progress = checkpoint.progress
         self.pace = Pace(progress["seconds"], progress.get("peak_memory_bytes", 0))
         self.untrained = tuple(progress.get("untrained", ()))
@@ -169,7 +167,7 @@ class Training:
             weights=weights,
             gradient_norms=norms,
             gradient_cosines=cosines,
-            values={**self.callbacks.log_values(), **self._scale_values()},
+            values=self.updater.log_values(),
         )
         self._write(self._newest)
         self._warn_of_large(weights)
@@ -186,10 +184,6 @@ class Training:
         self.pace.mark()
         if self.context.ranks.first and (hint := self._load.line()) is not None:
             self.context.progress.write(hint)
-
-    def _scale_values(self) -> dict[str, float]:
-        scaling = self.updater.scaling
-        return {} if scaling is None else scaling.log_values()
 
     def _write(self, event: Event) -> None:
         for writer in self._loggers:
@@ -253,7 +247,7 @@ class Training:
         if self._saved == self.step:
             return
         # every rank must call these, because each holds a part
-        meter = self.updater.meter.state()
+        kept = self.updater.state()
         model = whole_state(self.model, tensors_of(self.model))
         callbacks = whole_state(self.callbacks, tensors_of(self.callbacks))
         optimizer = whole_optimizer_state(self.updater.optimizer, self.updater.shards)
@@ -267,7 +261,6 @@ class Training:
             raise broken_state(self.step, broken)
         for writer in self._loggers:
             writer.flush()
-        scaling = self.updater.scaling
         checkpoint = Checkpoint(
             step=self.step,
             model=model,
@@ -275,11 +268,10 @@ class Training:
             optimizer=optimizer,
             callbacks=callbacks,
             progress={
-                "meter": meter,
+                **kept,
                 "seconds": self.pace.seconds,
                 "peak_memory_bytes": self.pace.peak_memory(self.context.device),
                 "untrained": self.untrained,
-                **({} if scaling is None else {"loss_scaling": scaling.state()}),
                 "logs": {k: v for writer in self._loggers for k, v in writer.state().items()},
             },
         )

@@ -1,6 +1,8 @@
 """One update: gradients, the check for finite losses, and the optimizer step."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import attrs
 import torch
@@ -103,6 +105,22 @@ class Updater:
         """Return the factor of all learning rates in the update `step` (from 0)."""
         schedule = self.context.recipe.schedule
         return schedule.at(step, self.steps) * self.callbacks.rate_factor
+
+    def log_values(self) -> dict[str, float]:
+        """Return the values of callbacks and of the loss scale for the log, by name."""
+        scale = {} if self.scaling is None else self.scaling.log_values()
+        return {**self.callbacks.log_values(), **scale}
+
+    def state(self) -> dict[str, Any]:
+        """Return the state of the meter and of the loss scale as JSON values; a sum over ranks."""
+        scale = {} if self.scaling is None else {"loss_scaling": self.scaling.state()}
+        return {"meter": self.meter.state(), **scale}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state`."""
+        self.meter.restore(state["meter"])
+        if self.scaling is not None:
+            self.scaling.restore(state["loss_scaling"])
 
     def update(self, step: int, stop_request: StopRequest | None = None) -> Update:
         """Make the update `step` (from 0); share this rank's `stop_request` with the others.

@@ -118,7 +118,7 @@ def random_inputs(model: SavedModel, count: int) -> Batch:
 
 
 def _graph(model: SavedModel) -> OnnxGraph:
-    network = copy.deepcopy(model.network).cpu().eval()
+    network = copy.deepcopy(model.network).cpu().to(memory_format=torch.contiguous_format).eval()
     return OnnxGraph(
         module=PredictionNetwork(network).eval(),
         example=random_inputs(model, 2),

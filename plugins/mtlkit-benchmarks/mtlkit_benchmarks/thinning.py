@@ -47,4 +47,5 @@ def _removable(half: int) -> Tensor:
         ends = (north | northeast | ~southeast) & east
     else:
         ends = (south | southwest | ~northwest) & west
-    return (torch.stack(corners).sum(dim=0) == 1) & (parts >= 2) & (parts <= 3) & ~ends
+    table: Tensor = (torch.stack(corners).sum(dim=0) == 1) & (parts >= 2) & (parts <= 3) & ~ends
+    return table
