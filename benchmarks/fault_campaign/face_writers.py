@@ -42,7 +42,18 @@ def face_acts(home: Path) -> Iterator[Act]:
     (home / "points.txt").write_text(f"ann/*.png {POINTS}\nbob/*.png {POINTS}\n")
     render_set(FACES, cache=None, workers=1)  # compiles the renderer for all children
     one = ("--subjects", "1", "--images-per-subject", "2", "--size", "32", "--workers", "1")
-    few = ("--subjects", "6", "--folds", "2", "--fold-pairs", "2", "--splits", "1", "--size", "32")
+    few = (
+        "--subjects",
+        "6",
+        "--fold-count",
+        "2",
+        "--fold-pairs",
+        "2",
+        "--splits",
+        "1",
+        "--size",
+        "32",
+    )
     for name, *options in (
         ("align", "photographs", "points.txt", "run/out", "--workers", "1"),
         ("render", "--out", "run/out", *one),
